@@ -1,1 +1,412 @@
-//! The circuit breaker.
+//! The circuit breaker: a provider that keeps failing is left alone for a while, then asked once.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::time::Instant;
+
+/// When to stop calling, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BreakerConfig {
+    /// So many failures …
+    pub threshold: u32,
+    /// … inside this time open it.
+    pub window: Duration,
+    /// How long it stays open before one probe goes out.
+    pub cooldown: Duration,
+}
+
+impl Default for BreakerConfig {
+    fn default() -> Self {
+        Self {
+            threshold: 5,
+            window: Duration::from_secs(60),
+            cooldown: Duration::from_secs(30),
+        }
+    }
+}
+
+/// One per provider, shared by all who call it.
+#[derive(Debug)]
+pub struct Breaker {
+    name: &'static str,
+    config: BreakerConfig,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    phase: Phase,
+    /// Goes up with every transition; a permit from an earlier one has no say.
+    generation: u64,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// When the failures inside the window happened, oldest first.
+    Closed(VecDeque<Instant>),
+    Open {
+        until: Instant,
+    },
+    /// The one probe is out.
+    Probing,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    Closed,
+    Open,
+    /// The cooldown is over: the next call is the probe, or the probe is out.
+    HalfOpen,
+}
+
+/// What an operator sees.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Snapshot {
+    pub provider: &'static str,
+    pub state: State,
+    /// Failures inside the window; 0 unless closed.
+    pub recent_failures: usize,
+    /// Whole seconds until the probe may go out, rounded up; only while open.
+    pub retry_after_s: Option<u64>,
+}
+
+/// Refused at once: the provider is being left alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the circuit breaker is open")]
+pub struct Open {
+    pub retry_after: Duration,
+}
+
+/// Leave to call once. Say how it ended: a probe dropped without a word (its caller gave up) counts as a failure.
+#[derive(Debug)]
+pub struct Permit {
+    breaker: Arc<Breaker>,
+    generation: u64,
+    is_probe: bool,
+    is_settled: bool,
+}
+
+/// While the probe is out nobody knows for how long; a caller may ask again soon.
+const PROBE_WAIT: Duration = Duration::from_secs(1);
+
+impl Breaker {
+    pub fn new(name: &'static str, config: BreakerConfig) -> Arc<Self> {
+        let inner = Inner {
+            phase: Phase::Closed(VecDeque::new()),
+            generation: 0,
+        };
+        Arc::new(Self {
+            name,
+            config,
+            inner: Mutex::new(inner),
+        })
+    }
+
+    /// The provider's name.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Leave to call. Once the cooldown is over exactly one caller gets it, however many ask at once.
+    pub fn try_enter(self: &Arc<Self>) -> Result<Permit, Open> {
+        let mut inner = self.lock();
+        let is_probe = match inner.phase {
+            Phase::Closed(_) => false,
+            Phase::Probing => {
+                return Err(Open {
+                    retry_after: PROBE_WAIT,
+                });
+            }
+            Phase::Open { until } => {
+                let wait = until.saturating_duration_since(Instant::now());
+                if !wait.is_zero() {
+                    return Err(Open { retry_after: wait });
+                }
+                self.turn(&mut inner, Phase::Probing);
+                true
+            }
+        };
+        Ok(Permit {
+            breaker: Arc::clone(self),
+            generation: inner.generation,
+            is_probe,
+            is_settled: false,
+        })
+    }
+
+    pub fn state(&self) -> State {
+        self.snapshot().state
+    }
+
+    pub fn snapshot(&self) -> Snapshot {
+        let now = Instant::now();
+        let mut inner = self.lock();
+        let (state, recent_failures, retry_after_s) = match &mut inner.phase {
+            Phase::Closed(failures) => {
+                self.forget_old(failures, now);
+                (State::Closed, failures.len(), None)
+            }
+            Phase::Open { until } if *until > now => (
+                State::Open,
+                0,
+                Some((*until - now).as_millis().div_ceil(1000) as u64),
+            ),
+            Phase::Open { .. } | Phase::Probing => (State::HalfOpen, 0, None),
+        };
+        Snapshot {
+            provider: self.name,
+            state,
+            recent_failures,
+            retry_after_s,
+        }
+    }
+
+    /// Counts a failure that showed only after the permit was settled (an answer that made no sense).
+    pub(crate) fn blame(&self) {
+        let mut inner = self.lock();
+        if matches!(inner.phase, Phase::Closed(_)) {
+            self.fail(&mut inner);
+        }
+    }
+
+    fn settle(&self, generation: u64, succeeded: bool) {
+        let mut inner = self.lock();
+        if inner.generation != generation {
+            return; // a verdict on a time that is over
+        }
+        match (succeeded, &inner.phase) {
+            (true, Phase::Probing) => self.turn(&mut inner, Phase::Closed(VecDeque::new())),
+            (true, _) => {}
+            (false, _) => self.fail(&mut inner),
+        }
+    }
+
+    fn fail(&self, inner: &mut Inner) {
+        let now = Instant::now();
+        if let Phase::Closed(failures) = &mut inner.phase {
+            self.forget_old(failures, now);
+            failures.push_back(now);
+            if failures.len() < self.config.threshold.max(1) as usize {
+                return;
+            }
+        }
+        self.turn(
+            inner,
+            Phase::Open {
+                until: now + self.config.cooldown,
+            },
+        );
+    }
+
+    fn forget_old(&self, failures: &mut VecDeque<Instant>, now: Instant) {
+        while failures
+            .front()
+            .is_some_and(|&at| now.duration_since(at) >= self.config.window)
+        {
+            failures.pop_front();
+        }
+    }
+
+    fn turn(&self, inner: &mut Inner, phase: Phase) {
+        match phase {
+            Phase::Closed(_) => tracing::info!(provider = self.name, "breaker closed"),
+            Phase::Open { .. } => tracing::warn!(provider = self.name, "breaker opened"),
+            Phase::Probing => tracing::info!(provider = self.name, "breaker lets a probe out"),
+        }
+        inner.phase = phase;
+        inner.generation += 1;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner) // nothing inside can be left half done
+    }
+}
+
+impl Permit {
+    /// They answered, if only to refuse.
+    pub fn success(mut self) {
+        self.settle(true);
+    }
+
+    /// They did not answer, or made no sense.
+    pub fn failure(mut self) {
+        self.settle(false);
+    }
+
+    fn settle(&mut self, succeeded: bool) {
+        self.is_settled = true;
+        self.breaker.settle(self.generation, succeeded);
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        // A buyer who hangs up says nothing about the provider, unless the probe dies with him: nobody else would settle it.
+        if self.is_probe && !self.is_settled {
+            self.settle(false);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    fn breaker() -> Arc<Breaker> {
+        Breaker::new("propay", BreakerConfig::default())
+    }
+
+    fn fail(breaker: &Arc<Breaker>, times: usize) {
+        for _ in 0..times {
+            breaker.try_enter().expect("closed").failure();
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn five_failures_inside_a_minute_open_it() {
+        let breaker = breaker();
+        fail(&breaker, 4);
+        assert_eq!(breaker.state(), State::Closed);
+        fail(&breaker, 1);
+        assert_eq!(
+            breaker.try_enter().expect_err("open"),
+            Open {
+                retry_after: Duration::from_secs(30)
+            }
+        );
+        advance(Duration::from_millis(29_500)).await;
+        assert_eq!(
+            breaker.try_enter().expect_err("open"),
+            Open {
+                retry_after: Duration::from_millis(500)
+            }
+        );
+        let seen = Snapshot {
+            provider: "propay",
+            state: State::Open,
+            recent_failures: 0,
+            retry_after_s: Some(1),
+        };
+        assert_eq!(breaker.snapshot(), seen);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failures_older_than_a_minute_are_forgotten() {
+        let breaker = breaker();
+        fail(&breaker, 1);
+        advance(Duration::from_secs(30)).await;
+        fail(&breaker, 3);
+        advance(Duration::from_secs(30)).await; // the first is 60 s old
+        assert_eq!(breaker.snapshot().recent_failures, 3);
+        fail(&breaker, 1);
+        assert_eq!(breaker.state(), State::Closed);
+        fail(&breaker, 1);
+        assert_eq!(breaker.state(), State::Open);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn successes_between_do_not_hide_failures() {
+        let breaker = breaker();
+        for _ in 0..5 {
+            breaker.try_enter().expect("closed").success();
+            fail(&breaker, 1);
+        }
+        assert_eq!(breaker.state(), State::Open);
+    }
+
+    /// On real threads, which do not share a paused clock: so with no cooldown to wait for.
+    #[test]
+    fn after_the_cooldown_exactly_one_probe_goes_out() {
+        let config = BreakerConfig {
+            cooldown: Duration::ZERO,
+            ..BreakerConfig::default()
+        };
+        let breaker = Breaker::new("propay", config);
+        fail(&breaker, 5);
+        assert_eq!(breaker.state(), State::HalfOpen);
+        let line = std::sync::Barrier::new(32);
+        let permits: Vec<Permit> = std::thread::scope(|scope| {
+            let enter = || {
+                line.wait();
+                breaker.try_enter().ok()
+            };
+            let threads: Vec<_> = (0..32).map(|_| scope.spawn(enter)).collect();
+            let ended = threads.into_iter().map(|thread| thread.join());
+            ended
+                .filter_map(|permit| permit.expect("does not panic"))
+                .collect()
+        });
+        assert_eq!(permits.len(), 1);
+        assert_eq!(breaker.state(), State::HalfOpen);
+        permits.into_iter().for_each(Permit::success);
+        let seen = Snapshot {
+            provider: "propay",
+            state: State::Closed,
+            recent_failures: 0,
+            retry_after_s: None,
+        };
+        assert_eq!(breaker.snapshot(), seen);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_cooldown_ends_on_time() {
+        let breaker = breaker();
+        fail(&breaker, 5);
+        advance(Duration::from_secs(30)).await;
+        assert_eq!(breaker.state(), State::HalfOpen);
+        let probe = breaker.try_enter().expect("the probe");
+        assert!(breaker.try_enter().is_err());
+        probe.success();
+        assert!(breaker.try_enter().is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failed_or_dropped_probe_opens_it_for_another_cooldown() {
+        let breaker = breaker();
+        fail(&breaker, 5);
+        advance(Duration::from_secs(30)).await;
+        breaker.try_enter().expect("the probe").failure();
+        assert_eq!(breaker.state(), State::Open);
+        advance(Duration::from_secs(30)).await;
+        drop(breaker.try_enter().expect("the probe"));
+        assert_eq!(
+            breaker.try_enter().expect_err("open"),
+            Open {
+                retry_after: Duration::from_secs(30)
+            }
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_was_given_up_is_no_failure_while_closed() {
+        let breaker = breaker();
+        for _ in 0..10 {
+            drop(breaker.try_enter().expect("closed"));
+        }
+        assert_eq!(breaker.snapshot().recent_failures, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_verdict_from_before_a_transition_is_ignored() {
+        let breaker = breaker();
+        let (slow_success, slow_failure) = (
+            breaker.try_enter().expect("closed"),
+            breaker.try_enter().expect("closed"),
+        );
+        fail(&breaker, 5);
+        slow_success.success(); // does not close it
+        assert_eq!(breaker.state(), State::Open);
+        advance(Duration::from_secs(30)).await;
+        let probe = breaker.try_enter().expect("the probe");
+        slow_failure.failure(); // does not speak for the probe
+        assert_eq!(breaker.state(), State::HalfOpen);
+        probe.success();
+        assert_eq!(breaker.state(), State::Closed);
+    }
+}

@@ -13,12 +13,18 @@ impl Cep {
     pub fn parse(text: &str) -> Result<Self, InvalidCep> {
         let text = text.trim();
         let digits = match text.split_once('-') {
-            Some((region, place)) if region.len() == 5 && place.len() == 3 => format!("{region}{place}"),
+            Some((region, place)) if region.len() == 5 && place.len() == 3 => {
+                format!("{region}{place}")
+            }
             Some(_) => return Err(InvalidCep),
             None => text.to_owned(),
         };
         let shaped = digits.len() == 8 && digits.bytes().all(|b| b.is_ascii_digit());
-        if shaped && digits != "00000000" { Ok(Self(digits)) } else { Err(InvalidCep) }
+        if shaped && digits != "00000000" {
+            Ok(Self(digits))
+        } else {
+            Err(InvalidCep)
+        }
     }
 
     /// The 8 digits.
@@ -40,13 +46,27 @@ mod tests {
     fn both_spellings_are_one_cep() {
         for text in ["01310-100", "01310100", " 01310-100 "] {
             let cep = Cep::parse(text).expect("valid");
-            assert_eq!((cep.as_str(), cep.formatted().as_str()), ("01310100", "01310-100"));
+            assert_eq!(
+                (cep.as_str(), cep.formatted().as_str()),
+                ("01310100", "01310-100")
+            );
         }
     }
 
     #[test]
     fn anything_else_is_refused() {
-        for text in ["1310-100", "01310 100A", "00000000", "00000-000", "", "013101000", "0131-0100", "01310-10A", "01310--100", "０1310100"] {
+        for text in [
+            "1310-100",
+            "01310 100A",
+            "00000000",
+            "00000-000",
+            "",
+            "013101000",
+            "0131-0100",
+            "01310-10A",
+            "01310--100",
+            "０1310100",
+        ] {
             assert_eq!(Cep::parse(text), Err(InvalidCep), "{text}");
         }
     }

@@ -1,1 +1,249 @@
-//! The one HTTP stack.
+//! The one HTTP stack that all providers are called through: request id, breaker, bounded retries, one deadline over all
+//! of it, a limit on what is read, and an outcome that says what may be assumed.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::http::{HeaderMap, HeaderValue, Method, header};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::ProviderError;
+use crate::breaker::{Breaker, BreakerConfig};
+
+mod answer;
+mod exchange;
+#[cfg(test)]
+mod tests;
+
+pub use answer::{Answer, ReadRefusal, Refusal};
+
+/// Providers' answers are small; more than this is a mistake or an attack.
+pub const MAX_RESPONSE_BYTES: usize = 1024 * 1024;
+
+/// Connections that rest longer are closed by us before they are closed by them, in the middle of a request.
+const IDLE_CONNECTION: Duration = Duration::from_secs(30);
+
+/// How to reach one provider.
+#[derive(Debug, Clone)]
+pub struct HttpConfig {
+    pub provider: &'static str,
+    /// With or without a path; a final slash does not matter.
+    pub base_url: String,
+    pub user_agent: String,
+    /// For the whole call: every try, every wait, and reading the answer.
+    pub timeout: Duration,
+    pub max_response_bytes: usize,
+    pub breaker: BreakerConfig,
+}
+
+/// The configuration cannot work. Said once, at start.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{provider}: {reason}")]
+pub struct BadConfig {
+    pub provider: &'static str,
+    pub reason: String,
+}
+
+/// A provider's address, connection pool and breaker. Cloning shares them.
+#[derive(Debug, Clone)]
+pub struct Http {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    provider: &'static str,
+    base_url: String,
+    timeout: Duration,
+    max_response_bytes: usize,
+    client: reqwest::Client,
+    breaker: Arc<Breaker>,
+}
+
+impl Http {
+    /// Fails on an address that is not http(s), or where TLS cannot be set up.
+    pub fn new(config: HttpConfig) -> Result<Self, BadConfig> {
+        let bad = |reason: String| BadConfig {
+            provider: config.provider,
+            reason,
+        };
+        let base_url = config.base_url.trim_end_matches('/').to_owned();
+        let url = reqwest::Url::parse(&base_url)
+            .map_err(|e| bad(format!("the address is not a URL: {e}")))?;
+        if !matches!(url.scheme(), "http" | "https") || !url.has_host() || url.query().is_some() {
+            return Err(bad("the address must be http(s)://host[/path]".to_owned()));
+        }
+        let accept =
+            HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("application/json"))]);
+        let client = reqwest::Client::builder()
+            .user_agent(&config.user_agent)
+            .default_headers(accept)
+            // Shorter than the whole, so that "could not connect" (certainly not sent) shows as itself.
+            .connect_timeout(config.timeout / 2)
+            .pool_idle_timeout(IDLE_CONNECTION)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|e| bad(format!("the HTTP client cannot be built: {}", root(&e))))?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                provider: config.provider,
+                base_url,
+                timeout: config.timeout,
+                max_response_bytes: config.max_response_bytes,
+                client,
+                breaker: Breaker::new(config.provider, config.breaker),
+            }),
+        })
+    }
+
+    pub fn breaker(&self) -> Arc<Breaker> {
+        Arc::clone(&self.inner.breaker)
+    }
+
+    pub fn get(&self, path: &str) -> Call {
+        self.call(Method::GET, path)
+    }
+
+    pub fn post(&self, path: &str) -> Call {
+        self.call(Method::POST, path)
+    }
+
+    pub fn put(&self, path: &str) -> Call {
+        self.call(Method::PUT, path)
+    }
+
+    pub fn delete(&self, path: &str) -> Call {
+        self.call(Method::DELETE, path)
+    }
+
+    /// `path` begins with a slash and goes behind the base address.
+    fn call(&self, method: Method, path: &str) -> Call {
+        let builder = self
+            .inner
+            .client
+            .request(method.clone(), format!("{}{path}", self.inner.base_url));
+        Call {
+            http: Arc::clone(&self.inner),
+            builder,
+            method,
+            path: template(path),
+            is_repeatable: false,
+            refusal: None,
+            blames: &[],
+        }
+    }
+}
+
+/// One call being put together. Nothing happens before `send`.
+#[must_use = "nothing is sent before `send`"]
+pub struct Call {
+    http: Arc<Inner>,
+    builder: reqwest::RequestBuilder,
+    method: Method,
+    /// For the log: ids taken out.
+    path: String,
+    is_repeatable: bool,
+    refusal: Option<ReadRefusal>,
+    blames: &'static [u16],
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Call({} {} {})",
+            self.http.provider, self.method, self.path
+        )
+    }
+}
+
+impl Call {
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.builder = self.builder.header(name, value);
+        self
+    }
+
+    pub fn bearer(mut self, token: &str) -> Self {
+        self.builder = self.builder.bearer_auth(token);
+        self
+    }
+
+    pub fn query(mut self, pairs: &[(&str, &str)]) -> Self {
+        self.builder = self.builder.query(pairs);
+        self
+    }
+
+    pub fn json<T: Serialize + ?Sized>(mut self, body: &T) -> Self {
+        self.builder = self.builder.json(body);
+        self
+    }
+
+    pub fn form<T: Serialize + ?Sized>(mut self, body: &T) -> Self {
+        self.builder = self.builder.form(body);
+        self
+    }
+
+    /// A promise about their side: sending this twice does it once. Say at the call what it rests on.
+    pub fn repeatable(mut self) -> Self {
+        self.is_repeatable = true;
+        self
+    }
+
+    /// How to read their code and words out of a 4xx body. Without it the code is the status.
+    pub fn refusals(mut self, read: ReadRefusal) -> Self {
+        self.refusal = Some(read);
+        self
+    }
+
+    /// Statuses below 500 that mean "leave us alone" here: the breaker counts them.
+    pub fn blames(mut self, statuses: &'static [u16]) -> Self {
+        self.blames = statuses;
+        self
+    }
+
+    /// The body of a 2xx, read as `T` (an empty body reads as `null`). 429 is `Unavailable`, any other refusal `Rejected`.
+    pub async fn send<T: DeserializeOwned>(self) -> Result<T, ProviderError> {
+        let refusal = self.refusal;
+        let read = |answer: Answer| {
+            if answer.is_success() {
+                answer.parse().map(Ok)
+            } else {
+                Ok(Err(answer))
+            }
+        };
+        match exchange::run(self, read).await? {
+            Ok(value) => Ok(value),
+            Err(answer) => Err(answer.refused(refusal.and_then(|read| read(&answer.body)))),
+        }
+    }
+
+    /// Any answer below 500, for clients that tell refusals apart themselves.
+    pub async fn send_raw(self) -> Result<Answer, ProviderError> {
+        exchange::run(self, Ok).await
+    }
+}
+
+/// The path with everything that looks like an id taken out, so that the log can be counted by it and holds nobody's CEP.
+fn template(path: &str) -> String {
+    let path = path.split('?').next().unwrap_or_default();
+    let looks_like_id = |part: &str| part.len() >= 6 && part.bytes().any(|b| b.is_ascii_digit());
+    path.split('/')
+        .map(|part| if looks_like_id(part) { "{id}" } else { part })
+        .collect::<Vec<_>>()
+        .join("/")
+}
+
+/// What is at the bottom of it. Unlike the top, it never holds the URL.
+fn root(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    if cause.is::<reqwest::Error>() {
+        "no cause given".to_owned()
+    } else {
+        cause.to_string()
+    }
+}

@@ -111,10 +111,18 @@ pub struct Notice {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PixNews {
     Paid(PaidNews),
-    Expired { payment_id: Uuid },
-    Cancelled { payment_id: Uuid },
-    RefundDone { refund_id: Uuid },
-    RefundFailed { refund_id: Uuid },
+    Expired {
+        payment_id: Uuid,
+    },
+    Cancelled {
+        payment_id: Uuid,
+    },
+    RefundDone {
+        refund_id: Uuid,
+    },
+    RefundFailed {
+        refund_id: Uuid,
+    },
     /// Signed, but of a type or shape that we do not know: kept for the operator, no effect.
     Other,
 }
@@ -152,7 +160,11 @@ pub trait PixProvider: Send + Sync + std::fmt::Debug {
     async fn refund(&self, new: &NewRefund) -> Result<Refund, ProviderError>;
 
     /// `None`: they do not know it.
-    async fn read_refund(&self, payment_id: Uuid, refund_id: Uuid) -> Result<Option<Refund>, ProviderError>;
+    async fn read_refund(
+        &self,
+        payment_id: Uuid,
+        refund_id: Uuid,
+    ) -> Result<Option<Refund>, ProviderError>;
 
     /// Checks the signature over the raw bytes, then reads. No default: a forgotten check must not compile.
     fn open(&self, delivery: &Delivery) -> Result<Notice, Forged>;

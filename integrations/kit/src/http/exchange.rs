@@ -1,0 +1,308 @@
+//! One call: its tries, and what their end allows the caller to believe.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::time::{Instant, sleep, timeout_at};
+use uuid::Uuid;
+
+use super::{Answer, Call, Inner, root};
+use crate::breaker::Permit;
+use crate::{ProviderError, trace};
+
+/// Tries of a call that may be repeated, the first included.
+const TRIES: u32 = 3;
+/// The wait before the second try, at most; each later one is three times as long.
+const FIRST_PAUSE_MS: u64 = 100;
+/// A `Retry-After` longer than this is not waited for: the caller hears it instead.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// What the call allows.
+struct Rules {
+    is_read: bool,
+    is_repeatable: bool,
+    blames: &'static [u16],
+}
+
+/// Why a try gave nothing.
+enum Failure {
+    /// No connection, so certainly not sent.
+    NotSent { is_refused: bool, reason: String },
+    /// Sent, and then silence.
+    Lost(&'static str),
+    /// Sent, and an answer that cannot be read. Asking again would hardly help.
+    Garbled(String),
+    /// 5xx.
+    Broken {
+        status: u16,
+        retry_after: Option<Duration>,
+    },
+    /// 429.
+    Busy(Answer),
+}
+
+/// Tries until there is an answer that `read` can make sense of, or no more try is allowed, or none would fit.
+pub(super) async fn run<T>(
+    call: Call,
+    read: impl Fn(Answer) -> Result<T, String>,
+) -> Result<T, ProviderError> {
+    let Call {
+        http,
+        builder,
+        method,
+        path,
+        is_repeatable,
+        blames,
+        ..
+    } = call;
+    let rules = Rules {
+        is_read: method.is_safe(),
+        is_repeatable,
+        blames,
+    };
+    let started = Instant::now();
+    let mut tries = 0;
+    let outcome = match prepare(&http, builder) {
+        Ok(request) => {
+            http.tries(&request, started + http.timeout, &rules, &mut tries, read)
+                .await
+        }
+        Err(unsendable) => Err(unsendable),
+    };
+    let (provider, duration_ms) = (http.provider, started.elapsed().as_millis() as u64);
+    match &outcome {
+        Ok((_, status)) => {
+            tracing::info!(provider, %method, path, status, duration_ms, tries, "provider called")
+        }
+        Err(error) => {
+            tracing::warn!(provider, %method, path, duration_ms, tries, %error, "provider call failed")
+        }
+    }
+    outcome.map(|(value, _)| value)
+}
+
+/// The same request, with the same id, goes out on every try.
+fn prepare(
+    http: &Inner,
+    builder: reqwest::RequestBuilder,
+) -> Result<reqwest::Request, ProviderError> {
+    let id = trace::request_id().unwrap_or_else(|| Uuid::new_v4().to_string());
+    builder
+        .header("x-request-id", id)
+        .build()
+        .map_err(|e| ProviderError::Rejected {
+            provider: http.provider,
+            code: "unsendable".to_owned(),
+            message: format!("the request cannot be built: {}", root(&e)),
+        })
+}
+
+impl Inner {
+    async fn tries<T>(
+        &self,
+        request: &reqwest::Request,
+        deadline: Instant,
+        rules: &Rules,
+        tries: &mut u32,
+        read: impl Fn(Answer) -> Result<T, String>,
+    ) -> Result<(T, u16), ProviderError> {
+        let mut last: Option<Failure> = None;
+        let mut may_have_happened = false; // by any try so far
+        let failure = loop {
+            let permit = match (self.breaker.try_enter(), last) {
+                (Ok(permit), _) => permit,
+                (Err(_), Some(failure)) => break failure, // our own tries opened it
+                (Err(open), None) => {
+                    return Err(self.unavailable(open.to_string(), Some(open.retry_after)));
+                }
+            };
+            *tries += 1;
+            let request = request
+                .try_clone()
+                .expect("every body here is plain bytes, which can be sent again");
+            let failure = match self.attempt(request, deadline, permit, rules, &read).await {
+                Ok(done) => return Ok(done),
+                Err(failure) => failure,
+            };
+            may_have_happened |= failure.may_have_happened(rules);
+            match failure.pause(rules, *tries) {
+                Some(pause) if Instant::now() + pause < deadline => sleep(pause).await,
+                _ => break failure,
+            }
+            last = Some(failure);
+        };
+        let reason = failure.reason();
+        match failure {
+            _ if may_have_happened => Err(ProviderError::Unknown {
+                provider: self.provider,
+                reason,
+            }),
+            Failure::Busy(answer) => {
+                let status = answer.status;
+                read(answer)
+                    .map(|value| (value, status))
+                    .map_err(|reason| self.unavailable(reason, None))
+            }
+            failure => Err(self.unavailable(reason, failure.retry_after())),
+        }
+    }
+
+    /// One request, one verdict for the breaker.
+    async fn attempt<T>(
+        &self,
+        request: reqwest::Request,
+        deadline: Instant,
+        permit: Permit,
+        rules: &Rules,
+        read: impl Fn(Answer) -> Result<T, String>,
+    ) -> Result<(T, u16), Failure> {
+        let result = match timeout_at(deadline, self.roundtrip(request, rules)).await {
+            Ok(result) => result,
+            Err(_) => Err(Failure::Lost("no answer in time")),
+        };
+        let result = match result {
+            Ok(answer) if rules.blames.contains(&answer.status) => {
+                permit.failure();
+                let status = answer.status;
+                return read(answer)
+                    .map(|value| (value, status))
+                    .map_err(Failure::Garbled);
+            }
+            Ok(answer) if answer.status == 429 => Err(Failure::Busy(answer)),
+            Ok(answer) => {
+                let status = answer.status;
+                read(answer)
+                    .map(|value| (value, status))
+                    .map_err(Failure::Garbled)
+            }
+            Err(failure) => Err(failure),
+        };
+        match result {
+            Ok(_) | Err(Failure::Busy(_)) => permit.success(),
+            Err(_) => permit.failure(),
+        }
+        result
+    }
+
+    async fn roundtrip(&self, request: reqwest::Request, rules: &Rules) -> Result<Answer, Failure> {
+        let response = self
+            .client
+            .execute(request)
+            .await
+            .map_err(|e| Failure::of(&e))?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let answer = |body| Answer {
+            status,
+            body,
+            headers,
+            breaker: self.breaker.clone(),
+            is_read: rules.is_read,
+        };
+        if status >= 500 {
+            return Err(Failure::Broken {
+                status,
+                retry_after: answer(Bytes::new()).retry_after(),
+            });
+        }
+        Ok(answer(self.body(response).await?))
+    }
+
+    /// The body, as far as the limit. It is counted while it arrives: a length they declare is not believed.
+    async fn body(&self, mut response: reqwest::Response) -> Result<Bytes, Failure> {
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response.chunk().await.map_err(|e| Failure::of(&e))? {
+            if body.len() + chunk.len() > self.max_response_bytes {
+                return Err(Failure::Garbled(format!(
+                    "the answer is larger than {} bytes",
+                    self.max_response_bytes
+                )));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body.freeze())
+    }
+
+    fn unavailable(&self, reason: String, retry_after: Option<Duration>) -> ProviderError {
+        let retry_after_s = retry_after.map(|wait| wait.as_millis().div_ceil(1000) as u64);
+        ProviderError::Unavailable {
+            provider: self.provider,
+            reason,
+            retry_after_s,
+        }
+    }
+}
+
+impl Failure {
+    fn of(error: &reqwest::Error) -> Self {
+        if error.is_connect() {
+            return Self::NotSent {
+                is_refused: is_refused(error),
+                reason: format!("could not connect: {}", root(error)),
+            };
+        }
+        Self::Lost("the connection broke")
+    }
+
+    /// Whether they may have done it, for all we know.
+    fn may_have_happened(&self, rules: &Rules) -> bool {
+        match self {
+            _ if rules.is_read => false,
+            Self::NotSent { .. } | Self::Busy(_) => false,
+            // A gateway's words for "not now", from a side that promises to notice repeats.
+            Self::Broken {
+                status: 502..=504, ..
+            } => !rules.is_repeatable,
+            Self::Broken { .. } | Self::Lost(_) | Self::Garbled(_) => true,
+        }
+    }
+
+    /// How long to wait before another try; `None`: there is none.
+    fn pause(&self, rules: &Rules, tries: u32) -> Option<Duration> {
+        match self {
+            Self::Garbled(_) => None,
+            Self::NotSent {
+                is_refused: true, ..
+            } if !rules.is_repeatable => (tries == 1).then_some(Duration::ZERO),
+            _ if !rules.is_repeatable || tries >= TRIES => None,
+            _ => match self.retry_after() {
+                Some(asked) => (asked <= LONGEST_PAUSE).then_some(asked),
+                None => {
+                    let most = FIRST_PAUSE_MS * 3_u64.pow(tries - 1);
+                    Some(Duration::from_millis(rand::random_range(most / 2..=most)))
+                }
+            },
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Broken { retry_after, .. } => *retry_after,
+            Self::Busy(answer) => answer.retry_after(),
+            Self::NotSent { .. } | Self::Lost(_) | Self::Garbled(_) => None,
+        }
+    }
+
+    fn reason(&self) -> String {
+        match self {
+            Self::NotSent { reason, .. } | Self::Garbled(reason) => reason.clone(),
+            Self::Lost(reason) => (*reason).to_owned(),
+            Self::Broken { status, .. } => format!("answered {status}"),
+            Self::Busy(answer) => format!("answered {}", answer.status),
+        }
+    }
+}
+
+fn is_refused(error: &reqwest::Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if error
+            .downcast_ref::<io::Error>()
+            .is_some_and(|e| e.kind() == io::ErrorKind::ConnectionRefused)
+        {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
