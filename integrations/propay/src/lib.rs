@@ -1,1 +1,176 @@
-//! Being built.
+//! ProPay, the private Pix gateway. Its POSTs take an idempotency key, our own row's id, and may be repeated for 24 h.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use uuid::Uuid;
+use vitrine_kit::breaker::{Breaker, BreakerConfig};
+use vitrine_kit::http::{BadConfig, Call, Http, HttpConfig, MAX_RESPONSE_BYTES};
+use vitrine_kit::pix::{Charge, NewCharge, NewRefund, Notice, PixProvider, Refund, Voided};
+use vitrine_kit::{Delivery, Forged, ProviderError, signature};
+
+#[cfg(test)]
+mod tests;
+mod token;
+mod wire;
+
+/// The name in configuration, rows, metrics and logs.
+pub const NAME: &str = "propay";
+
+/// Where ProPay is and how the two sides know each other. The secrets, one per direction, must differ.
+#[derive(Debug, Clone)]
+pub struct ProPayConfig {
+    pub base_url: String,
+    /// Signs our calls.
+    pub outgoing_secret: SecretString,
+    /// Signs their webhooks.
+    pub incoming_secret: SecretString,
+    pub timeout: Duration,
+    pub breaker: BreakerConfig,
+}
+
+#[derive(Debug)]
+pub struct ProPay {
+    http: Http,
+    outgoing_secret: SecretString,
+    incoming_secret: SecretString,
+}
+
+impl ProPay {
+    pub fn new(config: ProPayConfig) -> Result<Self, BadConfig> {
+        let http = Http::new(HttpConfig {
+            provider: NAME,
+            base_url: config.base_url,
+            user_agent: concat!("vitrine/", env!("CARGO_PKG_VERSION")).to_owned(),
+            timeout: config.timeout,
+            max_response_bytes: MAX_RESPONSE_BYTES,
+            breaker: config.breaker,
+        })?;
+        Ok(Self {
+            http,
+            outgoing_secret: config.outgoing_secret,
+            incoming_secret: config.incoming_secret,
+        })
+    }
+
+    pub fn breaker(&self) -> Arc<Breaker> {
+        self.http.breaker()
+    }
+
+    /// Every call may be repeated: reads and DELETE by nature, POSTs by their idempotency key.
+    fn signed(&self, call: Call) -> Call {
+        let token = token::sign(
+            self.outgoing_secret.expose_secret(),
+            Timestamp::now().as_second(),
+            &Uuid::new_v4().to_string(),
+        );
+        call.bearer(&token).refusals(wire::refusal).repeatable()
+    }
+}
+
+#[async_trait]
+impl PixProvider for ProPay {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    async fn create_charge(&self, new: &NewCharge) -> Result<Charge, ProviderError> {
+        let call = self.signed(self.http.post("/v1/payments"));
+        let call = call
+            .header("Idempotency-Key", &new.payment_id.to_string())
+            .json(&wire::NewCharge::from(new));
+        same(new.payment_id, call.send::<wire::Charge>().await?)
+    }
+
+    async fn read_charge(&self, payment_id: Uuid) -> Result<Option<Charge>, ProviderError> {
+        let call = self.signed(self.http.get(&format!("/v1/payments/{payment_id}")));
+        match known(call.send::<wire::Charge>().await)? {
+            Some(charge) => same(payment_id, charge).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn void_charge(&self, payment_id: Uuid) -> Result<Voided, ProviderError> {
+        let call = self.signed(self.http.delete(&format!("/v1/payments/{payment_id}")));
+        match call.send::<wire::Charge>().await {
+            Ok(charge) => wire::voided(charge.status)
+                .ok_or_else(|| unclear("voiding left the charge payable")),
+            Err(ProviderError::Rejected { code, .. }) if code == "already_paid" => {
+                Ok(Voided::AlreadyPaid)
+            }
+            Err(ProviderError::Rejected { code, .. }) if code == "not_found" => Ok(Voided::Done),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn refund(&self, new: &NewRefund) -> Result<Refund, ProviderError> {
+        let call = self.signed(
+            self.http
+                .post(&format!("/v1/payments/{}/refunds", new.payment_id)),
+        );
+        let call = call
+            .header("Idempotency-Key", &new.refund_id.to_string())
+            .json(&wire::NewRefund::from(new));
+        same_refund(new.refund_id, call.send::<wire::Refund>().await?)
+    }
+
+    async fn read_refund(
+        &self,
+        payment_id: Uuid,
+        refund_id: Uuid,
+    ) -> Result<Option<Refund>, ProviderError> {
+        let call = self.signed(
+            self.http
+                .get(&format!("/v1/payments/{payment_id}/refunds/{refund_id}")),
+        );
+        match known(call.send::<wire::Refund>().await)? {
+            Some(refund) => same_refund(refund_id, refund).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn open(&self, delivery: &Delivery) -> Result<Notice, Forged> {
+        let given = delivery.header("x-propay-signature").ok_or(Forged)?;
+        let given = given.strip_prefix("sha256=").unwrap_or(given);
+        let key = self.incoming_secret.expose_secret().as_bytes();
+        if !signature::verify_hex(key, &delivery.body, given) {
+            return Err(Forged);
+        }
+        Ok(wire::notice(&delivery.body)) // signed but strange is a Notice too, kept for the operator
+    }
+}
+
+/// Their own "not found" is an answer. A bare 404 (a proxy's, a wrong address) is not: it must never pass for "not created".
+fn known<T>(outcome: Result<T, ProviderError>) -> Result<Option<T>, ProviderError> {
+    match outcome {
+        Ok(found) => Ok(Some(found)),
+        Err(ProviderError::Rejected { code, .. }) if code == "not_found" => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn same(payment_id: Uuid, charge: wire::Charge) -> Result<Charge, ProviderError> {
+    if charge.payment_id == payment_id {
+        Ok(charge.into())
+    } else {
+        Err(unclear("answered about another charge"))
+    }
+}
+
+fn same_refund(refund_id: Uuid, refund: wire::Refund) -> Result<Refund, ProviderError> {
+    if refund.refund_id == refund_id {
+        Ok(refund.into())
+    } else {
+        Err(unclear("answered about another refund"))
+    }
+}
+
+fn unclear(reason: &str) -> ProviderError {
+    ProviderError::Unknown {
+        provider: NAME,
+        reason: reason.to_owned(),
+    }
+}
