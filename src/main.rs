@@ -1,1 +1,99 @@
-fn main() {}
+//! The one binary. A line per subcommand; what each does is in the library.
+
+use std::collections::HashMap;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use vitrine::config::{Config, Mode};
+use vitrine::error::{Chain, Error, Result};
+use vitrine::{db, dev, run, seed, server, telemetry};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Backend-for-frontend of a Brazilian online shop. Configured by the environment and `.env` alone.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// A whole shop on this machine: PostgreSQL, demo catalog, sandbox providers, server
+    Dev,
+    /// The server, with workers inside
+    Serve,
+    /// Only the workers
+    Worker,
+    /// Brings the database's schema up to date
+    Migrate,
+    /// Fills an empty database with the demo shop
+    Seed,
+    /// Prints the OpenAPI document
+    Openapi,
+    /// Prints every broken invariant of a live database; exit 1 if there is one
+    Audit,
+    /// Only the sandbox providers
+    Sandbox,
+    /// Asks the server on PORT whether it is ready; exit 1 if not
+    Health,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let env = environment();
+    match actix_web::rt::System::new().block_on(execute(arguments.command, &env)) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("vitrine: {}", Chain(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The process's environment over `.env`.
+fn environment() -> HashMap<String, String> {
+    let mut env: HashMap<String, String> = dotenvy::dotenv_iter().into_iter().flatten().flatten().collect();
+    env.extend(std::env::vars());
+    env
+}
+
+async fn execute(command: Command, env: &HashMap<String, String>) -> Result<ExitCode> {
+    match command {
+        Command::Dev => dev::dev(env).await?,
+        Command::Sandbox => dev::sandbox(env).await?,
+        Command::Openapi => println!("{}", server::openapi().to_pretty_json().map_err(|e| Error::Internal(e.to_string()))?),
+        Command::Health => return Ok(health(env).await),
+        Command::Serve | Command::Worker | Command::Migrate | Command::Seed | Command::Audit => {
+            let config = Config::from_env(Mode::Serve, |name| env.get(name).cloned()).map_err(|e| Error::Internal(e.to_string()))?;
+            let _logs = telemetry::start(&config.log);
+            match command {
+                Command::Worker => run::work(config).await?,
+                Command::Migrate => println!("{} migration(s) applied", db::migrate(&config.database).await?),
+                Command::Seed => seed::demo(&config).await?,
+                Command::Audit => return vitrine::audit::run(&config).await,
+                _ => run::serve(config).await?,
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// For a container's health check, which has no curl.
+async fn health(env: &HashMap<String, String>) -> ExitCode {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let port = env.get("PORT").and_then(|p| p.parse::<u16>().ok()).unwrap_or(4444);
+    let ask = async {
+        let mut socket = tokio::net::TcpStream::connect(("127.0.0.1", port)).await?;
+        socket.write_all(b"GET /ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
+        let mut answer = [0_u8; 12];
+        socket.read_exact(&mut answer).await?;
+        Ok::<_, std::io::Error>(answer.ends_with(b" 200"))
+    };
+    match tokio::time::timeout(std::time::Duration::from_secs(3), ask).await {
+        Ok(Ok(true)) => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    }
+}

@@ -127,6 +127,7 @@ impl Http {
         Call {
             http: Arc::clone(&self.inner),
             builder,
+            is_read: method.is_safe(),
             method,
             path: template(path),
             is_repeatable: false,
@@ -145,6 +146,7 @@ pub struct Call {
     /// For the log: ids taken out.
     path: String,
     is_repeatable: bool,
+    is_read: bool,
     refusal: Option<ReadRefusal>,
     blames: &'static [u16],
 }
@@ -188,6 +190,12 @@ impl Call {
     /// A promise about their side: sending this twice does it once. Say at the call what it rests on.
     pub fn repeatable(mut self) -> Self {
         self.is_repeatable = true;
+        self
+    }
+
+    /// A POST that only asks: without an answer nothing has happened, so it never ends `Unknown`.
+    pub fn read_only(mut self) -> Self {
+        self.is_read = true;
         self
     }
 

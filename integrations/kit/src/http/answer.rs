@@ -21,8 +21,9 @@ pub struct Answer {
 }
 
 /// Their own code and words for a refusal.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Refusal {
+    /// Empty where they have none: then it is the status.
     pub code: String,
     pub message: String,
 }
@@ -69,10 +70,12 @@ impl Answer {
     /// This answer as an error: 429 is `Unavailable`, all else `Rejected`, with their code or else the status.
     pub fn refused(&self, refusal: Option<Refusal>) -> ProviderError {
         let provider = self.breaker.name();
-        let Refusal { code, message } = refusal.unwrap_or_else(|| Refusal {
-            code: self.status.to_string(),
-            message: String::new(),
-        });
+        let Refusal { code, message } = refusal.unwrap_or_default();
+        let code = if code.is_empty() {
+            self.status.to_string()
+        } else {
+            code
+        };
         if self.status == 429 {
             return ProviderError::Unavailable {
                 provider,

@@ -53,11 +53,12 @@ pub(super) async fn run<T>(
         method,
         path,
         is_repeatable,
+        is_read,
         blames,
         ..
     } = call;
     let rules = Rules {
-        is_read: method.is_safe(),
+        is_read,
         is_repeatable,
         blames,
     };

@@ -201,6 +201,15 @@ async fn a_server_error_is_unknown_after_a_write_and_unavailable_after_a_read() 
 }
 
 #[tokio::test]
+async fn a_post_that_only_asks_is_never_unknown() {
+    let (_server, http) = answering(ResponseTemplate::new(500)).await;
+    assert_eq!(
+        http.post("/").read_only().send::<Value>().await,
+        Err(unavailable("answered 500", None))
+    );
+}
+
+#[tokio::test]
 async fn a_repeatable_write_is_tried_three_times() {
     for (status, error) in [
         (502, unavailable("answered 502", None)),

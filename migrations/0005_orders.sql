@@ -1,0 +1,95 @@
+-- An order and its lines, as sold. Prices, names, the buyer and the address are copies: later changes do not reach them.
+CREATE TABLE orders (
+    id                    uuid PRIMARY KEY,
+    number                text NOT NULL UNIQUE, -- what people read out; random, so it tells nobody how much we sell
+    user_id               uuid REFERENCES users,-- NULL: a guest's
+    customer_name         text NOT NULL,
+    customer_email        text,
+    customer_phone        text,
+    tax_id_sealed         bytea,
+    tax_id_key            smallint,
+    tax_id_hash           bytea,
+    status                text NOT NULL DEFAULT 'pending'
+        CHECK (status IN ('pending', 'processing', 'shipped', 'delivered', 'cancelled', 'returned')),
+    payment_status        text NOT NULL DEFAULT 'pending_payment'
+        CHECK (payment_status IN ('pending_payment', 'paid', 'failed', 'expired', 'cancelled', 'partially_refunded', 'refunded')),
+    payment_method        text CHECK (payment_method IN ('pix', 'credit_card', 'wallet')),
+    currency              text NOT NULL DEFAULT 'BRL' CHECK (currency = 'BRL'),
+    subtotal_cents        bigint NOT NULL CHECK (subtotal_cents >= 0),
+    coupon_discount_cents bigint NOT NULL DEFAULT 0 CHECK (coupon_discount_cents >= 0),
+    method_discount_cents bigint NOT NULL DEFAULT 0 CHECK (method_discount_cents >= 0),
+    discount_cents        bigint NOT NULL DEFAULT 0 CHECK (discount_cents <= subtotal_cents),
+    shipping_cents        bigint NOT NULL CHECK (shipping_cents >= 0),
+    shipping_quoted_cents bigint NOT NULL CHECK (shipping_quoted_cents >= 0), -- the carrier's price, also where the buyer pays none
+    total_cents           bigint NOT NULL CHECK (total_cents >= 0),
+    coupon_id             uuid REFERENCES coupons ON DELETE SET NULL,
+    coupon_code           text,
+    coupon_held           boolean NOT NULL DEFAULT false, -- its use counts; given back once, on cancel or expiry
+    shipping_address      jsonb NOT NULL,
+    shipping_provider     text NOT NULL,
+    carrier               text NOT NULL,
+    service               text NOT NULL,
+    service_code          text NOT NULL,
+    delivery_days         integer NOT NULL CHECK (delivery_days >= 0),
+    freight_estimate      boolean NOT NULL DEFAULT false,
+    freight_quote         jsonb NOT NULL,       -- what was asked and answered, for the day it is disputed
+    tracking_number       text,
+    notes                 text,
+    reservation           smallint NOT NULL DEFAULT 1,
+    stock_held            boolean NOT NULL DEFAULT true,
+    expires_at            timestamptz NOT NULL, -- an unpaid order gives its stock back after this
+    paid_at               timestamptz,
+    shipped_at            timestamptz,
+    delivered_at          timestamptz,
+    cancelled_at          timestamptz,
+    created_at            timestamptz NOT NULL DEFAULT now(),
+    updated_at            timestamptz NOT NULL DEFAULT now(),
+    CHECK (discount_cents = coupon_discount_cents + method_discount_cents),
+    CHECK (total_cents = subtotal_cents - discount_cents + shipping_cents),
+    CHECK (status NOT IN ('processing', 'shipped', 'delivered', 'returned')
+           OR payment_status IN ('paid', 'partially_refunded', 'refunded')),
+    CHECK (status <> 'pending' OR payment_status IN ('pending_payment', 'failed')),
+    CHECK ((paid_at IS NOT NULL) = (payment_status IN ('paid', 'partially_refunded', 'refunded'))),
+    CHECK (status NOT IN ('shipped', 'delivered') OR tracking_number IS NOT NULL),
+    CHECK (NOT coupon_held OR coupon_code IS NOT NULL),
+    CHECK (num_nulls(tax_id_sealed, tax_id_key, tax_id_hash) IN (0, 3))
+) WITH (fillfactor = 85);
+CREATE INDEX orders_user ON orders (user_id, id DESC) WHERE user_id IS NOT NULL;
+CREATE INDEX orders_open ON orders (expires_at) WHERE status = 'pending';
+CREATE INDEX orders_tracking ON orders (tracking_number) WHERE tracking_number IS NOT NULL;
+CREATE INDEX orders_created ON orders (created_at);
+CREATE INDEX orders_email ON orders (customer_email) WHERE customer_email IS NOT NULL;
+
+CREATE TABLE order_lines (
+    id               uuid PRIMARY KEY,
+    order_id         uuid NOT NULL REFERENCES orders,
+    position         smallint NOT NULL,
+    product_id       uuid NOT NULL,
+    variant_id       uuid NOT NULL,
+    sku              text NOT NULL,
+    name             text NOT NULL,
+    variant_name     text NOT NULL,
+    image_url        text,
+    quantity         integer NOT NULL CHECK (quantity BETWEEN 1 AND 9999),
+    unit_price_cents bigint NOT NULL CHECK (unit_price_cents >= 0),
+    line_total_cents bigint NOT NULL CHECK (line_total_cents = unit_price_cents * quantity),
+    discount_cents   bigint NOT NULL DEFAULT 0 CHECK (discount_cents BETWEEN 0 AND line_total_cents), -- its share of the order's
+    UNIQUE (order_id, position),
+    UNIQUE (order_id, variant_id)
+);
+
+-- The whole story of an order, in order: from, to, when, who, and what caused it.
+CREATE TABLE order_history (
+    id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    order_id   uuid NOT NULL REFERENCES orders,
+    subject    text NOT NULL CHECK (subject IN ('order', 'payment_status', 'payment', 'refund', 'shipment', 'invoice', 'message', 'stock', 'coupon')),
+    subject_id uuid,
+    from_state text,
+    to_state   text NOT NULL,
+    reason     text NOT NULL DEFAULT '',
+    actor      text NOT NULL,                   -- user:…, admin:…, guest, system, provider:…
+    cause      text NOT NULL,                   -- request:…, job:…, webhook:…
+    at         timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX order_history_order ON order_history (order_id, id);
+CREATE TRIGGER order_history_grow BEFORE UPDATE OR DELETE ON order_history FOR EACH ROW EXECUTE FUNCTION only_grows();

@@ -1,0 +1,69 @@
+-- An attempt to be paid. The row is written before the provider is called, so that an unknown outcome is never forgotten.
+CREATE TABLE payments (
+    id             uuid PRIMARY KEY,            -- also the provider's idempotency key
+    order_id       uuid NOT NULL REFERENCES orders,
+    method         text NOT NULL CHECK (method IN ('pix', 'credit_card', 'wallet')),
+    provider       text NOT NULL,
+    status         text NOT NULL DEFAULT 'creating' CHECK (status IN
+        ('creating', 'unknown', 'pending', 'paid', 'failed', 'expired', 'cancelled', 'surplus', 'partially_refunded', 'refunded', 'disputed')),
+    amount_cents   bigint NOT NULL CHECK (amount_cents > 0),
+    captured_cents bigint NOT NULL DEFAULT 0 CHECK (captured_cents >= 0),
+    refunded_cents bigint NOT NULL DEFAULT 0 CHECK (refunded_cents >= 0),
+    currency       text NOT NULL DEFAULT 'BRL',
+    provider_ref   text,                        -- txid, PaymentIntent
+    end_to_end_id  text,
+    copy_paste     text,
+    qr_code_url    text,
+    error          text,                        -- why it failed, for the operator
+    expires_at     timestamptz NOT NULL,
+    paid_at        timestamptz,
+    checked_at     timestamptz,                 -- when the provider was last asked
+    created_at     timestamptz NOT NULL DEFAULT now(),
+    updated_at     timestamptz NOT NULL DEFAULT now(),
+    CHECK (refunded_cents <= captured_cents),
+    CHECK (captured_cents = 0 OR status IN ('paid', 'surplus', 'partially_refunded', 'refunded', 'disputed')),
+    CHECK ((paid_at IS NOT NULL) = (captured_cents > 0))
+);
+CREATE INDEX payments_order ON payments (order_id, id);
+-- One live charge per order, and one that was accepted: what comes in beside it is surplus and goes back.
+CREATE UNIQUE INDEX payments_one_live ON payments (order_id) WHERE status IN ('creating', 'unknown', 'pending');
+CREATE UNIQUE INDEX payments_one_paid ON payments (order_id) WHERE status IN ('paid', 'partially_refunded', 'disputed');
+CREATE INDEX payments_to_check ON payments (checked_at NULLS FIRST) WHERE status IN ('creating', 'unknown', 'pending');
+CREATE UNIQUE INDEX payments_ref ON payments (provider, provider_ref) WHERE provider_ref IS NOT NULL;
+
+CREATE TABLE refunds (
+    id           uuid PRIMARY KEY,              -- also the provider's idempotency key; outlives every failure
+    payment_id   uuid NOT NULL REFERENCES payments,
+    order_id     uuid NOT NULL REFERENCES orders,
+    amount_cents bigint NOT NULL CHECK (amount_cents > 0),
+    status       text NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'processing', 'unknown', 'done', 'failed')),
+    reason       text NOT NULL,
+    restock      boolean NOT NULL DEFAULT false,
+    requested_by text NOT NULL,
+    provider_ref text,
+    error        text,
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    updated_at   timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX refunds_payment ON refunds (payment_id);
+CREATE INDEX refunds_order ON refunds (order_id);
+CREATE INDEX refunds_open ON refunds (updated_at) WHERE status IN ('pending', 'processing', 'unknown');
+
+-- Money that really moved, as a provider confirmed it. Σ captures − Σ refunds is what we hold.
+CREATE TABLE money_movements (
+    id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    order_id     uuid NOT NULL REFERENCES orders,
+    payment_id   uuid NOT NULL REFERENCES payments,
+    refund_id    uuid REFERENCES refunds,
+    kind         text NOT NULL CHECK (kind IN ('capture', 'refund', 'dispute_out', 'dispute_back')),
+    amount_cents bigint NOT NULL CHECK (amount_cents > 0),
+    provider     text NOT NULL,
+    provider_ref text,                          -- endToEndId, charge, refund
+    cause        text NOT NULL,
+    at           timestamptz NOT NULL DEFAULT now(),
+    CHECK ((kind = 'refund') = (refund_id IS NOT NULL))
+);
+CREATE UNIQUE INDEX money_movements_one_capture ON money_movements (payment_id) WHERE kind = 'capture';
+CREATE UNIQUE INDEX money_movements_one_refund ON money_movements (refund_id) WHERE kind = 'refund';
+CREATE INDEX money_movements_order ON money_movements (order_id);
+CREATE TRIGGER money_movements_grow BEFORE UPDATE OR DELETE ON money_movements FOR EACH ROW EXECUTE FUNCTION only_grows();

@@ -1,0 +1,77 @@
+//! What one server process is made of. Built once, handed down; there are no globals.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use deadpool_postgres::Pool;
+use tokio::sync::Notify;
+
+use crate::catalog::cache::CatalogCache;
+use crate::config::Config;
+use crate::db::{self, Connection};
+use crate::error::Result;
+use crate::http::rate_limit::Limiters;
+use crate::http::who::Standings;
+use crate::mail::Templates;
+use crate::password::Hasher;
+use crate::providers::Providers;
+use crate::seal::Keys;
+use crate::token::Tokens;
+
+#[derive(Debug)]
+pub struct App {
+    pub config: Config,
+    pub pool: Pool,
+    pub keys: Keys,
+    pub tokens: Tokens,
+    pub hasher: Hasher,
+    pub providers: Providers,
+    pub catalog: CatalogCache,
+    pub standings: Standings,
+    pub limiters: Limiters,
+    pub templates: Templates,
+    wake: Notify,
+    draining: AtomicBool,
+}
+
+impl App {
+    pub fn new(config: Config) -> Result<Self> {
+        Ok(Self {
+            pool: db::pool(&config.database)?,
+            keys: Keys::new(&config.auth)?,
+            tokens: Tokens::new(&config.auth),
+            hasher: Hasher::new(),
+            providers: Providers::new(&config)?,
+            catalog: CatalogCache::new(&config.cache),
+            standings: Standings::new(),
+            limiters: Limiters::new(&config.limits),
+            templates: Templates::new()?,
+            wake: Notify::new(),
+            draining: AtomicBool::new(false),
+            config,
+        })
+    }
+
+    /// A connection, or 503 when none gets free in time. Never hold one while a provider thinks.
+    pub async fn db(&self) -> Result<Connection> {
+        Ok(self.pool.get().await?)
+    }
+
+    /// Tells this process's workers that a commit brought jobs. Losing it only costs them their next look.
+    pub fn jobs_were_pushed(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Resolves when jobs may have come.
+    pub async fn jobs_may_wait(&self) {
+        self.wake.notified().await;
+    }
+
+    /// From now on `/ready` says no, and event streams end.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+}

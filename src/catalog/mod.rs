@@ -1,0 +1,7 @@
+//! Being built.
+
+pub mod cache;
+
+use utoipa_actix_web::service_config::ServiceConfig;
+
+pub fn routes(_cfg: &mut ServiceConfig<'_>) {}

@@ -1,0 +1,43 @@
+//! Who does a piece of work, and what made it happen: the two words that every history row ends with.
+
+use std::fmt;
+use std::future::Future;
+
+use crate::ids::UserId;
+
+tokio::task_local! {
+    static CAUSE: String;
+}
+
+/// Runs `work` as caused by `kind:id`, and lets provider calls inside carry `id` as their request id.
+pub async fn scope<F: Future>(kind: &str, id: &str, work: F) -> F::Output {
+    let cause = format!("{kind}:{id}");
+    vitrine_kit::trace::with_request_id(id.to_owned(), CAUSE.scope(cause, work)).await
+}
+
+/// `request:…`, `job:…` or `webhook:…`; `system` for what starts by itself.
+pub fn current() -> String {
+    CAUSE.try_with(Clone::clone).unwrap_or_else(|_| "system".to_owned())
+}
+
+/// Who is to be named in a history row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Actor {
+    User(UserId),
+    Admin(UserId),
+    Guest,
+    System,
+    Provider(&'static str),
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(id) => write!(f, "user:{id}"),
+            Self::Admin(id) => write!(f, "admin:{id}"),
+            Self::Guest => f.write_str("guest"),
+            Self::System => f.write_str("system"),
+            Self::Provider(name) => write!(f, "provider:{name}"),
+        }
+    }
+}

@@ -1,0 +1,483 @@
+//! The environment → `Config`. Every mistake is found before any is reported, in one message.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use ipnet::IpNet;
+use secrecy::{ExposeSecret, SecretString};
+use vitrine_kit::breaker::BreakerConfig;
+use vitrine_kit::{Cep, Email};
+
+/// Strictness: `Dev` accepts what would be dangerous in front of real customers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    Dev,
+    Serve,
+}
+
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub mode: Mode,
+    pub http: HttpConfig,
+    pub database: DatabaseConfig,
+    pub auth: AuthConfig,
+    pub cache: CacheConfig,
+    pub pix: PixConfig,
+    pub shipping: ShippingConfig,
+    pub mail: MailConfig,
+    pub breaker: BreakerConfig,
+    pub limits: RateLimits,
+    /// Jobs that one process works on at once.
+    pub worker_concurrency: usize,
+    pub log: LogConfig,
+}
+
+#[derive(Debug, Clone)]
+pub struct HttpConfig {
+    pub host: String,
+    pub port: u16,
+    /// Where `/metrics` answers without a token. Unset: only with `ops_token`, on the public port.
+    pub ops_port: Option<u16>,
+    pub ops_token: Option<SecretString>,
+    pub allowed_origins: Vec<String>,
+    /// Where mails send people.
+    pub frontend_url: String,
+    /// Base of links to this server.
+    pub public_url: String,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Actix workers; 0: one per core.
+    pub workers: usize,
+}
+
+#[derive(Debug, Clone)]
+pub struct DatabaseConfig {
+    pub url: SecretString,
+    pub min_conns: usize,
+    pub max_conns: usize,
+    pub statement_timeout: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub struct AuthConfig {
+    pub jwt_secret: SecretString,
+    pub jwt_ttl: Duration,
+    pub refresh_ttl: Duration,
+    /// (id, key): the first one seals new CPF and CNPJ, all of them open old ones.
+    pub data_keys: Vec<(i16, SecretString)>,
+    pub first_admin: Option<(Email, SecretString)>,
+}
+
+#[derive(Debug, Clone)]
+pub struct CacheConfig {
+    pub enabled: bool,
+    /// Answers kept, of 64 KiB on average; the bound is their weight.
+    pub max_answers: u64,
+    pub products_ttl: Duration,
+    pub categories_ttl: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub struct PixConfig {
+    pub expiry: Duration,
+    pub propay_url: String,
+    pub go_to_propay_secret: SecretString,
+    pub propay_to_go_secret: SecretString,
+    pub propay_timeout: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub struct ShippingConfig {
+    pub sender_cep: Cep,
+    pub api_key: SecretString,
+    pub melhorenvio_url: String,
+    pub viacep_url: String,
+    pub brasilapi_url: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+pub struct MailConfig {
+    pub resend_url: String,
+    pub resend_api_key: SecretString,
+    pub from: String,
+    pub alert_to: Option<Email>,
+}
+
+/// `5/20s`: a burst of 5, refilled over 20 s. `None`: switched off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    pub burst: u32,
+    pub per: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub struct RateLimits {
+    pub login: Option<Limit>,
+    pub register: Option<Limit>,
+    pub forgot_password: Option<Limit>,
+    pub global: Option<Limit>,
+}
+
+#[derive(Debug, Clone)]
+pub struct LogConfig {
+    pub level: String,
+    pub format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    Auto,
+    Json,
+    Text,
+}
+
+/// Everything that is wrong with the environment.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("The configuration has {} mistake(s):\n{}", .0.len(), .0.iter().map(|m| format!("  - {m}")).collect::<Vec<_>>().join("\n"))]
+pub struct ConfigErrors(pub Vec<String>);
+
+/// Secrets that stand in examples and must never guard a real shop.
+const WELL_KNOWN: [&str; 6] = ["changeme", "secret", "your-secret", "development", "dev-", "example"];
+
+impl Config {
+    /// Reads the configuration through `var` (the process environment, or a test's table).
+    pub fn from_env(mode: Mode, var: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
+        let mut env = Env { var: &var, mode, mistakes: Vec::new() };
+        let port = env.number("PORT", 4444, 1, 65_535) as u16;
+        let config = Self {
+            mode,
+            http: http(&mut env, port),
+            database: DatabaseConfig {
+                url: env.database_url(),
+                min_conns: env.number("DB_MIN_CONNS", 10, 0, 10_000) as usize,
+                max_conns: env.number("DB_MAX_CONNS", 100, 2, 10_000) as usize,
+                statement_timeout: env.duration("DB_STATEMENT_TIMEOUT", "10s"),
+            },
+            auth: auth(&mut env),
+            cache: CacheConfig {
+                enabled: env.flag("CACHE_ENABLED", true),
+                max_answers: env.number("CACHE_L1_MAX_SIZE", 1000, 1, 1_000_000),
+                products_ttl: env.duration("CACHE_TTL_PRODUCTS", "5m"),
+                categories_ttl: env.duration("CACHE_TTL_CATEGORIES", "15m"),
+            },
+            pix: pix(&mut env),
+            shipping: shipping(&mut env),
+            mail: mail(&mut env),
+            breaker: BreakerConfig {
+                threshold: env.number("CIRCUIT_BREAKER_THRESHOLD", 5, 1, 1000) as u32,
+                window: env.duration("CIRCUIT_BREAKER_TIMEOUT", "60s"),
+                cooldown: env.duration("CIRCUIT_BREAKER_COOLDOWN", "30s"),
+            },
+            limits: RateLimits {
+                login: env.limit("RATE_LIMIT_LOGIN", "5/20s"),
+                register: env.limit("RATE_LIMIT_REGISTER", "3/1h"),
+                forgot_password: env.limit("RATE_LIMIT_FORGOT_PASSWORD", "5/1h"),
+                global: env.limit("RATE_LIMIT_GLOBAL", "300/1m"),
+            },
+            worker_concurrency: env.number("WORKER_CONCURRENCY", 8, 1, 256) as usize,
+            log: LogConfig {
+                level: env.text("LOG_LEVEL", "info"),
+                format: env.one_of("LOG_FORMAT", &[("auto", LogFormat::Auto), ("json", LogFormat::Json), ("text", LogFormat::Text)]),
+            },
+        };
+        if config.database.min_conns > config.database.max_conns {
+            env.mistake("DB_MIN_CONNS", "must not be above DB_MAX_CONNS");
+        }
+        env.not_built_yet();
+        if env.mistakes.is_empty() { Ok(config) } else { Err(ConfigErrors(env.mistakes)) }
+    }
+}
+
+fn http(env: &mut Env<'_>, port: u16) -> HttpConfig {
+    let local = format!("http://localhost:{port}");
+    let origins = env.list("ALLOWED_ORIGINS", if env.mode == Mode::Dev { "*" } else { "" });
+    if env.mode == Mode::Serve && origins.iter().any(|o| o.contains('*')) {
+        env.mistake("ALLOWED_ORIGINS", "a wildcard lets every site act for a signed-in customer: name the origins");
+    }
+    let ops_port = env.optional("OPS_PORT").and_then(|text| match text.parse::<u16>() {
+        Ok(ops) if ops != 0 && ops != port => Some(ops),
+        _ => {
+            env.mistake("OPS_PORT", "must be a port other than PORT");
+            None
+        }
+    });
+    let proxies = env.list("TRUSTED_PROXIES", "");
+    let trusted_proxies = proxies
+        .iter()
+        .filter_map(|text| {
+            let net = text.parse::<IpNet>().ok().or_else(|| text.parse::<std::net::IpAddr>().ok().map(IpNet::from));
+            if net.is_none() {
+                env.mistake("TRUSTED_PROXIES", "must be addresses or networks such as 10.0.0.0/8, separated by commas");
+            }
+            net
+        })
+        .collect();
+    HttpConfig {
+        host: env.text("HOST", "0.0.0.0"),
+        port,
+        ops_port,
+        ops_token: env.optional("OPS_TOKEN").map(SecretString::from),
+        allowed_origins: origins,
+        frontend_url: env.url("FRONTEND_URL", &local),
+        public_url: env.url("PUBLIC_URL", &local),
+        trusted_proxies,
+        workers: env.number("HTTP_WORKERS", 0, 0, 1024) as usize,
+    }
+}
+
+fn auth(env: &mut Env<'_>) -> AuthConfig {
+    let jwt_secret = env.secret("JWT_SECRET", 32);
+    let email = env.optional("ADMIN_EMAIL");
+    let password = env.optional("ADMIN_PASSWORD");
+    let first_admin = match (email, password) {
+        (None, None) => None,
+        (Some(email), Some(password)) => match Email::parse(&email) {
+            Ok(email) if password.chars().count() >= 8 => Some((email, SecretString::from(password))),
+            Ok(_) => {
+                env.mistake("ADMIN_PASSWORD", "must have at least 8 characters");
+                None
+            }
+            Err(_) => {
+                env.mistake("ADMIN_EMAIL", "must be an e-mail address");
+                None
+            }
+        },
+        _ => {
+            env.mistake("ADMIN_EMAIL", "and ADMIN_PASSWORD go together: set both or none");
+            None
+        }
+    };
+    AuthConfig {
+        jwt_secret,
+        jwt_ttl: env.duration("JWT_TTL", "24h"),
+        refresh_ttl: env.duration("REFRESH_TTL", "7d"),
+        data_keys: env.data_keys(),
+        first_admin,
+    }
+}
+
+fn pix(env: &mut Env<'_>) -> PixConfig {
+    let provider = env.text("PIX_PROVIDER", "propay");
+    if provider != "propay" {
+        env.mistake("PIX_PROVIDER", "must be propay: openpix and bacen are not built yet");
+    }
+    let outgoing = env.secret("GO_TO_PROPAY_SECRET", 16);
+    let incoming = env.secret("PROPAY_TO_GO_SECRET", 16);
+    if !outgoing.expose_secret().is_empty() && outgoing.expose_secret() == incoming.expose_secret() {
+        env.mistake("PROPAY_TO_GO_SECRET", "must differ from GO_TO_PROPAY_SECRET: one secret per direction");
+    }
+    PixConfig {
+        expiry: env.duration("PIX_EXPIRY", "30m"),
+        propay_url: env.required_url("PROPAY_URL"),
+        go_to_propay_secret: outgoing,
+        propay_to_go_secret: incoming,
+        propay_timeout: env.duration("PROPAY_TIMEOUT", "5s"),
+    }
+}
+
+fn shipping(env: &mut Env<'_>) -> ShippingConfig {
+    if env.text("SHIPPING_PROVIDER", "melhorenvio") != "melhorenvio" {
+        env.mistake("SHIPPING_PROVIDER", "must be melhorenvio: correios is not built yet");
+    }
+    let sender = env.text("SHIPPING_SENDER_CEP", "");
+    let sender_cep = Cep::parse(&sender).unwrap_or_else(|_| {
+        env.mistake("SHIPPING_SENDER_CEP", "is required: the CEP that parcels leave from, such as 01310-100");
+        Cep::parse("01310100").expect("a CEP that is right by construction")
+    });
+    ShippingConfig {
+        sender_cep,
+        api_key: env.secret("SHIPPING_API_KEY", 1),
+        melhorenvio_url: env.url("MELHORENVIO_URL", "https://melhorenvio.com.br"),
+        viacep_url: env.url("CEP_URL", "https://viacep.com.br"),
+        brasilapi_url: Some(env.url("BRASILAPI_URL", "https://brasilapi.com.br")),
+    }
+}
+
+fn mail(env: &mut Env<'_>) -> MailConfig {
+    if env.text("MAILER", "resend") != "resend" {
+        env.mistake("MAILER", "must be resend: smtp is not built yet");
+    }
+    let alert_to = env.optional("ADMIN_ALERT_EMAIL").and_then(|text| match Email::parse(&text) {
+        Ok(email) => Some(email),
+        Err(_) => {
+            env.mistake("ADMIN_ALERT_EMAIL", "must be an e-mail address");
+            None
+        }
+    });
+    MailConfig {
+        resend_url: env.url("RESEND_URL", "https://api.resend.com"),
+        resend_api_key: env.secret("RESEND_API_KEY", 1),
+        from: env.text("MAILER_FROM_EMAIL", "Vitrine <no-reply@localhost.localdomain>"),
+        alert_to,
+    }
+}
+
+/// Reads variables one by one and remembers what is wrong.
+struct Env<'a> {
+    var: &'a dyn Fn(&str) -> Option<String>,
+    mode: Mode,
+    mistakes: Vec<String>,
+}
+
+impl Env<'_> {
+    fn mistake(&mut self, name: &str, what: &str) {
+        self.mistakes.push(format!("{name} {what}"));
+    }
+
+    fn optional(&self, name: &str) -> Option<String> {
+        (self.var)(name).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty())
+    }
+
+    fn text(&self, name: &str, default: &str) -> String {
+        self.optional(name).unwrap_or_else(|| default.to_owned())
+    }
+
+    fn list(&self, name: &str, default: &str) -> Vec<String> {
+        self.text(name, default).split(',').map(|part| part.trim().trim_end_matches('/').to_owned()).filter(|p| !p.is_empty()).collect()
+    }
+
+    fn number(&mut self, name: &str, default: u64, min: u64, max: u64) -> u64 {
+        match self.optional(name).map(|text| text.parse::<u64>()) {
+            None => default,
+            Some(Ok(n)) if (min..=max).contains(&n) => n,
+            Some(_) => {
+                self.mistake(name, &format!("must be a whole number from {min} to {max}"));
+                default
+            }
+        }
+    }
+
+    fn flag(&mut self, name: &str, default: bool) -> bool {
+        match self.optional(name).as_deref() {
+            None => default,
+            Some("true" | "1" | "yes" | "on") => true,
+            Some("false" | "0" | "no" | "off") => false,
+            Some(_) => {
+                self.mistake(name, "must be true or false");
+                default
+            }
+        }
+    }
+
+    fn one_of<T: Copy>(&mut self, name: &str, choices: &[(&str, T)]) -> T {
+        let given = self.text(name, choices[0].0);
+        match choices.iter().find(|(word, _)| *word == given) {
+            Some((_, value)) => *value,
+            None => {
+                let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
+                self.mistake(name, &format!("must be one of {}", words.join(", ")));
+                choices[0].1
+            }
+        }
+    }
+
+    fn duration(&mut self, name: &str, default: &str) -> Duration {
+        let text = self.text(name, default);
+        parse_duration(&text).unwrap_or_else(|| {
+            self.mistake(name, "must be a time such as 500ms, 30s, 15m, 24h or 7d");
+            Duration::from_secs(1)
+        })
+    }
+
+    fn limit(&mut self, name: &str, default: &str) -> Option<Limit> {
+        let text = self.text(name, default);
+        if text == "0" {
+            return None;
+        }
+        let parsed = text.split_once('/').and_then(|(burst, per)| {
+            Some(Limit { burst: burst.trim().parse().ok().filter(|n| *n > 0)?, per: parse_duration(per.trim())? })
+        });
+        if parsed.is_none() {
+            self.mistake(name, "must be a count per time such as 5/20s, or 0 for no limit");
+        }
+        parsed
+    }
+
+    fn url(&mut self, name: &str, default: &str) -> String {
+        let text = self.text(name, default).trim_end_matches('/').to_owned();
+        if !text.starts_with("http://") && !text.starts_with("https://") {
+            self.mistake(name, "must be an address that starts with https:// or http://");
+        }
+        text
+    }
+
+    fn required_url(&mut self, name: &str) -> String {
+        if self.optional(name).is_none() {
+            self.mistake(name, "is required");
+            return String::new();
+        }
+        self.url(name, "")
+    }
+
+    fn database_url(&mut self) -> SecretString {
+        let url = self.text("DATABASE_URL", "");
+        if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+            self.mistake("DATABASE_URL", "is required: postgres://user:password@host:5432/database");
+        }
+        SecretString::from(url)
+    }
+
+    fn secret(&mut self, name: &str, min_bytes: usize) -> SecretString {
+        let value = self.text(name, "");
+        if value.is_empty() {
+            self.mistake(name, "is required");
+        } else if self.mode == Mode::Serve {
+            let lower = value.to_lowercase();
+            if WELL_KNOWN.iter().any(|known| lower.starts_with(known)) {
+                self.mistake(name, "is a default that everybody knows: make one with `openssl rand -base64 48`");
+            } else if value.len() < min_bytes {
+                self.mistake(name, &format!("must have at least {min_bytes} bytes"));
+            }
+        }
+        SecretString::from(value)
+    }
+
+    /// `1:BASE64,2:BASE64`, each of 32 bytes.
+    fn data_keys(&mut self) -> Vec<(i16, SecretString)> {
+        let mut keys = Vec::new();
+        for part in self.list("DATA_KEYS", "") {
+            let key = part.split_once(':').and_then(|(id, key)| {
+                let id = id.parse::<i16>().ok().filter(|id| *id > 0)?;
+                STANDARD.decode(key).ok().filter(|bytes| bytes.len() == 32)?;
+                Some((id, SecretString::from(key.to_owned())))
+            });
+            match key {
+                Some((id, _)) if keys.iter().any(|(other, _)| *other == id) => self.mistake("DATA_KEYS", "has an id twice"),
+                Some(key) => keys.push(key),
+                None => self.mistake("DATA_KEYS", "must be id:key pairs, the id from 1 and the key 32 bytes in base64"),
+            }
+        }
+        keys
+    }
+
+    /// What a `.env` may ask for that this release does not do: said at the start rather than found out at the first sale.
+    fn not_built_yet(&mut self) {
+        for (name, idle) in [("NFE_PROVIDER", "none"), ("SMS_PROVIDER", "none")] {
+            if let Some(value) = self.optional(name).filter(|v| v != idle) {
+                tracing::warn!(variable = name, value, "not built yet: it has no effect in this release");
+            }
+        }
+    }
+}
+
+/// `500ms`, `20s`, `15m`, `24h`, `7d`.
+fn parse_duration(text: &str) -> Option<Duration> {
+    let digits = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().ok().filter(|n| *n > 0)?;
+    let millis = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    number.checked_mul(millis).map(Duration::from_millis)
+}
+
+#[cfg(test)]
+#[path = "config_tests.rs"]
+mod tests;

@@ -1,0 +1,77 @@
+use super::*;
+
+const GOOD: [(&str, &str); 9] = [
+    ("DATABASE_URL", "postgres://u:p@localhost/vitrine"),
+    ("JWT_SECRET", "0123456789abcdef0123456789abcdef"),
+    ("PROPAY_URL", "https://propay.internal/"),
+    ("GO_TO_PROPAY_SECRET", "aaaaaaaaaaaaaaaaaaaa"),
+    ("PROPAY_TO_GO_SECRET", "bbbbbbbbbbbbbbbbbbbb"),
+    ("SHIPPING_SENDER_CEP", "01310-100"),
+    ("SHIPPING_API_KEY", "key"),
+    ("RESEND_API_KEY", "re_key"),
+    ("ALLOWED_ORIGINS", "https://shop.example"),
+];
+
+fn read(mode: Mode, changes: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
+    Config::from_env(mode, |name| {
+        let changed = changes.iter().find(|(n, _)| *n == name);
+        changed.or_else(|| GOOD.iter().find(|(n, _)| *n == name)).map(|(_, v)| (*v).to_owned())
+    })
+}
+
+fn mistakes(changes: &[(&str, &str)]) -> Vec<String> {
+    read(Mode::Serve, changes).map(|_| Vec::new()).unwrap_or_else(|e| e.0)
+}
+
+#[test]
+fn a_complete_environment_is_taken_with_the_documented_defaults() {
+    let config = read(Mode::Serve, &[]).expect("good");
+    assert_eq!(config.http.port, 4444);
+    assert_eq!(config.auth.jwt_ttl, Duration::from_secs(86_400));
+    assert_eq!(config.auth.refresh_ttl, Duration::from_secs(7 * 86_400));
+    assert_eq!(config.pix.expiry, Duration::from_secs(1800));
+    assert_eq!(config.pix.propay_url, "https://propay.internal");
+    assert_eq!(config.limits.login, Some(Limit { burst: 5, per: Duration::from_secs(20) }));
+    assert_eq!(config.breaker.threshold, 5);
+    assert_eq!((config.database.min_conns, config.database.max_conns), (10, 100));
+}
+
+#[test]
+fn every_mistake_is_named_in_one_message() {
+    let found = mistakes(&[("PORT", "eighty"), ("JWT_SECRET", "short"), ("PIX_EXPIRY", "soon"), ("SHIPPING_SENDER_CEP", "123")]);
+    let names: Vec<_> = found.iter().map(|m| m.split(' ').next().unwrap_or_default()).collect();
+    assert_eq!(names, ["PORT", "JWT_SECRET", "PIX_EXPIRY", "SHIPPING_SENDER_CEP"]);
+}
+
+#[test]
+fn outside_dev_a_wildcard_origin_is_refused() {
+    assert_eq!(mistakes(&[("ALLOWED_ORIGINS", "*")]).len(), 1);
+    assert!(read(Mode::Dev, &[("ALLOWED_ORIGINS", "*")]).is_ok());
+}
+
+#[test]
+fn default_and_short_secrets_are_refused_outside_dev() {
+    for weak in ["changeme-changeme-changeme-changeme", "0123456789abcdef0123456789abcde", ""] {
+        assert_eq!(mistakes(&[("JWT_SECRET", weak)]).len(), 1, "{weak:?}");
+    }
+}
+
+#[test]
+fn one_secret_for_both_propay_directions_is_refused() {
+    let found = mistakes(&[("PROPAY_TO_GO_SECRET", "aaaaaaaaaaaaaaaaaaaa")]);
+    assert_eq!(found, ["PROPAY_TO_GO_SECRET must differ from GO_TO_PROPAY_SECRET: one secret per direction"]);
+}
+
+#[test]
+fn a_zero_switches_a_rate_limit_off() {
+    let config = read(Mode::Serve, &[("RATE_LIMIT_GLOBAL", "0")]).expect("good");
+    assert_eq!(config.limits.global, None);
+}
+
+#[test]
+fn secrets_are_not_printed() {
+    let printed = format!("{:?}", read(Mode::Serve, &[]).expect("good"));
+    for (name, value) in GOOD.iter().filter(|(n, _)| n.contains("SECRET") || n.contains("URL") && n.contains("DATABASE")) {
+        assert!(!printed.contains(value), "{name}");
+    }
+}

@@ -1,0 +1,140 @@
+//! The pool, the migrations, and the four ways to run a statement.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+pub use deadpool_postgres::{GenericClient, Object as Connection, Transaction};
+use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use refinery::{Migration, Runner};
+use secrecy::ExposeSecret;
+use tokio_postgres::config::SslMode;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{NoTls, Row};
+
+use crate::config::DatabaseConfig;
+use crate::error::{Error, Result};
+
+type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
+
+/// How long a request waits for a free connection before it is told to come back.
+const POOL_WAIT: Duration = Duration::from_secs(3);
+/// Held while migrating, so that N servers may start at once.
+const MIGRATION_LOCK: i64 = 0x7669_7472_696e_65;
+
+/// All rows.
+pub async fn query(db: &impl GenericClient, sql: &str, params: Params<'_>) -> Result<Vec<Row>> {
+    Ok(db.query(&db.prepare_cached(sql).await?, params).await?)
+}
+
+/// The row, if there is one.
+pub async fn query_opt(db: &impl GenericClient, sql: &str, params: Params<'_>) -> Result<Option<Row>> {
+    Ok(db.query_opt(&db.prepare_cached(sql).await?, params).await?)
+}
+
+/// The one row that is there by construction.
+pub async fn query_one(db: &impl GenericClient, sql: &str, params: Params<'_>) -> Result<Row> {
+    Ok(db.query_one(&db.prepare_cached(sql).await?, params).await?)
+}
+
+/// How many rows it touched: for a conditional UPDATE, the answer to "did it happen?".
+pub async fn execute(db: &impl GenericClient, sql: &str, params: Params<'_>) -> Result<u64> {
+    Ok(db.execute(&db.prepare_cached(sql).await?, params).await?)
+}
+
+/// A pool that opens connections as they are needed. Connections get our time limits when they open.
+pub fn pool(config: &DatabaseConfig) -> Result<Pool> {
+    let pg = pg_config(config)?;
+    let recycle = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+    let manager = if pg.get_ssl_mode() == SslMode::Disable || is_local(&pg) {
+        Manager::from_config(pg, NoTls, recycle)
+    } else {
+        Manager::from_config(pg, tls()?, recycle)
+    };
+    Pool::builder(manager)
+        .max_size(config.max_conns)
+        .runtime(Runtime::Tokio1)
+        .wait_timeout(Some(POOL_WAIT))
+        .create_timeout(Some(POOL_WAIT))
+        .build()
+        .map_err(|e| Error::Internal(format!("pool: {e}")))
+}
+
+fn pg_config(config: &DatabaseConfig) -> Result<tokio_postgres::Config> {
+    let mut pg = tokio_postgres::Config::from_str(config.url.expose_secret())
+        .map_err(|_| Error::Internal("DATABASE_URL is not a PostgreSQL address".into()))?;
+    pg.application_name("vitrine");
+    pg.connect_timeout(POOL_WAIT);
+    pg.options(format!(
+        "-c statement_timeout={} -c idle_in_transaction_session_timeout=30000 -c timezone=UTC",
+        config.statement_timeout.as_millis()
+    ));
+    Ok(pg)
+}
+
+fn is_local(pg: &tokio_postgres::Config) -> bool {
+    use tokio_postgres::config::Host;
+    pg.get_ssl_mode() != SslMode::Require
+        && pg.get_hosts().iter().all(|host| match host {
+            Host::Tcp(name) => matches!(name.as_str(), "localhost" | "127.0.0.1" | "::1"),
+            #[cfg(unix)]
+            Host::Unix(_) => true,
+        })
+}
+
+/// TLS with the system's trust store, for a database on another machine.
+fn tls() -> Result<tokio_postgres_rustls::MakeRustlsConnect> {
+    let (connector, broken) = tokio_postgres_rustls::MakeRustlsConnect::with_native_certs()
+        .map_err(|_| Error::Internal("this machine trusts no certificates: install ca-certificates".into()))?;
+    if !broken.is_empty() {
+        tracing::warn!(count = broken.len(), "some of the system's certificates could not be read");
+    }
+    Ok(connector)
+}
+
+/// Opens the connections that the first requests would otherwise wait for.
+pub async fn warm_up(pool: &Pool, count: usize) {
+    let opened = futures_util::future::join_all((0..count).map(|_| pool.get())).await;
+    tracing::debug!(connections = opened.iter().filter(|c| c.is_ok()).count(), "pool is warm");
+}
+
+/// Every migration, in order. Never edited after a release: a change is a new file.
+fn migrations() -> Result<Vec<Migration>> {
+    let files = [
+        ("V1__base", include_str!("../migrations/0001_base.sql")),
+        ("V2__users", include_str!("../migrations/0002_users.sql")),
+        ("V3__catalog", include_str!("../migrations/0003_catalog.sql")),
+        ("V4__carts", include_str!("../migrations/0004_carts.sql")),
+        ("V5__orders", include_str!("../migrations/0005_orders.sql")),
+        ("V6__payments", include_str!("../migrations/0006_payments.sql")),
+        ("V7__machinery", include_str!("../migrations/0007_machinery.sql")),
+        ("V8__fulfilment", include_str!("../migrations/0008_fulfilment.sql")),
+    ];
+    files
+        .iter()
+        .map(|(name, sql)| Migration::unapplied(name, sql).map_err(|e| Error::Internal(format!("migration {name}: {e}"))))
+        .collect()
+}
+
+/// Brings the schema up to date. Whoever comes second waits for the first and finds nothing left to do.
+pub async fn migrate(config: &DatabaseConfig) -> Result<usize> {
+    let mut pg = pg_config(config)?;
+    pg.options("-c statement_timeout=0 -c timezone=UTC");
+    let connection_lost = |e| tracing::error!(error = %e, "the migration's connection broke");
+    let mut client = if pg.get_ssl_mode() == SslMode::Disable || is_local(&pg) {
+        let (client, connection) = pg.connect(NoTls).await?;
+        tokio::spawn(async move { connection.await.unwrap_or_else(connection_lost) });
+        client
+    } else {
+        let (client, connection) = pg.connect(tls()?).await?;
+        tokio::spawn(async move { connection.await.unwrap_or_else(connection_lost) });
+        client
+    };
+    client.execute("SELECT pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await?;
+    let report = Runner::new(&migrations()?)
+        .set_abort_divergent(true)
+        .run_async(&mut client)
+        .await
+        .map_err(|e| Error::Internal(format!("migrations: {e}")))?;
+    client.execute("SELECT pg_advisory_unlock($1)", &[&MIGRATION_LOCK]).await?;
+    Ok(report.applied_migrations().len())
+}

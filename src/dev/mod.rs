@@ -1,0 +1,153 @@
+//! `vitrine dev`: a shop that sells on a machine with no account anywhere. PostgreSQL and the providers' sandbox come along.
+
+pub mod postgres;
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use vitrine_sandbox::{Sandbox, SandboxConfig};
+
+use self::postgres::{Cluster, ClusterOptions};
+use crate::config::{Config, Mode};
+use crate::error::{Error, Result};
+use crate::{db, run, seed, telemetry};
+
+/// Everything that `dev` keeps, in the current folder.
+const HOME: &str = ".vitrine";
+const SANDBOX_PORT: u16 = 4455;
+
+/// What the sandbox and the shop must agree on.
+const GO_TO_PROPAY: &str = "dev-go-to-propay-secret-of-32-bytes!";
+const PROPAY_TO_GO: &str = "dev-propay-to-go-secret-of-32-bytes!";
+const MELHORENVIO_TOKEN: &str = "dev-melhorenvio-token";
+const RESEND_KEY: &str = "re_dev";
+
+/// Runs the whole shop until a signal.
+pub async fn dev(env: &HashMap<String, String>) -> Result<()> {
+    let home = PathBuf::from(HOME);
+    fs::create_dir_all(&home).map_err(|e| Error::Internal(format!("{HOME} cannot be made here: {e}")))?;
+    let mut env = env.clone();
+    let cluster = start_database(&home, &mut env).await?;
+    let sandbox = start_sandbox(&home, &mut env).await?;
+    set(&mut env, "JWT_SECRET", &kept_secret(&home.join("jwt-secret"))?);
+    set(&mut env, "ADMIN_EMAIL", "admin@vitrine.local");
+    set(&mut env, "ADMIN_PASSWORD", "vitrine-admin");
+    set(&mut env, "SHIPPING_SENDER_CEP", "01310-100");
+    set(&mut env, "ADMIN_ALERT_EMAIL", "operador@vitrine.local");
+    set(&mut env, "MAILER_FROM_EMAIL", "Vitrine <loja@vitrine.local>");
+    let config = Config::from_env(Mode::Dev, |name| env.get(name).cloned()).map_err(|e| Error::Internal(e.to_string()))?;
+    let logs = telemetry::start(&config.log);
+    db::migrate(&config.database).await?;
+    seed::demo(&config).await?;
+    sandbox.set_shop_url(&format!("http://127.0.0.1:{}", config.http.port));
+    banner(&config, &sandbox);
+    let served = run::serve(config).await;
+    sandbox.stop().await;
+    if let Some(cluster) = cluster {
+        cluster.stop().await;
+    }
+    drop(logs);
+    served
+}
+
+/// A private cluster, unless the environment names a database.
+async fn start_database(home: &Path, env: &mut HashMap<String, String>) -> Result<Option<Cluster>> {
+    if env.get("DATABASE_URL").is_some_and(|url| !url.trim().is_empty()) {
+        return Ok(None);
+    }
+    let options = ClusterOptions { dir: home.join("pg"), durable: true, max_connections: 120 };
+    let cluster = Cluster::start(options).await.map_err(|e| Error::Internal(e.to_string()))?;
+    env.insert("DATABASE_URL".into(), cluster.url("vitrine"));
+    Ok(Some(cluster))
+}
+
+/// All providers on one port. Their books are kept in a file, so that a charge outlives a kill.
+async fn start_sandbox(home: &Path, env: &mut HashMap<String, String>) -> Result<Sandbox> {
+    let port = env.get("SANDBOX_PORT").and_then(|p| p.parse().ok()).unwrap_or(SANDBOX_PORT);
+    for (name, value) in [
+        ("GO_TO_PROPAY_SECRET", GO_TO_PROPAY),
+        ("PROPAY_TO_GO_SECRET", PROPAY_TO_GO),
+        ("SHIPPING_API_KEY", MELHORENVIO_TOKEN),
+        ("RESEND_API_KEY", RESEND_KEY),
+    ] {
+        set(env, name, value);
+    }
+    let sandbox = vitrine_sandbox::start(sandbox_config(env, port, Some(home.join("sandbox.jsonl"))))
+        .await
+        .map_err(|e| Error::Internal(format!("the sandbox's port {port} cannot be opened: {e}; set SANDBOX_PORT to a free one")))?;
+    for (name, path) in [
+        ("PROPAY_URL", "propay"),
+        ("MELHORENVIO_URL", "melhorenvio"),
+        ("RESEND_URL", "resend"),
+        ("CEP_URL", "viacep"),
+        ("BRASILAPI_URL", "brasilapi"),
+    ] {
+        set(env, name, &format!("{}/{path}", sandbox.url()));
+    }
+    Ok(sandbox)
+}
+
+/// The sandbox as the environment describes it; where it says nothing, as `dev` expects it.
+pub fn sandbox_config(env: &HashMap<String, String>, port: u16, journal: Option<PathBuf>) -> SandboxConfig {
+    let var = |name: &str, default: &str| env.get(name).filter(|v| !v.is_empty()).cloned().unwrap_or_else(|| default.to_owned());
+    SandboxConfig {
+        listen: ([127, 0, 0, 1], port).into(),
+        shop_url: Some(var("PUBLIC_URL", &format!("http://127.0.0.1:{}", var("PORT", "4444")))),
+        journal,
+        propay_incoming_secret: var("GO_TO_PROPAY_SECRET", GO_TO_PROPAY),
+        propay_webhook_secret: var("PROPAY_TO_GO_SECRET", PROPAY_TO_GO),
+        melhorenvio_token: var("SHIPPING_API_KEY", MELHORENVIO_TOKEN),
+        resend_api_key: var("RESEND_API_KEY", RESEND_KEY),
+        ..SandboxConfig::default()
+    }
+}
+
+/// `vitrine sandbox`: the providers alone, until a signal.
+pub async fn sandbox(env: &HashMap<String, String>) -> Result<()> {
+    let port = env.get("SANDBOX_PORT").and_then(|p| p.parse().ok()).unwrap_or(SANDBOX_PORT);
+    let journal = env.get("SANDBOX_JOURNAL").filter(|p| !p.is_empty()).map(PathBuf::from);
+    let sandbox = vitrine_sandbox::start(sandbox_config(env, port, journal))
+        .await
+        .map_err(|e| Error::Internal(format!("port {port} cannot be opened: {e}; set SANDBOX_PORT to a free one")))?;
+    println!("Sandbox: {}", sandbox.url());
+    run::signal().await?;
+    sandbox.stop().await;
+    Ok(())
+}
+
+fn set(env: &mut HashMap<String, String>, name: &str, value: &str) {
+    let given = env.get(name).is_some_and(|v| !v.trim().is_empty());
+    if !given {
+        env.insert(name.to_owned(), value.to_owned());
+    }
+}
+
+/// A secret made once and kept, so that sessions outlive a restart.
+fn kept_secret(path: &Path) -> Result<String> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let trouble = |e: std::io::Error| Error::Internal(format!("{}: {e}", path.display()));
+    match fs::read_to_string(path) {
+        Ok(secret) if secret.len() >= 32 => Ok(secret),
+        _ => {
+            let secret = STANDARD.encode(rand::random::<[u8; 48]>());
+            let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).map_err(trouble)?;
+            file.write_all(secret.as_bytes()).map_err(trouble)?;
+            Ok(secret)
+        }
+    }
+}
+
+fn banner(config: &Config, sandbox: &Sandbox) {
+    println!(
+        "\n  Vitrine sells at  {}\n  API to try        {}/docs/\n  Sandbox providers {}   (pay a PIX, read the mails)\n  Admin             {} / {}\n  Ctrl-C stops it; the data stay in {HOME}/\n",
+        config.http.public_url,
+        config.http.public_url,
+        sandbox.url(),
+        "admin@vitrine.local",
+        "vitrine-admin",
+    );
+}

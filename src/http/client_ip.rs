@@ -1,0 +1,47 @@
+//! Whose request it is, for rate limits: the peer, or what a proxy that we trust says of it.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use actix_web::http::header::HeaderMap;
+use ipnet::IpNet;
+
+/// The right-most address of `X-Forwarded-For` that is not one of our proxies. Anything left of it may be invented.
+pub fn client_ip(peer: Option<IpAddr>, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+    let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ip| ip.to_canonical());
+    let is_ours = |ip: &IpAddr| trusted.iter().any(|net| net.contains(ip));
+    if !is_ours(&peer) {
+        return peer;
+    }
+    let forwarded = headers.get_all("x-forwarded-for").filter_map(|value| value.to_str().ok()).collect::<Vec<_>>().join(",");
+    let hops = forwarded.split(',').rev().map(|hop| hop.trim().parse::<IpAddr>().map(|ip| ip.to_canonical()));
+    for hop in hops {
+        match hop {
+            Ok(ip) if is_ours(&ip) => {}
+            Ok(ip) => return ip,
+            Err(_) => return peer,
+        }
+    }
+    peer
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    fn ip(peer: &str, forwarded: &str) -> String {
+        let mut headers = HeaderMap::new();
+        headers.insert(HeaderName::from_static("x-forwarded-for"), HeaderValue::from_str(forwarded).expect("header"));
+        let trusted = ["10.0.0.0/8".parse().expect("net")];
+        client_ip(Some(peer.parse().expect("ip")), &headers, &trusted).to_string()
+    }
+
+    #[test]
+    fn a_stranger_cannot_choose_the_address_it_is_counted_under() {
+        assert_eq!(ip("203.0.113.9", "1.1.1.1"), "203.0.113.9");
+        assert_eq!(ip("10.0.0.1", "1.1.1.1, 203.0.113.9"), "203.0.113.9");
+        assert_eq!(ip("10.0.0.1", "1.1.1.1, 203.0.113.9, 10.1.1.1"), "203.0.113.9");
+        assert_eq!(ip("10.0.0.1", "garbage"), "10.0.0.1");
+    }
+}

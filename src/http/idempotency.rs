@@ -1,0 +1,126 @@
+//! `Idempotency-Key`: the first answer is kept with its effect, and repeated to whoever asks again.
+
+use std::time::Duration;
+
+use actix_web::dev::Payload;
+use actix_web::http::StatusCode;
+use actix_web::{FromRequest, HttpRequest, HttpResponse};
+use deadpool_postgres::GenericClient;
+use futures_util::future::{Ready, ready};
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio_postgres::Row;
+
+use crate::db;
+use crate::error::{Error, Result, broken_constraint};
+
+const MAX_KEY: usize = 255;
+/// How long a request may hold its key before another may take over: longer than any deadline inside it.
+const LEASE: Duration = Duration::from_secs(60);
+
+/// The header, if it was sent.
+#[derive(Debug, Clone)]
+pub struct IdempotencyKey(pub Option<String>);
+
+impl FromRequest for IdempotencyKey {
+    type Error = Error;
+    type Future = Ready<Result<Self>>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(match req.headers().get("idempotency-key").map(|v| v.to_str()) {
+            None => Ok(Self(None)),
+            Some(Ok(key)) if (1..=MAX_KEY).contains(&key.len()) => Ok(Self(Some(key.to_owned()))),
+            Some(_) => Err(Error::Malformed(format!("Idempotency-Key must be 1 to {MAX_KEY} visible ASCII characters"))),
+        })
+    }
+}
+
+impl IdempotencyKey {
+    /// Binds the key to who sent it, the route, and the body. `None`: no key, so no memory.
+    pub fn bind(self, scope: String, fingerprint: Vec<u8>) -> Option<Claim> {
+        self.0.map(|key| Claim { scope, key, fingerprint })
+    }
+}
+
+/// A key with its owner, its route and its body.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    pub scope: String,
+    pub key: String,
+    pub fingerprint: Vec<u8>,
+}
+
+/// Takes the key for this transaction (a twin in flight does not wait, it is told so) and shows the first answer.
+pub const LOOK: &str = "
+    SELECT pg_try_advisory_xact_lock(hashtextextended($1 || ' ' || $2, 0)) AS free, k.fingerprint, k.status, k.body
+      FROM (SELECT 1) AS one LEFT JOIN idempotency_keys k ON k.scope = $1 AND k.key = $2
+       AND k.created_at > now() - interval '24 hours'";
+
+/// Keeps the answer; `$4` its status, `$5` its body. An expired key of the same name gives way.
+pub const REMEMBER: &str = "
+    INSERT INTO idempotency_keys (scope, key, fingerprint, status, body) VALUES ($1, $2, $3, $4, $5)
+    ON CONFLICT (scope, key) DO UPDATE SET fingerprint = $3, status = $4, body = $5, lease_until = NULL, created_at = now()
+     WHERE idempotency_keys.created_at <= now() - interval '24 hours' OR idempotency_keys.status IS NULL";
+
+impl Claim {
+    /// What [`LOOK`] found: the first answer, or `None` when this is the first request.
+    pub fn judge(&self, row: &Row) -> Result<Option<HttpResponse>> {
+        if !row.get::<_, bool>("free") {
+            return Err(Error::KeyInFlight);
+        }
+        self.first_answer(row)
+    }
+
+    fn first_answer(&self, row: &Row) -> Result<Option<HttpResponse>> {
+        let Some(fingerprint) = row.get::<_, Option<Vec<u8>>>("fingerprint") else { return Ok(None) };
+        if fingerprint != self.fingerprint {
+            return Err(Error::KeyReused);
+        }
+        let Some(status) = row.get::<_, Option<i16>>("status") else { return Ok(None) };
+        let body: Vec<u8> = row.get::<_, Option<Vec<u8>>>("body").unwrap_or_default();
+        Ok(Some(
+            HttpResponse::build(StatusCode::from_u16(status as u16).unwrap_or(StatusCode::OK))
+                .insert_header(("Idempotency-Replayed", "true"))
+                .content_type("application/json")
+                .body(body),
+        ))
+    }
+
+    /// For work that leaves the database: holds the key under a lease, committed at once.
+    /// `Some` is the first answer; `None`: go on, then [`Claim::finish`] or [`Claim::release`].
+    pub async fn lease(&self, db: &impl GenericClient) -> Result<Option<HttpResponse>> {
+        const TAKE: &str = "
+            INSERT INTO idempotency_keys AS k (scope, key, fingerprint, lease_until) VALUES ($1, $2, $3, $4)
+            ON CONFLICT (scope, key) DO UPDATE SET lease_until = $4, fingerprint = $3, status = NULL, body = NULL, created_at = now()
+             WHERE (k.status IS NULL AND k.lease_until < now() AND k.fingerprint = $3) OR k.created_at <= now() - interval '24 hours'";
+        const SEE: &str = "SELECT fingerprint, status, body FROM idempotency_keys WHERE scope = $1 AND key = $2";
+        let until = Timestamp::now() + jiff::SignedDuration::from_secs(LEASE.as_secs() as i64);
+        if db::execute(db, TAKE, &[&self.scope, &self.key, &self.fingerprint, &until]).await? == 1 {
+            return Ok(None);
+        }
+        match db::query_opt(db, SEE, &[&self.scope, &self.key]).await? {
+            Some(row) => self.first_answer(&row)?.ok_or(Error::KeyInFlight).map(Some),
+            None => Err(Error::KeyInFlight),
+        }
+    }
+
+    /// Keeps the answer that [`Claim::lease`] was taken for.
+    pub async fn finish(&self, db: &impl GenericClient, status: StatusCode, body: &impl Serialize) -> Result<()> {
+        let body = serde_json::to_vec(body).map_err(|e| Error::Internal(e.to_string()))?;
+        let status = status.as_u16() as i16;
+        db::execute(db, REMEMBER, &[&self.scope, &self.key, &self.fingerprint, &status, &body]).await?;
+        Ok(())
+    }
+
+    /// Nothing happened, so nothing is kept: the same key may try again.
+    pub async fn release(&self, db: &impl GenericClient) -> Result<()> {
+        const FORGET: &str = "DELETE FROM idempotency_keys WHERE scope = $1 AND key = $2 AND status IS NULL";
+        db::execute(db, FORGET, &[&self.scope, &self.key]).await?;
+        Ok(())
+    }
+}
+
+/// Two twins that both saw no first answer: the slower one's INSERT breaks this, and is told to ask again.
+pub fn lost_the_race(error: &tokio_postgres::Error) -> bool {
+    broken_constraint(error) == Some("idempotency_keys_pkey")
+}

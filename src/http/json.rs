@@ -1,0 +1,157 @@
+//! Bodies, queries and path parts, parsed and checked: past these extractors a request is valid.
+
+use std::ops::Deref;
+
+use actix_web::dev::Payload;
+use actix_web::error::PayloadError;
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::{FromRequest, HttpRequest, web};
+use bytes::Bytes;
+use futures_util::future::{LocalBoxFuture, Ready, ready};
+use garde::Validate;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, FieldError, Result};
+
+/// The largest body we read.
+pub const MAX_BODY: usize = 1024 * 1024;
+
+/// A JSON body that is well formed, has no unknown fields and passes its own rules.
+#[derive(Debug)]
+pub struct Json<T> {
+    value: T,
+    raw: Bytes,
+}
+
+impl<T> Json<T> {
+    pub fn into_inner(self) -> T {
+        self.value
+    }
+
+    /// SHA-256 of the body as it came: two requests with the same one are the same request.
+    pub fn fingerprint(&self) -> Vec<u8> {
+        Sha256::digest(&self.raw).to_vec()
+    }
+}
+
+impl<T> Deref for Json<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T> FromRequest for Json<T>
+where
+    T: DeserializeOwned + Validate + 'static,
+    T::Context: Default,
+{
+    type Error = Error;
+    type Future = LocalBoxFuture<'static, Result<Self>>;
+
+    fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let is_json = req.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).is_some_and(is_json);
+        let body = body_bytes(req, payload);
+        Box::pin(async move {
+            let raw = body.await?;
+            if !is_json {
+                return Err(Error::UnsupportedMedia);
+            }
+            let value = parse(&raw)?;
+            check(&value)?;
+            Ok(Self { value, raw })
+        })
+    }
+}
+
+/// The whole body, or 413 where it is larger than [`MAX_BODY`].
+pub fn body_bytes(req: &HttpRequest, payload: &mut Payload) -> LocalBoxFuture<'static, Result<Bytes>> {
+    let bytes = Bytes::from_request(req, payload);
+    Box::pin(async move {
+        bytes.await.map_err(|error| match error.as_error::<PayloadError>() {
+            Some(PayloadError::Overflow) => Error::TooLarge,
+            _ if error.as_response_error().status_code() == 413 => Error::TooLarge,
+            _ => Error::Malformed("The body could not be read to its end".into()),
+        })
+    })
+}
+
+fn is_json(content_type: &str) -> bool {
+    let mime = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    mime == "application/json" || (mime.starts_with("application/") && mime.ends_with("+json"))
+}
+
+/// Broken JSON is malformed (400); JSON of the wrong shape is invalid and names the field (422).
+fn parse<T: DeserializeOwned>(raw: &[u8]) -> Result<T> {
+    let mut json = serde_json::Deserializer::from_slice(raw);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let path = error.path().to_string();
+        let cause = error.into_inner();
+        match cause.classify() {
+            serde_json::error::Category::Data => Error::field(if path == "." { String::new() } else { path }, plain(&cause)),
+            _ => Error::Malformed(format!("The body is not JSON: {}", plain(&cause))),
+        }
+    })?;
+    json.end().map_err(|_| Error::Malformed("The body has something after the JSON".into()))?;
+    Ok(value)
+}
+
+/// serde's words without its position in the text, which says nothing to a client.
+fn plain(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.split(" at line ").next().unwrap_or_default().to_owned()
+}
+
+/// Runs a value's own rules.
+pub fn check<T: Validate>(value: &T) -> Result<()>
+where
+    T::Context: Default,
+{
+    value.validate().map_err(|report| {
+        Error::Invalid(report.iter().map(|(path, e)| FieldError { field: path.to_string(), message: e.to_string() }).collect())
+    })
+}
+
+/// A query string, parsed and checked like a body.
+#[derive(Debug)]
+pub struct Query<T>(pub T);
+
+impl<T> FromRequest for Query<T>
+where
+    T: DeserializeOwned + Validate,
+    T::Context: Default,
+{
+    type Error = Error;
+    type Future = Ready<Result<Self>>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(parse_query(req.query_string()).map(Self))
+    }
+}
+
+/// The same for a query string in hand.
+pub fn parse_query<T: DeserializeOwned + Validate>(query: &str) -> Result<T>
+where
+    T::Context: Default,
+{
+    let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
+    let value: T = serde_path_to_error::deserialize(pairs)
+        .map_err(|error| Error::field(error.path().to_string(), error.inner().to_string()))?;
+    check(&value)?;
+    Ok(value)
+}
+
+/// A part of the path. One that cannot be an id names nothing: 404.
+#[derive(Debug)]
+pub struct Path<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest for Path<T> {
+    type Error = Error;
+    type Future = Ready<Result<Self>>;
+
+    fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let parsed = web::Path::<T>::from_request(req, payload).into_inner();
+        ready(parsed.map(|path| Self(path.into_inner())).map_err(|_| Error::NotFound("This address")))
+    }
+}

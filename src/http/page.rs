@@ -1,0 +1,53 @@
+//! Lists: `limit` and `offset`, or a cursor that stays fast at any depth.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::error::{Error, Result};
+
+pub const DEFAULT_LIMIT: i64 = 20;
+pub const MAX_LIMIT: i64 = 100;
+/// Beyond this, `offset` would read and throw away too many rows: use the cursor.
+pub const MAX_OFFSET: i64 = 100_000;
+
+/// A page of a list.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct List<T> {
+    pub items: Vec<T>,
+    /// How many there are in all.
+    pub total: i64,
+    pub limit: i64,
+    pub offset: i64,
+    /// Hand it back as `cursor` for the next page; null on the last one.
+    pub next_cursor: Option<String>,
+}
+
+/// Makes an opaque cursor of the last row's sort key.
+pub fn cursor_of(key: &impl Serialize) -> String {
+    URL_SAFE_NO_PAD.encode(serde_json::to_vec(key).unwrap_or_default())
+}
+
+/// Reads a cursor that we made; anything else is the client's mistake.
+pub fn read_cursor<T: DeserializeOwned>(cursor: &str) -> Result<T> {
+    URL_SAFE_NO_PAD
+        .decode(cursor)
+        .ok()
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+        .ok_or_else(|| Error::field("cursor", "is not one that this list gave out"))
+}
+
+/// `limit` and `offset` within their bounds, or the field's name.
+pub fn bounds(limit: Option<i64>, offset: Option<i64>) -> Result<(i64, i64)> {
+    let limit = limit.unwrap_or(DEFAULT_LIMIT);
+    let offset = offset.unwrap_or(0);
+    if !(1..=MAX_LIMIT).contains(&limit) {
+        return Err(Error::field("limit", format!("must be from 1 to {MAX_LIMIT}")));
+    }
+    if !(0..=MAX_OFFSET).contains(&offset) {
+        return Err(Error::field("offset", format!("must be from 0 to {MAX_OFFSET}: use the cursor beyond")));
+    }
+    Ok((limit, offset))
+}

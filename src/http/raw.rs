@@ -1,0 +1,29 @@
+//! A webhook as it came over the wire.
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest};
+use futures_util::future::LocalBoxFuture;
+use vitrine_kit::Delivery;
+
+use crate::error::{Error, Result};
+use crate::http::json::body_bytes;
+
+/// The raw body with its headers: nothing is parsed before the signature is checked.
+#[derive(Debug)]
+pub struct Raw(pub Delivery);
+
+impl FromRequest for Raw {
+    type Error = Error;
+    type Future = LocalBoxFuture<'static, Result<Self>>;
+
+    fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let headers = req
+            .headers()
+            .iter()
+            .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
+            .collect();
+        let query = req.query_string().to_owned();
+        let body = body_bytes(req, payload);
+        Box::pin(async move { Ok(Self(Delivery::new(body.await?, headers, query))) })
+    }
+}

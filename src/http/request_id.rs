@@ -1,0 +1,62 @@
+//! The outermost middleware: gives every request its id, answers `/api/v1` as `/api`, and writes the access log.
+
+use std::time::Instant;
+
+use actix_web::Error;
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Uri;
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+
+use crate::cause;
+
+const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+const MAX_LEN: usize = 128;
+
+/// The id of the request at hand; empty outside of one.
+pub fn current() -> String {
+    vitrine_kit::trace::request_id().unwrap_or_default()
+}
+
+pub async fn track(mut req: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Result<ServiceResponse<BoxBody>, Error> {
+    let started = Instant::now();
+    let id = given(&req).unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+    answer_v1(&mut req);
+    let method = req.method().clone();
+    let path = req.path().to_owned();
+    let mut res = cause::scope("request", &id, next.call(req)).await?.map_into_boxed_body();
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        res.headers_mut().insert(HEADER, value);
+    }
+    let status = res.status().as_u16();
+    let elapsed = started.elapsed();
+    let duration_ms = elapsed.as_secs_f64() * 1000.0;
+    // Reads that went well are too many to be news: they are counted, and logged at debug.
+    if status >= 500 {
+        tracing::warn!(request_id = id, %method, path, status, duration_ms, "request");
+    } else if method.is_safe() && status < 400 {
+        tracing::debug!(request_id = id, %method, path, status, duration_ms, "request");
+    } else {
+        tracing::info!(request_id = id, %method, path, status, duration_ms, "request");
+    }
+    crate::ops::count_request(&method, status, elapsed);
+    Ok(res)
+}
+
+/// A sane token of at most 128 characters, else we make our own: a header must not write into our logs.
+fn given(req: &ServiceRequest) -> Option<String> {
+    let text = req.headers().get(HEADER)?.to_str().ok()?;
+    let sane = !text.is_empty() && text.len() <= MAX_LEN && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b));
+    sane.then(|| text.to_owned())
+}
+
+fn answer_v1(req: &mut ServiceRequest) {
+    let Some(rest) = req.path().strip_prefix("/api/v1").filter(|rest| rest.is_empty() || rest.starts_with('/')) else { return };
+    let query = req.query_string();
+    let target = if query.is_empty() { format!("/api{rest}") } else { format!("/api{rest}?{query}") };
+    if let Ok(uri) = target.parse::<Uri>() {
+        req.match_info_mut().get_mut().update(&uri);
+        req.head_mut().uri = uri;
+    }
+}

@@ -1,0 +1,149 @@
+//! Who is asking: a signed-in person, an admin, or a visitor with a cart.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use actix_web::dev::Payload;
+use actix_web::http::header::AUTHORIZATION;
+use actix_web::{FromRequest, HttpRequest, web};
+use moka::future::Cache;
+
+use crate::app::App;
+use crate::cause::Actor;
+use crate::db;
+use crate::error::{Error, Result};
+use crate::ids::{SessionId, UserId};
+use crate::token::Role;
+
+/// The cookie that carries a guest's cart.
+pub const CART_COOKIE: &str = "vitrine_cart";
+/// The cookie that may carry the refresh token.
+pub const REFRESH_COOKIE: &str = "vitrine_refresh";
+
+/// Somebody who is signed in, is not blocked, and whose session still stands.
+#[derive(Debug, Clone, Copy)]
+pub struct SignedIn {
+    pub id: UserId,
+    pub role: Role,
+    pub session: Option<SessionId>,
+}
+
+impl SignedIn {
+    pub fn is_admin(&self) -> bool {
+        self.role == Role::Admin
+    }
+
+    pub fn actor(&self) -> Actor {
+        if self.is_admin() { Actor::Admin(self.id) } else { Actor::User(self.id) }
+    }
+}
+
+/// A signed-in person with the role `admin`.
+#[derive(Debug, Clone, Copy)]
+pub struct Admin(pub SignedIn);
+
+/// Anybody: perhaps signed in, perhaps with a guest's cart, perhaps with the token of one order.
+#[derive(Debug, Clone)]
+pub struct Visitor {
+    pub user: Option<SignedIn>,
+    pub cart_token: Option<String>,
+    pub order_token: Option<String>,
+}
+
+impl Visitor {
+    pub fn actor(&self) -> Actor {
+        self.user.map_or(Actor::Guest, |user| user.actor())
+    }
+}
+
+type Asked<T> = Pin<Box<dyn Future<Output = Result<T>>>>;
+
+impl FromRequest for SignedIn {
+    type Error = Error;
+    type Future = Asked<Self>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let asked = signed_in(req);
+        Box::pin(async move { asked.await?.ok_or(Error::Unauthorized("Send an access token: Authorization: Bearer …")) })
+    }
+}
+
+impl FromRequest for Admin {
+    type Error = Error;
+    type Future = Asked<Self>;
+
+    fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let asked = SignedIn::from_request(req, payload);
+        Box::pin(async move {
+            let user = asked.await?;
+            if user.is_admin() { Ok(Self(user)) } else { Err(Error::Forbidden("This is for administrators of the shop")) }
+        })
+    }
+}
+
+impl FromRequest for Visitor {
+    type Error = Error;
+    type Future = Asked<Self>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let cart_token = header(req, "x-cart-token").or_else(|| req.cookie(CART_COOKIE).map(|c| c.value().to_owned()));
+        let order_token = header(req, "x-order-token");
+        let asked = signed_in(req);
+        Box::pin(async move { Ok(Self { user: asked.await?, cart_token, order_token }) })
+    }
+}
+
+fn header(req: &HttpRequest, name: &str) -> Option<String> {
+    req.headers().get(name)?.to_str().ok().map(str::trim).filter(|v| !v.is_empty()).map(str::to_owned)
+}
+
+/// No token: nobody. A token that is no good: an error, for its bearer believes to be signed in.
+fn signed_in(req: &HttpRequest) -> impl Future<Output = Result<Option<SignedIn>>> + 'static {
+    let token = req.headers().get(AUTHORIZATION).map(|value| value.to_str().unwrap_or_default().to_owned());
+    let app = req.app_data::<web::Data<App>>().cloned();
+    async move {
+        let (Some(token), Some(app)) = (token, app) else { return Ok(None) };
+        let token = token.strip_prefix("Bearer ").or_else(|| token.strip_prefix("bearer ")).unwrap_or_default();
+        let claims = app.tokens.read(token.trim())?;
+        match app.standings.of(&app, claims.sub, claims.sid).await? {
+            Some(role) => Ok(Some(SignedIn { id: claims.sub, role, session: claims.sid })),
+            None => Err(Error::Unauthorized("This session was ended: sign in again")),
+        }
+    }
+}
+
+/// Which sessions still stand, remembered for some seconds: a revocation made here counts at once,
+/// one made on another server after [`Standings::TTL`].
+#[derive(Debug, Clone)]
+pub struct Standings(Cache<(UserId, Option<SessionId>), Option<Role>>);
+
+impl Standings {
+    const TTL: Duration = Duration::from_secs(10);
+
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> Self {
+        Self(Cache::builder().max_capacity(100_000).time_to_live(Self::TTL).support_invalidation_closures().build())
+    }
+
+    /// The person's role now; `None` when the session was revoked, or the person blocked or erased.
+    async fn of(&self, app: &App, user: UserId, session: Option<SessionId>) -> Result<Option<Role>> {
+        const STANDING: &str = "
+            SELECT u.role FROM users u
+             WHERE u.id = $1 AND u.blocked_at IS NULL AND u.erased_at IS NULL
+               AND ($2::uuid IS NULL OR EXISTS (SELECT FROM sessions s WHERE s.id = $2 AND s.user_id = u.id AND s.revoked_at IS NULL))";
+        if let Some(known) = self.0.get(&(user, session)).await {
+            return Ok(known);
+        }
+        let row = db::query_opt(&app.db().await?, STANDING, &[&user, &session]).await?;
+        let role = row.map(|row| Role::of(row.get("role")));
+        self.0.insert((user, session), role).await;
+        Ok(role)
+    }
+
+    /// Forgets what is known of a person: call it after revoking, blocking, erasing, or changing the role.
+    pub fn forget(&self, user: UserId) {
+        // The cache was built with invalidation closures, so this cannot fail; the TTL stands behind it.
+        let _ = self.0.invalidate_entries_if(move |(id, _), _| *id == user);
+    }
+}

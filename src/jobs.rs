@@ -1,0 +1,146 @@
+//! The outbox: what must happen after a commit is a row written in the same transaction.
+
+use deadpool_postgres::GenericClient;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::cause;
+use crate::db;
+use crate::error::{Error, Result};
+use crate::ids::{JobId, OrderId, PaymentId, RefundId, ResetId};
+
+/// Everything that workers do. Ids only: the truth is read when the job runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Job {
+    MailOrderPlaced { order: OrderId },
+    MailOrderPaid { order: OrderId },
+    MailOrderShipped { order: OrderId },
+    MailOrderCancelled { order: OrderId },
+    MailRefunded { refund: RefundId },
+    MailPasswordReset { reset: ResetId },
+    /// Tells the operator about something that needs a person.
+    MailAlert { subject: String, text: String },
+    /// Gives an unpaid order's stock back when its time is over.
+    ExpireOrder { order: OrderId },
+    /// Asks the provider about a payment that is unknown, pending, or only hinted at.
+    CheckPayment { payment: PaymentId },
+    /// Makes an unpaid charge unpayable.
+    VoidPayment { payment: PaymentId },
+    /// Sends money back, or asks how far a refund is.
+    SendRefund { refund: RefundId },
+    /// Recurring: looks for payments and refunds that nobody looks after.
+    Reconcile,
+    /// Recurring: removes what has done its time (old jobs, keys, tokens, stale guest carts).
+    Purge,
+}
+
+impl Job {
+    /// The word in the `kind` column, in logs and in metrics.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::MailOrderPlaced { .. } => "mail_order_placed",
+            Self::MailOrderPaid { .. } => "mail_order_paid",
+            Self::MailOrderShipped { .. } => "mail_order_shipped",
+            Self::MailOrderCancelled { .. } => "mail_order_cancelled",
+            Self::MailRefunded { .. } => "mail_refunded",
+            Self::MailPasswordReset { .. } => "mail_password_reset",
+            Self::MailAlert { .. } => "mail_alert",
+            Self::ExpireOrder { .. } => "expire_order",
+            Self::CheckPayment { .. } => "check_payment",
+            Self::VoidPayment { .. } => "void_payment",
+            Self::SendRefund { .. } => "send_refund",
+            Self::Reconcile => "reconcile",
+            Self::Purge => "purge",
+        }
+    }
+
+    /// At most one unfinished job with this key. Only for jobs where a second one would do the same again.
+    fn dedupe(&self) -> Option<String> {
+        match self {
+            Self::ExpireOrder { order } => Some(format!("expire_order:{order}")),
+            Self::CheckPayment { payment } => Some(format!("check_payment:{payment}")),
+            Self::VoidPayment { payment } => Some(format!("void_payment:{payment}")),
+            Self::SendRefund { refund } => Some(format!("send_refund:{refund}")),
+            Self::Reconcile | Self::Purge => Some(self.kind().to_owned()),
+            _ => None,
+        }
+    }
+
+    /// How often it is tried before it is dead. What money hangs on is tried for days.
+    fn max_attempts(&self) -> i32 {
+        match self {
+            Self::SendRefund { .. } | Self::CheckPayment { .. } | Self::VoidPayment { .. } | Self::ExpireOrder { .. } => 60,
+            Self::Reconcile | Self::Purge => i32::MAX,
+            Self::MailPasswordReset { .. } => 8,
+            _ => 25,
+        }
+    }
+
+    /// Reads a row's payload back.
+    pub fn read(payload: serde_json::Value) -> Result<Self> {
+        serde_json::from_value(payload).map_err(|e| Error::Internal(format!("a job that this release does not know: {e}")))
+    }
+}
+
+/// One statement for any number of jobs; a job whose twin is waiting or running is not added again.
+/// `$1` ids, `$2` kinds, `$3` payloads, `$4` dedupe keys, `$5` when, `$6` attempts, `$7` cause.
+pub const PUSH: &str = "
+    INSERT INTO jobs (id, kind, payload, dedupe, run_at, max_attempts, cause)
+    SELECT j.id, j.kind, j.payload, j.dedupe, coalesce(j.run_at, now()), j.max_attempts, $7
+      FROM unnest($1::uuid[], $2::text[], $3::jsonb[], $4::text[], $5::timestamptz[], $6::int[])
+        AS j (id, kind, payload, dedupe, run_at, max_attempts)
+    ON CONFLICT (dedupe) WHERE dedupe IS NOT NULL AND state IN ('waiting', 'running') DO NOTHING";
+
+/// The parameters of [`PUSH`].
+#[derive(Debug)]
+pub struct Batch {
+    pub ids: Vec<JobId>,
+    pub kinds: Vec<&'static str>,
+    pub payloads: Vec<serde_json::Value>,
+    pub dedupes: Vec<Option<String>>,
+    pub times: Vec<Option<Timestamp>>,
+    pub attempts: Vec<i32>,
+    pub cause: String,
+}
+
+impl Batch {
+    pub fn of(jobs: &[(Job, Option<Timestamp>)]) -> Self {
+        Self {
+            ids: jobs.iter().map(|_| JobId::new()).collect(),
+            kinds: jobs.iter().map(|(job, _)| job.kind()).collect(),
+            payloads: jobs.iter().map(|(job, _)| serde_json::to_value(job).unwrap_or_default()).collect(),
+            dedupes: jobs.iter().map(|(job, _)| job.dedupe()).collect(),
+            times: jobs.iter().map(|(_, at)| *at).collect(),
+            attempts: jobs.iter().map(|(job, _)| job.max_attempts()).collect(),
+            cause: cause::current(),
+        }
+    }
+}
+
+/// Writes jobs into the caller's transaction, each to run at its time or at once. Poke the workers after the commit.
+pub async fn push_all(tx: &impl GenericClient, jobs: &[(Job, Option<Timestamp>)]) -> Result<()> {
+    let b = Batch::of(jobs);
+    db::execute(tx, PUSH, &[&b.ids, &b.kinds, &b.payloads, &b.dedupes, &b.times, &b.attempts, &b.cause]).await?;
+    Ok(())
+}
+
+/// One job, to run as soon as the transaction commits.
+pub async fn push(tx: &impl GenericClient, job: Job) -> Result<()> {
+    push_all(tx, &[(job, None)]).await
+}
+
+/// One job, to run at a time.
+pub async fn push_at(tx: &impl GenericClient, job: Job, at: Timestamp) -> Result<()> {
+    push_all(tx, &[(job, Some(at))]).await
+}
+
+/// What became of a run.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Done,
+    /// Not yet: the same job again at this time. Not a failure, so no attempt is counted.
+    Again(Timestamp),
+    /// Nothing that time heals: an admin must look.
+    Dead(String),
+}

@@ -1,0 +1,74 @@
+//! Which provider serves what. The only file that names them all.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use vitrine_cep::{CepConfig, CepLookup};
+use vitrine_kit::breaker::Breaker;
+use vitrine_kit::mail::Mailer;
+use vitrine_kit::pix::PixProvider;
+use vitrine_kit::shipping::ShippingProvider;
+use vitrine_melhorenvio::{MelhorEnvio, MelhorEnvioConfig};
+use vitrine_propay::{ProPay, ProPayConfig};
+use vitrine_resend::{Resend, ResendConfig};
+
+use crate::config::Config;
+use crate::error::{Error, Result};
+
+/// How long a freight quote may take before its options are left out.
+const QUOTE_TIMEOUT: Duration = Duration::from_secs(2);
+const MAIL_TIMEOUT: Duration = Duration::from_secs(10);
+const CEP_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Every provider that this process talks to.
+#[derive(Debug, Clone)]
+pub struct Providers {
+    pub pix: Arc<dyn PixProvider>,
+    pub carriers: Vec<Arc<dyn ShippingProvider>>,
+    pub mailer: Arc<dyn Mailer>,
+    pub cep: Arc<CepLookup>,
+    /// By the provider's name, for `/api/admin/breakers` and for the list of payment methods.
+    pub breakers: Vec<(&'static str, Arc<Breaker>)>,
+}
+
+impl Providers {
+    pub fn new(config: &Config) -> Result<Self> {
+        let user_agent = format!("Vitrine/{} ({})", env!("CARGO_PKG_VERSION"), config.http.public_url);
+        let bad = |e: vitrine_kit::http::BadConfig| Error::Internal(format!("a provider cannot be set up: {e}"));
+        let propay = ProPay::new(ProPayConfig {
+            base_url: config.pix.propay_url.clone(),
+            outgoing_secret: config.pix.go_to_propay_secret.clone(),
+            incoming_secret: config.pix.propay_to_go_secret.clone(),
+            timeout: config.pix.propay_timeout,
+            breaker: config.breaker,
+        })
+        .map_err(bad)?;
+        let melhorenvio = MelhorEnvio::new(MelhorEnvioConfig {
+            base_url: config.shipping.melhorenvio_url.clone(),
+            token: config.shipping.api_key.clone(),
+            user_agent: user_agent.clone(),
+            timeout: QUOTE_TIMEOUT,
+            breaker: config.breaker,
+        })
+        .map_err(bad)?;
+        let resend = Resend::new(ResendConfig {
+            base_url: config.mail.resend_url.clone(),
+            api_key: config.mail.resend_api_key.clone(),
+            timeout: MAIL_TIMEOUT,
+            breaker: config.breaker,
+            user_agent: user_agent.clone(),
+        })
+        .map_err(bad)?;
+        let cep = CepLookup::new(CepConfig {
+            viacep_url: config.shipping.viacep_url.clone(),
+            brasilapi_url: config.shipping.brasilapi_url.clone(),
+            timeout: CEP_TIMEOUT,
+            breaker: config.breaker,
+            user_agent,
+        })
+        .map_err(bad)?;
+        let mut breakers = vec![("propay", propay.breaker()), ("melhorenvio", melhorenvio.breaker()), ("resend", resend.breaker())];
+        breakers.extend(cep.breakers());
+        Ok(Self { pix: Arc::new(propay), carriers: vec![Arc::new(melhorenvio)], mailer: Arc::new(resend), cep: Arc::new(cep), breakers })
+    }
+}

@@ -1,0 +1,123 @@
+//! One process from start to drained: the server, its workers and its housekeeping.
+
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use actix_web::web::Data;
+use actix_web::{App as ActixApp, HttpServer};
+use tokio::sync::watch;
+
+use crate::app::App;
+use crate::config::{Config, Mode};
+use crate::error::{Error, Result};
+use crate::{db, ops, seed, server, worker};
+
+/// After SIGTERM the server still answers for this long, saying on `/ready` that it will not: load balancers look away.
+const LAME_DUCK: Duration = Duration::from_secs(2);
+/// Everything must be over by then.
+const DRAIN: Duration = Duration::from_secs(28);
+const HOUSEKEEPING: Duration = Duration::from_secs(5);
+
+/// Serves, with workers inside, until a signal; then drains.
+pub async fn serve(config: Config) -> Result<()> {
+    let started = Instant::now();
+    ops::start_metrics();
+    let address = (config.http.host.clone(), config.http.port);
+    let listener = TcpListener::bind(&address)
+        .map_err(|e| Error::Internal(format!("port {} cannot be opened: {e}; set PORT to a free one", config.http.port)))?;
+    let app = Data::new(App::new(config)?);
+    seed::first_admin(&app).await?;
+    let (stop, stopped) = watch::channel(false);
+    let workers = tokio::spawn(worker::run(app.clone(), stopped));
+    let housekeeping = tokio::spawn(housekeep(app.clone()));
+    let listening = tokio::spawn(crate::catalog::cache::listen(app.clone()));
+    let ops_server = ops_port(&app)?;
+    let server = server::serve(app.clone(), listener)?;
+    let handle = server.handle();
+    let serving = tokio::spawn(server);
+    tracing::info!(port = app.config.http.port, start_ms = started.elapsed().as_millis() as u64, "serving");
+    let pool = app.pool.clone();
+    let warm = app.config.database.min_conns;
+    tokio::spawn(async move { db::warm_up(&pool, warm).await });
+
+    signal().await?;
+    tracing::info!("draining");
+    app.drain();
+    if app.config.mode == Mode::Serve {
+        tokio::time::sleep(LAME_DUCK).await;
+    }
+    let _ = stop.send(true);
+    let drained = tokio::time::timeout(DRAIN, async {
+        handle.stop(true).await;
+        let _ = serving.await;
+        let _ = workers.await;
+    });
+    if drained.await.is_err() {
+        tracing::warn!("drain took too long; what was in hand will be taken up at the next start");
+    }
+    housekeeping.abort();
+    listening.abort();
+    if let Some(ops_server) = ops_server {
+        ops_server.stop(false).await;
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Only the workers, until a signal.
+pub async fn work(config: Config) -> Result<()> {
+    ops::start_metrics();
+    let app = Data::new(App::new(config)?);
+    let (stop, stopped) = watch::channel(false);
+    let workers = tokio::spawn(worker::run(app.clone(), stopped));
+    let ops_server = ops_port(&app)?;
+    tracing::info!(concurrency = app.config.worker_concurrency, "working");
+    signal().await?;
+    app.drain();
+    let _ = stop.send(true);
+    if tokio::time::timeout(DRAIN, workers).await.is_err() {
+        tracing::warn!("drain took too long; the jobs in hand will be taken up again when their lease ends");
+    }
+    if let Some(ops_server) = ops_server {
+        ops_server.stop(false).await;
+    }
+    Ok(())
+}
+
+fn ops_port(app: &Data<App>) -> Result<Option<actix_web::dev::ServerHandle>> {
+    let Some(port) = app.config.http.ops_port else { return Ok(None) };
+    let app = app.clone();
+    let host = app.config.http.host.clone();
+    let server = HttpServer::new(move || ActixApp::new().app_data(app.clone()).configure(ops::ops_routes))
+        .workers(1)
+        .disable_signals()
+        .bind((host, port))
+        .map_err(|e| Error::Internal(format!("OPS_PORT {port} cannot be opened: {e}")))?
+        .run();
+    let handle = server.handle();
+    tokio::spawn(server);
+    Ok(Some(handle))
+}
+
+/// Small chores of this process alone; ends with it.
+async fn housekeep(app: Data<App>) {
+    let mut tick = tokio::time::interval(HOUSEKEEPING);
+    for round in 0_u64.. {
+        tick.tick().await;
+        ops::metrics_upkeep();
+        if round % 12 == 0 {
+            app.limiters.forget_the_idle();
+        }
+    }
+}
+
+/// SIGTERM, or Ctrl-C.
+pub async fn signal() -> Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut term = signal(SignalKind::terminate()).map_err(|e| Error::Internal(e.to_string()))?;
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,117 @@
+//! The HTTP server: middleware in order, one `routes` line per feature, graceful drain.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use actix_cors::Cors;
+use actix_web::dev::Server;
+use actix_web::http::{Method, header};
+use actix_web::middleware::from_fn;
+use actix_web::web::{self, Data};
+use actix_web::{App as ActixApp, HttpResponse, HttpServer};
+use utoipa::OpenApi;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa_actix_web::AppExt;
+use utoipa_actix_web::service_config::ServiceConfig;
+use utoipa_swagger_ui::SwaggerUi;
+
+use crate::app::App;
+use crate::error::{Error, Problem, Result};
+use crate::http::json::MAX_BODY;
+use crate::http::{rate_limit, request_id};
+use crate::{admin, auth, cart, catalog, coupons, ops, orders, payments, shipping, users, webhooks};
+
+/// How long requests in hand may take after SIGTERM.
+pub const DRAIN: Duration = Duration::from_secs(25);
+/// A client that sends its headers slower than this is not a client.
+const HEADERS_WAIT: Duration = Duration::from_secs(10);
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Vitrine", description = "Backend-for-frontend of a Brazilian online shop. Money is an integer of centavos, times are UTC, errors are problem+json."),
+    components(schemas(Problem)),
+    modifiers(&Security)
+)]
+struct ApiDoc;
+
+struct Security;
+
+impl utoipa::Modify for Security {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
+        api.components.get_or_insert_default().add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    }
+}
+
+/// Every route, by feature. The OpenAPI document is made of the same list, so neither can know more than the other.
+pub fn routes(cfg: &mut ServiceConfig<'_>) {
+    ops::routes(cfg);
+    auth::routes(cfg);
+    users::routes(cfg);
+    catalog::routes(cfg);
+    cart::routes(cfg);
+    shipping::routes(cfg);
+    payments::routes(cfg);
+    orders::routes(cfg);
+    webhooks::routes(cfg);
+    coupons::routes(cfg);
+    admin::routes(cfg);
+}
+
+/// The OpenAPI document.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    let (_, api) = ActixApp::new().into_utoipa_app().openapi(ApiDoc::openapi()).configure(routes).split_for_parts();
+    api
+}
+
+/// Serves on an open listener until the returned server's handle stops it.
+pub fn serve(app: Data<App>, listener: TcpListener) -> Result<Server> {
+    let workers = app.config.http.workers;
+    let document = openapi();
+    let server = HttpServer::new(move || {
+        let document = document.clone();
+        ActixApp::new()
+            .into_utoipa_app()
+            .map(|actix| {
+                actix
+                    .wrap(from_fn(rate_limit::global))
+                    .wrap(cors(&app.config.http.allowed_origins))
+                    .wrap(from_fn(request_id::track))
+            })
+            .app_data(app.clone())
+            .app_data(web::PayloadConfig::new(MAX_BODY))
+            .configure(routes)
+            .map(|actix| {
+                actix
+                    .service(SwaggerUi::new("/docs/{_:.*}").url("/openapi.json", document))
+                    .configure(crate::pages::routes)
+                    .default_service(web::to(nothing_here))
+            })
+            .into_app()
+    })
+    .client_request_timeout(HEADERS_WAIT)
+    .keep_alive(KEEP_ALIVE)
+    .shutdown_timeout(DRAIN.as_secs())
+    .disable_signals();
+    let server = if workers > 0 { server.workers(workers) } else { server };
+    Ok(server.listen(listener).map_err(|e| Error::Internal(format!("listen: {e}")))?.run())
+}
+
+async fn nothing_here() -> Result<HttpResponse> {
+    Err(Error::NotFound("This address"))
+}
+
+fn cors(origins: &[String]) -> Cors {
+    let cors = Cors::default()
+        .allowed_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allowed_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT, header::IF_NONE_MATCH])
+        .allowed_headers(["x-request-id", "x-cart-token", "x-order-token", "idempotency-key", "last-event-id"])
+        .expose_headers(["x-request-id", "x-cart-token", "idempotency-replayed", "etag", "retry-after"])
+        .max_age(3600);
+    if origins.iter().any(|o| o == "*") {
+        // Any origin, but then without cookies: browsers refuse the pair, and so do we.
+        return cors.allow_any_origin();
+    }
+    origins.iter().fold(cors.supports_credentials(), |cors, origin| cors.allowed_origin(origin))
+}

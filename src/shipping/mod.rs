@@ -1,0 +1,5 @@
+//! Being built.
+
+use utoipa_actix_web::service_config::ServiceConfig;
+
+pub fn routes(_cfg: &mut ServiceConfig<'_>) {}

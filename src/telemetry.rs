@@ -1,0 +1,24 @@
+//! Logs: JSON for machines, text for a terminal. Written by a thread of their own, so that a slow pipe slows no request.
+
+use std::io::IsTerminal;
+
+use tracing_appender::non_blocking::WorkerGuard;
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{LogConfig, LogFormat};
+
+/// Starts logging to standard output. Drop the guard last: it writes what is still waiting.
+pub fn start(config: &LogConfig) -> WorkerGuard {
+    let (writer, guard) = tracing_appender::non_blocking(std::io::stdout());
+    let filter = EnvFilter::try_new(format!("{},refinery_core=warn,actix_server=warn", config.level)).unwrap_or_else(|_| EnvFilter::new("info"));
+    let terminal = std::io::stdout().is_terminal();
+    let json = config.format == LogFormat::Json || (config.format == LogFormat::Auto && !terminal);
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    // A second call (tests start many servers in one process) keeps the first subscriber.
+    let _ = if json {
+        logs.json().flatten_event(true).with_current_span(false).with_target(false).try_init()
+    } else {
+        logs.with_ansi(terminal).with_target(false).compact().try_init()
+    };
+    guard
+}

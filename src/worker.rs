@@ -1,0 +1,221 @@
+//! Leases jobs and runs them: one match arm per job. `serve` runs workers inside; `worker` runs them alone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::web::Data;
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::{Semaphore, watch};
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::db;
+use crate::error::{Chain, Error, Result};
+use crate::ids::JobId;
+use crate::jobs::{self, Job, Outcome};
+use crate::{cause, mail, orders, payments, purge};
+
+/// How long a worker may be silent before another takes its job over. Longer than any provider's deadline.
+const LEASE: &str = "2 minutes";
+/// How often to look when nobody pokes: jobs of other processes, jobs whose time comes.
+const LOOK: Duration = Duration::from_millis(500);
+const MAX_BACKOFF_S: i64 = 3600;
+
+/// A job in hand.
+#[derive(Debug)]
+struct Leased {
+    id: JobId,
+    lease: Uuid,
+    kind: String,
+    payload: serde_json::Value,
+    attempts: i32,
+    max_attempts: i32,
+}
+
+/// Works until told to stop, then finishes what it has in hand.
+pub async fn run(app: Data<App>, mut stop: watch::Receiver<bool>) {
+    let hands = Arc::new(Semaphore::new(app.config.worker_concurrency));
+    start_recurring(&app).await;
+    while !*stop.borrow() {
+        let free = hands.available_permits();
+        let taken = if free == 0 { Vec::new() } else { lease(&app, free as i64).await.unwrap_or_else(log_trouble) };
+        let got_all_it_could = !taken.is_empty() && taken.len() == free;
+        for job in taken {
+            let Ok(hand) = Arc::clone(&hands).acquire_owned().await else { return };
+            let app = app.clone();
+            tokio::spawn(async move {
+                work(&app, job).await;
+                app.jobs_were_pushed();
+                drop(hand);
+            });
+        }
+        if !got_all_it_could {
+            tokio::select! {
+                _ = app.jobs_may_wait() => {}
+                _ = tokio::time::sleep(LOOK) => {}
+                _ = stop.changed() => {}
+            }
+        }
+    }
+    let all = app.config.worker_concurrency as u32;
+    let _ = hands.acquire_many(all).await; // waits for the jobs in hand; a closed semaphore has none
+}
+
+/// Runs everything that is due, in this task, until nothing is: for tests, which want to see the end.
+/// `ahead` also takes jobs that are due within that time.
+pub async fn drain(app: &App, ahead: SignedDuration) -> Result<usize> {
+    const PULL: &str = "UPDATE jobs SET run_at = now() WHERE state = 'waiting' AND run_at <= now() + $1::text::interval AND kind NOT IN ('reconcile', 'purge')";
+    let mut count = 0;
+    loop {
+        db::execute(&app.db().await?, PULL, &[&format!("{} seconds", ahead.as_secs())]).await?;
+        let taken = lease(app, 16).await?;
+        if taken.is_empty() {
+            return Ok(count);
+        }
+        for job in taken {
+            work(app, job).await;
+            count += 1;
+        }
+    }
+}
+
+async fn start_recurring(app: &App) {
+    let push = async { jobs::push_all(&app.db().await?, &[(Job::Reconcile, None), (Job::Purge, None)]).await };
+    if let Err(error) = push.await {
+        tracing::error!(error = %Chain(&error), "recurring jobs could not be started; the next start tries again");
+    }
+}
+
+fn log_trouble(error: Error) -> Vec<Leased> {
+    tracing::error!(error = %Chain(&error), "jobs cannot be read");
+    Vec::new()
+}
+
+/// Takes due jobs, and those whose worker was not heard of for too long. A taken-over job has used an attempt.
+async fn lease(app: &App, count: i64) -> Result<Vec<Leased>> {
+    const LEASE_JOBS: &str = "
+        WITH due AS (
+            (SELECT id FROM jobs WHERE state = 'waiting' AND run_at <= now() ORDER BY run_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+            UNION ALL
+            (SELECT id FROM jobs WHERE state = 'running' AND lease_until < now() ORDER BY lease_until LIMIT $1 FOR UPDATE SKIP LOCKED)
+            LIMIT $1)
+        UPDATE jobs j SET state = 'running', lease = gen_random_uuid(), lease_until = now() + $2::text::interval, attempts = attempts + 1
+          FROM due WHERE j.id = due.id
+        RETURNING j.id, j.lease, j.kind, j.payload, j.attempts, j.max_attempts";
+    let rows = db::query(&app.db().await?, LEASE_JOBS, &[&count, &LEASE]).await?;
+    Ok(rows
+        .iter()
+        .map(|row| Leased {
+            id: row.get("id"),
+            lease: row.get("lease"),
+            kind: row.get("kind"),
+            payload: row.get("payload"),
+            attempts: row.get("attempts"),
+            max_attempts: row.get("max_attempts"),
+        })
+        .collect())
+}
+
+async fn work(app: &App, job: Leased) {
+    let id = job.id.to_string();
+    cause::scope("job", &id, async {
+        let started = std::time::Instant::now();
+        let result = match Job::read(job.payload.clone()) {
+            Ok(known) => perform(app, &known).await,
+            Err(error) => Ok(Outcome::Dead(error.to_string())),
+        };
+        let duration_ms = started.elapsed().as_secs_f64() * 1000.0;
+        let verdict = match &result {
+            Ok(Outcome::Done) => "done",
+            Ok(Outcome::Again(_)) => "again",
+            Ok(Outcome::Dead(_)) => "dead",
+            Err(_) => "failed",
+        };
+        metrics::counter!("vitrine_jobs_total", "kind" => job.kind.clone(), "verdict" => verdict).increment(1);
+        match &result {
+            Err(error) => tracing::warn!(job.id = id, job.kind = job.kind, job.attempts, duration_ms, error = %Chain(error), "job failed"),
+            Ok(outcome) => tracing::info!(job.id = id, job.kind = job.kind, job.attempts, duration_ms, ?outcome, "job"),
+        }
+        if let Err(error) = settle(app, &job, result).await {
+            tracing::error!(job.id = id, error = %Chain(&error), "a job's end could not be written; its lease will run out");
+        }
+    })
+    .await;
+}
+
+async fn perform(app: &App, job: &Job) -> Result<Outcome> {
+    match job {
+        Job::MailOrderPlaced { order } => mail::order_placed(app, *order).await,
+        Job::MailOrderPaid { order } => mail::order_paid(app, *order).await,
+        Job::MailOrderShipped { order } => mail::order_shipped(app, *order).await,
+        Job::MailOrderCancelled { order } => mail::order_cancelled(app, *order).await,
+        Job::MailRefunded { refund } => mail::refunded(app, *refund).await,
+        Job::MailPasswordReset { reset } => mail::password_reset(app, *reset).await,
+        Job::MailAlert { subject, text } => mail::alert(app, subject, text).await,
+        Job::ExpireOrder { order } => orders::expire::expire(app, *order).await,
+        Job::CheckPayment { payment } => payments::check::check(app, *payment).await,
+        Job::VoidPayment { payment } => payments::void::void(app, *payment).await,
+        Job::SendRefund { refund } => payments::refund::send(app, *refund).await,
+        Job::Reconcile => payments::reconcile::reconcile(app).await,
+        Job::Purge => purge::purge(app).await,
+    }
+}
+
+/// Writes the end of a run, if the lease is still ours: a worker that was too slow has no say any more.
+async fn settle(app: &App, job: &Leased, result: Result<Outcome>) -> Result<()> {
+    const DONE: &str = "
+        UPDATE jobs SET state = 'done', finished_at = now(), lease = NULL, lease_until = NULL, last_error = NULL WHERE id = $1 AND lease = $2";
+    const LATER: &str = "
+        UPDATE jobs SET state = 'waiting', run_at = $3, attempts = attempts - $4, last_error = $5, lease = NULL, lease_until = NULL
+         WHERE id = $1 AND lease = $2";
+    const DEAD: &str = "
+        UPDATE jobs SET state = 'dead', finished_at = now(), last_error = $3, lease = NULL, lease_until = NULL WHERE id = $1 AND lease = $2";
+    let mut db = app.db().await?;
+    let none: Option<String> = None;
+    match result {
+        Ok(Outcome::Done) => db::execute(&db, DONE, &[&job.id, &job.lease]).await?,
+        Ok(Outcome::Again(at)) => db::execute(&db, LATER, &[&job.id, &job.lease, &at, &1_i32, &none]).await?,
+        Err(error) if job.attempts < job.max_attempts && error_may_pass(&error) => {
+            let at = Timestamp::now() + backoff(job.attempts, &error);
+            let why = Chain(&error).to_string();
+            db::execute(&db, LATER, &[&job.id, &job.lease, &at, &0_i32, &why]).await?
+        }
+        Ok(Outcome::Dead(why)) => bury(&mut db, DEAD, job, &why).await?,
+        Err(error) => {
+            let why = Chain(&error).to_string();
+            bury(&mut db, DEAD, job, &why).await?
+        }
+    };
+    Ok(())
+}
+
+/// A dead job is told to the operator, in the transaction that buries it. A dead alert is only logged.
+async fn bury(db: &mut db::Connection, dead: &str, job: &Leased, why: &str) -> Result<u64> {
+    tracing::error!(job.id = %job.id, job.kind = job.kind, why, "job is dead: an admin can retry it");
+    let tx = db.transaction().await?;
+    let buried = db::execute(&tx, dead, &[&job.id, &job.lease, &why]).await?;
+    if buried == 1 && job.kind != "mail_alert" {
+        let subject = format!("Tarefa parada: {}", job.kind);
+        let text = format!("A tarefa {} ({}) parou depois de {} tentativa(s): {why}", job.id, job.kind, job.attempts);
+        jobs::push(&tx, Job::MailAlert { subject, text }).await?;
+    }
+    tx.commit().await?;
+    Ok(buried)
+}
+
+/// A refusal of the provider stays one; everything else is tried again.
+fn error_may_pass(error: &Error) -> bool {
+    match error {
+        Error::Provider(e) => e.is_transient(),
+        Error::Invalid(_) | Error::NotFound(_) | Error::Conflict(_) => false,
+        _ => true,
+    }
+}
+
+/// 2, 4, 8 … seconds up to an hour, half of it by chance, so that a provider that comes back is not run over.
+fn backoff(attempts: i32, error: &Error) -> SignedDuration {
+    let exponential = 1_i64 << attempts.clamp(1, 12);
+    let asked = error.retry_after().unwrap_or(0) as i64;
+    let ceiling = exponential.max(asked).min(MAX_BACKOFF_S) * 1000;
+    SignedDuration::from_millis(ceiling / 2 + rand::random_range(0..=ceiling / 2))
+}
