@@ -1,0 +1,354 @@
+//! The hand of the tester: pays, expires, loses webhooks, orders faults. The same over HTTP in `control_http`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::books::{
+    Books, Charge, ChargeStatus, Delivery, DeliveryState, Mail, Refund, RefundStatus,
+};
+use crate::fault::{Fault, FaultOrder};
+use crate::webhooks::{self, News};
+use crate::world::World;
+use crate::{pix, server};
+
+/// How a webhook travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SendWebhook {
+    #[default]
+    Once,
+    /// The same event two times, at the same moment.
+    Twice,
+    /// Never; the shop has to ask.
+    Lost,
+    /// Not before this has passed.
+    Late(Duration),
+}
+
+/// A payment to make: `Pay::of(id)`, with what is special about it.
+#[derive(Debug, Clone)]
+pub struct Pay {
+    pub(crate) id: String,
+    pub(crate) amount_cents: Option<i64>,
+    pub(crate) webhook: SendWebhook,
+    pub(crate) force: bool,
+}
+
+impl Pay {
+    /// `id`: payment id, txid or order id.
+    pub fn of(id: impl ToString) -> Self {
+        Self {
+            id: id.to_string(),
+            amount_cents: None,
+            webhook: SendWebhook::Once,
+            force: false,
+        }
+    }
+
+    /// Pays another amount than was asked.
+    pub fn amount_cents(self, cents: i64) -> Self {
+        Self {
+            amount_cents: Some(cents),
+            ..self
+        }
+    }
+
+    pub fn webhook(self, webhook: SendWebhook) -> Self {
+        Self { webhook, ..self }
+    }
+
+    /// Even after expiry or cancellation: a bank settles anyway.
+    pub fn force(self) -> Self {
+        Self {
+            force: true,
+            ..self
+        }
+    }
+}
+
+/// Why the sandbox does not do it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refused {
+    NotFound,
+    AlreadyPaid,
+    /// Expired or cancelled; `force` pays it all the same.
+    NotPayable(ChargeStatus),
+    RefundExceedsPayment,
+    Invalid(String),
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NotFound => write!(f, "there is no such thing in the books"),
+            Self::AlreadyPaid => write!(f, "the charge is already paid"),
+            Self::NotPayable(status) => write!(
+                f,
+                "the charge is {}; force pays it all the same",
+                status.name()
+            ),
+            Self::RefundExceedsPayment => write!(f, "the refunds would exceed the payment"),
+            Self::Invalid(why) => write!(f, "{why}"),
+        }
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// What the shop said to a webhook.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ShopAnswer {
+    /// `None`: there was no answer, and `body` says why.
+    pub status: Option<u16>,
+    pub body: String,
+}
+
+/// The sandbox in hand. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Control {
+    pub(crate) world: Arc<World>,
+}
+
+impl Control {
+    pub(crate) fn new(world: Arc<World>) -> Self {
+        Self { world }
+    }
+
+    /// Marks paid and sends the signed webhook as ordered.
+    pub fn pay(&self, pay: Pay) -> Result<Charge, Refused> {
+        self.world.write(|books| {
+            let charge = books
+                .find_charge(&pay.id)
+                .cloned()
+                .ok_or(Refused::NotFound)?;
+            pix::pay(
+                &self.world,
+                books,
+                &charge,
+                pay.amount_cents,
+                pay.webhook,
+                pay.force,
+            )
+        })
+    }
+
+    /// Ends the time of an unpaid charge now, and says so to the shop.
+    pub fn expire(&self, id: &str) -> Result<Charge, Refused> {
+        self.world.write(|books| {
+            let charge = books.find_charge(id).cloned().ok_or(Refused::NotFound)?;
+            match charge.status {
+                ChargeStatus::Pending => {
+                    Ok(pix::expire(&self.world, books, charge, Timestamp::now()))
+                }
+                ChargeStatus::Expired => Ok(charge),
+                status if status.was_paid() => Err(Refused::AlreadyPaid),
+                status => Err(Refused::NotPayable(status)),
+            }
+        })
+    }
+
+    /// So many of the next refunds to settle will fail at the bank.
+    pub fn fail_refunds(&self, count: u32) {
+        self.world.refunds_to_fail.store(count, Ordering::Relaxed);
+    }
+
+    /// Sends an event of a charge: the same again if it was sent before, else a new one, true or not.
+    pub fn send_webhook(
+        &self,
+        id: &str,
+        event: &str,
+        how: SendWebhook,
+    ) -> Result<Delivery, Refused> {
+        self.world.write(|books| {
+            let charge = books.find_charge(id).cloned().ok_or(Refused::NotFound)?;
+            let same = |d: &&Delivery| d.about == charge.payment_id && d.event == event;
+            let sent = books.deliveries().iter().rev().find(same).cloned();
+            let Some(sent) = sent else {
+                let news = News::Charge(&charge, event);
+                return webhooks::tell(&self.world, books, &news, how).ok_or(Refused::NotFound);
+            };
+            let again = Delivery {
+                id: uuid::Uuid::now_v7().to_string(),
+                state: DeliveryState::Pending,
+                due_at: Timestamp::now(),
+                attempts: Vec::new(),
+                ..sent
+            };
+            Ok(webhooks::send(books, again, how))
+        })
+    }
+
+    /// Posts anything to the shop, now, and gives its answer. Nothing is signed or kept.
+    pub async fn send_raw(
+        &self,
+        path: &str,
+        headers: &BTreeMap<String, String>,
+        body: String,
+    ) -> Result<ShopAnswer, Refused> {
+        let shop = self
+            .world
+            .shop_url()
+            .ok_or_else(|| Refused::Invalid("the shop's address is not set".into()))?;
+        let attempt = webhooks::post(&self.world, &shop, path, headers, body).await;
+        Ok(ShopAnswer {
+            status: attempt.status,
+            body: attempt.answer,
+        })
+    }
+
+    /// A fault for the next call of a provider. Panics on a name that no provider has.
+    pub fn next(&self, provider: &str, fault: Fault) {
+        self.next_calls(provider, fault, 1);
+    }
+
+    /// A fault for the next `count` calls of a provider. Panics on a name that no provider has.
+    pub fn next_calls(&self, provider: &str, fault: Fault, count: u32) {
+        let order = FaultOrder {
+            provider: provider.to_owned(),
+            fault,
+            count,
+            path_contains: None,
+        };
+        self.order_fault(order)
+            .unwrap_or_else(|why| panic!("{why}"));
+    }
+
+    pub fn order_fault(&self, order: FaultOrder) -> Result<(), Refused> {
+        if server::provider(&order.provider).is_none() {
+            return Err(Refused::Invalid(format!(
+                "there is no provider {:?}",
+                order.provider
+            )));
+        }
+        if order.count > 0 {
+            self.world.faults().push(order);
+        }
+        Ok(())
+    }
+
+    pub fn clear_faults(&self) {
+        self.world.faults().clear();
+    }
+
+    /// The orders that are still to be met.
+    pub fn faults(&self) -> Vec<FaultOrder> {
+        self.world.faults().clone()
+    }
+
+    pub fn set_shop_url(&self, url: &str) {
+        self.world.set_shop_url(url);
+    }
+
+    /// A look into the books, once everything that was due has happened.
+    pub fn books<T>(&self, look: impl FnOnce(&Books) -> T) -> T {
+        self.world.write(|books| look(books))
+    }
+
+    /// By payment id, txid, or order id (then its last charge).
+    pub fn charge(&self, id: &str) -> Option<Charge> {
+        self.books(|books| books.find_charge(id).cloned())
+    }
+
+    pub fn charges(&self) -> Vec<Charge> {
+        self.books(|books| books.charges().to_vec())
+    }
+
+    pub fn refunds(&self) -> Vec<Refund> {
+        self.books(|books| books.refunds().to_vec())
+    }
+
+    pub fn mails(&self) -> Vec<Mail> {
+        self.books(|books| books.mails().to_vec())
+    }
+
+    /// The mails with this address among `to`, oldest first.
+    pub fn mails_to(&self, address: &str) -> Vec<Mail> {
+        self.books(|books| mails_to(books, address))
+    }
+
+    pub fn deliveries(&self) -> Vec<Delivery> {
+        self.books(|books| books.deliveries().to_vec())
+    }
+
+    /// All calls that a provider received, whatever became of them.
+    pub fn calls(&self, provider: &str) -> u64 {
+        self.books(|books| {
+            books
+                .call_counts()
+                .get(provider)
+                .map_or(0, |counts| counts.values().sum())
+        })
+    }
+
+    /// The calls to one endpoint: method and path pattern, `POST /propay/v1/payments`.
+    pub fn calls_to(&self, provider: &str, endpoint: &str) -> u64 {
+        self.books(|books| {
+            books
+                .call_counts()
+                .get(provider)
+                .and_then(|c| c.get(endpoint))
+                .copied()
+                .unwrap_or(0)
+        })
+    }
+
+    /// Waits until `look` finds something in the books; `None` when `limit` has passed before.
+    pub async fn wait_for<T>(
+        &self,
+        limit: Duration,
+        mut look: impl FnMut(&Books) -> Option<T>,
+    ) -> Option<T> {
+        let mut changes = self.world.changes();
+        let search = async {
+            loop {
+                changes.mark_unchanged();
+                if let Some(found) = self.books(&mut look) {
+                    return found;
+                }
+                if changes.changed().await.is_err() {
+                    std::future::pending::<()>().await; // the sandbox is gone: only the limit is left
+                }
+            }
+        };
+        tokio::time::timeout(limit, search).await.ok()
+    }
+
+    /// Waits until no webhook is on its way and no refund in work; false when `limit` has passed before.
+    pub async fn settled(&self, limit: Duration) -> bool {
+        let calm = |books: &Books| {
+            let sent = books
+                .deliveries()
+                .iter()
+                .all(|d| d.state != DeliveryState::Pending);
+            (sent
+                && books
+                    .refunds()
+                    .iter()
+                    .all(|r| r.status != RefundStatus::Processing))
+            .then_some(())
+        };
+        self.wait_for(limit, calm).await.is_some()
+    }
+}
+
+pub(crate) fn mails_to(books: &Books, address: &str) -> Vec<Mail> {
+    let is_to = |to: &String| bare_address(to).eq_ignore_ascii_case(address);
+    books
+        .mails()
+        .iter()
+        .filter(|mail| mail.to.iter().any(is_to))
+        .cloned()
+        .collect()
+}
+
+/// `Ana <ana@example.com>` → `ana@example.com`.
+pub(crate) fn bare_address(text: &str) -> &str {
+    match text.rsplit_once('<') {
+        Some((_, rest)) => rest.trim_end().trim_end_matches('>').trim(),
+        None => text.trim(),
+    }
+}

@@ -1,0 +1,282 @@
+//! `/control`: the control in JSON, for scripts and for the page. Bodies must be `application/json`,
+//! so that no foreign page in the developer's browser can send one.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use actix_web::error::JsonPayloadError;
+use actix_web::web::{self, Data, Json, JsonConfig, Path, Query, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::control::{Control, Pay, Refused, SendWebhook};
+use crate::fault::{Fault, FaultOrder, OrderView};
+use crate::world::World;
+
+pub(crate) fn routes(cfg: &mut ServiceConfig) {
+    cfg.service(
+        web::scope("/control")
+            .app_data(JsonConfig::default().error_handler(bad_json))
+            .route("/state", web::get().to(state))
+            .route("/mails", web::get().to(mails))
+            .route("/charges", web::get().to(charges))
+            .route("/charges/{id}", web::get().to(charge))
+            .route("/pay", web::post().to(pay))
+            .route("/expire", web::post().to(expire))
+            .route("/refunds/fail", web::post().to(fail_refunds))
+            .route("/webhook", web::post().to(webhook))
+            .route("/webhook/raw", web::post().to(webhook_raw))
+            .route("/shop", web::post().to(shop))
+            .route("/fault", web::post().to(fault))
+            .route("/fault", web::delete().to(clear_faults)),
+    );
+}
+
+fn control(world: &Data<World>) -> Control {
+    Control::new(Data::clone(world).into_inner())
+}
+
+fn bad_json(error: JsonPayloadError, _: &HttpRequest) -> actix_web::Error {
+    let body = json!({"error": error.to_string()});
+    actix_web::error::InternalError::from_response(
+        error,
+        HttpResponse::UnprocessableEntity().json(body),
+    )
+    .into()
+}
+
+fn answer<T: Serialize>(outcome: Result<T, Refused>) -> HttpResponse {
+    let why = match outcome {
+        Ok(done) => return HttpResponse::Ok().json(done),
+        Err(why) => why,
+    };
+    let mut answer = match why {
+        Refused::NotFound => HttpResponse::NotFound(),
+        Refused::Invalid(_) => HttpResponse::UnprocessableEntity(),
+        _ => HttpResponse::Conflict(),
+    };
+    answer.json(json!({"error": why.to_string()}))
+}
+
+async fn state(world: Data<World>) -> HttpResponse {
+    let faults = world.faults().clone();
+    let faults: Vec<_> = faults.iter().map(OrderView::from).collect();
+    let shop_url = world.shop_url();
+    let body = world.write(|books| {
+        json!({
+            "shop_url": shop_url,
+            "charges": books.charges(),
+            "refunds": books.refunds(),
+            "mails": books.mails(),
+            "deliveries": books.deliveries(),
+            "calls": books.call_counts(),
+            "last_calls": books.calls().collect::<Vec<_>>(),
+            "faults": faults,
+        })
+    });
+    HttpResponse::Ok().json(body)
+}
+
+#[derive(Deserialize)]
+struct MailQuery {
+    to: Option<String>,
+}
+
+async fn mails(world: Data<World>, query: Query<MailQuery>) -> HttpResponse {
+    let control = control(&world);
+    HttpResponse::Ok().json(match &query.to {
+        Some(to) => control.mails_to(to),
+        None => control.mails(),
+    })
+}
+
+async fn charges(world: Data<World>) -> HttpResponse {
+    HttpResponse::Ok().json(control(&world).charges())
+}
+
+async fn charge(world: Data<World>, id: Path<String>) -> HttpResponse {
+    answer(control(&world).charge(&id).ok_or(Refused::NotFound))
+}
+
+/// One of the three names a charge.
+#[derive(Deserialize)]
+struct Target {
+    payment_id: Option<String>,
+    txid: Option<String>,
+    order_id: Option<String>,
+}
+
+impl Target {
+    fn id(self) -> Result<String, Refused> {
+        let missing = || Refused::Invalid("payment_id, txid or order_id is required".into());
+        self.payment_id
+            .or(self.txid)
+            .or(self.order_id)
+            .ok_or_else(missing)
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+enum How {
+    #[default]
+    Once,
+    Twice,
+    Lost,
+    Late,
+}
+
+impl How {
+    fn with(self, delay_ms: Option<u64>) -> SendWebhook {
+        match self {
+            Self::Once => SendWebhook::Once,
+            Self::Twice => SendWebhook::Twice,
+            Self::Lost => SendWebhook::Lost,
+            Self::Late => SendWebhook::Late(Duration::from_millis(delay_ms.unwrap_or(5_000))),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct PayBody {
+    #[serde(flatten)]
+    target: Target,
+    amount_cents: Option<i64>,
+    #[serde(default)]
+    webhook: How,
+    delay_ms: Option<u64>,
+    #[serde(default)]
+    force: bool,
+}
+
+async fn pay(world: Data<World>, body: Json<PayBody>) -> HttpResponse {
+    let body = body.into_inner();
+    let webhook = body.webhook.with(body.delay_ms);
+    answer(body.target.id().and_then(|id| {
+        control(&world).pay(Pay {
+            id,
+            amount_cents: body.amount_cents,
+            webhook,
+            force: body.force,
+        })
+    }))
+}
+
+async fn expire(world: Data<World>, body: Json<Target>) -> HttpResponse {
+    answer(
+        body.into_inner()
+            .id()
+            .and_then(|id| control(&world).expire(&id)),
+    )
+}
+
+#[derive(Deserialize)]
+struct FailRefunds {
+    count: u32,
+}
+
+async fn fail_refunds(world: Data<World>, body: Json<FailRefunds>) -> HttpResponse {
+    control(&world).fail_refunds(body.count);
+    HttpResponse::NoContent().finish()
+}
+
+#[derive(Deserialize)]
+struct WebhookBody {
+    #[serde(flatten)]
+    target: Target,
+    event: String,
+    #[serde(default)]
+    webhook: How,
+    delay_ms: Option<u64>,
+}
+
+async fn webhook(world: Data<World>, body: Json<WebhookBody>) -> HttpResponse {
+    let body = body.into_inner();
+    let how = body.webhook.with(body.delay_ms);
+    answer(
+        body.target
+            .id()
+            .and_then(|id| control(&world).send_webhook(&id, &body.event, how)),
+    )
+}
+
+#[derive(Deserialize)]
+struct RawBody {
+    path: String,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    #[serde(default)]
+    body: String,
+}
+
+async fn webhook_raw(world: Data<World>, body: Json<RawBody>) -> HttpResponse {
+    let RawBody {
+        path,
+        headers,
+        body,
+    } = body.into_inner();
+    answer(control(&world).send_raw(&path, &headers, body).await)
+}
+
+#[derive(Deserialize)]
+struct Shop {
+    url: String,
+}
+
+async fn shop(world: Data<World>, body: Json<Shop>) -> HttpResponse {
+    world.set_shop_url(&body.url);
+    HttpResponse::NoContent().finish()
+}
+
+#[derive(Deserialize)]
+struct FaultBody {
+    provider: String,
+    kind: String,
+    code: Option<u16>,
+    ms: Option<u64>,
+    count: Option<u32>,
+    path_contains: Option<String>,
+}
+
+impl FaultBody {
+    fn order(self) -> Result<FaultOrder, Refused> {
+        let invalid = |why: &str| Refused::Invalid(why.into());
+        let fault = match self.kind.as_str() {
+            "status" => match self.code {
+                Some(code @ 200..=599) => Fault::Status(code),
+                _ => return Err(invalid("status needs a code from 200 to 599")),
+            },
+            "delay" => Fault::Delay(Duration::from_millis(
+                self.ms.ok_or_else(|| invalid("delay needs ms"))?,
+            )),
+            "hang" => Fault::Hang,
+            "hang_after" => Fault::HangAfterRequest,
+            "garbage" => Fault::Garbage,
+            "wrong_type" => Fault::WrongType,
+            "drop_before" => Fault::DropBeforeRequest,
+            "drop_after" => Fault::DropAfterRequest,
+            _ => return Err(invalid("there is no such kind of fault")),
+        };
+        let count = self.count.unwrap_or(1);
+        Ok(FaultOrder {
+            provider: self.provider,
+            fault,
+            count,
+            path_contains: self.path_contains,
+        })
+    }
+}
+
+async fn fault(world: Data<World>, body: Json<FaultBody>) -> HttpResponse {
+    answer(
+        body.into_inner()
+            .order()
+            .and_then(|order| control(&world).order_fault(order)),
+    )
+}
+
+async fn clear_faults(world: Data<World>) -> HttpResponse {
+    control(&world).clear_faults();
+    HttpResponse::NoContent().finish()
+}

@@ -1,0 +1,274 @@
+//! Misbehaviour on demand, for every provider alike: each call passes here, is logged, and may go wrong.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use actix_web::body::{BodySize, BoxBody, MessageBody, to_bytes};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::{StatusCode, header};
+use actix_web::middleware::Next;
+use actix_web::web::{Bytes, Data};
+use actix_web::{Error, HttpResponse};
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::books::Call;
+use crate::server::{self, Provider};
+use crate::world::World;
+
+/// Nobody waits longer than this for an answer.
+const HANG: Duration = Duration::from_secs(3600);
+
+/// What goes wrong with a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Not processed; answered with this status and the provider's own error body.
+    Status(u16),
+    /// Processed and answered, so much later.
+    Delay(Duration),
+    /// Not processed, never answered; the connection stays open.
+    Hang,
+    /// Processed, never answered.
+    HangAfterRequest,
+    /// Processed; the answer keeps its status but is not JSON.
+    Garbage,
+    /// Processed; the answer is JSON whose fields have other types.
+    WrongType,
+    /// Not processed; the connection closes without an answer.
+    DropBeforeRequest,
+    /// Processed; the connection closes without an answer.
+    DropAfterRequest,
+}
+
+impl Fault {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Status(_) => "status",
+            Self::Delay(_) => "delay",
+            Self::Hang => "hang",
+            Self::HangAfterRequest => "hang_after",
+            Self::Garbage => "garbage",
+            Self::WrongType => "wrong_type",
+            Self::DropBeforeRequest => "drop_before",
+            Self::DropAfterRequest => "drop_after",
+        }
+    }
+}
+
+/// A fault for the next calls of a provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FaultOrder {
+    pub provider: String,
+    pub fault: Fault,
+    /// How many calls are left to meet it.
+    pub count: u32,
+    /// Only calls whose method and path (`POST /propay/v1/payments`) contain this.
+    pub path_contains: Option<String>,
+}
+
+impl FaultOrder {
+    fn meets(&self, provider: &str, call: &str) -> bool {
+        self.provider == provider
+            && self
+                .path_contains
+                .as_ref()
+                .is_none_or(|part| call.contains(part))
+    }
+}
+
+/// Takes one from the first order that fits.
+fn take(world: &World, provider: &str, call: &str) -> Option<Fault> {
+    let mut orders = world.faults();
+    let at = orders
+        .iter()
+        .position(|order| order.meets(provider, call))?;
+    let fault = orders[at].fault;
+    orders[at].count = orders[at].count.saturating_sub(1);
+    if orders[at].count == 0 {
+        orders.remove(at);
+    }
+    Some(fault)
+}
+
+/// The log of calls, and the faults.
+pub(crate) async fn middleware(
+    req: ServiceRequest,
+    next: Next<BoxBody>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let (Some(provider), Some(world)) = (
+        server::provider_of(req.path()),
+        req.app_data::<Data<World>>().cloned(),
+    ) else {
+        return next.call(req).await;
+    };
+    let (began, fault, n) = begin(&req, &world, provider);
+    let answered = answer(req, next, provider, fault).await;
+    let status = match (&answered, fault) {
+        (_, Some(Fault::DropBeforeRequest | Fault::DropAfterRequest)) | (Err(_), _) => None,
+        (Ok(answer), _) => Some(answer.status().as_u16()),
+    };
+    let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    world.write(|books| books.call_ends(n, status, duration_ms));
+    answered
+}
+
+fn begin(
+    req: &ServiceRequest,
+    world: &World,
+    provider: &'static Provider,
+) -> (Instant, Option<Fault>, u64) {
+    let path = req.path().to_owned();
+    let fault = take(world, provider.name, &format!("{} {path}", req.method()));
+    let pattern = req.match_pattern().unwrap_or_else(|| path.clone());
+    let request_id = req
+        .headers()
+        .get("x-request-id")
+        .and_then(|id| id.to_str().ok());
+    let call = Call {
+        n: 0,
+        at: Timestamp::now(),
+        provider: provider.name,
+        endpoint: format!("{} {pattern}", req.method()),
+        path,
+        request_id: request_id.map(str::to_owned),
+        fault: fault.map(|fault| fault.name().to_owned()),
+        status: None,
+        duration_ms: None,
+    };
+    (
+        Instant::now(),
+        fault,
+        world.write(|books| books.call_begins(call)),
+    )
+}
+
+async fn answer(
+    req: ServiceRequest,
+    next: Next<BoxBody>,
+    provider: &Provider,
+    fault: Option<Fault>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    match fault {
+        None => next.call(req).await,
+        Some(Fault::Status(code)) => Ok(req.into_response(refusal(provider, code))),
+        Some(Fault::Delay(by)) => {
+            let answer = next.call(req).await;
+            tokio::time::sleep(by).await;
+            answer
+        }
+        Some(Fault::Hang) => {
+            tokio::time::sleep(HANG).await;
+            Ok(req.into_response(hang_up()))
+        }
+        Some(Fault::HangAfterRequest) => {
+            let answer = next.call(req).await?;
+            tokio::time::sleep(HANG).await;
+            Ok(answer.into_response(hang_up()))
+        }
+        Some(Fault::Garbage) => {
+            let answer = next.call(req).await?;
+            let mut garbage = HttpResponse::build(answer.status());
+            Ok(answer.into_response(
+                garbage
+                    .content_type("application/json")
+                    .body("\u{1f4a5}{\"status\":\"pa"),
+            ))
+        }
+        Some(Fault::WrongType) => wrong_type(next.call(req).await?).await,
+        Some(Fault::DropBeforeRequest) => Ok(req.into_response(hang_up())),
+        Some(Fault::DropAfterRequest) => Ok(next.call(req).await?.into_response(hang_up())),
+    }
+}
+
+fn refusal(provider: &Provider, code: u16) -> HttpResponse {
+    let status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut answer = HttpResponse::build(status);
+    if matches!(code, 429 | 503) {
+        answer.insert_header((header::RETRY_AFTER, "1"));
+    }
+    answer.json((provider.error)(code))
+}
+
+async fn wrong_type(answer: ServiceResponse<BoxBody>) -> Result<ServiceResponse<BoxBody>, Error> {
+    let (request, answer) = answer.into_parts();
+    let status = answer.status();
+    let body = to_bytes(answer.into_body())
+        .await
+        .map_err(actix_web::error::ErrorInternalServerError)?;
+    let body = match serde_json::from_slice(&body).unwrap_or(Value::Null) {
+        Value::Object(fields) => fields
+            .into_iter()
+            .map(|(name, value)| (name, other_type(&value)))
+            .collect(),
+        other => other_type(&other),
+    };
+    Ok(ServiceResponse::new(
+        request,
+        HttpResponse::build(status).json(body),
+    ))
+}
+
+fn other_type(value: &Value) -> Value {
+    match value {
+        Value::String(_) | Value::Null => json!({"value": 7}),
+        Value::Number(_) | Value::Bool(_) => json!("seven"),
+        Value::Array(_) => json!("list"),
+        Value::Object(_) => json!([7]),
+    }
+}
+
+/// An answer whose body fails before its first byte: the head is still unsent then, and the
+/// connection closes with nothing on it.
+fn hang_up() -> HttpResponse {
+    HttpResponse::Ok().body(HangUp)
+}
+
+struct HangUp;
+
+impl MessageBody for HangUp {
+    type Error = std::io::Error;
+
+    fn size(&self) -> BodySize {
+        BodySize::Stream
+    }
+
+    fn poll_next(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        Poll::Ready(Some(Err(std::io::Error::other(
+            "the sandbox drops this connection, as ordered",
+        ))))
+    }
+}
+
+/// How an order shows in JSON.
+#[derive(Serialize)]
+pub(crate) struct OrderView<'a> {
+    provider: &'a str,
+    kind: &'static str,
+    code: Option<u16>,
+    ms: Option<u128>,
+    count: u32,
+    path_contains: Option<&'a str>,
+}
+
+impl<'a> From<&'a FaultOrder> for OrderView<'a> {
+    fn from(order: &'a FaultOrder) -> Self {
+        let (code, ms) = match order.fault {
+            Fault::Status(code) => (Some(code), None),
+            Fault::Delay(by) => (None, Some(by.as_millis())),
+            _ => (None, None),
+        };
+        Self {
+            provider: &order.provider,
+            kind: order.fault.name(),
+            code,
+            ms,
+            count: order.count,
+            path_contains: order.path_contains.as_deref(),
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The life of a charge and its refunds, the same at every PIX provider.
+
+use std::sync::atomic::Ordering;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::books::{Books, Charge, ChargeStatus, Refund, RefundStatus};
+use crate::control::{Refused, SendWebhook};
+use crate::webhooks::{self, News};
+use crate::world::World;
+
+/// Expires and settles all that is due.
+pub(crate) fn pass_time(world: &World, books: &mut Books, now: Timestamp) {
+    while let Some(charge) = books.charges.first_due(now).cloned() {
+        expire(world, books, charge, now); // it leaves the waiting ones, so this ends
+    }
+    while let Some(refund) = books.refunds.first_due(now).cloned() {
+        let fails = |n: u32| n.checked_sub(1);
+        let ordered_to_fail = world
+            .refunds_to_fail
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fails)
+            .is_ok();
+        let status = if ordered_to_fail {
+            RefundStatus::Failed
+        } else {
+            RefundStatus::Done
+        };
+        settle_refund(world, books, refund, status);
+    }
+}
+
+pub(crate) fn expire(
+    world: &World,
+    books: &mut Books,
+    mut charge: Charge,
+    now: Timestamp,
+) -> Charge {
+    charge.status = ChargeStatus::Expired;
+    charge.expires_at = charge.expires_at.min(now);
+    books.put(charge.clone());
+    webhooks::tell(
+        world,
+        books,
+        &News::Charge(&charge, "payment.expired"),
+        SendWebhook::Once,
+    );
+    charge
+}
+
+/// Voids an unpaid charge. One that has ended unpaid stays as it is.
+pub(crate) fn cancel(world: &World, books: &mut Books, charge: &Charge) -> Result<Charge, Refused> {
+    let mut charge = charge.clone();
+    if charge.status.was_paid() {
+        return Err(Refused::AlreadyPaid);
+    }
+    if charge.status == ChargeStatus::Pending {
+        charge.status = ChargeStatus::Cancelled;
+        books.put(charge.clone());
+        webhooks::tell(
+            world,
+            books,
+            &News::Charge(&charge, "payment.cancelled"),
+            SendWebhook::Once,
+        );
+    }
+    Ok(charge)
+}
+
+/// The payer's bank settles. `force`: even a charge that expired or was cancelled, as banks do.
+pub(crate) fn pay(
+    world: &World,
+    books: &mut Books,
+    charge: &Charge,
+    amount_cents: Option<i64>,
+    webhook: SendWebhook,
+    force: bool,
+) -> Result<Charge, Refused> {
+    let mut charge = charge.clone();
+    let paid_cents = amount_cents.unwrap_or(charge.amount_cents);
+    if paid_cents <= 0 {
+        return Err(Refused::Invalid("amount_cents must be positive".into()));
+    }
+    match charge.status {
+        ChargeStatus::Pending => {}
+        ChargeStatus::Expired | ChargeStatus::Cancelled if force => {}
+        ChargeStatus::Expired | ChargeStatus::Cancelled => {
+            return Err(Refused::NotPayable(charge.status));
+        }
+        _ => return Err(Refused::AlreadyPaid),
+    }
+    let now = Timestamp::now();
+    charge.status = ChargeStatus::Paid;
+    charge.paid_cents = Some(paid_cents);
+    charge.paid_at = Some(now);
+    charge.end_to_end_id = Some(end_to_end_id('E', now));
+    books.put(charge.clone());
+    webhooks::tell(
+        world,
+        books,
+        &News::Charge(&charge, "payment.paid"),
+        webhook,
+    );
+    Ok(charge)
+}
+
+/// A new refund, `processing`. The caller has seen that its id is new.
+pub(crate) fn refund(
+    world: &World,
+    books: &mut Books,
+    charge: &Charge,
+    refund_id: String,
+    amount_cents: i64,
+    reason: String,
+    request_hash: String,
+) -> Result<Refund, Refused> {
+    let taken: i64 = books
+        .refunds_of(&charge.payment_id)
+        .filter(|r| r.status != RefundStatus::Failed)
+        .map(|r| r.amount_cents)
+        .sum();
+    if amount_cents > charge.paid_cents.unwrap_or(0) - taken {
+        return Err(Refused::RefundExceedsPayment);
+    }
+    let now = Timestamp::now();
+    let wait =
+        SignedDuration::try_from(world.cfg.refund_settles_after).unwrap_or(SignedDuration::ZERO);
+    let refund = Refund {
+        provider: charge.provider.clone(),
+        refund_id,
+        payment_id: charge.payment_id.clone(),
+        amount_cents,
+        reason,
+        status: RefundStatus::Processing,
+        end_to_end_id: end_to_end_id('D', now),
+        created_at: now,
+        settles_at: now.saturating_add(wait).unwrap_or(now),
+        request_hash,
+    };
+    books.put(refund.clone());
+    Ok(refund)
+}
+
+pub(crate) fn settle_refund(
+    world: &World,
+    books: &mut Books,
+    mut refund: Refund,
+    status: RefundStatus,
+) {
+    refund.status = status;
+    books.put(refund.clone());
+    let Some(mut charge) = books.charges.get(&refund.payment_id).cloned() else {
+        return;
+    };
+    let event = if status == RefundStatus::Done {
+        charge.refunded_cents += refund.amount_cents;
+        let whole = Some(charge.refunded_cents) >= charge.paid_cents;
+        charge.status = if whole {
+            ChargeStatus::Refunded
+        } else {
+            ChargeStatus::PartiallyRefunded
+        };
+        books.put(charge.clone());
+        "refund.done"
+    } else {
+        "refund.failed"
+    };
+    webhooks::tell(
+        world,
+        books,
+        &News::Refund(&charge, &refund, event),
+        SendWebhook::Once,
+    );
+}
+
+/// The bank network's id: kind, participant, minute, 11 characters of the bank's own. 32 in all.
+fn end_to_end_id(kind: char, now: Timestamp) -> String {
+    let minute = now.strftime("%Y%m%d%H%M");
+    let tail = hex::encode(rand::random::<[u8; 6]>());
+    format!("{kind}99999999{minute}{}", &tail[..11])
+}

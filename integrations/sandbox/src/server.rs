@@ -1,0 +1,176 @@
+//! The server: one line for each provider, the control, the page.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use actix_web::body::BoxBody;
+use actix_web::dev::ServerHandle;
+use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, middleware, rt};
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+use crate::control::Control;
+use crate::webhooks::{Envelope, News};
+use crate::world::World;
+use crate::{SandboxConfig, cep, control_http, fault, melhorenvio, page, propay, resend, webhooks};
+
+/// A mail with attachments is the largest thing that anyone sends.
+const BODY_MAX: usize = 40 * 1024 * 1024;
+
+/// A simulated provider: its name is also the first part of its paths.
+pub(crate) struct Provider {
+    pub(crate) name: &'static str,
+    pub(crate) routes: fn(&mut ServiceConfig),
+    /// Its error body for a status that was ordered or has no route.
+    pub(crate) error: fn(u16) -> Value,
+    /// Puts news of a charge into its own words, signed. Only PIX providers have any.
+    pub(crate) webhook: Option<fn(&World, &News<'_>) -> Envelope>,
+}
+
+const PROVIDERS: &[Provider] = &[
+    propay::PROVIDER,
+    melhorenvio::PROVIDER,
+    resend::PROVIDER,
+    cep::VIACEP,
+    cep::BRASILAPI,
+];
+
+pub(crate) fn provider(name: &str) -> Option<&'static Provider> {
+    PROVIDERS.iter().find(|p| p.name == name)
+}
+
+/// Whom a call is for. Pictures of QR codes are for people: not logged, no faults.
+pub(crate) fn provider_of(path: &str) -> Option<&'static Provider> {
+    let (first, rest) = path.strip_prefix('/')?.split_once('/')?;
+    provider(first).filter(|_| !rest.starts_with("qr/"))
+}
+
+/// A running sandbox. Dropping it stops it, without waiting.
+#[derive(Debug)]
+pub struct Sandbox {
+    addr: SocketAddr,
+    control: Control,
+    world: Arc<World>,
+    handle: ServerHandle,
+    ended: Option<oneshot::Receiver<()>>,
+}
+
+/// Starts a sandbox on threads of its own: it runs however busy the caller's runtime is.
+/// Errors: the address is taken, or the journal is damaged or in use.
+pub async fn start(cfg: SandboxConfig) -> std::io::Result<Sandbox> {
+    let listener = TcpListener::bind(cfg.listen)?;
+    let addr = listener.local_addr()?;
+    let reachable = if addr.ip().is_unspecified() {
+        SocketAddr::from(([127, 0, 0, 1], addr.port()))
+    } else {
+        addr
+    };
+    let world = Arc::new(World::new(cfg, format!("http://{reachable}"))?);
+    let (ready, started) = oneshot::channel();
+    let (end, ended) = oneshot::channel();
+    let shared = Arc::clone(&world);
+    std::thread::Builder::new()
+        .name("sandbox".into())
+        .spawn(move || {
+            rt::System::new().block_on(serve(shared, listener, ready));
+            let _ = end.send(()); // nobody waits after a drop
+        })?;
+    let handle = started
+        .await
+        .map_err(|_| std::io::Error::other("the sandbox's thread ended"))??;
+    Ok(Sandbox {
+        addr,
+        control: Control::new(Arc::clone(&world)),
+        world,
+        handle,
+        ended: Some(ended),
+    })
+}
+
+async fn serve(
+    world: Arc<World>,
+    listener: TcpListener,
+    ready: oneshot::Sender<std::io::Result<ServerHandle>>,
+) {
+    let data = Data::from(Arc::clone(&world));
+    let server = HttpServer::new(move || {
+        let mut app = App::new()
+            .app_data(data.clone())
+            .app_data(web::PayloadConfig::new(BODY_MAX))
+            .configure(control_http::routes)
+            .configure(page::routes);
+        for provider in PROVIDERS {
+            app = app.service(
+                web::scope(&format!("/{}", provider.name))
+                    .configure(provider.routes)
+                    .default_service(web::to(no_route)),
+            );
+        }
+        app.wrap(middleware::from_fn(fault::middleware))
+    })
+    .workers(1)
+    .disable_signals()
+    .listen(listener);
+    let server = match server {
+        Ok(server) => server.run(),
+        Err(error) => {
+            let _ = ready.send(Err(error)); // the caller is gone: nobody to tell
+            return;
+        }
+    };
+    let deliveries = rt::spawn(webhooks::run(world));
+    if ready.send(Ok(server.handle())).is_ok()
+        && let Err(error) = server.await
+    {
+        tracing::error!(%error, "the sandbox's server failed");
+    }
+    deliveries.abort();
+}
+
+async fn no_route(req: HttpRequest) -> HttpResponse<BoxBody> {
+    match provider_of(req.path()) {
+        Some(provider) => HttpResponse::NotFound().json((provider.error)(404)),
+        None => HttpResponse::NotFound().finish(),
+    }
+}
+
+impl Sandbox {
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// `http://127.0.0.1:port`; a provider's base address is this and its name (`…/propay`).
+    pub fn url(&self) -> String {
+        self.world.url.clone()
+    }
+
+    /// Where webhooks go from now on, also those that wait.
+    pub fn set_shop_url(&self, url: &str) {
+        self.world.set_shop_url(url);
+    }
+
+    pub fn control(&self) -> &Control {
+        &self.control
+    }
+
+    /// A fault for the next call of a provider: short for `control().next(…)`.
+    pub fn next(&self, provider: &str, fault: crate::Fault) {
+        self.control.next(provider, fault);
+    }
+
+    /// Stops at once; open connections are cut. The port and the journal are free afterwards.
+    pub async fn stop(mut self) {
+        self.handle.stop(false).await;
+        if let Some(ended) = self.ended.take() {
+            let _ = ended.await; // an error means that the thread is gone already
+        }
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        drop(self.handle.stop(false)); // the order is sent by the call; only the wait is dropped
+        self.world.write(|books| books.close_journal());
+    }
+}

@@ -1,0 +1,211 @@
+//! Webhooks: what is told to the shop, signed once, tried until it answers 2xx.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashSet};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::rt;
+use jiff::{SignedDuration, Timestamp};
+use uuid::Uuid;
+
+use crate::books::{Attempt, Books, Charge, Delivery, DeliveryState, Refund};
+use crate::control::SendWebhook;
+use crate::server;
+use crate::world::World;
+
+/// So much of the shop's answer is kept.
+const ANSWER_KEPT: usize = 2_000;
+
+/// Something that a provider has to tell, with its own name for it.
+pub(crate) enum News<'a> {
+    Charge(&'a Charge, &'a str),
+    Refund(&'a Charge, &'a Refund, &'a str),
+}
+
+/// A webhook as its provider writes it.
+pub(crate) struct Envelope {
+    pub(crate) event_id: String,
+    pub(crate) path: &'static str,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: String,
+}
+
+/// Writes the webhook into the books; the loop sends it. `None`: this provider tells nothing.
+pub(crate) fn tell(
+    world: &World,
+    books: &mut Books,
+    news: &News<'_>,
+    how: SendWebhook,
+) -> Option<Delivery> {
+    let (charge, event) = match *news {
+        News::Charge(charge, event) | News::Refund(charge, _, event) => (charge, event),
+    };
+    let envelope = server::provider(&charge.provider)?.webhook?(world, news);
+    let delivery = Delivery {
+        id: Uuid::now_v7().to_string(),
+        provider: charge.provider.clone(),
+        event_id: envelope.event_id,
+        event: event.to_owned(),
+        about: charge.payment_id.clone(),
+        path: envelope.path.to_owned(),
+        headers: envelope.headers,
+        body: envelope.body,
+        state: DeliveryState::Pending,
+        due_at: Timestamp::now(),
+        attempts: Vec::new(),
+    };
+    Some(send(books, delivery, how))
+}
+
+/// Enters a delivery as ordered: now, doubled, late or never.
+pub(crate) fn send(books: &mut Books, mut delivery: Delivery, how: SendWebhook) -> Delivery {
+    match how {
+        SendWebhook::Once => {}
+        SendWebhook::Lost => delivery.state = DeliveryState::Lost,
+        SendWebhook::Late(by) => delivery.due_at = later(delivery.due_at, by),
+        SendWebhook::Twice => {
+            books.put(Delivery {
+                id: Uuid::now_v7().to_string(),
+                ..delivery.clone()
+            });
+        }
+    }
+    books.put(delivery.clone());
+    delivery
+}
+
+/// RFC 3339 in whole seconds, as the providers write it.
+pub(crate) fn wire_time(at: Timestamp) -> String {
+    format!("{at:.0}")
+}
+
+/// Sends what is due until the server ends. Deliveries do not wait for each other, so they may overtake.
+pub(crate) async fn run(world: Arc<World>) {
+    let in_flight = Rc::new(RefCell::new(HashSet::<String>::new()));
+    loop {
+        let now = Timestamp::now();
+        let (due, next) =
+            world.write(|books| look(books, now, &in_flight.borrow(), world.shop_url().is_some()));
+        for id in due {
+            in_flight.borrow_mut().insert(id.clone());
+            let (world, in_flight) = (Arc::clone(&world), Rc::clone(&in_flight));
+            rt::spawn(async move {
+                deliver(&world, &id).await;
+                in_flight.borrow_mut().remove(&id);
+                world.wake.notify_one(); // its next try has a time now
+            });
+        }
+        let wait = next.map_or(Duration::from_secs(3600), |at| {
+            Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default()
+        });
+        tokio::select! {
+            () = world.wake.notified() => {}
+            () = tokio::time::sleep(wait + Duration::from_millis(1)) => {}
+        }
+    }
+}
+
+/// The deliveries to start, and when to look again.
+fn look(
+    books: &Books,
+    now: Timestamp,
+    in_flight: &HashSet<String>,
+    shop_is_known: bool,
+) -> (Vec<String>, Option<Timestamp>) {
+    let mut due = Vec::new();
+    let mut next = [
+        books.charges.waiting().next().map(|w| w.0),
+        books.refunds.waiting().next().map(|w| w.0),
+    ]
+    .into_iter()
+    .flatten()
+    .min();
+    if shop_is_known {
+        for (at, delivery) in books
+            .deliveries
+            .waiting()
+            .filter(|(_, d)| !in_flight.contains(&d.id))
+        {
+            if at > now {
+                next = Some(next.map_or(at, |next| next.min(at)));
+                break;
+            }
+            due.push(delivery.id.clone());
+        }
+    }
+    (due, next)
+}
+
+async fn deliver(world: &World, id: &str) {
+    let (Some(shop), Some(delivery)) = (
+        world.shop_url(),
+        world.read(|b| b.deliveries.get(id).cloned()),
+    ) else {
+        return;
+    };
+    let attempt = post(
+        world,
+        &shop,
+        &delivery.path,
+        &delivery.headers,
+        delivery.body,
+    )
+    .await;
+    world.write(|books| {
+        let Some(mut delivery) = books.deliveries.get(id).cloned() else {
+            return;
+        };
+        let wait = world.cfg.webhook_retries.get(delivery.attempts.len());
+        delivery.state = match (attempt.status, wait) {
+            (Some(200..=299), _) => DeliveryState::Delivered,
+            (_, Some(&wait)) => {
+                delivery.due_at = later(Timestamp::now(), wait);
+                DeliveryState::Pending
+            }
+            (_, None) => DeliveryState::GivenUp,
+        };
+        delivery.attempts.push(attempt);
+        books.put(delivery);
+    });
+}
+
+/// One POST to the shop, whatever comes of it.
+pub(crate) async fn post(
+    world: &World,
+    shop: &str,
+    path: &str,
+    headers: &BTreeMap<String, String>,
+    body: String,
+) -> Attempt {
+    let at = Timestamp::now();
+    let mut call = world.http.post(format!("{shop}{path}"));
+    for (name, value) in headers {
+        call = call.header(name, value);
+    }
+    let answered = async {
+        let answer = call.body(body).send().await?;
+        Ok::<_, reqwest::Error>((
+            answer.status().as_u16(),
+            answer.text().await.unwrap_or_default(),
+        ))
+    };
+    match answered.await {
+        Ok((status, text)) => Attempt {
+            at,
+            status: Some(status),
+            answer: text.chars().take(ANSWER_KEPT).collect(),
+        },
+        Err(error) => Attempt {
+            at,
+            status: None,
+            answer: error.to_string(),
+        },
+    }
+}
+
+fn later(at: Timestamp, by: Duration) -> Timestamp {
+    let by = SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX);
+    at.saturating_add(by).unwrap_or(Timestamp::MAX)
+}

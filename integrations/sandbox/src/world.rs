@@ -1,0 +1,100 @@
+//! What every handler shares: the books behind their lock, the ordered faults, the shop's address.
+
+use std::sync::atomic::AtomicU32;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use tokio::sync::{Notify, watch};
+
+use crate::books::Books;
+use crate::fault::FaultOrder;
+use crate::{SandboxConfig, pix};
+
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) cfg: SandboxConfig,
+    /// Our own address, without a final slash.
+    pub(crate) url: String,
+    pub(crate) http: reqwest::Client,
+    books: Mutex<Books>,
+    faults: Mutex<Vec<FaultOrder>>,
+    shop_url: Mutex<Option<String>>,
+    /// So many of the next refunds to settle will fail.
+    pub(crate) refunds_to_fail: AtomicU32,
+    /// Something may be due sooner than the delivery loop thinks.
+    pub(crate) wake: Notify,
+    changed: watch::Sender<u64>,
+}
+
+impl World {
+    pub(crate) fn new(cfg: SandboxConfig, url: String) -> std::io::Result<Self> {
+        let http = reqwest::Client::builder()
+            .timeout(cfg.webhook_timeout)
+            .redirect(reqwest::redirect::Policy::none())
+            .pool_max_idle_per_host(0) // used from several runtimes; a pooled connection dies with its own
+            .no_proxy()
+            .user_agent("Vitrine-Sandbox")
+            .build()
+            .map_err(std::io::Error::other)?;
+        let books = Books::open(cfg.journal.as_deref())?;
+        let shop_url = Mutex::new(cfg.shop_url.as_deref().map(tidy));
+        Ok(Self {
+            cfg,
+            url,
+            http,
+            books: Mutex::new(books),
+            faults: Mutex::default(),
+            shop_url,
+            refunds_to_fail: AtomicU32::new(0),
+            wake: Notify::new(),
+            changed: watch::channel(0).0,
+        })
+    }
+
+    /// The books as they are.
+    pub(crate) fn read<T>(&self, look: impl FnOnce(&Books) -> T) -> T {
+        look(&lock(&self.books))
+    }
+
+    /// The books once everything that was due has happened. Whoever waits for a change is woken.
+    pub(crate) fn write<T>(&self, change: impl FnOnce(&mut Books) -> T) -> T {
+        let mut books = lock(&self.books);
+        let before = books.version();
+        pix::pass_time(self, &mut books, Timestamp::now());
+        let out = change(&mut books);
+        let after = books.version();
+        drop(books);
+        if before != after {
+            self.changed.send_replace(after);
+            self.wake.notify_one();
+        }
+        out
+    }
+
+    /// Sees a new version after every change of the books.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    pub(crate) fn faults(&self) -> MutexGuard<'_, Vec<FaultOrder>> {
+        lock(&self.faults)
+    }
+
+    pub(crate) fn shop_url(&self) -> Option<String> {
+        lock(&self.shop_url).clone()
+    }
+
+    pub(crate) fn set_shop_url(&self, url: &str) {
+        *lock(&self.shop_url) = Some(tidy(url));
+        self.wake.notify_one();
+    }
+}
+
+fn tidy(url: &str) -> String {
+    url.trim_end_matches('/').to_owned()
+}
+
+/// A test that panicked while it held the lock leaves whole rows behind: go on.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
