@@ -1,0 +1,198 @@
+use serde_json::json;
+use vitrine_kit::shipping::ParcelItem;
+use vitrine_kit::{Cep, Money};
+use wiremock::matchers::{any, body_json_string, header, method, path};
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+use super::*;
+
+const REQUEST: &str = include_str!("../fixtures/quote_request.json");
+const QUOTE: &str = include_str!("../fixtures/quote.json");
+const ERROR: &str = include_str!("../fixtures/error.json");
+
+fn config(base_url: &str) -> MelhorEnvioConfig {
+    MelhorEnvioConfig {
+        base_url: base_url.to_owned(),
+        token: "a-token".into(),
+        user_agent: "Vitrine (ops@loja.com.br)".to_owned(),
+        timeout: TIMEOUT,
+        breaker: BreakerConfig::default(),
+    }
+}
+
+fn broker(base_url: &str) -> MelhorEnvio {
+    MelhorEnvio::new(config(base_url)).expect("a good address")
+}
+
+async fn answering(answer: ResponseTemplate) -> (MockServer, MelhorEnvio) {
+    let server = MockServer::start().await;
+    Mock::given(any()).respond_with(answer).mount(&server).await;
+    let broker = broker(&server.uri());
+    (server, broker)
+}
+
+async fn quoted(body: &str) -> Result<Vec<FreightOption>, ProviderError> {
+    let (_server, broker) = answering(ResponseTemplate::new(200).set_body_string(body)).await;
+    broker.quote(&ask()).await
+}
+
+fn ask() -> QuoteRequest {
+    let item = ParcelItem {
+        id: "sku-1".to_owned(),
+        quantity: 2,
+        weight_grams: 300,
+        height_cm: 17,
+        width_cm: 11,
+        length_cm: 11,
+        unit_price: Money::from_cents(9250),
+    };
+    QuoteRequest {
+        from: Cep::parse("01310-100").expect("valid"),
+        to: Cep::parse("20040-002").expect("valid"),
+        items: vec![item],
+    }
+}
+
+fn pac(cents: i64, days: u32) -> FreightOption {
+    FreightOption {
+        provider: "melhorenvio",
+        carrier: "PAC".to_owned(),
+        service: "Correios".to_owned(),
+        service_code: "1".to_owned(),
+        price: Money::from_cents(cents),
+        days,
+    }
+}
+
+fn unavailable(reason: &str, retry_after_s: Option<u64>) -> ProviderError {
+    ProviderError::Unavailable {
+        provider: NAME,
+        reason: reason.to_owned(),
+        retry_after_s,
+    }
+}
+
+#[tokio::test]
+async fn a_parcel_is_asked_for_in_their_units() {
+    let server = MockServer::start().await;
+    Mock::given(method("POST"))
+        .and(path("/api/v2/me/shipment/calculate"))
+        .and(header("authorization", "Bearer a-token"))
+        .and(header("accept", "application/json"))
+        .and(header("content-type", "application/json"))
+        .and(header("user-agent", "Vitrine (ops@loja.com.br)"))
+        .and(body_json_string(REQUEST))
+        .respond_with(ResponseTemplate::new(200).set_body_string(QUOTE))
+        .expect(1)
+        .mount(&server)
+        .await;
+    assert_eq!(
+        broker(&server.uri()).quote(&ask()).await,
+        Ok(vec![pac(1808, 6)])
+    );
+    let sent = &server.received_requests().await.expect("recording is on")[0].body;
+    let sent = String::from_utf8_lossy(sent);
+    assert!(
+        sent.contains(r#""weight":0.300,"insurance_value":92.50"#),
+        "{sent}"
+    );
+}
+
+#[tokio::test]
+async fn the_sellers_own_price_and_days_win_and_numbers_may_be_text_or_not() {
+    let entry = r#"{"id":"1","name":"PAC","price":"20.00","custom_price":18.1,"delivery_time":"9","custom_delivery_time":7,"company":{"name":"Correios"}}"#;
+    assert_eq!(quoted(entry).await, Ok(vec![pac(1810, 7)])); // and a single object is a list of one
+    let entry = r#"[{"id":1,"name":"PAC","price":9007199254740993.01,"custom_price":null,"delivery_time":"9","company":{"name":"Correios"}}]"#;
+    assert_eq!(
+        quoted(entry).await,
+        Ok(vec![pac(900_719_925_474_099_301, 9)])
+    ); // a float would lose it
+}
+
+#[tokio::test]
+async fn what_nobody_carries_is_an_empty_list() {
+    let refused =
+        json!([{"id": 3, "name": ".Package", "error": "Serviço indisponível"}]).to_string();
+    assert_eq!(quoted(&refused).await, Ok(vec![]));
+    assert_eq!(quoted("[]").await, Ok(vec![]));
+}
+
+#[tokio::test]
+async fn a_strange_entry_costs_itself_and_only_strange_ones_the_answer() {
+    for strange in [
+        json!({"id": 2, "name": "SEDEX", "price": "0.00", "delivery_time": 1}), // free by accident
+        json!({"id": 2, "name": "SEDEX", "price": "-1.00", "delivery_time": 1}),
+        json!({"id": 2, "name": "SEDEX", "price": "18,08", "delivery_time": 1}),
+        json!({"id": 2, "name": "SEDEX", "price": "18.08"}),
+        json!({"id": 2, "name": "SEDEX"}),
+        json!({"message": "Sorry"}),
+        json!(7),
+    ] {
+        let good: serde_json::Value = serde_json::from_str(QUOTE).expect("JSON");
+        let mixed = json!([strange, good[0]]).to_string();
+        assert_eq!(quoted(&mixed).await, Ok(vec![pac(1808, 6)]), "{mixed}");
+        let error = unavailable("no entry of the answer makes sense", None);
+        assert_eq!(
+            quoted(&json!([strange]).to_string()).await,
+            Err(error.clone())
+        );
+        assert_eq!(quoted(&strange.to_string()).await, Err(error));
+    }
+}
+
+#[tokio::test]
+async fn refusals_are_rejected_once() {
+    let invalid = "O campo from.postal_code é inválido.";
+    for (status, body, message) in [
+        (422, ERROR, invalid),
+        (401, r#"{"message":"Unauthenticated."}"#, "Unauthenticated."),
+        (403, "<html>WAF</html>", ""),
+    ] {
+        let (server, broker) = answering(ResponseTemplate::new(status).set_body_string(body)).await;
+        let error = ProviderError::Rejected {
+            provider: NAME,
+            code: status.to_string(),
+            message: message.to_owned(),
+        };
+        assert_eq!(broker.quote(&ask()).await, Err(error));
+        assert_eq!(
+            server
+                .received_requests()
+                .await
+                .expect("recording is on")
+                .len(),
+            1
+        );
+        assert_eq!(broker.breaker().snapshot().recent_failures, 0);
+    }
+}
+
+#[tokio::test]
+async fn whoever_is_busy_broken_slow_or_raving_is_unavailable() {
+    let (_server, broker) =
+        answering(ResponseTemplate::new(429).insert_header("retry-after", "7")).await;
+    assert_eq!(broker.quote(&ask()).await, Err(unavailable("429", Some(7))));
+    let (server, broker) = answering(ResponseTemplate::new(500)).await;
+    assert_eq!(
+        broker.quote(&ask()).await,
+        Err(unavailable("answered 500", None))
+    );
+    assert_eq!(
+        server
+            .received_requests()
+            .await
+            .expect("recording is on")
+            .len(),
+        3
+    );
+    let error = unavailable("the answer makes no sense (line 1, column 1)", None);
+    assert_eq!(quoted("<html>").await, Err(error));
+    let (server, _) =
+        answering(ResponseTemplate::new(200).set_delay(Duration::from_secs(60))).await;
+    let slow = MelhorEnvio::new(MelhorEnvioConfig {
+        timeout: Duration::from_millis(100),
+        ..config(&server.uri())
+    });
+    let outcome = slow.expect("a good address").quote(&ask()).await;
+    assert_eq!(outcome, Err(unavailable("no answer in time", None))); // only asked, so nothing is unknown
+}
