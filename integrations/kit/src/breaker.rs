@@ -20,11 +20,7 @@ pub struct BreakerConfig {
 
 impl Default for BreakerConfig {
     fn default() -> Self {
-        Self {
-            threshold: 5,
-            window: Duration::from_secs(60),
-            cooldown: Duration::from_secs(30),
-        }
+        Self { threshold: 5, window: Duration::from_secs(60), cooldown: Duration::from_secs(30) }
     }
 }
 
@@ -95,15 +91,8 @@ const PROBE_WAIT: Duration = Duration::from_secs(1);
 
 impl Breaker {
     pub fn new(name: &'static str, config: BreakerConfig) -> Arc<Self> {
-        let inner = Inner {
-            phase: Phase::Closed(VecDeque::new()),
-            generation: 0,
-        };
-        Arc::new(Self {
-            name,
-            config,
-            inner: Mutex::new(inner),
-        })
+        let inner = Inner { phase: Phase::Closed(VecDeque::new()), generation: 0 };
+        Arc::new(Self { name, config, inner: Mutex::new(inner) })
     }
 
     /// The provider's name.
@@ -117,9 +106,7 @@ impl Breaker {
         let is_probe = match inner.phase {
             Phase::Closed(_) => false,
             Phase::Probing => {
-                return Err(Open {
-                    retry_after: PROBE_WAIT,
-                });
+                return Err(Open { retry_after: PROBE_WAIT });
             }
             Phase::Open { until } => {
                 let wait = until.saturating_duration_since(Instant::now());
@@ -130,12 +117,7 @@ impl Breaker {
                 true
             }
         };
-        Ok(Permit {
-            breaker: Arc::clone(self),
-            generation: inner.generation,
-            is_probe,
-            is_settled: false,
-        })
+        Ok(Permit { breaker: Arc::clone(self), generation: inner.generation, is_probe, is_settled: false })
     }
 
     pub fn state(&self) -> State {
@@ -150,19 +132,10 @@ impl Breaker {
                 self.forget_old(failures, now);
                 (State::Closed, failures.len(), None)
             }
-            Phase::Open { until } if *until > now => (
-                State::Open,
-                0,
-                Some((*until - now).as_millis().div_ceil(1000) as u64),
-            ),
+            Phase::Open { until } if *until > now => (State::Open, 0, Some((*until - now).as_millis().div_ceil(1000) as u64)),
             Phase::Open { .. } | Phase::Probing => (State::HalfOpen, 0, None),
         };
-        Snapshot {
-            provider: self.name,
-            state,
-            recent_failures,
-            retry_after_s,
-        }
+        Snapshot { provider: self.name, state, recent_failures, retry_after_s }
     }
 
     /// Counts a failure that showed only after the permit was settled (an answer that made no sense).
@@ -194,19 +167,11 @@ impl Breaker {
                 return;
             }
         }
-        self.turn(
-            inner,
-            Phase::Open {
-                until: now + self.config.cooldown,
-            },
-        );
+        self.turn(inner, Phase::Open { until: now + self.config.cooldown });
     }
 
     fn forget_old(&self, failures: &mut VecDeque<Instant>, now: Instant) {
-        while failures
-            .front()
-            .is_some_and(|&at| now.duration_since(at) >= self.config.window)
-        {
+        while failures.front().is_some_and(|&at| now.duration_since(at) >= self.config.window) {
             failures.pop_front();
         }
     }
@@ -274,25 +239,10 @@ mod tests {
         fail(&breaker, 4);
         assert_eq!(breaker.state(), State::Closed);
         fail(&breaker, 1);
-        assert_eq!(
-            breaker.try_enter().expect_err("open"),
-            Open {
-                retry_after: Duration::from_secs(30)
-            }
-        );
+        assert_eq!(breaker.try_enter().expect_err("open"), Open { retry_after: Duration::from_secs(30) });
         advance(Duration::from_millis(29_500)).await;
-        assert_eq!(
-            breaker.try_enter().expect_err("open"),
-            Open {
-                retry_after: Duration::from_millis(500)
-            }
-        );
-        let seen = Snapshot {
-            provider: "propay",
-            state: State::Open,
-            recent_failures: 0,
-            retry_after_s: Some(1),
-        };
+        assert_eq!(breaker.try_enter().expect_err("open"), Open { retry_after: Duration::from_millis(500) });
+        let seen = Snapshot { provider: "propay", state: State::Open, recent_failures: 0, retry_after_s: Some(1) };
         assert_eq!(breaker.snapshot(), seen);
     }
 
@@ -323,10 +273,7 @@ mod tests {
     /// On real threads, which do not share a paused clock: so with no cooldown to wait for.
     #[test]
     fn after_the_cooldown_exactly_one_probe_goes_out() {
-        let config = BreakerConfig {
-            cooldown: Duration::ZERO,
-            ..BreakerConfig::default()
-        };
+        let config = BreakerConfig { cooldown: Duration::ZERO, ..BreakerConfig::default() };
         let breaker = Breaker::new("propay", config);
         fail(&breaker, 5);
         assert_eq!(breaker.state(), State::HalfOpen);
@@ -338,19 +285,12 @@ mod tests {
             };
             let threads: Vec<_> = (0..32).map(|_| scope.spawn(enter)).collect();
             let ended = threads.into_iter().map(|thread| thread.join());
-            ended
-                .filter_map(|permit| permit.expect("does not panic"))
-                .collect()
+            ended.filter_map(|permit| permit.expect("does not panic")).collect()
         });
         assert_eq!(permits.len(), 1);
         assert_eq!(breaker.state(), State::HalfOpen);
         permits.into_iter().for_each(Permit::success);
-        let seen = Snapshot {
-            provider: "propay",
-            state: State::Closed,
-            recent_failures: 0,
-            retry_after_s: None,
-        };
+        let seen = Snapshot { provider: "propay", state: State::Closed, recent_failures: 0, retry_after_s: None };
         assert_eq!(breaker.snapshot(), seen);
     }
 
@@ -375,12 +315,7 @@ mod tests {
         assert_eq!(breaker.state(), State::Open);
         advance(Duration::from_secs(30)).await;
         drop(breaker.try_enter().expect("the probe"));
-        assert_eq!(
-            breaker.try_enter().expect_err("open"),
-            Open {
-                retry_after: Duration::from_secs(30)
-            }
-        );
+        assert_eq!(breaker.try_enter().expect_err("open"), Open { retry_after: Duration::from_secs(30) });
     }
 
     #[tokio::test(start_paused = true)]
@@ -395,10 +330,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_verdict_from_before_a_transition_is_ignored() {
         let breaker = breaker();
-        let (slow_success, slow_failure) = (
-            breaker.try_enter().expect("closed"),
-            breaker.try_enter().expect("closed"),
-        );
+        let (slow_success, slow_failure) = (breaker.try_enter().expect("closed"), breaker.try_enter().expect("closed"));
         fail(&breaker, 5);
         slow_success.success(); // does not close it
         assert_eq!(breaker.state(), State::Open);

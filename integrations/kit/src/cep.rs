@@ -20,11 +20,7 @@ impl Cep {
             None => text.to_owned(),
         };
         let shaped = digits.len() == 8 && digits.bytes().all(|b| b.is_ascii_digit());
-        if shaped && digits != "00000000" {
-            Ok(Self(digits))
-        } else {
-            Err(InvalidCep)
-        }
+        if shaped && digits != "00000000" { Ok(Self(digits)) } else { Err(InvalidCep) }
     }
 
     /// The 8 digits.
@@ -46,10 +42,7 @@ mod tests {
     fn both_spellings_are_one_cep() {
         for text in ["01310-100", "01310100", " 01310-100 "] {
             let cep = Cep::parse(text).expect("valid");
-            assert_eq!(
-                (cep.as_str(), cep.formatted().as_str()),
-                ("01310100", "01310-100")
-            );
+            assert_eq!((cep.as_str(), cep.formatted().as_str()), ("01310100", "01310-100"));
         }
     }
 

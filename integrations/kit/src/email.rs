@@ -19,11 +19,7 @@ impl Email {
         let address = text.trim().to_ascii_lowercase();
         let (local, domain) = address.split_once('@').ok_or(InvalidEmail)?;
         let sound = address.len() <= 254 && is_local(local) && is_domain(domain);
-        if sound {
-            Ok(Self(address))
-        } else {
-            Err(InvalidEmail)
-        }
+        if sound { Ok(Self(address)) } else { Err(InvalidEmail) }
     }
 
     pub fn as_str(&self) -> &str {
@@ -45,18 +41,14 @@ impl fmt::Debug for Email {
 
 fn is_local(local: &str) -> bool {
     local.len() <= 64
-        && local
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || LOCAL.contains(&b))
+        && local.bytes().all(|b| b.is_ascii_alphanumeric() || LOCAL.contains(&b))
         && local.split('.').all(|atom| !atom.is_empty())
 }
 
 fn is_domain(domain: &str) -> bool {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
-            && label
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
@@ -71,10 +63,7 @@ mod tests {
     fn good_addresses_are_lowered_and_trimmed() {
         for (text, clean) in [
             (" Ana@Example.COM ", "ana@example.com"),
-            (
-                "ana.silva+loja@sub.exemplo.com.br",
-                "ana.silva+loja@sub.exemplo.com.br",
-            ),
+            ("ana.silva+loja@sub.exemplo.com.br", "ana.silva+loja@sub.exemplo.com.br"),
             ("o'neil@x-y.io", "o'neil@x-y.io"),
         ] {
             assert_eq!(Email::parse(text).expect(text).as_str(), clean);
@@ -116,9 +105,6 @@ mod tests {
 
     #[test]
     fn debug_hides_who_it_is() {
-        assert_eq!(
-            format!("{:?}", Email::parse("ana@example.com")),
-            "Ok(Email(a***@example.com))"
-        );
+        assert_eq!(format!("{:?}", Email::parse("ana@example.com")), "Ok(Email(a***@example.com))");
     }
 }

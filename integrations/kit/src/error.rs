@@ -22,19 +22,14 @@ pub enum ProviderError {
     },
     /// Sent, and no clear answer came: it may or may not have happened. Look it up, or repeat with the same key.
     #[error("{provider} gave no clear answer: {reason}")]
-    Unknown {
-        provider: &'static str,
-        reason: String,
-    },
+    Unknown { provider: &'static str, reason: String },
 }
 
 impl ProviderError {
     /// The provider's name, as in configuration, metrics and logs.
     pub fn provider(&self) -> &'static str {
         match self {
-            Self::Rejected { provider, .. }
-            | Self::Unavailable { provider, .. }
-            | Self::Unknown { provider, .. } => provider,
+            Self::Rejected { provider, .. } | Self::Unavailable { provider, .. } | Self::Unknown { provider, .. } => provider,
         }
     }
 

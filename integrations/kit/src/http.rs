@@ -65,18 +65,13 @@ struct Inner {
 impl Http {
     /// Fails on an address that is not http(s), or where TLS cannot be set up.
     pub fn new(config: HttpConfig) -> Result<Self, BadConfig> {
-        let bad = |reason: String| BadConfig {
-            provider: config.provider,
-            reason,
-        };
+        let bad = |reason: String| BadConfig { provider: config.provider, reason };
         let base_url = config.base_url.trim_end_matches('/').to_owned();
-        let url = reqwest::Url::parse(&base_url)
-            .map_err(|e| bad(format!("the address is not a URL: {e}")))?;
+        let url = reqwest::Url::parse(&base_url).map_err(|e| bad(format!("the address is not a URL: {e}")))?;
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() || url.query().is_some() {
             return Err(bad("the address must be http(s)://host[/path]".to_owned()));
         }
-        let accept =
-            HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("application/json"))]);
+        let accept = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("application/json"))]);
         let client = reqwest::Client::builder()
             .user_agent(&config.user_agent)
             .default_headers(accept)
@@ -120,10 +115,7 @@ impl Http {
 
     /// `path` begins with a slash and goes behind the base address.
     fn call(&self, method: Method, path: &str) -> Call {
-        let builder = self
-            .inner
-            .client
-            .request(method.clone(), format!("{}{path}", self.inner.base_url));
+        let builder = self.inner.client.request(method.clone(), format!("{}{path}", self.inner.base_url));
         Call {
             http: Arc::clone(&self.inner),
             builder,
@@ -153,11 +145,7 @@ pub struct Call {
 
 impl fmt::Debug for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Call({} {} {})",
-            self.http.provider, self.method, self.path
-        )
+        write!(f, "Call({} {} {})", self.http.provider, self.method, self.path)
     }
 }
 
@@ -215,11 +203,7 @@ impl Call {
     pub async fn send<T: DeserializeOwned>(self) -> Result<T, ProviderError> {
         let refusal = self.refusal;
         let read = |answer: Answer| {
-            if answer.is_success() {
-                answer.parse().map(Ok)
-            } else {
-                Ok(Err(answer))
-            }
+            if answer.is_success() { answer.parse().map(Ok) } else { Ok(Err(answer)) }
         };
         match exchange::run(self, read).await? {
             Ok(value) => Ok(value),
@@ -237,10 +221,7 @@ impl Call {
 fn template(path: &str) -> String {
     let path = path.split('?').next().unwrap_or_default();
     let looks_like_id = |part: &str| part.len() >= 6 && part.bytes().any(|b| b.is_ascii_digit());
-    path.split('/')
-        .map(|part| if looks_like_id(part) { "{id}" } else { part })
-        .collect::<Vec<_>>()
-        .join("/")
+    path.split('/').map(|part| if looks_like_id(part) { "{id}" } else { part }).collect::<Vec<_>>().join("/")
 }
 
 /// What is at the bottom of it. Unlike the top, it never holds the URL.
@@ -249,9 +230,5 @@ fn root(error: &reqwest::Error) -> String {
     while let Some(deeper) = cause.source() {
         cause = deeper;
     }
-    if cause.is::<reqwest::Error>() {
-        "no cause given".to_owned()
-    } else {
-        cause.to_string()
-    }
+    if cause.is::<reqwest::Error>() { "no cause given".to_owned() } else { cause.to_string() }
 }

@@ -6,21 +6,7 @@ use postgres_types::{FromSql, ToSql};
 use serde::{Deserialize, Serialize};
 
 /// An amount of Brazilian reais in centavos. May be negative (a difference); a column or a rule says where it may not.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    Default,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    ToSql,
-    FromSql,
-)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSql, FromSql)]
 #[serde(transparent)]
 #[postgres(transparent)]
 pub struct Money(i64);
@@ -95,9 +81,7 @@ impl Money {
         }
         for (part, share) in parts.iter_mut().zip(shares) {
             let signed = if total.is_negative() { -share } else { share };
-            *part = Self(
-                i64::try_from(signed).expect("a share is never larger than the total, which fits"),
-            );
+            *part = Self(i64::try_from(signed).expect("a share is never larger than the total, which fits"));
         }
         parts
     }
@@ -124,23 +108,13 @@ impl Money {
             return None;
         }
         let cents: i128 = format!("{cents:0<2}").parse().ok()?;
-        let amount = whole
-            .parse::<i128>()
-            .ok()?
-            .checked_mul(100)?
-            .checked_add(cents)?;
-        i64::try_from(if negative { -amount } else { amount })
-            .ok()
-            .map(Self)
+        let amount = whole.parse::<i128>().ok()?.checked_mul(100)?.checked_add(cents)?;
+        i64::try_from(if negative { -amount } else { amount }).ok().map(Self)
     }
 
     fn pieces(self) -> (&'static str, u64, u64) {
         let cents = self.0.unsigned_abs();
-        (
-            if self.is_negative() { "-" } else { "" },
-            cents / 100,
-            cents % 100,
-        )
+        (if self.is_negative() { "-" } else { "" }, cents / 100, cents % 100)
     }
 }
 
@@ -178,61 +152,29 @@ mod tests {
         assert_eq!(Money::from_cents(-10).percent(5), Money::ZERO); // -0.5 goes up
         assert_eq!(Money::from_cents(777).percent(100), Money::from_cents(777));
         assert_eq!(Money::from_cents(777).percent(0), Money::ZERO);
-        assert_eq!(
-            Money::from_cents(i64::MAX).percent(100),
-            Money::from_cents(i64::MAX)
-        );
-        assert_eq!(
-            Money::from_cents(i64::MAX).percent(255),
-            Money::from_cents(i64::MAX)
-        );
-        assert_eq!(
-            Money::from_cents(i64::MIN).percent(255),
-            Money::from_cents(i64::MIN)
-        );
+        assert_eq!(Money::from_cents(i64::MAX).percent(100), Money::from_cents(i64::MAX));
+        assert_eq!(Money::from_cents(i64::MAX).percent(255), Money::from_cents(i64::MAX));
+        assert_eq!(Money::from_cents(i64::MIN).percent(255), Money::from_cents(i64::MIN));
     }
 
     #[test]
     fn what_does_not_fit_is_none() {
         let most = Money::from_cents(i64::MAX);
         assert_eq!(most.checked_add(Money::from_cents(1)), None);
-        assert_eq!(
-            Money::from_cents(i64::MIN).checked_sub(Money::from_cents(1)),
-            None
-        );
+        assert_eq!(Money::from_cents(i64::MIN).checked_sub(Money::from_cents(1)), None);
         assert_eq!(most.times(2), None);
         assert_eq!(Money::sum([most, Money::from_cents(1)]), None);
         assert_eq!(Money::sum([]), Some(Money::ZERO));
-        assert_eq!(
-            Money::from_cents(1850).times(3),
-            Some(Money::from_cents(5550))
-        );
+        assert_eq!(Money::from_cents(1850).times(3), Some(Money::from_cents(5550)));
     }
 
     #[test]
     fn decimals_are_read_exactly_or_not_at_all() {
-        for (text, cents) in [
-            ("18.08", 1808),
-            ("18", 1800),
-            ("18.1", 1810),
-            ("0.07", 7),
-            ("18.0800", 1808),
-            ("-3.50", -350),
-        ] {
-            assert_eq!(
-                Money::parse_decimal(text),
-                Some(Money::from_cents(cents)),
-                "{text}"
-            );
+        for (text, cents) in [("18.08", 1808), ("18", 1800), ("18.1", 1810), ("0.07", 7), ("18.0800", 1808), ("-3.50", -350)] {
+            assert_eq!(Money::parse_decimal(text), Some(Money::from_cents(cents)), "{text}");
         }
-        assert_eq!(
-            Money::parse_decimal("92233720368547758.07"),
-            Some(Money::from_cents(i64::MAX))
-        );
-        assert_eq!(
-            Money::parse_decimal("-92233720368547758.08"),
-            Some(Money::from_cents(i64::MIN))
-        );
+        assert_eq!(Money::parse_decimal("92233720368547758.07"), Some(Money::from_cents(i64::MAX)));
+        assert_eq!(Money::parse_decimal("-92233720368547758.08"), Some(Money::from_cents(i64::MIN)));
         for text in [
             "",
             ".",
@@ -272,14 +214,8 @@ mod tests {
 
     #[test]
     fn json_holds_a_plain_integer() {
-        assert_eq!(
-            serde_json::to_string(&Money::from_cents(1850)).expect("serialises"),
-            "1850"
-        );
-        assert_eq!(
-            serde_json::from_str::<Money>("1850").expect("reads"),
-            Money::from_cents(1850)
-        );
+        assert_eq!(serde_json::to_string(&Money::from_cents(1850)).expect("serialises"), "1850");
+        assert_eq!(serde_json::from_str::<Money>("1850").expect("reads"), Money::from_cents(1850));
         assert!(serde_json::from_str::<Money>("18.5").is_err());
     }
 
@@ -287,10 +223,7 @@ mod tests {
     fn leftover_centavos_go_to_the_largest_remainder_then_to_the_earlier() {
         let split = |total: i64, weights: &[i64]| -> Vec<i64> {
             let weights: Vec<Money> = weights.iter().copied().map(Money::from_cents).collect();
-            Money::apportion(Money::from_cents(total), &weights)
-                .into_iter()
-                .map(Money::cents)
-                .collect()
+            Money::apportion(Money::from_cents(total), &weights).into_iter().map(Money::cents).collect()
         };
         assert_eq!(split(100, &[1, 1, 1]), [34, 33, 33]);
         assert_eq!(split(-100, &[1, 1, 1]), [-34, -33, -33]);
@@ -298,10 +231,7 @@ mod tests {
         assert_eq!(split(50, &[0, 0]), [50, 0]);
         assert_eq!(split(50, &[0, 7, -3]), [0, 50, 0]);
         assert_eq!(split(50, &[]), [] as [i64; 0]);
-        assert_eq!(
-            split(i64::MAX, &[i64::MAX, i64::MAX]),
-            [i64::MAX / 2 + 1, i64::MAX / 2]
-        );
+        assert_eq!(split(i64::MAX, &[i64::MAX, i64::MAX]), [i64::MAX / 2 + 1, i64::MAX / 2]);
     }
 
     proptest! {

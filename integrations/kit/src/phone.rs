@@ -18,29 +18,18 @@ impl Phone {
             Some(rest) => (true, rest),
             None => (false, text),
         };
-        if !rest
-            .chars()
-            .all(|c| c.is_ascii_digit() || " ()-.".contains(c))
-        {
+        if !rest.chars().all(|c| c.is_ascii_digit() || " ()-.".contains(c)) {
             return Err(InvalidPhone);
         }
         let digits: String = rest.chars().filter(char::is_ascii_digit).collect();
-        let digits = if is_international {
-            &digits
-        } else {
-            digits.strip_prefix('0').unwrap_or(&digits)
-        };
+        let digits = if is_international { &digits } else { digits.strip_prefix('0').unwrap_or(&digits) };
         // Ten or eleven digits that start with 55 are national: the area code 55 exists.
         let national = match digits.strip_prefix("55") {
             Some(national) if matches!(digits.len(), 12 | 13) => national,
             _ if is_international => return Err(InvalidPhone),
             _ => digits,
         };
-        if is_issued(national.as_bytes()) {
-            Ok(Self(format!("+55{national}")))
-        } else {
-            Err(InvalidPhone)
-        }
+        if is_issued(national.as_bytes()) { Ok(Self(format!("+55{national}"))) } else { Err(InvalidPhone) }
     }
 
     /// `+5511999990000`
@@ -51,12 +40,7 @@ impl Phone {
     /// `+5511*****0000`: for lists and logs.
     pub fn masked(&self) -> String {
         let last = self.0.len() - 4;
-        format!(
-            "{}{}{}",
-            &self.0[..5],
-            "*".repeat(last - 5),
-            &self.0[last..]
-        )
+        format!("{}{}{}", &self.0[..5], "*".repeat(last - 5), &self.0[last..])
     }
 }
 
@@ -70,9 +54,7 @@ impl fmt::Debug for Phone {
 fn is_issued(national: &[u8]) -> bool {
     match national {
         [a, b, first, rest @ ..] => {
-            is_area(*a, *b)
-                && ((*first == b'9' && rest.len() == 8)
-                    || (matches!(first, b'2'..=b'5') && rest.len() == 7))
+            is_area(*a, *b) && ((*first == b'9' && rest.len() == 8) || (matches!(first, b'2'..=b'5') && rest.len() == 7))
         }
         _ => false,
     }
@@ -128,17 +110,12 @@ mod tests {
 
     #[test]
     fn sixty_seven_area_codes_are_in_use() {
-        let in_use = (10..100)
-            .filter(|n| is_area(b'0' + n / 10, b'0' + n % 10))
-            .count();
+        let in_use = (10..100).filter(|n| is_area(b'0' + n / 10, b'0' + n % 10)).count();
         assert_eq!(in_use, 67);
     }
 
     #[test]
     fn debug_hides_the_middle() {
-        assert_eq!(
-            format!("{:?}", Phone::parse("11999990000")),
-            "Ok(Phone(+5511*****0000))"
-        );
+        assert_eq!(format!("{:?}", Phone::parse("11999990000")), "Ok(Phone(+5511*****0000))");
     }
 }

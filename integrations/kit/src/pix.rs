@@ -160,11 +160,7 @@ pub trait PixProvider: Send + Sync + std::fmt::Debug {
     async fn refund(&self, new: &NewRefund) -> Result<Refund, ProviderError>;
 
     /// `None`: they do not know it.
-    async fn read_refund(
-        &self,
-        payment_id: Uuid,
-        refund_id: Uuid,
-    ) -> Result<Option<Refund>, ProviderError>;
+    async fn read_refund(&self, payment_id: Uuid, refund_id: Uuid) -> Result<Option<Refund>, ProviderError>;
 
     /// Checks the signature over the raw bytes, then reads. No default: a forgotten check must not compile.
     fn open(&self, delivery: &Delivery) -> Result<Notice, Forged>;

@@ -22,9 +22,7 @@ pub fn verify_hex(key: &[u8], message: &[u8], given: &str) -> bool {
 
 /// Whether `given` is the HMAC-SHA256 in padded base64. What is not base64 is simply wrong.
 pub fn verify_base64(key: &[u8], message: &[u8], given: &str) -> bool {
-    STANDARD
-        .decode(given)
-        .is_ok_and(|tag| mac(key, message).verify_slice(&tag).is_ok())
+    STANDARD.decode(given).is_ok_and(|tag| mac(key, message).verify_slice(&tag).is_ok())
 }
 
 fn mac(key: &[u8], message: &[u8]) -> Hmac<Sha256> {
@@ -42,11 +40,8 @@ mod tests {
         br#"{"event":"payment.paid","payment_id":"0192"}"#,
         "e4118b84156f87eb4ed8a95f8305c5b973885097a8f91527b89b0ef980d7fba5",
     );
-    const MELHOR_ENVIO: (&[u8], &[u8], &str) = (
-        b"app-secret",
-        br#"{"event":"order.posted","data":{"id":"9a1b"}}"#,
-        "INtUwD4jnwWiFltC+9HLj9yHC3mnoGJMC0VSmMkP684=",
-    );
+    const MELHOR_ENVIO: (&[u8], &[u8], &str) =
+        (b"app-secret", br#"{"event":"order.posted","data":{"id":"9a1b"}}"#, "INtUwD4jnwWiFltC+9HLj9yHC3mnoGJMC0VSmMkP684=");
 
     #[test]
     fn known_signatures_come_out() {
@@ -62,16 +57,7 @@ mod tests {
     fn anything_but_the_whole_right_signature_is_wrong() {
         let (key, body, hex) = PROPAY;
         let flipped = format!("f{}", &hex[1..]);
-        for given in [
-            "",
-            "e4",
-            &hex[..62],
-            &hex[..63],
-            &flipped,
-            "zz",
-            &format!("{hex}00"),
-            &format!("sha256={hex}"),
-        ] {
+        for given in ["", "e4", &hex[..62], &hex[..63], &flipped, "zz", &format!("{hex}00"), &format!("sha256={hex}")] {
             assert!(!verify_hex(key, body, given), "{given}");
         }
         assert!(!verify_hex(b"other", body, hex));

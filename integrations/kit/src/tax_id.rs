@@ -37,11 +37,7 @@ impl Cpf {
         let clean = clean(text, ".-");
         let shaped = clean.len() == 11 && clean.bytes().all(|b| b.is_ascii_digit());
         let sound = shaped && !is_one_character(&clean) && checks(&clean, &CPF_WEIGHTS[..10]);
-        if sound {
-            Ok(Self(clean))
-        } else {
-            Err(InvalidTaxId::Cpf)
-        }
+        if sound { Ok(Self(clean)) } else { Err(InvalidTaxId::Cpf) }
     }
 
     /// The 11 digits.
@@ -66,16 +62,10 @@ impl Cnpj {
     pub fn parse(text: &str) -> Result<Self, InvalidTaxId> {
         let clean = clean(text, "./-");
         let shaped = clean.len() == 14
-            && clean
-                .bytes()
-                .all(|b| b.is_ascii_digit() || b.is_ascii_uppercase())
+            && clean.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase())
             && clean.bytes().skip(12).all(|b| b.is_ascii_digit());
         let sound = shaped && !is_one_character(&clean) && checks(&clean, &CNPJ_WEIGHTS);
-        if sound {
-            Ok(Self(clean))
-        } else {
-            Err(InvalidTaxId::Cnpj)
-        }
+        if sound { Ok(Self(clean)) } else { Err(InvalidTaxId::Cnpj) }
     }
 
     /// The 14 characters, letters upper-case.
@@ -86,14 +76,7 @@ impl Cnpj {
     /// `11.222.333/0001-81`
     pub fn formatted(&self) -> String {
         let d = &self.0;
-        format!(
-            "{}.{}.{}/{}-{}",
-            &d[..2],
-            &d[2..5],
-            &d[5..8],
-            &d[8..12],
-            &d[12..]
-        )
+        format!("{}.{}.{}/{}-{}", &d[..2], &d[2..5], &d[5..8], &d[8..12], &d[12..])
     }
 
     /// `**.222.333/0001-**`
@@ -158,10 +141,7 @@ impl fmt::Debug for TaxId {
 
 /// Drops spaces and the punctuation named; letters become upper-case. What is left over makes the shape check fail.
 fn clean(text: &str, punctuation: &str) -> String {
-    text.chars()
-        .filter(|&c| c != ' ' && !punctuation.contains(c))
-        .map(|c| c.to_ascii_uppercase())
-        .collect()
+    text.chars().filter(|&c| c != ' ' && !punctuation.contains(c)).map(|c| c.to_ascii_uppercase()).collect()
 }
 
 /// `111…`: passes the arithmetic, was never issued.
@@ -171,23 +151,13 @@ fn is_one_character(clean: &str) -> bool {
 
 /// Both check digits. `weights` are those of the second digit; those of the first are the same without the front one.
 fn checks(clean: &str, weights: &[u32]) -> bool {
-    let values: Vec<u32> = clean
-        .bytes()
-        .map(|b| u32::from(b) - u32::from(b'0'))
-        .collect();
+    let values: Vec<u32> = clean.bytes().map(|b| u32::from(b) - u32::from(b'0')).collect();
     let base = values.len() - 2;
-    let digit = |values: &[u32], weights: &[u32]| match values
-        .iter()
-        .zip(weights)
-        .map(|(v, w)| v * w)
-        .sum::<u32>()
-        % 11
-    {
+    let digit = |values: &[u32], weights: &[u32]| match values.iter().zip(weights).map(|(v, w)| v * w).sum::<u32>() % 11 {
         0 | 1 => 0,
         rest => 11 - rest,
     };
-    values[base] == digit(&values[..base], &weights[1..])
-        && values[base + 1] == digit(&values[..=base], weights)
+    values[base] == digit(&values[..base], &weights[1..]) && values[base + 1] == digit(&values[..=base], weights)
 }
 
 #[cfg(test)]
@@ -198,14 +168,7 @@ mod tests {
 
     #[test]
     fn good_cpfs_are_taken_with_or_without_punctuation() {
-        for text in [
-            "52998224725",
-            "11144477735",
-            "39053344705",
-            "12345678909",
-            "529.982.247-25",
-            " 529 982 247 25 ",
-        ] {
+        for text in ["52998224725", "11144477735", "39053344705", "12345678909", "529.982.247-25", " 529 982 247 25 "] {
             assert!(Cpf::parse(text).is_ok(), "{text}");
         }
         let cpf = Cpf::parse("529.982.247-25").expect("valid");
@@ -216,23 +179,13 @@ mod tests {
 
     #[test]
     fn bad_cpfs_are_refused() {
-        for text in [
-            "52998224724",
-            "5299822472",
-            "529982247250",
-            "",
-            "529.982.247/25",
-            "5299822472A",
-            "５2998224725",
-            "529\t98224725",
-        ] {
+        for text in
+            ["52998224724", "5299822472", "529982247250", "", "529.982.247/25", "5299822472A", "５2998224725", "529\t98224725"]
+        {
             assert_eq!(Cpf::parse(text), Err(InvalidTaxId::Cpf), "{text}");
         }
         for digit in '0'..='9' {
-            assert_eq!(
-                Cpf::parse(&digit.to_string().repeat(11)),
-                Err(InvalidTaxId::Cpf)
-            );
+            assert_eq!(Cpf::parse(&digit.to_string().repeat(11)), Err(InvalidTaxId::Cpf));
         }
     }
 
@@ -252,10 +205,7 @@ mod tests {
         let cnpj = Cnpj::parse("12.abc.345/01de-35").expect("lower case is raised");
         assert_eq!(cnpj.as_str(), "12ABC34501DE35");
         assert_eq!(cnpj.formatted(), "12.ABC.345/01DE-35");
-        assert_eq!(
-            Cnpj::parse("11222333000181").expect("valid").masked(),
-            "**.222.333/0001-**"
-        );
+        assert_eq!(Cnpj::parse("11222333000181").expect("valid").masked(), "**.222.333/0001-**");
     }
 
     #[test]
@@ -276,10 +226,7 @@ mod tests {
     #[test]
     fn the_length_tells_which_document_it_is() {
         assert!(matches!(TaxId::parse("529.982.247-25"), Ok(TaxId::Cpf(_))));
-        assert!(matches!(
-            TaxId::parse("12.ABC.345/01DE-35"),
-            Ok(TaxId::Cnpj(_))
-        ));
+        assert!(matches!(TaxId::parse("12.ABC.345/01DE-35"), Ok(TaxId::Cnpj(_))));
         assert_eq!(TaxId::parse("11222333000180"), Err(InvalidTaxId::Cnpj));
         assert_eq!(TaxId::parse("11111111111"), Err(InvalidTaxId::Cpf));
         assert_eq!(TaxId::parse("123"), Err(InvalidTaxId::Neither));
@@ -287,15 +234,8 @@ mod tests {
 
     #[test]
     fn debug_never_shows_a_whole_number() {
-        let shown = format!(
-            "{:?} {:?}",
-            TaxId::parse("52998224725"),
-            Cnpj::parse("11222333000181")
-        );
-        assert_eq!(
-            shown,
-            "Ok(TaxId(***.982.247-**)) Ok(Cnpj(**.222.333/0001-**))"
-        );
+        let shown = format!("{:?} {:?}", TaxId::parse("52998224725"), Cnpj::parse("11222333000181"));
+        assert_eq!(shown, "Ok(TaxId(***.982.247-**)) Ok(Cnpj(**.222.333/0001-**))");
     }
 
     proptest! {

@@ -18,19 +18,12 @@ pub struct Forged;
 impl Delivery {
     /// Header names are compared without case; values that are not text are dropped by the caller.
     pub fn new(body: Bytes, headers: Vec<(String, String)>, query: impl Into<String>) -> Self {
-        Self {
-            body,
-            headers,
-            query: query.into(),
-        }
+        Self { body, headers, query: query.into() }
     }
 
     /// The first header of that name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(n, _)| n.eq_ignore_ascii_case(name))
-            .map(|(_, v)| v.as_str())
+        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
     }
 
     /// The raw query string, without the question mark. May hold a secret: never logged.

@@ -48,10 +48,7 @@ impl MelhorEnvio {
             max_response_bytes: MAX_RESPONSE_BYTES,
             breaker: config.breaker,
         })?;
-        Ok(Self {
-            http,
-            token: config.token,
-        })
+        Ok(Self { http, token: config.token })
     }
 
     pub fn breaker(&self) -> Arc<Breaker> {
@@ -66,10 +63,7 @@ impl ShippingProvider for MelhorEnvio {
     }
 
     async fn quote(&self, ask: &QuoteRequest) -> Result<Vec<FreightOption>, ProviderError> {
-        let call = self
-            .http
-            .post("/api/v2/me/shipment/calculate")
-            .bearer(self.token.expose_secret());
+        let call = self.http.post("/api/v2/me/shipment/calculate").bearer(self.token.expose_secret());
         let call = call.json(&wire::Quote::from(ask)).refusals(wire::refusal);
         let answer: Box<RawValue> = call.read_only().repeatable().send().await?; // a calculation, nothing is kept
         wire::options(&answer).ok_or_else(|| ProviderError::Unavailable {

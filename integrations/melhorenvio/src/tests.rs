@@ -46,11 +46,7 @@ fn ask() -> QuoteRequest {
         length_cm: 11,
         unit_price: Money::from_cents(9250),
     };
-    QuoteRequest {
-        from: Cep::parse("01310-100").expect("valid"),
-        to: Cep::parse("20040-002").expect("valid"),
-        items: vec![item],
-    }
+    QuoteRequest { from: Cep::parse("01310-100").expect("valid"), to: Cep::parse("20040-002").expect("valid"), items: vec![item] }
 }
 
 fn pac(cents: i64, days: u32) -> FreightOption {
@@ -65,11 +61,7 @@ fn pac(cents: i64, days: u32) -> FreightOption {
 }
 
 fn unavailable(reason: &str, retry_after_s: Option<u64>) -> ProviderError {
-    ProviderError::Unavailable {
-        provider: NAME,
-        reason: reason.to_owned(),
-        retry_after_s,
-    }
+    ProviderError::Unavailable { provider: NAME, reason: reason.to_owned(), retry_after_s }
 }
 
 #[tokio::test]
@@ -86,16 +78,10 @@ async fn a_parcel_is_asked_for_in_their_units() {
         .expect(1)
         .mount(&server)
         .await;
-    assert_eq!(
-        broker(&server.uri()).quote(&ask()).await,
-        Ok(vec![pac(1808, 6)])
-    );
+    assert_eq!(broker(&server.uri()).quote(&ask()).await, Ok(vec![pac(1808, 6)]));
     let sent = &server.received_requests().await.expect("recording is on")[0].body;
     let sent = String::from_utf8_lossy(sent);
-    assert!(
-        sent.contains(r#""weight":0.300,"insurance_value":92.50"#),
-        "{sent}"
-    );
+    assert!(sent.contains(r#""weight":0.300,"insurance_value":92.50"#), "{sent}");
 }
 
 #[tokio::test]
@@ -103,16 +89,12 @@ async fn the_sellers_own_price_and_days_win_and_numbers_may_be_text_or_not() {
     let entry = r#"{"id":"1","name":"PAC","price":"20.00","custom_price":18.1,"delivery_time":"9","custom_delivery_time":7,"company":{"name":"Correios"}}"#;
     assert_eq!(quoted(entry).await, Ok(vec![pac(1810, 7)])); // and a single object is a list of one
     let entry = r#"[{"id":1,"name":"PAC","price":9007199254740993.01,"custom_price":null,"delivery_time":"9","company":{"name":"Correios"}}]"#;
-    assert_eq!(
-        quoted(entry).await,
-        Ok(vec![pac(900_719_925_474_099_301, 9)])
-    ); // a float would lose it
+    assert_eq!(quoted(entry).await, Ok(vec![pac(900_719_925_474_099_301, 9)])); // a float would lose it
 }
 
 #[tokio::test]
 async fn what_nobody_carries_is_an_empty_list() {
-    let refused =
-        json!([{"id": 3, "name": ".Package", "error": "Serviço indisponível"}]).to_string();
+    let refused = json!([{"id": 3, "name": ".Package", "error": "Serviço indisponível"}]).to_string();
     assert_eq!(quoted(&refused).await, Ok(vec![]));
     assert_eq!(quoted("[]").await, Ok(vec![]));
 }
@@ -132,10 +114,7 @@ async fn a_strange_entry_costs_itself_and_only_strange_ones_the_answer() {
         let mixed = json!([strange, good[0]]).to_string();
         assert_eq!(quoted(&mixed).await, Ok(vec![pac(1808, 6)]), "{mixed}");
         let error = unavailable("no entry of the answer makes sense", None);
-        assert_eq!(
-            quoted(&json!([strange]).to_string()).await,
-            Err(error.clone())
-        );
+        assert_eq!(quoted(&json!([strange]).to_string()).await, Err(error.clone()));
         assert_eq!(quoted(&strange.to_string()).await, Err(error));
     }
 }
@@ -143,56 +122,28 @@ async fn a_strange_entry_costs_itself_and_only_strange_ones_the_answer() {
 #[tokio::test]
 async fn refusals_are_rejected_once() {
     let invalid = "O campo from.postal_code é inválido.";
-    for (status, body, message) in [
-        (422, ERROR, invalid),
-        (401, r#"{"message":"Unauthenticated."}"#, "Unauthenticated."),
-        (403, "<html>WAF</html>", ""),
-    ] {
+    for (status, body, message) in
+        [(422, ERROR, invalid), (401, r#"{"message":"Unauthenticated."}"#, "Unauthenticated."), (403, "<html>WAF</html>", "")]
+    {
         let (server, broker) = answering(ResponseTemplate::new(status).set_body_string(body)).await;
-        let error = ProviderError::Rejected {
-            provider: NAME,
-            code: status.to_string(),
-            message: message.to_owned(),
-        };
+        let error = ProviderError::Rejected { provider: NAME, code: status.to_string(), message: message.to_owned() };
         assert_eq!(broker.quote(&ask()).await, Err(error));
-        assert_eq!(
-            server
-                .received_requests()
-                .await
-                .expect("recording is on")
-                .len(),
-            1
-        );
+        assert_eq!(server.received_requests().await.expect("recording is on").len(), 1);
         assert_eq!(broker.breaker().snapshot().recent_failures, 0);
     }
 }
 
 #[tokio::test]
 async fn whoever_is_busy_broken_slow_or_raving_is_unavailable() {
-    let (_server, broker) =
-        answering(ResponseTemplate::new(429).insert_header("retry-after", "7")).await;
+    let (_server, broker) = answering(ResponseTemplate::new(429).insert_header("retry-after", "7")).await;
     assert_eq!(broker.quote(&ask()).await, Err(unavailable("429", Some(7))));
     let (server, broker) = answering(ResponseTemplate::new(500)).await;
-    assert_eq!(
-        broker.quote(&ask()).await,
-        Err(unavailable("answered 500", None))
-    );
-    assert_eq!(
-        server
-            .received_requests()
-            .await
-            .expect("recording is on")
-            .len(),
-        3
-    );
+    assert_eq!(broker.quote(&ask()).await, Err(unavailable("answered 500", None)));
+    assert_eq!(server.received_requests().await.expect("recording is on").len(), 3);
     let error = unavailable("the answer makes no sense (line 1, column 1)", None);
     assert_eq!(quoted("<html>").await, Err(error));
-    let (server, _) =
-        answering(ResponseTemplate::new(200).set_delay(Duration::from_secs(60))).await;
-    let slow = MelhorEnvio::new(MelhorEnvioConfig {
-        timeout: Duration::from_millis(100),
-        ..config(&server.uri())
-    });
+    let (server, _) = answering(ResponseTemplate::new(200).set_delay(Duration::from_secs(60))).await;
+    let slow = MelhorEnvio::new(MelhorEnvioConfig { timeout: Duration::from_secs(1), ..config(&server.uri()) });
     let outcome = slow.expect("a good address").quote(&ask()).await;
     assert_eq!(outcome, Err(unavailable("no answer in time", None))); // only asked, so nothing is unknown
 }

@@ -40,28 +40,17 @@ struct Options {
 impl<'a> From<&'a QuoteRequest> for Quote<'a> {
     fn from(ask: &'a QuoteRequest) -> Self {
         Self {
-            from: Place {
-                postal_code: ask.from.as_str(),
-            },
-            to: Place {
-                postal_code: ask.to.as_str(),
-            },
+            from: Place { postal_code: ask.from.as_str() },
+            to: Place { postal_code: ask.to.as_str() },
             products: ask.items.iter().map(Product::from).collect(),
-            options: Options {
-                receipt: false,
-                own_hand: false,
-            },
+            options: Options { receipt: false, own_hand: false },
         }
     }
 }
 
 impl<'a> From<&'a ParcelItem> for Product<'a> {
     fn from(item: &'a ParcelItem) -> Self {
-        let kilograms = format!(
-            "{}.{:03}",
-            item.weight_grams / 1000,
-            item.weight_grams % 1000
-        );
+        let kilograms = format!("{}.{:03}", item.weight_grams / 1000, item.weight_grams % 1000);
         Self {
             id: &item.id,
             width: item.width_cm,
@@ -104,11 +93,7 @@ struct Company {
 /// What can be bought out of an array of services, or a single one. `None`: not one entry makes sense, not even as a
 /// service's refusal; that is no "nobody carries it".
 pub(crate) fn options(answer: &RawValue) -> Option<Vec<FreightOption>> {
-    let entries: Vec<&RawValue> = if answer.get().starts_with('[') {
-        read(answer)?
-    } else {
-        vec![answer]
-    };
+    let entries: Vec<&RawValue> = if answer.get().starts_with('[') { read(answer)? } else { vec![answer] };
     let mut strange = 0;
     let mut options = Vec::new();
     for entry in &entries {
@@ -121,31 +106,21 @@ pub(crate) fn options(answer: &RawValue) -> Option<Vec<FreightOption>> {
         }
     }
     if strange > 0 {
-        tracing::warn!(
-            provider = crate::NAME,
-            strange,
-            "freight options that make no sense were left out"
-        );
+        tracing::warn!(provider = crate::NAME, strange, "freight options that make no sense were left out");
     }
     (entries.is_empty() || strange < entries.len()).then_some(options)
 }
 
 fn option(entry: &Entry) -> Option<FreightOption> {
     let price = Money::parse_decimal(&text(entry.custom_price.or(entry.price)?)?)?;
-    let days = text(entry.custom_delivery_time.or(entry.delivery_time)?)?
-        .parse()
-        .ok()?;
+    let days = text(entry.custom_delivery_time.or(entry.delivery_time)?)?.parse().ok()?;
     if price <= Money::ZERO {
         return None; // freight is never free by accident
     }
     Some(FreightOption {
         provider: crate::NAME,
         carrier: entry.name.clone(),
-        service: entry
-            .company
-            .as_ref()
-            .map(|company| company.name.clone())
-            .unwrap_or_default(),
+        service: entry.company.as_ref().map(|company| company.name.clone()).unwrap_or_default(),
         service_code: text(entry.id)?,
         price,
         days,
@@ -172,8 +147,5 @@ pub(crate) fn refusal(body: &[u8]) -> Option<Refusal> {
         message: String,
     }
     let Error { message } = serde_json::from_slice(body).ok()?;
-    Some(Refusal {
-        code: String::new(),
-        message,
-    })
+    Some(Refusal { code: String::new(), message })
 }

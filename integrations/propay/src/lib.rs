@@ -49,11 +49,7 @@ impl ProPay {
             max_response_bytes: MAX_RESPONSE_BYTES,
             breaker: config.breaker,
         })?;
-        Ok(Self {
-            http,
-            outgoing_secret: config.outgoing_secret,
-            incoming_secret: config.incoming_secret,
-        })
+        Ok(Self { http, outgoing_secret: config.outgoing_secret, incoming_secret: config.incoming_secret })
     }
 
     pub fn breaker(&self) -> Arc<Breaker> {
@@ -62,11 +58,7 @@ impl ProPay {
 
     /// Every call may be repeated: reads and DELETE by nature, POSTs by their idempotency key.
     fn signed(&self, call: Call) -> Call {
-        let token = token::sign(
-            self.outgoing_secret.expose_secret(),
-            Timestamp::now().as_second(),
-            &Uuid::new_v4().to_string(),
-        );
+        let token = token::sign(self.outgoing_secret.expose_secret(), Timestamp::now().as_second(), &Uuid::new_v4().to_string());
         call.bearer(&token).refusals(wire::refusal).repeatable()
     }
 }
@@ -79,9 +71,7 @@ impl PixProvider for ProPay {
 
     async fn create_charge(&self, new: &NewCharge) -> Result<Charge, ProviderError> {
         let call = self.signed(self.http.post("/v1/payments"));
-        let call = call
-            .header("Idempotency-Key", &new.payment_id.to_string())
-            .json(&wire::NewCharge::from(new));
+        let call = call.header("Idempotency-Key", &new.payment_id.to_string()).json(&wire::NewCharge::from(new));
         same(new.payment_id, call.send::<wire::Charge>().await?)
     }
 
@@ -96,36 +86,21 @@ impl PixProvider for ProPay {
     async fn void_charge(&self, payment_id: Uuid) -> Result<Voided, ProviderError> {
         let call = self.signed(self.http.delete(&format!("/v1/payments/{payment_id}")));
         match call.send::<wire::Charge>().await {
-            Ok(charge) => wire::voided(charge.status)
-                .ok_or_else(|| unclear("voiding left the charge payable")),
-            Err(ProviderError::Rejected { code, .. }) if code == "already_paid" => {
-                Ok(Voided::AlreadyPaid)
-            }
+            Ok(charge) => wire::voided(charge.status).ok_or_else(|| unclear("voiding left the charge payable")),
+            Err(ProviderError::Rejected { code, .. }) if code == "already_paid" => Ok(Voided::AlreadyPaid),
             Err(ProviderError::Rejected { code, .. }) if code == "not_found" => Ok(Voided::Done),
             Err(error) => Err(error),
         }
     }
 
     async fn refund(&self, new: &NewRefund) -> Result<Refund, ProviderError> {
-        let call = self.signed(
-            self.http
-                .post(&format!("/v1/payments/{}/refunds", new.payment_id)),
-        );
-        let call = call
-            .header("Idempotency-Key", &new.refund_id.to_string())
-            .json(&wire::NewRefund::from(new));
+        let call = self.signed(self.http.post(&format!("/v1/payments/{}/refunds", new.payment_id)));
+        let call = call.header("Idempotency-Key", &new.refund_id.to_string()).json(&wire::NewRefund::from(new));
         same_refund(new.refund_id, call.send::<wire::Refund>().await?)
     }
 
-    async fn read_refund(
-        &self,
-        payment_id: Uuid,
-        refund_id: Uuid,
-    ) -> Result<Option<Refund>, ProviderError> {
-        let call = self.signed(
-            self.http
-                .get(&format!("/v1/payments/{payment_id}/refunds/{refund_id}")),
-        );
+    async fn read_refund(&self, payment_id: Uuid, refund_id: Uuid) -> Result<Option<Refund>, ProviderError> {
+        let call = self.signed(self.http.get(&format!("/v1/payments/{payment_id}/refunds/{refund_id}")));
         match known(call.send::<wire::Refund>().await)? {
             Some(refund) => same_refund(refund_id, refund).map(Some),
             None => Ok(None),
@@ -153,24 +128,13 @@ fn known<T>(outcome: Result<T, ProviderError>) -> Result<Option<T>, ProviderErro
 }
 
 fn same(payment_id: Uuid, charge: wire::Charge) -> Result<Charge, ProviderError> {
-    if charge.payment_id == payment_id {
-        Ok(charge.into())
-    } else {
-        Err(unclear("answered about another charge"))
-    }
+    if charge.payment_id == payment_id { Ok(charge.into()) } else { Err(unclear("answered about another charge")) }
 }
 
 fn same_refund(refund_id: Uuid, refund: wire::Refund) -> Result<Refund, ProviderError> {
-    if refund.refund_id == refund_id {
-        Ok(refund.into())
-    } else {
-        Err(unclear("answered about another refund"))
-    }
+    if refund.refund_id == refund_id { Ok(refund.into()) } else { Err(unclear("answered about another refund")) }
 }
 
 fn unclear(reason: &str) -> ProviderError {
-    ProviderError::Unknown {
-        provider: NAME,
-        reason: reason.to_owned(),
-    }
+    ProviderError::Unknown { provider: NAME, reason: reason.to_owned() }
 }

@@ -21,20 +21,9 @@ struct Claims<'a> {
 
 /// `now`: seconds since 1970.
 pub(crate) fn sign(secret: &str, now: i64, jti: &str) -> String {
-    let claims = Claims {
-        iss: "vitrine",
-        sub: "vitrine",
-        aud: ["propay"],
-        iat: now,
-        exp: now + LIFE_S,
-        jti,
-    };
+    let claims = Claims { iss: "vitrine", sub: "vitrine", aud: ["propay"], iat: now, exp: now + LIFE_S, jti };
     let claims = serde_json::to_string(&claims).expect("strings and numbers always serialise");
-    let text = format!(
-        "{}.{}",
-        URL_SAFE_NO_PAD.encode(HEADER),
-        URL_SAFE_NO_PAD.encode(claims)
-    );
+    let text = format!("{}.{}", URL_SAFE_NO_PAD.encode(HEADER), URL_SAFE_NO_PAD.encode(claims));
     let mac = URL_SAFE_NO_PAD.encode(hmac_sha256(secret.as_bytes(), text.as_bytes()));
     format!("{text}.{mac}")
 }

@@ -105,11 +105,7 @@ impl<'a> From<&'a pix::NewCharge> for NewCharge<'a> {
 
 impl<'a> From<&'a pix::NewRefund> for NewRefund<'a> {
     fn from(new: &'a pix::NewRefund) -> Self {
-        Self {
-            refund_id: new.refund_id,
-            amount_cents: new.amount,
-            reason: &new.reason,
-        }
+        Self { refund_id: new.refund_id, amount_cents: new.amount, reason: &new.reason }
     }
 }
 
@@ -151,12 +147,7 @@ impl From<Refund> for pix::Refund {
             StatusOfRefund::Done => RefundStatus::Done,
             StatusOfRefund::Failed => RefundStatus::Failed,
         };
-        Self {
-            refund_id: theirs.refund_id,
-            status,
-            amount: theirs.amount_cents,
-            end_to_end_id: theirs.end_to_end_id,
-        }
+        Self { refund_id: theirs.refund_id, status, amount: theirs.amount_cents, end_to_end_id: theirs.end_to_end_id }
     }
 }
 
@@ -181,10 +172,7 @@ pub(crate) fn refusal(body: &[u8]) -> Option<Refusal> {
         message: String,
     }
     let Envelope { error } = serde_json::from_slice(body).ok()?;
-    Some(Refusal {
-        code: error.code,
-        message: error.message,
-    })
+    Some(Refusal { code: error.code, message: error.message })
 }
 
 #[derive(Deserialize)]
@@ -221,34 +209,18 @@ pub(crate) fn notice(body: &[u8]) -> Notice {
     match serde_json::from_slice::<Event>(body) {
         Ok(Event { id, event }) if !id.is_empty() => {
             let news = news(&event, body).unwrap_or(PixNews::Other);
-            Notice {
-                event_id: id,
-                event,
-                news,
-            }
+            Notice { event_id: id, event, news }
         }
         _ => {
             let event_id = format!("body:{}", signature::hmac_sha256_hex(b"propay", body));
-            Notice {
-                event_id,
-                event: "unreadable".to_owned(),
-                news: PixNews::Other,
-            }
+            Notice { event_id, event: "unreadable".to_owned(), news: PixNews::Other }
         }
     }
 }
 
 fn news(event: &str, body: &[u8]) -> Option<PixNews> {
-    let payment = || {
-        serde_json::from_slice::<OfPayment>(body)
-            .ok()
-            .map(|of| of.payment_id)
-    };
-    let refund = || {
-        serde_json::from_slice::<OfRefund>(body)
-            .ok()
-            .map(|of| of.refund_id)
-    };
+    let payment = || serde_json::from_slice::<OfPayment>(body).ok().map(|of| of.payment_id);
+    let refund = || serde_json::from_slice::<OfRefund>(body).ok().map(|of| of.refund_id);
     match event {
         "payment.paid" => {
             let paid: Paid = serde_json::from_slice(body).ok()?;

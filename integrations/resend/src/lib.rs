@@ -1,1 +1,94 @@
-//! Being built.
+//! Resend: e-mail by one POST, repeated safely for 24 h under its key, and their news of what became of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use secrecy::{ExposeSecret, SecretString};
+use vitrine_kit::ProviderError;
+use vitrine_kit::breaker::{Breaker, BreakerConfig};
+use vitrine_kit::http::{Answer, BadConfig, Http, HttpConfig, MAX_RESPONSE_BYTES, Refusal};
+use vitrine_kit::mail::{Mailer, OutgoingMail};
+
+#[cfg(test)]
+mod tests;
+mod webhook;
+mod wire;
+
+pub use webhook::{MailNews, ResendEvent, open_webhook};
+
+/// The name in configuration, rows, metrics and logs.
+pub const NAME: &str = "resend";
+
+/// A first request with the same key is still running, or something is locked: it clears in seconds.
+const SOON_S: u64 = 5;
+/// The day's quota is spent: the first hour of another day will do.
+const DAILY_QUOTA_S: u64 = 6 * 60 * 60;
+/// The month's is: somebody has to look at it.
+const MONTHLY_QUOTA_S: u64 = 24 * 60 * 60;
+
+#[derive(Debug, Clone)]
+pub struct ResendConfig {
+    pub base_url: String,
+    pub api_key: SecretString,
+    pub timeout: Duration,
+    pub breaker: BreakerConfig,
+}
+
+#[derive(Debug)]
+pub struct Resend {
+    http: Http,
+    api_key: SecretString,
+}
+
+impl Resend {
+    pub fn new(config: ResendConfig) -> Result<Self, BadConfig> {
+        let http = Http::new(HttpConfig {
+            provider: NAME,
+            base_url: config.base_url,
+            user_agent: concat!("vitrine/", env!("CARGO_PKG_VERSION")).to_owned(),
+            timeout: config.timeout,
+            max_response_bytes: MAX_RESPONSE_BYTES,
+            breaker: config.breaker,
+        })?;
+        Ok(Self { http, api_key: config.api_key })
+    }
+
+    pub fn breaker(&self) -> Arc<Breaker> {
+        self.http.breaker()
+    }
+}
+
+#[async_trait]
+impl Mailer for Resend {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    async fn send(&self, mail: &OutgoingMail) -> Result<String, ProviderError> {
+        let call = self.http.post("/emails").bearer(self.api_key.expose_secret());
+        let call = call.header("Idempotency-Key", &mail.idempotency_key).json(&wire::Mail::from(mail));
+        let answer = call.repeatable().send_raw().await?; // the same key and payload sends once, for 24 h
+        if answer.is_success() { answer.read::<wire::Sent>().map(|sent| sent.id) } else { Err(refused(&answer)) }
+    }
+}
+
+/// By name where they give one we know, else by status.
+fn refused(answer: &Answer) -> ProviderError {
+    let refusal = wire::refusal(&answer.body).unwrap_or_default();
+    let wait_s = match (answer.status, refusal.code.as_str()) {
+        (409, "invalid_idempotent_request") => None, // this key once sent another payload: ours to mend
+        (409, _) => Some(SOON_S),
+        (429, "daily_quota_exceeded") => Some(DAILY_QUOTA_S),
+        (429, "monthly_quota_exceeded") => Some(MONTHLY_QUOTA_S),
+        _ => None,
+    };
+    match wait_s {
+        Some(wait_s) => {
+            let Refusal { code, .. } = refusal;
+            let reason = if code.is_empty() { answer.status.to_string() } else { code };
+            ProviderError::Unavailable { provider: NAME, reason, retry_after_s: Some(wait_s) }
+        }
+        None => answer.refused(Some(refusal)),
+    }
+}

@@ -56,11 +56,7 @@ impl Answer {
             self.breaker.blame();
             let provider = self.breaker.name();
             if self.is_read {
-                ProviderError::Unavailable {
-                    provider,
-                    reason,
-                    retry_after_s: None,
-                }
+                ProviderError::Unavailable { provider, reason, retry_after_s: None }
             } else {
                 ProviderError::Unknown { provider, reason }
             }
@@ -71,39 +67,17 @@ impl Answer {
     pub fn refused(&self, refusal: Option<Refusal>) -> ProviderError {
         let provider = self.breaker.name();
         let Refusal { code, message } = refusal.unwrap_or_default();
-        let code = if code.is_empty() {
-            self.status.to_string()
-        } else {
-            code
-        };
+        let code = if code.is_empty() { self.status.to_string() } else { code };
         if self.status == 429 {
-            return ProviderError::Unavailable {
-                provider,
-                reason: code,
-                retry_after_s: self.retry_after_s(),
-            };
+            return ProviderError::Unavailable { provider, reason: code, retry_after_s: self.retry_after_s() };
         }
-        ProviderError::Rejected {
-            provider,
-            code,
-            message: message.chars().take(MESSAGE_LIMIT).collect(),
-        }
+        ProviderError::Rejected { provider, code, message: message.chars().take(MESSAGE_LIMIT).collect() }
     }
 
     /// An empty body reads as `null`. The reason never quotes the body.
     pub(super) fn parse<T: DeserializeOwned>(&self) -> Result<T, String> {
-        let json: &[u8] = if self.body.is_empty() {
-            b"null"
-        } else {
-            &self.body
-        };
-        serde_json::from_slice(json).map_err(|e| {
-            format!(
-                "the answer makes no sense (line {}, column {})",
-                e.line(),
-                e.column()
-            )
-        })
+        let json: &[u8] = if self.body.is_empty() { b"null" } else { &self.body };
+        serde_json::from_slice(json).map_err(|e| format!("the answer makes no sense (line {}, column {})", e.line(), e.column()))
     }
 
     pub(super) fn retry_after(&self) -> Option<Duration> {

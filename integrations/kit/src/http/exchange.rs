@@ -34,41 +34,19 @@ enum Failure {
     /// Sent, and an answer that cannot be read. Asking again would hardly help.
     Garbled(String),
     /// 5xx.
-    Broken {
-        status: u16,
-        retry_after: Option<Duration>,
-    },
+    Broken { status: u16, retry_after: Option<Duration> },
     /// 429.
     Busy(Answer),
 }
 
 /// Tries until there is an answer that `read` can make sense of, or no more try is allowed, or none would fit.
-pub(super) async fn run<T>(
-    call: Call,
-    read: impl Fn(Answer) -> Result<T, String>,
-) -> Result<T, ProviderError> {
-    let Call {
-        http,
-        builder,
-        method,
-        path,
-        is_repeatable,
-        is_read,
-        blames,
-        ..
-    } = call;
-    let rules = Rules {
-        is_read,
-        is_repeatable,
-        blames,
-    };
+pub(super) async fn run<T>(call: Call, read: impl Fn(Answer) -> Result<T, String>) -> Result<T, ProviderError> {
+    let Call { http, builder, method, path, is_repeatable, is_read, blames, .. } = call;
+    let rules = Rules { is_read, is_repeatable, blames };
     let started = Instant::now();
     let mut tries = 0;
     let outcome = match prepare(&http, builder) {
-        Ok(request) => {
-            http.tries(&request, started + http.timeout, &rules, &mut tries, read)
-                .await
-        }
+        Ok(request) => http.tries(&request, started + http.timeout, &rules, &mut tries, read).await,
         Err(unsendable) => Err(unsendable),
     };
     let (provider, duration_ms) = (http.provider, started.elapsed().as_millis() as u64);
@@ -84,19 +62,13 @@ pub(super) async fn run<T>(
 }
 
 /// The same request, with the same id, goes out on every try.
-fn prepare(
-    http: &Inner,
-    builder: reqwest::RequestBuilder,
-) -> Result<reqwest::Request, ProviderError> {
+fn prepare(http: &Inner, builder: reqwest::RequestBuilder) -> Result<reqwest::Request, ProviderError> {
     let id = trace::request_id().unwrap_or_else(|| Uuid::new_v4().to_string());
-    builder
-        .header("x-request-id", id)
-        .build()
-        .map_err(|e| ProviderError::Rejected {
-            provider: http.provider,
-            code: "unsendable".to_owned(),
-            message: format!("the request cannot be built: {}", root(&e)),
-        })
+    builder.header("x-request-id", id).build().map_err(|e| ProviderError::Rejected {
+        provider: http.provider,
+        code: "unsendable".to_owned(),
+        message: format!("the request cannot be built: {}", root(&e)),
+    })
 }
 
 impl Inner {
@@ -119,9 +91,7 @@ impl Inner {
                 }
             };
             *tries += 1;
-            let request = request
-                .try_clone()
-                .expect("every body here is plain bytes, which can be sent again");
+            let request = request.try_clone().expect("every body here is plain bytes, which can be sent again");
             let failure = match self.attempt(request, deadline, permit, rules, &read).await {
                 Ok(done) => return Ok(done),
                 Err(failure) => failure,
@@ -135,15 +105,10 @@ impl Inner {
         };
         let reason = failure.reason();
         match failure {
-            _ if may_have_happened => Err(ProviderError::Unknown {
-                provider: self.provider,
-                reason,
-            }),
+            _ if may_have_happened => Err(ProviderError::Unknown { provider: self.provider, reason }),
             Failure::Busy(answer) => {
                 let status = answer.status;
-                read(answer)
-                    .map(|value| (value, status))
-                    .map_err(|reason| self.unavailable(reason, None))
+                read(answer).map(|value| (value, status)).map_err(|reason| self.unavailable(reason, None))
             }
             failure => Err(self.unavailable(reason, failure.retry_after())),
         }
@@ -166,16 +131,12 @@ impl Inner {
             Ok(answer) if rules.blames.contains(&answer.status) => {
                 permit.failure();
                 let status = answer.status;
-                return read(answer)
-                    .map(|value| (value, status))
-                    .map_err(Failure::Garbled);
+                return read(answer).map(|value| (value, status)).map_err(Failure::Garbled);
             }
             Ok(answer) if answer.status == 429 => Err(Failure::Busy(answer)),
             Ok(answer) => {
                 let status = answer.status;
-                read(answer)
-                    .map(|value| (value, status))
-                    .map_err(Failure::Garbled)
+                read(answer).map(|value| (value, status)).map_err(Failure::Garbled)
             }
             Err(failure) => Err(failure),
         };
@@ -187,24 +148,11 @@ impl Inner {
     }
 
     async fn roundtrip(&self, request: reqwest::Request, rules: &Rules) -> Result<Answer, Failure> {
-        let response = self
-            .client
-            .execute(request)
-            .await
-            .map_err(|e| Failure::of(&e))?;
+        let response = self.client.execute(request).await.map_err(|e| Failure::of(&e))?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let answer = |body| Answer {
-            status,
-            body,
-            headers,
-            breaker: self.breaker.clone(),
-            is_read: rules.is_read,
-        };
+        let answer = |body| Answer { status, body, headers, breaker: self.breaker.clone(), is_read: rules.is_read };
         if status >= 500 {
-            return Err(Failure::Broken {
-                status,
-                retry_after: answer(Bytes::new()).retry_after(),
-            });
+            return Err(Failure::Broken { status, retry_after: answer(Bytes::new()).retry_after() });
         }
         Ok(answer(self.body(response).await?))
     }
@@ -214,10 +162,7 @@ impl Inner {
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(|e| Failure::of(&e))? {
             if body.len() + chunk.len() > self.max_response_bytes {
-                return Err(Failure::Garbled(format!(
-                    "the answer is larger than {} bytes",
-                    self.max_response_bytes
-                )));
+                return Err(Failure::Garbled(format!("the answer is larger than {} bytes", self.max_response_bytes)));
             }
             body.extend_from_slice(&chunk);
         }
@@ -226,21 +171,14 @@ impl Inner {
 
     fn unavailable(&self, reason: String, retry_after: Option<Duration>) -> ProviderError {
         let retry_after_s = retry_after.map(|wait| wait.as_millis().div_ceil(1000) as u64);
-        ProviderError::Unavailable {
-            provider: self.provider,
-            reason,
-            retry_after_s,
-        }
+        ProviderError::Unavailable { provider: self.provider, reason, retry_after_s }
     }
 }
 
 impl Failure {
     fn of(error: &reqwest::Error) -> Self {
         if error.is_connect() {
-            return Self::NotSent {
-                is_refused: is_refused(error),
-                reason: format!("could not connect: {}", root(error)),
-            };
+            return Self::NotSent { is_refused: is_refused(error), reason: format!("could not connect: {}", root(error)) };
         }
         Self::Lost("the connection broke")
     }
@@ -251,9 +189,7 @@ impl Failure {
             _ if rules.is_read => false,
             Self::NotSent { .. } | Self::Busy(_) => false,
             // A gateway's words for "not now", from a side that promises to notice repeats.
-            Self::Broken {
-                status: 502..=504, ..
-            } => !rules.is_repeatable,
+            Self::Broken { status: 502..=504, .. } => !rules.is_repeatable,
             Self::Broken { .. } | Self::Lost(_) | Self::Garbled(_) => true,
         }
     }
@@ -262,9 +198,7 @@ impl Failure {
     fn pause(&self, rules: &Rules, tries: u32) -> Option<Duration> {
         match self {
             Self::Garbled(_) => None,
-            Self::NotSent {
-                is_refused: true, ..
-            } if !rules.is_repeatable => (tries == 1).then_some(Duration::ZERO),
+            Self::NotSent { is_refused: true, .. } if !rules.is_repeatable => (tries == 1).then_some(Duration::ZERO),
             _ if !rules.is_repeatable || tries >= TRIES => None,
             _ => match self.retry_after() {
                 Some(asked) => (asked <= LONGEST_PAUSE).then_some(asked),
@@ -297,10 +231,7 @@ impl Failure {
 fn is_refused(error: &reqwest::Error) -> bool {
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
-        if error
-            .downcast_ref::<io::Error>()
-            .is_some_and(|e| e.kind() == io::ErrorKind::ConnectionRefused)
-        {
+        if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::ConnectionRefused) {
             return true;
         }
         cause = error.source();

@@ -32,11 +32,7 @@ async fn answering(answer: ResponseTemplate) -> (MockServer, Http) {
 }
 
 async fn calls(server: &MockServer) -> usize {
-    server
-        .received_requests()
-        .await
-        .expect("recording is on")
-        .len()
+    server.received_requests().await.expect("recording is on").len()
 }
 
 fn failures(http: &Http) -> usize {
@@ -44,18 +40,11 @@ fn failures(http: &Http) -> usize {
 }
 
 fn unknown(reason: &str) -> ProviderError {
-    ProviderError::Unknown {
-        provider: "propay",
-        reason: reason.to_owned(),
-    }
+    ProviderError::Unknown { provider: "propay", reason: reason.to_owned() }
 }
 
 fn unavailable(reason: &str, retry_after_s: Option<u64>) -> ProviderError {
-    ProviderError::Unavailable {
-        provider: "propay",
-        reason: reason.to_owned(),
-        retry_after_s,
-    }
+    ProviderError::Unavailable { provider: "propay", reason: reason.to_owned(), retry_after_s }
 }
 
 /// Takes connections and closes each once the request is in. Answers its address.
@@ -100,19 +89,14 @@ async fn a_call_carries_path_query_headers_body_and_request_id() {
         .bearer("secret")
         .header("Idempotency-Key", "k1")
         .json(&json!({"a": 1}));
-    let answer: Value = trace::with_request_id("req-7".to_owned(), call.send())
-        .await
-        .expect("answered");
+    let answer: Value = trace::with_request_id("req-7".to_owned(), call.send()).await.expect("answered");
     assert_eq!(answer, json!({"ok": true}));
 }
 
 #[tokio::test]
 async fn work_without_a_request_id_gets_a_new_one_for_all_tries() {
     let server = MockServer::start().await;
-    Mock::given(header_exists("x-request-id"))
-        .respond_with(ResponseTemplate::new(503))
-        .mount(&server)
-        .await;
+    Mock::given(header_exists("x-request-id")).respond_with(ResponseTemplate::new(503)).mount(&server).await;
     let _ = http(&server.uri()).get("/").repeatable().send_raw().await;
     let ids: Vec<String> = server
         .received_requests()
@@ -122,45 +106,21 @@ async fn work_without_a_request_id_gets_a_new_one_for_all_tries() {
         .map(|r| r.headers["x-request-id"].to_str().expect("text").to_owned())
         .collect();
     assert_eq!(ids.len(), 3);
-    assert!(
-        ids.iter()
-            .all(|id| *id == ids[0] && uuid::Uuid::parse_str(id).is_ok()),
-        "{ids:?}"
-    );
+    assert!(ids.iter().all(|id| *id == ids[0] && uuid::Uuid::parse_str(id).is_ok()), "{ids:?}");
 }
 
 #[tokio::test]
 async fn a_refusal_is_rejected_with_their_code_and_is_no_failure() {
-    let (server, http) =
-        answering(ResponseTemplate::new(422).set_body_json(json!({"code": "invalid_amount"})))
-            .await;
+    let (server, http) = answering(ResponseTemplate::new(422).set_body_json(json!({"code": "invalid_amount"}))).await;
     let read = |body: &[u8]| {
         let body: Value = serde_json::from_slice(body).ok()?;
-        Some(Refusal {
-            code: body["code"].as_str()?.to_owned(),
-            message: "m".repeat(9000),
-        })
+        Some(Refusal { code: body["code"].as_str()?.to_owned(), message: "m".repeat(9000) })
     };
-    let error = http
-        .post("/")
-        .repeatable()
-        .refusals(read)
-        .send::<Value>()
-        .await
-        .expect_err("refused");
-    let ProviderError::Rejected { code, message, .. } = error else {
-        panic!("{error:?}")
-    };
+    let error = http.post("/").repeatable().refusals(read).send::<Value>().await.expect_err("refused");
+    let ProviderError::Rejected { code, message, .. } = error else { panic!("{error:?}") };
     assert_eq!((code.as_str(), message.len()), ("invalid_amount", 500));
     let error = http.post("/").send::<Value>().await.expect_err("refused");
-    assert_eq!(
-        error,
-        ProviderError::Rejected {
-            provider: "propay",
-            code: "422".into(),
-            message: String::new()
-        }
-    );
+    assert_eq!(error, ProviderError::Rejected { provider: "propay", code: "422".into(), message: String::new() });
     let answer = http.post("/").send_raw().await.expect("an answer");
     assert_eq!((answer.status, answer.is_success()), (422, false));
     assert_eq!((calls(&server).await, failures(&http)), (3, 0));
@@ -168,45 +128,24 @@ async fn a_refusal_is_rejected_with_their_code_and_is_no_failure() {
 
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
-    let (server, http) =
-        answering(ResponseTemplate::new(302).insert_header("location", "/elsewhere")).await;
-    let error = http
-        .get("/")
-        .send::<Value>()
-        .await
-        .expect_err("not followed");
-    assert_eq!(
-        error,
-        ProviderError::Rejected {
-            provider: "propay",
-            code: "302".into(),
-            message: String::new()
-        }
-    );
+    let (server, http) = answering(ResponseTemplate::new(302).insert_header("location", "/elsewhere")).await;
+    let error = http.get("/").send::<Value>().await.expect_err("not followed");
+    assert_eq!(error, ProviderError::Rejected { provider: "propay", code: "302".into(), message: String::new() });
     assert_eq!(calls(&server).await, 1);
 }
 
 #[tokio::test]
 async fn a_server_error_is_unknown_after_a_write_and_unavailable_after_a_read() {
     let (server, http) = answering(ResponseTemplate::new(503)).await;
-    assert_eq!(
-        http.post("/").send::<Value>().await,
-        Err(unknown("answered 503"))
-    );
-    assert_eq!(
-        http.get("/").send::<Value>().await,
-        Err(unavailable("answered 503", None))
-    );
+    assert_eq!(http.post("/").send::<Value>().await, Err(unknown("answered 503")));
+    assert_eq!(http.get("/").send::<Value>().await, Err(unavailable("answered 503", None)));
     assert_eq!((calls(&server).await, failures(&http)), (2, 2));
 }
 
 #[tokio::test]
 async fn a_post_that_only_asks_is_never_unknown() {
     let (_server, http) = answering(ResponseTemplate::new(500)).await;
-    assert_eq!(
-        http.post("/").read_only().send::<Value>().await,
-        Err(unavailable("answered 500", None))
-    );
+    assert_eq!(http.post("/").read_only().send::<Value>().await, Err(unavailable("answered 500", None)));
 }
 
 #[tokio::test]
@@ -218,10 +157,7 @@ async fn a_repeatable_write_is_tried_three_times() {
         (500, unknown("answered 500")), // their code broke half-way, for all we know
     ] {
         let (server, http) = answering(ResponseTemplate::new(status)).await;
-        assert_eq!(
-            http.post("/").repeatable().send::<Value>().await,
-            Err(error)
-        );
+        assert_eq!(http.post("/").repeatable().send::<Value>().await, Err(error));
         assert_eq!((calls(&server).await, failures(&http)), (3, 3));
     }
 }
@@ -229,46 +165,21 @@ async fn a_repeatable_write_is_tried_three_times() {
 #[tokio::test]
 async fn a_repeat_that_succeeds_is_a_success() {
     let server = MockServer::start().await;
-    Mock::given(any())
-        .respond_with(ResponseTemplate::new(503))
-        .up_to_n_times(2)
-        .mount(&server)
-        .await;
-    Mock::given(any())
-        .respond_with(ResponseTemplate::new(200).set_body_string("7"))
-        .mount(&server)
-        .await;
-    assert_eq!(
-        http(&server.uri()).put("/").repeatable().send::<u8>().await,
-        Ok(7)
-    );
+    Mock::given(any()).respond_with(ResponseTemplate::new(503)).up_to_n_times(2).mount(&server).await;
+    Mock::given(any()).respond_with(ResponseTemplate::new(200).set_body_string("7")).mount(&server).await;
+    assert_eq!(http(&server.uri()).put("/").repeatable().send::<u8>().await, Ok(7));
     assert_eq!(calls(&server).await, 3);
 }
 
 #[tokio::test]
 async fn too_many_requests_is_unavailable_and_waited_for_only_when_short() {
-    let (server, http) =
-        answering(ResponseTemplate::new(429).insert_header("retry-after", "60")).await;
-    assert_eq!(
-        http.post("/").repeatable().send::<Value>().await,
-        Err(unavailable("429", Some(60)))
-    );
-    assert_eq!(
-        http.post("/")
-            .send_raw()
-            .await
-            .expect("an answer")
-            .retry_after_s(),
-        Some(60)
-    );
+    let (server, http) = answering(ResponseTemplate::new(429).insert_header("retry-after", "60")).await;
+    assert_eq!(http.post("/").repeatable().send::<Value>().await, Err(unavailable("429", Some(60))));
+    assert_eq!(http.post("/").send_raw().await.expect("an answer").retry_after_s(), Some(60));
     assert_eq!((calls(&server).await, failures(&http)), (2, 0));
 
-    let (server, http) =
-        answering(ResponseTemplate::new(429).insert_header("retry-after", "0")).await;
-    assert_eq!(
-        http.post("/").repeatable().send::<Value>().await,
-        Err(unavailable("429", Some(0)))
-    );
+    let (server, http) = answering(ResponseTemplate::new(429).insert_header("retry-after", "0")).await;
+    assert_eq!(http.post("/").repeatable().send::<Value>().await, Err(unavailable("429", Some(0))));
     assert_eq!(calls(&server).await, 3);
 }
 
@@ -282,37 +193,16 @@ async fn blamed_statuses_count_for_the_breaker() {
 
 #[tokio::test]
 async fn garbage_and_floods_are_unknown_after_a_write() {
-    let (server, http) =
-        answering(ResponseTemplate::new(200).set_body_string("<html>secret</html>")).await;
+    let (server, http) = answering(ResponseTemplate::new(200).set_body_string("<html>secret</html>")).await;
     let reason = "the answer makes no sense (line 1, column 1)";
-    assert_eq!(
-        http.post("/").repeatable().send::<Value>().await,
-        Err(unknown(reason))
-    );
-    assert_eq!(
-        http.get("/").send::<Value>().await,
-        Err(unavailable(reason, None))
-    );
-    assert_eq!(
-        http.post("/")
-            .send_raw()
-            .await
-            .expect("an answer")
-            .read::<Value>(),
-        Err(unknown(reason))
-    );
+    assert_eq!(http.post("/").repeatable().send::<Value>().await, Err(unknown(reason)));
+    assert_eq!(http.get("/").send::<Value>().await, Err(unavailable(reason, None)));
+    assert_eq!(http.post("/").send_raw().await.expect("an answer").read::<Value>(), Err(unknown(reason)));
     assert_eq!((calls(&server).await, failures(&http)), (3, 3));
 
     let (server, _) = answering(ResponseTemplate::new(200).set_body_string("x".repeat(1001))).await;
-    let http = Http::new(HttpConfig {
-        max_response_bytes: 1000,
-        ..config(&server.uri())
-    })
-    .expect("good");
-    assert_eq!(
-        http.post("/").repeatable().send_raw().await.err(),
-        Some(unknown("the answer is larger than 1000 bytes"))
-    );
+    let http = Http::new(HttpConfig { max_response_bytes: 1000, ..config(&server.uri()) }).expect("good");
+    assert_eq!(http.post("/").repeatable().send_raw().await.err(), Some(unknown("the answer is larger than 1000 bytes")));
     assert_eq!((calls(&server).await, failures(&http)), (1, 1));
 }
 
@@ -324,22 +214,11 @@ async fn an_empty_body_reads_as_null() {
 
 #[tokio::test]
 async fn silence_is_unknown_after_a_write_and_ends_with_the_deadline() {
-    let (server, _) =
-        answering(ResponseTemplate::new(200).set_delay(Duration::from_secs(60))).await;
-    let http = Http::new(HttpConfig {
-        timeout: Duration::from_millis(200),
-        ..config(&server.uri())
-    })
-    .expect("good");
+    let (server, _) = answering(ResponseTemplate::new(200).set_delay(Duration::from_secs(60))).await;
+    let http = Http::new(HttpConfig { timeout: Duration::from_secs(1), ..config(&server.uri()) }).expect("good");
     let started = std::time::Instant::now();
-    assert_eq!(
-        http.post("/").repeatable().send::<Value>().await,
-        Err(unknown("no answer in time"))
-    );
-    assert_eq!(
-        http.get("/").send::<Value>().await,
-        Err(unavailable("no answer in time", None))
-    );
+    assert_eq!(http.post("/").repeatable().send::<Value>().await, Err(unknown("no answer in time")));
+    assert_eq!(http.get("/").send::<Value>().await, Err(unavailable("no answer in time", None)));
     assert!(started.elapsed() < Duration::from_secs(10));
     assert_eq!((calls(&server).await, failures(&http)), (2, 2));
 }
@@ -347,19 +226,10 @@ async fn silence_is_unknown_after_a_write_and_ends_with_the_deadline() {
 #[tokio::test]
 async fn a_dropped_connection_is_unknown_after_a_write() {
     let http = http(&dropping());
-    assert_eq!(
-        http.post("/").send::<Value>().await,
-        Err(unknown("the connection broke"))
-    );
-    assert_eq!(
-        http.get("/").send::<Value>().await,
-        Err(unavailable("the connection broke", None))
-    );
+    assert_eq!(http.post("/").send::<Value>().await, Err(unknown("the connection broke")));
+    assert_eq!(http.get("/").send::<Value>().await, Err(unavailable("the connection broke", None)));
     assert_eq!(failures(&http), 2);
-    assert_eq!(
-        http.post("/").repeatable().send::<Value>().await,
-        Err(unknown("the connection broke"))
-    );
+    assert_eq!(http.post("/").repeatable().send::<Value>().await, Err(unknown("the connection broke")));
     assert_eq!(http.breaker().state(), State::Open);
 }
 
@@ -375,27 +245,17 @@ async fn once_lost_an_unavailable_repeat_does_not_make_it_certain() {
         for stream in listener.incoming() {
             let mut stream = stream.expect("another try");
             let _ = stream.read(&mut request);
-            let _ = stream
-                .write_all(b"HTTP/1.1 429 Slow\r\nretry-after: 60\r\ncontent-length: 0\r\n\r\n");
+            let _ = stream.write_all(b"HTTP/1.1 429 Slow\r\nretry-after: 60\r\ncontent-length: 0\r\n\r\n");
         }
     });
-    assert_eq!(
-        http(&address).post("/").repeatable().send::<Value>().await,
-        Err(unknown("answered 429"))
-    );
+    assert_eq!(http(&address).post("/").repeatable().send::<Value>().await, Err(unknown("answered 429")));
 }
 
 #[tokio::test]
 async fn a_refused_connection_is_unavailable_and_tried_once_more_at_once() {
     let http = http(&nobody());
-    let error = http
-        .post("/")
-        .send::<Value>()
-        .await
-        .expect_err("nobody listens");
-    let ProviderError::Unavailable { reason, .. } = &error else {
-        panic!("{error:?}")
-    };
+    let error = http.post("/").send::<Value>().await.expect_err("nobody listens");
+    let ProviderError::Unavailable { reason, .. } = &error else { panic!("{error:?}") };
     assert!(reason.starts_with("could not connect: "), "{reason}");
     assert_eq!(failures(&http), 2);
     assert!(http.post("/").repeatable().send::<Value>().await.is_err());
@@ -409,39 +269,18 @@ async fn an_open_breaker_answers_at_once_and_calls_nobody() {
         let _ = http.post("/").send::<Value>().await;
     }
     let error = http.post("/").send::<Value>().await;
-    assert_eq!(
-        error,
-        Err(unavailable("the circuit breaker is open", Some(30)))
-    );
+    assert_eq!(error, Err(unavailable("the circuit breaker is open", Some(30))));
     assert_eq!(calls(&server).await, 5);
 }
 
 #[tokio::test]
 async fn after_the_cooldown_one_probe_heals_it() {
     let server = MockServer::start().await;
-    Mock::given(any())
-        .respond_with(ResponseTemplate::new(500))
-        .up_to_n_times(1)
-        .mount(&server)
-        .await;
-    Mock::given(any())
-        .respond_with(ResponseTemplate::new(200).set_body_string("1"))
-        .mount(&server)
-        .await;
-    let breaker = BreakerConfig {
-        threshold: 1,
-        window: Duration::from_secs(60),
-        cooldown: Duration::ZERO,
-    };
-    let http = Http::new(HttpConfig {
-        breaker,
-        ..config(&server.uri())
-    })
-    .expect("good");
-    assert_eq!(
-        http.post("/").send::<u8>().await,
-        Err(unknown("answered 500"))
-    );
+    Mock::given(any()).respond_with(ResponseTemplate::new(500)).up_to_n_times(1).mount(&server).await;
+    Mock::given(any()).respond_with(ResponseTemplate::new(200).set_body_string("1")).mount(&server).await;
+    let breaker = BreakerConfig { threshold: 1, window: Duration::from_secs(60), cooldown: Duration::ZERO };
+    let http = Http::new(HttpConfig { breaker, ..config(&server.uri()) }).expect("good");
+    assert_eq!(http.post("/").send::<u8>().await, Err(unknown("answered 500")));
     assert_eq!(http.breaker().state(), State::HalfOpen);
     assert_eq!(http.post("/").send::<u8>().await, Ok(1));
     assert_eq!(http.breaker().state(), State::Closed);
@@ -450,16 +289,8 @@ async fn after_the_cooldown_one_probe_heals_it() {
 #[tokio::test]
 async fn a_header_that_cannot_be_sent_is_rejected_without_a_call() {
     let (server, http) = answering(ResponseTemplate::new(200)).await;
-    let error = http
-        .get("/")
-        .bearer("two\r\nlines")
-        .send::<Value>()
-        .await
-        .expect_err("unsendable");
-    assert!(
-        matches!(error, ProviderError::Rejected { ref code, .. } if code == "unsendable"),
-        "{error:?}"
-    );
+    let error = http.get("/").bearer("two\r\nlines").send::<Value>().await.expect_err("unsendable");
+    assert!(matches!(error, ProviderError::Rejected { ref code, .. } if code == "unsendable"), "{error:?}");
     assert_eq!(calls(&server).await, 0);
 }
 
@@ -472,13 +303,7 @@ fn a_bad_address_is_refused_at_start() {
 
 #[test]
 fn the_log_sees_no_ids() {
-    assert_eq!(
-        template("/v1/payments/0192f0c1-aa5b-7c3e-8d1f-2a3b4c5d6e7f/refunds"),
-        "/v1/payments/{id}/refunds"
-    );
+    assert_eq!(template("/v1/payments/0192f0c1-aa5b-7c3e-8d1f-2a3b4c5d6e7f/refunds"), "/v1/payments/{id}/refunds");
     assert_eq!(template("/ws/01001000/json/?cpf=1"), "/ws/{id}/json/");
-    assert_eq!(
-        template("/api/v2/me/shipment/calculate"),
-        "/api/v2/me/shipment/calculate"
-    );
+    assert_eq!(template("/api/v2/me/shipment/calculate"), "/api/v2/me/shipment/calculate");
 }

@@ -1,0 +1,120 @@
+use serde_json::json;
+use vitrine_kit::Email;
+use wiremock::matchers::{any, body_json_string, header, header_exists, method, path};
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+use super::*;
+
+const MAIL: &str = include_str!("../fixtures/email.json");
+const SENT: &str = include_str!("../fixtures/sent.json");
+const ERROR: &str = include_str!("../fixtures/error.json");
+
+fn config(base_url: &str) -> ResendConfig {
+    ResendConfig {
+        base_url: base_url.to_owned(),
+        api_key: "re_123".into(),
+        timeout: Duration::from_secs(5),
+        breaker: BreakerConfig::default(),
+    }
+}
+
+fn mail() -> OutgoingMail {
+    OutgoingMail {
+        idempotency_key: "order_paid/0192".to_owned(),
+        from: "Vitrine <no-reply@shop.com.br>".to_owned(),
+        to: Email::parse("ana@example.com").expect("valid"),
+        subject: "Pedido 1001 confirmado".to_owned(),
+        html: "<p>Obrigado!</p>".to_owned(),
+        text: "Obrigado!".to_owned(),
+        kind: "order_paid".to_owned(),
+    }
+}
+
+/// The outcome of one mail, and how many requests it took.
+async fn sent(answer: ResponseTemplate) -> (Result<String, ProviderError>, usize) {
+    let server = MockServer::start().await;
+    Mock::given(any()).respond_with(answer).mount(&server).await;
+    let resend = Resend::new(config(&server.uri())).expect("a good address");
+    let outcome = resend.send(&mail()).await;
+    (outcome, server.received_requests().await.expect("recording is on").len())
+}
+
+fn named(status: u16, name: &str) -> ResponseTemplate {
+    ResponseTemplate::new(status).set_body_json(json!({"statusCode": status, "name": name, "message": "m"}))
+}
+
+fn unavailable(reason: &str, retry_after_s: Option<u64>) -> ProviderError {
+    ProviderError::Unavailable { provider: NAME, reason: reason.to_owned(), retry_after_s }
+}
+
+fn rejected(code: &str, message: &str) -> ProviderError {
+    ProviderError::Rejected { provider: NAME, code: code.to_owned(), message: message.to_owned() }
+}
+
+fn unknown(reason: &str) -> ProviderError {
+    ProviderError::Unknown { provider: NAME, reason: reason.to_owned() }
+}
+
+#[tokio::test]
+async fn a_mail_is_sent_under_its_key() {
+    let server = MockServer::start().await;
+    Mock::given(method("POST"))
+        .and(path("/resend/emails"))
+        .and(header("authorization", "Bearer re_123"))
+        .and(header("content-type", "application/json"))
+        .and(header("idempotency-key", "order_paid/0192"))
+        .and(header_exists("user-agent"))
+        .and(body_json_string(MAIL))
+        .respond_with(ResponseTemplate::new(200).set_body_string(SENT))
+        .expect(1)
+        .mount(&server)
+        .await;
+    let resend = Resend::new(config(&format!("{}/resend/", server.uri()))).expect("a good address");
+    assert_eq!(resend.send(&mail()).await, Ok("49a3999c-0ce1-4ea6-ab68-afcd6dc2e794".to_owned()));
+}
+
+#[tokio::test]
+async fn refusals_keep_their_name() {
+    let missing = ResponseTemplate::new(422).set_body_string(ERROR);
+    assert_eq!(sent(missing).await, (Err(rejected("missing_required_field", "Missing `to` field.")), 1));
+    assert_eq!(sent(named(403, "invalid_api_key")).await, (Err(rejected("invalid_api_key", "m")), 1));
+    assert_eq!(sent(ResponseTemplate::new(403).set_body_string("<html>")).await, (Err(rejected("403", "")), 1));
+}
+
+#[tokio::test]
+async fn of_the_conflicts_only_a_changed_payload_is_for_good() {
+    let changed = "invalid_idempotent_request";
+    assert_eq!(sent(named(409, changed)).await, (Err(rejected(changed, "m")), 1));
+    for name in ["concurrent_idempotent_requests", "resource_locked", "something_new"] {
+        assert_eq!(sent(named(409, name)).await, (Err(unavailable(name, Some(5))), 1));
+    }
+    assert_eq!(sent(ResponseTemplate::new(409)).await, (Err(unavailable("409", Some(5))), 1));
+}
+
+#[tokio::test]
+async fn a_spent_quota_waits_long_and_a_rate_limit_as_long_as_they_say() {
+    let limited = named(429, "rate_limit_exceeded").insert_header("retry-after", "3");
+    assert_eq!(sent(limited).await, (Err(unavailable("rate_limit_exceeded", Some(3))), 1));
+    for (name, wait_s) in [("daily_quota_exceeded", 21_600), ("monthly_quota_exceeded", 86_400)] {
+        let spent = named(429, name).insert_header("retry-after", "3600");
+        assert_eq!(sent(spent).await, (Err(unavailable(name, Some(wait_s))), 1));
+    }
+}
+
+#[tokio::test]
+async fn broken_servers_are_asked_again_under_the_same_key() {
+    assert_eq!(sent(named(500, "application_error")).await, (Err(unknown("answered 500")), 3));
+    assert_eq!(sent(ResponseTemplate::new(503)).await, (Err(unavailable("answered 503", None)), 3));
+}
+
+#[tokio::test]
+async fn silence_and_garbage_are_unknown() {
+    let garbage = ResponseTemplate::new(200).set_body_string("<html>");
+    assert_eq!(sent(garbage).await, (Err(unknown("the answer makes no sense (line 1, column 1)")), 1));
+    let server = MockServer::start().await;
+    let slow = ResponseTemplate::new(200).set_delay(Duration::from_secs(60));
+    Mock::given(any()).respond_with(slow).mount(&server).await;
+    let config = ResendConfig { timeout: Duration::from_secs(1), ..config(&server.uri()) };
+    let resend = Resend::new(config).expect("a good address");
+    assert_eq!(resend.send(&mail()).await, Err(unknown("no answer in time")));
+}
