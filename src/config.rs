@@ -179,7 +179,8 @@ impl Config {
             worker_concurrency: env.number("WORKER_CONCURRENCY", 8, 1, 256) as usize,
             log: LogConfig {
                 level: env.text("LOG_LEVEL", "info"),
-                format: env.one_of("LOG_FORMAT", &[("auto", LogFormat::Auto), ("json", LogFormat::Json), ("text", LogFormat::Text)]),
+                format: env
+                    .one_of("LOG_FORMAT", &[("auto", LogFormat::Auto), ("json", LogFormat::Json), ("text", LogFormat::Text)]),
             },
         };
         if config.database.min_conns > config.database.max_conns {
@@ -335,7 +336,11 @@ impl Env<'_> {
     }
 
     fn list(&self, name: &str, default: &str) -> Vec<String> {
-        self.text(name, default).split(',').map(|part| part.trim().trim_end_matches('/').to_owned()).filter(|p| !p.is_empty()).collect()
+        self.text(name, default)
+            .split(',')
+            .map(|part| part.trim().trim_end_matches('/').to_owned())
+            .filter(|p| !p.is_empty())
+            .collect()
     }
 
     fn number(&mut self, name: &str, default: u64, min: u64, max: u64) -> u64 {

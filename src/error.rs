@@ -140,7 +140,8 @@ fn is_away(error: &tokio_postgres::Error) -> bool {
     error.is_closed()
         || error.code().is_none()
         || error.code().is_some_and(|code| {
-            let away = [&S::ADMIN_SHUTDOWN, &S::CRASH_SHUTDOWN, &S::CANNOT_CONNECT_NOW, &S::QUERY_CANCELED, &S::TOO_MANY_CONNECTIONS];
+            let away =
+                [&S::ADMIN_SHUTDOWN, &S::CRASH_SHUTDOWN, &S::CANNOT_CONNECT_NOW, &S::QUERY_CANCELED, &S::TOO_MANY_CONNECTIONS];
             let retry = [&S::T_R_SERIALIZATION_FAILURE, &S::T_R_DEADLOCK_DETECTED, &S::LOCK_NOT_AVAILABLE];
             away.contains(&code) || retry.contains(&code) || code.code().starts_with("08") || code.code().starts_with("53")
         })
@@ -187,6 +188,7 @@ impl ResponseError for Error {
 }
 
 /// An error with all its causes, on one line.
+#[derive(Debug)]
 pub struct Chain<'a>(pub &'a (dyn std::error::Error + 'static));
 
 impl std::fmt::Display for Chain<'_> {

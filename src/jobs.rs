@@ -13,22 +13,45 @@ use crate::ids::{JobId, OrderId, PaymentId, RefundId, ResetId};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Job {
-    MailOrderPlaced { order: OrderId },
-    MailOrderPaid { order: OrderId },
-    MailOrderShipped { order: OrderId },
-    MailOrderCancelled { order: OrderId },
-    MailRefunded { refund: RefundId },
-    MailPasswordReset { reset: ResetId },
+    MailOrderPlaced {
+        order: OrderId,
+    },
+    MailOrderPaid {
+        order: OrderId,
+    },
+    MailOrderShipped {
+        order: OrderId,
+    },
+    MailOrderCancelled {
+        order: OrderId,
+    },
+    MailRefunded {
+        refund: RefundId,
+    },
+    MailPasswordReset {
+        reset: ResetId,
+    },
     /// Tells the operator about something that needs a person.
-    MailAlert { subject: String, text: String },
+    MailAlert {
+        subject: String,
+        text: String,
+    },
     /// Gives an unpaid order's stock back when its time is over.
-    ExpireOrder { order: OrderId },
+    ExpireOrder {
+        order: OrderId,
+    },
     /// Asks the provider about a payment that is unknown, pending, or only hinted at.
-    CheckPayment { payment: PaymentId },
+    CheckPayment {
+        payment: PaymentId,
+    },
     /// Makes an unpaid charge unpayable.
-    VoidPayment { payment: PaymentId },
+    VoidPayment {
+        payment: PaymentId,
+    },
     /// Sends money back, or asks how far a refund is.
-    SendRefund { refund: RefundId },
+    SendRefund {
+        refund: RefundId,
+    },
     /// Recurring: looks for payments and refunds that nobody looks after.
     Reconcile,
     /// Recurring: removes what has done its time (old jobs, keys, tokens, stale guest carts).

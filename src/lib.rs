@@ -15,17 +15,17 @@ pub mod providers;
 pub mod seal;
 pub mod token;
 
-pub mod users;
-pub mod catalog;
-pub mod cart;
+pub mod admin;
 pub mod auth;
+pub mod cart;
+pub mod catalog;
 pub mod coupons;
-pub mod shipping;
+pub mod mail;
 pub mod orders;
 pub mod payments;
+pub mod shipping;
+pub mod users;
 pub mod webhooks;
-pub mod mail;
-pub mod admin;
 
 pub mod audit;
 pub mod dev;

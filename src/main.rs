@@ -67,7 +67,8 @@ async fn execute(command: Command, env: &HashMap<String, String>) -> Result<Exit
         Command::Openapi => println!("{}", server::openapi().to_pretty_json().map_err(|e| Error::Internal(e.to_string()))?),
         Command::Health => return Ok(health(env).await),
         Command::Serve | Command::Worker | Command::Migrate | Command::Seed | Command::Audit => {
-            let config = Config::from_env(Mode::Serve, |name| env.get(name).cloned()).map_err(|e| Error::Internal(e.to_string()))?;
+            let config =
+                Config::from_env(Mode::Serve, |name| env.get(name).cloned()).map_err(|e| Error::Internal(e.to_string()))?;
             let _logs = telemetry::start(&config.log);
             match command {
                 Command::Worker => run::work(config).await?,

@@ -72,7 +72,9 @@ fn alive() -> HttpResponse {
 }
 
 async fn readiness(app: &App) -> HttpResponse {
-    let not = |why: &str| HttpResponse::ServiceUnavailable().insert_header(("retry-after", "2")).json(serde_json::json!({"status": why}));
+    let not = |why: &str| {
+        HttpResponse::ServiceUnavailable().insert_header(("retry-after", "2")).json(serde_json::json!({"status": why}))
+    };
     if app.is_draining() {
         return not("draining");
     }

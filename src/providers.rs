@@ -46,7 +46,7 @@ impl Providers {
         let melhorenvio = MelhorEnvio::new(MelhorEnvioConfig {
             base_url: config.shipping.melhorenvio_url.clone(),
             token: config.shipping.api_key.clone(),
-            user_agent: user_agent.clone(),
+            user_agent,
             timeout: QUOTE_TIMEOUT,
             breaker: config.breaker,
         })
@@ -56,7 +56,6 @@ impl Providers {
             api_key: config.mail.resend_api_key.clone(),
             timeout: MAIL_TIMEOUT,
             breaker: config.breaker,
-            user_agent: user_agent.clone(),
         })
         .map_err(bad)?;
         let cep = CepLookup::new(CepConfig {
@@ -64,11 +63,17 @@ impl Providers {
             brasilapi_url: config.shipping.brasilapi_url.clone(),
             timeout: CEP_TIMEOUT,
             breaker: config.breaker,
-            user_agent,
         })
         .map_err(bad)?;
-        let mut breakers = vec![("propay", propay.breaker()), ("melhorenvio", melhorenvio.breaker()), ("resend", resend.breaker())];
-        breakers.extend(cep.breakers());
-        Ok(Self { pix: Arc::new(propay), carriers: vec![Arc::new(melhorenvio)], mailer: Arc::new(resend), cep: Arc::new(cep), breakers })
+        let mut breakers =
+            vec![("propay", propay.breaker()), ("melhorenvio", melhorenvio.breaker()), ("resend", resend.breaker())];
+        breakers.extend(cep.breakers().into_iter().map(|breaker| (breaker.name(), breaker)));
+        Ok(Self {
+            pix: Arc::new(propay),
+            carriers: vec![Arc::new(melhorenvio)],
+            mailer: Arc::new(resend),
+            cep: Arc::new(cep),
+            breakers,
+        })
     }
 }

@@ -12,7 +12,10 @@ const EVERY: SignedDuration = SignedDuration::from_mins(10);
 
 /// Each removes at most 1,000 rows per run, so that no lock is held for long.
 const PURGES: [(&str, &str); 6] = [
-    ("jobs", "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE state = 'done' AND finished_at < now() - interval '7 days' LIMIT 1000)"),
+    (
+        "jobs",
+        "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE state = 'done' AND finished_at < now() - interval '7 days' LIMIT 1000)",
+    ),
     (
         "idempotency_keys",
         "DELETE FROM idempotency_keys WHERE (scope, key) IN (SELECT scope, key FROM idempotency_keys WHERE created_at < now() - interval '24 hours' LIMIT 1000)",
@@ -21,12 +24,18 @@ const PURGES: [(&str, &str); 6] = [
         "refresh_tokens",
         "DELETE FROM refresh_tokens WHERE token_hash IN (SELECT token_hash FROM refresh_tokens WHERE expires_at < now() - interval '1 day' LIMIT 1000)",
     ),
-    ("password_resets", "DELETE FROM password_resets WHERE id IN (SELECT id FROM password_resets WHERE expires_at < now() - interval '1 day' LIMIT 1000)"),
+    (
+        "password_resets",
+        "DELETE FROM password_resets WHERE id IN (SELECT id FROM password_resets WHERE expires_at < now() - interval '1 day' LIMIT 1000)",
+    ),
     (
         "carts",
         "DELETE FROM carts WHERE id IN (SELECT id FROM carts WHERE token_hash IS NOT NULL AND updated_at < now() - interval '60 days' LIMIT 1000)",
     ),
-    ("cep_cache", "DELETE FROM cep_cache WHERE cep IN (SELECT cep FROM cep_cache WHERE fetched_at < now() - interval '90 days' LIMIT 1000)"),
+    (
+        "cep_cache",
+        "DELETE FROM cep_cache WHERE cep IN (SELECT cep FROM cep_cache WHERE fetched_at < now() - interval '90 days' LIMIT 1000)",
+    ),
 ];
 
 pub async fn purge(app: &App) -> Result<Outcome> {

@@ -55,7 +55,8 @@ impl Keys {
         }
         // The look-up key must outlive rotations of the sealing key, else the same CPF would count as another person.
         let oldest = auth.data_keys.iter().min_by_key(|(id, _)| *id);
-        let look_up = oldest.map_or_else(|| derive("look-up"), |(_, key)| hmac_sha256(key.expose_secret().as_bytes(), b"look-up"));
+        let look_up =
+            oldest.map_or_else(|| derive("look-up"), |(_, key)| hmac_sha256(key.expose_secret().as_bytes(), b"look-up"));
         let current = auth.data_keys.first().map_or(DERIVED, |(id, _)| *id);
         Ok(Self { ciphers, current, look_up, quotes: derive("quote"), orders: derive("order") })
     }

@@ -133,7 +133,9 @@ async fn work(app: &App, job: Leased) {
         };
         metrics::counter!("vitrine_jobs_total", "kind" => job.kind.clone(), "verdict" => verdict).increment(1);
         match &result {
-            Err(error) => tracing::warn!(job.id = id, job.kind = job.kind, job.attempts, duration_ms, error = %Chain(error), "job failed"),
+            Err(error) => {
+                tracing::warn!(job.id = id, job.kind = job.kind, job.attempts, duration_ms, error = %Chain(error), "job failed")
+            }
             Ok(outcome) => tracing::info!(job.id = id, job.kind = job.kind, job.attempts, duration_ms, ?outcome, "job"),
         }
         if let Err(error) = settle(app, &job, result).await {

@@ -75,9 +75,9 @@ async fn start_sandbox(home: &Path, env: &mut HashMap<String, String>) -> Result
     ] {
         set(env, name, value);
     }
-    let sandbox = vitrine_sandbox::start(sandbox_config(env, port, Some(home.join("sandbox.jsonl"))))
-        .await
-        .map_err(|e| Error::Internal(format!("the sandbox's port {port} cannot be opened: {e}; set SANDBOX_PORT to a free one")))?;
+    let sandbox = vitrine_sandbox::start(sandbox_config(env, port, Some(home.join("sandbox.jsonl")))).await.map_err(|e| {
+        Error::Internal(format!("the sandbox's port {port} cannot be opened: {e}; set SANDBOX_PORT to a free one"))
+    })?;
     for (name, path) in [
         ("PROPAY_URL", "propay"),
         ("MELHORENVIO_URL", "melhorenvio"),
@@ -134,7 +134,8 @@ fn kept_secret(path: &Path) -> Result<String> {
         Ok(secret) if secret.len() >= 32 => Ok(secret),
         _ => {
             let secret = STANDARD.encode(rand::random::<[u8; 48]>());
-            let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).map_err(trouble)?;
+            let mut file =
+                fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).map_err(trouble)?;
             file.write_all(secret.as_bytes()).map_err(trouble)?;
             Ok(secret)
         }

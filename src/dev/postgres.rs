@@ -131,11 +131,7 @@ pub enum ClusterError {
 
 /// Names the path an [`io::Error`] is about.
 fn at<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> ClusterError + 'a {
-    move |source| ClusterError::Io {
-        doing,
-        path: path.to_owned(),
-        source,
-    }
+    move |source| ClusterError::Io { doing, path: path.to_owned(), source }
 }
 
 /// A running PostgreSQL. Dropped without [`Cluster::stop`], its watchdog stops it in the background.
@@ -151,10 +147,7 @@ pub struct Cluster {
 
 impl fmt::Debug for Cluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cluster")
-            .field("base", &self.place.base)
-            .field("port", &self.port)
-            .finish_non_exhaustive()
+        f.debug_struct("Cluster").field("base", &self.place.base).field("port", &self.port).finish_non_exhaustive()
     }
 }
 
@@ -179,10 +172,7 @@ impl Cluster {
     /// `postgres://vitrine:…@127.0.0.1:PORT/database`: it holds the password, so it is not for the log.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
-        format!(
-            "postgres://{NAME}:{}@127.0.0.1:{}/{database}",
-            self.password, self.port
-        )
+        format!("postgres://{NAME}:{}@127.0.0.1:{}/{database}", self.password, self.port)
     }
 
     /// The TCP port on 127.0.0.1; the same at every start as long as it is free.
@@ -225,14 +215,7 @@ impl Cluster {
         if let (Some(pipe), Some(pid)) = (&mut watchdog.stdin, running(&place)) {
             let _ = writeln!(pipe, "{pid}"); // a help, should the data be gone by then; it reads postmaster.pid otherwise
         }
-        Ok(Self {
-            place,
-            tools,
-            port,
-            password,
-            watchdog,
-            _lock: lock,
-        })
+        Ok(Self { place, tools, port, password, watchdog, _lock: lock })
     }
 
     fn stop_blocking(mut self) {
@@ -246,14 +229,9 @@ impl Cluster {
     }
 
     async fn create_database(&self) -> Result<(), tokio_postgres::Error> {
-        let (db, connection) =
-            tokio_postgres::connect(&self.url("postgres"), tokio_postgres::NoTls).await?;
+        let (db, connection) = tokio_postgres::connect(&self.url("postgres"), tokio_postgres::NoTls).await?;
         let connection = tokio::spawn(connection);
-        if db
-            .query_opt("SELECT 1 FROM pg_database WHERE datname = $1", &[&NAME])
-            .await?
-            .is_none()
-        {
+        if db.query_opt("SELECT 1 FROM pg_database WHERE datname = $1", &[&NAME]).await?.is_none() {
             db.batch_execute(&format!("CREATE DATABASE {NAME}")).await?;
         }
         drop(db);
@@ -269,18 +247,10 @@ fn lock(dir: &Path) -> Result<(PathBuf, File), ClusterError> {
         return Err(ClusterError::Path(dir));
     };
     fs::create_dir_all(parent).map_err(at("create", parent))?;
-    let dir = parent
-        .canonicalize()
-        .map_err(at("find", parent))?
-        .join(name);
+    let dir = parent.canonicalize().map_err(at("find", parent))?.join(name);
     let path = beside(&dir, ".lock");
     let mut open = OpenOptions::new();
-    let file = open
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .map_err(at("open", &path))?;
+    let file = open.write(true).create(true).truncate(false).open(&path).map_err(at("open", &path))?;
     let mut patience = LOCK_TRIES;
     loop {
         match file.try_lock() {
@@ -318,34 +288,17 @@ fn password(place: &Place) -> Result<String, ClusterError> {
 
 /// initdb under a name of its own, then a rename: a kill on the way leaves no half cluster.
 fn init(place: &Place, tools: &Tools) -> Result<(), ClusterError> {
-    for entry in fs::read_dir(&place.base)
-        .map_err(at("read", &place.base))?
-        .flatten()
-    {
+    for entry in fs::read_dir(&place.base).map_err(at("read", &place.base))?.flatten() {
         if entry.file_name().to_string_lossy().starts_with("data.new-") {
             let _ = fs::remove_dir_all(entry.path()); // an earlier kill's; it is only in the way of tidiness
         }
     }
-    let new = place.base.join(format!(
-        "data.new-{}",
-        hex::encode(rand::random::<[u8; 4]>())
-    ));
+    let new = place.base.join(format!("data.new-{}", hex::encode(rand::random::<[u8; 4]>())));
     let mut initdb = tools.command("initdb");
-    initdb.arg("-D").arg(&new).args([
-        "--username",
-        NAME,
-        "--locale=C",
-        "-E",
-        "UTF8",
-        "--auth=scram-sha-256",
-        "--pwfile",
-    ]);
+    initdb.arg("-D").arg(&new).args(["--username", NAME, "--locale=C", "-E", "UTF8", "--auth=scram-sha-256", "--pwfile"]);
     run(initdb.arg(place.base.join("password")), "initdb", place)?;
     let conf = new.join("postgresql.conf");
-    let mut file = OpenOptions::new()
-        .append(true)
-        .open(&conf)
-        .map_err(at("open", &conf))?;
+    let mut file = OpenOptions::new().append(true).open(&conf).map_err(at("open", &conf))?;
     file.write_all(b"\ninclude_if_exists 'vitrine.conf' # written anew at every start\n")
         .and_then(|()| file.sync_all())
         .map_err(at("write", &conf))?;
@@ -354,23 +307,14 @@ fn init(place: &Place, tools: &Tools) -> Result<(), ClusterError> {
 
 /// Starts PostgreSQL on the port of last time, or on a free one, and answers the port once it takes connections.
 fn start_server(place: &Place, tools: &Tools, opts: &ClusterOptions) -> Result<u16, ClusterError> {
-    let last: Option<u16> = fs::read_to_string(place.base.join("port"))
-        .ok()
-        .and_then(|port| port.trim().parse().ok());
+    let last: Option<u16> = fs::read_to_string(place.base.join("port")).ok().and_then(|port| port.trim().parse().ok());
     let mut attempt = 1;
     loop {
         stop_server(place, tools); // with the lock in our hand, whatever runs here is an orphan
-        let port = free_port(last.filter(|_| attempt == 1))
-            .map_err(at("find a free port for", &place.base))?;
+        let port = free_port(last.filter(|_| attempt == 1)).map_err(at("find a free port for", &place.base))?;
         place.write("data/vitrine.conf", &settings(place, opts, port))?;
         let mut start = tools.command("pg_ctl");
-        start
-            .arg("start")
-            .arg("-D")
-            .arg(place.data())
-            .arg("-l")
-            .arg(place.log())
-            .args(["-w", "-t", START_SECONDS]);
+        start.arg("start").arg("-D").arg(place.data()).arg("-l").arg(place.log()).args(["-w", "-t", START_SECONDS]);
         match run(&mut start, "pg_ctl start", place) {
             Ok(()) => return Ok(port),
             Err(error) if attempt == STARTS_MAX => return Err(error),
@@ -396,13 +340,8 @@ fn settings(place: &Place, opts: &ClusterOptions, port: u16) -> String {
     // What a crash left in there would be in the way, and nobody else uses it: the lock is ours.
     let _ = fs::remove_dir_all(&socket);
     // No socket where its path would be too long: TCP is all that we use.
-    let fits = socket.as_os_str().len() + "/.s.PGSQL.65535".len() < SOCKET_PATH_MAX
-        && place.make_dir(&socket).is_ok();
-    let sockets = if fits {
-        format!("\"{}\"", socket.display())
-    } else {
-        String::new()
-    };
+    let fits = socket.as_os_str().len() + "/.s.PGSQL.65535".len() < SOCKET_PATH_MAX && place.make_dir(&socket).is_ok();
+    let sockets = if fits { format!("\"{}\"", socket.display()) } else { String::new() };
     let mut conf = format!(
         "listen_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = '{sockets}'\n\
          max_connections = {}\nshared_buffers = '128MB'\ntimezone = 'UTC'\nlog_timezone = 'UTC'\n\
@@ -433,33 +372,21 @@ fn stop_server(place: &Place, tools: &Tools) -> bool {
     }
     ["fast", "immediate"].into_iter().any(|mode| {
         let mut stop = tools.command("pg_ctl");
-        stop.arg("stop")
-            .arg("-D")
-            .arg(place.data())
-            .args(["-w", "-t", STOP_SECONDS, "-m", mode]);
+        stop.arg("stop").arg("-D").arg(place.data()).args(["-w", "-t", STOP_SECONDS, "-m", mode]);
         run(&mut stop, "pg_ctl stop", place).is_ok() || !pid_file.exists()
     })
 }
 
 /// Runs a tool to its end; its failure is told in the one line that matters.
 fn run(command: &mut Command, tool: &'static str, place: &Place) -> Result<(), ClusterError> {
-    let failed = |cause: String| ClusterError::Tool {
-        tool,
-        cause,
-        log: place.log(),
-    };
+    let failed = |cause: String| ClusterError::Tool { tool, cause, log: place.log() };
     let before = fs::metadata(place.log()).map_or(0, |log| log.len());
-    let output = command
-        .output()
-        .map_err(|error| failed(error.to_string()))?;
+    let output = command.output().map_err(|error| failed(error.to_string()))?;
     if output.status.success() {
         return Ok(());
     }
     let log = fs::read(place.log()).unwrap_or_default();
-    let news = String::from_utf8_lossy(
-        log.get(usize::try_from(before).unwrap_or(0)..)
-            .unwrap_or_default(),
-    );
+    let news = String::from_utf8_lossy(log.get(usize::try_from(before).unwrap_or(0)..).unwrap_or_default());
     let said = String::from_utf8_lossy(&output.stderr);
     Err(failed(tools::telling_line(&news, &said)))
 }
@@ -487,12 +414,6 @@ fn watch(place: &Place, turn: &str) -> io::Result<Child> {
             sleep 0.2
         done"#;
     let mut sh = tools::command_as(Path::new("/bin/sh"), place.user);
-    sh.args(["-c", SCRIPT, "vitrine-watchdog"])
-        .arg(place.data())
-        .arg(place.base.join("run"))
-        .arg(turn);
-    sh.stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
+    sh.args(["-c", SCRIPT, "vitrine-watchdog"]).arg(place.data()).arg(place.base.join("run")).arg(turn);
+    sh.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
 }

@@ -70,16 +70,16 @@ pub fn address(app: &App, req: &HttpRequest) -> IpAddr {
 }
 
 /// The limit over everything under `/api` but webhooks: a provider that catches up after an outage is not a flood.
-pub async fn global(req: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+pub async fn global(
+    req: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let counted = req.path().starts_with("/api/") && !req.path().starts_with("/api/webhooks/");
     if counted
         && let Some(app) = req.app_data::<web::Data<App>>()
         && app.limiters.global.0.is_some()
-        && let Err(error) = app.limiters.global.check(client_ip(
-            req.peer_addr().map(|a| a.ip()),
-            req.headers(),
-            &app.config.http.trusted_proxies,
-        ))
+        && let Err(error) =
+            app.limiters.global.check(client_ip(req.peer_addr().map(|a| a.ip()), req.headers(), &app.config.http.trusted_proxies))
     {
         return Ok(req.into_response(error.error_response()));
     }

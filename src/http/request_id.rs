@@ -47,7 +47,8 @@ pub async fn track(mut req: ServiceRequest, next: Next<impl MessageBody + 'stati
 /// A sane token of at most 128 characters, else we make our own: a header must not write into our logs.
 fn given(req: &ServiceRequest) -> Option<String> {
     let text = req.headers().get(HEADER)?.to_str().ok()?;
-    let sane = !text.is_empty() && text.len() <= MAX_LEN && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b));
+    let sane =
+        !text.is_empty() && text.len() <= MAX_LEN && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b));
     sane.then(|| text.to_owned())
 }
 

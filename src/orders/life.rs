@@ -25,8 +25,12 @@ pub async fn tell(tx: &impl GenericClient, order: OrderId, change: &Change<'_>) 
         INSERT INTO order_history (order_id, subject, subject_id, from_state, to_state, reason, actor, cause)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     let (actor, cause) = (change.actor.to_string(), cause::current());
-    db::execute(tx, TELL, &[&order, &change.subject, &change.subject_id, &change.from, &change.to, &change.reason, &actor, &cause])
-        .await?;
+    db::execute(
+        tx,
+        TELL,
+        &[&order, &change.subject, &change.subject_id, &change.from, &change.to, &change.reason, &actor, &cause],
+    )
+    .await?;
     Ok(())
 }
 

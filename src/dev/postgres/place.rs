@@ -26,30 +26,15 @@ impl Place {
     /// runs PostgreSQL then, and has to be able to get there.
     pub fn of(dir: &Path) -> Result<Self, ClusterError> {
         let us = own_uid(dir)?;
-        let owner = fs::metadata(dir.join("data")).ok().map(|data| User {
-            uid: data.uid(),
-            gid: data.gid(),
-        });
+        let owner = fs::metadata(dir.join("data")).ok().map(|data| User { uid: data.uid(), gid: data.gid() });
         let place = match owner {
-            Some(owner) if us == owner.uid => Self {
-                base: dir.to_owned(),
-                user: None,
-            },
-            Some(owner) if us == 0 => Self {
-                base: dir.to_owned(),
-                user: Some(owner),
-            },
+            Some(owner) if us == owner.uid => Self { base: dir.to_owned(), user: None },
+            Some(owner) if us == 0 => Self { base: dir.to_owned(), user: Some(owner) },
             Some(owner) => {
-                return Err(ClusterError::WrongOwner {
-                    dir: dir.join("data"),
-                    owner: owner.uid,
-                });
+                return Err(ClusterError::WrongOwner { dir: dir.join("data"), owner: owner.uid });
             }
             None if us == 0 => Self::for_root(dir)?,
-            None => Self {
-                base: dir.to_owned(),
-                user: None,
-            },
+            None => Self { base: dir.to_owned(), user: None },
         };
         match place.base.to_str() {
             Some(path) if !path.contains(['"', '\'', '$', '`', '\\', '\n']) => {}
@@ -60,18 +45,11 @@ impl Place {
     }
 
     fn for_root(dir: &Path) -> Result<Self, ClusterError> {
-        let passwd =
-            fs::read_to_string("/etc/passwd").map_err(at("read", Path::new("/etc/passwd")))?;
-        let user = ["postgres", "nobody"]
-            .into_iter()
-            .find_map(|name| user_in(&passwd, name))
-            .ok_or(ClusterError::NoUser)?;
+        let passwd = fs::read_to_string("/etc/passwd").map_err(at("read", Path::new("/etc/passwd")))?;
+        let user = ["postgres", "nobody"].into_iter().find_map(|name| user_in(&passwd, name)).ok_or(ClusterError::NoUser)?;
         let near = dir.parent().unwrap_or(dir);
         if can_enter(user, near) {
-            return Ok(Self {
-                base: dir.to_owned(),
-                user: Some(user),
-            });
+            return Ok(Self { base: dir.to_owned(), user: Some(user) });
         }
         let base = elsewhere(dir)?;
         let note = beside(dir, "-is-elsewhere.txt");
@@ -83,14 +61,8 @@ impl Place {
         fs::write(&note, text).map_err(at("write", &note))?;
         tracing::info!(data = %base.display(), "the database lies outside of {}: its user cannot enter that folder", near.display());
         // Data that are there already keep their owner.
-        let owner = fs::metadata(base.join("data")).ok().map(|data| User {
-            uid: data.uid(),
-            gid: data.gid(),
-        });
-        Ok(Self {
-            base,
-            user: Some(owner.unwrap_or(user)),
-        })
+        let owner = fs::metadata(base.join("data")).ok().map(|data| User { uid: data.uid(), gid: data.gid() });
+        Ok(Self { base, user: Some(owner.unwrap_or(user)) })
     }
 
     pub fn data(&self) -> PathBuf {
@@ -106,12 +78,7 @@ impl Place {
         let path = self.base.join(name);
         let new = beside(&path, ".new");
         let written = (|| {
-            let mut file = fs::OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(&new)?;
+            let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
             writeln!(file, "{text}")?;
             file.sync_all()?;
             self.own(&new)?;
@@ -130,8 +97,7 @@ impl Place {
     }
 
     fn own(&self, path: &Path) -> io::Result<()> {
-        self.user
-            .map_or(Ok(()), |user| chown(path, Some(user.uid), Some(user.gid)))
+        self.user.map_or(Ok(()), |user| chown(path, Some(user.uid), Some(user.gid)))
     }
 }
 
@@ -148,11 +114,7 @@ fn own_uid(dir: &Path) -> Result<u32, ClusterError> {
 fn elsewhere(dir: &Path) -> Result<PathBuf, ClusterError> {
     let name = format!("{:016x}", fnv1a(dir.as_os_str().as_encoded_bytes()));
     let lib = Path::new("/var/lib/vitrine-dev");
-    let parent = if roots_own(lib).is_ok() {
-        lib
-    } else {
-        Path::new("/var/tmp/vitrine-dev")
-    };
+    let parent = if roots_own(lib).is_ok() { lib } else { Path::new("/var/tmp/vitrine-dev") };
     roots_own(parent).map_err(at("create", parent))?;
     Ok(parent.join(name))
 }
@@ -162,52 +124,33 @@ fn roots_own(dir: &Path) -> io::Result<()> {
     match fs::DirBuilder::new().mode(0o755).create(dir) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             let found = fs::symlink_metadata(dir)?;
-            if found.is_dir() && found.uid() == 0 {
-                Ok(())
-            } else {
-                Err(error)
-            }
+            if found.is_dir() && found.uid() == 0 { Ok(()) } else { Err(error) }
         }
         // The mode again: a strict umask would lock the other user out.
-        made => made.and_then(|()| {
-            fs::set_permissions(dir, std::os::unix::fs::PermissionsExt::from_mode(0o755))
-        }),
+        made => made.and_then(|()| fs::set_permissions(dir, std::os::unix::fs::PermissionsExt::from_mode(0o755))),
     }
 }
 
 fn can_enter(user: User, dir: &Path) -> bool {
     let mut sh = tools::command_as(Path::new("/bin/sh"), Some(user));
-    sh.args(["-c", "cd \"$1\"", "sh"])
-        .arg(dir)
-        .output()
-        .is_ok_and(|output| output.status.success())
+    sh.args(["-c", "cd \"$1\"", "sh"]).arg(dir).output().is_ok_and(|output| output.status.success())
 }
 
 /// The 64-bit FNV-1a hash: the standard library's may change from one Rust to the next, and the data would be lost.
 fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// A user's ids out of the text of /etc/passwd. Never root's: PostgreSQL refuses it.
 fn user_in(passwd: &str, name: &str) -> Option<User> {
     // macOS writes nobody's ids as -2.
-    let id = |field: &str| {
-        field
-            .parse::<u32>()
-            .ok()
-            .or_else(|| field.parse::<i32>().ok().map(i32::cast_unsigned))
-    };
+    let id = |field: &str| field.parse::<u32>().ok().or_else(|| field.parse::<i32>().ok().map(i32::cast_unsigned));
     passwd.lines().find_map(|line| {
         let mut fields = line.split(':');
         if fields.next()? != name {
             return None;
         }
-        let user = User {
-            uid: id(fields.nth(1)?)?,
-            gid: id(fields.next()?)?,
-        };
+        let user = User { uid: id(fields.nth(1)?)?, gid: id(fields.next()?)? };
         (user.uid != 0).then_some(user)
     })
 }
@@ -221,22 +164,13 @@ mod tests {
 
     #[test]
     fn a_user_is_found_by_its_whole_name() {
-        assert_eq!(
-            user_in(PASSWD, "postgres"),
-            Some(User { uid: 101, gid: 104 })
-        );
+        assert_eq!(user_in(PASSWD, "postgres"), Some(User { uid: 101, gid: 104 }));
         assert_eq!(user_in(PASSWD, "post"), None);
     }
 
     #[test]
     fn negative_ids_wrap_as_the_kernel_has_them() {
-        assert_eq!(
-            user_in(PASSWD, "nobody"),
-            Some(User {
-                uid: 4_294_967_294,
-                gid: 4_294_967_294
-            })
-        );
+        assert_eq!(user_in(PASSWD, "nobody"), Some(User { uid: 4_294_967_294, gid: 4_294_967_294 }));
     }
 
     #[test]

