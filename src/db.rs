@@ -19,7 +19,7 @@ type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 /// How long a request waits for a free connection before it is told to come back.
 const POOL_WAIT: Duration = Duration::from_secs(3);
 /// Held while migrating, so that N servers may start at once.
-const MIGRATION_LOCK: i64 = 0x7669_7472_696e_65;
+const MIGRATION_LOCK: i64 = 0x0076_6974_7269_6e65;
 
 /// All rows.
 pub async fn query(db: &impl GenericClient, sql: &str, params: Params<'_>) -> Result<Vec<Row>> {

@@ -94,11 +94,9 @@ fn log_trouble(error: Error) -> Vec<Leased> {
 /// Takes due jobs, and those whose worker was not heard of for too long. A taken-over job has used an attempt.
 async fn lease(app: &App, count: i64) -> Result<Vec<Leased>> {
     const LEASE_JOBS: &str = "
-        WITH due AS (
-            (SELECT id FROM jobs WHERE state = 'waiting' AND run_at <= now() ORDER BY run_at LIMIT $1 FOR UPDATE SKIP LOCKED)
-            UNION ALL
-            (SELECT id FROM jobs WHERE state = 'running' AND lease_until < now() ORDER BY lease_until LIMIT $1 FOR UPDATE SKIP LOCKED)
-            LIMIT $1)
+        WITH waiting AS (SELECT id FROM jobs WHERE state = 'waiting' AND run_at <= now() ORDER BY run_at LIMIT $1 FOR UPDATE SKIP LOCKED),
+             abandoned AS (SELECT id FROM jobs WHERE state = 'running' AND lease_until < now() ORDER BY lease_until LIMIT $1 FOR UPDATE SKIP LOCKED),
+             due AS (SELECT id FROM abandoned UNION ALL SELECT id FROM waiting LIMIT $1)
         UPDATE jobs j SET state = 'running', lease = gen_random_uuid(), lease_until = now() + $2::text::interval, attempts = attempts + 1
           FROM due WHERE j.id = due.id
         RETURNING j.id, j.lease, j.kind, j.payload, j.attempts, j.max_attempts";
@@ -121,6 +119,7 @@ async fn work(app: &App, job: Leased) {
     cause::scope("job", &id, async {
         let started = std::time::Instant::now();
         let result = match Job::read(job.payload.clone()) {
+            Ok(_) if job.attempts > job.max_attempts => Ok(Outcome::Dead("its worker died each time it was tried".into())),
             Ok(known) => perform(app, &known).await,
             Err(error) => Ok(Outcome::Dead(error.to_string())),
         };

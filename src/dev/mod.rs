@@ -143,12 +143,9 @@ fn kept_secret(path: &Path) -> Result<String> {
 }
 
 fn banner(config: &Config, sandbox: &Sandbox) {
+    let (shop, providers) = (&config.http.public_url, sandbox.url());
     println!(
-        "\n  Vitrine sells at  {}\n  API to try        {}/docs/\n  Sandbox providers {}   (pay a PIX, read the mails)\n  Admin             {} / {}\n  Ctrl-C stops it; the data stay in {HOME}/\n",
-        config.http.public_url,
-        config.http.public_url,
-        sandbox.url(),
-        "admin@vitrine.local",
-        "vitrine-admin",
+        "\n  Vitrine sells at  {shop}\n  API to try        {shop}/docs/\n  Sandbox providers {providers}   (pay a PIX, read the mails)"
     );
+    println!("  Admin             admin@vitrine.local / vitrine-admin\n  Ctrl-C stops it; the data stay in {HOME}/\n");
 }

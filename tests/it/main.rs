@@ -1,1 +1,6 @@
+//! Tests through the door: real HTTP, a real PostgreSQL with a database per test, providers faked only at the socket.
+#![allow(clippy::unwrap_used)]
 
+mod shop;
+
+mod harness;

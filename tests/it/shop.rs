@@ -1,0 +1,480 @@
+//! The harness: a whole shop per test.
+//!
+//! `Shop::open()` gives a server on its own port, its own database (cloned from a migrated template) and its own sandbox
+//! of providers. Jobs run only when a test calls `shop.drain()`. `shop.close()` drains, then runs the audit:
+//! every test checks every invariant.
+#![allow(dead_code)]
+
+use std::collections::HashMap;
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::web::Data;
+use jiff::SignedDuration;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+use tokio_postgres::NoTls;
+use uuid::Uuid;
+use vitrine::app::App;
+use vitrine::config::{Config, DatabaseConfig, Mode};
+use vitrine::dev::postgres::{Cluster, ClusterOptions};
+use vitrine::ids::{SessionId, UserId};
+use vitrine::token::Role;
+use vitrine::{audit, db, dev, ops, server, worker};
+use vitrine_sandbox::{Control, Sandbox, SandboxConfig};
+
+/// A CPF that is valid and nobody's.
+pub const CPF: &str = "529.982.247-25";
+/// A CEP that the sandbox knows and delivers to.
+pub const CEP: &str = "01310-100";
+
+pub struct Shop {
+    pub url: String,
+    pub app: Data<App>,
+    pub sandbox: Sandbox,
+    pub http: reqwest::Client,
+    database: String,
+    server: ServerHandle,
+}
+
+impl Shop {
+    pub async fn open() -> Self {
+        Self::open_with(&[]).await
+    }
+
+    /// With other environment variables than the tests' defaults.
+    pub async fn open_with(changes: &[(&str, &str)]) -> Self {
+        ops::start_metrics();
+        let database = new_database().await;
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let url = format!("http://127.0.0.1:{port}");
+        let cfg = dev::sandbox_config(&HashMap::new(), 0, None);
+        // No second delivery of a webhook unless a test asks for it.
+        let cfg = SandboxConfig { shop_url: Some(url.clone()), webhook_retries: Vec::new(), ..cfg };
+        let (jwt, go, back) = (Uuid::new_v4().to_string(), cfg.propay_incoming_secret.clone(), cfg.propay_webhook_secret.clone());
+        let (freight, mail) = (cfg.melhorenvio_token.clone(), cfg.resend_api_key.clone());
+        let sandbox = vitrine_sandbox::start(cfg).await.unwrap();
+        let provider = |path: &str| format!("{}/{path}", sandbox.url());
+        let mut env: HashMap<String, String> = [
+            ("DATABASE_URL", cluster().await.url(&database)),
+            ("PORT", port.to_string()),
+            ("HTTP_WORKERS", "2".into()),
+            ("DB_MAX_CONNS", "24".into()),
+            ("DB_MIN_CONNS", "0".into()),
+            ("JWT_SECRET", jwt),
+            ("PROPAY_URL", provider("propay")),
+            ("MELHORENVIO_URL", provider("melhorenvio")),
+            ("RESEND_URL", provider("resend")),
+            ("CEP_URL", provider("viacep")),
+            ("BRASILAPI_URL", provider("brasilapi")),
+            ("GO_TO_PROPAY_SECRET", go),
+            ("PROPAY_TO_GO_SECRET", back),
+            ("SHIPPING_API_KEY", freight),
+            ("RESEND_API_KEY", mail),
+            ("SHIPPING_SENDER_CEP", "01310-100".into()),
+            ("ADMIN_ALERT_EMAIL", "operador@loja.test".into()),
+            ("MAILER_FROM_EMAIL", "Loja <loja@loja.test>".into()),
+            ("RATE_LIMIT_LOGIN", "0".into()),
+            ("RATE_LIMIT_REGISTER", "0".into()),
+            ("RATE_LIMIT_FORGOT_PASSWORD", "0".into()),
+            ("RATE_LIMIT_GLOBAL", "0".into()),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
+        env.extend(changes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let config = Config::from_env(Mode::Dev, |name| env.get(name).cloned()).unwrap();
+        let app = Data::new(App::new(config).unwrap());
+        let serving = server::serve(app.clone(), listener).unwrap();
+        let handle = serving.handle();
+        actix_web::rt::spawn(serving);
+        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        Self { url, app, sandbox, http, database, server: handle }
+    }
+
+    /// The providers' control: pay, expire, faults, books.
+    pub fn control(&self) -> &Control {
+        self.sandbox.control()
+    }
+
+    /// Runs all jobs that are due, until none is. How many ran.
+    pub async fn drain(&self) -> usize {
+        worker::drain(&self.app, SignedDuration::ZERO).await.unwrap()
+    }
+
+    /// The same, and as if that much time had passed for jobs that wait.
+    pub async fn drain_ahead(&self, ahead: SignedDuration) -> usize {
+        worker::drain(&self.app, ahead).await.unwrap()
+    }
+
+    /// Drains the jobs, runs every invariant's query, and takes everything down.
+    pub async fn close(self) {
+        self.drain().await;
+        let violations = audit::violations(&self.app.db().await.unwrap()).await.unwrap();
+        assert_eq!(violations, Vec::new(), "the audit must be clean after every test");
+        self.server.stop(false).await;
+        self.sandbox.stop().await;
+        self.app.pool.close();
+        drop_database(&self.database).await;
+    }
+
+    pub fn request(&self, method: &str, path: &str) -> Request {
+        let method = method.parse().unwrap();
+        Request(self.http.request(method, format!("{}{path}", self.url)))
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.request("GET", path).send().await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.request("POST", path).json(body).send().await
+    }
+
+    /// One value from the database, looked up behind the server's back.
+    pub async fn sql<T: for<'a> tokio_postgres::types::FromSql<'a>>(&self, query: &str) -> T {
+        self.app.db().await.unwrap().query_one(query, &[]).await.unwrap().get(0)
+    }
+
+    /// A change made behind the server's back (time that passes, say). Rows touched.
+    pub async fn execute(&self, statement: &str) -> u64 {
+        self.app.db().await.unwrap().execute(statement, &[]).await.unwrap()
+    }
+
+    /// Rows of every table: for "nothing moved".
+    pub async fn row_counts(&self) -> Vec<(String, i64)> {
+        let db = self.app.db().await.unwrap();
+        let tables = db
+            .query("SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'public' AND table_type = 'BASE TABLE' ORDER BY 1", &[])
+            .await
+            .unwrap();
+        let names: Vec<String> = tables.iter().map(|row| row.get(0)).collect();
+        let counts: Vec<String> = names.iter().map(|name| format!("(SELECT count(*) FROM {name})")).collect();
+        let row = db.query_one(&format!("SELECT {}", counts.join(", ")), &[]).await.unwrap();
+        names.into_iter().enumerate().map(|(i, name)| (name, row.get(i))).collect()
+    }
+
+    /// A customer with an account and a session, made without the cost of a password.
+    pub async fn customer(&self) -> Customer<'_> {
+        self.person(Role::User).await
+    }
+
+    pub async fn admin(&self) -> Customer<'_> {
+        self.person(Role::Admin).await
+    }
+
+    pub async fn person(&self, role: Role) -> Customer<'_> {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let (id, session) = (UserId::new(), SessionId::new());
+        let email = format!("pessoa{}@example.com", NEXT.fetch_add(1, Ordering::Relaxed));
+        let db = self.app.db().await.unwrap();
+        db.execute(
+            "INSERT INTO users (id, name, email, password_hash, role) VALUES ($1, 'Ana Silva', $2, 'none', $3)",
+            &[&id, &email, &role.as_str()],
+        )
+        .await
+        .unwrap();
+        db.execute("INSERT INTO sessions (id, user_id) VALUES ($1, $2)", &[&session, &id]).await.unwrap();
+        let token = self.app.tokens.issue(id, role, session).unwrap();
+        Customer { shop: self, id, email, token }
+    }
+
+    /// A product with one variant, ready to sell. Change it with the builder, then `create()`.
+    pub fn product(&self, name: &str) -> NewProduct<'_> {
+        NewProduct { shop: self, name: name.to_owned(), price_cents: 5_000, stock: 10, weight_grams: 300 }
+    }
+
+    pub async fn stock(&self, product: &Product) -> i32 {
+        self.sql(&format!("SELECT stock FROM variants WHERE id = '{}'", product.variant_id)).await
+    }
+
+    /// A signed token for PAC to `cep`, as the storefront gets it.
+    pub async fn quote(&self, items: &[(&Product, i32)], cep: &str) -> String {
+        let items: Vec<Value> = items
+            .iter()
+            .map(|(p, quantity)| json!({"product_id": p.id, "variant_id": p.variant_id, "quantity": quantity}))
+            .collect();
+        let answer = self.post("/api/shipping/calculate", &json!({"cep_destino": cep, "items": items})).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.body["options"][0]["quote_token"].as_str().expect("an option").to_owned()
+    }
+
+    /// A guest with that in the cart: the cart's token.
+    pub async fn guest_cart(&self, items: &[(&Product, i32)]) -> String {
+        let mut token = String::new();
+        for (product, quantity) in items {
+            let ask = json!({"product_id": product.id, "variant_id": product.variant_id, "quantity": quantity});
+            let mut request = self.request("POST", "/api/cart/items");
+            if !token.is_empty() {
+                request = request.header("X-Cart-Token", &token);
+            }
+            let answer = request.json(&ask).send().await;
+            assert_eq!(answer.status, 200, "{}", answer.body);
+            if token.is_empty() {
+                token = answer.header("x-cart-token").expect("a token for a new cart").to_owned();
+            }
+        }
+        token
+    }
+
+    /// What a guest sends to buy what is in the cart.
+    pub async fn guest_order(&self, items: &[(&Product, i32)], cpf: &str) -> Value {
+        json!({
+            "email": "ana@example.com", "name": "Ana Silva", "phone": "(11) 99999-0000", "cpf": cpf,
+            "address": address(CEP), "quote_token": self.quote(items, CEP).await,
+        })
+    }
+
+    /// A guest buys: cart, freight, order. The answer to `POST /api/orders`.
+    pub async fn buy_as_guest(&self, items: &[(&Product, i32)]) -> Answer {
+        let cart = self.guest_cart(items).await;
+        let order = self.guest_order(items, CPF).await;
+        self.request("POST", "/api/orders").header("X-Cart-Token", &cart).json(&order).send().await
+    }
+}
+
+/// Where a parcel goes.
+pub fn address(cep: &str) -> Value {
+    json!({"recipient": "Ana Silva", "cep": cep, "street": "Avenida Paulista", "number": "1000",
+           "district": "Bela Vista", "city": "São Paulo", "state": "SP"})
+}
+
+/// Somebody with an account.
+pub struct Customer<'a> {
+    pub shop: &'a Shop,
+    pub id: UserId,
+    pub email: String,
+    pub token: String,
+}
+
+impl Customer<'_> {
+    pub fn request(&self, method: &str, path: &str) -> Request {
+        self.shop.request(method, path).header("Authorization", &format!("Bearer {}", self.token))
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.request("GET", path).send().await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.request("POST", path).json(body).send().await
+    }
+
+    pub async fn put(&self, path: &str, body: &Value) -> Answer {
+        self.request("PUT", path).json(body).send().await
+    }
+
+    pub async fn patch(&self, path: &str, body: &Value) -> Answer {
+        self.request("PATCH", path).json(body).send().await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.request("DELETE", path).send().await
+    }
+
+    /// Puts it into the cart.
+    pub async fn add(&self, product: &Product, quantity: i32) -> Answer {
+        self.post("/api/cart/items", &json!({"product_id": product.id, "variant_id": product.variant_id, "quantity": quantity}))
+            .await
+    }
+
+    /// Saves an address; its id.
+    pub async fn address(&self) -> String {
+        let answer = self.post("/api/users/me/addresses", &address(CEP)).await;
+        assert_eq!(answer.status, 201, "{}", answer.body);
+        answer.body["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Fills the cart, asks for freight, and gives the order that may then be placed.
+    pub async fn order_for(&self, items: &[(&Product, i32)]) -> Value {
+        for (product, quantity) in items {
+            let answer = self.add(product, *quantity).await;
+            assert_eq!(answer.status, 200, "{}", answer.body);
+        }
+        json!({"address_id": self.address().await, "cpf": CPF, "quote_token": self.shop.quote(items, CEP).await})
+    }
+
+    /// Buys these; the answer to `POST /api/orders`.
+    pub async fn buy(&self, items: &[(&Product, i32)]) -> Answer {
+        let order = self.order_for(items).await;
+        self.post("/api/orders", &order).await
+    }
+}
+
+pub struct NewProduct<'a> {
+    shop: &'a Shop,
+    name: String,
+    price_cents: i64,
+    stock: i32,
+    weight_grams: i32,
+}
+
+impl NewProduct<'_> {
+    pub fn price(mut self, cents: i64) -> Self {
+        self.price_cents = cents;
+        self
+    }
+
+    pub fn stock(mut self, stock: i32) -> Self {
+        self.stock = stock;
+        self
+    }
+
+    pub fn weight(mut self, grams: i32) -> Self {
+        self.weight_grams = grams;
+        self
+    }
+
+    pub async fn create(self) -> Product {
+        const CREATE: &str = "
+            WITH category AS (
+                INSERT INTO categories (id, slug, name) VALUES ($1, 'teste', 'Teste')
+                ON CONFLICT (slug) DO UPDATE SET name = 'Teste' RETURNING id),
+            product AS (
+                INSERT INTO products (id, slug, name, category_id, weight_grams, height_cm, width_cm, length_cm, ncm)
+                SELECT $2, $3, $4, id, $5, 5, 15, 20, '61091000' FROM category RETURNING id),
+            variant AS (
+                INSERT INTO variants (id, product_id, sku, name, price_cents, stock, is_default)
+                SELECT $6, id, $3, 'Único', $7, $8, true FROM product RETURNING id, stock)
+            INSERT INTO stock_movements (variant_id, delta, reason, cause, actor)
+            SELECT id, stock, 'opening', 'test', 'system' FROM variant WHERE stock > 0";
+        let (id, variant_id) = (Uuid::now_v7(), Uuid::now_v7());
+        let slug = format!("p-{}", id.simple());
+        let db = self.shop.app.db().await.unwrap();
+        db.execute(
+            CREATE,
+            &[&Uuid::now_v7(), &id, &slug, &self.name, &self.weight_grams, &variant_id, &self.price_cents, &self.stock],
+        )
+        .await
+        .unwrap();
+        Product { id, variant_id, slug, price_cents: self.price_cents }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct Product {
+    pub id: Uuid,
+    pub variant_id: Uuid,
+    /// Also its SKU.
+    pub slug: String,
+    pub price_cents: i64,
+}
+
+pub struct Request(reqwest::RequestBuilder);
+
+impl Request {
+    pub fn header(self, name: &str, value: &str) -> Self {
+        Self(self.0.header(name, value))
+    }
+
+    pub fn json(self, body: &Value) -> Self {
+        Self(self.0.json(body))
+    }
+
+    /// A body as it stands, of that content type.
+    pub fn body(self, content_type: &str, body: impl Into<reqwest::Body>) -> Self {
+        Self(self.0.header("content-type", content_type).body(body))
+    }
+
+    pub async fn send(self) -> Answer {
+        Answer::of(self.0.send().await.unwrap()).await
+    }
+
+    /// For tests that expect the connection to break.
+    pub async fn try_send(self) -> reqwest::Result<reqwest::Response> {
+        self.0.send().await
+    }
+}
+
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: reqwest::header::HeaderMap,
+    pub bytes: Vec<u8>,
+    /// The JSON; `null` for anything else.
+    pub body: Value,
+}
+
+impl Answer {
+    async fn of(response: reqwest::Response) -> Self {
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let bytes = response.bytes().await.unwrap().to_vec();
+        let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        Self { status, headers, bytes, body }
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The last part of a problem's `type`.
+    pub fn slug(&self) -> &str {
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{}", self.body);
+        self.body["type"].as_str().unwrap().rsplit('/').next().unwrap()
+    }
+
+    /// The fields that a 422 names.
+    pub fn invalid_fields(&self) -> Vec<&str> {
+        self.body["errors"].as_array().map(|e| e.iter().filter_map(|e| e["field"].as_str()).collect()).unwrap_or_default()
+    }
+}
+
+/// One PostgreSQL for all tests of this process; a watchdog stops it when the process ends.
+pub async fn cluster() -> &'static Cluster {
+    static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
+    CLUSTER
+        .get_or_init(|| async {
+            let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pg");
+            Cluster::start(ClusterOptions { dir, durable: false, max_connections: 400 }).await.unwrap()
+        })
+        .await
+}
+
+/// The migrated database that all others are copied from. Leftovers of killed runs are removed first.
+async fn template() -> &'static str {
+    const NAME: &str = "vitrine_template";
+    static TEMPLATE: OnceCell<()> = OnceCell::const_new();
+    TEMPLATE
+        .get_or_init(|| async {
+            let admin = admin_connection().await;
+            let old = admin.query("SELECT datname FROM pg_database WHERE datname LIKE 'vitrine\\_%'", &[]).await.unwrap();
+            for row in old {
+                admin.batch_execute(&format!("DROP DATABASE {} WITH (FORCE)", row.get::<_, &str>(0))).await.unwrap();
+            }
+            admin.batch_execute(&format!("CREATE DATABASE {NAME}")).await.unwrap();
+            let url = SecretString::from(cluster().await.url(NAME));
+            let config = DatabaseConfig { url, min_conns: 0, max_conns: 2, statement_timeout: Duration::from_secs(60) };
+            db::migrate(&config).await.unwrap();
+            // A template must have no session, and the migration's connection closes a moment after its client.
+            admin.batch_execute(&format!("ALTER DATABASE {NAME} ALLOW_CONNECTIONS false")).await.unwrap();
+            admin
+                .batch_execute(&format!("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{NAME}'"))
+                .await
+                .unwrap();
+        })
+        .await;
+    NAME
+}
+
+async fn new_database() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    let template = template().await;
+    let name = format!("vitrine_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    admin_connection().await.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {template}")).await.unwrap();
+    name
+}
+
+async fn drop_database(name: &str) {
+    admin_connection().await.batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)")).await.unwrap();
+}
+
+async fn admin_connection() -> tokio_postgres::Client {
+    let (client, connection) = tokio_postgres::connect(&cluster().await.url("postgres"), NoTls).await.unwrap();
+    actix_web::rt::spawn(connection);
+    client
+}
