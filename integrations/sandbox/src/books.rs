@@ -208,15 +208,9 @@ macro_rules! entity {
         }
     };
 }
-entity!(Charge, "charge", charges, payment_id, |c| {
-    (c.status == ChargeStatus::Pending).then_some(c.expires_at)
-});
-entity!(Refund, "refund", refunds, refund_id, |r| {
-    (r.status == RefundStatus::Processing).then_some(r.settles_at)
-});
-entity!(Delivery, "delivery", deliveries, id, |d| {
-    (d.state == DeliveryState::Pending).then_some(d.due_at)
-});
+entity!(Charge, "charge", charges, payment_id, |c| { (c.status == ChargeStatus::Pending).then_some(c.expires_at) });
+entity!(Refund, "refund", refunds, refund_id, |r| { (r.status == RefundStatus::Processing).then_some(r.settles_at) });
+entity!(Delivery, "delivery", deliveries, id, |d| { (d.state == DeliveryState::Pending).then_some(d.due_at) });
 entity!(Mail, "mail", mails, id, |_| None);
 entity!(RememberedKey, "key", keys, id, |_| None);
 
@@ -247,10 +241,7 @@ impl Books {
     }
 
     fn replay(&mut self, line: &crate::journal::Line) -> serde_json::Result<()> {
-        fn put<T: Entity>(
-            books: &mut Books,
-            line: &crate::journal::Line,
-        ) -> serde_json::Result<()> {
+        fn put<T: Entity>(books: &mut Books, line: &crate::journal::Line) -> serde_json::Result<()> {
             let row: T = serde_json::from_str(line.entity.get())?;
             T::table(books).put(row);
             Ok(())
@@ -314,32 +305,18 @@ impl Books {
 
     /// By payment id, txid, or order id (then its last charge).
     pub fn find_charge(&self, id: &str) -> Option<&Charge> {
-        self.charges.get(id).or_else(|| {
-            self.charges
-                .rows
-                .iter()
-                .rev()
-                .find(|c| c.txid == id || c.order_id == id)
-        })
+        self.charges.get(id).or_else(|| self.charges.rows.iter().rev().find(|c| c.txid == id || c.order_id == id))
     }
 
     pub fn refunds_of(&self, payment_id: &str) -> impl Iterator<Item = &Refund> {
-        self.refunds
-            .rows
-            .iter()
-            .filter(move |r| r.payment_id == payment_id)
+        self.refunds.rows.iter().filter(move |r| r.payment_id == payment_id)
     }
 
     pub(crate) fn call_begins(&mut self, mut call: Call) -> u64 {
         self.calls_total += 1;
         self.version += 1;
         call.n = self.calls_total;
-        *self
-            .counts
-            .entry(call.provider)
-            .or_default()
-            .entry(call.endpoint.clone())
-            .or_default() += 1;
+        *self.counts.entry(call.provider).or_default().entry(call.endpoint.clone()).or_default() += 1;
         if self.calls.len() == CALLS_KEPT {
             self.calls.pop_front();
         }

@@ -30,13 +30,7 @@ fn field(id: &str, value: &str) -> String {
 /// CRC-16/CCITT-FALSE.
 fn crc16(bytes: &[u8]) -> u16 {
     bytes.iter().fold(0xFFFF, |crc, &byte| {
-        (0..8).fold(crc ^ (u16::from(byte) << 8), |crc, _| {
-            if crc & 0x8000 != 0 {
-                (crc << 1) ^ 0x1021
-            } else {
-                crc << 1
-            }
-        })
+        (0..8).fold(crc ^ (u16::from(byte) << 8), |crc, _| if crc & 0x8000 != 0 { (crc << 1) ^ 0x1021 } else { crc << 1 })
     })
 }
 
@@ -47,10 +41,7 @@ pub(crate) fn qr_png(text: &str) -> Option<Vec<u8>> {
     let colors = code.to_colors();
     let side = (modules + 2 * QUIET) * SCALE;
     let dark = |x: usize, y: usize| {
-        let (Some(x), Some(y)) = (
-            (x / SCALE).checked_sub(QUIET),
-            (y / SCALE).checked_sub(QUIET),
-        ) else {
+        let (Some(x), Some(y)) = ((x / SCALE).checked_sub(QUIET), (y / SCALE).checked_sub(QUIET)) else {
             return false;
         };
         x < modules && y < modules && colors[y * modules + x] == Color::Dark
@@ -67,11 +58,7 @@ pub(crate) fn qr_png(text: &str) -> Option<Vec<u8>> {
     let mut encoder = png::Encoder::new(&mut out, side, side);
     encoder.set_color(png::ColorType::Grayscale);
     encoder.set_depth(png::BitDepth::One);
-    encoder
-        .write_header()
-        .ok()?
-        .write_image_data(&pixels)
-        .ok()?;
+    encoder.write_header().ok()?.write_image_data(&pixels).ok()?;
     Some(out)
 }
 
@@ -98,11 +85,7 @@ mod tests {
     #[test]
     fn a_dynamic_code_is_the_documented_one() {
         assert_eq!(
-            dynamic(
-                "pix.example.com/qr/v2/2353c790eefb11eaadc10242ac120002",
-                "LOJA VITRINE",
-                "SAO PAULO"
-            ),
+            dynamic("pix.example.com/qr/v2/2353c790eefb11eaadc10242ac120002", "LOJA VITRINE", "SAO PAULO"),
             "00020101021226760014br.gov.bcb.pix2554pix.example.com/qr/v2/2353c790eefb11eaadc10242ac1200025204000053039865802BR5912LOJA VITRINE6009SAO PAULO62070503***630455B0",
         );
     }
@@ -110,9 +93,7 @@ mod tests {
     #[test]
     fn the_picture_is_a_square_png_with_a_quiet_zone() {
         let file = qr_png("000201").expect("short text fits");
-        let mut reader = png::Decoder::new(std::io::Cursor::new(&file))
-            .read_info()
-            .expect("a PNG");
+        let mut reader = png::Decoder::new(std::io::Cursor::new(&file)).read_info().expect("a PNG");
         let mut pixels = vec![0; reader.output_buffer_size().expect("small")];
         let info = reader.next_frame(&mut pixels).expect("one frame");
         assert_eq!((info.width, info.height), (116, 116)); // version 1: 21 modules

@@ -7,22 +7,12 @@ use serde_json::{Value, json};
 use crate::cep_table::{self, Address};
 use crate::server::Provider;
 
-pub(crate) const VIACEP: Provider = Provider {
-    name: "viacep",
-    routes: viacep_routes,
-    error: viacep_error,
-    webhook: None,
-};
-pub(crate) const BRASILAPI: Provider = Provider {
-    name: "brasilapi",
-    routes: brasilapi_routes,
-    error: brasilapi_error,
-    webhook: None,
-};
+pub(crate) const VIACEP: Provider = Provider { name: "viacep", routes: viacep_routes, error: viacep_error, webhook: None };
+pub(crate) const BRASILAPI: Provider =
+    Provider { name: "brasilapi", routes: brasilapi_routes, error: brasilapi_error, webhook: None };
 
 fn viacep_routes(cfg: &mut ServiceConfig) {
-    cfg.route("/ws/{cep}/json/", web::get().to(viacep))
-        .route("/ws/{cep}/json", web::get().to(viacep));
+    cfg.route("/ws/{cep}/json/", web::get().to(viacep)).route("/ws/{cep}/json", web::get().to(viacep));
 }
 
 fn brasilapi_routes(cfg: &mut ServiceConfig) {
@@ -43,19 +33,10 @@ fn is_cep(text: &str) -> bool {
 
 async fn viacep(cep: Path<String>) -> HttpResponse {
     if !is_cep(&cep) {
-        let page =
-            "<!DOCTYPE html><html><body><h1>Http 400</h1><h3>Verifique a URL</h3></body></html>";
-        return HttpResponse::BadRequest()
-            .content_type("text/html; charset=utf-8")
-            .body(page);
+        let page = "<!DOCTYPE html><html><body><h1>Http 400</h1><h3>Verifique a URL</h3></body></html>";
+        return HttpResponse::BadRequest().content_type("text/html; charset=utf-8").body(page);
     }
-    let Some(Address {
-        street,
-        complement,
-        district,
-        city,
-    }) = cep_table::find(&cep)
-    else {
+    let Some(Address { street, complement, district, city }) = cep_table::find(&cep) else {
         return HttpResponse::Ok().json(json!({"erro": "true"}));
     };
     HttpResponse::Ok().json(json!({
@@ -88,13 +69,7 @@ async fn brasilapi(cep: Path<String>) -> HttpResponse {
             "errors": [{"message": "CEP informado possui menos do que 8 caracteres.", "service": "cep_validation"}],
         }));
     }
-    let Some(Address {
-        street,
-        district,
-        city,
-        ..
-    }) = cep_table::find(&plain)
-    else {
+    let Some(Address { street, district, city, .. }) = cep_table::find(&plain) else {
         return HttpResponse::NotFound().json(not_found());
     };
     HttpResponse::Ok().json(json!({

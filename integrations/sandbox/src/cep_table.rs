@@ -21,34 +21,21 @@ pub(crate) struct Address {
 /// `None`: no such CEP. A CEP that is plausible but not in the table is some street of its state's capital;
 /// one that ends in 000 is the only CEP of its town, without street or district.
 pub(crate) fn find(cep: &str) -> Option<Address> {
-    if let Some(&(_, ibge, street, complement, district)) = STREETS.iter().find(|row| row.0 == cep)
-    {
+    if let Some(&(_, ibge, street, complement, district)) = STREETS.iter().find(|row| row.0 == cep) {
         let city = CITIES.iter().find(|city| city.ibge == ibge)?;
-        return Some(Address {
-            street,
-            complement,
-            district,
-            city,
-        });
+        return Some(Address { street, complement, district, city });
     }
     if cep == "99999999" {
         return None;
     }
     let prefix: u32 = cep.get(..5)?.parse().ok()?;
-    let &(_, _, uf) = RANGES
-        .iter()
-        .find(|(first, last, _)| (*first..=*last).contains(&prefix))?;
+    let &(_, _, uf) = RANGES.iter().find(|(first, last, _)| (*first..=*last).contains(&prefix))?;
     let city = CITIES.iter().find(|city| city.uf == uf)?; // the capital stands first
     let (street, district) = match cep.get(5..)? {
         "000" => ("", ""),
         suffix => GENERIC[suffix.parse::<usize>().ok()? % GENERIC.len()],
     };
-    Some(Address {
-        street,
-        complement: "",
-        district,
-        city,
-    })
+    Some(Address { street, complement: "", district, city })
 }
 
 const GENERIC: [(&str, &str); 5] = [
@@ -102,15 +89,7 @@ const fn city(
     ddd: &'static str,
     siafi: &'static str,
 ) -> City {
-    City {
-        name,
-        uf,
-        state,
-        region,
-        ibge,
-        ddd,
-        siafi,
-    }
+    City { name, uf, state, region, ibge, ddd, siafi }
 }
 
 #[rustfmt::skip]
@@ -217,9 +196,7 @@ mod tests {
         for (cep, ibge, ..) in STREETS {
             let city = CITIES.iter().find(|city| city.ibge == *ibge).expect(cep);
             let prefix: u32 = cep[..5].parse().expect("digits");
-            let range = RANGES
-                .iter()
-                .find(|(first, last, _)| (*first..=*last).contains(&prefix));
+            let range = RANGES.iter().find(|(first, last, _)| (*first..=*last).contains(&prefix));
             assert_eq!(range.map(|r| r.2), Some(city.uf), "{cep}");
         }
         for (_, _, uf) in RANGES {
@@ -232,11 +209,7 @@ mod tests {
     fn the_check_digit_of_every_city_code_is_right() {
         for city in CITIES {
             let digits: Vec<u32> = city.ibge.chars().filter_map(|c| c.to_digit(10)).collect();
-            let sum: u32 = digits[..6]
-                .iter()
-                .zip([1, 2].iter().cycle())
-                .map(|(d, w)| d * w / 10 + d * w % 10)
-                .sum();
+            let sum: u32 = digits[..6].iter().zip([1, 2].iter().cycle()).map(|(d, w)| d * w / 10 + d * w % 10).sum();
             assert_eq!(digits[6], (10 - sum % 10) % 10, "{}", city.name);
         }
     }

@@ -8,9 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::books::{
-    Books, Charge, ChargeStatus, Delivery, DeliveryState, Mail, Refund, RefundStatus,
-};
+use crate::books::{Books, Charge, ChargeStatus, Delivery, DeliveryState, Mail, Refund, RefundStatus};
 use crate::fault::{Fault, FaultOrder};
 use crate::webhooks::{self, News};
 use crate::world::World;
@@ -41,20 +39,12 @@ pub struct Pay {
 impl Pay {
     /// `id`: payment id, txid or order id.
     pub fn of(id: impl ToString) -> Self {
-        Self {
-            id: id.to_string(),
-            amount_cents: None,
-            webhook: SendWebhook::Once,
-            force: false,
-        }
+        Self { id: id.to_string(), amount_cents: None, webhook: SendWebhook::Once, force: false }
     }
 
     /// Pays another amount than was asked.
     pub fn amount_cents(self, cents: i64) -> Self {
-        Self {
-            amount_cents: Some(cents),
-            ..self
-        }
+        Self { amount_cents: Some(cents), ..self }
     }
 
     pub fn webhook(self, webhook: SendWebhook) -> Self {
@@ -63,10 +53,7 @@ impl Pay {
 
     /// Even after expiry or cancellation: a bank settles anyway.
     pub fn force(self) -> Self {
-        Self {
-            force: true,
-            ..self
-        }
+        Self { force: true, ..self }
     }
 }
 
@@ -86,11 +73,7 @@ impl std::fmt::Display for Refused {
         match self {
             Self::NotFound => write!(f, "there is no such thing in the books"),
             Self::AlreadyPaid => write!(f, "the charge is already paid"),
-            Self::NotPayable(status) => write!(
-                f,
-                "the charge is {}; force pays it all the same",
-                status.name()
-            ),
+            Self::NotPayable(status) => write!(f, "the charge is {}; force pays it all the same", status.name()),
             Self::RefundExceedsPayment => write!(f, "the refunds would exceed the payment"),
             Self::Invalid(why) => write!(f, "{why}"),
         }
@@ -121,18 +104,8 @@ impl Control {
     /// Marks paid and sends the signed webhook as ordered.
     pub fn pay(&self, pay: Pay) -> Result<Charge, Refused> {
         self.world.write(|books| {
-            let charge = books
-                .find_charge(&pay.id)
-                .cloned()
-                .ok_or(Refused::NotFound)?;
-            pix::pay(
-                &self.world,
-                books,
-                &charge,
-                pay.amount_cents,
-                pay.webhook,
-                pay.force,
-            )
+            let charge = books.find_charge(&pay.id).cloned().ok_or(Refused::NotFound)?;
+            pix::pay(&self.world, books, &charge, pay.amount_cents, pay.webhook, pay.force)
         })
     }
 
@@ -141,9 +114,7 @@ impl Control {
         self.world.write(|books| {
             let charge = books.find_charge(id).cloned().ok_or(Refused::NotFound)?;
             match charge.status {
-                ChargeStatus::Pending => {
-                    Ok(pix::expire(&self.world, books, charge, Timestamp::now()))
-                }
+                ChargeStatus::Pending => Ok(pix::expire(&self.world, books, charge, Timestamp::now())),
                 ChargeStatus::Expired => Ok(charge),
                 status if status.was_paid() => Err(Refused::AlreadyPaid),
                 status => Err(Refused::NotPayable(status)),
@@ -157,12 +128,7 @@ impl Control {
     }
 
     /// Sends an event of a charge: the same again if it was sent before, else a new one, true or not.
-    pub fn send_webhook(
-        &self,
-        id: &str,
-        event: &str,
-        how: SendWebhook,
-    ) -> Result<Delivery, Refused> {
+    pub fn send_webhook(&self, id: &str, event: &str, how: SendWebhook) -> Result<Delivery, Refused> {
         self.world.write(|books| {
             let charge = books.find_charge(id).cloned().ok_or(Refused::NotFound)?;
             let same = |d: &&Delivery| d.about == charge.payment_id && d.event == event;
@@ -183,21 +149,10 @@ impl Control {
     }
 
     /// Posts anything to the shop, now, and gives its answer. Nothing is signed or kept.
-    pub async fn send_raw(
-        &self,
-        path: &str,
-        headers: &BTreeMap<String, String>,
-        body: String,
-    ) -> Result<ShopAnswer, Refused> {
-        let shop = self
-            .world
-            .shop_url()
-            .ok_or_else(|| Refused::Invalid("the shop's address is not set".into()))?;
+    pub async fn send_raw(&self, path: &str, headers: &BTreeMap<String, String>, body: String) -> Result<ShopAnswer, Refused> {
+        let shop = self.world.shop_url().ok_or_else(|| Refused::Invalid("the shop's address is not set".into()))?;
         let attempt = webhooks::post(&self.world, &shop, path, headers, body).await;
-        Ok(ShopAnswer {
-            status: attempt.status,
-            body: attempt.answer,
-        })
+        Ok(ShopAnswer { status: attempt.status, body: attempt.answer })
     }
 
     /// A fault for the next call of a provider. Panics on a name that no provider has.
@@ -207,22 +162,13 @@ impl Control {
 
     /// A fault for the next `count` calls of a provider. Panics on a name that no provider has.
     pub fn next_calls(&self, provider: &str, fault: Fault, count: u32) {
-        let order = FaultOrder {
-            provider: provider.to_owned(),
-            fault,
-            count,
-            path_contains: None,
-        };
-        self.order_fault(order)
-            .unwrap_or_else(|why| panic!("{why}"));
+        let order = FaultOrder { provider: provider.to_owned(), fault, count, path_contains: None };
+        self.order_fault(order).unwrap_or_else(|why| panic!("{why}"));
     }
 
     pub fn order_fault(&self, order: FaultOrder) -> Result<(), Refused> {
         if server::provider(&order.provider).is_none() {
-            return Err(Refused::Invalid(format!(
-                "there is no provider {:?}",
-                order.provider
-            )));
+            return Err(Refused::Invalid(format!("there is no provider {:?}", order.provider)));
         }
         if order.count > 0 {
             self.world.faults().push(order);
@@ -276,32 +222,16 @@ impl Control {
 
     /// All calls that a provider received, whatever became of them.
     pub fn calls(&self, provider: &str) -> u64 {
-        self.books(|books| {
-            books
-                .call_counts()
-                .get(provider)
-                .map_or(0, |counts| counts.values().sum())
-        })
+        self.books(|books| books.call_counts().get(provider).map_or(0, |counts| counts.values().sum()))
     }
 
     /// The calls to one endpoint: method and path pattern, `POST /propay/v1/payments`.
     pub fn calls_to(&self, provider: &str, endpoint: &str) -> u64 {
-        self.books(|books| {
-            books
-                .call_counts()
-                .get(provider)
-                .and_then(|c| c.get(endpoint))
-                .copied()
-                .unwrap_or(0)
-        })
+        self.books(|books| books.call_counts().get(provider).and_then(|c| c.get(endpoint)).copied().unwrap_or(0))
     }
 
     /// Waits until `look` finds something in the books; `None` when `limit` has passed before.
-    pub async fn wait_for<T>(
-        &self,
-        limit: Duration,
-        mut look: impl FnMut(&Books) -> Option<T>,
-    ) -> Option<T> {
+    pub async fn wait_for<T>(&self, limit: Duration, mut look: impl FnMut(&Books) -> Option<T>) -> Option<T> {
         let mut changes = self.world.changes();
         let search = async {
             loop {
@@ -320,16 +250,8 @@ impl Control {
     /// Waits until no webhook is on its way and no refund in work; false when `limit` has passed before.
     pub async fn settled(&self, limit: Duration) -> bool {
         let calm = |books: &Books| {
-            let sent = books
-                .deliveries()
-                .iter()
-                .all(|d| d.state != DeliveryState::Pending);
-            (sent
-                && books
-                    .refunds()
-                    .iter()
-                    .all(|r| r.status != RefundStatus::Processing))
-            .then_some(())
+            let sent = books.deliveries().iter().all(|d| d.state != DeliveryState::Pending);
+            (sent && books.refunds().iter().all(|r| r.status != RefundStatus::Processing)).then_some(())
         };
         self.wait_for(limit, calm).await.is_some()
     }
@@ -337,12 +259,7 @@ impl Control {
 
 pub(crate) fn mails_to(books: &Books, address: &str) -> Vec<Mail> {
     let is_to = |to: &String| bare_address(to).eq_ignore_ascii_case(address);
-    books
-        .mails()
-        .iter()
-        .filter(|mail| mail.to.iter().any(is_to))
-        .cloned()
-        .collect()
+    books.mails().iter().filter(|mail| mail.to.iter().any(is_to)).cloned().collect()
 }
 
 /// `Ana <ana@example.com>` → `ana@example.com`.

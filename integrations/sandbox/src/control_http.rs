@@ -39,11 +39,7 @@ fn control(world: &Data<World>) -> Control {
 
 fn bad_json(error: JsonPayloadError, _: &HttpRequest) -> actix_web::Error {
     let body = json!({"error": error.to_string()});
-    actix_web::error::InternalError::from_response(
-        error,
-        HttpResponse::UnprocessableEntity().json(body),
-    )
-    .into()
+    actix_web::error::InternalError::from_response(error, HttpResponse::UnprocessableEntity().json(body)).into()
 }
 
 fn answer<T: Serialize>(outcome: Result<T, Refused>) -> HttpResponse {
@@ -110,10 +106,7 @@ struct Target {
 impl Target {
     fn id(self) -> Result<String, Refused> {
         let missing = || Refused::Invalid("payment_id, txid or order_id is required".into());
-        self.payment_id
-            .or(self.txid)
-            .or(self.order_id)
-            .ok_or_else(missing)
+        self.payment_id.or(self.txid).or(self.order_id).ok_or_else(missing)
     }
 }
 
@@ -153,22 +146,15 @@ struct PayBody {
 async fn pay(world: Data<World>, body: Json<PayBody>) -> HttpResponse {
     let body = body.into_inner();
     let webhook = body.webhook.with(body.delay_ms);
-    answer(body.target.id().and_then(|id| {
-        control(&world).pay(Pay {
-            id,
-            amount_cents: body.amount_cents,
-            webhook,
-            force: body.force,
-        })
-    }))
+    answer(
+        body.target
+            .id()
+            .and_then(|id| control(&world).pay(Pay { id, amount_cents: body.amount_cents, webhook, force: body.force })),
+    )
 }
 
 async fn expire(world: Data<World>, body: Json<Target>) -> HttpResponse {
-    answer(
-        body.into_inner()
-            .id()
-            .and_then(|id| control(&world).expire(&id)),
-    )
+    answer(body.into_inner().id().and_then(|id| control(&world).expire(&id)))
 }
 
 #[derive(Deserialize)]
@@ -194,11 +180,7 @@ struct WebhookBody {
 async fn webhook(world: Data<World>, body: Json<WebhookBody>) -> HttpResponse {
     let body = body.into_inner();
     let how = body.webhook.with(body.delay_ms);
-    answer(
-        body.target
-            .id()
-            .and_then(|id| control(&world).send_webhook(&id, &body.event, how)),
-    )
+    answer(body.target.id().and_then(|id| control(&world).send_webhook(&id, &body.event, how)))
 }
 
 #[derive(Deserialize)]
@@ -211,11 +193,7 @@ struct RawBody {
 }
 
 async fn webhook_raw(world: Data<World>, body: Json<RawBody>) -> HttpResponse {
-    let RawBody {
-        path,
-        headers,
-        body,
-    } = body.into_inner();
+    let RawBody { path, headers, body } = body.into_inner();
     answer(control(&world).send_raw(&path, &headers, body).await)
 }
 
@@ -247,9 +225,7 @@ impl FaultBody {
                 Some(code @ 200..=599) => Fault::Status(code),
                 _ => return Err(invalid("status needs a code from 200 to 599")),
             },
-            "delay" => Fault::Delay(Duration::from_millis(
-                self.ms.ok_or_else(|| invalid("delay needs ms"))?,
-            )),
+            "delay" => Fault::Delay(Duration::from_millis(self.ms.ok_or_else(|| invalid("delay needs ms"))?)),
             "hang" => Fault::Hang,
             "hang_after" => Fault::HangAfterRequest,
             "garbage" => Fault::Garbage,
@@ -259,21 +235,12 @@ impl FaultBody {
             _ => return Err(invalid("there is no such kind of fault")),
         };
         let count = self.count.unwrap_or(1);
-        Ok(FaultOrder {
-            provider: self.provider,
-            fault,
-            count,
-            path_contains: self.path_contains,
-        })
+        Ok(FaultOrder { provider: self.provider, fault, count, path_contains: self.path_contains })
     }
 }
 
 async fn fault(world: Data<World>, body: Json<FaultBody>) -> HttpResponse {
-    answer(
-        body.into_inner()
-            .order()
-            .and_then(|order| control(&world).order_fault(order)),
-    )
+    answer(body.into_inner().order().and_then(|order| control(&world).order_fault(order)))
 }
 
 async fn clear_faults(world: Data<World>) -> HttpResponse {

@@ -17,8 +17,7 @@ fn is_cpf(text: &str) -> bool {
 fn is_cnpj(text: &str) -> bool {
     let (base, check) = text.as_bytes().split_at(12);
     let repeated = text.bytes().all(|b| Some(b) == text.bytes().next());
-    base.iter()
-        .all(|b| b.is_ascii_digit() || b.is_ascii_uppercase())
+    base.iter().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase())
         && check.iter().all(u8::is_ascii_digit)
         && !repeated
         && check_digits(text, 9)
@@ -28,11 +27,7 @@ fn is_cnpj(text: &str) -> bool {
 fn check_digits(text: &str, top: u32) -> bool {
     let values: Vec<u32> = text.bytes().map(|b| u32::from(b) - 48).collect();
     [values.len() - 2, values.len() - 1].iter().all(|&at| {
-        let sum: u32 = (2..=top)
-            .cycle()
-            .zip(values[..at].iter().rev())
-            .map(|(w, v)| w * v)
-            .sum();
+        let sum: u32 = (2..=top).cycle().zip(values[..at].iter().rev()).map(|(w, v)| w * v).sum();
         let rest = sum % 11;
         values[at] == if rest < 2 { 0 } else { 11 - rest }
     })

@@ -70,20 +70,14 @@ pub struct FaultOrder {
 
 impl FaultOrder {
     fn meets(&self, provider: &str, call: &str) -> bool {
-        self.provider == provider
-            && self
-                .path_contains
-                .as_ref()
-                .is_none_or(|part| call.contains(part))
+        self.provider == provider && self.path_contains.as_ref().is_none_or(|part| call.contains(part))
     }
 }
 
 /// Takes one from the first order that fits.
 fn take(world: &World, provider: &str, call: &str) -> Option<Fault> {
     let mut orders = world.faults();
-    let at = orders
-        .iter()
-        .position(|order| order.meets(provider, call))?;
+    let at = orders.iter().position(|order| order.meets(provider, call))?;
     let fault = orders[at].fault;
     orders[at].count = orders[at].count.saturating_sub(1);
     if orders[at].count == 0 {
@@ -93,14 +87,8 @@ fn take(world: &World, provider: &str, call: &str) -> Option<Fault> {
 }
 
 /// The log of calls, and the faults.
-pub(crate) async fn middleware(
-    req: ServiceRequest,
-    next: Next<BoxBody>,
-) -> Result<ServiceResponse<BoxBody>, Error> {
-    let (Some(provider), Some(world)) = (
-        server::provider_of(req.path()),
-        req.app_data::<Data<World>>().cloned(),
-    ) else {
+pub(crate) async fn middleware(req: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse<BoxBody>, Error> {
+    let (Some(provider), Some(world)) = (server::provider_of(req.path()), req.app_data::<Data<World>>().cloned()) else {
         return next.call(req).await;
     };
     let (began, fault, n) = begin(&req, &world, provider);
@@ -114,18 +102,11 @@ pub(crate) async fn middleware(
     answered
 }
 
-fn begin(
-    req: &ServiceRequest,
-    world: &World,
-    provider: &'static Provider,
-) -> (Instant, Option<Fault>, u64) {
+fn begin(req: &ServiceRequest, world: &World, provider: &'static Provider) -> (Instant, Option<Fault>, u64) {
     let path = req.path().to_owned();
     let fault = take(world, provider.name, &format!("{} {path}", req.method()));
     let pattern = req.match_pattern().unwrap_or_else(|| path.clone());
-    let request_id = req
-        .headers()
-        .get("x-request-id")
-        .and_then(|id| id.to_str().ok());
+    let request_id = req.headers().get("x-request-id").and_then(|id| id.to_str().ok());
     let call = Call {
         n: 0,
         at: Timestamp::now(),
@@ -137,11 +118,7 @@ fn begin(
         status: None,
         duration_ms: None,
     };
-    (
-        Instant::now(),
-        fault,
-        world.write(|books| books.call_begins(call)),
-    )
+    (Instant::now(), fault, world.write(|books| books.call_begins(call)))
 }
 
 async fn answer(
@@ -170,11 +147,7 @@ async fn answer(
         Some(Fault::Garbage) => {
             let answer = next.call(req).await?;
             let mut garbage = HttpResponse::build(answer.status());
-            Ok(answer.into_response(
-                garbage
-                    .content_type("application/json")
-                    .body("\u{1f4a5}{\"status\":\"pa"),
-            ))
+            Ok(answer.into_response(garbage.content_type("application/json").body("\u{1f4a5}{\"status\":\"pa")))
         }
         Some(Fault::WrongType) => wrong_type(next.call(req).await?).await,
         Some(Fault::DropBeforeRequest) => Ok(req.into_response(hang_up())),
@@ -194,20 +167,12 @@ fn refusal(provider: &Provider, code: u16) -> HttpResponse {
 async fn wrong_type(answer: ServiceResponse<BoxBody>) -> Result<ServiceResponse<BoxBody>, Error> {
     let (request, answer) = answer.into_parts();
     let status = answer.status();
-    let body = to_bytes(answer.into_body())
-        .await
-        .map_err(actix_web::error::ErrorInternalServerError)?;
+    let body = to_bytes(answer.into_body()).await.map_err(actix_web::error::ErrorInternalServerError)?;
     let body = match serde_json::from_slice(&body).unwrap_or(Value::Null) {
-        Value::Object(fields) => fields
-            .into_iter()
-            .map(|(name, value)| (name, other_type(&value)))
-            .collect(),
+        Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, other_type(&value))).collect(),
         other => other_type(&other),
     };
-    Ok(ServiceResponse::new(
-        request,
-        HttpResponse::build(status).json(body),
-    ))
+    Ok(ServiceResponse::new(request, HttpResponse::build(status).json(body)))
 }
 
 fn other_type(value: &Value) -> Value {
@@ -234,13 +199,8 @@ impl MessageBody for HangUp {
         BodySize::Stream
     }
 
-    fn poll_next(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        Poll::Ready(Some(Err(std::io::Error::other(
-            "the sandbox drops this connection, as ordered",
-        ))))
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        Poll::Ready(Some(Err(std::io::Error::other("the sandbox drops this connection, as ordered"))))
     }
 }
 

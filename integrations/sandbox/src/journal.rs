@@ -28,39 +28,19 @@ struct NewLine<'a, T> {
 impl Journal {
     /// Reads every whole line, cuts a torn last one off, and stays open for more.
     /// A broken line in the middle is damage, and an error; so is a second sandbox on the same file.
-    pub(crate) fn open(
-        path: &Path,
-        mut replay: impl FnMut(&Line) -> serde_json::Result<()>,
-    ) -> io::Result<Self> {
-        let mut file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(path)?;
-        file.try_lock().map_err(|error| {
-            io::Error::new(
-                io::ErrorKind::WouldBlock,
-                format!("the journal is in use: {error}"),
-            )
-        })?;
+    pub(crate) fn open(path: &Path, mut replay: impl FnMut(&Line) -> serde_json::Result<()>) -> io::Result<Self> {
+        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+        file.try_lock().map_err(|error| io::Error::new(io::ErrorKind::WouldBlock, format!("the journal is in use: {error}")))?;
         let mut text = Vec::new();
         file.read_to_end(&mut text)?;
-        let whole = text
-            .iter()
-            .rposition(|&b| b == b'\n')
-            .map_or(0, |at| at + 1);
+        let whole = text.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
         for (at, line) in text[..whole].split(|&b| b == b'\n').enumerate() {
             if line.is_empty() {
                 continue;
             }
-            serde_json::from_slice::<Line>(line)
-                .and_then(|line| replay(&line))
-                .map_err(|error| {
-                    io::Error::new(
-                        io::ErrorKind::InvalidData,
-                        format!("{}, line {}: {error}", path.display(), at + 1),
-                    )
-                })?;
+            serde_json::from_slice::<Line>(line).and_then(|line| replay(&line)).map_err(|error| {
+                io::Error::new(io::ErrorKind::InvalidData, format!("{}, line {}: {error}", path.display(), at + 1))
+            })?;
         }
         if whole < text.len() {
             file.set_len(whole as u64)?;
@@ -69,12 +49,7 @@ impl Journal {
         Ok(Self { file })
     }
 
-    pub(crate) fn append<T: Serialize>(
-        &mut self,
-        kind: &str,
-        id: &str,
-        entity: &T,
-    ) -> io::Result<()> {
+    pub(crate) fn append<T: Serialize>(&mut self, kind: &str, id: &str, entity: &T) -> io::Result<()> {
         let mut line = serde_json::to_vec(&NewLine { kind, id, entity })?;
         line.push(b'\n');
         self.file.write_all(&line)

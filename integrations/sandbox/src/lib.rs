@@ -29,10 +29,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use books::{
-    Attempt, Books, Call, Charge, ChargeStatus, Delivery, DeliveryState, Mail, Payer, Refund,
-    RefundStatus,
-};
+pub use books::{Attempt, Books, Call, Charge, ChargeStatus, Delivery, DeliveryState, Mail, Payer, Refund, RefundStatus};
 pub use control::{Control, Pay, Refused, SendWebhook, ShopAnswer};
 pub use fault::{Fault, FaultOrder};
 pub use server::{Sandbox, start};

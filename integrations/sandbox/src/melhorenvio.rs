@@ -11,12 +11,7 @@ use crate::quote::{self, Parcel, SERVICES, Service};
 use crate::server::Provider;
 use crate::world::World;
 
-pub(crate) const PROVIDER: Provider = Provider {
-    name: "melhorenvio",
-    routes,
-    error: error_body,
-    webhook: None,
-};
+pub(crate) const PROVIDER: Provider = Provider { name: "melhorenvio", routes, error: error_body, webhook: None };
 
 fn routes(cfg: &mut ServiceConfig) {
     cfg.route("/api/v2/me/shipment/calculate", web::post().to(calculate))
@@ -35,22 +30,11 @@ fn error_body(status: u16) -> Value {
 
 /// The firewall wants a `User-Agent` with a contact and answers HTML; the application wants the token.
 fn refuse(req: &HttpRequest, world: &World) -> Option<HttpResponse> {
-    let header = |name: &str| {
-        req.headers()
-            .get(name)
-            .and_then(|v| v.to_str().ok())
-            .unwrap_or("")
-    };
-    let contact = header("user-agent")
-        .split_once('(')
-        .and_then(|(_, rest)| rest.split_once(')'));
+    let header = |name: &str| req.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or("");
+    let contact = header("user-agent").split_once('(').and_then(|(_, rest)| rest.split_once(')'));
     if !contact.is_some_and(|(contact, _)| contact.contains('@')) {
         let page = "<!DOCTYPE html><html><head><title>403 Forbidden</title></head><body><h1>Forbidden</h1></body></html>";
-        return Some(
-            HttpResponse::Forbidden()
-                .content_type("text/html; charset=utf-8")
-                .body(page),
-        );
+        return Some(HttpResponse::Forbidden().content_type("text/html; charset=utf-8").body(page));
     }
     if header("authorization").strip_prefix("Bearer ") != Some(&world.cfg.melhorenvio_token) {
         return Some(HttpResponse::Unauthorized().json(error_body(401)));
@@ -113,15 +97,9 @@ impl Ask {
     fn problems(&self) -> Problems {
         let mut problems = Problems::new();
         let mut add = |field: String, what: &str| {
-            problems
-                .entry(field.clone())
-                .or_default()
-                .push(format!("O campo {field} {what}."));
+            problems.entry(field.clone()).or_default().push(format!("O campo {field} {what}."));
         };
-        for (field, place) in [
-            ("from.postal_code", &self.from),
-            ("to.postal_code", &self.to),
-        ] {
+        for (field, place) in [("from.postal_code", &self.from), ("to.postal_code", &self.to)] {
             if digits(&place.postal_code).len() != 8 {
                 add(field.into(), "deve ser um CEP de 8 dígitos");
             }
@@ -131,17 +109,8 @@ impl Ask {
             add(name.into(), "é obrigatório");
         }
         for (at, item) in items.iter().enumerate() {
-            let prefix = if name == "package" {
-                name.to_owned()
-            } else {
-                format!("{name}.{at}")
-            };
-            let sizes = [
-                ("width", item.width),
-                ("height", item.height),
-                ("length", item.length),
-                ("weight", item.weight),
-            ];
+            let prefix = if name == "package" { name.to_owned() } else { format!("{name}.{at}") };
+            let sizes = [("width", item.width), ("height", item.height), ("length", item.length), ("weight", item.weight)];
             for (field, _) in sizes.iter().filter(|(_, size)| *size <= 0.0) {
                 add(format!("{prefix}.{field}"), "deve ser maior que zero");
             }
@@ -157,10 +126,7 @@ impl Ask {
 
     /// One box for all: items lie on top of each other.
     fn parcel(&self) -> Parcel {
-        let mut parcel = Parcel {
-            insured_cents: cents(self.options.insurance_value),
-            ..Parcel::default()
-        };
+        let mut parcel = Parcel { insured_cents: cents(self.options.insurance_value), ..Parcel::default() };
         for item in self.items().1 {
             let quantity = item.quantity.unwrap_or(1);
             parcel.width_cm = parcel.width_cm.max(whole(item.width));
@@ -196,28 +162,20 @@ async fn calculate(req: HttpRequest, world: Data<World>, body: Bytes) -> HttpRes
         Ok(ask) => ask,
         Err(error) => {
             let errors = json!({"body": [error.to_string()]});
-            return HttpResponse::UnprocessableEntity()
-                .json(json!({"message": "The given data was invalid.", "errors": errors}));
+            return HttpResponse::UnprocessableEntity().json(json!({"message": "The given data was invalid.", "errors": errors}));
         }
     };
     let problems = ask.problems();
     if !problems.is_empty() {
-        return HttpResponse::UnprocessableEntity()
-            .json(json!({"message": "The given data was invalid.", "errors": problems}));
+        return HttpResponse::UnprocessableEntity().json(json!({"message": "The given data was invalid.", "errors": problems}));
     }
     let wanted = |service: &&Service| match ask.services.as_deref() {
         None | Some("") => true,
-        Some(list) => list
-            .split(',')
-            .any(|id| id.trim().parse() == Ok(service.id)),
+        Some(list) => list.split(',').any(|id| id.trim().parse() == Ok(service.id)),
     };
     let parcel = ask.parcel();
     let (from, to) = (digits(&ask.from.postal_code), digits(&ask.to.postal_code));
-    let entries: Vec<Value> = SERVICES
-        .iter()
-        .filter(wanted)
-        .map(|s| entry(s, &ask, &parcel, &from, &to))
-        .collect();
+    let entries: Vec<Value> = SERVICES.iter().filter(wanted).map(|s| entry(s, &ask, &parcel, &from, &to)).collect();
     HttpResponse::Ok().json(entries)
 }
 
@@ -231,9 +189,7 @@ fn entry(service: &Service, ask: &Ask, parcel: &Parcel, from: &str, to: &str) ->
     let (price, discount) = (decimal(quote.cents), decimal(quote.cents / 3));
     let range = json!({"min": quote.days - 1, "max": quote.days});
     let contents = ask.products.iter().flatten();
-    let contents: Vec<Value> = contents
-        .map(|p| json!({"id": p.id, "quantity": p.quantity}))
-        .collect();
+    let contents: Vec<Value> = contents.map(|p| json!({"id": p.id, "quantity": p.quantity})).collect();
     json!({
         "id": service.id,
         "name": service.name,

@@ -17,7 +17,8 @@ const SHOWN: usize = 50;
 const POLICY: &str = "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
                       connect-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 /// A mail runs nothing and loads nothing but pictures.
-const MAIL_POLICY: &str = "sandbox; default-src 'none'; img-src data: http: https:; style-src 'unsafe-inline'; frame-ancestors 'self'";
+const MAIL_POLICY: &str =
+    "sandbox; default-src 'none'; img-src data: http: https:; style-src 'unsafe-inline'; frame-ancestors 'self'";
 
 pub(crate) fn routes(cfg: &mut ServiceConfig) {
     cfg.route("/", web::get().to(page))
@@ -27,9 +28,7 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
 
 async fn page(world: Data<World>) -> HttpResponse {
     let (version, sections) = world.write(|books| (books.version(), sections(books)));
-    let page = include_str!("page.html")
-        .replace("{{VERSION}}", &version.to_string())
-        .replace("{{SECTIONS}}", &sections); // last: what people wrote is not a template
+    let page = include_str!("page.html").replace("{{VERSION}}", &version.to_string()).replace("{{SECTIONS}}", &sections); // last: what people wrote is not a template
     HttpResponse::Ok()
         .content_type("text/html; charset=utf-8")
         .insert_header(("content-security-policy", POLICY))
@@ -68,48 +67,16 @@ async fn mail_html(world: Data<World>, id: Path<String>) -> HttpResponse {
 
 fn sections(books: &Books) -> String {
     let mut out = String::new();
-    section(
-        &mut out,
-        "charges",
-        "Cobranças PIX",
-        books.charges(),
-        "Nenhuma cobrança ainda.",
-        charge,
-    );
-    section(
-        &mut out,
-        "mails",
-        "E-mails",
-        books.mails(),
-        "Nenhum e-mail ainda.",
-        mail,
-    );
-    section(
-        &mut out,
-        "webhooks",
-        "Webhooks enviados",
-        books.deliveries(),
-        "Nenhum webhook ainda.",
-        delivery,
-    );
+    section(&mut out, "charges", "Cobranças PIX", books.charges(), "Nenhuma cobrança ainda.", charge);
+    section(&mut out, "mails", "E-mails", books.mails(), "Nenhum e-mail ainda.", mail);
+    section(&mut out, "webhooks", "Webhooks enviados", books.deliveries(), "Nenhum webhook ainda.", delivery);
     calls(&mut out, books);
     out
 }
 
-fn section<T>(
-    out: &mut String,
-    id: &str,
-    title: &str,
-    rows: &[T],
-    none: &str,
-    card: fn(&T) -> String,
-) {
+fn section<T>(out: &mut String, id: &str, title: &str, rows: &[T], none: &str, card: fn(&T) -> String) {
     let cards: String = rows.iter().rev().take(SHOWN).map(card).collect();
-    let cards = if rows.is_empty() {
-        format!("<p class=\"soft\">{none}</p>")
-    } else {
-        cards
-    };
+    let cards = if rows.is_empty() { format!("<p class=\"soft\">{none}</p>") } else { cards };
     put_section(out, id, title, rows.len(), &cards);
 }
 
@@ -118,10 +85,7 @@ fn put_section(out: &mut String, id: &str, title: &str, count: usize, inner: &st
     let hash = signature::sha256_hex(inner.as_bytes());
     put(
         out,
-        format_args!(
-            "<section id=\"{id}\" data-hash=\"{}\"><h2>{title} <span>{count}</span></h2>{inner}</section>",
-            &hash[..16]
-        ),
+        format_args!("<section id=\"{id}\" data-hash=\"{}\"><h2>{title} <span>{count}</span></h2>{inner}</section>", &hash[..16]),
     );
 }
 
@@ -147,9 +111,7 @@ fn charge(charge: &Charge) -> String {
             escape(&charge.copy_paste)
         ),
         ChargeStatus::Expired | ChargeStatus::Cancelled => {
-            format!(
-                "<button data-act=\"pay\" data-force=\"yes\" data-id=\"{id}\">Pagar mesmo assim</button>"
-            )
+            format!("<button data-act=\"pay\" data-force=\"yes\" data-id=\"{id}\">Pagar mesmo assim</button>")
         }
         _ => String::new(),
     };
@@ -174,17 +136,11 @@ fn mail(mail: &Mail) -> String {
     let id = escape(&mail.id);
     let html = match mail.html {
         Some(_) => {
-            format!(
-                "<iframe sandbox title=\"E-mail\" loading=\"lazy\" src=\"/mails/{id}/html\"></iframe>"
-            )
+            format!("<iframe sandbox title=\"E-mail\" loading=\"lazy\" src=\"/mails/{id}/html\"></iframe>")
         }
         None => String::new(),
     };
-    let text = mail
-        .text
-        .as_deref()
-        .map(|text| format!("<pre>{}</pre>", escape(text)))
-        .unwrap_or_default();
+    let text = mail.text.as_deref().map(|text| format!("<pre>{}</pre>", escape(text))).unwrap_or_default();
     format!(
         "<details class=\"card\" id=\"mail-{id}\"><summary><strong>{}</strong> <span class=\"soft\">para {} · {} · {}</span></summary>\
          <div class=\"soft wrap\">de {} · chave {}</div>{html}{text}</details>",
@@ -206,17 +162,8 @@ fn delivery(delivery: &Delivery) -> String {
     };
     let mut answers = String::new();
     for attempt in &delivery.attempts {
-        let status = attempt
-            .status
-            .map_or_else(|| "sem resposta".to_owned(), |status| status.to_string());
-        put(
-            &mut answers,
-            format_args!(
-                "{} → {status} {}\n",
-                wire_time(attempt.at),
-                escape(&attempt.answer)
-            ),
-        );
+        let status = attempt.status.map_or_else(|| "sem resposta".to_owned(), |status| status.to_string());
+        put(&mut answers, format_args!("{} → {status} {}\n", wire_time(attempt.at), escape(&attempt.answer)));
     }
     let id = escape(&delivery.id);
     format!(
@@ -236,13 +183,7 @@ fn calls(out: &mut String, books: &Books) {
         "<div class=\"card scroll\"><table><thead><tr><th>Hora</th><th>Provedor</th><th>Chamada</th><th>Resposta</th>\
          <th>Tempo</th><th>Falha</th></tr></thead><tbody>{rows}</tbody></table></div>"
     );
-    put_section(
-        out,
-        "calls",
-        "Chamadas recebidas",
-        books.calls().count(),
-        &table,
-    );
+    put_section(out, "calls", "Chamadas recebidas", books.calls().count(), &table);
 }
 
 fn call(call: &Call) -> String {
@@ -251,10 +192,8 @@ fn call(call: &Call) -> String {
         call.at.strftime("%H:%M:%S"),
         call.provider,
         escape(&call.endpoint),
-        call.status
-            .map_or_else(|| "—".to_owned(), |status| status.to_string()),
-        call.duration_ms
-            .map_or_else(|| "—".to_owned(), |ms| format!("{ms} ms")),
+        call.status.map_or_else(|| "—".to_owned(), |status| status.to_string()),
+        call.duration_ms.map_or_else(|| "—".to_owned(), |ms| format!("{ms} ms")),
         escape(call.fault.as_deref().unwrap_or("")),
     )
 }
@@ -300,9 +239,6 @@ mod tests {
 
     #[test]
     fn nothing_that_was_sent_becomes_markup() {
-        assert_eq!(
-            escape(r#"<a href="x" id='y'>&"#),
-            "&lt;a href=&quot;x&quot; id=&#39;y&#39;&gt;&amp;"
-        );
+        assert_eq!(escape(r#"<a href="x" id='y'>&"#), "&lt;a href=&quot;x&quot; id=&#39;y&#39;&gt;&amp;");
     }
 }

@@ -16,34 +16,17 @@ pub(crate) fn pass_time(world: &World, books: &mut Books, now: Timestamp) {
     }
     while let Some(refund) = books.refunds.first_due(now).cloned() {
         let fails = |n: u32| n.checked_sub(1);
-        let ordered_to_fail = world
-            .refunds_to_fail
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fails)
-            .is_ok();
-        let status = if ordered_to_fail {
-            RefundStatus::Failed
-        } else {
-            RefundStatus::Done
-        };
+        let ordered_to_fail = world.refunds_to_fail.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fails).is_ok();
+        let status = if ordered_to_fail { RefundStatus::Failed } else { RefundStatus::Done };
         settle_refund(world, books, refund, status);
     }
 }
 
-pub(crate) fn expire(
-    world: &World,
-    books: &mut Books,
-    mut charge: Charge,
-    now: Timestamp,
-) -> Charge {
+pub(crate) fn expire(world: &World, books: &mut Books, mut charge: Charge, now: Timestamp) -> Charge {
     charge.status = ChargeStatus::Expired;
     charge.expires_at = charge.expires_at.min(now);
     books.put(charge.clone());
-    webhooks::tell(
-        world,
-        books,
-        &News::Charge(&charge, "payment.expired"),
-        SendWebhook::Once,
-    );
+    webhooks::tell(world, books, &News::Charge(&charge, "payment.expired"), SendWebhook::Once);
     charge
 }
 
@@ -56,12 +39,7 @@ pub(crate) fn cancel(world: &World, books: &mut Books, charge: &Charge) -> Resul
     if charge.status == ChargeStatus::Pending {
         charge.status = ChargeStatus::Cancelled;
         books.put(charge.clone());
-        webhooks::tell(
-            world,
-            books,
-            &News::Charge(&charge, "payment.cancelled"),
-            SendWebhook::Once,
-        );
+        webhooks::tell(world, books, &News::Charge(&charge, "payment.cancelled"), SendWebhook::Once);
     }
     Ok(charge)
 }
@@ -94,12 +72,7 @@ pub(crate) fn pay(
     charge.paid_at = Some(now);
     charge.end_to_end_id = Some(end_to_end_id('E', now));
     books.put(charge.clone());
-    webhooks::tell(
-        world,
-        books,
-        &News::Charge(&charge, "payment.paid"),
-        webhook,
-    );
+    webhooks::tell(world, books, &News::Charge(&charge, "payment.paid"), webhook);
     Ok(charge)
 }
 
@@ -113,17 +86,13 @@ pub(crate) fn refund(
     reason: String,
     request_hash: String,
 ) -> Result<Refund, Refused> {
-    let taken: i64 = books
-        .refunds_of(&charge.payment_id)
-        .filter(|r| r.status != RefundStatus::Failed)
-        .map(|r| r.amount_cents)
-        .sum();
+    let taken: i64 =
+        books.refunds_of(&charge.payment_id).filter(|r| r.status != RefundStatus::Failed).map(|r| r.amount_cents).sum();
     if amount_cents > charge.paid_cents.unwrap_or(0) - taken {
         return Err(Refused::RefundExceedsPayment);
     }
     let now = Timestamp::now();
-    let wait =
-        SignedDuration::try_from(world.cfg.refund_settles_after).unwrap_or(SignedDuration::ZERO);
+    let wait = SignedDuration::try_from(world.cfg.refund_settles_after).unwrap_or(SignedDuration::ZERO);
     let refund = Refund {
         provider: charge.provider.clone(),
         refund_id,
@@ -140,12 +109,7 @@ pub(crate) fn refund(
     Ok(refund)
 }
 
-pub(crate) fn settle_refund(
-    world: &World,
-    books: &mut Books,
-    mut refund: Refund,
-    status: RefundStatus,
-) {
+pub(crate) fn settle_refund(world: &World, books: &mut Books, mut refund: Refund, status: RefundStatus) {
     refund.status = status;
     books.put(refund.clone());
     let Some(mut charge) = books.charges.get(&refund.payment_id).cloned() else {
@@ -154,22 +118,13 @@ pub(crate) fn settle_refund(
     let event = if status == RefundStatus::Done {
         charge.refunded_cents += refund.amount_cents;
         let whole = Some(charge.refunded_cents) >= charge.paid_cents;
-        charge.status = if whole {
-            ChargeStatus::Refunded
-        } else {
-            ChargeStatus::PartiallyRefunded
-        };
+        charge.status = if whole { ChargeStatus::Refunded } else { ChargeStatus::PartiallyRefunded };
         books.put(charge.clone());
         "refund.done"
     } else {
         "refund.failed"
     };
-    webhooks::tell(
-        world,
-        books,
-        &News::Refund(&charge, &refund, event),
-        SendWebhook::Once,
-    );
+    webhooks::tell(world, books, &News::Refund(&charge, &refund, event), SendWebhook::Once);
 }
 
 /// The bank network's id: kind, participant, minute, 11 characters of the bank's own. 32 in all.

@@ -3,8 +3,6 @@
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Bytes, Data, Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -17,12 +15,8 @@ use crate::webhooks::wire_time;
 use crate::world::World;
 use crate::{brcode, documents, pix, propay_webhook, signature};
 
-pub(crate) const PROVIDER: Provider = Provider {
-    name: "propay",
-    routes,
-    error: error_body,
-    webhook: Some(propay_webhook::envelope),
-};
+pub(crate) const PROVIDER: Provider =
+    Provider { name: "propay", routes, error: error_body, webhook: Some(propay_webhook::envelope) };
 
 const AMOUNT_MAX_CENTS: i64 = 10_000_000_000;
 const EXPIRES_MAX_S: i64 = 7 * 24 * 3600;
@@ -33,10 +27,7 @@ fn routes(cfg: &mut ServiceConfig) {
         .route("/v1/payments/{id}", web::get().to(show))
         .route("/v1/payments/{id}", web::delete().to(void))
         .route("/v1/payments/{id}/refunds", web::post().to(refund))
-        .route(
-            "/v1/payments/{id}/refunds/{refund_id}",
-            web::get().to(show_refund),
-        )
+        .route("/v1/payments/{id}/refunds/{refund_id}", web::get().to(show_refund))
         .route("/health", web::get().to(health))
         .route("/qr/{file}", web::get().to(qr));
 }
@@ -46,18 +37,8 @@ struct Failure(u16, &'static str, String, Option<&'static str>);
 
 type Answer = Result<HttpResponse, Failure>;
 
-fn fail<T>(
-    status: u16,
-    code: &'static str,
-    message: &str,
-    field: &'static str,
-) -> Result<T, Failure> {
-    Err(Failure(
-        status,
-        code,
-        message.to_owned(),
-        (!field.is_empty()).then_some(field),
-    ))
+fn fail<T>(status: u16, code: &'static str, message: &str, field: &'static str) -> Result<T, Failure> {
+    Err(Failure(status, code, message.to_owned(), (!field.is_empty()).then_some(field)))
 }
 
 impl From<Refused> for Failure {
@@ -109,10 +90,7 @@ fn guarded(req: &HttpRequest, world: &World, inside: impl FnOnce() -> Answer) ->
 }
 
 fn header<'a>(req: &'a HttpRequest, name: &str) -> &'a str {
-    req.headers()
-        .get(name)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or("")
+    req.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
 }
 
 fn authorize(req: &HttpRequest, world: &World) -> Result<(), Failure> {
@@ -125,17 +103,9 @@ fn authorize(req: &HttpRequest, world: &World) -> Result<(), Failure> {
 }
 
 /// The JSON body of a POST, and its hash: a repeat must be the same document, however it is spelled.
-fn parse<T: serde::de::DeserializeOwned>(
-    req: &HttpRequest,
-    body: &[u8],
-) -> Result<(T, String), Failure> {
+fn parse<T: serde::de::DeserializeOwned>(req: &HttpRequest, body: &[u8]) -> Result<(T, String), Failure> {
     if !header(req, "content-type").starts_with("application/json") {
-        return fail(
-            400,
-            "invalid_request",
-            "the content type is not application/json",
-            "",
-        );
+        return fail(400, "invalid_request", "the content type is not application/json", "");
     }
     let bad = |error: serde_json::Error| Failure(400, "invalid_request", error.to_string(), None);
     let document: Value = serde_json::from_slice(body).map_err(bad)?;
@@ -145,21 +115,11 @@ fn parse<T: serde::de::DeserializeOwned>(
 
 fn check_key(req: &HttpRequest, id: &str, field: &'static str) -> Result<(), Failure> {
     if header(req, "idempotency-key") != id {
-        return fail(
-            400,
-            "invalid_request",
-            "the Idempotency-Key must be there and equal the id in the body",
-            field,
-        );
+        return fail(400, "invalid_request", "the Idempotency-Key must be there and equal the id in the body", field);
     }
     let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
     if id.is_empty() || id.len() > 64 || !id.bytes().all(plain) {
-        return fail(
-            422,
-            "invalid_request",
-            "an id has 1 to 64 letters, digits, - and _",
-            field,
-        );
+        return fail(422, "invalid_request", "an id has 1 to 64 letters, digits, - and _", field);
     }
     Ok(())
 }
@@ -179,39 +139,19 @@ struct NewPayment {
 impl NewPayment {
     fn check(&self) -> Result<(), Failure> {
         if !(1..=AMOUNT_MAX_CENTS).contains(&self.amount_cents) {
-            return fail(
-                422,
-                "invalid_amount",
-                "the amount is not positive, or too large",
-                "amount_cents",
-            );
+            return fail(422, "invalid_amount", "the amount is not positive, or too large", "amount_cents");
         }
         if self.currency != "BRL" {
-            return fail(
-                422,
-                "invalid_request",
-                "the currency is not BRL",
-                "currency",
-            );
+            return fail(422, "invalid_request", "the currency is not BRL", "currency");
         }
         if !(1..=EXPIRES_MAX_S).contains(&self.expires_in) {
-            return fail(
-                422,
-                "invalid_request",
-                "a charge lives from one second to seven days",
-                "expires_in",
-            );
+            return fail(422, "invalid_request", "a charge lives from one second to seven days", "expires_in");
         }
         if self.order_id.is_empty() {
             return fail(422, "invalid_request", "the order id is empty", "order_id");
         }
         if self.description.chars().count() > TEXT_MAX {
-            return fail(
-                422,
-                "invalid_request",
-                "the description is longer than 140 characters",
-                "description",
-            );
+            return fail(422, "invalid_request", "the description is longer than 140 characters", "description");
         }
         let Some(payer) = &self.payer else {
             return Ok(());
@@ -222,11 +162,7 @@ impl NewPayment {
         if !documents::is_tax_id(&payer.tax_id) {
             return fail(422, "invalid_payer", "not a CPF or CNPJ", "payer.tax_id");
         }
-        if payer
-            .email
-            .as_ref()
-            .is_some_and(|email| !email.contains('@'))
-        {
+        if payer.email.as_ref().is_some_and(|email| !email.contains('@')) {
             return fail(422, "invalid_payer", "not an e-mail address", "payer.email");
         }
         Ok(())
@@ -253,9 +189,7 @@ impl NewPayment {
             description: self.description,
             payer: self.payer,
             created_at: now,
-            expires_at: now
-                .saturating_add(SignedDuration::from_secs(self.expires_in))
-                .unwrap_or(now),
+            expires_at: now.saturating_add(SignedDuration::from_secs(self.expires_in)).unwrap_or(now),
             paid_at: None,
             end_to_end_id: None,
             request_hash,
@@ -267,32 +201,25 @@ async fn create(req: HttpRequest, world: Data<World>, body: Bytes) -> HttpRespon
     guarded(&req, &world, || {
         let (new, hash) = parse::<NewPayment>(&req, &body)?;
         check_key(&req, &new.payment_id, "payment_id")?;
-        world.write(|books| {
+        let (mut answer, charge) = world.write(|books| {
             if let Some(old) = books.charges.get(&new.payment_id) {
                 if old.request_hash != hash {
-                    return fail(
-                        409,
-                        "idempotency_conflict",
-                        "the same key with another body",
-                        "payment_id",
-                    );
+                    return fail(409, "idempotency_conflict", "the same key with another body", "payment_id");
                 }
-                return Ok(HttpResponse::Ok().json(view(&world, old)));
+                return Ok((HttpResponse::Ok(), old.clone()));
             }
             new.check()?;
             let charge = new.charge(&world, hash);
-            let answer = HttpResponse::Created().json(view(&world, &charge));
-            books.put(charge);
-            Ok(answer)
-        })
+            books.put(charge.clone());
+            Ok((HttpResponse::Created(), charge))
+        })?;
+        Ok(answer.json(view(&world, &charge)))
     })
 }
 
 async fn show(req: HttpRequest, world: Data<World>, id: Path<String>) -> HttpResponse {
     guarded(&req, &world, || {
-        let charge = world
-            .write(|books| books.charges.get(&id).cloned())
-            .ok_or(Refused::NotFound)?;
+        let charge = world.write(|books| books.charges.get(&id).cloned()).ok_or(Refused::NotFound)?;
         Ok(HttpResponse::Ok().json(view(&world, &charge)))
     })
 }
@@ -315,12 +242,7 @@ struct NewRefund {
     reason: String,
 }
 
-async fn refund(
-    req: HttpRequest,
-    world: Data<World>,
-    id: Path<String>,
-    body: Bytes,
-) -> HttpResponse {
+async fn refund(req: HttpRequest, world: Data<World>, id: Path<String>, body: Bytes) -> HttpResponse {
     guarded(&req, &world, || {
         let (new, hash) = parse::<NewRefund>(&req, &body)?;
         check_key(&req, &new.refund_id, "refund_id")?;
@@ -328,48 +250,24 @@ async fn refund(
             let charge = books.charges.get(&id).cloned().ok_or(Refused::NotFound)?;
             if let Some(old) = books.refunds.get(&new.refund_id) {
                 if old.request_hash != hash || old.payment_id != charge.payment_id {
-                    return fail(
-                        409,
-                        "idempotency_conflict",
-                        "the same key with another body",
-                        "refund_id",
-                    );
+                    return fail(409, "idempotency_conflict", "the same key with another body", "refund_id");
                 }
                 return Ok(HttpResponse::Ok().json(refund_view(old)));
             }
             if new.amount_cents <= 0 {
-                return fail(
-                    422,
-                    "invalid_amount",
-                    "the amount is not positive",
-                    "amount_cents",
-                );
+                return fail(422, "invalid_amount", "the amount is not positive", "amount_cents");
             }
-            let refund = pix::refund(
-                &world,
-                books,
-                &charge,
-                new.refund_id,
-                new.amount_cents,
-                new.reason,
-                hash,
-            )?;
+            let refund = pix::refund(&world, books, &charge, new.refund_id, new.amount_cents, new.reason, hash)?;
             Ok(HttpResponse::Created().json(refund_view(&refund)))
         })
     })
 }
 
-async fn show_refund(
-    req: HttpRequest,
-    world: Data<World>,
-    ids: Path<(String, String)>,
-) -> HttpResponse {
+async fn show_refund(req: HttpRequest, world: Data<World>, ids: Path<(String, String)>) -> HttpResponse {
     guarded(&req, &world, || {
         let (payment_id, refund_id) = ids.into_inner();
         let refund = world.write(|books| books.refunds.get(&refund_id).cloned());
-        let refund = refund
-            .filter(|refund| refund.payment_id == payment_id)
-            .ok_or(Refused::NotFound)?;
+        let refund = refund.filter(|refund| refund.payment_id == payment_id).ok_or(Refused::NotFound)?;
         Ok(HttpResponse::Ok().json(refund_view(&refund)))
     })
 }
@@ -380,12 +278,7 @@ async fn health() -> HttpResponse {
 
 async fn qr(world: Data<World>, file: Path<String>) -> HttpResponse {
     let id = file.strip_suffix(".png").unwrap_or(&file);
-    let code = world.read(|books| {
-        books
-            .charges
-            .get(id)
-            .map(|charge| charge.copy_paste.clone())
-    });
+    let code = world.read(|books| books.charges.get(id).map(|charge| charge.copy_paste.clone()));
     match code.and_then(|code| brcode::qr_png(&code)) {
         Some(png) => HttpResponse::Ok().content_type("image/png").body(png),
         None => HttpResponse::NotFound().finish(),
@@ -393,7 +286,6 @@ async fn qr(world: Data<World>, file: Path<String>) -> HttpResponse {
 }
 
 fn view(world: &World, charge: &Charge) -> Value {
-    let picture = brcode::qr_png(&charge.copy_paste).unwrap_or_default();
     json!({
         "payment_id": charge.payment_id,
         "order_id": charge.order_id,
@@ -402,7 +294,7 @@ fn view(world: &World, charge: &Charge) -> Value {
         "currency": "BRL",
         "txid": charge.txid,
         "copy_paste": charge.copy_paste,
-        "qr_code": format!("data:image/png;base64,{}", STANDARD.encode(picture)),
+        "qr_code": world.picture(&charge.copy_paste),
         "qr_code_url": format!("{}/propay/qr/{}.png", world.url, charge.payment_id),
         "expires_at": wire_time(charge.expires_at),
         "provider": "openpix",

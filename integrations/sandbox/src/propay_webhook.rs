@@ -41,10 +41,5 @@ pub(crate) fn envelope(world: &World, news: &News<'_>) -> Envelope {
         ("x-propay-signature".to_owned(), signature),
         ("x-request-id".to_owned(), Uuid::now_v7().to_string()),
     ]);
-    Envelope {
-        event_id,
-        path: "/api/webhooks/payment",
-        headers,
-        body,
-    }
+    Envelope { event_id, path: "/api/webhooks/payment", headers, body }
 }

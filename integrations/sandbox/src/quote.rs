@@ -108,16 +108,9 @@ pub(crate) struct Quote {
 }
 
 /// A price, or the carrier's own words for why there is none. Both CEPs have 8 digits.
-pub(crate) fn quote(
-    service: &Service,
-    parcel: &Parcel,
-    from: &str,
-    to: &str,
-) -> Result<Quote, &'static str> {
+pub(crate) fn quote(service: &Service, parcel: &Parcel, from: &str, to: &str) -> Result<Quote, &'static str> {
     let sides = [parcel.width_cm, parcel.height_cm, parcel.length_cm];
-    if matches!(to, "00000000" | "99999999")
-        || service.not_to.iter().any(|start| to.starts_with(start))
-    {
+    if matches!(to, "00000000" | "99999999") || service.not_to.iter().any(|start| to.starts_with(start)) {
         return Err("Serviço indisponível para o trecho.");
     }
     if parcel.weight_grams > service.max_grams {
@@ -130,19 +123,10 @@ pub(crate) fn quote(
         return Err("Valor segurado ultrapassa o limite da transportadora.");
     }
     let cubed_grams = sides.iter().product::<i64>() / 6; // a litre counts as 167 g
-    let steps = parcel
-        .weight_grams
-        .max(cubed_grams)
-        .max(1)
-        .unsigned_abs()
-        .div_ceil(100)
-        .cast_signed();
+    let steps = parcel.weight_grams.max(cubed_grams).max(1).unsigned_abs().div_ceil(100).cast_signed();
     let zones = zones(from, to);
     Ok(Quote {
-        cents: service.base_cents
-            + service.step_cents * steps * (1 + zones)
-            + zones * 450
-            + parcel.insured_cents / 100,
+        cents: service.base_cents + service.step_cents * steps * (1 + zones) + zones * 450 + parcel.insured_cents / 100,
         days: service.days.0 + service.days.1 * zones,
     })
 }
@@ -150,23 +134,9 @@ pub(crate) fn quote(
 /// How far apart the regions of two CEPs lie: 0 (the same) to 4.
 fn zones(from: &str, to: &str) -> i64 {
     // Degrees south and west of the middle of each region, by the first digit of its CEPs.
-    const MIDDLE: [(i64, i64); 10] = [
-        (23, 46),
-        (23, 46),
-        (22, 43),
-        (19, 44),
-        (13, 39),
-        (8, 36),
-        (4, 45),
-        (15, 50),
-        (26, 49),
-        (30, 52),
-    ];
-    let middle = |cep: &str| {
-        cep.bytes().next().map_or((0, 0), |b| {
-            MIDDLE[usize::from(b.saturating_sub(b'0')).min(9)]
-        })
-    };
+    const MIDDLE: [(i64, i64); 10] =
+        [(23, 46), (23, 46), (22, 43), (19, 44), (13, 39), (8, 36), (4, 45), (15, 50), (26, 49), (30, 52)];
+    let middle = |cep: &str| cep.bytes().next().map_or((0, 0), |b| MIDDLE[usize::from(b.saturating_sub(b'0')).min(9)]);
     let (a, b) = (middle(from), middle(to));
     match (a.0 - b.0).pow(2) + (a.1 - b.1).pow(2) {
         0 => 0,
@@ -182,62 +152,27 @@ mod tests {
     use super::*;
 
     fn service(id: u32) -> &'static Service {
-        SERVICES
-            .iter()
-            .find(|s| s.id == id)
-            .expect("a known service")
+        SERVICES.iter().find(|s| s.id == id).expect("a known service")
     }
 
     fn mugs() -> Parcel {
-        Parcel {
-            width_cm: 11,
-            height_cm: 34,
-            length_cm: 11,
-            weight_grams: 600,
-            insured_cents: 18_500,
-        }
+        Parcel { width_cm: 11, height_cm: 34, length_cm: 11, weight_grams: 600, insured_cents: 18_500 }
     }
 
     #[test]
     fn farther_heavier_and_larger_cost_more() {
-        let price =
-            |parcel: &Parcel, to: &str| quote(service(1), parcel, "01310100", to).map(|q| q.cents);
+        let price = |parcel: &Parcel, to: &str| quote(service(1), parcel, "01310100", to).map(|q| q.cents);
         assert_eq!(price(&mugs(), "04001000"), Ok(1_450 + 18 * 7 + 185)); // 685 g by volume
-        assert_eq!(
-            price(&mugs(), "20040002"),
-            Ok(1_450 + 18 * 7 * 2 + 450 + 185)
-        );
-        assert_eq!(
-            price(&mugs(), "69005000"),
-            Ok(1_450 + 18 * 7 * 4 + 1_350 + 185)
-        );
-        assert_eq!(
-            price(
-                &Parcel {
-                    weight_grams: 2_000,
-                    ..mugs()
-                },
-                "04001000"
-            ),
-            Ok(1_450 + 18 * 20 + 185)
-        );
+        assert_eq!(price(&mugs(), "20040002"), Ok(1_450 + 18 * 7 * 2 + 450 + 185));
+        assert_eq!(price(&mugs(), "69005000"), Ok(1_450 + 18 * 7 * 4 + 1_350 + 185));
+        assert_eq!(price(&Parcel { weight_grams: 2_000, ..mugs() }, "04001000"), Ok(1_450 + 18 * 20 + 185));
     }
 
     #[test]
     fn a_service_refuses_what_it_does_not_carry() {
-        let heavy = Parcel {
-            weight_grams: 30_001,
-            ..mugs()
-        };
-        let open: Vec<u32> = SERVICES
-            .iter()
-            .filter(|s| quote(s, &heavy, "01310100", "20040002").is_ok())
-            .map(|s| s.id)
-            .collect();
+        let heavy = Parcel { weight_grams: 30_001, ..mugs() };
+        let open: Vec<u32> = SERVICES.iter().filter(|s| quote(s, &heavy, "01310100", "20040002").is_ok()).map(|s| s.id).collect();
         assert_eq!(open, [4]);
-        assert_eq!(
-            quote(service(3), &mugs(), "01310100", "69005000"),
-            Err("Serviço indisponível para o trecho.")
-        );
+        assert_eq!(quote(service(3), &mugs(), "01310100", "69005000"), Err("Serviço indisponível para o trecho."));
     }
 }

@@ -16,12 +16,7 @@ use crate::server::Provider;
 use crate::signature;
 use crate::world::World;
 
-pub(crate) const PROVIDER: Provider = Provider {
-    name: "resend",
-    routes,
-    error: error_body,
-    webhook: None,
-};
+pub(crate) const PROVIDER: Provider = Provider { name: "resend", routes, error: error_body, webhook: None };
 
 const KEY_MAX: usize = 256;
 const KEY_LIFE: SignedDuration = SignedDuration::from_hours(24);
@@ -81,16 +76,9 @@ fn answer(outcome: Result<Value, Failure>) -> HttpResponse {
 }
 
 fn authorize(req: &HttpRequest, world: &World) -> Result<(), Failure> {
-    let given = req
-        .headers()
-        .get("authorization")
-        .and_then(|value| value.to_str().ok());
+    let given = req.headers().get("authorization").and_then(|value| value.to_str().ok());
     match given.and_then(|value| value.strip_prefix("Bearer ")) {
-        None => fail(
-            401,
-            "missing_api_key",
-            "Missing API key in the authorization header",
-        ),
+        None => fail(401, "missing_api_key", "Missing API key in the authorization header"),
         Some(key) if key == world.cfg.resend_api_key => Ok(()),
         Some(_) => fail(403, "invalid_api_key", "API key is invalid"),
     }
@@ -102,11 +90,7 @@ fn idempotency_key(req: &HttpRequest) -> Result<Option<String>, Failure> {
     };
     match key.to_str() {
         Ok(key) if (1..=KEY_MAX).contains(&key.len()) => Ok(Some(key.to_owned())),
-        _ => fail(
-            400,
-            "invalid_idempotency_key",
-            "The key must have between 1 and 256 characters",
-        ),
+        _ => fail(400, "invalid_idempotency_key", "The key must have between 1 and 256 characters"),
     }
 }
 
@@ -162,31 +146,19 @@ struct NewMail {
 fn required(field: Option<String>, name: &str) -> Result<String, Failure> {
     match field.filter(|text| !text.is_empty()) {
         Some(text) => Ok(text),
-        None => fail(
-            422,
-            "missing_required_field",
-            format!("Missing `{name}` field."),
-        ),
+        None => fail(422, "missing_required_field", format!("Missing `{name}` field.")),
     }
 }
 
 fn check_address(text: &str, field: &str) -> Result<(), Failure> {
-    let good = bare_address(text)
-        .split_once('@')
-        .is_some_and(|(name, domain)| {
-            !name.is_empty()
-                && domain.contains('.')
-                && !bare_address(text).contains(char::is_whitespace)
-        });
+    let good = bare_address(text).split_once('@').is_some_and(|(name, domain)| {
+        !name.is_empty() && domain.contains('.') && !bare_address(text).contains(char::is_whitespace)
+    });
     if good {
         return Ok(());
     }
     let shape = "must be `email@example.com` or `Name <email@example.com>`";
-    fail(
-        422,
-        "invalid_parameter",
-        format!("Invalid `{field}` field: it {shape}."),
-    )
+    fail(422, "invalid_parameter", format!("Invalid `{field}` field: it {shape}."))
 }
 
 impl NewMail {
@@ -199,51 +171,24 @@ impl NewMail {
             return fail(422, "missing_required_field", "Missing `to` field.");
         }
         if to.len() > TO_MAX {
-            return fail(
-                422,
-                "invalid_parameter",
-                "The `to` field takes at most 50 addresses.",
-            );
+            return fail(422, "invalid_parameter", "The `to` field takes at most 50 addresses.");
         }
         let (cc, bcc) = (OneOrMany::list(self.cc), OneOrMany::list(self.bcc));
         for address in to.iter().chain(&cc).chain(&bcc) {
             check_address(address, "to")?;
         }
         let subject = required(self.subject, "subject")?;
-        let (html, text) = (
-            self.html.filter(|s| !s.is_empty()),
-            self.text.filter(|s| !s.is_empty()),
-        );
+        let (html, text) = (self.html.filter(|s| !s.is_empty()), self.text.filter(|s| !s.is_empty()));
         if html.is_none() && text.is_none() {
-            return fail(
-                422,
-                "missing_required_field",
-                "Missing `html` or `text` field.",
-            );
+            return fail(422, "missing_required_field", "Missing `html` or `text` field.");
         }
         check_tags(&self.tags)?;
-        if self
-            .attachments
-            .iter()
-            .any(|a| a.content.is_none() && a.path.is_none())
-        {
-            return fail(
-                422,
-                "invalid_attachment",
-                "An attachment needs `content` or `path`.",
-            );
+        if self.attachments.iter().any(|a| a.content.is_none() && a.path.is_none()) {
+            return fail(422, "invalid_attachment", "An attachment needs `content` or `path`.");
         }
-        let domain = bare_address(&from)
-            .rsplit('@')
-            .next()
-            .unwrap_or("")
-            .to_ascii_lowercase();
+        let domain = bare_address(&from).rsplit('@').next().unwrap_or("").to_ascii_lowercase();
         if UNVERIFIED.contains(&domain.as_str()) {
-            return fail(
-                403,
-                "validation_error",
-                format!("The {domain} domain is not verified."),
-            );
+            return fail(403, "validation_error", format!("The {domain} domain is not verified."));
         }
         Ok(Mail {
             provider: PROVIDER.name.to_owned(),
@@ -258,17 +203,9 @@ impl NewMail {
             subject,
             html,
             text,
-            tags: self
-                .tags
-                .into_iter()
-                .map(|tag| (tag.name, tag.value))
-                .collect(),
+            tags: self.tags.into_iter().map(|tag| (tag.name, tag.value)).collect(),
             headers: self.headers,
-            attachments: self
-                .attachments
-                .into_iter()
-                .map(|a| a.filename.unwrap_or_default())
-                .collect(),
+            attachments: self.attachments.into_iter().map(|a| a.filename.unwrap_or_default()).collect(),
             scheduled_at: self.scheduled_at,
             created_at: Timestamp::now(),
         })
@@ -278,16 +215,9 @@ impl NewMail {
 fn check_tags(tags: &[Tag]) -> Result<(), Failure> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
     let good = |text: &str| (1..=TAG_MAX).contains(&text.len()) && text.bytes().all(plain);
-    match tags
-        .iter()
-        .find(|tag| !good(&tag.name) || !good(&tag.value))
-    {
+    match tags.iter().find(|tag| !good(&tag.name) || !good(&tag.value)) {
         None => Ok(()),
-        Some(_) => fail(
-            422,
-            "invalid_parameter",
-            "Tags take only ASCII letters, numbers, underscores and dashes.",
-        ),
+        Some(_) => fail(422, "invalid_parameter", "Tags take only ASCII letters, numbers, underscores and dashes."),
     }
 }
 
@@ -327,27 +257,18 @@ fn once(
         let (mails, answer) = make(document, key.as_deref())?;
         mails.into_iter().for_each(|mail| books.put(mail));
         if let Some(id) = key {
-            books.put(RememberedKey {
-                id,
-                request_hash,
-                answer: answer.clone(),
-                created_at: Timestamp::now(),
-            });
+            books.put(RememberedKey { id, request_hash, answer: answer.clone(), created_at: Timestamp::now() });
         }
         Ok(answer)
     })
 }
 
 fn remembered<'a>(books: &'a Books, key: &str) -> Option<&'a RememberedKey> {
-    books
-        .keys
-        .get(key)
-        .filter(|known| Timestamp::now().duration_since(known.created_at) < KEY_LIFE)
+    books.keys.get(key).filter(|known| Timestamp::now().duration_since(known.created_at) < KEY_LIFE)
 }
 
 fn read<T: serde::de::DeserializeOwned>(document: Value) -> Result<T, Failure> {
-    serde_json::from_value(document)
-        .or_else(|error| fail(422, "invalid_parameter", error.to_string()))
+    serde_json::from_value(document).or_else(|error| fail(422, "invalid_parameter", error.to_string()))
 }
 
 async fn send(req: HttpRequest, world: Data<World>, body: Bytes) -> HttpResponse {
@@ -364,21 +285,16 @@ async fn send_batch(req: HttpRequest, world: Data<World>, body: Bytes) -> HttpRe
         if !(1..=BATCH_MAX).contains(&batch.len()) {
             return fail(422, "invalid_parameter", "A batch has 1 to 100 messages.");
         }
-        let mails: Vec<Mail> = batch
-            .into_iter()
-            .map(|new| new.accept(key))
-            .collect::<Result<_, _>>()?;
+        let mails: Vec<Mail> = batch.into_iter().map(|new| new.accept(key)).collect::<Result<_, _>>()?;
         let ids: Vec<Value> = mails.iter().map(|mail| json!({"id": mail.id})).collect();
         Ok((mails, json!({"data": ids})))
     }))
 }
 
 async fn show(req: HttpRequest, world: Data<World>, id: Path<String>) -> HttpResponse {
-    answer(authorize(&req, &world).and_then(|()| {
-        match world.read(|books| books.mails.get(&id).map(view)) {
-            Some(view) => Ok(view),
-            None => fail(404, "not_found", "Email not found"),
-        }
+    answer(authorize(&req, &world).and_then(|()| match world.read(|books| books.mails.get(&id).map(view)) {
+        Some(view) => Ok(view),
+        None => fail(404, "not_found", "Email not found"),
     }))
 }
 

@@ -28,13 +28,7 @@ pub(crate) struct Provider {
     pub(crate) webhook: Option<fn(&World, &News<'_>) -> Envelope>,
 }
 
-const PROVIDERS: &[Provider] = &[
-    propay::PROVIDER,
-    melhorenvio::PROVIDER,
-    resend::PROVIDER,
-    cep::VIACEP,
-    cep::BRASILAPI,
-];
+const PROVIDERS: &[Provider] = &[propay::PROVIDER, melhorenvio::PROVIDER, resend::PROVIDER, cep::VIACEP, cep::BRASILAPI];
 
 pub(crate) fn provider(name: &str) -> Option<&'static Provider> {
     PROVIDERS.iter().find(|p| p.name == name)
@@ -61,38 +55,20 @@ pub struct Sandbox {
 pub async fn start(cfg: SandboxConfig) -> std::io::Result<Sandbox> {
     let listener = TcpListener::bind(cfg.listen)?;
     let addr = listener.local_addr()?;
-    let reachable = if addr.ip().is_unspecified() {
-        SocketAddr::from(([127, 0, 0, 1], addr.port()))
-    } else {
-        addr
-    };
+    let reachable = if addr.ip().is_unspecified() { SocketAddr::from(([127, 0, 0, 1], addr.port())) } else { addr };
     let world = Arc::new(World::new(cfg, format!("http://{reachable}"))?);
     let (ready, started) = oneshot::channel();
     let (end, ended) = oneshot::channel();
     let shared = Arc::clone(&world);
-    std::thread::Builder::new()
-        .name("sandbox".into())
-        .spawn(move || {
-            rt::System::new().block_on(serve(shared, listener, ready));
-            let _ = end.send(()); // nobody waits after a drop
-        })?;
-    let handle = started
-        .await
-        .map_err(|_| std::io::Error::other("the sandbox's thread ended"))??;
-    Ok(Sandbox {
-        addr,
-        control: Control::new(Arc::clone(&world)),
-        world,
-        handle,
-        ended: Some(ended),
-    })
+    std::thread::Builder::new().name("sandbox".into()).spawn(move || {
+        rt::System::new().block_on(serve(shared, listener, ready));
+        let _ = end.send(()); // nobody waits after a drop
+    })?;
+    let handle = started.await.map_err(|_| std::io::Error::other("the sandbox's thread ended"))??;
+    Ok(Sandbox { addr, control: Control::new(Arc::clone(&world)), world, handle, ended: Some(ended) })
 }
 
-async fn serve(
-    world: Arc<World>,
-    listener: TcpListener,
-    ready: oneshot::Sender<std::io::Result<ServerHandle>>,
-) {
+async fn serve(world: Arc<World>, listener: TcpListener, ready: oneshot::Sender<std::io::Result<ServerHandle>>) {
     let data = Data::from(Arc::clone(&world));
     let server = HttpServer::new(move || {
         let mut app = App::new()
@@ -102,9 +78,7 @@ async fn serve(
             .configure(page::routes);
         for provider in PROVIDERS {
             app = app.service(
-                web::scope(&format!("/{}", provider.name))
-                    .configure(provider.routes)
-                    .default_service(web::to(no_route)),
+                web::scope(&format!("/{}", provider.name)).configure(provider.routes).default_service(web::to(no_route)),
             );
         }
         app.wrap(middleware::from_fn(fault::middleware))

@@ -28,20 +28,13 @@ pub(crate) struct Table<T> {
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Self {
-            rows: Vec::new(),
-            by_id: HashMap::new(),
-            due: BTreeSet::new(),
-        }
+        Self { rows: Vec::new(), by_id: HashMap::new(), due: BTreeSet::new() }
     }
 }
 
 impl<T: Entity> Table<T> {
     pub(crate) fn put(&mut self, row: T) {
-        let at = *self
-            .by_id
-            .entry(row.id().to_owned())
-            .or_insert(self.rows.len());
+        let at = *self.by_id.entry(row.id().to_owned()).or_insert(self.rows.len());
         if let Some(due) = self.rows.get(at).and_then(T::due) {
             self.due.remove(&(due, at));
         }
@@ -65,9 +58,6 @@ impl<T: Entity> Table<T> {
 
     /// The first whose time has come.
     pub(crate) fn first_due(&self, now: Timestamp) -> Option<&T> {
-        self.waiting()
-            .next()
-            .filter(|&(due, _)| due <= now)
-            .map(|(_, row)| row)
+        self.waiting().next().filter(|&(due, _)| due <= now).map(|(_, row)| row)
     }
 }

@@ -33,12 +33,7 @@ pub(crate) struct Envelope {
 }
 
 /// Writes the webhook into the books; the loop sends it. `None`: this provider tells nothing.
-pub(crate) fn tell(
-    world: &World,
-    books: &mut Books,
-    news: &News<'_>,
-    how: SendWebhook,
-) -> Option<Delivery> {
+pub(crate) fn tell(world: &World, books: &mut Books, news: &News<'_>, how: SendWebhook) -> Option<Delivery> {
     let (charge, event) = match *news {
         News::Charge(charge, event) | News::Refund(charge, _, event) => (charge, event),
     };
@@ -66,10 +61,7 @@ pub(crate) fn send(books: &mut Books, mut delivery: Delivery, how: SendWebhook) 
         SendWebhook::Lost => delivery.state = DeliveryState::Lost,
         SendWebhook::Late(by) => delivery.due_at = later(delivery.due_at, by),
         SendWebhook::Twice => {
-            books.put(Delivery {
-                id: Uuid::now_v7().to_string(),
-                ..delivery.clone()
-            });
+            books.put(Delivery { id: Uuid::now_v7().to_string(), ..delivery.clone() });
         }
     }
     books.put(delivery.clone());
@@ -86,8 +78,7 @@ pub(crate) async fn run(world: Arc<World>) {
     let in_flight = Rc::new(RefCell::new(HashSet::<String>::new()));
     loop {
         let now = Timestamp::now();
-        let (due, next) =
-            world.write(|books| look(books, now, &in_flight.borrow(), world.shop_url().is_some()));
+        let (due, next) = world.write(|books| look(books, now, &in_flight.borrow(), world.shop_url().is_some()));
         for id in due {
             in_flight.borrow_mut().insert(id.clone());
             let (world, in_flight) = (Arc::clone(&world), Rc::clone(&in_flight));
@@ -97,9 +88,8 @@ pub(crate) async fn run(world: Arc<World>) {
                 world.wake.notify_one(); // its next try has a time now
             });
         }
-        let wait = next.map_or(Duration::from_secs(3600), |at| {
-            Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default()
-        });
+        let wait = next
+            .map_or(Duration::from_secs(3600), |at| Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default());
         tokio::select! {
             () = world.wake.notified() => {}
             () = tokio::time::sleep(wait + Duration::from_millis(1)) => {}
@@ -108,26 +98,12 @@ pub(crate) async fn run(world: Arc<World>) {
 }
 
 /// The deliveries to start, and when to look again.
-fn look(
-    books: &Books,
-    now: Timestamp,
-    in_flight: &HashSet<String>,
-    shop_is_known: bool,
-) -> (Vec<String>, Option<Timestamp>) {
+fn look(books: &Books, now: Timestamp, in_flight: &HashSet<String>, shop_is_known: bool) -> (Vec<String>, Option<Timestamp>) {
     let mut due = Vec::new();
-    let mut next = [
-        books.charges.waiting().next().map(|w| w.0),
-        books.refunds.waiting().next().map(|w| w.0),
-    ]
-    .into_iter()
-    .flatten()
-    .min();
+    let mut next =
+        [books.charges.waiting().next().map(|w| w.0), books.refunds.waiting().next().map(|w| w.0)].into_iter().flatten().min();
     if shop_is_known {
-        for (at, delivery) in books
-            .deliveries
-            .waiting()
-            .filter(|(_, d)| !in_flight.contains(&d.id))
-        {
+        for (at, delivery) in books.deliveries.waiting().filter(|(_, d)| !in_flight.contains(&d.id)) {
             if at > now {
                 next = Some(next.map_or(at, |next| next.min(at)));
                 break;
@@ -139,20 +115,10 @@ fn look(
 }
 
 async fn deliver(world: &World, id: &str) {
-    let (Some(shop), Some(delivery)) = (
-        world.shop_url(),
-        world.read(|b| b.deliveries.get(id).cloned()),
-    ) else {
+    let (Some(shop), Some(delivery)) = (world.shop_url(), world.read(|b| b.deliveries.get(id).cloned())) else {
         return;
     };
-    let attempt = post(
-        world,
-        &shop,
-        &delivery.path,
-        &delivery.headers,
-        delivery.body,
-    )
-    .await;
+    let attempt = post(world, &shop, &delivery.path, &delivery.headers, delivery.body).await;
     world.write(|books| {
         let Some(mut delivery) = books.deliveries.get(id).cloned() else {
             return;
@@ -172,13 +138,7 @@ async fn deliver(world: &World, id: &str) {
 }
 
 /// One POST to the shop, whatever comes of it.
-pub(crate) async fn post(
-    world: &World,
-    shop: &str,
-    path: &str,
-    headers: &BTreeMap<String, String>,
-    body: String,
-) -> Attempt {
+pub(crate) async fn post(world: &World, shop: &str, path: &str, headers: &BTreeMap<String, String>, body: String) -> Attempt {
     let at = Timestamp::now();
     let mut call = world.http.post(format!("{shop}{path}"));
     for (name, value) in headers {
@@ -186,22 +146,11 @@ pub(crate) async fn post(
     }
     let answered = async {
         let answer = call.body(body).send().await?;
-        Ok::<_, reqwest::Error>((
-            answer.status().as_u16(),
-            answer.text().await.unwrap_or_default(),
-        ))
+        Ok::<_, reqwest::Error>((answer.status().as_u16(), answer.text().await.unwrap_or_default()))
     };
     match answered.await {
-        Ok((status, text)) => Attempt {
-            at,
-            status: Some(status),
-            answer: text.chars().take(ANSWER_KEPT).collect(),
-        },
-        Err(error) => Attempt {
-            at,
-            status: None,
-            answer: error.to_string(),
-        },
+        Ok((status, text)) => Attempt { at, status: Some(status), answer: text.chars().take(ANSWER_KEPT).collect() },
+        Err(error) => Attempt { at, status: None, answer: error.to_string() },
     }
 }
 

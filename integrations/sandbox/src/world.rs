@@ -1,14 +1,20 @@
 //! What every handler shares: the books behind their lock, the ordered faults, the shop's address.
 
+use std::collections::HashMap;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
 use crate::books::Books;
 use crate::fault::FaultOrder;
-use crate::{SandboxConfig, pix};
+use crate::{SandboxConfig, brcode, pix};
+
+/// Drawing a QR code takes its time, and a charge is read often: so many pictures are kept.
+const PICTURES_KEPT: usize = 1_000;
 
 #[derive(Debug)]
 pub(crate) struct World {
@@ -19,6 +25,8 @@ pub(crate) struct World {
     books: Mutex<Books>,
     faults: Mutex<Vec<FaultOrder>>,
     shop_url: Mutex<Option<String>>,
+    /// BR Code → its QR as a data URI.
+    pictures: Mutex<HashMap<String, String>>,
     /// So many of the next refunds to settle will fail.
     pub(crate) refunds_to_fail: AtomicU32,
     /// Something may be due sooner than the delivery loop thinks.
@@ -45,6 +53,7 @@ impl World {
             books: Mutex::new(books),
             faults: Mutex::default(),
             shop_url,
+            pictures: Mutex::default(),
             refunds_to_fail: AtomicU32::new(0),
             wake: Notify::new(),
             changed: watch::channel(0).0,
@@ -69,6 +78,21 @@ impl World {
             self.wake.notify_one();
         }
         out
+    }
+
+    /// The QR of a BR Code as a data URI; drawn outside of every lock.
+    pub(crate) fn picture(&self, code: &str) -> String {
+        if let Some(known) = lock(&self.pictures).get(code) {
+            return known.clone();
+        }
+        let png = brcode::qr_png(code).unwrap_or_default(); // our own codes always fit
+        let uri = format!("data:image/png;base64,{}", STANDARD.encode(png));
+        let mut pictures = lock(&self.pictures);
+        if pictures.len() == PICTURES_KEPT {
+            pictures.clear();
+        }
+        pictures.insert(code.to_owned(), uri.clone());
+        uri
     }
 
     /// Sees a new version after every change of the books.

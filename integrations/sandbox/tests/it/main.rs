@@ -1,0 +1,12 @@
+//! The sandbox from outside: a real client, a real socket, a shop that listens.
+
+mod cep;
+mod control;
+mod faults;
+mod harness;
+mod journal;
+mod melhorenvio;
+mod page;
+mod propay;
+mod resend;
+mod webhooks;
