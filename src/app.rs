@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 
 use crate::catalog::cache::CatalogCache;
 use crate::config::Config;
+use crate::coupons::Guesses;
 use crate::db::{self, Connection};
 use crate::error::Result;
 use crate::http::rate_limit::Limiters;
@@ -28,6 +29,7 @@ pub struct App {
     pub catalog: CatalogCache,
     pub standings: Standings,
     pub limiters: Limiters,
+    pub coupon_guesses: Guesses,
     pub templates: Templates,
     wake: Notify,
     draining: AtomicBool,
@@ -44,6 +46,7 @@ impl App {
             catalog: CatalogCache::new(&config.cache),
             standings: Standings::new(),
             limiters: Limiters::new(&config.limits),
+            coupon_guesses: Guesses::new(),
             templates: Templates::new()?,
             wake: Notify::new(),
             draining: AtomicBool::new(false),
