@@ -93,3 +93,53 @@ CREATE TABLE order_history (
 );
 CREATE INDEX order_history_order ON order_history (order_id, id);
 CREATE TRIGGER order_history_grow BEFORE UPDATE OR DELETE ON order_history FOR EACH ROW EXECUTE FUNCTION only_grows();
+
+-- Takes stock for lines, all or none, and writes the ledger. Rows are locked in id order, so two carts never deadlock.
+-- It raises rather than answers "no", so that checkout can send it together with its COMMIT: a shortage then rolls back.
+-- Answers whether a variant is sold out now.
+CREATE FUNCTION take_stock(variants uuid[], quantities integer[], lines uuid[], reservation smallint, actor text, cause text)
+RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    short record;
+    sold_out boolean;
+    taken integer;
+BEGIN
+    WITH wanted AS (
+        SELECT v.id, w.quantity, w.line
+          FROM unnest(variants, quantities, lines) AS w (id, quantity, line) JOIN public.variants v USING (id)
+         ORDER BY v.id FOR NO KEY UPDATE OF v),
+    sold AS (
+        UPDATE public.variants v SET stock = v.stock - w.quantity
+          FROM wanted w WHERE v.id = w.id AND v.stock >= w.quantity AND v.deleted_at IS NULL
+        RETURNING v.id, v.stock, w.quantity, w.line),
+    moved AS (
+        INSERT INTO stock_movements (variant_id, delta, reason, order_line_id, reservation, cause, actor)
+        SELECT s.id, -s.quantity, 'sale', s.line, take_stock.reservation, take_stock.cause, take_stock.actor FROM sold s)
+    SELECT count(*), bool_or(s.stock = 0) INTO taken, sold_out FROM sold s;
+    IF taken < cardinality(variants) THEN
+        SELECT v.id, CASE WHEN v.deleted_at IS NULL THEN v.stock ELSE 0 END AS stock INTO short
+          FROM unnest(variants, quantities) AS w (id, quantity) JOIN public.variants v USING (id)
+         WHERE v.stock < w.quantity OR v.deleted_at IS NOT NULL ORDER BY v.id LIMIT 1;
+        RAISE EXCEPTION 'out of stock' USING ERRCODE = 'VT001', DETAIL = coalesce(short.id::text || ' ' || short.stock, '');
+    END IF;
+    RETURN sold_out;
+END $$;
+
+-- Counts one use of a coupon for one person, within both limits and its window, or raises. The order row holds the use.
+CREATE FUNCTION spend_coupon(coupon uuid, who bytea) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    per_person integer;
+BEGIN
+    UPDATE coupons c SET uses = c.uses + 1
+     WHERE c.id = coupon AND c.active AND (c.max_uses IS NULL OR c.uses < c.max_uses)
+       AND (c.starts_at IS NULL OR c.starts_at <= now()) AND (c.ends_at IS NULL OR c.ends_at > now())
+    RETURNING c.max_uses_per_customer INTO per_person;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'coupon used up' USING ERRCODE = 'VT002';
+    END IF;
+    INSERT INTO coupon_persons AS p (coupon_id, person, uses) VALUES (coupon, who, 1)
+    ON CONFLICT (coupon_id, person) DO UPDATE SET uses = p.uses + 1 WHERE per_person IS NULL OR p.uses < per_person;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'coupon used up by this person' USING ERRCODE = 'VT003';
+    END IF;
+END $$;

@@ -1,5 +1,46 @@
-//! Being built.
-use crate::{app::App, error::Result, ids::OrderId, jobs::Outcome};
-pub async fn expire(_app: &App, _order: OrderId) -> Result<Outcome> {
+//! An unpaid order ends when its time is over: one clock, the charge's plus a grace.
+
+use jiff::Timestamp;
+
+use super::{life, store};
+use crate::app::App;
+use crate::catalog;
+use crate::cause::Actor;
+use crate::db;
+use crate::error::Result;
+use crate::ids::{OrderId, PaymentId};
+use crate::jobs::{self, Job, Outcome};
+use crate::payments;
+
+/// Job: gives the stock of an unpaid order back. The provider is asked first, for its webhook may be lost:
+/// while nobody can say whether it was paid, the order waits.
+pub async fn expire(app: &App, order: OrderId) -> Result<Outcome> {
+    const LIVE: &str = "SELECT id FROM payments WHERE order_id = $1 AND status IN ('creating', 'unknown', 'pending')";
+    let live: Option<PaymentId> = db::query_opt(&app.db().await?, LIVE, &[&order]).await?.map(|row| row.get("id"));
+    if let Some(payment) = live
+        && let Outcome::Again(at) = payments::check::check(app, payment).await?
+    {
+        return Ok(Outcome::Again(at));
+    }
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    let Some(found) = store::lock_for_system(&tx, order).await? else { return Ok(Outcome::Done) };
+    if found.status != "pending" {
+        return Ok(Outcome::Done);
+    }
+    if found.expires_at > Timestamp::now() {
+        return Ok(Outcome::Again(found.expires_at));
+    }
+    if db::query_opt(&tx, LIVE, &[&order]).await?.is_some() {
+        return Ok(Outcome::Again(Timestamp::now() + jiff::SignedDuration::from_secs(30)));
+    }
+    let (ended, back_for_sale) = life::end(&tx, order, life::Ending::Expired, Actor::System, "not paid in time").await?;
+    if ended {
+        jobs::push(&tx, Job::MailOrderCancelled { order }).await?;
+    }
+    tx.commit().await?;
+    if back_for_sale {
+        catalog::changed(app).await;
+    }
     Ok(Outcome::Done)
 }

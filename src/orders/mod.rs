@@ -1,17 +1,23 @@
 //! Orders: placed whole or not at all, and every change of theirs told in their history.
 
+pub mod cancel;
+pub mod checkout;
+pub mod events;
 pub mod expire;
+mod http;
 pub mod life;
+pub mod place;
+pub mod store;
+pub mod tracking;
+pub mod view;
 
-use utoipa_actix_web::service_config::ServiceConfig;
+pub use http::routes;
 
 use crate::app::App;
 use crate::cause::Actor;
 use crate::error::{Error, Result};
 use crate::http::who::Visitor;
 use crate::ids::{OrderId, UserId};
-
-pub fn routes(_cfg: &mut ServiceConfig<'_>) {}
 
 /// As whom somebody looks at one order. Every query on orders names its viewer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,37 @@
+//! Cancelling, by the buyer before shipment or by the shop.
+
+use super::{Viewer, life, store};
+use crate::app::App;
+use crate::db;
+use crate::error::{Error, Result};
+use crate::ids::{OrderId, PaymentId};
+use crate::jobs::{self, Job};
+use crate::{catalog, payments};
+
+/// Stock and coupon come back, an open charge is voided, captured money is refunded. Cancelling twice changes nothing more.
+pub async fn cancel(app: &App, viewer: Viewer, order: OrderId, reason: &str) -> Result<()> {
+    const OPEN: &str = "SELECT id FROM payments WHERE order_id = $1 AND status IN ('creating', 'unknown', 'pending')";
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    let found = store::lock_order(&tx, order, viewer).await?.ok_or(Error::NotFound("The order"))?;
+    match found.status.as_str() {
+        "cancelled" => return Ok(()),
+        "pending" | "processing" => {}
+        status => {
+            return Err(Error::Conflict(format!("The order is {status}: it can no longer be cancelled, only returned")));
+        }
+    }
+    let (_, back_for_sale) = life::end(&tx, order, life::Ending::Cancelled, viewer.actor(), reason).await?;
+    let open = db::query_opt(&tx, OPEN, &[&order]).await?.map(|row| row.get::<_, PaymentId>("id"));
+    if let Some(payment) = open {
+        jobs::push(&tx, Job::VoidPayment { payment }).await?;
+    }
+    payments::refund::refund_all(&tx, order, viewer.actor(), reason).await?;
+    jobs::push(&tx, Job::MailOrderCancelled { order }).await?;
+    tx.commit().await?;
+    app.jobs_were_pushed();
+    if back_for_sale {
+        catalog::changed(app).await;
+    }
+    Ok(())
+}

@@ -1,0 +1,582 @@
+//! Checkout: the cart becomes an order, whole or not at all, in two round trips to the database.
+//!
+//! The first one opens the transaction, takes the key and the cart's lock, and reads everything. The second one writes
+//! everything and commits. Fewer is not possible without pricing inside the database: what is written depends on what was
+//! read. Whatever can still refuse in the second (stock, a coupon's limits) raises, so that the COMMIT behind it rolls back.
+
+use actix_web::HttpResponse;
+use deadpool_postgres::Object;
+use futures_util::future::{try_join3, try_join5};
+use futures_util::try_join;
+use jiff::{SignedDuration, Timestamp};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Row, Statement};
+use vitrine_kit::Money;
+
+use super::place::{Contact, PlaceOrder};
+use super::view::{OrderLine, OrderView, ShippingAddress, tracking_url};
+use crate::app::App;
+use crate::cart::Owner;
+use crate::cause::{self, Actor};
+use crate::coupons::{self, Coupon};
+use crate::error::{Error, Result};
+use crate::http::idempotency::{self, Claim};
+use crate::ids::{AddressId, CouponId, LineId, OrderId, UserId, VariantId};
+use crate::jobs::{self, Job};
+use crate::seal::Sealed;
+use crate::shipping::quote::Quote;
+
+type Param<'a> = &'a (dyn ToSql + Sync);
+
+/// What an unpaid order waits beyond its charge, so that a PIX of the last second still finds its stock.
+pub const GRACE: SignedDuration = SignedDuration::from_mins(5);
+
+/// What came of it.
+#[derive(Debug)]
+pub enum Placed {
+    New(Box<NewOrder>),
+    /// The same key was used before: its first answer.
+    Replay(HttpResponse),
+}
+
+#[derive(Debug)]
+pub struct NewOrder {
+    pub order: OrderView,
+    /// The answer, as it is remembered under the key.
+    pub body: serde_json::Value,
+    /// A variant is sold out now: cached answers are wrong.
+    pub sold_out: bool,
+}
+
+const NOW: &str = "SELECT now()";
+/// The lock that two tabs of one buyer queue at. What the cart holds is read by the next statement, which sees
+/// what the one before us did to it.
+const LOCK_CART: &str = "
+    SELECT id, coupon_id FROM carts WHERE user_id = $1 OR token_hash = $2 FOR UPDATE";
+const LINES: &str = "
+    SELECT i.variant_id, i.quantity, v.product_id, v.sku, v.name AS variant_name, v.price_cents, v.stock, p.name,
+           (SELECT url FROM product_images m WHERE m.product_id = p.id ORDER BY position LIMIT 1) AS image_url,
+           v.deleted_at IS NULL AND p.deleted_at IS NULL AND p.active AS for_sale
+      FROM carts c JOIN cart_items i ON i.cart_id = c.id JOIN variants v ON v.id = i.variant_id JOIN products p ON p.id = v.product_id
+     WHERE c.user_id = $1 OR c.token_hash = $2 ORDER BY i.variant_id";
+const BUYER: &str = "
+    SELECT u.name, u.email, u.phone, u.tax_id_sealed, u.tax_id_key, a.recipient, a.cep, a.street, a.number, a.complement, a.district, a.city,
+           a.state, a.ibge_city, a.phone AS address_phone
+      FROM users u LEFT JOIN addresses a ON a.user_id = u.id AND a.id = $2 WHERE u.id = $1";
+/// The coupon that was sent, else the cart's.
+const COUPON: &str = "
+    SELECT k.* FROM coupons k
+     WHERE k.code = $3 OR ($3::text IS NULL AND k.id = (SELECT coupon_id FROM carts WHERE user_id = $1 OR token_hash = $2))";
+
+const INSERT_ORDER: &str = "
+    INSERT INTO orders (id, number, user_id, customer_name, customer_email, customer_phone, tax_id_sealed, tax_id_key, tax_id_hash,
+        payment_method, subtotal_cents, coupon_discount_cents, discount_cents, shipping_cents, shipping_quoted_cents, total_cents,
+        coupon_id, coupon_code, coupon_held, shipping_address, shipping_provider, carrier, service, service_code, delivery_days,
+        freight_estimate, freight_quote, notes, expires_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, $13, $14, $15, $16, $17, $16::uuid IS NOT NULL, $18, $19, $20, $21, $22, $23,
+        $24, $25, $26, $27)";
+const INSERT_LINES: &str = "
+    INSERT INTO order_lines (id, order_id, position, product_id, variant_id, sku, name, variant_name, image_url, quantity, unit_price_cents,
+        line_total_cents, discount_cents)
+    SELECT l.id, $1, (l.n)::smallint, l.product, l.variant, l.sku, l.name, l.variant_name, l.image, l.quantity, l.price, l.price * l.quantity, l.discount
+      FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[], $9::int[], $10::bigint[], $11::bigint[])
+      WITH ORDINALITY AS l (id, product, variant, sku, name, variant_name, image, quantity, price, discount, n)";
+const INSERT_HISTORY: &str = "
+    INSERT INTO order_history (order_id, subject, from_state, to_state, reason, actor, cause)
+    VALUES ($1, 'order', NULL, 'pending', 'placed', $2, $3), ($1, 'payment_status', NULL, 'pending_payment', 'placed', $2, $3)";
+const EMPTY_CART: &str = "
+    WITH emptied AS (DELETE FROM cart_items WHERE cart_id = $1) UPDATE carts SET coupon_id = NULL, updated_at = now() WHERE id = $1";
+const SPEND_COUPON: &str = "SELECT spend_coupon($1, $2)";
+const TAKE_STOCK: &str = "SELECT take_stock($1, $2, $3, 1::smallint, $4, $5)";
+
+/// Places the order. Nothing is left behind by a refusal.
+pub async fn place(app: &App, owner: &Owner, new: &PlaceOrder, key: Option<&Claim>, actor: Actor) -> Result<Placed> {
+    let mut tx = Pipeline::open(app.db().await?);
+    let outcome = place_in(&mut tx, app, owner, new, key, actor).await;
+    if !matches!(outcome, Ok(Placed::New(_))) {
+        tx.roll_back().await;
+    }
+    outcome
+}
+
+async fn place_in(
+    tx: &mut Pipeline,
+    app: &App,
+    owner: &Owner,
+    new: &PlaceOrder,
+    key: Option<&Claim>,
+    actor: Actor,
+) -> Result<Placed> {
+    let read = read(tx, owner, new, key).await?;
+    if let (Some(claim), Some(row)) = (key, &read.key)
+        && let Some(first) = claim.judge(row)?
+    {
+        return Ok(Placed::Replay(first));
+    }
+    let draft = Draft::price(app, owner, new, &read)?;
+    let order = draft.view(app, &read);
+    let mut body = serde_json::to_value(&order).map_err(|e| Error::Internal(e.to_string()))?;
+    if matches!(owner, Owner::Guest(_)) {
+        body["access_token"] = app.keys.order_token(order.id).into();
+    }
+    let sold_out = write(tx, &draft, &order, &body, key, actor).await?;
+    Ok(Placed::New(Box::new(NewOrder { order, body, sold_out })))
+}
+
+/// What the first round trip found.
+struct Read {
+    now: Timestamp,
+    key: Option<Row>,
+    cart: Option<Row>,
+    lines: Vec<Row>,
+    buyer: Option<Row>,
+    coupon: Option<Row>,
+}
+
+async fn read(tx: &mut Pipeline, owner: &Owner, new: &PlaceOrder, key: Option<&Claim>) -> Result<Read> {
+    let client = tx.client()?;
+    let (user, token) = owner.scope();
+    let address: Option<AddressId> = new.address_id;
+    let code = new.coupon.as_deref().map(coupons::normalise).transpose()?;
+    // Prepared beforehand (cached after the first time), so that what follows leaves in one go and in this order.
+    let (now, look, lock, lines, buyer) = try_join5(
+        client.prepare_cached(NOW),
+        client.prepare_cached(idempotency::LOOK),
+        client.prepare_cached(LOCK_CART),
+        client.prepare_cached(LINES),
+        client.prepare_cached(BUYER),
+    )
+    .await?;
+    let coupon = client.prepare_cached(COUPON).await?;
+    let begin = client.batch_execute("BEGIN");
+    let asked_key = async {
+        match key {
+            Some(claim) => client.query_opt(&look, &[&claim.scope, &claim.key]).await,
+            None => Ok(None),
+        }
+    };
+    let asked_buyer = async {
+        match user {
+            Some(user) => client.query_opt(&buyer, &[&user, &address]).await,
+            None => Ok(None),
+        }
+    };
+    let (_, now, key, (cart, lines, buyer), coupon) = try_join5(
+        begin,
+        client.query_one(&now, &[]),
+        asked_key,
+        try_join3(client.query_opt(&lock, &[&user, &token]), client.query(&lines, &[&user, &token]), asked_buyer),
+        client.query_opt(&coupon, &[&user, &token, &code]),
+    )
+    .await?;
+    Ok(Read { now: now.get(0), key, cart, lines, buyer, coupon })
+}
+
+/// The order with every price fixed, before it is written.
+struct Draft {
+    id: OrderId,
+    number: String,
+    user: Option<UserId>,
+    cart: crate::ids::CartId,
+    contact: Contact,
+    sealed: Sealed,
+    address: ShippingAddress,
+    lines: Vec<OrderLine>,
+    subtotal: Money,
+    discount: Money,
+    shipping: Money,
+    total: Money,
+    quote: Quote,
+    coupon: Option<(CouponId, String)>,
+    method: Option<&'static str>,
+    notes: Option<String>,
+    expires_at: Timestamp,
+}
+
+impl Draft {
+    fn price(app: &App, owner: &Owner, new: &PlaceOrder, read: &Read) -> Result<Self> {
+        let cart = read.cart.as_ref().filter(|_| !read.lines.is_empty()).ok_or(Error::CartEmpty)?;
+        let (contact, address) = match &read.buyer {
+            Some(row) => (customer(app, new, row)?, customer_address(new, row)?),
+            None => {
+                let contact = new.guest()?;
+                let address = new.address.as_ref().ok_or_else(|| Error::field("address", "is required of a guest"))?;
+                let address = address.to_shipping(&contact.name)?;
+                (contact, address)
+            }
+        };
+        let quote = Quote::open(&app.keys, &new.quote_token, read.now)?;
+        let wanted: Vec<(VariantId, i32)> = read.lines.iter().map(|row| (row.get("variant_id"), row.get("quantity"))).collect();
+        quote.fits(&wanted, &address.cep)?;
+        let subtotal = subtotal(&read.lines)?;
+        let (coupon, discount, frees_shipping) = apply_coupon(new, read, subtotal)?;
+        let shipping = if frees_shipping { Money::ZERO } else { quote.price };
+        let total = subtotal.checked_sub(discount).and_then(|m| m.checked_add(shipping)).ok_or_else(too_much)?;
+        Ok(Self {
+            id: OrderId::new(),
+            number: order_number(),
+            user: owner.scope().0,
+            cart: cart.get("id"),
+            sealed: app.keys.seal(&contact.document)?,
+            contact,
+            address,
+            lines: order_lines(&read.lines, discount)?,
+            subtotal,
+            discount,
+            shipping,
+            total,
+            quote,
+            coupon,
+            method: new.pay.map(|p| p.method).or(new.payment_method).map(|m| m.as_str()),
+            notes: new.notes.as_deref().map(str::trim).filter(|n| !n.is_empty()).map(str::to_owned),
+            expires_at: read.now
+                + SignedDuration::try_from(app.config.pix.expiry).unwrap_or(SignedDuration::from_mins(30))
+                + GRACE,
+        })
+    }
+
+    fn view(&self, app: &App, read: &Read) -> OrderView {
+        OrderView {
+            id: self.id,
+            number: self.number.clone(),
+            status: "pending".into(),
+            payment_status: "pending_payment".into(),
+            payment_method: self.method.map(str::to_owned),
+            items: self.lines.clone(),
+            subtotal_cents: self.subtotal,
+            discount_cents: self.discount,
+            shipping_cents: self.shipping,
+            total_cents: self.total,
+            currency: "BRL",
+            coupon_code: self.coupon.as_ref().map(|(_, code)| code.clone()),
+            customer_name: self.contact.name.clone(),
+            customer_email: self.contact.email.as_ref().map(|e| e.as_str().to_owned()),
+            shipping_address: serde_json::to_value(&self.address).unwrap_or_default(),
+            carrier: self.quote.carrier.clone(),
+            service: self.quote.service.clone(),
+            delivery_days: self.quote.days as i32,
+            freight_estimate: self.quote.estimate,
+            tracking_number: None,
+            tracking_url: tracking_url(&app.config.http.public_url, &self.number),
+            notes: self.notes.clone(),
+            expires_at: self.expires_at,
+            paid_at: None,
+            shipped_at: None,
+            delivered_at: None,
+            cancelled_at: None,
+            created_at: read.now,
+            updated_at: read.now,
+        }
+    }
+}
+
+fn too_much() -> Error {
+    Error::Conflict("The order is worth more than this shop can sell at once".into())
+}
+
+/// The account's data, with the document that was sent or the account's own.
+fn customer(app: &App, new: &PlaceOrder, row: &Row) -> Result<Contact> {
+    let document = match (new.document()?, row.get::<_, Option<Vec<u8>>>("tax_id_sealed")) {
+        (Some(document), _) => document,
+        (None, Some(sealed)) => app.keys.open(&sealed, row.get("tax_id_key"))?,
+        (None, None) => return Err(Error::field("cpf", "is required: a CPF or CNPJ for the invoice")),
+    };
+    Ok(Contact {
+        name: row.get("name"),
+        email: vitrine_kit::Email::parse(row.get("email")).ok(),
+        phone: row.get::<_, Option<&str>>("phone").and_then(|p| vitrine_kit::Phone::parse(p).ok()),
+        document,
+    })
+}
+
+fn customer_address(new: &PlaceOrder, row: &Row) -> Result<ShippingAddress> {
+    if new.address_id.is_none() {
+        let typed = new.address.as_ref().ok_or_else(|| Error::field("address_id", "is required: where should it go?"))?;
+        return typed.to_shipping(row.get("name"));
+    }
+    let cep: Option<String> = row.get("cep");
+    let cep = cep.ok_or(Error::NotFound("The address"))?;
+    Ok(ShippingAddress {
+        recipient: row.get("recipient"),
+        cep,
+        street: row.get("street"),
+        number: row.get("number"),
+        complement: row.get("complement"),
+        district: row.get("district"),
+        city: row.get("city"),
+        state: row.get("state"),
+        ibge_city: row.get("ibge_city"),
+        phone: row.get("address_phone"),
+    })
+}
+
+fn subtotal(rows: &[Row]) -> Result<Money> {
+    for row in rows {
+        if !row.get::<_, bool>("for_sale") {
+            return Err(Error::OutOfStock { sku: row.get("sku"), available: 0 });
+        }
+    }
+    let lines = rows.iter().map(|row| row.get::<_, Money>("price_cents").times(row.get::<_, i32>("quantity") as u32));
+    lines.collect::<Option<Vec<_>>>().and_then(Money::sum).ok_or_else(too_much)
+}
+
+/// The coupon with what it takes off, and whether it frees the freight. One that was asked for and does not hold is an error,
+/// so that nobody pays more than they were shown.
+fn apply_coupon(new: &PlaceOrder, read: &Read, subtotal: Money) -> Result<(Option<(CouponId, String)>, Money, bool)> {
+    let Some(row) = &read.coupon else {
+        return if new.coupon.is_some() { Err(Error::Coupon("There is no such coupon")) } else { Ok((None, Money::ZERO, false)) };
+    };
+    let coupon = Coupon::from_row(row);
+    if let Some(why) = coupon.refusal(subtotal, read.now) {
+        return Err(Error::Coupon(why));
+    }
+    let discount = coupon.discount(subtotal);
+    let frees = coupon.frees_shipping();
+    Ok((Some((coupon.id, coupon.code)), discount, frees))
+}
+
+/// The lines as sold, the discount spread over them to the last centavo.
+fn order_lines(rows: &[Row], discount: Money) -> Result<Vec<OrderLine>> {
+    let totals: Option<Vec<Money>> =
+        rows.iter().map(|row| row.get::<_, Money>("price_cents").times(row.get::<_, i32>("quantity") as u32)).collect();
+    let totals = totals.ok_or_else(too_much)?;
+    let shares = Money::apportion(discount, &totals);
+    let lines = rows.iter().zip(totals).zip(shares).map(|((row, total), share)| OrderLine {
+        id: LineId::new(),
+        product_id: row.get("product_id"),
+        variant_id: row.get("variant_id"),
+        sku: row.get("sku"),
+        name: row.get("name"),
+        variant_name: row.get("variant_name"),
+        image_url: row.get("image_url"),
+        quantity: row.get("quantity"),
+        unit_price_cents: row.get("price_cents"),
+        line_total_cents: total,
+        discount_cents: share,
+    });
+    Ok(lines.collect())
+}
+
+/// Ten characters that cannot be mistaken for each other: 50 random bits, so a number cannot be guessed and tells no sales.
+fn order_number() -> String {
+    const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+    let bits: u64 = rand::random();
+    let letter = |i: u32| ALPHABET[(bits >> (5 * i)) as usize & 31] as char;
+    let (left, right): (String, String) = ((0..5).map(letter).collect(), (5..10).map(letter).collect());
+    format!("{left}-{right}")
+}
+
+/// The second round trip: everything is written, the hot rows last, and committed behind it.
+async fn write(
+    tx: &mut Pipeline,
+    draft: &Draft,
+    order: &OrderView,
+    body: &serde_json::Value,
+    key: Option<&Claim>,
+    actor: Actor,
+) -> Result<bool> {
+    let (actor, cause) = (actor.to_string(), cause::current());
+    let batch = jobs::Batch::of(&[
+        (Job::ExpireOrder { order: draft.id }, Some(draft.expires_at)),
+        (Job::MailOrderPlaced { order: draft.id }, None),
+    ]);
+    let answer = serde_json::to_vec(body).map_err(|e| Error::Internal(e.to_string()))?;
+    let ids: Vec<LineId> = draft.lines.iter().map(|l| l.id).collect();
+    let variants: Vec<VariantId> = draft.lines.iter().map(|l| l.variant_id).collect();
+    let quantities: Vec<i32> = draft.lines.iter().map(|l| l.quantity).collect();
+    let statements = Statements::prepare(tx.client()?).await?;
+    let client = tx.client()?;
+    let email = order.customer_email.as_deref();
+    let phone = draft.contact.phone.as_ref().map(|p| p.as_str());
+    let (coupon_id, coupon_code) = draft.coupon.as_ref().map(|(id, code)| (*id, code.as_str())).unzip();
+    let (quote, quoted, days) = (draft.quote.record(), draft.quote.price, draft.quote.days as i32);
+    let lines = LineColumns::of(&draft.lines);
+    let spend = async {
+        match coupon_id {
+            Some(coupon) => client.execute(&statements.coupon, &[&coupon, &draft.sealed.hash]).await.map(|_| ()),
+            None => Ok(()),
+        }
+    };
+    let remember = async {
+        match key {
+            Some(k) => {
+                client.execute(&statements.remember, &[&k.scope, &k.key, &k.fingerprint, &201_i16, &answer]).await.map(|_| ())
+            }
+            None => Ok(()),
+        }
+    };
+    let order_row: [Param<'_>; 27] = [
+        &draft.id,
+        &draft.number,
+        &draft.user,
+        &draft.contact.name,
+        &email,
+        &phone,
+        &draft.sealed.sealed,
+        &draft.sealed.key,
+        &draft.sealed.hash,
+        &draft.method,
+        &draft.subtotal,
+        &draft.discount,
+        &draft.shipping,
+        &quoted,
+        &draft.total,
+        &coupon_id,
+        &coupon_code,
+        &order.shipping_address,
+        &draft.quote.provider,
+        &draft.quote.carrier,
+        &draft.quote.service,
+        &draft.quote.service_code,
+        &days,
+        &draft.quote.estimate,
+        &quote,
+        &draft.notes,
+        &draft.expires_at,
+    ];
+    let line_rows: [Param<'_>; 11] = [
+        &draft.id,
+        &ids,
+        &lines.products,
+        &variants,
+        &lines.skus,
+        &lines.names,
+        &lines.variant_names,
+        &lines.images,
+        &quantities,
+        &lines.prices,
+        &lines.discounts,
+    ];
+    let job_rows: [Param<'_>; 7] =
+        [&batch.ids, &batch.kinds, &batch.payloads, &batch.dedupes, &batch.times, &batch.attempts, &batch.cause];
+    let history: [Param<'_>; 3] = [&draft.id, &actor, &cause];
+    let cart: [Param<'_>; 1] = [&draft.cart];
+    let taken: [Param<'_>; 5] = [&variants, &quantities, &ids, &actor, &cause];
+    let written = try_join!(
+        client.execute(&statements.order, &order_row),
+        client.execute(&statements.lines, &line_rows),
+        client.execute(&statements.history, &history),
+        client.execute(&statements.push, &job_rows),
+        client.execute(&statements.empty, &cart),
+        remember,
+        spend,
+        client.query_one(&statements.take, &taken),
+        client.batch_execute("COMMIT"),
+    );
+    // Any failure before the COMMIT made it a rollback; try_join! is only Ok when there was none.
+    match written {
+        Ok((_, _, _, _, _, _, _, sold_out, ())) => {
+            tx.is_over();
+            Ok(sold_out.get(0))
+        }
+        Err(error) => Err(refusal(error, &draft.lines)),
+    }
+}
+
+/// Why the database said no, in the shop's words.
+fn refusal(error: tokio_postgres::Error, lines: &[OrderLine]) -> Error {
+    if idempotency::lost_the_race(&error) {
+        return Error::KeyInFlight;
+    }
+    let Some(raised) = error.as_db_error() else { return error.into() };
+    match raised.code().code() {
+        "VT001" => {
+            let (id, left) = raised.detail().and_then(|d| d.split_once(' ')).unwrap_or_default();
+            let line = lines.iter().find(|l| l.variant_id.to_string() == id);
+            Error::OutOfStock { sku: line.map(|l| l.sku.clone()).unwrap_or_default(), available: left.parse().unwrap_or(0) }
+        }
+        "VT002" => Error::Coupon("The coupon has been used up"),
+        "VT003" => Error::Coupon("You have used this coupon already"),
+        _ => error.into(),
+    }
+}
+
+/// The columns of lines that are not needed elsewhere.
+struct LineColumns<'a> {
+    products: Vec<crate::ids::ProductId>,
+    skus: Vec<&'a str>,
+    names: Vec<&'a str>,
+    variant_names: Vec<&'a str>,
+    images: Vec<Option<&'a str>>,
+    prices: Vec<Money>,
+    discounts: Vec<Money>,
+}
+
+impl<'a> LineColumns<'a> {
+    fn of(lines: &'a [OrderLine]) -> Self {
+        Self {
+            products: lines.iter().map(|l| l.product_id).collect(),
+            skus: lines.iter().map(|l| l.sku.as_str()).collect(),
+            names: lines.iter().map(|l| l.name.as_str()).collect(),
+            variant_names: lines.iter().map(|l| l.variant_name.as_str()).collect(),
+            images: lines.iter().map(|l| l.image_url.as_deref()).collect(),
+            prices: lines.iter().map(|l| l.unit_price_cents).collect(),
+            discounts: lines.iter().map(|l| l.discount_cents).collect(),
+        }
+    }
+}
+
+/// What the second round trip runs; prepared once per connection.
+struct Statements {
+    order: Statement,
+    lines: Statement,
+    history: Statement,
+    push: Statement,
+    empty: Statement,
+    remember: Statement,
+    coupon: Statement,
+    take: Statement,
+}
+
+impl Statements {
+    async fn prepare(client: &Object) -> Result<Self> {
+        let (order, lines, history, push, empty, remember, coupon, take) = try_join!(
+            client.prepare_cached(INSERT_ORDER),
+            client.prepare_cached(INSERT_LINES),
+            client.prepare_cached(INSERT_HISTORY),
+            client.prepare_cached(jobs::PUSH),
+            client.prepare_cached(EMPTY_CART),
+            client.prepare_cached(idempotency::REMEMBER),
+            client.prepare_cached(SPEND_COUPON),
+            client.prepare_cached(TAKE_STOCK),
+        )?;
+        Ok(Self { order, lines, history, push, empty, remember, coupon, take })
+    }
+}
+
+/// A connection inside a transaction whose BEGIN and COMMIT travel with other statements. Dropped in the middle (a client
+/// that hung up), the connection is thrown away, which rolls back; it never returns to the pool half way.
+struct Pipeline {
+    connection: Option<Object>,
+}
+
+impl Pipeline {
+    fn open(connection: Object) -> Self {
+        Self { connection: Some(connection) }
+    }
+
+    fn client(&self) -> Result<&Object> {
+        self.connection.as_ref().ok_or_else(|| Error::Internal("the checkout's connection is gone".into()))
+    }
+
+    /// Committed: the connection may go back to the pool.
+    fn is_over(&mut self) {
+        drop(self.connection.take());
+    }
+
+    async fn roll_back(&mut self) {
+        if let Some(connection) = self.connection.take()
+            && connection.batch_execute("ROLLBACK").await.is_err()
+        {
+            drop(Object::take(connection));
+        }
+    }
+}
+
+impl Drop for Pipeline {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            drop(Object::take(connection));
+        }
+    }
+}

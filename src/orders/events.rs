@@ -1,0 +1,106 @@
+//! `text/event-stream` of one order's changes. The history is the stream: its ids are the event ids, so it resumes anywhere.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use actix_web::{HttpRequest, HttpResponse, get, web};
+use bytes::Bytes;
+use futures_util::stream;
+
+use super::{Viewer, store};
+use crate::app::App;
+use crate::db;
+use crate::error::{Error, Result};
+use crate::http::json::Path;
+use crate::http::who::Visitor;
+use crate::ids::OrderId;
+
+/// How often a stream looks for news. A connection is only borrowed for the look.
+const LOOK: Duration = Duration::from_secs(1);
+/// A comment that keeps proxies from closing a quiet stream.
+const KEEP_ALIVE_LOOKS: u32 = 15;
+/// Streams that one process keeps open; the next is told to poll.
+const MAX_STREAMS: usize = 1000;
+/// Then the client reconnects and is checked again.
+const MAX_LOOKS: u32 = 3600;
+
+static OPEN: AtomicUsize = AtomicUsize::new(0);
+
+/// One open stream; counted until it is dropped.
+struct Follower {
+    app: web::Data<App>,
+    order: OrderId,
+    last: i64,
+    looks: u32,
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        OPEN.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The order's changes as they happen; resumes with Last-Event-ID
+#[utoipa::path(tag = "orders", security(("bearer" = [])), responses((status = 200, content_type = "text/event-stream"), (status = 404)))]
+#[get("/api/orders/{id}/events")]
+pub async fn events(app: web::Data<App>, visitor: Visitor, Path(order): Path<OrderId>, req: HttpRequest) -> Result<HttpResponse> {
+    let viewer = Viewer::of(&app, &visitor, order)?;
+    let url = &app.config.http.public_url;
+    store::find_order(&app.db().await?, order, viewer, url).await?.ok_or(Error::NotFound("The order"))?;
+    if OPEN.fetch_add(1, Ordering::Relaxed) >= MAX_STREAMS {
+        OPEN.fetch_sub(1, Ordering::Relaxed);
+        return Err(Error::Busy { what: "Too many event streams are open: ask for the order itself", retry_after_s: 5 });
+    }
+    let last = req.headers().get("last-event-id").and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok()).unwrap_or(0);
+    let follower = Follower { app: app.clone(), order, last, looks: 0 };
+    let news = stream::unfold(follower, |mut follower| async move {
+        let chunk = follower.next().await?;
+        Some((Ok::<_, Error>(chunk), follower))
+    });
+    Ok(HttpResponse::Ok()
+        .content_type("text/event-stream")
+        .insert_header(("cache-control", "no-store"))
+        .insert_header(("x-accel-buffering", "no"))
+        .streaming(news))
+}
+
+impl Follower {
+    /// The next events, or a sign of life; `None` ends the stream (draining, or it lasted long enough).
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if self.app.is_draining() || self.looks >= MAX_LOOKS {
+                return None;
+            }
+            if self.looks > 0 {
+                tokio::time::sleep(LOOK).await;
+            }
+            self.looks += 1;
+            // A database that is away for a moment ends no stream.
+            let news = self.news().await.unwrap_or_default();
+            if !news.is_empty() {
+                return Some(Bytes::from(news));
+            }
+            if self.looks % KEEP_ALIVE_LOOKS == 1 {
+                return Some(Bytes::from_static(b": ok\n\n"));
+            }
+        }
+    }
+
+    async fn news(&mut self) -> Result<String> {
+        const NEWS: &str = "
+            SELECT id, subject, from_state, to_state, at FROM order_history
+             WHERE order_id = $1 AND id > $2 AND subject IN ('order', 'payment_status', 'payment', 'refund', 'shipment', 'invoice')
+             ORDER BY id LIMIT 100";
+        let rows = db::query(&self.app.db().await?, NEWS, &[&self.order, &self.last]).await?;
+        let mut text = String::new();
+        for row in rows {
+            self.last = row.get("id");
+            let data = serde_json::json!({
+                "order_id": self.order, "subject": row.get::<_, &str>("subject"), "from": row.get::<_, Option<&str>>("from_state"),
+                "to": row.get::<_, &str>("to_state"), "at": row.get::<_, jiff::Timestamp>("at"),
+            });
+            text.push_str(&format!("id: {}\nevent: {}\ndata: {data}\n\n", self.last, row.get::<_, &str>("subject")));
+        }
+        Ok(text)
+    }
+}

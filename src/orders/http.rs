@@ -1,0 +1,175 @@
+//! The routes of orders.
+
+use actix_web::{HttpResponse, ResponseError, get, patch, post, web};
+use garde::Validate;
+use jiff::Timestamp;
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use super::checkout::{self, Placed};
+use super::place::PlaceOrder;
+use super::store::Filter;
+use super::view::OrderView;
+use super::{Viewer, cancel, events, store, tracking};
+use crate::app::App;
+use crate::cart::Owner;
+use crate::catalog;
+use crate::error::{Error, Result};
+use crate::http::idempotency::IdempotencyKey;
+use crate::http::json::{Json, Path, Query};
+use crate::http::page::{self, List};
+use crate::http::who::{SignedIn, Visitor};
+use crate::ids::OrderId;
+use crate::payments::pay::{self, Method};
+
+pub fn routes(cfg: &mut ServiceConfig<'_>) {
+    cfg.service(place).service(list).service(tracking::show_tracking).service(show).service(cancel_order);
+    cfg.service(tracking::set_tracking).service(events::events);
+}
+
+/// Places an order from the cart: all of it or nothing
+#[utoipa::path(tag = "orders", security((), ("bearer" = [])), request_body = PlaceOrder,
+    params(("Idempotency-Key" = Option<String>, Header), ("X-Cart-Token" = Option<String>, Header)),
+    responses((status = 201, body = OrderView), (status = 409, body = crate::error::Problem), (status = 422, body = crate::error::Problem)))]
+#[post("/api/orders")]
+async fn place(app: web::Data<App>, visitor: Visitor, key: IdempotencyKey, body: Json<PlaceOrder>) -> Result<HttpResponse> {
+    let owner = Owner::of(&visitor).ok_or(Error::CartEmpty)?;
+    let who = match &owner {
+        Owner::User(id) => format!("user:{id}"),
+        Owner::Guest(hash) => format!("guest:{}", hex::encode(hash)),
+    };
+    let claim = key.bind(format!("{who} POST /api/orders"), body.fingerprint());
+    match checkout::place(&app, &owner, &body, claim.as_ref(), visitor.actor()).await? {
+        Placed::Replay(first) => replay(&app, &visitor, &body, first).await,
+        Placed::New(new) => {
+            app.jobs_were_pushed();
+            if new.sold_out {
+                catalog::changed(&app).await;
+            }
+            let mut answer = new.body;
+            if let Some(wish) = body.pay {
+                answer["payment"] = start_payment(&app, &visitor, new.order.id, wish.method).await;
+            }
+            Ok(HttpResponse::Created().json(answer))
+        }
+    }
+}
+
+/// The first answer again. Its payment is not part of what was kept: it is the live one, whatever became of the first try.
+async fn replay(app: &App, visitor: &Visitor, body: &PlaceOrder, first: HttpResponse) -> Result<HttpResponse> {
+    let Some(wish) = body.pay else { return Ok(first) };
+    let status = first.status();
+    let bytes = actix_web::body::to_bytes(first.into_body()).await.map_err(|_| Error::Internal("a kept answer".into()))?;
+    let mut answer: serde_json::Value = serde_json::from_slice(&bytes).map_err(|e| Error::Internal(e.to_string()))?;
+    if let Some(order) = answer["id"].as_str().and_then(|id| id.parse().ok()) {
+        answer["payment"] = start_payment(app, visitor, order, wish.method).await;
+    }
+    Ok(HttpResponse::build(status).insert_header(("Idempotency-Replayed", "true")).json(answer))
+}
+
+/// The order stands, whatever the provider does: a payment that could not be started says why, and can be asked for again.
+async fn start_payment(app: &App, visitor: &Visitor, order: OrderId, method: Method) -> serde_json::Value {
+    let viewer = match &visitor.user {
+        Some(user) => Viewer::Customer(user.id),
+        None => Viewer::Guest,
+    };
+    match pay::start(app, viewer, order, method).await {
+        Ok(started) => serde_json::to_value(started).unwrap_or_default(),
+        Err(error) => {
+            error.error_response(); // logged where it is our fault
+            let mut problem = serde_json::to_value(error.body()).unwrap_or_default();
+            problem["retry_after_s"] = error.retry_after().into();
+            serde_json::json!({"status": "not_started", "error": problem})
+        }
+    }
+}
+
+#[derive(Debug, Deserialize, Validate, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct ListOrders {
+    #[garde(custom(is_status))]
+    status: Option<String>,
+    #[garde(custom(is_payment_status))]
+    payment_status: Option<String>,
+    /// Order number, tracking number, e-mail, or the start of a name.
+    #[garde(inner(length(max = 120)))]
+    q: Option<String>,
+    #[garde(skip)]
+    from: Option<Timestamp>,
+    #[garde(skip)]
+    to: Option<Timestamp>,
+    #[garde(skip)]
+    limit: Option<i64>,
+    #[garde(skip)]
+    offset: Option<i64>,
+    #[garde(inner(length(max = 200)))]
+    cursor: Option<String>,
+}
+
+fn is_status(text: &Option<String>, _: &()) -> garde::Result {
+    one_of(text, &["pending", "processing", "shipped", "delivered", "cancelled", "returned"])
+}
+
+fn is_payment_status(text: &Option<String>, _: &()) -> garde::Result {
+    one_of(text, &["pending_payment", "paid", "failed", "expired", "cancelled", "partially_refunded", "refunded"])
+}
+
+fn one_of(text: &Option<String>, words: &[&str]) -> garde::Result {
+    match text {
+        Some(text) if !words.contains(&text.as_str()) => Err(garde::Error::new(format!("must be one of {}", words.join(", ")))),
+        _ => Ok(()),
+    }
+}
+
+/// The orders that you may see: yours, or all of them for an admin
+#[utoipa::path(tag = "orders", security(("bearer" = [])), params(ListOrders), responses((status = 200, body = List<OrderView>)))]
+#[get("/api/orders")]
+async fn list(app: web::Data<App>, user: SignedIn, Query(ask): Query<ListOrders>) -> Result<HttpResponse> {
+    let (limit, offset) = page::bounds(ask.limit, ask.offset)?;
+    let viewer = if user.is_admin() { Viewer::Admin(user.id) } else { Viewer::Customer(user.id) };
+    let after: Option<OrderId> = ask.cursor.as_deref().map(page::read_cursor).transpose()?;
+    let filter = Filter { status: ask.status, payment_status: ask.payment_status, q: ask.q, from: ask.from, to: ask.to };
+    let url = &app.config.http.public_url;
+    let (mut items, total) = store::list_orders(&app.db().await?, viewer, &filter, limit + 1, offset, after, url).await?;
+    let more = items.len() as i64 > limit;
+    items.truncate(limit as usize);
+    let next_cursor = items.last().filter(|_| more).map(|order| page::cursor_of(&order.id));
+    Ok(HttpResponse::Ok().json(List { items, total, limit, offset, next_cursor }))
+}
+
+/// One order
+#[utoipa::path(tag = "orders", security((), ("bearer" = [])), params(("X-Order-Token" = Option<String>, Header)),
+    responses((status = 200, body = OrderView), (status = 404)))]
+#[get("/api/orders/{id}")]
+async fn show(app: web::Data<App>, visitor: Visitor, Path(order): Path<OrderId>) -> Result<HttpResponse> {
+    let viewer = Viewer::of(&app, &visitor, order)?;
+    let url = &app.config.http.public_url;
+    let found = store::find_order(&app.db().await?, order, viewer, url).await?.ok_or(Error::NotFound("The order"))?;
+    Ok(HttpResponse::Ok().insert_header(("cache-control", "no-store")).json(found))
+}
+
+#[derive(Debug, Default, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct CancelOrder {
+    #[garde(inner(length(max = 200)))]
+    reason: Option<String>,
+}
+
+/// Cancels before shipment: stock and coupon come back, money is voided or refunded
+#[utoipa::path(tag = "orders", security((), ("bearer" = [])), request_body = Option<CancelOrder>,
+    responses((status = 200, body = OrderView), (status = 404), (status = 409)))]
+#[patch("/api/orders/{id}/cancel")]
+async fn cancel_order(
+    app: web::Data<App>,
+    visitor: Visitor,
+    Path(order): Path<OrderId>,
+    body: Option<Json<CancelOrder>>,
+) -> Result<HttpResponse> {
+    let viewer = Viewer::of(&app, &visitor, order)?;
+    let reason = body.and_then(|b| b.into_inner().reason).unwrap_or_default();
+    cancel::cancel(&app, viewer, order, &reason).await?;
+    let url = &app.config.http.public_url;
+    let found = store::find_order(&app.db().await?, order, viewer, url).await?.ok_or(Error::NotFound("The order"))?;
+    Ok(HttpResponse::Ok().json(found))
+}

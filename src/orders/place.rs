@@ -1,0 +1,195 @@
+//! What a buyer sends to place an order, checked and parsed: past this, only stock, prices and limits can say no.
+
+use garde::Validate;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use vitrine_kit::{Cep, Email, Phone, TaxId};
+
+use super::view::ShippingAddress;
+use crate::error::{Error, FieldError, Result};
+use crate::ids::AddressId;
+use crate::payments::pay::Method;
+
+/// A new order, from the cart.
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlaceOrder {
+    /// One of the customer's saved addresses.
+    #[garde(skip)]
+    pub address_id: Option<AddressId>,
+    /// Instead of `address_id`: where it goes. Guests have no other way.
+    #[garde(dive)]
+    pub address: Option<NewAddress>,
+    /// From POST /api/shipping/calculate, for exactly the cart's items and this address's CEP.
+    #[garde(length(min = 1, max = 20_000))]
+    pub quote_token: String,
+    /// Replaces the cart's coupon.
+    #[garde(inner(length(min = 1, max = 40)))]
+    pub coupon: Option<String>,
+    /// CPF or CNPJ of the buyer, for the invoice. Optional where the account has one.
+    #[garde(inner(length(max = 20)))]
+    pub cpf: Option<String>,
+    #[garde(skip)]
+    pub payment_method: Option<Method>,
+    /// Starts the payment after the order stands, and answers with it.
+    #[garde(skip)]
+    pub pay: Option<Pay>,
+    #[garde(inner(length(max = 500)))]
+    pub notes: Option<String>,
+    /// Guests only.
+    #[garde(inner(length(max = 254)))]
+    pub email: Option<String>,
+    /// Guests only.
+    #[garde(inner(length(min = 1, max = 120)))]
+    pub name: Option<String>,
+    /// Guests only.
+    #[garde(inner(length(max = 30)))]
+    pub phone: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pay {
+    pub method: Method,
+}
+
+/// An address as it is typed.
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewAddress {
+    #[garde(inner(length(max = 120)))]
+    pub recipient: Option<String>,
+    #[garde(custom(is_cep))]
+    pub cep: String,
+    #[garde(length(min = 1, max = 200), custom(is_line))]
+    pub street: String,
+    #[garde(length(min = 1, max = 20), custom(is_line))]
+    pub number: String,
+    #[garde(inner(length(max = 100)))]
+    pub complement: Option<String>,
+    #[garde(length(min = 1, max = 100), custom(is_line))]
+    pub district: String,
+    #[garde(length(min = 1, max = 100), custom(is_line))]
+    pub city: String,
+    #[garde(custom(is_state))]
+    pub state: String,
+    #[garde(inner(length(max = 30)))]
+    pub phone: Option<String>,
+    #[garde(inner(length(max = 60)))]
+    pub label: Option<String>,
+    #[garde(skip)]
+    pub is_default: Option<bool>,
+}
+
+fn is_cep(text: &str, _: &()) -> garde::Result {
+    Cep::parse(text).map(|_| ()).map_err(|e| garde::Error::new(e.to_string()))
+}
+
+/// Text on one line: what goes on a label.
+fn is_line(text: &str, _: &()) -> garde::Result {
+    if text.trim().is_empty() || text.chars().any(char::is_control) {
+        return Err(garde::Error::new("must be text on one line"));
+    }
+    Ok(())
+}
+
+/// The 27 federative units.
+const STATES: [&str; 27] = [
+    "AC", "AL", "AM", "AP", "BA", "CE", "DF", "ES", "GO", "MA", "MG", "MS", "MT", "PA", "PB", "PE", "PI", "PR", "RJ", "RN", "RO",
+    "RR", "RS", "SC", "SE", "SP", "TO",
+];
+
+fn is_state(text: &str, _: &()) -> garde::Result {
+    if STATES.contains(&text.to_uppercase().as_str()) { Ok(()) } else { Err(garde::Error::new("is not a Brazilian state")) }
+}
+
+/// Who buys, as the order keeps it.
+#[derive(Debug, Clone)]
+pub struct Contact {
+    pub name: String,
+    pub email: Option<Email>,
+    pub phone: Option<Phone>,
+    pub document: TaxId,
+}
+
+impl PlaceOrder {
+    /// The document that was sent, if one was.
+    pub fn document(&self) -> Result<Option<TaxId>> {
+        self.cpf.as_deref().map(|text| TaxId::parse(text).map_err(|e| Error::field("cpf", e.to_string()))).transpose()
+    }
+
+    /// A guest's own data; every missing or wrong one is named at once.
+    pub fn guest(&self) -> Result<Contact> {
+        let mut wrong = Vec::new();
+        let mut miss = |field: &str, message: String| wrong.push(FieldError { field: field.into(), message });
+        let name = self.name.as_deref().map(str::trim).filter(|n| !n.is_empty() && !n.chars().any(char::is_control));
+        if name.is_none() {
+            miss("name", "is required of a guest".into());
+        }
+        let email = match self.email.as_deref().map(Email::parse) {
+            Some(Ok(email)) => Some(email),
+            Some(Err(e)) => {
+                miss("email", e.to_string());
+                None
+            }
+            None => {
+                miss("email", "is required of a guest".into());
+                None
+            }
+        };
+        let phone = match self.phone.as_deref().map(Phone::parse) {
+            Some(Err(e)) => {
+                miss("phone", e.to_string());
+                None
+            }
+            Some(Ok(phone)) => Some(phone),
+            None => None,
+        };
+        let document = match self.cpf.as_deref().map(TaxId::parse) {
+            Some(Ok(document)) => Some(document),
+            Some(Err(e)) => {
+                miss("cpf", e.to_string());
+                None
+            }
+            None => {
+                miss("cpf", "is required: a CPF or CNPJ for the invoice".into());
+                None
+            }
+        };
+        if self.address.is_none() {
+            miss("address", "is required of a guest".into());
+        }
+        match (name, email, document) {
+            (Some(name), Some(email), Some(document)) if wrong.is_empty() => {
+                Ok(Contact { name: name.to_owned(), email: Some(email), phone, document })
+            }
+            _ => Err(Error::Invalid(wrong)),
+        }
+    }
+}
+
+impl NewAddress {
+    /// The copy that the order keeps. `name` is who receives it when the address does not say.
+    pub fn to_shipping(&self, name: &str) -> Result<ShippingAddress> {
+        let cep = Cep::parse(&self.cep).map_err(|e| Error::field("address.cep", e.to_string()))?;
+        let phone = self
+            .phone
+            .as_deref()
+            .map(|p| Phone::parse(p).map_err(|e| Error::field("address.phone", e.to_string())))
+            .transpose()?
+            .map(|p| p.as_str().to_owned());
+        let trimmed = |text: &str| text.trim().to_owned();
+        Ok(ShippingAddress {
+            recipient: self.recipient.as_deref().map(str::trim).filter(|r| !r.is_empty()).unwrap_or(name).to_owned(),
+            cep: cep.as_str().to_owned(),
+            street: trimmed(&self.street),
+            number: trimmed(&self.number),
+            complement: self.complement.as_deref().map(trimmed).filter(|c| !c.is_empty()),
+            district: trimmed(&self.district),
+            city: trimmed(&self.city),
+            state: self.state.to_uppercase(),
+            ibge_city: None,
+            phone,
+        })
+    }
+}
