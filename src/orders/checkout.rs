@@ -209,7 +209,7 @@ impl Draft {
         let wanted: Vec<(VariantId, i32)> = read.lines.iter().map(|row| (row.get("variant_id"), row.get("quantity"))).collect();
         quote.fits(&wanted, &address.cep)?;
         let subtotal = subtotal(&read.lines)?;
-        let (coupon, discount, frees_shipping) = apply_coupon(new, read, subtotal)?;
+        let Applied { coupon, discount, frees_shipping } = apply_coupon(new, read, subtotal)?;
         let shipping = if frees_shipping { Money::ZERO } else { quote.price };
         let total = subtotal.checked_sub(discount).and_then(|m| m.checked_add(shipping)).ok_or_else(too_much)?;
         Ok(Self {
@@ -322,17 +322,24 @@ fn subtotal(rows: &[Row]) -> Result<Money> {
 
 /// The coupon with what it takes off, and whether it frees the freight. One that was asked for and does not hold is an error,
 /// so that nobody pays more than they were shown.
-fn apply_coupon(new: &PlaceOrder, read: &Read, subtotal: Money) -> Result<(Option<(CouponId, String)>, Money, bool)> {
+fn apply_coupon(new: &PlaceOrder, read: &Read, subtotal: Money) -> Result<Applied> {
     let Some(row) = &read.coupon else {
-        return if new.coupon.is_some() { Err(Error::Coupon("There is no such coupon")) } else { Ok((None, Money::ZERO, false)) };
+        return if new.coupon.is_some() { Err(Error::Coupon("There is no such coupon")) } else { Ok(Applied::default()) };
     };
     let coupon = Coupon::from_row(row);
     if let Some(why) = coupon.refusal(subtotal, read.now) {
         return Err(Error::Coupon(why));
     }
-    let discount = coupon.discount(subtotal);
-    let frees = coupon.frees_shipping();
-    Ok((Some((coupon.id, coupon.code)), discount, frees))
+    let (discount, frees_shipping) = (coupon.discount(subtotal), coupon.frees_shipping());
+    Ok(Applied { coupon: Some((coupon.id, coupon.code)), discount, frees_shipping })
+}
+
+/// What a coupon does to an order.
+#[derive(Default)]
+struct Applied {
+    coupon: Option<(CouponId, String)>,
+    discount: Money,
+    frees_shipping: bool,
 }
 
 /// The lines as sold, the discount spread over them to the last centavo.

@@ -3,4 +3,5 @@
 
 mod shop;
 
+mod checkout;
 mod harness;
