@@ -61,7 +61,7 @@ async fn track(app: web::Data<App>, Path(number): Path<String>) -> Result<HttpRe
         .and_then(|template| {
             template.render(context! {
                 number => found.number, state => tracking::in_portuguese(&found.status), carrier => found.carrier,
-                tracking_number => found.tracking_number, items => minijinja::Value::from_serialize(&found.items), steps,
+                tracking_number => found.tracking_number, items => minijinja::value::Serde(&found.items), steps,
             })
         })
         .map(page)
