@@ -48,7 +48,7 @@ async fn track(app: web::Data<App>, Path(number): Path<String>) -> Result<HttpRe
     let zone = TimeZone::get("America/Sao_Paulo").unwrap_or(TimeZone::UTC);
     let steps: Vec<_> = found
         .history
-        .iter()
+        .into_iter()
         .map(|step| {
             let at = step.at.to_zoned(zone.clone()).strftime("%d/%m/%Y %H:%M").to_string();
             context! { description => step.description, place => step.place, at }
