@@ -3,4 +3,5 @@
 
 mod shop;
 
+mod cart;
 mod harness;
