@@ -41,7 +41,7 @@ CREATE INDEX carts_coupon ON carts (coupon_id) WHERE coupon_id IS NOT NULL;
 
 CREATE TABLE cart_items (
     cart_id          uuid NOT NULL REFERENCES carts ON DELETE CASCADE,
-    variant_id       uuid NOT NULL REFERENCES variants,
+    variant_id       uuid NOT NULL,              -- no foreign key: see variants
     quantity         integer NOT NULL CHECK (quantity BETWEEN 1 AND 9999),
     seen_price_cents bigint NOT NULL,           -- what the buyer saw when it went in, for the warning when it changes
     added_at         timestamptz NOT NULL DEFAULT now(),

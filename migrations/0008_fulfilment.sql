@@ -52,3 +52,19 @@ CREATE TABLE invoices (
 );
 CREATE UNIQUE INDEX invoices_one_sale ON invoices (order_id) WHERE purpose = 'sale';
 CREATE INDEX invoices_open ON invoices (updated_at) WHERE status IN ('pending', 'processing');
+
+-- What carriers asked lately: freight is estimated from it while they are all away. Kept for 90 days.
+CREATE TABLE freight_quotes (
+    id           uuid PRIMARY KEY,
+    cep_region   text NOT NULL CHECK (cep_region ~ '^[0-9]{3}$'),
+    weight_grams integer NOT NULL CHECK (weight_grams > 0), -- the upper end of the band
+    provider     text NOT NULL,
+    carrier      text NOT NULL,
+    service      text NOT NULL,
+    service_code text NOT NULL,
+    price_cents  bigint NOT NULL CHECK (price_cents > 0),
+    days         integer NOT NULL CHECK (days >= 0),
+    quoted_at    timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX freight_quotes_like ON freight_quotes (cep_region, weight_grams, quoted_at DESC);
+CREATE INDEX freight_quotes_age ON freight_quotes USING brin (quoted_at);

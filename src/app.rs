@@ -16,6 +16,7 @@ use crate::mail::Templates;
 use crate::password::Hasher;
 use crate::providers::Providers;
 use crate::seal::Keys;
+use crate::shipping::Carriers;
 use crate::token::Tokens;
 
 #[derive(Debug)]
@@ -30,6 +31,7 @@ pub struct App {
     pub standings: Standings,
     pub limiters: Limiters,
     pub coupon_guesses: Guesses,
+    pub carriers: Carriers,
     pub templates: Templates,
     wake: Notify,
     draining: AtomicBool,
@@ -47,6 +49,7 @@ impl App {
             standings: Standings::new(),
             limiters: Limiters::new(&config.limits),
             coupon_guesses: Guesses::new(),
+            carriers: Carriers::new(),
             templates: Templates::new()?,
             wake: Notify::new(),
             draining: AtomicBool::new(false),

@@ -11,7 +11,7 @@ use crate::jobs::Outcome;
 const EVERY: SignedDuration = SignedDuration::from_mins(10);
 
 /// Each removes at most 1,000 rows per run, so that no lock is held for long.
-const PURGES: [(&str, &str); 6] = [
+const PURGES: [(&str, &str); 7] = [
     (
         "jobs",
         "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE state = 'done' AND finished_at < now() - interval '7 days' LIMIT 1000)",
@@ -35,6 +35,10 @@ const PURGES: [(&str, &str); 6] = [
     (
         "cep_cache",
         "DELETE FROM cep_cache WHERE cep IN (SELECT cep FROM cep_cache WHERE fetched_at < now() - interval '90 days' LIMIT 1000)",
+    ),
+    (
+        "freight_quotes",
+        "DELETE FROM freight_quotes WHERE id IN (SELECT id FROM freight_quotes WHERE quoted_at < now() - interval '90 days' LIMIT 1000)",
     ),
 ];
 

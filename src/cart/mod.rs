@@ -1,13 +1,24 @@
 //! The cart: one per customer on every device, or one per guest token. It reads the truth and decides nothing: stock, prices
 //! and coupons are decided by the checkout.
 
-use utoipa_actix_web::service_config::ServiceConfig;
+mod http;
+mod merge;
+mod store;
+mod view;
 
-use crate::app::App;
-use crate::error::Result;
 use crate::http::who::Visitor;
 use crate::ids::UserId;
 use crate::seal;
+
+pub use http::routes;
+pub use merge::merge_guest_cart;
+pub use store::list_sold;
+pub use view::Cart;
+
+/// Different variants that one cart may hold.
+pub const MAX_LINES: i64 = 100;
+/// Pieces that one line may hold; the tables say the same.
+pub const MAX_QUANTITY: i32 = 9999;
 
 /// Whose cart it is. A guest's token opens the cart alone, never a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,11 +46,3 @@ impl Owner {
         }
     }
 }
-
-/// Moves what a guest put into the cart to the person who just signed in.
-pub async fn merge_guest_cart(_app: &App, _user: UserId, _token: &str) -> Result<()> {
-    let _ = (_app, _user, _token);
-    Ok(())
-}
-
-pub fn routes(_cfg: &mut ServiceConfig<'_>) {}

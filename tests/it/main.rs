@@ -3,5 +3,6 @@
 
 mod shop;
 
+mod cart;
 mod checkout;
 mod harness;

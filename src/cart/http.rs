@@ -1,0 +1,198 @@
+//! `/api/cart`.
+
+use actix_web::cookie::{Cookie, SameSite, time::Duration};
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, delete, get, post, put, web};
+use garde::Validate;
+use jiff::Timestamp;
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_actix_web::service_config::ServiceConfig;
+use uuid::Uuid;
+
+use super::store::{self, Addition, Which};
+use super::{Cart, Owner};
+use crate::app::App;
+use crate::coupons;
+use crate::error::{Error, Problem, Result};
+use crate::http::json::{Json, Path, Query};
+use crate::http::rate_limit;
+use crate::http::who::{CART_COOKIE, Visitor};
+use crate::ids::{ProductId, VariantId};
+use crate::seal;
+
+/// A guest's cart that nobody touches for so long is removed (see `purge`).
+const COOKIE_DAYS: i64 = 60;
+
+pub fn routes(cfg: &mut ServiceConfig<'_>) {
+    cfg.service(get_cart)
+        .service(add_item)
+        .service(set_item)
+        .service(remove_item)
+        .service(empty_cart)
+        .service(apply_coupon)
+        .service(drop_coupon);
+}
+
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct AddItem {
+    #[garde(skip)]
+    product_id: ProductId,
+    /// The product's default variant where it is left out.
+    #[garde(skip)]
+    variant_id: Option<VariantId>,
+    #[garde(range(min = 1, max = 9999))]
+    quantity: i32,
+}
+
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct SetQuantity {
+    /// To take the item out, DELETE it.
+    #[garde(range(min = 1, max = 9999))]
+    quantity: i32,
+}
+
+#[derive(Debug, Deserialize, Validate, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct WhichVariant {
+    /// Needed where the path names a product and the cart holds several of its variants.
+    #[garde(skip)]
+    variant_id: Option<VariantId>,
+}
+
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ApplyCoupon {
+    #[garde(length(min = 1, max = 60))]
+    code: String,
+}
+
+/// The cart, as it would cost now. A visitor without one sees an empty one.
+#[utoipa::path(tag = "cart", security((), ("bearer" = [])), responses((status = 200, body = Cart)))]
+#[get("/api/cart")]
+async fn get_cart(app: web::Data<App>, visitor: Visitor) -> Result<HttpResponse> {
+    answer(&app, Owner::of(&visitor).as_ref()).await
+}
+
+/// Adds to what is in the cart. A guest's first item makes the cart: its token comes as header, cookie and field.
+#[utoipa::path(tag = "cart", security((), ("bearer" = [])), request_body = AddItem, responses(
+    (status = 200, body = Cart), (status = 404, body = Problem), (status = 409, body = Problem)))]
+#[post("/api/cart/items")]
+async fn add_item(app: web::Data<App>, visitor: Visitor, body: Json<AddItem>) -> Result<HttpResponse> {
+    let owner = Owner::of(&visitor);
+    let fresh = visitor.user.is_none().then(seal::random_token);
+    let fresh_hash = fresh.as_deref().map(seal::token_hash);
+    let new = Addition { product: body.product_id, variant: body.variant_id, quantity: body.quantity };
+    let db = app.db().await?;
+    let made = store::add_item(&db, owner.as_ref(), fresh_hash.as_deref(), &new).await?;
+    match (fresh, fresh_hash, owner) {
+        (Some(token), Some(hash), _) if made => Ok(welcome(&app, Cart::read(&db, &Owner::Guest(hash)).await?, token)),
+        (_, _, Some(owner)) => Ok(show_cart(&Cart::read(&db, &owner).await?)),
+        _ => Err(Error::Internal("a visitor who was nobody had a cart".into())),
+    }
+}
+
+/// Sets an item's quantity. `pid`: a variant, or a product of which the cart holds one variant.
+#[utoipa::path(tag = "cart", security((), ("bearer" = [])), params(("pid" = Uuid, Path), WhichVariant), request_body = SetQuantity, responses(
+    (status = 200, body = Cart), (status = 404, body = Problem), (status = 409, body = Problem)))]
+#[put("/api/cart/items/{pid}")]
+async fn set_item(
+    app: web::Data<App>,
+    visitor: Visitor,
+    id: Path<Uuid>,
+    which: Query<WhichVariant>,
+    body: Json<SetQuantity>,
+) -> Result<HttpResponse> {
+    let owner = Owner::of(&visitor).ok_or(Error::NotFound("The item"))?;
+    let which = Which { id: id.0, variant: which.0.variant_id };
+    store::set_quantity(&app.db().await?, &owner, &which, body.quantity).await?;
+    answer(&app, Some(&owner)).await
+}
+
+/// Takes an item out of the cart.
+#[utoipa::path(tag = "cart", security((), ("bearer" = [])), params(("pid" = Uuid, Path), WhichVariant), responses(
+    (status = 200, body = Cart), (status = 404, body = Problem), (status = 409, body = Problem)))]
+#[delete("/api/cart/items/{pid}")]
+async fn remove_item(app: web::Data<App>, visitor: Visitor, id: Path<Uuid>, which: Query<WhichVariant>) -> Result<HttpResponse> {
+    let owner = Owner::of(&visitor).ok_or(Error::NotFound("The item"))?;
+    let which = Which { id: id.0, variant: which.0.variant_id };
+    store::remove_item(&app.db().await?, &owner, &which).await?;
+    answer(&app, Some(&owner)).await
+}
+
+/// Empties the cart and drops its coupon.
+#[utoipa::path(tag = "cart", security((), ("bearer" = [])), responses((status = 200, body = Cart)))]
+#[delete("/api/cart")]
+async fn empty_cart(app: web::Data<App>, visitor: Visitor) -> Result<HttpResponse> {
+    let owner = Owner::of(&visitor);
+    if let Some(owner) = &owner {
+        store::empty_cart(&app.db().await?, owner).await?;
+    }
+    answer(&app, owner.as_ref()).await
+}
+
+/// Puts a coupon on the cart. Five wrong codes in a minute silence an address.
+#[utoipa::path(tag = "cart", security((), ("bearer" = [])), request_body = ApplyCoupon, responses(
+    (status = 200, body = Cart), (status = 404, body = Problem), (status = 409, body = Problem), (status = 429, body = Problem)))]
+#[post("/api/cart/coupon")]
+async fn apply_coupon(app: web::Data<App>, req: HttpRequest, visitor: Visitor, body: Json<ApplyCoupon>) -> Result<HttpResponse> {
+    let code = coupons::normalise(&body.code)?;
+    let owner = Owner::of(&visitor).ok_or(Error::CartEmpty)?;
+    let db = app.db().await?;
+    let cart = Cart::read(&db, &owner).await?;
+    if cart.items.is_empty() {
+        return Err(Error::CartEmpty);
+    }
+    let guess = app.coupon_guesses.begin(rate_limit::address(&app, &req)).await?;
+    let found = store::find_coupon(&db, &owner, &code).await?;
+    let (coupon, person_uses) = found.ok_or(Error::NotFound("The coupon"))?;
+    guess.was_right();
+    if let Some(why) = coupon.refusal_to(person_uses, cart.subtotal_cents, Timestamp::now()) {
+        return Err(Error::Coupon(why));
+    }
+    if !store::set_coupon(&db, &owner, Some(coupon.id)).await? {
+        return Err(Error::CartEmpty);
+    }
+    Ok(show_cart(&Cart::read(&db, &owner).await?))
+}
+
+/// Takes the coupon off the cart.
+#[utoipa::path(tag = "cart", security((), ("bearer" = [])), responses((status = 200, body = Cart)))]
+#[delete("/api/cart/coupon")]
+async fn drop_coupon(app: web::Data<App>, visitor: Visitor) -> Result<HttpResponse> {
+    let owner = Owner::of(&visitor);
+    if let Some(owner) = &owner {
+        store::set_coupon(&app.db().await?, owner, None).await?;
+    }
+    answer(&app, owner.as_ref()).await
+}
+
+async fn answer(app: &App, owner: Option<&Owner>) -> Result<HttpResponse> {
+    let cart = match owner {
+        Some(owner) => Cart::read(&app.db().await?, owner).await?,
+        None => Cart::empty(),
+    };
+    Ok(show_cart(&cart))
+}
+
+fn show_cart(cart: &Cart) -> HttpResponse {
+    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(cart)
+}
+
+/// The answer that gives a guest the key to the new cart. Of the token, only the hash is kept.
+fn welcome(app: &App, cart: Cart, token: String) -> HttpResponse {
+    let cookie = Cookie::build(CART_COOKIE, token.clone())
+        .path("/api")
+        .http_only(true)
+        .same_site(SameSite::Lax)
+        .secure(app.config.http.public_url.starts_with("https://"))
+        .max_age(Duration::days(COOKIE_DAYS))
+        .finish();
+    HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .insert_header(("x-cart-token", token.clone()))
+        .cookie(cookie)
+        .json(Cart { cart_token: Some(token), ..cart })
+}

@@ -1,0 +1,236 @@
+//! The SQL of the cart. Every change is one statement that locks the cart's row first, so that parallel changes lose nothing
+//! and a checkout that holds the row sees a change either whole or not at all.
+
+use deadpool_postgres::GenericClient;
+use tokio_postgres::Row;
+use vitrine_kit::Money;
+
+use super::{MAX_LINES, MAX_QUANTITY, Owner};
+use crate::coupons::Coupon;
+use crate::db;
+use crate::error::{Error, Result};
+use crate::ids::{CartId, CouponId, ProductId, VariantId};
+
+/// A line with what its variant and product are now.
+#[derive(Debug, Clone)]
+pub struct Line {
+    pub variant: VariantId,
+    pub product: ProductId,
+    pub sku: String,
+    pub slug: String,
+    pub name: String,
+    pub variant_name: String,
+    pub image_url: Option<String>,
+    pub quantity: i32,
+    pub seen_price: Money,
+    pub price: Money,
+    pub stock: i32,
+    /// Neither the product nor the variant was taken off sale.
+    pub sold: bool,
+}
+
+impl Line {
+    fn from_row(row: &Row) -> Self {
+        Self {
+            variant: row.get("variant_id"),
+            product: row.get("product_id"),
+            sku: row.get("sku"),
+            slug: row.get("slug"),
+            name: row.get("name"),
+            variant_name: row.get("variant_name"),
+            image_url: row.get("image_url"),
+            quantity: row.get("quantity"),
+            seen_price: row.get("seen_price_cents"),
+            price: row.get("price_cents"),
+            stock: row.get("stock"),
+            sold: row.get("sold"),
+        }
+    }
+}
+
+/// The cart's lines, oldest first, and its coupon with how often this person used it. One round trip: the two are pipelined.
+pub async fn read_cart(db: &impl GenericClient, owner: &Owner) -> Result<(Vec<Line>, Option<(Coupon, i32)>)> {
+    const LINES: &str = "
+        SELECT i.variant_id, i.quantity, i.seen_price_cents, v.product_id, v.sku, v.name AS variant_name, v.price_cents, v.stock,
+               p.name, p.slug, p.active AND p.deleted_at IS NULL AND v.deleted_at IS NULL AS sold,
+               (SELECT g.url FROM product_images g WHERE g.product_id = p.id ORDER BY g.position LIMIT 1) AS image_url
+          FROM carts c JOIN cart_items i ON i.cart_id = c.id JOIN variants v ON v.id = i.variant_id JOIN products p ON p.id = v.product_id
+         WHERE c.user_id = $1 OR c.token_hash = $2
+         ORDER BY i.added_at, i.variant_id";
+    const COUPON: &str = "
+        SELECT k.*, coalesce((SELECT s.uses FROM coupon_persons s JOIN users u ON u.tax_id_hash = s.person
+                               WHERE s.coupon_id = k.id AND u.id = c.user_id), 0) AS person_uses
+          FROM carts c JOIN coupons k ON k.id = c.coupon_id
+         WHERE c.user_id = $1 OR c.token_hash = $2";
+    let (user, hash) = owner.scope();
+    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 2] = [&user, &hash];
+    let (lines, coupon) = tokio::try_join!(db::query(db, LINES, &params), db::query_opt(db, COUPON, &params))?;
+    let coupon = coupon.map(|row| (Coupon::from_row(&row), row.get("person_uses")));
+    Ok((lines.iter().map(Line::from_row).collect(), coupon))
+}
+
+/// Variants and quantities of what is in the cart and still sold.
+pub async fn list_sold(db: &impl GenericClient, owner: &Owner) -> Result<Vec<(ProductId, VariantId, i32)>> {
+    let (lines, _) = read_cart(db, owner).await?;
+    Ok(lines.iter().filter(|line| line.sold).map(|line| (line.product, line.variant, line.quantity)).collect())
+}
+
+/// What goes into a cart.
+#[derive(Debug)]
+pub struct Addition {
+    pub product: ProductId,
+    /// `None`: the product's default variant.
+    pub variant: Option<VariantId>,
+    pub quantity: i32,
+}
+
+/// Adds to what is there; makes the cart where there is none, under `fresh_hash` for a guest. Whether it was made.
+pub async fn add_item(db: &impl GenericClient, owner: Option<&Owner>, fresh_hash: Option<&[u8]>, new: &Addition) -> Result<bool> {
+    // The 100 lines are counted as the statement began: a burst may step over by as many as arrive in the same instant.
+    const ADD: &str = "
+        WITH target AS (
+            SELECT v.id, v.sku, v.stock, v.price_cents
+              FROM variants v JOIN products p ON p.id = v.product_id
+             WHERE p.id = $1 AND p.active AND p.deleted_at IS NULL AND v.deleted_at IS NULL
+               AND (v.id = $2 OR ($2::uuid IS NULL AND v.is_default))),
+        known AS (
+            UPDATE carts SET updated_at = now() WHERE user_id = $3 OR token_hash = $4 RETURNING id),
+        made AS (
+            INSERT INTO carts (id, user_id, token_hash)
+            SELECT $5, $3, $6 FROM target WHERE stock >= $7 AND NOT EXISTS (SELECT FROM known)
+            ON CONFLICT (user_id) DO UPDATE SET updated_at = now() RETURNING id),
+        held AS (
+            SELECT count(*) AS lines, count(*) FILTER (WHERE i.variant_id = (SELECT id FROM target)) > 0 AS has_it
+              FROM cart_items i JOIN known ON i.cart_id = known.id),
+        line AS (
+            INSERT INTO cart_items (cart_id, variant_id, quantity, seen_price_cents)
+            SELECT cart.id, target.id, $7, target.price_cents
+              FROM (SELECT id FROM known UNION ALL SELECT id FROM made) AS cart, target, held
+             WHERE target.stock >= $7 AND (held.lines < $8 OR held.has_it)
+            ON CONFLICT (cart_id, variant_id) DO UPDATE
+               SET quantity = cart_items.quantity + EXCLUDED.quantity, seen_price_cents = EXCLUDED.seen_price_cents
+             WHERE cart_items.quantity + EXCLUDED.quantity <= (SELECT least(stock, $9) FROM target)
+            RETURNING quantity)
+        SELECT target.sku, target.stock, held.lines >= $8 AND NOT held.has_it AS full_up,
+               EXISTS (SELECT FROM line) AS added, EXISTS (SELECT FROM made) AS made
+          FROM target, held";
+    let (user, hash) = owner.map_or((None, None), Owner::scope);
+    let id = CartId::new();
+    let row = db::query_opt(
+        db,
+        ADD,
+        &[&new.product, &new.variant, &user, &hash, &id, &fresh_hash, &new.quantity, &MAX_LINES, &MAX_QUANTITY],
+    )
+    .await?;
+    let row = row.ok_or(Error::NotFound("The product"))?;
+    if row.get("added") {
+        return Ok(row.get("made"));
+    }
+    if row.get("full_up") {
+        return Err(Error::Conflict(format!("A cart holds at most {MAX_LINES} different items")));
+    }
+    Err(short_of_stock(&row))
+}
+
+fn short_of_stock(row: &Row) -> Error {
+    let stock: i32 = row.get("stock");
+    if stock >= MAX_QUANTITY {
+        return Error::Conflict(format!("A cart holds at most {MAX_QUANTITY} pieces of one item"));
+    }
+    Error::OutOfStock { sku: row.get("sku"), available: stock }
+}
+
+/// Which line a request means: `id` is a variant's or a product's; `variant` tells apart a product's several lines.
+#[derive(Debug)]
+pub struct Which {
+    pub id: uuid::Uuid,
+    pub variant: Option<VariantId>,
+}
+
+/// Sets a line's quantity.
+pub async fn set_quantity(db: &impl GenericClient, owner: &Owner, which: &Which, quantity: i32) -> Result<()> {
+    const SET: &str = "
+        WITH cart AS (
+            UPDATE carts SET updated_at = now() WHERE user_id = $1 OR token_hash = $2 RETURNING id),
+        lines AS (
+            SELECT i.cart_id, i.variant_id, v.sku, v.stock, v.price_cents,
+                   p.active AND p.deleted_at IS NULL AND v.deleted_at IS NULL AS sold, count(*) OVER () AS lines
+              FROM cart JOIN cart_items i ON i.cart_id = cart.id JOIN variants v ON v.id = i.variant_id JOIN products p ON p.id = v.product_id
+             WHERE (v.id = $3 OR p.id = $3) AND (v.id = $4 OR $4::uuid IS NULL)),
+        changed AS (
+            UPDATE cart_items i SET quantity = $5, seen_price_cents = l.price_cents
+              FROM lines l
+             WHERE i.cart_id = l.cart_id AND i.variant_id = l.variant_id AND l.lines = 1 AND l.sold AND l.stock >= $5
+            RETURNING i.variant_id)
+        SELECT sku, stock, sold, lines, EXISTS (SELECT FROM changed) AS changed FROM lines LIMIT 1";
+    let (user, hash) = owner.scope();
+    let row = db::query_opt(db, SET, &[&user, &hash, &which.id, &which.variant, &quantity]).await?;
+    let row = row.ok_or(Error::NotFound("The item"))?;
+    if row.get("changed") {
+        return Ok(());
+    }
+    if row.get::<_, i64>("lines") > 1 {
+        return Err(several_lines());
+    }
+    if !row.get::<_, bool>("sold") {
+        return Err(Error::Conflict("This item is no longer sold: remove it from the cart".into()));
+    }
+    if row.get::<_, i32>("stock") >= quantity {
+        return Err(Error::NotFound("The item")); // a checkout took it with it in this very moment
+    }
+    Err(short_of_stock(&row))
+}
+
+/// Takes a line out.
+pub async fn remove_item(db: &impl GenericClient, owner: &Owner, which: &Which) -> Result<()> {
+    const REMOVE: &str = "
+        WITH cart AS (
+            UPDATE carts SET updated_at = now() WHERE user_id = $1 OR token_hash = $2 RETURNING id),
+        lines AS (
+            SELECT i.cart_id, i.variant_id, count(*) OVER () AS lines
+              FROM cart JOIN cart_items i ON i.cart_id = cart.id JOIN variants v ON v.id = i.variant_id
+             WHERE (v.id = $3 OR v.product_id = $3) AND (v.id = $4 OR $4::uuid IS NULL)),
+        removed AS (
+            DELETE FROM cart_items i USING lines l WHERE i.cart_id = l.cart_id AND i.variant_id = l.variant_id AND l.lines = 1)
+        SELECT lines FROM lines LIMIT 1";
+    let (user, hash) = owner.scope();
+    let row = db::query_opt(db, REMOVE, &[&user, &hash, &which.id, &which.variant]).await?;
+    match row.map(|row| row.get::<_, i64>("lines")) {
+        None => Err(Error::NotFound("The item")),
+        Some(1) => Ok(()),
+        Some(_) => Err(several_lines()),
+    }
+}
+
+fn several_lines() -> Error {
+    Error::Conflict("The cart has several variants of this product: name the variant, or add ?variant_id=".into())
+}
+
+/// Takes everything out, the coupon too.
+pub async fn empty_cart(db: &impl GenericClient, owner: &Owner) -> Result<()> {
+    const EMPTY: &str = "
+        WITH cart AS (
+            UPDATE carts SET coupon_id = NULL, updated_at = now() WHERE user_id = $1 OR token_hash = $2 RETURNING id)
+        DELETE FROM cart_items i USING cart WHERE i.cart_id = cart.id";
+    let (user, hash) = owner.scope();
+    db::execute(db, EMPTY, &[&user, &hash]).await?;
+    Ok(())
+}
+
+/// The coupon of that code, with how often the cart's owner used it (known once the person's CPF or CNPJ is).
+pub async fn find_coupon(db: &impl GenericClient, owner: &Owner, code: &str) -> Result<Option<(Coupon, i32)>> {
+    const FIND: &str = "
+        SELECT k.*, coalesce((SELECT s.uses FROM coupon_persons s JOIN users u ON u.tax_id_hash = s.person
+                               WHERE s.coupon_id = k.id AND u.id = $2), 0) AS person_uses
+          FROM coupons k WHERE k.code = $1";
+    let (user, _) = owner.scope();
+    let row = db::query_opt(db, FIND, &[&code, &user]).await?;
+    Ok(row.map(|row| (Coupon::from_row(&row), row.get("person_uses"))))
+}
+
+/// Puts a coupon on the cart, or takes it off. `false`: there is no cart.
+pub async fn set_coupon(db: &impl GenericClient, owner: &Owner, coupon: Option<CouponId>) -> Result<bool> {
+    const SET: &str = "UPDATE carts SET coupon_id = $3, updated_at = now() WHERE user_id = $1 OR token_hash = $2";
+    let (user, hash) = owner.scope();
+    Ok(db::execute(db, SET, &[&user, &hash, &coupon]).await? == 1)
+}

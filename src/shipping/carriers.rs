@@ -1,0 +1,116 @@
+//! Asks every carrier at the same time, under one deadline. Who is away costs its own options and nothing else.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use moka::future::Cache;
+use sha2::{Digest, Sha256};
+use vitrine_kit::Money;
+use vitrine_kit::ProviderError;
+use vitrine_kit::shipping::{FreightOption, QuoteRequest, ShippingProvider};
+
+use super::Offer;
+use crate::app::App;
+
+/// A buyer waits for the slowest carrier no longer than this.
+const DEADLINE: Duration = Duration::from_millis(2_500);
+/// The same question is not asked twice within this.
+const REMEMBERED: Duration = Duration::from_secs(60);
+const ANSWERS: u64 = 10_000;
+
+/// What carriers said lately, by carrier and question. Only answers are kept, never failures.
+#[derive(Debug, Clone)]
+pub struct Carriers(Cache<(&'static str, [u8; 32]), Arc<Vec<FreightOption>>>);
+
+/// What came back of one round of questions.
+#[derive(Debug)]
+pub struct Heard {
+    pub offers: Vec<Offer>,
+    /// Those of them that were asked for just now, not remembered.
+    pub news: Vec<Offer>,
+    /// Somebody gave no usable answer, so that "no offers" does not mean that nobody delivers.
+    pub incomplete: bool,
+}
+
+impl Carriers {
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> Self {
+        Self(Cache::builder().max_capacity(ANSWERS).time_to_live(REMEMBERED).build())
+    }
+
+    /// One carrier's answer, and whether it is new. Of many who ask the same at once, one asks.
+    async fn ask(
+        &self,
+        carrier: &dyn ShippingProvider,
+        question: &QuoteRequest,
+        key: [u8; 32],
+    ) -> Result<(Arc<Vec<FreightOption>>, bool), Arc<ProviderError>> {
+        let asked = async { carrier.quote(question).await.map(Arc::new) };
+        let entry = self.0.entry((carrier.name(), key)).or_try_insert_with(asked).await?;
+        let is_new = entry.is_fresh();
+        Ok((entry.into_value(), is_new))
+    }
+}
+
+/// Asks them all. Never fails: who is away is left out.
+pub async fn ask_all(app: &App, question: &QuoteRequest) -> Heard {
+    let key = fingerprint(question);
+    let asked = app.providers.carriers.iter().map(|carrier| async move {
+        let answer = tokio::time::timeout(DEADLINE, app.carriers.ask(carrier.as_ref(), question, key)).await;
+        (carrier.name(), answer)
+    });
+    let mut heard = Heard { offers: Vec::new(), news: Vec::new(), incomplete: false };
+    for (carrier, answer) in join_all(asked).await {
+        match answer {
+            Ok(Ok((options, is_new))) => heard.take(carrier, &options, is_new),
+            Ok(Err(error)) => {
+                tracing::warn!(carrier, error = %error, "a carrier is left out of a freight quote");
+                heard.incomplete = true;
+            }
+            Err(_) => {
+                tracing::warn!(carrier, "a carrier is left out of a freight quote: it was too slow");
+                heard.incomplete = true;
+            }
+        }
+    }
+    heard
+}
+
+impl Heard {
+    fn take(&mut self, carrier: &'static str, options: &[FreightOption], is_new: bool) {
+        for option in options {
+            if option.price <= Money::ZERO {
+                tracing::warn!(carrier, service = option.service_code, "a price of nothing is a mistake, not a gift");
+                self.incomplete = true;
+                continue;
+            }
+            let offer = Offer {
+                provider: option.provider.to_owned(),
+                carrier: option.carrier.clone(),
+                service: option.service.clone(),
+                service_code: option.service_code.clone(),
+                price: option.price,
+                days: option.days,
+            };
+            if is_new {
+                self.news.push(offer.clone());
+            }
+            self.offers.push(offer);
+        }
+    }
+}
+
+/// Everything that the answer depends on.
+fn fingerprint(question: &QuoteRequest) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(question.from.as_str());
+    hash.update(question.to.as_str());
+    for item in &question.items {
+        let numbers = [item.quantity, item.weight_grams, item.height_cm, item.width_cm, item.length_cm];
+        hash.update(&item.id);
+        hash.update(numbers.map(u32::to_be_bytes).concat());
+        hash.update(item.unit_price.cents().to_be_bytes());
+    }
+    hash.finalize().into()
+}

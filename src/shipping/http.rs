@@ -1,0 +1,73 @@
+//! `/api/shipping`.
+
+use actix_web::{HttpResponse, post, web};
+use garde::Validate;
+use serde::Deserialize;
+use utoipa::ToSchema;
+use utoipa_actix_web::service_config::ServiceConfig;
+use vitrine_kit::Cep;
+
+use super::freight::{self, Freight};
+use super::parcel::Wanted;
+use crate::app::App;
+use crate::cart::{self, Owner};
+use crate::error::{Error, Problem, Result};
+use crate::http::json::Json;
+use crate::http::who::Visitor;
+use crate::ids::{ProductId, VariantId};
+
+pub fn routes(cfg: &mut ServiceConfig<'_>) {
+    cfg.service(calculate_freight);
+}
+
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Calculate {
+    /// Where to, `01310-100` or `01310100`.
+    #[garde(custom(is_cep))]
+    cep_destino: String,
+    /// What to send; left out: what is in the caller's cart.
+    #[garde(length(min = 1, max = 100), dive)]
+    items: Option<Vec<FreightItem>>,
+}
+
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct FreightItem {
+    #[garde(skip)]
+    product_id: ProductId,
+    /// The product's default variant where it is left out.
+    #[garde(skip)]
+    variant_id: Option<VariantId>,
+    #[garde(range(min = 1, max = 9999))]
+    quantity: i32,
+}
+
+fn is_cep(text: &str, (): &()) -> garde::Result {
+    Cep::parse(text).map(drop).map_err(garde::Error::new)
+}
+
+/// What freight costs. Each option's `quote_token` is what the checkout wants.
+#[utoipa::path(tag = "shipping", security((), ("bearer" = [])), request_body = Calculate, responses(
+    (status = 200, body = Freight), (status = 422, body = Problem), (status = 503, body = Problem)))]
+#[post("/api/shipping/calculate")]
+async fn calculate_freight(app: web::Data<App>, visitor: Visitor, body: Json<Calculate>) -> Result<HttpResponse> {
+    let to = Cep::parse(&body.cep_destino).map_err(|e| Error::field("cep_destino", e.to_string()))?;
+    let wanted = match &body.items {
+        Some(items) => {
+            items.iter().map(|i| Wanted { product: i.product_id, variant: i.variant_id, quantity: i.quantity }).collect()
+        }
+        None => in_cart(&app, &visitor).await?,
+    };
+    let freight = freight::calculate(&app, &to, &wanted).await?;
+    Ok(HttpResponse::Ok().insert_header(("cache-control", "no-store")).json(freight))
+}
+
+async fn in_cart(app: &App, visitor: &Visitor) -> Result<Vec<Wanted>> {
+    let owner = Owner::of(visitor).ok_or(Error::CartEmpty)?;
+    let lines = cart::list_sold(&app.db().await?, &owner).await?;
+    if lines.is_empty() {
+        return Err(Error::CartEmpty);
+    }
+    Ok(lines.into_iter().map(|(product, variant, quantity)| Wanted { product, variant: Some(variant), quantity }).collect())
+}
