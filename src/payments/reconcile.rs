@@ -1,5 +1,80 @@
-//! Being built.
-use crate::{app::App, error::Result, jobs::Outcome};
-pub async fn reconcile(_app: &App) -> Result<Outcome> {
-    Ok(Outcome::Done)
+//! The recurring look for money that nobody looks after: a job that died, a row that lost its job, a last-second payment.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::app::App;
+use crate::db;
+use crate::error::{Chain, Result};
+use crate::ids::{PaymentId, RefundId};
+use crate::jobs::{self, Job, Outcome};
+use crate::payments::store;
+
+const EVERY: SignedDuration = SignedDuration::from_mins(1);
+/// So many rows per look: the next one comes in a minute.
+const BATCH: i64 = 500;
+/// Ended charges are older than this only in theory: a charge lives for a week at most, and is looked at for two days after.
+const OLDEST: SignedDuration = SignedDuration::from_hours(24 * 9);
+
+/// The job. Its own trouble does not slow it down: it is the net under all others.
+pub async fn reconcile(app: &App) -> Result<Outcome> {
+    if let Err(error) = look(app).await {
+        tracing::error!(error = %Chain(&error), "reconciliation failed; it runs again in a minute");
+    }
+    Ok(Outcome::Again(Timestamp::now() + EVERY))
+}
+
+async fn look(app: &App) -> Result<()> {
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    let payments = [live(&tx).await?, late(&tx).await?].concat();
+    let refunds = open_refunds(&tx).await?;
+    let checks = payments.into_iter().map(|payment| (Job::CheckPayment { payment }, None));
+    let sends = refunds.into_iter().map(|refund| (Job::SendRefund { refund }, None));
+    let jobs: Vec<_> = checks.chain(sends).collect();
+    if !jobs.is_empty() {
+        tracing::warn!(count = jobs.len(), "payments and refunds that nobody looked after");
+        jobs::push_all(&tx, &jobs).await?;
+    }
+    tx.commit().await?;
+    app.jobs_were_pushed();
+    Ok(())
+}
+
+/// Live payments without a job. Marked, so that one whose job dies again and again comes up every ten minutes only.
+async fn live(tx: &db::Transaction<'_>) -> Result<Vec<PaymentId>> {
+    const LIVE: &str = "
+        WITH due AS (
+            SELECT p.id FROM payments p
+             WHERE p.status IN ('creating', 'unknown', 'pending') AND p.updated_at < now() - interval '2 minutes'
+               AND (p.checked_at IS NULL OR p.checked_at < now() - interval '10 minutes')
+               AND NOT EXISTS (SELECT FROM jobs j WHERE j.dedupe = 'check_payment:' || p.id AND j.state IN ('waiting', 'running'))
+             ORDER BY p.checked_at NULLS FIRST LIMIT $1 FOR UPDATE OF p SKIP LOCKED)
+        UPDATE payments p SET checked_at = now() FROM due WHERE p.id = due.id RETURNING p.id";
+    Ok(db::query(tx, LIVE, &[&BATCH]).await?.iter().map(|row| row.get("id")).collect())
+}
+
+/// Payments that ended without money within two days are asked about once more, ten minutes after their end.
+async fn late(tx: &db::Transaction<'_>) -> Result<Vec<PaymentId>> {
+    const LATE: &str = "
+        WITH due AS (
+            SELECT p.id FROM payments p
+             WHERE p.id > $2 AND p.status IN ('expired', 'cancelled', 'failed')
+               AND p.updated_at BETWEEN now() - interval '48 hours' AND now() - interval '10 minutes'
+               AND (p.checked_at IS NULL OR p.checked_at < p.updated_at + interval '9 minutes')
+             ORDER BY p.id LIMIT $1 FOR UPDATE OF p SKIP LOCKED)
+        UPDATE payments p SET checked_at = now() FROM due WHERE p.id = due.id RETURNING p.id";
+    let floor = store::id_floor(Timestamp::now() - OLDEST);
+    Ok(db::query(tx, LATE, &[&BATCH, &floor]).await?.iter().map(|row| row.get("id")).collect())
+}
+
+/// Open refunds without a job. Touched, so that one that is refused again and again alerts once an hour.
+async fn open_refunds(tx: &db::Transaction<'_>) -> Result<Vec<RefundId>> {
+    const OPEN: &str = "
+        WITH due AS (
+            SELECT r.id FROM refunds r
+             WHERE r.status IN ('pending', 'processing', 'unknown') AND r.updated_at < now() - interval '1 hour'
+               AND NOT EXISTS (SELECT FROM jobs j WHERE j.dedupe = 'send_refund:' || r.id AND j.state IN ('waiting', 'running'))
+             ORDER BY r.updated_at LIMIT $1 FOR UPDATE OF r SKIP LOCKED)
+        UPDATE refunds r SET updated_at = now() FROM due WHERE r.id = due.id RETURNING r.id";
+    Ok(db::query(tx, OPEN, &[&BATCH]).await?.iter().map(|row| row.get("id")).collect())
 }

@@ -1,0 +1,220 @@
+//! The routes of payments.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, get, post, web};
+use garde::Validate;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_actix_web::service_config::ServiceConfig;
+use vitrine_kit::Money;
+
+use crate::app::App;
+use crate::db;
+use crate::error::{Chain, Result};
+use crate::http::idempotency::{Claim, IdempotencyKey, LOOK};
+use crate::http::json::{Json, Path};
+use crate::http::page::{List, MAX_LIMIT};
+use crate::http::who::{Admin, Visitor};
+use crate::ids::{OrderId, PaymentId};
+use crate::orders::Viewer;
+use crate::payments::pay::{self, Method, Started};
+use crate::payments::refund::{self, RefundView};
+use crate::payments::status::Status;
+use crate::payments::store::{self, Payment};
+
+pub fn routes(cfg: &mut ServiceConfig<'_>) {
+    cfg.service(payment_methods).service(pay_order).service(list_payments).service(refund_order);
+}
+
+/// How the buyer wants to pay.
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct PayOrder {
+    #[garde(skip)]
+    method: Method,
+}
+
+/// Starts the payment of an order, or gives the one that can still be paid.
+#[utoipa::path(
+    tag = "payments", security(("bearer" = []), ()), request_body = PayOrder,
+    params(("id" = OrderId, Path), ("Idempotency-Key" = Option<String>, Header), ("X-Order-Token" = Option<String>, Header)),
+    responses(
+        (status = 200, body = Started), (status = 404, description = "Not your order"),
+        (status = 409, description = "It does not wait for money, or the method is not offered"),
+        (status = 503, description = "The provider is away; the order stands. Ask again: it is the same charge")))]
+#[post("/api/orders/{id}/pay")]
+async fn pay_order(
+    app: web::Data<App>,
+    visitor: Visitor,
+    id: Path<OrderId>,
+    key: IdempotencyKey,
+    body: Json<PayOrder>,
+) -> Result<HttpResponse> {
+    let viewer = Viewer::of(&app, &visitor, id.0)?;
+    let claim = key.bind(format!("{} pay:{}", viewer.actor(), id.0), body.fingerprint());
+    if let Some(claim) = &claim
+        && let Some(first_answer) = claim.lease(&app.db().await?).await?
+    {
+        return Ok(first_answer);
+    }
+    let result = pay::start(&app, viewer, id.0, body.method).await;
+    if let Some(claim) = claim {
+        remember(&app, &claim, &result).await;
+    }
+    Ok(HttpResponse::Ok().json(result?))
+}
+
+/// The charge is made whatever becomes of the key: its own lease frees it later.
+async fn remember(app: &App, claim: &Claim, result: &Result<Started>) {
+    let write = async {
+        let db = app.db().await?;
+        match result {
+            Ok(started) => claim.finish(&db, StatusCode::OK, started).await,
+            Err(_) => claim.release(&db).await,
+        }
+    };
+    if let Err(error) = write.await {
+        tracing::warn!(error = %Chain(&error), "an idempotency key could not be settled; it is free again in a minute");
+    }
+}
+
+/// An attempt to be paid.
+#[derive(Debug, Serialize, ToSchema)]
+struct PaymentView {
+    payment_id: PaymentId,
+    #[schema(value_type = Method)]
+    method: String,
+    status: Status,
+    #[schema(value_type = i64)]
+    amount_cents: Money,
+    #[schema(value_type = i64)]
+    captured_cents: Money,
+    /// What went back or is on its way.
+    #[schema(value_type = i64)]
+    refunded_cents: Money,
+    currency: String,
+    txid: Option<String>,
+    end_to_end_id: Option<String>,
+    expires_at: Timestamp,
+    created_at: Timestamp,
+    /// Why it failed. Only for administrators.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    refunds: Vec<RefundView>,
+}
+
+impl PaymentView {
+    fn of(payment: Payment, refunds: &[RefundView], for_admin: bool) -> Self {
+        Self {
+            payment_id: payment.id,
+            method: payment.method,
+            status: payment.status,
+            amount_cents: payment.amount,
+            captured_cents: payment.captured,
+            refunded_cents: payment.refunded,
+            currency: payment.currency,
+            txid: payment.txid,
+            end_to_end_id: payment.end_to_end_id,
+            expires_at: payment.expires_at,
+            created_at: payment.created_at,
+            error: payment.error.filter(|_| for_admin),
+            refunds: refunds.iter().filter(|r| r.payment_id == payment.id).cloned().collect(),
+        }
+    }
+}
+
+/// An order's payments, the oldest first, each with its refunds.
+#[utoipa::path(
+    tag = "payments", security(("bearer" = []), ()),
+    params(("id" = OrderId, Path), ("X-Order-Token" = Option<String>, Header)),
+    responses((status = 200, body = List<PaymentView>), (status = 404)))]
+#[get("/api/orders/{id}/payments")]
+async fn list_payments(app: web::Data<App>, visitor: Visitor, id: Path<OrderId>) -> Result<HttpResponse> {
+    let viewer = Viewer::of(&app, &visitor, id.0)?;
+    let db = app.db().await?;
+    store::find_order(&db, viewer, id.0).await?;
+    let (payments, refunds) = (store::list_of_order(&db, id.0).await?, refund::list_of_order(&db, id.0).await?);
+    let for_admin = matches!(viewer, Viewer::Admin(_));
+    let items: Vec<_> = payments.into_iter().map(|p| PaymentView::of(p, &refunds, for_admin)).collect();
+    // All of them, on one page: an order has few.
+    Ok(HttpResponse::Ok().json(List { total: items.len() as i64, items, limit: MAX_LIMIT, offset: 0, next_cursor: None }))
+}
+
+/// Money to give back.
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct RefundOrder {
+    /// Left out: all that is left.
+    #[garde(inner(range(min = 1)))]
+    amount_cents: Option<i64>,
+    #[garde(length(chars, min = 1, max = 140), custom(no_control))]
+    reason: String,
+    /// Puts the goods back on the shelf; only with a refund of everything.
+    #[serde(default)]
+    #[garde(skip)]
+    restock: bool,
+}
+
+fn no_control(text: &str, (): &()) -> garde::Result {
+    if text.chars().any(char::is_control) { Err(garde::Error::new("must not have control characters")) } else { Ok(()) }
+}
+
+/// Gives a paid order's money back, whole or in part.
+#[utoipa::path(
+    tag = "payments", security(("bearer" = [])), request_body = RefundOrder,
+    params(("id" = OrderId, Path), ("Idempotency-Key" = Option<String>, Header)),
+    responses((status = 201, body = RefundView), (status = 404), (status = 409, description = "Not so much is left"), (status = 422)))]
+#[post("/api/orders/{id}/refund")]
+async fn refund_order(
+    app: web::Data<App>,
+    admin: Admin,
+    id: Path<OrderId>,
+    key: IdempotencyKey,
+    body: Json<RefundOrder>,
+) -> Result<HttpResponse> {
+    let viewer = Viewer::Admin(admin.0.id);
+    let claim = key.bind(format!("{} refund:{}", viewer.actor(), id.0), body.fingerprint());
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    if let Some(claim) = &claim
+        && let Some(first_answer) = claim.judge(&db::query_one(&tx, LOOK, &[&claim.scope, &claim.key]).await?)?
+    {
+        return Ok(first_answer);
+    }
+    let order = store::lock_order(&tx, viewer, id.0).await?;
+    let amount = body.amount_cents.map(Money::from_cents);
+    let made = refund::request(&tx, order.id, amount, &body.reason, body.restock, viewer.actor()).await?;
+    if let Some(claim) = &claim {
+        claim.finish(&tx, StatusCode::CREATED, &made).await?;
+    }
+    tx.commit().await?;
+    app.jobs_were_pushed();
+    Ok(HttpResponse::Created().json(made))
+}
+
+/// A way to pay, and whether it can be used now.
+#[derive(Debug, Serialize, ToSchema)]
+struct MethodView {
+    method: Method,
+    label: String,
+    /// `false` while its provider is being left alone.
+    available: bool,
+    /// What the method changes in the price.
+    #[schema(value_type = Option<Object>)]
+    price_rule: Option<()>,
+}
+
+/// How an order can be paid.
+#[utoipa::path(tag = "payments", responses((status = 200, body = List<MethodView>)))]
+#[get("/api/payment-methods")]
+async fn payment_methods(app: web::Data<App>) -> Result<HttpResponse> {
+    const SETTING: &str = "SELECT value FROM settings WHERE name = 'payment_methods'";
+    let row = db::query_opt(&app.db().await?, SETTING, &[]).await?;
+    let setting: serde_json::Value = row.map(|row| row.get("value")).unwrap_or_default();
+    let is_on = setting.pointer("/pix/enabled").and_then(|on| on.as_bool()).unwrap_or(true);
+    let label = setting.pointer("/pix/label").and_then(|label| label.as_str()).unwrap_or("PIX").to_owned();
+    let available = is_on && pay::closed_for(&app, app.providers.pix.name()).is_none();
+    let items = vec![MethodView { method: Method::Pix, label, available, price_rule: None }];
+    Ok(HttpResponse::Ok().json(List { total: 1, items, limit: MAX_LIMIT, offset: 0, next_cursor: None }))
+}

@@ -1,0 +1,254 @@
+//! The SQL of payments. Locks go order first, then payment, then refund: two that meet never wait for each other.
+
+use deadpool_postgres::GenericClient;
+use jiff::Timestamp;
+use tokio_postgres::Row;
+use uuid::Uuid;
+use vitrine_kit::pix::Charge;
+use vitrine_kit::{Money, TaxId};
+
+use crate::app::App;
+use crate::db;
+use crate::error::{Error, Result};
+use crate::ids::{OrderId, PaymentId};
+use crate::orders::Viewer;
+use crate::payments::status::Status;
+
+/// An order, as far as money is concerned.
+#[derive(Debug, Clone)]
+pub struct Order {
+    pub id: OrderId,
+    pub number: String,
+    pub status: String,
+    pub payment_status: String,
+    pub total: Money,
+    /// Its time to be paid is over, by the database's clock.
+    pub is_over: bool,
+}
+
+impl Order {
+    /// It waits for money.
+    pub fn is_open(&self) -> bool {
+        self.status == "pending" && self.payment_status == "pending_payment"
+    }
+}
+
+/// A row of `payments`.
+#[derive(Debug, Clone)]
+pub struct Payment {
+    pub id: PaymentId,
+    pub order_id: OrderId,
+    pub method: String,
+    pub provider: String,
+    pub status: Status,
+    pub amount: Money,
+    pub captured: Money,
+    pub refunded: Money,
+    pub currency: String,
+    pub txid: Option<String>,
+    pub end_to_end_id: Option<String>,
+    pub copy_paste: Option<String>,
+    pub qr_code_url: Option<String>,
+    pub error: Option<String>,
+    pub expires_at: Timestamp,
+    pub created_at: Timestamp,
+    /// Past `expires_at`, by the database's clock.
+    pub is_over: bool,
+    /// A call about it may be under way: somebody touched it within the last half minute.
+    pub is_fresh: bool,
+}
+
+macro_rules! payment_sql {
+    ($rest:literal) => {
+        concat!(
+            "SELECT p.id, p.order_id, p.method, p.provider, p.status, p.amount_cents, p.captured_cents, p.refunded_cents, p.currency, ",
+            "p.provider_ref, p.end_to_end_id, p.copy_paste, p.qr_code_url, p.error, p.expires_at, p.created_at, ",
+            "p.expires_at <= now() AS is_over, p.updated_at > now() - interval '30 seconds' AS is_fresh ",
+            "FROM payments p ",
+            $rest
+        )
+    };
+}
+
+macro_rules! order_sql {
+    ($rest:literal) => {
+        concat!(
+            "SELECT o.id, o.number, o.status, o.payment_status, o.total_cents, o.expires_at <= now() AS is_over FROM orders o ",
+            $rest
+        )
+    };
+}
+
+fn payment_of(row: &Row) -> Payment {
+    Payment {
+        id: row.get("id"),
+        order_id: row.get("order_id"),
+        method: row.get("method"),
+        provider: row.get("provider"),
+        status: Status::of(row.get("status")),
+        amount: row.get("amount_cents"),
+        captured: row.get("captured_cents"),
+        refunded: row.get("refunded_cents"),
+        currency: row.get("currency"),
+        txid: row.get("provider_ref"),
+        end_to_end_id: row.get("end_to_end_id"),
+        copy_paste: row.get("copy_paste"),
+        qr_code_url: row.get("qr_code_url"),
+        error: row.get("error"),
+        expires_at: row.get("expires_at"),
+        created_at: row.get("created_at"),
+        is_over: row.get("is_over"),
+        is_fresh: row.get("is_fresh"),
+    }
+}
+
+fn order_of(row: &Row) -> Order {
+    Order {
+        id: row.get("id"),
+        number: row.get("number"),
+        status: row.get("status"),
+        payment_status: row.get("payment_status"),
+        total: row.get("total_cents"),
+        is_over: row.get("is_over"),
+    }
+}
+
+/// A viewer's order, locked.
+pub async fn lock_order(tx: &impl GenericClient, viewer: Viewer, order: OrderId) -> Result<Order> {
+    const LOCK: &str = order_sql!("WHERE o.id = $1 AND ($2 OR o.user_id IS NOT DISTINCT FROM $3) FOR UPDATE");
+    let (sees_all, owner) = viewer.scope();
+    let row = db::query_opt(tx, LOCK, &[&order, &sees_all, &owner]).await?;
+    row.as_ref().map(order_of).ok_or(Error::NotFound("The order"))
+}
+
+/// A viewer's order, as it is.
+pub async fn find_order(db: &impl GenericClient, viewer: Viewer, order: OrderId) -> Result<Order> {
+    const FIND: &str = order_sql!("WHERE o.id = $1 AND ($2 OR o.user_id IS NOT DISTINCT FROM $3)");
+    let (sees_all, owner) = viewer.scope();
+    let row = db::query_opt(db, FIND, &[&order, &sees_all, &owner]).await?;
+    row.as_ref().map(order_of).ok_or(Error::NotFound("The order"))
+}
+
+/// A payment and its order, both locked.
+pub async fn lock(tx: &impl GenericClient, id: PaymentId) -> Result<Option<(Order, Payment)>> {
+    const LOCK_ORDER: &str = order_sql!("WHERE o.id = (SELECT order_id FROM payments WHERE id = $1) FOR UPDATE");
+    const LOCK_PAYMENT: &str = payment_sql!("WHERE p.id = $1 FOR UPDATE");
+    let Some(order) = db::query_opt(tx, LOCK_ORDER, &[&id]).await? else { return Ok(None) };
+    let payment = db::query_one(tx, LOCK_PAYMENT, &[&id]).await?;
+    Ok(Some((order_of(&order), payment_of(&payment))))
+}
+
+/// For jobs, which act for nobody: requests go through the order.
+pub async fn find(db: &impl GenericClient, id: PaymentId) -> Result<Option<Payment>> {
+    const FIND: &str = payment_sql!("WHERE p.id = $1");
+    Ok(db::query_opt(db, FIND, &[&id]).await?.as_ref().map(payment_of))
+}
+
+/// The one live payment of a locked order.
+pub async fn find_live(tx: &impl GenericClient, order: OrderId) -> Result<Option<Payment>> {
+    const FIND: &str = payment_sql!("WHERE p.order_id = $1 AND p.status IN ('creating', 'unknown', 'pending') FOR UPDATE");
+    Ok(db::query_opt(tx, FIND, &[&order]).await?.as_ref().map(payment_of))
+}
+
+/// All of a locked order's payments, the oldest first: there are few, the limit on charges sees to it.
+pub async fn list_of_order(db: &impl GenericClient, order: OrderId) -> Result<Vec<Payment>> {
+    const LIST: &str = payment_sql!("WHERE p.order_id = $1 ORDER BY p.id");
+    Ok(db::query(db, LIST, &[&order]).await?.iter().map(payment_of).collect())
+}
+
+/// Who pays, for the provider. Erased people cannot.
+pub struct Payer {
+    pub name: String,
+    pub email: Option<String>,
+    pub tax_id: TaxId,
+}
+
+pub async fn find_payer(app: &App, db: &impl GenericClient, order: OrderId) -> Result<Payer> {
+    const FIND: &str = "SELECT customer_name, customer_email, tax_id_sealed, tax_id_key FROM orders WHERE id = $1";
+    let row = db::query_one(db, FIND, &[&order]).await?;
+    let (sealed, key): (Option<Vec<u8>>, Option<i16>) = (row.get("tax_id_sealed"), row.get("tax_id_key"));
+    let (Some(sealed), Some(key)) = (sealed, key) else {
+        return Err(Error::Conflict("The order has no CPF or CNPJ any more, so it cannot be paid".into()));
+    };
+    Ok(Payer { name: row.get("customer_name"), email: row.get("customer_email"), tax_id: app.keys.open(&sealed, key)? })
+}
+
+/// How many charges were made for an order, those aside that never came to be.
+pub async fn count_charges(db: &impl GenericClient, order: OrderId) -> Result<i64> {
+    const COUNT: &str = "SELECT count(*) FROM payments WHERE order_id = $1 AND status <> 'failed'";
+    Ok(db::query_one(db, COUNT, &[&order]).await?.get(0))
+}
+
+pub async fn insert(tx: &impl GenericClient, order: &Order, method: &str, provider: &str, expiry_s: i64) -> Result<Payment> {
+    const INSERT: &str = "
+        INSERT INTO payments (id, order_id, method, provider, amount_cents, expires_at)
+        VALUES ($1, $2, $3, $4, $5, now() + make_interval(secs => $6::bigint::double precision))";
+    let id = PaymentId::new();
+    db::execute(tx, INSERT, &[&id, &order.id, &method, &provider, &order.total, &expiry_s]).await?;
+    find(tx, id).await?.ok_or_else(|| Error::Internal("a payment that was just inserted is gone".into()))
+}
+
+/// One clock: the order outlives its charge by the grace, and is never cut short by one.
+pub async fn extend_order(tx: &impl GenericClient, order: OrderId, method: &str, charge_ends: Timestamp) -> Result<()> {
+    const EXTEND: &str = "
+        UPDATE orders SET expires_at = greatest(expires_at, $3::timestamptz + interval '5 minutes'), payment_method = $2, updated_at = now()
+         WHERE id = $1 AND status = 'pending'";
+    db::execute(tx, EXTEND, &[&order, &method, &charge_ends]).await?;
+    Ok(())
+}
+
+/// A call about it starts now.
+pub async fn touch(tx: &impl GenericClient, id: PaymentId) -> Result<()> {
+    db::execute(tx, "UPDATE payments SET updated_at = now() WHERE id = $1", &[&id]).await?;
+    Ok(())
+}
+
+/// The provider was asked, and it changed nothing.
+pub async fn mark_checked(db: &impl GenericClient, id: PaymentId) -> Result<()> {
+    db::execute(db, "UPDATE payments SET checked_at = now() WHERE id = $1", &[&id]).await?;
+    Ok(())
+}
+
+/// The provider's answer to a payment that waited for it, or that was given up too early: the buyer can pay it.
+/// `false`: it has moved on, or another one took its place.
+pub async fn mark_pending(tx: &impl GenericClient, payment: &Payment, charge: &Charge) -> Result<bool> {
+    const MARK: &str = "
+        UPDATE payments p
+           SET status = 'pending', provider_ref = $2, copy_paste = nullif($3, ''), qr_code_url = $4, expires_at = $5, error = NULL,
+               checked_at = now(), updated_at = now()
+         WHERE p.id = $1 AND p.status IN ('creating', 'unknown', 'failed')
+           AND NOT EXISTS (SELECT FROM payments q WHERE q.order_id = p.order_id AND q.id <> p.id
+                            AND q.status IN ('creating', 'unknown', 'pending'))";
+    let c = charge;
+    Ok(db::execute(tx, MARK, &[&payment.id, &c.txid, &c.copy_paste, &c.qr_code_url, &c.expires_at]).await? == 1)
+}
+
+/// Fills in what earlier answers left out; nothing that is there changes.
+pub async fn keep_code(tx: &impl GenericClient, payment: &Payment, charge: &Charge) -> Result<()> {
+    const KEEP: &str = "
+        UPDATE payments SET provider_ref = coalesce(provider_ref, $2), copy_paste = coalesce(copy_paste, nullif($3, '')),
+               qr_code_url = coalesce(qr_code_url, $4), checked_at = now() WHERE id = $1";
+    db::execute(tx, KEEP, &[&payment.id, &charge.txid, &charge.copy_paste, &charge.qr_code_url]).await?;
+    Ok(())
+}
+
+/// A live payment ends without money. `false`: it was not live.
+pub async fn mark_ended(tx: &impl GenericClient, id: PaymentId, to: Status, error: Option<&str>) -> Result<bool> {
+    const MARK: &str = "
+        UPDATE payments SET status = $2, error = coalesce($3, error), checked_at = now(), updated_at = now()
+         WHERE id = $1 AND status IN ('creating', 'unknown', 'pending')";
+    Ok(db::execute(tx, MARK, &[&id, &to.as_str(), &error]).await? == 1)
+}
+
+/// The create call had no clear end. What was settled meanwhile stays as it is.
+pub async fn mark_unclear(tx: &impl GenericClient, id: PaymentId, to: Status, error: &str) -> Result<bool> {
+    const MARK: &str = "
+        UPDATE payments SET status = $2, error = $3, updated_at = now() WHERE id = $1 AND status IN ('creating', 'unknown')";
+    Ok(db::execute(tx, MARK, &[&id, &to.as_str(), &error]).await? == 1)
+}
+
+/// The smallest id that a row made since then can have: ids are time-ordered, so the primary key finds recent rows.
+pub fn id_floor(since: Timestamp) -> Uuid {
+    let millis = u64::try_from(since.as_millisecond()).unwrap_or(0);
+    uuid::Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid()
+}
