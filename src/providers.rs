@@ -33,7 +33,7 @@ pub struct Providers {
 
 impl Providers {
     pub fn new(config: &Config) -> Result<Self> {
-        let user_agent = format!("Vitrine/{} ({})", env!("CARGO_PKG_VERSION"), config.http.public_url);
+        let user_agent = format!("Vitrine/{} ({})", env!("CARGO_PKG_VERSION"), contact(config));
         let bad = |e: vitrine_kit::http::BadConfig| Error::Internal(format!("a provider cannot be set up: {e}"));
         let propay = ProPay::new(ProPayConfig {
             base_url: config.pix.propay_url.clone(),
@@ -76,4 +76,11 @@ impl Providers {
             breakers,
         })
     }
+}
+
+/// Melhor Envio wants to know whom to write to: the operator, else whoever sends our mails.
+fn contact(config: &Config) -> &str {
+    let from = config.mail.from.as_str();
+    let sender = from.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map_or(from, |(address, _)| address);
+    config.mail.alert_to.as_ref().map_or(sender, |email| email.as_str())
 }
