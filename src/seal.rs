@@ -14,7 +14,7 @@ use vitrine_kit::signature::hmac_sha256;
 
 use crate::config::AuthConfig;
 use crate::error::{Error, Result};
-use crate::ids::OrderId;
+use crate::ids::{OrderId, ResetId};
 
 /// The id of the key that is derived from `JWT_SECRET` where `DATA_KEYS` is not set.
 const DERIVED: i16 = 0;
@@ -26,6 +26,7 @@ pub struct Keys {
     look_up: [u8; 32],
     quotes: [u8; 32],
     orders: [u8; 32],
+    resets: [u8; 32],
 }
 
 impl std::fmt::Debug for Keys {
@@ -58,7 +59,7 @@ impl Keys {
         let look_up =
             oldest.map_or_else(|| derive("look-up"), |(_, key)| hmac_sha256(key.expose_secret().as_bytes(), b"look-up"));
         let current = auth.data_keys.first().map_or(DERIVED, |(id, _)| *id);
-        Ok(Self { ciphers, current, look_up, quotes: derive("quote"), orders: derive("order") })
+        Ok(Self { ciphers, current, look_up, quotes: derive("quote"), orders: derive("order"), resets: derive("reset") })
     }
 
     /// Seals a document for storage.
@@ -93,6 +94,18 @@ impl Keys {
     /// Compares in constant time.
     pub fn is_order_token(&self, order: OrderId, token: &str) -> bool {
         self.order_token(order).as_bytes().ct_eq(token.as_bytes()).into()
+    }
+
+    /// The token that a password reset is mailed with: `<reset id>.<signature>`. Made of the id, so that the mail's job can
+    /// make it again though the database keeps only its hash.
+    pub fn reset_token(&self, reset: ResetId) -> String {
+        format!("{}.{}", reset.0.simple(), URL_SAFE_NO_PAD.encode(hmac_sha256(&self.resets, reset.0.as_bytes())))
+    }
+
+    /// The reset that a token of ours is for; `None` for any other text. Whether it still holds, the database says.
+    pub fn read_reset_token(&self, token: &str) -> Option<ResetId> {
+        let reset: ResetId = token.split_once('.')?.0.parse().ok()?;
+        bool::from(self.reset_token(reset).as_bytes().ct_eq(token.as_bytes())).then_some(reset)
     }
 
     /// `payload.signature`, for what a client carries for us (freight quotes).

@@ -1,5 +1,9 @@
-//! Being built.
+//! Signing up, signing in, staying signed in, and getting back in.
 
-use utoipa_actix_web::service_config::ServiceConfig;
+pub mod http;
+pub mod password_rules;
+pub mod reset;
+pub mod session;
+pub mod sign_in;
 
-pub fn routes(_cfg: &mut ServiceConfig<'_>) {}
+pub use http::routes;

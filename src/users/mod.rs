@@ -1,5 +1,71 @@
-//! Being built.
+//! People: who they are, where they live, which sessions they have, and what becomes of their data.
 
+pub mod addresses;
+mod addresses_http;
+pub mod admin;
+pub mod cep;
+pub mod erase;
+pub mod export;
+pub mod http;
+pub mod profile;
+pub mod rules;
+pub mod sessions;
+pub mod store;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio_postgres::Row;
+use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
+use vitrine_kit::TaxId;
 
-pub fn routes(_cfg: &mut ServiceConfig<'_>) {}
+use crate::error::Result;
+use crate::ids::UserId;
+use crate::seal::Keys;
+use crate::token::Role;
+
+pub fn routes(cfg: &mut ServiceConfig<'_>) {
+    http::routes(cfg);
+    addresses_http::routes(cfg);
+    cep::routes(cfg);
+    admin::routes(cfg);
+}
+
+/// A person as answers show them: the document masked, nothing secret.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct User {
+    pub id: UserId,
+    pub name: String,
+    pub email: String,
+    pub role: Role,
+    /// CPF or CNPJ with its ends masked; whole only in `GET /api/users/me/export`.
+    pub cpf: Option<String>,
+    /// E.164.
+    pub phone: Option<String>,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+impl User {
+    /// Reads a row that holds the columns of the table by their names.
+    pub fn of(row: &Row, keys: &Keys) -> Result<Self> {
+        Ok(Self {
+            id: row.get("id"),
+            name: row.get("name"),
+            email: row.get("email"),
+            role: Role::of(row.get("role")),
+            cpf: tax_id_of(row, keys)?.map(|tax_id| tax_id.masked()),
+            phone: row.get("phone"),
+            created_at: row.get("created_at"),
+            updated_at: row.get("updated_at"),
+        })
+    }
+}
+
+/// The document in a row of `users` or `orders`, opened.
+pub fn tax_id_of(row: &Row, keys: &Keys) -> Result<Option<TaxId>> {
+    match (row.get::<_, Option<Vec<u8>>>("tax_id_sealed"), row.get::<_, Option<i16>>("tax_id_key")) {
+        (Some(sealed), Some(key)) => keys.open(&sealed, key).map(Some),
+        _ => Ok(None),
+    }
+}

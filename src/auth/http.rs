@@ -1,0 +1,228 @@
+//! `/api/auth`: the routes, then their handlers.
+
+use actix_web::dev::Payload;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use actix_web::{FromRequest, HttpRequest, HttpResponse, get, post, web};
+use futures_util::future::LocalBoxFuture;
+use garde::Validate;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use utoipa::ToSchema;
+use utoipa_actix_web::service_config::ServiceConfig;
+use vitrine_kit::{Email, Phone, TaxId};
+
+use super::reset;
+use super::session::{Session, signed_out};
+use super::sign_in::{self, SignUp};
+use crate::app::App;
+use crate::cart;
+use crate::error::{Chain, Error, Problem, Result};
+use crate::http::json::Json;
+use crate::http::rate_limit;
+use crate::http::who::{CART_COOKIE, REFRESH_COOKIE, SignedIn};
+use crate::ids::UserId;
+use crate::users::rules::{self, parsed};
+use crate::users::sessions::{self, Reason};
+use crate::users::{User, profile};
+
+pub fn routes(cfg: &mut ServiceConfig<'_>) {
+    cfg.service(register).service(login).service(refresh).service(logout);
+    cfg.service(forgot_password).service(reset_password).service(change_password).service(show_me);
+}
+
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Register {
+    #[garde(custom(rules::line(120)))]
+    name: String,
+    #[garde(custom(rules::email))]
+    email: String,
+    /// 8 to 1000 characters, none of the passwords that everybody knows.
+    #[garde(custom(rules::new_password))]
+    #[schema(value_type = String, format = Password, min_length = 8, max_length = 1000)]
+    password: SecretString,
+    /// CPF or CNPJ.
+    #[garde(inner(custom(rules::tax_id)))]
+    cpf: Option<String>,
+    #[garde(inner(custom(rules::phone)))]
+    phone: Option<String>,
+}
+
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Login {
+    #[garde(custom(rules::email))]
+    email: String,
+    #[garde(custom(rules::secret))]
+    #[schema(value_type = String, format = Password)]
+    password: SecretString,
+    /// Taken for later: no account can have a second factor in this release.
+    #[garde(inner(length(chars, max = 16)))]
+    #[allow(dead_code)]
+    totp: Option<String>,
+}
+
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Refresh {
+    #[garde(inner(custom(rules::secret)))]
+    #[schema(value_type = Option<String>)]
+    refresh_token: Option<SecretString>,
+}
+
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ForgotPassword {
+    #[garde(custom(rules::email))]
+    email: String,
+}
+
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ResetPassword {
+    /// As it was mailed.
+    #[garde(custom(rules::secret))]
+    #[schema(value_type = String)]
+    token: SecretString,
+    #[garde(custom(rules::new_password))]
+    #[schema(value_type = String, format = Password, min_length = 8, max_length = 1000)]
+    password: SecretString,
+}
+
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ChangePassword {
+    #[garde(custom(rules::secret))]
+    #[schema(value_type = String, format = Password)]
+    current_password: SecretString,
+    #[garde(custom(rules::new_password))]
+    #[schema(value_type = String, format = Password, min_length = 8, max_length = 1000)]
+    password: SecretString,
+}
+
+/// Signs somebody up and in. A guest's cart comes along.
+#[utoipa::path(tag = "auth", request_body = Register,
+    responses((status = 201, body = Session), (status = 409, body = Problem, description = "The e-mail has an account"),
+              (status = 422, body = Problem), (status = 429, body = Problem)))]
+#[post("/api/auth/register")]
+async fn register(app: web::Data<App>, req: HttpRequest, body: Json<Register>) -> Result<HttpResponse> {
+    app.limiters.register.check(rate_limit::address(&app, &req))?;
+    let body = body.into_inner();
+    let new = SignUp {
+        name: body.name.trim().to_owned(),
+        email: parsed("email", Email::parse(&body.email))?,
+        password: body.password,
+        tax_id: body.cpf.map(|text| parsed("cpf", TaxId::parse(&text))).transpose()?,
+        phone: body.phone.map(|text| parsed("phone", Phone::parse(&text))).transpose()?,
+    };
+    let session = sign_in::register(&app, new).await?;
+    bring_cart(&app, &req, session.user.id).await;
+    session.answer(&app, StatusCode::CREATED)
+}
+
+/// Signs somebody in. A guest's cart comes along. A wrong e-mail and a wrong password are told the same.
+#[utoipa::path(tag = "auth", request_body = Login,
+    responses((status = 200, body = Session), (status = 401, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem)))]
+#[post("/api/auth/login")]
+async fn login(app: web::Data<App>, req: HttpRequest, body: Json<Login>) -> Result<HttpResponse> {
+    app.limiters.login.check(rate_limit::address(&app, &req))?;
+    let body = body.into_inner();
+    let email = parsed("email", Email::parse(&body.email))?;
+    let session = sign_in::login(&app, &email, body.password).await?;
+    bring_cart(&app, &req, session.user.id).await;
+    session.answer(&app, StatusCode::OK)
+}
+
+/// Trades the refresh token (in the body, or in the cookie) for a new session. Each works once; a second use ends its whole family.
+#[utoipa::path(tag = "auth", request_body(content = Option<Refresh>, description = "Not needed where the cookie is sent"),
+    responses((status = 200, body = Session), (status = 401, body = Problem)))]
+#[post("/api/auth/refresh")]
+async fn refresh(app: web::Data<App>, presented: Presented) -> Result<HttpResponse> {
+    sign_in::refresh(&app, presented.0.expose_secret()).await?.answer(&app, StatusCode::OK)
+}
+
+/// Ends this session: its access and refresh tokens stop working.
+#[utoipa::path(tag = "auth", security(("bearer" = [])), responses((status = 204), (status = 401, body = Problem)))]
+#[post("/api/auth/logout")]
+async fn logout(app: web::Data<App>, me: SignedIn) -> Result<HttpResponse> {
+    if let Some(session) = me.session {
+        sessions::revoke(&app.db().await?, me.id, session, Reason::Logout).await?;
+        app.standings.forget(me.id);
+    }
+    signed_out(&app)
+}
+
+/// Mails a link for a new password, if the e-mail has an account. The answer does not tell.
+#[utoipa::path(tag = "auth", request_body = ForgotPassword,
+    responses((status = 202), (status = 422, body = Problem), (status = 429, body = Problem)))]
+#[post("/api/auth/forgot-password")]
+async fn forgot_password(app: web::Data<App>, req: HttpRequest, body: Json<ForgotPassword>) -> Result<HttpResponse> {
+    app.limiters.forgot_password.check(rate_limit::address(&app, &req))?;
+    reset::forgot(&app, &parsed("email", Email::parse(&body.email))?).await?;
+    Ok(HttpResponse::Accepted().finish())
+}
+
+/// Sets a new password with the mailed token, which works once. Every session ends.
+#[utoipa::path(tag = "auth", request_body = ResetPassword, responses((status = 204), (status = 422, body = Problem)))]
+#[post("/api/auth/reset-password")]
+async fn reset_password(app: web::Data<App>, body: Json<ResetPassword>) -> Result<HttpResponse> {
+    let body = body.into_inner();
+    reset::reset(&app, body.token.expose_secret(), body.password).await?;
+    signed_out(&app)
+}
+
+/// Sets a new password. Every other session of the person ends.
+#[utoipa::path(tag = "auth", security(("bearer" = [])), request_body = ChangePassword,
+    responses((status = 204), (status = 401, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem)))]
+#[post("/api/auth/change-password")]
+async fn change_password(
+    app: web::Data<App>,
+    req: HttpRequest,
+    me: SignedIn,
+    body: Json<ChangePassword>,
+) -> Result<HttpResponse> {
+    app.limiters.login.check(rate_limit::address(&app, &req))?; // a stolen access token must not guess the password
+    let body = body.into_inner();
+    reset::change(&app, &me, body.current_password, body.password).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// The person who is signed in.
+#[utoipa::path(tag = "auth", security(("bearer" = [])), responses((status = 200, body = User), (status = 401, body = Problem)))]
+#[get("/api/auth/me")]
+async fn show_me(app: web::Data<App>, me: SignedIn) -> Result<HttpResponse> {
+    Ok(HttpResponse::Ok().json(profile::show(&app, me.id).await?))
+}
+
+/// The refresh token that was sent: in the body if it is there, else in the cookie.
+struct Presented(SecretString);
+
+impl FromRequest for Presented {
+    type Error = Error;
+    type Future = LocalBoxFuture<'static, Result<Self>>;
+
+    fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let has_body = req.headers().get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0")
+            || req.headers().contains_key(TRANSFER_ENCODING);
+        let body = has_body.then(|| Json::<Refresh>::from_request(req, payload));
+        let cookie = req.cookie(REFRESH_COOKIE).map(|cookie| SecretString::from(cookie.value()));
+        Box::pin(async move {
+            let in_body = match body {
+                Some(body) => body.await?.into_inner().refresh_token,
+                None => None,
+            };
+            in_body.or(cookie).map(Self).ok_or(Error::Unauthorized("Send the refresh token in the body or in the cookie"))
+        })
+    }
+}
+
+/// Merges the guest's cart that the request carries. A cart is no reason to refuse somebody in: if it fails, it stays a guest's.
+async fn bring_cart(app: &App, req: &HttpRequest, user: UserId) {
+    let header = req.headers().get("x-cart-token").and_then(|value| value.to_str().ok()).map(|text| text.trim().to_owned());
+    let token = header.filter(|t| !t.is_empty()).or_else(|| req.cookie(CART_COOKIE).map(|cookie| cookie.value().to_owned()));
+    let Some(token) = token else { return };
+    if let Err(error) = cart::merge_guest_cart(app, user, &token).await {
+        tracing::warn!(user.id = %user, error = %Chain(&error), "a guest's cart could not be merged");
+    }
+}

@@ -1,0 +1,73 @@
+//! The answer that makes somebody signed in: an access token, a refresh token, and the refresh token again as a cookie.
+
+use actix_web::HttpResponse;
+use actix_web::cookie::time::Duration as CookieAge;
+use actix_web::cookie::{Cookie, SameSite};
+use actix_web::http::StatusCode;
+use actix_web::http::header::CACHE_CONTROL;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::http::who::REFRESH_COOKIE;
+use crate::users::User;
+use crate::users::sessions::Opened;
+
+/// Both addresses of the routes that read the cookie; no other request carries it.
+const COOKIE_PATHS: [&str; 2] = ["/api/auth", "/api/v1/auth"];
+
+/// Somebody is signed in.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Session {
+    /// The access token: `Authorization: Bearer …`.
+    pub token: String,
+    #[schema(example = "Bearer")]
+    pub token_type: &'static str,
+    /// Seconds that the access token lives.
+    pub expires_in: i64,
+    /// Works once, for `POST /api/auth/refresh`. Browsers also get it as an HttpOnly cookie and need not keep it.
+    pub refresh_token: String,
+    pub user: User,
+}
+
+impl Session {
+    pub fn new(app: &App, user: User, opened: Opened) -> Result<Self> {
+        Ok(Self {
+            token: app.tokens.issue(user.id, user.role, opened.session)?,
+            token_type: "Bearer",
+            expires_in: app.tokens.ttl_s(),
+            refresh_token: opened.refresh_token,
+            user,
+        })
+    }
+
+    /// With its cookie; kept by no cache.
+    pub fn answer(&self, app: &App, status: StatusCode) -> Result<HttpResponse> {
+        let age = CookieAge::try_from(app.config.auth.refresh_ttl).unwrap_or(CookieAge::days(7));
+        let mut answer = HttpResponse::build(status).insert_header((CACHE_CONTROL, "no-store")).json(self);
+        set_cookie(app, &mut answer, &self.refresh_token, age)?;
+        Ok(answer)
+    }
+}
+
+/// An empty answer that takes the cookie away.
+pub fn signed_out(app: &App) -> Result<HttpResponse> {
+    let mut answer = HttpResponse::NoContent().finish();
+    set_cookie(app, &mut answer, "", CookieAge::ZERO)?;
+    Ok(answer)
+}
+
+fn set_cookie(app: &App, answer: &mut HttpResponse, value: &str, age: CookieAge) -> Result<()> {
+    for path in COOKIE_PATHS {
+        let cookie = Cookie::build(REFRESH_COOKIE, value)
+            .path(path)
+            .http_only(true)
+            .same_site(SameSite::Lax)
+            .secure(app.config.http.public_url.starts_with("https://"))
+            .max_age(age)
+            .finish();
+        answer.add_cookie(&cookie).map_err(|e| Error::Internal(format!("cookie: {e}")))?;
+    }
+    Ok(())
+}

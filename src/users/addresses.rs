@@ -1,0 +1,243 @@
+//! A person's address book: at most fifty, and where there is one, exactly one default.
+
+use deadpool_postgres::{GenericClient, Transaction};
+use garde::Validate;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokio_postgres::Row;
+use utoipa::ToSchema;
+use vitrine_kit::{Cep, Phone};
+
+use super::rules::{self, parsed};
+use crate::db;
+use crate::error::{Error, Result};
+use crate::ids::{AddressId, UserId};
+
+pub const MAX_ADDRESSES: i64 = 50;
+
+/// Where a parcel goes.
+#[derive(Debug, Clone, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewAddress {
+    /// The person's own name for it: `Casa`, `Trabalho`.
+    #[garde(inner(custom(rules::line(60))))]
+    pub label: Option<String>,
+    /// Who takes the parcel.
+    #[garde(custom(rules::line(120)))]
+    pub recipient: String,
+    #[garde(custom(rules::cep))]
+    #[schema(example = "01310-100")]
+    pub cep: String,
+    #[garde(custom(rules::line(200)))]
+    pub street: String,
+    /// Text: `1000`, `12-A`, `s/n`.
+    #[garde(custom(rules::line(20)))]
+    pub number: String,
+    #[garde(inner(custom(rules::line(120))))]
+    pub complement: Option<String>,
+    #[garde(custom(rules::line(120)))]
+    pub district: String,
+    #[garde(custom(rules::line(120)))]
+    pub city: String,
+    #[garde(custom(rules::state))]
+    #[schema(example = "SP")]
+    pub state: String,
+    #[garde(inner(custom(rules::phone)))]
+    pub phone: Option<String>,
+    /// `true` takes the place of the default. `false` changes nothing: to have another default, name it.
+    #[serde(default)]
+    #[garde(skip)]
+    pub is_default: bool,
+}
+
+/// An address as saved.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Address {
+    pub id: AddressId,
+    pub label: Option<String>,
+    pub recipient: String,
+    /// `01310-100`
+    pub cep: String,
+    pub street: String,
+    pub number: String,
+    pub complement: Option<String>,
+    pub district: String,
+    pub city: String,
+    pub state: String,
+    pub phone: Option<String>,
+    pub is_default: bool,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+impl NewAddress {
+    /// Every text trimmed, the CEP as 8 digits, the state in capitals, the phone as E.164: as the table has it.
+    pub fn clean(self) -> Result<Self> {
+        let trim = |text: String| text.trim().to_owned();
+        Ok(Self {
+            label: self.label.map(trim),
+            recipient: trim(self.recipient),
+            cep: parsed("cep", Cep::parse(&self.cep))?.as_str().to_owned(),
+            street: trim(self.street),
+            number: trim(self.number),
+            complement: self.complement.map(trim),
+            district: trim(self.district),
+            city: trim(self.city),
+            state: self.state.to_ascii_uppercase(),
+            phone: self
+                .phone
+                .map(|text| parsed("phone", Phone::parse(&text)))
+                .transpose()?
+                .map(|phone| phone.as_str().to_owned()),
+            is_default: self.is_default,
+        })
+    }
+}
+
+impl From<&Row> for Address {
+    fn from(row: &Row) -> Self {
+        let cep: String = row.get("cep");
+        Self {
+            id: row.get("id"),
+            label: row.get("label"),
+            recipient: row.get("recipient"),
+            cep: Cep::parse(&cep).map_or(cep, |cep| cep.formatted()),
+            street: row.get("street"),
+            number: row.get("number"),
+            complement: row.get("complement"),
+            district: row.get("district"),
+            city: row.get("city"),
+            state: row.get("state"),
+            phone: row.get("phone"),
+            is_default: row.get("is_default"),
+            created_at: row.get("created_at"),
+            updated_at: row.get("updated_at"),
+        }
+    }
+}
+
+/// The default first, then the newest; and how many there are.
+pub async fn list_addresses(db: &impl GenericClient, owner: UserId, limit: i64, offset: i64) -> Result<(Vec<Address>, i64)> {
+    const LIST: &str = "
+        SELECT *, count(*) OVER () AS total FROM addresses WHERE user_id = $1
+         ORDER BY is_default DESC, created_at DESC, id DESC LIMIT $2 OFFSET $3";
+    const COUNT: &str = "SELECT count(*) AS total FROM addresses WHERE user_id = $1";
+    let rows = db::query(db, LIST, &[&owner, &limit, &offset]).await?;
+    let total = match rows.first() {
+        Some(row) => row.get("total"),
+        None => db::query_one(db, COUNT, &[&owner]).await?.get("total"),
+    };
+    Ok((rows.iter().map(Address::from).collect(), total))
+}
+
+pub async fn find_address(db: &impl GenericClient, owner: UserId, id: AddressId) -> Result<Option<Address>> {
+    const FIND: &str = "SELECT * FROM addresses WHERE id = $2 AND user_id = $1";
+    Ok(db::query_opt(db, FIND, &[&owner, &id]).await?.as_ref().map(Address::from))
+}
+
+/// Saves an address. The first one is the default; 409 when the book is full.
+pub async fn add(tx: &Transaction<'_>, owner: UserId, new: NewAddress) -> Result<Address> {
+    const COUNT: &str = "SELECT count(*) AS count FROM addresses WHERE user_id = $1";
+    // The city's number comes along where somebody looked the CEP up before: an NF-e goes by it.
+    const INSERT: &str = "
+        INSERT INTO addresses (id, user_id, label, recipient, cep, street, number, complement, district, city, state, phone,
+                               is_default, ibge_city)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
+                (SELECT address ->> 'ibge_city' FROM cep_cache WHERE cep = $5))
+        RETURNING *";
+    lock_book(tx, owner).await?;
+    let count: i64 = db::query_one(tx, COUNT, &[&owner]).await?.get("count");
+    if count >= MAX_ADDRESSES {
+        return Err(Error::Conflict(format!("There are {MAX_ADDRESSES} addresses, which is the most: delete one first")));
+    }
+    let a = new.clean()?;
+    let is_default = a.is_default || count == 0;
+    if is_default {
+        clear_default(tx, owner).await?;
+    }
+    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 13] = [
+        &AddressId::new(),
+        &owner,
+        &a.label,
+        &a.recipient,
+        &a.cep,
+        &a.street,
+        &a.number,
+        &a.complement,
+        &a.district,
+        &a.city,
+        &a.state,
+        &a.phone,
+        &is_default,
+    ];
+    Ok(Address::from(&db::query_one(tx, INSERT, &params).await?))
+}
+
+/// Replaces an address. The default stays the default until another takes its place.
+pub async fn replace(tx: &Transaction<'_>, owner: UserId, id: AddressId, new: NewAddress) -> Result<Address> {
+    const UPDATE: &str = "
+        UPDATE addresses SET label = $3, recipient = $4, cep = $5, street = $6, number = $7, complement = $8, district = $9,
+               city = $10, state = $11, phone = $12, is_default = is_default OR $13, updated_at = now(),
+               ibge_city = (SELECT address ->> 'ibge_city' FROM cep_cache WHERE cep = $5)
+         WHERE id = $2 AND user_id = $1 RETURNING *";
+    lock_book(tx, owner).await?;
+    let a = new.clean()?;
+    if a.is_default && find_address(tx, owner, id).await?.is_some() {
+        clear_default(tx, owner).await?;
+    }
+    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 13] = [
+        &owner,
+        &id,
+        &a.label,
+        &a.recipient,
+        &a.cep,
+        &a.street,
+        &a.number,
+        &a.complement,
+        &a.district,
+        &a.city,
+        &a.state,
+        &a.phone,
+        &a.is_default,
+    ];
+    let row = db::query_opt(tx, UPDATE, &params).await?.ok_or(Error::NotFound("The address"))?;
+    Ok(Address::from(&row))
+}
+
+/// Makes it the one that checkout proposes.
+pub async fn make_default(tx: &Transaction<'_>, owner: UserId, id: AddressId) -> Result<Address> {
+    const UPDATE: &str = "
+        UPDATE addresses SET is_default = true, updated_at = now() WHERE id = $2 AND user_id = $1 RETURNING *";
+    lock_book(tx, owner).await?;
+    if find_address(tx, owner, id).await?.is_none() {
+        return Err(Error::NotFound("The address"));
+    }
+    clear_default(tx, owner).await?;
+    let row = db::query_opt(tx, UPDATE, &[&owner, &id]).await?.ok_or(Error::NotFound("The address"))?;
+    Ok(Address::from(&row))
+}
+
+/// Removes an address; where it was the default, the newest of the others takes its place.
+pub async fn remove(tx: &Transaction<'_>, owner: UserId, id: AddressId) -> Result<()> {
+    const DELETE: &str = "DELETE FROM addresses WHERE id = $2 AND user_id = $1 RETURNING is_default";
+    const PROMOTE: &str = "
+        UPDATE addresses SET is_default = true
+         WHERE id = (SELECT id FROM addresses WHERE user_id = $1 ORDER BY created_at DESC, id DESC LIMIT 1) AND user_id = $1";
+    lock_book(tx, owner).await?;
+    let row = db::query_opt(tx, DELETE, &[&owner, &id]).await?.ok_or(Error::NotFound("The address"))?;
+    if row.get("is_default") {
+        db::execute(tx, PROMOTE, &[&owner]).await?;
+    }
+    Ok(())
+}
+
+/// One change of a book at a time: the limit and the one default are counted under this lock.
+async fn lock_book(tx: &Transaction<'_>, owner: UserId) -> Result<()> {
+    const LOCK: &str = "SELECT FROM users WHERE id = $1 AND erased_at IS NULL FOR NO KEY UPDATE";
+    db::query_opt(tx, LOCK, &[&owner]).await?.map(drop).ok_or(Error::NotFound("The person"))
+}
+
+async fn clear_default(tx: &Transaction<'_>, owner: UserId) -> Result<()> {
+    db::execute(tx, "UPDATE addresses SET is_default = false WHERE user_id = $1 AND is_default", &[&owner]).await?;
+    Ok(())
+}

@@ -1,0 +1,140 @@
+//! `/api/users/{id}/addresses`: `{id}` is `me` or the own id. An administrator may read other people's, and no more.
+
+use actix_web::{HttpResponse, delete, get, patch, post, put, web};
+use garde::Validate;
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use super::addresses::{self, Address, MAX_ADDRESSES, NewAddress};
+use crate::app::App;
+use crate::error::{Error, Problem, Result};
+use crate::http::json::{Json, Path, Query};
+use crate::http::page::{List, bounds};
+use crate::http::who::SignedIn;
+use crate::ids::{AddressId, UserId};
+
+pub fn routes(cfg: &mut ServiceConfig<'_>) {
+    cfg.service(list).service(add).service(show).service(replace).service(remove).service(patch_default).service(put_default);
+}
+
+/// The whole book unless `limit` says less.
+#[derive(Debug, Deserialize, Validate, IntoParams, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Paging {
+    #[garde(skip)]
+    limit: Option<i64>,
+    #[garde(skip)]
+    offset: Option<i64>,
+}
+
+/// Whose book it is, if it is theirs; anybody else's is not there.
+fn own(me: &SignedIn, id: &str) -> Result<UserId> {
+    let is_mine = id == "me" || id.parse::<UserId>().is_ok_and(|id| id == me.id);
+    if is_mine { Ok(me.id) } else { Err(Error::NotFound("The person")) }
+}
+
+/// The same for reading, which administrators may do for everyone.
+fn readable(me: &SignedIn, id: &str) -> Result<UserId> {
+    match id.parse::<UserId>() {
+        Ok(other) if me.is_admin() => Ok(other),
+        _ => own(me, id),
+    }
+}
+
+/// The saved addresses, the default first.
+#[utoipa::path(tag = "addresses", security(("bearer" = [])), params(("id" = String, Path, description = "`me` or the own id"), Paging),
+    responses((status = 200, body = List<Address>), (status = 404, body = Problem)))]
+#[get("/api/users/{id}/addresses")]
+async fn list(app: web::Data<App>, me: SignedIn, path: Path<String>, paging: Query<Paging>) -> Result<HttpResponse> {
+    let owner = readable(&me, &path.0)?;
+    let (limit, offset) = bounds(paging.0.limit.or(Some(MAX_ADDRESSES)), paging.0.offset)?;
+    let (items, total) = addresses::list_addresses(&app.db().await?, owner, limit, offset).await?;
+    Ok(HttpResponse::Ok().json(List { items, total, limit, offset, next_cursor: None }))
+}
+
+/// Saves an address. The first one becomes the default.
+#[utoipa::path(tag = "addresses", security(("bearer" = [])), params(("id" = String, Path, description = "`me` or the own id")),
+    request_body = NewAddress,
+    responses((status = 201, body = Address), (status = 409, body = Problem), (status = 422, body = Problem)))]
+#[post("/api/users/{id}/addresses")]
+async fn add(app: web::Data<App>, me: SignedIn, path: Path<String>, body: Json<NewAddress>) -> Result<HttpResponse> {
+    let owner = own(&me, &path.0)?;
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    let address = addresses::add(&tx, owner, body.into_inner()).await?;
+    tx.commit().await?;
+    Ok(HttpResponse::Created().json(address))
+}
+
+/// One saved address.
+#[utoipa::path(tag = "addresses", security(("bearer" = [])),
+    params(("id" = String, Path, description = "`me` or the own id"), ("aid" = AddressId, Path)),
+    responses((status = 200, body = Address), (status = 404, body = Problem)))]
+#[get("/api/users/{id}/addresses/{aid}")]
+async fn show(app: web::Data<App>, me: SignedIn, path: Path<(String, AddressId)>) -> Result<HttpResponse> {
+    let owner = readable(&me, &path.0.0)?;
+    let found = addresses::find_address(&app.db().await?, owner, path.0.1).await?;
+    Ok(HttpResponse::Ok().json(found.ok_or(Error::NotFound("The address"))?))
+}
+
+/// Replaces a saved address. Orders keep the address they were placed with.
+#[utoipa::path(tag = "addresses", security(("bearer" = [])),
+    params(("id" = String, Path, description = "`me` or the own id"), ("aid" = AddressId, Path)), request_body = NewAddress,
+    responses((status = 200, body = Address), (status = 404, body = Problem), (status = 422, body = Problem)))]
+#[put("/api/users/{id}/addresses/{aid}")]
+async fn replace(
+    app: web::Data<App>,
+    me: SignedIn,
+    path: Path<(String, AddressId)>,
+    body: Json<NewAddress>,
+) -> Result<HttpResponse> {
+    let owner = own(&me, &path.0.0)?;
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    let address = addresses::replace(&tx, owner, path.0.1, body.into_inner()).await?;
+    tx.commit().await?;
+    Ok(HttpResponse::Ok().json(address))
+}
+
+/// Removes a saved address; where it was the default, the newest takes its place.
+#[utoipa::path(tag = "addresses", security(("bearer" = [])),
+    params(("id" = String, Path, description = "`me` or the own id"), ("aid" = AddressId, Path)),
+    responses((status = 204), (status = 404, body = Problem)))]
+#[delete("/api/users/{id}/addresses/{aid}")]
+async fn remove(app: web::Data<App>, me: SignedIn, path: Path<(String, AddressId)>) -> Result<HttpResponse> {
+    let owner = own(&me, &path.0.0)?;
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    addresses::remove(&tx, owner, path.0.1).await?;
+    tx.commit().await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Makes it the default.
+#[utoipa::path(tag = "addresses", security(("bearer" = [])),
+    params(("id" = String, Path, description = "`me` or the own id"), ("aid" = AddressId, Path)),
+    responses((status = 200, body = Address), (status = 404, body = Problem)))]
+#[patch("/api/users/{id}/addresses/{aid}/default")]
+async fn patch_default(app: web::Data<App>, me: SignedIn, path: Path<(String, AddressId)>) -> Result<HttpResponse> {
+    make_default(&app, &me, path.0).await
+}
+
+/// Makes it the default.
+#[utoipa::path(tag = "addresses", security(("bearer" = [])),
+    params(("id" = String, Path, description = "`me` or the own id"), ("aid" = AddressId, Path)),
+    responses((status = 200, body = Address), (status = 404, body = Problem)))]
+#[put("/api/users/{id}/addresses/{aid}/default")]
+async fn put_default(app: web::Data<App>, me: SignedIn, path: Path<(String, AddressId)>) -> Result<HttpResponse> {
+    make_default(&app, &me, path.0).await
+}
+
+async fn make_default(app: &App, me: &SignedIn, (id, address): (String, AddressId)) -> Result<HttpResponse> {
+    let owner = own(me, &id)?;
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    let address = addresses::make_default(&tx, owner, address).await?;
+    tx.commit().await?;
+    Ok(HttpResponse::Ok().json(address))
+}

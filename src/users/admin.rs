@@ -1,0 +1,231 @@
+//! `/api/admin/users`: people as the shop's administrators see them.
+
+use actix_web::{HttpResponse, get, patch, post, put, web};
+use deadpool_postgres::{GenericClient, Transaction};
+use garde::Validate;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use super::User;
+use super::sessions::{self, Reason};
+use crate::admin::audit_log;
+use crate::app::App;
+use crate::db;
+use crate::error::{Error, Problem, Result};
+use crate::http::json::{Json, Path, Query};
+use crate::http::page::{List, bounds, cursor_of, read_cursor};
+use crate::http::who::{Admin, SignedIn};
+use crate::ids::UserId;
+use crate::seal::Keys;
+use crate::token::Role;
+
+pub fn routes(cfg: &mut ServiceConfig<'_>) {
+    cfg.service(list).service(show).service(patch_role).service(put_role);
+    cfg.service(post_block).service(patch_block).service(post_unblock).service(patch_unblock);
+}
+
+/// A person as administrators see them.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Account {
+    #[serde(flatten)]
+    pub user: User,
+    pub blocked_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Deserialize, Validate, IntoParams, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Search {
+    /// Part of a name or of an e-mail; accents and case do not matter.
+    #[garde(length(chars, max = 120))]
+    q: Option<String>,
+    #[garde(skip)]
+    role: Option<Role>,
+    #[garde(skip)]
+    limit: Option<i64>,
+    #[garde(skip)]
+    offset: Option<i64>,
+    #[garde(length(max = 400))]
+    cursor: Option<String>,
+}
+
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct SetRole {
+    #[garde(skip)]
+    role: Role,
+}
+
+/// Everybody with an account, the newest first.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), params(Search),
+    responses((status = 200, body = List<Account>), (status = 403, body = Problem)))]
+#[get("/api/admin/users")]
+async fn list(app: web::Data<App>, _admin: Admin, search: Query<Search>) -> Result<HttpResponse> {
+    let (limit, offset) = bounds(search.0.limit, search.0.offset)?;
+    let after = search.0.cursor.as_deref().map(read_cursor::<(Timestamp, UserId)>).transpose()?;
+    let db = app.db().await?;
+    let total = count_users(&db, &search.0).await?;
+    let mut items = list_users(&db, &app.keys, &search.0, after, limit + 1, offset).await?;
+    let has_more = items.len() as i64 > limit;
+    items.truncate(limit as usize);
+    let last = items.last().filter(|_| has_more);
+    let next_cursor = last.map(|a| cursor_of(&(a.user.created_at, a.user.id)));
+    Ok(HttpResponse::Ok().json(List { items, total, limit, offset, next_cursor }))
+}
+
+/// One person.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), params(("id" = UserId, Path)),
+    responses((status = 200, body = Account), (status = 403, body = Problem), (status = 404, body = Problem)))]
+#[get("/api/admin/users/{id}")]
+async fn show(app: web::Data<App>, _admin: Admin, id: Path<UserId>) -> Result<HttpResponse> {
+    Ok(HttpResponse::Ok().json(find_account(&app.db().await?, &app.keys, id.0).await?))
+}
+
+/// Gives somebody another role, and ends their sessions. Nobody can change their own.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), params(("id" = UserId, Path)), request_body = SetRole,
+    responses((status = 200, body = Account), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
+#[patch("/api/admin/users/{id}/role")]
+async fn patch_role(app: web::Data<App>, admin: Admin, id: Path<UserId>, body: Json<SetRole>) -> Result<HttpResponse> {
+    set_role(&app, &admin.0, id.0, body.role).await
+}
+
+/// Gives somebody another role, and ends their sessions. Nobody can change their own.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), params(("id" = UserId, Path)), request_body = SetRole,
+    responses((status = 200, body = Account), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
+#[put("/api/admin/users/{id}/role")]
+async fn put_role(app: web::Data<App>, admin: Admin, id: Path<UserId>, body: Json<SetRole>) -> Result<HttpResponse> {
+    set_role(&app, &admin.0, id.0, body.role).await
+}
+
+/// Blocks somebody: their sessions end and they cannot sign in.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), params(("id" = UserId, Path)),
+    responses((status = 200, body = Account), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
+#[post("/api/admin/users/{id}/block")]
+async fn post_block(app: web::Data<App>, admin: Admin, id: Path<UserId>) -> Result<HttpResponse> {
+    set_blocked(&app, &admin.0, id.0, true).await
+}
+
+/// Blocks somebody: their sessions end and they cannot sign in.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), params(("id" = UserId, Path)),
+    responses((status = 200, body = Account), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
+#[patch("/api/admin/users/{id}/block")]
+async fn patch_block(app: web::Data<App>, admin: Admin, id: Path<UserId>) -> Result<HttpResponse> {
+    set_blocked(&app, &admin.0, id.0, true).await
+}
+
+/// Lets somebody sign in again.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), params(("id" = UserId, Path)),
+    responses((status = 200, body = Account), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
+#[post("/api/admin/users/{id}/unblock")]
+async fn post_unblock(app: web::Data<App>, admin: Admin, id: Path<UserId>) -> Result<HttpResponse> {
+    set_blocked(&app, &admin.0, id.0, false).await
+}
+
+/// Lets somebody sign in again.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), params(("id" = UserId, Path)),
+    responses((status = 200, body = Account), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
+#[patch("/api/admin/users/{id}/unblock")]
+async fn patch_unblock(app: web::Data<App>, admin: Admin, id: Path<UserId>) -> Result<HttpResponse> {
+    set_blocked(&app, &admin.0, id.0, false).await
+}
+
+async fn set_role(app: &App, admin: &SignedIn, id: UserId, role: Role) -> Result<HttpResponse> {
+    const UPDATE: &str = "UPDATE users SET role = $2, updated_at = now() WHERE id = $1";
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    let before = lock_other(&tx, &app.keys, admin.id, id).await?;
+    if before.user.role != role {
+        db::execute(&tx, UPDATE, &[&id, &role.as_str()]).await?;
+        sessions::revoke_all(&tx, id, None, Reason::Role).await?;
+        let (old, new) = (json!({ "role": before.user.role }), json!({ "role": role }));
+        audit_log::record(&tx, admin.actor(), "user.role", &id.to_string(), Some(old), Some(new)).await?;
+    }
+    let account = find_account(&tx, &app.keys, id).await?;
+    tx.commit().await?;
+    app.standings.forget(id);
+    Ok(HttpResponse::Ok().json(account))
+}
+
+async fn set_blocked(app: &App, admin: &SignedIn, id: UserId, blocked: bool) -> Result<HttpResponse> {
+    const UPDATE: &str = "
+        UPDATE users SET blocked_at = CASE WHEN $2 THEN now() END, updated_at = now() WHERE id = $1";
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    let before = lock_other(&tx, &app.keys, admin.id, id).await?;
+    if before.blocked_at.is_some() != blocked {
+        db::execute(&tx, UPDATE, &[&id, &blocked]).await?;
+        if blocked {
+            sessions::revoke_all(&tx, id, None, Reason::Blocked).await?;
+        }
+        let action = if blocked { "user.block" } else { "user.unblock" };
+        let (old, new) = (json!({ "blocked": !blocked }), json!({ "blocked": blocked }));
+        audit_log::record(&tx, admin.actor(), action, &id.to_string(), Some(old), Some(new)).await?;
+    }
+    let account = find_account(&tx, &app.keys, id).await?;
+    tx.commit().await?;
+    app.standings.forget(id);
+    Ok(HttpResponse::Ok().json(account))
+}
+
+/// Locks both people, always in the same order, and asks again whether the one may: two administrators who take
+/// each other's role at once would leave the shop with none.
+async fn lock_other(tx: &Transaction<'_>, keys: &Keys, admin: UserId, id: UserId) -> Result<Account> {
+    const LOCK: &str = "SELECT * FROM users WHERE id = ANY($1) AND erased_at IS NULL ORDER BY id FOR UPDATE";
+    if admin == id {
+        return Err(Error::Conflict("Nobody changes their own role or blocks themselves: ask another administrator".into()));
+    }
+    let rows = db::query(tx, LOCK, &[&vec![admin, id]]).await?;
+    let accounts = rows.iter().map(|row| account_of(row, keys)).collect::<Result<Vec<_>>>()?;
+    let may = |a: &Account| a.user.id == admin && a.user.role == Role::Admin && a.blocked_at.is_none();
+    if !accounts.iter().any(may) {
+        return Err(Error::Forbidden("This is for administrators of the shop"));
+    }
+    accounts.into_iter().find(|a| a.user.id == id).ok_or(Error::NotFound("The person"))
+}
+
+fn account_of(row: &tokio_postgres::Row, keys: &Keys) -> Result<Account> {
+    Ok(Account { user: User::of(row, keys)?, blocked_at: row.get("blocked_at") })
+}
+
+async fn find_account(db: &impl GenericClient, keys: &Keys, id: UserId) -> Result<Account> {
+    const FIND: &str = "SELECT * FROM users WHERE id = $1 AND erased_at IS NULL";
+    let row = db::query_opt(db, FIND, &[&id]).await?.ok_or(Error::NotFound("The person"))?;
+    account_of(&row, keys)
+}
+
+/// `%` and `_` in a search are letters like any other.
+fn pattern(q: &str) -> String {
+    format!("%{}%", q.trim().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"))
+}
+
+async fn count_users(db: &impl GenericClient, search: &Search) -> Result<i64> {
+    const COUNT: &str = "
+        SELECT count(*) AS total FROM users
+         WHERE erased_at IS NULL AND ($1::text IS NULL OR plain(name) LIKE plain($1) OR email LIKE lower($1))
+           AND ($2::text IS NULL OR role = $2)";
+    let (q, role) = (search.q.as_deref().map(pattern), search.role.map(Role::as_str));
+    Ok(db::query_one(db, COUNT, &[&q, &role]).await?.get("total"))
+}
+
+async fn list_users(
+    db: &impl GenericClient,
+    keys: &Keys,
+    search: &Search,
+    after: Option<(Timestamp, UserId)>,
+    limit: i64,
+    offset: i64,
+) -> Result<Vec<Account>> {
+    const LIST: &str = "
+        SELECT * FROM users
+         WHERE erased_at IS NULL AND ($1::text IS NULL OR plain(name) LIKE plain($1) OR email LIKE lower($1))
+           AND ($2::text IS NULL OR role = $2)
+           AND ($3::timestamptz IS NULL OR created_at < $3 OR (created_at = $3 AND id > $4))
+         ORDER BY created_at DESC, id LIMIT $5 OFFSET $6";
+    let (q, role) = (search.q.as_deref().map(pattern), search.role.map(Role::as_str));
+    let (at, id) = after.unzip();
+    let rows = db::query(db, LIST, &[&q, &role, &at, &id, &limit, &offset]).await?;
+    rows.iter().map(|row| account_of(row, keys)).collect()
+}

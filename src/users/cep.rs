@@ -1,0 +1,101 @@
+//! `/api/cep/{cep}`: from a CEP to a street, remembered for weeks. Always optional: without an answer the buyer types it.
+
+use actix_web::http::header::CACHE_CONTROL;
+use actix_web::{HttpResponse, get, web};
+use deadpool_postgres::GenericClient;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_actix_web::service_config::ServiceConfig;
+use vitrine_kit::Cep;
+
+use super::rules::parsed;
+use crate::app::App;
+use crate::db;
+use crate::error::{Error, Problem, Result};
+use crate::http::json::Path;
+
+pub fn routes(cfg: &mut ServiceConfig<'_>) {
+    cfg.service(show);
+}
+
+/// What is known of a CEP.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Place {
+    /// `01310-100`
+    pub cep: String,
+    /// `null` in small towns, which have one CEP for all streets.
+    pub street: Option<String>,
+    pub district: Option<String>,
+    pub city: String,
+    pub state: String,
+    /// The IBGE's number of the city, 7 digits.
+    pub ibge_city: Option<String>,
+}
+
+impl From<vitrine_cep::Address> for Place {
+    fn from(a: vitrine_cep::Address) -> Self {
+        Self {
+            cep: a.cep.formatted(),
+            street: a.street,
+            district: a.district,
+            city: a.city,
+            state: a.state,
+            ibge_city: a.ibge_city,
+        }
+    }
+}
+
+/// What the cache says: the place (or that there is none), and whether that is still to be believed without asking.
+struct Remembered {
+    place: Option<Place>,
+    fresh: bool,
+}
+
+/// Street, district, city and state of a CEP.
+#[utoipa::path(tag = "addresses", params(("cep" = String, Path, example = "01310-100")),
+    responses((status = 200, body = Place), (status = 404, body = Problem), (status = 422, body = Problem),
+              (status = 503, body = Problem, description = "Nobody who could answer is there: let the buyer type it")))]
+#[get("/api/cep/{cep}")]
+async fn show(app: web::Data<App>, path: Path<String>) -> Result<HttpResponse> {
+    let cep = parsed("cep", Cep::parse(&path.0))?;
+    let place = look_up(&app, &cep).await?.ok_or(Error::NotFound("The CEP"))?;
+    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "public, max-age=86400")).json(place))
+}
+
+/// `None`: there is no such CEP. An old answer is better than none while the sources are away.
+pub async fn look_up(app: &App, cep: &Cep) -> Result<Option<Place>> {
+    let remembered = remembered(&app.db().await?, cep).await?;
+    if let Some(Remembered { place, fresh: true }) = remembered {
+        return Ok(place);
+    }
+    match app.providers.cep.find(cep).await {
+        Ok(found) => {
+            let place = found.map(Place::from);
+            remember(&app.db().await?, cep, place.as_ref()).await?;
+            Ok(place)
+        }
+        Err(_) if remembered.as_ref().is_some_and(|r| r.place.is_some()) => Ok(remembered.and_then(|r| r.place)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A street stays true for a month; that there is none, for a day.
+async fn remembered(db: &impl GenericClient, cep: &Cep) -> Result<Option<Remembered>> {
+    const FIND: &str = "
+        SELECT address, fetched_at > now() - CASE WHEN address IS NULL THEN interval '1 day' ELSE interval '30 days' END AS fresh
+          FROM cep_cache WHERE cep = $1";
+    let row = db::query_opt(db, FIND, &[&cep.as_str()]).await?;
+    Ok(row.map(|row| {
+        let place = row.get::<_, Option<serde_json::Value>>("address").and_then(|json| serde_json::from_value(json).ok());
+        Remembered { place, fresh: row.get("fresh") }
+    }))
+}
+
+async fn remember(db: &impl GenericClient, cep: &Cep, place: Option<&Place>) -> Result<()> {
+    const REMEMBER: &str = "
+        INSERT INTO cep_cache (cep, address) VALUES ($1, $2)
+        ON CONFLICT (cep) DO UPDATE SET address = EXCLUDED.address, fetched_at = now()";
+    let json = place.map(serde_json::to_value).transpose().map_err(|e| Error::Internal(e.to_string()))?;
+    db::execute(db, REMEMBER, &[&cep.as_str(), &json]).await?;
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! Erasure (LGPD, article 18, VI): the person goes from every table, what was sold stays.
+//!
+//! What stays, and on which ground: orders, lines, payments and their history without the person (the shop's own books);
+//! fiscal documents as they were issued (tax law); `coupon_persons`, a keyed hash that counts a coupon's uses and tells nobody who.
+
+use deadpool_postgres::Transaction;
+use secrecy::SecretString;
+
+use super::store;
+use crate::app::App;
+use crate::db;
+use crate::error::{Error, Result};
+use crate::ids::UserId;
+
+/// Erases the person who knows the password. 409 while an order is open, and for administrators.
+pub async fn erase(app: &App, id: UserId, password: SecretString) -> Result<()> {
+    let stored = store::find_password(&app.db().await?, id).await?;
+    if !app.hasher.verify(password, stored.clone()).await? {
+        return Err(Error::field("password", "is not the password of this account"));
+    }
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    lock(&tx, id, stored.as_deref()).await?;
+    refuse_while_open(&tx, id).await?;
+    forget_person(&tx, id).await?;
+    forget_in_orders(&tx, id).await?;
+    tx.commit().await?;
+    app.standings.forget(id);
+    tracing::info!(user.id = %id, "a person was erased");
+    Ok(())
+}
+
+/// First the cart, then the person: the order in which a checkout takes them, so that the two cannot deadlock and none slips through.
+async fn lock(tx: &Transaction<'_>, id: UserId, password_hash: Option<&str>) -> Result<()> {
+    const CART: &str = "SELECT FROM carts WHERE user_id = $1 FOR UPDATE";
+    const PERSON: &str = "SELECT role FROM users WHERE id = $1 AND password_hash = $2 AND erased_at IS NULL FOR UPDATE";
+    db::query(tx, CART, &[&id]).await?;
+    let row = db::query_opt(tx, PERSON, &[&id, &password_hash]).await?;
+    let row = row.ok_or_else(|| Error::Conflict("The password was changed at this moment: try again".into()))?;
+    if row.get::<_, &str>("role") == "admin" {
+        return Err(Error::Conflict("An administrator cannot be erased: let another one take the role away first".into()));
+    }
+    Ok(())
+}
+
+async fn refuse_while_open(tx: &Transaction<'_>, id: UserId) -> Result<()> {
+    const OPEN: &str = "
+        SELECT number FROM orders WHERE user_id = $1 AND status IN ('pending', 'processing', 'shipped') ORDER BY id LIMIT 1";
+    match db::query_opt(tx, OPEN, &[&id]).await? {
+        None => Ok(()),
+        Some(row) => Err(Error::Conflict(format!(
+            "Order {} is still open: cancel it or wait until it has arrived",
+            row.get::<_, &str>("number")
+        ))),
+    }
+}
+
+/// The account and all that belongs to it alone. The e-mail's place is held by one that can never be written to.
+async fn forget_person(tx: &Transaction<'_>, id: UserId) -> Result<()> {
+    const PERSON: &str = "
+        UPDATE users SET name = '(removido)', email = 'removido-' || id || '@invalid', password_hash = NULL, role = 'user', phone = NULL,
+               tax_id_sealed = NULL, tax_id_key = NULL, tax_id_hash = NULL, totp_sealed = NULL, totp_key = NULL, totp_last_step = NULL,
+               sms_opt_in = false, mail_blocked_at = NULL, erased_at = now(), updated_at = now()
+         WHERE id = $1";
+    const BELONGINGS: [&str; 4] = [
+        "DELETE FROM addresses WHERE user_id = $1",
+        "DELETE FROM carts WHERE user_id = $1",
+        "DELETE FROM sessions WHERE user_id = $1",
+        "DELETE FROM password_resets WHERE user_id = $1",
+    ];
+    const FIRST_ANSWERS: &str = "DELETE FROM idempotency_keys WHERE starts_with(scope, 'user:' || $1::text)";
+    db::execute(tx, PERSON, &[&id]).await?;
+    for belongings in BELONGINGS {
+        db::execute(tx, belongings, &[&id]).await?;
+    }
+    db::execute(tx, FIRST_ANSWERS, &[&id.to_string()]).await?;
+    Ok(())
+}
+
+/// Of an order, the region it went to stays (freight is disputed by it), of a message that it was sent, of a provider's
+/// event that it came.
+async fn forget_in_orders(tx: &Transaction<'_>, id: UserId) -> Result<()> {
+    const ORDERS: &str = "
+        UPDATE orders SET customer_name = '(removido)', customer_email = NULL, customer_phone = NULL, notes = NULL,
+               tax_id_sealed = NULL, tax_id_key = NULL, tax_id_hash = NULL, updated_at = now(),
+               shipping_address = jsonb_build_object('city', shipping_address -> 'city', 'state', shipping_address -> 'state',
+                                                     'cep', shipping_address -> 'cep')
+         WHERE user_id = $1";
+    const MESSAGES: &str = "
+        UPDATE messages SET recipient = NULL, subject = '(removido)', html = NULL, body = NULL
+         WHERE user_id = $1 OR order_id IN (SELECT id FROM orders WHERE user_id = $1)";
+    const EVENTS: &str = "
+        UPDATE webhook_events SET body = '' WHERE order_id IN (SELECT id FROM orders WHERE user_id = $1)";
+    for forget in [ORDERS, MESSAGES, EVENTS] {
+        db::execute(tx, forget, &[&id]).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,156 @@
+//! Export (LGPD, article 18, II and V): everything that the shop knows of a person, as JSON.
+
+use deadpool_postgres::GenericClient;
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use super::tax_id_of;
+use crate::app::App;
+use crate::db;
+use crate::error::{Error, Result};
+use crate::ids::UserId;
+use crate::seal::Keys;
+
+/// Fields are named as in the rest of the interface; amounts are centavos, times are UTC.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Export {
+    pub exported_at: Timestamp,
+    /// Name, e-mail, phone, and the CPF or CNPJ in full.
+    #[schema(value_type = Object)]
+    pub profile: Value,
+    #[schema(value_type = Vec<Object>)]
+    pub addresses: Value,
+    /// When the person signed in, and how each session ended.
+    #[schema(value_type = Vec<Object>)]
+    pub sessions: Value,
+    #[schema(value_type = Vec<Object>)]
+    pub carts: Value,
+    /// With lines, payments, refunds, parcels, fiscal documents and the whole history.
+    #[schema(value_type = Vec<Object>)]
+    pub orders: Value,
+    /// What was sent to the person.
+    #[schema(value_type = Vec<Object>)]
+    pub messages: Value,
+    #[schema(value_type = Vec<Object>)]
+    pub coupons: Value,
+}
+
+const ADDRESSES: &str = "
+    SELECT coalesce(jsonb_agg(to_jsonb(a) - 'user_id' ORDER BY a.created_at), '[]') AS data FROM addresses a WHERE a.user_id = $1";
+
+const SESSIONS: &str = "
+    SELECT coalesce(jsonb_agg(to_jsonb(s) - 'user_id' || jsonb_build_object('refreshed_at',
+               (SELECT max(t.issued_at) FROM refresh_tokens t WHERE t.session_id = s.id)) ORDER BY s.created_at), '[]') AS data
+      FROM sessions s WHERE s.user_id = $1";
+
+const CARTS: &str = "
+    SELECT coalesce(jsonb_agg(jsonb_build_object('id', c.id, 'created_at', c.created_at, 'updated_at', c.updated_at,
+               'coupon_code', (SELECT k.code FROM coupons k WHERE k.id = c.coupon_id),
+               'items', (SELECT coalesce(jsonb_agg(jsonb_build_object('variant_id', v.id, 'sku', v.sku, 'name', p.name,
+                             'quantity', i.quantity, 'added_at', i.added_at) ORDER BY i.added_at), '[]')
+                           FROM cart_items i JOIN variants v ON v.id = i.variant_id JOIN products p ON p.id = v.product_id
+                          WHERE i.cart_id = c.id)) ORDER BY c.created_at), '[]') AS data
+      FROM carts c WHERE c.user_id = $1";
+
+/// The document is sealed, so orders come as rows and get theirs in Rust.
+const ORDERS: &str = "
+    SELECT o.tax_id_sealed, o.tax_id_key,
+           to_jsonb(o) - '{user_id,tax_id_sealed,tax_id_key,tax_id_hash,coupon_id,coupon_held,reservation,stock_held,freight_quote}'::text[]
+           || jsonb_build_object(
+               'items', (SELECT coalesce(jsonb_agg(to_jsonb(l) - 'order_id' ORDER BY l.position), '[]') FROM order_lines l WHERE l.order_id = o.id),
+               'payments', (SELECT coalesce(jsonb_agg(to_jsonb(p) - '{order_id,error}'::text[] ORDER BY p.id), '[]') FROM payments p WHERE p.order_id = o.id),
+               'refunds', (SELECT coalesce(jsonb_agg(to_jsonb(r) - '{order_id,error}'::text[] ORDER BY r.id), '[]') FROM refunds r WHERE r.order_id = o.id),
+               'shipments', (SELECT coalesce(jsonb_agg(jsonb_build_object('status', s.status, 'tracking_number', s.tracking_number,
+                                 'created_at', s.created_at) ORDER BY s.id), '[]') FROM shipments s WHERE s.order_id = o.id),
+               'invoices', (SELECT coalesce(jsonb_agg(jsonb_build_object('status', n.status, 'chave', n.chave, 'number', n.number,
+                                'series', n.series, 'total_cents', n.total_cents, 'authorized_at', n.authorized_at) ORDER BY n.id), '[]')
+                              FROM invoices n WHERE n.order_id = o.id),
+               'history', (SELECT coalesce(jsonb_agg(jsonb_build_object('subject', h.subject, 'from', h.from_state, 'to', h.to_state,
+                               'reason', h.reason, 'at', h.at) ORDER BY h.id), '[]') FROM order_history h WHERE h.order_id = o.id)) AS data
+      FROM orders o WHERE o.user_id = $1 ORDER BY o.id";
+
+const MESSAGES: &str = "
+    SELECT coalesce(jsonb_agg(jsonb_build_object('kind', m.kind, 'channel', m.channel, 'order_id', m.order_id, 'recipient', m.recipient,
+               'subject', m.subject, 'status', m.status, 'created_at', m.created_at, 'sent_at', m.sent_at) ORDER BY m.created_at), '[]') AS data
+      FROM messages m
+     WHERE m.user_id = $1 OR m.order_id IN (SELECT o.id FROM orders o WHERE o.user_id = $1)";
+
+const COUPONS: &str = "
+    SELECT coalesce(jsonb_agg(jsonb_build_object('code', c.code, 'uses', p.uses) ORDER BY c.code), '[]') AS data
+      FROM coupon_persons p JOIN coupons c ON c.id = p.coupon_id
+     WHERE p.person IN (SELECT u.tax_id_hash FROM users u WHERE u.id = $1
+                        UNION SELECT o.tax_id_hash FROM orders o WHERE o.user_id = $1)";
+
+/// Reads all of it in one snapshot.
+pub async fn export(app: &App, id: UserId) -> Result<Export> {
+    let mut db = app.db().await?;
+    let tx = db
+        .build_transaction()
+        .isolation_level(tokio_postgres::IsolationLevel::RepeatableRead)
+        .read_only(true)
+        .start()
+        .await
+        .map_err(Error::from)?;
+    let export = Export {
+        exported_at: Timestamp::now(),
+        profile: profile(&tx, &app.keys, id).await?,
+        addresses: section(&tx, ADDRESSES, id).await?,
+        sessions: section(&tx, SESSIONS, id).await?,
+        carts: section(&tx, CARTS, id).await?,
+        orders: orders(&tx, &app.keys, id).await?,
+        messages: section(&tx, MESSAGES, id).await?,
+        coupons: section(&tx, COUPONS, id).await?,
+    };
+    tx.commit().await?;
+    Ok(export)
+}
+
+async fn profile(db: &impl GenericClient, keys: &Keys, id: UserId) -> Result<Value> {
+    const FIND: &str = "SELECT * FROM users WHERE id = $1 AND erased_at IS NULL";
+    let row = db::query_opt(db, FIND, &[&id]).await?.ok_or(Error::NotFound("The person"))?;
+    Ok(json!({
+        "id": id,
+        "name": row.get::<_, String>("name"),
+        "email": row.get::<_, String>("email"),
+        "cpf": tax_id_of(&row, keys)?.map(|tax_id| tax_id.formatted()),
+        "phone": row.get::<_, Option<String>>("phone"),
+        "role": row.get::<_, String>("role"),
+        "sms_opt_in": row.get::<_, bool>("sms_opt_in"),
+        "mail_blocked_at": row.get::<_, Option<Timestamp>>("mail_blocked_at"),
+        "created_at": row.get::<_, Timestamp>("created_at"),
+        "updated_at": row.get::<_, Timestamp>("updated_at"),
+    }))
+}
+
+async fn section(db: &impl GenericClient, sql: &str, id: UserId) -> Result<Value> {
+    let mut data: Value = db::query_one(db, sql, &[&id]).await?.get("data");
+    in_utc(&mut data);
+    Ok(data)
+}
+
+async fn orders(db: &impl GenericClient, keys: &Keys, id: UserId) -> Result<Value> {
+    let mut orders = Vec::new();
+    for row in db::query(db, ORDERS, &[&id]).await? {
+        let mut order: Value = row.get("data");
+        order["cpf"] = json!(tax_id_of(&row, keys)?.map(|tax_id| tax_id.formatted()));
+        in_utc(&mut order);
+        orders.push(order);
+    }
+    Ok(Value::Array(orders))
+}
+
+/// PostgreSQL writes UTC as `+00:00`, the rest of the interface as `Z`. Ends at the leaves of a value that is in memory.
+fn in_utc(value: &mut Value) {
+    match value {
+        Value::String(text) => {
+            if let Some(time) = text.strip_suffix("+00:00").and_then(|_| text.parse::<Timestamp>().ok()) {
+                *text = time.to_string();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(in_utc),
+        Value::Object(fields) => fields.values_mut().for_each(in_utc),
+        _ => {}
+    }
+}

@@ -1,0 +1,120 @@
+//! What people type about themselves: the rules of those fields, for request bodies and for whoever parses them afterwards.
+
+use garde::Result;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Deserializer};
+use vitrine_kit::{Cep, Email, Phone, TaxId};
+
+use crate::error::{Error, FieldError};
+
+/// Acre to Tocantins.
+pub const STATES: [&str; 27] = [
+    "AC", "AL", "AM", "AP", "BA", "CE", "DF", "ES", "GO", "MA", "MG", "MS", "MT", "PA", "PB", "PE", "PI", "PR", "RJ", "RN", "RO",
+    "RR", "RS", "SC", "SE", "SP", "TO",
+];
+
+/// ASVS 6.2.1 and 6.2.9: eight at least, and room for any passphrase.
+pub const PASSWORD_CHARS: std::ops::RangeInclusive<usize> = 8..=1000;
+
+/// One line of text: something visible, at most `max` characters, none of them a control character.
+pub fn line(max: usize) -> impl Fn(&str, &()) -> Result {
+    move |text, ()| match text.trim().chars().count() {
+        0 => refuse("must not be empty"),
+        count if count > max => refuse(format!("must have at most {max} characters")),
+        _ if text.chars().any(char::is_control) => refuse("must not contain control characters"),
+        _ => Ok(()),
+    }
+}
+
+/// The length of a new password; whether it is a known one is judged beside the person's name and e-mail.
+pub fn new_password(password: &SecretString, _: &()) -> Result {
+    let chars = password.expose_secret().chars().count();
+    if PASSWORD_CHARS.contains(&chars) {
+        return Ok(());
+    }
+    refuse(format!("must have {} to {} characters", PASSWORD_CHARS.start(), PASSWORD_CHARS.end()))
+}
+
+/// A secret that is only compared: anything, but not without end.
+pub fn secret(secret: &SecretString, _: &()) -> Result {
+    let chars = secret.expose_secret().chars().count();
+    if chars >= 1 && PASSWORD_CHARS.end() >= &chars { Ok(()) } else { refuse("must have 1 to 1000 characters") }
+}
+
+pub fn email(text: &str, _: &()) -> Result {
+    parses(Email::parse(text))
+}
+
+pub fn phone(text: &str, _: &()) -> Result {
+    parses(Phone::parse(text))
+}
+
+/// A CPF or a CNPJ.
+pub fn tax_id(text: &str, _: &()) -> Result {
+    parses(TaxId::parse(text))
+}
+
+/// The same, or one with its ends masked, as our answers show it: sent back, it means "as it is".
+pub fn tax_id_or_masked(text: &str, _: &()) -> Result {
+    if is_masked(text) { Ok(()) } else { parses(TaxId::parse(text)) }
+}
+
+pub fn cep(text: &str, _: &()) -> Result {
+    parses(Cep::parse(text))
+}
+
+/// Two letters of either case that name a state.
+pub fn state(text: &str, _: &()) -> Result {
+    if STATES.contains(&text.to_ascii_uppercase().as_str()) { Ok(()) } else { refuse("must be the two letters of a state") }
+}
+
+/// Whether it is a document as our answers show it.
+pub fn is_masked(text: &str) -> bool {
+    text.starts_with("**")
+}
+
+/// Tells a field that was left out (`None`) from one that was sent as `null` (`Some(None)`): use with `#[serde(default)]`.
+pub fn sent<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> std::result::Result<Option<T>, D::Error> {
+    T::deserialize(value).map(Some)
+}
+
+/// A parsed field, or the 422 that names it.
+pub fn parsed<T, E: std::fmt::Display>(field: &str, result: std::result::Result<T, E>) -> crate::error::Result<T> {
+    result.map_err(|e| Error::Invalid(vec![FieldError { field: field.to_owned(), message: e.to_string() }]))
+}
+
+fn parses<T, E: std::fmt::Display>(result: std::result::Result<T, E>) -> Result {
+    result.map(drop).map_err(|e| garde::Error::new(e.to_string()))
+}
+
+fn refuse(why: impl Into<std::borrow::Cow<'static, str>>) -> Result {
+    Err(garde::Error::new(why.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_visible_bounded_and_one_line() {
+        let name = line(10);
+        for good in ["s/n", "São Paulo", " ab ", "1234567890"] {
+            assert!(name(good, &()).is_ok(), "{good:?}");
+        }
+        for bad in ["", "  ", "12345678901", "a\nb", "a\0"] {
+            assert!(name(bad, &()).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn long_passphrases_are_welcome_and_short_ones_are_not() {
+        let ok = |text: String| new_password(&SecretString::from(text), &()).is_ok();
+        assert!(ok("a".repeat(8)) && ok("a".repeat(1000)) && ok("é".repeat(500)));
+        assert!(!ok("a".repeat(7)) && !ok("a".repeat(1001)));
+    }
+
+    #[test]
+    fn there_are_twenty_seven_states() {
+        assert!(STATES.is_sorted() && state("sp", &()).is_ok() && state("XX", &()).is_err());
+    }
+}

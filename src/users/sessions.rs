@@ -1,0 +1,110 @@
+//! Sessions and their refresh tokens. One row per sign-in; its tokens are a family, of which one is unused at any time.
+
+use std::time::Duration;
+
+use deadpool_postgres::{GenericClient, Transaction};
+
+use crate::db;
+use crate::error::Result;
+use crate::ids::{SessionId, UserId};
+use crate::seal::{random_token, token_hash};
+
+/// Why a session ended before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    Logout,
+    Reuse,
+    Password,
+    Blocked,
+    Role,
+}
+
+impl Reason {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Logout => "logout",
+            Self::Reuse => "reuse",
+            Self::Password => "password",
+            Self::Blocked => "blocked",
+            Self::Role => "role",
+        }
+    }
+}
+
+/// A session with its newest refresh token, which is kept nowhere else.
+#[derive(Debug)]
+pub struct Opened {
+    pub user: UserId,
+    pub session: SessionId,
+    pub refresh_token: String,
+}
+
+/// What came of a refresh token.
+#[derive(Debug)]
+pub enum Rotation {
+    Fresh(Opened),
+    /// Used a second time: somebody has a copy, so the family was ended. Commit this.
+    Reused(UserId),
+    /// Unknown, expired, or of a session that has ended.
+    Refused,
+}
+
+/// Opens a session for the person whose password was just checked. `None`: since then the password was changed, or the
+/// person blocked or erased; the lock on their row decides who was first.
+pub async fn open(db: &impl GenericClient, user: UserId, password_hash: &str, ttl: Duration) -> Result<Option<Opened>> {
+    const OPEN: &str = "
+        WITH person AS (
+            SELECT id FROM users
+             WHERE id = $2 AND password_hash = $3 AND blocked_at IS NULL AND erased_at IS NULL FOR SHARE),
+        session AS (INSERT INTO sessions (id, user_id) SELECT $1, id FROM person RETURNING id)
+        INSERT INTO refresh_tokens (token_hash, session_id, expires_at)
+        SELECT $4, id, now() + make_interval(secs => $5) FROM session";
+    let (session, refresh_token) = (SessionId::new(), random_token());
+    let hash = token_hash(&refresh_token);
+    let opened = db::execute(db, OPEN, &[&session, &user, &password_hash, &hash, &ttl.as_secs_f64()]).await?;
+    Ok((opened == 1).then_some(Opened { user, session, refresh_token }))
+}
+
+/// Trades a refresh token for the next one of its family. The caller commits, whatever came of it.
+pub async fn rotate(tx: &Transaction<'_>, presented: &str, ttl: Duration) -> Result<Rotation> {
+    // Of any number of twins, one finds `used_at` empty; the others wait for its commit and then find it set.
+    const USE: &str = "
+        UPDATE refresh_tokens t SET used_at = now()
+          FROM sessions s JOIN users u ON u.id = s.user_id
+         WHERE t.token_hash = $1 AND t.used_at IS NULL AND t.expires_at > now() AND s.id = t.session_id
+           AND s.revoked_at IS NULL AND u.blocked_at IS NULL AND u.erased_at IS NULL
+        RETURNING s.id, s.user_id";
+    const ISSUE: &str = "
+        INSERT INTO refresh_tokens (token_hash, session_id, expires_at) VALUES ($1, $2, now() + make_interval(secs => $3))";
+    const END_FAMILY: &str = "
+        UPDATE sessions s SET revoked_at = now(), revoked_reason = 'reuse'
+          FROM refresh_tokens t
+         WHERE t.token_hash = $1 AND t.used_at IS NOT NULL AND s.id = t.session_id AND s.revoked_at IS NULL
+        RETURNING s.user_id";
+    let hash = token_hash(presented);
+    if let Some(row) = db::query_opt(tx, USE, &[&hash]).await? {
+        let (session, refresh_token) = (row.get("id"), random_token());
+        db::execute(tx, ISSUE, &[&token_hash(&refresh_token), &session, &ttl.as_secs_f64()]).await?;
+        return Ok(Rotation::Fresh(Opened { user: row.get("user_id"), session, refresh_token }));
+    }
+    let ended = db::query_opt(tx, END_FAMILY, &[&hash]).await?;
+    Ok(ended.map_or(Rotation::Refused, |row| Rotation::Reused(row.get("user_id"))))
+}
+
+/// Ends one session of the person. Afterwards tell `Standings::forget`.
+pub async fn revoke(db: &impl GenericClient, user: UserId, session: SessionId, reason: Reason) -> Result<()> {
+    const REVOKE: &str = "
+        UPDATE sessions SET revoked_at = now(), revoked_reason = $3 WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL";
+    db::execute(db, REVOKE, &[&session, &user, &reason.as_str()]).await?;
+    Ok(())
+}
+
+/// Ends all sessions of the person but `spare`. Call it after the change that was the reason, in the same transaction:
+/// a sign-in that was faster is then seen here. Afterwards tell `Standings::forget`.
+pub async fn revoke_all(tx: &Transaction<'_>, user: UserId, spare: Option<SessionId>, reason: Reason) -> Result<()> {
+    const REVOKE: &str = "
+        UPDATE sessions SET revoked_at = now(), revoked_reason = $3
+         WHERE user_id = $1 AND revoked_at IS NULL AND id IS DISTINCT FROM $2";
+    db::execute(tx, REVOKE, &[&user, &spare, &reason.as_str()]).await?;
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! The SQL of the table `users`.
+
+use deadpool_postgres::{GenericClient, Transaction};
+use vitrine_kit::{Email, Phone, TaxId};
+
+use super::User;
+use crate::db;
+use crate::error::{Error, Result, broken_constraint};
+use crate::ids::UserId;
+use crate::seal::{Keys, Sealed};
+
+/// Somebody who wants an account.
+#[derive(Debug)]
+pub struct NewUser {
+    pub name: String,
+    pub email: Email,
+    /// As `Hasher::hash` made it.
+    pub password_hash: String,
+    pub tax_id: Option<TaxId>,
+    pub phone: Option<Phone>,
+}
+
+/// What is to change. `None` leaves a field as it is; `Some(None)` empties it.
+#[derive(Debug, Default)]
+pub struct Change {
+    pub name: Option<String>,
+    pub email: Option<Email>,
+    pub tax_id: Option<Option<TaxId>>,
+    pub phone: Option<Option<Phone>>,
+}
+
+/// What a sign-in is checked against.
+#[derive(Debug)]
+pub struct Credentials {
+    pub user: User,
+    pub password_hash: String,
+    pub needs_totp: bool,
+}
+
+/// The e-mail is another account's: 409. Registration tells as much, which its rate limit makes slow to exploit.
+fn email_taken() -> Error {
+    Error::Conflict("There is an account with this e-mail already: sign in, or reset its password".into())
+}
+
+/// A new account, or 409 where the e-mail has one.
+pub async fn insert_user(db: &impl GenericClient, keys: &Keys, new: &NewUser) -> Result<User> {
+    const INSERT: &str = "
+        INSERT INTO users (id, name, email, password_hash, phone, tax_id_sealed, tax_id_key, tax_id_hash)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (email) DO NOTHING RETURNING *";
+    let id = UserId::new();
+    let (sealed, key, hash) = columns(new.tax_id.as_ref().map(|tax_id| keys.seal(tax_id)).transpose()?);
+    let phone = new.phone.as_ref().map(Phone::as_str);
+    let row = db::query_opt(db, INSERT, &[&id, &new.name, &new.email.as_str(), &new.password_hash, &phone, &sealed, &key, &hash])
+        .await?;
+    User::of(&row.ok_or_else(email_taken)?, keys)
+}
+
+fn columns(sealed: Option<Sealed>) -> (Option<Vec<u8>>, Option<i16>, Option<Vec<u8>>) {
+    sealed.map_or((None, None, None), |s| (Some(s.sealed), Some(s.key), Some(s.hash)))
+}
+
+/// Somebody who was not erased.
+pub async fn find_user(db: &impl GenericClient, keys: &Keys, id: UserId) -> Result<Option<User>> {
+    const FIND: &str = "SELECT * FROM users WHERE id = $1 AND erased_at IS NULL";
+    db::query_opt(db, FIND, &[&id]).await?.map(|row| User::of(&row, keys)).transpose()
+}
+
+/// Somebody who may sign in, by e-mail: neither blocked nor erased.
+pub async fn find_credentials(db: &impl GenericClient, keys: &Keys, email: &Email) -> Result<Option<Credentials>> {
+    const FIND: &str = "
+        SELECT * FROM users WHERE email = $1 AND password_hash IS NOT NULL AND blocked_at IS NULL AND erased_at IS NULL";
+    let row = db::query_opt(db, FIND, &[&email.as_str()]).await?;
+    row.map(|row| {
+        let needs_totp = row.get::<_, Option<Vec<u8>>>("totp_sealed").is_some();
+        Ok(Credentials { user: User::of(&row, keys)?, password_hash: row.get("password_hash"), needs_totp })
+    })
+    .transpose()
+}
+
+/// The password of somebody who is signed in, for when it is asked again.
+pub async fn find_password(db: &impl GenericClient, id: UserId) -> Result<Option<String>> {
+    const FIND: &str = "SELECT password_hash FROM users WHERE id = $1 AND erased_at IS NULL";
+    Ok(db::query_opt(db, FIND, &[&id]).await?.and_then(|row| row.get("password_hash")))
+}
+
+/// Changes a person's own data. Another e-mail is taken to be good until it bounces, and ends the resets mailed to the old one.
+pub async fn update_user(tx: &Transaction<'_>, keys: &Keys, id: UserId, change: &Change) -> Result<User> {
+    const UPDATE: &str = "
+        UPDATE users SET name = coalesce($2, name), email = coalesce($3, email),
+               mail_blocked_at = CASE WHEN $3 <> email THEN NULL ELSE mail_blocked_at END,
+               phone = CASE WHEN $4 THEN $5 ELSE phone END,
+               tax_id_sealed = CASE WHEN $6 THEN $7 ELSE tax_id_sealed END,
+               tax_id_key = CASE WHEN $6 THEN $8 ELSE tax_id_key END,
+               tax_id_hash = CASE WHEN $6 THEN $9 ELSE tax_id_hash END,
+               updated_at = now()
+         WHERE id = $1 AND erased_at IS NULL RETURNING *";
+    const END_RESETS: &str = "UPDATE password_resets SET used_at = now() WHERE user_id = $1 AND used_at IS NULL";
+    let email = change.email.as_ref().map(Email::as_str);
+    let phone = change.phone.as_ref().and_then(|phone| phone.as_ref().map(Phone::as_str));
+    let sealed = change.tax_id.as_ref().and_then(|tax_id| tax_id.as_ref().map(|t| keys.seal(t))).transpose()?;
+    let (sealed, key, hash) = columns(sealed);
+    let (sets_phone, sets_tax_id) = (change.phone.is_some(), change.tax_id.is_some());
+    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 9] =
+        [&id, &change.name, &email, &sets_phone, &phone, &sets_tax_id, &sealed, &key, &hash];
+    let row = db::query_opt(tx, UPDATE, &params).await.map_err(|error| match error {
+        Error::Database(e) if broken_constraint(&e) == Some("users_email_key") => email_taken(),
+        other => other,
+    })?;
+    if email.is_some() {
+        db::execute(tx, END_RESETS, &[&id]).await?;
+    }
+    User::of(&row.ok_or(Error::NotFound("The person"))?, keys)
+}
+
+/// Sets a new password, but only in the place of `old`: of two changes at once, one is told to try again.
+pub async fn mark_password(db: &impl GenericClient, id: UserId, old: Option<&str>, new: &str) -> Result<bool> {
+    const UPDATE: &str = "
+        UPDATE users SET password_hash = $3, updated_at = now()
+         WHERE id = $1 AND erased_at IS NULL AND ($2::text IS NULL OR password_hash = $2)";
+    Ok(db::execute(db, UPDATE, &[&id, &old, &new]).await? == 1)
+}
