@@ -72,17 +72,16 @@ pub async fn request(
     find_view(tx, id).await
 }
 
-/// Gives back all that is left of every payment of a locked order: for a cancel. How much that is.
-pub async fn request_all(tx: &impl GenericClient, order: OrderId, reason: &str, actor: Actor) -> Result<Money> {
-    let mut sum = Money::ZERO;
-    // An order has a handful of payments, at most one or two of them with money.
+/// Gives back all that is left of every payment of a locked order: for a cancel. The caller commits.
+pub async fn refund_all(tx: &impl GenericClient, order: OrderId, by: Actor, reason: &str) -> Result<()> {
+    // An order has a handful of payments, and rarely more than one with money.
     for payment in store::list_of_order(tx, order).await? {
         let left = refundable(&payment);
-        if left > Money::ZERO && insert(tx, &payment, left, reason, false, actor).await?.is_some() {
-            sum = sum.checked_add(left).unwrap_or(sum);
+        if left > Money::ZERO {
+            insert(tx, &payment, left, reason, false, by).await?;
         }
     }
-    Ok(sum)
+    Ok(())
 }
 
 /// Reserves the amount, writes the row, and sends the job. `None`: not so much is left, whoever asked at the same time.

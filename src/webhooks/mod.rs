@@ -1,5 +1,12 @@
-//! Being built.
+//! What providers tell us: verified over the raw bytes, then taken once, with its effect, in one transaction.
+
+pub mod inbox;
+mod payment;
 
 use utoipa_actix_web::service_config::ServiceConfig;
 
-pub fn routes(_cfg: &mut ServiceConfig<'_>) {}
+pub use payment::replay;
+
+pub fn routes(cfg: &mut ServiceConfig<'_>) {
+    cfg.service(payment::payment);
+}

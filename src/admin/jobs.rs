@@ -1,0 +1,123 @@
+//! The queue, and a second chance for its dead.
+
+use actix_web::{HttpResponse, get, post, web};
+use garde::Validate;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio_postgres::Row;
+use utoipa::{IntoParams, ToSchema};
+
+use super::{Place, audit_log, list};
+use crate::app::App;
+use crate::db;
+use crate::error::{Error, Result, broken_constraint};
+use crate::http::json::{Path, Query};
+use crate::http::page::List;
+use crate::http::who::Admin;
+use crate::ids::JobId;
+
+#[derive(Debug, Deserialize, Validate, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct ListJobs {
+    /// `waiting`, `running`, `done` or `dead`.
+    #[garde(inner(custom(is_state)))]
+    state: Option<String>,
+    /// `mail_order_paid`, `send_refund`, …
+    #[garde(inner(length(max = 60)))]
+    kind: Option<String>,
+    #[garde(skip)]
+    limit: Option<i64>,
+    #[garde(skip)]
+    offset: Option<i64>,
+    #[garde(inner(length(max = 200)))]
+    cursor: Option<String>,
+}
+
+fn is_state(text: &str, (): &()) -> garde::Result {
+    match text {
+        "waiting" | "running" | "done" | "dead" => Ok(()),
+        _ => Err(garde::Error::new("must be waiting, running, done or dead")),
+    }
+}
+
+/// Work that follows a commit.
+#[derive(Debug, Serialize, ToSchema)]
+struct JobView {
+    id: JobId,
+    kind: String,
+    /// What it is about: ids, or an alert's text.
+    #[schema(value_type = Object)]
+    payload: serde_json::Value,
+    state: String,
+    run_at: Timestamp,
+    attempts: i32,
+    max_attempts: i32,
+    last_error: Option<String>,
+    /// What made it: `request:…`, `job:…`, `webhook:…`.
+    cause: String,
+    created_at: Timestamp,
+    finished_at: Option<Timestamp>,
+}
+
+fn view(row: &Row) -> JobView {
+    JobView {
+        id: row.get("id"),
+        kind: row.get("kind"),
+        payload: row.get("payload"),
+        state: row.get("state"),
+        run_at: row.get("run_at"),
+        attempts: row.get("attempts"),
+        max_attempts: row.get("max_attempts"),
+        last_error: row.get("last_error"),
+        cause: row.get("cause"),
+        created_at: row.get("created_at"),
+        finished_at: row.get("finished_at"),
+    }
+}
+
+/// Jobs, newest first.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), params(ListJobs), responses((status = 200, body = List<JobView>)))]
+#[get("/api/admin/jobs")]
+async fn list_jobs(app: web::Data<App>, _admin: Admin, Query(ask): Query<ListJobs>) -> Result<HttpResponse> {
+    const LIST: &str = "
+        SELECT id, kind, payload, state, run_at, attempts, max_attempts, last_error, cause, created_at, finished_at FROM jobs
+         WHERE ($1::text IS NULL OR state = $1) AND ($2::text IS NULL OR kind = $2) AND ($3::uuid IS NULL OR id < $3)
+         ORDER BY id DESC LIMIT $4 OFFSET $5";
+    const COUNT: &str = "SELECT count(*) FROM jobs WHERE ($1::text IS NULL OR state = $1) AND ($2::text IS NULL OR kind = $2)";
+    let place: Place<JobId> = Place::of(ask.limit, ask.offset, ask.cursor.as_deref())?;
+    let page = list(&app.db().await?, (LIST, COUNT), &[&ask.state, &ask.kind], &place, |row| (row.get("id"), view(row))).await?;
+    Ok(HttpResponse::Ok().json(page))
+}
+
+/// Gives a dead job its attempts back and runs it at once.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), params(("id" = JobId, Path)),
+    responses((status = 200, body = JobView), (status = 404), (status = 409, description = "It is not dead")))]
+#[post("/api/admin/jobs/{id}/retry")]
+async fn retry_job(app: web::Data<App>, admin: Admin, id: Path<JobId>) -> Result<HttpResponse> {
+    const RETRY: &str = "
+        UPDATE jobs SET state = 'waiting', run_at = now(), attempts = 0, finished_at = NULL WHERE id = $1 AND state = 'dead'
+        RETURNING id, kind, payload, state, run_at, attempts, max_attempts, last_error, cause, created_at, finished_at";
+    const STATE: &str = "SELECT state FROM jobs WHERE id = $1";
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    let row = match db::query_opt(&tx, RETRY, &[&id.0]).await {
+        // Its twin is in the queue already.
+        Err(Error::Database(error)) if broken_constraint(&error) == Some("jobs_dedupe") => {
+            return Err(Error::Conflict("The same job is already waiting or running".into()));
+        }
+        other => other?,
+    };
+    let Some(row) = row else {
+        let state = db::query_opt(&tx, STATE, &[&id.0]).await?.ok_or(Error::NotFound("The job"))?;
+        return Err(Error::Conflict(format!("The job is {}, not dead", state.get::<_, String>(0))));
+    };
+    let job = view(&row);
+    let before = json!({"state": "dead", "last_error": job.last_error});
+    let after = Some(json!({"state": "waiting"}));
+    audit_log::record(&tx, admin.0.actor(), "job.retry", &id.0.to_string(), Some(before), after).await?;
+    tx.commit().await?;
+    app.jobs_were_pushed();
+    Ok(HttpResponse::Ok().json(job))
+}

@@ -1,0 +1,58 @@
+//! The inbox: one row per event of a provider, kept for ever, so that a repeat is known as one.
+
+use deadpool_postgres::GenericClient;
+use vitrine_kit::pix::Notice;
+use vitrine_kit::signature;
+
+use crate::db;
+use crate::error::Result;
+use crate::ids::{EventId, OrderId};
+
+/// Longer ids than this are kept as their hash: an index has its limits.
+const MAX_ID: usize = 200;
+const MAX_NAME: usize = 100;
+
+/// Keeps an event. `false`: it was here before, and so was its effect. A twin that is just being worked on is waited for.
+pub async fn first_time(
+    tx: &impl GenericClient,
+    id: EventId,
+    provider: &str,
+    notice: &Notice,
+    body: &[u8],
+    request_id: &str,
+) -> Result<bool> {
+    const KEEP: &str = "
+        INSERT INTO webhook_events (id, provider, event_id, event, body, request_id) VALUES ($1, $2, $3, $4, $5, $6)
+        ON CONFLICT (provider, event_id) DO NOTHING";
+    let (event_id, event) = (storable_id(&notice.event_id), storable(&notice.event, MAX_NAME));
+    Ok(db::execute(tx, KEEP, &[&id, &provider, &event_id, &event, &body, &request_id]).await? == 1)
+}
+
+/// What the event did, and to which order.
+pub async fn note(tx: &impl GenericClient, id: EventId, outcome: &str, order: Option<OrderId>) -> Result<()> {
+    const NOTE: &str = "UPDATE webhook_events SET outcome = $2, order_id = coalesce($3, order_id) WHERE id = $1";
+    db::execute(tx, NOTE, &[&id, &outcome, &order]).await?;
+    Ok(())
+}
+
+fn storable_id(id: &str) -> String {
+    if id.len() <= MAX_ID && !id.contains('\0') { id.to_owned() } else { signature::hmac_sha256_hex(b"event", id.as_bytes()) }
+}
+
+/// Text that PostgreSQL takes: without NUL, and not without end.
+fn storable(text: &str, max: usize) -> String {
+    text.chars().filter(|c| !c.is_control()).take(max).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strange_names_and_ids_can_be_kept_and_still_differ() {
+        assert_eq!(storable_id("evt_1"), "evt_1");
+        assert_ne!(storable_id("a\0"), storable_id("a\0\0"));
+        assert_eq!(storable_id(&"x".repeat(5000)).len(), 64);
+        assert_eq!(storable("pay\0ment\n", 5), "payme");
+    }
+}
