@@ -57,6 +57,8 @@ pub struct DatabaseConfig {
     pub min_conns: usize,
     pub max_conns: usize,
     pub statement_timeout: Duration,
+    /// How long a request waits for a free connection before it is told to come back.
+    pub pool_wait: Duration,
 }
 
 #[derive(Debug, Clone)]
@@ -154,6 +156,7 @@ impl Config {
                 min_conns: env.number("DB_MIN_CONNS", 10, 0, 10_000) as usize,
                 max_conns: env.number("DB_MAX_CONNS", 100, 2, 10_000) as usize,
                 statement_timeout: env.duration("DB_STATEMENT_TIMEOUT", "10s"),
+                pool_wait: env.duration("DB_POOL_WAIT", "3s"),
             },
             auth: auth(&mut env),
             cache: CacheConfig {
@@ -461,7 +464,7 @@ impl Env<'_> {
     fn not_built_yet(&mut self) {
         for (name, idle) in [("NFE_PROVIDER", "none"), ("SMS_PROVIDER", "none")] {
             if let Some(value) = self.optional(name).filter(|v| v != idle) {
-                tracing::warn!(variable = name, value, "not built yet: it has no effect in this release");
+                eprintln!("vitrine: {name}={value} is not built yet: it has no effect in this release");
             }
         }
     }

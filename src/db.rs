@@ -1,7 +1,6 @@
 //! The pool, the migrations, and the four ways to run a statement.
 
 use std::str::FromStr;
-use std::time::Duration;
 
 pub use deadpool_postgres::{GenericClient, Object as Connection, Transaction};
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
@@ -16,8 +15,6 @@ use crate::error::{Error, Result};
 
 type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 
-/// How long a request waits for a free connection before it is told to come back.
-const POOL_WAIT: Duration = Duration::from_secs(3);
 /// Held while migrating, so that N servers may start at once.
 const MIGRATION_LOCK: i64 = 0x0076_6974_7269_6e65;
 
@@ -53,8 +50,8 @@ pub fn pool(config: &DatabaseConfig) -> Result<Pool> {
     Pool::builder(manager)
         .max_size(config.max_conns)
         .runtime(Runtime::Tokio1)
-        .wait_timeout(Some(POOL_WAIT))
-        .create_timeout(Some(POOL_WAIT))
+        .wait_timeout(Some(config.pool_wait))
+        .create_timeout(Some(config.pool_wait))
         .build()
         .map_err(|e| Error::Internal(format!("pool: {e}")))
 }
@@ -63,7 +60,7 @@ fn pg_config(config: &DatabaseConfig) -> Result<tokio_postgres::Config> {
     let mut pg = tokio_postgres::Config::from_str(config.url.expose_secret())
         .map_err(|_| Error::Internal("DATABASE_URL is not a PostgreSQL address".into()))?;
     pg.application_name("vitrine");
-    pg.connect_timeout(POOL_WAIT);
+    pg.connect_timeout(config.pool_wait);
     pg.options(format!(
         "-c statement_timeout={} -c idle_in_transaction_session_timeout=30000 -c timezone=UTC",
         config.statement_timeout.as_millis()

@@ -33,6 +33,7 @@ pub async fn dev(env: &HashMap<String, String>) -> Result<()> {
     let cluster = start_database(&home, &mut env).await?;
     let sandbox = start_sandbox(&home, &mut env).await?;
     set(&mut env, "JWT_SECRET", &kept_secret(&home.join("jwt-secret"))?);
+    set(&mut env, "HOST", "127.0.0.1"); // the admin's password is known to everybody
     set(&mut env, "ADMIN_EMAIL", "admin@vitrine.local");
     set(&mut env, "ADMIN_PASSWORD", "vitrine-admin");
     set(&mut env, "SHIPPING_SENDER_CEP", "01310-100");

@@ -26,7 +26,7 @@ pub async fn cancel(app: &App, viewer: Viewer, order: OrderId, reason: &str) -> 
     if let Some(payment) = open {
         jobs::push(&tx, Job::VoidPayment { payment }).await?;
     }
-    payments::refund::request_all(&tx, order, reason, viewer.actor()).await?;
+    payments::refund::refund_all(&tx, order, viewer.actor(), reason).await?;
     jobs::push(&tx, Job::MailOrderCancelled { order }).await?;
     tx.commit().await?;
     app.jobs_were_pushed();

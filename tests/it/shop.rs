@@ -66,6 +66,8 @@ impl Shop {
             ("HTTP_WORKERS", "2".into()),
             ("DB_MAX_CONNS", "24".into()),
             ("DB_MIN_CONNS", "0".into()),
+            ("DB_POOL_WAIT", "60s".into()),
+            ("DB_STATEMENT_TIMEOUT", "60s".into()),
             ("JWT_SECRET", jwt),
             ("PROPAY_URL", provider("propay")),
             ("MELHORENVIO_URL", provider("melhorenvio")),
@@ -448,7 +450,13 @@ async fn template() -> &'static str {
             }
             admin.batch_execute(&format!("CREATE DATABASE {NAME}")).await.unwrap();
             let url = SecretString::from(cluster().await.url(NAME));
-            let config = DatabaseConfig { url, min_conns: 0, max_conns: 2, statement_timeout: Duration::from_secs(60) };
+            let config = DatabaseConfig {
+                url,
+                min_conns: 0,
+                max_conns: 2,
+                statement_timeout: Duration::from_secs(60),
+                pool_wait: Duration::from_secs(60),
+            };
             db::migrate(&config).await.unwrap();
             // A template must have no session, and the migration's connection closes a moment after its client.
             admin.batch_execute(&format!("ALTER DATABASE {NAME} ALLOW_CONNECTIONS false")).await.unwrap();
