@@ -4,5 +4,7 @@
 mod shop;
 
 mod cart;
+mod coupons;
+mod freight;
 mod checkout;
 mod harness;
