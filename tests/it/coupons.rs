@@ -18,8 +18,13 @@ fn path(coupon: &Value) -> String {
 async fn a_coupon_is_made_changed_and_removed_and_each_step_is_told() {
     let shop = Shop::open().await;
     let admin = shop.admin().await;
-    let made = create(&admin, json!({"code": " natal ", "kind": "percent", "value": 15, "max_discount_cents": 5_000, "max_uses": 10})).await;
-    assert_eq!((&made["code"], &made["uses"], &made["active"], &made["ends_at"]), (&json!("NATAL"), &json!(0), &json!(true), &Value::Null));
+    let made =
+        create(&admin, json!({"code": " natal ", "kind": "percent", "value": 15, "max_discount_cents": 5_000, "max_uses": 10}))
+            .await;
+    assert_eq!(
+        (&made["code"], &made["uses"], &made["active"], &made["ends_at"]),
+        (&json!("NATAL"), &json!(0), &json!(true), &Value::Null)
+    );
     let twin = admin.post("/api/admin/coupons", &json!({"code": "Natal", "kind": "fixed", "value": 1})).await;
     assert_eq!(twin.slug(), "conflict");
     assert_eq!(admin.get(&path(&made)).await.body, made);
@@ -56,7 +61,10 @@ async fn a_coupon_that_makes_no_sense_is_refused_field_by_field() {
         (json!({"code": "A", "kind": "fixed", "value": 1, "max_uses": 0}), "max_uses"),
         (json!({"code": "A", "kind": "fixed", "value": 1, "min_subtotal_cents": -1}), "min_subtotal_cents"),
         (json!({"code": "A", "kind": "fixed", "value": 1, "max_discount_cents": 0}), "max_discount_cents"),
-        (json!({"code": "A", "kind": "fixed", "value": 1, "starts_at": "2030-01-01T00:00:00Z", "ends_at": "2030-01-01T00:00:00Z"}), "ends_at"),
+        (
+            json!({"code": "A", "kind": "fixed", "value": 1, "starts_at": "2030-01-01T00:00:00Z", "ends_at": "2030-01-01T00:00:00Z"}),
+            "ends_at",
+        ),
         (json!({"code": "A", "kind": "half", "value": 1}), "kind"),
         (json!({"code": "A", "kind": "fixed", "value": 1.5}), "value"),
     ] {
@@ -109,7 +117,14 @@ async fn coupons_are_listed_page_by_page_for_admins_alone() {
     let made = admin.get("/api/admin/coupons?limit=1").await.body["items"][0].clone();
     let body = json!({"code": "X", "kind": "fixed", "value": 100});
     for (status, who) in [(403, Some(&ana)), (401, None)] {
-        for (method, path) in [("GET", path(&made)), ("PUT", path(&made)), ("PATCH", path(&made)), ("DELETE", path(&made)), ("POST", "/api/admin/coupons".into()), ("GET", "/api/admin/coupons".into())] {
+        for (method, path) in [
+            ("GET", path(&made)),
+            ("PUT", path(&made)),
+            ("PATCH", path(&made)),
+            ("DELETE", path(&made)),
+            ("POST", "/api/admin/coupons".into()),
+            ("GET", "/api/admin/coupons".into()),
+        ] {
             let request = who.map_or_else(|| shop.request(method, &path), |who| who.request(method, &path));
             assert_eq!(request.json(&body).send().await.status, status, "{method} {path}");
         }

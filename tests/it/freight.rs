@@ -47,7 +47,10 @@ async fn every_service_is_offered_cheapest_first_each_under_its_own_signature() 
     let fastest: Vec<u64> = options.iter().filter(|o| o["fastest"] == true).map(|o| o["days"].as_u64().unwrap()).collect();
     assert_eq!(fastest, [fewest]);
     for option in options {
-        assert_eq!((&option["estimate"], &option["provider"], &option["currency"]), (&json!(false), &json!("melhorenvio"), &json!("BRL")));
+        assert_eq!(
+            (&option["estimate"], &option["provider"], &option["currency"]),
+            (&json!(false), &json!("melhorenvio"), &json!("BRL"))
+        );
         let token = option["quote_token"].as_str().unwrap();
         let quote = vitrine::shipping::Quote::open(&shop.app.keys, token, jiff::Timestamp::now()).unwrap();
         assert_eq!(json!(quote.price), option["price_cents"]);
@@ -61,7 +64,8 @@ async fn every_service_is_offered_cheapest_first_each_under_its_own_signature() 
 async fn the_same_item_twice_is_one_parcel_and_the_carrier_is_asked_once() {
     let shop = Shop::open().await;
     let mug = shop.product("Caneca").create().await;
-    let twice = json!([{"product_id": mug.id, "quantity": 1}, {"product_id": mug.id, "variant_id": mug.variant_id, "quantity": 2}]);
+    let twice =
+        json!([{"product_id": mug.id, "quantity": 1}, {"product_id": mug.id, "variant_id": mug.variant_id, "quantity": 2}]);
     let parted = ask(&shop, CEP, twice).await;
     let whole = join_all((0..5).map(|_| ask(&shop, "01310100", one(&mug, 3)))).await;
     assert!(whole.iter().all(|answer| plain(answer) == plain(&parted)));

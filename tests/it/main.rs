@@ -4,7 +4,7 @@
 mod shop;
 
 mod cart;
+mod checkout;
 mod coupons;
 mod freight;
-mod checkout;
 mod harness;
