@@ -58,6 +58,7 @@ CREATE INDEX orders_user ON orders (user_id, id DESC) WHERE user_id IS NOT NULL;
 CREATE INDEX orders_open ON orders (expires_at) WHERE status = 'pending';
 CREATE INDEX orders_tracking ON orders (tracking_number) WHERE tracking_number IS NOT NULL;
 CREATE INDEX orders_created ON orders (created_at);
+CREATE INDEX orders_coupon ON orders (coupon_id) WHERE coupon_id IS NOT NULL;
 CREATE INDEX orders_email ON orders (customer_email) WHERE customer_email IS NOT NULL;
 
 CREATE TABLE order_lines (

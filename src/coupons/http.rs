@@ -1,5 +1,326 @@
 //! `/api/admin/coupons`.
 
+use actix_web::{HttpResponse, delete, get, patch, post, put, web};
+use garde::Validate;
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::json;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
+use vitrine_kit::Money;
 
-pub fn routes(_cfg: &mut ServiceConfig<'_>) {}
+use super::store::{self, Times};
+use super::{Coupon, Kind, normalise};
+use crate::admin::audit_log;
+use crate::app::App;
+use crate::db::Transaction;
+use crate::error::{Error, FieldError, Problem, Result};
+use crate::http::json::{Json, Path, Query};
+use crate::http::page::{self, List};
+use crate::http::who::Admin;
+use crate::ids::CouponId;
+
+/// No coupon gives or asks for more than the dearest price there can be, in centavos.
+const MAX_CENTS: i64 = 100_000_000_000;
+
+pub fn routes(cfg: &mut ServiceConfig<'_>) {
+    cfg.service(list_coupons).service(create_coupon);
+    cfg.service(show_coupon).service(replace_coupon).service(change_coupon).service(delete_coupon);
+}
+
+/// A coupon as an admin writes it.
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewCoupon {
+    /// 1 to 40 of `A-Z 0-9 _ -`; kept in upper case.
+    #[garde(custom(is_code))]
+    code: String,
+    #[garde(skip)]
+    kind: Kind,
+    /// Per cent (1 to 100), centavos, or 0 for free freight.
+    #[serde(default)]
+    #[garde(skip)]
+    value: i64,
+    #[garde(range(min = 0, max = MAX_CENTS))]
+    min_subtotal_cents: Option<i64>,
+    #[garde(range(min = 1, max = MAX_CENTS))]
+    max_discount_cents: Option<i64>,
+    #[garde(skip)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    starts_at: Option<Timestamp>,
+    /// The first moment at which it is over.
+    #[garde(skip)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    ends_at: Option<Timestamp>,
+    #[garde(range(min = 1))]
+    max_uses: Option<i32>,
+    #[garde(range(min = 1))]
+    max_uses_per_customer: Option<i32>,
+    #[serde(default = "yes")]
+    #[garde(skip)]
+    active: bool,
+}
+
+/// What is to change; what is left out stays, and `null` lifts a limit.
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct CouponChange {
+    #[garde(inner(custom(is_code)))]
+    code: Option<String>,
+    #[garde(skip)]
+    kind: Option<Kind>,
+    #[garde(skip)]
+    value: Option<i64>,
+    #[serde(default, deserialize_with = "given")]
+    #[garde(inner(inner(range(min = 0, max = MAX_CENTS))))]
+    #[schema(value_type = Option<i64>)]
+    min_subtotal_cents: Option<Option<i64>>,
+    #[serde(default, deserialize_with = "given")]
+    #[garde(inner(inner(range(min = 1, max = MAX_CENTS))))]
+    #[schema(value_type = Option<i64>)]
+    max_discount_cents: Option<Option<i64>>,
+    #[serde(default, deserialize_with = "given")]
+    #[garde(skip)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    starts_at: Option<Option<Timestamp>>,
+    #[serde(default, deserialize_with = "given")]
+    #[garde(skip)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    ends_at: Option<Option<Timestamp>>,
+    #[serde(default, deserialize_with = "given")]
+    #[garde(inner(inner(range(min = 1))))]
+    #[schema(value_type = Option<i32>)]
+    max_uses: Option<Option<i32>>,
+    #[serde(default, deserialize_with = "given")]
+    #[garde(inner(inner(range(min = 1))))]
+    #[schema(value_type = Option<i32>)]
+    max_uses_per_customer: Option<Option<i32>>,
+    #[garde(skip)]
+    active: Option<bool>,
+}
+
+#[derive(Debug, Deserialize, Validate, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct Listing {
+    #[garde(skip)]
+    limit: Option<i64>,
+    #[garde(skip)]
+    offset: Option<i64>,
+    #[garde(length(max = 200))]
+    cursor: Option<String>,
+    /// The beginning of a code.
+    #[garde(length(max = 40))]
+    q: Option<String>,
+}
+
+/// A coupon as an admin sees it.
+#[derive(Debug, Serialize, ToSchema)]
+struct CouponView {
+    id: CouponId,
+    code: String,
+    kind: Kind,
+    value: i64,
+    #[schema(value_type = Option<i64>)]
+    min_subtotal_cents: Option<Money>,
+    #[schema(value_type = Option<i64>)]
+    max_discount_cents: Option<Money>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    starts_at: Option<Timestamp>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    ends_at: Option<Timestamp>,
+    max_uses: Option<i32>,
+    max_uses_per_customer: Option<i32>,
+    /// Orders that hold it now: placed, and neither cancelled nor expired.
+    uses: i32,
+    active: bool,
+    currency: &'static str,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Timestamp,
+}
+
+impl From<(Coupon, Times)> for CouponView {
+    fn from((c, times): (Coupon, Times)) -> Self {
+        Self {
+            id: c.id,
+            code: c.code,
+            kind: c.kind,
+            value: c.value,
+            min_subtotal_cents: c.min_subtotal,
+            max_discount_cents: c.max_discount,
+            starts_at: c.starts_at,
+            ends_at: c.ends_at,
+            max_uses: c.max_uses,
+            max_uses_per_customer: c.max_uses_per_customer,
+            uses: c.uses,
+            active: c.active,
+            currency: "BRL",
+            created_at: times.created_at,
+            updated_at: times.updated_at,
+        }
+    }
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn is_code(code: &str, (): &()) -> garde::Result {
+    normalise(code).map(drop).map_err(|_| garde::Error::new("must be 1 to 40 letters, digits, '_' or '-'"))
+}
+
+/// Tells `null` from a field that is left out.
+fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> std::result::Result<Option<T>, D::Error> {
+    T::deserialize(value).map(Some)
+}
+
+impl NewCoupon {
+    fn into_coupon(self, id: CouponId, uses: i32) -> Result<Coupon> {
+        checked(Coupon {
+            id,
+            code: normalise(&self.code)?,
+            kind: self.kind,
+            value: self.value,
+            min_subtotal: self.min_subtotal_cents.map(Money::from_cents),
+            max_discount: self.max_discount_cents.map(Money::from_cents),
+            starts_at: self.starts_at,
+            ends_at: self.ends_at,
+            max_uses: self.max_uses,
+            max_uses_per_customer: self.max_uses_per_customer,
+            uses,
+            active: self.active,
+        })
+    }
+}
+
+impl CouponChange {
+    fn applied_to(self, old: Coupon) -> Result<Coupon> {
+        let cents = |change: Option<Option<i64>>, old| change.map_or(old, |new| new.map(Money::from_cents));
+        checked(Coupon {
+            code: self.code.as_deref().map(normalise).transpose()?.unwrap_or(old.code),
+            kind: self.kind.unwrap_or(old.kind),
+            value: self.value.unwrap_or(old.value),
+            min_subtotal: cents(self.min_subtotal_cents, old.min_subtotal),
+            max_discount: cents(self.max_discount_cents, old.max_discount),
+            starts_at: self.starts_at.unwrap_or(old.starts_at),
+            ends_at: self.ends_at.unwrap_or(old.ends_at),
+            max_uses: self.max_uses.unwrap_or(old.max_uses),
+            max_uses_per_customer: self.max_uses_per_customer.unwrap_or(old.max_uses_per_customer),
+            active: self.active.unwrap_or(old.active),
+            ..old
+        })
+    }
+}
+
+/// The rules that need several fields at once; the table says them again.
+fn checked(coupon: Coupon) -> Result<Coupon> {
+    let mut wrong = Vec::new();
+    let mut say = |field: &str, message: &str| wrong.push(FieldError { field: field.into(), message: message.into() });
+    match coupon.kind {
+        Kind::Percent if !(1..=100).contains(&coupon.value) => say("value", "must be from 1 to 100 per cent"),
+        Kind::Fixed if !(1..=MAX_CENTS).contains(&coupon.value) => say("value", "must be an amount in centavos, above 0"),
+        Kind::FreeShipping if coupon.value != 0 => say("value", "must be 0 or left out for free_shipping"),
+        _ => {}
+    }
+    if let (Some(start), Some(end)) = (coupon.starts_at, coupon.ends_at)
+        && start >= end
+    {
+        say("ends_at", "must be after starts_at");
+    }
+    if coupon.max_uses.is_some_and(|most| most < coupon.uses) {
+        say("max_uses", "is below the orders that use it already: deactivate it instead");
+    }
+    if wrong.is_empty() { Ok(coupon) } else { Err(Error::Invalid(wrong)) }
+}
+
+/// All coupons, newest first.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), params(Listing), responses((status = 200, body = List<CouponView>)))]
+#[get("/api/admin/coupons")]
+async fn list_coupons(app: web::Data<App>, _admin: Admin, query: Query<Listing>) -> Result<HttpResponse> {
+    let Listing { limit, offset, cursor, q } = query.0;
+    let bounds = page::bounds(limit, offset)?;
+    let after = cursor.as_deref().map(page::read_cursor).transpose()?;
+    let start = q.map(|q| q.trim().to_ascii_uppercase());
+    let list = store::list_coupons(&app.db().await?, bounds, after, start.as_deref()).await?;
+    let items: Vec<CouponView> = list.items.into_iter().map(CouponView::from).collect();
+    let List { total, limit, offset, next_cursor, .. } = list;
+    Ok(HttpResponse::Ok().json(List { items, total, limit, offset, next_cursor }))
+}
+
+/// Makes a coupon.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = NewCoupon, responses(
+    (status = 201, body = CouponView), (status = 409, body = Problem), (status = 422, body = Problem)))]
+#[post("/api/admin/coupons")]
+async fn create_coupon(app: web::Data<App>, admin: Admin, body: Json<NewCoupon>) -> Result<HttpResponse> {
+    let new = body.into_inner().into_coupon(CouponId::new(), 0)?;
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    let view = CouponView::from(store::insert_coupon(&tx, &new).await?);
+    audit_log::record(&tx, admin.0.actor(), "coupon.create", &new.id.to_string(), None, Some(json!(view))).await?;
+    tx.commit().await?;
+    Ok(HttpResponse::Created().insert_header(("location", format!("/api/admin/coupons/{}", new.id))).json(view))
+}
+
+/// One coupon.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), params(("id" = CouponId, Path)), responses(
+    (status = 200, body = CouponView), (status = 404, body = Problem)))]
+#[get("/api/admin/coupons/{id}")]
+async fn show_coupon(app: web::Data<App>, _admin: Admin, id: Path<CouponId>) -> Result<HttpResponse> {
+    Ok(HttpResponse::Ok().json(CouponView::from(store::find_coupon(&app.db().await?, id.0).await?)))
+}
+
+/// Replaces a coupon: what is left out has no limit. Orders keep the discount that they were placed with.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), params(("id" = CouponId, Path)), request_body = NewCoupon, responses(
+    (status = 200, body = CouponView), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
+#[put("/api/admin/coupons/{id}")]
+async fn replace_coupon(app: web::Data<App>, admin: Admin, id: Path<CouponId>, body: Json<NewCoupon>) -> Result<HttpResponse> {
+    let new = body.into_inner();
+    change(&app, admin, id.0, |old| new.into_coupon(old.id, old.uses)).await
+}
+
+/// Changes what is named of a coupon; `null` lifts a limit.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), params(("id" = CouponId, Path)), request_body = CouponChange, responses(
+    (status = 200, body = CouponView), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
+#[patch("/api/admin/coupons/{id}")]
+async fn change_coupon(app: web::Data<App>, admin: Admin, id: Path<CouponId>, body: Json<CouponChange>) -> Result<HttpResponse> {
+    let wanted = body.into_inner();
+    change(&app, admin, id.0, |old| wanted.applied_to(old)).await
+}
+
+/// Deletes a coupon that no order ever used (204). One that was used is only deactivated (200, with the coupon):
+/// the orders' story needs it.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), params(("id" = CouponId, Path)), responses(
+    (status = 204), (status = 200, body = CouponView), (status = 404, body = Problem)))]
+#[delete("/api/admin/coupons/{id}")]
+async fn delete_coupon(app: web::Data<App>, admin: Admin, id: Path<CouponId>) -> Result<HttpResponse> {
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    let (old, times) = store::lock_coupon(&tx, id.0).await?;
+    if !store::delete_unused(&tx, id.0).await? {
+        let off = Coupon { active: false, ..old.clone() };
+        return write(tx, admin, "coupon.deactivate", (old, times), &off).await;
+    }
+    let before = json!(CouponView::from((old, times)));
+    audit_log::record(&tx, admin.0.actor(), "coupon.delete", &id.0.to_string(), Some(before), None).await?;
+    tx.commit().await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Changes a coupon under its lock.
+async fn change(app: &App, admin: Admin, id: CouponId, make: impl FnOnce(Coupon) -> Result<Coupon>) -> Result<HttpResponse> {
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    let (old, times) = store::lock_coupon(&tx, id).await?;
+    let new = make(old.clone())?;
+    write(tx, admin, "coupon.update", (old, times), &new).await
+}
+
+/// Writes a locked coupon with its row in the audit log, and commits.
+async fn write(tx: Transaction<'_>, admin: Admin, action: &str, old: (Coupon, Times), new: &Coupon) -> Result<HttpResponse> {
+    let before = json!(CouponView::from(old));
+    let view = CouponView::from(store::update_coupon(&tx, new).await?);
+    audit_log::record(&tx, admin.0.actor(), action, &new.id.to_string(), Some(before), Some(json!(view))).await?;
+    tx.commit().await?;
+    Ok(HttpResponse::Ok().json(view))
+}

@@ -114,3 +114,56 @@ fn fingerprint(question: &QuoteRequest) -> [u8; 32] {
     }
     hash.finalize().into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn option(cents: i64) -> FreightOption {
+        let (carrier, service, service_code) = ("PAC".into(), "Correios".into(), "1".into());
+        FreightOption { provider: "test", carrier, service, service_code, price: Money::from_cents(cents), days: 3 }
+    }
+
+    #[test]
+    fn freight_that_costs_nothing_is_left_out_and_is_no_answer() {
+        let mut heard = Heard { offers: Vec::new(), news: Vec::new(), incomplete: false };
+        heard.take("test", &[option(0), option(-1)], true);
+        assert_eq!((heard.offers.len(), heard.news.len(), heard.incomplete), (0, 0, true));
+        heard.take("test", &[option(1)], false);
+        assert_eq!((heard.offers.len(), heard.news.len()), (1, 0), "what is remembered is no news");
+    }
+
+    #[test]
+    fn everything_that_moves_the_price_is_another_question() {
+        use vitrine_kit::Cep;
+        use vitrine_kit::shipping::ParcelItem;
+        let cep = |text| Cep::parse(text).expect("a test writes it well");
+        let item = ParcelItem {
+            id: "a".into(),
+            quantity: 1,
+            weight_grams: 2,
+            height_cm: 3,
+            width_cm: 4,
+            length_cm: 5,
+            unit_price: Money::from_cents(6),
+        };
+        let base = QuoteRequest { from: cep("01310100"), to: cep("20040002"), items: vec![item.clone()] };
+        let with = |item| QuoteRequest { items: vec![item], ..base.clone() };
+        let others = [
+            QuoteRequest { from: cep("01310101"), ..base.clone() },
+            QuoteRequest { to: cep("20040003"), ..base.clone() },
+            QuoteRequest { items: vec![item.clone(), item.clone()], ..base.clone() },
+            with(ParcelItem { id: "b".into(), ..item.clone() }),
+            with(ParcelItem { quantity: 9, ..item.clone() }),
+            with(ParcelItem { weight_grams: 9, ..item.clone() }),
+            with(ParcelItem { height_cm: 9, ..item.clone() }),
+            with(ParcelItem { width_cm: 9, ..item.clone() }),
+            with(ParcelItem { length_cm: 9, ..item.clone() }),
+            with(ParcelItem { unit_price: Money::from_cents(9), ..item.clone() }),
+        ];
+        let mut keys: Vec<[u8; 32]> = others.iter().chain([&base]).map(fingerprint).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        assert_eq!((keys.len(), fingerprint(&base) == fingerprint(&base.clone())), (others.len() + 1, true));
+    }
+}

@@ -84,8 +84,8 @@ async fn find_past(db: &impl GenericClient, regions: &[String], band: i32, carri
                  CROSS JOIN LATERAL (
                         SELECT provider, carrier, service, service_code, price_cents, days, quoted_at FROM freight_quotes
                          WHERE cep_region = r.region AND weight_grams = $2 AND provider = ANY($3)
-                         ORDER BY quoted_at DESC LIMIT $4 * 10) q) recent
-         WHERE nth <= $4
+                         ORDER BY quoted_at DESC LIMIT $4::bigint * 10) q) recent
+         WHERE nth <= $4::bigint
          GROUP BY provider, service_code";
     let rows = db::query(db, FIND, &[&regions, &band, &carriers, &RECENT]).await?;
     let offer = |row: &tokio_postgres::Row| Offer {

@@ -106,3 +106,7 @@ impl Quote {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "quote_tests.rs"]
+mod tests;

@@ -5,4 +5,6 @@ mod shop;
 
 mod cart;
 mod checkout;
+mod coupons;
+mod freight;
 mod harness;
