@@ -80,7 +80,7 @@ fn view(row: &Row) -> JobView {
 /// Jobs, newest first.
 #[utoipa::path(tag = "admin", security(("bearer" = [])), params(ListJobs), responses((status = 200, body = List<JobView>)))]
 #[get("/api/admin/jobs")]
-async fn list_jobs(app: web::Data<App>, _admin: Admin, Query(ask): Query<ListJobs>) -> Result<HttpResponse> {
+pub(super) async fn list_jobs(app: web::Data<App>, _admin: Admin, Query(ask): Query<ListJobs>) -> Result<HttpResponse> {
     const LIST: &str = "
         SELECT id, kind, payload, state, run_at, attempts, max_attempts, last_error, cause, created_at, finished_at FROM jobs
          WHERE ($1::text IS NULL OR state = $1) AND ($2::text IS NULL OR kind = $2) AND ($3::uuid IS NULL OR id < $3)
@@ -95,7 +95,7 @@ async fn list_jobs(app: web::Data<App>, _admin: Admin, Query(ask): Query<ListJob
 #[utoipa::path(tag = "admin", security(("bearer" = [])), params(("id" = JobId, Path)),
     responses((status = 200, body = JobView), (status = 404), (status = 409, description = "It is not dead")))]
 #[post("/api/admin/jobs/{id}/retry")]
-async fn retry_job(app: web::Data<App>, admin: Admin, id: Path<JobId>) -> Result<HttpResponse> {
+pub(super) async fn retry_job(app: web::Data<App>, admin: Admin, id: Path<JobId>) -> Result<HttpResponse> {
     const RETRY: &str = "
         UPDATE jobs SET state = 'waiting', run_at = now(), attempts = 0, finished_at = NULL WHERE id = $1 AND state = 'dead'
         RETURNING id, kind, payload, state, run_at, attempts, max_attempts, last_error, cause, created_at, finished_at";

@@ -53,7 +53,8 @@ struct WebhookView {
     body: serde_json::Value,
 }
 
-const WEBHOOK: &str = "SELECT id, provider, event_id, event, outcome, order_id, request_id, received_at, body FROM webhook_events WHERE id = $1";
+const WEBHOOK: &str =
+    "SELECT id, provider, event_id, event, outcome, order_id, request_id, received_at, body FROM webhook_events WHERE id = $1";
 
 fn webhook(row: &tokio_postgres::Row) -> WebhookView {
     let body: Vec<u8> = row.get("body");
@@ -73,7 +74,7 @@ fn webhook(row: &tokio_postgres::Row) -> WebhookView {
 /// What providers told us, newest first.
 #[utoipa::path(tag = "admin", security(("bearer" = [])), params(ListWebhooks), responses((status = 200, body = List<WebhookView>)))]
 #[get("/api/admin/webhooks")]
-async fn list_webhooks(app: web::Data<App>, _admin: Admin, Query(ask): Query<ListWebhooks>) -> Result<HttpResponse> {
+pub(super) async fn list_webhooks(app: web::Data<App>, _admin: Admin, Query(ask): Query<ListWebhooks>) -> Result<HttpResponse> {
     const LIST: &str = "
         SELECT id, provider, event_id, event, outcome, order_id, request_id, received_at, body FROM webhook_events
          WHERE ($1::text IS NULL OR provider = $1) AND ($2::text IS NULL OR outcome = $2) AND ($3::uuid IS NULL OR order_id = $3)
@@ -92,7 +93,7 @@ async fn list_webhooks(app: web::Data<App>, _admin: Admin, Query(ask): Query<Lis
 #[utoipa::path(tag = "admin", security(("bearer" = [])), params(("id" = EventId, Path)),
     responses((status = 200, body = WebhookView), (status = 404), (status = 409, description = "Its provider is not configured")))]
 #[post("/api/admin/webhooks/{id}/replay")]
-async fn replay_webhook(app: web::Data<App>, admin: Admin, id: Path<EventId>) -> Result<HttpResponse> {
+pub(super) async fn replay_webhook(app: web::Data<App>, admin: Admin, id: Path<EventId>) -> Result<HttpResponse> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let outcome = webhooks::replay(&app, &tx, id.0).await?;
@@ -118,13 +119,24 @@ struct BreakerView {
 /// The state of every provider.
 #[utoipa::path(tag = "admin", security(("bearer" = [])), responses((status = 200, body = List<BreakerView>)))]
 #[get("/api/admin/breakers")]
-async fn breakers(app: web::Data<App>, _admin: Admin) -> Result<HttpResponse> {
+pub(super) async fn breakers(app: web::Data<App>, _admin: Admin) -> Result<HttpResponse> {
     let view = |(name, breaker): &(&'static str, std::sync::Arc<vitrine_kit::breaker::Breaker>)| {
         let seen = breaker.snapshot();
-        BreakerView { provider: name, state: seen.state, recent_failures: seen.recent_failures, retry_after_s: seen.retry_after_s }
+        BreakerView {
+            provider: name,
+            state: seen.state,
+            recent_failures: seen.recent_failures,
+            retry_after_s: seen.retry_after_s,
+        }
     };
     let items: Vec<_> = app.providers.breakers.iter().map(view).collect();
-    Ok(HttpResponse::Ok().json(List { total: items.len() as i64, limit: items.len() as i64, offset: 0, next_cursor: None, items }))
+    Ok(HttpResponse::Ok().json(List {
+        total: items.len() as i64,
+        limit: items.len() as i64,
+        offset: 0,
+        next_cursor: None,
+        items,
+    }))
 }
 
 #[derive(Debug, Deserialize, Validate, IntoParams)]
@@ -165,7 +177,7 @@ struct AuditView {
 /// Who did what, with before and after, newest first.
 #[utoipa::path(tag = "admin", security(("bearer" = [])), params(ListAudit), responses((status = 200, body = List<AuditView>)))]
 #[get("/api/admin/audit")]
-async fn list_audit(app: web::Data<App>, _admin: Admin, Query(ask): Query<ListAudit>) -> Result<HttpResponse> {
+pub(super) async fn list_audit(app: web::Data<App>, _admin: Admin, Query(ask): Query<ListAudit>) -> Result<HttpResponse> {
     const LIST: &str = "
         SELECT id, actor, action, entity_id, before, after, cause, at FROM audit_log
          WHERE ($1::text IS NULL OR actor = $1) AND ($2::text IS NULL OR action = $2) AND ($3::text IS NULL OR entity_id = $3)

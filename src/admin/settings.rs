@@ -131,7 +131,7 @@ struct Settings {
 /// The shop's settings.
 #[utoipa::path(tag = "admin", security(("bearer" = [])), responses((status = 200, body = Settings)))]
 #[get("/api/admin/settings")]
-async fn list_settings(app: web::Data<App>, _admin: Admin) -> Result<HttpResponse> {
+pub(super) async fn list_settings(app: web::Data<App>, _admin: Admin) -> Result<HttpResponse> {
     const ALL: &str = "SELECT name, value FROM settings WHERE name IN ('company', 'shipping', 'payment_methods')";
     let rows = db::query(&app.db().await?, ALL, &[]).await?;
     let find = |name: &str| rows.iter().find(|row| row.get::<_, &str>("name") == name).map(|row| row.get("value"));
@@ -145,7 +145,7 @@ async fn list_settings(app: web::Data<App>, _admin: Admin) -> Result<HttpRespons
 /// Sets who sells.
 #[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = Company, responses((status = 200, body = Company), (status = 422)))]
 #[put("/api/admin/settings/company")]
-async fn set_company(app: web::Data<App>, admin: Admin, body: Json<Company>) -> Result<HttpResponse> {
+pub(super) async fn set_company(app: web::Data<App>, admin: Admin, body: Json<Company>) -> Result<HttpResponse> {
     let mut company = body.into_inner();
     company.cnpj = Cnpj::parse(&company.cnpj).map(|c| c.as_str().to_owned()).unwrap_or(company.cnpj);
     company.address.cep = Cep::parse(&company.address.cep).map(|c| c.as_str().to_owned()).unwrap_or(company.address.cep);
@@ -155,14 +155,14 @@ async fn set_company(app: web::Data<App>, admin: Admin, body: Json<Company>) -> 
 /// Sets how parcels leave.
 #[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = Shipping, responses((status = 200, body = Shipping), (status = 422)))]
 #[put("/api/admin/settings/shipping")]
-async fn set_shipping(app: web::Data<App>, admin: Admin, body: Json<Shipping>) -> Result<HttpResponse> {
+pub(super) async fn set_shipping(app: web::Data<App>, admin: Admin, body: Json<Shipping>) -> Result<HttpResponse> {
     set(&app, &admin, "shipping", &*body).await
 }
 
 /// Sets how one can pay.
 #[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = PaymentMethods, responses((status = 200, body = PaymentMethods), (status = 422)))]
 #[put("/api/admin/settings/payment_methods")]
-async fn set_payment_methods(app: web::Data<App>, admin: Admin, body: Json<PaymentMethods>) -> Result<HttpResponse> {
+pub(super) async fn set_payment_methods(app: web::Data<App>, admin: Admin, body: Json<PaymentMethods>) -> Result<HttpResponse> {
     set(&app, &admin, "payment_methods", &*body).await
 }
 

@@ -3,6 +3,9 @@
 
 mod shop;
 
+mod admin;
 mod cart;
 mod checkout;
 mod harness;
+mod payments;
+mod webhooks;
