@@ -172,6 +172,18 @@ pub async fn end(tx: &impl GenericClient, order: OrderId, ending: Ending, actor:
     Ok((true, back_for_sale))
 }
 
+/// Puts a paid order's goods back on the shelf without ending it: for a refund of goods that came back. `None`: they are back
+/// already. `Some(true)`: a variant that was sold out can be had again.
+pub async fn restock(tx: &impl GenericClient, order: OrderId, actor: Actor, reason: &str) -> Result<Option<bool>> {
+    const LET_GO: &str = "UPDATE orders SET stock_held = false, updated_at = now() WHERE id = $1 AND stock_held";
+    if db::execute(tx, LET_GO, &[&order]).await? == 0 {
+        return Ok(None);
+    }
+    let change = Change { subject: "stock", subject_id: None, from: Some("held"), to: "released", reason, actor };
+    tell(tx, order, &change).await?;
+    release_stock(tx, order, actor).await.map(Some)
+}
+
 /// Gives every line back, once per reservation: the ledger's unique index says so too. Variants are locked in id order.
 async fn release_stock(tx: &impl GenericClient, order: OrderId, actor: Actor) -> Result<bool> {
     const RELEASE: &str = "

@@ -10,6 +10,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use vitrine_kit::Money;
 
 use crate::app::App;
+use crate::catalog;
 use crate::db;
 use crate::error::{Chain, Result};
 use crate::http::idempotency::{Claim, IdempotencyKey, LOOK};
@@ -184,12 +185,15 @@ async fn refund_order(
     }
     let order = store::lock_order(&tx, viewer, id.0).await?;
     let amount = body.amount_cents.map(Money::from_cents);
-    let made = refund::request(&tx, order.id, amount, &body.reason, body.restock, viewer.actor()).await?;
+    let (made, back_for_sale) = refund::request(&tx, order.id, amount, &body.reason, body.restock, viewer.actor()).await?;
     if let Some(claim) = &claim {
         claim.finish(&tx, StatusCode::CREATED, &made).await?;
     }
     tx.commit().await?;
     app.jobs_were_pushed();
+    if back_for_sale {
+        catalog::changed(&app).await;
+    }
     Ok(HttpResponse::Created().json(made))
 }
 

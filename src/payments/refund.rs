@@ -39,8 +39,9 @@ pub struct RefundView {
 }
 
 /// Gives back `amount` of an order's money, or all that is left. The order is locked by the caller, who commits.
+/// `true` in the second place: goods came back that were sold out.
 ///
-/// Errors: 409 there is nothing (or not so much) left to give back, or the payment is disputed.
+/// Errors: 409 there is nothing (or not so much) left to give back, or the payment is disputed; 422 goods without all the money.
 pub async fn request(
     tx: &impl GenericClient,
     order: OrderId,
@@ -48,7 +49,7 @@ pub async fn request(
     reason: &str,
     restock: bool,
     actor: Actor,
-) -> Result<RefundView> {
+) -> Result<(RefundView, bool)> {
     let payments = store::list_of_order(tx, order).await?;
     if payments.iter().any(|p| p.status == Status::Disputed) {
         return Err(Error::Conflict("The payment is disputed: its money cannot be refunded meanwhile".into()));
@@ -69,7 +70,13 @@ pub async fn request(
         return Err(Error::field("restock", "goes only with a refund of everything"));
     }
     let id = insert(tx, payment, amount, reason, restock, actor).await?.ok_or_else(too_much)?;
-    find_view(tx, id).await
+    let back_for_sale = match restock {
+        true => {
+            life::restock(tx, order, actor, reason).await?.ok_or_else(|| Error::Conflict("The goods are back already".into()))?
+        }
+        false => false,
+    };
+    Ok((find_view(tx, id).await?, back_for_sale))
 }
 
 /// Gives back all that is left of every payment of a locked order: for a cancel. The caller commits.

@@ -3,8 +3,11 @@
 
 mod shop;
 
+mod admin;
 mod cart;
 mod checkout;
 mod coupons;
 mod freight;
 mod harness;
+mod payments;
+mod webhooks;

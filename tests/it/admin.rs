@@ -1,0 +1,87 @@
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::shop::Shop;
+
+#[actix_web::test]
+async fn only_an_admin_sees_the_machinery() {
+    let shop = Shop::open().await;
+    let (ana, admin) = (shop.customer().await, shop.admin().await);
+    for path in ["jobs", "webhooks", "breakers", "audit", "settings"] {
+        let path = format!("/api/admin/{path}");
+        assert_eq!(shop.get(&path).await.slug(), "unauthorized", "{path}");
+        assert_eq!(ana.get(&path).await.slug(), "forbidden", "{path}");
+        assert_eq!(admin.get(&path).await.status, 200, "{path}");
+    }
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn a_dead_job_gets_a_second_life_once() {
+    let shop = Shop::open().await;
+    let admin = shop.admin().await;
+    let id = Uuid::now_v7();
+    shop.execute(&format!(
+        "INSERT INTO jobs (id, kind, payload, state, attempts, max_attempts, last_error, cause, finished_at)
+         VALUES ('{id}', 'mail_alert', '{{\"kind\":\"mail_alert\",\"subject\":\"s\",\"text\":\"t\"}}', 'dead', 25, 25, 'no luck', 'test', now())"
+    ))
+    .await;
+    let dead = admin.get("/api/admin/jobs?state=dead").await;
+    assert_eq!((dead.body["total"].as_i64(), dead.body["items"][0]["last_error"].as_str()), (Some(1), Some("no luck")));
+    assert_eq!(admin.get("/api/admin/jobs?state=lost").await.invalid_fields(), ["state"]);
+    let retried = admin.post(&format!("/api/admin/jobs/{id}/retry"), &json!({})).await;
+    assert_eq!((retried.body["state"].as_str(), retried.body["attempts"].as_i64()), (Some("waiting"), Some(0)));
+    assert_eq!(admin.post(&format!("/api/admin/jobs/{id}/retry"), &json!({})).await.slug(), "conflict");
+    assert_eq!(admin.post(&format!("/api/admin/jobs/{}/retry", Uuid::now_v7()), &json!({})).await.slug(), "not-found");
+    let audit = admin.get("/api/admin/audit?action=job.retry").await;
+    assert_eq!(audit.body["items"][0]["entity_id"], id.to_string());
+    shop.drain().await;
+    assert_eq!(shop.sql::<String>(&format!("SELECT state FROM jobs WHERE id = '{id}'")).await, "done");
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn settings_are_checked_kept_and_told_to_the_audit_log() {
+    let shop = Shop::open().await;
+    let admin = shop.admin().await;
+    let mut company = json!({"legal_name": "Loja Ltda", "cnpj": "12.ABC.345/01DE-35", "state_registration": "ISENTO", "tax_regime": "simples",
+        "invoice_series": 1, "address": {"cep": "01310-100", "street": "Avenida Paulista", "number": "1", "district": "Bela Vista",
+        "city": "São Paulo", "state": "SP"}});
+    let kept = admin.put("/api/admin/settings/company", &company).await;
+    assert_eq!((kept.status, kept.body["cnpj"].as_str()), (200, Some("12ABC34501DE35")), "{}", kept.body);
+    company["cnpj"] = json!("12.ABC.345/01DE-36");
+    company["address"]["state"] = json!("sp");
+    let refused = admin.put("/api/admin/settings/company", &company).await;
+    let mut fields = refused.invalid_fields();
+    fields.sort_unstable();
+    assert_eq!(fields, ["address.state", "cnpj"]);
+    let audit = admin.get("/api/admin/audit?action=settings.company").await;
+    assert_eq!(
+        (audit.body["total"].as_i64(), audit.body["items"][0]["after"]["cnpj"].as_str()),
+        (Some(1), Some("**.ABC.345/01DE-**"))
+    );
+    assert_eq!(admin.put("/api/admin/settings/nothing", &json!({})).await.slug(), "not-found");
+    assert_eq!(
+        admin.put("/api/admin/settings/shipping", &json!({"handling_days": 61})).await.invalid_fields(),
+        ["handling_days"]
+    );
+    assert_eq!(admin.put("/api/admin/settings/shipping", &json!({"handling_days": 2})).await.status, 200);
+    let all = admin.get("/api/admin/settings").await;
+    assert_eq!((all.body["shipping"]["handling_days"].as_i64(), all.body["payment_methods"].is_null()), (Some(2), true));
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn pix_can_be_switched_off() {
+    let shop = Shop::open().await;
+    let (ana, admin) = (shop.customer().await, shop.admin().await);
+    let shirt = shop.product("Camiseta").create().await;
+    let order = ana.buy(&[(&shirt, 1)]).await.body["id"].as_str().unwrap().to_owned();
+    let off = json!({"pix": {"enabled": false, "label": "PIX à vista"}});
+    assert_eq!(admin.put("/api/admin/settings/payment_methods", &off).await.status, 200);
+    let methods = shop.get("/api/payment-methods").await;
+    assert_eq!(methods.body["items"], json!([{"method": "pix", "label": "PIX à vista", "available": false, "price_rule": null}]));
+    assert_eq!(ana.post(&format!("/api/orders/{order}/pay"), &json!({"method": "pix"})).await.slug(), "conflict");
+    assert_eq!(shop.control().charges().len(), 0);
+    shop.close().await;
+}
