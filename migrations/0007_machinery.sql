@@ -69,11 +69,13 @@ CREATE TABLE messages (
     provider_ref text,
     error        text,
     created_at   timestamptz NOT NULL DEFAULT now(),
+    tried_at     timestamptz,                   -- the first try that may have reached the provider, who knows our key for a day
     sent_at      timestamptz
 );
 CREATE INDEX messages_order ON messages (order_id) WHERE order_id IS NOT NULL;
 CREATE INDEX messages_user ON messages (user_id) WHERE user_id IS NOT NULL;
 CREATE INDEX messages_ref ON messages (provider_ref) WHERE provider_ref IS NOT NULL;
+CREATE INDEX messages_queued ON messages (recipient) WHERE status = 'queued';
 
 CREATE TABLE audit_log (
     id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -12,7 +12,7 @@ use crate::db::{self, Connection};
 use crate::error::Result;
 use crate::http::rate_limit::Limiters;
 use crate::http::who::Standings;
-use crate::mail::Templates;
+use crate::mail::{Pace, Templates};
 use crate::password::Hasher;
 use crate::providers::Providers;
 use crate::seal::Keys;
@@ -33,6 +33,7 @@ pub struct App {
     pub coupon_guesses: Guesses,
     pub carriers: Carriers,
     pub templates: Templates,
+    pub mail_pace: Pace,
     wake: Notify,
     draining: AtomicBool,
 }
@@ -51,6 +52,7 @@ impl App {
             coupon_guesses: Guesses::new(),
             carriers: Carriers::new(),
             templates: Templates::new()?,
+            mail_pace: Pace::new(),
             wake: Notify::new(),
             draining: AtomicBool::new(false),
             config,

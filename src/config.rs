@@ -102,6 +102,8 @@ pub struct ShippingConfig {
 pub struct MailConfig {
     pub resend_url: String,
     pub resend_api_key: SecretString,
+    /// `whsec_…`; unset: `/api/webhooks/resend` is not there.
+    pub resend_webhook_secret: Option<SecretString>,
     pub from: String,
     pub alert_to: Option<Email>,
 }
@@ -310,9 +312,15 @@ fn mail(env: &mut Env<'_>) -> MailConfig {
             None
         }
     });
+    let webhook_secret = env.optional("RESEND_WEBHOOK_SECRET");
+    let key = |secret: &str| STANDARD.decode(secret.strip_prefix("whsec_").unwrap_or(secret)).ok().filter(|key| !key.is_empty());
+    if webhook_secret.as_deref().is_some_and(|secret| key(secret).is_none()) {
+        env.mistake("RESEND_WEBHOOK_SECRET", "must be the whsec_… that Resend shows for the webhook");
+    }
     MailConfig {
         resend_url: env.url("RESEND_URL", "https://api.resend.com"),
         resend_api_key: env.secret("RESEND_API_KEY", 1),
+        resend_webhook_secret: webhook_secret.map(SecretString::from),
         from: env.text("MAILER_FROM_EMAIL", "Vitrine <no-reply@localhost.localdomain>"),
         alert_to,
     }

@@ -19,7 +19,7 @@ use crate::app::App;
 use crate::error::{Error, Problem, Result};
 use crate::http::json::MAX_BODY;
 use crate::http::{rate_limit, request_id};
-use crate::{admin, auth, cart, catalog, coupons, ops, orders, payments, shipping, users, webhooks};
+use crate::{admin, auth, cart, catalog, coupons, mail, ops, orders, payments, shipping, users, webhooks};
 
 /// How long requests in hand may take after SIGTERM.
 pub const DRAIN: Duration = Duration::from_secs(25);
@@ -57,6 +57,7 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
     webhooks::routes(cfg);
     coupons::routes(cfg);
     admin::routes(cfg);
+    mail::routes(cfg);
 }
 
 /// The OpenAPI document.

@@ -1,0 +1,32 @@
+//! The provider takes five mails a second from all of us; one process sends at most four.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep_until};
+
+const PER_SECOND: usize = 4;
+const SECOND: Duration = Duration::from_secs(1);
+
+/// When the last mails went out. Four may go at once; the fifth waits until the first is a second old.
+#[derive(Debug)]
+pub struct Pace(Mutex<VecDeque<Instant>>);
+
+impl Pace {
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> Self {
+        Self(Mutex::new(VecDeque::with_capacity(PER_SECOND)))
+    }
+
+    /// Waits for a turn, first come, first served.
+    pub async fn turn(&self) {
+        let mut sent = self.0.lock().await; // held while waiting: that is the queue
+        if sent.len() == PER_SECOND
+            && let Some(oldest) = sent.pop_front()
+        {
+            sleep_until(oldest + SECOND).await;
+        }
+        sent.push_back(Instant::now());
+    }
+}
