@@ -93,6 +93,11 @@ const RULES: [(&str, &str); 19] = [
          WHERE (state = 'running' AND lease_until < now() - interval '10 minutes') OR (state = 'waiting' AND run_at < now() - interval '1 hour')"),
 ];
 
+/// The rules' names.
+pub fn rules() -> impl Iterator<Item = &'static str> {
+    RULES.iter().map(|(rule, _)| *rule)
+}
+
 /// Runs every rule.
 pub async fn violations(db: &impl GenericClient) -> Result<Vec<Violation>> {
     let mut found = Vec::new();

@@ -4,10 +4,12 @@
 mod shop;
 
 mod admin;
+mod audit;
 mod cart;
 mod checkout;
 mod coupons;
 mod freight;
 mod harness;
 mod payments;
+mod tidy;
 mod webhooks;
