@@ -3,6 +3,10 @@
 
 mod shop;
 
+mod admin_users;
+mod auth;
 mod cart;
 mod checkout;
 mod harness;
+mod privacy;
+mod users;
