@@ -93,7 +93,12 @@ CREATE TABLE order_history (
     at         timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX order_history_order ON order_history (order_id, id);
-CREATE TRIGGER order_history_grow BEFORE UPDATE OR DELETE ON order_history FOR EACH ROW EXECUTE FUNCTION only_grows();
+CREATE TRIGGER order_history_grow BEFORE DELETE ON order_history FOR EACH ROW EXECUTE FUNCTION only_grows();
+-- The one thing that may go is what somebody wrote, when the person is erased.
+CREATE TRIGGER order_history_stays BEFORE UPDATE ON order_history FOR EACH ROW
+    WHEN (NEW.reason <> '' OR (NEW.order_id, NEW.subject, NEW.subject_id, NEW.from_state, NEW.to_state, NEW.actor, NEW.cause, NEW.at)
+          IS DISTINCT FROM (OLD.order_id, OLD.subject, OLD.subject_id, OLD.from_state, OLD.to_state, OLD.actor, OLD.cause, OLD.at))
+    EXECUTE FUNCTION only_grows();
 
 -- Takes stock for lines, all or none, and writes the ledger. Rows are locked in id order, so two carts never deadlock.
 -- It raises rather than answers "no", so that checkout can send it together with its COMMIT: a shortage then rolls back.

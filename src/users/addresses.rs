@@ -18,6 +18,7 @@ pub const MAX_ADDRESSES: i64 = 50;
 /// Where a parcel goes.
 #[derive(Debug, Clone, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewSavedAddress)]
 pub struct NewAddress {
     /// The person's own name for it: `Casa`, `Trabalho`.
     #[garde(inner(custom(rules::line(60))))]
@@ -52,6 +53,7 @@ pub struct NewAddress {
 
 /// An address as saved.
 #[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = SavedAddress)]
 pub struct Address {
     pub id: AddressId,
     pub label: Option<String>,

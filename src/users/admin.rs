@@ -66,6 +66,7 @@ struct SetRole {
 async fn list(app: web::Data<App>, _admin: Admin, search: Query<Search>) -> Result<HttpResponse> {
     let (limit, offset) = bounds(search.0.limit, search.0.offset)?;
     let after = search.0.cursor.as_deref().map(read_cursor::<(Timestamp, UserId)>).transpose()?;
+    let offset = if after.is_some() { 0 } else { offset };
     let db = app.db().await?;
     let total = count_users(&db, &search.0).await?;
     let mut items = list_users(&db, &app.keys, &search.0, after, limit + 1, offset).await?;

@@ -68,7 +68,8 @@ async fn forget_person(tx: &Transaction<'_>, id: UserId) -> Result<()> {
         "DELETE FROM sessions WHERE user_id = $1",
         "DELETE FROM password_resets WHERE user_id = $1",
     ];
-    const FIRST_ANSWERS: &str = "DELETE FROM idempotency_keys WHERE starts_with(scope, 'user:' || $1::text)";
+    const FIRST_ANSWERS: &str = "
+        DELETE FROM idempotency_keys WHERE starts_with(scope, 'user:' || $1::text) OR starts_with(scope, 'admin:' || $1::text)";
     db::execute(tx, PERSON, &[&id]).await?;
     for belongings in BELONGINGS {
         db::execute(tx, belongings, &[&id]).await?;
@@ -77,8 +78,8 @@ async fn forget_person(tx: &Transaction<'_>, id: UserId) -> Result<()> {
     Ok(())
 }
 
-/// Of an order, the region it went to stays (freight is disputed by it), of a message that it was sent, of a provider's
-/// event that it came.
+/// Of an order, the region it went to stays (freight is disputed by it), of a change that it was made but not the words that
+/// people wrote about it, of a message that it was sent, of a provider's event that it came.
 async fn forget_in_orders(tx: &Transaction<'_>, id: UserId) -> Result<()> {
     const ORDERS: &str = "
         UPDATE orders SET customer_name = '(removido)', customer_email = NULL, customer_phone = NULL, notes = NULL,
@@ -91,7 +92,12 @@ async fn forget_in_orders(tx: &Transaction<'_>, id: UserId) -> Result<()> {
          WHERE user_id = $1 OR order_id IN (SELECT id FROM orders WHERE user_id = $1)";
     const EVENTS: &str = "
         UPDATE webhook_events SET body = '' WHERE order_id IN (SELECT id FROM orders WHERE user_id = $1)";
-    for forget in [ORDERS, MESSAGES, EVENTS] {
+    const REASONS: &str = "
+        UPDATE order_history SET reason = ''
+         WHERE order_id IN (SELECT id FROM orders WHERE user_id = $1) AND actor ~ '^(user|admin|guest)' AND reason <> ''";
+    const REFUNDS: &str = "
+        UPDATE refunds SET reason = '(removido)' WHERE order_id IN (SELECT id FROM orders WHERE user_id = $1)";
+    for forget in [ORDERS, MESSAGES, EVENTS, REASONS, REFUNDS] {
         db::execute(tx, forget, &[&id]).await?;
     }
     Ok(())

@@ -4,12 +4,16 @@
 mod shop;
 
 mod admin;
+mod admin_users;
 mod audit;
+mod auth;
 mod cart;
 mod checkout;
 mod coupons;
 mod freight;
 mod harness;
 mod payments;
+mod privacy;
 mod tidy;
+mod users;
 mod webhooks;

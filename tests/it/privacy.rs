@@ -1,0 +1,214 @@
+//! LGPD: a person takes their data along, and is forgotten.
+
+use serde_json::{Value, json};
+use vitrine::ids::UserId;
+
+use crate::auth::{PASSWORD, log_in, signed};
+use crate::shop::{Answer, Product, Shop};
+
+const EMAIL: &str = "canario-mail@example.com";
+const CPF: &str = "390.533.447-05";
+/// Texts that belong to the person alone; each is somewhere in the database before the erasure, and nowhere after it.
+const CANARIES: [&str; 11] = [
+    "canario-mail",
+    "Canario Nome",
+    "Canario Destinatario",
+    "Canario Rua",
+    "Canario Complemento",
+    "Canario Casa",
+    "Canario Bairro",
+    "Canario Recado",
+    "Canario Motivo",
+    "11987651234",
+    "39053344705",
+];
+
+/// Somebody with everything: account, addresses, two sessions, a cart, and one order that was cancelled again.
+async fn canary(shop: &Shop, product: &Product) -> Answer {
+    let new = json!({"name": "Canario Nome", "email": EMAIL, "password": PASSWORD, "cpf": CPF, "phone": "(11) 98765-1234"});
+    let session = shop.post("/api/auth/register", &new).await;
+    assert_eq!(session.status, 201, "{}", session.body);
+    log_in(shop, EMAIL, PASSWORD).await;
+    shop.post("/api/auth/forgot-password", &json!({"email": EMAIL})).await;
+    let address = json!({"label": "Canario Casa", "recipient": "Canario Destinatario", "cep": "01310-100", "street": "Canario Rua",
+                         "number": "7", "complement": "Canario Complemento", "district": "Canario Bairro", "city": "São Paulo",
+                         "state": "SP", "phone": "(11) 98765-1234"});
+    let address = signed(shop, &session, "POST", "/api/users/me/addresses").json(&address).send().await;
+    put_in_cart(shop, &session, product).await;
+    let order = json!({"address_id": address.body["id"], "quote_token": shop.quote(&[(product, 1)], "01310-100").await,
+                       "cpf": CPF, "notes": "Canario Recado"});
+    let placed =
+        signed(shop, &session, "POST", "/api/orders").header("Idempotency-Key", "canario-1").json(&order).send().await;
+    assert_eq!(placed.status, 201, "{}", placed.body);
+    put_in_cart(shop, &session, product).await;
+    session
+}
+
+async fn put_in_cart(shop: &Shop, session: &Answer, product: &Product) {
+    let line = json!({"product_id": product.id, "variant_id": product.variant_id, "quantity": 1});
+    let answer = signed(shop, session, "POST", "/api/cart/items").json(&line).send().await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+}
+
+async fn cancel(shop: &Shop, session: &Answer) {
+    let order: uuid::Uuid = shop.sql("SELECT id FROM orders").await;
+    let answer = signed(shop, session, "PATCH", &format!("/api/orders/{order}/cancel"))
+        .json(&json!({"reason": "Canario Motivo"}))
+        .send()
+        .await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+}
+
+async fn erase(shop: &Shop, session: &Answer, password: &str) -> Answer {
+    signed(shop, session, "DELETE", "/api/users/me").json(&json!({"password": password})).send().await
+}
+
+/// Every text, JSON and byte column of every table, as text: which of the canaries sing where.
+async fn found(shop: &Shop) -> Vec<(&'static str, String)> {
+    const COLUMNS: &str = "
+        SELECT c.table_name::text, c.column_name::text, c.data_type::text FROM information_schema.columns c
+          JOIN information_schema.tables t USING (table_schema, table_name)
+         WHERE c.table_schema = 'public' AND t.table_type = 'BASE TABLE'
+           AND c.data_type IN ('text', 'character varying', 'json', 'jsonb', 'bytea') ORDER BY 1, 2";
+    let db = shop.app.db().await.unwrap();
+    let mut found = Vec::new();
+    for row in db.query(COLUMNS, &[]).await.unwrap() {
+        let (table, column, kind): (String, String, String) = (row.get(0), row.get(1), row.get(2));
+        let text = if kind == "bytea" { format!("encode({column}, 'escape')") } else { format!("{column}::text") };
+        let sql = format!("SELECT coalesce(string_agg({text}, ' '), '') FROM {table}");
+        let all: String = db.query_one(&sql, &[]).await.unwrap().get(0);
+        found.extend(CANARIES.iter().filter(|canary| all.contains(**canary)).map(|canary| (*canary, format!("{table}.{column}"))));
+    }
+    found
+}
+
+#[actix_web::test]
+async fn an_erased_person_is_in_no_column_of_no_table() {
+    let shop = Shop::open().await;
+    let product = shop.product("Camiseta").create().await;
+    let session = canary(&shop, &product).await;
+    cancel(&shop, &session).await;
+    shop.drain().await;
+    // What the mailer and the provider leave behind, whether or not they were at work in this test.
+    shop.execute(
+        "INSERT INTO messages (id, event, kind, channel, order_id, recipient, subject, html, body, provider)
+         SELECT gen_random_uuid(), 'canary', 'order_placed', 'email', id, customer_email, 'Canario Nome', 'Canario Nome', customer_name, 'resend' FROM orders",
+    )
+    .await;
+    shop.execute(
+        "INSERT INTO webhook_events (id, provider, event_id, event, body, order_id, request_id)
+         SELECT gen_random_uuid(), 'propay', 'canary', 'payment.paid', convert_to('Canario Nome 39053344705', 'UTF8'), id, 'r' FROM orders",
+    )
+    .await;
+    let sealed: i64 = shop.sql("SELECT count(*) FROM orders WHERE tax_id_sealed IS NOT NULL").await;
+    assert_eq!(sealed, 1);
+    let before = found(&shop).await;
+    for canary in CANARIES {
+        assert!(before.iter().any(|(c, _)| *c == canary), "{canary} must be somewhere, else its absence proves nothing: {before:?}");
+    }
+
+    let erased = erase(&shop, &session, PASSWORD).await;
+    assert_eq!(erased.status, 204, "{}", erased.body);
+    assert_eq!(found(&shop).await, Vec::new());
+    let remains = "SELECT concat_ws(' ', o.customer_name, o.status, o.subtotal_cents, o.shipping_address ->> 'city', o.tax_id_hash IS NULL)
+                     FROM orders o JOIN users u ON u.id = o.user_id WHERE u.erased_at IS NOT NULL";
+    assert_eq!(shop.sql::<String>(remains).await, "(removido) cancelled 5000 São Paulo t", "what was sold stays");
+    for table in ["addresses", "carts", "sessions", "refresh_tokens", "password_resets", "idempotency_keys"] {
+        assert_eq!(shop.sql::<i64>(&format!("SELECT count(*) FROM {table}")).await, 0, "{table}");
+    }
+    assert_eq!(signed(&shop, &session, "GET", "/api/users/me").send().await.status, 401);
+    assert_eq!(log_in(&shop, EMAIL, PASSWORD).await.status, 401);
+    let again = json!({"name": "Outra Pessoa", "email": EMAIL, "password": PASSWORD});
+    assert_eq!(shop.post("/api/auth/register", &again).await.status, 201, "the e-mail is free again");
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn nobody_is_erased_by_mistake_or_while_an_order_is_open() {
+    let shop = Shop::open().await;
+    let product = shop.product("Camiseta").create().await;
+    let session = canary(&shop, &product).await;
+    let before = (shop.row_counts().await, found(&shop).await);
+    let wrong = erase(&shop, &session, "another password").await;
+    assert_eq!((wrong.status, wrong.invalid_fields()), (422, vec!["password"]));
+    assert_eq!(signed(&shop, &session, "DELETE", "/api/users/me").send().await.status, 415, "it must be confirmed");
+    let open = erase(&shop, &session, PASSWORD).await;
+    assert_eq!((open.status, open.slug()), (409, "conflict"));
+    shop.execute("UPDATE users SET role = 'admin'").await;
+    let admin = erase(&shop, &session, PASSWORD).await;
+    assert_eq!((admin.status, admin.slug()), (409, "conflict"));
+    assert_eq!((shop.row_counts().await, found(&shop).await), before);
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn the_history_of_an_order_cannot_be_rewritten_even_so() {
+    let shop = Shop::open().await;
+    let product = shop.product("Camiseta").create().await;
+    let session = canary(&shop, &product).await;
+    cancel(&shop, &session).await;
+    let db = shop.app.db().await.unwrap();
+    for change in [
+        "UPDATE order_history SET to_state = 'paid'",
+        "UPDATE order_history SET to_state = 'paid', reason = ''",
+        "UPDATE order_history SET reason = 'another'",
+        "UPDATE order_history SET at = now(), reason = ''",
+        "DELETE FROM order_history",
+    ] {
+        let error = db.execute(change, &[]).await.expect_err(change);
+        assert!(error.as_db_error().unwrap().message().contains("only grows"), "{change}");
+    }
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn a_person_can_take_everything_along() {
+    let shop = Shop::open().await;
+    let product = shop.product("Camiseta").create().await;
+    let session = canary(&shop, &product).await;
+    cancel(&shop, &session).await;
+    let stranger = shop.customer().await;
+    assert_eq!(stranger.buy(&[(&product, 1)]).await.status, 201);
+    let answer = signed(&shop, &session, "GET", "/api/users/me/export").send().await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert_eq!(answer.header("content-disposition"), Some("attachment; filename=\"meus-dados.json\""));
+    let export = &answer.body;
+    let profile = json!({"name": "Canario Nome", "email": EMAIL, "cpf": CPF, "phone": "+5511987651234", "role": "user"});
+    for (field, value) in profile.as_object().unwrap() {
+        assert_eq!(&export["profile"][field], value, "{field}");
+    }
+    let count = |name: &str| export[name].as_array().unwrap_or_else(|| panic!("{name}: {export}")).len();
+    assert_eq!(["addresses", "sessions", "carts", "orders"].map(count), [1, 2, 1, 1]);
+    let order = &export["orders"][0];
+    assert_eq!((&order["cpf"], &order["notes"], &order["status"]), (&json!(CPF), &json!("Canario Recado"), &json!("cancelled")));
+    assert_eq!(order["items"][0]["name"], "Camiseta");
+    assert_eq!(order["history"].as_array().unwrap().iter().filter(|h| h["reason"] == "Canario Motivo").count() > 0, true);
+    assert_eq!(export["addresses"][0]["street"], "Canario Rua");
+    let text = export.to_string();
+    for secret in ["password", "sealed", "_hash", "token", &stranger.email, "+00:00"] {
+        assert!(!text.contains(secret), "{secret}: {text}");
+    }
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn a_checkout_that_races_with_the_erasure_leaves_no_order_of_an_erased_person() {
+    let shop = Shop::open().await;
+    let product = shop.product("Camiseta").stock(100).create().await;
+    for round in 0..5 {
+        let new = json!({"name": "Ana", "email": format!("ana{round}@example.com"), "password": PASSWORD, "cpf": CPF});
+        let session = shop.post("/api/auth/register", &new).await;
+        let ana: UserId = serde_json::from_value(session.body["user"]["id"].clone()).unwrap();
+        put_in_cart(&shop, &session, &product).await;
+        let mut order: Value = shop.guest_order(&[(&product, 1)], CPF).await;
+        for only_guests in ["email", "name", "phone"] {
+            order.as_object_mut().unwrap().remove(only_guests);
+        }
+        let place = signed(&shop, &session, "POST", "/api/orders").json(&order).send();
+        let (placed, erased) = futures_util::join!(place, erase(&shop, &session, PASSWORD));
+        let open = format!("SELECT count(*) FROM orders o JOIN users u ON u.id = o.user_id WHERE u.id = '{ana}' AND u.erased_at IS NOT NULL");
+        assert_eq!(shop.sql::<i64>(&open).await, 0, "{} {}", placed.body, erased.body);
+        assert!((placed.status == 201) != (erased.status == 204), "one of them: {} {}", placed.body, erased.body);
+    }
+    shop.close().await;
+}
