@@ -1,6 +1,6 @@
-//! Messages as an admin sees them, and the provider's news.
+//! Messages as an admin sees them.
 
-use actix_web::{HttpResponse, get, post, web};
+use actix_web::{HttpResponse, get, web};
 use garde::Validate;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -9,18 +9,16 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 use vitrine_kit::Email;
 
-use super::news;
 use super::store::{self, Filter};
 use crate::app::App;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::http::json::Query;
 use crate::http::page::{List, bounds, cursor_of, read_cursor};
-use crate::http::raw::Raw;
 use crate::http::who::Admin;
 use crate::ids::{MessageId, OrderId};
 
 pub fn routes(cfg: &mut ServiceConfig<'_>) {
-    cfg.service(list).service(resend);
+    cfg.service(list);
 }
 
 /// A mail to a customer or to the operator.
@@ -100,21 +98,4 @@ async fn list(app: web::Data<App>, _admin: Admin, Query(query): Query<ListQuery>
     items.truncate(limit as usize);
     let next_cursor = items.last().filter(|_| has_more).map(|last| cursor_of(&last.id));
     Ok(HttpResponse::Ok().json(List { items, total, limit, offset, next_cursor }))
-}
-
-/// Resend's news of a mail: delivered, bounced, complained about.
-#[utoipa::path(tag = "webhooks", request_body(content = String, content_type = "application/json"), responses(
-    (status = 200, description = "Taken, or known already"),
-    (status = 401, description = "The signature is missing or wrong"),
-    (status = 404, description = "RESEND_WEBHOOK_SECRET is not set"),
-))]
-#[post("/api/webhooks/resend")]
-async fn resend(app: web::Data<App>, Raw(delivery): Raw) -> Result<HttpResponse> {
-    let Some(secret) = &app.config.mail.resend_webhook_secret else { return Err(Error::NotFound("This address")) };
-    let event = vitrine_resend::open_webhook(secret, &delivery, Timestamp::now())?;
-    let mut db = app.db().await?;
-    let tx = db.transaction().await?;
-    news::take(&tx, &event, &delivery.body).await?;
-    tx.commit().await?;
-    Ok(HttpResponse::Ok().finish())
 }

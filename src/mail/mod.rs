@@ -5,7 +5,7 @@
 
 mod facts;
 mod http;
-mod news;
+pub mod news;
 mod pace;
 mod send;
 mod store;

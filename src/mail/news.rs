@@ -7,10 +7,10 @@ use vitrine_resend::{MailNews, NAME, ResendEvent};
 
 use super::send::without_people;
 use super::store;
-use crate::cause::{self, Actor};
+use crate::cause::Actor;
 use crate::db;
 use crate::error::{Error, Result};
-use crate::ids::{EventId, MessageId, OrderId};
+use crate::ids::{MessageId, OrderId};
 
 /// The message that an event is about.
 struct About {
@@ -19,25 +19,17 @@ struct About {
     status: String,
 }
 
-/// Keeps the event and does what it says, once. The caller commits.
-pub async fn take(tx: &Transaction<'_>, event: &ResendEvent, body: &[u8]) -> Result<()> {
-    const KEEP: &str = "
-        INSERT INTO webhook_events (id, provider, event_id, event, body, order_id, request_id) VALUES ($1, $2, $3, $4, $5, $6, $7)
-        ON CONFLICT (provider, event_id) DO NOTHING";
-    const OUTCOME: &str = "UPDATE webhook_events SET outcome = $2 WHERE id = $1";
-    let about = find(tx, event).await?;
-    let (row, body) = (EventId::new(), without_addresses(body).to_string().into_bytes());
-    let order = about.as_ref().and_then(|about| about.order);
-    let request = crate::http::request_id::current();
-    if db::execute(tx, KEEP, &[&row, &NAME, &event.event_id, &event.event, &body, &order, &request]).await? == 0 {
-        return Ok(());
+/// Does what the event says, where it was not done before: the word for it, and the order that it was about. The caller commits.
+///
+/// Errors: [`Error::Busy`] where the mail is not yet known by their id: the event must come again, and be kept nowhere till then.
+pub async fn apply(tx: &Transaction<'_>, event: &ResendEvent) -> Result<(&'static str, Option<OrderId>)> {
+    match find(tx, event).await? {
+        Some(about) => Ok((take(tx, event, &about).await?, about.order)),
+        None => Ok(("unknown", None)),
     }
-    let outcome = cause::scope("webhook", &row.to_string(), apply(tx, event, about)).await?;
-    db::execute(tx, OUTCOME, &[&row, &outcome]).await?;
-    Ok(())
 }
 
-/// By their id. An event that comes while we still write that id down must come again: it is refused, and kept nowhere.
+/// By their id; it may come before we have written that id down.
 async fn find(tx: &Transaction<'_>, event: &ResendEvent) -> Result<Option<About>> {
     const FIND: &str = "SELECT id, order_id, status FROM messages WHERE provider_ref = $1 AND provider = $2";
     const IN_FLIGHT: &str = "
@@ -53,9 +45,7 @@ async fn find(tx: &Transaction<'_>, event: &ResendEvent) -> Result<Option<About>
     Ok(None)
 }
 
-/// What the event did, in a word or two.
-async fn apply(tx: &Transaction<'_>, event: &ResendEvent, about: Option<About>) -> Result<&'static str> {
-    let Some(about) = about else { return Ok("about no mail of ours") };
+async fn take(tx: &Transaction<'_>, event: &ResendEvent, about: &About) -> Result<&'static str> {
     let (to, why) = match &event.news {
         MailNews::Delivered => ("delivered", String::new()),
         MailNews::Bounced { is_permanent: true, reason } => ("bounced", without_people(reason, &event.to)),
@@ -63,19 +53,19 @@ async fn apply(tx: &Transaction<'_>, event: &ResendEvent, about: Option<About>) 
         MailNews::Suppressed => ("bounced", "they no longer write to this address".to_owned()),
         MailNews::Failed { reason } => ("failed", without_people(reason, &event.to)),
         MailNews::Bounced { is_permanent: false, reason } => {
-            return remember(tx, &about, &without_people(reason, &event.to)).await;
+            return remember(tx, about, &without_people(reason, &event.to)).await;
         }
-        MailNews::Other => return Ok("no effect"),
+        MailNews::Other => return Ok("ignored"),
     };
     store::lock_order(tx, about.order).await?;
     if to == "bounced" {
-        block(tx, &about).await?;
+        block(tx, about).await?;
     }
-    if !mark(tx, &about, to, &why).await? {
-        return Ok("too late");
+    if !mark(tx, about, to, &why).await? {
+        return Ok("already done");
     }
     store::tell(tx, about.order, about.id, (Some(&about.status), to), &why, Actor::Provider(NAME)).await?;
-    Ok(to)
+    Ok("applied")
 }
 
 /// `sent` → anything, `delivered` → `bounced` (a complaint comes after the delivery). Bounced is for good.
@@ -99,11 +89,11 @@ async fn block(tx: &impl GenericClient, about: &About) -> Result<()> {
 async fn remember(tx: &impl GenericClient, about: &About, why: &str) -> Result<&'static str> {
     const REMEMBER: &str = "UPDATE messages SET error = $2 WHERE id = $1 AND status = 'sent'";
     db::execute(tx, REMEMBER, &[&about.id, &why]).await?;
-    Ok("bounced for now")
+    Ok("applied")
 }
 
 /// The event as the inbox keeps it: their shape, without the people, so that an erasure need not look here.
-fn without_addresses(body: &[u8]) -> Value {
+pub fn without_addresses(body: &[u8]) -> Vec<u8> {
     let given: Value = serde_json::from_slice(body).unwrap_or_default();
     let data = &given["data"];
     let bounce = match &data["bounce"] {
@@ -115,4 +105,6 @@ fn without_addresses(body: &[u8]) -> Value {
         "created_at": given["created_at"],
         "data": {"email_id": data["email_id"], "tags": data["tags"], "bounce": bounce},
     })
+    .to_string()
+    .into_bytes()
 }

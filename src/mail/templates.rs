@@ -132,7 +132,7 @@ impl Templates {
             let template = self.0.get_template(&format!("{}.{end}", kind.word())).map_err(|e| broken(&e))?;
             template.render(&context).map_err(|e| broken(&e))
         };
-        Ok(Words { html: part("html")?, text: part("txt")?, subject })
+        Ok(Words { html: part("html")?, text: without_gaps(&part("txt")?), subject })
     }
 }
 
@@ -143,6 +143,18 @@ fn syntax() -> Result<SyntaxConfig, minijinja::Error> {
 
 fn broken(error: &minijinja::Error) -> Error {
     Error::Internal(format!("a mail's template: {error:#}"))
+}
+
+/// One empty line between paragraphs, whatever the blocks left.
+fn without_gaps(text: &str) -> String {
+    let mut tidy = String::with_capacity(text.len());
+    for line in text.trim().lines().map(str::trim_end) {
+        if !(line.is_empty() && tidy.ends_with("\n\n")) {
+            tidy.push_str(line);
+            tidy.push('\n');
+        }
+    }
+    tidy
 }
 
 /// As Brazilians write it: `21/11/2025 às 14:05`, in São Paulo's time.

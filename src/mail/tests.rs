@@ -73,11 +73,7 @@ fn paid() -> Order {
 }
 
 fn render(kind: Kind, subject: &str, story: Story<'_>) -> Words {
-    let words = Templates::new().expect("sound templates").render(kind, subject, &story).expect("a full story");
-    if let Ok(folder) = std::env::var("MAIL_PREVIEW") {
-        std::fs::write(format!("{folder}/{}.html", kind.word()), &words.html).expect("the folder is there");
-    }
-    words
+    Templates::new().expect("sound templates").render(kind, subject, &story).expect("a full story")
 }
 
 fn about(kind: Kind, order: &Order) -> Words {

@@ -1,7 +1,6 @@
 //! The inbox: one row per event of a provider, kept for ever, so that a repeat is known as one.
 
 use deadpool_postgres::GenericClient;
-use vitrine_kit::pix::Notice;
 use vitrine_kit::signature;
 
 use crate::db;
@@ -12,19 +11,19 @@ use crate::ids::{EventId, OrderId};
 const MAX_ID: usize = 200;
 const MAX_NAME: usize = 100;
 
-/// Keeps an event. `false`: it was here before, and so was its effect. A twin that is just being worked on is waited for.
+/// Keeps an event, by the provider's id and name of it. `false`: it was here before, and so was its effect. A twin that is just being worked on is waited for.
 pub async fn first_time(
     tx: &impl GenericClient,
     id: EventId,
     provider: &str,
-    notice: &Notice,
+    (event_id, event): (&str, &str),
     body: &[u8],
     request_id: &str,
 ) -> Result<bool> {
     const KEEP: &str = "
         INSERT INTO webhook_events (id, provider, event_id, event, body, request_id) VALUES ($1, $2, $3, $4, $5, $6)
         ON CONFLICT (provider, event_id) DO NOTHING";
-    let (event_id, event) = (storable_id(&notice.event_id), storable(&notice.event, MAX_NAME));
+    let (event_id, event) = (storable_id(event_id), storable(event, MAX_NAME));
     Ok(db::execute(tx, KEEP, &[&id, &provider, &event_id, &event, &body, &request_id]).await? == 1)
 }
 

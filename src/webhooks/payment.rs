@@ -52,7 +52,7 @@ async fn take(app: &App, id: EventId, notice: &Notice, delivery: &Delivery, requ
     let provider = app.providers.pix.name();
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
-    if inbox::first_time(&tx, id, provider, notice, &delivery.body, request_id).await? {
+    if inbox::first_time(&tx, id, provider, (&notice.event_id, &notice.event), &delivery.body, request_id).await? {
         let (outcome, order) = apply(&tx, provider, &notice.news).await?;
         inbox::note(&tx, id, outcome, order).await?;
     }

@@ -1,0 +1,49 @@
+//! Resend's webhook.
+
+use actix_web::{HttpResponse, post, web};
+use jiff::Timestamp;
+use vitrine_kit::Delivery;
+use vitrine_resend::{NAME, ResendEvent};
+
+use crate::app::App;
+use crate::cause;
+use crate::error::{Error, Problem, Result};
+use crate::http::raw::Raw;
+use crate::http::request_id;
+use crate::ids::EventId;
+use crate::mail::news;
+use crate::webhooks::inbox;
+
+/// News of a mail, from Resend: delivered, bounced, complained about. Signed the Svix way.
+///
+/// A repeat of an event is answered like the first, and does nothing.
+#[utoipa::path(
+    tag = "webhooks",
+    params(("Svix-Id" = String, Header), ("Svix-Timestamp" = String, Header), ("Svix-Signature" = String, Header)),
+    request_body(content = String, content_type = "application/json"),
+    responses((status = 200), (status = 401, body = Problem, description = "Not signed, or wrongly"),
+        (status = 404, body = Problem, description = "RESEND_WEBHOOK_SECRET is not set"),
+        (status = 503, body = Problem, description = "The mail is still being sent: send the event again")))]
+#[post("/api/webhooks/resend")]
+pub(super) async fn resend(app: web::Data<App>, Raw(delivery): Raw) -> Result<HttpResponse> {
+    let Some(secret) = &app.config.mail.resend_webhook_secret else { return Err(Error::NotFound("This address")) };
+    let event = vitrine_resend::open_webhook(secret, &delivery, Timestamp::now()).inspect_err(|_| {
+        metrics::counter!("vitrine_webhooks_forged_total", "provider" => NAME).increment(1);
+    })?; // forged: nothing was parsed, nothing is kept
+    let (id, request_id) = (EventId::new(), request_id::current());
+    cause::scope("webhook", &id.to_string(), take(&app, id, &event, &delivery, &request_id)).await?;
+    Ok(HttpResponse::Ok().finish())
+}
+
+/// The event and its effect, or neither.
+async fn take(app: &App, id: EventId, event: &ResendEvent, delivery: &Delivery, request_id: &str) -> Result<()> {
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    let body = news::without_addresses(&delivery.body);
+    if inbox::first_time(&tx, id, NAME, (&event.event_id, &event.event), &body, request_id).await? {
+        let (outcome, order) = news::apply(&tx, event).await?;
+        inbox::note(&tx, id, outcome, order).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
