@@ -38,7 +38,7 @@ CREATE TABLE products (
     slug         text NOT NULL UNIQUE CHECK (slug ~ '^[a-z0-9]+(-[a-z0-9]+)*$'),
     name         text NOT NULL CHECK (length(name) BETWEEN 1 AND 200),
     description  text NOT NULL DEFAULT '',
-    category_id  uuid NOT NULL REFERENCES categories,
+    category_id  uuid REFERENCES categories,  -- NULL only where a deleted product outlived its category
     -- the default variant's, kept by a trigger, so that lists sort and filter without a join
     price_cents  bigint NOT NULL DEFAULT 0 CHECK (price_cents >= 0),
     featured     boolean NOT NULL DEFAULT false,
@@ -56,6 +56,7 @@ CREATE TABLE products (
     deleted_at   timestamptz,
     created_at   timestamptz NOT NULL DEFAULT now(),
     updated_at   timestamptz NOT NULL DEFAULT now(),
+    CHECK (category_id IS NOT NULL OR deleted_at IS NOT NULL),
     search       tsvector NOT NULL GENERATED ALWAYS AS (
         setweight(to_tsvector('vitrine_pt'::regconfig, name), 'A') ||
         setweight(to_tsvector('vitrine_pt'::regconfig, keywords), 'B') ||

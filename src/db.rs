@@ -4,17 +4,24 @@ use std::str::FromStr;
 
 pub use deadpool_postgres::{GenericClient, Object as Connection, Transaction};
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use futures_util::{StreamExt, stream};
 use refinery::{Migration, Runner};
 use secrecy::ExposeSecret;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_postgres::config::SslMode;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{NoTls, Row};
+use tokio_postgres::{AsyncMessage, Client, NoTls, Row};
 
 use crate::config::DatabaseConfig;
 use crate::error::{Error, Result};
 
 type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 
+/// From here on two words count as one misspelled (`caffe` is to `café` as 0.57).
+const WORDS_ALIKE: f32 = 0.5;
+/// How often a listening connection is asked whether it is still there, and how long it may take to say so.
+const HEARTBEAT: Duration = Duration::from_secs(30);
+const HEARTBEAT_WAIT: Duration = Duration::from_secs(5);
 /// Held while migrating, so that N servers may start at once.
 const MIGRATION_LOCK: i64 = 0x0076_6974_7269_6e65;
 
@@ -62,7 +69,7 @@ fn pg_config(config: &DatabaseConfig) -> Result<tokio_postgres::Config> {
     pg.application_name("vitrine");
     pg.connect_timeout(config.pool_wait);
     pg.options(format!(
-        "-c statement_timeout={} -c idle_in_transaction_session_timeout=30000 -c timezone=UTC",
+        "-c statement_timeout={} -c idle_in_transaction_session_timeout=30000 -c timezone=UTC -c pg_trgm.word_similarity_threshold={WORDS_ALIKE}",
         config.statement_timeout.as_millis()
     ));
     Ok(pg)
@@ -92,6 +99,53 @@ fn tls() -> Result<tokio_postgres_rustls::MakeRustlsConnect> {
 pub async fn warm_up(pool: &Pool, count: usize) {
     let opened = futures_util::future::join_all((0..count).map(|_| pool.get())).await;
     tracing::debug!(connections = opened.iter().filter(|c| c.is_ok()).count(), "pool is warm");
+}
+
+/// Listens on a connection of its own until that is lost: `heard(None)` once it listens, then `heard(Some(payload))` per notice.
+pub async fn listen(config: &DatabaseConfig, channel: &str, heard: impl Fn(Option<&str>)) -> Result<()> {
+    let pg = pg_config(config)?;
+    if pg.get_ssl_mode() == SslMode::Disable || is_local(&pg) {
+        let (client, connection) = pg.connect(NoTls).await?;
+        hear(client, connection, channel, heard).await
+    } else {
+        let (client, connection) = pg.connect(tls()?).await?;
+        hear(client, connection, channel, heard).await
+    }
+}
+
+async fn hear<S, T>(
+    client: Client,
+    mut connection: tokio_postgres::Connection<S, T>,
+    channel: &str,
+    heard: impl Fn(Option<&str>),
+) -> Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut messages = stream::poll_fn(|cx| connection.poll_message(cx));
+    let notices = async {
+        while let Some(message) = messages.next().await {
+            if let AsyncMessage::Notification(notice) = message? {
+                heard(Some(notice.payload()));
+            }
+        }
+        Err(Error::Internal("the listening connection ended".into()))
+    };
+    let heartbeat = async {
+        client.batch_execute(&format!("LISTEN {channel}")).await?;
+        heard(None);
+        // Ends with the connection: what breaks without a word is found out here.
+        loop {
+            tokio::time::sleep(HEARTBEAT).await;
+            let answer = tokio::time::timeout(HEARTBEAT_WAIT, client.batch_execute("")).await;
+            answer.map_err(|_| Error::Internal("the listening connection is dead".into()))??;
+        }
+    };
+    tokio::select! {
+        ended = notices => ended,
+        ended = heartbeat => ended,
+    }
 }
 
 /// Every migration, in order. Never edited after a release: a change is a new file.

@@ -13,6 +13,7 @@ const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 pub fn routes(cfg: &mut web::ServiceConfig) {
+    crate::catalog::media::routes(cfg);
     cfg.route("/", web::get().to(home)).route("/docs", web::get().to(docs)).route("/tracking/{number}", web::get().to(track));
 }
 

@@ -3,10 +3,12 @@
 use secrecy::ExposeSecret;
 
 use crate::app::App;
+use crate::catalog;
+use crate::cause::Actor;
 use crate::config::Config;
 use crate::db;
 use crate::error::Result;
-use crate::ids::UserId;
+use crate::ids::{CouponId, UserId};
 
 /// Makes the admin that `ADMIN_EMAIL` names, when nobody has that e-mail yet. An existing person is left alone.
 pub async fn first_admin(app: &App) -> Result<()> {
@@ -24,7 +26,29 @@ pub async fn first_admin(app: &App) -> Result<()> {
     Ok(())
 }
 
-/// Fills an empty catalog with the demo shop.
-pub async fn demo(_config: &Config) -> Result<()> {
+/// Held while seeding, so that N servers may start at once.
+const SEED_LOCK: i64 = 0x7669_7472_7365_6564;
+
+/// Fills an empty catalog with the demo shop; one that ever held a product is left alone.
+pub async fn demo(config: &Config) -> Result<()> {
+    const CATALOG: &str = include_str!("../demo/catalog.csv");
+    const COUPONS: &str = "
+        INSERT INTO coupons (id, code, kind, value, min_subtotal_cents) VALUES
+            ($1, 'BEMVINDO10', 'percent', 10, NULL),
+            ($2, 'FRETEGRATIS', 'free_shipping', 0, 19900),
+            ($3, 'DESCONTO20', 'fixed', 2000, 10000)
+        ON CONFLICT (code) DO NOTHING";
+    let pool = db::pool(&config.database)?;
+    let mut db = pool.get().await?;
+    let tx = db.transaction().await?;
+    db::execute(&tx, "SELECT pg_advisory_xact_lock($1)", &[&SEED_LOCK]).await?;
+    if db::query_opt(&tx, "SELECT FROM products LIMIT 1", &[]).await?.is_some() {
+        return Ok(());
+    }
+    let sheet = catalog::import::read(CATALOG.as_bytes())?;
+    let imported = catalog::import::apply(&tx, sheet, Actor::System).await?;
+    db::execute(&tx, COUPONS, &[&CouponId::new(), &CouponId::new(), &CouponId::new()]).await?;
+    tx.commit().await?;
+    tracing::info!(products = imported.products, variants = imported.variants, "the demo shop was made");
     Ok(())
 }

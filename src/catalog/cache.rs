@@ -1,17 +1,265 @@
-//! Being built.
+//! Finished catalog answers: serialised once, compressed once per encoding, forgotten at every change.
 
+mod answer;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+use moka::Expiry;
+use moka::future::Cache;
+use serde::Serialize;
+
+pub use self::answer::Answer;
+use crate::app::App;
 use crate::config::CacheConfig;
+use crate::db;
+use crate::error::{Chain, Error, Result};
 
+const CHANNEL: &str = "vitrine_catalog";
+/// What one answer may weigh on average; the bound is this times `CACHE_L1_MAX_SIZE`.
+const MEAN_WEIGHT: u64 = 64 * 1024;
+/// Pauses between tries to listen again.
+const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+
+/// What an answer is about: it decides how long it is kept, here and by those who ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Products,
+    Categories,
+}
+
+impl Kind {
+    /// Kept short outside, where no change evicts it: a sold-out product must not be shown for minutes.
+    fn cache_control(self) -> &'static str {
+        match self {
+            Self::Products => "public, max-age=15, stale-while-revalidate=60",
+            Self::Categories => "public, max-age=60, stale-while-revalidate=300",
+        }
+    }
+}
+
+/// What a request asks for, whatever way it was spelled.
 #[derive(Debug)]
-pub struct CatalogCache;
+pub struct Key {
+    pub canonical: String,
+    /// Whether the request's own spelling may be remembered too. Not where it carries parameters that mean nothing:
+    /// they could be anything, and would fill the cache with copies.
+    pub may_alias: bool,
+}
+
+/// Answers by path and query, bounded by weight. Off where `CACHE_ENABLED=false`.
+#[derive(Debug)]
+pub struct CatalogCache {
+    answers: Option<Cache<String, Arc<Answer>>>,
+    /// Raised by every change. An answer made of what was read before does not count any more, even if it arrives later.
+    generation: AtomicU64,
+    products_ttl: Duration,
+    categories_ttl: Duration,
+    /// This process, in its own notices.
+    sender: String,
+}
 
 impl CatalogCache {
-    pub fn new(_config: &CacheConfig) -> Self {
-        Self
+    pub fn new(config: &CacheConfig) -> Self {
+        let answers = config.enabled.then(|| {
+            Cache::builder()
+                .max_capacity(config.max_answers.saturating_mul(MEAN_WEIGHT))
+                .weigher(|key: &String, answer: &Arc<Answer>| answer.weight(key))
+                .expire_after(UntilStale)
+                .build()
+        });
+        Self {
+            answers,
+            generation: AtomicU64::new(0),
+            products_ttl: config.products_ttl,
+            categories_ttl: config.categories_ttl,
+            sender: uuid::Uuid::new_v4().to_string(),
+        }
     }
 
     /// Something about products or categories changed: forget what was answered.
-    pub fn forget(&self) {}
+    pub fn forget(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        if let Some(answers) = &self.answers {
+            answers.invalidate_all();
+        }
+    }
+
+    fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    async fn find(&self, spelling: &str) -> Option<Arc<Answer>> {
+        let answer = self.answers.as_ref()?.get(spelling).await?;
+        (answer.generation == self.generation()).then_some(answer)
+    }
+
+    /// The answer under this key, made once however many ask at the same time. Errors are not kept.
+    async fn get_or_make<T: Serialize>(&self, key: &str, kind: Kind, read: &impl AsyncFn() -> Result<T>) -> Result<Arc<Answer>> {
+        let Some(answers) = &self.answers else { return self.make(kind, read).await };
+        let since = self.generation();
+        // Twice: the first may be somebody's who began to read before the last change; the next one began after it.
+        for _ in 0..2 {
+            let answer = answers.try_get_with_by_ref(key, self.make(kind, read)).await.map_err(shared)?;
+            if answer.generation >= since {
+                return Ok(answer);
+            }
+            answers.invalidate(key).await;
+        }
+        self.make(kind, read).await
+    }
+
+    async fn make<T: Serialize>(&self, kind: Kind, read: &impl AsyncFn() -> Result<T>) -> Result<Arc<Answer>> {
+        let generation = self.generation(); // before the read: what changes meanwhile makes this answer an old one
+        let value = read().await?;
+        let body = serde_json::to_vec(&value).map_err(|e| Error::Internal(format!("catalog answer: {e}")))?;
+        let ttl = match kind {
+            Kind::Products => self.products_ttl,
+            Kind::Categories => self.categories_ttl,
+        };
+        Ok(Arc::new(Answer::new(body.into(), generation, Instant::now() + ttl, kind.cache_control())))
+    }
+
+    async fn remember(&self, spelling: &str, answer: Arc<Answer>) {
+        if let Some(answers) = &self.answers {
+            answers.insert(spelling.to_owned(), answer).await;
+        }
+    }
 }
 
-pub async fn listen(_app: actix_web::web::Data<crate::app::App>) {}
+/// An answer ends when it was to end, also under a second spelling that came later.
+struct UntilStale;
+
+impl Expiry<String, Arc<Answer>> for UntilStale {
+    fn expire_after_create(&self, _: &String, answer: &Arc<Answer>, now: Instant) -> Option<Duration> {
+        Some(answer.stale_at.saturating_duration_since(now))
+    }
+
+    fn expire_after_update(&self, _: &String, answer: &Arc<Answer>, now: Instant, _: Option<Duration>) -> Option<Duration> {
+        Some(answer.stale_at.saturating_duration_since(now))
+    }
+}
+
+/// The error of a read that several waited for.
+fn shared(error: Arc<Error>) -> Error {
+    Arc::try_unwrap(error).unwrap_or_else(|error| match &*error {
+        Error::NotFound(what) => Error::NotFound(what),
+        Error::Invalid(fields) => Error::Invalid(fields.clone()),
+        error if error.retry_after().is_some() => Error::Busy { what: "The database is away", retry_after_s: 2 },
+        error => Error::Internal(Chain(error).to_string()),
+    })
+}
+
+fn spelling(req: &HttpRequest) -> &str {
+    req.uri().path_and_query().map_or("", |target| target.as_str())
+}
+
+/// The answer to this very request, if it is in hand: nothing is parsed for it.
+pub async fn hit(app: &App, req: &HttpRequest) -> Option<HttpResponse> {
+    let answer = app.catalog.find(spelling(req)).await?;
+    Some(answer.respond(req.headers()).await)
+}
+
+/// The answer under `key`, read from the database where it is not in hand.
+pub async fn answer<T: Serialize>(
+    app: &App,
+    req: &HttpRequest,
+    kind: Kind,
+    key: &Key,
+    read: impl AsyncFn() -> Result<T>,
+) -> Result<HttpResponse> {
+    let answer = app.catalog.get_or_make(&key.canonical, kind, &read).await?;
+    if key.may_alias && spelling(req) != key.canonical {
+        app.catalog.remember(spelling(req), answer.clone()).await;
+    }
+    Ok(answer.respond(req.headers()).await)
+}
+
+/// Tells the other servers that the catalog changed. A statement of its own, never part of a hot transaction:
+/// commits that notify wait for each other across the whole database.
+pub async fn tell_others(app: &App) -> Result<()> {
+    db::query(&app.db().await?, "SELECT pg_notify($1, $2)", &[&CHANNEL, &app.catalog.sender]).await?;
+    Ok(())
+}
+
+/// Hears of changes made by other processes. Ends with the process; while nothing can be heard, nothing old is kept
+/// beyond the moment the connection is back.
+pub async fn listen(app: Data<App>) {
+    if app.catalog.answers.is_none() {
+        return;
+    }
+    let mut pause = RETRY.0;
+    loop {
+        let started = Instant::now();
+        let heard = |notice: Option<&str>| {
+            if notice != Some(app.catalog.sender.as_str()) {
+                app.catalog.forget();
+            }
+        };
+        if let Err(error) = db::listen(&app.config.database, CHANNEL, heard).await {
+            tracing::warn!(error = %Chain(&error), "not hearing of catalog changes; trying again");
+        }
+        app.catalog.forget();
+        pause = if started.elapsed() > RETRY.1 { RETRY.0 } else { (pause * 2).min(RETRY.1) };
+        tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use futures_util::future::join_all;
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    fn cache() -> CatalogCache {
+        let ttl = Duration::from_secs(60);
+        CatalogCache::new(&CacheConfig { enabled: true, max_answers: 10, products_ttl: ttl, categories_ttl: ttl })
+    }
+
+    #[tokio::test]
+    async fn a_crowd_at_a_cold_page_is_one_read_and_all_get_its_answer() {
+        let (cache, reads, door) = (cache(), AtomicUsize::new(0), Semaphore::new(0));
+        let read = async || {
+            reads.fetch_add(1, Ordering::Relaxed);
+            let _open = door.acquire().await;
+            Ok("page")
+        };
+        let crowd = join_all((0..50).map(|_| cache.get_or_make("/page", Kind::Products, &read)));
+        let (answers, ()) = tokio::join!(crowd, async { door.add_permits(1) }); // the door opens when all of them wait
+        assert!(answers.into_iter().all(|answer| answer.is_ok()));
+        assert_eq!(reads.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn what_was_read_before_a_change_is_neither_found_nor_given_to_who_asks_after_it() {
+        let (cache, reads) = (cache(), AtomicUsize::new(0));
+        let read = async || {
+            if reads.fetch_add(1, Ordering::Relaxed) == 0 {
+                cache.forget(); // a change while the first one reads
+            }
+            Ok("page")
+        };
+        let early = cache.get_or_make("/page", Kind::Products, &read).await.expect("read");
+        assert!(cache.find("/page").await.is_none());
+        let late = cache.get_or_make("/page", Kind::Products, &read).await.expect("read");
+        assert!(late.generation > early.generation);
+        assert!(cache.find("/page").await.is_some());
+        assert_eq!(reads.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test]
+    async fn an_error_reaches_all_who_wait_and_is_not_kept() {
+        let (cache, reads) = (cache(), AtomicUsize::new(0));
+        let read = async || {
+            if reads.fetch_add(1, Ordering::Relaxed) == 0 { Err(Error::NotFound("The product")) } else { Ok("page") }
+        };
+        assert!(matches!(cache.get_or_make("/page", Kind::Products, &read).await, Err(Error::NotFound("The product"))));
+        assert!(cache.get_or_make("/page", Kind::Products, &read).await.is_ok());
+    }
+}

@@ -82,6 +82,23 @@ impl FromRequest for Admin {
     }
 }
 
+/// An administrator, and only then what they sent: of nobody else is the body read, or its mistakes told.
+#[derive(Debug)]
+pub struct AdminSent<T>(pub Admin, pub T);
+
+impl<T: FromRequest<Error = Error> + 'static> FromRequest for AdminSent<T> {
+    type Error = Error;
+    type Future = Asked<Self>;
+
+    fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (req, mut payload) = (req.clone(), payload.take());
+        Box::pin(async move {
+            let admin = Admin::from_request(&req, &mut Payload::None).await?;
+            Ok(Self(admin, T::from_request(&req, &mut payload).await?))
+        })
+    }
+}
+
 impl FromRequest for Visitor {
     type Error = Error;
     type Future = Asked<Self>;

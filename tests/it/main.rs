@@ -8,6 +8,8 @@ mod admin_users;
 mod audit;
 mod auth;
 mod cart;
+mod catalog;
+mod catalog_cache;
 mod checkout;
 mod coupons;
 mod freight;

@@ -1,0 +1,180 @@
+//! What administrators may change. Every handler commits, then evicts the cache here and elsewhere.
+
+use actix_web::web::{self, Data};
+use actix_web::{HttpRequest, HttpResponse, delete, get, patch, post, put};
+use futures_util::TryStreamExt;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use super::category_admin::{self, CategoryInput};
+use super::import::{self, Imported};
+use super::product_admin::{self, Changes, ProductInput};
+use super::stock::{self, StockChange};
+use super::{Category, Product, changed, export, store};
+use crate::app::App;
+use crate::error::{Error, Problem, Result};
+use crate::http::json::{Json, Path};
+use crate::http::who::{Admin, AdminSent};
+
+pub fn routes(cfg: &mut ServiceConfig<'_>) {
+    cfg.service(create_product).service(set_stock).service(replace_product).service(delete_product);
+    cfg.service(create_category).service(replace_category).service(delete_category);
+    cfg.service(import_products).service(export_products);
+}
+
+/// Creates a product
+#[utoipa::path(tag = "catalog", security(("bearer" = [])), request_body = ProductInput, responses((status = 201, body = Product),
+    (status = 401, body = Problem), (status = 403, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
+#[post("/api/products")]
+async fn create_product(app: Data<App>, sent: AdminSent<Json<ProductInput>>) -> Result<HttpResponse> {
+    let AdminSent(admin, body) = sent;
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    let product = product_admin::create(&tx, body.into_inner(), admin.0.actor()).await?;
+    tx.commit().await?;
+    drop(db);
+    changed(&app).await;
+    let location = format!("/api/products/{}", product.id);
+    Ok(HttpResponse::Created().insert_header(("location", location)).json(product))
+}
+
+/// Changes a product
+///
+/// Fields that are left out keep their values. Where `variants` is given, those it does not name are retired.
+#[utoipa::path(tag = "catalog", security(("bearer" = [])), params(("id" = String, Path, description = "Id or slug")),
+    request_body = ProductInput, responses((status = 200, body = Product), (status = 401, body = Problem), (status = 403, body = Problem),
+    (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
+#[put("/api/products/{id}")]
+async fn replace_product(app: Data<App>, id: Path<String>, sent: AdminSent<Json<Changes>>) -> Result<HttpResponse> {
+    let AdminSent(admin, body) = sent;
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    let product = product_admin::replace(&tx, &id.0, body.into_inner().0, admin.0.actor()).await?;
+    tx.commit().await?;
+    drop(db);
+    changed(&app).await;
+    Ok(HttpResponse::Ok().json(product))
+}
+
+/// Takes a product off the shelves
+///
+/// Orders keep naming it; its slug and SKUs can be used again.
+#[utoipa::path(tag = "catalog", security(("bearer" = [])), params(("id" = String, Path, description = "Id or slug")),
+    responses((status = 204), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem)))]
+#[delete("/api/products/{id}")]
+async fn delete_product(app: Data<App>, admin: Admin, id: Path<String>) -> Result<HttpResponse> {
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    product_admin::delete(&tx, &id.0, admin.0.actor()).await?;
+    tx.commit().await?;
+    drop(db);
+    changed(&app).await;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Sets or moves a stock
+///
+/// `{"stock": 10}` sets, `{"delta": -2}` moves; never below zero (409). The default variant's, or that of `variant_id`.
+#[utoipa::path(tag = "catalog", security(("bearer" = [])), params(("id" = String, Path, description = "Id or slug")),
+    request_body = StockChange, responses((status = 200, body = Product), (status = 401, body = Problem), (status = 403, body = Problem),
+    (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
+#[patch("/api/products/{id}/stock")]
+async fn set_stock(app: Data<App>, id: Path<String>, sent: AdminSent<Json<StockChange>>) -> Result<HttpResponse> {
+    let AdminSent(admin, body) = sent;
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    let id = stock::change(&tx, &id.0, &body, admin.0.actor()).await?;
+    tx.commit().await?;
+    let product = store::get(&db, &id.to_string(), true).await?;
+    drop(db);
+    changed(&app).await;
+    Ok(HttpResponse::Ok().json(product))
+}
+
+/// Creates a category
+#[utoipa::path(tag = "catalog", security(("bearer" = [])), request_body = CategoryInput, responses((status = 201, body = Category),
+    (status = 401, body = Problem), (status = 403, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
+#[post("/api/categories")]
+async fn create_category(app: Data<App>, sent: AdminSent<Json<CategoryInput>>) -> Result<HttpResponse> {
+    let AdminSent(admin, body) = sent;
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    let category = category_admin::create(&tx, body.into_inner(), admin.0.actor()).await?;
+    tx.commit().await?;
+    drop(db);
+    changed(&app).await;
+    let location = format!("/api/categories/{}", category.id);
+    Ok(HttpResponse::Created().insert_header(("location", location)).json(category))
+}
+
+/// Changes a category
+///
+/// Fields that are left out keep their values.
+#[utoipa::path(tag = "catalog", security(("bearer" = [])), params(("id" = String, Path, description = "Id or slug")),
+    request_body = CategoryInput, responses((status = 200, body = Category), (status = 401, body = Problem), (status = 403, body = Problem),
+    (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
+#[put("/api/categories/{id}")]
+async fn replace_category(app: Data<App>, id: Path<String>, sent: AdminSent<Json<Changes>>) -> Result<HttpResponse> {
+    let AdminSent(admin, body) = sent;
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    let category = category_admin::replace(&tx, &id.0, body.into_inner().0, admin.0.actor()).await?;
+    tx.commit().await?;
+    drop(db);
+    changed(&app).await;
+    Ok(HttpResponse::Ok().json(category))
+}
+
+/// Deletes an empty category
+#[utoipa::path(tag = "catalog", security(("bearer" = [])), params(("id" = String, Path, description = "Id or slug")),
+    responses((status = 204), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem),
+    (status = 409, body = Problem, description = "Products or subcategories remain")))]
+#[delete("/api/categories/{id}")]
+async fn delete_category(app: Data<App>, admin: Admin, id: Path<String>) -> Result<HttpResponse> {
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    category_admin::delete(&tx, &id.0, admin.0.actor()).await?;
+    tx.commit().await?;
+    drop(db);
+    changed(&app).await;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Imports products from CSV
+///
+/// One line per variant, up to 10 MB. Products are known by `product_slug`, variants by `sku`; what the file does not name
+/// stays as it is. All of it is taken, or nothing: an invalid file answers with every bad line.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), request_body(content = String, content_type = "text/csv"),
+    responses((status = 200, body = Imported), (status = 401, body = Problem), (status = 403, body = Problem),
+    (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem)))]
+#[post("/api/admin/products/import")]
+async fn import_products(app: Data<App>, admin: Admin, req: HttpRequest, body: web::Payload) -> Result<HttpResponse> {
+    let content_type = req.headers().get("content-type").and_then(|v| v.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
+    if !["text/csv", "application/csv", "text/plain"].iter().any(|t| content_type.starts_with(t)) {
+        return Err(Error::UnsupportedMedia);
+    }
+    let body = body.to_bytes_limited(import::MAX_BODY).await.map_err(|_| Error::TooLarge)?;
+    let body = body.map_err(|_| Error::Malformed("The body could not be read to its end".into()))?;
+    let sheet = web::block(move || super::sheet::read(&body)).await.map_err(|e| Error::Internal(e.to_string()))??;
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    let imported = import::apply(&tx, sheet, admin.0.actor()).await?;
+    tx.commit().await?;
+    drop(db);
+    changed(&app).await;
+    Ok(HttpResponse::Ok().json(imported))
+}
+
+/// Exports all products as CSV
+///
+/// In the format that the import takes: importing it again changes nothing.
+#[utoipa::path(tag = "admin", security(("bearer" = [])),
+    responses((status = 200, content_type = "text/csv", body = String), (status = 401, body = Problem), (status = 403, body = Problem)))]
+#[get("/api/admin/products/export")]
+async fn export_products(app: Data<App>, _admin: Admin) -> Result<HttpResponse> {
+    let lines = export::lines(app).await?;
+    Ok(HttpResponse::Ok()
+        .content_type("text/csv; charset=utf-8")
+        .insert_header(("content-disposition", "attachment; filename=\"products.csv\""))
+        .insert_header(("cache-control", "private, no-store"))
+        .streaming(lines.map_err(actix_web::Error::from)))
+}

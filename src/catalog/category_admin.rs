@@ -1,0 +1,155 @@
+//! What administrators do to the tree of categories.
+
+use deadpool_postgres::Transaction;
+use garde::Validate;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use tokio_postgres::types::ToSql;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::categories::{self, MAX, MAX_DEPTH};
+use super::product_admin::{object, parse};
+use super::save::lock_writers;
+use super::slug::{free_slug, slugify};
+use super::{Category, rules};
+use crate::admin::audit_log;
+use crate::cause::Actor;
+use crate::db;
+use crate::error::{Error, Result, broken_constraint};
+use crate::http::json::check;
+use crate::ids::CategoryId;
+
+/// A category as an administrator writes it.
+#[derive(Debug, Clone, Deserialize, Serialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CategoryInput {
+    #[garde(length(chars, max = 120), custom(rules::name))]
+    pub name: String,
+    /// Made of the name where absent.
+    #[serde(default)]
+    #[garde(inner(length(bytes, max = 160), custom(rules::slug)))]
+    pub slug: Option<String>,
+    /// Absent or null: a root.
+    #[serde(default)]
+    #[schema(value_type = Option<Uuid>)]
+    #[garde(skip)]
+    pub parent_id: Option<CategoryId>,
+    #[serde(default)]
+    #[garde(length(chars, max = 2000), custom(rules::free_text))]
+    pub description: String,
+    /// Order among its siblings.
+    #[serde(default)]
+    #[garde(range(min = 0, max = 1_000_000))]
+    pub position: i32,
+    #[serde(default)]
+    #[garde(inner(custom(rules::ncm)))]
+    pub ncm: Option<String>,
+    #[serde(default)]
+    #[garde(inner(custom(rules::cfop)))]
+    pub cfop: Option<String>,
+    #[serde(default)]
+    #[garde(range(min = 0, max = 8))]
+    pub origin: Option<i16>,
+}
+
+/// The caller commits, and evicts the cache.
+pub async fn create(tx: &Transaction<'_>, input: CategoryInput, actor: Actor) -> Result<Category> {
+    const INSERT: &str = "
+        INSERT INTO categories (id, slug, parent_id, name, description, position, ncm, cfop, origin)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+    lock_writers(tx).await?;
+    let id = CategoryId::new();
+    let slug = match &input.slug {
+        Some(slug) => slug.clone(),
+        None => {
+            let all = categories::all(tx).await?;
+            free_slug(&slugify(&input.name), &all.into_iter().map(|c| c.slug).collect())
+        }
+    };
+    write(tx, INSERT, id, &slug, &input).await?;
+    let category = standing(tx, &id.to_string()).await?;
+    audit_log::record(tx, actor, "category.create", &id.to_string(), None, Some(row_of(&category))).await?;
+    Ok(category)
+}
+
+/// Fields left out keep their values. The caller commits, and evicts the cache.
+pub async fn replace(tx: &Transaction<'_>, name: &str, mut changes: Map<String, Value>, actor: Actor) -> Result<Category> {
+    const UPDATE: &str = "
+        UPDATE categories SET slug = $2, parent_id = $3, name = $4, description = $5, position = $6, ncm = $7, cfop = $8, origin = $9,
+               updated_at = now() WHERE id = $1";
+    lock_writers(tx).await?;
+    let before = standing(tx, name).await?;
+    let mut whole = object(row_of(&before));
+    for name in ["id", "path", "children", "created_at", "updated_at"] {
+        changes.remove(name);
+        whole.remove(name);
+    }
+    whole.extend(changes);
+    let input: CategoryInput = parse(Value::Object(whole))?;
+    check(&input)?;
+    let slug = input.slug.clone().unwrap_or_else(|| before.slug.clone());
+    write(tx, UPDATE, before.id, &slug, &input).await?;
+    let category = standing(tx, &before.id.to_string()).await?;
+    audit_log::record(tx, actor, "category.update", &before.id.to_string(), Some(row_of(&before)), Some(row_of(&category)))
+        .await?;
+    Ok(category)
+}
+
+/// Only an empty one: 409 while products or children remain. The caller commits, and evicts the cache.
+pub async fn delete(tx: &Transaction<'_>, name: &str, actor: Actor) -> Result<()> {
+    const IN_USE: &str = "
+        SELECT EXISTS (SELECT FROM categories WHERE parent_id = $1) AS has_children,
+               EXISTS (SELECT FROM products WHERE category_id = $1 AND deleted_at IS NULL) AS has_products";
+    // Deleted products are kept for the orders that name them; they must not keep their category alive.
+    const LET_GO: &str = "UPDATE products SET category_id = NULL WHERE category_id = $1 AND deleted_at IS NOT NULL";
+    lock_writers(tx).await?;
+    let before = standing(tx, name).await?;
+    let in_use = db::query_one(tx, IN_USE, &[&before.id]).await?;
+    if in_use.get("has_children") {
+        return Err(Error::Conflict("The category has subcategories: move or delete them first".into()));
+    }
+    if in_use.get("has_products") {
+        return Err(Error::Conflict("The category has products: move or delete them first".into()));
+    }
+    db::execute(tx, LET_GO, &[&before.id]).await?;
+    db::execute(tx, "DELETE FROM categories WHERE id = $1", &[&before.id]).await?;
+    audit_log::record(tx, actor, "category.delete", &before.id.to_string(), Some(row_of(&before)), None).await
+}
+
+async fn write(tx: &Transaction<'_>, sql: &str, id: CategoryId, slug: &str, input: &CategoryInput) -> Result<()> {
+    if slug.parse::<Uuid>().is_ok() {
+        return Err(Error::field("slug", "must not look like an id"));
+    }
+    let CategoryInput { parent_id, name, description, position, ncm, cfop, origin, .. } = input;
+    let row: [&(dyn ToSql + Sync); 9] = [&id, &slug, parent_id, name, description, position, ncm, cfop, origin];
+    db::execute(tx, sql, &row).await.map_err(explain)?;
+    let all = categories::all(tx).await?;
+    if all.len() > MAX {
+        return Err(Error::Conflict(format!("There are {MAX} categories: that is the most")));
+    }
+    if categories::depth(&categories::tree(all)) > MAX_DEPTH {
+        return Err(Error::field("parent_id", format!("would hang deeper than {MAX_DEPTH} levels")));
+    }
+    Ok(())
+}
+
+fn explain(error: Error) -> Error {
+    let Error::Database(cause) = &error else { return error };
+    match broken_constraint(cause) {
+        Some("categories_slug_key") => Error::Conflict("Another category has this slug".into()),
+        Some("categories_parent_id_fkey") => Error::field("parent_id", "there is no such category"),
+        Some("categories_no_cycle" | "categories_check") => Error::field("parent_id", "would hang the category below itself"),
+        _ => error,
+    }
+}
+
+async fn standing(tx: &Transaction<'_>, name: &str) -> Result<Category> {
+    let tree = categories::tree(categories::all(tx).await?);
+    categories::find(&tree, name).cloned().ok_or(Error::NotFound("The category"))
+}
+
+/// The category's own row, without what hangs around it.
+fn row_of(category: &Category) -> Value {
+    json!(Category { path: Vec::new(), children: Vec::new(), ..category.clone() })
+}

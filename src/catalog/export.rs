@@ -1,0 +1,109 @@
+//! The catalog as a table that the import takes back without a change. Read page by page: a large shop fits into little memory.
+
+use std::collections::{BTreeMap, HashMap};
+
+use actix_web::web::Data;
+use bytes::Bytes;
+use futures_util::{Stream, stream};
+use uuid::Uuid;
+
+use super::sheet::{COLUMNS, escape};
+use super::{Category, Product, categories, store};
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::ids::CategoryId;
+
+/// Products read at once.
+const PAGE: i64 = 500;
+
+/// The table, from its header on. No connection is held while the client reads.
+pub async fn lines(app: Data<App>) -> Result<impl Stream<Item = Result<Bytes>> + use<>> {
+    let first = page(&app, None).await?; // a database that is away is an answer, not a torn file
+    Ok(stream::try_unfold((app, Some(first)), |(app, at)| async move {
+        let Some((text, last)) = at else { return Ok(None) };
+        let next = match last {
+            Some(last) => Some(page(&app, Some(last)).await?),
+            None => None,
+        };
+        Ok(Some((text, (app, next))))
+    }))
+}
+
+/// Lines of the products behind `after`, with the header where that is nothing; and the last id, where more may follow.
+async fn page(app: &App, after: Option<Uuid>) -> Result<(Bytes, Option<Uuid>)> {
+    let db = app.db().await?;
+    let products = store::list_behind(&db, after.unwrap_or_default(), PAGE).await?;
+    let paths = paths(&categories::tree(categories::all(&db).await?));
+    drop(db);
+    let mut table = csv::Writer::from_writer(Vec::new());
+    let failed = |e: csv::Error| Error::Internal(format!("export: {e}"));
+    if after.is_none() {
+        table.write_record(COLUMNS).map_err(failed)?;
+    }
+    for product in &products {
+        for cells in rows(product, &paths) {
+            table.write_record(cells).map_err(failed)?;
+        }
+    }
+    let text = table.into_inner().map_err(|e| Error::Internal(format!("export: {e}")))?;
+    let last = products.last().filter(|_| products.len() as i64 == PAGE).map(|product| product.id.0);
+    Ok((text.into(), last))
+}
+
+fn paths(tree: &[Category]) -> HashMap<CategoryId, String> {
+    let mut paths = HashMap::new();
+    for category in tree {
+        let names: Vec<String> = category.path.iter().map(|crumb| escape(&crumb.name)).collect();
+        paths.insert(category.id, names.join(" > "));
+        paths.extend(self::paths(&category.children));
+    }
+    paths
+}
+
+fn rows(product: &Product, paths: &HashMap<CategoryId, String>) -> Vec<Vec<String>> {
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    let images: Vec<String> = product.images.iter().map(|i| format!("{};{}", escape(&i.url), escape(&i.alt))).collect();
+    let of_the_product = vec![
+        paths.get(&product.category_id).cloned().unwrap_or_default(),
+        product.name.clone(),
+        product.description.clone(),
+        labels(&product.attributes),
+        flag(product.featured),
+        flag(product.active),
+        text(&product.ncm),
+        text(&product.cfop),
+        product.origin.map(|o| o.to_string()).unwrap_or_default(),
+        product.weight_grams.to_string(),
+        product.height_cm.to_string(),
+        product.width_cm.to_string(),
+        product.length_cm.to_string(),
+        images.join("|"),
+    ];
+    let blank = vec![String::new(); of_the_product.len()];
+    let line = |(n, variant): (usize, &super::Variant)| {
+        let mut cells = vec![product.slug.clone()];
+        cells.extend(if n == 0 { of_the_product.clone() } else { blank.clone() });
+        cells.extend([
+            variant.sku.clone(),
+            variant.name.clone(),
+            labels(&variant.options),
+            reais(variant.price_cents),
+            variant.compare_at_cents.map(reais).unwrap_or_default(),
+            variant.stock.to_string(),
+        ]);
+        cells
+    };
+    product.variants.iter().enumerate().map(line).collect()
+}
+
+fn labels(labels: &BTreeMap<String, String>) -> String {
+    labels.iter().map(|(name, value)| format!("{}={}", escape(name), escape(value))).collect::<Vec<_>>().join("|")
+}
+
+fn flag(yes: bool) -> String {
+    if yes { "sim" } else { "não" }.to_owned()
+}
+
+fn reais(cents: i64) -> String {
+    format!("{},{:02}", cents / 100, cents % 100)
+}

@@ -1,0 +1,152 @@
+//! What anybody may read. A hit answers from memory before anything is parsed.
+
+use actix_web::http::header;
+use actix_web::web::Data;
+use actix_web::{FromRequest, HttpRequest, HttpResponse, get};
+use serde::Serialize;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use super::cache::{self, Key, Kind};
+use super::search::{Ask, ListQuery};
+use super::{Category, Product, categories, store};
+use crate::app::App;
+use crate::error::{Error, Problem, Result};
+use crate::http::page::List;
+use crate::http::who::Admin;
+
+pub fn routes(cfg: &mut ServiceConfig<'_>) {
+    cfg.service(search).service(featured).service(in_category).service(list).service(show).service(tree).service(branch);
+}
+
+/// Lists products
+///
+/// `total` is exact up to 10,000 (up to 1,000 where `q` is given) and an estimate above. `sort=relevance` ranks the first
+/// 1,000 matches; any other order reaches them all.
+#[utoipa::path(tag = "catalog", params(ListQuery), responses((status = 200, body = List<Product>), (status = 304), (status = 422, body = Problem)))]
+#[get("/api/products")]
+async fn list(app: Data<App>, req: HttpRequest) -> Result<HttpResponse> {
+    if let Some(answer) = cache::hit(&app, &req).await {
+        return Ok(answer);
+    }
+    listed(&app, &req, "/api/products", Ask::of).await
+}
+
+/// Searches products
+///
+/// Portuguese full text: accents, plurals, upper case and small typing errors do not matter. Takes the list's
+/// filters too; `total` is exact up to 1,000 and an estimate above.
+#[utoipa::path(tag = "catalog", params(ListQuery), responses((status = 200, body = List<Product>), (status = 304), (status = 422, body = Problem)))]
+#[get("/api/products/search")]
+async fn search(app: Data<App>, req: HttpRequest) -> Result<HttpResponse> {
+    if let Some(answer) = cache::hit(&app, &req).await {
+        return Ok(answer);
+    }
+    listed(&app, &req, "/api/products/search", |query| {
+        if query.q.is_none() {
+            return Err(Error::field("q", "is required"));
+        }
+        Ask::of(query)
+    })
+    .await
+}
+
+/// Lists featured products
+#[utoipa::path(tag = "catalog", params(ListQuery), responses((status = 200, body = List<Product>), (status = 304), (status = 422, body = Problem)))]
+#[get("/api/products/featured")]
+async fn featured(app: Data<App>, req: HttpRequest) -> Result<HttpResponse> {
+    if let Some(answer) = cache::hit(&app, &req).await {
+        return Ok(answer);
+    }
+    listed(&app, &req, "/api/products/featured", |query| Ask::of(ListQuery { featured: Some(true), ..query })).await
+}
+
+/// Lists the products of a category and its descendants
+#[utoipa::path(tag = "catalog", params(("id" = String, Path, description = "Id or slug"), ListQuery),
+    responses((status = 200, body = List<Product>), (status = 304), (status = 404, body = Problem), (status = 422, body = Problem)))]
+#[get("/api/products/category/{id}")]
+async fn in_category(app: Data<App>, req: HttpRequest) -> Result<HttpResponse> {
+    if let Some(answer) = cache::hit(&app, &req).await {
+        return Ok(answer);
+    }
+    let name = named(&req, "The category")?.to_owned();
+    listed(&app, &req, &format!("/api/products/category/{name}"), |query| {
+        let ask = Ask::of(ListQuery { category: Some(name.clone()), ..query })?;
+        Ok(Ask { category_must_exist: true, ..ask })
+    })
+    .await
+}
+
+/// Shows a product, by id or slug
+#[utoipa::path(tag = "catalog", params(("id" = String, Path, description = "Id or slug"),
+        ("include_inactive" = Option<bool>, Query, description = "Administrators only")),
+    responses((status = 200, body = Product), (status = 304), (status = 404, body = Problem)))]
+#[get("/api/products/{id}")]
+async fn show(app: Data<App>, req: HttpRequest) -> Result<HttpResponse> {
+    if let Some(answer) = cache::hit(&app, &req).await {
+        return Ok(answer);
+    }
+    let name = named(&req, "The product")?;
+    let (query, foreign) = ListQuery::read(req.query_string())?;
+    if query.include_inactive == Some(true) {
+        Admin::extract(&req).await?;
+        return Ok(private(&store::get(&app.db().await?, name, true).await?));
+    }
+    let key = Key { canonical: format!("/api/products/{name}"), may_alias: !foreign && req.query_string().is_empty() };
+    cache::answer(&app, &req, Kind::Products, &key, async || store::get(&app.db().await?, name, false).await).await
+}
+
+/// Shows the tree of categories
+#[utoipa::path(tag = "catalog", responses((status = 200, body = List<Category>), (status = 304)))]
+#[get("/api/categories")]
+async fn tree(app: Data<App>, req: HttpRequest) -> Result<HttpResponse> {
+    if let Some(answer) = cache::hit(&app, &req).await {
+        return Ok(answer);
+    }
+    let key = Key { canonical: "/api/categories".into(), may_alias: false };
+    cache::answer(&app, &req, Kind::Categories, &key, async || {
+        let items = categories::tree(categories::all(&app.db().await?).await?);
+        let total = items.len() as i64;
+        Ok(List { items, total, limit: total.max(1), offset: 0, next_cursor: None })
+    })
+    .await
+}
+
+/// Shows a category with its path and its descendants, by id or slug
+#[utoipa::path(tag = "catalog", params(("id" = String, Path, description = "Id or slug")),
+    responses((status = 200, body = Category), (status = 304), (status = 404, body = Problem)))]
+#[get("/api/categories/{id}")]
+async fn branch(app: Data<App>, req: HttpRequest) -> Result<HttpResponse> {
+    if let Some(answer) = cache::hit(&app, &req).await {
+        return Ok(answer);
+    }
+    let name = named(&req, "The category")?;
+    let key = Key { canonical: format!("/api/categories/{name}"), may_alias: false };
+    cache::answer(&app, &req, Kind::Categories, &key, async || {
+        let roots = categories::tree(categories::all(&app.db().await?).await?);
+        categories::find(&roots, name).cloned().ok_or(Error::NotFound("The category"))
+    })
+    .await
+}
+
+async fn listed(app: &App, req: &HttpRequest, path: &str, shape: impl FnOnce(ListQuery) -> Result<Ask>) -> Result<HttpResponse> {
+    let (query, foreign) = ListQuery::read(req.query_string())?;
+    let ask = shape(query)?;
+    if ask.query.include_inactive == Some(true) {
+        Admin::extract(req).await?;
+        return Ok(private(&store::list(&app.db().await?, &ask).await?));
+    }
+    let key = Key { canonical: ask.canonical(path), may_alias: !foreign };
+    cache::answer(app, req, Kind::Products, &key, async || store::list(&app.db().await?, &ask).await).await
+}
+
+/// The id or slug in the path. What can be neither names nothing.
+fn named<'a>(req: &'a HttpRequest, what: &'static str) -> Result<&'a str> {
+    let name = req.match_info().get("id").unwrap_or_default();
+    let sane = !name.is_empty() && name.len() <= 200 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    if sane { Ok(name) } else { Err(Error::NotFound(what)) }
+}
+
+/// For an administrator's eyes: kept nowhere.
+fn private(value: &impl Serialize) -> HttpResponse {
+    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "private, no-store")).json(value)
+}

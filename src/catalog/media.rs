@@ -1,0 +1,34 @@
+//! The demo shop's pictures, inside the binary.
+
+use actix_web::http::header;
+use actix_web::web::{self, Bytes};
+use actix_web::{HttpRequest, HttpResponse};
+use rust_embed::RustEmbed;
+
+use crate::error::{Error, Result};
+
+#[derive(RustEmbed)]
+#[folder = "demo/pictures"]
+struct Pictures;
+
+pub fn routes(cfg: &mut web::ServiceConfig) {
+    cfg.route("/media/demo/{file}", web::get().to(picture));
+}
+
+/// An SVG is a document: what keeps scripts in it from running is said with every answer.
+async fn picture(req: HttpRequest, file: web::Path<String>) -> Result<HttpResponse> {
+    let sane = file.len() <= 120 && file.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.');
+    let found = Pictures::get(&file).filter(|_| sane).ok_or(Error::NotFound("The picture"))?;
+    let etag = format!("\"{}\"", hex::encode(&found.metadata.sha256_hash()[..12]));
+    let known = req.headers().get(header::IF_NONE_MATCH).is_some_and(|tags| tags.to_str().is_ok_and(|tags| tags.contains(&etag)));
+    let mut answer = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    answer
+        .insert_header((header::ETAG, etag))
+        .insert_header((header::CACHE_CONTROL, "public, max-age=604800"))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .insert_header((header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'"));
+    if known {
+        return Ok(answer.finish());
+    }
+    Ok(answer.content_type(found.metadata.mimetype()).body(Bytes::from(found.data.into_owned())))
+}

@@ -1,0 +1,325 @@
+//! What administrators do to a product: create, change, take off the shelves.
+
+use std::collections::{BTreeMap, HashSet};
+
+use deadpool_postgres::Transaction;
+use garde::Validate;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::save::{Draft, DraftVariant, Others, lock_writers, save};
+use super::slug::{free_slug, slugify};
+use super::{Image, Product, rules, store};
+use crate::admin::audit_log;
+use crate::cause::Actor;
+use crate::db;
+use crate::error::{Error, Result};
+use crate::http::json::check;
+use crate::ids::{CategoryId, ProductId, VariantId};
+
+pub const MAX_PRICE: i64 = 100_000_000_000;
+pub const MAX_STOCK: i32 = 10_000_000;
+/// What a product says of itself that nobody may set.
+const READ_ONLY: [&str; 5] = ["id", "currency", "in_stock", "created_at", "updated_at"];
+/// What stands at the top of a product, but belongs to its default variant.
+const OF_THE_DEFAULT: [&str; 4] = ["sku", "price_cents", "compare_at_cents", "stock"];
+
+/// A product as an administrator writes it. Either `variants` (the first one is the default), or `price_cents`, `sku` and
+/// `stock` of the only one.
+#[derive(Debug, Clone, Deserialize, Serialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProductInput {
+    #[garde(length(chars, max = 200), custom(rules::name))]
+    pub name: String,
+    /// Made of the name where absent.
+    #[serde(default)]
+    #[garde(inner(length(bytes, max = 160), custom(rules::slug)))]
+    pub slug: Option<String>,
+    #[serde(default)]
+    #[garde(length(chars, max = 20_000), custom(rules::free_text))]
+    pub description: String,
+    #[schema(value_type = Uuid)]
+    #[garde(skip)]
+    pub category_id: CategoryId,
+    #[serde(default)]
+    #[garde(skip)]
+    pub featured: bool,
+    #[serde(default = "yes")]
+    #[garde(skip)]
+    pub active: bool,
+    #[garde(range(min = 1, max = 1_000_000))]
+    pub weight_grams: i32,
+    #[garde(range(min = 1, max = 1000))]
+    pub height_cm: i32,
+    #[garde(range(min = 1, max = 1000))]
+    pub width_cm: i32,
+    #[garde(range(min = 1, max = 1000))]
+    pub length_cm: i32,
+    #[serde(default)]
+    #[garde(inner(custom(rules::ncm)))]
+    pub ncm: Option<String>,
+    #[serde(default)]
+    #[garde(inner(custom(rules::cfop)))]
+    pub cfop: Option<String>,
+    #[serde(default)]
+    #[garde(range(min = 0, max = 8))]
+    pub origin: Option<i16>,
+    #[serde(default)]
+    #[garde(custom(rules::labels))]
+    pub attributes: BTreeMap<String, String>,
+    #[serde(default)]
+    #[garde(length(max = 50), dive)]
+    pub images: Vec<Image>,
+    #[serde(default)]
+    #[garde(inner(length(chars, min = 1, max = 64), custom(rules::sku)))]
+    pub sku: Option<String>,
+    #[serde(default)]
+    #[garde(range(min = 1, max = MAX_PRICE))]
+    pub price_cents: Option<i64>,
+    #[serde(default)]
+    #[garde(range(min = 1, max = MAX_PRICE))]
+    pub compare_at_cents: Option<i64>,
+    /// Leave it out of a change unless you mean to set it: sales go on meanwhile.
+    #[serde(default)]
+    #[garde(range(min = 0, max = MAX_STOCK))]
+    pub stock: Option<i32>,
+    #[serde(default)]
+    #[garde(length(max = 200), dive)]
+    pub variants: Vec<VariantInput>,
+}
+
+/// A variant as an administrator writes it; an existing one is known by its id or its SKU.
+#[derive(Debug, Clone, Deserialize, Serialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VariantInput {
+    #[serde(default)]
+    #[schema(value_type = Option<Uuid>)]
+    #[garde(skip)]
+    pub id: Option<VariantId>,
+    /// Made of the slug where absent.
+    #[serde(default)]
+    #[garde(inner(length(chars, min = 1, max = 64), custom(rules::sku)))]
+    pub sku: Option<String>,
+    #[serde(default)]
+    #[garde(length(chars, max = 200), custom(rules::one_line))]
+    pub name: String,
+    #[serde(default)]
+    #[garde(custom(rules::labels))]
+    pub options: BTreeMap<String, String>,
+    #[garde(range(min = 1, max = MAX_PRICE))]
+    pub price_cents: i64,
+    #[serde(default)]
+    #[garde(range(min = 1, max = MAX_PRICE))]
+    pub compare_at_cents: Option<i64>,
+    #[serde(default)]
+    #[garde(range(min = 0, max = MAX_STOCK))]
+    pub stock: Option<i32>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Some fields of a product or category; those left out keep their values.
+#[derive(Debug, Deserialize, Validate)]
+#[serde(transparent)]
+pub struct Changes(#[garde(skip)] pub Map<String, Value>);
+
+impl ProductInput {
+    /// The product as it shall be stored.
+    pub fn into_draft(self, id: ProductId, slug: String) -> Result<Draft> {
+        let variants = self.lines(&slug, id)?;
+        Ok(Draft {
+            id,
+            slug,
+            name: self.name,
+            description: self.description,
+            category_id: self.category_id,
+            featured: self.featured,
+            active: self.active,
+            weight_grams: self.weight_grams,
+            height_cm: self.height_cm,
+            width_cm: self.width_cm,
+            length_cm: self.length_cm,
+            ncm: self.ncm,
+            cfop: self.cfop,
+            origin: self.origin,
+            attributes: self.attributes,
+            images: self.images,
+            variants,
+        })
+    }
+
+    fn lines(&self, slug: &str, id: ProductId) -> Result<Vec<DraftVariant>> {
+        let only = || {
+            let price_cents = self.price_cents.ok_or_else(|| Error::field("price_cents", "is required"))?;
+            Ok::<_, Error>(VariantInput {
+                id: None,
+                sku: self.sku.clone(),
+                name: String::new(),
+                options: BTreeMap::new(),
+                price_cents,
+                compare_at_cents: self.compare_at_cents,
+                stock: self.stock,
+            })
+        };
+        let given = if self.variants.is_empty() { vec![only()?] } else { self.variants.clone() };
+        let mut seen = HashSet::new();
+        let mut lines = Vec::with_capacity(given.len());
+        for (n, variant) in given.into_iter().enumerate() {
+            let sku = variant.sku.unwrap_or_else(|| made_sku(slug, id, n));
+            if !seen.insert(sku.clone()) {
+                return Err(Error::field(format!("variants[{n}].sku"), "is there twice"));
+            }
+            lines.push(DraftVariant {
+                id: variant.id,
+                sku,
+                name: variant.name,
+                options: variant.options,
+                price_cents: variant.price_cents,
+                compare_at_cents: variant.compare_at_cents,
+                stock: variant.stock,
+            });
+        }
+        Ok(lines)
+    }
+}
+
+/// A SKU for those who keep none: the slug's beginning, and enough of the id to be unique.
+fn made_sku(slug: &str, id: ProductId, n: usize) -> String {
+    let start: String = slug.chars().take(40).collect::<String>().to_uppercase();
+    let tail = id.0.simple().to_string()[24..].to_uppercase();
+    if n == 0 { format!("{start}-{tail}") } else { format!("{start}-{tail}-{}", n + 1) }
+}
+
+/// The caller commits, and evicts the cache.
+pub async fn create(tx: &Transaction<'_>, input: ProductInput, actor: Actor) -> Result<Product> {
+    lock_writers(tx).await?;
+    let id = ProductId::new();
+    let slug = match input.slug.clone() {
+        Some(slug) => chosen_slug(slug)?,
+        None => made_slug(tx, &input.name).await?,
+    };
+    write(tx, input.into_draft(id, slug)?, actor).await?;
+    let product = store::get(tx, &id.to_string(), true).await?;
+    audit_log::record(tx, actor, "product.create", &id.to_string(), None, Some(json!(product))).await?;
+    Ok(product)
+}
+
+/// Fields left out keep their values. Variants that a given list does not name are retired. The caller commits, and evicts.
+pub async fn replace(tx: &Transaction<'_>, name: &str, changes: Map<String, Value>, actor: Actor) -> Result<Product> {
+    lock_writers(tx).await?;
+    let before = store::get(tx, name, true).await?;
+    let input = merged(&before, changes)?;
+    check(&input)?;
+    let slug = match input.slug.clone() {
+        Some(slug) if slug != before.slug => chosen_slug(slug)?,
+        _ => before.slug.clone(),
+    };
+    let id = before.id;
+    write(tx, input.into_draft(id, slug)?, actor).await?;
+    let product = store::get(tx, &id.to_string(), true).await?;
+    audit_log::record(tx, actor, "product.update", &id.to_string(), Some(json!(before)), Some(json!(product))).await?;
+    Ok(product)
+}
+
+/// Soft: orders keep naming it. Its slug and SKUs are free for another product. The caller commits, and evicts.
+pub async fn delete(tx: &Transaction<'_>, name: &str, actor: Actor) -> Result<()> {
+    const PRODUCT: &str = "
+        UPDATE products SET deleted_at = now(), updated_at = now(), slug = left(slug, 100) || '-deleted-' || replace(id::text, '-', '')
+         WHERE id = $1";
+    const VARIANTS: &str = "
+        UPDATE variants SET deleted_at = coalesce(deleted_at, now()), is_default = false, updated_at = now(),
+               sku = left(sku, 27) || '~' || id::text
+         WHERE product_id = $1";
+    lock_writers(tx).await?;
+    let before = store::get(tx, name, true).await?;
+    db::execute(tx, VARIANTS, &[&before.id]).await?;
+    db::execute(tx, PRODUCT, &[&before.id]).await?;
+    audit_log::record(tx, actor, "product.delete", &before.id.to_string(), Some(json!(before)), None).await
+}
+
+async fn write(tx: &Transaction<'_>, draft: Draft, actor: Actor) -> Result<()> {
+    let drafts = [draft];
+    match save(tx, &drafts, Others::Retire, "adjustment", actor).await? {
+        Ok(_) => Ok(()),
+        Err(refused) => {
+            let sku = refused.first().map_or("", |r| drafts[r.draft].variants[r.variant].sku.as_str());
+            Err(Error::Conflict(format!(
+                "The SKU {sku} belongs to another product, or the variant's id is not one of this product"
+            )))
+        }
+    }
+}
+
+/// Slugs and ids share one place in the address, so a slug must not look like an id.
+fn chosen_slug(slug: String) -> Result<String> {
+    if slug.parse::<Uuid>().is_ok() { Err(Error::field("slug", "must not look like an id")) } else { Ok(slug) }
+}
+
+async fn made_slug(tx: &Transaction<'_>, name: &str) -> Result<String> {
+    let slug = slugify(name);
+    let rows = db::query(tx, "SELECT slug FROM products WHERE slug = $1 OR slug LIKE $1 || '-%'", &[&slug]).await?;
+    Ok(free_slug(&slug, &rows.iter().map(|row| row.get("slug")).collect()))
+}
+
+/// The product with these changes on top, as input. What a client read and sends back unchanged changes nothing.
+fn merged(product: &Product, mut changes: Map<String, Value>) -> Result<ProductInput> {
+    for name in READ_ONLY {
+        changes.remove(name);
+    }
+    let mut whole = object(json!(product));
+    let (mut default, mut variants) = (Map::new(), whole.remove("variants").unwrap_or_default());
+    for name in READ_ONLY {
+        whole.remove(name);
+    }
+    for name in OF_THE_DEFAULT {
+        let now = whole.remove(name).unwrap_or(Value::Null);
+        if let Some(value) = changes.remove(name)
+            && value != now
+        {
+            default.insert(name.to_owned(), value);
+        }
+    }
+    // Existing variants keep their stock unless a new one is given: it may be selling right now.
+    for variant in variants.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+        variant.remove("stock");
+    }
+    let current_default = product.variants.first();
+    if let Some(given) = changes.remove("variants") {
+        variants = given;
+    }
+    for variant in variants.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+        variant.remove("in_stock");
+    }
+    if !default.is_empty()
+        && let Some(list) = variants.as_array_mut()
+    {
+        let is_default = |v: &Value| {
+            current_default.is_some_and(|d| v["id"] == json!(d.id) || (v["id"].is_null() && v["sku"] == json!(d.sku)))
+        };
+        if let Some(variant) = list.iter_mut().find(|v| is_default(v)).and_then(Value::as_object_mut) {
+            variant.extend(default);
+        }
+    }
+    whole.extend(changes);
+    whole.insert("variants".into(), variants);
+    parse(Value::Object(whole))
+}
+
+/// A merged value as input, or the field that does not fit.
+pub fn parse<T: serde::de::DeserializeOwned>(value: Value) -> Result<T> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        Error::field(if path == "." { String::new() } else { path }, error.inner().to_string())
+    })
+}
+
+pub fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}

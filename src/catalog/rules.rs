@@ -1,0 +1,75 @@
+//! What texts of the catalog may look like.
+
+use std::collections::BTreeMap;
+
+type Checked = garde::Result;
+
+/// No control characters: they break CSV, mails and terminals, and PostgreSQL refuses some.
+pub fn one_line(text: &str, _: &()) -> Checked {
+    refuse_if(text.chars().any(char::is_control), "must not contain control characters")
+}
+
+/// The same, but with line breaks.
+pub fn free_text(text: &str, _: &()) -> Checked {
+    refuse_if(text.chars().any(|c| c.is_control() && c != '\n' && c != '\r' && c != '\t'), "must not contain control characters")
+}
+
+/// A name: one line that says something.
+pub fn name(text: &str, _: &()) -> Checked {
+    refuse_if(text.trim().is_empty(), "must not be blank")?;
+    refuse_if(text.trim() != text, "must not begin or end with spaces")?;
+    one_line(text, &())
+}
+
+pub fn is_slug(text: &str) -> bool {
+    !text.is_empty()
+        && text.split('-').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()))
+}
+
+pub fn slug(text: &str, _: &()) -> Checked {
+    refuse_if(!is_slug(text), "must be lower-case letters without accents, digits and single hyphens")
+}
+
+pub fn sku(text: &str, _: &()) -> Checked {
+    let plain = |c: char| !c.is_control() && !c.is_whitespace();
+    refuse_if(!text.chars().all(plain), "must not contain spaces or control characters")
+}
+
+pub fn ncm(text: &str, _: &()) -> Checked {
+    refuse_if(text.len() != 8 || !all_digits(text), "must have 8 digits")
+}
+
+pub fn cfop(text: &str, _: &()) -> Checked {
+    refuse_if(text.len() != 4 || !all_digits(text), "must have 4 digits")
+}
+
+fn all_digits(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// A picture's address: ours, or on the web. Never a scheme that a browser would run.
+pub fn picture_url(url: &str, _: &()) -> Checked {
+    let lower = url.to_ascii_lowercase();
+    let ours = url.starts_with('/') && !url.starts_with("//");
+    let web = lower.starts_with("https://") || lower.starts_with("http://");
+    refuse_if(!ours && !web, "must start with https://, http:// or /")?;
+    refuse_if(url.chars().any(|c| c.is_control() || c.is_whitespace()), "must not contain spaces or control characters")
+}
+
+/// Attributes and options: a few short labels with short values.
+pub fn labels(labels: &BTreeMap<String, String>, _: &()) -> Checked {
+    const MAX: usize = 50;
+    refuse_if(labels.len() > MAX, "must not have more than 50 entries")?;
+    for (key, value) in labels {
+        refuse_if(key.trim().is_empty(), "must not have a blank name")?;
+        refuse_if(key.chars().count() > 60 || value.chars().count() > 300, "names have at most 60 characters, values 300")?;
+        refuse_if(key.trim() != key || value.trim() != value, "must not begin or end with spaces")?;
+        one_line(key, &())?;
+        one_line(value, &())?;
+    }
+    Ok(())
+}
+
+fn refuse_if(bad: bool, message: &str) -> Checked {
+    if bad { Err(garde::Error::new(message)) } else { Ok(()) }
+}

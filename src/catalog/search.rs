@@ -1,0 +1,385 @@
+//! What a list of products may be asked for, and its SQL.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokio_postgres::types::{ToSql, Type};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::rules;
+use crate::error::{Error, Result};
+use crate::http::json;
+use crate::http::page::{self, cursor_of, read_cursor};
+use crate::ids::CategoryId;
+
+/// How many of the matches of a search are ranked. Beyond, any other order still reaches them all.
+const RANKED_MAX: i64 = 1_000;
+const PARAMETERS: [&str; 11] = [
+    "category",
+    "q",
+    "min_price_cents",
+    "max_price_cents",
+    "in_stock",
+    "featured",
+    "sort",
+    "limit",
+    "offset",
+    "cursor",
+    "include_inactive",
+];
+
+/// Filters, order and page of a list of products. Parameters that are not named here are ignored.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, garde::Validate, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ListQuery {
+    /// Id or slug of a category: it and its descendants.
+    #[garde(inner(length(chars, max = 200), custom(rules::one_line)))]
+    pub category: Option<String>,
+    /// Words to search for; accents, plurals and small typing errors do not matter.
+    #[garde(inner(length(chars, max = 100), custom(rules::one_line)))]
+    pub q: Option<String>,
+    #[garde(range(min = 0))]
+    pub min_price_cents: Option<i64>,
+    #[garde(range(min = 0))]
+    pub max_price_cents: Option<i64>,
+    /// Only products of which any variant is (or none is) in stock.
+    #[garde(skip)]
+    pub in_stock: Option<bool>,
+    #[garde(skip)]
+    pub featured: Option<bool>,
+    /// `newest` (default), `price`, `-price`, `name`, `relevance` (default where `q` is given).
+    #[param(inline)]
+    #[garde(skip)]
+    pub sort: Option<Sort>,
+    /// 1 to 100, default 20.
+    #[garde(skip)]
+    pub limit: Option<i64>,
+    /// At most 100,000: use the cursor beyond.
+    #[garde(skip)]
+    pub offset: Option<i64>,
+    /// `next_cursor` of the page before.
+    #[garde(inner(length(bytes, max = 2000)))]
+    pub cursor: Option<String>,
+    /// Administrators only: inactive products too.
+    #[garde(skip)]
+    pub include_inactive: Option<bool>,
+}
+
+impl ListQuery {
+    /// Reads a query string; also whether it held parameters that mean nothing here. A blank `q` or `category` is none.
+    pub fn read(query: &str) -> Result<(Self, bool)> {
+        let mut known = form_urlencoded::Serializer::new(String::new());
+        let mut foreign = false;
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match name.as_ref() {
+                "q" | "category" if value.trim().is_empty() => {}
+                name if PARAMETERS.contains(&name) => {
+                    known.append_pair(name, value.trim());
+                }
+                _ => foreign = true,
+            }
+        }
+        Ok((json::parse_query(&known.finish())?, foreign))
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub enum Sort {
+    #[serde(rename = "newest")]
+    Newest,
+    #[serde(rename = "price")]
+    Price,
+    #[serde(rename = "-price")]
+    PriceDown,
+    #[serde(rename = "name")]
+    Name,
+    #[serde(rename = "relevance")]
+    Relevance,
+}
+
+impl Sort {
+    pub fn descends(self) -> bool {
+        matches!(self, Self::Newest | Self::PriceDown | Self::Relevance)
+    }
+}
+
+/// How the words of `q` are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Words {
+    None,
+    /// Portuguese full text; the last word may be unfinished.
+    Text,
+    /// Names that look alike: where the text search found nothing, the words are misspelled.
+    Similar,
+}
+
+/// A list as it is asked for, its bounds checked.
+#[derive(Debug)]
+pub struct Ask {
+    pub query: ListQuery,
+    pub sort: Sort,
+    pub limit: i64,
+    pub offset: i64,
+    pub after: Option<Place>,
+    /// A category that does not exist is an error, not an empty list.
+    pub category_must_exist: bool,
+}
+
+impl Ask {
+    pub fn of(mut query: ListQuery) -> Result<Self> {
+        let (limit, offset) = page::bounds(query.limit, query.offset)?;
+        if let (Some(min), Some(max)) = (query.min_price_cents, query.max_price_cents)
+            && min > max
+        {
+            return Err(Error::field("min_price_cents", "must not be above max_price_cents"));
+        }
+        let sort = match (query.sort, &query.q) {
+            (None, Some(_)) => Sort::Relevance,
+            (None | Some(Sort::Relevance), None) => Sort::Newest, // nothing to be relevant to
+            (Some(sort), _) => sort,
+        };
+        let after = query.cursor.as_deref().map(|cursor| Place::read(cursor, sort, query.q.is_some())).transpose()?;
+        let offset = if after.is_some() { 0 } else { offset };
+        (query.sort, query.limit, query.offset) = (Some(sort), Some(limit), Some(offset));
+        Ok(Self { query, sort, limit, offset, after, category_must_exist: false })
+    }
+
+    /// The one spelling of this question.
+    pub fn canonical(&self, path: &str) -> String {
+        format!("{path}?{}", serde_urlencoded::to_string(&self.query).unwrap_or_default())
+    }
+
+    pub fn words(&self) -> Words {
+        match (&self.query.q, &self.after) {
+            (None, _) => Words::None,
+            (Some(_), Some(place)) if place.similar => Words::Similar,
+            (Some(_), _) => Words::Text,
+        }
+    }
+}
+
+/// The sort key of a page's last row. The next page begins behind it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Place {
+    #[serde(rename = "s")]
+    pub sort: Sort,
+    #[serde(rename = "w")]
+    pub similar: bool,
+    #[serde(rename = "k")]
+    pub key: Key,
+    #[serde(rename = "i")]
+    pub id: Uuid,
+}
+
+/// Microseconds, centavos or the bits of a rank; or a name without accents.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Key {
+    Number(i64),
+    Text(String),
+}
+
+impl Place {
+    fn read(cursor: &str, sort: Sort, searches: bool) -> Result<Self> {
+        let place: Self = read_cursor(cursor)?;
+        let fits = match (&place.key, place.sort) {
+            (Key::Text(text), Sort::Name) => !text.contains('\0'),
+            (Key::Number(micros), Sort::Newest) => Timestamp::from_microsecond(*micros).is_ok(),
+            (Key::Number(_), Sort::Price | Sort::PriceDown | Sort::Relevance) => true,
+            _ => false,
+        };
+        if place.sort != sort || !fits || (place.similar && !searches) {
+            return Err(Error::field("cursor", "is not one that this list gave out"));
+        }
+        Ok(place)
+    }
+
+    pub fn cursor(&self) -> String {
+        cursor_of(self)
+    }
+}
+
+/// A statement's text and its arguments. Sent unnamed: filters come in thousands of shapes, too many to keep prepared,
+/// and the planner sees the values.
+#[derive(Default)]
+pub struct Args(Vec<(Box<dyn ToSql + Sync + Send>, Type)>);
+
+impl Args {
+    /// Adds an argument; its placeholder.
+    fn add(&mut self, value: impl ToSql + Sync + Send + 'static, kind: Type) -> String {
+        self.0.push((Box::new(value), kind));
+        format!("${}", self.0.len())
+    }
+
+    pub fn list(&self) -> Vec<(&(dyn ToSql + Sync), Type)> {
+        self.0.iter().map(|(value, kind)| (value.as_ref() as &(dyn ToSql + Sync), kind.clone())).collect()
+    }
+}
+
+impl std::fmt::Debug for Args {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} arguments", self.0.len())
+    }
+}
+
+/// The condition, and the rank of a row that meets it.
+pub fn condition(ask: &Ask, categories: Option<Vec<CategoryId>>, words: Words, args: &mut Args) -> (String, String) {
+    let query = &ask.query;
+    let mut sql = String::from("p.deleted_at IS NULL");
+    if query.include_inactive != Some(true) {
+        sql += " AND p.active";
+    }
+    if let Some(ids) = categories {
+        sql += &format!(" AND p.category_id = ANY({})", args.add(ids, Type::UUID_ARRAY));
+    }
+    if let Some(min) = query.min_price_cents {
+        sql += &format!(" AND p.price_cents >= {}", args.add(min, Type::INT8));
+    }
+    if let Some(max) = query.max_price_cents {
+        sql += &format!(" AND p.price_cents <= {}", args.add(max, Type::INT8));
+    }
+    if let Some(in_stock) = query.in_stock {
+        let not = if in_stock { "" } else { "NOT " };
+        sql += &format!(
+            " AND {not}EXISTS (SELECT FROM variants v WHERE v.product_id = p.id AND v.deleted_at IS NULL AND v.stock > 0)"
+        );
+    }
+    match query.featured {
+        Some(true) => sql += " AND p.featured",
+        Some(false) => sql += " AND NOT p.featured",
+        None => {}
+    }
+    let mut rank = "0::real".to_owned();
+    if let Some(q) = &query.q {
+        let (found, ranked) = matches(q, words, args);
+        sql += &format!(" AND {found}");
+        rank = ranked;
+    }
+    (sql, rank)
+}
+
+fn matches(q: &str, words: Words, args: &mut Args) -> (String, String) {
+    if words == Words::Similar {
+        let q = args.add(q.to_owned(), Type::TEXT);
+        return (format!("plain(p.name) %> plain({q})"), format!("word_similarity(plain({q}), plain(p.name))"));
+    }
+    let whole = args.add(q.to_owned(), Type::TEXT);
+    let mut wanted = format!("websearch_to_tsquery('vitrine_pt', {whole})");
+    if let Some((rest, last)) = unfinished(q) {
+        let (rest, last) = (args.add(rest, Type::TEXT), args.add(last, Type::TEXT));
+        wanted = format!("({wanted} || (websearch_to_tsquery('vitrine_pt', {rest}) && to_tsquery('vitrine_pt', {last})))");
+    }
+    (format!("p.search @@ {wanted}"), format!("ts_rank(p.search, {wanted})"))
+}
+
+/// The words but the last, and the last one as the beginning of a word. `None` where operators are in use, or it is too short.
+fn unfinished(q: &str) -> Option<(String, String)> {
+    if q.contains('"') || q.contains(" -") || q.starts_with('-') {
+        return None;
+    }
+    let mut words: Vec<&str> = q.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let last = words.pop().filter(|word| word.chars().count() >= 2)?;
+    Some((words.join(" "), format!("{last}:*")))
+}
+
+/// The statement that finds a page's ids in order, one more than asked for. Its columns are `id` and `key`.
+pub fn page_sql(ask: &Ask, condition: &str, rank: &str, args: &mut Args) -> String {
+    let (key, compare, order) = match ask.sort {
+        Sort::Newest => ("p.created_at", "<", "DESC"),
+        Sort::Price => ("p.price_cents", ">", "ASC"),
+        Sort::PriceDown => ("p.price_cents", "<", "DESC"),
+        Sort::Name => ("plain(p.name)", ">", "ASC"),
+        Sort::Relevance => ("p.key", "<", "DESC"),
+    };
+    let behind = ask.after.as_ref().map(|place| {
+        let key_arg = match (&place.key, ask.sort) {
+            (Key::Text(text), _) => args.add(text.clone(), Type::TEXT),
+            (Key::Number(micros), Sort::Newest) => {
+                args.add(Timestamp::from_microsecond(*micros).unwrap_or_default(), Type::TIMESTAMPTZ)
+            }
+            (Key::Number(bits), Sort::Relevance) => args.add(f32::from_bits(*bits as u32), Type::FLOAT4),
+            (Key::Number(cents), _) => args.add(*cents, Type::INT8),
+        };
+        format!("({key}, p.id) {compare} ({key_arg}, {})", args.add(place.id, Type::UUID))
+    });
+    let (limit, offset) = (ask.limit + 1, ask.offset);
+    let end = format!("ORDER BY {key} {order}, p.id {order} LIMIT {limit} OFFSET {offset}");
+    if ask.sort == Sort::Relevance {
+        let behind = behind.map(|b| format!("WHERE {b}")).unwrap_or_default();
+        return format!(
+            "WITH found AS MATERIALIZED (SELECT p.id, {rank} AS key FROM products p WHERE {condition} LIMIT {RANKED_MAX})
+             SELECT p.id, p.key FROM found p {behind} {end}"
+        );
+    }
+    let behind = behind.map(|b| format!("AND {b}")).unwrap_or_default();
+    format!("SELECT p.id, {key} AS key FROM products p WHERE {condition} {behind} {end}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(query: &str) -> Result<Ask> {
+        Ask::of(ListQuery::read(query)?.0)
+    }
+
+    fn invalid(query: &str) -> String {
+        match ask(query) {
+            Err(Error::Invalid(errors)) => errors[0].field.clone(),
+            other => panic!("{query}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_spelling_of_a_question_has_one_canonical_form() {
+        let canonical = |query| ask(query).expect("valid").canonical("/p");
+        assert_eq!(canonical("q=caf%C3%A9&limit=20"), canonical("offset=0&q=café&_=123&utm_source=x"));
+        assert_eq!(canonical(""), canonical("q=&category=+&sort=newest"));
+        assert_ne!(canonical("sort=price"), canonical("sort=-price"));
+    }
+
+    #[test]
+    fn only_parameters_that_mean_nothing_are_foreign() {
+        assert!(!ListQuery::read("sort=price&limit=3").expect("valid").1);
+        assert!(ListQuery::read("sort=price&page=3").expect("valid").1);
+    }
+
+    #[test]
+    fn an_invalid_filter_is_named() {
+        for (query, field) in [
+            ("limit=0", "limit"),
+            ("limit=101", "limit"),
+            ("limit=x", "limit"),
+            ("offset=-1", "offset"),
+            ("offset=100001", "offset"),
+            ("sort=random", "sort"),
+            ("min_price_cents=-1", "min_price_cents"),
+            ("min_price_cents=10.5", "min_price_cents"),
+            ("min_price_cents=2&max_price_cents=1", "min_price_cents"),
+            ("in_stock=perhaps", "in_stock"),
+            ("q=%00", "q"),
+            ("cursor=nonsense", "cursor"),
+        ] {
+            assert_eq!(invalid(query), field, "{query}");
+        }
+        assert_eq!(invalid(&format!("q={}", "a".repeat(101))), "q");
+    }
+
+    #[test]
+    fn a_cursor_serves_only_the_list_that_gave_it_out() {
+        let place = Place { sort: Sort::Price, similar: false, key: Key::Number(5), id: Uuid::nil() };
+        let cursor = place.cursor();
+        assert!(ask(&format!("sort=price&cursor={cursor}")).is_ok());
+        assert_eq!(invalid(&format!("sort=name&cursor={cursor}")), "cursor");
+        let forged = Place { sort: Sort::Name, similar: false, key: Key::Text("a\0".into()), id: Uuid::nil() };
+        assert_eq!(invalid(&format!("sort=name&cursor={}", forged.cursor())), "cursor");
+    }
+
+    #[test]
+    fn operators_are_not_completed() {
+        assert_eq!(unfinished("café em gr"), Some(("café em".into(), "gr:*".into())));
+        assert_eq!(unfinished("\"café em grãos\""), None);
+        assert_eq!(unfinished("café -moído"), None);
+        assert_eq!(unfinished("caneca c"), None);
+    }
+}

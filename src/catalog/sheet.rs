@@ -1,0 +1,455 @@
+//! Products as a table: one line per variant, the lines of a product share its slug. What is wrong is found in all lines at once.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::str::FromStr;
+
+use csv::StringRecord;
+use garde::Validate;
+use vitrine_kit::Money;
+
+use super::product_admin::{ProductInput, VariantInput};
+use super::{Image, rules};
+use crate::error::{Error, FieldError, Result};
+use crate::ids::CategoryId;
+
+pub const COLUMNS: [&str; 21] = [
+    "product_slug",
+    "category_path",
+    "product_name",
+    "description",
+    "attributes",
+    "featured",
+    "active",
+    "ncm",
+    "cfop",
+    "origin",
+    "weight_grams",
+    "height_cm",
+    "width_cm",
+    "length_cm",
+    "images",
+    "sku",
+    "variant_name",
+    "options",
+    "price",
+    "compare_at",
+    "stock",
+];
+/// The columns from the second to here say something of the product; they may be blank on its further lines.
+const OF_THE_PRODUCT: std::ops::Range<usize> = 1..15;
+/// Mistakes told at once; nobody mends more in one go.
+const MISTAKES_MAX: usize = 500;
+
+/// A table that is well formed. What only the database knows is not checked yet.
+#[derive(Debug)]
+pub struct Sheet {
+    pub products: Vec<Entry>,
+}
+
+/// A product of the table.
+#[derive(Debug)]
+pub struct Entry {
+    pub slug: String,
+    /// Names from the root down.
+    pub category: Vec<String>,
+    /// Its category is not looked up yet: the id means nothing.
+    pub input: ProductInput,
+    /// The line that each variant stands on.
+    pub lines: Vec<u64>,
+    cells: Vec<String>,
+}
+
+/// Reads a table, with commas or semicolons between the cells. Every bad line is named.
+pub fn read(body: &[u8]) -> Result<Sheet> {
+    let text = std::str::from_utf8(body).map_err(|_| Error::field("file", "is not UTF-8: save it as CSV UTF-8"))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let first_line = text.lines().next().unwrap_or_default();
+    let delimiter = if first_line.matches(';').count() > first_line.matches(',').count() { b';' } else { b',' };
+    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(text.as_bytes());
+    let mut reading = Reading {
+        places: columns(&mut reader)?,
+        products: Vec::new(),
+        known: HashMap::new(),
+        skus: HashSet::new(),
+        mistakes: Vec::new(),
+    };
+    for record in reader.records() {
+        let record = record.map_err(|e| Error::field("file", format!("cannot be read: {e}")))?;
+        if record.iter().any(|cell| !cell.trim().is_empty()) {
+            reading.line(&record);
+        }
+    }
+    reading.finish()
+}
+
+/// Where each of our columns stands.
+fn columns(reader: &mut csv::Reader<&[u8]>) -> Result<Vec<usize>> {
+    let header = reader.headers().map_err(|e| Error::field("file", format!("cannot be read: {e}")))?;
+    let names: Vec<&str> = header.iter().map(str::trim).collect();
+    let places: Vec<Option<usize>> = COLUMNS.iter().map(|column| names.iter().position(|name| name == column)).collect();
+    let missing = COLUMNS.iter().zip(&places).filter(|(_, place)| place.is_none()).map(|(column, _)| (*column, "is missing"));
+    let unknown = names.iter().filter(|name| !COLUMNS.contains(name)).map(|name| (*name, "is not a column of this table"));
+    let mistakes: Vec<FieldError> = missing
+        .chain(unknown)
+        .map(|(column, what)| FieldError { field: format!("line 1: {column}"), message: what.to_owned() })
+        .collect();
+    if mistakes.is_empty() { Ok(places.into_iter().flatten().collect()) } else { Err(Error::Invalid(mistakes)) }
+}
+
+struct Reading {
+    places: Vec<usize>,
+    products: Vec<Entry>,
+    known: HashMap<String, usize>,
+    skus: HashSet<String>,
+    mistakes: Vec<FieldError>,
+}
+
+/// One line's cells by column, in our order.
+struct Cells {
+    line: u64,
+    cells: Vec<String>,
+}
+
+impl Cells {
+    fn get(&self, column: &str) -> &str {
+        COLUMNS.iter().position(|c| *c == column).map_or("", |n| self.cells[n].as_str())
+    }
+}
+
+impl Reading {
+    fn mistake(&mut self, line: u64, column: &str, message: impl Into<String>) {
+        self.mistakes.push(FieldError { field: format!("line {line}: {column}"), message: message.into() });
+    }
+
+    fn line(&mut self, record: &StringRecord) {
+        let line = record.position().map_or(0, csv::Position::line);
+        if record.len() < COLUMNS.len() {
+            return self.mistake(line, "file", format!("has {} cells instead of {}", record.len(), COLUMNS.len()));
+        }
+        let cells = self.places.iter().map(|&place| record.get(place).unwrap_or_default().to_owned()).collect();
+        let cells = Cells { line, cells };
+        let slug = cells.get("product_slug").trim().to_owned();
+        if !rules::is_slug(&slug) || slug.len() > 160 || slug.parse::<uuid::Uuid>().is_ok() {
+            return self.mistake(line, "product_slug", "must be lower-case letters without accents, digits and single hyphens");
+        }
+        let place = match self.known.get(&slug) {
+            Some(&place) => {
+                self.same_product(place, &cells);
+                place
+            }
+            None => {
+                let entry = self.product(slug.clone(), &cells);
+                self.products.push(entry);
+                self.known.insert(slug, self.products.len() - 1);
+                self.products.len() - 1
+            }
+        };
+        let variant = self.variant(&cells);
+        self.products[place].input.variants.push(variant);
+        self.products[place].lines.push(line);
+    }
+
+    /// Further lines of a product must not say something else of it.
+    fn same_product(&mut self, place: usize, cells: &Cells) {
+        let first = &self.products[place].cells;
+        let differs =
+            OF_THE_PRODUCT.filter(|&n| !cells.cells[n].trim().is_empty() && cells.cells[n] != first[n]).collect::<Vec<_>>();
+        for n in differs {
+            self.mistake(cells.line, COLUMNS[n], "differs from the product's first line: leave it blank");
+        }
+    }
+
+    fn product(&mut self, slug: String, cells: &Cells) -> Entry {
+        let optional = |text: &str| Some(text.trim()).filter(|t| !t.is_empty()).map(str::to_owned);
+        let category: Vec<String> =
+            split(cells.get("category_path"), '>').iter().map(|name| unescape(name).trim().to_owned()).collect();
+        if category.iter().any(|name| name.is_empty() || name.chars().count() > 120 || name.chars().any(char::is_control)) {
+            self.mistake(cells.line, "category_path", "must be names of 1 to 120 characters, with > between them");
+        } else if category.len() > super::categories::MAX_DEPTH {
+            self.mistake(cells.line, "category_path", format!("must not be deeper than {} levels", super::categories::MAX_DEPTH));
+        }
+        let input = ProductInput {
+            name: cells.get("product_name").trim().to_owned(),
+            slug: Some(slug.clone()),
+            description: cells.get("description").to_owned(),
+            category_id: CategoryId(uuid::Uuid::nil()),
+            featured: self.flag(cells, "featured", false),
+            active: self.flag(cells, "active", true),
+            weight_grams: self.number(cells, "weight_grams", 1),
+            height_cm: self.number(cells, "height_cm", 1),
+            width_cm: self.number(cells, "width_cm", 1),
+            length_cm: self.number(cells, "length_cm", 1),
+            ncm: optional(cells.get("ncm")),
+            cfop: optional(cells.get("cfop")),
+            origin: self.optional_number(cells, "origin"),
+            attributes: self.labels(cells, "attributes"),
+            images: pictures(cells.get("images")),
+            sku: None,
+            price_cents: None,
+            compare_at_cents: None,
+            stock: None,
+            variants: Vec::new(),
+        };
+        Entry { slug, category, input, lines: Vec::new(), cells: cells.cells.clone() }
+    }
+
+    fn variant(&mut self, cells: &Cells) -> VariantInput {
+        let sku = cells.get("sku").trim().to_owned();
+        if sku.is_empty() {
+            self.mistake(cells.line, "sku", "is required");
+        } else if !self.skus.insert(sku.clone()) {
+            self.mistake(cells.line, "sku", "is on another line already");
+        }
+        let price = self.price(cells, "price");
+        if cells.get("price").trim().is_empty() {
+            self.mistake(cells.line, "price", "is required");
+        }
+        VariantInput {
+            id: None,
+            sku: Some(sku).filter(|sku| !sku.is_empty()),
+            name: cells.get("variant_name").to_owned(),
+            options: self.labels(cells, "options"),
+            price_cents: price.unwrap_or(1),
+            compare_at_cents: self.price(cells, "compare_at"),
+            stock: self.optional_number(cells, "stock"),
+        }
+    }
+
+    fn flag(&mut self, cells: &Cells, column: &str, blank: bool) -> bool {
+        match cells.get(column).trim().to_lowercase().as_str() {
+            "" => blank,
+            "sim" | "s" | "yes" | "true" | "1" => true,
+            "não" | "nao" | "n" | "no" | "false" | "0" => false,
+            _ => {
+                self.mistake(cells.line, column, "must be sim or não");
+                blank
+            }
+        }
+    }
+
+    fn optional_number<T: FromStr>(&mut self, cells: &Cells, column: &str) -> Option<T> {
+        let text = cells.get(column).trim();
+        if text.is_empty() {
+            return None;
+        }
+        let number = text.parse().ok();
+        if number.is_none() {
+            self.mistake(cells.line, column, "must be a whole number");
+        }
+        number
+    }
+
+    fn number<T: FromStr>(&mut self, cells: &Cells, column: &str, fallback: T) -> T {
+        if cells.get(column).trim().is_empty() {
+            self.mistake(cells.line, column, "is required");
+        }
+        self.optional_number(cells, column).unwrap_or(fallback)
+    }
+
+    fn price(&mut self, cells: &Cells, column: &str) -> Option<i64> {
+        let text = cells.get(column).trim();
+        if text.is_empty() {
+            return None;
+        }
+        let cents = reais(text);
+        if cents.is_none() {
+            self.mistake(cells.line, column, "must be an amount in reais such as 39,90");
+        }
+        cents
+    }
+
+    fn labels(&mut self, cells: &Cells, column: &str) -> BTreeMap<String, String> {
+        let mut labels = BTreeMap::new();
+        for pair in split(cells.get(column), '|').into_iter().filter(|pair| !pair.trim().is_empty()) {
+            match split(&pair, '=').as_slice() {
+                [name, value] => {
+                    labels.insert(unescape(name).trim().to_owned(), unescape(value).trim().to_owned());
+                }
+                _ => self.mistake(cells.line, column, "must be name=value pairs with | between them"),
+            }
+        }
+        labels
+    }
+
+    /// The same rules as for a product that comes as JSON, told in the table's words.
+    fn finish(mut self) -> Result<Sheet> {
+        for entry in &self.products {
+            let Err(report) = entry.input.validate() else { continue };
+            for (path, error) in report.iter() {
+                let (line, column) = place_of(&path.to_string(), &entry.lines);
+                self.mistakes.push(FieldError { field: format!("line {line}: {column}"), message: error.to_string() });
+            }
+        }
+        if self.products.is_empty() && self.mistakes.is_empty() {
+            return Err(Error::field("file", "holds no products"));
+        }
+        if self.mistakes.is_empty() {
+            return Ok(Sheet { products: self.products });
+        }
+        self.mistakes.truncate(MISTAKES_MAX);
+        Err(Error::Invalid(self.mistakes))
+    }
+}
+
+/// `variants[2].price_cents` of a product → the third variant's line, column `price`.
+fn place_of(path: &str, lines: &[u64]) -> (u64, String) {
+    let first = lines.first().copied().unwrap_or(0);
+    let (line, field) = match path.strip_prefix("variants[").and_then(|rest| rest.split_once(']')) {
+        Some((n, rest)) => {
+            (n.parse::<usize>().ok().and_then(|n| lines.get(n).copied()).unwrap_or(first), rest.trim_start_matches('.'))
+        }
+        None => (first, path),
+    };
+    let column = match field.split(['[', '.']).next().unwrap_or_default() {
+        "name" if line_is_variant(path) => "variant_name",
+        "name" => "product_name",
+        "price_cents" => "price",
+        "compare_at_cents" => "compare_at",
+        other => other,
+    };
+    (line, column.to_owned())
+}
+
+fn line_is_variant(path: &str) -> bool {
+    path.starts_with("variants[")
+}
+
+fn pictures(cell: &str) -> Vec<Image> {
+    let pictures = split(cell, '|').into_iter().filter(|picture| !picture.trim().is_empty());
+    pictures
+        .map(|picture| {
+            let mut parts = split(&picture, ';').into_iter();
+            let url = unescape(&parts.next().unwrap_or_default()).trim().to_owned();
+            let alt = parts.map(|part| unescape(&part)).collect::<Vec<_>>().join(";");
+            Image { url, alt: alt.trim().to_owned() }
+        })
+        .collect()
+}
+
+/// `1.234,56` → 123456. `None`: not an amount, or written as in another country.
+fn reais(text: &str) -> Option<i64> {
+    let text = text.strip_prefix("R$").unwrap_or(text).trim();
+    let (whole, fraction) = text.split_once(',').unwrap_or((text, "00"));
+    let groups: Vec<&str> = whole.split('.').collect();
+    let grouped = groups.len() == 1 || ((1..=3).contains(&groups[0].len()) && groups[1..].iter().all(|group| group.len() == 3));
+    if !grouped || fraction.len() != 2 {
+        return None;
+    }
+    Money::parse_decimal(&format!("{}.{fraction}", groups.concat())).map(Money::cents)
+}
+
+/// The parts between separators that are not escaped by a backslash; escapes stay in them.
+fn split(text: &str, separator: char) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut escaped = false;
+    for c in text.chars() {
+        if c == separator && !escaped {
+            parts.push(String::new());
+            continue;
+        }
+        escaped = c == '\\' && !escaped;
+        if let Some(part) = parts.last_mut() {
+            part.push(c);
+        }
+    }
+    parts
+}
+
+fn unescape(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        plain.push(if c == '\\' { chars.next().unwrap_or('\\') } else { c });
+    }
+    plain
+}
+
+/// Puts a backslash before what separates.
+pub fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(c, '\\' | '|' | '=' | ';' | '>') {
+            escaped.push('\\');
+        }
+        escaped.push(c);
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn reais_are_read_as_brazil_writes_them_and_in_no_other_way() {
+        for (text, cents) in
+            [("39,90", 3990), ("1.234,56", 123_456), ("R$ 10,00", 1000), ("10", 1000), ("1.000", 100_000), ("0,05", 5)]
+        {
+            assert_eq!(reais(text), Some(cents), "{text}");
+        }
+        for text in ["39.90", "39,9", "39,900", "1,234.56", "dez", "", "1.23,00", ",50"] {
+            assert_eq!(reais(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_bad_line_is_told_at_once() {
+        let file = format!(
+            "{}\n\
+             cafe,Alimentos,Café,,,sim,sim,0901,,,250,30,14,9,,CAF-1,,,\"39,90\",,10\n\
+             cafe,,,,,,,,,,,,,,,CAF-1,,,39.90,,x\n\
+             Chá,Alimentos,Chá,,,,,,,,1,1,1,1,,CHA,,,\"1,00\",,\n\
+             vela,Casa,Vela,,,talvez,,,,,0,1,1,1,javascript:alert(1),VEL,,,\"1,00\",,\n",
+            COLUMNS.join(",")
+        );
+        let Err(Error::Invalid(errors)) = read(file.as_bytes()) else { panic!("must be refused") };
+        let mut fields: Vec<&str> = errors.iter().map(|e| e.field.as_str()).collect();
+        fields.sort_unstable();
+        assert_eq!(
+            fields,
+            [
+                "line 2: ncm",
+                "line 3: price",
+                "line 3: sku",
+                "line 3: stock",
+                "line 4: product_slug",
+                "line 5: featured",
+                "line 5: images",
+                "line 5: weight_grams",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_missing_or_unknown_column_is_named() {
+        let Err(Error::Invalid(errors)) = read(b"product_slug,colour\n") else { panic!("must be refused") };
+        assert_eq!(errors.len(), COLUMNS.len());
+        assert!(errors.iter().any(|e| e.field == "line 1: colour"));
+    }
+
+    #[test]
+    fn excel_may_save_it_with_semicolons_and_a_mark_in_front() {
+        let file = format!("\u{feff}{}\ncafe;A > B;Café;;;;;;;;250;30;14;9;;CAF;;;39,90;;10\n", COLUMNS.join(";"));
+        let sheet = read(file.as_bytes()).expect("good");
+        assert_eq!(sheet.products[0].category, ["A", "B"]);
+        assert_eq!(sheet.products[0].input.variants[0].price_cents, 3990);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_escaped_is_one_part_and_reads_as_it_was(text in "[a-z|=;>\\\\ ]{0,20}") {
+            for separator in ['|', '=', ';', '>'] {
+                prop_assert_eq!(split(&escape(&text), separator).len(), 1);
+            }
+            prop_assert_eq!(unescape(&escape(&text)), text);
+        }
+
+        #[test]
+        fn no_file_makes_the_reader_panic(body in proptest::collection::vec(any::<u8>(), 0..400)) {
+            let _ = read(&body);
+            let _ = read([COLUMNS.join(",").as_bytes(), b"\n", &body].concat().as_slice());
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Names → addresses: `Café Torrado – 250 g` becomes `cafe-torrado-250-g`.
+
+use std::collections::HashSet;
+
+/// Long enough for any name that a person reads, short enough for a suffix.
+const MAX_LEN: usize = 120;
+
+/// Lower-case ASCII letters, digits and single hyphens; `item` for a name that has none of them.
+pub fn slugify(name: &str) -> String {
+    let mut slug = String::with_capacity(name.len());
+    for c in name.chars().flat_map(char::to_lowercase) {
+        match plain(c) {
+            Some(letters) => slug.push_str(letters),
+            None if c.is_ascii_alphanumeric() => slug.push(c),
+            None if !slug.is_empty() && !slug.ends_with('-') => slug.push('-'),
+            None => {}
+        }
+        if slug.len() >= MAX_LEN {
+            break;
+        }
+    }
+    let slug = slug.trim_end_matches('-');
+    if slug.is_empty() { "item".to_owned() } else { slug.to_owned() }
+}
+
+/// The letters of Portuguese and its neighbours without their accents.
+fn plain(c: char) -> Option<&'static str> {
+    Some(match c {
+        'á' | 'à' | 'â' | 'ã' | 'ä' | 'å' | 'ª' => "a",
+        'é' | 'è' | 'ê' | 'ë' => "e",
+        'í' | 'ì' | 'î' | 'ï' => "i",
+        'ó' | 'ò' | 'ô' | 'õ' | 'ö' | 'º' => "o",
+        'ú' | 'ù' | 'û' | 'ü' => "u",
+        'ç' => "c",
+        'ñ' => "n",
+        'ß' => "ss",
+        'æ' => "ae",
+        'œ' => "oe",
+        // Combining accents of decomposed text, and marks inside words, leave no gap.
+        '\u{300}'..='\u{36f}' | '\'' | '’' => "",
+        _ => return None,
+    })
+}
+
+/// The slug itself, or the first of `slug-2`, `slug-3` … that is free.
+pub fn free_slug(wanted: &str, taken: &HashSet<String>) -> String {
+    if !taken.contains(wanted) {
+        return wanted.to_owned();
+    }
+    // Ends: `taken` is finite.
+    (2_u64..).map(|n| format!("{wanted}-{n}")).find(|slug| !taken.contains(slug)).unwrap_or_else(|| wanted.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::catalog::rules::is_slug;
+
+    #[test]
+    fn accents_spaces_and_marks_become_an_address() {
+        assert_eq!(slugify("Café Torrado – 250 g"), "cafe-torrado-250-g");
+        assert_eq!(slugify("  Pão de Açúcar!  "), "pao-de-acucar");
+        assert_eq!(slugify("Pa\u{303}o d'água"), "pao-dagua");
+        assert_eq!(slugify("???"), "item");
+    }
+
+    #[test]
+    fn a_taken_slug_gets_the_first_free_number() {
+        let taken = HashSet::from(["cafe".to_owned(), "cafe-2".to_owned()]);
+        assert_eq!(free_slug("cafe", &taken), "cafe-3");
+        assert_eq!(free_slug("cha", &taken), "cha");
+    }
+
+    proptest! {
+        #[test]
+        fn every_name_makes_a_slug_that_the_table_accepts(name in ".{0,300}") {
+            let slug = slugify(&name);
+            prop_assert!(is_slug(&slug), "{slug}");
+            prop_assert!(slug.len() <= MAX_LEN + 2);
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! An administrator counts the shelf: sets a stock, or moves it.
+
+use deadpool_postgres::Transaction;
+use garde::Validate;
+use serde::Deserialize;
+use serde_json::json;
+use utoipa::ToSchema;
+
+use super::product_admin::MAX_STOCK;
+use super::store;
+use crate::admin::audit_log;
+use crate::cause::{self, Actor};
+use crate::db;
+use crate::error::{Error, Result};
+use crate::ids::{ProductId, VariantId};
+
+/// Either `stock` (what it shall be) or `delta` (by how much it moves), of the default variant or of `variant_id`.
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StockChange {
+    #[schema(value_type = Option<Uuid>)]
+    #[serde(default)]
+    #[garde(skip)]
+    pub variant_id: Option<VariantId>,
+    #[serde(default)]
+    #[garde(range(min = 0, max = MAX_STOCK))]
+    pub stock: Option<i32>,
+    #[serde(default)]
+    #[garde(range(min = -MAX_STOCK, max = MAX_STOCK))]
+    pub delta: Option<i32>,
+}
+
+/// Moves the stock and says so in the ledger; no change, no row. The caller commits, and evicts. The product's id.
+pub async fn change(tx: &Transaction<'_>, product: &str, change: &StockChange, actor: Actor) -> Result<ProductId> {
+    const LOCK: &str = "
+        SELECT id, sku, stock FROM variants
+         WHERE product_id = $1 AND deleted_at IS NULL AND CASE WHEN $2::uuid IS NULL THEN is_default ELSE id = $2 END
+           FOR NO KEY UPDATE";
+    // One statement, so that nobody ever sees the stock without its row in the ledger.
+    const MOVE: &str = "
+        WITH moved AS (UPDATE variants SET stock = stock + $2, updated_at = now() WHERE id = $1 RETURNING id)
+        INSERT INTO stock_movements (variant_id, delta, reason, cause, actor) SELECT id, $2, 'adjustment', $3, $4 FROM moved";
+    let product = store::get(tx, product, true).await?.id;
+    let row = db::query_opt(tx, LOCK, &[&product, &change.variant_id]).await?.ok_or(Error::NotFound("The variant"))?;
+    let (id, sku, before): (VariantId, String, i32) = (row.get("id"), row.get("sku"), row.get("stock"));
+    let after = match (change.stock, change.delta) {
+        (Some(stock), None) => stock,
+        (None, Some(delta)) => before + delta, // both are far from where an i32 ends
+        _ => return Err(Error::field("stock", "send either stock or delta")),
+    };
+    if after < 0 {
+        return Err(Error::OutOfStock { sku, available: before });
+    }
+    if after > MAX_STOCK {
+        return Err(Error::field("delta", format!("the stock must not be above {MAX_STOCK}")));
+    }
+    if after != before {
+        db::execute(tx, MOVE, &[&id, &(after - before), &cause::current(), &actor.to_string()]).await?;
+        let state = |stock: i32| Some(json!({"variant_id": id, "sku": sku, "stock": stock}));
+        audit_log::record(tx, actor, "product.stock", &product.to_string(), state(before), state(after)).await?;
+    }
+    Ok(product)
+}

@@ -1,0 +1,161 @@
+//! Products as the database has them. A page costs the same few statements whatever its size.
+
+use std::collections::BTreeMap;
+
+use deadpool_postgres::GenericClient;
+use jiff::Timestamp;
+use tokio_postgres::Row;
+use tokio_postgres::types::Json;
+use uuid::Uuid;
+
+use super::search::{Args, Ask, Key, Place, Sort, Words, condition, page_sql};
+use super::{Image, Product, Variant, categories, rules};
+use crate::db::{self, Connection};
+use crate::error::{Error, Result};
+use crate::http::page::List;
+use crate::ids::ProductId;
+
+/// Totals up to here are counted; above they are the planner's estimate, which is said in the OpenAPI document.
+const COUNTED_MAX: i64 = 10_000;
+/// The same for a search, where looking at a match costs more.
+const COUNTED_MATCHES_MAX: i64 = 1_000;
+
+/// What [`product`] reads.
+const COLUMNS: &str = "
+    p.id, p.slug, p.name, p.description, p.category_id, p.featured, p.active, p.weight_grams, p.height_cm, p.width_cm,
+    p.length_cm, p.ncm, p.cfop, p.origin, p.attributes, p.created_at, p.updated_at, v.variants, i.images";
+const JOINS: &str = "
+    CROSS JOIN LATERAL (
+        SELECT coalesce(json_agg(json_build_object(
+                   'id', v.id, 'sku', v.sku, 'name', v.name, 'options', v.options, 'price_cents', v.price_cents,
+                   'compare_at_cents', v.compare_at_cents, 'stock', v.stock, 'in_stock', v.stock > 0)
+                   ORDER BY v.is_default DESC, v.position, v.id), '[]') AS variants
+          FROM variants v WHERE v.product_id = p.id AND v.deleted_at IS NULL) v
+    CROSS JOIN LATERAL (
+        SELECT coalesce(json_agg(json_build_object('url', i.url, 'alt', i.alt) ORDER BY i.position), '[]') AS images
+          FROM product_images i WHERE i.product_id = p.id) i";
+
+fn product(row: &Row) -> Product {
+    let Json(variants): Json<Vec<Variant>> = row.get("variants");
+    let Json(images): Json<Vec<Image>> = row.get("images");
+    let Json(attributes): Json<BTreeMap<String, String>> = row.get("attributes");
+    let first = variants.first(); // always there while the product is not deleted
+    Product {
+        id: row.get("id"),
+        sku: first.map(|v| v.sku.clone()).unwrap_or_default(),
+        slug: row.get("slug"),
+        name: row.get("name"),
+        description: row.get("description"),
+        price_cents: first.map_or(0, |v| v.price_cents),
+        compare_at_cents: first.and_then(|v| v.compare_at_cents),
+        currency: "BRL",
+        stock: first.map_or(0, |v| v.stock),
+        in_stock: variants.iter().any(|v| v.in_stock),
+        featured: row.get("featured"),
+        active: row.get("active"),
+        category_id: row.get("category_id"),
+        images,
+        weight_grams: row.get("weight_grams"),
+        height_cm: row.get("height_cm"),
+        width_cm: row.get("width_cm"),
+        length_cm: row.get("length_cm"),
+        ncm: row.get("ncm"),
+        cfop: row.get("cfop"),
+        origin: row.get("origin"),
+        attributes,
+        variants,
+        created_at: row.get("created_at"),
+        updated_at: row.get("updated_at"),
+    }
+}
+
+/// A product by id or slug. Inactive ones only where that is asked for; deleted ones never.
+pub async fn find(db: &impl GenericClient, name: &str, include_inactive: bool) -> Result<Option<Product>> {
+    let (id, slug) = match name.parse::<Uuid>() {
+        Ok(id) => (Some(ProductId(id)), None),
+        Err(_) if rules::is_slug(name) => (None, Some(name)),
+        Err(_) => return Ok(None),
+    };
+    let by = if id.is_some() { "p.id = $1 AND $2::text IS NULL" } else { "p.slug = $2 AND $1::uuid IS NULL" };
+    let sql = format!("SELECT {COLUMNS} FROM products p {JOINS} WHERE {by} AND p.deleted_at IS NULL AND (p.active OR $3)");
+    Ok(db::query_opt(db, &sql, &[&id, &slug, &include_inactive]).await?.as_ref().map(product))
+}
+
+/// The same for one that must be there.
+pub async fn get(db: &impl GenericClient, name: &str, include_inactive: bool) -> Result<Product> {
+    find(db, name, include_inactive).await?.ok_or(Error::NotFound("The product"))
+}
+
+/// Products in id order behind `after`, inactive ones too: for the export.
+pub async fn list_behind(db: &impl GenericClient, after: Uuid, limit: i64) -> Result<Vec<Product>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM (SELECT id FROM products WHERE id > $1 AND deleted_at IS NULL ORDER BY id LIMIT $2) page
+           JOIN products p USING (id) {JOINS} ORDER BY p.id"
+    );
+    Ok(db::query(db, &sql, &[&after, &limit]).await?.iter().map(product).collect())
+}
+
+/// A page of products. Words that the text search does not find are looked for by their looks.
+pub async fn list(db: &Connection, ask: &Ask) -> Result<List<Product>> {
+    let categories = match &ask.query.category {
+        Some(name) => Some(categories::branch(db, name).await?),
+        None => None,
+    };
+    if ask.category_must_exist && categories.as_ref().is_some_and(Vec::is_empty) {
+        return Err(Error::NotFound("The category"));
+    }
+    let words = ask.words();
+    let page = list_by(db, ask, categories.clone(), words).await?;
+    if page.total == 0 && words == Words::Text && ask.after.is_none() {
+        return list_by(db, ask, categories, Words::Similar).await;
+    }
+    Ok(page)
+}
+
+async fn list_by(
+    db: &Connection,
+    ask: &Ask,
+    categories: Option<Vec<crate::ids::CategoryId>>,
+    words: Words,
+) -> Result<List<Product>> {
+    let mut args = Args::default();
+    let (condition, rank) = condition(ask, categories.clone(), words, &mut args);
+    let page = page_sql(ask, &condition, &rank, &mut args);
+    let order = if ask.sort.descends() { "DESC" } else { "ASC" };
+    let sql = format!(
+        "SELECT {COLUMNS}, page.key FROM ({page}) page JOIN products p USING (id) {JOINS} ORDER BY page.key {order}, p.id {order}"
+    );
+    let args = args.list();
+    // Sent together: the second does not wait for the first's answer.
+    let (rows, total) = tokio::try_join!(async { Ok(db.query_typed(&sql, &args).await?) }, total(db, ask, categories, words))?;
+    let wanted = ask.limit as usize;
+    let next_cursor = (rows.len() > wanted).then(|| place(&rows[wanted - 1], ask.sort, words).cursor());
+    let items = rows.iter().take(wanted).map(product).collect();
+    Ok(List { items, total, limit: ask.limit, offset: ask.offset, next_cursor })
+}
+
+fn place(row: &Row, sort: Sort, words: Words) -> Place {
+    let key = match sort {
+        Sort::Newest => Key::Number(row.get::<_, Timestamp>("key").as_microsecond()),
+        Sort::Price | Sort::PriceDown => Key::Number(row.get("key")),
+        Sort::Name => Key::Text(row.get("key")),
+        Sort::Relevance => Key::Number(i64::from(row.get::<_, f32>("key").to_bits())),
+    };
+    Place { sort, similar: words == Words::Similar, key, id: row.get("id") }
+}
+
+/// How many there are in all: exact up to a bound, an estimate above.
+async fn total(db: &Connection, ask: &Ask, categories: Option<Vec<crate::ids::CategoryId>>, words: Words) -> Result<i64> {
+    let mut args = Args::default();
+    let (condition, _) = condition(ask, categories, words, &mut args);
+    let args = args.list();
+    let most = if words == Words::None { COUNTED_MAX } else { COUNTED_MATCHES_MAX };
+    let count = format!("SELECT count(*) FROM (SELECT FROM products p WHERE {condition} LIMIT {most} + 1) counted");
+    let counted: i64 = db.query_typed_one(&count, &args).await?.get(0);
+    if counted <= most {
+        return Ok(counted);
+    }
+    let explained = db.query_typed_one(&format!("EXPLAIN (FORMAT JSON) SELECT FROM products p WHERE {condition}"), &args).await?;
+    let plan: serde_json::Value = explained.get(0);
+    Ok(plan[0]["Plan"]["Plan Rows"].as_i64().unwrap_or(0).max(counted))
+}
