@@ -167,6 +167,7 @@ pub async fn ended(tx: &Transaction<'_>, provider: &'static str, id: PaymentId, 
     let Some((order, payment)) = store::lock(tx, id).await?.filter(|(_, payment)| payment.provider == provider) else {
         return Ok((Applied::UnknownPayment, None));
     };
+    let to = if to == Status::Cancelled { payment.voided() } else { to };
     if !store::mark_ended(tx, id, to, None).await? {
         return Ok((Applied::Ignored, Some(order.id)));
     }

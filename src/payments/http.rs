@@ -98,6 +98,7 @@ struct PaymentView {
     txid: Option<String>,
     end_to_end_id: Option<String>,
     expires_at: Timestamp,
+    paid_at: Option<Timestamp>,
     created_at: Timestamp,
     /// Why it failed. Only for administrators.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -118,6 +119,7 @@ impl PaymentView {
             txid: payment.txid,
             end_to_end_id: payment.end_to_end_id,
             expires_at: payment.expires_at,
+            paid_at: payment.paid_at,
             created_at: payment.created_at,
             error: payment.error.filter(|_| for_admin),
             refunds: refunds.iter().filter(|r| r.payment_id == payment.id).cloned().collect(),

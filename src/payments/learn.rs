@@ -33,9 +33,9 @@ pub async fn learn(
     charge: &Charge,
 ) -> Result<Learned> {
     match charge.status {
-        status if status.was_paid() => Ok(Learned::Paid(apply::capture(tx, provider, order, payment, &news_of(charge)).await?)),
+        status if status.was_paid() => take(tx, provider, order, payment, charge).await,
         ChargeStatus::Expired => end(tx, payment, Status::Expired).await,
-        ChargeStatus::Cancelled => end(tx, payment, Status::Cancelled).await,
+        ChargeStatus::Cancelled => end(tx, payment, payment.voided()).await,
         _ if payment.status.is_captured() => keep_code(tx, payment, charge).await,
         _ => payable(tx, order, payment, charge).await,
     }
@@ -52,6 +52,22 @@ fn news_of(charge: &Charge) -> PaidNews {
         paid_at: charge.paid_at,
         created_at: None,
     }
+}
+
+/// A charge that was paid with another amount cannot be paid again: it makes room for another, and the order may expire.
+async fn take(
+    tx: &impl GenericClient,
+    provider: &'static str,
+    order: &Order,
+    payment: &Payment,
+    charge: &Charge,
+) -> Result<Learned> {
+    let applied = apply::capture(tx, provider, order, payment, &news_of(charge)).await?;
+    if applied == Applied::Mismatch && store::mark_ended(tx, payment.id, Status::Failed, None).await? {
+        let why = "the provider has it as paid, but not as asked";
+        tell(tx, payment, Some(payment.status), Status::Failed, why, Actor::System).await?;
+    }
+    Ok(Learned::Paid(applied))
 }
 
 async fn end(tx: &impl GenericClient, payment: &Payment, to: Status) -> Result<Learned> {

@@ -67,13 +67,15 @@ async fn late(tx: &db::Transaction<'_>) -> Result<Vec<PaymentId>> {
     Ok(db::query(tx, LATE, &[&BATCH, &floor]).await?.iter().map(|row| row.get("id")).collect())
 }
 
-/// Open refunds without a job. Touched, so that one that is refused again and again alerts once an hour.
+/// Open refunds without a job. Touched, so that one whose job died is tried, and alerts, once an hour.
 async fn open_refunds(tx: &db::Transaction<'_>) -> Result<Vec<RefundId>> {
     const OPEN: &str = "
         WITH due AS (
             SELECT r.id FROM refunds r
-             WHERE r.status IN ('pending', 'processing', 'unknown') AND r.updated_at < now() - interval '1 hour'
+             WHERE r.status IN ('pending', 'processing', 'unknown') AND r.updated_at < now() - interval '2 minutes'
                AND NOT EXISTS (SELECT FROM jobs j WHERE j.dedupe = 'send_refund:' || r.id AND j.state IN ('waiting', 'running'))
+               AND NOT EXISTS (SELECT FROM jobs j WHERE j.dedupe = 'send_refund:' || r.id AND j.state = 'dead'
+                                AND j.finished_at > now() - interval '1 hour' AND j.state IN ('done', 'dead'))
              ORDER BY r.updated_at LIMIT $1 FOR UPDATE OF r SKIP LOCKED)
         UPDATE refunds r SET updated_at = now() FROM due WHERE r.id = due.id RETURNING r.id";
     Ok(db::query(tx, OPEN, &[&BATCH]).await?.iter().map(|row| row.get("id")).collect())

@@ -51,6 +51,7 @@ pub struct Payment {
     pub qr_code_url: Option<String>,
     pub error: Option<String>,
     pub expires_at: Timestamp,
+    pub paid_at: Option<Timestamp>,
     pub created_at: Timestamp,
     /// Past `expires_at`, by the database's clock.
     pub is_over: bool,
@@ -58,11 +59,18 @@ pub struct Payment {
     pub is_fresh: bool,
 }
 
+impl Payment {
+    /// What a charge is that was voided: run out if its time is over, whoever ended it first.
+    pub fn voided(&self) -> Status {
+        if self.is_over { Status::Expired } else { Status::Cancelled }
+    }
+}
+
 macro_rules! payment_sql {
     ($rest:literal) => {
         concat!(
             "SELECT p.id, p.order_id, p.method, p.provider, p.status, p.amount_cents, p.captured_cents, p.refunded_cents, p.currency, ",
-            "p.provider_ref, p.end_to_end_id, p.copy_paste, p.qr_code_url, p.error, p.expires_at, p.created_at, ",
+            "p.provider_ref, p.end_to_end_id, p.copy_paste, p.qr_code_url, p.error, p.expires_at, p.paid_at, p.created_at, ",
             "p.expires_at <= now() AS is_over, p.updated_at > now() - interval '30 seconds' AS is_fresh ",
             "FROM payments p ",
             $rest
@@ -96,6 +104,7 @@ fn payment_of(row: &Row) -> Payment {
         qr_code_url: row.get("qr_code_url"),
         error: row.get("error"),
         expires_at: row.get("expires_at"),
+        paid_at: row.get("paid_at"),
         created_at: row.get("created_at"),
         is_over: row.get("is_over"),
         is_fresh: row.get("is_fresh"),

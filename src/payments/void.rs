@@ -8,7 +8,6 @@ use crate::cause::Actor;
 use crate::error::{Error, Result};
 use crate::ids::PaymentId;
 use crate::jobs::Outcome;
-use crate::payments::status::Status;
 use crate::payments::store::{self, Payment};
 use crate::payments::{learn, pix_of, tell};
 
@@ -38,7 +37,7 @@ pub async fn end(app: &App, id: PaymentId) -> Result<()> {
 }
 
 async fn mark(app: &App, payment: &Payment) -> Result<()> {
-    let to = if payment.is_over { Status::Expired } else { Status::Cancelled };
+    let to = payment.voided();
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     // Locked, so that the order's story is told in order.

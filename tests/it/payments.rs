@@ -210,6 +210,21 @@ async fn reconciliation_finds_what_lost_its_job() {
 }
 
 #[actix_web::test]
+async fn a_refund_that_lost_its_job_gets_another() {
+    let shop = Shop::open().await;
+    let (ana, admin) = (shop.customer().await, shop.admin().await);
+    let (order, _) = paid_order(&ana).await;
+    assert_eq!(admin.post(&format!("/api/orders/{order}/refund"), &json!({"reason": "Defeito"})).await.status, 201);
+    shop.execute("DELETE FROM jobs WHERE kind = 'send_refund'").await;
+    shop.execute("UPDATE refunds SET updated_at = now() - interval '3 minutes'").await;
+    vitrine::payments::reconcile::reconcile(&shop.app).await.unwrap();
+    shop.drain_ahead(SignedDuration::from_secs(3)).await;
+    assert!(shop.control().settled(LIMIT).await);
+    assert_eq!(state(&shop, &order).await, "processing/refunded");
+    shop.close().await;
+}
+
+#[actix_web::test]
 async fn another_amount_is_not_paid_and_the_operator_is_told_once() {
     let shop = Shop::open().await;
     let ana = shop.customer().await;
@@ -224,6 +239,13 @@ async fn another_amount_is_not_paid_and_the_operator_is_told_once() {
     assert_eq!(state(&shop, &order).await, "pending/pending_payment");
     assert_eq!(count(&shop, "jobs WHERE kind = 'mail_alert'").await, 1);
     assert_eq!(count(&shop, "money_movements").await, 0);
+    // That charge is used up: the buyer may have another, and the order may end.
+    assert_eq!(payments(&shop, &order).await, ["failed"]);
+    assert_eq!(pay(&ana, &order).await.status, 200);
+    let_time_pass(&shop, &order).await;
+    shop.drain().await;
+    assert_eq!(state(&shop, &order).await, "cancelled/expired");
+    assert_eq!(count(&shop, "jobs WHERE kind = 'mail_alert'").await, 1);
     shop.close().await;
 }
 
