@@ -35,6 +35,7 @@ CREATE TABLE orders (
     freight_quote         jsonb NOT NULL,       -- what was asked and answered, for the day it is disputed
     tracking_number       text,
     notes                 text,
+    cancel_reason         text,                 -- the buyer's or the shop's own words; the history only says who
     reservation           smallint NOT NULL DEFAULT 1,
     stock_held            boolean NOT NULL DEFAULT true,
     expires_at            timestamptz NOT NULL, -- an unpaid order gives its stock back after this
@@ -45,7 +46,7 @@ CREATE TABLE orders (
     created_at            timestamptz NOT NULL DEFAULT now(),
     updated_at            timestamptz NOT NULL DEFAULT now(),
     CHECK (discount_cents = coupon_discount_cents + method_discount_cents),
-    CHECK (total_cents = subtotal_cents - discount_cents + shipping_cents),
+    CONSTRAINT orders_total CHECK (total_cents = subtotal_cents - discount_cents + shipping_cents),
     CHECK (status NOT IN ('processing', 'shipped', 'delivered', 'returned')
            OR payment_status IN ('paid', 'partially_refunded', 'refunded')),
     CHECK (status <> 'pending' OR payment_status IN ('pending_payment', 'failed')),

@@ -1,6 +1,7 @@
 //! The pool, the migrations, and the four ways to run a statement.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 pub use deadpool_postgres::{GenericClient, Object as Connection, Transaction};
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};

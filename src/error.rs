@@ -138,7 +138,7 @@ impl Error {
 fn is_away(error: &tokio_postgres::Error) -> bool {
     use tokio_postgres::error::SqlState as S;
     error.is_closed()
-        || error.code().is_none()
+        || std::error::Error::source(error).is_some_and(|source| source.is::<std::io::Error>())
         || error.code().is_some_and(|code| {
             let away =
                 [&S::ADMIN_SHUTDOWN, &S::CRASH_SHUTDOWN, &S::CANNOT_CONNECT_NOW, &S::QUERY_CANCELED, &S::TOO_MANY_CONNECTIONS];

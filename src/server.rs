@@ -62,7 +62,22 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
 
 /// The OpenAPI document.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    let (_, api) = ActixApp::new().into_utoipa_app().openapi(ApiDoc::openapi()).configure(routes).split_for_parts();
+    let (_, mut api) = ActixApp::new().into_utoipa_app().openapi(ApiDoc::openapi()).configure(routes).split_for_parts();
+    for (path, item) in &mut api.paths.paths {
+        let name = path.trim_start_matches("/api").replace(['/', '-'], "_").replace(['{', '}'], "");
+        let operations = [
+            ("get", &mut item.get),
+            ("post", &mut item.post),
+            ("put", &mut item.put),
+            ("patch", &mut item.patch),
+            ("delete", &mut item.delete),
+        ];
+        for (method, operation) in operations {
+            if let Some(operation) = operation {
+                operation.operation_id = Some(format!("{method}{name}")); // unique, as generators of clients need it
+            }
+        }
+    }
     api
 }
 

@@ -11,20 +11,19 @@ use futures_util::try_join;
 use jiff::{SignedDuration, Timestamp};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
-use vitrine_kit::Money;
 
-use super::place::{Contact, PlaceOrder};
-use super::view::{OrderLine, OrderView, ShippingAddress, tracking_url};
+use super::draft::{Draft, LineColumns};
+use super::pipeline::Pipeline;
+use super::place::PlaceOrder;
+use super::view::{OrderLine, OrderView};
 use crate::app::App;
 use crate::cart::Owner;
 use crate::cause::{self, Actor};
-use crate::coupons::{self, Coupon};
+use crate::coupons;
 use crate::error::{Error, Result};
 use crate::http::idempotency::{self, Claim};
-use crate::ids::{AddressId, CouponId, LineId, OrderId, UserId, VariantId};
+use crate::ids::{AddressId, LineId, VariantId};
 use crate::jobs::{self, Job};
-use crate::seal::Sealed;
-use crate::shipping::quote::Quote;
 
 type Param<'a> = &'a (dyn ToSql + Sync);
 
@@ -124,13 +123,13 @@ async fn place_in(
 }
 
 /// What the first round trip found.
-struct Read {
-    now: Timestamp,
-    key: Option<Row>,
-    cart: Option<Row>,
-    lines: Vec<Row>,
-    buyer: Option<Row>,
-    coupon: Option<Row>,
+pub(super) struct Read {
+    pub(super) now: Timestamp,
+    pub(super) key: Option<Row>,
+    pub(super) cart: Option<Row>,
+    pub(super) lines: Vec<Row>,
+    pub(super) buyer: Option<Row>,
+    pub(super) coupon: Option<Row>,
 }
 
 async fn read(tx: &mut Pipeline, owner: &Owner, new: &PlaceOrder, key: Option<&Claim>) -> Result<Read> {
@@ -170,207 +169,6 @@ async fn read(tx: &mut Pipeline, owner: &Owner, new: &PlaceOrder, key: Option<&C
     )
     .await?;
     Ok(Read { now: now.get(0), key, cart, lines, buyer, coupon })
-}
-
-/// The order with every price fixed, before it is written.
-struct Draft {
-    id: OrderId,
-    number: String,
-    user: Option<UserId>,
-    cart: crate::ids::CartId,
-    contact: Contact,
-    sealed: Sealed,
-    address: ShippingAddress,
-    lines: Vec<OrderLine>,
-    subtotal: Money,
-    discount: Money,
-    shipping: Money,
-    total: Money,
-    quote: Quote,
-    coupon: Option<(CouponId, String)>,
-    method: Option<&'static str>,
-    notes: Option<String>,
-    expires_at: Timestamp,
-}
-
-impl Draft {
-    fn price(app: &App, owner: &Owner, new: &PlaceOrder, read: &Read) -> Result<Self> {
-        let cart = read.cart.as_ref().filter(|_| !read.lines.is_empty()).ok_or(Error::CartEmpty)?;
-        let (contact, address) = match &read.buyer {
-            Some(row) => (customer(app, new, row)?, customer_address(new, row)?),
-            None => {
-                let contact = new.guest()?;
-                let address = new.address.as_ref().ok_or_else(|| Error::field("address", "is required of a guest"))?;
-                let address = address.to_shipping(&contact.name)?;
-                (contact, address)
-            }
-        };
-        let quote = Quote::open(&app.keys, &new.quote_token, read.now)?;
-        let wanted: Vec<(VariantId, i32)> = read.lines.iter().map(|row| (row.get("variant_id"), row.get("quantity"))).collect();
-        quote.fits(&wanted, &address.cep)?;
-        let subtotal = subtotal(&read.lines)?;
-        let Applied { coupon, discount, frees_shipping } = apply_coupon(new, read, subtotal)?;
-        let shipping = if frees_shipping { Money::ZERO } else { quote.price };
-        let total = subtotal.checked_sub(discount).and_then(|m| m.checked_add(shipping)).ok_or_else(too_much)?;
-        Ok(Self {
-            id: OrderId::new(),
-            number: order_number(),
-            user: owner.scope().0,
-            cart: cart.get("id"),
-            sealed: app.keys.seal(&contact.document)?,
-            contact,
-            address,
-            lines: order_lines(&read.lines, discount)?,
-            subtotal,
-            discount,
-            shipping,
-            total,
-            quote,
-            coupon,
-            method: new.pay.map(|p| p.method).or(new.payment_method).map(|m| m.as_str()),
-            notes: new.notes.as_deref().map(str::trim).filter(|n| !n.is_empty()).map(str::to_owned),
-            expires_at: read.now
-                + SignedDuration::try_from(app.config.pix.expiry).unwrap_or(SignedDuration::from_mins(30))
-                + GRACE,
-        })
-    }
-
-    fn view(&self, app: &App, read: &Read) -> OrderView {
-        OrderView {
-            id: self.id,
-            number: self.number.clone(),
-            status: "pending".into(),
-            payment_status: "pending_payment".into(),
-            payment_method: self.method.map(str::to_owned),
-            items: self.lines.clone(),
-            subtotal_cents: self.subtotal,
-            discount_cents: self.discount,
-            shipping_cents: self.shipping,
-            total_cents: self.total,
-            currency: "BRL",
-            coupon_code: self.coupon.as_ref().map(|(_, code)| code.clone()),
-            customer_name: self.contact.name.clone(),
-            customer_email: self.contact.email.as_ref().map(|e| e.as_str().to_owned()),
-            shipping_address: serde_json::to_value(&self.address).unwrap_or_default(),
-            carrier: self.quote.carrier.clone(),
-            service: self.quote.service.clone(),
-            delivery_days: self.quote.days as i32,
-            freight_estimate: self.quote.estimate,
-            tracking_number: None,
-            tracking_url: tracking_url(&app.config.http.public_url, &self.number),
-            notes: self.notes.clone(),
-            expires_at: self.expires_at,
-            paid_at: None,
-            shipped_at: None,
-            delivered_at: None,
-            cancelled_at: None,
-            created_at: read.now,
-            updated_at: read.now,
-        }
-    }
-}
-
-fn too_much() -> Error {
-    Error::Conflict("The order is worth more than this shop can sell at once".into())
-}
-
-/// The account's data, with the document that was sent or the account's own.
-fn customer(app: &App, new: &PlaceOrder, row: &Row) -> Result<Contact> {
-    let document = match (new.document()?, row.get::<_, Option<Vec<u8>>>("tax_id_sealed")) {
-        (Some(document), _) => document,
-        (None, Some(sealed)) => app.keys.open(&sealed, row.get("tax_id_key"))?,
-        (None, None) => return Err(Error::field("cpf", "is required: a CPF or CNPJ for the invoice")),
-    };
-    Ok(Contact {
-        name: row.get("name"),
-        email: vitrine_kit::Email::parse(row.get("email")).ok(),
-        phone: row.get::<_, Option<&str>>("phone").and_then(|p| vitrine_kit::Phone::parse(p).ok()),
-        document,
-    })
-}
-
-fn customer_address(new: &PlaceOrder, row: &Row) -> Result<ShippingAddress> {
-    if new.address_id.is_none() {
-        let typed = new.address.as_ref().ok_or_else(|| Error::field("address_id", "is required: where should it go?"))?;
-        return typed.to_shipping(row.get("name"));
-    }
-    let cep: Option<String> = row.get("cep");
-    let cep = cep.ok_or(Error::NotFound("The address"))?;
-    Ok(ShippingAddress {
-        recipient: row.get("recipient"),
-        cep,
-        street: row.get("street"),
-        number: row.get("number"),
-        complement: row.get("complement"),
-        district: row.get("district"),
-        city: row.get("city"),
-        state: row.get("state"),
-        ibge_city: row.get("ibge_city"),
-        phone: row.get("address_phone"),
-    })
-}
-
-fn subtotal(rows: &[Row]) -> Result<Money> {
-    for row in rows {
-        if !row.get::<_, bool>("for_sale") {
-            return Err(Error::OutOfStock { sku: row.get("sku"), available: 0 });
-        }
-    }
-    let lines = rows.iter().map(|row| row.get::<_, Money>("price_cents").times(row.get::<_, i32>("quantity") as u32));
-    lines.collect::<Option<Vec<_>>>().and_then(Money::sum).ok_or_else(too_much)
-}
-
-/// The coupon with what it takes off, and whether it frees the freight. One that was asked for and does not hold is an error,
-/// so that nobody pays more than they were shown.
-fn apply_coupon(new: &PlaceOrder, read: &Read, subtotal: Money) -> Result<Applied> {
-    let Some(row) = &read.coupon else {
-        return if new.coupon.is_some() { Err(Error::Coupon("There is no such coupon")) } else { Ok(Applied::default()) };
-    };
-    let coupon = Coupon::from_row(row);
-    if let Some(why) = coupon.refusal(subtotal, read.now) {
-        return Err(Error::Coupon(why));
-    }
-    let (discount, frees_shipping) = (coupon.discount(subtotal), coupon.frees_shipping());
-    Ok(Applied { coupon: Some((coupon.id, coupon.code)), discount, frees_shipping })
-}
-
-/// What a coupon does to an order.
-#[derive(Default)]
-struct Applied {
-    coupon: Option<(CouponId, String)>,
-    discount: Money,
-    frees_shipping: bool,
-}
-
-/// The lines as sold, the discount spread over them to the last centavo.
-fn order_lines(rows: &[Row], discount: Money) -> Result<Vec<OrderLine>> {
-    let totals: Option<Vec<Money>> =
-        rows.iter().map(|row| row.get::<_, Money>("price_cents").times(row.get::<_, i32>("quantity") as u32)).collect();
-    let totals = totals.ok_or_else(too_much)?;
-    let shares = Money::apportion(discount, &totals);
-    let lines = rows.iter().zip(totals).zip(shares).map(|((row, total), share)| OrderLine {
-        id: LineId::new(),
-        product_id: row.get("product_id"),
-        variant_id: row.get("variant_id"),
-        sku: row.get("sku"),
-        name: row.get("name"),
-        variant_name: row.get("variant_name"),
-        image_url: row.get("image_url"),
-        quantity: row.get("quantity"),
-        unit_price_cents: row.get("price_cents"),
-        line_total_cents: total,
-        discount_cents: share,
-    });
-    Ok(lines.collect())
-}
-
-/// Ten characters that cannot be mistaken for each other: 50 random bits, so a number cannot be guessed and tells no sales.
-fn order_number() -> String {
-    const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-    let bits: u64 = rand::random();
-    let letter = |i: u32| ALPHABET[(bits >> (5 * i)) as usize & 31] as char;
-    let (left, right): (String, String) = ((0..5).map(letter).collect(), (5..10).map(letter).collect());
-    format!("{left}-{right}")
 }
 
 /// The second round trip: everything is written, the hot rows last, and committed behind it.
@@ -498,31 +296,6 @@ fn refusal(error: tokio_postgres::Error, lines: &[OrderLine]) -> Error {
     }
 }
 
-/// The columns of lines that are not needed elsewhere.
-struct LineColumns<'a> {
-    products: Vec<crate::ids::ProductId>,
-    skus: Vec<&'a str>,
-    names: Vec<&'a str>,
-    variant_names: Vec<&'a str>,
-    images: Vec<Option<&'a str>>,
-    prices: Vec<Money>,
-    discounts: Vec<Money>,
-}
-
-impl<'a> LineColumns<'a> {
-    fn of(lines: &'a [OrderLine]) -> Self {
-        Self {
-            products: lines.iter().map(|l| l.product_id).collect(),
-            skus: lines.iter().map(|l| l.sku.as_str()).collect(),
-            names: lines.iter().map(|l| l.name.as_str()).collect(),
-            variant_names: lines.iter().map(|l| l.variant_name.as_str()).collect(),
-            images: lines.iter().map(|l| l.image_url.as_deref()).collect(),
-            prices: lines.iter().map(|l| l.unit_price_cents).collect(),
-            discounts: lines.iter().map(|l| l.discount_cents).collect(),
-        }
-    }
-}
-
 /// What the second round trip runs; prepared once per connection.
 struct Statements {
     order: Statement,
@@ -548,42 +321,5 @@ impl Statements {
             client.prepare_cached(TAKE_STOCK),
         )?;
         Ok(Self { order, lines, history, push, empty, remember, coupon, take })
-    }
-}
-
-/// A connection inside a transaction whose BEGIN and COMMIT travel with other statements. Dropped in the middle (a client
-/// that hung up), the connection is thrown away, which rolls back; it never returns to the pool half way.
-struct Pipeline {
-    connection: Option<Object>,
-}
-
-impl Pipeline {
-    fn open(connection: Object) -> Self {
-        Self { connection: Some(connection) }
-    }
-
-    fn client(&self) -> Result<&Object> {
-        self.connection.as_ref().ok_or_else(|| Error::Internal("the checkout's connection is gone".into()))
-    }
-
-    /// Committed: the connection may go back to the pool.
-    fn is_over(&mut self) {
-        drop(self.connection.take());
-    }
-
-    async fn roll_back(&mut self) {
-        if let Some(connection) = self.connection.take()
-            && connection.batch_execute("ROLLBACK").await.is_err()
-        {
-            drop(Object::take(connection));
-        }
-    }
-}
-
-impl Drop for Pipeline {
-    fn drop(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            drop(Object::take(connection));
-        }
     }
 }

@@ -2,10 +2,12 @@
 
 pub mod cancel;
 pub mod checkout;
+mod draft;
 pub mod events;
 pub mod expire;
 mod http;
 pub mod life;
+mod pipeline;
 pub mod place;
 pub mod store;
 pub mod tracking;

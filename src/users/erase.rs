@@ -82,7 +82,7 @@ async fn forget_person(tx: &Transaction<'_>, id: UserId) -> Result<()> {
 /// people wrote about it, of a message that it was sent, of a provider's event that it came.
 async fn forget_in_orders(tx: &Transaction<'_>, id: UserId) -> Result<()> {
     const ORDERS: &str = "
-        UPDATE orders SET customer_name = '(removido)', customer_email = NULL, customer_phone = NULL, notes = NULL,
+        UPDATE orders SET customer_name = '(removido)', customer_email = NULL, customer_phone = NULL, notes = NULL, cancel_reason = NULL,
                tax_id_sealed = NULL, tax_id_key = NULL, tax_id_hash = NULL, updated_at = now(),
                shipping_address = jsonb_build_object('city', shipping_address -> 'city', 'state', shipping_address -> 'state',
                                                      'cep', shipping_address -> 'cep')

@@ -25,7 +25,7 @@ const PLANTED: [(&str, &str); 25] = [
     ("lines-add-up-to-the-subtotal", "UPDATE order_lines SET discount_cents = discount_cents + 1"),
     (
         "total-is-lines-less-discount-plus-freight",
-        "ALTER TABLE orders DROP CONSTRAINT orders_check1; UPDATE orders SET total_cents = total_cents + 1",
+        "ALTER TABLE orders DROP CONSTRAINT orders_total; UPDATE orders SET total_cents = total_cents + 1",
     ),
     ("a-paid-order-has-exactly-one-capture", "UPDATE payments SET status = 'surplus' WHERE status = 'paid'"),
     (

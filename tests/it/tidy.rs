@@ -29,9 +29,12 @@ fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
 
 /// The variables that a source asks the environment for: `env.text("NAME"`, `var("NAME"`.
 fn asked_for(source: &str) -> BTreeSet<String> {
-    let source = source.split("mod tests").next().unwrap();
     let quoted = source.split('"').skip(1).step_by(2);
-    let is_name = |word: &&str| word.len() > 3 && word.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
+    let is_name = |word: &&str| {
+        word.contains(|c: char| c.is_ascii_uppercase())
+            && word.len() > 3
+            && word.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+    };
     quoted.filter(is_name).map(str::to_owned).collect()
 }
 
