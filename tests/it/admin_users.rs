@@ -93,7 +93,8 @@ async fn a_new_role_counts_at_once_and_is_told_in_the_log() {
     assert_eq!(admin.put(&role, &json!({"role": "admin"})).await.status, 200, "again: nothing to do");
     assert_eq!(signed(&shop, &session, "GET", "/api/admin/users").send().await.status, 200);
     assert_eq!(admin.patch(&role, &json!({"role": "king"})).await.invalid_fields(), ["role"]);
-    let told: String = shop.sql("SELECT string_agg(concat_ws(' ', actor, action, entity_id, before, after), ';') FROM audit_log").await;
+    let told: String =
+        shop.sql("SELECT string_agg(concat_ws(' ', actor, action, entity_id, before, after), ';') FROM audit_log").await;
     assert_eq!(told, format!("admin:{} user.role {id} {{\"role\": \"user\"}} {{\"role\": \"admin\"}}", admin.id));
     shop.close().await;
 }
@@ -128,7 +129,9 @@ async fn the_shop_never_loses_its_last_administrator() {
     let (ana, eva) = (shop.admin().await, shop.admin().await);
     let role = |id| format!("/api/admin/users/{id}/role");
     let user = json!({"role": "user"});
-    for answer in [ana.patch(&role(ana.id), &user).await, ana.post(&format!("/api/admin/users/{}/block", ana.id), &json!({})).await] {
+    for answer in
+        [ana.patch(&role(ana.id), &user).await, ana.post(&format!("/api/admin/users/{}/block", ana.id), &json!({})).await]
+    {
         assert_eq!((answer.status, answer.slug()), (409, "conflict"));
     }
     let (a, b) = (role(eva.id), role(ana.id));

@@ -67,7 +67,10 @@ async fn an_address_book_has_exactly_one_default_whatever_happens_to_it() {
     let ana = shop.customer().await;
     let first = add(&ana, json!({"label": "Casa", "state": "sp", "phone": "11999990000", "number": "s/n"})).await;
     assert_eq!(first.status, 201, "{}", first.body);
-    assert_eq!((&first.body["cep"], &first.body["state"], &first.body["number"]), (&json!("01310-100"), &json!("SP"), &json!("s/n")));
+    assert_eq!(
+        (&first.body["cep"], &first.body["state"], &first.body["number"]),
+        (&json!("01310-100"), &json!("SP"), &json!("s/n"))
+    );
     assert_eq!((&first.body["phone"], &first.body["is_default"]), (&json!("+5511999990000"), &json!(true)));
     let second = id(&add(&ana, json!({})).await);
     let third = id(&add(&ana, json!({"is_default": true})).await);
@@ -76,10 +79,10 @@ async fn an_address_book_has_exactly_one_default_whatever_happens_to_it() {
 
     let path = |id: &str| format!("/api/users/me/addresses/{id}");
     assert_eq!(ana.patch(&format!("{}/default", path(&first)), &json!({})).await.body["is_default"], true);
-    assert_eq!(book(&ana).await.1, [first.clone()]);
+    assert_eq!(book(&ana).await.1, vec![first.clone()]);
     let own = format!("/api/users/{}/addresses/{second}/default", ana.id);
     assert_eq!(ana.request("PUT", &own).send().await.status, 200, "no body is needed");
-    assert_eq!(book(&ana).await.1, [second.clone()]);
+    assert_eq!(book(&ana).await.1, vec![second.clone()]);
 
     let mut body = address("20040-002");
     body["street"] = json!("Rua da Quitanda");
@@ -103,12 +106,17 @@ async fn twenty_changes_at_once_leave_one_default_and_at_most_fifty_addresses() 
     assert!(added.iter().all(|a| a.status == 201));
     assert_eq!(book(&ana).await.1.len(), 1);
     let ids: Vec<String> = added.iter().map(id).collect();
-    let mixed = join_all(ids.iter().enumerate().map(|(i, id)| {
-        let path = format!("/api/users/me/addresses/{id}");
-        let ana = &ana;
-        async move { if i % 2 == 0 { ana.delete(&path).await } else { ana.patch(&format!("{path}/default"), &json!({})).await } }
-    }))
-    .await;
+    let mixed =
+        join_all(
+            ids.iter().enumerate().map(|(i, id)| {
+                let path = format!("/api/users/me/addresses/{id}");
+                let ana = &ana;
+                async move {
+                    if i % 2 == 0 { ana.delete(&path).await } else { ana.patch(&format!("{path}/default"), &json!({})).await }
+                }
+            }),
+        )
+        .await;
     assert!(mixed.iter().all(|a| a.status == 204 || a.status == 200));
     let (all, defaults) = book(&ana).await;
     assert_eq!((all.len(), defaults.len()), (10, 1));
@@ -152,7 +160,11 @@ async fn a_strangers_address_book_is_not_there() {
     assert_eq!((eva.get(&books).await.status, eva.post(&books, &body).await.status), (404, 404));
     assert_eq!(shop.get(&books).await.status, 401);
     assert_eq!(admin.get(&books).await.body["total"], 1, "an administrator may look");
-    assert_eq!((admin.post(&books, &body).await.status, admin.delete(&format!("{books}/{saved}")).await.status), (404, 404), "but not touch");
+    assert_eq!(
+        (admin.post(&books, &body).await.status, admin.delete(&format!("{books}/{saved}")).await.status),
+        (404, 404),
+        "but not touch"
+    );
     assert_eq!(shop.sql::<String>("SELECT row_to_json(a)::text FROM addresses a").await, before);
     assert_eq!(shop.row_counts().await, rows);
     shop.close().await;
@@ -177,7 +189,10 @@ async fn a_cep_is_asked_for_once_and_remembered_for_a_month() {
     let shop = Shop::open().await;
     let found = shop.get("/api/cep/01310-100").await;
     assert_eq!(found.status, 200, "{}", found.body);
-    assert_eq!((&found.body["cep"], &found.body["city"], &found.body["state"]), (&json!("01310-100"), &json!("São Paulo"), &json!("SP")));
+    assert_eq!(
+        (&found.body["cep"], &found.body["city"], &found.body["state"]),
+        (&json!("01310-100"), &json!("São Paulo"), &json!("SP"))
+    );
     assert_eq!(shop.get("/api/cep/01310100").await.body, found.body);
     assert_eq!(shop.control().calls("viacep"), 1);
     shop.execute("UPDATE cep_cache SET fetched_at = now() - interval '29 days'").await;
