@@ -186,7 +186,7 @@ async fn a_person_can_take_everything_along() {
     let order = &export["orders"][0];
     assert_eq!((&order["cpf"], &order["notes"], &order["status"]), (&json!(CPF), &json!("Canario Recado"), &json!("cancelled")));
     assert_eq!(order["items"][0]["name"], "Camiseta");
-    assert_eq!(order["history"].as_array().unwrap().iter().filter(|h| h["reason"] == "Canario Motivo").count() > 0, true);
+    assert!(order["history"].as_array().unwrap().iter().any(|h| h["reason"] == "Canario Motivo"));
     assert_eq!(export["addresses"][0]["street"], "Canario Rua");
     let text = export.to_string();
     for secret in ["password", "sealed", "_hash", "token", &stranger.email, "+00:00"] {

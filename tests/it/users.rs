@@ -79,10 +79,10 @@ async fn an_address_book_has_exactly_one_default_whatever_happens_to_it() {
 
     let path = |id: &str| format!("/api/users/me/addresses/{id}");
     assert_eq!(ana.patch(&format!("{}/default", path(&first)), &json!({})).await.body["is_default"], true);
-    assert_eq!(book(&ana).await.1, [first.clone()]);
+    assert_eq!(book(&ana).await.1, vec![first.clone()]);
     let own = format!("/api/users/{}/addresses/{second}/default", ana.id);
     assert_eq!(ana.request("PUT", &own).send().await.status, 200, "no body is needed");
-    assert_eq!(book(&ana).await.1, [second.clone()]);
+    assert_eq!(book(&ana).await.1, vec![second.clone()]);
 
     let mut body = address("20040-002");
     body["street"] = json!("Rua da Quitanda");
