@@ -14,6 +14,7 @@ mod checkout;
 mod coupons;
 mod freight;
 mod harness;
+mod mail;
 mod payments;
 mod privacy;
 mod tidy;
