@@ -30,3 +30,21 @@ impl Pace {
         sent.push_back(Instant::now());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn no_second_has_more_than_four_turns() {
+        let pace = Pace::new();
+        let mut turns = Vec::new();
+        for _ in 0..6 {
+            pace.turn().await;
+            turns.push(Instant::now());
+        }
+        for window in turns.windows(PER_SECOND + 1) {
+            assert!(window[PER_SECOND] - window[0] >= SECOND - Duration::from_millis(50), "{window:?}");
+        }
+    }
+}

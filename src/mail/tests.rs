@@ -177,7 +177,7 @@ fn names_are_text_and_never_markup() {
 }
 
 #[test]
-fn a_name_with_the_tokens_mark_gains_nothing_but_its_own_token() {
+fn a_customers_link_carries_no_token() {
     let words = about(Kind::OrderPlaced, &Order { url: order_url("https://loja.test", "N", false), ..order() });
     assert!(!words.html.contains(super::TOKEN) && !words.text.contains(super::TOKEN), "a customer signs in: no token");
 }

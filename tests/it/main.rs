@@ -14,6 +14,7 @@ mod checkout;
 mod coupons;
 mod freight;
 mod harness;
+mod mail;
 mod passwords;
 mod payments;
 mod privacy;
