@@ -72,9 +72,6 @@ struct Shipping {
     /// Days between payment and posting, added to every carrier's promise.
     #[garde(range(max = 60))]
     handling_days: u32,
-    /// From this subtotal on the buyer pays no freight.
-    #[garde(inner(range(min = 0, max = 100_000_000_000)))]
-    free_freight_min_cents: Option<i64>,
 }
 
 /// How one can pay.
