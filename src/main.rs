@@ -55,7 +55,7 @@ fn main() -> ExitCode {
 
 /// The process's environment over `.env`.
 fn environment() -> HashMap<String, String> {
-    let mut env: HashMap<String, String> = dotenvy::dotenv_iter().into_iter().flatten().flatten().collect();
+    let mut env: HashMap<String, String> = dotenvy::from_path_iter(".env").into_iter().flatten().flatten().collect();
     env.extend(std::env::vars());
     env
 }

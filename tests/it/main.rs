@@ -18,6 +18,7 @@ mod mail;
 mod passwords;
 mod payments;
 mod privacy;
+mod process;
 mod tidy;
 mod users;
 mod webhooks;

@@ -477,6 +477,11 @@ async fn new_database() -> String {
     name
 }
 
+/// A migrated database for a test that runs the binary itself.
+pub async fn database_for_process() -> String {
+    new_database().await
+}
+
 async fn drop_database(name: &str) {
     admin_connection().await.batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)")).await.unwrap();
 }

@@ -1,0 +1,252 @@
+//! The binary itself, as an operator runs it: killed in the middle of purchases, started again, stopped in good order.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::shop::{CEP, CPF, address, cluster, database_for_process};
+
+/// Nothing here takes so long on a machine that works.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// `vitrine dev` in a folder of its own, on a database of its own. Ends with the test.
+struct Process {
+    child: Child,
+    folder: PathBuf,
+    database: String,
+    port: u16,
+    sandbox: u16,
+    http: reqwest::Client,
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+impl Process {
+    async fn start() -> Self {
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("dev-{}", Uuid::new_v4().simple()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let database = database_for_process().await;
+        let (port, sandbox) = (free_port(), free_port());
+        let child = Self::spawn(&folder, &database, port, sandbox).await;
+        let process = Self { child, folder, database, port, sandbox, http: reqwest::Client::new() };
+        process.is_ready().await;
+        process
+    }
+
+    async fn spawn(folder: &PathBuf, database: &str, port: u16, sandbox: u16) -> Child {
+        let limits =
+            ["LOGIN", "REGISTER", "FORGOT_PASSWORD", "GLOBAL"].map(|name| (format!("RATE_LIMIT_{name}"), "0".to_owned()));
+        Command::new(env!("CARGO_BIN_EXE_vitrine"))
+            .arg("dev")
+            .current_dir(folder)
+            .env_clear()
+            .envs(limits)
+            .env("DATABASE_URL", cluster().await.url(database))
+            .env("PORT", port.to_string())
+            .env("SANDBOX_PORT", sandbox.to_string())
+            .env("DB_POOL_WAIT", "30s")
+            .env("LOG_LEVEL", "warn")
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap()
+    }
+
+    /// As the kernel's out-of-memory killer does it, then as an operator would start it again.
+    async fn kill_and_restart(&mut self) {
+        self.child.kill().unwrap(); // SIGKILL
+        self.child.wait().unwrap();
+        self.child = Self::spawn(&self.folder, &self.database, self.port, self.sandbox).await;
+        self.is_ready().await;
+    }
+
+    async fn is_ready(&self) {
+        self.wait_for("readiness", async || self.get("/ready").await.is_some_and(|(status, _)| status == 200).then_some(()))
+            .await;
+    }
+
+    async fn wait_for<T>(&self, what: &str, look: impl AsyncFn() -> Option<T>) -> T {
+        let started = Instant::now();
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            assert!(started.elapsed() < PATIENCE, "{what} never came");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    fn url(&self, path: &str) -> String {
+        let port = if path.starts_with("/control") { self.sandbox } else { self.port };
+        format!("http://127.0.0.1:{port}{path}")
+    }
+
+    /// `None`: no answer.
+    async fn get(&self, path: &str) -> Option<(u16, Value)> {
+        let answer = self.http.get(self.url(path)).send().await.ok()?;
+        Some((answer.status().as_u16(), answer.json().await.unwrap_or(Value::Null)))
+    }
+
+    async fn post(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Option<(u16, Value, String)> {
+        let request = headers.iter().fold(self.http.post(self.url(path)), |r, (name, value)| r.header(*name, *value));
+        let answer = request.json(body).send().await.ok()?;
+        let token = answer.headers().get("x-cart-token").map(|v| v.to_str().unwrap().to_owned()).unwrap_or_default();
+        Some((answer.status().as_u16(), answer.json().await.ok()?, token))
+    }
+
+    async fn status_of(&self, order: &Value) -> Option<String> {
+        let path = format!("/api/orders/tracking/{}", order["number"].as_str()?);
+        Some(self.get(&path).await?.1["payment_status"].as_str()?.to_owned())
+    }
+
+    /// A cart with one coffee, and the order that a guest would send for it.
+    async fn ready_to_buy(&self) -> (String, Value) {
+        let (_, found) = self.get("/api/products/search?q=caffe").await.unwrap();
+        let plenty = found["items"].as_array().unwrap().iter().find(|product| product["stock"].as_i64().unwrap() >= 50).unwrap();
+        let item = json!({"product_id": plenty["id"], "quantity": 1});
+        let (status, body, cart) = self.post("/api/cart/items", &[], &item).await.unwrap();
+        assert_eq!(status, 200, "{body}");
+        let (_, freight, _) =
+            self.post("/api/shipping/calculate", &[], &json!({"cep_destino": CEP, "items": [item]})).await.unwrap();
+        let order = json!({
+            "email": "ana@example.com", "name": "Ana Silva", "cpf": CPF, "address": address(CEP),
+            "quote_token": freight["options"][0]["quote_token"], "pay": {"method": "pix"},
+        });
+        (cart, order)
+    }
+
+    async fn buy(&self, cart: &str, key: &str, order: &Value) -> Option<(u16, Value, String)> {
+        self.post("/api/orders", &[("X-Cart-Token", cart), ("Idempotency-Key", key)], order).await
+    }
+
+    fn stop(mut self) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert!(self.child.wait().unwrap().success(), "SIGTERM ends it in good order");
+        std::fs::remove_dir_all(&self.folder).unwrap();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill(); // a test that failed leaves nothing running
+    }
+}
+
+#[actix_web::test]
+async fn an_order_survives_a_kill_and_goes_on_to_paid() {
+    let mut shop = Process::start().await;
+    let (cart, order) = shop.ready_to_buy().await;
+    let (status, placed, _) = shop.buy(&cart, "compra-1", &order).await.unwrap();
+    assert_eq!(status, 201, "{placed}");
+    assert!(placed["payment"]["copy_paste"].as_str().unwrap().starts_with("000201"));
+
+    shop.kill_and_restart().await;
+    let (status, again, _) = shop.buy(&cart, "compra-1", &order).await.unwrap();
+    assert_eq!((status, &again["id"]), (201, &placed["id"]), "the same key answers the same order");
+    assert_eq!(again["payment"]["copy_paste"], placed["payment"]["copy_paste"], "and the same charge");
+
+    let (status, body, _) = shop.post("/control/pay", &[], &json!({"order_id": placed["id"]})).await.unwrap();
+    assert_eq!(status, 200, "{body}");
+    shop.wait_for("the payment", async || (shop.status_of(&placed).await? == "paid").then_some(())).await;
+    shop.stop();
+}
+
+#[actix_web::test]
+async fn what_was_answered_201_is_there_after_a_kill_in_the_middle_of_a_rush() {
+    let mut shop = Process::start().await;
+    let mut buyers = Vec::new();
+    for _ in 0..24 {
+        buyers.push(shop.ready_to_buy().await);
+    }
+    let answers = {
+        let rush = join_all(buyers.iter().enumerate().map(|(i, (cart, order))| {
+            let shop = &shop;
+            async move { shop.buy(cart, &format!("pressa-{i}"), order).await }
+        }));
+        let pid = shop.child.id().to_string();
+        // Killed as soon as the first orders are in the database, while the others are on their way.
+        let killer = async {
+            let some =
+                async || (shop.get("/control/state").await?.1.to_string().matches("copy_paste").count() >= 3).then_some(());
+            shop.wait_for("the first orders", some).await;
+            assert!(Command::new("kill").args(["-KILL", &pid]).status().unwrap().success());
+        };
+        futures_util::future::join(rush, killer).await.0
+    };
+    shop.kill_and_restart().await;
+    let acknowledged: Vec<_> =
+        answers.iter().flatten().filter(|(status, _, _)| *status == 201).map(|(_, order, _)| order).collect();
+    assert!(!acknowledged.is_empty());
+    for order in &acknowledged {
+        assert_eq!(shop.status_of(order).await.as_deref(), Some("pending_payment"), "{}", order["number"]);
+    }
+    // Whoever got no answer asks again under the same key: an order each, never two.
+    for (i, (cart, order)) in buyers.iter().enumerate() {
+        let (status, placed, _) = shop.buy(cart, &format!("pressa-{i}"), order).await.unwrap();
+        assert_eq!(status, 201, "{placed}");
+        if let Some(Some((201, first, _))) = answers.get(i) {
+            assert_eq!(placed["id"], first["id"]);
+        }
+        let (status, body, _) = shop.post("/control/pay", &[], &json!({"order_id": placed["id"]})).await.unwrap();
+        assert_eq!(status, 200, "{body}");
+        shop.wait_for("the payment", async || (shop.status_of(&placed).await? == "paid").then_some(())).await;
+    }
+    let (client, connection) =
+        tokio_postgres::connect(&cluster().await.url(&shop.database), tokio_postgres::NoTls).await.unwrap();
+    actix_web::rt::spawn(connection);
+    let orders: i64 = client.query_one("SELECT count(*) FROM orders WHERE payment_status = 'paid'", &[]).await.unwrap().get(0);
+    assert_eq!(orders, 24);
+    let audit = Command::new(env!("CARGO_BIN_EXE_vitrine"))
+        .arg("audit")
+        .current_dir(&shop.folder)
+        .env_clear()
+        .envs(serving_env(&cluster().await.url(&shop.database)))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&audit.stdout);
+    assert!(audit.status.success() && said.contains(" 0 violation(s)"), "{said}");
+    shop.stop();
+}
+
+/// The least that `serve` and the commands beside it accept.
+fn serving_env(database: &str) -> Vec<(&'static str, String)> {
+    vec![
+        ("DATABASE_URL", database.to_owned()),
+        ("JWT_SECRET", Uuid::new_v4().to_string()),
+        ("PROPAY_URL", "https://propay.internal".into()),
+        ("GO_TO_PROPAY_SECRET", Uuid::new_v4().to_string()),
+        ("PROPAY_TO_GO_SECRET", Uuid::new_v4().to_string()),
+        ("SHIPPING_SENDER_CEP", "01310100".into()),
+        ("SHIPPING_API_KEY", "key".into()),
+        ("RESEND_API_KEY", "key".into()),
+        ("ALLOWED_ORIGINS", "https://loja.example".into()),
+        ("LOG_LEVEL", "error".into()),
+    ]
+}
+
+#[test]
+fn a_start_with_a_bad_environment_names_every_mistake_and_prints_no_secret() {
+    let folder = std::env::temp_dir();
+    let output = Command::new(env!("CARGO_BIN_EXE_vitrine"))
+        .arg("serve")
+        .current_dir(folder)
+        .env_clear()
+        .envs([("JWT_SECRET", "changeme-is-what-they-call-it-here"), ("PORT", "many"), ("ALLOWED_ORIGINS", "*")])
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr);
+    for name in
+        ["DATABASE_URL", "JWT_SECRET", "PORT", "ALLOWED_ORIGINS", "PROPAY_URL", "GO_TO_PROPAY_SECRET", "SHIPPING_SENDER_CEP"]
+    {
+        assert!(said.contains(name), "{name} is not named:\n{said}");
+    }
+    assert!(!said.contains("call-it-here"), "{said}");
+}
