@@ -57,6 +57,14 @@ fn default_and_short_secrets_are_refused_outside_dev() {
 }
 
 #[test]
+fn a_webhook_secret_that_could_verify_nothing_is_refused() {
+    for bad in ["whsec_", "whsec_???", "not base64!"] {
+        assert_eq!(mistakes(&[("RESEND_WEBHOOK_SECRET", bad)]).len(), 1, "{bad}");
+    }
+    assert!(read(Mode::Serve, &[("RESEND_WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]).is_ok());
+}
+
+#[test]
 fn one_secret_for_both_propay_directions_is_refused() {
     let found = mistakes(&[("PROPAY_TO_GO_SECRET", "aaaaaaaaaaaaaaaaaaaa")]);
     assert_eq!(found, ["PROPAY_TO_GO_SECRET must differ from GO_TO_PROPAY_SECRET: one secret per direction"]);
