@@ -66,8 +66,8 @@ pub async fn run(app: Data<App>, mut stop: watch::Receiver<bool>) {
 pub async fn drain(app: &App, ahead: SignedDuration) -> Result<usize> {
     const PULL: &str = "UPDATE jobs SET run_at = now() WHERE state = 'waiting' AND run_at <= now() + $1::text::interval AND kind NOT IN ('reconcile', 'purge')";
     let mut count = 0;
+    db::execute(&app.db().await?, PULL, &[&format!("{} seconds", ahead.as_secs())]).await?;
     loop {
-        db::execute(&app.db().await?, PULL, &[&format!("{} seconds", ahead.as_secs())]).await?;
         let taken = lease(app, 16).await?;
         if taken.is_empty() {
             return Ok(count);

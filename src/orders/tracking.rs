@@ -87,9 +87,9 @@ async fn ship(tx: &db::Transaction<'_>, order: &store::Locked, new: &SetTracking
             actor,
         };
         life::tell(tx, order.id, &change).await?;
-        jobs::push(tx, Job::MailOrderShipped { order: order.id }).await?;
     }
-    Ok(())
+    // A number that was corrected is told too: one mail per number.
+    jobs::push(tx, Job::MailOrderShipped { order: order.id }).await
 }
 
 /// What anybody with the number may know: no name, no address, no document, no price.
