@@ -13,6 +13,7 @@ use crate::db;
 use crate::error::{Error, Result};
 use crate::http::json::Json;
 use crate::http::who::Admin;
+use crate::users::rules;
 
 /// The seller, as it stands on invoices.
 #[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
@@ -49,7 +50,7 @@ enum TaxRegime {
 #[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct CompanyAddress {
-    #[garde(custom(is_cep))]
+    #[garde(custom(rules::cep))]
     cep: String,
     #[garde(length(chars, min = 1, max = 60), custom(no_control))]
     street: String,
@@ -61,7 +62,7 @@ struct CompanyAddress {
     district: String,
     #[garde(length(chars, min = 1, max = 60), custom(no_control))]
     city: String,
-    #[garde(custom(is_state))]
+    #[garde(custom(rules::state))]
     state: String,
 }
 
@@ -98,15 +99,6 @@ fn no_control(text: &str, (): &()) -> garde::Result {
 
 fn is_cnpj(text: &str, (): &()) -> garde::Result {
     Cnpj::parse(text).map(|_| ()).map_err(|_| garde::Error::new("is not a valid CNPJ"))
-}
-
-fn is_cep(text: &str, (): &()) -> garde::Result {
-    Cep::parse(text).map(|_| ()).map_err(|_| garde::Error::new("is not a CEP"))
-}
-
-fn is_state(text: &str, (): &()) -> garde::Result {
-    let fits = text.len() == 2 && text.bytes().all(|b| b.is_ascii_uppercase());
-    if fits { Ok(()) } else { Err(garde::Error::new("must be a state's two letters, such as SP")) }
 }
 
 fn is_state_registration(text: &str, (): &()) -> garde::Result {

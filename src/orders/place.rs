@@ -9,6 +9,7 @@ use super::view::ShippingAddress;
 use crate::error::{Error, FieldError, Result};
 use crate::ids::AddressId;
 use crate::payments::pay::Method;
+use crate::users::rules;
 
 /// A new order, from the cart.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
@@ -53,54 +54,32 @@ pub struct Pay {
     pub method: Method,
 }
 
-/// An address as it is typed.
+/// An address as it is typed: a saved one's fields, but whoever buys receives unless another is named.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewAddress {
-    #[garde(inner(length(max = 120)))]
+    #[garde(inner(custom(rules::line(120))))]
     pub recipient: Option<String>,
-    #[garde(custom(is_cep))]
+    #[garde(custom(rules::cep))]
     pub cep: String,
-    #[garde(length(min = 1, max = 200), custom(is_line))]
+    #[garde(custom(rules::line(200)))]
     pub street: String,
-    #[garde(length(min = 1, max = 20), custom(is_line))]
+    #[garde(custom(rules::line(20)))]
     pub number: String,
-    #[garde(inner(length(max = 100)))]
+    #[garde(inner(custom(rules::line(120))))]
     pub complement: Option<String>,
-    #[garde(length(min = 1, max = 100), custom(is_line))]
+    #[garde(custom(rules::line(120)))]
     pub district: String,
-    #[garde(length(min = 1, max = 100), custom(is_line))]
+    #[garde(custom(rules::line(120)))]
     pub city: String,
-    #[garde(custom(is_state))]
+    #[garde(custom(rules::state))]
     pub state: String,
-    #[garde(inner(length(max = 30)))]
+    #[garde(inner(custom(rules::phone)))]
     pub phone: Option<String>,
-    #[garde(inner(length(max = 60)))]
+    #[garde(inner(custom(rules::line(60))))]
     pub label: Option<String>,
     #[garde(skip)]
     pub is_default: Option<bool>,
-}
-
-fn is_cep(text: &str, _: &()) -> garde::Result {
-    Cep::parse(text).map(|_| ()).map_err(|e| garde::Error::new(e.to_string()))
-}
-
-/// Text on one line: what goes on a label.
-fn is_line(text: &str, _: &()) -> garde::Result {
-    if text.trim().is_empty() || text.chars().any(char::is_control) {
-        return Err(garde::Error::new("must be text on one line"));
-    }
-    Ok(())
-}
-
-/// The 27 federative units.
-const STATES: [&str; 27] = [
-    "AC", "AL", "AM", "AP", "BA", "CE", "DF", "ES", "GO", "MA", "MG", "MS", "MT", "PA", "PB", "PE", "PI", "PR", "RJ", "RN", "RO",
-    "RR", "RS", "SC", "SE", "SP", "TO",
-];
-
-fn is_state(text: &str, _: &()) -> garde::Result {
-    if STATES.contains(&text.to_uppercase().as_str()) { Ok(()) } else { Err(garde::Error::new("is not a Brazilian state")) }
 }
 
 /// Who buys, as the order keeps it.
