@@ -62,7 +62,7 @@ struct CompanyAddress {
     district: String,
     #[garde(length(chars, min = 1, max = 60), custom(no_control))]
     city: String,
-    #[garde(custom(rules::state))]
+    #[garde(custom(is_state))]
     state: String,
 }
 
@@ -99,6 +99,15 @@ fn no_control(text: &str, (): &()) -> garde::Result {
 
 fn is_cnpj(text: &str, (): &()) -> garde::Result {
     Cnpj::parse(text).map(|_| ()).map_err(|_| garde::Error::new("is not a valid CNPJ"))
+}
+
+/// In capitals: it goes onto invoices as it is kept.
+fn is_state(text: &str, (): &()) -> garde::Result {
+    if text.bytes().all(|b| b.is_ascii_uppercase()) {
+        rules::state(text, &())
+    } else {
+        Err(garde::Error::new("must be in capitals"))
+    }
 }
 
 fn is_state_registration(text: &str, (): &()) -> garde::Result {
