@@ -261,7 +261,11 @@ pub fn condition(ask: &Ask, categories: Option<Vec<CategoryId>>, words: Words, a
 fn matches(q: &str, words: Words, args: &mut Args) -> (String, String) {
     if words == Words::Similar {
         let q = args.add(q.to_owned(), Type::TEXT);
-        return (format!("plain(p.name) %> plain({q})"), format!("word_similarity(plain({q}), plain(p.name))"));
+        // What the name begins with is what the thing is: coffee comes before the grinder for coffee.
+        let rank = format!(
+            "(word_similarity(plain({q}), plain(p.name)) + 0.2::real * similarity(plain({q}), split_part(plain(p.name), ' ', 1)))"
+        );
+        return (format!("plain(p.name) %> plain({q})"), rank);
     }
     let whole = args.add(q.to_owned(), Type::TEXT);
     let mut wanted = format!("websearch_to_tsquery('vitrine_pt', {whole})");
