@@ -184,6 +184,7 @@ pub async fn migrate(config: &DatabaseConfig) -> Result<usize> {
     client.execute("SELECT pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await?;
     let report = Runner::new(&migrations()?)
         .set_abort_divergent(true)
+        .set_abort_missing(false) // an older server may start on a newer schema: it was made to bear it
         .run_async(&mut client)
         .await
         .map_err(|e| Error::Internal(format!("migrations: {e}")))?;

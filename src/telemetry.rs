@@ -17,7 +17,7 @@ pub fn start(config: &LogConfig) -> WorkerGuard {
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     // A second call (tests start many servers in one process) keeps the first subscriber.
     let _ = if json {
-        logs.json().flatten_event(true).with_current_span(false).with_target(false).try_init()
+        logs.json().flatten_event(true).with_current_span(true).with_span_list(false).with_target(false).try_init()
     } else {
         logs.with_ansi(terminal).with_target(false).compact().try_init()
     };

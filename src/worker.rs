@@ -6,6 +6,7 @@ use std::time::Duration;
 use actix_web::web::Data;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Semaphore, watch};
+use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::app::App;
@@ -116,7 +117,10 @@ async fn lease(app: &App, count: i64) -> Result<Vec<Leased>> {
 
 async fn work(app: &App, job: Leased) {
     let id = job.id.to_string();
-    cause::scope("job", &id, async {
+    // A job of an order carries its number onto every line: the ids in the payload are all there is to know of it.
+    let order = job.payload.get("order").and_then(|id| id.as_str()).unwrap_or_default();
+    let span = tracing::info_span!("job", job.id = id, job.kind = job.kind, order.id = order);
+    let work = cause::scope("job", &id, async {
         let started = std::time::Instant::now();
         let result = match Job::read(job.payload.clone()) {
             Ok(_) if job.attempts > job.max_attempts => Ok(Outcome::Dead("its worker died each time it was tried".into())),
@@ -132,16 +136,14 @@ async fn work(app: &App, job: Leased) {
         };
         metrics::counter!("vitrine_jobs_total", "kind" => job.kind.clone(), "verdict" => verdict).increment(1);
         match &result {
-            Err(error) => {
-                tracing::warn!(job.id = id, job.kind = job.kind, job.attempts, duration_ms, error = %Chain(error), "job failed")
-            }
-            Ok(outcome) => tracing::info!(job.id = id, job.kind = job.kind, job.attempts, duration_ms, ?outcome, "job"),
+            Err(error) => tracing::warn!(job.attempts, duration_ms, error = %Chain(error), "job failed"),
+            Ok(outcome) => tracing::info!(job.attempts, duration_ms, ?outcome, "job"),
         }
         if let Err(error) = settle(app, &job, result).await {
-            tracing::error!(job.id = id, error = %Chain(&error), "a job's end could not be written; its lease will run out");
+            tracing::error!(error = %Chain(&error), "a job's end could not be written; its lease will run out");
         }
-    })
-    .await;
+    });
+    work.instrument(span).await;
 }
 
 async fn perform(app: &App, job: &Job) -> Result<Outcome> {

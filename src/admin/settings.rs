@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::db;
 use crate::error::{Error, Result};
 use crate::http::json::Json;
-use crate::http::who::Admin;
+use crate::http::who::{Admin, AdminSent};
 use crate::users::rules;
 
 /// The seller, as it stands on invoices.
@@ -143,7 +143,7 @@ pub(super) async fn list_settings(app: web::Data<App>, _admin: Admin) -> Result<
 /// Sets who sells.
 #[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = Company, responses((status = 200, body = Company), (status = 422)))]
 #[put("/api/admin/settings/company")]
-pub(super) async fn set_company(app: web::Data<App>, admin: Admin, body: Json<Company>) -> Result<HttpResponse> {
+pub(super) async fn set_company(app: web::Data<App>, AdminSent(admin, body): AdminSent<Json<Company>>) -> Result<HttpResponse> {
     let mut company = body.into_inner();
     company.cnpj = Cnpj::parse(&company.cnpj).map(|c| c.as_str().to_owned()).unwrap_or(company.cnpj);
     company.address.cep = Cep::parse(&company.address.cep).map(|c| c.as_str().to_owned()).unwrap_or(company.address.cep);
@@ -153,14 +153,17 @@ pub(super) async fn set_company(app: web::Data<App>, admin: Admin, body: Json<Co
 /// Sets how parcels leave.
 #[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = Shipping, responses((status = 200, body = Shipping), (status = 422)))]
 #[put("/api/admin/settings/shipping")]
-pub(super) async fn set_shipping(app: web::Data<App>, admin: Admin, body: Json<Shipping>) -> Result<HttpResponse> {
+pub(super) async fn set_shipping(app: web::Data<App>, AdminSent(admin, body): AdminSent<Json<Shipping>>) -> Result<HttpResponse> {
     set(&app, &admin, "shipping", &*body).await
 }
 
 /// Sets how one can pay.
 #[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = PaymentMethods, responses((status = 200, body = PaymentMethods), (status = 422)))]
 #[put("/api/admin/settings/payment_methods")]
-pub(super) async fn set_payment_methods(app: web::Data<App>, admin: Admin, body: Json<PaymentMethods>) -> Result<HttpResponse> {
+pub(super) async fn set_payment_methods(
+    app: web::Data<App>,
+    AdminSent(admin, body): AdminSent<Json<PaymentMethods>>,
+) -> Result<HttpResponse> {
     set(&app, &admin, "payment_methods", &*body).await
 }
 

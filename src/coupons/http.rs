@@ -17,7 +17,7 @@ use crate::db::Transaction;
 use crate::error::{Error, FieldError, Problem, Result};
 use crate::http::json::{Json, Path, Query};
 use crate::http::page::{self, List};
-use crate::http::who::Admin;
+use crate::http::who::{Admin, AdminSent};
 use crate::ids::CouponId;
 
 /// No coupon gives or asks for more than the dearest price there can be, in centavos.
@@ -252,7 +252,7 @@ async fn list_coupons(app: web::Data<App>, _admin: Admin, query: Query<Listing>)
 #[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = NewCoupon, responses(
     (status = 201, body = CouponView), (status = 409, body = Problem), (status = 422, body = Problem)))]
 #[post("/api/admin/coupons")]
-async fn create_coupon(app: web::Data<App>, admin: Admin, body: Json<NewCoupon>) -> Result<HttpResponse> {
+async fn create_coupon(app: web::Data<App>, AdminSent(admin, body): AdminSent<Json<NewCoupon>>) -> Result<HttpResponse> {
     let new = body.into_inner().into_coupon(CouponId::new(), 0)?;
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
@@ -274,7 +274,11 @@ async fn show_coupon(app: web::Data<App>, _admin: Admin, id: Path<CouponId>) -> 
 #[utoipa::path(tag = "admin", security(("bearer" = [])), params(("id" = CouponId, Path)), request_body = NewCoupon, responses(
     (status = 200, body = CouponView), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
 #[put("/api/admin/coupons/{id}")]
-async fn replace_coupon(app: web::Data<App>, admin: Admin, id: Path<CouponId>, body: Json<NewCoupon>) -> Result<HttpResponse> {
+async fn replace_coupon(
+    app: web::Data<App>,
+    id: Path<CouponId>,
+    AdminSent(admin, body): AdminSent<Json<NewCoupon>>,
+) -> Result<HttpResponse> {
     let new = body.into_inner();
     change(&app, admin, id.0, |old| new.into_coupon(old.id, old.uses)).await
 }
@@ -283,7 +287,11 @@ async fn replace_coupon(app: web::Data<App>, admin: Admin, id: Path<CouponId>, b
 #[utoipa::path(tag = "admin", security(("bearer" = [])), params(("id" = CouponId, Path)), request_body = CouponChange, responses(
     (status = 200, body = CouponView), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
 #[patch("/api/admin/coupons/{id}")]
-async fn change_coupon(app: web::Data<App>, admin: Admin, id: Path<CouponId>, body: Json<CouponChange>) -> Result<HttpResponse> {
+async fn change_coupon(
+    app: web::Data<App>,
+    id: Path<CouponId>,
+    AdminSent(admin, body): AdminSent<Json<CouponChange>>,
+) -> Result<HttpResponse> {
     let wanted = body.into_inner();
     change(&app, admin, id.0, |old| wanted.applied_to(old)).await
 }

@@ -9,7 +9,11 @@ use actix_web::http::Uri;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
+
 use crate::cause;
+use crate::ids::{OrderId, UserId};
 
 const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_LEN: usize = 128;
@@ -25,7 +29,8 @@ pub async fn track(mut req: ServiceRequest, next: Next<impl MessageBody + 'stati
     answer_v1(&mut req);
     let method = req.method().clone();
     let path = req.path().to_owned();
-    let mut res = cause::scope("request", &id, next.call(req)).await?.map_into_boxed_body();
+    let span = span_of(&id, &path);
+    let mut res = cause::scope("request", &id, next.call(req)).instrument(span.clone()).await?.map_into_boxed_body();
     if let Ok(value) = HeaderValue::from_str(&id) {
         res.headers_mut().insert(HEADER, value);
     }
@@ -33,15 +38,34 @@ pub async fn track(mut req: ServiceRequest, next: Next<impl MessageBody + 'stati
     let elapsed = started.elapsed();
     let duration_ms = elapsed.as_secs_f64() * 1000.0;
     // Reads that went well are too many to be news: they are counted, and logged at debug.
-    if status >= 500 {
-        tracing::warn!(request_id = id, %method, path, status, duration_ms, "request");
-    } else if method.is_safe() && status < 400 {
-        tracing::debug!(request_id = id, %method, path, status, duration_ms, "request");
-    } else {
-        tracing::info!(request_id = id, %method, path, status, duration_ms, "request");
-    }
+    span.in_scope(|| match () {
+        () if status >= 500 => tracing::warn!(%method, path, status, duration_ms, "request"),
+        () if method.is_safe() && status < 400 => tracing::debug!(%method, path, status, duration_ms, "request"),
+        () => tracing::info!(%method, path, status, duration_ms, "request"),
+    });
     crate::ops::count_request(&method, status, elapsed);
     Ok(res)
+}
+
+/// What every log line inside carries. The person and the order are filled in by whoever learns them ([`tell_user`],
+/// [`tell_order`]). What is answered from memory goes without: a span costs more than the answer.
+fn span_of(id: &str, path: &str) -> Span {
+    let from_memory =
+        ["/api/products", "/api/categories", "/media/", "/health", "/ready"].iter().any(|start| path.starts_with(start));
+    if from_memory {
+        return Span::none();
+    }
+    tracing::info_span!("request", request_id = id, user.id = Empty, order.id = Empty)
+}
+
+/// Puts the person onto the log lines of this request.
+pub fn tell_user(user: UserId) {
+    Span::current().record("user.id", tracing::field::display(user));
+}
+
+/// Puts the order onto the log lines of this request or job.
+pub fn tell_order(order: OrderId) {
+    Span::current().record("order.id", tracing::field::display(order));
 }
 
 /// A sane token of at most 128 characters, else we make our own: a header must not write into our logs.

@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::cause::Actor;
 use crate::db;
 use crate::error::{Error, Result};
+use crate::http::request_id;
 use crate::ids::{SessionId, UserId};
 use crate::token::Role;
 
@@ -124,7 +125,10 @@ fn signed_in(req: &HttpRequest) -> impl Future<Output = Result<Option<SignedIn>>
         let token = token.strip_prefix("Bearer ").or_else(|| token.strip_prefix("bearer ")).unwrap_or_default();
         let claims = app.tokens.read(token.trim())?;
         match app.standings.of(&app, claims.sub, claims.sid).await? {
-            Some(role) => Ok(Some(SignedIn { id: claims.sub, role, session: claims.sid })),
+            Some(role) => {
+                request_id::tell_user(claims.sub);
+                Ok(Some(SignedIn { id: claims.sub, role, session: claims.sid }))
+            }
             None => Err(Error::Unauthorized("This session was ended: sign in again")),
         }
     }

@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::http::idempotency::IdempotencyKey;
 use crate::http::json::{Json, Path, Query};
 use crate::http::page::{self, List};
+use crate::http::request_id;
 use crate::http::who::{SignedIn, Visitor};
 use crate::ids::OrderId;
 use crate::payments::pay::{self, Method};
@@ -43,6 +44,7 @@ async fn place(app: web::Data<App>, visitor: Visitor, key: IdempotencyKey, body:
     match checkout::place(&app, &owner, &body, claim.as_ref(), visitor.actor()).await? {
         Placed::Replay(first) => replay(&app, &visitor, &body, first).await,
         Placed::New(new) => {
+            request_id::tell_order(new.order.id);
             app.jobs_were_pushed();
             if new.sold_out {
                 catalog::changed(&app).await;

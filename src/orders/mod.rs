@@ -18,6 +18,7 @@ pub use http::routes;
 use crate::app::App;
 use crate::cause::Actor;
 use crate::error::{Error, Result};
+use crate::http::request_id;
 use crate::http::who::Visitor;
 use crate::ids::{OrderId, UserId};
 
@@ -33,6 +34,7 @@ pub enum Viewer {
 impl Viewer {
     /// Who this visitor is to that order; nobody at all is told that it was not found.
     pub fn of(app: &App, visitor: &Visitor, order: OrderId) -> Result<Self> {
+        request_id::tell_order(order);
         if let Some(token) = &visitor.order_token
             && app.keys.is_order_token(order, token)
         {

@@ -16,7 +16,7 @@ use crate::error::{Chain, Result};
 use crate::http::idempotency::{Claim, IdempotencyKey, LOOK};
 use crate::http::json::{Json, Path};
 use crate::http::page::{List, MAX_LIMIT};
-use crate::http::who::{Admin, Visitor};
+use crate::http::who::{AdminSent, Visitor};
 use crate::ids::{OrderId, PaymentId};
 use crate::orders::Viewer;
 use crate::payments::pay::{self, Method, Started};
@@ -171,10 +171,9 @@ fn no_control(text: &str, (): &()) -> garde::Result {
 #[post("/api/orders/{id}/refund")]
 async fn refund_order(
     app: web::Data<App>,
-    admin: Admin,
     id: Path<OrderId>,
     key: IdempotencyKey,
-    body: Json<RefundOrder>,
+    AdminSent(admin, body): AdminSent<Json<RefundOrder>>,
 ) -> Result<HttpResponse> {
     let viewer = Viewer::Admin(admin.0.id);
     let claim = key.bind(format!("{} refund:{}", viewer.actor(), id.0), body.fingerprint());

@@ -17,7 +17,7 @@ use crate::db;
 use crate::error::{Error, Problem, Result};
 use crate::http::json::{Json, Path, Query};
 use crate::http::page::{List, bounds, cursor_of, read_cursor};
-use crate::http::who::{Admin, SignedIn};
+use crate::http::who::{Admin, AdminSent, SignedIn};
 use crate::ids::UserId;
 use crate::seal::Keys;
 use crate::token::Role;
@@ -89,7 +89,11 @@ async fn show(app: web::Data<App>, _admin: Admin, id: Path<UserId>) -> Result<Ht
 #[utoipa::path(tag = "admin", security(("bearer" = [])), params(("id" = UserId, Path)), request_body = SetRole,
     responses((status = 200, body = Account), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
 #[patch("/api/admin/users/{id}/role")]
-async fn patch_role(app: web::Data<App>, admin: Admin, id: Path<UserId>, body: Json<SetRole>) -> Result<HttpResponse> {
+async fn patch_role(
+    app: web::Data<App>,
+    id: Path<UserId>,
+    AdminSent(admin, body): AdminSent<Json<SetRole>>,
+) -> Result<HttpResponse> {
     set_role(&app, &admin.0, id.0, body.role).await
 }
 
@@ -97,7 +101,11 @@ async fn patch_role(app: web::Data<App>, admin: Admin, id: Path<UserId>, body: J
 #[utoipa::path(tag = "admin", security(("bearer" = [])), params(("id" = UserId, Path)), request_body = SetRole,
     responses((status = 200, body = Account), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
 #[put("/api/admin/users/{id}/role")]
-async fn put_role(app: web::Data<App>, admin: Admin, id: Path<UserId>, body: Json<SetRole>) -> Result<HttpResponse> {
+async fn put_role(
+    app: web::Data<App>,
+    id: Path<UserId>,
+    AdminSent(admin, body): AdminSent<Json<SetRole>>,
+) -> Result<HttpResponse> {
     set_role(&app, &admin.0, id.0, body.role).await
 }
 

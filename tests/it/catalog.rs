@@ -287,7 +287,10 @@ async fn the_search_minds_neither_accents_nor_plurals_nor_case_nor_small_typing_
         let found = shop.get(&searching(q)).await;
         let slugs: Vec<&str> = found.body["items"].as_array().unwrap().iter().map(|p| p["slug"].as_str().unwrap()).collect();
         assert!(slugs.contains(&"cafe-especial-sul-de-minas"), "{q}: {slugs:?}");
-        assert!(q.starts_with("CAF-") || slugs[0].starts_with("cafe-"), "coffee comes before what only belongs to it: {q}: {slugs:?}");
+        assert!(
+            q.starts_with("CAF-") || slugs[0].starts_with("cafe-"),
+            "coffee comes before what only belongs to it: {q}: {slugs:?}"
+        );
     }
     for (q, slug) in
         [("camizeta", "camiseta-algodao-organico"), ("moleton", "moletom-canguru"), ("frigid", "frigideira-antiaderente")]

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -53,8 +53,7 @@ impl Process {
             .env("PORT", port.to_string())
             .env("SANDBOX_PORT", sandbox.to_string())
             .env("DB_POOL_WAIT", "30s")
-            .env("LOG_LEVEL", "warn")
-            .stdout(Stdio::null())
+            .stdout(std::fs::File::options().create(true).append(true).open(folder.join("out.log")).unwrap())
             .spawn()
             .unwrap()
     }
@@ -156,6 +155,32 @@ async fn an_order_survives_a_kill_and_goes_on_to_paid() {
     let (status, body, _) = shop.post("/control/pay", &[], &json!({"order_id": placed["id"]})).await.unwrap();
     assert_eq!(status, 200, "{body}");
     shop.wait_for("the payment", async || (shop.status_of(&placed).await? == "paid").then_some(())).await;
+    shop.stop();
+}
+
+#[actix_web::test]
+async fn log_lines_are_json_that_names_request_and_order_and_no_person() {
+    let shop = Process::start().await;
+    let (cart, order) = shop.ready_to_buy().await;
+    let headers = [("X-Cart-Token", cart.as_str()), ("X-Request-ID", "pedido-para-o-registro")];
+    let (status, placed, _) = shop.post("/api/orders", &headers, &order).await.unwrap();
+    assert_eq!(status, 201, "{placed}");
+    let folder = shop.folder.clone();
+    let read = || std::fs::read_to_string(folder.join("out.log")).unwrap();
+    let mailed = async || read().lines().any(|line| line.contains("mail_order_placed") && line.contains("Done")).then_some(());
+    shop.wait_for("the mail", mailed).await;
+    let log = read();
+    let lines: Vec<Value> =
+        log.lines().filter(|line| line.starts_with('{')).map(|line| serde_json::from_str(line).unwrap()).collect();
+    let request = lines.iter().find(|line| line["path"] == "/api/orders").expect("the request's own line");
+    assert_eq!(request["span"]["request_id"], "pedido-para-o-registro");
+    assert_eq!(request["span"]["order.id"], placed["id"]);
+    assert_eq!((&request["status"], &request["method"]), (&json!(201), &json!("POST")));
+    let job = lines.iter().find(|line| line["span"]["job.kind"] == "mail_order_placed").expect("the job's line");
+    assert_eq!(job["span"]["order.id"], placed["id"]);
+    for private in ["52998224725", "529.982", "ana@example.com", "Ana Silva", "Paulista"] {
+        assert!(!log.contains(private), "{private}");
+    }
     shop.stop();
 }
 
