@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::shop::{CEP, CPF, address, cluster, database_for_process};
+use crate::shop::{CEP, CPF, address, cluster, database_for_process, empty_database};
 
 /// Nothing here takes so long on a machine that works.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -244,6 +244,44 @@ async fn what_was_answered_201_is_there_after_a_kill_in_the_middle_of_a_rush() {
     let said = String::from_utf8_lossy(&audit.stdout);
     assert!(audit.status.success() && said.contains(" 0 violation(s)"), "{said}");
     shop.stop();
+}
+
+#[actix_web::test]
+async fn many_servers_start_at_once_on_an_empty_database_and_each_drains_in_good_order() {
+    let database = cluster().await.url(&empty_database().await);
+    let ports = [free_port(), free_port(), free_port()];
+    let mut servers: Vec<Child> = ports
+        .iter()
+        .map(|port| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_vitrine"));
+            command.arg("serve").current_dir(std::env::temp_dir()).env_clear().envs(serving_env(&database));
+            command.env("PORT", port.to_string()).env("DB_MIN_CONNS", "1").env("DB_POOL_WAIT", "30s").spawn().unwrap()
+        })
+        .collect();
+    let http = reqwest::Client::new();
+    let ready = async |port: u16| {
+        let answer = http.get(format!("http://127.0.0.1:{port}/ready")).send().await.ok()?;
+        Some((answer.status().as_u16(), answer.text().await.ok()?))
+    };
+    let started = Instant::now();
+    for port in ports {
+        while ready(port).await.is_none_or(|(status, _)| status != 200) {
+            assert!(started.elapsed() < PATIENCE, "a server never became ready");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    for (server, port) in servers.iter_mut().zip(ports) {
+        assert!(Command::new("kill").args(["-TERM", &server.id().to_string()]).status().unwrap().success());
+        // It still answers for a moment, and says that it will not: a load balancer looks away before the door closes.
+        let told = loop {
+            match ready(port).await {
+                Some((200, _)) => tokio::time::sleep(Duration::from_millis(10)).await,
+                other => break other,
+            }
+        };
+        assert_eq!(told, Some((503, r#"{"status":"draining"}"#.to_owned())));
+        assert!(server.wait().unwrap().success());
+    }
 }
 
 /// The least that `serve` and the commands beside it accept.

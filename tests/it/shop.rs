@@ -482,6 +482,14 @@ pub async fn database_for_process() -> String {
     new_database().await
 }
 
+/// One with nothing in it, not even our schema.
+pub async fn empty_database() -> String {
+    template().await; // removes what an earlier run left behind
+    let name = format!("vitrine_empty_{}", Uuid::new_v4().simple());
+    admin_connection().await.batch_execute(&format!("CREATE DATABASE {name}")).await.unwrap();
+    name
+}
+
 async fn drop_database(name: &str) {
     admin_connection().await.batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)")).await.unwrap();
 }
