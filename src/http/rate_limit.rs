@@ -69,12 +69,13 @@ pub fn address(app: &App, req: &HttpRequest) -> IpAddr {
     client_ip(req.peer_addr().map(|a| a.ip()), req.headers(), &app.config.http.trusted_proxies)
 }
 
-/// The limit over everything under `/api` but webhooks: a provider that catches up after an outage is not a flood.
+/// The limit over everything under `/api` (and the tracking page) but webhooks: a provider that catches up after an outage is not a flood.
 pub async fn global(
     req: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let counted = req.path().starts_with("/api/") && !req.path().starts_with("/api/webhooks/");
+    let path = req.path();
+    let counted = (path.starts_with("/api/") && !path.starts_with("/api/webhooks/")) || path.starts_with("/tracking/");
     if counted
         && let Some(app) = req.app_data::<web::Data<App>>()
         && app.limiters.global.0.is_some()
