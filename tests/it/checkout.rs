@@ -466,3 +466,78 @@ async fn an_address_may_be_typed_at_the_checkout_too() {
     assert_eq!(ana.post("/api/orders", &order).await.status, 201);
     shop.close().await;
 }
+
+/// The first piece of an order's event stream, which is all that has happened behind `last`.
+async fn events_behind(buyer: &crate::shop::Customer<'_>, order: &str, last: &str) -> Vec<(String, Value)> {
+    let request = buyer.request("GET", &format!("/api/orders/{order}/events")).header("Last-Event-ID", last);
+    let mut stream = request.try_send().await.unwrap();
+    assert_eq!(stream.headers()["content-type"], "text/event-stream");
+    let text = String::from_utf8(stream.chunk().await.unwrap().unwrap().to_vec()).unwrap();
+    let field = |event: &str, name: &str| event.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().to_owned();
+    text.split("\n\n")
+        .filter(|event| event.starts_with("id: "))
+        .map(|event| (field(event, "id: "), serde_json::from_str(&field(event, "data: ")).unwrap()))
+        .collect()
+}
+
+#[actix_web::test]
+async fn an_event_stream_tells_what_happened_and_resumes_where_it_was_left() {
+    let shop = Shop::open().await;
+    let shirt = shop.product("Camiseta").create().await;
+    let ana = shop.customer().await;
+    let mut order = ana.order_for(&[(&shirt, 1)]).await;
+    order["pay"] = json!({"method": "pix"});
+    let placed = ana.post("/api/orders", &order).await;
+    let id = placed.body["id"].as_str().unwrap();
+    shop.control().pay(vitrine_sandbox::Pay::of(id)).unwrap();
+    assert!(shop.control().settled(std::time::Duration::from_secs(20)).await);
+
+    let all = events_behind(&ana, id, "0").await;
+    let told: Vec<_> = all
+        .iter()
+        .map(|(_, event)| format!("{} {}", event["subject"].as_str().unwrap(), event["to"].as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "order pending",
+            "payment_status pending_payment",
+            "payment creating",
+            "payment pending",
+            "order processing",
+            "payment_status paid",
+            "payment paid"
+        ]
+    );
+    let behind = events_behind(&ana, id, &all[4].0).await;
+    assert_eq!(behind, all[5..]);
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn what_is_paid_is_shipped_told_and_shown() {
+    let shop = Shop::open().await;
+    let shirt = shop.product("Camiseta").create().await;
+    let (ana, admin) = (shop.customer().await, shop.admin().await);
+    let mut order = ana.order_for(&[(&shirt, 1)]).await;
+    order["pay"] = json!({"method": "pix"});
+    let placed = ana.post("/api/orders", &order).await;
+    let id = placed.body["id"].as_str().unwrap();
+    shop.control().pay(vitrine_sandbox::Pay::of(id)).unwrap();
+    assert!(shop.control().settled(std::time::Duration::from_secs(20)).await);
+    let shipped = admin
+        .patch(&format!("/api/orders/{id}/tracking"), &json!({"tracking_number": "aa123456789br", "carrier": "Correios"}))
+        .await;
+    assert_eq!((shipped.status, &shipped.body["status"]), (200, &json!("shipped")), "{}", shipped.body);
+    let public = shop.get("/api/orders/tracking/AA123456789BR").await;
+    assert_eq!((&public.body["status"], &public.body["carrier"]), (&json!("shipped"), &json!("Correios")));
+    let page = shop.get(&format!("/tracking/{}", placed.body["number"].as_str().unwrap())).await;
+    let html = String::from_utf8(page.bytes).unwrap();
+    assert!(html.contains("Pedido enviado") && html.contains("AA123456789BR"), "{html}");
+    shop.drain().await;
+    let subjects: Vec<_> = shop.control().mails_to(&ana.email).into_iter().map(|mail| mail.subject).collect();
+    assert_eq!(subjects.len(), 3, "placed, paid, shipped: {subjects:?}");
+    let late = ana.patch(&format!("/api/orders/{id}/cancel"), &json!({})).await;
+    assert_eq!((late.status, late.slug()), (409, "conflict"));
+    shop.close().await;
+}
