@@ -19,6 +19,7 @@ mod passwords;
 mod payments;
 mod privacy;
 mod process;
+mod strangers;
 mod tidy;
 mod users;
 mod webhooks;
