@@ -541,3 +541,19 @@ async fn what_is_paid_is_shipped_told_and_shown() {
     assert_eq!((late.status, late.slug()), (409, "conflict"));
     shop.close().await;
 }
+
+#[actix_web::test]
+async fn what_is_sold_out_is_shown_so_at_once_though_the_answer_was_cached() {
+    let shop = Shop::open().await;
+    let shirt = shop.product("Camiseta").stock(2).create().await;
+    let path = format!("/api/products/{}", shirt.slug);
+    let shown = async || shop.get(&path).await.body["in_stock"].clone();
+    assert_eq!(shown().await, true);
+    let ana = shop.customer().await;
+    let placed = ana.buy(&[(&shirt, 2)]).await;
+    assert_eq!(placed.status, 201, "{}", placed.body);
+    assert_eq!(shown().await, false, "the last ones went");
+    assert_eq!(ana.patch(&format!("/api/orders/{}/cancel", placed.body["id"].as_str().unwrap()), &json!({})).await.status, 200);
+    assert_eq!(shown().await, true, "and came back");
+    shop.close().await;
+}
