@@ -144,6 +144,8 @@ pub struct ConfigErrors(pub Vec<String>);
 
 /// Secrets that stand in examples and must never guard a real shop.
 const WELL_KNOWN: [&str; 6] = ["changeme", "secret", "your-secret", "development", "dev-", "example"];
+/// What stands in every default key of the sandbox.
+const SANDBOX_ONLY: &str = "development-only";
 
 impl Config {
     /// Reads the configuration through `var` (the process environment, or a test's table).
@@ -441,7 +443,7 @@ impl Env<'_> {
             self.mistake(name, "is required");
         } else if self.mode == Mode::Serve {
             let lower = value.to_lowercase();
-            if WELL_KNOWN.iter().any(|known| lower.starts_with(known)) {
+            if WELL_KNOWN.iter().any(|known| lower.starts_with(known)) || lower.contains(SANDBOX_ONLY) {
                 self.mistake(name, "is a default that everybody knows: make one with `openssl rand -base64 48`");
             } else if value.len() < min_bytes {
                 self.mistake(name, &format!("must have at least {min_bytes} bytes"));

@@ -51,7 +51,9 @@ fn outside_dev_a_wildcard_origin_is_refused() {
 
 #[test]
 fn default_and_short_secrets_are_refused_outside_dev() {
-    for weak in ["changeme-changeme-changeme-changeme", "0123456789abcdef0123456789abcde", ""] {
+    let weak =
+        ["changeme-changeme-changeme-changeme", "go-to-propay-development-only-secret", "0123456789abcdef0123456789abcde", ""];
+    for weak in weak {
         assert_eq!(mistakes(&[("JWT_SECRET", weak)]).len(), 1, "{weak:?}");
     }
 }

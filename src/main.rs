@@ -71,11 +71,17 @@ async fn execute(command: Command, env: &HashMap<String, String>) -> Result<Exit
                 Config::from_env(Mode::Serve, |name| env.get(name).cloned()).map_err(|e| Error::Internal(e.to_string()))?;
             let _logs = telemetry::start(&config.log);
             match command {
-                Command::Worker => run::work(config).await?,
+                Command::Worker => {
+                    db::migrate(&config.database).await?;
+                    run::work(config).await?;
+                }
                 Command::Migrate => println!("{} migration(s) applied", db::migrate(&config.database).await?),
                 Command::Seed => seed::demo(&config).await?,
                 Command::Audit => return vitrine::audit::run(&config).await,
-                _ => run::serve(config).await?,
+                _ => {
+                    db::migrate(&config.database).await?;
+                    run::serve(config).await?;
+                }
             }
         }
     }

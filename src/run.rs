@@ -25,7 +25,6 @@ pub async fn serve(config: Config) -> Result<()> {
     let address = (config.http.host.clone(), config.http.port);
     let listener = TcpListener::bind(&address)
         .map_err(|e| Error::Internal(format!("port {} cannot be opened: {e}; set PORT to a free one", config.http.port)))?;
-    db::migrate(&config.database).await?;
     let app = Data::new(App::new(config)?);
     seed::first_admin(&app).await?;
     let (stop, stopped) = watch::channel(false);
@@ -68,7 +67,6 @@ pub async fn serve(config: Config) -> Result<()> {
 /// Only the workers, until a signal.
 pub async fn work(config: Config) -> Result<()> {
     ops::start_metrics();
-    db::migrate(&config.database).await?;
     let app = Data::new(App::new(config)?);
     let (stop, stopped) = watch::channel(false);
     let workers = tokio::spawn(worker::run(app.clone(), stopped));
