@@ -158,6 +158,13 @@ pub async fn push_at(tx: &impl GenericClient, job: Job, at: Timestamp) -> Result
     push_all(tx, &[(job, Some(at))]).await
 }
 
+/// One job, at once: one of the same key that waits for its time is brought forward. One that is at work goes on.
+pub async fn push_now(tx: &impl GenericClient, job: Job) -> Result<()> {
+    const FORWARD: &str = "UPDATE jobs SET run_at = now() WHERE dedupe = $1 AND state = 'waiting' AND run_at > now()";
+    db::execute(tx, FORWARD, &[&job.dedupe()]).await?;
+    push(tx, job).await
+}
+
 /// What became of a run.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {

@@ -23,7 +23,8 @@ const CEP_TIMEOUT: Duration = Duration::from_secs(2);
 /// Every provider that this process talks to.
 #[derive(Debug, Clone)]
 pub struct Providers {
-    pub pix: Arc<dyn PixProvider>,
+    /// In the order of preference: a later one is asked while those before it are being left alone.
+    pub pix: Vec<Arc<dyn PixProvider>>,
     pub carriers: Vec<Arc<dyn ShippingProvider>>,
     pub mailer: Arc<dyn Mailer>,
     pub cep: Arc<CepLookup>,
@@ -69,12 +70,19 @@ impl Providers {
             vec![("propay", propay.breaker()), ("melhorenvio", melhorenvio.breaker()), ("resend", resend.breaker())];
         breakers.extend(cep.breakers().into_iter().map(|breaker| (breaker.name(), breaker)));
         Ok(Self {
-            pix: Arc::new(propay),
+            pix: vec![Arc::new(propay)],
             carriers: vec![Arc::new(melhorenvio)],
             mailer: Arc::new(resend),
             cep: Arc::new(cep),
             breakers,
         })
+    }
+}
+
+impl Providers {
+    /// A PIX provider that is configured.
+    pub fn pix_named(&self, name: &str) -> Option<&dyn PixProvider> {
+        self.pix.iter().map(|pix| &**pix).find(|pix| pix.name() == name)
     }
 }
 

@@ -189,3 +189,26 @@ pub async fn refund_failed(tx: &Transaction<'_>, provider: &'static str, id: Ref
 pub fn refundable(payment: &Payment) -> Money {
     payment.captured.checked_sub(payment.refunded).unwrap_or(Money::ZERO)
 }
+
+/// The order of a payment that was made with that provider.
+pub async fn order_of(db: &impl GenericClient, provider: &str, id: PaymentId) -> Result<Option<OrderId>> {
+    const FIND: &str = "SELECT order_id FROM payments WHERE id = $1 AND provider = $2";
+    Ok(db::query_opt(db, FIND, &[&id, &provider]).await?.map(|row| row.get(0)))
+}
+
+/// The order of a refund that was made with that provider.
+pub async fn order_of_refund(db: &impl GenericClient, provider: &str, id: RefundId) -> Result<Option<OrderId>> {
+    const FIND: &str = "
+        SELECT r.order_id FROM refunds r JOIN payments p ON p.id = r.payment_id WHERE r.id = $1 AND p.provider = $2";
+    Ok(db::query_opt(db, FIND, &[&id, &provider]).await?.map(|row| row.get(0)))
+}
+
+/// A contested PIX: the operator has days to answer, and the bank decides.
+pub async fn disputed_pix(tx: &Transaction<'_>, provider: &'static str, id: Option<PaymentId>, text: &str) -> Result<News> {
+    let known = match id {
+        Some(id) => order_of(tx, provider, id).await?,
+        None => None,
+    };
+    alert(tx, "Pagamento PIX contestado", text.to_owned()).await?;
+    Ok((if known.is_some() { Applied::Done } else { Applied::UnknownPayment }, known))
+}

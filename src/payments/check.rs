@@ -43,7 +43,7 @@ async fn known(app: &App, payment: &Payment, charge: &Charge) -> Result<Outcome>
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let Some((order, payment)) = store::lock(&tx, payment.id).await? else { return Ok(Outcome::Done) };
-    let learned = learn::learn(&tx, app.providers.pix.name(), &order, &payment, charge).await?;
+    let learned = learn::learn(&tx, app.providers.pix[0].name(), &order, &payment, charge).await?;
     tx.commit().await?;
     app.jobs_were_pushed();
     Ok(match learned {

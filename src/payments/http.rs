@@ -219,7 +219,7 @@ async fn payment_methods(app: web::Data<App>) -> Result<HttpResponse> {
     let setting: serde_json::Value = row.map(|row| row.get("value")).unwrap_or_default();
     let is_on = setting.pointer("/pix/enabled").and_then(|on| on.as_bool()).unwrap_or(true);
     let label = setting.pointer("/pix/label").and_then(|label| label.as_str()).unwrap_or("PIX").to_owned();
-    let available = is_on && pay::closed_for(&app, app.providers.pix.name()).is_none();
+    let available = is_on && pay::closed_for(&app, app.providers.pix[0].name()).is_none();
     let items = vec![MethodView { method: Method::Pix, label, available, price_rule: None }];
     Ok(HttpResponse::Ok().json(List { total: 1, items, limit: MAX_LIMIT, offset: 0, next_cursor: None }))
 }

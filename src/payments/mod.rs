@@ -54,9 +54,7 @@ async fn alert(tx: &impl GenericClient, subject: &str, text: String) -> Result<(
 
 /// The provider that a payment was made with. One that is not configured any more cannot be asked.
 fn pix_of<'a>(app: &'a App, name: &str) -> Result<&'a dyn PixProvider> {
-    let pix = &*app.providers.pix;
-    if pix.name() == name {
-        return Ok(pix);
-    }
-    Err(Error::Conflict(format!("The provider {name} is not configured: its payments cannot be looked after")))
+    app.providers
+        .pix_named(name)
+        .ok_or_else(|| Error::Conflict(format!("The provider {name} is not configured: its payments cannot be looked after")))
 }

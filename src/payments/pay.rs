@@ -18,7 +18,7 @@ use crate::orders::Viewer;
 use crate::payments::learn::{self, Learned};
 use crate::payments::status::Status;
 use crate::payments::store::{self, Order, Payment};
-use crate::payments::{alert, qr, tell, void};
+use crate::payments::{alert, pix_of, qr, tell, void};
 
 /// An order that lets one charge after another run out would hold its stock for ever.
 const MAX_CHARGES: i64 = 10;
@@ -92,7 +92,7 @@ pub async fn start(app: &App, viewer: Viewer, order: OrderId, method: Method) ->
             Begun::Live(payment) => return started(&payment, None),
             Begun::Over(old) => void::end(app, old).await?,
             Begun::Call(attempt) => {
-                let outcome = call(&*app.providers.pix, &attempt).await; // no connection is held while they think
+                let outcome = call(pix_of(app, &attempt.payment.provider)?, &attempt).await; // no connection is held while they think
                 let picture = outcome.as_ref().ok().and_then(|charge| charge.qr_code.clone());
                 let recorded = record(app, &attempt, outcome).await;
                 app.jobs_were_pushed();
@@ -150,7 +150,7 @@ fn must_wait_for_money(order: &Order) -> Result<()> {
 }
 
 fn breaker_must_be_closed(app: &App) -> Result<()> {
-    let provider = app.providers.pix.name();
+    let provider = app.providers.pix[0].name();
     match closed_for(app, provider) {
         Some(wait) => {
             Err(ProviderError::Unavailable { provider, reason: "the circuit breaker is open".into(), retry_after_s: Some(wait) }
@@ -169,7 +169,7 @@ async fn new_payment(app: &App, tx: &impl GenericClient, order: &Order, actor: A
     if store::count_charges(tx, order.id).await? >= MAX_CHARGES {
         return Err(Error::Conflict("Too many charges of this order ran out unpaid: place it again".into()));
     }
-    let (method, provider) = (Method::Pix.as_str(), app.providers.pix.name());
+    let (method, provider) = (Method::Pix.as_str(), app.providers.pix[0].name());
     let payment = store::insert(tx, order, method, provider, app.config.pix.expiry.as_secs() as i64).await?;
     store::extend_order(tx, order.id, method, payment.expires_at).await?;
     tell(tx, &payment, None, Status::Creating, "payment asked for", actor).await?;
@@ -192,6 +192,7 @@ async fn attempt(app: &App, tx: &impl GenericClient, order: &Order, payment: Pay
             tax_id: payer.tax_id,
             email: payer.email.and_then(|text| Email::parse(&text).ok()),
         },
+        is_repeat,
     };
     Ok(Attempt { payment, charge, is_repeat })
 }
@@ -220,13 +221,13 @@ async fn record(app: &App, attempt: &Attempt, outcome: Result<pix::Charge, Provi
         return Err(Error::Internal(format!("payment {id} is gone")));
     };
     let result = match outcome {
-        Ok(charge) => match learn::learn(&tx, app.providers.pix.name(), &order, &payment, &charge).await? {
+        Ok(charge) => match learn::learn(&tx, app.providers.pix[0].name(), &order, &payment, &charge).await? {
             Learned::Payable | Learned::Paid(_) => Ok(store::find(&tx, id).await?),
             Learned::Over => Ok(None),
             Learned::Unfit => {
                 let reason = "the code cannot be shown".to_owned();
                 Err(Error::Provider(ProviderError::Rejected {
-                    provider: app.providers.pix.name(),
+                    provider: app.providers.pix[0].name(),
                     code: reason.clone(),
                     message: reason,
                 }))

@@ -170,12 +170,30 @@ struct Open {
     reason: String,
     provider: String,
     end_to_end_id: Option<String>,
+    payment_ref: Option<String>,
+    refund_ref: Option<String>,
     created_at: Timestamp,
+}
+
+impl Open {
+    /// The provider is asked in the same words on every try.
+    fn ask(&self) -> NewRefund {
+        NewRefund {
+            refund_id: self.id.0,
+            payment_id: self.payment_id.0,
+            end_to_end_id: self.end_to_end_id.clone(),
+            payment_ref: self.payment_ref.clone(),
+            refund_ref: self.refund_ref.clone(),
+            amount: self.amount,
+            reason: self.reason.clone(),
+        }
+    }
 }
 
 async fn find_open(db: &impl GenericClient, id: RefundId) -> Result<Option<Open>> {
     const FIND: &str = "
-        SELECT r.id, r.payment_id, r.amount_cents, r.status, r.reason, r.created_at, p.provider, p.end_to_end_id
+        SELECT r.id, r.payment_id, r.amount_cents, r.status, r.reason, r.created_at, r.provider_ref AS refund_ref, p.provider, p.end_to_end_id,
+               p.provider_ref AS payment_ref
           FROM refunds r JOIN payments p ON p.id = r.payment_id
          WHERE r.id = $1 AND r.status IN ('pending', 'processing', 'unknown')";
     Ok(db::query_opt(db, FIND, &[&id]).await?.map(|row| Open {
@@ -186,6 +204,8 @@ async fn find_open(db: &impl GenericClient, id: RefundId) -> Result<Option<Open>
         reason: row.get("reason"),
         provider: row.get("provider"),
         end_to_end_id: row.get("end_to_end_id"),
+        payment_ref: row.get("payment_ref"),
+        refund_ref: row.get("refund_ref"),
         created_at: row.get("created_at"),
     }))
 }
@@ -197,7 +217,7 @@ pub async fn send(app: &App, id: RefundId) -> Result<Outcome> {
     let outcome = match outcome {
         // A refusal is the end only if they say that no earlier try did it.
         Err(Error::Provider(refused @ ProviderError::Rejected { .. })) => {
-            match pix_of(app, &refund.provider)?.read_refund(refund.payment_id.0, id.0).await {
+            match pix_of(app, &refund.provider)?.read_refund(&refund.ask()).await {
                 Ok(Some(found)) => Ok(found),
                 Ok(None) => return refused_for_good(app, &refund, &refused).await,
                 Err(_) => Err(Error::Provider(refused)),
@@ -211,18 +231,11 @@ pub async fn send(app: &App, id: RefundId) -> Result<Outcome> {
 async fn ask(app: &App, refund: &Open) -> Result<Refund> {
     let pix = pix_of(app, &refund.provider)?;
     if refund.status == "processing"
-        && let Some(found) = pix.read_refund(refund.payment_id.0, refund.id.0).await?
+        && let Some(found) = pix.read_refund(&refund.ask()).await?
     {
         return Ok(found);
     }
-    let new = NewRefund {
-        refund_id: refund.id.0,
-        payment_id: refund.payment_id.0,
-        end_to_end_id: refund.end_to_end_id.clone(),
-        amount: refund.amount,
-        reason: refund.reason.clone(),
-    };
-    Ok(pix.refund(&new).await?)
+    Ok(pix.refund(&refund.ask()).await?)
 }
 
 async fn note(app: &App, refund: &Open, outcome: Result<Refund>) -> Result<Outcome> {

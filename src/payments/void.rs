@@ -56,7 +56,7 @@ async fn take(app: &App, payment: &Payment, charge: &vitrine_kit::pix::Charge) -
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     if let Some((order, payment)) = store::lock(&tx, payment.id).await? {
-        learn::learn(&tx, app.providers.pix.name(), &order, &payment, charge).await?;
+        learn::learn(&tx, app.providers.pix[0].name(), &order, &payment, charge).await?;
     }
     tx.commit().await?;
     app.jobs_were_pushed();

@@ -1,13 +1,30 @@
 //! What providers tell us: verified over the raw bytes, then taken once, with its effect, in one transaction.
 
 pub mod inbox;
-mod payment;
+mod pix;
 mod resend;
 
+use deadpool_postgres::Transaction;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-pub use payment::replay;
+use crate::app::App;
+use crate::db;
+use crate::error::{Error, Result};
+use crate::ids::EventId;
 
 pub fn routes(cfg: &mut ServiceConfig<'_>) {
-    cfg.service(payment::payment).service(resend::resend);
+    cfg.service(pix::propay).service(pix::openpix).service(pix::bank).service(pix::bank_appended).service(resend::resend);
+}
+
+/// Applies a kept event again, for an operator. What it did before it does not do twice.
+///
+/// The caller commits. Errors: 404 no such event; 409 its provider is not configured.
+pub async fn replay(app: &App, tx: &Transaction<'_>, id: EventId) -> Result<&'static str> {
+    const FIND: &str = "SELECT provider, body FROM webhook_events WHERE id = $1 FOR UPDATE";
+    let row = db::query_opt(tx, FIND, &[&id]).await?.ok_or(Error::NotFound("The event"))?;
+    let (provider, body): (String, Vec<u8>) = (row.get("provider"), row.get("body"));
+    match app.providers.pix_named(&provider) {
+        Some(pix) => pix::replay(tx, pix, id, body).await,
+        None => Err(Error::Conflict(format!("The provider {provider} is not configured: its events cannot be read"))),
+    }
 }

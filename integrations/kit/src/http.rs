@@ -65,6 +65,19 @@ struct Inner {
 impl Http {
     /// Fails on an address that is not http(s), or where TLS cannot be set up.
     pub fn new(config: HttpConfig) -> Result<Self, BadConfig> {
+        Self::build(config, None)
+    }
+
+    /// Shows a client certificate (mutual TLS): `pem` holds it, its chain and its private key.
+    pub fn with_certificate(config: HttpConfig, pem: &[u8]) -> Result<Self, BadConfig> {
+        let identity = reqwest::Identity::from_pem(pem).map_err(|e| BadConfig {
+            provider: config.provider,
+            reason: format!("the client certificate cannot be read: {}", root(&e)),
+        })?;
+        Self::build(config, Some(identity))
+    }
+
+    fn build(config: HttpConfig, identity: Option<reqwest::Identity>) -> Result<Self, BadConfig> {
         let bad = |reason: String| BadConfig { provider: config.provider, reason };
         let base_url = config.base_url.trim_end_matches('/').to_owned();
         let url = reqwest::Url::parse(&base_url).map_err(|e| bad(format!("the address is not a URL: {e}")))?;
@@ -72,7 +85,11 @@ impl Http {
             return Err(bad("the address must be http(s)://host[/path]".to_owned()));
         }
         let accept = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("application/json"))]);
-        let client = reqwest::Client::builder()
+        let builder = match identity {
+            Some(identity) => reqwest::Client::builder().identity(identity),
+            None => reqwest::Client::builder(),
+        };
+        let client = builder
             .user_agent(&config.user_agent)
             .default_headers(accept)
             // Shorter than the whole, so that "could not connect" (certainly not sent) shows as itself.
@@ -107,6 +124,10 @@ impl Http {
 
     pub fn put(&self, path: &str) -> Call {
         self.call(Method::PUT, path)
+    }
+
+    pub fn patch(&self, path: &str) -> Call {
+        self.call(Method::PATCH, path)
     }
 
     pub fn delete(&self, path: &str) -> Call {
@@ -172,6 +193,12 @@ impl Call {
 
     pub fn form<T: Serialize + ?Sized>(mut self, body: &T) -> Self {
         self.builder = self.builder.form(body);
+        self
+    }
+
+    /// A form that is already encoded.
+    pub fn encoded_form(mut self, body: String) -> Self {
+        self.builder = self.builder.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(body);
         self
     }
 

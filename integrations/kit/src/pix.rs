@@ -1,9 +1,13 @@
 //! The contract of a PIX provider. Each verb is one call; what it may be repeated with is said here.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
+use bytes::Bytes;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use crate::breaker::Breaker;
 use crate::{Delivery, Email, Forged, Money, ProviderError, TaxId};
 
 /// A charge to create. `payment_id` is our row's id: written before the call, and the idempotency key of every repeat.
@@ -17,6 +21,8 @@ pub struct NewCharge {
     /// ASCII, at most 140 characters, no personal data.
     pub description: String,
     pub payer: Payer,
+    /// An earlier call for this payment may have succeeded.
+    pub is_repeat: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -72,13 +78,17 @@ pub enum Voided {
     AlreadyPaid,
 }
 
-/// A refund to make. `refund_id` is our row's id and the idempotency key.
+/// A refund to make, or to ask about. `refund_id` is our row's id and the idempotency key.
 #[derive(Debug, Clone)]
 pub struct NewRefund {
     pub refund_id: Uuid,
     pub payment_id: Uuid,
-    /// Known for a paid charge; some providers address the refund by it.
+    /// The payment's; some providers address the refund by it.
     pub end_to_end_id: Option<String>,
+    /// Their name for the payment: the txid.
+    pub payment_ref: Option<String>,
+    /// Their name for this refund, once they gave it one.
+    pub refund_ref: Option<String>,
     pub amount: Money,
     pub reason: String,
 }
@@ -88,7 +98,30 @@ pub struct Refund {
     pub refund_id: Uuid,
     pub status: RefundStatus,
     pub amount: Money,
+    /// Their name for it: the endToEndId of the return.
     pub end_to_end_id: Option<String>,
+}
+
+/// A refund as it stands in their books, whoever asked for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TheirRefund {
+    /// Ours, where it was made by us.
+    pub refund_id: Option<Uuid>,
+    pub reference: String,
+    pub status: RefundStatus,
+    pub amount: Money,
+}
+
+/// Money received, as it stands in their books: for the daily comparison.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Received {
+    /// Ours, where the charge was made by us.
+    pub payment_id: Option<Uuid>,
+    /// Their name for it: txid or PaymentIntent.
+    pub reference: String,
+    pub amount: Money,
+    pub refunded: Money,
+    pub paid_at: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +139,8 @@ pub struct Notice {
     /// Their name for it, kept for the operator.
     pub event: String,
     pub news: PixNews,
+    /// What the inbox keeps, so that it can be read again by [`PixProvider::reread`]: the body, or this notice's part of it.
+    pub body: Bytes,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,6 +157,20 @@ pub enum PixNews {
     },
     RefundFailed {
         refund_id: Uuid,
+    },
+    /// Something happened to a charge, on too weak a proof to believe it: they are asked before anything moves.
+    Look {
+        payment_id: Uuid,
+    },
+    /// The same of a refund.
+    LookAtRefund {
+        refund_id: Uuid,
+    },
+    /// The payer's bank contests the payment (MED): an operator must answer.
+    Disputed {
+        payment_id: Option<Uuid>,
+        /// In Portuguese, for the operator.
+        text: String,
     },
     /// Signed, but of a type or shape that we do not know: kept for the operator, no effect.
     Other,
@@ -160,8 +209,20 @@ pub trait PixProvider: Send + Sync + std::fmt::Debug {
     async fn refund(&self, new: &NewRefund) -> Result<Refund, ProviderError>;
 
     /// `None`: they do not know it.
-    async fn read_refund(&self, payment_id: Uuid, refund_id: Uuid) -> Result<Option<Refund>, ProviderError>;
+    async fn read_refund(&self, refund: &NewRefund) -> Result<Option<Refund>, ProviderError>;
+
+    /// All refunds of a charge, also those that we did not ask for. `None`: they have no such list.
+    async fn refunds_of(&self, payment_id: Uuid) -> Result<Option<Vec<TheirRefund>>, ProviderError>;
+
+    /// All money received in `[from, to)`. `None`: they have no such list, and each charge is read by itself.
+    async fn received(&self, from: Timestamp, to: Timestamp) -> Result<Option<Vec<Received>>, ProviderError>;
 
     /// Checks the signature over the raw bytes, then reads. No default: a forgotten check must not compile.
-    fn open(&self, delivery: &Delivery) -> Result<Notice, Forged>;
+    /// What is signed but strange is a notice too, kept for the operator; a ping of theirs is none.
+    fn open(&self, delivery: &Delivery) -> Result<Vec<Notice>, Forged>;
+
+    /// Reads a [`Notice::body`] that was verified when it came.
+    fn reread(&self, body: &Bytes) -> Vec<Notice>;
+
+    fn breaker(&self) -> Arc<Breaker>;
 }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 use vitrine_kit::breaker::{Breaker, BreakerConfig};
 use vitrine_kit::http::{BadConfig, Call, Http, HttpConfig, MAX_RESPONSE_BYTES};
-use vitrine_kit::pix::{Charge, NewCharge, NewRefund, Notice, PixProvider, Refund, Voided};
+use vitrine_kit::pix::{Charge, NewCharge, NewRefund, Notice, PixProvider, Received, Refund, TheirRefund, Voided};
 use vitrine_kit::{Delivery, Forged, ProviderError, signature};
 
 #[cfg(test)]
@@ -50,10 +51,6 @@ impl ProPay {
             breaker: config.breaker,
         })?;
         Ok(Self { http, outgoing_secret: config.outgoing_secret, incoming_secret: config.incoming_secret })
-    }
-
-    pub fn breaker(&self) -> Arc<Breaker> {
-        self.http.breaker()
     }
 
     /// Every call may be repeated: reads and DELETE by nature, POSTs by their idempotency key.
@@ -99,22 +96,38 @@ impl PixProvider for ProPay {
         same_refund(new.refund_id, call.send::<wire::Refund>().await?)
     }
 
-    async fn read_refund(&self, payment_id: Uuid, refund_id: Uuid) -> Result<Option<Refund>, ProviderError> {
-        let call = self.signed(self.http.get(&format!("/v1/payments/{payment_id}/refunds/{refund_id}")));
-        match known(call.send::<wire::Refund>().await)? {
-            Some(refund) => same_refund(refund_id, refund).map(Some),
+    async fn read_refund(&self, refund: &NewRefund) -> Result<Option<Refund>, ProviderError> {
+        let path = format!("/v1/payments/{}/refunds/{}", refund.payment_id, refund.refund_id);
+        match known(self.signed(self.http.get(&path)).send::<wire::Refund>().await)? {
+            Some(found) => same_refund(refund.refund_id, found).map(Some),
             None => Ok(None),
         }
     }
 
-    fn open(&self, delivery: &Delivery) -> Result<Notice, Forged> {
+    async fn refunds_of(&self, _: Uuid) -> Result<Option<Vec<TheirRefund>>, ProviderError> {
+        Ok(None) // a refund is only read by its id
+    }
+
+    async fn received(&self, _: Timestamp, _: Timestamp) -> Result<Option<Vec<Received>>, ProviderError> {
+        Ok(None) // a payment is only read by its id
+    }
+
+    fn open(&self, delivery: &Delivery) -> Result<Vec<Notice>, Forged> {
         let given = delivery.header("x-propay-signature").ok_or(Forged)?;
         let given = given.strip_prefix("sha256=").unwrap_or(given);
         let key = self.incoming_secret.expose_secret().as_bytes();
         if !signature::verify_hex(key, &delivery.body, given) {
             return Err(Forged);
         }
-        Ok(wire::notice(&delivery.body)) // signed but strange is a Notice too, kept for the operator
+        Ok(self.reread(&delivery.body))
+    }
+
+    fn reread(&self, body: &Bytes) -> Vec<Notice> {
+        vec![wire::notice(body)]
+    }
+
+    fn breaker(&self) -> Arc<Breaker> {
+        self.http.breaker()
     }
 }
 

@@ -1,5 +1,6 @@
 //! ProPay's words: nothing outside this file knows how they spell things.
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -205,15 +206,15 @@ struct OfRefund {
 
 /// A body whose signature was right. What we cannot read is `Other`; without an id it gets one from its bytes, so that
 /// a repeat is still a repeat.
-pub(crate) fn notice(body: &[u8]) -> Notice {
+pub(crate) fn notice(body: &Bytes) -> Notice {
     match serde_json::from_slice::<Event>(body) {
         Ok(Event { id, event }) if !id.is_empty() => {
             let news = news(&event, body).unwrap_or(PixNews::Other);
-            Notice { event_id: id, event, news }
+            Notice { event_id: id, event, news, body: body.clone() }
         }
         _ => {
             let event_id = format!("body:{}", signature::hmac_sha256_hex(b"propay", body));
-            Notice { event_id, event: "unreadable".to_owned(), news: PixNews::Other }
+            Notice { event_id, event: "unreadable".to_owned(), news: PixNews::Other, body: body.clone() }
         }
     }
 }

@@ -1,0 +1,151 @@
+//! The webhooks of PIX providers: one way in for all of them, however each proves who it is.
+
+use actix_web::{HttpResponse, post, web};
+use deadpool_postgres::Transaction;
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use utoipa::ToSchema;
+use vitrine_kit::Delivery;
+use vitrine_kit::pix::{Notice, PixNews, PixProvider};
+
+use crate::app::App;
+use crate::cause;
+use crate::error::{Error, Problem, Result};
+use crate::http::raw::Raw;
+use crate::http::request_id;
+use crate::ids::{EventId, OrderId, PaymentId, RefundId};
+use crate::jobs::{self, Job};
+use crate::payments::apply::{self, News};
+use crate::payments::status::Status;
+use crate::webhooks::inbox;
+
+/// A signature without a time in it is valid for ever: older news are only a hint, and the provider is asked.
+const MAX_AGE: SignedDuration = SignedDuration::from_hours(24 * 7);
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Received {
+    received: bool,
+}
+
+/// News of a PIX charge or refund, from ProPay. Signed: `X-Propay-Signature` is the hex HMAC-SHA256 of the raw body.
+///
+/// A repeat of an event is answered like the first, and does nothing.
+#[utoipa::path(
+    tag = "webhooks", params(("X-Propay-Signature" = String, Header)), request_body(content = String, content_type = "application/json"),
+    responses((status = 200, body = Received), (status = 401, body = Problem, description = "Not signed, or wrongly"),
+        (status = 404, body = Problem, description = "ProPay is not configured")))]
+#[post("/api/webhooks/payment")]
+pub(super) async fn propay(app: web::Data<App>, Raw(delivery): Raw) -> Result<HttpResponse> {
+    take_all(&app, "propay", &delivery).await
+}
+
+/// News of a PIX charge, from OpenPix. Signed: `x-webhook-signature` (RSA) or `X-OpenPix-Signature` (HMAC).
+///
+/// It is only a hint: OpenPix is asked before anything moves. The ping of a registration is answered 200 and does nothing.
+#[utoipa::path(
+    tag = "webhooks", params(("x-webhook-signature" = Option<String>, Header), ("X-OpenPix-Signature" = Option<String>, Header)),
+    request_body(content = String, content_type = "application/json"),
+    responses((status = 200, body = Received), (status = 401, body = Problem, description = "Not signed, or wrongly"),
+        (status = 404, body = Problem, description = "OpenPix is not configured")))]
+#[post("/api/webhooks/openpix")]
+pub(super) async fn openpix(app: web::Data<App>, Raw(delivery): Raw) -> Result<HttpResponse> {
+    take_all(&app, "openpix", &delivery).await
+}
+
+/// Received PIX and returns, from a bank (Pix API of the Central Bank). The address holds the secret: `?hmac=…`.
+///
+/// It is only a hint: the bank is asked before anything moves. Several PIX may come in one call.
+#[utoipa::path(
+    tag = "webhooks", params(("hmac" = String, Query)), request_body(content = String, content_type = "application/json"),
+    responses((status = 200, body = Received), (status = 401, body = Problem, description = "Without the secret, or with another"),
+        (status = 404, body = Problem, description = "No bank is configured")))]
+#[post("/api/webhooks/pix")]
+pub(super) async fn bank(app: web::Data<App>, Raw(delivery): Raw) -> Result<HttpResponse> {
+    take_all(&app, "bacen", &delivery).await
+}
+
+/// The same: banks append `/pix` to the address that they were given.
+#[utoipa::path(
+    tag = "webhooks", params(("hmac" = String, Query)), request_body(content = String, content_type = "application/json"),
+    responses((status = 200, body = Received), (status = 401, body = Problem, description = "Without the secret, or with another"),
+        (status = 404, body = Problem, description = "No bank is configured")))]
+#[post("/api/webhooks/pix/pix")]
+pub(super) async fn bank_appended(app: web::Data<App>, Raw(delivery): Raw) -> Result<HttpResponse> {
+    take_all(&app, "bacen", &delivery).await
+}
+
+/// Every notice in a transaction of its own: one that cannot be applied keeps no other out, and is told again.
+async fn take_all(app: &App, provider: &str, delivery: &Delivery) -> Result<HttpResponse> {
+    let pix = app.providers.pix_named(provider).ok_or(Error::NotFound("This address"))?;
+    let notices = pix.open(delivery).inspect_err(|_| {
+        metrics::counter!("vitrine_webhooks_forged_total", "provider" => pix.name()).increment(1);
+    })?; // forged: nothing was parsed, nothing is kept
+    let request_id = request_id::current();
+    let mut outcome = Ok(());
+    for notice in &notices {
+        let id = EventId::new();
+        let taken = cause::scope("webhook", &id.to_string(), take(app, pix, id, notice, &request_id)).await;
+        outcome = outcome.and(taken);
+    }
+    app.jobs_were_pushed();
+    outcome?;
+    Ok(HttpResponse::Ok().json(Received { received: true }))
+}
+
+/// The event and its effect, or neither.
+async fn take(app: &App, pix: &dyn PixProvider, id: EventId, notice: &Notice, request_id: &str) -> Result<()> {
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    let named = (notice.event_id.as_str(), notice.event.as_str());
+    if inbox::first_time(&tx, id, pix.name(), named, &notice.body, request_id).await? {
+        let (outcome, order) = apply(&tx, pix.name(), &notice.news).await?;
+        inbox::note(&tx, id, outcome, order).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+/// What became of it, in a word, and the order that it was about.
+async fn apply(tx: &Transaction<'_>, provider: &'static str, news: &PixNews) -> Result<(&'static str, Option<OrderId>)> {
+    let (applied, order): News = match news {
+        PixNews::Paid(paid) if paid.created_at.is_some_and(|at| Timestamp::now().duration_since(at) > MAX_AGE) => {
+            return look(tx, provider, PaymentId(paid.payment_id)).await;
+        }
+        PixNews::Paid(paid) => apply::paid(tx, provider, paid).await?,
+        PixNews::Expired { payment_id } => apply::ended(tx, provider, PaymentId(*payment_id), Status::Expired).await?,
+        PixNews::Cancelled { payment_id } => apply::ended(tx, provider, PaymentId(*payment_id), Status::Cancelled).await?,
+        PixNews::RefundDone { refund_id } => apply::refund_done(tx, provider, RefundId(*refund_id)).await?,
+        PixNews::RefundFailed { refund_id } => apply::refund_failed(tx, provider, RefundId(*refund_id)).await?,
+        PixNews::Look { payment_id } => return look(tx, provider, PaymentId(*payment_id)).await,
+        PixNews::LookAtRefund { refund_id } => return look_at_refund(tx, provider, RefundId(*refund_id)).await,
+        PixNews::Disputed { payment_id, text } => apply::disputed_pix(tx, provider, payment_id.map(PaymentId), text).await?,
+        PixNews::Other => return Ok(("unknown", None)),
+    };
+    Ok((applied.word(), order))
+}
+
+/// A hint about a payment of ours: the provider is asked, at once.
+async fn look(tx: &Transaction<'_>, provider: &'static str, payment: PaymentId) -> Result<(&'static str, Option<OrderId>)> {
+    let Some(order) = apply::order_of(tx, provider, payment).await? else { return Ok(("unknown", None)) };
+    jobs::push_now(tx, Job::CheckPayment { payment }).await?;
+    Ok(("hint", Some(order)))
+}
+
+/// The same about a refund.
+async fn look_at_refund(
+    tx: &Transaction<'_>,
+    provider: &'static str,
+    refund: RefundId,
+) -> Result<(&'static str, Option<OrderId>)> {
+    let Some(order) = apply::order_of_refund(tx, provider, refund).await? else { return Ok(("unknown", None)) };
+    jobs::push_now(tx, Job::SendRefund { refund }).await?;
+    Ok(("hint", Some(order)))
+}
+
+/// Applies a kept event again. What it did before it does not do twice. The caller commits.
+pub(super) async fn replay(tx: &Transaction<'_>, pix: &dyn PixProvider, id: EventId, body: Vec<u8>) -> Result<&'static str> {
+    let Some(notice) = pix.reread(&body.into()).into_iter().next() else { return Ok("unknown") };
+    let (outcome, order) = cause::scope("webhook", &id.to_string(), apply(tx, pix.name(), &notice.news)).await?;
+    inbox::note(tx, id, outcome, order).await?;
+    Ok(outcome)
+}
