@@ -142,7 +142,7 @@ async fn an_intent_is_created_with_our_ids_under_our_key() {
     let server = MockServer::start().await;
     let body = format!(
         "amount=18500&currency=brl&description=Pedido+1001+%E2%80%94+S%C3%A3o\
-         &metadata[order_id]={ORDER}&metadata[payment_id]={PAYMENT}&receipt_email=ana%2B1%40example.com"
+         &metadata[order_id]={ORDER}&metadata[payment_id]={PAYMENT}&receipt_email=ana%2B1@example.com"
     );
     Mock::given(method("POST"))
         .and(path("/stripe/v1/payment_intents"))

@@ -13,6 +13,9 @@ use vitrine_kit::{Delivery, Forged, Money, signature};
 
 use crate::{IntentStatus, Stripe, wire};
 
+#[cfg(test)]
+mod tests;
+
 /// How far their clock and ours may be apart; an older delivery is a replay.
 const TOLERANCE_S: u64 = 300;
 
