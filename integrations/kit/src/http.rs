@@ -146,6 +146,9 @@ impl Http {
             is_repeatable: false,
             refusal: None,
             blames: &[],
+            busy: &[],
+            retry_header: None,
+            keeps_failures: false,
         }
     }
 }
@@ -162,6 +165,9 @@ pub struct Call {
     is_read: bool,
     refusal: Option<ReadRefusal>,
     blames: &'static [u16],
+    busy: &'static [u16],
+    retry_header: Option<&'static str>,
+    keeps_failures: bool,
 }
 
 impl fmt::Debug for Call {
@@ -226,6 +232,25 @@ impl Call {
         self
     }
 
+    /// Statuses that mean "not now" like 429 does: this try did nothing, and the same call may be sent again.
+    pub fn busy(mut self, statuses: &'static [u16]) -> Self {
+        self.busy = statuses;
+        self
+    }
+
+    /// A header in which they say `true` or `false` to our trying again. It outweighs the status.
+    pub fn retry_header(mut self, name: &'static str) -> Self {
+        self.retry_header = Some(name);
+        self
+    }
+
+    /// Their 5xx is what this call's key will answer from now on. So `send_raw` gives it, without its body, after the last
+    /// try, and the caller judges.
+    pub fn keeps_failures(mut self) -> Self {
+        self.keeps_failures = true;
+        self
+    }
+
     /// The body of a 2xx, read as `T` (an empty body reads as `null`). 429 is `Unavailable`, any other refusal `Rejected`.
     pub async fn send<T: DeserializeOwned>(self) -> Result<T, ProviderError> {
         let refusal = self.refusal;
@@ -238,7 +263,7 @@ impl Call {
         }
     }
 
-    /// Any answer below 500, for clients that tell refusals apart themselves.
+    /// Any answer below 500 (with `keeps_failures` any), for clients that tell refusals apart themselves.
     pub async fn send_raw(self) -> Result<Answer, ProviderError> {
         exchange::run(self, Ok).await
     }
