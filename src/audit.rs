@@ -73,7 +73,8 @@ const RULES: [(&str, &str); 19] = [
            AND r.updated_at < now() - interval '5 minutes'
            AND NOT EXISTS (SELECT FROM jobs j WHERE j.dedupe = 'send_refund:' || r.id AND j.state IN ('waiting', 'running', 'dead'))"),
     ("a-captured-amount-is-the-amount-asked", "
-        SELECT 'payment ' || id FROM payments WHERE captured_cents NOT IN (0, amount_cents)"),
+        SELECT 'payment ' || id FROM payments p WHERE captured_cents NOT IN (0, amount_cents)
+           AND NOT EXISTS (SELECT FROM order_history h WHERE h.order_id = p.order_id AND h.subject_id = p.id AND h.to_state = 'surplus')"),
     ("coupon-uses-are-the-orders-that-hold-them", "
         SELECT 'coupon ' || c.code || ' counts ' || c.uses || ', orders ' || coalesce(o.held, 0)
           FROM coupons c LEFT JOIN (SELECT coupon_id, count(*) AS held FROM orders WHERE coupon_held GROUP BY 1) o ON o.coupon_id = c.id

@@ -17,6 +17,7 @@ mod harness;
 mod mail;
 mod passwords;
 mod payments;
+mod price;
 mod privacy;
 mod process;
 mod strangers;
