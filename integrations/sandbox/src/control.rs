@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::books::{Books, Charge, ChargeStatus, Delivery, DeliveryState, Mail, Refund, RefundStatus};
+use crate::chaos::{Chaos, ChaosCounts};
 use crate::fault::{Fault, FaultOrder};
 use crate::webhooks::{self, News};
 use crate::world::World;
@@ -183,6 +184,21 @@ impl Control {
     /// The orders that are still to be met.
     pub fn faults(&self) -> Vec<FaultOrder> {
         self.world.faults().clone()
+    }
+
+    /// From now on each call and each webhook may go wrong at random. Begins anew, counters too.
+    /// Ordered faults come first; a webhook that was ordered to travel in some way still does.
+    pub fn begin_chaos(&self, chaos: Chaos) -> Result<(), Refused> {
+        self.world.dice().begin(chaos)
+    }
+
+    pub fn end_chaos(&self) {
+        self.world.dice().end();
+    }
+
+    /// What is going on (`None`: nothing), and what went wrong since it began.
+    pub fn chaos(&self) -> (Option<Chaos>, ChaosCounts) {
+        self.world.dice().show()
     }
 
     pub fn set_shop_url(&self, url: &str) {

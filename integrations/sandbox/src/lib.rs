@@ -7,6 +7,7 @@ mod books;
 mod brcode;
 mod cep;
 mod cep_table;
+mod chaos;
 mod control;
 mod control_http;
 mod documents;
@@ -30,6 +31,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use books::{Attempt, Books, Call, Charge, ChargeStatus, Delivery, DeliveryState, Mail, Payer, Refund, RefundStatus};
+pub use chaos::{Chaos, ChaosCounts};
 pub use control::{Control, Pay, Refused, SendWebhook, ShopAnswer};
 pub use fault::{Fault, FaultOrder};
 pub use server::{Sandbox, start};

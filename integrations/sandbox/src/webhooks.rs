@@ -51,6 +51,7 @@ pub(crate) fn tell(world: &World, books: &mut Books, news: &News<'_>, how: SendW
         due_at: Timestamp::now(),
         attempts: Vec::new(),
     };
+    let how = if how == SendWebhook::Once { world.dice().webhook() } else { how }; // what was ordered stays
     Some(send(books, delivery, how))
 }
 

@@ -1,6 +1,7 @@
 //! The sandbox from outside: a real client, a real socket, a shop that listens.
 
 mod cep;
+mod chaos;
 mod control;
 mod faults;
 mod harness;
