@@ -129,14 +129,19 @@ impl Control {
     }
 
     /// Sends an event of a charge: the same again if it was sent before, else a new one, true or not.
+    /// `event`: the provider's own name, or `payment.paid` and its like, which all understand.
     pub fn send_webhook(&self, id: &str, event: &str, how: SendWebhook) -> Result<Delivery, Refused> {
         self.world.write(|books| {
             let charge = books.find_charge(id).cloned().ok_or(Refused::NotFound)?;
-            let same = |d: &&Delivery| d.about == charge.payment_id && d.event == event;
-            let sent = books.deliveries().iter().rev().find(same).cloned();
-            let Some(sent) = sent else {
-                let news = News::Charge(&charge, event);
-                return webhooks::tell(&self.world, books, &news, how).ok_or(Refused::NotFound);
+            let sent = |event: &str| {
+                let same = |d: &&Delivery| d.about == charge.payment_id && d.event == event;
+                books.deliveries().iter().rev().find(same).cloned()
+            };
+            let new = webhooks::write(&self.world, books, &News::Charge(&charge, event)).into_iter().next();
+            let known = sent(event).or_else(|| sent(&new.as_ref()?.event)); // by the provider's name for it, too
+            let Some(sent) = known else {
+                let new = new.ok_or(Refused::NotFound)?;
+                return Ok(webhooks::enter(&self.world, books, &charge.provider, &charge.payment_id, new, how));
             };
             let again = Delivery {
                 id: uuid::Uuid::now_v7().to_string(),

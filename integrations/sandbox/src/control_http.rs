@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::chaos::Chaos;
 use crate::control::{Control, Pay, Refused, SendWebhook};
 use crate::fault::{Fault, FaultOrder, OrderView};
+use crate::openpix_key;
 use crate::world::World;
 
 pub(crate) fn routes(cfg: &mut ServiceConfig) {
@@ -32,6 +33,7 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
             .route("/shop", web::post().to(shop))
             .route("/fault", web::post().to(fault))
             .route("/fault", web::delete().to(clear_faults))
+            .route("/openpix-public-key", web::get().to(openpix_public_key))
             .route("/chaos", web::get().to(chaos))
             .route("/chaos", web::post().to(begin_chaos))
             .route("/chaos", web::delete().to(end_chaos)),
@@ -258,6 +260,10 @@ async fn fault(world: Data<World>, body: Json<FaultBody>) -> HttpResponse {
 async fn clear_faults(world: Data<World>) -> HttpResponse {
     control(&world).clear_faults();
     HttpResponse::NoContent().finish()
+}
+
+async fn openpix_public_key() -> HttpResponse {
+    HttpResponse::Ok().content_type("application/x-pem-file").body(openpix_key::public_pem())
 }
 
 /// What is going on, and what it has done.

@@ -7,6 +7,7 @@ mod faults;
 mod harness;
 mod journal;
 mod melhorenvio;
+mod openpix;
 mod page;
 mod propay;
 mod resend;
