@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
 use crate::books::Books;
+use crate::chaos::Dice;
 use crate::fault::FaultOrder;
 use crate::{SandboxConfig, brcode, pix};
 
@@ -24,6 +25,7 @@ pub(crate) struct World {
     pub(crate) http: reqwest::Client,
     books: Mutex<Books>,
     faults: Mutex<Vec<FaultOrder>>,
+    dice: Mutex<Dice>,
     shop_url: Mutex<Option<String>>,
     /// BR Code → its QR as a data URI.
     pictures: Mutex<HashMap<String, String>>,
@@ -52,6 +54,7 @@ impl World {
             http,
             books: Mutex::new(books),
             faults: Mutex::default(),
+            dice: Mutex::default(),
             shop_url,
             pictures: Mutex::default(),
             refunds_to_fail: AtomicU32::new(0),
@@ -102,6 +105,10 @@ impl World {
 
     pub(crate) fn faults(&self) -> MutexGuard<'_, Vec<FaultOrder>> {
         lock(&self.faults)
+    }
+
+    pub(crate) fn dice(&self) -> MutexGuard<'_, Dice> {
+        lock(&self.dice)
     }
 
     pub(crate) fn shop_url(&self) -> Option<String> {
