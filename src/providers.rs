@@ -10,6 +10,7 @@ use vitrine_kit::mail::Mailer;
 use vitrine_kit::pix::PixProvider;
 use vitrine_kit::shipping::ShippingProvider;
 use vitrine_melhorenvio::{MelhorEnvio, MelhorEnvioConfig};
+use vitrine_openpix::{OpenPix, OpenPixConfig};
 use vitrine_propay::{ProPay, ProPayConfig};
 use vitrine_resend::{Resend, ResendConfig};
 use vitrine_stripe::{Stripe, StripeConfig};
@@ -82,7 +83,15 @@ fn pix(settings: &PixSettings, breaker: BreakerConfig) -> Result<Arc<dyn PixProv
             timeout: s.timeout,
             breaker,
         })?),
-        PixSettings::OpenPix(_) | PixSettings::Bank(_) => {
+        PixSettings::OpenPix(s) => Arc::new(OpenPix::new(OpenPixConfig {
+            base_url: s.url.clone(),
+            app_id: s.app_id.clone(),
+            webhook_secret: s.webhook_secret.clone(),
+            public_key_pem: s.public_key.clone(),
+            timeout: s.timeout,
+            breaker,
+        })?),
+        PixSettings::Bank(_) => {
             return Err(BadConfig { provider: "pix", reason: "not built yet".into() });
         }
     })
