@@ -13,15 +13,13 @@ const BUSY: &[u16] = &[409, 424];
 
 impl Stripe {
     pub(crate) async fn get<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ProviderError> {
-        let answer = self.call(request).send_raw().await?;
+        let answer = self.call(&request).send_raw().await?;
         if answer.is_success() { answer.read() } else { Err(self.refused_read(&answer)) }
     }
 
     /// Any answer, a 5xx too: that is then what this key answers from now on. The same key and body acts once, for 24 h.
     pub(crate) async fn post(&self, request: &RequestBuilder, key: &str) -> Result<Answer, ProviderError> {
-        let RequestBuilder { query, body, path, method } = request;
-        let again = RequestBuilder { query: query.clone(), body: body.clone(), path: path.clone(), method: *method };
-        self.call(again).header("Idempotency-Key", key).keeps_failures().send_raw().await
+        self.call(request).header("Idempotency-Key", key).keeps_failures().send_raw().await
     }
 
     /// The outcome of a `post`.
@@ -30,19 +28,19 @@ impl Stripe {
     }
 
     /// May be repeated: a GET by nature, a POST by its key.
-    fn call(&self, request: RequestBuilder) -> Call {
-        let RequestBuilder { query, body, path, method } = request;
+    fn call(&self, request: &RequestBuilder) -> Call {
+        let query = request.query.as_deref().filter(|query| !query.is_empty());
         let path = match query {
-            Some(query) if !query.is_empty() => format!("/v1{path}?{query}"),
-            _ => format!("/v1{path}"),
+            Some(query) => format!("/v1{}?{query}", request.path),
+            None => format!("/v1{}", request.path),
         };
-        let call = match method {
+        let form = request.body.as_deref().unwrap_or_default();
+        let call = match request.method {
             StripeMethod::Get => self.http.get(&path),
-            StripeMethod::Post => self.http.post(&path).encoded_form(in_order(&body.unwrap_or_default())),
+            StripeMethod::Post => self.http.post(&path).encoded_form(in_order(form)),
             StripeMethod::Delete => self.http.delete(&path),
         };
-        let call =
-            call.bearer(self.secret_key.expose_secret()).header("Stripe-Version", stripe_shared::version::VERSION.as_str());
+        let call = call.bearer(self.secret_key.expose_secret()).header("Stripe-Version", stripe_client_core::VERSION.as_str());
         call.repeatable().busy(BUSY).retry_header("stripe-should-retry")
     }
 
