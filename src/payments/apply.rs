@@ -86,6 +86,9 @@ pub async fn capture(
     }
     mark_captured(tx, payment, Status::Paid, news).await?;
     tell(tx, payment, Some(payment.status), Status::Paid, "payment received", actor).await?;
+    if let Some(other) = store::find_live(tx, order.id).await? {
+        jobs::push(tx, Job::VoidPayment { payment: other.id }).await?; // nobody must pay twice
+    }
     Ok(Applied::Done)
 }
 

@@ -168,7 +168,7 @@ fn new_intent(payment: &Payment, new: &NewCharge) -> NewIntent {
         payment_id: new.payment_id,
         order_id: new.order_id,
         amount: new.amount,
-        description: None, // the metadata say which order it is
+        description: None,   // the metadata say which order it is
         receipt_email: None, // our own mails tell the buyer
         asked_at: payment.created_at,
         attempt: payment.tries,
