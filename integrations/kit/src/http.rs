@@ -79,11 +79,7 @@ impl Http {
 
     fn build(config: HttpConfig, identity: Option<reqwest::Identity>) -> Result<Self, BadConfig> {
         let bad = |reason: String| BadConfig { provider: config.provider, reason };
-        let base_url = config.base_url.trim_end_matches('/').to_owned();
-        let url = reqwest::Url::parse(&base_url).map_err(|e| bad(format!("the address is not a URL: {e}")))?;
-        if !matches!(url.scheme(), "http" | "https") || !url.has_host() || url.query().is_some() {
-            return Err(bad("the address must be http(s)://host[/path]".to_owned()));
-        }
+        let base_url = address(config.provider, &config.base_url)?;
         let accept = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("application/json"))]);
         let builder = match identity {
             Some(identity) => reqwest::Client::builder().identity(identity),
@@ -108,6 +104,13 @@ impl Http {
                 breaker: Breaker::new(config.provider, config.breaker),
             }),
         })
+    }
+
+    /// The same provider at another address (its token server): one pool, one certificate, one breaker.
+    pub fn at(&self, base_url: &str) -> Result<Self, BadConfig> {
+        let base_url = address(self.inner.provider, base_url)?;
+        let (client, breaker) = (self.inner.client.clone(), self.breaker());
+        Ok(Self { inner: Arc::new(Inner { base_url, client, breaker, ..*self.inner }) })
     }
 
     pub fn breaker(&self) -> Arc<Breaker> {
@@ -151,6 +154,17 @@ impl Http {
             keeps_failures: false,
         }
     }
+}
+
+/// Without a final slash.
+fn address(provider: &'static str, base_url: &str) -> Result<String, BadConfig> {
+    let bad = |reason: String| BadConfig { provider, reason };
+    let base_url = base_url.trim_end_matches('/').to_owned();
+    let url = reqwest::Url::parse(&base_url).map_err(|e| bad(format!("the address is not a URL: {e}")))?;
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() || url.query().is_some() {
+        return Err(bad("the address must be http(s)://host[/path]".to_owned()));
+    }
+    Ok(base_url)
 }
 
 /// One call being put together. Nothing happens before `send`.

@@ -337,3 +337,13 @@ fn the_log_sees_no_ids() {
     assert_eq!(template("/ws/01001000/json/?cpf=1"), "/ws/{id}/json/");
     assert_eq!(template("/api/v2/me/shipment/calculate"), "/api/v2/me/shipment/calculate");
 }
+
+#[tokio::test]
+async fn another_address_of_a_provider_shares_its_breaker() {
+    let (server, http) = answering(ResponseTemplate::new(500)).await;
+    let elsewhere = http.at(&format!("{}/oauth/", server.uri())).expect("a good address");
+    assert_eq!(elsewhere.post("/token").send_raw().await.expect_err("broken"), unknown("answered 500"));
+    assert_eq!(server.received_requests().await.expect("recording is on")[0].url.path(), "/oauth/token");
+    assert_eq!((failures(&http), failures(&elsewhere)), (1, 1));
+    assert!(http.at("ftp://elsewhere").is_err());
+}
