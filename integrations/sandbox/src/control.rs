@@ -13,7 +13,7 @@ use crate::chaos::{Chaos, ChaosCounts};
 use crate::fault::{Fault, FaultOrder};
 use crate::webhooks::{self, News};
 use crate::world::World;
-use crate::{pix, server};
+use crate::{bacen, bacen_pix, pix, server};
 
 /// How a webhook travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -152,6 +152,28 @@ impl Control {
             };
             Ok(webhooks::send(books, again, how))
         })
+    }
+
+    /// One webhook of the bank about all these Pix (paid charges of `bacen`), beside what was told of each.
+    pub fn batch_webhook(&self, ids: &[impl AsRef<str>], how: SendWebhook) -> Result<Delivery, Refused> {
+        self.world.write(|books| {
+            let mut charges = Vec::new();
+            for id in ids {
+                let charge = books.find_charge(id.as_ref()).ok_or(Refused::NotFound)?;
+                if charge.provider != bacen::PROVIDER.name || !charge.status.was_paid() {
+                    return Err(Refused::Invalid(format!("{} is not a paid charge of the bank", charge.payment_id)));
+                }
+                charges.push(charge);
+            }
+            let about: Vec<&str> = charges.iter().map(|charge| charge.payment_id.as_str()).collect();
+            let (about, envelope) = (about.join(","), bacen_pix::together(&self.world, books, &charges));
+            Ok(webhooks::enter(&self.world, books, bacen::PROVIDER.name, &about, envelope, how))
+        })
+    }
+
+    /// The bank forgets every access token that it gave out: the next call with one is answered 401.
+    pub fn forget_pix_tokens(&self) {
+        self.world.bank().tokens.clear();
     }
 
     /// Posts anything to the shop, now, and gives its answer. Nothing is signed or kept.

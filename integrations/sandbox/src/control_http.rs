@@ -30,6 +30,8 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
             .route("/refunds/fail", web::post().to(fail_refunds))
             .route("/webhook", web::post().to(webhook))
             .route("/webhook/raw", web::post().to(webhook_raw))
+            .route("/webhook/batch", web::post().to(webhook_batch))
+            .route("/pix-tokens/forget", web::post().to(forget_pix_tokens))
             .route("/shop", web::post().to(shop))
             .route("/fault", web::post().to(fault))
             .route("/fault", web::delete().to(clear_faults))
@@ -194,6 +196,24 @@ async fn webhook(world: Data<World>, body: Json<WebhookBody>) -> HttpResponse {
     let body = body.into_inner();
     let how = body.webhook.with(body.delay_ms);
     answer(body.target.id().and_then(|id| control(&world).send_webhook(&id, &body.event, how)))
+}
+
+#[derive(Deserialize)]
+struct BatchBody {
+    ids: Vec<String>,
+    #[serde(default)]
+    webhook: How,
+    delay_ms: Option<u64>,
+}
+
+async fn webhook_batch(world: Data<World>, body: Json<BatchBody>) -> HttpResponse {
+    let body = body.into_inner();
+    answer(control(&world).batch_webhook(&body.ids, body.webhook.with(body.delay_ms)))
+}
+
+async fn forget_pix_tokens(world: Data<World>) -> HttpResponse {
+    control(&world).forget_pix_tokens();
+    HttpResponse::NoContent().finish()
 }
 
 #[derive(Deserialize)]

@@ -3,6 +3,9 @@
 //! It keeps its own books (what was charged, paid, refunded, mailed), signs its own webhooks, and
 //! misbehaves on demand. Tests run many of them in one process, each on its own port.
 
+mod bacen;
+mod bacen_pix;
+mod bacen_wire;
 mod books;
 mod brcode;
 mod card;

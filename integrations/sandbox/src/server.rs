@@ -15,7 +15,7 @@ use crate::books::Books;
 use crate::control::Control;
 use crate::webhooks::{Envelope, News};
 use crate::world::World;
-use crate::{SandboxConfig, cep, control_http, fault, melhorenvio, openpix, openpix_key, page, propay, resend, webhooks};
+use crate::{SandboxConfig, bacen, cep, control_http, fault, melhorenvio, openpix, openpix_key, page, propay, resend, webhooks};
 
 /// A mail with attachments is the largest thing that anyone sends.
 const BODY_MAX: usize = 40 * 1024 * 1024;
@@ -41,7 +41,7 @@ impl Provider {
 }
 
 const PROVIDERS: &[Provider] =
-    &[propay::PROVIDER, openpix::PROVIDER, melhorenvio::PROVIDER, resend::PROVIDER, cep::VIACEP, cep::BRASILAPI];
+    &[propay::PROVIDER, openpix::PROVIDER, bacen::PROVIDER, melhorenvio::PROVIDER, resend::PROVIDER, cep::VIACEP, cep::BRASILAPI];
 
 pub(crate) fn provider(name: &str) -> Option<&'static Provider> {
     PROVIDERS.iter().find(|p| p.name == name)

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
+use crate::bacen_wire::Bank;
 use crate::books::Books;
 use crate::chaos::Dice;
 use crate::fault::FaultOrder;
@@ -26,6 +27,7 @@ pub(crate) struct World {
     books: Mutex<Books>,
     faults: Mutex<Vec<FaultOrder>>,
     dice: Mutex<Dice>,
+    bank: Mutex<Bank>,
     shop_url: Mutex<Option<String>>,
     /// BR Code → its QR as a data URI.
     pictures: Mutex<HashMap<String, String>>,
@@ -55,6 +57,7 @@ impl World {
             books: Mutex::new(books),
             faults: Mutex::default(),
             dice: Mutex::default(),
+            bank: Mutex::default(),
             shop_url,
             pictures: Mutex::default(),
             refunds_to_fail: AtomicU32::new(0),
@@ -109,6 +112,10 @@ impl World {
 
     pub(crate) fn dice(&self) -> MutexGuard<'_, Dice> {
         lock(&self.dice)
+    }
+
+    pub(crate) fn bank(&self) -> MutexGuard<'_, Bank> {
+        lock(&self.bank)
     }
 
     pub(crate) fn shop_url(&self) -> Option<String> {

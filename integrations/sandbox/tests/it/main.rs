@@ -1,5 +1,6 @@
 //! The sandbox from outside: a real client, a real socket, a shop that listens.
 
+mod bacen;
 mod cep;
 mod chaos;
 mod control;
