@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use secrecy::ExposeSecret;
+use vitrine_bacen::{Bacen, BacenConfig};
 use vitrine_cep::{CepConfig, CepLookup};
 use vitrine_kit::breaker::{Breaker, BreakerConfig};
 use vitrine_kit::http::BadConfig;
@@ -91,9 +93,17 @@ fn pix(settings: &PixSettings, breaker: BreakerConfig) -> Result<Arc<dyn PixProv
             timeout: s.timeout,
             breaker,
         })?),
-        PixSettings::Bank(_) => {
-            return Err(BadConfig { provider: "pix", reason: "not built yet".into() });
-        }
+        PixSettings::Bank(s) => Arc::new(Bacen::new(BacenConfig {
+            base_url: s.url.clone(),
+            token_url: s.token_url.clone(),
+            client_id: s.client_id.clone(),
+            client_secret: s.client_secret.clone(),
+            certificate_pem: s.certificate.as_ref().map(|pem| pem.expose_secret().as_bytes().to_vec()),
+            pix_key: s.key.clone(),
+            webhook_secret: s.webhook_secret.clone(),
+            timeout: s.timeout,
+            breaker,
+        })?),
     })
 }
 

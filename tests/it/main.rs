@@ -5,6 +5,7 @@ mod shop;
 
 mod admin;
 mod admin_users;
+mod arrivals;
 mod audit;
 mod auth;
 mod cart;

@@ -58,6 +58,7 @@ impl Shop {
         let cfg = SandboxConfig { shop_url: Some(url.clone()), webhook_retries: Vec::new(), ..cfg };
         let (jwt, go, back) = (Uuid::new_v4().to_string(), cfg.propay_incoming_secret.clone(), cfg.propay_webhook_secret.clone());
         let (app_id, openpix) = (cfg.openpix_app_id.clone(), cfg.openpix_webhook_secret.clone());
+        let bank = [&cfg.pix_client_id, &cfg.pix_client_secret, &cfg.pix_key, &cfg.pix_webhook_secret].map(String::clone);
         let (freight, mail) = (cfg.melhorenvio_token.clone(), cfg.resend_api_key.clone());
         let sandbox = vitrine_sandbox::start(cfg).await.unwrap();
         let provider = |path: &str| format!("{}/{path}", sandbox.url());
@@ -80,6 +81,11 @@ impl Shop {
             ("OPENPIX_URL", provider("openpix")),
             ("OPENPIX_APP_ID", app_id),
             ("OPENPIX_WEBHOOK_SECRET", openpix),
+            ("PIX_API_URL", provider("bacen/v2")),
+            ("PIX_CLIENT_ID", bank[0].clone()),
+            ("PIX_CLIENT_SECRET", bank[1].clone()),
+            ("PIX_KEY", bank[2].clone()),
+            ("PIX_WEBHOOK_SECRET", bank[3].clone()),
             ("SHIPPING_API_KEY", freight),
             ("RESEND_API_KEY", mail),
             ("SHIPPING_SENDER_CEP", "01310-100".into()),
