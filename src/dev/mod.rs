@@ -22,6 +22,15 @@ const SANDBOX_PORT: u16 = 4455;
 /// What the sandbox and the shop must agree on.
 const GO_TO_PROPAY: &str = "dev-go-to-propay-secret-of-32-bytes!";
 const PROPAY_TO_GO: &str = "dev-propay-to-go-secret-of-32-bytes!";
+const OPENPIX_APP_ID: &str = "dev-openpix-app-id";
+const OPENPIX_WEBHOOK_SECRET: &str = "dev-openpix-webhook-secret-of-32-bytes";
+const PIX_CLIENT_ID: &str = "dev-pix-client-id";
+const PIX_CLIENT_SECRET: &str = "dev-pix-client-secret";
+const PIX_KEY: &str = "7f2b6c3e-0a1d-4c57-9a37-3f1c52d0e9b4";
+const PIX_WEBHOOK_SECRET: &str = "dev-pix-webhook-secret-of-32-bytes!!";
+const STRIPE_SECRET_KEY: &str = "sk_test_dev";
+const STRIPE_PUBLISHABLE_KEY: &str = "pk_test_dev";
+const STRIPE_WEBHOOK_SECRET: &str = "whsec_dev";
 const MELHORENVIO_TOKEN: &str = "dev-melhorenvio-token";
 const RESEND_KEY: &str = "re_dev";
 
@@ -71,6 +80,15 @@ async fn start_sandbox(home: &Path, env: &mut HashMap<String, String>) -> Result
     for (name, value) in [
         ("GO_TO_PROPAY_SECRET", GO_TO_PROPAY),
         ("PROPAY_TO_GO_SECRET", PROPAY_TO_GO),
+        ("OPENPIX_APP_ID", OPENPIX_APP_ID),
+        ("OPENPIX_WEBHOOK_SECRET", OPENPIX_WEBHOOK_SECRET),
+        ("PIX_CLIENT_ID", PIX_CLIENT_ID),
+        ("PIX_CLIENT_SECRET", PIX_CLIENT_SECRET),
+        ("PIX_KEY", PIX_KEY),
+        ("PIX_WEBHOOK_SECRET", PIX_WEBHOOK_SECRET),
+        ("STRIPE_SECRET_KEY", STRIPE_SECRET_KEY),
+        ("STRIPE_PUBLISHABLE_KEY", STRIPE_PUBLISHABLE_KEY),
+        ("STRIPE_WEBHOOK_SECRET", STRIPE_WEBHOOK_SECRET),
         ("SHIPPING_API_KEY", MELHORENVIO_TOKEN),
         ("RESEND_API_KEY", RESEND_KEY),
     ] {
@@ -81,6 +99,9 @@ async fn start_sandbox(home: &Path, env: &mut HashMap<String, String>) -> Result
     })?;
     for (name, path) in [
         ("PROPAY_URL", "propay"),
+        ("OPENPIX_URL", "openpix"),
+        ("PIX_API_URL", "bacen/v2"),
+        ("STRIPE_URL", "stripe"),
         ("MELHORENVIO_URL", "melhorenvio"),
         ("RESEND_URL", "resend"),
         ("CEP_URL", "viacep"),
@@ -100,6 +121,14 @@ pub fn sandbox_config(env: &HashMap<String, String>, port: u16, journal: Option<
         journal,
         propay_incoming_secret: var("GO_TO_PROPAY_SECRET", GO_TO_PROPAY),
         propay_webhook_secret: var("PROPAY_TO_GO_SECRET", PROPAY_TO_GO),
+        openpix_app_id: var("OPENPIX_APP_ID", OPENPIX_APP_ID),
+        openpix_webhook_secret: var("OPENPIX_WEBHOOK_SECRET", OPENPIX_WEBHOOK_SECRET),
+        pix_client_id: var("PIX_CLIENT_ID", PIX_CLIENT_ID),
+        pix_client_secret: var("PIX_CLIENT_SECRET", PIX_CLIENT_SECRET),
+        pix_key: var("PIX_KEY", PIX_KEY),
+        pix_webhook_secret: var("PIX_WEBHOOK_SECRET", PIX_WEBHOOK_SECRET),
+        stripe_secret_key: var("STRIPE_SECRET_KEY", STRIPE_SECRET_KEY),
+        stripe_webhook_secret: var("STRIPE_WEBHOOK_SECRET", STRIPE_WEBHOOK_SECRET),
         melhorenvio_token: var("SHIPPING_API_KEY", MELHORENVIO_TOKEN),
         resend_api_key: var("RESEND_API_KEY", RESEND_KEY),
         ..SandboxConfig::default()

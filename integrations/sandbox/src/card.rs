@@ -138,6 +138,14 @@ pub(crate) fn decline(world: &World, books: &mut Books, charge: &Charge, decline
     Ok(enter(world, books, charge, "payment.failed", SendWebhook::Once))
 }
 
+/// The shop does not want it any more.
+pub(crate) fn cancel(world: &World, books: &mut Books, charge: &Charge, reason: Option<&str>) -> Result<Charge, Refused> {
+    let card = Card { cancellation_reason: reason.map(str::to_owned), ..undecided(charge)?.clone() };
+    let mut charge = Charge { status: ChargeStatus::Cancelled, card: Some(card), ..charge.clone() };
+    charge.extra.0["canceled_at"] = serde_json::json!(Timestamp::now().as_second());
+    Ok(enter(world, books, charge, "payment.cancelled", SendWebhook::Once))
+}
+
 /// The bank takes its time, or asks the holder.
 pub(crate) fn wait(world: &World, books: &mut Books, charge: &Charge, stage: CardStage) -> Result<Charge, Refused> {
     let card = undecided(charge)?;

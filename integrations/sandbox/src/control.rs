@@ -9,11 +9,12 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::books::{Books, Charge, ChargeStatus, Delivery, DeliveryState, Mail, Refund, RefundStatus};
+use crate::card::{CardStage, Decline};
 use crate::chaos::{Chaos, ChaosCounts};
 use crate::fault::{Fault, FaultOrder};
 use crate::webhooks::{self, News};
 use crate::world::World;
-use crate::{bacen, bacen_pix, pix, server};
+use crate::{bacen, bacen_pix, card, pix, server};
 
 /// How a webhook travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -106,7 +107,52 @@ impl Control {
     pub fn pay(&self, pay: Pay) -> Result<Charge, Refused> {
         self.world.write(|books| {
             let charge = books.find_charge(&pay.id).cloned().ok_or(Refused::NotFound)?;
-            pix::pay(&self.world, books, &charge, pay.amount_cents, pay.webhook, pay.force)
+            match charge.card {
+                Some(_) => card::pay(&self.world, books, &charge, pay.amount_cents, pay.webhook),
+                None => pix::pay(&self.world, books, &charge, pay.amount_cents, pay.webhook, pay.force),
+            }
+        })
+    }
+
+    /// A step in the life of a card payment.
+    fn with_card(&self, id: &str, step: impl FnOnce(&mut Books, &Charge) -> Result<Charge, Refused>) -> Result<Charge, Refused> {
+        self.world.write(|books| {
+            let charge = books.find_charge(id).cloned().ok_or(Refused::NotFound)?;
+            step(books, &charge)
+        })
+    }
+
+    /// Refuses the card, and says so to the shop; the payment waits for another one. `code`: Stripe's, such as
+    /// `expired_card`, or the bank's reason behind `card_declined`, such as `insufficient_funds`.
+    pub fn decline(&self, id: &str, code: &str) -> Result<Charge, Refused> {
+        self.with_card(id, |books, charge| card::decline(&self.world, books, charge, Decline::of(code)))
+    }
+
+    /// The bank has the card and does not decide: `pay` or `decline` will.
+    pub fn processing(&self, id: &str) -> Result<Charge, Refused> {
+        self.with_card(id, |books, charge| card::wait(&self.world, books, charge, CardStage::Processing))
+    }
+
+    /// The bank wants the holder to confirm (3-D Secure): `pay` or `decline` ends it.
+    pub fn require_action(&self, id: &str) -> Result<Charge, Refused> {
+        self.with_card(id, |books, charge| card::wait(&self.world, books, charge, CardStage::Action))
+    }
+
+    /// The holder of the card wants the money of a paid one back, through the bank.
+    pub fn dispute(&self, id: &str) -> Result<Charge, Refused> {
+        self.with_card(id, |books, charge| card::dispute(&self.world, books, charge))
+    }
+
+    /// The bank decides an open dispute. `won`: for the shop.
+    pub fn close_dispute(&self, id: &str, won: bool) -> Result<Charge, Refused> {
+        self.with_card(id, |books, charge| card::close_dispute(&self.world, books, charge, won))
+    }
+
+    /// A refund that was done comes back after all, as cards' do.
+    pub fn bounce_refund(&self, refund_id: &str) -> Result<Refund, Refused> {
+        self.world.write(|books| {
+            let refund = books.refunds.get(refund_id).cloned().ok_or(Refused::NotFound)?;
+            pix::bounce_refund(&self.world, books, &refund)
         })
     }
 
@@ -115,6 +161,7 @@ impl Control {
         self.world.write(|books| {
             let charge = books.find_charge(id).cloned().ok_or(Refused::NotFound)?;
             match charge.status {
+                _ if charge.card.is_some() => Err(Refused::Invalid("a card payment does not expire".into())),
                 ChargeStatus::Pending => Ok(pix::expire(&self.world, books, charge, Timestamp::now())),
                 ChargeStatus::Expired => Ok(charge),
                 status if status.was_paid() => Err(Refused::AlreadyPaid),

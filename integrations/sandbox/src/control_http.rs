@@ -27,7 +27,13 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
             .route("/charges/{id}", web::get().to(charge))
             .route("/pay", web::post().to(pay))
             .route("/expire", web::post().to(expire))
+            .route("/decline", web::post().to(decline))
+            .route("/processing", web::post().to(processing))
+            .route("/action", web::post().to(require_action))
+            .route("/dispute", web::post().to(dispute))
+            .route("/dispute/close", web::post().to(close_dispute))
             .route("/refunds/fail", web::post().to(fail_refunds))
+            .route("/refunds/bounce", web::post().to(bounce_refund))
             .route("/webhook", web::post().to(webhook))
             .route("/webhook/raw", web::post().to(webhook_raw))
             .route("/webhook/batch", web::post().to(webhook_batch))
@@ -170,6 +176,52 @@ async fn pay(world: Data<World>, body: Json<PayBody>) -> HttpResponse {
 
 async fn expire(world: Data<World>, body: Json<Target>) -> HttpResponse {
     answer(body.into_inner().id().and_then(|id| control(&world).expire(&id)))
+}
+
+#[derive(Deserialize)]
+struct DeclineBody {
+    #[serde(flatten)]
+    target: Target,
+    #[serde(default)]
+    code: String,
+}
+
+async fn decline(world: Data<World>, body: Json<DeclineBody>) -> HttpResponse {
+    let DeclineBody { target, code } = body.into_inner();
+    answer(target.id().and_then(|id| control(&world).decline(&id, &code)))
+}
+
+async fn processing(world: Data<World>, body: Json<Target>) -> HttpResponse {
+    answer(body.into_inner().id().and_then(|id| control(&world).processing(&id)))
+}
+
+async fn require_action(world: Data<World>, body: Json<Target>) -> HttpResponse {
+    answer(body.into_inner().id().and_then(|id| control(&world).require_action(&id)))
+}
+
+async fn dispute(world: Data<World>, body: Json<Target>) -> HttpResponse {
+    answer(body.into_inner().id().and_then(|id| control(&world).dispute(&id)))
+}
+
+#[derive(Deserialize)]
+struct CloseBody {
+    #[serde(flatten)]
+    target: Target,
+    won: bool,
+}
+
+async fn close_dispute(world: Data<World>, body: Json<CloseBody>) -> HttpResponse {
+    let CloseBody { target, won } = body.into_inner();
+    answer(target.id().and_then(|id| control(&world).close_dispute(&id, won)))
+}
+
+#[derive(Deserialize)]
+struct BounceBody {
+    refund_id: String,
+}
+
+async fn bounce_refund(world: Data<World>, body: Json<BounceBody>) -> HttpResponse {
+    answer(control(&world).bounce_refund(&body.refund_id))
 }
 
 #[derive(Deserialize)]

@@ -9,7 +9,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::{StatusCode, header};
 use actix_web::middleware::Next;
 use actix_web::web::{Bytes, Data};
-use actix_web::{Error, HttpResponse};
+use actix_web::{Error, HttpMessage, HttpResponse};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -84,6 +84,13 @@ pub(crate) struct Met {
     pub(crate) hang: Duration,
 }
 
+/// For a provider that remembers its failures: it is to fail by itself, after the deed or without.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StoredFailure {
+    pub(crate) code: u16,
+    pub(crate) deed: bool,
+}
+
 /// Takes one from the first order that fits; else chaos may have one.
 fn take(world: &World, provider: &str, call: &str) -> Option<Met> {
     let mut orders = world.faults();
@@ -146,6 +153,12 @@ async fn answer(
         return next.call(req).await;
     };
     match fault {
+        Fault::Status(code) | Fault::StatusAfterRequest(code) if provider.stores_failures && code == 500 => {
+            req.extensions_mut().insert(StoredFailure { code, deed: fault == Fault::StatusAfterRequest(code) });
+            let answer = next.call(req).await?;
+            let met = answer.status().as_u16() == code;
+            Ok(if met { answer } else { answer.into_response(refusal(provider, code)) })
+        }
         Fault::Status(code) => Ok(req.into_response(refusal(provider, code))),
         Fault::StatusAfterRequest(code) => Ok(next.call(req).await?.into_response(refusal(provider, code))),
         Fault::Delay(by) => {

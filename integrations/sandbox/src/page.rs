@@ -1,4 +1,4 @@
-//! The page for people, in Portuguese: charges to pay, the mailbox, webhooks and calls.
+//! The page for people, in Portuguese: charges to pay or decline, the mailbox, webhooks and calls.
 
 use std::fmt::Write;
 
@@ -7,6 +7,7 @@ use actix_web::web::{self, Data, Path, Query, ServiceConfig};
 use serde::Deserialize;
 
 use crate::books::{Books, Call, Charge, ChargeStatus, Delivery, DeliveryState, Mail};
+use crate::card::CardStage;
 use crate::signature;
 use crate::webhooks::wire_time;
 use crate::world::World;
@@ -67,7 +68,7 @@ async fn mail_html(world: Data<World>, id: Path<String>) -> HttpResponse {
 
 fn sections(books: &Books) -> String {
     let mut out = String::new();
-    section(&mut out, "charges", "Cobranças PIX", books.charges(), "Nenhuma cobrança ainda.", charge);
+    section(&mut out, "charges", "Cobranças", books.charges(), "Nenhuma cobrança ainda.", charge);
     section(&mut out, "mails", "E-mails", books.mails(), "Nenhum e-mail ainda.", mail);
     section(&mut out, "webhooks", "Webhooks enviados", books.deliveries(), "Nenhum webhook ainda.", delivery);
     calls(&mut out, books);
@@ -95,6 +96,10 @@ fn put(out: &mut String, text: std::fmt::Arguments<'_>) {
 
 fn charge(charge: &Charge) -> String {
     let (class, word) = match charge.status {
+        ChargeStatus::Pending if charge.card.as_ref().is_some_and(|card| card.decline.is_some()) => ("bad", "cartão recusado"),
+        ChargeStatus::Pending if charge.card.as_ref().is_some_and(|card| card.stage == CardStage::Processing) => {
+            ("wait", "em análise")
+        }
         ChargeStatus::Pending => ("wait", "aguardando pagamento"),
         ChargeStatus::Paid => ("good", "paga"),
         ChargeStatus::Expired => ("bad", "expirada"),
@@ -104,6 +109,11 @@ fn charge(charge: &Charge) -> String {
     };
     let id = escape(&charge.payment_id);
     let buttons = match charge.status {
+        ChargeStatus::Pending if charge.card.is_some() => format!(
+            "<button class=\"main\" data-act=\"pay\" data-id=\"{id}\">Pagar com cartão</button> \
+             <button data-act=\"decline\" data-id=\"{id}\">Recusar cartão</button>"
+        ),
+        ChargeStatus::Cancelled if charge.card.is_some() => String::new(),
         ChargeStatus::Pending => format!(
             "<button class=\"main\" data-act=\"pay\" data-id=\"{id}\">Pagar</button> \
              <button data-act=\"expire\" data-id=\"{id}\">Expirar</button> \
@@ -119,16 +129,22 @@ fn charge(charge: &Charge) -> String {
         Some(paid) if paid != charge.amount_cents => format!(" · pago {}", reais(paid)),
         _ => String::new(),
     };
+    let provider = escape(&charge.provider);
+    let (picture, code, ends) = match charge.card {
+        Some(_) => (String::new(), String::new(), String::new()),
+        None => (
+            format!("<img src=\"/{provider}/qr/{id}.png\" alt=\"QR do PIX\" loading=\"lazy\">"),
+            format!("<code>{}</code>", escape(&charge.copy_paste)),
+            format!(" · vence {}", wire_time(charge.expires_at)),
+        ),
+    };
     format!(
-        "<article class=\"card charge\"><img src=\"/{}/qr/{id}.png\" alt=\"QR do PIX\" loading=\"lazy\"><div>\
+        "<article class=\"card charge\">{picture}<div>\
          <span class=\"amount\">{}</span><span class=\"tag {class}\">{word}</span>{differs}\
-         <div class=\"soft wrap\">{} · pagamento {id} · pedido {} · vence {}</div><code>{}</code>{buttons}</div></article>",
-        escape(&charge.provider),
+         <div class=\"soft wrap\">{provider} · {} · pagamento {id} · pedido {}{ends}</div>{code}{buttons}</div></article>",
         reais(charge.amount_cents),
         escape(&charge.description),
         escape(&charge.order_id),
-        wire_time(charge.expires_at),
-        escape(&charge.copy_paste),
     )
 }
 

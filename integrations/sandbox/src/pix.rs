@@ -103,7 +103,7 @@ pub(crate) fn refund(world: &World, books: &mut Books, charge: &Charge, new: New
         amount_cents: new.amount_cents,
         reason: new.reason,
         status: RefundStatus::Processing,
-        end_to_end_id: end_to_end_id('D', now),
+        end_to_end_id: if charge.card.is_some() { String::new() } else { end_to_end_id('D', now) },
         created_at: now,
         settles_at: now.saturating_add(wait).unwrap_or(now),
         request_hash: new.request_hash,

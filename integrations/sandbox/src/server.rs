@@ -15,10 +15,17 @@ use crate::books::Books;
 use crate::control::Control;
 use crate::webhooks::{Envelope, News};
 use crate::world::World;
-use crate::{SandboxConfig, bacen, cep, control_http, fault, melhorenvio, openpix, openpix_key, page, propay, resend, webhooks};
+use crate::{
+    SandboxConfig, bacen, cep, control_http, fault, melhorenvio, openpix, openpix_key, page, propay, resend, stripe, webhooks,
+};
 
 /// A mail with attachments is the largest thing that anyone sends.
 const BODY_MAX: usize = 40 * 1024 * 1024;
+
+/// News in a provider's own words: an envelope for each of its events.
+type Write = fn(&World, &Books, &News<'_>) -> Vec<Envelope>;
+/// Headers for a body.
+type Stamp = fn(&World, &str) -> BTreeMap<String, String>;
 
 /// A simulated provider: its name is also the first part of its paths.
 pub(crate) struct Provider {
@@ -27,9 +34,9 @@ pub(crate) struct Provider {
     /// Its error body for a status that was ordered or has no route.
     pub(crate) error: fn(u16) -> Value,
     /// Puts news of a charge into its own words, signed. Only those that move money have any.
-    pub(crate) webhook: Option<fn(&World, &Books, &News<'_>) -> Vec<Envelope>>,
+    pub(crate) webhook: Option<Write>,
     /// Headers of each try of a webhook: a signature that tells the time must be fresh.
-    pub(crate) stamp: Option<fn(&World, &str) -> BTreeMap<String, String>>,
+    pub(crate) stamp: Option<Stamp>,
     /// A 500 is an answer like any other to its idempotency keys: it is repeated.
     pub(crate) stores_failures: bool,
 }
@@ -40,8 +47,16 @@ impl Provider {
         Self { name: "", routes: |_| (), error: |_| Value::Null, webhook: None, stamp: None, stores_failures: false };
 }
 
-const PROVIDERS: &[Provider] =
-    &[propay::PROVIDER, openpix::PROVIDER, bacen::PROVIDER, melhorenvio::PROVIDER, resend::PROVIDER, cep::VIACEP, cep::BRASILAPI];
+const PROVIDERS: &[Provider] = &[
+    propay::PROVIDER,
+    openpix::PROVIDER,
+    bacen::PROVIDER,
+    stripe::PROVIDER,
+    melhorenvio::PROVIDER,
+    resend::PROVIDER,
+    cep::VIACEP,
+    cep::BRASILAPI,
+];
 
 pub(crate) fn provider(name: &str) -> Option<&'static Provider> {
     PROVIDERS.iter().find(|p| p.name == name)

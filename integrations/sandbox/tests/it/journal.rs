@@ -120,3 +120,23 @@ async fn the_last_line_of_a_thing_wins() {
     assert_eq!(text(&ask(client.propay(Method::GET, &format!("/v1/payments/{id}"))).await.1["status"]), "cancelled");
     assert_eq!(client.sandbox.control().charges().len(), 1);
 }
+
+#[actix_web::test]
+async fn cards_and_their_keys_survive_a_restart() {
+    let file = TempFile::new();
+    let form = [("amount", "500"), ("currency", "brl"), ("metadata[payment_id]", "card-1")];
+    let create = |client: &Client| {
+        let call = client.call(Method::POST, "/stripe/v1/payment_intents").form(&form).header("idempotency-key", "pay-1");
+        call.bearer_auth(SandboxConfig::default().stripe_secret_key)
+    };
+    let client = open(&file).await;
+    let (_, made) = ask(create(&client)).await;
+    client.sandbox.control().decline("card-1", "expired_card").expect("open");
+    let charges = client.sandbox.control().charges();
+    client.sandbox.stop().await;
+
+    let client = open(&file).await;
+    assert_eq!(client.sandbox.control().charges(), charges);
+    assert_eq!(ask(create(&client)).await.1, made);
+    assert_eq!(client.sandbox.control().charges().len(), 1);
+}

@@ -12,4 +12,5 @@ mod openpix;
 mod page;
 mod propay;
 mod resend;
+mod stripe;
 mod webhooks;

@@ -37,6 +37,23 @@ async fn the_page_shows_charges_and_mails_and_escapes_what_they_say() {
 }
 
 #[actix_web::test]
+async fn a_card_payment_is_paid_or_declined_by_a_person() {
+    let client = sandbox().await;
+    let form = [("amount", "500"), ("currency", "brl"), ("metadata[payment_id]", "card-1")];
+    let call = client.call(Method::POST, "/stripe/v1/payment_intents").form(&form);
+    assert_eq!(ask(call.bearer_auth(SandboxConfig::default().stripe_secret_key)).await.0, 200);
+    let (_, page) = get(&client, "/").await;
+    for button in ["pay", "decline"] {
+        assert!(page.contains(&format!("data-act=\"{button}\" data-id=\"card-1\"")), "{button}");
+    }
+    assert!(page.contains("stripe · ") && !page.contains("/stripe/qr/"), "it says whose it is, and has no QR");
+    let decline = json!({"payment_id": "card-1", "force": false});
+    assert_eq!(ask(client.call(Method::POST, "/control/decline").json(&decline)).await.0, 200);
+    assert!(get(&client, "/").await.1.contains("cartão recusado"));
+    assert_eq!(ask(client.call(Method::POST, "/control/pay").json(&decline)).await.1["status"], "paid");
+}
+
+#[actix_web::test]
 async fn polling_is_empty_until_something_changes() {
     let client = sandbox().await;
     let fresh = client.call(Method::GET, "/page").send().await.expect("an answer");
