@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use super::{Limit, Mode};
 
 /// Secrets that stand in examples and must never guard a real shop.
-const WELL_KNOWN: [&str; 6] = ["changeme", "secret", "your-secret", "development", "dev-", "example"];
+const WELL_KNOWN: [&str; 8] = ["changeme", "secret", "your-secret", "development", "dev-", "example", "sk_test_dev", "whsec_dev"];
 /// What stands in every default key of the sandbox.
 const SANDBOX_ONLY: &str = "development-only";
 

@@ -59,6 +59,7 @@ impl Shop {
         let (jwt, go, back) = (Uuid::new_v4().to_string(), cfg.propay_incoming_secret.clone(), cfg.propay_webhook_secret.clone());
         let (app_id, openpix) = (cfg.openpix_app_id.clone(), cfg.openpix_webhook_secret.clone());
         let bank = [&cfg.pix_client_id, &cfg.pix_client_secret, &cfg.pix_key, &cfg.pix_webhook_secret].map(String::clone);
+        let stripe = [&cfg.stripe_secret_key, &cfg.stripe_webhook_secret].map(String::clone);
         let (freight, mail) = (cfg.melhorenvio_token.clone(), cfg.resend_api_key.clone());
         let sandbox = vitrine_sandbox::start(cfg).await.unwrap();
         let provider = |path: &str| format!("{}/{path}", sandbox.url());
@@ -81,6 +82,10 @@ impl Shop {
             ("OPENPIX_URL", provider("openpix")),
             ("OPENPIX_APP_ID", app_id),
             ("OPENPIX_WEBHOOK_SECRET", openpix),
+            ("STRIPE_URL", provider("stripe")),
+            ("STRIPE_SECRET_KEY", stripe[0].clone()),
+            ("STRIPE_WEBHOOK_SECRET", stripe[1].clone()),
+            ("STRIPE_PUBLISHABLE_KEY", "pk_test_loja".into()),
             ("PIX_API_URL", provider("bacen/v2")),
             ("PIX_CLIENT_ID", bank[0].clone()),
             ("PIX_CLIENT_SECRET", bank[1].clone()),
