@@ -3,19 +3,55 @@
 use super::Rule;
 
 pub(super) const RULES: &[Rule] = &[
+    // One thread each: the order itself, its payment status (told without an id), each payment and refund. A thread begins at
+    // nothing, every step goes on where the one before it ended, and the last one ends where the thing stands: without a gap,
+    // each state is reached as often as it is left, but for the last, so the sum of their hashes is the last one's. One pass in
+    // the index's order; this rule takes longest, so it comes first. The looks at a refund between its request and its end
+    // (`processing`, `unknown`) are states of the row alone.
+    ("history-has-no-gap-and-ends-where-things-stand", "
+        WITH told AS (
+            SELECT id, order_id, CASE WHEN subject = 'order' THEN order_id ELSE subject_id END AS thread,
+                   CASE WHEN from_state IN ('processing', 'unknown') AND subject = 'refund' THEN 'pending' ELSE from_state END AS from_state,
+                   CASE WHEN to_state IN ('processing', 'unknown') AND subject = 'refund' THEN 'pending' ELSE to_state END AS to_state
+              FROM order_history WHERE subject IN ('order', 'payment_status', 'payment', 'refund')),
+        steps AS (
+            SELECT order_id, thread, from_state, to_state,
+                   from_state IS DISTINCT FROM lag(to_state) OVER (PARTITION BY order_id, thread ORDER BY id) AS is_gap
+              FROM told),
+        threads AS (
+            SELECT order_id, thread, bool_or(is_gap) AS has_gap, sum(hashtext(to_state)) - coalesce(sum(hashtext(from_state)), 0) AS state
+              FROM steps GROUP BY order_id, thread),
+        things AS (
+            SELECT 'order' AS what, id AS order_id, id AS thread, status AS state FROM orders
+            UNION ALL SELECT 'payment status of', id, NULL, payment_status FROM orders
+            UNION ALL SELECT 'payment', order_id, id, status FROM payments
+            UNION ALL SELECT 'refund', order_id, id, CASE WHEN status IN ('processing', 'unknown') THEN 'pending' ELSE status END FROM refunds)
+        SELECT a.what || ' ' || coalesce(a.thread, a.order_id) || ' is ' || a.state || ', '
+               || CASE WHEN t.order_id IS NULL THEN 'and has no history' WHEN t.has_gap THEN 'its history has a gap'
+                       ELSE 'its history ends elsewhere' END
+          FROM things a LEFT JOIN threads t
+            ON t.order_id = a.order_id AND coalesce(t.thread, '00000000-0000-0000-0000-000000000000') = coalesce(a.thread, '00000000-0000-0000-0000-000000000000')
+         WHERE t.order_id IS NULL OR t.has_gap OR t.state <> hashtext(a.state)"),
+    // The same for messages, of which there are most, by the sum and one beginning alone: without sorting.
+    ("the-history-of-messages-ends-where-they-stand", "
+        SELECT 'message ' || m.id || ' is ' || m.status || ', its history says otherwise'
+          FROM messages m
+          LEFT JOIN (SELECT subject_id, sum(hashtext(to_state)) - coalesce(sum(hashtext(from_state)), 0) AS state, count(*) - count(from_state) AS beginnings
+                       FROM order_history WHERE subject = 'message' GROUP BY 1) h ON h.subject_id = m.id
+         WHERE m.order_id IS NOT NULL AND (h.state IS DISTINCT FROM hashtext(m.status) OR h.beginnings <> 1)"),
     ("an-order-has-lines", "
         SELECT 'order ' || o.number FROM orders o WHERE NOT EXISTS (SELECT FROM order_lines l WHERE l.order_id = o.id)"),
     ("a-line-is-price-times-quantity", "
         SELECT 'line ' || id || ' says ' || line_total_cents || ' less ' || discount_cents FROM order_lines
          WHERE line_total_cents <> unit_price_cents * quantity OR discount_cents NOT BETWEEN 0 AND line_total_cents"),
-    ("lines-add-up-to-the-subtotal", "
-        SELECT 'order ' || o.number || ' says ' || o.subtotal_cents || ', its lines ' || l.sum
-          FROM orders o JOIN (SELECT order_id, sum(line_total_cents) AS sum FROM order_lines GROUP BY 1) l ON l.order_id = o.id
-         WHERE l.sum <> o.subtotal_cents"),
-    ("lines-share-the-whole-discount", "
-        SELECT 'order ' || o.number || ' says ' || o.discount_cents || ', its lines ' || coalesce(l.sum, 0)
-          FROM orders o LEFT JOIN (SELECT order_id, sum(discount_cents) AS sum FROM order_lines GROUP BY 1) l ON l.order_id = o.id
-         WHERE coalesce(l.sum, 0) <> o.discount_cents OR o.discount_cents <> o.coupon_discount_cents + o.method_discount_cents"),
+    ("lines-add-up-to-the-subtotal-and-share-the-discount", "
+        SELECT 'order ' || o.number || ' says ' || o.subtotal_cents || ' less ' || o.discount_cents || ', its lines '
+               || coalesce(l.sum, 0) || ' less ' || coalesce(l.discount, 0)
+          FROM orders o
+          LEFT JOIN (SELECT order_id, sum(line_total_cents) AS sum, sum(discount_cents) AS discount FROM order_lines GROUP BY 1) l
+            ON l.order_id = o.id
+         WHERE o.subtotal_cents IS DISTINCT FROM l.sum OR o.discount_cents IS DISTINCT FROM l.discount
+            OR o.discount_cents <> o.coupon_discount_cents + o.method_discount_cents"),
     ("total-is-lines-less-discount-plus-freight", "
         SELECT 'order ' || number FROM orders
          WHERE total_cents <> subtotal_cents - discount_cents + shipping_cents
@@ -37,42 +73,6 @@ pub(super) const RULES: &[Rule] = &[
         SELECT 'order ' || o.number || ' ends at ' || o.expires_at || ', and no job will see to it'
           FROM orders o LEFT JOIN jobs j ON j.dedupe = 'expire_order:' || o.id AND j.state IN ('waiting', 'running', 'dead')
          WHERE o.status = 'pending' AND j.id IS NULL"),
-    // Every state has been reached once more often than it was left, if it is the one where the thing stands.
-    ("history-ends-where-the-order-stands", "
-        SELECT 'order ' || o.number || ' is ' || o.status || '/' || o.payment_status || ', its history ends elsewhere'
-          FROM orders o LEFT JOIN order_history h ON h.order_id = o.id AND h.subject IN ('order', 'payment_status')
-         GROUP BY o.id
-        HAVING coalesce(sum((h.to_state = o.status)::int - coalesce((h.from_state = o.status)::int, 0)) FILTER (WHERE h.subject = 'order'), 0) <> 1
-            OR coalesce(sum((h.to_state = o.payment_status)::int - coalesce((h.from_state = o.payment_status)::int, 0))
-                            FILTER (WHERE h.subject = 'payment_status'), 0) <> 1"),
-    ("history-ends-where-the-payment-stands", "
-        SELECT 'payment ' || p.id || ' is ' || p.status || ', its history ends elsewhere'
-          FROM payments p LEFT JOIN order_history h ON h.subject_id = p.id AND h.subject = 'payment'
-         GROUP BY p.id HAVING coalesce(sum((h.to_state = p.status)::int - coalesce((h.from_state = p.status)::int, 0)), 0) <> 1"),
-    // A refund is told from its request to its end; the looks between them (`processing`, `unknown`) are states of the row alone.
-    ("history-ends-where-the-refund-stands", "
-        SELECT 'refund ' || r.id || ' is ' || r.status || ', its history ends elsewhere'
-          FROM refunds r LEFT JOIN order_history h ON h.subject_id = r.id AND h.subject = 'refund'
-         GROUP BY r.id
-        HAVING coalesce(sum(
-            (CASE WHEN h.to_state IN ('processing', 'unknown') THEN 'pending' ELSE h.to_state END
-                 = CASE WHEN r.status IN ('processing', 'unknown') THEN 'pending' ELSE r.status END)::int
-            - coalesce((CASE WHEN h.from_state IN ('processing', 'unknown') THEN 'pending' ELSE h.from_state END
-                 = CASE WHEN r.status IN ('processing', 'unknown') THEN 'pending' ELSE r.status END)::int, 0)), 0) <> 1"),
-    ("history-ends-where-the-message-stands", "
-        SELECT 'message ' || m.id || ' is ' || m.status || ', its history ends elsewhere'
-          FROM messages m LEFT JOIN order_history h ON h.subject_id = m.id AND h.subject = 'message'
-         WHERE m.order_id IS NOT NULL
-         GROUP BY m.id HAVING coalesce(sum((h.to_state = m.status)::int - coalesce((h.from_state = m.status)::int, 0)), 0) <> 1"),
-    ("history-has-no-gap", "
-        SELECT 'order ' || order_id || ': its ' || subject || ' goes on from ' || coalesce(from_state, 'nothing')
-               || ' after ' || coalesce(before, 'nothing')
-          FROM (SELECT order_id, subject, from_state, lag(to_state) OVER (PARTITION BY order_id, subject, subject_id ORDER BY id) AS before
-                  FROM (SELECT id, order_id, subject, subject_id,
-                               CASE WHEN subject = 'refund' AND from_state IN ('processing', 'unknown') THEN 'pending' ELSE from_state END AS from_state,
-                               CASE WHEN subject = 'refund' AND to_state IN ('processing', 'unknown') THEN 'pending' ELSE to_state END AS to_state
-                          FROM order_history WHERE subject IN ('order', 'payment_status', 'payment', 'refund', 'message')) told) steps
-         WHERE from_state IS DISTINCT FROM before"),
     ("a-change-names-its-cause", "
         SELECT 'history ' || id FROM order_history WHERE cause = '' OR actor = ''
         UNION ALL SELECT 'money movement ' || id FROM money_movements WHERE cause = ''

@@ -51,11 +51,11 @@ const PLANTED: &[(&str, &str)] = &[
         "ALTER TABLE order_lines DROP CONSTRAINT order_lines_check; UPDATE order_lines SET unit_price_cents = unit_price_cents + 1",
     ),
     (
-        "lines-add-up-to-the-subtotal",
+        "lines-add-up-to-the-subtotal-and-share-the-discount",
         "ALTER TABLE order_lines DROP CONSTRAINT order_lines_check; UPDATE order_lines SET line_total_cents = line_total_cents + 1",
     ),
-    ("lines-add-up-to-the-subtotal", "UPDATE order_lines SET quantity = quantity + 1, line_total_cents = unit_price_cents * (quantity + 1)"),
-    ("lines-share-the-whole-discount", "UPDATE order_lines SET discount_cents = discount_cents + 1"),
+    ("lines-add-up-to-the-subtotal-and-share-the-discount", "UPDATE order_lines SET quantity = quantity + 1, line_total_cents = unit_price_cents * (quantity + 1)"),
+    ("lines-add-up-to-the-subtotal-and-share-the-discount", "UPDATE order_lines SET discount_cents = discount_cents + 1"),
     (
         "total-is-lines-less-discount-plus-freight",
         "ALTER TABLE orders DROP CONSTRAINT orders_total; UPDATE orders SET total_cents = total_cents + 1",
@@ -78,23 +78,27 @@ const PLANTED: &[(&str, &str)] = &[
     ),
     ("a-pending-order-has-a-clock", "DELETE FROM jobs WHERE kind = 'expire_order'"),
     (
-        "history-ends-where-the-order-stands",
+        "history-has-no-gap-and-ends-where-things-stand",
         "UPDATE orders SET status = 'shipped', tracking_number = 'X', shipped_at = now() WHERE payment_status = 'paid'",
     ),
     (
-        "history-ends-where-the-order-stands",
+        "history-has-no-gap-and-ends-where-things-stand",
         "ALTER TABLE order_history DISABLE TRIGGER USER; DELETE FROM order_history WHERE subject = 'payment_status' AND to_state = 'paid'",
     ),
-    ("history-ends-where-the-payment-stands", "UPDATE payments SET status = 'failed' WHERE status = 'pending'"),
-    ("history-ends-where-the-refund-stands", "UPDATE refunds SET status = 'unknown' WHERE status = 'done'"),
-    ("history-ends-where-the-message-stands", "UPDATE messages SET status = 'bounced' WHERE kind = 'order_paid'"),
+    ("history-has-no-gap-and-ends-where-things-stand", "UPDATE payments SET status = 'failed' WHERE status = 'pending'"),
+    ("history-has-no-gap-and-ends-where-things-stand", "UPDATE refunds SET status = 'unknown' WHERE status = 'done'"),
+    ("the-history-of-messages-ends-where-they-stand", "UPDATE messages SET status = 'bounced' WHERE kind = 'order_paid'"),
     (
-        "history-has-no-gap",
+        "history-has-no-gap-and-ends-where-things-stand",
         "ALTER TABLE order_history DISABLE TRIGGER USER; DELETE FROM order_history WHERE subject = 'order' AND from_state IS NULL",
     ),
     (
-        "history-has-no-gap",
+        "history-has-no-gap-and-ends-where-things-stand",
         "ALTER TABLE order_history DISABLE TRIGGER USER; DELETE FROM order_history WHERE subject = 'payment' AND to_state = 'pending'",
+    ),
+    (
+        "the-history-of-messages-ends-where-they-stand",
+        "ALTER TABLE order_history DISABLE TRIGGER USER; DELETE FROM order_history WHERE subject = 'message' AND from_state IS NULL",
     ),
     ("a-change-names-its-cause", "ALTER TABLE money_movements DISABLE TRIGGER USER; UPDATE money_movements SET cause = ''"),
     ("a-change-names-its-cause", "ALTER TABLE order_history DISABLE TRIGGER USER; UPDATE order_history SET actor = '' WHERE subject = 'refund'"),
@@ -225,11 +229,6 @@ const PLANTED: &[(&str, &str)] = &[
         "a-job-is-not-doubled",
         "DROP INDEX jobs_dedupe; INSERT INTO jobs (id, kind, payload, dedupe, max_attempts, cause)
          SELECT gen_random_uuid(), kind, payload, dedupe, max_attempts, cause FROM jobs WHERE kind = 'expire_order' AND state = 'waiting'",
-    ),
-    (
-        "a-job-is-not-doubled",
-        "INSERT INTO jobs (id, kind, payload, max_attempts, cause)
-         SELECT gen_random_uuid(), kind, payload, max_attempts, cause FROM jobs WHERE kind = 'mail_order_paid'",
     ),
     (
         "a-message-is-written-once-per-event",

@@ -12,6 +12,7 @@ mod catalog;
 mod catalog_cache;
 mod checkout;
 mod coupons;
+mod explain;
 mod freight;
 mod harness;
 mod mail;
