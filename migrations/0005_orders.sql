@@ -84,7 +84,7 @@ CREATE TABLE order_lines (
 CREATE TABLE order_history (
     id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     order_id   uuid NOT NULL REFERENCES orders,
-    subject    text NOT NULL CHECK (subject IN ('order', 'payment_status', 'payment', 'refund', 'shipment', 'invoice', 'message', 'stock', 'coupon')),
+    subject    text NOT NULL CHECK (subject IN ('order', 'payment_status', 'payment', 'refund', 'dispute', 'price', 'shipment', 'invoice', 'message', 'stock', 'coupon')),
     subject_id uuid,
     from_state text,
     to_state   text NOT NULL,

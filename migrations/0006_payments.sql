@@ -5,23 +5,27 @@ CREATE TABLE payments (
     method         text NOT NULL CHECK (method IN ('pix', 'credit_card', 'wallet')),
     provider       text NOT NULL,
     status         text NOT NULL DEFAULT 'creating' CHECK (status IN
-        ('creating', 'unknown', 'pending', 'paid', 'failed', 'expired', 'cancelled', 'surplus', 'partially_refunded', 'refunded', 'disputed')),
+        ('creating', 'unknown', 'pending', 'paid', 'failed', 'expired', 'cancelled', 'surplus', 'partially_refunded', 'refunded', 'disputed', 'charged_back')),
     amount_cents   bigint NOT NULL CHECK (amount_cents > 0),
     captured_cents bigint NOT NULL DEFAULT 0 CHECK (captured_cents >= 0),
     refunded_cents bigint NOT NULL DEFAULT 0 CHECK (refunded_cents >= 0),
     currency       text NOT NULL DEFAULT 'BRL',
+    method_discount_cents bigint NOT NULL DEFAULT 0, -- what the method took off, so that money that comes late sets the price it was for
+    tries          integer NOT NULL DEFAULT 0,  -- calls to create it; part of the key where a provider stores its own failures
     provider_ref   text,                        -- txid, PaymentIntent
     end_to_end_id  text,
     copy_paste     text,
     qr_code_url    text,
     error          text,                        -- why it failed, for the operator
+    dispute_ref    text,
+    dispute_state  text CHECK (dispute_state IN ('open', 'won', 'lost')),
     expires_at     timestamptz NOT NULL,
     paid_at        timestamptz,
     checked_at     timestamptz,                 -- when the provider was last asked
     created_at     timestamptz NOT NULL DEFAULT now(),
     updated_at     timestamptz NOT NULL DEFAULT now(),
     CHECK (refunded_cents <= captured_cents),
-    CHECK (captured_cents = 0 OR status IN ('paid', 'surplus', 'partially_refunded', 'refunded', 'disputed')),
+    CHECK (captured_cents = 0 OR status IN ('paid', 'surplus', 'partially_refunded', 'refunded', 'disputed', 'charged_back')),
     CHECK ((paid_at IS NOT NULL) = (captured_cents > 0))
 );
 CREATE INDEX payments_order ON payments (order_id, id);
@@ -40,6 +44,7 @@ CREATE TABLE refunds (
     reason       text NOT NULL,
     restock      boolean NOT NULL DEFAULT false,
     requested_by text NOT NULL,
+    tries        integer NOT NULL DEFAULT 0,    -- calls to make it
     provider_ref text,
     error        text,
     created_at   timestamptz NOT NULL DEFAULT now(),
@@ -47,6 +52,7 @@ CREATE TABLE refunds (
 );
 CREATE INDEX refunds_payment ON refunds (payment_id);
 CREATE INDEX refunds_order ON refunds (order_id);
+CREATE UNIQUE INDEX refunds_ref ON refunds (payment_id, provider_ref) WHERE provider_ref IS NOT NULL;
 CREATE INDEX refunds_open ON refunds (updated_at) WHERE status IN ('pending', 'processing', 'unknown');
 
 -- Money that really moved, as a provider confirmed it. Σ captures − Σ refunds is what we hold.
@@ -55,15 +61,15 @@ CREATE TABLE money_movements (
     order_id     uuid NOT NULL REFERENCES orders,
     payment_id   uuid NOT NULL REFERENCES payments,
     refund_id    uuid REFERENCES refunds,
-    kind         text NOT NULL CHECK (kind IN ('capture', 'refund', 'dispute_out', 'dispute_back')),
+    kind         text NOT NULL CHECK (kind IN ('capture', 'refund', 'refund_back', 'dispute_out', 'dispute_back')),
     amount_cents bigint NOT NULL CHECK (amount_cents > 0),
     provider     text NOT NULL,
     provider_ref text,                          -- endToEndId, charge, refund
     cause        text NOT NULL,
     at           timestamptz NOT NULL DEFAULT now(),
-    CHECK ((kind = 'refund') = (refund_id IS NOT NULL))
+    CHECK ((kind IN ('refund', 'refund_back')) = (refund_id IS NOT NULL))
 );
 CREATE UNIQUE INDEX money_movements_one_capture ON money_movements (payment_id) WHERE kind = 'capture';
-CREATE UNIQUE INDEX money_movements_one_refund ON money_movements (refund_id) WHERE kind = 'refund';
+CREATE UNIQUE INDEX money_movements_one_refund ON money_movements (refund_id, kind) WHERE refund_id IS NOT NULL;
 CREATE INDEX money_movements_order ON money_movements (order_id);
 CREATE TRIGGER money_movements_grow BEFORE UPDATE OR DELETE ON money_movements FOR EACH ROW EXECUTE FUNCTION only_grows();

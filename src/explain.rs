@@ -76,7 +76,7 @@ const STORY: &str = "
                concat_ws(', ', nullif(CASE WHEN h.actor ~ '^(user|admin|guest)' THEN '' ELSE h.reason END, ''),
                          p.method || ' by ' || p.provider || ' of ' || to_char(p.amount_cents / 100.0, 'FM999999999990.00'),
                          'of ' || to_char(r.amount_cents / 100.0, 'FM999999999990.00'), 'message:' || m.id) AS note,
-               h.subject NOT IN ('shipment', 'stock', 'coupon', 'invoice')
+               h.subject IN ('order', 'payment_status', 'payment', 'refund', 'message')
                AND (CASE WHEN h.subject = 'refund' AND h.from_state IN ('processing', 'unknown') THEN 'pending' ELSE h.from_state END)
                    IS DISTINCT FROM lag(CASE WHEN h.subject = 'refund' AND h.to_state IN ('processing', 'unknown') THEN 'pending' ELSE h.to_state END)
                        OVER (PARTITION BY h.subject, h.subject_id ORDER BY h.id) AS is_gap

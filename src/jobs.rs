@@ -52,6 +52,10 @@ pub enum Job {
     SendRefund {
         refund: RefundId,
     },
+    /// Reads a payment's refunds in the provider's books.
+    LookAtRefunds {
+        payment: PaymentId,
+    },
     /// Recurring: looks for payments and refunds that nobody looks after.
     Reconcile,
     /// Recurring: removes what has done its time (old jobs, keys, tokens, stale guest carts).
@@ -73,6 +77,7 @@ impl Job {
             Self::CheckPayment { .. } => "check_payment",
             Self::VoidPayment { .. } => "void_payment",
             Self::SendRefund { .. } => "send_refund",
+            Self::LookAtRefunds { .. } => "look_at_refunds",
             Self::Reconcile => "reconcile",
             Self::Purge => "purge",
         }
@@ -85,6 +90,7 @@ impl Job {
             Self::CheckPayment { payment } => Some(format!("check_payment:{payment}")),
             Self::VoidPayment { payment } => Some(format!("void_payment:{payment}")),
             Self::SendRefund { refund } => Some(format!("send_refund:{refund}")),
+            Self::LookAtRefunds { payment } => Some(format!("look_at_refunds:{payment}")),
             Self::Reconcile | Self::Purge => Some(self.kind().to_owned()),
             _ => None,
         }
@@ -93,7 +99,11 @@ impl Job {
     /// How often it is tried before it is dead. What money hangs on is tried for days.
     fn max_attempts(&self) -> i32 {
         match self {
-            Self::SendRefund { .. } | Self::CheckPayment { .. } | Self::VoidPayment { .. } | Self::ExpireOrder { .. } => 60,
+            Self::SendRefund { .. }
+            | Self::CheckPayment { .. }
+            | Self::VoidPayment { .. }
+            | Self::ExpireOrder { .. }
+            | Self::LookAtRefunds { .. } => 60,
             Self::Reconcile | Self::Purge => i32::MAX,
             Self::MailPasswordReset { .. } => 8,
             _ => 25,

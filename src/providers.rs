@@ -4,15 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vitrine_cep::{CepConfig, CepLookup};
-use vitrine_kit::breaker::Breaker;
+use vitrine_kit::breaker::{Breaker, BreakerConfig};
+use vitrine_kit::http::BadConfig;
 use vitrine_kit::mail::Mailer;
 use vitrine_kit::pix::PixProvider;
 use vitrine_kit::shipping::ShippingProvider;
 use vitrine_melhorenvio::{MelhorEnvio, MelhorEnvioConfig};
+use vitrine_openpix::{OpenPix, OpenPixConfig};
 use vitrine_propay::{ProPay, ProPayConfig};
 use vitrine_resend::{Resend, ResendConfig};
+use vitrine_stripe::{Stripe, StripeConfig};
 
-use crate::config::Config;
+use crate::config::{Config, PixSettings, StripeSettings};
 use crate::error::{Error, Result};
 
 /// How long a freight quote may take before its options are left out.
@@ -25,6 +28,8 @@ const CEP_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct Providers {
     /// In the order of preference: a later one is asked while those before it are being left alone.
     pub pix: Vec<Arc<dyn PixProvider>>,
+    /// Cards; `None` where the shop takes none.
+    pub stripe: Option<Arc<Stripe>>,
     pub carriers: Vec<Arc<dyn ShippingProvider>>,
     pub mailer: Arc<dyn Mailer>,
     pub cep: Arc<CepLookup>,
@@ -35,15 +40,9 @@ pub struct Providers {
 impl Providers {
     pub fn new(config: &Config) -> Result<Self> {
         let user_agent = format!("Vitrine/{} ({})", env!("CARGO_PKG_VERSION"), contact(config));
-        let bad = |e: vitrine_kit::http::BadConfig| Error::Internal(format!("a provider cannot be set up: {e}"));
-        let propay = ProPay::new(ProPayConfig {
-            base_url: config.pix.propay_url.clone(),
-            outgoing_secret: config.pix.go_to_propay_secret.clone(),
-            incoming_secret: config.pix.propay_to_go_secret.clone(),
-            timeout: config.pix.propay_timeout,
-            breaker: config.breaker,
-        })
-        .map_err(bad)?;
+        let bad = |e: BadConfig| Error::Internal(format!("a provider cannot be set up: {e}"));
+        let pix = config.pix.providers.iter().map(|one| pix(one, config.breaker)).collect::<Result<Vec<_>, _>>().map_err(bad)?;
+        let stripe = config.stripe.as_ref().map(|settings| stripe(settings, config.breaker)).transpose().map_err(bad)?;
         let melhorenvio = MelhorEnvio::new(MelhorEnvioConfig {
             base_url: config.shipping.melhorenvio_url.clone(),
             token: config.shipping.api_key.clone(),
@@ -66,17 +65,47 @@ impl Providers {
             breaker: config.breaker,
         })
         .map_err(bad)?;
-        let mut breakers =
-            vec![("propay", propay.breaker()), ("melhorenvio", melhorenvio.breaker()), ("resend", resend.breaker())];
+        let mut breakers: Vec<_> = pix.iter().map(|one| (one.name(), one.breaker())).collect();
+        breakers.extend(stripe.iter().map(|one| (vitrine_stripe::NAME, one.breaker())));
+        breakers.extend([("melhorenvio", melhorenvio.breaker()), ("resend", resend.breaker())]);
         breakers.extend(cep.breakers().into_iter().map(|breaker| (breaker.name(), breaker)));
-        Ok(Self {
-            pix: vec![Arc::new(propay)],
-            carriers: vec![Arc::new(melhorenvio)],
-            mailer: Arc::new(resend),
-            cep: Arc::new(cep),
-            breakers,
-        })
+        Ok(Self { pix, stripe, carriers: vec![Arc::new(melhorenvio)], mailer: Arc::new(resend), cep: Arc::new(cep), breakers })
     }
+}
+
+/// One line per PIX provider.
+fn pix(settings: &PixSettings, breaker: BreakerConfig) -> Result<Arc<dyn PixProvider>, BadConfig> {
+    Ok(match settings {
+        PixSettings::ProPay(s) => Arc::new(ProPay::new(ProPayConfig {
+            base_url: s.url.clone(),
+            outgoing_secret: s.outgoing_secret.clone(),
+            incoming_secret: s.incoming_secret.clone(),
+            timeout: s.timeout,
+            breaker,
+        })?),
+        PixSettings::OpenPix(s) => Arc::new(OpenPix::new(OpenPixConfig {
+            base_url: s.url.clone(),
+            app_id: s.app_id.clone(),
+            webhook_secret: s.webhook_secret.clone(),
+            public_key_pem: s.public_key.clone(),
+            timeout: s.timeout,
+            breaker,
+        })?),
+        PixSettings::Bank(_) => {
+            return Err(BadConfig { provider: "pix", reason: "not built yet".into() });
+        }
+    })
+}
+
+fn stripe(settings: &StripeSettings, breaker: BreakerConfig) -> Result<Arc<Stripe>, BadConfig> {
+    let s = settings;
+    Ok(Arc::new(Stripe::new(StripeConfig {
+        base_url: s.url.clone(),
+        secret_key: s.secret_key.clone(),
+        webhook_secret: s.webhook_secret.clone(),
+        timeout: s.timeout,
+        breaker,
+    })?))
 }
 
 impl Providers {

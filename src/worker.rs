@@ -159,6 +159,7 @@ async fn perform(app: &App, job: &Job) -> Result<Outcome> {
         Job::CheckPayment { payment } => payments::check::check(app, *payment).await,
         Job::VoidPayment { payment } => payments::void::void(app, *payment).await,
         Job::SendRefund { refund } => payments::refund::send(app, *refund).await,
+        Job::LookAtRefunds { payment } => payments::refund::look(app, *payment).await,
         Job::Reconcile => payments::reconcile::reconcile(app).await,
         Job::Purge => purge::purge(app).await,
     }

@@ -13,6 +13,7 @@ use crate::db;
 use crate::error::{Error, Result};
 use crate::http::json::Json;
 use crate::http::who::{Admin, AdminSent};
+use crate::payments::methods::Methods;
 use crate::users::rules;
 
 /// The seller, as it stands on invoices.
@@ -75,24 +76,6 @@ struct Shipping {
     handling_days: u32,
 }
 
-/// How one can pay.
-#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct PaymentMethods {
-    #[garde(dive)]
-    pix: PixMethod,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct PixMethod {
-    #[garde(skip)]
-    enabled: bool,
-    /// What the buyer reads; `PIX` where none is set.
-    #[garde(inner(length(chars, min = 1, max = 40), custom(no_control)))]
-    label: Option<String>,
-}
-
 fn no_control(text: &str, (): &()) -> garde::Result {
     if text.chars().any(char::is_control) { Err(garde::Error::new("must not have control characters")) } else { Ok(()) }
 }
@@ -122,7 +105,7 @@ struct Settings {
     company: Option<Value>,
     #[schema(value_type = Option<Shipping>)]
     shipping: Option<Value>,
-    #[schema(value_type = Option<PaymentMethods>)]
+    #[schema(value_type = Option<Methods>)]
     payment_methods: Option<Value>,
 }
 
@@ -158,11 +141,11 @@ pub(super) async fn set_shipping(app: web::Data<App>, AdminSent(admin, body): Ad
 }
 
 /// Sets how one can pay.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = PaymentMethods, responses((status = 200, body = PaymentMethods), (status = 422)))]
+#[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = Methods, responses((status = 200, body = Methods), (status = 422)))]
 #[put("/api/admin/settings/payment_methods")]
 pub(super) async fn set_payment_methods(
     app: web::Data<App>,
-    AdminSent(admin, body): AdminSent<Json<PaymentMethods>>,
+    AdminSent(admin, body): AdminSent<Json<Methods>>,
 ) -> Result<HttpResponse> {
     set(&app, &admin, "payment_methods", &*body).await
 }

@@ -9,7 +9,7 @@ pub(super) const RULES: &[Rule] = &[
          WHERE o.payment_status IN ('paid', 'partially_refunded') GROUP BY o.id HAVING count(p.id) <> 1"),
     ("a-refunded-order-was-captured", "
         SELECT 'order ' || o.number FROM orders o
-         WHERE o.payment_status = 'refunded' AND NOT EXISTS (SELECT FROM payments p WHERE p.order_id = o.id AND p.status = 'refunded')"),
+         WHERE o.payment_status = 'refunded' AND NOT EXISTS (SELECT FROM payments p WHERE p.order_id = o.id AND p.status IN ('refunded', 'charged_back'))"),
     ("an-order-has-one-live-and-one-accepted-payment", "
         SELECT 'order ' || order_id || ' has ' || count(*) || ' live payments' FROM payments
          WHERE status IN ('creating', 'unknown', 'pending') GROUP BY order_id HAVING count(*) > 1
@@ -42,11 +42,15 @@ pub(super) const RULES: &[Rule] = &[
           FROM payments p LEFT JOIN (SELECT payment_id, sum(amount_cents) AS sum FROM money_movements WHERE kind = 'capture' GROUP BY 1) m
             ON m.payment_id = p.id
          WHERE p.captured_cents <> coalesce(m.sum, 0)"),
+    // Money of another amount than was asked is never accepted: it goes back. So few that each is looked up.
     ("a-captured-amount-is-the-amount-asked", "
-        SELECT 'payment ' || id FROM payments WHERE captured_cents NOT IN (0, amount_cents)"),
+        SELECT 'payment ' || p.id || ' asked for ' || p.amount_cents || ' and captured ' || p.captured_cents
+          FROM payments p WHERE p.captured_cents NOT IN (0, p.amount_cents)
+           AND 0 = (SELECT count(*) FROM order_history h
+                     WHERE h.order_id = p.order_id AND h.subject = 'payment' AND h.subject_id = p.id AND h.to_state = 'surplus')"),
     ("a-payment-is-captured-where-its-state-says-so", "
         SELECT 'payment ' || id || ' (' || status || ') captured ' || captured_cents || ' at ' || coalesce(paid_at::text, 'no time') FROM payments
-         WHERE (captured_cents > 0) <> (status IN ('paid', 'surplus', 'partially_refunded', 'refunded', 'disputed'))
+         WHERE (captured_cents > 0) <> (status IN ('paid', 'surplus', 'partially_refunded', 'refunded', 'disputed', 'charged_back'))
             OR (captured_cents > 0) <> (paid_at IS NOT NULL)"),
     ("refunded-is-what-the-refunds-say", "
         SELECT 'payment ' || p.id || ' says ' || p.refunded_cents || ', its refunds ' || coalesce(r.sum, 0)
@@ -55,17 +59,22 @@ pub(super) const RULES: &[Rule] = &[
          WHERE p.refunded_cents <> coalesce(r.sum, 0) OR p.refunded_cents > p.captured_cents"),
     ("refunds-never-exceed-captures", "
         SELECT 'order ' || order_id FROM money_movements GROUP BY order_id
-        HAVING sum(amount_cents) FILTER (WHERE kind = 'refund') > coalesce(sum(amount_cents) FILTER (WHERE kind = 'capture'), 0)"),
+        HAVING coalesce(sum(CASE kind WHEN 'refund' THEN amount_cents WHEN 'refund_back' THEN -amount_cents ELSE 0 END), 0)
+               NOT BETWEEN 0 AND coalesce(sum(amount_cents) FILTER (WHERE kind = 'capture'), 0)"),
     ("a-payments-state-is-what-went-back", "
         SELECT 'payment ' || p.id || ' is ' || p.status || ', of ' || p.captured_cents || ' went back ' || coalesce(m.sum, 0)
-          FROM payments p LEFT JOIN (SELECT payment_id, sum(amount_cents) AS sum FROM money_movements WHERE kind = 'refund' GROUP BY 1) m
-            ON m.payment_id = p.id
-         WHERE p.status <> 'disputed' AND p.captured_cents > 0
+          FROM payments p
+          LEFT JOIN (SELECT payment_id, sum(CASE kind WHEN 'refund' THEN amount_cents ELSE -amount_cents END) AS sum FROM money_movements
+                      WHERE kind IN ('refund', 'refund_back') GROUP BY 1) m ON m.payment_id = p.id
+         WHERE p.status NOT IN ('disputed', 'charged_back') AND p.captured_cents > 0
            AND p.status NOT IN (CASE WHEN coalesce(m.sum, 0) = 0 THEN 'paid' WHEN m.sum < p.captured_cents THEN 'partially_refunded' ELSE 'refunded' END,
                                 CASE WHEN coalesce(m.sum, 0) < p.captured_cents THEN 'surplus' ELSE 'refunded' END)"),
     ("a-done-refund-is-in-the-ledger", "
-        SELECT 'refund ' || r.id FROM refunds r LEFT JOIN money_movements m ON m.refund_id = r.id
-         WHERE (r.status = 'done') <> (m.id IS NOT NULL) OR (m.id IS NOT NULL AND m.amount_cents <> r.amount_cents)"),
+        SELECT 'refund ' || r.id || ' (' || r.status || ') of ' || r.amount_cents || ', the ledger says ' || coalesce(m.sum, 0)
+          FROM refunds r
+          LEFT JOIN (SELECT refund_id, sum(CASE kind WHEN 'refund' THEN amount_cents ELSE -amount_cents END) AS sum FROM money_movements
+                      WHERE refund_id IS NOT NULL GROUP BY 1) m ON m.refund_id = r.id
+         WHERE coalesce(m.sum, 0) <> CASE WHEN r.status = 'done' THEN r.amount_cents ELSE 0 END"),
     ("money-moves-within-one-order", "
         SELECT 'money movement ' || m.id FROM money_movements m JOIN payments p ON p.id = m.payment_id
          WHERE m.order_id <> p.order_id OR m.provider <> p.provider

@@ -6,7 +6,7 @@
 
 use actix_web::HttpResponse;
 use deadpool_postgres::Object;
-use futures_util::future::{try_join3, try_join5};
+use futures_util::future::{try_join, try_join3, try_join5};
 use futures_util::try_join;
 use jiff::{SignedDuration, Timestamp};
 use tokio_postgres::types::ToSql;
@@ -24,6 +24,7 @@ use crate::error::{Error, Result};
 use crate::http::idempotency::{self, Claim};
 use crate::ids::{AddressId, LineId, VariantId};
 use crate::jobs::{self, Job};
+use crate::payments::methods;
 
 type Param<'a> = &'a (dyn ToSql + Sync);
 
@@ -69,10 +70,10 @@ const COUPON: &str = "
 
 const INSERT_ORDER: &str = "
     INSERT INTO orders (id, number, user_id, customer_name, customer_email, customer_phone, tax_id_sealed, tax_id_key, tax_id_hash,
-        payment_method, subtotal_cents, coupon_discount_cents, discount_cents, shipping_cents, shipping_quoted_cents, total_cents,
+        payment_method, subtotal_cents, coupon_discount_cents, method_discount_cents, discount_cents, shipping_cents, shipping_quoted_cents, total_cents,
         coupon_id, coupon_code, coupon_held, shipping_address, shipping_provider, carrier, service, service_code, delivery_days,
         freight_estimate, freight_quote, notes, expires_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, $13, $14, $15, $16, $17, $16::uuid IS NOT NULL, $18, $19, $20, $21, $22, $23,
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $28, $12::bigint + $28::bigint, $13, $14, $15, $16, $17, $16::uuid IS NOT NULL, $18, $19, $20, $21, $22, $23,
         $24, $25, $26, $27)";
 const INSERT_LINES: &str = "
     INSERT INTO order_lines (id, order_id, position, product_id, variant_id, sku, name, variant_name, image_url, quantity, unit_price_cents,
@@ -130,6 +131,8 @@ pub(super) struct Read {
     pub(super) lines: Vec<Row>,
     pub(super) buyer: Option<Row>,
     pub(super) coupon: Option<Row>,
+    /// The setting that prices the methods of payment; only where the buyer named one.
+    pub(super) methods: Option<Row>,
 }
 
 async fn read(tx: &mut Pipeline, owner: &Owner, new: &PlaceOrder, key: Option<&Claim>) -> Result<Read> {
@@ -146,7 +149,7 @@ async fn read(tx: &mut Pipeline, owner: &Owner, new: &PlaceOrder, key: Option<&C
         client.prepare_cached(BUYER),
     )
     .await?;
-    let coupon = client.prepare_cached(COUPON).await?;
+    let (coupon, methods) = (client.prepare_cached(COUPON).await?, client.prepare_cached(methods::SETTING).await?);
     let begin = client.batch_execute("BEGIN");
     let asked_key = async {
         match key {
@@ -160,15 +163,21 @@ async fn read(tx: &mut Pipeline, owner: &Owner, new: &PlaceOrder, key: Option<&C
             None => Ok(None),
         }
     };
-    let (_, now, key, (cart, lines, buyer), coupon) = try_join5(
+    let asked_methods = async {
+        match new.method() {
+            Some(_) => client.query_opt(&methods, &[]).await,
+            None => Ok(None),
+        }
+    };
+    let (_, now, key, (cart, lines, buyer), (coupon, methods)) = try_join5(
         begin,
         client.query_one(&now, &[]),
         asked_key,
         try_join3(client.query_opt(&lock, &[&user, &token]), client.query(&lines, &[&user, &token]), asked_buyer),
-        client.query_opt(&coupon, &[&user, &token, &code]),
+        try_join(client.query_opt(&coupon, &[&user, &token, &code]), asked_methods),
     )
     .await?;
-    Ok(Read { now: now.get(0), key, cart, lines, buyer, coupon })
+    Ok(Read { now: now.get(0), key, cart, lines, buyer, coupon, methods })
 }
 
 /// The second round trip: everything is written, the hot rows last, and committed behind it.
@@ -210,7 +219,7 @@ async fn write(
             None => Ok(()),
         }
     };
-    let order_row: [Param<'_>; 27] = [
+    let order_row: [Param<'_>; 28] = [
         &draft.id,
         &draft.number,
         &draft.user,
@@ -222,7 +231,7 @@ async fn write(
         &draft.sealed.hash,
         &draft.method,
         &draft.subtotal,
-        &draft.discount,
+        &draft.coupon_discount,
         &draft.shipping,
         &quoted,
         &draft.total,
@@ -238,6 +247,7 @@ async fn write(
         &quote,
         &draft.notes,
         &draft.expires_at,
+        &draft.method_discount,
     ];
     let line_rows: [Param<'_>; 11] = [
         &draft.id,

@@ -12,6 +12,7 @@ use crate::cart::Owner;
 use crate::coupons::Coupon;
 use crate::error::{Error, Result};
 use crate::ids::{CartId, CouponId, LineId, OrderId, ProductId, UserId, VariantId};
+use crate::payments::methods::Methods;
 use crate::seal::Sealed;
 use crate::shipping::quote::Quote;
 
@@ -26,7 +27,9 @@ pub(super) struct Draft {
     pub(super) address: ShippingAddress,
     pub(super) lines: Vec<OrderLine>,
     pub(super) subtotal: Money,
-    pub(super) discount: Money,
+    pub(super) coupon_discount: Money,
+    /// What paying by the chosen method takes off the goods, after the coupon.
+    pub(super) method_discount: Money,
     pub(super) shipping: Money,
     pub(super) total: Money,
     pub(super) quote: Quote,
@@ -52,7 +55,9 @@ impl Draft {
         let wanted: Vec<(VariantId, i32)> = read.lines.iter().map(|row| (row.get("variant_id"), row.get("quantity"))).collect();
         quote.fits(&wanted, &address.cep)?;
         let subtotal = subtotal(&read.lines)?;
-        let Applied { coupon, discount, frees_shipping } = apply_coupon(new, read, subtotal)?;
+        let Applied { coupon, discount: coupon_discount, frees_shipping } = apply_coupon(new, read, subtotal)?;
+        let method_discount = method_discount(new, read, subtotal.checked_sub(coupon_discount).unwrap_or_default());
+        let discount = coupon_discount.checked_add(method_discount).ok_or_else(too_much)?;
         let shipping = if frees_shipping { Money::ZERO } else { quote.price };
         let total = subtotal.checked_sub(discount).and_then(|m| m.checked_add(shipping)).ok_or_else(too_much)?;
         Ok(Self {
@@ -65,12 +70,13 @@ impl Draft {
             address,
             lines: order_lines(&read.lines, discount)?,
             subtotal,
-            discount,
+            coupon_discount,
+            method_discount,
             shipping,
             total,
             quote,
             coupon,
-            method: new.pay.map(|p| p.method).or(new.payment_method).map(|m| m.as_str()),
+            method: new.method().map(|m| m.as_str()),
             notes: new.notes.as_deref().map(str::trim).filter(|n| !n.is_empty()).map(str::to_owned),
             expires_at: read.now
                 + SignedDuration::try_from(app.config.pix.expiry).unwrap_or(SignedDuration::from_mins(30))
@@ -87,7 +93,8 @@ impl Draft {
             payment_method: self.method.map(str::to_owned),
             items: self.lines.clone(),
             subtotal_cents: self.subtotal,
-            discount_cents: self.discount,
+            discount_cents: self.coupon_discount.checked_add(self.method_discount).unwrap_or(self.subtotal),
+            method_discount_cents: self.method_discount,
             shipping_cents: self.shipping,
             total_cents: self.total,
             currency: "BRL",
@@ -111,6 +118,12 @@ impl Draft {
             updated_at: read.now,
         }
     }
+}
+
+/// The price of the method that the buyer named; without a name it is set when the payment starts.
+fn method_discount(new: &PlaceOrder, read: &Read, goods: Money) -> Money {
+    let offers = || Methods::read(read.methods.as_ref().map(|row| row.get("value")));
+    new.method().map_or(Money::ZERO, |method| offers().discount(method, goods))
 }
 
 fn too_much() -> Error {

@@ -92,6 +92,11 @@ pub struct Contact {
 }
 
 impl PlaceOrder {
+    /// How the buyer wants to pay, where they said so: it sets the price.
+    pub fn method(&self) -> Option<Method> {
+        self.pay.map(|pay| pay.method).or(self.payment_method)
+    }
+
     /// The document that was sent, if one was.
     pub fn document(&self) -> Result<Option<TaxId>> {
         self.cpf.as_deref().map(|text| TaxId::parse(text).map_err(|e| Error::field("cpf", e.to_string()))).transpose()

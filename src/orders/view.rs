@@ -57,6 +57,9 @@ pub struct OrderView {
     pub subtotal_cents: Money,
     #[schema(value_type = i64)]
     pub discount_cents: Money,
+    /// The part of the discount that is for the method of payment.
+    #[schema(value_type = i64)]
+    pub method_discount_cents: Money,
     #[schema(value_type = i64)]
     pub shipping_cents: Money,
     #[schema(value_type = i64)]
@@ -87,7 +90,7 @@ pub struct OrderView {
 }
 
 /// The columns that [`OrderView::from_row`] reads, of `orders o`.
-pub const COLUMNS: &str = "o.id, o.number, o.status, o.payment_status, o.payment_method, o.subtotal_cents, o.discount_cents, o.shipping_cents,
+pub const COLUMNS: &str = "o.id, o.number, o.status, o.payment_status, o.payment_method, o.subtotal_cents, o.discount_cents, o.method_discount_cents, o.shipping_cents,
     o.total_cents, o.coupon_code, o.customer_name, o.customer_email, o.shipping_address, o.carrier, o.service, o.delivery_days,
     o.freight_estimate, o.tracking_number, o.notes, o.expires_at, o.paid_at, o.shipped_at, o.delivered_at, o.cancelled_at, o.created_at, o.updated_at";
 
@@ -104,6 +107,7 @@ impl OrderView {
             items,
             subtotal_cents: row.get("subtotal_cents"),
             discount_cents: row.get("discount_cents"),
+            method_discount_cents: row.get("method_discount_cents"),
             shipping_cents: row.get("shipping_cents"),
             total_cents: row.get("total_cents"),
             currency: "BRL",

@@ -8,11 +8,13 @@ use crate::cause::{self, Actor};
 use crate::db;
 use crate::error::{Error, Result};
 use crate::ids::{OrderId, PaymentId, RefundId};
+use crate::jobs::{self, Job};
 use crate::orders::life;
-use crate::payments::refund;
+use crate::payments::methods::Method;
 use crate::payments::status::Status;
 use crate::payments::store::{self, Order, Payment};
 use crate::payments::{alert, tell};
+use crate::payments::{price, refund};
 
 /// What news did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,26 +77,69 @@ pub async fn capture(
     let actor = Actor::Provider(provider);
     let accepted = life::mark_paid(tx, order.id, actor, "payment received").await?
         || life::revive(tx, order.id, actor, "payment received late").await?;
-    let to = if accepted { Status::Paid } else { Status::Surplus };
-    mark_captured(tx, payment, to, news).await?;
-    tell(tx, payment, Some(payment.status), to, "payment received", actor).await?;
     if accepted {
-        return Ok(Applied::Done);
+        take_its_price(tx, order, payment, actor).await?;
     }
-    let reason = "Payment received for an order that was closed or already paid";
-    if refund::insert(tx, payment, payment.amount, reason, false, Actor::System).await?.is_none() {
+    if !accepted {
+        return send_back(tx, provider, order, payment, news, "payment received for an order that was closed or already paid")
+            .await;
+    }
+    mark_captured(tx, payment, Status::Paid, news).await?;
+    tell(tx, payment, Some(payment.status), Status::Paid, "payment received", actor).await?;
+    if let Some(other) = store::find_live(tx, order.id).await? {
+        jobs::push(tx, Job::VoidPayment { payment: other.id }).await?; // nobody must pay twice
+    }
+    Ok(Applied::Done)
+}
+
+/// Money that the provider's books have with another amount than was asked, or for nobody: it is recorded as what it is and
+/// goes back by itself; the order waits on. News alone never come here: their amount is only believed once the books have it.
+pub async fn capture_as_surplus(
+    tx: &impl GenericClient,
+    provider: &'static str,
+    order: &Order,
+    payment: &Payment,
+    news: &PaidNews,
+) -> Result<Applied> {
+    if !payment.captured.is_zero() || news.currency != payment.currency || news.amount <= Money::ZERO {
+        return capture(tx, provider, order, payment, news).await;
+    }
+    send_back(tx, provider, order, payment, news, "paid with another amount than was asked").await
+}
+
+async fn send_back(
+    tx: &impl GenericClient,
+    provider: &'static str,
+    order: &Order,
+    payment: &Payment,
+    news: &PaidNews,
+    reason: &str,
+) -> Result<Applied> {
+    mark_captured(tx, payment, Status::Surplus, news).await?;
+    tell(tx, payment, Some(payment.status), Status::Surplus, reason, Actor::Provider(provider)).await?;
+    if refund::insert(tx, payment, news.amount, reason, false, Actor::System).await?.is_none() {
         return Err(Error::Internal(format!("the surplus payment {} cannot be refunded", payment.id)));
     }
     let text = format!(
-        "O pedido {} ({}, {}) recebeu o pagamento {} de {} centavos, que será devolvido.",
+        "O pedido {} ({}, {}) recebeu o pagamento {} de {} centavos (pedidos: {}), que será devolvido.",
         order.number,
         order.status,
         order.payment_status,
         payment.id,
+        news.amount.cents(),
         payment.amount.cents()
     );
-    alert(tx, "Pagamento excedente será devolvido", text).await?;
+    alert(tx, "Pagamento será devolvido", text).await?;
     Ok(Applied::Surplus)
+}
+
+/// The order's price is the one that the money was asked for, also where the buyer has changed the method since.
+async fn take_its_price(tx: &impl GenericClient, order: &Order, payment: &Payment, actor: Actor) -> Result<()> {
+    const METHOD: &str = "
+        UPDATE orders SET payment_method = $2 WHERE id = $1 AND payment_method IS DISTINCT FROM $2";
+    db::execute(tx, METHOD, &[&order.id, &payment.method]).await?;
+    price::reprice(tx, order.clone(), Method::of(&payment.method), payment.method_discount, actor).await?;
+    Ok(())
 }
 
 /// What of the news is not what we asked for, in words.
@@ -109,7 +154,7 @@ fn difference(payment: &Payment, news: &PaidNews) -> Option<String> {
         return Some("another order".to_owned());
     }
     // Before the create call is answered we know no txid to compare with.
-    if let (Some(theirs), Some(ours)) = (&news.txid, &payment.txid)
+    if let (Some(theirs), Some(ours)) = (&news.txid, &payment.provider_ref)
         && theirs != ours
     {
         return Some("another txid".to_owned());
@@ -138,6 +183,7 @@ async fn mismatch(
             payment.id, order.number
         );
         alert(tx, "Pagamento não confere", text).await?;
+        jobs::push_now(tx, Job::CheckPayment { payment: payment.id }).await?; // their books decide what really came
     } else {
         store::mark_checked(tx, payment.id).await?;
     }
@@ -147,17 +193,17 @@ async fn mismatch(
 async fn mark_captured(tx: &impl GenericClient, payment: &Payment, to: Status, news: &PaidNews) -> Result<()> {
     const CAPTURE: &str = "
         UPDATE payments
-           SET status = $2, captured_cents = amount_cents, paid_at = least(coalesce($3, now()), now()), error = NULL,
+           SET status = $2, captured_cents = $6, paid_at = least(coalesce($3, now()), now()), error = NULL,
                end_to_end_id = coalesce(end_to_end_id, $4), provider_ref = coalesce(provider_ref, $5),
                checked_at = now(), updated_at = now()
          WHERE id = $1 AND captured_cents = 0";
     const ENTER: &str = "
         INSERT INTO money_movements (order_id, payment_id, kind, amount_cents, provider, provider_ref, cause)
         VALUES ($1, $2, 'capture', $3, $4, $5, $6)";
-    db::execute(tx, CAPTURE, &[&payment.id, &to.as_str(), &news.paid_at, &news.end_to_end_id, &news.txid]).await?;
+    db::execute(tx, CAPTURE, &[&payment.id, &to.as_str(), &news.paid_at, &news.end_to_end_id, &news.txid, &news.amount]).await?;
     let p = payment;
     let params: &[&(dyn tokio_postgres::types::ToSql + Sync)] =
-        &[&p.order_id, &p.id, &p.amount, &p.provider, &news.end_to_end_id, &cause::current()];
+        &[&p.order_id, &p.id, &news.amount, &p.provider, &news.end_to_end_id, &cause::current()];
     db::execute(tx, ENTER, params).await?;
     Ok(())
 }
@@ -183,6 +229,21 @@ pub async fn refund_done(tx: &Transaction<'_>, provider: &'static str, id: Refun
 /// The money did not go back.
 pub async fn refund_failed(tx: &Transaction<'_>, provider: &'static str, id: RefundId) -> Result<News> {
     refund::settle(tx, provider, id, refund::End::Failed("the provider says that it failed")).await
+}
+
+/// A card was refused, or is being worked on by its bank: told in the order's story, and nothing else moves.
+pub async fn noted(tx: &impl GenericClient, provider: &'static str, id: PaymentId, what: &str, is_refusal: bool) -> Result<News> {
+    let Some((order, payment)) = store::lock(tx, id).await?.filter(|(_, payment)| payment.provider == provider) else {
+        return Ok((Applied::UnknownPayment, None));
+    };
+    if !payment.status.is_live() {
+        return Ok((Applied::Ignored, Some(order.id)));
+    }
+    if is_refusal {
+        store::note_decline(tx, id, what).await?;
+    }
+    tell(tx, &payment, Some(payment.status), payment.status, what, Actor::Provider(provider)).await?;
+    Ok((Applied::Done, Some(order.id)))
 }
 
 /// How much of a payment has not gone back, nor is on its way.

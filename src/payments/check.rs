@@ -1,17 +1,18 @@
 //! Asking the provider: webhooks get lost, and answers too. A missed webhook is a normal day.
 
 use jiff::{SignedDuration, Timestamp};
-use vitrine_kit::pix::{Charge, ChargeStatus};
+use vitrine_kit::pix::ChargeStatus;
 
 use crate::app::App;
 use crate::cause::Actor;
 use crate::error::Result;
 use crate::ids::PaymentId;
 use crate::jobs::Outcome;
+use crate::payments::gateway::{Gateway, Seen};
 use crate::payments::learn::{self, Learned};
 use crate::payments::status::Status;
 use crate::payments::store::{self, Payment};
-use crate::payments::{pix_of, tell, void};
+use crate::payments::{tell, void};
 
 /// How often a charge that can be paid is looked at: after half of its age, within these.
 const SHORTEST_WAIT: SignedDuration = SignedDuration::from_secs(30);
@@ -27,15 +28,16 @@ pub async fn check(app: &App, id: PaymentId) -> Result<Outcome> {
     if payment.status.is_captured() {
         return Ok(Outcome::Done);
     }
-    let found = pix_of(app, &payment.provider)?.read_charge(id.0).await?; // no connection is held meanwhile
-    match found {
-        Some(charge) => known(app, &payment, &charge).await,
+    let gateway = Gateway::named(app, &payment.provider)?;
+    match gateway.read(&payment).await? {
+        // no connection is held meanwhile
+        Some(seen) => known(app, gateway.name(), &payment, &seen).await,
         None => unknown(app, &payment).await,
     }
 }
 
-async fn known(app: &App, payment: &Payment, charge: &Charge) -> Result<Outcome> {
-    let is_payable = charge.status == ChargeStatus::Pending;
+async fn known(app: &App, provider: &'static str, payment: &Payment, seen: &Seen) -> Result<Outcome> {
+    let is_payable = seen.charge.status == ChargeStatus::Pending;
     if is_payable && (!payment.status.is_live() || is_past_grace(payment)) && !payment.is_fresh {
         void::end(app, payment.id).await?;
         return Ok(Outcome::Done);
@@ -43,14 +45,14 @@ async fn known(app: &App, payment: &Payment, charge: &Charge) -> Result<Outcome>
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let Some((order, payment)) = store::lock(&tx, payment.id).await? else { return Ok(Outcome::Done) };
-    let learned = learn::learn(&tx, app.providers.pix[0].name(), &order, &payment, charge).await?;
+    let learned = learn::learn(&tx, provider, &order, &payment, seen).await?;
     tx.commit().await?;
     app.jobs_were_pushed();
     Ok(match learned {
         Learned::Payable if payment.status == Status::Pending => {
             Outcome::Again(next_look(payment.created_at, payment.expires_at))
         }
-        Learned::Payable => Outcome::Again(next_look(payment.created_at, charge.expires_at)),
+        Learned::Payable => Outcome::Again(next_look(payment.created_at, seen.charge.expires_at)),
         Learned::Paid(_) | Learned::Over | Learned::Unfit => Outcome::Done,
     })
 }

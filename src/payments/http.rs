@@ -19,6 +19,7 @@ use crate::http::page::{List, MAX_LIMIT};
 use crate::http::who::{AdminSent, Visitor};
 use crate::ids::{OrderId, PaymentId};
 use crate::orders::Viewer;
+use crate::payments::methods::{self, MethodView};
 use crate::payments::pay::{self, Method, Started};
 use crate::payments::refund::{self, RefundView};
 use crate::payments::status::Status;
@@ -95,6 +96,7 @@ struct PaymentView {
     #[schema(value_type = i64)]
     refunded_cents: Money,
     currency: String,
+    /// Their name for it: the PIX txid, or Stripe's PaymentIntent.
     txid: Option<String>,
     end_to_end_id: Option<String>,
     expires_at: Timestamp,
@@ -116,7 +118,7 @@ impl PaymentView {
             captured_cents: payment.captured,
             refunded_cents: payment.refunded,
             currency: payment.currency,
-            txid: payment.txid,
+            txid: payment.provider_ref,
             end_to_end_id: payment.end_to_end_id,
             expires_at: payment.expires_at,
             paid_at: payment.paid_at,
@@ -198,28 +200,10 @@ async fn refund_order(
     Ok(HttpResponse::Created().json(made))
 }
 
-/// A way to pay, and whether it can be used now.
-#[derive(Debug, Serialize, ToSchema)]
-struct MethodView {
-    method: Method,
-    label: String,
-    /// `false` while its provider is being left alone.
-    available: bool,
-    /// What the method changes in the price.
-    #[schema(value_type = Option<Object>)]
-    price_rule: Option<()>,
-}
-
-/// How an order can be paid.
+/// How an order can be paid, and which ways work now.
 #[utoipa::path(tag = "payments", responses((status = 200, body = List<MethodView>)))]
 #[get("/api/payment-methods")]
 async fn payment_methods(app: web::Data<App>) -> Result<HttpResponse> {
-    const SETTING: &str = "SELECT value FROM settings WHERE name = 'payment_methods'";
-    let row = db::query_opt(&app.db().await?, SETTING, &[]).await?;
-    let setting: serde_json::Value = row.map(|row| row.get("value")).unwrap_or_default();
-    let is_on = setting.pointer("/pix/enabled").and_then(|on| on.as_bool()).unwrap_or(true);
-    let label = setting.pointer("/pix/label").and_then(|label| label.as_str()).unwrap_or("PIX").to_owned();
-    let available = is_on && pay::closed_for(&app, app.providers.pix[0].name()).is_none();
-    let items = vec![MethodView { method: Method::Pix, label, available, price_rule: None }];
-    Ok(HttpResponse::Ok().json(List { total: 1, items, limit: MAX_LIMIT, offset: 0, next_cursor: None }))
+    let items = methods::list(&app).await?;
+    Ok(HttpResponse::Ok().json(List { total: items.len() as i64, items, limit: MAX_LIMIT, offset: 0, next_cursor: None }))
 }

@@ -7,6 +7,7 @@ use crate::cause::Actor;
 use crate::error::Result;
 use crate::jobs::{self, Job};
 use crate::payments::apply::{self, Applied};
+use crate::payments::gateway::Seen;
 use crate::payments::status::Status;
 use crate::payments::store::{self, Order, Payment};
 use crate::payments::{alert, brcode, tell};
@@ -30,10 +31,11 @@ pub async fn learn(
     provider: &'static str,
     order: &Order,
     payment: &Payment,
-    charge: &Charge,
+    seen: &Seen,
 ) -> Result<Learned> {
+    let charge = &seen.charge;
     match charge.status {
-        status if status.was_paid() => take(tx, provider, order, payment, charge).await,
+        status if status.was_paid() => take(tx, provider, order, payment, seen).await,
         ChargeStatus::Expired => end(tx, payment, Status::Expired).await,
         ChargeStatus::Cancelled => end(tx, payment, payment.voided()).await,
         _ if payment.status.is_captured() => keep_code(tx, payment, charge).await,
@@ -41,28 +43,27 @@ pub async fn learn(
     }
 }
 
-fn news_of(charge: &Charge) -> PaidNews {
+fn news_of(seen: &Seen) -> PaidNews {
+    let charge = &seen.charge;
     PaidNews {
         payment_id: charge.payment_id,
         order_id: None,
         txid: Some(charge.txid.clone()),
         amount: charge.amount,
-        currency: "BRL".to_owned(), // the contract speaks of reais alone
+        currency: seen.currency.clone(),
         end_to_end_id: charge.end_to_end_id.clone(),
         paid_at: charge.paid_at,
         created_at: None,
     }
 }
 
-/// A charge that was paid with another amount cannot be paid again: it makes room for another, and the order may expire.
-async fn take(
-    tx: &impl GenericClient,
-    provider: &'static str,
-    order: &Order,
-    payment: &Payment,
-    charge: &Charge,
-) -> Result<Learned> {
-    let applied = apply::capture(tx, provider, order, payment, &news_of(charge)).await?;
+/// What their books have as paid. With another amount than was asked it is no payment of the order: it goes back.
+async fn take(tx: &impl GenericClient, provider: &'static str, order: &Order, payment: &Payment, seen: &Seen) -> Result<Learned> {
+    let news = news_of(seen);
+    let applied = match news.amount == payment.amount {
+        true => apply::capture(tx, provider, order, payment, &news).await?,
+        false => apply::capture_as_surplus(tx, provider, order, payment, &news).await?,
+    };
     if applied == Applied::Mismatch && store::mark_ended(tx, payment.id, Status::Failed, None).await? {
         let why = "the provider has it as paid, but not as asked";
         tell(tx, payment, Some(payment.status), Status::Failed, why, Actor::System).await?;

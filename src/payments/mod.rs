@@ -4,22 +4,24 @@
 pub mod apply;
 pub mod brcode;
 pub mod check;
+pub mod dispute;
+pub mod gateway;
 mod http;
 pub mod learn;
+pub mod methods;
 pub mod pay;
+mod price;
 pub mod qr;
 pub mod reconcile;
 pub mod refund;
 pub mod status;
-mod store;
+pub(crate) mod store;
 pub mod void;
 
 use deadpool_postgres::GenericClient;
-use vitrine_kit::pix::PixProvider;
 
-use crate::app::App;
 use crate::cause::Actor;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::jobs::{self, Job};
 use crate::orders::life::{self, Change};
 use crate::payments::status::Status;
@@ -50,11 +52,4 @@ async fn tell(
 /// Something about money that a person must look at, mailed once the transaction commits.
 async fn alert(tx: &impl GenericClient, subject: &str, text: String) -> Result<()> {
     jobs::push(tx, Job::MailAlert { subject: subject.to_owned(), text }).await
-}
-
-/// The provider that a payment was made with. One that is not configured any more cannot be asked.
-fn pix_of<'a>(app: &'a App, name: &str) -> Result<&'a dyn PixProvider> {
-    app.providers
-        .pix_named(name)
-        .ok_or_else(|| Error::Conflict(format!("The provider {name} is not configured: its payments cannot be looked after")))
 }

@@ -2,47 +2,32 @@
 
 use deadpool_postgres::GenericClient;
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
 use utoipa::ToSchema;
-use vitrine_kit::breaker::State;
-use vitrine_kit::pix::{self, NewCharge, PixProvider};
+use vitrine_kit::pix::{self, NewCharge};
 use vitrine_kit::{Email, Money, ProviderError};
 
 use crate::app::App;
 use crate::cause::Actor;
-use crate::db;
 use crate::error::{Error, Result};
 use crate::ids::{OrderId, PaymentId};
 use crate::jobs::{self, Job};
 use crate::orders::Viewer;
+use crate::payments::gateway::{Gateway, Seen};
 use crate::payments::learn::{self, Learned};
+pub use crate::payments::methods::Method;
+use crate::payments::methods::{self, Methods};
 use crate::payments::status::Status;
 use crate::payments::store::{self, Order, Payment};
-use crate::payments::{alert, pix_of, qr, tell, void};
+use crate::payments::{alert, price, qr, tell, void};
 
 /// An order that lets one charge after another run out would hold its stock for ever.
 const MAX_CHARGES: i64 = 10;
-/// Each round but the last has put an old charge out of the way.
-const ROUNDS: usize = 3;
+/// Each round but the last has put an old charge out of the way, or a provider that is away.
+const ROUNDS: usize = 5;
 /// When a job looks after a charge that nobody brought to an end.
 const FIRST_CHECK: SignedDuration = SignedDuration::from_secs(60);
-
-/// How a buyer pays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Method {
-    Pix,
-    CreditCard,
-}
-
-impl Method {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pix => "pix",
-            Self::CreditCard => "credit_card",
-        }
-    }
-}
 
 /// What the buyer needs to pay.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -54,29 +39,59 @@ pub struct Started {
     #[schema(value_type = i64)]
     pub amount_cents: Money,
     pub currency: String,
+    pub expires_at: Timestamp,
+    /// By PIX.
+    #[serde(flatten)]
+    pub pix: Option<StartedPix>,
+    /// By credit card.
+    #[serde(flatten)]
+    pub card: Option<StartedCard>,
+}
+
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct StartedPix {
     /// The picture of the code: `data:image/png;base64,…`
     pub qr_code: String,
     pub qr_code_url: Option<String>,
     /// PIX "copia e cola".
     pub copy_paste: Option<String>,
     pub txid: Option<String>,
-    pub expires_at: Timestamp,
+}
+
+/// What Stripe Elements needs in the browser.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct StartedCard {
+    pub client_secret: String,
+    pub publishable_key: String,
 }
 
 /// A charge to be asked for, under a row that is committed.
 struct Attempt {
     payment: Payment,
     charge: NewCharge,
-    /// An earlier call with this key may have succeeded.
-    is_repeat: bool,
 }
 
 enum Begun {
     /// It can be paid as it is.
-    Live(Payment),
-    /// Its time is over: it has to be made unpayable before there is another.
-    Over(PaymentId),
-    Call(Attempt),
+    Live(Box<Payment>),
+    /// Its time is over, or the buyer wants to pay by another method: it has to be made unpayable before there is another.
+    InTheWay(PaymentId),
+    Call(Box<Attempt>),
+}
+
+/// What a call ended in.
+enum Recorded {
+    Ready(Box<(Payment, Extras)>),
+    /// The charge is of no use any more; another round makes a new one or says why not.
+    Over,
+    /// It was certainly not made, and somebody else may make it.
+    Away(&'static str),
+}
+
+/// What is in an answer and not in the row.
+struct Extras {
+    picture: Option<String>,
+    client_secret: Option<SecretString>,
 }
 
 /// A payment of an order, or the one that is already there: asking again never makes a second.
@@ -84,20 +99,20 @@ enum Begun {
 /// Errors: 404 not the viewer's order; 409 it does not wait for money, or the method is not offered; 503 the provider is
 /// away or gave no clear answer: the order stands, and asking again repeats the call under the same key.
 pub async fn start(app: &App, viewer: Viewer, order: OrderId, method: Method) -> Result<Started> {
-    if method == Method::CreditCard {
-        return Err(Error::Conflict("Card payment is not available in this shop yet: pay by PIX".into()));
-    }
+    let mut away = Vec::new();
     for _ in 0..ROUNDS {
-        match begin(app, viewer, order).await? {
-            Begun::Live(payment) => return started(&payment, None),
-            Begun::Over(old) => void::end(app, old).await?,
+        match begin(app, viewer, order, method, &away).await? {
+            Begun::Live(payment) => return started(app, &payment, None),
+            Begun::InTheWay(old) => void::give_way(app, old).await?,
             Begun::Call(attempt) => {
-                let outcome = call(pix_of(app, &attempt.payment.provider)?, &attempt).await; // no connection is held while they think
-                let picture = outcome.as_ref().ok().and_then(|charge| charge.qr_code.clone());
-                let recorded = record(app, &attempt, outcome).await;
+                let gateway = Gateway::named(app, &attempt.payment.provider)?;
+                let outcome = gateway.create(&attempt.payment, &attempt.charge).await; // no connection is held while they think
+                let recorded = record(app, gateway.name(), method, &attempt, &away, outcome).await;
                 app.jobs_were_pushed();
-                if let Some(payment) = recorded? {
-                    return started(&payment, picture);
+                match recorded? {
+                    Recorded::Ready(ready) => return started(app, &ready.0, Some(ready.1)),
+                    Recorded::Over => {}
+                    Recorded::Away(provider) => away.push(provider),
                 }
             }
         }
@@ -105,34 +120,33 @@ pub async fn start(app: &App, viewer: Viewer, order: OrderId, method: Method) ->
     Err(Error::Busy { what: "The payment is being changed by another request", retry_after_s: 2 })
 }
 
-/// Seconds until the breaker lets a call out again; `None`: it may go out now.
-pub fn closed_for(app: &App, provider: &str) -> Option<u64> {
-    let (_, breaker) = app.providers.breakers.iter().find(|(name, _)| *name == provider)?;
-    let seen = breaker.snapshot();
-    (seen.state == State::Open).then_some(seen.retry_after_s.unwrap_or(1))
-}
-
-async fn begin(app: &App, viewer: Viewer, order: OrderId) -> Result<Begun> {
+async fn begin(app: &App, viewer: Viewer, order: OrderId, method: Method, away: &[&'static str]) -> Result<Begun> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let order = store::lock_order(&tx, viewer, order).await?;
     must_wait_for_money(&order)?;
-    let begun = match store::find_live(&tx, order.id).await? {
-        Some(old) if old.is_over => return Ok(Begun::Over(old.id)),
-        Some(old) if old.status == Status::Pending && old.copy_paste.is_some() => return Ok(Begun::Live(old)),
-        Some(old) => {
-            breaker_must_be_closed(app)?;
-            store::touch(&tx, old.id).await?;
-            attempt(app, &tx, &order, old, true).await?
+    if let Some(old) = store::find_live(&tx, order.id).await? {
+        if old.is_over || old.method != method.as_str() {
+            return Ok(Begun::InTheWay(old.id));
         }
-        None => {
-            breaker_must_be_closed(app)?;
-            let new = new_payment(app, &tx, &order, viewer.actor()).await?;
-            attempt(app, &tx, &order, new, false).await?
+        if old.status == Status::Pending && old.copy_paste.is_some() {
+            return Ok(Begun::Live(Box::new(old)));
         }
-    };
+        if methods::closed_for(app, &old.provider).is_none() && !away.contains(&old.provider.as_str()) {
+            let old = store::touch(&tx, old).await?;
+            let attempt = attempt(app, &tx, &order, old).await?;
+            tx.commit().await?;
+            return Ok(Begun::Call(Box::new(attempt)));
+        }
+        // Its provider is being left alone. Nobody has seen a code of it, so another provider may take its place.
+        let instead = methods::provider_for(app, method, away)?;
+        tracing::warn!(payment.id = %old.id, from = old.provider, to = instead, "another provider takes over");
+        void::give_up(&tx, &old, "its provider is being left alone").await?;
+    }
+    let provider = methods::provider_for(app, method, away)?;
+    let new = new_payment(app, &tx, order, method, provider, viewer.actor()).await?;
     tx.commit().await?; // before money can move
-    Ok(Begun::Call(begun))
+    Ok(Begun::Call(Box::new(new)))
 }
 
 fn must_wait_for_money(order: &Order) -> Result<()> {
@@ -149,36 +163,34 @@ fn must_wait_for_money(order: &Order) -> Result<()> {
     }
 }
 
-fn breaker_must_be_closed(app: &App) -> Result<()> {
-    let provider = app.providers.pix[0].name();
-    match closed_for(app, provider) {
-        Some(wait) => {
-            Err(ProviderError::Unavailable { provider, reason: "the circuit breaker is open".into(), retry_after_s: Some(wait) }
-                .into())
-        }
-        None => Ok(()),
-    }
-}
-
-async fn new_payment(app: &App, tx: &impl GenericClient, order: &Order, actor: Actor) -> Result<Payment> {
-    const SWITCHED_OFF: &str =
-        "SELECT coalesce((SELECT value #>> '{pix,enabled}' FROM settings WHERE name = 'payment_methods'), 'true') = 'false'";
-    if db::query_one(tx, SWITCHED_OFF, &[]).await?.get(0) {
-        return Err(Error::Conflict("This shop does not take PIX at the moment".into()));
+/// Nothing is live: the order takes the price of its method, and a new row stands for the charge to come.
+async fn new_payment(
+    app: &App,
+    tx: &impl GenericClient,
+    order: Order,
+    method: Method,
+    provider: &'static str,
+    actor: Actor,
+) -> Result<Attempt> {
+    let offers = Methods::find(tx).await?;
+    if !offers.offer(method).enabled {
+        return Err(Error::Conflict("This shop does not take this method of payment at the moment".into()));
     }
     if store::count_charges(tx, order.id).await? >= MAX_CHARGES {
         return Err(Error::Conflict("Too many charges of this order ran out unpaid: place it again".into()));
     }
-    let (method, provider) = (Method::Pix.as_str(), app.providers.pix[0].name());
-    let payment = store::insert(tx, order, method, provider, app.config.pix.expiry.as_secs() as i64).await?;
-    store::extend_order(tx, order.id, method, payment.expires_at).await?;
+    let discount = offers.discount(method, order.goods);
+    let order = price::reprice(tx, order, method, discount, actor).await?;
+    let expiry_s = i64::try_from(app.config.pix.expiry.as_secs()).unwrap_or(i64::MAX);
+    let payment = store::insert(tx, &order, method.as_str(), provider, expiry_s).await?;
+    store::extend_order(tx, order.id, method.as_str(), payment.expires_at).await?;
     tell(tx, &payment, None, Status::Creating, "payment asked for", actor).await?;
     jobs::push_at(tx, Job::CheckPayment { payment: payment.id }, Timestamp::now() + FIRST_CHECK).await?;
-    Ok(payment)
+    attempt(app, tx, &order, payment).await
 }
 
 /// The same words on every repeat, for the provider compares them.
-async fn attempt(app: &App, tx: &impl GenericClient, order: &Order, payment: Payment, is_repeat: bool) -> Result<Attempt> {
+async fn attempt(app: &App, tx: &impl GenericClient, order: &Order, payment: Payment) -> Result<Attempt> {
     let payer = store::find_payer(app, tx, order.id).await?;
     let life = payment.expires_at.duration_since(payment.created_at).as_secs();
     let charge = NewCharge {
@@ -192,28 +204,19 @@ async fn attempt(app: &App, tx: &impl GenericClient, order: &Order, payment: Pay
             tax_id: payer.tax_id,
             email: payer.email.and_then(|text| Email::parse(&text).ok()),
         },
-        is_repeat,
+        is_repeat: payment.tries > 1,
     };
-    Ok(Attempt { payment, charge, is_repeat })
+    Ok(Attempt { payment, charge })
 }
 
-/// A refusal is only believed once they say that an earlier try did not create it.
-async fn call(provider: &dyn PixProvider, attempt: &Attempt) -> Result<pix::Charge, ProviderError> {
-    let refused = match provider.create_charge(&attempt.charge).await {
-        Err(refused @ ProviderError::Rejected { .. }) => refused,
-        other => return other,
-    };
-    match provider.read_charge(attempt.payment.id.0).await {
-        Ok(Some(charge)) => Ok(charge),
-        Err(_) if attempt.is_repeat => {
-            Err(ProviderError::Unknown { provider: refused.provider(), reason: format!("{refused}, after an earlier try") })
-        }
-        Ok(None) | Err(_) => Err(refused),
-    }
-}
-
-/// `None`: the charge is of no use any more; another round makes a new one or says why not.
-async fn record(app: &App, attempt: &Attempt, outcome: Result<pix::Charge, ProviderError>) -> Result<Option<Payment>> {
+async fn record(
+    app: &App,
+    provider: &'static str,
+    method: Method,
+    attempt: &Attempt,
+    away: &[&'static str],
+    outcome: Result<Seen, ProviderError>,
+) -> Result<Recorded> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let id = attempt.payment.id;
@@ -221,18 +224,25 @@ async fn record(app: &App, attempt: &Attempt, outcome: Result<pix::Charge, Provi
         return Err(Error::Internal(format!("payment {id} is gone")));
     };
     let result = match outcome {
-        Ok(charge) => match learn::learn(&tx, app.providers.pix[0].name(), &order, &payment, &charge).await? {
-            Learned::Payable | Learned::Paid(_) => Ok(store::find(&tx, id).await?),
-            Learned::Over => Ok(None),
+        Ok(seen) => match learn::learn(&tx, provider, &order, &payment, &seen).await? {
+            Learned::Payable | Learned::Paid(_) => {
+                let payment = store::find(&tx, id).await?.unwrap_or(payment);
+                let extras = Extras { picture: seen.charge.qr_code, client_secret: seen.client_secret };
+                Ok(Recorded::Ready(Box::new((payment, extras))))
+            }
+            Learned::Over => Ok(Recorded::Over),
             Learned::Unfit => {
                 let reason = "the code cannot be shown".to_owned();
-                Err(Error::Provider(ProviderError::Rejected {
-                    provider: app.providers.pix[0].name(),
-                    code: reason.clone(),
-                    message: reason,
-                }))
+                Err(Error::Provider(ProviderError::Rejected { provider, code: reason.clone(), message: reason }))
             }
         },
+        // Certainly not made, by this first try: whoever comes next in the list may make it.
+        Err(error @ ProviderError::Unavailable { .. })
+            if !attempt.charge.is_repeat && methods::provider_for(app, method, &[away, &[provider]].concat()).is_ok() =>
+        {
+            void::give_up(&tx, &payment, &error.to_string()).await?;
+            Ok(Recorded::Away(provider))
+        }
         Err(error) => {
             note_failure(&tx, &order, &payment, &error).await?;
             Err(Error::Provider(error))
@@ -259,27 +269,43 @@ async fn note_failure(tx: &impl GenericClient, order: &Order, payment: &Payment,
             "O provedor {} recusou a cobrança {} do pedido {}: {why}. {message}",
             payment.provider, payment.id, order.number
         );
-        alert(tx, "Cobrança PIX recusada", text).await?;
+        alert(tx, "Cobrança recusada pelo provedor", text).await?;
     }
     Ok(())
 }
 
-fn started(payment: &Payment, theirs: Option<String>) -> Result<Started> {
-    let qr_code = match (&payment.copy_paste, theirs) {
-        (Some(code), _) => qr::data_uri(code)?,
-        (None, Some(picture)) if picture.starts_with("data:image/png;base64,") => picture,
-        _ => return Err(Error::Conflict("The order is already paid".into())),
-    };
+fn started(app: &App, payment: &Payment, extras: Option<Extras>) -> Result<Started> {
+    let paid = || Error::Conflict("The order is already paid".into());
+    let Extras { picture, client_secret } = extras.unwrap_or(Extras { picture: None, client_secret: None });
+    let method = Method::of(&payment.method);
+    let (mut pix, mut card) = (None, None);
+    match method {
+        Method::Pix => {
+            let qr_code = match (&payment.copy_paste, picture) {
+                (Some(code), _) => qr::data_uri(code)?,
+                (None, Some(picture)) if picture.starts_with("data:image/png;base64,") => picture,
+                _ => return Err(paid()),
+            };
+            let (qr_code_url, copy_paste) = (payment.qr_code_url.clone(), payment.copy_paste.clone());
+            pix = Some(StartedPix { qr_code, qr_code_url, copy_paste, txid: payment.provider_ref.clone() });
+        }
+        Method::CreditCard => {
+            let settings = app.config.stripe.as_ref().ok_or_else(paid)?;
+            let secret = client_secret.ok_or_else(paid)?;
+            card = Some(StartedCard {
+                client_secret: secret.expose_secret().to_owned(),
+                publishable_key: settings.publishable_key.clone(),
+            });
+        }
+    }
     Ok(Started {
         payment_id: payment.id,
-        method: Method::Pix,
+        method,
         status: payment.status,
         amount_cents: payment.amount,
         currency: payment.currency.clone(),
-        qr_code,
-        qr_code_url: payment.qr_code_url.clone(),
-        copy_paste: payment.copy_paste.clone(),
-        txid: payment.txid.clone(),
         expires_at: payment.expires_at,
+        pix,
+        card,
     })
 }

@@ -22,7 +22,10 @@ pub enum Status {
     Surplus,
     PartiallyRefunded,
     Refunded,
+    /// The payer's bank contests it: the money is held until the dispute ends.
     Disputed,
+    /// A dispute was lost: the money is gone.
+    ChargedBack,
 }
 
 impl Status {
@@ -39,6 +42,7 @@ impl Status {
             "surplus" => Self::Surplus,
             "partially_refunded" => Self::PartiallyRefunded,
             "refunded" => Self::Refunded,
+            "charged_back" => Self::ChargedBack,
             _ => Self::Disputed,
         }
     }
@@ -56,6 +60,7 @@ impl Status {
             Self::PartiallyRefunded => "partially_refunded",
             Self::Refunded => "refunded",
             Self::Disputed => "disputed",
+            Self::ChargedBack => "charged_back",
         }
     }
 
@@ -66,7 +71,7 @@ impl Status {
 
     /// Money has come by it, whatever became of it.
     pub fn is_captured(self) -> bool {
-        matches!(self, Self::Paid | Self::Surplus | Self::PartiallyRefunded | Self::Refunded | Self::Disputed)
+        matches!(self, Self::Paid | Self::Surplus | Self::PartiallyRefunded | Self::Refunded | Self::Disputed | Self::ChargedBack)
     }
 
     /// A captured payment's state once `returned` of `captured` has gone back. A surplus stays one until all of it has.
@@ -89,7 +94,7 @@ mod tests {
 
     use super::*;
 
-    const ALL: [Status; 11] = [
+    const ALL: [Status; 12] = [
         Status::Creating,
         Status::Unknown,
         Status::Pending,
@@ -101,6 +106,7 @@ mod tests {
         Status::PartiallyRefunded,
         Status::Refunded,
         Status::Disputed,
+        Status::ChargedBack,
     ];
 
     #[test]
@@ -129,9 +135,9 @@ mod tests {
         }
 
         #[test]
-        fn what_never_captured_does_not_move_by_refunds(index in 0_usize..11, returned in 0_i64..100) {
+        fn what_never_captured_does_not_move_by_refunds(index in 0_usize..12, returned in 0_i64..100) {
             let status = ALL[index];
-            if !status.is_captured() || status == Status::Disputed {
+            if !status.is_captured() || matches!(status, Status::Disputed | Status::ChargedBack) {
                 prop_assert_eq!(status.after_refunds(Money::from_cents(100), Money::from_cents(returned)), status);
             }
         }

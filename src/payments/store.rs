@@ -22,6 +22,9 @@ pub struct Order {
     pub status: String,
     pub payment_status: String,
     pub total: Money,
+    /// The goods, after the coupon and before what the method takes off.
+    pub goods: Money,
+    pub method_discount: Money,
     /// Its time to be paid is over, by the database's clock.
     pub is_over: bool,
 }
@@ -45,7 +48,12 @@ pub struct Payment {
     pub captured: Money,
     pub refunded: Money,
     pub currency: String,
-    pub txid: Option<String>,
+    /// What the method took off the order's price.
+    pub method_discount: Money,
+    /// Calls to create it, the one that is due included.
+    pub tries: u32,
+    /// Their name for it: txid or PaymentIntent.
+    pub provider_ref: Option<String>,
     pub end_to_end_id: Option<String>,
     pub copy_paste: Option<String>,
     pub qr_code_url: Option<String>,
@@ -70,7 +78,7 @@ macro_rules! payment_sql {
     ($rest:literal) => {
         concat!(
             "SELECT p.id, p.order_id, p.method, p.provider, p.status, p.amount_cents, p.captured_cents, p.refunded_cents, p.currency, ",
-            "p.provider_ref, p.end_to_end_id, p.copy_paste, p.qr_code_url, p.error, p.expires_at, p.paid_at, p.created_at, ",
+            "p.method_discount_cents, p.tries, p.provider_ref, p.end_to_end_id, p.copy_paste, p.qr_code_url, p.error, p.expires_at, p.paid_at, p.created_at, ",
             "p.expires_at <= now() AS is_over, p.updated_at > now() - interval '30 seconds' AS is_fresh ",
             "FROM payments p ",
             $rest
@@ -81,7 +89,8 @@ macro_rules! payment_sql {
 macro_rules! order_sql {
     ($rest:literal) => {
         concat!(
-            "SELECT o.id, o.number, o.status, o.payment_status, o.total_cents, o.expires_at <= now() AS is_over FROM orders o ",
+            "SELECT o.id, o.number, o.status, o.payment_status, o.total_cents, o.subtotal_cents - o.coupon_discount_cents AS goods_cents, ",
+            "o.method_discount_cents, o.expires_at <= now() AS is_over FROM orders o ",
             $rest
         )
     };
@@ -98,7 +107,9 @@ fn payment_of(row: &Row) -> Payment {
         captured: row.get("captured_cents"),
         refunded: row.get("refunded_cents"),
         currency: row.get("currency"),
-        txid: row.get("provider_ref"),
+        method_discount: row.get("method_discount_cents"),
+        tries: row.get::<_, i32>("tries").unsigned_abs(),
+        provider_ref: row.get("provider_ref"),
         end_to_end_id: row.get("end_to_end_id"),
         copy_paste: row.get("copy_paste"),
         qr_code_url: row.get("qr_code_url"),
@@ -118,6 +129,8 @@ fn order_of(row: &Row) -> Order {
         status: row.get("status"),
         payment_status: row.get("payment_status"),
         total: row.get("total_cents"),
+        goods: row.get("goods_cents"),
+        method_discount: row.get("method_discount_cents"),
         is_over: row.get("is_over"),
     }
 }
@@ -151,6 +164,12 @@ pub async fn lock(tx: &impl GenericClient, id: PaymentId) -> Result<Option<(Orde
 pub async fn find(db: &impl GenericClient, id: PaymentId) -> Result<Option<Payment>> {
     const FIND: &str = payment_sql!("WHERE p.id = $1");
     Ok(db::query_opt(db, FIND, &[&id]).await?.as_ref().map(payment_of))
+}
+
+/// By the provider's own name for it.
+pub async fn find_by_ref(db: &impl GenericClient, provider: &str, reference: &str) -> Result<Option<PaymentId>> {
+    const FIND: &str = "SELECT id FROM payments WHERE provider = $1 AND provider_ref = $2";
+    Ok(db::query_opt(db, FIND, &[&provider, &reference]).await?.map(|row| row.get("id")))
 }
 
 /// The one live payment of a locked order.
@@ -190,10 +209,11 @@ pub async fn count_charges(db: &impl GenericClient, order: OrderId) -> Result<i6
 
 pub async fn insert(tx: &impl GenericClient, order: &Order, method: &str, provider: &str, expiry_s: i64) -> Result<Payment> {
     const INSERT: &str = "
-        INSERT INTO payments (id, order_id, method, provider, amount_cents, expires_at)
-        VALUES ($1, $2, $3, $4, $5, now() + make_interval(secs => $6::bigint::double precision))";
+        INSERT INTO payments (id, order_id, method, provider, amount_cents, method_discount_cents, tries, expires_at)
+        VALUES ($1, $2, $3, $4, $5, $6, 1, now() + make_interval(secs => $7::bigint::double precision))";
     let id = PaymentId::new();
-    db::execute(tx, INSERT, &[&id, &order.id, &method, &provider, &order.total, &expiry_s]).await?;
+    let (total, discount) = (order.total, order.method_discount);
+    db::execute(tx, INSERT, &[&id, &order.id, &method, &provider, &total, &discount, &expiry_s]).await?;
     find(tx, id).await?.ok_or_else(|| Error::Internal("a payment that was just inserted is gone".into()))
 }
 
@@ -206,10 +226,11 @@ pub async fn extend_order(tx: &impl GenericClient, order: OrderId, method: &str,
     Ok(())
 }
 
-/// A call about it starts now.
-pub async fn touch(tx: &impl GenericClient, id: PaymentId) -> Result<()> {
-    db::execute(tx, "UPDATE payments SET updated_at = now() WHERE id = $1", &[&id]).await?;
-    Ok(())
+/// A call about it starts now: one try more.
+pub async fn touch(tx: &impl GenericClient, payment: Payment) -> Result<Payment> {
+    const TOUCH: &str = "UPDATE payments SET tries = tries + 1, updated_at = now() WHERE id = $1";
+    db::execute(tx, TOUCH, &[&payment.id]).await?;
+    Ok(Payment { tries: payment.tries + 1, ..payment })
 }
 
 /// The provider was asked, and it changed nothing.
@@ -247,6 +268,13 @@ pub async fn mark_ended(tx: &impl GenericClient, id: PaymentId, to: Status, erro
         UPDATE payments SET status = $2, error = coalesce($3, error), checked_at = now(), updated_at = now()
          WHERE id = $1 AND status IN ('creating', 'unknown', 'pending')";
     Ok(db::execute(tx, MARK, &[&id, &to.as_str(), &error]).await? == 1)
+}
+
+/// A card was refused. The intent lives on: the buyer may try another card.
+pub async fn note_decline(tx: &impl GenericClient, id: PaymentId, why: &str) -> Result<bool> {
+    const NOTE: &str = "
+        UPDATE payments SET error = $2, updated_at = now() WHERE id = $1 AND status IN ('creating', 'unknown', 'pending')";
+    Ok(db::execute(tx, NOTE, &[&id, &why]).await? == 1)
 }
 
 /// The create call had no clear end. What was settled meanwhile stays as it is.

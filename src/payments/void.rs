@@ -1,5 +1,6 @@
 //! Making a charge unpayable: its order was cancelled or expired, its time is over, or its code is unfit.
 
+use deadpool_postgres::GenericClient;
 use vitrine_kit::ProviderError;
 use vitrine_kit::pix::Voided;
 
@@ -7,9 +8,10 @@ use crate::app::App;
 use crate::cause::Actor;
 use crate::error::{Error, Result};
 use crate::ids::PaymentId;
-use crate::jobs::Outcome;
+use crate::jobs::{self, Job, Outcome};
+use crate::payments::gateway::{Gateway, Seen};
 use crate::payments::store::{self, Payment};
-use crate::payments::{learn, pix_of, tell};
+use crate::payments::{learn, tell};
 
 /// The job.
 pub async fn void(app: &App, id: PaymentId) -> Result<Outcome> {
@@ -23,17 +25,45 @@ pub async fn end(app: &App, id: PaymentId) -> Result<()> {
     if payment.status.is_captured() {
         return Ok(());
     }
-    let pix = pix_of(app, &payment.provider)?;
-    match pix.void_charge(id.0).await? {
+    let gateway = Gateway::named(app, &payment.provider)?;
+    match gateway.void(&payment).await? {
         Voided::Done => mark(app, &payment).await,
-        Voided::AlreadyPaid => match pix.read_charge(id.0).await? {
-            Some(charge) if charge.status.was_paid() => take(app, &payment, &charge).await,
+        Voided::AlreadyPaid => match gateway.read(&payment).await? {
+            Some(seen) if seen.charge.status.was_paid() => take(app, gateway.name(), &payment, &seen).await,
             _ => {
                 let reason = "a charge is said to be paid, and then not".to_owned();
-                Err(Error::Provider(ProviderError::Unknown { provider: pix.name(), reason }))
+                Err(Error::Provider(ProviderError::Unknown { provider: gateway.name(), reason }))
             }
         },
     }
+}
+
+/// Makes room for another payment of the order: this one is voided, or, where its provider gives no answer, given up and
+/// voided as soon as it does. Money that comes by it all the same pays the order or goes back.
+pub async fn give_way(app: &App, id: PaymentId) -> Result<()> {
+    let error = match end(app, id).await {
+        Err(Error::Provider(error)) if error.is_transient() => error,
+        other => return other,
+    };
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    if let Some((_, payment)) = store::lock(&tx, id).await? {
+        give_up(&tx, &payment, &error.to_string()).await?;
+    }
+    tx.commit().await?;
+    app.jobs_were_pushed();
+    Ok(())
+}
+
+/// A live payment of a locked order is not waited for any more. The caller commits.
+pub async fn give_up(tx: &impl GenericClient, payment: &Payment, why: &str) -> Result<()> {
+    let to = payment.voided();
+    if store::mark_ended(tx, payment.id, to, Some(why)).await? {
+        let reason = "given up: its provider gives no answer";
+        tell(tx, payment, Some(payment.status), to, reason, Actor::System).await?;
+        jobs::push(tx, Job::VoidPayment { payment: payment.id }).await?;
+    }
+    Ok(())
 }
 
 async fn mark(app: &App, payment: &Payment) -> Result<()> {
@@ -52,11 +82,11 @@ async fn mark(app: &App, payment: &Payment) -> Result<()> {
     Ok(())
 }
 
-async fn take(app: &App, payment: &Payment, charge: &vitrine_kit::pix::Charge) -> Result<()> {
+async fn take(app: &App, provider: &'static str, payment: &Payment, seen: &Seen) -> Result<()> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     if let Some((order, payment)) = store::lock(&tx, payment.id).await? {
-        learn::learn(&tx, app.providers.pix[0].name(), &order, &payment, charge).await?;
+        learn::learn(&tx, provider, &order, &payment, seen).await?;
     }
     tx.commit().await?;
     app.jobs_were_pushed();

@@ -3,6 +3,7 @@
 pub mod inbox;
 mod pix;
 mod resend;
+mod stripe;
 
 use deadpool_postgres::Transaction;
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -13,7 +14,12 @@ use crate::error::{Error, Result};
 use crate::ids::EventId;
 
 pub fn routes(cfg: &mut ServiceConfig<'_>) {
-    cfg.service(pix::propay).service(pix::openpix).service(pix::bank).service(pix::bank_appended).service(resend::resend);
+    cfg.service(pix::propay)
+        .service(pix::openpix)
+        .service(pix::bank)
+        .service(pix::bank_appended)
+        .service(stripe::card)
+        .service(resend::resend);
 }
 
 /// Applies a kept event again, for an operator. What it did before it does not do twice.
@@ -23,6 +29,11 @@ pub async fn replay(app: &App, tx: &Transaction<'_>, id: EventId) -> Result<&'st
     const FIND: &str = "SELECT provider, body FROM webhook_events WHERE id = $1 FOR UPDATE";
     let row = db::query_opt(tx, FIND, &[&id]).await?.ok_or(Error::NotFound("The event"))?;
     let (provider, body): (String, Vec<u8>) = (row.get("provider"), row.get("body"));
+    if provider == vitrine_stripe::NAME
+        && let Some(stripe) = &app.providers.stripe
+    {
+        return stripe::replay(tx, stripe, id, body).await;
+    }
     match app.providers.pix_named(&provider) {
         Some(pix) => pix::replay(tx, pix, id, body).await,
         None => Err(Error::Conflict(format!("The provider {provider} is not configured: its events cannot be read"))),

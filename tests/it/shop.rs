@@ -57,6 +57,7 @@ impl Shop {
         // No second delivery of a webhook unless a test asks for it.
         let cfg = SandboxConfig { shop_url: Some(url.clone()), webhook_retries: Vec::new(), ..cfg };
         let (jwt, go, back) = (Uuid::new_v4().to_string(), cfg.propay_incoming_secret.clone(), cfg.propay_webhook_secret.clone());
+        let (app_id, openpix) = (cfg.openpix_app_id.clone(), cfg.openpix_webhook_secret.clone());
         let (freight, mail) = (cfg.melhorenvio_token.clone(), cfg.resend_api_key.clone());
         let sandbox = vitrine_sandbox::start(cfg).await.unwrap();
         let provider = |path: &str| format!("{}/{path}", sandbox.url());
@@ -76,6 +77,9 @@ impl Shop {
             ("BRASILAPI_URL", provider("brasilapi")),
             ("GO_TO_PROPAY_SECRET", go),
             ("PROPAY_TO_GO_SECRET", back),
+            ("OPENPIX_URL", provider("openpix")),
+            ("OPENPIX_APP_ID", app_id),
+            ("OPENPIX_WEBHOOK_SECRET", openpix),
             ("SHIPPING_API_KEY", freight),
             ("RESEND_API_KEY", mail),
             ("SHIPPING_SENDER_CEP", "01310-100".into()),

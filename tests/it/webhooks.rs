@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use uuid::Uuid;
+use vitrine::config::PixSettings;
 use vitrine_kit::signature::hmac_sha256_hex;
 use vitrine_sandbox::{Pay, SendWebhook};
 
@@ -40,7 +41,8 @@ impl Charged {
 }
 
 fn sign(shop: &Shop, body: &str) -> String {
-    hmac_sha256_hex(shop.app.config.pix.propay_to_go_secret.expose_secret().as_bytes(), body.as_bytes())
+    let PixSettings::ProPay(propay) = &shop.app.config.pix.providers[0] else { panic!("ProPay is the default") };
+    hmac_sha256_hex(propay.incoming_secret.expose_secret().as_bytes(), body.as_bytes())
 }
 
 async fn deliver(shop: &Shop, event: &Value) -> Answer {

@@ -79,11 +79,7 @@ impl Http {
 
     fn build(config: HttpConfig, identity: Option<reqwest::Identity>) -> Result<Self, BadConfig> {
         let bad = |reason: String| BadConfig { provider: config.provider, reason };
-        let base_url = config.base_url.trim_end_matches('/').to_owned();
-        let url = reqwest::Url::parse(&base_url).map_err(|e| bad(format!("the address is not a URL: {e}")))?;
-        if !matches!(url.scheme(), "http" | "https") || !url.has_host() || url.query().is_some() {
-            return Err(bad("the address must be http(s)://host[/path]".to_owned()));
-        }
+        let base_url = address(config.provider, &config.base_url)?;
         let accept = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("application/json"))]);
         let builder = match identity {
             Some(identity) => reqwest::Client::builder().identity(identity),
@@ -108,6 +104,13 @@ impl Http {
                 breaker: Breaker::new(config.provider, config.breaker),
             }),
         })
+    }
+
+    /// The same provider at another address (its token server): one pool, one certificate, one breaker.
+    pub fn at(&self, base_url: &str) -> Result<Self, BadConfig> {
+        let base_url = address(self.inner.provider, base_url)?;
+        let (client, breaker) = (self.inner.client.clone(), self.breaker());
+        Ok(Self { inner: Arc::new(Inner { base_url, client, breaker, ..*self.inner }) })
     }
 
     pub fn breaker(&self) -> Arc<Breaker> {
@@ -146,8 +149,22 @@ impl Http {
             is_repeatable: false,
             refusal: None,
             blames: &[],
+            busy: &[],
+            retry_header: None,
+            keeps_failures: false,
         }
     }
+}
+
+/// Without a final slash.
+fn address(provider: &'static str, base_url: &str) -> Result<String, BadConfig> {
+    let bad = |reason: String| BadConfig { provider, reason };
+    let base_url = base_url.trim_end_matches('/').to_owned();
+    let url = reqwest::Url::parse(&base_url).map_err(|e| bad(format!("the address is not a URL: {e}")))?;
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() || url.query().is_some() {
+        return Err(bad("the address must be http(s)://host[/path]".to_owned()));
+    }
+    Ok(base_url)
 }
 
 /// One call being put together. Nothing happens before `send`.
@@ -162,6 +179,9 @@ pub struct Call {
     is_read: bool,
     refusal: Option<ReadRefusal>,
     blames: &'static [u16],
+    busy: &'static [u16],
+    retry_header: Option<&'static str>,
+    keeps_failures: bool,
 }
 
 impl fmt::Debug for Call {
@@ -226,6 +246,25 @@ impl Call {
         self
     }
 
+    /// Statuses that mean "not now" like 429 does: this try did nothing, and the same call may be sent again.
+    pub fn busy(mut self, statuses: &'static [u16]) -> Self {
+        self.busy = statuses;
+        self
+    }
+
+    /// A header in which they say `true` or `false` to our trying again. It outweighs the status.
+    pub fn retry_header(mut self, name: &'static str) -> Self {
+        self.retry_header = Some(name);
+        self
+    }
+
+    /// Their 5xx is what this call's key will answer from now on. So `send_raw` gives it, without its body, after the last
+    /// try, and the caller judges.
+    pub fn keeps_failures(mut self) -> Self {
+        self.keeps_failures = true;
+        self
+    }
+
     /// The body of a 2xx, read as `T` (an empty body reads as `null`). 429 is `Unavailable`, any other refusal `Rejected`.
     pub async fn send<T: DeserializeOwned>(self) -> Result<T, ProviderError> {
         let refusal = self.refusal;
@@ -238,7 +277,7 @@ impl Call {
         }
     }
 
-    /// Any answer below 500, for clients that tell refusals apart themselves.
+    /// Any answer below 500 (with `keeps_failures` any), for clients that tell refusals apart themselves.
     pub async fn send_raw(self) -> Result<Answer, ProviderError> {
         exchange::run(self, Ok).await
     }

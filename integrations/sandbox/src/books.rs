@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::card::Card;
 use crate::journal::Journal;
 use crate::table::{Entity, Table};
 
@@ -54,7 +55,26 @@ impl std::fmt::Debug for Payer {
     }
 }
 
-/// A PIX charge at some provider.
+/// What else a provider was told, in its own words. Names and documents are in it: out of `Debug`.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Extra(pub serde_json::Value);
+
+impl std::fmt::Debug for Extra {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Extra").finish_non_exhaustive()
+    }
+}
+
+impl std::ops::Deref for Extra {
+    type Target = serde_json::Value;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+/// A charge at some provider: by PIX, or by card if it has one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Charge {
     pub provider: String,
@@ -77,6 +97,10 @@ pub struct Charge {
     pub end_to_end_id: Option<String>,
     /// SHA-256 of the request that made it: a repeat must be the same.
     pub request_hash: String,
+    #[serde(default)]
+    pub card: Option<Card>,
+    #[serde(default)]
+    pub extra: Extra,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,6 +123,8 @@ pub struct Refund {
     pub created_at: Timestamp,
     pub settles_at: Timestamp,
     pub request_hash: String,
+    #[serde(default)]
+    pub extra: Extra,
 }
 
 /// A message that was accepted for sending.
@@ -301,6 +327,12 @@ impl Books {
     /// Provider → method and path pattern → number of calls since the start.
     pub fn call_counts(&self) -> &BTreeMap<&'static str, BTreeMap<String, u64>> {
         &self.counts
+    }
+
+    /// A provider's charge, by payment id or txid: those of the others are nothing to it.
+    pub(crate) fn charge_at(&self, provider: &str, id: &str) -> Option<&Charge> {
+        let ours = |c: &&Charge| c.provider == provider;
+        self.charges.get(id).filter(ours).or_else(|| self.charges.rows.iter().rev().filter(ours).find(|c| c.txid == id))
     }
 
     /// By payment id, txid, or order id (then its last charge).

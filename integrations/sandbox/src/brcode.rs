@@ -8,16 +8,23 @@ const QUIET: usize = 4;
 
 /// The code of a dynamic charge. `url` is without scheme, at most 77 characters; all text is ASCII.
 pub(crate) fn dynamic(url: &str, name: &str, city: &str) -> String {
+    dynamic_of(url, "", name, city, "***")
+}
+
+/// The same with an amount (`185.00`, or nothing) and a txid of at most 25 characters, as some providers write it.
+pub(crate) fn dynamic_of(url: &str, amount: &str, name: &str, city: &str, txid: &str) -> String {
+    let amount = if amount.is_empty() { String::new() } else { field("54", amount) };
     let account = field("00", "br.gov.bcb.pix") + &field("25", url);
     let code = field("00", "01")
         + &field("01", "12")
         + &field("26", &account)
         + &field("52", "0000")
         + &field("53", "986")
+        + &amount
         + &field("58", "BR")
         + &field("59", name)
         + &field("60", city)
-        + &field("62", &field("05", "***"))
+        + &field("62", &field("05", txid))
         + "6304";
     let crc = crc16(code.as_bytes());
     format!("{code}{crc:04X}")

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use crate::cep_table::{self, Address};
 use crate::server::Provider;
 
-pub(crate) const VIACEP: Provider = Provider { name: "viacep", routes: viacep_routes, error: viacep_error, webhook: None };
+pub(crate) const VIACEP: Provider = Provider { name: "viacep", routes: viacep_routes, error: viacep_error, ..Provider::SILENT };
 pub(crate) const BRASILAPI: Provider =
-    Provider { name: "brasilapi", routes: brasilapi_routes, error: brasilapi_error, webhook: None };
+    Provider { name: "brasilapi", routes: brasilapi_routes, error: brasilapi_error, ..Provider::SILENT };
 
 fn viacep_routes(cfg: &mut ServiceConfig) {
     cfg.route("/ws/{cep}/json/", web::get().to(viacep)).route("/ws/{cep}/json", web::get().to(viacep));

@@ -9,10 +9,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::books::{Books, Charge, ChargeStatus, Delivery, DeliveryState, Mail, Refund, RefundStatus};
+use crate::chaos::{Chaos, ChaosCounts};
 use crate::fault::{Fault, FaultOrder};
 use crate::webhooks::{self, News};
 use crate::world::World;
-use crate::{pix, server};
+use crate::{bacen, bacen_pix, pix, server};
 
 /// How a webhook travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -128,14 +129,19 @@ impl Control {
     }
 
     /// Sends an event of a charge: the same again if it was sent before, else a new one, true or not.
+    /// `event`: the provider's own name, or `payment.paid` and its like, which all understand.
     pub fn send_webhook(&self, id: &str, event: &str, how: SendWebhook) -> Result<Delivery, Refused> {
         self.world.write(|books| {
             let charge = books.find_charge(id).cloned().ok_or(Refused::NotFound)?;
-            let same = |d: &&Delivery| d.about == charge.payment_id && d.event == event;
-            let sent = books.deliveries().iter().rev().find(same).cloned();
-            let Some(sent) = sent else {
-                let news = News::Charge(&charge, event);
-                return webhooks::tell(&self.world, books, &news, how).ok_or(Refused::NotFound);
+            let sent = |event: &str| {
+                let same = |d: &&Delivery| d.about == charge.payment_id && d.event == event;
+                books.deliveries().iter().rev().find(same).cloned()
+            };
+            let new = webhooks::write(&self.world, books, &News::Charge(&charge, event)).into_iter().next();
+            let known = sent(event).or_else(|| sent(&new.as_ref()?.event)); // by the provider's name for it, too
+            let Some(sent) = known else {
+                let new = new.ok_or(Refused::NotFound)?;
+                return Ok(webhooks::enter(&self.world, books, &charge.provider, &charge.payment_id, new, how));
             };
             let again = Delivery {
                 id: uuid::Uuid::now_v7().to_string(),
@@ -146,6 +152,28 @@ impl Control {
             };
             Ok(webhooks::send(books, again, how))
         })
+    }
+
+    /// One webhook of the bank about all these Pix (paid charges of `bacen`), beside what was told of each.
+    pub fn batch_webhook(&self, ids: &[impl AsRef<str>], how: SendWebhook) -> Result<Delivery, Refused> {
+        self.world.write(|books| {
+            let mut charges = Vec::new();
+            for id in ids {
+                let charge = books.find_charge(id.as_ref()).ok_or(Refused::NotFound)?;
+                if charge.provider != bacen::PROVIDER.name || !charge.status.was_paid() {
+                    return Err(Refused::Invalid(format!("{} is not a paid charge of the bank", charge.payment_id)));
+                }
+                charges.push(charge);
+            }
+            let about: Vec<&str> = charges.iter().map(|charge| charge.payment_id.as_str()).collect();
+            let (about, envelope) = (about.join(","), bacen_pix::together(&self.world, books, &charges));
+            Ok(webhooks::enter(&self.world, books, bacen::PROVIDER.name, &about, envelope, how))
+        })
+    }
+
+    /// The bank forgets every access token that it gave out: the next call with one is answered 401.
+    pub fn forget_pix_tokens(&self) {
+        self.world.bank().tokens.clear();
     }
 
     /// Posts anything to the shop, now, and gives its answer. Nothing is signed or kept.
@@ -183,6 +211,21 @@ impl Control {
     /// The orders that are still to be met.
     pub fn faults(&self) -> Vec<FaultOrder> {
         self.world.faults().clone()
+    }
+
+    /// From now on each call and each webhook may go wrong at random. Begins anew, counters too.
+    /// Ordered faults come first; a webhook that was ordered to travel in some way still does.
+    pub fn begin_chaos(&self, chaos: Chaos) -> Result<(), Refused> {
+        self.world.dice().begin(chaos)
+    }
+
+    pub fn end_chaos(&self) {
+        self.world.dice().end();
+    }
+
+    /// What is going on (`None`: nothing), and what went wrong since it began.
+    pub fn chaos(&self) -> (Option<Chaos>, ChaosCounts) {
+        self.world.dice().show()
     }
 
     pub fn set_shop_url(&self, url: &str) {

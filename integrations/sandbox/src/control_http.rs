@@ -10,8 +10,10 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::chaos::Chaos;
 use crate::control::{Control, Pay, Refused, SendWebhook};
 use crate::fault::{Fault, FaultOrder, OrderView};
+use crate::openpix_key;
 use crate::world::World;
 
 pub(crate) fn routes(cfg: &mut ServiceConfig) {
@@ -19,6 +21,7 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
         web::scope("/control")
             .app_data(JsonConfig::default().error_handler(bad_json))
             .route("/state", web::get().to(state))
+            .route("/books", web::get().to(books))
             .route("/mails", web::get().to(mails))
             .route("/charges", web::get().to(charges))
             .route("/charges/{id}", web::get().to(charge))
@@ -27,9 +30,15 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
             .route("/refunds/fail", web::post().to(fail_refunds))
             .route("/webhook", web::post().to(webhook))
             .route("/webhook/raw", web::post().to(webhook_raw))
+            .route("/webhook/batch", web::post().to(webhook_batch))
+            .route("/pix-tokens/forget", web::post().to(forget_pix_tokens))
             .route("/shop", web::post().to(shop))
             .route("/fault", web::post().to(fault))
-            .route("/fault", web::delete().to(clear_faults)),
+            .route("/fault", web::delete().to(clear_faults))
+            .route("/openpix-public-key", web::get().to(openpix_public_key))
+            .route("/chaos", web::get().to(chaos))
+            .route("/chaos", web::post().to(begin_chaos))
+            .route("/chaos", web::delete().to(end_chaos)),
     );
 }
 
@@ -72,6 +81,12 @@ async fn state(world: Data<World>) -> HttpResponse {
         })
     });
     HttpResponse::Ok().json(body)
+}
+
+/// What the providers hold to be true, to compare a shop with: no calls, no webhooks.
+async fn books(world: Data<World>) -> HttpResponse {
+    HttpResponse::Ok()
+        .json(world.write(|books| json!({"charges": books.charges(), "refunds": books.refunds(), "mails": books.mails()})))
 }
 
 #[derive(Deserialize)]
@@ -184,6 +199,24 @@ async fn webhook(world: Data<World>, body: Json<WebhookBody>) -> HttpResponse {
 }
 
 #[derive(Deserialize)]
+struct BatchBody {
+    ids: Vec<String>,
+    #[serde(default)]
+    webhook: How,
+    delay_ms: Option<u64>,
+}
+
+async fn webhook_batch(world: Data<World>, body: Json<BatchBody>) -> HttpResponse {
+    let body = body.into_inner();
+    answer(control(&world).batch_webhook(&body.ids, body.webhook.with(body.delay_ms)))
+}
+
+async fn forget_pix_tokens(world: Data<World>) -> HttpResponse {
+    control(&world).forget_pix_tokens();
+    HttpResponse::NoContent().finish()
+}
+
+#[derive(Deserialize)]
 struct RawBody {
     path: String,
     #[serde(default)]
@@ -221,8 +254,9 @@ impl FaultBody {
     fn order(self) -> Result<FaultOrder, Refused> {
         let invalid = |why: &str| Refused::Invalid(why.into());
         let fault = match self.kind.as_str() {
-            "status" => match self.code {
-                Some(code @ 200..=599) => Fault::Status(code),
+            "status" | "status_after" => match self.code {
+                Some(code @ 200..=599) if self.kind == "status" => Fault::Status(code),
+                Some(code @ 200..=599) => Fault::StatusAfterRequest(code),
                 _ => return Err(invalid("status needs a code from 200 to 599")),
             },
             "delay" => Fault::Delay(Duration::from_millis(self.ms.ok_or_else(|| invalid("delay needs ms"))?)),
@@ -245,5 +279,31 @@ async fn fault(world: Data<World>, body: Json<FaultBody>) -> HttpResponse {
 
 async fn clear_faults(world: Data<World>) -> HttpResponse {
     control(&world).clear_faults();
+    HttpResponse::NoContent().finish()
+}
+
+async fn openpix_public_key() -> HttpResponse {
+    HttpResponse::Ok().content_type("application/x-pem-file").body(openpix_key::public_pem())
+}
+
+/// What is going on, and what it has done.
+async fn chaos(world: Data<World>) -> HttpResponse {
+    let (chaos, counts) = control(&world).chaos();
+    HttpResponse::Ok().json(json!({"on": chaos.is_some(), "chaos": chaos, "counts": counts}))
+}
+
+async fn begin_chaos(world: Data<World>, body: Json<serde_json::Value>) -> HttpResponse {
+    let invalid = |error: serde_json::Error| Refused::Invalid(error.to_string());
+    match body.get("off") {
+        Some(serde_json::Value::Bool(true)) => end_chaos(world).await,
+        _ => answer(
+            serde_json::from_value::<Chaos>(body.into_inner()).map_err(invalid).and_then(|c| control(&world).begin_chaos(c)),
+        ),
+    }
+}
+
+/// Over; the counters stay.
+async fn end_chaos(world: Data<World>) -> HttpResponse {
+    control(&world).end_chaos();
     HttpResponse::NoContent().finish()
 }

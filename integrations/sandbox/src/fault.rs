@@ -26,6 +26,8 @@ const HANG: Duration = Duration::from_secs(3600);
 pub enum Fault {
     /// Not processed; answered with this status and the provider's own error body.
     Status(u16),
+    /// Processed, and answered with this status all the same.
+    StatusAfterRequest(u16),
     /// Processed and answered, so much later.
     Delay(Duration),
     /// Not processed, never answered; the connection stays open.
@@ -46,6 +48,7 @@ impl Fault {
     pub fn name(self) -> &'static str {
         match self {
             Self::Status(_) => "status",
+            Self::StatusAfterRequest(_) => "status_after",
             Self::Delay(_) => "delay",
             Self::Hang => "hang",
             Self::HangAfterRequest => "hang_after",
@@ -74,16 +77,26 @@ impl FaultOrder {
     }
 }
 
-/// Takes one from the first order that fits.
-fn take(world: &World, provider: &str, call: &str) -> Option<Fault> {
+/// A fault, and how long it hangs if it does.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Met {
+    pub(crate) fault: Fault,
+    pub(crate) hang: Duration,
+}
+
+/// Takes one from the first order that fits; else chaos may have one.
+fn take(world: &World, provider: &str, call: &str) -> Option<Met> {
     let mut orders = world.faults();
-    let at = orders.iter().position(|order| order.meets(provider, call))?;
+    let Some(at) = orders.iter().position(|order| order.meets(provider, call)) else {
+        drop(orders);
+        return world.dice().fault(provider);
+    };
     let fault = orders[at].fault;
     orders[at].count = orders[at].count.saturating_sub(1);
     if orders[at].count == 0 {
         orders.remove(at);
     }
-    Some(fault)
+    Some(Met { fault, hang: HANG })
 }
 
 /// The log of calls, and the faults.
@@ -91,10 +104,12 @@ pub(crate) async fn middleware(req: ServiceRequest, next: Next<BoxBody>) -> Resu
     let (Some(provider), Some(world)) = (server::provider_of(req.path()), req.app_data::<Data<World>>().cloned()) else {
         return next.call(req).await;
     };
-    let (began, fault, n) = begin(&req, &world, provider);
-    let answered = answer(req, next, provider, fault).await;
-    let status = match (&answered, fault) {
-        (_, Some(Fault::DropBeforeRequest | Fault::DropAfterRequest)) | (Err(_), _) => None,
+    let (began, met, n) = begin(&req, &world, provider);
+    let answered = answer(req, next, provider, met).await;
+    let status = match (&answered, met.map(|met| met.fault)) {
+        (_, Some(Fault::Hang | Fault::HangAfterRequest | Fault::DropBeforeRequest | Fault::DropAfterRequest)) | (Err(_), _) => {
+            None
+        }
         (Ok(answer), _) => Some(answer.status().as_u16()),
     };
     let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -102,9 +117,9 @@ pub(crate) async fn middleware(req: ServiceRequest, next: Next<BoxBody>) -> Resu
     answered
 }
 
-fn begin(req: &ServiceRequest, world: &World, provider: &'static Provider) -> (Instant, Option<Fault>, u64) {
+fn begin(req: &ServiceRequest, world: &World, provider: &'static Provider) -> (Instant, Option<Met>, u64) {
     let path = req.path().to_owned();
-    let fault = take(world, provider.name, &format!("{} {path}", req.method()));
+    let met = take(world, provider.name, &format!("{} {path}", req.method()));
     let pattern = req.match_pattern().unwrap_or_else(|| path.clone());
     let request_id = req.headers().get("x-request-id").and_then(|id| id.to_str().ok());
     let call = Call {
@@ -114,44 +129,47 @@ fn begin(req: &ServiceRequest, world: &World, provider: &'static Provider) -> (I
         endpoint: format!("{} {pattern}", req.method()),
         path,
         request_id: request_id.map(str::to_owned),
-        fault: fault.map(|fault| fault.name().to_owned()),
+        fault: met.map(|met| met.fault.name().to_owned()),
         status: None,
         duration_ms: None,
     };
-    (Instant::now(), fault, world.write(|books| books.call_begins(call)))
+    (Instant::now(), met, world.write(|books| books.call_begins(call)))
 }
 
 async fn answer(
     req: ServiceRequest,
     next: Next<BoxBody>,
     provider: &Provider,
-    fault: Option<Fault>,
+    met: Option<Met>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
+    let Some(Met { fault, hang }) = met else {
+        return next.call(req).await;
+    };
     match fault {
-        None => next.call(req).await,
-        Some(Fault::Status(code)) => Ok(req.into_response(refusal(provider, code))),
-        Some(Fault::Delay(by)) => {
+        Fault::Status(code) => Ok(req.into_response(refusal(provider, code))),
+        Fault::StatusAfterRequest(code) => Ok(next.call(req).await?.into_response(refusal(provider, code))),
+        Fault::Delay(by) => {
             let answer = next.call(req).await;
             tokio::time::sleep(by).await;
             answer
         }
-        Some(Fault::Hang) => {
-            tokio::time::sleep(HANG).await;
+        Fault::Hang => {
+            tokio::time::sleep(hang).await;
             Ok(req.into_response(hang_up()))
         }
-        Some(Fault::HangAfterRequest) => {
+        Fault::HangAfterRequest => {
             let answer = next.call(req).await?;
-            tokio::time::sleep(HANG).await;
+            tokio::time::sleep(hang).await;
             Ok(answer.into_response(hang_up()))
         }
-        Some(Fault::Garbage) => {
+        Fault::Garbage => {
             let answer = next.call(req).await?;
             let mut garbage = HttpResponse::build(answer.status());
             Ok(answer.into_response(garbage.content_type("application/json").body("\u{1f4a5}{\"status\":\"pa")))
         }
-        Some(Fault::WrongType) => wrong_type(next.call(req).await?).await,
-        Some(Fault::DropBeforeRequest) => Ok(req.into_response(hang_up())),
-        Some(Fault::DropAfterRequest) => Ok(next.call(req).await?.into_response(hang_up())),
+        Fault::WrongType => wrong_type(next.call(req).await?).await,
+        Fault::DropBeforeRequest => Ok(req.into_response(hang_up())),
+        Fault::DropAfterRequest => Ok(next.call(req).await?.into_response(hang_up())),
     }
 }
 
@@ -218,7 +236,7 @@ pub(crate) struct OrderView<'a> {
 impl<'a> From<&'a FaultOrder> for OrderView<'a> {
     fn from(order: &'a FaultOrder) -> Self {
         let (code, ms) = match order.fault {
-            Fault::Status(code) => (Some(code), None),
+            Fault::Status(code) | Fault::StatusAfterRequest(code) => (Some(code), None),
             Fault::Delay(by) => (None, Some(by.as_millis())),
             _ => (None, None),
         };

@@ -3,16 +3,24 @@
 //! It keeps its own books (what was charged, paid, refunded, mailed), signs its own webhooks, and
 //! misbehaves on demand. Tests run many of them in one process, each on its own port.
 
+mod bacen;
+mod bacen_pix;
+mod bacen_wire;
 mod books;
 mod brcode;
+mod card;
 mod cep;
 mod cep_table;
+mod chaos;
 mod control;
 mod control_http;
 mod documents;
 mod fault;
 mod journal;
 mod melhorenvio;
+mod openpix;
+mod openpix_key;
+mod openpix_webhook;
 mod page;
 mod pix;
 mod propay;
@@ -29,7 +37,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use books::{Attempt, Books, Call, Charge, ChargeStatus, Delivery, DeliveryState, Mail, Payer, Refund, RefundStatus};
+pub use books::{Attempt, Books, Call, Charge, ChargeStatus, Delivery, DeliveryState, Extra, Mail, Payer, Refund, RefundStatus};
+pub use card::{Card, CardStage, Decline, Dispute, DisputeStatus};
+pub use chaos::{Chaos, ChaosCounts};
 pub use control::{Control, Pay, Refused, SendWebhook, ShopAnswer};
 pub use fault::{Fault, FaultOrder};
 pub use server::{Sandbox, start};
@@ -48,6 +58,21 @@ pub struct SandboxConfig {
     pub propay_incoming_secret: String,
     /// Signs webhooks (the shop's `PROPAY_TO_GO_SECRET`).
     pub propay_webhook_secret: String,
+    pub openpix_app_id: String,
+    /// Signs OpenPix's webhooks by HMAC-SHA1; the other signature has a key pair of its own.
+    pub openpix_webhook_secret: String,
+    /// The bank's PIX API: the shop's credentials there, and its PIX key.
+    pub pix_client_id: String,
+    pub pix_client_secret: String,
+    pub pix_key: String,
+    /// The `hmac` in the address that the bank tells.
+    pub pix_webhook_secret: String,
+    /// How long the bank's access tokens are good for.
+    pub pix_token_life: Duration,
+    pub stripe_secret_key: String,
+    pub stripe_webhook_secret: String,
+    /// Stripe's search finds a payment only so long after it was made. Its lists find it at once.
+    pub stripe_search_lag: Duration,
     pub melhorenvio_token: String,
     pub resend_api_key: String,
     /// Name and city in the BR Codes: ASCII, at most 25 and 15 characters.
@@ -69,6 +94,16 @@ impl Default for SandboxConfig {
             journal: None,
             propay_incoming_secret: "go-to-propay-development-only-secret".into(),
             propay_webhook_secret: "propay-to-go-development-only-secret".into(),
+            openpix_app_id: "openpix-development-only-app-id".into(),
+            openpix_webhook_secret: "openpix-development-only-webhook-secret".into(),
+            pix_client_id: "Client_Id_development-only".into(),
+            pix_client_secret: "Client_Secret_development-only".into(),
+            pix_key: "7f2b6c3e-0a1d-4c57-9a37-3f1c52d0e9b4".into(),
+            pix_webhook_secret: "pix-development-only-webhook-secret".into(),
+            pix_token_life: Duration::from_secs(3600),
+            stripe_secret_key: "sk_test_development-only".into(),
+            stripe_webhook_secret: "whsec_development-only".into(),
+            stripe_search_lag: Duration::from_secs(60),
             melhorenvio_token: "melhorenvio-development-only-token".into(),
             resend_api_key: "re_development_only_key".into(),
             merchant_name: "LOJA VITRINE".into(),

@@ -11,7 +11,7 @@ use crate::quote::{self, Parcel, SERVICES, Service};
 use crate::server::Provider;
 use crate::world::World;
 
-pub(crate) const PROVIDER: Provider = Provider { name: "melhorenvio", routes, error: error_body, webhook: None };
+pub(crate) const PROVIDER: Provider = Provider { name: "melhorenvio", routes, error: error_body, ..Provider::SILENT };
 
 fn routes(cfg: &mut ServiceConfig) {
     cfg.route("/api/v2/me/shipment/calculate", web::post().to(calculate))

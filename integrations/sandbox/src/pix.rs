@@ -2,9 +2,12 @@
 
 use std::sync::atomic::Ordering;
 
+use actix_web::HttpResponse;
+use actix_web::web::{Data, Path};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::books::{Books, Charge, ChargeStatus, Refund, RefundStatus};
+use crate::books::{Books, Charge, ChargeStatus, Extra, Refund, RefundStatus};
+use crate::brcode;
 use crate::control::{Refused, SendWebhook};
 use crate::webhooks::{self, News};
 use crate::world::World;
@@ -76,37 +79,45 @@ pub(crate) fn pay(
     Ok(charge)
 }
 
+/// What a refund is asked with.
+#[derive(Default)]
+pub(crate) struct NewRefund {
+    pub(crate) refund_id: String,
+    pub(crate) amount_cents: i64,
+    pub(crate) reason: String,
+    pub(crate) request_hash: String,
+    pub(crate) extra: Extra,
+}
+
 /// A new refund, `processing`. The caller has seen that its id is new.
-pub(crate) fn refund(
-    world: &World,
-    books: &mut Books,
-    charge: &Charge,
-    refund_id: String,
-    amount_cents: i64,
-    reason: String,
-    request_hash: String,
-) -> Result<Refund, Refused> {
-    let taken: i64 =
-        books.refunds_of(&charge.payment_id).filter(|r| r.status != RefundStatus::Failed).map(|r| r.amount_cents).sum();
-    if amount_cents > charge.paid_cents.unwrap_or(0) - taken {
+pub(crate) fn refund(world: &World, books: &mut Books, charge: &Charge, new: NewRefund) -> Result<Refund, Refused> {
+    if new.amount_cents > refundable(books, charge) {
         return Err(Refused::RefundExceedsPayment);
     }
     let now = Timestamp::now();
     let wait = SignedDuration::try_from(world.cfg.refund_settles_after).unwrap_or(SignedDuration::ZERO);
     let refund = Refund {
         provider: charge.provider.clone(),
-        refund_id,
+        refund_id: new.refund_id,
         payment_id: charge.payment_id.clone(),
-        amount_cents,
-        reason,
+        amount_cents: new.amount_cents,
+        reason: new.reason,
         status: RefundStatus::Processing,
         end_to_end_id: end_to_end_id('D', now),
         created_at: now,
         settles_at: now.saturating_add(wait).unwrap_or(now),
-        request_hash,
+        request_hash: new.request_hash,
+        extra: new.extra,
     };
     books.put(refund.clone());
     Ok(refund)
+}
+
+/// What was paid and is not on its way back.
+pub(crate) fn refundable(books: &Books, charge: &Charge) -> i64 {
+    let taken: i64 =
+        books.refunds_of(&charge.payment_id).filter(|r| r.status != RefundStatus::Failed).map(|r| r.amount_cents).sum();
+    charge.paid_cents.unwrap_or(0) - taken
 }
 
 pub(crate) fn settle_refund(world: &World, books: &mut Books, mut refund: Refund, status: RefundStatus) {
@@ -127,8 +138,34 @@ pub(crate) fn settle_refund(world: &World, books: &mut Books, mut refund: Refund
     webhooks::tell(world, books, &News::Refund(&charge, &refund, event), SendWebhook::Once);
 }
 
+/// A refund that was done comes back after all, as cards' do.
+pub(crate) fn bounce_refund(world: &World, books: &mut Books, refund: &Refund) -> Result<Refund, Refused> {
+    if refund.status != RefundStatus::Done {
+        return Err(Refused::Invalid("only a refund that is done comes back".into()));
+    }
+    let refund = Refund { status: RefundStatus::Failed, ..refund.clone() };
+    books.put(refund.clone());
+    if let Some(mut charge) = books.charges.get(&refund.payment_id).cloned() {
+        charge.refunded_cents -= refund.amount_cents;
+        charge.status = if charge.refunded_cents > 0 { ChargeStatus::PartiallyRefunded } else { ChargeStatus::Paid };
+        books.put(charge.clone());
+        webhooks::tell(world, books, &News::Refund(&charge, &refund, "refund.failed"), SendWebhook::Once);
+    }
+    Ok(refund)
+}
+
+/// The picture of a charge's code, for people.
+pub(crate) async fn qr(world: Data<World>, file: Path<String>) -> HttpResponse {
+    let id = file.strip_suffix(".png").unwrap_or(&file);
+    let code = world.read(|books| books.charges.get(id).map(|charge| charge.copy_paste.clone()));
+    match code.and_then(|code| brcode::qr_png(&code)) {
+        Some(png) => HttpResponse::Ok().content_type("image/png").body(png),
+        None => HttpResponse::NotFound().finish(),
+    }
+}
+
 /// The bank network's id: kind, participant, minute, 11 characters of the bank's own. 32 in all.
-fn end_to_end_id(kind: char, now: Timestamp) -> String {
+pub(crate) fn end_to_end_id(kind: char, now: Timestamp) -> String {
     let minute = now.strftime("%Y%m%d%H%M");
     let tail = hex::encode(rand::random::<[u8; 6]>());
     format!("{kind}99999999{minute}{}", &tail[..11])

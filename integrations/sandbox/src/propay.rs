@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::books::{Charge, ChargeStatus, Payer, Refund};
+use crate::books::{Charge, ChargeStatus, Extra, Payer, Refund};
 use crate::control::Refused;
 use crate::server::Provider;
 use crate::webhooks::wire_time;
@@ -16,7 +16,7 @@ use crate::world::World;
 use crate::{brcode, documents, pix, propay_webhook, signature};
 
 pub(crate) const PROVIDER: Provider =
-    Provider { name: "propay", routes, error: error_body, webhook: Some(propay_webhook::envelope) };
+    Provider { name: "propay", routes, error: error_body, webhook: Some(propay_webhook::envelopes), ..Provider::SILENT };
 
 const AMOUNT_MAX_CENTS: i64 = 10_000_000_000;
 const EXPIRES_MAX_S: i64 = 7 * 24 * 3600;
@@ -29,7 +29,7 @@ fn routes(cfg: &mut ServiceConfig) {
         .route("/v1/payments/{id}/refunds", web::post().to(refund))
         .route("/v1/payments/{id}/refunds/{refund_id}", web::get().to(show_refund))
         .route("/health", web::get().to(health))
-        .route("/qr/{file}", web::get().to(qr));
+        .route("/qr/{file}", web::get().to(pix::qr));
 }
 
 /// An answer that is not a success: status, code, message, field.
@@ -193,6 +193,8 @@ impl NewPayment {
             paid_at: None,
             end_to_end_id: None,
             request_hash,
+            card: None,
+            extra: Extra::default(),
         }
     }
 }
@@ -219,7 +221,7 @@ async fn create(req: HttpRequest, world: Data<World>, body: Bytes) -> HttpRespon
 
 async fn show(req: HttpRequest, world: Data<World>, id: Path<String>) -> HttpResponse {
     guarded(&req, &world, || {
-        let charge = world.write(|books| books.charges.get(&id).cloned()).ok_or(Refused::NotFound)?;
+        let charge = world.write(|books| books.charge_at(PROVIDER.name, &id).cloned()).ok_or(Refused::NotFound)?;
         Ok(HttpResponse::Ok().json(view(&world, &charge)))
     })
 }
@@ -227,7 +229,7 @@ async fn show(req: HttpRequest, world: Data<World>, id: Path<String>) -> HttpRes
 async fn void(req: HttpRequest, world: Data<World>, id: Path<String>) -> HttpResponse {
     guarded(&req, &world, || {
         let charge = world.write(|books| {
-            let charge = books.charges.get(&id).cloned().ok_or(Refused::NotFound)?;
+            let charge = books.charge_at(PROVIDER.name, &id).cloned().ok_or(Refused::NotFound)?;
             pix::cancel(&world, books, &charge)
         })?;
         Ok(HttpResponse::Ok().json(view(&world, &charge)))
@@ -247,7 +249,7 @@ async fn refund(req: HttpRequest, world: Data<World>, id: Path<String>, body: By
         let (new, hash) = parse::<NewRefund>(&req, &body)?;
         check_key(&req, &new.refund_id, "refund_id")?;
         world.write(|books| {
-            let charge = books.charges.get(&id).cloned().ok_or(Refused::NotFound)?;
+            let charge = books.charge_at(PROVIDER.name, &id).cloned().ok_or(Refused::NotFound)?;
             if let Some(old) = books.refunds.get(&new.refund_id) {
                 if old.request_hash != hash || old.payment_id != charge.payment_id {
                     return fail(409, "idempotency_conflict", "the same key with another body", "refund_id");
@@ -257,7 +259,9 @@ async fn refund(req: HttpRequest, world: Data<World>, id: Path<String>, body: By
             if new.amount_cents <= 0 {
                 return fail(422, "invalid_amount", "the amount is not positive", "amount_cents");
             }
-            let refund = pix::refund(&world, books, &charge, new.refund_id, new.amount_cents, new.reason, hash)?;
+            let NewRefund { refund_id, amount_cents, reason } = new;
+            let new = pix::NewRefund { refund_id, amount_cents, reason, request_hash: hash, extra: Extra::default() };
+            let refund = pix::refund(&world, books, &charge, new)?;
             Ok(HttpResponse::Created().json(refund_view(&refund)))
         })
     })
@@ -274,15 +278,6 @@ async fn show_refund(req: HttpRequest, world: Data<World>, ids: Path<(String, St
 
 async fn health() -> HttpResponse {
     HttpResponse::Ok().json(json!({"status": "ok"}))
-}
-
-async fn qr(world: Data<World>, file: Path<String>) -> HttpResponse {
-    let id = file.strip_suffix(".png").unwrap_or(&file);
-    let code = world.read(|books| books.charges.get(id).map(|charge| charge.copy_paste.clone()));
-    match code.and_then(|code| brcode::qr_png(&code)) {
-        Some(png) => HttpResponse::Ok().content_type("image/png").body(png),
-        None => HttpResponse::NotFound().finish(),
-    }
 }
 
 fn view(world: &World, charge: &Charge) -> Value {

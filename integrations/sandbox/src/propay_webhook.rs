@@ -6,12 +6,13 @@ use jiff::Timestamp;
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::books::Books;
 use crate::signature;
 use crate::webhooks::{Envelope, News, wire_time};
 use crate::world::World;
 
 /// An event, signed with the secret of this direction.
-pub(crate) fn envelope(world: &World, news: &News<'_>) -> Envelope {
+pub(crate) fn envelopes(world: &World, _: &Books, news: &News<'_>) -> Vec<Envelope> {
     let (charge, refund, event) = match *news {
         News::Charge(charge, event) => (charge, None, event),
         News::Refund(charge, refund, event) => (charge, Some(refund), event),
@@ -41,5 +42,5 @@ pub(crate) fn envelope(world: &World, news: &News<'_>) -> Envelope {
         ("x-propay-signature".to_owned(), signature),
         ("x-request-id".to_owned(), Uuid::now_v7().to_string()),
     ]);
-    Envelope { event_id, path: "/api/webhooks/payment", headers, body }
+    vec![Envelope { event_id, event: event.to_owned(), path: "/api/webhooks/payment".into(), headers, body }]
 }

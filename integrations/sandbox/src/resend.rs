@@ -16,7 +16,7 @@ use crate::server::Provider;
 use crate::signature;
 use crate::world::World;
 
-pub(crate) const PROVIDER: Provider = Provider { name: "resend", routes, error: error_body, webhook: None };
+pub(crate) const PROVIDER: Provider = Provider { name: "resend", routes, error: error_body, ..Provider::SILENT };
 
 const KEY_MAX: usize = 256;
 const KEY_LIFE: SignedDuration = SignedDuration::from_hours(24);

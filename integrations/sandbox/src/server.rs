@@ -1,5 +1,6 @@
 //! The server: one line for each provider, the control, the page.
 
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
@@ -10,10 +11,11 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer, middleware, rt};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
+use crate::books::Books;
 use crate::control::Control;
 use crate::webhooks::{Envelope, News};
 use crate::world::World;
-use crate::{SandboxConfig, cep, control_http, fault, melhorenvio, page, propay, resend, webhooks};
+use crate::{SandboxConfig, bacen, cep, control_http, fault, melhorenvio, openpix, openpix_key, page, propay, resend, webhooks};
 
 /// A mail with attachments is the largest thing that anyone sends.
 const BODY_MAX: usize = 40 * 1024 * 1024;
@@ -24,11 +26,22 @@ pub(crate) struct Provider {
     pub(crate) routes: fn(&mut ServiceConfig),
     /// Its error body for a status that was ordered or has no route.
     pub(crate) error: fn(u16) -> Value,
-    /// Puts news of a charge into its own words, signed. Only PIX providers have any.
-    pub(crate) webhook: Option<fn(&World, &News<'_>) -> Envelope>,
+    /// Puts news of a charge into its own words, signed. Only those that move money have any.
+    pub(crate) webhook: Option<fn(&World, &Books, &News<'_>) -> Vec<Envelope>>,
+    /// Headers of each try of a webhook: a signature that tells the time must be fresh.
+    pub(crate) stamp: Option<fn(&World, &str) -> BTreeMap<String, String>>,
+    /// A 500 is an answer like any other to its idempotency keys: it is repeated.
+    pub(crate) stores_failures: bool,
 }
 
-const PROVIDERS: &[Provider] = &[propay::PROVIDER, melhorenvio::PROVIDER, resend::PROVIDER, cep::VIACEP, cep::BRASILAPI];
+impl Provider {
+    /// Tells nothing and remembers no failure.
+    pub(crate) const SILENT: Self =
+        Self { name: "", routes: |_| (), error: |_| Value::Null, webhook: None, stamp: None, stores_failures: false };
+}
+
+const PROVIDERS: &[Provider] =
+    &[propay::PROVIDER, openpix::PROVIDER, bacen::PROVIDER, melhorenvio::PROVIDER, resend::PROVIDER, cep::VIACEP, cep::BRASILAPI];
 
 pub(crate) fn provider(name: &str) -> Option<&'static Provider> {
     PROVIDERS.iter().find(|p| p.name == name)
@@ -126,6 +139,11 @@ impl Sandbox {
 
     pub fn control(&self) -> &Control {
         &self.control
+    }
+
+    /// What checks OpenPix's `x-webhook-signature` here (PEM). The pair is made once in a process.
+    pub fn openpix_public_key(&self) -> String {
+        openpix_key::public_pem()
     }
 
     /// A fault for the next call of a provider: short for `control().next(…)`.

@@ -27,31 +27,53 @@ pub(crate) enum News<'a> {
 /// A webhook as its provider writes it.
 pub(crate) struct Envelope {
     pub(crate) event_id: String,
-    pub(crate) path: &'static str,
+    /// The provider's own name for what happened.
+    pub(crate) event: String,
+    /// With its query, if any.
+    pub(crate) path: String,
     pub(crate) headers: BTreeMap<String, String>,
     pub(crate) body: String,
 }
 
-/// Writes the webhook into the books; the loop sends it. `None`: this provider tells nothing.
-pub(crate) fn tell(world: &World, books: &mut Books, news: &News<'_>, how: SendWebhook) -> Option<Delivery> {
-    let (charge, event) = match *news {
-        News::Charge(charge, event) | News::Refund(charge, _, event) => (charge, event),
-    };
-    let envelope = server::provider(&charge.provider)?.webhook?(world, news);
+/// What the charge's provider writes about it: nothing, or an envelope for each of its own events.
+pub(crate) fn write(world: &World, books: &Books, news: &News<'_>) -> Vec<Envelope> {
+    let (News::Charge(charge, _) | News::Refund(charge, ..)) = *news;
+    let write = server::provider(&charge.provider).and_then(|provider| provider.webhook);
+    write.map(|write| write(world, books, news)).unwrap_or_default()
+}
+
+/// Writes the webhooks into the books; the loop sends them.
+pub(crate) fn tell(world: &World, books: &mut Books, news: &News<'_>, how: SendWebhook) {
+    let (News::Charge(charge, _) | News::Refund(charge, ..)) = *news;
+    for envelope in write(world, books, news) {
+        enter(world, books, &charge.provider, &charge.payment_id, envelope, how);
+    }
+}
+
+/// One webhook into the books. `about`: the payment that it speaks of.
+pub(crate) fn enter(
+    world: &World,
+    books: &mut Books,
+    provider: &str,
+    about: &str,
+    envelope: Envelope,
+    how: SendWebhook,
+) -> Delivery {
     let delivery = Delivery {
         id: Uuid::now_v7().to_string(),
-        provider: charge.provider.clone(),
+        provider: provider.to_owned(),
         event_id: envelope.event_id,
-        event: event.to_owned(),
-        about: charge.payment_id.clone(),
-        path: envelope.path.to_owned(),
+        event: envelope.event,
+        about: about.to_owned(),
+        path: envelope.path,
         headers: envelope.headers,
         body: envelope.body,
         state: DeliveryState::Pending,
         due_at: Timestamp::now(),
         attempts: Vec::new(),
     };
-    Some(send(books, delivery, how))
+    let how = if how == SendWebhook::Once { world.dice().webhook() } else { how }; // what was ordered stays
+    send(books, delivery, how)
 }
 
 /// Enters a delivery as ordered: now, doubled, late or never.
@@ -71,6 +93,11 @@ pub(crate) fn send(books: &mut Books, mut delivery: Delivery, how: SendWebhook) 
 /// RFC 3339 in whole seconds, as the providers write it.
 pub(crate) fn wire_time(at: Timestamp) -> String {
     format!("{at:.0}")
+}
+
+/// The same, in milliseconds.
+pub(crate) fn wire_time_ms(at: Timestamp) -> String {
+    format!("{at:.3}")
 }
 
 /// Sends what is due until the server ends. Deliveries do not wait for each other, so they may overtake.
@@ -118,7 +145,11 @@ async fn deliver(world: &World, id: &str) {
     let (Some(shop), Some(delivery)) = (world.shop_url(), world.read(|b| b.deliveries.get(id).cloned())) else {
         return;
     };
-    let attempt = post(world, &shop, &delivery.path, &delivery.headers, delivery.body).await;
+    let mut headers = delivery.headers;
+    if let Some(stamp) = server::provider(&delivery.provider).and_then(|provider| provider.stamp) {
+        headers.extend(stamp(world, &delivery.body));
+    }
+    let attempt = post(world, &shop, &delivery.path, &headers, delivery.body).await;
     world.write(|books| {
         let Some(mut delivery) = books.deliveries.get(id).cloned() else {
             return;

@@ -9,7 +9,9 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
+use crate::bacen_wire::Bank;
 use crate::books::Books;
+use crate::chaos::Dice;
 use crate::fault::FaultOrder;
 use crate::{SandboxConfig, brcode, pix};
 
@@ -24,6 +26,8 @@ pub(crate) struct World {
     pub(crate) http: reqwest::Client,
     books: Mutex<Books>,
     faults: Mutex<Vec<FaultOrder>>,
+    dice: Mutex<Dice>,
+    bank: Mutex<Bank>,
     shop_url: Mutex<Option<String>>,
     /// BR Code → its QR as a data URI.
     pictures: Mutex<HashMap<String, String>>,
@@ -52,6 +56,8 @@ impl World {
             http,
             books: Mutex::new(books),
             faults: Mutex::default(),
+            dice: Mutex::default(),
+            bank: Mutex::default(),
             shop_url,
             pictures: Mutex::default(),
             refunds_to_fail: AtomicU32::new(0),
@@ -102,6 +108,14 @@ impl World {
 
     pub(crate) fn faults(&self) -> MutexGuard<'_, Vec<FaultOrder>> {
         lock(&self.faults)
+    }
+
+    pub(crate) fn dice(&self) -> MutexGuard<'_, Dice> {
+        lock(&self.dice)
+    }
+
+    pub(crate) fn bank(&self) -> MutexGuard<'_, Bank> {
+        lock(&self.bank)
     }
 
     pub(crate) fn shop_url(&self) -> Option<String> {

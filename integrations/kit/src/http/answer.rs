@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use crate::ProviderError;
 use crate::breaker::Breaker;
 
-/// A whole answer with a status below 500.
+/// A whole answer with a status below 500, or a kept failure without its body.
 #[derive(Debug, Clone)]
 pub struct Answer {
     pub status: u16,

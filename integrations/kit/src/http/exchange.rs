@@ -23,6 +23,20 @@ struct Rules {
     is_read: bool,
     is_repeatable: bool,
     blames: &'static [u16],
+    busy: &'static [u16],
+    retry_header: Option<&'static str>,
+    keeps_failures: bool,
+}
+
+impl Rules {
+    /// Their own word on trying again.
+    fn told(&self, answer: &Answer) -> Option<bool> {
+        answer.header(self.retry_header?)?.trim().parse().ok()
+    }
+
+    fn is_busy(&self, answer: &Answer) -> bool {
+        answer.status == 429 || self.busy.contains(&answer.status) || (!answer.is_success() && self.told(answer) == Some(true))
+    }
 }
 
 /// Why a try gave nothing.
@@ -33,16 +47,16 @@ enum Failure {
     Lost(&'static str),
     /// Sent, and an answer that cannot be read. Asking again would hardly help.
     Garbled(String),
-    /// 5xx.
-    Broken { status: u16, retry_after: Option<Duration> },
-    /// 429.
+    /// 5xx. The body was not read.
+    Broken(Answer),
+    /// 429, and what else means the same.
     Busy(Answer),
 }
 
 /// Tries until there is an answer that `read` can make sense of, or no more try is allowed, or none would fit.
 pub(super) async fn run<T>(call: Call, read: impl Fn(Answer) -> Result<T, String>) -> Result<T, ProviderError> {
-    let Call { http, builder, method, path, is_repeatable, is_read, blames, .. } = call;
-    let rules = Rules { is_read, is_repeatable, blames };
+    let Call { http, builder, method, path, is_repeatable, is_read, blames, busy, retry_header, keeps_failures, .. } = call;
+    let rules = Rules { is_read, is_repeatable, blames, busy, retry_header, keeps_failures };
     let started = Instant::now();
     let mut tries = 0;
     let outcome = match prepare(&http, builder) {
@@ -105,7 +119,11 @@ impl Inner {
         };
         let reason = failure.reason();
         match failure {
-            _ if may_have_happened => Err(ProviderError::Unknown { provider: self.provider, reason }),
+            Failure::Broken(answer) if rules.keeps_failures => {
+                let status = answer.status;
+                read(answer).map(|value| (value, status)).map_err(|reason| self.unknown(reason))
+            }
+            _ if may_have_happened => Err(self.unknown(reason)),
             Failure::Busy(answer) => {
                 let status = answer.status;
                 read(answer).map(|value| (value, status)).map_err(|reason| self.unavailable(reason, None))
@@ -133,7 +151,7 @@ impl Inner {
                 let status = answer.status;
                 return read(answer).map(|value| (value, status)).map_err(Failure::Garbled);
             }
-            Ok(answer) if answer.status == 429 => Err(Failure::Busy(answer)),
+            Ok(answer) if rules.is_busy(&answer) => Err(Failure::Busy(answer)),
             Ok(answer) => {
                 let status = answer.status;
                 read(answer).map(|value| (value, status)).map_err(Failure::Garbled)
@@ -152,7 +170,7 @@ impl Inner {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let answer = |body| Answer { status, body, headers, breaker: self.breaker.clone(), is_read: rules.is_read };
         if status >= 500 {
-            return Err(Failure::Broken { status, retry_after: answer(Bytes::new()).retry_after() });
+            return Err(Failure::Broken(answer(Bytes::new())));
         }
         Ok(answer(self.body(response).await?))
     }
@@ -167,6 +185,10 @@ impl Inner {
             body.extend_from_slice(&chunk);
         }
         Ok(body.freeze())
+    }
+
+    fn unknown(&self, reason: String) -> ProviderError {
+        ProviderError::Unknown { provider: self.provider, reason }
     }
 
     fn unavailable(&self, reason: String, retry_after: Option<Duration>) -> ProviderError {
@@ -189,8 +211,8 @@ impl Failure {
             _ if rules.is_read => false,
             Self::NotSent { .. } | Self::Busy(_) => false,
             // A gateway's words for "not now", from a side that promises to notice repeats.
-            Self::Broken { status: 502..=504, .. } => !rules.is_repeatable,
-            Self::Broken { .. } | Self::Lost(_) | Self::Garbled(_) => true,
+            Self::Broken(Answer { status: 502..=504, .. }) => !rules.is_repeatable || rules.keeps_failures,
+            Self::Broken(_) | Self::Lost(_) | Self::Garbled(_) => true,
         }
     }
 
@@ -198,6 +220,7 @@ impl Failure {
     fn pause(&self, rules: &Rules, tries: u32) -> Option<Duration> {
         match self {
             Self::Garbled(_) => None,
+            Self::Broken(answer) | Self::Busy(answer) if rules.told(answer) == Some(false) => None,
             Self::NotSent { is_refused: true, .. } if !rules.is_repeatable => (tries == 1).then_some(Duration::ZERO),
             _ if !rules.is_repeatable || tries >= TRIES => None,
             _ => match self.retry_after() {
@@ -212,8 +235,7 @@ impl Failure {
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Broken { retry_after, .. } => *retry_after,
-            Self::Busy(answer) => answer.retry_after(),
+            Self::Broken(answer) | Self::Busy(answer) => answer.retry_after(),
             Self::NotSent { .. } | Self::Lost(_) | Self::Garbled(_) => None,
         }
     }
@@ -222,8 +244,7 @@ impl Failure {
         match self {
             Self::NotSent { reason, .. } | Self::Garbled(reason) => reason.clone(),
             Self::Lost(reason) => (*reason).to_owned(),
-            Self::Broken { status, .. } => format!("answered {status}"),
-            Self::Busy(answer) => format!("answered {}", answer.status),
+            Self::Broken(answer) | Self::Busy(answer) => format!("answered {}", answer.status),
         }
     }
 }

@@ -184,6 +184,36 @@ async fn too_many_requests_is_unavailable_and_waited_for_only_when_short() {
 }
 
 #[tokio::test]
+async fn a_status_that_means_not_now_is_tried_again_and_then_answered() {
+    let (server, http) = answering(ResponseTemplate::new(409)).await;
+    assert_eq!(http.post("/").repeatable().busy(&[409]).send_raw().await.expect("an answer").status, 409);
+    assert_eq!(http.post("/").repeatable().send_raw().await.expect("an answer").status, 409);
+    assert_eq!((calls(&server).await, failures(&http)), (3 + 1, 0));
+}
+
+#[tokio::test]
+async fn their_word_on_trying_again_outweighs_the_status() {
+    for (status, word, tries) in [(503, "false", 1), (429, "false", 1), (400, "true", 3), (400, "perhaps", 1), (503, "true", 3)] {
+        let (server, http) = answering(ResponseTemplate::new(status).insert_header("x-retry", word)).await;
+        let _ = http.post("/").repeatable().retry_header("X-Retry").send_raw().await;
+        assert_eq!(calls(&server).await, tries, "{status} {word}");
+    }
+    let (server, http) = answering(ResponseTemplate::new(503).insert_header("x-retry", "true")).await;
+    let _ = http.post("/").retry_header("X-Retry").send_raw().await; // not ours to repeat, whatever they say
+    assert_eq!(calls(&server).await, 1);
+}
+
+#[tokio::test]
+async fn a_kept_failure_is_answered_and_still_counts_for_the_breaker() {
+    for status in [500, 503] {
+        let (server, http) = answering(ResponseTemplate::new(status).insert_header("x-kept", "yes")).await;
+        let answer = http.post("/").repeatable().keeps_failures().send_raw().await.expect("an answer");
+        assert_eq!((answer.status, answer.header("x-kept")), (status, Some("yes")));
+        assert_eq!((calls(&server).await, failures(&http)), (3, 3));
+    }
+}
+
+#[tokio::test]
 async fn blamed_statuses_count_for_the_breaker() {
     let (_server, http) = answering(ResponseTemplate::new(403)).await;
     let _ = http.get("/").blames(&[403]).send::<Value>().await;
@@ -306,4 +336,14 @@ fn the_log_sees_no_ids() {
     assert_eq!(template("/v1/payments/0192f0c1-aa5b-7c3e-8d1f-2a3b4c5d6e7f/refunds"), "/v1/payments/{id}/refunds");
     assert_eq!(template("/ws/01001000/json/?cpf=1"), "/ws/{id}/json/");
     assert_eq!(template("/api/v2/me/shipment/calculate"), "/api/v2/me/shipment/calculate");
+}
+
+#[tokio::test]
+async fn another_address_of_a_provider_shares_its_breaker() {
+    let (server, http) = answering(ResponseTemplate::new(500)).await;
+    let elsewhere = http.at(&format!("{}/oauth/", server.uri())).expect("a good address");
+    assert_eq!(elsewhere.post("/token").send_raw().await.expect_err("broken"), unknown("answered 500"));
+    assert_eq!(server.received_requests().await.expect("recording is on")[0].url.path(), "/oauth/token");
+    assert_eq!((failures(&http), failures(&elsewhere)), (1, 1));
+    assert!(http.at("ftp://elsewhere").is_err());
 }

@@ -1,9 +1,10 @@
 //! A client with the documented keys, and a shop that records what it is told.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::web::{self, Bytes, Data};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, rt};
 use jiff::Timestamp;
@@ -116,12 +117,19 @@ pub fn jwt_with(algorithm: jsonwebtoken::Algorithm, claims: &Value, secret: &str
     jsonwebtoken::encode(&jsonwebtoken::Header::new(algorithm), claims, &key).expect("a token")
 }
 
-/// What the shop was told: path, signature header, body.
+/// What the shop was told: path and query, ProPay's signature, all headers by name, body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Told {
     pub path: String,
     pub signature: String,
+    pub headers: BTreeMap<String, String>,
     pub body: String,
+}
+
+impl Told {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).expect("JSON")
+    }
 }
 
 #[derive(Default)]
@@ -160,10 +168,13 @@ impl Shop {
 }
 
 async fn listen(memory: Data<Memory>, req: HttpRequest, body: Bytes) -> HttpResponse {
-    let signature = req.headers().get("x-propay-signature").and_then(|v| v.to_str().ok()).unwrap_or("");
+    let header =
+        |(name, value): (&HeaderName, &HeaderValue)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let headers: BTreeMap<String, String> = req.headers().iter().map(header).collect();
     memory.told.lock().expect("unpoisoned").push(Told {
-        path: req.path().to_owned(),
-        signature: signature.to_owned(),
+        path: req.uri().to_string(),
+        signature: headers.get("x-propay-signature").cloned().unwrap_or_default(),
+        headers,
         body: String::from_utf8(body.to_vec()).expect("text"),
     });
     let status = memory.answers.lock().expect("unpoisoned").pop_front().unwrap_or(200);

@@ -1,11 +1,14 @@
 //! The sandbox from outside: a real client, a real socket, a shop that listens.
 
+mod bacen;
 mod cep;
+mod chaos;
 mod control;
 mod faults;
 mod harness;
 mod journal;
 mod melhorenvio;
+mod openpix;
 mod page;
 mod propay;
 mod resend;

@@ -1,13 +1,19 @@
 //! The environment → `Config`. Every mistake is found before any is reported, in one message.
 
+mod env;
+mod payments;
+
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ipnet::IpNet;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use vitrine_kit::breaker::BreakerConfig;
 use vitrine_kit::{Cep, Email};
+
+use self::env::Env;
+pub use self::payments::{BankSettings, OpenPixSettings, PixConfig, PixSettings, ProPaySettings, StripeSettings};
 
 /// Strictness: `Dev` accepts what would be dangerous in front of real customers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +30,8 @@ pub struct Config {
     pub auth: AuthConfig,
     pub cache: CacheConfig,
     pub pix: PixConfig,
+    /// `None`: the shop takes no cards.
+    pub stripe: Option<StripeSettings>,
     pub shipping: ShippingConfig,
     pub mail: MailConfig,
     pub breaker: BreakerConfig,
@@ -81,15 +89,6 @@ pub struct CacheConfig {
 }
 
 #[derive(Debug, Clone)]
-pub struct PixConfig {
-    pub expiry: Duration,
-    pub propay_url: String,
-    pub go_to_propay_secret: SecretString,
-    pub propay_to_go_secret: SecretString,
-    pub propay_timeout: Duration,
-}
-
-#[derive(Debug, Clone)]
 pub struct ShippingConfig {
     pub sender_cep: Cep,
     pub api_key: SecretString,
@@ -142,15 +141,10 @@ pub enum LogFormat {
 #[error("The configuration has {} mistake(s):\n{}", .0.len(), .0.iter().map(|m| format!("  - {m}")).collect::<Vec<_>>().join("\n"))]
 pub struct ConfigErrors(pub Vec<String>);
 
-/// Secrets that stand in examples and must never guard a real shop.
-const WELL_KNOWN: [&str; 6] = ["changeme", "secret", "your-secret", "development", "dev-", "example"];
-/// What stands in every default key of the sandbox.
-const SANDBOX_ONLY: &str = "development-only";
-
 impl Config {
     /// Reads the configuration through `var` (the process environment, or a test's table).
     pub fn from_env(mode: Mode, var: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
-        let mut env = Env { var: &var, mode, mistakes: Vec::new() };
+        let mut env = Env::new(mode, &var);
         let port = env.number("PORT", 4444, 1, 65_535) as u16;
         let config = Self {
             mode,
@@ -169,7 +163,8 @@ impl Config {
                 products_ttl: env.duration("CACHE_TTL_PRODUCTS", "5m"),
                 categories_ttl: env.duration("CACHE_TTL_CATEGORIES", "15m"),
             },
-            pix: pix(&mut env),
+            pix: payments::pix(&mut env),
+            stripe: payments::stripe(&mut env),
             shipping: shipping(&mut env),
             mail: mail(&mut env),
             breaker: BreakerConfig {
@@ -266,25 +261,6 @@ fn auth(env: &mut Env<'_>) -> AuthConfig {
     }
 }
 
-fn pix(env: &mut Env<'_>) -> PixConfig {
-    let provider = env.text("PIX_PROVIDER", "propay");
-    if provider != "propay" {
-        env.mistake("PIX_PROVIDER", "must be propay: openpix and bacen are not built yet");
-    }
-    let outgoing = env.secret("GO_TO_PROPAY_SECRET", 16);
-    let incoming = env.secret("PROPAY_TO_GO_SECRET", 16);
-    if !outgoing.expose_secret().is_empty() && outgoing.expose_secret() == incoming.expose_secret() {
-        env.mistake("PROPAY_TO_GO_SECRET", "must differ from GO_TO_PROPAY_SECRET: one secret per direction");
-    }
-    PixConfig {
-        expiry: env.duration("PIX_EXPIRY", "30m"),
-        propay_url: env.required_url("PROPAY_URL"),
-        go_to_propay_secret: outgoing,
-        propay_to_go_secret: incoming,
-        propay_timeout: env.duration("PROPAY_TIMEOUT", "5s"),
-    }
-}
-
 fn shipping(env: &mut Env<'_>) -> ShippingConfig {
     if env.text("SHIPPING_PROVIDER", "melhorenvio") != "melhorenvio" {
         env.mistake("SHIPPING_PROVIDER", "must be melhorenvio: correios is not built yet");
@@ -328,174 +304,5 @@ fn mail(env: &mut Env<'_>) -> MailConfig {
     }
 }
 
-/// Reads variables one by one and remembers what is wrong.
-struct Env<'a> {
-    var: &'a dyn Fn(&str) -> Option<String>,
-    mode: Mode,
-    mistakes: Vec<String>,
-}
-
-impl Env<'_> {
-    fn mistake(&mut self, name: &str, what: &str) {
-        self.mistakes.push(format!("{name} {what}"));
-    }
-
-    fn optional(&self, name: &str) -> Option<String> {
-        (self.var)(name).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty())
-    }
-
-    fn text(&self, name: &str, default: &str) -> String {
-        self.optional(name).unwrap_or_else(|| default.to_owned())
-    }
-
-    fn list(&self, name: &str, default: &str) -> Vec<String> {
-        self.text(name, default)
-            .split(',')
-            .map(|part| part.trim().trim_end_matches('/').to_owned())
-            .filter(|p| !p.is_empty())
-            .collect()
-    }
-
-    fn number(&mut self, name: &str, default: u64, min: u64, max: u64) -> u64 {
-        match self.optional(name).map(|text| text.parse::<u64>()) {
-            None => default,
-            Some(Ok(n)) if (min..=max).contains(&n) => n,
-            Some(_) => {
-                self.mistake(name, &format!("must be a whole number from {min} to {max}"));
-                default
-            }
-        }
-    }
-
-    fn flag(&mut self, name: &str, default: bool) -> bool {
-        match self.optional(name).as_deref() {
-            None => default,
-            Some("true" | "1" | "yes" | "on") => true,
-            Some("false" | "0" | "no" | "off") => false,
-            Some(_) => {
-                self.mistake(name, "must be true or false");
-                default
-            }
-        }
-    }
-
-    fn one_of<T: Copy>(&mut self, name: &str, choices: &[(&str, T)]) -> T {
-        let given = self.text(name, choices[0].0);
-        match choices.iter().find(|(word, _)| *word == given) {
-            Some((_, value)) => *value,
-            None => {
-                let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
-                self.mistake(name, &format!("must be one of {}", words.join(", ")));
-                choices[0].1
-            }
-        }
-    }
-
-    fn duration(&mut self, name: &str, default: &str) -> Duration {
-        let text = self.text(name, default);
-        parse_duration(&text).unwrap_or_else(|| {
-            self.mistake(name, "must be a time such as 500ms, 30s, 15m, 24h or 7d");
-            Duration::from_secs(1)
-        })
-    }
-
-    fn limit(&mut self, name: &str, default: &str) -> Option<Limit> {
-        let text = self.text(name, default);
-        if text == "0" {
-            return None;
-        }
-        let parsed = text.split_once('/').and_then(|(burst, per)| {
-            Some(Limit { burst: burst.trim().parse().ok().filter(|n| *n > 0)?, per: parse_duration(per.trim())? })
-        });
-        if parsed.is_none() {
-            self.mistake(name, "must be a count per time such as 5/20s, or 0 for no limit");
-        }
-        parsed
-    }
-
-    fn url(&mut self, name: &str, default: &str) -> String {
-        let text = self.text(name, default).trim_end_matches('/').to_owned();
-        if !text.starts_with("http://") && !text.starts_with("https://") {
-            self.mistake(name, "must be an address that starts with https:// or http://");
-        }
-        text
-    }
-
-    fn required_url(&mut self, name: &str) -> String {
-        if self.optional(name).is_none() {
-            self.mistake(name, "is required");
-            return String::new();
-        }
-        self.url(name, "")
-    }
-
-    fn database_url(&mut self) -> SecretString {
-        let url = self.text("DATABASE_URL", "");
-        if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
-            self.mistake("DATABASE_URL", "is required: postgres://user:password@host:5432/database");
-        }
-        SecretString::from(url)
-    }
-
-    fn secret(&mut self, name: &str, min_bytes: usize) -> SecretString {
-        let value = self.text(name, "");
-        if value.is_empty() {
-            self.mistake(name, "is required");
-        } else if self.mode == Mode::Serve {
-            let lower = value.to_lowercase();
-            if WELL_KNOWN.iter().any(|known| lower.starts_with(known)) || lower.contains(SANDBOX_ONLY) {
-                self.mistake(name, "is a default that everybody knows: make one with `openssl rand -base64 48`");
-            } else if value.len() < min_bytes {
-                self.mistake(name, &format!("must have at least {min_bytes} bytes"));
-            }
-        }
-        SecretString::from(value)
-    }
-
-    /// `1:BASE64,2:BASE64`, each of 32 bytes.
-    fn data_keys(&mut self) -> Vec<(i16, SecretString)> {
-        let mut keys = Vec::new();
-        for part in self.list("DATA_KEYS", "") {
-            let key = part.split_once(':').and_then(|(id, key)| {
-                let id = id.parse::<i16>().ok().filter(|id| *id > 0)?;
-                STANDARD.decode(key).ok().filter(|bytes| bytes.len() == 32)?;
-                Some((id, SecretString::from(key.to_owned())))
-            });
-            match key {
-                Some((id, _)) if keys.iter().any(|(other, _)| *other == id) => self.mistake("DATA_KEYS", "has an id twice"),
-                Some(key) => keys.push(key),
-                None => self.mistake("DATA_KEYS", "must be id:key pairs, the id from 1 and the key 32 bytes in base64"),
-            }
-        }
-        keys
-    }
-
-    /// What a `.env` may ask for that this release does not do: said at the start rather than found out at the first sale.
-    fn not_built_yet(&mut self) {
-        for (name, idle) in [("NFE_PROVIDER", "none"), ("SMS_PROVIDER", "none")] {
-            if let Some(value) = self.optional(name).filter(|v| v != idle) {
-                eprintln!("vitrine: {name}={value} is not built yet: it has no effect in this release");
-            }
-        }
-    }
-}
-
-/// `500ms`, `20s`, `15m`, `24h`, `7d`.
-fn parse_duration(text: &str) -> Option<Duration> {
-    let digits = text.find(|c: char| !c.is_ascii_digit())?;
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().ok().filter(|n| *n > 0)?;
-    let millis = match unit {
-        "ms" => 1,
-        "s" => 1000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => return None,
-    };
-    number.checked_mul(millis).map(Duration::from_millis)
-}
-
 #[cfg(test)]
-#[path = "config_tests.rs"]
 mod tests;

@@ -30,7 +30,9 @@ fn a_complete_environment_is_taken_with_the_documented_defaults() {
     assert_eq!(config.auth.jwt_ttl, Duration::from_secs(86_400));
     assert_eq!(config.auth.refresh_ttl, Duration::from_secs(7 * 86_400));
     assert_eq!(config.pix.expiry, Duration::from_secs(1800));
-    assert_eq!(config.pix.propay_url, "https://propay.internal");
+    let [PixSettings::ProPay(propay)] = &config.pix.providers[..] else { panic!("ProPay alone is the default") };
+    assert_eq!((propay.url.as_str(), propay.timeout), ("https://propay.internal", Duration::from_secs(5)));
+    assert!(config.stripe.is_none());
     assert_eq!(config.limits.login, Some(Limit { burst: 5, per: Duration::from_secs(20) }));
     assert_eq!(config.breaker.threshold, 5);
     assert_eq!((config.database.min_conns, config.database.max_conns), (10, 100));

@@ -1,0 +1,303 @@
+//! The Central Bank's Pix API, as every bank speaks it, and Efí's ways of it. A charge's txid is our payment id without its
+//! dashes; a refund's id is ours too. No PUT is ever repeated blindly: what may exist is read first.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+use vitrine_kit::breaker::{Breaker, BreakerConfig};
+use vitrine_kit::http::{Answer, BadConfig, Call, Http, HttpConfig, MAX_RESPONSE_BYTES};
+use vitrine_kit::pix::{Charge, ChargeStatus, NewCharge, NewRefund, Notice, PixProvider, Received, Refund, TheirRefund, Voided};
+use vitrine_kit::{Delivery, Forged, ProviderError};
+
+use crate::token::Tokens;
+
+mod brcode;
+#[cfg(test)]
+mod tests;
+mod token;
+#[cfg(test)]
+mod token_tests;
+mod webhook;
+#[cfg(test)]
+mod webhook_tests;
+mod wire;
+
+/// The name in configuration, rows, metrics and logs.
+pub const NAME: &str = "bacen";
+
+/// So many pages of received PIX are read: at 100 a page far more than a shop's day.
+const MAX_PAGES: u32 = 1000;
+
+/// Where the bank is, and what each side shows to the other.
+#[derive(Debug, Clone)]
+pub struct BacenConfig {
+    /// Without a path it gets `/v2`; with one it is taken as it is.
+    pub base_url: String,
+    /// `None`: `/oauth/token` beside the `/v2` of the base.
+    pub token_url: Option<String>,
+    pub client_id: String,
+    pub client_secret: SecretString,
+    /// Certificate, chain and private key. Banks ask for it on every call, the token's included.
+    pub certificate_pem: Option<Vec<u8>>,
+    /// The key (`chave`) that receives the money.
+    pub pix_key: String,
+    /// Their webhooks carry it in the address, as `?hmac=`.
+    pub webhook_secret: SecretString,
+    pub timeout: Duration,
+    pub breaker: BreakerConfig,
+}
+
+#[derive(Debug)]
+pub struct Bacen {
+    http: Http,
+    tokens: Tokens,
+    pix_key: String,
+    webhook_secret: SecretString,
+}
+
+impl Bacen {
+    /// Fails on an address that is not http(s), on a certificate that cannot be read, and on an empty key or secret.
+    pub fn new(config: BacenConfig) -> Result<Self, BadConfig> {
+        let bad = |reason: &str| BadConfig { provider: NAME, reason: reason.to_owned() };
+        if config.pix_key.is_empty() {
+            return Err(bad("the PIX key is empty"));
+        }
+        if config.webhook_secret.expose_secret().is_empty() {
+            return Err(bad("the webhook's secret is empty"));
+        }
+        let base_url = base_url(&config.base_url);
+        let token_url = config.token_url.unwrap_or_else(|| token_url(&base_url));
+        let http = HttpConfig {
+            provider: NAME,
+            base_url,
+            user_agent: concat!("vitrine/", env!("CARGO_PKG_VERSION")).to_owned(),
+            timeout: config.timeout,
+            max_response_bytes: MAX_RESPONSE_BYTES,
+            breaker: config.breaker,
+        };
+        let http = match config.certificate_pem {
+            Some(pem) => Http::with_certificate(http, &pem)?,
+            None => Http::new(http)?,
+        };
+        let tokens = Tokens::new(&http, &token_url, &config.client_id, &config.client_secret)?;
+        Ok(Self { http, tokens, pix_key: config.pix_key, webhook_secret: config.webhook_secret })
+    }
+
+    /// With a token, and once more with a new one where they no longer take it: a 401 did nothing.
+    async fn send(&self, call: impl Fn(&Http) -> Call + Sync) -> Result<Answer, ProviderError> {
+        let token = self.tokens.get().await?;
+        let answer = call(&self.http).bearer(token.value.expose_secret()).send_raw().await?;
+        if answer.status != 401 {
+            return Ok(answer);
+        }
+        self.tokens.forget(&token).await;
+        let token = self.tokens.get().await?;
+        call(&self.http).bearer(token.value.expose_secret()).send_raw().await
+    }
+
+    /// `None`: they do not know it, in their own words. A bare 404 (a proxy's, a wrong address) must never pass for "not created".
+    async fn find<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, ProviderError> {
+        let answer = self.send(|http| http.get(path).repeatable()).await?;
+        if answer.is_success() {
+            return answer.read().map(Some);
+        }
+        let refusal = wire::refusal(&answer.body);
+        match &refusal {
+            Some(refusal) if wire::is_not_found(answer.status, &refusal.code) => Ok(None),
+            _ => Err(answer.refused(refusal)),
+        }
+    }
+
+    async fn find_cob(&self, payment_id: Uuid) -> Result<Option<wire::Cob>, ProviderError> {
+        self.find(&cob_path(payment_id)).await
+    }
+
+    /// Of the payment, as the caller knows it or as the charge tells.
+    async fn end_to_end_id(&self, refund: &NewRefund) -> Result<Option<String>, ProviderError> {
+        match &refund.end_to_end_id {
+            Some(known) => Ok(Some(known.clone())),
+            None => Ok(self.find_cob(refund.payment_id).await?.and_then(wire::Cob::into_end_to_end_id)),
+        }
+    }
+
+    async fn find_refund(&self, end_to_end_id: &str, refund_id: Uuid) -> Result<Option<Refund>, ProviderError> {
+        match self.find::<wire::Devolucao>(&refund_path(end_to_end_id, refund_id)).await? {
+            Some(found) => found.into_refund(refund_id).map(Some).map_err(unclear),
+            None => Ok(None),
+        }
+    }
+}
+
+#[async_trait]
+impl PixProvider for Bacen {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    async fn create_charge(&self, new: &NewCharge) -> Result<Charge, ProviderError> {
+        // A second PUT would change the charge at some banks and is refused at others.
+        if new.is_repeat
+            && let Some(found) = self.read_charge(new.payment_id).await?
+        {
+            return Ok(found);
+        }
+        let (path, cob) = (cob_path(new.payment_id), wire::NewCob::new(new, &self.pix_key));
+        let answer = self.send(|http| http.put(&path).json(&cob)).await?;
+        if answer.is_success() {
+            return charge_of(new.payment_id, answer.read()?);
+        }
+        let refusal = wire::refusal(&answer.body);
+        let may_exist = wire::may_exist(answer.status, refusal.as_ref());
+        let refused = answer.refused(refusal);
+        if !may_exist {
+            return Err(refused);
+        }
+        match self.read_charge(new.payment_id).await {
+            Ok(found) => found.ok_or(refused),
+            Err(_) => Err(unclear("a charge of that txid may exist, and cannot be read")),
+        }
+    }
+
+    async fn read_charge(&self, payment_id: Uuid) -> Result<Option<Charge>, ProviderError> {
+        match self.find_cob(payment_id).await? {
+            Some(cob) => charge_of(payment_id, cob).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn void_charge(&self, payment_id: Uuid) -> Result<Voided, ProviderError> {
+        let path = cob_path(payment_id);
+        let answer = self.send(|http| http.patch(&path).json(&wire::REMOVE).repeatable()).await?; // removed twice is removed
+        let refusal = wire::refusal(&answer.body);
+        if answer.is_success() {
+            let left = charge_of(payment_id, answer.read()?)?;
+            return over(left.status).ok_or_else(|| unclear("voiding left the charge payable"));
+        }
+        match &refusal {
+            Some(refusal) if wire::is_not_found(answer.status, &refusal.code) => return Ok(Voided::Done),
+            Some(_) if matches!(answer.status, 400 | 409) => {}
+            _ => return Err(answer.refused(refusal)),
+        }
+        // They refuse for any state but ATIVA, and do not say which it is.
+        let now = self.read_charge(payment_id).await?;
+        now.map_or(Some(Voided::Done), |charge| over(charge.status)).ok_or_else(|| answer.refused(refusal))
+    }
+
+    async fn refund(&self, new: &NewRefund) -> Result<Refund, ProviderError> {
+        let Some(end_to_end_id) = self.end_to_end_id(new).await? else {
+            let reason = "the bank does not show the payment yet".to_owned();
+            return Err(ProviderError::Unavailable { provider: NAME, reason, retry_after_s: None });
+        };
+        // A try whose answer was lost is found by its id, and only what is not there is sent.
+        if let Some(found) = self.find_refund(&end_to_end_id, new.refund_id).await? {
+            return Ok(found);
+        }
+        let (path, devolucao) = (refund_path(&end_to_end_id, new.refund_id), wire::NewDevolucao::from(new));
+        let answer = self.send(|http| http.put(&path).json(&devolucao)).await?;
+        if answer.is_success() {
+            return answer.read::<wire::Devolucao>()?.into_refund(new.refund_id).map_err(unclear);
+        }
+        let refusal = wire::refusal(&answer.body);
+        let may_exist = wire::may_exist(answer.status, refusal.as_ref());
+        let refused = answer.refused(refusal);
+        if !may_exist {
+            return Err(refused);
+        }
+        match self.find_refund(&end_to_end_id, new.refund_id).await {
+            Ok(found) => found.ok_or(refused),
+            Err(_) => Err(unclear("a refund of that id may exist, and cannot be read")),
+        }
+    }
+
+    async fn read_refund(&self, refund: &NewRefund) -> Result<Option<Refund>, ProviderError> {
+        match self.end_to_end_id(refund).await? {
+            Some(end_to_end_id) => self.find_refund(&end_to_end_id, refund.refund_id).await,
+            None => Ok(None), // not paid, so nothing went back
+        }
+    }
+
+    async fn refunds_of(&self, payment_id: Uuid) -> Result<Option<Vec<TheirRefund>>, ProviderError> {
+        let cob = self.find_cob(payment_id).await?;
+        Ok(Some(cob.map_or_else(Vec::new, wire::Cob::into_refunds)))
+    }
+
+    async fn received(&self, from: Timestamp, to: Timestamp) -> Result<Option<Vec<Received>>, ProviderError> {
+        let (inicio, fim) = (from.to_string(), to.to_string());
+        let mut received = Vec::new();
+        for page in 0..MAX_PAGES {
+            let page = page.to_string();
+            let query = [
+                ("inicio", inicio.as_str()),
+                ("fim", fim.as_str()),
+                ("paginacao.paginaAtual", page.as_str()),
+                ("paginacao.itensPorPagina", "100"),
+            ];
+            let answer = self.send(|http| http.get("/pix").query(&query).repeatable()).await?;
+            if !answer.is_success() {
+                return Err(answer.refused(wire::refusal(&answer.body)));
+            }
+            let list: wire::PixList = answer.read()?;
+            let is_last = list.is_last();
+            received.extend(list.into_received(&self.pix_key, from, to));
+            if is_last {
+                return Ok(Some(received));
+            }
+        }
+        let reason = format!("there are more than {MAX_PAGES} pages of received PIX");
+        Err(ProviderError::Unavailable { provider: NAME, reason, retry_after_s: None })
+    }
+
+    fn open(&self, delivery: &Delivery) -> Result<Vec<Notice>, Forged> {
+        webhook::check(&self.webhook_secret, delivery.query())?;
+        Ok(webhook::notices(&delivery.body, &self.pix_key))
+    }
+
+    fn reread(&self, body: &Bytes) -> Vec<Notice> {
+        webhook::kept(body, &self.pix_key)
+    }
+
+    fn breaker(&self) -> Arc<Breaker> {
+        self.http.breaker()
+    }
+}
+
+fn cob_path(payment_id: Uuid) -> String {
+    format!("/cob/{}", payment_id.simple())
+}
+
+fn refund_path(end_to_end_id: &str, refund_id: Uuid) -> String {
+    format!("/pix/{end_to_end_id}/devolucao/{}", refund_id.simple())
+}
+
+fn charge_of(payment_id: Uuid, cob: wire::Cob) -> Result<Charge, ProviderError> {
+    cob.into_charge(payment_id, Timestamp::now()).map_err(unclear)
+}
+
+/// What a charge in that state says of voiding it; `None`: it can still be paid.
+fn over(status: ChargeStatus) -> Option<Voided> {
+    match status {
+        ChargeStatus::Pending => None,
+        ChargeStatus::Expired | ChargeStatus::Cancelled => Some(Voided::Done),
+        ChargeStatus::Paid | ChargeStatus::PartiallyRefunded | ChargeStatus::Refunded => Some(Voided::AlreadyPaid),
+    }
+}
+
+fn unclear(reason: &str) -> ProviderError {
+    ProviderError::Unknown { provider: NAME, reason: reason.to_owned() }
+}
+
+fn base_url(given: &str) -> String {
+    let given = given.trim_end_matches('/');
+    let has_path = given.split_once("://").is_some_and(|(_, rest)| rest.contains('/'));
+    if has_path { given.to_owned() } else { format!("{given}/v2") }
+}
+
+fn token_url(base_url: &str) -> String {
+    format!("{}/oauth/token", base_url.strip_suffix("/v2").unwrap_or(base_url))
+}

@@ -1,0 +1,352 @@
+//! The Pix API's words, and Efí's where they differ: nothing outside this crate knows how they spell things.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+use vitrine_kit::http::Refusal;
+use vitrine_kit::pix::{self, ChargeStatus, Received, RefundStatus, TheirRefund};
+use vitrine_kit::{Money, TaxId};
+
+use crate::brcode;
+
+/// A charge's life where the answer leaves it out.
+const DEFAULT_LIFE_S: i64 = 86_400;
+const MAX_TEXT: usize = 140;
+const MAX_NAME: usize = 200;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct NewCob<'a> {
+    calendario: NewCalendario,
+    devedor: Devedor<'a>,
+    valor: NewValor,
+    chave: &'a str,
+    solicitacao_pagador: String,
+    info_adicionais: [Info; 1],
+}
+
+#[derive(Serialize)]
+struct NewCalendario {
+    expiracao: u32,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Document<'a> {
+    Cpf(&'a str),
+    Cnpj(&'a str),
+}
+
+#[derive(Serialize)]
+struct Devedor<'a> {
+    #[serde(flatten)]
+    document: Document<'a>,
+    nome: String,
+}
+
+#[derive(Serialize)]
+struct NewValor {
+    original: String,
+}
+
+#[derive(Serialize)]
+struct Info {
+    nome: &'static str,
+    valor: String,
+}
+
+impl<'a> NewCob<'a> {
+    pub(crate) fn new(new: &'a pix::NewCharge, pix_key: &'a str) -> Self {
+        let document = match &new.payer.tax_id {
+            TaxId::Cpf(cpf) => Document::Cpf(cpf.as_str()),
+            TaxId::Cnpj(cnpj) => Document::Cnpj(cnpj.as_str()),
+        };
+        Self {
+            calendario: NewCalendario { expiracao: new.expires_in_s },
+            devedor: Devedor { document, nome: cut(&new.payer.name, MAX_NAME) },
+            valor: NewValor { original: new.amount.to_decimal() },
+            chave: pix_key,
+            solicitacao_pagador: cut(&new.description, MAX_TEXT),
+            info_adicionais: [Info { nome: "pedido", valor: new.order_id.to_string() }],
+        }
+    }
+}
+
+fn cut(text: &str, most: usize) -> String {
+    text.chars().take(most).collect()
+}
+
+/// All that a void says.
+#[derive(Serialize)]
+pub(crate) struct Remove {
+    status: &'static str,
+}
+
+pub(crate) const REMOVE: Remove = Remove { status: "REMOVIDA_PELO_USUARIO_RECEBEDOR" };
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Cob {
+    calendario: Calendario,
+    txid: String,
+    status: Status,
+    valor: Valor,
+    location: Option<String>,
+    loc: Option<Loc>,
+    pix_copia_e_cola: Option<String>,
+    #[serde(default, deserialize_with = "null_as_empty")]
+    pix: Vec<Pix>,
+}
+
+#[derive(Deserialize)]
+struct Calendario {
+    criacao: Timestamp,
+    expiracao: Option<Seconds>,
+}
+
+#[derive(Deserialize, Clone, Copy)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+enum Status {
+    Ativa,
+    Concluida,
+    RemovidaPeloUsuarioRecebedor,
+    RemovidaPeloPsp,
+}
+
+#[derive(Deserialize)]
+struct Valor {
+    original: Reais,
+}
+
+#[derive(Deserialize)]
+struct Loc {
+    location: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Pix {
+    end_to_end_id: String,
+    txid: Option<String>,
+    valor: Reais,
+    chave: Option<String>,
+    horario: Option<String>,
+    #[serde(default, deserialize_with = "null_as_empty")]
+    devolucoes: Vec<Devolucao>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Devolucao {
+    id: String,
+    rtr_id: Option<String>,
+    valor: Reais,
+    status: StatusOfDevolucao,
+}
+
+/// A word that we do not know is no end: it is asked about again.
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+enum StatusOfDevolucao {
+    Devolvido,
+    NaoRealizado,
+    #[serde(other)]
+    EmProcessamento,
+}
+
+/// `"185.00"`.
+#[derive(Clone, Copy)]
+struct Reais(Money);
+
+impl<'de> Deserialize<'de> for Reais {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        Money::parse_decimal(&text).map(Self).ok_or_else(|| serde::de::Error::custom("not an amount"))
+    }
+}
+
+/// A number, or the same as a text.
+#[derive(Clone, Copy)]
+pub(crate) struct Seconds(pub(crate) i64);
+
+impl<'de> Deserialize<'de> for Seconds {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let seconds = match Value::deserialize(from)? {
+            Value::Number(number) => number.as_i64(),
+            Value::String(text) => text.trim().parse().ok(),
+            _ => None,
+        };
+        seconds.map(Self).ok_or_else(|| serde::de::Error::custom("not a number of seconds"))
+    }
+}
+
+fn null_as_empty<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Vec<T>, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
+}
+
+impl Cob {
+    /// Errors: it is not about our payment, or its numbers make no sense.
+    pub(crate) fn into_charge(self, payment_id: Uuid, now: Timestamp) -> Result<pix::Charge, &'static str> {
+        if self.txid != payment_id.simple().to_string() {
+            return Err("answered about another charge");
+        }
+        let life = SignedDuration::from_secs(self.calendario.expiracao.map_or(DEFAULT_LIFE_S, |Seconds(life)| life));
+        let expires_at = self.calendario.criacao.checked_add(life).map_err(|_| "the charge's life is no time")?;
+        let too_much = "the charge's amounts are no money";
+        let paid = Money::sum(self.pix.iter().map(|pix| pix.valor.0)).ok_or(too_much)?;
+        let refunded = Money::sum(self.pix.iter().flat_map(Pix::returned)).ok_or(too_much)?;
+        // Money that is there counts, whatever the status says of it; a list that is left out takes nothing away.
+        let is_paid = !self.pix.is_empty() || matches!(self.status, Status::Concluida);
+        let amount = if self.pix.is_empty() { self.valor.original.0 } else { paid };
+        let status = match self.status {
+            _ if is_paid && refunded.is_zero() => ChargeStatus::Paid,
+            _ if is_paid && refunded >= amount => ChargeStatus::Refunded,
+            _ if is_paid => ChargeStatus::PartiallyRefunded,
+            Status::RemovidaPeloUsuarioRecebedor | Status::RemovidaPeloPsp => ChargeStatus::Cancelled,
+            _ if now >= expires_at => ChargeStatus::Expired, // it stays ATIVA, and can no longer be paid
+            _ => ChargeStatus::Pending,
+        };
+        let location = self.location.or_else(|| self.loc?.location);
+        let given = self.pix_copia_e_cola.filter(|code| !code.is_empty());
+        let first = self.pix.into_iter().next();
+        Ok(pix::Charge {
+            payment_id,
+            status,
+            amount,
+            txid: self.txid,
+            copy_paste: given.or_else(|| brcode::of_location(&location?)).unwrap_or_default(),
+            qr_code: None,
+            qr_code_url: None,
+            expires_at,
+            paid_at: first.as_ref().and_then(Pix::paid_at),
+            end_to_end_id: first.map(|pix| pix.end_to_end_id),
+            refunded,
+        })
+    }
+
+    pub(crate) fn into_end_to_end_id(self) -> Option<String> {
+        self.pix.into_iter().next().map(|pix| pix.end_to_end_id)
+    }
+
+    pub(crate) fn into_refunds(self) -> Vec<TheirRefund> {
+        self.pix.into_iter().flat_map(|pix| pix.devolucoes).map(TheirRefund::from).collect()
+    }
+}
+
+impl Pix {
+    fn paid_at(&self) -> Option<Timestamp> {
+        self.horario.as_ref()?.parse().ok()
+    }
+
+    /// What went back of it for good.
+    fn returned(&self) -> impl Iterator<Item = Money> {
+        self.devolucoes.iter().filter(|d| d.status == StatusOfDevolucao::Devolvido).map(|d| d.valor.0)
+    }
+}
+
+#[derive(Serialize)]
+pub(crate) struct NewDevolucao {
+    valor: String,
+    natureza: &'static str,
+    descricao: String,
+}
+
+impl From<&pix::NewRefund> for NewDevolucao {
+    fn from(new: &pix::NewRefund) -> Self {
+        Self { valor: new.amount.to_decimal(), natureza: "ORIGINAL", descricao: cut(&new.reason, MAX_TEXT) }
+    }
+}
+
+impl Devolucao {
+    /// Errors: it is about another refund.
+    pub(crate) fn into_refund(self, refund_id: Uuid) -> Result<pix::Refund, &'static str> {
+        if self.id != refund_id.simple().to_string() {
+            return Err("answered about another refund");
+        }
+        Ok(pix::Refund { refund_id, status: self.status.into(), amount: self.valor.0, end_to_end_id: self.rtr_id })
+    }
+}
+
+impl From<Devolucao> for TheirRefund {
+    fn from(theirs: Devolucao) -> Self {
+        let refund_id = theirs.id.parse().ok();
+        let reference = theirs.rtr_id.unwrap_or(theirs.id);
+        Self { refund_id, reference, status: theirs.status.into(), amount: theirs.valor.0 }
+    }
+}
+
+impl From<StatusOfDevolucao> for RefundStatus {
+    fn from(theirs: StatusOfDevolucao) -> Self {
+        match theirs {
+            StatusOfDevolucao::EmProcessamento => Self::Processing,
+            StatusOfDevolucao::Devolvido => Self::Done,
+            StatusOfDevolucao::NaoRealizado => Self::Failed,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub(crate) struct PixList {
+    parametros: Option<Parametros>,
+    #[serde(default, deserialize_with = "null_as_empty")]
+    pix: Vec<Pix>,
+}
+
+#[derive(Deserialize)]
+struct Parametros {
+    paginacao: Option<Paginacao>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Paginacao {
+    pagina_atual: u32,
+    quantidade_de_paginas: u32,
+}
+
+impl PixList {
+    /// Where they do not count their pages, the first empty one is the last.
+    pub(crate) fn is_last(&self) -> bool {
+        let pages = self.parametros.as_ref().and_then(|p| p.paginacao.as_ref());
+        self.pix.is_empty() || pages.is_some_and(|p| p.pagina_atual.saturating_add(1) >= p.quantidade_de_paginas)
+    }
+
+    /// Of our key, in `[from, to)`: their list takes in its end. One without a time is kept rather than lost.
+    pub(crate) fn into_received(self, pix_key: &str, from: Timestamp, to: Timestamp) -> impl Iterator<Item = Received> {
+        let is_ours = move |pix: &Pix| pix.chave.as_ref().is_none_or(|chave| chave.eq_ignore_ascii_case(pix_key));
+        let is_within = move |pix: &Pix| pix.paid_at().is_none_or(|at| from <= at && at < to);
+        self.pix.into_iter().filter(move |pix| is_ours(pix) && is_within(pix)).map(|pix| Received {
+            payment_id: pix.txid.as_ref().and_then(|txid| txid.parse().ok()),
+            amount: pix.valor.0,
+            refunded: Money::sum(pix.returned()).unwrap_or(pix.valor.0),
+            paid_at: pix.paid_at(),
+            reference: pix.txid.unwrap_or(pix.end_to_end_id),
+        })
+    }
+}
+
+/// The standard's problem (its code is the tail of `type`), Efí's `nome`, or what a token server says.
+pub(crate) fn refusal(body: &[u8]) -> Option<Refusal> {
+    let body: Value = serde_json::from_slice(body).ok()?;
+    let text = |field: &str| body.get(field).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let code = text("nome").or_else(|| text("type")?.rsplit('/').next()).or_else(|| text("error"))?;
+    let message = text("mensagem").or_else(|| text("detail")).or_else(|| text("error_description")).or_else(|| text("title"));
+    let violations = body.get("violacoes").and_then(Value::as_array).into_iter().flatten();
+    // What is wrong and where. Not the value: it may be a person's.
+    let violation = |v: &Value| Some(format!("{}: {}", v.get("propriedade")?.as_str()?, v.get("razao")?.as_str()?));
+    let parts: Vec<String> = message.map(str::to_owned).into_iter().chain(violations.filter_map(violation)).collect();
+    Some(Refusal { code: code.to_owned(), message: parts.join("; ") })
+}
+
+/// Their own words for "no such thing": the standard says them with 404, Efí with 400.
+pub(crate) fn is_not_found(status: u16, code: &str) -> bool {
+    const WORDS: [&str; 4] = ["NaoEncontrado", "NaoEncontrada", "_nao_encontrado", "_nao_encontrada"];
+    matches!(status, 400 | 404) && WORDS.iter().any(|word| code.ends_with(word))
+}
+
+/// Refusals of a PUT that are also given where its id is taken: by an earlier try of ours, then.
+pub(crate) fn may_exist(status: u16, refusal: Option<&Refusal>) -> bool {
+    const WORDS: [&str; 4] = ["CobOperacaoInvalida", "PixDevolucaoInvalida", "txid_duplicado", "devolucao_id_duplicado"];
+    status == 409 || refusal.is_some_and(|refusal| WORDS.contains(&refusal.code.as_str()))
+}

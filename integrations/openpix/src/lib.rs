@@ -1,0 +1,212 @@
+//! OpenPix (Woovi). A charge is known by our payment id as its `correlationID`; what their webhooks say is only a hint.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+use vitrine_kit::breaker::{Breaker, BreakerConfig};
+use vitrine_kit::http::{BadConfig, Call, Http, HttpConfig, MAX_RESPONSE_BYTES};
+use vitrine_kit::pix::{Charge, ChargeStatus, NewCharge, NewRefund, Notice, PixProvider, Received, Refund, TheirRefund, Voided};
+use vitrine_kit::{Delivery, Forged, ProviderError};
+
+mod proof;
+#[cfg(test)]
+mod tests;
+mod webhook;
+#[cfg(test)]
+mod webhook_tests;
+mod wire;
+
+/// The name in configuration, rows, metrics and logs.
+pub const NAME: &str = "openpix";
+
+/// Where OpenPix is, and what each side shows to the other.
+#[derive(Debug, Clone)]
+pub struct OpenPixConfig {
+    pub base_url: String,
+    /// Sent as it is in `Authorization`: no `Bearer`.
+    pub app_id: SecretString,
+    /// Of one webhook (`X-OpenPix-Signature`). Without it, only the platform's signature counts.
+    pub webhook_secret: Option<SecretString>,
+    /// The key of `x-webhook-signature`; `None`: the one that they document for production.
+    pub public_key_pem: Option<String>,
+    pub timeout: Duration,
+    pub breaker: BreakerConfig,
+}
+
+#[derive(Debug)]
+pub struct OpenPix {
+    http: Http,
+    app_id: SecretString,
+    proof: proof::Proof,
+}
+
+impl OpenPix {
+    /// Fails on an address that is not http(s), and on a public key that cannot be read.
+    pub fn new(config: OpenPixConfig) -> Result<Self, BadConfig> {
+        let http = Http::new(HttpConfig {
+            provider: NAME,
+            base_url: config.base_url,
+            user_agent: concat!("vitrine/", env!("CARGO_PKG_VERSION")).to_owned(),
+            timeout: config.timeout,
+            max_response_bytes: MAX_RESPONSE_BYTES,
+            breaker: config.breaker,
+        })?;
+        let proof = proof::Proof::new(config.webhook_secret, config.public_key_pem.as_deref())
+            .map_err(|reason| BadConfig { provider: NAME, reason: reason.to_owned() })?;
+        Ok(Self { http, app_id: config.app_id, proof })
+    }
+
+    fn authorized(&self, call: Call) -> Call {
+        call.header("Authorization", self.app_id.expose_secret()).refusals(wire::refusal)
+    }
+
+    /// `None`: they do not know it, which they say with 400 and a text of theirs. Of anybody else (a proxy, a wrong address)
+    /// a 400 or 404 must never pass for "not created".
+    async fn find<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, ProviderError> {
+        let answer = self.authorized(self.http.get(path)).repeatable().send_raw().await?;
+        let refusal = wire::refusal(&answer.body);
+        match answer.status {
+            400 if refusal.is_some() => Ok(None),
+            _ if answer.is_success() => answer.read().map(Some),
+            _ => Err(answer.refused(refusal)),
+        }
+    }
+
+    async fn find_charge(&self, payment_id: Uuid) -> Result<Option<Charge>, ProviderError> {
+        match self.find::<wire::ChargeAnswer>(&path_of(payment_id)).await? {
+            Some(found) => charge_of(payment_id, found).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// None where they know no such charge: it has no refunds either.
+    async fn list_refunds(&self, payment_id: Uuid) -> Result<Vec<wire::Refund>, ProviderError> {
+        let found = self.find::<wire::Refunds>(&refunds_path(payment_id)).await?;
+        Ok(found.map_or_else(Vec::new, |list| list.refunds))
+    }
+
+    /// A charge does not tell what went back of it: a second read does. A refusal of that one says nothing about the payment.
+    async fn with_refunds(&self, charge: Charge) -> Result<Charge, ProviderError> {
+        if charge.status != ChargeStatus::Paid {
+            return Ok(charge);
+        }
+        match self.list_refunds(charge.payment_id).await {
+            Ok(refunds) => Ok(wire::refunded(charge, &refunds)),
+            Err(ProviderError::Rejected { .. }) => Ok(charge),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+#[async_trait]
+impl PixProvider for OpenPix {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    async fn create_charge(&self, new: &NewCharge) -> Result<Charge, ProviderError> {
+        // Repeatable by `return_existing`: the charge of that correlationID comes back, whatever it was made with. Its amount
+        // is therefore theirs, for the caller to compare.
+        let call = self.http.post("/api/v1/charge").query(&[("return_existing", "true")]).json(&wire::NewCharge::from(new));
+        let made = self.authorized(call).repeatable().send::<wire::ChargeAnswer>().await?;
+        self.with_refunds(charge_of(new.payment_id, made)?).await
+    }
+
+    async fn read_charge(&self, payment_id: Uuid) -> Result<Option<Charge>, ProviderError> {
+        match self.find_charge(payment_id).await? {
+            Some(charge) => self.with_refunds(charge).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn void_charge(&self, payment_id: Uuid) -> Result<Voided, ProviderError> {
+        // What a DELETE of a paid charge does is not documented, so it is read first.
+        if let Some(over) = self.find_charge(payment_id).await?.map_or(Some(Voided::Done), |c| over(c.status)) {
+            return Ok(over);
+        }
+        let call = self.authorized(self.http.delete(&path_of(payment_id))).repeatable();
+        let refused = match call.send::<serde_json::Value>().await {
+            Ok(_) => return Ok(Voided::Done),
+            Err(refused @ ProviderError::Rejected { .. }) => refused,
+            Err(error) => return Err(error),
+        };
+        // Paid or deleted in between, perhaps by our own first try.
+        let now = self.find_charge(payment_id).await?;
+        now.map_or(Some(Voided::Done), |charge| over(charge.status)).ok_or(refused)
+    }
+
+    async fn refund(&self, new: &NewRefund) -> Result<Refund, ProviderError> {
+        // A try whose answer was lost is in their list. Only what is not there is sent, and not twice by ourselves.
+        if let Some(found) = self.read_refund(new).await? {
+            return Ok(found);
+        }
+        let call = self.http.post(&refunds_path(new.payment_id)).json(&wire::NewRefund::from(new));
+        let made = self.authorized(call).send::<wire::RefundAnswer>().await?.refund;
+        if made.id() != Some(new.refund_id) {
+            return Err(unclear("answered about another refund"));
+        }
+        Ok(made.into_refund(new.refund_id))
+    }
+
+    async fn read_refund(&self, refund: &NewRefund) -> Result<Option<Refund>, ProviderError> {
+        let refunds = self.list_refunds(refund.payment_id).await?;
+        let ours = refunds.into_iter().find(|theirs| theirs.id() == Some(refund.refund_id));
+        Ok(ours.map(|theirs| theirs.into_refund(refund.refund_id)))
+    }
+
+    async fn refunds_of(&self, payment_id: Uuid) -> Result<Option<Vec<TheirRefund>>, ProviderError> {
+        Ok(Some(self.list_refunds(payment_id).await?.into_iter().map(TheirRefund::from).collect()))
+    }
+
+    async fn received(&self, _: Timestamp, _: Timestamp) -> Result<Option<Vec<Received>>, ProviderError> {
+        Ok(None) // their list goes by when a charge was made, not by when its money came
+    }
+
+    fn open(&self, delivery: &Delivery) -> Result<Vec<Notice>, Forged> {
+        // The ping of a registration may come unsigned, and fails it unless answered well. It can do nothing.
+        if !proof::is_signed(delivery) && webhook::is_bare_ping(&delivery.body) {
+            return Ok(Vec::new());
+        }
+        self.proof.check(delivery)?;
+        Ok(self.reread(&delivery.body))
+    }
+
+    fn reread(&self, body: &Bytes) -> Vec<Notice> {
+        webhook::notices(body)
+    }
+
+    fn breaker(&self) -> Arc<Breaker> {
+        self.http.breaker()
+    }
+}
+
+fn path_of(payment_id: Uuid) -> String {
+    format!("/api/v1/charge/{payment_id}")
+}
+
+fn refunds_path(payment_id: Uuid) -> String {
+    format!("/api/v1/charge/{payment_id}/refund")
+}
+
+/// What a charge in that state says of voiding it; `None`: it can still be paid.
+fn over(status: ChargeStatus) -> Option<Voided> {
+    match status {
+        ChargeStatus::Pending => None,
+        ChargeStatus::Expired | ChargeStatus::Cancelled => Some(Voided::Done),
+        ChargeStatus::Paid | ChargeStatus::PartiallyRefunded | ChargeStatus::Refunded => Some(Voided::AlreadyPaid),
+    }
+}
+
+fn charge_of(payment_id: Uuid, answer: wire::ChargeAnswer) -> Result<Charge, ProviderError> {
+    answer.into_charge(payment_id).map_err(unclear)
+}
+
+fn unclear(reason: &str) -> ProviderError {
+    ProviderError::Unknown { provider: NAME, reason: reason.to_owned() }
+}

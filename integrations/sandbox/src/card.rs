@@ -1,0 +1,181 @@
+//! The life of a card payment, beside what it shares with PIX: declines, processing, disputes.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::books::{Books, Charge, ChargeStatus};
+use crate::control::{Refused, SendWebhook};
+use crate::webhooks::{self, News};
+use crate::world::World;
+
+/// Where a payment stands that is neither paid nor cancelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CardStage {
+    /// Waits for a card, the first or another one.
+    #[default]
+    Waiting,
+    /// The holder must confirm at the bank (3-D Secure).
+    Action,
+    /// The bank has not decided.
+    Processing,
+}
+
+/// Why a card was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decline {
+    pub code: String,
+    pub decline_code: Option<String>,
+    pub message: String,
+}
+
+impl Decline {
+    /// From what the tester calls it: Stripe's error code, or the bank's reason behind `card_declined`.
+    pub(crate) fn of(name: &str) -> Self {
+        let own = ["expired_card", "incorrect_cvc", "incorrect_number", "processing_error", "authentication_required"];
+        let (code, decline_code) = match name {
+            "" | "card_declined" => ("card_declined", Some("generic_decline")),
+            "payment_intent_authentication_failure" => (name, None),
+            name if own.contains(&name) => (name, Some(name).filter(|name| *name == "authentication_required")),
+            bank => ("card_declined", Some(bank)),
+        };
+        let message = match decline_code {
+            Some("insufficient_funds") => "Your card has insufficient funds.",
+            _ => "Your card was declined.",
+        };
+        Self { code: code.to_owned(), decline_code: decline_code.map(str::to_owned), message: message.to_owned() }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DisputeStatus {
+    NeedsResponse,
+    Won,
+    Lost,
+}
+
+/// The holder says that it was not them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dispute {
+    pub id: String,
+    pub status: DisputeStatus,
+    pub amount_cents: i64,
+    pub reason: String,
+    pub created_at: Timestamp,
+}
+
+/// What only a card payment has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Card {
+    pub currency: String,
+    pub stage: CardStage,
+    /// The last attempt, whatever became of it.
+    pub charge_id: Option<String>,
+    pub decline: Option<Decline>,
+    pub dispute: Option<Dispute>,
+    pub cancellation_reason: Option<String>,
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// A letter and a half say what it is, the rest is luck: `pi_3…`.
+pub(crate) fn new_id(prefix: &str) -> String {
+    format!("{prefix}{}", &Uuid::new_v4().simple().to_string()[..24])
+}
+
+fn card_of(charge: &Charge) -> Result<&Card, Refused> {
+    charge.card.as_ref().ok_or_else(|| Refused::Invalid("this is not a card payment".into()))
+}
+
+fn undecided(charge: &Charge) -> Result<&Card, Refused> {
+    let card = card_of(charge)?;
+    match charge.status {
+        ChargeStatus::Pending => Ok(card),
+        status if status.was_paid() => Err(Refused::AlreadyPaid),
+        status => Err(Refused::NotPayable(status)),
+    }
+}
+
+fn enter(world: &World, books: &mut Books, charge: Charge, event: &str, how: SendWebhook) -> Charge {
+    books.put(charge.clone());
+    webhooks::tell(world, books, &News::Charge(&charge, event), how);
+    charge
+}
+
+/// The card is good. One that was cancelled cannot be paid any more, by nobody.
+pub(crate) fn pay(
+    world: &World,
+    books: &mut Books,
+    charge: &Charge,
+    amount_cents: Option<i64>,
+    how: SendWebhook,
+) -> Result<Charge, Refused> {
+    let card = undecided(charge)?;
+    let paid_cents = amount_cents.unwrap_or(charge.amount_cents);
+    if paid_cents <= 0 {
+        return Err(Refused::Invalid("amount_cents must be positive".into()));
+    }
+    let charge_id = card.charge_id.clone().filter(|_| card.decline.is_none()).unwrap_or_else(|| new_id("ch_3"));
+    let card = Card { stage: CardStage::Waiting, charge_id: Some(charge_id), decline: None, ..card.clone() };
+    let charge = Charge {
+        status: ChargeStatus::Paid,
+        paid_cents: Some(paid_cents),
+        paid_at: Some(Timestamp::now()),
+        card: Some(card),
+        ..charge.clone()
+    };
+    Ok(enter(world, books, charge, "payment.paid", how))
+}
+
+/// The card is refused; the payment waits for another one.
+pub(crate) fn decline(world: &World, books: &mut Books, charge: &Charge, decline: Decline) -> Result<Charge, Refused> {
+    let card = undecided(charge)?;
+    let card = Card { stage: CardStage::Waiting, charge_id: Some(new_id("ch_3")), decline: Some(decline), ..card.clone() };
+    let charge = Charge { card: Some(card), ..charge.clone() };
+    Ok(enter(world, books, charge, "payment.failed", SendWebhook::Once))
+}
+
+/// The bank takes its time, or asks the holder.
+pub(crate) fn wait(world: &World, books: &mut Books, charge: &Charge, stage: CardStage) -> Result<Charge, Refused> {
+    let card = undecided(charge)?;
+    let (charge_id, event) = match stage {
+        CardStage::Processing => (Some(new_id("ch_3")), "payment.processing"),
+        CardStage::Action | CardStage::Waiting => (None, "payment.requires_action"),
+    };
+    let card = Card { stage, charge_id, decline: None, ..card.clone() };
+    let charge = Charge { card: Some(card), ..charge.clone() };
+    Ok(enter(world, books, charge, event, SendWebhook::Once))
+}
+
+/// The holder wants the money back, through the bank.
+pub(crate) fn dispute(world: &World, books: &mut Books, charge: &Charge) -> Result<Charge, Refused> {
+    let card = card_of(charge)?;
+    if !charge.status.was_paid() || card.dispute.is_some() {
+        return Err(Refused::Invalid("only a paid card payment can be disputed, and once".into()));
+    }
+    let dispute = Dispute {
+        id: new_id("du_1"),
+        status: DisputeStatus::NeedsResponse,
+        amount_cents: charge.paid_cents.unwrap_or(charge.amount_cents) - charge.refunded_cents,
+        reason: "fraudulent".into(),
+        created_at: Timestamp::now(),
+    };
+    let charge = Charge { card: Some(Card { dispute: Some(dispute), ..card.clone() }), ..charge.clone() };
+    Ok(enter(world, books, charge, "dispute.created", SendWebhook::Once))
+}
+
+/// The bank decides. Lost: the money is gone.
+pub(crate) fn close_dispute(world: &World, books: &mut Books, charge: &Charge, won: bool) -> Result<Charge, Refused> {
+    let card = card_of(charge)?;
+    let open = card.dispute.clone().filter(|dispute| dispute.status == DisputeStatus::NeedsResponse);
+    let Some(dispute) = open else {
+        return Err(Refused::Invalid("there is no open dispute".into()));
+    };
+    let status = if won { DisputeStatus::Won } else { DisputeStatus::Lost };
+    let card = Card { dispute: Some(Dispute { status, ..dispute }), ..card.clone() };
+    let charge = Charge { card: Some(card), ..charge.clone() };
+    Ok(enter(world, books, charge, "dispute.closed", SendWebhook::Once))
+}

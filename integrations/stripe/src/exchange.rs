@@ -1,0 +1,86 @@
+//! async-stripe's requests over the kit's HTTP, and what the answers mean.
+
+use secrecy::ExposeSecret;
+use serde::de::DeserializeOwned;
+use stripe_client_core::{RequestBuilder, StripeMethod};
+use vitrine_kit::ProviderError;
+use vitrine_kit::http::{Answer, Call};
+
+use crate::{NAME, Stripe, wire};
+
+/// A twin under the same key is still running, or something is locked; or a dependency of theirs failed.
+const BUSY: &[u16] = &[409, 424];
+
+impl Stripe {
+    pub(crate) async fn get<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ProviderError> {
+        let answer = self.call(&request).send_raw().await?;
+        if answer.is_success() { answer.read() } else { Err(self.refused_read(&answer)) }
+    }
+
+    /// Any answer, a 5xx too: that is then what this key answers from now on. The same key and body acts once, for 24 h.
+    pub(crate) async fn post(&self, request: &RequestBuilder, key: &str) -> Result<Answer, ProviderError> {
+        self.call(request).header("Idempotency-Key", key).keeps_failures().send_raw().await
+    }
+
+    /// The outcome of a `post`.
+    pub(crate) fn made<T: DeserializeOwned>(&self, answer: &Answer) -> Result<T, ProviderError> {
+        if answer.is_success() { answer.read() } else { Err(self.refused(answer)) }
+    }
+
+    /// May be repeated: a GET by nature, a POST by its key.
+    fn call(&self, request: &RequestBuilder) -> Call {
+        let query = request.query.as_deref().filter(|query| !query.is_empty());
+        let path = match query {
+            Some(query) => format!("/v1{}?{query}", request.path),
+            None => format!("/v1{}", request.path),
+        };
+        let form = request.body.as_deref().unwrap_or_default();
+        let call = match request.method {
+            StripeMethod::Get => self.http.get(&path),
+            StripeMethod::Post => self.http.post(&path).encoded_form(in_order(form)),
+            StripeMethod::Delete => self.http.delete(&path),
+        };
+        let call = call.bearer(self.secret_key.expose_secret()).header("Stripe-Version", stripe_client_core::VERSION.as_str());
+        call.repeatable().busy(BUSY).retry_header("stripe-should-retry")
+    }
+
+    /// A refused write. A busy one may be at work under the same key, for another caller.
+    pub(crate) fn refused(&self, answer: &Answer) -> ProviderError {
+        match answer.status {
+            409 | 424 | 500.. => ProviderError::Unknown { provider: NAME, reason: format!("answered {}", answer.status) },
+            _ => self.refused_read(answer),
+        }
+    }
+
+    fn refused_read(&self, answer: &Answer) -> ProviderError {
+        let mut refusal = wire::refusal(&answer.body).unwrap_or_default();
+        // They mask the key where they quote it; what stands between us and them may not.
+        refusal.message = refusal.message.replace(self.secret_key.expose_secret(), "***");
+        let request = answer.header("request-id").map(|id| format!(" ({id})")).unwrap_or_default();
+        match answer.status {
+            409 | 424 => {
+                let reason = if refusal.code.is_empty() { answer.status.to_string() } else { refusal.code };
+                ProviderError::Unavailable { provider: NAME, reason, retry_after_s: answer.retry_after_s() }
+            }
+            status => {
+                if matches!(status, 401 | 403) {
+                    tracing::error!(provider = NAME, status, code = refusal.code, "our key is not accepted");
+                }
+                refusal.message.push_str(&request); // what their support asks for
+                answer.refused(Some(refusal))
+            }
+        }
+    }
+}
+
+/// The same pairs in one order: metadata is a map that has none, and one key goes with one body.
+fn in_order(form: &str) -> String {
+    let mut pairs: Vec<&str> = form.split('&').collect();
+    pairs.sort_unstable();
+    pairs.join("&")
+}
+
+/// An error of a look-up after which the thing looked for may well exist.
+pub(crate) fn unsure(error: ProviderError) -> ProviderError {
+    ProviderError::Unknown { provider: NAME, reason: error.to_string() }
+}

@@ -1,0 +1,354 @@
+//! Stripe: card payments by PaymentIntents. The buyer pays on Stripe's own form with the intent's `client_secret`; no card
+//! number comes near us. Requests are async-stripe's typed ones, sent over the kit's HTTP; of the answers only what the shop
+//! needs is read, so that a new field or value of theirs never turns a success into an error.
+//!
+//! An intent offers what is switched on in the Dashboard: API 2026-09-30 refuses `payment_method_types`, and asking for the
+//! automatic ones is asking for the default. A shop that promises cards switches on cards.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use secrecy::{ExposeSecret, SecretString};
+use stripe_client_core::RequestBuilder;
+use uuid::Uuid;
+use vitrine_kit::breaker::{Breaker, BreakerConfig};
+use vitrine_kit::http::{BadConfig, Http, HttpConfig, MAX_RESPONSE_BYTES};
+use vitrine_kit::pix::{NewRefund, Received, Refund, TheirRefund, Voided};
+use vitrine_kit::{Email, Money, ProviderError};
+
+mod exchange;
+mod requests;
+#[cfg(test)]
+mod tests;
+mod webhook;
+mod wire;
+
+pub use webhook::{CardNews, Dispute, Event, Paid};
+
+use exchange::unsure;
+
+/// The name in configuration, rows, metrics and logs.
+pub const NAME: &str = "stripe";
+
+/// Stripe remembers the answer to a key, a 500 too, for a day; past a remembered 500 only another key gets on. So many are tried.
+const KEYS: u32 = 5;
+/// An intent that may exist is looked for in the newest so many hundreds.
+const FIND_PAGES: usize = 20;
+/// Refunds of one payment, in hundreds.
+const REFUND_PAGES: usize = 5;
+/// Intents of one look into the books, in fifties (each brings its charge along).
+const RECEIVED_PAGES: usize = 400;
+/// Their clock and ours.
+const CLOCKS_APART: SignedDuration = SignedDuration::from_mins(5);
+/// An intent is paid this long after its creation at the latest, for the books.
+const LONGEST_OPEN: SignedDuration = SignedDuration::from_hours(48);
+
+/// Where Stripe is and what proves who is who.
+#[derive(Debug, Clone)]
+pub struct StripeConfig {
+    /// `https://api.stripe.com`, with or without the `/v1`.
+    pub base_url: String,
+    /// `sk_…` or `rk_…`.
+    pub secret_key: SecretString,
+    /// `whsec_…`, used as it is.
+    pub webhook_secret: SecretString,
+    pub timeout: Duration,
+    pub breaker: BreakerConfig,
+}
+
+#[derive(Debug)]
+pub struct Stripe {
+    http: Http,
+    secret_key: SecretString,
+    webhook_secret: SecretString,
+}
+
+/// An intent to create: our payment's row, and how often it was tried.
+#[derive(Debug, Clone)]
+pub struct NewIntent {
+    pub payment_id: Uuid,
+    pub order_id: Uuid,
+    pub amount: Money,
+    /// Shown in the Dashboard and on receipts. `None` sends none. Like all here it must not change between attempts.
+    pub description: Option<String>,
+    /// Stripe mails its receipt there.
+    pub receipt_email: Option<Email>,
+    /// When the row was made: no intent of it can be older.
+    pub asked_at: Timestamp,
+    /// 1 for the first call, and one more for each later one, whatever became of the earlier. From 2 on they are asked
+    /// first whether they have it.
+    pub attempt: u32,
+}
+
+/// What Stripe says of an intent.
+#[derive(Debug, Clone)]
+pub struct Intent {
+    /// `pi_…`.
+    pub id: String,
+    /// Ours, as told to them when it was created.
+    pub payment_id: Option<Uuid>,
+    pub order_id: Option<Uuid>,
+    pub status: IntentStatus,
+    pub amount: Money,
+    pub amount_received: Money,
+    /// Lower-case: `brl`.
+    pub currency: String,
+    /// For the buyer's browser alone: with it, and our publishable key, the intent can be paid.
+    pub client_secret: Option<SecretString>,
+    /// False for play money. `None` where they do not say.
+    pub livemode: Option<bool>,
+    pub created: Option<Timestamp>,
+    /// Why the last card was refused. Not final: another may be tried.
+    pub last_error: Option<String>,
+    /// `ch_…`, of the last try.
+    pub latest_charge: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IntentStatus {
+    /// New, or the last card was refused.
+    RequiresPaymentMethod,
+    RequiresConfirmation,
+    /// The buyer's bank wants to see the buyer (3-D Secure).
+    RequiresAction,
+    /// Their side is at it: it can neither be paid again nor cancelled.
+    Processing,
+    /// Held, not taken: only where capture was asked to be manual.
+    RequiresCapture,
+    Succeeded,
+    Canceled,
+    /// A word that we do not know yet.
+    Other,
+}
+
+impl IntentStatus {
+    /// The buyer can (still) pay it.
+    pub fn is_payable(self) -> bool {
+        matches!(self, Self::RequiresPaymentMethod | Self::RequiresConfirmation | Self::RequiresAction)
+    }
+}
+
+impl Stripe {
+    pub fn new(config: StripeConfig) -> Result<Self, BadConfig> {
+        let base_url = config.base_url.trim_end_matches('/');
+        let http = Http::new(HttpConfig {
+            provider: NAME,
+            base_url: base_url.strip_suffix("/v1").unwrap_or(base_url).to_owned(),
+            user_agent: concat!("vitrine/", env!("CARGO_PKG_VERSION")).to_owned(),
+            timeout: config.timeout,
+            max_response_bytes: MAX_RESPONSE_BYTES,
+            breaker: config.breaker,
+        })?;
+        Ok(Self { http, secret_key: config.secret_key, webhook_secret: config.webhook_secret })
+    }
+
+    pub fn breaker(&self) -> Arc<Breaker> {
+        self.http.breaker()
+    }
+
+    /// Whether our key moves real money, where its prefix tells. News of the other kind is not ours.
+    pub fn is_live(&self) -> Option<bool> {
+        let (kind, rest) = self.secret_key.expose_secret().split_once('_')?;
+        if !matches!(kind, "sk" | "rk") {
+            return None;
+        }
+        match rest.split_once('_')?.0 {
+            "live" => Some(true),
+            "test" => Some(false),
+            _ => None,
+        }
+    }
+
+    /// Creates the intent, or answers the one that an earlier call for this payment created. Repeats go out under the same
+    /// key; past a key whose answer is a stored 5xx under the next, for at worst an intent is left over whose secret nobody
+    /// knows, and which so can never be paid.
+    pub async fn create(&self, new: &NewIntent) -> Result<Intent, ProviderError> {
+        if new.attempt > 1
+            && let Some(intent) = self.find(new.payment_id, new.asked_at).await.map_err(unsure)?
+        {
+            return as_asked(new, intent);
+        }
+        let request = requests::new_intent(new);
+        let mut last_failure = None;
+        for n in 1..=new.attempt.clamp(1, KEYS) {
+            let sent = self.post(&request, &format!("pay-{}-{n}", new.payment_id)).await;
+            let answer = if last_failure.is_some() { sent.map_err(unsure)? } else { sent? };
+            if answer.status < 500 {
+                return as_asked(new, self.made::<wire::Intent>(&answer)?.into());
+            }
+            last_failure = Some(answer.status);
+        }
+        Err(failed(last_failure))
+    }
+
+    /// `None`: they do not know it.
+    pub async fn read(&self, intent_id: &str) -> Result<Option<Intent>, ProviderError> {
+        let request = requests::intent(intent_id)?;
+        match known(self.get::<wire::Intent>(request).await)? {
+            Some(intent) if intent.id == intent_id => Ok(Some(intent.into())),
+            Some(_) => Err(unclear("answered about another intent")),
+            None => Ok(None),
+        }
+    }
+
+    /// The intent of a payment whose id we never learned. Lists, since their search lags a minute behind. `None`: they have
+    /// none that is younger than `created_after`.
+    pub async fn find(&self, payment_id: Uuid, created_after: Timestamp) -> Result<Option<Intent>, ProviderError> {
+        let oldest = created_after.saturating_sub(CLOCKS_APART).map_or(0, Timestamp::as_second);
+        let is_it = |intent: &wire::Intent| intent.payment_id() == Some(payment_id);
+        let is_enough = |page: &[wire::Intent]| {
+            page.iter().any(is_it) || page.iter().all(|intent| intent.created.is_some_and(|at| at < oldest))
+        };
+        let intents = self.list(FIND_PAGES, requests::newest_intents, is_enough).await?;
+        Ok(intents.into_iter().find(is_it).map(Intent::from))
+    }
+
+    /// Makes an unpaid intent unpayable. Repeating is harmless. While their side is at it the end is `Unknown`: ask again.
+    pub async fn cancel(&self, intent_id: &str, payment_id: Uuid) -> Result<Voided, ProviderError> {
+        let request = requests::cancel(intent_id)?;
+        // Their memory of "not in this state" would outlive the state: a second key gets past it. Cancelling is harmless twice.
+        for key in [format!("cancel-{payment_id}"), Uuid::new_v4().to_string()] {
+            let answer = self.post(&request, &key).await?;
+            if answer.status != 400 {
+                let intent: wire::Intent = self.made(&answer)?;
+                return voided(intent.status()).ok_or_else(|| unclear("cancelling left the intent payable"));
+            }
+            let refused = self.refused(&answer);
+            let Some(intent) = self.read(intent_id).await.map_err(unsure)? else { return Err(refused) };
+            match voided(intent.status) {
+                Some(end) => return Ok(end),
+                None if intent.status.is_payable() => {}
+                None => return Err(unclear("it is being processed: neither paid nor void yet")),
+            }
+        }
+        Err(unclear("cancelling was refused, and the intent is still payable"))
+    }
+
+    /// Gives money back, once per `refund_id`. `attempt` is as in [`NewIntent`]. Another key is only taken once the earlier
+    /// key's answer is settled (a 500, or a stored failure) and their books hold no refund of ours.
+    pub async fn refund(&self, new: &NewRefund, attempt: u32) -> Result<Refund, ProviderError> {
+        let request = requests::new_refund(new)?;
+        if attempt > 1
+            && let Some(made) = self.read_refund(new).await.map_err(unsure)?
+        {
+            return Ok(made);
+        }
+        let mut last_failure = None;
+        for n in 1..=attempt.clamp(1, KEYS) {
+            let sent = self.post(&request, &format!("refund-{}-{n}", new.refund_id)).await;
+            let answer = if last_failure.is_some() { sent.map_err(unsure)? } else { sent? };
+            match answer.status {
+                500.. => {
+                    last_failure = Some(answer.status);
+                    if answer.status != 500 && answer.header("idempotent-replayed") != Some("true") {
+                        break; // a gateway's: what is behind it may still be at work
+                    }
+                    if let Some(made) = self.read_refund(new).await.map_err(unsure)? {
+                        return Ok(made);
+                    }
+                }
+                // Often because it is done already.
+                400 => match self.read_refund(new).await {
+                    Ok(Some(made)) => return Ok(made),
+                    _ => return Err(self.refused(&answer)),
+                },
+                _ => return same_refund(new, &self.made(&answer)?),
+            }
+        }
+        Err(failed(last_failure))
+    }
+
+    /// `None`: they do not know it.
+    pub async fn read_refund(&self, refund: &NewRefund) -> Result<Option<Refund>, ProviderError> {
+        if let Some(id) = &refund.refund_ref {
+            let request = requests::refund(id)?;
+            return known(self.get::<wire::Refund>(request).await)?.map(|found| same_refund(refund, &found)).transpose();
+        }
+        let refunds = self.list_refunds(requests::paid_by(refund)?).await?;
+        let ours = refunds.iter().find(|theirs| theirs.refund_id() == Some(refund.refund_id));
+        ours.map(|found| same_refund(refund, found)).transpose()
+    }
+
+    /// All refunds of an intent, also those made in the Dashboard.
+    pub async fn refunds_of(&self, intent_id: &str) -> Result<Vec<TheirRefund>, ProviderError> {
+        Ok(self.list_refunds(intent_id).await?.iter().map(TheirRefund::from).collect())
+    }
+
+    /// All money received in `[from, to)`, by intent, as long as it came within 48 hours of the intent's creation.
+    pub async fn received(&self, from: Timestamp, to: Timestamp) -> Result<Vec<Received>, ProviderError> {
+        let first = from.saturating_sub(LONGEST_OPEN).unwrap_or(from);
+        let page = |after: Option<&str>| requests::intents_between(first, to, after);
+        let intents: Vec<wire::Intent> = self.list(RECEIVED_PAGES, page, |_| false).await?;
+        let received = intents.iter().filter_map(wire::received);
+        Ok(received.filter(|money| money.paid_at.is_none_or(|at| from <= at && at < to)).collect())
+    }
+
+    async fn list_refunds(&self, intent_id: &str) -> Result<Vec<wire::Refund>, ProviderError> {
+        requests::check_id(intent_id)?;
+        self.list(REFUND_PAGES, |after: Option<&str>| requests::refunds_of(intent_id, after), |_| false).await
+    }
+
+    /// Page after page, until theirs end or `is_enough` says so. More than `pages` is an error, not half a list.
+    async fn list<T: wire::Listed>(
+        &self,
+        pages: usize,
+        page: impl Fn(Option<&str>) -> RequestBuilder,
+        is_enough: impl Fn(&[T]) -> bool,
+    ) -> Result<Vec<T>, ProviderError> {
+        let mut all: Vec<T> = Vec::new();
+        for _ in 0..pages {
+            let wire::Page { data, has_more } = self.get(page(all.last().map(T::id))).await?;
+            let is_last = data.is_empty() || !has_more || is_enough(&data);
+            all.extend(data);
+            if is_last {
+                return Ok(all);
+            }
+        }
+        let reason = format!("the list is longer than {pages} pages");
+        Err(ProviderError::Unavailable { provider: NAME, reason, retry_after_s: None })
+    }
+}
+
+/// What a status says of an attempt to cancel; `None`: it is not over.
+fn voided(status: IntentStatus) -> Option<Voided> {
+    match status {
+        IntentStatus::Canceled => Some(Voided::Done),
+        IntentStatus::Succeeded | IntentStatus::RequiresCapture => Some(Voided::AlreadyPaid),
+        _ => None,
+    }
+}
+
+/// Their own "no such thing" is an answer. A bare 404 (a proxy's, a wrong address) is not.
+fn known<T>(outcome: Result<T, ProviderError>) -> Result<Option<T>, ProviderError> {
+    match outcome {
+        Ok(found) => Ok(Some(found)),
+        Err(ProviderError::Rejected { code, .. }) if code == "resource_missing" => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn as_asked(new: &NewIntent, intent: Intent) -> Result<Intent, ProviderError> {
+    let is_ours = intent.payment_id.is_none_or(|id| id == new.payment_id);
+    if is_ours && intent.amount == new.amount && intent.currency == wire::BRL {
+        Ok(intent)
+    } else {
+        Err(unclear("answered about another intent"))
+    }
+}
+
+fn same_refund(new: &NewRefund, theirs: &wire::Refund) -> Result<Refund, ProviderError> {
+    if theirs.refund_id().is_some_and(|id| id != new.refund_id) || theirs.amount != new.amount.cents() {
+        return Err(unclear("answered about another refund"));
+    }
+    let their_name = Some(theirs.id.clone());
+    Ok(Refund { refund_id: new.refund_id, status: theirs.status(), amount: new.amount, end_to_end_id: their_name })
+}
+
+fn failed(status: Option<u16>) -> ProviderError {
+    unclear(&status.map_or_else(|| "was not asked".to_owned(), |status| format!("answered {status}")))
+}
+
+fn unclear(reason: &str) -> ProviderError {
+    ProviderError::Unknown { provider: NAME, reason: reason.to_owned() }
+}

@@ -1,0 +1,227 @@
+use serde_json::{Value, json};
+use vitrine_kit::pix::RefundStatus;
+
+use super::*;
+use crate::tests::{ORDER, PAYMENT, REFUND, at, id, stripe};
+
+const SUCCEEDED: &str = include_str!("../../fixtures/succeeded.json");
+const DISPUTE: &str = include_str!("../../fixtures/dispute.json");
+const SECRET: &[u8] = b"whsec_test_secret";
+const AT: i64 = 1_790_000_000;
+/// Known: what signs it under the test secret at `AT` is `RIGHT`.
+const BODY: &str = r#"{"id":"evt_1","object":"event","type":"payment_intent.succeeded"}"#;
+const RIGHT: &str = "7b8113cd94f67490d14bb1393d2cd3ce02f73dcd8718d3c17e15ad4856bb0476";
+
+fn open_at(body: &str, header: Option<&str>, now: i64) -> Result<Event, Forged> {
+    let headers = header.map(|h| ("Stripe-Signature".to_owned(), h.to_owned()));
+    let delivery = Delivery::new(Bytes::from(body.to_owned()), headers.into_iter().collect(), "");
+    stripe("http://stripe").open(&delivery, at(now))
+}
+
+fn open(body: &str, header: &str) -> Result<Event, Forged> {
+    open_at(body, Some(header), AT)
+}
+
+fn opened(body: &str) -> Event {
+    let mac = signature::hmac_sha256_hex(SECRET, format!("{AT}.{body}").as_bytes());
+    open(body, &format!("t={AT},v1={mac}")).expect("well signed")
+}
+
+fn news(kind: &str, object: &Value) -> CardNews {
+    opened(&json!({"id": "evt_1", "type": kind, "created": AT, "livemode": false, "data": {"object": object}}).to_string()).news
+}
+
+#[test]
+fn the_known_signature_opens() {
+    let event = open(BODY, &format!("t={AT},v1={RIGHT}")).expect("well signed");
+    assert_eq!((event.event_id.as_str(), event.event.as_str()), ("evt_1", "payment_intent.succeeded"));
+    assert_eq!((event.news, event.body), (CardNews::Other, Bytes::from(BODY))); // it says nothing of an intent
+}
+
+#[test]
+fn one_right_signature_among_several_is_enough() {
+    let wrong = RIGHT.replace('7', "8");
+    for header in [
+        format!("t={AT},v1={wrong},v1={RIGHT}"),
+        format!("t={AT},v1={RIGHT},v1={wrong}"),
+        format!("v0={wrong},v1={RIGHT},v9=x,t={AT}"),
+        format!("t={AT}, v1={RIGHT}"),
+    ] {
+        assert!(open(BODY, &header).is_ok(), "{header}");
+    }
+}
+
+#[test]
+fn a_delivery_is_good_for_five_minutes_either_way() {
+    let header = format!("t={AT},v1={RIGHT}");
+    for (now, is_good) in [(AT - 301, false), (AT - 300, true), (AT + 300, true), (AT + 301, false)] {
+        assert_eq!(open_at(BODY, Some(&header), now).is_ok(), is_good, "{now}");
+    }
+}
+
+#[test]
+fn anything_else_is_forged() {
+    assert_eq!(open_at(BODY, None, AT), Err(Forged));
+    let other_key = signature::hmac_sha256_hex(b"whsec_other", format!("{AT}.{BODY}").as_bytes());
+    for bad in [
+        String::new(),
+        format!("t={AT}"),
+        format!("v1={RIGHT}"),
+        format!("t={AT},v1="),
+        format!("t={AT},v1={}", &RIGHT[..63]),
+        format!("t={AT},v1={RIGHT}0"),
+        format!("t={AT},v1={}", RIGHT.to_uppercase()),
+        format!("t={AT},v0={RIGHT}"),
+        format!("t={AT},v1={other_key}"),
+        format!("t={},v1={RIGHT}", AT + 1),
+        format!("t=0{AT},v1={RIGHT}"), // the text is signed, not the number
+        format!("t=now,v1={RIGHT}"),
+        format!("t={AT}.0,v1={RIGHT}"),
+        format!("t=9999999999999999999999,v1={RIGHT}"),
+        format!("t={AT};v1={RIGHT}"),
+    ] {
+        assert_eq!(open(BODY, &bad), Err(Forged), "{bad}");
+    }
+}
+
+#[test]
+fn the_bytes_are_signed_and_not_what_they_mean() {
+    let header = format!("t={AT},v1={RIGHT}");
+    let reencoded = serde_json::to_string_pretty(&serde_json::from_str::<Value>(BODY).expect("JSON")).expect("JSON");
+    for body in [&BODY[..BODY.len() - 1], &format!("{BODY}\n"), &BODY.replace(':', ": "), &reencoded, ""] {
+        assert_eq!(open(body, &header), Err(Forged), "{body}");
+    }
+}
+
+#[test]
+fn a_success_is_read_whole() {
+    let news = CardNews::Succeeded(Paid {
+        intent_id: "pi_3Q".to_owned(),
+        payment_id: Some(id(PAYMENT)),
+        order_id: Some(id(ORDER)),
+        amount_received: Money::from_cents(18_500),
+        currency: "brl".to_owned(),
+        paid_at: Some(at(1_790_000_121)),
+        charge: Some("ch_1".to_owned()),
+    });
+    let event = opened(SUCCEEDED);
+    let expected = Event {
+        event_id: "evt_1".to_owned(),
+        event: "payment_intent.succeeded".to_owned(),
+        livemode: Some(false),
+        news,
+        body: SUCCEEDED.into(),
+    };
+    assert_eq!(event, expected);
+    assert_eq!(stripe("http://stripe").reread(&event.body), event);
+    assert_eq!(opened(&SUCCEEDED.replace("\"livemode\":false", "\"livemode\":true")).livemode, Some(true));
+}
+
+#[test]
+fn what_is_not_succeeded_by_its_own_word_is_no_success() {
+    for status in ["processing", "requires_payment_method", "dreaming"] {
+        assert_eq!(opened(&SUCCEEDED.replace("\"succeeded\"", &format!("\"{status}\""))).news, CardNews::Other);
+    }
+}
+
+#[test]
+fn events_of_an_intent_have_their_meaning() {
+    let error = json!({"code": "card_declined", "decline_code": "insufficient_funds", "message": "No money."});
+    let intent = json!({"id": "pi_3Q", "amount": 1, "currency": "brl", "status": "requires_payment_method",
+        "metadata": {"payment_id": PAYMENT}, "last_payment_error": error});
+    let (intent_id, payment_id) = ("pi_3Q".to_owned(), Some(id(PAYMENT)));
+    let (code, message) = ("insufficient_funds".to_owned(), "No money.".to_owned());
+    let failed = CardNews::Failed { intent_id: intent_id.clone(), payment_id, code, message };
+    assert_eq!(news("payment_intent.payment_failed", &intent), failed);
+    let canceled = CardNews::Canceled { intent_id: intent_id.clone(), payment_id };
+    assert_eq!(news("payment_intent.canceled", &intent), canceled);
+    assert_eq!(news("payment_intent.processing", &intent), CardNews::Processing { intent_id, payment_id });
+    for without_effect in
+        ["payment_intent.created", "payment_intent.requires_action", "payment_intent.dreamt", "charge.succeeded"]
+    {
+        assert_eq!(news(without_effect, &intent), CardNews::Other);
+    }
+}
+
+#[test]
+fn events_of_a_refund_have_their_meaning_whole_or_linked() {
+    let expected = |status| CardNews::Refund {
+        intent_id: Some("pi_3Q".to_owned()),
+        charge: Some("ch_1".to_owned()),
+        refund: TheirRefund { refund_id: Some(id(REFUND)), reference: "re_1".to_owned(), status, amount: Money::from_cents(500) },
+    };
+    for (kind, word, status) in [
+        ("refund.created", "pending", RefundStatus::Processing),
+        ("refund.updated", "succeeded", RefundStatus::Done),
+        ("refund.failed", "failed", RefundStatus::Failed),
+        ("charge.refund.updated", "canceled", RefundStatus::Failed),
+    ] {
+        for intent in [json!("pi_3Q"), json!({"id": "pi_3Q", "object": "payment_intent"})] {
+            let refund = json!({"id": "re_1", "amount": 500, "status": word, "payment_intent": intent, "charge": "ch_1",
+                "metadata": {"refund_id": REFUND}});
+            assert_eq!(news(kind, &refund), expected(status), "{kind}");
+        }
+    }
+    let charge = json!({"id": "ch_1", "amount": 18500, "amount_refunded": 500, "payment_intent": "pi_3Q", "refunded": false});
+    let refunded = |intent: Option<&str>| CardNews::Refunded {
+        intent_id: intent.map(str::to_owned),
+        charge: "ch_1".to_owned(),
+        amount_refunded: Money::from_cents(500),
+    };
+    assert_eq!(news("charge.refunded", &charge), refunded(Some("pi_3Q")));
+    assert_eq!(news("charge.refunded", &json!({"id": "ch_1", "amount_refunded": 500, "payment_intent": null})), refunded(None));
+    assert_eq!(news("charge.refunded", &json!({"id": "ch_1"})), CardNews::Other);
+}
+
+#[test]
+fn a_dispute_opens_with_its_deadline_and_closes_with_its_end() {
+    let opening = Dispute {
+        dispute_id: "dp_1".to_owned(),
+        intent_id: Some("pi_3Q".to_owned()),
+        charge: Some("ch_1".to_owned()),
+        amount: Money::from_cents(18_500),
+        reason: "fraudulent".to_owned(),
+        status: "needs_response".to_owned(),
+        due_by: Some(at(1_790_600_000)),
+    };
+    assert_eq!(opened(DISPUTE).news, CardNews::DisputeOpened(opening.clone()));
+    for (status, won) in [("won", true), ("warning_closed", true), ("lost", false), ("prevented", false)] {
+        let closed = DISPUTE.replace("dispute.created", "dispute.closed").replace("needs_response", status);
+        let dispute = Dispute { status: status.to_owned(), ..opening.clone() };
+        assert_eq!(opened(&closed).news, CardNews::DisputeClosed { dispute, won });
+    }
+    let bare = CardNews::DisputeOpened(Dispute {
+        dispute_id: "dp_1".to_owned(),
+        intent_id: None,
+        charge: None,
+        amount: Money::ZERO,
+        reason: String::new(),
+        status: String::new(),
+        due_by: None,
+    });
+    assert_eq!(
+        news("charge.dispute.created", &json!({"id": "dp_1", "amount": null, "evidence_details": {"due_by": null}})),
+        bare
+    );
+}
+
+#[test]
+fn what_is_signed_but_strange_is_kept_under_one_id() {
+    let (first, again, other) = (opened("{}"), opened("{}"), opened("nonsense"));
+    assert_eq!((first.news.clone(), first.event.as_str(), first.livemode), (CardNews::Other, "unreadable", None));
+    assert_eq!(first, again);
+    assert_ne!(first.event_id, other.event_id);
+    for strange in [json!(null), json!([]), json!("pi_3Q"), json!({"id": 7})] {
+        assert_eq!(news("payment_intent.succeeded", &strange), CardNews::Other, "{strange}");
+    }
+    let event = opened(r#"{"id":"evt_2","type":"ping","livemode":"?","created":"now"}"#);
+    assert_eq!((event.event_id.as_str(), event.news, event.livemode), ("evt_2", CardNews::Other, None));
+}
+
+#[test]
+fn without_a_secret_nothing_opens() {
+    let unset = Stripe { webhook_secret: "".into(), ..stripe("http://stripe") };
+    let mac = signature::hmac_sha256_hex(b"", format!("{AT}.{BODY}").as_bytes());
+    let headers = vec![("stripe-signature".to_owned(), format!("t={AT},v1={mac}"))];
+    assert_eq!(unset.open(&Delivery::new(Bytes::from(BODY), headers, ""), at(AT)), Err(Forged));
+}

@@ -1,0 +1,336 @@
+//! Stripe's words. Only what the shop cannot do without is required; anything else may be missing, new, or of another shape.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+use uuid::Uuid;
+use vitrine_kit::Money;
+use vitrine_kit::http::Refusal;
+use vitrine_kit::pix::{Received, RefundStatus, TheirRefund};
+
+use crate::IntentStatus;
+
+/// The only currency of the shop.
+pub(crate) const BRL: &str = "brl";
+
+/// What cannot be read as a `T` counts as absent.
+pub(crate) fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
+    Value::deserialize(deserializer).map(|value| serde_json::from_value(value).ok())
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Page<T> {
+    pub(crate) data: Vec<T>,
+    #[serde(default)]
+    pub(crate) has_more: bool,
+}
+
+/// What comes in pages, each asked for by the last one's id.
+pub(crate) trait Listed: DeserializeOwned {
+    fn id(&self) -> &str;
+}
+
+/// A reference: an id, or the thing itself where it came expanded.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Linked<T> {
+    Id(String),
+    Whole(T),
+}
+
+#[derive(Deserialize)]
+pub(crate) struct WithId {
+    id: String,
+}
+
+type Metadata = HashMap<String, Value>;
+
+#[derive(Deserialize)]
+pub(crate) struct Intent {
+    pub(crate) id: String,
+    pub(crate) amount: i64,
+    #[serde(default, deserialize_with = "lenient")]
+    amount_received: Option<i64>,
+    pub(crate) currency: String,
+    #[serde(default, deserialize_with = "lenient")]
+    status: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    client_secret: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    latest_charge: Option<Linked<Charge>>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) last_payment_error: Option<PaymentError>,
+    #[serde(default, deserialize_with = "lenient")]
+    metadata: Option<Metadata>,
+    #[serde(default, deserialize_with = "lenient")]
+    livemode: Option<bool>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) created: Option<i64>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Charge {
+    pub(crate) id: String,
+    #[serde(default, deserialize_with = "lenient")]
+    created: Option<i64>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) amount_refunded: Option<i64>,
+    #[serde(default, deserialize_with = "lenient")]
+    payment_intent: Option<Linked<WithId>>,
+}
+
+#[derive(Deserialize, Default)]
+pub(crate) struct PaymentError {
+    #[serde(default, deserialize_with = "lenient")]
+    code: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    decline_code: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    message: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Refund {
+    pub(crate) id: String,
+    pub(crate) amount: i64,
+    #[serde(default, deserialize_with = "lenient")]
+    status: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    payment_intent: Option<Linked<WithId>>,
+    #[serde(default, deserialize_with = "lenient")]
+    charge: Option<Linked<WithId>>,
+    #[serde(default, deserialize_with = "lenient")]
+    metadata: Option<Metadata>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Dispute {
+    pub(crate) id: String,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) amount: Option<i64>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) reason: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) status: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    payment_intent: Option<Linked<WithId>>,
+    #[serde(default, deserialize_with = "lenient")]
+    charge: Option<Linked<WithId>>,
+    #[serde(default, deserialize_with = "lenient")]
+    evidence_details: Option<Evidence>,
+}
+
+#[derive(Deserialize)]
+struct Evidence {
+    due_by: Option<i64>,
+}
+
+impl Listed for Intent {
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl Listed for Refund {
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+/// The id behind a reference.
+fn id_of<T>(link: Option<&Linked<T>>, id: fn(&T) -> &str) -> Option<String> {
+    match link? {
+        Linked::Id(id) => Some(id.clone()),
+        Linked::Whole(whole) => Some(id(whole).to_owned()),
+    }
+}
+
+fn linked(link: Option<&Linked<WithId>>) -> Option<String> {
+    id_of(link, |whole| &whole.id)
+}
+
+fn our_id(metadata: Option<&Metadata>, name: &str) -> Option<Uuid> {
+    metadata?.get(name)?.as_str()?.parse().ok()
+}
+
+pub(crate) fn time(second: Option<i64>) -> Option<Timestamp> {
+    Timestamp::from_second(second?).ok()
+}
+
+impl Intent {
+    pub(crate) fn payment_id(&self) -> Option<Uuid> {
+        our_id(self.metadata.as_ref(), "payment_id")
+    }
+
+    pub(crate) fn order_id(&self) -> Option<Uuid> {
+        our_id(self.metadata.as_ref(), "order_id")
+    }
+
+    pub(crate) fn charge_id(&self) -> Option<String> {
+        id_of(self.latest_charge.as_ref(), |charge| &charge.id)
+    }
+
+    /// The last charge, where it came along.
+    pub(crate) fn charge(&self) -> Option<&Charge> {
+        match self.latest_charge.as_ref()? {
+            Linked::Whole(charge) => Some(charge),
+            Linked::Id(_) => None,
+        }
+    }
+
+    /// Only a stand-in leaves the field out; what succeeded there was received whole.
+    pub(crate) fn received(&self) -> Money {
+        let whole = if self.status() == IntentStatus::Succeeded { self.amount } else { 0 };
+        Money::from_cents(self.amount_received.unwrap_or(whole))
+    }
+
+    pub(crate) fn status(&self) -> IntentStatus {
+        match self.status.as_deref().unwrap_or_default() {
+            "requires_payment_method" => IntentStatus::RequiresPaymentMethod,
+            "requires_confirmation" => IntentStatus::RequiresConfirmation,
+            "requires_action" => IntentStatus::RequiresAction,
+            "processing" => IntentStatus::Processing,
+            "requires_capture" => IntentStatus::RequiresCapture,
+            "succeeded" => IntentStatus::Succeeded,
+            "canceled" => IntentStatus::Canceled,
+            _ => IntentStatus::Other,
+        }
+    }
+}
+
+impl From<Intent> for crate::Intent {
+    fn from(theirs: Intent) -> Self {
+        Self {
+            payment_id: theirs.payment_id(),
+            order_id: theirs.order_id(),
+            status: theirs.status(),
+            amount: Money::from_cents(theirs.amount),
+            amount_received: theirs.received(),
+            latest_charge: theirs.charge_id(),
+            id: theirs.id,
+            currency: theirs.currency.to_ascii_lowercase(),
+            client_secret: theirs.client_secret.map(Into::into),
+            livemode: theirs.livemode,
+            created: time(theirs.created),
+            last_error: theirs.last_payment_error.map(|error| error.text()),
+        }
+    }
+}
+
+impl Charge {
+    pub(crate) fn paid_at(&self) -> Option<Timestamp> {
+        time(self.created)
+    }
+
+    pub(crate) fn intent_id(&self) -> Option<String> {
+        linked(self.payment_intent.as_ref())
+    }
+}
+
+impl PaymentError {
+    /// The bank's reason where there is one, which says more.
+    pub(crate) fn code(&self) -> String {
+        self.decline_code.clone().or_else(|| self.code.clone()).unwrap_or_default()
+    }
+
+    pub(crate) fn message(&self) -> String {
+        self.message.clone().unwrap_or_default()
+    }
+
+    fn text(&self) -> String {
+        [self.code(), self.message()].iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join(": ")
+    }
+}
+
+impl Refund {
+    pub(crate) fn refund_id(&self) -> Option<Uuid> {
+        our_id(self.metadata.as_ref(), "refund_id")
+    }
+
+    /// A word that we do not know is not an end.
+    pub(crate) fn status(&self) -> RefundStatus {
+        match self.status.as_deref() {
+            Some("succeeded") => RefundStatus::Done,
+            Some("failed" | "canceled") => RefundStatus::Failed,
+            _ => RefundStatus::Processing,
+        }
+    }
+
+    pub(crate) fn intent_id(&self) -> Option<String> {
+        linked(self.payment_intent.as_ref())
+    }
+
+    pub(crate) fn charge_id(&self) -> Option<String> {
+        linked(self.charge.as_ref())
+    }
+}
+
+impl From<&Refund> for TheirRefund {
+    fn from(theirs: &Refund) -> Self {
+        Self {
+            refund_id: theirs.refund_id(),
+            reference: theirs.id.clone(),
+            status: theirs.status(),
+            amount: Money::from_cents(theirs.amount),
+        }
+    }
+}
+
+impl Dispute {
+    pub(crate) fn intent_id(&self) -> Option<String> {
+        linked(self.payment_intent.as_ref())
+    }
+
+    pub(crate) fn charge_id(&self) -> Option<String> {
+        linked(self.charge.as_ref())
+    }
+
+    pub(crate) fn due_by(&self) -> Option<Timestamp> {
+        time(self.evidence_details.as_ref()?.due_by)
+    }
+}
+
+/// The money of a succeeded intent in reais; `None`: it brought none.
+pub(crate) fn received(intent: &Intent) -> Option<Received> {
+    if intent.status() != IntentStatus::Succeeded || !intent.currency.eq_ignore_ascii_case(BRL) {
+        return None;
+    }
+    let charge = intent.charge();
+    Some(Received {
+        payment_id: intent.payment_id(),
+        reference: intent.id.clone(),
+        amount: intent.received(),
+        refunded: Money::from_cents(charge.and_then(|charge| charge.amount_refunded).unwrap_or_default()),
+        paid_at: charge.and_then(Charge::paid_at).or_else(|| time(intent.created)),
+    })
+}
+
+/// Their code (or type, where a refusal has none) and words. What else a refusal holds, such as the whole intent with its
+/// secret, is not looked at.
+pub(crate) fn refusal(body: &[u8]) -> Option<Refusal> {
+    #[derive(Deserialize)]
+    struct Envelope {
+        error: Error,
+    }
+    #[derive(Deserialize)]
+    struct Error {
+        #[serde(default, deserialize_with = "lenient")]
+        r#type: Option<String>,
+        #[serde(default, deserialize_with = "lenient")]
+        code: Option<String>,
+        #[serde(default, deserialize_with = "lenient")]
+        decline_code: Option<String>,
+        #[serde(default, deserialize_with = "lenient")]
+        message: Option<String>,
+    }
+    let Envelope { error } = serde_json::from_slice(body).ok()?;
+    let message = error.message.unwrap_or_default();
+    let message = match error.decline_code {
+        Some(decline_code) => format!("{decline_code}: {message}"),
+        None => message,
+    };
+    Some(Refusal { code: error.code.or(error.r#type).unwrap_or_default(), message })
+}

@@ -1,0 +1,211 @@
+//! One variable at a time; what is wrong with it is remembered rather than raised.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use secrecy::SecretString;
+
+use super::{Limit, Mode};
+
+/// Secrets that stand in examples and must never guard a real shop.
+const WELL_KNOWN: [&str; 6] = ["changeme", "secret", "your-secret", "development", "dev-", "example"];
+/// What stands in every default key of the sandbox.
+const SANDBOX_ONLY: &str = "development-only";
+
+/// Reads variables one by one and remembers what is wrong.
+pub(super) struct Env<'a> {
+    var: &'a dyn Fn(&str) -> Option<String>,
+    pub(super) mode: Mode,
+    pub(super) mistakes: Vec<String>,
+}
+
+impl<'a> Env<'a> {
+    pub(super) fn new(mode: Mode, var: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        Self { var, mode, mistakes: Vec::new() }
+    }
+
+    pub(super) fn mistake(&mut self, name: &str, what: &str) {
+        self.mistakes.push(format!("{name} {what}"));
+    }
+
+    pub(super) fn optional(&self, name: &str) -> Option<String> {
+        (self.var)(name).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty())
+    }
+
+    pub(super) fn text(&self, name: &str, default: &str) -> String {
+        self.optional(name).unwrap_or_else(|| default.to_owned())
+    }
+
+    pub(super) fn list(&self, name: &str, default: &str) -> Vec<String> {
+        self.text(name, default)
+            .split(',')
+            .map(|part| part.trim().trim_end_matches('/').to_owned())
+            .filter(|p| !p.is_empty())
+            .collect()
+    }
+
+    pub(super) fn number(&mut self, name: &str, default: u64, min: u64, max: u64) -> u64 {
+        match self.optional(name).map(|text| text.parse::<u64>()) {
+            None => default,
+            Some(Ok(n)) if (min..=max).contains(&n) => n,
+            Some(_) => {
+                self.mistake(name, &format!("must be a whole number from {min} to {max}"));
+                default
+            }
+        }
+    }
+
+    pub(super) fn flag(&mut self, name: &str, default: bool) -> bool {
+        match self.optional(name).as_deref() {
+            None => default,
+            Some("true" | "1" | "yes" | "on") => true,
+            Some("false" | "0" | "no" | "off") => false,
+            Some(_) => {
+                self.mistake(name, "must be true or false");
+                default
+            }
+        }
+    }
+
+    pub(super) fn one_of<T: Copy>(&mut self, name: &str, choices: &[(&str, T)]) -> T {
+        let given = self.text(name, choices[0].0);
+        match choices.iter().find(|(word, _)| *word == given) {
+            Some((_, value)) => *value,
+            None => {
+                let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
+                self.mistake(name, &format!("must be one of {}", words.join(", ")));
+                choices[0].1
+            }
+        }
+    }
+
+    pub(super) fn duration(&mut self, name: &str, default: &str) -> Duration {
+        let text = self.text(name, default);
+        parse_duration(&text).unwrap_or_else(|| {
+            self.mistake(name, "must be a time such as 500ms, 30s, 15m, 24h or 7d");
+            Duration::from_secs(1)
+        })
+    }
+
+    pub(super) fn limit(&mut self, name: &str, default: &str) -> Option<Limit> {
+        let text = self.text(name, default);
+        if text == "0" {
+            return None;
+        }
+        let parsed = text.split_once('/').and_then(|(burst, per)| {
+            Some(Limit { burst: burst.trim().parse().ok().filter(|n| *n > 0)?, per: parse_duration(per.trim())? })
+        });
+        if parsed.is_none() {
+            self.mistake(name, "must be a count per time such as 5/20s, or 0 for no limit");
+        }
+        parsed
+    }
+
+    pub(super) fn url(&mut self, name: &str, default: &str) -> String {
+        let text = self.text(name, default).trim_end_matches('/').to_owned();
+        if !text.starts_with("http://") && !text.starts_with("https://") {
+            self.mistake(name, "must be an address that starts with https:// or http://");
+        }
+        text
+    }
+
+    pub(super) fn required_url(&mut self, name: &str) -> String {
+        if self.optional(name).is_none() {
+            self.mistake(name, "is required");
+            return String::new();
+        }
+        self.url(name, "")
+    }
+
+    pub(super) fn required(&mut self, name: &str) -> String {
+        self.optional(name).unwrap_or_else(|| {
+            self.mistake(name, "is required");
+            String::new()
+        })
+    }
+
+    /// A PEM text, or the path of a file that holds one.
+    pub(super) fn pem(&mut self, name: &str) -> Option<String> {
+        let given = self.optional(name)?;
+        let text = if given.starts_with("-----BEGIN") {
+            given.replace("\\n", "\n")
+        } else {
+            std::fs::read_to_string(&given).unwrap_or_default()
+        };
+        if !text.contains("-----BEGIN") {
+            self.mistake(
+                name,
+                "must be a PEM text, or the path of a readable PEM file (for a .p12: openssl pkcs12 -in x.p12 -out x.pem -nodes)",
+            );
+            return None;
+        }
+        Some(text)
+    }
+
+    pub(super) fn database_url(&mut self) -> SecretString {
+        let url = self.text("DATABASE_URL", "");
+        if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+            self.mistake("DATABASE_URL", "is required: postgres://user:password@host:5432/database");
+        }
+        SecretString::from(url)
+    }
+
+    pub(super) fn secret(&mut self, name: &str, min_bytes: usize) -> SecretString {
+        let value = self.text(name, "");
+        if value.is_empty() {
+            self.mistake(name, "is required");
+        } else if self.mode == Mode::Serve {
+            let lower = value.to_lowercase();
+            if WELL_KNOWN.iter().any(|known| lower.starts_with(known)) || lower.contains(SANDBOX_ONLY) {
+                self.mistake(name, "is a default that everybody knows: make one with `openssl rand -base64 48`");
+            } else if value.len() < min_bytes {
+                self.mistake(name, &format!("must have at least {min_bytes} bytes"));
+            }
+        }
+        SecretString::from(value)
+    }
+
+    /// `1:BASE64,2:BASE64`, each of 32 bytes.
+    pub(super) fn data_keys(&mut self) -> Vec<(i16, SecretString)> {
+        let mut keys = Vec::new();
+        for part in self.list("DATA_KEYS", "") {
+            let key = part.split_once(':').and_then(|(id, key)| {
+                let id = id.parse::<i16>().ok().filter(|id| *id > 0)?;
+                STANDARD.decode(key).ok().filter(|bytes| bytes.len() == 32)?;
+                Some((id, SecretString::from(key.to_owned())))
+            });
+            match key {
+                Some((id, _)) if keys.iter().any(|(other, _)| *other == id) => self.mistake("DATA_KEYS", "has an id twice"),
+                Some(key) => keys.push(key),
+                None => self.mistake("DATA_KEYS", "must be id:key pairs, the id from 1 and the key 32 bytes in base64"),
+            }
+        }
+        keys
+    }
+
+    /// What a `.env` may ask for that this release does not do: said at the start rather than found out at the first sale.
+    pub(super) fn not_built_yet(&mut self) {
+        for (name, idle) in [("NFE_PROVIDER", "none"), ("SMS_PROVIDER", "none")] {
+            if let Some(value) = self.optional(name).filter(|v| v != idle) {
+                eprintln!("vitrine: {name}={value} is not built yet: it has no effect in this release");
+            }
+        }
+    }
+}
+
+/// `500ms`, `20s`, `15m`, `24h`, `7d`.
+pub(super) fn parse_duration(text: &str) -> Option<Duration> {
+    let digits = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().ok().filter(|n| *n > 0)?;
+    let millis = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    number.checked_mul(millis).map(Duration::from_millis)
+}

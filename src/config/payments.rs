@@ -1,0 +1,145 @@
+//! Who takes the money: PIX providers in the order of preference, and Stripe.
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::Mode;
+use super::env::Env;
+
+#[derive(Debug, Clone)]
+pub struct PixConfig {
+    /// How long a charge can be paid.
+    pub expiry: Duration,
+    /// The first one is asked; a later one while those before it are being left alone. Never empty.
+    pub providers: Vec<PixSettings>,
+}
+
+/// One variant per PIX provider, with what it needs to be reached.
+#[derive(Debug, Clone)]
+pub enum PixSettings {
+    ProPay(ProPaySettings),
+    OpenPix(OpenPixSettings),
+    Bank(BankSettings),
+}
+
+#[derive(Debug, Clone)]
+pub struct ProPaySettings {
+    pub url: String,
+    /// Signs our calls.
+    pub outgoing_secret: SecretString,
+    /// Signs their webhooks.
+    pub incoming_secret: SecretString,
+    pub timeout: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub struct OpenPixSettings {
+    pub url: String,
+    pub app_id: SecretString,
+    pub webhook_secret: Option<SecretString>,
+    /// PEM; `None`: the platform's documented key.
+    pub public_key: Option<String>,
+    pub timeout: Duration,
+}
+
+/// A bank that speaks the Central Bank's Pix API.
+#[derive(Debug, Clone)]
+pub struct BankSettings {
+    pub url: String,
+    /// `None`: `/oauth/token` of the same host.
+    pub token_url: Option<String>,
+    pub client_id: String,
+    pub client_secret: SecretString,
+    /// PEM of the client certificate, its chain and key.
+    pub certificate: Option<SecretString>,
+    /// The key that the money goes to.
+    pub key: String,
+    pub webhook_secret: SecretString,
+    pub timeout: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub struct StripeSettings {
+    pub url: String,
+    pub secret_key: SecretString,
+    /// For the browser.
+    pub publishable_key: String,
+    pub webhook_secret: SecretString,
+    pub timeout: Duration,
+}
+
+pub(super) fn pix(env: &mut Env<'_>) -> PixConfig {
+    let mut names = env.list("PIX_PROVIDER", "propay");
+    names.dedup();
+    let mut providers = Vec::new();
+    for name in &names {
+        match name.as_str() {
+            "propay" => providers.push(PixSettings::ProPay(propay(env))),
+            "openpix" => providers.push(PixSettings::OpenPix(openpix(env))),
+            "bacen" => providers.push(PixSettings::Bank(bank(env))),
+            _ => env.mistake("PIX_PROVIDER", "must be propay, openpix or bacen, or several of them separated by commas"),
+        }
+    }
+    if names.iter().enumerate().any(|(i, name)| names[..i].contains(name)) {
+        env.mistake("PIX_PROVIDER", "names a provider twice");
+    }
+    PixConfig { expiry: env.duration("PIX_EXPIRY", "30m"), providers }
+}
+
+fn propay(env: &mut Env<'_>) -> ProPaySettings {
+    let outgoing = env.secret("GO_TO_PROPAY_SECRET", 16);
+    let incoming = env.secret("PROPAY_TO_GO_SECRET", 16);
+    if !outgoing.expose_secret().is_empty() && outgoing.expose_secret() == incoming.expose_secret() {
+        env.mistake("PROPAY_TO_GO_SECRET", "must differ from GO_TO_PROPAY_SECRET: one secret per direction");
+    }
+    ProPaySettings {
+        url: env.required_url("PROPAY_URL"),
+        outgoing_secret: outgoing,
+        incoming_secret: incoming,
+        timeout: env.duration("PROPAY_TIMEOUT", "5s"),
+    }
+}
+
+fn openpix(env: &mut Env<'_>) -> OpenPixSettings {
+    OpenPixSettings {
+        url: env.url("OPENPIX_URL", "https://api.openpix.com.br"),
+        app_id: env.secret("OPENPIX_APP_ID", 1),
+        webhook_secret: env.optional("OPENPIX_WEBHOOK_SECRET").map(SecretString::from),
+        public_key: env.pem("OPENPIX_PUBLIC_KEY"),
+        timeout: env.duration("OPENPIX_TIMEOUT", "10s"),
+    }
+}
+
+fn bank(env: &mut Env<'_>) -> BankSettings {
+    let url = env.required_url("PIX_API_URL");
+    let certificate = env.pem("PIX_CERTIFICATE");
+    if env.mode == Mode::Serve && certificate.is_none() && url.starts_with("https://") {
+        env.mistake(
+            "PIX_CERTIFICATE",
+            "is required: the bank asks for a client certificate on every call (a PEM file with its key)",
+        );
+    }
+    BankSettings {
+        url,
+        token_url: env.optional("PIX_TOKEN_URL").map(|_| env.url("PIX_TOKEN_URL", "")),
+        client_id: env.required("PIX_CLIENT_ID"),
+        client_secret: env.secret("PIX_CLIENT_SECRET", 1),
+        certificate: certificate.map(SecretString::from),
+        key: env.required("PIX_KEY"),
+        webhook_secret: env.secret("PIX_WEBHOOK_SECRET", 16),
+        timeout: env.duration("PIX_TIMEOUT", "10s"),
+    }
+}
+
+/// Cards are taken once there is a secret key; then the two other keys must be there too.
+pub(super) fn stripe(env: &mut Env<'_>) -> Option<StripeSettings> {
+    env.optional("STRIPE_SECRET_KEY")?;
+    Some(StripeSettings {
+        url: env.url("STRIPE_URL", "https://api.stripe.com"),
+        secret_key: env.secret("STRIPE_SECRET_KEY", 1),
+        publishable_key: env.required("STRIPE_PUBLISHABLE_KEY"),
+        webhook_secret: env.secret("STRIPE_WEBHOOK_SECRET", 1),
+        timeout: env.duration("STRIPE_TIMEOUT", "10s"),
+    })
+}

@@ -1,0 +1,198 @@
+//! Whoever takes the money of one payment: a PIX provider or Stripe. Both are asked the same things, so that one set of
+//! rules (a row first, unknown is looked up, void before another) holds for all methods.
+
+use jiff::Timestamp;
+use secrecy::SecretString;
+use vitrine_kit::pix::{Charge, ChargeStatus, NewCharge, NewRefund, PixProvider, Received, Refund, TheirRefund, Voided};
+use vitrine_kit::{Money, ProviderError};
+use vitrine_stripe::{Intent, IntentStatus, NewIntent, Stripe};
+
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::payments::store::Payment;
+
+/// The provider of a payment.
+#[derive(Debug, Clone, Copy)]
+pub enum Gateway<'a> {
+    Pix(&'a dyn PixProvider),
+    Card(&'a Stripe),
+}
+
+/// What a provider says of a payment.
+#[derive(Debug)]
+pub struct Seen {
+    pub charge: Charge,
+    /// In capitals, as in ISO 4217.
+    pub currency: String,
+    /// With it the buyer's browser pays a card payment. Never logged.
+    pub client_secret: Option<SecretString>,
+}
+
+impl<'a> Gateway<'a> {
+    /// The provider that a payment was made with. One that is not configured any more cannot be asked.
+    pub fn named(app: &'a App, name: &str) -> Result<Self> {
+        if name == vitrine_stripe::NAME
+            && let Some(stripe) = &app.providers.stripe
+        {
+            return Ok(Self::Card(stripe));
+        }
+        let pix = app.providers.pix_named(name).map(Self::Pix);
+        pix.ok_or_else(|| Error::Conflict(format!("The provider {name} is not configured: its payments cannot be looked after")))
+    }
+
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Pix(pix) => pix.name(),
+            Self::Card(_) => vitrine_stripe::NAME,
+        }
+    }
+
+    /// Creates the charge, or answers the one that an earlier call for this payment created.
+    pub async fn create(&self, payment: &Payment, new: &NewCharge) -> Result<Seen, ProviderError> {
+        match self {
+            Self::Pix(pix) => create_pix(*pix, new).await.map(Seen::from),
+            Self::Card(stripe) => {
+                let known = match &payment.provider_ref {
+                    Some(id) => stripe.read(id).await?,
+                    None => None,
+                };
+                let intent = match known {
+                    Some(intent) => intent,
+                    None => stripe.create(&new_intent(payment, new)).await?,
+                };
+                self.seen(payment, intent)
+            }
+        }
+    }
+
+    /// `None`: they do not know it, so it was certainly not created.
+    pub async fn read(&self, payment: &Payment) -> Result<Option<Seen>, ProviderError> {
+        match self {
+            Self::Pix(pix) => Ok(pix.read_charge(payment.id.0).await?.map(Seen::from)),
+            Self::Card(stripe) => match self.intent(stripe, payment).await? {
+                Some(intent) => self.seen(payment, intent).map(Some),
+                None => Ok(None),
+            },
+        }
+    }
+
+    /// The intent of a payment, if there is one: by its name, or, where its answer never came, among the recent ones.
+    async fn intent(&self, stripe: &Stripe, payment: &Payment) -> Result<Option<Intent>, ProviderError> {
+        match &payment.provider_ref {
+            Some(id) => stripe.read(id).await,
+            None => stripe.find(payment.id.0, payment.created_at).await,
+        }
+    }
+
+    /// Makes an unpaid charge unpayable. Repeating is harmless.
+    pub async fn void(&self, payment: &Payment) -> Result<Voided, ProviderError> {
+        match self {
+            Self::Pix(pix) => pix.void_charge(payment.id.0).await,
+            Self::Card(stripe) => {
+                let found = match &payment.provider_ref {
+                    Some(id) => Some(id.clone()),
+                    None => stripe.find(payment.id.0, payment.created_at).await?.map(|intent| intent.id),
+                };
+                match found {
+                    Some(id) => stripe.cancel(&id, payment.id.0).await,
+                    None => Ok(Voided::Done),
+                }
+            }
+        }
+    }
+
+    /// Gives money back. Repeating with the same `refund_id` gives it back once. `attempt`: 1 for the first call, and one
+    /// more for each later one.
+    pub async fn refund(&self, new: &NewRefund, attempt: u32) -> Result<Refund, ProviderError> {
+        match self {
+            Self::Pix(pix) => pix.refund(new).await,
+            Self::Card(stripe) => stripe.refund(new, attempt).await,
+        }
+    }
+
+    pub async fn read_refund(&self, refund: &NewRefund) -> Result<Option<Refund>, ProviderError> {
+        match self {
+            Self::Pix(pix) => pix.read_refund(refund).await,
+            Self::Card(stripe) => stripe.read_refund(refund).await,
+        }
+    }
+
+    /// All refunds of a payment, also those that we did not ask for. `None`: they have no such list.
+    pub async fn refunds_of(&self, payment: &Payment) -> Result<Option<Vec<TheirRefund>>, ProviderError> {
+        match (self, &payment.provider_ref) {
+            (Self::Pix(pix), _) => pix.refunds_of(payment.id.0).await,
+            (Self::Card(stripe), Some(id)) => stripe.refunds_of(id).await.map(Some),
+            (Self::Card(_), None) => Ok(Some(Vec::new())),
+        }
+    }
+
+    /// All money received in `[from, to)`. `None`: they have no such list.
+    pub async fn received(&self, from: Timestamp, to: Timestamp) -> Result<Option<Vec<Received>>, ProviderError> {
+        match self {
+            Self::Pix(pix) => pix.received(from, to).await,
+            Self::Card(stripe) => stripe.received(from, to).await.map(Some),
+        }
+    }
+
+    /// An intent in the words of a charge. One that names another payment is not an answer to our question.
+    fn seen(&self, payment: &Payment, intent: Intent) -> Result<Seen, ProviderError> {
+        if intent.payment_id.is_some_and(|id| id != payment.id.0) {
+            let reason = "answered about another payment".to_owned();
+            return Err(ProviderError::Unknown { provider: self.name(), reason });
+        }
+        let is_paid = intent.status == IntentStatus::Succeeded;
+        let status = match intent.status {
+            IntentStatus::Succeeded => ChargeStatus::Paid,
+            IntentStatus::Canceled => ChargeStatus::Cancelled,
+            _ => ChargeStatus::Pending,
+        };
+        let charge = Charge {
+            payment_id: payment.id.0,
+            status,
+            amount: if is_paid { intent.amount_received } else { intent.amount },
+            txid: intent.id,
+            copy_paste: String::new(),
+            qr_code: None,
+            qr_code_url: None,
+            expires_at: payment.expires_at, // an intent has no end of its own: we void it
+            paid_at: None,
+            end_to_end_id: intent.latest_charge.filter(|_| is_paid),
+            refunded: Money::ZERO,
+        };
+        Ok(Seen { charge, currency: intent.currency.to_uppercase(), client_secret: intent.client_secret })
+    }
+}
+
+fn new_intent(payment: &Payment, new: &NewCharge) -> NewIntent {
+    NewIntent {
+        payment_id: new.payment_id,
+        order_id: new.order_id,
+        amount: new.amount,
+        description: None,   // the metadata say which order it is
+        receipt_email: None, // our own mails tell the buyer
+        asked_at: payment.created_at,
+        attempt: payment.tries,
+    }
+}
+
+/// A refusal is only believed once they say that an earlier try did not create it.
+async fn create_pix(pix: &dyn PixProvider, new: &NewCharge) -> Result<Charge, ProviderError> {
+    let refused = match pix.create_charge(new).await {
+        Err(refused @ ProviderError::Rejected { .. }) => refused,
+        other => return other,
+    };
+    match pix.read_charge(new.payment_id).await {
+        Ok(Some(charge)) => Ok(charge),
+        Err(_) if new.is_repeat => {
+            Err(ProviderError::Unknown { provider: refused.provider(), reason: format!("{refused}, after an earlier try") })
+        }
+        Ok(None) | Err(_) => Err(refused),
+    }
+}
+
+impl From<Charge> for Seen {
+    /// The contract of PIX speaks of reais alone.
+    fn from(charge: Charge) -> Self {
+        Self { charge, currency: "BRL".to_owned(), client_secret: None }
+    }
+}

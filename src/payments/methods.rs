@@ -1,0 +1,238 @@
+//! How one can pay: what the shop offers, what each way does to the price, and what works now.
+
+use deadpool_postgres::GenericClient;
+use garde::Validate;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use vitrine_kit::breaker::State;
+use vitrine_kit::{Money, ProviderError};
+
+use crate::app::App;
+use crate::db;
+use crate::error::{Error, Result};
+
+/// A way to pay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    Pix,
+    CreditCard,
+}
+
+impl Method {
+    pub const ALL: [Self; 2] = [Self::Pix, Self::CreditCard];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pix => "pix",
+            Self::CreditCard => "credit_card",
+        }
+    }
+
+    /// Of a row; what it does not know is a card of a later release.
+    pub fn of(text: &str) -> Self {
+        if text == "pix" { Self::Pix } else { Self::CreditCard }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Pix => "PIX",
+            Self::CreditCard => "Cartão de crédito",
+        }
+    }
+}
+
+/// What the shop offers, by method: the setting `payment_methods`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Methods {
+    #[garde(dive)]
+    pub pix: Offer,
+    #[garde(dive)]
+    #[serde(default)]
+    pub credit_card: Offer,
+}
+
+/// One method's terms.
+#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Offer {
+    #[garde(skip)]
+    pub enabled: bool,
+    /// What the buyer reads; the method's usual name where none is set.
+    #[garde(inner(length(chars, min = 1, max = 40), custom(no_control)))]
+    #[serde(default)]
+    pub label: Option<String>,
+    /// What paying so takes off the goods' price, after the coupon. The freight stays what it is.
+    #[garde(inner(custom(is_sane)))]
+    #[serde(default)]
+    pub price_rule: Option<PriceRule>,
+}
+
+impl Default for Offer {
+    fn default() -> Self {
+        Self { enabled: true, label: None, price_rule: None }
+    }
+}
+
+/// A discount for a method: `{"kind": "percent", "value": 5}` or `{"kind": "fixed", "value": 1000}` (centavos).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PriceRule {
+    pub kind: RuleKind,
+    /// Per cent (1 to 90), or centavos.
+    pub value: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RuleKind {
+    Percent,
+    Fixed,
+}
+
+impl PriceRule {
+    /// What it takes off goods of this price: half a centavo is rounded up, and one centavo at least is left to pay.
+    pub fn discount(self, goods: Money) -> Money {
+        let wanted = match self.kind {
+            RuleKind::Percent => goods.percent(u8::try_from(self.value.clamp(0, 100)).unwrap_or(0)),
+            RuleKind::Fixed => Money::from_cents(self.value),
+        };
+        let most = goods.checked_sub(Money::from_cents(1)).unwrap_or(Money::ZERO);
+        wanted.min(most).max(Money::ZERO)
+    }
+}
+
+fn is_sane(rule: &PriceRule, (): &()) -> garde::Result {
+    let most = match rule.kind {
+        RuleKind::Percent => 90,
+        RuleKind::Fixed => 100_000_000,
+    };
+    if (1..=most).contains(&rule.value) { Ok(()) } else { Err(garde::Error::new(format!("the value must be from 1 to {most}"))) }
+}
+
+fn no_control(text: &str, (): &()) -> garde::Result {
+    if text.chars().any(char::is_control) { Err(garde::Error::new("must not have control characters")) } else { Ok(()) }
+}
+
+/// One row, `value`: what [`Methods::read`] takes.
+pub const SETTING: &str = "SELECT value FROM settings WHERE name = 'payment_methods'";
+
+impl Methods {
+    pub async fn find(db: &impl GenericClient) -> Result<Self> {
+        Ok(Self::read(db::query_opt(db, SETTING, &[]).await?.map(|row| row.get("value"))))
+    }
+
+    /// Of the setting's value; where there is none, everything is offered at the plain price.
+    pub fn read(value: Option<serde_json::Value>) -> Self {
+        value.and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default()
+    }
+
+    pub fn offer(&self, method: Method) -> &Offer {
+        match method {
+            Method::Pix => &self.pix,
+            Method::CreditCard => &self.credit_card,
+        }
+    }
+
+    /// What paying so takes off goods that cost this after the coupon.
+    pub fn discount(&self, method: Method, goods: Money) -> Money {
+        let rule = self.offer(method).price_rule.filter(|_| self.offer(method).enabled);
+        rule.map_or(Money::ZERO, |rule| rule.discount(goods))
+    }
+}
+
+/// A way to pay as the storefront sees it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MethodView {
+    method: Method,
+    label: String,
+    /// `false` while everybody who could take the money is being left alone.
+    available: bool,
+    /// What it changes in the price; fixed in the order once it is chosen.
+    price_rule: Option<PriceRule>,
+    currency: &'static str,
+}
+
+/// The methods that this shop offers.
+pub async fn list(app: &App) -> Result<Vec<MethodView>> {
+    let offers = Methods::find(&app.db().await?).await?;
+    let view = |method: Method| {
+        let offer = offers.offer(method);
+        MethodView {
+            method,
+            label: offer.label.clone().unwrap_or_else(|| method.name().to_owned()),
+            available: provider_for(app, method, &[]).is_ok(),
+            price_rule: offer.price_rule,
+            currency: "BRL",
+        }
+    };
+    let is_offered = |method: &Method| offers.offer(*method).enabled && is_configured(app, *method);
+    Ok(Method::ALL.into_iter().filter(is_offered).map(view).collect())
+}
+
+fn is_configured(app: &App, method: Method) -> bool {
+    match method {
+        Method::Pix => true,
+        Method::CreditCard => app.providers.stripe.is_some(),
+    }
+}
+
+/// Who takes the money now: the first provider of the method that is not being left alone, nor in `away`.
+///
+/// Errors: 409 the shop has no provider for it; 503 all of them are being left alone.
+pub fn provider_for(app: &App, method: Method, away: &[&'static str]) -> Result<&'static str> {
+    let all: Vec<&'static str> = match method {
+        Method::Pix => app.providers.pix.iter().map(|pix| pix.name()).collect(),
+        Method::CreditCard => app.providers.stripe.iter().map(|_| vitrine_stripe::NAME).collect(),
+    };
+    let Some(first) = all.first().copied() else {
+        return Err(Error::Conflict("This shop does not take cards: pay by PIX".into()));
+    };
+    let found = all.into_iter().find(|name| !away.contains(name) && closed_for(app, name).is_none());
+    found.ok_or_else(|| is_away(app, first))
+}
+
+/// "The provider is being left alone", as an error.
+pub fn is_away(app: &App, provider: &'static str) -> Error {
+    let retry_after_s = closed_for(app, provider);
+    ProviderError::Unavailable { provider, reason: "the circuit breaker is open".into(), retry_after_s }.into()
+}
+
+/// Seconds until the breaker lets a call out again; `None`: it may go out now.
+pub fn closed_for(app: &App, provider: &str) -> Option<u64> {
+    let (_, breaker) = app.providers.breakers.iter().find(|(name, _)| *name == provider)?;
+    let seen = breaker.snapshot();
+    (seen.state == State::Open).then_some(seen.retry_after_s.unwrap_or(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn five_per_cent_by_pix_is_taken_off_the_goods_alone() {
+        let offers =
+            Methods::read(Some(serde_json::json!({"pix": {"enabled": true, "price_rule": {"kind": "percent", "value": 5}}})));
+        assert_eq!(offers.discount(Method::Pix, Money::from_cents(9_990)), Money::from_cents(500));
+        assert_eq!(offers.discount(Method::CreditCard, Money::from_cents(9_990)), Money::ZERO);
+    }
+
+    #[test]
+    fn a_method_that_is_switched_off_has_no_price() {
+        let offers =
+            Methods::read(Some(serde_json::json!({"pix": {"enabled": false, "price_rule": {"kind": "fixed", "value": 5}}})));
+        assert_eq!(offers.discount(Method::Pix, Money::from_cents(9_990)), Money::ZERO);
+    }
+
+    proptest! {
+        #[test]
+        fn something_is_always_left_to_pay(goods in 1_i64..10_000_000, value in 1_i64..100_000_000, is_percent: bool) {
+            let kind = if is_percent { RuleKind::Percent } else { RuleKind::Fixed };
+            let off = PriceRule { kind, value }.discount(Money::from_cents(goods));
+            prop_assert!((0..goods).contains(&off.cents()));
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Money back. The row and its reserve come first; the row's id is the provider's key on every try, however often it fails.
+
+mod send;
+mod settle;
+mod theirs;
+
+use deadpool_postgres::GenericClient;
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+use vitrine_kit::Money;
+
+use crate::cause::Actor;
+use crate::db;
+use crate::error::{Error, Result};
+use crate::ids::{OrderId, PaymentId, RefundId};
+use crate::jobs::{self, Job};
+use crate::orders::life::{self, Change};
+use crate::payments::apply::refundable;
+use crate::payments::status::Status;
+use crate::payments::store::{self, Payment};
+
+pub use send::send;
+pub use settle::{End, settle};
+pub(super) use settle::{mark_refunded, returned};
+pub use theirs::{look, news};
+
+/// A refund as clients see it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct RefundView {
+    pub refund_id: RefundId,
+    pub payment_id: PaymentId,
+    #[schema(value_type = i64)]
+    pub amount_cents: Money,
+    pub currency: String,
+    /// `pending`, `processing`, `unknown`, then `done` or `failed`.
+    pub status: String,
+    pub reason: String,
+    pub restock: bool,
+    pub created_at: Timestamp,
+}
+
+/// Gives back `amount` of an order's money, or all that is left. The order is locked by the caller, who commits.
+/// `true` in the second place: goods came back that were sold out.
+///
+/// Errors: 409 there is nothing (or not so much) left to give back, or the payment is disputed; 422 goods without all the money.
+pub async fn request(
+    tx: &impl GenericClient,
+    order: OrderId,
+    amount: Option<Money>,
+    reason: &str,
+    restock: bool,
+    actor: Actor,
+) -> Result<(RefundView, bool)> {
+    let payments = store::list_of_order(tx, order).await?;
+    if payments.iter().any(|p| p.status == Status::Disputed) {
+        return Err(Error::Conflict("The payment is disputed: its money cannot be refunded meanwhile".into()));
+    }
+    // The order's own payment comes before a surplus whose refund failed.
+    let can_refund = |p: &&Payment| p.status.is_captured() && refundable(p) > Money::ZERO;
+    let chosen = payments.iter().filter(can_refund).min_by_key(|p| p.status == Status::Surplus);
+    let Some(payment) = chosen else {
+        return Err(Error::Conflict("Nothing is left to refund".into()));
+    };
+    let left = refundable(payment);
+    let amount = amount.unwrap_or(left);
+    let too_much = || Error::Conflict(format!("Only {} centavos are left to refund", left.cents()));
+    if amount > left {
+        return Err(too_much());
+    }
+    if restock && amount < payment.captured {
+        return Err(Error::field("restock", "goes only with a refund of everything"));
+    }
+    let id = insert(tx, payment, amount, reason, restock, actor).await?.ok_or_else(too_much)?;
+    let back_for_sale = match restock {
+        true => {
+            life::restock(tx, order, actor, reason).await?.ok_or_else(|| Error::Conflict("The goods are back already".into()))?
+        }
+        false => false,
+    };
+    Ok((find_view(tx, id).await?, back_for_sale))
+}
+
+/// Gives back all that is left of every payment of a locked order: for a cancel. The caller commits.
+pub async fn refund_all(tx: &impl GenericClient, order: OrderId, by: Actor, reason: &str) -> Result<()> {
+    // An order has a handful of payments, and rarely more than one with money.
+    for payment in store::list_of_order(tx, order).await? {
+        let left = refundable(&payment);
+        if left > Money::ZERO {
+            insert(tx, &payment, left, reason, false, by).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Reserves the amount, writes the row, and sends the job. `None`: not so much is left, whoever asked at the same time.
+pub async fn insert(
+    tx: &impl GenericClient,
+    payment: &Payment,
+    amount: Money,
+    reason: &str,
+    restock: bool,
+    actor: Actor,
+) -> Result<Option<RefundId>> {
+    const INSERT: &str = "
+        INSERT INTO refunds (id, payment_id, order_id, amount_cents, reason, restock, requested_by) VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    if !reserve(tx, payment.id, amount).await? {
+        return Ok(None);
+    }
+    let id = RefundId::new();
+    let by = actor.to_string();
+    db::execute(tx, INSERT, &[&id, &payment.id, &payment.order_id, &amount, &reason, &restock, &by]).await?;
+    tell_refund(tx, payment.order_id, id, None, "pending", reason, actor).await?;
+    jobs::push(tx, Job::SendRefund { refund: id }).await?;
+    Ok(Some(id))
+}
+
+/// The guard that no two refunds can pass together: Σ refunds never exceeds what was captured.
+async fn reserve(tx: &impl GenericClient, payment: PaymentId, amount: Money) -> Result<bool> {
+    const RESERVE: &str = "
+        UPDATE payments SET refunded_cents = refunded_cents + $2, updated_at = now()
+         WHERE id = $1 AND refunded_cents + $2 <= captured_cents AND status IN ('paid', 'partially_refunded', 'surplus')";
+    Ok(db::execute(tx, RESERVE, &[&payment, &amount]).await? == 1)
+}
+
+async fn find_view(db: &impl GenericClient, id: RefundId) -> Result<RefundView> {
+    const FIND: &str = "
+        SELECT r.id, r.payment_id, r.amount_cents, p.currency, r.status, r.reason, r.restock, r.created_at
+          FROM refunds r JOIN payments p ON p.id = r.payment_id WHERE r.id = $1";
+    Ok(view_of(&db::query_one(db, FIND, &[&id]).await?))
+}
+
+/// An order's refunds, the oldest first.
+pub async fn list_of_order(db: &impl GenericClient, order: OrderId) -> Result<Vec<RefundView>> {
+    const LIST: &str = "
+        SELECT r.id, r.payment_id, r.amount_cents, p.currency, r.status, r.reason, r.restock, r.created_at
+          FROM refunds r JOIN payments p ON p.id = r.payment_id WHERE r.order_id = $1 ORDER BY r.id";
+    Ok(db::query(db, LIST, &[&order]).await?.iter().map(view_of).collect())
+}
+
+fn view_of(row: &tokio_postgres::Row) -> RefundView {
+    RefundView {
+        refund_id: row.get("id"),
+        payment_id: row.get("payment_id"),
+        amount_cents: row.get("amount_cents"),
+        currency: row.get("currency"),
+        status: row.get("status"),
+        reason: row.get("reason"),
+        restock: row.get("restock"),
+        created_at: row.get("created_at"),
+    }
+}
+
+async fn tell_refund(
+    tx: &impl GenericClient,
+    order: OrderId,
+    id: RefundId,
+    from: Option<&str>,
+    to: &str,
+    reason: &str,
+    actor: Actor,
+) -> Result<()> {
+    life::tell(tx, order, &Change { subject: "refund", subject_id: Some(id.0), from, to, reason, actor }).await
+}

@@ -1,0 +1,155 @@
+//! Sending a refund, and asking how far it is.
+
+use deadpool_postgres::GenericClient;
+use jiff::{SignedDuration, Timestamp};
+use vitrine_kit::pix::{NewRefund, Refund, RefundStatus};
+use vitrine_kit::{Money, ProviderError};
+
+use super::{End, settle};
+use crate::app::App;
+use crate::db;
+use crate::error::{Error, Result};
+use crate::ids::{PaymentId, RefundId};
+use crate::jobs::Outcome;
+use crate::payments::gateway::Gateway;
+
+/// How long to wait before asking again how far a refund is: a quarter of its age, within these.
+const SHORTEST_WAIT: SignedDuration = SignedDuration::from_secs(2);
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(10);
+
+/// A refund in hand.
+struct Open {
+    id: RefundId,
+    payment_id: PaymentId,
+    amount: Money,
+    status: String,
+    reason: String,
+    provider: String,
+    end_to_end_id: Option<String>,
+    payment_ref: Option<String>,
+    refund_ref: Option<String>,
+    created_at: Timestamp,
+}
+
+impl Open {
+    /// The provider is asked in the same words on every try.
+    fn ask(&self) -> NewRefund {
+        NewRefund {
+            refund_id: self.id.0,
+            payment_id: self.payment_id.0,
+            end_to_end_id: self.end_to_end_id.clone(),
+            payment_ref: self.payment_ref.clone(),
+            refund_ref: self.refund_ref.clone(),
+            amount: self.amount,
+            reason: self.reason.clone(),
+        }
+    }
+}
+
+async fn find_open(db: &impl GenericClient, id: RefundId) -> Result<Option<Open>> {
+    const FIND: &str = "
+        SELECT r.id, r.payment_id, r.amount_cents, r.status, r.reason, r.created_at, r.provider_ref AS refund_ref, p.provider, p.end_to_end_id,
+               p.provider_ref AS payment_ref
+          FROM refunds r JOIN payments p ON p.id = r.payment_id
+         WHERE r.id = $1 AND r.status IN ('pending', 'processing', 'unknown')";
+    Ok(db::query_opt(db, FIND, &[&id]).await?.map(|row| Open {
+        id: row.get("id"),
+        payment_id: row.get("payment_id"),
+        amount: row.get("amount_cents"),
+        status: row.get("status"),
+        reason: row.get("reason"),
+        provider: row.get("provider"),
+        end_to_end_id: row.get("end_to_end_id"),
+        payment_ref: row.get("payment_ref"),
+        refund_ref: row.get("refund_ref"),
+        created_at: row.get("created_at"),
+    }))
+}
+
+/// The job: sends it, or asks how far it is.
+pub async fn send(app: &App, id: RefundId) -> Result<Outcome> {
+    let Some(refund) = find_open(&app.db().await?, id).await? else { return Ok(Outcome::Done) };
+    let outcome = ask(app, &refund).await;
+    let outcome = match outcome {
+        // A refusal is the end only if they say that no earlier try did it.
+        Err(Error::Provider(refused @ ProviderError::Rejected { .. })) => {
+            match Gateway::named(app, &refund.provider)?.read_refund(&refund.ask()).await {
+                Ok(Some(found)) => Ok(found),
+                Ok(None) => return refused_for_good(app, &refund, &refused).await,
+                Err(_) => Err(Error::Provider(refused)),
+            }
+        }
+        other => other,
+    };
+    note(app, &refund, outcome).await
+}
+
+/// The number of this try, written down before it is made.
+async fn count_try(app: &App, id: RefundId) -> Result<u32> {
+    const COUNT: &str = "UPDATE refunds SET tries = tries + 1 WHERE id = $1 RETURNING tries";
+    Ok(db::query_one(&app.db().await?, COUNT, &[&id]).await?.get::<_, i32>("tries").unsigned_abs())
+}
+
+async fn ask(app: &App, refund: &Open) -> Result<Refund> {
+    let gateway = Gateway::named(app, &refund.provider)?;
+    if refund.status == "processing"
+        && let Some(found) = gateway.read_refund(&refund.ask()).await?
+    {
+        return Ok(found);
+    }
+    Ok(gateway.refund(&refund.ask(), count_try(app, refund.id).await?).await?)
+}
+
+async fn note(app: &App, refund: &Open, outcome: Result<Refund>) -> Result<Outcome> {
+    match outcome {
+        Ok(found) if found.amount != refund.amount => Ok(Outcome::Dead(format!(
+            "the provider refunds {} centavos instead of {}",
+            found.amount.cents(),
+            refund.amount.cents()
+        ))),
+        Ok(Refund { status: RefundStatus::Processing, end_to_end_id, .. }) => {
+            mark_open(app, refund, "processing", end_to_end_id.as_deref(), None).await?;
+            Ok(Outcome::Again(next_look(refund.created_at)))
+        }
+        Ok(Refund { status: RefundStatus::Done, end_to_end_id, .. }) => {
+            mark_open(app, refund, &refund.status, end_to_end_id.as_deref(), None).await?;
+            finish(app, refund, End::Done).await
+        }
+        Ok(Refund { status: RefundStatus::Failed, .. }) => {
+            finish(app, refund, End::Failed("the provider says that it failed")).await
+        }
+        Err(error) => {
+            let to = if matches!(error, Error::Provider(ProviderError::Unknown { .. })) { "unknown" } else { &refund.status };
+            mark_open(app, refund, to, None, Some(&error.to_string())).await?;
+            Err(error)
+        }
+    }
+}
+
+fn next_look(created_at: Timestamp) -> Timestamp {
+    let now = Timestamp::now();
+    now + (now.duration_since(created_at) / 4).clamp(SHORTEST_WAIT, LONGEST_WAIT)
+}
+
+async fn refused_for_good(app: &App, refund: &Open, refused: &ProviderError) -> Result<Outcome> {
+    finish(app, refund, End::Failed(&refused.to_string())).await
+}
+
+async fn finish(app: &App, refund: &Open, end: End<'_>) -> Result<Outcome> {
+    let provider = Gateway::named(app, &refund.provider)?.name();
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    settle(&tx, provider, refund.id, end).await?;
+    tx.commit().await?;
+    app.jobs_were_pushed();
+    Ok(Outcome::Done)
+}
+
+/// Nothing is settled yet. What a webhook settled meanwhile stays as it is.
+async fn mark_open(app: &App, refund: &Open, to: &str, reference: Option<&str>, error: Option<&str>) -> Result<()> {
+    const MARK: &str = "
+        UPDATE refunds SET status = $2, provider_ref = coalesce($3, provider_ref), error = $4, updated_at = now()
+         WHERE id = $1 AND status IN ('pending', 'processing', 'unknown')";
+    db::execute(&app.db().await?, MARK, &[&refund.id, &to, &reference, &error]).await?;
+    Ok(())
+}

@@ -1,0 +1,188 @@
+//! The end of a refund: once, whoever tells it, and in the ledger.
+
+use deadpool_postgres::GenericClient;
+use vitrine_kit::Money;
+
+use super::{reserve, tell_refund};
+use crate::cause::{self, Actor};
+use crate::db;
+use crate::error::Result;
+use crate::ids::RefundId;
+use crate::jobs::{self, Job};
+use crate::orders::life::{self, Change};
+use crate::payments::apply::{Applied, News};
+use crate::payments::status::Status;
+use crate::payments::store::{self, Payment};
+use crate::payments::{alert, tell};
+
+/// How a refund ended.
+#[derive(Debug, Clone, Copy)]
+pub enum End<'a> {
+    Done,
+    Failed(&'a str),
+    /// It was done and came back: the buyer's bank would not take it. Only from the provider's books, never from news alone.
+    Bounced(&'a str),
+}
+
+/// A refund that is being brought to its end, under the locks of its order, payment and row.
+struct Ending<'a> {
+    provider: &'static str,
+    number: &'a str,
+    payment: &'a Payment,
+    id: RefundId,
+    amount: Money,
+    from: &'a str,
+}
+
+/// Brings a refund to its end, once. The caller commits.
+pub async fn settle(tx: &impl GenericClient, provider: &'static str, id: RefundId, end: End<'_>) -> Result<News> {
+    const OF: &str = "SELECT payment_id FROM refunds WHERE id = $1";
+    const LOCK: &str = "
+        SELECT status, amount_cents, EXISTS (SELECT FROM money_movements m WHERE m.refund_id = r.id) AS was_done
+          FROM refunds r WHERE id = $1 FOR UPDATE";
+    let Some(row) = db::query_opt(tx, OF, &[&id]).await? else { return Ok((Applied::UnknownPayment, None)) };
+    let Some((order, payment)) = store::lock(tx, row.get("payment_id")).await?.filter(|(_, p)| p.provider == provider) else {
+        return Ok((Applied::UnknownPayment, None));
+    };
+    let row = db::query_one(tx, LOCK, &[&id]).await?;
+    let (status, was_done): (String, bool) = (row.get("status"), row.get("was_done"));
+    let ending =
+        Ending { provider, number: &order.number, payment: &payment, id, amount: row.get("amount_cents"), from: &status };
+    let applied = match (status.as_str(), end) {
+        ("done", End::Done) | ("failed", End::Failed(_) | End::Bounced(_)) => Applied::AlreadyDone,
+        ("done", End::Failed(_)) => Applied::Ignored, // done is the later truth, whatever the order of news
+        ("failed", End::Done) if was_done || !reserve(tx, payment.id, ending.amount).await? => ending.too_much(tx).await?,
+        (_, End::Done) => ending.done(tx).await?,
+        ("done", End::Bounced(why)) => ending.bounced(tx, why).await?,
+        (_, End::Failed(why) | End::Bounced(why)) => ending.failed(tx, why).await?,
+    };
+    Ok((applied, Some(order.id)))
+}
+
+impl Ending<'_> {
+    async fn done(&self, tx: &impl GenericClient) -> Result<Applied> {
+        const DONE: &str = "UPDATE refunds SET status = 'done', error = NULL, updated_at = now() WHERE id = $1";
+        db::execute(tx, DONE, &[&self.id]).await?;
+        self.enter(tx, "refund").await?;
+        self.tell(tx, "done", "").await?;
+        self.follow_the_sums(tx, "money went back").await?;
+        jobs::push(tx, Job::MailRefunded { refund: self.id }).await?;
+        Ok(Applied::Done)
+    }
+
+    async fn failed(&self, tx: &impl GenericClient, why: &str) -> Result<Applied> {
+        self.fail(tx, why).await?;
+        let text =
+            format!("A devolução {} de {} centavos do pedido {} falhou: {why}.", self.id, self.amount.cents(), self.number);
+        alert(tx, "Devolução falhou", text).await?;
+        Ok(Applied::Done)
+    }
+
+    /// The money is with us again, and the payment's and the order's states say so.
+    async fn bounced(&self, tx: &impl GenericClient, why: &str) -> Result<Applied> {
+        self.fail(tx, why).await?;
+        self.enter(tx, "refund_back").await?;
+        self.follow_the_sums(tx, "a refund came back").await?;
+        let text = format!(
+            "A devolução {} de {} centavos do pedido {} tinha sido feita e voltou: {why}. O dinheiro está outra vez conosco.",
+            self.id,
+            self.amount.cents(),
+            self.number
+        );
+        alert(tx, "Devolução voltou", text).await?;
+        Ok(Applied::Done)
+    }
+
+    async fn too_much(&self, tx: &impl GenericClient) -> Result<Applied> {
+        let text = format!(
+            "A devolução {} do pedido {} foi dada como falha e agora como feita, e já não cabe no valor pago.",
+            self.id, self.number
+        );
+        alert(tx, "Devolução acima do valor pago", text).await?;
+        Ok(Applied::Mismatch)
+    }
+
+    /// Not with the buyer: its amount can be refunded again.
+    async fn fail(&self, tx: &impl GenericClient, why: &str) -> Result<()> {
+        const FAILED: &str = "UPDATE refunds SET status = 'failed', error = $2, updated_at = now() WHERE id = $1";
+        const GIVE_BACK: &str = "UPDATE payments SET refunded_cents = refunded_cents - $2, updated_at = now() WHERE id = $1";
+        db::execute(tx, FAILED, &[&self.id, &why]).await?;
+        db::execute(tx, GIVE_BACK, &[&self.payment.id, &self.amount]).await?;
+        self.tell(tx, "failed", why).await
+    }
+
+    async fn enter(&self, tx: &impl GenericClient, kind: &str) -> Result<()> {
+        const ENTER: &str = "
+            INSERT INTO money_movements (order_id, payment_id, refund_id, kind, amount_cents, provider, provider_ref, cause)
+            SELECT order_id, payment_id, id, $2, $3, $4, provider_ref, $5 FROM refunds WHERE id = $1";
+        db::execute(tx, ENTER, &[&self.id, &kind, &self.amount, &self.provider, &cause::current()]).await?;
+        Ok(())
+    }
+
+    async fn tell(&self, tx: &impl GenericClient, to: &str, why: &str) -> Result<()> {
+        let actor = Actor::Provider(self.provider);
+        tell_refund(tx, self.payment.order_id, self.id, Some(self.from), to, why, actor).await
+    }
+
+    async fn follow_the_sums(&self, tx: &impl GenericClient, reason: &str) -> Result<()> {
+        let to = self.payment.status.after_refunds(self.payment.captured, returned(tx, self.payment).await?);
+        if to == self.payment.status {
+            return Ok(());
+        }
+        mark_refunded(tx, self.payment, to, reason, Actor::Provider(self.provider)).await
+    }
+}
+
+/// What of a payment is back with the buyer, by the ledger.
+pub(in crate::payments) async fn returned(tx: &impl GenericClient, payment: &Payment) -> Result<Money> {
+    const RETURNED: &str = "
+        SELECT coalesce(sum(CASE kind WHEN 'refund' THEN amount_cents ELSE -amount_cents END), 0)::bigint
+          FROM money_movements WHERE payment_id = $1 AND kind IN ('refund', 'refund_back')";
+    Ok(db::query_one(tx, RETURNED, &[&payment.id]).await?.get(0))
+}
+
+/// The payment's new state, and the order's, if this is the payment that the order took.
+pub(in crate::payments) async fn mark_refunded(
+    tx: &impl GenericClient,
+    payment: &Payment,
+    to: Status,
+    reason: &str,
+    actor: Actor,
+) -> Result<()> {
+    const PAYMENT: &str = "UPDATE payments SET status = $2, updated_at = now() WHERE id = $1";
+    const ORDER: &str = "
+        WITH before AS (SELECT id, payment_status FROM orders WHERE id = $1)
+        UPDATE orders o SET payment_status = $2, updated_at = now() FROM before b
+         WHERE o.id = b.id AND o.payment_status IN ('paid', 'partially_refunded', 'refunded') AND o.payment_status <> $2
+        RETURNING b.payment_status";
+    db::execute(tx, PAYMENT, &[&payment.id, &to.as_str()]).await?;
+    tell(tx, payment, Some(payment.status), to, reason, actor).await?;
+    let of_order = match to {
+        Status::Paid | Status::Disputed => "paid",
+        Status::PartiallyRefunded => "partially_refunded",
+        _ => "refunded",
+    };
+    // A surplus was never the order's.
+    if payment.status == Status::Surplus || is_surplus(tx, payment).await? {
+        return Ok(());
+    }
+    if let Some(row) = db::query_opt(tx, ORDER, &[&payment.order_id, &of_order]).await? {
+        let change = Change {
+            subject: "payment_status",
+            subject_id: None,
+            from: Some(row.get("payment_status")),
+            to: of_order,
+            reason,
+            actor,
+        };
+        life::tell(tx, payment.order_id, &change).await?;
+    }
+    Ok(())
+}
+
+/// It was captured beside the payment that the order took; its later states do not say so.
+async fn is_surplus(tx: &impl GenericClient, payment: &Payment) -> Result<bool> {
+    const WAS: &str = "
+        SELECT EXISTS (SELECT FROM order_history WHERE order_id = $1 AND subject = 'payment' AND subject_id = $2 AND to_state = 'surplus')";
+    Ok(db::query_one(tx, WAS, &[&payment.order_id, &payment.id.0]).await?.get(0))
+}

@@ -1,0 +1,140 @@
+//! Stripe's webhook.
+
+use actix_web::{HttpResponse, post, web};
+use deadpool_postgres::{GenericClient, Transaction};
+use jiff::Timestamp;
+use uuid::Uuid;
+use vitrine_kit::pix::PaidNews;
+use vitrine_stripe::{CardNews, Event, NAME, Stripe};
+
+use crate::app::App;
+use crate::cause;
+use crate::error::{Error, Problem, Result};
+use crate::http::raw::Raw;
+use crate::http::request_id;
+use crate::ids::{EventId, OrderId, PaymentId};
+use crate::jobs::{self, Job};
+use crate::payments::apply::{self, Applied, News};
+use crate::payments::dispute::{self, Dispute};
+use crate::payments::status::Status;
+use crate::payments::{refund, store};
+use crate::webhooks::inbox;
+
+/// News of a card payment, from Stripe: `Stripe-Signature` over the raw body, at most five minutes old.
+///
+/// A repeat of an event is answered like the first, and does nothing.
+#[utoipa::path(
+    tag = "webhooks", params(("Stripe-Signature" = String, Header)), request_body(content = String, content_type = "application/json"),
+    responses((status = 200), (status = 401, body = Problem, description = "Not signed, wrongly, or too long ago"),
+        (status = 404, body = Problem, description = "Stripe is not configured")))]
+#[post("/api/webhooks/stripe")]
+pub(super) async fn card(app: web::Data<App>, Raw(delivery): Raw) -> Result<HttpResponse> {
+    let Some(stripe) = &app.providers.stripe else { return Err(Error::NotFound("This address")) };
+    let event = stripe.open(&delivery, Timestamp::now()).inspect_err(|_| {
+        metrics::counter!("vitrine_webhooks_forged_total", "provider" => NAME).increment(1);
+    })?; // forged: nothing was parsed, nothing is kept
+    let (id, request_id) = (EventId::new(), request_id::current());
+    cause::scope("webhook", &id.to_string(), take(&app, stripe, id, &event, &request_id)).await?;
+    app.jobs_were_pushed();
+    Ok(HttpResponse::Ok().finish())
+}
+
+/// The event and its effect, or neither.
+async fn take(app: &App, stripe: &Stripe, id: EventId, event: &Event, request_id: &str) -> Result<()> {
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    let named = (event.event_id.as_str(), event.event.as_str());
+    if inbox::first_time(&tx, id, NAME, named, &event.body, request_id).await? {
+        let (outcome, order) = apply(&tx, stripe, event).await?;
+        inbox::note(&tx, id, outcome, order).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Applies a kept event again. What it did before it does not do twice. The caller commits.
+pub(super) async fn replay(tx: &Transaction<'_>, stripe: &Stripe, id: EventId, body: Vec<u8>) -> Result<&'static str> {
+    let event = stripe.reread(&body.into());
+    let (outcome, order) = cause::scope("webhook", &id.to_string(), apply(tx, stripe, &event)).await?;
+    inbox::note(tx, id, outcome, order).await?;
+    Ok(outcome)
+}
+
+/// What became of it, in a word, and the order that it was about.
+async fn apply(tx: &Transaction<'_>, stripe: &Stripe, event: &Event) -> Result<(&'static str, Option<OrderId>)> {
+    // An event of the test mode moves nothing in a shop that takes real money, nor the other way round.
+    if let (Some(ours), Some(theirs)) = (stripe.is_live(), event.livemode)
+        && ours != theirs
+    {
+        return Ok(("wrong mode", None));
+    }
+    let (applied, order) = effect(tx, &event.news).await?;
+    Ok((applied.word(), order))
+}
+
+async fn effect(tx: &Transaction<'_>, news: &CardNews) -> Result<News> {
+    match news {
+        CardNews::Succeeded(theirs) => {
+            let Some(payment) = payment_of(tx, theirs.payment_id, Some(&theirs.intent_id)).await? else { return unknown() };
+            let paid = PaidNews {
+                payment_id: payment.0,
+                order_id: theirs.order_id,
+                txid: Some(theirs.intent_id.clone()),
+                amount: theirs.amount_received,
+                currency: theirs.currency.to_uppercase(),
+                end_to_end_id: theirs.charge.clone(),
+                paid_at: theirs.paid_at,
+                created_at: None, // the signature has a time in it
+            };
+            apply::paid(tx, NAME, &paid).await
+        }
+        CardNews::Failed { intent_id, payment_id, code, message } => {
+            let Some(payment) = payment_of(tx, *payment_id, Some(intent_id)).await? else { return unknown() };
+            apply::noted(tx, NAME, payment, &format!("card refused: {code} {message}"), true).await
+        }
+        CardNews::Processing { intent_id, payment_id } => {
+            let Some(payment) = payment_of(tx, *payment_id, Some(intent_id)).await? else { return unknown() };
+            apply::noted(tx, NAME, payment, "the bank is at work on it", false).await
+        }
+        CardNews::Canceled { intent_id, payment_id } => {
+            let Some(payment) = payment_of(tx, *payment_id, Some(intent_id)).await? else { return unknown() };
+            apply::ended(tx, NAME, payment, Status::Cancelled).await
+        }
+        CardNews::Refunded { intent_id, .. } => {
+            // It says how much went back, and not by which refund: their books do.
+            let Some(payment) = payment_of(tx, None, intent_id.as_deref()).await? else { return unknown() };
+            jobs::push_now(tx, Job::LookAtRefunds { payment }).await?;
+            Ok((Applied::Done, apply::order_of(tx, NAME, payment).await?))
+        }
+        CardNews::Refund { intent_id, refund, .. } => {
+            let Some(payment) = payment_of(tx, None, intent_id.as_deref()).await? else { return unknown() };
+            refund::news(tx, NAME, payment, refund).await
+        }
+        CardNews::DisputeOpened(theirs) => {
+            let Some(payment) = payment_of(tx, None, theirs.intent_id.as_deref()).await? else { return unknown() };
+            dispute::opened(tx, NAME, payment, &told(theirs)).await
+        }
+        CardNews::DisputeClosed { dispute: theirs, won } => {
+            let Some(payment) = payment_of(tx, None, theirs.intent_id.as_deref()).await? else { return unknown() };
+            dispute::closed(tx, NAME, payment, &told(theirs), *won).await
+        }
+        CardNews::Other => unknown(),
+    }
+}
+
+fn told(theirs: &vitrine_stripe::Dispute) -> Dispute<'_> {
+    Dispute { reference: &theirs.dispute_id, amount: theirs.amount, reason: &theirs.reason, due_by: theirs.due_by }
+}
+
+fn unknown() -> Result<News> {
+    Ok((Applied::UnknownPayment, None))
+}
+
+/// Ours by the id that we put into the intent, else by the intent's own.
+async fn payment_of(tx: &impl GenericClient, ours: Option<Uuid>, theirs: Option<&str>) -> Result<Option<PaymentId>> {
+    match (ours, theirs) {
+        (Some(id), _) => Ok(Some(PaymentId(id))),
+        (None, Some(intent)) => store::find_by_ref(tx, NAME, intent).await,
+        (None, None) => Ok(None),
+    }
+}

@@ -1,0 +1,123 @@
+//! Two PIX providers: the second one takes over while the first one is away, and there is one live charge at a time.
+
+use std::time::{Duration, Instant};
+
+use jiff::SignedDuration;
+use serde_json::json;
+use vitrine::payments::methods::closed_for;
+use vitrine_sandbox::{ChargeStatus, Fault, Pay, RefundStatus, SendWebhook};
+
+use crate::shop::{Answer, Customer, Shop};
+
+const LIMIT: Duration = Duration::from_secs(20);
+const TWO: [(&str, &str); 1] = [("PIX_PROVIDER", "propay,openpix")];
+
+async fn order(customer: &Customer<'_>) -> (String, i64) {
+    let shirt = customer.shop.product("Camiseta").create().await;
+    let placed = customer.buy(&[(&shirt, 1)]).await;
+    (placed.body["id"].as_str().unwrap().to_owned(), placed.body["total_cents"].as_i64().unwrap())
+}
+
+async fn pay(customer: &Customer<'_>, order: &str) -> Answer {
+    customer.post(&format!("/api/orders/{order}/pay"), &json!({"method": "pix"})).await
+}
+
+/// `provider:status` of an order's payments, the oldest first.
+async fn payments(shop: &Shop, order: &str) -> Vec<String> {
+    shop.sql(&format!("SELECT array_agg(provider || ':' || status ORDER BY id) FROM payments WHERE order_id = '{order}'")).await
+}
+
+async fn state(shop: &Shop, order: &str) -> String {
+    shop.sql(&format!("SELECT status || '/' || payment_status FROM orders WHERE id = '{order}'")).await
+}
+
+/// Five buyers met a dead ProPay: its breaker is open.
+async fn open_breaker(shop: &Shop) {
+    shop.control().next_calls("propay", Fault::DropBeforeRequest, 1_000);
+    let ana = shop.customer().await;
+    for _ in 0..3 {
+        let (order, _) = order(&ana).await;
+        pay(&ana, &order).await;
+    }
+    let breakers = shop.admin().await.get("/api/admin/breakers").await;
+    assert_eq!(breakers.body["items"][0]["state"], "open", "{}", breakers.body);
+}
+
+#[actix_web::test]
+async fn while_the_first_is_away_the_second_takes_the_money() {
+    let shop = Shop::open_with(&TWO).await;
+    open_breaker(&shop).await;
+    let methods = shop.get("/api/payment-methods").await;
+    assert_eq!(methods.body["items"][0]["available"], true);
+    let ana = shop.customer().await;
+    let (order, total) = order(&ana).await;
+    let answer = pay(&ana, &order).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert_eq!(payments(&shop, &order).await, ["openpix:pending"]);
+    let charge = shop
+        .control()
+        .charge(&order)
+        .unwrap_or_else(|| shop.control().charge(answer.body["payment_id"].as_str().unwrap()).unwrap());
+    assert_eq!((charge.provider.as_str(), charge.amount_cents), ("openpix", total));
+    shop.control().pay(Pay::of(&charge.payment_id)).unwrap();
+    assert!(shop.control().settled(LIMIT).await);
+    shop.drain().await; // the webhook is a hint: OpenPix is asked
+    assert_eq!(state(&shop, &order).await, "processing/paid");
+    shop.control().clear_faults();
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn an_unclear_first_charge_gives_way_and_is_voided_later() {
+    let shop = Shop::open_with(&TWO).await;
+    let ana = shop.customer().await;
+    let (order, total) = order(&ana).await;
+    shop.control().next_calls("propay", Fault::DropAfterRequest, 3);
+    assert_eq!(pay(&ana, &order).await.status, 503);
+    assert_eq!(payments(&shop, &order).await, ["propay:unknown"]);
+    open_breaker(&shop).await;
+    let first = shop.control().charges()[0].payment_id.clone();
+    let second = pay(&ana, &order).await.body["payment_id"].as_str().unwrap().to_owned();
+    assert_eq!(payments(&shop, &order).await, ["propay:cancelled", "openpix:pending"]);
+    // Both get paid: the later one goes back, whichever it is.
+    shop.control().clear_faults();
+    shop.control().pay(Pay::of(&first)).unwrap();
+    assert!(shop.control().settled(LIMIT).await);
+    assert_eq!(state(&shop, &order).await, "processing/paid");
+    shop.control().pay(Pay::of(&second)).unwrap();
+    assert!(shop.control().settled(LIMIT).await);
+    shop.drain_ahead(SignedDuration::from_secs(90)).await;
+    assert!(shop.control().settled(LIMIT).await);
+    shop.drain_ahead(SignedDuration::from_secs(90)).await;
+    assert_eq!(payments(&shop, &order).await, ["propay:paid", "openpix:refunded"]);
+    let refunds = shop.control().refunds();
+    assert_eq!(
+        refunds.iter().map(|r| (&*r.payment_id, r.amount_cents, r.status)).collect::<Vec<_>>(),
+        [(&*second, total, RefundStatus::Done)]
+    );
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn a_first_charge_that_nobody_paid_is_voided_once_its_provider_is_back() {
+    let shop = Shop::open_with(&[TWO[0], ("CIRCUIT_BREAKER_COOLDOWN", "2s")]).await;
+    let ana = shop.customer().await;
+    let (order, _) = order(&ana).await;
+    shop.control().next_calls("propay", Fault::DropAfterRequest, 3);
+    assert_eq!(pay(&ana, &order).await.status, 503);
+    open_breaker(&shop).await;
+    let second = pay(&ana, &order).await.body["payment_id"].as_str().unwrap().to_owned();
+    shop.control().clear_faults();
+    let started = Instant::now();
+    while closed_for(&shop.app, "propay").is_some() {
+        assert!(started.elapsed() < LIMIT, "the breaker never lets its probe out");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    shop.drain_ahead(SignedDuration::from_secs(30)).await;
+    let first = shop.control().charges()[0].clone();
+    assert_eq!((first.provider.as_str(), first.status), ("propay", ChargeStatus::Cancelled));
+    shop.control().pay(Pay::of(&second).webhook(SendWebhook::Lost)).unwrap();
+    shop.drain_ahead(SignedDuration::from_secs(90)).await;
+    assert_eq!(state(&shop, &order).await, "processing/paid");
+    shop.close().await;
+}

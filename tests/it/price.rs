@@ -1,0 +1,83 @@
+//! What paying by a method does to the price: shown, fixed in the order, set anew when the method changes.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use vitrine_sandbox::Pay;
+
+use crate::shop::{Customer, Shop};
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+async fn offer(shop: &Shop, pix: Value) {
+    let set = shop.admin().await.put("/api/admin/settings/payment_methods", &json!({"pix": pix})).await;
+    assert_eq!(set.status, 200, "{}", set.body);
+}
+
+fn five_per_cent() -> Value {
+    json!({"enabled": true, "price_rule": {"kind": "percent", "value": 5}})
+}
+
+/// Order → (subtotal, discount, of that by the method, freight, total), as it stands.
+async fn price(customer: &Customer<'_>, order: &Value) -> [i64; 5] {
+    let found = customer.get(&format!("/api/orders/{}", order["id"].as_str().unwrap())).await;
+    ["subtotal_cents", "discount_cents", "method_discount_cents", "shipping_cents", "total_cents"]
+        .map(|field| found.body[field].as_i64().unwrap())
+}
+
+#[actix_web::test]
+async fn the_methods_are_shown_with_their_price_rules() {
+    let shop = Shop::open().await;
+    offer(&shop, five_per_cent()).await;
+    let shown = shop.get("/api/payment-methods").await;
+    let pix = &shown.body["items"][0];
+    assert_eq!((&pix["method"], &pix["available"]), (&json!("pix"), &json!(true)));
+    assert_eq!(pix["price_rule"], json!({"kind": "percent", "value": 5}));
+    for (rule, why) in [(json!({"kind": "percent", "value": 91}), "too much"), (json!({"kind": "fixed", "value": 0}), "nothing")]
+    {
+        let body = json!({"pix": {"enabled": true, "price_rule": rule}});
+        assert_eq!(shop.admin().await.put("/api/admin/settings/payment_methods", &body).await.status, 422, "{why}");
+    }
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn the_price_of_the_chosen_method_is_fixed_in_the_order_to_the_centavo() {
+    let shop = Shop::open().await;
+    offer(&shop, five_per_cent()).await;
+    let ana = shop.customer().await;
+    let (mug, shirt) = (shop.product("Caneca").price(1_990).create().await, shop.product("Camiseta").price(4_995).create().await);
+    let mut order = ana.order_for(&[(&mug, 3), (&shirt, 1)]).await;
+    order["pay"] = json!({"method": "pix"});
+    let placed = ana.post("/api/orders", &order).await;
+    assert_eq!(placed.status, 201, "{}", placed.body);
+    let goods = 3 * 1_990 + 4_995;
+    let off = (goods * 5 + 50) / 100;
+    let [subtotal, discount, by_method, freight, total] = price(&ana, &placed.body).await;
+    assert_eq!([subtotal, discount, by_method, total], [goods, off, off, goods - off + freight]);
+    assert_eq!(placed.body["payment"]["amount_cents"], total);
+    assert_eq!(shop.control().charges()[0].amount_cents, total);
+    // What the shop changes later does not reach it.
+    offer(&shop, json!({"enabled": true})).await;
+    assert_eq!(price(&ana, &placed.body).await, [subtotal, discount, by_method, freight, total]);
+    shop.control().pay(Pay::of(placed.body["id"].as_str().unwrap())).unwrap();
+    assert!(shop.control().settled(LIMIT).await);
+    shop.close().await; // the audit adds up lines, discounts and the payment
+}
+
+#[actix_web::test]
+async fn an_order_placed_without_a_method_gets_its_price_when_the_payment_starts() {
+    let shop = Shop::open().await;
+    offer(&shop, five_per_cent()).await;
+    let ana = shop.customer().await;
+    let shirt = shop.product("Camiseta").price(10_000).create().await;
+    let placed = ana.buy(&[(&shirt, 1)]).await;
+    let [.., total] = price(&ana, &placed.body).await;
+    let paid = ana.post(&format!("/api/orders/{}/pay", placed.body["id"].as_str().unwrap()), &json!({"method": "pix"})).await;
+    assert_eq!(paid.body["amount_cents"], total - 500, "{}", paid.body);
+    assert_eq!(price(&ana, &placed.body).await[1..3], [500, 500]);
+    let told: String =
+        shop.sql("SELECT from_state || '→' || to_state || ' ' || reason FROM order_history WHERE subject = 'price'").await;
+    assert_eq!(told, format!("{total}→{} price by PIX", total - 500));
+    shop.close().await;
+}
