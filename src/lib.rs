@@ -29,6 +29,7 @@ pub mod webhooks;
 
 pub mod audit;
 pub mod dev;
+pub mod explain;
 pub mod ops;
 pub mod pages;
 pub mod purge;

@@ -34,7 +34,19 @@ enum Command {
     /// Prints the OpenAPI document
     Openapi,
     /// Prints every broken invariant of a live database; exit 1 if there is one
-    Audit,
+    Audit {
+        /// Also how long each rule took
+        #[arg(long)]
+        times: bool,
+    },
+    /// Prints an order's whole story with its causes; exit 1 if there is no such order
+    Explain {
+        /// Its id or its number
+        order: String,
+        /// For machines
+        #[arg(long)]
+        json: bool,
+    },
     /// Only the sandbox providers
     Sandbox,
     /// Asks the server on PORT whether it is ready; exit 1 if not
@@ -66,7 +78,7 @@ async fn execute(command: Command, env: &HashMap<String, String>) -> Result<Exit
         Command::Sandbox => dev::sandbox(env).await?,
         Command::Openapi => println!("{}", server::openapi().to_pretty_json().map_err(|e| Error::Internal(e.to_string()))?),
         Command::Health => return Ok(health(env).await),
-        Command::Serve | Command::Worker | Command::Migrate | Command::Seed | Command::Audit => {
+        Command::Serve | Command::Worker | Command::Migrate | Command::Seed | Command::Audit { .. } | Command::Explain { .. } => {
             let config =
                 Config::from_env(Mode::Serve, |name| env.get(name).cloned()).map_err(|e| Error::Internal(e.to_string()))?;
             let _logs = telemetry::start(&config.log);
@@ -77,7 +89,8 @@ async fn execute(command: Command, env: &HashMap<String, String>) -> Result<Exit
                 }
                 Command::Migrate => println!("{} migration(s) applied", db::migrate(&config.database).await?),
                 Command::Seed => seed::demo(&config).await?,
-                Command::Audit => return vitrine::audit::run(&config).await,
+                Command::Audit { times } => return vitrine::audit::run(&config, times).await,
+                Command::Explain { order, json } => return vitrine::explain::run(&config, &order, json).await,
                 _ => {
                     db::migrate(&config.database).await?;
                     run::serve(config).await?;

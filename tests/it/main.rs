@@ -14,6 +14,7 @@ mod catalog;
 mod catalog_cache;
 mod checkout;
 mod coupons;
+mod explain;
 mod failover;
 mod freight;
 mod harness;

@@ -97,14 +97,19 @@ async fn an_erased_person_is_in_no_column_of_no_table() {
     )
     .await;
     shop.execute(
+        "INSERT INTO order_history (order_id, subject, subject_id, to_state, actor, cause)
+         SELECT order_id, 'message', id, status, 'system', 'test' FROM messages WHERE event = 'canary'",
+    )
+    .await;
+    shop.execute(
         "INSERT INTO webhook_events (id, provider, event_id, event, body, order_id, request_id)
          SELECT gen_random_uuid(), 'propay', 'canary', 'payment.paid', convert_to('Canario Nome 39053344705', 'UTF8'), id, 'r' FROM orders",
     )
     .await;
-    // The shop's own words about a refund.
+    // The shop's own words.
     shop.execute(
         "INSERT INTO order_history (order_id, subject, to_state, reason, actor, cause)
-         SELECT id, 'refund', 'pending', 'Canario Estorno', 'admin:1', 'test' FROM orders",
+         SELECT id, 'coupon', 'used', 'Canario Estorno', 'admin:1', 'test' FROM orders",
     )
     .await;
     let sealed: i64 = shop.sql("SELECT count(*) FROM orders WHERE tax_id_sealed IS NOT NULL").await;

@@ -285,7 +285,7 @@ async fn many_servers_start_at_once_on_an_empty_database_and_each_drains_in_good
 }
 
 /// The least that `serve` and the commands beside it accept.
-fn serving_env(database: &str) -> Vec<(&'static str, String)> {
+pub fn serving_env(database: &str) -> Vec<(&'static str, String)> {
     vec![
         ("DATABASE_URL", database.to_owned()),
         ("JWT_SECRET", Uuid::new_v4().to_string()),

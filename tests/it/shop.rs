@@ -119,6 +119,11 @@ impl Shop {
         self.sandbox.control()
     }
 
+    /// For the binary's own commands.
+    pub async fn database_url(&self) -> String {
+        cluster().await.url(&self.database)
+    }
+
     /// Runs all jobs that are due, until none is. How many ran.
     pub async fn drain(&self) -> usize {
         worker::drain(&self.app, SignedDuration::ZERO).await.unwrap()

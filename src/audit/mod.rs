@@ -1,0 +1,135 @@
+//! Every invariant as SQL that must return no row. Read-only; a row names what is broken and where.
+//!
+//! A rule is one query of one text column. It is written for a shop of a million orders: whole tables against each other,
+//! by hash or in one sorted pass, never a look-up per row (`benches/audit` holds it to a minute).
+
+mod rules_machinery;
+mod rules_money;
+mod rules_orders;
+mod rules_stock;
+
+use std::pin::pin;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use deadpool_postgres::GenericClient;
+use futures_util::TryStreamExt;
+
+use crate::config::Config;
+use crate::db;
+use crate::error::Result;
+
+/// (name, query of one text column).
+type Rule = (&'static str, &'static str);
+
+/// So many lines are printed of each rule; the others are counted.
+const MAX_LINES: usize = 1000;
+/// For this transaction alone: room for a million ids in a hash, no compiler for queries that run once, and helpers where
+/// the server has some to spare.
+const SETTINGS: &str = "
+    SET LOCAL statement_timeout = 0; SET LOCAL work_mem = '128MB'; SET LOCAL hash_mem_multiplier = 2; SET LOCAL jit = off;
+    SET LOCAL max_parallel_workers_per_gather = 2";
+
+/// One broken invariant.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The invariant's name, stable.
+    pub rule: &'static str,
+    /// Ids and numbers of what breaks it. No person.
+    pub what: String,
+}
+
+/// What one rule found, and how long it took.
+#[derive(Clone)]
+struct Finding {
+    rule: &'static str,
+    lines: Vec<String>,
+    count: usize,
+    took: Duration,
+}
+
+fn all() -> impl Iterator<Item = &'static Rule> {
+    [rules_orders::RULES, rules_stock::RULES, rules_money::RULES, rules_machinery::RULES].into_iter().flatten()
+}
+
+/// The rules' names.
+pub fn rules() -> impl Iterator<Item = &'static str> {
+    all().map(|(rule, _)| *rule)
+}
+
+/// Runs every rule.
+pub async fn violations(db: &impl GenericClient) -> Result<Vec<Violation>> {
+    let mut found = Vec::new();
+    for rule in all() {
+        let Finding { rule, lines, .. } = find(db, rule).await?;
+        found.extend(lines.into_iter().map(|what| Violation { rule, what }));
+    }
+    Ok(found)
+}
+
+async fn find(db: &impl GenericClient, &(rule, sql): &Rule) -> Result<Finding> {
+    let started = Instant::now();
+    let (mut lines, mut count) = (Vec::new(), 0);
+    let mut rows = pin!(db.query_raw(sql, std::iter::empty::<&str>()).await?);
+    while let Some(row) = rows.try_next().await? {
+        count += 1;
+        if lines.len() < MAX_LINES {
+            lines.push(row.get(0));
+        }
+    }
+    Ok(Finding { rule, lines, count, took: started.elapsed() })
+}
+
+/// `vitrine audit`: a line per violation, exit 1 if there is one. All rules see one snapshot, so that a shop that goes on
+/// selling meanwhile breaks none of them. `times`: also how long each rule took.
+pub async fn run(config: &Config, times: bool) -> Result<ExitCode> {
+    let pool = db::pool(&config.database)?;
+    let mut db = pool.get().await?;
+    let tx = begin(&mut db, None).await?;
+    let snapshot: String = db::query_one(&tx, "SELECT pg_export_snapshot()", &[]).await?.get(0);
+    let rules: Vec<&Rule> = all().collect();
+    let next = AtomicUsize::new(0);
+    let other = async {
+        let mut db = pool.get().await?;
+        let tx = begin(&mut db, Some(&snapshot)).await?;
+        work(&tx, &rules, &next).await
+    };
+    let (ours, theirs) = futures_util::future::try_join(work(&tx, &rules, &next), other).await?;
+    let mut findings = [ours, theirs].concat();
+    findings.sort_by_key(|found| rules.iter().position(|(rule, _)| *rule == found.rule));
+    for found in &findings {
+        for line in &found.lines {
+            println!("{}: {line}", found.rule);
+        }
+        if found.count > found.lines.len() {
+            println!("{}: and {} more", found.rule, found.count - found.lines.len());
+        }
+        if times {
+            println!("{:>8.2} s  {}", found.took.as_secs_f64(), found.rule);
+        }
+    }
+    let count: usize = findings.iter().map(|found| found.count).sum();
+    println!("{} rules, {count} violation(s)", findings.len());
+    Ok(if count == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A transaction that can only read, on that snapshot or on a new one.
+async fn begin<'a>(db: &'a mut db::Connection, snapshot: Option<&str>) -> Result<db::Transaction<'a>> {
+    let tx =
+        db.build_transaction().read_only(true).isolation_level(tokio_postgres::IsolationLevel::RepeatableRead).start().await?;
+    if let Some(snapshot) = snapshot {
+        tx.batch_execute(&format!("SET TRANSACTION SNAPSHOT '{snapshot}'")).await?;
+    }
+    tx.batch_execute(SETTINGS).await?;
+    Ok(tx)
+}
+
+/// Takes rule after rule until none is left.
+async fn work(tx: &db::Transaction<'_>, rules: &[&Rule], next: &AtomicUsize) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    while let Some(rule) = rules.get(next.fetch_add(1, Ordering::Relaxed)) {
+        findings.push(find(tx, rule).await?);
+    }
+    Ok(findings)
+}

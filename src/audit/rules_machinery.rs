@@ -1,0 +1,28 @@
+//! What keeps the promises: jobs, kept answers, the inbox.
+
+use super::Rule;
+
+pub(super) const RULES: &[Rule] = &[
+    ("jobs-wait-run-or-have-ended", "
+        SELECT 'job ' || id || ' (' || kind || ') was due at ' || run_at FROM jobs
+         WHERE (state = 'running' AND lease_until < now() - interval '10 minutes') OR (state = 'waiting' AND run_at < now() - interval '1 hour')"),
+    ("a-job-is-not-doubled", "
+        SELECT count(*) || ' unfinished jobs ' || dedupe FROM jobs
+         WHERE dedupe IS NOT NULL AND state IN ('waiting', 'running') GROUP BY dedupe HAVING count(*) > 1"),
+    ("a-message-is-written-once-per-event", "
+        SELECT count(*) || ' messages ' || event FROM messages GROUP BY event HAVING count(*) > 1"),
+    ("a-webhook-is-kept-once", "
+        SELECT count(*) || ' events ' || event_id || ' of ' || provider FROM webhook_events GROUP BY provider, event_id HAVING count(*) > 1"),
+    ("what-was-answered-is-there", "
+        SELECT 'an order that was answered: ' || k.id
+          FROM (SELECT convert_from(body, 'UTF8')::jsonb ->> 'id' AS id FROM idempotency_keys WHERE status = 201 AND scope LIKE '% POST /api/orders') k
+          LEFT JOIN orders o ON o.id::text = k.id WHERE o.id IS NULL
+        UNION ALL
+        SELECT 'a refund that was answered: ' || k.id
+          FROM (SELECT convert_from(body, 'UTF8')::jsonb ->> 'refund_id' AS id FROM idempotency_keys WHERE status = 201 AND scope LIKE '% refund:%') k
+          LEFT JOIN refunds r ON r.id::text = k.id WHERE r.id IS NULL"),
+    // A crash leaves a key without its answer; the lease frees it within a minute, and the purge takes it after a day.
+    ("a-key-is-answered-or-freed", "
+        SELECT 'key of ' || scope || ', held since ' || created_at FROM idempotency_keys
+         WHERE status IS NULL AND (lease_until IS NULL OR lease_until < now() - interval '2 days')"),
+];
