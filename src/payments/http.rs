@@ -77,7 +77,7 @@ async fn remember(app: &App, claim: &Claim, result: &Result<Started>) {
         }
     };
     if let Err(error) = write.await {
-        tracing::warn!(error = %Chain(&error), "an idempotency key could not be settled; it is free again in a minute");
+        tracing::warn!(error = %Chain(&error), "an idempotency key could not be settled; it is free again in a moment");
     }
 }
 

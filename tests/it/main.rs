@@ -16,6 +16,7 @@ mod checkout;
 mod coupons;
 mod explain;
 mod failover;
+mod forged;
 mod freight;
 mod harness;
 mod mail;
