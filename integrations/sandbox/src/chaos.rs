@@ -14,6 +14,8 @@ use crate::server;
 
 /// Statuses of a provider in trouble. Those of a caller's mistake are never drawn: they would be lies.
 const STATUSES: [u16; 5] = [429, 500, 502, 503, 504];
+/// Those of them that leave open whether it was done. A 429 or 503 says that it was not.
+const OPEN_STATUSES: [u16; 3] = [500, 502, 504];
 
 /// How much goes wrong. Shares are per thousand.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,10 +123,11 @@ impl Dice {
             KINDS.into_iter().filter(|kind| chaos.kinds.is_empty() || chaos.kinds.iter().any(|k| k == kind)).collect();
         let kind = *kinds.get(dice.random_range(0..kinds.len().max(1)))?;
         let code = STATUSES[dice.random_range(0..STATUSES.len())];
+        let open = OPEN_STATUSES[dice.random_range(0..OPEN_STATUSES.len())];
         let slow = Duration::from_millis(dice.random_range(0..=chaos.slow_max_ms));
         let fault = match kind {
             "status" => Fault::Status(code),
-            "status_after" => Fault::StatusAfterRequest(code),
+            "status_after" => Fault::StatusAfterRequest(open),
             "delay" => Fault::Delay(slow),
             "hang" => Fault::Hang,
             "hang_after" => Fault::HangAfterRequest,

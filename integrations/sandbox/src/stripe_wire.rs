@@ -92,9 +92,10 @@ impl Form {
         }
     }
 
-    /// `expand[]=latest_charge` or `expand[0]=latest_charge`.
+    /// `expand[]=latest_charge` or `expand[0]=latest_charge`; in a list `data.latest_charge`.
     pub(crate) fn expands(&self, what: &str) -> bool {
-        self.0.iter().any(|(name, value)| name.starts_with("expand[") && value == what)
+        let asked = |value: &str| value.strip_prefix("data.").unwrap_or(value) == what;
+        self.0.iter().any(|(name, value)| name.starts_with("expand[") && asked(value))
     }
 
     /// What they do not know, they refuse. `known`: names up to the first bracket.

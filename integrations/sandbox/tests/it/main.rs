@@ -13,4 +13,5 @@ mod page;
 mod propay;
 mod resend;
 mod stripe;
+mod stripe_money;
 mod webhooks;
