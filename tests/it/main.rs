@@ -25,6 +25,7 @@ mod payments;
 mod price;
 mod privacy;
 mod process;
+mod repeats;
 mod strangers;
 mod tidy;
 mod users;

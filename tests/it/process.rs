@@ -159,6 +159,35 @@ async fn an_order_survives_a_kill_and_goes_on_to_paid() {
 }
 
 #[actix_web::test]
+async fn a_kill_between_the_effect_and_the_answer_does_nothing_twice() {
+    let mut shop = Process::start().await;
+    let (cart, order) = shop.ready_to_buy().await;
+    // The order commits, ProPay makes the charge, and the server dies before it hears of it.
+    let slow = json!({"provider": "propay", "kind": "delay", "ms": 20_000, "count": 1});
+    assert_eq!(shop.post("/control/fault", &[], &slow).await.unwrap().0, 200);
+    let made = shop.wait_for("the charge", async || {
+        let (_, books) = shop.get("/control/charges").await?;
+        let charges = books.as_array().or_else(|| books["items"].as_array())?;
+        (charges.len() == 1).then(|| charges[0]["payment_id"].clone())
+    });
+    let payment = tokio::select! {
+        payment = made => payment,
+        answer = shop.buy(&cart, "morte-1", &order) => panic!("it was answered: {answer:?}"),
+    };
+    shop.kill_and_restart().await;
+    let (status, placed) = shop
+        .wait_for("the answer", async || {
+            let (status, body, _) = shop.buy(&cart, "morte-1", &order).await?;
+            (status != 409 && body["payment"]["copy_paste"].is_string()).then_some((status, body))
+        })
+        .await;
+    assert_eq!((status, &placed["payment"]["payment_id"]), (201, &payment), "{placed}");
+    let (_, books) = shop.get("/control/charges").await.unwrap();
+    assert_eq!(books.as_array().or_else(|| books["items"].as_array()).unwrap().len(), 1);
+    shop.stop();
+}
+
+#[actix_web::test]
 async fn log_lines_are_json_that_names_request_and_order_and_no_person() {
     let shop = Process::start().await;
     let (cart, order) = shop.ready_to_buy().await;
