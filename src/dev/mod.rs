@@ -94,15 +94,18 @@ async fn start_sandbox(home: &Path, env: &mut HashMap<String, String>) -> Result
 /// The sandbox as the environment describes it; where it says nothing, as `dev` expects it.
 pub fn sandbox_config(env: &HashMap<String, String>, port: u16, journal: Option<PathBuf>) -> SandboxConfig {
     let var = |name: &str, default: &str| env.get(name).filter(|v| !v.is_empty()).cloned().unwrap_or_else(|| default.to_owned());
+    let defaults = SandboxConfig::default();
     SandboxConfig {
         listen: ([127, 0, 0, 1], port).into(),
         shop_url: Some(var("PUBLIC_URL", &format!("http://127.0.0.1:{}", var("PORT", "4444")))),
         journal,
         propay_incoming_secret: var("GO_TO_PROPAY_SECRET", GO_TO_PROPAY),
         propay_webhook_secret: var("PROPAY_TO_GO_SECRET", PROPAY_TO_GO),
+        openpix_app_id: var("OPENPIX_APP_ID", &defaults.openpix_app_id),
+        openpix_webhook_secret: var("OPENPIX_WEBHOOK_SECRET", &defaults.openpix_webhook_secret),
         melhorenvio_token: var("SHIPPING_API_KEY", MELHORENVIO_TOKEN),
         resend_api_key: var("RESEND_API_KEY", RESEND_KEY),
-        ..SandboxConfig::default()
+        ..defaults
     }
 }
 
