@@ -110,7 +110,7 @@ impl World {
 async fn ask_again(world: &World) {
     let unclear: Vec<_> = lock(&world.purchases).values().filter(|p| p.placed.is_none() && !p.is_refused).cloned().collect();
     world.say(&format!("{} buyers without a clear answer ask again", unclear.len()));
-    let mut dice = world.dice(20);
+    let mut dice = world.dice(30);
     for mut purchase in unclear {
         let headers = [("X-Cart-Token", purchase.cart.clone()), ("Idempotency-Key", purchase.key.clone())];
         let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));

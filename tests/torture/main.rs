@@ -1,4 +1,4 @@
-//! The torture run: a whole shop (its own PostgreSQL, two servers, the providers' sandbox, each a process) under dozens of
+//! The torture run: a whole shop (its own PostgreSQL, two servers, a worker, the providers' sandbox, each a process) under dozens of
 //! buyers, while servers are killed, the database crashes, providers misbehave, and forgers try their luck. Then all heals, the
 //! jobs drain, and every promise is checked: `vitrine audit`, and the providers' books entry by entry.
 //!

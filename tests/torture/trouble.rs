@@ -14,8 +14,8 @@ use crate::world::{Placed, World, lock};
 
 pub fn begin(world: &Arc<World>) -> JoinSet<()> {
     let mut trouble = JoinSet::new();
-    for server in 0..2 {
-        trouble.spawn(kill_servers(Arc::clone(world), server));
+    for which in 0..3 {
+        trouble.spawn(kill(Arc::clone(world), which));
     }
     trouble.spawn(crash_databases(Arc::clone(world)));
     trouble.spawn(forge(Arc::clone(world)));
@@ -30,15 +30,15 @@ async fn pause(dice: &mut StdRng, millis: std::ops::Range<u64>) {
 }
 
 /// SIGKILL at any moment, at the latest after five seconds; up again a moment later.
-async fn kill_servers(world: Arc<World>, server: usize) {
-    let mut dice = world.dice(10 + server as u64);
+async fn kill(world: Arc<World>, which: usize) {
+    let mut dice = world.dice(20 + which as u64);
     while !world.time_is_over() {
         pause(&mut dice, 800..5_000).await;
-        world.kill_server(server);
-        world.count("servers killed");
+        world.kill(which);
+        world.count(if which < 2 { "servers killed" } else { "workers killed" });
         pause(&mut dice, 0..600).await;
-        world.start_server(server);
-        // A dead worker's jobs are taken over when its lease is over; some of them wait for that, some live in a fast world.
+        world.start_again(which);
+        // A dead worker's jobs are taken over when its lease is over: sometimes that time passes at once.
         if dice.random_range(0..2) == 0 {
             world.sql("UPDATE jobs SET lease_until = now() WHERE state = 'running'").await;
         }

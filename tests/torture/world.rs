@@ -1,4 +1,4 @@
-//! All that runs: PostgreSQL, two servers and the sandbox, as processes of their own that end with us.
+//! All that runs: PostgreSQL, two servers, a worker and the sandbox, as processes of their own that end with us.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -189,6 +189,7 @@ impl World {
             Process { name: "sandbox", arguments: vec!["sandbox"], env: sandbox, child: Mutex::new(None) },
             server("server-0", ports[0]),
             server("server-1", ports[1]),
+            Process { name: "worker", arguments: vec!["worker"], env: own(Vec::new()), child: Mutex::new(None) },
         ];
         Self {
             plan: plan.clone(),
@@ -410,17 +411,17 @@ impl World {
         self.tell_watchdog();
     }
 
-    /// SIGKILL, in the middle of whatever it does.
-    pub fn kill_server(&self, server: usize) {
-        if let Some(mut child) = lock(&self.processes[server + 1].child).take() {
+    /// SIGKILL, in the middle of whatever it does. 0 and 1 are the servers, 2 is the worker.
+    pub fn kill(&self, which: usize) {
+        if let Some(mut child) = lock(&self.processes[which + 1].child).take() {
             let _ = child.kill();
             let _ = child.wait();
         }
         self.tell_watchdog();
     }
 
-    pub fn start_server(&self, server: usize) {
-        self.start_process(server + 1);
+    pub fn start_again(&self, which: usize) {
+        self.start_process(which + 1);
     }
 
     /// Servers that ended by themselves are started again, as a supervisor would. Only one that found no database at its
