@@ -36,8 +36,9 @@ struct Leased {
 /// Works until told to stop, then finishes what it has in hand.
 pub async fn run(app: Data<App>, mut stop: watch::Receiver<bool>) {
     let hands = Arc::new(Semaphore::new(app.config.worker_concurrency));
-    start_recurring(&app).await;
+    let mut has_started = false;
     while !*stop.borrow() {
+        has_started = has_started || start_recurring(&app).await;
         let free = hands.available_permits();
         let taken = if free == 0 { Vec::new() } else { lease(&app, free as i64).await.unwrap_or_else(log_trouble) };
         let got_all_it_could = !taken.is_empty() && taken.len() == free;
@@ -80,11 +81,14 @@ pub async fn drain(app: &App, ahead: SignedDuration) -> Result<usize> {
     }
 }
 
-async fn start_recurring(app: &App) {
+/// `false`: not yet, the database is away. Without them nobody would look for money that got lost on its way.
+async fn start_recurring(app: &App) -> bool {
     let push = async { jobs::push_all(&app.db().await?, &[(Job::Reconcile, None), (Job::Purge, None)]).await };
-    if let Err(error) = push.await {
-        tracing::error!(error = %Chain(&error), "recurring jobs could not be started; the next start tries again");
+    let pushed = push.await;
+    if let Err(error) = &pushed {
+        tracing::error!(error = %Chain(error), "recurring jobs could not be started; the next look tries again");
     }
+    pushed.is_ok()
 }
 
 fn log_trouble(error: Error) -> Vec<Leased> {

@@ -111,6 +111,27 @@ impl Cluster {
         }
     }
 
+    /// Stops PostgreSQL as a power cut would: at once, in the middle of everything (`pg_ctl -m immediate`). For tests of what
+    /// is left then; it blocks.
+    ///
+    /// # Errors
+    /// [`ClusterError::Tool`].
+    pub fn crash(&self) -> Result<(), ClusterError> {
+        let mut stop = self.tools.command("pg_ctl");
+        stop.arg("stop").arg("-D").arg(self.place.data()).args(["-w", "-t", STOP_SECONDS, "-m", "immediate"]);
+        run(&mut stop, "pg_ctl stop", &self.place)
+    }
+
+    /// Starts it again after a [`Cluster::crash`], on the same port: it recovers first. It blocks.
+    ///
+    /// # Errors
+    /// [`ClusterError::Tool`]; it may be tried again.
+    pub fn recover(&self) -> Result<(), ClusterError> {
+        let mut start = self.tools.command("pg_ctl");
+        start.arg("start").arg("-D").arg(self.place.data()).arg("-l").arg(self.place.log()).args(["-w", "-t", START_SECONDS]);
+        run(&mut start, "pg_ctl start", &self.place)
+    }
+
     fn start_blocking(opts: &ClusterOptions) -> Result<Self, ClusterError> {
         let (dir, lock) = lock(&opts.dir)?;
         let place = Place::of(&dir)?;

@@ -1,0 +1,285 @@
+//! The reckoning: the audit, and the providers' books against the shop's, entry by entry.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::StreamExt;
+use secrecy::SecretString;
+use serde_json::Value;
+use vitrine::config::DatabaseConfig;
+use vitrine::{db, explain};
+
+use crate::buyers::insist;
+use crate::world::{PATIENCE, STOCKS, World, lock};
+
+pub async fn check(world: &World) {
+    every_key_gives_its_order_again(world).await;
+    let books = world.sandbox("/control/books").await;
+    let db = world.db().await.expect("a database");
+    let shop = Shop::read(&db).await;
+    count(world, &shop, &db).await;
+    captures(world, &shop, &books);
+    refunds(world, &shop, &books);
+    sums(world, &shop, &books);
+    mails(world, &shop, &books);
+    stock(world, &db).await;
+    drop(db);
+    audit(world);
+    stories(world).await;
+    for panic in world.panics() {
+        world.violation(format!("a server panicked: {panic}"));
+    }
+}
+
+/// An id as all sides write it: banks leave the dashes out.
+fn plain(id: &str) -> String {
+    id.replace('-', "").to_lowercase()
+}
+
+struct Order {
+    id: String,
+    number: String,
+    payment_status: String,
+    total: i64,
+    refunded: i64,
+}
+
+/// The shop's side.
+struct Shop {
+    orders: Vec<Order>,
+    /// Payment → what it captured.
+    captured: BTreeMap<String, i64>,
+    /// Refund that is done → amount.
+    refunded: BTreeMap<String, i64>,
+    /// Message → kind and order.
+    messages: BTreeMap<String, (String, Option<String>)>,
+}
+
+impl Shop {
+    async fn read(db: &tokio_postgres::Client) -> Self {
+        const ORDERS: &str = "
+            SELECT o.id::text, o.number, o.payment_status, o.total_cents,
+                   (SELECT coalesce(sum(r.amount_cents), 0)::bigint FROM refunds r JOIN payments p ON p.id = r.payment_id
+                     WHERE p.order_id = o.id AND r.status = 'done'
+                       AND p.id NOT IN (SELECT subject_id FROM order_history h WHERE h.order_id = o.id AND h.to_state = 'surplus')) AS refunded
+              FROM orders o";
+        const CAPTURES: &str = "SELECT payment_id::text, amount_cents FROM money_movements WHERE kind = 'capture'";
+        const REFUNDS: &str = "SELECT id::text, amount_cents FROM refunds WHERE status = 'done'";
+        const MESSAGES: &str = "SELECT id::text, kind, order_id::text FROM messages WHERE status IN ('sent', 'delivered')";
+        let amounts = async |sql: &str| -> BTreeMap<String, i64> {
+            db.query(sql, &[]).await.unwrap().iter().map(|row| (plain(row.get(0)), row.get(1))).collect()
+        };
+        let order = |row: &tokio_postgres::Row| Order {
+            id: row.get(0),
+            number: row.get(1),
+            payment_status: row.get(2),
+            total: row.get(3),
+            refunded: row.get(4),
+        };
+        Self {
+            orders: db.query(ORDERS, &[]).await.unwrap().iter().map(order).collect(),
+            captured: amounts(CAPTURES).await,
+            refunded: amounts(REFUNDS).await,
+            messages: db.query(MESSAGES, &[]).await.unwrap().iter().map(|r| (r.get(0), (r.get(1), r.get(2)))).collect(),
+        }
+    }
+}
+
+/// What was answered 201 is there, and the key gives it again.
+async fn every_key_gives_its_order_again(world: &World) {
+    let purchases: Vec<_> = lock(&world.purchases).values().cloned().collect();
+    let asked = futures_util::stream::iter(purchases.into_iter().enumerate().filter(|(_, p)| p.placed.is_some())).map(
+        |(n, p)| async move {
+            let mut dice = world.dice(100_000 + n as u64);
+            let headers = [("X-Cart-Token", p.cart.as_str()), ("Idempotency-Key", p.key.as_str())];
+            let answer = insist(world, &mut dice, ("POST", "/api/orders"), &headers, Some(&p.body)).await;
+            let id = p.placed.map(|placed| placed.id).unwrap_or_default();
+            match answer {
+                Some(again) if again.status == 201 && again.is_replay && again.body["id"] == id.as_str() => {
+                    world.count("keys that gave their order again")
+                }
+                other => world.violation(format!("the key of order {id} gives {other:?}")),
+            }
+        },
+    );
+    asked.buffer_unordered(8).collect::<Vec<()>>().await;
+}
+
+async fn count(world: &World, shop: &Shop, db: &tokio_postgres::Client) {
+    let known: BTreeSet<String> =
+        lock(&world.purchases).values().filter_map(|p| p.placed.as_ref().map(|placed| placed.id.clone())).collect();
+    let there: BTreeSet<String> = shop.orders.iter().map(|order| order.id.clone()).collect();
+    for id in known.difference(&there) {
+        world.violation(format!("order {id} was answered 201 and is not there"));
+    }
+    for id in there.difference(&known) {
+        world.violation(format!("order {id} is there and nobody was told so"));
+    }
+    for order in &shop.orders {
+        world.count(&format!("orders that ended {}", order.payment_status));
+    }
+    for (what, sql) in [
+        ("captures in the ledger", "SELECT count(*) FROM money_movements WHERE kind = 'capture'"),
+        (
+            "surplus payments",
+            "SELECT count(DISTINCT subject_id) FROM order_history WHERE subject = 'payment' AND to_state = 'surplus'",
+        ),
+        (
+            "orders revived by late money",
+            "SELECT count(*) FROM order_history WHERE subject = 'order' AND from_state = 'cancelled'",
+        ),
+        (
+            "payments that were unknown for a while",
+            "SELECT count(*) FROM order_history WHERE subject = 'payment' AND to_state = 'unknown'",
+        ),
+        ("refunds that failed at the bank", "SELECT count(*) FROM refunds WHERE status = 'failed'"),
+        ("jobs done", "SELECT count(*) FROM jobs WHERE state = 'done'"),
+        ("coupon uses held at the end", "SELECT coalesce(sum(uses), 0)::bigint FROM coupons"),
+    ] {
+        let n: i64 = db.query_one(sql, &[]).await.unwrap().get(0);
+        world.add(what, n as u64);
+    }
+}
+
+fn rows<'a>(books: &'a Value, list: &str) -> &'a [Value] {
+    books[list].as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+/// Every payment at a provider is in the ledger with its amount, and nothing else is.
+fn captures(world: &World, shop: &Shop, books: &Value) {
+    let theirs: BTreeMap<String, i64> = rows(books, "charges")
+        .iter()
+        .filter_map(|charge| Some((plain(charge["payment_id"].as_str()?), charge["paid_cents"].as_i64()?)))
+        .collect();
+    compare(world, "captured", &shop.captured, &theirs);
+}
+
+fn refunds(world: &World, shop: &Shop, books: &Value) {
+    let theirs: BTreeMap<String, i64> = rows(books, "refunds")
+        .iter()
+        .filter(|refund| refund["status"] == "done")
+        .filter_map(|refund| Some((plain(refund["refund_id"].as_str()?), refund["amount_cents"].as_i64()?)))
+        .collect();
+    compare(world, "refunded", &shop.refunded, &theirs);
+}
+
+fn compare(world: &World, what: &str, ours: &BTreeMap<String, i64>, theirs: &BTreeMap<String, i64>) {
+    world.add(
+        &format!("entries {what} that agree with the providers' books"),
+        ours.iter().filter(|(id, cents)| theirs.get(*id) == Some(cents)).count() as u64,
+    );
+    for (id, cents) in theirs {
+        match ours.get(id) {
+            Some(ours) if ours == cents => {}
+            ours => world.violation(format!("{what} by {id}: the provider says {cents}, the shop {ours:?}")),
+        }
+    }
+    for (id, cents) in ours.iter().filter(|(id, _)| !theirs.contains_key(*id)) {
+        world.violation(format!("{what} by {id}: the shop says {cents}, the provider nothing"));
+    }
+}
+
+/// What is left with the shop of each order, by the providers' books, is what the order says.
+fn sums(world: &World, shop: &Shop, books: &Value) {
+    let mut of_payment: BTreeMap<String, String> = BTreeMap::new();
+    let mut left: BTreeMap<String, i64> = BTreeMap::new();
+    for charge in rows(books, "charges") {
+        let (payment, order) = (
+            plain(charge["payment_id"].as_str().unwrap_or_default()),
+            charge["order_id"].as_str().unwrap_or_default().to_owned(),
+        );
+        *left.entry(order.clone()).or_default() += charge["paid_cents"].as_i64().unwrap_or(0);
+        of_payment.insert(payment, order);
+    }
+    for refund in rows(books, "refunds").iter().filter(|refund| refund["status"] == "done") {
+        if let Some(order) = of_payment.get(&plain(refund["payment_id"].as_str().unwrap_or_default())) {
+            *left.entry(order.clone()).or_default() -= refund["amount_cents"].as_i64().unwrap_or(0);
+        }
+    }
+    if left.contains_key("") {
+        return; // a provider that is not told the order: its entries were compared one by one
+    }
+    for order in &shop.orders {
+        let should = match order.payment_status.as_str() {
+            "paid" | "partially_refunded" => order.total - order.refunded,
+            _ => 0,
+        };
+        let is = left.get(&order.id).copied().unwrap_or(0);
+        if is != should {
+            world.violation(format!(
+                "order {} ({}): {is} centavos are left of it at the providers, not {should}",
+                order.number, order.payment_status
+            ));
+        }
+    }
+}
+
+/// Every message went out once, under its own key, and every paid order has its one confirmation.
+fn mails(world: &World, shop: &Shop, books: &Value) {
+    let mut sent: BTreeMap<&str, u32> = BTreeMap::new();
+    for mail in rows(books, "mails") {
+        *sent.entry(mail["idempotency_key"].as_str().unwrap_or("without a key")).or_default() += 1;
+    }
+    let mut confirmed: BTreeMap<&str, u32> = BTreeMap::new();
+    for (id, (kind, order)) in &shop.messages {
+        match sent.remove(format!("{kind}/{id}").as_str()) {
+            Some(1) => {}
+            times => world.violation(format!("message {id} ({kind}) was sent {} times", times.unwrap_or(0))),
+        }
+        if kind == "order_paid" {
+            *confirmed.entry(order.as_deref().unwrap_or_default()).or_default() += 1;
+        }
+    }
+    for (key, times) in sent {
+        world.violation(format!("{times} mail(s) {key} that the shop knows nothing of"));
+    }
+    world.add("mails sent, each once", shop.messages.len() as u64);
+    for order in &shop.orders {
+        let should = u32::from(matches!(order.payment_status.as_str(), "paid" | "partially_refunded" | "refunded"));
+        let is = confirmed.get(order.id.as_str()).copied().unwrap_or(0);
+        if is != should {
+            world.violation(format!("order {} ({}) has {is} confirmation(s)", order.number, order.payment_status));
+        }
+    }
+}
+
+async fn stock(world: &World, db: &tokio_postgres::Client) {
+    const SOLD: &str = "
+        SELECT v.sku, v.stock, coalesce(sum(l.quantity) FILTER (WHERE o.stock_held), 0)::bigint
+          FROM variants v LEFT JOIN order_lines l ON l.variant_id = v.id LEFT JOIN orders o ON o.id = l.order_id GROUP BY v.id ORDER BY v.sku";
+    for (row, opening) in db.query(SOLD, &[]).await.unwrap().iter().zip(STOCKS) {
+        let (sku, stock, sold): (String, i32, i64) = (row.get(0), row.get(1), row.get(2));
+        if i64::from(stock) + sold != i64::from(opening) || sold > i64::from(opening) {
+            world.violation(format!("{sku}: {opening} were there, {sold} are sold, {stock} are left"));
+        }
+    }
+}
+
+fn audit(world: &World) {
+    let audit = world.vitrine(&["audit"]);
+    let said = String::from_utf8_lossy(&audit.stdout).into_owned();
+    if !audit.status.success() {
+        world.violation(format!("the audit is not clean:\n{said}{}", String::from_utf8_lossy(&audit.stderr)));
+    }
+    world.say(said.lines().last().unwrap_or_default());
+}
+
+/// Every order can be explained, without a gap.
+async fn stories(world: &World) {
+    let url = SecretString::from(world.database_url().to_owned());
+    let config = DatabaseConfig { url, min_conns: 0, max_conns: 4, statement_timeout: PATIENCE, pool_wait: PATIENCE };
+    let pool = db::pool(&config).unwrap();
+    let db = pool.get().await.unwrap();
+    let ids: Vec<String> =
+        lock(&world.purchases).values().filter_map(|p| p.placed.as_ref().map(|placed| placed.id.clone())).collect();
+    for id in ids {
+        match explain::story(&db, &id).await.unwrap() {
+            Some(story) => {
+                for step in story.steps.iter().filter(|step| step.is_gap) {
+                    world.violation(format!("the story of order {} has a gap: {step:?}", story.number));
+                }
+                world.add("steps explained", story.steps.len() as u64);
+            }
+            None => world.violation(format!("order {id} cannot be explained")),
+        }
+    }
+}

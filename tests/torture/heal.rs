@@ -1,0 +1,144 @@
+//! All heals: providers behave, servers and database are up, time passes, and an operator does what only a person can.
+
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use crate::buyers::{insist, note};
+use crate::world::{World, lock};
+
+/// How long the jobs may take until nothing is left to do.
+const LIMIT: Duration = Duration::from_secs(240);
+const LOOK: Duration = Duration::from_secs(2);
+/// Beside the two servers, for mails go out at so many a second and process.
+const WORKERS: usize = 6;
+
+/// What is not over yet: a name and its number.
+const OPEN: &str = "
+    SELECT 'orders pending' AS what, count(*) FROM orders WHERE status = 'pending'
+    UNION ALL SELECT 'payments live', count(*) FROM payments WHERE status IN ('creating', 'unknown', 'pending')
+    UNION ALL SELECT 'refunds open', count(*) FROM refunds WHERE status IN ('pending', 'processing', 'unknown')
+    UNION ALL SELECT 'jobs to do', count(*) FROM jobs WHERE state IN ('waiting', 'running') AND kind NOT IN ('reconcile', 'purge')
+    UNION ALL SELECT 'payments never asked about again', count(*) FROM payments
+               WHERE status IN ('expired', 'cancelled', 'failed') AND (checked_at IS NULL OR checked_at < updated_at + interval '9 minutes')
+    UNION ALL SELECT 'jobs dead', count(*) FROM jobs WHERE state = 'dead'
+    UNION ALL SELECT 'money to give back', count(*) FROM payments p JOIN orders o ON o.id = p.order_id
+               WHERE p.refunded_cents < p.captured_cents
+                 AND (p.status = 'surplus' OR (o.status = 'cancelled' AND p.status IN ('paid', 'partially_refunded')))";
+
+/// Time passes for everything that waits: charges and orders run out, what ended is old enough to be asked about once more,
+/// dead workers' leases are over.
+const TIME_PASSES: &str = "
+    UPDATE orders SET expires_at = now() WHERE status = 'pending' AND expires_at > now();
+    UPDATE payments SET expires_at = least(expires_at, now() - interval '10 minutes'), updated_at = now() - interval '11 minutes'
+     WHERE status IN ('creating', 'unknown', 'pending') AND updated_at < now() - interval '1 second';
+    UPDATE payments SET updated_at = now() - interval '11 minutes', checked_at = NULL
+     WHERE status IN ('expired', 'cancelled', 'failed') AND updated_at > now() - interval '10 minutes';
+    UPDATE refunds SET updated_at = now() - interval '3 minutes'
+     WHERE status IN ('pending', 'processing', 'unknown') AND updated_at > now() - interval '2 minutes';
+    UPDATE jobs SET run_at = now() WHERE state = 'waiting' AND run_at > now() AND kind <> 'purge';
+    UPDATE jobs SET lease_until = now() WHERE state = 'running' AND lease_until < now() + interval '1 minute 30 seconds'";
+
+pub async fn heal(world: &World) {
+    world.say("all heals");
+    world.recover_everything().await;
+    ask_again(world).await;
+    world.add_workers(WORKERS);
+    let (started, mut said) = (Instant::now(), Instant::now());
+    loop {
+        world.sql(TIME_PASSES).await;
+        operate(world).await;
+        tokio::time::sleep(LOOK).await;
+        world.look_after_servers();
+        let open = open(world).await;
+        let sandbox = open.is_empty() && world.sandbox_is_calm().await;
+        if sandbox {
+            return world.say(&format!("everything is done after {:.0} s", started.elapsed().as_secs_f64()));
+        }
+        if started.elapsed() > LIMIT {
+            return world.violation(format!(
+                "not done after {} s: {open:?}, the providers have told everything: {sandbox}",
+                LIMIT.as_secs()
+            ));
+        }
+        if said.elapsed() > Duration::from_secs(15) {
+            said = Instant::now();
+            world.say(&format!("still open: {open:?}"));
+        }
+    }
+}
+
+async fn open(world: &World) -> Vec<(String, i64)> {
+    let Some(db) = world.db().await else { return vec![("database".into(), 1)] };
+    let rows = db.query(OPEN, &[]).await.unwrap();
+    rows.iter().map(|row| (row.get(0), row.get(1))).filter(|(_, count)| *count > 0).collect()
+}
+
+impl World {
+    async fn recover_everything(&self) {
+        if self.db().await.is_none() {
+            self.recover_database();
+        }
+        let (_, counts) = self.sandbox_post("/control/chaos", &json!({"off": true})).await;
+        drop(counts);
+        let counts = self.sandbox("/control/chaos").await["counts"].clone();
+        for (kind, count) in counts["faults"].as_object().into_iter().flatten() {
+            self.add(&format!("provider faults: {kind}"), count.as_u64().unwrap_or(0));
+        }
+        for (how, count) in counts["webhooks"].as_object().into_iter().flatten() {
+            self.add(&format!("webhooks by chance: {how}"), count.as_u64().unwrap_or(0));
+        }
+        for port in self.ports {
+            self.until_ready(port).await;
+        }
+        self.sandbox_post("/control/shop", &json!({"url": format!("http://127.0.0.1:{}", self.ports[0])})).await;
+    }
+
+    /// No refund is in work, and no webhook is on its way but those that will be tried again much later: without them, too, all
+    /// must be well.
+    async fn sandbox_is_calm(&self) -> bool {
+        let state = self.sandbox("/control/state").await;
+        let rows = |list: &str| state[list].as_array().cloned().unwrap_or_default();
+        let soon = (Timestamp::now() + SignedDuration::from_secs(10)).to_string();
+        let is_due = |delivery: &Value| delivery["state"] == "pending" && delivery["due_at"].as_str() < Some(soon.as_str());
+        !rows("refunds").iter().any(|refund| refund["status"] == "processing") && !rows("deliveries").iter().any(is_due)
+    }
+}
+
+/// Who never got a clear answer asks once more, under the same key: now there is one.
+async fn ask_again(world: &World) {
+    let unclear: Vec<_> = lock(&world.purchases).values().filter(|p| p.placed.is_none() && !p.is_refused).cloned().collect();
+    world.say(&format!("{} buyers without a clear answer ask again", unclear.len()));
+    let mut dice = world.dice(30);
+    for mut purchase in unclear {
+        let headers = [("X-Cart-Token", purchase.cart.clone()), ("Idempotency-Key", purchase.key.clone())];
+        let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+        match insist(world, &mut dice, ("POST", "/api/orders"), &headers, Some(&purchase.body)).await {
+            Some(answer) => drop(note(world, &mut purchase, &answer)),
+            None => world.violation(format!("the key {} gets no clear answer though all is well", purchase.key)),
+        }
+    }
+}
+
+/// What the shop leaves to a person: dead jobs are tried again, and money that a bank would not take back is sent once more.
+async fn operate(world: &World) {
+    const DEAD: &str = "SELECT id::text, kind, coalesce(last_error, '') FROM jobs WHERE state = 'dead'";
+    const STRANDED: &str = "
+        SELECT DISTINCT p.order_id::text FROM payments p JOIN orders o ON o.id = p.order_id
+         WHERE p.refunded_cents < p.captured_cents
+           AND (p.status = 'surplus' OR (o.status = 'cancelled' AND p.status IN ('paid', 'partially_refunded')))";
+    let Some(db) = world.db().await else { return };
+    let admin = lock(&world.admin).clone();
+    let headers = [("Authorization", admin.as_str())];
+    for row in db.query(DEAD, &[]).await.unwrap() {
+        let (id, kind, why): (String, String, String) = (row.get(0), row.get(1), row.get(2));
+        world.count(&format!("dead jobs tried again: {kind}: {}", why.chars().take(80).collect::<String>()));
+        world.call(0, "POST", &format!("/api/admin/jobs/{id}/retry"), &headers, Some(&Value::Null)).await;
+    }
+    for row in db.query(STRANDED, &[]).await.unwrap() {
+        let path = format!("/api/orders/{}/refund", row.get::<_, String>(0));
+        world.call(0, "POST", &path, &headers, Some(&json!({"reason": "sent once more"}))).await;
+        world.count("refunds sent once more by hand");
+    }
+}

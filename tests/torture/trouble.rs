@@ -1,0 +1,202 @@
+//! Trouble of all kinds, as long as the run lasts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::RngExt;
+use rand::rngs::StdRng;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use vitrine_kit::signature::hmac_sha256_hex;
+
+use crate::buyers::insist;
+use crate::world::{Placed, World, lock};
+
+pub fn begin(world: &Arc<World>) -> JoinSet<()> {
+    let mut trouble = JoinSet::new();
+    for which in 0..3 {
+        trouble.spawn(kill(Arc::clone(world), which));
+    }
+    trouble.spawn(crash_databases(Arc::clone(world)));
+    trouble.spawn(forge(Arc::clone(world)));
+    trouble.spawn(replay(Arc::clone(world)));
+    trouble.spawn(refund(Arc::clone(world)));
+    trouble.spawn(balance(Arc::clone(world)));
+    trouble
+}
+
+async fn pause(dice: &mut StdRng, millis: std::ops::Range<u64>) {
+    tokio::time::sleep(Duration::from_millis(dice.random_range(millis))).await;
+}
+
+/// SIGKILL at any moment, at the latest after five seconds; up again a moment later.
+async fn kill(world: Arc<World>, which: usize) {
+    let mut dice = world.dice(20 + which as u64);
+    while !world.time_is_over() {
+        pause(&mut dice, 800..5_000).await;
+        world.kill(which);
+        world.count(if which < 2 { "servers killed" } else { "workers killed" });
+        pause(&mut dice, 0..600).await;
+        world.start_again(which);
+        // A dead worker's jobs are taken over when its lease is over: sometimes that time passes at once.
+        if dice.random_range(0..2) == 0 {
+            world.sql("UPDATE jobs SET lease_until = now() WHERE state = 'running'").await;
+        }
+    }
+}
+
+async fn crash_databases(world: Arc<World>) {
+    let mut dice = world.dice(12);
+    loop {
+        pause(&mut dice, 6_000..16_000).await;
+        if world.time_is_over() {
+            return;
+        }
+        world.crash_database();
+        world.count("database crashes");
+        pause(&mut dice, 0..1_000).await;
+        world.recover_database();
+    }
+}
+
+/// Webhooks go to whichever server the balancer picks.
+async fn balance(world: Arc<World>) {
+    let mut dice = world.dice(13);
+    while !world.time_is_over() {
+        pause(&mut dice, 300..1_500).await;
+        let port = world.ports[dice.random_range(0..2)];
+        world.sandbox_post("/control/shop", &json!({"url": format!("http://127.0.0.1:{port}")})).await;
+        world.look_after_servers();
+    }
+}
+
+/// One of the orders that were placed.
+fn some_order(world: &World, dice: &mut StdRng) -> Option<Placed> {
+    let purchases = lock(&world.purchases);
+    let placed: Vec<&Placed> = purchases.values().filter_map(|purchase| purchase.placed.as_ref()).collect();
+    placed.get(dice.random_range(0..placed.len().max(1))).map(|placed| (*placed).clone())
+}
+
+/// "It was paid": said by everybody but the provider.
+async fn forge(world: Arc<World>) {
+    let mut dice = world.dice(14);
+    while !world.time_is_over() {
+        pause(&mut dice, 20..250).await;
+        let Some(placed) = some_order(&world, &mut dice) else { continue };
+        let payment = match payment_of(&world, &mut dice, &placed).await {
+            Some(payment) => payment,
+            None => continue,
+        };
+        let mut body = news(&mut dice, &placed, &payment);
+        let [wrong_way, right] = &world.secrets;
+        let other = hex::encode(dice.random::<[u8; 24]>());
+        let (what, signature) = match dice.random_range(0..8) {
+            0 => ("unsigned", None),
+            1 => ("signed with nothing", Some(String::new())),
+            2 => ("signed with nonsense", Some(hex::encode(dice.random::<[u8; 32]>()))),
+            3 => ("signed with another secret", Some(hmac_sha256_hex(other.as_bytes(), body.as_bytes()))),
+            4 => ("signed with the other way's secret", Some(hmac_sha256_hex(wrong_way.as_bytes(), body.as_bytes()))),
+            5 => ("with half a signature", Some(hmac_sha256_hex(right.as_bytes(), body.as_bytes())[..32].to_owned())),
+            6 => {
+                let signature = hmac_sha256_hex(right.as_bytes(), body.as_bytes());
+                body.truncate(body.len() - dice.random_range(1..20));
+                ("truncated", Some(signature))
+            }
+            _ => {
+                let signature = hmac_sha256_hex(right.as_bytes(), body.as_bytes());
+                body = body.replace(&placed.total_cents.to_string(), &(placed.total_cents + 1).to_string());
+                ("signed for another body", Some(signature))
+            }
+        };
+        let path = [
+            "/api/webhooks/payment",
+            "/api/webhooks/payment",
+            "/api/webhooks/openpix",
+            "/api/webhooks/stripe",
+            "/api/webhooks/pix",
+        ][dice.random_range(0..5)];
+        let port = world.ports[dice.random_range(0..2)];
+        let mut request = world.http.post(format!("http://127.0.0.1:{port}{path}")).header("content-type", "application/json");
+        for name in ["x-propay-signature", "x-openpix-signature", "x-webhook-signature", "stripe-signature"] {
+            if let Some(signature) = &signature {
+                request = request.header(name, signature);
+            }
+        }
+        let Ok(answer) = request.body(body).send().await else { continue };
+        world.count("webhooks forged");
+        if answer.status().is_success() {
+            world.violation(format!("a webhook {what} was answered {} at {path}", answer.status()));
+        }
+    }
+}
+
+/// The order's newest payment, as its buyer sees it.
+async fn payment_of(world: &World, dice: &mut StdRng, placed: &Placed) -> Option<String> {
+    let path = format!("/api/orders/{}/payments", placed.id);
+    let server = dice.random_range(0..2);
+    let seen = world.call(server, "GET", &path, &[("X-Order-Token", &placed.token)], None).await?;
+    Some(seen.body["items"].as_array()?.last()?["payment_id"].as_str()?.to_owned())
+}
+
+fn news(dice: &mut StdRng, placed: &Placed, payment: &str) -> String {
+    json!({
+        "id": format!("evt_{}", hex::encode(dice.random::<[u8; 16]>())), "event": "payment.paid", "payment_id": payment,
+        "order_id": placed.id, "txid": payment.replace('-', ""), "amount_cents": placed.total_cents, "currency": "BRL",
+        "created_at": jiff::Timestamp::now().to_string(), "paid_at": jiff::Timestamp::now().to_string(),
+        "end_to_end_id": "E99999999202601010000abcdefghijk",
+    })
+    .to_string()
+}
+
+/// What was told truly is told again: it has had its effect.
+async fn replay(world: Arc<World>) {
+    let mut dice = world.dice(15);
+    while !world.time_is_over() {
+        pause(&mut dice, 100..800).await;
+        let paid = {
+            let paid = lock(&world.paid);
+            paid.get(dice.random_range(0..paid.len().max(1))).cloned()
+        };
+        let Some(payment) = paid else { continue };
+        let body = json!({"payment_id": payment, "event": "payment.paid", "webhook": "once"});
+        if world.sandbox_post("/control/webhook", &body).await.0 == 200 {
+            world.count("webhooks replayed");
+        }
+    }
+}
+
+/// The shop gives money back, whole and in parts, and now and then a bank will not have it.
+async fn refund(world: Arc<World>) {
+    let mut dice = world.dice(16);
+    while !world.time_is_over() {
+        pause(&mut dice, 200..1_200).await;
+        if dice.random_range(0..12) == 0 {
+            world.sandbox_post("/control/refunds/fail", &json!({"count": 1})).await;
+            world.count("refunds ordered to fail at the bank");
+        }
+        let Some(placed) = some_order(&world, &mut dice) else { continue };
+        let mut body = json!({"reason": "torture"});
+        if dice.random_range(0..3) > 0 {
+            body["amount_cents"] = dice.random_range(1..placed.total_cents.max(2)).into();
+        }
+        let (admin, key) = (lock(&world.admin).clone(), hex::encode(dice.random::<[u8; 16]>()));
+        let headers = [("Authorization", admin.as_str()), ("Idempotency-Key", key.as_str())];
+        let path = format!("/api/orders/{}/refund", placed.id);
+        let Some(first) = insist(&world, &mut dice, ("POST", &path), &headers, Some(&body)).await else { continue };
+        world.count(&format!("refunds asked for, answered {}", first.status));
+        if first.status != 201 {
+            continue;
+        }
+        let Some(again) = insist(&world, &mut dice, ("POST", &path), &headers, Some(&body)).await else { continue };
+        if (again.status, &again.body["refund_id"]) != (201, &first.body["refund_id"]) {
+            world.violation(format!("a refund's key answered {} and then {}: {}", first.body, again.status, again.body));
+        }
+        let other = Value::from(first.body["amount_cents"].as_i64().unwrap_or(1) + 1);
+        let changed = json!({"reason": "torture", "amount_cents": other});
+        if let Some(answer) = insist(&world, &mut dice, ("POST", &path), &headers, Some(&changed)).await
+            && answer.status != 422
+        {
+            world.violation(format!("a refund's key with another body was answered {}", answer.status));
+        }
+    }
+}
