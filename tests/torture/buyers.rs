@@ -202,6 +202,7 @@ fn cpf(buyer: u32) -> String {
 }
 
 /// Asks for a charge, by one of the methods that the shop offers now. The payment's id.
+/// With a card, the bank may refuse one first, ask the holder, or take its time.
 async fn charge(world: &World, dice: &mut StdRng, placed: &Placed) -> Option<String> {
     let offered = insist(world, dice, ("GET", "/api/payment-methods"), &[], None).await?;
     let offered: Vec<&str> = offered.body["items"].as_array()?.iter().filter_map(|m| m["method"].as_str()).collect();
@@ -219,7 +220,16 @@ async fn charge(world: &World, dice: &mut StdRng, placed: &Placed) -> Option<Str
     }
     let answer = answer?;
     if answer.status == 200 {
-        return Some(answer.body["payment_id"].as_str()?.to_owned());
+        let payment = answer.body["payment_id"].as_str()?.to_owned();
+        world.count(&format!("charges by {method}"));
+        let step = ["/control/decline", "/control/processing", "/control/action", "", "", ""][dice.random_range(0..6)];
+        if method == "credit_card" && !step.is_empty() {
+            let body = json!({"payment_id": payment, "code": "insufficient_funds"});
+            if world.sandbox_post(step, &body).await.0 == 200 {
+                world.count(&format!("cards at their banks: {}", step.trim_start_matches("/control/")));
+            }
+        }
+        return Some(payment);
     }
     world.count(&format!("charges refused: {} {}", answer.status, answer.slug()));
     None

@@ -44,13 +44,13 @@ pub async fn heal(world: &World) {
     world.say("all heals");
     world.recover_everything().await;
     ask_again(world).await;
-    world.add_workers(WORKERS);
+    world.machine.add_workers(WORKERS);
     let (started, mut said) = (Instant::now(), Instant::now());
     loop {
         world.sql(TIME_PASSES).await;
         operate(world).await;
         tokio::time::sleep(LOOK).await;
-        world.look_after_servers();
+        world.look_after_processes();
         let open = open(world).await;
         let sandbox = open.is_empty() && world.sandbox_is_calm().await;
         if sandbox {
@@ -78,7 +78,7 @@ async fn open(world: &World) -> Vec<(String, i64)> {
 impl World {
     async fn recover_everything(&self) {
         if self.db().await.is_none() {
-            self.recover_database();
+            self.machine.recover_database();
         }
         let (_, counts) = self.sandbox_post("/control/chaos", &json!({"off": true})).await;
         drop(counts);
@@ -89,10 +89,10 @@ impl World {
         for (how, count) in counts["webhooks"].as_object().into_iter().flatten() {
             self.add(&format!("webhooks by chance: {how}"), count.as_u64().unwrap_or(0));
         }
-        for port in self.ports {
+        for port in self.machine.ports {
             self.until_ready(port).await;
         }
-        self.sandbox_post("/control/shop", &json!({"url": format!("http://127.0.0.1:{}", self.ports[0])})).await;
+        self.sandbox_post("/control/shop", &json!({"url": format!("http://127.0.0.1:{}", self.machine.ports[0])})).await;
     }
 
     /// No refund is in work, and no webhook is on its way but those that will be tried again much later: without them, too, all

@@ -9,6 +9,7 @@
 mod books;
 mod buyers;
 mod heal;
+mod machine;
 mod trouble;
 mod world;
 
@@ -95,7 +96,7 @@ async fn run(plan: &Plan) -> bool {
     };
     world.report();
     let is_ok = is_over && world.violations().is_empty();
-    world.end(is_ok).await;
+    world.machine.end(is_ok).await;
     is_ok
 }
 

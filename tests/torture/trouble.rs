@@ -34,10 +34,10 @@ async fn kill(world: Arc<World>, which: usize) {
     let mut dice = world.dice(20 + which as u64);
     while !world.time_is_over() {
         pause(&mut dice, 800..5_000).await;
-        world.kill(which);
+        world.machine.kill(which);
         world.count(if which < 2 { "servers killed" } else { "workers killed" });
         pause(&mut dice, 0..600).await;
-        world.start_again(which);
+        world.machine.start_again(which);
         // A dead worker's jobs are taken over when its lease is over: sometimes that time passes at once.
         if dice.random_range(0..2) == 0 {
             world.sql("UPDATE jobs SET lease_until = now() WHERE state = 'running'").await;
@@ -52,10 +52,10 @@ async fn crash_databases(world: Arc<World>) {
         if world.time_is_over() {
             return;
         }
-        world.crash_database();
+        world.machine.crash_database();
         world.count("database crashes");
         pause(&mut dice, 0..1_000).await;
-        world.recover_database();
+        world.machine.recover_database();
     }
 }
 
@@ -64,9 +64,9 @@ async fn balance(world: Arc<World>) {
     let mut dice = world.dice(13);
     while !world.time_is_over() {
         pause(&mut dice, 300..1_500).await;
-        let port = world.ports[dice.random_range(0..2)];
+        let port = world.machine.ports[dice.random_range(0..2)];
         world.sandbox_post("/control/shop", &json!({"url": format!("http://127.0.0.1:{port}")})).await;
-        world.look_after_servers();
+        world.look_after_processes();
     }
 }
 
@@ -88,7 +88,7 @@ async fn forge(world: Arc<World>) {
             None => continue,
         };
         let mut body = news(&mut dice, &placed, &payment);
-        let [wrong_way, right] = &world.secrets;
+        let [wrong_way, right] = &world.machine.secrets;
         let other = hex::encode(dice.random::<[u8; 24]>());
         let (what, signature) = match dice.random_range(0..8) {
             0 => ("unsigned", None),
@@ -108,14 +108,16 @@ async fn forge(world: Arc<World>) {
                 ("signed for another body", Some(signature))
             }
         };
-        let path = [
+        const PATHS: [&str; 6] = [
             "/api/webhooks/payment",
             "/api/webhooks/payment",
             "/api/webhooks/openpix",
             "/api/webhooks/stripe",
             "/api/webhooks/pix",
-        ][dice.random_range(0..5)];
-        let port = world.ports[dice.random_range(0..2)];
+            "/api/webhooks/pix?hmac=0123456789abcdef0123456789abcdef",
+        ];
+        let path = PATHS[dice.random_range(0..PATHS.len())];
+        let port = world.machine.ports[dice.random_range(0..2)];
         let mut request = world.http.post(format!("http://127.0.0.1:{port}{path}")).header("content-type", "application/json");
         for name in ["x-propay-signature", "x-openpix-signature", "x-webhook-signature", "stripe-signature"] {
             if let Some(signature) = &signature {
@@ -191,6 +193,7 @@ async fn refund(world: Arc<World>) {
         if (again.status, &again.body["refund_id"]) != (201, &first.body["refund_id"]) {
             world.violation(format!("a refund's key answered {} and then {}: {}", first.body, again.status, again.body));
         }
+        come_back(&world, &mut dice, &first.body).await;
         let other = Value::from(first.body["amount_cents"].as_i64().unwrap_or(1) + 1);
         let changed = json!({"reason": "torture", "amount_cents": other});
         if let Some(answer) = insist(&world, &mut dice, ("POST", &path), &headers, Some(&changed)).await
@@ -198,5 +201,17 @@ async fn refund(world: Arc<World>) {
         {
             world.violation(format!("a refund's key with another body was answered {}", answer.status));
         }
+    }
+}
+
+/// A refund to a card that was done comes back after all, now and then.
+async fn come_back(world: &World, dice: &mut StdRng, refund: &Value) {
+    let charge = world.sandbox(&format!("/control/charges/{}", refund["payment_id"].as_str().unwrap_or_default())).await;
+    if charge["provider"] != "stripe" || dice.random_range(0..3) > 0 {
+        return;
+    }
+    pause(dice, 2_000..6_000).await;
+    if world.sandbox_post("/control/refunds/bounce", &json!({"refund_id": refund["refund_id"]})).await.0 == 200 {
+        world.count("refunds to cards that came back");
     }
 }

@@ -1,36 +1,28 @@
-//! All that runs: PostgreSQL, two servers, a worker and the sandbox, as processes of their own that end with us.
+//! What the run knows: who bought what, what was counted, and how to reach the shop, its database and the providers.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Write;
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use rand::SeedableRng;
 use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 use tokio_postgres::NoTls;
 use uuid::Uuid;
-use vitrine::dev::postgres::{Cluster, ClusterOptions};
 
 use crate::Plan;
+use crate::machine::Machine;
 
 /// Nothing of the set-up takes so long on a machine that works.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 /// How long one request may take before its answer counts as lost.
 const REQUEST: Duration = Duration::from_secs(8);
-/// A server that starts without a database says so and ends, at the latest after this.
-const AFTERSHOCK: Duration = Duration::from_secs(15);
-const PIX_EXPIRY: &str = "15s";
 /// Some things sell out, some do not.
 pub const STOCKS: [i32; 6] = [40, 100, 250, 100_000, 100_000, 100_000];
 pub const COUPON: &str = "TORTURA";
 pub const COUPON_USES: i32 = 60;
-const ADMIN: (&str, &str) = ("admin@loja.test", "uma-senha-de-teste-9");
+pub const ADMIN: (&str, &str) = ("admin@loja.test", "uma-senha-de-teste-9");
 
 /// What a buyer sent, and what came of it.
 #[derive(Debug, Clone)]
@@ -74,32 +66,12 @@ impl Answer {
     }
 }
 
-/// A process of ours that can be killed and started again.
-struct Process {
-    name: &'static str,
-    arguments: Vec<&'static str>,
-    env: Vec<(&'static str, String)>,
-    child: Mutex<Option<Child>>,
-}
-
 pub struct World {
     pub plan: Plan,
+    pub machine: Machine,
     started: Instant,
     over: AtomicBool,
-    folder: PathBuf,
-    cluster: Mutex<Option<Cluster>>,
-    /// When the database last went down or came up.
-    crashed: Mutex<Option<Instant>>,
-    database: String,
-    database_url: String,
-    env: Vec<(&'static str, String)>,
-    pub ports: [u16; 2],
-    sandbox_port: u16,
-    processes: Vec<Process>,
-    helpers: Mutex<Vec<Child>>,
-    watchdog: Mutex<Child>,
     pub http: reqwest::Client,
-    pub secrets: [String; 2],
     pub products: Mutex<Vec<(Uuid, Uuid)>>,
     pub admin: Mutex<String>,
     pub purchases: Mutex<BTreeMap<String, Purchase>>,
@@ -109,10 +81,6 @@ pub struct World {
     violations: Mutex<Vec<String>>,
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 /// A lock that a panic elsewhere does not poison for the clean-up.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
@@ -120,94 +88,12 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl World {
     pub async fn start(plan: &Plan) -> Self {
-        let tmp = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let folder = tmp.join("torture");
-        let _ = std::fs::remove_dir_all(&folder); // the last run's logs
-        std::fs::create_dir_all(&folder).unwrap();
-        let options = ClusterOptions { dir: tmp.join("torture-pg"), durable: true, max_connections: 250 };
-        let cluster = Cluster::start(options).await.unwrap();
-        let database = fresh_database(&cluster.url("postgres")).await;
-        let database_url = cluster.url(&database);
-        let mut dice = StdRng::seed_from_u64(plan.seed);
-        let mut secret = || hex::encode(dice.random::<[u8; 24]>());
-        let [jwt, go, back, app_id, openpix, freight, mail] = std::array::from_fn(|_| secret());
-        let (ports, sandbox_port) = ([free_port(), free_port()], free_port());
-        let provider = |path: &str| format!("http://127.0.0.1:{sandbox_port}/{path}");
-        let env: Vec<(&'static str, String)> = vec![
-            ("DATABASE_URL", database_url.clone()),
-            ("JWT_SECRET", jwt),
-            ("ALLOWED_ORIGINS", "https://loja.example".into()),
-            ("PIX_PROVIDER", "propay,openpix".into()),
-            ("PIX_EXPIRY", PIX_EXPIRY.into()),
-            ("PROPAY_URL", provider("propay")),
-            ("PROPAY_TIMEOUT", "2s".into()),
-            ("GO_TO_PROPAY_SECRET", go.clone()),
-            ("PROPAY_TO_GO_SECRET", back.clone()),
-            ("OPENPIX_URL", provider("openpix")),
-            ("OPENPIX_TIMEOUT", "2s".into()),
-            ("OPENPIX_APP_ID", app_id),
-            ("OPENPIX_WEBHOOK_SECRET", openpix),
-            ("OPENPIX_PUBLIC_KEY", String::new()),
-            ("MELHORENVIO_URL", provider("melhorenvio")),
-            ("SHIPPING_API_KEY", freight),
-            ("SHIPPING_SENDER_CEP", "01310-100".into()),
-            ("RESEND_URL", provider("resend")),
-            ("RESEND_API_KEY", mail),
-            ("CEP_URL", provider("viacep")),
-            ("BRASILAPI_URL", provider("brasilapi")),
-            ("ADMIN_EMAIL", ADMIN.0.into()),
-            ("ADMIN_PASSWORD", ADMIN.1.into()),
-            ("ADMIN_ALERT_EMAIL", "operador@loja.test".into()),
-            ("HTTP_WORKERS", "2".into()),
-            ("DB_MIN_CONNS", "1".into()),
-            ("DB_MAX_CONNS", "24".into()),
-            ("LOG_LEVEL", "warn".into()),
-            ("LOG_FORMAT", "json".into()),
-            // Providers are in trouble all the time here: open circuits are to be met, not to be waited out.
-            ("CIRCUIT_BREAKER_THRESHOLD", "8".into()),
-            ("CIRCUIT_BREAKER_TIMEOUT", "5s".into()),
-            ("CIRCUIT_BREAKER_COOLDOWN", "1s".into()),
-            ("RATE_LIMIT_LOGIN", "0".into()),
-            ("RATE_LIMIT_REGISTER", "0".into()),
-            ("RATE_LIMIT_FORGOT_PASSWORD", "0".into()),
-            ("RATE_LIMIT_GLOBAL", "0".into()),
-        ];
-        let journal = folder.join("books.jsonl").to_str().unwrap().to_owned();
-        let own = |more: Vec<(&'static str, String)>| env.iter().cloned().chain(more).collect::<Vec<_>>();
-        let sandbox = own(vec![
-            ("SANDBOX_PORT", sandbox_port.to_string()),
-            ("SANDBOX_JOURNAL", journal),
-            ("PUBLIC_URL", format!("http://127.0.0.1:{}", ports[0])),
-        ]);
-        let server = |name, port: u16| Process {
-            name,
-            arguments: vec!["serve"],
-            env: own(vec![("PORT", port.to_string())]),
-            child: Mutex::new(None),
-        };
-        let processes = vec![
-            Process { name: "sandbox", arguments: vec!["sandbox"], env: sandbox, child: Mutex::new(None) },
-            server("server-0", ports[0]),
-            server("server-1", ports[1]),
-            Process { name: "worker", arguments: vec!["worker"], env: own(Vec::new()), child: Mutex::new(None) },
-        ];
         Self {
             plan: plan.clone(),
+            machine: Machine::start(plan.seed).await,
             started: Instant::now(),
             over: AtomicBool::new(false),
-            folder,
-            cluster: Mutex::new(Some(cluster)),
-            crashed: Mutex::default(),
-            database,
-            database_url,
-            env,
-            ports,
-            sandbox_port,
-            processes,
-            helpers: Mutex::default(),
-            watchdog: Mutex::new(watchdog()),
             http: reqwest::Client::builder().timeout(REQUEST).build().unwrap(),
-            secrets: [go, back],
             products: Mutex::default(),
             admin: Mutex::default(),
             purchases: Mutex::default(),
@@ -260,10 +146,8 @@ impl World {
 
     /// Brings everything up and fills the shelves.
     pub async fn open_shop(&self) {
-        for index in 0..self.processes.len() {
-            self.start_process(index);
-        }
-        for port in self.ports {
+        self.machine.start_all();
+        for port in self.machine.ports {
             self.until_ready(port).await;
         }
         self.fill_shelves().await;
@@ -328,7 +212,7 @@ impl World {
         headers: &[(&str, &str)],
         body: Option<&Value>,
     ) -> Option<Answer> {
-        let url = format!("http://127.0.0.1:{}{path}", self.ports[server]);
+        let url = format!("http://127.0.0.1:{}{path}", self.machine.ports[server]);
         let mut request = self.http.request(method.parse().unwrap(), url);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -348,20 +232,20 @@ impl World {
     }
 
     pub async fn sandbox(&self, path: &str) -> Value {
-        let asked = self.http.get(format!("http://127.0.0.1:{}{path}", self.sandbox_port)).timeout(PATIENCE).send();
+        let asked = self.http.get(format!("http://127.0.0.1:{}{path}", self.machine.sandbox_port)).timeout(PATIENCE).send();
         asked.await.unwrap().json().await.unwrap()
     }
 
     /// Status and body.
     pub async fn sandbox_post(&self, path: &str, body: &Value) -> (u16, Value) {
-        let asked = self.http.post(format!("http://127.0.0.1:{}{path}", self.sandbox_port)).json(body).send();
+        let asked = self.http.post(format!("http://127.0.0.1:{}{path}", self.machine.sandbox_port)).json(body).send();
         let Ok(answer) = asked.await else { return (0, Value::Null) };
         (answer.status().as_u16(), answer.json().await.unwrap_or_default())
     }
 
     /// A connection behind the servers' back; `None` while the database is away.
     pub async fn db(&self) -> Option<tokio_postgres::Client> {
-        connect(&self.database_url).await
+        connect(&self.machine.database_url).await
     }
 
     /// Time that passes, and the like. Whether it happened.
@@ -372,91 +256,14 @@ impl World {
         }
     }
 
-    pub fn database_url(&self) -> &str {
-        &self.database_url
-    }
-
-    /// Runs one of the binary's own commands on the shop.
-    pub fn vitrine(&self, arguments: &[&str]) -> std::process::Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_vitrine"));
-        command.args(arguments).current_dir(&self.folder).env_clear().envs(self.env.iter().cloned()).output().unwrap()
-    }
-
-    fn start_process(&self, index: usize) {
-        let process = &self.processes[index];
-        *lock(&process.child) = Some(self.spawn(process.name, &process.arguments, &process.env));
-        self.tell_watchdog();
-    }
-
-    fn spawn(&self, name: &str, arguments: &[&str], env: &[(&'static str, String)]) -> Child {
-        let log = || File::options().create(true).append(true).open(self.folder.join(format!("{name}.log"))).unwrap();
-        Command::new(env!("CARGO_BIN_EXE_vitrine"))
-            .args(arguments)
-            .current_dir(&self.folder)
-            .env_clear()
-            .envs(env.iter().cloned())
-            .stdin(Stdio::null())
-            .stdout(log())
-            .stderr(log())
-            .spawn()
-            .unwrap()
-    }
-
-    /// More workers, for the drain: mails are sent at so many a second and process.
-    pub fn add_workers(&self, count: usize) {
-        let env: Vec<_> = self.env.iter().filter(|(name, _)| *name != "DB_MAX_CONNS").cloned().collect();
-        let env = [env, vec![("DB_MAX_CONNS", "8".to_owned())]].concat();
-        let more = (0..count).map(|n| self.spawn(&format!("worker-{n}"), &["worker"], &env));
-        lock(&self.helpers).extend(more);
-        self.tell_watchdog();
-    }
-
-    /// SIGKILL, in the middle of whatever it does. 0 and 1 are the servers, 2 is the worker.
-    pub fn kill(&self, which: usize) {
-        if let Some(mut child) = lock(&self.processes[which + 1].child).take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-        self.tell_watchdog();
-    }
-
-    pub fn start_again(&self, which: usize) {
-        self.start_process(which + 1);
-    }
-
-    /// Servers that ended by themselves are started again, as a supervisor would. Only one that found no database at its
-    /// start may have done so.
-    pub fn look_after_servers(&self) {
-        for index in 0..self.processes.len() {
-            let process = &self.processes[index];
-            let ended = lock(&process.child).as_mut().and_then(|child| child.try_wait().ok().flatten());
-            let Some(status) = ended else { continue };
-            match lock(&self.crashed).is_some_and(|at| at.elapsed() < AFTERSHOCK) {
+    /// A supervisor's look.
+    pub fn look_after_processes(&self) {
+        for (what, found_no_database) in self.machine.start_what_has_ended() {
+            match found_no_database {
                 true => self.count("starts that found no database"),
-                false => self.violation(format!("{} ended by itself: {status}", process.name)),
+                false => self.violation(what),
             }
-            self.start_process(index);
         }
-    }
-
-    pub fn crash_database(&self) {
-        *lock(&self.crashed) = Some(Instant::now());
-        let cluster = lock(&self.cluster);
-        tokio::task::block_in_place(|| cluster.as_ref().map(Cluster::crash)).transpose().unwrap();
-    }
-
-    pub fn recover_database(&self) {
-        let cluster = lock(&self.cluster);
-        tokio::task::block_in_place(|| cluster.as_ref().map(Cluster::recover)).transpose().unwrap();
-        *lock(&self.crashed) = Some(Instant::now());
-    }
-
-    /// Lines of the processes' logs that no fault may cause.
-    pub fn panics(&self) -> Vec<String> {
-        let logs =
-            std::fs::read_dir(&self.folder).unwrap().flatten().filter(|e| e.file_name().to_string_lossy().ends_with(".log"));
-        let read = |entry: std::fs::DirEntry| String::from_utf8_lossy(&std::fs::read(entry.path()).unwrap()).into_owned();
-        logs.flat_map(|e| read(e).lines().filter(|l| l.contains("panicked at")).map(str::to_owned).collect::<Vec<_>>()).collect()
     }
 
     pub fn report(&self) {
@@ -469,68 +276,10 @@ impl World {
             println!("torture: VIOLATION {violation}");
         }
     }
-
-    fn tell_watchdog(&self) {
-        let mut pids: Vec<String> = self
-            .processes
-            .iter()
-            .filter_map(|process| lock(&process.child).as_ref().map(|child| child.id().to_string()))
-            .collect();
-        pids.extend(lock(&self.helpers).iter().map(|child| child.id().to_string()));
-        if let Some(pipe) = &mut lock(&self.watchdog).stdin {
-            let _ = writeln!(pipe, "{}", pids.join(" ")); // without it they are still ended by us
-        }
-    }
-
-    /// Ends everything. What a failed run leaves can be looked at: its database stays until the next one, and its logs.
-    pub async fn end(&self, is_ok: bool) {
-        for process in &self.processes {
-            if let Some(mut child) = lock(&process.child).take() {
-                let _ = child.kill();
-                let _ = child.wait();
-            }
-        }
-        for mut child in lock(&self.helpers).drain(..) {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-        self.tell_watchdog();
-        drop(lock(&self.watchdog).stdin.take());
-        let _ = lock(&self.watchdog).wait();
-        if !is_ok {
-            println!("torture: the database {} and the logs in {} are kept", self.database, self.folder.display());
-        }
-        let cluster = lock(&self.cluster).take();
-        if let Some(cluster) = cluster {
-            cluster.stop().await;
-        }
-    }
-}
-
-/// Kills what it was last told of when our end of its pipe closes, however we went.
-fn watchdog() -> Child {
-    const SCRIPT: &str = "pids=; while read -r line; do pids=$line; done; [ -z \"$pids\" ] || kill -KILL $pids 2>/dev/null";
-    Command::new("/bin/sh")
-        .args(["-c", SCRIPT])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
 }
 
 async fn connect(url: &str) -> Option<tokio_postgres::Client> {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.ok()?;
     tokio::spawn(connection);
     Some(client)
-}
-
-async fn fresh_database(admin_url: &str) -> String {
-    let admin = connect(admin_url).await.expect("the cluster that was just started");
-    for row in admin.query("SELECT datname FROM pg_database WHERE datname LIKE 'torture\\_%'", &[]).await.unwrap() {
-        admin.batch_execute(&format!("DROP DATABASE {} WITH (FORCE)", row.get::<_, &str>(0))).await.unwrap();
-    }
-    let name = format!("torture_{}", Uuid::new_v4().simple());
-    admin.batch_execute(&format!("CREATE DATABASE {name}")).await.unwrap();
-    name
 }
