@@ -9,6 +9,7 @@ mod arrivals;
 mod audit;
 mod auth;
 mod books;
+mod books_reports;
 mod cards;
 mod cart;
 mod catalog;

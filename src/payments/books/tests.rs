@@ -12,7 +12,7 @@ use crate::payments::store::Payment;
 const DAY: Date = date(2026, 10, 1);
 
 fn local(time: DateTime) -> Zoned {
-    time.to_zoned(zone()).unwrap()
+    time.to_zoned(zone()).expect("a time of day")
 }
 
 #[test]
@@ -20,7 +20,7 @@ fn a_day_is_compared_at_five_and_before_that_the_day_before_is_the_last() {
     let (early, late) = (local(DAY.at(4, 59, 59, 0)), local(DAY.at(5, 0, 0, 0)));
     assert_eq!((last_due(&early), last_due(&late)), (date(2026, 9, 29), date(2026, 9, 30)));
     assert_eq!(next_run(&early), late.timestamp());
-    assert_eq!(next_run(&late), "2026-10-02T08:00:00Z".parse().unwrap());
+    assert_eq!(next_run(&late), "2026-10-02T08:00:00Z".parse().expect("a time"));
 }
 
 #[test]
@@ -30,7 +30,8 @@ fn days_touch_and_none_is_lost_also_where_a_summer_time_began_at_midnight() {
         (date(2018, 11, 3), "2018-11-03T03:00:00Z", "2018-11-04T03:00:00Z"),
         (date(2018, 11, 4), "2018-11-04T03:00:00Z", "2018-11-05T02:00:00Z"),
     ] {
-        assert_eq!(bounds(day).unwrap(), (from.parse().unwrap(), to.parse().unwrap()), "{day}");
+        let time = |text: &str| text.parse::<Timestamp>().expect("a time");
+        assert_eq!(bounds(day).expect("a day"), (time(from), time(to)), "{day}");
     }
 }
 
@@ -150,7 +151,7 @@ fn the_operator_is_told_once_and_again_only_of_something_else() {
     };
     assert_eq!(of(500).alert(None), None);
     let first = of(123_456);
-    let (subject, text) = first.alert(None).unwrap();
+    let (subject, text) = first.alert(None).expect("a mail");
     assert_eq!(subject, "Conciliação de 01/10/2026: 1 diferença(s), bank");
     assert_eq!(
         text,
@@ -172,7 +173,7 @@ fn a_cell_that_begins_like_a_formula_stays_text_and_a_comma_stays_in_its_cell() 
     };
     let strays = ["=1+1", "+1", "-1", "@a", "\tb", "plain"].map(stray).into();
     let report = report(DAY, "bank", &Books { pairs: Vec::new(), strays }).report;
-    let table = String::from_utf8(csv(&[report]).unwrap()).unwrap();
+    let table = String::from_utf8(csv(&[report]).expect("a table")).expect("UTF-8");
     let lines: Vec<&str> = table.split_terminator("\r\n").skip(1).collect();
     let line = |reference: &str| format!("2026-10-01,bank,differs,unknown_here,,,{reference},,,,1,BRL,,\"a, \"\"b\"\"\"");
     assert_eq!(
