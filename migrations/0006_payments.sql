@@ -34,6 +34,7 @@ CREATE UNIQUE INDEX payments_one_live ON payments (order_id) WHERE status IN ('c
 CREATE UNIQUE INDEX payments_one_paid ON payments (order_id) WHERE status IN ('paid', 'partially_refunded', 'disputed');
 CREATE INDEX payments_to_check ON payments (checked_at NULLS FIRST) WHERE status IN ('creating', 'unknown', 'pending');
 CREATE UNIQUE INDEX payments_ref ON payments (provider, provider_ref) WHERE provider_ref IS NOT NULL;
+CREATE INDEX payments_paid ON payments (paid_at) WHERE paid_at IS NOT NULL; -- a day's money
 
 CREATE TABLE refunds (
     id           uuid PRIMARY KEY,              -- also the provider's idempotency key; outlives every failure
@@ -72,4 +73,28 @@ CREATE TABLE money_movements (
 CREATE UNIQUE INDEX money_movements_one_capture ON money_movements (payment_id) WHERE kind = 'capture';
 CREATE UNIQUE INDEX money_movements_one_refund ON money_movements (refund_id, kind) WHERE refund_id IS NOT NULL;
 CREATE INDEX money_movements_order ON money_movements (order_id);
+CREATE INDEX money_movements_back ON money_movements (at) WHERE refund_id IS NOT NULL; -- a day's refunds
 CREATE TRIGGER money_movements_grow BEFORE UPDATE OR DELETE ON money_movements FOR EACH ROW EXECUTE FUNCTION only_grows();
+
+-- A day's money, ours against theirs, per provider. Made again, it is replaced: the ledgers keep the history, this is a view of them.
+CREATE TABLE reconciliations (
+    day                   date NOT NULL,        -- the shop's: America/Sao_Paulo
+    provider              text NOT NULL,
+    status                text NOT NULL CHECK (status IN ('agrees', 'differs', 'cannot_be_asked')),
+    ours_captured_count   integer NOT NULL,
+    ours_captured_cents   bigint NOT NULL,
+    theirs_captured_count integer,              -- theirs is NULL where they cannot be asked
+    theirs_captured_cents bigint,
+    ours_refunded_count   integer NOT NULL,
+    ours_refunded_cents   bigint NOT NULL,
+    theirs_refunded_count integer,
+    theirs_refunded_cents bigint,
+    difference_cents      bigint,               -- what they hold less what we think they hold
+    differences           integer NOT NULL,
+    lines                 jsonb NOT NULL,       -- the first of the differences, one each
+    made_at               timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (day, provider),
+    CHECK ((status = 'differs') = (differences > 0)),
+    CHECK (num_nulls(theirs_captured_count, theirs_captured_cents, theirs_refunded_count, theirs_refunded_cents, difference_cents)
+           = CASE status WHEN 'cannot_be_asked' THEN 5 ELSE 0 END)
+);

@@ -2,6 +2,7 @@
 
 use deadpool_postgres::GenericClient;
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::cause;
@@ -56,6 +57,13 @@ pub enum Job {
     LookAtRefunds {
         payment: PaymentId,
     },
+    /// Compares a day's money with a provider's books.
+    CompareBooks {
+        day: Date,
+        provider: String,
+    },
+    /// Recurring: has the books compared of every day that is over.
+    KeepBooks,
     /// Recurring: looks for payments and refunds that nobody looks after.
     Reconcile,
     /// Recurring: removes what has done its time (old jobs, keys, tokens, stale guest carts).
@@ -78,6 +86,8 @@ impl Job {
             Self::VoidPayment { .. } => "void_payment",
             Self::SendRefund { .. } => "send_refund",
             Self::LookAtRefunds { .. } => "look_at_refunds",
+            Self::CompareBooks { .. } => "compare_books",
+            Self::KeepBooks => "keep_books",
             Self::Reconcile => "reconcile",
             Self::Purge => "purge",
         }
@@ -91,7 +101,8 @@ impl Job {
             Self::VoidPayment { payment } => Some(format!("void_payment:{payment}")),
             Self::SendRefund { refund } => Some(format!("send_refund:{refund}")),
             Self::LookAtRefunds { payment } => Some(format!("look_at_refunds:{payment}")),
-            Self::Reconcile | Self::Purge => Some(self.kind().to_owned()),
+            Self::CompareBooks { day, provider } => Some(format!("compare_books:{day}:{provider}")),
+            Self::KeepBooks | Self::Reconcile | Self::Purge => Some(self.kind().to_owned()),
             _ => None,
         }
     }
@@ -103,8 +114,9 @@ impl Job {
             | Self::CheckPayment { .. }
             | Self::VoidPayment { .. }
             | Self::ExpireOrder { .. }
-            | Self::LookAtRefunds { .. } => 60,
-            Self::Reconcile | Self::Purge => i32::MAX,
+            | Self::LookAtRefunds { .. }
+            | Self::CompareBooks { .. } => 60,
+            Self::KeepBooks | Self::Reconcile | Self::Purge => i32::MAX,
             Self::MailPasswordReset { .. } => 8,
             _ => 25,
         }
@@ -170,9 +182,15 @@ pub async fn push_at(tx: &impl GenericClient, job: Job, at: Timestamp) -> Result
 
 /// One job, at once: one of the same key that waits for its time is brought forward. One that is at work goes on.
 pub async fn push_now(tx: &impl GenericClient, job: Job) -> Result<()> {
-    const FORWARD: &str = "UPDATE jobs SET run_at = now() WHERE dedupe = $1 AND state = 'waiting' AND run_at > now()";
-    db::execute(tx, FORWARD, &[&job.dedupe()]).await?;
-    push(tx, job).await
+    push_all_now(tx, &[(job, None)]).await
+}
+
+/// The same for any number of jobs.
+pub async fn push_all_now(tx: &impl GenericClient, jobs: &[(Job, Option<Timestamp>)]) -> Result<()> {
+    const FORWARD: &str = "UPDATE jobs SET run_at = now() WHERE dedupe = ANY($1) AND state = 'waiting' AND run_at > now()";
+    let keys: Vec<String> = jobs.iter().filter_map(|(job, _)| job.dedupe()).collect();
+    db::execute(tx, FORWARD, &[&keys]).await?;
+    push_all(tx, jobs).await
 }
 
 /// What became of a run.

@@ -18,6 +18,8 @@ use crate::{cause, mail, orders, payments, purge};
 
 /// How long a worker may be silent before another takes its job over. Longer than any provider's deadline.
 const LEASE: &str = "2 minutes";
+/// How often a worker says that it is still at work.
+const HEARTBEAT: Duration = Duration::from_secs(30);
 /// How often to look when nobody pokes: jobs of other processes, jobs whose time comes.
 const LOOK: Duration = Duration::from_millis(500);
 const MAX_BACKOFF_S: i64 = 3600;
@@ -66,7 +68,7 @@ pub async fn run(app: Data<App>, mut stop: watch::Receiver<bool>) {
 /// Runs everything that is due, in this task, until nothing is: for tests, which want to see the end.
 /// `ahead` also takes jobs that are due within that time.
 pub async fn drain(app: &App, ahead: SignedDuration) -> Result<usize> {
-    const PULL: &str = "UPDATE jobs SET run_at = now() WHERE state = 'waiting' AND run_at <= now() + $1::text::interval AND kind NOT IN ('reconcile', 'purge')";
+    const PULL: &str = "UPDATE jobs SET run_at = now() WHERE state = 'waiting' AND run_at <= now() + $1::text::interval AND kind NOT IN ('reconcile', 'purge', 'keep_books')";
     let mut count = 0;
     db::execute(&app.db().await?, PULL, &[&format!("{} seconds", ahead.as_secs())]).await?;
     loop {
@@ -83,7 +85,8 @@ pub async fn drain(app: &App, ahead: SignedDuration) -> Result<usize> {
 
 /// `false`: not yet, the database is away. Without them nobody would look for money that got lost on its way.
 async fn start_recurring(app: &App) -> bool {
-    let push = async { jobs::push_all(&app.db().await?, &[(Job::Reconcile, None), (Job::Purge, None)]).await };
+    let recurring = [Job::Reconcile, Job::Purge, Job::KeepBooks].map(|job| (job, None));
+    let push = async { jobs::push_all(&app.db().await?, &recurring).await };
     let pushed = push.await;
     if let Err(error) = &pushed {
         tracing::error!(error = %Chain(error), "recurring jobs could not be started; the next look tries again");
@@ -128,7 +131,7 @@ async fn work(app: &App, job: Leased) {
         let started = std::time::Instant::now();
         let result = match Job::read(job.payload.clone()) {
             Ok(_) if job.attempts > job.max_attempts => Ok(Outcome::Dead("its worker died each time it was tried".into())),
-            Ok(known) => perform(app, &known).await,
+            Ok(known) => perform_long(app, &job, &known).await,
             Err(error) => Ok(Outcome::Dead(error.to_string())),
         };
         let duration_ms = started.elapsed().as_secs_f64() * 1000.0;
@@ -150,6 +153,25 @@ async fn work(app: &App, job: Leased) {
     work.instrument(span).await;
 }
 
+/// Performs it, and is heard of meanwhile: a day's comparison may ask a provider thousands of times, each within its deadline.
+async fn perform_long(app: &App, leased: &Leased, job: &Job) -> Result<Outcome> {
+    let mut work = std::pin::pin!(perform(app, job));
+    loop {
+        match tokio::time::timeout(HEARTBEAT, &mut work).await {
+            Ok(outcome) => return outcome,
+            Err(_) => renew(app, leased).await,
+        }
+    }
+}
+
+async fn renew(app: &App, job: &Leased) {
+    const RENEW: &str = "UPDATE jobs SET lease_until = now() + $3::text::interval WHERE id = $1 AND lease = $2";
+    let write = async { db::execute(&app.db().await?, RENEW, &[&job.id, &job.lease, &LEASE]).await };
+    if let Err(error) = write.await {
+        tracing::warn!(error = %Chain(&error), "a lease could not be renewed; the next try may come in time");
+    }
+}
+
 async fn perform(app: &App, job: &Job) -> Result<Outcome> {
     match job {
         Job::MailOrderPlaced { order } => mail::order_placed(app, *order).await,
@@ -164,6 +186,8 @@ async fn perform(app: &App, job: &Job) -> Result<Outcome> {
         Job::VoidPayment { payment } => payments::void::void(app, *payment).await,
         Job::SendRefund { refund } => payments::refund::send(app, *refund).await,
         Job::LookAtRefunds { payment } => payments::refund::look(app, *payment).await,
+        Job::CompareBooks { day, provider } => payments::books::compare(app, *day, provider).await,
+        Job::KeepBooks => payments::books::keep(app).await,
         Job::Reconcile => payments::reconcile::reconcile(app).await,
         Job::Purge => purge::purge(app).await,
     }

@@ -1,8 +1,10 @@
-//! What the operator of a shop sees and sets: jobs, the inbox, breakers, the audit log and the shop's settings.
+//! What the operator of a shop sees and sets: jobs, the inbox, breakers, the audit log, the daily comparison with the
+//! providers' books, and the shop's settings.
 
 pub mod audit_log;
 mod jobs;
 mod machinery;
+mod reconciliation;
 mod settings;
 
 use deadpool_postgres::GenericClient;
@@ -18,6 +20,9 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
     cfg.service(jobs::list_jobs).service(jobs::retry_job);
     cfg.service(machinery::list_webhooks).service(machinery::replay_webhook).service(machinery::breakers);
     cfg.service(machinery::list_audit);
+    cfg.service(reconciliation::list_reconciliations)
+        .service(reconciliation::compare_day)
+        .service(reconciliation::show_reconciliation);
     cfg.service(settings::list_settings).service(settings::set_company).service(settings::set_shipping);
     cfg.service(settings::set_payment_methods);
 }

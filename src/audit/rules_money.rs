@@ -6,7 +6,8 @@ pub(super) const RULES: &[Rule] = &[
     ("a-paid-order-has-exactly-one-capture", "
         SELECT 'order ' || o.number || ' (' || o.payment_status || ') has ' || count(p.id)
           FROM orders o LEFT JOIN payments p ON p.order_id = o.id AND p.status IN ('paid', 'partially_refunded', 'disputed')
-         WHERE o.payment_status IN ('paid', 'partially_refunded') GROUP BY o.id HAVING count(p.id) <> 1"),
+         WHERE o.payment_status IN ('paid', 'partially_refunded') GROUP BY o.id
+        HAVING count(p.id) <> CASE WHEN o.total_cents > 0 THEN 1 ELSE 0 END"),
     ("a-refunded-order-was-captured", "
         SELECT 'order ' || o.number FROM orders o
          WHERE o.payment_status = 'refunded' AND NOT EXISTS (SELECT FROM payments p WHERE p.order_id = o.id AND p.status IN ('refunded', 'charged_back'))"),

@@ -72,9 +72,9 @@ const INSERT_ORDER: &str = "
     INSERT INTO orders (id, number, user_id, customer_name, customer_email, customer_phone, tax_id_sealed, tax_id_key, tax_id_hash,
         payment_method, subtotal_cents, coupon_discount_cents, method_discount_cents, discount_cents, shipping_cents, shipping_quoted_cents, total_cents,
         coupon_id, coupon_code, coupon_held, shipping_address, shipping_provider, carrier, service, service_code, delivery_days,
-        freight_estimate, freight_quote, notes, expires_at)
+        freight_estimate, freight_quote, notes, expires_at, status, payment_status, paid_at)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $28, $12::bigint + $28::bigint, $13, $14, $15, $16, $17, $16::uuid IS NOT NULL, $18, $19, $20, $21, $22, $23,
-        $24, $25, $26, $27)";
+        $24, $25, $26, $27, $29, $30, CASE WHEN $30 = 'paid' THEN now() END)";
 const INSERT_LINES: &str = "
     INSERT INTO order_lines (id, order_id, position, product_id, variant_id, sku, name, variant_name, image_url, quantity, unit_price_cents,
         line_total_cents, discount_cents)
@@ -83,7 +83,7 @@ const INSERT_LINES: &str = "
       WITH ORDINALITY AS l (id, product, variant, sku, name, variant_name, image, quantity, price, discount, n)";
 const INSERT_HISTORY: &str = "
     INSERT INTO order_history (order_id, subject, from_state, to_state, reason, actor, cause)
-    VALUES ($1, 'order', NULL, 'pending', 'placed', $2, $3), ($1, 'payment_status', NULL, 'pending_payment', 'placed', $2, $3)";
+    VALUES ($1, 'order', NULL, $4, 'placed', $2, $3), ($1, 'payment_status', NULL, $5, 'placed', $2, $3)";
 const EMPTY_CART: &str = "
     WITH emptied AS (DELETE FROM cart_items WHERE cart_id = $1) UPDATE carts SET coupon_id = NULL, updated_at = now() WHERE id = $1";
 const SPEND_COUPON: &str = "SELECT spend_coupon($1, $2)";
@@ -190,10 +190,11 @@ async fn write(
     actor: Actor,
 ) -> Result<bool> {
     let (actor, cause) = (actor.to_string(), cause::current());
-    let batch = jobs::Batch::of(&[
-        (Job::ExpireOrder { order: draft.id }, Some(draft.expires_at)),
-        (Job::MailOrderPlaced { order: draft.id }, None),
-    ]);
+    let next = match draft.is_free() {
+        true => (Job::MailOrderPaid { order: draft.id }, None),
+        false => (Job::ExpireOrder { order: draft.id }, Some(draft.expires_at)),
+    };
+    let batch = jobs::Batch::of(&[next, (Job::MailOrderPlaced { order: draft.id }, None)]);
     let answer = serde_json::to_vec(body).map_err(|e| Error::Internal(e.to_string()))?;
     let ids: Vec<LineId> = draft.lines.iter().map(|l| l.id).collect();
     let variants: Vec<VariantId> = draft.lines.iter().map(|l| l.variant_id).collect();
@@ -219,7 +220,7 @@ async fn write(
             None => Ok(()),
         }
     };
-    let order_row: [Param<'_>; 28] = [
+    let order_row: [Param<'_>; 30] = [
         &draft.id,
         &draft.number,
         &draft.user,
@@ -248,6 +249,8 @@ async fn write(
         &draft.notes,
         &draft.expires_at,
         &draft.method_discount,
+        &order.status,
+        &order.payment_status,
     ];
     let line_rows: [Param<'_>; 11] = [
         &draft.id,
@@ -264,7 +267,7 @@ async fn write(
     ];
     let job_rows: [Param<'_>; 7] =
         [&batch.ids, &batch.kinds, &batch.payloads, &batch.dedupes, &batch.times, &batch.attempts, &batch.cause];
-    let history: [Param<'_>; 3] = [&draft.id, &actor, &cause];
+    let history: [Param<'_>; 5] = [&draft.id, &actor, &cause, &order.status, &order.payment_status];
     let cart: [Param<'_>; 1] = [&draft.cart];
     let taken: [Param<'_>; 5] = [&variants, &quantities, &ids, &actor, &cause];
     let written = try_join!(

@@ -84,12 +84,18 @@ impl Draft {
         })
     }
 
+    /// There is nothing to pay: it is paid as it is placed.
+    pub(super) fn is_free(&self) -> bool {
+        self.total.is_zero()
+    }
+
     pub(super) fn view(&self, app: &App, read: &Read) -> OrderView {
+        let (status, payment_status) = if self.is_free() { ("processing", "paid") } else { ("pending", "pending_payment") };
         OrderView {
             id: self.id,
             number: self.number.clone(),
-            status: "pending".into(),
-            payment_status: "pending_payment".into(),
+            status: status.into(),
+            payment_status: payment_status.into(),
             payment_method: self.method.map(str::to_owned),
             items: self.lines.clone(),
             subtotal_cents: self.subtotal,
@@ -110,7 +116,7 @@ impl Draft {
             tracking_url: tracking_url(&app.config.http.public_url, &self.number),
             notes: self.notes.clone(),
             expires_at: self.expires_at,
-            paid_at: None,
+            paid_at: self.is_free().then_some(read.now),
             shipped_at: None,
             delivered_at: None,
             cancelled_at: None,

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::cause::{self, Actor};
 use crate::db;
 use crate::error::Result;
-use crate::ids::OrderId;
+use crate::ids::{LineId, OrderId};
 use crate::jobs::{self, Job};
 
 /// One row of an order's story. Write it under the order's row lock, so that the story's order is the order of commits.
@@ -184,15 +184,52 @@ pub async fn restock(tx: &impl GenericClient, order: OrderId, actor: Actor, reas
     release_stock(tx, order, actor).await.map(Some)
 }
 
-/// Gives every line back, once per reservation: the ledger's unique index says so too. Variants are locked in id order.
+/// Some of an order's goods came back: they go on the shelf, line by line. `None`: a line is not this order's, or not so
+/// much of it is left. `Some(true)`: a variant that was sold out can be had again. The order is locked by the caller.
+pub async fn take_back(
+    tx: &impl GenericClient,
+    order: OrderId,
+    items: &[(LineId, i32)],
+    actor: Actor,
+    reason: &str,
+) -> Result<Option<bool>> {
+    const BACK: &str = "
+        WITH wanted AS (
+            SELECT l.id AS line, w.quantity, v.id, o.reservation
+              FROM unnest($2::uuid[], $3::int[]) AS w (line, quantity) JOIN order_lines l ON l.id = w.line
+              JOIN orders o ON o.id = l.order_id JOIN variants v ON v.id = l.variant_id
+             WHERE l.order_id = $1 AND o.stock_held
+               AND w.quantity <= l.quantity - coalesce(
+                   (SELECT sum(m.delta) FROM stock_movements m WHERE m.order_line_id = l.id AND m.reason = 'return'), 0)
+             ORDER BY v.id FOR NO KEY UPDATE OF v),
+        moved AS (
+            INSERT INTO stock_movements (variant_id, delta, reason, order_line_id, reservation, cause, actor)
+            SELECT id, quantity, 'return', line, reservation, $4, $5 FROM wanted RETURNING variant_id, delta),
+        given AS (
+            UPDATE variants v SET stock = v.stock + m.delta FROM moved m WHERE v.id = m.variant_id RETURNING v.stock = m.delta AS back)
+        SELECT count(*) AS lines, coalesce(bool_or(back), false) AS back FROM given";
+    let (lines, quantities): (Vec<LineId>, Vec<i32>) = items.iter().copied().unzip();
+    let row = db::query_one(tx, BACK, &[&order, &lines, &quantities, &cause::current(), &actor.to_string()]).await?;
+    if row.get::<_, i64>("lines") != items.len() as i64 {
+        return Ok(None);
+    }
+    let to = format!("{} came back", quantities.iter().sum::<i32>());
+    tell(tx, order, &Change { subject: "stock", subject_id: None, from: Some("held"), to: &to, reason, actor }).await?;
+    Ok(Some(row.get("back")))
+}
+
+/// Gives back what of every line has not come back already, once per reservation: the ledger's unique index says so too. Variants are locked in id order.
 async fn release_stock(tx: &impl GenericClient, order: OrderId, actor: Actor) -> Result<bool> {
     const RELEASE: &str = "
         WITH lines AS (
-            SELECT l.id AS line, l.quantity, v.id FROM order_lines l JOIN variants v ON v.id = l.variant_id
+            SELECT l.id AS line, v.id, l.quantity - coalesce(
+                   (SELECT sum(m.delta) FROM stock_movements m WHERE m.order_line_id = l.id AND m.reason = 'return'), 0)::int AS quantity
+              FROM order_lines l JOIN variants v ON v.id = l.variant_id
              WHERE l.order_id = $1 ORDER BY v.id FOR NO KEY UPDATE OF v),
         moved AS (
             INSERT INTO stock_movements (variant_id, delta, reason, order_line_id, reservation, cause, actor)
-            SELECT lines.id, lines.quantity, 'release', lines.line, o.reservation, $2, $3 FROM lines, orders o WHERE o.id = $1
+            SELECT lines.id, lines.quantity, 'release', lines.line, o.reservation, $2, $3 FROM lines, orders o
+             WHERE o.id = $1 AND lines.quantity > 0
             RETURNING variant_id, delta),
         given AS (
             UPDATE variants v SET stock = v.stock + m.delta FROM moved m WHERE v.id = m.variant_id RETURNING v.stock = m.delta AS back)

@@ -12,16 +12,16 @@ use vitrine_kit::Money;
 use crate::app::App;
 use crate::catalog;
 use crate::db;
-use crate::error::{Chain, Result};
+use crate::error::{Chain, Error, Result};
 use crate::http::idempotency::{Claim, IdempotencyKey, LOOK};
 use crate::http::json::{Json, Path};
 use crate::http::page::{List, MAX_LIMIT};
 use crate::http::who::{AdminSent, Visitor};
-use crate::ids::{OrderId, PaymentId};
+use crate::ids::{LineId, OrderId, PaymentId};
 use crate::orders::Viewer;
 use crate::payments::methods::{self, MethodView};
 use crate::payments::pay::{self, Method, Started};
-use crate::payments::refund::{self, RefundView};
+use crate::payments::refund::{self, RefundView, Restock};
 use crate::payments::status::Status;
 use crate::payments::store::{self, Payment};
 
@@ -155,10 +155,38 @@ struct RefundOrder {
     amount_cents: Option<i64>,
     #[garde(length(chars, min = 1, max = 140), custom(no_control))]
     reason: String,
-    /// Puts the goods back on the shelf; only with a refund of everything.
+    /// Puts all of the goods back on the shelf; only with a refund of everything.
     #[serde(default)]
     #[garde(skip)]
     restock: bool,
+    /// Puts these back, with a refund of any amount.
+    #[serde(default)]
+    #[garde(length(max = 100), dive)]
+    restock_items: Vec<RestockItem>,
+}
+
+/// Goods that came back.
+#[derive(Debug, Deserialize, Serialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct RestockItem {
+    /// A line of the order: `items[].id`.
+    #[garde(skip)]
+    line_id: LineId,
+    #[garde(range(min = 1, max = 9999))]
+    quantity: i32,
+}
+
+impl RefundOrder {
+    fn goods(&self) -> Result<Restock> {
+        let twice = |i: usize| self.restock_items[..i].iter().any(|other| other.line_id == self.restock_items[i].line_id);
+        match (self.restock, self.restock_items.as_slice()) {
+            (true, [_, ..]) => Err(Error::field("restock_items", "cannot be named together with restock: true")),
+            (true, []) => Ok(Restock::Everything),
+            (false, []) => Ok(Restock::Nothing),
+            (false, items) if (0..items.len()).any(twice) => Err(Error::field("restock_items", "names a line twice")),
+            (false, items) => Ok(Restock::Lines(items.iter().map(|item| (item.line_id, item.quantity)).collect())),
+        }
+    }
 }
 
 fn no_control(text: &str, (): &()) -> garde::Result {
@@ -188,7 +216,7 @@ async fn refund_order(
     }
     let order = store::lock_order(&tx, viewer, id.0).await?;
     let amount = body.amount_cents.map(Money::from_cents);
-    let (made, back_for_sale) = refund::request(&tx, order.id, amount, &body.reason, body.restock, viewer.actor()).await?;
+    let (made, back_for_sale) = refund::request(&tx, order.id, amount, &body.reason, &body.goods()?, viewer.actor()).await?;
     if let Some(claim) = &claim {
         claim.finish(&tx, StatusCode::CREATED, &made).await?;
     }

@@ -1,6 +1,7 @@
 //! What the provider says of a charge, brought into our rows. Asking and being told end in the same transitions.
 
 use deadpool_postgres::GenericClient;
+use vitrine_kit::brcode;
 use vitrine_kit::pix::{Charge, ChargeStatus, PaidNews};
 
 use crate::cause::Actor;
@@ -10,7 +11,7 @@ use crate::payments::apply::{self, Applied};
 use crate::payments::gateway::Seen;
 use crate::payments::status::Status;
 use crate::payments::store::{self, Order, Payment};
-use crate::payments::{alert, brcode, tell};
+use crate::payments::{alert, tell};
 
 /// What a charge is good for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,7 +115,7 @@ fn flaw(payment: &Payment, charge: &Charge) -> Option<String> {
     }
     match charge.copy_paste.as_str() {
         "" => None, // not every answer carries the code
-        code => brcode::check(code, payment.amount).err().map(|flaw| flaw.to_string()),
+        code => brcode::check(code, payment.amount, None).err().map(|flaw| flaw.to_string()),
     }
 }
 

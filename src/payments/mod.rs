@@ -2,7 +2,7 @@
 //! money that arrived ends in a paid order or goes back.
 
 pub mod apply;
-pub mod brcode;
+pub mod books;
 pub mod check;
 pub mod dispute;
 pub mod gateway;

@@ -166,6 +166,12 @@ pub async fn find(db: &impl GenericClient, id: PaymentId) -> Result<Option<Payme
     Ok(db::query_opt(db, FIND, &[&id]).await?.as_ref().map(payment_of))
 }
 
+/// All of these that there are.
+pub async fn list(db: &impl GenericClient, ids: &[PaymentId]) -> Result<Vec<Payment>> {
+    const LIST: &str = payment_sql!("WHERE p.id = ANY($1) ORDER BY p.id");
+    Ok(db::query(db, LIST, &[&ids]).await?.iter().map(payment_of).collect())
+}
+
 /// By the provider's own name for it.
 pub async fn find_by_ref(db: &impl GenericClient, provider: &str, reference: &str) -> Result<Option<PaymentId>> {
     const FIND: &str = "SELECT id FROM payments WHERE provider = $1 AND provider_ref = $2";

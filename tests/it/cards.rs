@@ -277,3 +277,49 @@ async fn a_dispute_holds_the_money_and_its_end_is_told() {
     assert_eq!(gone, total);
     shop.close().await;
 }
+
+#[actix_web::test]
+async fn a_refund_made_in_the_dashboard_is_in_our_books_once() {
+    let shop = Shop::open().await;
+    let (ana, admin) = (shop.customer().await, shop.admin().await);
+    let (order, total) = paid_by_card(&ana).await;
+    let intent = shop.control().charge(&order).unwrap().txid;
+    let secret = shop.app.config.stripe.as_ref().unwrap().secret_key.clone();
+    let made = reqwest::Client::new()
+        .post(format!("{}/stripe/v1/refunds", shop.sandbox.url()))
+        .bearer_auth(secrecy::ExposeSecret::expose_secret(&secret))
+        .form(&[("payment_intent", intent.as_str()), ("amount", "300")])
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(made.status(), 200);
+    settle(&shop).await;
+    assert_eq!(state(&shop, &order).await, "processing/partially_refunded");
+    let told = admin.get(&format!("/api/orders/{order}/payments")).await;
+    let refunds = told.body["items"][0]["refunds"].as_array().unwrap().clone();
+    assert_eq!(refunds.len(), 1);
+    assert_eq!((&refunds[0]["amount_cents"], &refunds[0]["status"]), (&json!(300), &json!("done")));
+    // What is left is what is left.
+    let too_much =
+        admin.post(&format!("/api/orders/{order}/refund"), &json!({"amount_cents": total - 299, "reason": "Tudo"})).await;
+    assert_eq!(too_much.status, 409);
+    assert_eq!(admin.post(&format!("/api/orders/{order}/refund"), &json!({"reason": "O resto"})).await.status, 201);
+    settle(&shop).await;
+    assert_eq!(state(&shop, &order).await, "processing/refunded");
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn a_kept_event_of_stripe_can_be_replayed_and_does_nothing_twice() {
+    let shop = Shop::open().await;
+    let (ana, admin) = (shop.customer().await, shop.admin().await);
+    paid_by_card(&ana).await;
+    let kept = admin.get("/api/admin/webhooks?provider=stripe").await;
+    let event = kept.body["items"].as_array().unwrap().iter().find(|e| e["event"] == "payment_intent.succeeded").unwrap();
+    assert_eq!(event["outcome"], "applied");
+    let before = count(&shop, "money_movements").await;
+    let again = admin.post(&format!("/api/admin/webhooks/{}/replay", event["id"].as_str().unwrap()), &json!({})).await;
+    assert_eq!((again.status, &again.body["outcome"]), (200, &json!("already done")), "{}", again.body);
+    assert_eq!(count(&shop, "money_movements").await, before);
+    shop.close().await;
+}

@@ -1,7 +1,11 @@
 //! Two PIX providers: the second one takes over while the first one is away, and there is one live charge at a time.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use aws_lc_rs::hmac;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use jiff::SignedDuration;
 use serde_json::json;
 use vitrine::payments::methods::closed_for;
@@ -118,6 +122,31 @@ async fn a_first_charge_that_nobody_paid_is_voided_once_its_provider_is_back() {
     assert_eq!((first.provider.as_str(), first.status), ("propay", ChargeStatus::Cancelled));
     shop.control().pay(Pay::of(&second).webhook(SendWebhook::Lost)).unwrap();
     shop.drain_ahead(SignedDuration::from_secs(90)).await;
+    assert_eq!(state(&shop, &order).await, "processing/paid");
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn a_contested_pix_alerts_the_operator_once_and_moves_no_money() {
+    let shop = Shop::open_with(&[("PIX_PROVIDER", "openpix")]).await;
+    let ana = shop.customer().await;
+    let (order, _) = order(&ana).await;
+    let payment = pay(&ana, &order).await.body["payment_id"].as_str().unwrap().to_owned();
+    shop.control().pay(Pay::of(&payment)).unwrap();
+    assert!(shop.control().settled(LIMIT).await);
+    shop.drain().await;
+    let body = json!({"event": "OPENPIX:DISPUTE_CREATED", "charge": {"correlationID": payment}}).to_string();
+    let secret = vitrine::dev::sandbox_config(&HashMap::new(), 0, None).openpix_webhook_secret;
+    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret.as_bytes());
+    let signature = STANDARD.encode(hmac::sign(&key, body.as_bytes()));
+    for _ in 0..2 {
+        let request = shop.request("POST", "/api/webhooks/openpix").header("X-OpenPix-Signature", &signature);
+        assert_eq!(request.body("application/json", body.clone()).send().await.status, 200);
+    }
+    let alerts: i64 = shop
+        .sql("SELECT count(*) FROM jobs WHERE kind = 'mail_alert' AND payload->>'subject' = 'Pagamento PIX contestado'")
+        .await;
+    assert_eq!(alerts, 1);
     assert_eq!(state(&shop, &order).await, "processing/paid");
     shop.close().await;
 }

@@ -76,7 +76,7 @@ async fn no_forgery_has_an_effect(provider: &str, method: &str) {
     let before = shop.row_counts().await;
     let state = "SELECT md5(string_agg(o::text, '') || (SELECT string_agg(p::text, '') FROM payments p)) FROM orders o";
     let rows: String = shop.sql(state).await;
-    let mut attempts: Vec<(&str, Vec<(String, String)>, String)> = vec![
+    let mut attempts = vec![
         ("unsigned", with_signatures(&true_one, |_| None), true_one.body.clone()),
         ("emptily signed", with_signatures(&true_one, |_| Some(String::new())), true_one.body.clone()),
         ("cut short", with_signatures(&true_one, |s| Some(s[..s.len() / 2].to_owned())), true_one.body.clone()),

@@ -8,6 +8,7 @@ mod admin_users;
 mod arrivals;
 mod audit;
 mod auth;
+mod books;
 mod cards;
 mod cart;
 mod catalog;

@@ -539,3 +539,36 @@ async fn nobody_pays_sees_or_refunds_what_is_not_theirs() {
     assert_eq!(list.body["items"][0]["refunds"], json!([]));
     shop.close().await;
 }
+
+#[actix_web::test]
+async fn goods_come_back_line_by_line_with_a_part_of_the_money() {
+    let shop = Shop::open().await;
+    let (ana, admin) = (shop.customer().await, shop.admin().await);
+    let (mug, shirt) = (shop.product("Caneca").stock(5).create().await, shop.product("Camiseta").stock(5).create().await);
+    let placed = ana.buy(&[(&mug, 3), (&shirt, 1)]).await;
+    let order = text(&placed, "id");
+    pay(&ana, &order).await;
+    shop.control().pay(Pay::of(&order)).unwrap();
+    assert!(shop.control().settled(LIMIT).await);
+    let line = placed.body["items"].as_array().unwrap().iter().find(|line| line["quantity"] == 3).unwrap()["id"].clone();
+    let ask = |quantity: i64| json!({"amount_cents": 100, "reason": "Veio quebrada", "restock_items": [{"line_id": line, "quantity": quantity}]});
+    let path = format!("/api/orders/{order}/refund");
+    assert_eq!(admin.post(&path, &ask(4)).await.slug(), "conflict");
+    assert_eq!(admin.post(&path, &ask(2)).await.status, 201);
+    assert_eq!((shop.stock(&mug).await, shop.stock(&shirt).await), (4, 4));
+    let last = ask(1);
+    let (twin, other) = tokio::join!(admin.post(&path, &last), admin.post(&path, &last));
+    let mut states = [twin.status, other.status];
+    states.sort_unstable();
+    assert_eq!(states, [201, 409], "one is left, and comes back once");
+    assert_eq!(shop.stock(&mug).await, 5);
+    // The rest of the order is cancelled: only what has not come back does.
+    assert_eq!(ana.patch(&format!("/api/orders/{order}/cancel"), &json!({})).await.status, 200);
+    assert_eq!((shop.stock(&mug).await, shop.stock(&shirt).await), (5, 5));
+    for _ in 0..2 {
+        shop.drain_ahead(SignedDuration::from_secs(3)).await;
+        assert!(shop.control().settled(LIMIT).await);
+    }
+    assert_eq!(state(&shop, &order).await, "cancelled/refunded");
+    shop.close().await;
+}

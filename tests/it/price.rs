@@ -81,3 +81,35 @@ async fn an_order_placed_without_a_method_gets_its_price_when_the_payment_starts
     assert_eq!(told, format!("{total}→{} price by PIX", total - 500));
     shop.close().await;
 }
+
+#[actix_web::test]
+async fn an_order_with_nothing_to_pay_is_paid_as_it_is_placed() {
+    let shop = Shop::open().await;
+    let admin = shop.admin().await;
+    for coupon in [json!({"code": "TUDO", "kind": "percent", "value": 100})] {
+        assert_eq!(admin.post("/api/admin/coupons", &coupon).await.status, 201);
+    }
+    let ana = shop.customer().await;
+    let shirt = shop.product("Brinde").price(1_000).stock(1).create().await;
+    let mut order = ana.order_for(&[(&shirt, 1)]).await;
+    order["coupon"] = json!("TUDO");
+    let placed = ana.post("/api/orders", &order).await;
+    let freight = placed.body["shipping_cents"].as_i64().unwrap();
+    assert_eq!((placed.status, placed.body["total_cents"].as_i64()), (201, Some(freight)), "the freight is still to be paid");
+    assert_eq!(
+        admin.post("/api/admin/coupons", &json!({"code": "FRETE", "kind": "free_shipping", "value": 0})).await.status,
+        201
+    );
+    let gift = shop.product("Amostra").price(0).stock(1).create().await;
+    let mut order = ana.order_for(&[(&gift, 1)]).await;
+    order["coupon"] = json!("FRETE");
+    order["pay"] = json!({"method": "pix"});
+    let placed = ana.post("/api/orders", &order).await;
+    assert_eq!((placed.status, &placed.body["total_cents"]), (201, &json!(0)), "{}", placed.body);
+    assert_eq!((&placed.body["status"], &placed.body["payment_status"]), (&json!("processing"), &json!("paid")));
+    shop.drain().await;
+    let id = placed.body["id"].as_str().unwrap();
+    let mails: i64 = shop.sql(&format!("SELECT count(*) FROM messages WHERE kind = 'order_paid' AND order_id = '{id}'")).await;
+    assert_eq!((mails, shop.control().charges().len()), (1, 0));
+    shop.close().await;
+}

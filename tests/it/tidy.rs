@@ -91,7 +91,7 @@ fn the_document_describes_every_operation_with_a_summary_and_its_answers() {
 }
 
 /// The paths that clients were promised. A route may be added; none of these may go.
-const PROMISED: [(&str, &str); 62] = [
+const PROMISED: [(&str, &str); 65] = [
     ("post", "/api/auth/register"),
     ("post", "/api/auth/login"),
     ("post", "/api/auth/refresh"),
@@ -152,6 +152,9 @@ const PROMISED: [(&str, &str); 62] = [
     ("get", "/api/admin/jobs"),
     ("get", "/api/admin/webhooks"),
     ("get", "/api/admin/breakers"),
+    ("get", "/api/admin/reports/reconciliation"),
+    ("post", "/api/admin/reports/reconciliation"),
+    ("get", "/api/admin/reports/reconciliation/{day}"),
     ("get", "/health"),
     ("get", "/ready"),
 ];

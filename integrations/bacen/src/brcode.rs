@@ -1,4 +1,7 @@
-//! BR Code of a dynamic charge, for banks that give only its address.
+//! BR Code of a dynamic charge, for banks that give only its address, or a code that no wallet would read.
+
+use vitrine_kit::Money;
+use vitrine_kit::brcode::{Flaw, check, crc16};
 
 /// Wallets show the name and city of the address's payload; here the standard only wants some.
 const NAME: &str = "RECEBEDOR";
@@ -11,6 +14,19 @@ pub(crate) fn of_location(location: &str) -> Option<String> {
     let url = location.strip_prefix("https://").unwrap_or(location);
     let is_address = url.contains('/') && url.bytes().all(|b| b.is_ascii_graphic()) && url.len() <= MAX_LOCATION;
     is_address.then(|| dynamic(url, NAME, CITY))
+}
+
+/// The bank's code; one from the charge's address where it gives none, or one whose checksum or shape is broken.
+///
+/// Errors: it pays another key than ours. What else is wrong with it is for the shop to see.
+pub(crate) fn best(given: Option<String>, location: Option<&str>, amount: Money, key: &str) -> Result<String, &'static str> {
+    let built = || location.and_then(of_location);
+    let Some(code) = given.filter(|code| !code.is_empty()) else { return Ok(built().unwrap_or_default()) };
+    match check(&code, amount, Some(key)) {
+        Err(Flaw::Key) => Err("the code pays another key"),
+        Err(Flaw::Checksum | Flaw::Shape) => Ok(built().unwrap_or(code)),
+        _ => Ok(code),
+    }
 }
 
 /// All ASCII, so that a length counts characters and bytes alike.
@@ -32,13 +48,6 @@ fn dynamic(url: &str, name: &str, city: &str) -> String {
 
 fn field(id: &str, value: &str) -> String {
     format!("{id}{:02}{value}", value.len())
-}
-
-/// CRC-16/CCITT-FALSE.
-fn crc16(bytes: &[u8]) -> u16 {
-    bytes.iter().fold(0xFFFF, |crc, byte| {
-        (0..8).fold(crc ^ (u16::from(*byte) << 8), |crc, _| if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ 0x1021 })
-    })
 }
 
 #[cfg(test)]
@@ -79,6 +88,20 @@ mod tests {
         let expected = DYNAMIC.replace("5912LOJA VITRINE6009SAO PAULO", "5909RECEBEDOR6006BRASIL");
         assert_eq!(ours[..ours.len() - 4], expected[..expected.len() - 4]);
         assert_eq!(of_location(url).as_deref(), Some(ours.as_str()));
+    }
+
+    #[test]
+    fn a_broken_code_gives_way_to_the_address_and_another_key_to_nothing() {
+        let (amount, location) = (Money::from_cents(1850), "pix.example.com/qr/v2/2353c790eefb11eaadc10242ac120002");
+        let key = "123e4567-e89b-12d3-a456-426614174000";
+        let best = |given: &str, location| best(Some(given.to_owned()), location, amount, key);
+        assert_eq!(best(DYNAMIC, Some(location)).as_deref(), Ok(DYNAMIC));
+        assert_eq!(best(STATIC, None).as_deref(), Ok(STATIC));
+        let broken = DYNAMIC.replace("55B0", "0000");
+        assert_eq!(best(&broken, Some(location)).ok(), of_location(location));
+        assert_eq!(best(&broken, None), Ok(broken.clone()), "the shop sees what is wrong with it");
+        assert_eq!(best("", Some(location)).ok(), of_location(location));
+        assert_eq!(best(MANUAL, Some(location)), Err("the code pays another key"));
     }
 
     #[test]

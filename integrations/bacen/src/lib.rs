@@ -89,6 +89,10 @@ impl Bacen {
         Ok(Self { http, tokens, pix_key: config.pix_key, webhook_secret: config.webhook_secret })
     }
 
+    fn charge_of(&self, payment_id: Uuid, cob: wire::Cob) -> Result<Charge, ProviderError> {
+        cob.into_charge(payment_id, &self.pix_key, Timestamp::now()).map_err(unclear)
+    }
+
     /// With a token, and once more with a new one where they no longer take it: a 401 did nothing.
     async fn send(&self, call: impl Fn(&Http) -> Call + Sync) -> Result<Answer, ProviderError> {
         let token = self.tokens.get().await?;
@@ -150,7 +154,7 @@ impl PixProvider for Bacen {
         let (path, cob) = (cob_path(new.payment_id), wire::NewCob::new(new, &self.pix_key));
         let answer = self.send(|http| http.put(&path).json(&cob)).await?;
         if answer.is_success() {
-            return charge_of(new.payment_id, answer.read()?);
+            return self.charge_of(new.payment_id, answer.read()?);
         }
         let refusal = wire::refusal(&answer.body);
         let may_exist = wire::may_exist(answer.status, refusal.as_ref());
@@ -166,7 +170,7 @@ impl PixProvider for Bacen {
 
     async fn read_charge(&self, payment_id: Uuid) -> Result<Option<Charge>, ProviderError> {
         match self.find_cob(payment_id).await? {
-            Some(cob) => charge_of(payment_id, cob).map(Some),
+            Some(cob) => self.charge_of(payment_id, cob).map(Some),
             None => Ok(None),
         }
     }
@@ -176,7 +180,7 @@ impl PixProvider for Bacen {
         let answer = self.send(|http| http.patch(&path).json(&wire::REMOVE).repeatable()).await?; // removed twice is removed
         let refusal = wire::refusal(&answer.body);
         if answer.is_success() {
-            let left = charge_of(payment_id, answer.read()?)?;
+            let left = self.charge_of(payment_id, answer.read()?)?;
             return over(left.status).ok_or_else(|| unclear("voiding left the charge payable"));
         }
         match &refusal {
@@ -273,10 +277,6 @@ fn cob_path(payment_id: Uuid) -> String {
 
 fn refund_path(end_to_end_id: &str, refund_id: Uuid) -> String {
     format!("/pix/{end_to_end_id}/devolucao/{}", refund_id.simple())
-}
-
-fn charge_of(payment_id: Uuid, cob: wire::Cob) -> Result<Charge, ProviderError> {
-    cob.into_charge(payment_id, Timestamp::now()).map_err(unclear)
 }
 
 /// What a charge in that state says of voiding it; `None`: it can still be paid.

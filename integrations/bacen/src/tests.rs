@@ -126,7 +126,7 @@ fn pending() -> Charge {
         status: ChargeStatus::Pending,
         amount: Money::from_cents(18_500),
         txid: "0192f0c1aa5b7c3e8d1f2a3b4c5d6e7f".to_owned(),
-        copy_paste: "00020126580014br.gov.bcb.pix6304ABCD".to_owned(),
+        copy_paste: "00020101021226760014br.gov.bcb.pix2554pix.example.com/qr/v2/2353c790eefb11eaadc10242ac1200025204000053039865802BR5912LOJA VITRINE6009SAO PAULO62070503***630455B0".to_owned(),
         qr_code: None,
         qr_code_url: None,
         expires_at: time("2126-10-01T15:30:00Z"),

@@ -92,6 +92,7 @@ pub(crate) struct Cob {
     txid: String,
     status: Status,
     valor: Valor,
+    chave: Option<String>,
     location: Option<String>,
     loc: Option<Loc>,
     pix_copia_e_cola: Option<String>,
@@ -187,9 +188,12 @@ fn null_as_empty<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Res
 
 impl Cob {
     /// Errors: it is not about our payment, or its numbers make no sense.
-    pub(crate) fn into_charge(self, payment_id: Uuid, now: Timestamp) -> Result<pix::Charge, &'static str> {
+    pub(crate) fn into_charge(self, payment_id: Uuid, pix_key: &str, now: Timestamp) -> Result<pix::Charge, &'static str> {
         if self.txid != payment_id.simple().to_string() {
             return Err("answered about another charge");
+        }
+        if self.chave.as_ref().is_some_and(|chave| !chave.eq_ignore_ascii_case(pix_key)) {
+            return Err("answered about a charge for another key");
         }
         let life = SignedDuration::from_secs(self.calendario.expiracao.map_or(DEFAULT_LIFE_S, |Seconds(life)| life));
         let expires_at = self.calendario.criacao.checked_add(life).map_err(|_| "the charge's life is no time")?;
@@ -208,14 +212,14 @@ impl Cob {
             _ => ChargeStatus::Pending,
         };
         let location = self.location.or_else(|| self.loc?.location);
-        let given = self.pix_copia_e_cola.filter(|code| !code.is_empty());
+        let copy_paste = brcode::best(self.pix_copia_e_cola, location.as_deref(), self.valor.original.0, pix_key)?;
         let first = self.pix.into_iter().next();
         Ok(pix::Charge {
             payment_id,
             status,
             amount,
             txid: self.txid,
-            copy_paste: given.or_else(|| brcode::of_location(&location?)).unwrap_or_default(),
+            copy_paste,
             qr_code: None,
             qr_code_url: None,
             expires_at,

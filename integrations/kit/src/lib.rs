@@ -1,6 +1,7 @@
 //! What every provider client is made of: the one HTTP stack, the words in which the shop talks to
 //! providers (contracts), and the values that both parse at their door.
 
+pub mod brcode;
 pub mod breaker;
 pub mod cep;
 pub mod email;

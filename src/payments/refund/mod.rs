@@ -13,7 +13,7 @@ use vitrine_kit::Money;
 use crate::cause::Actor;
 use crate::db;
 use crate::error::{Error, Result};
-use crate::ids::{OrderId, PaymentId, RefundId};
+use crate::ids::{LineId, OrderId, PaymentId, RefundId};
 use crate::jobs::{self, Job};
 use crate::orders::life::{self, Change};
 use crate::payments::apply::refundable;
@@ -40,16 +40,28 @@ pub struct RefundView {
     pub created_at: Timestamp,
 }
 
+/// What of the goods goes back on the shelf with a refund.
+#[derive(Debug, Clone, Default)]
+pub enum Restock {
+    #[default]
+    Nothing,
+    /// Everything that the order still holds; only with all of the money.
+    Everything,
+    /// So many of these lines.
+    Lines(Vec<(LineId, i32)>),
+}
+
 /// Gives back `amount` of an order's money, or all that is left. The order is locked by the caller, who commits.
 /// `true` in the second place: goods came back that were sold out.
 ///
-/// Errors: 409 there is nothing (or not so much) left to give back, or the payment is disputed; 422 goods without all the money.
+/// Errors: 409 there is nothing (or not so much) left to give back, of the money or of a line, or the payment is disputed;
+/// 422 all of the goods without all of the money.
 pub async fn request(
     tx: &impl GenericClient,
     order: OrderId,
     amount: Option<Money>,
     reason: &str,
-    restock: bool,
+    restock: &Restock,
     actor: Actor,
 ) -> Result<(RefundView, bool)> {
     let payments = store::list_of_order(tx, order).await?;
@@ -68,15 +80,19 @@ pub async fn request(
     if amount > left {
         return Err(too_much());
     }
-    if restock && amount < payment.captured {
-        return Err(Error::field("restock", "goes only with a refund of everything"));
+    if matches!(restock, Restock::Everything) && amount < payment.captured {
+        return Err(Error::field("restock", "goes only with a refund of everything: name lines in restock_items"));
     }
-    let id = insert(tx, payment, amount, reason, restock, actor).await?.ok_or_else(too_much)?;
+    let goods_too = !matches!(restock, Restock::Nothing);
+    let id = insert(tx, payment, amount, reason, goods_too, actor).await?.ok_or_else(too_much)?;
     let back_for_sale = match restock {
-        true => {
+        Restock::Nothing => false,
+        Restock::Everything => {
             life::restock(tx, order, actor, reason).await?.ok_or_else(|| Error::Conflict("The goods are back already".into()))?
         }
-        false => false,
+        Restock::Lines(items) => life::take_back(tx, order, items, actor, reason)
+            .await?
+            .ok_or_else(|| Error::Conflict("Of a line there is not so much left to take back".into()))?,
     };
     Ok((find_view(tx, id).await?, back_for_sale))
 }

@@ -1,6 +1,6 @@
 //! BR Code ("copia e cola"): is this text one that a wallet would pay, and for our amount?
 
-use vitrine_kit::Money;
+use crate::Money;
 
 /// The longest code that the standard allows.
 const MAX_LEN: usize = 512;
@@ -20,10 +20,13 @@ pub enum Flaw {
     NotPix,
     #[error("it asks for another amount")]
     Amount,
+    #[error("it pays another key")]
+    Key,
 }
 
-/// Looks at what a wallet looks at. The txid inside is not compared: banks put prefixes there, and dynamic codes only `***`.
-pub fn check(code: &str, amount: Money) -> Result<(), Flaw> {
+/// Looks at what a wallet looks at, for our amount and, where `key` says which one is ours, our Pix key: a static code names
+/// one, a dynamic code has the address of its charge instead. The txid inside is not compared: banks put prefixes there, and dynamic codes only `***`.
+pub fn check(code: &str, amount: Money, key: Option<&str>) -> Result<(), Flaw> {
     if code.len() > MAX_LEN {
         return Err(Flaw::Shape);
     }
@@ -37,12 +40,16 @@ pub fn check(code: &str, amount: Money) -> Result<(), Flaw> {
     if !crc.eq_ignore_ascii_case(&format!("{:04X}", crc16(signed.as_bytes()))) {
         return Err(Flaw::Checksum);
     }
-    let is_pix = fields.iter().filter(|(id, _)| TEMPLATES.contains(id)).any(|(_, template)| {
-        self::fields(template)
-            .is_some_and(|inner| inner.iter().any(|(id, v)| *id == 0 && v.eq_ignore_ascii_case("br.gov.bcb.pix")))
-    });
-    if !is_pix || find(53) != Some(BRL) {
+    let templates = fields.iter().filter(|(id, _)| TEMPLATES.contains(id)).filter_map(|(_, template)| self::fields(template));
+    let is_pix = |inner: &Vec<(u8, &str)>| inner.iter().any(|(id, v)| *id == 0 && v.eq_ignore_ascii_case("br.gov.bcb.pix"));
+    let Some(pix) = templates.into_iter().find(is_pix).filter(|_| find(53) == Some(BRL)) else {
         return Err(Flaw::NotPix);
+    };
+    let named = pix.iter().find(|(id, _)| *id == 1).map(|(_, value)| *value);
+    if let (Some(theirs), Some(ours)) = (named, key)
+        && !theirs.eq_ignore_ascii_case(ours)
+    {
+        return Err(Flaw::Key);
     }
     match find(54).map(cents) {
         // A dynamic code's amount is in its payload; some banks then write none here, or nought.
@@ -88,8 +95,8 @@ fn cents(text: &str) -> Option<i64> {
     format!("{whole}{part:0<2}").parse().ok()
 }
 
-/// CRC-16/CCITT-FALSE.
-fn crc16(bytes: &[u8]) -> u16 {
+/// CRC-16/CCITT-FALSE, over all bytes up to and with `6304`.
+pub fn crc16(bytes: &[u8]) -> u16 {
     bytes.iter().fold(0xFFFF, |crc, byte| {
         (0..8).fold(crc ^ (u16::from(*byte) << 8), |crc, _| if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ 0x1021 })
     })
@@ -115,46 +122,54 @@ mod tests {
     fn codes_of_the_manual_are_sound() {
         assert_eq!(crc16(b"123456789"), 0x29B1);
         for code in [MANUAL, STATIC, DYNAMIC] {
-            assert_eq!(check(code, Money::from_cents(1850)), Ok(()), "{code}");
+            assert_eq!(check(code, Money::from_cents(1850), None), Ok(()), "{code}");
         }
     }
 
     #[test]
     fn another_amount_is_refused_and_none_or_nought_is_not() {
-        assert_eq!(check(STATIC, Money::from_cents(1851)), Err(Flaw::Amount));
+        assert_eq!(check(STATIC, Money::from_cents(1851), None), Err(Flaw::Amount));
         let with = |amount: &str| sealed(&format!("00020126180014br.gov.bcb.pix530398654{:02}{amount}", amount.len()));
-        assert_eq!(check(&with("0.00"), Money::from_cents(7)), Ok(()));
-        assert_eq!(check(&with("18.5"), Money::from_cents(1850)), Ok(()));
-        assert_eq!(check(&with("18"), Money::from_cents(1800)), Ok(()));
-        assert_eq!(check(&with("1,00"), Money::from_cents(100)), Err(Flaw::Amount));
+        assert_eq!(check(&with("0.00"), Money::from_cents(7), None), Ok(()));
+        assert_eq!(check(&with("18.5"), Money::from_cents(1850), None), Ok(()));
+        assert_eq!(check(&with("18"), Money::from_cents(1800), None), Ok(()));
+        assert_eq!(check(&with("1,00"), Money::from_cents(100), None), Err(Flaw::Amount));
+    }
+
+    #[test]
+    fn a_static_code_pays_its_key_and_a_dynamic_one_names_none() {
+        let ours = Some("123E4567-e89b-12d3-a456-426614174000");
+        assert_eq!(check(STATIC, Money::from_cents(1850), ours), Ok(()));
+        assert_eq!(check(STATIC, Money::from_cents(1850), Some("ana@example.com")), Err(Flaw::Key));
+        assert_eq!(check(DYNAMIC, Money::from_cents(1850), ours), Ok(()));
     }
 
     #[test]
     fn another_scheme_or_currency_is_not_pix() {
-        assert_eq!(check(&sealed("00020126150011com.example5303986"), Money::from_cents(1)), Err(Flaw::NotPix));
-        assert_eq!(check(&sealed("00020126180014br.gov.bcb.pix5303840"), Money::from_cents(1)), Err(Flaw::NotPix));
+        assert_eq!(check(&sealed("00020126150011com.example5303986"), Money::from_cents(1), None), Err(Flaw::NotPix));
+        assert_eq!(check(&sealed("00020126180014br.gov.bcb.pix5303840"), Money::from_cents(1), None), Err(Flaw::NotPix));
     }
 
     #[test]
     fn a_truncated_or_altered_code_is_refused() {
         for end in 0..DYNAMIC.len() {
-            assert!(check(&DYNAMIC[..end], Money::from_cents(1850)).is_err(), "{end}");
+            assert!(check(&DYNAMIC[..end], Money::from_cents(1850), None).is_err(), "{end}");
         }
-        assert_eq!(check(&DYNAMIC.replace("2353", "2354"), Money::from_cents(1850)), Err(Flaw::Checksum));
+        assert_eq!(check(&DYNAMIC.replace("2353", "2354"), Money::from_cents(1850), None), Err(Flaw::Checksum));
     }
 
     proptest! {
         #[test]
         fn no_text_breaks_it(text in "\\PC{0,200}") {
-            let _ = check(&text, Money::from_cents(1));
+            let _ = check(&text, Money::from_cents(1), None);
         }
 
         #[test]
         fn lengths_count_characters(name in "[A-Za-zÀ-ú ]{1,25}", cents in 1_i64..100_000_000) {
             let amount = Money::from_cents(cents).to_decimal();
             let body = format!("00020126180014br.gov.bcb.pix530398654{:02}{amount}59{:02}{name}", amount.len(), name.chars().count());
-            prop_assert_eq!(check(&sealed(&body), Money::from_cents(cents)), Ok(()));
-            prop_assert_eq!(check(&sealed(&body), Money::from_cents(cents + 1)), Err(Flaw::Amount));
+            prop_assert_eq!(check(&sealed(&body), Money::from_cents(cents), None), Ok(()));
+            prop_assert_eq!(check(&sealed(&body), Money::from_cents(cents + 1), None), Err(Flaw::Amount));
         }
     }
 }

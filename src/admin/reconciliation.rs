@@ -1,0 +1,179 @@
+//! The daily comparison with the providers' books: its list, a day of it as JSON or as a table, and a day made anew.
+
+use actix_web::http::header::ACCEPT;
+use actix_web::{HttpRequest, HttpResponse, get, post, web};
+use garde::Validate;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::{IntoParams, ToSchema};
+
+use super::{Place, audit_log, list};
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::http::json::{Json, Path, Query};
+use crate::http::page::List;
+use crate::http::who::{Admin, AdminSent};
+use crate::payments::books::{self, Report, Summary};
+
+#[derive(Debug, Deserialize, Validate, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct ListReconciliations {
+    /// One day.
+    #[garde(skip)]
+    day: Option<Date>,
+    /// From this day on.
+    #[garde(skip)]
+    from: Option<Date>,
+    /// Up to this day.
+    #[garde(skip)]
+    to: Option<Date>,
+    /// `propay`, `openpix`, `bacen`, `stripe`.
+    #[garde(inner(length(max = 60)))]
+    provider: Option<String>,
+    /// `agrees`, `differs` or `cannot_be_asked`.
+    #[garde(inner(custom(is_status)))]
+    status: Option<String>,
+    #[garde(skip)]
+    limit: Option<i64>,
+    #[garde(skip)]
+    offset: Option<i64>,
+    #[garde(inner(length(max = 200)))]
+    cursor: Option<String>,
+}
+
+fn is_status(text: &str, (): &()) -> garde::Result {
+    match text {
+        "agrees" | "differs" | "cannot_be_asked" => Ok(()),
+        _ => Err(garde::Error::new("must be agrees, differs or cannot_be_asked")),
+    }
+}
+
+/// Days compared with the providers' books, newest first.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), params(ListReconciliations), responses((status = 200, body = List<Summary>)))]
+#[get("/api/admin/reports/reconciliation")]
+pub(super) async fn list_reconciliations(
+    app: web::Data<App>,
+    _admin: Admin,
+    Query(ask): Query<ListReconciliations>,
+) -> Result<HttpResponse> {
+    let too_old = |day: &Option<Date>| day.is_some_and(|day| day < books::OLDEST);
+    for (field, day) in [("day", &ask.day), ("from", &ask.from), ("to", &ask.to)] {
+        if too_old(day) {
+            return Err(Error::field(field, format!("must not be before {}", books::OLDEST)));
+        }
+    }
+    const WANTED: &str = "
+          FROM reconciliations
+         WHERE ($1::date IS NULL OR day = $1) AND ($2::date IS NULL OR day >= $2) AND ($3::date IS NULL OR day <= $3)
+           AND ($4::text IS NULL OR provider = $4) AND ($5::text IS NULL OR status = $5)";
+    const KEY: &str = r#"(to_char(day, 'YYYY-MM-DD ') || provider) COLLATE "C""#;
+    let sql = format!(
+        "SELECT {}, {KEY} AS key {WANTED} AND ($6::text IS NULL OR {KEY} < $6) ORDER BY {KEY} DESC LIMIT $7 OFFSET $8",
+        books::store::SUMMARY
+    );
+    let count = format!("SELECT count(*) {WANTED}");
+    let place: Place<String> = Place::of(ask.limit, ask.offset, ask.cursor.as_deref())?;
+    let filters: [&(dyn tokio_postgres::types::ToSql + Sync); 5] = [&ask.day, &ask.from, &ask.to, &ask.provider, &ask.status];
+    let read = |row: &tokio_postgres::Row| (row.get("key"), books::store::summary_of(row));
+    let page = list(&app.db().await?, (&sql, &count), &filters, &place, read).await?;
+    Ok(HttpResponse::Ok().json(page))
+}
+
+#[derive(Debug, Deserialize, Validate, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Shape {
+    /// `json` or `csv`; without it, what `Accept` asks for.
+    #[garde(inner(custom(is_format)))]
+    format: Option<String>,
+}
+
+fn is_format(text: &str, (): &()) -> garde::Result {
+    if matches!(text, "json" | "csv") { Ok(()) } else { Err(garde::Error::new("must be json or csv")) }
+}
+
+impl Shape {
+    fn is_csv(&self, request: &HttpRequest) -> bool {
+        let accepted = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        self.format.as_deref().map_or_else(|| accepted.trim_start().starts_with("text/csv"), |format| format == "csv")
+    }
+}
+
+/// A day, as every provider's books have it and as ours do.
+#[derive(Debug, Serialize, ToSchema)]
+struct Reconciliation {
+    day: Date,
+    providers: Vec<Report>,
+}
+
+/// A day's comparison with the providers' books, difference by difference.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), params(("day" = Date, Path), Shape), responses(
+    (status = 200, content((Reconciliation = "application/json"), (String = "text/csv"))),
+    (status = 404, description = "The day has no report (yet)")))]
+#[get("/api/admin/reports/reconciliation/{day}")]
+pub(super) async fn show_reconciliation(
+    app: web::Data<App>,
+    _admin: Admin,
+    day: Path<Date>,
+    Query(shape): Query<Shape>,
+    request: HttpRequest,
+) -> Result<HttpResponse> {
+    if day.0 < books::OLDEST {
+        return Err(Error::NotFound("The report")); // a date may lie further back than the database can tell
+    }
+    let providers = books::store::list(&app.db().await?, day.0).await?;
+    if providers.is_empty() {
+        return Err(Error::NotFound("The report"));
+    }
+    let mut answer = HttpResponse::Ok();
+    answer.insert_header(("cache-control", "private, no-store")).insert_header(("vary", "accept"));
+    if !shape.is_csv(&request) {
+        return Ok(answer.json(Reconciliation { day: day.0, providers }));
+    }
+    let name = format!("attachment; filename=\"reconciliation-{}.csv\"", day.0);
+    let table = books::csv(&providers)?;
+    Ok(answer.content_type("text/csv; charset=utf-8").insert_header(("content-disposition", name)).body(table))
+}
+
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = CompareDay)]
+struct Compare {
+    /// `YYYY-MM-DD`, in the shop's time. Today's is what has come in so far.
+    #[garde(skip)]
+    day: Date,
+}
+
+/// What was begun.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ComparingDay)]
+struct Comparing {
+    day: Date,
+    /// Each gets a report of its own.
+    providers: Vec<String>,
+}
+
+/// Compares a day with the providers' books, now; the report takes the place of the one before.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = Compare,
+    responses((status = 202, body = Comparing), (status = 422, description = "The day lies ahead, or too far back")))]
+#[post("/api/admin/reports/reconciliation")]
+pub(super) async fn compare_day(app: web::Data<App>, sent: AdminSent<Json<Compare>>) -> Result<HttpResponse> {
+    let AdminSent(admin, body) = sent;
+    let day = body.day;
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    if day > books::now(&tx).await?.date() {
+        return Err(Error::field("day", "has not come yet"));
+    }
+    if day < books::OLDEST {
+        return Err(Error::field("day", format!("must not be before {}", books::OLDEST)));
+    }
+    let providers = books::order(&app, &tx, day).await?;
+    let after = Some(json!({"providers": providers}));
+    audit_log::record(&tx, admin.0.actor(), "reconciliation.compare", &day.to_string(), None, after).await?;
+    tx.commit().await?;
+    app.jobs_were_pushed();
+    Ok(HttpResponse::Accepted().json(Comparing { day, providers }))
+}
