@@ -11,6 +11,14 @@ pub(super) const RULES: &[Rule] = &[
          WHERE dedupe IS NOT NULL AND state IN ('waiting', 'running') GROUP BY dedupe HAVING count(*) > 1"),
     ("a-message-is-written-once-per-event", "
         SELECT count(*) || ' messages ' || event FROM messages GROUP BY event HAVING count(*) > 1"),
+    // The second part of an event is what its job is about. Who was erased is written to no more.
+    ("a-message-that-waits-is-looked-after", "
+        SELECT 'message ' || m.id || ' (' || m.kind || ') is queued, and no job will send it'
+          FROM messages m
+          LEFT JOIN (SELECT kind, coalesce(payload ->> 'order', payload ->> 'refund', payload ->> 'reset', id::text) AS about FROM jobs
+                      WHERE kind LIKE 'mail%' AND state IN ('waiting', 'running', 'dead')) j
+            ON j.kind = 'mail_' || m.kind AND j.about = split_part(m.event, ':', 2)
+         WHERE m.status = 'queued' AND m.recipient IS NOT NULL AND j.kind IS NULL"),
     ("a-webhook-is-kept-once", "
         SELECT count(*) || ' events ' || event_id || ' of ' || provider FROM webhook_events GROUP BY provider, event_id HAVING count(*) > 1"),
     ("what-was-answered-is-there", "

@@ -188,19 +188,25 @@ pub struct Refund {
     pub id: RefundId,
     pub amount_cents: Money,
     pub is_done: bool,
+    #[serde(skip)]
+    pub has_failed: bool,
     /// `pix`, `credit_card` or `wallet`: where the money comes back to.
     pub method: String,
 }
 
-/// The refund and its order; one that failed is not told.
+/// The refund and its order.
 pub async fn refund(db: &impl GenericClient, id: RefundId) -> Result<Option<(OrderId, Refund)>> {
     const REFUND: &str = "
         SELECT r.order_id, r.amount_cents, r.status, p.method
-          FROM refunds r JOIN payments p ON p.id = r.payment_id WHERE r.id = $1 AND r.status <> 'failed'";
+          FROM refunds r JOIN payments p ON p.id = r.payment_id WHERE r.id = $1";
     let row = db::query_opt(db, REFUND, &[&id]).await?;
     Ok(row.map(|row| {
-        let is_done = row.get::<_, &str>("status") == "done";
-        (row.get("order_id"), Refund { id, amount_cents: row.get("amount_cents"), is_done, method: row.get("method") })
+        let status: &str = row.get("status");
+        let (is_done, has_failed) = (status == "done", status == "failed");
+        (
+            row.get("order_id"),
+            Refund { id, amount_cents: row.get("amount_cents"), is_done, has_failed, method: row.get("method") },
+        )
     }))
 }
 

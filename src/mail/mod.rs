@@ -64,7 +64,13 @@ async fn order_mail(app: &App, id: OrderId, kind: Kind, event: impl FnOnce(&Orde
     let Some(order) = facts::lock_order(&tx, app, id).await? else {
         return Ok(Outcome::Dead("there is no such order".into()));
     };
-    let Some(event) = event(&order) else { return Ok(Outcome::Done) };
+    let event = event(&order);
+    // Written by an earlier run that died before it knew what became of it, and overtaken since.
+    store::withdraw(&tx, id, kind, event.as_deref()).await?;
+    let Some(event) = event else {
+        tx.commit().await?;
+        return Ok(Outcome::Done);
+    };
     if !store::has_message(&tx, &event).await? {
         let order = facts::complete(&tx, order).await?;
         let subject = kind.subject_of(&order.number);
@@ -80,7 +86,7 @@ async fn order_mail(app: &App, id: OrderId, kind: Kind, event: impl FnOnce(&Orde
     send::hand_over(app, claimed, &app.keys.order_token(id)).await
 }
 
-/// Money went back.
+/// Money went back. Of a refund that failed or came back meanwhile nothing is told.
 pub async fn refunded(app: &App, refund: RefundId) -> Result<Outcome> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
@@ -89,6 +95,11 @@ pub async fn refunded(app: &App, refund: RefundId) -> Result<Outcome> {
     };
     let Some(order) = facts::lock_order(&tx, app, id).await? else { return Ok(Outcome::Done) };
     let event = format!("refunded:{}", refund.id);
+    if refund.has_failed {
+        store::withdraw_event(&tx, id, &event).await?;
+        tx.commit().await?;
+        return Ok(Outcome::Done);
+    }
     if !store::has_message(&tx, &event).await? {
         let subject = format!("Reembolso de {} – pedido {}", refund.amount_cents, order.number);
         let story = Story { shop: Shop::of(app), order: Some(&order), refund: Some(&refund), ..Story::default() };

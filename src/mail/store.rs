@@ -73,8 +73,6 @@ pub struct Claimed {
     pub subject: String,
     pub html: String,
     pub text: String,
-    /// `queued`, or `failed` when an admin has it tried again.
-    pub status: String,
     /// No earlier try can have reached the provider.
     pub is_first_try: bool,
     /// An earlier try may have, so long ago that the provider has forgotten our key.
@@ -88,7 +86,7 @@ pub async fn claim(tx: &impl GenericClient, event: &str) -> Result<Option<Claime
         UPDATE messages SET tried_at = coalesce(tried_at, now())
          WHERE event = $1 AND status IN ('queued', 'failed') AND provider_ref IS NULL
            AND recipient IS NOT NULL AND html IS NOT NULL AND body IS NOT NULL
-        RETURNING id, kind, order_id, recipient, subject, html, body, status, tried_at = now() AS is_first_try,
+        RETURNING id, kind, order_id, recipient, subject, html, body, tried_at = now() AS is_first_try,
                   tried_at < now() - interval '23 hours' AS is_too_late";
     let row = db::query_opt(tx, CLAIM, &[&event]).await?;
     Ok(row.map(|row| Claimed {
@@ -99,7 +97,6 @@ pub async fn claim(tx: &impl GenericClient, event: &str) -> Result<Option<Claime
         subject: row.get("subject"),
         html: row.get("html"),
         text: row.get("body"),
-        status: row.get("status"),
         is_first_try: row.get("is_first_try"),
         is_too_late: row.get("is_too_late"),
     }))
@@ -112,10 +109,10 @@ pub async fn mark_sent(tx: &impl GenericClient, message: &Claimed, provider_ref:
                html = CASE WHEN kind = 'password_reset' THEN NULL ELSE html END,
                body = CASE WHEN kind = 'password_reset' THEN NULL ELSE body END
          WHERE id = $1 AND status IN ('queued', 'failed') AND provider_ref IS NULL";
-    lock_order(tx, message.order).await?;
+    let before = lock_status(tx, message).await?;
     let sent = db::execute(tx, SENT, &[&message.id, &provider_ref]).await? == 1;
     if sent {
-        tell(tx, message.order, message.id, (Some(&message.status), "sent"), &message.kind, Actor::System).await?;
+        tell(tx, message.order, message.id, (Some(&before), "sent"), &message.kind, Actor::System).await?;
     }
     Ok(sent)
 }
@@ -125,12 +122,46 @@ pub async fn mark_failed(tx: &impl GenericClient, message: &Claimed, why: &str, 
     const FAILED: &str = "
         UPDATE messages SET status = 'failed', error = $2, tried_at = CASE WHEN $3 THEN NULL ELSE tried_at END
          WHERE id = $1 AND status IN ('queued', 'failed') AND provider_ref IS NULL";
-    lock_order(tx, message.order).await?;
+    let before = lock_status(tx, message).await?;
     let failed = db::execute(tx, FAILED, &[&message.id, &why, &(is_unsent && message.is_first_try)]).await? == 1;
-    if failed && message.status != "failed" {
-        tell(tx, message.order, message.id, (Some(&message.status), "failed"), why, Actor::System).await?;
+    if failed && before != "failed" {
+        tell(tx, message.order, message.id, (Some(&before), "failed"), why, Actor::System).await?;
     }
     Ok(failed)
+}
+
+/// What the message's state is now, under its order's lock: a twin of the job may have been faster than this one.
+async fn lock_status(tx: &impl GenericClient, message: &Claimed) -> Result<String> {
+    const STATUS: &str = "SELECT status FROM messages WHERE id = $1 FOR NO KEY UPDATE";
+    lock_order(tx, message.order).await?;
+    Ok(db::query_one(tx, STATUS, &[&message.id]).await?.get("status"))
+}
+
+/// Why a message that was written is not sent any more.
+pub const WITHDRAWN: &str = "what it says is no longer so: not sent, or not sent again";
+
+/// Messages of a locked order that wait to be sent and would say what is no longer so: all of their kind but the event `keep`.
+pub async fn withdraw(tx: &impl GenericClient, order: OrderId, kind: Kind, keep: Option<&str>) -> Result<()> {
+    const OVERTAKEN: &str =
+        "SELECT id FROM messages WHERE order_id = $1 AND kind = $2 AND status = 'queued' AND event IS DISTINCT FROM $3";
+    let rows = db::query(tx, OVERTAKEN, &[&order, &kind.word(), &keep]).await?;
+    mark_withdrawn(tx, order, rows.iter().map(|row| row.get("id")).collect()).await
+}
+
+/// The same for the message of one event.
+pub async fn withdraw_event(tx: &impl GenericClient, order: OrderId, event: &str) -> Result<()> {
+    const QUEUED: &str = "SELECT id FROM messages WHERE order_id = $1 AND event = $2 AND status = 'queued'";
+    let rows = db::query(tx, QUEUED, &[&order, &event]).await?;
+    mark_withdrawn(tx, order, rows.iter().map(|row| row.get("id")).collect()).await
+}
+
+async fn mark_withdrawn(tx: &impl GenericClient, order: OrderId, messages: Vec<MessageId>) -> Result<()> {
+    const WITHDRAW: &str = "UPDATE messages SET status = 'failed', error = $2 WHERE id = ANY($1) AND status = 'queued'";
+    db::execute(tx, WITHDRAW, &[&messages, &WITHDRAWN]).await?;
+    for message in messages {
+        tell(tx, Some(order), message, (Some("queued"), "failed"), WITHDRAWN, Actor::System).await?; // one at most, as a rule
+    }
+    Ok(())
 }
 
 /// Not now. `is_unsent`: the provider certainly did not take it, so its key is as good as new.

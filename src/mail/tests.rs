@@ -86,7 +86,13 @@ fn refunded(order: &Order, refund: &Refund) -> Words {
 }
 
 fn refund(is_done: bool, method: &str) -> Refund {
-    Refund { id: RefundId(uuid::Uuid::nil()), amount_cents: Money::from_cents(1_000), is_done, method: method.into() }
+    Refund {
+        id: RefundId(uuid::Uuid::nil()),
+        amount_cents: Money::from_cents(1_000),
+        is_done,
+        has_failed: false,
+        method: method.into(),
+    }
 }
 
 fn alert(title: &str, text: &str) -> Words {

@@ -236,6 +236,11 @@ const PLANTED: &[(&str, &str)] = &[
          SELECT gen_random_uuid(), event, kind, channel, subject, provider FROM messages",
     ),
     (
+        "a-message-that-waits-is-looked-after",
+        "INSERT INTO messages (id, event, kind, channel, recipient, subject, provider)
+         VALUES (gen_random_uuid(), 'order_placed:' || gen_random_uuid(), 'order_placed', 'email', 'ana@example.com', 's', 'resend')",
+    ),
+    (
         "a-webhook-is-kept-once",
         "ALTER TABLE webhook_events DROP CONSTRAINT webhook_events_provider_event_id_key;
          INSERT INTO webhook_events (id, provider, event_id, event, body, request_id)

@@ -248,6 +248,63 @@ async fn a_cancelled_order_and_its_refund_are_told_and_a_revived_one_is_not() {
     shop.close().await;
 }
 
+/// An earlier run of the job may have handed the mail over and died before it wrote so down; then money came after all.
+#[actix_web::test]
+async fn a_mail_that_was_overtaken_does_not_wait_for_ever_nor_is_it_sent_again() {
+    let shop = Shop::open().await;
+    let ana = shop.customer().await;
+    let order = order(&ana).await;
+    ana.post(&format!("/api/orders/{order}/pay"), &json!({"method": "pix"})).await;
+    shop.drain().await;
+    shop.control().expire(&order.to_string()).unwrap();
+    assert!(shop.control().settled(LIMIT).await);
+    shop.execute("UPDATE orders SET expires_at = now()").await;
+    shop.execute("UPDATE jobs SET run_at = now() WHERE kind = 'expire_order'").await;
+    shop.control().next_calls("resend", Fault::DropAfterRequest, ONE_SEND);
+    shop.drain().await;
+    assert_eq!(message(&shop, "order_cancelled", "status").await.as_deref(), Some("queued"));
+    shop.control().pay(Pay::of(order).force()).unwrap();
+    assert!(shop.control().settled(LIMIT).await);
+    shop.drain_ahead(SOON).await;
+    assert_eq!(shop.sql::<String>("SELECT payment_status FROM orders").await, "paid");
+    assert_eq!(message(&shop, "order_cancelled", "status").await.as_deref(), Some("failed"));
+    let cancelled = subjects(&shop, &ana.email).iter().filter(|subject| subject.contains("cancelado")).count();
+    assert_eq!(cancelled, 1, "what they took before is not told again");
+    assert_eq!(shop.sql::<i64>("SELECT count(*) FROM jobs WHERE state = 'dead'").await, 0);
+    shop.close().await; // and the audit finds its story whole
+}
+
+#[actix_web::test]
+async fn a_refund_that_came_back_before_its_mail_went_out_is_not_told() {
+    let shop = Shop::open().await;
+    let (ana, admin) = (shop.customer().await, shop.admin().await);
+    let order = order(&ana).await;
+    ana.post(&format!("/api/orders/{order}/pay"), &json!({"method": "credit_card"})).await;
+    shop.control().pay(Pay::of(order)).unwrap();
+    assert!(shop.control().settled(LIMIT).await);
+    shop.drain().await;
+    let body = json!({"amount_cents": 700, "reason": "Avaria"});
+    assert_eq!(admin.post(&format!("/api/orders/{order}/refund"), &body).await.status, 201);
+    shop.control().next_calls("resend", Fault::DropBeforeRequest, 1_000);
+    for _ in 0..2 {
+        shop.drain().await;
+        assert!(shop.control().settled(LIMIT).await);
+    }
+    assert_eq!(message(&shop, "refunded", "status").await.as_deref(), Some("queued"));
+    let theirs = shop.control().refunds()[0].refund_id.clone();
+    shop.control().bounce_refund(&theirs).unwrap();
+    shop.control().clear_faults();
+    for _ in 0..2 {
+        assert!(shop.control().settled(LIMIT).await);
+        shop.drain_ahead(SOON).await;
+    }
+    assert_eq!(shop.sql::<String>("SELECT status FROM refunds").await, "failed");
+    assert_eq!(message(&shop, "refunded", "status").await.as_deref(), Some("failed"));
+    assert!(!subjects(&shop, &ana.email).iter().any(|subject| subject.starts_with("Reembolso")));
+    assert_eq!(shop.sql::<i64>("SELECT count(*) FROM jobs WHERE state = 'dead'").await, 0);
+    shop.close().await;
+}
+
 #[actix_web::test]
 async fn a_reset_link_is_mailed_works_and_is_forgotten() {
     let shop = Shop::open().await;

@@ -92,8 +92,9 @@ async fn an_erased_person_is_in_no_column_of_no_table() {
     shop.drain().await;
     // What the mailer and the provider leave behind, whether or not they were at work in this test.
     shop.execute(
-        "INSERT INTO messages (id, event, kind, channel, order_id, recipient, subject, html, body, provider)
-         SELECT gen_random_uuid(), 'canary', 'order_placed', 'email', id, customer_email, 'Canario Nome', 'Canario Nome', customer_name, 'resend' FROM orders",
+        "INSERT INTO messages (id, event, kind, channel, order_id, recipient, subject, html, body, status, provider)
+         SELECT gen_random_uuid(), 'canary', 'order_placed', 'email', id, customer_email, 'Canario Nome', 'Canario Nome', customer_name, 'sent', 'resend'
+           FROM orders",
     )
     .await;
     shop.execute(
