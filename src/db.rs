@@ -1,7 +1,7 @@
 //! The pool, the migrations, and the four ways to run a statement.
 
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use deadpool_postgres::{GenericClient, Object as Connection, Transaction};
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
@@ -10,11 +10,12 @@ use refinery::{Migration, Runner};
 use secrecy::ExposeSecret;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_postgres::config::SslMode;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{AsyncMessage, Client, NoTls, Row};
 
 use crate::config::DatabaseConfig;
-use crate::error::{Error, Result};
+use crate::error::{Chain, Error, Result};
 
 type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 
@@ -167,19 +168,23 @@ fn migrations() -> Result<Vec<Migration>> {
         .collect()
 }
 
+/// How long a start waits for a database that is not there yet: after a power cut both come up together.
+const PATIENCE: Duration = Duration::from_secs(60);
+const KNOCK: Duration = Duration::from_millis(500);
+
 /// Brings the schema up to date. Whoever comes second waits for the first and finds nothing left to do.
+///
+/// Errors: no database answers for a minute, or it refuses us, or a migration fails.
 pub async fn migrate(config: &DatabaseConfig) -> Result<usize> {
-    let mut pg = pg_config(config)?;
-    pg.options("-c statement_timeout=0 -c timezone=UTC");
-    let connection_lost = |e| tracing::error!(error = %e, "the migration's connection broke");
-    let mut client = if pg.get_ssl_mode() == SslMode::Disable || is_local(&pg) {
-        let (client, connection) = pg.connect(NoTls).await?;
-        tokio::spawn(async move { connection.await.unwrap_or_else(connection_lost) });
-        client
-    } else {
-        let (client, connection) = pg.connect(tls()?).await?;
-        tokio::spawn(async move { connection.await.unwrap_or_else(connection_lost) });
-        client
+    let began = Instant::now();
+    let mut client = loop {
+        match connect(config).await {
+            Err(error) if may_come(&error) && began.elapsed() < PATIENCE => {
+                tracing::warn!(error = %Chain(&error), "the database is not there yet; trying again");
+                tokio::time::sleep(KNOCK).await;
+            }
+            outcome => break outcome?,
+        }
     };
     client.execute("SELECT pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await?;
     let report = Runner::new(&migrations()?)
@@ -190,4 +195,27 @@ pub async fn migrate(config: &DatabaseConfig) -> Result<usize> {
         .map_err(|e| Error::Internal(format!("migrations: {e}")))?;
     client.execute("SELECT pg_advisory_unlock($1)", &[&MIGRATION_LOCK]).await?;
     Ok(report.applied_migrations().len())
+}
+
+async fn connect(config: &DatabaseConfig) -> Result<Client> {
+    let mut pg = pg_config(config)?;
+    pg.options("-c statement_timeout=0 -c timezone=UTC");
+    let connection_lost = |e| tracing::error!(error = %e, "the migration's connection broke");
+    Ok(if pg.get_ssl_mode() == SslMode::Disable || is_local(&pg) {
+        let (client, connection) = pg.connect(NoTls).await?;
+        tokio::spawn(async move { connection.await.unwrap_or_else(connection_lost) });
+        client
+    } else {
+        let (client, connection) = pg.connect(tls()?).await?;
+        tokio::spawn(async move { connection.await.unwrap_or_else(connection_lost) });
+        client
+    })
+}
+
+/// Nobody answered, or it is starting up. A refusal (a wrong password, no such database) does not get better by waiting.
+fn may_come(error: &Error) -> bool {
+    match error {
+        Error::Database(e) => matches!(e.code(), None | Some(&SqlState::CANNOT_CONNECT_NOW)),
+        _ => false,
+    }
 }

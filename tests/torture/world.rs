@@ -194,6 +194,7 @@ impl World {
         let started = Instant::now();
         while !self.is_ready(port).await {
             assert!(started.elapsed() < PATIENCE, "the server on {port} never became ready");
+            self.look_after_processes();
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
