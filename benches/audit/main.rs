@@ -29,6 +29,12 @@ async fn measure(orders: u64, anew: bool) -> ExitCode {
     let name = format!("audit_{orders}");
     fill(&cluster, &name, orders, anew).await;
     let url = cluster.url(&name);
+    // What was kept has aged: its orders that wait for money have jobs that would be overdue.
+    connect(&url)
+        .await
+        .batch_execute("UPDATE jobs SET run_at = now() + interval '10 minutes' WHERE state = 'waiting'")
+        .await
+        .unwrap();
     let mut best = Duration::MAX;
     for round in 1..=3 {
         let started = Instant::now();
