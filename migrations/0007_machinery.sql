@@ -18,7 +18,8 @@ CREATE TABLE jobs (
     CHECK ((state = 'running') = (lease_until IS NOT NULL)),
     CHECK ((state IN ('done', 'dead')) = (finished_at IS NOT NULL))
 ) WITH (fillfactor = 80);
-CREATE INDEX jobs_due ON jobs (run_at) WHERE state = 'waiting';
+CREATE INDEX jobs_due ON jobs (run_at) WHERE state = 'waiting' AND left(kind, 5) <> 'mail_';
+CREATE INDEX jobs_mails_due ON jobs (run_at) WHERE state = 'waiting' AND left(kind, 5) = 'mail_';
 CREATE INDEX jobs_leased ON jobs (lease_until) WHERE state = 'running';
 CREATE INDEX jobs_finished ON jobs (finished_at) WHERE state IN ('done', 'dead');
 CREATE UNIQUE INDEX jobs_dedupe ON jobs (dedupe) WHERE dedupe IS NOT NULL AND state IN ('waiting', 'running');

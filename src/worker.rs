@@ -99,16 +99,20 @@ fn log_trouble(error: Error) -> Vec<Leased> {
     Vec::new()
 }
 
-/// Takes due jobs, and those whose worker was not heard of for too long. A taken-over job has used an attempt.
+/// Takes due jobs (mails, which wait for their turn at the provider, after all that money hangs on), and those whose worker was not heard of for too long. A taken-over job has used an attempt.
 async fn lease(app: &App, count: i64) -> Result<Vec<Leased>> {
     const LEASE_JOBS: &str = "
-        WITH waiting AS (SELECT id FROM jobs WHERE state = 'waiting' AND run_at <= now() ORDER BY run_at LIMIT $1 FOR UPDATE SKIP LOCKED),
+        WITH urgent AS (SELECT id FROM jobs WHERE state = 'waiting' AND left(kind, 5) <> 'mail_' AND run_at <= now()
+                         ORDER BY run_at LIMIT $1 FOR UPDATE SKIP LOCKED),
+             mails AS (SELECT id FROM jobs WHERE state = 'waiting' AND left(kind, 5) = 'mail_' AND run_at <= now()
+                        ORDER BY run_at LIMIT $1 FOR UPDATE SKIP LOCKED),
              abandoned AS (SELECT id FROM jobs WHERE state = 'running' AND lease_until < now() ORDER BY lease_until LIMIT $1 FOR UPDATE SKIP LOCKED),
-             due AS (SELECT id FROM abandoned UNION ALL SELECT id FROM waiting LIMIT $1)
+             due AS (SELECT id FROM abandoned UNION ALL SELECT id FROM urgent UNION ALL SELECT id FROM mails LIMIT $1)
         UPDATE jobs j SET state = 'running', lease = gen_random_uuid(), lease_until = now() + $2::text::interval, attempts = attempts + 1
           FROM due WHERE j.id = due.id
         RETURNING j.id, j.lease, j.kind, j.payload, j.attempts, j.max_attempts";
-    let rows = db::query(&app.db().await?, LEASE_JOBS, &[&count, &LEASE]).await?;
+    let mut rows = db::query(&app.db().await?, LEASE_JOBS, &[&count, &LEASE]).await?;
+    rows.sort_by_key(|row| row.get::<_, &str>("kind").starts_with("mail_"));
     Ok(rows
         .iter()
         .map(|row| Leased {

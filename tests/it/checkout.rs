@@ -11,6 +11,7 @@ use crate::shop::{Answer, CEP, CPF, Product, Shop, address};
 
 fn statuses(answers: &[Answer]) -> (usize, usize) {
     let count = |status| answers.iter().filter(|a| a.status == status).count();
+    answers.iter().for_each(|a| assert!(matches!(a.status, 201 | 409), "{} {}", a.status, a.body));
     (count(201), count(409))
 }
 

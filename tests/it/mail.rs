@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use vitrine::ids::OrderId;
+use vitrine::ids::{OrderId, PaymentId};
 use vitrine::jobs::{self, Job};
 use vitrine::mail;
 use vitrine_kit::signature::hmac_sha256;
@@ -468,5 +468,22 @@ async fn an_admin_sees_the_messages_and_no_address() {
     assert!(!of_order.body.to_string().contains(&ana.email));
     assert_eq!(kinds(&admin.get("/api/admin/messages?status=failed").await), Vec::<Value>::new());
     assert_eq!(admin.get("/api/admin/messages?status=lost").await.invalid_fields(), ["status"]);
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn money_never_queues_behind_mails() {
+    let shop = Shop::open().await;
+    let alert = |n: i32| Job::MailAlert { subject: format!("Aviso {n}"), text: "Um aviso".into() };
+    let mails: Vec<_> = (0..20).map(|n| (alert(n), None)).collect();
+    let db = shop.app.db().await.unwrap();
+    jobs::push_all(&db, &mails).await.unwrap();
+    jobs::push(&db, Job::CheckPayment { payment: PaymentId::new() }).await.unwrap();
+    drop(db);
+    shop.drain().await;
+    let earlier: i64 = shop
+        .sql("SELECT count(*) FROM jobs m, jobs c WHERE m.kind = 'mail_alert' AND c.kind = 'check_payment' AND m.finished_at < c.finished_at")
+        .await;
+    assert_eq!(earlier, 0, "it came last, and went first");
     shop.close().await;
 }

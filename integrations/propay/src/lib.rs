@@ -69,12 +69,12 @@ impl PixProvider for ProPay {
     async fn create_charge(&self, new: &NewCharge) -> Result<Charge, ProviderError> {
         let call = self.signed(self.http.post("/v1/payments"));
         let call = call.header("Idempotency-Key", &new.payment_id.to_string()).json(&wire::NewCharge::from(new));
-        same(new.payment_id, call.send::<wire::Charge>().await?)
+        same(new.payment_id, worded(call.send::<wire::Charge>().await)?)
     }
 
     async fn read_charge(&self, payment_id: Uuid) -> Result<Option<Charge>, ProviderError> {
         let call = self.signed(self.http.get(&format!("/v1/payments/{payment_id}")));
-        match known(call.send::<wire::Charge>().await)? {
+        match known(worded(call.send::<wire::Charge>().await))? {
             Some(charge) => same(payment_id, charge).map(Some),
             None => Ok(None),
         }
@@ -82,7 +82,7 @@ impl PixProvider for ProPay {
 
     async fn void_charge(&self, payment_id: Uuid) -> Result<Voided, ProviderError> {
         let call = self.signed(self.http.delete(&format!("/v1/payments/{payment_id}")));
-        match call.send::<wire::Charge>().await {
+        match worded(call.send::<wire::Charge>().await) {
             Ok(charge) => wire::voided(charge.status).ok_or_else(|| unclear("voiding left the charge payable")),
             Err(ProviderError::Rejected { code, .. }) if code == "already_paid" => Ok(Voided::AlreadyPaid),
             Err(ProviderError::Rejected { code, .. }) if code == "not_found" => Ok(Voided::Done),
@@ -93,12 +93,12 @@ impl PixProvider for ProPay {
     async fn refund(&self, new: &NewRefund) -> Result<Refund, ProviderError> {
         let call = self.signed(self.http.post(&format!("/v1/payments/{}/refunds", new.payment_id)));
         let call = call.header("Idempotency-Key", &new.refund_id.to_string()).json(&wire::NewRefund::from(new));
-        same_refund(new.refund_id, call.send::<wire::Refund>().await?)
+        same_refund(new.refund_id, worded(call.send::<wire::Refund>().await)?)
     }
 
     async fn read_refund(&self, refund: &NewRefund) -> Result<Option<Refund>, ProviderError> {
         let path = format!("/v1/payments/{}/refunds/{}", refund.payment_id, refund.refund_id);
-        match known(self.signed(self.http.get(&path)).send::<wire::Refund>().await)? {
+        match known(worded(self.signed(self.http.get(&path)).send::<wire::Refund>().await))? {
             Some(found) => same_refund(refund.refund_id, found).map(Some),
             None => Ok(None),
         }
@@ -128,6 +128,17 @@ impl PixProvider for ProPay {
 
     fn breaker(&self) -> Arc<Breaker> {
         self.http.breaker()
+    }
+}
+
+/// A refusal without their own word for it is a proxy's, or garbled on its way: nobody knows what they meant. Only that we are
+/// not let in (401, 403) is clear without words.
+fn worded<T>(outcome: Result<T, ProviderError>) -> Result<T, ProviderError> {
+    match outcome {
+        Err(ProviderError::Rejected { code, .. }) if code.parse::<u16>().is_ok() && !matches!(code.as_str(), "401" | "403") => {
+            Err(unclear(&format!("answered {code} without a word of theirs")))
+        }
+        other => other,
     }
 }
 

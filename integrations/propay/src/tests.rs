@@ -154,7 +154,7 @@ async fn not_found_is_none_but_only_in_their_own_words() {
     assert_eq!(propay.read_charge(id(PAYMENT)).await, Ok(None));
     assert_eq!(propay.read_refund(&new_refund()).await, Ok(None));
     let (_server, propay) = answering(404, "<html>nginx</html>").await;
-    assert_eq!(propay.read_charge(id(PAYMENT)).await, Err(rejected("404", "")));
+    assert_eq!(propay.read_charge(id(PAYMENT)).await, Err(unclear("answered 404 without a word of theirs")));
 }
 
 #[tokio::test]

@@ -5,13 +5,15 @@ use jiff::{SignedDuration, Timestamp};
 use vitrine_kit::pix::{NewRefund, Refund, RefundStatus};
 use vitrine_kit::{Money, ProviderError};
 
-use super::{End, settle};
+use super::{End, settle, tell_refund};
 use crate::app::App;
+use crate::cause::Actor;
 use crate::db;
 use crate::error::{Error, Result};
 use crate::ids::{PaymentId, RefundId};
 use crate::jobs::Outcome;
 use crate::payments::gateway::Gateway;
+use crate::payments::store;
 
 /// How long to wait before asking again how far a refund is: a quarter of its age, within these.
 const SHORTEST_WAIT: SignedDuration = SignedDuration::from_secs(2);
@@ -148,8 +150,20 @@ async fn finish(app: &App, refund: &Open, end: End<'_>) -> Result<Outcome> {
 /// Nothing is settled yet. What a webhook settled meanwhile stays as it is.
 async fn mark_open(app: &App, refund: &Open, to: &str, reference: Option<&str>, error: Option<&str>) -> Result<()> {
     const MARK: &str = "
-        UPDATE refunds SET status = $2, provider_ref = coalesce($3, provider_ref), error = $4, updated_at = now()
-         WHERE id = $1 AND status IN ('pending', 'processing', 'unknown')";
-    db::execute(&app.db().await?, MARK, &[&refund.id, &to, &reference, &error]).await?;
+        WITH before AS (SELECT status FROM refunds WHERE id = $1 AND status IN ('pending', 'processing', 'unknown') FOR UPDATE)
+        UPDATE refunds r SET status = $2, provider_ref = coalesce($3, provider_ref), error = $4, updated_at = now()
+          FROM before b WHERE r.id = $1
+        RETURNING b.status";
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    // The order first, as everywhere: its story is told under its lock.
+    let Some((order, _)) = store::lock(&tx, refund.payment_id).await? else { return Ok(()) };
+    if let Some(row) = db::query_opt(&tx, MARK, &[&refund.id, &to, &reference, &error]).await? {
+        let from: String = row.get("status");
+        if from != to {
+            tell_refund(&tx, order.id, refund.id, Some(&from), to, error.unwrap_or_default(), Actor::System).await?;
+        }
+    }
+    tx.commit().await?;
     Ok(())
 }
