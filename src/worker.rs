@@ -99,7 +99,8 @@ fn log_trouble(error: Error) -> Vec<Leased> {
     Vec::new()
 }
 
-/// Takes due jobs (mails, which wait for their turn at the provider, after all that money hangs on), and those whose worker was not heard of for too long. A taken-over job has used an attempt.
+/// Takes due jobs, and those whose worker was not heard of for too long: a taken-over job has used an attempt. Mails, which wait
+/// for their turn at the provider, come after all that money hangs on.
 async fn lease(app: &App, count: i64) -> Result<Vec<Leased>> {
     const LEASE_JOBS: &str = "
         WITH urgent AS (SELECT id FROM jobs WHERE state = 'waiting' AND left(kind, 5) <> 'mail_' AND run_at <= now()
