@@ -100,7 +100,6 @@ impl Job {
             Self::CheckPayment { payment } => Some(format!("check_payment:{payment}")),
             Self::VoidPayment { payment } => Some(format!("void_payment:{payment}")),
             Self::SendRefund { refund } => Some(format!("send_refund:{refund}")),
-            Self::LookAtRefunds { payment } => Some(format!("look_at_refunds:{payment}")),
             Self::CompareBooks { day, provider } => Some(format!("compare_books:{day}:{provider}")),
             Self::KeepBooks | Self::Reconcile | Self::Purge => Some(self.kind().to_owned()),
             _ => None,

@@ -323,3 +323,23 @@ async fn a_kept_event_of_stripe_can_be_replayed_and_does_nothing_twice() {
     assert_eq!(count(&shop, "money_movements").await, before);
     shop.close().await;
 }
+
+#[actix_web::test]
+async fn a_bounced_refund_that_nobody_told_us_of_is_found_by_looking_again() {
+    let shop = Shop::open().await;
+    let (ana, admin) = (shop.customer().await, shop.admin().await);
+    let (order, _) = paid_by_card(&ana).await;
+    assert_eq!(
+        admin.post(&format!("/api/orders/{order}/refund"), &json!({"amount_cents": 700, "reason": "Avaria"})).await.status,
+        201
+    );
+    settle(&shop).await;
+    shop.control().set_shop_url("http://127.0.0.1:9"); // from now on every webhook is lost
+    let theirs = shop.control().refunds()[0].refund_id.clone();
+    shop.control().bounce_refund(&theirs).unwrap();
+    assert_eq!(state(&shop, &order).await, "processing/partially_refunded");
+    shop.drain_ahead(SignedDuration::from_hours(24 * 11)).await;
+    assert_eq!(state(&shop, &order).await, "processing/paid");
+    assert_eq!(shop.sql::<String>("SELECT status FROM refunds").await, "failed");
+    shop.close().await;
+}

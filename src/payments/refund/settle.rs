@@ -1,6 +1,7 @@
 //! The end of a refund: once, whoever tells it, and in the ledger.
 
 use deadpool_postgres::GenericClient;
+use jiff::{SignedDuration, Timestamp};
 use vitrine_kit::Money;
 
 use super::{reserve, tell_refund};
@@ -14,6 +15,9 @@ use crate::payments::apply::{Applied, News};
 use crate::payments::status::Status;
 use crate::payments::store::{self, Payment};
 use crate::payments::{alert, tell};
+
+/// After this a refund to a card is looked at once more.
+const BOUNCES_WITHIN: SignedDuration = SignedDuration::from_hours(24 * 10);
 
 /// How a refund ended.
 #[derive(Debug, Clone, Copy)]
@@ -67,6 +71,10 @@ impl Ending<'_> {
         self.tell(tx, "done", "").await?;
         self.follow_the_sums(tx, "money went back").await?;
         jobs::push(tx, Job::MailRefunded { refund: self.id }).await?;
+        if self.provider == vitrine_stripe::NAME {
+            // A card's bank may send it back days later, and news of that get lost like all others.
+            jobs::push_at(tx, Job::LookAtRefunds { payment: self.payment.id }, Timestamp::now() + BOUNCES_WITHIN).await?;
+        }
         Ok(Applied::Done)
     }
 
