@@ -53,6 +53,11 @@ async fn count(shop: &Shop, from: &str) -> i64 {
     shop.sql(&format!("SELECT count(*) FROM {from}")).await
 }
 
+async fn five_per_cent_off_by_pix(shop: &Shop) {
+    let five = json!({"pix": {"enabled": true, "price_rule": {"kind": "percent", "value": 5}}});
+    assert_eq!(shop.admin().await.put("/api/admin/settings/payment_methods", &five).await.status, 200);
+}
+
 async fn settle(shop: &Shop) {
     for _ in 0..2 {
         assert!(shop.control().settled(LIMIT).await);
@@ -162,8 +167,7 @@ async fn while_the_bank_is_at_work_the_order_waits() {
 #[actix_web::test]
 async fn changing_the_method_voids_the_old_payment_and_sets_the_price_anew() {
     let shop = Shop::open().await;
-    let five = json!({"pix": {"enabled": true, "price_rule": {"kind": "percent", "value": 5}}});
-    assert_eq!(shop.admin().await.put("/api/admin/settings/payment_methods", &five).await.status, 200);
+    five_per_cent_off_by_pix(&shop).await;
     let ana = shop.customer().await;
     let (order, total) = order(&ana).await;
     let pix = pay(&ana, &order, "pix").await;
@@ -183,8 +187,7 @@ async fn changing_the_method_voids_the_old_payment_and_sets_the_price_anew() {
 #[actix_web::test]
 async fn a_pix_provider_that_is_away_leaves_cards_working_and_its_late_money_has_its_own_price() {
     let shop = Shop::open().await;
-    let five = json!({"pix": {"enabled": true, "price_rule": {"kind": "percent", "value": 5}}});
-    assert_eq!(shop.admin().await.put("/api/admin/settings/payment_methods", &five).await.status, 200);
+    five_per_cent_off_by_pix(&shop).await;
     let ana = shop.customer().await;
     let (order, total) = order(&ana).await;
     let pix = pay(&ana, &order, "pix").await;
