@@ -161,6 +161,7 @@ fn migrations() -> Result<Vec<Migration>> {
         ("V6__payments", include_str!("../migrations/0006_payments.sql")),
         ("V7__machinery", include_str!("../migrations/0007_machinery.sql")),
         ("V8__fulfilment", include_str!("../migrations/0008_fulfilment.sql")),
+        ("V9__invoices", include_str!("../migrations/0009_invoices.sql")),
     ];
     files
         .iter()

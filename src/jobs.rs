@@ -57,6 +57,22 @@ pub enum Job {
     LookAtRefunds {
         payment: PaymentId,
     },
+    /// Has the NF-e of a paid order emitted.
+    InvoiceOrder {
+        order: OrderId,
+    },
+    /// A paid order was cancelled: its NF-e is cancelled with it.
+    DropInvoice {
+        order: OrderId,
+    },
+    /// Buys the label of a paid order, once its NF-e is there where the shop emits one.
+    BuyLabel {
+        order: OrderId,
+    },
+    /// A paid order was cancelled: its label is given back.
+    DropLabel {
+        order: OrderId,
+    },
     /// Compares a day's money with a provider's books.
     CompareBooks {
         day: Date,
@@ -86,6 +102,10 @@ impl Job {
             Self::VoidPayment { .. } => "void_payment",
             Self::SendRefund { .. } => "send_refund",
             Self::LookAtRefunds { .. } => "look_at_refunds",
+            Self::InvoiceOrder { .. } => "invoice_order",
+            Self::DropInvoice { .. } => "drop_invoice",
+            Self::BuyLabel { .. } => "buy_label",
+            Self::DropLabel { .. } => "drop_label",
             Self::CompareBooks { .. } => "compare_books",
             Self::KeepBooks => "keep_books",
             Self::Reconcile => "reconcile",
@@ -100,6 +120,9 @@ impl Job {
             Self::CheckPayment { payment } => Some(format!("check_payment:{payment}")),
             Self::VoidPayment { payment } => Some(format!("void_payment:{payment}")),
             Self::SendRefund { refund } => Some(format!("send_refund:{refund}")),
+            Self::InvoiceOrder { order } | Self::DropInvoice { order } | Self::BuyLabel { order } | Self::DropLabel { order } => {
+                Some(format!("{}:{order}", self.kind()))
+            }
             Self::CompareBooks { day, provider } => Some(format!("compare_books:{day}:{provider}")),
             Self::KeepBooks | Self::Reconcile | Self::Purge => Some(self.kind().to_owned()),
             _ => None,
@@ -114,6 +137,10 @@ impl Job {
             | Self::VoidPayment { .. }
             | Self::ExpireOrder { .. }
             | Self::LookAtRefunds { .. }
+            | Self::InvoiceOrder { .. }
+            | Self::DropInvoice { .. }
+            | Self::BuyLabel { .. }
+            | Self::DropLabel { .. }
             | Self::CompareBooks { .. } => 60,
             Self::KeepBooks | Self::Reconcile | Self::Purge => i32::MAX,
             Self::MailPasswordReset { .. } => 8,

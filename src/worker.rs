@@ -14,7 +14,7 @@ use crate::db;
 use crate::error::{Chain, Error, Result};
 use crate::ids::JobId;
 use crate::jobs::{self, Job, Outcome};
-use crate::{cause, mail, orders, payments, purge};
+use crate::{cause, invoices, mail, orders, payments, purge, shipments};
 
 /// How long a worker may be silent before another takes its job over. Longer than any provider's deadline.
 const LEASE: &str = "2 minutes";
@@ -191,6 +191,10 @@ async fn perform(app: &App, job: &Job) -> Result<Outcome> {
         Job::VoidPayment { payment } => payments::void::void(app, *payment).await,
         Job::SendRefund { refund } => payments::refund::send(app, *refund).await,
         Job::LookAtRefunds { payment } => payments::refund::look(app, *payment).await,
+        Job::InvoiceOrder { order } => invoices::issue(app, *order).await,
+        Job::DropInvoice { order } => invoices::give_up(app, *order).await,
+        Job::BuyLabel { order } => shipments::buy(app, *order).await,
+        Job::DropLabel { order } => shipments::give_up(app, *order).await,
         Job::CompareBooks { day, provider } => payments::books::compare(app, *day, provider).await,
         Job::KeepBooks => payments::books::keep(app).await,
         Job::Reconcile => payments::reconcile::reconcile(app).await,

@@ -13,6 +13,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
 
 use super::draft::{Draft, LineColumns};
+use super::life;
 use super::pipeline::Pipeline;
 use super::place::PlaceOrder;
 use super::view::{OrderLine, OrderView};
@@ -190,11 +191,12 @@ async fn write(
     actor: Actor,
 ) -> Result<bool> {
     let (actor, cause) = (actor.to_string(), cause::current());
-    let next = match draft.is_free() {
-        true => (Job::MailOrderPaid { order: draft.id }, None),
-        false => (Job::ExpireOrder { order: draft.id }, Some(draft.expires_at)),
-    };
-    let batch = jobs::Batch::of(&[next, (Job::MailOrderPlaced { order: draft.id }, None)]);
+    let mut next = vec![(Job::MailOrderPlaced { order: draft.id }, None)];
+    match draft.is_free() {
+        true => next.extend(life::after_payment(draft.id)),
+        false => next.push((Job::ExpireOrder { order: draft.id }, Some(draft.expires_at))),
+    }
+    let batch = jobs::Batch::of(&next);
     let answer = serde_json::to_vec(body).map_err(|e| Error::Internal(e.to_string()))?;
     let ids: Vec<LineId> = draft.lines.iter().map(|l| l.id).collect();
     let variants: Vec<VariantId> = draft.lines.iter().map(|l| l.variant_id).collect();

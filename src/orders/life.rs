@@ -3,6 +3,7 @@
 //! Locks are taken in one order everywhere: the order, then its payments, then its coupon, then variants by id.
 
 use deadpool_postgres::GenericClient;
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::cause::{self, Actor};
@@ -55,6 +56,11 @@ async fn tell_both(
     Ok(())
 }
 
+/// What follows once an order is paid for.
+pub fn after_payment(order: OrderId) -> [(Job, Option<Timestamp>); 3] {
+    [Job::MailOrderPaid { order }, Job::InvoiceOrder { order }, Job::BuyLabel { order }].map(|job| (job, None))
+}
+
 /// `pending_payment` → `paid`, `pending` → `processing`, with the mail that follows. `false`: it was not waiting for money.
 pub async fn mark_paid(tx: &impl GenericClient, order: OrderId, actor: Actor, reason: &str) -> Result<bool> {
     const PAID: &str = "
@@ -64,7 +70,7 @@ pub async fn mark_paid(tx: &impl GenericClient, order: OrderId, actor: Actor, re
         return Ok(false);
     }
     tell_both(tx, order, ("pending", "processing"), ("pending_payment", "paid"), reason, actor).await?;
-    jobs::push(tx, Job::MailOrderPaid { order }).await?;
+    jobs::push_all(tx, &after_payment(order)).await?;
     Ok(true)
 }
 
@@ -89,7 +95,7 @@ pub async fn revive(tx: &impl GenericClient, order: OrderId, actor: Actor, reaso
     }
     db::execute(tx, REVIVE, &[&order, &coupon_held]).await?;
     tell_both(tx, order, ("cancelled", "processing"), (&before, "paid"), reason, actor).await?;
-    jobs::push(tx, Job::MailOrderPaid { order }).await?;
+    jobs::push_all(tx, &after_payment(order)).await?;
     Ok(true)
 }
 
@@ -165,6 +171,9 @@ pub async fn end(tx: &impl GenericClient, order: OrderId, ending: Ending, actor:
     };
     db::execute(tx, END, &[&order, &after]).await?;
     tell_both(tx, order, (&status, "cancelled"), (&payment, after), reason, actor).await?;
+    if !unpaid {
+        jobs::push_all(tx, &[(Job::DropLabel { order }, None), (Job::DropInvoice { order }, None)]).await?;
+    }
     if row.get("coupon_held") {
         release_coupon(tx, row.get("coupon_id"), row.get("tax_id_hash")).await?;
     }

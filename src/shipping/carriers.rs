@@ -121,7 +121,8 @@ mod tests {
 
     fn option(cents: i64) -> FreightOption {
         let (carrier, service, service_code) = ("PAC".into(), "Correios".into(), "1".into());
-        FreightOption { provider: "test", carrier, service, service_code, price: Money::from_cents(cents), days: 3 }
+        let (price, volumes, answer) = (Money::from_cents(cents), Vec::new(), serde_json::Value::Null);
+        FreightOption { provider: "test", carrier, service, service_code, price, days: 3, volumes, answer }
     }
 
     #[test]
@@ -147,7 +148,7 @@ mod tests {
             length_cm: 5,
             unit_price: Money::from_cents(6),
         };
-        let base = QuoteRequest { from: cep("01310100"), to: cep("20040002"), items: vec![item.clone()] };
+        let base = QuoteRequest { from: cep("01310100"), to: cep("20040002"), items: vec![item.clone()], volumes: vec![] };
         let with = |item| QuoteRequest { items: vec![item], ..base.clone() };
         let others = [
             QuoteRequest { from: cep("01310101"), ..base.clone() },

@@ -50,7 +50,7 @@ pub struct FreightChoice {
 pub async fn calculate(app: &App, to: &Cep, wanted: &[Wanted]) -> Result<Freight> {
     let parcel = parcel::find_parcel(&app.db().await?, wanted).await?;
     let from = &app.config.shipping.sender_cep;
-    let question = QuoteRequest { from: from.clone(), to: to.clone(), items: parcel.items() };
+    let question = QuoteRequest { from: from.clone(), to: to.clone(), items: parcel.items(), volumes: Vec::new() };
     let heard = carriers::ask_all(app, &question).await;
     let grams = parcel.chargeable_grams();
     let is_estimate = heard.offers.is_empty() && heard.incomplete;

@@ -1,11 +1,13 @@
 //! What every provider client is made of: the one HTTP stack, the words in which the shop talks to
 //! providers (contracts), and the values that both parse at their door.
 
+pub mod access_key;
 pub mod brcode;
 pub mod breaker;
 pub mod cep;
 pub mod email;
 pub mod error;
+pub mod fiscal;
 pub mod http;
 pub mod mail;
 pub mod money;
@@ -17,6 +19,7 @@ pub mod tax_id;
 pub mod trace;
 pub mod webhook;
 
+pub use access_key::AccessKey;
 pub use cep::Cep;
 pub use email::Email;
 pub use error::ProviderError;

@@ -46,7 +46,12 @@ fn ask() -> QuoteRequest {
         length_cm: 11,
         unit_price: Money::from_cents(9250),
     };
-    QuoteRequest { from: Cep::parse("01310-100").expect("valid"), to: Cep::parse("20040-002").expect("valid"), items: vec![item] }
+    QuoteRequest {
+        from: Cep::parse("01310-100").expect("valid"),
+        to: Cep::parse("20040-002").expect("valid"),
+        items: vec![item],
+        volumes: vec![],
+    }
 }
 
 fn pac(cents: i64, days: u32) -> FreightOption {
@@ -57,6 +62,8 @@ fn pac(cents: i64, days: u32) -> FreightOption {
         service_code: "1".to_owned(),
         price: Money::from_cents(cents),
         days,
+        volumes: vec![],
+        answer: serde_json::Value::Null,
     }
 }
 

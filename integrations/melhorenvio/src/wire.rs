@@ -124,6 +124,8 @@ fn option(entry: &Entry) -> Option<FreightOption> {
         service_code: text(entry.id)?,
         price,
         days,
+        volumes: Vec::new(),
+        answer: serde_json::Value::Null,
     })
 }
 

@@ -1,0 +1,364 @@
+//! The contract of whoever emits NF-e (model 55) for the shop. Amounts and taxes are worked out before: a provider only
+//! writes them down in its own words.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use crate::breaker::Breaker;
+use crate::{AccessKey, Cep, Cnpj, Delivery, Email, Forged, Money, Phone, ProviderError, TaxId};
+
+/// Where an invoice counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Environment {
+    /// The tax authority's rehearsal: no fiscal value.
+    Homologation,
+    Production,
+}
+
+/// One invoice, complete.
+#[derive(Debug, Clone)]
+pub struct Nfe {
+    /// Our invoice's id without dashes, letters and digits: the idempotency key. A rejected one is sent again under it.
+    pub reference: String,
+    pub environment: Environment,
+    pub issued_at: Timestamp,
+    /// "Venda de mercadoria".
+    pub nature: String,
+    pub purpose: Purpose,
+    pub issuer: Issuer,
+    pub buyer: Buyer,
+    /// 1 to 990.
+    pub items: Vec<Item>,
+    /// Σ over the items, said again because both sides check it.
+    pub totals: Totals,
+    pub payment: Payment,
+    pub freight: FreightBy,
+    pub volumes: u32,
+    pub weight_grams: u32,
+    /// Informações complementares: law texts, the order's number. One line; may be empty.
+    pub notes: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Purpose {
+    /// Finalidade 1, saída.
+    Sale,
+    /// Finalidade 4, entrada: goods that came back, with the key of the invoice they left with.
+    Return { of: AccessKey },
+}
+
+/// Código de regime tributário (CRT): 1 to 4.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Regime {
+    Simples,
+    /// Simples Nacional above the state's sublimit: ICMS like the normal regime.
+    SimplesExcess,
+    Normal,
+    Mei,
+}
+
+#[derive(Debug, Clone)]
+pub struct Issuer {
+    pub cnpj: Cnpj,
+    pub legal_name: String,
+    pub trade_name: Option<String>,
+    /// Digits, or `ISENTO`.
+    pub state_registration: String,
+    pub regime: Regime,
+    pub series: u16,
+    pub address: Address,
+}
+
+#[derive(Debug, Clone)]
+pub struct Buyer {
+    pub name: String,
+    pub tax_id: TaxId,
+    /// Always a final consumer; a company may be registered for ICMS all the same.
+    pub registration: Registration,
+    pub email: Option<Email>,
+    pub phone: Option<Phone>,
+    pub address: Address,
+}
+
+/// indIEDest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Registration {
+    /// 1: contributes to ICMS, with this state registration.
+    Contributor(String),
+    /// 2.
+    Exempt,
+    /// 9.
+    NonContributor,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    pub street: String,
+    pub number: String,
+    pub complement: Option<String>,
+    pub district: String,
+    pub city: String,
+    /// The IBGE's code of the city, 7 digits.
+    pub ibge_city: String,
+    /// Two capitals.
+    pub state: String,
+    pub cep: Cep,
+}
+
+#[derive(Debug, Clone)]
+pub struct Item {
+    /// From 1.
+    pub number: u32,
+    pub sku: String,
+    pub name: String,
+    /// 8 digits.
+    pub ncm: String,
+    /// 7 digits.
+    pub cest: Option<String>,
+    /// 4 digits.
+    pub cfop: String,
+    /// "UN".
+    pub unit: String,
+    pub quantity: u32,
+    pub unit_price: Money,
+    /// quantity × unit price.
+    pub gross: Money,
+    /// Its share of the order's discount.
+    pub discount: Money,
+    /// Its share of the order's freight.
+    pub freight: Money,
+    pub taxes: Taxes,
+}
+
+/// What one item bears. Rates are in hundredths of a per cent: 18 % is 1800.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taxes {
+    /// Origem da mercadoria, 0 to 8.
+    pub origin: u8,
+    pub icms: Icms,
+    pub pis: Contribution,
+    pub cofins: Contribution,
+    /// The tax reform's groups; `None` where the seller is still dispensed.
+    pub ibs_cbs: Option<IbsCbs>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Icms {
+    /// CSOSN (3 digits) under Simples, CST (2 digits) otherwise.
+    pub situation: String,
+    /// `None` where the situation has no tax of its own (40, 41, 50, 60, every CSOSN but 900).
+    pub own: Option<IcmsOwn>,
+    /// What is owed to the buyer's state: sales of the normal regime to a non-contributor elsewhere (EC 87/2015).
+    pub difal: Option<Difal>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IcmsOwn {
+    /// Percentage by which the base was reduced (CST 20).
+    pub reduction: Option<u32>,
+    pub base: Money,
+    pub rate: u32,
+    pub value: Money,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Difal {
+    pub base: Money,
+    /// Internal rate of the buyer's state.
+    pub internal_rate: u32,
+    pub interstate_rate: u32,
+    pub value: Money,
+    /// Fundo de combate à pobreza.
+    pub fcp_rate: u32,
+    pub fcp_value: Money,
+}
+
+/// PIS or COFINS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contribution {
+    /// CST, 2 digits.
+    pub situation: String,
+    /// `None` where nothing is owed by this invoice (04 to 09, 49, 99).
+    pub own: Option<TaxAmount>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TaxAmount {
+    pub base: Money,
+    pub rate: u32,
+    pub value: Money,
+}
+
+/// IBS and CBS (LC 214/2025, NT 2025.002).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IbsCbs {
+    /// CST, 3 digits.
+    pub situation: String,
+    /// cClassTrib, 6 digits.
+    pub classification: String,
+    pub base: Money,
+    pub ibs_state_rate: u32,
+    pub ibs_state_value: Money,
+    pub ibs_city_rate: u32,
+    pub ibs_city_value: Money,
+    pub cbs_rate: u32,
+    pub cbs_value: Money,
+}
+
+/// Σ over the items, to the centavo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Totals {
+    pub products: Money,
+    pub discount: Money,
+    pub freight: Money,
+    /// products − discount + freight: what the buyer pays.
+    pub invoice: Money,
+    pub icms_base: Money,
+    pub icms: Money,
+    pub icms_destination: Money,
+    pub fcp_destination: Money,
+    pub pis: Money,
+    pub cofins: Money,
+    pub ibs_cbs_base: Money,
+    pub ibs_state: Money,
+    pub ibs_city: Money,
+    pub cbs: Money,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Payment {
+    pub method: PaidBy,
+    pub amount: Money,
+}
+
+/// tPag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PaidBy {
+    /// 17: dynamic PIX.
+    Pix,
+    /// 03, not integrated with the till.
+    CreditCard,
+    /// 18: transfer, digital wallet.
+    Wallet,
+    /// 90: nothing is paid (returns, gifts).
+    Nothing,
+}
+
+/// modFrete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FreightBy {
+    /// 0: the seller has it carried.
+    Seller,
+    /// 9: the buyer fetches it.
+    None,
+}
+
+/// An invoice as the provider has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenNfe {
+    pub reference: String,
+    pub state: NfeState,
+    /// Its check digit was verified.
+    pub key: Option<AccessKey>,
+    pub number: Option<String>,
+    pub series: Option<String>,
+    /// The tax authority's code: "100", "539".
+    pub code: Option<String>,
+    /// Why it was rejected, or what they said, in Portuguese.
+    pub message: Option<String>,
+    /// The provider's addresses of the files, to be given back to `download`.
+    pub danfe: Option<String>,
+    pub xml: Option<String>,
+    pub cancellation_xml: Option<String>,
+    pub authorized_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NfeState {
+    Processing,
+    Authorized,
+    /// Refused: correct it and send it again under the same reference.
+    Rejected,
+    /// Refused for good, its number is gone (denegada).
+    Denied,
+    Cancelled,
+}
+
+/// What became of a request to cancel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cancellation {
+    /// Now, or it was so already.
+    Cancelled(SeenNfe),
+    /// Under way: ask with `find`.
+    Processing,
+    /// The tax authority said no (too late, the goods moved): it stays authorised.
+    Refused { code: String, message: String },
+}
+
+/// A carta de correção.
+#[derive(Debug, Clone)]
+pub struct Correction {
+    /// Of the invoice.
+    pub reference: String,
+    pub key: AccessKey,
+    pub environment: Environment,
+    /// 1 to 20; the last one replaces all before it.
+    pub sequence: u16,
+    /// 15 to 1000 characters.
+    pub text: String,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Corrected {
+    Accepted { pdf: Option<String>, xml: Option<String> },
+    Processing,
+    Refused { code: String, message: String },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Document {
+    Danfe,
+    Xml,
+    CancellationXml,
+}
+
+/// A word of the provider that something happened. It is signed by nobody: ask with `find` before anything moves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FiscalNotice {
+    /// The same for every repeat of it.
+    pub event_id: String,
+    /// Their name for it, for the operator.
+    pub event: String,
+    /// `None`: not about an invoice of ours.
+    pub reference: Option<String>,
+}
+
+/// Focus NFe, eNotas.
+#[async_trait]
+pub trait FiscalProvider: Send + Sync + std::fmt::Debug {
+    fn name(&self) -> &'static str;
+
+    /// Hands an invoice over. A repeat under the same reference makes no second one: what is already there is answered.
+    async fn emit(&self, nfe: &Nfe) -> Result<SeenNfe, ProviderError>;
+
+    /// `None`: they never got it.
+    async fn find(&self, reference: &str) -> Result<Option<SeenNfe>, ProviderError>;
+
+    /// Asks for an authorised invoice to be void. `reason`: 15 to 255 characters. Repeating is harmless.
+    async fn cancel(&self, reference: &str, reason: &str) -> Result<Cancellation, ProviderError>;
+
+    /// Sends a carta de correção, or asks how far the one of this sequence is.
+    async fn correct(&self, letter: &Correction) -> Result<Corrected, ProviderError>;
+
+    /// A file of an invoice, from the address that `SeenNfe` gave. `None`: not there (yet).
+    async fn download(&self, seen: &SeenNfe, document: Document) -> Result<Option<Bytes>, ProviderError>;
+
+    /// Checks where the delivery comes from, then reads it.
+    fn open(&self, delivery: &Delivery) -> Result<Vec<FiscalNotice>, Forged>;
+
+    fn breaker(&self) -> Arc<Breaker>;
+}
