@@ -50,6 +50,7 @@ impl Providers {
             token: config.shipping.api_key.clone(),
             user_agent,
             timeout: QUOTE_TIMEOUT,
+            label_timeout: vitrine_melhorenvio::LABEL_TIMEOUT,
             breaker: config.breaker,
         })
         .map_err(bad)?;
