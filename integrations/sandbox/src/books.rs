@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::card::Card;
 use crate::journal::Journal;
+use crate::parcels::Parcel;
 use crate::table::{Entity, Table};
 
 /// The calls log keeps this many; the counters keep all.
@@ -245,6 +246,7 @@ entity!(RememberedKey, "key", keys, id, |_| None);
 pub struct Books {
     pub(crate) charges: Table<Charge>,
     pub(crate) refunds: Table<Refund>,
+    pub(crate) parcels: Table<Parcel>,
     pub(crate) mails: Table<Mail>,
     pub(crate) keys: Table<RememberedKey>,
     pub(crate) deliveries: Table<Delivery>,
@@ -275,6 +277,7 @@ impl Books {
         match line.kind.as_str() {
             Charge::KIND => put::<Charge>(self, line),
             Refund::KIND => put::<Refund>(self, line),
+            Parcel::KIND => put::<Parcel>(self, line),
             Mail::KIND => put::<Mail>(self, line),
             RememberedKey::KIND => put::<RememberedKey>(self, line),
             Delivery::KIND => put::<Delivery>(self, line),
@@ -309,6 +312,10 @@ impl Books {
 
     pub fn refunds(&self) -> &[Refund] {
         &self.refunds.rows
+    }
+
+    pub fn parcels(&self) -> &[Parcel] {
+        &self.parcels.rows
     }
 
     pub fn mails(&self) -> &[Mail] {

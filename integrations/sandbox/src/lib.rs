@@ -18,10 +18,14 @@ mod documents;
 mod fault;
 mod journal;
 mod melhorenvio;
+mod melhorenvio_labels;
+mod melhorenvio_news;
 mod openpix;
 mod openpix_key;
 mod openpix_webhook;
 mod page;
+mod page_parcels;
+mod parcels;
 mod pix;
 mod propay;
 mod propay_webhook;
@@ -46,6 +50,7 @@ pub use card::{Card, CardStage, Decline, Dispute, DisputeStatus};
 pub use chaos::{Chaos, ChaosCounts};
 pub use control::{Control, Pay, Refused, SendWebhook, ShopAnswer};
 pub use fault::{Fault, FaultOrder};
+pub use parcels::{Parcel, ParcelStatus, ParcelStep, Scan};
 pub use server::{Sandbox, start};
 
 /// Where the sandbox listens, whom it tells, and the keys it expects. The defaults are the
@@ -78,6 +83,14 @@ pub struct SandboxConfig {
     /// Stripe's search finds a payment only so long after it was made. Its lists find it at once.
     pub stripe_search_lag: Duration,
     pub melhorenvio_token: String,
+    /// The client secret of the shop's app, which signs webhooks. `None`: no address is registered, so none are sent.
+    pub melhorenvio_webhook_secret: Option<String>,
+    /// What the shop has paid in to buy labels with.
+    pub melhorenvio_balance_cents: i64,
+    /// How long a label takes to be made.
+    pub label_takes: Duration,
+    /// A parcel is posted this long after its label was made, and delivered as long after that. `None`: only when told.
+    pub parcel_pace: Option<Duration>,
     pub resend_api_key: String,
     /// Name and city in the BR Codes: ASCII, at most 25 and 15 characters.
     pub merchant_name: String,
@@ -109,6 +122,10 @@ impl Default for SandboxConfig {
             stripe_webhook_secret: "whsec_development-only".into(),
             stripe_search_lag: Duration::from_secs(60),
             melhorenvio_token: "melhorenvio-development-only-token".into(),
+            melhorenvio_webhook_secret: Some("melhorenvio-development-only-webhook-secret".into()),
+            melhorenvio_balance_cents: 10_000_000,
+            label_takes: Duration::from_millis(200),
+            parcel_pace: None,
             resend_api_key: "re_development_only_key".into(),
             merchant_name: "LOJA VITRINE".into(),
             merchant_city: "SAO PAULO".into(),

@@ -8,6 +8,7 @@ mod faults;
 mod harness;
 mod journal;
 mod melhorenvio;
+mod melhorenvio_labels;
 mod openpix;
 mod page;
 mod propay;
