@@ -198,10 +198,9 @@ impl FiscalProvider for FocusNfe {
             (422, _) => {
                 let message = refusal.map(|refusal| refusal.message).unwrap_or_default();
                 Ok(SeenNfe {
-                    state: NfeState::Rejected,
                     code: Some(code).filter(|c| !c.is_empty()),
                     message: Some(message),
-                    ..bare(reference)
+                    ..SeenNfe::bare(reference, NfeState::Rejected)
                 })
             }
             _ => Err(answer.refused(refusal)),
@@ -337,16 +336,9 @@ impl FocusNfe {
 
 /// Not a page of somebody else's, and not cut in the middle.
 fn is_whole(body: &[u8], document: Document, seen: &SeenNfe) -> bool {
-    let body = body.trim_ascii();
     match document {
-        Document::Danfe => body.starts_with(b"%PDF-") && body.ends_with(b"%%EOF"),
-        Document::Xml | Document::CancellationXml => {
-            let holds_key = |key: &[u8]| body.windows(key.len()).any(|part| part == key);
-            let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-            body.starts_with(b"<")
-                && body.ends_with(b">")
-                && seen.key.as_ref().is_none_or(|key| holds_key(key.as_str().as_bytes()))
-        }
+        Document::Danfe => sefaz::is_pdf(body),
+        Document::Xml | Document::CancellationXml => seen.key.as_ref().is_some_and(|key| sefaz::is_xml_of(key, body)),
     }
 }
 
@@ -364,23 +356,6 @@ fn said(text: &str, (least, most): (usize, usize)) -> Result<String, ProviderErr
         return Err(rejected("text", &format!("the text must have {least} to {most} characters")));
     }
     Ok(text)
-}
-
-/// Known by name alone.
-fn bare(reference: &str) -> SeenNfe {
-    SeenNfe {
-        reference: reference.to_owned(),
-        state: NfeState::Processing,
-        key: None,
-        number: None,
-        series: None,
-        code: None,
-        message: None,
-        danfe: None,
-        xml: None,
-        cancellation_xml: None,
-        authorized_at: None,
-    }
 }
 
 /// Without scheme, user, port and path, in lower case.

@@ -1,9 +1,9 @@
 //! How the tax authority wants values written, whoever carries them there: text of Latin-1 without loose spaces, and
-//! decimals that never were floats.
+//! decimals that never were floats. And what its files look like when they are whole.
 
 use serde_json::value::RawValue;
 
-use crate::Money;
+use crate::{AccessKey, Money};
 
 /// Whom every rehearsal is addressed to; any other name is rejection 598.
 pub const HOMOLOGATION_NAME: &str = "NF-E EMITIDA EM AMBIENTE DE HOMOLOGACAO - SEM VALOR FISCAL";
@@ -62,6 +62,20 @@ fn number(decimal: String) -> Box<RawValue> {
     RawValue::from_string(decimal).expect("digits with a dot between them are a JSON number")
 }
 
+/// A PDF, not cut in the middle and not somebody's error page.
+pub fn is_pdf(body: &[u8]) -> bool {
+    let body = body.trim_ascii();
+    body.starts_with(b"%PDF-") && body.ends_with(b"%%EOF")
+}
+
+/// An XML document that names this invoice, not cut in the middle.
+pub fn is_xml_of(key: &AccessKey, body: &[u8]) -> bool {
+    let body = body.trim_ascii();
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let key = key.as_str().as_bytes();
+    body.starts_with(b"<") && body.ends_with(b">") && body.windows(key.len()).any(|part| part == key)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -93,6 +107,16 @@ mod tests {
         assert_eq!(rate(1_800).get(), "18.00");
         assert_eq!(rate(10).get(), "0.10");
         assert_eq!(kilograms(1_050).get(), "1.050");
+    }
+
+    #[test]
+    fn only_whole_files_pass() {
+        let key = AccessKey::parse("35261011222333000181550010000001231481516233").expect("right");
+        let xml = format!("<?xml version=\"1.0\"?><nfeProc><infNFe Id=\"NFe{}\"/></nfeProc>\n", key.as_str());
+        assert!(is_xml_of(&key, xml.as_bytes()) && is_xml_of(&key, format!("\u{feff}{xml}").as_bytes()));
+        assert!(!is_xml_of(&key, &xml.as_bytes()[..xml.len() - 3]));
+        assert!(!is_xml_of(&key, b"<html></html>"));
+        assert!(is_pdf(b"%PDF-1.4 ... %%EOF\n") && !is_pdf(b"%PDF-1.4 ...") && !is_pdf(b"{\"status\":\"pa"));
     }
 
     proptest! {
