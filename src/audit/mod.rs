@@ -6,6 +6,7 @@
 mod rules_machinery;
 mod rules_money;
 mod rules_orders;
+mod rules_parcels;
 mod rules_stock;
 
 use std::pin::pin;
@@ -50,7 +51,9 @@ struct Finding {
 }
 
 fn all() -> impl Iterator<Item = &'static Rule> {
-    [rules_orders::RULES, rules_stock::RULES, rules_money::RULES, rules_machinery::RULES].into_iter().flatten()
+    [rules_orders::RULES, rules_parcels::RULES, rules_stock::RULES, rules_money::RULES, rules_machinery::RULES]
+        .into_iter()
+        .flatten()
 }
 
 /// The rules' names.

@@ -177,9 +177,16 @@ impl MelhorEnvio {
         url.map(str::to_owned).ok_or_else(|| nonsense("a link to a label"))
     }
 
-    /// A label by their id. `None`: they know none.
+    /// A label by their id, bought or in the cart. `None`: they know none.
     pub async fn read(&self, id: &str) -> Result<Option<Label>, ProviderError> {
-        let answer = self.authorized(self.labels.get(&format!("/api/v2/me/orders/{id}"))).repeatable().send_raw().await?; // a read
+        match self.read_at(&format!("/api/v2/me/orders/{id}")).await? {
+            Some(label) => Ok(Some(label)),
+            None => self.read_at(&format!("/api/v2/me/cart/{id}")).await,
+        }
+    }
+
+    async fn read_at(&self, path: &str) -> Result<Option<Label>, ProviderError> {
+        let answer = self.authorized(self.labels.get(path)).repeatable().send_raw().await?; // a read
         match answer.status {
             404 => Ok(None),
             _ if answer.is_success() => {

@@ -198,6 +198,8 @@ async fn the_state_of_labels_is_read_with_its_times_of_brasilia() {
 async fn a_label_is_read_or_known_to_be_absent() {
     let (_server, broker) = serving("GET", &format!("/api/v2/me/orders/{ID}"), 200, CART).await;
     assert_eq!(broker.read(ID).await.map(|label| label.map(|l| l.status)), Ok(Some(LabelStatus::Pending)));
+    let (_server, broker) = serving("GET", &format!("/api/v2/me/cart/{ID}"), 200, CART).await;
+    assert!(broker.read(ID).await.expect("an answer").is_some(), "what is in the cart may be no order yet");
     let (_server, broker) = serving("GET", "/elsewhere", 200, "").await;
     assert_eq!(broker.read(ID).await, Ok(None));
 }

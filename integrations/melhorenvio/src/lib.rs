@@ -24,7 +24,7 @@ mod webhook_tests;
 mod wire;
 
 pub use labels::{Contact, Content, Label, LabelStatus, NewLabel};
-pub use webhook::{News, Notice, open_webhook, reread};
+pub use webhook::{News, Notice, event_of, open_webhook, reread};
 
 /// The name in configuration, rows, metrics and logs.
 pub const NAME: &str = "melhorenvio";

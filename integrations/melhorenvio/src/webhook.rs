@@ -9,7 +9,7 @@ use vitrine_kit::shipping::{Stage, TrackingEvent};
 use vitrine_kit::{Delivery, Forged, signature};
 
 use crate::label_wire;
-use crate::labels::Label;
+use crate::labels::{Label, LabelStatus};
 use crate::wire::{read, text};
 
 const SIGNATURE: &str = "x-me-signature";
@@ -28,8 +28,10 @@ pub struct News {
     pub event_id: String,
     /// `order.posted`; `unknown` where the body makes no sense.
     pub event: String,
-    /// As they keep it. Its status may lag behind the event. `None`: the body makes no sense.
+    /// As they keep it. `None`: the body makes no sense.
     pub label: Option<Label>,
+    /// What the event says; the label's own status may lag behind it.
+    pub status: LabelStatus,
     /// What it means, for the order and for people. `None`: nothing to tell.
     pub tells: Option<TrackingEvent>,
     /// The bytes that were signed.
@@ -56,7 +58,14 @@ pub fn reread(body: &Bytes, now: Timestamp) -> News {
     let digest = || signature::hmac_sha256_hex(b"melhorenvio", body)[..32].to_owned();
     let parsed = serde_json::from_slice::<Event>(body).ok();
     let Some((event, label, data)) = parsed.and_then(|e| Some((e.event, label_wire::label(e.data)?, e.data))) else {
-        return News { event_id: digest(), event: "unknown".into(), label: None, tells: None, body: body.clone() };
+        return News {
+            event_id: digest(),
+            event: "unknown".into(),
+            label: None,
+            status: LabelStatus::Other,
+            tells: None,
+            body: body.clone(),
+        };
     };
     let word = event.strip_prefix("order.").unwrap_or(&event).to_owned();
     let at = time_of(&word, &label);
@@ -64,7 +73,11 @@ pub fn reread(body: &Bytes, now: Timestamp) -> News {
     let told_at = at.map_or_else(digest, |at| at.to_string());
     News {
         event_id: format!("{}:{event}:{told_at}", label.id),
-        tells: tells(&word, at.or_else(|| updated_at(data)).unwrap_or(now)),
+        status: match label_wire::status(&word) {
+            LabelStatus::Other => label.status,
+            told => told,
+        },
+        tells: event_of(&word, at.or_else(|| updated_at(data)).unwrap_or(now)),
         label: Some(label),
         event,
         body: body.clone(),
@@ -91,8 +104,8 @@ fn updated_at(data: &RawValue) -> Option<Timestamp> {
     label_wire::time(&text(read::<Updated>(data)?.updated_at)?)
 }
 
-/// A state in the buyer's words; nothing for what concerns the shop alone.
-pub(crate) fn tells(word: &str, happened_at: Timestamp) -> Option<TrackingEvent> {
+/// A state of theirs in the buyer's words; nothing for what concerns the shop alone.
+pub fn event_of(word: &str, happened_at: Timestamp) -> Option<TrackingEvent> {
     let (code, description, stage) = match word {
         "generated" => ("generated", "Etiqueta emitida, aguardando postagem", None),
         "received" => ("received", "Objeto recebido no ponto de postagem", None),
@@ -109,6 +122,6 @@ impl Label {
     /// Its story so far, the oldest first: for what was not told by webhook. Events without a time are left out.
     pub fn story(&self) -> Vec<TrackingEvent> {
         let times = [("generated", self.generated_at), ("posted", self.posted_at), ("delivered", self.delivered_at)];
-        times.into_iter().filter_map(|(word, at)| tells(word, at?)).collect()
+        times.into_iter().filter_map(|(word, at)| event_of(word, at?)).collect()
     }
 }

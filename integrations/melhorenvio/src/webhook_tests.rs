@@ -95,3 +95,10 @@ fn what_concerns_the_shop_alone_or_makes_no_sense_is_kept_and_tells_nobody() {
     }
     assert_ne!(news("{}").event_id, news("[]").event_id);
 }
+
+#[test]
+fn the_event_says_more_than_a_status_that_lags_behind() {
+    let status = |event: &str| news(&format!(r#"{{"event":"{event}","data":{{"id":"9","status":"generated"}}}}"#)).status;
+    assert_eq!(status("order.delivered"), LabelStatus::Delivered);
+    assert_eq!(status("order.ready-to-print"), LabelStatus::Generated);
+}
