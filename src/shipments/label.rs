@@ -6,11 +6,11 @@ use uuid::Uuid;
 use vitrine_kit::ProviderError;
 use vitrine_melhorenvio::{Label, MelhorEnvio, NAME};
 
-use super::after;
 use super::facts::{self, Missing};
 use super::plan::{Plan, WAIT_FOR_INVOICE, plan};
 use super::state::State;
 use super::store::{self, Shipment};
+use super::{after, news};
 use crate::app::App;
 use crate::cause::Actor;
 use crate::error::{Error, Result};
@@ -169,7 +169,7 @@ async fn pay(app: &App, broker: &MelhorEnvio, shipment: &Shipment) -> Result<Ste
 async fn forgotten(app: &App, shipment: &Shipment) -> Result<Step> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
-    super::news::ran_out(&tx, shipment.id, shipment.order).await?;
+    news::ran_out(&tx, shipment.id, shipment.order).await?;
     tx.commit().await?;
     Ok(Step::End(Outcome::Again(after(SignedDuration::ZERO))))
 }
@@ -213,14 +213,15 @@ async fn learn(app: &App, shipment: &Shipment, state: Option<State>, label: &Lab
     Ok(if moved { Step::On } else { Step::End(Outcome::Again(after(BUSY))) })
 }
 
-/// In a transaction of its own, with what follows from it for the order.
+/// In a transaction of its own, with what follows from it for the order. `true`: it stands elsewhere than when it was taken in
+/// hand, by this or by news that were faster.
 pub(super) async fn learn_of(app: &App, shipment: &Shipment, state: Option<State>, label: &Label) -> Result<bool> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
-    let moved = super::news::learn(&tx, shipment.id, shipment.order, state, label, None).await?;
+    let learnt = news::learn(&tx, shipment.id, shipment.order, state, label, None).await?;
     tx.commit().await?;
     app.jobs_were_pushed();
-    Ok(moved)
+    Ok(learnt.state != shipment.state)
 }
 
 fn no_reference(shipment: &Shipment) -> Error {

@@ -7,8 +7,9 @@ use uuid::Uuid;
 use vitrine_kit::shipping::{Stage, TrackingEvent};
 use vitrine_melhorenvio::{Label, NAME, News};
 
+use super::plan;
 use super::state::State;
-use super::{plan, store};
+use super::store::{self, Learnt};
 use crate::cause::Actor;
 use crate::db;
 use crate::error::Result;
@@ -27,7 +28,7 @@ pub async fn apply(tx: &impl GenericClient, news: &News) -> Result<(&'static str
         return stray(tx, order, shipment, label).await;
     }
     let state = State::of(news.status);
-    let moved = learn(tx, shipment, order, state, label, news.tells.as_ref()).await?;
+    let moved = learn(tx, shipment, order, state, label, news.tells.as_ref()).await?.moved;
     if moved && matches!(state, Some(State::Released | State::Generated)) {
         jobs::push_now(tx, Job::BuyLabel { order }).await?; // it goes on where it waits
     }
@@ -62,7 +63,7 @@ async fn stray(
     Ok(("stray", Some(order)))
 }
 
-/// What is known of a label now, by whatever way: the row, the public history and the order follow. `true`: it moved.
+/// What is known of a label now, by whatever way: the row, the public history and the order follow.
 pub(super) async fn learn(
     tx: &impl GenericClient,
     shipment: ShipmentId,
@@ -70,18 +71,18 @@ pub(super) async fn learn(
     state: Option<State>,
     label: &Label,
     tells: Option<&TrackingEvent>,
-) -> Result<bool> {
-    let moved = store::learn(tx, shipment, state, Some(label), Actor::Provider(NAME)).await?;
+) -> Result<Learnt> {
+    let learnt = store::learn(tx, shipment, state, Some(label), Actor::Provider(NAME)).await?;
     let mut events = label.story();
     events.extend(tells.filter(|told| events.iter().all(|event| event.code != told.code)).cloned());
     let new = keep_events(tx, order, Some(shipment), &events).await?;
     if let Some(told) = tells.filter(|told| new.contains(&told.code)) {
         worry(tx, order, shipment, told).await?;
     }
-    if let Some(state) = state.filter(|_| moved) {
-        follow(tx, shipment, order, state, label).await?;
+    if learnt.moved {
+        follow(tx, shipment, order, learnt.state, label).await?;
     }
-    Ok(moved)
+    Ok(learnt)
 }
 
 /// Into the history that the buyer sees, each once: to the second, for some of their words come without fractions. The codes of
@@ -183,7 +184,7 @@ async fn cancelled(tx: &impl GenericClient, order: OrderId, shipment: ShipmentId
 
 /// A label that is not there any more, though it was never paid.
 pub(super) async fn ran_out(tx: &impl GenericClient, shipment: ShipmentId, order: OrderId) -> Result<()> {
-    if store::learn(tx, shipment, Some(State::Expired), None, Actor::Provider(NAME)).await? {
+    if store::learn(tx, shipment, Some(State::Expired), None, Actor::Provider(NAME)).await?.moved {
         expired(tx, order, shipment).await?;
     }
     Ok(())

@@ -10,7 +10,7 @@ use vitrine_melhorenvio::Label;
 use super::state::State;
 use crate::cause::Actor;
 use crate::db;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ids::{OrderId, ShipmentId};
 use crate::orders::life::{self, Change};
 
@@ -95,14 +95,22 @@ pub async fn mark_asked(db: &impl GenericClient, id: ShipmentId, claim: Uuid) ->
     Ok(db::execute(db, ASKED, &[&id, &claim]).await? == 1)
 }
 
-/// What was learnt of a label. It moves on if it may; what it knows only grows. `true`: it moved.
+/// Where a label stands after something was learnt of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Learnt {
+    pub state: State,
+    /// It moved just now. Else it had moved before, or it stays.
+    pub moved: bool,
+}
+
+/// What was learnt of a label. It moves on if it may; what it knows only grows.
 pub async fn learn(
     tx: &impl GenericClient,
     id: ShipmentId,
     to: Option<State>,
     label: Option<&Label>,
     actor: Actor,
-) -> Result<bool> {
+) -> Result<Learnt> {
     const ORDER: &str = "SELECT FROM orders WHERE id = (SELECT order_id FROM shipments WHERE id = $1) FOR NO KEY UPDATE";
     const LOCK: &str = "SELECT order_id, status FROM shipments WHERE id = $1 FOR NO KEY UPDATE";
     const LEARN: &str = "
@@ -111,7 +119,7 @@ pub async fn learn(
                error = CASE WHEN status = $2 THEN error END, updated_at = CASE WHEN status = $2 THEN updated_at ELSE now() END
          WHERE id = $1";
     db::query_opt(tx, ORDER, &[&id]).await?;
-    let Some(row) = db::query_opt(tx, LOCK, &[&id]).await? else { return Ok(false) };
+    let row = db::query_opt(tx, LOCK, &[&id]).await?.ok_or(Error::NotFound("The label"))?;
     let before = State::read(row.get("status"));
     let moves = to.is_some_and(|to| before.may_become(to));
     let after = to.filter(|_| moves).unwrap_or(before);
@@ -130,7 +138,7 @@ pub async fn learn(
         };
         life::tell(tx, row.get("order_id"), &change).await?;
     }
-    Ok(moves)
+    Ok(Learnt { state: after, moved: moves })
 }
 
 /// Why it does not go on. `true`: that is new.
