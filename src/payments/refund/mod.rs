@@ -110,6 +110,10 @@ async fn give_goods_back(
 ) -> Result<()> {
     const HAS_LEFT: &str = "SELECT status IN ('shipped', 'delivered') AS has_left FROM orders WHERE id = $1";
     if !db::query_one(tx, HAS_LEFT, &[&order]).await?.get::<_, bool>("has_left") {
+        if is_all_the_money {
+            // The sale did not take place, and nothing has moved: neither its label nor its invoice is wanted.
+            jobs::push_all(tx, &[(Job::DropLabel { order }, None), (Job::DropInvoice { order }, None)]).await?;
+        }
         return Ok(());
     }
     match restock {
