@@ -8,7 +8,7 @@ use serde_json::Value;
 use vitrine_kit::Money;
 use vitrine_kit::fiscal::Taxes;
 
-use super::store::{self, NewInvoice};
+use super::store::{self, NewInvoice, Returned};
 use crate::cause::Actor;
 use crate::db;
 use crate::error::Result;
@@ -45,7 +45,7 @@ pub async fn plan(
         provider: &sale.provider,
         environment: sale.environment,
         total: Money::ZERO, // known once it is put together
-        returned: Some((sale.id, refund, &wanted)),
+        returned: Some(Returned { sale: sale.id, refund, lines: &wanted }),
     };
     if let Some(invoice) = store::insert(tx, &new, actor).await? {
         jobs::push(tx, Job::SendInvoice { invoice }).await?;

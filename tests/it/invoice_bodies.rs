@@ -35,7 +35,7 @@ impl Sale {
     }
 
     /// A guest buys and pays; `extra` is laid over the order. The snapshot is named after the test.
-    async fn is_invoiced(self, name: &str, items: &[(&Product, i32)], extra: Value) {
+    async fn invoices(self, name: &str, items: &[(&Product, i32)], extra: Value) {
         let shop = &self.shop;
         let cart = shop.guest_cart(items).await;
         let mut order = shop.guest_order(items, CPF).await;
@@ -104,7 +104,7 @@ async fn coupon(shop: &Shop, kind: &str, value: i64) {
 async fn one_line_inside_the_state() {
     let sale = Sale::by("simples").await;
     let wares = sale.wares(&[8_250]).await;
-    sale.is_invoiced("one_line", &[(&wares[0], 2)], json!({})).await;
+    sale.invoices("one_line", &[(&wares[0], 2)], json!({})).await;
 }
 
 #[actix_web::test]
@@ -112,7 +112,7 @@ async fn many_lines() {
     let sale = Sale::by("simples").await;
     let wares = sale.wares(&[1_999, 3_333, 101, 45_900, 7]).await;
     let items = [(&wares[0], 3), (&wares[1], 1), (&wares[2], 7), (&wares[3], 1), (&wares[4], 9)];
-    sale.is_invoiced("many_lines", &items, json!({})).await;
+    sale.invoices("many_lines", &items, json!({})).await;
 }
 
 #[actix_web::test]
@@ -120,7 +120,7 @@ async fn a_percentage_off_that_leaves_an_odd_centavo() {
     let sale = Sale::by("simples").await;
     coupon(&sale.shop, "percent", 15).await;
     let wares = sale.wares(&[3_333, 1_111, 999]).await;
-    sale.is_invoiced("percent_coupon", &[(&wares[0], 1), (&wares[1], 1), (&wares[2], 1)], json!({"coupon": "CUPOM"})).await;
+    sale.invoices("percent_coupon", &[(&wares[0], 1), (&wares[1], 1), (&wares[2], 1)], json!({"coupon": "CUPOM"})).await;
 }
 
 #[actix_web::test]
@@ -128,7 +128,7 @@ async fn a_fixed_amount_off_that_leaves_an_odd_centavo() {
     let sale = Sale::by("simples").await;
     coupon(&sale.shop, "fixed", 1_000).await;
     let wares = sale.wares(&[1_000, 1_000, 1_000]).await;
-    sale.is_invoiced("fixed_coupon", &[(&wares[0], 1), (&wares[1], 1), (&wares[2], 1)], json!({"coupon": "CUPOM"})).await;
+    sale.invoices("fixed_coupon", &[(&wares[0], 1), (&wares[1], 1), (&wares[2], 1)], json!({"coupon": "CUPOM"})).await;
 }
 
 #[actix_web::test]
@@ -136,7 +136,7 @@ async fn free_freight() {
     let sale = Sale::by("simples").await;
     coupon(&sale.shop, "free_shipping", 0).await;
     let wares = sale.wares(&[12_345]).await;
-    sale.is_invoiced("free_freight", &[(&wares[0], 1)], json!({"coupon": "CUPOM"})).await;
+    sale.invoices("free_freight", &[(&wares[0], 1)], json!({"coupon": "CUPOM"})).await;
 }
 
 #[actix_web::test]
@@ -144,28 +144,28 @@ async fn a_company_buys_whose_cnpj_has_letters() {
     let sale = Sale::by("simples").await;
     let wares = sale.wares(&[10_000]).await;
     let company = json!({"cpf": "12.ABC.345/01DE-35", "name": "Comércio Novo Ltda"});
-    sale.is_invoiced("cnpj_buyer", &[(&wares[0], 1)], company).await;
+    sale.invoices("cnpj_buyer", &[(&wares[0], 1)], company).await;
 }
 
 #[actix_web::test]
 async fn another_state() {
     let sale = Sale::by("simples").await;
     let wares = sale.wares(&[8_250]).await;
-    sale.is_invoiced("other_state", &[(&wares[0], 2)], in_rio()).await;
+    sale.invoices("other_state", &[(&wares[0], 2)], in_rio()).await;
 }
 
 #[actix_web::test]
 async fn the_normal_regime_inside_the_state() {
     let sale = Sale::by("normal").await;
     let wares = sale.wares(&[10_000, 333]).await;
-    sale.is_invoiced("normal_regime", &[(&wares[0], 1), (&wares[1], 3)], json!({})).await;
+    sale.invoices("normal_regime", &[(&wares[0], 1), (&wares[1], 3)], json!({})).await;
 }
 
 #[actix_web::test]
 async fn the_normal_regime_to_another_state_owes_the_difference() {
     let sale = Sale::by("normal").await;
     let wares = sale.wares(&[10_000, 333]).await;
-    sale.is_invoiced("normal_other_state", &[(&wares[0], 1), (&wares[1], 3)], in_rio()).await;
+    sale.invoices("normal_other_state", &[(&wares[0], 1), (&wares[1], 3)], in_rio()).await;
 }
 
 #[actix_web::test]
@@ -176,5 +176,5 @@ async fn a_coupon_and_the_discount_for_pix_together() {
     coupon(&sale.shop, "percent", 7).await;
     let wares = sale.wares(&[19_990, 4_590]).await;
     let extra = json!({"coupon": "CUPOM", "payment_method": "pix"});
-    sale.is_invoiced("coupon_and_pix", &[(&wares[0], 1), (&wares[1], 2)], extra).await;
+    sale.invoices("coupon_and_pix", &[(&wares[0], 1), (&wares[1], 2)], extra).await;
 }
