@@ -337,11 +337,12 @@ impl Control {
         tokio::time::timeout(limit, search).await.ok()
     }
 
-    /// Waits until no webhook is on its way and no refund in work; false when `limit` has passed before.
+    /// Waits until no webhook is on its way and no refund or invoice in work; false when `limit` has passed before.
     pub async fn settled(&self, limit: Duration) -> bool {
         let calm = |books: &Books| {
             let sent = books.deliveries().iter().all(|d| d.state != DeliveryState::Pending);
-            (sent && books.refunds().iter().all(|r| r.status != RefundStatus::Processing)).then_some(())
+            let decided = books.nfes.waiting().next().is_none();
+            (sent && decided && books.refunds().iter().all(|r| r.status != RefundStatus::Processing)).then_some(())
         };
         self.wait_for(limit, calm).await.is_some()
     }

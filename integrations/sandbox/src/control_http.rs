@@ -13,6 +13,8 @@ use serde_json::json;
 use crate::chaos::Chaos;
 use crate::control::{Control, Pay, Refused, SendWebhook};
 use crate::fault::{Fault, FaultOrder, OrderView};
+use crate::nfe::Entry;
+use crate::nfe_control;
 use crate::openpix_key;
 use crate::world::World;
 
@@ -44,11 +46,12 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
             .route("/openpix-public-key", web::get().to(openpix_public_key))
             .route("/chaos", web::get().to(chaos))
             .route("/chaos", web::post().to(begin_chaos))
-            .route("/chaos", web::delete().to(end_chaos)),
+            .route("/chaos", web::delete().to(end_chaos))
+            .configure(nfe_control::routes),
     );
 }
 
-fn control(world: &Data<World>) -> Control {
+pub(crate) fn control(world: &Data<World>) -> Control {
     Control::new(Data::clone(world).into_inner())
 }
 
@@ -57,7 +60,7 @@ fn bad_json(error: JsonPayloadError, _: &HttpRequest) -> actix_web::Error {
     actix_web::error::InternalError::from_response(error, HttpResponse::UnprocessableEntity().json(body)).into()
 }
 
-fn answer<T: Serialize>(outcome: Result<T, Refused>) -> HttpResponse {
+pub(crate) fn answer<T: Serialize>(outcome: Result<T, Refused>) -> HttpResponse {
     let why = match outcome {
         Ok(done) => return HttpResponse::Ok().json(done),
         Err(why) => why,
@@ -80,6 +83,7 @@ async fn state(world: Data<World>) -> HttpResponse {
             "charges": books.charges(),
             "refunds": books.refunds(),
             "mails": books.mails(),
+            "nfes": books.nfes(),
             "deliveries": books.deliveries(),
             "calls": books.call_counts(),
             "last_calls": books.calls().collect::<Vec<_>>(),
@@ -91,8 +95,14 @@ async fn state(world: Data<World>) -> HttpResponse {
 
 /// What the providers hold to be true, to compare a shop with: no calls, no webhooks.
 async fn books(world: Data<World>) -> HttpResponse {
-    HttpResponse::Ok()
-        .json(world.write(|books| json!({"charges": books.charges(), "refunds": books.refunds(), "mails": books.mails()})))
+    HttpResponse::Ok().json(world.write(|books| {
+        json!({
+            "charges": books.charges(),
+            "refunds": books.refunds(),
+            "mails": books.mails(),
+            "nfes": books.nfes().iter().map(Entry::from).collect::<Vec<_>>(),
+        })
+    }))
 }
 
 #[derive(Deserialize)]

@@ -12,12 +12,25 @@ mod card;
 mod cep;
 mod cep_table;
 mod chaos;
+mod code128;
 mod control;
 mod control_http;
+mod danfe;
+mod danfe_pdf;
 mod documents;
+mod enotas;
+mod enotas_wire;
 mod fault;
+mod focusnfe;
+mod focusnfe_wire;
 mod journal;
 mod melhorenvio;
+mod nfe;
+mod nfe_control;
+mod nfe_draft;
+mod nfe_page;
+mod nfe_rules;
+mod nfe_xml;
 mod openpix;
 mod openpix_key;
 mod openpix_webhook;
@@ -46,6 +59,8 @@ pub use card::{Card, CardStage, Decline, Dispute, DisputeStatus};
 pub use chaos::{Chaos, ChaosCounts};
 pub use control::{Control, Pay, Refused, SendWebhook, ShopAnswer};
 pub use fault::{Fault, FaultOrder};
+pub use nfe::{Letter, Nfe, NfeStatus};
+pub use nfe_draft::{Difal, Draft, DraftItem, IbsCbs, Party, Sums, Tax};
 pub use server::{Sandbox, start};
 
 /// Where the sandbox listens, whom it tells, and the keys it expects. The defaults are the
@@ -79,6 +94,20 @@ pub struct SandboxConfig {
     pub stripe_search_lag: Duration,
     pub melhorenvio_token: String,
     pub resend_api_key: String,
+    pub focusnfe_token: String,
+    pub enotas_api_key: String,
+    /// eNotas' id of the company.
+    pub enotas_company_id: String,
+    /// In `X-Focus-Token` and in the address that eNotas tells.
+    pub nfe_webhook_secret: String,
+    /// The only company that may issue.
+    pub nfe_cnpj: String,
+    /// Its CRT, which eNotas keeps in the company's record.
+    pub nfe_regime: u8,
+    /// Whether the invoices count. The tax authority wants other names where they do not.
+    pub nfe_is_production: bool,
+    /// How long the tax authority takes.
+    pub nfe_authorizes_after: Duration,
     /// Name and city in the BR Codes: ASCII, at most 25 and 15 characters.
     pub merchant_name: String,
     pub merchant_city: String,
@@ -110,6 +139,14 @@ impl Default for SandboxConfig {
             stripe_search_lag: Duration::from_secs(60),
             melhorenvio_token: "melhorenvio-development-only-token".into(),
             resend_api_key: "re_development_only_key".into(),
+            focusnfe_token: "focusnfe-development-only-token".into(),
+            enotas_api_key: "enotas-development-only-key".into(),
+            enotas_company_id: "484fb0c5-969e-46ad-a047-8a0db54667b4".into(),
+            nfe_webhook_secret: "nfe-development-only-webhook-secret".into(),
+            nfe_cnpj: "11222333000181".into(),
+            nfe_regime: 1,
+            nfe_is_production: false,
+            nfe_authorizes_after: Duration::from_millis(200),
             merchant_name: "LOJA VITRINE".into(),
             merchant_city: "SAO PAULO".into(),
             webhook_retries: [1, 5, 30, 120, 600, 1800].map(Duration::from_secs).into(),

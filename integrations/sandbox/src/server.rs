@@ -16,7 +16,8 @@ use crate::control::Control;
 use crate::webhooks::{Envelope, News};
 use crate::world::World;
 use crate::{
-    SandboxConfig, bacen, cep, control_http, fault, melhorenvio, openpix, openpix_key, page, propay, resend, stripe, webhooks,
+    SandboxConfig, bacen, cep, control_http, enotas, fault, focusnfe, melhorenvio, openpix, openpix_key, page, propay, resend,
+    stripe, webhooks,
 };
 
 /// A mail with attachments is the largest thing that anyone sends.
@@ -54,6 +55,8 @@ const PROVIDERS: &[Provider] = &[
     stripe::PROVIDER,
     melhorenvio::PROVIDER,
     resend::PROVIDER,
+    focusnfe::PROVIDER,
+    enotas::PROVIDER,
     cep::VIACEP,
     cep::BRASILAPI,
 ];

@@ -13,7 +13,8 @@ use crate::bacen_wire::Bank;
 use crate::books::Books;
 use crate::chaos::Dice;
 use crate::fault::FaultOrder;
-use crate::{SandboxConfig, brcode, pix};
+use crate::nfe::Authority;
+use crate::{SandboxConfig, brcode, nfe, pix};
 
 /// Drawing a QR code takes its time, and a charge is read often: so many pictures are kept.
 const PICTURES_KEPT: usize = 1_000;
@@ -33,6 +34,7 @@ pub(crate) struct World {
     pictures: Mutex<HashMap<String, String>>,
     /// So many of the next refunds to settle will fail.
     pub(crate) refunds_to_fail: AtomicU32,
+    pub(crate) authority: Authority,
     /// Something may be due sooner than the delivery loop thinks.
     pub(crate) wake: Notify,
     changed: watch::Sender<u64>,
@@ -61,6 +63,7 @@ impl World {
             shop_url,
             pictures: Mutex::default(),
             refunds_to_fail: AtomicU32::new(0),
+            authority: Authority::default(),
             wake: Notify::new(),
             changed: watch::channel(0).0,
         })
@@ -76,6 +79,7 @@ impl World {
         let mut books = lock(&self.books);
         let before = books.version();
         pix::pass_time(self, &mut books, Timestamp::now());
+        nfe::pass_time(self, &mut books, Timestamp::now());
         let out = change(&mut books);
         let after = books.version();
         drop(books);
