@@ -33,6 +33,12 @@ const STRIPE_PUBLISHABLE_KEY: &str = "pk_test_dev";
 const STRIPE_WEBHOOK_SECRET: &str = "whsec_dev";
 const MELHORENVIO_TOKEN: &str = "dev-melhorenvio-token";
 const RESEND_KEY: &str = "re_dev";
+const FOCUSNFE_TOKEN: &str = "focusnfe-development-only-token";
+const ENOTAS_KEY: &str = "enotas-development-only-key";
+const ENOTAS_COMPANY: &str = "484fb0c5-969e-46ad-a047-8a0db54667b4";
+const NFE_WEBHOOK_SECRET: &str = "nfe-development-only-webhook-secret";
+/// Nobody's: the demo shop's company has it.
+const NFE_CNPJ: &str = "11222333000181";
 
 /// Runs the whole shop until a signal.
 pub async fn dev(env: &HashMap<String, String>) -> Result<()> {
@@ -91,6 +97,10 @@ async fn start_sandbox(home: &Path, env: &mut HashMap<String, String>) -> Result
         ("STRIPE_WEBHOOK_SECRET", STRIPE_WEBHOOK_SECRET),
         ("SHIPPING_API_KEY", MELHORENVIO_TOKEN),
         ("RESEND_API_KEY", RESEND_KEY),
+        ("NFE_PROVIDER", "focusnfe"),
+        ("NFE_CNPJ", NFE_CNPJ),
+        ("NFE_COMPANY_ID", ENOTAS_COMPANY),
+        ("NFE_WEBHOOK_SECRET", NFE_WEBHOOK_SECRET),
     ] {
         set(env, name, value);
     }
@@ -109,6 +119,10 @@ async fn start_sandbox(home: &Path, env: &mut HashMap<String, String>) -> Result
     ] {
         set(env, name, &format!("{}/{path}", sandbox.url()));
     }
+    let is_enotas = env.get("NFE_PROVIDER").is_some_and(|name| name == "enotas");
+    let (path, key) = if is_enotas { ("enotas/v2", ENOTAS_KEY) } else { ("focusnfe", FOCUSNFE_TOKEN) };
+    set(env, "NFE_URL", &format!("{}/{path}", sandbox.url()));
+    set(env, "NFE_API_KEY", key);
     Ok(sandbox)
 }
 
@@ -131,6 +145,11 @@ pub fn sandbox_config(env: &HashMap<String, String>, port: u16, journal: Option<
         stripe_webhook_secret: var("STRIPE_WEBHOOK_SECRET", STRIPE_WEBHOOK_SECRET),
         melhorenvio_token: var("SHIPPING_API_KEY", MELHORENVIO_TOKEN),
         resend_api_key: var("RESEND_API_KEY", RESEND_KEY),
+        focusnfe_token: var("NFE_API_KEY", FOCUSNFE_TOKEN),
+        enotas_api_key: var("NFE_API_KEY", ENOTAS_KEY),
+        enotas_company_id: var("NFE_COMPANY_ID", ENOTAS_COMPANY),
+        nfe_webhook_secret: var("NFE_WEBHOOK_SECRET", NFE_WEBHOOK_SECRET),
+        nfe_cnpj: var("NFE_CNPJ", NFE_CNPJ),
         ..SandboxConfig::default()
     }
 }

@@ -23,6 +23,8 @@ mod forged;
 mod freight;
 mod harness;
 mod invoice_bodies;
+mod invoices;
+mod invoices_undone;
 mod mail;
 mod passwords;
 mod payments;
