@@ -32,6 +32,8 @@ mod price;
 mod privacy;
 mod process;
 mod repeats;
+mod shipments;
+mod shipments_news;
 mod strangers;
 mod tidy;
 mod users;

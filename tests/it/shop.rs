@@ -55,7 +55,16 @@ impl Shop {
         let url = format!("http://127.0.0.1:{port}");
         let cfg = dev::sandbox_config(&HashMap::new(), 0, None);
         // No second delivery of a webhook unless a test asks for it.
-        let cfg = SandboxConfig { shop_url: Some(url.clone()), webhook_retries: Vec::new(), ..cfg };
+        // And no news of parcels unless it takes them.
+        let parcels =
+            changes.iter().find(|(name, _)| *name == "MELHORENVIO_WEBHOOK_SECRET").map(|(_, secret)| (*secret).to_owned());
+        let cfg = SandboxConfig {
+            shop_url: Some(url.clone()),
+            webhook_retries: Vec::new(),
+            melhorenvio_webhook_secret: parcels,
+            label_takes: Duration::ZERO,
+            ..cfg
+        };
         let (jwt, go, back) = (Uuid::new_v4().to_string(), cfg.propay_incoming_secret.clone(), cfg.propay_webhook_secret.clone());
         let (app_id, openpix) = (cfg.openpix_app_id.clone(), cfg.openpix_webhook_secret.clone());
         let bank = [&cfg.pix_client_id, &cfg.pix_client_secret, &cfg.pix_key, &cfg.pix_webhook_secret].map(String::clone);
