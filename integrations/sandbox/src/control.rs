@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::books::{Books, Charge, ChargeStatus, Delivery, DeliveryState, Mail, Refund, RefundStatus};
 use crate::card::{CardStage, Decline};
 use crate::chaos::{Chaos, ChaosCounts};
+use crate::correios_track::Passage;
 use crate::fault::{Fault, FaultOrder};
 use crate::webhooks::{self, News};
 use crate::world::World;
@@ -221,6 +222,19 @@ impl Control {
     /// The bank forgets every access token that it gave out: the next call with one is answered 401.
     pub fn forget_pix_tokens(&self) {
         self.world.bank().tokens.clear();
+    }
+
+    /// Correios forget every token that they gave out: the next call with one is answered 401.
+    pub fn forget_correios_tokens(&self) {
+        self.world.office().tokens.clear();
+    }
+
+    /// Something happens to an object of Correios; before the first time they do not know it.
+    pub fn pass(&self, code: &str, passage: Passage) {
+        let mut office = self.world.office();
+        let passages = office.objects.entry(code.to_uppercase()).or_default();
+        passages.push(passage);
+        passages.sort_by_key(|passage| passage.at);
     }
 
     /// Posts anything to the shop, now, and gives its answer. Nothing is signed or kept.

@@ -14,6 +14,8 @@ mod cep_table;
 mod chaos;
 mod control;
 mod control_http;
+mod correios;
+mod correios_track;
 mod documents;
 mod fault;
 mod journal;
@@ -45,6 +47,7 @@ pub use books::{Attempt, Books, Call, Charge, ChargeStatus, Delivery, DeliverySt
 pub use card::{Card, CardStage, Decline, Dispute, DisputeStatus};
 pub use chaos::{Chaos, ChaosCounts};
 pub use control::{Control, Pay, Refused, SendWebhook, ShopAnswer};
+pub use correios_track::Passage;
 pub use fault::{Fault, FaultOrder};
 pub use server::{Sandbox, start};
 
@@ -78,6 +81,12 @@ pub struct SandboxConfig {
     /// Stripe's search finds a payment only so long after it was made. Its lists find it at once.
     pub stripe_search_lag: Duration,
     pub melhorenvio_token: String,
+    /// Correios: the portal's user, his access code, his postage card and its contract.
+    pub correios_user: String,
+    pub correios_access_code: String,
+    pub correios_postage_card: String,
+    pub correios_contract: String,
+    pub correios_token_life: Duration,
     pub resend_api_key: String,
     /// Name and city in the BR Codes: ASCII, at most 25 and 15 characters.
     pub merchant_name: String,
@@ -109,6 +118,11 @@ impl Default for SandboxConfig {
             stripe_webhook_secret: "whsec_development-only".into(),
             stripe_search_lag: Duration::from_secs(60),
             melhorenvio_token: "melhorenvio-development-only-token".into(),
+            correios_user: "loja".into(),
+            correios_access_code: "correios-development-only-access-code".into(),
+            correios_postage_card: "0067599079".into(),
+            correios_contract: "9912345678".into(),
+            correios_token_life: Duration::from_secs(24 * 3600),
             resend_api_key: "re_development_only_key".into(),
             merchant_name: "LOJA VITRINE".into(),
             merchant_city: "SAO PAULO".into(),

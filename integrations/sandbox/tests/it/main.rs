@@ -4,6 +4,7 @@ mod bacen;
 mod cep;
 mod chaos;
 mod control;
+mod correios;
 mod faults;
 mod harness;
 mod journal;
