@@ -210,7 +210,8 @@ fn priced(world: &World, line: &Line) -> Said {
     let (service, insurance, free) = product(line)?;
     let (from, to) = (cep(line, "cepOrigem")?, cep(line, "cepDestino")?);
     let contract = line.get("nuContrato").is_none_or(|n| *n == world.cfg.correios_contract.as_str());
-    if !contract || line.get("nuDR").is_some_and(|n| *n != OFFICE && *n != OFFICE.to_string()) {
+    let office = OFFICE.to_string();
+    if !contract || line.get("nuDR").is_some_and(|n| *n != OFFICE && *n != office.as_str()) {
         return Err("PRC-124: Contrato ou DR difere do token.".to_owned());
     }
     if text(line, "tpObjeto")? != "2" {
