@@ -20,6 +20,8 @@ mod explain;
 mod failover;
 mod forged;
 mod freight;
+mod freight_carriers;
+mod freight_rules;
 mod harness;
 mod mail;
 mod passwords;
