@@ -37,7 +37,17 @@ const STRIPE_PUBLISHABLE_KEY: &str = "pk_test_dev";
 const STRIPE_WEBHOOK_SECRET: &str = "whsec_dev";
 const MELHORENVIO_TOKEN: &str = "dev-melhorenvio-token";
 const MELHORENVIO_WEBHOOK_SECRET: &str = "dev-melhorenvio-webhook-secret";
+const CORREIOS_USER: &str = "dev-loja";
+const CORREIOS_ACCESS_CODE: &str = "dev-correios-access-code";
+const CORREIOS_POSTAGE_CARD: &str = "0067599079";
+const CORREIOS_CONTRACT: &str = "9912345678";
 const RESEND_KEY: &str = "re_dev";
+const FOCUSNFE_TOKEN: &str = "focusnfe-development-only-token";
+const ENOTAS_KEY: &str = "enotas-development-only-key";
+const ENOTAS_COMPANY: &str = "484fb0c5-969e-46ad-a047-8a0db54667b4";
+const NFE_WEBHOOK_SECRET: &str = "nfe-development-only-webhook-secret";
+/// Nobody's: the demo shop's company has it.
+const NFE_CNPJ: &str = "11222333000181";
 
 /// Runs the whole shop until a signal.
 pub async fn dev(env: &HashMap<String, String>) -> Result<()> {
@@ -94,9 +104,18 @@ async fn start_sandbox(home: &Path, env: &mut HashMap<String, String>) -> Result
         ("STRIPE_SECRET_KEY", STRIPE_SECRET_KEY),
         ("STRIPE_PUBLISHABLE_KEY", STRIPE_PUBLISHABLE_KEY),
         ("STRIPE_WEBHOOK_SECRET", STRIPE_WEBHOOK_SECRET),
+        ("SHIPPING_PROVIDER", "melhorenvio,correios"),
         ("SHIPPING_API_KEY", MELHORENVIO_TOKEN),
         ("MELHORENVIO_WEBHOOK_SECRET", MELHORENVIO_WEBHOOK_SECRET),
+        ("CORREIOS_USER", CORREIOS_USER),
+        ("CORREIOS_API_KEY", CORREIOS_ACCESS_CODE),
+        ("CORREIOS_POSTAGE_CARD", CORREIOS_POSTAGE_CARD),
+        ("CORREIOS_CONTRACT", CORREIOS_CONTRACT),
         ("RESEND_API_KEY", RESEND_KEY),
+        ("NFE_PROVIDER", "focusnfe"),
+        ("NFE_CNPJ", NFE_CNPJ),
+        ("NFE_COMPANY_ID", ENOTAS_COMPANY),
+        ("NFE_WEBHOOK_SECRET", NFE_WEBHOOK_SECRET),
     ] {
         set(env, name, value);
     }
@@ -111,12 +130,17 @@ async fn start_sandbox(home: &Path, env: &mut HashMap<String, String>) -> Result
         ("PIX_API_URL", "bacen/v2"),
         ("STRIPE_URL", "stripe"),
         ("MELHORENVIO_URL", "melhorenvio"),
+        ("CORREIOS_URL", "correios"),
         ("RESEND_URL", "resend"),
         ("CEP_URL", "viacep"),
         ("BRASILAPI_URL", "brasilapi"),
     ] {
         set(env, name, &format!("{}/{path}", sandbox.url()));
     }
+    let is_enotas = env.get("NFE_PROVIDER").is_some_and(|name| name == "enotas");
+    let (path, key) = if is_enotas { ("enotas/v2", ENOTAS_KEY) } else { ("focusnfe", FOCUSNFE_TOKEN) };
+    set(env, "NFE_URL", &format!("{}/{path}", sandbox.url()));
+    set(env, "NFE_API_KEY", key);
     Ok(sandbox)
 }
 
@@ -139,7 +163,16 @@ pub fn sandbox_config(env: &HashMap<String, String>, port: u16, journal: Option<
         stripe_webhook_secret: var("STRIPE_WEBHOOK_SECRET", STRIPE_WEBHOOK_SECRET),
         melhorenvio_token: var("SHIPPING_API_KEY", MELHORENVIO_TOKEN),
         melhorenvio_webhook_secret: Some(var("MELHORENVIO_WEBHOOK_SECRET", MELHORENVIO_WEBHOOK_SECRET)),
+        correios_user: var("CORREIOS_USER", CORREIOS_USER),
+        correios_access_code: var("CORREIOS_API_KEY", CORREIOS_ACCESS_CODE),
+        correios_postage_card: var("CORREIOS_POSTAGE_CARD", CORREIOS_POSTAGE_CARD),
+        correios_contract: var("CORREIOS_CONTRACT", CORREIOS_CONTRACT),
         resend_api_key: var("RESEND_API_KEY", RESEND_KEY),
+        focusnfe_token: var("NFE_API_KEY", FOCUSNFE_TOKEN),
+        enotas_api_key: var("NFE_API_KEY", ENOTAS_KEY),
+        enotas_company_id: var("NFE_COMPANY_ID", ENOTAS_COMPANY),
+        nfe_webhook_secret: var("NFE_WEBHOOK_SECRET", NFE_WEBHOOK_SECRET),
+        nfe_cnpj: var("NFE_CNPJ", NFE_CNPJ),
         ..SandboxConfig::default()
     }
 }

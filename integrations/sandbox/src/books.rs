@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::card::Card;
 use crate::journal::Journal;
+use crate::nfe::{Nfe, NfeStatus};
 use crate::parcels::Parcel;
 use crate::table::{Entity, Table};
 
@@ -239,6 +240,7 @@ entity!(Charge, "charge", charges, payment_id, |c| { (c.status == ChargeStatus::
 entity!(Refund, "refund", refunds, refund_id, |r| { (r.status == RefundStatus::Processing).then_some(r.settles_at) });
 entity!(Delivery, "delivery", deliveries, id, |d| { (d.state == DeliveryState::Pending).then_some(d.due_at) });
 entity!(Mail, "mail", mails, id, |_| None);
+entity!(Nfe, "nfe", nfes, id, |n| { matches!(n.status, NfeStatus::Processing | NfeStatus::Cancelling).then_some(n.due_at) });
 entity!(RememberedKey, "key", keys, id, |_| None);
 
 /// All of it, behind one lock.
@@ -248,6 +250,7 @@ pub struct Books {
     pub(crate) refunds: Table<Refund>,
     pub(crate) parcels: Table<Parcel>,
     pub(crate) mails: Table<Mail>,
+    pub(crate) nfes: Table<Nfe>,
     pub(crate) keys: Table<RememberedKey>,
     pub(crate) deliveries: Table<Delivery>,
     calls: VecDeque<Call>,
@@ -279,6 +282,7 @@ impl Books {
             Refund::KIND => put::<Refund>(self, line),
             Parcel::KIND => put::<Parcel>(self, line),
             Mail::KIND => put::<Mail>(self, line),
+            Nfe::KIND => put::<Nfe>(self, line),
             RememberedKey::KIND => put::<RememberedKey>(self, line),
             Delivery::KIND => put::<Delivery>(self, line),
             _ => Ok(()), // of a later release
@@ -320,6 +324,10 @@ impl Books {
 
     pub fn mails(&self) -> &[Mail] {
         &self.mails.rows
+    }
+
+    pub fn nfes(&self) -> &[Nfe] {
+        &self.nfes.rows
     }
 
     pub fn deliveries(&self) -> &[Delivery] {

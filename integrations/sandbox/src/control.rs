@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::books::{Books, Charge, ChargeStatus, Delivery, DeliveryState, Mail, Refund, RefundStatus};
 use crate::card::{CardStage, Decline};
 use crate::chaos::{Chaos, ChaosCounts};
+use crate::correios_track::Passage;
 use crate::fault::{Fault, FaultOrder};
 use crate::parcels::{Parcel, ParcelStep};
 use crate::webhooks::{self, News};
@@ -260,6 +261,19 @@ impl Control {
         self.world.label_takes_ms.store(u64::try_from(takes.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
+    /// Correios forget every token that they gave out: the next call with one is answered 401.
+    pub fn forget_correios_tokens(&self) {
+        self.world.office().tokens.clear();
+    }
+
+    /// Something happens to an object of Correios; before the first time they do not know it.
+    pub fn pass(&self, code: &str, passage: Passage) {
+        let mut office = self.world.office();
+        let passages = office.objects.entry(code.to_uppercase()).or_default();
+        passages.push(passage);
+        passages.sort_by_key(|passage| passage.at);
+    }
+
     /// Posts anything to the shop, now, and gives its answer. Nothing is signed or kept.
     pub async fn send_raw(&self, path: &str, headers: &BTreeMap<String, String>, body: String) -> Result<ShopAnswer, Refused> {
         let shop = self.world.shop_url().ok_or_else(|| Refused::Invalid("the shop's address is not set".into()))?;
@@ -374,11 +388,12 @@ impl Control {
         tokio::time::timeout(limit, search).await.ok()
     }
 
-    /// Waits until no webhook is on its way and no refund in work; false when `limit` has passed before.
+    /// Waits until no webhook is on its way and no refund or invoice in work; false when `limit` has passed before.
     pub async fn settled(&self, limit: Duration) -> bool {
         let calm = |books: &Books| {
             let sent = books.deliveries().iter().all(|d| d.state != DeliveryState::Pending);
-            (sent && books.refunds().iter().all(|r| r.status != RefundStatus::Processing)).then_some(())
+            let decided = books.nfes.waiting().next().is_none();
+            (sent && decided && books.refunds().iter().all(|r| r.status != RefundStatus::Processing)).then_some(())
         };
         self.wait_for(limit, calm).await.is_some()
     }

@@ -12,7 +12,10 @@ use serde_json::json;
 
 use crate::chaos::Chaos;
 use crate::control::{Control, Pay, Refused, SendWebhook};
+use crate::correios_track::Passage;
 use crate::fault::{Fault, FaultOrder, OrderView};
+use crate::nfe::Entry;
+use crate::nfe_control;
 use crate::openpix_key;
 use crate::parcels::ParcelStep;
 use crate::world::World;
@@ -43,17 +46,20 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
             .route("/webhook/raw", web::post().to(webhook_raw))
             .route("/webhook/batch", web::post().to(webhook_batch))
             .route("/pix-tokens/forget", web::post().to(forget_pix_tokens))
+            .route("/correios/tokens/forget", web::post().to(forget_correios_tokens))
+            .route("/correios/objects/{code}", web::post().to(pass))
             .route("/shop", web::post().to(shop))
             .route("/fault", web::post().to(fault))
             .route("/fault", web::delete().to(clear_faults))
             .route("/openpix-public-key", web::get().to(openpix_public_key))
             .route("/chaos", web::get().to(chaos))
             .route("/chaos", web::post().to(begin_chaos))
-            .route("/chaos", web::delete().to(end_chaos)),
+            .route("/chaos", web::delete().to(end_chaos))
+            .configure(nfe_control::routes),
     );
 }
 
-fn control(world: &Data<World>) -> Control {
+pub(crate) fn control(world: &Data<World>) -> Control {
     Control::new(Data::clone(world).into_inner())
 }
 
@@ -62,7 +68,7 @@ fn bad_json(error: JsonPayloadError, _: &HttpRequest) -> actix_web::Error {
     actix_web::error::InternalError::from_response(error, HttpResponse::UnprocessableEntity().json(body)).into()
 }
 
-fn answer<T: Serialize>(outcome: Result<T, Refused>) -> HttpResponse {
+pub(crate) fn answer<T: Serialize>(outcome: Result<T, Refused>) -> HttpResponse {
     let why = match outcome {
         Ok(done) => return HttpResponse::Ok().json(done),
         Err(why) => why,
@@ -86,6 +92,7 @@ async fn state(world: Data<World>) -> HttpResponse {
             "refunds": books.refunds(),
             "parcels": books.parcels(),
             "mails": books.mails(),
+            "nfes": books.nfes(),
             "deliveries": books.deliveries(),
             "calls": books.call_counts(),
             "last_calls": books.calls().collect::<Vec<_>>(),
@@ -97,8 +104,15 @@ async fn state(world: Data<World>) -> HttpResponse {
 
 /// What the providers hold to be true, to compare a shop with: no calls, no webhooks.
 async fn books(world: Data<World>) -> HttpResponse {
-    HttpResponse::Ok()
-        .json(world.write(|books| json!({"charges": books.charges(), "refunds": books.refunds(), "parcels": books.parcels(), "mails": books.mails()})))
+    HttpResponse::Ok().json(world.write(|books| {
+        json!({
+            "charges": books.charges(),
+            "refunds": books.refunds(),
+            "parcels": books.parcels(),
+            "mails": books.mails(),
+            "nfes": books.nfes().iter().map(Entry::from).collect::<Vec<_>>(),
+        })
+    }))
 }
 
 #[derive(Deserialize)]
@@ -319,6 +333,16 @@ async fn webhook_batch(world: Data<World>, body: Json<BatchBody>) -> HttpRespons
 
 async fn forget_pix_tokens(world: Data<World>) -> HttpResponse {
     control(&world).forget_pix_tokens();
+    HttpResponse::NoContent().finish()
+}
+
+async fn forget_correios_tokens(world: Data<World>) -> HttpResponse {
+    control(&world).forget_correios_tokens();
+    HttpResponse::NoContent().finish()
+}
+
+async fn pass(world: Data<World>, code: Path<String>, body: Json<Passage>) -> HttpResponse {
+    control(&world).pass(&code, body.into_inner());
     HttpResponse::NoContent().finish()
 }
 

@@ -131,6 +131,7 @@ fn look(books: &Books, now: Timestamp, in_flight: &HashSet<String>, shop_is_know
         books.charges.waiting().next().map(|w| w.0),
         books.refunds.waiting().next().map(|w| w.0),
         books.parcels.waiting().next().map(|w| w.0),
+        books.nfes.waiting().next().map(|w| w.0),
     ]
     .into_iter()
     .flatten()

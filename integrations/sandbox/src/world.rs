@@ -12,8 +12,10 @@ use tokio::sync::{Notify, watch};
 use crate::bacen_wire::Bank;
 use crate::books::Books;
 use crate::chaos::Dice;
+use crate::correios::Office;
 use crate::fault::FaultOrder;
-use crate::{SandboxConfig, brcode, parcels, pix};
+use crate::nfe::Authority;
+use crate::{SandboxConfig, brcode, nfe, parcels, pix};
 
 /// Drawing a QR code takes its time, and a charge is read often: so many pictures are kept.
 const PICTURES_KEPT: usize = 1_000;
@@ -28,11 +30,13 @@ pub(crate) struct World {
     faults: Mutex<Vec<FaultOrder>>,
     dice: Mutex<Dice>,
     bank: Mutex<Bank>,
+    office: Mutex<Office>,
     shop_url: Mutex<Option<String>>,
     /// BR Code → its QR as a data URI.
     pictures: Mutex<HashMap<String, String>>,
     /// So many of the next refunds to settle will fail.
     pub(crate) refunds_to_fail: AtomicU32,
+    pub(crate) authority: Authority,
     /// What was paid in to buy labels with, in centavos.
     pub(crate) label_balance: AtomicI64,
     pub(crate) label_takes_ms: AtomicU64,
@@ -64,9 +68,11 @@ impl World {
             faults: Mutex::default(),
             dice: Mutex::default(),
             bank: Mutex::default(),
+            office: Mutex::default(),
             shop_url,
             pictures: Mutex::default(),
             refunds_to_fail: AtomicU32::new(0),
+            authority: Authority::default(),
             wake: Notify::new(),
             changed: watch::channel(0).0,
         })
@@ -83,6 +89,7 @@ impl World {
         let before = books.version();
         let now = Timestamp::now();
         pix::pass_time(self, &mut books, now);
+        nfe::pass_time(self, &mut books, now);
         parcels::pass_time(self, &mut books, now);
         let out = change(&mut books);
         let after = books.version();
@@ -124,6 +131,10 @@ impl World {
 
     pub(crate) fn bank(&self) -> MutexGuard<'_, Bank> {
         lock(&self.bank)
+    }
+
+    pub(crate) fn office(&self) -> MutexGuard<'_, Office> {
+        lock(&self.office)
     }
 
     pub(crate) fn shop_url(&self) -> Option<String> {
