@@ -24,6 +24,10 @@ pub struct ShippingSettings {
     #[serde(default)]
     #[garde(dive)]
     pub pickup: Option<Pickup>,
+    /// The agency of Melhor Envio where parcels are handed in, for carriers that want one (Jadlog, with a token of the panel).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(skip)]
+    pub label_agency: Option<u64>,
 }
 
 /// Freight for nothing, from so much on. Without states and ranges: everywhere.
