@@ -151,6 +151,23 @@ pub struct Mail {
     pub created_at: Timestamp,
 }
 
+/// A text that was accepted for sending, or refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sms {
+    pub provider: String,
+    pub id: String,
+    pub from: Option<String>,
+    pub to: String,
+    pub text: String,
+    /// So many texts are charged for it.
+    pub parts: usize,
+    /// Their code for what they did with it: 100 to 102 took it.
+    pub status_code: u16,
+    /// Their last word on it.
+    pub status: String,
+    pub created_at: Timestamp,
+}
+
 /// The answer that an idempotency key stands for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct RememberedKey {
@@ -238,6 +255,7 @@ entity!(Charge, "charge", charges, payment_id, |c| { (c.status == ChargeStatus::
 entity!(Refund, "refund", refunds, refund_id, |r| { (r.status == RefundStatus::Processing).then_some(r.settles_at) });
 entity!(Delivery, "delivery", deliveries, id, |d| { (d.state == DeliveryState::Pending).then_some(d.due_at) });
 entity!(Mail, "mail", mails, id, |_| None);
+entity!(Sms, "sms", sms, id, |_| None);
 entity!(RememberedKey, "key", keys, id, |_| None);
 
 /// All of it, behind one lock.
@@ -246,6 +264,7 @@ pub struct Books {
     pub(crate) charges: Table<Charge>,
     pub(crate) refunds: Table<Refund>,
     pub(crate) mails: Table<Mail>,
+    pub(crate) sms: Table<Sms>,
     pub(crate) keys: Table<RememberedKey>,
     pub(crate) deliveries: Table<Delivery>,
     calls: VecDeque<Call>,
@@ -276,6 +295,7 @@ impl Books {
             Charge::KIND => put::<Charge>(self, line),
             Refund::KIND => put::<Refund>(self, line),
             Mail::KIND => put::<Mail>(self, line),
+            Sms::KIND => put::<Sms>(self, line),
             RememberedKey::KIND => put::<RememberedKey>(self, line),
             Delivery::KIND => put::<Delivery>(self, line),
             _ => Ok(()), // of a later release
@@ -313,6 +333,11 @@ impl Books {
 
     pub fn mails(&self) -> &[Mail] {
         &self.mails.rows
+    }
+
+    /// Also those that were refused.
+    pub fn sms(&self) -> &[Sms] {
+        &self.sms.rows
     }
 
     pub fn deliveries(&self) -> &[Delivery] {

@@ -23,6 +23,8 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
             .route("/state", web::get().to(state))
             .route("/books", web::get().to(books))
             .route("/mails", web::get().to(mails))
+            .route("/sms", web::get().to(sms))
+            .route("/sms/report", web::post().to(report_sms))
             .route("/charges", web::get().to(charges))
             .route("/charges/{id}", web::get().to(charge))
             .route("/pay", web::post().to(pay))
@@ -80,6 +82,7 @@ async fn state(world: Data<World>) -> HttpResponse {
             "charges": books.charges(),
             "refunds": books.refunds(),
             "mails": books.mails(),
+            "sms": books.sms(),
             "deliveries": books.deliveries(),
             "calls": books.call_counts(),
             "last_calls": books.calls().collect::<Vec<_>>(),
@@ -91,8 +94,10 @@ async fn state(world: Data<World>) -> HttpResponse {
 
 /// What the providers hold to be true, to compare a shop with: no calls, no webhooks.
 async fn books(world: Data<World>) -> HttpResponse {
-    HttpResponse::Ok()
-        .json(world.write(|books| json!({"charges": books.charges(), "refunds": books.refunds(), "mails": books.mails()})))
+    let body = world.write(
+        |books| json!({"charges": books.charges(), "refunds": books.refunds(), "mails": books.mails(), "sms": books.sms()}),
+    );
+    HttpResponse::Ok().json(body)
 }
 
 #[derive(Deserialize)]
@@ -106,6 +111,30 @@ async fn mails(world: Data<World>, query: Query<MailQuery>) -> HttpResponse {
         Some(to) => control.mails_to(to),
         None => control.mails(),
     })
+}
+
+async fn sms(world: Data<World>, query: Query<MailQuery>) -> HttpResponse {
+    let control = control(&world);
+    HttpResponse::Ok().json(match &query.to {
+        Some(to) => control.sms_to(to),
+        None => control.sms(),
+    })
+}
+
+#[derive(Deserialize)]
+struct ReportBody {
+    id: String,
+    status: String,
+    reason: Option<String>,
+    #[serde(default)]
+    webhook: How,
+    delay_ms: Option<u64>,
+}
+
+async fn report_sms(world: Data<World>, body: Json<ReportBody>) -> HttpResponse {
+    let body = body.into_inner();
+    let how = body.webhook.with(body.delay_ms);
+    answer(control(&world).report_sms(&body.id, &body.status, body.reason.as_deref(), how))
 }
 
 async fn charges(world: Data<World>) -> HttpResponse {

@@ -3,6 +3,7 @@
 //! It keeps its own books (what was charged, paid, refunded, mailed), signs its own webhooks, and
 //! misbehaves on demand. Tests run many of them in one process, each on its own port.
 
+mod africastalking;
 mod bacen;
 mod bacen_pix;
 mod bacen_wire;
@@ -17,7 +18,9 @@ mod control_http;
 mod documents;
 mod fault;
 mod journal;
+mod mailbox;
 mod melhorenvio;
+mod mime;
 mod openpix;
 mod openpix_key;
 mod openpix_webhook;
@@ -29,6 +32,7 @@ mod quote;
 mod resend;
 mod server;
 mod signature;
+mod smtp;
 mod stripe;
 mod stripe_refunds;
 mod stripe_view;
@@ -41,7 +45,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use books::{Attempt, Books, Call, Charge, ChargeStatus, Delivery, DeliveryState, Extra, Mail, Payer, Refund, RefundStatus};
+pub use books::{
+    Attempt, Books, Call, Charge, ChargeStatus, Delivery, DeliveryState, Extra, Mail, Payer, Refund, RefundStatus, Sms,
+};
 pub use card::{Card, CardStage, Decline, Dispute, DisputeStatus};
 pub use chaos::{Chaos, ChaosCounts};
 pub use control::{Control, Pay, Refused, SendWebhook, ShopAnswer};
@@ -79,6 +85,12 @@ pub struct SandboxConfig {
     pub stripe_search_lag: Duration,
     pub melhorenvio_token: String,
     pub resend_api_key: String,
+    /// Where mails may also be handed in by SMTP, at the same address; 0 takes a free port: ask `Sandbox::smtp_url`.
+    pub smtp_port: u16,
+    pub africastalking_username: String,
+    pub africastalking_api_key: String,
+    /// The `token` in the address that Africa's Talking reports to.
+    pub africastalking_webhook_secret: String,
     /// Name and city in the BR Codes: ASCII, at most 25 and 15 characters.
     pub merchant_name: String,
     pub merchant_city: String,
@@ -110,6 +122,10 @@ impl Default for SandboxConfig {
             stripe_search_lag: Duration::from_secs(60),
             melhorenvio_token: "melhorenvio-development-only-token".into(),
             resend_api_key: "re_development_only_key".into(),
+            smtp_port: 0,
+            africastalking_username: "sandbox".into(),
+            africastalking_api_key: "atsk_development-only".into(),
+            africastalking_webhook_secret: "africastalking-development-only-webhook-secret".into(),
             merchant_name: "LOJA VITRINE".into(),
             merchant_city: "SAO PAULO".into(),
             webhook_retries: [1, 5, 30, 120, 600, 1800].map(Duration::from_secs).into(),

@@ -90,7 +90,7 @@ fn put_section(out: &mut String, id: &str, title: &str, count: usize, inner: &st
     );
 }
 
-fn put(out: &mut String, text: std::fmt::Arguments<'_>) {
+pub(crate) fn put(out: &mut String, text: std::fmt::Arguments<'_>) {
     out.write_fmt(text).expect("a String takes any text");
 }
 
@@ -227,7 +227,7 @@ fn reais(cents: i64) -> String {
     format!("R$ {grouped},{:02}", cents % 100)
 }
 
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

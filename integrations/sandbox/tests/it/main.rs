@@ -1,5 +1,6 @@
 //! The sandbox from outside: a real client, a real socket, a shop that listens.
 
+mod africastalking;
 mod bacen;
 mod cep;
 mod chaos;
@@ -7,11 +8,13 @@ mod control;
 mod faults;
 mod harness;
 mod journal;
+mod mailbox;
 mod melhorenvio;
 mod openpix;
 mod page;
 mod propay;
 mod resend;
+mod smtp;
 mod stripe;
 mod stripe_money;
 mod webhooks;
