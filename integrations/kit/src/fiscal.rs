@@ -276,6 +276,25 @@ pub struct SeenNfe {
     pub authorized_at: Option<Timestamp>,
 }
 
+impl SeenNfe {
+    /// Known by its state alone.
+    pub fn bare(reference: &str, state: NfeState) -> Self {
+        Self {
+            reference: reference.to_owned(),
+            state,
+            key: None,
+            number: None,
+            series: None,
+            code: None,
+            message: None,
+            danfe: None,
+            xml: None,
+            cancellation_xml: None,
+            authorized_at: None,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NfeState {
     Processing,

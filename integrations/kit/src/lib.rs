@@ -13,6 +13,7 @@ pub mod mail;
 pub mod money;
 pub mod phone;
 pub mod pix;
+pub mod sefaz;
 pub mod shipping;
 pub mod signature;
 pub mod tax_id;

@@ -1,0 +1,309 @@
+//! eNotas Gateway: NF-e by an id of ours. All of it is asynchronous there: what a POST or DELETE answers says little, so
+//! the note is read after each. The gateway has one address for both environments, and knows each id only once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use secrecy::{ExposeSecret, SecretString};
+use vitrine_kit::breaker::{Breaker, BreakerConfig};
+use vitrine_kit::fiscal::{
+    Cancellation, Corrected, Correction, Document, Environment, FiscalNotice, FiscalProvider, Nfe, NfeState, SeenNfe,
+};
+use vitrine_kit::http::{Answer, BadConfig, Call, Http, HttpConfig, Refusal};
+use vitrine_kit::{Cnpj, Delivery, Forged, ProviderError, sefaz};
+
+mod note;
+#[cfg(test)]
+mod note_tests;
+#[cfg(test)]
+mod tests;
+mod webhook;
+mod wire;
+
+/// The name in configuration, rows, metrics and logs.
+pub const NAME: &str = "enotas";
+
+/// A DANFE of many pages.
+const MAX_ANSWER_BYTES: usize = 5 * 1024 * 1024;
+/// The shortest and the longest letter that the tax authority takes.
+const LETTER: (usize, usize) = (15, 1000);
+/// Before every id of a rehearsal: an id that was used there is used up in production too.
+const REHEARSAL: &str = "h-";
+
+/// Whose invoices, and where they count.
+#[derive(Debug, Clone)]
+pub struct EnotasConfig {
+    /// Without a path it gets `/v2`; with one it is taken as it is.
+    pub base_url: String,
+    pub api_key: SecretString,
+    /// Theirs of the company: a UUID from the panel.
+    pub company_id: String,
+    pub cnpj: Cnpj,
+    pub environment: Environment,
+    /// The word in the webhook's address (`?token=`) or `X-Token`.
+    pub webhook_secret: SecretString,
+    pub timeout: Duration,
+    pub breaker: BreakerConfig,
+}
+
+#[derive(Debug)]
+pub struct Enotas {
+    http: Http,
+    authorization: SecretString,
+    company_id: String,
+    cnpj: Cnpj,
+    environment: Environment,
+    webhook_secret: SecretString,
+}
+
+impl Enotas {
+    /// Fails on an address that is not http(s), and on an empty key, secret or company.
+    pub fn new(config: EnotasConfig) -> Result<Self, BadConfig> {
+        let bad = |reason: &str| BadConfig { provider: NAME, reason: reason.to_owned() };
+        if config.api_key.expose_secret().is_empty() || config.webhook_secret.expose_secret().is_empty() {
+            return Err(bad("the key or the webhook's secret is empty"));
+        }
+        if !is_id(&config.company_id) {
+            return Err(bad("the company's id is not one of theirs"));
+        }
+        let http = Http::new(HttpConfig {
+            provider: NAME,
+            base_url: base_url(&config.base_url),
+            user_agent: concat!("vitrine/", env!("CARGO_PKG_VERSION")).to_owned(),
+            timeout: config.timeout,
+            max_response_bytes: MAX_ANSWER_BYTES,
+            breaker: config.breaker,
+        })?;
+        Ok(Self {
+            http,
+            // The key as it is: not the base64 that `Basic` stands for elsewhere.
+            authorization: format!("Basic {}", config.api_key.expose_secret()).into(),
+            company_id: config.company_id,
+            cnpj: config.cnpj,
+            environment: config.environment,
+            webhook_secret: config.webhook_secret,
+        })
+    }
+
+    /// Ours, as they know it.
+    fn their_id(&self, reference: &str) -> Result<String, ProviderError> {
+        if !(1..=64).contains(&reference.len()) || !reference.bytes().all(|b| b.is_ascii_alphanumeric()) {
+            return Err(rejected("id", "a reference has letters and digits alone"));
+        }
+        Ok(match self.environment {
+            Environment::Homologation => format!("{REHEARSAL}{reference}"),
+            Environment::Production => reference.to_owned(),
+        })
+    }
+
+    /// Theirs, as we know it; `None`: not of this environment.
+    fn our_reference(&self, id: &str) -> Option<String> {
+        let reference = match self.environment {
+            Environment::Homologation => id.strip_prefix(REHEARSAL)?,
+            Environment::Production => id,
+        };
+        self.their_id(reference).ok().map(|_| reference.to_owned())
+    }
+
+    fn path(&self, rest: &str) -> String {
+        format!("/empresas/{}/nf-e{rest}", self.company_id)
+    }
+
+    async fn send(&self, call: Call) -> Result<Answer, ProviderError> {
+        call.header("Authorization", self.authorization.expose_secret()).send_raw().await
+    }
+
+    /// `None`: no such thing. Their 404 has no body of its own that we know; and what is sent again because of a wrong one
+    /// has the same id.
+    async fn get<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<Option<T>, ProviderError> {
+        let answer = self.send(self.http.get(path).repeatable()).await?;
+        match answer.status {
+            404 => Ok(None),
+            200..=299 => answer.read().map(Some),
+            _ => Err(answer.refused(wire::refusal(&answer.body))),
+        }
+    }
+
+    /// With their own name for its state.
+    async fn look(&self, reference: &str) -> Result<Option<(SeenNfe, String)>, ProviderError> {
+        let id = self.their_id(reference)?;
+        let path = self.path(&format!("/{id}"));
+        let Some(note) = self.get::<wire::Note>(&path).await? else { return Ok(None) };
+        let status = note.status.clone();
+        note.seen(reference, &id, &path, self.cnpj.as_str()).map(|seen| Some((seen, status))).map_err(unclear)
+    }
+}
+
+#[async_trait]
+impl FiscalProvider for Enotas {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    async fn emit(&self, nfe: &Nfe) -> Result<SeenNfe, ProviderError> {
+        if nfe.environment != self.environment {
+            return Err(rejected("environment", "the invoice is for another environment than this shop"));
+        }
+        if nfe.issuer.cnpj != self.cnpj {
+            return Err(rejected("cnpj", "the invoice is of another company than this shop"));
+        }
+        let (reference, id) = (nfe.reference.as_str(), self.their_id(&nfe.reference)?);
+        let call = self.http.post(&self.path("")).json(&note::Note::of(nfe, id));
+        // The same id never makes a second note: one that is there, or on its way, is refused.
+        let answer = match self.send(call.repeatable()).await {
+            Ok(answer) => answer,
+            Err(error @ ProviderError::Unknown { .. }) => return self.find(reference).await.ok().flatten().ok_or(error),
+            Err(error) => return Err(error),
+        };
+        if answer.is_success() {
+            // Taken. What it answers is not documented, and a reading may be behind.
+            return Ok(self
+                .find(reference)
+                .await
+                .ok()
+                .flatten()
+                .unwrap_or_else(|| SeenNfe::bare(reference, NfeState::Processing)));
+        }
+        let refusal = wire::refusal(&answer.body);
+        let Some(Refusal { code, message }) = refusal.clone().filter(|_| answer.status == 400) else {
+            return Err(answer.refused(refusal));
+        };
+        match self.find(reference).await? {
+            Some(seen) if seen.state != NfeState::Rejected => Ok(seen),
+            // What was sent is wrong, not the call: whoever looks after invoices must read it.
+            _ => {
+                let code = Some(code).filter(|code| !code.is_empty());
+                Ok(SeenNfe { code, message: Some(message), ..SeenNfe::bare(reference, NfeState::Rejected) })
+            }
+        }
+    }
+
+    async fn find(&self, reference: &str) -> Result<Option<SeenNfe>, ProviderError> {
+        Ok(self.look(reference).await?.map(|(seen, _)| seen))
+    }
+
+    /// They take no reason: the tax authority gets one of theirs.
+    async fn cancel(&self, reference: &str, _reason: &str) -> Result<Cancellation, ProviderError> {
+        let path = self.path(&format!("/{}", self.their_id(reference)?));
+        let answer = self.send(self.http.delete(&path).repeatable()).await?; // cancelled twice is cancelled
+        let refusal = wire::refusal(&answer.body);
+        let was_taken = answer.is_success();
+        if !was_taken && (answer.status != 400 || refusal.is_none()) {
+            return Err(answer.refused(refusal));
+        }
+        let Refusal { code, message } = refusal.unwrap_or_default();
+        match self.look(reference).await? {
+            Some((seen, _)) if seen.state == NfeState::Cancelled => Ok(Cancellation::Cancelled(seen)),
+            Some((_, status)) if is_cancelling(&status) => Ok(Cancellation::Processing),
+            Some((seen, status)) if status == "CancelamentoNegado" => {
+                Ok(Cancellation::Refused { code: seen.code.unwrap_or(status), message: seen.message.unwrap_or(message) })
+            }
+            Some((seen, _)) if seen.state == NfeState::Processing => Err(ProviderError::Unavailable {
+                provider: NAME,
+                reason: "the invoice is not authorised yet".to_owned(),
+                retry_after_s: None,
+            }),
+            _ if was_taken => Ok(Cancellation::Processing), // a reading may be behind
+            _ => Ok(Cancellation::Refused { code, message }),
+        }
+    }
+
+    async fn correct(&self, letter: &Correction) -> Result<Corrected, ProviderError> {
+        if letter.environment != self.environment {
+            return Err(rejected("environment", "the letter is for another environment than this shop"));
+        }
+        let text = sefaz::text(&letter.text, LETTER.1);
+        if text.chars().count() < LETTER.0 {
+            return Err(rejected("text", &format!("the text must have {} to {} characters", LETTER.0, LETTER.1)));
+        }
+        let id = format!("{}-c{}", self.their_id(&letter.reference)?, letter.sequence);
+        let body = wire::Letter {
+            id: &id,
+            ambiente_emissao: note::ambiente(letter.environment),
+            numero: letter.sequence,
+            correcao: &text,
+            nfe: wire::OfKey { chave_acesso: letter.key.as_str() },
+        };
+        let call = self.http.post(&self.path("/cartaCorrecao")).json(&body);
+        let answer = self.send(call.repeatable()).await?; // its id is known only once, like an invoice's
+        let refusal = wire::refusal(&answer.body);
+        if !answer.is_success() && (answer.status != 400 || refusal.is_none()) {
+            return Err(answer.refused(refusal));
+        }
+        let path = self.path(&format!("/cartaCorrecao/{id}"));
+        match (self.get::<wire::SeenLetter>(&path).await?, refusal) {
+            (Some(seen), _) => Ok(match seen.status.as_str() {
+                status if status.starts_with("Autorizada") => Corrected::Accepted { pdf: None, xml: Some(format!("{path}/xml")) },
+                "Negada" => {
+                    let message = seen.motivo_status.unwrap_or_default();
+                    Corrected::Refused { code: wire::code(&message).unwrap_or_default(), message }
+                }
+                _ => Corrected::Processing,
+            }),
+            (None, Some(Refusal { code, message })) => Ok(Corrected::Refused { code, message }),
+            (None, None) => Ok(Corrected::Processing), // a reading may be behind
+        }
+    }
+
+    async fn download(&self, seen: &SeenNfe, document: Document) -> Result<Option<Bytes>, ProviderError> {
+        let (is_there, file) = match document {
+            Document::Danfe => (seen.danfe.is_some(), "pdf"),
+            Document::Xml => (seen.xml.is_some(), "xml"),
+            Document::CancellationXml => (seen.cancellation_xml.is_some(), "xmlCancelamento"),
+        };
+        if !is_there {
+            return Ok(None);
+        }
+        let path = self.path(&format!("/{}/{file}", self.their_id(&seen.reference)?));
+        let answer = self.send(self.http.get(&path).header("Accept", "*/*").repeatable()).await?;
+        let is_whole = match document {
+            Document::Danfe => sefaz::is_pdf(&answer.body),
+            _ => seen.key.as_ref().is_some_and(|key| sefaz::is_xml_of(key, &answer.body)),
+        };
+        match answer.status {
+            404 => Ok(None),
+            200..=299 if is_whole => Ok(Some(answer.body)),
+            200..=299 => Err(ProviderError::Unavailable {
+                provider: NAME,
+                reason: "the file is not what it should be".to_owned(),
+                retry_after_s: None,
+            }),
+            _ => Err(answer.refused(wire::refusal(&answer.body))),
+        }
+    }
+
+    fn open(&self, delivery: &Delivery) -> Result<Vec<FiscalNotice>, Forged> {
+        webhook::check(&self.webhook_secret, delivery)?;
+        Ok(vec![webhook::notice(&delivery.body, &self.company_id, |id| self.our_reference(id))])
+    }
+
+    fn breaker(&self) -> Arc<Breaker> {
+        self.http.breaker()
+    }
+}
+
+/// `SolicitandoCancelamento`, `CancelamentoSolicitado`, `EmProcessoDeCancelamento`.
+fn is_cancelling(status: &str) -> bool {
+    status.contains("Cancelamento") && status != "CancelamentoNegado"
+}
+
+fn base_url(given: &str) -> String {
+    let given = given.trim_end_matches('/');
+    let has_path = given.split_once("://").is_some_and(|(_, rest)| rest.contains('/'));
+    if has_path { given.to_owned() } else { format!("{given}/v2") }
+}
+
+/// Letters, digits and dashes: it goes into paths.
+fn is_id(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}
+
+fn unclear(reason: &str) -> ProviderError {
+    ProviderError::Unknown { provider: NAME, reason: reason.to_owned() }
+}
+
+fn rejected(code: &str, message: &str) -> ProviderError {
+    ProviderError::Rejected { provider: NAME, code: code.to_owned(), message: message.to_owned() }
+}

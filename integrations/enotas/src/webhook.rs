@@ -1,0 +1,55 @@
+//! What eNotas tells of an invoice. Nobody signs it: a word in the address or in a header is all its proof.
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use subtle::ConstantTimeEq;
+use vitrine_kit::fiscal::FiscalNotice;
+use vitrine_kit::{Delivery, Forged, signature};
+
+use crate::wire::word;
+
+const HEADER: &str = "X-Token";
+/// Nothing of theirs that goes into an event's name is longer.
+const MAX_PART: usize = 80;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Told {
+    tipo: String,
+    empresa_id: String,
+    nfe_id: String,
+    nfe_status: String,
+    #[serde(default, deserialize_with = "word")]
+    nfe_numero_protocolo: Option<String>,
+}
+
+/// The word in the address as `?token=`, or in the header, compared in constant time.
+pub(crate) fn check(secret: &SecretString, delivery: &Delivery) -> Result<(), Forged> {
+    let in_query = form_urlencoded::parse(delivery.query().as_bytes()).find(|(name, _)| name == "token");
+    let given = [delivery.header(HEADER).map(str::to_owned), in_query.map(|(_, token)| token.into_owned())];
+    let secret = secret.expose_secret().as_bytes();
+    let is_secret = |given: &String| bool::from(given.as_bytes().ct_eq(secret));
+    if given.iter().flatten().any(is_secret) { Ok(()) } else { Err(Forged) }
+}
+
+/// `reference`: ours of their id, if it is ours.
+pub(crate) fn notice(body: &[u8], company_id: &str, reference: impl Fn(&str) -> Option<String>) -> FiscalNotice {
+    let Some(told) = serde_json::from_slice::<Told>(body).ok().filter(Told::is_sane) else {
+        let event_id = format!("body:{}", signature::hmac_sha256_hex(crate::NAME.as_bytes(), body));
+        return FiscalNotice { event_id, event: "unreadable".to_owned(), reference: None };
+    };
+    let is_ours = told.empresa_id.eq_ignore_ascii_case(company_id) && told.tipo == "NF-e";
+    FiscalNotice {
+        event_id: format!("{}:{}:{}", told.nfe_id, told.nfe_status, told.nfe_numero_protocolo.unwrap_or_default()),
+        event: format!("{}.{}", told.tipo.to_lowercase(), told.nfe_status),
+        reference: reference(&told.nfe_id).filter(|_| is_ours),
+    }
+}
+
+impl Told {
+    fn is_sane(&self) -> bool {
+        let protocol = self.nfe_numero_protocolo.as_deref().unwrap_or_default();
+        let sane = |text: &str| text.len() <= MAX_PART && text.bytes().all(|b| b.is_ascii_graphic());
+        [&self.tipo, &self.empresa_id, &self.nfe_id, &self.nfe_status].into_iter().all(|text| sane(text)) && sane(protocol)
+    }
+}
