@@ -33,6 +33,9 @@ const STRIPE_PUBLISHABLE_KEY: &str = "pk_test_dev";
 const STRIPE_WEBHOOK_SECRET: &str = "whsec_dev";
 const MELHORENVIO_TOKEN: &str = "dev-melhorenvio-token";
 const RESEND_KEY: &str = "re_dev";
+const AFRICASTALKING_USERNAME: &str = "sandbox";
+const AFRICASTALKING_KEY: &str = "dev-africastalking-key";
+const AFRICASTALKING_WEBHOOK_SECRET: &str = "dev-africastalking-webhook-secret";
 
 /// Runs the whole shop until a signal.
 pub async fn dev(env: &HashMap<String, String>) -> Result<()> {
@@ -91,6 +94,10 @@ async fn start_sandbox(home: &Path, env: &mut HashMap<String, String>) -> Result
         ("STRIPE_WEBHOOK_SECRET", STRIPE_WEBHOOK_SECRET),
         ("SHIPPING_API_KEY", MELHORENVIO_TOKEN),
         ("RESEND_API_KEY", RESEND_KEY),
+        ("SMS_PROVIDER", "africastalking"),
+        ("AFRICASTALKING_USERNAME", AFRICASTALKING_USERNAME),
+        ("AFRICASTALKING_API_KEY", AFRICASTALKING_KEY),
+        ("AFRICASTALKING_WEBHOOK_SECRET", AFRICASTALKING_WEBHOOK_SECRET),
     ] {
         set(env, name, value);
     }
@@ -104,11 +111,13 @@ async fn start_sandbox(home: &Path, env: &mut HashMap<String, String>) -> Result
         ("STRIPE_URL", "stripe"),
         ("MELHORENVIO_URL", "melhorenvio"),
         ("RESEND_URL", "resend"),
+        ("AFRICASTALKING_URL", "africastalking"),
         ("CEP_URL", "viacep"),
         ("BRASILAPI_URL", "brasilapi"),
     ] {
         set(env, name, &format!("{}/{path}", sandbox.url()));
     }
+    set(env, "SMTP_URL", &sandbox.smtp_url());
     Ok(sandbox)
 }
 
@@ -131,6 +140,10 @@ pub fn sandbox_config(env: &HashMap<String, String>, port: u16, journal: Option<
         stripe_webhook_secret: var("STRIPE_WEBHOOK_SECRET", STRIPE_WEBHOOK_SECRET),
         melhorenvio_token: var("SHIPPING_API_KEY", MELHORENVIO_TOKEN),
         resend_api_key: var("RESEND_API_KEY", RESEND_KEY),
+        smtp_port: var("SANDBOX_SMTP_PORT", "0").parse().unwrap_or(0),
+        africastalking_username: var("AFRICASTALKING_USERNAME", AFRICASTALKING_USERNAME),
+        africastalking_api_key: var("AFRICASTALKING_API_KEY", AFRICASTALKING_KEY),
+        africastalking_webhook_secret: var("AFRICASTALKING_WEBHOOK_SECRET", AFRICASTALKING_WEBHOOK_SECRET),
         ..SandboxConfig::default()
     }
 }
@@ -142,7 +155,7 @@ pub async fn sandbox(env: &HashMap<String, String>) -> Result<()> {
     let sandbox = vitrine_sandbox::start(sandbox_config(env, port, journal))
         .await
         .map_err(|e| Error::Internal(format!("port {port} cannot be opened: {e}; set SANDBOX_PORT to a free one")))?;
-    println!("Sandbox: {}", sandbox.url());
+    println!("Sandbox: {}\nMails are taken at {}", sandbox.url(), sandbox.smtp_url());
     run::signal().await?;
     sandbox.stop().await;
     Ok(())
@@ -175,7 +188,7 @@ fn kept_secret(path: &Path) -> Result<String> {
 fn banner(config: &Config, sandbox: &Sandbox) {
     let (shop, providers) = (&config.http.public_url, sandbox.url());
     println!(
-        "\n  Vitrine sells at  {shop}\n  API to try        {shop}/docs/\n  Sandbox providers {providers}   (pay a PIX, read the mails)"
+        "\n  Vitrine sells at  {shop}\n  API to try        {shop}/docs/\n  Sandbox providers {providers}   (pay a PIX)\n  Mailbox           {providers}/mailbox   (read the mails and texts)"
     );
     println!("  Admin             admin@vitrine.local / vitrine-admin\n  Ctrl-C stops it; the data stay in {HOME}/\n");
 }

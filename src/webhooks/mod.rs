@@ -1,5 +1,6 @@
 //! What providers tell us: verified over the raw bytes, then taken once, with its effect, in one transaction.
 
+mod africastalking;
 mod fiscal;
 pub mod inbox;
 mod pix;
@@ -22,16 +23,17 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
         .service(stripe::card)
         .service(fiscal::focusnfe)
         .service(fiscal::enotas)
-        .service(resend::resend);
+        .service(resend::resend)
+        .service(africastalking::africastalking);
 }
 
 /// Applies a kept event again, for an operator. What it did before it does not do twice.
 ///
 /// The caller commits. Errors: 404 no such event; 409 its provider is not configured.
 pub async fn replay(app: &App, tx: &Transaction<'_>, id: EventId) -> Result<&'static str> {
-    const FIND: &str = "SELECT provider, body FROM webhook_events WHERE id = $1 FOR UPDATE";
+    const FIND: &str = "SELECT provider, event_id, body FROM webhook_events WHERE id = $1 FOR UPDATE";
     let row = db::query_opt(tx, FIND, &[&id]).await?.ok_or(Error::NotFound("The event"))?;
-    let (provider, body): (String, Vec<u8>) = (row.get("provider"), row.get("body"));
+    let (provider, event_id, body): (String, String, Vec<u8>) = (row.get("provider"), row.get("event_id"), row.get("body"));
     if provider == vitrine_stripe::NAME
         && let Some(stripe) = &app.providers.stripe
     {
@@ -39,6 +41,11 @@ pub async fn replay(app: &App, tx: &Transaction<'_>, id: EventId) -> Result<&'st
     }
     if app.providers.fiscal.as_ref().is_some_and(|fiscal| fiscal.name() == provider) {
         return fiscal::replay(tx, &provider, id).await;
+    }
+    match provider.as_str() {
+        vitrine_resend::NAME => return resend::replay(tx, id, &event_id, &body).await,
+        vitrine_africastalking::NAME => return africastalking::replay(tx, id, &body).await,
+        _ => {}
     }
     match app.providers.pix_named(&provider) {
         Some(pix) => pix::replay(tx, pix, id, body).await,

@@ -18,7 +18,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-pub use report::{Report, SmsNews, open_report};
+pub use report::{Report, SmsNews, open_report, read_report};
 pub use text::{PART, clip, plain};
 
 /// The name in configuration, rows, metrics and logs.

@@ -15,7 +15,7 @@ mod tests;
 mod webhook;
 mod wire;
 
-pub use webhook::{MailNews, ResendEvent, open_webhook};
+pub use webhook::{MailNews, ResendEvent, open_webhook, read_event};
 
 /// The name in configuration, rows, metrics and logs.
 pub const NAME: &str = "resend";

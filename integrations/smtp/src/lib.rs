@@ -60,6 +60,11 @@ impl std::fmt::Debug for Smtp {
     }
 }
 
+/// Why an address cannot be used, for whoever reads the configuration. It does not quote the address.
+pub fn check(url: &SecretString) -> Result<(), String> {
+    Server::parse(url).map(drop)
+}
+
 /// How a hand-over ended that did not end well.
 struct Trouble {
     error: ProviderError,
