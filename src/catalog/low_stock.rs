@@ -20,7 +20,7 @@ const NAMED: usize = 50;
 #[serde(deny_unknown_fields)]
 pub struct StockSettings {
     /// An alert goes out once a sale leaves this many of a variant, or fewer; 0: none does.
-    #[garde(range(max = 9999))]
+    #[garde(range(min = 0, max = 9999))]
     pub alert_below: i32,
 }
 

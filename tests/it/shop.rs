@@ -61,6 +61,8 @@ impl Shop {
         let bank = [&cfg.pix_client_id, &cfg.pix_client_secret, &cfg.pix_key, &cfg.pix_webhook_secret].map(String::clone);
         let stripe = [&cfg.stripe_secret_key, &cfg.stripe_webhook_secret].map(String::clone);
         let (freight, mail) = (cfg.melhorenvio_token.clone(), cfg.resend_api_key.clone());
+        let sms =
+            [&cfg.africastalking_username, &cfg.africastalking_api_key, &cfg.africastalking_webhook_secret].map(String::clone);
         let sandbox = vitrine_sandbox::start(cfg).await.unwrap();
         let provider = |path: &str| format!("{}/{path}", sandbox.url());
         let mut env: HashMap<String, String> = [
@@ -93,6 +95,11 @@ impl Shop {
             ("PIX_WEBHOOK_SECRET", bank[3].clone()),
             ("SHIPPING_API_KEY", freight),
             ("RESEND_API_KEY", mail),
+            ("SMTP_URL", sandbox.smtp_url()),
+            ("AFRICASTALKING_URL", provider("africastalking")),
+            ("AFRICASTALKING_USERNAME", sms[0].clone()),
+            ("AFRICASTALKING_API_KEY", sms[1].clone()),
+            ("AFRICASTALKING_WEBHOOK_SECRET", sms[2].clone()),
             ("SHIPPING_SENDER_CEP", "01310-100".into()),
             ("ADMIN_ALERT_EMAIL", "operador@loja.test".into()),
             ("MAILER_FROM_EMAIL", "Loja <loja@loja.test>".into()),
