@@ -113,6 +113,8 @@ pub enum Job {
     DropLabel {
         order: OrderId,
     },
+    /// Recurring: asks carriers about parcels that were not heard of.
+    TrackParcels,
     /// Compares a day's money with a provider's books.
     CompareBooks {
         day: Date,
@@ -159,6 +161,7 @@ impl Job {
             Self::CorrectInvoice { .. } => "correct_invoice",
             Self::BuyLabel { .. } => "buy_label",
             Self::DropLabel { .. } => "drop_label",
+            Self::TrackParcels => "track_parcels",
             Self::CompareBooks { .. } => "compare_books",
             Self::KeepBooks => "keep_books",
             Self::Reconcile => "reconcile",
@@ -183,7 +186,9 @@ impl Job {
             Self::CorrectInvoice { correction } => Some(format!("correct_invoice:{correction}")),
             Self::CompareBooks { day, provider } => Some(format!("compare_books:{day}:{provider}")),
             Self::MailMessage { message } => Some(format!("mail_message:{message}")),
-            Self::KeepBooks | Self::Reconcile | Self::WatchStock | Self::Purge => Some(self.kind().to_owned()),
+            Self::KeepBooks | Self::Reconcile | Self::WatchStock | Self::Purge | Self::TrackParcels => {
+                Some(self.kind().to_owned())
+            }
             _ => None,
         }
     }
@@ -205,7 +210,7 @@ impl Job {
             | Self::BuyLabel { .. }
             | Self::DropLabel { .. }
             | Self::CompareBooks { .. } => 60,
-            Self::KeepBooks | Self::Reconcile | Self::WatchStock | Self::Purge => i32::MAX,
+            Self::KeepBooks | Self::Reconcile | Self::WatchStock | Self::Purge | Self::TrackParcels => i32::MAX,
             Self::MailPasswordReset { .. } => 8,
             _ => 25,
         }

@@ -13,7 +13,7 @@ pub(super) const RULES: &[Rule] = &[
             SELECT id, order_id, CASE WHEN subject = 'order' THEN order_id ELSE subject_id END AS thread,
                    CASE WHEN from_state IN ('processing', 'unknown') AND subject = 'refund' THEN 'pending' ELSE from_state END AS from_state,
                    CASE WHEN to_state IN ('processing', 'unknown') AND subject = 'refund' THEN 'pending' ELSE to_state END AS to_state
-              FROM order_history WHERE subject IN ('order', 'payment_status', 'payment', 'refund')),
+              FROM order_history WHERE subject IN ('order', 'payment_status', 'payment', 'refund', 'invoice')),
         steps AS (
             SELECT order_id, thread, from_state, to_state,
                    from_state IS DISTINCT FROM lag(to_state) OVER (PARTITION BY order_id, thread ORDER BY id) AS is_gap
@@ -25,6 +25,7 @@ pub(super) const RULES: &[Rule] = &[
             SELECT 'order' AS what, id AS order_id, id AS thread, status AS state FROM orders
             UNION ALL SELECT 'payment status of', id, NULL, payment_status FROM orders
             UNION ALL SELECT 'payment', order_id, id, status FROM payments
+            UNION ALL SELECT 'invoice', order_id, id, status FROM invoices
             UNION ALL SELECT 'refund', order_id, id, CASE WHEN status IN ('processing', 'unknown') THEN 'pending' ELSE status END FROM refunds)
         SELECT a.what || ' ' || coalesce(a.thread, a.order_id) || ' is ' || a.state || ', '
                || CASE WHEN t.order_id IS NULL THEN 'and has no history' WHEN t.has_gap THEN 'its history has a gap'
@@ -56,6 +57,18 @@ pub(super) const RULES: &[Rule] = &[
         SELECT 'order ' || number FROM orders
          WHERE total_cents <> subtotal_cents - discount_cents + shipping_cents
             OR least(total_cents, subtotal_cents, discount_cents, shipping_cents) < 0"),
+    ("freight-costs-nothing-only-for-a-reason-that-holds", "
+        SELECT 'order ' || number || ' by ' || shipping_provider || ' pays ' || shipping_cents || ' of ' || shipping_quoted_cents
+               || ', the reason for nothing is ' || coalesce(freight_quote #>> '{free,reason}', 'none')
+          FROM orders
+         WHERE (shipping_cents = 0) <> (freight_quote #>> '{free,reason}' IS NOT NULL)
+            OR shipping_cents NOT IN (0, shipping_quoted_cents)
+            OR (shipping_quoted_cents = 0) <> (shipping_provider = 'pickup')
+            OR CASE freight_quote #>> '{free,reason}'
+                    WHEN 'pickup' THEN shipping_provider <> 'pickup'
+                    WHEN 'coupon' THEN coupon_code IS NULL
+                    WHEN 'rule' THEN subtotal_cents - coupon_discount_cents < (freight_quote #>> '{free,min_subtotal_cents}')::bigint
+                    ELSE freight_quote #>> '{free,reason}' IS NOT NULL END"),
     ("an-orders-states-fit-together", "
         SELECT 'order ' || number || ' is ' || status || '/' || payment_status FROM orders
          WHERE (status IN ('processing', 'shipped', 'delivered', 'returned') AND payment_status NOT IN ('paid', 'partially_refunded', 'refunded'))
@@ -67,7 +80,7 @@ pub(super) const RULES: &[Rule] = &[
          WHERE (paid_at IS NOT NULL) <> (payment_status IN ('paid', 'partially_refunded', 'refunded'))"),
     ("a-shipped-order-can-be-tracked", "
         SELECT 'order ' || number || ' (' || status || ')' FROM orders
-         WHERE status IN ('shipped', 'delivered') AND (tracking_number IS NULL OR shipped_at IS NULL)"),
+         WHERE status IN ('shipped', 'delivered') AND ((tracking_number IS NULL AND shipping_provider <> 'pickup') OR shipped_at IS NULL)"),
     // What is not paid and still holds stock must have something that ends it.
     ("a-pending-order-has-a-clock", "
         SELECT 'order ' || o.number || ' ends at ' || o.expires_at || ', and no job will see to it'
@@ -94,14 +107,12 @@ pub(super) const RULES: &[Rule] = &[
                       WHERE kind = 'mail_order_paid' AND state IN ('waiting', 'running', 'dead')) j ON j.order_id = o.id::text
          WHERE m.count > 1 OR (m.count > 0 AND o.paid_at IS NULL)
             OR (o.paid_at IS NOT NULL AND o.customer_email IS NOT NULL AND m.count IS NULL AND j.order_id IS NULL)"),
-    ("an-order-has-one-invoice", "
-        SELECT 'order ' || order_id || ' has ' || count(*) FROM invoices WHERE purpose = 'sale' GROUP BY order_id HAVING count(*) > 1"),
     ("what-left-the-shop-was-paid", "
         SELECT 'invoice ' || i.id || ' of order ' || o.number FROM invoices i JOIN orders o ON o.id = i.order_id
          WHERE i.purpose = 'sale' AND o.paid_at IS NULL
         UNION ALL
         SELECT 'shipment ' || s.id || ' of order ' || o.number FROM shipments s JOIN orders o ON o.id = s.order_id
-         WHERE s.status IN ('posted', 'delivered') AND o.paid_at IS NULL"),
+         WHERE s.status NOT IN ('pending', 'cancelled', 'expired') AND o.paid_at IS NULL"),
     ("a-document-is-sealed-whole-or-not-there", "
         SELECT 'order ' || number FROM orders WHERE num_nulls(tax_id_sealed, tax_id_key, tax_id_hash) NOT IN (0, 3)
         UNION ALL SELECT 'user ' || id FROM users WHERE num_nulls(tax_id_sealed, tax_id_key, tax_id_hash) NOT IN (0, 3)"),

@@ -4,18 +4,20 @@ mod env;
 mod messages;
 mod nfe;
 mod payments;
+mod shipping;
 
 use std::time::Duration;
 
 use ipnet::IpNet;
 use secrecy::SecretString;
+use vitrine_kit::Email;
 use vitrine_kit::breaker::BreakerConfig;
-use vitrine_kit::{Cep, Email};
 
 use self::env::Env;
 pub use self::messages::{MailConfig, MailerSettings, SmsSettings};
 pub use self::nfe::{NfeConfig, NfeKind, NfeSettings};
 pub use self::payments::{BankSettings, OpenPixSettings, PixConfig, PixSettings, ProPaySettings, StripeSettings};
+pub use self::shipping::{CarrierSettings, CorreiosSettings, MelhorEnvioSettings, ShippingConfig};
 
 /// Strictness: `Dev` accepts what would be dangerous in front of real customers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,15 +95,6 @@ pub struct CacheConfig {
     pub categories_ttl: Duration,
 }
 
-#[derive(Debug, Clone)]
-pub struct ShippingConfig {
-    pub sender_cep: Cep,
-    pub api_key: SecretString,
-    pub melhorenvio_url: String,
-    pub viacep_url: String,
-    pub brasilapi_url: Option<String>,
-}
-
 /// `5/20s`: a burst of 5, refilled over 20 s. `None`: switched off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit {
@@ -160,7 +153,7 @@ impl Config {
             },
             pix: payments::pix(&mut env),
             stripe: payments::stripe(&mut env),
-            shipping: shipping(&mut env),
+            shipping: shipping::shipping(&mut env),
             mail: messages::mail(&mut env),
             sms: messages::sms(&mut env),
             nfe: nfe::nfe(&mut env),
@@ -254,24 +247,6 @@ fn auth(env: &mut Env<'_>) -> AuthConfig {
         refresh_ttl: env.duration("REFRESH_TTL", "7d"),
         data_keys: env.data_keys(),
         first_admin,
-    }
-}
-
-fn shipping(env: &mut Env<'_>) -> ShippingConfig {
-    if env.text("SHIPPING_PROVIDER", "melhorenvio") != "melhorenvio" {
-        env.mistake("SHIPPING_PROVIDER", "must be melhorenvio: correios is not built yet");
-    }
-    let sender = env.text("SHIPPING_SENDER_CEP", "");
-    let sender_cep = Cep::parse(&sender).unwrap_or_else(|_| {
-        env.mistake("SHIPPING_SENDER_CEP", "is required: the CEP that parcels leave from, such as 01310-100");
-        Cep::parse("01310100").expect("a CEP that is right by construction")
-    });
-    ShippingConfig {
-        sender_cep,
-        api_key: env.secret("SHIPPING_API_KEY", 1),
-        melhorenvio_url: env.url("MELHORENVIO_URL", "https://melhorenvio.com.br"),
-        viacep_url: env.url("CEP_URL", "https://viacep.com.br"),
-        brasilapi_url: Some(env.url("BRASILAPI_URL", "https://brasilapi.com.br")),
     }
 }
 

@@ -5,6 +5,7 @@ pub mod postgres;
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -19,6 +20,9 @@ use crate::{db, run, seed, telemetry};
 const HOME: &str = ".vitrine";
 const SANDBOX_PORT: u16 = 4455;
 
+/// A parcel is posted so long after its label was made, and delivered as long after that.
+const PARCEL_PACE: Duration = Duration::from_secs(10);
+
 /// What the sandbox and the shop must agree on.
 const GO_TO_PROPAY: &str = "dev-go-to-propay-secret-of-32-bytes!";
 const PROPAY_TO_GO: &str = "dev-propay-to-go-secret-of-32-bytes!";
@@ -32,10 +36,21 @@ const STRIPE_SECRET_KEY: &str = "sk_test_dev";
 const STRIPE_PUBLISHABLE_KEY: &str = "pk_test_dev";
 const STRIPE_WEBHOOK_SECRET: &str = "whsec_dev";
 const MELHORENVIO_TOKEN: &str = "dev-melhorenvio-token";
+const MELHORENVIO_WEBHOOK_SECRET: &str = "dev-melhorenvio-webhook-secret";
+const CORREIOS_USER: &str = "dev-loja";
+const CORREIOS_ACCESS_CODE: &str = "dev-correios-access-code";
+const CORREIOS_POSTAGE_CARD: &str = "0067599079";
+const CORREIOS_CONTRACT: &str = "9912345678";
 const RESEND_KEY: &str = "re_dev";
 const AFRICASTALKING_USERNAME: &str = "sandbox";
 const AFRICASTALKING_KEY: &str = "dev-africastalking-key";
 const AFRICASTALKING_WEBHOOK_SECRET: &str = "dev-africastalking-webhook-secret";
+const FOCUSNFE_TOKEN: &str = "focusnfe-development-only-token";
+const ENOTAS_KEY: &str = "enotas-development-only-key";
+const ENOTAS_COMPANY: &str = "484fb0c5-969e-46ad-a047-8a0db54667b4";
+const NFE_WEBHOOK_SECRET: &str = "nfe-development-only-webhook-secret";
+/// Nobody's: the demo shop's company has it.
+const NFE_CNPJ: &str = "11222333000181";
 
 /// Runs the whole shop until a signal.
 pub async fn dev(env: &HashMap<String, String>) -> Result<()> {
@@ -92,16 +107,28 @@ async fn start_sandbox(home: &Path, env: &mut HashMap<String, String>) -> Result
         ("STRIPE_SECRET_KEY", STRIPE_SECRET_KEY),
         ("STRIPE_PUBLISHABLE_KEY", STRIPE_PUBLISHABLE_KEY),
         ("STRIPE_WEBHOOK_SECRET", STRIPE_WEBHOOK_SECRET),
+        ("SHIPPING_PROVIDER", "melhorenvio,correios"),
         ("SHIPPING_API_KEY", MELHORENVIO_TOKEN),
+        ("MELHORENVIO_WEBHOOK_SECRET", MELHORENVIO_WEBHOOK_SECRET),
+        ("CORREIOS_USER", CORREIOS_USER),
+        ("CORREIOS_API_KEY", CORREIOS_ACCESS_CODE),
+        ("CORREIOS_POSTAGE_CARD", CORREIOS_POSTAGE_CARD),
+        ("CORREIOS_CONTRACT", CORREIOS_CONTRACT),
         ("RESEND_API_KEY", RESEND_KEY),
         ("SMS_PROVIDER", "africastalking"),
         ("AFRICASTALKING_USERNAME", AFRICASTALKING_USERNAME),
         ("AFRICASTALKING_API_KEY", AFRICASTALKING_KEY),
         ("AFRICASTALKING_WEBHOOK_SECRET", AFRICASTALKING_WEBHOOK_SECRET),
+        ("NFE_PROVIDER", "focusnfe"),
+        ("NFE_CNPJ", NFE_CNPJ),
+        ("NFE_COMPANY_ID", ENOTAS_COMPANY),
+        ("NFE_WEBHOOK_SECRET", NFE_WEBHOOK_SECRET),
     ] {
         set(env, name, value);
     }
-    let sandbox = vitrine_sandbox::start(sandbox_config(env, port, Some(home.join("sandbox.jsonl")))).await.map_err(|e| {
+    let described = sandbox_config(env, port, Some(home.join("sandbox.jsonl")));
+    let paced = SandboxConfig { parcel_pace: Some(PARCEL_PACE), ..described };
+    let sandbox = vitrine_sandbox::start(paced).await.map_err(|e| {
         Error::Internal(format!("the sandbox's port {port} cannot be opened: {e}; set SANDBOX_PORT to a free one"))
     })?;
     for (name, path) in [
@@ -110,6 +137,7 @@ async fn start_sandbox(home: &Path, env: &mut HashMap<String, String>) -> Result
         ("PIX_API_URL", "bacen/v2"),
         ("STRIPE_URL", "stripe"),
         ("MELHORENVIO_URL", "melhorenvio"),
+        ("CORREIOS_URL", "correios"),
         ("RESEND_URL", "resend"),
         ("AFRICASTALKING_URL", "africastalking"),
         ("CEP_URL", "viacep"),
@@ -118,6 +146,10 @@ async fn start_sandbox(home: &Path, env: &mut HashMap<String, String>) -> Result
         set(env, name, &format!("{}/{path}", sandbox.url()));
     }
     set(env, "SMTP_URL", &sandbox.smtp_url());
+    let is_enotas = env.get("NFE_PROVIDER").is_some_and(|name| name == "enotas");
+    let (path, key) = if is_enotas { ("enotas/v2", ENOTAS_KEY) } else { ("focusnfe", FOCUSNFE_TOKEN) };
+    set(env, "NFE_URL", &format!("{}/{path}", sandbox.url()));
+    set(env, "NFE_API_KEY", key);
     Ok(sandbox)
 }
 
@@ -139,11 +171,21 @@ pub fn sandbox_config(env: &HashMap<String, String>, port: u16, journal: Option<
         stripe_secret_key: var("STRIPE_SECRET_KEY", STRIPE_SECRET_KEY),
         stripe_webhook_secret: var("STRIPE_WEBHOOK_SECRET", STRIPE_WEBHOOK_SECRET),
         melhorenvio_token: var("SHIPPING_API_KEY", MELHORENVIO_TOKEN),
+        melhorenvio_webhook_secret: Some(var("MELHORENVIO_WEBHOOK_SECRET", MELHORENVIO_WEBHOOK_SECRET)),
+        correios_user: var("CORREIOS_USER", CORREIOS_USER),
+        correios_access_code: var("CORREIOS_API_KEY", CORREIOS_ACCESS_CODE),
+        correios_postage_card: var("CORREIOS_POSTAGE_CARD", CORREIOS_POSTAGE_CARD),
+        correios_contract: var("CORREIOS_CONTRACT", CORREIOS_CONTRACT),
         resend_api_key: var("RESEND_API_KEY", RESEND_KEY),
         smtp_port: var("SANDBOX_SMTP_PORT", "0").parse().unwrap_or(0),
         africastalking_username: var("AFRICASTALKING_USERNAME", AFRICASTALKING_USERNAME),
         africastalking_api_key: var("AFRICASTALKING_API_KEY", AFRICASTALKING_KEY),
         africastalking_webhook_secret: var("AFRICASTALKING_WEBHOOK_SECRET", AFRICASTALKING_WEBHOOK_SECRET),
+        focusnfe_token: var("NFE_API_KEY", FOCUSNFE_TOKEN),
+        enotas_api_key: var("NFE_API_KEY", ENOTAS_KEY),
+        enotas_company_id: var("NFE_COMPANY_ID", ENOTAS_COMPANY),
+        nfe_webhook_secret: var("NFE_WEBHOOK_SECRET", NFE_WEBHOOK_SECRET),
+        nfe_cnpj: var("NFE_CNPJ", NFE_CNPJ),
         ..SandboxConfig::default()
     }
 }

@@ -363,3 +363,7 @@ fn notes(wanted: &Wanted, facts: &Facts, company: &Company) -> String {
     });
     notes.join(" ")
 }
+
+#[cfg(test)]
+#[path = "build_tests.rs"]
+mod tests;

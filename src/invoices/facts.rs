@@ -143,9 +143,8 @@ fn line(row: &Row) -> Line {
 
 /// The product's word, then its categories' from the nearest on.
 pub fn nearest(own: Value, categories: Value) -> TaxData {
-    let read = |value: Value| serde_json::from_value::<TaxData>(value).unwrap_or_default();
-    let Value::Array(categories) = categories else { return read(own) };
-    categories.into_iter().fold(read(own), |tax, category| tax.or(&read(category)))
+    let Value::Array(categories) = categories else { return TaxData::kept(own) };
+    categories.into_iter().fold(TaxData::kept(own), |tax, category| tax.or(&TaxData::kept(category)))
 }
 
 /// When it was bought does not matter to an invoice; when it is emitted does, in the seller's zone.

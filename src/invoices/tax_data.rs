@@ -61,6 +61,11 @@ pub struct TaxData {
 }
 
 impl TaxData {
+    /// As it lies in a table; what an older release wrote otherwise counts as not said.
+    pub fn kept(value: serde_json::Value) -> Self {
+        serde_json::from_value(value).unwrap_or_default()
+    }
+
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }

@@ -15,7 +15,7 @@ use crate::ids::{CartId, CouponId, LineId, OrderId, ProductId, UserId, VariantId
 use crate::lang::Lang;
 use crate::payments::methods::Methods;
 use crate::seal::Sealed;
-use crate::shipping::quote::Quote;
+use crate::shipping::{Free, Quote};
 
 /// The order with every price fixed, before it is written.
 pub(super) struct Draft {
@@ -34,6 +34,8 @@ pub(super) struct Draft {
     pub(super) shipping: Money,
     pub(super) total: Money,
     pub(super) quote: Quote,
+    /// Why the freight costs the buyer nothing.
+    pub(super) free: Option<Free>,
     pub(super) coupon: Option<(CouponId, String)>,
     pub(super) method: Option<&'static str>,
     pub(super) notes: Option<String>,
@@ -63,9 +65,10 @@ impl Draft {
         quote.fits(&wanted, &address.cep)?;
         let subtotal = subtotal(&read.lines)?;
         let Applied { coupon, discount: coupon_discount, frees_shipping } = apply_coupon(new, read, subtotal)?;
-        let method_discount = method_discount(new, read, subtotal.checked_sub(coupon_discount).unwrap_or_default());
+        let goods = subtotal.checked_sub(coupon_discount).unwrap_or_default();
+        let method_discount = method_discount(new, read, goods);
         let discount = coupon_discount.checked_add(method_discount).ok_or_else(too_much)?;
-        let shipping = if frees_shipping { Money::ZERO } else { quote.price };
+        let (shipping, free) = quote.charge(goods, frees_shipping)?;
         let total = subtotal.checked_sub(discount).and_then(|m| m.checked_add(shipping)).ok_or_else(too_much)?;
         let time_to_pay = SignedDuration::try_from(app.config.pix.expiry).unwrap_or(SignedDuration::from_mins(30));
         Ok(Self {
@@ -83,6 +86,7 @@ impl Draft {
             shipping,
             total,
             quote,
+            free,
             coupon,
             method: new.method().map(|m| m.as_str()),
             notes: new.notes.as_deref().map(str::trim).filter(|n| !n.is_empty()).map(str::to_owned),

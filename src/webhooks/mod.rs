@@ -3,6 +3,7 @@
 mod africastalking;
 mod fiscal;
 pub mod inbox;
+mod melhorenvio;
 mod pix;
 mod resend;
 mod stripe;
@@ -24,7 +25,8 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
         .service(fiscal::focusnfe)
         .service(fiscal::enotas)
         .service(resend::resend)
-        .service(africastalking::africastalking);
+        .service(africastalking::africastalking)
+        .service(melhorenvio::melhorenvio);
 }
 
 /// Applies a kept event again, for an operator. What it did before it does not do twice.
@@ -41,6 +43,9 @@ pub async fn replay(app: &App, tx: &Transaction<'_>, id: EventId) -> Result<&'st
     }
     if app.providers.fiscal.as_ref().is_some_and(|fiscal| fiscal.name() == provider) {
         return fiscal::replay(tx, &provider, id).await;
+    }
+    if provider == vitrine_melhorenvio::NAME && app.providers.melhorenvio.is_some() {
+        return melhorenvio::replay(tx, id, body).await;
     }
     match provider.as_str() {
         vitrine_resend::NAME => return resend::replay(tx, id, &event_id, &body).await,

@@ -60,6 +60,23 @@ const PLANTED: &[(&str, &str)] = &[
         "total-is-lines-less-discount-plus-freight",
         "ALTER TABLE orders DROP CONSTRAINT orders_total; UPDATE orders SET total_cents = total_cents + 1",
     ),
+    ("freight-costs-nothing-only-for-a-reason-that-holds", "UPDATE orders SET total_cents = total_cents - shipping_cents, shipping_cents = 0"),
+    ("freight-costs-nothing-only-for-a-reason-that-holds", "UPDATE orders SET shipping_quoted_cents = shipping_quoted_cents + 1"),
+    ("freight-costs-nothing-only-for-a-reason-that-holds", "UPDATE orders SET shipping_provider = 'pickup'"),
+    (
+        "freight-costs-nothing-only-for-a-reason-that-holds",
+        r#"UPDATE orders SET freight_quote = freight_quote || '{"free": {"reason": "rule", "min_subtotal_cents": 0}}'"#,
+    ),
+    (
+        "freight-costs-nothing-only-for-a-reason-that-holds",
+        "UPDATE orders SET total_cents = total_cents - shipping_cents, shipping_cents = 0,
+                freight_quote = freight_quote || jsonb_build_object('free', jsonb_build_object('reason', 'rule', 'min_subtotal_cents', subtotal_cents + 1))",
+    ),
+    (
+        "freight-costs-nothing-only-for-a-reason-that-holds",
+        r#"UPDATE orders SET total_cents = total_cents - shipping_cents, shipping_cents = 0, coupon_code = NULL, coupon_held = false,
+                freight_quote = freight_quote || '{"free": {"reason": "coupon"}}'"#,
+    ),
     (
         "an-orders-states-fit-together",
         "UPDATE orders SET status = 'cancelled', stock_held = false, cancelled_at = now() WHERE status = 'pending'",
@@ -123,10 +140,60 @@ const PLANTED: &[(&str, &str)] = &[
         "a-buyer-is-told-once-that-an-order-is-paid",
         "UPDATE messages m SET order_id = o.id FROM orders o WHERE m.kind = 'order_paid' AND o.status = 'pending'",
     ),
+    // Invoices.
     (
-        "an-order-has-one-invoice",
+        "an-order-has-one-live-invoice",
         "DROP INDEX invoices_one_sale; INSERT INTO invoices (id, order_id, provider, environment, total_cents)
          SELECT gen_random_uuid(), o.id, 'focusnfe', 'homologacao', o.total_cents FROM orders o, generate_series(1, 2) WHERE o.payment_status = 'paid'",
+    ),
+    (
+        "a-paid-order-has-its-invoice",
+        "UPDATE orders SET paid_at = now() - interval '3 hours' WHERE payment_status = 'paid'; DELETE FROM jobs WHERE kind = 'invoice_order';
+         INSERT INTO invoices (id, order_id, provider, environment, total_cents, status, created_at) SELECT gen_random_uuid(), o.id, 'focusnfe', 'homologacao', o.total_cents, 'cancelled', now() - interval '4 hours' FROM orders o WHERE o.payment_status = 'expired' LIMIT 1;
+         INSERT INTO invoices (id, order_id, provider, environment, total_cents, status, created_at) SELECT gen_random_uuid(), o.id, 'focusnfe', 'homologacao', o.total_cents, 'cancelled', now() FROM orders o WHERE o.payment_status = 'expired' LIMIT 1",
+    ),
+    (
+        "an-invoice-is-of-its-orders-amount",
+        "INSERT INTO invoices (id, order_id, provider, environment, total_cents, status, chave, number, authorized_at) SELECT gen_random_uuid(), o.id, 'focusnfe', 'homologacao', o.total_cents + 1, 'authorized', '35261011222333000181550010000001231481516233', '123', now() FROM orders o WHERE o.payment_status = 'paid' LIMIT 1",
+    ),
+    (
+        "an-authorised-invoice-has-its-key-and-number",
+        "INSERT INTO invoices (id, order_id, provider, environment, total_cents, status, chave, authorized_at) SELECT gen_random_uuid(), o.id, 'focusnfe', 'homologacao', o.total_cents, 'authorized', '35261011222333000181550010000001231481516233', now() FROM orders o WHERE o.payment_status = 'paid' LIMIT 1",
+    ),
+    (
+        "an-authorised-invoice-has-its-key-and-number",
+        "INSERT INTO invoices (id, order_id, provider, environment, total_cents, status, chave, number, authorized_at) SELECT gen_random_uuid(), o.id, 'focusnfe', 'homologacao', o.total_cents, 'authorized', '33261011222333000181650020000000071102030405', '7', now() FROM orders o WHERE o.payment_status = 'paid' LIMIT 1",
+    ),
+    (
+        "an-open-invoice-is-looked-after",
+        "INSERT INTO invoices (id, order_id, provider, environment, total_cents, status) SELECT gen_random_uuid(), o.id, 'focusnfe', 'homologacao', o.total_cents, 'pending' FROM orders o WHERE o.payment_status = 'paid' LIMIT 1",
+    ),
+    (
+        "an-invoice-that-shall-go-is-looked-after",
+        "INSERT INTO invoices (id, order_id, provider, environment, total_cents, status, chave, number, authorized_at, cancel_reason) SELECT gen_random_uuid(), o.id, 'focusnfe', 'homologacao', o.total_cents, 'authorized', '35261011222333000181550010000001231481516233', '123', now(), 'engano' FROM orders o WHERE o.payment_status = 'paid' LIMIT 1",
+    ),
+    (
+        "an-invoices-xml-is-whole",
+        "INSERT INTO invoices (id, order_id, provider, environment, total_cents, status, chave, number, authorized_at, xml, xml_sha256) SELECT gen_random_uuid(), o.id, 'focusnfe', 'homologacao', o.total_cents, 'authorized', '35261011222333000181550010000001231481516233', '123', now(), 'um', sha256('outro') FROM orders o WHERE o.payment_status = 'paid' LIMIT 1",
+    ),
+    (
+        "an-authorised-invoice-is-kept",
+        "INSERT INTO invoices (id, order_id, provider, environment, total_cents, status, chave, number, authorized_at) SELECT gen_random_uuid(), o.id, 'focusnfe', 'homologacao', o.total_cents, 'authorized', '35261011222333000181550010000001231481516233', '123', now() FROM orders o WHERE o.payment_status = 'paid' LIMIT 1",
+    ),
+    (
+        "a-cancelled-order-has-no-standing-invoice",
+        "INSERT INTO invoices (id, order_id, provider, environment, total_cents, status, chave, number, authorized_at) SELECT gen_random_uuid(), o.id, 'focusnfe', 'homologacao', o.total_cents, 'authorized', '35261011222333000181550010000001231481516233', '123', now() FROM orders o WHERE o.status = 'cancelled' LIMIT 1",
+    ),
+    (
+        "a-return-gives-back-no-more-than-was-sold",
+        "WITH sale AS (INSERT INTO invoices (id, order_id, provider, environment, total_cents, status, chave, number, authorized_at) SELECT gen_random_uuid(), o.id, 'focusnfe', 'homologacao', o.total_cents, 'authorized', '35261011222333000181550010000001231481516233', '123', now() FROM orders o WHERE o.payment_status = 'paid' LIMIT 1 RETURNING id, order_id)
+         INSERT INTO invoices (id, order_id, purpose, sale_id, provider, environment, total_cents, lines)
+         SELECT gen_random_uuid(), s.order_id, 'return', s.id, 'focusnfe', 'homologacao', 1, jsonb_build_array(jsonb_build_array(l.id, l.quantity + 1))
+           FROM sale s JOIN order_lines l ON l.order_id = s.order_id",
+    ),
+    (
+        "history-has-no-gap-and-ends-where-things-stand",
+        "INSERT INTO invoices (id, order_id, provider, environment, total_cents, status) SELECT gen_random_uuid(), o.id, 'focusnfe', 'homologacao', o.total_cents, 'pending' FROM orders o WHERE o.payment_status = 'paid' LIMIT 1",
     ),
     (
         "what-left-the-shop-was-paid",
@@ -137,6 +204,34 @@ const PLANTED: &[(&str, &str)] = &[
         "what-left-the-shop-was-paid",
         "INSERT INTO shipments (id, order_id, provider, status, service_code, price_cents)
          SELECT gen_random_uuid(), id, 'melhorenvio', 'posted', '1', 1 FROM orders WHERE status = 'pending'",
+    ),
+    // Parcels.
+    (
+        "a-parcel-has-one-live-label",
+        "DROP INDEX shipments_one_live; INSERT INTO shipments (id, order_id, provider, service_code)
+         SELECT gen_random_uuid(), id, 'melhorenvio', '1' FROM orders, generate_series(1, 2) WHERE payment_status = 'paid'",
+    ),
+    (
+        "a-label-that-was-paid-says-what-it-cost",
+        "INSERT INTO shipments (id, order_id, volume, provider, provider_ref, status, service_code)
+         SELECT gen_random_uuid(), id, 9, 'melhorenvio', id::text, 'released', '1' FROM orders WHERE payment_status = 'paid'",
+    ),
+    ("the-history-of-labels-ends-where-they-stand", "UPDATE shipments SET status = 'expired' WHERE status = 'pending'"),
+    (
+        "the-history-of-labels-ends-where-they-stand",
+        "ALTER TABLE order_history DISABLE TRIGGER USER; DELETE FROM order_history WHERE subject = 'shipment' AND from_state IS NULL",
+    ),
+    (
+        "a-delivered-order-was-handed-over",
+        "UPDATE orders SET status = 'delivered', tracking_number = 'X', shipped_at = now(), delivered_at = now() WHERE payment_status = 'paid'",
+    ),
+    (
+        "a-parcel-that-arrived-is-an-order-that-did",
+        "UPDATE shipments SET status = 'delivered', provider_ref = id::text, price_cents = 1",
+    ),
+    (
+        "a-label-in-the-making-is-looked-after",
+        "DELETE FROM jobs WHERE kind = 'buy_label'; UPDATE shipments SET error = NULL, updated_at = now() - interval '2 hours'",
     ),
     (
         "a-document-is-sealed-whole-or-not-there",

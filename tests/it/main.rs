@@ -1,6 +1,7 @@
 //! Tests through the door: real HTTP, a real PostgreSQL with a database per test, providers faked only at the socket.
 #![allow(clippy::unwrap_used)]
 
+mod seller;
 mod shop;
 
 mod admin;
@@ -20,7 +21,12 @@ mod explain;
 mod failover;
 mod forged;
 mod freight;
+mod freight_carriers;
+mod freight_rules;
 mod harness;
+mod invoice_bodies;
+mod invoices;
+mod invoices_undone;
 mod mail;
 mod messages;
 mod passwords;
@@ -29,6 +35,8 @@ mod price;
 mod privacy;
 mod process;
 mod repeats;
+mod shipments;
+mod shipments_news;
 mod sms;
 mod strangers;
 mod tidy;

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::card::Card;
 use crate::journal::Journal;
+use crate::nfe::{Nfe, NfeStatus};
+use crate::parcels::Parcel;
 use crate::table::{Entity, Table};
 
 /// The calls log keeps this many; the counters keep all.
@@ -256,6 +258,7 @@ entity!(Refund, "refund", refunds, refund_id, |r| { (r.status == RefundStatus::P
 entity!(Delivery, "delivery", deliveries, id, |d| { (d.state == DeliveryState::Pending).then_some(d.due_at) });
 entity!(Mail, "mail", mails, id, |_| None);
 entity!(Sms, "sms", sms, id, |_| None);
+entity!(Nfe, "nfe", nfes, id, |n| { matches!(n.status, NfeStatus::Processing | NfeStatus::Cancelling).then_some(n.due_at) });
 entity!(RememberedKey, "key", keys, id, |_| None);
 
 /// All of it, behind one lock.
@@ -263,8 +266,10 @@ entity!(RememberedKey, "key", keys, id, |_| None);
 pub struct Books {
     pub(crate) charges: Table<Charge>,
     pub(crate) refunds: Table<Refund>,
+    pub(crate) parcels: Table<Parcel>,
     pub(crate) mails: Table<Mail>,
     pub(crate) sms: Table<Sms>,
+    pub(crate) nfes: Table<Nfe>,
     pub(crate) keys: Table<RememberedKey>,
     pub(crate) deliveries: Table<Delivery>,
     calls: VecDeque<Call>,
@@ -294,8 +299,10 @@ impl Books {
         match line.kind.as_str() {
             Charge::KIND => put::<Charge>(self, line),
             Refund::KIND => put::<Refund>(self, line),
+            Parcel::KIND => put::<Parcel>(self, line),
             Mail::KIND => put::<Mail>(self, line),
             Sms::KIND => put::<Sms>(self, line),
+            Nfe::KIND => put::<Nfe>(self, line),
             RememberedKey::KIND => put::<RememberedKey>(self, line),
             Delivery::KIND => put::<Delivery>(self, line),
             _ => Ok(()), // of a later release
@@ -331,6 +338,10 @@ impl Books {
         &self.refunds.rows
     }
 
+    pub fn parcels(&self) -> &[Parcel] {
+        &self.parcels.rows
+    }
+
     pub fn mails(&self) -> &[Mail] {
         &self.mails.rows
     }
@@ -338,6 +349,10 @@ impl Books {
     /// Also those that were refused.
     pub fn sms(&self) -> &[Sms] {
         &self.sms.rows
+    }
+
+    pub fn nfes(&self) -> &[Nfe] {
+        &self.nfes.rows
     }
 
     pub fn deliveries(&self) -> &[Delivery] {

@@ -16,8 +16,8 @@ use crate::control::Control;
 use crate::webhooks::{Envelope, News};
 use crate::world::World;
 use crate::{
-    SandboxConfig, africastalking, bacen, cep, control_http, fault, mailbox, melhorenvio, openpix, openpix_key, page, propay,
-    resend, smtp, stripe, webhooks,
+    SandboxConfig, africastalking, bacen, cep, control_http, correios, enotas, fault, focusnfe, mailbox, melhorenvio, openpix,
+    openpix_key, page, propay, resend, smtp, stripe, webhooks,
 };
 
 /// A mail with attachments is the largest thing that anyone sends.
@@ -54,9 +54,12 @@ const PROVIDERS: &[Provider] = &[
     bacen::PROVIDER,
     stripe::PROVIDER,
     melhorenvio::PROVIDER,
+    correios::PROVIDER,
     resend::PROVIDER,
     smtp::PROVIDER,
     africastalking::PROVIDER,
+    focusnfe::PROVIDER,
+    enotas::PROVIDER,
     cep::VIACEP,
     cep::BRASILAPI,
 ];
@@ -65,10 +68,10 @@ pub(crate) fn provider(name: &str) -> Option<&'static Provider> {
     PROVIDERS.iter().find(|p| p.name == name)
 }
 
-/// Whom a call is for. Pictures of QR codes are for people: not logged, no faults.
+/// Whom a call is for. Pictures of QR codes and printed labels are for people: not logged, no faults.
 pub(crate) fn provider_of(path: &str) -> Option<&'static Provider> {
     let (first, rest) = path.strip_prefix('/')?.split_once('/')?;
-    provider(first).filter(|_| !rest.starts_with("qr/"))
+    provider(first).filter(|_| !rest.starts_with("qr/") && !rest.starts_with("labels/"))
 }
 
 /// A running sandbox. Dropping it stops it, without waiting.
