@@ -10,6 +10,7 @@ CREATE TABLE categories (
     ncm         text CHECK (ncm ~ '^[0-9]{8}$'),
     cfop        text CHECK (cfop ~ '^[0-9]{4}$'),
     origin      smallint CHECK (origin BETWEEN 0 AND 8),
+    tax         jsonb NOT NULL DEFAULT '{}',    -- CST/CSOSN, cClassTrib and the like
     created_at  timestamptz NOT NULL DEFAULT now(),
     updated_at  timestamptz NOT NULL DEFAULT now(),
     CHECK (parent_id <> id)

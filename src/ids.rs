@@ -34,6 +34,22 @@ macro_rules! id {
 }
 
 id!(
-    UserId, SessionId, AddressId, CategoryId, ProductId, VariantId, CartId, CouponId, OrderId, LineId, PaymentId, RefundId,
-    JobId, MessageId, ResetId, EventId,
+    UserId,
+    SessionId,
+    AddressId,
+    CategoryId,
+    ProductId,
+    VariantId,
+    CartId,
+    CouponId,
+    OrderId,
+    LineId,
+    PaymentId,
+    RefundId,
+    JobId,
+    MessageId,
+    ResetId,
+    EventId,
+    InvoiceId,
+    CorrectionId,
 );

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::cause;
 use crate::db;
 use crate::error::{Error, Result};
-use crate::ids::{JobId, OrderId, PaymentId, RefundId, ResetId};
+use crate::ids::{CorrectionId, InvoiceId, JobId, OrderId, PaymentId, RefundId, ResetId};
 
 /// Everything that workers do. Ids only: the truth is read when the job runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +28,10 @@ pub enum Job {
     },
     MailRefunded {
         refund: RefundId,
+    },
+    /// The invoice is authorised, and its files are here.
+    MailInvoice {
+        invoice: InvoiceId,
     },
     MailPasswordReset {
         reset: ResetId,
@@ -65,6 +69,22 @@ pub enum Job {
     DropInvoice {
         order: OrderId,
     },
+    /// Sends an invoice, or asks how far it is.
+    SendInvoice {
+        invoice: InvoiceId,
+    },
+    /// Has an authorised invoice cancelled.
+    CancelInvoice {
+        invoice: InvoiceId,
+    },
+    /// Fetches an invoice's XML and DANFE, to keep them.
+    KeepInvoice {
+        invoice: InvoiceId,
+    },
+    /// Sends a carta de correção.
+    CorrectInvoice {
+        correction: CorrectionId,
+    },
     /// Buys the label of a paid order, once its NF-e is there where the shop emits one.
     BuyLabel {
         order: OrderId,
@@ -95,6 +115,7 @@ impl Job {
             Self::MailOrderShipped { .. } => "mail_order_shipped",
             Self::MailOrderCancelled { .. } => "mail_order_cancelled",
             Self::MailRefunded { .. } => "mail_refunded",
+            Self::MailInvoice { .. } => "mail_invoice",
             Self::MailPasswordReset { .. } => "mail_password_reset",
             Self::MailAlert { .. } => "mail_alert",
             Self::ExpireOrder { .. } => "expire_order",
@@ -104,6 +125,10 @@ impl Job {
             Self::LookAtRefunds { .. } => "look_at_refunds",
             Self::InvoiceOrder { .. } => "invoice_order",
             Self::DropInvoice { .. } => "drop_invoice",
+            Self::SendInvoice { .. } => "send_invoice",
+            Self::CancelInvoice { .. } => "cancel_invoice",
+            Self::KeepInvoice { .. } => "keep_invoice",
+            Self::CorrectInvoice { .. } => "correct_invoice",
             Self::BuyLabel { .. } => "buy_label",
             Self::DropLabel { .. } => "drop_label",
             Self::CompareBooks { .. } => "compare_books",
@@ -123,6 +148,10 @@ impl Job {
             Self::InvoiceOrder { order } | Self::DropInvoice { order } | Self::BuyLabel { order } | Self::DropLabel { order } => {
                 Some(format!("{}:{order}", self.kind()))
             }
+            Self::SendInvoice { invoice } | Self::CancelInvoice { invoice } | Self::KeepInvoice { invoice } => {
+                Some(format!("{}:{invoice}", self.kind()))
+            }
+            Self::CorrectInvoice { correction } => Some(format!("correct_invoice:{correction}")),
             Self::CompareBooks { day, provider } => Some(format!("compare_books:{day}:{provider}")),
             Self::KeepBooks | Self::Reconcile | Self::Purge => Some(self.kind().to_owned()),
             _ => None,
@@ -139,6 +168,10 @@ impl Job {
             | Self::LookAtRefunds { .. }
             | Self::InvoiceOrder { .. }
             | Self::DropInvoice { .. }
+            | Self::SendInvoice { .. }
+            | Self::CancelInvoice { .. }
+            | Self::KeepInvoice { .. }
+            | Self::CorrectInvoice { .. }
             | Self::BuyLabel { .. }
             | Self::DropLabel { .. }
             | Self::CompareBooks { .. } => 60,

@@ -6,7 +6,11 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 use vitrine_bacen::{Bacen, BacenConfig};
 use vitrine_cep::{CepConfig, CepLookup};
+use vitrine_enotas::{Enotas, EnotasConfig};
+use vitrine_focusnfe::{FocusNfe, FocusNfeConfig};
+use vitrine_kit::Cnpj;
 use vitrine_kit::breaker::{Breaker, BreakerConfig};
+use vitrine_kit::fiscal::{Environment, FiscalProvider};
 use vitrine_kit::http::BadConfig;
 use vitrine_kit::mail::Mailer;
 use vitrine_kit::pix::PixProvider;
@@ -17,7 +21,7 @@ use vitrine_propay::{ProPay, ProPayConfig};
 use vitrine_resend::{Resend, ResendConfig};
 use vitrine_stripe::{Stripe, StripeConfig};
 
-use crate::config::{Config, PixSettings, StripeSettings};
+use crate::config::{Config, NfeKind, NfeSettings, PixSettings, StripeSettings};
 use crate::error::{Error, Result};
 
 /// How long a freight quote may take before its options are left out.
@@ -35,6 +39,8 @@ pub struct Providers {
     pub carriers: Vec<Arc<dyn ShippingProvider>>,
     pub mailer: Arc<dyn Mailer>,
     pub cep: Arc<CepLookup>,
+    /// Invoices; `None` where the shop emits none.
+    pub fiscal: Option<Arc<dyn FiscalProvider>>,
     /// By the provider's name, for `/api/admin/breakers` and for the list of payment methods.
     pub breakers: Vec<(&'static str, Arc<Breaker>)>,
 }
@@ -67,11 +73,23 @@ impl Providers {
             breaker: config.breaker,
         })
         .map_err(bad)?;
+        let fiscal = config.nfe.provider.as_ref().zip(config.nfe.cnpj.clone());
+        let fiscal =
+            fiscal.map(|(s, cnpj)| fiscal_provider(s, cnpj, config.nfe.environment, config.breaker)).transpose().map_err(bad)?;
         let mut breakers: Vec<_> = pix.iter().map(|one| (one.name(), one.breaker())).collect();
         breakers.extend(stripe.iter().map(|one| (vitrine_stripe::NAME, one.breaker())));
         breakers.extend([("melhorenvio", melhorenvio.breaker()), ("resend", resend.breaker())]);
+        breakers.extend(fiscal.iter().map(|one| (one.name(), one.breaker())));
         breakers.extend(cep.breakers().into_iter().map(|breaker| (breaker.name(), breaker)));
-        Ok(Self { pix, stripe, carriers: vec![Arc::new(melhorenvio)], mailer: Arc::new(resend), cep: Arc::new(cep), breakers })
+        Ok(Self {
+            pix,
+            stripe,
+            carriers: vec![Arc::new(melhorenvio)],
+            mailer: Arc::new(resend),
+            cep: Arc::new(cep),
+            fiscal,
+            breakers,
+        })
     }
 }
 
@@ -101,6 +119,40 @@ fn pix(settings: &PixSettings, breaker: BreakerConfig) -> Result<Arc<dyn PixProv
             certificate_pem: s.certificate.as_ref().map(|pem| pem.expose_secret().as_bytes().to_vec()),
             pix_key: s.key.clone(),
             webhook_secret: s.webhook_secret.clone(),
+            timeout: s.timeout,
+            breaker,
+        })?),
+    })
+}
+
+/// One arm per provider of invoices.
+fn fiscal_provider(
+    settings: &NfeSettings,
+    cnpj: Cnpj,
+    environment: Environment,
+    breaker: BreakerConfig,
+) -> Result<Arc<dyn FiscalProvider>, BadConfig> {
+    let s = settings;
+    // Without a secret the webhook's address is not there: a word that nobody knows stands in for it.
+    let webhook_secret = s.webhook_secret.clone().unwrap_or_else(|| crate::seal::random_token().into());
+    Ok(match &s.kind {
+        NfeKind::FocusNfe => Arc::new(FocusNfe::new(FocusNfeConfig {
+            base_url: s.url.clone(),
+            token: s.api_key.clone(),
+            cnpj,
+            environment,
+            webhook_secret,
+            timeout: s.timeout,
+            calls_per_minute: vitrine_focusnfe::CALLS_PER_MINUTE,
+            breaker,
+        })?),
+        NfeKind::Enotas { company_id } => Arc::new(Enotas::new(EnotasConfig {
+            base_url: s.url.clone(),
+            api_key: s.api_key.clone(),
+            company_id: company_id.clone(),
+            cnpj,
+            environment,
+            webhook_secret,
             timeout: s.timeout,
             breaker,
         })?),

@@ -60,5 +60,18 @@ pub async fn purge(app: &App) -> Result<Outcome> {
             tracing::info!(table, removed, "purged");
         }
     }
+    let gone = forget_xmls(app).await?;
+    if gone > 0 {
+        tracing::info!(table = "invoices", gone, "XMLs have done their time");
+    }
     Ok(Outcome::Again(Timestamp::now() + EVERY))
+}
+
+/// Invoices' files go when the law no longer wants them (`FISCAL_RETENTION`); the row with its key stays.
+async fn forget_xmls(app: &App) -> Result<u64> {
+    const FORGET: &str = "
+        UPDATE invoices SET xml = NULL, xml_sha256 = NULL, danfe = NULL, cancellation_xml = NULL
+         WHERE id IN (SELECT id FROM invoices WHERE xml IS NOT NULL AND authorized_at < now() - make_interval(months => $1) LIMIT 1000)";
+    let months = i32::try_from(app.config.nfe.retention_months).unwrap_or(i32::MAX);
+    db::execute(&app.db().await?, FORGET, &[&months]).await
 }

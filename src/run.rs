@@ -18,6 +18,18 @@ const LAME_DUCK: Duration = Duration::from_secs(2);
 const DRAIN: Duration = Duration::from_secs(28);
 const HOUSEKEEPING: Duration = Duration::from_secs(5);
 
+/// Says where invoices count: a rehearsal must never be taken for the real thing.
+fn say_fiscal_environment(app: &App) {
+    use vitrine_kit::fiscal::Environment;
+    let Some(fiscal) = &app.providers.fiscal else { return };
+    match app.config.nfe.environment {
+        Environment::Homologation => {
+            tracing::warn!(provider = fiscal.name(), "NFE_AMBIENTE=homologacao: invoices are a rehearsal, without fiscal value")
+        }
+        Environment::Production => tracing::info!(provider = fiscal.name(), "NFE_AMBIENTE=producao: invoices count"),
+    }
+}
+
 /// Serves, with workers inside, until a signal; then drains.
 pub async fn serve(config: Config) -> Result<()> {
     let started = Instant::now();
@@ -26,6 +38,7 @@ pub async fn serve(config: Config) -> Result<()> {
     let listener = TcpListener::bind(&address)
         .map_err(|e| Error::Internal(format!("port {} cannot be opened: {e}; set PORT to a free one", config.http.port)))?;
     let app = Data::new(App::new(config)?);
+    say_fiscal_environment(&app);
     seed::first_admin(&app).await?;
     let (stop, stopped) = watch::channel(false);
     let workers = tokio::spawn(worker::run(app.clone(), stopped));
@@ -68,6 +81,7 @@ pub async fn serve(config: Config) -> Result<()> {
 pub async fn work(config: Config) -> Result<()> {
     ops::start_metrics();
     let app = Data::new(App::new(config)?);
+    say_fiscal_environment(&app);
     let (stop, stopped) = watch::channel(false);
     let workers = tokio::spawn(worker::run(app.clone(), stopped));
     let ops_server = ops_port(&app)?;

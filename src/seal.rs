@@ -27,6 +27,7 @@ pub struct Keys {
     quotes: [u8; 32],
     orders: [u8; 32],
     resets: [u8; 32],
+    invoices: [u8; 32],
 }
 
 impl std::fmt::Debug for Keys {
@@ -59,7 +60,15 @@ impl Keys {
         let look_up =
             oldest.map_or_else(|| derive("look-up"), |(_, key)| hmac_sha256(key.expose_secret().as_bytes(), b"look-up"));
         let current = auth.data_keys.first().map_or(DERIVED, |(id, _)| *id);
-        Ok(Self { ciphers, current, look_up, quotes: derive("quote"), orders: derive("order"), resets: derive("reset") })
+        Ok(Self {
+            ciphers,
+            current,
+            look_up,
+            quotes: derive("quote"),
+            orders: derive("order"),
+            resets: derive("reset"),
+            invoices: derive("invoice"),
+        })
     }
 
     /// Seals a document for storage.
@@ -94,6 +103,16 @@ impl Keys {
     /// Compares in constant time.
     pub fn is_order_token(&self, order: OrderId, token: &str) -> bool {
         self.order_token(order).as_bytes().ct_eq(token.as_bytes()).into()
+    }
+
+    /// The token that opens an order's invoice and nothing else of it: it stands in links.
+    pub fn invoice_token(&self, order: OrderId) -> String {
+        URL_SAFE_NO_PAD.encode(hmac_sha256(&self.invoices, order.0.as_bytes()))
+    }
+
+    /// Compares in constant time.
+    pub fn is_invoice_token(&self, order: OrderId, token: &str) -> bool {
+        self.invoice_token(order).as_bytes().ct_eq(token.as_bytes()).into()
     }
 
     /// The token that a password reset is mailed with: `<reset id>.<signature>`. Made of the id, so that the mail's job can

@@ -38,6 +38,8 @@ pub async fn demo(config: &Config) -> Result<()> {
             ($2, 'FRETEGRATIS', 'free_shipping', 0, 19900),
             ($3, 'DESCONTO20', 'fixed', 2000, 10000)
         ON CONFLICT (code) DO NOTHING";
+    const SETTINGS: &str = "
+        INSERT INTO settings (name, value) VALUES ('company', $1), ('taxes', $2) ON CONFLICT (name) DO NOTHING";
     let pool = db::pool(&config.database)?;
     let mut db = pool.get().await?;
     let tx = db.transaction().await?;
@@ -48,7 +50,22 @@ pub async fn demo(config: &Config) -> Result<()> {
     let sheet = catalog::import::read(CATALOG.as_bytes())?;
     let imported = catalog::import::apply(&tx, sheet, Actor::System).await?;
     db::execute(&tx, COUPONS, &[&CouponId::new(), &CouponId::new(), &CouponId::new()]).await?;
+    db::execute(&tx, SETTINGS, &[&company(), &taxes()]).await?;
     tx.commit().await?;
     tracing::info!(products = imported.products, variants = imported.variants, "the demo shop was made");
     Ok(())
+}
+
+/// Who sells in the demo shop: nobody real. Its CNPJ is the one that the sandbox's tax authority knows.
+fn company() -> serde_json::Value {
+    serde_json::json!({
+        "legal_name": "Vitrine Demonstração Ltda", "trade_name": "Vitrine", "cnpj": "11222333000181", "state_registration": "110042490114",
+        "tax_regime": "simples", "invoice_series": 1, "phone": "+551133334444",
+        "address": {"cep": "01310100", "street": "Avenida Paulista", "number": "1000", "complement": null, "district": "Bela Vista",
+                    "city": "São Paulo", "state": "SP", "ibge_city": "3550308"}
+    })
+}
+
+fn taxes() -> serde_json::Value {
+    serde_json::json!({"products": {"csosn": "102", "pis_cst": "49", "cofins_cst": "49"}})
 }

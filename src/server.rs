@@ -19,7 +19,7 @@ use crate::app::App;
 use crate::error::{Error, Problem, Result};
 use crate::http::json::MAX_BODY;
 use crate::http::{rate_limit, request_id};
-use crate::{admin, auth, cart, catalog, coupons, mail, ops, orders, payments, shipping, users, webhooks};
+use crate::{admin, auth, cart, catalog, coupons, invoices, mail, ops, orders, payments, shipping, users, webhooks};
 
 /// How long requests in hand may take after SIGTERM.
 pub const DRAIN: Duration = Duration::from_secs(25);
@@ -53,6 +53,7 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
     cart::routes(cfg);
     shipping::routes(cfg);
     payments::routes(cfg);
+    invoices::routes(cfg);
     orders::routes(cfg);
     webhooks::routes(cfg);
     coupons::routes(cfg);

@@ -24,18 +24,18 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
         .service(reconciliation::compare_day)
         .service(reconciliation::show_reconciliation);
     cfg.service(settings::list_settings).service(settings::set_company).service(settings::set_shipping);
-    cfg.service(settings::set_payment_methods);
+    cfg.service(settings::set_payment_methods).service(settings::set_taxes);
 }
 
 /// Where a page of a list begins: at an offset, or behind a cursor.
-struct Place<Key> {
+pub(crate) struct Place<Key> {
     limit: i64,
     offset: i64,
     after: Option<Key>,
 }
 
 impl<Key: DeserializeOwned> Place<Key> {
-    fn of(limit: Option<i64>, offset: Option<i64>, cursor: Option<&str>) -> Result<Self> {
+    pub(crate) fn of(limit: Option<i64>, offset: Option<i64>, cursor: Option<&str>) -> Result<Self> {
         let (limit, offset) = page::bounds(limit, offset)?;
         let after: Option<Key> = cursor.map(page::read_cursor).transpose()?;
         Ok(Self { limit, offset: if after.is_some() { 0 } else { offset }, after })
@@ -43,7 +43,7 @@ impl<Key: DeserializeOwned> Place<Key> {
 }
 
 /// A page of rows, newest first. `sql` takes `filters`, then the cursor's key, the limit and the offset; `count` takes `filters`.
-async fn list<Key, Item>(
+pub(crate) async fn list<Key, Item>(
     db: &impl GenericClient,
     (sql, count): (&str, &str),
     filters: &[&(dyn ToSql + Sync)],

@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 use vitrine_kit::{Cep, Cnpj};
 
+use crate::invoices::company::Company;
+use crate::invoices::tax_data::TaxRules;
+
 use super::audit_log;
 use crate::app::App;
 use crate::db;
@@ -14,58 +17,6 @@ use crate::error::{Error, Result};
 use crate::http::json::Json;
 use crate::http::who::{Admin, AdminSent};
 use crate::payments::methods::Methods;
-use crate::users::rules;
-
-/// The seller, as it stands on invoices.
-#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct Company {
-    #[garde(length(chars, min = 1, max = 60), custom(no_control))]
-    legal_name: String,
-    #[garde(inner(length(chars, min = 1, max = 60), custom(no_control)))]
-    trade_name: Option<String>,
-    /// With or without punctuation; letters are fine.
-    #[garde(custom(is_cnpj))]
-    cnpj: String,
-    /// Digits, or `ISENTO`.
-    #[garde(custom(is_state_registration))]
-    state_registration: String,
-    #[garde(skip)]
-    tax_regime: TaxRegime,
-    #[garde(range(max = 969))]
-    invoice_series: u16,
-    #[garde(dive)]
-    address: CompanyAddress,
-}
-
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-enum TaxRegime {
-    Simples,
-    /// Simples Nacional, above the state's sublimit.
-    SimplesExcess,
-    Normal,
-    Mei,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct CompanyAddress {
-    #[garde(custom(rules::cep))]
-    cep: String,
-    #[garde(length(chars, min = 1, max = 60), custom(no_control))]
-    street: String,
-    #[garde(length(chars, min = 1, max = 60), custom(no_control))]
-    number: String,
-    #[garde(inner(length(chars, min = 1, max = 60), custom(no_control)))]
-    complement: Option<String>,
-    #[garde(length(chars, min = 1, max = 60), custom(no_control))]
-    district: String,
-    #[garde(length(chars, min = 1, max = 60), custom(no_control))]
-    city: String,
-    #[garde(custom(is_state))]
-    state: String,
-}
 
 /// How parcels leave.
 #[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
@@ -74,28 +25,6 @@ struct Shipping {
     /// Days between payment and posting, added to every carrier's promise.
     #[garde(range(max = 60))]
     handling_days: u32,
-}
-
-fn no_control(text: &str, (): &()) -> garde::Result {
-    if text.chars().any(char::is_control) { Err(garde::Error::new("must not have control characters")) } else { Ok(()) }
-}
-
-fn is_cnpj(text: &str, (): &()) -> garde::Result {
-    Cnpj::parse(text).map(|_| ()).map_err(|_| garde::Error::new("is not a valid CNPJ"))
-}
-
-/// In capitals: it goes onto invoices as it is kept.
-fn is_state(text: &str, (): &()) -> garde::Result {
-    if text.bytes().all(|b| b.is_ascii_uppercase()) {
-        rules::state(text, &())
-    } else {
-        Err(garde::Error::new("must be in capitals"))
-    }
-}
-
-fn is_state_registration(text: &str, (): &()) -> garde::Result {
-    let digits = (2..=14).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
-    if digits || text == "ISENTO" { Ok(()) } else { Err(garde::Error::new("must be 2 to 14 digits, or ISENTO")) }
 }
 
 /// Everything that is set; null for what is not.
@@ -107,19 +36,22 @@ struct Settings {
     shipping: Option<Value>,
     #[schema(value_type = Option<Methods>)]
     payment_methods: Option<Value>,
+    #[schema(value_type = Option<TaxRules>)]
+    taxes: Option<Value>,
 }
 
 /// The shop's settings.
 #[utoipa::path(tag = "admin", security(("bearer" = [])), responses((status = 200, body = Settings)))]
 #[get("/api/admin/settings")]
 pub(super) async fn list_settings(app: web::Data<App>, _admin: Admin) -> Result<HttpResponse> {
-    const ALL: &str = "SELECT name, value FROM settings WHERE name IN ('company', 'shipping', 'payment_methods')";
+    const ALL: &str = "SELECT name, value FROM settings WHERE name IN ('company', 'shipping', 'payment_methods', 'taxes')";
     let rows = db::query(&app.db().await?, ALL, &[]).await?;
     let find = |name: &str| rows.iter().find(|row| row.get::<_, &str>("name") == name).map(|row| row.get("value"));
     Ok(HttpResponse::Ok().json(Settings {
         company: find("company"),
         shipping: find("shipping"),
         payment_methods: find("payment_methods"),
+        taxes: find("taxes"),
     }))
 }
 
@@ -148,6 +80,13 @@ pub(super) async fn set_payment_methods(
     AdminSent(admin, body): AdminSent<Json<Methods>>,
 ) -> Result<HttpResponse> {
     set(&app, &admin, "payment_methods", &*body).await
+}
+
+/// Sets what invoices say of taxes where no product says it.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = TaxRules, responses((status = 200, body = TaxRules), (status = 422)))]
+#[put("/api/admin/settings/taxes")]
+pub(super) async fn set_taxes(app: web::Data<App>, AdminSent(admin, body): AdminSent<Json<TaxRules>>) -> Result<HttpResponse> {
+    set(&app, &admin, "taxes", &*body).await
 }
 
 /// Replaces one subject, and keeps what it was.

@@ -3,6 +3,7 @@
 //! A rule is one query of one text column. It is written for a shop of a million orders: whole tables against each other,
 //! by hash or in one sorted pass, never a look-up per row (`benches/audit` holds it to a minute).
 
+mod rules_invoices;
 mod rules_machinery;
 mod rules_money;
 mod rules_orders;
@@ -50,7 +51,9 @@ struct Finding {
 }
 
 fn all() -> impl Iterator<Item = &'static Rule> {
-    [rules_orders::RULES, rules_stock::RULES, rules_money::RULES, rules_machinery::RULES].into_iter().flatten()
+    [rules_orders::RULES, rules_stock::RULES, rules_money::RULES, rules_invoices::RULES, rules_machinery::RULES]
+        .into_iter()
+        .flatten()
 }
 
 /// The rules' names.

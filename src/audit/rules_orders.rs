@@ -13,7 +13,7 @@ pub(super) const RULES: &[Rule] = &[
             SELECT id, order_id, CASE WHEN subject = 'order' THEN order_id ELSE subject_id END AS thread,
                    CASE WHEN from_state IN ('processing', 'unknown') AND subject = 'refund' THEN 'pending' ELSE from_state END AS from_state,
                    CASE WHEN to_state IN ('processing', 'unknown') AND subject = 'refund' THEN 'pending' ELSE to_state END AS to_state
-              FROM order_history WHERE subject IN ('order', 'payment_status', 'payment', 'refund')),
+              FROM order_history WHERE subject IN ('order', 'payment_status', 'payment', 'refund', 'invoice')),
         steps AS (
             SELECT order_id, thread, from_state, to_state,
                    from_state IS DISTINCT FROM lag(to_state) OVER (PARTITION BY order_id, thread ORDER BY id) AS is_gap
@@ -25,6 +25,7 @@ pub(super) const RULES: &[Rule] = &[
             SELECT 'order' AS what, id AS order_id, id AS thread, status AS state FROM orders
             UNION ALL SELECT 'payment status of', id, NULL, payment_status FROM orders
             UNION ALL SELECT 'payment', order_id, id, status FROM payments
+            UNION ALL SELECT 'invoice', order_id, id, status FROM invoices
             UNION ALL SELECT 'refund', order_id, id, CASE WHEN status IN ('processing', 'unknown') THEN 'pending' ELSE status END FROM refunds)
         SELECT a.what || ' ' || coalesce(a.thread, a.order_id) || ' is ' || a.state || ', '
                || CASE WHEN t.order_id IS NULL THEN 'and has no history' WHEN t.has_gap THEN 'its history has a gap'
@@ -94,8 +95,6 @@ pub(super) const RULES: &[Rule] = &[
                       WHERE kind = 'mail_order_paid' AND state IN ('waiting', 'running', 'dead')) j ON j.order_id = o.id::text
          WHERE m.count > 1 OR (m.count > 0 AND o.paid_at IS NULL)
             OR (o.paid_at IS NOT NULL AND o.customer_email IS NOT NULL AND m.count IS NULL AND j.order_id IS NULL)"),
-    ("an-order-has-one-invoice", "
-        SELECT 'order ' || order_id || ' has ' || count(*) FROM invoices WHERE purpose = 'sale' GROUP BY order_id HAVING count(*) > 1"),
     ("what-left-the-shop-was-paid", "
         SELECT 'invoice ' || i.id || ' of order ' || o.number FROM invoices i JOIN orders o ON o.id = i.order_id
          WHERE i.purpose = 'sale' AND o.paid_at IS NULL

@@ -10,6 +10,7 @@ use super::{Category, Crumb};
 use crate::db;
 use crate::error::Result;
 use crate::ids::CategoryId;
+use crate::invoices::tax_data::TaxData;
 
 /// A menu that nobody could read is refused when it is written.
 pub const MAX: usize = 5_000;
@@ -18,7 +19,7 @@ pub const MAX_DEPTH: usize = 8;
 /// Every category, each without path and children yet.
 pub async fn all(db: &impl GenericClient) -> Result<Vec<Category>> {
     const ALL: &str = "
-        SELECT id, parent_id, slug, name, description, position, ncm, cfop, origin, created_at, updated_at
+        SELECT id, parent_id, slug, name, description, position, ncm, cfop, origin, tax, created_at, updated_at
           FROM categories ORDER BY position, plain(name), id";
     Ok(db::query(db, ALL, &[]).await?.iter().map(category).collect())
 }
@@ -34,6 +35,7 @@ fn category(row: &Row) -> Category {
         ncm: row.get("ncm"),
         cfop: row.get("cfop"),
         origin: row.get("origin"),
+        tax: TaxData::kept(row.get("tax")),
         path: Vec::new(),
         children: Vec::new(),
         created_at: row.get("created_at"),

@@ -4,7 +4,7 @@ use deadpool_postgres::Transaction;
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use tokio_postgres::types::ToSql;
+use tokio_postgres::types::{Json, ToSql};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -19,6 +19,7 @@ use crate::db;
 use crate::error::{Error, Result, broken_constraint};
 use crate::http::json::check;
 use crate::ids::CategoryId;
+use crate::invoices::tax_data::TaxData;
 
 /// A category as an administrator writes it.
 #[derive(Debug, Clone, Deserialize, Serialize, Validate, ToSchema)]
@@ -51,13 +52,16 @@ pub struct CategoryInput {
     #[serde(default)]
     #[garde(range(min = 0, max = 8))]
     pub origin: Option<i16>,
+    #[serde(default)]
+    #[garde(dive)]
+    pub tax: TaxData,
 }
 
 /// The caller commits, and evicts the cache.
 pub async fn create(tx: &Transaction<'_>, input: CategoryInput, actor: Actor) -> Result<Category> {
     const INSERT: &str = "
-        INSERT INTO categories (id, slug, parent_id, name, description, position, ncm, cfop, origin)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+        INSERT INTO categories (id, slug, parent_id, name, description, position, ncm, cfop, origin, tax)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
     lock_writers(tx).await?;
     let id = CategoryId::new();
     let slug = match &input.slug {
@@ -76,7 +80,7 @@ pub async fn create(tx: &Transaction<'_>, input: CategoryInput, actor: Actor) ->
 /// Fields left out keep their values. The caller commits, and evicts the cache.
 pub async fn replace(tx: &Transaction<'_>, name: &str, mut changes: Map<String, Value>, actor: Actor) -> Result<Category> {
     const UPDATE: &str = "
-        UPDATE categories SET slug = $2, parent_id = $3, name = $4, description = $5, position = $6, ncm = $7, cfop = $8, origin = $9,
+        UPDATE categories SET slug = $2, parent_id = $3, name = $4, description = $5, position = $6, ncm = $7, cfop = $8, origin = $9, tax = $10,
                updated_at = now() WHERE id = $1";
     lock_writers(tx).await?;
     let before = standing(tx, name).await?;
@@ -121,8 +125,9 @@ async fn write(tx: &Transaction<'_>, sql: &str, id: CategoryId, slug: &str, inpu
     if slug.parse::<Uuid>().is_ok() {
         return Err(Error::field("slug", "must not look like an id"));
     }
-    let CategoryInput { parent_id, name, description, position, ncm, cfop, origin, .. } = input;
-    let row: [&(dyn ToSql + Sync); 9] = [&id, &slug, parent_id, name, description, position, ncm, cfop, origin];
+    let CategoryInput { parent_id, name, description, position, ncm, cfop, origin, tax, .. } = input;
+    let tax = Json(tax);
+    let row: [&(dyn ToSql + Sync); 10] = [&id, &slug, parent_id, name, description, position, ncm, cfop, origin, &tax];
     db::execute(tx, sql, &row).await.map_err(explain)?;
     let all = categories::all(tx).await?;
     if all.len() > MAX {

@@ -28,6 +28,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::app::App;
 use crate::ids::{CategoryId, ProductId, VariantId};
+use crate::invoices::tax_data::TaxData;
 
 pub fn routes(cfg: &mut ServiceConfig<'_>) {
     http::routes(cfg);
@@ -76,6 +77,8 @@ pub struct Product {
     pub cfop: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub origin: Option<i16>,
+    #[serde(skip_serializing_if = "TaxData::is_empty")]
+    pub tax: TaxData,
     pub attributes: BTreeMap<String, String>,
     pub variants: Vec<Variant>,
     #[schema(value_type = String, format = DateTime)]
@@ -128,6 +131,8 @@ pub struct Category {
     pub cfop: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub origin: Option<i16>,
+    #[serde(skip_serializing_if = "TaxData::is_empty")]
+    pub tax: TaxData,
     /// From the root down to this one: breadcrumbs.
     pub path: Vec<Crumb>,
     #[schema(no_recursion)]

@@ -18,6 +18,7 @@ use crate::db;
 use crate::error::{Error, Result};
 use crate::http::json::check;
 use crate::ids::{CategoryId, ProductId, VariantId};
+use crate::invoices::tax_data::TaxData;
 
 pub const MAX_PRICE: i64 = 100_000_000_000;
 pub const MAX_STOCK: i32 = 10_000_000;
@@ -66,6 +67,10 @@ pub struct ProductInput {
     #[serde(default)]
     #[garde(range(min = 0, max = 8))]
     pub origin: Option<i16>,
+    /// More of what the invoice says, where the category's or the shop's word does not hold.
+    #[serde(default)]
+    #[garde(dive)]
+    pub tax: Option<TaxData>,
     #[serde(default)]
     #[garde(custom(rules::labels))]
     pub attributes: BTreeMap<String, String>,
@@ -146,6 +151,7 @@ impl ProductInput {
             ncm: self.ncm,
             cfop: self.cfop,
             origin: self.origin,
+            tax: self.tax,
             attributes: self.attributes,
             images: self.images,
             variants,

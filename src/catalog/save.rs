@@ -12,6 +12,7 @@ use crate::cause::{self, Actor};
 use crate::db;
 use crate::error::{Error, Result};
 use crate::ids::{CategoryId, ProductId, VariantId};
+use crate::invoices::tax_data::TaxData;
 
 /// Those who write products take turns: slugs and SKUs are looked up before they are taken.
 const WRITERS: i64 = 0x0063_6174_616c_6f67;
@@ -33,6 +34,8 @@ pub struct Draft {
     pub ncm: Option<String>,
     pub cfop: Option<String>,
     pub origin: Option<i16>,
+    /// `None`: as it was.
+    pub tax: Option<TaxData>,
     pub attributes: BTreeMap<String, String>,
     #[serde(skip)]
     pub images: Vec<Image>,
@@ -235,24 +238,24 @@ fn product_rows<'a>(drafts: &'a [Draft], standing: &HashMap<String, Standing>, o
 async fn upsert_products(tx: &Transaction<'_>, rows: &[ProductRow<'_>]) -> Result<Changed> {
     const UPSERT: &str = "
         INSERT INTO products AS p (id, slug, name, description, category_id, featured, active, weight_grams, height_cm, width_cm,
-                                   length_cm, ncm, cfop, origin, attributes, keywords)
+                                   length_cm, ncm, cfop, origin, tax, attributes, keywords)
         SELECT id, slug, name, description, category_id, featured, active, weight_grams, height_cm, width_cm, length_cm, ncm, cfop,
-               origin, attributes, keywords
+               origin, coalesce(x.tax, (SELECT was.tax FROM products was WHERE was.id = x.id), '{}'), attributes, keywords
           FROM jsonb_to_recordset($1) AS x (id uuid, slug text, name text, description text, category_id uuid, featured boolean,
                active boolean, weight_grams integer, height_cm integer, width_cm integer, length_cm integer, ncm text, cfop text,
-               origin smallint, attributes jsonb, keywords text)
+               origin smallint, tax jsonb, attributes jsonb, keywords text)
         ON CONFLICT (id) DO UPDATE SET
                slug = excluded.slug, name = excluded.name, description = excluded.description, category_id = excluded.category_id,
                featured = excluded.featured, active = excluded.active, weight_grams = excluded.weight_grams,
                height_cm = excluded.height_cm, width_cm = excluded.width_cm, length_cm = excluded.length_cm, ncm = excluded.ncm,
-               cfop = excluded.cfop, origin = excluded.origin, attributes = excluded.attributes, keywords = excluded.keywords,
+               cfop = excluded.cfop, origin = excluded.origin, tax = excluded.tax, attributes = excluded.attributes, keywords = excluded.keywords,
                updated_at = now()
          WHERE (p.slug, p.name, p.description, p.category_id, p.featured, p.active, p.weight_grams, p.height_cm, p.width_cm,
-                p.length_cm, p.ncm, p.cfop, p.origin, p.attributes, p.keywords)
+                p.length_cm, p.ncm, p.cfop, p.origin, p.tax, p.attributes, p.keywords)
                IS DISTINCT FROM
                (excluded.slug, excluded.name, excluded.description, excluded.category_id, excluded.featured, excluded.active,
                 excluded.weight_grams, excluded.height_cm, excluded.width_cm, excluded.length_cm, excluded.ncm, excluded.cfop,
-                excluded.origin, excluded.attributes, excluded.keywords)
+                excluded.origin, excluded.tax, excluded.attributes, excluded.keywords)
         RETURNING p.id AS product_id";
     Ok(products_of(db::query(tx, UPSERT, &[&Json(rows)]).await.map_err(explain)?))
 }

@@ -182,6 +182,7 @@ impl Reading {
             ncm: optional(cells.get("ncm")),
             cfop: optional(cells.get("cfop")),
             origin: self.optional_number(cells, "origin"),
+            tax: None, // a sheet does not know it, so it stays
             attributes: self.labels(cells, "attributes"),
             images: pictures(cells.get("images")),
             sku: None,

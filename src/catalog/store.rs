@@ -14,6 +14,7 @@ use crate::db::{self, Connection};
 use crate::error::{Error, Result};
 use crate::http::page::List;
 use crate::ids::ProductId;
+use crate::invoices::tax_data::TaxData;
 
 /// Totals up to here are counted; above they are the planner's estimate, which is said in the OpenAPI document.
 const COUNTED_MAX: i64 = 10_000;
@@ -23,7 +24,7 @@ const COUNTED_MATCHES_MAX: i64 = 1_000;
 /// What [`product`] reads.
 const COLUMNS: &str = "
     p.id, p.slug, p.name, p.description, p.category_id, p.featured, p.active, p.weight_grams, p.height_cm, p.width_cm,
-    p.length_cm, p.ncm, p.cfop, p.origin, p.attributes, p.created_at, p.updated_at, v.variants, i.images";
+    p.length_cm, p.ncm, p.cfop, p.origin, p.tax, p.attributes, p.created_at, p.updated_at, v.variants, i.images";
 const JOINS: &str = "
     CROSS JOIN LATERAL (
         SELECT coalesce(json_agg(json_build_object(
@@ -62,6 +63,7 @@ fn product(row: &Row) -> Product {
         ncm: row.get("ncm"),
         cfop: row.get("cfop"),
         origin: row.get("origin"),
+        tax: TaxData::kept(row.get("tax")),
         attributes,
         variants,
         created_at: row.get("created_at"),

@@ -1,6 +1,7 @@
 //! The environment → `Config`. Every mistake is found before any is reported, in one message.
 
 mod env;
+mod nfe;
 mod payments;
 
 use std::time::Duration;
@@ -13,6 +14,7 @@ use vitrine_kit::breaker::BreakerConfig;
 use vitrine_kit::{Cep, Email};
 
 use self::env::Env;
+pub use self::nfe::{NfeConfig, NfeKind, NfeSettings};
 pub use self::payments::{BankSettings, OpenPixSettings, PixConfig, PixSettings, ProPaySettings, StripeSettings};
 
 /// Strictness: `Dev` accepts what would be dangerous in front of real customers.
@@ -34,6 +36,7 @@ pub struct Config {
     pub stripe: Option<StripeSettings>,
     pub shipping: ShippingConfig,
     pub mail: MailConfig,
+    pub nfe: NfeConfig,
     pub breaker: BreakerConfig,
     pub limits: RateLimits,
     /// Jobs that one process works on at once.
@@ -167,6 +170,7 @@ impl Config {
             stripe: payments::stripe(&mut env),
             shipping: shipping(&mut env),
             mail: mail(&mut env),
+            nfe: nfe::nfe(&mut env),
             breaker: BreakerConfig {
                 threshold: env.number("CIRCUIT_BREAKER_THRESHOLD", 5, 1, 1000) as u32,
                 window: env.duration("CIRCUIT_BREAKER_TIMEOUT", "60s"),

@@ -1,16 +1,36 @@
-//! The fiscal invoice (NF-e) of an order.
+//! The fiscal invoice (NF-e, model 55): one per paid order, emitted by a provider, kept here.
+//!
+//! A row stands before any provider is called, and its id is the reference under which a repeat makes no second invoice.
+//! What would be refused is refused here first, by the name of the field. `build` and `tax` are pure: from an order to every
+//! amount on the document. `issue` moves rows, by jobs; webhooks only have the provider asked earlier.
 
-use crate::app::App;
-use crate::error::Result;
-use crate::ids::OrderId;
-use crate::jobs::Outcome;
+mod admin_http;
+pub mod build;
+mod cancel;
+mod cfop;
+pub mod company;
+mod correct;
+pub mod facts;
+mod files;
+mod http;
+mod issue;
+mod problem;
+mod readiness;
+pub mod returns;
+mod states;
+pub mod store;
+mod tax;
+pub mod tax_data;
 
-/// Has the NF-e of a paid order emitted, once.
-pub async fn issue(_app: &App, _order: OrderId) -> Result<Outcome> {
-    Ok(Outcome::Done)
-}
+pub use cancel::{cancel, give_up};
+pub use correct::correct;
+pub use files::keep;
+pub use issue::{issue, send};
 
-/// The order was cancelled after it was paid: so is its NF-e.
-pub async fn give_up(_app: &App, _order: OrderId) -> Result<Outcome> {
-    Ok(Outcome::Done)
+use utoipa_actix_web::service_config::ServiceConfig;
+
+pub fn routes(cfg: &mut ServiceConfig<'_>) {
+    cfg.service(http::danfe).service(http::xml).service(http::show);
+    cfg.service(admin_http::readiness).service(admin_http::list).service(admin_http::retry);
+    cfg.service(admin_http::cancel).service(admin_http::correct).service(admin_http::issue_again);
 }

@@ -193,6 +193,17 @@ pub async fn restock(tx: &impl GenericClient, order: OrderId, actor: Actor, reas
     release_stock(tx, order, actor).await.map(Some)
 }
 
+/// `shipped` or `delivered` → `returned`: all of it is here again. `false`: it had not left.
+pub async fn mark_returned(tx: &impl GenericClient, order: OrderId, actor: Actor) -> Result<bool> {
+    const FIND: &str = "SELECT status FROM orders WHERE id = $1 AND status IN ('shipped', 'delivered') FOR NO KEY UPDATE";
+    const RETURNED: &str = "UPDATE orders SET status = 'returned', updated_at = now() WHERE id = $1";
+    let Some(row) = db::query_opt(tx, FIND, &[&order]).await? else { return Ok(false) };
+    db::execute(tx, RETURNED, &[&order]).await?;
+    let change = Change { subject: "order", subject_id: None, from: Some(row.get("status")), to: "returned", reason: "", actor };
+    tell(tx, order, &change).await?;
+    Ok(true)
+}
+
 /// Some of an order's goods came back: they go on the shelf, line by line. `None`: a line is not this order's, or not so
 /// much of it is left. `Some(true)`: a variant that was sold out can be had again. The order is locked by the caller.
 pub async fn take_back(

@@ -1,5 +1,6 @@
 //! What providers tell us: verified over the raw bytes, then taken once, with its effect, in one transaction.
 
+mod fiscal;
 pub mod inbox;
 mod pix;
 mod resend;
@@ -19,6 +20,8 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
         .service(pix::bank)
         .service(pix::bank_appended)
         .service(stripe::card)
+        .service(fiscal::focusnfe)
+        .service(fiscal::enotas)
         .service(resend::resend);
 }
 
@@ -33,6 +36,9 @@ pub async fn replay(app: &App, tx: &Transaction<'_>, id: EventId) -> Result<&'st
         && let Some(stripe) = &app.providers.stripe
     {
         return stripe::replay(tx, stripe, id, body).await;
+    }
+    if app.providers.fiscal.as_ref().is_some_and(|fiscal| fiscal.name() == provider) {
+        return fiscal::replay(tx, &provider, id).await;
     }
     match app.providers.pix_named(&provider) {
         Some(pix) => pix::replay(tx, pix, id, body).await,

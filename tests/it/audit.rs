@@ -117,10 +117,60 @@ const PLANTED: &[(&str, &str)] = &[
         "a-buyer-is-told-once-that-an-order-is-paid",
         "UPDATE messages m SET order_id = o.id FROM orders o WHERE m.kind = 'order_paid' AND o.status = 'pending'",
     ),
+    // Invoices.
     (
-        "an-order-has-one-invoice",
+        "an-order-has-one-live-invoice",
         "DROP INDEX invoices_one_sale; INSERT INTO invoices (id, order_id, provider, environment, total_cents)
          SELECT gen_random_uuid(), o.id, 'focusnfe', 'homologacao', o.total_cents FROM orders o, generate_series(1, 2) WHERE o.payment_status = 'paid'",
+    ),
+    (
+        "a-paid-order-has-its-invoice",
+        "UPDATE orders SET paid_at = now() - interval '3 hours' WHERE payment_status = 'paid'; DELETE FROM jobs WHERE kind = 'invoice_order';
+         INSERT INTO invoices (id, order_id, provider, environment, total_cents, status, created_at) SELECT gen_random_uuid(), o.id, 'focusnfe', 'homologacao', o.total_cents, 'cancelled', now() - interval '4 hours' FROM orders o WHERE o.payment_status = 'expired' LIMIT 1;
+         INSERT INTO invoices (id, order_id, provider, environment, total_cents, status, created_at) SELECT gen_random_uuid(), o.id, 'focusnfe', 'homologacao', o.total_cents, 'cancelled', now() FROM orders o WHERE o.payment_status = 'expired' LIMIT 1",
+    ),
+    (
+        "an-invoice-is-of-its-orders-amount",
+        "INSERT INTO invoices (id, order_id, provider, environment, total_cents, status, chave, number, authorized_at) SELECT gen_random_uuid(), o.id, 'focusnfe', 'homologacao', o.total_cents + 1, 'authorized', '35261011222333000181550010000001231481516233', '123', now() FROM orders o WHERE o.payment_status = 'paid' LIMIT 1",
+    ),
+    (
+        "an-authorised-invoice-has-its-key-and-number",
+        "INSERT INTO invoices (id, order_id, provider, environment, total_cents, status, chave, authorized_at) SELECT gen_random_uuid(), o.id, 'focusnfe', 'homologacao', o.total_cents, 'authorized', '35261011222333000181550010000001231481516233', now() FROM orders o WHERE o.payment_status = 'paid' LIMIT 1",
+    ),
+    (
+        "an-authorised-invoice-has-its-key-and-number",
+        "INSERT INTO invoices (id, order_id, provider, environment, total_cents, status, chave, number, authorized_at) SELECT gen_random_uuid(), o.id, 'focusnfe', 'homologacao', o.total_cents, 'authorized', '33261011222333000181650020000000071102030405', '7', now() FROM orders o WHERE o.payment_status = 'paid' LIMIT 1",
+    ),
+    (
+        "an-open-invoice-is-looked-after",
+        "INSERT INTO invoices (id, order_id, provider, environment, total_cents, status) SELECT gen_random_uuid(), o.id, 'focusnfe', 'homologacao', o.total_cents, 'pending' FROM orders o WHERE o.payment_status = 'paid' LIMIT 1",
+    ),
+    (
+        "an-invoice-that-shall-go-is-looked-after",
+        "INSERT INTO invoices (id, order_id, provider, environment, total_cents, status, chave, number, authorized_at, cancel_reason) SELECT gen_random_uuid(), o.id, 'focusnfe', 'homologacao', o.total_cents, 'authorized', '35261011222333000181550010000001231481516233', '123', now(), 'engano' FROM orders o WHERE o.payment_status = 'paid' LIMIT 1",
+    ),
+    (
+        "an-invoices-xml-is-whole",
+        "INSERT INTO invoices (id, order_id, provider, environment, total_cents, status, chave, number, authorized_at, xml, xml_sha256) SELECT gen_random_uuid(), o.id, 'focusnfe', 'homologacao', o.total_cents, 'authorized', '35261011222333000181550010000001231481516233', '123', now(), 'um', sha256('outro') FROM orders o WHERE o.payment_status = 'paid' LIMIT 1",
+    ),
+    (
+        "an-authorised-invoice-is-kept",
+        "INSERT INTO invoices (id, order_id, provider, environment, total_cents, status, chave, number, authorized_at) SELECT gen_random_uuid(), o.id, 'focusnfe', 'homologacao', o.total_cents, 'authorized', '35261011222333000181550010000001231481516233', '123', now() FROM orders o WHERE o.payment_status = 'paid' LIMIT 1",
+    ),
+    (
+        "a-cancelled-order-has-no-standing-invoice",
+        "INSERT INTO invoices (id, order_id, provider, environment, total_cents, status, chave, number, authorized_at) SELECT gen_random_uuid(), o.id, 'focusnfe', 'homologacao', o.total_cents, 'authorized', '35261011222333000181550010000001231481516233', '123', now() FROM orders o WHERE o.status = 'cancelled' LIMIT 1",
+    ),
+    (
+        "a-return-gives-back-no-more-than-was-sold",
+        "WITH sale AS (INSERT INTO invoices (id, order_id, provider, environment, total_cents, status, chave, number, authorized_at) SELECT gen_random_uuid(), o.id, 'focusnfe', 'homologacao', o.total_cents, 'authorized', '35261011222333000181550010000001231481516233', '123', now() FROM orders o WHERE o.payment_status = 'paid' LIMIT 1 RETURNING id, order_id)
+         INSERT INTO invoices (id, order_id, purpose, sale_id, provider, environment, total_cents, lines)
+         SELECT gen_random_uuid(), s.order_id, 'return', s.id, 'focusnfe', 'homologacao', 1, jsonb_build_array(jsonb_build_array(l.id, l.quantity + 1))
+           FROM sale s JOIN order_lines l ON l.order_id = s.order_id",
+    ),
+    (
+        "history-has-no-gap-and-ends-where-things-stand",
+        "INSERT INTO invoices (id, order_id, provider, environment, total_cents, status) SELECT gen_random_uuid(), o.id, 'focusnfe', 'homologacao', o.total_cents, 'pending' FROM orders o WHERE o.payment_status = 'paid' LIMIT 1",
     ),
     (
         "what-left-the-shop-was-paid",

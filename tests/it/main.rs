@@ -1,6 +1,7 @@
 //! Tests through the door: real HTTP, a real PostgreSQL with a database per test, providers faked only at the socket.
 #![allow(clippy::unwrap_used)]
 
+mod seller;
 mod shop;
 
 mod admin;
@@ -21,6 +22,7 @@ mod failover;
 mod forged;
 mod freight;
 mod harness;
+mod invoice_bodies;
 mod mail;
 mod passwords;
 mod payments;

@@ -14,6 +14,7 @@ use crate::cause::Actor;
 use crate::db;
 use crate::error::{Error, Result};
 use crate::ids::{LineId, OrderId, PaymentId, RefundId};
+use crate::invoices;
 use crate::jobs::{self, Job};
 use crate::orders::life::{self, Change};
 use crate::payments::apply::refundable;
@@ -94,7 +95,38 @@ pub async fn request(
             .await?
             .ok_or_else(|| Error::Conflict("Of a line there is not so much left to take back".into()))?,
     };
+    give_goods_back(tx, order, id, restock, amount == payment.captured, actor).await?;
     Ok((find_view(tx, id).await?, back_for_sale))
+}
+
+/// Goods that had left come back: with an invoice of their own, and, all of them, with the order's end.
+async fn give_goods_back(
+    tx: &impl GenericClient,
+    order: OrderId,
+    refund: RefundId,
+    restock: &Restock,
+    is_all_the_money: bool,
+    actor: Actor,
+) -> Result<()> {
+    const HAS_LEFT: &str = "SELECT status IN ('shipped', 'delivered') AS has_left FROM orders WHERE id = $1";
+    if !db::query_one(tx, HAS_LEFT, &[&order]).await?.get::<_, bool>("has_left") {
+        if is_all_the_money {
+            // The sale did not take place, and nothing has moved: neither its label nor its invoice is wanted.
+            jobs::push_all(tx, &[(Job::DropLabel { order }, None), (Job::DropInvoice { order }, None)]).await?;
+        }
+        return Ok(());
+    }
+    match restock {
+        Restock::Lines(items) => invoices::returns::plan(tx, order, Some(refund), Some(items), actor).await?,
+        Restock::Everything => {
+            invoices::returns::plan(tx, order, Some(refund), None, actor).await?;
+            life::mark_returned(tx, order, actor).await?;
+        }
+        // Lost or spoilt goods are given back on paper too: the sale did not take place.
+        Restock::Nothing if is_all_the_money => invoices::returns::plan(tx, order, Some(refund), None, actor).await?,
+        Restock::Nothing => {}
+    }
+    Ok(())
 }
 
 /// Gives back all that is left of every payment of a locked order: for a cancel. The caller commits.

@@ -1,0 +1,49 @@
+//! The tax document: one live NF-e per paid order, of its amount, kept as long as the law wants it.
+
+use super::Rule;
+
+pub(super) const RULES: &[Rule] = &[
+    ("an-order-has-one-live-invoice", "
+        SELECT count(*) || ' live invoices of order ' || order_id FROM invoices
+         WHERE purpose = 'sale' AND status NOT IN ('denied', 'cancelled') GROUP BY order_id HAVING count(*) > 1"),
+    // A later invoice proves that the shop emits them: then every order that was paid before it has one.
+    ("a-paid-order-has-its-invoice", "
+        SELECT 'order ' || o.number || ', paid at ' || o.paid_at
+          FROM orders o
+          LEFT JOIN invoices i ON i.order_id = o.id
+          LEFT JOIN jobs j ON j.dedupe = 'invoice_order:' || o.id AND j.state <> 'done'
+         WHERE o.status IN ('processing', 'shipped', 'delivered') AND i.id IS NULL AND j.id IS NULL
+           AND o.paid_at > now() - interval '30 days'
+           AND o.paid_at > (SELECT min(created_at) FROM invoices) AND o.paid_at < (SELECT max(created_at) FROM invoices) - interval '1 hour'"),
+    ("an-invoice-is-of-its-orders-amount", "
+        SELECT 'invoice ' || i.id || ': ' || i.total_cents || ', its order: ' || o.total_cents
+          FROM invoices i JOIN orders o ON o.id = i.order_id
+         WHERE i.purpose = 'sale' AND i.status = 'authorized' AND i.total_cents <> o.total_cents"),
+    ("an-authorised-invoice-has-its-key-and-number", "
+        SELECT 'invoice ' || id FROM invoices
+         WHERE status = 'authorized' AND (chave IS NULL OR number IS NULL OR authorized_at IS NULL OR substr(chave, 21, 2) <> '55')"),
+    ("an-open-invoice-is-looked-after", "
+        SELECT 'invoice ' || i.id || ' is ' || i.status || ', and no job will move it'
+          FROM invoices i LEFT JOIN jobs j ON j.dedupe = 'send_invoice:' || i.id AND j.state <> 'done'
+         WHERE i.status IN ('pending', 'processing') AND j.id IS NULL"),
+    ("an-invoice-that-shall-go-is-looked-after", "
+        SELECT 'invoice ' || i.id || ' shall be cancelled, and no job will ask for it'
+          FROM invoices i LEFT JOIN jobs j ON j.dedupe = 'cancel_invoice:' || i.id AND j.state <> 'done'
+         WHERE i.status = 'authorized' AND i.cancel_reason IS NOT NULL AND j.id IS NULL"),
+    ("an-invoices-xml-is-whole", "SELECT 'invoice ' || id FROM invoices WHERE sha256(xml) <> xml_sha256"),
+    ("an-authorised-invoice-is-kept", "
+        SELECT 'invoice ' || i.id || ' has no XML, and no job will fetch it'
+          FROM invoices i LEFT JOIN jobs j ON j.dedupe = 'keep_invoice:' || i.id AND j.state <> 'done'
+         WHERE i.status = 'authorized' AND i.xml IS NULL AND i.authorized_at > now() - interval '60 months' AND j.id IS NULL"),
+    ("a-cancelled-order-has-no-standing-invoice", "
+        SELECT 'invoice ' || i.id || ' of order ' || o.number
+          FROM orders o JOIN invoices i ON i.order_id = o.id AND i.purpose = 'sale' AND i.status = 'authorized' AND i.cancel_reason IS NULL
+          LEFT JOIN invoices back ON back.sale_id = i.id AND back.status <> 'denied'
+          LEFT JOIN jobs j ON j.dedupe = 'drop_invoice:' || o.id AND j.state <> 'done'
+         WHERE o.status = 'cancelled' AND back.id IS NULL AND j.id IS NULL"),
+    ("a-return-gives-back-no-more-than-was-sold", "
+        SELECT r.back || ' of line ' || l.id || ' were given back, sold were ' || l.quantity
+          FROM (SELECT (line ->> 0)::uuid AS line, sum((line ->> 1)::int) AS back
+                  FROM invoices i, jsonb_array_elements(i.lines) AS line WHERE i.status NOT IN ('denied', 'cancelled') GROUP BY 1) r
+          JOIN order_lines l ON l.id = r.line WHERE r.back > l.quantity"),
+];

@@ -1,0 +1,240 @@
+//! `/api/admin/invoices`: what was emitted, what stands in the way, and the levers.
+
+use actix_web::{HttpResponse, get, post, web};
+use deadpool_postgres::GenericClient;
+use garde::Validate;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio_postgres::Row;
+use utoipa::{IntoParams, ToSchema};
+use vitrine_kit::Money;
+
+use super::company::is_ibge_city;
+use super::readiness::{Readiness, look};
+use super::{cancel as withdrawal, correct as letters, issue, problem, store};
+use crate::admin::{self, Place, audit_log};
+use crate::app::App;
+use crate::db;
+use crate::error::{Error, Problem, Result};
+use crate::http::json::{Json, Path, Query};
+use crate::http::page::List;
+use crate::http::who::{Admin, AdminSent};
+use crate::ids::{InvoiceId, OrderId};
+use crate::jobs::{self, Job};
+
+/// What stands in the way of invoices, before a sale meets it.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), responses((status = 200, body = Readiness)))]
+#[get("/api/admin/invoices/readiness")]
+pub(super) async fn readiness(app: web::Data<App>, _admin: Admin) -> Result<HttpResponse> {
+    Ok(HttpResponse::Ok().json(look(&app).await?))
+}
+
+#[derive(Debug, Deserialize, Validate, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListInvoices {
+    /// `pending`, `processing`, `authorized`, `rejected`, `denied` or `cancelled`.
+    #[garde(inner(length(max = 20)))]
+    status: Option<String>,
+    #[garde(skip)]
+    order_id: Option<OrderId>,
+    #[garde(skip)]
+    limit: Option<i64>,
+    #[garde(skip)]
+    offset: Option<i64>,
+    #[garde(inner(length(max = 200)))]
+    cursor: Option<String>,
+}
+
+/// An invoice as the shop sees it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct AdminInvoice {
+    id: InvoiceId,
+    order_id: OrderId,
+    order_number: String,
+    /// `sale` or `return`.
+    purpose: String,
+    provider: String,
+    environment: String,
+    status: String,
+    chave: Option<String>,
+    number: Option<String>,
+    series: Option<String>,
+    #[schema(value_type = i64)]
+    total_cents: Money,
+    /// The tax authority's code and reason, in Portuguese.
+    code: Option<String>,
+    message: Option<String>,
+    /// What we refused ourselves, field by field.
+    #[schema(value_type = Option<Vec<problem::Problem>>)]
+    problems: Option<Value>,
+    /// Why it could not be cancelled.
+    cancel_refused: Option<String>,
+    has_xml: bool,
+    has_danfe: bool,
+    /// Its cartas de correção: `sequence`, `text`, `status`, `message`.
+    #[schema(value_type = Vec<Object>)]
+    corrections: Value,
+    issued_at: Timestamp,
+    authorized_at: Option<Timestamp>,
+    cancelled_at: Option<Timestamp>,
+    created_at: Timestamp,
+}
+
+const SELECT: &str = "
+    SELECT i.*, o.number AS order_number, i.xml IS NOT NULL AS has_xml, i.danfe IS NOT NULL AS has_danfe,
+           coalesce((SELECT jsonb_agg(jsonb_build_object('sequence', c.sequence, 'text', c.text, 'status', c.status, 'message', c.message)
+                                      ORDER BY c.sequence) FROM invoice_corrections c WHERE c.invoice_id = i.id), '[]') AS corrections
+      FROM (SELECT id, order_id, purpose, provider, environment, status, chave, number, series, total_cents, code, message, problems,
+                   cancel_refused, xml, danfe, issued_at, authorized_at, cancelled_at, created_at FROM invoices) i
+      JOIN orders o ON o.id = i.order_id";
+
+fn view(row: &Row) -> AdminInvoice {
+    AdminInvoice {
+        id: row.get("id"),
+        order_id: row.get("order_id"),
+        order_number: row.get("order_number"),
+        purpose: row.get("purpose"),
+        provider: row.get("provider"),
+        environment: row.get("environment"),
+        status: row.get("status"),
+        chave: row.get("chave"),
+        number: row.get("number"),
+        series: row.get("series"),
+        total_cents: row.get("total_cents"),
+        code: row.get("code"),
+        message: row.get("message"),
+        problems: row.get("problems"),
+        cancel_refused: row.get("cancel_refused"),
+        has_xml: row.get("has_xml"),
+        has_danfe: row.get("has_danfe"),
+        corrections: row.get("corrections"),
+        issued_at: row.get("issued_at"),
+        authorized_at: row.get("authorized_at"),
+        cancelled_at: row.get("cancelled_at"),
+        created_at: row.get("created_at"),
+    }
+}
+
+/// Invoices, newest first.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), params(ListInvoices), responses((status = 200, body = List<AdminInvoice>)))]
+#[get("/api/admin/invoices")]
+pub(super) async fn list(app: web::Data<App>, _admin: Admin, Query(ask): Query<ListInvoices>) -> Result<HttpResponse> {
+    const COUNT: &str =
+        "SELECT count(*) FROM invoices i WHERE ($1::text IS NULL OR i.status = $1) AND ($2::uuid IS NULL OR i.order_id = $2)";
+    let page = format!(
+        "{SELECT} WHERE ($1::text IS NULL OR i.status = $1) AND ($2::uuid IS NULL OR i.order_id = $2) AND ($3::uuid IS NULL OR i.id < $3)
+          ORDER BY i.id DESC LIMIT $4 OFFSET $5"
+    );
+    let place: Place<InvoiceId> = Place::of(ask.limit, ask.offset, ask.cursor.as_deref())?;
+    let filters: [&(dyn tokio_postgres::types::ToSql + Sync); 2] = [&ask.status, &ask.order_id];
+    let page = admin::list(&app.db().await?, (&page, COUNT), &filters, &place, |row| (row.get("id"), view(row))).await?;
+    Ok(HttpResponse::Ok().json(page))
+}
+
+async fn show(db: &impl GenericClient, id: InvoiceId) -> Result<HttpResponse> {
+    let row = db::query_opt(db, &format!("{SELECT} WHERE i.id = $1"), &[&id]).await?.ok_or(Error::NotFound("The invoice"))?;
+    Ok(HttpResponse::Ok().json(view(&row)))
+}
+
+/// What was corrected before an invoice is tried again.
+#[derive(Debug, Default, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RetryInvoice {
+    /// The IBGE's code of the buyer's city, 7 digits, where the CEP does not tell it.
+    #[garde(inner(custom(is_ibge_city)))]
+    ibge_city: Option<String>,
+}
+
+/// Tries a rejected invoice again, after its cause was mended.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = RetryInvoice, responses((status = 200, body = AdminInvoice),
+    (status = 404, body = Problem), (status = 409, body = Problem, description = "It is not rejected")))]
+#[post("/api/admin/invoices/{id}/retry")]
+pub(super) async fn retry(
+    app: web::Data<App>,
+    Path(id): Path<InvoiceId>,
+    AdminSent(admin, body): AdminSent<Json<RetryInvoice>>,
+) -> Result<HttpResponse> {
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    let invoice = store::lock(&tx, id).await?.ok_or(Error::NotFound("The invoice"))?;
+    if !store::reopen(&tx, &invoice, body.ibge_city.as_deref(), admin.0.actor()).await? {
+        return Err(Error::Conflict(format!("The invoice is {}: only a rejected one is tried again", invoice.status)));
+    }
+    jobs::push_now(&tx, Job::SendInvoice { invoice: id }).await?;
+    audit_log::record(&tx, admin.0.actor(), "invoice.retry", &id.to_string(), None, Some(json!({"ibge_city": body.ibge_city})))
+        .await?;
+    tx.commit().await?;
+    app.jobs_were_pushed();
+    show(&db, id).await
+}
+
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CancelInvoice {
+    /// What the tax authority is told: 15 to 255 characters.
+    #[garde(length(chars, min = 15, max = 255), custom(one_line))]
+    reason: String,
+}
+
+fn one_line(text: &str, (): &()) -> garde::Result {
+    if text.chars().any(char::is_control) { Err(garde::Error::new("must be text on one line")) } else { Ok(()) }
+}
+
+/// Has an invoice cancelled while its goods are still here. The order stays as it is.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = CancelInvoice, responses((status = 200, body = AdminInvoice),
+    (status = 404, body = Problem), (status = 409, body = Problem, description = "It is over already, or the goods have left")))]
+#[post("/api/admin/invoices/{id}/cancel")]
+pub(super) async fn cancel(
+    app: web::Data<App>,
+    Path(id): Path<InvoiceId>,
+    AdminSent(admin, body): AdminSent<Json<CancelInvoice>>,
+) -> Result<HttpResponse> {
+    withdrawal::cancel_by_hand(&app, id, &body.reason, admin.0.actor()).await?;
+    show(&app.db().await?, id).await
+}
+
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CorrectInvoice {
+    /// The whole correction, 15 to 1000 characters: the last one replaces all before it.
+    #[garde(length(chars, min = 15, max = 1000), custom(one_line))]
+    text: String,
+}
+
+/// Sends a carta de correção. It cannot touch value, tax, or who buys.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = CorrectInvoice, responses((status = 202, body = AdminInvoice),
+    (status = 404, body = Problem), (status = 409, body = Problem, description = "Not authorised, too old, or another one is on its way")))]
+#[post("/api/admin/invoices/{id}/corrections")]
+pub(super) async fn correct(
+    app: web::Data<App>,
+    Path(id): Path<InvoiceId>,
+    AdminSent(admin, body): AdminSent<Json<CorrectInvoice>>,
+) -> Result<HttpResponse> {
+    letters::request(&app, id, &body.text, admin.0.actor()).await?;
+    let mut answer = show(&app.db().await?, id).await?;
+    *answer.status_mut() = actix_web::http::StatusCode::ACCEPTED;
+    Ok(answer)
+}
+
+/// Emits an order's invoice where it has no live one: after one was cancelled or denied, or where none was emitted yet.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), responses((status = 202, body = AdminInvoice), (status = 404, body = Problem),
+    (status = 409, body = Problem, description = "It has a live one, is not paid, or nobody emits invoices here")))]
+#[post("/api/admin/orders/{id}/invoice")]
+pub(super) async fn issue_again(app: web::Data<App>, admin: Admin, Path(order): Path<OrderId>) -> Result<HttpResponse> {
+    const EXISTS: &str = "SELECT FROM orders WHERE id = $1";
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    db::query_opt(&tx, EXISTS, &[&order]).await?.ok_or(Error::NotFound("The order"))?;
+    let Some(id) = issue::start(&tx, &app, order, admin.0.actor()).await? else {
+        let why = "The order has a live invoice, is not paid, or no provider of invoices is configured";
+        return Err(Error::Conflict(why.into()));
+    };
+    audit_log::record(&tx, admin.0.actor(), "invoice.issue", &id.to_string(), None, None).await?;
+    tx.commit().await?;
+    app.jobs_were_pushed();
+    let mut answer = show(&db, id).await?;
+    *answer.status_mut() = actix_web::http::StatusCode::ACCEPTED;
+    Ok(answer)
+}

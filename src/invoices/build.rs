@@ -1,0 +1,369 @@
+//! From an order to its invoice: every amount apportioned so that the items add up to the order to the centavo, and
+//! everything that the tax authority would refuse named before a number is spent.
+
+use jiff::Timestamp;
+use vitrine_kit::fiscal::{
+    Address, Buyer, Environment, FreightBy, Issuer, Item, Nfe, PaidBy, Payment, Purpose, Registration, Totals,
+};
+use vitrine_kit::{AccessKey, Cep, Cnpj, Email, Money, Phone};
+
+use super::cfop;
+use super::company::{Company, CompanyAddress};
+use super::facts::{self, Facts, Line};
+use super::problem::Problem;
+use super::states::{self, State};
+use super::tax::{self, Setting};
+use crate::ids::LineId;
+use crate::orders::view::ShippingAddress;
+
+/// More items than this are more than one invoice.
+const MAX_ITEMS: usize = 990;
+
+/// Which invoice is wanted.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// Our invoice's id without dashes.
+    pub reference: String,
+    pub environment: Environment,
+    pub issued_at: Timestamp,
+    /// The seller's, as the configuration names it: where it differs, one of the two is wrong.
+    pub cnpj: Option<Cnpj>,
+    pub kind: Kind,
+}
+
+#[derive(Debug, Clone)]
+pub enum Kind {
+    Sale,
+    /// These goods came back, all of them with the freight.
+    Return {
+        of: AccessKey,
+        lines: Vec<(LineId, i32)>,
+    },
+}
+
+/// Both ends' cities by the IBGE's code; `None`: nobody knows.
+#[derive(Debug, Clone, Default)]
+pub struct Cities {
+    pub seller: Option<String>,
+    pub buyer: Option<String>,
+}
+
+/// The whole invoice, or all that is in its way.
+pub fn build(wanted: &Wanted, facts: &Facts, company: Option<&Company>, cities: &Cities) -> Result<Nfe, Vec<Problem>> {
+    let Some(company) = company else {
+        let text = "Informe os dados da empresa em /api/admin/settings/company";
+        return Err(vec![Problem::new("company", text)]);
+    };
+    let mut wrong = Vec::new();
+    let issuer = issuer(wanted, company, cities, &mut wrong);
+    let buyer = buyer(facts, cities, &mut wrong);
+    let ends = states::find(&company.address.state).zip(states::find(&facts.address.state));
+    let items = match ends {
+        Some((from, to)) => items(wanted, facts, &setting(wanted, facts, company, (from, to)), &mut wrong),
+        None => Vec::new(), // named above, with the address
+    };
+    let totals = totals(&items);
+    if wrong.is_empty() && matches!(wanted.kind, Kind::Sale) {
+        check_sums(facts, totals.as_ref(), &mut wrong);
+    }
+    let (Some(issuer), Some(buyer), Some(totals)) = (issuer, buyer, totals) else { return Err(wrong) };
+    if !wrong.is_empty() {
+        return Err(wrong);
+    }
+    let weight = |line: &Line| i64::from(line.weight_grams) * i64::from(line.quantity);
+    Ok(Nfe {
+        reference: wanted.reference.clone(),
+        environment: wanted.environment,
+        issued_at: wanted.issued_at,
+        nature: match wanted.kind {
+            Kind::Sale => "Venda de mercadoria".to_owned(),
+            Kind::Return { .. } => "Devolução de venda de mercadoria".to_owned(),
+        },
+        purpose: match &wanted.kind {
+            Kind::Sale => Purpose::Sale,
+            Kind::Return { of, .. } => Purpose::Return { of: of.clone() },
+        },
+        notes: notes(wanted, facts, company),
+        payment: payment(wanted, facts, totals.invoice),
+        freight: if facts.shipping_provider == "pickup" { FreightBy::None } else { FreightBy::Seller },
+        volumes: 1,
+        weight_grams: u32::try_from(facts.lines.iter().map(weight).sum::<i64>()).unwrap_or(u32::MAX),
+        issuer,
+        buyer,
+        items,
+        totals,
+    })
+}
+
+fn setting<'a>(wanted: &Wanted, facts: &'a Facts, company: &Company, (from, to): (&'a State, &'a State)) -> Setting<'a> {
+    let regime = company.tax_regime.into();
+    // Nobody is asked for a state registration at checkout: every buyer is a final consumer who does not contribute.
+    Setting { regime, from, to, to_contributor: false, rules: &facts.rules, day: facts::day_of(wanted.issued_at) }
+}
+
+fn issuer(wanted: &Wanted, company: &Company, cities: &Cities, wrong: &mut Vec<Problem>) -> Option<Issuer> {
+    let cnpj = Cnpj::parse(&company.cnpj).map_err(|_| wrong.push(Problem::new("company.cnpj", "CNPJ inválido"))).ok();
+    if cnpj.is_some() && wanted.cnpj.is_some() && cnpj != wanted.cnpj {
+        wrong.push(Problem::new("company.cnpj", "O CNPJ da empresa não é o de NFE_CNPJ: um dos dois está errado"));
+    }
+    let CompanyAddress { cep, street, number, complement, district, city, state, .. } = &company.address;
+    let given = ShippingAddress {
+        recipient: company.legal_name.clone(),
+        cep: cep.clone(),
+        street: street.clone(),
+        number: number.clone(),
+        complement: complement.clone(),
+        district: district.clone(),
+        city: city.clone(),
+        state: state.clone(),
+        ibge_city: cities.seller.clone(),
+        phone: None,
+    };
+    let address = address("company.address", &given, wrong);
+    Some(Issuer {
+        cnpj: cnpj?,
+        legal_name: company.legal_name.clone(),
+        trade_name: company.trade_name.clone(),
+        state_registration: company.state_registration.clone(),
+        regime: company.tax_regime.into(),
+        series: company.invoice_series,
+        address: address?,
+    })
+}
+
+fn buyer(facts: &Facts, cities: &Cities, wrong: &mut Vec<Problem>) -> Option<Buyer> {
+    let name = facts.buyer_name.trim();
+    if name.chars().count() < 2 {
+        wrong.push(Problem::new("buyer.name", "O nome do comprador precisa de pelo menos 2 letras"));
+    }
+    if facts.buyer_tax_id.is_none() {
+        wrong.push(Problem::new("buyer.tax_id", "O CPF ou CNPJ do comprador já não existe: os dados da pessoa foram apagados"));
+    }
+    let given = ShippingAddress { ibge_city: cities.buyer.clone(), ..facts.address.clone() };
+    let address = address("buyer.address", &given, wrong);
+    Some(Buyer {
+        name: name.to_owned(),
+        tax_id: facts.buyer_tax_id.clone()?,
+        registration: Registration::NonContributor,
+        email: facts.buyer_email.as_deref().and_then(|text| Email::parse(text).ok()),
+        phone: facts.buyer_phone.as_deref().and_then(|text| Phone::parse(text).ok()),
+        address: address?,
+    })
+}
+
+fn address(at: &str, given: &ShippingAddress, wrong: &mut Vec<Problem>) -> Option<Address> {
+    let before = wrong.len();
+    for (field, text, what) in [
+        ("street", &given.street, "o logradouro"),
+        ("number", &given.number, "o número (S/N onde não há)"),
+        ("district", &given.district, "o bairro"),
+        ("city", &given.city, "o município"),
+    ] {
+        if text.trim().is_empty() {
+            wrong.push(Problem::new(format!("{at}.{field}"), format!("Falta {what}")));
+        }
+    }
+    let cep = Cep::parse(&given.cep).map_err(|_| wrong.push(Problem::new(format!("{at}.cep"), "CEP inválido"))).ok();
+    let state = states::find(&given.state);
+    if state.is_none() {
+        wrong.push(Problem::new(format!("{at}.state"), "UF inválida"));
+    }
+    match (&given.ibge_city, state) {
+        (None, _) => {
+            let text = "O código IBGE do município não foi encontrado pelo CEP: informe-o";
+            wrong.push(Problem::new(format!("{at}.ibge_city"), text));
+        }
+        (Some(city), Some(state)) if !city.starts_with(state.code) => {
+            let text = format!("O município {city} do CEP não fica em {}: o endereço e o CEP não combinam", state.abbreviation);
+            wrong.push(Problem::new(format!("{at}.ibge_city"), text));
+        }
+        _ => {}
+    }
+    if wrong.len() > before {
+        return None;
+    }
+    Some(Address {
+        street: given.street.trim().to_owned(),
+        number: given.number.trim().to_owned(),
+        complement: given.complement.clone().filter(|text| !text.trim().is_empty()),
+        district: given.district.trim().to_owned(),
+        city: given.city.trim().to_owned(),
+        ibge_city: given.ibge_city.clone()?,
+        state: given.state.clone(),
+        cep: cep?,
+    })
+}
+
+/// How much of a line this invoice is about, with its share of the line's discount.
+struct Part<'a> {
+    line: &'a Line,
+    quantity: u32,
+    gross: Money,
+    discount: Money,
+}
+
+fn parts<'a>(wanted: &Wanted, facts: &'a Facts) -> Vec<Part<'a>> {
+    let part = |line: &'a Line, quantity: i32| {
+        let (all, some) = (i64::from(line.quantity), i64::from(quantity));
+        let shares = Money::apportion(line.discount, &[Money::from_cents(some), Money::from_cents(all - some)]);
+        Part {
+            line,
+            quantity: quantity.unsigned_abs(),
+            gross: line.unit_price.times(quantity.unsigned_abs()).unwrap_or(line.gross),
+            discount: shares[0],
+        }
+    };
+    match &wanted.kind {
+        Kind::Sale => facts.lines.iter().map(|line| part(line, line.quantity)).collect(),
+        Kind::Return { lines, .. } => {
+            let find = |id: LineId| facts.lines.iter().find(|line| line.id == id);
+            lines.iter().filter_map(|(id, quantity)| Some(part(find(*id)?, *quantity))).collect()
+        }
+    }
+}
+
+/// The freight that this invoice is about: all of it with all of the goods, none with a part of them.
+fn freight_of(wanted: &Wanted, facts: &Facts, parts: &[Part<'_>]) -> Money {
+    let is_whole = parts.len() == facts.lines.len() && parts.iter().all(|p| i64::from(p.quantity) == i64::from(p.line.quantity));
+    if matches!(wanted.kind, Kind::Sale) || is_whole { facts.shipping } else { Money::ZERO }
+}
+
+fn items(wanted: &Wanted, facts: &Facts, setting: &Setting<'_>, wrong: &mut Vec<Problem>) -> Vec<Item> {
+    let parts = parts(wanted, facts);
+    if parts.is_empty() || parts.len() > MAX_ITEMS {
+        wrong.push(Problem::new("items", format!("Uma nota tem de 1 a {MAX_ITEMS} itens")));
+    }
+    let net: Vec<Money> = parts.iter().map(|p| p.gross.checked_sub(p.discount).unwrap_or(Money::ZERO)).collect();
+    let freights = Money::apportion(freight_of(wanted, facts, &parts), &net);
+    let is_return = matches!(wanted.kind, Kind::Return { .. });
+    let mut items = Vec::with_capacity(parts.len());
+    for (i, (part, freight)) in parts.iter().zip(freights).enumerate() {
+        let at = format!("items[{i}]");
+        let before = wrong.len();
+        let data = part.line.tax.clone().or(&facts.rules.products);
+        let ncm = ncm(part.line, &at, wrong);
+        let cfop = cfop::of(part.line.cfop.as_deref(), setting.is_interstate(), setting.to_contributor, is_return)
+            .map_err(|text| wrong.push(Problem::new(format!("{at}.cfop"), text)))
+            .ok();
+        let origin = origin(part.line, &at, wrong);
+        let owes_cest = matches!(data.csosn.as_deref(), Some("500")) && setting.is_simples()
+            || matches!(data.icms_cst.as_deref(), Some("60")) && !setting.is_simples();
+        if owes_cest && data.cest.is_none() {
+            wrong.push(Problem::new(format!("{at}.tax.cest"), "Mercadoria com ICMS por substituição tributária pede o CEST"));
+        }
+        let value = Money::sum([net[i], freight]).unwrap_or(Money::ZERO);
+        let taxes = tax::taxes_of(setting, &data, origin.unwrap_or(0), value, &at).map_err(|more| wrong.extend(more)).ok();
+        let (Some(ncm), Some(cfop), Some(mut taxes)) = (ncm, cfop, taxes) else { continue };
+        if wrong.len() > before {
+            continue;
+        }
+        if is_return {
+            super::returns::turn_around(&mut taxes);
+        }
+        items.push(Item {
+            number: i as u32 + 1,
+            sku: part.line.sku.clone(),
+            name: part.line.name.clone(),
+            ncm,
+            cest: data.cest,
+            cfop,
+            unit: data.unit.unwrap_or_else(|| "UN".to_owned()),
+            quantity: part.quantity,
+            unit_price: part.line.unit_price,
+            gross: part.gross,
+            discount: part.discount,
+            freight,
+            taxes,
+        });
+    }
+    items
+}
+
+fn ncm(line: &Line, at: &str, wrong: &mut Vec<Problem>) -> Option<String> {
+    let ncm = line.ncm.clone();
+    let text = match ncm.as_deref() {
+        None => "Falta o NCM: informe-o no produto ou na categoria".to_owned(),
+        Some(ncm) if ncm.len() != 8 || ncm.starts_with("00") || ncm.starts_with("77") || ncm > "98" => {
+            format!("O NCM {ncm} não existe: os capítulos vão de 01 a 97, sem o 77")
+        }
+        Some(_) => return ncm,
+    };
+    wrong.push(Problem::new(format!("{at}.ncm"), text));
+    None
+}
+
+fn origin(line: &Line, at: &str, wrong: &mut Vec<Problem>) -> Option<u8> {
+    let origin = line.origin.and_then(|origin| u8::try_from(origin).ok()).filter(|origin| *origin <= 8);
+    if origin.is_none() {
+        wrong.push(Problem::new(
+            format!("{at}.origin"),
+            "Falta a origem da mercadoria (0 a 8): informe-a no produto ou na categoria",
+        ));
+    }
+    origin
+}
+
+/// `None`: they do not fit, which the order's own sums would not have either.
+fn totals(items: &[Item]) -> Option<Totals> {
+    let sum = |f: fn(&Item) -> Money| Money::sum(items.iter().map(f));
+    let (products, discount, freight) = (sum(|i| i.gross)?, sum(|i| i.discount)?, sum(|i| i.freight)?);
+    let own = |item: &Item| item.taxes.icms.own.map_or((Money::ZERO, Money::ZERO), |own| (own.base, own.value));
+    let none = Money::ZERO;
+    Some(Totals {
+        products,
+        discount,
+        freight,
+        invoice: products.checked_sub(discount)?.checked_add(freight)?,
+        icms_base: Money::sum(items.iter().map(|i| own(i).0))?,
+        icms: Money::sum(items.iter().map(|i| own(i).1))?,
+        icms_destination: sum(|i| i.taxes.icms.difal.map_or(Money::ZERO, |d| d.value))?,
+        fcp_destination: sum(|i| i.taxes.icms.difal.map_or(Money::ZERO, |d| d.fcp_value))?,
+        pis: sum(|i| i.taxes.pis.own.map_or(Money::ZERO, |own| own.value))?,
+        cofins: sum(|i| i.taxes.cofins.own.map_or(Money::ZERO, |own| own.value))?,
+        ibs_cbs_base: Money::sum(items.iter().map(|i| i.taxes.ibs_cbs.as_ref().map_or(none, |new| new.base)))?,
+        ibs_state: Money::sum(items.iter().map(|i| i.taxes.ibs_cbs.as_ref().map_or(none, |new| new.ibs_state_value)))?,
+        ibs_city: Money::sum(items.iter().map(|i| i.taxes.ibs_cbs.as_ref().map_or(none, |new| new.ibs_city_value)))?,
+        cbs: Money::sum(items.iter().map(|i| i.taxes.ibs_cbs.as_ref().map_or(none, |new| new.cbs_value)))?,
+    })
+}
+
+/// The order's own sums are under constraints, so this speaks up only where a line was lost on the way here.
+fn check_sums(facts: &Facts, totals: Option<&Totals>, wrong: &mut Vec<Problem>) {
+    let ours = totals.map(|t| (t.products, t.discount, t.freight, t.invoice));
+    if ours != Some((facts.subtotal, facts.discount, facts.shipping, facts.total)) {
+        wrong.push(Problem::new("items", "Os itens da nota não somam o valor do pedido: a nota não foi enviada"));
+    }
+}
+
+fn payment(wanted: &Wanted, facts: &Facts, total: Money) -> Payment {
+    let method = match (&wanted.kind, facts.payment_method.as_deref()) {
+        (Kind::Return { .. }, _) => PaidBy::Nothing,
+        _ if total.is_zero() => PaidBy::Nothing,
+        (_, Some("credit_card")) => PaidBy::CreditCard,
+        (_, Some("wallet")) => PaidBy::Wallet,
+        _ => PaidBy::Pix,
+    };
+    Payment { method, amount: if method == PaidBy::Nothing { Money::ZERO } else { total } }
+}
+
+fn notes(wanted: &Wanted, facts: &Facts, company: &Company) -> String {
+    use vitrine_kit::fiscal::Regime;
+    let mut notes = Vec::new();
+    match company.tax_regime.into() {
+        // What the law has them write (Resolução CGSN 140/2018, art. 59).
+        Regime::Simples | Regime::Mei => notes.push(
+            "Documento emitido por ME ou EPP optante pelo Simples Nacional. Não gera direito a crédito fiscal de IPI.".to_owned(),
+        ),
+        _ => {}
+    }
+    notes.extend(facts.rules.notes.clone());
+    notes.push(match &wanted.kind {
+        Kind::Sale => format!("Pedido {}.", facts.number),
+        Kind::Return { of, .. } => format!("Devolução referente ao pedido {} e à NF-e {}.", facts.number, of.as_str()),
+    });
+    notes.join(" ")
+}
+
+#[cfg(test)]
+#[path = "build_tests.rs"]
+mod tests;

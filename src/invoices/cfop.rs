@@ -1,0 +1,80 @@
+//! The CFOP: what kind of movement an item is. A product says how it is sold inside its state; the rest follows.
+
+/// Resale inside the state: what a shop does where no product says otherwise.
+const RESALE: &str = "5102";
+
+/// The code for this sale or return. Errors say, in Portuguese, why a product's code cannot be used.
+pub fn of(given: Option<&str>, is_interstate: bool, to_contributor: bool, is_return: bool) -> Result<String, String> {
+    let given = given.unwrap_or(RESALE);
+    // Products may have been kept with the code for other states: what they are is in the last three digits.
+    let (first, kind) = given.split_at_checked(1).ok_or_else(|| unusable(given))?;
+    if !matches!(first, "5" | "6") || kind.len() != 3 {
+        return Err(unusable(given));
+    }
+    // Interstate sales to who does not contribute have codes of their own; inside the state they are the plain sale.
+    let kind = match kind {
+        "107" => "101",
+        "108" => "102",
+        "404" => "405",
+        kind => kind,
+    };
+    let sold = match (is_interstate, to_contributor, kind) {
+        (false, _, kind) => format!("5{kind}"),
+        (true, false, "101" | "103" | "401") => "6107".to_owned(),
+        (true, false, "102" | "104" | "403" | "405") => "6108".to_owned(),
+        (true, true, "405") => "6404".to_owned(),
+        (true, _, kind) => format!("6{kind}"),
+    };
+    if !is_return {
+        return Ok(sold);
+    }
+    let back = match kind {
+        "101" | "103" => "201",
+        "102" | "104" => "202",
+        "401" => "410",
+        "403" | "405" => "411",
+        _ => return Err(format!("Não há CFOP de devolução para o CFOP {given}")),
+    };
+    Ok(format!("{}{back}", if is_interstate { '2' } else { '1' }))
+}
+
+fn unusable(given: &str) -> String {
+    format!("O CFOP {given} não é de venda: use o da venda dentro do estado, como 5102 ou 5405")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_buyer_s_place_and_kind_choose_the_code() {
+        let sale = |given, away, contributor| of(given, away, contributor, false).expect("a sale");
+        for (given, home, away, contributor) in [
+            (None, "5102", "6108", "6102"),
+            (Some("5102"), "5102", "6108", "6102"),
+            (Some("6108"), "5102", "6108", "6102"),
+            (Some("6102"), "5102", "6108", "6102"),
+            (Some("5101"), "5101", "6107", "6101"),
+            (Some("5405"), "5405", "6108", "6404"),
+            (Some("5933"), "5933", "6933", "6933"),
+        ] {
+            let all = (sale(given, false, false), sale(given, true, false), sale(given, true, true));
+            assert_eq!((all.0.as_str(), all.1.as_str(), all.2.as_str()), (home, away, contributor), "{given:?}");
+        }
+    }
+
+    #[test]
+    fn what_came_back_comes_in_by_the_code_it_went_out_with() {
+        let back = |given, away| of(given, away, false, true);
+        assert_eq!((back(None, false).as_deref(), back(Some("6108"), true).as_deref()), (Ok("1202"), Ok("2202")));
+        assert_eq!((back(Some("5101"), false).as_deref(), back(Some("5405"), true).as_deref()), (Ok("1201"), Ok("2411")));
+        assert!(back(Some("5933"), false).is_err());
+    }
+
+    #[test]
+    fn a_code_that_sells_nothing_is_refused() {
+        for bad in ["1202", "7102", "", "5", "51022"] {
+            assert!(of(Some(bad), false, false, false).is_err(), "{bad}");
+        }
+    }
+}

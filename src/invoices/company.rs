@@ -1,0 +1,115 @@
+//! The seller, as it stands on invoices: `/api/admin/settings/company`.
+
+use deadpool_postgres::GenericClient;
+use garde::Validate;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use vitrine_kit::Cnpj;
+use vitrine_kit::fiscal::Regime;
+
+use crate::db;
+use crate::error::Result;
+use crate::users::rules;
+
+#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Company {
+    #[garde(length(chars, min = 1, max = 60), custom(no_control))]
+    pub legal_name: String,
+    #[garde(inner(length(chars, min = 1, max = 60), custom(no_control)))]
+    pub trade_name: Option<String>,
+    /// With or without punctuation; letters are fine.
+    #[garde(custom(is_cnpj))]
+    pub cnpj: String,
+    /// Digits, or `ISENTO`.
+    #[garde(custom(is_state_registration))]
+    pub state_registration: String,
+    #[garde(skip)]
+    pub tax_regime: TaxRegime,
+    #[garde(range(max = 969))]
+    pub invoice_series: u16,
+    #[garde(dive)]
+    pub address: CompanyAddress,
+    /// For carriers: whom to ask about a parcel.
+    #[garde(inner(custom(rules::phone)))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phone: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TaxRegime {
+    Simples,
+    /// Simples Nacional, above the state's sublimit.
+    SimplesExcess,
+    Normal,
+    Mei,
+}
+
+impl From<TaxRegime> for Regime {
+    fn from(regime: TaxRegime) -> Self {
+        match regime {
+            TaxRegime::Simples => Self::Simples,
+            TaxRegime::SimplesExcess => Self::SimplesExcess,
+            TaxRegime::Normal => Self::Normal,
+            TaxRegime::Mei => Self::Mei,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CompanyAddress {
+    #[garde(custom(rules::cep))]
+    pub cep: String,
+    #[garde(length(chars, min = 1, max = 60), custom(no_control))]
+    pub street: String,
+    #[garde(length(chars, min = 1, max = 60), custom(no_control))]
+    pub number: String,
+    #[garde(inner(length(chars, min = 1, max = 60), custom(no_control)))]
+    pub complement: Option<String>,
+    #[garde(length(chars, min = 1, max = 60), custom(no_control))]
+    pub district: String,
+    #[garde(length(chars, min = 1, max = 60), custom(no_control))]
+    pub city: String,
+    #[garde(custom(is_state))]
+    pub state: String,
+    /// The IBGE's code of the city, 7 digits. Left out: looked up by the CEP.
+    #[garde(inner(custom(is_ibge_city)))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ibge_city: Option<String>,
+}
+
+/// `None`: nobody has said yet who sells.
+pub async fn find(db: &impl GenericClient) -> Result<Option<Company>> {
+    const FIND: &str = "SELECT value FROM settings WHERE name = 'company'";
+    let row = db::query_opt(db, FIND, &[]).await?;
+    Ok(row.and_then(|row| serde_json::from_value(row.get("value")).ok()))
+}
+
+fn no_control(text: &str, (): &()) -> garde::Result {
+    if text.chars().any(char::is_control) { Err(garde::Error::new("must not have control characters")) } else { Ok(()) }
+}
+
+fn is_cnpj(text: &str, (): &()) -> garde::Result {
+    Cnpj::parse(text).map(|_| ()).map_err(|_| garde::Error::new("is not a valid CNPJ"))
+}
+
+/// In capitals: it goes onto invoices as it is kept.
+fn is_state(text: &str, (): &()) -> garde::Result {
+    if text.bytes().all(|b| b.is_ascii_uppercase()) {
+        rules::state(text, &())
+    } else {
+        Err(garde::Error::new("must be in capitals"))
+    }
+}
+
+pub(super) fn is_ibge_city(text: &str, (): &()) -> garde::Result {
+    let is_right = text.len() == 7 && text.bytes().all(|b| b.is_ascii_digit());
+    if is_right { Ok(()) } else { Err(garde::Error::new("must have 7 digits")) }
+}
+
+fn is_state_registration(text: &str, (): &()) -> garde::Result {
+    let digits = (2..=14).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    if digits || text == "ISENTO" { Ok(()) } else { Err(garde::Error::new("must be 2 to 14 digits, or ISENTO")) }
+}

@@ -1,0 +1,155 @@
+//! What an invoice is made of, read at the moment it is emitted: the order as sold, the goods' tax data as they are known now.
+
+use deadpool_postgres::GenericClient;
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio_postgres::Row;
+use vitrine_kit::{Money, TaxId};
+
+use super::tax_data::{TaxData, TaxRules};
+use crate::app::App;
+use crate::db;
+use crate::error::{Error, Result};
+use crate::ids::{LineId, OrderId};
+use crate::orders::view::ShippingAddress;
+
+/// An order, as far as its invoice tells of it.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    pub order: OrderId,
+    pub number: String,
+    pub buyer_name: String,
+    /// `None`: the person was erased.
+    pub buyer_tax_id: Option<TaxId>,
+    pub buyer_email: Option<String>,
+    pub buyer_phone: Option<String>,
+    pub address: ShippingAddress,
+    pub payment_method: Option<String>,
+    pub shipping_provider: String,
+    pub subtotal: Money,
+    pub discount: Money,
+    pub shipping: Money,
+    pub total: Money,
+    pub lines: Vec<Line>,
+    pub rules: TaxRules,
+}
+
+/// A line as sold, with the tax data of its product, its category and that one's parents.
+#[derive(Debug, Clone)]
+pub struct Line {
+    pub id: LineId,
+    pub sku: String,
+    pub name: String,
+    pub quantity: i32,
+    pub unit_price: Money,
+    pub gross: Money,
+    pub discount: Money,
+    pub weight_grams: i32,
+    pub ncm: Option<String>,
+    pub cfop: Option<String>,
+    pub origin: Option<i16>,
+    pub tax: TaxData,
+}
+
+/// Reads it all. Errors: the order does not exist (then there is no invoice to make either).
+pub async fn read(db: &impl GenericClient, app: &App, order: OrderId) -> Result<Facts> {
+    const FIND: &str = "
+        SELECT o.id, o.number, o.customer_name, o.customer_email, o.customer_phone, o.tax_id_sealed, o.tax_id_key, o.shipping_address,
+               o.payment_method, o.shipping_provider, o.subtotal_cents, o.discount_cents, o.shipping_cents, o.total_cents,
+               (SELECT value FROM settings WHERE name = 'taxes') AS rules
+          FROM orders o WHERE o.id = $1";
+    let row = db::query_opt(db, FIND, &[&order]).await?.ok_or(Error::NotFound("The order"))?;
+    let sealed: Option<Vec<u8>> = row.get("tax_id_sealed");
+    let key: Option<i16> = row.get("tax_id_key");
+    let buyer_tax_id = sealed.zip(key).map(|(sealed, key)| app.keys.open(&sealed, key)).transpose()?;
+    let rules: Option<Value> = row.get("rules");
+    Ok(Facts {
+        order,
+        number: row.get("number"),
+        buyer_name: row.get("customer_name"),
+        buyer_tax_id,
+        buyer_email: row.get("customer_email"),
+        buyer_phone: row.get("customer_phone"),
+        address: address(&row.get("shipping_address")),
+        payment_method: row.get("payment_method"),
+        shipping_provider: row.get("shipping_provider"),
+        subtotal: row.get("subtotal_cents"),
+        discount: row.get("discount_cents"),
+        shipping: row.get("shipping_cents"),
+        total: row.get("total_cents"),
+        lines: find_lines(db, order).await?,
+        rules: rules.and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default(),
+    })
+}
+
+/// An erased person's address has lost its street: what is missing is named when the invoice is built.
+fn address(kept: &Value) -> ShippingAddress {
+    let text = |field: &str| kept.get(field).and_then(Value::as_str).map(str::to_owned);
+    let must = |field: &str| text(field).unwrap_or_default();
+    ShippingAddress {
+        recipient: must("recipient"),
+        cep: must("cep"),
+        street: must("street"),
+        number: must("number"),
+        complement: text("complement"),
+        district: must("district"),
+        city: must("city"),
+        state: must("state"),
+        ibge_city: text("ibge_city"),
+        phone: text("phone"),
+    }
+}
+
+/// The nearest word of a product's categories, from its own up to the root. `p` is the product.
+pub const CATEGORY_WORDS: &str = "
+    LEFT JOIN LATERAL (
+        WITH RECURSIVE up AS (
+            SELECT c.id, c.parent_id, c.ncm, c.cfop, c.origin, c.tax, 0 AS depth FROM categories c WHERE c.id = p.category_id
+            UNION ALL SELECT c.id, c.parent_id, c.ncm, c.cfop, c.origin, c.tax, up.depth + 1 FROM categories c JOIN up ON c.id = up.parent_id)
+        SELECT (array_agg(ncm ORDER BY depth) FILTER (WHERE ncm IS NOT NULL))[1] AS ncm,
+               (array_agg(cfop ORDER BY depth) FILTER (WHERE cfop IS NOT NULL))[1] AS cfop,
+               (array_agg(origin ORDER BY depth) FILTER (WHERE origin IS NOT NULL))[1] AS origin,
+               coalesce(jsonb_agg(tax ORDER BY depth), '[]') AS taxes
+          FROM up) c ON true";
+
+async fn find_lines(db: &impl GenericClient, order: OrderId) -> Result<Vec<Line>> {
+    let sql = format!(
+        "SELECT l.id, l.sku, l.name, l.variant_name, l.quantity, l.unit_price_cents, l.line_total_cents, l.discount_cents, p.weight_grams,
+                coalesce(p.ncm, c.ncm) AS ncm, coalesce(p.cfop, c.cfop) AS cfop, coalesce(p.origin, c.origin) AS origin, p.tax, c.taxes
+           FROM order_lines l JOIN products p ON p.id = l.product_id {CATEGORY_WORDS}
+          WHERE l.order_id = $1 ORDER BY l.position"
+    );
+    Ok(db::query(db, &sql, &[&order]).await?.iter().map(line).collect())
+}
+
+fn line(row: &Row) -> Line {
+    let (name, variant): (String, String) = (row.get("name"), row.get("variant_name"));
+    let is_plain = variant.is_empty() || name.contains(&variant) || ["Único", "Única"].contains(&variant.as_str());
+    Line {
+        id: row.get("id"),
+        sku: row.get("sku"),
+        name: if is_plain { name } else { format!("{name} {variant}") },
+        quantity: row.get("quantity"),
+        unit_price: row.get("unit_price_cents"),
+        gross: row.get("line_total_cents"),
+        discount: row.get("discount_cents"),
+        weight_grams: row.get("weight_grams"),
+        ncm: row.get("ncm"),
+        cfop: row.get("cfop"),
+        origin: row.get("origin"),
+        tax: nearest(row.get("tax"), row.get("taxes")),
+    }
+}
+
+/// The product's word, then its categories' from the nearest on.
+pub fn nearest(own: Value, categories: Value) -> TaxData {
+    let Value::Array(categories) = categories else { return TaxData::kept(own) };
+    categories.into_iter().fold(TaxData::kept(own), |tax, category| tax.or(&TaxData::kept(category)))
+}
+
+/// When it was bought does not matter to an invoice; when it is emitted does, in the seller's zone.
+pub fn day_of(at: Timestamp) -> jiff::civil::Date {
+    use jiff::tz::{self, TimeZone};
+    let zone = TimeZone::get("America/Sao_Paulo").unwrap_or_else(|_| TimeZone::fixed(tz::offset(-3)));
+    at.to_zoned(zone).date()
+}

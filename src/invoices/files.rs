@@ -1,0 +1,88 @@
+//! The files of an invoice, fetched from the provider and kept here: the XML for as long as the law wants it
+//! (`FISCAL_RETENTION`), the DANFE so that the buyer's link outlives the provider.
+
+use jiff::{SignedDuration, Timestamp};
+use vitrine_kit::fiscal::{Document, FiscalProvider, NfeState, SeenNfe};
+
+use super::store::{self, Invoice};
+use crate::app::App;
+use crate::db;
+use crate::error::{Error, Result};
+use crate::ids::InvoiceId;
+use crate::jobs::{self, Job, Outcome};
+
+/// They write their files some time after the authorisation: asked again after a quarter of that, within these.
+const SHORTEST_WAIT: SignedDuration = SignedDuration::from_secs(5);
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(1);
+
+/// Fetches what is still missing. The buyer is told when it is all there.
+pub async fn keep(app: &App, id: InvoiceId) -> Result<Outcome> {
+    const HAS: &str = "
+        SELECT xml IS NOT NULL AS xml, danfe IS NOT NULL AS danfe, cancellation_xml IS NOT NULL AS cancellation FROM invoices WHERE id = $1";
+    let db = app.db().await?;
+    let Some(invoice) = store::find(&db, id).await? else { return Ok(Outcome::Dead("there is no such invoice".into())) };
+    let has = db::query_one(&db, HAS, &[&id]).await?;
+    drop(db);
+    let Some(fiscal) = app.providers.fiscal.as_deref().filter(|fiscal| fiscal.name() == invoice.provider) else {
+        return Ok(Outcome::Dead(format!("{} is no longer configured", invoice.provider)));
+    };
+    let mut is_all_here = true;
+    let is_cancelled = invoice.status == "cancelled";
+    for (document, is_here, is_due) in [
+        (Document::Xml, has.get("xml"), invoice.key.is_some()),
+        (Document::Danfe, has.get("danfe"), invoice.key.is_some()),
+        (Document::CancellationXml, has.get("cancellation"), is_cancelled && invoice.key.is_some()),
+    ] {
+        let is_here: bool = is_here;
+        is_all_here &= is_here || !is_due || fetch(app, fiscal, &invoice, document).await?;
+    }
+    if !is_all_here {
+        let age = invoice.authorized_at.map_or(SignedDuration::ZERO, |at| Timestamp::now().duration_since(at));
+        return Ok(Outcome::Again(Timestamp::now() + (age / 4).clamp(SHORTEST_WAIT, LONGEST_WAIT)));
+    }
+    if invoice.status == "authorized" && !invoice.is_return {
+        jobs::push(&app.db().await?, Job::MailInvoice { invoice: id }).await?;
+        app.jobs_were_pushed();
+    }
+    Ok(Outcome::Done)
+}
+
+/// `false`: it is not there yet.
+async fn fetch(app: &App, fiscal: &dyn FiscalProvider, invoice: &Invoice, document: Document) -> Result<bool> {
+    const XML: &str = "UPDATE invoices SET xml = $2, xml_sha256 = sha256($2) WHERE id = $1 AND xml IS NULL";
+    const DANFE: &str = "UPDATE invoices SET danfe = $2 WHERE id = $1 AND danfe IS NULL";
+    const CANCELLATION: &str = "UPDATE invoices SET cancellation_xml = $2 WHERE id = $1 AND cancellation_xml IS NULL";
+    let Some(bytes) = fiscal.download(&seen(invoice), document).await? else { return Ok(false) };
+    let key = invoice.key.as_ref().map(|key| key.as_str().as_bytes()).unwrap_or_default();
+    let sql = match document {
+        Document::Xml if !holds(&bytes, key) => {
+            return Err(Error::Internal("the provider's XML is not this invoice's: its key is not in it".into()));
+        }
+        Document::Xml => XML,
+        Document::Danfe => DANFE,
+        Document::CancellationXml => CANCELLATION,
+    };
+    db::execute(&app.db().await?, sql, &[&invoice.id, &&bytes[..]]).await?;
+    Ok(true)
+}
+
+/// The row in the provider's words, for its own `download`.
+fn seen(invoice: &Invoice) -> SeenNfe {
+    SeenNfe {
+        reference: invoice.reference(),
+        state: if invoice.status == "cancelled" { NfeState::Cancelled } else { NfeState::Authorized },
+        key: invoice.key.clone(),
+        number: invoice.number.clone(),
+        series: invoice.series.clone(),
+        code: None,
+        message: None,
+        danfe: invoice.danfe_ref.clone(),
+        xml: invoice.xml_ref.clone(),
+        cancellation_xml: invoice.cancellation_ref.clone(),
+        authorized_at: invoice.authorized_at,
+    }
+}
+
+fn holds(haystack: &[u8], needle: &[u8]) -> bool {
+    !needle.is_empty() && haystack.windows(needle.len()).any(|window| window == needle)
+}

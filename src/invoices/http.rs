@@ -1,0 +1,152 @@
+//! An order's invoice, for whoever may see the order.
+
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use actix_web::{HttpResponse, get, web};
+use garde::Validate;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use vitrine_kit::Money;
+
+use crate::app::App;
+use crate::db;
+use crate::error::{Error, Problem, Result};
+use crate::http::json::{Path, Query};
+use crate::http::who::Visitor;
+use crate::ids::OrderId;
+use crate::orders::Viewer;
+
+/// The NF-e of an order.
+#[derive(Debug, Serialize, ToSchema)]
+struct Invoice {
+    #[schema(value_type = uuid::Uuid)]
+    id: crate::ids::InvoiceId,
+    /// `pending`, `processing`, `authorized`, `rejected`, `denied` or `cancelled`.
+    status: String,
+    /// `homologacao` has no fiscal value.
+    environment: String,
+    /// The access key, 44 characters.
+    chave: Option<String>,
+    number: Option<String>,
+    series: Option<String>,
+    #[schema(value_type = i64)]
+    total_cents: Money,
+    currency: &'static str,
+    /// Opens without signing in: the link carries its own right to this one document.
+    danfe_url: Option<String>,
+    xml_url: Option<String>,
+    /// Why it is not authorised. To the buyer only that it is being looked after.
+    message: Option<String>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    authorized_at: Option<Timestamp>,
+}
+
+/// The order's fiscal invoice (NF-e)
+#[utoipa::path(tag = "orders", security((), ("bearer" = [])), responses((status = 200, body = Invoice),
+    (status = 404, body = Problem, description = "No such order, not yours, or no invoice yet")))]
+#[get("/api/orders/{id}/invoice")]
+pub(super) async fn show(app: web::Data<App>, visitor: Visitor, Path(order): Path<OrderId>) -> Result<HttpResponse> {
+    const FIND: &str = "
+        SELECT i.id, i.status, i.environment, i.chave, i.number, i.series, i.total_cents, i.message, i.authorized_at,
+               i.danfe IS NOT NULL AS has_danfe, i.xml IS NOT NULL AS has_xml
+          FROM orders o JOIN invoices i ON i.order_id = o.id AND i.purpose = 'sale'
+         WHERE o.id = $1 AND ($2 OR o.user_id IS NOT DISTINCT FROM $3)
+         ORDER BY i.status IN ('denied', 'cancelled'), i.id DESC LIMIT 1";
+    let viewer = Viewer::of(&app, &visitor, order)?;
+    let (all, user) = viewer.scope();
+    let row = db::query_opt(&app.db().await?, FIND, &[&order, &all, &user]).await?.ok_or(Error::NotFound("The invoice"))?;
+    let link = |has: &str, file: &str| {
+        let url =
+            format!("{}/api/orders/{order}/invoice/{file}?token={}", app.config.http.public_url, app.keys.invoice_token(order));
+        row.get::<_, bool>(has).then_some(url)
+    };
+    let (status, message): (String, Option<String>) = (row.get("status"), row.get("message"));
+    let shown = if all { message } else { for_the_buyer(&status).map(str::to_owned) };
+    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(Invoice {
+        id: row.get("id"),
+        environment: row.get("environment"),
+        chave: row.get("chave"),
+        number: row.get("number"),
+        series: row.get("series"),
+        total_cents: row.get("total_cents"),
+        currency: "BRL",
+        danfe_url: link("has_danfe", "danfe"),
+        xml_url: link("has_xml", "xml"),
+        message: shown,
+        authorized_at: row.get("authorized_at"),
+        status,
+    }))
+}
+
+/// A rejection's reason speaks of the shop's tax data: that is not the buyer's business.
+fn for_the_buyer(status: &str) -> Option<&'static str> {
+    match status {
+        "pending" | "processing" => Some("A nota fiscal está sendo emitida"),
+        "rejected" | "denied" => Some("A loja está corrigindo a nota fiscal"),
+        "cancelled" => Some("A nota fiscal foi cancelada"),
+        _ => None,
+    }
+}
+
+#[derive(Debug, Deserialize, Validate, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Link {
+    /// From `danfe_url` or `xml_url`; without it, sign in or send the order's token.
+    #[garde(inner(length(max = 200)))]
+    token: Option<String>,
+}
+
+/// The printed form of the invoice (DANFE)
+#[utoipa::path(tag = "orders", params(Link), security((), ("bearer" = [])), responses((status = 200, content_type = "application/pdf"),
+    (status = 404, body = Problem, description = "No such order, not yours, or no document yet")))]
+#[get("/api/orders/{id}/invoice/danfe")]
+pub(super) async fn danfe(
+    app: web::Data<App>,
+    visitor: Visitor,
+    Path(order): Path<OrderId>,
+    Query(link): Query<Link>,
+) -> Result<HttpResponse> {
+    let bytes = file(&app, &visitor, order, &link, "danfe").await?;
+    let is_pdf = bytes.starts_with(b"%PDF");
+    let kind = if is_pdf { "application/pdf" } else { "text/html; charset=utf-8" };
+    Ok(HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, kind))
+        .insert_header(("content-disposition", "inline; filename=\"danfe.pdf\""))
+        // A provider's page may look like one of ours, but it must not act like one.
+        .insert_header((CONTENT_SECURITY_POLICY, "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"))
+        .insert_header(("x-content-type-options", "nosniff"))
+        .insert_header((CACHE_CONTROL, "private, no-store"))
+        .body(bytes))
+}
+
+/// The invoice itself (XML)
+#[utoipa::path(tag = "orders", params(Link), security((), ("bearer" = [])), responses((status = 200, content_type = "application/xml"),
+    (status = 404, body = Problem, description = "No such order, not yours, or no document yet")))]
+#[get("/api/orders/{id}/invoice/xml")]
+pub(super) async fn xml(
+    app: web::Data<App>,
+    visitor: Visitor,
+    Path(order): Path<OrderId>,
+    Query(link): Query<Link>,
+) -> Result<HttpResponse> {
+    let bytes = file(&app, &visitor, order, &link, "xml").await?;
+    Ok(HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, "application/xml"))
+        .insert_header(("content-disposition", "attachment; filename=\"nfe.xml\""))
+        .insert_header(("x-content-type-options", "nosniff"))
+        .insert_header((CACHE_CONTROL, "private, no-store"))
+        .body(bytes))
+}
+
+async fn file(app: &App, visitor: &Visitor, order: OrderId, link: &Link, column: &str) -> Result<Vec<u8>> {
+    let opens = link.token.as_deref().is_some_and(|token| app.keys.is_invoice_token(order, token));
+    let (all, user) = if opens { (true, None) } else { Viewer::of(app, visitor, order)?.scope() };
+    let sql = format!(
+        "SELECT i.{column} AS file FROM orders o JOIN invoices i ON i.order_id = o.id AND i.purpose = 'sale'
+          WHERE o.id = $1 AND ($2 OR o.user_id IS NOT DISTINCT FROM $3) AND i.{column} IS NOT NULL
+          ORDER BY i.status IN ('denied', 'cancelled'), i.id DESC LIMIT 1"
+    );
+    let row = db::query_opt(&app.db().await?, &sql, &[&order, &all, &user]).await?;
+    Ok(row.ok_or(Error::NotFound("The document"))?.get("file"))
+}

@@ -1,0 +1,247 @@
+//! The SQL of invoices. Every change of state is a conditional UPDATE and a row in the order's story, under the order's lock.
+
+use deadpool_postgres::GenericClient;
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio_postgres::Row;
+use vitrine_kit::fiscal::{Environment, SeenNfe};
+use vitrine_kit::{AccessKey, Money};
+
+use super::problem::{self, Problem};
+use crate::cause::Actor;
+use crate::db;
+use crate::error::Result;
+use crate::ids::{InvoiceId, LineId, OrderId, RefundId};
+use crate::orders::life::{self, Change};
+
+/// An invoice as its row stands.
+#[derive(Debug, Clone)]
+pub struct Invoice {
+    pub id: InvoiceId,
+    pub order: OrderId,
+    pub is_return: bool,
+    pub sale: Option<InvoiceId>,
+    pub lines: Vec<(LineId, i32)>,
+    pub provider: String,
+    pub environment: Environment,
+    pub status: String,
+    pub issued_at: Timestamp,
+    pub sent_at: Option<Timestamp>,
+    pub key: Option<AccessKey>,
+    pub number: Option<String>,
+    pub series: Option<String>,
+    pub total: Money,
+    pub buyer_city: Option<String>,
+    pub cancel_reason: Option<String>,
+    pub danfe_ref: Option<String>,
+    pub xml_ref: Option<String>,
+    pub cancellation_ref: Option<String>,
+    pub authorized_at: Option<Timestamp>,
+}
+
+impl Invoice {
+    /// Under what the provider knows it.
+    pub fn reference(&self) -> String {
+        self.id.0.simple().to_string()
+    }
+
+    pub fn is_open(&self) -> bool {
+        matches!(self.status.as_str(), "pending" | "processing")
+    }
+}
+
+const COLUMNS: &str = "
+    i.id, i.order_id, i.purpose, i.sale_id, i.lines, i.provider, i.environment, i.status, i.issued_at, i.sent_at, i.chave, i.number, i.series,
+    i.total_cents, i.buyer_ibge_city, i.cancel_reason, i.danfe_ref, i.xml_ref, i.cancellation_ref, i.authorized_at";
+
+fn invoice(row: &Row) -> Invoice {
+    let key: Option<String> = row.get("chave");
+    let lines: Option<Value> = row.get("lines");
+    Invoice {
+        id: row.get("id"),
+        order: row.get("order_id"),
+        is_return: row.get::<_, &str>("purpose") == "return",
+        sale: row.get("sale_id"),
+        lines: lines.and_then(|lines| serde_json::from_value(lines).ok()).unwrap_or_default(),
+        provider: row.get("provider"),
+        environment: environment(row.get("environment")),
+        status: row.get("status"),
+        issued_at: row.get("issued_at"),
+        sent_at: row.get("sent_at"),
+        key: key.and_then(|key| AccessKey::parse(&key).ok()),
+        number: row.get("number"),
+        series: row.get("series"),
+        total: row.get("total_cents"),
+        buyer_city: row.get("buyer_ibge_city"),
+        cancel_reason: row.get("cancel_reason"),
+        danfe_ref: row.get("danfe_ref"),
+        xml_ref: row.get("xml_ref"),
+        cancellation_ref: row.get("cancellation_ref"),
+        authorized_at: row.get("authorized_at"),
+    }
+}
+
+/// The word in the table.
+pub fn environment_word(environment: Environment) -> &'static str {
+    match environment {
+        Environment::Homologation => "homologacao",
+        Environment::Production => "producao",
+    }
+}
+
+fn environment(word: &str) -> Environment {
+    if word == "producao" { Environment::Production } else { Environment::Homologation }
+}
+
+pub async fn find(db: &impl GenericClient, id: InvoiceId) -> Result<Option<Invoice>> {
+    let sql = format!("SELECT {COLUMNS} FROM invoices i WHERE i.id = $1");
+    Ok(db::query_opt(db, &sql, &[&id]).await?.as_ref().map(invoice))
+}
+
+/// The invoice under its order's lock and its own: what is read stays so until the commit.
+pub async fn lock(tx: &impl GenericClient, id: InvoiceId) -> Result<Option<Invoice>> {
+    const ORDER: &str = "SELECT FROM orders WHERE id = (SELECT order_id FROM invoices WHERE id = $1) FOR NO KEY UPDATE";
+    let sql = format!("SELECT {COLUMNS} FROM invoices i WHERE i.id = $1 FOR NO KEY UPDATE");
+    db::query_opt(tx, ORDER, &[&id]).await?;
+    Ok(db::query_opt(tx, &sql, &[&id]).await?.as_ref().map(invoice))
+}
+
+/// The newest sale invoice of an order: the live one, if there is one.
+pub async fn sale_of(db: &impl GenericClient, order: OrderId) -> Result<Option<Invoice>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM invoices i WHERE i.order_id = $1 AND i.purpose = 'sale'
+          ORDER BY i.status IN ('denied', 'cancelled'), i.id DESC LIMIT 1"
+    );
+    Ok(db::query_opt(db, &sql, &[&order]).await?.as_ref().map(invoice))
+}
+
+/// A new invoice, before any provider hears of it.
+#[derive(Debug)]
+pub struct NewInvoice<'a> {
+    pub order: OrderId,
+    pub provider: &'a str,
+    pub environment: Environment,
+    pub total: Money,
+    pub returned: Option<Returned<'a>>,
+}
+
+/// What a return gives back, and of which sale.
+#[derive(Debug, Clone, Copy)]
+pub struct Returned<'a> {
+    pub sale: InvoiceId,
+    /// `None`: the sale was cancelled too late for its invoice.
+    pub refund: Option<RefundId>,
+    pub lines: &'a [(LineId, i32)],
+}
+
+/// `None`: there is a live one already.
+pub async fn insert(tx: &impl GenericClient, new: &NewInvoice<'_>, actor: Actor) -> Result<Option<InvoiceId>> {
+    const INSERT: &str = "
+        INSERT INTO invoices (id, order_id, purpose, sale_id, refund_id, lines, provider, environment, total_cents)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING";
+    let id = InvoiceId::new();
+    let purpose = if new.returned.is_some() { "return" } else { "sale" };
+    let (sale, refund) = new.returned.map(|back| (back.sale, back.refund)).unzip();
+    let lines = new.returned.map(|back| serde_json::json!(back.lines));
+    let environment = environment_word(new.environment);
+    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 9] =
+        [&id, &new.order, &purpose, &sale, &refund.flatten(), &lines, &new.provider, &environment, &new.total];
+    if db::execute(tx, INSERT, &params).await? == 0 {
+        return Ok(None);
+    }
+    tell(tx, new.order, id, (None, "pending"), purpose, actor).await?;
+    Ok(Some(id))
+}
+
+/// The provider may hear of it from now on.
+pub async fn mark_sent(db: &impl GenericClient, id: InvoiceId, total: Money) -> Result<bool> {
+    const SENT: &str = "
+        UPDATE invoices SET sent_at = coalesce(sent_at, now()), total_cents = $2, problems = NULL, updated_at = now()
+         WHERE id = $1 AND status IN ('pending', 'processing')";
+    Ok(db::execute(db, SENT, &[&id, &total]).await? == 1)
+}
+
+/// Moves a locked invoice on; `false`: it was in another state meanwhile.
+pub async fn advance(tx: &impl GenericClient, invoice: &Invoice, to: &'static str, why: &str) -> Result<bool> {
+    const ADVANCE: &str = "
+        UPDATE invoices SET status = $3, updated_at = now(), cancelled_at = CASE WHEN $3 = 'cancelled' THEN now() END
+         WHERE id = $1 AND status = $2 AND status <> $3";
+    let moved = db::execute(tx, ADVANCE, &[&invoice.id, &invoice.status, &to]).await? == 1;
+    if moved {
+        tell(tx, invoice.order, invoice.id, (Some(&invoice.status), to), why, Actor::System).await?;
+    }
+    Ok(moved)
+}
+
+/// What the provider says of it, beside its state.
+pub async fn note(tx: &impl GenericClient, id: InvoiceId, seen: &SeenNfe) -> Result<()> {
+    const NOTE: &str = "
+        UPDATE invoices SET chave = coalesce($2, chave), number = coalesce($3, number), series = coalesce($4, series), code = $5, message = $6,
+               danfe_ref = coalesce($7, danfe_ref), xml_ref = coalesce($8, xml_ref), cancellation_ref = coalesce($9, cancellation_ref),
+               authorized_at = CASE WHEN $10 THEN coalesce(authorized_at, $11, now()) ELSE authorized_at END, updated_at = now()
+         WHERE id = $1";
+    let key = seen.key.as_ref().map(AccessKey::as_str);
+    let is_authorized = seen.state == vitrine_kit::fiscal::NfeState::Authorized;
+    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 11] = [
+        &id,
+        &key,
+        &seen.number,
+        &seen.series,
+        &seen.code,
+        &seen.message,
+        &seen.danfe,
+        &seen.xml,
+        &seen.cancellation_xml,
+        &is_authorized,
+        &seen.authorized_at,
+    ];
+    db::execute(tx, NOTE, &params).await?;
+    Ok(())
+}
+
+/// Refused by us, before the provider heard of it.
+pub async fn note_problems(tx: &impl GenericClient, id: InvoiceId, problems: &[Problem]) -> Result<()> {
+    const NOTE: &str = "UPDATE invoices SET problems = $2, message = $3, code = NULL, updated_at = now() WHERE id = $1";
+    let json = serde_json::to_value(problems).unwrap_or_default();
+    db::execute(tx, NOTE, &[&id, &json, &problem::in_words(problems)]).await?;
+    Ok(())
+}
+
+/// A refused one is tried again, as of now.
+pub async fn reopen(tx: &impl GenericClient, invoice: &Invoice, city: Option<&str>, actor: Actor) -> Result<bool> {
+    const REOPEN: &str = "
+        UPDATE invoices SET status = 'pending', issued_at = now(), message = NULL, code = NULL, problems = NULL,
+               buyer_ibge_city = coalesce($2, buyer_ibge_city), updated_at = now()
+         WHERE id = $1 AND status = 'rejected'";
+    if db::execute(tx, REOPEN, &[&invoice.id, &city]).await? == 0 {
+        return Ok(false);
+    }
+    tell(tx, invoice.order, invoice.id, (Some("rejected"), "pending"), "tried again", actor).await?;
+    Ok(true)
+}
+
+/// Somebody wants it gone. The first reason stays.
+pub async fn ask_to_cancel(tx: &impl GenericClient, id: InvoiceId, reason: &str) -> Result<()> {
+    const ASK: &str = "UPDATE invoices SET cancel_reason = coalesce(cancel_reason, $2), cancel_refused = NULL, updated_at = now() WHERE id = $1";
+    db::execute(tx, ASK, &[&id, &reason]).await?;
+    Ok(())
+}
+
+/// It stays: the tax authority said no, or it is too late.
+pub async fn note_refusal(tx: &impl GenericClient, id: InvoiceId, why: &str) -> Result<bool> {
+    const REFUSED: &str = "
+        UPDATE invoices SET cancel_reason = NULL, cancel_refused = $2, updated_at = now()
+         WHERE id = $1 AND status = 'authorized' AND cancel_reason IS NOT NULL";
+    Ok(db::execute(tx, REFUSED, &[&id, &why]).await? == 1)
+}
+
+pub async fn tell(
+    tx: &impl GenericClient,
+    order: OrderId,
+    id: InvoiceId,
+    (from, to): (Option<&str>, &str),
+    reason: &str,
+    actor: Actor,
+) -> Result<()> {
+    life::tell(tx, order, &Change { subject: "invoice", subject_id: Some(id.0), from, to, reason, actor }).await
+}

@@ -1,0 +1,169 @@
+//! What the tax authority wants to know of a product. The product's own word counts first, then its category's (and that
+//! one's parents'), then the shop's.
+
+use std::collections::BTreeMap;
+
+use garde::Validate;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::states;
+
+/// Tax data of a product, of a category, or of the whole shop. What is left out is taken from the next one.
+/// Rates are whole numbers of hundredths of a per cent: 18 % is `1800`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TaxData {
+    /// CSOSN, for sellers under Simples Nacional or MEI: 102, 103, 300, 400 or 500.
+    #[garde(inner(custom(digits(3))))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub csosn: Option<String>,
+    /// CST of ICMS, for all other sellers: 00, 20, 40, 41, 50 or 60.
+    #[garde(inner(custom(digits(2))))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub icms_cst: Option<String>,
+    /// The rate inside the seller's state, where the product's differs from the state's.
+    #[garde(inner(range(max = 10_000)))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub icms_rate: Option<u32>,
+    /// By how much the base is reduced (CST 20).
+    #[garde(inner(range(max = 10_000)))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub icms_reduction: Option<u32>,
+    #[garde(inner(custom(digits(2))))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pis_cst: Option<String>,
+    #[garde(inner(range(max = 10_000)))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pis_rate: Option<u32>,
+    #[garde(inner(custom(digits(2))))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cofins_cst: Option<String>,
+    #[garde(inner(range(max = 10_000)))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cofins_rate: Option<u32>,
+    /// CST of IBS and CBS: 3 digits.
+    #[garde(inner(custom(digits(3))))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ibs_cbs_cst: Option<String>,
+    /// cClassTrib: 6 digits that begin with the CST of IBS and CBS.
+    #[garde(inner(custom(digits(6))))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cclasstrib: Option<String>,
+    /// CEST: 7 digits, for goods whose ICMS was paid in advance (CSOSN 500, CST 60).
+    #[garde(inner(custom(digits(7))))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cest: Option<String>,
+    /// Unit of sale; UN where it is left out.
+    #[garde(inner(length(chars, min = 1, max = 6), custom(capitals)))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+}
+
+impl TaxData {
+    /// As it lies in a table; what an older release wrote otherwise counts as not said.
+    pub fn kept(value: serde_json::Value) -> Self {
+        serde_json::from_value(value).unwrap_or_default()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Its own word, or else the other's.
+    pub fn or(self, other: &Self) -> Self {
+        let text = |own: Option<String>, other: &Option<String>| own.or_else(|| other.clone());
+        Self {
+            csosn: text(self.csosn, &other.csosn),
+            icms_cst: text(self.icms_cst, &other.icms_cst),
+            icms_rate: self.icms_rate.or(other.icms_rate),
+            icms_reduction: self.icms_reduction.or(other.icms_reduction),
+            pis_cst: text(self.pis_cst, &other.pis_cst),
+            pis_rate: self.pis_rate.or(other.pis_rate),
+            cofins_cst: text(self.cofins_cst, &other.cofins_cst),
+            cofins_rate: self.cofins_rate.or(other.cofins_rate),
+            ibs_cbs_cst: text(self.ibs_cbs_cst, &other.ibs_cbs_cst),
+            cclasstrib: text(self.cclasstrib, &other.cclasstrib),
+            cest: text(self.cest, &other.cest),
+            unit: text(self.unit, &other.unit),
+        }
+    }
+}
+
+/// The shop's own tax rules: `/api/admin/settings/taxes`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TaxRules {
+    /// For whatever neither a product nor its category says.
+    #[garde(dive)]
+    pub products: TaxData,
+    /// Internal ICMS rates by state, where the law has changed since this release: `{"SP": 1800}`.
+    #[garde(custom(rates_by_state))]
+    pub icms_rates: BTreeMap<String, u32>,
+    /// Fundo de combate à pobreza by the buyer's state, where it is owed on everything.
+    #[garde(custom(rates_by_state))]
+    pub fcp_rates: BTreeMap<String, u32>,
+    /// IBS of the state, of the city, and CBS, where they differ from what the law says for the year.
+    #[garde(inner(range(max = 10_000)))]
+    pub ibs_state_rate: Option<u32>,
+    #[garde(inner(range(max = 10_000)))]
+    pub ibs_city_rate: Option<u32>,
+    #[garde(inner(range(max = 10_000)))]
+    pub cbs_rate: Option<u32>,
+    /// Stands on every invoice, before the order's number.
+    #[garde(inner(length(chars, max = 1000), custom(one_line)))]
+    pub notes: Option<String>,
+    /// How many hours after its authorisation an invoice may be cancelled, where the state does not allow 24.
+    #[garde(inner(range(min = 1, max = 720)))]
+    pub cancel_hours: Option<u32>,
+}
+
+fn digits(count: usize) -> impl Fn(&str, &()) -> garde::Result {
+    move |text, ()| {
+        let is_right = text.len() == count && text.bytes().all(|b| b.is_ascii_digit());
+        if is_right { Ok(()) } else { Err(garde::Error::new(format!("must have {count} digits"))) }
+    }
+}
+
+fn capitals(text: &str, (): &()) -> garde::Result {
+    let is_right = text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
+    if is_right { Ok(()) } else { Err(garde::Error::new("must be capitals and digits")) }
+}
+
+fn one_line(text: &str, (): &()) -> garde::Result {
+    if text.chars().any(char::is_control) { Err(garde::Error::new("must be text on one line")) } else { Ok(()) }
+}
+
+fn rates_by_state(rates: &BTreeMap<String, u32>, (): &()) -> garde::Result {
+    if let Some(state) = rates.keys().find(|state| states::find(state).is_none()) {
+        return Err(garde::Error::new(format!("{state} is not a state")));
+    }
+    match rates.values().find(|rate| **rate > 10_000) {
+        Some(rate) => Err(garde::Error::new(format!("{rate} is above 100 % (10000)"))),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_word_counts_field_by_field() {
+        let shop = TaxData { csosn: Some("102".into()), pis_cst: Some("49".into()), ..TaxData::default() };
+        let category = TaxData { csosn: Some("500".into()), cest: Some("2104000".into()), ..TaxData::default() };
+        let product = TaxData { cest: Some("2104100".into()), icms_rate: Some(0), ..TaxData::default() };
+        let all = product.or(&category).or(&shop);
+        assert_eq!((all.csosn.as_deref(), all.cest.as_deref()), (Some("500"), Some("2104100")));
+        assert_eq!((all.pis_cst.as_deref(), all.icms_rate), (Some("49"), Some(0)));
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_with_its_name() {
+        let bad = TaxData { csosn: Some("12".into()), unit: Some("un".into()), ..TaxData::default() };
+        let said = bad.validate().expect_err("both are wrong").to_string();
+        assert!(said.contains("csosn: must have 3 digits") && said.contains("unit: must be capitals"), "{said}");
+        let rules = TaxRules { icms_rates: [("XX".to_owned(), 1800)].into(), ..TaxRules::default() };
+        assert!(rules.validate().expect_err("no such state").to_string().contains("XX is not a state"));
+    }
+}

@@ -1,0 +1,128 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn state(name: &str) -> &'static State {
+    states::find(name).expect("a state")
+}
+
+fn setting<'a>(regime: Regime, from: &str, to: &str, rules: &'a TaxRules) -> Setting<'a> {
+    Setting { regime, from: state(from), to: state(to), to_contributor: false, rules, day: date(2026, 11, 21) }
+}
+
+fn normal() -> TaxData {
+    TaxData {
+        icms_cst: Some("00".into()),
+        pis_cst: Some("01".into()),
+        pis_rate: Some(165),
+        cofins_cst: Some("01".into()),
+        cofins_rate: Some(760),
+        ibs_cbs_cst: Some("000".into()),
+        cclasstrib: Some("000001".into()),
+        ..TaxData::default()
+    }
+}
+
+fn simples() -> TaxData {
+    TaxData { csosn: Some("102".into()), ..TaxData::default() }
+}
+
+fn reais(cents: i64) -> Money {
+    Money::from_cents(cents)
+}
+
+#[test]
+fn a_sale_of_the_normal_regime_to_another_state_bears_them_all() {
+    let rules = TaxRules { fcp_rates: [("RJ".to_owned(), 200)].into(), ..TaxRules::default() };
+    let taxes =
+        taxes_of(&setting(Regime::Normal, "SP", "RJ", &rules), &normal(), 0, reais(10_000), "items[0]").expect("complete");
+    let own = taxes.icms.own.expect("CST 00 has its own");
+    assert_eq!((own.base, own.rate, own.value), (reais(10_000), 1200, reais(1_200)));
+    let difal = taxes.icms.difal.expect("to a non-contributor elsewhere");
+    assert_eq!((difal.internal_rate, difal.value, difal.fcp_value), (2000, reais(800), reais(200)));
+    // 88.00 × 1.65 % = 1.452, × 7.60 % = 6.688
+    assert_eq!(taxes.pis.own, Some(TaxAmount { base: reais(8_800), rate: 165, value: reais(145) }));
+    assert_eq!(taxes.cofins.own, Some(TaxAmount { base: reais(8_800), rate: 760, value: reais(669) }));
+    // 100 − 12 − 8 − 2 − 1.45 − 6.69 = 69.86
+    let new = taxes.ibs_cbs.expect("due since 2026");
+    assert_eq!((new.base, new.ibs_state_value, new.ibs_city_value, new.cbs_value), (reais(6_986), reais(7), reais(0), reais(63)));
+}
+
+#[test]
+fn inside_the_state_the_state_s_rate_or_the_product_s_counts_and_nothing_goes_elsewhere() {
+    let rules = TaxRules { icms_rates: [("SP".to_owned(), 1900)].into(), ..TaxRules::default() };
+    let at_home = setting(Regime::Normal, "SP", "SP", &rules);
+    let rate = |data: &TaxData| taxes_of(&at_home, data, 0, reais(10_000), "").expect("complete").icms;
+    assert_eq!((rate(&normal()).own.map(|own| own.rate), rate(&normal()).difal), (Some(1900), None));
+    assert_eq!(rate(&TaxData { icms_rate: Some(700), ..normal() }).own.map(|own| own.value), Some(reais(700)));
+    let reduced = TaxData { icms_cst: Some("20".into()), icms_reduction: Some(3_333), ..normal() };
+    let own = rate(&reduced).own.expect("reduced, not gone");
+    assert_eq!((own.base, own.value), (reais(6_667), reais(1_267)));
+}
+
+#[test]
+fn a_contributor_elsewhere_pays_no_difference() {
+    let rules = TaxRules::default();
+    let to_contributor = Setting { to_contributor: true, ..setting(Regime::Normal, "SP", "BA", &rules) };
+    let icms = taxes_of(&to_contributor, &normal(), 0, reais(10_000), "").expect("complete").icms;
+    assert_eq!((icms.own.map(|own| own.rate), icms.difal), (Some(700), None));
+}
+
+#[test]
+fn simples_pays_in_one_sum_and_names_the_reform_from_2027_on() {
+    let rules = TaxRules { cbs_rate: Some(880), ..TaxRules::default() };
+    let this_year = setting(Regime::Simples, "SP", "RJ", &rules);
+    let taxes = taxes_of(&this_year, &simples(), 0, reais(10_000), "").expect("complete");
+    assert_eq!((taxes.icms.situation.as_str(), taxes.icms.own, taxes.icms.difal), ("102", None, None));
+    assert_eq!((taxes.pis.situation.as_str(), taxes.pis.own, taxes.ibs_cbs), ("49", None, None));
+    let last_day = Setting { day: date(2027, 1, 3), ..this_year };
+    assert_eq!(taxes_of(&last_day, &simples(), 0, reais(100), "").expect("complete").ibs_cbs, None);
+    let then = Setting { day: date(2027, 1, 4), ..this_year };
+    let missing = taxes_of(&then, &simples(), 0, reais(100), "items[3]").expect_err("CST and cClassTrib are missing");
+    assert_eq!(missing[0].field, "items[3].tax.ibs_cbs_cst");
+    let complete = TaxData { ibs_cbs_cst: Some("000".into()), cclasstrib: Some("000001".into()), ..simples() };
+    let new = taxes_of(&then, &complete, 0, reais(10_000), "").expect("complete").ibs_cbs.expect("due");
+    assert_eq!((new.ibs_state_rate, new.ibs_city_rate, new.cbs_rate), (5, 5, 880));
+}
+
+#[test]
+fn simples_above_the_sublimit_pays_icms_like_the_normal_regime() {
+    let rules = TaxRules::default();
+    let data =
+        TaxData { pis_cst: Some("49".into()), cofins_cst: Some("49".into()), icms_cst: Some("00".into()), ..TaxData::default() };
+    let taxes = taxes_of(&setting(Regime::SimplesExcess, "MG", "BA", &rules), &data, 0, reais(10_000), "").expect("complete");
+    assert_eq!((taxes.icms.own.map(|own| own.value), taxes.ibs_cbs), (Some(reais(700)), None));
+}
+
+#[test]
+fn everything_that_is_missing_is_named_at_once() {
+    let rules = TaxRules::default();
+    let fields = |regime, data: &TaxData| -> Vec<String> {
+        let wrong = taxes_of(&setting(regime, "SP", "RJ", &rules), data, 0, reais(100), "items[1]").expect_err("incomplete");
+        wrong.into_iter().map(|problem| problem.field.replace("items[1].tax.", "")).collect()
+    };
+    assert_eq!(fields(Regime::Normal, &TaxData::default()), ["icms_cst", "pis_cst", "cofins_cst", "ibs_cbs_cst"]);
+    assert_eq!(fields(Regime::Simples, &TaxData::default()), ["csosn"]);
+    assert_eq!(fields(Regime::Normal, &TaxData { pis_rate: None, ..normal() }), ["pis_rate"]);
+    assert_eq!(fields(Regime::Normal, &TaxData { icms_cst: Some("20".into()), ..normal() }), ["icms_reduction"]);
+    assert_eq!(fields(Regime::Normal, &TaxData { icms_cst: Some("10".into()), ..normal() }), ["icms_cst"]);
+    assert_eq!(fields(Regime::Normal, &TaxData { cclasstrib: Some("200001".into()), ..normal() }), ["cclasstrib"]);
+    assert_eq!(fields(Regime::Simples, &TaxData { csosn: Some("101".into()), ..simples() }), ["csosn"]);
+}
+
+proptest! {
+    #[test]
+    fn taxes_never_exceed_what_they_are_taken_from(cents in 0_i64..1_000_000_000, from in 0_usize..4, to in 0_usize..4, origin in 0_u8..9) {
+        let names = ["SP", "BA", "RJ", "PI"];
+        let rules = TaxRules::default();
+        let setting = setting(Regime::Normal, names[from], names[to], &rules);
+        let taxes = taxes_of(&setting, &normal(), origin, reais(cents), "").expect("complete");
+        let own = taxes.icms.own.expect("CST 00").value;
+        let difal = taxes.icms.difal.map_or(Money::ZERO, |d| d.value);
+        let new = taxes.ibs_cbs.expect("due");
+        prop_assert_eq!(taxes.icms.difal.is_some(), from != to);
+        let all = [own, difal, taxes.pis.own.expect("01").value, taxes.cofins.own.expect("01").value, new.base];
+        prop_assert_eq!(Money::sum(all), Some(reais(cents)));
+        prop_assert!(new.ibs_state_value.cents() + new.cbs_value.cents() <= new.base.cents());
+    }
+}
