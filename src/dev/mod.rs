@@ -33,6 +33,10 @@ const STRIPE_PUBLISHABLE_KEY: &str = "pk_test_dev";
 const STRIPE_WEBHOOK_SECRET: &str = "whsec_dev";
 const MELHORENVIO_TOKEN: &str = "dev-melhorenvio-token";
 const RESEND_KEY: &str = "re_dev";
+const NFE_KEY: &str = "dev-nfe-key";
+const NFE_COMPANY_ID: &str = "484fb0c5-969e-46ad-a047-8a0db54667b4";
+const NFE_WEBHOOK_SECRET: &str = "dev-nfe-webhook-secret-of-32-bytes!!";
+const NFE_CNPJ: &str = "11222333000181";
 
 /// Runs the whole shop until a signal.
 pub async fn dev(env: &HashMap<String, String>) -> Result<()> {
@@ -131,6 +135,12 @@ pub fn sandbox_config(env: &HashMap<String, String>, port: u16, journal: Option<
         stripe_webhook_secret: var("STRIPE_WEBHOOK_SECRET", STRIPE_WEBHOOK_SECRET),
         melhorenvio_token: var("SHIPPING_API_KEY", MELHORENVIO_TOKEN),
         resend_api_key: var("RESEND_API_KEY", RESEND_KEY),
+        focusnfe_token: var("NFE_API_KEY", NFE_KEY),
+        enotas_api_key: var("NFE_API_KEY", NFE_KEY),
+        enotas_company_id: var("NFE_COMPANY_ID", NFE_COMPANY_ID),
+        nfe_webhook_secret: var("NFE_WEBHOOK_SECRET", NFE_WEBHOOK_SECRET),
+        nfe_cnpj: var("NFE_CNPJ", NFE_CNPJ).to_uppercase().chars().filter(char::is_ascii_alphanumeric).collect(),
+        nfe_is_production: var("NFE_AMBIENTE", "homologacao") == "producao",
         ..SandboxConfig::default()
     }
 }
