@@ -10,6 +10,7 @@ mod books;
 mod buyers;
 mod heal;
 mod machine;
+mod papers;
 mod trouble;
 mod world;
 

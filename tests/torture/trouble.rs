@@ -22,6 +22,7 @@ pub fn begin(world: &Arc<World>) -> JoinSet<()> {
     trouble.spawn(replay(Arc::clone(world)));
     trouble.spawn(refund(Arc::clone(world)));
     trouble.spawn(balance(Arc::clone(world)));
+    trouble.spawn(refuse_invoices(Arc::clone(world)));
     trouble
 }
 
@@ -67,6 +68,30 @@ async fn balance(world: Arc<World>) {
         let port = world.machine.ports[dice.random_range(0..2)];
         world.sandbox_post("/control/shop", &json!({"url": format!("http://127.0.0.1:{port}")})).await;
         world.look_after_processes();
+    }
+}
+
+/// The tax authority refuses what is right, denies it for good, or is away for a while.
+async fn refuse_invoices(world: Arc<World>) {
+    let mut dice = world.dice(17);
+    while !world.time_is_over() {
+        pause(&mut dice, 2_000..6_000).await;
+        match dice.random_range(0..6) {
+            0..3 => {
+                world.sandbox_post("/control/nfe/reject-next", &json!({"count": 1})).await;
+                world.count("invoices ordered to be rejected");
+            }
+            3 => {
+                world.sandbox_post("/control/nfe/deny-next", &json!({"count": 1})).await;
+                world.count("invoices ordered to be denied");
+            }
+            _ => {
+                world.sandbox_post("/control/nfe/away", &json!({"on": true})).await;
+                pause(&mut dice, 1_000..6_000).await;
+                world.sandbox_post("/control/nfe/away", &json!({"on": false})).await;
+                world.count("times that the tax authority was away");
+            }
+        }
     }
 }
 
