@@ -37,6 +37,8 @@ pub struct Providers {
     /// Cards; `None` where the shop takes none.
     pub stripe: Option<Arc<Stripe>>,
     pub carriers: Vec<Arc<dyn ShippingProvider>>,
+    /// Buys labels; `None` where no freight is quoted by it.
+    pub melhorenvio: Option<Arc<MelhorEnvio>>,
     pub mailer: Arc<dyn Mailer>,
     pub cep: Arc<CepLookup>,
     /// Invoices; `None` where the shop emits none.
@@ -56,6 +58,7 @@ impl Providers {
             token: config.shipping.api_key.clone(),
             user_agent,
             timeout: QUOTE_TIMEOUT,
+            label_timeout: config.shipping.melhorenvio_timeout,
             breaker: config.breaker,
         })
         .map_err(bad)?;
@@ -78,13 +81,16 @@ impl Providers {
             fiscal.map(|(s, cnpj)| fiscal_provider(s, cnpj, config.nfe.environment, config.breaker)).transpose().map_err(bad)?;
         let mut breakers: Vec<_> = pix.iter().map(|one| (one.name(), one.breaker())).collect();
         breakers.extend(stripe.iter().map(|one| (vitrine_stripe::NAME, one.breaker())));
-        breakers.extend([("melhorenvio", melhorenvio.breaker()), ("resend", resend.breaker())]);
+        breakers.extend([("melhorenvio", melhorenvio.breaker()), ("melhorenvio labels", melhorenvio.label_breaker())]);
+        breakers.extend([("resend", resend.breaker())]);
+        let melhorenvio = Arc::new(melhorenvio);
         breakers.extend(fiscal.iter().map(|one| (one.name(), one.breaker())));
         breakers.extend(cep.breakers().into_iter().map(|breaker| (breaker.name(), breaker)));
         Ok(Self {
             pix,
             stripe,
-            carriers: vec![Arc::new(melhorenvio)],
+            carriers: vec![melhorenvio.clone()],
+            melhorenvio: Some(melhorenvio),
             mailer: Arc::new(resend),
             cep: Arc::new(cep),
             fiscal,

@@ -96,6 +96,10 @@ pub struct ShippingConfig {
     pub sender_cep: Cep,
     pub api_key: SecretString,
     pub melhorenvio_url: String,
+    /// For buying labels; a quote waits two seconds in any case.
+    pub melhorenvio_timeout: Duration,
+    /// The client secret of the app; unset: `/api/webhooks/melhorenvio` is not there.
+    pub melhorenvio_webhook_secret: Option<SecretString>,
     pub viacep_url: String,
     pub brasilapi_url: Option<String>,
 }
@@ -278,6 +282,8 @@ fn shipping(env: &mut Env<'_>) -> ShippingConfig {
         sender_cep,
         api_key: env.secret("SHIPPING_API_KEY", 1),
         melhorenvio_url: env.url("MELHORENVIO_URL", "https://melhorenvio.com.br"),
+        melhorenvio_timeout: env.duration("MELHORENVIO_TIMEOUT", "20s"),
+        melhorenvio_webhook_secret: env.optional("MELHORENVIO_WEBHOOK_SECRET").map(SecretString::from),
         viacep_url: env.url("CEP_URL", "https://viacep.com.br"),
         brasilapi_url: Some(env.url("BRASILAPI_URL", "https://brasilapi.com.br")),
     }

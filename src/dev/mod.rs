@@ -5,6 +5,7 @@ pub mod postgres;
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -19,6 +20,9 @@ use crate::{db, run, seed, telemetry};
 const HOME: &str = ".vitrine";
 const SANDBOX_PORT: u16 = 4455;
 
+/// A parcel is posted so long after its label was made, and delivered as long after that.
+const PARCEL_PACE: Duration = Duration::from_secs(10);
+
 /// What the sandbox and the shop must agree on.
 const GO_TO_PROPAY: &str = "dev-go-to-propay-secret-of-32-bytes!";
 const PROPAY_TO_GO: &str = "dev-propay-to-go-secret-of-32-bytes!";
@@ -32,10 +36,13 @@ const STRIPE_SECRET_KEY: &str = "sk_test_dev";
 const STRIPE_PUBLISHABLE_KEY: &str = "pk_test_dev";
 const STRIPE_WEBHOOK_SECRET: &str = "whsec_dev";
 const MELHORENVIO_TOKEN: &str = "dev-melhorenvio-token";
+const MELHORENVIO_WEBHOOK_SECRET: &str = "dev-melhorenvio-webhook-secret";
 const RESEND_KEY: &str = "re_dev";
-const NFE_KEY: &str = "dev-nfe-key";
-const NFE_COMPANY_ID: &str = "484fb0c5-969e-46ad-a047-8a0db54667b4";
-const NFE_WEBHOOK_SECRET: &str = "dev-nfe-webhook-secret-of-32-bytes!!";
+const FOCUSNFE_TOKEN: &str = "focusnfe-development-only-token";
+const ENOTAS_KEY: &str = "enotas-development-only-key";
+const ENOTAS_COMPANY: &str = "484fb0c5-969e-46ad-a047-8a0db54667b4";
+const NFE_WEBHOOK_SECRET: &str = "nfe-development-only-webhook-secret";
+/// Nobody's: the demo shop's company has it.
 const NFE_CNPJ: &str = "11222333000181";
 
 /// Runs the whole shop until a signal.
@@ -94,11 +101,18 @@ async fn start_sandbox(home: &Path, env: &mut HashMap<String, String>) -> Result
         ("STRIPE_PUBLISHABLE_KEY", STRIPE_PUBLISHABLE_KEY),
         ("STRIPE_WEBHOOK_SECRET", STRIPE_WEBHOOK_SECRET),
         ("SHIPPING_API_KEY", MELHORENVIO_TOKEN),
+        ("MELHORENVIO_WEBHOOK_SECRET", MELHORENVIO_WEBHOOK_SECRET),
         ("RESEND_API_KEY", RESEND_KEY),
+        ("NFE_PROVIDER", "focusnfe"),
+        ("NFE_CNPJ", NFE_CNPJ),
+        ("NFE_COMPANY_ID", ENOTAS_COMPANY),
+        ("NFE_WEBHOOK_SECRET", NFE_WEBHOOK_SECRET),
     ] {
         set(env, name, value);
     }
-    let sandbox = vitrine_sandbox::start(sandbox_config(env, port, Some(home.join("sandbox.jsonl")))).await.map_err(|e| {
+    let described = sandbox_config(env, port, Some(home.join("sandbox.jsonl")));
+    let paced = SandboxConfig { parcel_pace: Some(PARCEL_PACE), ..described };
+    let sandbox = vitrine_sandbox::start(paced).await.map_err(|e| {
         Error::Internal(format!("the sandbox's port {port} cannot be opened: {e}; set SANDBOX_PORT to a free one"))
     })?;
     for (name, path) in [
@@ -113,6 +127,10 @@ async fn start_sandbox(home: &Path, env: &mut HashMap<String, String>) -> Result
     ] {
         set(env, name, &format!("{}/{path}", sandbox.url()));
     }
+    let is_enotas = env.get("NFE_PROVIDER").is_some_and(|name| name == "enotas");
+    let (path, key) = if is_enotas { ("enotas/v2", ENOTAS_KEY) } else { ("focusnfe", FOCUSNFE_TOKEN) };
+    set(env, "NFE_URL", &format!("{}/{path}", sandbox.url()));
+    set(env, "NFE_API_KEY", key);
     Ok(sandbox)
 }
 
@@ -134,10 +152,11 @@ pub fn sandbox_config(env: &HashMap<String, String>, port: u16, journal: Option<
         stripe_secret_key: var("STRIPE_SECRET_KEY", STRIPE_SECRET_KEY),
         stripe_webhook_secret: var("STRIPE_WEBHOOK_SECRET", STRIPE_WEBHOOK_SECRET),
         melhorenvio_token: var("SHIPPING_API_KEY", MELHORENVIO_TOKEN),
+        melhorenvio_webhook_secret: Some(var("MELHORENVIO_WEBHOOK_SECRET", MELHORENVIO_WEBHOOK_SECRET)),
         resend_api_key: var("RESEND_API_KEY", RESEND_KEY),
-        focusnfe_token: var("NFE_API_KEY", NFE_KEY),
-        enotas_api_key: var("NFE_API_KEY", NFE_KEY),
-        enotas_company_id: var("NFE_COMPANY_ID", NFE_COMPANY_ID),
+        focusnfe_token: var("NFE_API_KEY", FOCUSNFE_TOKEN),
+        enotas_api_key: var("NFE_API_KEY", ENOTAS_KEY),
+        enotas_company_id: var("NFE_COMPANY_ID", ENOTAS_COMPANY),
         nfe_webhook_secret: var("NFE_WEBHOOK_SECRET", NFE_WEBHOOK_SECRET),
         nfe_cnpj: var("NFE_CNPJ", NFE_CNPJ).to_uppercase().chars().filter(char::is_ascii_alphanumeric).collect(),
         nfe_is_production: var("NFE_AMBIENTE", "homologacao") == "producao",

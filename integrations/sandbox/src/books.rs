@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::card::Card;
 use crate::journal::Journal;
 use crate::nfe::{Nfe, NfeStatus};
+use crate::parcels::Parcel;
 use crate::table::{Entity, Table};
 
 /// The calls log keeps this many; the counters keep all.
@@ -247,6 +248,7 @@ entity!(RememberedKey, "key", keys, id, |_| None);
 pub struct Books {
     pub(crate) charges: Table<Charge>,
     pub(crate) refunds: Table<Refund>,
+    pub(crate) parcels: Table<Parcel>,
     pub(crate) mails: Table<Mail>,
     pub(crate) nfes: Table<Nfe>,
     pub(crate) keys: Table<RememberedKey>,
@@ -278,6 +280,7 @@ impl Books {
         match line.kind.as_str() {
             Charge::KIND => put::<Charge>(self, line),
             Refund::KIND => put::<Refund>(self, line),
+            Parcel::KIND => put::<Parcel>(self, line),
             Mail::KIND => put::<Mail>(self, line),
             Nfe::KIND => put::<Nfe>(self, line),
             RememberedKey::KIND => put::<RememberedKey>(self, line),
@@ -313,6 +316,10 @@ impl Books {
 
     pub fn refunds(&self) -> &[Refund] {
         &self.refunds.rows
+    }
+
+    pub fn parcels(&self) -> &[Parcel] {
+        &self.parcels.rows
     }
 
     pub fn mails(&self) -> &[Mail] {

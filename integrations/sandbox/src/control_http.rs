@@ -16,6 +16,7 @@ use crate::fault::{Fault, FaultOrder, OrderView};
 use crate::nfe::Entry;
 use crate::nfe_control;
 use crate::openpix_key;
+use crate::parcels::ParcelStep;
 use crate::world::World;
 
 pub(crate) fn routes(cfg: &mut ServiceConfig) {
@@ -36,6 +37,10 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
             .route("/dispute/close", web::post().to(close_dispute))
             .route("/refunds/fail", web::post().to(fail_refunds))
             .route("/refunds/bounce", web::post().to(bounce_refund))
+            .route("/parcels", web::get().to(parcels))
+            .route("/parcel", web::post().to(parcel))
+            .route("/parcel/webhook", web::post().to(parcel_webhook))
+            .route("/labels", web::post().to(labels))
             .route("/webhook", web::post().to(webhook))
             .route("/webhook/raw", web::post().to(webhook_raw))
             .route("/webhook/batch", web::post().to(webhook_batch))
@@ -82,6 +87,7 @@ async fn state(world: Data<World>) -> HttpResponse {
             "shop_url": shop_url,
             "charges": books.charges(),
             "refunds": books.refunds(),
+            "parcels": books.parcels(),
             "mails": books.mails(),
             "nfes": books.nfes(),
             "deliveries": books.deliveries(),
@@ -99,6 +105,7 @@ async fn books(world: Data<World>) -> HttpResponse {
         json!({
             "charges": books.charges(),
             "refunds": books.refunds(),
+            "parcels": books.parcels(),
             "mails": books.mails(),
             "nfes": books.nfes().iter().map(Entry::from).collect::<Vec<_>>(),
         })
@@ -241,6 +248,54 @@ struct FailRefunds {
 
 async fn fail_refunds(world: Data<World>, body: Json<FailRefunds>) -> HttpResponse {
     control(&world).fail_refunds(body.count);
+    HttpResponse::NoContent().finish()
+}
+
+async fn parcels(world: Data<World>) -> HttpResponse {
+    HttpResponse::Ok().json(control(&world).parcels())
+}
+
+#[derive(Deserialize)]
+struct ParcelBody {
+    id: String,
+    step: ParcelStep,
+    #[serde(default)]
+    webhook: How,
+    delay_ms: Option<u64>,
+}
+
+async fn parcel(world: Data<World>, body: Json<ParcelBody>) -> HttpResponse {
+    let ParcelBody { id, step, webhook, delay_ms } = body.into_inner();
+    answer(control(&world).move_parcel(&id, step, webhook.with(delay_ms)))
+}
+
+#[derive(Deserialize)]
+struct ParcelWebhookBody {
+    id: String,
+    event: String,
+    #[serde(default)]
+    webhook: How,
+    delay_ms: Option<u64>,
+}
+
+async fn parcel_webhook(world: Data<World>, body: Json<ParcelWebhookBody>) -> HttpResponse {
+    let ParcelWebhookBody { id, event, webhook, delay_ms } = body.into_inner();
+    answer(control(&world).send_parcel_webhook(&id, &event, webhook.with(delay_ms)))
+}
+
+#[derive(Deserialize)]
+struct LabelsBody {
+    balance_cents: Option<i64>,
+    takes_ms: Option<u64>,
+}
+
+async fn labels(world: Data<World>, body: Json<LabelsBody>) -> HttpResponse {
+    if let Some(cents) = body.balance_cents {
+        control(&world).set_label_balance(cents);
+    }
+    if let Some(ms) = body.takes_ms {
+        control(&world).set_label_takes(Duration::from_millis(ms));
+    }
     HttpResponse::NoContent().finish()
 }
 

@@ -25,6 +25,8 @@ mod focusnfe;
 mod focusnfe_wire;
 mod journal;
 mod melhorenvio;
+mod melhorenvio_labels;
+mod melhorenvio_news;
 mod nfe;
 mod nfe_control;
 mod nfe_draft;
@@ -35,6 +37,8 @@ mod openpix;
 mod openpix_key;
 mod openpix_webhook;
 mod page;
+mod page_parcels;
+mod parcels;
 mod pix;
 mod propay;
 mod propay_webhook;
@@ -61,6 +65,7 @@ pub use control::{Control, Pay, Refused, SendWebhook, ShopAnswer};
 pub use fault::{Fault, FaultOrder};
 pub use nfe::{Letter, Nfe, NfeStatus};
 pub use nfe_draft::{Difal, Draft, DraftItem, IbsCbs, Party, Sums, Tax};
+pub use parcels::{Parcel, ParcelStatus, ParcelStep, Scan};
 pub use server::{Sandbox, start};
 
 /// Where the sandbox listens, whom it tells, and the keys it expects. The defaults are the
@@ -93,6 +98,14 @@ pub struct SandboxConfig {
     /// Stripe's search finds a payment only so long after it was made. Its lists find it at once.
     pub stripe_search_lag: Duration,
     pub melhorenvio_token: String,
+    /// The client secret of the shop's app, which signs webhooks. `None`: no address is registered, so none are sent.
+    pub melhorenvio_webhook_secret: Option<String>,
+    /// What the shop has paid in to buy labels with.
+    pub melhorenvio_balance_cents: i64,
+    /// How long a label takes to be made.
+    pub label_takes: Duration,
+    /// A parcel is posted this long after its label was made, and delivered as long after that. `None`: only when told.
+    pub parcel_pace: Option<Duration>,
     pub resend_api_key: String,
     pub focusnfe_token: String,
     pub enotas_api_key: String,
@@ -138,6 +151,10 @@ impl Default for SandboxConfig {
             stripe_webhook_secret: "whsec_development-only".into(),
             stripe_search_lag: Duration::from_secs(60),
             melhorenvio_token: "melhorenvio-development-only-token".into(),
+            melhorenvio_webhook_secret: Some("melhorenvio-development-only-webhook-secret".into()),
+            melhorenvio_balance_cents: 10_000_000,
+            label_takes: Duration::from_millis(200),
+            parcel_pace: None,
             resend_api_key: "re_development_only_key".into(),
             focusnfe_token: "focusnfe-development-only-token".into(),
             enotas_api_key: "enotas-development-only-key".into(),

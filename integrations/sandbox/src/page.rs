@@ -9,6 +9,7 @@ use serde::Deserialize;
 use crate::books::{Books, Call, Charge, ChargeStatus, Delivery, DeliveryState, Mail};
 use crate::card::CardStage;
 use crate::nfe_page;
+use crate::page_parcels;
 use crate::signature;
 use crate::webhooks::wire_time;
 use crate::world::World;
@@ -72,6 +73,7 @@ fn sections(books: &Books) -> String {
     let mut out = String::new();
     section(&mut out, "charges", "Cobranças", books.charges(), "Nenhuma cobrança ainda.", charge);
     section(&mut out, "nfes", "Notas fiscais", books.nfes(), "Nenhuma nota fiscal ainda.", nfe_page::card);
+    section(&mut out, "parcels", "Envios", books.parcels(), "Nenhum envio ainda.", page_parcels::card);
     section(&mut out, "mails", "E-mails", books.mails(), "Nenhum e-mail ainda.", mail);
     section(&mut out, "webhooks", "Webhooks enviados", books.deliveries(), "Nenhum webhook ainda.", delivery);
     calls(&mut out, books);

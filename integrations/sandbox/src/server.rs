@@ -65,10 +65,10 @@ pub(crate) fn provider(name: &str) -> Option<&'static Provider> {
     PROVIDERS.iter().find(|p| p.name == name)
 }
 
-/// Whom a call is for. Pictures of QR codes are for people: not logged, no faults.
+/// Whom a call is for. Pictures of QR codes and printed labels are for people: not logged, no faults.
 pub(crate) fn provider_of(path: &str) -> Option<&'static Provider> {
     let (first, rest) = path.strip_prefix('/')?.split_once('/')?;
-    provider(first).filter(|_| !rest.starts_with("qr/"))
+    provider(first).filter(|_| !rest.starts_with("qr/") && !rest.starts_with("labels/"))
 }
 
 /// A running sandbox. Dropping it stops it, without waiting.

@@ -95,7 +95,7 @@ pub async fn request(
             .await?
             .ok_or_else(|| Error::Conflict("Of a line there is not so much left to take back".into()))?,
     };
-    give_goods_back(tx, order, id, restock, amount == payment.captured, actor).await?;
+    give_goods_back(tx, order, id, restock, amount == left, actor).await?;
     Ok((find_view(tx, id).await?, back_for_sale))
 }
 

@@ -9,6 +9,7 @@ mod faults;
 mod harness;
 mod journal;
 mod melhorenvio;
+mod melhorenvio_labels;
 mod nfe;
 mod openpix;
 mod page;
