@@ -9,8 +9,8 @@ use vitrine::config::DatabaseConfig;
 use vitrine::{db, explain};
 
 use crate::buyers::insist;
-use crate::papers;
 use crate::world::{PATIENCE, STOCKS, World, lock};
+use crate::{labels, papers};
 
 /// So many orders are also asked about by the command itself.
 const SPOKEN: usize = 5;
@@ -26,6 +26,7 @@ pub async fn check(world: &World) {
     sums(world, &shop, &books);
     mails(world, &shop, &books);
     papers::invoices(world, &books, &db).await;
+    labels::check(world, &books, &db).await;
     stock(world, &db).await;
     drop(db);
     audit(world);

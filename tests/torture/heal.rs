@@ -19,7 +19,7 @@ const OPEN: &str = "
     SELECT 'orders pending' AS what, count(*) FROM orders WHERE status = 'pending'
     UNION ALL SELECT 'payments live', count(*) FROM payments WHERE status IN ('creating', 'unknown', 'pending')
     UNION ALL SELECT 'refunds open', count(*) FROM refunds WHERE status IN ('pending', 'processing', 'unknown')
-    UNION ALL SELECT 'jobs to do', count(*) FROM jobs WHERE state IN ('waiting', 'running') AND kind NOT IN ('reconcile', 'purge', 'keep_books')
+    UNION ALL SELECT 'jobs to do', count(*) FROM jobs WHERE state IN ('waiting', 'running') AND kind NOT IN ('reconcile', 'purge', 'keep_books', 'track_parcels')
     UNION ALL SELECT 'payments never asked about again', count(*) FROM payments
                WHERE status IN ('expired', 'cancelled', 'failed') AND (checked_at IS NULL OR checked_at < updated_at + interval '9 minutes')
     UNION ALL SELECT 'jobs dead', count(*) FROM jobs WHERE state = 'dead'
@@ -32,6 +32,13 @@ const OPEN: &str = "
                WHERE status = 'authorized' AND cancel_reason IS NOT NULL AND cancel_refused IS NULL
     UNION ALL SELECT 'invoices without their papers', count(*) FROM invoices
                WHERE status = 'authorized' AND (xml IS NULL OR danfe IS NULL)
+    UNION ALL SELECT 'labels to buy', count(*) FROM shipments s JOIN orders o ON o.id = s.order_id
+               WHERE (s.status IN ('pending', 'carted', 'released') OR (s.status = 'generated' AND s.label_url IS NULL))
+                 AND o.status = 'processing' AND o.payment_status IN ('paid', 'partially_refunded')
+    UNION ALL SELECT 'labels to give back', count(*) FROM shipments s JOIN orders o ON o.id = s.order_id
+               WHERE s.status IN ('pending', 'carted', 'released', 'generated') AND o.status = 'cancelled' AND s.error IS NULL
+    UNION ALL SELECT 'parcels never asked about again', count(*) FROM shipments
+               WHERE status IN ('generated', 'posted', 'undelivered') AND heard_at < now() - interval '1 day'
     UNION ALL SELECT 'money to give back', count(*) FROM payments p JOIN orders o ON o.id = p.order_id
                WHERE p.refunded_cents < p.captured_cents
                  AND (p.status = 'surplus' OR (o.status = 'cancelled' AND p.status IN ('paid', 'partially_refunded')))";
@@ -46,12 +53,17 @@ const TIME_PASSES: &str = "
      WHERE status IN ('expired', 'cancelled', 'failed') AND updated_at > now() - interval '10 minutes';
     UPDATE refunds SET updated_at = now() - interval '3 minutes'
      WHERE status IN ('pending', 'processing', 'unknown') AND updated_at > now() - interval '2 minutes';
+    UPDATE shipments SET claimed_until = now() WHERE claimed_until BETWEEN now() AND now() + interval '1 minute 30 seconds';
     UPDATE jobs SET run_at = now() WHERE state = 'waiting' AND run_at > now() AND kind NOT IN ('purge', 'keep_books');
     UPDATE jobs SET lease_until = now() WHERE state = 'running' AND lease_until < now() + interval '1 minute 30 seconds'";
+
+/// Nothing was heard of any parcel for so long that all are asked about.
+const SILENCE: &str = "UPDATE shipments SET heard_at = now() - interval '2 days' WHERE heard_at IS NOT NULL";
 
 pub async fn heal(world: &World) {
     world.say("all heals");
     world.recover_everything().await;
+    world.sql(SILENCE).await;
     ask_again(world).await;
     world.machine.add_workers(WORKERS);
     let (started, mut said) = (Instant::now(), Instant::now());

@@ -61,7 +61,7 @@ impl Machine {
         let database_url = cluster.url(&database);
         let mut dice = StdRng::seed_from_u64(seed);
         let mut secret = || hex::encode(dice.random::<[u8; 24]>());
-        let [jwt, go, back, app_id, openpix, freight, mail, card, hook, bank, key, pix, nfe, nfe_hook] =
+        let [jwt, go, back, app_id, openpix, freight, mail, card, hook, bank, key, pix, nfe, nfe_hook, parcel_hook] =
             std::array::from_fn(|_| secret());
         let (ports, sandbox_port) = ([free_port(), free_port()], free_port());
         let provider = |path: &str| format!("http://127.0.0.1:{sandbox_port}/{path}");
@@ -92,6 +92,7 @@ impl Machine {
             ("STRIPE_PUBLISHABLE_KEY", "pk_test_torture".into()),
             ("MELHORENVIO_URL", provider("melhorenvio")),
             ("SHIPPING_API_KEY", freight),
+            ("MELHORENVIO_WEBHOOK_SECRET", parcel_hook),
             ("SHIPPING_SENDER_CEP", "01310-100".into()),
             ("NFE_PROVIDER", "focusnfe".into()),
             ("NFE_URL", provider("focusnfe")),
