@@ -6,6 +6,7 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 use vitrine_bacen::{Bacen, BacenConfig};
 use vitrine_cep::{CepConfig, CepLookup};
+use vitrine_correios::{Correios, CorreiosConfig, MinBox};
 use vitrine_enotas::{Enotas, EnotasConfig};
 use vitrine_focusnfe::{FocusNfe, FocusNfeConfig};
 use vitrine_kit::Cnpj;
@@ -21,7 +22,9 @@ use vitrine_propay::{ProPay, ProPayConfig};
 use vitrine_resend::{Resend, ResendConfig};
 use vitrine_stripe::{Stripe, StripeConfig};
 
-use crate::config::{Config, NfeKind, NfeSettings, PixSettings, StripeSettings};
+use crate::config::{
+    CarrierSettings, Config, CorreiosSettings, MelhorEnvioSettings, NfeKind, NfeSettings, PixSettings, StripeSettings,
+};
 use crate::error::{Error, Result};
 
 /// How long a freight quote may take before its options are left out.
@@ -36,7 +39,9 @@ pub struct Providers {
     pub pix: Vec<Arc<dyn PixProvider>>,
     /// Cards; `None` where the shop takes none.
     pub stripe: Option<Arc<Stripe>>,
+    /// Who is asked for freight: those of the next two that are configured, in their order.
     pub carriers: Vec<Arc<dyn ShippingProvider>>,
+    pub correios: Option<Arc<Correios>>,
     /// Buys labels; `None` where no freight is quoted by it.
     pub melhorenvio: Option<Arc<MelhorEnvio>>,
     pub mailer: Arc<dyn Mailer>,
@@ -53,15 +58,22 @@ impl Providers {
         let bad = |e: BadConfig| Error::Internal(format!("a provider cannot be set up: {e}"));
         let pix = config.pix.providers.iter().map(|one| pix(one, config.breaker)).collect::<Result<Vec<_>, _>>().map_err(bad)?;
         let stripe = config.stripe.as_ref().map(|settings| stripe(settings, config.breaker)).transpose().map_err(bad)?;
-        let melhorenvio = MelhorEnvio::new(MelhorEnvioConfig {
-            base_url: config.shipping.melhorenvio_url.clone(),
-            token: config.shipping.api_key.clone(),
-            user_agent,
-            timeout: QUOTE_TIMEOUT,
-            label_timeout: config.shipping.melhorenvio_timeout,
-            breaker: config.breaker,
-        })
-        .map_err(bad)?;
+        let (mut correios, mut melhorenvio) = (None, None);
+        let mut carriers: Vec<Arc<dyn ShippingProvider>> = Vec::new();
+        for settings in &config.shipping.carriers {
+            match settings {
+                CarrierSettings::MelhorEnvio(s) => {
+                    let one = Arc::new(self::melhorenvio(s, &user_agent, config.breaker).map_err(bad)?);
+                    carriers.push(one.clone());
+                    melhorenvio = Some(one);
+                }
+                CarrierSettings::Correios(s) => {
+                    let one = Arc::new(self::correios(s, config.breaker).map_err(bad)?);
+                    carriers.push(one.clone());
+                    correios = Some(one);
+                }
+            }
+        }
         let resend = Resend::new(ResendConfig {
             base_url: config.mail.resend_url.clone(),
             api_key: config.mail.resend_api_key.clone(),
@@ -81,21 +93,14 @@ impl Providers {
             fiscal.map(|(s, cnpj)| fiscal_provider(s, cnpj, config.nfe.environment, config.breaker)).transpose().map_err(bad)?;
         let mut breakers: Vec<_> = pix.iter().map(|one| (one.name(), one.breaker())).collect();
         breakers.extend(stripe.iter().map(|one| (vitrine_stripe::NAME, one.breaker())));
-        breakers.extend([("melhorenvio", melhorenvio.breaker()), ("melhorenvio labels", melhorenvio.label_breaker())]);
-        breakers.extend([("resend", resend.breaker())]);
-        let melhorenvio = Arc::new(melhorenvio);
+        breakers.extend(
+            melhorenvio.iter().flat_map(|one| [("melhorenvio", one.breaker()), ("melhorenvio labels", one.label_breaker())]),
+        );
+        breakers.extend(correios.iter().map(|one| (vitrine_correios::NAME, one.breaker())));
+        breakers.push(("resend", resend.breaker()));
         breakers.extend(fiscal.iter().map(|one| (one.name(), one.breaker())));
         breakers.extend(cep.breakers().into_iter().map(|breaker| (breaker.name(), breaker)));
-        Ok(Self {
-            pix,
-            stripe,
-            carriers: vec![melhorenvio.clone()],
-            melhorenvio: Some(melhorenvio),
-            mailer: Arc::new(resend),
-            cep: Arc::new(cep),
-            fiscal,
-            breakers,
-        })
+        Ok(Self { pix, stripe, carriers, correios, melhorenvio, mailer: Arc::new(resend), cep: Arc::new(cep), fiscal, breakers })
     }
 }
 
@@ -162,6 +167,32 @@ fn fiscal_provider(
             timeout: s.timeout,
             breaker,
         })?),
+    })
+}
+
+fn melhorenvio(s: &MelhorEnvioSettings, user_agent: &str, breaker: BreakerConfig) -> Result<MelhorEnvio, BadConfig> {
+    MelhorEnvio::new(MelhorEnvioConfig {
+        base_url: s.url.clone(),
+        token: s.token.clone(),
+        user_agent: user_agent.to_owned(),
+        timeout: QUOTE_TIMEOUT,
+        label_timeout: s.timeout,
+        breaker,
+    })
+}
+
+fn correios(s: &CorreiosSettings, breaker: BreakerConfig) -> Result<Correios, BadConfig> {
+    let [length_cm, width_cm, height_cm] = s.min_box;
+    Correios::new(CorreiosConfig {
+        base_url: s.url.clone(),
+        user: s.user.clone(),
+        access_code: s.access_code.clone(),
+        postage_card: s.postage_card.clone(),
+        contract: s.contract.clone(),
+        services: s.services.clone(),
+        min_box: MinBox { length_cm, width_cm, height_cm },
+        timeout: QUOTE_TIMEOUT,
+        breaker,
     })
 }
 

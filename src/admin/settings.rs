@@ -1,8 +1,7 @@
 //! The shop's own data: who sells, how parcels leave, how one can pay. One row per subject, replaced as a whole.
 
 use actix_web::{HttpResponse, get, put, web};
-use garde::Validate;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 use vitrine_kit::{Cep, Cnpj};
@@ -17,22 +16,14 @@ use crate::error::{Error, Result};
 use crate::http::json::Json;
 use crate::http::who::{Admin, AdminSent};
 use crate::payments::methods::Methods;
-
-/// How parcels leave.
-#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct Shipping {
-    /// Days between payment and posting, added to every carrier's promise.
-    #[garde(range(max = 60))]
-    handling_days: u32,
-}
+use crate::shipping::ShippingSettings;
 
 /// Everything that is set; null for what is not.
 #[derive(Debug, Serialize, ToSchema)]
 struct Settings {
     #[schema(value_type = Option<Company>)]
     company: Option<Value>,
-    #[schema(value_type = Option<Shipping>)]
+    #[schema(value_type = Option<ShippingSettings>)]
     shipping: Option<Value>,
     #[schema(value_type = Option<Methods>)]
     payment_methods: Option<Value>,
@@ -65,11 +56,15 @@ pub(super) async fn set_company(app: web::Data<App>, AdminSent(admin, body): Adm
     set(&app, &admin, "company", &company).await
 }
 
-/// Sets how parcels leave.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = Shipping, responses((status = 200, body = Shipping), (status = 422)))]
+/// Sets how parcels leave: handling days, free freight, pickup.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = ShippingSettings,
+    responses((status = 200, body = ShippingSettings), (status = 422)))]
 #[put("/api/admin/settings/shipping")]
-pub(super) async fn set_shipping(app: web::Data<App>, AdminSent(admin, body): AdminSent<Json<Shipping>>) -> Result<HttpResponse> {
-    set(&app, &admin, "shipping", &*body).await
+pub(super) async fn set_shipping(
+    app: web::Data<App>,
+    AdminSent(admin, body): AdminSent<Json<ShippingSettings>>,
+) -> Result<HttpResponse> {
+    set(&app, &admin, "shipping", &body.into_inner().tidy()).await
 }
 
 /// Sets how one can pay.

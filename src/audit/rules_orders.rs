@@ -57,6 +57,18 @@ pub(super) const RULES: &[Rule] = &[
         SELECT 'order ' || number FROM orders
          WHERE total_cents <> subtotal_cents - discount_cents + shipping_cents
             OR least(total_cents, subtotal_cents, discount_cents, shipping_cents) < 0"),
+    ("freight-costs-nothing-only-for-a-reason-that-holds", "
+        SELECT 'order ' || number || ' by ' || shipping_provider || ' pays ' || shipping_cents || ' of ' || shipping_quoted_cents
+               || ', the reason for nothing is ' || coalesce(freight_quote #>> '{free,reason}', 'none')
+          FROM orders
+         WHERE (shipping_cents = 0) <> (freight_quote #>> '{free,reason}' IS NOT NULL)
+            OR shipping_cents NOT IN (0, shipping_quoted_cents)
+            OR (shipping_quoted_cents = 0) <> (shipping_provider = 'pickup')
+            OR CASE freight_quote #>> '{free,reason}'
+                    WHEN 'pickup' THEN shipping_provider <> 'pickup'
+                    WHEN 'coupon' THEN coupon_code IS NULL
+                    WHEN 'rule' THEN subtotal_cents - coupon_discount_cents < (freight_quote #>> '{free,min_subtotal_cents}')::bigint
+                    ELSE freight_quote #>> '{free,reason}' IS NOT NULL END"),
     ("an-orders-states-fit-together", "
         SELECT 'order ' || number || ' is ' || status || '/' || payment_status FROM orders
          WHERE (status IN ('processing', 'shipped', 'delivered', 'returned') AND payment_status NOT IN ('paid', 'partially_refunded', 'refunded'))

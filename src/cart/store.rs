@@ -2,6 +2,7 @@
 //! and a checkout that holds the row sees a change either whole or not at all.
 
 use deadpool_postgres::GenericClient;
+use jiff::Timestamp;
 use tokio_postgres::Row;
 use vitrine_kit::Money;
 
@@ -48,6 +49,9 @@ impl Line {
     }
 }
 
+/// A product, its variant, and how many of it.
+pub type Sold = (ProductId, VariantId, i32);
+
 /// The cart's lines, oldest first, and its coupon with how often this person used it. One round trip: the two are pipelined.
 pub async fn read_cart(db: &impl GenericClient, owner: &Owner) -> Result<(Vec<Line>, Option<(Coupon, i32)>)> {
     const LINES: &str = "
@@ -69,10 +73,15 @@ pub async fn read_cart(db: &impl GenericClient, owner: &Owner) -> Result<(Vec<Li
     Ok((lines.iter().map(Line::from_row).collect(), coupon))
 }
 
-/// Variants and quantities of what is in the cart and still sold.
-pub async fn list_sold(db: &impl GenericClient, owner: &Owner) -> Result<Vec<(ProductId, VariantId, i32)>> {
-    let (lines, _) = read_cart(db, owner).await?;
-    Ok(lines.iter().filter(|line| line.sold).map(|line| (line.product, line.variant, line.quantity)).collect())
+/// What is in the cart and still sold, and the cart's coupon where it holds for that.
+pub async fn list_sold(db: &impl GenericClient, owner: &Owner) -> Result<(Vec<Sold>, Option<Coupon>)> {
+    let (lines, coupon) = read_cart(db, owner).await?;
+    let sold: Vec<&Line> = lines.iter().filter(|line| line.sold).collect();
+    let prices = sold.iter().map(|line| line.price.times(line.quantity.unsigned_abs()));
+    let subtotal = prices.collect::<Option<Vec<_>>>().and_then(Money::sum).unwrap_or_default();
+    let holds = |(coupon, uses): &(Coupon, i32)| coupon.refusal_to(*uses, subtotal, Timestamp::now()).is_none();
+    let coupon = coupon.filter(holds).map(|(coupon, _)| coupon);
+    Ok((sold.iter().map(|line| (line.product, line.variant, line.quantity)).collect(), coupon))
 }
 
 /// What goes into a cart.

@@ -3,6 +3,7 @@
 mod env;
 mod nfe;
 mod payments;
+mod shipping;
 
 use std::time::Duration;
 
@@ -10,12 +11,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ipnet::IpNet;
 use secrecy::SecretString;
+use vitrine_kit::Email;
 use vitrine_kit::breaker::BreakerConfig;
-use vitrine_kit::{Cep, Email};
 
 use self::env::Env;
 pub use self::nfe::{NfeConfig, NfeKind, NfeSettings};
 pub use self::payments::{BankSettings, OpenPixSettings, PixConfig, PixSettings, ProPaySettings, StripeSettings};
+pub use self::shipping::{CarrierSettings, CorreiosSettings, MelhorEnvioSettings, ShippingConfig};
 
 /// Strictness: `Dev` accepts what would be dangerous in front of real customers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,19 +94,6 @@ pub struct CacheConfig {
 }
 
 #[derive(Debug, Clone)]
-pub struct ShippingConfig {
-    pub sender_cep: Cep,
-    pub api_key: SecretString,
-    pub melhorenvio_url: String,
-    /// For buying labels; a quote waits two seconds in any case.
-    pub melhorenvio_timeout: Duration,
-    /// The client secret of the app; unset: `/api/webhooks/melhorenvio` is not there.
-    pub melhorenvio_webhook_secret: Option<SecretString>,
-    pub viacep_url: String,
-    pub brasilapi_url: Option<String>,
-}
-
-#[derive(Debug, Clone)]
 pub struct MailConfig {
     pub resend_url: String,
     pub resend_api_key: SecretString,
@@ -172,7 +161,7 @@ impl Config {
             },
             pix: payments::pix(&mut env),
             stripe: payments::stripe(&mut env),
-            shipping: shipping(&mut env),
+            shipping: shipping::shipping(&mut env),
             mail: mail(&mut env),
             nfe: nfe::nfe(&mut env),
             breaker: BreakerConfig {
@@ -266,26 +255,6 @@ fn auth(env: &mut Env<'_>) -> AuthConfig {
         refresh_ttl: env.duration("REFRESH_TTL", "7d"),
         data_keys: env.data_keys(),
         first_admin,
-    }
-}
-
-fn shipping(env: &mut Env<'_>) -> ShippingConfig {
-    if env.text("SHIPPING_PROVIDER", "melhorenvio") != "melhorenvio" {
-        env.mistake("SHIPPING_PROVIDER", "must be melhorenvio: correios is not built yet");
-    }
-    let sender = env.text("SHIPPING_SENDER_CEP", "");
-    let sender_cep = Cep::parse(&sender).unwrap_or_else(|_| {
-        env.mistake("SHIPPING_SENDER_CEP", "is required: the CEP that parcels leave from, such as 01310-100");
-        Cep::parse("01310100").expect("a CEP that is right by construction")
-    });
-    ShippingConfig {
-        sender_cep,
-        api_key: env.secret("SHIPPING_API_KEY", 1),
-        melhorenvio_url: env.url("MELHORENVIO_URL", "https://melhorenvio.com.br"),
-        melhorenvio_timeout: env.duration("MELHORENVIO_TIMEOUT", "20s"),
-        melhorenvio_webhook_secret: env.optional("MELHORENVIO_WEBHOOK_SECRET").map(SecretString::from),
-        viacep_url: env.url("CEP_URL", "https://viacep.com.br"),
-        brasilapi_url: Some(env.url("BRASILAPI_URL", "https://brasilapi.com.br")),
     }
 }
 

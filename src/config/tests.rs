@@ -1,3 +1,5 @@
+use secrecy::ExposeSecret;
+
 use super::*;
 
 const GOOD: [(&str, &str); 9] = [
@@ -85,5 +87,38 @@ fn secrets_are_not_printed() {
     let printed = format!("{:?}", read(Mode::Serve, &[]).expect("good"));
     for (name, value) in GOOD.iter().filter(|(n, _)| n.contains("SECRET") || n.contains("URL") && n.contains("DATABASE")) {
         assert!(!printed.contains(value), "{name}");
+    }
+}
+
+#[test]
+fn each_carrier_needs_its_own_variables_only_where_it_is_named() {
+    let post = [("CORREIOS_USER", "loja"), ("CORREIOS_POSTAGE_CARD", "0067599079")];
+    let with = |extra: &[(&'static str, &'static str)]| [&post[..], extra].concat();
+    let config = read(Mode::Serve, &with(&[("SHIPPING_PROVIDER", "correios")])).expect("one key, one carrier");
+    let [CarrierSettings::Correios(correios)] = &config.shipping.carriers[..] else { panic!("Correios alone") };
+    assert_eq!((correios.url.as_str(), correios.access_code.expose_secret()), ("https://api.correios.com.br", "key"));
+    assert_eq!((correios.services.join(" "), correios.min_box), ("03298 03220 04227".to_owned(), [16, 11, 2]));
+    let own = read(Mode::Serve, &with(&[("SHIPPING_PROVIDER", "correios"), ("CORREIOS_API_KEY", "own")])).expect("good");
+    let [CarrierSettings::Correios(correios)] = &own.shipping.carriers[..] else { panic!("Correios alone") };
+    assert_eq!(correios.access_code.expose_secret(), "own");
+
+    let both =
+        read(Mode::Serve, &with(&[("SHIPPING_PROVIDER", " correios , melhorenvio"), ("CORREIOS_API_KEY", "own")])).expect("good");
+    let [CarrierSettings::Correios(correios), CarrierSettings::MelhorEnvio(broker)] = &both.shipping.carriers[..] else {
+        panic!("both, in their order")
+    };
+    assert_eq!((correios.access_code.expose_secret(), broker.token.expose_secret()), ("own", "key"));
+
+    let names = |changes: &[(&str, &str)]| {
+        mistakes(changes).iter().map(|m| m.split(' ').next().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&with(&[("SHIPPING_PROVIDER", "correios,melhorenvio")])), ["CORREIOS_API_KEY"], "one key cannot serve two");
+    assert_eq!(names(&[("SHIPPING_PROVIDER", "correios")]), ["CORREIOS_USER", "CORREIOS_POSTAGE_CARD"]);
+    for wrong in ["jadlog", "melhorenvio,melhorenvio", ","] {
+        assert_eq!(names(&[("SHIPPING_PROVIDER", wrong)]), ["SHIPPING_PROVIDER"], "{wrong}");
+    }
+    for wrong in ["16x11", "16x11x0", "axbxc", "16x11x2x1", "1600x11x2"] {
+        let changes = with(&[("SHIPPING_PROVIDER", "correios"), ("CORREIOS_MIN_BOX", wrong)]);
+        assert_eq!(names(&changes), ["CORREIOS_MIN_BOX"], "{wrong}");
     }
 }

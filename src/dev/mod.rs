@@ -37,6 +37,10 @@ const STRIPE_PUBLISHABLE_KEY: &str = "pk_test_dev";
 const STRIPE_WEBHOOK_SECRET: &str = "whsec_dev";
 const MELHORENVIO_TOKEN: &str = "dev-melhorenvio-token";
 const MELHORENVIO_WEBHOOK_SECRET: &str = "dev-melhorenvio-webhook-secret";
+const CORREIOS_USER: &str = "dev-loja";
+const CORREIOS_ACCESS_CODE: &str = "dev-correios-access-code";
+const CORREIOS_POSTAGE_CARD: &str = "0067599079";
+const CORREIOS_CONTRACT: &str = "9912345678";
 const RESEND_KEY: &str = "re_dev";
 const FOCUSNFE_TOKEN: &str = "focusnfe-development-only-token";
 const ENOTAS_KEY: &str = "enotas-development-only-key";
@@ -100,8 +104,13 @@ async fn start_sandbox(home: &Path, env: &mut HashMap<String, String>) -> Result
         ("STRIPE_SECRET_KEY", STRIPE_SECRET_KEY),
         ("STRIPE_PUBLISHABLE_KEY", STRIPE_PUBLISHABLE_KEY),
         ("STRIPE_WEBHOOK_SECRET", STRIPE_WEBHOOK_SECRET),
+        ("SHIPPING_PROVIDER", "melhorenvio,correios"),
         ("SHIPPING_API_KEY", MELHORENVIO_TOKEN),
         ("MELHORENVIO_WEBHOOK_SECRET", MELHORENVIO_WEBHOOK_SECRET),
+        ("CORREIOS_USER", CORREIOS_USER),
+        ("CORREIOS_API_KEY", CORREIOS_ACCESS_CODE),
+        ("CORREIOS_POSTAGE_CARD", CORREIOS_POSTAGE_CARD),
+        ("CORREIOS_CONTRACT", CORREIOS_CONTRACT),
         ("RESEND_API_KEY", RESEND_KEY),
         ("NFE_PROVIDER", "focusnfe"),
         ("NFE_CNPJ", NFE_CNPJ),
@@ -121,6 +130,7 @@ async fn start_sandbox(home: &Path, env: &mut HashMap<String, String>) -> Result
         ("PIX_API_URL", "bacen/v2"),
         ("STRIPE_URL", "stripe"),
         ("MELHORENVIO_URL", "melhorenvio"),
+        ("CORREIOS_URL", "correios"),
         ("RESEND_URL", "resend"),
         ("CEP_URL", "viacep"),
         ("BRASILAPI_URL", "brasilapi"),
@@ -153,6 +163,10 @@ pub fn sandbox_config(env: &HashMap<String, String>, port: u16, journal: Option<
         stripe_webhook_secret: var("STRIPE_WEBHOOK_SECRET", STRIPE_WEBHOOK_SECRET),
         melhorenvio_token: var("SHIPPING_API_KEY", MELHORENVIO_TOKEN),
         melhorenvio_webhook_secret: Some(var("MELHORENVIO_WEBHOOK_SECRET", MELHORENVIO_WEBHOOK_SECRET)),
+        correios_user: var("CORREIOS_USER", CORREIOS_USER),
+        correios_access_code: var("CORREIOS_API_KEY", CORREIOS_ACCESS_CODE),
+        correios_postage_card: var("CORREIOS_POSTAGE_CARD", CORREIOS_POSTAGE_CARD),
+        correios_contract: var("CORREIOS_CONTRACT", CORREIOS_CONTRACT),
         resend_api_key: var("RESEND_API_KEY", RESEND_KEY),
         focusnfe_token: var("NFE_API_KEY", FOCUSNFE_TOKEN),
         enotas_api_key: var("NFE_API_KEY", ENOTAS_KEY),

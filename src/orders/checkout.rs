@@ -206,7 +206,7 @@ async fn write(
     let email = order.customer_email.as_deref();
     let phone = draft.contact.phone.as_ref().map(|p| p.as_str());
     let (coupon_id, coupon_code) = draft.coupon.as_ref().map(|(id, code)| (*id, code.as_str())).unzip();
-    let (quote, quoted, days) = (draft.quote.record(), draft.quote.price, draft.quote.days as i32);
+    let (quote, quoted, days) = (draft.quote.record(draft.free), draft.quote.price, draft.quote.days as i32);
     let lines = LineColumns::of(&draft.lines);
     let spend = async {
         match coupon_id {

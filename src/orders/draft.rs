@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::ids::{CartId, CouponId, LineId, OrderId, ProductId, UserId, VariantId};
 use crate::payments::methods::Methods;
 use crate::seal::Sealed;
-use crate::shipping::quote::Quote;
+use crate::shipping::{Free, Quote};
 
 /// The order with every price fixed, before it is written.
 pub(super) struct Draft {
@@ -33,6 +33,8 @@ pub(super) struct Draft {
     pub(super) shipping: Money,
     pub(super) total: Money,
     pub(super) quote: Quote,
+    /// Why the freight costs the buyer nothing.
+    pub(super) free: Option<Free>,
     pub(super) coupon: Option<(CouponId, String)>,
     pub(super) method: Option<&'static str>,
     pub(super) notes: Option<String>,
@@ -56,9 +58,10 @@ impl Draft {
         quote.fits(&wanted, &address.cep)?;
         let subtotal = subtotal(&read.lines)?;
         let Applied { coupon, discount: coupon_discount, frees_shipping } = apply_coupon(new, read, subtotal)?;
-        let method_discount = method_discount(new, read, subtotal.checked_sub(coupon_discount).unwrap_or_default());
+        let goods = subtotal.checked_sub(coupon_discount).unwrap_or_default();
+        let method_discount = method_discount(new, read, goods);
         let discount = coupon_discount.checked_add(method_discount).ok_or_else(too_much)?;
-        let shipping = if frees_shipping { Money::ZERO } else { quote.price };
+        let (shipping, free) = quote.charge(goods, frees_shipping)?;
         let total = subtotal.checked_sub(discount).and_then(|m| m.checked_add(shipping)).ok_or_else(too_much)?;
         Ok(Self {
             id: OrderId::new(),
@@ -75,6 +78,7 @@ impl Draft {
             shipping,
             total,
             quote,
+            free,
             coupon,
             method: new.method().map(|m| m.as_str()),
             notes: new.notes.as_deref().map(str::trim).filter(|n| !n.is_empty()).map(str::to_owned),

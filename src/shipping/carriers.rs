@@ -29,8 +29,8 @@ pub struct Heard {
     pub offers: Vec<Offer>,
     /// Those of them that were asked for just now, not remembered.
     pub news: Vec<Offer>,
-    /// Somebody gave no usable answer, so that "no offers" does not mean that nobody delivers.
-    pub incomplete: bool,
+    /// Who gave no usable answer, so that "no offers" does not mean that nobody delivers.
+    pub away: Vec<&'static str>,
 }
 
 impl Carriers {
@@ -60,17 +60,17 @@ pub async fn ask_all(app: &App, question: &QuoteRequest) -> Heard {
         let answer = tokio::time::timeout(DEADLINE, app.carriers.ask(carrier.as_ref(), question, key)).await;
         (carrier.name(), answer)
     });
-    let mut heard = Heard { offers: Vec::new(), news: Vec::new(), incomplete: false };
+    let mut heard = Heard { offers: Vec::new(), news: Vec::new(), away: Vec::new() };
     for (carrier, answer) in join_all(asked).await {
         match answer {
             Ok(Ok((options, is_new))) => heard.take(carrier, &options, is_new),
             Ok(Err(error)) => {
                 tracing::warn!(carrier, error = %error, "a carrier is left out of a freight quote");
-                heard.incomplete = true;
+                heard.away.push(carrier);
             }
             Err(_) => {
                 tracing::warn!(carrier, "a carrier is left out of a freight quote: it was too slow");
-                heard.incomplete = true;
+                heard.away.push(carrier);
             }
         }
     }
@@ -79,10 +79,12 @@ pub async fn ask_all(app: &App, question: &QuoteRequest) -> Heard {
 
 impl Heard {
     fn take(&mut self, carrier: &'static str, options: &[FreightOption], is_new: bool) {
+        if options.iter().any(|option| option.price <= Money::ZERO) {
+            self.away.push(carrier);
+        }
         for option in options {
             if option.price <= Money::ZERO {
                 tracing::warn!(carrier, service = option.service_code, "a price of nothing is a mistake, not a gift");
-                self.incomplete = true;
                 continue;
             }
             let offer = Offer {
@@ -92,6 +94,8 @@ impl Heard {
                 service_code: option.service_code.clone(),
                 price: option.price,
                 days: option.days,
+                volumes: option.volumes.clone(),
+                answer: option.answer.clone(),
             };
             if is_new {
                 self.news.push(offer.clone());
@@ -112,6 +116,11 @@ fn fingerprint(question: &QuoteRequest) -> [u8; 32] {
         hash.update(numbers.map(u32::to_be_bytes).concat());
         hash.update(item.unit_price.cents().to_be_bytes());
     }
+    for volume in &question.volumes {
+        let numbers = [volume.height_cm, volume.width_cm, volume.length_cm, volume.weight_grams];
+        hash.update(b"box");
+        hash.update(numbers.map(u32::to_be_bytes).concat());
+    }
     hash.finalize().into()
 }
 
@@ -127,9 +136,9 @@ mod tests {
 
     #[test]
     fn freight_that_costs_nothing_is_left_out_and_is_no_answer() {
-        let mut heard = Heard { offers: Vec::new(), news: Vec::new(), incomplete: false };
+        let mut heard = Heard { offers: Vec::new(), news: Vec::new(), away: Vec::new() };
         heard.take("test", &[option(0), option(-1)], true);
-        assert_eq!((heard.offers.len(), heard.news.len(), heard.incomplete), (0, 0, true));
+        assert_eq!((heard.offers.len(), heard.news.len(), heard.away.clone()), (0, 0, vec!["test"]));
         heard.take("test", &[option(1)], false);
         assert_eq!((heard.offers.len(), heard.news.len()), (1, 0), "what is remembered is no news");
     }
@@ -137,7 +146,7 @@ mod tests {
     #[test]
     fn everything_that_moves_the_price_is_another_question() {
         use vitrine_kit::Cep;
-        use vitrine_kit::shipping::ParcelItem;
+        use vitrine_kit::shipping::{ParcelItem, Volume};
         let cep = |text| Cep::parse(text).expect("a test writes it well");
         let item = ParcelItem {
             id: "a".into(),
@@ -150,6 +159,8 @@ mod tests {
         };
         let base = QuoteRequest { from: cep("01310100"), to: cep("20040002"), items: vec![item.clone()], volumes: vec![] };
         let with = |item| QuoteRequest { items: vec![item], ..base.clone() };
+        let volume = Volume { height_cm: 1, width_cm: 2, length_cm: 3, weight_grams: 4 };
+        let boxed = |volumes: &[Volume]| QuoteRequest { volumes: volumes.to_vec(), ..base.clone() };
         let others = [
             QuoteRequest { from: cep("01310101"), ..base.clone() },
             QuoteRequest { to: cep("20040003"), ..base.clone() },
@@ -161,6 +172,12 @@ mod tests {
             with(ParcelItem { width_cm: 9, ..item.clone() }),
             with(ParcelItem { length_cm: 9, ..item.clone() }),
             with(ParcelItem { unit_price: Money::from_cents(9), ..item.clone() }),
+            boxed(&[volume]),
+            boxed(&[volume, volume]),
+            boxed(&[Volume { height_cm: 9, ..volume }]),
+            boxed(&[Volume { width_cm: 9, ..volume }]),
+            boxed(&[Volume { length_cm: 9, ..volume }]),
+            boxed(&[Volume { weight_grams: 9, ..volume }]),
         ];
         let mut keys: Vec<[u8; 32]> = others.iter().chain([&base]).map(fingerprint).collect();
         keys.sort_unstable();

@@ -4,14 +4,17 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
-use vitrine_kit::shipping::QuoteRequest;
+use vitrine_kit::shipping::{QuoteRequest, Volume};
 use vitrine_kit::{Cep, Money};
 
+use super::carriers::Heard;
 use super::parcel::{self, Parcel, Wanted};
 use super::quote::VALIDITY_S;
-use super::{Offer, Quote, carriers, history};
+use super::settings::Pickup;
+use super::{Free, Offer, PICKUP, Quote, carriers, free, history, packing};
 use crate::app::App;
-use crate::error::Result;
+use crate::coupons::Coupon;
+use crate::error::{Error, Result};
 
 /// What `POST /api/shipping/calculate` answers.
 #[derive(Debug, Serialize, ToSchema)]
@@ -21,22 +24,34 @@ pub struct Freight {
     /// Until when the checkout takes these prices.
     #[schema(value_type = String, format = DateTime)]
     pub expires_at: Option<Timestamp>,
-    /// Why there is no option.
+    /// What the goods must be worth for an option to be free by a rule of the shop; null where one is, or none can be.
+    #[schema(value_type = Option<i64>)]
+    pub free_from_cents: Option<Money>,
+    /// Why there is no option, or none that delivers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<&'static str>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
 pub struct FreightChoice {
-    /// "PAC", "SEDEX", ".Package".
+    /// "PAC", "SEDEX", ".Package"; of a pickup what the shop calls it.
     pub carrier: String,
-    /// The company: "Correios", "Jadlog".
+    /// The company: "Correios", "Jadlog"; of a pickup the address.
     pub service: String,
+    /// `pickup`: the buyer fetches it at the shop.
     pub provider: String,
+    /// What the buyer pays.
     #[schema(value_type = i64)]
     pub price_cents: Money,
+    /// What the carrier asks.
+    #[schema(value_type = i64)]
+    pub original_price_cents: Money,
+    pub free: bool,
+    /// Why it is free: `rule`, `coupon` or `pickup`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub free_reason: Option<&'static str>,
     pub currency: &'static str,
-    /// Working days until delivery, packing included.
+    /// Working days until delivery (or until it can be fetched), packing included.
     pub days: u32,
     /// From past quotes, because no carrier could be asked. The price stands all the same.
     pub estimate: bool,
@@ -46,46 +61,119 @@ pub struct FreightChoice {
     pub quote_token: String,
 }
 
-/// Asks for freight. No connection is held while the carriers think.
-pub async fn calculate(app: &App, to: &Cep, wanted: &[Wanted]) -> Result<Freight> {
+/// Asks for freight. `coupon`: the one that lies in the cart, if it holds. No connection is held while the carriers think.
+pub async fn calculate(app: &App, to: &Cep, wanted: &[Wanted], coupon: Option<&Coupon>) -> Result<Freight> {
     let parcel = parcel::find_parcel(&app.db().await?, wanted).await?;
-    let from = &app.config.shipping.sender_cep;
-    let question = QuoteRequest { from: from.clone(), to: to.clone(), items: parcel.items(), volumes: Vec::new() };
+    let (from, items) = (&app.config.shipping.sender_cep, parcel.items());
+    let volumes = packing::pack(&items);
+    let question = QuoteRequest { from: from.clone(), to: to.clone(), items, volumes };
     let heard = carriers::ask_all(app, &question).await;
-    let grams = parcel.chargeable_grams();
-    let is_estimate = heard.offers.is_empty() && heard.incomplete;
-    let mut offers = if is_estimate {
-        history::estimate(app, to, grams).await?
-    } else {
-        history::note(app, to, grams, &heard.news).await;
-        heard.offers
+    let (is_away, pickup) = (!heard.away.is_empty(), parcel.settings.pickup_for(to));
+    let (offers, estimate) = offers(app, to, parcel.chargeable_grams(), heard, pickup.is_some()).await?;
+    let message = match (offers.is_empty(), pickup) {
+        (false, _) => None,
+        (true, Some(_)) if is_away => Some("Carriers cannot be asked right now: this can only be fetched"),
+        (true, Some(_)) => Some("No carrier delivers this parcel to this CEP: it can only be fetched"),
+        (true, None) => Some("No carrier delivers this parcel to this CEP"),
     };
-    offers.sort_by(|a, b| (a.price, a.days, &a.service_code).cmp(&(b.price, b.days, &b.service_code)));
+    let offers = merged(offers);
+    let subtotal = parcel.subtotal();
+    let goods = subtotal.checked_sub(coupon.map_or(Money::ZERO, |c| c.discount(subtotal))).unwrap_or_default();
+    let free_from_cents = free::free_from(&parcel.settings.free_freight, to, goods, &offers);
     let expires_at = Timestamp::now().as_second() + VALIDITY_S;
-    let sign = |offer| quote(&parcel, from, to, offer, is_estimate, expires_at);
-    let quotes: Vec<Quote> = offers.into_iter().map(sign).collect();
-    Ok(Freight {
-        message: quotes.is_empty().then_some("No carrier delivers this parcel to this CEP"),
-        options: choices(app, quotes),
-        expires_at: Timestamp::from_second(expires_at).ok(),
-    })
+    let seller = Seller { parcel: &parcel, from, to, volumes: &question.volumes, estimate, expires_at };
+    let coupon_frees = coupon.is_some_and(Coupon::frees_shipping);
+    let sign = |(i, offer): (usize, Offer)| {
+        let by_rule = free::by_rule(&parcel.settings.free_freight, to, goods, &offer, i == 0);
+        seller.quote(offer, by_rule.or(coupon_frees.then_some(Free::Coupon)))
+    };
+    let mut quotes: Vec<Quote> = offers.into_iter().enumerate().map(sign).collect();
+    quotes.extend(pickup.map(|pickup| seller.fetched(pickup)));
+    quotes.sort_by(|a, b| (paid(a), a.days, &a.service_code).cmp(&(paid(b), b.days, &b.service_code)));
+    let expires_at = Timestamp::from_second(expires_at).ok();
+    Ok(Freight { options: choices(app, quotes), expires_at, free_from_cents, message })
 }
 
-fn quote(parcel: &Parcel, from: &Cep, to: &Cep, offer: Offer, estimate: bool, expires_at: i64) -> Quote {
-    Quote {
-        id: Uuid::now_v7(),
-        cep: to.as_str().to_owned(),
-        items: parcel.quoted(),
-        days: offer.days.saturating_add(parcel.handling_days),
-        provider: offer.provider,
-        carrier: offer.carrier,
-        service: offer.service,
-        service_code: offer.service_code,
-        price: offer.price,
-        estimate,
-        expires_at,
-        asked: Some(parcel.asked(from)),
+/// What carriers offer, and whether it is an estimate: only where nobody offers and somebody is away, and only of those.
+async fn offers(app: &App, to: &Cep, grams: i64, heard: Heard, has_pickup: bool) -> Result<(Vec<Offer>, bool)> {
+    history::note(app, to, grams, &heard.news).await;
+    if !heard.offers.is_empty() || heard.away.is_empty() {
+        return Ok((heard.offers, false));
     }
+    match history::estimate(app, to, grams, &heard.away).await {
+        Err(Error::Busy { .. }) if has_pickup => Ok((Vec::new(), false)),
+        estimated => Ok((estimated?, true)),
+    }
+}
+
+/// Cheapest first. The same service of the same company from two providers is one: whichever is neither dearer nor slower, and
+/// of equals the one that `SHIPPING_PROVIDER` names first.
+fn merged(offers: Vec<Offer>) -> Vec<Offer> {
+    let is_same = |a: &Offer, b: &Offer| {
+        a.provider != b.provider
+            && a.carrier.to_lowercase() == b.carrier.to_lowercase()
+            && a.service.to_lowercase() == b.service.to_lowercase()
+    };
+    let mut kept: Vec<Offer> = Vec::with_capacity(offers.len());
+    for offer in offers {
+        if kept.iter().any(|other| is_same(other, &offer) && other.price <= offer.price && other.days <= offer.days) {
+            continue;
+        }
+        kept.retain(|other| !(is_same(other, &offer) && offer.price <= other.price && offer.days <= other.days));
+        kept.push(offer);
+    }
+    kept.sort_by(|a, b| (a.price, a.days, &a.service_code).cmp(&(b.price, b.days, &b.service_code)));
+    kept
+}
+
+/// What all options of one answer have in common.
+struct Seller<'a> {
+    parcel: &'a Parcel,
+    from: &'a Cep,
+    to: &'a Cep,
+    /// As we packed it.
+    volumes: &'a [Volume],
+    estimate: bool,
+    expires_at: i64,
+}
+
+impl Seller<'_> {
+    fn quote(&self, offer: Offer, free: Option<Free>) -> Quote {
+        let volumes = if offer.volumes.is_empty() { self.volumes.to_vec() } else { offer.volumes };
+        Quote {
+            id: Uuid::now_v7(),
+            cep: self.to.as_str().to_owned(),
+            items: self.parcel.quoted(),
+            days: offer.days.saturating_add(self.parcel.settings.handling_days),
+            provider: offer.provider,
+            carrier: offer.carrier,
+            service: offer.service,
+            service_code: offer.service_code,
+            price: offer.price,
+            estimate: self.estimate,
+            expires_at: self.expires_at,
+            asked: Some(self.parcel.asked(self.from)),
+            volumes,
+            answer: offer.answer,
+            free,
+        }
+    }
+
+    fn fetched(&self, pickup: &Pickup) -> Quote {
+        let offer = Offer {
+            provider: PICKUP.to_owned(),
+            carrier: pickup.label.trim().to_owned(),
+            service: pickup.address.trim().to_owned(),
+            service_code: PICKUP.to_owned(),
+            ..Offer::default()
+        };
+        Quote { days: pickup.days, estimate: false, volumes: Vec::new(), ..self.quote(offer, Some(Free::Pickup)) }
+    }
+}
+
+/// What the buyer is shown to pay.
+fn paid(quote: &Quote) -> Money {
+    if quote.free.is_some() { Money::ZERO } else { quote.price }
 }
 
 /// The quotes, in their order; the first is the cheapest, and the first of the fewest days is the fastest.
@@ -93,10 +181,13 @@ fn choices(app: &App, quotes: Vec<Quote>) -> Vec<FreightChoice> {
     let fastest = quotes.iter().enumerate().min_by_key(|(i, quote)| (quote.days, *i)).map(|(i, _)| i);
     let choice = |(i, quote): (usize, Quote)| FreightChoice {
         quote_token: quote.seal(&app.keys),
+        price_cents: paid(&quote),
+        original_price_cents: quote.price,
+        free: quote.free.is_some(),
+        free_reason: quote.free.as_ref().map(Free::reason),
         carrier: quote.carrier,
         service: quote.service,
         provider: quote.provider,
-        price_cents: quote.price,
         currency: "BRL",
         days: quote.days,
         estimate: quote.estimate,
@@ -104,4 +195,34 @@ fn choices(app: &App, quotes: Vec<Quote>) -> Vec<FreightChoice> {
         fastest: Some(i) == fastest,
     };
     quotes.into_iter().enumerate().map(choice).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offer(provider: &str, carrier: &str, cents: i64, days: u32) -> Offer {
+        let (provider, carrier, service) = (provider.to_owned(), carrier.to_owned(), "Correios".to_owned());
+        Offer { provider, carrier, service, price: Money::from_cents(cents), days, ..Offer::default() }
+    }
+
+    fn short(offers: Vec<Offer>) -> Vec<(String, String, i64)> {
+        merged(offers).into_iter().map(|o| (o.provider, o.carrier, o.price.cents())).collect()
+    }
+
+    fn told(provider: &str, carrier: &str, cents: i64) -> (String, String, i64) {
+        (provider.to_owned(), carrier.to_owned(), cents)
+    }
+
+    #[test]
+    fn the_same_service_of_two_providers_is_offered_once_unless_each_is_better_at_something() {
+        let pac = |provider, cents, days| offer(provider, "PAC", cents, days);
+        assert_eq!(short(vec![pac("a", 2_000, 6), pac("b", 1_900, 6)]), [told("b", "PAC", 1_900)]);
+        assert_eq!(short(vec![pac("a", 1_900, 6), pac("b", 2_000, 7)]), [told("a", "PAC", 1_900)]);
+        assert_eq!(short(vec![pac("a", 2_000, 6), pac("b", 2_000, 6)]), [told("a", "PAC", 2_000)], "the first that is named");
+        assert_eq!(short(vec![pac("a", 2_000, 5), pac("b", 1_900, 6)]), [told("b", "PAC", 1_900), told("a", "PAC", 2_000)]);
+        let apart = vec![offer("a", "SEDEX", 2_000, 1), offer("b", "pac", 1_900, 6), pac("a", 1_800, 6)];
+        assert_eq!(short(apart), [told("a", "PAC", 1_800), told("a", "SEDEX", 2_000)]);
+        assert_eq!(short(vec![pac("a", 1, 1), pac("a", 2, 2)]).len(), 2, "what one provider calls the same is his own business");
+    }
 }

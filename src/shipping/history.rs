@@ -57,18 +57,17 @@ async fn insert_quotes(db: &impl GenericClient, region: &str, band: i32, offers:
     Ok(())
 }
 
-/// For each service the dearest and slowest of its recent quotes for a like parcel: to the same place (3 digits of the
+/// For each service of these carriers the dearest and slowest of its recent quotes for a like parcel: to the same place (3 digits of the
 /// CEP), or else to the same part of the country (1 digit). 503 where there is none.
-pub async fn estimate(app: &App, to: &Cep, grams: i64) -> Result<Vec<Offer>> {
-    let carriers: Vec<&str> = app.providers.carriers.iter().map(|c| c.name()).collect();
+pub async fn estimate(app: &App, to: &Cep, grams: i64, carriers: &[&'static str]) -> Result<Vec<Offer>> {
     let db = app.db().await?;
     let place = vec![to.as_str()[..3].to_owned()];
-    let near = find_past(&db, &place, band(grams), &carriers).await?;
+    let near = find_past(&db, &place, band(grams), carriers).await?;
     if !near.is_empty() {
         return Ok(near);
     }
     let part: Vec<String> = (0..100).map(|n| format!("{}{n:02}", &to.as_str()[..1])).collect();
-    let far = find_past(&db, &part, band(grams), &carriers).await?;
+    let far = find_past(&db, &part, band(grams), carriers).await?;
     if far.is_empty() {
         return Err(Error::Busy { what: "Freight cannot be quoted right now", retry_after_s: 5 });
     }
@@ -95,6 +94,7 @@ async fn find_past(db: &impl GenericClient, regions: &[String], band: i32, carri
         service_code: row.get("service_code"),
         price: rounded_up(row.get("price_cents")),
         days: row.get::<_, i32>("days").unsigned_abs(),
+        ..Offer::default()
     };
     Ok(rows.iter().map(offer).collect())
 }

@@ -11,6 +11,7 @@ use super::freight::{self, Freight};
 use super::parcel::Wanted;
 use crate::app::App;
 use crate::cart::{self, Owner};
+use crate::coupons::Coupon;
 use crate::error::{Error, Problem, Result};
 use crate::http::json::Json;
 use crate::http::who::Visitor;
@@ -26,7 +27,7 @@ struct Calculate {
     /// Where to, `01310-100` or `01310100`.
     #[garde(custom(is_cep))]
     cep_destino: String,
-    /// What to send; left out: what is in the caller's cart.
+    /// What to send; left out: what is in the caller's cart, with its coupon.
     #[garde(length(min = 1, max = 100), dive)]
     items: Option<Vec<FreightItem>>,
 }
@@ -53,21 +54,23 @@ fn is_cep(text: &str, (): &()) -> garde::Result {
 #[post("/api/shipping/calculate")]
 async fn calculate_freight(app: web::Data<App>, visitor: Visitor, body: Json<Calculate>) -> Result<HttpResponse> {
     let to = Cep::parse(&body.cep_destino).map_err(|e| Error::field("cep_destino", e.to_string()))?;
-    let wanted = match &body.items {
+    let (wanted, coupon) = match &body.items {
         Some(items) => {
-            items.iter().map(|i| Wanted { product: i.product_id, variant: i.variant_id, quantity: i.quantity }).collect()
+            let wanted = |i: &FreightItem| Wanted { product: i.product_id, variant: i.variant_id, quantity: i.quantity };
+            (items.iter().map(wanted).collect(), None)
         }
         None => in_cart(&app, &visitor).await?,
     };
-    let freight = freight::calculate(&app, &to, &wanted).await?;
+    let freight = freight::calculate(&app, &to, &wanted, coupon.as_ref()).await?;
     Ok(HttpResponse::Ok().insert_header(("cache-control", "no-store")).json(freight))
 }
 
-async fn in_cart(app: &App, visitor: &Visitor) -> Result<Vec<Wanted>> {
+async fn in_cart(app: &App, visitor: &Visitor) -> Result<(Vec<Wanted>, Option<Coupon>)> {
     let owner = Owner::of(visitor).ok_or(Error::CartEmpty)?;
-    let lines = cart::list_sold(&app.db().await?, &owner).await?;
+    let (lines, coupon) = cart::list_sold(&app.db().await?, &owner).await?;
     if lines.is_empty() {
         return Err(Error::CartEmpty);
     }
-    Ok(lines.into_iter().map(|(product, variant, quantity)| Wanted { product, variant: Some(variant), quantity }).collect())
+    let wanted = |(product, variant, quantity)| Wanted { product, variant: Some(variant), quantity };
+    Ok((lines.into_iter().map(wanted).collect(), coupon))
 }

@@ -7,14 +7,11 @@ use serde_json::{Value, json};
 use vitrine_kit::shipping::ParcelItem;
 use vitrine_kit::{Cep, Money};
 
-use super::QuotedItem;
+use super::{QuotedItem, ShippingSettings};
 use crate::cart::MAX_QUANTITY;
 use crate::db;
 use crate::error::{Error, FieldError, Result};
 use crate::ids::{ProductId, VariantId};
-
-/// Nobody packs for longer than this, whatever the settings say.
-const MAX_HANDLING_DAYS: u64 = 60;
 
 /// One item as it was asked for.
 #[derive(Debug, Clone, Copy)]
@@ -40,8 +37,8 @@ pub struct Piece {
 #[derive(Debug)]
 pub struct Parcel {
     pieces: BTreeMap<VariantId, Piece>,
-    /// Working days before the parcel is posted.
-    pub handling_days: u32,
+    /// What the shop decided about freight, read along.
+    pub settings: ShippingSettings,
 }
 
 /// Looks the items up in one statement. One that is not sold is an invalid field (422) with its place in the list.
@@ -80,22 +77,20 @@ pub async fn find_parcel(db: &impl GenericClient, wanted: &[Wanted]) -> Result<P
         }
     }
     let settings: Option<Value> = rows.first().and_then(|row| row.get("settings"));
-    if wrong.is_empty() {
-        Ok(Parcel { pieces, handling_days: handling_days(settings.as_ref()) })
-    } else {
-        Err(Error::Invalid(wrong))
-    }
-}
-
-fn handling_days(settings: Option<&Value>) -> u32 {
-    let days = settings.and_then(|s| s.get("handling_days")).and_then(Value::as_u64).unwrap_or(0);
-    u32::try_from(days.min(MAX_HANDLING_DAYS)).unwrap_or(0)
+    if wrong.is_empty() { Ok(Parcel { pieces, settings: ShippingSettings::read(settings) }) } else { Err(Error::Invalid(wrong)) }
 }
 
 impl Parcel {
     /// What a quote is bound to.
     pub fn quoted(&self) -> Vec<QuotedItem> {
         self.pieces.iter().map(|(variant, piece)| QuotedItem { variant: *variant, quantity: piece.quantity }).collect()
+    }
+
+    /// What the goods cost.
+    pub fn subtotal(&self) -> Money {
+        let prices = self.pieces.values().map(|piece| piece.unit_price.times(piece.quantity.unsigned_abs()));
+        // The tables' limits keep every cart below what fits; what did not would free no freight.
+        prices.collect::<Option<Vec<_>>>().and_then(Money::sum).unwrap_or(Money::ZERO)
     }
 
     /// What the carriers are told.

@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 use vitrine_kit::Money;
+use vitrine_kit::shipping::Volume;
 
+use super::{Free, PICKUP};
 use crate::error::{Error, Result};
 use crate::ids::VariantId;
 use crate::seal::Keys;
@@ -14,6 +16,8 @@ use crate::seal::Keys;
 pub const VALIDITY_S: i64 = 30 * 60;
 /// No quote of ours is longer, not even that of the fullest cart.
 const MAX_TOKEN: usize = 32 * 1024;
+/// A token that would be longer travels without the carrier's own words.
+const MAX_WITH_ANSWER: usize = 8 * 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct QuotedItem {
@@ -39,7 +43,7 @@ pub struct Quote {
     pub service: String,
     #[serde(rename = "sc")]
     pub service_code: String,
-    /// What the carrier asks, in centavos; never zero.
+    /// What the carrier asks, in centavos; zero only where the buyer fetches it.
     #[serde(rename = "ct")]
     pub price: Money,
     /// Working days until delivery, handling included.
@@ -54,12 +58,27 @@ pub struct Quote {
     /// What the carrier was told, for the day the price is disputed.
     #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<Value>,
+    /// The boxes that the price is for.
+    #[serde(rename = "vo", default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<Volume>,
+    /// What the carrier answered, likewise; null where it would be too long.
+    #[serde(rename = "an", default, skip_serializing_if = "Value::is_null")]
+    pub answer: Value,
+    /// Why the buyer was shown no freight.
+    #[serde(rename = "fr", default, skip_serializing_if = "Option::is_none")]
+    pub free: Option<Free>,
 }
 
 impl Quote {
     /// The token that a client carries to the checkout.
     pub fn seal(&self, keys: &Keys) -> String {
-        keys.sign(&serde_json::to_vec(self).expect("strings, integers and plain JSON always serialise"))
+        let sign =
+            |quote: &Self| keys.sign(&serde_json::to_vec(quote).expect("strings, integers and plain JSON always serialise"));
+        let token = sign(self);
+        if token.len() <= MAX_WITH_ANSWER || self.answer.is_null() {
+            return token;
+        }
+        sign(&Self { answer: Value::Null, ..self.clone() })
     }
 
     /// Reads a token back. One that is forged, changed or too old is an invalid field (422).
@@ -86,8 +105,31 @@ impl Quote {
         Ok(())
     }
 
-    /// What was asked and answered, in full words, for `orders.freight_quote`.
-    pub fn record(&self) -> Value {
+    /// What the buyer pays, and why it may be nothing. `goods`: the cart's worth now, less its coupon. What was shown as free
+    /// and is not any more is refused (422): nobody pays more than they were shown, and nothing is free by accident.
+    pub fn charge(&self, goods: Money, coupon_frees: bool) -> Result<(Money, Option<Free>)> {
+        if self.provider == PICKUP {
+            return Ok((Money::ZERO, Some(Free::Pickup)));
+        }
+        if self.price <= Money::ZERO {
+            return Err(Error::field("quote_token", "has no price: ask for the freight again"));
+        }
+        match self.free {
+            Some(Free::Rule { min_subtotal_cents }) if goods < min_subtotal_cents && !coupon_frees => {
+                let message = format!(
+                    "is free from {min_subtotal_cents} on, and the goods are {goods} with this coupon: ask for the freight of the cart again, with the coupon in it"
+                );
+                Err(Error::field("quote_token", message))
+            }
+            Some(free @ Free::Rule { min_subtotal_cents }) if goods >= min_subtotal_cents => Ok((Money::ZERO, Some(free))),
+            _ if coupon_frees => Ok((Money::ZERO, Some(Free::Coupon))),
+            None => Ok((self.price, None)),
+            Some(_) => Err(Error::field("quote_token", "is free with a coupon that is gone: ask for the freight again")),
+        }
+    }
+
+    /// What was asked and answered, in full words, for `orders.freight_quote`. `free`: why the buyer pays nothing.
+    pub fn record(&self, free: Option<Free>) -> Value {
         let items: Vec<Value> =
             self.items.iter().map(|item| json!({"variant_id": item.variant, "quantity": item.quantity})).collect();
         json!({
@@ -103,8 +145,17 @@ impl Quote {
             "days": self.days,
             "estimate": self.estimate,
             "expires_at": Timestamp::from_second(self.expires_at).ok(),
+            "volumes": self.volumes.iter().map(written_out).collect::<Vec<_>>(),
+            "answer": self.answer,
+            "free": free,
         })
     }
+}
+
+fn written_out(volume: &Volume) -> Value {
+    json!({
+        "height_cm": volume.height_cm, "width_cm": volume.width_cm, "length_cm": volume.length_cm, "weight_grams": volume.weight_grams,
+    })
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::AuthConfig;
+use crate::shipping::packing::MAX_VOLUMES;
 
 fn keys(secret: &str) -> Keys {
     let auth = AuthConfig {
@@ -38,6 +39,9 @@ fn quote() -> Quote {
         estimate: false,
         expires_at: 1_000,
         asked: Some(json!({"from": "01310100", "g_h_w_l_price": [[300, 5, 15, 20, 5_000], [100, 1, 2, 3, 900]]})),
+        volumes: vec![Volume { height_cm: 5, width_cm: 15, length_cm: 20, weight_grams: 700 }],
+        answer: json!({"id": 1, "price": "18.50"}),
+        free: None,
     }
 }
 
@@ -82,20 +86,57 @@ fn it_fits_these_items_in_any_order_and_this_cep_alone() {
 
 #[test]
 fn the_record_tells_what_was_asked_and_answered() {
-    let record = quote().record();
+    let record = quote().record(Some(Free::Coupon));
     assert_eq!(record["items"][0], json!({"variant_id": variant(1), "quantity": 2}));
     assert_eq!((&record["price_cents"], &record["service_code"]), (&json!(1_850), &json!("1")));
     assert_eq!(record["asked"]["g_h_w_l_price"][1], json!([100, 1, 2, 3, 900]));
     assert_eq!(record["expires_at"], "1970-01-01T00:16:40Z");
+    assert_eq!(record["volumes"], json!([{"height_cm": 5, "width_cm": 15, "length_cm": 20, "weight_grams": 700}]));
+    assert_eq!((&record["answer"]["price"], &record["free"]), (&json!("18.50"), &json!({"reason": "coupon"})));
+    assert_eq!(quote().record(None)["free"], Value::Null);
 }
 
 #[test]
 fn the_fullest_cart_still_makes_a_token_that_we_take_back() {
     let asked: Vec<Value> = (0..100).map(|_| json!([1_000_000, 1_000, 1_000, 1_000, 100_000_000_000_i64])).collect();
     let items = (0..100).map(|n| QuotedItem { variant: variant(u128::MAX - n), quantity: 9_999 }).rev().collect();
-    let full = Quote { items, asked: Some(json!({"from": "01310100", "g_h_w_l_price": asked})), ..quote() };
+    let volumes = vec![Volume { height_cm: 1_000, width_cm: 1_000, length_cm: 1_000, weight_grams: 1_000_000 }; MAX_VOLUMES];
+    let full = Quote { items, asked: Some(json!({"from": "01310100", "g_h_w_l_price": asked})), volumes, ..quote() };
     let keys = keys("one");
-    assert_eq!(Quote::open(&keys, &full.seal(&keys), at(0)).expect("not too long"), full);
+    let token = full.seal(&keys);
+    assert!(token.len() <= 20_000, "what the checkout takes: {}", token.len());
+    let opened = Quote::open(&keys, &token, at(0)).expect("not too long");
+    assert_eq!(opened, Quote { answer: Value::Null, ..full }, "only the carrier's words are left behind");
+}
+
+#[test]
+fn a_long_answer_stays_behind_and_nothing_else_does() {
+    let keys = keys("one");
+    let wordy = Quote { answer: json!("x".repeat(MAX_WITH_ANSWER)), ..quote() };
+    let token = wordy.seal(&keys);
+    assert!(token.len() < 1_000);
+    assert_eq!(Quote::open(&keys, &token, at(0)).expect("good"), Quote { answer: Value::Null, ..quote() });
+}
+
+#[test]
+fn freight_is_free_for_a_reason_that_holds_or_it_is_paid_as_shown() {
+    let cents = Money::from_cents;
+    let rule = Free::Rule { min_subtotal_cents: cents(19_900) };
+    let charge = |free: Option<Free>, goods: i64, coupon: bool| Quote { free, ..quote() }.charge(cents(goods), coupon);
+    assert_eq!(charge(None, 0, false).expect("paid"), (cents(1_850), None));
+    assert_eq!(charge(None, 0, true).expect("the coupon's"), (Money::ZERO, Some(Free::Coupon)));
+    assert_eq!(charge(Some(rule), 19_900, false).expect("the rule's"), (Money::ZERO, Some(rule)));
+    assert_eq!(charge(Some(rule), 19_900, true).expect("the rule's"), (Money::ZERO, Some(rule)));
+    assert_eq!(charge(Some(rule), 19_899, true).expect("the coupon's"), (Money::ZERO, Some(Free::Coupon)));
+    assert!(refusal(charge(Some(rule), 19_899, false)).starts_with("is free from R$ 199,00 on, and the goods are R$ 198,99"));
+    assert_eq!(charge(Some(Free::Coupon), 0, true).expect("the coupon's"), (Money::ZERO, Some(Free::Coupon)));
+    assert!(refusal(charge(Some(Free::Coupon), 99_999, false)).starts_with("is free with a coupon that is gone"));
+    for price in [0, -1] {
+        let free = Quote { price: cents(price), ..quote() };
+        assert!(refusal(free.charge(cents(99_999), true)).starts_with("has no price"));
+    }
+    let fetched = Quote { provider: PICKUP.into(), price: Money::ZERO, ..quote() };
+    assert_eq!(fetched.charge(Money::ZERO, false).expect("fetched"), (Money::ZERO, Some(Free::Pickup)));
 }
 
 proptest! {

@@ -60,6 +60,23 @@ const PLANTED: &[(&str, &str)] = &[
         "total-is-lines-less-discount-plus-freight",
         "ALTER TABLE orders DROP CONSTRAINT orders_total; UPDATE orders SET total_cents = total_cents + 1",
     ),
+    ("freight-costs-nothing-only-for-a-reason-that-holds", "UPDATE orders SET total_cents = total_cents - shipping_cents, shipping_cents = 0"),
+    ("freight-costs-nothing-only-for-a-reason-that-holds", "UPDATE orders SET shipping_quoted_cents = shipping_quoted_cents + 1"),
+    ("freight-costs-nothing-only-for-a-reason-that-holds", "UPDATE orders SET shipping_provider = 'pickup'"),
+    (
+        "freight-costs-nothing-only-for-a-reason-that-holds",
+        r#"UPDATE orders SET freight_quote = freight_quote || '{"free": {"reason": "rule", "min_subtotal_cents": 0}}'"#,
+    ),
+    (
+        "freight-costs-nothing-only-for-a-reason-that-holds",
+        "UPDATE orders SET total_cents = total_cents - shipping_cents, shipping_cents = 0,
+                freight_quote = freight_quote || jsonb_build_object('free', jsonb_build_object('reason', 'rule', 'min_subtotal_cents', subtotal_cents + 1))",
+    ),
+    (
+        "freight-costs-nothing-only-for-a-reason-that-holds",
+        r#"UPDATE orders SET total_cents = total_cents - shipping_cents, shipping_cents = 0, coupon_code = NULL, coupon_held = false,
+                freight_quote = freight_quote || '{"free": {"reason": "coupon"}}'"#,
+    ),
     (
         "an-orders-states-fit-together",
         "UPDATE orders SET status = 'cancelled', stock_held = false, cancelled_at = now() WHERE status = 'pending'",

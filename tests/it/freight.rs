@@ -169,7 +169,7 @@ async fn while_carriers_are_away_the_dearest_like_parcel_of_the_region_is_the_pr
         assert!(options(&estimated).iter().all(|o| o["estimate"] == true), "{fault:?}");
         let token = options(&estimated)[0]["quote_token"].as_str().unwrap();
         let quote = vitrine::shipping::Quote::open(&shop.app.keys, token, jiff::Timestamp::now()).unwrap();
-        assert_eq!((quote.estimate, quote.record()["estimate"].clone()), (true, json!(true)));
+        assert_eq!((quote.estimate, quote.record(None)["estimate"].clone()), (true, json!(true)));
     }
     let notes = shop.sql::<i64>("SELECT count(*) FROM freight_quotes").await;
     assert_eq!(notes, (options(&low).len() + options(&high).len()) as i64, "an estimate is no news to learn from");

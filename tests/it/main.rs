@@ -21,6 +21,8 @@ mod explain;
 mod failover;
 mod forged;
 mod freight;
+mod freight_carriers;
+mod freight_rules;
 mod harness;
 mod invoice_bodies;
 mod invoices;

@@ -72,6 +72,8 @@ impl Shop {
         let fiscal = [&cfg.focusnfe_token, &cfg.enotas_api_key, &cfg.enotas_company_id, &cfg.nfe_webhook_secret, &cfg.nfe_cnpj]
             .map(String::clone);
         let (freight, mail) = (cfg.melhorenvio_token.clone(), cfg.resend_api_key.clone());
+        let post = [&cfg.correios_user, &cfg.correios_access_code, &cfg.correios_postage_card, &cfg.correios_contract]
+            .map(String::clone);
         let sandbox = vitrine_sandbox::start(cfg).await.unwrap();
         let provider = |path: &str| format!("{}/{path}", sandbox.url());
         let mut env: HashMap<String, String> = [
@@ -85,6 +87,11 @@ impl Shop {
             ("JWT_SECRET", jwt),
             ("PROPAY_URL", provider("propay")),
             ("MELHORENVIO_URL", provider("melhorenvio")),
+            ("CORREIOS_URL", provider("correios")),
+            ("CORREIOS_USER", post[0].clone()),
+            ("CORREIOS_API_KEY", post[1].clone()),
+            ("CORREIOS_POSTAGE_CARD", post[2].clone()),
+            ("CORREIOS_CONTRACT", post[3].clone()),
             ("RESEND_URL", provider("resend")),
             ("CEP_URL", provider("viacep")),
             ("BRASILAPI_URL", provider("brasilapi")),

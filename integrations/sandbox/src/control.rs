@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::books::{Books, Charge, ChargeStatus, Delivery, DeliveryState, Mail, Refund, RefundStatus};
 use crate::card::{CardStage, Decline};
 use crate::chaos::{Chaos, ChaosCounts};
+use crate::correios_track::Passage;
 use crate::fault::{Fault, FaultOrder};
 use crate::parcels::{Parcel, ParcelStep};
 use crate::webhooks::{self, News};
@@ -258,6 +259,19 @@ impl Control {
     /// How long labels take to be made from now on.
     pub fn set_label_takes(&self, takes: Duration) {
         self.world.label_takes_ms.store(u64::try_from(takes.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Correios forget every token that they gave out: the next call with one is answered 401.
+    pub fn forget_correios_tokens(&self) {
+        self.world.office().tokens.clear();
+    }
+
+    /// Something happens to an object of Correios; before the first time they do not know it.
+    pub fn pass(&self, code: &str, passage: Passage) {
+        let mut office = self.world.office();
+        let passages = office.objects.entry(code.to_uppercase()).or_default();
+        passages.push(passage);
+        passages.sort_by_key(|passage| passage.at);
     }
 
     /// Posts anything to the shop, now, and gives its answer. Nothing is signed or kept.

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use crate::chaos::Chaos;
 use crate::control::{Control, Pay, Refused, SendWebhook};
+use crate::correios_track::Passage;
 use crate::fault::{Fault, FaultOrder, OrderView};
 use crate::nfe::Entry;
 use crate::nfe_control;
@@ -45,6 +46,8 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
             .route("/webhook/raw", web::post().to(webhook_raw))
             .route("/webhook/batch", web::post().to(webhook_batch))
             .route("/pix-tokens/forget", web::post().to(forget_pix_tokens))
+            .route("/correios/tokens/forget", web::post().to(forget_correios_tokens))
+            .route("/correios/objects/{code}", web::post().to(pass))
             .route("/shop", web::post().to(shop))
             .route("/fault", web::post().to(fault))
             .route("/fault", web::delete().to(clear_faults))
@@ -330,6 +333,16 @@ async fn webhook_batch(world: Data<World>, body: Json<BatchBody>) -> HttpRespons
 
 async fn forget_pix_tokens(world: Data<World>) -> HttpResponse {
     control(&world).forget_pix_tokens();
+    HttpResponse::NoContent().finish()
+}
+
+async fn forget_correios_tokens(world: Data<World>) -> HttpResponse {
+    control(&world).forget_correios_tokens();
+    HttpResponse::NoContent().finish()
+}
+
+async fn pass(world: Data<World>, code: Path<String>, body: Json<Passage>) -> HttpResponse {
+    control(&world).pass(&code, body.into_inner());
     HttpResponse::NoContent().finish()
 }
 

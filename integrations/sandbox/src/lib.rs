@@ -15,6 +15,8 @@ mod chaos;
 mod code128;
 mod control;
 mod control_http;
+mod correios;
+mod correios_track;
 mod danfe;
 mod danfe_pdf;
 mod documents;
@@ -62,6 +64,7 @@ pub use books::{Attempt, Books, Call, Charge, ChargeStatus, Delivery, DeliverySt
 pub use card::{Card, CardStage, Decline, Dispute, DisputeStatus};
 pub use chaos::{Chaos, ChaosCounts};
 pub use control::{Control, Pay, Refused, SendWebhook, ShopAnswer};
+pub use correios_track::Passage;
 pub use fault::{Fault, FaultOrder};
 pub use nfe::{Letter, Nfe, NfeStatus};
 pub use nfe_draft::{Difal, Draft, DraftItem, IbsCbs, Party, Sums, Tax};
@@ -106,6 +109,12 @@ pub struct SandboxConfig {
     pub label_takes: Duration,
     /// A parcel is posted this long after its label was made, and delivered as long after that. `None`: only when told.
     pub parcel_pace: Option<Duration>,
+    /// Correios: the portal's user, his access code, his postage card and its contract.
+    pub correios_user: String,
+    pub correios_access_code: String,
+    pub correios_postage_card: String,
+    pub correios_contract: String,
+    pub correios_token_life: Duration,
     pub resend_api_key: String,
     pub focusnfe_token: String,
     pub enotas_api_key: String,
@@ -155,6 +164,11 @@ impl Default for SandboxConfig {
             melhorenvio_balance_cents: 10_000_000,
             label_takes: Duration::from_millis(200),
             parcel_pace: None,
+            correios_user: "loja".into(),
+            correios_access_code: "correios-development-only-access-code".into(),
+            correios_postage_card: "0067599079".into(),
+            correios_contract: "9912345678".into(),
+            correios_token_life: Duration::from_secs(24 * 3600),
             resend_api_key: "re_development_only_key".into(),
             focusnfe_token: "focusnfe-development-only-token".into(),
             enotas_api_key: "enotas-development-only-key".into(),

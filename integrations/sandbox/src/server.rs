@@ -16,8 +16,8 @@ use crate::control::Control;
 use crate::webhooks::{Envelope, News};
 use crate::world::World;
 use crate::{
-    SandboxConfig, bacen, cep, control_http, enotas, fault, focusnfe, melhorenvio, openpix, openpix_key, page, propay, resend,
-    stripe, webhooks,
+    SandboxConfig, bacen, cep, control_http, correios, enotas, fault, focusnfe, melhorenvio, openpix, openpix_key, page, propay,
+    resend, stripe, webhooks,
 };
 
 /// A mail with attachments is the largest thing that anyone sends.
@@ -54,6 +54,7 @@ const PROVIDERS: &[Provider] = &[
     bacen::PROVIDER,
     stripe::PROVIDER,
     melhorenvio::PROVIDER,
+    correios::PROVIDER,
     resend::PROVIDER,
     focusnfe::PROVIDER,
     enotas::PROVIDER,

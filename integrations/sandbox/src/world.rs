@@ -12,6 +12,7 @@ use tokio::sync::{Notify, watch};
 use crate::bacen_wire::Bank;
 use crate::books::Books;
 use crate::chaos::Dice;
+use crate::correios::Office;
 use crate::fault::FaultOrder;
 use crate::nfe::Authority;
 use crate::{SandboxConfig, brcode, nfe, parcels, pix};
@@ -29,6 +30,7 @@ pub(crate) struct World {
     faults: Mutex<Vec<FaultOrder>>,
     dice: Mutex<Dice>,
     bank: Mutex<Bank>,
+    office: Mutex<Office>,
     shop_url: Mutex<Option<String>>,
     /// BR Code → its QR as a data URI.
     pictures: Mutex<HashMap<String, String>>,
@@ -66,6 +68,7 @@ impl World {
             faults: Mutex::default(),
             dice: Mutex::default(),
             bank: Mutex::default(),
+            office: Mutex::default(),
             shop_url,
             pictures: Mutex::default(),
             refunds_to_fail: AtomicU32::new(0),
@@ -128,6 +131,10 @@ impl World {
 
     pub(crate) fn bank(&self) -> MutexGuard<'_, Bank> {
         lock(&self.bank)
+    }
+
+    pub(crate) fn office(&self) -> MutexGuard<'_, Office> {
+        lock(&self.office)
     }
 
     pub(crate) fn shop_url(&self) -> Option<String> {

@@ -4,6 +4,7 @@ mod bacen;
 mod cep;
 mod chaos;
 mod control;
+mod correios;
 mod enotas;
 mod faults;
 mod harness;

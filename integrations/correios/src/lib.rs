@@ -1,0 +1,183 @@
+//! Correios under a contract of one's own: prices and deadlines of its services, and where a parcel is.
+//! Everything here only asks, so everything may be asked again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::time::Instant;
+use vitrine_kit::ProviderError;
+use vitrine_kit::breaker::{Breaker, BreakerConfig};
+use vitrine_kit::http::{Answer, BadConfig, Call, Http, HttpConfig, MAX_RESPONSE_BYTES};
+use vitrine_kit::shipping::{FreightOption, QuoteRequest, ShippingProvider, TrackingEvent};
+
+use crate::plan::Plan;
+use crate::services::Service;
+use crate::token::{Token, Tokens};
+
+mod plan;
+mod services;
+#[cfg(test)]
+mod tests;
+mod token;
+#[cfg(test)]
+mod token_tests;
+mod track;
+#[cfg(test)]
+mod track_tests;
+mod wire;
+
+pub use services::DEFAULT_SERVICES;
+
+/// The name in configuration, rows, metrics and logs.
+pub const NAME: &str = "correios";
+
+/// How long one of their answers may take, if the configuration does not say otherwise.
+pub const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Their limit of simulations in one batch.
+const BATCH: usize = 5;
+/// Their limit of objects in one tracking call.
+const OBJECTS: usize = 50;
+
+/// The smallest box that they take, in centimetres. Smaller ones are rounded up to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MinBox {
+    pub length_cm: u32,
+    pub width_cm: u32,
+    pub height_cm: u32,
+}
+
+impl Default for MinBox {
+    /// The larger of the minimums in their papers, which disagree.
+    fn default() -> Self {
+        Self { length_cm: 16, width_cm: 11, height_cm: 2 }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct CorreiosConfig {
+    pub base_url: String,
+    /// The user of their portal.
+    pub user: String,
+    /// Made in the portal ("código de acesso às APIs"), not the password.
+    pub access_code: SecretString,
+    pub postage_card: String,
+    /// Used where their token names none; a token's own contract wins.
+    pub contract: String,
+    /// Codes of the services to ask for; see [`DEFAULT_SERVICES`].
+    pub services: Vec<String>,
+    pub min_box: MinBox,
+    pub timeout: Duration,
+    pub breaker: BreakerConfig,
+}
+
+#[derive(Debug)]
+pub struct Correios {
+    http: Http,
+    tokens: Tokens,
+    services: Vec<&'static Service>,
+    min_box: MinBox,
+}
+
+impl Correios {
+    /// Fails on an address that is not http(s) and on a service that is not known here.
+    pub fn new(config: CorreiosConfig) -> Result<Self, BadConfig> {
+        let services = services::find(&config.services).map_err(|reason| BadConfig { provider: NAME, reason })?;
+        let http = Http::new(HttpConfig {
+            provider: NAME,
+            base_url: config.base_url,
+            user_agent: concat!("vitrine/", env!("CARGO_PKG_VERSION")).to_owned(),
+            timeout: config.timeout,
+            max_response_bytes: MAX_RESPONSE_BYTES,
+            breaker: config.breaker,
+        })?;
+        let tokens = Tokens::new(http.clone(), &config.user, &config.access_code, config.postage_card, config.contract);
+        Ok(Self { http, tokens, services, min_box: config.min_box })
+    }
+
+    pub fn breaker(&self) -> Arc<Breaker> {
+        self.http.breaker()
+    }
+
+    /// What happened to each of these objects, oldest first, in the order of `codes`. One that they do not know (yet) has
+    /// no events. Many codes are asked for in several calls, one after the other.
+    pub async fn track(&self, codes: &[&str]) -> Result<Vec<(String, Vec<TrackingEvent>)>, ProviderError> {
+        let began = Instant::now();
+        let mut tracked = Vec::with_capacity(codes.len());
+        for codes in codes.chunks(OBJECTS) {
+            let list = codes.join(",");
+            let query = [("codigosObjetos", list.as_str()), ("resultado", "T")];
+            let call = |http: &Http, _: &Token| {
+                http.get("/srorastro/v1/objetos").query(&query).header("Accept-Language", "pt-BR").repeatable()
+            };
+            let answer = self.send(began, call).await?;
+            if !answer.is_success() {
+                return Err(answer.refused(wire::refusal(&answer.body)));
+            }
+            tracked.extend(track::events(codes, answer.read()?));
+        }
+        Ok(tracked)
+    }
+
+    /// With a token, and once more with a new one where they no longer take it. One that came after `began` is not renewed:
+    /// then it is our contract that is not allowed to.
+    async fn send(&self, began: Instant, call: impl Fn(&Http, &Token) -> Call + Sync) -> Result<Answer, ProviderError> {
+        let token = self.tokens.get().await?;
+        let answer = call(&self.http, &token).bearer(token.value.expose_secret()).send_raw().await?;
+        if !matches!(answer.status, 401 | 403) || token.got_at >= began {
+            return Ok(answer);
+        }
+        self.tokens.forget(&token).await;
+        let token = self.tokens.get().await?;
+        call(&self.http, &token).bearer(token.value.expose_secret()).send_raw().await
+    }
+
+    /// One batch. Some of its lines may be refused, and then the status is whatever they like: an array is an answer.
+    async fn batch(
+        &self,
+        began: Instant,
+        path: &str,
+        body: impl Fn(&Token) -> serde_json::Value + Sync,
+    ) -> Result<Vec<wire::Item>, ProviderError> {
+        let call = |http: &Http, token: &Token| http.post(path).json(&body(token)).read_only().repeatable();
+        let answer = self.send(began, call).await?;
+        match wire::items(&answer.body) {
+            Some(items) => Ok(items),
+            None if answer.is_success() => answer.read::<Vec<serde_json::Value>>().map(|_| Vec::new()), // says what is wrong
+            None => Err(answer.refused(wire::refusal(&answer.body))),
+        }
+    }
+}
+
+#[async_trait]
+impl ShippingProvider for Correios {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    /// Prices and deadlines at once. Every call is waited for, even when one has failed already: a probe of the breaker
+    /// that is dropped would keep it open.
+    async fn quote(&self, ask: &QuoteRequest) -> Result<Vec<FreightOption>, ProviderError> {
+        let plan = Plan::new(ask, &self.services, self.min_box);
+        if plan.lines.is_empty() {
+            return Ok(Vec::new()); // nothing that they would take
+        }
+        let (began, date) = (Instant::now(), wire::date(Timestamp::now()));
+        let (plan, date) = (&plan, date.as_str());
+        let prices = plan.lines.chunks(BATCH).enumerate().map(|(n, lines)| {
+            self.batch(began, "/preco/v1/nacional", move |token| plan.ask_prices(n * BATCH, lines, token, date))
+        });
+        let deadlines =
+            plan.services.chunks(BATCH).enumerate().map(|(n, services)| {
+                self.batch(began, "/prazo/v1/nacional", move |_| plan.ask_deadlines(n * BATCH, services, date))
+            });
+        let (prices, deadlines) = tokio::join!(join_all(prices), join_all(deadlines));
+        let prices = prices.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
+        let deadlines = deadlines.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
+        plan.options(&prices, &deadlines)
+    }
+}

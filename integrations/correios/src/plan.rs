@@ -1,0 +1,165 @@
+//! Which lines to ask for a parcel, and what their answers come to.
+
+use serde_json::{Value, json};
+use vitrine_kit::shipping::{FreightOption, QuoteRequest, Volume};
+use vitrine_kit::{Money, ProviderError};
+
+use crate::services::Service;
+use crate::token::Token;
+use crate::wire::{self, Item};
+use crate::{MinBox, NAME};
+
+/// More than these simulations for one parcel are not asked for: that is no parcel any more.
+const MAX_LINES: usize = 50;
+
+/// One simulation: a box by a service.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub(crate) service: &'static Service,
+    pub(crate) volume: Volume,
+    /// What is declared of the box's worth.
+    pub(crate) declared: Option<Money>,
+    /// So many boxes are just like this one.
+    pub(crate) count: u32,
+}
+
+#[derive(Debug)]
+pub(crate) struct Plan<'a> {
+    ask: &'a QuoteRequest,
+    /// Those that take every box.
+    pub(crate) services: Vec<&'static Service>,
+    pub(crate) lines: Vec<Line>,
+}
+
+/// Why a service is not among the options.
+enum Drop {
+    /// It does not go there, or not with this.
+    NotCarried,
+    /// Our account or our question is at fault.
+    Refused { code: String, message: String },
+    /// Its answer is missing or makes no sense.
+    Strange,
+}
+
+impl<'a> Plan<'a> {
+    pub(crate) fn new(ask: &'a QuoteRequest, services: &[&'static Service], min_box: MinBox) -> Self {
+        let boxes: Vec<Volume> = ask.volumes.iter().map(|volume| rounded_up(volume, min_box)).collect();
+        let worth = ask.items.iter().map(|item| item.unit_price.times(item.quantity).unwrap_or(Money::from_cents(i64::MAX)));
+        let worth = Money::sum(worth).unwrap_or(Money::from_cents(i64::MAX));
+        let grams: Vec<Money> = boxes.iter().map(|volume| Money::from_cents(volume.weight_grams.into())).collect();
+        let worths = Money::apportion(worth, &grams); // what lies in which box nobody tells us
+        let services = services.iter().copied().filter(|s| boxes.iter().all(|volume| s.takes(volume))).collect();
+        let mut plan = Self { ask, services, lines: Vec::new() };
+        for &service in &plan.services {
+            let first = plan.lines.len();
+            for (volume, worth) in boxes.iter().zip(&worths) {
+                let declared = (*worth > service.insurance.min).then(|| service.insurance.max.min(*worth));
+                match plan.lines[first..].iter_mut().find(|line| line.volume == *volume && line.declared == declared) {
+                    Some(same) => same.count += 1,
+                    None => plan.lines.push(Line { service, volume: *volume, declared, count: 1 }),
+                }
+            }
+        }
+        if plan.lines.len() > MAX_LINES {
+            tracing::warn!(provider = NAME, boxes = boxes.len(), "a parcel of too many boxes is not asked for");
+            plan.lines.clear();
+        }
+        plan
+    }
+
+    /// A batch's body; `first`: the number of its first line.
+    pub(crate) fn ask_prices(&self, first: usize, lines: &[Line], token: &Token, date: &str) -> Value {
+        let line = |(i, line): (usize, &Line)| wire::price_line(&self.ask.from, &self.ask.to, first + i, line, token, date);
+        json!({"idLote": "1", "parametrosProduto": lines.iter().enumerate().map(line).collect::<Vec<_>>()})
+    }
+
+    /// The deadline depends on the way alone, so that a service is asked once.
+    pub(crate) fn ask_deadlines(&self, first: usize, services: &[&Service], date: &str) -> Value {
+        let line =
+            |(i, service): (usize, &&Service)| wire::deadline_line(&self.ask.from, &self.ask.to, first + i, service.code, date);
+        json!({"idLote": "1", "parametrosPrazo": services.iter().enumerate().map(line).collect::<Vec<_>>()})
+    }
+
+    /// What can be bought. Empty: they said of every service that it does not carry this. An error where none is left for
+    /// another reason.
+    pub(crate) fn options(&self, prices: &[Item], deadlines: &[Item]) -> Result<Vec<FreightOption>, ProviderError> {
+        let mut options = Vec::new();
+        let mut error = None;
+        for (n, service) in self.services.iter().enumerate() {
+            match self.option(n, service, prices, deadlines) {
+                Ok(option) => options.push(option),
+                Err(Drop::NotCarried) => {}
+                Err(Drop::Refused { code, message }) => {
+                    tracing::warn!(provider = NAME, service = service.code, code, message, "a service is left out");
+                    error = Some(ProviderError::Rejected { provider: NAME, code, message });
+                }
+                Err(Drop::Strange) => {
+                    tracing::warn!(provider = NAME, service = service.code, "a service without a sensible answer is left out");
+                    let reason = "no service has a price and a deadline that make sense".to_owned();
+                    error.get_or_insert(ProviderError::Unavailable { provider: NAME, reason, retry_after_s: None });
+                }
+            }
+        }
+        match error {
+            Some(error) if options.is_empty() => Err(error),
+            _ => Ok(options),
+        }
+    }
+
+    fn option(&self, n: usize, service: &Service, prices: &[Item], deadlines: &[Item]) -> Result<FreightOption, Drop> {
+        let mut price = Money::ZERO;
+        let mut answers = Vec::new();
+        for (i, line) in self.lines.iter().enumerate().filter(|(_, line)| line.service.code == service.code) {
+            let alone = self.lines.iter().filter(|other| other.service.code == service.code).count() == 1;
+            let item = answered(prices, i, service, alone)?;
+            let one = item.price().filter(|one| *one > Money::ZERO).ok_or(Drop::Strange)?; // never free by accident
+            price = one.times(line.count).and_then(|these| price.checked_add(these)).ok_or(Drop::Strange)?;
+            answers.push(item.price_record(line));
+        }
+        let deadline = answered(deadlines, n, service, true)?;
+        let days = deadline.days().ok_or(Drop::Strange)?;
+        let fetched = if deadline.is_fetched() { " (retirar na agência)" } else { "" };
+        Ok(FreightOption {
+            provider: NAME,
+            carrier: format!("{}{fetched}", service.name),
+            service: "Correios".to_owned(),
+            service_code: service.code.to_owned(),
+            price,
+            days,
+            volumes: self.ask.volumes.clone(),
+            answer: json!({"prices": answers, "deadline": deadline.deadline_record()}),
+        })
+    }
+}
+
+/// By the number of its line, else by the service where it has but one line.
+fn answered<'a>(items: &'a [Item], line: usize, service: &Service, alone: bool) -> Result<&'a Item, Drop> {
+    let number = wire::number(line);
+    let is_product = |item: &&Item| item.product.as_deref().is_none_or(|code| code == service.code);
+    let by_number = items.iter().filter(is_product).find(|item| item.number.as_deref() == Some(number.as_str()));
+    let by_product =
+        || items.iter().filter(|_| alone).find(|item| item.number.is_none() && item.product.as_deref() == Some(service.code));
+    let item = by_number.or_else(by_product).ok_or(Drop::Strange)?;
+    match item.refusal() {
+        None => Ok(item),
+        // Input that is wrong is ours; what else the price desk refuses does not travel this way.
+        Some(refusal) if refusal.code.starts_with("ERP-") && !matches!(refusal.code.as_str(), "ERP-010" | "ERP-054") => {
+            tracing::debug!(provider = NAME, service = service.code, code = refusal.code, "a service does not carry this");
+            Err(Drop::NotCarried)
+        }
+        Some(refusal) => Err(Drop::Refused { code: refusal.code, message: refusal.message }),
+    }
+}
+
+/// Its longest side along, its shortest upright, and none below the minimum.
+fn rounded_up(volume: &Volume, min: MinBox) -> Volume {
+    let mut sides = [volume.height_cm, volume.width_cm, volume.length_cm];
+    sides.sort_unstable();
+    let [height, width, length] = sides;
+    Volume {
+        height_cm: height.max(min.height_cm),
+        width_cm: width.max(min.width_cm),
+        length_cm: length.max(min.length_cm),
+        weight_grams: volume.weight_grams.max(1),
+    }
+}

@@ -1,0 +1,89 @@
+//! Where Correios' parcels are: `/correios/srorastro/v1/objetos`. The control tells what happens to them.
+
+use actix_web::web::{self, Data, Path, Query, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::correios::{BRASILIA, messages, refuse};
+use crate::world::World;
+
+const OBJECTS: usize = 50;
+
+/// Something that happened to an object.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Passage {
+    /// `PO`, `RO`, `OEC`, `BDE` …
+    pub codigo: String,
+    /// `01`
+    pub tipo: String,
+    pub descricao: String,
+    pub cidade: String,
+    pub uf: String,
+    /// Left out: now.
+    #[serde(default = "Timestamp::now")]
+    pub at: Timestamp,
+}
+
+pub(crate) fn routes(cfg: &mut ServiceConfig) {
+    cfg.route("/srorastro/v1/objetos", web::get().to(many)).route("/srorastro/v1/objetos/{code}", web::get().to(one));
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Ask {
+    #[serde(default)]
+    codigos_objetos: String,
+    #[serde(default = "all")]
+    resultado: String,
+}
+
+fn all() -> String {
+    "T".to_owned()
+}
+
+async fn many(req: HttpRequest, world: Data<World>, ask: Query<Ask>) -> HttpResponse {
+    let codes: Vec<&str> = ask.codigos_objetos.split(',').filter(|code| !code.is_empty()).collect();
+    if let (None, 0 | 51..) = (refuse(&req, &world), codes.len()) {
+        return HttpResponse::BadRequest().json(messages(&format!("SRO-010: Informe de 1 a {OBJECTS} objetos.")));
+    }
+    answer(&req, &world, &codes, &ask.resultado)
+}
+
+async fn one(req: HttpRequest, world: Data<World>, code: Path<String>, ask: Query<Ask>) -> HttpResponse {
+    answer(&req, &world, &[&code], &ask.resultado)
+}
+
+fn answer(req: &HttpRequest, world: &World, codes: &[&str], which: &str) -> HttpResponse {
+    if let Some(refusal) = refuse(req, world) {
+        return refusal;
+    }
+    let language = req.headers().get("accept-language").and_then(|value| value.to_str().ok());
+    if !matches!(language, Some("pt-BR" | "en" | "es-ES")) {
+        return HttpResponse::BadRequest().json(messages("SRO-018: Accept-Language deve ser pt-BR, en ou es-ES."));
+    }
+    let office = world.office();
+    let object = |code: &&str| match office.objects.get(&code.to_uppercase()) {
+        None => json!({"codObjeto": code, "mensagem": "SRO-020: Objeto não encontrado na base de dados dos Correios."}),
+        Some(passages) => {
+            let newest_first = passages.iter().rev();
+            let shown: Vec<Value> = match which {
+                "U" => newest_first.take(1).map(event).collect(),
+                "P" => passages.first().map(event).into_iter().collect(),
+                _ => newest_first.map(event).collect(),
+            };
+            json!({"codObjeto": code, "tipoPostal": {"sigla": code.get(..2), "categoria": "ENCOMENDA"}, "eventos": shown})
+        }
+    };
+    let objects: Vec<Value> = codes.iter().map(object).collect();
+    HttpResponse::Ok().json(json!({"versao": "1.3.2", "quantidade": objects.len(), "resultado": which, "objetos": objects}))
+}
+
+fn event(passage: &Passage) -> Value {
+    json!({
+        "codigo": passage.codigo, "tipo": passage.tipo, "descricao": passage.descricao,
+        "dtHrCriado": BRASILIA.to_datetime(passage.at).strftime("%Y-%m-%dT%H:%M:%S").to_string(),
+        "unidade": {"tipo": "Unidade de Distribuição", "endereco": {"cidade": passage.cidade, "uf": passage.uf}},
+    })
+}
