@@ -34,6 +34,7 @@ CREATE TABLE orders (
     freight_estimate      boolean NOT NULL DEFAULT false,
     freight_quote         jsonb NOT NULL,       -- what was asked and answered, for the day it is disputed
     tracking_number       text,
+    tracked_at            timestamptz,          -- the carrier was last asked about a parcel that was posted by hand
     notes                 text,
     cancel_reason         text,                 -- the buyer's or the shop's own words; the history only says who
     reservation           smallint NOT NULL DEFAULT 1,
@@ -51,13 +52,14 @@ CREATE TABLE orders (
            OR payment_status IN ('paid', 'partially_refunded', 'refunded')),
     CHECK (status <> 'pending' OR payment_status IN ('pending_payment', 'failed')),
     CHECK ((paid_at IS NOT NULL) = (payment_status IN ('paid', 'partially_refunded', 'refunded'))),
-    CHECK (status NOT IN ('shipped', 'delivered') OR tracking_number IS NOT NULL),
+    CHECK (status NOT IN ('shipped', 'delivered') OR tracking_number IS NOT NULL OR shipping_provider = 'pickup'),
     CHECK (NOT coupon_held OR coupon_code IS NOT NULL),
     CHECK (num_nulls(tax_id_sealed, tax_id_key, tax_id_hash) IN (0, 3))
 ) WITH (fillfactor = 85);
 CREATE INDEX orders_user ON orders (user_id, id DESC) WHERE user_id IS NOT NULL;
 CREATE INDEX orders_open ON orders (expires_at) WHERE status = 'pending';
 CREATE INDEX orders_tracking ON orders (tracking_number) WHERE tracking_number IS NOT NULL;
+CREATE INDEX orders_to_follow ON orders (tracked_at) WHERE status = 'shipped';
 CREATE INDEX orders_created ON orders (created_at);
 CREATE INDEX orders_coupon ON orders (coupon_id) WHERE coupon_id IS NOT NULL;
 CREATE INDEX orders_email ON orders (customer_email) WHERE customer_email IS NOT NULL;

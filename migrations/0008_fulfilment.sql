@@ -1,32 +1,45 @@
--- The parcel: quoted, labelled, followed.
+-- The parcel: a label is bought for it, and it is followed. One row per volume, before any provider is called.
 CREATE TABLE shipments (
-    id              uuid PRIMARY KEY,
-    order_id        uuid NOT NULL REFERENCES orders,
-    provider        text NOT NULL,
-    provider_ref    text,
-    status          text NOT NULL DEFAULT 'pending' CHECK (status IN
-        ('pending', 'released', 'generated', 'posted', 'delivered', 'undelivered', 'cancelled', 'expired')),
-    service_code    text NOT NULL,
-    price_cents     bigint NOT NULL CHECK (price_cents >= 0),
-    tracking_number text,
-    label_url       text,
-    error           text,
-    created_at      timestamptz NOT NULL DEFAULT now(),
-    updated_at      timestamptz NOT NULL DEFAULT now()
+    id               uuid PRIMARY KEY,          -- the tag under which the provider's books are searched
+    order_id         uuid NOT NULL REFERENCES orders,
+    volume           smallint NOT NULL DEFAULT 1 CHECK (volume BETWEEN 1 AND 99),
+    provider         text NOT NULL,
+    provider_ref     text,
+    protocol         text,
+    status           text NOT NULL DEFAULT 'pending' CHECK (status IN
+        ('pending', 'carted', 'released', 'generated', 'posted', 'undelivered', 'delivered', 'cancelled', 'expired')),
+    service_code     text NOT NULL,
+    boxes            jsonb NOT NULL DEFAULT '[]', -- h, w, l in centimetres and g: what this label is for
+    quoted_cents     bigint NOT NULL DEFAULT 0 CHECK (quoted_cents >= 0), -- its share of what the carrier asked at checkout
+    price_cents      bigint CHECK (price_cents >= 0), -- what the label costs; NULL: nobody has said yet
+    difference_cents bigint GENERATED ALWAYS AS (price_cents - quoted_cents) STORED,
+    tracking_number  text,
+    label_url        text,
+    error            text,                      -- why it does not go on, for the shop's eyes
+    asked_at         timestamptz,               -- from here on the provider may have it in the cart
+    claim            uuid,                      -- who is at work on it; another may go on once that is over
+    claimed_until    timestamptz,
+    heard_at         timestamptz,               -- the provider's last word on it
+    created_at       timestamptz NOT NULL DEFAULT now(),
+    updated_at       timestamptz NOT NULL DEFAULT now(),
+    CHECK ((claim IS NULL) = (claimed_until IS NULL))
 );
-CREATE UNIQUE INDEX shipments_one_live ON shipments (order_id) WHERE status NOT IN ('cancelled', 'expired');
+CREATE UNIQUE INDEX shipments_one_live ON shipments (order_id, volume) WHERE status NOT IN ('cancelled', 'expired');
+CREATE INDEX shipments_order ON shipments (order_id);
 CREATE UNIQUE INDEX shipments_ref ON shipments (provider, provider_ref) WHERE provider_ref IS NOT NULL;
+CREATE INDEX shipments_to_follow ON shipments (heard_at) WHERE status IN ('generated', 'posted', 'undelivered');
 
 -- What the carrier said, for the public page.
 CREATE TABLE shipment_events (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     order_id    uuid NOT NULL REFERENCES orders,
+    shipment_id uuid REFERENCES shipments,      -- NULL: of a parcel that was posted by hand
     code        text NOT NULL,
     description text NOT NULL,
     place       text,
     happened_at timestamptz NOT NULL,
     created_at  timestamptz NOT NULL DEFAULT now(),
-    UNIQUE (order_id, code, happened_at)
+    UNIQUE NULLS NOT DISTINCT (order_id, shipment_id, code, happened_at)
 );
 
 -- What carriers asked lately: freight is estimated from it while they are all away. Kept for 90 days.

@@ -76,7 +76,7 @@ const STORY: &str = "
                concat_ws(', ', nullif(CASE WHEN h.actor ~ '^(user|admin|guest)' THEN '' ELSE h.reason END, ''),
                          p.method || ' by ' || p.provider || ' of ' || to_char(p.amount_cents / 100.0, 'FM999999999990.00'),
                          'of ' || to_char(r.amount_cents / 100.0, 'FM999999999990.00'), 'message:' || m.id) AS note,
-               h.subject IN ('order', 'payment_status', 'payment', 'refund', 'message')
+               h.subject IN ('order', 'payment_status', 'payment', 'refund', 'message', 'shipment')
                AND (CASE WHEN h.subject = 'refund' AND h.from_state IN ('processing', 'unknown') THEN 'pending' ELSE h.from_state END)
                    IS DISTINCT FROM lag(CASE WHEN h.subject = 'refund' AND h.to_state IN ('processing', 'unknown') THEN 'pending' ELSE h.to_state END)
                        OVER (PARTITION BY h.subject, h.subject_id ORDER BY h.id) AS is_gap
@@ -101,8 +101,6 @@ const STORY: &str = "
         SELECT finished_at, 5, 0, 'job ' || id || ' ' || kind, 'waiting', state, 'system', NULL,
                concat_ws(', ', attempts || ' attempt(s)', last_error), false
           FROM job WHERE finished_at IS NOT NULL
-        UNION ALL
-        SELECT created_at, 2, 0, 'shipment ' || id, NULL, 'pending', NULL, NULL, concat_ws(', ', provider, error), false FROM shipments WHERE order_id = $1
         UNION ALL
         SELECT happened_at, 2, id, 'parcel', NULL, code, 'carrier', NULL, concat_ws(', ', description, place), false
           FROM shipment_events WHERE order_id = $1

@@ -52,4 +52,5 @@ id!(
     EventId,
     InvoiceId,
     CorrectionId,
+    ShipmentId,
 );

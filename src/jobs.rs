@@ -23,6 +23,9 @@ pub enum Job {
     MailOrderShipped {
         order: OrderId,
     },
+    MailOrderDelivered {
+        order: OrderId,
+    },
     MailOrderCancelled {
         order: OrderId,
     },
@@ -93,6 +96,8 @@ pub enum Job {
     DropLabel {
         order: OrderId,
     },
+    /// Recurring: asks carriers about parcels that were not heard of.
+    TrackParcels,
     /// Compares a day's money with a provider's books.
     CompareBooks {
         day: Date,
@@ -113,6 +118,7 @@ impl Job {
             Self::MailOrderPlaced { .. } => "mail_order_placed",
             Self::MailOrderPaid { .. } => "mail_order_paid",
             Self::MailOrderShipped { .. } => "mail_order_shipped",
+            Self::MailOrderDelivered { .. } => "mail_order_delivered",
             Self::MailOrderCancelled { .. } => "mail_order_cancelled",
             Self::MailRefunded { .. } => "mail_refunded",
             Self::MailInvoice { .. } => "mail_invoice",
@@ -131,6 +137,7 @@ impl Job {
             Self::CorrectInvoice { .. } => "correct_invoice",
             Self::BuyLabel { .. } => "buy_label",
             Self::DropLabel { .. } => "drop_label",
+            Self::TrackParcels => "track_parcels",
             Self::CompareBooks { .. } => "compare_books",
             Self::KeepBooks => "keep_books",
             Self::Reconcile => "reconcile",
@@ -153,7 +160,7 @@ impl Job {
             }
             Self::CorrectInvoice { correction } => Some(format!("correct_invoice:{correction}")),
             Self::CompareBooks { day, provider } => Some(format!("compare_books:{day}:{provider}")),
-            Self::KeepBooks | Self::Reconcile | Self::Purge => Some(self.kind().to_owned()),
+            Self::KeepBooks | Self::Reconcile | Self::Purge | Self::TrackParcels => Some(self.kind().to_owned()),
             _ => None,
         }
     }
@@ -175,7 +182,7 @@ impl Job {
             | Self::BuyLabel { .. }
             | Self::DropLabel { .. }
             | Self::CompareBooks { .. } => 60,
-            Self::KeepBooks | Self::Reconcile | Self::Purge => i32::MAX,
+            Self::KeepBooks | Self::Reconcile | Self::Purge | Self::TrackParcels => i32::MAX,
             Self::MailPasswordReset { .. } => 8,
             _ => 25,
         }

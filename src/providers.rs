@@ -42,6 +42,7 @@ pub struct Providers {
     /// Who is asked for freight: those of the next two that are configured, in their order.
     pub carriers: Vec<Arc<dyn ShippingProvider>>,
     pub correios: Option<Arc<Correios>>,
+    /// Buys labels too.
     pub melhorenvio: Option<Arc<MelhorEnvio>>,
     pub mailer: Arc<dyn Mailer>,
     pub cep: Arc<CepLookup>,
@@ -93,6 +94,7 @@ impl Providers {
         let mut breakers: Vec<_> = pix.iter().map(|one| (one.name(), one.breaker())).collect();
         breakers.extend(stripe.iter().map(|one| (vitrine_stripe::NAME, one.breaker())));
         breakers.extend(melhorenvio.iter().map(|one| (vitrine_melhorenvio::NAME, one.breaker())));
+        breakers.extend(melhorenvio.iter().map(|one| ("melhorenvio labels", one.label_breaker())));
         breakers.extend(correios.iter().map(|one| (vitrine_correios::NAME, one.breaker())));
         breakers.push(("resend", resend.breaker()));
         breakers.extend(fiscal.iter().map(|one| (one.name(), one.breaker())));
@@ -173,6 +175,7 @@ fn melhorenvio(s: &MelhorEnvioSettings, user_agent: &str, breaker: BreakerConfig
         token: s.token.clone(),
         user_agent: user_agent.to_owned(),
         timeout: QUOTE_TIMEOUT,
+        label_timeout: s.timeout,
         breaker,
     })
 }

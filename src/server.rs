@@ -19,7 +19,7 @@ use crate::app::App;
 use crate::error::{Error, Problem, Result};
 use crate::http::json::MAX_BODY;
 use crate::http::{rate_limit, request_id};
-use crate::{admin, auth, cart, catalog, coupons, invoices, mail, ops, orders, payments, shipping, users, webhooks};
+use crate::{admin, auth, cart, catalog, coupons, invoices, mail, ops, orders, payments, shipments, shipping, users, webhooks};
 
 /// How long requests in hand may take after SIGTERM.
 pub const DRAIN: Duration = Duration::from_secs(25);
@@ -54,6 +54,7 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
     shipping::routes(cfg);
     payments::routes(cfg);
     invoices::routes(cfg);
+    shipments::routes(cfg);
     orders::routes(cfg);
     webhooks::routes(cfg);
     coupons::routes(cfg);

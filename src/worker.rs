@@ -68,7 +68,7 @@ pub async fn run(app: Data<App>, mut stop: watch::Receiver<bool>) {
 /// Runs everything that is due, in this task, until nothing is: for tests, which want to see the end.
 /// `ahead` also takes jobs that are due within that time.
 pub async fn drain(app: &App, ahead: SignedDuration) -> Result<usize> {
-    const PULL: &str = "UPDATE jobs SET run_at = now() WHERE state = 'waiting' AND run_at <= now() + $1::text::interval AND kind NOT IN ('reconcile', 'purge', 'keep_books')";
+    const PULL: &str = "UPDATE jobs SET run_at = now() WHERE state = 'waiting' AND run_at <= now() + $1::text::interval AND kind NOT IN ('reconcile', 'purge', 'keep_books', 'track_parcels')";
     let mut count = 0;
     db::execute(&app.db().await?, PULL, &[&format!("{} seconds", ahead.as_secs())]).await?;
     loop {
@@ -85,7 +85,7 @@ pub async fn drain(app: &App, ahead: SignedDuration) -> Result<usize> {
 
 /// `false`: not yet, the database is away. Without them nobody would look for money that got lost on its way.
 async fn start_recurring(app: &App) -> bool {
-    let recurring = [Job::Reconcile, Job::Purge, Job::KeepBooks].map(|job| (job, None));
+    let recurring = [Job::Reconcile, Job::Purge, Job::KeepBooks, Job::TrackParcels].map(|job| (job, None));
     let push = async { jobs::push_all(&app.db().await?, &recurring).await };
     let pushed = push.await;
     if let Err(error) = &pushed {
@@ -182,6 +182,7 @@ async fn perform(app: &App, job: &Job) -> Result<Outcome> {
         Job::MailOrderPlaced { order } => mail::order_placed(app, *order).await,
         Job::MailOrderPaid { order } => mail::order_paid(app, *order).await,
         Job::MailOrderShipped { order } => mail::order_shipped(app, *order).await,
+        Job::MailOrderDelivered { .. } => Ok(Outcome::Done),
         Job::MailOrderCancelled { order } => mail::order_cancelled(app, *order).await,
         Job::MailRefunded { refund } => mail::refunded(app, *refund).await,
         Job::MailInvoice { .. } => Ok(Outcome::Done),
@@ -200,6 +201,7 @@ async fn perform(app: &App, job: &Job) -> Result<Outcome> {
         Job::CorrectInvoice { correction } => invoices::correct(app, *correction).await,
         Job::BuyLabel { order } => shipments::buy(app, *order).await,
         Job::DropLabel { order } => shipments::give_up(app, *order).await,
+        Job::TrackParcels => shipments::track(app).await,
         Job::CompareBooks { day, provider } => payments::books::compare(app, *day, provider).await,
         Job::KeepBooks => payments::books::keep(app).await,
         Job::Reconcile => payments::reconcile::reconcile(app).await,

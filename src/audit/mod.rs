@@ -7,6 +7,7 @@ mod rules_invoices;
 mod rules_machinery;
 mod rules_money;
 mod rules_orders;
+mod rules_parcels;
 mod rules_stock;
 
 use std::pin::pin;
@@ -51,9 +52,16 @@ struct Finding {
 }
 
 fn all() -> impl Iterator<Item = &'static Rule> {
-    [rules_orders::RULES, rules_stock::RULES, rules_money::RULES, rules_invoices::RULES, rules_machinery::RULES]
-        .into_iter()
-        .flatten()
+    [
+        rules_orders::RULES,
+        rules_parcels::RULES,
+        rules_stock::RULES,
+        rules_money::RULES,
+        rules_invoices::RULES,
+        rules_machinery::RULES,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// The rules' names.

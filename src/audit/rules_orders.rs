@@ -80,7 +80,7 @@ pub(super) const RULES: &[Rule] = &[
          WHERE (paid_at IS NOT NULL) <> (payment_status IN ('paid', 'partially_refunded', 'refunded'))"),
     ("a-shipped-order-can-be-tracked", "
         SELECT 'order ' || number || ' (' || status || ')' FROM orders
-         WHERE status IN ('shipped', 'delivered') AND (tracking_number IS NULL OR shipped_at IS NULL)"),
+         WHERE status IN ('shipped', 'delivered') AND ((tracking_number IS NULL AND shipping_provider <> 'pickup') OR shipped_at IS NULL)"),
     // What is not paid and still holds stock must have something that ends it.
     ("a-pending-order-has-a-clock", "
         SELECT 'order ' || o.number || ' ends at ' || o.expires_at || ', and no job will see to it'
@@ -112,7 +112,7 @@ pub(super) const RULES: &[Rule] = &[
          WHERE i.purpose = 'sale' AND o.paid_at IS NULL
         UNION ALL
         SELECT 'shipment ' || s.id || ' of order ' || o.number FROM shipments s JOIN orders o ON o.id = s.order_id
-         WHERE s.status IN ('posted', 'delivered') AND o.paid_at IS NULL"),
+         WHERE s.status NOT IN ('pending', 'cancelled', 'expired') AND o.paid_at IS NULL"),
     ("a-document-is-sealed-whole-or-not-there", "
         SELECT 'order ' || number FROM orders WHERE num_nulls(tax_id_sealed, tax_id_key, tax_id_hash) NOT IN (0, 3)
         UNION ALL SELECT 'user ' || id FROM users WHERE num_nulls(tax_id_sealed, tax_id_key, tax_id_hash) NOT IN (0, 3)"),

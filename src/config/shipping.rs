@@ -1,5 +1,7 @@
 //! Who carries parcels, and where addresses are looked up.
 
+use std::time::Duration;
+
 use secrecy::SecretString;
 use vitrine_kit::Cep;
 
@@ -25,6 +27,20 @@ pub enum CarrierSettings {
 pub struct MelhorEnvioSettings {
     pub url: String,
     pub token: SecretString,
+    /// For buying labels; a quote waits two seconds in any case.
+    pub timeout: Duration,
+    /// The client secret of the app; unset: `/api/webhooks/melhorenvio` is not there.
+    pub webhook_secret: Option<SecretString>,
+}
+
+impl ShippingConfig {
+    /// Melhor Envio's, where it is among the carriers.
+    pub fn melhorenvio(&self) -> Option<&MelhorEnvioSettings> {
+        self.carriers.iter().find_map(|carrier| match carrier {
+            CarrierSettings::MelhorEnvio(settings) => Some(settings),
+            CarrierSettings::Correios(_) => None,
+        })
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -74,6 +90,8 @@ fn melhorenvio(env: &mut Env<'_>) -> MelhorEnvioSettings {
     MelhorEnvioSettings {
         url: env.url("MELHORENVIO_URL", "https://melhorenvio.com.br"),
         token: env.secret("SHIPPING_API_KEY", 1),
+        timeout: env.duration("MELHORENVIO_TIMEOUT", "20s"),
+        webhook_secret: env.optional("MELHORENVIO_WEBHOOK_SECRET").map(SecretString::from),
     }
 }
 

@@ -5,6 +5,7 @@ pub mod postgres;
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -18,6 +19,9 @@ use crate::{db, run, seed, telemetry};
 /// Everything that `dev` keeps, in the current folder.
 const HOME: &str = ".vitrine";
 const SANDBOX_PORT: u16 = 4455;
+
+/// A parcel is posted so long after its label was made, and delivered as long after that.
+const PARCEL_PACE: Duration = Duration::from_secs(10);
 
 /// What the sandbox and the shop must agree on.
 const GO_TO_PROPAY: &str = "dev-go-to-propay-secret-of-32-bytes!";
@@ -36,7 +40,14 @@ const CORREIOS_USER: &str = "dev-loja";
 const CORREIOS_ACCESS_CODE: &str = "dev-correios-access-code";
 const CORREIOS_POSTAGE_CARD: &str = "0067599079";
 const CORREIOS_CONTRACT: &str = "9912345678";
+const MELHORENVIO_WEBHOOK_SECRET: &str = "dev-melhorenvio-webhook-secret";
 const RESEND_KEY: &str = "re_dev";
+const FOCUSNFE_TOKEN: &str = "focusnfe-development-only-token";
+const ENOTAS_KEY: &str = "enotas-development-only-key";
+const ENOTAS_COMPANY: &str = "484fb0c5-969e-46ad-a047-8a0db54667b4";
+const NFE_WEBHOOK_SECRET: &str = "nfe-development-only-webhook-secret";
+/// Nobody's: the demo shop's company has it.
+const NFE_CNPJ: &str = "11222333000181";
 
 /// Runs the whole shop until a signal.
 pub async fn dev(env: &HashMap<String, String>) -> Result<()> {
@@ -99,11 +110,18 @@ async fn start_sandbox(home: &Path, env: &mut HashMap<String, String>) -> Result
         ("CORREIOS_API_KEY", CORREIOS_ACCESS_CODE),
         ("CORREIOS_POSTAGE_CARD", CORREIOS_POSTAGE_CARD),
         ("CORREIOS_CONTRACT", CORREIOS_CONTRACT),
+        ("MELHORENVIO_WEBHOOK_SECRET", MELHORENVIO_WEBHOOK_SECRET),
         ("RESEND_API_KEY", RESEND_KEY),
+        ("NFE_PROVIDER", "focusnfe"),
+        ("NFE_CNPJ", NFE_CNPJ),
+        ("NFE_COMPANY_ID", ENOTAS_COMPANY),
+        ("NFE_WEBHOOK_SECRET", NFE_WEBHOOK_SECRET),
     ] {
         set(env, name, value);
     }
-    let sandbox = vitrine_sandbox::start(sandbox_config(env, port, Some(home.join("sandbox.jsonl")))).await.map_err(|e| {
+    let described = sandbox_config(env, port, Some(home.join("sandbox.jsonl")));
+    let paced = SandboxConfig { parcel_pace: Some(PARCEL_PACE), ..described };
+    let sandbox = vitrine_sandbox::start(paced).await.map_err(|e| {
         Error::Internal(format!("the sandbox's port {port} cannot be opened: {e}; set SANDBOX_PORT to a free one"))
     })?;
     for (name, path) in [
@@ -119,6 +137,10 @@ async fn start_sandbox(home: &Path, env: &mut HashMap<String, String>) -> Result
     ] {
         set(env, name, &format!("{}/{path}", sandbox.url()));
     }
+    let is_enotas = env.get("NFE_PROVIDER").is_some_and(|name| name == "enotas");
+    let (path, key) = if is_enotas { ("enotas/v2", ENOTAS_KEY) } else { ("focusnfe", FOCUSNFE_TOKEN) };
+    set(env, "NFE_URL", &format!("{}/{path}", sandbox.url()));
+    set(env, "NFE_API_KEY", key);
     Ok(sandbox)
 }
 
@@ -144,7 +166,13 @@ pub fn sandbox_config(env: &HashMap<String, String>, port: u16, journal: Option<
         correios_access_code: var("CORREIOS_API_KEY", CORREIOS_ACCESS_CODE),
         correios_postage_card: var("CORREIOS_POSTAGE_CARD", CORREIOS_POSTAGE_CARD),
         correios_contract: var("CORREIOS_CONTRACT", CORREIOS_CONTRACT),
+        melhorenvio_webhook_secret: Some(var("MELHORENVIO_WEBHOOK_SECRET", MELHORENVIO_WEBHOOK_SECRET)),
         resend_api_key: var("RESEND_API_KEY", RESEND_KEY),
+        focusnfe_token: var("NFE_API_KEY", FOCUSNFE_TOKEN),
+        enotas_api_key: var("NFE_API_KEY", ENOTAS_KEY),
+        enotas_company_id: var("NFE_COMPANY_ID", ENOTAS_COMPANY),
+        nfe_webhook_secret: var("NFE_WEBHOOK_SECRET", NFE_WEBHOOK_SECRET),
+        nfe_cnpj: var("NFE_CNPJ", NFE_CNPJ),
         ..SandboxConfig::default()
     }
 }

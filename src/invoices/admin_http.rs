@@ -12,7 +12,7 @@ use vitrine_kit::Money;
 
 use super::company::is_ibge_city;
 use super::readiness::{Readiness, look};
-use super::{correct as letters, issue, problem, store};
+use super::{cancel as withdrawal, correct as letters, issue, problem, store};
 use crate::admin::{self, Place, audit_log};
 use crate::app::App;
 use crate::db;
@@ -191,7 +191,7 @@ pub(super) async fn cancel(
     Path(id): Path<InvoiceId>,
     AdminSent(admin, body): AdminSent<Json<CancelInvoice>>,
 ) -> Result<HttpResponse> {
-    issue::cancel_by_hand(&app, id, &body.reason, admin.0.actor()).await?;
+    withdrawal::cancel_by_hand(&app, id, &body.reason, admin.0.actor()).await?;
     show(&app.db().await?, id).await
 }
 

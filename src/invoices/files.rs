@@ -11,8 +11,9 @@ use crate::error::{Error, Result};
 use crate::ids::InvoiceId;
 use crate::jobs::{self, Job, Outcome};
 
-/// They write their files some time after the authorisation.
-const NOT_YET: SignedDuration = SignedDuration::from_secs(20);
+/// They write their files some time after the authorisation: asked again after a quarter of that, within these.
+const SHORTEST_WAIT: SignedDuration = SignedDuration::from_secs(5);
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(1);
 
 /// Fetches what is still missing. The buyer is told when it is all there.
 pub async fn keep(app: &App, id: InvoiceId) -> Result<Outcome> {
@@ -36,7 +37,8 @@ pub async fn keep(app: &App, id: InvoiceId) -> Result<Outcome> {
         is_all_here &= is_here || !is_due || fetch(app, fiscal, &invoice, document).await?;
     }
     if !is_all_here {
-        return Ok(Outcome::Again(Timestamp::now() + NOT_YET));
+        let age = invoice.authorized_at.map_or(SignedDuration::ZERO, |at| Timestamp::now().duration_since(at));
+        return Ok(Outcome::Again(Timestamp::now() + (age / 4).clamp(SHORTEST_WAIT, LONGEST_WAIT)));
     }
     if invoice.status == "authorized" && !invoice.is_return {
         jobs::push(&app.db().await?, Job::MailInvoice { invoice: id }).await?;

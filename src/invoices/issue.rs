@@ -2,26 +2,24 @@
 
 use deadpool_postgres::GenericClient;
 use jiff::{SignedDuration, Timestamp};
-use serde_json::json;
 use vitrine_kit::fiscal::{FiscalProvider, NfeState, SeenNfe};
 use vitrine_kit::{Cep, Cnpj, Money};
 
 use super::build::{self, Cities, Kind, Wanted};
+use super::company;
 use super::facts::{self, Facts};
 use super::problem::{self, Problem};
 use super::store::{self, Invoice, NewInvoice};
-use super::{company, returns};
-use crate::admin::audit_log;
 use crate::app::App;
 use crate::cause::Actor;
 use crate::db;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ids::{InvoiceId, OrderId};
 use crate::jobs::{self, Job, Outcome};
 use crate::users::cep;
 
 /// How long to wait before asking again how far an invoice is: a quarter of its age, within these. Their news come by webhook.
-const SHORTEST_WAIT: SignedDuration = SignedDuration::from_secs(5);
+pub const SHORTEST_WAIT: SignedDuration = SignedDuration::from_secs(5);
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(10);
 /// A return waits so long for the invoice of the sale that it gives back.
 const FOR_THE_SALE: SignedDuration = SignedDuration::from_mins(30);
@@ -64,6 +62,11 @@ pub async fn send(app: &App, id: InvoiceId) -> Result<Outcome> {
         return Ok(Outcome::Dead(format!("{} is no longer configured", invoice.provider)));
     };
     match invoice.status.as_str() {
+        // It may have reached them, and shall not stand: only if they have it, it goes on.
+        "pending" if invoice.cancel_reason.is_some() => match fiscal.find(&invoice.reference()).await? {
+            Some(seen) => learn(app, &invoice, &seen).await,
+            None => abandon(app, &invoice).await,
+        },
         "pending" => emit(app, fiscal, invoice).await,
         "processing" | "authorized" => match fiscal.find(&invoice.reference()).await? {
             Some(seen) => learn(app, &invoice, &seen).await,
@@ -108,6 +111,17 @@ async fn emit(app: &App, fiscal: &dyn FiscalProvider, invoice: Invoice) -> Resul
     }
     let seen = fiscal.emit(&nfe).await?;
     learn(app, &invoice, &seen).await
+}
+
+/// They never got it, and nobody wants it any more.
+async fn abandon(app: &App, invoice: &Invoice) -> Result<Outcome> {
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    if let Some(now) = store::lock(&tx, invoice.id).await?.filter(|now| now.status == "pending") {
+        store::advance(&tx, &now, "cancelled", now.cancel_reason.as_deref().unwrap_or_default()).await?;
+    }
+    tx.commit().await?;
+    Ok(Outcome::Done)
 }
 
 /// What it is about; `Err`: it cannot be sent now.
@@ -288,81 +302,4 @@ pub async fn alert(tx: &impl GenericClient, invoice: &Invoice, subject: &str, te
     let what = if invoice.is_return { "de devolução do" } else { "do" };
     let text = format!("Nota {what} pedido {number}: {text}");
     jobs::push(tx, Job::MailAlert { subject: format!("{subject} – pedido {number}"), text }).await
-}
-
-/// The order was cancelled after it was paid: so is its invoice, or, where it is too late for that, the sale is given back.
-pub async fn give_up(app: &App, order: OrderId) -> Result<Outcome> {
-    let mut db = app.db().await?;
-    let tx = db.transaction().await?;
-    let Some(sale) = store::sale_of(&tx, order).await? else { return Ok(Outcome::Done) };
-    let Some(sale) = store::lock(&tx, sale.id).await? else { return Ok(Outcome::Done) };
-    request_cancel(&tx, &sale, "Pedido cancelado pelo comprador ou pela loja").await?;
-    tx.commit().await?;
-    app.jobs_were_pushed();
-    Ok(Outcome::Done)
-}
-
-/// Has a locked invoice cancelled, whatever state it is in. The caller commits.
-pub async fn request_cancel(tx: &impl GenericClient, invoice: &Invoice, reason: &str) -> Result<()> {
-    match invoice.status.as_str() {
-        "rejected" => {
-            store::advance(tx, invoice, "cancelled", reason).await?;
-        }
-        "pending" if invoice.sent_at.is_none() => {
-            store::advance(tx, invoice, "cancelled", reason).await?;
-        }
-        "pending" | "processing" => {
-            store::ask_to_cancel(tx, invoice.id, reason).await?;
-            jobs::push_now(tx, Job::SendInvoice { invoice: invoice.id }).await?;
-        }
-        "authorized" => {
-            store::ask_to_cancel(tx, invoice.id, reason).await?;
-            jobs::push_now(tx, Job::CancelInvoice { invoice: invoice.id }).await?;
-        }
-        _ => {}
-    }
-    Ok(())
-}
-
-/// Asks the tax authority to void an authorised invoice; too late, the sale of a cancelled order is given back instead.
-pub async fn cancel(app: &App, id: InvoiceId) -> Result<Outcome> {
-    use vitrine_kit::fiscal::Cancellation;
-    let db = app.db().await?;
-    let Some(invoice) = store::find(&db, id).await? else { return Ok(Outcome::Dead("there is no such invoice".into())) };
-    let Some(reason) = invoice.cancel_reason.clone().filter(|_| invoice.status == "authorized") else { return Ok(Outcome::Done) };
-    if let Some(hours) = returns::hours_too_late(&db, &invoice).await? {
-        drop(db);
-        return returns::cannot_cancel(app, &invoice, &format!("o prazo de {hours} horas para cancelar passou")).await;
-    }
-    drop(db);
-    let Some(fiscal) = app.providers.fiscal.as_deref().filter(|fiscal| fiscal.name() == invoice.provider) else {
-        return Ok(Outcome::Dead(format!("{} is no longer configured", invoice.provider)));
-    };
-    match fiscal.cancel(&invoice.reference(), &reason).await? {
-        Cancellation::Cancelled(seen) => learn(app, &invoice, &seen).await,
-        Cancellation::Processing => Ok(Outcome::Again(Timestamp::now() + SHORTEST_WAIT * 2)),
-        Cancellation::Refused { code, message } => returns::cannot_cancel(app, &invoice, &format!("{code}: {message}")).await,
-    }
-}
-
-/// The admin's wish, checked: an invoice whose goods moved cannot be cancelled any more.
-///
-/// Errors: 409 it is not one that can be cancelled.
-pub async fn cancel_by_hand(app: &App, id: InvoiceId, reason: &str, actor: Actor) -> Result<()> {
-    const MOVED: &str = "SELECT status IN ('shipped', 'delivered', 'returned') AS moved FROM orders WHERE id = $1";
-    let mut db = app.db().await?;
-    let tx = db.transaction().await?;
-    let invoice = store::lock(&tx, id).await?.ok_or(Error::NotFound("The invoice"))?;
-    if matches!(invoice.status.as_str(), "cancelled" | "denied") {
-        return Err(Error::Conflict(format!("The invoice is {}: there is nothing to cancel", invoice.status)));
-    }
-    let moved: bool = db::query_one(&tx, MOVED, &[&invoice.order]).await?.get("moved");
-    if moved && !invoice.is_return {
-        return Err(Error::Conflict("The goods have left: the invoice can only be given back, with a refund".into()));
-    }
-    request_cancel(&tx, &invoice, reason).await?;
-    audit_log::record(&tx, actor, "invoice.cancel", &id.to_string(), None, Some(json!({"reason": reason}))).await?;
-    tx.commit().await?;
-    app.jobs_were_pushed();
-    Ok(())
 }

@@ -6,6 +6,7 @@
 
 mod admin_http;
 pub mod build;
+mod cancel;
 mod cfop;
 pub mod company;
 mod correct;
@@ -21,9 +22,10 @@ pub mod store;
 mod tax;
 pub mod tax_data;
 
+pub use cancel::{cancel, give_up};
 pub use correct::correct;
 pub use files::keep;
-pub use issue::{cancel, give_up, issue, send};
+pub use issue::{issue, send};
 
 use utoipa_actix_web::service_config::ServiceConfig;
 

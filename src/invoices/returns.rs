@@ -4,20 +4,16 @@
 use std::collections::BTreeMap;
 
 use deadpool_postgres::GenericClient;
-use jiff::Timestamp;
 use serde_json::Value;
 use vitrine_kit::Money;
 use vitrine_kit::fiscal::Taxes;
 
-use super::store::{self, Invoice, NewInvoice};
-use super::tax_data::TaxRules;
-use super::{issue, states};
-use crate::app::App;
+use super::store::{self, NewInvoice, Returned};
 use crate::cause::Actor;
 use crate::db;
 use crate::error::Result;
 use crate::ids::{InvoiceId, LineId, OrderId, RefundId};
-use crate::jobs::{self, Job, Outcome};
+use crate::jobs::{self, Job};
 
 /// How many of each line.
 pub type Lines = Vec<(LineId, i32)>;
@@ -49,7 +45,7 @@ pub async fn plan(
         provider: &sale.provider,
         environment: sale.environment,
         total: Money::ZERO, // known once it is put together
-        returned: Some((sale.id, refund, &wanted)),
+        returned: Some(Returned { sale: sale.id, refund, lines: &wanted }),
     };
     if let Some(invoice) = store::insert(tx, &new, actor).await? {
         jobs::push(tx, Job::SendInvoice { invoice }).await?;
@@ -71,40 +67,6 @@ async fn left_to_return(tx: &impl GenericClient, order: OrderId, sale: InvoiceId
         }
     }
     Ok(left)
-}
-
-/// `Some`: the hours within which it could have been cancelled are over.
-pub async fn hours_too_late(db: &impl GenericClient, invoice: &Invoice) -> Result<Option<u32>> {
-    const FIND: &str = "
-        SELECT (SELECT value ->> 'state' FROM (SELECT value -> 'address' AS value FROM settings WHERE name = 'company') a) AS state,
-               (SELECT value FROM settings WHERE name = 'taxes') AS rules";
-    let row = db::query_one(db, FIND, &[]).await?;
-    let rules: Option<Value> = row.get("rules");
-    let rules: TaxRules = rules.and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default();
-    let state: Option<String> = row.get("state");
-    let hours = rules.cancel_hours.unwrap_or_else(|| states::cancel_hours(state.as_deref().unwrap_or_default()));
-    let age = invoice.authorized_at.map_or(0, |at| Timestamp::now().duration_since(at).as_secs());
-    Ok((age >= i64::from(hours) * 3600).then_some(hours))
-}
-
-/// The invoice stays. If its order was cancelled, the whole sale is given back by an invoice of its own; the shop is told.
-pub async fn cannot_cancel(app: &App, invoice: &Invoice, why: &str) -> Result<Outcome> {
-    const CANCELLED: &str = "SELECT status = 'cancelled' AS is_over FROM orders WHERE id = $1";
-    let mut db = app.db().await?;
-    let tx = db.transaction().await?;
-    let Some(now) = store::lock(&tx, invoice.id).await? else { return Ok(Outcome::Done) };
-    if store::note_refusal(&tx, now.id, why).await? {
-        let is_over: bool = db::query_one(&tx, CANCELLED, &[&now.order]).await?.get("is_over");
-        let gives_back = is_over && !now.is_return;
-        if gives_back {
-            plan(&tx, now.order, None, None, Actor::System).await?;
-        }
-        let then = if gives_back { "Uma nota de devolução será emitida." } else { "A nota continua autorizada." };
-        issue::alert(&tx, &now, "NF-e não cancelada", &format!("{why}. {then}")).await?;
-    }
-    tx.commit().await?;
-    app.jobs_were_pushed();
-    Ok(Outcome::Done)
 }
 
 /// The taxes of goods that come in again: PIS and COFINS have codes of their own for that (98, other entries).

@@ -122,8 +122,16 @@ pub struct NewInvoice<'a> {
     pub provider: &'a str,
     pub environment: Environment,
     pub total: Money,
-    /// Of a return: the sale, the refund, and what came back.
-    pub returned: Option<(InvoiceId, Option<RefundId>, &'a [(LineId, i32)])>,
+    pub returned: Option<Returned<'a>>,
+}
+
+/// What a return gives back, and of which sale.
+#[derive(Debug, Clone, Copy)]
+pub struct Returned<'a> {
+    pub sale: InvoiceId,
+    /// `None`: the sale was cancelled too late for its invoice.
+    pub refund: Option<RefundId>,
+    pub lines: &'a [(LineId, i32)],
 }
 
 /// `None`: there is a live one already.
@@ -133,8 +141,8 @@ pub async fn insert(tx: &impl GenericClient, new: &NewInvoice<'_>, actor: Actor)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING";
     let id = InvoiceId::new();
     let purpose = if new.returned.is_some() { "return" } else { "sale" };
-    let (sale, refund) = new.returned.map(|(sale, refund, _)| (sale, refund)).unzip();
-    let lines = new.returned.map(|(_, _, lines)| serde_json::json!(lines));
+    let (sale, refund) = new.returned.map(|back| (back.sale, back.refund)).unzip();
+    let lines = new.returned.map(|back| serde_json::json!(back.lines));
     let environment = environment_word(new.environment);
     let params: [&(dyn tokio_postgres::types::ToSql + Sync); 9] =
         [&id, &new.order, &purpose, &sale, &refund.flatten(), &lines, &new.provider, &environment, &new.total];

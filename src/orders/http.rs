@@ -26,7 +26,7 @@ use crate::payments::pay::{self, Method};
 
 pub fn routes(cfg: &mut ServiceConfig<'_>) {
     cfg.service(place).service(list).service(tracking::show_tracking).service(show).service(cancel_order);
-    cfg.service(tracking::set_tracking).service(events::events);
+    cfg.service(tracking::set_tracking).service(tracking::set_delivered).service(events::events);
 }
 
 /// Places an order from the cart: all of it or nothing

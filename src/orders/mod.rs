@@ -5,6 +5,7 @@ pub mod checkout;
 mod draft;
 pub mod events;
 pub mod expire;
+pub mod handover;
 mod http;
 pub mod life;
 mod pipeline;

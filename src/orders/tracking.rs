@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::view::tracking_url;
-use super::{Viewer, life, store};
+use super::{Viewer, handover, life, store};
 use crate::app::App;
 use crate::cause::Actor;
 use crate::db;
@@ -75,8 +75,7 @@ async fn ship(tx: &db::Transaction<'_>, order: &store::Locked, new: &SetTracking
     if db::execute(tx, SHIP, &[&order.id, &code, &new.carrier]).await? == 0 {
         return Ok(());
     }
-    let change = life::Change { subject: "shipment", subject_id: None, from: None, to: "posted", reason: &code, actor };
-    life::tell(tx, order.id, &change).await?;
+    handover::tell_by_hand(tx, order.id, "posted", &code, actor).await?;
     if order.status == "processing" {
         let change = life::Change {
             subject: "order",
@@ -87,9 +86,47 @@ async fn ship(tx: &db::Transaction<'_>, order: &store::Locked, new: &SetTracking
             actor,
         };
         life::tell(tx, order.id, &change).await?;
+        jobs::push(tx, Job::DropLabel { order: order.id }).await?; // one that was not bought yet is not wanted any more
     }
     // A number that was corrected is told too: one mail per number.
     jobs::push(tx, Job::MailOrderShipped { order: order.id }).await
+}
+
+/// The order is with the buyer: for those that are fetched at the shop, and for carriers that tell nothing
+#[utoipa::path(tag = "orders", security(("bearer" = [])), responses((status = 200, body = super::view::OrderView), (status = 404), (status = 409)))]
+#[patch("/api/orders/{id}/delivered")]
+pub async fn set_delivered(app: web::Data<App>, user: SignedIn, Path(order): Path<OrderId>) -> Result<HttpResponse> {
+    if !matches!(user.role, Role::Admin | Role::Shipper) {
+        return Err(Error::Forbidden("This is for administrators and shippers"));
+    }
+    let viewer = Viewer::Admin(user.id);
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    let found = store::lock_order(&tx, order, viewer).await?.ok_or(Error::NotFound("The order"))?;
+    hand_over(&tx, &found, Actor::Admin(user.id)).await?;
+    let answer = store::find_order(&tx, order, viewer, &app.config.http.public_url).await?.ok_or(Error::NotFound("The order"))?;
+    tx.commit().await?;
+    app.jobs_were_pushed();
+    Ok(HttpResponse::Ok().json(answer))
+}
+
+/// One that is fetched leaves and arrives at the same moment. Saying it twice changes nothing more.
+async fn hand_over(tx: &db::Transaction<'_>, order: &store::Locked, actor: Actor) -> Result<()> {
+    const PICKUP: &str = "SELECT FROM orders WHERE id = $1 AND shipping_provider = 'pickup'";
+    let now = Timestamp::now();
+    match order.status.as_str() {
+        "delivered" => return Ok(()),
+        "shipped" => {}
+        "processing" => {
+            let is_pickup = db::query_opt(tx, PICKUP, &[&order.id]).await?.is_some();
+            if !is_pickup || !handover::ship(tx, order.id, None, now, actor, "fetched at the shop").await? {
+                return Err(Error::Conflict("The order has not left yet: set its tracking number first".into()));
+            }
+        }
+        status => return Err(Error::Conflict(format!("The order is {status}: it cannot be delivered"))),
+    }
+    handover::deliver(tx, order.id, now, actor, "delivered by hand").await?;
+    handover::tell_by_hand(tx, order.id, "delivered", "", actor).await
 }
 
 /// What anybody with the number may know: no name, no address, no document, no price.

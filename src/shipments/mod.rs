@@ -1,16 +1,27 @@
-//! The parcel of an order: its label, and what the carrier says of it.
+//! The parcel of an order: its label, bought once, and what the carrier says of it.
+//!
+//! A row stands for each volume before any provider is called, and its id is the tag under which it is found again when an
+//! answer was lost. `plan` makes the rows, `label` moves one through cart, checkout, generation and print, `give_up` hands it
+//! back. `news` is what they tell, by webhook or when `follow` asks.
 
-use crate::app::App;
-use crate::error::Result;
-use crate::ids::OrderId;
-use crate::jobs::Outcome;
+mod facts;
+mod follow;
+mod give_up;
+mod http;
+mod label;
+pub mod news;
+mod plan;
+pub mod state;
+mod store;
 
-/// Buys the label of a paid order, once.
-pub async fn buy(_app: &App, _order: OrderId) -> Result<Outcome> {
-    Ok(Outcome::Done)
-}
+pub use follow::track;
+pub use give_up::give_up;
+pub use http::routes;
+pub use label::buy;
 
-/// The order was cancelled after it was paid: its label is given back.
-pub async fn give_up(_app: &App, _order: OrderId) -> Result<Outcome> {
-    Ok(Outcome::Done)
+use jiff::{SignedDuration, Timestamp};
+
+/// Until when not to look at it again.
+fn after(wait: SignedDuration) -> Timestamp {
+    Timestamp::now() + wait
 }

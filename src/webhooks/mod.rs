@@ -2,6 +2,7 @@
 
 mod fiscal;
 pub mod inbox;
+mod melhorenvio;
 mod pix;
 mod resend;
 mod stripe;
@@ -22,7 +23,8 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
         .service(stripe::card)
         .service(fiscal::focusnfe)
         .service(fiscal::enotas)
-        .service(resend::resend);
+        .service(resend::resend)
+        .service(melhorenvio::melhorenvio);
 }
 
 /// Applies a kept event again, for an operator. What it did before it does not do twice.
@@ -39,6 +41,9 @@ pub async fn replay(app: &App, tx: &Transaction<'_>, id: EventId) -> Result<&'st
     }
     if app.providers.fiscal.as_ref().is_some_and(|fiscal| fiscal.name() == provider) {
         return fiscal::replay(tx, &provider, id).await;
+    }
+    if provider == vitrine_melhorenvio::NAME && app.providers.melhorenvio.is_some() {
+        return melhorenvio::replay(tx, id, body).await;
     }
     match app.providers.pix_named(&provider) {
         Some(pix) => pix::replay(tx, pix, id, body).await,

@@ -199,6 +199,34 @@ const PLANTED: &[(&str, &str)] = &[
         "INSERT INTO shipments (id, order_id, provider, status, service_code, price_cents)
          SELECT gen_random_uuid(), id, 'melhorenvio', 'posted', '1', 1 FROM orders WHERE status = 'pending'",
     ),
+    // Parcels.
+    (
+        "a-parcel-has-one-live-label",
+        "DROP INDEX shipments_one_live; INSERT INTO shipments (id, order_id, provider, service_code)
+         SELECT gen_random_uuid(), id, 'melhorenvio', '1' FROM orders, generate_series(1, 2) WHERE payment_status = 'paid'",
+    ),
+    (
+        "a-label-that-was-paid-says-what-it-cost",
+        "INSERT INTO shipments (id, order_id, volume, provider, provider_ref, status, service_code)
+         SELECT gen_random_uuid(), id, 9, 'melhorenvio', id::text, 'released', '1' FROM orders WHERE payment_status = 'paid'",
+    ),
+    ("the-history-of-labels-ends-where-they-stand", "UPDATE shipments SET status = 'expired' WHERE status = 'pending'"),
+    (
+        "the-history-of-labels-ends-where-they-stand",
+        "ALTER TABLE order_history DISABLE TRIGGER USER; DELETE FROM order_history WHERE subject = 'shipment' AND from_state IS NULL",
+    ),
+    (
+        "a-delivered-order-was-handed-over",
+        "UPDATE orders SET status = 'delivered', tracking_number = 'X', shipped_at = now(), delivered_at = now() WHERE payment_status = 'paid'",
+    ),
+    (
+        "a-parcel-that-arrived-is-an-order-that-did",
+        "UPDATE shipments SET status = 'delivered', provider_ref = id::text, price_cents = 1",
+    ),
+    (
+        "a-label-in-the-making-is-looked-after",
+        "DELETE FROM jobs WHERE kind = 'buy_label'; UPDATE shipments SET error = NULL, updated_at = now() - interval '2 hours'",
+    ),
     (
         "a-document-is-sealed-whole-or-not-there",
         "ALTER TABLE orders DROP CONSTRAINT orders_check7; UPDATE orders SET tax_id_key = NULL",

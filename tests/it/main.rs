@@ -1,6 +1,7 @@
 //! Tests through the door: real HTTP, a real PostgreSQL with a database per test, providers faked only at the socket.
 #![allow(clippy::unwrap_used)]
 
+mod seller;
 mod shop;
 
 mod admin;
@@ -23,6 +24,9 @@ mod freight;
 mod freight_carriers;
 mod freight_rules;
 mod harness;
+mod invoice_bodies;
+mod invoices;
+mod invoices_undone;
 mod mail;
 mod passwords;
 mod payments;
@@ -30,6 +34,8 @@ mod price;
 mod privacy;
 mod process;
 mod repeats;
+mod shipments;
+mod shipments_news;
 mod strangers;
 mod tidy;
 mod users;

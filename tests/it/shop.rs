@@ -55,11 +55,22 @@ impl Shop {
         let url = format!("http://127.0.0.1:{port}");
         let cfg = dev::sandbox_config(&HashMap::new(), 0, None);
         // No second delivery of a webhook unless a test asks for it.
-        let cfg = SandboxConfig { shop_url: Some(url.clone()), webhook_retries: Vec::new(), ..cfg };
+        // And no news of parcels unless it takes them.
+        let parcels =
+            changes.iter().find(|(name, _)| *name == "MELHORENVIO_WEBHOOK_SECRET").map(|(_, secret)| (*secret).to_owned());
+        let cfg = SandboxConfig {
+            shop_url: Some(url.clone()),
+            webhook_retries: Vec::new(),
+            melhorenvio_webhook_secret: parcels,
+            label_takes: Duration::ZERO,
+            ..cfg
+        };
         let (jwt, go, back) = (Uuid::new_v4().to_string(), cfg.propay_incoming_secret.clone(), cfg.propay_webhook_secret.clone());
         let (app_id, openpix) = (cfg.openpix_app_id.clone(), cfg.openpix_webhook_secret.clone());
         let bank = [&cfg.pix_client_id, &cfg.pix_client_secret, &cfg.pix_key, &cfg.pix_webhook_secret].map(String::clone);
         let stripe = [&cfg.stripe_secret_key, &cfg.stripe_webhook_secret].map(String::clone);
+        let fiscal = [&cfg.focusnfe_token, &cfg.enotas_api_key, &cfg.enotas_company_id, &cfg.nfe_webhook_secret, &cfg.nfe_cnpj]
+            .map(String::clone);
         let (freight, mail) = (cfg.melhorenvio_token.clone(), cfg.resend_api_key.clone());
         let post = [&cfg.correios_user, &cfg.correios_access_code, &cfg.correios_postage_card, &cfg.correios_contract]
             .map(String::clone);
@@ -112,6 +123,19 @@ impl Shop {
         .map(|(name, value)| (name.to_owned(), value))
         .collect();
         env.extend(changes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        if let Some(name) = env.get("NFE_PROVIDER").cloned() {
+            let [focus, enotas, company, secret, cnpj] = fiscal;
+            let (path, key) = if name == "enotas" { ("enotas/v2", enotas) } else { ("focusnfe", focus) };
+            for (name, value) in [
+                ("NFE_URL", provider(path)),
+                ("NFE_API_KEY", key),
+                ("NFE_COMPANY_ID", company),
+                ("NFE_WEBHOOK_SECRET", secret),
+                ("NFE_CNPJ", cnpj),
+            ] {
+                env.entry(name.to_owned()).or_insert(value);
+            }
+        }
         let config = Config::from_env(Mode::Dev, |name| env.get(name).cloned()).unwrap();
         let app = Data::new(App::new(config).unwrap());
         let serving = server::serve(app.clone(), listener).unwrap();

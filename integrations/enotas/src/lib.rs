@@ -18,6 +18,9 @@ mod note;
 #[cfg(test)]
 mod note_tests;
 #[cfg(test)]
+#[path = "../../focusnfe/src/samples.rs"]
+mod samples;
+#[cfg(test)]
 mod tests;
 mod webhook;
 mod wire;
@@ -167,16 +170,17 @@ impl FiscalProvider for Enotas {
                 .unwrap_or_else(|| SeenNfe::bare(reference, NfeState::Processing)));
         }
         let refusal = wire::refusal(&answer.body);
-        let Some(Refusal { code, message }) = refusal.clone().filter(|_| answer.status == 400) else {
+        if answer.status != 400 {
             return Err(answer.refused(refusal));
-        };
-        match self.find(reference).await? {
-            Some(seen) if seen.state != NfeState::Rejected => Ok(seen),
+        }
+        match (self.find(reference).await?, refusal) {
+            (Some(seen), _) if seen.state != NfeState::Rejected => Ok(seen),
             // What was sent is wrong, not the call: whoever looks after invoices must read it.
-            _ => {
+            (_, Some(Refusal { code, message })) => {
                 let code = Some(code).filter(|code| !code.is_empty());
                 Ok(SeenNfe { code, message: Some(message), ..SeenNfe::bare(reference, NfeState::Rejected) })
             }
+            (_, None) => Err(unclear("answered 400 without their words")),
         }
     }
 
@@ -189,24 +193,25 @@ impl FiscalProvider for Enotas {
         let path = self.path(&format!("/{}", self.their_id(reference)?));
         let answer = self.send(self.http.delete(&path).repeatable()).await?; // cancelled twice is cancelled
         let refusal = wire::refusal(&answer.body);
-        let was_taken = answer.is_success();
-        if !was_taken && (answer.status != 400 || refusal.is_none()) {
+        if !answer.is_success() && answer.status != 400 {
             return Err(answer.refused(refusal));
         }
-        let Refusal { code, message } = refusal.unwrap_or_default();
         match self.look(reference).await? {
             Some((seen, _)) if seen.state == NfeState::Cancelled => Ok(Cancellation::Cancelled(seen)),
             Some((_, status)) if is_cancelling(&status) => Ok(Cancellation::Processing),
             Some((seen, status)) if status == "CancelamentoNegado" => {
-                Ok(Cancellation::Refused { code: seen.code.unwrap_or(status), message: seen.message.unwrap_or(message) })
+                Ok(Cancellation::Refused { code: seen.code.unwrap_or(status), message: seen.message.unwrap_or_default() })
             }
             Some((seen, _)) if seen.state == NfeState::Processing => Err(ProviderError::Unavailable {
                 provider: NAME,
                 reason: "the invoice is not authorised yet".to_owned(),
                 retry_after_s: None,
             }),
-            _ if was_taken => Ok(Cancellation::Processing), // a reading may be behind
-            _ => Ok(Cancellation::Refused { code, message }),
+            _ if answer.is_success() => Ok(Cancellation::Processing), // a reading may be behind
+            _ => match refusal {
+                Some(Refusal { code, message }) => Ok(Cancellation::Refused { code, message }),
+                None => Err(unclear("answered 400 without their words")),
+            },
         }
     }
 
@@ -229,7 +234,7 @@ impl FiscalProvider for Enotas {
         let call = self.http.post(&self.path("/cartaCorrecao")).json(&body);
         let answer = self.send(call.repeatable()).await?; // its id is known only once, like an invoice's
         let refusal = wire::refusal(&answer.body);
-        if !answer.is_success() && (answer.status != 400 || refusal.is_none()) {
+        if !answer.is_success() && answer.status != 400 {
             return Err(answer.refused(refusal));
         }
         let path = self.path(&format!("/cartaCorrecao/{id}"));
@@ -243,7 +248,8 @@ impl FiscalProvider for Enotas {
                 _ => Corrected::Processing,
             }),
             (None, Some(Refusal { code, message })) => Ok(Corrected::Refused { code, message }),
-            (None, None) => Ok(Corrected::Processing), // a reading may be behind
+            (None, None) if answer.is_success() => Ok(Corrected::Processing), // a reading may be behind
+            (None, None) => Err(unclear("answered 400 without their words")),
         }
     }
 

@@ -24,6 +24,8 @@ mod note;
 mod note_tests;
 mod pace;
 #[cfg(test)]
+mod samples;
+#[cfg(test)]
 mod tests;
 mod webhook;
 mod wire;
@@ -109,20 +111,15 @@ impl FocusNfe {
 
     /// In its turn, with the token. A 429 is `Unavailable` for as long as they say, and holds all others back.
     async fn send(&self, call: Call) -> Result<Answer, ProviderError> {
-        let unavailable = |reason: &str, wait_s: u64| ProviderError::Unavailable {
-            provider: NAME,
-            reason: reason.to_owned(),
-            retry_after_s: Some(wait_s),
-        };
         if let Err(wait) = self.pace.turn(self.timeout).await {
-            return Err(unavailable("the minute's calls are spent", wait.as_millis().div_ceil(1000) as u64));
+            return Err(unavailable("the minute's calls are spent", Some(wait.as_millis().div_ceil(1000) as u64)));
         }
         let answer = call.header("Authorization", self.authorization.expose_secret()).send_raw().await?;
         if answer.status == 429 {
             let reset = answer.header("rate-limit-reset").and_then(|seconds| seconds.trim().parse().ok());
             let wait_s = reset.unwrap_or(ALLOWANCE_RESET_S).min(ALLOWANCE_RESET_S);
             self.pace.spent_for(Duration::from_secs(wait_s));
-            return Err(unavailable("429", wait_s));
+            return Err(unavailable("429", Some(wait_s)));
         }
         Ok(answer)
     }
@@ -142,7 +139,8 @@ impl FocusNfe {
         let refusal = wire::refusal(&answer.body);
         match &refusal {
             Some(refusal) if answer.status == 404 && refusal.code == "nao_encontrado" => Ok(None),
-            _ => Err(answer.refused(refusal)),
+            Some(_) => Err(answer.refused(refusal)),
+            None => Err(unavailable(&format!("answered {} without their words", answer.status), None)),
         }
     }
 
@@ -183,9 +181,10 @@ impl FiscalProvider for FocusNfe {
                 Err(error) => self.find_after(reference, error).await,
             };
         }
-        let refusal = wire::refusal(&answer.body);
-        let code = refusal.as_ref().map_or("", |refusal| refusal.code.as_str()).to_owned();
-        match (answer.status, code.as_str()) {
+        let Some(refusal) = wire::refusal(&answer.body) else {
+            return self.find_after(reference, wordless(&answer)).await;
+        };
+        match (answer.status, refusal.code.as_str()) {
             // It is there already, or on its way.
             (_, "nfe_autorizada" | "nfe_cancelada" | "em_processamento" | "already_processed" | "pending_operation") => {
                 match self.find(reference).await? {
@@ -193,17 +192,14 @@ impl FiscalProvider for FocusNfe {
                     None => Err(unclear("they have it, and do not show it")),
                 }
             }
-            (422, "permissao_negada") => Err(answer.refused(refusal)),
+            (422, "permissao_negada") => Err(answer.refused(Some(refusal))),
             // What was sent is wrong, not the call: whoever looks after invoices must read it.
-            (422, _) => {
-                let message = refusal.map(|refusal| refusal.message).unwrap_or_default();
-                Ok(SeenNfe {
-                    code: Some(code).filter(|c| !c.is_empty()),
-                    message: Some(message),
-                    ..SeenNfe::bare(reference, NfeState::Rejected)
-                })
-            }
-            _ => Err(answer.refused(refusal)),
+            (422, _) => Ok(SeenNfe {
+                code: Some(refusal.code),
+                message: Some(refusal.message),
+                ..SeenNfe::bare(reference, NfeState::Rejected)
+            }),
+            _ => Err(answer.refused(Some(refusal))),
         }
     }
 
@@ -224,10 +220,9 @@ impl FiscalProvider for FocusNfe {
             Some("nfe_cancelada") => return self.cancelled(reference, None).await,
             Some("nfe_nao_autorizada") => return self.not_to_be_cancelled(reference, answer.refused(refusal)).await,
             Some(_) => return Err(answer.refused(refusal)),
-            None if !answer.is_success() && answer.status != 422 => return Err(answer.refused(None)),
             None => {}
         }
-        let note: wire::Note = answer.read()?;
+        let note: wire::Note = answer.read()?; // a refusal by the tax authority is a note too, whatever the status
         let (code, message) = (note.status_sefaz.clone().unwrap_or_default(), note.mensagem_sefaz.clone().unwrap_or_default());
         match note.status.as_str() {
             "cancelado" => self.cancelled(reference, Some(note)).await,
@@ -263,9 +258,6 @@ impl FiscalProvider for FocusNfe {
                 _ => Err(answer.refused(Some(refusal))),
             };
         }
-        if !answer.is_success() && answer.status != 422 {
-            return Err(answer.refused(None));
-        }
         let note: wire::Note = answer.read()?;
         let code = note.status_sefaz.unwrap_or_default();
         Ok(match note.status.as_str() {
@@ -290,11 +282,7 @@ impl FiscalProvider for FocusNfe {
         match answer.status {
             404 => Ok(None),
             200..=299 if is_whole(&answer.body, document, seen) => Ok(Some(answer.body)),
-            200..=299 => Err(ProviderError::Unavailable {
-                provider: NAME,
-                reason: "the file is not what it should be".to_owned(),
-                retry_after_s: None,
-            }),
+            200..=299 => Err(unavailable("the file is not what it should be", None)),
             _ => Err(answer.refused(wire::refusal(&answer.body))),
         }
     }
@@ -323,11 +311,7 @@ impl FocusNfe {
     /// They cancel only what is authorised. What is still on its way may become so.
     async fn not_to_be_cancelled(&self, reference: &str, refused: ProviderError) -> Result<Cancellation, ProviderError> {
         match self.find(reference).await?.map(|seen| seen.state) {
-            Some(NfeState::Processing) => Err(ProviderError::Unavailable {
-                provider: NAME,
-                reason: "the invoice is not authorised yet".to_owned(),
-                retry_after_s: None,
-            }),
+            Some(NfeState::Processing) => Err(unavailable("the invoice is not authorised yet", None)),
             Some(NfeState::Cancelled) => self.cancelled(reference, None).await,
             _ => Err(refused),
         }
@@ -367,8 +351,19 @@ fn host(url: &str) -> String {
 }
 
 fn authority_away(code: &str) -> ProviderError {
-    let reason = format!("the tax authority is away ({code})");
-    ProviderError::Unavailable { provider: NAME, reason, retry_after_s: Some(AUTHORITY_RESET_S) }
+    unavailable(&format!("the tax authority is away ({code})"), Some(AUTHORITY_RESET_S))
+}
+
+/// A refusal that is not in their words leaves open what it refused.
+fn wordless(answer: &Answer) -> ProviderError {
+    match answer.status {
+        400 | 422 => unclear(&format!("answered {} without their words", answer.status)),
+        _ => answer.refused(None),
+    }
+}
+
+fn unavailable(reason: &str, retry_after_s: Option<u64>) -> ProviderError {
+    ProviderError::Unavailable { provider: NAME, reason: reason.to_owned(), retry_after_s }
 }
 
 fn unclear(reason: &str) -> ProviderError {

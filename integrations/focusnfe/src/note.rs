@@ -10,7 +10,7 @@ use vitrine_kit::fiscal::{
     Registration, TaxAmount, Totals,
 };
 use vitrine_kit::sefaz::{self, decimal, kilograms, rate};
-use vitrine_kit::{Email, Money, Phone, TaxId};
+use vitrine_kit::{Money, Phone, TaxId};
 
 type Decimal = Box<RawValue>;
 
@@ -91,8 +91,6 @@ struct Destinatario<'a> {
     municipio_destinatario: String,
     uf_destinatario: &'a str,
     cep_destinatario: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    email_destinatario: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     telefone_destinatario: Option<&'a str>,
 }
@@ -370,8 +368,7 @@ impl<'a> Destinatario<'a> {
             municipio_destinatario: sefaz::text(&at.city, 60),
             uf_destinatario: &at.state,
             cep_destinatario: at.cep.as_str(),
-            // A longer address is a schema error; the shop has it anyway.
-            email_destinatario: buyer.email.as_ref().map(Email::as_str).filter(|email| email.len() <= 60),
+            // No e-mail: they would write to the buyer too, and the shop does that itself.
             telefone_destinatario: buyer.phone.as_ref().map(Phone::as_str).map(|phone| phone.trim_start_matches("+55")),
         }
     }

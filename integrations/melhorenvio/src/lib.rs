@@ -1,4 +1,5 @@
-//! Melhor Envio, a broker of many carriers: what each would take to carry a parcel.
+//! Melhor Envio, a broker of many carriers: what each would take to carry a parcel, the label that pays for it, and how
+//! far the parcel is.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,15 +12,28 @@ use vitrine_kit::breaker::{Breaker, BreakerConfig};
 use vitrine_kit::http::{BadConfig, Http, HttpConfig, MAX_RESPONSE_BYTES};
 use vitrine_kit::shipping::{FreightOption, QuoteRequest, ShippingProvider};
 
+mod label_wire;
+mod labels;
+#[cfg(test)]
+mod labels_tests;
 #[cfg(test)]
 mod tests;
+mod webhook;
+#[cfg(test)]
+mod webhook_tests;
 mod wire;
+
+pub use labels::{Contact, Content, Label, LabelStatus, NewLabel};
+pub use webhook::{News, Notice, event_of, open_webhook, reread};
 
 /// The name in configuration, rows, metrics and logs.
 pub const NAME: &str = "melhorenvio";
 
 /// A buyer waits for a quote no longer than this, if the configuration does not say otherwise.
 pub const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A label is bought by a job, which may wait longer.
+pub const LABEL_TIMEOUT: Duration = Duration::from_secs(20);
 
 #[derive(Debug, Clone)]
 pub struct MelhorEnvioConfig {
@@ -28,31 +42,44 @@ pub struct MelhorEnvioConfig {
     pub token: SecretString,
     /// `Loja (contato@loja.com.br)`: without a name and a contact their firewall answers 403.
     pub user_agent: String,
+    /// Of a quote.
     pub timeout: Duration,
+    /// Of every other call.
+    pub label_timeout: Duration,
     pub breaker: BreakerConfig,
 }
 
 #[derive(Debug)]
 pub struct MelhorEnvio {
     http: Http,
+    /// With more patience, and a breaker of its own: quotes that are too slow for a buyer keep nobody from buying labels.
+    labels: Http,
     token: SecretString,
 }
 
 impl MelhorEnvio {
     pub fn new(config: MelhorEnvioConfig) -> Result<Self, BadConfig> {
-        let http = Http::new(HttpConfig {
-            provider: NAME,
-            base_url: config.base_url,
-            user_agent: config.user_agent,
-            timeout: config.timeout,
-            max_response_bytes: MAX_RESPONSE_BYTES,
-            breaker: config.breaker,
-        })?;
-        Ok(Self { http, token: config.token })
+        let with = |timeout| {
+            Http::new(HttpConfig {
+                provider: NAME,
+                base_url: config.base_url.clone(),
+                user_agent: config.user_agent.clone(),
+                timeout,
+                max_response_bytes: MAX_RESPONSE_BYTES,
+                breaker: config.breaker,
+            })
+        };
+        Ok(Self { http: with(config.timeout)?, labels: with(config.label_timeout)?, token: config.token })
     }
 
+    /// Of the quotes.
     pub fn breaker(&self) -> Arc<Breaker> {
         self.http.breaker()
+    }
+
+    /// Of everything else.
+    pub fn label_breaker(&self) -> Arc<Breaker> {
+        self.labels.breaker()
     }
 }
 

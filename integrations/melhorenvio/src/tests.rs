@@ -1,5 +1,5 @@
 use serde_json::json;
-use vitrine_kit::shipping::ParcelItem;
+use vitrine_kit::shipping::{ParcelItem, Volume};
 use vitrine_kit::{Cep, Money};
 use wiremock::matchers::{any, body_json_string, header, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
@@ -16,11 +16,12 @@ fn config(base_url: &str) -> MelhorEnvioConfig {
         token: "a-token".into(),
         user_agent: "Vitrine (ops@loja.com.br)".to_owned(),
         timeout: TIMEOUT,
+        label_timeout: LABEL_TIMEOUT,
         breaker: BreakerConfig::default(),
     }
 }
 
-fn broker(base_url: &str) -> MelhorEnvio {
+pub(super) fn broker(base_url: &str) -> MelhorEnvio {
     MelhorEnvio::new(config(base_url)).expect("a good address")
 }
 
@@ -33,7 +34,7 @@ async fn answering(answer: ResponseTemplate) -> (MockServer, MelhorEnvio) {
 
 async fn quoted(body: &str) -> Result<Vec<FreightOption>, ProviderError> {
     let (_server, broker) = answering(ResponseTemplate::new(200).set_body_string(body)).await;
-    broker.quote(&ask()).await
+    bare(broker.quote(&ask()).await)
 }
 
 fn ask() -> QuoteRequest {
@@ -67,6 +68,12 @@ fn pac(cents: i64, days: u32) -> FreightOption {
     }
 }
 
+/// What is left when nothing is said of the boxes; the answer is as long as theirs.
+fn bare(outcome: Result<Vec<FreightOption>, ProviderError>) -> Result<Vec<FreightOption>, ProviderError> {
+    let strip = |option: FreightOption| FreightOption { volumes: vec![], answer: serde_json::Value::Null, ..option };
+    outcome.map(|options| options.into_iter().map(strip).collect())
+}
+
 fn unavailable(reason: &str, retry_after_s: Option<u64>) -> ProviderError {
     ProviderError::Unavailable { provider: NAME, reason: reason.to_owned(), retry_after_s }
 }
@@ -85,7 +92,7 @@ async fn a_parcel_is_asked_for_in_their_units() {
         .expect(1)
         .mount(&server)
         .await;
-    assert_eq!(broker(&server.uri()).quote(&ask()).await, Ok(vec![pac(1808, 6)]));
+    assert_eq!(bare(broker(&server.uri()).quote(&ask()).await), Ok(vec![pac(1808, 6)]));
     let sent = &server.received_requests().await.expect("recording is on")[0].body;
     let sent = String::from_utf8_lossy(sent);
     assert!(sent.contains(r#""weight":0.300,"insurance_value":92.50"#), "{sent}");
@@ -97,6 +104,33 @@ async fn the_sellers_own_price_and_days_win_and_numbers_may_be_text_or_not() {
     assert_eq!(quoted(entry).await, Ok(vec![pac(1810, 7)])); // and a single object is a list of one
     let entry = r#"[{"id":1,"name":"PAC","price":9007199254740993.01,"custom_price":null,"delivery_time":"9","company":{"name":"Correios"}}]"#;
     assert_eq!(quoted(entry).await, Ok(vec![pac(900_719_925_474_099_301, 9)])); // a float would lose it
+}
+
+#[tokio::test]
+async fn an_option_keeps_its_boxes_and_what_they_said_less_the_pictures() {
+    let (_server, broker) = answering(ResponseTemplate::new(200).set_body_string(QUOTE)).await;
+    let [option] = broker.quote(&ask()).await.expect("an answer").try_into().expect("one");
+    assert_eq!(option.volumes, [Volume { height_cm: 17, width_cm: 22, length_cm: 11, weight_grams: 600 }]);
+    assert_eq!(option.answer["packages"][0]["insurance_value"], "185.00");
+    assert_eq!(option.answer["company"], json!({"id": 1, "name": "Correios"}));
+}
+
+#[tokio::test]
+async fn boxes_are_rounded_up_and_half_a_parcel_is_none() {
+    let with = |packages: serde_json::Value| {
+        json!([{"id": 1, "name": "PAC", "price": "18.08", "delivery_time": 6, "packages": packages}]).to_string()
+    };
+    let good = json!({"weight": 0.6001, "dimensions": {"height": "16.2", "width": 22.0, "length": 11}});
+    for (packages, volumes) in [
+        (json!([good]), vec![Volume { height_cm: 17, width_cm: 22, length_cm: 11, weight_grams: 601 }]),
+        (json!([good, {"weight": "0.6"}]), vec![]),
+        (json!([good, {"weight": "0", "dimensions": {"height": 1, "width": 1, "length": 1}}]), vec![]),
+        (json!("none"), vec![]),
+        (json!(null), vec![]),
+    ] {
+        let (_server, broker) = answering(ResponseTemplate::new(200).set_body_string(with(packages.clone()))).await;
+        assert_eq!(broker.quote(&ask()).await.expect("an option all the same")[0].volumes, volumes, "{packages}");
+    }
 }
 
 #[tokio::test]

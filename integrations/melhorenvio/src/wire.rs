@@ -1,10 +1,11 @@
 //! Melhor Envio's words. Their decimals stay text on the way in and on the way out: none is ever a float.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
 use vitrine_kit::Money;
 use vitrine_kit::http::Refusal;
-use vitrine_kit::shipping::{FreightOption, ParcelItem, QuoteRequest};
+use vitrine_kit::shipping::{FreightOption, ParcelItem, QuoteRequest, Volume};
 
 #[derive(Serialize)]
 pub(crate) struct Quote<'a> {
@@ -50,17 +51,25 @@ impl<'a> From<&'a QuoteRequest> for Quote<'a> {
 
 impl<'a> From<&'a ParcelItem> for Product<'a> {
     fn from(item: &'a ParcelItem) -> Self {
-        let kilograms = format!("{}.{:03}", item.weight_grams / 1000, item.weight_grams % 1000);
         Self {
             id: &item.id,
             width: item.width_cm,
             height: item.height_cm,
             length: item.length_cm,
-            weight: number(kilograms),
-            insurance_value: number(item.unit_price.to_decimal()),
+            weight: kilograms(item.weight_grams),
+            insurance_value: reais(item.unit_price),
             quantity: item.quantity,
         }
     }
+}
+
+/// Grams as kilograms.
+pub(crate) fn kilograms(grams: u32) -> Box<RawValue> {
+    number(format!("{}.{:03}", grams / 1000, grams % 1000))
+}
+
+pub(crate) fn reais(amount: Money) -> Box<RawValue> {
+    number(amount.to_decimal())
 }
 
 fn number(decimal: String) -> Box<RawValue> {
@@ -82,7 +91,28 @@ struct Entry<'a> {
     custom_delivery_time: Option<&'a RawValue>,
     #[serde(borrow)]
     delivery_time: Option<&'a RawValue>,
+    #[serde(borrow)]
+    packages: Option<&'a RawValue>,
     company: Option<Company>,
+}
+
+/// A box as they would pack it: centimetres, and kilograms with a dot. Each may be text or a number, whole or not.
+#[derive(Deserialize)]
+struct Package<'a> {
+    #[serde(borrow)]
+    weight: &'a RawValue,
+    #[serde(borrow)]
+    dimensions: Dimensions<'a>,
+}
+
+#[derive(Deserialize)]
+struct Dimensions<'a> {
+    #[serde(borrow)]
+    height: &'a RawValue,
+    #[serde(borrow)]
+    width: &'a RawValue,
+    #[serde(borrow)]
+    length: &'a RawValue,
 }
 
 #[derive(Deserialize)]
@@ -99,7 +129,7 @@ pub(crate) fn options(answer: &RawValue) -> Option<Vec<FreightOption>> {
     for entry in &entries {
         match read::<Entry>(entry) {
             Some(entry) if entry.error.is_some() => {}
-            entry => match entry.and_then(|entry| option(&entry)) {
+            parsed => match parsed.and_then(|parsed| option(&parsed, entry)) {
                 Some(option) => options.push(option),
                 None => strange += 1,
             },
@@ -111,7 +141,7 @@ pub(crate) fn options(answer: &RawValue) -> Option<Vec<FreightOption>> {
     (entries.is_empty() || strange < entries.len()).then_some(options)
 }
 
-fn option(entry: &Entry) -> Option<FreightOption> {
+fn option(entry: &Entry, whole: &RawValue) -> Option<FreightOption> {
     let price = Money::parse_decimal(&text(entry.custom_price.or(entry.price)?)?)?;
     let days = text(entry.custom_delivery_time.or(entry.delivery_time)?)?.parse().ok()?;
     if price <= Money::ZERO {
@@ -124,17 +154,55 @@ fn option(entry: &Entry) -> Option<FreightOption> {
         service_code: text(entry.id)?,
         price,
         days,
-        volumes: Vec::new(),
-        answer: serde_json::Value::Null,
+        // Without them the option can still be sold: the label is then packed by our own rule.
+        volumes: entry.packages.and_then(volumes).unwrap_or_default(),
+        answer: without_pictures(whole),
     })
 }
 
-fn read<'a, T: Deserialize<'a>>(json: &'a RawValue) -> Option<T> {
+/// Every box, or none: half of a parcel is no parcel.
+fn volumes(packages: &RawValue) -> Option<Vec<Volume>> {
+    let volume = |package: &Package| {
+        let Dimensions { height, width, length } = &package.dimensions;
+        Some(Volume {
+            height_cm: rounded_up(height, 0)?,
+            width_cm: rounded_up(width, 0)?,
+            length_cm: rounded_up(length, 0)?,
+            weight_grams: rounded_up(package.weight, 3)?,
+        })
+    };
+    read::<Vec<Package>>(packages)?.iter().map(volume).collect()
+}
+
+/// A decimal times ten to the `places`, rounded up; `None` where it is no size.
+fn rounded_up(json: &RawValue, places: usize) -> Option<u32> {
+    let decimal = text(json)?;
+    let (whole, fraction) = decimal.split_once('.').unwrap_or((&decimal, ""));
+    let plain = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    if whole.is_empty() || !plain(whole) || !plain(fraction) {
+        return None;
+    }
+    let (kept, dust) = fraction.split_at(fraction.len().min(places));
+    let size: u32 = format!("{whole}{kept:0<places$}").parse().ok()?;
+    let size = size.checked_add(u32::from(dust.bytes().any(|b| b != b'0')))?;
+    (size > 0).then_some(size)
+}
+
+/// The entry as they wrote it, less what is only for the eye.
+fn without_pictures(entry: &RawValue) -> Value {
+    let mut entry: Value = read(entry).unwrap_or_default();
+    if let Some(company) = entry.get_mut("company").and_then(Value::as_object_mut) {
+        company.remove("picture");
+    }
+    entry
+}
+
+pub(crate) fn read<'a, T: Deserialize<'a>>(json: &'a RawValue) -> Option<T> {
     serde_json::from_str(json.get()).ok()
 }
 
 /// A number's digits as they stand, or the inside of a string.
-fn text(json: &RawValue) -> Option<String> {
+pub(crate) fn text(json: &RawValue) -> Option<String> {
     match json.get().as_bytes().first()? {
         b'"' => read(json),
         b'0'..=b'9' | b'-' => Some(json.get().to_owned()),
@@ -142,12 +210,15 @@ fn text(json: &RawValue) -> Option<String> {
     }
 }
 
-/// They have no codes, only words.
+/// They have no codes, only words: under `message` or `error`, and field by field under `errors`.
 pub(crate) fn refusal(body: &[u8]) -> Option<Refusal> {
-    #[derive(Deserialize)]
-    struct Error {
-        message: String,
+    let body: Value = serde_json::from_slice(body).ok()?;
+    let headline = body.get("message").or(body.get("error")).and_then(Value::as_str)?;
+    let errors = body.get("errors").and_then(Value::as_object);
+    let words = errors.into_iter().flatten().flat_map(|(_, words)| words.as_array().into_iter().flatten());
+    let mut message = headline.to_owned();
+    for word in words.filter_map(Value::as_str).filter(|word| *word != headline) {
+        message = format!("{message} {word}");
     }
-    let Error { message } = serde_json::from_slice(body).ok()?;
     Some(Refusal { code: String::new(), message })
 }

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::card::Card;
 use crate::journal::Journal;
+use crate::nfe::{Nfe, NfeStatus};
+use crate::parcels::Parcel;
 use crate::table::{Entity, Table};
 
 /// The calls log keeps this many; the counters keep all.
@@ -238,6 +240,7 @@ entity!(Charge, "charge", charges, payment_id, |c| { (c.status == ChargeStatus::
 entity!(Refund, "refund", refunds, refund_id, |r| { (r.status == RefundStatus::Processing).then_some(r.settles_at) });
 entity!(Delivery, "delivery", deliveries, id, |d| { (d.state == DeliveryState::Pending).then_some(d.due_at) });
 entity!(Mail, "mail", mails, id, |_| None);
+entity!(Nfe, "nfe", nfes, id, |n| { matches!(n.status, NfeStatus::Processing | NfeStatus::Cancelling).then_some(n.due_at) });
 entity!(RememberedKey, "key", keys, id, |_| None);
 
 /// All of it, behind one lock.
@@ -245,7 +248,9 @@ entity!(RememberedKey, "key", keys, id, |_| None);
 pub struct Books {
     pub(crate) charges: Table<Charge>,
     pub(crate) refunds: Table<Refund>,
+    pub(crate) parcels: Table<Parcel>,
     pub(crate) mails: Table<Mail>,
+    pub(crate) nfes: Table<Nfe>,
     pub(crate) keys: Table<RememberedKey>,
     pub(crate) deliveries: Table<Delivery>,
     calls: VecDeque<Call>,
@@ -275,7 +280,9 @@ impl Books {
         match line.kind.as_str() {
             Charge::KIND => put::<Charge>(self, line),
             Refund::KIND => put::<Refund>(self, line),
+            Parcel::KIND => put::<Parcel>(self, line),
             Mail::KIND => put::<Mail>(self, line),
+            Nfe::KIND => put::<Nfe>(self, line),
             RememberedKey::KIND => put::<RememberedKey>(self, line),
             Delivery::KIND => put::<Delivery>(self, line),
             _ => Ok(()), // of a later release
@@ -311,8 +318,16 @@ impl Books {
         &self.refunds.rows
     }
 
+    pub fn parcels(&self) -> &[Parcel] {
+        &self.parcels.rows
+    }
+
     pub fn mails(&self) -> &[Mail] {
         &self.mails.rows
+    }
+
+    pub fn nfes(&self) -> &[Nfe] {
+        &self.nfes.rows
     }
 
     pub fn deliveries(&self) -> &[Delivery] {

@@ -13,9 +13,10 @@ use crate::card::{CardStage, Decline};
 use crate::chaos::{Chaos, ChaosCounts};
 use crate::correios_track::Passage;
 use crate::fault::{Fault, FaultOrder};
+use crate::parcels::{Parcel, ParcelStep};
 use crate::webhooks::{self, News};
 use crate::world::World;
-use crate::{bacen, bacen_pix, card, pix, server};
+use crate::{bacen, bacen_pix, card, melhorenvio_news, parcels, pix, server};
 
 /// How a webhook travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -237,6 +238,42 @@ impl Control {
         passages.sort_by_key(|passage| passage.at);
     }
 
+    /// By the provider's id, the tag, the tracking number or the protocol.
+    pub fn parcel(&self, id: &str) -> Option<Parcel> {
+        self.books(|books| parcels::find(books, id).cloned())
+    }
+
+    pub fn parcels(&self) -> Vec<Parcel> {
+        self.books(|books| books.parcels().to_vec())
+    }
+
+    /// A step in the life of a parcel, told to the shop as ordered.
+    pub fn move_parcel(&self, id: &str, step: ParcelStep, how: SendWebhook) -> Result<Parcel, Refused> {
+        self.world.write(|books| {
+            let parcel = parcels::find(books, id).cloned().ok_or(Refused::NotFound)?;
+            parcels::go(&self.world, books, parcel, step, how)
+        })
+    }
+
+    /// Tells the shop something of a parcel, true or not, signed. `event`: `order.posted` and its like.
+    pub fn send_parcel_webhook(&self, id: &str, event: &str, how: SendWebhook) -> Result<Delivery, Refused> {
+        self.world.write(|books| {
+            let parcel = parcels::find(books, id).cloned().ok_or(Refused::NotFound)?;
+            let told = melhorenvio_news::tell(&self.world, books, &parcel, event, how);
+            told.ok_or_else(|| Refused::Invalid("no webhook is registered".into()))
+        })
+    }
+
+    /// What the shop has paid in to buy labels with, bought ones included.
+    pub fn set_label_balance(&self, cents: i64) {
+        self.world.label_balance.store(cents, Ordering::Relaxed);
+    }
+
+    /// How long labels take to be made from now on.
+    pub fn set_label_takes(&self, takes: Duration) {
+        self.world.label_takes_ms.store(u64::try_from(takes.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
     /// Posts anything to the shop, now, and gives its answer. Nothing is signed or kept.
     pub async fn send_raw(&self, path: &str, headers: &BTreeMap<String, String>, body: String) -> Result<ShopAnswer, Refused> {
         let shop = self.world.shop_url().ok_or_else(|| Refused::Invalid("the shop's address is not set".into()))?;
@@ -351,11 +388,12 @@ impl Control {
         tokio::time::timeout(limit, search).await.ok()
     }
 
-    /// Waits until no webhook is on its way and no refund in work; false when `limit` has passed before.
+    /// Waits until no webhook is on its way and no refund or invoice in work; false when `limit` has passed before.
     pub async fn settled(&self, limit: Duration) -> bool {
         let calm = |books: &Books| {
             let sent = books.deliveries().iter().all(|d| d.state != DeliveryState::Pending);
-            (sent && books.refunds().iter().all(|r| r.status != RefundStatus::Processing)).then_some(())
+            let decided = books.nfes.waiting().next().is_none();
+            (sent && decided && books.refunds().iter().all(|r| r.status != RefundStatus::Processing)).then_some(())
         };
         self.wait_for(limit, calm).await.is_some()
     }

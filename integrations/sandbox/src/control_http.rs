@@ -14,7 +14,10 @@ use crate::chaos::Chaos;
 use crate::control::{Control, Pay, Refused, SendWebhook};
 use crate::correios_track::Passage;
 use crate::fault::{Fault, FaultOrder, OrderView};
+use crate::nfe::Entry;
+use crate::nfe_control;
 use crate::openpix_key;
+use crate::parcels::ParcelStep;
 use crate::world::World;
 
 pub(crate) fn routes(cfg: &mut ServiceConfig) {
@@ -35,6 +38,10 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
             .route("/dispute/close", web::post().to(close_dispute))
             .route("/refunds/fail", web::post().to(fail_refunds))
             .route("/refunds/bounce", web::post().to(bounce_refund))
+            .route("/parcels", web::get().to(parcels))
+            .route("/parcel", web::post().to(parcel))
+            .route("/parcel/webhook", web::post().to(parcel_webhook))
+            .route("/labels", web::post().to(labels))
             .route("/webhook", web::post().to(webhook))
             .route("/webhook/raw", web::post().to(webhook_raw))
             .route("/webhook/batch", web::post().to(webhook_batch))
@@ -47,11 +54,12 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
             .route("/openpix-public-key", web::get().to(openpix_public_key))
             .route("/chaos", web::get().to(chaos))
             .route("/chaos", web::post().to(begin_chaos))
-            .route("/chaos", web::delete().to(end_chaos)),
+            .route("/chaos", web::delete().to(end_chaos))
+            .configure(nfe_control::routes),
     );
 }
 
-fn control(world: &Data<World>) -> Control {
+pub(crate) fn control(world: &Data<World>) -> Control {
     Control::new(Data::clone(world).into_inner())
 }
 
@@ -60,7 +68,7 @@ fn bad_json(error: JsonPayloadError, _: &HttpRequest) -> actix_web::Error {
     actix_web::error::InternalError::from_response(error, HttpResponse::UnprocessableEntity().json(body)).into()
 }
 
-fn answer<T: Serialize>(outcome: Result<T, Refused>) -> HttpResponse {
+pub(crate) fn answer<T: Serialize>(outcome: Result<T, Refused>) -> HttpResponse {
     let why = match outcome {
         Ok(done) => return HttpResponse::Ok().json(done),
         Err(why) => why,
@@ -82,7 +90,9 @@ async fn state(world: Data<World>) -> HttpResponse {
             "shop_url": shop_url,
             "charges": books.charges(),
             "refunds": books.refunds(),
+            "parcels": books.parcels(),
             "mails": books.mails(),
+            "nfes": books.nfes(),
             "deliveries": books.deliveries(),
             "calls": books.call_counts(),
             "last_calls": books.calls().collect::<Vec<_>>(),
@@ -94,8 +104,15 @@ async fn state(world: Data<World>) -> HttpResponse {
 
 /// What the providers hold to be true, to compare a shop with: no calls, no webhooks.
 async fn books(world: Data<World>) -> HttpResponse {
-    HttpResponse::Ok()
-        .json(world.write(|books| json!({"charges": books.charges(), "refunds": books.refunds(), "mails": books.mails()})))
+    HttpResponse::Ok().json(world.write(|books| {
+        json!({
+            "charges": books.charges(),
+            "refunds": books.refunds(),
+            "parcels": books.parcels(),
+            "mails": books.mails(),
+            "nfes": books.nfes().iter().map(Entry::from).collect::<Vec<_>>(),
+        })
+    }))
 }
 
 #[derive(Deserialize)]
@@ -234,6 +251,54 @@ struct FailRefunds {
 
 async fn fail_refunds(world: Data<World>, body: Json<FailRefunds>) -> HttpResponse {
     control(&world).fail_refunds(body.count);
+    HttpResponse::NoContent().finish()
+}
+
+async fn parcels(world: Data<World>) -> HttpResponse {
+    HttpResponse::Ok().json(control(&world).parcels())
+}
+
+#[derive(Deserialize)]
+struct ParcelBody {
+    id: String,
+    step: ParcelStep,
+    #[serde(default)]
+    webhook: How,
+    delay_ms: Option<u64>,
+}
+
+async fn parcel(world: Data<World>, body: Json<ParcelBody>) -> HttpResponse {
+    let ParcelBody { id, step, webhook, delay_ms } = body.into_inner();
+    answer(control(&world).move_parcel(&id, step, webhook.with(delay_ms)))
+}
+
+#[derive(Deserialize)]
+struct ParcelWebhookBody {
+    id: String,
+    event: String,
+    #[serde(default)]
+    webhook: How,
+    delay_ms: Option<u64>,
+}
+
+async fn parcel_webhook(world: Data<World>, body: Json<ParcelWebhookBody>) -> HttpResponse {
+    let ParcelWebhookBody { id, event, webhook, delay_ms } = body.into_inner();
+    answer(control(&world).send_parcel_webhook(&id, &event, webhook.with(delay_ms)))
+}
+
+#[derive(Deserialize)]
+struct LabelsBody {
+    balance_cents: Option<i64>,
+    takes_ms: Option<u64>,
+}
+
+async fn labels(world: Data<World>, body: Json<LabelsBody>) -> HttpResponse {
+    if let Some(cents) = body.balance_cents {
+        control(&world).set_label_balance(cents);
+    }
+    if let Some(ms) = body.takes_ms {
+        control(&world).set_label_takes(Duration::from_millis(ms));
+    }
     HttpResponse::NoContent().finish()
 }
 

@@ -12,18 +12,35 @@ mod card;
 mod cep;
 mod cep_table;
 mod chaos;
+mod code128;
 mod control;
 mod control_http;
 mod correios;
 mod correios_track;
+mod danfe;
+mod danfe_pdf;
 mod documents;
+mod enotas;
+mod enotas_wire;
 mod fault;
+mod focusnfe;
+mod focusnfe_wire;
 mod journal;
 mod melhorenvio;
+mod melhorenvio_labels;
+mod melhorenvio_news;
+mod nfe;
+mod nfe_control;
+mod nfe_draft;
+mod nfe_page;
+mod nfe_rules;
+mod nfe_xml;
 mod openpix;
 mod openpix_key;
 mod openpix_webhook;
 mod page;
+mod page_parcels;
+mod parcels;
 mod pix;
 mod propay;
 mod propay_webhook;
@@ -49,6 +66,9 @@ pub use chaos::{Chaos, ChaosCounts};
 pub use control::{Control, Pay, Refused, SendWebhook, ShopAnswer};
 pub use correios_track::Passage;
 pub use fault::{Fault, FaultOrder};
+pub use nfe::{Letter, Nfe, NfeStatus};
+pub use nfe_draft::{Difal, Draft, DraftItem, IbsCbs, Party, Sums, Tax};
+pub use parcels::{Parcel, ParcelStatus, ParcelStep, Scan};
 pub use server::{Sandbox, start};
 
 /// Where the sandbox listens, whom it tells, and the keys it expects. The defaults are the
@@ -87,7 +107,29 @@ pub struct SandboxConfig {
     pub correios_postage_card: String,
     pub correios_contract: String,
     pub correios_token_life: Duration,
+    /// The client secret of the shop's app, which signs webhooks. `None`: no address is registered, so none are sent.
+    pub melhorenvio_webhook_secret: Option<String>,
+    /// What the shop has paid in to buy labels with.
+    pub melhorenvio_balance_cents: i64,
+    /// How long a label takes to be made.
+    pub label_takes: Duration,
+    /// A parcel is posted this long after its label was made, and delivered as long after that. `None`: only when told.
+    pub parcel_pace: Option<Duration>,
     pub resend_api_key: String,
+    pub focusnfe_token: String,
+    pub enotas_api_key: String,
+    /// eNotas' id of the company.
+    pub enotas_company_id: String,
+    /// In `X-Focus-Token` and in the address that eNotas tells.
+    pub nfe_webhook_secret: String,
+    /// The only company that may issue.
+    pub nfe_cnpj: String,
+    /// Its CRT, which eNotas keeps in the company's record.
+    pub nfe_regime: u8,
+    /// Whether the invoices count. The tax authority wants other names where they do not.
+    pub nfe_is_production: bool,
+    /// How long the tax authority takes.
+    pub nfe_authorizes_after: Duration,
     /// Name and city in the BR Codes: ASCII, at most 25 and 15 characters.
     pub merchant_name: String,
     pub merchant_city: String,
@@ -123,7 +165,19 @@ impl Default for SandboxConfig {
             correios_postage_card: "0067599079".into(),
             correios_contract: "9912345678".into(),
             correios_token_life: Duration::from_secs(24 * 3600),
+            melhorenvio_webhook_secret: Some("melhorenvio-development-only-webhook-secret".into()),
+            melhorenvio_balance_cents: 10_000_000,
+            label_takes: Duration::from_millis(200),
+            parcel_pace: None,
             resend_api_key: "re_development_only_key".into(),
+            focusnfe_token: "focusnfe-development-only-token".into(),
+            enotas_api_key: "enotas-development-only-key".into(),
+            enotas_company_id: "484fb0c5-969e-46ad-a047-8a0db54667b4".into(),
+            nfe_webhook_secret: "nfe-development-only-webhook-secret".into(),
+            nfe_cnpj: "11222333000181".into(),
+            nfe_regime: 1,
+            nfe_is_production: false,
+            nfe_authorizes_after: Duration::from_millis(200),
             merchant_name: "LOJA VITRINE".into(),
             merchant_city: "SAO PAULO".into(),
             webhook_retries: [1, 5, 30, 120, 600, 1800].map(Duration::from_secs).into(),

@@ -1,4 +1,4 @@
-//! Melhor Envio, freight quotes: `/melhorenvio/api/v2/me/shipment/calculate` and `/services`.
+//! Melhor Envio, freight quotes: `/melhorenvio/api/v2/me/shipment/calculate` and `/services`. Labels: `melhorenvio_labels`.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +7,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::melhorenvio_labels;
 use crate::quote::{self, Parcel, SERVICES, Service};
 use crate::server::Provider;
 use crate::world::World;
@@ -15,10 +16,11 @@ pub(crate) const PROVIDER: Provider = Provider { name: "melhorenvio", routes, er
 
 fn routes(cfg: &mut ServiceConfig) {
     cfg.route("/api/v2/me/shipment/calculate", web::post().to(calculate))
-        .route("/api/v2/me/shipment/services", web::get().to(services));
+        .route("/api/v2/me/shipment/services", web::get().to(services))
+        .configure(melhorenvio_labels::routes);
 }
 
-fn error_body(status: u16) -> Value {
+pub(crate) fn error_body(status: u16) -> Value {
     json!({"message": match status {
         401 => "Unauthenticated.",
         403 => "This action is unauthorized.",
@@ -29,7 +31,7 @@ fn error_body(status: u16) -> Value {
 }
 
 /// The firewall wants a `User-Agent` with a contact and answers HTML; the application wants the token.
-fn refuse(req: &HttpRequest, world: &World) -> Option<HttpResponse> {
+pub(crate) fn refuse(req: &HttpRequest, world: &World) -> Option<HttpResponse> {
     let header = |name: &str| req.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or("");
     let contact = header("user-agent").split_once('(').and_then(|(_, rest)| rest.split_once(')'));
     if !contact.is_some_and(|(contact, _)| contact.contains('@')) {
@@ -81,7 +83,7 @@ struct Options {
     insurance_value: f64,
 }
 
-type Problems = BTreeMap<String, Vec<String>>;
+pub(crate) type Problems = BTreeMap<String, Vec<String>>;
 
 impl Ask {
     /// The boxes as sent, and the name of their field.
@@ -139,18 +141,18 @@ impl Ask {
     }
 }
 
-fn digits(text: &str) -> String {
+pub(crate) fn digits(text: &str) -> String {
     text.chars().filter(char::is_ascii_digit).collect()
 }
 
 /// Rounded up, and kept where sums cannot overflow.
 #[expect(clippy::cast_possible_truncation, reason = "clamped before")]
-fn whole(size: f64) -> i64 {
+pub(crate) fn whole(size: f64) -> i64 {
     (size - 1e-6).ceil().clamp(0.0, 1e9) as i64
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "clamped before")]
-fn cents(reais: f64) -> i64 {
+pub(crate) fn cents(reais: f64) -> i64 {
     (reais * 100.0).round().clamp(0.0, 1e9) as i64
 }
 
@@ -215,7 +217,7 @@ fn entry(service: &Service, ask: &Ask, parcel: &Parcel, from: &str, to: &str) ->
     })
 }
 
-fn decimal(cents: i64) -> String {
+pub(crate) fn decimal(cents: i64) -> String {
     format!("{}.{:02}", cents / 100, cents % 100)
 }
 

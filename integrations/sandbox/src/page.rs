@@ -8,6 +8,8 @@ use serde::Deserialize;
 
 use crate::books::{Books, Call, Charge, ChargeStatus, Delivery, DeliveryState, Mail};
 use crate::card::CardStage;
+use crate::nfe_page;
+use crate::page_parcels;
 use crate::signature;
 use crate::webhooks::wire_time;
 use crate::world::World;
@@ -22,7 +24,8 @@ const MAIL_POLICY: &str =
     "sandbox; default-src 'none'; img-src data: http: https:; style-src 'unsafe-inline'; frame-ancestors 'self'";
 
 pub(crate) fn routes(cfg: &mut ServiceConfig) {
-    cfg.route("/", web::get().to(page))
+    cfg.configure(nfe_page::routes)
+        .route("/", web::get().to(page))
         .route("/page", web::get().to(fragment))
         .route("/mails/{id}/html", web::get().to(mail_html));
 }
@@ -69,6 +72,8 @@ async fn mail_html(world: Data<World>, id: Path<String>) -> HttpResponse {
 fn sections(books: &Books) -> String {
     let mut out = String::new();
     section(&mut out, "charges", "Cobranças", books.charges(), "Nenhuma cobrança ainda.", charge);
+    section(&mut out, "nfes", "Notas fiscais", books.nfes(), "Nenhuma nota fiscal ainda.", nfe_page::card);
+    section(&mut out, "parcels", "Envios", books.parcels(), "Nenhum envio ainda.", page_parcels::card);
     section(&mut out, "mails", "E-mails", books.mails(), "Nenhum e-mail ainda.", mail);
     section(&mut out, "webhooks", "Webhooks enviados", books.deliveries(), "Nenhum webhook ainda.", delivery);
     calls(&mut out, books);
@@ -215,7 +220,7 @@ fn call(call: &Call) -> String {
 }
 
 /// `R$ 1.234,50`.
-fn reais(cents: i64) -> String {
+pub(crate) fn reais(cents: i64) -> String {
     let whole = (cents / 100).to_string();
     let mut grouped = String::new();
     for (at, digit) in whole.chars().enumerate() {
@@ -227,7 +232,7 @@ fn reais(cents: i64) -> String {
     format!("R$ {grouped},{:02}", cents % 100)
 }
 
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

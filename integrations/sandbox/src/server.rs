@@ -16,8 +16,8 @@ use crate::control::Control;
 use crate::webhooks::{Envelope, News};
 use crate::world::World;
 use crate::{
-    SandboxConfig, bacen, cep, control_http, correios, fault, melhorenvio, openpix, openpix_key, page, propay, resend, stripe,
-    webhooks,
+    SandboxConfig, bacen, cep, control_http, correios, enotas, fault, focusnfe, melhorenvio, openpix, openpix_key, page, propay,
+    resend, stripe, webhooks,
 };
 
 /// A mail with attachments is the largest thing that anyone sends.
@@ -56,6 +56,8 @@ const PROVIDERS: &[Provider] = &[
     melhorenvio::PROVIDER,
     correios::PROVIDER,
     resend::PROVIDER,
+    focusnfe::PROVIDER,
+    enotas::PROVIDER,
     cep::VIACEP,
     cep::BRASILAPI,
 ];
@@ -64,10 +66,10 @@ pub(crate) fn provider(name: &str) -> Option<&'static Provider> {
     PROVIDERS.iter().find(|p| p.name == name)
 }
 
-/// Whom a call is for. Pictures of QR codes are for people: not logged, no faults.
+/// Whom a call is for. Pictures of QR codes and printed labels are for people: not logged, no faults.
 pub(crate) fn provider_of(path: &str) -> Option<&'static Provider> {
     let (first, rest) = path.strip_prefix('/')?.split_once('/')?;
-    provider(first).filter(|_| !rest.starts_with("qr/"))
+    provider(first).filter(|_| !rest.starts_with("qr/") && !rest.starts_with("labels/"))
 }
 
 /// A running sandbox. Dropping it stops it, without waiting.

@@ -1,7 +1,7 @@
 //! Keyed hashes: the token that the shop shows, the signature that it gets.
 
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -18,6 +18,13 @@ pub(crate) fn sign_hex(secret: &str, body: &[u8]) -> String {
     let mut mac = mac(secret);
     mac.update(body);
     hex::encode(mac.finalize().into_bytes())
+}
+
+/// Padded base64 of HMAC-SHA256.
+pub(crate) fn sign_base64(secret: &str, body: &[u8]) -> String {
+    let mut mac = mac(secret);
+    mac.update(body);
+    STANDARD.encode(mac.finalize().into_bytes())
 }
 
 pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
@@ -89,6 +96,12 @@ mod tests {
             sign_hex("propay-to-go", br#"{"event":"payment.paid","payment_id":"0192"}"#),
             "e4118b84156f87eb4ed8a95f8305c5b973885097a8f91527b89b0ef980d7fba5",
         );
+    }
+
+    #[test]
+    fn the_signature_of_a_parcels_news_is_the_documented_one() {
+        let body = br#"{"event":"order.posted","data":{"id":"9a1b"}}"#;
+        assert_eq!(sign_base64("app-secret", body), "INtUwD4jnwWiFltC+9HLj9yHC3mnoGJMC0VSmMkP684=");
     }
 
     #[test]

@@ -127,8 +127,15 @@ pub(crate) async fn run(world: Arc<World>) {
 /// The deliveries to start, and when to look again.
 fn look(books: &Books, now: Timestamp, in_flight: &HashSet<String>, shop_is_known: bool) -> (Vec<String>, Option<Timestamp>) {
     let mut due = Vec::new();
-    let mut next =
-        [books.charges.waiting().next().map(|w| w.0), books.refunds.waiting().next().map(|w| w.0)].into_iter().flatten().min();
+    let mut next = [
+        books.charges.waiting().next().map(|w| w.0),
+        books.refunds.waiting().next().map(|w| w.0),
+        books.parcels.waiting().next().map(|w| w.0),
+        books.nfes.waiting().next().map(|w| w.0),
+    ]
+    .into_iter()
+    .flatten()
+    .min();
     if shop_is_known {
         for (at, delivery) in books.deliveries.waiting().filter(|(_, d)| !in_flight.contains(&d.id)) {
             if at > now {

@@ -1,7 +1,7 @@
 //! What every handler shares: the books behind their lock, the ordered faults, the shop's address.
 
 use std::collections::HashMap;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use base64::Engine;
@@ -14,7 +14,8 @@ use crate::books::Books;
 use crate::chaos::Dice;
 use crate::correios::Office;
 use crate::fault::FaultOrder;
-use crate::{SandboxConfig, brcode, pix};
+use crate::nfe::Authority;
+use crate::{SandboxConfig, brcode, nfe, parcels, pix};
 
 /// Drawing a QR code takes its time, and a charge is read often: so many pictures are kept.
 const PICTURES_KEPT: usize = 1_000;
@@ -35,6 +36,10 @@ pub(crate) struct World {
     pictures: Mutex<HashMap<String, String>>,
     /// So many of the next refunds to settle will fail.
     pub(crate) refunds_to_fail: AtomicU32,
+    pub(crate) authority: Authority,
+    /// What was paid in to buy labels with, in centavos.
+    pub(crate) label_balance: AtomicI64,
+    pub(crate) label_takes_ms: AtomicU64,
     /// Something may be due sooner than the delivery loop thinks.
     pub(crate) wake: Notify,
     changed: watch::Sender<u64>,
@@ -52,7 +57,10 @@ impl World {
             .map_err(std::io::Error::other)?;
         let books = Books::open(cfg.journal.as_deref())?;
         let shop_url = Mutex::new(cfg.shop_url.as_deref().map(tidy));
+        let label_takes_ms = AtomicU64::new(u64::try_from(cfg.label_takes.as_millis()).unwrap_or(u64::MAX));
         Ok(Self {
+            label_balance: AtomicI64::new(cfg.melhorenvio_balance_cents),
+            label_takes_ms,
             cfg,
             url,
             http,
@@ -64,6 +72,7 @@ impl World {
             shop_url,
             pictures: Mutex::default(),
             refunds_to_fail: AtomicU32::new(0),
+            authority: Authority::default(),
             wake: Notify::new(),
             changed: watch::channel(0).0,
         })
@@ -78,7 +87,10 @@ impl World {
     pub(crate) fn write<T>(&self, change: impl FnOnce(&mut Books) -> T) -> T {
         let mut books = lock(&self.books);
         let before = books.version();
-        pix::pass_time(self, &mut books, Timestamp::now());
+        let now = Timestamp::now();
+        pix::pass_time(self, &mut books, now);
+        nfe::pass_time(self, &mut books, now);
+        parcels::pass_time(self, &mut books, now);
         let out = change(&mut books);
         let after = books.version();
         drop(books);

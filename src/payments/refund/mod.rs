@@ -95,7 +95,7 @@ pub async fn request(
             .await?
             .ok_or_else(|| Error::Conflict("Of a line there is not so much left to take back".into()))?,
     };
-    give_goods_back(tx, order, id, restock, amount == payment.captured, actor).await?;
+    give_goods_back(tx, order, id, restock, amount == left, actor).await?;
     Ok((find_view(tx, id).await?, back_for_sale))
 }
 
@@ -110,6 +110,10 @@ async fn give_goods_back(
 ) -> Result<()> {
     const HAS_LEFT: &str = "SELECT status IN ('shipped', 'delivered') AS has_left FROM orders WHERE id = $1";
     if !db::query_one(tx, HAS_LEFT, &[&order]).await?.get::<_, bool>("has_left") {
+        if is_all_the_money {
+            // The sale did not take place, and nothing has moved: neither its label nor its invoice is wanted.
+            jobs::push_all(tx, &[(Job::DropLabel { order }, None), (Job::DropInvoice { order }, None)]).await?;
+        }
         return Ok(());
     }
     match restock {

@@ -1,0 +1,296 @@
+//! Melhor Envio's words for labels.
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use vitrine_kit::shipping::Volume;
+use vitrine_kit::{Money, TaxId};
+
+use crate::labels::{Contact, Content, Label, LabelStatus, NewLabel};
+use crate::wire::{kilograms, read, reais, text};
+
+/// "Other": the only reason of theirs that fits a cancelled sale.
+const REASON: &str = "2";
+/// How they write to carriers: no longer than this.
+const NAME_MAX: usize = 50;
+
+#[derive(Serialize)]
+pub(crate) struct Cart<'a> {
+    service: Value,
+    agency: Option<u64>,
+    from: Place<'a>,
+    to: Place<'a>,
+    products: Vec<Product<'a>>,
+    volumes: Vec<Package>,
+    options: Options<'a>,
+}
+
+/// A person has a `document`, a company a `company_document`.
+#[derive(Serialize)]
+struct Place<'a> {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    phone: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    document: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    company_document: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state_register: Option<&'a str>,
+    address: &'a str,
+    number: &'a str,
+    complement: &'a str,
+    district: &'a str,
+    city: &'a str,
+    state_abbr: &'a str,
+    country_id: &'static str,
+    postal_code: &'a str,
+}
+
+#[derive(Serialize)]
+struct Product<'a> {
+    name: &'a str,
+    quantity: u32,
+    unitary_value: Box<RawValue>,
+}
+
+#[derive(Serialize)]
+struct Package {
+    height: u32,
+    width: u32,
+    length: u32,
+    weight: Box<RawValue>,
+}
+
+#[derive(Serialize)]
+struct Options<'a> {
+    insurance_value: Box<RawValue>,
+    receipt: bool,
+    own_hand: bool,
+    reverse: bool,
+    non_commercial: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    invoice: Option<Invoice<'a>>,
+    platform: &'static str,
+    tags: [Tag<'a>; 1],
+}
+
+#[derive(Serialize)]
+struct Invoice<'a> {
+    key: &'a str,
+}
+
+#[derive(Serialize)]
+struct Tag<'a> {
+    tag: &'a str,
+    url: &'a str,
+}
+
+pub(crate) fn cart(new: &NewLabel) -> Cart<'_> {
+    let package = |volume: &Volume| Package {
+        height: volume.height_cm,
+        width: volume.width_cm,
+        length: volume.length_cm,
+        weight: kilograms(volume.weight_grams),
+    };
+    Cart {
+        service: new.service.parse::<u64>().map_or_else(|_| json!(new.service), |id| json!(id)),
+        agency: new.agency,
+        from: place(&new.from),
+        to: place(&new.to),
+        products: new.contents.iter().map(product).collect(),
+        volumes: new.volumes.iter().map(package).collect(),
+        options: Options {
+            insurance_value: reais(new.insured),
+            receipt: false,
+            own_hand: false,
+            reverse: false,
+            non_commercial: new.invoice_key.is_none(),
+            invoice: new.invoice_key.as_deref().map(|key| Invoice { key }),
+            platform: "Vitrine",
+            tags: [Tag { tag: &new.tag, url: &new.tag_url }],
+        },
+    }
+}
+
+fn product(content: &Content) -> Product<'_> {
+    Product { name: &content.name, quantity: content.quantity, unitary_value: reais(content.unit_price) }
+}
+
+fn place(who: &Contact) -> Place<'_> {
+    let (document, company_document) = match &who.document {
+        TaxId::Cpf(_) => (Some(who.document.as_str()), None),
+        TaxId::Cnpj(_) => (None, Some(who.document.as_str())),
+    };
+    Place {
+        name: who.name.chars().take(NAME_MAX).collect(),
+        phone: who.phone.as_deref().map(|phone| phone.strip_prefix("+55").unwrap_or(phone)),
+        email: who.email.as_deref(),
+        document,
+        company_document,
+        state_register: who.state_registration.as_deref(),
+        address: &who.street,
+        number: &who.number,
+        complement: who.complement.as_deref().unwrap_or(""),
+        district: &who.district,
+        city: &who.city,
+        state_abbr: &who.state,
+        country_id: "BR",
+        postal_code: who.cep.as_str(),
+    }
+}
+
+pub(crate) fn orders(ids: &[&str]) -> Value {
+    json!({"orders": ids})
+}
+
+pub(crate) fn print(ids: &[&str]) -> Value {
+    json!({"mode": "public", "orders": ids})
+}
+
+pub(crate) fn cancel(id: &str, why: &str) -> Value {
+    json!({"order": {"id": id, "reason_id": REASON, "description": why}})
+}
+
+/// An order of theirs, in the cart or bought. They leave out what is not yet so.
+#[derive(Deserialize)]
+pub(crate) struct Order<'a> {
+    #[serde(borrow)]
+    id: &'a RawValue,
+    #[serde(borrow, default)]
+    protocol: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    status: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    price: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    tracking: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    self_tracking: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    melhorenvio_tracking: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    tags: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    options: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    generated_at: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    posted_at: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    delivered_at: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    canceled_at: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    expired_at: Option<&'a RawValue>,
+}
+
+/// `None`: not an order at all, because it has no id.
+pub(crate) fn label(json: &RawValue) -> Option<Label> {
+    read::<Order>(json)?.into_label()
+}
+
+impl Order<'_> {
+    fn into_label(self) -> Option<Label> {
+        let word = |field: Option<&RawValue>| field.and_then(text).map(|t| t.trim().to_owned()).filter(|t| !t.is_empty());
+        let at = |field: Option<&RawValue>| word(field).and_then(|text| time(&text));
+        let id = text(self.id).filter(|id| !id.is_empty())?;
+        Some(Label {
+            id,
+            protocol: word(self.protocol).unwrap_or_default(),
+            status: status(&word(self.status).unwrap_or_default()),
+            price: word(self.price).and_then(|text| Money::parse_decimal(&text)),
+            tracking: word(self.tracking).or(word(self.self_tracking)).or(word(self.melhorenvio_tracking)),
+            tags: tags(self.tags).or_else(|| tags(read::<Tagged>(self.options?)?.tags)).unwrap_or_default(),
+            generated_at: at(self.generated_at),
+            posted_at: at(self.posted_at),
+            delivered_at: at(self.delivered_at),
+            canceled_at: at(self.canceled_at),
+            expired_at: at(self.expired_at),
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct Tagged<'a> {
+    #[serde(borrow)]
+    tags: Option<&'a RawValue>,
+}
+
+/// `[{"tag": "…", "url": "…"}]`, or `["…"]`.
+fn tags(json: Option<&RawValue>) -> Option<Vec<String>> {
+    let tags: Vec<Value> = read(json?)?;
+    let tag = |tag: &Value| tag.get("tag").unwrap_or(tag).as_str().map(str::to_owned);
+    Some(tags.iter().filter_map(tag).collect())
+}
+
+pub(crate) fn status(word: &str) -> LabelStatus {
+    match word {
+        "pending" | "created" => LabelStatus::Pending,
+        "released" | "paid" => LabelStatus::Released,
+        "generated" | "received" => LabelStatus::Generated,
+        "posted" => LabelStatus::Posted,
+        "delivered" => LabelStatus::Delivered,
+        "undelivered" => LabelStatus::Undelivered,
+        "suspended" | "paused" => LabelStatus::Suspended,
+        "canceled" | "cancelled" => LabelStatus::Canceled,
+        "expired" => LabelStatus::Expired,
+        _ => LabelStatus::Other,
+    }
+}
+
+/// RFC 3339, or a local time without its zone: that of Brasília, which has known no summer time since 2019.
+pub(crate) fn time(text: &str) -> Option<Timestamp> {
+    if let Ok(at) = text.parse::<Timestamp>() {
+        return Some(at);
+    }
+    let local: DateTime = text.parse().ok()?;
+    Offset::constant(-3).to_timestamp(local).ok()
+}
+
+/// A list, as it is or on pages; with the number of those.
+pub(crate) fn page(json: &RawValue) -> Option<(Vec<Label>, u32)> {
+    #[derive(Deserialize)]
+    struct Page<'a> {
+        #[serde(borrow)]
+        data: Vec<&'a RawValue>,
+        #[serde(default)]
+        last_page: Option<u32>,
+    }
+    let (orders, pages) = match read::<Vec<&RawValue>>(json) {
+        Some(orders) => (orders, 1),
+        None => {
+            let page: Page = read(json)?;
+            (page.data, page.last_page.unwrap_or(1))
+        }
+    };
+    Some((orders.into_iter().filter_map(label).collect(), pages))
+}
+
+/// An object keyed by id; none of ours is an empty list (PHP writes an empty object so).
+pub(crate) fn tracked(json: &RawValue) -> Option<Vec<Label>> {
+    if let Some(list) = read::<Vec<&RawValue>>(json) {
+        return Some(list.into_iter().filter_map(label).collect());
+    }
+    let by_id: std::collections::BTreeMap<String, &RawValue> = read(json)?;
+    Some(by_id.into_values().filter_map(label).collect())
+}
+
+pub(crate) fn balance(json: &RawValue) -> Option<Money> {
+    #[derive(Deserialize)]
+    struct Balance<'a> {
+        #[serde(borrow)]
+        balance: &'a RawValue,
+    }
+    Money::parse_decimal(&text(read::<Balance>(json)?.balance)?)
+}
+
+/// `true`, `1` or either in quotes.
+pub(crate) fn is_true(value: &Value) -> bool {
+    matches!(value, Value::Bool(true)) || value.as_i64() == Some(1) || matches!(value.as_str(), Some("true" | "1"))
+}

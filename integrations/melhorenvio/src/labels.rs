@@ -1,0 +1,243 @@
+//! Labels: into the cart, paid from the balance, made, printed, followed, given back.
+//!
+//! They know no idempotency keys. What is ours is the tag: it goes into the cart with the label, and finds it again when an
+//! answer was lost. What was paid is told by the order's own status, never by the answer to a payment.
+
+use jiff::Timestamp;
+use secrecy::ExposeSecret;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use vitrine_kit::http::Call;
+use vitrine_kit::shipping::Volume;
+use vitrine_kit::{Cep, Money, ProviderError, TaxId};
+
+use crate::{MelhorEnvio, NAME, label_wire, wire};
+
+/// So many pages of a cart are looked through: a tag that stands behind them counts as not there.
+const CART_PAGES: u32 = 20;
+
+/// Who sends, or who receives. `Debug` shows nobody.
+#[derive(Clone)]
+pub struct Contact {
+    pub name: String,
+    /// `+55…` or digits.
+    pub phone: Option<String>,
+    pub email: Option<String>,
+    pub document: TaxId,
+    /// Digits, or `ISENTO`. Companies only.
+    pub state_registration: Option<String>,
+    pub street: String,
+    pub number: String,
+    pub complement: Option<String>,
+    pub district: String,
+    pub city: String,
+    /// Two letters.
+    pub state: String,
+    pub cep: Cep,
+}
+
+impl std::fmt::Debug for Contact {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Contact").finish_non_exhaustive()
+    }
+}
+
+/// What lies in the parcel, for the declaration of contents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Content {
+    pub name: String,
+    pub quantity: u32,
+    pub unit_price: Money,
+}
+
+/// A label to be bought. Correios takes one volume for each label.
+#[derive(Debug, Clone)]
+pub struct NewLabel {
+    /// Our own id of it: by this it is found again.
+    pub tag: String,
+    /// Where the shop shows it.
+    pub tag_url: String,
+    /// Their code of the service, as in the quote.
+    pub service: String,
+    /// Where the parcel is handed over; some carriers (Jadlog, with a token of their panel) demand it.
+    pub agency: Option<u64>,
+    pub from: Contact,
+    pub to: Contact,
+    pub contents: Vec<Content>,
+    pub volumes: Vec<Volume>,
+    pub insured: Money,
+    /// Access key of the NF-e; without one the parcel travels with a declaration of contents.
+    pub invoice_key: Option<String>,
+}
+
+/// How far a label is, in their words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LabelStatus {
+    /// In the cart, not paid.
+    Pending,
+    /// Paid, not yet made.
+    Released,
+    /// Made: it can be printed.
+    Generated,
+    /// With the carrier.
+    Posted,
+    Delivered,
+    Undelivered,
+    Suspended,
+    Canceled,
+    Expired,
+    /// A word that we do not know.
+    Other,
+}
+
+/// A label as they keep it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Label {
+    /// Theirs.
+    pub id: String,
+    pub protocol: String,
+    pub status: LabelStatus,
+    pub price: Option<Money>,
+    /// The carrier's number, or else their own.
+    pub tracking: Option<String>,
+    /// What we wrote onto it.
+    pub tags: Vec<String>,
+    pub generated_at: Option<Timestamp>,
+    pub posted_at: Option<Timestamp>,
+    pub delivered_at: Option<Timestamp>,
+    pub canceled_at: Option<Timestamp>,
+    pub expired_at: Option<Timestamp>,
+}
+
+impl MelhorEnvio {
+    fn authorized(&self, call: Call) -> Call {
+        call.bearer(self.token.expose_secret()).refusals(wire::refusal)
+    }
+
+    /// Puts a label into the cart. It costs nothing there, and is **not** idempotent: after `Unknown` look for the tag first.
+    pub async fn put_in_cart(&self, new: &NewLabel) -> Result<Label, ProviderError> {
+        let call = self.authorized(self.labels.post("/api/v2/me/cart")).json(&label_wire::cart(new));
+        let answer: Box<RawValue> = call.send().await?;
+        // Whatever else it says, it is in their cart now: not being able to read it is not knowing.
+        label_wire::label(&answer).ok_or_else(|| ProviderError::Unknown {
+            provider: NAME,
+            reason: "the answer to a label for the cart makes no sense".to_owned(),
+        })
+    }
+
+    /// The label that carries this tag: among those that were bought, then in the cart. `None`: there is none.
+    pub async fn find_by_tag(&self, tag: &str) -> Result<Option<Label>, ProviderError> {
+        let search = self.authorized(self.labels.get("/api/v2/me/orders/search")).query(&[("q", tag)]);
+        let answer = search.repeatable().send_raw().await?; // a read
+        if answer.is_success() {
+            let (labels, _) = self.page(&answer.read::<Box<RawValue>>()?)?;
+            if let Some(found) = labels.into_iter().find(|label| label.has_tag(tag)) {
+                return Ok(Some(found));
+            }
+        } else if answer.status != 404 {
+            return Err(answer.refused(wire::refusal(&answer.body)));
+        }
+        for page in 1..=CART_PAGES {
+            let call = self.authorized(self.labels.get("/api/v2/me/cart")).query(&[("page", &page.to_string())]);
+            let answer: Box<RawValue> = call.repeatable().send().await?; // a read
+            let (labels, pages) = self.page(&answer)?;
+            if let Some(found) = labels.into_iter().find(|label| label.has_tag(tag)) {
+                return Ok(Some(found));
+            }
+            if page >= pages {
+                break;
+            }
+        }
+        Ok(None)
+    }
+
+    fn page(&self, answer: &RawValue) -> Result<(Vec<Label>, u32), ProviderError> {
+        label_wire::page(answer).ok_or_else(|| nonsense("a list of labels"))
+    }
+
+    /// Pays labels of the cart from the balance. After anything but a clear yes, only [`MelhorEnvio::read`] knows.
+    pub async fn checkout(&self, labels: &[&str]) -> Result<(), ProviderError> {
+        let call = self.authorized(self.labels.post("/api/v2/me/shipment/checkout"));
+        call.json(&label_wire::orders(labels)).send::<Value>().await.map(drop)
+    }
+
+    /// Has paid labels made; they are ready when their status says `generated`. Those that are made already stay so.
+    pub async fn generate(&self, labels: &[&str]) -> Result<(), ProviderError> {
+        let call = self.authorized(self.labels.post("/api/v2/me/shipment/generate"));
+        // "Already generated" is an answer, not a second label.
+        call.json(&label_wire::orders(labels)).repeatable().send::<Value>().await.map(drop)
+    }
+
+    /// A link to the labels, which opens without signing in to them: whoever packs needs no account.
+    pub async fn print(&self, labels: &[&str]) -> Result<String, ProviderError> {
+        let call = self.authorized(self.labels.post("/api/v2/me/shipment/print"));
+        let body = label_wire::print(labels);
+        let answer: Value = call.json(&body).read_only().repeatable().send().await?; // only a link is made
+        let url = answer.get("url").and_then(Value::as_str).filter(|url| url.starts_with("http"));
+        url.map(str::to_owned).ok_or_else(|| nonsense("a link to a label"))
+    }
+
+    /// A label by their id, bought or in the cart. `None`: they know none.
+    pub async fn read(&self, id: &str) -> Result<Option<Label>, ProviderError> {
+        match self.read_at(&format!("/api/v2/me/orders/{id}")).await? {
+            Some(label) => Ok(Some(label)),
+            None => self.read_at(&format!("/api/v2/me/cart/{id}")).await,
+        }
+    }
+
+    async fn read_at(&self, path: &str) -> Result<Option<Label>, ProviderError> {
+        let answer = self.authorized(self.labels.get(path)).repeatable().send_raw().await?; // a read
+        match answer.status {
+            404 => Ok(None),
+            _ if answer.is_success() => {
+                let body = answer.read::<Box<RawValue>>()?;
+                label_wire::label(&body).map(Some).ok_or_else(|| nonsense("a label"))
+            }
+            _ => Err(answer.refused(wire::refusal(&answer.body))),
+        }
+    }
+
+    /// The state of several labels at once. It may be an hour old. Those that they do not know are left out.
+    pub async fn track(&self, ids: &[&str]) -> Result<Vec<Label>, ProviderError> {
+        let call = self.authorized(self.labels.post("/api/v2/me/shipment/tracking")).json(&label_wire::orders(ids));
+        let answer: Box<RawValue> = call.read_only().repeatable().send().await?; // they only look
+        label_wire::tracked(&answer).ok_or_else(|| nonsense("the state of labels"))
+    }
+
+    /// Whether a paid label can still be given back.
+    pub async fn is_cancellable(&self, id: &str) -> Result<bool, ProviderError> {
+        let call = self.authorized(self.labels.post("/api/v2/me/shipment/cancellable")).json(&label_wire::orders(&[id]));
+        let answer: Value = call.read_only().repeatable().send().await?; // they only look
+        Ok(answer.get(id).and_then(|one| one.get("cancellable")).is_some_and(label_wire::is_true))
+    }
+
+    /// Gives a paid label back. `false`: they say no.
+    pub async fn cancel(&self, id: &str, why: &str) -> Result<bool, ProviderError> {
+        let call = self.authorized(self.labels.post("/api/v2/me/shipment/cancel")).json(&label_wire::cancel(id, why));
+        let answer: Value = call.repeatable().send().await?; // a label that is given back is given back
+        Ok(answer.get(id).and_then(|one| one.get("canceled")).is_some_and(label_wire::is_true))
+    }
+
+    /// Takes a label out of the cart. One that is not there any more is no error.
+    pub async fn remove_from_cart(&self, id: &str) -> Result<(), ProviderError> {
+        let call = self.authorized(self.labels.delete(&format!("/api/v2/me/cart/{id}")));
+        let answer = call.repeatable().send_raw().await?; // what is out is out
+        if answer.is_success() || answer.status == 404 { Ok(()) } else { Err(answer.refused(wire::refusal(&answer.body))) }
+    }
+
+    /// What is left to buy labels with.
+    pub async fn balance(&self) -> Result<Money, ProviderError> {
+        let answer: Box<RawValue> = self.authorized(self.labels.get("/api/v2/me/balance")).repeatable().send().await?; // a read
+        label_wire::balance(&answer).ok_or_else(|| nonsense("a balance"))
+    }
+}
+
+impl Label {
+    fn has_tag(&self, tag: &str) -> bool {
+        self.tags.iter().any(|one| one == tag)
+    }
+}
+
+fn nonsense(what: &str) -> ProviderError {
+    ProviderError::Unavailable { provider: NAME, reason: format!("{what} that makes no sense"), retry_after_s: None }
+}

@@ -1,0 +1,300 @@
+//! What an issuer asks the tax authority to authorise, in neither provider's words.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// An invoice before it has a number. Names and documents are in it: out of `Debug`.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Draft {
+    pub production: bool,
+    pub nature: String,
+    pub issued_at: Timestamp,
+    /// Goods come in (tpNF 0): returns.
+    pub is_entry: bool,
+    /// finNFe: 1 normal, 4 return.
+    pub purpose: u8,
+    /// idDest: 1 the issuer's state, 2 another.
+    pub destination: u8,
+    pub is_final_consumer: bool,
+    /// indPres and indIntermed.
+    pub presence: u8,
+    pub intermediary: Option<u8>,
+    /// modFrete.
+    pub freight_mode: u8,
+    /// Key of the invoice that this one takes back.
+    pub referenced: Option<String>,
+    pub issuer: Party,
+    /// CRT.
+    pub regime: u8,
+    pub series: u16,
+    pub buyer: Party,
+    /// indIEDest.
+    pub buyer_indicator: u8,
+    pub items: Vec<DraftItem>,
+    pub totals: Sums,
+    /// tPag and its amount.
+    pub payments: Vec<(String, i64)>,
+    pub volumes: u32,
+    pub weight_grams: i64,
+    pub notes: String,
+}
+
+impl std::fmt::Debug for Draft {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Draft").field("totals", &self.totals).finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Party {
+    pub name: String,
+    pub trade_name: Option<String>,
+    pub tax_id: String,
+    pub state_registration: Option<String>,
+    pub street: String,
+    pub number: String,
+    pub complement: Option<String>,
+    pub district: String,
+    pub city: String,
+    /// Empty where a provider finds it by the city's name.
+    pub ibge_city: String,
+    pub state: String,
+    pub cep: String,
+    pub phone: Option<String>,
+}
+
+impl std::fmt::Debug for Party {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Party").finish_non_exhaustive()
+    }
+}
+
+/// Amounts are centavos, quantities and unit prices ten-thousandths, rates ten-thousandths of a per cent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DraftItem {
+    pub number: u32,
+    pub code: String,
+    pub name: String,
+    pub ncm: String,
+    pub cest: Option<String>,
+    pub cfop: String,
+    pub unit: String,
+    pub quantity_e4: i64,
+    pub unit_price_e4: i64,
+    pub gross_cents: i64,
+    pub discount_cents: i64,
+    pub freight_cents: i64,
+    pub origin: u8,
+    /// CST or CSOSN.
+    pub situation: String,
+    pub icms: Option<Tax>,
+    pub difal: Option<Difal>,
+    pub pis_situation: String,
+    pub pis: Option<Tax>,
+    pub cofins_situation: String,
+    pub cofins: Option<Tax>,
+    pub ibs_cbs: Option<IbsCbs>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tax {
+    pub base_cents: i64,
+    pub rate_e4: i64,
+    pub value_cents: i64,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Difal {
+    pub base_cents: i64,
+    pub internal_e4: i64,
+    pub interstate_e4: i64,
+    pub value_cents: i64,
+    pub fcp_rate_e4: i64,
+    pub fcp_cents: i64,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IbsCbs {
+    pub situation: String,
+    pub classification: String,
+    pub base_cents: i64,
+    pub ibs_state: Tax,
+    pub ibs_city: Tax,
+    pub cbs: Tax,
+}
+
+/// Totals of the invoice.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sums {
+    pub products: i64,
+    pub discount: i64,
+    pub freight: i64,
+    pub invoice: i64,
+    pub icms_base: i64,
+    pub icms: i64,
+    pub icms_destination: i64,
+    pub fcp_destination: i64,
+    pub pis: i64,
+    pub cofins: i64,
+    pub ibs: i64,
+    pub cbs: i64,
+}
+
+impl Draft {
+    /// What the items add up to.
+    pub(crate) fn sums(&self) -> Sums {
+        let sum = |of: fn(&DraftItem) -> i64| self.items.iter().map(of).sum::<i64>();
+        let mut sums = Sums {
+            products: sum(|item| item.gross_cents),
+            discount: sum(|item| item.discount_cents),
+            freight: sum(|item| item.freight_cents),
+            invoice: 0,
+            icms_base: sum(|item| item.icms.map_or(0, |tax| tax.base_cents)),
+            icms: sum(|item| item.icms.map_or(0, |tax| tax.value_cents)),
+            icms_destination: sum(|item| item.difal.map_or(0, |difal| difal.value_cents)),
+            fcp_destination: sum(|item| item.difal.map_or(0, |difal| difal.fcp_cents)),
+            pis: sum(|item| item.pis.map_or(0, |tax| tax.value_cents)),
+            cofins: sum(|item| item.cofins.map_or(0, |tax| tax.value_cents)),
+            ibs: sum(|item| item.ibs_cbs.as_ref().map_or(0, |t| t.ibs_state.value_cents + t.ibs_city.value_cents)),
+            cbs: sum(|item| item.ibs_cbs.as_ref().map_or(0, |t| t.cbs.value_cents)),
+        };
+        sums.invoice = sums.products - sums.discount + sums.freight;
+        sums
+    }
+}
+
+/// A JSON object whose fields are read one by one; what is wrong with them is gathered, by name.
+pub(crate) struct Fields<'a> {
+    map: &'a Map<String, Value>,
+    prefix: String,
+    pub(crate) problems: Vec<(String, String)>,
+}
+
+impl<'a> Fields<'a> {
+    pub(crate) fn new(map: &'a Map<String, Value>, prefix: &str) -> Self {
+        Self { map, prefix: prefix.to_owned(), problems: Vec::new() }
+    }
+
+    pub(crate) fn wrong(&mut self, name: &str, why: &str) {
+        self.problems.push((format!("{}{name}", self.prefix), why.to_owned()));
+    }
+
+    fn get(&self, name: &str) -> Option<&'a Value> {
+        self.map.get(name).filter(|value| !value.is_null())
+    }
+
+    /// Text as the schema takes it. A number is read by its digits.
+    pub(crate) fn optional_text(&mut self, name: &str, least: usize, most: usize) -> Option<String> {
+        let text = match self.get(name)? {
+            Value::String(text) => text.clone(),
+            Value::Number(number) => number.to_string(),
+            _ => {
+                self.wrong(name, "deve ser texto");
+                return None;
+            }
+        };
+        if text.is_empty() {
+            return None;
+        }
+        let length = text.chars().count();
+        if !(least..=most).contains(&length) {
+            self.wrong(name, &format!("deve ter de {least} a {most} caracteres"));
+        }
+        if text.trim() != text || text.contains("  ") || text.chars().any(|c| c.is_control() || u32::from(c) > 0xff) {
+            self.wrong(name, "não aceita caracteres de controle, espaços duplos ou caracteres fora do Latin-1");
+        }
+        Some(text)
+    }
+
+    pub(crate) fn text(&mut self, name: &str, least: usize, most: usize) -> String {
+        self.optional_text(name, least, most).unwrap_or_else(|| {
+            self.wrong(name, "é obrigatório");
+            String::new()
+        })
+    }
+
+    /// Exactly so many digits.
+    pub(crate) fn digits(&mut self, name: &str, count: usize) -> String {
+        let text = self.text(name, count, count);
+        if !text.bytes().all(|b| b.is_ascii_digit()) {
+            self.wrong(name, &format!("deve ter {count} dígitos"));
+        }
+        text
+    }
+
+    /// One of these.
+    pub(crate) fn code(&mut self, name: &str, of: &[u8]) -> u8 {
+        let code = self.optional_text(name, 1, 2).and_then(|text| text.parse().ok());
+        code.filter(|code| of.contains(code)).unwrap_or_else(|| {
+            self.wrong(name, "não é um valor da lista");
+            0
+        })
+    }
+
+    /// A decimal with at most so many places, in units of the last of them.
+    pub(crate) fn optional_decimal(&mut self, name: &str, places: usize) -> Option<i64> {
+        let text = match self.get(name)? {
+            Value::String(text) => text.clone(),
+            Value::Number(number) => number.to_string(),
+            _ => String::new(),
+        };
+        let read = scaled(&text, places);
+        if read.is_none() {
+            self.wrong(name, &format!("deve ser um número com até {places} casas"));
+        }
+        read
+    }
+
+    pub(crate) fn decimal(&mut self, name: &str, places: usize) -> i64 {
+        if self.get(name).is_none() {
+            self.wrong(name, "é obrigatório");
+        }
+        self.optional_decimal(name, places).unwrap_or(0)
+    }
+
+    /// Objects in an array; anything else is none.
+    pub(crate) fn objects(&self, name: &str) -> Vec<&'a Map<String, Value>> {
+        self.get(name)
+            .and_then(Value::as_array)
+            .map(|list| list.iter().filter_map(Value::as_object).collect())
+            .unwrap_or_default()
+    }
+
+    /// An object; anything else is an empty one.
+    pub(crate) fn object(&self, name: &str) -> Map<String, Value> {
+        self.get(name).and_then(Value::as_object).cloned().unwrap_or_default()
+    }
+}
+
+/// By its digits, never through a float: `18.5` with two places is 1850.
+fn scaled(text: &str, places: usize) -> Option<i64> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let fraction = fraction.trim_end_matches('0');
+    let plain = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
+    if whole.is_empty() || whole.len() > 13 || !plain(whole) || !plain(fraction) || fraction.len() > places {
+        return None;
+    }
+    format!("{whole}{fraction:0<places$}").parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimals_are_read_by_their_digits() {
+        for (text, places, read) in [
+            ("185.0", 2, Some(18_500)),
+            ("0.1", 2, Some(10)),
+            ("82.333", 2, None),
+            ("82.3300", 2, Some(8_233)),
+            ("2", 4, Some(20_000)),
+            ("1e3", 2, None),
+            ("-1", 2, None),
+            ("", 2, None),
+        ] {
+            assert_eq!(scaled(text, places), read, "{text}");
+        }
+    }
+}

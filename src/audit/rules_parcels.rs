@@ -1,0 +1,38 @@
+//! Parcels: labelled once, told whole, paid for with a known price, and never left lying.
+
+use super::Rule;
+
+pub(super) const RULES: &[Rule] = &[
+    ("a-parcel-has-one-live-label", "
+        SELECT 'order ' || order_id || ' has ' || count(*) || ' labels for parcel ' || volume FROM shipments
+         WHERE status NOT IN ('cancelled', 'expired') GROUP BY order_id, volume HAVING count(*) > 1"),
+    ("a-label-that-was-paid-says-what-it-cost", "
+        SELECT 'label ' || id || ' is ' || status FROM shipments
+         WHERE status IN ('released', 'generated', 'posted', 'undelivered', 'delivered') AND (price_cents IS NULL OR provider_ref IS NULL)"),
+    ("the-history-of-labels-ends-where-they-stand", "
+        SELECT 'label ' || s.id || ' is ' || s.status || ', its history says otherwise'
+          FROM shipments s
+          LEFT JOIN (SELECT subject_id, sum(hashtext(to_state)) - coalesce(sum(hashtext(from_state)), 0) AS state, count(*) - count(from_state) AS beginnings
+                       FROM order_history WHERE subject = 'shipment' AND subject_id IS NOT NULL GROUP BY 1) h ON h.subject_id = s.id
+         WHERE h.state IS DISTINCT FROM hashtext(s.status) OR h.beginnings <> 1"),
+    // By the carrier's word or by a hand: either is in the story.
+    ("a-delivered-order-was-handed-over", "
+        SELECT 'order ' || o.number || ' is delivered, and nobody said so'
+          FROM orders o
+          LEFT JOIN (SELECT DISTINCT order_id FROM order_history WHERE subject = 'shipment' AND to_state = 'delivered') h ON h.order_id = o.id
+         WHERE o.status = 'delivered' AND (h.order_id IS NULL OR o.delivered_at IS NULL)"),
+    ("a-parcel-that-arrived-is-an-order-that-did", "
+        SELECT 'order ' || o.number || ' is ' || o.status || ', all its parcels arrived'
+          FROM orders o
+          JOIN (SELECT order_id FROM shipments WHERE status NOT IN ('cancelled', 'expired') GROUP BY 1 HAVING bool_and(status = 'delivered')) s
+            ON s.order_id = o.id
+         WHERE o.status IN ('processing', 'shipped') AND o.payment_status IN ('paid', 'partially_refunded')"),
+    // What is half bought goes on by a job; what is not wanted any more goes back by one.
+    ("a-label-in-the-making-is-looked-after", "
+        SELECT 'label ' || s.id || ' is ' || s.status || ', and no job will see to it'
+          FROM shipments s JOIN orders o ON o.id = s.order_id AND o.status IN ('processing', 'cancelled')
+          LEFT JOIN (SELECT DISTINCT payload ->> 'order' AS order_id FROM jobs
+                      WHERE kind IN ('buy_label', 'drop_label') AND state IN ('waiting', 'running', 'dead')) j ON j.order_id = s.order_id::text
+         WHERE (s.status IN ('pending', 'carted', 'released') OR (s.status = 'generated' AND (s.label_url IS NULL OR o.status = 'cancelled')))
+           AND s.error IS NULL AND s.updated_at < now() - interval '1 hour' AND j.order_id IS NULL"),
+];

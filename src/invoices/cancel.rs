@@ -1,0 +1,128 @@
+//! Cancelling: within the law's hours the invoice is void; after them the sale is given back.
+
+use deadpool_postgres::GenericClient;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use vitrine_kit::fiscal::Cancellation;
+
+use super::issue::{self, SHORTEST_WAIT};
+use super::store::{self, Invoice};
+use super::tax_data::TaxRules;
+use super::{returns, states};
+use crate::admin::audit_log;
+use crate::app::App;
+use crate::cause::Actor;
+use crate::db;
+use crate::error::{Error, Result};
+use crate::ids::{InvoiceId, OrderId};
+use crate::jobs::{self, Job, Outcome};
+
+/// The order was cancelled after it was paid: so is its invoice, or, where it is too late for that, the sale is given back.
+pub async fn give_up(app: &App, order: OrderId) -> Result<Outcome> {
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    let Some(sale) = store::sale_of(&tx, order).await? else { return Ok(Outcome::Done) };
+    let Some(sale) = store::lock(&tx, sale.id).await? else { return Ok(Outcome::Done) };
+    request_cancel(&tx, &sale, "Pedido cancelado pelo comprador ou pela loja").await?;
+    tx.commit().await?;
+    app.jobs_were_pushed();
+    Ok(Outcome::Done)
+}
+
+/// Has a locked invoice cancelled, whatever state it is in. The caller commits.
+pub async fn request_cancel(tx: &impl GenericClient, invoice: &Invoice, reason: &str) -> Result<()> {
+    match invoice.status.as_str() {
+        "rejected" => {
+            store::advance(tx, invoice, "cancelled", reason).await?;
+        }
+        "pending" if invoice.sent_at.is_none() => {
+            store::advance(tx, invoice, "cancelled", reason).await?;
+        }
+        "pending" | "processing" => {
+            store::ask_to_cancel(tx, invoice.id, reason).await?;
+            jobs::push_now(tx, Job::SendInvoice { invoice: invoice.id }).await?;
+        }
+        "authorized" => {
+            store::ask_to_cancel(tx, invoice.id, reason).await?;
+            jobs::push_now(tx, Job::CancelInvoice { invoice: invoice.id }).await?;
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Asks the tax authority to void an authorised invoice; too late, the sale of a cancelled order is given back instead.
+pub async fn cancel(app: &App, id: InvoiceId) -> Result<Outcome> {
+    let db = app.db().await?;
+    let Some(invoice) = store::find(&db, id).await? else { return Ok(Outcome::Dead("there is no such invoice".into())) };
+    let Some(reason) = invoice.cancel_reason.clone().filter(|_| invoice.status == "authorized") else { return Ok(Outcome::Done) };
+    if let Some(hours) = hours_too_late(&db, &invoice).await? {
+        drop(db);
+        return cannot_cancel(app, &invoice, &format!("o prazo de {hours} horas para cancelar passou")).await;
+    }
+    drop(db);
+    let Some(fiscal) = app.providers.fiscal.as_deref().filter(|fiscal| fiscal.name() == invoice.provider) else {
+        return Ok(Outcome::Dead(format!("{} is no longer configured", invoice.provider)));
+    };
+    match fiscal.cancel(&invoice.reference(), &reason).await? {
+        Cancellation::Cancelled(seen) => issue::learn(app, &invoice, &seen).await,
+        Cancellation::Processing => Ok(Outcome::Again(Timestamp::now() + SHORTEST_WAIT * 2)),
+        Cancellation::Refused { code, message } => cannot_cancel(app, &invoice, &format!("{code}: {message}")).await,
+    }
+}
+
+/// The admin's wish, checked: an invoice whose goods moved cannot be cancelled any more.
+///
+/// Errors: 409 it is not one that can be cancelled.
+pub async fn cancel_by_hand(app: &App, id: InvoiceId, reason: &str, actor: Actor) -> Result<()> {
+    const MOVED: &str = "SELECT status IN ('shipped', 'delivered', 'returned') AS moved FROM orders WHERE id = $1";
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    let invoice = store::lock(&tx, id).await?.ok_or(Error::NotFound("The invoice"))?;
+    if matches!(invoice.status.as_str(), "cancelled" | "denied") {
+        return Err(Error::Conflict(format!("The invoice is {}: there is nothing to cancel", invoice.status)));
+    }
+    let moved: bool = db::query_one(&tx, MOVED, &[&invoice.order]).await?.get("moved");
+    if moved && !invoice.is_return {
+        return Err(Error::Conflict("The goods have left: the invoice can only be given back, with a refund".into()));
+    }
+    request_cancel(&tx, &invoice, reason).await?;
+    audit_log::record(&tx, actor, "invoice.cancel", &id.to_string(), None, Some(json!({"reason": reason}))).await?;
+    tx.commit().await?;
+    app.jobs_were_pushed();
+    Ok(())
+}
+
+/// `Some`: the hours within which it could have been cancelled are over.
+async fn hours_too_late(db: &impl GenericClient, invoice: &Invoice) -> Result<Option<u32>> {
+    const FIND: &str = "
+        SELECT (SELECT value ->> 'state' FROM (SELECT value -> 'address' AS value FROM settings WHERE name = 'company') a) AS state,
+               (SELECT value FROM settings WHERE name = 'taxes') AS rules";
+    let row = db::query_one(db, FIND, &[]).await?;
+    let rules: Option<Value> = row.get("rules");
+    let rules: TaxRules = rules.and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default();
+    let state: Option<String> = row.get("state");
+    let hours = rules.cancel_hours.unwrap_or_else(|| states::cancel_hours(state.as_deref().unwrap_or_default()));
+    let age = invoice.authorized_at.map_or(0, |at| Timestamp::now().duration_since(at).as_secs());
+    Ok((age >= i64::from(hours) * 3600).then_some(hours))
+}
+
+/// The invoice stays. If its order was cancelled, the whole sale is given back by an invoice of its own; the shop is told.
+async fn cannot_cancel(app: &App, invoice: &Invoice, why: &str) -> Result<Outcome> {
+    const CANCELLED: &str = "SELECT status = 'cancelled' AS is_over FROM orders WHERE id = $1";
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    let Some(now) = store::lock(&tx, invoice.id).await? else { return Ok(Outcome::Done) };
+    if store::note_refusal(&tx, now.id, why).await? {
+        let is_over: bool = db::query_one(&tx, CANCELLED, &[&now.order]).await?.get("is_over");
+        let gives_back = is_over && !now.is_return;
+        if gives_back {
+            returns::plan(&tx, now.order, None, None, Actor::System).await?;
+        }
+        let then = if gives_back { "Uma nota de devolução será emitida." } else { "A nota continua autorizada." };
+        issue::alert(&tx, &now, "NF-e não cancelada", &format!("{why}. {then}")).await?;
+    }
+    tx.commit().await?;
+    app.jobs_were_pushed();
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,129 @@
+//! What is written onto a label, read at the moment it is bought.
+
+use deadpool_postgres::GenericClient;
+use serde_json::Value;
+use vitrine_kit::{Cep, Cnpj, Money, TaxId};
+use vitrine_melhorenvio::{Contact, Content, NewLabel};
+
+use super::plan::{self, Paper};
+use super::store::Shipment;
+use crate::app::App;
+use crate::db;
+use crate::error::Result;
+use crate::invoices::company::{self, Company};
+use crate::orders::view::{ShippingAddress, tracking_url};
+
+/// Why there is no label to ask for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// The shop has to fill something in; then it goes on by itself.
+    Shop(&'static str),
+    /// This order can never have one.
+    Order(&'static str),
+    /// The NF-e is not there.
+    Invoice,
+}
+
+/// Everything, or what is missing.
+pub async fn read(db: &impl GenericClient, app: &App, shipment: &Shipment) -> Result<std::result::Result<NewLabel, Missing>> {
+    const FIND: &str = "
+        SELECT o.number, o.customer_name, o.customer_email, o.customer_phone, o.tax_id_sealed, o.tax_id_key, o.shipping_address,
+               o.subtotal_cents - o.discount_cents AS goods_cents,
+               (SELECT value -> 'label_agency' FROM settings WHERE name = 'shipping') AS agency,
+               (SELECT count(*) FROM shipments s WHERE s.order_id = o.id AND s.status NOT IN ('cancelled', 'expired')) AS parcels
+          FROM orders o WHERE o.id = $1";
+    const LINES: &str = "SELECT name, quantity, unit_price_cents FROM order_lines WHERE order_id = $1 ORDER BY position";
+    let Some(company) = company::find(db).await? else {
+        return Ok(Err(Missing::Shop("Preencha os dados da empresa: sem eles não há remetente")));
+    };
+    let Some(row) = db::query_opt(db, FIND, &[&shipment.order]).await? else {
+        return Ok(Err(Missing::Order("O pedido não existe")));
+    };
+    let Some(paper) = plan::invoice(db, app, shipment.order).await? else { return Ok(Err(Missing::Invoice)) };
+    let sealed: Option<Vec<u8>> = row.get("tax_id_sealed");
+    let key: Option<i16> = row.get("tax_id_key");
+    let Some(document) = sealed.zip(key).map(|(sealed, key)| app.keys.open(&sealed, key)).transpose()? else {
+        return Ok(Err(Missing::Order("O pedido não tem mais o CPF ou CNPJ de quem comprou")));
+    };
+    let Ok(address) = serde_json::from_value::<ShippingAddress>(row.get("shipping_address")) else {
+        return Ok(Err(Missing::Order("O pedido não tem mais o endereço de entrega")));
+    };
+    let Ok(cep) = Cep::parse(&address.cep) else { return Ok(Err(Missing::Order("O CEP de entrega não é um CEP"))) };
+    let Some(from) = sender(app, company) else { return Ok(Err(Missing::Shop("O CNPJ da empresa não é válido"))) };
+    let lines = db::query(db, LINES, &[&shipment.order]).await?;
+    let contents = lines.iter().map(|line| Content {
+        name: line.get("name"),
+        quantity: line.get::<_, i32>("quantity").unsigned_abs(),
+        unit_price: line.get("unit_price_cents"),
+    });
+    let goods: Money = row.get("goods_cents");
+    Ok(Ok(NewLabel {
+        tag: shipment.id.to_string(),
+        tag_url: tracking_url(&app.config.http.public_url, row.get("number")),
+        service: shipment.service_code.clone(),
+        agency: row.get::<_, Option<Value>>("agency").and_then(|agency| agency.as_u64()),
+        from,
+        to: Contact {
+            name: address.recipient,
+            phone: address.phone.or(row.get("customer_phone")),
+            email: row.get("customer_email"),
+            document,
+            state_registration: None,
+            street: address.street,
+            number: address.number,
+            complement: address.complement,
+            district: address.district,
+            city: address.city,
+            state: address.state,
+            cep,
+        },
+        contents: contents.collect(),
+        volumes: shipment.volumes.clone(),
+        insured: share(goods, row.get("parcels"), shipment.volume),
+        invoice_key: match paper {
+            Paper::Invoice(key) => Some(key),
+            Paper::Declaration => None,
+        },
+    }))
+}
+
+/// Each of several parcels is insured for its part; together they are the goods, to the centavo.
+fn share(goods: Money, parcels: i64, volume: i16) -> Money {
+    let parcels = usize::try_from(parcels).unwrap_or(1).max(1);
+    let at = usize::try_from(volume - 1).unwrap_or(0);
+    Money::apportion(goods, &vec![Money::from_cents(1); parcels]).get(at).copied().unwrap_or_default()
+}
+
+/// The shop: from its settings, and from where parcels leave.
+fn sender(app: &App, company: Company) -> Option<Contact> {
+    let cnpj = Cnpj::parse(&company.cnpj).ok()?;
+    let address = company.address;
+    let from = app.config.mail.from.as_str();
+    let email = from.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map_or(from, |(address, _)| address);
+    Some(Contact {
+        name: company.trade_name.unwrap_or(company.legal_name),
+        phone: company.phone,
+        email: Some(email.to_owned()),
+        document: TaxId::Cnpj(cnpj),
+        state_registration: Some(company.state_registration),
+        street: address.street,
+        number: address.number,
+        complement: address.complement,
+        district: address.district,
+        city: address.city,
+        state: address.state,
+        cep: app.config.shipping.sender_cep.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parcels_are_insured_for_the_goods_and_not_a_centavo_more() {
+        let shares: Vec<i64> = (1..=3).map(|volume| share(Money::from_cents(100), 3, volume).cents()).collect();
+        assert_eq!(shares, [34, 33, 33]);
+        assert_eq!(share(Money::from_cents(100), 1, 1).cents(), 100);
+    }
+}

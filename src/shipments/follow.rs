@@ -1,0 +1,97 @@
+//! Asking carriers about parcels that were not heard of: a webhook may get lost, and Correios has none.
+
+use jiff::{SignedDuration, Timestamp};
+use tokio_postgres::Row;
+use vitrine_melhorenvio::{Label, MelhorEnvio, NAME, event_of};
+
+use super::state::State;
+use super::{after, news};
+use crate::app::App;
+use crate::db;
+use crate::error::{Chain, Result};
+use crate::ids::{OrderId, ShipmentId};
+use crate::jobs::Outcome;
+
+/// How often it is looked who is silent.
+const EVERY: SignedDuration = SignedDuration::from_mins(20);
+/// So many parcels in one question.
+const BATCH: i64 = 50;
+/// So many questions in one run; the next one goes on.
+const MAX_BATCHES: usize = 40;
+
+/// A parcel whose row stands where it stood when it was last heard of.
+struct Silent {
+    id: ShipmentId,
+    order: OrderId,
+    state: State,
+    reference: String,
+}
+
+/// The recurring job. Its own trouble does not slow it down: a parcel that stays silent comes up again.
+pub async fn track(app: &App) -> Result<Outcome> {
+    if let Some(broker) = app.providers.melhorenvio.as_deref()
+        && let Err(error) = ask_broker(app, broker).await
+    {
+        tracing::warn!(error = %Chain(&error), "parcels could not be asked about; the next run tries again");
+    }
+    app.jobs_were_pushed();
+    Ok(Outcome::Again(after(EVERY)))
+}
+
+async fn ask_broker(app: &App, broker: &MelhorEnvio) -> Result<()> {
+    for _ in 0..MAX_BATCHES {
+        let silent = list_silent(app).await?;
+        if silent.is_empty() {
+            return Ok(());
+        }
+        let references: Vec<&str> = silent.iter().map(|parcel| parcel.reference.as_str()).collect();
+        let labels = broker.track(&references).await?; // no connection is held meanwhile
+        for label in &labels {
+            if let Some(parcel) = silent.iter().find(|parcel| parcel.reference == label.id) {
+                learn(app, parcel, label).await?;
+            }
+        }
+        heard(app, &silent).await?;
+    }
+    Ok(())
+}
+
+/// Their answers are up to an hour old, so nobody is asked about more often than every three. What waits to be posted can wait
+/// longer still.
+async fn list_silent(app: &App) -> Result<Vec<Silent>> {
+    const SILENT: &str = "
+        SELECT id, order_id, status, provider_ref FROM shipments
+         WHERE status IN ('generated', 'posted', 'undelivered') AND provider = $1 AND provider_ref IS NOT NULL
+           AND heard_at < now() - interval '3 hours'
+         ORDER BY heard_at LIMIT $2";
+    let parcel = |row: &Row| Silent {
+        id: row.get("id"),
+        order: row.get("order_id"),
+        state: State::read(row.get("status")),
+        reference: row.get("provider_ref"),
+    };
+    Ok(db::query(&app.db().await?, SILENT, &[&NAME, &BATCH]).await?.iter().map(parcel).collect())
+}
+
+/// Only what has changed costs a transaction.
+async fn learn(app: &App, parcel: &Silent, label: &Label) -> Result<()> {
+    let state = State::of(label.status);
+    if !state.is_some_and(|state| parcel.state.may_become(state)) {
+        return Ok(());
+    }
+    // Of this they tell no time.
+    let tells = event_of("undelivered", Timestamp::now()).filter(|_| state == Some(State::Undelivered));
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    news::learn(&tx, parcel.id, parcel.order, state, label, tells.as_ref()).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// All of them were asked about, also those of which nothing was said.
+async fn heard(app: &App, silent: &[Silent]) -> Result<()> {
+    const HEARD: &str = "UPDATE shipments SET heard_at = now() WHERE id = ANY($1)";
+    let ids: Vec<ShipmentId> = silent.iter().map(|parcel| parcel.id).collect();
+    db::execute(&app.db().await?, HEARD, &[&ids]).await?;
+    Ok(())
+}

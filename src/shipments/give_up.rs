@@ -1,0 +1,113 @@
+//! The label of an order that is not to be sent any more goes back: out of the cart, or for its money.
+
+use uuid::Uuid;
+use vitrine_melhorenvio::MelhorEnvio;
+
+use super::after;
+use super::label::{BUSY, learn_of};
+use super::state::State;
+use super::store::{self, Shipment};
+use crate::app::App;
+use crate::cause::Actor;
+use crate::error::{Error, Result};
+use crate::ids::{OrderId, ShipmentId};
+use crate::jobs::{self, Job, Outcome};
+
+const MAX_STEPS: usize = 8;
+/// They want a reason.
+const WHY: &str = "Pedido cancelado";
+
+/// The order was cancelled after it was paid: its labels are given back. Of one that was sent by hand, those that were not
+/// bought yet. A repeat goes on where the last run ended.
+pub async fn give_up(app: &App, order: OrderId) -> Result<Outcome> {
+    let labels = store::list_live(&app.db().await?, order).await?;
+    let mut outcome = Outcome::Done;
+    for label in labels {
+        let claim = Uuid::new_v4();
+        let given = steps(app, label.id, claim).await;
+        store::let_go(&app.db().await?, label.id, claim).await?;
+        if let again @ (Outcome::Again(_) | Outcome::Dead(_)) = given? {
+            outcome = again;
+        }
+    }
+    Ok(outcome)
+}
+
+/// Whether it is in the way: all of a cancelled order, what is not paid of one that left by other means.
+fn is_unwanted(shipment: &Shipment) -> bool {
+    match shipment.order_status.as_str() {
+        "cancelled" => true,
+        "shipped" | "delivered" => matches!(shipment.state, State::Pending | State::Carted),
+        _ => false, // revived meanwhile
+    }
+}
+
+async fn steps(app: &App, id: ShipmentId, claim: Uuid) -> Result<Outcome> {
+    for _ in 0..MAX_STEPS {
+        let Some(shipment) = store::claim(&app.db().await?, id, claim).await? else {
+            return Ok(Outcome::Again(after(BUSY)));
+        };
+        if !shipment.state.is_live() || !is_unwanted(&shipment) {
+            return Ok(Outcome::Done);
+        }
+        if shipment.state.has_left() {
+            return stranded(app, &shipment, "já está com a transportadora").await;
+        }
+        let is_in_their_books = shipment.was_asked_for || shipment.provider_ref.is_some();
+        let Some(broker) = app.providers.melhorenvio.as_deref().filter(|_| is_in_their_books) else {
+            cancelled(app, &shipment).await?;
+            continue;
+        };
+        if let Some(outcome) = one_step(app, broker, &shipment).await? {
+            return Ok(outcome);
+        }
+    }
+    Err(Error::Internal(format!("label {id} took more than {MAX_STEPS} steps to be given back")))
+}
+
+/// `None`: look again.
+async fn one_step(app: &App, broker: &MelhorEnvio, shipment: &Shipment) -> Result<Option<Outcome>> {
+    let found = match &shipment.provider_ref {
+        Some(reference) => broker.read(reference).await?,
+        None => broker.find_by_tag(&shipment.id.to_string()).await?,
+    };
+    let Some(label) = found else {
+        cancelled(app, shipment).await?;
+        return Ok(None);
+    };
+    let state = State::of(label.status);
+    if learn_of(app, shipment, state, &label).await? {
+        return Ok(None); // it stands elsewhere than we thought
+    }
+    match state {
+        Some(State::Carted) => broker.remove_from_cart(&label.id).await?,
+        _ if !broker.is_cancellable(&label.id).await? || !broker.cancel(&label.id, WHY).await? => {
+            return stranded(app, shipment, "não pôde ser devolvida").await.map(Some);
+        }
+        _ => {}
+    }
+    cancelled(app, shipment).await?;
+    Ok(None)
+}
+
+async fn cancelled(app: &App, shipment: &Shipment) -> Result<()> {
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    store::learn(&tx, shipment.id, Some(State::Cancelled), None, Actor::System).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// A person has to see to it; told once.
+async fn stranded(app: &App, shipment: &Shipment, why: &str) -> Result<Outcome> {
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    let error = format!("O pedido foi cancelado, mas a etiqueta {why}");
+    if store::note_error(&tx, shipment.id, &error).await? {
+        let text = format!("{error}: envio {}, pedido {}.", shipment.id, shipment.order);
+        jobs::push(&tx, Job::MailAlert { subject: "Etiqueta de um pedido cancelado".to_owned(), text }).await?;
+    }
+    tx.commit().await?;
+    app.jobs_were_pushed();
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,209 @@
+//! What a carrier says of a parcel, and what follows from it for the order. News come late, early and twice; each is a
+//! conditional UPDATE, so that they come out right in any order. The caller commits.
+
+use deadpool_postgres::GenericClient;
+use jiff::Timestamp;
+use uuid::Uuid;
+use vitrine_kit::shipping::{Stage, TrackingEvent};
+use vitrine_melhorenvio::{Label, NAME, News};
+
+use super::plan;
+use super::state::State;
+use super::store::{self, Learnt};
+use crate::cause::Actor;
+use crate::db;
+use crate::error::Result;
+use crate::ids::{OrderId, ShipmentId};
+use crate::jobs::{self, Job};
+use crate::orders::handover;
+
+/// A label that ran out is bought again by itself, so often.
+const BOUGHT_AGAIN: i64 = 1;
+
+/// An event of Melhor Envio: what became of it in a word, and the order that it was about.
+pub async fn apply(tx: &impl GenericClient, news: &News) -> Result<(&'static str, Option<OrderId>)> {
+    let Some(label) = &news.label else { return Ok(("unknown", None)) };
+    let Some((shipment, order, reference)) = find(tx, label).await? else { return Ok(("unknown", None)) };
+    if reference.is_some_and(|ours| ours != label.id) {
+        return stray(tx, order, shipment, label).await;
+    }
+    let state = State::of(news.status);
+    let moved = learn(tx, shipment, order, state, label, news.tells.as_ref()).await?.moved;
+    if moved && matches!(state, Some(State::Released | State::Generated)) {
+        jobs::push_now(tx, Job::BuyLabel { order }).await?; // it goes on where it waits
+    }
+    Ok((if moved { "applied" } else { "nothing new" }, Some(order)))
+}
+
+/// By their id, else by our tag. The order is locked first, as everywhere.
+async fn find(tx: &impl GenericClient, label: &Label) -> Result<Option<(ShipmentId, OrderId, Option<String>)>> {
+    const FIND: &str = "
+        SELECT id, order_id, provider_ref FROM shipments WHERE provider = $1 AND (provider_ref = $2 OR id = ANY($3))
+         ORDER BY (provider_ref = $2) IS TRUE DESC LIMIT 1";
+    const LOCK: &str = "SELECT FROM orders WHERE id = $1 FOR NO KEY UPDATE";
+    let tags: Vec<Uuid> = label.tags.iter().filter_map(|tag| tag.parse().ok()).collect();
+    let Some(row) = db::query_opt(tx, FIND, &[&NAME, &label.id, &tags]).await? else { return Ok(None) };
+    let order: OrderId = row.get("order_id");
+    db::query_opt(tx, LOCK, &[&order]).await?;
+    let row = db::query_one(tx, FIND, &[&NAME, &label.id, &tags]).await?; // under the lock: it may have got its reference
+    Ok(Some((row.get("id"), order, row.get("provider_ref"))))
+}
+
+/// A second label under one tag: a lost answer's twin. In the cart it costs nothing; paid, somebody must know.
+async fn stray(
+    tx: &impl GenericClient,
+    order: OrderId,
+    shipment: ShipmentId,
+    label: &Label,
+) -> Result<(&'static str, Option<OrderId>)> {
+    if State::of(label.status) == Some(State::Released) {
+        let text = format!("O envio {shipment} tem outra etiqueta paga no Melhor Envio: {} ({}).", label.protocol, label.id);
+        jobs::push(tx, Job::MailAlert { subject: "Etiqueta paga duas vezes".into(), text }).await?;
+    }
+    Ok(("stray", Some(order)))
+}
+
+/// What is known of a label now, by whatever way: the row, the public history and the order follow.
+pub(super) async fn learn(
+    tx: &impl GenericClient,
+    shipment: ShipmentId,
+    order: OrderId,
+    state: Option<State>,
+    label: &Label,
+    tells: Option<&TrackingEvent>,
+) -> Result<Learnt> {
+    let learnt = store::learn(tx, shipment, state, Some(label), Actor::Provider(NAME)).await?;
+    let mut events = label.story();
+    events.extend(tells.filter(|told| events.iter().all(|event| event.code != told.code)).cloned());
+    let new = keep_events(tx, order, Some(shipment), &events).await?;
+    if let Some(told) = tells.filter(|told| new.contains(&told.code)) {
+        worry(tx, order, shipment, told).await?;
+    }
+    if learnt.moved {
+        follow(tx, shipment, order, learnt.state, label).await?;
+    }
+    Ok(learnt)
+}
+
+/// Into the history that the buyer sees, each once: to the second, for some of their words come without fractions. The codes of
+/// those that are new.
+pub(super) async fn keep_events(
+    tx: &impl GenericClient,
+    order: OrderId,
+    shipment: Option<ShipmentId>,
+    events: &[TrackingEvent],
+) -> Result<Vec<String>> {
+    const KEEP: &str = "
+        INSERT INTO shipment_events (order_id, shipment_id, code, description, place, happened_at)
+        SELECT $1, $2, e.code, e.description, e.place, date_trunc('second', e.at)
+          FROM unnest($3::text[], $4::text[], $5::text[], $6::timestamptz[]) AS e (code, description, place, at)
+        ON CONFLICT (order_id, shipment_id, code, happened_at) DO NOTHING RETURNING code";
+    if events.is_empty() {
+        return Ok(Vec::new());
+    }
+    let codes: Vec<&str> = events.iter().map(|event| event.code.as_str()).collect();
+    let descriptions: Vec<&str> = events.iter().map(|event| event.description.as_str()).collect();
+    let places: Vec<Option<&str>> = events.iter().map(|event| event.place.as_deref()).collect();
+    let times: Vec<Timestamp> = events.iter().map(|event| event.happened_at).collect();
+    let rows = db::query(tx, KEEP, &[&order, &shipment, &codes, &descriptions, &places, &times]).await?;
+    Ok(rows.iter().map(|row| row.get("code")).collect())
+}
+
+/// A parcel that hangs is told to the shop.
+async fn worry(tx: &impl GenericClient, order: OrderId, shipment: ShipmentId, event: &TrackingEvent) -> Result<()> {
+    if event.stage != Some(Stage::Undelivered) && event.code != "suspended" {
+        return Ok(());
+    }
+    let text = format!("{}: envio {shipment}, pedido {order}.", event.description);
+    jobs::push(tx, Job::MailAlert { subject: "Entrega com problema".into(), text }).await
+}
+
+/// What a step of the label means for its order.
+async fn follow(tx: &impl GenericClient, shipment: ShipmentId, order: OrderId, state: State, label: &Label) -> Result<()> {
+    match state {
+        State::Pending | State::Carted | State::Released | State::Generated => Ok(()),
+        State::Posted | State::Undelivered => {
+            if left(tx, order, shipment, label).await? {
+                jobs::push(tx, Job::MailOrderShipped { order }).await?;
+            }
+            Ok(())
+        }
+        State::Delivered => arrived(tx, order, shipment, label).await,
+        State::Cancelled => cancelled(tx, order, shipment).await,
+        State::Expired => expired(tx, order, shipment).await,
+    }
+}
+
+/// With the carrier: the order is shipped. `false`: it was already, or is not to be sent any more, which somebody must know.
+async fn left(tx: &impl GenericClient, order: OrderId, shipment: ShipmentId, label: &Label) -> Result<bool> {
+    const ENDED: &str = "SELECT FROM orders WHERE id = $1 AND status NOT IN ('shipped', 'delivered')";
+    let at = label.posted_at.unwrap_or_else(Timestamp::now);
+    if handover::ship(tx, order, Some(number(label)), at, Actor::Provider(NAME), "posted").await? {
+        return Ok(true);
+    }
+    if db::query_opt(tx, ENDED, &[&order]).await?.is_some() {
+        let text = format!("O envio {shipment} foi postado, mas o pedido {order} não é mais para enviar.");
+        jobs::push(tx, Job::MailAlert { subject: "Envio de um pedido encerrado".into(), text }).await?;
+    }
+    Ok(false)
+}
+
+/// The carrier's number, or what else finds it.
+fn number(label: &Label) -> &str {
+    match &label.tracking {
+        Some(tracking) => tracking,
+        None if !label.protocol.is_empty() => &label.protocol,
+        None => &label.id,
+    }
+}
+
+/// With the buyer, once the last of the order's parcels is. One that was posted without our hearing of it leaves first.
+async fn arrived(tx: &impl GenericClient, order: OrderId, shipment: ShipmentId, label: &Label) -> Result<()> {
+    const UNDERWAY: &str =
+        "SELECT FROM shipments WHERE order_id = $1 AND status NOT IN ('delivered', 'cancelled', 'expired') LIMIT 1";
+    let at = label.delivered_at.unwrap_or_else(Timestamp::now);
+    let left_now = left(tx, order, shipment, label).await?;
+    if db::query_opt(tx, UNDERWAY, &[&order]).await?.is_none() {
+        handover::deliver(tx, order, at, Actor::Provider(NAME), "delivered").await?;
+    } else if left_now {
+        jobs::push(tx, Job::MailOrderShipped { order }).await?;
+    }
+    Ok(())
+}
+
+/// Not by us: somebody did it in the panel.
+async fn cancelled(tx: &impl GenericClient, order: OrderId, shipment: ShipmentId) -> Result<()> {
+    const WANTED: &str = "SELECT FROM orders WHERE id = $1 AND status = 'processing'";
+    if db::query_opt(tx, WANTED, &[&order]).await?.is_none() {
+        return Ok(());
+    }
+    let text =
+        format!("A etiqueta {shipment} do pedido {order} foi cancelada no Melhor Envio. Compre outra, ou envie de outro modo.");
+    jobs::push(tx, Job::MailAlert { subject: "Etiqueta cancelada".into(), text }).await
+}
+
+/// A label that is not there any more, though it was never paid.
+pub(super) async fn ran_out(tx: &impl GenericClient, shipment: ShipmentId, order: OrderId) -> Result<()> {
+    if store::learn(tx, shipment, Some(State::Expired), None, Actor::Provider(NAME)).await?.moved {
+        expired(tx, order, shipment).await?;
+    }
+    Ok(())
+}
+
+/// Nobody posted it in time. The first one is bought again; then somebody must say so.
+async fn expired(tx: &impl GenericClient, order: OrderId, shipment: ShipmentId) -> Result<()> {
+    const BEFORE: &str = "
+        SELECT count(*) AS times, bool_and(o.status = 'processing') AS wanted FROM shipments s JOIN orders o ON o.id = s.order_id
+         WHERE s.order_id = $1 AND s.status = 'expired' AND s.volume = (SELECT volume FROM shipments WHERE id = $2)";
+    let row = db::query_one(tx, BEFORE, &[&order, &shipment]).await?;
+    if !row.get::<_, Option<bool>>("wanted").unwrap_or(false) {
+        return Ok(());
+    }
+    if row.get::<_, i64>("times") <= BOUGHT_AGAIN {
+        plan::replace(tx, order, Actor::System).await?;
+        return jobs::push_now(tx, Job::BuyLabel { order }).await;
+    }
+    let text =
+        format!("A etiqueta {shipment} do pedido {order} venceu de novo sem ser postada. Compre outra, ou envie de outro modo.");
+    jobs::push(tx, Job::MailAlert { subject: "Etiqueta vencida".into(), text }).await
+}

@@ -1,0 +1,154 @@
+//! The SQL of shipments. Every change of state is made under the order's lock, with a row in its story.
+
+use deadpool_postgres::GenericClient;
+use serde_json::Value;
+use tokio_postgres::Row;
+use uuid::Uuid;
+use vitrine_kit::shipping::Volume;
+use vitrine_melhorenvio::Label;
+
+use super::state::State;
+use crate::cause::Actor;
+use crate::db;
+use crate::error::{Error, Result};
+use crate::ids::{OrderId, ShipmentId};
+use crate::orders::life::{self, Change};
+
+/// For how long somebody is taken to be at work on a label: longer than any one call to the provider.
+const CLAIM: &str = "2 minutes";
+
+/// A shipment as its row stands, and the order's state at that moment.
+#[derive(Debug, Clone)]
+pub struct Shipment {
+    pub id: ShipmentId,
+    pub order: OrderId,
+    pub state: State,
+    pub service_code: String,
+    pub volumes: Vec<Volume>,
+    pub volume: i16,
+    pub provider_ref: Option<String>,
+    pub label_url: Option<String>,
+    pub was_asked_for: bool,
+    /// Seconds since it last changed.
+    pub rested_s: i64,
+    pub order_status: String,
+    pub payment_status: String,
+}
+
+impl Shipment {
+    /// The order still wants to be sent.
+    pub fn is_wanted(&self) -> bool {
+        self.order_status == "processing" && matches!(self.payment_status.as_str(), "paid" | "partially_refunded")
+    }
+}
+
+const COLUMNS: &str = "
+    s.id, s.order_id, s.status, s.service_code, s.boxes, s.volume, s.provider_ref, s.label_url, s.asked_at IS NOT NULL AS asked,
+    extract(epoch FROM now() - s.updated_at)::bigint AS rested_s, o.status AS order_status, o.payment_status";
+
+fn shipment(row: &Row) -> Shipment {
+    let boxes: Value = row.get("boxes");
+    Shipment {
+        id: row.get("id"),
+        order: row.get("order_id"),
+        state: State::read(row.get("status")),
+        service_code: row.get("service_code"),
+        volumes: serde_json::from_value(boxes).unwrap_or_default(),
+        volume: row.get("volume"),
+        provider_ref: row.get("provider_ref"),
+        label_url: row.get("label_url"),
+        was_asked_for: row.get("asked"),
+        rested_s: row.get("rested_s"),
+        order_status: row.get("order_status"),
+        payment_status: row.get("payment_status"),
+    }
+}
+
+/// The labels that stand for an order's volumes, in their order.
+pub async fn list_live(db: &impl GenericClient, order: OrderId) -> Result<Vec<Shipment>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM shipments s JOIN orders o ON o.id = s.order_id
+          WHERE s.order_id = $1 AND s.status NOT IN ('cancelled', 'expired') ORDER BY s.volume"
+    );
+    Ok(db::query(db, &sql, &[&order]).await?.iter().map(shipment).collect())
+}
+
+/// Takes a label in hand, or goes on holding it. `None`: somebody else is at work on it, or it is gone.
+pub async fn claim(db: &impl GenericClient, id: ShipmentId, claim: Uuid) -> Result<Option<Shipment>> {
+    let sql = format!(
+        "UPDATE shipments s SET claim = $2, claimed_until = now() + $3::text::interval FROM orders o
+          WHERE s.id = $1 AND o.id = s.order_id AND (s.claim IS NULL OR s.claim = $2 OR s.claimed_until < now()) RETURNING {COLUMNS}"
+    );
+    Ok(db::query_opt(db, &sql, &[&id, &claim, &CLAIM]).await?.as_ref().map(shipment))
+}
+
+pub async fn let_go(db: &impl GenericClient, id: ShipmentId, claim: Uuid) -> Result<()> {
+    const LET_GO: &str = "UPDATE shipments SET claim = NULL, claimed_until = NULL WHERE id = $1 AND claim = $2";
+    db::execute(db, LET_GO, &[&id, &claim]).await?;
+    Ok(())
+}
+
+/// From here on the provider may have it in the cart, whatever we hear.
+pub async fn mark_asked(db: &impl GenericClient, id: ShipmentId, claim: Uuid) -> Result<bool> {
+    const ASKED: &str =
+        "UPDATE shipments SET asked_at = coalesce(asked_at, now()) WHERE id = $1 AND claim = $2 AND status = 'pending'";
+    Ok(db::execute(db, ASKED, &[&id, &claim]).await? == 1)
+}
+
+/// Where a label stands after something was learnt of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Learnt {
+    pub state: State,
+    /// It moved just now. Else it had moved before, or it stays.
+    pub moved: bool,
+}
+
+/// What was learnt of a label. It moves on if it may; what it knows only grows.
+pub async fn learn(
+    tx: &impl GenericClient,
+    id: ShipmentId,
+    to: Option<State>,
+    label: Option<&Label>,
+    actor: Actor,
+) -> Result<Learnt> {
+    const ORDER: &str = "SELECT FROM orders WHERE id = (SELECT order_id FROM shipments WHERE id = $1) FOR NO KEY UPDATE";
+    const LOCK: &str = "SELECT order_id, status FROM shipments WHERE id = $1 FOR NO KEY UPDATE";
+    const LEARN: &str = "
+        UPDATE shipments SET status = $2, provider_ref = coalesce(provider_ref, $3), protocol = coalesce($4, protocol),
+               price_cents = coalesce(price_cents, $5), tracking_number = coalesce($6, tracking_number), heard_at = now(),
+               error = CASE WHEN status = $2 THEN error END, updated_at = CASE WHEN status = $2 THEN updated_at ELSE now() END
+         WHERE id = $1";
+    db::query_opt(tx, ORDER, &[&id]).await?;
+    let row = db::query_opt(tx, LOCK, &[&id]).await?.ok_or(Error::NotFound("The label"))?;
+    let before = State::read(row.get("status"));
+    let moves = to.is_some_and(|to| before.may_become(to));
+    let after = to.filter(|_| moves).unwrap_or(before);
+    let reference = label.map(|label| label.id.as_str());
+    let protocol = label.map(|label| label.protocol.as_str()).filter(|protocol| !protocol.is_empty());
+    let (price, tracking) = (label.and_then(|label| label.price), label.and_then(|label| label.tracking.as_deref()));
+    db::execute(tx, LEARN, &[&id, &after.as_str(), &reference, &protocol, &price, &tracking]).await?;
+    if moves {
+        let change = Change {
+            subject: "shipment",
+            subject_id: Some(id.0),
+            from: Some(before.as_str()),
+            to: after.as_str(),
+            reason: protocol.unwrap_or_default(),
+            actor,
+        };
+        life::tell(tx, row.get("order_id"), &change).await?;
+    }
+    Ok(Learnt { state: after, moved: moves })
+}
+
+/// Why it does not go on. `true`: that is new.
+pub async fn note_error(db: &impl GenericClient, id: ShipmentId, error: &str) -> Result<bool> {
+    const NOTE: &str = "UPDATE shipments SET error = $2 WHERE id = $1 AND error IS DISTINCT FROM $2";
+    Ok(db::execute(db, NOTE, &[&id, &error]).await? == 1)
+}
+
+pub async fn set_label_url(db: &impl GenericClient, id: ShipmentId, url: &str) -> Result<()> {
+    const SET: &str = "UPDATE shipments SET label_url = $2, error = NULL WHERE id = $1";
+    db::execute(db, SET, &[&id, &url]).await?;
+    Ok(())
+}

@@ -1,0 +1,61 @@
+//! Melhor Envio's webhook.
+
+use actix_web::{HttpResponse, post, web};
+use deadpool_postgres::Transaction;
+use jiff::Timestamp;
+use vitrine_melhorenvio::{NAME, News, Notice, open_webhook, reread};
+
+use crate::app::App;
+use crate::cause;
+use crate::db;
+use crate::error::{Error, Problem, Result};
+use crate::http::raw::Raw;
+use crate::http::request_id;
+use crate::ids::EventId;
+use crate::shipments::news;
+use crate::webhooks::inbox;
+
+/// News of a parcel, from Melhor Envio: `X-ME-Signature` is the base64 HMAC-SHA256 of the raw body.
+///
+/// Their panel tries an address out without a signature: that is answered 200 and does nothing. A repeat of an event is
+/// answered like the first, and does nothing.
+#[utoipa::path(
+    tag = "webhooks", params(("X-ME-Signature" = Option<String>, Header)), request_body(content = String, content_type = "application/json"),
+    responses((status = 200), (status = 401, body = Problem, description = "Wrongly signed"),
+        (status = 404, body = Problem, description = "MELHORENVIO_WEBHOOK_SECRET is not set")))]
+#[post("/api/webhooks/melhorenvio")]
+pub(super) async fn melhorenvio(app: web::Data<App>, Raw(delivery): Raw) -> Result<HttpResponse> {
+    let secret = app.config.shipping.melhorenvio().and_then(|settings| settings.webhook_secret.as_ref());
+    let Some(secret) = secret else { return Err(Error::NotFound("This address")) };
+    let notice = open_webhook(secret, &delivery, Timestamp::now()).inspect_err(|_| {
+        metrics::counter!("vitrine_webhooks_forged_total", "provider" => NAME).increment(1);
+    })?; // forged: nothing was parsed, nothing is kept
+    if let Notice::News(news) = notice {
+        let (id, request_id) = (EventId::new(), request_id::current());
+        cause::scope("webhook", &id.to_string(), take(&app, id, &news, &request_id)).await?;
+        app.jobs_were_pushed();
+    }
+    Ok(HttpResponse::Ok().finish())
+}
+
+/// The event and its effect, or neither.
+async fn take(app: &App, id: EventId, told: &News, request_id: &str) -> Result<()> {
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    if inbox::first_time(&tx, id, NAME, (&told.event_id, &told.event), &told.body, request_id).await? {
+        let (outcome, order) = news::apply(&tx, told).await?;
+        inbox::note(&tx, id, outcome, order).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Applies a kept event again. What it did before it does not do twice. The caller commits.
+pub(super) async fn replay(tx: &Transaction<'_>, id: EventId, body: Vec<u8>) -> Result<&'static str> {
+    const RECEIVED: &str = "SELECT received_at FROM webhook_events WHERE id = $1";
+    let received: Timestamp = db::query_one(tx, RECEIVED, &[&id]).await?.get("received_at");
+    let told = reread(&body.into(), received);
+    let (outcome, order) = cause::scope("webhook", &id.to_string(), news::apply(tx, &told)).await?;
+    inbox::note(tx, id, outcome, order).await?;
+    Ok(outcome)
+}

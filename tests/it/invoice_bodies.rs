@@ -1,0 +1,180 @@
+//! What Focus NFe is sent for ten purchases, word for word. Each snapshot was reviewed against the provider's fields; the sums
+//! are checked here again, from the wire's own numbers.
+
+use serde_json::{Value, json};
+use wiremock::matchers::method;
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+use crate::seller::CNPJ;
+use crate::shop::{CPF, Product, Shop, address};
+
+/// A seller in São Paulo, a bookkeeping that writes down every body, and a buyer.
+struct Sale {
+    shop: Shop,
+    focus: MockServer,
+}
+
+impl Sale {
+    async fn by(regime: &str) -> Self {
+        let focus = MockServer::start().await;
+        let processing = json!({"status": "processando_autorizacao"});
+        Mock::given(method("POST")).respond_with(ResponseTemplate::new(202).set_body_json(&processing)).mount(&focus).await;
+        Mock::given(method("GET")).respond_with(ResponseTemplate::new(200).set_body_json(&processing)).mount(&focus).await;
+        let env = [("NFE_PROVIDER", "focusnfe"), ("NFE_URL", &focus.uri()), ("NFE_API_KEY", "token"), ("NFE_CNPJ", CNPJ)];
+        let shop = Shop::open_with(&env).await;
+        shop.sells_as(regime).await;
+        Self { shop, focus }
+    }
+
+    async fn wares(&self, prices: &[i64]) -> Vec<Product> {
+        let mut wares = Vec::new();
+        for (n, cents) in prices.iter().enumerate() {
+            wares.push(self.shop.ware(&format!("SKU-{}", n + 1), *cents).await);
+        }
+        wares
+    }
+
+    /// A guest buys and pays; `extra` is laid over the order. The snapshot is named after the test.
+    async fn invoices(self, name: &str, items: &[(&Product, i32)], extra: Value) {
+        let shop = &self.shop;
+        let cart = shop.guest_cart(items).await;
+        let mut order = shop.guest_order(items, CPF).await;
+        order["pay"] = json!({"method": "pix"});
+        order.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        if let Some(cep) = extra["address"]["cep"].as_str() {
+            order["quote_token"] = shop.quote(items, cep).await.into();
+        }
+        let placed = shop.request("POST", "/api/orders").header("X-Cart-Token", &cart).json(&order).send().await;
+        assert_eq!(placed.status, 201, "{}", placed.body);
+        shop.pays(placed.body["id"].as_str().unwrap()).await;
+        shop.drain().await;
+        let requests = self.focus.received_requests().await.unwrap();
+        let emissions: Vec<_> = requests.iter().filter(|request| request.method == wiremock::http::Method::POST).collect();
+        assert_eq!(emissions.len(), 1, "one order, one emission");
+        let text = String::from_utf8(emissions[0].body.clone()).unwrap();
+        adds_up(&serde_json::from_str(&text).unwrap(), &placed.body);
+        let number = placed.body["number"].as_str().unwrap();
+        let time = serde_json::from_str::<Value>(&text).unwrap()["data_emissao"].as_str().unwrap().to_owned();
+        let shown = text.replace(number, "[number]").replace(&time, "[time]").replace(",\"", ",\n\"").replace(",{", ",\n{");
+        insta::assert_snapshot!(format!("nfe_{name}"), shown);
+        self.shop.close().await;
+    }
+}
+
+/// Every sum of the body, from its own numbers, in centavos.
+fn adds_up(body: &Value, order: &Value) {
+    let cents = |value: &Value| (value.as_f64().unwrap_or(0.0) * 100.0).round() as i64;
+    let items = body["items"].as_array().unwrap();
+    let sum = |field: &str| items.iter().map(|item| cents(&item[field])).sum::<i64>();
+    let total = order["total_cents"].as_i64().unwrap();
+    assert_eq!(sum("valor_bruto") - sum("valor_desconto") + sum("valor_frete"), total);
+    for (of_items, of_note) in [
+        ("valor_bruto", "valor_produtos"),
+        ("valor_desconto", "valor_desconto"),
+        ("valor_frete", "valor_frete"),
+        ("icms_valor", "icms_valor_total"),
+    ] {
+        assert_eq!(sum(of_items), cents(&body[of_note]), "{of_items}");
+    }
+    assert_eq!(cents(&body["valor_total"]), total);
+    let paid: i64 = body["formas_pagamento"].as_array().unwrap().iter().map(|one| cents(&one["valor_pagamento"])).sum();
+    assert_eq!(paid, total);
+    for item in items {
+        let exact = item["quantidade_comercial"].as_f64().unwrap() * item["valor_unitario_comercial"].as_f64().unwrap();
+        assert_eq!((exact * 100.0).round() as i64, cents(&item["valor_bruto"]));
+    }
+}
+
+/// A buyer in Rio de Janeiro.
+fn in_rio() -> Value {
+    let mut rio = address("20040-002");
+    rio["street"] = "Avenida Rio Branco".into();
+    rio["district"] = "Centro".into();
+    rio["city"] = "Rio de Janeiro".into();
+    rio["state"] = "RJ".into();
+    json!({"address": rio})
+}
+
+async fn coupon(shop: &Shop, kind: &str, value: i64) {
+    let sql = format!("INSERT INTO coupons (id, code, kind, value) VALUES (gen_random_uuid(), 'CUPOM', '{kind}', {value})");
+    shop.execute(&sql).await;
+}
+
+#[actix_web::test]
+async fn one_line_inside_the_state() {
+    let sale = Sale::by("simples").await;
+    let wares = sale.wares(&[8_250]).await;
+    sale.invoices("one_line", &[(&wares[0], 2)], json!({})).await;
+}
+
+#[actix_web::test]
+async fn many_lines() {
+    let sale = Sale::by("simples").await;
+    let wares = sale.wares(&[1_999, 3_333, 101, 45_900, 7]).await;
+    let items = [(&wares[0], 3), (&wares[1], 1), (&wares[2], 7), (&wares[3], 1), (&wares[4], 9)];
+    sale.invoices("many_lines", &items, json!({})).await;
+}
+
+#[actix_web::test]
+async fn a_percentage_off_that_leaves_an_odd_centavo() {
+    let sale = Sale::by("simples").await;
+    coupon(&sale.shop, "percent", 15).await;
+    let wares = sale.wares(&[3_333, 1_111, 999]).await;
+    sale.invoices("percent_coupon", &[(&wares[0], 1), (&wares[1], 1), (&wares[2], 1)], json!({"coupon": "CUPOM"})).await;
+}
+
+#[actix_web::test]
+async fn a_fixed_amount_off_that_leaves_an_odd_centavo() {
+    let sale = Sale::by("simples").await;
+    coupon(&sale.shop, "fixed", 1_000).await;
+    let wares = sale.wares(&[1_000, 1_000, 1_000]).await;
+    sale.invoices("fixed_coupon", &[(&wares[0], 1), (&wares[1], 1), (&wares[2], 1)], json!({"coupon": "CUPOM"})).await;
+}
+
+#[actix_web::test]
+async fn free_freight() {
+    let sale = Sale::by("simples").await;
+    coupon(&sale.shop, "free_shipping", 0).await;
+    let wares = sale.wares(&[12_345]).await;
+    sale.invoices("free_freight", &[(&wares[0], 1)], json!({"coupon": "CUPOM"})).await;
+}
+
+#[actix_web::test]
+async fn a_company_buys_whose_cnpj_has_letters() {
+    let sale = Sale::by("simples").await;
+    let wares = sale.wares(&[10_000]).await;
+    let company = json!({"cpf": "12.ABC.345/01DE-35", "name": "Comércio Novo Ltda"});
+    sale.invoices("cnpj_buyer", &[(&wares[0], 1)], company).await;
+}
+
+#[actix_web::test]
+async fn another_state() {
+    let sale = Sale::by("simples").await;
+    let wares = sale.wares(&[8_250]).await;
+    sale.invoices("other_state", &[(&wares[0], 2)], in_rio()).await;
+}
+
+#[actix_web::test]
+async fn the_normal_regime_inside_the_state() {
+    let sale = Sale::by("normal").await;
+    let wares = sale.wares(&[10_000, 333]).await;
+    sale.invoices("normal_regime", &[(&wares[0], 1), (&wares[1], 3)], json!({})).await;
+}
+
+#[actix_web::test]
+async fn the_normal_regime_to_another_state_owes_the_difference() {
+    let sale = Sale::by("normal").await;
+    let wares = sale.wares(&[10_000, 333]).await;
+    sale.invoices("normal_other_state", &[(&wares[0], 1), (&wares[1], 3)], in_rio()).await;
+}
+
+#[actix_web::test]
+async fn a_coupon_and_the_discount_for_pix_together() {
+    let sale = Sale::by("normal").await;
+    let methods = json!({"pix": {"enabled": true, "price_rule": {"kind": "percent", "value": 5}}});
+    sale.shop.set("payment_methods", &methods).await;
+    coupon(&sale.shop, "percent", 7).await;
+    let wares = sale.wares(&[19_990, 4_590]).await;
+    let extra = json!({"coupon": "CUPOM", "payment_method": "pix"});
+    sale.invoices("coupon_and_pix", &[(&wares[0], 1), (&wares[1], 2)], extra).await;
+}

@@ -1,0 +1,239 @@
+//! Invoices that must not stand: cancelled in time, given back when it is too late, corrected in words.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use vitrine_sandbox::{Fault, Nfe, NfeStatus};
+
+use crate::invoices::{goes_on, open};
+use crate::shop::{CPF, Product, Shop};
+
+/// A guest buys these and pays: the order's id.
+async fn paid(shop: &Shop, items: &[(&Product, i32)]) -> String {
+    let cart = shop.guest_cart(items).await;
+    let mut order = shop.guest_order(items, CPF).await;
+    order["pay"] = json!({"method": "pix"});
+    let placed = shop.request("POST", "/api/orders").header("X-Cart-Token", &cart).json(&order).send().await;
+    assert_eq!(placed.status, 201, "{}", placed.body);
+    let id = placed.body["id"].as_str().unwrap().to_owned();
+    shop.pays(&id).await;
+    id
+}
+
+async fn cancel(shop: &Shop, order: &str) {
+    let answer = shop.admin().await.patch(&format!("/api/orders/{order}/cancel"), &json!({})).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+}
+
+async fn ship(shop: &Shop, order: &str) {
+    let tracking = json!({"tracking_number": "AA123456789BR", "carrier": "Correios"});
+    let answer = shop.admin().await.patch(&format!("/api/orders/{order}/tracking"), &tracking).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+}
+
+async fn refund(shop: &Shop, order: &str, body: &Value) -> u16 {
+    let request = shop.admin().await.request("POST", &format!("/api/orders/{order}/refund"));
+    request.header("Idempotency-Key", &uuid::Uuid::new_v4().to_string()).json(body).send().await.status
+}
+
+async fn listed(shop: &Shop) -> Vec<Value> {
+    shop.admin().await.get("/api/admin/invoices").await.body["items"].as_array().unwrap().clone()
+}
+
+#[actix_web::test]
+async fn a_cancelled_order_s_invoice_is_cancelled_once() {
+    for provider in ["focusnfe", "enotas"] {
+        let (shop, ware) = open(provider).await;
+        let order = paid(&shop, &[(&ware, 2)]).await;
+        goes_on(&shop).await;
+        shop.control().next_calls(provider, Fault::DropAfterRequest, 3);
+        cancel(&shop, &order).await;
+        goes_on(&shop).await;
+        let nfes = shop.control().nfes();
+        assert_eq!((nfes.len(), nfes[0].status), (1, NfeStatus::Cancelled), "{provider}");
+        let seen = &listed(&shop).await[0];
+        assert_eq!((&seen["status"], &seen["cancel_refused"]), (&json!("cancelled"), &Value::Null), "{seen}");
+        assert!(shop.sql::<bool>("SELECT cancellation_xml IS NOT NULL FROM invoices").await, "the proof of it is kept");
+        shop.close().await;
+    }
+}
+
+#[actix_web::test]
+async fn an_order_cancelled_before_its_invoice_was_sent_has_none() {
+    let (shop, ware) = open("focusnfe").await;
+    let order = paid(&shop, &[(&ware, 2)]).await;
+    cancel(&shop, &order).await;
+    goes_on(&shop).await;
+    assert_eq!(shop.control().nfes().len(), 0);
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn one_cancelled_while_the_authority_thinks_is_cancelled_as_soon_as_it_stands() {
+    let (shop, ware) = open("focusnfe").await;
+    shop.control().tax_authority_away(true);
+    let order = paid(&shop, &[(&ware, 2)]).await;
+    shop.drain().await;
+    assert_eq!(listed(&shop).await[0]["status"], "processing");
+    cancel(&shop, &order).await;
+    shop.drain().await;
+    shop.control().tax_authority_away(false);
+    goes_on(&shop).await;
+    assert_eq!(shop.control().nfes()[0].status, NfeStatus::Cancelled);
+    shop.close().await;
+}
+
+/// The sale and what gives it back.
+fn sale_and_return(nfes: &[Nfe]) -> (&Nfe, &Nfe) {
+    let is_return = |nfe: &&Nfe| nfe.draft.purpose == 4;
+    (nfes.iter().find(|nfe| nfe.draft.purpose == 1).unwrap(), nfes.iter().find(is_return).expect("a return invoice"))
+}
+
+#[actix_web::test]
+async fn too_late_to_cancel_the_sale_is_given_back() {
+    for refused_by_us in [true, false] {
+        let (shop, ware) = open("focusnfe").await;
+        let order = paid(&shop, &[(&ware, 2)]).await;
+        goes_on(&shop).await;
+        let reference = shop.control().nfes()[0].reference.clone();
+        if refused_by_us {
+            shop.execute("UPDATE invoices SET authorized_at = authorized_at - interval '24 hours'").await;
+        } else {
+            shop.control().age_nfe(&reference, Duration::from_secs(25 * 3600)).unwrap();
+        }
+        cancel(&shop, &order).await;
+        goes_on(&shop).await;
+        let nfes = shop.control().nfes();
+        let (sale, back) = sale_and_return(&nfes);
+        assert_eq!((sale.status, back.status), (NfeStatus::Authorized, NfeStatus::Authorized));
+        assert_eq!((back.draft.referenced.as_deref(), back.total_cents), (sale.key.as_deref(), sale.total_cents));
+        assert_eq!((back.draft.is_entry, back.draft.items[0].cfop.as_str()), (true, "1202"));
+        let alerts = shop.control().mails_to("operador@loja.test");
+        assert!(alerts.iter().any(|mail| mail.subject.contains("NF-e não cancelada")));
+        shop.close().await;
+    }
+}
+
+#[actix_web::test]
+async fn the_night_s_state_has_two_hours_and_the_settings_outweigh_it() {
+    let (shop, ware) = open("focusnfe").await;
+    shop.set("taxes", &json!({"products": {"csosn": "102"}, "cancel_hours": 2})).await;
+    let order = paid(&shop, &[(&ware, 2)]).await;
+    goes_on(&shop).await;
+    shop.execute("UPDATE invoices SET authorized_at = authorized_at - interval '2 hours'").await;
+    cancel(&shop, &order).await;
+    goes_on(&shop).await;
+    assert_eq!(shop.control().nfes().len(), 2, "given back rather than cancelled");
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn goods_that_come_back_are_given_back_line_by_line_and_never_twice() {
+    let (shop, shirt) = open("focusnfe").await;
+    let mug = shop.ware("SKU-2", 3_333).await;
+    let order = paid(&shop, &[(&shirt, 2), (&mug, 3)]).await;
+    goes_on(&shop).await;
+    ship(&shop, &order).await;
+    let line: uuid::Uuid = shop.sql("SELECT id FROM order_lines WHERE sku = 'SKU-2'").await;
+    let some = json!({"amount_cents": 6_666, "reason": "troca", "restock_items": [{"line_id": line, "quantity": 2}]});
+    assert_eq!(refund(&shop, &order, &some).await, 201);
+    goes_on(&shop).await;
+    let first = shop.control().nfes().into_iter().find(|nfe| nfe.draft.purpose == 4).expect("a return invoice");
+    assert_eq!((first.draft.items.len(), first.total_cents), (1, 6_666), "the goods alone, without the freight");
+    assert_eq!(refund(&shop, &order, &json!({"reason": "tudo de volta"})).await, 201);
+    goes_on(&shop).await;
+    let nfes = shop.control().nfes();
+    let back: Vec<_> = nfes.iter().filter(|nfe| nfe.draft.purpose == 4).collect();
+    let (sale, _) = sale_and_return(&nfes);
+    assert_eq!(back.len(), 2);
+    let goods: i64 = back.iter().map(|nfe| nfe.total_cents).sum();
+    assert_eq!(goods, 2 * 8_250 + 3 * 3_333, "all the goods came back, the freight was in no single one of them");
+    assert!(goods < sale.total_cents);
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn a_whole_order_that_came_back_is_returned_with_its_freight() {
+    let (shop, ware) = open("focusnfe").await;
+    let order = paid(&shop, &[(&ware, 2)]).await;
+    goes_on(&shop).await;
+    ship(&shop, &order).await;
+    assert_eq!(refund(&shop, &order, &json!({"reason": "arrependimento", "restock": true})).await, 201);
+    goes_on(&shop).await;
+    let nfes = shop.control().nfes();
+    let (sale, back) = sale_and_return(&nfes);
+    assert_eq!((back.total_cents, nfes.len()), (sale.total_cents, 2));
+    let status: String = shop.sql("SELECT status FROM orders").await;
+    assert_eq!(status, "returned");
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn an_invoice_is_corrected_in_words_one_letter_at_a_time() {
+    for provider in ["focusnfe", "enotas"] {
+        let (shop, ware) = open(provider).await;
+        paid(&shop, &[(&ware, 2)]).await;
+        goes_on(&shop).await;
+        let id = listed(&shop).await[0]["id"].as_str().unwrap().to_owned();
+        let admin = shop.admin().await;
+        let letters = format!("/api/admin/invoices/{id}/corrections");
+        assert_eq!(admin.post(&letters, &json!({"text": "curto"})).await.status, 422);
+        let text = json!({"text": "O bairro correto do destinatário é Cerqueira César"});
+        assert_eq!(admin.post(&letters, &text).await.status, 202, "{provider}");
+        assert_eq!(admin.post(&letters, &text).await.status, 409, "one is on its way");
+        for _ in 0..5 {
+            shop.drain_ahead(jiff::SignedDuration::from_hours(1)).await;
+        }
+        goes_on(&shop).await;
+        assert_eq!(admin.post(&letters, &text).await.status, 202, "{provider}: the next one");
+        for _ in 0..5 {
+            shop.drain_ahead(jiff::SignedDuration::from_hours(1)).await;
+        }
+        let seen = &listed(&shop).await[0];
+        assert_eq!(
+            (&seen["corrections"][0]["status"], &seen["corrections"][1]["sequence"]),
+            (&json!("accepted"), &json!(2)),
+            "{seen}"
+        );
+        assert_eq!(shop.control().nfes()[0].letters.len(), 2, "{provider}");
+        shop.close().await;
+    }
+}
+
+#[actix_web::test]
+async fn news_without_the_secret_change_nothing_and_with_it_are_only_a_hint() {
+    for (provider, path) in [("focusnfe", "/api/webhooks/focusnfe"), ("enotas", "/api/webhooks/enotas")] {
+        let (shop, ware) = open(provider).await;
+        shop.control().tax_authority_away(true);
+        paid(&shop, &[(&ware, 2)]).await;
+        shop.drain().await;
+        let reference = shop.control().nfes()[0].reference.clone();
+        let lie = match provider {
+            "focusnfe" => json!({"ref": reference, "status": "autorizado", "cnpj_emitente": crate::seller::CNPJ}),
+            _ => json!({"tipo": "NF-e", "empresaId": shop.control().nfes()[0].id, "nfeId": reference, "nfeStatus": "Autorizada"}),
+        };
+        let before = shop.row_counts().await;
+        for token in ["", "?token=errado"] {
+            let answer =
+                shop.request("POST", &format!("{path}{token}")).header("X-Focus-Token", "errado").json(&lie).send().await;
+            assert_eq!(answer.status, 401, "{provider}");
+        }
+        assert_eq!(shop.row_counts().await, before, "nothing is kept of it");
+        let secret = shop.app.config.nfe.provider.as_ref().unwrap().webhook_secret.clone().unwrap();
+        let secret = secrecy::ExposeSecret::expose_secret(&secret).to_owned();
+        for _ in 0..2 {
+            let told = shop.request("POST", &format!("{path}?token={secret}")).json(&lie).send().await;
+            assert_eq!(told.status, 200, "{provider}");
+        }
+        shop.drain().await;
+        assert_eq!(listed(&shop).await[0]["status"], "processing", "{provider}: the provider was asked, and says so");
+        let kept: i64 = shop.sql(&format!("SELECT count(*) FROM webhook_events WHERE provider = '{provider}'")).await;
+        assert_eq!(kept, 1, "{provider}: a repeat is known as one");
+        let event: uuid::Uuid = shop.sql(&format!("SELECT id FROM webhook_events WHERE provider = '{provider}'")).await;
+        let replay = shop.admin().await.post(&format!("/api/admin/webhooks/{event}/replay"), &json!({})).await;
+        assert_eq!(replay.status, 200, "{}", replay.body);
+        shop.control().tax_authority_away(false);
+        goes_on(&shop).await;
+        shop.close().await;
+    }
+}
