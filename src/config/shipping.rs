@@ -33,16 +33,6 @@ pub struct MelhorEnvioSettings {
     pub webhook_secret: Option<SecretString>,
 }
 
-impl ShippingConfig {
-    /// Melhor Envio's, where it is among the carriers.
-    pub fn melhorenvio(&self) -> Option<&MelhorEnvioSettings> {
-        self.carriers.iter().find_map(|carrier| match carrier {
-            CarrierSettings::MelhorEnvio(settings) => Some(settings),
-            CarrierSettings::Correios(_) => None,
-        })
-    }
-}
-
 #[derive(Debug, Clone)]
 pub struct CorreiosSettings {
     pub url: String,
@@ -55,6 +45,16 @@ pub struct CorreiosSettings {
     pub services: Vec<String>,
     /// The smallest box in centimetres: length, width, height.
     pub min_box: [u32; 3],
+}
+
+impl ShippingConfig {
+    /// What proves news of a parcel; `None`: Melhor Envio is not asked, or registered no address.
+    pub fn melhorenvio_webhook_secret(&self) -> Option<&SecretString> {
+        self.carriers.iter().find_map(|carrier| match carrier {
+            CarrierSettings::MelhorEnvio(settings) => settings.webhook_secret.as_ref(),
+            CarrierSettings::Correios(_) => None,
+        })
+    }
 }
 
 pub(super) fn shipping(env: &mut Env<'_>) -> ShippingConfig {

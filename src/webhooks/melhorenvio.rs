@@ -25,8 +25,7 @@ use crate::webhooks::inbox;
         (status = 404, body = Problem, description = "MELHORENVIO_WEBHOOK_SECRET is not set")))]
 #[post("/api/webhooks/melhorenvio")]
 pub(super) async fn melhorenvio(app: web::Data<App>, Raw(delivery): Raw) -> Result<HttpResponse> {
-    let secret = app.config.shipping.melhorenvio().and_then(|settings| settings.webhook_secret.as_ref());
-    let Some(secret) = secret else { return Err(Error::NotFound("This address")) };
+    let Some(secret) = app.config.shipping.melhorenvio_webhook_secret() else { return Err(Error::NotFound("This address")) };
     let notice = open_webhook(secret, &delivery, Timestamp::now()).inspect_err(|_| {
         metrics::counter!("vitrine_webhooks_forged_total", "provider" => NAME).increment(1);
     })?; // forged: nothing was parsed, nothing is kept
