@@ -269,8 +269,8 @@ async fn an_order_that_is_sent_by_hand_needs_no_label_any_more() {
 #[actix_web::test]
 async fn an_order_that_is_fetched_is_delivered_without_a_number() {
     let shop = shop().await;
+    shop.offer_pickup().await;
     let order = paid(&shop).await;
-    shop.execute(&format!("UPDATE orders SET shipping_provider = 'pickup' WHERE id = '{order}'")).await;
     let arrived = shop.admin().await.patch(&format!("/api/orders/{order}/delivered"), &json!({})).await;
     assert_eq!((arrived.status, &arrived.body["status"]), (200, &json!("delivered")), "{}", arrived.body);
     rest(&shop).await;

@@ -10,6 +10,7 @@ use vitrine::{db, explain};
 
 use crate::buyers::insist;
 use crate::world::{PATIENCE, STOCKS, World, lock};
+use crate::{labels, papers};
 
 /// So many orders are also asked about by the command itself.
 const SPOKEN: usize = 5;
@@ -24,6 +25,8 @@ pub async fn check(world: &World) {
     refunds(world, &shop, &books);
     sums(world, &shop, &books);
     mails(world, &shop, &books);
+    papers::invoices(world, &books, &db).await;
+    labels::check(world, &books, &db).await;
     stock(world, &db).await;
     drop(db);
     audit(world);
@@ -34,7 +37,7 @@ pub async fn check(world: &World) {
 }
 
 /// An id as all sides write it: banks leave the dashes out.
-fn plain(id: &str) -> String {
+pub fn plain(id: &str) -> String {
     id.replace('-', "").to_lowercase()
 }
 
@@ -72,7 +75,8 @@ impl Shop {
         const PAYMENTS: &str = "SELECT id::text, order_id::text FROM payments";
         const CAPTURES: &str = "SELECT payment_id::text, amount_cents FROM money_movements WHERE kind = 'capture'";
         const REFUNDS: &str = "SELECT id::text, amount_cents FROM refunds WHERE status = 'done'";
-        const MESSAGES: &str = "SELECT id::text, kind, order_id::text FROM messages WHERE status IN ('sent', 'delivered')";
+        const MESSAGES: &str =
+            "SELECT id::text, kind, order_id::text FROM messages WHERE channel = 'email' AND status IN ('sent', 'delivered')";
         const WITHDRAWN: &str = "SELECT kind || '/' || id FROM messages WHERE status = 'failed' AND tried_at IS NOT NULL";
         let amounts = async |sql: &str| -> BTreeMap<String, i64> {
             db.query(sql, &[]).await.unwrap().iter().map(|row| (plain(row.get(0)), row.get(1))).collect()
@@ -151,7 +155,7 @@ async fn count(world: &World, shop: &Shop, db: &tokio_postgres::Client) {
     }
 }
 
-fn rows<'a>(books: &'a Value, list: &str) -> &'a [Value] {
+pub fn rows<'a>(books: &'a Value, list: &str) -> &'a [Value] {
     books[list].as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
