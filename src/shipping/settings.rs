@@ -28,6 +28,10 @@ pub struct ShippingSettings {
     #[serde(default)]
     #[garde(dive)]
     pub pickup: Option<Pickup>,
+    /// The agency of Melhor Envio where parcels are handed in, for carriers that want one (Jadlog, with a token of the panel).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(skip)]
+    pub label_agency: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
