@@ -13,6 +13,7 @@ CREATE TABLE users (
     totp_key        smallint,
     totp_last_step  bigint,
     sms_opt_in      boolean NOT NULL DEFAULT false,
+    locale          text NOT NULL DEFAULT 'pt-BR' CHECK (locale IN ('pt-BR', 'en')), -- of what is written to them
     mail_blocked_at timestamptz,                -- permanent bounce or complaint
     blocked_at      timestamptz,
     erased_at       timestamptz,
@@ -32,6 +33,7 @@ CREATE TABLE sessions (
     revoked_reason text CHECK (revoked_reason IN ('logout', 'reuse', 'password', 'blocked', 'role', 'erased')),
     CHECK ((revoked_at IS NULL) = (revoked_reason IS NULL))
 );
+CREATE INDEX sessions_age ON sessions (created_at);
 CREATE INDEX sessions_user ON sessions (user_id) WHERE revoked_at IS NULL;
 
 CREATE TABLE refresh_tokens (

@@ -6,6 +6,8 @@ CREATE TABLE orders (
     customer_name         text NOT NULL,
     customer_email        text,
     customer_phone        text,
+    locale                text NOT NULL DEFAULT 'pt-BR' CHECK (locale IN ('pt-BR', 'en')), -- of what is written about it
+    sms_opt_in            boolean NOT NULL DEFAULT false, -- a guest's; a customer's stands with the account
     tax_id_sealed         bytea,
     tax_id_key            smallint,
     tax_id_hash           bytea,

@@ -18,8 +18,8 @@ CREATE TABLE jobs (
     CHECK ((state = 'running') = (lease_until IS NOT NULL)),
     CHECK ((state IN ('done', 'dead')) = (finished_at IS NOT NULL))
 ) WITH (fillfactor = 80);
-CREATE INDEX jobs_due ON jobs (run_at) WHERE state = 'waiting' AND left(kind, 5) <> 'mail_';
-CREATE INDEX jobs_mails_due ON jobs (run_at) WHERE state = 'waiting' AND left(kind, 5) = 'mail_';
+CREATE INDEX jobs_due ON jobs (run_at) WHERE state = 'waiting' AND left(kind, 4) NOT IN ('mail', 'sms_');
+CREATE INDEX jobs_messages_due ON jobs (run_at) WHERE state = 'waiting' AND left(kind, 4) IN ('mail', 'sms_');
 CREATE INDEX jobs_leased ON jobs (lease_until) WHERE state = 'running';
 CREATE INDEX jobs_finished ON jobs (finished_at) WHERE state IN ('done', 'dead');
 CREATE UNIQUE INDEX jobs_dedupe ON jobs (dedupe) WHERE dedupe IS NOT NULL AND state IN ('waiting', 'running');
@@ -56,7 +56,7 @@ CREATE INDEX idempotency_keys_age ON idempotency_keys (created_at);
 -- Mails and texts, rendered once and kept: every repeat sends the same words under the same key.
 CREATE TABLE messages (
     id           uuid PRIMARY KEY,
-    event        text NOT NULL UNIQUE,          -- `order_paid:<order>`: one message per event
+    event        text NOT NULL UNIQUE,          -- `order_paid:<order>`, `sms_order_paid:<order>`: one message per event
     kind         text NOT NULL,
     channel      text NOT NULL CHECK (channel IN ('email', 'sms')),
     order_id     uuid REFERENCES orders,
@@ -70,12 +70,17 @@ CREATE TABLE messages (
     provider_ref text,
     error        text,
     created_at   timestamptz NOT NULL DEFAULT now(),
-    tried_at     timestamptz,                   -- the first try that may have reached the provider, who knows our key for a day
-    sent_at      timestamptz
+    claimed_at   timestamptz,                   -- being handed over since; who died over it has lost it two minutes later
+    open_tries   smallint NOT NULL DEFAULT 0 CHECK (open_tries >= 0), -- tries that may have reached the provider
+    tried_at     timestamptz,                   -- the first of them
+    sent_at      timestamptz,
+    CHECK ((open_tries = 0) = (tried_at IS NULL)),
+    CHECK (channel = 'email' OR html IS NULL)
 );
 CREATE INDEX messages_order ON messages (order_id) WHERE order_id IS NOT NULL;
 CREATE INDEX messages_user ON messages (user_id) WHERE user_id IS NOT NULL;
 CREATE INDEX messages_ref ON messages (provider_ref) WHERE provider_ref IS NOT NULL;
+CREATE INDEX messages_words ON messages (created_at) WHERE body IS NOT NULL;
 CREATE INDEX messages_queued ON messages (recipient) WHERE status = 'queued';
 
 CREATE TABLE audit_log (
@@ -92,11 +97,17 @@ CREATE INDEX audit_log_at ON audit_log (at);
 CREATE INDEX audit_log_entity ON audit_log (entity_id);
 CREATE TRIGGER audit_log_grow BEFORE UPDATE OR DELETE ON audit_log FOR EACH ROW EXECUTE FUNCTION only_grows();
 
--- The shop's own data, one row per subject: company, shipping, payment_methods, invoice.
+-- The shop's own data, one row per subject: company, shipping, payment_methods, invoice, stock.
 CREATE TABLE settings (
     name       text PRIMARY KEY,
     value      jsonb NOT NULL,
     updated_at timestamptz NOT NULL DEFAULT now()
+);
+
+-- Variants that were sold down to the shop's mark, and told of. Forgotten once there is more again.
+CREATE TABLE stock_alerts (
+    variant_id uuid PRIMARY KEY,
+    told_at    timestamptz NOT NULL DEFAULT now()
 );
 
 -- Look-ups that stay true for weeks, shared by all servers.

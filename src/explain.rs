@@ -71,7 +71,7 @@ const STORY: &str = "
                      OR payload ->> 'refund' IN (SELECT id::text FROM refund))
     SELECT at, what, before, after, who, cause, note, is_gap FROM (
         SELECT max(h.at) OVER (ORDER BY h.id) AS at, 1 AS rank, h.id AS seq,
-               CASE h.subject WHEN 'message' THEN 'message ' || coalesce(m.kind, '') ELSE h.subject || coalesce(' ' || h.subject_id, '') END AS what,
+               CASE h.subject WHEN 'message' THEN 'message ' || coalesce(m.kind, '') || CASE m.channel WHEN 'sms' THEN ' (sms)' ELSE '' END ELSE h.subject || coalesce(' ' || h.subject_id, '') END AS what,
                h.from_state AS before, h.to_state AS after, h.actor AS who, h.cause,
                concat_ws(', ', nullif(CASE WHEN h.actor ~ '^(user|admin|guest)' THEN '' ELSE h.reason END, ''),
                          p.method || ' by ' || p.provider || ' of ' || to_char(p.amount_cents / 100.0, 'FM999999999990.00'),

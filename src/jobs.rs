@@ -8,13 +8,20 @@ use serde::{Deserialize, Serialize};
 use crate::cause;
 use crate::db;
 use crate::error::{Error, Result};
-use crate::ids::{CorrectionId, InvoiceId, JobId, OrderId, PaymentId, RefundId, ResetId};
+use crate::ids::{CorrectionId, InvoiceId, JobId, MessageId, OrderId, PaymentId, RefundId, ResetId, UserId};
 
 /// Everything that workers do. Ids only: the truth is read when the job runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Job {
+    MailWelcome {
+        user: UserId,
+    },
     MailOrderPlaced {
+        order: OrderId,
+    },
+    /// The PIX is about to run out, if it is still unpaid.
+    MailExpiryReminder {
         order: OrderId,
     },
     MailOrderPaid {
@@ -43,6 +50,16 @@ pub enum Job {
     MailAlert {
         subject: String,
         text: String,
+    },
+    /// A message that failed, once more: an admin wants it.
+    MailMessage {
+        message: MessageId,
+    },
+    SmsOrderPaid {
+        order: OrderId,
+    },
+    SmsOrderShipped {
+        order: OrderId,
     },
     /// Gives an unpaid order's stock back when its time is over.
     ExpireOrder {
@@ -107,6 +124,8 @@ pub enum Job {
     KeepBooks,
     /// Recurring: looks for payments and refunds that nobody looks after.
     Reconcile,
+    /// Recurring: tells of variants that are nearly sold out.
+    WatchStock,
     /// Recurring: removes what has done its time (old jobs, keys, tokens, stale guest carts).
     Purge,
 }
@@ -115,7 +134,9 @@ impl Job {
     /// The word in the `kind` column, in logs and in metrics.
     pub fn kind(&self) -> &'static str {
         match self {
+            Self::MailWelcome { .. } => "mail_welcome",
             Self::MailOrderPlaced { .. } => "mail_order_placed",
+            Self::MailExpiryReminder { .. } => "mail_expiry_reminder",
             Self::MailOrderPaid { .. } => "mail_order_paid",
             Self::MailOrderShipped { .. } => "mail_order_shipped",
             Self::MailOrderDelivered { .. } => "mail_order_delivered",
@@ -124,6 +145,9 @@ impl Job {
             Self::MailInvoice { .. } => "mail_invoice",
             Self::MailPasswordReset { .. } => "mail_password_reset",
             Self::MailAlert { .. } => "mail_alert",
+            Self::MailMessage { .. } => "mail_message",
+            Self::SmsOrderPaid { .. } => "sms_order_paid",
+            Self::SmsOrderShipped { .. } => "sms_order_shipped",
             Self::ExpireOrder { .. } => "expire_order",
             Self::CheckPayment { .. } => "check_payment",
             Self::VoidPayment { .. } => "void_payment",
@@ -141,6 +165,7 @@ impl Job {
             Self::CompareBooks { .. } => "compare_books",
             Self::KeepBooks => "keep_books",
             Self::Reconcile => "reconcile",
+            Self::WatchStock => "watch_stock",
             Self::Purge => "purge",
         }
     }
@@ -160,7 +185,10 @@ impl Job {
             }
             Self::CorrectInvoice { correction } => Some(format!("correct_invoice:{correction}")),
             Self::CompareBooks { day, provider } => Some(format!("compare_books:{day}:{provider}")),
-            Self::KeepBooks | Self::Reconcile | Self::Purge | Self::TrackParcels => Some(self.kind().to_owned()),
+            Self::MailMessage { message } => Some(format!("mail_message:{message}")),
+            Self::KeepBooks | Self::Reconcile | Self::WatchStock | Self::Purge | Self::TrackParcels => {
+                Some(self.kind().to_owned())
+            }
             _ => None,
         }
     }
@@ -182,7 +210,7 @@ impl Job {
             | Self::BuyLabel { .. }
             | Self::DropLabel { .. }
             | Self::CompareBooks { .. } => 60,
-            Self::KeepBooks | Self::Reconcile | Self::Purge | Self::TrackParcels => i32::MAX,
+            Self::KeepBooks | Self::Reconcile | Self::WatchStock | Self::Purge | Self::TrackParcels => i32::MAX,
             Self::MailPasswordReset { .. } => 8,
             _ => 25,
         }
@@ -192,6 +220,11 @@ impl Job {
     pub fn read(payload: serde_json::Value) -> Result<Self> {
         serde_json::from_value(payload).map_err(|e| Error::Internal(format!("a job that this release does not know: {e}")))
     }
+}
+
+/// Whether it waits for its turn at a carrier of messages, behind all that money hangs on.
+pub fn is_message(kind: &str) -> bool {
+    kind.starts_with("mail_") || kind.starts_with("sms_")
 }
 
 /// One statement for any number of jobs; a job whose twin is waiting or running is not added again.

@@ -10,6 +10,7 @@ pub mod error;
 pub mod http;
 pub mod ids;
 pub mod jobs;
+pub mod lang;
 pub mod password;
 pub mod providers;
 pub mod seal;

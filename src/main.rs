@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use vitrine::config::{Config, Mode};
 use vitrine::error::{Chain, Error, Result};
+use vitrine::mail::preview;
 use vitrine::{db, dev, run, seed, server, telemetry};
 
 #[global_allocator]
@@ -47,10 +48,33 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// The shop's messages
+    Mail {
+        #[command(subcommand)]
+        command: MailCommand,
+    },
     /// Only the sandbox providers
     Sandbox,
     /// Asks the server on PORT whether it is ready; exit 1 if not
     Health,
+}
+
+#[derive(Debug, Subcommand)]
+enum MailCommand {
+    /// Every message with sample data, on a port of this machine or as files
+    Preview {
+        /// Only this kind: order_paid, invoice …
+        kind: Option<String>,
+        /// Only this language: pt-BR or en
+        #[arg(long)]
+        lang: Option<String>,
+        /// Writes HTML and text files there
+        #[arg(long, conflicts_with = "port")]
+        out: Option<std::path::PathBuf>,
+        /// Where to look at them
+        #[arg(long, default_value_t = 4466)]
+        port: u16,
+    },
 }
 
 fn main() -> ExitCode {
@@ -77,6 +101,13 @@ async fn execute(command: Command, env: &HashMap<String, String>) -> Result<Exit
         Command::Dev => dev::dev(env).await?,
         Command::Sandbox => dev::sandbox(env).await?,
         Command::Openapi => println!("{}", server::openapi().to_pretty_json().map_err(|e| Error::Internal(e.to_string()))?),
+        Command::Mail { command: MailCommand::Preview { kind, lang, out, port } } => {
+            let choice = preview::Choice { kind, lang };
+            match out {
+                Some(folder) => preview::write(&choice, &folder)?,
+                None => preview::serve(&choice, port).await?,
+            }
+        }
         Command::Health => return Ok(health(env).await),
         Command::Serve | Command::Worker | Command::Migrate | Command::Seed | Command::Audit { .. } | Command::Explain { .. } => {
             let config =

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
+use vitrine_africastalking::{AfricasTalking, AfricasTalkingConfig};
 use vitrine_bacen::{Bacen, BacenConfig};
 use vitrine_cep::{CepConfig, CepLookup};
 use vitrine_correios::{Correios, CorreiosConfig, MinBox};
@@ -20,16 +21,22 @@ use vitrine_melhorenvio::{MelhorEnvio, MelhorEnvioConfig};
 use vitrine_openpix::{OpenPix, OpenPixConfig};
 use vitrine_propay::{ProPay, ProPayConfig};
 use vitrine_resend::{Resend, ResendConfig};
+use vitrine_smtp::{Smtp, SmtpConfig};
 use vitrine_stripe::{Stripe, StripeConfig};
 
 use crate::config::{
-    CarrierSettings, Config, CorreiosSettings, MelhorEnvioSettings, NfeKind, NfeSettings, PixSettings, StripeSettings,
+    CarrierSettings, Config, CorreiosSettings, MailerSettings, MelhorEnvioSettings, NfeKind, NfeSettings, PixSettings,
+    SmsSettings, StripeSettings,
 };
 use crate::error::{Error, Result};
 
 /// How long a freight quote may take before its options are left out.
 const QUOTE_TIMEOUT: Duration = Duration::from_secs(2);
 const MAIL_TIMEOUT: Duration = Duration::from_secs(10);
+/// Mail servers look a mail over before they take it.
+const SMTP_TIMEOUT: Duration = Duration::from_secs(30);
+/// What is unclear is never sent again: better to wait for the answer.
+const SMS_TIMEOUT: Duration = Duration::from_secs(20);
 const CEP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Every provider that this process talks to.
@@ -45,6 +52,8 @@ pub struct Providers {
     /// Buys labels; `None` where no freight is quoted by it.
     pub melhorenvio: Option<Arc<MelhorEnvio>>,
     pub mailer: Arc<dyn Mailer>,
+    /// Texts; `None` where the shop sends none.
+    pub sms: Option<Arc<AfricasTalking>>,
     pub cep: Arc<CepLookup>,
     /// Invoices; `None` where the shop emits none.
     pub fiscal: Option<Arc<dyn FiscalProvider>>,
@@ -74,13 +83,8 @@ impl Providers {
                 }
             }
         }
-        let resend = Resend::new(ResendConfig {
-            base_url: config.mail.resend_url.clone(),
-            api_key: config.mail.resend_api_key.clone(),
-            timeout: MAIL_TIMEOUT,
-            breaker: config.breaker,
-        })
-        .map_err(bad)?;
+        let (mailer, mailers_breaker) = mailer(&config.mail.mailer, config.breaker).map_err(bad)?;
+        let sms = config.sms.as_ref().map(|settings| sms(settings, config.breaker)).transpose().map_err(bad)?;
         let cep = CepLookup::new(CepConfig {
             viacep_url: config.shipping.viacep_url.clone(),
             brasilapi_url: config.shipping.brasilapi_url.clone(),
@@ -97,10 +101,11 @@ impl Providers {
             melhorenvio.iter().flat_map(|one| [("melhorenvio", one.breaker()), ("melhorenvio labels", one.label_breaker())]),
         );
         breakers.extend(correios.iter().map(|one| (vitrine_correios::NAME, one.breaker())));
-        breakers.push(("resend", resend.breaker()));
+        breakers.push((mailer.name(), mailers_breaker));
+        breakers.extend(sms.iter().map(|one| (vitrine_africastalking::NAME, one.breaker())));
         breakers.extend(fiscal.iter().map(|one| (one.name(), one.breaker())));
         breakers.extend(cep.breakers().into_iter().map(|breaker| (breaker.name(), breaker)));
-        Ok(Self { pix, stripe, carriers, correios, melhorenvio, mailer: Arc::new(resend), cep: Arc::new(cep), fiscal, breakers })
+        Ok(Self { pix, stripe, carriers, correios, melhorenvio, mailer, sms, cep: Arc::new(cep), fiscal, breakers })
     }
 }
 
@@ -203,6 +208,35 @@ fn stripe(settings: &StripeSettings, breaker: BreakerConfig) -> Result<Arc<Strip
         secret_key: s.secret_key.clone(),
         webhook_secret: s.webhook_secret.clone(),
         timeout: s.timeout,
+        breaker,
+    })?))
+}
+
+fn mailer(settings: &MailerSettings, breaker: BreakerConfig) -> Result<(Arc<dyn Mailer>, Arc<Breaker>), BadConfig> {
+    Ok(match settings {
+        MailerSettings::Resend { url, api_key } => {
+            let (base_url, api_key) = (url.clone(), api_key.clone());
+            let resend = Resend::new(ResendConfig { base_url, api_key, timeout: MAIL_TIMEOUT, breaker })?;
+            let breaker = resend.breaker();
+            (Arc::new(resend), breaker)
+        }
+        MailerSettings::Smtp { url } => {
+            let smtp = Smtp::new(SmtpConfig { url: url.clone(), timeout: SMTP_TIMEOUT, breaker })?;
+            let breaker = smtp.breaker();
+            (Arc::new(smtp), breaker)
+        }
+    })
+}
+
+fn sms(settings: &SmsSettings, breaker: BreakerConfig) -> Result<Arc<AfricasTalking>, BadConfig> {
+    let s = settings;
+    Ok(Arc::new(AfricasTalking::new(AfricasTalkingConfig {
+        base_url: s.url.clone(),
+        username: s.username.clone(),
+        api_key: s.api_key.clone(),
+        sender: s.sender.clone(),
+        webhook_secret: s.webhook_secret.clone(),
+        timeout: SMS_TIMEOUT,
         breaker,
     })?))
 }

@@ -15,7 +15,7 @@ const BITE: u64 = 1000;
 /// Bites per table and run: a busy shop leaves more behind in ten minutes than one bite takes.
 const MAX_BITES: usize = 200;
 
-const PURGES: [(&str, &str); 7] = [
+const PURGES: [(&str, &str); 9] = [
     (
         "jobs",
         "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE state = 'done' AND finished_at < now() - interval '7 days' LIMIT 1000)",
@@ -31,6 +31,19 @@ const PURGES: [(&str, &str); 7] = [
     (
         "password_resets",
         "DELETE FROM password_resets WHERE id IN (SELECT id FROM password_resets WHERE expires_at < now() - interval '1 day' LIMIT 1000)",
+    ),
+    // A session ends by a word, or by letting its last token run out; its row stays for a while, for who asks when.
+    (
+        "sessions",
+        "DELETE FROM sessions WHERE id IN (SELECT s.id FROM sessions s WHERE s.created_at < now() - interval '90 days'
+            AND (s.revoked_at < now() - interval '90 days'
+                 OR (s.revoked_at IS NULL AND NOT EXISTS (SELECT FROM refresh_tokens t WHERE t.session_id = s.id))) LIMIT 1000)",
+    ),
+    // That it was sent, when and to whom stays with the order; the words do not. What still waits keeps them.
+    (
+        "messages",
+        "UPDATE messages SET html = NULL, body = NULL WHERE id IN (SELECT id FROM messages
+            WHERE created_at < now() - interval '90 days' AND body IS NOT NULL AND status <> 'queued' LIMIT 1000)",
     ),
     (
         "carts",

@@ -14,7 +14,7 @@ use crate::db;
 use crate::error::{Chain, Error, Result};
 use crate::ids::JobId;
 use crate::jobs::{self, Job, Outcome};
-use crate::{cause, invoices, mail, orders, payments, purge, shipments};
+use crate::{catalog, cause, invoices, mail, orders, payments, purge, shipments};
 
 /// How long a worker may be silent before another takes its job over. Longer than any provider's deadline.
 const LEASE: &str = "2 minutes";
@@ -68,7 +68,9 @@ pub async fn run(app: Data<App>, mut stop: watch::Receiver<bool>) {
 /// Runs everything that is due, in this task, until nothing is: for tests, which want to see the end.
 /// `ahead` also takes jobs that are due within that time.
 pub async fn drain(app: &App, ahead: SignedDuration) -> Result<usize> {
-    const PULL: &str = "UPDATE jobs SET run_at = now() WHERE state = 'waiting' AND run_at <= now() + $1::text::interval AND kind NOT IN ('reconcile', 'purge', 'keep_books', 'track_parcels')";
+    const PULL: &str = "
+        UPDATE jobs SET run_at = now() WHERE state = 'waiting' AND run_at <= now() + $1::text::interval
+           AND kind NOT IN ('reconcile', 'purge', 'keep_books', 'track_parcels', 'watch_stock')";
     let mut count = 0;
     db::execute(&app.db().await?, PULL, &[&format!("{} seconds", ahead.as_secs())]).await?;
     loop {
@@ -85,7 +87,7 @@ pub async fn drain(app: &App, ahead: SignedDuration) -> Result<usize> {
 
 /// `false`: not yet, the database is away. Without them nobody would look for money that got lost on its way.
 async fn start_recurring(app: &App) -> bool {
-    let recurring = [Job::Reconcile, Job::Purge, Job::KeepBooks, Job::TrackParcels].map(|job| (job, None));
+    let recurring = [Job::Reconcile, Job::Purge, Job::KeepBooks, Job::TrackParcels, Job::WatchStock].map(|job| (job, None));
     let push = async { jobs::push_all(&app.db().await?, &recurring).await };
     let pushed = push.await;
     if let Err(error) = &pushed {
@@ -99,21 +101,21 @@ fn log_trouble(error: Error) -> Vec<Leased> {
     Vec::new()
 }
 
-/// Takes due jobs, and those whose worker was not heard of for too long: a taken-over job has used an attempt. Mails, which wait
+/// Takes due jobs, and those whose worker was not heard of for too long: a taken-over job has used an attempt. Messages, which wait
 /// for their turn at the provider, come after all that money hangs on.
 async fn lease(app: &App, count: i64) -> Result<Vec<Leased>> {
     const LEASE_JOBS: &str = "
-        WITH urgent AS (SELECT id FROM jobs WHERE state = 'waiting' AND left(kind, 5) <> 'mail_' AND run_at <= now()
+        WITH urgent AS (SELECT id FROM jobs WHERE state = 'waiting' AND left(kind, 4) NOT IN ('mail', 'sms_') AND run_at <= now()
                          ORDER BY run_at LIMIT $1 FOR UPDATE SKIP LOCKED),
-             mails AS (SELECT id FROM jobs WHERE state = 'waiting' AND left(kind, 5) = 'mail_' AND run_at <= now()
+             messages AS (SELECT id FROM jobs WHERE state = 'waiting' AND left(kind, 4) IN ('mail', 'sms_') AND run_at <= now()
                         ORDER BY run_at LIMIT $1 FOR UPDATE SKIP LOCKED),
              abandoned AS (SELECT id FROM jobs WHERE state = 'running' AND lease_until < now() ORDER BY lease_until LIMIT $1 FOR UPDATE SKIP LOCKED),
-             due AS (SELECT id FROM abandoned UNION ALL SELECT id FROM urgent UNION ALL SELECT id FROM mails LIMIT $1)
+             due AS (SELECT id FROM abandoned UNION ALL SELECT id FROM urgent UNION ALL SELECT id FROM messages LIMIT $1)
         UPDATE jobs j SET state = 'running', lease = gen_random_uuid(), lease_until = now() + $2::text::interval, attempts = attempts + 1
           FROM due WHERE j.id = due.id
         RETURNING j.id, j.lease, j.kind, j.payload, j.attempts, j.max_attempts";
     let mut rows = db::query(&app.db().await?, LEASE_JOBS, &[&count, &LEASE]).await?;
-    rows.sort_by_key(|row| row.get::<_, &str>("kind").starts_with("mail_"));
+    rows.sort_by_key(|row| jobs::is_message(row.get("kind")));
     Ok(rows
         .iter()
         .map(|row| Leased {
@@ -179,15 +181,20 @@ async fn renew(app: &App, job: &Leased) {
 
 async fn perform(app: &App, job: &Job) -> Result<Outcome> {
     match job {
+        Job::MailWelcome { user } => mail::welcome(app, *user).await,
         Job::MailOrderPlaced { order } => mail::order_placed(app, *order).await,
+        Job::MailExpiryReminder { order } => mail::expiry_reminder(app, *order).await,
         Job::MailOrderPaid { order } => mail::order_paid(app, *order).await,
         Job::MailOrderShipped { order } => mail::order_shipped(app, *order).await,
-        Job::MailOrderDelivered { .. } => Ok(Outcome::Done),
+        Job::MailOrderDelivered { order } => mail::order_delivered(app, *order).await,
         Job::MailOrderCancelled { order } => mail::order_cancelled(app, *order).await,
         Job::MailRefunded { refund } => mail::refunded(app, *refund).await,
-        Job::MailInvoice { .. } => Ok(Outcome::Done),
+        Job::MailInvoice { invoice } => mail::invoice(app, *invoice).await,
         Job::MailPasswordReset { reset } => mail::password_reset(app, *reset).await,
         Job::MailAlert { subject, text } => mail::alert(app, subject, text).await,
+        Job::MailMessage { message } => mail::again(app, *message).await,
+        Job::SmsOrderPaid { order } => mail::sms::order_paid(app, *order).await,
+        Job::SmsOrderShipped { order } => mail::sms::order_shipped(app, *order).await,
         Job::ExpireOrder { order } => orders::expire::expire(app, *order).await,
         Job::CheckPayment { payment } => payments::check::check(app, *payment).await,
         Job::VoidPayment { payment } => payments::void::void(app, *payment).await,
@@ -205,6 +212,7 @@ async fn perform(app: &App, job: &Job) -> Result<Outcome> {
         Job::CompareBooks { day, provider } => payments::books::compare(app, *day, provider).await,
         Job::KeepBooks => payments::books::keep(app).await,
         Job::Reconcile => payments::reconcile::reconcile(app).await,
+        Job::WatchStock => catalog::low_stock::watch(app).await,
         Job::Purge => purge::purge(app).await,
     }
 }

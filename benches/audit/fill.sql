@@ -87,9 +87,9 @@ SELECT id, payment, m.refund_id, m.kind, m.amount, 'propay', 'E' || i, m.cause, 
   FROM bench_orders, LATERAL (VALUES ('capture', NULL, total, 'webhook:' || event),
        ('refund', refund, CASE fate WHEN 'refunded' THEN total ELSE 1000 END, 'job:' || i)) m (kind, refund_id, amount, cause)
  WHERE paid AND (m.kind = 'capture' OR fate IN ('refunded', 'partly')) ORDER BY i;
-INSERT INTO messages (id, event, kind, channel, order_id, recipient, subject, html, body, status, provider, provider_ref, created_at, tried_at, sent_at)
+INSERT INTO messages (id, event, kind, channel, order_id, recipient, subject, html, body, status, provider, provider_ref, created_at, open_tries, tried_at, sent_at)
 SELECT bench_id('f0' || m.n, i), m.kind || ':' || id, m.kind, 'email', id, 'pessoa' || person || '@example.com', 'Pedido VB' || i, repeat('<p>Pedido</p>', 20),
-       repeat('Pedido ', 20), 'sent', 'resend', 'm' || i || '-' || m.n, at, at, at
+       repeat('Pedido ', 20), 'sent', 'resend', 'm' || i || '-' || m.n, at, 1, at, at
   FROM bench_orders, LATERAL (VALUES (1, 'order_placed', true), (2, 'order_paid', paid), (3, 'order_shipped', fate IN ('shipped', 'delivered', 'partly')),
        (4, 'order_cancelled', fate IN ('expired', 'refunded'))) m (n, kind, told)
  WHERE m.told ORDER BY i, m.n;

@@ -11,6 +11,7 @@ use crate::invoices::tax_data::TaxRules;
 
 use super::audit_log;
 use crate::app::App;
+use crate::catalog::low_stock::StockSettings;
 use crate::db;
 use crate::error::{Error, Result};
 use crate::http::json::Json;
@@ -27,6 +28,8 @@ struct Settings {
     shipping: Option<Value>,
     #[schema(value_type = Option<Methods>)]
     payment_methods: Option<Value>,
+    #[schema(value_type = Option<StockSettings>)]
+    stock: Option<Value>,
     #[schema(value_type = Option<TaxRules>)]
     taxes: Option<Value>,
 }
@@ -35,13 +38,15 @@ struct Settings {
 #[utoipa::path(tag = "admin", security(("bearer" = [])), responses((status = 200, body = Settings)))]
 #[get("/api/admin/settings")]
 pub(super) async fn list_settings(app: web::Data<App>, _admin: Admin) -> Result<HttpResponse> {
-    const ALL: &str = "SELECT name, value FROM settings WHERE name IN ('company', 'shipping', 'payment_methods', 'taxes')";
+    const ALL: &str =
+        "SELECT name, value FROM settings WHERE name IN ('company', 'shipping', 'payment_methods', 'stock', 'taxes')";
     let rows = db::query(&app.db().await?, ALL, &[]).await?;
     let find = |name: &str| rows.iter().find(|row| row.get::<_, &str>("name") == name).map(|row| row.get("value"));
     Ok(HttpResponse::Ok().json(Settings {
         company: find("company"),
         shipping: find("shipping"),
         payment_methods: find("payment_methods"),
+        stock: find("stock"),
         taxes: find("taxes"),
     }))
 }
@@ -82,6 +87,17 @@ pub(super) async fn set_payment_methods(
 #[put("/api/admin/settings/taxes")]
 pub(super) async fn set_taxes(app: web::Data<App>, AdminSent(admin, body): AdminSent<Json<TaxRules>>) -> Result<HttpResponse> {
     set(&app, &admin, "taxes", &*body).await
+}
+
+/// Sets when to be told that something is nearly sold out.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = StockSettings,
+    responses((status = 200, body = StockSettings), (status = 422)))]
+#[put("/api/admin/settings/stock")]
+pub(super) async fn set_stock(
+    app: web::Data<App>,
+    AdminSent(admin, body): AdminSent<Json<StockSettings>>,
+) -> Result<HttpResponse> {
+    set(&app, &admin, "stock", &*body).await
 }
 
 /// Replaces one subject, and keeps what it was.

@@ -15,10 +15,18 @@ pub(super) const RULES: &[Rule] = &[
     ("a-message-that-waits-is-looked-after", "
         SELECT 'message ' || m.id || ' (' || m.kind || ') is queued, and no job will send it'
           FROM messages m
-          LEFT JOIN (SELECT kind, coalesce(payload ->> 'order', payload ->> 'refund', payload ->> 'reset', id::text) AS about FROM jobs
-                      WHERE kind LIKE 'mail%' AND state IN ('waiting', 'running', 'dead')) j
-            ON j.kind = 'mail_' || m.kind AND j.about = split_part(m.event, ':', 2)
+          LEFT JOIN (SELECT kind, coalesce(payload ->> 'order', payload ->> 'refund', payload ->> 'reset', payload ->> 'invoice', payload ->> 'user',
+                                            payload ->> 'message', id::text) AS about FROM jobs
+                      WHERE left(kind, 4) IN ('mail', 'sms_') AND state IN ('waiting', 'running', 'dead')) j
+            ON (j.kind = CASE m.channel WHEN 'sms' THEN 'sms_' ELSE 'mail_' END || m.kind AND j.about = split_part(m.event, ':', 2))
+            OR (j.kind = 'mail_message' AND j.about = m.id::text)
          WHERE m.status = 'queued' AND m.recipient IS NOT NULL AND j.kind IS NULL"),
+    ("a-message-that-was-sent-is-known-to-its-provider", "
+        SELECT 'message ' || id || ' (' || kind || ') is ' || status || ' without the provider''s id' FROM messages
+         WHERE status IN ('sent', 'delivered', 'bounced') AND provider_ref IS NULL"),
+    ("a-text-is-handed-over-once", "
+        SELECT 'text ' || id || ' (' || kind || ') may have gone out ' || open_tries || ' times' FROM messages
+         WHERE channel = 'sms' AND open_tries > 1"),
     ("a-webhook-is-kept-once", "
         SELECT count(*) || ' events ' || event_id || ' of ' || provider FROM webhook_events GROUP BY provider, event_id HAVING count(*) > 1"),
     ("what-was-answered-is-there", "

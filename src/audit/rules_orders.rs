@@ -102,7 +102,7 @@ pub(super) const RULES: &[Rule] = &[
     ("a-buyer-is-told-once-that-an-order-is-paid", "
         SELECT 'order ' || o.number || ' has ' || coalesce(m.count, 0) || ' messages'
           FROM orders o
-          LEFT JOIN (SELECT order_id, count(*) AS count FROM messages WHERE kind = 'order_paid' GROUP BY 1) m ON m.order_id = o.id
+          LEFT JOIN (SELECT order_id, count(*) AS count FROM messages WHERE kind = 'order_paid' AND channel = 'email' GROUP BY 1) m ON m.order_id = o.id
           LEFT JOIN (SELECT DISTINCT payload ->> 'order' AS order_id FROM jobs
                       WHERE kind = 'mail_order_paid' AND state IN ('waiting', 'running', 'dead')) j ON j.order_id = o.id::text
          WHERE m.count > 1 OR (m.count > 0 AND o.paid_at IS NULL)

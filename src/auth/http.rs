@@ -20,8 +20,10 @@ use crate::cart;
 use crate::error::{Chain, Error, Problem, Result};
 use crate::http::json::Json;
 use crate::http::rate_limit;
+use crate::http::spoken;
 use crate::http::who::{CART_COOKIE, REFRESH_COOKIE, SignedIn};
 use crate::ids::UserId;
+use crate::lang::Lang;
 use crate::users::rules::{self, parsed};
 use crate::users::sessions::{self, Reason};
 use crate::users::{User, profile};
@@ -47,6 +49,9 @@ struct Register {
     cpf: Option<String>,
     #[garde(inner(custom(rules::phone)))]
     phone: Option<String>,
+    /// The language of what is written to them. Unset: what `Accept-Language` likes better.
+    #[garde(skip)]
+    locale: Option<Lang>,
 }
 
 #[derive(Debug, Deserialize, Validate, ToSchema)]
@@ -115,8 +120,10 @@ async fn register(app: web::Data<App>, req: HttpRequest, body: Json<Register>) -
         password: body.password,
         tax_id: body.cpf.map(|text| parsed("cpf", TaxId::parse(&text))).transpose()?,
         phone: body.phone.map(|text| parsed("phone", Phone::parse(&text))).transpose()?,
+        lang: body.locale.unwrap_or_else(|| spoken(&req)),
     };
     let session = sign_in::register(&app, new).await?;
+    app.jobs_were_pushed();
     bring_cart(&app, &req, session.user.id).await;
     session.answer(&app, StatusCode::CREATED)
 }

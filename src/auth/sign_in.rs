@@ -7,6 +7,8 @@ use super::password_rules;
 use super::session::Session;
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::jobs::{self, Job};
+use crate::lang::Lang;
 use crate::users::sessions::{self, Rotation};
 use crate::users::store::{self, NewUser};
 
@@ -21,17 +23,20 @@ pub struct SignUp {
     pub password: SecretString,
     pub tax_id: Option<TaxId>,
     pub phone: Option<Phone>,
+    pub lang: Lang,
 }
 
 /// A new account and its first session. 409 where the e-mail has an account.
 pub async fn register(app: &App, new: SignUp) -> Result<Session> {
     password_rules::check("password", &new.password, new.email.as_str(), &new.name)?;
     let password_hash = app.hasher.hash(new.password).await?;
-    let new = NewUser { name: new.name, email: new.email, password_hash, tax_id: new.tax_id, phone: new.phone };
+    let SignUp { name, email, tax_id, phone, lang, .. } = new;
+    let new = NewUser { name, email, password_hash, tax_id, phone, lang };
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let user = store::insert_user(&tx, &app.keys, &new).await?;
     let opened = sessions::open(&tx, user.id, &new.password_hash, app.config.auth.refresh_ttl).await?;
+    jobs::push(&tx, Job::MailWelcome { user: user.id }).await?;
     tx.commit().await?;
     Session::new(app, user, opened.ok_or_else(|| Error::Internal("a new account cannot open a session".into()))?)
 }

@@ -8,6 +8,7 @@ mod category_admin;
 mod export;
 mod http;
 pub mod import;
+pub mod low_stock;
 pub mod media;
 mod product_admin;
 mod rules;

@@ -183,15 +183,6 @@ impl<'a> Env<'a> {
         }
         keys
     }
-
-    /// What a `.env` may ask for that this release does not do: said at the start rather than found out at the first sale.
-    pub(super) fn not_built_yet(&mut self) {
-        for (name, idle) in [("SMS_PROVIDER", "none")] {
-            if let Some(value) = self.optional(name).filter(|v| v != idle) {
-                eprintln!("vitrine: {name}={value} is not built yet: it has no effect in this release");
-            }
-        }
-    }
 }
 
 /// `500ms`, `20s`, `15m`, `24h`, `7d`.

@@ -1,20 +1,20 @@
 //! The environment → `Config`. Every mistake is found before any is reported, in one message.
 
 mod env;
+mod messages;
 mod nfe;
 mod payments;
 mod shipping;
 
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use ipnet::IpNet;
 use secrecy::SecretString;
 use vitrine_kit::Email;
 use vitrine_kit::breaker::BreakerConfig;
 
 use self::env::Env;
+pub use self::messages::{MailConfig, MailerSettings, SmsSettings};
 pub use self::nfe::{NfeConfig, NfeKind, NfeSettings};
 pub use self::payments::{BankSettings, OpenPixSettings, PixConfig, PixSettings, ProPaySettings, StripeSettings};
 pub use self::shipping::{CarrierSettings, CorreiosSettings, MelhorEnvioSettings, ShippingConfig};
@@ -38,6 +38,8 @@ pub struct Config {
     pub stripe: Option<StripeSettings>,
     pub shipping: ShippingConfig,
     pub mail: MailConfig,
+    /// `None`: the shop sends no texts.
+    pub sms: Option<SmsSettings>,
     pub nfe: NfeConfig,
     pub breaker: BreakerConfig,
     pub limits: RateLimits,
@@ -91,16 +93,6 @@ pub struct CacheConfig {
     pub max_answers: u64,
     pub products_ttl: Duration,
     pub categories_ttl: Duration,
-}
-
-#[derive(Debug, Clone)]
-pub struct MailConfig {
-    pub resend_url: String,
-    pub resend_api_key: SecretString,
-    /// `whsec_…`; unset: `/api/webhooks/resend` is not there.
-    pub resend_webhook_secret: Option<SecretString>,
-    pub from: String,
-    pub alert_to: Option<Email>,
 }
 
 /// `5/20s`: a burst of 5, refilled over 20 s. `None`: switched off.
@@ -162,7 +154,8 @@ impl Config {
             pix: payments::pix(&mut env),
             stripe: payments::stripe(&mut env),
             shipping: shipping::shipping(&mut env),
-            mail: mail(&mut env),
+            mail: messages::mail(&mut env),
+            sms: messages::sms(&mut env),
             nfe: nfe::nfe(&mut env),
             breaker: BreakerConfig {
                 threshold: env.number("CIRCUIT_BREAKER_THRESHOLD", 5, 1, 1000) as u32,
@@ -185,7 +178,6 @@ impl Config {
         if config.database.min_conns > config.database.max_conns {
             env.mistake("DB_MIN_CONNS", "must not be above DB_MAX_CONNS");
         }
-        env.not_built_yet();
         if env.mistakes.is_empty() { Ok(config) } else { Err(ConfigErrors(env.mistakes)) }
     }
 }
@@ -255,31 +247,6 @@ fn auth(env: &mut Env<'_>) -> AuthConfig {
         refresh_ttl: env.duration("REFRESH_TTL", "7d"),
         data_keys: env.data_keys(),
         first_admin,
-    }
-}
-
-fn mail(env: &mut Env<'_>) -> MailConfig {
-    if env.text("MAILER", "resend") != "resend" {
-        env.mistake("MAILER", "must be resend: smtp is not built yet");
-    }
-    let alert_to = env.optional("ADMIN_ALERT_EMAIL").and_then(|text| match Email::parse(&text) {
-        Ok(email) => Some(email),
-        Err(_) => {
-            env.mistake("ADMIN_ALERT_EMAIL", "must be an e-mail address");
-            None
-        }
-    });
-    let webhook_secret = env.optional("RESEND_WEBHOOK_SECRET");
-    let key = |secret: &str| STANDARD.decode(secret.strip_prefix("whsec_").unwrap_or(secret)).ok().filter(|key| !key.is_empty());
-    if webhook_secret.as_deref().is_some_and(|secret| key(secret).is_none()) {
-        env.mistake("RESEND_WEBHOOK_SECRET", "must be the whsec_… that Resend shows for the webhook");
-    }
-    MailConfig {
-        resend_url: env.url("RESEND_URL", "https://api.resend.com"),
-        resend_api_key: env.secret("RESEND_API_KEY", 1),
-        resend_webhook_secret: webhook_secret.map(SecretString::from),
-        from: env.text("MAILER_FROM_EMAIL", "Vitrine <no-reply@localhost.localdomain>"),
-        alert_to,
     }
 }
 

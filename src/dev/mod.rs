@@ -42,6 +42,9 @@ const CORREIOS_ACCESS_CODE: &str = "dev-correios-access-code";
 const CORREIOS_POSTAGE_CARD: &str = "0067599079";
 const CORREIOS_CONTRACT: &str = "9912345678";
 const RESEND_KEY: &str = "re_dev";
+const AFRICASTALKING_USERNAME: &str = "sandbox";
+const AFRICASTALKING_KEY: &str = "dev-africastalking-key";
+const AFRICASTALKING_WEBHOOK_SECRET: &str = "dev-africastalking-webhook-secret";
 const FOCUSNFE_TOKEN: &str = "focusnfe-development-only-token";
 const ENOTAS_KEY: &str = "enotas-development-only-key";
 const ENOTAS_COMPANY: &str = "484fb0c5-969e-46ad-a047-8a0db54667b4";
@@ -112,6 +115,10 @@ async fn start_sandbox(home: &Path, env: &mut HashMap<String, String>) -> Result
         ("CORREIOS_POSTAGE_CARD", CORREIOS_POSTAGE_CARD),
         ("CORREIOS_CONTRACT", CORREIOS_CONTRACT),
         ("RESEND_API_KEY", RESEND_KEY),
+        ("SMS_PROVIDER", "africastalking"),
+        ("AFRICASTALKING_USERNAME", AFRICASTALKING_USERNAME),
+        ("AFRICASTALKING_API_KEY", AFRICASTALKING_KEY),
+        ("AFRICASTALKING_WEBHOOK_SECRET", AFRICASTALKING_WEBHOOK_SECRET),
         ("NFE_PROVIDER", "focusnfe"),
         ("NFE_CNPJ", NFE_CNPJ),
         ("NFE_COMPANY_ID", ENOTAS_COMPANY),
@@ -132,11 +139,13 @@ async fn start_sandbox(home: &Path, env: &mut HashMap<String, String>) -> Result
         ("MELHORENVIO_URL", "melhorenvio"),
         ("CORREIOS_URL", "correios"),
         ("RESEND_URL", "resend"),
+        ("AFRICASTALKING_URL", "africastalking"),
         ("CEP_URL", "viacep"),
         ("BRASILAPI_URL", "brasilapi"),
     ] {
         set(env, name, &format!("{}/{path}", sandbox.url()));
     }
+    set(env, "SMTP_URL", &sandbox.smtp_url());
     let is_enotas = env.get("NFE_PROVIDER").is_some_and(|name| name == "enotas");
     let (path, key) = if is_enotas { ("enotas/v2", ENOTAS_KEY) } else { ("focusnfe", FOCUSNFE_TOKEN) };
     set(env, "NFE_URL", &format!("{}/{path}", sandbox.url()));
@@ -168,6 +177,10 @@ pub fn sandbox_config(env: &HashMap<String, String>, port: u16, journal: Option<
         correios_postage_card: var("CORREIOS_POSTAGE_CARD", CORREIOS_POSTAGE_CARD),
         correios_contract: var("CORREIOS_CONTRACT", CORREIOS_CONTRACT),
         resend_api_key: var("RESEND_API_KEY", RESEND_KEY),
+        smtp_port: var("SANDBOX_SMTP_PORT", "0").parse().unwrap_or(0),
+        africastalking_username: var("AFRICASTALKING_USERNAME", AFRICASTALKING_USERNAME),
+        africastalking_api_key: var("AFRICASTALKING_API_KEY", AFRICASTALKING_KEY),
+        africastalking_webhook_secret: var("AFRICASTALKING_WEBHOOK_SECRET", AFRICASTALKING_WEBHOOK_SECRET),
         focusnfe_token: var("NFE_API_KEY", FOCUSNFE_TOKEN),
         enotas_api_key: var("NFE_API_KEY", ENOTAS_KEY),
         enotas_company_id: var("NFE_COMPANY_ID", ENOTAS_COMPANY),
@@ -185,7 +198,7 @@ pub async fn sandbox(env: &HashMap<String, String>) -> Result<()> {
     let sandbox = vitrine_sandbox::start(sandbox_config(env, port, journal))
         .await
         .map_err(|e| Error::Internal(format!("port {port} cannot be opened: {e}; set SANDBOX_PORT to a free one")))?;
-    println!("Sandbox: {}", sandbox.url());
+    println!("Sandbox: {}\nMails are taken at {}", sandbox.url(), sandbox.smtp_url());
     run::signal().await?;
     sandbox.stop().await;
     Ok(())
@@ -218,7 +231,7 @@ fn kept_secret(path: &Path) -> Result<String> {
 fn banner(config: &Config, sandbox: &Sandbox) {
     let (shop, providers) = (&config.http.public_url, sandbox.url());
     println!(
-        "\n  Vitrine sells at  {shop}\n  API to try        {shop}/docs/\n  Sandbox providers {providers}   (pay a PIX, read the mails)"
+        "\n  Vitrine sells at  {shop}\n  API to try        {shop}/docs/\n  Sandbox providers {providers}   (pay a PIX)\n  Mailbox           {providers}/mailbox   (read the mails and texts)"
     );
     println!("  Admin             admin@vitrine.local / vitrine-admin\n  Ctrl-C stops it; the data stay in {HOME}/\n");
 }

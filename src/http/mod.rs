@@ -8,3 +8,12 @@ pub mod rate_limit;
 pub mod raw;
 pub mod request_id;
 pub mod who;
+
+use actix_web::HttpRequest;
+
+use crate::lang::Lang;
+
+/// What the browser asks to be spoken to in.
+pub fn spoken(req: &HttpRequest) -> Lang {
+    req.headers().get("accept-language").and_then(|value| value.to_str().ok()).map(Lang::accepted).unwrap_or_default()
+}

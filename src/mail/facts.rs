@@ -1,15 +1,16 @@
-//! What mails tell: read when the mail is written, not when its job was pushed.
+//! What messages tell: read when the mail is written, not when its job was pushed.
 
 use deadpool_postgres::{GenericClient, Transaction};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use vitrine_kit::{Cep, Money};
+use vitrine_kit::{Cep, Money, Phone};
 
 use super::TOKEN;
 use crate::app::App;
 use crate::db;
 use crate::error::{Error, Result};
-use crate::ids::{OrderId, RefundId, ResetId, UserId};
+use crate::ids::{InvoiceId, OrderId, RefundId, ResetId, UserId};
+use crate::lang::Lang;
 
 /// Who writes.
 #[derive(Debug, Default, Serialize)]
@@ -41,6 +42,11 @@ pub struct Order {
     /// `None`: the person was erased.
     #[serde(skip)]
     pub recipient: Option<String>,
+    #[serde(skip)]
+    pub lang: Lang,
+    /// Where a text may go: the buyer wants texts, and the number is a mobile's.
+    #[serde(skip)]
+    pub texts_to: Option<Phone>,
     pub number: String,
     pub first_name: String,
     pub status: String,
@@ -63,6 +69,7 @@ pub struct Order {
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
     pub paid_at: Option<Timestamp>,
+    pub delivered_at: Option<Timestamp>,
     pub cancelled_at: Option<Timestamp>,
     pub items: Vec<Item>,
     pub pix: Option<Pix>,
@@ -100,10 +107,11 @@ pub struct Pix {
 /// The order under its row lock, so that its history stays in the order of commits; without items and charge.
 pub async fn lock_order(tx: &Transaction<'_>, app: &App, id: OrderId) -> Result<Option<Order>> {
     const LOCK: &str = "
-        SELECT user_id, customer_name, customer_email, number, status, payment_status, subtotal_cents, discount_cents, shipping_cents,
+        SELECT user_id, customer_name, customer_email, customer_phone, locale,
+               coalesce((SELECT u.sms_opt_in FROM users u WHERE u.id = o.user_id), o.sms_opt_in) AS wants_texts, number, status, payment_status, subtotal_cents, discount_cents, shipping_cents,
                total_cents, coupon_code, shipping_address, carrier, service, delivery_days, tracking_number,
-               created_at, expires_at, paid_at, cancelled_at
-          FROM orders WHERE id = $1 FOR NO KEY UPDATE";
+               created_at, expires_at, paid_at, delivered_at, cancelled_at
+          FROM orders o WHERE id = $1 FOR NO KEY UPDATE";
     let Some(row) = db::query_opt(tx, LOCK, &[&id]).await? else { return Ok(None) };
     let (user, number): (Option<UserId>, String) = (row.get("user_id"), row.get("number"));
     let (status, payment_status): (String, String) = (row.get("status"), row.get("payment_status"));
@@ -111,6 +119,11 @@ pub async fn lock_order(tx: &Transaction<'_>, app: &App, id: OrderId) -> Result<
     Ok(Some(Order {
         id,
         recipient: row.get("customer_email"),
+        lang: Lang::of(row.get("locale")),
+        texts_to: row
+            .get::<_, Option<&str>>("customer_phone")
+            .and_then(|phone| Phone::parse(phone).ok())
+            .filter(|phone| phone.is_mobile() && row.get("wants_texts")),
         first_name: first_name(row.get("customer_name")),
         awaits_payment: status == "pending" && matches!(payment_status.as_str(), "pending_payment" | "failed"),
         status,
@@ -130,6 +143,7 @@ pub async fn lock_order(tx: &Transaction<'_>, app: &App, id: OrderId) -> Result<
         created_at: row.get("created_at"),
         expires_at: row.get("expires_at"),
         paid_at: row.get("paid_at"),
+        delivered_at: row.get("delivered_at"),
         cancelled_at: row.get("cancelled_at"),
         user,
         number,
@@ -216,6 +230,8 @@ pub struct Reset {
     pub user: UserId,
     #[serde(skip)]
     pub recipient: String,
+    #[serde(skip)]
+    pub lang: Lang,
     pub first_name: String,
     pub url: String,
     pub expires_at: Timestamp,
@@ -224,13 +240,14 @@ pub struct Reset {
 /// A reset that can still be used.
 pub async fn reset(db: &impl GenericClient, app: &App, id: ResetId) -> Result<Option<Reset>> {
     const RESET: &str = "
-        SELECT r.user_id, r.expires_at, u.name, u.email
+        SELECT r.user_id, r.expires_at, u.name, u.email, u.locale
           FROM password_resets r JOIN users u ON u.id = r.user_id
          WHERE r.id = $1 AND r.used_at IS NULL AND r.expires_at > now() AND u.erased_at IS NULL";
     let row = db::query_opt(db, RESET, &[&id]).await?;
     Ok(row.map(|row| Reset {
         user: row.get("user_id"),
         recipient: row.get("email"),
+        lang: Lang::of(row.get("locale")),
         first_name: first_name(row.get("name")),
         url: reset_url(&app.config.http.frontend_url),
         expires_at: row.get("expires_at"),
@@ -240,4 +257,89 @@ pub async fn reset(db: &impl GenericClient, app: &App, id: ResetId) -> Result<Op
 /// Where a new password is chosen.
 pub fn reset_url(frontend_url: &str) -> String {
     format!("{frontend_url}/redefinir-senha?token={TOKEN}")
+}
+
+/// Somebody who has just signed up.
+#[derive(Debug, Serialize)]
+pub struct Account {
+    #[serde(skip)]
+    pub recipient: String,
+    #[serde(skip)]
+    pub lang: Lang,
+    pub first_name: String,
+}
+
+pub async fn account(db: &impl GenericClient, id: UserId) -> Result<Option<Account>> {
+    const ACCOUNT: &str = "SELECT name, email, locale FROM users WHERE id = $1 AND erased_at IS NULL";
+    let row = db::query_opt(db, ACCOUNT, &[&id]).await?;
+    Ok(row.map(|row| Account {
+        recipient: row.get("email"),
+        lang: Lang::of(row.get("locale")),
+        first_name: first_name(row.get("name")),
+    }))
+}
+
+/// An invoice that stands.
+#[derive(Debug, Serialize)]
+pub struct Invoice {
+    pub number: String,
+    pub series: String,
+    /// In groups of four, as people read it out.
+    pub chave: String,
+    pub total_cents: Money,
+    /// Both open the files, for whoever holds them.
+    pub danfe_url: String,
+    pub xml_url: String,
+}
+
+/// The invoice of a sale and its order; `None`: it is not authorized, or no more.
+pub async fn invoice(db: &impl GenericClient, app: &App, id: InvoiceId) -> Result<Option<(OrderId, Invoice)>> {
+    const INVOICE: &str = "
+        SELECT order_id, number, series, chave, total_cents FROM invoices
+         WHERE id = $1 AND status = 'authorized' AND purpose = 'sale'";
+    let row = db::query_opt(db, INVOICE, &[&id]).await?;
+    Ok(row.map(|row| {
+        let order: OrderId = row.get("order_id");
+        let (danfe_url, xml_url) = invoice_urls(&app.config.http.public_url, order);
+        let invoice = Invoice {
+            number: row.get::<_, Option<String>>("number").unwrap_or_default(),
+            series: row.get::<_, Option<String>>("series").unwrap_or_default(),
+            chave: grouped(row.get::<_, Option<&str>>("chave").unwrap_or_default()),
+            total_cents: row.get("total_cents"),
+            danfe_url,
+            xml_url,
+        };
+        (order, invoice)
+    }))
+}
+
+/// Where its files are, the capability still to be put in.
+pub fn invoice_urls(public_url: &str, order: OrderId) -> (String, String) {
+    let url = |file: &str| format!("{public_url}/api/orders/{order}/invoice/{file}?token={TOKEN}");
+    (url("danfe"), url("xml"))
+}
+
+fn grouped(chave: &str) -> String {
+    let groups: Vec<String> = chave.chars().collect::<Vec<_>>().chunks(4).map(|group| group.iter().collect()).collect();
+    groups.join(" ")
+}
+
+/// `R$ 1.234,56`, and in English `R$ 1,234.56`.
+pub fn money(amount: Money, lang: Lang) -> String {
+    let text = amount.to_string();
+    match lang {
+        Lang::Pt => text,
+        Lang::En => text
+            .chars()
+            .map(|c| {
+                if c == ',' {
+                    '.'
+                } else if c == '.' {
+                    ','
+                } else {
+                    c
+                }
+            })
+            .collect(),
+    }
 }

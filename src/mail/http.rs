@@ -1,38 +1,42 @@
 //! Messages as an admin sees them.
 
-use actix_web::{HttpResponse, get, web};
+use actix_web::{HttpResponse, get, post, web};
 use garde::Validate;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio_postgres::Row;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
-use vitrine_kit::Email;
+use vitrine_kit::{Email, Phone};
 
-use super::store::{self, Filter};
+use super::desk::{self, Filter};
+use crate::admin::audit_log;
 use crate::app::App;
-use crate::error::Result;
-use crate::http::json::Query;
+use crate::error::{Error, Result};
+use crate::http::json::{Path, Query};
 use crate::http::page::{List, bounds, cursor_of, read_cursor};
 use crate::http::who::Admin;
 use crate::ids::{MessageId, OrderId};
 
 pub fn routes(cfg: &mut ServiceConfig<'_>) {
-    cfg.service(list);
+    cfg.service(list).service(show).service(retry);
 }
 
-/// A mail to a customer or to the operator.
+/// A mail or a text to a customer, or a mail to the operator.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct MessageView {
     pub id: MessageId,
-    /// `order_placed`, `order_paid`, `order_shipped`, `order_cancelled`, `refunded`, `password_reset` or `alert`.
+    /// `welcome`, `password_reset`, `order_placed`, `expiry_reminder`, `order_paid`, `order_shipped`, `order_delivered`,
+    /// `order_cancelled`, `refunded`, `invoice` or `alert`.
     pub kind: String,
+    /// `email` or `sms`.
     pub channel: String,
     pub order_id: Option<OrderId>,
     /// Masked; null once the person was erased.
     pub recipient: Option<String>,
+    /// Empty for a text.
     pub subject: String,
-    /// `queued`, `sent`, `delivered`, `bounced` or `failed`.
+    /// `queued`, `sending`, `sent`, `delivered`, `bounced` or `failed`.
     pub status: String,
     pub provider: String,
     /// The last trouble with it.
@@ -49,14 +53,40 @@ impl MessageView {
             kind: row.get("kind"),
             channel: row.get("channel"),
             order_id: row.get("order_id"),
-            recipient: recipient.map(|to| Email::parse(to).map_or_else(|_| "***".to_owned(), |to| to.masked())),
+            recipient: recipient.map(masked),
             subject: row.get("subject"),
-            status: row.get("status"),
+            status: status(row),
             provider: row.get("provider"),
             error: row.get("error"),
             created_at: row.get("created_at"),
             sent_at: row.get("sent_at"),
         }
+    }
+}
+
+/// The same with its words, as they are kept: where a link opens something for whoever holds it, a mark stands in its place.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OpenMessage {
+    #[serde(flatten)]
+    pub message: MessageView,
+    /// Null for a text, and once the words are no longer kept.
+    pub html: Option<String>,
+    pub text: Option<String>,
+}
+
+fn masked(to: &str) -> String {
+    match (Email::parse(to), Phone::parse(to)) {
+        (Ok(email), _) => email.masked(),
+        (_, Ok(phone)) => phone.masked(),
+        _ => "***".to_owned(),
+    }
+}
+
+/// One that is being handed over still waits, as far as the table knows.
+fn status(row: &Row) -> String {
+    match row.get("status") {
+        "queued" if row.get::<_, Option<Timestamp>>("claimed_at").is_some() => "sending".to_owned(),
+        status => status.to_owned(),
     }
 }
 
@@ -71,6 +101,9 @@ struct ListQuery {
     status: Option<String>,
     #[garde(length(max = 40))]
     kind: Option<String>,
+    /// `email` or `sms`.
+    #[garde(inner(custom(is_channel)))]
+    channel: Option<String>,
     #[garde(skip)]
     limit: Option<i64>,
     #[garde(skip)]
@@ -84,18 +117,50 @@ fn is_status(status: &str, _: &()) -> garde::Result {
     if known.contains(&status) { Ok(()) } else { Err(garde::Error::new(format!("must be one of {}", known.join(", ")))) }
 }
 
-/// Mails that were sent, wait to be sent, or could not be, newest first.
+fn is_channel(channel: &str, _: &()) -> garde::Result {
+    if matches!(channel, "email" | "sms") { Ok(()) } else { Err(garde::Error::new("must be email or sms")) }
+}
+
+/// Messages that were sent, wait to be sent, or could not be, newest first.
 #[utoipa::path(tag = "admin", security(("bearer" = [])), params(ListQuery), responses((status = 200, body = List<MessageView>)))]
 #[get("/api/admin/messages")]
 async fn list(app: web::Data<App>, _admin: Admin, Query(query): Query<ListQuery>) -> Result<HttpResponse> {
     let (limit, offset) = bounds(query.limit, query.offset)?;
     let after: Option<MessageId> = query.cursor.as_deref().map(read_cursor).transpose()?;
-    let filter = Filter { order: query.order_id, status: query.status.as_deref(), kind: query.kind.as_deref() };
+    let (status, kind, channel) = (query.status.as_deref(), query.kind.as_deref(), query.channel.as_deref());
+    let filter = Filter { order: query.order_id, status, kind, channel };
     // One more than asked, to know whether there is another page.
-    let (rows, total) = store::list_messages(&app.db().await?, &filter, (limit + 1, offset), after).await?;
+    let (rows, total) = desk::list_messages(&app.db().await?, &filter, (limit + 1, offset), after).await?;
     let mut items: Vec<_> = rows.iter().map(MessageView::from_row).collect();
     let has_more = items.len() as i64 > limit;
     items.truncate(limit as usize);
     let next_cursor = items.last().filter(|_| has_more).map(|last| cursor_of(&last.id));
     Ok(HttpResponse::Ok().json(List { items, total, limit, offset, next_cursor }))
+}
+
+/// One message with its words.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), params(("id" = MessageId, Path)),
+    responses((status = 200, body = OpenMessage), (status = 404)))]
+#[get("/api/admin/messages/{id}")]
+async fn show(app: web::Data<App>, _admin: Admin, Path(id): Path<MessageId>) -> Result<HttpResponse> {
+    let row = desk::find_message(&app.db().await?, id).await?.ok_or(Error::NotFound("The message"))?;
+    let message = OpenMessage { message: MessageView::from_row(&row), html: row.get("html"), text: row.get("body") };
+    Ok(HttpResponse::Ok().insert_header(("cache-control", "no-store")).json(message))
+}
+
+/// Sends a failed message after all, as it was written.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), params(("id" = MessageId, Path)),
+    responses((status = 200, body = MessageView), (status = 404),
+        (status = 409, description = "It has not failed, says what is no longer so, or might arrive twice")))]
+#[post("/api/admin/messages/{id}/retry")]
+async fn retry(app: web::Data<App>, admin: Admin, Path(id): Path<MessageId>) -> Result<HttpResponse> {
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    desk::retry(&tx, &app, id, admin.0.actor()).await?;
+    audit_log::record(&tx, admin.0.actor(), "message.retry", &id.to_string(), None, None).await?;
+    let row = desk::find_message(&tx, id).await?.ok_or(Error::NotFound("The message"))?;
+    let message = MessageView::from_row(&row);
+    tx.commit().await?;
+    app.jobs_were_pushed();
+    Ok(HttpResponse::Ok().json(message))
 }

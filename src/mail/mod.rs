@@ -1,13 +1,18 @@
-//! Mail: rendered once, stored, and sent under a key of its own, so that every event is told exactly once.
+//! Messages: rendered once, stored, and sent under a key of their own, so that every event is told exactly once.
 //!
 //! A job reads the truth and writes the message in a short transaction, hands it over with no connection held, and
-//! records what became of it. The provider's news of deliveries and bounces come in by its webhook.
+//! records what became of it. The providers' news of deliveries and bounces come in by their webhooks.
 
+mod desk;
 mod facts;
 mod http;
+mod kind;
 pub mod news;
 mod pace;
+pub mod preview;
+mod samples;
 mod send;
+pub mod sms;
 mod store;
 mod templates;
 #[cfg(test)]
@@ -17,21 +22,49 @@ pub use self::http::routes;
 pub use self::pace::Pace;
 pub use self::templates::Templates;
 
+use deadpool_postgres::Transaction;
+
 use self::facts::{Order, Shop};
-use self::store::NewMessage;
-use self::templates::{Alert, Kind, Story};
+use self::kind::Kind;
+use self::store::{Channel, Claim, NewMessage};
+use self::templates::{Alert, Story};
 use crate::app::App;
+use crate::db;
 use crate::error::Result;
-use crate::ids::{OrderId, RefundId, ResetId};
-use crate::jobs::Outcome;
+use crate::ids::{InvoiceId, MessageId, OrderId, RefundId, ResetId, UserId};
+use crate::jobs::{self, Outcome};
+use crate::lang::Lang;
 
 /// Stands in stored words where a capability belongs. It is put in at the moment of sending: nobody can sign in, or open
 /// a guest's order, with what lies in the table.
 const TOKEN: &str = "§token§";
 
+/// Your account is there.
+pub async fn welcome(app: &App, user: UserId) -> Result<Outcome> {
+    app.mail_pace.turn().await;
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    let Some(account) = facts::account(&tx, user).await? else { return Ok(Outcome::Done) };
+    let event = format!("welcome:{user}");
+    let story = Story { lang: account.lang, account: Some(&account), ..story(app) };
+    let whom = Whom { order: None, user: Some(user), to: Some(&account.recipient) };
+    let (claim, _) = write(&tx, app, Kind::Welcome, &event, &whom, &story).await?;
+    tx.commit().await?;
+    drop(db);
+    send::hand_over(app, claim, "").await
+}
+
 /// "We have your order", with how to pay for it.
 pub async fn order_placed(app: &App, order: OrderId) -> Result<Outcome> {
     order_mail(app, order, Kind::OrderPlaced, |order| Some(format!("order_placed:{}", order.id))).await
+}
+
+/// The PIX is about to run out. Of an order that is paid, ended, or has nothing left to pay by PIX, nothing is told.
+pub async fn expiry_reminder(app: &App, order: OrderId) -> Result<Outcome> {
+    order_mail(app, order, Kind::ExpiryReminder, |order| {
+        (order.awaits_payment && order.pix.is_some()).then(|| format!("expiry_reminder:{}", order.id))
+    })
+    .await
 }
 
 /// The money is here.
@@ -48,6 +81,14 @@ pub async fn order_shipped(app: &App, order: OrderId) -> Result<Outcome> {
     .await
 }
 
+/// The carrier says that it arrived.
+pub async fn order_delivered(app: &App, order: OrderId) -> Result<Outcome> {
+    order_mail(app, order, Kind::OrderDelivered, |order| {
+        (order.status == "delivered").then(|| format!("order_delivered:{}", order.id))
+    })
+    .await
+}
+
 /// Cancelled or expired. An order that was revived meanwhile is not told so; one that is cancelled again is.
 pub async fn order_cancelled(app: &App, order: OrderId) -> Result<Outcome> {
     order_mail(app, order, Kind::OrderCancelled, |order| {
@@ -59,35 +100,35 @@ pub async fn order_cancelled(app: &App, order: OrderId) -> Result<Outcome> {
 
 /// A mail about an order. `event` names what happened, or says that it is no longer so.
 async fn order_mail(app: &App, id: OrderId, kind: Kind, event: impl FnOnce(&Order) -> Option<String>) -> Result<Outcome> {
+    app.mail_pace.turn().await;
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let Some(order) = facts::lock_order(&tx, app, id).await? else {
         return Ok(Outcome::Dead("there is no such order".into()));
     };
+    let order = facts::complete(&tx, order).await?;
     let event = event(&order);
     // Written by an earlier run that died before it knew what became of it, and overtaken since.
-    store::withdraw(&tx, id, kind, event.as_deref()).await?;
+    store::withdraw(&tx, id, (Channel::Email, kind), event.as_deref()).await?;
     let Some(event) = event else {
         tx.commit().await?;
         return Ok(Outcome::Done);
     };
-    if !store::has_message(&tx, &event).await? {
-        let order = facts::complete(&tx, order).await?;
-        let subject = kind.subject_of(&order.number);
-        let words =
-            app.templates.render(kind, &subject, &Story { shop: Shop::of(app), order: Some(&order), ..Story::default() })?;
-        let to = order.recipient.as_deref();
-        store::insert_message(&tx, app, &NewMessage { event: &event, kind, order: Some(id), user: order.user, to, words })
-            .await?;
+    let story = Story { lang: order.lang, order: Some(&order), ..story(app) };
+    let whom = Whom { order: Some(id), user: order.user, to: order.recipient.as_deref() };
+    let (claim, is_new) = write(&tx, app, kind, &event, &whom, &story).await?;
+    if let Some(text) = sms::of(kind, id).filter(|_| is_new && app.providers.sms.is_some() && order.texts_to.is_some()) {
+        jobs::push(&tx, text).await?;
     }
-    let claimed = store::claim(&tx, &event).await?;
     tx.commit().await?;
     drop(db);
-    send::hand_over(app, claimed, &app.keys.order_token(id)).await
+    app.jobs_were_pushed();
+    send::hand_over(app, claim, &app.keys.order_token(id)).await
 }
 
 /// Money went back. Of a refund that failed or came back meanwhile nothing is told.
 pub async fn refunded(app: &App, refund: RefundId) -> Result<Outcome> {
+    app.mail_pace.turn().await;
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let Some((id, refund)) = facts::refund(&tx, refund).await? else {
@@ -100,39 +141,43 @@ pub async fn refunded(app: &App, refund: RefundId) -> Result<Outcome> {
         tx.commit().await?;
         return Ok(Outcome::Done);
     }
-    if !store::has_message(&tx, &event).await? {
-        let subject = format!("Reembolso de {} – pedido {}", refund.amount_cents, order.number);
-        let story = Story { shop: Shop::of(app), order: Some(&order), refund: Some(&refund), ..Story::default() };
-        let words = app.templates.render(Kind::Refunded, &subject, &story)?;
-        let to = order.recipient.as_deref();
-        let new = NewMessage { event: &event, kind: Kind::Refunded, order: Some(id), user: order.user, to, words };
-        store::insert_message(&tx, app, &new).await?;
-    }
-    let claimed = store::claim(&tx, &event).await?;
+    let story = Story { lang: order.lang, order: Some(&order), refund: Some(&refund), ..story(app) };
+    let whom = Whom { order: Some(id), user: order.user, to: order.recipient.as_deref() };
+    let (claim, _) = write(&tx, app, Kind::Refunded, &event, &whom, &story).await?;
     tx.commit().await?;
     drop(db);
-    send::hand_over(app, claimed, &app.keys.order_token(id)).await
+    send::hand_over(app, claim, &app.keys.order_token(id)).await
+}
+
+/// The NF-e is there. One that was cancelled meanwhile is not told.
+pub async fn invoice(app: &App, invoice: InvoiceId) -> Result<Outcome> {
+    app.mail_pace.turn().await;
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    let Some((id, facts)) = facts::invoice(&tx, app, invoice).await? else { return Ok(Outcome::Done) };
+    let Some(order) = facts::lock_order(&tx, app, id).await? else { return Ok(Outcome::Done) };
+    let event = format!("invoice:{invoice}");
+    let story = Story { lang: order.lang, order: Some(&order), invoice: Some(&facts), ..story(app) };
+    let whom = Whom { order: Some(id), user: order.user, to: order.recipient.as_deref() };
+    let (claim, _) = write(&tx, app, Kind::Invoice, &event, &whom, &story).await?;
+    tx.commit().await?;
+    drop(db);
+    send::hand_over(app, claim, &app.keys.invoice_token(id)).await
 }
 
 /// The link that sets a new password. Nothing is sent for one that was used or has run out.
 pub async fn password_reset(app: &App, reset: ResetId) -> Result<Outcome> {
+    app.mail_pace.turn().await;
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let Some(facts) = facts::reset(&tx, app, reset).await? else { return Ok(Outcome::Done) };
     let event = format!("password_reset:{reset}");
-    if !store::has_message(&tx, &event).await? {
-        let shop = Shop::of(app);
-        let subject = format!("Redefina sua senha – {}", shop.name);
-        let words =
-            app.templates.render(Kind::PasswordReset, &subject, &Story { shop, reset: Some(&facts), ..Story::default() })?;
-        let (user, to) = (Some(facts.user), Some(facts.recipient.as_str()));
-        store::insert_message(&tx, app, &NewMessage { event: &event, kind: Kind::PasswordReset, order: None, user, to, words })
-            .await?;
-    }
-    let claimed = store::claim(&tx, &event).await?;
+    let story = Story { lang: facts.lang, reset: Some(&facts), ..story(app) };
+    let whom = Whom { order: None, user: Some(facts.user), to: Some(&facts.recipient) };
+    let (claim, _) = write(&tx, app, Kind::PasswordReset, &event, &whom, &story).await?;
     tx.commit().await?;
     drop(db);
-    send::hand_over(app, claimed, &app.keys.reset_token(reset)).await
+    send::hand_over(app, claim, &app.keys.reset_token(reset)).await
 }
 
 /// Tells the operator. Without an address for that, the log is told.
@@ -141,20 +186,86 @@ pub async fn alert(app: &App, subject: &str, text: &str) -> Result<Outcome> {
         tracing::error!(subject, text, "an alert that nobody is mailed: ADMIN_ALERT_EMAIL is not set");
         return Ok(Outcome::Done);
     };
+    app.mail_pace.turn().await;
     let job = vitrine_kit::trace::request_id().unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
     let event = format!("alert:{job}");
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
-    if !store::has_message(&tx, &event).await? {
-        let shop = Shop::of(app);
-        let title = format!("[{}] {subject}", shop.name);
-        let story = Story { shop, alert: Some(Alert { title: subject, text }), ..Story::default() };
-        let words = app.templates.render(Kind::Alert, &title, &story)?;
-        let new = NewMessage { event: &event, kind: Kind::Alert, order: None, user: None, to: Some(to.as_str()), words };
-        store::insert_message(&tx, app, &new).await?;
-    }
-    let claimed = store::claim(&tx, &event).await?;
+    let story = Story { alert: Some(Alert { title: subject, text }), ..story(app) };
+    let whom = Whom { order: None, user: None, to: Some(to.as_str()) };
+    let (claim, _) = write(&tx, app, Kind::Alert, &event, &whom, &story).await?;
     tx.commit().await?;
     drop(db);
-    send::hand_over(app, claimed, "").await
+    send::hand_over(app, claim, "").await
+}
+
+/// A message that an admin wants sent after all: as it was written.
+pub async fn again(app: &App, message: MessageId) -> Result<Outcome> {
+    const FIND: &str = "SELECT event, kind, channel, order_id FROM messages WHERE id = $1";
+    app.mail_pace.turn().await;
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    let Some(row) = db::query_opt(&tx, FIND, &[&message]).await? else { return Ok(Outcome::Done) };
+    let (event, kind, order): (String, String, Option<OrderId>) = (row.get("event"), row.get("kind"), row.get("order_id"));
+    store::lock_order(&tx, order).await?;
+    if row.get::<_, &str>("channel") == Channel::Sms.word() {
+        let claim = store::claim(&tx, app, Channel::Sms, &event).await?;
+        tx.commit().await?;
+        drop(db);
+        return sms::hand_over(app, claim).await;
+    }
+    let token = match (Kind::named(&kind), order) {
+        (Some(Kind::Invoice), Some(order)) => app.keys.invoice_token(order),
+        (Some(Kind::PasswordReset), _) => {
+            let reset: Option<ResetId> = event.split_once(':').and_then(|(_, id)| id.parse().ok());
+            reset.map(|reset| app.keys.reset_token(reset)).unwrap_or_default()
+        }
+        (_, Some(order)) => app.keys.order_token(order),
+        _ => String::new(),
+    };
+    let claim = store::claim(&tx, app, Channel::Email, &event).await?;
+    tx.commit().await?;
+    drop(db);
+    send::hand_over(app, claim, &token).await
+}
+
+/// The shop's own part of every story.
+fn story(app: &App) -> Story<'static> {
+    Story { lang: Lang::Pt, shop: Shop::of(app), ..Story::default() }
+}
+
+/// Whom a mail is for, and what it is about.
+struct Whom<'a> {
+    order: Option<OrderId>,
+    user: Option<UserId>,
+    /// `None`: the person was erased.
+    to: Option<&'a str>,
+}
+
+/// The event's message, written if it was not, and claimed. `true`: it was written by this very run.
+async fn write(
+    tx: &Transaction<'_>,
+    app: &App,
+    kind: Kind,
+    event: &str,
+    whom: &Whom<'_>,
+    story: &Story<'_>,
+) -> Result<(Claim, bool)> {
+    let mut is_new = false;
+    if !store::has_message(tx, event).await? {
+        let words = app.templates.render(kind, story)?;
+        let new = NewMessage {
+            event,
+            kind,
+            channel: Channel::Email,
+            order: whom.order,
+            user: whom.user,
+            to: whom.to,
+            subject: &words.subject,
+            html: Some(&words.html),
+            text: &words.text,
+        };
+        is_new = store::insert_message(tx, app, &new).await?;
+    }
+    Ok((store::claim(tx, app, Channel::Email, event).await?, is_new))
 }

@@ -5,26 +5,35 @@ use vitrine_kit::mail::OutgoingMail;
 use vitrine_kit::{Email, ProviderError};
 
 use super::TOKEN;
-use super::store::{self, Claimed};
+use super::store::{self, Claim, Claimed};
 use crate::app::App;
 use crate::error::Result;
 use crate::jobs::Outcome;
 
 /// A provider that asks for this long has a quota, not a hiccup: waiting for it uses up no attempt.
 const LONG_WAIT_S: u64 = 60 * 60;
+/// When to look again at what another run is handing over.
+const ELSEWHERE: SignedDuration = SignedDuration::from_secs(30);
+/// Less than they say: a key must not run out between our look and theirs.
+const KEY_MARGIN_S: i64 = 60 * 60;
+/// Where no repeat is noticed, a lost mail is worse than a second one: after an unclear answer it is sent once more.
+const BLIND_TRIES: i16 = 2;
 
-/// Sends what was claimed, the token put in its place. Nothing claimed: it was sent, or there is nobody to send it to.
-pub async fn hand_over(app: &App, claimed: Option<Claimed>, token: &str) -> Result<Outcome> {
-    let Some(message) = claimed else { return Ok(Outcome::Done) };
-    if message.is_too_late {
-        let why = "it may have been sent a day ago, and the provider no longer knows its key: not sent again";
-        return give_up(app, &message, why, false).await;
+/// Sends what was claimed, the token put in its place.
+pub async fn hand_over(app: &App, claim: Claim, token: &str) -> Result<Outcome> {
+    let message = match claim {
+        Claim::Ours(message) => message,
+        Claim::Elsewhere => return Ok(Outcome::Again(Timestamp::now() + ELSEWHERE)),
+        Claim::Nothing => return Ok(Outcome::Done),
+    };
+    if may_be_doubled(app, message.open_tries, message.open_for_s) {
+        let why = "it may have been sent, and the provider would not notice a repeat: not sent again";
+        return give_up(app, &message, why, true).await; // this try has not begun
     }
     let Ok(to) = Email::parse(&message.recipient) else {
         return give_up(app, &message, "the address cannot be written to", true).await;
     };
     let mail = outgoing(app, &message, to, token);
-    app.mail_pace.turn().await;
     match app.providers.mailer.send(&mail).await {
         Ok(provider_ref) => {
             let mut db = app.db().await?;
@@ -50,6 +59,14 @@ pub async fn hand_over(app: &App, claimed: Option<Claimed>, token: &str) -> Resu
     }
 }
 
+/// Whether another try of a mail might be a second mail, after so many that may have arrived.
+pub fn may_be_doubled(app: &App, open_tries: i16, open_for_s: i64) -> bool {
+    match app.providers.mailer.notices_repeats_for() {
+        Some(life) => open_tries > 0 && open_for_s > life.as_secs() as i64 - KEY_MARGIN_S,
+        None => open_tries >= BLIND_TRIES,
+    }
+}
+
 /// The same for every try: what is stored, and a token that is made of ids.
 fn outgoing(app: &App, message: &Claimed, to: Email, token: &str) -> OutgoingMail {
     OutgoingMail {
@@ -57,7 +74,7 @@ fn outgoing(app: &App, message: &Claimed, to: Email, token: &str) -> OutgoingMai
         from: app.config.mail.from.clone(),
         to,
         subject: message.subject.clone(),
-        html: message.html.replace(TOKEN, token),
+        html: message.html.as_deref().unwrap_or_default().replace(TOKEN, token),
         text: message.text.replace(TOKEN, token),
         kind: message.kind.clone(),
     }

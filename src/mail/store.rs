@@ -1,9 +1,8 @@
 //! The SQL of messages. History rows are written under the order's row lock.
 
 use deadpool_postgres::GenericClient;
-use tokio_postgres::Row;
 
-use super::templates::{Kind, Words};
+use super::kind::Kind;
 use crate::app::App;
 use crate::cause::Actor;
 use crate::db;
@@ -11,17 +10,36 @@ use crate::error::Result;
 use crate::ids::{MessageId, OrderId, UserId};
 use crate::orders::life::{self, Change};
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Channel {
+    Email,
+    Sms,
+}
+
+impl Channel {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Email => "email",
+            Self::Sms => "sms",
+        }
+    }
+}
+
 /// A message to be written down.
 #[derive(Debug)]
 pub struct NewMessage<'a> {
     /// One message per event.
     pub event: &'a str,
     pub kind: Kind,
+    pub channel: Channel,
     pub order: Option<OrderId>,
     pub user: Option<UserId>,
     /// `None`: there is nobody left to write to, and nothing is written down.
     pub to: Option<&'a str>,
-    pub words: Words,
+    /// Empty for a text.
+    pub subject: &'a str,
+    pub html: Option<&'a str>,
+    pub text: &'a str,
 }
 
 /// Whether this event has its message.
@@ -30,82 +48,108 @@ pub async fn has_message(db: &impl GenericClient, event: &str) -> Result<bool> {
     Ok(db::query_one(db, HAS, &[&event]).await?.get(0))
 }
 
-/// Keeps the words, unless a twin of the job was faster. Where the address must not be written to any more, what is kept
-/// says so instead of the words.
-pub async fn insert_message(tx: &impl GenericClient, app: &App, new: &NewMessage<'_>) -> Result<()> {
+/// Keeps the words; `false` where a twin of the job was faster. Where the address must not be written to any more, what is
+/// kept says so instead of the words.
+pub async fn insert_message(tx: &impl GenericClient, app: &App, new: &NewMessage<'_>) -> Result<bool> {
     const BLOCKED: &str = "
         SELECT EXISTS (SELECT FROM users WHERE email = $1 AND mail_blocked_at IS NOT NULL)
             OR EXISTS (SELECT FROM messages WHERE order_id = $2 AND recipient = $1 AND status = 'bounced')";
     const INSERT: &str = "
         INSERT INTO messages (id, event, kind, channel, order_id, user_id, recipient, subject, html, body, status, error, provider)
-        VALUES ($1, $2, $3, 'email', $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT (event) DO NOTHING";
-    let Some(to) = new.to else { return Ok(()) };
+        VALUES ($1, $2, $3, $13, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT (event) DO NOTHING";
+    let Some(to) = new.to else { return Ok(false) };
     // Who cannot sign in may ask for a reset at any address: that mail is always tried.
-    let blocked = new.kind.heeds_blocks() && db::query_one(tx, BLOCKED, &[&to, &new.order]).await?.get::<_, bool>(0);
-    let words = (!blocked).then_some(&new.words);
-    let (html, body) = (words.map(|w| &w.html), words.map(|w| &w.text));
+    let may_block = new.channel == Channel::Email && new.kind.heeds_blocks();
+    let blocked = may_block && db::query_one(tx, BLOCKED, &[&to, &new.order]).await?.get::<_, bool>(0);
+    let (html, body) = if blocked { (None, None) } else { (new.html, Some(new.text)) };
     let (status, error) = if blocked { ("failed", Some(BLOCKED_WHY)) } else { ("queued", None) };
     let id = MessageId::new();
-    let (kind, provider) = (new.kind.word(), app.providers.mailer.name());
-    let subject = &new.words.subject;
+    let (kind, channel, provider) = (new.kind.word(), new.channel.word(), provider(app, new.channel));
     let written = db::execute(
         tx,
         INSERT,
-        &[&id, &new.event, &kind, &new.order, &new.user, &to, subject, &html, &body, &status, &error, &provider],
+        &[&id, &new.event, &kind, &new.order, &new.user, &to, &new.subject, &html, &body, &status, &error, &provider, &channel],
     )
     .await?;
     if written == 1 {
         tell(tx, new.order, id, (None, status), error.unwrap_or(kind), Actor::System).await?;
     }
-    Ok(())
+    Ok(written == 1)
+}
+
+/// Who carries messages of this channel now.
+pub fn provider(app: &App, channel: Channel) -> &'static str {
+    match channel {
+        Channel::Email => app.providers.mailer.name(),
+        Channel::Sms => vitrine_africastalking::NAME,
+    }
 }
 
 /// Why nothing is sent to an address that bounced or complained.
 pub const BLOCKED_WHY: &str = "the address bounced or complained before";
 
-/// A message that this run may hand over.
+/// A message that this run alone hands over.
 #[derive(Debug)]
 pub struct Claimed {
     pub id: MessageId,
     pub kind: String,
     pub order: Option<OrderId>,
+    pub user: Option<UserId>,
     pub recipient: String,
     pub subject: String,
-    pub html: String,
+    pub html: Option<String>,
     pub text: String,
-    /// No earlier try can have reached the provider.
-    pub is_first_try: bool,
-    /// An earlier try may have, so long ago that the provider has forgotten our key.
-    pub is_too_late: bool,
+    /// Earlier tries that may have reached the provider, and how long ago the first of them was.
+    pub open_tries: i16,
+    pub open_for_s: i64,
 }
 
-/// The event's message, if it waits to be sent; from now on counted as tried.
-pub async fn claim(tx: &impl GenericClient, event: &str) -> Result<Option<Claimed>> {
-    // An hour less than the provider's 24: a key must not run out between our look and theirs.
-    const CLAIM: &str = "
-        UPDATE messages SET tried_at = coalesce(tried_at, now())
-         WHERE event = $1 AND status IN ('queued', 'failed') AND provider_ref IS NULL
-           AND recipient IS NOT NULL AND html IS NOT NULL AND body IS NOT NULL
-        RETURNING id, kind, order_id, recipient, subject, html, body, tried_at = now() AS is_first_try,
-                  tried_at < now() - interval '23 hours' AS is_too_late";
-    let row = db::query_opt(tx, CLAIM, &[&event]).await?;
-    Ok(row.map(|row| Claimed {
+/// Whose turn it is.
+#[derive(Debug)]
+pub enum Claim {
+    Ours(Box<Claimed>),
+    /// Another run is handing it over at this moment.
+    Elsewhere,
+    /// It was sent, or there is nobody to send it to.
+    Nothing,
+}
+
+/// How long a claim holds. Longer than any hand-over, and than a worker may be silent: who died over it has lost it.
+const CLAIM: &str = "2 minutes";
+
+/// The event's message, if it waits to be sent: from now on this run's, and counted as tried.
+pub async fn claim(tx: &impl GenericClient, app: &App, channel: Channel, event: &str) -> Result<Claim> {
+    const TAKE: &str = "
+        UPDATE messages m SET claimed_at = now(), open_tries = m.open_tries + 1, tried_at = coalesce(m.tried_at, now()), provider = $3
+         WHERE event = $1 AND status IN ('queued', 'failed') AND provider_ref IS NULL AND recipient IS NOT NULL AND body IS NOT NULL
+           AND (claimed_at IS NULL OR claimed_at < now() - $2::text::interval)
+        RETURNING id, kind, order_id, user_id, recipient, subject, html, body, open_tries - 1::smallint AS open_tries,
+                  extract(epoch FROM now() - tried_at)::bigint AS open_for_s";
+    const HELD: &str = "
+        SELECT EXISTS (SELECT FROM messages WHERE event = $1 AND status IN ('queued', 'failed') AND provider_ref IS NULL
+                          AND recipient IS NOT NULL AND body IS NOT NULL)";
+    let Some(row) = db::query_opt(tx, TAKE, &[&event, &CLAIM, &provider(app, channel)]).await? else {
+        let held = db::query_one(tx, HELD, &[&event]).await?.get(0);
+        return Ok(if held { Claim::Elsewhere } else { Claim::Nothing });
+    };
+    Ok(Claim::Ours(Box::new(Claimed {
         id: row.get("id"),
         kind: row.get("kind"),
         order: row.get("order_id"),
+        user: row.get("user_id"),
         recipient: row.get("recipient"),
         subject: row.get("subject"),
         html: row.get("html"),
         text: row.get("body"),
-        is_first_try: row.get("is_first_try"),
-        is_too_late: row.get("is_too_late"),
-    }))
+        open_tries: row.get("open_tries"),
+        open_for_s: row.get("open_for_s"),
+    })))
 }
 
 /// Handed over, under the provider's id. What carried a capability is forgotten. `false`: a twin of the job said so already.
 pub async fn mark_sent(tx: &impl GenericClient, message: &Claimed, provider_ref: &str) -> Result<bool> {
     const SENT: &str = "
-        UPDATE messages SET status = 'sent', provider_ref = $2, sent_at = now(), error = NULL,
+        UPDATE messages SET status = 'sent', provider_ref = $2, sent_at = now(), error = NULL, claimed_at = NULL,
                html = CASE WHEN kind = 'password_reset' THEN NULL ELSE html END,
                body = CASE WHEN kind = 'password_reset' THEN NULL ELSE body END
          WHERE id = $1 AND status IN ('queued', 'failed') AND provider_ref IS NULL";
@@ -120,10 +164,11 @@ pub async fn mark_sent(tx: &impl GenericClient, message: &Claimed, provider_ref:
 /// Given up, until an admin has the job tried again. `is_unsent`: the provider certainly did not take it.
 pub async fn mark_failed(tx: &impl GenericClient, message: &Claimed, why: &str, is_unsent: bool) -> Result<bool> {
     const FAILED: &str = "
-        UPDATE messages SET status = 'failed', error = $2, tried_at = CASE WHEN $3 THEN NULL ELSE tried_at END
+        UPDATE messages SET status = 'failed', error = $2, claimed_at = NULL, open_tries = open_tries - $3::int::smallint,
+               tried_at = CASE WHEN open_tries = $3 THEN NULL ELSE tried_at END
          WHERE id = $1 AND status IN ('queued', 'failed') AND provider_ref IS NULL";
     let before = lock_status(tx, message).await?;
-    let failed = db::execute(tx, FAILED, &[&message.id, &why, &(is_unsent && message.is_first_try)]).await? == 1;
+    let failed = db::execute(tx, FAILED, &[&message.id, &why, &i32::from(is_unsent)]).await? == 1;
     if failed && before != "failed" {
         tell(tx, message.order, message.id, (Some(&before), "failed"), why, Actor::System).await?;
     }
@@ -141,10 +186,14 @@ async fn lock_status(tx: &impl GenericClient, message: &Claimed) -> Result<Strin
 pub const WITHDRAWN: &str = "what it says is no longer so: not sent, or not sent again";
 
 /// Messages of a locked order that wait to be sent and would say what is no longer so: all of their kind but the event `keep`.
-pub async fn withdraw(tx: &impl GenericClient, order: OrderId, kind: Kind, keep: Option<&str>) -> Result<()> {
-    const OVERTAKEN: &str =
-        "SELECT id FROM messages WHERE order_id = $1 AND kind = $2 AND status = 'queued' AND event IS DISTINCT FROM $3";
-    let rows = db::query(tx, OVERTAKEN, &[&order, &kind.word(), &keep]).await?;
+pub async fn withdraw(
+    tx: &impl GenericClient,
+    order: OrderId,
+    (channel, kind): (Channel, Kind),
+    keep: Option<&str>,
+) -> Result<()> {
+    const OVERTAKEN: &str = "SELECT id FROM messages WHERE order_id = $1 AND kind = $2 AND channel = $4 AND status = 'queued' AND event IS DISTINCT FROM $3";
+    let rows = db::query(tx, OVERTAKEN, &[&order, &kind.word(), &keep, &channel.word()]).await?;
     mark_withdrawn(tx, order, rows.iter().map(|row| row.get("id")).collect()).await
 }
 
@@ -164,12 +213,13 @@ async fn mark_withdrawn(tx: &impl GenericClient, order: OrderId, messages: Vec<M
     Ok(())
 }
 
-/// Not now. `is_unsent`: the provider certainly did not take it, so its key is as good as new.
+/// Not now. `is_unsent`: the provider certainly did not take this try.
 pub async fn note_trouble(db: &impl GenericClient, message: &Claimed, why: &str, is_unsent: bool) -> Result<()> {
     const TROUBLE: &str = "
-        UPDATE messages SET error = $2, tried_at = CASE WHEN $3 THEN NULL ELSE coalesce(tried_at, now()) END
+        UPDATE messages SET error = $2, claimed_at = NULL, open_tries = open_tries - $3::int::smallint,
+               tried_at = CASE WHEN open_tries = $3 THEN NULL ELSE tried_at END
          WHERE id = $1 AND provider_ref IS NULL";
-    db::execute(db, TROUBLE, &[&message.id, &why, &(is_unsent && message.is_first_try)]).await?;
+    db::execute(db, TROUBLE, &[&message.id, &why, &i32::from(is_unsent)]).await?;
     Ok(())
 }
 
@@ -192,33 +242,4 @@ pub async fn tell(
 ) -> Result<()> {
     let Some(order) = order else { return Ok(()) };
     life::tell(tx, order, &Change { subject: "message", subject_id: Some(message.0), from, to, reason, actor }).await
-}
-
-/// What an admin's list may be narrowed by.
-#[derive(Debug, Default)]
-pub struct Filter<'a> {
-    pub order: Option<OrderId>,
-    pub status: Option<&'a str>,
-    pub kind: Option<&'a str>,
-}
-
-/// Newest first, and how many there are in all; `after` is the last id of the page before.
-pub async fn list_messages(
-    db: &impl GenericClient,
-    filter: &Filter<'_>,
-    (limit, offset): (i64, i64),
-    after: Option<MessageId>,
-) -> Result<(Vec<Row>, i64)> {
-    const COUNT: &str = "
-        SELECT count(*) FROM messages
-         WHERE ($1::uuid IS NULL OR order_id = $1) AND ($2::text IS NULL OR status = $2) AND ($3::text IS NULL OR kind = $3)";
-    const PAGE: &str = "
-        SELECT id, kind, channel, order_id, recipient, subject, status, provider, error, created_at, sent_at FROM messages
-         WHERE ($1::uuid IS NULL OR order_id = $1) AND ($2::text IS NULL OR status = $2) AND ($3::text IS NULL OR kind = $3)
-           AND ($4::uuid IS NULL OR id < $4)
-         ORDER BY id DESC LIMIT $5 OFFSET $6";
-    let (order, status, kind) = (filter.order, filter.status, filter.kind);
-    let total = db::query_one(db, COUNT, &[&order, &status, &kind]).await?.get(0);
-    let rows = db::query(db, PAGE, &[&order, &status, &kind, &after, &limit, &offset]).await?;
-    Ok((rows, total))
 }

@@ -8,78 +8,69 @@ use minijinja::{AutoEscape, Environment, ErrorKind, Output, State, UndefinedBeha
 use serde::Serialize;
 use vitrine_kit::Money;
 
-use super::facts::{Order, Refund, Reset, Shop};
+use super::facts::{self, Account, Invoice, Order, Refund, Reset, Shop};
+use super::kind::Kind;
 use crate::error::{Error, Result};
+use crate::lang::Lang;
 
 /// A template's name and source. What ends in `.html` escapes what is put into it, `.txt` does not.
 macro_rules! files {
     ($($name:literal),* $(,)?) => { [$(($name, include_str!(concat!("templates/", $name)))),*] };
 }
 
-const FILES: [(&str, &str); 18] = files![
+const FILES: [(&str, &str); 48] = files![
     "layout.html",
     "layout.txt",
     "parts.html",
     "parts.txt",
-    "order_placed.html",
-    "order_placed.txt",
-    "order_paid.html",
-    "order_paid.txt",
-    "order_shipped.html",
-    "order_shipped.txt",
-    "order_cancelled.html",
-    "order_cancelled.txt",
-    "refunded.html",
-    "refunded.txt",
-    "password_reset.html",
-    "password_reset.txt",
-    "alert.html",
-    "alert.txt",
+    "pt-BR/welcome.html",
+    "pt-BR/welcome.txt",
+    "pt-BR/password_reset.html",
+    "pt-BR/password_reset.txt",
+    "pt-BR/order_placed.html",
+    "pt-BR/order_placed.txt",
+    "pt-BR/expiry_reminder.html",
+    "pt-BR/expiry_reminder.txt",
+    "pt-BR/order_paid.html",
+    "pt-BR/order_paid.txt",
+    "pt-BR/order_shipped.html",
+    "pt-BR/order_shipped.txt",
+    "pt-BR/order_delivered.html",
+    "pt-BR/order_delivered.txt",
+    "pt-BR/order_cancelled.html",
+    "pt-BR/order_cancelled.txt",
+    "pt-BR/refunded.html",
+    "pt-BR/refunded.txt",
+    "pt-BR/invoice.html",
+    "pt-BR/invoice.txt",
+    "pt-BR/alert.html",
+    "pt-BR/alert.txt",
+    "en/welcome.html",
+    "en/welcome.txt",
+    "en/password_reset.html",
+    "en/password_reset.txt",
+    "en/order_placed.html",
+    "en/order_placed.txt",
+    "en/expiry_reminder.html",
+    "en/expiry_reminder.txt",
+    "en/order_paid.html",
+    "en/order_paid.txt",
+    "en/order_shipped.html",
+    "en/order_shipped.txt",
+    "en/order_delivered.html",
+    "en/order_delivered.txt",
+    "en/order_cancelled.html",
+    "en/order_cancelled.txt",
+    "en/refunded.html",
+    "en/refunded.txt",
+    "en/invoice.html",
+    "en/invoice.txt",
+    "en/alert.html",
+    "en/alert.txt",
 ];
 
 /// Longer subjects are cut off by every reader.
 const MAX_SUBJECT: usize = 150;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    OrderPlaced,
-    OrderPaid,
-    OrderShipped,
-    OrderCancelled,
-    Refunded,
-    PasswordReset,
-    Alert,
-}
-
-impl Kind {
-    /// The word in the table, in the provider's key and tag, and in the templates' names.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::OrderPlaced => "order_placed",
-            Self::OrderPaid => "order_paid",
-            Self::OrderShipped => "order_shipped",
-            Self::OrderCancelled => "order_cancelled",
-            Self::Refunded => "refunded",
-            Self::PasswordReset => "password_reset",
-            Self::Alert => "alert",
-        }
-    }
-
-    /// Whether it stays unsent where an earlier mail bounced or was called spam.
-    pub fn heeds_blocks(self) -> bool {
-        !matches!(self, Self::PasswordReset | Self::Alert)
-    }
-
-    /// The subject of a mail about the state of an order.
-    pub fn subject_of(self, number: &str) -> String {
-        match self {
-            Self::OrderPaid => format!("Pagamento confirmado – pedido {number}"),
-            Self::OrderShipped => format!("Seu pedido {number} está a caminho"),
-            Self::OrderCancelled => format!("Seu pedido {number} foi cancelado"),
-            _ => format!("Recebemos seu pedido {number}"),
-        }
-    }
-}
 
 /// A rendered mail.
 #[derive(Debug)]
@@ -93,10 +84,13 @@ pub struct Words {
 /// What a template may speak of; each kind has its own part of it.
 #[derive(Debug, Default, Serialize)]
 pub struct Story<'a> {
+    pub lang: Lang,
     pub shop: Shop,
+    pub account: Option<&'a Account>,
     pub order: Option<&'a Order>,
     pub refund: Option<&'a Refund>,
     pub reset: Option<&'a Reset>,
+    pub invoice: Option<&'a Invoice>,
     pub alert: Option<Alert<'a>>,
 }
 
@@ -115,21 +109,22 @@ impl Templates {
         env.set_syntax(syntax().map_err(|e| broken(&e))?);
         env.set_undefined_behavior(UndefinedBehavior::SemiStrict);
         env.set_formatter(write);
-        env.add_filter("money", |cents: i64| Money::from_cents(cents).to_string());
+        env.add_filter("money", |cents: i64, lang: &str| facts::money(Money::from_cents(cents), Lang::of(lang)));
         let zone = TimeZone::get("America/Sao_Paulo").unwrap_or_else(|_| TimeZone::fixed(tz::offset(-3)));
-        env.add_filter("when", move |time: String| when(&time, &zone));
+        env.add_filter("when", move |time: String, lang: &str| when(&time, Lang::of(lang), &zone));
         for (name, source) in FILES {
             env.add_template(name, source).map_err(|e| broken(&e))?;
         }
         Ok(Self(env))
     }
 
-    /// Both parts of a mail.
-    pub fn render(&self, kind: Kind, subject: &str, story: &Story<'_>) -> Result<Words> {
-        let subject = one_line(subject);
+    /// Subject and both parts of a mail, in the story's language.
+    pub fn render(&self, kind: Kind, story: &Story<'_>) -> Result<Words> {
+        let subject = one_line(&kind.subject(story));
         let context = minijinja::context! { subject => subject.as_str(), ..Value::from(Serde(story)) };
         let part = |end: &str| {
-            let template = self.0.get_template(&format!("{}.{end}", kind.word())).map_err(|e| broken(&e))?;
+            let template =
+                self.0.get_template(&format!("{}/{}.{end}", story.lang.as_str(), kind.word())).map_err(|e| broken(&e))?;
             template.render(&context).map_err(|e| broken(&e))
         };
         Ok(Words { html: part("html")?, text: without_gaps(&part("txt")?), subject })
@@ -157,10 +152,14 @@ fn without_gaps(text: &str) -> String {
     tidy
 }
 
-/// As Brazilians write it: `21/11/2025 às 14:05`, in São Paulo's time.
-fn when(time: &str, zone: &TimeZone) -> Result<String, minijinja::Error> {
+/// As the language writes it, in São Paulo's time: `21/11/2025 às 14:05`, `21 Nov 2025 at 14:05`.
+fn when(time: &str, lang: Lang, zone: &TimeZone) -> Result<String, minijinja::Error> {
     let time: Timestamp = time.parse().map_err(|_| minijinja::Error::new(ErrorKind::InvalidOperation, "not a time"))?;
-    Ok(time.to_zoned(zone.clone()).strftime("%d/%m/%Y às %H:%M").to_string())
+    let shape = match lang {
+        Lang::Pt => "%d/%m/%Y às %H:%M",
+        Lang::En => "%-d %b %Y at %H:%M",
+    };
+    Ok(time.to_zoned(zone.clone()).strftime(shape).to_string())
 }
 
 /// A subject is a header: no line break may end it early.

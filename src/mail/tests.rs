@@ -1,116 +1,48 @@
-use jiff::Timestamp;
+use vitrine_africastalking::PART;
 use vitrine_kit::Money;
 
-use super::facts::{Address, Item, Order, Pix, Refund, Reset, Shop, name_in, order_url, reset_url};
-use super::templates::{Alert, Kind, Story, Templates, Words, one_line};
-use crate::ids::{OrderId, RefundId, UserId};
+use super::facts::{Address, Order, Refund, money, name_in, order_url};
+use super::kind::Kind;
+use super::samples::{self, at, item, order, paid, refund, shop};
+use super::sms;
+use super::templates::{Alert, Story, Templates, Words, one_line};
+use crate::lang::Lang;
 
-fn at(time: &str) -> Timestamp {
-    time.parse().expect("a time")
+fn templates() -> Templates {
+    Templates::new().expect("sound templates")
 }
 
-fn shop() -> Shop {
-    Shop { name: "Loja da Ana".into(), url: "https://loja.test".into() }
-}
-
-fn item(name: &str, variant: Option<&str>, quantity: i32, cents: i64) -> Item {
-    Item { name: name.into(), variant: variant.map(str::to_owned), quantity, total_cents: Money::from_cents(cents) }
-}
-
-/// A guest's order that waits for its PIX.
-fn order() -> Order {
-    Order {
-        id: OrderId(uuid::Uuid::nil()),
-        user: None,
-        recipient: Some("ana@example.com".into()),
-        number: "K7M2-QX9RTA".into(),
-        first_name: "Ana".into(),
-        status: "pending".into(),
-        payment_status: "pending_payment".into(),
-        awaits_payment: true,
-        subtotal_cents: Money::from_cents(125_780),
-        discount_cents: Money::from_cents(12_578),
-        shipping_cents: Money::from_cents(1_850),
-        total_cents: Money::from_cents(115_052),
-        coupon_code: Some("BEMVINDA10".into()),
-        address: Address {
-            recipient: "Ana Clara Silva".into(),
-            cep: "01310-100".into(),
-            street: "Avenida Paulista".into(),
-            number: "1000".into(),
-            complement: Some("apto. 42".into()),
-            district: "Bela Vista".into(),
-            city: "São Paulo".into(),
-            state: "SP".into(),
-        },
-        carrier: "Correios".into(),
-        service: "PAC".into(),
-        delivery_days: 7,
-        tracking_number: None,
-        url: order_url("https://loja.test", "K7M2-QX9RTA", true),
-        tracking_url: "https://api.loja.test/tracking/K7M2-QX9RTA".into(),
-        created_at: at("2025-11-21T17:05:00Z"),
-        expires_at: at("2025-11-21T17:35:00Z"),
-        paid_at: None,
-        cancelled_at: None,
-        items: vec![
-            item("Cafeteira Espresso 20 bar", None, 1, 99_900),
-            item("Camiseta de Algodão Orgânico", Some("Azul-marinho, M"), 2, 17_980),
-            item("Café Especial do Sul de Minas", Some("Em grãos, 500 g"), 1, 7_900),
-        ],
-        pix: Some(Pix {
-            copy_paste: "00020126580014br.gov.bcb.pix0136123e4567-e12b-12d1-a456-426655440000520400005303986540710.005802BR5913\
-                         Loja da Ana6009Sao Paulo62070503***63041D3D"
-                .into(),
-            expires_at: at("2025-11-21T17:35:00Z"),
-        }),
-    }
-}
-
-fn paid() -> Order {
-    let (status, payment_status) = ("processing".into(), "paid".into());
-    Order { status, payment_status, awaits_payment: false, paid_at: Some(at("2025-11-21T17:12:30Z")), pix: None, ..order() }
-}
-
-fn render(kind: Kind, subject: &str, story: Story<'_>) -> Words {
-    Templates::new().expect("sound templates").render(kind, subject, &story).expect("a full story")
+fn render(kind: Kind, story: Story<'_>) -> Words {
+    templates().render(kind, &story).expect("a full story")
 }
 
 fn about(kind: Kind, order: &Order) -> Words {
-    render(kind, &kind.subject_of(&order.number), Story { shop: shop(), order: Some(order), ..Story::default() })
+    render(kind, Story { lang: order.lang, shop: shop(), order: Some(order), ..Story::default() })
 }
 
 fn refunded(order: &Order, refund: &Refund) -> Words {
-    let story = Story { shop: shop(), order: Some(order), refund: Some(refund), ..Story::default() };
-    render(Kind::Refunded, "Reembolso de R$ 10,00 – pedido K7M2-QX9RTA", story)
-}
-
-fn refund(is_done: bool, method: &str) -> Refund {
-    Refund {
-        id: RefundId(uuid::Uuid::nil()),
-        amount_cents: Money::from_cents(1_000),
-        is_done,
-        has_failed: false,
-        method: method.into(),
-    }
+    render(Kind::Refunded, Story { shop: shop(), order: Some(order), refund: Some(refund), ..Story::default() })
 }
 
 fn alert(title: &str, text: &str) -> Words {
-    render(Kind::Alert, title, Story { shop: shop(), alert: Some(Alert { title, text }), ..Story::default() })
+    render(Kind::Alert, Story { shop: shop(), alert: Some(Alert { title, text }), ..Story::default() })
 }
 
 /// Subject and both parts, as they are sent.
-macro_rules! assert_mail {
-    ($name:literal, $words:expr) => {
-        let words = $words;
-        insta::assert_snapshot!(concat!($name, ".txt"), format!("{}\n\n{}", words.subject, words.text));
-        insta::assert_snapshot!(concat!($name, ".html"), words.html);
-    };
+fn assert_words(name: &str, words: &Words) {
+    insta::assert_snapshot!(format!("{name}.txt"), format!("{}\n\n{}", words.subject, words.text));
+    insta::assert_snapshot!(format!("{name}.html"), words.html);
 }
 
 #[test]
-fn an_order_is_confirmed_with_how_to_pay_for_it() {
-    assert_mail!("order_placed", about(Kind::OrderPlaced, &order()));
+fn every_mail_reads_well_in_both_languages() {
+    let templates = templates();
+    for kind in Kind::ALL {
+        for lang in Lang::ALL {
+            let words = samples::words(&templates, kind, lang).expect("a full story");
+            assert_words(&format!("{}.{}", kind.word(), lang.as_str()), &words);
+        }
+    }
 }
 
 #[test]
@@ -119,52 +51,24 @@ fn an_order_that_is_paid_or_cancelled_by_now_asks_for_no_money() {
     for order in [paid(), Order { pix: None, ..cancelled }] {
         let words = about(Kind::OrderPlaced, &order);
         assert!(!words.text.contains("Pague") && !words.html.contains("Pagar"), "{}", words.text);
-        assert!(words.text.contains("Veja o pedido:\nhttps://loja.test/pedidos/K7M2-QX9RTA?token="), "{}", words.text);
+        assert!(words.text.contains("Veja o pedido:\nhttps://loja.test/pedidos/K7M2Q-X9RTA?token="), "{}", words.text);
     }
-}
-
-#[test]
-fn a_payment_is_confirmed() {
-    assert_mail!("order_paid", about(Kind::OrderPaid, &paid()));
-}
-
-#[test]
-fn a_shipment_is_told_with_its_tracking_number() {
-    let shipped = Order { status: "shipped".into(), tracking_number: Some("AB123456789BR".into()), ..paid() };
-    assert_mail!("order_shipped", about(Kind::OrderShipped, &shipped));
 }
 
 #[test]
 fn a_cancellation_says_what_becomes_of_the_money() {
     let cancelled_at = Some(at("2025-11-21T18:00:00Z"));
-    let expired = Order { status: "cancelled".into(), payment_status: "expired".into(), awaits_payment: false, ..order() };
-    assert_mail!("order_expired", about(Kind::OrderCancelled, &Order { cancelled_at, pix: None, ..expired }));
     let returned = Order { status: "cancelled".into(), cancelled_at, ..paid() };
-    assert_mail!("order_cancelled", about(Kind::OrderCancelled, &returned));
+    assert_words("order_cancelled_after_payment", &about(Kind::OrderCancelled, &returned));
     let unpaid = Order { status: "cancelled".into(), payment_status: "cancelled".into(), awaits_payment: false, ..order() };
     let words = about(Kind::OrderCancelled, &Order { cancelled_at, pix: None, ..unpaid });
-    assert!(words.text.contains("O pedido K7M2-QX9RTA foi cancelado. Nada foi cobrado."), "{}", words.text);
+    assert!(words.text.contains("O pedido K7M2Q-X9RTA foi cancelado. Nada foi cobrado."), "{}", words.text);
 }
 
 #[test]
 fn a_refund_says_how_much_and_where_to() {
-    assert_mail!("refunded", refunded(&paid(), &refund(true, "pix")));
     let card = refunded(&paid(), &refund(false, "credit_card"));
-    assert!(card.text.contains("Estamos devolvendo R$ 10,00 referentes ao pedido K7M2-QX9RTA.\nO valor aparece como crédito"));
-}
-
-#[test]
-fn a_password_reset_has_its_link_and_its_hour() {
-    let (user, recipient) = (UserId(uuid::Uuid::nil()), "ana@example.com".into());
-    let (url, expires_at) = (reset_url("https://loja.test"), at("2025-11-21T18:05:00Z"));
-    let reset = Reset { user, recipient, first_name: "Ana".into(), url, expires_at };
-    let story = Story { shop: shop(), reset: Some(&reset), ..Story::default() };
-    assert_mail!("password_reset", render(Kind::PasswordReset, "Redefina sua senha – Loja da Ana", story));
-}
-
-#[test]
-fn an_operator_reads_what_is_wrong() {
-    assert_mail!("alert", alert("Tarefa parada: send_refund", "A tarefa 0192 parou depois de 60 tentativa(s):\npropay refused"));
+    assert!(card.text.contains("Estamos devolvendo R$ 10,00 referentes ao pedido K7M2Q-X9RTA.\nO valor aparece como crédito"));
 }
 
 #[test]
@@ -190,7 +94,8 @@ fn a_customers_link_carries_no_token() {
 
 #[test]
 fn no_subject_ends_early_or_runs_on() {
-    assert_eq!(alert("Pedido\r\nBcc: eve@evil.test\u{2028}X", "").subject, "Pedido Bcc: eve@evil.test X");
+    let subject = alert("Pedido\r\nBcc: eve@evil.test\u{2028}X", "").subject;
+    assert_eq!(subject, "[Loja da Ana] Pedido Bcc: eve@evil.test X");
     assert_eq!(one_line(&"ã".repeat(500)).chars().count(), 150);
 }
 
@@ -204,4 +109,42 @@ fn the_shop_is_called_as_its_mails_are() {
     ] {
         assert_eq!(name_in(from), name);
     }
+}
+
+#[test]
+fn money_reads_as_each_language_writes_it() {
+    let amount = Money::from_cents(123_456_789);
+    assert_eq!(money(amount, Lang::Pt), "R$ 1.234.567,89");
+    assert_eq!(money(amount, Lang::En), "R$ 1,234,567.89");
+}
+
+#[test]
+fn a_text_is_one_part_of_ascii_whatever_goes_into_it() {
+    let shipped = samples::shipped();
+    let long = Order {
+        number: "K7M2Q-X9RTA".into(),
+        carrier: "Transportadora São José do Rio Preto & Irmãos Ltda.".into(),
+        tracking_number: Some("X".repeat(60)),
+        tracking_url: format!("https://{}.com.br/tracking/K7M2Q-X9RTA", "loja".repeat(25)),
+        ..samples::shipped()
+    };
+    let shop = "Empório das Maçãs & Pães de Açúcar da Conceição";
+    for order in [shipped, long] {
+        for lang in Lang::ALL {
+            for kind in [Kind::OrderPaid, Kind::OrderShipped] {
+                let text = sms::words(kind, shop, &Order { lang, ..clone(&order) });
+                assert!(text.len() <= PART && text.is_ascii(), "{text}");
+                assert!(text.contains("K7M2Q-X9RTA"), "{text}");
+                assert!(!text.contains("https") || text.ends_with("/tracking/K7M2Q-X9RTA"), "no link is cut: {text}");
+            }
+        }
+    }
+    let text = sms::words(Kind::OrderShipped, "Loja da Ana", &samples::shipped());
+    let url = "https://api.loja.test/tracking/K7M2Q-X9RTA";
+    assert_eq!(text, format!("Loja da Ana: pedido K7M2Q-X9RTA enviado por Correios, rastreio AB123456789BR. Acompanhe: {url}"));
+}
+
+fn clone(order: &Order) -> Order {
+    let (number, carrier, tracking_url) = (order.number.clone(), order.carrier.clone(), order.tracking_url.clone());
+    Order { number, carrier, tracking_number: order.tracking_number.clone(), tracking_url, ..samples::shipped() }
 }

@@ -25,6 +25,7 @@ use crate::error::{Error, Result};
 use crate::http::idempotency::{self, Claim};
 use crate::ids::{AddressId, LineId, VariantId};
 use crate::jobs::{self, Job};
+use crate::lang::Lang;
 use crate::payments::methods;
 
 type Param<'a> = &'a (dyn ToSql + Sync);
@@ -61,7 +62,7 @@ const LINES: &str = "
       FROM carts c JOIN cart_items i ON i.cart_id = c.id JOIN variants v ON v.id = i.variant_id JOIN products p ON p.id = v.product_id
      WHERE c.user_id = $1 OR c.token_hash = $2 ORDER BY i.variant_id";
 const BUYER: &str = "
-    SELECT u.name, u.email, u.phone, u.tax_id_sealed, u.tax_id_key, a.recipient, a.cep, a.street, a.number, a.complement, a.district, a.city,
+    SELECT u.name, u.email, u.phone, u.locale, u.tax_id_sealed, u.tax_id_key, a.recipient, a.cep, a.street, a.number, a.complement, a.district, a.city,
            a.state, a.ibge_city, a.phone AS address_phone
       FROM users u LEFT JOIN addresses a ON a.user_id = u.id AND a.id = $2 WHERE u.id = $1";
 /// The coupon that was sent, else the cart's.
@@ -73,9 +74,9 @@ const INSERT_ORDER: &str = "
     INSERT INTO orders (id, number, user_id, customer_name, customer_email, customer_phone, tax_id_sealed, tax_id_key, tax_id_hash,
         payment_method, subtotal_cents, coupon_discount_cents, method_discount_cents, discount_cents, shipping_cents, shipping_quoted_cents, total_cents,
         coupon_id, coupon_code, coupon_held, shipping_address, shipping_provider, carrier, service, service_code, delivery_days,
-        freight_estimate, freight_quote, notes, expires_at, status, payment_status, paid_at)
+        freight_estimate, freight_quote, notes, expires_at, status, payment_status, paid_at, locale, sms_opt_in)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $28, $12::bigint + $28::bigint, $13, $14, $15, $16, $17, $16::uuid IS NOT NULL, $18, $19, $20, $21, $22, $23,
-        $24, $25, $26, $27, $29, $30, CASE WHEN $30 = 'paid' THEN now() END)";
+        $24, $25, $26, $27, $29, $30, CASE WHEN $30 = 'paid' THEN now() END, $31, $32)";
 const INSERT_LINES: &str = "
     INSERT INTO order_lines (id, order_id, position, product_id, variant_id, sku, name, variant_name, image_url, quantity, unit_price_cents,
         line_total_cents, discount_cents)
@@ -90,10 +91,17 @@ const EMPTY_CART: &str = "
 const SPEND_COUPON: &str = "SELECT spend_coupon($1, $2)";
 const TAKE_STOCK: &str = "SELECT take_stock($1, $2, $3, 1::smallint, $4, $5)";
 
-/// Places the order. Nothing is left behind by a refusal.
-pub async fn place(app: &App, owner: &Owner, new: &PlaceOrder, key: Option<&Claim>, actor: Actor) -> Result<Placed> {
+/// Places the order. Nothing is left behind by a refusal. `spoken`: the language of a guest who names none.
+pub async fn place(
+    app: &App,
+    owner: &Owner,
+    new: &PlaceOrder,
+    spoken: Lang,
+    key: Option<&Claim>,
+    actor: Actor,
+) -> Result<Placed> {
     let mut tx = Pipeline::open(app.db().await?);
-    let outcome = place_in(&mut tx, app, owner, new, key, actor).await;
+    let outcome = place_in(&mut tx, app, owner, new, spoken, key, actor).await;
     if !matches!(outcome, Ok(Placed::New(_))) {
         tx.roll_back().await;
     }
@@ -105,6 +113,7 @@ async fn place_in(
     app: &App,
     owner: &Owner,
     new: &PlaceOrder,
+    spoken: Lang,
     key: Option<&Claim>,
     actor: Actor,
 ) -> Result<Placed> {
@@ -114,7 +123,7 @@ async fn place_in(
     {
         return Ok(Placed::Replay(first));
     }
-    let draft = Draft::price(app, owner, new, &read)?;
+    let draft = Draft::price(app, owner, new, spoken, &read)?;
     let order = draft.view(app, &read);
     let mut body = serde_json::to_value(&order).map_err(|e| Error::Internal(e.to_string()))?;
     if matches!(owner, Owner::Guest(_)) {
@@ -194,7 +203,10 @@ async fn write(
     let mut next = vec![(Job::MailOrderPlaced { order: draft.id }, None)];
     match draft.is_free() {
         true => next.extend(life::after_payment(draft.id)),
-        false => next.push((Job::ExpireOrder { order: draft.id }, Some(draft.expires_at))),
+        false => next.extend([
+            (Job::ExpireOrder { order: draft.id }, Some(draft.expires_at)),
+            (Job::MailExpiryReminder { order: draft.id }, Some(draft.remind_at)),
+        ]),
     }
     let batch = jobs::Batch::of(&next);
     let answer = serde_json::to_vec(body).map_err(|e| Error::Internal(e.to_string()))?;
@@ -222,7 +234,8 @@ async fn write(
             None => Ok(()),
         }
     };
-    let order_row: [Param<'_>; 30] = [
+    let locale = draft.lang.as_str();
+    let order_row: [Param<'_>; 32] = [
         &draft.id,
         &draft.number,
         &draft.user,
@@ -253,6 +266,8 @@ async fn write(
         &draft.method_discount,
         &order.status,
         &order.payment_status,
+        &locale,
+        &draft.sms_opt_in,
     ];
     let line_rows: [Param<'_>; 11] = [
         &draft.id,

@@ -12,6 +12,7 @@ use crate::cart::Owner;
 use crate::coupons::Coupon;
 use crate::error::{Error, Result};
 use crate::ids::{CartId, CouponId, LineId, OrderId, ProductId, UserId, VariantId};
+use crate::lang::Lang;
 use crate::payments::methods::Methods;
 use crate::seal::Sealed;
 use crate::shipping::{Free, Quote};
@@ -38,11 +39,17 @@ pub(super) struct Draft {
     pub(super) coupon: Option<(CouponId, String)>,
     pub(super) method: Option<&'static str>,
     pub(super) notes: Option<String>,
+    /// The language of what is written about it.
+    pub(super) lang: Lang,
+    /// A guest's wish; a customer's stands with the account.
+    pub(super) sms_opt_in: bool,
+    /// When an unpaid PIX is reminded of: at two thirds of its time.
+    pub(super) remind_at: Timestamp,
     pub(super) expires_at: Timestamp,
 }
 
 impl Draft {
-    pub(super) fn price(app: &App, owner: &Owner, new: &PlaceOrder, read: &Read) -> Result<Self> {
+    pub(super) fn price(app: &App, owner: &Owner, new: &PlaceOrder, spoken: Lang, read: &Read) -> Result<Self> {
         let cart = read.cart.as_ref().filter(|_| !read.lines.is_empty()).ok_or(Error::CartEmpty)?;
         let (contact, address) = match &read.buyer {
             Some(row) => (customer(app, new, row)?, customer_address(new, row)?),
@@ -63,6 +70,7 @@ impl Draft {
         let discount = coupon_discount.checked_add(method_discount).ok_or_else(too_much)?;
         let (shipping, free) = quote.charge(goods, frees_shipping)?;
         let total = subtotal.checked_sub(discount).and_then(|m| m.checked_add(shipping)).ok_or_else(too_much)?;
+        let time_to_pay = SignedDuration::try_from(app.config.pix.expiry).unwrap_or(SignedDuration::from_mins(30));
         Ok(Self {
             id: OrderId::new(),
             number: order_number(),
@@ -82,9 +90,10 @@ impl Draft {
             coupon,
             method: new.method().map(|m| m.as_str()),
             notes: new.notes.as_deref().map(str::trim).filter(|n| !n.is_empty()).map(str::to_owned),
-            expires_at: read.now
-                + SignedDuration::try_from(app.config.pix.expiry).unwrap_or(SignedDuration::from_mins(30))
-                + GRACE,
+            lang: read.buyer.as_ref().map_or(new.locale.unwrap_or(spoken), |row| Lang::of(row.get("locale"))),
+            sms_opt_in: read.buyer.is_none() && new.sms_opt_in.unwrap_or(false),
+            remind_at: read.now + time_to_pay * 2 / 3,
+            expires_at: read.now + time_to_pay + GRACE,
         })
     }
 

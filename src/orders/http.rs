@@ -1,6 +1,6 @@
 //! The routes of orders.
 
-use actix_web::{HttpResponse, ResponseError, get, patch, post, web};
+use actix_web::{HttpRequest, HttpResponse, ResponseError, get, patch, post, web};
 use garde::Validate;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -20,6 +20,7 @@ use crate::http::idempotency::IdempotencyKey;
 use crate::http::json::{Json, Path, Query};
 use crate::http::page::{self, List};
 use crate::http::request_id;
+use crate::http::spoken;
 use crate::http::who::{SignedIn, Visitor};
 use crate::ids::OrderId;
 use crate::payments::pay::{self, Method};
@@ -34,14 +35,20 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
     params(("Idempotency-Key" = Option<String>, Header), ("X-Cart-Token" = Option<String>, Header)),
     responses((status = 201, body = OrderView), (status = 409, body = crate::error::Problem), (status = 422, body = crate::error::Problem)))]
 #[post("/api/orders")]
-async fn place(app: web::Data<App>, visitor: Visitor, key: IdempotencyKey, body: Json<PlaceOrder>) -> Result<HttpResponse> {
+async fn place(
+    app: web::Data<App>,
+    req: HttpRequest,
+    visitor: Visitor,
+    key: IdempotencyKey,
+    body: Json<PlaceOrder>,
+) -> Result<HttpResponse> {
     let owner = Owner::of(&visitor).ok_or(Error::CartEmpty)?;
     let who = match &owner {
         Owner::User(id) => format!("user:{id}"),
         Owner::Guest(hash) => format!("guest:{}", hex::encode(hash)),
     };
     let claim = key.bind(format!("{who} POST /api/orders"), body.fingerprint());
-    match checkout::place(&app, &owner, &body, claim.as_ref(), visitor.actor()).await? {
+    match checkout::place(&app, &owner, &body, spoken(&req), claim.as_ref(), visitor.actor()).await? {
         Placed::Replay(first) => replay(&app, &visitor, &body, first).await,
         Placed::New(new) => {
             request_id::tell_order(new.order.id);

@@ -8,6 +8,7 @@ use vitrine_kit::{Cep, Email, Phone, TaxId};
 use super::view::ShippingAddress;
 use crate::error::{Error, FieldError, Result};
 use crate::ids::AddressId;
+use crate::lang::Lang;
 use crate::payments::pay::Method;
 use crate::users::rules;
 
@@ -46,6 +47,12 @@ pub struct PlaceOrder {
     /// Guests only.
     #[garde(inner(length(max = 30)))]
     pub phone: Option<String>,
+    /// Guests only: the language of what is written to them. Unset: what `Accept-Language` likes better.
+    #[garde(skip)]
+    pub locale: Option<Lang>,
+    /// Guests only: whether texts (SMS) about the order are welcome at the phone.
+    #[garde(skip)]
+    pub sms_opt_in: Option<bool>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize, Serialize, ToSchema)]

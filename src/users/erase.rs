@@ -60,7 +60,7 @@ async fn forget_person(tx: &Transaction<'_>, id: UserId) -> Result<()> {
     const PERSON: &str = "
         UPDATE users SET name = '(removido)', email = 'removido-' || id || '@invalid', password_hash = NULL, role = 'user', phone = NULL,
                tax_id_sealed = NULL, tax_id_key = NULL, tax_id_hash = NULL, totp_sealed = NULL, totp_key = NULL, totp_last_step = NULL,
-               sms_opt_in = false, mail_blocked_at = NULL, erased_at = now(), updated_at = now()
+               sms_opt_in = false, locale = 'pt-BR', mail_blocked_at = NULL, erased_at = now(), updated_at = now()
          WHERE id = $1";
     const BELONGINGS: [&str; 4] = [
         "DELETE FROM addresses WHERE user_id = $1",
@@ -82,7 +82,7 @@ async fn forget_person(tx: &Transaction<'_>, id: UserId) -> Result<()> {
 /// people wrote about it, of a message that it was sent, of a provider's event that it came.
 async fn forget_in_orders(tx: &Transaction<'_>, id: UserId) -> Result<()> {
     const ORDERS: &str = "
-        UPDATE orders SET customer_name = '(removido)', customer_email = NULL, customer_phone = NULL, notes = NULL, cancel_reason = NULL,
+        UPDATE orders SET customer_name = '(removido)', customer_email = NULL, customer_phone = NULL, locale = 'pt-BR', sms_opt_in = false, notes = NULL, cancel_reason = NULL,
                tax_id_sealed = NULL, tax_id_key = NULL, tax_id_hash = NULL, updated_at = now(),
                shipping_address = jsonb_build_object('city', shipping_address -> 'city', 'state', shipping_address -> 'state',
                                                      'cep', shipping_address -> 'cep')

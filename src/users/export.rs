@@ -117,6 +117,7 @@ async fn profile(db: &impl GenericClient, keys: &Keys, id: UserId) -> Result<Val
         "cpf": tax_id_of(&row, keys)?.map(|tax_id| tax_id.formatted()),
         "phone": row.get::<_, Option<String>>("phone"),
         "role": row.get::<_, String>("role"),
+        "locale": row.get::<_, String>("locale"),
         "sms_opt_in": row.get::<_, bool>("sms_opt_in"),
         "mail_blocked_at": row.get::<_, Option<Timestamp>>("mail_blocked_at"),
         "created_at": row.get::<_, Timestamp>("created_at"),

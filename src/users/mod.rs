@@ -21,6 +21,7 @@ use vitrine_kit::TaxId;
 
 use crate::error::Result;
 use crate::ids::UserId;
+use crate::lang::Lang;
 use crate::seal::Keys;
 use crate::token::Role;
 
@@ -42,6 +43,10 @@ pub struct User {
     pub cpf: Option<String>,
     /// E.164.
     pub phone: Option<String>,
+    /// The language of what is written to them.
+    pub locale: Lang,
+    /// Whether texts (SMS) about orders are welcome at the phone.
+    pub sms_opt_in: bool,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
@@ -56,6 +61,8 @@ impl User {
             role: Role::of(row.get("role")),
             cpf: tax_id_of(row, keys)?.map(|tax_id| tax_id.masked()),
             phone: row.get("phone"),
+            locale: Lang::of(row.get("locale")),
+            sms_opt_in: row.get("sms_opt_in"),
             created_at: row.get("created_at"),
             updated_at: row.get("updated_at"),
         })

@@ -12,9 +12,10 @@ use crate::app::App;
 use crate::db;
 use crate::error::{Error, Result};
 use crate::ids::UserId;
+use crate::lang::Lang;
 use crate::seal::Keys;
 
-/// The whole profile: a field that is left out is emptied.
+/// The whole profile: a field that is left out is emptied. How one is written to (`PATCH`) stays.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReplaceProfile {
@@ -44,11 +45,18 @@ pub struct ChangeProfile {
     #[serde(default, deserialize_with = "rules::sent")]
     #[garde(inner(inner(custom(rules::phone))))]
     pub phone: Option<Option<String>>,
+    /// The language of what is written to them.
+    #[garde(skip)]
+    pub locale: Option<Lang>,
+    /// Whether texts (SMS) about orders are welcome at the phone.
+    #[garde(skip)]
+    pub sms_opt_in: Option<bool>,
 }
 
 impl From<ReplaceProfile> for ChangeProfile {
     fn from(new: ReplaceProfile) -> Self {
-        Self { name: Some(new.name), email: Some(new.email), cpf: Some(new.cpf), phone: Some(new.phone) }
+        let (name, email, cpf, phone) = (Some(new.name), Some(new.email), Some(new.cpf), Some(new.phone));
+        Self { name, email, cpf, phone, locale: None, sms_opt_in: None }
     }
 }
 
@@ -66,6 +74,8 @@ pub async fn change(app: &App, id: UserId, new: ChangeProfile) -> Result<User> {
         email: email.filter(|email| email.as_str() != old_email),
         tax_id: new.cpf.map(|cpf| cpf.map(|text| document(&text, known.as_ref())).transpose()).transpose()?,
         phone: new.phone.map(|phone| phone.map(|text| parsed("phone", Phone::parse(&text))).transpose()).transpose()?,
+        lang: new.locale,
+        sms_opt_in: new.sms_opt_in,
     };
     let user = store::update_user(&tx, &app.keys, id, &change).await?;
     tx.commit().await?;

@@ -7,6 +7,7 @@ use super::User;
 use crate::db;
 use crate::error::{Error, Result, broken_constraint};
 use crate::ids::UserId;
+use crate::lang::Lang;
 use crate::seal::{Keys, Sealed};
 
 /// Somebody who wants an account.
@@ -18,6 +19,7 @@ pub struct NewUser {
     pub password_hash: String,
     pub tax_id: Option<TaxId>,
     pub phone: Option<Phone>,
+    pub lang: Lang,
 }
 
 /// What is to change. `None` leaves a field as it is; `Some(None)` empties it.
@@ -27,6 +29,8 @@ pub struct Change {
     pub email: Option<Email>,
     pub tax_id: Option<Option<TaxId>>,
     pub phone: Option<Option<Phone>>,
+    pub lang: Option<Lang>,
+    pub sms_opt_in: Option<bool>,
 }
 
 /// What a sign-in is checked against.
@@ -45,13 +49,14 @@ fn email_taken() -> Error {
 /// A new account, or 409 where the e-mail has one.
 pub async fn insert_user(db: &impl GenericClient, keys: &Keys, new: &NewUser) -> Result<User> {
     const INSERT: &str = "
-        INSERT INTO users (id, name, email, password_hash, phone, tax_id_sealed, tax_id_key, tax_id_hash)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (email) DO NOTHING RETURNING *";
+        INSERT INTO users (id, name, email, password_hash, phone, tax_id_sealed, tax_id_key, tax_id_hash, locale)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (email) DO NOTHING RETURNING *";
     let id = UserId::new();
     let (sealed, key, hash) = columns(new.tax_id.as_ref().map(|tax_id| keys.seal(tax_id)).transpose()?);
     let phone = new.phone.as_ref().map(Phone::as_str);
-    let row = db::query_opt(db, INSERT, &[&id, &new.name, &new.email.as_str(), &new.password_hash, &phone, &sealed, &key, &hash])
-        .await?;
+    let (email, locale) = (new.email.as_str(), new.lang.as_str());
+    let row =
+        db::query_opt(db, INSERT, &[&id, &new.name, &email, &new.password_hash, &phone, &sealed, &key, &hash, &locale]).await?;
     User::of(&row.ok_or_else(email_taken)?, keys)
 }
 
@@ -92,6 +97,7 @@ pub async fn update_user(tx: &Transaction<'_>, keys: &Keys, id: UserId, change: 
                tax_id_sealed = CASE WHEN $6 THEN $7 ELSE tax_id_sealed END,
                tax_id_key = CASE WHEN $6 THEN $8 ELSE tax_id_key END,
                tax_id_hash = CASE WHEN $6 THEN $9 ELSE tax_id_hash END,
+               locale = coalesce($10, locale), sms_opt_in = coalesce($11, sms_opt_in),
                updated_at = now()
          WHERE id = $1 AND erased_at IS NULL RETURNING *";
     const END_RESETS: &str = "UPDATE password_resets SET used_at = now() WHERE user_id = $1 AND used_at IS NULL";
@@ -100,8 +106,9 @@ pub async fn update_user(tx: &Transaction<'_>, keys: &Keys, id: UserId, change: 
     let sealed = change.tax_id.as_ref().and_then(|tax_id| tax_id.as_ref().map(|t| keys.seal(t))).transpose()?;
     let (sealed, key, hash) = columns(sealed);
     let (sets_phone, sets_tax_id) = (change.phone.is_some(), change.tax_id.is_some());
-    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 9] =
-        [&id, &change.name, &email, &sets_phone, &phone, &sets_tax_id, &sealed, &key, &hash];
+    let locale = change.lang.map(Lang::as_str);
+    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 11] =
+        [&id, &change.name, &email, &sets_phone, &phone, &sets_tax_id, &sealed, &key, &hash, &locale, &change.sms_opt_in];
     let row = db::query_opt(tx, UPDATE, &params).await.map_err(|error| match error {
         Error::Database(e) if broken_constraint(&e) == Some("users_email_key") => email_taken(),
         other => other,

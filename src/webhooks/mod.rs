@@ -1,5 +1,6 @@
 //! What providers tell us: verified over the raw bytes, then taken once, with its effect, in one transaction.
 
+mod africastalking;
 mod fiscal;
 pub mod inbox;
 mod melhorenvio;
@@ -24,6 +25,7 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
         .service(fiscal::focusnfe)
         .service(fiscal::enotas)
         .service(resend::resend)
+        .service(africastalking::africastalking)
         .service(melhorenvio::melhorenvio);
 }
 
@@ -31,9 +33,9 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
 ///
 /// The caller commits. Errors: 404 no such event; 409 its provider is not configured.
 pub async fn replay(app: &App, tx: &Transaction<'_>, id: EventId) -> Result<&'static str> {
-    const FIND: &str = "SELECT provider, body FROM webhook_events WHERE id = $1 FOR UPDATE";
+    const FIND: &str = "SELECT provider, event_id, body FROM webhook_events WHERE id = $1 FOR UPDATE";
     let row = db::query_opt(tx, FIND, &[&id]).await?.ok_or(Error::NotFound("The event"))?;
-    let (provider, body): (String, Vec<u8>) = (row.get("provider"), row.get("body"));
+    let (provider, event_id, body): (String, String, Vec<u8>) = (row.get("provider"), row.get("event_id"), row.get("body"));
     if provider == vitrine_stripe::NAME
         && let Some(stripe) = &app.providers.stripe
     {
@@ -44,6 +46,11 @@ pub async fn replay(app: &App, tx: &Transaction<'_>, id: EventId) -> Result<&'st
     }
     if provider == vitrine_melhorenvio::NAME && app.providers.melhorenvio.is_some() {
         return melhorenvio::replay(tx, id, body).await;
+    }
+    match provider.as_str() {
+        vitrine_resend::NAME => return resend::replay(tx, id, &event_id, &body).await,
+        vitrine_africastalking::NAME => return africastalking::replay(tx, id, &body).await,
+        _ => {}
     }
     match app.providers.pix_named(&provider) {
         Some(pix) => pix::replay(tx, pix, id, body).await,

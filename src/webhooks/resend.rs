@@ -1,6 +1,7 @@
 //! Resend's webhook.
 
 use actix_web::{HttpResponse, post, web};
+use deadpool_postgres::Transaction;
 use jiff::Timestamp;
 use vitrine_kit::Delivery;
 use vitrine_resend::{NAME, ResendEvent};
@@ -46,4 +47,11 @@ async fn take(app: &App, id: EventId, event: &ResendEvent, delivery: &Delivery, 
     }
     tx.commit().await?;
     Ok(())
+}
+
+/// A kept event once more. Its addresses were not kept, so a bounce's reason reads as it was then.
+pub(super) async fn replay(tx: &Transaction<'_>, id: EventId, event_id: &str, body: &[u8]) -> Result<&'static str> {
+    let (outcome, order) = news::apply(tx, &vitrine_resend::read_event(event_id, body)).await?;
+    inbox::note(tx, id, outcome, order).await?;
+    Ok(outcome)
 }

@@ -120,6 +120,12 @@ const PLANTED: &[(&str, &str)] = &[
     ("a-change-names-its-cause", "ALTER TABLE money_movements DISABLE TRIGGER USER; UPDATE money_movements SET cause = ''"),
     ("a-change-names-its-cause", "ALTER TABLE order_history DISABLE TRIGGER USER; UPDATE order_history SET actor = '' WHERE subject = 'refund'"),
     ("a-webhook-that-caused-something-is-in-the-inbox", "DELETE FROM webhook_events"),
+    ("a-message-that-was-sent-is-known-to-its-provider", "UPDATE messages SET provider_ref = NULL WHERE status = 'sent'"),
+    (
+        "a-text-is-handed-over-once",
+        "INSERT INTO messages (id, event, kind, channel, subject, status, provider, provider_ref, open_tries, tried_at)
+         VALUES (gen_random_uuid(), 'sms_x', 'order_paid', 'sms', '', 'sent', 'africastalking', 'r', 2, now())",
+    ),
     // The confirmation mail that was lost, sent twice, or sent for nothing.
     (
         "a-buyer-is-told-once-that-an-order-is-paid",

@@ -92,14 +92,16 @@ async fn an_erased_person_is_in_no_column_of_no_table() {
     shop.drain().await;
     // What the mailer and the provider leave behind, whether or not they were at work in this test.
     shop.execute(
-        "INSERT INTO messages (id, event, kind, channel, order_id, recipient, subject, html, body, status, provider)
-         SELECT gen_random_uuid(), 'canary', 'order_placed', 'email', id, customer_email, 'Canario Nome', 'Canario Nome', customer_name, 'sent', 'resend'
-           FROM orders",
+        "INSERT INTO messages (id, event, kind, channel, order_id, recipient, subject, html, body, status, provider, provider_ref)
+         SELECT gen_random_uuid(), 'canary', 'order_placed', 'email', id, customer_email, 'Canario Nome', 'Canario Nome', customer_name, 'sent', 'resend', 'r'
+           FROM orders
+         UNION ALL
+         SELECT gen_random_uuid(), 'canary2', 'order_paid', 'sms', id, customer_phone, '', NULL, 'Canario Nome', 'sent', 'africastalking', 'r' FROM orders",
     )
     .await;
     shop.execute(
         "INSERT INTO order_history (order_id, subject, subject_id, to_state, actor, cause)
-         SELECT order_id, 'message', id, status, 'system', 'test' FROM messages WHERE event = 'canary'",
+         SELECT order_id, 'message', id, status, 'system', 'test' FROM messages WHERE event LIKE 'canary%'",
     )
     .await;
     shop.execute(

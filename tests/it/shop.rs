@@ -72,6 +72,8 @@ impl Shop {
         let fiscal = [&cfg.focusnfe_token, &cfg.enotas_api_key, &cfg.enotas_company_id, &cfg.nfe_webhook_secret, &cfg.nfe_cnpj]
             .map(String::clone);
         let (freight, mail) = (cfg.melhorenvio_token.clone(), cfg.resend_api_key.clone());
+        let sms =
+            [&cfg.africastalking_username, &cfg.africastalking_api_key, &cfg.africastalking_webhook_secret].map(String::clone);
         let post = [&cfg.correios_user, &cfg.correios_access_code, &cfg.correios_postage_card, &cfg.correios_contract]
             .map(String::clone);
         let sandbox = vitrine_sandbox::start(cfg).await.unwrap();
@@ -111,6 +113,11 @@ impl Shop {
             ("PIX_WEBHOOK_SECRET", bank[3].clone()),
             ("SHIPPING_API_KEY", freight),
             ("RESEND_API_KEY", mail),
+            ("SMTP_URL", sandbox.smtp_url()),
+            ("AFRICASTALKING_URL", provider("africastalking")),
+            ("AFRICASTALKING_USERNAME", sms[0].clone()),
+            ("AFRICASTALKING_API_KEY", sms[1].clone()),
+            ("AFRICASTALKING_WEBHOOK_SECRET", sms[2].clone()),
             ("SHIPPING_SENDER_CEP", "01310-100".into()),
             ("ADMIN_ALERT_EMAIL", "operador@loja.test".into()),
             ("MAILER_FROM_EMAIL", "Loja <loja@loja.test>".into()),

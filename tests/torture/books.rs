@@ -75,7 +75,8 @@ impl Shop {
         const PAYMENTS: &str = "SELECT id::text, order_id::text FROM payments";
         const CAPTURES: &str = "SELECT payment_id::text, amount_cents FROM money_movements WHERE kind = 'capture'";
         const REFUNDS: &str = "SELECT id::text, amount_cents FROM refunds WHERE status = 'done'";
-        const MESSAGES: &str = "SELECT id::text, kind, order_id::text FROM messages WHERE status IN ('sent', 'delivered')";
+        const MESSAGES: &str =
+            "SELECT id::text, kind, order_id::text FROM messages WHERE channel = 'email' AND status IN ('sent', 'delivered')";
         const WITHDRAWN: &str = "SELECT kind || '/' || id FROM messages WHERE status = 'failed' AND tried_at IS NOT NULL";
         let amounts = async |sql: &str| -> BTreeMap<String, i64> {
             db.query(sql, &[]).await.unwrap().iter().map(|row| (plain(row.get(0)), row.get(1))).collect()

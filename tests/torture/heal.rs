@@ -19,7 +19,7 @@ const OPEN: &str = "
     SELECT 'orders pending' AS what, count(*) FROM orders WHERE status = 'pending'
     UNION ALL SELECT 'payments live', count(*) FROM payments WHERE status IN ('creating', 'unknown', 'pending')
     UNION ALL SELECT 'refunds open', count(*) FROM refunds WHERE status IN ('pending', 'processing', 'unknown')
-    UNION ALL SELECT 'jobs to do', count(*) FROM jobs WHERE state IN ('waiting', 'running') AND kind NOT IN ('reconcile', 'purge', 'keep_books', 'track_parcels')
+    UNION ALL SELECT 'jobs to do', count(*) FROM jobs WHERE state IN ('waiting', 'running') AND kind NOT IN ('reconcile', 'purge', 'keep_books', 'track_parcels', 'watch_stock')
     UNION ALL SELECT 'payments never asked about again', count(*) FROM payments
                WHERE status IN ('expired', 'cancelled', 'failed') AND (checked_at IS NULL OR checked_at < updated_at + interval '9 minutes')
     UNION ALL SELECT 'jobs dead', count(*) FROM jobs WHERE state = 'dead'
@@ -55,8 +55,8 @@ const TIME_PASSES: &str = "
      WHERE status IN ('expired', 'cancelled', 'failed') AND updated_at > now() - interval '10 minutes';
     UPDATE refunds SET updated_at = now() - interval '3 minutes'
      WHERE status IN ('pending', 'processing', 'unknown') AND updated_at > now() - interval '2 minutes';
-    UPDATE shipments SET claimed_until = now() WHERE claimed_until BETWEEN now() AND now() + interval '1 minute 30 seconds';
-    UPDATE jobs SET run_at = now() WHERE state = 'waiting' AND run_at > now() AND kind NOT IN ('purge', 'keep_books');
+     UPDATE shipments SET claimed_until = now() WHERE claimed_until BETWEEN now() AND now() + interval '1 minute 30 seconds';
+     UPDATE jobs SET run_at = now() WHERE state = 'waiting' AND run_at > now() AND kind NOT IN ('purge', 'keep_books', 'watch_stock');
     UPDATE jobs SET lease_until = now() WHERE state = 'running' AND lease_until < now() + interval '1 minute 30 seconds'";
 
 /// Nothing was heard of any parcel for so long that all are asked about.

@@ -1,5 +1,7 @@
 //! The contract of whoever carries our e-mail.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use crate::{Email, ProviderError};
@@ -23,6 +25,10 @@ pub struct OutgoingMail {
 #[async_trait]
 pub trait Mailer: Send + Sync + std::fmt::Debug {
     fn name(&self) -> &'static str;
+
+    /// How long they notice a repeat under the same key, and send once. `None`: they never do, so after an unclear answer
+    /// another try may be another mail.
+    fn notices_repeats_for(&self) -> Option<Duration>;
 
     /// Hands the mail over; answers the provider's id of it.
     async fn send(&self, mail: &OutgoingMail) -> Result<String, ProviderError>;

@@ -37,6 +37,11 @@ impl Phone {
         &self.0
     }
 
+    /// Whether it can take a text: a landline cannot.
+    pub fn is_mobile(&self) -> bool {
+        self.0.len() == "+5511999990000".len()
+    }
+
     /// `+5511*****0000`: for lists and logs.
     pub fn masked(&self) -> String {
         let last = self.0.len() - 4;
@@ -112,6 +117,12 @@ mod tests {
     fn sixty_seven_area_codes_are_in_use() {
         let in_use = (10..100).filter(|n| is_area(b'0' + n / 10, b'0' + n % 10)).count();
         assert_eq!(in_use, 67);
+    }
+
+    #[test]
+    fn a_landline_is_no_mobile() {
+        assert!(Phone::parse("(11) 99999-0000").expect("good").is_mobile());
+        assert!(!Phone::parse("(21) 3333-4444").expect("good").is_mobile());
     }
 
     #[test]

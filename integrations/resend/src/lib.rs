@@ -15,11 +15,13 @@ mod tests;
 mod webhook;
 mod wire;
 
-pub use webhook::{MailNews, ResendEvent, open_webhook};
+pub use webhook::{MailNews, ResendEvent, open_webhook, read_event};
 
 /// The name in configuration, rows, metrics and logs.
 pub const NAME: &str = "resend";
 
+/// So long they know a key.
+const KEY_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 /// A first request with the same key is still running, or something is locked: it clears in seconds.
 const SOON_S: u64 = 5;
 /// The day's quota is spent: the first hour of another day will do.
@@ -63,6 +65,10 @@ impl Resend {
 impl Mailer for Resend {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn notices_repeats_for(&self) -> Option<Duration> {
+        Some(KEY_LIFE)
     }
 
     async fn send(&self, mail: &OutgoingMail) -> Result<String, ProviderError> {

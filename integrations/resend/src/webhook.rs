@@ -66,10 +66,11 @@ pub fn open_webhook(secret: &SecretString, delivery: &Delivery, now: Timestamp) 
     if !signatures.split(' ').any(is_ours) {
         return Err(Forged);
     }
-    Ok(event(id, &delivery.body))
+    Ok(read_event(id, &delivery.body))
 }
 
-fn event(id: &str, body: &[u8]) -> ResendEvent {
+/// Reads an event whose signature was checked when it came.
+pub fn read_event(id: &str, body: &[u8]) -> ResendEvent {
     let unreadable = || wire::Event { event: "unreadable".to_owned(), data: wire::EventData::default() };
     let wire::Event { event, data } = serde_json::from_slice(body).unwrap_or_else(|_| unreadable());
     let news = match (event.as_str(), data.bounce, data.failed) {

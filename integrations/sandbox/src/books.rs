@@ -153,6 +153,23 @@ pub struct Mail {
     pub created_at: Timestamp,
 }
 
+/// A text that was accepted for sending, or refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sms {
+    pub provider: String,
+    pub id: String,
+    pub from: Option<String>,
+    pub to: String,
+    pub text: String,
+    /// So many texts are charged for it.
+    pub parts: usize,
+    /// Their code for what they did with it: 100 to 102 took it.
+    pub status_code: u16,
+    /// Their last word on it.
+    pub status: String,
+    pub created_at: Timestamp,
+}
+
 /// The answer that an idempotency key stands for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct RememberedKey {
@@ -240,6 +257,7 @@ entity!(Charge, "charge", charges, payment_id, |c| { (c.status == ChargeStatus::
 entity!(Refund, "refund", refunds, refund_id, |r| { (r.status == RefundStatus::Processing).then_some(r.settles_at) });
 entity!(Delivery, "delivery", deliveries, id, |d| { (d.state == DeliveryState::Pending).then_some(d.due_at) });
 entity!(Mail, "mail", mails, id, |_| None);
+entity!(Sms, "sms", sms, id, |_| None);
 entity!(Nfe, "nfe", nfes, id, |n| { matches!(n.status, NfeStatus::Processing | NfeStatus::Cancelling).then_some(n.due_at) });
 entity!(RememberedKey, "key", keys, id, |_| None);
 
@@ -250,6 +268,7 @@ pub struct Books {
     pub(crate) refunds: Table<Refund>,
     pub(crate) parcels: Table<Parcel>,
     pub(crate) mails: Table<Mail>,
+    pub(crate) sms: Table<Sms>,
     pub(crate) nfes: Table<Nfe>,
     pub(crate) keys: Table<RememberedKey>,
     pub(crate) deliveries: Table<Delivery>,
@@ -282,6 +301,7 @@ impl Books {
             Refund::KIND => put::<Refund>(self, line),
             Parcel::KIND => put::<Parcel>(self, line),
             Mail::KIND => put::<Mail>(self, line),
+            Sms::KIND => put::<Sms>(self, line),
             Nfe::KIND => put::<Nfe>(self, line),
             RememberedKey::KIND => put::<RememberedKey>(self, line),
             Delivery::KIND => put::<Delivery>(self, line),
@@ -324,6 +344,11 @@ impl Books {
 
     pub fn mails(&self) -> &[Mail] {
         &self.mails.rows
+    }
+
+    /// Also those that were refused.
+    pub fn sms(&self) -> &[Sms] {
+        &self.sms.rows
     }
 
     pub fn nfes(&self) -> &[Nfe] {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::books::{Books, Charge, ChargeStatus, Delivery, DeliveryState, Mail, Refund, RefundStatus};
+use crate::books::{Books, Charge, ChargeStatus, Delivery, DeliveryState, Mail, Refund, RefundStatus, Sms};
 use crate::card::{CardStage, Decline};
 use crate::chaos::{Chaos, ChaosCounts};
 use crate::correios_track::Passage;
@@ -16,7 +16,7 @@ use crate::fault::{Fault, FaultOrder};
 use crate::parcels::{Parcel, ParcelStep};
 use crate::webhooks::{self, News};
 use crate::world::World;
-use crate::{bacen, bacen_pix, card, melhorenvio_news, parcels, pix, server};
+use crate::{africastalking, bacen, bacen_pix, card, melhorenvio_news, parcels, pix, server};
 
 /// How a webhook travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -355,6 +355,24 @@ impl Control {
     /// The mails with this address among `to`, oldest first.
     pub fn mails_to(&self, address: &str) -> Vec<Mail> {
         self.books(|books| mails_to(books, address))
+    }
+
+    /// The texts that were taken or refused, oldest first.
+    pub fn sms(&self) -> Vec<Sms> {
+        self.books(|books| books.sms().to_vec())
+    }
+
+    /// The texts to this number, oldest first.
+    pub fn sms_to(&self, phone: &str) -> Vec<Sms> {
+        self.books(|books| books.sms().iter().filter(|sms| sms.to == phone).cloned().collect())
+    }
+
+    /// A delivery report of a text, true or not. `status`: `Success`, `Failed`, `Rejected`, or one that is not final.
+    pub fn report_sms(&self, id: &str, status: &str, reason: Option<&str>, how: SendWebhook) -> Result<Delivery, Refused> {
+        self.world.write(|books| {
+            let sms = books.sms.get(id).cloned().ok_or(Refused::NotFound)?;
+            Ok(africastalking::report(&self.world, books, sms, status, reason, how))
+        })
     }
 
     pub fn deliveries(&self) -> Vec<Delivery> {

@@ -27,6 +27,8 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
             .route("/state", web::get().to(state))
             .route("/books", web::get().to(books))
             .route("/mails", web::get().to(mails))
+            .route("/sms", web::get().to(sms))
+            .route("/sms/report", web::post().to(report_sms))
             .route("/charges", web::get().to(charges))
             .route("/charges/{id}", web::get().to(charge))
             .route("/pay", web::post().to(pay))
@@ -92,6 +94,7 @@ async fn state(world: Data<World>) -> HttpResponse {
             "refunds": books.refunds(),
             "parcels": books.parcels(),
             "mails": books.mails(),
+            "sms": books.sms(),
             "nfes": books.nfes(),
             "deliveries": books.deliveries(),
             "calls": books.call_counts(),
@@ -110,6 +113,7 @@ async fn books(world: Data<World>) -> HttpResponse {
             "refunds": books.refunds(),
             "parcels": books.parcels(),
             "mails": books.mails(),
+            "sms": books.sms(),
             "nfes": books.nfes().iter().map(Entry::from).collect::<Vec<_>>(),
         })
     }))
@@ -126,6 +130,30 @@ async fn mails(world: Data<World>, query: Query<MailQuery>) -> HttpResponse {
         Some(to) => control.mails_to(to),
         None => control.mails(),
     })
+}
+
+async fn sms(world: Data<World>, query: Query<MailQuery>) -> HttpResponse {
+    let control = control(&world);
+    HttpResponse::Ok().json(match &query.to {
+        Some(to) => control.sms_to(to),
+        None => control.sms(),
+    })
+}
+
+#[derive(Deserialize)]
+struct ReportBody {
+    id: String,
+    status: String,
+    reason: Option<String>,
+    #[serde(default)]
+    webhook: How,
+    delay_ms: Option<u64>,
+}
+
+async fn report_sms(world: Data<World>, body: Json<ReportBody>) -> HttpResponse {
+    let body = body.into_inner();
+    let how = body.webhook.with(body.delay_ms);
+    answer(control(&world).report_sms(&body.id, &body.status, body.reason.as_deref(), how))
 }
 
 async fn charges(world: Data<World>) -> HttpResponse {

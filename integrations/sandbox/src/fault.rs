@@ -92,7 +92,7 @@ pub(crate) struct StoredFailure {
 }
 
 /// Takes one from the first order that fits; else chaos may have one.
-fn take(world: &World, provider: &str, call: &str) -> Option<Met> {
+pub(crate) fn take(world: &World, provider: &str, call: &str) -> Option<Met> {
     let mut orders = world.faults();
     let Some(at) = orders.iter().position(|order| order.meets(provider, call)) else {
         drop(orders);

@@ -3,6 +3,7 @@
 //! It keeps its own books (what was charged, paid, refunded, mailed), signs its own webhooks, and
 //! misbehaves on demand. Tests run many of them in one process, each on its own port.
 
+mod africastalking;
 mod bacen;
 mod bacen_pix;
 mod bacen_wire;
@@ -26,9 +27,11 @@ mod fault;
 mod focusnfe;
 mod focusnfe_wire;
 mod journal;
+mod mailbox;
 mod melhorenvio;
 mod melhorenvio_labels;
 mod melhorenvio_news;
+mod mime;
 mod nfe;
 mod nfe_control;
 mod nfe_draft;
@@ -48,6 +51,7 @@ mod quote;
 mod resend;
 mod server;
 mod signature;
+mod smtp;
 mod stripe;
 mod stripe_refunds;
 mod stripe_view;
@@ -60,7 +64,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use books::{Attempt, Books, Call, Charge, ChargeStatus, Delivery, DeliveryState, Extra, Mail, Payer, Refund, RefundStatus};
+pub use books::{
+    Attempt, Books, Call, Charge, ChargeStatus, Delivery, DeliveryState, Extra, Mail, Payer, Refund, RefundStatus, Sms,
+};
 pub use card::{Card, CardStage, Decline, Dispute, DisputeStatus};
 pub use chaos::{Chaos, ChaosCounts};
 pub use control::{Control, Pay, Refused, SendWebhook, ShopAnswer};
@@ -116,6 +122,12 @@ pub struct SandboxConfig {
     pub correios_contract: String,
     pub correios_token_life: Duration,
     pub resend_api_key: String,
+    /// Where mails may also be handed in by SMTP, at the same address; 0 takes a free port: ask `Sandbox::smtp_url`.
+    pub smtp_port: u16,
+    pub africastalking_username: String,
+    pub africastalking_api_key: String,
+    /// The `token` in the address that Africa's Talking reports to.
+    pub africastalking_webhook_secret: String,
     pub focusnfe_token: String,
     pub enotas_api_key: String,
     /// eNotas' id of the company.
@@ -170,6 +182,10 @@ impl Default for SandboxConfig {
             correios_contract: "9912345678".into(),
             correios_token_life: Duration::from_secs(24 * 3600),
             resend_api_key: "re_development_only_key".into(),
+            smtp_port: 0,
+            africastalking_username: "sandbox".into(),
+            africastalking_api_key: "atsk_development-only".into(),
+            africastalking_webhook_secret: "africastalking-development-only-webhook-secret".into(),
             focusnfe_token: "focusnfe-development-only-token".into(),
             enotas_api_key: "enotas-development-only-key".into(),
             enotas_company_id: "484fb0c5-969e-46ad-a047-8a0db54667b4".into(),

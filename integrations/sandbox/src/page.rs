@@ -95,7 +95,7 @@ fn put_section(out: &mut String, id: &str, title: &str, count: usize, inner: &st
     );
 }
 
-fn put(out: &mut String, text: std::fmt::Arguments<'_>) {
+pub(crate) fn put(out: &mut String, text: std::fmt::Arguments<'_>) {
     out.write_fmt(text).expect("a String takes any text");
 }
 

@@ -16,8 +16,8 @@ use crate::control::Control;
 use crate::webhooks::{Envelope, News};
 use crate::world::World;
 use crate::{
-    SandboxConfig, bacen, cep, control_http, correios, enotas, fault, focusnfe, melhorenvio, openpix, openpix_key, page, propay,
-    resend, stripe, webhooks,
+    SandboxConfig, africastalking, bacen, cep, control_http, correios, enotas, fault, focusnfe, mailbox, melhorenvio, openpix,
+    openpix_key, page, propay, resend, smtp, stripe, webhooks,
 };
 
 /// A mail with attachments is the largest thing that anyone sends.
@@ -56,6 +56,8 @@ const PROVIDERS: &[Provider] = &[
     melhorenvio::PROVIDER,
     correios::PROVIDER,
     resend::PROVIDER,
+    smtp::PROVIDER,
+    africastalking::PROVIDER,
     focusnfe::PROVIDER,
     enotas::PROVIDER,
     cep::VIACEP,
@@ -76,6 +78,7 @@ pub(crate) fn provider_of(path: &str) -> Option<&'static Provider> {
 #[derive(Debug)]
 pub struct Sandbox {
     addr: SocketAddr,
+    smtp_addr: SocketAddr,
     control: Control,
     world: Arc<World>,
     handle: ServerHandle,
@@ -87,27 +90,36 @@ pub struct Sandbox {
 pub async fn start(cfg: SandboxConfig) -> std::io::Result<Sandbox> {
     let listener = TcpListener::bind(cfg.listen)?;
     let addr = listener.local_addr()?;
+    let letterbox = TcpListener::bind((cfg.listen.ip(), cfg.smtp_port))?;
+    letterbox.set_nonblocking(true)?;
+    let smtp_addr = letterbox.local_addr()?;
     let reachable = if addr.ip().is_unspecified() { SocketAddr::from(([127, 0, 0, 1], addr.port())) } else { addr };
     let world = Arc::new(World::new(cfg, format!("http://{reachable}"))?);
     let (ready, started) = oneshot::channel();
     let (end, ended) = oneshot::channel();
     let shared = Arc::clone(&world);
     std::thread::Builder::new().name("sandbox".into()).spawn(move || {
-        rt::System::new().block_on(serve(shared, listener, ready));
+        rt::System::new().block_on(serve(shared, listener, letterbox, ready));
         let _ = end.send(()); // nobody waits after a drop
     })?;
     let handle = started.await.map_err(|_| std::io::Error::other("the sandbox's thread ended"))??;
-    Ok(Sandbox { addr, control: Control::new(Arc::clone(&world)), world, handle, ended: Some(ended) })
+    Ok(Sandbox { addr, smtp_addr, control: Control::new(Arc::clone(&world)), world, handle, ended: Some(ended) })
 }
 
-async fn serve(world: Arc<World>, listener: TcpListener, ready: oneshot::Sender<std::io::Result<ServerHandle>>) {
+async fn serve(
+    world: Arc<World>,
+    listener: TcpListener,
+    letterbox: TcpListener,
+    ready: oneshot::Sender<std::io::Result<ServerHandle>>,
+) {
     let data = Data::from(Arc::clone(&world));
     let server = HttpServer::new(move || {
         let mut app = App::new()
             .app_data(data.clone())
             .app_data(web::PayloadConfig::new(BODY_MAX))
             .configure(control_http::routes)
-            .configure(page::routes);
+            .configure(page::routes)
+            .configure(mailbox::routes);
         for provider in PROVIDERS {
             app = app.service(
                 web::scope(&format!("/{}", provider.name)).configure(provider.routes).default_service(web::to(no_route)),
@@ -125,6 +137,7 @@ async fn serve(world: Arc<World>, listener: TcpListener, ready: oneshot::Sender<
             return;
         }
     };
+    let letters = rt::spawn(smtp::run(Arc::clone(&world), letterbox));
     let deliveries = rt::spawn(webhooks::run(world));
     if ready.send(Ok(server.handle())).is_ok()
         && let Err(error) = server.await
@@ -132,6 +145,7 @@ async fn serve(world: Arc<World>, listener: TcpListener, ready: oneshot::Sender<
         tracing::error!(%error, "the sandbox's server failed");
     }
     deliveries.abort();
+    letters.abort();
 }
 
 async fn no_route(req: HttpRequest) -> HttpResponse<BoxBody> {
@@ -149,6 +163,11 @@ impl Sandbox {
     /// `http://127.0.0.1:port`; a provider's base address is this and its name (`…/propay`).
     pub fn url(&self) -> String {
         self.world.url.clone()
+    }
+
+    /// Takes mails in the clear: `smtp://127.0.0.1:port`.
+    pub fn smtp_url(&self) -> String {
+        format!("smtp://{}", self.smtp_addr)
     }
 
     /// Where webhooks go from now on, also those that wait.

@@ -1,5 +1,6 @@
 //! The sandbox from outside: a real client, a real socket, a shop that listens.
 
+mod africastalking;
 mod bacen;
 mod cep;
 mod chaos;
@@ -9,6 +10,7 @@ mod enotas;
 mod faults;
 mod harness;
 mod journal;
+mod mailbox;
 mod melhorenvio;
 mod melhorenvio_labels;
 mod nfe;
@@ -16,6 +18,7 @@ mod openpix;
 mod page;
 mod propay;
 mod resend;
+mod smtp;
 mod stripe;
 mod stripe_money;
 mod webhooks;

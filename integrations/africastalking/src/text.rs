@@ -1,0 +1,90 @@
+//! Words that fit: one character beyond GSM-7 makes a text of 160 one of 70, and what is longer is paid for twice.
+
+/// So many characters are one text.
+pub const PART: usize = 160;
+
+/// ASCII that every telephone shows, each character once: accents go, typography becomes what it stands for.
+pub fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    text.chars().for_each(|c| put(&mut plain, c));
+    plain
+}
+
+fn put(out: &mut String, c: char) {
+    let plain = match c {
+        // In GSM-7's second table, where each is counted twice.
+        '[' | '{' => "(",
+        ']' | '}' => ")",
+        '\\' | '|' | '–' | '—' | '−' => "-",
+        '~' | '^' | '`' => "",
+        ' '..='\u{7e}' => return out.push(c),
+        'á' | 'à' | 'â' | 'ã' | 'ä' | 'å' | 'ª' => "a",
+        'Á' | 'À' | 'Â' | 'Ã' | 'Ä' | 'Å' => "A",
+        'é' | 'è' | 'ê' | 'ë' => "e",
+        'É' | 'È' | 'Ê' | 'Ë' => "E",
+        'í' | 'ì' | 'î' | 'ï' => "i",
+        'Í' | 'Ì' | 'Î' | 'Ï' => "I",
+        'ó' | 'ò' | 'ô' | 'õ' | 'ö' | 'ø' | 'º' => "o",
+        'Ó' | 'Ò' | 'Ô' | 'Õ' | 'Ö' | 'Ø' => "O",
+        'ú' | 'ù' | 'û' | 'ü' => "u",
+        'Ú' | 'Ù' | 'Û' | 'Ü' => "U",
+        'ý' | 'ÿ' => "y",
+        'Ý' => "Y",
+        'ç' => "c",
+        'Ç' => "C",
+        'ñ' => "n",
+        'Ñ' => "N",
+        'ß' => "ss",
+        'æ' => "ae",
+        'Æ' => "AE",
+        'œ' => "oe",
+        'Œ' => "OE",
+        '“' | '”' | '„' | '«' | '»' => "\"",
+        '‘' | '’' | '‚' | '´' => "'",
+        '…' => "...",
+        '·' | '•' => "-",
+        '×' => "x",
+        '€' => "EUR",
+        c if c.is_whitespace() => " ",
+        c if c.is_alphanumeric() => "?",
+        _ => "", // accents on their own, pictures, controls
+    };
+    out.push_str(plain);
+}
+
+/// At most `max` characters of ASCII, the end of a longer text replaced by dots, at a word's end where one is near.
+pub fn clip(text: &str, max: usize) -> String {
+    const DOTS: &str = "...";
+    if text.len() <= max || max < DOTS.len() {
+        return text.chars().take(max).collect();
+    }
+    let kept: String = text.chars().take(max - DOTS.len()).collect();
+    let end = kept.rfind(' ').filter(|&at| at * 2 > kept.len()).unwrap_or(kept.len());
+    format!("{}{DOTS}", kept[..end].trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn brazilian_words_lose_their_accents_and_nothing_else() {
+        let text = "Olá, João! “Pedido” nº 7 – ação, você, à, Ü… R$ 1.234,56";
+        assert_eq!(plain(text), "Ola, Joao! \"Pedido\" no 7 - acao, voce, a, U... R$ 1.234,56");
+        assert_eq!(plain("a\u{301}gua\n\u{1f600}\u{a0}[ok] 日本"), "agua  (ok) ??");
+    }
+
+    #[test]
+    fn every_character_that_comes_out_counts_once() {
+        let all: String = (0..0x3000_u32).filter_map(char::from_u32).collect();
+        assert!(plain(&all).chars().all(|c| (' '..='~').contains(&c) && !"[]{}\\|~^`".contains(c)));
+    }
+
+    #[test]
+    fn what_is_too_long_ends_at_a_word() {
+        assert_eq!(clip("Loja da Ana", 11), "Loja da Ana");
+        assert_eq!(clip("Loja da Ana Maria", 13), "Loja da...");
+        assert_eq!(clip("Otorrinolaringologista", 10), "Otorrin...");
+        assert_eq!(clip("abcdef", 2), "ab");
+    }
+}

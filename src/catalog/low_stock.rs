@@ -1,0 +1,74 @@
+//! What is nearly sold out: told to the operator once per variant, when a sale brings it to the shop's mark.
+
+use garde::Validate;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::app::App;
+use crate::db;
+use crate::error::Result;
+use crate::jobs::{self, Job, Outcome};
+
+/// How often it looks. Checkout has nothing to do with it: a hot variant's row is not touched for this.
+const EVERY: SignedDuration = SignedDuration::from_mins(5);
+/// So many are named in one alert; the others are counted.
+const NAMED: usize = 50;
+
+/// When the shop wants to be told.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StockSettings {
+    /// An alert goes out once a sale leaves this many of a variant, or fewer; 0: none does.
+    #[garde(range(min = 0, max = 9999))]
+    pub alert_below: i32,
+}
+
+/// Job: one alert for all that reached the mark since the last look. A variant that was filled up again is told anew.
+pub async fn watch(app: &App) -> Result<Outcome> {
+    const SETTING: &str = "SELECT value FROM settings WHERE name = 'stock'";
+    const FORGET: &str = "
+        DELETE FROM stock_alerts a
+         WHERE NOT EXISTS (SELECT FROM variants v WHERE v.id = a.variant_id AND v.deleted_at IS NULL AND v.stock <= $1)";
+    const TELL: &str = "
+        WITH told AS (
+            INSERT INTO stock_alerts (variant_id)
+            SELECT v.id FROM variants v
+             WHERE v.stock <= $1 AND v.deleted_at IS NULL
+               AND EXISTS (SELECT FROM stock_movements m WHERE m.variant_id = v.id AND m.reason = 'sale')
+            ON CONFLICT DO NOTHING RETURNING variant_id)
+        SELECT p.name, v.name AS variant, v.sku, v.stock
+          FROM told t JOIN variants v ON v.id = t.variant_id JOIN products p ON p.id = v.product_id ORDER BY v.stock, v.sku";
+    let again = Ok(Outcome::Again(Timestamp::now() + EVERY));
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    let setting: Option<serde_json::Value> = db::query_opt(&tx, SETTING, &[]).await?.map(|row| row.get("value"));
+    let mark = setting.and_then(|value| serde_json::from_value::<StockSettings>(value).ok()).unwrap_or_default().alert_below;
+    if mark == 0 {
+        return again;
+    }
+    db::execute(&tx, FORGET, &[&mark]).await?;
+    let rows = db::query(&tx, TELL, &[&mark]).await?;
+    if rows.is_empty() {
+        tx.commit().await?;
+        return again;
+    }
+    let line = |row: &tokio_postgres::Row| {
+        let (name, variant, sku, stock): (&str, &str, &str, i32) =
+            (row.get("name"), row.get("variant"), row.get("sku"), row.get("stock"));
+        let name = if variant.is_empty() || variant == name { name.to_owned() } else { format!("{name} ({variant})") };
+        format!("{name}, SKU {sku}: {}", if stock == 0 { "esgotado".to_owned() } else { format!("restam {stock}") })
+    };
+    let mut text: Vec<String> = rows.iter().take(NAMED).map(line).collect();
+    if rows.len() > NAMED {
+        text.push(format!("e mais {}", rows.len() - NAMED));
+    }
+    let subject = match rows.len() {
+        1 => "Estoque baixo: 1 produto".to_owned(),
+        n => format!("Estoque baixo: {n} produtos"),
+    };
+    jobs::push(&tx, Job::MailAlert { subject, text: text.join("\n") }).await?;
+    tx.commit().await?;
+    app.jobs_were_pushed();
+    again
+}

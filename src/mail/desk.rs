@@ -1,0 +1,89 @@
+//! The SQL behind an admin's view of messages.
+
+use deadpool_postgres::{GenericClient, Transaction};
+use tokio_postgres::Row;
+
+use super::send;
+use super::store::{self, BLOCKED_WHY, Channel, WITHDRAWN};
+use crate::app::App;
+use crate::cause::Actor;
+use crate::db;
+use crate::error::{Error, Result};
+use crate::ids::{MessageId, OrderId};
+use crate::jobs::{self, Job};
+
+/// What an admin's list may be narrowed by.
+#[derive(Debug, Default)]
+pub struct Filter<'a> {
+    pub order: Option<OrderId>,
+    pub status: Option<&'a str>,
+    pub kind: Option<&'a str>,
+    pub channel: Option<&'a str>,
+}
+
+/// Newest first, and how many there are in all; `after` is the last id of the page before.
+pub async fn list_messages(
+    db: &impl GenericClient,
+    filter: &Filter<'_>,
+    (limit, offset): (i64, i64),
+    after: Option<MessageId>,
+) -> Result<(Vec<Row>, i64)> {
+    const COUNT: &str = "
+        SELECT count(*) FROM messages
+         WHERE ($1::uuid IS NULL OR order_id = $1) AND ($2::text IS NULL OR status = $2) AND ($3::text IS NULL OR kind = $3)
+           AND ($4::text IS NULL OR channel = $4)";
+    const PAGE: &str = "
+        SELECT id, kind, channel, order_id, recipient, subject, status, claimed_at, provider, error, created_at, sent_at FROM messages
+         WHERE ($1::uuid IS NULL OR order_id = $1) AND ($2::text IS NULL OR status = $2) AND ($3::text IS NULL OR kind = $3)
+           AND ($4::text IS NULL OR channel = $4) AND ($5::uuid IS NULL OR id < $5)
+         ORDER BY id DESC LIMIT $6 OFFSET $7";
+    let Filter { order, status, kind, channel } = filter;
+    let total = db::query_one(db, COUNT, &[order, status, kind, channel]).await?.get(0);
+    let rows = db::query(db, PAGE, &[order, status, kind, channel, &after, &limit, &offset]).await?;
+    Ok((rows, total))
+}
+
+/// One message with its words.
+pub async fn find_message(db: &impl GenericClient, id: MessageId) -> Result<Option<Row>> {
+    const FIND: &str = "
+        SELECT id, kind, channel, order_id, recipient, subject, status, claimed_at, provider, error, created_at, sent_at, html, body
+          FROM messages WHERE id = $1";
+    db::query_opt(db, FIND, &[&id]).await
+}
+
+/// A failed message waits to be sent once more. The caller commits.
+///
+/// Errors: 404; 409 where it has not failed, has no words left, says what is no longer so, or might arrive twice.
+pub async fn retry(tx: &Transaction<'_>, app: &App, id: MessageId, actor: Actor) -> Result<()> {
+    const FIND: &str = "
+        SELECT order_id, channel, status, error, body IS NOT NULL AS has_words, provider_ref IS NOT NULL AS was_taken, open_tries,
+               coalesce(extract(epoch FROM now() - tried_at)::bigint, 0) AS open_for_s
+          FROM messages WHERE id = $1 FOR NO KEY UPDATE";
+    const ORDER: &str = "SELECT order_id FROM messages WHERE id = $1";
+    const QUEUE: &str = "UPDATE messages SET status = 'queued', error = NULL WHERE id = $1";
+    let order: Option<OrderId> = db::query_opt(tx, ORDER, &[&id]).await?.ok_or(Error::NotFound("The message"))?.get(0);
+    store::lock_order(tx, order).await?;
+    let row = db::query_one(tx, FIND, &[&id]).await?;
+    let open_tries: i16 = row.get("open_tries");
+    let might_double = if row.get::<_, &str>("channel") == Channel::Sms.word() {
+        open_tries > 0
+    } else {
+        send::may_be_doubled(app, open_tries, row.get("open_for_s"))
+    };
+    let error: Option<&str> = row.get("error");
+    let refusal = match row.get::<_, &str>("status") {
+        "failed" if row.get("was_taken") => Some("The provider took the message and could not deliver it"),
+        "failed" if error == Some(WITHDRAWN) => Some("What the message says is no longer so"),
+        "failed" if error == Some(BLOCKED_WHY) => Some("The address bounced or complained before"),
+        "failed" if !row.get::<_, bool>("has_words") => Some("The message's words are no longer kept"),
+        "failed" if might_double => Some("The message may have arrived: it might be there twice"),
+        "failed" => None,
+        _ => Some("The message has not failed"),
+    };
+    if let Some(refusal) = refusal {
+        return Err(Error::Conflict(refusal.into()));
+    }
+    db::execute(tx, QUEUE, &[&id]).await?;
+    store::tell(tx, order, id, (Some("failed"), "queued"), "sent again by hand", actor).await?;
+    jobs::push(tx, Job::MailMessage { message: id }).await
+}

@@ -1,0 +1,142 @@
+//! A story of each kind, as a buyer might read it: for the preview, and for the tests.
+
+use jiff::Timestamp;
+use uuid::Uuid;
+use vitrine_kit::Money;
+
+use super::facts::{Account, Address, Invoice, Item, Order, Pix, Refund, Reset, Shop, invoice_urls, order_url, reset_url};
+use super::kind::Kind;
+use super::templates::{Alert, Story, Templates, Words};
+use crate::error::Result;
+use crate::ids::{OrderId, RefundId, UserId};
+use crate::lang::Lang;
+
+const SHOP: &str = "https://loja.test";
+const API: &str = "https://api.loja.test";
+const NUMBER: &str = "K7M2Q-X9RTA";
+
+pub fn at(time: &str) -> Timestamp {
+    time.parse().expect("the times of the samples are written out below")
+}
+
+pub fn shop() -> Shop {
+    Shop { name: "Loja da Ana".into(), url: SHOP.into() }
+}
+
+pub fn item(name: &str, variant: Option<&str>, quantity: i32, cents: i64) -> Item {
+    Item { name: name.into(), variant: variant.map(str::to_owned), quantity, total_cents: Money::from_cents(cents) }
+}
+
+/// A guest's order that waits for its PIX.
+pub fn order() -> Order {
+    Order {
+        id: OrderId(Uuid::nil()),
+        user: None,
+        recipient: Some("ana@example.com".into()),
+        lang: Lang::Pt,
+        texts_to: None,
+        number: NUMBER.into(),
+        first_name: "Ana".into(),
+        status: "pending".into(),
+        payment_status: "pending_payment".into(),
+        awaits_payment: true,
+        subtotal_cents: Money::from_cents(125_780),
+        discount_cents: Money::from_cents(12_578),
+        shipping_cents: Money::from_cents(1_850),
+        total_cents: Money::from_cents(115_052),
+        coupon_code: Some("BEMVINDA10".into()),
+        address: Address {
+            recipient: "Ana Clara Silva".into(),
+            cep: "01310-100".into(),
+            street: "Avenida Paulista".into(),
+            number: "1000".into(),
+            complement: Some("apto. 42".into()),
+            district: "Bela Vista".into(),
+            city: "São Paulo".into(),
+            state: "SP".into(),
+        },
+        carrier: "Correios".into(),
+        service: "PAC".into(),
+        delivery_days: 7,
+        tracking_number: None,
+        url: order_url(SHOP, NUMBER, true),
+        tracking_url: format!("{API}/tracking/{NUMBER}"),
+        created_at: at("2025-11-21T17:05:00Z"),
+        expires_at: at("2025-11-21T17:40:00Z"),
+        paid_at: None,
+        delivered_at: None,
+        cancelled_at: None,
+        items: vec![
+            item("Cafeteira Espresso 20 bar", None, 1, 99_900),
+            item("Camiseta de Algodão Orgânico", Some("Azul-marinho, M"), 2, 17_980),
+            item("Café Especial do Sul de Minas", Some("Em grãos, 500 g"), 1, 7_900),
+        ],
+        pix: Some(Pix {
+            copy_paste: "00020126580014br.gov.bcb.pix0136123e4567-e12b-12d1-a456-426655440000520400005303986540710.005802BR5913\
+                         Loja da Ana6009Sao Paulo62070503***63041D3D"
+                .into(),
+            expires_at: at("2025-11-21T17:35:00Z"),
+        }),
+    }
+}
+
+pub fn paid() -> Order {
+    let (status, payment_status) = ("processing".into(), "paid".into());
+    Order { status, payment_status, awaits_payment: false, paid_at: Some(at("2025-11-21T17:12:30Z")), pix: None, ..order() }
+}
+
+pub fn shipped() -> Order {
+    Order { status: "shipped".into(), tracking_number: Some("AB123456789BR".into()), ..paid() }
+}
+
+pub fn refund(is_done: bool, method: &str) -> Refund {
+    let (id, amount_cents) = (RefundId(Uuid::nil()), Money::from_cents(1_000));
+    Refund { id, amount_cents, is_done, has_failed: false, method: method.into() }
+}
+
+fn invoice() -> Invoice {
+    let (danfe_url, xml_url) = invoice_urls(API, OrderId(Uuid::nil()));
+    Invoice {
+        number: "123".into(),
+        series: "1".into(),
+        chave: "3526 1011 2223 3300 0181 5500 1000 0001 2314 8151 6233".into(),
+        total_cents: Money::from_cents(115_052),
+        danfe_url,
+        xml_url,
+    }
+}
+
+/// A mail of this kind, in this language, about these facts.
+pub fn words(templates: &Templates, kind: Kind, lang: Lang) -> Result<Words> {
+    let order = match kind {
+        Kind::OrderPaid | Kind::Refunded | Kind::Invoice => paid(),
+        Kind::OrderShipped => shipped(),
+        Kind::OrderDelivered => Order { status: "delivered".into(), delivered_at: Some(at("2025-11-28T14:20:00Z")), ..shipped() },
+        Kind::OrderCancelled => Order {
+            status: "cancelled".into(),
+            payment_status: "expired".into(),
+            awaits_payment: false,
+            cancelled_at: Some(at("2025-11-21T17:40:02Z")),
+            pix: None,
+            ..order()
+        },
+        _ => order(),
+    };
+    let (first_name, recipient) = ("Ana".to_owned(), "ana@example.com".to_owned());
+    let account = Account { recipient: recipient.clone(), lang, first_name: first_name.clone() };
+    let (url, expires_at) = (reset_url(SHOP), at("2025-11-21T18:05:00Z"));
+    let reset = Reset { user: UserId(Uuid::nil()), recipient, lang, first_name, url, expires_at };
+    let text = "A tarefa 0192 (send_refund) parou depois de 60 tentativa(s):\npropay refused the request (402)";
+    let alert = Alert { title: "Tarefa parada: send_refund", text };
+    let story = Story {
+        lang,
+        shop: shop(),
+        account: Some(&account),
+        order: Some(&order),
+        refund: Some(&refund(true, "pix")),
+        reset: Some(&reset),
+        invoice: Some(&invoice()),
+        alert: Some(alert),
+    };
+    templates.render(kind, &story)
+}

@@ -1,0 +1,231 @@
+//! Texts: a paid order and a parcel that left, to who wants them. One part each, and never the same one twice.
+//!
+//! The provider knows no keys. Only what certainly did not arrive is sent again; what is unclear has failed, and says so.
+
+use deadpool_postgres::{GenericClient, Transaction};
+use jiff::{SignedDuration, Timestamp};
+use vitrine_africastalking::{NAME, OutgoingSms, PART, Report, SmsNews, clip, plain};
+use vitrine_kit::{Phone, ProviderError};
+
+use super::facts::{self, Order, Shop};
+use super::kind::Kind;
+use super::store::{self, Channel, Claim, Claimed, NewMessage};
+use crate::app::App;
+use crate::cause::Actor;
+use crate::db;
+use crate::error::Result;
+use crate::ids::{MessageId, OrderId, UserId};
+use crate::jobs::{Job, Outcome};
+use crate::lang::Lang;
+
+/// So much of a shop's or a carrier's name goes into a text.
+const NAME_LIMIT: usize = 24;
+/// When to look again at what another run is handing over.
+const ELSEWHERE: SignedDuration = SignedDuration::from_secs(30);
+/// Why a text whose fate is unknown is left at that.
+pub const UNCLEAR: &str = "there was no clear answer: it may have arrived, and a text is never sent twice";
+/// Refusals that speak of the recipient, not of our account: nobody has to look at them.
+const RECIPIENTS: [&str; 5] = ["403", "404", "406", "407", "409"];
+/// The owner of the number told the provider that no more texts are wanted.
+const OPTED_OUT: &str = "406";
+
+/// The text that goes with a mail of this kind, where there is one.
+pub fn of(kind: Kind, order: OrderId) -> Option<Job> {
+    match kind {
+        Kind::OrderPaid => Some(Job::SmsOrderPaid { order }),
+        Kind::OrderShipped => Some(Job::SmsOrderShipped { order }),
+        _ => None,
+    }
+}
+
+pub async fn order_paid(app: &App, order: OrderId) -> Result<Outcome> {
+    text(app, order, Kind::OrderPaid, |order| order.paid_at.map(|_| format!("sms_order_paid:{}", order.id))).await
+}
+
+/// A corrected tracking number is told again, the same one is not.
+pub async fn order_shipped(app: &App, order: OrderId) -> Result<Outcome> {
+    text(app, order, Kind::OrderShipped, |order| {
+        let tracking = order.tracking_number.as_ref().filter(|_| matches!(order.status.as_str(), "shipped" | "delivered"))?;
+        Some(format!("sms_order_shipped:{}:{tracking}", order.id))
+    })
+    .await
+}
+
+/// Whether the buyer wants texts is asked now, not when the job was pushed.
+async fn text(app: &App, id: OrderId, kind: Kind, event: impl FnOnce(&Order) -> Option<String>) -> Result<Outcome> {
+    if app.providers.sms.is_none() {
+        return Ok(Outcome::Done);
+    }
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    let Some(order) = facts::lock_order(&tx, app, id).await? else { return Ok(Outcome::Done) };
+    let event = event(&order);
+    store::withdraw(&tx, id, (Channel::Sms, kind), event.as_deref()).await?;
+    let Some(event) = event else {
+        tx.commit().await?;
+        return Ok(Outcome::Done);
+    };
+    if !store::has_message(&tx, &event).await? {
+        let Some(to) = &order.texts_to else { return Ok(Outcome::Done) };
+        let words = words(kind, &Shop::of(app).name, &order);
+        let new = NewMessage {
+            event: &event,
+            kind,
+            channel: Channel::Sms,
+            order: Some(id),
+            user: order.user,
+            to: Some(to.as_str()),
+            subject: "",
+            html: None,
+            text: &words,
+        };
+        store::insert_message(&tx, app, &new).await?;
+    }
+    let claim = store::claim(&tx, app, Channel::Sms, &event).await?;
+    tx.commit().await?;
+    drop(db);
+    hand_over(app, claim).await
+}
+
+/// One part of ASCII: the longest of the wordings that fits.
+pub fn words(kind: Kind, shop: &str, order: &Order) -> String {
+    let (shop, number, url) = (clip(&plain(shop), NAME_LIMIT), plain(&order.number), plain(&order.tracking_url));
+    let carrier = clip(&plain(&order.carrier), NAME_LIMIT);
+    let code = plain(order.tracking_number.as_deref().unwrap_or_default());
+    let wordings = match (kind, order.lang) {
+        (Kind::OrderShipped, Lang::Pt) => vec![
+            format!("{shop}: pedido {number} enviado por {carrier}, rastreio {code}. Acompanhe: {url}"),
+            format!("{shop}: pedido {number} enviado. Acompanhe: {url}"),
+            format!("{shop}: pedido {number} enviado por {carrier}."),
+        ],
+        (Kind::OrderShipped, Lang::En) => vec![
+            format!("{shop}: order {number} shipped by {carrier}, tracking code {code}. Follow it: {url}"),
+            format!("{shop}: order {number} shipped. Follow it: {url}"),
+            format!("{shop}: order {number} shipped by {carrier}."),
+        ],
+        (_, Lang::Pt) => vec![
+            format!("{shop}: pagamento do pedido {number} confirmado. Acompanhe: {url}"),
+            format!("{shop}: pagamento do pedido {number} confirmado."),
+        ],
+        (_, Lang::En) => vec![
+            format!("{shop}: payment of order {number} confirmed. Follow it: {url}"),
+            format!("{shop}: payment of order {number} confirmed."),
+        ],
+    };
+    let fits = wordings.iter().find(|wording| wording.len() <= PART).or(wordings.last());
+    clip(fits.map_or("", String::as_str), PART)
+}
+
+/// Sends what was claimed. What an earlier try may have sent is not sent again.
+pub(super) async fn hand_over(app: &App, claim: Claim) -> Result<Outcome> {
+    let message = match claim {
+        Claim::Ours(message) => message,
+        Claim::Elsewhere => return Ok(Outcome::Again(Timestamp::now() + ELSEWHERE)),
+        Claim::Nothing => return Ok(Outcome::Done),
+    };
+    let (Some(provider), Ok(to)) = (&app.providers.sms, Phone::parse(&message.recipient)) else {
+        return fail(app, &message, "the number cannot be written to", true, Outcome::Done).await;
+    };
+    if message.open_tries > 0 {
+        return fail(app, &message, UNCLEAR, true, Outcome::Done).await; // this try has not begun
+    }
+    match provider.send(&OutgoingSms { to, text: message.text.clone() }).await {
+        Ok(provider_ref) => {
+            let mut db = app.db().await?;
+            let tx = db.transaction().await?;
+            lock_ref(&tx, &provider_ref).await?;
+            store::mark_sent(&tx, &message, &provider_ref).await?;
+            take_early(&tx, &message, &provider_ref).await?;
+            tx.commit().await?;
+            Ok(Outcome::Done)
+        }
+        Err(ProviderError::Rejected { code, message: words, .. }) => {
+            let why = format!("{code}: {words}");
+            if code == OPTED_OUT {
+                opt_out(app, &message).await?;
+            }
+            let end = if RECIPIENTS.contains(&code.as_str()) { Outcome::Done } else { Outcome::Dead(why.clone()) };
+            fail(app, &message, &why, true, end).await
+        }
+        Err(ProviderError::Unknown { .. }) => fail(app, &message, UNCLEAR, false, Outcome::Done).await,
+        Err(error) => {
+            store::note_trouble(&app.db().await?, &message, &error.to_string(), true).await?;
+            Err(error.into())
+        }
+    }
+}
+
+async fn fail(app: &App, message: &Claimed, why: &str, is_unsent: bool, end: Outcome) -> Result<Outcome> {
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    store::mark_failed(&tx, message, why, is_unsent).await?;
+    tx.commit().await?;
+    tracing::warn!(message.id = %message.id, why, "a text was not sent");
+    Ok(end)
+}
+
+/// Who said no to the provider said no to us.
+async fn opt_out(app: &App, message: &Claimed) -> Result<()> {
+    const CUSTOMER: &str = "UPDATE users SET sms_opt_in = false, updated_at = now() WHERE id = $1 AND sms_opt_in";
+    const GUEST: &str = "UPDATE orders SET sms_opt_in = false WHERE id = $1 AND user_id IS NULL AND sms_opt_in";
+    let db = app.db().await?;
+    let user: Option<UserId> = message.user;
+    db::execute(&db, CUSTOMER, &[&user]).await?;
+    db::execute(&db, GUEST, &[&message.order]).await?;
+    Ok(())
+}
+
+/// A report may come before we have written down what it is about: whoever holds this goes first, and the other sees it.
+async fn lock_ref(tx: &Transaction<'_>, provider_ref: &str) -> Result<()> {
+    db::query_one(tx, "SELECT pg_advisory_xact_lock(hashtextextended('sms:' || $1, 0))", &[&provider_ref]).await?;
+    Ok(())
+}
+
+/// A report that came before the answer did.
+async fn take_early(tx: &Transaction<'_>, message: &Claimed, provider_ref: &str) -> Result<()> {
+    const EARLY: &str = "
+        SELECT convert_from(body, 'UTF8') AS body FROM webhook_events
+         WHERE provider = $1 AND event_id IN ($2 || ':Success', $2 || ':Failed', $2 || ':Rejected') ORDER BY received_at LIMIT 1";
+    if let Some(row) = db::query_opt(tx, EARLY, &[&NAME, &provider_ref]).await? {
+        let report = vitrine_africastalking::read_report(row.get::<_, &str>("body").as_bytes());
+        take(tx, message.id, message.order, &report).await?;
+    }
+    Ok(())
+}
+
+/// Does what a report says: the word for it, and the order that it was about. The caller commits.
+///
+/// Of a text that is not known nothing is done: either it is none of ours, or it is just being sent and will look for this.
+pub async fn apply(tx: &Transaction<'_>, report: &Report) -> Result<(&'static str, Option<OrderId>)> {
+    const FIND: &str = "SELECT id, order_id FROM messages WHERE provider_ref = $1 AND provider = $2";
+    lock_ref(tx, &report.id).await?;
+    let Some(row) = db::query_opt(tx, FIND, &[&report.id, &NAME]).await? else { return Ok(("unknown", None)) };
+    let order = row.get("order_id");
+    Ok((take(tx, row.get("id"), order, report).await?, order))
+}
+
+/// `sent` → `delivered` or `failed`, and nothing else.
+async fn take(tx: &impl GenericClient, id: MessageId, order: Option<OrderId>, report: &Report) -> Result<&'static str> {
+    const MARK: &str = "UPDATE messages SET status = $2, error = nullif($3, '') WHERE id = $1 AND status = 'sent'";
+    let (to, why) = match &report.news {
+        SmsNews::Delivered => ("delivered", ""),
+        SmsNews::Failed { reason } => ("failed", reason.as_str()),
+        SmsNews::Underway => return Ok("ignored"),
+    };
+    store::lock_order(tx, order).await?;
+    if db::execute(tx, MARK, &[&id, &to, &why]).await? == 0 {
+        return Ok("already done");
+    }
+    store::tell(tx, order, id, (Some("sent"), to), why, Actor::Provider(NAME)).await?;
+    Ok("applied")
+}
+
+/// The report as the inbox keeps it: without the number, so that an erasure need not look here.
+pub fn without_number(report: &Report) -> Vec<u8> {
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    form.append_pair("id", &report.id).append_pair("status", &report.status);
+    if let SmsNews::Failed { reason } = &report.news {
+        form.append_pair("failureReason", reason);
+    }
+    form.finish().into_bytes()
+}
