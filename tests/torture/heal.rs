@@ -35,8 +35,10 @@ const OPEN: &str = "
     UNION ALL SELECT 'labels to buy', count(*) FROM shipments s JOIN orders o ON o.id = s.order_id
                WHERE (s.status IN ('pending', 'carted', 'released') OR (s.status = 'generated' AND s.label_url IS NULL))
                  AND o.status = 'processing' AND o.payment_status IN ('paid', 'partially_refunded')
+                 AND (SELECT sum(p.captured_cents) > sum(p.refunded_cents) FROM payments p WHERE p.order_id = o.id)
     UNION ALL SELECT 'labels to give back', count(*) FROM shipments s JOIN orders o ON o.id = s.order_id
-               WHERE s.status IN ('pending', 'carted', 'released', 'generated') AND o.status = 'cancelled' AND s.error IS NULL
+               WHERE s.status IN ('pending', 'carted', 'released', 'generated') AND s.error IS NULL
+                 AND (o.status = 'cancelled' OR (o.status = 'processing' AND o.payment_status = 'refunded'))
     UNION ALL SELECT 'parcels never asked about again', count(*) FROM shipments
                WHERE status IN ('generated', 'posted', 'undelivered') AND heard_at < now() - interval '1 day'
     UNION ALL SELECT 'money to give back', count(*) FROM payments p JOIN orders o ON o.id = p.order_id
