@@ -159,7 +159,7 @@ fn fiscal_provider(
             environment,
             webhook_secret,
             timeout: s.timeout,
-            calls_per_minute: vitrine_focusnfe::CALLS_PER_MINUTE,
+            calls_per_minute: s.calls_per_minute,
             breaker,
         })?),
         NfeKind::Enotas { company_id } => Arc::new(Enotas::new(EnotasConfig {

@@ -27,6 +27,8 @@ pub struct NfeSettings {
     /// Unset: the provider's webhook is not there, and invoices are only asked about.
     pub webhook_secret: Option<SecretString>,
     pub timeout: Duration,
+    /// Of each process, to Focus NFe.
+    pub calls_per_minute: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +72,7 @@ fn settings(env: &mut Env<'_>, kind: NfeKind, environment: Environment) -> NfeSe
         api_key: env.secret("NFE_API_KEY", 1),
         webhook_secret: env.optional("NFE_WEBHOOK_SECRET").map(|_| env.secret("NFE_WEBHOOK_SECRET", 16)),
         timeout: env.duration("NFE_TIMEOUT", "20s"),
+        calls_per_minute: env.number("NFE_CALLS_PER_MINUTE", u64::from(vitrine_focusnfe::CALLS_PER_MINUTE), 1, 100_000) as u32,
         kind,
     }
 }

@@ -185,7 +185,8 @@ pub fn sandbox_config(env: &HashMap<String, String>, port: u16, journal: Option<
         enotas_api_key: var("NFE_API_KEY", ENOTAS_KEY),
         enotas_company_id: var("NFE_COMPANY_ID", ENOTAS_COMPANY),
         nfe_webhook_secret: var("NFE_WEBHOOK_SECRET", NFE_WEBHOOK_SECRET),
-        nfe_cnpj: var("NFE_CNPJ", NFE_CNPJ),
+        nfe_cnpj: var("NFE_CNPJ", NFE_CNPJ).to_uppercase().chars().filter(char::is_ascii_alphanumeric).collect(),
+        nfe_is_production: var("NFE_AMBIENTE", "homologacao") == "producao",
         ..SandboxConfig::default()
     }
 }

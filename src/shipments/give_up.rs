@@ -17,7 +17,7 @@ const MAX_STEPS: usize = 8;
 /// They want a reason.
 const WHY: &str = "Pedido cancelado";
 
-/// The order was cancelled after it was paid: its labels are given back. Of one that was sent by hand, those that were not
+/// The order was cancelled after it was paid, or all its money goes back before it left: its labels are given back. Of one that was sent by hand, those that were not
 /// bought yet. A repeat goes on where the last run ended.
 pub async fn give_up(app: &App, order: OrderId) -> Result<Outcome> {
     let labels = store::list_live(&app.db().await?, order).await?;
@@ -33,10 +33,12 @@ pub async fn give_up(app: &App, order: OrderId) -> Result<Outcome> {
     Ok(outcome)
 }
 
-/// Whether it is in the way: all of a cancelled order, what is not paid of one that left by other means.
+/// Whether it is in the way: all of a cancelled order, or of one whose money is gone before it left; what is not paid of one
+/// that left by other means.
 fn is_unwanted(shipment: &Shipment) -> bool {
     match shipment.order_status.as_str() {
         "cancelled" => true,
+        "processing" => shipment.money_goes_back,
         "shipped" | "delivered" => matches!(shipment.state, State::Pending | State::Carted),
         _ => false, // revived meanwhile
     }

@@ -348,11 +348,12 @@ async fn where_labels_are_bought_by_hand_none_is_bought_before_somebody_says_so(
 #[actix_web::test]
 async fn what_is_not_the_brokers_or_not_paid_is_not_labelled() {
     let shop = shop().await;
-    let pickup = paid(&shop).await;
-    shop.execute(&format!("UPDATE orders SET shipping_provider = 'pickup' WHERE id = '{pickup}'")).await;
+    shop.offer_pickup().await;
+    let fetched = paid(&shop).await;
     rest(&shop).await;
     assert_eq!(shop.control().parcels(), []);
-    assert_eq!(buy_by_hand(&shop, &pickup).await.slug(), "conflict");
+    assert_eq!(buy_by_hand(&shop, &fetched).await.slug(), "conflict");
+    shop.execute("DELETE FROM settings WHERE name = 'shipping'").await;
     let mug = shop.product("Copo").create().await;
     let unpaid = shop.buy_as_guest(&[(&mug, 1)]).await.body["id"].as_str().unwrap().to_owned();
     assert_eq!(buy_by_hand(&shop, &unpaid).await.slug(), "conflict");
@@ -418,6 +419,28 @@ async fn a_cancelled_order_gives_its_label_back_wherever_it_stands() {
         assert_eq!((state(&shop, &order).await.as_str(), bought(&shop).len()), ("cancelled", 0), "{at}");
         assert!(shop.control().parcels().iter().all(|p| p.status == ParcelStatus::Canceled), "{at}");
         is_told_whole(&shop, &order).await;
+        shop.close().await;
+    }
+}
+
+#[actix_web::test]
+async fn an_order_whose_money_all_goes_back_before_it_leaves_needs_no_label() {
+    // Bought already; not begun yet; and of an order that gives back a part alone.
+    for (is_bought, amounts, state_then) in
+        [(true, vec![None], "cancelled"), (false, vec![Some(100), None], "none"), (true, vec![Some(100)], "generated")]
+    {
+        let shop = shop().await;
+        let order = if is_bought { labelled(&shop).await } else { paid(&shop).await };
+        for amount in amounts {
+            let body = json!({"reason": "desistiu", "amount_cents": amount});
+            let request = shop.admin().await.request("POST", &format!("/api/orders/{order}/refund"));
+            let answer = request.header("Idempotency-Key", &uuid::Uuid::new_v4().to_string()).json(&body).send().await;
+            assert_eq!(answer.status, 201, "{}", answer.body);
+        }
+        rest(&shop).await;
+        rest_ahead(&shop).await;
+        assert_eq!(state(&shop, &order).await, state_then);
+        assert_eq!(bought(&shop).len(), usize::from(state_then == "generated"));
         shop.close().await;
     }
 }

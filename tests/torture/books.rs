@@ -10,6 +10,7 @@ use vitrine::{db, explain};
 
 use crate::buyers::insist;
 use crate::world::{PATIENCE, STOCKS, World, lock};
+use crate::{labels, papers};
 
 /// So many orders are also asked about by the command itself.
 const SPOKEN: usize = 5;
@@ -24,6 +25,8 @@ pub async fn check(world: &World) {
     refunds(world, &shop, &books);
     sums(world, &shop, &books);
     mails(world, &shop, &books);
+    papers::invoices(world, &books, &db).await;
+    labels::check(world, &books, &db).await;
     stock(world, &db).await;
     drop(db);
     audit(world);
@@ -34,7 +37,7 @@ pub async fn check(world: &World) {
 }
 
 /// An id as all sides write it: banks leave the dashes out.
-fn plain(id: &str) -> String {
+pub fn plain(id: &str) -> String {
     id.replace('-', "").to_lowercase()
 }
 
@@ -152,7 +155,7 @@ async fn count(world: &World, shop: &Shop, db: &tokio_postgres::Client) {
     }
 }
 
-fn rows<'a>(books: &'a Value, list: &str) -> &'a [Value] {
+pub fn rows<'a>(books: &'a Value, list: &str) -> &'a [Value] {
     books[list].as_array().map(Vec::as_slice).unwrap_or_default()
 }
 

@@ -23,6 +23,24 @@ const OPEN: &str = "
     UNION ALL SELECT 'payments never asked about again', count(*) FROM payments
                WHERE status IN ('expired', 'cancelled', 'failed') AND (checked_at IS NULL OR checked_at < updated_at + interval '9 minutes')
     UNION ALL SELECT 'jobs dead', count(*) FROM jobs WHERE state = 'dead'
+    UNION ALL SELECT 'invoices open', count(*) FROM invoices WHERE status IN ('pending', 'processing', 'rejected')
+    UNION ALL SELECT 'invoices denied and not followed', count(*) FROM invoices i JOIN orders o ON o.id = i.order_id
+               WHERE i.status = 'denied' AND i.purpose = 'sale' AND o.status IN ('processing', 'shipped', 'delivered')
+                 AND o.payment_status IN ('paid', 'partially_refunded')
+                 AND NOT EXISTS (SELECT FROM invoices j WHERE j.order_id = i.order_id AND j.purpose = 'sale' AND j.status <> 'denied')
+    UNION ALL SELECT 'invoices to be cancelled', count(*) FROM invoices
+               WHERE status = 'authorized' AND cancel_reason IS NOT NULL AND cancel_refused IS NULL
+    UNION ALL SELECT 'invoices without their papers', count(*) FROM invoices
+               WHERE status = 'authorized' AND (xml IS NULL OR danfe IS NULL)
+    UNION ALL SELECT 'labels to buy', count(*) FROM shipments s JOIN orders o ON o.id = s.order_id
+               WHERE (s.status IN ('pending', 'carted', 'released') OR (s.status = 'generated' AND s.label_url IS NULL))
+                 AND o.status = 'processing' AND o.payment_status IN ('paid', 'partially_refunded')
+                 AND (SELECT sum(p.captured_cents) > sum(p.refunded_cents) FROM payments p WHERE p.order_id = o.id)
+    UNION ALL SELECT 'labels to give back', count(*) FROM shipments s JOIN orders o ON o.id = s.order_id
+               WHERE s.status IN ('pending', 'carted', 'released', 'generated') AND s.error IS NULL
+                 AND (o.status = 'cancelled' OR (o.status = 'processing' AND o.payment_status = 'refunded'))
+    UNION ALL SELECT 'parcels never asked about again', count(*) FROM shipments
+               WHERE status IN ('generated', 'posted', 'undelivered') AND heard_at < now() - interval '1 day'
     UNION ALL SELECT 'money to give back', count(*) FROM payments p JOIN orders o ON o.id = p.order_id
                WHERE p.refunded_cents < p.captured_cents
                  AND (p.status = 'surplus' OR (o.status = 'cancelled' AND p.status IN ('paid', 'partially_refunded')))";
@@ -37,13 +55,18 @@ const TIME_PASSES: &str = "
      WHERE status IN ('expired', 'cancelled', 'failed') AND updated_at > now() - interval '10 minutes';
     UPDATE refunds SET updated_at = now() - interval '3 minutes'
      WHERE status IN ('pending', 'processing', 'unknown') AND updated_at > now() - interval '2 minutes';
-    UPDATE jobs SET run_at = now() WHERE state = 'waiting' AND run_at > now() AND kind NOT IN ('purge', 'keep_books', 'track_parcels', 'watch_stock');
+    UPDATE shipments SET claimed_until = now() WHERE claimed_until BETWEEN now() AND now() + interval '1 minute 30 seconds';
     UPDATE messages SET claimed_at = NULL WHERE status = 'queued' AND claimed_at < now() - interval '30 seconds';
+    UPDATE jobs SET run_at = now() WHERE state = 'waiting' AND run_at > now() AND kind NOT IN ('purge', 'keep_books', 'watch_stock');
     UPDATE jobs SET lease_until = now() WHERE state = 'running' AND lease_until < now() + interval '1 minute 30 seconds'";
+
+/// Nothing was heard of any parcel for so long that all are asked about.
+const SILENCE: &str = "UPDATE shipments SET heard_at = now() - interval '2 days' WHERE heard_at IS NOT NULL";
 
 pub async fn heal(world: &World) {
     world.say("all heals");
     world.recover_everything().await;
+    world.sql(SILENCE).await;
     ask_again(world).await;
     world.machine.add_workers(WORKERS);
     let (started, mut said) = (Instant::now(), Instant::now());
@@ -84,6 +107,10 @@ impl World {
         let (_, counts) = self.sandbox_post("/control/chaos", &json!({"off": true})).await;
         drop(counts);
         let counts = self.sandbox("/control/chaos").await["counts"].clone();
+        self.sandbox_post("/control/nfe/away", &json!({"on": false})).await;
+        for (provider, count) in counts["by_provider"].as_object().into_iter().flatten() {
+            self.add(&format!("provider faults at {provider}"), count.as_u64().unwrap_or(0));
+        }
         for (kind, count) in counts["faults"].as_object().into_iter().flatten() {
             self.add(&format!("provider faults: {kind}"), count.as_u64().unwrap_or(0));
         }
@@ -122,13 +149,20 @@ async fn ask_again(world: &World) {
     }
 }
 
-/// What the shop leaves to a person: dead jobs are tried again, and money that a bank would not take back is sent once more.
+/// What the shop leaves to a person: dead jobs are tried again, money that a bank would not take back is sent once more, and so
+/// are invoices that were refused; what was denied gets another one.
 async fn operate(world: &World) {
     const DEAD: &str = "SELECT id::text, kind, coalesce(last_error, '') FROM jobs WHERE state = 'dead'";
     const STRANDED: &str = "
         SELECT DISTINCT p.order_id::text FROM payments p JOIN orders o ON o.id = p.order_id
          WHERE p.refunded_cents < p.captured_cents
            AND (p.status = 'surplus' OR (o.status = 'cancelled' AND p.status IN ('paid', 'partially_refunded')))";
+    const REJECTED: &str = "SELECT id::text FROM invoices WHERE status = 'rejected'";
+    const DENIED: &str = "
+        SELECT DISTINCT i.order_id::text FROM invoices i JOIN orders o ON o.id = i.order_id
+         WHERE i.status = 'denied' AND i.purpose = 'sale' AND o.status IN ('processing', 'shipped', 'delivered')
+           AND o.payment_status IN ('paid', 'partially_refunded')
+           AND NOT EXISTS (SELECT FROM invoices j WHERE j.order_id = i.order_id AND j.purpose = 'sale' AND j.status <> 'denied')";
     let Some(db) = world.db().await else { return };
     let admin = lock(&world.admin).clone();
     let headers = [("Authorization", admin.as_str())];
@@ -136,6 +170,16 @@ async fn operate(world: &World) {
         let (id, kind, why): (String, String, String) = (row.get(0), row.get(1), row.get(2));
         world.count(&format!("dead jobs tried again: {kind}: {}", why.chars().take(80).collect::<String>()));
         world.call(0, "POST", &format!("/api/admin/jobs/{id}/retry"), &headers, Some(&Value::Null)).await;
+    }
+    for row in db.query(REJECTED, &[]).await.unwrap() {
+        let path = format!("/api/admin/invoices/{}/retry", row.get::<_, String>(0));
+        world.call(0, "POST", &path, &headers, Some(&json!({}))).await;
+        world.count("rejected invoices tried again by hand");
+    }
+    for row in db.query(DENIED, &[]).await.unwrap() {
+        let path = format!("/api/admin/orders/{}/invoice", row.get::<_, String>(0));
+        world.call(0, "POST", &path, &headers, Some(&json!({}))).await;
+        world.count("denied invoices followed by another, by hand");
     }
     for row in db.query(STRANDED, &[]).await.unwrap() {
         let path = format!("/api/orders/{}/refund", row.get::<_, String>(0));

@@ -14,7 +14,7 @@ use tokio_postgres::NoTls;
 use uuid::Uuid;
 use vitrine::dev::postgres::{Cluster, ClusterOptions};
 
-use crate::world::{ADMIN, lock};
+use crate::world::{ADMIN, CNPJ, lock};
 
 /// A server that starts without a database says so and ends, at the latest after this.
 const AFTERSHOCK: Duration = Duration::from_secs(15);
@@ -61,7 +61,8 @@ impl Machine {
         let database_url = cluster.url(&database);
         let mut dice = StdRng::seed_from_u64(seed);
         let mut secret = || hex::encode(dice.random::<[u8; 24]>());
-        let [jwt, go, back, app_id, openpix, freight, mail, card, hook, bank, key, pix] = std::array::from_fn(|_| secret());
+        let [jwt, go, back, app_id, openpix, freight, mail, card, hook, bank, key, pix, nfe, nfe_hook, parcel_hook] =
+            std::array::from_fn(|_| secret());
         let (ports, sandbox_port) = ([free_port(), free_port()], free_port());
         let provider = |path: &str| format!("http://127.0.0.1:{sandbox_port}/{path}");
         let env: Vec<(&'static str, String)> = vec![
@@ -91,7 +92,16 @@ impl Machine {
             ("STRIPE_PUBLISHABLE_KEY", "pk_test_torture".into()),
             ("MELHORENVIO_URL", provider("melhorenvio")),
             ("SHIPPING_API_KEY", freight),
+            ("MELHORENVIO_WEBHOOK_SECRET", parcel_hook),
             ("SHIPPING_SENDER_CEP", "01310-100".into()),
+            ("NFE_PROVIDER", "focusnfe".into()),
+            ("NFE_URL", provider("focusnfe")),
+            ("NFE_API_KEY", nfe),
+            ("NFE_CNPJ", CNPJ.into()),
+            ("NFE_WEBHOOK_SECRET", nfe_hook),
+            ("NFE_TIMEOUT", "2s".into()),
+            // All that a year would see happens in minutes.
+            ("NFE_CALLS_PER_MINUTE", "100000".into()),
             ("RESEND_URL", provider("resend")),
             ("RESEND_API_KEY", mail),
             ("CEP_URL", provider("viacep")),

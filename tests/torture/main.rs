@@ -9,7 +9,9 @@
 mod books;
 mod buyers;
 mod heal;
+mod labels;
 mod machine;
+mod papers;
 mod trouble;
 mod world;
 
@@ -102,6 +104,7 @@ async fn run(plan: &Plan) -> bool {
 
 async fn torture(world: Arc<World>) {
     world.open_shop().await;
+    world.sandbox_post("/control/labels", &serde_json::json!({"balance_cents": 10_000_000_000_i64})).await;
     world.sandbox_post("/control/chaos", &world.chaos()).await;
     let mut trouble = trouble::begin(&world);
     buyers::buy_until_the_time_is_over(&world).await;

@@ -22,6 +22,8 @@ pub fn begin(world: &Arc<World>) -> JoinSet<()> {
     trouble.spawn(replay(Arc::clone(world)));
     trouble.spawn(refund(Arc::clone(world)));
     trouble.spawn(balance(Arc::clone(world)));
+    trouble.spawn(refuse_invoices(Arc::clone(world)));
+    trouble.spawn(carry(Arc::clone(world)));
     trouble
 }
 
@@ -70,6 +72,53 @@ async fn balance(world: Arc<World>) {
     }
 }
 
+/// The tax authority refuses what is right, denies it for good, or is away for a while.
+async fn refuse_invoices(world: Arc<World>) {
+    let mut dice = world.dice(17);
+    while !world.time_is_over() {
+        pause(&mut dice, 2_000..6_000).await;
+        match dice.random_range(0..6) {
+            0..3 => {
+                world.sandbox_post("/control/nfe/reject-next", &json!({"count": 1})).await;
+                world.count("invoices ordered to be rejected");
+            }
+            3 => {
+                world.sandbox_post("/control/nfe/deny-next", &json!({"count": 1})).await;
+                world.count("invoices ordered to be denied");
+            }
+            _ => {
+                world.sandbox_post("/control/nfe/away", &json!({"on": true})).await;
+                pause(&mut dice, 1_000..6_000).await;
+                world.sandbox_post("/control/nfe/away", &json!({"on": false})).await;
+                world.count("times that the tax authority was away");
+            }
+        }
+    }
+}
+
+/// Parcels leave, hang, and arrive; what carriers tell of it gets lost, comes twice and late.
+async fn carry(world: Arc<World>) {
+    let mut dice = world.dice(18);
+    while !world.time_is_over() {
+        pause(&mut dice, 200..1_200).await;
+        let parcels = world.sandbox("/control/parcels").await;
+        let parcels: Vec<&Value> = parcels.as_array().into_iter().flatten().collect();
+        let Some(parcel) = parcels.get(dice.random_range(0..parcels.len().max(1))) else { continue };
+        let step = match (parcel["status"].as_str(), dice.random_range(0..8)) {
+            (Some("generated"), 0..4) => "post", // the others wait for their bearer
+            (Some("posted"), 0) => "return",
+            (Some("posted"), 1..4) => "out_for_delivery",
+            (Some("posted"), _) | (Some("undelivered"), 0..4) => "deliver",
+            _ => continue,
+        };
+        let webhook = ["once", "once", "twice", "lost", "late"][dice.random_range(0..5)];
+        let body = json!({"id": parcel["id"], "step": step, "webhook": webhook, "delay_ms": dice.random_range(0..10_000)});
+        if world.sandbox_post("/control/parcel", &body).await.0 == 200 {
+            world.count(&format!("parcels: {step}"));
+        }
+    }
+}
+
 /// One of the orders that were placed.
 fn some_order(world: &World, dice: &mut StdRng) -> Option<Placed> {
     let purchases = lock(&world.purchases);
@@ -108,18 +157,20 @@ async fn forge(world: Arc<World>) {
                 ("signed for another body", Some(signature))
             }
         };
-        const PATHS: [&str; 6] = [
+        const PATHS: [&str; 8] = [
             "/api/webhooks/payment",
             "/api/webhooks/payment",
             "/api/webhooks/openpix",
             "/api/webhooks/stripe",
             "/api/webhooks/pix",
             "/api/webhooks/pix?hmac=0123456789abcdef0123456789abcdef",
+            "/api/webhooks/focusnfe",
+            "/api/webhooks/focusnfe?token=0123456789abcdef0123456789abcdef",
         ];
         let path = PATHS[dice.random_range(0..PATHS.len())];
         let port = world.machine.ports[dice.random_range(0..2)];
         let mut request = world.http.post(format!("http://127.0.0.1:{port}{path}")).header("content-type", "application/json");
-        for name in ["x-propay-signature", "x-openpix-signature", "x-webhook-signature", "stripe-signature"] {
+        for name in ["x-propay-signature", "x-openpix-signature", "x-webhook-signature", "stripe-signature", "x-focus-token"] {
             if let Some(signature) = &signature {
                 request = request.header(name, signature);
             }

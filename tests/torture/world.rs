@@ -22,6 +22,8 @@ const REQUEST: Duration = Duration::from_secs(8);
 pub const STOCKS: [i32; 6] = [40, 100, 250, 100_000, 100_000, 100_000];
 pub const COUPON: &str = "TORTURA";
 pub const COUPON_USES: i32 = 60;
+/// The seller's, who issues the invoices.
+pub const CNPJ: &str = "11222333000181";
 pub const ADMIN: (&str, &str) = ("admin@loja.test", "uma-senha-de-teste-9");
 
 /// What a buyer sent, and what came of it.
@@ -168,7 +170,7 @@ impl World {
     async fn fill_shelves(&self) {
         const PRODUCT: &str = "
             WITH category AS (
-                INSERT INTO categories (id, slug, name) VALUES ($1, 'tortura', 'Tortura')
+                INSERT INTO categories (id, slug, name, ncm, origin) VALUES ($1, 'tortura', 'Tortura', '69120000', 0)
                 ON CONFLICT (slug) DO UPDATE SET name = 'Tortura' RETURNING id),
             product AS (
                 INSERT INTO products (id, slug, name, category_id, weight_grams, height_cm, width_cm, length_cm)
@@ -180,7 +182,16 @@ impl World {
             SELECT id, stock, 'opening', 'system', 'system' FROM variant";
         const COUPONS: &str =
             "INSERT INTO coupons (id, code, kind, value, max_uses, max_uses_per_customer) VALUES ($1, $2, 'percent', 10, $3, 3)";
+        const SETTINGS: &str = "INSERT INTO settings (name, value) VALUES ('company', $1), ('taxes', $2)";
+        let company = json!({
+            "legal_name": "Loja de Tortura Ltda", "trade_name": null, "cnpj": CNPJ, "state_registration": "110042490114",
+            "tax_regime": "simples", "invoice_series": 1, "phone": "+551133334444",
+            "address": {"cep": "01310100", "street": "Avenida Paulista", "number": "1000", "complement": null,
+                        "district": "Bela Vista", "city": "São Paulo", "state": "SP", "ibge_city": "3550308"},
+        });
+        let taxes = json!({"products": {"csosn": "102", "pis_cst": "49", "cofins_cst": "49"}});
         let db = self.db().await.expect("a database");
+        db.execute(SETTINGS, &[&company, &taxes]).await.unwrap();
         for (n, stock) in STOCKS.into_iter().enumerate() {
             let (category, product, variant) = (Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7());
             let (slug, price) = (format!("coisa-{n}"), 1_990 + 1_337 * n as i64);

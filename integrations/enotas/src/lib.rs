@@ -129,6 +129,12 @@ impl Enotas {
         }
     }
 
+    /// What became of what was just sent, if it shows already. A rejection may be that of an earlier try.
+    async fn taken(&self, reference: &str) -> Option<SeenNfe> {
+        let seen = self.find(reference).await.ok().flatten()?;
+        (seen.state != NfeState::Rejected).then_some(seen)
+    }
+
     /// With their own name for its state.
     async fn look(&self, reference: &str) -> Result<Option<(SeenNfe, String)>, ProviderError> {
         let id = self.their_id(reference)?;
@@ -157,17 +163,12 @@ impl FiscalProvider for Enotas {
         // The same id never makes a second note: one that is there, or on its way, is refused.
         let answer = match self.send(call.repeatable()).await {
             Ok(answer) => answer,
-            Err(error @ ProviderError::Unknown { .. }) => return self.find(reference).await.ok().flatten().ok_or(error),
+            Err(error @ ProviderError::Unknown { .. }) => return self.taken(reference).await.ok_or(error),
             Err(error) => return Err(error),
         };
         if answer.is_success() {
-            // Taken. What it answers is not documented, and a reading may be behind.
-            return Ok(self
-                .find(reference)
-                .await
-                .ok()
-                .flatten()
-                .unwrap_or_else(|| SeenNfe::bare(reference, NfeState::Processing)));
+            // What it answers is not documented, and a reading may be behind.
+            return Ok(self.taken(reference).await.unwrap_or_else(|| SeenNfe::bare(reference, NfeState::Processing)));
         }
         let refusal = wire::refusal(&answer.body);
         if answer.status != 400 {

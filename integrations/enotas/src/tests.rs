@@ -84,8 +84,10 @@ async fn an_invoice_is_handed_over_under_its_id_and_read() {
         .await;
     assert_eq!(enotas(&server.uri()).emit(&simples()).await, Ok(authorized()));
 
-    let (_server, enotas) = answering(answer(404, ""), "POST", answer(200, "")).await;
-    assert_eq!(enotas.emit(&simples()).await, Ok(SeenNfe::bare(REFERENCE, NfeState::Processing)), "a reading may be behind");
+    for behind in [answer(404, ""), answer(200, &note(json!({"status": "Negada"})))] {
+        let (_server, enotas) = answering(behind, "POST", answer(200, "")).await;
+        assert_eq!(enotas.emit(&simples()).await, Ok(SeenNfe::bare(REFERENCE, NfeState::Processing)), "a reading may be behind");
+    }
 }
 
 #[tokio::test]

@@ -144,11 +144,12 @@ impl FocusNfe {
         }
     }
 
-    /// What is there, after an answer that does not say; the answer's error where that cannot be read.
+    /// What is there, after an answer that does not say; the answer's error where that cannot be read. A rejection may be that
+    /// of an earlier try.
     async fn find_after(&self, reference: &str, error: ProviderError) -> Result<SeenNfe, ProviderError> {
         match self.find(reference).await {
-            Ok(Some(seen)) => Ok(seen),
-            Ok(None) | Err(_) => Err(error),
+            Ok(Some(seen)) if seen.state != NfeState::Rejected => Ok(seen),
+            _ => Err(error),
         }
     }
 }

@@ -107,6 +107,10 @@ async fn without_an_answer_it_is_looked_up_and_else_left_open() {
     assert!(matches!(focus.emit(&simples()).await, Err(ProviderError::Unknown { .. })));
     let (_server, focus) = answering(answer(404, &refusal("nao_encontrado")), "POST", answer(202, "{\"status\":\"pa")).await;
     assert!(matches!(focus.emit(&simples()).await, Err(ProviderError::Unknown { .. })));
+    // What was rejected before says nothing of this try.
+    let rejected = note(json!({"status": "erro_autorizacao", "status_sefaz": "598"}));
+    let (_server, focus) = answering(answer(200, &rejected), "POST", answer(500, "")).await;
+    assert!(matches!(focus.emit(&simples()).await, Err(ProviderError::Unknown { .. })));
     // A refusal in nobody's words may be that of a repeat.
     let (_server, focus) = answering(answer(200, AUTHORIZED), "POST", answer(422, "{\"codigo\":{\"value\":7}}")).await;
     assert_eq!(focus.emit(&simples()).await, Ok(authorized()));

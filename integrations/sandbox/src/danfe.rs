@@ -84,11 +84,16 @@ pub(crate) fn tax_id(text: &str) -> String {
 /// Street and number, district, city, CEP.
 pub(crate) fn lines(party: &Party) -> [String; 2] {
     let complement = party.complement.as_ref().map(|text| format!(", {text}")).unwrap_or_default();
-    let cep = format!("{}-{}", party.cep.get(..5).unwrap_or_default(), party.cep.get(5..).unwrap_or_default());
+    let cep = cep(&party.cep);
     [
         format!("{}, {}{complement} - {}", party.street, party.number, party.district),
         format!("{} - {} - CEP {cep}", party.city, party.state),
     ]
+}
+
+/// `01310-100`.
+fn cep(digits: &str) -> String {
+    format!("{}-{}", digits.get(..5).unwrap_or_default(), digits.get(5..).unwrap_or_default())
 }
 
 /// `000.000.123`.
@@ -146,7 +151,7 @@ pub(crate) fn blocks(nfe: &Nfe) -> Vec<Block> {
                 vec![
                     cell("ENDEREÇO", format!("{}, {}{complement}", buyer.street, buyer.number), 5),
                     cell("BAIRRO / DISTRITO", &buyer.district, 3),
-                    cell("CEP", &buyer.cep, 2),
+                    cell("CEP", cep(&buyer.cep), 2),
                 ],
                 vec![
                     cell("MUNICÍPIO", &buyer.city, 4),

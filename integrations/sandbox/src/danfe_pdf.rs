@@ -152,7 +152,7 @@ fn foot(page: &mut Page, nfe: &Nfe) {
         rest = rest.get(line.len()..).unwrap_or_default().trim_start();
     }
     if let Some(words) = danfe::stamp(nfe) {
-        page.op("q 0.85 0.75 0.75 rg 0.87 0.5 -0.5 0.87 90 260 cm BT /F2 54 Tf 0 0 Td (");
+        page.op("q 0.94 0.89 0.89 rg 0.87 0.5 -0.5 0.87 90 260 cm BT /F2 54 Tf 0 0 Td (");
         page.0.pop();
         page.0.extend_from_slice(words.as_bytes());
         page.op(") Tj ET Q");

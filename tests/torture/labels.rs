@@ -1,0 +1,133 @@
+//! The reckoning of labels: every parcel of what was sold has one that was paid for, and nothing else was bought.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::books::rows;
+use crate::world::World;
+
+/// A label as the shop has it, with what is to become of its order.
+struct Label {
+    id: String,
+    order: String,
+    number: String,
+    status: String,
+    price: Option<i64>,
+    /// Why a person has to see to it.
+    error: Option<String>,
+    is_sold: bool,
+    /// All its money was to go back at some time.
+    is_undone: bool,
+    /// It did, before the parcel left.
+    is_over: bool,
+}
+
+/// An order that a broker's carrier takes, and how many of its parcels have a label that was paid.
+#[derive(Default)]
+struct Parcels {
+    number: String,
+    is_sold: bool,
+    is_undone: bool,
+    is_over: bool,
+    is_stranded: bool,
+    bought: u64,
+    live: u64,
+}
+
+pub async fn check(world: &World, books: &Value, db: &tokio_postgres::Client) {
+    const LABELS: &str = "
+        SELECT s.id::text, s.order_id::text, o.number, s.status, s.price_cents, s.error,
+               o.status IN ('processing', 'shipped', 'delivered', 'returned') AS is_sold,
+               coalesce((SELECT sum(r.amount_cents) FROM refunds r WHERE r.order_id = o.id), 0) >= o.total_cents AS is_undone,
+               o.payment_status = 'refunded' AND o.status = 'processing' AS is_over
+          FROM shipments s JOIN orders o ON o.id = s.order_id";
+    const SENT: &str = "
+        SELECT o.id::text, o.number FROM orders o
+         WHERE o.status IN ('processing', 'shipped', 'delivered') AND o.payment_status IN ('paid', 'partially_refunded')
+           AND o.shipping_provider = 'melhorenvio'
+           AND coalesce((SELECT sum(r.amount_cents) FROM refunds r WHERE r.order_id = o.id), 0) < o.total_cents";
+    let label = |row: &tokio_postgres::Row| Label {
+        id: row.get("id"),
+        order: row.get("order_id"),
+        number: row.get("number"),
+        status: row.get("status"),
+        price: row.get("price_cents"),
+        error: row.get("error"),
+        is_sold: row.get("is_sold"),
+        is_undone: row.get("is_undone"),
+        is_over: row.get("is_over"),
+    };
+    let ours: Vec<Label> = db.query(LABELS, &[]).await.unwrap().iter().map(label).collect();
+    let mut theirs: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
+    for parcel in rows(books, "parcels").iter().filter(|parcel| is_live(parcel)) {
+        theirs.entry(parcel["tag"].as_str().unwrap_or("without a tag")).or_default().push(parcel);
+    }
+    let mut orders: BTreeMap<&str, Parcels> = BTreeMap::new();
+    for label in &ours {
+        let found = theirs.remove(label.id.as_str()).unwrap_or_default();
+        compare(world, label, &found);
+        let order = orders.entry(&label.order).or_default();
+        order.number.clone_from(&label.number);
+        (order.is_sold, order.is_undone, order.is_over) = (label.is_sold, label.is_undone, label.is_over);
+        order.is_stranded |= label.error.is_some();
+        order.bought += found.iter().filter(|parcel| !parcel["paid_at"].is_null()).count() as u64;
+        order.live += u64::from(!matches!(label.status.as_str(), "cancelled" | "expired"));
+    }
+    for (tag, parcels) in theirs {
+        world.violation(format!("the provider has {} label(s) {tag} that the shop knows nothing of", parcels.len()));
+    }
+    for order in orders.values() {
+        stand(world, order);
+    }
+    for row in db.query(SENT, &[]).await.unwrap() {
+        let (id, number): (String, String) = (row.get(0), row.get(1));
+        if orders.get(id.as_str()).is_none_or(|order| order.bought == 0) {
+            world.violation(format!("order {number} is to be sent, and has no label that was paid"));
+        }
+    }
+}
+
+/// In the cart or bought: neither taken out, given back, nor too old.
+fn is_live(parcel: &Value) -> bool {
+    !matches!(parcel["status"].as_str(), Some("canceled" | "expired"))
+}
+
+/// One label, on both sides.
+fn compare(world: &World, ours: &Label, theirs: &[&Value]) {
+    let words: Vec<&str> = theirs.iter().filter_map(|parcel| parcel["status"].as_str()).collect();
+    let expected: &[&str] = match ours.status.as_str() {
+        "cancelled" | "expired" => &[],
+        "pending" => &[],
+        "carted" => &["pending"],
+        other => &[other],
+    };
+    if words != expected {
+        world.violation(format!("label {} of order {}: {} here, {words:?} at the provider", ours.id, ours.number, ours.status));
+        return;
+    }
+    world.count(&format!("labels that ended {}", ours.status));
+    let paid = theirs.iter().find(|parcel| !parcel["paid_at"].is_null()).and_then(|parcel| parcel["price_cents"].as_i64());
+    if paid.is_some() && paid != ours.price {
+        world.violation(format!("label {}: {paid:?} centavos at the provider, {:?} here", ours.id, ours.price));
+    }
+}
+
+/// What was sold has its labels, each once; what was not has none, unless somebody was told that it cannot go back.
+fn stand(world: &World, order: &Parcels) {
+    let is_right = match (order.is_sold, order.is_undone) {
+        (true, false) => order.bought == order.live && order.bought >= 1,
+        // What left before its money went back keeps its label, and so does what a bank would not take back.
+        (true, true) if !order.is_over => true,
+        _ => order.bought == 0 || order.is_stranded,
+    };
+    if !is_right {
+        world.violation(format!(
+            "order {} (sold: {}) has {} label(s), {} of them paid",
+            order.number, order.is_sold, order.live, order.bought
+        ));
+    }
+    if order.is_sold && !order.is_undone {
+        world.add("labels bought, each once", order.bought);
+    }
+}
