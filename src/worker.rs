@@ -162,7 +162,7 @@ async fn work(app: &App, job: Leased) {
 
 /// Performs it, and is heard of meanwhile: a day's comparison may ask a provider thousands of times, each within its deadline.
 async fn perform_long(app: &App, leased: &Leased, job: &Job) -> Result<Outcome> {
-    let mut work = std::pin::pin!(perform(app, job));
+    let mut work = Box::pin(perform(app, job)); // as large as the largest job: not on a worker's stack
     loop {
         match tokio::time::timeout(HEARTBEAT, &mut work).await {
             Ok(outcome) => return outcome,
