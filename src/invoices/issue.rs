@@ -16,6 +16,7 @@ use crate::db;
 use crate::error::Result;
 use crate::ids::{InvoiceId, OrderId};
 use crate::jobs::{self, Job, Outcome};
+use crate::payments::refund;
 use crate::users::cep;
 
 /// How long to wait before asking again how far an invoice is: a quarter of its age, within these. Their news come by webhook.
@@ -44,6 +45,9 @@ pub async fn start(tx: &impl GenericClient, app: &App, order: OrderId, actor: Ac
            AND payment_status IN ('paid', 'partially_refunded') FOR NO KEY UPDATE";
     let Some(fiscal) = &app.providers.fiscal else { return Ok(None) };
     let Some(row) = db::query_opt(tx, LOCK, &[&order]).await? else { return Ok(None) };
+    if refund::all_goes_back(tx, order).await? {
+        return Ok(None);
+    }
     let (provider, environment) = (fiscal.name(), app.config.nfe.environment);
     let new = NewInvoice { order, provider, environment, total: row.get("total_cents"), returned: None };
     let invoice = store::insert(tx, &new, actor).await?;

@@ -15,6 +15,7 @@ use crate::db;
 use crate::error::Result;
 use crate::ids::{OrderId, ShipmentId};
 use crate::orders::life::{self, Change};
+use crate::payments::refund;
 
 /// How long to wait for an NF-e before looking again; its authorisation brings the job forward.
 pub const WAIT_FOR_INVOICE: SignedDuration = SignedDuration::from_mins(30);
@@ -47,7 +48,7 @@ pub async fn plan(tx: &impl GenericClient, app: &App, order: OrderId, by_hand: b
         (row.get("status"), row.get("payment_status"), row.get("shipping_provider"));
     let is_to_be_sent =
         matches!(status, "processing" | "shipped") && matches!(payment, "paid" | "partially_refunded") && provider == NAME;
-    if !is_to_be_sent {
+    if !is_to_be_sent || refund::all_goes_back(tx, order).await? {
         return Ok(Plan::Nothing);
     }
     let is_automatic = row.get::<_, Option<&str>>("labels") != Some("by_hand");

@@ -69,6 +69,16 @@ async fn an_order_cancelled_before_its_invoice_was_sent_has_none() {
 }
 
 #[actix_web::test]
+async fn an_order_whose_money_all_goes_back_before_its_invoice_was_made_has_none() {
+    let (shop, ware) = open("focusnfe").await;
+    let order = paid(&shop, &[(&ware, 2)]).await;
+    assert_eq!(refund(&shop, &order, &json!({"reason": "desistiu"})).await, 201);
+    goes_on(&shop).await;
+    assert_eq!(shop.control().nfes().len(), 0);
+    shop.close().await;
+}
+
+#[actix_web::test]
 async fn one_cancelled_while_the_authority_thinks_is_cancelled_as_soon_as_it_stands() {
     let (shop, ware) = open("focusnfe").await;
     shop.control().tax_authority_away(true);

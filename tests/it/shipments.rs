@@ -424,6 +424,28 @@ async fn a_cancelled_order_gives_its_label_back_wherever_it_stands() {
 }
 
 #[actix_web::test]
+async fn an_order_whose_money_all_goes_back_before_it_leaves_needs_no_label() {
+    // Bought already; not begun yet; and of an order that gives back a part alone.
+    for (is_bought, amounts, state_then) in
+        [(true, vec![None], "cancelled"), (false, vec![Some(100), None], "none"), (true, vec![Some(100)], "generated")]
+    {
+        let shop = shop().await;
+        let order = if is_bought { labelled(&shop).await } else { paid(&shop).await };
+        for amount in amounts {
+            let body = json!({"reason": "desistiu", "amount_cents": amount});
+            let request = shop.admin().await.request("POST", &format!("/api/orders/{order}/refund"));
+            let answer = request.header("Idempotency-Key", &uuid::Uuid::new_v4().to_string()).json(&body).send().await;
+            assert_eq!(answer.status, 201, "{}", answer.body);
+        }
+        rest(&shop).await;
+        rest_ahead(&shop).await;
+        assert_eq!(state(&shop, &order).await, state_then);
+        assert_eq!(bought(&shop).len(), usize::from(state_then == "generated"));
+        shop.close().await;
+    }
+}
+
+#[actix_web::test]
 async fn a_label_whose_answers_were_lost_is_given_back_too() {
     for (at, kind) in [
         ("POST /melhorenvio/api/v2/me/cart", Fault::DropAfterRequest),

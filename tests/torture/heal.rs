@@ -35,8 +35,10 @@ const OPEN: &str = "
     UNION ALL SELECT 'labels to buy', count(*) FROM shipments s JOIN orders o ON o.id = s.order_id
                WHERE (s.status IN ('pending', 'carted', 'released') OR (s.status = 'generated' AND s.label_url IS NULL))
                  AND o.status = 'processing' AND o.payment_status IN ('paid', 'partially_refunded')
+                 AND (SELECT sum(p.captured_cents) > sum(p.refunded_cents) FROM payments p WHERE p.order_id = o.id)
     UNION ALL SELECT 'labels to give back', count(*) FROM shipments s JOIN orders o ON o.id = s.order_id
-               WHERE s.status IN ('pending', 'carted', 'released', 'generated') AND o.status = 'cancelled' AND s.error IS NULL
+               WHERE s.status IN ('pending', 'carted', 'released', 'generated') AND s.error IS NULL
+                 AND (o.status = 'cancelled' OR (o.status = 'processing' AND o.payment_status = 'refunded'))
     UNION ALL SELECT 'parcels never asked about again', count(*) FROM shipments
                WHERE status IN ('generated', 'posted', 'undelivered') AND heard_at < now() - interval '1 day'
     UNION ALL SELECT 'money to give back', count(*) FROM payments p JOIN orders o ON o.id = p.order_id
@@ -44,7 +46,7 @@ const OPEN: &str = "
                  AND (p.status = 'surplus' OR (o.status = 'cancelled' AND p.status IN ('paid', 'partially_refunded')))";
 
 /// Time passes for everything that waits: charges and orders run out, what ended is old enough to be asked about once more,
-/// dead workers' leases are over.
+/// dead workers' leases and claims are over.
 const TIME_PASSES: &str = "
     UPDATE orders SET expires_at = now() WHERE status = 'pending' AND expires_at > now();
     UPDATE payments SET expires_at = least(expires_at, now() - interval '10 minutes'), updated_at = now() - interval '11 minutes'
@@ -53,8 +55,9 @@ const TIME_PASSES: &str = "
      WHERE status IN ('expired', 'cancelled', 'failed') AND updated_at > now() - interval '10 minutes';
     UPDATE refunds SET updated_at = now() - interval '3 minutes'
      WHERE status IN ('pending', 'processing', 'unknown') AND updated_at > now() - interval '2 minutes';
-     UPDATE shipments SET claimed_until = now() WHERE claimed_until BETWEEN now() AND now() + interval '1 minute 30 seconds';
-     UPDATE jobs SET run_at = now() WHERE state = 'waiting' AND run_at > now() AND kind NOT IN ('purge', 'keep_books', 'watch_stock');
+    UPDATE shipments SET claimed_until = now() WHERE claimed_until BETWEEN now() AND now() + interval '1 minute 30 seconds';
+    UPDATE messages SET claimed_at = NULL WHERE status = 'queued' AND claimed_at < now() - interval '30 seconds';
+    UPDATE jobs SET run_at = now() WHERE state = 'waiting' AND run_at > now() AND kind NOT IN ('purge', 'keep_books', 'watch_stock');
     UPDATE jobs SET lease_until = now() WHERE state = 'running' AND lease_until < now() + interval '1 minute 30 seconds'";
 
 /// Nothing was heard of any parcel for so long that all are asked about.

@@ -17,8 +17,10 @@ struct Label {
     /// Why a person has to see to it.
     error: Option<String>,
     is_sold: bool,
-    /// All its money was to go back before it left.
+    /// All its money was to go back at some time.
     is_undone: bool,
+    /// It did, before the parcel left.
+    is_over: bool,
 }
 
 /// An order that a broker's carrier takes, and how many of its parcels have a label that was paid.
@@ -27,6 +29,7 @@ struct Parcels {
     number: String,
     is_sold: bool,
     is_undone: bool,
+    is_over: bool,
     is_stranded: bool,
     bought: u64,
     live: u64,
@@ -36,13 +39,14 @@ pub async fn check(world: &World, books: &Value, db: &tokio_postgres::Client) {
     const LABELS: &str = "
         SELECT s.id::text, s.order_id::text, o.number, s.status, s.price_cents, s.error,
                o.status IN ('processing', 'shipped', 'delivered', 'returned') AS is_sold,
-               EXISTS (SELECT FROM refunds r JOIN payments p ON p.id = r.payment_id
-                        WHERE p.order_id = o.id AND r.amount_cents = p.captured_cents) AS is_undone
+               coalesce((SELECT sum(r.amount_cents) FROM refunds r WHERE r.order_id = o.id), 0) >= o.total_cents AS is_undone,
+               o.payment_status = 'refunded' AND o.status = 'processing' AS is_over
           FROM shipments s JOIN orders o ON o.id = s.order_id";
     const SENT: &str = "
         SELECT o.id::text, o.number FROM orders o
          WHERE o.status IN ('processing', 'shipped', 'delivered') AND o.payment_status IN ('paid', 'partially_refunded')
-           AND o.shipping_provider = 'melhorenvio'";
+           AND o.shipping_provider = 'melhorenvio'
+           AND coalesce((SELECT sum(r.amount_cents) FROM refunds r WHERE r.order_id = o.id), 0) < o.total_cents";
     let label = |row: &tokio_postgres::Row| Label {
         id: row.get("id"),
         order: row.get("order_id"),
@@ -52,6 +56,7 @@ pub async fn check(world: &World, books: &Value, db: &tokio_postgres::Client) {
         error: row.get("error"),
         is_sold: row.get("is_sold"),
         is_undone: row.get("is_undone"),
+        is_over: row.get("is_over"),
     };
     let ours: Vec<Label> = db.query(LABELS, &[]).await.unwrap().iter().map(label).collect();
     let mut theirs: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
@@ -64,7 +69,7 @@ pub async fn check(world: &World, books: &Value, db: &tokio_postgres::Client) {
         compare(world, label, &found);
         let order = orders.entry(&label.order).or_default();
         order.number.clone_from(&label.number);
-        (order.is_sold, order.is_undone) = (label.is_sold, label.is_undone);
+        (order.is_sold, order.is_undone, order.is_over) = (label.is_sold, label.is_undone, label.is_over);
         order.is_stranded |= label.error.is_some();
         order.bought += found.iter().filter(|parcel| !parcel["paid_at"].is_null()).count() as u64;
         order.live += u64::from(!matches!(label.status.as_str(), "cancelled" | "expired"));
@@ -112,8 +117,9 @@ fn compare(world: &World, ours: &Label, theirs: &[&Value]) {
 fn stand(world: &World, order: &Parcels) {
     let is_right = match (order.is_sold, order.is_undone) {
         (true, false) => order.bought == order.live && order.bought >= 1,
-        (true, true) => true, // it may have left before its money went back
-        (false, _) => order.bought == 0 || order.is_stranded,
+        // What left before its money went back keeps its label, and so does what a bank would not take back.
+        (true, true) if !order.is_over => true,
+        _ => order.bought == 0 || order.is_stranded,
     };
     if !is_right {
         world.violation(format!(

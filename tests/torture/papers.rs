@@ -23,7 +23,7 @@ struct Order {
     number: String,
     /// Sold, and not cancelled.
     is_sold: bool,
-    /// All its money was to go back: its sale was to be undone, by cancelling it or by a return.
+    /// All its money was to go back at some time: its sale was to be undone, by cancelling it or by a return.
     is_undone: bool,
 }
 
@@ -91,8 +91,7 @@ fn numbers(world: &World, nfes: &[Value]) {
 async fn stand(world: &World, ours: &BTreeMap<String, Invoice>, theirs: &BTreeMap<String, &Value>, db: &tokio_postgres::Client) {
     const ORDERS: &str = "
         SELECT o.id::text, o.number, o.status IN ('processing', 'shipped', 'delivered', 'returned') AS is_sold,
-               EXISTS (SELECT FROM refunds r JOIN payments p ON p.id = r.payment_id
-                        WHERE p.order_id = o.id AND r.amount_cents = p.captured_cents) AS is_undone
+               coalesce((SELECT sum(r.amount_cents) FROM refunds r WHERE r.order_id = o.id), 0) >= o.total_cents AS is_undone
           FROM orders o";
     let mut standing: BTreeMap<&str, (u32, u32)> = BTreeMap::new();
     for (reference, invoice) in ours {

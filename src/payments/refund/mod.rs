@@ -52,6 +52,17 @@ pub enum Restock {
     Lines(Vec<(LineId, i32)>),
 }
 
+/// Of an order `o`: all that was paid for it went back, or is on its way. What has not left is not sent any more.
+pub const ALL_GOES_BACK: &str = "
+    coalesce((SELECT sum(p.captured_cents) > 0 AND sum(p.captured_cents) <= sum(p.refunded_cents)
+                FROM payments p WHERE p.order_id = o.id), false)";
+
+/// [`ALL_GOES_BACK`] of one order. Who has it locked asks after that: what was committed meanwhile counts.
+pub async fn all_goes_back(db: &impl GenericClient, order: OrderId) -> Result<bool> {
+    let sql = format!("SELECT {ALL_GOES_BACK} AS all_goes_back FROM orders o WHERE o.id = $1");
+    Ok(db::query_opt(db, &sql, &[&order]).await?.is_some_and(|row| row.get("all_goes_back")))
+}
+
 /// Gives back `amount` of an order's money, or all that is left. The order is locked by the caller, who commits.
 /// `true` in the second place: goods came back that were sold out.
 ///
