@@ -128,25 +128,23 @@ async fn an_unpaid_pix_is_reminded_of_once_and_a_paid_one_not_at_all() {
 #[actix_web::test]
 async fn an_arrival_is_told_once() {
     let shop = Shop::open().await;
-    let ana = shop.customer().await;
+    let (ana, admin) = (shop.customer().await, shop.admin().await);
     let order = order(&ana).await;
     pay(&ana, order).await;
     push(&shop, Job::MailOrderDelivered { order }).await; // not so: nothing to tell
     shop.drain().await;
     assert_eq!(subjects(&shop, &ana.email).len(), 2);
-    shop.execute("UPDATE orders SET status = 'delivered', tracking_number = 'X1', shipped_at = now(), delivered_at = now()")
-        .await;
-    shop.execute(
-        "INSERT INTO order_history (order_id, subject, from_state, to_state, actor, cause)
-         SELECT id, 'order', 'processing', 'delivered', 'system', 'test' FROM orders",
-    )
-    .await;
+    let tracking = json!({"tracking_number": "AA123456789BR", "carrier": "Correios"});
+    assert_eq!(admin.patch(&format!("/api/orders/{order}/tracking"), &tracking).await.status, 200);
+    let arrived = admin.patch(&format!("/api/orders/{order}/delivered"), &json!({})).await;
+    assert_eq!(arrived.status, 200, "{}", arrived.body);
     for _ in 0..2 {
         push(&shop, Job::MailOrderDelivered { order }).await;
         shop.drain().await;
     }
     let number: String = shop.sql("SELECT number FROM orders").await;
-    assert_eq!(subjects(&shop, &ana.email)[2..], [format!("Seu pedido {number} foi entregue")]);
+    let told = [format!("Seu pedido {number} está a caminho"), format!("Seu pedido {number} foi entregue")];
+    assert_eq!(subjects(&shop, &ana.email)[2..], told);
     shop.close().await;
 }
 
