@@ -16,6 +16,7 @@ CREATE TABLE shipments (
     tracking_number  text,
     label_url        text,
     error            text,                      -- why it does not go on, for the shop's eyes
+    alerted_at       timestamptz,               -- the shop was told by mail that it does not go on
     asked_at         timestamptz,               -- from here on the provider may have it in the cart
     claim            uuid,                      -- who is at work on it; another may go on once that is over
     claimed_until    timestamptz,
@@ -27,6 +28,7 @@ CREATE TABLE shipments (
 CREATE UNIQUE INDEX shipments_one_live ON shipments (order_id, volume) WHERE status NOT IN ('cancelled', 'expired');
 CREATE INDEX shipments_order ON shipments (order_id);
 CREATE UNIQUE INDEX shipments_ref ON shipments (provider, provider_ref) WHERE provider_ref IS NOT NULL;
+CREATE INDEX shipments_stuck ON shipments (id) WHERE error IS NOT NULL;
 CREATE INDEX shipments_to_follow ON shipments (heard_at) WHERE status IN ('generated', 'posted', 'undelivered');
 
 -- What the carrier said, for the public page.

@@ -1,5 +1,7 @@
 //! Leases jobs and runs them: one match arm per job. `serve` runs workers inside; `worker` runs them alone.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -162,7 +164,7 @@ async fn work(app: &App, job: Leased) {
 
 /// Performs it, and is heard of meanwhile: a day's comparison may ask a provider thousands of times, each within its deadline.
 async fn perform_long(app: &App, leased: &Leased, job: &Job) -> Result<Outcome> {
-    let mut work = std::pin::pin!(perform(app, job));
+    let mut work = perform(app, job);
     loop {
         match tokio::time::timeout(HEARTBEAT, &mut work).await {
             Ok(outcome) => return outcome,
@@ -179,41 +181,42 @@ async fn renew(app: &App, job: &Leased) {
     }
 }
 
-async fn perform(app: &App, job: &Job) -> Result<Outcome> {
+/// On the heap: else the stack would hold room for every job there is, below the one that runs.
+fn perform<'a>(app: &'a App, job: &'a Job) -> Pin<Box<dyn Future<Output = Result<Outcome>> + Send + 'a>> {
     match job {
-        Job::MailWelcome { user } => mail::welcome(app, *user).await,
-        Job::MailOrderPlaced { order } => mail::order_placed(app, *order).await,
-        Job::MailExpiryReminder { order } => mail::expiry_reminder(app, *order).await,
-        Job::MailOrderPaid { order } => mail::order_paid(app, *order).await,
-        Job::MailOrderShipped { order } => mail::order_shipped(app, *order).await,
-        Job::MailOrderDelivered { order } => mail::order_delivered(app, *order).await,
-        Job::MailOrderCancelled { order } => mail::order_cancelled(app, *order).await,
-        Job::MailRefunded { refund } => mail::refunded(app, *refund).await,
-        Job::MailInvoice { invoice } => mail::invoice(app, *invoice).await,
-        Job::MailPasswordReset { reset } => mail::password_reset(app, *reset).await,
-        Job::MailAlert { subject, text } => mail::alert(app, subject, text).await,
-        Job::MailMessage { message } => mail::again(app, *message).await,
-        Job::SmsOrderPaid { order } => mail::sms::order_paid(app, *order).await,
-        Job::SmsOrderShipped { order } => mail::sms::order_shipped(app, *order).await,
-        Job::ExpireOrder { order } => orders::expire::expire(app, *order).await,
-        Job::CheckPayment { payment } => payments::check::check(app, *payment).await,
-        Job::VoidPayment { payment } => payments::void::void(app, *payment).await,
-        Job::SendRefund { refund } => payments::refund::send(app, *refund).await,
-        Job::LookAtRefunds { payment } => payments::refund::look(app, *payment).await,
-        Job::InvoiceOrder { order } => invoices::issue(app, *order).await,
-        Job::DropInvoice { order } => invoices::give_up(app, *order).await,
-        Job::SendInvoice { invoice } => invoices::send(app, *invoice).await,
-        Job::CancelInvoice { invoice } => invoices::cancel(app, *invoice).await,
-        Job::KeepInvoice { invoice } => invoices::keep(app, *invoice).await,
-        Job::CorrectInvoice { correction } => invoices::correct(app, *correction).await,
-        Job::BuyLabel { order } => shipments::buy(app, *order).await,
-        Job::DropLabel { order } => shipments::give_up(app, *order).await,
-        Job::TrackParcels => shipments::track(app).await,
-        Job::CompareBooks { day, provider } => payments::books::compare(app, *day, provider).await,
-        Job::KeepBooks => payments::books::keep(app).await,
-        Job::Reconcile => payments::reconcile::reconcile(app).await,
-        Job::WatchStock => catalog::low_stock::watch(app).await,
-        Job::Purge => purge::purge(app).await,
+        Job::MailWelcome { user } => Box::pin(mail::welcome(app, *user)),
+        Job::MailOrderPlaced { order } => Box::pin(mail::order_placed(app, *order)),
+        Job::MailExpiryReminder { order } => Box::pin(mail::expiry_reminder(app, *order)),
+        Job::MailOrderPaid { order } => Box::pin(mail::order_paid(app, *order)),
+        Job::MailOrderShipped { order } => Box::pin(mail::order_shipped(app, *order)),
+        Job::MailOrderDelivered { order } => Box::pin(mail::order_delivered(app, *order)),
+        Job::MailOrderCancelled { order } => Box::pin(mail::order_cancelled(app, *order)),
+        Job::MailRefunded { refund } => Box::pin(mail::refunded(app, *refund)),
+        Job::MailInvoice { invoice } => Box::pin(mail::invoice(app, *invoice)),
+        Job::MailPasswordReset { reset } => Box::pin(mail::password_reset(app, *reset)),
+        Job::MailAlert { subject, text } => Box::pin(mail::alert(app, subject, text)),
+        Job::MailMessage { message } => Box::pin(mail::again(app, *message)),
+        Job::SmsOrderPaid { order } => Box::pin(mail::sms::order_paid(app, *order)),
+        Job::SmsOrderShipped { order } => Box::pin(mail::sms::order_shipped(app, *order)),
+        Job::ExpireOrder { order } => Box::pin(orders::expire::expire(app, *order)),
+        Job::CheckPayment { payment } => Box::pin(payments::check::check(app, *payment)),
+        Job::VoidPayment { payment } => Box::pin(payments::void::void(app, *payment)),
+        Job::SendRefund { refund } => Box::pin(payments::refund::send(app, *refund)),
+        Job::LookAtRefunds { payment } => Box::pin(payments::refund::look(app, *payment)),
+        Job::InvoiceOrder { order } => Box::pin(invoices::issue(app, *order)),
+        Job::DropInvoice { order } => Box::pin(invoices::give_up(app, *order)),
+        Job::SendInvoice { invoice } => Box::pin(invoices::send(app, *invoice)),
+        Job::CancelInvoice { invoice } => Box::pin(invoices::cancel(app, *invoice)),
+        Job::KeepInvoice { invoice } => Box::pin(invoices::keep(app, *invoice)),
+        Job::CorrectInvoice { correction } => Box::pin(invoices::correct(app, *correction)),
+        Job::BuyLabel { order } => Box::pin(shipments::buy(app, *order)),
+        Job::DropLabel { order } => Box::pin(shipments::give_up(app, *order)),
+        Job::TrackParcels => Box::pin(shipments::track(app)),
+        Job::CompareBooks { day, provider } => Box::pin(payments::books::compare(app, *day, provider)),
+        Job::KeepBooks => Box::pin(payments::books::keep(app)),
+        Job::Reconcile => Box::pin(payments::reconcile::reconcile(app)),
+        Job::WatchStock => Box::pin(catalog::low_stock::watch(app)),
+        Job::Purge => Box::pin(purge::purge(app)),
     }
 }
 

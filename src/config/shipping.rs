@@ -86,11 +86,18 @@ pub(super) fn shipping(env: &mut Env<'_>) -> ShippingConfig {
     }
 }
 
+/// Of the two calls of a step, so that who is at work on a label is done with it before another takes it for dead.
+const LABEL_TIMEOUT_MAX: Duration = Duration::from_secs(50);
+
 fn melhorenvio(env: &mut Env<'_>) -> MelhorEnvioSettings {
+    let timeout = env.duration("MELHORENVIO_TIMEOUT", "20s");
+    if timeout > LABEL_TIMEOUT_MAX {
+        env.mistake("MELHORENVIO_TIMEOUT", "must be at most 50s");
+    }
     MelhorEnvioSettings {
         url: env.url("MELHORENVIO_URL", "https://melhorenvio.com.br"),
         token: env.secret("SHIPPING_API_KEY", 1),
-        timeout: env.duration("MELHORENVIO_TIMEOUT", "20s"),
+        timeout,
         webhook_secret: env.optional("MELHORENVIO_WEBHOOK_SECRET").map(SecretString::from),
     }
 }

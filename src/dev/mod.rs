@@ -107,7 +107,6 @@ async fn start_sandbox(home: &Path, env: &mut HashMap<String, String>) -> Result
         ("STRIPE_SECRET_KEY", STRIPE_SECRET_KEY),
         ("STRIPE_PUBLISHABLE_KEY", STRIPE_PUBLISHABLE_KEY),
         ("STRIPE_WEBHOOK_SECRET", STRIPE_WEBHOOK_SECRET),
-        ("SHIPPING_PROVIDER", "melhorenvio,correios"),
         ("SHIPPING_API_KEY", MELHORENVIO_TOKEN),
         ("MELHORENVIO_WEBHOOK_SECRET", MELHORENVIO_WEBHOOK_SECRET),
         ("CORREIOS_USER", CORREIOS_USER),

@@ -41,7 +41,6 @@ const TOKEN: &str = "§token§";
 
 /// Your account is there.
 pub async fn welcome(app: &App, user: UserId) -> Result<Outcome> {
-    app.mail_pace.turn().await;
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let Some(account) = facts::account(&tx, user).await? else { return Ok(Outcome::Done) };
@@ -100,7 +99,6 @@ pub async fn order_cancelled(app: &App, order: OrderId) -> Result<Outcome> {
 
 /// A mail about an order. `event` names what happened, or says that it is no longer so.
 async fn order_mail(app: &App, id: OrderId, kind: Kind, event: impl FnOnce(&Order) -> Option<String>) -> Result<Outcome> {
-    app.mail_pace.turn().await;
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let Some(order) = facts::lock_order(&tx, app, id).await? else {
@@ -128,7 +126,6 @@ async fn order_mail(app: &App, id: OrderId, kind: Kind, event: impl FnOnce(&Orde
 
 /// Money went back. Of a refund that failed or came back meanwhile nothing is told.
 pub async fn refunded(app: &App, refund: RefundId) -> Result<Outcome> {
-    app.mail_pace.turn().await;
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let Some((id, refund)) = facts::refund(&tx, refund).await? else {
@@ -151,7 +148,6 @@ pub async fn refunded(app: &App, refund: RefundId) -> Result<Outcome> {
 
 /// The NF-e is there. One that was cancelled meanwhile is not told.
 pub async fn invoice(app: &App, invoice: InvoiceId) -> Result<Outcome> {
-    app.mail_pace.turn().await;
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let Some((id, facts)) = facts::invoice(&tx, app, invoice).await? else { return Ok(Outcome::Done) };
@@ -167,7 +163,6 @@ pub async fn invoice(app: &App, invoice: InvoiceId) -> Result<Outcome> {
 
 /// The link that sets a new password. Nothing is sent for one that was used or has run out.
 pub async fn password_reset(app: &App, reset: ResetId) -> Result<Outcome> {
-    app.mail_pace.turn().await;
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let Some(facts) = facts::reset(&tx, app, reset).await? else { return Ok(Outcome::Done) };
@@ -186,7 +181,6 @@ pub async fn alert(app: &App, subject: &str, text: &str) -> Result<Outcome> {
         tracing::error!(subject, text, "an alert that nobody is mailed: ADMIN_ALERT_EMAIL is not set");
         return Ok(Outcome::Done);
     };
-    app.mail_pace.turn().await;
     let job = vitrine_kit::trace::request_id().unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
     let event = format!("alert:{job}");
     let mut db = app.db().await?;
@@ -202,7 +196,6 @@ pub async fn alert(app: &App, subject: &str, text: &str) -> Result<Outcome> {
 /// A message that an admin wants sent after all: as it was written.
 pub async fn again(app: &App, message: MessageId) -> Result<Outcome> {
     const FIND: &str = "SELECT event, kind, channel, order_id FROM messages WHERE id = $1";
-    app.mail_pace.turn().await;
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let Some(row) = db::query_opt(&tx, FIND, &[&message]).await? else { return Ok(Outcome::Done) };

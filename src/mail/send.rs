@@ -34,6 +34,7 @@ pub async fn hand_over(app: &App, claim: Claim, token: &str) -> Result<Outcome> 
         return give_up(app, &message, "the address cannot be written to", true).await;
     };
     let mail = outgoing(app, &message, to, token);
+    app.mail_pace.turn().await;
     match app.providers.mailer.send(&mail).await {
         Ok(provider_ref) => {
             let mut db = app.db().await?;

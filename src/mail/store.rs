@@ -114,7 +114,7 @@ pub enum Claim {
     Nothing,
 }
 
-/// How long a claim holds. Longer than any hand-over, and than a worker may be silent: who died over it has lost it.
+/// How long a claim holds. Longer than any hand-over with its wait for a turn: who died over it has lost it.
 const CLAIM: &str = "2 minutes";
 
 /// The event's message, if it waits to be sent: from now on this run's, and counted as tried.

@@ -5,7 +5,7 @@ use tokio_postgres::Row;
 use vitrine_melhorenvio::{Label, MelhorEnvio, NAME, event_of};
 
 use super::state::State;
-use super::{after, news};
+use super::{after, by_hand, news};
 use crate::app::App;
 use crate::db;
 use crate::error::{Chain, Result};
@@ -33,6 +33,11 @@ pub async fn track(app: &App) -> Result<Outcome> {
         && let Err(error) = ask_broker(app, broker).await
     {
         tracing::warn!(error = %Chain(&error), "parcels could not be asked about; the next run tries again");
+    }
+    if let Some(correios) = app.providers.correios.as_deref()
+        && let Err(error) = by_hand::ask(app, correios).await
+    {
+        tracing::warn!(error = %Chain(&error), "Correios could not be asked about parcels; the next run tries again");
     }
     app.jobs_were_pushed();
     Ok(Outcome::Again(after(EVERY)))

@@ -130,7 +130,7 @@ async fn ask(app: &App, broker: &MelhorEnvio, shipment: &Shipment, claim: Uuid) 
     learn(app, shipment, Some(State::Carted), &label).await
 }
 
-/// What is missing is told once; where the shop can mend it, it goes on by itself.
+/// What the shop can mend goes on by itself. Whoever is about to is not told at once; then once a day, for all of them.
 async fn refuse(app: &App, shipment: &Shipment, missing: Missing) -> Result<Outcome> {
     let why = match missing {
         Missing::Invoice => return Ok(Outcome::Again(after(WAIT_FOR_INVOICE))),
@@ -140,11 +140,10 @@ async fn refuse(app: &App, shipment: &Shipment, missing: Missing) -> Result<Outc
         }
         Missing::Shop(why) => why,
     };
-    const OTHERS: &str = "SELECT FROM shipments WHERE error = $2 AND id <> $1 AND status = 'pending' LIMIT 1";
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
-    let is_first = crate::db::query_opt(&tx, OTHERS, &[&shipment.id, &why]).await?.is_none();
-    if store::note_error(&tx, shipment.id, why).await? && is_first {
+    let stays_so = !store::note_error(&tx, shipment.id, why).await?;
+    if stays_so && store::may_alert(&tx, shipment.id, why).await? {
         let (subject, text) = ("Etiquetas paradas".to_owned(), format!("Nenhuma etiqueta pode ser comprada. {why}."));
         jobs::push(&tx, Job::MailAlert { subject, text }).await?;
     }

@@ -2,8 +2,9 @@
 //!
 //! A row stands for each volume before any provider is called, and its id is the tag under which it is found again when an
 //! answer was lost. `plan` makes the rows, `label` moves one through cart, checkout, generation and print, `give_up` hands it
-//! back. `news` is what they tell, by webhook or when `follow` asks.
+//! back. `news` is what they tell, by webhook or when `follow` asks; `by_hand` asks Correios about what was posted by hand.
 
+mod by_hand;
 mod facts;
 mod follow;
 mod give_up;

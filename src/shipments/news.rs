@@ -77,7 +77,7 @@ pub(super) async fn learn(
     events.extend(tells.filter(|told| events.iter().all(|event| event.code != told.code)).cloned());
     let new = keep_events(tx, order, Some(shipment), &events).await?;
     if let Some(told) = tells.filter(|told| new.contains(&told.code)) {
-        worry(tx, order, shipment, told).await?;
+        worry(tx, order, &format!("envio {shipment}"), told).await?;
     }
     if learnt.moved {
         follow(tx, shipment, order, learnt.state, label).await?;
@@ -110,11 +110,11 @@ pub(super) async fn keep_events(
 }
 
 /// A parcel that hangs is told to the shop.
-async fn worry(tx: &impl GenericClient, order: OrderId, shipment: ShipmentId, event: &TrackingEvent) -> Result<()> {
+pub(super) async fn worry(tx: &impl GenericClient, order: OrderId, parcel: &str, event: &TrackingEvent) -> Result<()> {
     if event.stage != Some(Stage::Undelivered) && event.code != "suspended" {
         return Ok(());
     }
-    let text = format!("{}: envio {shipment}, pedido {order}.", event.description);
+    let text = format!("{}: {parcel}, pedido {order}.", event.description);
     jobs::push(tx, Job::MailAlert { subject: "Entrega com problema".into(), text }).await
 }
 

@@ -145,17 +145,11 @@ impl Quote {
             "days": self.days,
             "estimate": self.estimate,
             "expires_at": Timestamp::from_second(self.expires_at).ok(),
-            "volumes": self.volumes.iter().map(written_out).collect::<Vec<_>>(),
+            "volumes": self.volumes, // read again when the label is bought
             "answer": self.answer,
             "free": free,
         })
     }
-}
-
-fn written_out(volume: &Volume) -> Value {
-    json!({
-        "height_cm": volume.height_cm, "width_cm": volume.width_cm, "length_cm": volume.length_cm, "weight_grams": volume.weight_grams,
-    })
 }
 
 #[cfg(test)]

@@ -91,7 +91,7 @@ fn the_record_tells_what_was_asked_and_answered() {
     assert_eq!((&record["price_cents"], &record["service_code"]), (&json!(1_850), &json!("1")));
     assert_eq!(record["asked"]["g_h_w_l_price"][1], json!([100, 1, 2, 3, 900]));
     assert_eq!(record["expires_at"], "1970-01-01T00:16:40Z");
-    assert_eq!(record["volumes"], json!([{"height_cm": 5, "width_cm": 15, "length_cm": 20, "weight_grams": 700}]));
+    assert_eq!(record["volumes"], json!([{"h": 5, "w": 15, "l": 20, "g": 700}]));
     assert_eq!((&record["answer"]["price"], &record["free"]), (&json!("18.50"), &json!({"reason": "coupon"})));
     assert_eq!(quote().record(None)["free"], Value::Null);
 }

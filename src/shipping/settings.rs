@@ -16,6 +16,10 @@ pub struct ShippingSettings {
     /// Working days between payment and posting, added to every carrier's promise.
     #[garde(range(max = 60))]
     pub handling_days: u32,
+    /// Who sees to the label of a paid order.
+    #[serde(default)]
+    #[garde(skip)]
+    pub labels: Labels,
     /// When the shop pays the freight. The first rule that fits an option frees it.
     #[serde(default)]
     #[garde(length(max = 20), dive)]
@@ -24,6 +28,20 @@ pub struct ShippingSettings {
     #[serde(default)]
     #[garde(dive)]
     pub pickup: Option<Pickup>,
+    /// The agency of Melhor Envio where parcels are handed in, for carriers that want one (Jadlog, with a token of the panel).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(skip)]
+    pub label_agency: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Labels {
+    /// It is bought as soon as the order is paid (and invoiced).
+    #[default]
+    Automatic,
+    /// An admin buys it.
+    ByHand,
 }
 
 /// Freight for nothing, from so much on. Without states and ranges: everywhere.

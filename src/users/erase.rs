@@ -97,7 +97,10 @@ async fn forget_in_orders(tx: &Transaction<'_>, id: UserId) -> Result<()> {
          WHERE order_id IN (SELECT id FROM orders WHERE user_id = $1) AND actor ~ '^(user|admin|guest)' AND reason <> ''";
     const REFUNDS: &str = "
         UPDATE refunds SET reason = '(removido)' WHERE order_id IN (SELECT id FROM orders WHERE user_id = $1)";
-    for forget in [ORDERS, MESSAGES, EVENTS, REASONS, REFUNDS] {
+    // The link shows who received the parcel, to whoever has it.
+    const LABELS: &str = "
+        UPDATE shipments SET label_url = NULL, error = NULL WHERE order_id IN (SELECT id FROM orders WHERE user_id = $1)";
+    for forget in [ORDERS, MESSAGES, EVENTS, REASONS, REFUNDS, LABELS] {
         db::execute(tx, forget, &[&id]).await?;
     }
     Ok(())

@@ -144,8 +144,8 @@ async fn the_order_keeps_what_was_asked_and_answered_box_by_box() {
     assert_eq!(
         quote["volumes"],
         json!([
-            {"length_cm": 20, "width_cm": 15, "height_cm": 10, "weight_grams": 24_000},
-            {"length_cm": 20, "width_cm": 15, "height_cm": 5, "weight_grams": 12_000},
+            {"h": 10, "w": 15, "l": 20, "g": 24_000},
+            {"h": 5, "w": 15, "l": 20, "g": 12_000},
         ])
     );
     assert_eq!(quote["asked"], json!({"from": "01310100", "g_h_w_l_price": [[12_000, 5, 15, 20, 20_000]]}));
@@ -165,6 +165,6 @@ async fn a_brokers_own_boxes_and_words_stay_with_the_order_and_ours_where_it_has
     assert_eq!((placed.status, CPF.is_empty()), (201, false));
     let quote: Value = shop.sql("SELECT freight_quote FROM orders").await;
     let volumes = quote["volumes"].as_array().unwrap();
-    assert_eq!((volumes.len(), &volumes[0]["weight_grams"]), (1, &json!(600)));
+    assert_eq!((volumes.len(), &volumes[0]["g"]), (1, &json!(600)));
     shop.close().await;
 }

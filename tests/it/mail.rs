@@ -344,6 +344,10 @@ async fn what_resend_tells_is_taken_once_and_kept_without_the_person() {
     assert_eq!(outcomes, ["applied", "already done", "unknown"]);
     let kept: Vec<Vec<u8>> = shop.sql("SELECT array_agg(body) FROM webhook_events").await;
     assert!(kept.iter().all(|body| !String::from_utf8_lossy(body).contains(&ana.email)));
+    let (admin, event) =
+        (shop.admin().await, shop.sql::<uuid::Uuid>("SELECT id FROM webhook_events WHERE event_id = 'msg_1'").await);
+    let replayed = admin.post(&format!("/api/admin/webhooks/{event}/replay"), &json!({})).await;
+    assert_eq!((replayed.status, &replayed.body["outcome"]), (200, &json!("already done")), "{}", replayed.body);
     shop.close().await;
 }
 

@@ -348,11 +348,12 @@ async fn where_labels_are_bought_by_hand_none_is_bought_before_somebody_says_so(
 #[actix_web::test]
 async fn what_is_not_the_brokers_or_not_paid_is_not_labelled() {
     let shop = shop().await;
-    let pickup = paid(&shop).await;
-    shop.execute(&format!("UPDATE orders SET shipping_provider = 'pickup' WHERE id = '{pickup}'")).await;
+    shop.offer_pickup().await;
+    let fetched = paid(&shop).await;
     rest(&shop).await;
     assert_eq!(shop.control().parcels(), []);
-    assert_eq!(buy_by_hand(&shop, &pickup).await.slug(), "conflict");
+    assert_eq!(buy_by_hand(&shop, &fetched).await.slug(), "conflict");
+    shop.execute("DELETE FROM settings WHERE name = 'shipping'").await;
     let mug = shop.product("Copo").create().await;
     let unpaid = shop.buy_as_guest(&[(&mug, 1)]).await.body["id"].as_str().unwrap().to_owned();
     assert_eq!(buy_by_hand(&shop, &unpaid).await.slug(), "conflict");

@@ -3,11 +3,11 @@
 use serde_json::json;
 use vitrine::shipments;
 use vitrine_kit::signature::hmac_sha256;
-use vitrine_sandbox::{Delivery, ParcelStep, SendWebhook};
+use vitrine_sandbox::{Delivery, ParcelStep, Passage, SendWebhook};
 
 use crate::shipments::{
     HOUR, SECRET, alerts, bought, is_told_whole, labelled, order_status, paid, rest, rest_ahead, set_company, settled, shop,
-    state,
+    shop_with, state,
 };
 use crate::shop::{Answer, Shop};
 
@@ -269,8 +269,8 @@ async fn an_order_that_is_sent_by_hand_needs_no_label_any_more() {
 #[actix_web::test]
 async fn an_order_that_is_fetched_is_delivered_without_a_number() {
     let shop = shop().await;
+    shop.offer_pickup().await;
     let order = paid(&shop).await;
-    shop.execute(&format!("UPDATE orders SET shipping_provider = 'pickup' WHERE id = '{order}'")).await;
     let arrived = shop.admin().await.patch(&format!("/api/orders/{order}/delivered"), &json!({})).await;
     assert_eq!((arrived.status, &arrived.body["status"]), (200, &json!("delivered")), "{}", arrived.body);
     rest(&shop).await;
@@ -295,5 +295,43 @@ async fn tracking_that_fails_is_tried_again() {
     shipments::track(&shop.app).await.unwrap();
     assert_eq!(order_status(&shop, &order).await, "shipped");
     settled(&shop).await;
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn correios_are_asked_about_what_was_posted_by_hand() {
+    let shop = shop_with(&[("SHIPPING_PROVIDER", "melhorenvio,correios")]).await;
+    shop.execute("INSERT INTO settings (name, value) VALUES ('shipping', '{\"handling_days\": 0, \"labels\": \"by_hand\"}')")
+        .await;
+    let order = paid(&shop).await;
+    let path = format!("/api/orders/{order}/tracking");
+    let sent = shop.admin().await.patch(&path, &json!({"tracking_number": "AA123456789BR", "carrier": "Correios"})).await;
+    assert_eq!(sent.status, 200, "{}", sent.body);
+    shipments::track(&shop.app).await.unwrap();
+    assert_eq!(order_status(&shop, &order).await, "shipped", "they do not know it yet");
+    let happens = |code: &str, description: &str| {
+        let passage = json!({"codigo": code, "tipo": "01", "descricao": description, "cidade": "São Paulo", "uf": "SP"});
+        shop.control().pass("AA123456789BR", serde_json::from_value::<Passage>(passage).unwrap());
+    };
+    happens("PO", "Objeto postado");
+    happens("LDI", "Objeto aguardando retirada");
+    for _ in 0..2 {
+        shop.execute("UPDATE orders SET tracked_at = now() - interval '4 hours'").await;
+        shipments::track(&shop.app).await.unwrap();
+    }
+    assert_eq!(alerts(&shop).await, ["Entrega com problema"]);
+    happens("BDE", "Objeto entregue ao destinatário");
+    shop.execute("UPDATE orders SET tracked_at = now() - interval '4 hours'").await;
+    shipments::track(&shop.app).await.unwrap();
+    rest(&shop).await;
+    assert_eq!((order_status(&shop, &order).await.as_str(), jobs(&shop, "mail_order_delivered").await), ("delivered", 1));
+    let public = shop.get("/api/orders/tracking/AA123456789BR").await;
+    let places: Vec<_> = public.body["history"].as_array().unwrap().iter().filter_map(|step| step["place"].as_str()).collect();
+    assert_eq!(places, ["São Paulo / SP"; 3]);
+    let calls = shop.control().calls("correios");
+    shop.execute("UPDATE orders SET tracked_at = now() - interval '4 hours'").await;
+    shipments::track(&shop.app).await.unwrap();
+    assert_eq!(shop.control().calls("correios"), calls, "what arrived is not asked about");
+    is_told_whole(&shop, &order).await;
     shop.close().await;
 }

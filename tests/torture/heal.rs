@@ -46,7 +46,7 @@ const OPEN: &str = "
                  AND (p.status = 'surplus' OR (o.status = 'cancelled' AND p.status IN ('paid', 'partially_refunded')))";
 
 /// Time passes for everything that waits: charges and orders run out, what ended is old enough to be asked about once more,
-/// dead workers' leases are over.
+/// dead workers' leases and claims are over.
 const TIME_PASSES: &str = "
     UPDATE orders SET expires_at = now() WHERE status = 'pending' AND expires_at > now();
     UPDATE payments SET expires_at = least(expires_at, now() - interval '10 minutes'), updated_at = now() - interval '11 minutes'
@@ -55,8 +55,9 @@ const TIME_PASSES: &str = "
      WHERE status IN ('expired', 'cancelled', 'failed') AND updated_at > now() - interval '10 minutes';
     UPDATE refunds SET updated_at = now() - interval '3 minutes'
      WHERE status IN ('pending', 'processing', 'unknown') AND updated_at > now() - interval '2 minutes';
-     UPDATE shipments SET claimed_until = now() WHERE claimed_until BETWEEN now() AND now() + interval '1 minute 30 seconds';
-     UPDATE jobs SET run_at = now() WHERE state = 'waiting' AND run_at > now() AND kind NOT IN ('purge', 'keep_books', 'watch_stock');
+    UPDATE shipments SET claimed_until = now() WHERE claimed_until BETWEEN now() AND now() + interval '1 minute 30 seconds';
+    UPDATE messages SET claimed_at = NULL WHERE status = 'queued' AND claimed_at < now() - interval '30 seconds';
+    UPDATE jobs SET run_at = now() WHERE state = 'waiting' AND run_at > now() AND kind NOT IN ('purge', 'keep_books', 'watch_stock');
     UPDATE jobs SET lease_until = now() WHERE state = 'running' AND lease_until < now() + interval '1 minute 30 seconds'";
 
 /// Nothing was heard of any parcel for so long that all are asked about.

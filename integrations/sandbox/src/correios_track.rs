@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::correios::{BRASILIA, messages, refuse};
+use crate::parcels::{Parcel, Scan};
 use crate::world::World;
 
 const OBJECTS: usize = 50;
@@ -63,8 +64,7 @@ fn answer(req: &HttpRequest, world: &World, codes: &[&str], which: &str) -> Http
     if !matches!(language, Some("pt-BR" | "en" | "es-ES")) {
         return HttpResponse::BadRequest().json(messages("SRO-018: Accept-Language deve ser pt-BR, en ou es-ES."));
     }
-    let office = world.office();
-    let object = |code: &&str| match office.objects.get(&code.to_uppercase()) {
+    let object = |code: &&str| match passages(world, &code.to_uppercase()) {
         None => json!({"codObjeto": code, "mensagem": "SRO-020: Objeto não encontrado na base de dados dos Correios."}),
         Some(passages) => {
             let newest_first = passages.iter().rev();
@@ -78,6 +78,24 @@ fn answer(req: &HttpRequest, world: &World, codes: &[&str], which: &str) -> Http
     };
     let objects: Vec<Value> = codes.iter().map(object).collect();
     HttpResponse::Ok().json(json!({"versao": "1.3.2", "quantidade": objects.len(), "resultado": which, "objetos": objects}))
+}
+
+/// What the control told of it, else what happened to a label that a broker sold for this carrier.
+fn passages(world: &World, code: &str) -> Option<Vec<Passage>> {
+    let told = world.office().objects.get(code).cloned();
+    told.or_else(|| {
+        world.write(|books| {
+            let is_it = |p: &&Parcel| p.tracking.as_deref() == Some(code) && p.company == "Correios" && !p.scans.is_empty();
+            books.parcels().iter().find(is_it).map(|parcel| parcel.scans.iter().cloned().map(Passage::from).collect())
+        })
+    })
+}
+
+impl From<Scan> for Passage {
+    fn from(scan: Scan) -> Self {
+        let Scan { code, kind, description, city, state, at } = scan;
+        Self { codigo: code, tipo: kind, descricao: description, cidade: city, uf: state, at }
+    }
 }
 
 fn event(passage: &Passage) -> Value {

@@ -1,0 +1,85 @@
+//! Parcels that were posted by hand, with a number of Correios: those tell nobody, so they are asked.
+
+use tokio_postgres::Row;
+use vitrine_correios::{Correios, NAME};
+use vitrine_kit::shipping::{Stage, TrackingEvent};
+
+use super::news;
+use crate::app::App;
+use crate::cause::Actor;
+use crate::db;
+use crate::error::Result;
+use crate::ids::OrderId;
+use crate::orders::handover;
+
+/// So many in one question: their limit.
+const BATCH: i64 = 50;
+/// So many questions in one run; the next one goes on.
+const MAX_BATCHES: usize = 40;
+
+struct OnItsWay {
+    order: OrderId,
+    code: String,
+}
+
+/// Asks about all that was not asked about for three hours.
+pub(super) async fn ask(app: &App, correios: &Correios) -> Result<()> {
+    for _ in 0..MAX_BATCHES {
+        let parcels = list(app).await?;
+        if parcels.is_empty() {
+            return Ok(());
+        }
+        let codes: Vec<&str> = parcels.iter().map(|parcel| parcel.code.as_str()).collect();
+        let tracked = correios.track(&codes).await?; // no connection is held meanwhile
+        for parcel in &parcels {
+            if let Some((_, events)) = tracked.iter().find(|(code, _)| *code == parcel.code)
+                && !events.is_empty()
+            {
+                learn(app, parcel, events).await?;
+            }
+        }
+        asked(app, &parcels).await?;
+    }
+    Ok(())
+}
+
+/// What was posted longer ago than two months is not asked about any more: they forget, too.
+async fn list(app: &App) -> Result<Vec<OnItsWay>> {
+    const LIST: &str = "
+        SELECT o.id, o.tracking_number FROM orders o
+         WHERE o.status = 'shipped' AND o.tracking_number ~ '^[A-Z]{2}[0-9]{9}[A-Z]{2}$' AND o.shipped_at > now() - interval '60 days'
+           AND (o.tracked_at IS NULL OR o.tracked_at < now() - interval '3 hours')
+           AND NOT EXISTS (SELECT FROM shipments s WHERE s.order_id = o.id AND s.status IN ('posted', 'undelivered', 'delivered'))
+         ORDER BY o.tracked_at NULLS FIRST LIMIT $1";
+    let parcel = |row: &Row| OnItsWay { order: row.get("id"), code: row.get("tracking_number") };
+    Ok(db::query(&app.db().await?, LIST, &[&BATCH]).await?.iter().map(parcel).collect())
+}
+
+async fn asked(app: &App, parcels: &[OnItsWay]) -> Result<()> {
+    const ASKED: &str = "UPDATE orders SET tracked_at = now() WHERE id = ANY($1)";
+    let orders: Vec<OrderId> = parcels.iter().map(|parcel| parcel.order).collect();
+    db::execute(&app.db().await?, ASKED, &[&orders]).await?;
+    Ok(())
+}
+
+/// The history grows; the order arrives when they say so. A number that was corrected meanwhile counts no more.
+async fn learn(app: &App, parcel: &OnItsWay, events: &[TrackingEvent]) -> Result<()> {
+    const LOCK: &str = "SELECT FROM orders WHERE id = $1 AND status = 'shipped' AND tracking_number = $2 FOR NO KEY UPDATE";
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    if db::query_opt(&tx, LOCK, &[&parcel.order, &parcel.code]).await?.is_none() {
+        return Ok(());
+    }
+    let new = news::keep_events(&tx, parcel.order, None, events).await?;
+    if let Some(last) = events.last().filter(|last| new.contains(&last.code)) {
+        news::worry(&tx, parcel.order, &format!("objeto {}", parcel.code), last).await?;
+    }
+    if let Some(arrival) = events.iter().find(|event| event.stage == Some(Stage::Delivered)) {
+        let actor = Actor::Provider(NAME);
+        if handover::deliver(&tx, parcel.order, arrival.happened_at, actor, "delivered").await? {
+            handover::tell_by_hand(&tx, parcel.order, "delivered", &parcel.code, actor).await?;
+        }
+    }
+    tx.commit().await?;
+    Ok(())
+}
