@@ -149,6 +149,35 @@ async fn an_arrival_is_told_once() {
 }
 
 #[actix_web::test]
+async fn the_invoice_is_mailed_once_with_links_that_open_its_files_and_nothing_else() {
+    let (shop, ware) = crate::invoices::open("focusnfe").await;
+    let (cart, mut order) = (shop.guest_cart(&[(&ware, 2)]).await, shop.guest_order(&[(&ware, 2)], CPF).await);
+    order["pay"] = json!({"method": "pix"});
+    let placed = shop.request("POST", "/api/orders").header("X-Cart-Token", &cart).json(&order).send().await;
+    shop.pays(placed.body["id"].as_str().unwrap()).await;
+    crate::invoices::goes_on(&shop).await;
+    let number = placed.body["number"].as_str().unwrap();
+    let mails = shop.control().mails_to("ana@example.com");
+    let told: Vec<&Mail> = mails.iter().filter(|m| m.subject == format!("Nota fiscal do pedido {number}")).collect();
+    assert_eq!(told.len(), 1, "{:?}", subjects(&shop, "ana@example.com"));
+    let text = told[0].text.as_deref().unwrap();
+    let chave: String = shop.sql("SELECT chave FROM invoices").await;
+    assert!(text.replace(' ', "").contains(&chave), "{text}");
+    let links: Vec<&str> = text.lines().filter(|line| line.starts_with("http") && line.contains("/invoice/")).collect();
+    assert_eq!(links.len(), 2, "{text}");
+    for link in links {
+        let (path, token) = (link.split_once("/api").unwrap().1, link.split_once("token=").unwrap().1);
+        let file = shop.http.get(format!("{}/api{path}", shop.url)).send().await.unwrap();
+        assert_eq!(file.status(), 200, "{link}");
+        let kept: bool = shop.sql(&format!("SELECT bool_or(html || body LIKE '%{token}%') FROM messages")).await;
+        assert!(!kept, "a copy of the table opens nobody's invoice");
+        let order = shop.request("GET", &format!("/api/orders/{}", placed.body["id"].as_str().unwrap()));
+        assert_eq!(order.header("X-Order-Token", token).send().await.status, 404, "it opens the invoice alone");
+    }
+    shop.close().await;
+}
+
+#[actix_web::test]
 async fn by_smtp_a_mail_arrives_whole_and_once_though_twenty_jobs_want_to_send_it() {
     let shop = Shop::open_with(&[("MAILER", "smtp")]).await;
     let ana = shop.customer().await;
