@@ -16,14 +16,24 @@ use crate::db;
 use crate::error::{Error, Result};
 use crate::ids::{InvoiceId, OrderId};
 use crate::jobs::{self, Job, Outcome};
+use crate::payments::refund;
 
-/// The order was cancelled after it was paid: so is its invoice, or, where it is too late for that, the sale is given back.
+/// The order was cancelled after it was paid, or all its money goes back before it left: so is its invoice, or, where it is too
+/// late for that, the sale is given back. Where the bank would not take the money back meanwhile, the sale stands.
 pub async fn give_up(app: &App, order: OrderId) -> Result<Outcome> {
+    const LOCK: &str = "SELECT status FROM orders WHERE id = $1 FOR NO KEY UPDATE";
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
+    let Some(status) = db::query_opt(&tx, LOCK, &[&order]).await?.map(|row| row.get::<_, String>("status")) else {
+        return Ok(Outcome::Done);
+    };
     let Some(sale) = store::sale_of(&tx, order).await? else { return Ok(Outcome::Done) };
-    let Some(sale) = store::lock(&tx, sale.id).await? else { return Ok(Outcome::Done) };
-    request_cancel(&tx, &sale, "Pedido cancelado pelo comprador ou pela loja").await?;
+    if status == "cancelled" || (status == "processing" && refund::all_goes_back(&tx, order).await?) {
+        let Some(sale) = store::lock(&tx, sale.id).await? else { return Ok(Outcome::Done) };
+        request_cancel(&tx, &sale, "Pedido cancelado pelo comprador ou pela loja").await?;
+    } else if matches!(status.as_str(), "shipped" | "delivered") && refund::all_goes_back(&tx, order).await? {
+        returns::plan(&tx, order, None, None, Actor::System).await?; // it left faster than this job came
+    }
     tx.commit().await?;
     app.jobs_were_pushed();
     Ok(Outcome::Done)

@@ -252,3 +252,16 @@ async fn xmls_go_when_the_law_lets_them_and_not_before() {
     assert_eq!(shop.sql::<i64>("SELECT count(*) FROM invoices WHERE chave IS NOT NULL").await, 2, "the key stays");
     shop.close().await;
 }
+
+#[actix_web::test]
+async fn an_invoice_of_one_environment_is_never_sent_to_the_other() {
+    let (shop, ware) = open("focusnfe").await;
+    let (order, _) = paid(&shop, &ware).await;
+    invoices::issue(&shop.app, OrderId(order.parse().unwrap())).await.unwrap();
+    shop.execute("UPDATE invoices SET environment = 'producao'").await; // asked for before NFE_AMBIENTE was changed
+    goes_on(&shop).await;
+    let seen = &invoices_of(&shop).await[0];
+    assert_eq!((&seen["status"], &seen["problems"][0]["field"]), (&json!("rejected"), &json!("environment")), "{seen}");
+    assert_eq!(shop.control().calls_to("focusnfe", "/v2/nfe"), 0);
+    shop.close().await;
+}

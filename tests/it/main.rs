@@ -23,6 +23,7 @@ mod forged;
 mod freight;
 mod freight_carriers;
 mod freight_rules;
+mod fulfilment;
 mod harness;
 mod invoice_bodies;
 mod invoices;

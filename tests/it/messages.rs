@@ -128,25 +128,52 @@ async fn an_unpaid_pix_is_reminded_of_once_and_a_paid_one_not_at_all() {
 #[actix_web::test]
 async fn an_arrival_is_told_once() {
     let shop = Shop::open().await;
-    let ana = shop.customer().await;
+    let (ana, admin) = (shop.customer().await, shop.admin().await);
     let order = order(&ana).await;
     pay(&ana, order).await;
     push(&shop, Job::MailOrderDelivered { order }).await; // not so: nothing to tell
     shop.drain().await;
     assert_eq!(subjects(&shop, &ana.email).len(), 2);
-    shop.execute("UPDATE orders SET status = 'delivered', tracking_number = 'X1', shipped_at = now(), delivered_at = now()")
-        .await;
-    shop.execute(
-        "INSERT INTO order_history (order_id, subject, from_state, to_state, actor, cause)
-         SELECT id, 'order', 'processing', 'delivered', 'system', 'test' FROM orders",
-    )
-    .await;
+    let tracking = json!({"tracking_number": "AA123456789BR", "carrier": "Correios"});
+    assert_eq!(admin.patch(&format!("/api/orders/{order}/tracking"), &tracking).await.status, 200);
+    let arrived = admin.patch(&format!("/api/orders/{order}/delivered"), &json!({})).await;
+    assert_eq!(arrived.status, 200, "{}", arrived.body);
     for _ in 0..2 {
         push(&shop, Job::MailOrderDelivered { order }).await;
         shop.drain().await;
     }
     let number: String = shop.sql("SELECT number FROM orders").await;
-    assert_eq!(subjects(&shop, &ana.email)[2..], [format!("Seu pedido {number} foi entregue")]);
+    let told = [format!("Seu pedido {number} está a caminho"), format!("Seu pedido {number} foi entregue")];
+    assert_eq!(subjects(&shop, &ana.email)[2..], told);
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn the_invoice_is_mailed_once_with_links_that_open_its_files_and_nothing_else() {
+    let (shop, ware) = crate::invoices::open("focusnfe").await;
+    let (cart, mut order) = (shop.guest_cart(&[(&ware, 2)]).await, shop.guest_order(&[(&ware, 2)], CPF).await);
+    order["pay"] = json!({"method": "pix"});
+    let placed = shop.request("POST", "/api/orders").header("X-Cart-Token", &cart).json(&order).send().await;
+    shop.pays(placed.body["id"].as_str().unwrap()).await;
+    crate::invoices::goes_on(&shop).await;
+    let number = placed.body["number"].as_str().unwrap();
+    let mails = shop.control().mails_to("ana@example.com");
+    let told: Vec<&Mail> = mails.iter().filter(|m| m.subject == format!("Nota fiscal do pedido {number}")).collect();
+    assert_eq!(told.len(), 1, "{:?}", subjects(&shop, "ana@example.com"));
+    let text = told[0].text.as_deref().unwrap();
+    let chave: String = shop.sql("SELECT chave FROM invoices").await;
+    assert!(text.replace(' ', "").contains(&chave), "{text}");
+    let links: Vec<&str> = text.lines().filter(|line| line.starts_with("http") && line.contains("/invoice/")).collect();
+    assert_eq!(links.len(), 2, "{text}");
+    for link in links {
+        let (path, token) = (link.split_once("/api").unwrap().1, link.split_once("token=").unwrap().1);
+        let file = shop.http.get(format!("{}/api{path}", shop.url)).send().await.unwrap();
+        assert_eq!(file.status(), 200, "{link}");
+        let kept: bool = shop.sql(&format!("SELECT bool_or(html || body LIKE '%{token}%') FROM messages")).await;
+        assert!(!kept, "a copy of the table opens nobody's invoice");
+        let order = shop.request("GET", &format!("/api/orders/{}", placed.body["id"].as_str().unwrap()));
+        assert_eq!(order.header("X-Order-Token", token).send().await.status, 404, "it opens the invoice alone");
+    }
     shop.close().await;
 }
 

@@ -44,7 +44,12 @@ pub fn plain(id: &str) -> String {
 struct Order {
     id: String,
     number: String,
+    status: String,
     payment_status: String,
+    /// Sold, not cancelled, and some of its money is here: its invoice stands.
+    is_invoiced: bool,
+    /// How many were issued for its sale.
+    invoices: i64,
     total: i64,
     refunded: i64,
 }
@@ -67,7 +72,10 @@ struct Shop {
 impl Shop {
     async fn read(db: &tokio_postgres::Client) -> Self {
         const ORDERS: &str = "
-            SELECT o.id::text, o.number, o.payment_status, o.total_cents,
+            SELECT o.id::text, o.number, o.status, o.payment_status, o.total_cents,
+                   o.status IN ('processing', 'shipped', 'delivered') AND o.payment_status IN ('paid', 'partially_refunded')
+                       AND (SELECT sum(p.captured_cents) > sum(p.refunded_cents) FROM payments p WHERE p.order_id = o.id) AS is_invoiced,
+                   (SELECT count(*) FROM invoices i WHERE i.order_id = o.id AND i.purpose = 'sale') AS invoices,
                    (SELECT coalesce(sum(r.amount_cents), 0)::bigint FROM refunds r JOIN payments p ON p.id = r.payment_id
                      WHERE p.order_id = o.id AND r.status = 'done'
                        AND p.id NOT IN (SELECT subject_id FROM order_history h WHERE h.order_id = o.id AND h.to_state = 'surplus')) AS refunded
@@ -84,9 +92,12 @@ impl Shop {
         let order = |row: &tokio_postgres::Row| Order {
             id: row.get(0),
             number: row.get(1),
-            payment_status: row.get(2),
-            total: row.get(3),
-            refunded: row.get(4),
+            status: row.get(2),
+            payment_status: row.get(3),
+            total: row.get(4),
+            is_invoiced: row.get(5),
+            invoices: row.get(6),
+            refunded: row.get(7),
         };
         Self {
             orders: db.query(ORDERS, &[]).await.unwrap().iter().map(order).collect(),
@@ -222,21 +233,19 @@ fn sums(world: &World, shop: &Shop, books: &Value) {
     }
 }
 
-/// Every message went out once, under its own key, and every paid order has its one confirmation.
+/// Every message went out once, under its own key, and each thing that happened to an order was told once.
 fn mails(world: &World, shop: &Shop, books: &Value) {
     let mut sent: BTreeMap<&str, u32> = BTreeMap::new();
     for mail in rows(books, "mails") {
         *sent.entry(mail["idempotency_key"].as_str().unwrap_or("without a key")).or_default() += 1;
     }
-    let mut confirmed: BTreeMap<&str, u32> = BTreeMap::new();
+    let mut told: BTreeMap<(&str, &str), u32> = BTreeMap::new();
     for (id, (kind, order)) in &shop.messages {
         match sent.remove(format!("{kind}/{id}").as_str()) {
             Some(1) => {}
             times => world.violation(format!("message {id} ({kind}) was sent {} times", times.unwrap_or(0))),
         }
-        if kind == "order_paid" {
-            *confirmed.entry(order.as_deref().unwrap_or_default()).or_default() += 1;
-        }
+        *told.entry((order.as_deref().unwrap_or_default(), kind)).or_default() += 1;
     }
     sent.retain(|key, times| *times != 1 || !shop.withdrawn.contains(*key));
     for (key, times) in sent {
@@ -244,10 +253,19 @@ fn mails(world: &World, shop: &Shop, books: &Value) {
     }
     world.add("mails sent, each once", shop.messages.len() as u64);
     for order in &shop.orders {
-        let should = u32::from(matches!(order.payment_status.as_str(), "paid" | "partially_refunded" | "refunded"));
-        let is = confirmed.get(order.id.as_str()).copied().unwrap_or(0);
-        if is != should {
-            world.violation(format!("order {} ({}) has {is} confirmation(s)", order.number, order.payment_status));
+        let is_paid = matches!(order.payment_status.as_str(), "paid" | "partially_refunded" | "refunded");
+        let is_delivered = order.status == "delivered";
+        for (kind, should, may) in [
+            ("order_placed", true, 1),
+            ("order_paid", is_paid, i64::from(is_paid)),
+            ("invoice", order.is_invoiced, order.invoices),
+            ("order_delivered", is_delivered, i64::from(is_delivered || order.status == "returned")),
+        ] {
+            let is = told.get(&(order.id.as_str(), kind)).copied().unwrap_or(0);
+            if is < u32::from(should) || i64::from(is) > may {
+                let (number, state) = (&order.number, &order.payment_status);
+                world.violation(format!("order {number} ({}, {state}) has {is} mail(s) {kind}", order.status));
+            }
         }
     }
 }

@@ -169,7 +169,10 @@ async fn fill_cart(world: &World, dice: &mut StdRng) -> Option<Purchase> {
     let items: Vec<Value> = shown.body["items"].as_array()?.iter().map(line).collect();
     let ask = json!({"cep_destino": CEP, "items": items});
     let freight = insist(world, dice, ("POST", "/api/shipping/calculate"), &[], Some(&ask)).await?;
-    let token = freight.body["options"][0]["quote_token"].as_str()?.to_owned();
+    let options = freight.body["options"].as_array()?;
+    let chosen = options.get(dice.random_range(0..options.len().max(1)))?;
+    world.count(&format!("freight by {}", chosen["provider"].as_str().unwrap_or_default()));
+    let token = chosen["quote_token"].as_str()?.to_owned();
     let buyer = dice.random_range(0..200_u32);
     let mut body = json!({
         "email": format!("pessoa{buyer}@example.com"), "name": format!("Pessoa {buyer}"), "cpf": cpf(buyer),

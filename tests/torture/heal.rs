@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::buyers::{insist, note};
+use crate::labels;
 use crate::world::{World, lock};
 
 /// How long the jobs may take until nothing is left to do.
@@ -24,10 +25,14 @@ const OPEN: &str = "
                WHERE status IN ('expired', 'cancelled', 'failed') AND (checked_at IS NULL OR checked_at < updated_at + interval '9 minutes')
     UNION ALL SELECT 'jobs dead', count(*) FROM jobs WHERE state = 'dead'
     UNION ALL SELECT 'invoices open', count(*) FROM invoices WHERE status IN ('pending', 'processing', 'rejected')
-    UNION ALL SELECT 'invoices denied and not followed', count(*) FROM invoices i JOIN orders o ON o.id = i.order_id
-               WHERE i.status = 'denied' AND i.purpose = 'sale' AND o.status IN ('processing', 'shipped', 'delivered')
-                 AND o.payment_status IN ('paid', 'partially_refunded')
-                 AND NOT EXISTS (SELECT FROM invoices j WHERE j.order_id = i.order_id AND j.purpose = 'sale' AND j.status <> 'denied')
+    UNION ALL SELECT 'sales without an invoice', count(*) FROM orders o
+               WHERE o.status IN ('processing', 'shipped', 'delivered') AND o.payment_status IN ('paid', 'partially_refunded')
+                 AND (SELECT sum(p.captured_cents) > sum(p.refunded_cents) FROM payments p WHERE p.order_id = o.id)
+                 AND NOT EXISTS (SELECT FROM invoices i WHERE i.order_id = o.id AND i.purpose = 'sale' AND i.status = 'authorized')
+    UNION ALL SELECT 'parcels without a label', count(*) FROM orders o
+               WHERE o.status = 'processing' AND o.payment_status IN ('paid', 'partially_refunded') AND o.shipping_provider = 'melhorenvio'
+                 AND (SELECT sum(p.captured_cents) > sum(p.refunded_cents) FROM payments p WHERE p.order_id = o.id)
+                 AND NOT EXISTS (SELECT FROM shipments s WHERE s.order_id = o.id AND s.status NOT IN ('cancelled', 'expired'))
     UNION ALL SELECT 'invoices to be cancelled', count(*) FROM invoices
                WHERE status = 'authorized' AND cancel_reason IS NOT NULL AND cancel_refused IS NULL
     UNION ALL SELECT 'invoices without their papers', count(*) FROM invoices
@@ -39,14 +44,12 @@ const OPEN: &str = "
     UNION ALL SELECT 'labels to give back', count(*) FROM shipments s JOIN orders o ON o.id = s.order_id
                WHERE s.status IN ('pending', 'carted', 'released', 'generated') AND s.error IS NULL
                  AND (o.status = 'cancelled' OR (o.status = 'processing' AND o.payment_status = 'refunded'))
-    UNION ALL SELECT 'parcels never asked about again', count(*) FROM shipments
-               WHERE status IN ('generated', 'posted', 'undelivered') AND heard_at < now() - interval '1 day'
     UNION ALL SELECT 'money to give back', count(*) FROM payments p JOIN orders o ON o.id = p.order_id
                WHERE p.refunded_cents < p.captured_cents
                  AND (p.status = 'surplus' OR (o.status = 'cancelled' AND p.status IN ('paid', 'partially_refunded')))";
 
 /// Time passes for everything that waits: charges and orders run out, what ended is old enough to be asked about once more,
-/// dead workers' leases and claims are over.
+/// dead workers' leases and claims are over, and nothing was heard of any parcel for hours.
 const TIME_PASSES: &str = "
     UPDATE orders SET expires_at = now() WHERE status = 'pending' AND expires_at > now();
     UPDATE payments SET expires_at = least(expires_at, now() - interval '10 minutes'), updated_at = now() - interval '11 minutes'
@@ -56,17 +59,14 @@ const TIME_PASSES: &str = "
     UPDATE refunds SET updated_at = now() - interval '3 minutes'
      WHERE status IN ('pending', 'processing', 'unknown') AND updated_at > now() - interval '2 minutes';
     UPDATE shipments SET claimed_until = now() WHERE claimed_until BETWEEN now() AND now() + interval '1 minute 30 seconds';
+    UPDATE shipments SET heard_at = now() - interval '4 hours' WHERE heard_at > now() - interval '3 hours';
     UPDATE messages SET claimed_at = NULL WHERE status = 'queued' AND claimed_at < now() - interval '30 seconds';
     UPDATE jobs SET run_at = now() WHERE state = 'waiting' AND run_at > now() AND kind NOT IN ('purge', 'keep_books', 'watch_stock');
     UPDATE jobs SET lease_until = now() WHERE state = 'running' AND lease_until < now() + interval '1 minute 30 seconds'";
 
-/// Nothing was heard of any parcel for so long that all are asked about.
-const SILENCE: &str = "UPDATE shipments SET heard_at = now() - interval '2 days' WHERE heard_at IS NOT NULL";
-
 pub async fn heal(world: &World) {
     world.say("all heals");
     world.recover_everything().await;
-    world.sql(SILENCE).await;
     ask_again(world).await;
     world.machine.add_workers(WORKERS);
     let (started, mut said) = (Instant::now(), Instant::now());
@@ -96,7 +96,12 @@ pub async fn heal(world: &World) {
 async fn open(world: &World) -> Vec<(String, i64)> {
     let Some(db) = world.db().await else { return vec![("database".into(), 1)] };
     let rows = db.query(OPEN, &[]).await.unwrap();
-    rows.iter().map(|row| (row.get(0), row.get(1))).filter(|(_, count)| *count > 0).collect()
+    let mut open: Vec<(String, i64)> = rows.iter().map(|row| (row.get(0), row.get(1))).filter(|(_, count)| *count > 0).collect();
+    if open.is_empty() {
+        let differ = labels::differ(world, &db).await;
+        open.extend((differ > 0).then(|| ("labels that stand elsewhere".to_owned(), differ)));
+    }
+    open
 }
 
 impl World {
@@ -150,7 +155,8 @@ async fn ask_again(world: &World) {
 }
 
 /// What the shop leaves to a person: dead jobs are tried again, money that a bank would not take back is sent once more, and so
-/// are invoices that were refused; what was denied gets another one.
+/// are invoices that were refused. What was denied gets another one, and so does what the shop wanted to undo while the bank
+/// would not take its money back.
 async fn operate(world: &World) {
     const DEAD: &str = "SELECT id::text, kind, coalesce(last_error, '') FROM jobs WHERE state = 'dead'";
     const STRANDED: &str = "
@@ -158,11 +164,18 @@ async fn operate(world: &World) {
          WHERE p.refunded_cents < p.captured_cents
            AND (p.status = 'surplus' OR (o.status = 'cancelled' AND p.status IN ('paid', 'partially_refunded')))";
     const REJECTED: &str = "SELECT id::text FROM invoices WHERE status = 'rejected'";
-    const DENIED: &str = "
-        SELECT DISTINCT i.order_id::text FROM invoices i JOIN orders o ON o.id = i.order_id
-         WHERE i.status = 'denied' AND i.purpose = 'sale' AND o.status IN ('processing', 'shipped', 'delivered')
-           AND o.payment_status IN ('paid', 'partially_refunded')
-           AND NOT EXISTS (SELECT FROM invoices j WHERE j.order_id = i.order_id AND j.purpose = 'sale' AND j.status <> 'denied')";
+    const BARE: &str = "
+        SELECT o.id::text FROM orders o
+         WHERE o.status IN ('processing', 'shipped', 'delivered') AND o.payment_status IN ('paid', 'partially_refunded')
+           AND (SELECT sum(p.captured_cents) > sum(p.refunded_cents) FROM payments p WHERE p.order_id = o.id)
+           AND EXISTS (SELECT FROM invoices i WHERE i.order_id = o.id AND i.purpose = 'sale')
+           AND NOT EXISTS (SELECT FROM invoices i WHERE i.order_id = o.id AND i.purpose = 'sale' AND i.status NOT IN ('denied', 'cancelled'))";
+    const UNLABELLED: &str = "
+        SELECT o.id::text FROM orders o
+         WHERE o.status = 'processing' AND o.payment_status IN ('paid', 'partially_refunded')
+           AND (SELECT sum(p.captured_cents) > sum(p.refunded_cents) FROM payments p WHERE p.order_id = o.id)
+           AND EXISTS (SELECT FROM shipments s WHERE s.order_id = o.id)
+           AND NOT EXISTS (SELECT FROM shipments s WHERE s.order_id = o.id AND s.status NOT IN ('cancelled', 'expired'))";
     let Some(db) = world.db().await else { return };
     let admin = lock(&world.admin).clone();
     let headers = [("Authorization", admin.as_str())];
@@ -176,10 +189,15 @@ async fn operate(world: &World) {
         world.call(0, "POST", &path, &headers, Some(&json!({}))).await;
         world.count("rejected invoices tried again by hand");
     }
-    for row in db.query(DENIED, &[]).await.unwrap() {
+    for row in db.query(BARE, &[]).await.unwrap() {
         let path = format!("/api/admin/orders/{}/invoice", row.get::<_, String>(0));
         world.call(0, "POST", &path, &headers, Some(&json!({}))).await;
-        world.count("denied invoices followed by another, by hand");
+        world.count("invoices issued once more, by hand");
+    }
+    for row in db.query(UNLABELLED, &[]).await.unwrap() {
+        let path = format!("/api/admin/orders/{}/label", row.get::<_, String>(0));
+        world.call(0, "POST", &path, &headers, Some(&json!({}))).await;
+        world.count("labels bought once more, by hand");
     }
     for row in db.query(STRANDED, &[]).await.unwrap() {
         let path = format!("/api/orders/{}/refund", row.get::<_, String>(0));

@@ -16,11 +16,9 @@ struct Label {
     price: Option<i64>,
     /// Why a person has to see to it.
     error: Option<String>,
+    /// Sold, not cancelled, and some of its money is here.
     is_sold: bool,
-    /// All its money was to go back at some time.
-    is_undone: bool,
-    /// It did, before the parcel left.
-    is_over: bool,
+    has_left: bool,
 }
 
 /// An order that a broker's carrier takes, and how many of its parcels have a label that was paid.
@@ -28,8 +26,7 @@ struct Label {
 struct Parcels {
     number: String,
     is_sold: bool,
-    is_undone: bool,
-    is_over: bool,
+    has_left: bool,
     is_stranded: bool,
     bought: u64,
     live: u64,
@@ -38,15 +35,15 @@ struct Parcels {
 pub async fn check(world: &World, books: &Value, db: &tokio_postgres::Client) {
     const LABELS: &str = "
         SELECT s.id::text, s.order_id::text, o.number, s.status, s.price_cents, s.error,
-               o.status IN ('processing', 'shipped', 'delivered', 'returned') AS is_sold,
-               coalesce((SELECT sum(r.amount_cents) FROM refunds r WHERE r.order_id = o.id), 0) >= o.total_cents AS is_undone,
-               o.payment_status = 'refunded' AND o.status = 'processing' AS is_over
+               o.status IN ('processing', 'shipped', 'delivered') AND o.payment_status IN ('paid', 'partially_refunded')
+               AND (SELECT sum(p.captured_cents) > sum(p.refunded_cents) FROM payments p WHERE p.order_id = o.id) AS is_sold,
+               o.status IN ('shipped', 'delivered', 'returned') AS has_left
           FROM shipments s JOIN orders o ON o.id = s.order_id";
     const SENT: &str = "
         SELECT o.id::text, o.number FROM orders o
          WHERE o.status IN ('processing', 'shipped', 'delivered') AND o.payment_status IN ('paid', 'partially_refunded')
            AND o.shipping_provider = 'melhorenvio'
-           AND coalesce((SELECT sum(r.amount_cents) FROM refunds r WHERE r.order_id = o.id), 0) < o.total_cents";
+           AND (SELECT sum(p.captured_cents) > sum(p.refunded_cents) FROM payments p WHERE p.order_id = o.id)";
     let label = |row: &tokio_postgres::Row| Label {
         id: row.get("id"),
         order: row.get("order_id"),
@@ -55,8 +52,7 @@ pub async fn check(world: &World, books: &Value, db: &tokio_postgres::Client) {
         price: row.get("price_cents"),
         error: row.get("error"),
         is_sold: row.get("is_sold"),
-        is_undone: row.get("is_undone"),
-        is_over: row.get("is_over"),
+        has_left: row.get("has_left"),
     };
     let ours: Vec<Label> = db.query(LABELS, &[]).await.unwrap().iter().map(label).collect();
     let mut theirs: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
@@ -69,7 +65,7 @@ pub async fn check(world: &World, books: &Value, db: &tokio_postgres::Client) {
         compare(world, label, &found);
         let order = orders.entry(&label.order).or_default();
         order.number.clone_from(&label.number);
-        (order.is_sold, order.is_undone, order.is_over) = (label.is_sold, label.is_undone, label.is_over);
+        (order.is_sold, order.has_left) = (label.is_sold, label.has_left);
         order.is_stranded |= label.error.is_some();
         order.bought += found.iter().filter(|parcel| !parcel["paid_at"].is_null()).count() as u64;
         order.live += u64::from(!matches!(label.status.as_str(), "cancelled" | "expired"));
@@ -88,6 +84,30 @@ pub async fn check(world: &World, books: &Value, db: &tokio_postgres::Client) {
     }
 }
 
+/// How many labels stand elsewhere here than at the provider.
+pub async fn differ(world: &World, db: &tokio_postgres::Client) -> i64 {
+    let parcels = world.sandbox("/control/parcels").await;
+    let theirs: BTreeMap<&str, &str> = parcels
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|parcel| is_live(parcel))
+        .filter_map(|parcel| Some((parcel["tag"].as_str()?, parcel["status"].as_str()?)))
+        .collect();
+    let rows = db.query("SELECT id::text, status FROM shipments", &[]).await.unwrap();
+    let differs = |row: &&tokio_postgres::Row| theirs.get(row.get::<_, &str>(0)).copied() != expected(row.get(1));
+    rows.iter().filter(differs).count() as i64
+}
+
+/// What the provider calls it; `None`: it knows none that is live.
+fn expected(status: &str) -> Option<&str> {
+    match status {
+        "cancelled" | "expired" | "pending" => None,
+        "carted" => Some("pending"),
+        other => Some(other),
+    }
+}
+
 /// In the cart or bought: neither taken out, given back, nor too old.
 fn is_live(parcel: &Value) -> bool {
     !matches!(parcel["status"].as_str(), Some("canceled" | "expired"))
@@ -96,12 +116,7 @@ fn is_live(parcel: &Value) -> bool {
 /// One label, on both sides.
 fn compare(world: &World, ours: &Label, theirs: &[&Value]) {
     let words: Vec<&str> = theirs.iter().filter_map(|parcel| parcel["status"].as_str()).collect();
-    let expected: &[&str] = match ours.status.as_str() {
-        "cancelled" | "expired" => &[],
-        "pending" => &[],
-        "carted" => &["pending"],
-        other => &[other],
-    };
+    let expected: Vec<&str> = expected(&ours.status).into_iter().collect();
     if words != expected {
         world.violation(format!("label {} of order {}: {} here, {words:?} at the provider", ours.id, ours.number, ours.status));
         return;
@@ -115,11 +130,10 @@ fn compare(world: &World, ours: &Label, theirs: &[&Value]) {
 
 /// What was sold has its labels, each once; what was not has none, unless somebody was told that it cannot go back.
 fn stand(world: &World, order: &Parcels) {
-    let is_right = match (order.is_sold, order.is_undone) {
-        (true, false) => order.bought == order.live && order.bought >= 1,
-        // What left before its money went back keeps its label, and so does what a bank would not take back.
-        (true, true) if !order.is_over => true,
-        _ => order.bought == 0 || order.is_stranded,
+    let is_right = match (order.is_sold, order.has_left) {
+        (true, _) => order.bought == order.live && order.bought >= 1,
+        (false, true) => true, // it left before its money went back
+        (false, false) => order.bought == 0 || order.is_stranded,
     };
     if !is_right {
         world.violation(format!(
@@ -127,7 +141,7 @@ fn stand(world: &World, order: &Parcels) {
             order.number, order.is_sold, order.live, order.bought
         ));
     }
-    if order.is_sold && !order.is_undone {
+    if order.is_sold {
         world.add("labels bought, each once", order.bought);
     }
 }

@@ -61,7 +61,7 @@ impl Machine {
         let database_url = cluster.url(&database);
         let mut dice = StdRng::seed_from_u64(seed);
         let mut secret = || hex::encode(dice.random::<[u8; 24]>());
-        let [jwt, go, back, app_id, openpix, freight, mail, card, hook, bank, key, pix, nfe, nfe_hook, parcel_hook] =
+        let [jwt, go, back, app_id, openpix, freight, mail, card, hook, bank, key, pix, nfe, nfe_hook, parcel_hook, office] =
             std::array::from_fn(|_| secret());
         let (ports, sandbox_port) = ([free_port(), free_port()], free_port());
         let provider = |path: &str| format!("http://127.0.0.1:{sandbox_port}/{path}");
@@ -94,6 +94,11 @@ impl Machine {
             ("SHIPPING_API_KEY", freight),
             ("MELHORENVIO_WEBHOOK_SECRET", parcel_hook),
             ("SHIPPING_SENDER_CEP", "01310-100".into()),
+            ("SHIPPING_PROVIDER", "melhorenvio,correios".into()),
+            ("CORREIOS_URL", provider("correios")),
+            ("CORREIOS_USER", "tortura".into()),
+            ("CORREIOS_API_KEY", office),
+            ("CORREIOS_POSTAGE_CARD", "0067599079".into()),
             ("NFE_PROVIDER", "focusnfe".into()),
             ("NFE_URL", provider("focusnfe")),
             ("NFE_API_KEY", nfe),

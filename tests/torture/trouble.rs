@@ -102,10 +102,11 @@ async fn carry(world: Arc<World>) {
     while !world.time_is_over() {
         pause(&mut dice, 200..1_200).await;
         let parcels = world.sandbox("/control/parcels").await;
-        let parcels: Vec<&Value> = parcels.as_array().into_iter().flatten().collect();
+        let moves = |parcel: &&Value| matches!(parcel["status"].as_str(), Some("generated" | "posted" | "undelivered"));
+        let parcels: Vec<&Value> = parcels.as_array().into_iter().flatten().filter(moves).collect();
         let Some(parcel) = parcels.get(dice.random_range(0..parcels.len().max(1))) else { continue };
         let step = match (parcel["status"].as_str(), dice.random_range(0..8)) {
-            (Some("generated"), 0..4) => "post", // the others wait for their bearer
+            (Some("generated"), 0..3) => "post", // the others wait for their bearer
             (Some("posted"), 0) => "return",
             (Some("posted"), 1..4) => "out_for_delivery",
             (Some("posted"), _) | (Some("undelivered"), 0..4) => "deliver",
