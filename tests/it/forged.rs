@@ -190,7 +190,13 @@ async fn a_bank_webhook_without_the_secret_changes_nothing_and_with_it_is_only_a
 #[actix_web::test]
 async fn a_webhook_of_a_provider_that_is_not_configured_finds_no_address() {
     let shop = Shop::open_with(&[("STRIPE_SECRET_KEY", "")]).await;
-    for path in ["/api/webhooks/stripe", "/api/webhooks/melhorenvio", "/api/webhooks/openpix", "/api/webhooks/pix", "/api/webhooks/pix/pix"] {
+    for path in [
+        "/api/webhooks/stripe",
+        "/api/webhooks/melhorenvio",
+        "/api/webhooks/openpix",
+        "/api/webhooks/pix",
+        "/api/webhooks/pix/pix",
+    ] {
         assert_eq!(post(&shop, path, &[], "{}").await.status, 404, "{path}");
     }
     shop.close().await;
