@@ -150,7 +150,17 @@ pub async fn refunded(app: &App, refund: RefundId) -> Result<Outcome> {
 pub async fn invoice(app: &App, invoice: InvoiceId) -> Result<Outcome> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
-    let Some((id, facts)) = facts::invoice(&tx, app, invoice).await? else { return Ok(Outcome::Done) };
+    let Some((id, facts)) = facts::invoice(&tx, app, invoice).await? else {
+        // Cancelled since: what an earlier run wrote, and died before it knew what became of it, is no longer so.
+        const ORDER: &str = "SELECT order_id FROM invoices WHERE id = $1";
+        if let Some(row) = db::query_opt(&tx, ORDER, &[&invoice]).await? {
+            let order: OrderId = row.get("order_id");
+            store::lock_order(&tx, Some(order)).await?;
+            store::withdraw_event(&tx, order, &format!("invoice:{invoice}")).await?;
+        }
+        tx.commit().await?;
+        return Ok(Outcome::Done);
+    };
     let Some(order) = facts::lock_order(&tx, app, id).await? else { return Ok(Outcome::Done) };
     let event = format!("invoice:{invoice}");
     let story = Story { lang: order.lang, order: Some(&order), invoice: Some(&facts), ..story(app) };
