@@ -30,6 +30,7 @@ CREATE INDEX shipments_order ON shipments (order_id);
 CREATE UNIQUE INDEX shipments_ref ON shipments (provider, provider_ref) WHERE provider_ref IS NOT NULL;
 CREATE INDEX shipments_stuck ON shipments (id) WHERE error IS NOT NULL;
 CREATE INDEX shipments_to_follow ON shipments (heard_at) WHERE status IN ('generated', 'posted', 'undelivered');
+CREATE INDEX shipments_unpriced ON shipments (heard_at) WHERE price_cents IS NULL;
 
 -- What the carrier said, for the public page.
 CREATE TABLE shipment_events (

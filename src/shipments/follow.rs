@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use tokio_postgres::Row;
+use vitrine_kit::shipping::TrackingEvent;
 use vitrine_melhorenvio::{Label, MelhorEnvio, NAME, event_of};
 
 use super::state::State;
@@ -20,17 +21,26 @@ const BATCH: i64 = 50;
 const MAX_BATCHES: usize = 40;
 
 /// A parcel whose row stands where it stood when it was last heard of.
-struct Silent {
+struct Parcel {
     id: ShipmentId,
     order: OrderId,
     state: State,
     reference: String,
 }
 
+fn parcel(row: &Row) -> Parcel {
+    Parcel {
+        id: row.get("id"),
+        order: row.get("order_id"),
+        state: State::read(row.get("status")),
+        reference: row.get("provider_ref"),
+    }
+}
+
 /// The recurring job. Its own trouble does not slow it down: a parcel that stays silent comes up again.
 pub async fn track(app: &App) -> Result<Outcome> {
     if let Some(broker) = app.providers.melhorenvio.as_deref()
-        && let Err(error) = ask_broker(app, broker).await
+        && let Err(error) = ask_broker(app, broker).await.and(ask_prices(app, broker).await)
     {
         tracing::warn!(error = %Chain(&error), "parcels could not be asked about; the next run tries again");
     }
@@ -56,47 +66,62 @@ async fn ask_broker(app: &App, broker: &MelhorEnvio) -> Result<()> {
                 learn(app, parcel, label).await?;
             }
         }
-        heard(app, &silent).await?;
+        let ids: Vec<ShipmentId> = silent.iter().map(|parcel| parcel.id).collect();
+        heard(app, &ids).await?;
     }
     Ok(())
 }
 
 /// Their answers are up to an hour old, so nobody is asked about more often than every three. What waits to be posted can wait
 /// longer still.
-async fn list_silent(app: &App) -> Result<Vec<Silent>> {
+async fn list_silent(app: &App) -> Result<Vec<Parcel>> {
     const SILENT: &str = "
         SELECT id, order_id, status, provider_ref FROM shipments
          WHERE status IN ('generated', 'posted', 'undelivered') AND provider = $1 AND provider_ref IS NOT NULL
            AND heard_at < now() - interval '3 hours'
          ORDER BY heard_at LIMIT $2";
-    let parcel = |row: &Row| Silent {
-        id: row.get("id"),
-        order: row.get("order_id"),
-        state: State::read(row.get("status")),
-        reference: row.get("provider_ref"),
-    };
     Ok(db::query(&app.db().await?, SILENT, &[&NAME, &BATCH]).await?.iter().map(parcel).collect())
 }
 
 /// Only what has changed costs a transaction.
-async fn learn(app: &App, parcel: &Silent, label: &Label) -> Result<()> {
+async fn learn(app: &App, parcel: &Parcel, label: &Label) -> Result<()> {
     let state = State::of(label.status);
     if !state.is_some_and(|state| parcel.state.may_become(state)) {
         return Ok(());
     }
     // Of this they tell no time.
     let tells = event_of("undelivered", Timestamp::now()).filter(|_| state == Some(State::Undelivered));
+    keep(app, parcel, state, label, tells.as_ref()).await
+}
+
+async fn keep(app: &App, parcel: &Parcel, state: Option<State>, label: &Label, tells: Option<&TrackingEvent>) -> Result<()> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
-    news::learn(&tx, parcel.id, parcel.order, state, label, tells.as_ref()).await?;
+    news::learn(&tx, parcel.id, parcel.order, state, label, tells).await?;
     tx.commit().await?;
     Ok(())
 }
 
+/// The carrier's news name no price, and may be faster than the answers to our own purchase.
+async fn ask_prices(app: &App, broker: &MelhorEnvio) -> Result<()> {
+    const UNPRICED: &str = "
+        SELECT id, order_id, status, provider_ref FROM shipments
+         WHERE price_cents IS NULL AND status IN ('released', 'generated', 'posted', 'undelivered', 'delivered')
+           AND provider = $1 AND provider_ref IS NOT NULL AND heard_at < now() - interval '10 minutes'
+         ORDER BY heard_at LIMIT $2";
+    let rows = db::query(&app.db().await?, UNPRICED, &[&NAME, &BATCH]).await?;
+    for parcel in rows.iter().map(parcel) {
+        if let Some(label) = broker.read(&parcel.reference).await? {
+            keep(app, &parcel, State::of(label.status), &label, None).await?;
+        }
+    }
+    let ids: Vec<ShipmentId> = rows.iter().map(|row| row.get("id")).collect();
+    heard(app, &ids).await
+}
+
 /// All of them were asked about, also those of which nothing was said.
-async fn heard(app: &App, silent: &[Silent]) -> Result<()> {
+async fn heard(app: &App, ids: &[ShipmentId]) -> Result<()> {
     const HEARD: &str = "UPDATE shipments SET heard_at = now() WHERE id = ANY($1)";
-    let ids: Vec<ShipmentId> = silent.iter().map(|parcel| parcel.id).collect();
     db::execute(&app.db().await?, HEARD, &[&ids]).await?;
     Ok(())
 }

@@ -53,7 +53,6 @@ async fn steps(app: &App, id: ShipmentId, claim: Uuid) -> Result<Outcome> {
             return Ok(Outcome::Done);
         }
         if shipment.state.has_left() {
-            read_price(app, &shipment).await?;
             return stranded(app, &shipment, "já está com a transportadora").await;
         }
         let is_in_their_books = shipment.was_asked_for || shipment.provider_ref.is_some();
@@ -66,17 +65,6 @@ async fn steps(app: &App, id: ShipmentId, claim: Uuid) -> Result<Outcome> {
         }
     }
     Err(Error::Internal(format!("label {id} took more than {MAX_STEPS} steps to be given back")))
-}
-
-/// The carrier's news may be faster than the purchase, and they name no price.
-async fn read_price(app: &App, shipment: &Shipment) -> Result<()> {
-    let Some((broker, reference)) = app.providers.melhorenvio.as_deref().zip(shipment.provider_ref.as_deref()) else {
-        return Ok(());
-    };
-    if let Some(label) = broker.read(reference).await? {
-        learn_of(app, shipment, State::of(label.status), &label).await?;
-    }
-    Ok(())
 }
 
 /// `None`: look again.

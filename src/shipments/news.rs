@@ -143,7 +143,7 @@ async fn left(tx: &impl GenericClient, order: OrderId, shipment: ShipmentId, lab
     }
     if db::query_opt(tx, ENDED, &[&order]).await?.is_some() {
         let text = format!("O envio {shipment} foi postado, mas o pedido {order} não é mais para enviar.");
-        jobs::push(tx, Job::DropLabel { order }).await?; // it says so on the label, with its price
+        jobs::push(tx, Job::DropLabel { order }).await?; // it says so on the label
         jobs::push(tx, Job::MailAlert { subject: "Envio de um pedido encerrado".into(), text }).await?;
     }
     Ok(false)

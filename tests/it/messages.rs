@@ -177,6 +177,31 @@ async fn the_invoice_is_mailed_once_with_links_that_open_its_files_and_nothing_e
     shop.close().await;
 }
 
+/// An earlier run wrote it down and could not hand it over.
+#[actix_web::test]
+async fn the_mail_of_an_invoice_that_was_cancelled_before_it_went_does_not_wait_for_ever() {
+    let (shop, ware) = crate::invoices::open("focusnfe").await;
+    let (cart, mut order) = (shop.guest_cart(&[(&ware, 2)]).await, shop.guest_order(&[(&ware, 2)], CPF).await);
+    order["pay"] = json!({"method": "pix"});
+    let placed = shop.request("POST", "/api/orders").header("X-Cart-Token", &cart).json(&order).send().await;
+    let id = placed.body["id"].as_str().unwrap();
+    shop.pays(id).await;
+    shop.control().next_calls("resend", Fault::DropBeforeRequest, 1_000);
+    crate::invoices::goes_on(&shop).await;
+    assert_eq!(column(&shop, "invoice", "status").await.as_deref(), Some("queued"));
+    let cancelled = shop.admin().await.patch(&format!("/api/orders/{id}/cancel"), &json!({})).await;
+    assert_eq!(cancelled.status, 200, "{}", cancelled.body);
+    crate::invoices::goes_on(&shop).await;
+    shop.control().clear_faults();
+    crate::invoices::goes_on(&shop).await;
+    assert_eq!(column(&shop, "invoice", "status").await.as_deref(), Some("failed"));
+    let told = subjects(&shop, "ana@example.com");
+    assert!(told.iter().any(|subject| subject.contains("cancelado")), "{told:?}");
+    assert!(!told.iter().any(|subject| subject.starts_with("Nota fiscal")), "{told:?}");
+    assert_eq!(shop.sql::<i64>("SELECT count(*) FROM jobs WHERE state = 'dead'").await, 0);
+    shop.close().await;
+}
+
 #[actix_web::test]
 async fn by_smtp_a_mail_arrives_whole_and_once_though_twenty_jobs_want_to_send_it() {
     let shop = Shop::open_with(&[("MAILER", "smtp")]).await;

@@ -3,7 +3,7 @@
 use serde_json::json;
 use vitrine::shipments;
 use vitrine_kit::signature::hmac_sha256;
-use vitrine_sandbox::{Delivery, ParcelStep, Passage, SendWebhook};
+use vitrine_sandbox::{Delivery, Fault, ParcelStep, Passage, SendWebhook};
 
 use crate::shipments::{
     HOUR, SECRET, alerts, bought, is_told_whole, labelled, order_status, paid, rest, rest_ahead, set_company, settled, shop,
@@ -334,4 +334,35 @@ async fn correios_are_asked_about_what_was_posted_by_hand() {
     assert_eq!(shop.control().calls("correios"), calls, "what arrived is not asked about");
     is_told_whole(&shop, &order).await;
     shop.close().await;
+}
+
+/// Every answer to our own calls was lost, and only the carrier's news came, which name no price.
+#[actix_web::test]
+async fn a_parcel_that_left_before_its_purchase_was_known_has_a_price_and_is_told_if_nobody_wants_it_any_more() {
+    for is_wanted in [true, false] {
+        let shop = shop().await;
+        let order = labelled(&shop).await;
+        shop.execute("UPDATE shipments SET price_cents = NULL, label_url = NULL").await;
+        if !is_wanted {
+            let request = shop.admin().await.request("POST", &format!("/api/orders/{order}/refund"));
+            let refund = request.header("Idempotency-Key", "volta").json(&json!({"reason": "desistiu"})).send().await;
+            assert_eq!(refund.status, 201, "{}", refund.body);
+            shop.control().next_calls("melhorenvio", Fault::Status(503), 10); // it is not given back in time
+            rest(&shop).await;
+            shop.control().clear_faults();
+        }
+        go(&shop, ParcelStep::Post, SendWebhook::Once);
+        rest(&shop).await;
+        rest_ahead(&shop).await;
+        shop.execute("UPDATE shipments SET heard_at = now() - interval '20 minutes'").await;
+        shipments::track(&shop.app).await.unwrap();
+        let price: Option<i64> = shop.sql("SELECT price_cents FROM shipments").await;
+        assert_eq!((state(&shop, &order).await.as_str(), price), ("posted", Some(bought(&shop)[0].price_cents)));
+        let expected = if is_wanted { vec![] } else { vec!["Envio de um pedido encerrado", "Etiqueta de um pedido cancelado"] };
+        let told: Vec<String> = alerts(&shop).await.into_iter().filter(|subject| subject.contains("pedido")).collect();
+        assert_eq!(told, expected);
+        assert_eq!(shop.sql::<bool>("SELECT error IS NULL FROM shipments").await, is_wanted);
+        is_told_whole(&shop, &order).await;
+        shop.close().await;
+    }
 }
