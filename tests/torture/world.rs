@@ -74,6 +74,8 @@ pub struct World {
     started: Instant,
     over: AtomicBool,
     pub http: reqwest::Client,
+    /// For the sandbox's controls: each call on a connection of its own, which nobody closes as it is used again.
+    control: reqwest::Client,
     pub products: Mutex<Vec<(Uuid, Uuid)>>,
     pub admin: Mutex<String>,
     pub purchases: Mutex<BTreeMap<String, Purchase>>,
@@ -96,6 +98,7 @@ impl World {
             started: Instant::now(),
             over: AtomicBool::new(false),
             http: reqwest::Client::builder().timeout(REQUEST).build().unwrap(),
+            control: reqwest::Client::builder().timeout(PATIENCE).pool_max_idle_per_host(0).build().unwrap(),
             products: Mutex::default(),
             admin: Mutex::default(),
             purchases: Mutex::default(),
@@ -244,13 +247,14 @@ impl World {
     }
 
     pub async fn sandbox(&self, path: &str) -> Value {
-        let asked = self.http.get(format!("http://127.0.0.1:{}{path}", self.machine.sandbox_port)).timeout(PATIENCE).send();
+        let asked = self.control.get(format!("http://127.0.0.1:{}{path}", self.machine.sandbox_port)).send();
         asked.await.unwrap().json().await.unwrap()
     }
 
     /// Status and body.
     pub async fn sandbox_post(&self, path: &str, body: &Value) -> (u16, Value) {
-        let asked = self.http.post(format!("http://127.0.0.1:{}{path}", self.machine.sandbox_port)).json(body).send();
+        let asked =
+            self.control.post(format!("http://127.0.0.1:{}{path}", self.machine.sandbox_port)).timeout(REQUEST).json(body).send();
         let Ok(answer) = asked.await else { return (0, Value::Null) };
         (answer.status().as_u16(), answer.json().await.unwrap_or_default())
     }

@@ -13,8 +13,10 @@ use vitrine_kit::{Cep, Money, ProviderError, TaxId};
 
 use crate::{MelhorEnvio, NAME, label_wire, wire};
 
-/// So many pages of a cart are looked through: a tag that stands behind them counts as not there.
-const CART_PAGES: u32 = 20;
+/// So many pages of a cart are looked through.
+const CART_PAGES: u32 = 50;
+/// So often a cart of several pages is looked through until it keeps still.
+const CART_READINGS: usize = 4;
 
 /// Who sends, or who receives. `Debug` shows nobody.
 #[derive(Clone)]
@@ -125,30 +127,52 @@ impl MelhorEnvio {
         })
     }
 
-    /// The label that carries this tag: among those that were bought, then in the cart. `None`: there is none.
+    /// The label that carries this tag, in the cart or bought. `None`: there is none, for sure.
     pub async fn find_by_tag(&self, tag: &str) -> Result<Option<Label>, ProviderError> {
+        // What is paid meanwhile goes from the cart to the orders, never back: in this order it is not missed.
+        if let Some(found) = self.find_in_cart(tag).await? {
+            return Ok(Some(found));
+        }
         let search = self.authorized(self.labels.get("/api/v2/me/orders/search")).query(&[("q", tag)]);
         let answer = search.repeatable().send_raw().await?; // a read
-        if answer.is_success() {
-            let (labels, _) = self.page(&answer.read::<Box<RawValue>>()?)?;
-            if let Some(found) = labels.into_iter().find(|label| label.has_tag(tag)) {
-                return Ok(Some(found));
+        match answer.status {
+            404 => Ok(None),
+            _ if answer.is_success() => {
+                let (labels, _) = self.page(&answer.read::<Box<RawValue>>()?)?;
+                Ok(labels.into_iter().find(|label| label.has_tag(tag)))
             }
-        } else if answer.status != 404 {
-            return Err(answer.refused(wire::refusal(&answer.body)));
+            _ => Err(answer.refused(wire::refusal(&answer.body))),
         }
-        for page in 1..=CART_PAGES {
-            let call = self.authorized(self.labels.get("/api/v2/me/cart")).query(&[("page", &page.to_string())]);
-            let answer: Box<RawValue> = call.repeatable().send().await?; // a read
-            let (labels, pages) = self.page(&answer)?;
-            if let Some(found) = labels.into_iter().find(|label| label.has_tag(tag)) {
-                return Ok(Some(found));
+    }
+
+    /// A label that leaves the cart moves those behind it up, past whoever is turning the pages: only two readings that are
+    /// the same prove that a tag is not there.
+    async fn find_in_cart(&self, tag: &str) -> Result<Option<Label>, ProviderError> {
+        let mut before = None;
+        for _ in 0..CART_READINGS {
+            let mut seen = Vec::new();
+            let mut pages = 1;
+            let mut page = 0;
+            while page < pages {
+                page += 1;
+                let call = self.authorized(self.labels.get("/api/v2/me/cart")).query(&[("page", &page.to_string())]);
+                let answer: Box<RawValue> = call.repeatable().send().await?; // a read
+                let (labels, last) = self.page(&answer)?;
+                if let Some(found) = labels.iter().find(|label| label.has_tag(tag)) {
+                    return Ok(Some(found.clone()));
+                }
+                pages = last;
+                if pages > CART_PAGES {
+                    return Err(not_now("the cart is too long to be looked through: empty it in their panel"));
+                }
+                seen.extend(labels.into_iter().map(|label| label.id));
             }
-            if page >= pages {
-                break;
+            if page == 1 || before.as_ref() == Some(&seen) {
+                return Ok(None);
             }
+            before = Some(seen);
         }
-        Ok(None)
+        Err(not_now("the cart changes while it is looked through"))
     }
 
     fn page(&self, answer: &RawValue) -> Result<(Vec<Label>, u32), ProviderError> {
@@ -179,10 +203,14 @@ impl MelhorEnvio {
 
     /// A label by their id, bought or in the cart. `None`: they know none.
     pub async fn read(&self, id: &str) -> Result<Option<Label>, ProviderError> {
-        match self.read_at(&format!("/api/v2/me/orders/{id}")).await? {
-            Some(label) => Ok(Some(label)),
-            None => self.read_at(&format!("/api/v2/me/cart/{id}")).await,
+        let (bought, in_cart) = (format!("/api/v2/me/orders/{id}"), format!("/api/v2/me/cart/{id}"));
+        // Once more among the bought: it may be paid between the two looks.
+        for place in [&bought, &in_cart, &bought] {
+            if let Some(label) = self.read_at(place).await? {
+                return Ok(Some(label));
+            }
         }
+        Ok(None)
     }
 
     async fn read_at(&self, path: &str) -> Result<Option<Label>, ProviderError> {
@@ -239,5 +267,9 @@ impl Label {
 }
 
 fn nonsense(what: &str) -> ProviderError {
-    ProviderError::Unavailable { provider: NAME, reason: format!("{what} that makes no sense"), retry_after_s: None }
+    not_now(&format!("{what} that makes no sense"))
+}
+
+fn not_now(reason: &str) -> ProviderError {
+    ProviderError::Unavailable { provider: NAME, reason: reason.to_owned(), retry_after_s: None }
 }

@@ -121,33 +121,85 @@ async fn the_cart_is_asked_once_and_what_is_not_clear_is_unknown() {
     assert!(matches!(outcome, Err(ProviderError::Rejected { .. })), "{outcome:?}");
 }
 
+/// These bodies of the cart's pages, each once, in this order; the last ones stay.
+async fn cart_answers(server: &MockServer, pages: &[(&str, &str, u64)]) {
+    for (page, body, times) in pages {
+        let answer = ResponseTemplate::new(200).set_body_string(*body);
+        let mock = Mock::given(path("/api/v2/me/cart")).and(query_param("page", *page)).respond_with(answer);
+        mock.up_to_n_times(*times).mount(server).await;
+    }
+}
+
+async fn search_answers(server: &MockServer, status: u16, body: &str) {
+    let answer = ResponseTemplate::new(status).set_body_string(body);
+    Mock::given(path("/api/v2/me/orders/search")).and(query_param("q", TAG)).respond_with(answer).mount(server).await;
+}
+
+/// A page of another's label.
+fn others(page: u32, last: u32, ids: &[&str]) -> String {
+    let labels: Vec<Value> = ids.iter().map(|id| json!({"id": id, "status": "pending"})).collect();
+    json!({"current_page": page, "last_page": last, "data": labels}).to_string()
+}
+
 #[tokio::test]
-async fn a_tag_is_found_among_the_bought_then_on_every_page_of_the_cart() {
+async fn a_tag_is_found_on_every_page_of_the_cart_then_among_the_bought() {
     let server = MockServer::start().await;
-    let search = || Mock::given(path("/api/v2/me/orders/search")).and(query_param("q", TAG));
-    search().respond_with(ResponseTemplate::new(200).set_body_string(ORDERS)).up_to_n_times(1).mount(&server).await;
-    search().respond_with(ResponseTemplate::new(404).set_body_string("{}")).mount(&server).await;
-    let page = |n: &str, body: String| {
-        let answer = ResponseTemplate::new(200).set_body_string(body);
-        Mock::given(path("/api/v2/me/cart")).and(query_param("page", n)).respond_with(answer)
-    };
-    page("1", CART_PAGE.into()).mount(&server).await;
-    page("2", format!(r#"{{"current_page":2,"last_page":2,"data":[{CART}]}}"#)).up_to_n_times(1).mount(&server).await;
-    page("2", r#"{"current_page":2,"last_page":2,"data":[]}"#.into()).mount(&server).await;
+    let second = format!(r#"{{"current_page":2,"last_page":2,"data":[{CART}]}}"#);
+    cart_answers(&server, &[("1", CART_PAGE, 99), ("2", &second, 1), ("2", &others(2, 2, &[]), 99)]).await;
+    search_answers(&server, 200, ORDERS).await;
     let broker = broker(&server.uri());
-    let bought = broker.find_by_tag(TAG).await.expect("an answer").expect("there");
-    assert_eq!((bought.status, bought.tracking.as_deref()), (LabelStatus::Released, Some("ME0000000001BR")));
     let in_cart = broker.find_by_tag(TAG).await.expect("an answer").expect("there");
     assert_eq!((in_cart.id.as_str(), in_cart.status), (ID, LabelStatus::Pending));
-    assert_eq!(broker.find_by_tag(TAG).await, Ok(None));
+    let bought = broker.find_by_tag(TAG).await.expect("an answer").expect("there");
+    assert_eq!((bought.status, bought.tracking.as_deref()), (LabelStatus::Released, Some("ME0000000001BR")));
+}
+
+#[tokio::test]
+async fn a_tag_that_is_nowhere_is_absent() {
+    let server = MockServer::start().await;
+    cart_answers(&server, &[("1", &others(1, 1, &["a"]), 99)]).await;
+    search_answers(&server, 404, "{}").await;
+    assert_eq!(broker(&server.uri()).find_by_tag(TAG).await, Ok(None));
+    assert_eq!(calls(&server).await, 2, "a single page cannot move under the reader");
+}
+
+#[tokio::test]
+async fn a_label_that_moves_up_while_the_pages_are_turned_is_not_missed() {
+    let server = MockServer::start().await;
+    // "a" is paid between the two pages: ours moves from the second one to the first.
+    let moved = format!(r#"{{"current_page":1,"last_page":2,"data":[{{"id":"b","status":"pending"}},{CART}]}}"#);
+    cart_answers(&server, &[("1", &others(1, 2, &["a", "b"]), 1), ("1", &moved, 99), ("2", &others(2, 2, &["d"]), 99)]).await;
+    search_answers(&server, 404, "{}").await;
+    let found = broker(&server.uri()).find_by_tag(TAG).await.expect("an answer").expect("there");
+    assert_eq!(found.id, ID);
+}
+
+#[tokio::test]
+async fn a_cart_that_never_keeps_still_or_never_ends_proves_no_absence() {
+    let server = MockServer::start().await;
+    for n in 0..20 {
+        cart_answers(&server, &[("1", &others(1, 2, &[&format!("a{n}")]), 1)]).await;
+    }
+    cart_answers(&server, &[("2", &others(2, 2, &["z"]), 99)]).await;
+    search_answers(&server, 404, "{}").await;
+    let outcome = broker(&server.uri()).find_by_tag(TAG).await;
+    assert!(matches!(outcome, Err(ProviderError::Unavailable { .. })), "{outcome:?}");
+    let server = MockServer::start().await;
+    cart_answers(&server, &[("1", &others(1, 4_000, &["a"]), 99)]).await;
+    let outcome = broker(&server.uri()).find_by_tag(TAG).await;
+    assert!(matches!(outcome, Err(ProviderError::Unavailable { .. })), "{outcome:?}");
 }
 
 #[tokio::test]
 async fn a_search_that_fails_is_not_an_absence() {
-    let (_server, broker) = serving("GET", "/api/v2/me/orders/search", 401, r#"{"message":"Unauthenticated."}"#).await;
-    assert!(matches!(broker.find_by_tag(TAG).await, Err(ProviderError::Rejected { .. })));
-    let (_server, broker) = serving("GET", "/api/v2/me/orders/search", 200, r#"{"oops":1}"#).await;
-    assert!(matches!(broker.find_by_tag(TAG).await, Err(ProviderError::Unavailable { .. })));
+    for (status, body) in [(401, r#"{"message":"Unauthenticated."}"#), (200, r#"{"oops":1}"#)] {
+        let server = MockServer::start().await;
+        cart_answers(&server, &[("1", &others(1, 1, &[]), 1)]).await;
+        search_answers(&server, status, body).await;
+        let outcome = broker(&server.uri()).find_by_tag(TAG).await;
+        assert_eq!(matches!(outcome, Err(ProviderError::Rejected { .. })), status == 401, "{outcome:?}");
+        assert_eq!(matches!(outcome, Err(ProviderError::Unavailable { .. })), status == 200, "{outcome:?}");
+    }
 }
 
 #[tokio::test]
@@ -202,6 +254,15 @@ async fn a_label_is_read_or_known_to_be_absent() {
     assert!(broker.read(ID).await.expect("an answer").is_some(), "what is in the cart may be no order yet");
     let (_server, broker) = serving("GET", "/elsewhere", 200, "").await;
     assert_eq!(broker.read(ID).await, Ok(None));
+}
+
+#[tokio::test]
+async fn a_label_that_is_paid_between_two_looks_is_not_taken_for_absent() {
+    let server = MockServer::start().await;
+    let orders = || Mock::given(path(format!("/api/v2/me/orders/{ID}")));
+    orders().respond_with(ResponseTemplate::new(404)).up_to_n_times(1).mount(&server).await;
+    orders().respond_with(ResponseTemplate::new(200).set_body_string(CART)).mount(&server).await;
+    assert!(broker(&server.uri()).read(ID).await.expect("an answer").is_some());
 }
 
 #[tokio::test]
