@@ -1,13 +1,14 @@
 //! The catalog as a table that the import takes back without a change. Read page by page: a large shop fits into little memory.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use actix_web::web::Data;
 use bytes::Bytes;
 use futures_util::{Stream, stream};
 use uuid::Uuid;
 
-use super::sheet::{COLUMNS, escape};
+use super::cell::{escape, of_labels};
+use super::sheet::COLUMNS;
 use super::{Category, Product, categories, store};
 use crate::app::App;
 use crate::error::{Error, Result};
@@ -67,12 +68,13 @@ fn rows(product: &Product, paths: &HashMap<CategoryId, String>) -> Vec<Vec<Strin
         paths.get(&product.category_id).cloned().unwrap_or_default(),
         product.name.clone(),
         product.description.clone(),
-        labels(&product.attributes),
+        of_labels(&product.attributes),
         flag(product.featured),
         flag(product.active),
         text(&product.ncm),
         text(&product.cfop),
         product.origin.map(|o| o.to_string()).unwrap_or_default(),
+        of_labels(&product.tax.words()),
         product.weight_grams.to_string(),
         product.height_cm.to_string(),
         product.width_cm.to_string(),
@@ -86,7 +88,7 @@ fn rows(product: &Product, paths: &HashMap<CategoryId, String>) -> Vec<Vec<Strin
         cells.extend([
             variant.sku.clone(),
             variant.name.clone(),
-            labels(&variant.options),
+            of_labels(&variant.options),
             reais(variant.price_cents),
             variant.compare_at_cents.map(reais).unwrap_or_default(),
             variant.stock.to_string(),
@@ -94,10 +96,6 @@ fn rows(product: &Product, paths: &HashMap<CategoryId, String>) -> Vec<Vec<Strin
         cells
     };
     product.variants.iter().enumerate().map(line).collect()
-}
-
-fn labels(labels: &BTreeMap<String, String>) -> String {
-    labels.iter().map(|(name, value)| format!("{}={}", escape(name), escape(value))).collect::<Vec<_>>().join("|")
 }
 
 fn flag(yes: bool) -> String {

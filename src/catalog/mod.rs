@@ -5,6 +5,7 @@ mod admin_http;
 pub mod cache;
 mod categories;
 mod category_admin;
+mod cell;
 mod export;
 mod http;
 pub mod import;

@@ -5,14 +5,15 @@ use std::str::FromStr;
 
 use csv::StringRecord;
 use garde::Validate;
-use vitrine_kit::Money;
 
+use super::cell::{self, pictures, reais, split, unescape};
 use super::product_admin::{ProductInput, VariantInput};
-use super::{Image, rules};
+use super::rules;
 use crate::error::{Error, FieldError, Result};
 use crate::ids::CategoryId;
+use crate::invoices::tax_data::TaxData;
 
-pub const COLUMNS: [&str; 21] = [
+pub const COLUMNS: [&str; 22] = [
     "product_slug",
     "category_path",
     "product_name",
@@ -23,6 +24,7 @@ pub const COLUMNS: [&str; 21] = [
     "ncm",
     "cfop",
     "origin",
+    TAX,
     "weight_grams",
     "height_cm",
     "width_cm",
@@ -35,8 +37,10 @@ pub const COLUMNS: [&str; 21] = [
     "compare_at",
     "stock",
 ];
+/// The one column that a table may lack: the products' further tax data stay as they are then.
+const TAX: &str = "tax";
 /// The columns from the second to here say something of the product; they may be blank on its further lines.
-const OF_THE_PRODUCT: std::ops::Range<usize> = 1..15;
+const OF_THE_PRODUCT: std::ops::Range<usize> = 1..16;
 /// Mistakes told at once; nobody mends more in one go.
 const MISTAKES_MAX: usize = 500;
 
@@ -83,21 +87,22 @@ pub fn read(body: &[u8]) -> Result<Sheet> {
 }
 
 /// Where each of our columns stands.
-fn columns(reader: &mut csv::Reader<&[u8]>) -> Result<Vec<usize>> {
+fn columns(reader: &mut csv::Reader<&[u8]>) -> Result<Vec<Option<usize>>> {
     let header = reader.headers().map_err(|e| Error::field("file", format!("cannot be read: {e}")))?;
     let names: Vec<&str> = header.iter().map(str::trim).collect();
     let places: Vec<Option<usize>> = COLUMNS.iter().map(|column| names.iter().position(|name| name == column)).collect();
-    let missing = COLUMNS.iter().zip(&places).filter(|(_, place)| place.is_none()).map(|(column, _)| (*column, "is missing"));
+    let is_missing = |(column, place): &(&&str, &Option<usize>)| place.is_none() && **column != TAX;
+    let missing = COLUMNS.iter().zip(&places).filter(is_missing).map(|(column, _)| (*column, "is missing"));
     let unknown = names.iter().filter(|name| !COLUMNS.contains(name)).map(|name| (*name, "is not a column of this table"));
     let mistakes: Vec<FieldError> = missing
         .chain(unknown)
         .map(|(column, what)| FieldError { field: format!("line 1: {column}"), message: what.to_owned() })
         .collect();
-    if mistakes.is_empty() { Ok(places.into_iter().flatten().collect()) } else { Err(Error::Invalid(mistakes)) }
+    if mistakes.is_empty() { Ok(places) } else { Err(Error::Invalid(mistakes)) }
 }
 
 struct Reading {
-    places: Vec<usize>,
+    places: Vec<Option<usize>>,
     products: Vec<Entry>,
     known: HashMap<String, usize>,
     skus: HashSet<String>,
@@ -123,10 +128,12 @@ impl Reading {
 
     fn line(&mut self, record: &StringRecord) {
         let line = record.position().map_or(0, csv::Position::line);
-        if record.len() < COLUMNS.len() {
-            return self.mistake(line, "file", format!("has {} cells instead of {}", record.len(), COLUMNS.len()));
+        let wanted = self.places.iter().flatten().count();
+        if record.len() < wanted {
+            return self.mistake(line, "file", format!("has {} cells instead of {wanted}", record.len()));
         }
-        let cells = self.places.iter().map(|&place| record.get(place).unwrap_or_default().to_owned()).collect();
+        let cell = |place: &Option<usize>| place.and_then(|place| record.get(place)).unwrap_or_default().to_owned();
+        let cells = self.places.iter().map(cell).collect();
         let cells = Cells { line, cells };
         let slug = cells.get("product_slug").trim().to_owned();
         if !rules::is_slug(&slug) || slug.len() > 160 || slug.parse::<uuid::Uuid>().is_ok() {
@@ -182,7 +189,7 @@ impl Reading {
             ncm: optional(cells.get("ncm")),
             cfop: optional(cells.get("cfop")),
             origin: self.optional_number(cells, "origin"),
-            tax: None, // a sheet does not know it, so it stays
+            tax: self.tax(cells),
             attributes: self.labels(cells, "attributes"),
             images: pictures(cells.get("images")),
             sku: None,
@@ -260,16 +267,18 @@ impl Reading {
     }
 
     fn labels(&mut self, cells: &Cells, column: &str) -> BTreeMap<String, String> {
-        let mut labels = BTreeMap::new();
-        for pair in split(cells.get(column), '|').into_iter().filter(|pair| !pair.trim().is_empty()) {
-            match split(&pair, '=').as_slice() {
-                [name, value] => {
-                    labels.insert(unescape(name).trim().to_owned(), unescape(value).trim().to_owned());
-                }
-                _ => self.mistake(cells.line, column, "must be name=value pairs with | between them"),
-            }
-        }
-        labels
+        cell::labels(cells.get(column)).unwrap_or_else(|| {
+            self.mistake(cells.line, column, "must be name=value pairs with | between them");
+            BTreeMap::new()
+        })
+    }
+
+    /// `None` where the table has no such column; a blank cell says that the category's data count.
+    fn tax(&mut self, cells: &Cells) -> Option<TaxData> {
+        let position = COLUMNS.iter().position(|column| *column == TAX)?;
+        self.places[position]?;
+        let words = self.labels(cells, TAX);
+        TaxData::of_words(words).map_err(|why| self.mistake(cells.line, TAX, why)).ok()
     }
 
     /// The same rules as for a product that comes as JSON, told in the table's words.
@@ -315,68 +324,6 @@ fn line_is_variant(path: &str) -> bool {
     path.starts_with("variants[")
 }
 
-fn pictures(cell: &str) -> Vec<Image> {
-    let pictures = split(cell, '|').into_iter().filter(|picture| !picture.trim().is_empty());
-    pictures
-        .map(|picture| {
-            let mut parts = split(&picture, ';').into_iter();
-            let url = unescape(&parts.next().unwrap_or_default()).trim().to_owned();
-            let alt = parts.map(|part| unescape(&part)).collect::<Vec<_>>().join(";");
-            Image { url, alt: alt.trim().to_owned() }
-        })
-        .collect()
-}
-
-/// `1.234,56` → 123456. `None`: not an amount, or written as in another country.
-fn reais(text: &str) -> Option<i64> {
-    let text = text.strip_prefix("R$").unwrap_or(text).trim();
-    let (whole, fraction) = text.split_once(',').unwrap_or((text, "00"));
-    let groups: Vec<&str> = whole.split('.').collect();
-    let grouped = groups.len() == 1 || ((1..=3).contains(&groups[0].len()) && groups[1..].iter().all(|group| group.len() == 3));
-    if !grouped || fraction.len() != 2 {
-        return None;
-    }
-    Money::parse_decimal(&format!("{}.{fraction}", groups.concat())).map(Money::cents)
-}
-
-/// The parts between separators that are not escaped by a backslash; escapes stay in them.
-fn split(text: &str, separator: char) -> Vec<String> {
-    let mut parts = vec![String::new()];
-    let mut escaped = false;
-    for c in text.chars() {
-        if c == separator && !escaped {
-            parts.push(String::new());
-            continue;
-        }
-        escaped = c == '\\' && !escaped;
-        if let Some(part) = parts.last_mut() {
-            part.push(c);
-        }
-    }
-    parts
-}
-
-fn unescape(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        plain.push(if c == '\\' { chars.next().unwrap_or('\\') } else { c });
-    }
-    plain
-}
-
-/// Puts a backslash before what separates.
-pub fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        if matches!(c, '\\' | '|' | '=' | ';' | '>') {
-            escaped.push('\\');
-        }
-        escaped.push(c);
-    }
-    escaped
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -384,25 +331,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reais_are_read_as_brazil_writes_them_and_in_no_other_way() {
-        for (text, cents) in
-            [("39,90", 3990), ("1.234,56", 123_456), ("R$ 10,00", 1000), ("10", 1000), ("1.000", 100_000), ("0,05", 5)]
-        {
-            assert_eq!(reais(text), Some(cents), "{text}");
-        }
-        for text in ["39.90", "39,9", "39,900", "1,234.56", "dez", "", "1.23,00", ",50"] {
-            assert_eq!(reais(text), None, "{text}");
-        }
-    }
-
-    #[test]
     fn every_bad_line_is_told_at_once() {
         let file = format!(
             "{}\n\
-             cafe,Alimentos,Café,,,sim,sim,0901,,,250,30,14,9,,CAF-1,,,\"39,90\",,10\n\
-             cafe,,,,,,,,,,,,,,,CAF-1,,,39.90,,x\n\
-             Chá,Alimentos,Chá,,,,,,,,1,1,1,1,,CHA,,,\"1,00\",,\n\
-             vela,Casa,Vela,,,talvez,,,,,0,1,1,1,javascript:alert(1),VEL,,,\"1,00\",,\n",
+             cafe,Alimentos,Café,,,sim,sim,0901,,,,250,30,14,9,,CAF-1,,,\"39,90\",,10\n\
+             cafe,,,,,,,,,,,,,,,,CAF-1,,,39.90,,x\n\
+             Chá,Alimentos,Chá,,,,,,,,,1,1,1,1,,CHA,,,\"1,00\",,\n\
+             vela,Casa,Vela,,,talvez,,,,,csosn=1x2|pis=1,0,1,1,1,javascript:alert(1),VEL,,,\"1,00\",,\n",
             COLUMNS.join(",")
         );
         let Err(Error::Invalid(errors)) = read(file.as_bytes()) else { panic!("must be refused") };
@@ -418,6 +353,7 @@ mod tests {
                 "line 4: product_slug",
                 "line 5: featured",
                 "line 5: images",
+                "line 5: tax",
                 "line 5: weight_grams",
             ]
         );
@@ -426,27 +362,24 @@ mod tests {
     #[test]
     fn a_missing_or_unknown_column_is_named() {
         let Err(Error::Invalid(errors)) = read(b"product_slug,colour\n") else { panic!("must be refused") };
-        assert_eq!(errors.len(), COLUMNS.len());
+        assert_eq!(errors.len(), COLUMNS.len() - 1, "one is there, one is not ours, one may be missing");
         assert!(errors.iter().any(|e| e.field == "line 1: colour"));
     }
 
     #[test]
     fn excel_may_save_it_with_semicolons_and_a_mark_in_front() {
-        let file = format!("\u{feff}{}\ncafe;A > B;Café;;;;;;;;250;30;14;9;;CAF;;;39,90;;10\n", COLUMNS.join(";"));
+        let file = format!(
+            "\u{feff}{}\ncafe;A > B;Café;;;;;;;;csosn=500|cest=2104000|icms_rate=1800;250;30;14;9;;CAF;;;39,90;;10\n",
+            COLUMNS.join(";")
+        );
         let sheet = read(file.as_bytes()).expect("good");
         assert_eq!(sheet.products[0].category, ["A", "B"]);
         assert_eq!(sheet.products[0].input.variants[0].price_cents, 3990);
+        let tax = sheet.products[0].input.tax.clone().expect("it has the column");
+        assert_eq!((tax.csosn.as_deref(), tax.icms_rate), (Some("500"), Some(1800)));
     }
 
     proptest! {
-        #[test]
-        fn what_is_escaped_is_one_part_and_reads_as_it_was(text in "[a-z|=;>\\\\ ]{0,20}") {
-            for separator in ['|', '=', ';', '>'] {
-                prop_assert_eq!(split(&escape(&text), separator).len(), 1);
-            }
-            prop_assert_eq!(unescape(&escape(&text)), text);
-        }
-
         #[test]
         fn no_file_makes_the_reader_panic(body in proptest::collection::vec(any::<u8>(), 0..400)) {
             let _ = read(&body);

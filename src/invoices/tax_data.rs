@@ -66,6 +66,29 @@ impl TaxData {
         serde_json::from_value(value).unwrap_or_default()
     }
 
+    /// As it stands in a table's cell: what is said, by its name.
+    pub fn words(&self) -> BTreeMap<String, String> {
+        let Ok(serde_json::Value::Object(said)) = serde_json::to_value(self) else { return BTreeMap::new() };
+        let word =
+            |(name, value): (String, serde_json::Value)| (name, value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+        said.into_iter().map(word).collect()
+    }
+
+    /// What [`TaxData::words`] wrote. `Err` names what is unknown or no number; the rest is for [`Validate`].
+    pub fn of_words(words: BTreeMap<String, String>) -> Result<Self, String> {
+        let mut said = serde_json::Map::new();
+        for (name, word) in words {
+            let is_number = name.ends_with("_rate") || name.ends_with("_reduction");
+            let value = match word.parse::<u32>() {
+                Ok(number) if is_number => number.into(),
+                _ if is_number => return Err(format!("{name} must be a whole number of hundredths of a per cent")),
+                _ => word.into(),
+            };
+            said.insert(name, value);
+        }
+        serde_json::from_value(said.into()).map_err(|e| e.to_string())
+    }
+
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
@@ -156,6 +179,33 @@ mod tests {
         let all = product.or(&category).or(&shop);
         assert_eq!((all.csosn.as_deref(), all.cest.as_deref()), (Some("500"), Some("2104100")));
         assert_eq!((all.pis_cst.as_deref(), all.icms_rate), (Some("49"), Some(0)));
+    }
+
+    #[test]
+    fn its_words_say_all_of_it_and_read_as_it_was() {
+        let every = TaxData {
+            csosn: Some("500".into()),
+            icms_cst: Some("60".into()),
+            icms_rate: Some(0),
+            icms_reduction: Some(3333),
+            pis_cst: Some("01".into()),
+            pis_rate: Some(165),
+            cofins_cst: Some("01".into()),
+            cofins_rate: Some(760),
+            ibs_cbs_cst: Some("000".into()),
+            cclasstrib: Some("000001".into()),
+            cest: Some("2104000".into()),
+            unit: Some("KG".into()),
+        };
+        assert_eq!(every.words().len(), 12);
+        for tax in [every, TaxData::default()] {
+            assert_eq!(TaxData::of_words(tax.words()), Ok(tax));
+        }
+        for (name, word, said) in [("pis", "01", "unknown field `pis`"), ("pis_rate", "1,65", "pis_rate must be a whole number")]
+        {
+            let why = TaxData::of_words([(name.to_owned(), word.to_owned())].into()).expect_err("refused");
+            assert!(why.contains(said), "{why}");
+        }
     }
 
     #[test]

@@ -449,11 +449,12 @@ async fn the_demo_shop_is_made_once_and_what_is_exported_imports_without_a_chang
     assert_eq!(shop.sql::<i64>("SELECT count(*) FROM coupons").await, 3);
     // What separates in the table may stand in a text, too.
     let odd = json!({"attributes": {"a|b": "c=d;e>f\\"}, "images": [{"url": "/media/a;b|c.svg", "alt": "x;y|z"}],
-                     "description": "linha 1\nlinha \"2\", fim"});
+                     "description": "linha 1\nlinha \"2\", fim", "tax": {"csosn": "500", "cest": "2104000", "icms_rate": 1800}});
     assert_eq!(admin.put("/api/products/cafe-especial-sul-de-minas", &odd).await.status, 200);
     let table = admin.get("/api/admin/products/export").await;
     assert_eq!((table.status, table.header("content-type")), (200, Some("text/csv; charset=utf-8")));
     let text = String::from_utf8(table.bytes).unwrap();
+    assert!(text.contains("cest=2104000|csosn=500|icms_rate=1800"), "the invoice's data are in it");
     let before = shop.get("/api/products?limit=100&sort=name").await.body;
     let again = import(&admin, &text).await;
     assert_eq!(again.status, 200, "{}", again.body);
