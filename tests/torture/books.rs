@@ -8,7 +8,7 @@ use serde_json::Value;
 use vitrine::config::DatabaseConfig;
 use vitrine::{db, explain};
 
-use crate::buyers::insist;
+use crate::buyers::{BUYERS, STREET, cpf, insist};
 use crate::world::{PATIENCE, STOCKS, World, lock};
 use crate::{labels, papers};
 
@@ -31,8 +31,17 @@ pub async fn check(world: &World) {
     drop(db);
     audit(world);
     stories(world).await;
-    for panic in world.machine.panics() {
+    logs(world);
+}
+
+/// Whatever happened, no process panicked, and none wrote down who buys.
+fn logs(world: &World) {
+    for panic in world.machine.log_lines(|line| line.contains("panicked at")) {
         world.violation(format!("a server panicked: {panic}"));
+    }
+    let people: Vec<String> = (0..BUYERS).map(cpf).chain(["Pessoa ", "pessoa", STREET].map(str::to_owned)).collect();
+    for line in world.machine.log_lines(|line| people.iter().any(|person| line.contains(person))) {
+        world.violation(format!("a log names a person: {line}"));
     }
 }
 

@@ -16,6 +16,9 @@ const INSISTENCE: Duration = Duration::from_secs(20);
 const ORDERS_PER_MINUTE: f64 = 300.0;
 /// Where parcels go.
 const CEP: &str = "01310-100";
+pub const STREET: &str = "Rua dos Compradores";
+/// So many people there are; they buy again and again.
+pub const BUYERS: u32 = 200;
 
 pub async fn buy_until_the_time_is_over(world: &Arc<World>) {
     let mut buyers = JoinSet::new();
@@ -173,10 +176,10 @@ async fn fill_cart(world: &World, dice: &mut StdRng) -> Option<Purchase> {
     let chosen = options.get(dice.random_range(0..options.len().max(1)))?;
     world.count(&format!("freight by {}", chosen["provider"].as_str().unwrap_or_default()));
     let token = chosen["quote_token"].as_str()?.to_owned();
-    let buyer = dice.random_range(0..200_u32);
+    let buyer = dice.random_range(0..BUYERS);
     let mut body = json!({
         "email": format!("pessoa{buyer}@example.com"), "name": format!("Pessoa {buyer}"), "cpf": cpf(buyer),
-        "address": {"recipient": format!("Pessoa {buyer}"), "cep": CEP, "street": "Avenida Paulista", "number": "1000",
+        "address": {"recipient": format!("Pessoa {buyer}"), "cep": CEP, "street": STREET, "number": "1000",
                     "district": "Bela Vista", "city": "São Paulo", "state": "SP"},
         "quote_token": token,
     });
@@ -191,7 +194,7 @@ async fn fill_cart(world: &World, dice: &mut StdRng) -> Option<Purchase> {
 }
 
 /// A CPF of a person who does not exist, with its two check digits.
-fn cpf(buyer: u32) -> String {
+pub fn cpf(buyer: u32) -> String {
     let mut digits: Vec<u32> = format!("{:09}", 100_000_000 + buyer * 7_919).chars().filter_map(|c| c.to_digit(10)).collect();
     for _ in 0..2 {
         let weight = digits.len() as u32 + 1;

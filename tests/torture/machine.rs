@@ -245,12 +245,12 @@ impl Machine {
         *lock(&self.crashed) = Some(Instant::now());
     }
 
-    /// Lines of the processes' logs that no fault may cause.
-    pub fn panics(&self) -> Vec<String> {
+    /// Lines of the processes' logs that are like this.
+    pub fn log_lines(&self, is_like: impl Fn(&str) -> bool) -> Vec<String> {
         let logs =
             std::fs::read_dir(&self.folder).unwrap().flatten().filter(|e| e.file_name().to_string_lossy().ends_with(".log"));
         let read = |entry: std::fs::DirEntry| String::from_utf8_lossy(&std::fs::read(entry.path()).unwrap()).into_owned();
-        logs.flat_map(|e| read(e).lines().filter(|l| l.contains("panicked at")).map(str::to_owned).collect::<Vec<_>>()).collect()
+        logs.flat_map(|e| read(e).lines().filter(|line| is_like(line)).map(str::to_owned).collect::<Vec<_>>()).collect()
     }
 
     fn tell_watchdog(&self) {
