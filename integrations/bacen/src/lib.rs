@@ -96,13 +96,13 @@ impl Bacen {
     /// With a token, and once more with a new one where they no longer take it: a 401 did nothing.
     async fn send(&self, call: impl Fn(&Http) -> Call + Sync) -> Result<Answer, ProviderError> {
         let token = self.tokens.get().await?;
-        let answer = call(&self.http).bearer(token.value.expose_secret()).send_raw().await?;
+        let answer = call(&self.http).bearer(token.expose_secret()).send_raw().await?;
         if answer.status != 401 {
             return Ok(answer);
         }
         self.tokens.forget(&token).await;
         let token = self.tokens.get().await?;
-        call(&self.http).bearer(token.value.expose_secret()).send_raw().await
+        call(&self.http).bearer(token.expose_secret()).send_raw().await
     }
 
     /// `None`: they do not know it, in their own words. A bare 404 (a proxy's, a wrong address) must never pass for "not created".

@@ -1,4 +1,4 @@
-//! The token that every call shows: asked for once, however many need it, and renewed before it ends.
+//! OAuth2 client credentials: how the bank is asked for its token.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -8,17 +8,16 @@ use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::sync::Mutex;
-use tokio::time::Instant;
 use vitrine_kit::ProviderError;
 use vitrine_kit::http::{Answer, BadConfig, Http};
+use vitrine_kit::token as kit;
 
 use crate::wire;
 
 /// Where they do not say how long a token lives.
-const UNSAID_LIFE_S: u64 = 300;
-/// Nobody's token lives longer; a larger number is a mistake.
-const LONGEST_LIFE_S: u64 = 24 * 3600;
+const UNSAID_LIFE: Duration = Duration::from_secs(300);
+
+pub(crate) type Token = kit::Token<SecretString>;
 
 #[derive(Debug)]
 pub(crate) struct Tokens {
@@ -28,21 +27,7 @@ pub(crate) struct Tokens {
     credentials: SecretString,
     /// This bank wants a form, not JSON.
     wants_form: AtomicBool,
-    /// Held while they are asked, so that all others wait for that one answer.
-    kept: Mutex<Kept>,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct Token {
-    pub(crate) value: SecretString,
-    got_at: Instant,
-    renew_at: Instant,
-}
-
-#[derive(Debug, Default)]
-struct Kept {
-    token: Option<Token>,
-    failure: Option<(Instant, ProviderError)>,
+    kept: kit::Tokens<SecretString>,
 }
 
 impl Tokens {
@@ -54,42 +39,20 @@ impl Tokens {
             path: path.to_owned(),
             credentials: format!("Basic {pair}").into(),
             wants_form: AtomicBool::new(false),
-            kept: Mutex::default(),
+            kept: kit::Tokens::default(),
         })
     }
 
     /// Errors: as theirs, and nothing of the call that needs the token has happened.
     pub(crate) async fn get(&self) -> Result<Token, ProviderError> {
-        let came = Instant::now();
-        let mut kept = self.kept.lock().await;
-        if let Some(token) = &kept.token
-            && (Instant::now() < token.renew_at || token.got_at >= came)
-        {
-            return Ok(token.clone());
-        }
-        // Who waited through a failed try shares its outcome: a dead bank is not asked by one after the other.
-        if let Some((at, error)) = &kept.failure
-            && *at >= came
-        {
-            return Err(error.clone());
-        }
-        match self.ask().await {
-            Ok(token) => Ok(kept.token.insert(token).clone()),
-            Err(error) => {
-                kept.failure = Some((Instant::now(), error.clone()));
-                Err(error)
-            }
-        }
+        self.kept.get(self.ask()).await
     }
 
-    /// They took it back. One that came since stays.
     pub(crate) async fn forget(&self, refused: &Token) {
-        let mut kept = self.kept.lock().await;
-        kept.token.take_if(|token| token.got_at == refused.got_at);
+        self.kept.forget(refused).await;
     }
 
-    async fn ask(&self) -> Result<Token, ProviderError> {
-        let asked_at = Instant::now();
+    async fn ask(&self) -> Result<(SecretString, Duration), ProviderError> {
         let wants_form = self.wants_form.load(Ordering::Relaxed);
         let mut answer = self.post(wants_form).await?;
         if !wants_form && matches!(answer.status, 400 | 415) {
@@ -100,8 +63,7 @@ impl Tokens {
             return Err(answer.refused(wire::refusal(&answer.body)));
         }
         let given: Given = answer.read()?;
-        let renew_at = asked_at + nine_tenths(given.expires_in.map(|wire::Seconds(life)| life));
-        Ok(Token { value: given.access_token, got_at: Instant::now(), renew_at })
+        Ok((given.access_token, life(given.expires_in.map(|wire::Seconds(life)| life))))
     }
 
     /// Asking for a token changes nothing on their side.
@@ -122,9 +84,8 @@ struct Given {
     expires_in: Option<wire::Seconds>,
 }
 
-pub(crate) fn nine_tenths(life_s: Option<i64>) -> Duration {
-    let life_s = life_s.map_or(UNSAID_LIFE_S, |s| u64::try_from(s).unwrap_or(0));
-    Duration::from_secs(life_s.min(LONGEST_LIFE_S)) * 9 / 10
+pub(crate) fn life(said_s: Option<i64>) -> Duration {
+    said_s.map_or(UNSAID_LIFE, |s| Duration::from_secs(u64::try_from(s).unwrap_or(0)))
 }
 
 /// At the last slash of the path: the log then shows a path.

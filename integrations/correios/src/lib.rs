@@ -128,7 +128,7 @@ impl Correios {
     async fn send(&self, began: Instant, call: impl Fn(&Http, &Token) -> Call + Sync) -> Result<Answer, ProviderError> {
         let token = self.tokens.get().await?;
         let answer = call(&self.http, &token).bearer(token.value.expose_secret()).send_raw().await?;
-        if !matches!(answer.status, 401 | 403) || token.got_at >= began {
+        if !matches!(answer.status, 401 | 403) || token.got_at() >= began {
             return Ok(answer);
         }
         self.tokens.forget(&token).await;

@@ -152,12 +152,7 @@ impl FiscalProvider for Enotas {
     }
 
     async fn emit(&self, nfe: &Nfe) -> Result<SeenNfe, ProviderError> {
-        if nfe.environment != self.environment {
-            return Err(rejected("environment", "the invoice is for another environment than this shop"));
-        }
-        if nfe.issuer.cnpj != self.cnpj {
-            return Err(rejected("cnpj", "the invoice is of another company than this shop"));
-        }
+        nfe.is_of(self.environment, &self.cnpj).map_err(|(field, why)| rejected(field, why))?;
         let (reference, id) = (nfe.reference.as_str(), self.their_id(&nfe.reference)?);
         let call = self.http.post(&self.path("")).json(&note::Note::of(nfe, id));
         // The same id never makes a second note: one that is there, or on its way, is refused.

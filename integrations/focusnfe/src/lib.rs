@@ -161,12 +161,7 @@ impl FiscalProvider for FocusNfe {
     }
 
     async fn emit(&self, nfe: &Nfe) -> Result<SeenNfe, ProviderError> {
-        if nfe.environment != self.environment {
-            return Err(rejected("environment", "the invoice is for another environment than this shop"));
-        }
-        if nfe.issuer.cnpj != self.cnpj {
-            return Err(rejected("cnpj", "the invoice is of another company than this shop"));
-        }
+        nfe.is_of(self.environment, &self.cnpj).map_err(|(field, why)| rejected(field, why))?;
         let reference = nfe.reference.as_str();
         path(reference)?;
         let call = self.http.post("/v2/nfe").query(&[("ref", reference)]).json(&note::Note::from(nfe));

@@ -2,7 +2,6 @@
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use subtle::ConstantTimeEq;
 use vitrine_kit::fiscal::FiscalNotice;
 use vitrine_kit::{Delivery, Forged, signature};
 
@@ -31,11 +30,8 @@ struct Told {
 
 /// The word in the header, or in the address as `?token=`, compared in constant time.
 pub(crate) fn check(secret: &SecretString, delivery: &Delivery) -> Result<(), Forged> {
-    let in_query = form_urlencoded::parse(delivery.query().as_bytes()).find(|(name, _)| name == "token");
-    let given = [delivery.header(HEADER).map(str::to_owned), in_query.map(|(_, token)| token.into_owned())];
-    let secret = secret.expose_secret().as_bytes();
-    let is_secret = |given: &String| bool::from(given.as_bytes().ct_eq(secret));
-    if given.iter().flatten().any(is_secret) { Ok(()) } else { Err(Forged) }
+    let is_shown = delivery.shows(secret.expose_secret().as_bytes(), HEADER, "token");
+    if is_shown { Ok(()) } else { Err(Forged) }
 }
 
 /// One note's state. It repeats itself until it is answered with 2xx, word for word.

@@ -42,6 +42,19 @@ pub struct Nfe {
     pub notes: String,
 }
 
+impl Nfe {
+    /// Whether it is this shop's to send: the field that says otherwise, and why.
+    pub fn is_of(&self, environment: Environment, cnpj: &Cnpj) -> Result<(), (&'static str, &'static str)> {
+        if self.environment != environment {
+            return Err(("environment", "the invoice is for another environment than this shop"));
+        }
+        if self.issuer.cnpj != *cnpj {
+            return Err(("cnpj", "the invoice is of another company than this shop"));
+        }
+        Ok(())
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Purpose {
     /// Finalidade 1, saída.

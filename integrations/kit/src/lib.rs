@@ -17,6 +17,7 @@ pub mod sefaz;
 pub mod shipping;
 pub mod signature;
 pub mod tax_id;
+pub mod token;
 pub mod trace;
 pub mod webhook;
 

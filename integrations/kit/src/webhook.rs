@@ -1,6 +1,7 @@
 //! What arrives from a provider, before anyone believes it.
 
 use bytes::Bytes;
+use subtle::ConstantTimeEq;
 
 /// A webhook request as it came: raw bytes first, parsed only after the signature was checked.
 #[derive(Clone)]
@@ -26,6 +27,15 @@ impl Delivery {
         self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
     }
 
+    /// Whether the header or the address's parameter holds this secret, for those who sign nothing. Compared in constant time;
+    /// an empty secret is held by nobody.
+    pub fn shows(&self, secret: &[u8], header: &str, parameter: &str) -> bool {
+        let in_query = form_urlencoded::parse(self.query.as_bytes()).find(|(name, _)| name == parameter);
+        let given = [self.header(header).map(str::to_owned), in_query.map(|(_, value)| value.into_owned())];
+        let is_secret = |given: &String| bool::from(given.as_bytes().ct_eq(secret));
+        !secret.is_empty() && given.iter().flatten().any(is_secret)
+    }
+
     /// The raw query string, without the question mark. May hold a secret: never logged.
     pub fn query(&self) -> &str {
         &self.query
@@ -35,5 +45,27 @@ impl Delivery {
 impl std::fmt::Debug for Delivery {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Delivery({} bytes)", self.body.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_shown_by_the_header_or_the_address_whole_and_right() {
+        let shows = |secret: &str, headers: &[(&str, &str)], query: &str| {
+            let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            Delivery::new(Bytes::new(), headers, query).shows(secret.as_bytes(), "X-Secret", "token")
+        };
+        assert!(shows("a b+c", &[("x-secret", "a b+c")], ""));
+        assert!(shows("a b+c", &[], "x=1&token=a+b%2Bc"));
+        assert!(shows("abc", &[("x-secret", "wrong")], "token=abc"));
+        for (headers, query) in
+            [(vec![], ""), (vec![], "token=ab"), (vec![], "token=abcd"), (vec![], "Token=abc"), (vec![("x-other", "abc")], "")]
+        {
+            assert!(!shows("abc", &headers, query), "{headers:?} {query}");
+        }
+        assert!(!shows("", &[("x-secret", "")], "token="), "nobody set one");
     }
 }
