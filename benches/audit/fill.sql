@@ -24,15 +24,15 @@ INSERT INTO coupons (id, code, kind, value) SELECT bench_id('a04', c), 'CUPOM' |
 -- What becomes of each order: 80 % arrive, 3 % are on their way, 2 % are paid, 9 % expire, 3 % are cancelled and paid back,
 -- 2 % are paid back in part, 1 % wait for their money.
 CREATE TABLE bench_orders AS
-SELECT i, bench_id('b00', i) AS id, bench_id('c00', i) AS payment, bench_id('d00', i) AS refund, bench_id('e00', i) AS event,
+SELECT i, bench_id('b00', i) AS id, bench_id('c00', i) AS payment, bench_id('c01', i) AS label, bench_id('c02', i) AS invoice, bench_id('d00', i) AS refund, bench_id('e00', i) AS event,
        CASE WHEN i % 100 < 80 THEN 'delivered' WHEN i % 100 < 83 THEN 'shipped' WHEN i % 100 < 85 THEN 'processing' WHEN i % 100 < 94 THEN 'expired'
             WHEN i % 100 < 97 THEN 'refunded' WHEN i % 100 < 99 THEN 'partly' ELSE 'pending' END AS fate,
        i % 5 <> 0 AS known, i / 5 AS person, i % 20 = 1 AS with_coupon,
        i * 7 % 10000 AS v1, (i * 7 + 4999) % 10000 AS v2, 1 + i % 3 AS q1, 1 + i % 2 AS q2,
        now() - ({orders} - i) * interval '30 seconds' AS at
   FROM generate_series(1, {orders}) i;
-ALTER TABLE bench_orders ADD paid boolean, ADD subtotal bigint, ADD discount bigint, ADD total bigint;
-UPDATE bench_orders SET paid = fate NOT IN ('expired', 'pending'), subtotal = q1 * bench_price(v1) + q2 * bench_price(v2),
+ALTER TABLE bench_orders ADD paid boolean, ADD invoiced boolean, ADD subtotal bigint, ADD discount bigint, ADD total bigint;
+UPDATE bench_orders SET paid = fate NOT IN ('expired', 'pending'), invoiced = fate NOT IN ('expired', 'pending', 'refunded'), subtotal = q1 * bench_price(v1) + q2 * bench_price(v2),
        discount = CASE WHEN with_coupon THEN 500 ELSE 0 END, total = q1 * bench_price(v1) + q2 * bench_price(v2) - CASE WHEN with_coupon THEN 500 ELSE 0 END + 1850;
 
 INSERT INTO orders (id, number, user_id, customer_name, customer_email, tax_id_sealed, tax_id_key, tax_id_hash, status, payment_status,
@@ -91,8 +91,26 @@ INSERT INTO messages (id, event, kind, channel, order_id, recipient, subject, ht
 SELECT bench_id('f0' || m.n, i), m.kind || ':' || id, m.kind, 'email', id, 'pessoa' || person || '@example.com', 'Pedido VB' || i, repeat('<p>Pedido</p>', 20),
        repeat('Pedido ', 20), 'sent', 'resend', 'm' || i || '-' || m.n, at, 1, at, at
   FROM bench_orders, LATERAL (VALUES (1, 'order_placed', true), (2, 'order_paid', paid), (3, 'order_shipped', fate IN ('shipped', 'delivered', 'partly')),
-       (4, 'order_cancelled', fate IN ('expired', 'refunded'))) m (n, kind, told)
+       (4, 'order_cancelled', fate IN ('expired', 'refunded')), (5, 'invoice', invoiced), (6, 'order_delivered', fate IN ('delivered', 'partly'))) m (n, kind, told)
  WHERE m.told ORDER BY i, m.n;
+
+INSERT INTO shipments (id, order_id, provider, provider_ref, protocol, status, service_code, boxes, quoted_cents, price_cents, tracking_number, label_url,
+    asked_at, heard_at, created_at, updated_at)
+SELECT label, id, 'melhorenvio', 'me' || i, 'ORD-' || i, CASE fate WHEN 'processing' THEN 'generated' WHEN 'shipped' THEN 'posted' ELSE 'delivered' END,
+       '3', '[{"h": 5, "w": 15, "l": 20, "g": 600}]', 1850, 1910, 'BR' || i || 'BR', 'https://labels.example/' || i, at, at, at, at
+  FROM bench_orders WHERE invoiced ORDER BY i;
+INSERT INTO shipment_events (order_id, shipment_id, code, description, happened_at)
+SELECT id, label, e.code, e.code, date_trunc('second', at) + e.n * interval '1 day'
+  FROM bench_orders, LATERAL (VALUES (0, 'generated', true), (1, 'posted', fate <> 'processing'), (4, 'delivered', fate IN ('delivered', 'partly'))) e (n, code, told)
+ WHERE invoiced AND e.told ORDER BY i, e.n;
+INSERT INTO invoices (id, order_id, provider, environment, status, issued_at, sent_at, chave, number, series, total_cents, cancel_reason, danfe, xml, xml_sha256,
+    created_at, updated_at, authorized_at, cancelled_at)
+SELECT invoice, id, 'focusnfe', 'producao', CASE WHEN invoiced THEN 'authorized' ELSE 'cancelled' END, at, at,
+       '352610112223330001815500' || lpad(i::text, 10, '0') || '1' || lpad((i::bigint * 7919 % 1000000000)::text, 9, '0'), i::text, '1', total,
+       CASE WHEN NOT invoiced THEN 'Pedido cancelado' END, '\x255044462d312e34', x.xml, sha256(x.xml), at, at, at, CASE WHEN NOT invoiced THEN at END
+  FROM bench_orders, LATERAL (SELECT convert_to(string_agg('<det nItem="' || n || '"><prod><cProd>' || md5(i || '-' || n) || '</cProd><NCM>09012100</NCM></prod></det>', ''), 'UTF8') AS xml
+         FROM generate_series(1, 80) n) x
+ WHERE paid ORDER BY i;
 
 INSERT INTO order_history (order_id, subject, subject_id, from_state, to_state, reason, actor, cause, at)
 SELECT id, h.subject, h.subject_id, h.before, h.after, 'bench', 'system', h.cause, at
@@ -108,7 +126,6 @@ SELECT id, h.subject, h.subject_id, h.before, h.after, 'bench', 'system', h.caus
     (9, paid, 'payment', payment, 'pending', 'paid', 'webhook:' || event),
     (10, paid, 'message', bench_id('f02', i), NULL, 'queued', 'job:' || i),
     (11, paid, 'message', bench_id('f02', i), 'queued', 'sent', 'job:' || i),
-    (12, fate IN ('shipped', 'delivered', 'partly'), 'shipment', NULL, NULL, 'posted', 'request:' || i),
     (13, fate IN ('shipped', 'delivered', 'partly'), 'order', NULL, 'processing', 'shipped', 'request:' || i),
     (14, fate IN ('shipped', 'delivered', 'partly'), 'message', bench_id('f03', i), NULL, 'queued', 'job:' || i),
     (15, fate IN ('shipped', 'delivered', 'partly'), 'message', bench_id('f03', i), 'queued', 'sent', 'job:' || i),
@@ -124,7 +141,21 @@ SELECT id, h.subject, h.subject_id, h.before, h.after, 'bench', 'system', h.caus
     (25, fate = 'partly', 'payment', payment, 'paid', 'partially_refunded', 'job:' || i),
     (26, fate = 'partly', 'payment_status', NULL, 'paid', 'partially_refunded', 'job:' || i),
     (27, fate IN ('expired', 'refunded'), 'message', bench_id('f04', i), NULL, 'queued', 'job:' || i),
-    (28, fate IN ('expired', 'refunded'), 'message', bench_id('f04', i), 'queued', 'sent', 'job:' || i)
+    (28, fate IN ('expired', 'refunded'), 'message', bench_id('f04', i), 'queued', 'sent', 'job:' || i),
+    (29, invoiced, 'shipment', label, NULL, 'pending', 'job:' || i),
+    (30, invoiced, 'shipment', label, 'pending', 'carted', 'job:' || i),
+    (31, invoiced, 'shipment', label, 'carted', 'released', 'job:' || i),
+    (32, invoiced, 'shipment', label, 'released', 'generated', 'job:' || i),
+    (33, invoiced AND fate <> 'processing', 'shipment', label, 'generated', 'posted', 'job:' || i),
+    (34, fate IN ('delivered', 'partly'), 'shipment', label, 'posted', 'delivered', 'job:' || i),
+    (35, paid, 'invoice', invoice, NULL, 'pending', 'job:' || i),
+    (36, paid, 'invoice', invoice, 'pending', 'processing', 'job:' || i),
+    (37, paid, 'invoice', invoice, 'processing', 'authorized', 'job:' || i),
+    (38, paid AND NOT invoiced, 'invoice', invoice, 'authorized', 'cancelled', 'job:' || i),
+    (39, invoiced, 'message', bench_id('f05', i), NULL, 'queued', 'job:' || i),
+    (40, invoiced, 'message', bench_id('f05', i), 'queued', 'sent', 'job:' || i),
+    (41, fate IN ('delivered', 'partly'), 'message', bench_id('f06', i), NULL, 'queued', 'job:' || i),
+    (42, fate IN ('delivered', 'partly'), 'message', bench_id('f06', i), 'queued', 'sent', 'job:' || i)
   ) h (n, told, subject, subject_id, before, after, cause)
  WHERE h.told ORDER BY i, h.n;
 

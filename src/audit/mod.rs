@@ -3,6 +3,7 @@
 //! A rule is one query of one text column. It is written for a shop of a million orders: whole tables against each other,
 //! by hash or in one sorted pass, never a look-up per row (`benches/audit` holds it to a minute).
 
+mod rules_history;
 mod rules_invoices;
 mod rules_machinery;
 mod rules_money;
@@ -53,6 +54,7 @@ struct Finding {
 
 fn all() -> impl Iterator<Item = &'static Rule> {
     [
+        rules_history::RULES,
         rules_orders::RULES,
         rules_parcels::RULES,
         rules_stock::RULES,

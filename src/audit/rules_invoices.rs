@@ -32,7 +32,13 @@ pub(super) const RULES: &[Rule] = &[
         SELECT 'invoice ' || i.id || ' shall be cancelled, and no job will ask for it'
           FROM invoices i LEFT JOIN jobs j ON j.dedupe = 'cancel_invoice:' || i.id AND j.state <> 'done'
          WHERE i.status = 'authorized' AND i.cancel_reason IS NOT NULL AND j.id IS NULL"),
-    ("an-invoices-xml-is-whole", "SELECT 'invoice ' || id FROM invoices WHERE sha256(xml) <> xml_sha256"),
+    // A million of them are gigabytes to read: each is looked at daily in its first week, and then once in 97 days. A CASE, for
+    // the planner takes the hash for the cheaper question.
+    ("an-invoices-xml-is-whole", "
+        SELECT 'invoice ' || id FROM invoices
+         WHERE CASE WHEN authorized_at > now() - interval '7 days'
+                      OR abs(hashtext(id::text)) % 97 = floor(extract(epoch FROM now()) / 86400)::int % 97
+                    THEN sha256(xml) <> xml_sha256 END"),
     ("an-authorised-invoice-is-kept", "
         SELECT 'invoice ' || i.id || ' has no XML, and no job will fetch it'
           FROM invoices i LEFT JOIN jobs j ON j.dedupe = 'keep_invoice:' || i.id AND j.state <> 'done'
@@ -40,9 +46,9 @@ pub(super) const RULES: &[Rule] = &[
     ("a-cancelled-order-has-no-standing-invoice", "
         SELECT 'invoice ' || i.id || ' of order ' || o.number
           FROM orders o JOIN invoices i ON i.order_id = o.id AND i.purpose = 'sale' AND i.status = 'authorized' AND i.cancel_reason IS NULL
-          LEFT JOIN invoices back ON back.sale_id = i.id AND back.status <> 'denied'
-          LEFT JOIN jobs j ON j.dedupe = 'drop_invoice:' || o.id AND j.state <> 'done'
-         WHERE o.status = 'cancelled' AND back.id IS NULL AND j.id IS NULL"),
+         WHERE o.status = 'cancelled'
+           AND NOT EXISTS (SELECT FROM invoices back WHERE back.sale_id = i.id AND back.status <> 'denied')
+           AND NOT EXISTS (SELECT FROM jobs j WHERE j.dedupe = 'drop_invoice:' || o.id AND j.state <> 'done')"),
     ("a-return-gives-back-no-more-than-was-sold", "
         SELECT r.back || ' of line ' || l.id || ' were given back, sold were ' || l.quantity
           FROM (SELECT (line ->> 0)::uuid AS line, sum((line ->> 1)::int) AS back

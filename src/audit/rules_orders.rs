@@ -1,45 +1,8 @@
-//! Orders: whole, added up, in states that fit, and told from beginning to end.
+//! Orders: whole, added up, and in states that fit.
 
 use super::Rule;
 
 pub(super) const RULES: &[Rule] = &[
-    // One thread each: the order itself, its payment status (told without an id), each payment and refund. A thread begins at
-    // nothing, every step goes on where the one before it ended, and the last one ends where the thing stands: without a gap,
-    // each state is reached as often as it is left, but for the last, so the sum of their hashes is the last one's. One pass in
-    // the index's order; this rule takes longest, so it comes first. The looks at a refund between its request and its end
-    // (`processing`, `unknown`) are states of the row alone.
-    ("history-has-no-gap-and-ends-where-things-stand", "
-        WITH told AS (
-            SELECT id, order_id, CASE WHEN subject = 'order' THEN order_id ELSE subject_id END AS thread,
-                   CASE WHEN from_state IN ('processing', 'unknown') AND subject = 'refund' THEN 'pending' ELSE from_state END AS from_state,
-                   CASE WHEN to_state IN ('processing', 'unknown') AND subject = 'refund' THEN 'pending' ELSE to_state END AS to_state
-              FROM order_history WHERE subject IN ('order', 'payment_status', 'payment', 'refund', 'invoice')),
-        steps AS (
-            SELECT order_id, thread, from_state, to_state,
-                   from_state IS DISTINCT FROM lag(to_state) OVER (PARTITION BY order_id, thread ORDER BY id) AS is_gap
-              FROM told),
-        threads AS (
-            SELECT order_id, thread, bool_or(is_gap) AS has_gap, sum(hashtext(to_state)) - coalesce(sum(hashtext(from_state)), 0) AS state
-              FROM steps GROUP BY order_id, thread),
-        things AS (
-            SELECT 'order' AS what, id AS order_id, id AS thread, status AS state FROM orders
-            UNION ALL SELECT 'payment status of', id, NULL, payment_status FROM orders
-            UNION ALL SELECT 'payment', order_id, id, status FROM payments
-            UNION ALL SELECT 'invoice', order_id, id, status FROM invoices
-            UNION ALL SELECT 'refund', order_id, id, CASE WHEN status IN ('processing', 'unknown') THEN 'pending' ELSE status END FROM refunds)
-        SELECT a.what || ' ' || coalesce(a.thread, a.order_id) || ' is ' || a.state || ', '
-               || CASE WHEN t.order_id IS NULL THEN 'and has no history' WHEN t.has_gap THEN 'its history has a gap'
-                       ELSE 'its history ends elsewhere' END
-          FROM things a LEFT JOIN threads t
-            ON t.order_id = a.order_id AND coalesce(t.thread, '00000000-0000-0000-0000-000000000000') = coalesce(a.thread, '00000000-0000-0000-0000-000000000000')
-         WHERE t.order_id IS NULL OR t.has_gap OR t.state <> hashtext(a.state)"),
-    // The same for messages, of which there are most, by the sum and one beginning alone: without sorting.
-    ("the-history-of-messages-ends-where-they-stand", "
-        SELECT 'message ' || m.id || ' is ' || m.status || ', its history says otherwise'
-          FROM messages m
-          LEFT JOIN (SELECT subject_id, sum(hashtext(to_state)) - coalesce(sum(hashtext(from_state)), 0) AS state, count(*) - count(from_state) AS beginnings
-                       FROM order_history WHERE subject = 'message' GROUP BY 1) h ON h.subject_id = m.id
-         WHERE m.order_id IS NOT NULL AND (h.state IS DISTINCT FROM hashtext(m.status) OR h.beginnings <> 1)"),
     ("an-order-has-lines", "
         SELECT 'order ' || o.number FROM orders o WHERE NOT EXISTS (SELECT FROM order_lines l WHERE l.order_id = o.id)"),
     ("a-line-is-price-times-quantity", "
@@ -86,18 +49,6 @@ pub(super) const RULES: &[Rule] = &[
         SELECT 'order ' || o.number || ' ends at ' || o.expires_at || ', and no job will see to it'
           FROM orders o LEFT JOIN jobs j ON j.dedupe = 'expire_order:' || o.id AND j.state IN ('waiting', 'running', 'dead')
          WHERE o.status = 'pending' AND j.id IS NULL"),
-    ("a-change-names-its-cause", "
-        SELECT 'history ' || id FROM order_history WHERE cause = '' OR actor = ''
-        UNION ALL SELECT 'money movement ' || id FROM money_movements WHERE cause = ''
-        UNION ALL SELECT 'stock movement ' || id FROM stock_movements WHERE cause = '' OR actor = ''
-        UNION ALL SELECT 'job ' || id FROM jobs WHERE cause = ''"),
-    ("a-webhook-that-caused-something-is-in-the-inbox", "
-        SELECT c.what || ' was caused by ' || c.cause
-          FROM (SELECT 'history ' || id AS what, cause FROM order_history WHERE cause LIKE 'webhook:%'
-                UNION ALL SELECT 'money movement ' || id, cause FROM money_movements WHERE cause LIKE 'webhook:%'
-                UNION ALL SELECT 'stock movement ' || id, cause FROM stock_movements WHERE cause LIKE 'webhook:%') c
-          LEFT JOIN webhook_events e ON 'webhook:' || e.id = c.cause
-         WHERE e.id IS NULL"),
     // The message is kept for ever; before it is written, its job waits, runs or has died.
     ("a-buyer-is-told-once-that-an-order-is-paid", "
         SELECT 'order ' || o.number || ' has ' || coalesce(m.count, 0) || ' messages'

@@ -95,31 +95,32 @@ const PLANTED: &[(&str, &str)] = &[
     ),
     ("a-pending-order-has-a-clock", "DELETE FROM jobs WHERE kind = 'expire_order'"),
     (
-        "history-has-no-gap-and-ends-where-things-stand",
+        "history-ends-where-things-stand",
         "UPDATE orders SET status = 'shipped', tracking_number = 'X', shipped_at = now() WHERE payment_status = 'paid'",
     ),
     (
-        "history-has-no-gap-and-ends-where-things-stand",
+        "history-has-no-gap",
         "ALTER TABLE order_history DISABLE TRIGGER USER; DELETE FROM order_history WHERE subject = 'payment_status' AND to_state = 'paid'",
     ),
-    ("history-has-no-gap-and-ends-where-things-stand", "UPDATE payments SET status = 'failed' WHERE status = 'pending'"),
-    ("history-has-no-gap-and-ends-where-things-stand", "UPDATE refunds SET status = 'unknown' WHERE status = 'done'"),
-    ("the-history-of-messages-ends-where-they-stand", "UPDATE messages SET status = 'bounced' WHERE kind = 'order_paid'"),
+    ("history-ends-where-things-stand", "UPDATE payments SET status = 'failed' WHERE status = 'pending'"),
+    ("history-ends-where-things-stand", "UPDATE refunds SET status = 'unknown' WHERE status = 'done'"),
+    ("history-ends-where-things-stand", "UPDATE messages SET status = 'bounced' WHERE kind = 'order_paid'"),
     (
-        "history-has-no-gap-and-ends-where-things-stand",
+        "history-ends-where-things-stand",
         "ALTER TABLE order_history DISABLE TRIGGER USER; DELETE FROM order_history WHERE subject = 'order' AND from_state IS NULL",
     ),
     (
-        "history-has-no-gap-and-ends-where-things-stand",
+        "history-has-no-gap",
         "ALTER TABLE order_history DISABLE TRIGGER USER; DELETE FROM order_history WHERE subject = 'payment' AND to_state = 'pending'",
     ),
     (
-        "the-history-of-messages-ends-where-they-stand",
+        "history-ends-where-things-stand",
         "ALTER TABLE order_history DISABLE TRIGGER USER; DELETE FROM order_history WHERE subject = 'message' AND from_state IS NULL",
     ),
+    ("history-ends-where-things-stand", "DELETE FROM messages WHERE kind = 'order_paid'"),
     ("a-change-names-its-cause", "ALTER TABLE money_movements DISABLE TRIGGER USER; UPDATE money_movements SET cause = ''"),
     ("a-change-names-its-cause", "ALTER TABLE order_history DISABLE TRIGGER USER; UPDATE order_history SET actor = '' WHERE subject = 'refund'"),
-    ("a-webhook-that-caused-something-is-in-the-inbox", "DELETE FROM webhook_events"),
+    ("a-change-names-its-cause", "DELETE FROM webhook_events"),
     ("a-message-that-was-sent-is-known-to-its-provider", "UPDATE messages SET provider_ref = NULL WHERE status = 'sent'"),
     (
         "a-text-is-handed-over-once",
@@ -192,7 +193,7 @@ const PLANTED: &[(&str, &str)] = &[
            FROM sale s JOIN order_lines l ON l.order_id = s.order_id",
     ),
     (
-        "history-has-no-gap-and-ends-where-things-stand",
+        "history-ends-where-things-stand",
         "INSERT INTO invoices (id, order_id, provider, environment, total_cents, status) SELECT gen_random_uuid(), o.id, 'focusnfe', 'homologacao', o.total_cents, 'pending' FROM orders o WHERE o.payment_status = 'paid' LIMIT 1",
     ),
     (
@@ -213,12 +214,12 @@ const PLANTED: &[(&str, &str)] = &[
     ),
     (
         "a-label-that-was-paid-says-what-it-cost",
-        "INSERT INTO shipments (id, order_id, volume, provider, provider_ref, status, service_code)
-         SELECT gen_random_uuid(), id, 9, 'melhorenvio', id::text, 'released', '1' FROM orders WHERE payment_status = 'paid'",
+        "INSERT INTO shipments (id, order_id, volume, provider, provider_ref, status, service_code, updated_at)
+         SELECT gen_random_uuid(), id, 9, 'melhorenvio', id::text, 'released', '1', now() - interval '2 hours' FROM orders WHERE payment_status = 'paid'",
     ),
-    ("the-history-of-labels-ends-where-they-stand", "UPDATE shipments SET status = 'expired' WHERE status = 'pending'"),
+    ("history-ends-where-things-stand", "UPDATE shipments SET status = 'expired' WHERE status = 'pending'"),
     (
-        "the-history-of-labels-ends-where-they-stand",
+        "history-ends-where-things-stand",
         "ALTER TABLE order_history DISABLE TRIGGER USER; DELETE FROM order_history WHERE subject = 'shipment' AND from_state IS NULL",
     ),
     (
