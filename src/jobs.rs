@@ -126,6 +126,8 @@ pub enum Job {
     Reconcile,
     /// Recurring: tells of variants that are nearly sold out.
     WatchStock,
+    /// Recurring: tells in time that the bank's client certificate ends.
+    WatchCertificate,
     /// Recurring: removes what has done its time (old jobs, keys, tokens, stale guest carts).
     Purge,
 }
@@ -166,6 +168,7 @@ impl Job {
             Self::KeepBooks => "keep_books",
             Self::Reconcile => "reconcile",
             Self::WatchStock => "watch_stock",
+            Self::WatchCertificate => "watch_certificate",
             Self::Purge => "purge",
         }
     }
@@ -186,7 +189,7 @@ impl Job {
             Self::CorrectInvoice { correction } => Some(format!("correct_invoice:{correction}")),
             Self::CompareBooks { day, provider } => Some(format!("compare_books:{day}:{provider}")),
             Self::MailMessage { message } => Some(format!("mail_message:{message}")),
-            Self::KeepBooks | Self::Reconcile | Self::WatchStock | Self::Purge | Self::TrackParcels => {
+            Self::KeepBooks | Self::Reconcile | Self::WatchStock | Self::WatchCertificate | Self::Purge | Self::TrackParcels => {
                 Some(self.kind().to_owned())
             }
             _ => None,
@@ -210,7 +213,9 @@ impl Job {
             | Self::BuyLabel { .. }
             | Self::DropLabel { .. }
             | Self::CompareBooks { .. } => 60,
-            Self::KeepBooks | Self::Reconcile | Self::WatchStock | Self::Purge | Self::TrackParcels => i32::MAX,
+            Self::KeepBooks | Self::Reconcile | Self::WatchStock | Self::WatchCertificate | Self::Purge | Self::TrackParcels => {
+                i32::MAX
+            }
             Self::MailPasswordReset { .. } => 8,
             _ => 25,
         }

@@ -72,7 +72,7 @@ pub async fn run(app: Data<App>, mut stop: watch::Receiver<bool>) {
 pub async fn drain(app: &App, ahead: SignedDuration) -> Result<usize> {
     const PULL: &str = "
         UPDATE jobs SET run_at = now() WHERE state = 'waiting' AND run_at <= now() + $1::text::interval
-           AND kind NOT IN ('reconcile', 'purge', 'keep_books', 'track_parcels', 'watch_stock')";
+           AND kind NOT IN ('reconcile', 'purge', 'keep_books', 'track_parcels', 'watch_stock', 'watch_certificate')";
     let mut count = 0;
     db::execute(&app.db().await?, PULL, &[&format!("{} seconds", ahead.as_secs())]).await?;
     loop {
@@ -89,7 +89,8 @@ pub async fn drain(app: &App, ahead: SignedDuration) -> Result<usize> {
 
 /// `false`: not yet, the database is away. Without them nobody would look for money that got lost on its way.
 async fn start_recurring(app: &App) -> bool {
-    let recurring = [Job::Reconcile, Job::Purge, Job::KeepBooks, Job::TrackParcels, Job::WatchStock].map(|job| (job, None));
+    let recurring = [Job::Reconcile, Job::Purge, Job::KeepBooks, Job::TrackParcels, Job::WatchStock, Job::WatchCertificate];
+    let recurring = recurring.map(|job| (job, None));
     let push = async { jobs::push_all(&app.db().await?, &recurring).await };
     let pushed = push.await;
     if let Err(error) = &pushed {
@@ -216,6 +217,7 @@ fn perform<'a>(app: &'a App, job: &'a Job) -> Pin<Box<dyn Future<Output = Result
         Job::KeepBooks => Box::pin(payments::books::keep(app)),
         Job::Reconcile => Box::pin(payments::reconcile::reconcile(app)),
         Job::WatchStock => Box::pin(catalog::low_stock::watch(app)),
+        Job::WatchCertificate => Box::pin(payments::certificate::watch(app)),
         Job::Purge => Box::pin(purge::purge(app)),
     }
 }

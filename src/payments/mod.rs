@@ -3,6 +3,7 @@
 
 pub mod apply;
 pub mod books;
+pub mod certificate;
 pub mod check;
 pub mod dispute;
 pub mod gateway;

@@ -15,6 +15,7 @@ mod cards;
 mod cart;
 mod catalog;
 mod catalog_cache;
+mod certificate;
 mod checkout;
 mod coupons;
 mod explain;

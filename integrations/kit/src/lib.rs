@@ -5,6 +5,7 @@ pub mod access_key;
 pub mod brcode;
 pub mod breaker;
 pub mod cep;
+pub mod certificate;
 pub mod email;
 pub mod error;
 pub mod fiscal;

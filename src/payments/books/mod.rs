@@ -102,7 +102,8 @@ fn spread(due: Vec<(Date, String)>, now: Timestamp) -> Vec<(Job, Option<Timestam
     due.into_iter().map(job).collect()
 }
 
-fn day_of(at: Timestamp) -> Date {
+/// The day of the shop that it falls on.
+pub fn day_of(at: Timestamp) -> Date {
     at.to_zoned(zone()).date()
 }
 

@@ -1,0 +1,44 @@
+//! The bank's client certificate has an end, often after a year; without a new one nothing can be charged or given back there.
+
+use jiff::{SignedDuration, Timestamp};
+use secrecy::ExposeSecret;
+use vitrine_kit::certificate;
+
+use super::books;
+use crate::app::App;
+use crate::config::PixSettings;
+use crate::error::Result;
+use crate::jobs::{self, Job, Outcome};
+
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+/// So long before its end the operator is told, then every week, and daily in the last one.
+const AHEAD: SignedDuration = SignedDuration::from_hours(30 * 24);
+const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// Job: tells the operator in time.
+pub async fn watch(app: &App) -> Result<Outcome> {
+    let now = Timestamp::now();
+    let pem = app.config.pix.providers.iter().find_map(|provider| match provider {
+        PixSettings::Bank(settings) => settings.certificate.as_ref(),
+        _ => None,
+    });
+    let Some(left) = pem.and_then(|pem| certificate::ends(pem.expose_secret().as_bytes())).map(|end| end.duration_since(now))
+    else {
+        return Ok(Outcome::Again(now + DAY));
+    };
+    if left > AHEAD {
+        return Ok(Outcome::Again(now + DAY));
+    }
+    let day = books::day_of(now + left);
+    let text = match left.is_negative() {
+        true => format!("O certificado do banco (PIX_CERTIFICATE) venceu em {day}."),
+        false => format!("O certificado do banco (PIX_CERTIFICATE) vence em {day}."),
+    };
+    let text = format!(
+        "{text} Sem um novo, o banco não aceita nenhuma cobrança nem devolução: baixe outro no painel do banco, troque o arquivo e reinicie."
+    );
+    tracing::warn!(provider = "bacen", ends = %(now + left), "the client certificate ends soon, or has ended");
+    jobs::push(&app.db().await?, Job::MailAlert { subject: "Certificado do banco".to_owned(), text }).await?;
+    app.jobs_were_pushed();
+    Ok(Outcome::Again(now + if left > WEEK { WEEK } else { DAY }))
+}
