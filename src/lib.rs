@@ -3,6 +3,7 @@
 //! The ground floor imports no feature; features call those above them in this list and send jobs to those below.
 
 pub mod app;
+pub mod calendar;
 pub mod cause;
 pub mod config;
 pub mod db;

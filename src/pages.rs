@@ -1,10 +1,10 @@
 //! The few pages that this server shows to people itself. They hold nothing private and run no script.
 
 use actix_web::{HttpResponse, web};
-use jiff::tz::TimeZone;
 use minijinja::{Environment, context};
 
 use crate::app::App;
+use crate::calendar;
 use crate::error::{Error, Result};
 use crate::http::json::Path;
 use crate::orders::tracking;
@@ -46,7 +46,7 @@ async fn track(app: web::Data<App>, Path(number): Path<String>) -> Result<HttpRe
         }
         Err(error) => return Err(error),
     };
-    let zone = TimeZone::get("America/Sao_Paulo").unwrap_or(TimeZone::UTC);
+    let zone = calendar::zone();
     let steps: Vec<_> = found
         .history
         .into_iter()

@@ -9,10 +9,11 @@ use vitrine_kit::{AccessKey, Cep, Cnpj, Email, Money, Phone};
 
 use super::cfop;
 use super::company::{Company, CompanyAddress};
-use super::facts::{self, Facts, Line};
+use super::facts::{Facts, Line};
 use super::problem::Problem;
 use super::states::{self, State};
 use super::tax::{self, Setting};
+use crate::calendar;
 use crate::ids::LineId;
 use crate::orders::view::ShippingAddress;
 
@@ -98,7 +99,7 @@ pub fn build(wanted: &Wanted, facts: &Facts, company: Option<&Company>, cities: 
 fn setting<'a>(wanted: &Wanted, facts: &'a Facts, company: &Company, (from, to): (&'a State, &'a State)) -> Setting<'a> {
     let regime = company.tax_regime.into();
     // Nobody is asked for a state registration at checkout: every buyer is a final consumer who does not contribute.
-    Setting { regime, from, to, to_contributor: false, rules: &facts.rules, day: facts::day_of(wanted.issued_at) }
+    Setting { regime, from, to, to_contributor: false, rules: &facts.rules, day: calendar::day_of(wanted.issued_at) }
 }
 
 fn issuer(wanted: &Wanted, company: &Company, cities: &Cities, wrong: &mut Vec<Problem>) -> Option<Issuer> {

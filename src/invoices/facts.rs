@@ -1,7 +1,6 @@
 //! What an invoice is made of, read at the moment it is emitted: the order as sold, the goods' tax data as they are known now.
 
 use deadpool_postgres::GenericClient;
-use jiff::Timestamp;
 use serde_json::Value;
 use tokio_postgres::Row;
 use vitrine_kit::{Money, TaxId};
@@ -145,11 +144,4 @@ fn line(row: &Row) -> Line {
 pub fn nearest(own: Value, categories: Value) -> TaxData {
     let Value::Array(categories) = categories else { return TaxData::kept(own) };
     categories.into_iter().fold(TaxData::kept(own), |tax, category| tax.or(&TaxData::kept(category)))
-}
-
-/// When it was bought does not matter to an invoice; when it is emitted does, in the seller's zone.
-pub fn day_of(at: Timestamp) -> jiff::civil::Date {
-    use jiff::tz::{self, TimeZone};
-    let zone = TimeZone::get("America/Sao_Paulo").unwrap_or_else(|_| TimeZone::fixed(tz::offset(-3)));
-    at.to_zoned(zone).date()
 }

@@ -15,6 +15,7 @@ use super::states;
 use super::tax::{self, Setting};
 use super::tax_data::TaxRules;
 use crate::app::App;
+use crate::calendar;
 use crate::db;
 use crate::error::Result;
 use crate::ids::ProductId;
@@ -125,7 +126,7 @@ fn product_problems(product: &Product, company: Option<&Company>, rules: &TaxRul
     }
     let Some((company, home)) = company.and_then(|c| Some((c, states::find(&c.address.state)?))) else { return wrong };
     let regime: Regime = company.tax_regime.into();
-    let day = facts::day_of(jiff::Timestamp::now());
+    let day = calendar::day_of(jiff::Timestamp::now());
     let setting = Setting { regime, from: home, to: home, to_contributor: false, rules, day };
     if let Err(more) = tax::taxes_of(&setting, &product.tax, 0, Money::from_cents(100), "") {
         wrong.extend(more.into_iter().map(|p| Problem::new(p.field.trim_start_matches('.'), p.message)));

@@ -1,7 +1,7 @@
 //! The words of every mail: a layout and two templates per kind, HTML and plain text, embedded in the binary.
 
 use jiff::Timestamp;
-use jiff::tz::{self, TimeZone};
+use jiff::tz::TimeZone;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Serde, Value, ValueKind};
 use minijinja::{AutoEscape, Environment, ErrorKind, Output, State, UndefinedBehavior};
@@ -10,6 +10,7 @@ use vitrine_kit::Money;
 
 use super::facts::{self, Account, Invoice, Order, Refund, Reset, Shop};
 use super::kind::Kind;
+use crate::calendar;
 use crate::error::{Error, Result};
 use crate::lang::Lang;
 
@@ -110,7 +111,7 @@ impl Templates {
         env.set_undefined_behavior(UndefinedBehavior::SemiStrict);
         env.set_formatter(write);
         env.add_filter("money", |cents: i64, lang: &str| facts::money(Money::from_cents(cents), Lang::of(lang)));
-        let zone = TimeZone::get("America/Sao_Paulo").unwrap_or_else(|_| TimeZone::fixed(tz::offset(-3)));
+        let zone = calendar::zone();
         env.add_filter("when", move |time: String, lang: &str| when(&time, Lang::of(lang), &zone));
         for (name, source) in FILES {
             env.add_template(name, source).map_err(|e| broken(&e))?;

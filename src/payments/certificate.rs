@@ -4,8 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret;
 use vitrine_kit::certificate;
 
-use super::books;
 use crate::app::App;
+use crate::calendar;
 use crate::config::PixSettings;
 use crate::error::Result;
 use crate::jobs::{self, Job, Outcome};
@@ -29,7 +29,7 @@ pub async fn watch(app: &App) -> Result<Outcome> {
     if left > AHEAD {
         return Ok(Outcome::Again(now + DAY));
     }
-    let day = books::day_of(now + left);
+    let day = calendar::day_of(now + left);
     let text = match left.is_negative() {
         true => format!("O certificado do banco (PIX_CERTIFICATE) venceu em {day}."),
         false => format!("O certificado do banco (PIX_CERTIFICATE) vence em {day}."),

@@ -110,13 +110,17 @@ async fn ask_prices(app: &App, broker: &MelhorEnvio) -> Result<()> {
            AND provider = $1 AND provider_ref IS NOT NULL AND heard_at < now() - interval '10 minutes'
          ORDER BY heard_at LIMIT $2";
     let rows = db::query(&app.db().await?, UNPRICED, &[&NAME, &BATCH]).await?;
+    let mut outcome = Ok(());
     for parcel in rows.iter().map(parcel) {
-        if let Some(label) = broker.read(&parcel.reference).await? {
-            keep(app, &parcel, State::of(label.status), &label, None).await?;
+        match broker.read(&parcel.reference).await {
+            Ok(Some(label)) => keep(app, &parcel, State::of(label.status), &label, None).await?,
+            Ok(None) => {}
+            Err(error) => outcome = Err(error.into()), // one that they will not show keeps the others from nothing
         }
     }
     let ids: Vec<ShipmentId> = rows.iter().map(|row| row.get("id")).collect();
-    heard(app, &ids).await
+    heard(app, &ids).await?;
+    outcome
 }
 
 /// All of them were asked about, also those of which nothing was said.

@@ -3,7 +3,7 @@
 use serde_json::json;
 use vitrine::shipments;
 use vitrine_kit::signature::hmac_sha256;
-use vitrine_sandbox::{Delivery, Fault, ParcelStep, Passage, SendWebhook};
+use vitrine_sandbox::{Delivery, Fault, FaultOrder, ParcelStep, Passage, SendWebhook};
 
 use crate::shipments::{
     HOUR, SECRET, alerts, bought, is_told_whole, labelled, order_status, paid, rest, rest_ahead, set_company, settled, shop,
@@ -365,4 +365,24 @@ async fn a_parcel_that_left_before_its_purchase_was_known_has_a_price_and_is_tol
         is_told_whole(&shop, &order).await;
         shop.close().await;
     }
+}
+
+#[actix_web::test]
+async fn a_label_that_they_will_not_show_keeps_no_other_from_its_price() {
+    let shop = shop().await;
+    for _ in 0..2 {
+        labelled(&shop).await;
+    }
+    shop.execute("UPDATE shipments SET price_cents = NULL, heard_at = now() - interval '20 minutes'").await;
+    let first: String = shop.sql("SELECT provider_ref FROM shipments ORDER BY id LIMIT 1").await;
+    shop.execute(
+        "UPDATE shipments SET heard_at = now() - interval '1 hour' WHERE id = (SELECT id FROM shipments ORDER BY id LIMIT 1)",
+    )
+    .await;
+    let hidden = FaultOrder { provider: "melhorenvio".into(), fault: Fault::Status(403), count: 10, path_contains: Some(first) };
+    shop.control().order_fault(hidden).unwrap();
+    shipments::track(&shop.app).await.unwrap();
+    let known: Vec<bool> = shop.sql("SELECT array_agg(price_cents IS NOT NULL ORDER BY id) FROM shipments").await;
+    assert_eq!(known, [false, true]);
+    shop.close().await;
 }

@@ -150,29 +150,33 @@ impl MelhorEnvio {
     async fn find_in_cart(&self, tag: &str) -> Result<Option<Label>, ProviderError> {
         let mut before = None;
         for _ in 0..CART_READINGS {
-            let mut seen = Vec::new();
-            let mut pages = 1;
-            let mut page = 0;
-            while page < pages {
-                page += 1;
-                let call = self.authorized(self.labels.get("/api/v2/me/cart")).query(&[("page", &page.to_string())]);
-                let answer: Box<RawValue> = call.repeatable().send().await?; // a read
-                let (labels, last) = self.page(&answer)?;
-                if let Some(found) = labels.iter().find(|label| label.has_tag(tag)) {
-                    return Ok(Some(found.clone()));
-                }
-                pages = last;
-                if pages > CART_PAGES {
-                    return Err(not_now("the cart is too long to be looked through: empty it in their panel"));
-                }
-                seen.extend(labels.into_iter().map(|label| label.id));
-            }
-            if page == 1 || before.as_ref() == Some(&seen) {
-                return Ok(None);
+            let (labels, pages) = self.read_cart().await?;
+            let seen: Vec<String> = labels.iter().map(|label| label.id.clone()).collect();
+            let found = labels.into_iter().find(|label| label.has_tag(tag));
+            if found.is_some() || pages == 1 || before.as_ref() == Some(&seen) {
+                return Ok(found);
             }
             before = Some(seen);
         }
         Err(not_now("the cart changes while it is looked through"))
+    }
+
+    /// The labels of all its pages, and how many these were.
+    async fn read_cart(&self) -> Result<(Vec<Label>, u32), ProviderError> {
+        let (mut labels, mut page) = (Vec::new(), 0);
+        loop {
+            page += 1;
+            let call = self.authorized(self.labels.get("/api/v2/me/cart")).query(&[("page", &page.to_string())]);
+            let answer: Box<RawValue> = call.repeatable().send().await?; // a read
+            let (more, last) = self.page(&answer)?;
+            labels.extend(more);
+            if last > CART_PAGES {
+                return Err(not_now("the cart is too long to be looked through: empty it in their panel"));
+            }
+            if page >= last {
+                return Ok((labels, page));
+            }
+        }
     }
 
     fn page(&self, answer: &RawValue) -> Result<(Vec<Label>, u32), ProviderError> {

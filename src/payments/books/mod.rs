@@ -13,10 +13,10 @@ use std::collections::{HashMap, HashSet};
 
 use deadpool_postgres::GenericClient;
 use jiff::civil::Date;
-use jiff::tz::{self, TimeZone};
 use jiff::{SignedDuration, Timestamp, ToSpan, Zoned};
 
 use crate::app::App;
+use crate::calendar::{day_of, zone};
 use crate::db;
 use crate::error::{Error, Result};
 use crate::jobs::{self, Job, Outcome};
@@ -35,10 +35,6 @@ const HOUR: i8 = 5;
 
 /// Between two missed days of a provider.
 const APART: SignedDuration = SignedDuration::from_mins(1);
-
-fn zone() -> TimeZone {
-    TimeZone::get("America/Sao_Paulo").unwrap_or_else(|_| TimeZone::fixed(tz::offset(-3)))
-}
 
 /// A day of the shop, from its midnight to the next one.
 pub fn bounds(day: Date) -> Result<(Timestamp, Timestamp)> {
@@ -100,11 +96,6 @@ fn spread(due: Vec<(Date, String)>, now: Timestamp) -> Vec<(Job, Option<Timestam
         (Job::CompareBooks { day, provider }, Some(at))
     };
     due.into_iter().map(job).collect()
-}
-
-/// The day of the shop that it falls on.
-pub fn day_of(at: Timestamp) -> Date {
-    at.to_zoned(zone()).date()
 }
 
 /// Yesterday, or in the small hours the day before.
