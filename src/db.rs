@@ -162,6 +162,7 @@ fn migrations() -> Result<Vec<Migration>> {
         ("V7__machinery", include_str!("../migrations/0007_machinery.sql")),
         ("V8__fulfilment", include_str!("../migrations/0008_fulfilment.sql")),
         ("V9__invoices", include_str!("../migrations/0009_invoices.sql")),
+        ("V10__once_more", include_str!("../migrations/0010_once_more.sql")),
     ];
     files
         .iter()

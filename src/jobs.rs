@@ -1,5 +1,7 @@
 //! The outbox: what must happen after a commit is a row written in the same transaction.
 
+use std::collections::HashSet;
+
 use deadpool_postgres::GenericClient;
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -173,7 +175,8 @@ impl Job {
         }
     }
 
-    /// At most one unfinished job with this key. Only for jobs where a second one would do the same again.
+    /// At most one unfinished job with this key. Only for jobs where a second one would do the same again, and which push their
+    /// own key while they run only where something moved: each such push is one more run.
     fn dedupe(&self) -> Option<String> {
         match self {
             Self::ExpireOrder { order } => Some(format!("expire_order:{order}")),
@@ -232,14 +235,17 @@ pub fn is_message(kind: &str) -> bool {
     kind.starts_with("mail_") || kind.starts_with("sms_")
 }
 
-/// One statement for any number of jobs; a job whose twin is waiting or running is not added again.
+/// One statement for any number of jobs. One whose twin waits is not added: that run will see what this push is about. One whose
+/// twin runs is: that run may have looked before, so it is made once more when it ends.
 /// `$1` ids, `$2` kinds, `$3` payloads, `$4` dedupe keys, `$5` when, `$6` attempts, `$7` cause.
 pub const PUSH: &str = "
     INSERT INTO jobs (id, kind, payload, dedupe, run_at, max_attempts, cause)
     SELECT j.id, j.kind, j.payload, j.dedupe, coalesce(j.run_at, now()), j.max_attempts, $7
       FROM unnest($1::uuid[], $2::text[], $3::jsonb[], $4::text[], $5::timestamptz[], $6::int[])
         AS j (id, kind, payload, dedupe, run_at, max_attempts)
-    ON CONFLICT (dedupe) WHERE dedupe IS NOT NULL AND state IN ('waiting', 'running') DO NOTHING";
+     ORDER BY j.dedupe
+    ON CONFLICT (dedupe) WHERE dedupe IS NOT NULL AND state IN ('waiting', 'running')
+       DO UPDATE SET again = true WHERE jobs.state = 'running'";
 
 /// The parameters of [`PUSH`].
 #[derive(Debug)]
@@ -254,7 +260,11 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// A job that stands twice among them is written once: the first.
     pub fn of(jobs: &[(Job, Option<Timestamp>)]) -> Self {
+        let mut seen = HashSet::new();
+        let is_new = |(job, _): &&(Job, Option<Timestamp>)| job.dedupe().is_none_or(|key| seen.insert(key));
+        let jobs: Vec<_> = jobs.iter().filter(is_new).collect();
         Self {
             ids: jobs.iter().map(|_| JobId::new()).collect(),
             kinds: jobs.iter().map(|(job, _)| job.kind()).collect(),
@@ -284,7 +294,7 @@ pub async fn push_at(tx: &impl GenericClient, job: Job, at: Timestamp) -> Result
     push_all(tx, &[(job, Some(at))]).await
 }
 
-/// One job, at once: one of the same key that waits for its time is brought forward. One that is at work goes on.
+/// One job, at once: one of the same key that waits for its time is brought forward.
 pub async fn push_now(tx: &impl GenericClient, job: Job) -> Result<()> {
     push_all_now(tx, &[(job, None)]).await
 }

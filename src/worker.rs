@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::Data;
+use deadpool_postgres::GenericClient;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Semaphore, watch};
 use tracing::Instrument;
@@ -114,7 +115,8 @@ async fn lease(app: &App, count: i64) -> Result<Vec<Leased>> {
                         ORDER BY run_at LIMIT $1 FOR UPDATE SKIP LOCKED),
              abandoned AS (SELECT id FROM jobs WHERE state = 'running' AND lease_until < now() ORDER BY lease_until LIMIT $1 FOR UPDATE SKIP LOCKED),
              due AS (SELECT id FROM abandoned UNION ALL SELECT id FROM urgent UNION ALL SELECT id FROM messages LIMIT $1)
-        UPDATE jobs j SET state = 'running', lease = gen_random_uuid(), lease_until = now() + $2::text::interval, attempts = attempts + 1
+        UPDATE jobs j SET state = 'running', lease = gen_random_uuid(), lease_until = now() + $2::text::interval, attempts = attempts + 1,
+               again = false
           FROM due WHERE j.id = due.id
         RETURNING j.id, j.lease, j.kind, j.payload, j.attempts, j.max_attempts";
     let mut rows = db::query(&app.db().await?, LEASE_JOBS, &[&count, &LEASE]).await?;
@@ -224,44 +226,57 @@ fn perform<'a>(app: &'a App, job: &'a Job) -> Pin<Box<dyn Future<Output = Result
 
 /// Writes the end of a run, if the lease is still ours: a worker that was too slow has no say any more.
 async fn settle(app: &App, job: &Leased, result: Result<Outcome>) -> Result<()> {
-    const DONE: &str = "
-        UPDATE jobs SET state = 'done', finished_at = now(), lease = NULL, lease_until = NULL, last_error = NULL WHERE id = $1 AND lease = $2";
-    const LATER: &str = "
-        UPDATE jobs SET state = 'waiting', run_at = $3, attempts = attempts - $4, last_error = $5, lease = NULL, lease_until = NULL
-         WHERE id = $1 AND lease = $2";
-    const DEAD: &str = "
-        UPDATE jobs SET state = 'dead', finished_at = now(), last_error = $3, lease = NULL, lease_until = NULL WHERE id = $1 AND lease = $2";
     let mut db = app.db().await?;
-    let none: Option<String> = None;
     match result {
-        Ok(Outcome::Done) => db::execute(&db, DONE, &[&job.id, &job.lease]).await?,
-        Ok(Outcome::Again(at)) => db::execute(&db, LATER, &[&job.id, &job.lease, &at, &1_i32, &none]).await?,
+        Ok(Outcome::Done) => end(&db, job, "done", None).await.map(drop),
+        Ok(Outcome::Again(at)) => later(&db, job, at, None).await,
         Err(error) if job.attempts < job.max_attempts && error_may_pass(&error) => {
-            let at = Timestamp::now() + backoff(job.attempts, &error);
-            let why = Chain(&error).to_string();
-            db::execute(&db, LATER, &[&job.id, &job.lease, &at, &0_i32, &why]).await?
+            let (at, why) = (Timestamp::now() + backoff(job.attempts, &error), Chain(&error).to_string());
+            later(&db, job, at, Some(&why)).await
         }
-        Ok(Outcome::Dead(why)) => bury(&mut db, DEAD, job, &why).await?,
+        Ok(Outcome::Dead(why)) => bury(&mut db, job, &why).await,
         Err(error) => {
             let why = Chain(&error).to_string();
-            bury(&mut db, DEAD, job, &why).await?
+            bury(&mut db, job, &why).await
         }
-    };
+    }
+}
+
+/// The last word on a job, unless it was pushed while it ran: then it begins anew. The state that it is in now; `None`: the lease
+/// was lost.
+async fn end(db: &impl GenericClient, job: &Leased, state: &str, error: Option<&str>) -> Result<Option<String>> {
+    const END: &str = "
+        UPDATE jobs SET state = CASE WHEN again THEN 'waiting' ELSE $3 END, finished_at = CASE WHEN again THEN NULL ELSE now() END,
+               run_at = CASE WHEN again THEN now() ELSE run_at END, attempts = CASE WHEN again THEN 0 ELSE attempts END, again = false,
+               last_error = $4, lease = NULL, lease_until = NULL
+         WHERE id = $1 AND lease = $2 RETURNING state";
+    Ok(db::query_opt(db, END, &[&job.id, &job.lease, &state, &error]).await?.map(|row| row.get("state")))
+}
+
+/// Not over yet. Without an error it was no failure, so no attempt is counted, and a push meanwhile is a reason to look at once;
+/// after a failure it waits its time all the same.
+async fn later(db: &impl GenericClient, job: &Leased, at: Timestamp, error: Option<&str>) -> Result<()> {
+    const LATER: &str = "
+        UPDATE jobs SET state = 'waiting', run_at = CASE WHEN again AND $4::text IS NULL THEN now() ELSE $3 END,
+               attempts = CASE WHEN $4 IS NULL THEN attempts - 1 ELSE attempts END, again = false, last_error = $4, lease = NULL, lease_until = NULL
+         WHERE id = $1 AND lease = $2";
+    db::execute(db, LATER, &[&job.id, &job.lease, &at, &error]).await?;
     Ok(())
 }
 
 /// A dead job is told to the operator, in the transaction that buries it. A dead alert is only logged.
-async fn bury(db: &mut db::Connection, dead: &str, job: &Leased, why: &str) -> Result<u64> {
-    tracing::error!(job.id = %job.id, job.kind = job.kind, why, "job is dead: an admin can retry it");
+async fn bury(db: &mut db::Connection, job: &Leased, why: &str) -> Result<()> {
     let tx = db.transaction().await?;
-    let buried = db::execute(&tx, dead, &[&job.id, &job.lease, &why]).await?;
-    if buried == 1 && job.kind != "mail_alert" {
-        let subject = format!("Tarefa parada: {}", job.kind);
-        let text = format!("A tarefa {} ({}) parou depois de {} tentativa(s): {why}", job.id, job.kind, job.attempts);
-        jobs::push(&tx, Job::MailAlert { subject, text }).await?;
+    if end(&tx, job, "dead", Some(why)).await?.as_deref() == Some("dead") {
+        tracing::error!(job.id = %job.id, job.kind = job.kind, why, "job is dead: an admin can retry it");
+        if job.kind != "mail_alert" {
+            let subject = format!("Tarefa parada: {}", job.kind);
+            let text = format!("A tarefa {} ({}) parou depois de {} tentativa(s): {why}", job.id, job.kind, job.attempts);
+            jobs::push(&tx, Job::MailAlert { subject, text }).await?;
+        }
     }
     tx.commit().await?;
-    Ok(buried)
+    Ok(())
 }
 
 /// A refusal of the provider stays one; everything else is tried again.

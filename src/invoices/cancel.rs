@@ -19,7 +19,8 @@ use crate::jobs::{self, Job, Outcome};
 use crate::payments::refund;
 
 /// The order was cancelled after it was paid, or all its money goes back before it left: so is its invoice, or, where it is too
-/// late for that, the sale is given back. Where the bank would not take the money back meanwhile, the sale stands.
+/// late for that, the sale is given back. Where the bank would not take the money back meanwhile, the sale stands, and where it
+/// does not take it later, another invoice follows.
 pub async fn give_up(app: &App, order: OrderId) -> Result<Outcome> {
     const LOCK: &str = "SELECT status FROM orders WHERE id = $1 FOR NO KEY UPDATE";
     let mut db = app.db().await?;
@@ -28,10 +29,11 @@ pub async fn give_up(app: &App, order: OrderId) -> Result<Outcome> {
         return Ok(Outcome::Done);
     };
     let Some(sale) = store::sale_of(&tx, order).await? else { return Ok(Outcome::Done) };
-    if status == "cancelled" || (status == "processing" && refund::all_goes_back(&tx, order).await?) {
+    if status == "cancelled" || (status == "processing" && refund::is_off(&tx, order).await?) {
         let Some(sale) = store::lock(&tx, sale.id).await? else { return Ok(Outcome::Done) };
+        store::note_given_up(&tx, sale.id).await?;
         request_cancel(&tx, &sale, "Pedido cancelado pelo comprador ou pela loja").await?;
-    } else if matches!(status.as_str(), "shipped" | "delivered") && refund::all_goes_back(&tx, order).await? {
+    } else if matches!(status.as_str(), "shipped" | "delivered") && refund::is_off(&tx, order).await? {
         returns::plan(&tx, order, None, None, Actor::System).await?; // it left faster than this job came
     }
     tx.commit().await?;
@@ -128,6 +130,8 @@ async fn cannot_cancel(app: &App, invoice: &Invoice, why: &str) -> Result<Outcom
         let gives_back = is_over && !now.is_return;
         if gives_back {
             returns::plan(&tx, now.order, None, None, Actor::System).await?;
+        } else if !now.is_return {
+            jobs::push_now(&tx, Job::BuyLabel { order: now.order }).await?; // it waited for what would become of this one
         }
         let then = if gives_back { "Uma nota de devolução será emitida." } else { "A nota continua autorizada." };
         issue::alert(&tx, &now, "NF-e não cancelada", &format!("{why}. {then}")).await?;

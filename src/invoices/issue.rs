@@ -25,11 +25,12 @@ const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(10);
 /// A return waits so long for the invoice of the sale that it gives back.
 const FOR_THE_SALE: SignedDuration = SignedDuration::from_mins(30);
 
-/// Has the NF-e of a paid order emitted, once. Where one was cancelled or denied, only a person asks for another.
+/// Has the NF-e of a paid order emitted, once. Where one was denied, or cancelled by somebody, only a person asks for another; one
+/// that the shop gave up by itself is followed by another if the sale stands again.
 pub async fn issue(app: &App, order: OrderId) -> Result<Outcome> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
-    if store::sale_of(&tx, order).await?.is_none() {
+    if store::sale_of(&tx, order).await?.is_none_or(|sale| sale.was_given_up()) {
         start(&tx, app, order, Actor::System).await?;
     }
     tx.commit().await?;
@@ -45,7 +46,7 @@ pub async fn start(tx: &impl GenericClient, app: &App, order: OrderId, actor: Ac
            AND payment_status IN ('paid', 'partially_refunded') FOR NO KEY UPDATE";
     let Some(fiscal) = &app.providers.fiscal else { return Ok(None) };
     let Some(row) = db::query_opt(tx, LOCK, &[&order]).await? else { return Ok(None) };
-    if refund::all_goes_back(tx, order).await? {
+    if refund::is_off(tx, order).await? {
         return Ok(None);
     }
     let (provider, environment) = (fiscal.name(), app.config.nfe.environment);
@@ -123,8 +124,10 @@ async fn abandon(app: &App, invoice: &Invoice) -> Result<Outcome> {
     let tx = db.transaction().await?;
     if let Some(now) = store::lock(&tx, invoice.id).await?.filter(|now| now.status == "pending") {
         store::advance(&tx, &now, "cancelled", now.cancel_reason.as_deref().unwrap_or_default()).await?;
+        issue_after(&tx, &now).await?;
     }
     tx.commit().await?;
+    app.jobs_were_pushed();
     Ok(Outcome::Done)
 }
 
@@ -263,6 +266,7 @@ async fn rejected(tx: &impl GenericClient, now: &Invoice, seen: &SeenNfe) -> Res
     let why = said(seen);
     if now.cancel_reason.is_some() {
         store::advance(tx, now, "cancelled", "given up after it was rejected").await?;
+        issue_after(tx, now).await?;
     } else {
         store::advance(tx, now, "rejected", &why).await?;
         alert(tx, now, "NF-e rejeitada", &why).await?;
@@ -286,11 +290,20 @@ async fn cancelled(tx: &impl GenericClient, now: &Invoice, seen: &SeenNfe) -> Re
     let is_ours = now.cancel_reason.is_some();
     if store::advance(tx, now, "cancelled", now.cancel_reason.as_deref().unwrap_or("cancelled at the provider")).await? {
         jobs::push(tx, Job::KeepInvoice { invoice: now.id }).await?;
+        issue_after(tx, now).await?;
         if !is_ours {
             alert(tx, now, "NF-e cancelada fora da loja", "Alguém cancelou a nota no painel do provedor").await?;
         }
     }
     Ok(Outcome::Done)
+}
+
+/// Its sale may stand again meanwhile: the bank would not take the money back.
+async fn issue_after(tx: &impl GenericClient, gone: &Invoice) -> Result<()> {
+    if gone.is_given_up {
+        jobs::push(tx, Job::InvoiceOrder { order: gone.order }).await?;
+    }
+    Ok(())
 }
 
 /// "539: Rejeição: …", in the authority's words.

@@ -33,6 +33,8 @@ pub struct Invoice {
     pub total: Money,
     pub buyer_city: Option<String>,
     pub cancel_reason: Option<String>,
+    /// By the shop itself, since its sale was off.
+    pub is_given_up: bool,
     pub danfe_ref: Option<String>,
     pub xml_ref: Option<String>,
     pub cancellation_ref: Option<String>,
@@ -48,11 +50,16 @@ impl Invoice {
     pub fn is_open(&self) -> bool {
         matches!(self.status.as_str(), "pending" | "processing")
     }
+
+    /// Gone, and not because somebody or the tax authority wanted it.
+    pub fn was_given_up(&self) -> bool {
+        self.is_given_up && self.status == "cancelled"
+    }
 }
 
 const COLUMNS: &str = "
     i.id, i.order_id, i.purpose, i.sale_id, i.lines, i.provider, i.environment, i.status, i.issued_at, i.sent_at, i.chave, i.number, i.series,
-    i.total_cents, i.buyer_ibge_city, i.cancel_reason, i.danfe_ref, i.xml_ref, i.cancellation_ref, i.authorized_at";
+    i.total_cents, i.buyer_ibge_city, i.cancel_reason, i.given_up, i.danfe_ref, i.xml_ref, i.cancellation_ref, i.authorized_at";
 
 fn invoice(row: &Row) -> Invoice {
     let key: Option<String> = row.get("chave");
@@ -74,6 +81,7 @@ fn invoice(row: &Row) -> Invoice {
         total: row.get("total_cents"),
         buyer_city: row.get("buyer_ibge_city"),
         cancel_reason: row.get("cancel_reason"),
+        is_given_up: row.get("given_up"),
         danfe_ref: row.get("danfe_ref"),
         xml_ref: row.get("xml_ref"),
         cancellation_ref: row.get("cancellation_ref"),
@@ -227,10 +235,17 @@ pub async fn ask_to_cancel(tx: &impl GenericClient, id: InvoiceId, reason: &str)
     Ok(())
 }
 
+/// Its sale is off.
+pub async fn note_given_up(tx: &impl GenericClient, id: InvoiceId) -> Result<()> {
+    const GIVEN_UP: &str = "UPDATE invoices SET given_up = true WHERE id = $1 AND status NOT IN ('cancelled', 'denied')";
+    db::execute(tx, GIVEN_UP, &[&id]).await?;
+    Ok(())
+}
+
 /// It stays: the tax authority said no, or it is too late.
 pub async fn note_refusal(tx: &impl GenericClient, id: InvoiceId, why: &str) -> Result<bool> {
     const REFUSED: &str = "
-        UPDATE invoices SET cancel_reason = NULL, cancel_refused = $2, updated_at = now()
+        UPDATE invoices SET cancel_reason = NULL, cancel_refused = $2, given_up = false, updated_at = now()
          WHERE id = $1 AND status = 'authorized' AND cancel_reason IS NOT NULL";
     Ok(db::execute(tx, REFUSED, &[&id, &why]).await? == 1)
 }

@@ -38,7 +38,7 @@ pub async fn give_up(app: &App, order: OrderId) -> Result<Outcome> {
 fn is_unwanted(shipment: &Shipment) -> bool {
     match shipment.order_status.as_str() {
         "cancelled" => true,
-        "processing" => shipment.money_goes_back,
+        "processing" => shipment.is_off,
         "shipped" | "delivered" => matches!(shipment.state, State::Pending | State::Carted),
         _ => false, // revived meanwhile
     }

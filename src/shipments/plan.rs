@@ -48,7 +48,7 @@ pub async fn plan(tx: &impl GenericClient, app: &App, order: OrderId, by_hand: b
         (row.get("status"), row.get("payment_status"), row.get("shipping_provider"));
     let is_to_be_sent =
         matches!(status, "processing" | "shipped") && matches!(payment, "paid" | "partially_refunded") && provider == NAME;
-    if !is_to_be_sent || refund::all_goes_back(tx, order).await? {
+    if !is_to_be_sent || refund::is_off(tx, order).await? {
         return Ok(Plan::Nothing);
     }
     let is_automatic = row.get::<_, Option<&str>>("labels") != Some("by_hand");
@@ -96,9 +96,10 @@ async fn list_live(tx: &impl GenericClient, order: OrderId) -> Result<Vec<Shipme
     Ok(db::query(tx, LIVE, &[&order]).await?.iter().map(|row| row.get("id")).collect())
 }
 
-/// What goes onto the parcel for the tax authority. `None`: an NF-e that is not there yet.
+/// What goes onto the parcel for the tax authority. `None`: an NF-e that is not there yet, or is about to be cancelled.
 pub async fn invoice(db: &impl GenericClient, app: &App, order: OrderId) -> Result<Option<Paper>> {
-    const KEY: &str = "SELECT chave FROM invoices WHERE order_id = $1 AND purpose = 'sale' AND status = 'authorized'";
+    const KEY: &str = "
+        SELECT chave FROM invoices WHERE order_id = $1 AND purpose = 'sale' AND status = 'authorized' AND cancel_reason IS NULL";
     let key: Option<String> = db::query_opt(db, KEY, &[&order]).await?.and_then(|row| row.get("chave"));
     Ok(match key {
         Some(key) => Some(Paper::Invoice(key)),

@@ -13,7 +13,7 @@ use crate::db;
 use crate::error::{Error, Result};
 use crate::ids::{OrderId, ShipmentId};
 use crate::orders::life::{self, Change};
-use crate::payments::refund::ALL_GOES_BACK;
+use crate::payments::refund::IS_OFF;
 
 /// For how long somebody is taken to be at work on a label: longer than any one call to the provider.
 const CLAIM: &str = "2 minutes";
@@ -34,15 +34,15 @@ pub struct Shipment {
     pub rested_s: i64,
     pub order_status: String,
     pub payment_status: String,
-    /// All the order's money, or it is on its way.
-    pub money_goes_back: bool,
+    /// The order's money went back or is on its way, or its goods are on the shelf again.
+    pub is_off: bool,
 }
 
 impl Shipment {
     /// The order still wants to be sent.
     pub fn is_wanted(&self) -> bool {
         let is_paid = matches!(self.payment_status.as_str(), "paid" | "partially_refunded");
-        self.order_status == "processing" && is_paid && !self.money_goes_back
+        self.order_status == "processing" && is_paid && !self.is_off
     }
 }
 
@@ -65,14 +65,14 @@ fn shipment(row: &Row) -> Shipment {
         rested_s: row.get("rested_s"),
         order_status: row.get("order_status"),
         payment_status: row.get("payment_status"),
-        money_goes_back: row.get("money_goes_back"),
+        is_off: row.get("is_off"),
     }
 }
 
 /// The labels that stand for an order's volumes, in their order.
 pub async fn list_live(db: &impl GenericClient, order: OrderId) -> Result<Vec<Shipment>> {
     let sql = format!(
-        "SELECT {COLUMNS}, {ALL_GOES_BACK} AS money_goes_back FROM shipments s JOIN orders o ON o.id = s.order_id
+        "SELECT {COLUMNS}, {IS_OFF} AS is_off FROM shipments s JOIN orders o ON o.id = s.order_id
           WHERE s.order_id = $1 AND s.status NOT IN ('cancelled', 'expired') ORDER BY s.volume"
     );
     Ok(db::query(db, &sql, &[&order]).await?.iter().map(shipment).collect())
@@ -82,7 +82,7 @@ pub async fn list_live(db: &impl GenericClient, order: OrderId) -> Result<Vec<Sh
 pub async fn claim(db: &impl GenericClient, id: ShipmentId, claim: Uuid) -> Result<Option<Shipment>> {
     let sql = format!(
         "UPDATE shipments s SET claim = $2, claimed_until = now() + $3::text::interval FROM orders o
-          WHERE s.id = $1 AND o.id = s.order_id AND (s.claim IS NULL OR s.claim = $2 OR s.claimed_until < now()) RETURNING {COLUMNS}, {ALL_GOES_BACK} AS money_goes_back"
+          WHERE s.id = $1 AND o.id = s.order_id AND (s.claim IS NULL OR s.claim = $2 OR s.claimed_until < now()) RETURNING {COLUMNS}, {IS_OFF} AS is_off"
     );
     Ok(db::query_opt(db, &sql, &[&id, &claim, &CLAIM]).await?.as_ref().map(shipment))
 }

@@ -3,21 +3,17 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use vitrine_sandbox::{Fault, Nfe, NfeStatus};
+use vitrine_sandbox::{Fault, FaultOrder, Nfe, NfeStatus};
 
 use crate::invoices::{goes_on, open};
-use crate::shop::{CPF, Product, Shop};
+use crate::seller::buys;
+use crate::shop::{Product, Shop};
 
 /// A guest buys these and pays: the order's id.
 async fn paid(shop: &Shop, items: &[(&Product, i32)]) -> String {
-    let cart = shop.guest_cart(items).await;
-    let mut order = shop.guest_order(items, CPF).await;
-    order["pay"] = json!({"method": "pix"});
-    let placed = shop.request("POST", "/api/orders").header("X-Cart-Token", &cart).json(&order).send().await;
-    assert_eq!(placed.status, 201, "{}", placed.body);
-    let id = placed.body["id"].as_str().unwrap().to_owned();
-    shop.pays(&id).await;
-    id
+    let order = buys(shop, items).await;
+    shop.pays(&order).await;
+    order
 }
 
 async fn cancel(shop: &Shop, order: &str) {
@@ -75,6 +71,94 @@ async fn an_order_whose_money_all_goes_back_before_its_invoice_was_made_has_none
     assert_eq!(refund(&shop, &order, &json!({"reason": "desistiu"})).await, 201);
     goes_on(&shop).await;
     assert_eq!(shop.control().nfes().len(), 0);
+    shop.close().await;
+}
+
+/// Has a refund asked for, and keeps it from the bank, which will not take it, until `meanwhile` is over.
+async fn refund_fails_after(shop: &Shop, order: &str, body: &Value, meanwhile: impl Future<Output = ()>) {
+    shop.control().fail_refunds(1);
+    assert_eq!(refund(shop, order, body).await, 201);
+    shop.execute("UPDATE jobs SET run_at = now() + interval '1 day' WHERE kind = 'send_refund'").await;
+    meanwhile.await;
+    shop.execute("UPDATE jobs SET run_at = now() WHERE kind = 'send_refund'").await;
+    shop.drain().await;
+    assert!(shop.control().settled(Duration::from_secs(20)).await, "the news of it came");
+    shop.drain_ahead(jiff::SignedDuration::from_mins(1)).await;
+    let status: String = shop.sql("SELECT status FROM refunds ORDER BY id DESC LIMIT 1").await;
+    assert_eq!(status, "failed");
+    shop.control().clear_faults();
+    goes_on(shop).await;
+}
+
+fn standing(shop: &Shop) -> usize {
+    shop.control().nfes().iter().filter(|nfe| nfe.status == NfeStatus::Authorized).count()
+}
+
+async fn labels(shop: &Shop) -> (i64, i64) {
+    let count = |what: &str| format!("SELECT count(*) FROM shipments WHERE status {what}");
+    (shop.sql(&count("= 'generated'")).await, shop.sql(&count("= 'cancelled'")).await)
+}
+
+#[actix_web::test]
+async fn a_sale_whose_refund_failed_has_its_invoice_and_label_all_the_same() {
+    let (shop, ware) = open("focusnfe").await;
+    let order = paid(&shop, &[(&ware, 2)]).await;
+    let not_yet = async {
+        shop.drain().await;
+        assert_eq!((shop.control().nfes().len(), labels(&shop).await), (0, (0, 0)), "all its money is on its way back");
+    };
+    refund_fails_after(&shop, &order, &json!({"reason": "desistiu"}), not_yet).await;
+    assert_eq!((standing(&shop), labels(&shop).await), (1, (1, 0)), "the bank would not take it: the sale stands");
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn what_was_given_up_for_a_refund_that_failed_is_made_anew_once() {
+    for provider in ["focusnfe", "enotas"] {
+        let (shop, ware) = open(provider).await;
+        let order = paid(&shop, &[(&ware, 2)]).await;
+        goes_on(&shop).await;
+        let given_up = async {
+            goes_on(&shop).await;
+            assert_eq!((standing(&shop), labels(&shop).await), (0, (0, 1)), "{provider}");
+        };
+        refund_fails_after(&shop, &order, &json!({"reason": "desistiu"}), given_up).await;
+        assert_eq!((standing(&shop), labels(&shop).await), (1, (1, 1)), "{provider}");
+        let key: String = shop.sql("SELECT chave FROM invoices WHERE status = 'authorized'").await;
+        let parcel = shop.control().parcels().into_iter().find(|parcel| parcel.canceled_at.is_none()).unwrap();
+        assert_eq!(parcel.invoice_key.as_deref(), Some(key.as_str()), "the new label travels under the new invoice");
+        shop.close().await;
+    }
+}
+
+#[actix_web::test]
+async fn an_invoice_that_is_being_cancelled_when_the_refund_fails_is_followed_by_another() {
+    let (shop, ware) = open("focusnfe").await;
+    let order = paid(&shop, &[(&ware, 2)]).await;
+    goes_on(&shop).await;
+    let on_its_way = async {
+        let (provider, path_contains) = ("focusnfe".to_owned(), Some("DELETE".to_owned()));
+        let away = FaultOrder { provider, fault: Fault::Status(503), count: 100, path_contains };
+        shop.control().order_fault(away).unwrap();
+        shop.drain().await;
+        assert_eq!(shop.sql::<i64>("SELECT count(*) FROM invoices WHERE given_up AND status = 'authorized'").await, 1);
+    };
+    refund_fails_after(&shop, &order, &json!({"reason": "desistiu"}), on_its_way).await;
+    assert_eq!((standing(&shop), shop.control().nfes().len(), labels(&shop).await), (1, 2, (1, 1)));
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn goods_that_are_on_the_shelf_again_are_not_sold_by_a_refund_that_failed() {
+    let (shop, ware) = open("focusnfe").await;
+    let order = paid(&shop, &[(&ware, 2)]).await;
+    goes_on(&shop).await;
+    let given_up = async { goes_on(&shop).await };
+    refund_fails_after(&shop, &order, &json!({"reason": "desistiu", "restock": true}), given_up).await;
+    assert_eq!((standing(&shop), labels(&shop).await), (0, (0, 1)));
+    let again = shop.admin().await.post(&format!("/api/admin/orders/{order}/invoice"), &json!({})).await;
+    assert_eq!(again.status, 409, "{}", again.body);
+    assert_eq!(refund(&shop, &order, &json!({"reason": "de novo"})).await, 201);
     shop.close().await;
 }
 

@@ -29,6 +29,7 @@ mod harness;
 mod invoice_bodies;
 mod invoices;
 mod invoices_undone;
+mod jobs;
 mod mail;
 mod messages;
 mod passwords;

@@ -45,3 +45,13 @@ impl Shop {
         assert!(self.control().settled(std::time::Duration::from_secs(20)).await, "the news of it came");
     }
 }
+
+/// A guest buys these, to be paid by PIX: the order's id.
+pub async fn buys(shop: &Shop, items: &[(&Product, i32)]) -> String {
+    let cart = shop.guest_cart(items).await;
+    let mut order = shop.guest_order(items, crate::shop::CPF).await;
+    order["pay"] = json!({"method": "pix"});
+    let placed = shop.request("POST", "/api/orders").header("X-Cart-Token", &cart).json(&order).send().await;
+    assert_eq!(placed.status, 201, "{}", placed.body);
+    placed.body["id"].as_str().unwrap().to_owned()
+}

@@ -157,8 +157,7 @@ async fn ask_again(world: &World) {
 }
 
 /// What the shop leaves to a person: dead jobs are tried again, money that a bank would not take back is sent once more, and so
-/// are invoices that were refused. What was denied gets another one, and so does what the shop wanted to undo while the bank
-/// would not take its money back.
+/// are invoices that were refused. What was denied gets another one.
 async fn operate(world: &World) {
     const DEAD: &str = "SELECT id::text, kind, coalesce(last_error, '') FROM jobs WHERE state = 'dead'";
     const STRANDED: &str = "
@@ -166,18 +165,12 @@ async fn operate(world: &World) {
          WHERE p.refunded_cents < p.captured_cents
            AND (p.status = 'surplus' OR (o.status = 'cancelled' AND p.status IN ('paid', 'partially_refunded')))";
     const REJECTED: &str = "SELECT id::text FROM invoices WHERE status = 'rejected'";
-    const BARE: &str = "
+    const DENIED: &str = "
         SELECT o.id::text FROM orders o
          WHERE o.status IN ('processing', 'shipped', 'delivered') AND o.payment_status IN ('paid', 'partially_refunded')
            AND (SELECT sum(p.captured_cents) > sum(p.refunded_cents) FROM payments p WHERE p.order_id = o.id)
-           AND EXISTS (SELECT FROM invoices i WHERE i.order_id = o.id AND i.purpose = 'sale')
-           AND NOT EXISTS (SELECT FROM invoices i WHERE i.order_id = o.id AND i.purpose = 'sale' AND i.status NOT IN ('denied', 'cancelled'))";
-    const UNLABELLED: &str = "
-        SELECT o.id::text FROM orders o
-         WHERE o.status = 'processing' AND o.payment_status IN ('paid', 'partially_refunded')
-           AND (SELECT sum(p.captured_cents) > sum(p.refunded_cents) FROM payments p WHERE p.order_id = o.id)
-           AND EXISTS (SELECT FROM shipments s WHERE s.order_id = o.id)
-           AND NOT EXISTS (SELECT FROM shipments s WHERE s.order_id = o.id AND s.status NOT IN ('cancelled', 'expired'))";
+           AND (SELECT i.status = 'denied' FROM invoices i WHERE i.order_id = o.id AND i.purpose = 'sale'
+                 ORDER BY i.status IN ('denied', 'cancelled'), i.id DESC LIMIT 1)";
     let Some(db) = world.db().await else { return };
     let admin = lock(&world.admin).clone();
     let headers = [("Authorization", admin.as_str())];
@@ -191,15 +184,10 @@ async fn operate(world: &World) {
         world.call(0, "POST", &path, &headers, Some(&json!({}))).await;
         world.count("rejected invoices tried again by hand");
     }
-    for row in db.query(BARE, &[]).await.unwrap() {
+    for row in db.query(DENIED, &[]).await.unwrap() {
         let path = format!("/api/admin/orders/{}/invoice", row.get::<_, String>(0));
         world.call(0, "POST", &path, &headers, Some(&json!({}))).await;
         world.count("invoices issued once more, by hand");
-    }
-    for row in db.query(UNLABELLED, &[]).await.unwrap() {
-        let path = format!("/api/admin/orders/{}/label", row.get::<_, String>(0));
-        world.call(0, "POST", &path, &headers, Some(&json!({}))).await;
-        world.count("labels bought once more, by hand");
     }
     for row in db.query(STRANDED, &[]).await.unwrap() {
         let path = format!("/api/orders/{}/refund", row.get::<_, String>(0));

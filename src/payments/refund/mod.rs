@@ -52,15 +52,16 @@ pub enum Restock {
     Lines(Vec<(LineId, i32)>),
 }
 
-/// Of an order `o`: all that was paid for it went back, or is on its way. What has not left is not sent any more.
-pub const ALL_GOES_BACK: &str = "
-    coalesce((SELECT sum(p.captured_cents) > 0 AND sum(p.captured_cents) <= sum(p.refunded_cents)
-                FROM payments p WHERE p.order_id = o.id), false)";
+/// Of an order `o` that was paid: its sale is off. All that was paid for it went back or is on its way, or its goods are on the
+/// shelf again. What has not left is not sent any more. A refund that fails puts the sale on again.
+pub const IS_OFF: &str = "
+    (NOT o.stock_held OR coalesce((SELECT sum(p.captured_cents) > 0 AND sum(p.captured_cents) <= sum(p.refunded_cents)
+                                     FROM payments p WHERE p.order_id = o.id), false))";
 
-/// [`ALL_GOES_BACK`] of one order. Who has it locked asks after that: what was committed meanwhile counts.
-pub async fn all_goes_back(db: &impl GenericClient, order: OrderId) -> Result<bool> {
-    let sql = format!("SELECT {ALL_GOES_BACK} AS all_goes_back FROM orders o WHERE o.id = $1");
-    Ok(db::query_opt(db, &sql, &[&order]).await?.is_some_and(|row| row.get("all_goes_back")))
+/// [`IS_OFF`] of one order. Who has it locked asks after that: what was committed meanwhile counts.
+pub async fn is_off(db: &impl GenericClient, order: OrderId) -> Result<bool> {
+    let sql = format!("SELECT {IS_OFF} AS is_off FROM orders o WHERE o.id = $1");
+    Ok(db::query_opt(db, &sql, &[&order]).await?.is_some_and(|row| row.get("is_off")))
 }
 
 /// Gives back `amount` of an order's money, or all that is left. The order is locked by the caller, who commits.

@@ -4,7 +4,7 @@ use deadpool_postgres::GenericClient;
 use jiff::{SignedDuration, Timestamp};
 use vitrine_kit::Money;
 
-use super::{reserve, tell_refund};
+use super::{is_off, reserve, tell_refund};
 use crate::cause::{self, Actor};
 use crate::db;
 use crate::error::Result;
@@ -13,7 +13,7 @@ use crate::jobs::{self, Job};
 use crate::orders::life::{self, Change};
 use crate::payments::apply::{Applied, News};
 use crate::payments::status::Status;
-use crate::payments::store::{self, Payment};
+use crate::payments::store::{self, Order, Payment};
 use crate::payments::{alert, tell};
 
 /// After this a refund to a card is looked at once more.
@@ -31,7 +31,7 @@ pub enum End<'a> {
 /// A refund that is being brought to its end, under the locks of its order, payment and row.
 struct Ending<'a> {
     provider: &'static str,
-    number: &'a str,
+    order: &'a Order,
     payment: &'a Payment,
     id: RefundId,
     amount: Money,
@@ -50,8 +50,7 @@ pub async fn settle(tx: &impl GenericClient, provider: &'static str, id: RefundI
     };
     let row = db::query_one(tx, LOCK, &[&id]).await?;
     let (status, was_done): (String, bool) = (row.get("status"), row.get("was_done"));
-    let ending =
-        Ending { provider, number: &order.number, payment: &payment, id, amount: row.get("amount_cents"), from: &status };
+    let ending = Ending { provider, order: &order, payment: &payment, id, amount: row.get("amount_cents"), from: &status };
     let applied = match (status.as_str(), end) {
         ("done", End::Done) | ("failed", End::Failed(_) | End::Bounced(_)) => Applied::AlreadyDone,
         ("done", End::Failed(_)) => Applied::Ignored, // done is the later truth, whatever the order of news
@@ -80,8 +79,8 @@ impl Ending<'_> {
 
     async fn failed(&self, tx: &impl GenericClient, why: &str) -> Result<Applied> {
         self.fail(tx, why).await?;
-        let text =
-            format!("A devolução {} de {} centavos do pedido {} falhou: {why}.", self.id, self.amount.cents(), self.number);
+        let (order, cents) = (&self.order.number, self.amount.cents());
+        let text = format!("A devolução {} de {cents} centavos do pedido {order} falhou: {why}.{}", self.id, self.what_now());
         alert(tx, "Devolução falhou", text).await?;
         Ok(Applied::Done)
     }
@@ -92,10 +91,11 @@ impl Ending<'_> {
         self.enter(tx, "refund_back").await?;
         self.follow_the_sums(tx, "a refund came back").await?;
         let text = format!(
-            "A devolução {} de {} centavos do pedido {} tinha sido feita e voltou: {why}. O dinheiro está outra vez conosco.",
+            "A devolução {} de {} centavos do pedido {} tinha sido feita e voltou: {why}. O dinheiro está outra vez conosco.{}",
             self.id,
             self.amount.cents(),
-            self.number
+            self.order.number,
+            self.what_now()
         );
         alert(tx, "Devolução voltou", text).await?;
         Ok(Applied::Done)
@@ -104,18 +104,32 @@ impl Ending<'_> {
     async fn too_much(&self, tx: &impl GenericClient) -> Result<Applied> {
         let text = format!(
             "A devolução {} do pedido {} foi dada como falha e agora como feita, e já não cabe no valor pago.",
-            self.id, self.number
+            self.id, self.order.number
         );
         alert(tx, "Devolução acima do valor pago", text).await?;
         Ok(Applied::Mismatch)
     }
 
-    /// Not with the buyer: its amount can be refunded again.
+    /// What the operator is to know of an order that was not cancelled.
+    fn what_now(&self) -> &'static str {
+        match self.order.status.as_str() {
+            "processing" => " Enquanto outra não for pedida, a venda vale e segue, com nota e etiqueta.",
+            _ => "",
+        }
+    }
+
+    /// Not with the buyer: its amount can be refunded again. Where it was all of the money the sale stands once more, with what
+    /// follows from that; the jobs look for themselves whether there is anything to do.
     async fn fail(&self, tx: &impl GenericClient, why: &str) -> Result<()> {
         const FAILED: &str = "UPDATE refunds SET status = 'failed', error = $2, updated_at = now() WHERE id = $1";
         const GIVE_BACK: &str = "UPDATE payments SET refunded_cents = refunded_cents - $2, updated_at = now() WHERE id = $1";
+        let order = self.payment.order_id;
+        let was_off = is_off(tx, order).await?;
         db::execute(tx, FAILED, &[&self.id, &why]).await?;
         db::execute(tx, GIVE_BACK, &[&self.payment.id, &self.amount]).await?;
+        if was_off && !is_off(tx, order).await? {
+            jobs::push_all_now(tx, &[(Job::InvoiceOrder { order }, None), (Job::BuyLabel { order }, None)]).await?;
+        }
         self.tell(tx, "failed", why).await
     }
 

@@ -1,0 +1,53 @@
+//! What is pushed is done after it was pushed, also where the same job is at work at that moment.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use uuid::Uuid;
+use vitrine::ids::InvoiceId;
+use vitrine::jobs::{self, Job};
+use vitrine_sandbox::{Books, Fault};
+
+use crate::shop::Shop;
+use crate::{invoices, seller};
+
+const LIMIT: Duration = Duration::from_secs(20);
+/// For so long an answer is on its way; what happens meanwhile takes less.
+const UNDERWAY: Fault = Fault::Delay(Duration::from_secs(2));
+
+fn reads(books: &Books) -> u64 {
+    let counts = books.call_counts().get("focusnfe");
+    counts.and_then(|counts| counts.get("GET /focusnfe/v2/nfe/{ref}")).copied().unwrap_or(0)
+}
+
+/// Runs the job of an invoice, which asks how far that is; while the answer is under way, the same job is pushed.
+async fn pushed_while_it_asks(shop: &Shop) {
+    let invoice = InvoiceId(shop.sql::<Uuid>("SELECT id FROM invoices").await);
+    let before = shop.control().books(reads);
+    jobs::push_now(&shop.app.db().await.unwrap(), Job::SendInvoice { invoice }).await.unwrap();
+    shop.control().next("focusnfe", UNDERWAY);
+    let push = async {
+        let asks = |books: &Books| (reads(books) > before).then_some(());
+        shop.control().wait_for(LIMIT, asks).await.expect("the provider was asked");
+        jobs::push_now(&shop.app.db().await.unwrap(), Job::SendInvoice { invoice }).await.unwrap();
+        let unfinished: i64 = shop.sql("SELECT count(*) FROM jobs WHERE kind = 'send_invoice' AND state <> 'done'").await;
+        assert_eq!(unfinished, 1, "there is one, not two");
+    };
+    tokio::join!(shop.drain_ahead(SignedDuration::ZERO), push);
+    assert_eq!(shop.control().books(reads) - before, 2, "its first answer was from before the push");
+    assert_eq!(shop.sql::<i64>("SELECT count(*) FROM jobs WHERE again").await, 0);
+}
+
+#[actix_web::test]
+async fn a_job_that_is_pushed_while_it_runs_runs_once_more() {
+    let (shop, ware) = invoices::open("focusnfe").await;
+    let order = seller::buys(&shop, &[(&ware, 1)]).await;
+    shop.pays(&order).await;
+    shop.control().tax_authority_away(true);
+    shop.drain().await;
+    pushed_while_it_asks(&shop).await; // it would look again in some seconds
+    shop.control().tax_authority_away(false);
+    invoices::goes_on(&shop).await;
+    pushed_while_it_asks(&shop).await; // it would be done
+    shop.close().await;
+}
