@@ -30,6 +30,8 @@ pub enum Error {
     TooLarge,
     #[error("Send the body as application/json")]
     UnsupportedMedia,
+    #[error("Send the body as it is, without Content-Encoding")]
+    UnsupportedEncoding,
     #[error("Some fields are invalid")]
     Invalid(Vec<FieldError>),
     #[error("{sku} has not enough stock: {available} left")]
@@ -79,6 +81,7 @@ impl Error {
             Self::NotFound(_) => (404, "not-found", "There is no such thing, or it is not yours"),
             Self::TooLarge => (413, "too-large", "The request is too large"),
             Self::UnsupportedMedia => (415, "unsupported-media-type", "This content type is not understood"),
+            Self::UnsupportedEncoding => (415, "unsupported-content-encoding", "Compressed bodies are not read"),
             Self::Invalid(_) => (422, "invalid", "Some fields are invalid"),
             Self::KeyReused => (422, "idempotency-key-reused", "This Idempotency-Key belongs to another request"),
             Self::OutOfStock { .. } => (409, "out-of-stock", "There is not enough stock"),

@@ -12,7 +12,7 @@ use serde::Serialize;
 use tokio_postgres::Row;
 
 use crate::db;
-use crate::error::{Error, Result, broken_constraint};
+use crate::error::{Error, Result};
 
 const MAX_KEY: usize = 255;
 /// How long a request may hold its key before another may take over. Whoever died with it keeps the client waiting no longer
@@ -51,11 +51,14 @@ pub struct Claim {
     pub fingerprint: Vec<u8>,
 }
 
-/// Takes the key for this transaction (a twin in flight does not wait, it is told so) and shows the first answer.
+/// Takes the key for this transaction: a twin in flight does not wait, it is told so.
+pub const TAKE: &str = "SELECT pg_try_advisory_xact_lock(hashtextextended($1 || ' ' || $2, 0)) AS free";
+
+/// The first answer, after [`TAKE`] and in a statement of its own: in one with it, what is seen may be from before a twin's
+/// commit, and the lock from after it.
 pub const LOOK: &str = "
-    SELECT pg_try_advisory_xact_lock(hashtextextended($1 || ' ' || $2, 0)) AS free, k.fingerprint, k.status, k.body
-      FROM (SELECT 1) AS one LEFT JOIN idempotency_keys k ON k.scope = $1 AND k.key = $2
-       AND k.created_at > now() - interval '24 hours'";
+    SELECT fingerprint, status, body FROM idempotency_keys
+     WHERE scope = $1 AND key = $2 AND created_at > now() - interval '24 hours'";
 
 /// Keeps the answer; `$4` its status, `$5` its body. An expired key of the same name gives way.
 pub const REMEMBER: &str = "
@@ -64,17 +67,23 @@ pub const REMEMBER: &str = "
      WHERE idempotency_keys.created_at <= now() - interval '24 hours' OR idempotency_keys.status IS NULL";
 
 impl Claim {
-    /// What [`LOOK`] found: the first answer, or `None` when this is the first request.
-    pub fn judge(&self, row: &Row) -> Result<Option<HttpResponse>> {
-        if !row.get::<_, bool>("free") {
+    /// What [`TAKE`] and then [`LOOK`] found: the first answer, or `None` when this is the first request.
+    pub fn judge(&self, taken: &Row, first: Option<&Row>) -> Result<Option<HttpResponse>> {
+        if !taken.get::<_, bool>("free") {
             return Err(Error::KeyInFlight);
         }
-        self.first_answer(row)
+        first.map_or(Ok(None), |row| self.first_answer(row))
+    }
+
+    /// Holds the key until the caller's transaction is over. `Some` is the first answer; `None`: go on, then [`Claim::finish`].
+    pub async fn take(&self, tx: &impl GenericClient) -> Result<Option<HttpResponse>> {
+        let taken = db::query_one(tx, TAKE, &[&self.scope, &self.key]).await?;
+        let first = db::query_opt(tx, LOOK, &[&self.scope, &self.key]).await?;
+        self.judge(&taken, first.as_ref())
     }
 
     fn first_answer(&self, row: &Row) -> Result<Option<HttpResponse>> {
-        let Some(fingerprint) = row.get::<_, Option<Vec<u8>>>("fingerprint") else { return Ok(None) };
-        if fingerprint != self.fingerprint {
+        if row.get::<_, Vec<u8>>("fingerprint") != self.fingerprint {
             return Err(Error::KeyReused);
         }
         let Some(status) = row.get::<_, Option<i16>>("status") else { return Ok(None) };
@@ -90,13 +99,13 @@ impl Claim {
     /// For work that leaves the database: holds the key under a lease, committed at once.
     /// `Some` is the first answer; `None`: go on, then [`Claim::finish`] or [`Claim::release`].
     pub async fn lease(&self, db: &impl GenericClient) -> Result<Option<HttpResponse>> {
-        const TAKE: &str = "
+        const LEASE_IT: &str = "
             INSERT INTO idempotency_keys AS k (scope, key, fingerprint, lease_until) VALUES ($1, $2, $3, $4)
             ON CONFLICT (scope, key) DO UPDATE SET lease_until = $4, fingerprint = $3, status = NULL, body = NULL, created_at = now()
              WHERE (k.status IS NULL AND k.lease_until < now() AND k.fingerprint = $3) OR k.created_at <= now() - interval '24 hours'";
         const SEE: &str = "SELECT fingerprint, status, body FROM idempotency_keys WHERE scope = $1 AND key = $2";
         let until = Timestamp::now() + jiff::SignedDuration::from_secs(LEASE.as_secs() as i64);
-        if db::execute(db, TAKE, &[&self.scope, &self.key, &self.fingerprint, &until]).await? == 1 {
+        if db::execute(db, LEASE_IT, &[&self.scope, &self.key, &self.fingerprint, &until]).await? == 1 {
             return Ok(None);
         }
         match db::query_opt(db, SEE, &[&self.scope, &self.key]).await? {
@@ -105,7 +114,7 @@ impl Claim {
         }
     }
 
-    /// Keeps the answer that [`Claim::lease`] was taken for.
+    /// Keeps the answer that [`Claim::lease`] or [`Claim::take`] was for.
     pub async fn finish(&self, db: &impl GenericClient, status: StatusCode, body: &impl Serialize) -> Result<()> {
         let body = serde_json::to_vec(body).map_err(|e| Error::Internal(e.to_string()))?;
         let status = status.as_u16() as i16;
@@ -119,9 +128,4 @@ impl Claim {
         db::execute(db, FORGET, &[&self.scope, &self.key]).await?;
         Ok(())
     }
-}
-
-/// Two twins that both saw no first answer: the slower one's INSERT breaks this, and is told to ask again.
-pub fn lost_the_race(error: &tokio_postgres::Error) -> bool {
-    broken_constraint(error) == Some("idempotency_keys_pkey")
 }

@@ -3,10 +3,10 @@
 use std::ops::Deref;
 
 use actix_web::dev::Payload;
-use actix_web::error::PayloadError;
-use actix_web::http::header::CONTENT_TYPE;
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::{FromRequest, HttpRequest, web};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
 use futures_util::future::{LocalBoxFuture, Ready, ready};
 use garde::Validate;
 use serde::de::DeserializeOwned;
@@ -65,15 +65,30 @@ where
     }
 }
 
-/// The whole body, or 413 where it is larger than [`MAX_BODY`].
+/// The whole body as it came over the wire, or 413 where it is larger than [`MAX_BODY`].
+///
+/// One that is compressed is refused (415): a few bytes can unfold to gigabytes, and a signature is of the bytes that came.
 pub fn body_bytes(req: &HttpRequest, payload: &mut Payload) -> LocalBoxFuture<'static, Result<Bytes>> {
-    let bytes = Bytes::from_request(req, payload);
+    let header = |name| req.headers().get(name).and_then(|value| value.to_str().ok());
+    let is_plain = header(CONTENT_ENCODING).is_none_or(|encoding| encoding.eq_ignore_ascii_case("identity"));
+    let is_large = header(CONTENT_LENGTH).and_then(|length| length.parse().ok()).is_some_and(|length: usize| length > MAX_BODY);
+    let mut payload = payload.take();
     Box::pin(async move {
-        bytes.await.map_err(|error| match error.as_error::<PayloadError>() {
-            Some(PayloadError::Overflow) => Error::TooLarge,
-            _ if error.as_response_error().status_code() == 413 => Error::TooLarge,
-            _ => Error::Malformed("The body could not be read to its end".into()),
-        })
+        if !is_plain {
+            return Err(Error::UnsupportedEncoding);
+        }
+        if is_large {
+            return Err(Error::TooLarge);
+        }
+        let mut body = BytesMut::new();
+        while let Some(chunk) = payload.next().await {
+            let chunk = chunk.map_err(|_| Error::Malformed("The body could not be read to its end".into()))?;
+            if body.len() + chunk.len() > MAX_BODY {
+                return Err(Error::TooLarge);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body.freeze())
     })
 }
 

@@ -118,8 +118,8 @@ async fn place_in(
     actor: Actor,
 ) -> Result<Placed> {
     let read = read(tx, owner, new, key).await?;
-    if let (Some(claim), Some(row)) = (key, &read.key)
-        && let Some(first) = claim.judge(row)?
+    if let (Some(claim), Some((taken, first))) = (key, &read.key)
+        && let Some(first) = claim.judge(taken, first.as_ref())?
     {
         return Ok(Placed::Replay(first));
     }
@@ -136,7 +136,8 @@ async fn place_in(
 /// What the first round trip found.
 pub(super) struct Read {
     pub(super) now: Timestamp,
-    pub(super) key: Option<Row>,
+    /// The key's lock, then its first answer.
+    pub(super) key: Option<(Row, Option<Row>)>,
     pub(super) cart: Option<Row>,
     pub(super) lines: Vec<Row>,
     pub(super) buyer: Option<Row>,
@@ -151,9 +152,9 @@ async fn read(tx: &mut Pipeline, owner: &Owner, new: &PlaceOrder, key: Option<&C
     let address: Option<AddressId> = new.address_id;
     let code = new.coupon.as_deref().map(coupons::normalise).transpose()?;
     // Prepared beforehand (cached after the first time), so that what follows leaves in one go and in this order.
-    let (now, look, lock, lines, buyer) = try_join5(
+    let (now, (take, look), lock, lines, buyer) = try_join5(
         client.prepare_cached(NOW),
-        client.prepare_cached(idempotency::LOOK),
+        try_join(client.prepare_cached(idempotency::TAKE), client.prepare_cached(idempotency::LOOK)),
         client.prepare_cached(LOCK_CART),
         client.prepare_cached(LINES),
         client.prepare_cached(BUYER),
@@ -163,7 +164,10 @@ async fn read(tx: &mut Pipeline, owner: &Owner, new: &PlaceOrder, key: Option<&C
     let begin = client.batch_execute("BEGIN");
     let asked_key = async {
         match key {
-            Some(claim) => client.query_opt(&look, &[&claim.scope, &claim.key]).await,
+            Some(claim) => {
+                let of: [Param<'_>; 2] = [&claim.scope, &claim.key];
+                try_join(client.query_one(&take, &of), client.query_opt(&look, &of)).await.map(Some)
+            }
             None => Ok(None),
         }
     };
@@ -310,9 +314,6 @@ async fn write(
 
 /// Why the database said no, in the shop's words.
 fn refusal(error: tokio_postgres::Error, lines: &[OrderLine]) -> Error {
-    if idempotency::lost_the_race(&error) {
-        return Error::KeyInFlight;
-    }
     let Some(raised) = error.as_db_error() else { return error.into() };
     match raised.code().code() {
         "VT001" => {

@@ -11,9 +11,8 @@ use vitrine_kit::Money;
 
 use crate::app::App;
 use crate::catalog;
-use crate::db;
 use crate::error::{Chain, Error, Result};
-use crate::http::idempotency::{Claim, IdempotencyKey, LOOK};
+use crate::http::idempotency::{Claim, IdempotencyKey};
 use crate::http::json::{Json, Path};
 use crate::http::page::{List, MAX_LIMIT};
 use crate::http::who::{AdminSent, Visitor};
@@ -210,7 +209,7 @@ async fn refund_order(
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     if let Some(claim) = &claim
-        && let Some(first_answer) = claim.judge(&db::query_one(&tx, LOOK, &[&claim.scope, &claim.key]).await?)?
+        && let Some(first_answer) = claim.take(&tx).await?
     {
         return Ok(first_answer);
     }

@@ -40,14 +40,14 @@ impl Charged {
     }
 }
 
-fn sign(shop: &Shop, body: &str) -> String {
+pub fn signature(shop: &Shop, body: &str) -> String {
     let PixSettings::ProPay(propay) = &shop.app.config.pix.providers[0] else { panic!("ProPay is the default") };
     hmac_sha256_hex(propay.incoming_secret.expose_secret().as_bytes(), body.as_bytes())
 }
 
 async fn deliver(shop: &Shop, event: &Value) -> Answer {
     let body = event.to_string();
-    let signature = sign(shop, &body);
+    let signature = signature(shop, &body);
     send(shop, Some(&signature), body).await
 }
 
@@ -71,7 +71,7 @@ async fn what_is_not_signed_leaves_no_trace() {
     let ana = shop.customer().await;
     let charge = charged(&ana).await;
     let body = charge.paid("evt_forged").to_string();
-    let right = sign(&shop, &body);
+    let right = signature(&shop, &body);
     let other_key = hmac_sha256_hex(b"another secret", body.as_bytes());
     let before = shop.row_counts().await;
     let altered = body.replace(&charge.total.to_string(), "1");
@@ -149,7 +149,7 @@ async fn the_unknown_is_kept_for_the_operator() {
         assert_eq!(deliver(&shop, event).await.status, 200);
     }
     let noise = "not even json \u{0}";
-    assert_eq!(send(&shop, Some(&sign(&shop, noise)), noise.into()).await.status, 200);
+    assert_eq!(send(&shop, Some(&signature(&shop, noise)), noise.into()).await.status, 200);
     assert_eq!(shop.sql::<i64>("SELECT count(*) FROM webhook_events WHERE outcome = 'unknown'").await, 3);
     let admin = shop.admin().await;
     let list = admin.get("/api/admin/webhooks?outcome=unknown&limit=2").await;
