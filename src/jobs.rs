@@ -205,7 +205,6 @@ impl Job {
             Self::SendRefund { .. }
             | Self::CheckPayment { .. }
             | Self::VoidPayment { .. }
-            | Self::ExpireOrder { .. }
             | Self::LookAtRefunds { .. }
             | Self::InvoiceOrder { .. }
             | Self::DropInvoice { .. }
@@ -216,6 +215,8 @@ impl Job {
             | Self::BuyLabel { .. }
             | Self::DropLabel { .. }
             | Self::CompareBooks { .. } => 60,
+            // An order holds its stock until somebody can say that it was not paid, however long that takes.
+            Self::ExpireOrder { .. } => i32::MAX,
             Self::KeepBooks | Self::Reconcile | Self::WatchStock | Self::WatchCertificate | Self::Purge | Self::TrackParcels => {
                 i32::MAX
             }

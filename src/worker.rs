@@ -144,7 +144,7 @@ async fn work(app: &App, job: Leased) {
         let result = match Job::read(job.payload.clone()) {
             Ok(_) if job.attempts > job.max_attempts => Ok(Outcome::Dead("its worker died each time it was tried".into())),
             Ok(known) => perform_long(app, &job, &known).await,
-            Err(error) => Ok(Outcome::Dead(error.to_string())),
+            Err(error) => Err(error), // a newer release's, beside which this one still runs: tried later, by whoever knows it
         };
         let duration_ms = started.elapsed().as_secs_f64() * 1000.0;
         let verdict = match &result {

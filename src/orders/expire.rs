@@ -1,26 +1,36 @@
 //! An unpaid order ends when its time is over: one clock, the charge's plus a grace.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use vitrine_kit::ProviderError;
 
 use super::{life, store};
 use crate::app::App;
 use crate::catalog;
 use crate::cause::Actor;
 use crate::db;
-use crate::error::Result;
+use crate::error::{Chain, Error, Result};
 use crate::ids::{OrderId, PaymentId};
 use crate::jobs::{self, Job, Outcome};
 use crate::payments;
+
+/// An order whose provider refuses to say whether it was paid is looked at again after this.
+const UNTIL_MENDED: SignedDuration = SignedDuration::from_mins(10);
 
 /// Job: gives the stock of an unpaid order back. The provider is asked first, for its webhook may be lost:
 /// while nobody can say whether it was paid, the order waits.
 pub async fn expire(app: &App, order: OrderId) -> Result<Outcome> {
     const LIVE: &str = "SELECT id FROM payments WHERE order_id = $1 AND status IN ('creating', 'unknown', 'pending')";
     let live: Option<PaymentId> = db::query_opt(&app.db().await?, LIVE, &[&order]).await?.map(|row| row.get("id"));
-    if let Some(payment) = live
-        && let Outcome::Again(at) = payments::check::check(app, payment).await?
-    {
-        return Ok(Outcome::Again(at));
+    if let Some(payment) = live {
+        match payments::check::check(app, payment).await {
+            Ok(Outcome::Again(at)) => return Ok(Outcome::Again(at)),
+            // Refused (a key that was changed, say), or not configured any more: the payment's own job tells the operator.
+            Err(error @ (Error::Provider(ProviderError::Rejected { .. }) | Error::Conflict(_))) => {
+                tracing::warn!(error = %Chain(&error), "nobody can say whether the order was paid; it waits");
+                return Ok(Outcome::Again(Timestamp::now() + UNTIL_MENDED));
+            }
+            other => other?,
+        };
     }
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
@@ -32,7 +42,7 @@ pub async fn expire(app: &App, order: OrderId) -> Result<Outcome> {
         return Ok(Outcome::Again(found.expires_at));
     }
     if db::query_opt(&tx, LIVE, &[&order]).await?.is_some() {
-        return Ok(Outcome::Again(Timestamp::now() + jiff::SignedDuration::from_secs(30)));
+        return Ok(Outcome::Again(Timestamp::now() + SignedDuration::from_secs(30)));
     }
     let (ended, back_for_sale) = life::end(&tx, order, life::Ending::Expired, Actor::System, "not paid in time").await?;
     if ended {

@@ -75,11 +75,12 @@ pub async fn mark_paid(tx: &impl GenericClient, order: OrderId, actor: Actor, re
 }
 
 /// Money came for an order that had expired or was cancelled unpaid: takes its stock (and, within its limits, its coupon) again
-/// and marks it paid. `false`: the stock is gone, or the order is not one that can revive; then the money must go back.
+/// and marks it paid. `false`: the stock is gone, its buyer was erased, or the order is not one that can revive; then the money must go back.
 pub async fn revive(tx: &impl GenericClient, order: OrderId, actor: Actor, reason: &str) -> Result<bool> {
     const FIND: &str = "
         SELECT payment_status, coupon_id, tax_id_hash FROM orders
-         WHERE id = $1 AND status = 'cancelled' AND payment_status IN ('expired', 'cancelled') AND NOT stock_held FOR NO KEY UPDATE";
+         WHERE id = $1 AND status = 'cancelled' AND payment_status IN ('expired', 'cancelled') AND NOT stock_held
+           AND tax_id_sealed IS NOT NULL FOR NO KEY UPDATE";
     const REVIVE: &str = "
         UPDATE orders SET status = 'processing', payment_status = 'paid', paid_at = now(), cancelled_at = NULL, updated_at = now(),
                stock_held = true, reservation = reservation + 1, coupon_held = $2

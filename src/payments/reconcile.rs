@@ -1,19 +1,17 @@
-//! The recurring look for money that nobody looks after: a job that died, a row that lost its job, a last-second payment.
+//! The recurring look for money that nobody looks after: a job that died, a row that lost its job, a last-second payment, an order
+//! that holds its stock past its time.
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::app::App;
 use crate::db;
 use crate::error::{Chain, Result};
-use crate::ids::{PaymentId, RefundId};
+use crate::ids::{OrderId, PaymentId, RefundId};
 use crate::jobs::{self, Job, Outcome};
-use crate::payments::store;
 
 const EVERY: SignedDuration = SignedDuration::from_mins(1);
 /// So many rows per look: the next one comes in a minute.
 const BATCH: i64 = 500;
-/// Ended charges are older than this only in theory: a charge lives for a week at most, and is looked at for two days after.
-const OLDEST: SignedDuration = SignedDuration::from_hours(24 * 9);
 
 /// The job. Its own trouble does not slow it down: it is the net under all others.
 pub async fn reconcile(app: &App) -> Result<Outcome> {
@@ -28,11 +26,13 @@ async fn look(app: &App) -> Result<()> {
     let tx = db.transaction().await?;
     let payments = [live(&tx).await?, late(&tx).await?].concat();
     let refunds = open_refunds(&tx).await?;
+    let orders = overdue(&tx).await?;
     let checks = payments.into_iter().map(|payment| (Job::CheckPayment { payment }, None));
     let sends = refunds.into_iter().map(|refund| (Job::SendRefund { refund }, None));
-    let jobs: Vec<_> = checks.chain(sends).collect();
+    let ends = orders.into_iter().map(|order| (Job::ExpireOrder { order }, None));
+    let jobs: Vec<_> = checks.chain(sends).chain(ends).collect();
     if !jobs.is_empty() {
-        tracing::warn!(count = jobs.len(), "payments and refunds that nobody looked after");
+        tracing::warn!(count = jobs.len(), "payments, refunds and orders that nobody looked after");
         jobs::push_all(&tx, &jobs).await?;
     }
     tx.commit().await?;
@@ -58,13 +58,12 @@ async fn late(tx: &db::Transaction<'_>) -> Result<Vec<PaymentId>> {
     const LATE: &str = "
         WITH due AS (
             SELECT p.id FROM payments p
-             WHERE p.id > $2 AND p.status IN ('expired', 'cancelled', 'failed')
+             WHERE p.status IN ('expired', 'cancelled', 'failed')
                AND p.updated_at BETWEEN now() - interval '48 hours' AND now() - interval '10 minutes'
                AND (p.checked_at IS NULL OR p.checked_at < p.updated_at + interval '9 minutes')
-             ORDER BY p.id LIMIT $1 FOR UPDATE OF p SKIP LOCKED)
+             ORDER BY p.updated_at LIMIT $1 FOR UPDATE OF p SKIP LOCKED)
         UPDATE payments p SET checked_at = now() FROM due WHERE p.id = due.id RETURNING p.id";
-    let floor = store::id_floor(Timestamp::now() - OLDEST);
-    Ok(db::query(tx, LATE, &[&BATCH, &floor]).await?.iter().map(|row| row.get("id")).collect())
+    Ok(db::query(tx, LATE, &[&BATCH]).await?.iter().map(|row| row.get("id")).collect())
 }
 
 /// Open refunds without a job. Touched, so that one whose job died is tried, and alerts, once an hour.
@@ -79,4 +78,16 @@ async fn open_refunds(tx: &db::Transaction<'_>) -> Result<Vec<RefundId>> {
              ORDER BY r.updated_at LIMIT $1 FOR UPDATE OF r SKIP LOCKED)
         UPDATE refunds r SET updated_at = now() FROM due WHERE r.id = due.id RETURNING r.id";
     Ok(db::query(tx, OPEN, &[&BATCH]).await?.iter().map(|row| row.get("id")).collect())
+}
+
+/// Unpaid orders past their time without a job. One whose job died is tried again, and alerts, every six hours.
+async fn overdue(tx: &db::Transaction<'_>) -> Result<Vec<OrderId>> {
+    const OVERDUE: &str = "
+        SELECT o.id FROM orders o
+         WHERE o.status = 'pending' AND o.expires_at < now() - interval '10 minutes'
+           AND NOT EXISTS (SELECT FROM jobs j WHERE j.dedupe = 'expire_order:' || o.id AND j.state IN ('waiting', 'running'))
+           AND NOT EXISTS (SELECT FROM jobs j WHERE j.dedupe = 'expire_order:' || o.id AND j.state = 'dead'
+                            AND j.finished_at > now() - interval '6 hours' AND j.state IN ('done', 'dead'))
+         ORDER BY o.expires_at LIMIT $1";
+    Ok(db::query(tx, OVERDUE, &[&BATCH]).await?.iter().map(|row| row.get("id")).collect())
 }

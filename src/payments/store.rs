@@ -207,9 +207,10 @@ pub async fn find_payer(app: &App, db: &impl GenericClient, order: OrderId) -> R
     Ok(Payer { name: row.get("customer_name"), email: row.get("customer_email"), tax_id: app.keys.open(&sealed, key)? })
 }
 
-/// How many charges were made for an order, those aside that never came to be.
+/// How many charges were made for an order, those aside that never came to be, or of which no provider ever told us.
 pub async fn count_charges(db: &impl GenericClient, order: OrderId) -> Result<i64> {
-    const COUNT: &str = "SELECT count(*) FROM payments WHERE order_id = $1 AND status <> 'failed'";
+    const COUNT: &str = "SELECT count(*) FROM payments WHERE order_id = $1 AND status <> 'failed'
+         AND (provider_ref IS NOT NULL OR status IN ('creating', 'unknown', 'pending'))";
     Ok(db::query_one(db, COUNT, &[&order]).await?.get(0))
 }
 
@@ -276,10 +277,11 @@ pub async fn mark_ended(tx: &impl GenericClient, id: PaymentId, to: Status, erro
     Ok(db::execute(tx, MARK, &[&id, &to.as_str(), &error]).await? == 1)
 }
 
-/// A card was refused. The intent lives on: the buyer may try another card.
+/// A card was refused. The intent lives on: the buyer may try another card. It is no call of ours, so the row does not count as
+/// touched: else whoever declines again and again would keep an order from running out.
 pub async fn note_decline(tx: &impl GenericClient, id: PaymentId, why: &str) -> Result<bool> {
     const NOTE: &str = "
-        UPDATE payments SET error = $2, updated_at = now() WHERE id = $1 AND status IN ('creating', 'unknown', 'pending')";
+        UPDATE payments SET error = $2 WHERE id = $1 AND status IN ('creating', 'unknown', 'pending')";
     Ok(db::execute(tx, NOTE, &[&id, &why]).await? == 1)
 }
 

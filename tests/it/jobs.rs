@@ -51,3 +51,14 @@ async fn a_job_that_is_pushed_while_it_runs_runs_once_more() {
     pushed_while_it_asks(&shop).await; // it would be done
     shop.close().await;
 }
+
+#[actix_web::test]
+async fn a_job_of_a_newer_release_waits_for_somebody_who_knows_it() {
+    let shop = Shop::open().await;
+    const NEWER: &str = r#"INSERT INTO jobs (id, kind, payload, max_attempts, cause) VALUES (gen_random_uuid(), 'from_tomorrow', '{"kind": "from_tomorrow"}', 25, 'test')"#;
+    shop.execute(NEWER).await;
+    shop.drain().await;
+    let state: String = shop.sql("SELECT state FROM jobs WHERE kind = 'from_tomorrow'").await;
+    assert_eq!(state, "waiting");
+    shop.close().await;
+}

@@ -440,7 +440,10 @@ async fn a_refund_retried_after_a_lost_answer_keeps_its_key() {
     assert_eq!((made.status, made.body["amount_cents"].as_i64()), (201, Some(total)), "{}", made.body);
     shop.drain().await;
     assert_eq!(shop.sql::<String>("SELECT status FROM refunds").await, "unknown");
+    let asked = || shop.control().calls_to("propay", "POST /propay/v1/payments/{id}/refunds");
+    let before = asked();
     shop.drain_ahead(SignedDuration::from_secs(10)).await;
+    assert_eq!((before, asked()), (3, 3), "it is read before it is asked for again: their memory of our key is short");
     assert!(shop.control().settled(LIMIT).await);
     let refunds = shop.control().refunds();
     assert_eq!(refunds.len(), 1);

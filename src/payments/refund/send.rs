@@ -25,6 +25,8 @@ struct Open {
     payment_id: PaymentId,
     amount: Money,
     status: String,
+    /// Calls that asked for it so far.
+    tries: i32,
     reason: String,
     provider: String,
     end_to_end_id: Option<String>,
@@ -50,7 +52,7 @@ impl Open {
 
 async fn find_open(db: &impl GenericClient, id: RefundId) -> Result<Option<Open>> {
     const FIND: &str = "
-        SELECT r.id, r.payment_id, r.amount_cents, r.status, r.reason, r.created_at, r.provider_ref AS refund_ref, p.provider, p.end_to_end_id,
+        SELECT r.id, r.payment_id, r.amount_cents, r.status, r.tries, r.reason, r.created_at, r.provider_ref AS refund_ref, p.provider, p.end_to_end_id,
                p.provider_ref AS payment_ref
           FROM refunds r JOIN payments p ON p.id = r.payment_id
          WHERE r.id = $1 AND r.status IN ('pending', 'processing', 'unknown')";
@@ -59,6 +61,7 @@ async fn find_open(db: &impl GenericClient, id: RefundId) -> Result<Option<Open>
         payment_id: row.get("payment_id"),
         amount: row.get("amount_cents"),
         status: row.get("status"),
+        tries: row.get("tries"),
         reason: row.get("reason"),
         provider: row.get("provider"),
         end_to_end_id: row.get("end_to_end_id"),
@@ -94,7 +97,8 @@ async fn count_try(app: &App, id: RefundId) -> Result<u32> {
 
 async fn ask(app: &App, refund: &Open) -> Result<Refund> {
     let gateway = Gateway::named(app, &refund.provider)?;
-    if refund.status == "processing"
+    // What an earlier try did is read first: their memory of our key may be shorter than our absence.
+    if (refund.status == "processing" || refund.tries > 0)
         && let Some(found) = gateway.read_refund(&refund.ask()).await?
     {
         return Ok(found);

@@ -159,8 +159,8 @@ impl Ending<'_> {
 pub(in crate::payments) async fn returned(tx: &impl GenericClient, payment: &Payment) -> Result<Money> {
     const RETURNED: &str = "
         SELECT coalesce(sum(CASE kind WHEN 'refund' THEN amount_cents ELSE -amount_cents END), 0)::bigint
-          FROM money_movements WHERE payment_id = $1 AND kind IN ('refund', 'refund_back')";
-    Ok(db::query_one(tx, RETURNED, &[&payment.id]).await?.get(0))
+          FROM money_movements WHERE order_id = $2 AND payment_id = $1 AND kind IN ('refund', 'refund_back')";
+    Ok(db::query_one(tx, RETURNED, &[&payment.id, &payment.order_id]).await?.get(0))
 }
 
 /// The payment's new state, and the order's, if this is the payment that the order took.

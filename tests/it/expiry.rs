@@ -1,0 +1,96 @@
+//! An unpaid order ends when its time is over, whatever became of its job, its provider or its buyer, and not before anybody can
+//! say that it was not paid.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use serde_json::json;
+use vitrine_sandbox::{Fault, FaultOrder, Pay};
+
+use crate::seller::buys;
+use crate::shop::Shop;
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// An order for the last shirt, to be paid by PIX.
+async fn last_shirt(shop: &Shop) -> String {
+    let shirt = shop.product("Camiseta").stock(1).create().await;
+    buys(shop, &[(&shirt, 1)]).await
+}
+
+/// An hour ago it was too late to pay.
+async fn let_time_pass(shop: &Shop) {
+    shop.execute("UPDATE payments SET expires_at = now() - interval '1 hour', updated_at = now() - interval '1 hour'").await;
+    shop.execute("UPDATE orders SET expires_at = now() - interval '55 minutes'").await;
+    shop.execute("UPDATE jobs SET run_at = now() WHERE kind = 'expire_order' AND state = 'waiting'").await;
+}
+
+async fn state(shop: &Shop) -> String {
+    shop.sql("SELECT status || '/' || payment_status || '/' || (SELECT min(stock) FROM variants) FROM orders").await
+}
+
+#[actix_web::test]
+async fn an_order_waits_while_its_provider_refuses_to_say_whether_it_was_paid() {
+    let shop = Shop::open().await;
+    last_shirt(&shop).await;
+    let fault =
+        |count| FaultOrder { provider: "propay".into(), fault: Fault::Status(401), count, path_contains: Some("GET".into()) };
+    shop.control().order_fault(fault(100)).unwrap();
+    let_time_pass(&shop).await;
+    shop.drain_ahead(SignedDuration::from_secs(60)).await;
+    assert_eq!(state(&shop).await, "pending/pending_payment/0");
+    assert_eq!(shop.sql::<i64>("SELECT count(*) FROM jobs WHERE kind = 'expire_order' AND state = 'dead'").await, 0);
+    shop.control().clear_faults();
+    shop.drain_ahead(SignedDuration::from_mins(15)).await;
+    assert_eq!(state(&shop).await, "cancelled/expired/1", "nobody had to do anything");
+    shop.execute("DELETE FROM jobs WHERE state = 'dead'").await; // the payment's own, told to the operator
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn an_order_that_lost_its_job_is_ended_all_the_same() {
+    let shop = Shop::open().await;
+    last_shirt(&shop).await;
+    shop.execute("DELETE FROM jobs WHERE kind = 'expire_order'").await;
+    vitrine::payments::reconcile::reconcile(&shop.app).await.unwrap();
+    assert_eq!(shop.sql::<i64>("SELECT count(*) FROM jobs WHERE kind = 'expire_order'").await, 0, "it is not over yet");
+    let_time_pass(&shop).await;
+    vitrine::payments::reconcile::reconcile(&shop.app).await.unwrap();
+    shop.drain().await;
+    assert_eq!(state(&shop).await, "cancelled/expired/1");
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn refused_cards_keep_no_order_beyond_its_time() {
+    let shop = Shop::open().await;
+    let ana = shop.customer().await;
+    let shirt = shop.product("Camiseta").stock(1).create().await;
+    let placed = ana.buy(&[(&shirt, 1)]).await;
+    let order = placed.body["id"].as_str().unwrap();
+    let paying = ana.post(&format!("/api/orders/{order}/pay"), &json!({"method": "credit_card"})).await;
+    assert_eq!(paying.status, 200, "{}", paying.body);
+    let_time_pass(&shop).await;
+    shop.control().decline(order, "insufficient_funds").unwrap();
+    assert!(shop.control().settled(LIMIT).await);
+    shop.drain().await;
+    assert_eq!(state(&shop).await, "cancelled/expired/1");
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn late_money_of_an_erased_buyer_goes_back_though_there_is_stock() {
+    let shop = Shop::open().await;
+    let order = last_shirt(&shop).await;
+    let_time_pass(&shop).await;
+    shop.drain().await;
+    assert_eq!(state(&shop).await, "cancelled/expired/1");
+    shop.execute("UPDATE orders SET tax_id_sealed = NULL, tax_id_key = NULL, tax_id_hash = NULL").await; // as an erasure does
+    shop.control().pay(Pay::of(&order).force()).unwrap();
+    assert!(shop.control().settled(LIMIT).await);
+    shop.drain_ahead(SignedDuration::from_secs(10)).await;
+    assert!(shop.control().settled(LIMIT).await);
+    assert_eq!(state(&shop).await, "cancelled/expired/1");
+    assert_eq!(shop.sql::<String>("SELECT status FROM refunds").await, "done");
+    shop.close().await;
+}
