@@ -1,6 +1,7 @@
 //! Request tools that know no feature.
 
 pub mod client_ip;
+pub mod head;
 pub mod idempotency;
 pub mod json;
 pub mod page;

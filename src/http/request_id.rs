@@ -1,4 +1,4 @@
-//! The outermost middleware: gives every request its id, answers `/api/v1` as `/api`, and writes the access log.
+//! The outermost middleware: gives every request its id, answers `/api/v1` as `/api` and HEAD as GET, and writes the access log.
 
 use std::time::Instant;
 
@@ -13,6 +13,7 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
 use crate::cause;
+use crate::http::head;
 use crate::ids::{OrderId, UserId};
 
 const HEADER: HeaderName = HeaderName::from_static("x-request-id");
@@ -28,6 +29,7 @@ pub async fn track(mut req: ServiceRequest, next: Next<impl MessageBody + 'stati
     let id = given(&req).unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
     answer_v1(&mut req);
     let method = req.method().clone();
+    let is_head = head::as_get(&mut req);
     let path = req.path().to_owned();
     let span = span_of(&id, &path);
     let mut res = cause::scope("request", &id, next.call(req)).instrument(span.clone()).await?.map_into_boxed_body();
@@ -35,6 +37,9 @@ pub async fn track(mut req: ServiceRequest, next: Next<impl MessageBody + 'stati
         res.headers_mut().insert(HEADER, value);
     }
     res.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if is_head {
+        res = head::without_body(res);
+    }
     let status = res.status().as_u16();
     let elapsed = started.elapsed();
     let duration_ms = elapsed.as_secs_f64() * 1000.0;

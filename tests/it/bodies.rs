@@ -53,6 +53,30 @@ async fn a_signed_webhook_that_was_compressed_on_its_way_is_another_body() {
 }
 
 #[actix_web::test]
+async fn head_answers_what_get_would_without_its_body() {
+    let shop = Shop::open().await;
+    let (mug, ana) = (shop.product("Caneca").create().await, shop.customer().await);
+    let order = ana.buy(&[(&mug, 1)]).await.body["id"].as_str().unwrap().to_owned();
+    let paths =
+        ["/health", "/ready", "/api/products", "/api/v1/products", "/openapi.json", "/api/cart", "/api/orders", "/api/nowhere"];
+    for path in paths.map(str::to_owned).into_iter().chain([format!("/api/products/{}", mug.id), format!("/api/orders/{order}")])
+    {
+        let get = ana.request("GET", &path).send().await;
+        let head = ana.request("HEAD", &path).send().await;
+        assert_eq!((head.status, head.bytes.len()), (get.status, 0), "{path}");
+        for name in ["content-type", "content-length", "etag"] {
+            assert_eq!(head.header(name), get.header(name), "{name} of {path}");
+        }
+    }
+    let stream = ana.request("HEAD", &format!("/api/orders/{order}/events")).send().await;
+    assert_eq!((stream.status, stream.header("content-type")), (200, Some("text/event-stream")));
+    let before = shop.row_counts().await;
+    assert_eq!(ana.request("HEAD", "/api/auth/logout").send().await.status, 404, "what only POST does HEAD does not do");
+    assert_eq!(shop.row_counts().await, before);
+    shop.close().await;
+}
+
+#[actix_web::test]
 async fn a_body_is_too_large_however_its_length_is_told() {
     let shop = Shop::open().await;
     let large = vec![b' '; 1024 * 1024 + 1];
