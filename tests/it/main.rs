@@ -45,5 +45,6 @@ mod shipments_news;
 mod sms;
 mod strangers;
 mod tidy;
+mod undone_elsewhere;
 mod users;
 mod webhooks;

@@ -52,16 +52,27 @@ pub enum Restock {
     Lines(Vec<(LineId, i32)>),
 }
 
-/// Of an order `o` that was paid: its sale is off. All that was paid for it went back or is on its way, or its goods are on the
-/// shelf again. What has not left is not sent any more. A refund that fails puts the sale on again.
+/// Of an order `o` that was paid: its sale is off. All that was paid for it went back or is on its way, was taken back by the
+/// payer's bank, or its goods are on the shelf again. What has not left is not sent any more. A refund that fails puts the sale on again.
 pub const IS_OFF: &str = "
-    (NOT o.stock_held OR coalesce((SELECT sum(p.captured_cents) > 0 AND sum(p.captured_cents) <= sum(p.refunded_cents)
+    (NOT o.stock_held OR o.payment_status = 'refunded' OR coalesce((SELECT sum(p.captured_cents) > 0 AND sum(p.captured_cents) <= sum(p.refunded_cents)
                                      FROM payments p WHERE p.order_id = o.id), false))";
 
 /// [`IS_OFF`] of one order. Who has it locked asks after that: what was committed meanwhile counts.
 pub async fn is_off(db: &impl GenericClient, order: OrderId) -> Result<bool> {
     let sql = format!("SELECT {IS_OFF} AS is_off FROM orders o WHERE o.id = $1");
     Ok(db::query_opt(db, &sql, &[&order]).await?.is_some_and(|row| row.get("is_off")))
+}
+
+/// What follows where a locked order's sale is off, or on again, and was not before. The jobs look for themselves whether there is
+/// anything to do. The caller commits.
+pub async fn follow_the_sale(tx: &impl GenericClient, order: OrderId, was_off: bool) -> Result<()> {
+    let follows = match (was_off, is_off(tx, order).await?) {
+        (false, true) => [Job::DropLabel { order }, Job::DropInvoice { order }],
+        (true, false) => [Job::InvoiceOrder { order }, Job::BuyLabel { order }],
+        _ => return Ok(()),
+    };
+    jobs::push_all_now(tx, &follows.map(|job| (job, None))).await
 }
 
 /// Gives back `amount` of an order's money, or all that is left. The order is locked by the caller, who commits.

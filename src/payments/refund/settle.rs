@@ -4,7 +4,7 @@ use deadpool_postgres::GenericClient;
 use jiff::{SignedDuration, Timestamp};
 use vitrine_kit::Money;
 
-use super::{is_off, reserve, tell_refund};
+use super::{follow_the_sale, is_off, reserve, tell_refund};
 use crate::cause::{self, Actor};
 use crate::db;
 use crate::error::Result;
@@ -51,6 +51,7 @@ pub async fn settle(tx: &impl GenericClient, provider: &'static str, id: RefundI
     let row = db::query_one(tx, LOCK, &[&id]).await?;
     let (status, was_done): (String, bool) = (row.get("status"), row.get("was_done"));
     let ending = Ending { provider, order: &order, payment: &payment, id, amount: row.get("amount_cents"), from: &status };
+    let was_off = is_off(tx, order.id).await?;
     let applied = match (status.as_str(), end) {
         ("done", End::Done) | ("failed", End::Failed(_) | End::Bounced(_)) => Applied::AlreadyDone,
         ("done", End::Failed(_)) => Applied::Ignored, // done is the later truth, whatever the order of news
@@ -59,6 +60,7 @@ pub async fn settle(tx: &impl GenericClient, provider: &'static str, id: RefundI
         ("done", End::Bounced(why)) => ending.bounced(tx, why).await?,
         (_, End::Failed(why) | End::Bounced(why)) => ending.failed(tx, why).await?,
     };
+    follow_the_sale(tx, order.id, was_off).await?; // of a bank that would not take all of the money it stands again
     Ok((applied, Some(order.id)))
 }
 
@@ -118,18 +120,12 @@ impl Ending<'_> {
         }
     }
 
-    /// Not with the buyer: its amount can be refunded again. Where it was all of the money the sale stands once more, with what
-    /// follows from that; the jobs look for themselves whether there is anything to do.
+    /// Not with the buyer: its amount can be refunded again.
     async fn fail(&self, tx: &impl GenericClient, why: &str) -> Result<()> {
         const FAILED: &str = "UPDATE refunds SET status = 'failed', error = $2, updated_at = now() WHERE id = $1";
         const GIVE_BACK: &str = "UPDATE payments SET refunded_cents = refunded_cents - $2, updated_at = now() WHERE id = $1";
-        let order = self.payment.order_id;
-        let was_off = is_off(tx, order).await?;
         db::execute(tx, FAILED, &[&self.id, &why]).await?;
         db::execute(tx, GIVE_BACK, &[&self.payment.id, &self.amount]).await?;
-        if was_off && !is_off(tx, order).await? {
-            jobs::push_all_now(tx, &[(Job::InvoiceOrder { order }, None), (Job::BuyLabel { order }, None)]).await?;
-        }
         self.tell(tx, "failed", why).await
     }
 

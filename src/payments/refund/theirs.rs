@@ -3,7 +3,7 @@
 use deadpool_postgres::GenericClient;
 use vitrine_kit::pix::{RefundStatus, TheirRefund};
 
-use super::{End, reserve, settle, tell_refund};
+use super::{End, follow_the_sale, is_off, reserve, settle, tell_refund};
 use crate::app::App;
 use crate::cause::Actor;
 use crate::db;
@@ -94,6 +94,7 @@ async fn adopt(
         INSERT INTO refunds (id, payment_id, order_id, amount_cents, status, reason, requested_by, provider_ref)
         VALUES ($1, $2, $3, $4, 'processing', $5, $6, $7)";
     const REASON: &str = "made at the provider";
+    let was_off = is_off(tx, payment.order_id).await?;
     if !reserve(tx, payment.id, theirs.amount).await? {
         return Ok(None);
     }
@@ -102,5 +103,6 @@ async fn adopt(
     let reference = &theirs.reference;
     db::execute(tx, INSERT, &[&id, &payment.id, &payment.order_id, &theirs.amount, &REASON, &by, reference]).await?;
     tell_refund(tx, payment.order_id, id, None, "processing", REASON, actor).await?;
+    follow_the_sale(tx, payment.order_id, was_off).await?;
     Ok(Some(id))
 }

@@ -1,0 +1,68 @@
+//! A sale that was undone without the shop's doing, in a provider's panel or by the payer's bank: neither its label nor its invoice
+//! goes on as if nothing were.
+
+use std::time::Duration;
+
+use serde_json::json;
+use vitrine_sandbox::{NfeStatus, Pay};
+
+use crate::invoices::{goes_on, open};
+use crate::shop::{Product, Shop};
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Bought by card and paid: the order's id.
+async fn paid_by_card(shop: &Shop, ware: &Product) -> String {
+    let ana = shop.customer().await;
+    let placed = ana.buy(&[(ware, 2)]).await;
+    let order = placed.body["id"].as_str().unwrap().to_owned();
+    let paying = ana.post(&format!("/api/orders/{order}/pay"), &json!({"method": "credit_card"})).await;
+    assert_eq!(paying.status, 200, "{}", paying.body);
+    shop.control().pay(Pay::of(&order)).unwrap();
+    assert!(shop.control().settled(LIMIT).await);
+    order
+}
+
+/// All of the money, in Stripe's own pages.
+async fn refund_there(shop: &Shop, order: &str) {
+    let intent = shop.control().charge(order).unwrap().txid;
+    let secret = shop.app.config.stripe.as_ref().unwrap().secret_key.clone();
+    let call = reqwest::Client::new()
+        .post(format!("{}/stripe/v1/refunds", shop.sandbox.url()))
+        .bearer_auth(secrecy::ExposeSecret::expose_secret(&secret))
+        .form(&[("payment_intent", intent.as_str())]);
+    assert_eq!(call.send().await.unwrap().status(), 200);
+    assert!(shop.control().settled(LIMIT).await);
+    shop.drain_ahead(jiff::SignedDuration::from_secs(90)).await;
+}
+
+async fn standing(shop: &Shop) -> (usize, i64) {
+    let invoices = shop.control().nfes().iter().filter(|nfe| nfe.status == NfeStatus::Authorized).count();
+    (invoices, shop.sql("SELECT count(*) FROM shipments WHERE status NOT IN ('cancelled', 'expired')").await)
+}
+
+#[actix_web::test]
+async fn a_sale_that_was_refunded_in_the_provider_s_panel_has_neither_label_nor_invoice() {
+    let (shop, ware) = open("focusnfe").await;
+    let order = paid_by_card(&shop, &ware).await;
+    goes_on(&shop).await;
+    assert_eq!(standing(&shop).await, (1, 1));
+    refund_there(&shop, &order).await;
+    goes_on(&shop).await;
+    assert_eq!(standing(&shop).await, (0, 0));
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn one_that_had_left_is_given_back_on_paper() {
+    let (shop, ware) = open("focusnfe").await;
+    let order = paid_by_card(&shop, &ware).await;
+    goes_on(&shop).await;
+    let tracking = json!({"tracking_number": "AA123456789BR", "carrier": "Correios"});
+    assert_eq!(shop.admin().await.patch(&format!("/api/orders/{order}/tracking"), &tracking).await.status, 200);
+    refund_there(&shop, &order).await;
+    goes_on(&shop).await;
+    let purposes: Vec<_> = shop.control().nfes().iter().map(|nfe| (nfe.draft.purpose, nfe.status)).collect();
+    assert_eq!(purposes, [(1, NfeStatus::Authorized), (4, NfeStatus::Authorized)]);
+    shop.close().await;
+}
