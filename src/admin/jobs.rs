@@ -12,9 +12,9 @@ use super::{Place, audit_log, list};
 use crate::app::App;
 use crate::db;
 use crate::error::{Error, Result, broken_constraint};
-use crate::http::json::{Path, Query};
+use crate::http::json::{Json, Path, Query};
 use crate::http::page::List;
-use crate::http::who::Admin;
+use crate::http::who::{Admin, AdminSent};
 use crate::ids::JobId;
 
 #[derive(Debug, Deserialize, Validate, IntoParams)]
@@ -120,4 +120,48 @@ pub(super) async fn retry_job(app: web::Data<App>, admin: Admin, id: Path<JobId>
     tx.commit().await?;
     app.jobs_were_pushed();
     Ok(HttpResponse::Ok().json(job))
+}
+
+/// Which dead jobs.
+#[derive(Debug, Default, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RetryJobs {
+    /// Only these; left out: all.
+    #[garde(inner(length(max = 50)))]
+    kind: Option<String>,
+}
+
+/// How many were brought back to life.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct RetriedJobs {
+    retried: i64,
+}
+
+/// Gives dead jobs their attempts back, the oldest first and a thousand at a time: for when what killed them (a wrong key, an account
+/// that was blocked) has been mended. One whose twin is in the queue stays as it is.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = RetryJobs, responses((status = 200, body = RetriedJobs),
+    (status = 409, description = "One of them was pushed anew at this moment: ask again")))]
+#[post("/api/admin/jobs/retry")]
+pub(super) async fn retry_jobs(app: web::Data<App>, AdminSent(admin, body): AdminSent<Json<RetryJobs>>) -> Result<HttpResponse> {
+    const RETRY: &str = "
+        WITH dead AS (
+            SELECT DISTINCT ON (coalesce(d.dedupe, d.id::text)) d.id
+              FROM (SELECT id, dedupe, finished_at FROM jobs WHERE state = 'dead' AND ($1::text IS NULL OR kind = $1)
+                     ORDER BY finished_at LIMIT 1000 FOR UPDATE SKIP LOCKED) d
+             WHERE NOT EXISTS (SELECT FROM jobs t WHERE t.dedupe = d.dedupe AND t.state IN ('waiting', 'running'))
+             ORDER BY coalesce(d.dedupe, d.id::text), d.finished_at DESC)
+        UPDATE jobs j SET state = 'waiting', run_at = now(), attempts = 0, finished_at = NULL FROM dead WHERE j.id = dead.id";
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    let retried = match db::execute(&tx, RETRY, &[&body.kind]).await {
+        Err(Error::Database(error)) if broken_constraint(&error) == Some("jobs_dedupe") => {
+            return Err(Error::Conflict("One of these jobs was pushed anew at this moment: ask again".into()));
+        }
+        other => other? as i64,
+    };
+    let after = Some(json!({"kind": body.kind, "retried": retried}));
+    audit_log::record(&tx, admin.0.actor(), "job.retry_all", "jobs", None, after).await?;
+    tx.commit().await?;
+    app.jobs_were_pushed();
+    Ok(HttpResponse::Ok().json(RetriedJobs { retried }))
 }

@@ -17,7 +17,7 @@ use crate::error::Result;
 use crate::http::page::{self, List};
 
 pub fn routes(cfg: &mut ServiceConfig<'_>) {
-    cfg.service(jobs::list_jobs).service(jobs::retry_job);
+    cfg.service(jobs::list_jobs).service(jobs::retry_jobs).service(jobs::retry_job);
     cfg.service(machinery::list_webhooks).service(machinery::replay_webhook).service(machinery::breakers);
     cfg.service(machinery::list_audit);
     cfg.service(reconciliation::list_reconciliations)

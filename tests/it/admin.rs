@@ -41,6 +41,29 @@ async fn a_dead_job_gets_a_second_life_once() {
 }
 
 #[actix_web::test]
+async fn what_died_of_one_cause_comes_back_together_and_each_job_once() {
+    let shop = Shop::open().await;
+    let admin = shop.admin().await;
+    const DEAD: &str = r#"
+        INSERT INTO jobs (id, kind, payload, dedupe, state, attempts, max_attempts, cause, finished_at)
+        SELECT gen_random_uuid(), k.kind, jsonb_build_object('kind', k.kind, 'order', gen_random_uuid()), k.dedupe, 'dead', 60, 60, 'test', now()
+          FROM (VALUES ('drop_label', 'drop_label:1'), ('drop_label', 'drop_label:1'), ('drop_label', 'drop_label:2'),
+                       ('drop_label', 'drop_label:3'), ('drop_invoice', 'drop_invoice:1')) AS k (kind, dedupe)"#;
+    const TWIN: &str = r#"
+        INSERT INTO jobs (id, kind, payload, dedupe, max_attempts, cause)
+        VALUES (gen_random_uuid(), 'drop_label', jsonb_build_object('kind', 'drop_label', 'order', gen_random_uuid()), 'drop_label:3', 60, 'test')"#;
+    shop.execute(DEAD).await;
+    shop.execute(TWIN).await;
+    let labels = admin.post("/api/admin/jobs/retry", &json!({"kind": "drop_label"})).await;
+    assert_eq!((labels.status, &labels.body["retried"]), (200, &json!(2)), "one of each key whose twin does not wait");
+    assert_eq!(admin.post("/api/admin/jobs/retry", &json!({"kind": "drop_label"})).await.body["retried"], 0);
+    assert_eq!(admin.post("/api/admin/jobs/retry", &json!({})).await.body["retried"], 1);
+    let audit = admin.get("/api/admin/audit?action=job.retry_all").await;
+    assert_eq!(audit.body["total"], 3);
+    shop.close().await;
+}
+
+#[actix_web::test]
 async fn settings_are_checked_kept_and_told_to_the_audit_log() {
     let shop = Shop::open().await;
     let admin = shop.admin().await;
