@@ -5,21 +5,20 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 use vitrine_kit::http::Refusal;
+use vitrine_kit::Money;
 use vitrine_kit::pix::{self, ChargeStatus, Received, RefundStatus, TheirRefund};
-use vitrine_kit::{Money, TaxId};
 
 use crate::brcode;
 
 /// A charge's life where the answer leaves it out.
 const DEFAULT_LIFE_S: i64 = 86_400;
 const MAX_TEXT: usize = 140;
-const MAX_NAME: usize = 200;
 
 #[derive(Serialize)]
+/// Without its `devedor`, who need not be named: some refuse one for its form, and who buys what is no business of the bank's.
 #[serde(rename_all = "camelCase")]
 pub(crate) struct NewCob<'a> {
     calendario: NewCalendario,
-    devedor: Devedor<'a>,
     valor: NewValor,
     chave: &'a str,
     solicitacao_pagador: String,
@@ -29,20 +28,6 @@ pub(crate) struct NewCob<'a> {
 #[derive(Serialize)]
 struct NewCalendario {
     expiracao: u32,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Document<'a> {
-    Cpf(&'a str),
-    Cnpj(&'a str),
-}
-
-#[derive(Serialize)]
-struct Devedor<'a> {
-    #[serde(flatten)]
-    document: Document<'a>,
-    nome: String,
 }
 
 #[derive(Serialize)]
@@ -57,14 +42,9 @@ struct Info {
 }
 
 impl<'a> NewCob<'a> {
-    pub(crate) fn new(new: &'a pix::NewCharge, pix_key: &'a str) -> Self {
-        let document = match &new.payer.tax_id {
-            TaxId::Cpf(cpf) => Document::Cpf(cpf.as_str()),
-            TaxId::Cnpj(cnpj) => Document::Cnpj(cnpj.as_str()),
-        };
+    pub(crate) fn new(new: &pix::NewCharge, pix_key: &'a str) -> Self {
         Self {
             calendario: NewCalendario { expiracao: new.expires_in_s },
-            devedor: Devedor { document, nome: cut(&new.payer.name, MAX_NAME) },
             valor: NewValor { original: new.amount.to_decimal() },
             chave: pix_key,
             solicitacao_pagador: cut(&new.description, MAX_TEXT),
