@@ -112,7 +112,10 @@ fn openpix(env: &mut Env<'_>) -> OpenPixSettings {
 }
 
 fn bank(env: &mut Env<'_>) -> BankSettings {
-    let url = env.required_url("PIX_API_URL");
+    let mut url = env.required_url("PIX_API_URL");
+    if env.optional("PIX_API_URL").is_some_and(|given| given.ends_with('/')) {
+        url.push('/'); // it says that this is the whole path
+    }
     let certificate = env.pem("PIX_CERTIFICATE");
     if env.mode == Mode::Serve && certificate.is_none() && url.starts_with("https://") {
         env.mistake(

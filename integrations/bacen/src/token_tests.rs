@@ -188,6 +188,8 @@ async fn a_certificate_that_does_not_fit_looks_like_no_connection() {
     let server = bank().await; // speaks no TLS at all
     let outcome = read(&bacen(&server.uri().replace("http:", "https:"))).await;
     let Err(ProviderError::Unavailable { reason, .. }) = outcome else { panic!("{outcome:?}") };
+        ("/v2/", "/v2/cob/", "/oauth/token"),
+        ("/api/", "/api/cob/", "/api/oauth/token"),
     assert!(reason.starts_with("could not connect"), "{reason}");
 }
 
