@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::bacen_wire::TokenForm;
 use crate::books::{Books, Charge, ChargeStatus, Delivery, DeliveryState, Mail, Refund, RefundStatus, Sms};
 use crate::card::{CardStage, Decline};
 use crate::chaos::{Chaos, ChaosCounts};
@@ -232,6 +233,11 @@ impl Control {
 
     pub fn parcels(&self) -> Vec<Parcel> {
         self.books(|books| books.parcels().to_vec())
+    }
+
+    /// From now on the bank gives tokens only to who asks for them in this way. `None`: in either.
+    pub fn take_pix_tokens_as(&self, form: Option<TokenForm>) {
+        self.world.bank().token_form = form;
     }
 
     /// A step in the life of a parcel, told to the shop as ordered.

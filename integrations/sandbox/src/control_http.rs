@@ -10,6 +10,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::bacen_wire::TokenForm;
 use crate::chaos::Chaos;
 use crate::control::{Control, Pay, Refused, SendWebhook};
 use crate::correios_track::Passage;
@@ -49,6 +50,7 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
             .route("/webhook/batch", web::post().to(webhook_batch))
             .route("/pix-tokens/forget", web::post().to(forget_pix_tokens))
             .route("/correios/tokens/forget", web::post().to(forget_correios_tokens))
+            .route("/pix-tokens/form", web::post().to(take_pix_tokens_as))
             .route("/correios/objects/{code}", web::post().to(pass))
             .route("/shop", web::post().to(shop))
             .route("/fault", web::post().to(fault))
@@ -378,6 +380,16 @@ async fn pass(world: Data<World>, code: Path<String>, body: Json<Passage>) -> Ht
 struct RawBody {
     path: String,
     #[serde(default)]
+#[derive(Deserialize)]
+struct TokenBody {
+    form: Option<TokenForm>,
+}
+
+async fn take_pix_tokens_as(world: Data<World>, body: Json<TokenBody>) -> HttpResponse {
+    control(&world).take_pix_tokens_as(body.form);
+    HttpResponse::NoContent().finish()
+}
+
     headers: BTreeMap<String, String>,
     #[serde(default)]
     body: String,
