@@ -271,6 +271,16 @@ async fn a_paid_charge_is_read_with_what_came_and_what_went_back() {
 }
 
 #[tokio::test]
+async fn a_single_return_may_stand_without_its_list() {
+    let mut body: Value = serde_json::from_str(PAID).expect("JSON");
+    body["pix"][0]["devolucoes"] = body["pix"][0]["devolucoes"][0].take();
+    let (_server, bacen) = bank(&[("GET", COB, 200, &body.to_string())]).await;
+    let charge = bacen.read_charge(id(PAYMENT)).await.expect("read").expect("known");
+    assert_eq!((charge.status, charge.refunded), (ChargeStatus::PartiallyRefunded, Money::from_cents(500)));
+    assert_eq!(bacen.refunds_of(id(PAYMENT)).await.expect("read").expect("a list").len(), 1);
+}
+
+#[tokio::test]
 async fn the_state_is_what_status_time_and_money_say_together() {
     let mut body: Value = serde_json::from_str(PAID).expect("JSON");
     body["pix"][0]["devolucoes"] = json!(null);

@@ -1,11 +1,12 @@
 //! The Pix API's words, and Efí's where they differ: nothing outside this crate knows how they spell things.
 
 use jiff::{SignedDuration, Timestamp};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
-use vitrine_kit::http::Refusal;
 use vitrine_kit::Money;
+use vitrine_kit::http::Refusal;
 use vitrine_kit::pix::{self, ChargeStatus, Received, RefundStatus, TheirRefund};
 
 use crate::brcode;
@@ -14,8 +15,8 @@ use crate::brcode;
 const DEFAULT_LIFE_S: i64 = 86_400;
 const MAX_TEXT: usize = 140;
 
-#[derive(Serialize)]
 /// Without its `devedor`, who need not be named: some refuse one for its form, and who buys what is no business of the bank's.
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct NewCob<'a> {
     calendario: NewCalendario,
@@ -113,7 +114,7 @@ pub(crate) struct Pix {
     valor: Reais,
     chave: Option<String>,
     horario: Option<String>,
-    #[serde(default, deserialize_with = "null_as_empty")]
+    #[serde(default, deserialize_with = "one_or_many")]
     devolucoes: Vec<Devolucao>,
 }
 
@@ -164,6 +165,20 @@ impl<'de> Deserialize<'de> for Seconds {
 
 fn null_as_empty<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Vec<T>, D::Error> {
     Ok(Option::deserialize(from)?.unwrap_or_default())
+}
+
+/// The standard's own example of a webhook has a single return without the list around it.
+pub(crate) fn several(value: Value) -> Vec<Value> {
+    match value {
+        Value::Null => Vec::new(),
+        Value::Array(items) => items,
+        one => vec![one],
+    }
+}
+
+fn one_or_many<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D) -> Result<Vec<T>, D::Error> {
+    let items = several(Value::deserialize(from)?).into_iter().map(serde_json::from_value);
+    items.collect::<Result<_, _>>().map_err(serde::de::Error::custom)
 }
 
 impl Cob {
