@@ -90,9 +90,11 @@ fn notice(item: &Value, pix_key: &str) -> Notice {
     let refund: Option<Uuid> = text("/devolucoes/0/id").and_then(|id| id.parse().ok());
     let news = match (refund, payment) {
         _ if !is_ours => PixNews::Other,
-        (Some(refund_id), _) => PixNews::LookAtRefund { refund_id },
-        (None, Some(payment_id)) => PixNews::Look { payment_id },
-        (None, None) => PixNews::Other,
+        _ if event == "devolucao" && (refund, payment) != (None, None) => {
+            PixNews::LookAtRefund { refund_id: refund, payment_id: payment }
+        }
+        (_, Some(payment_id)) => PixNews::Look { payment_id },
+        (_, None) => PixNews::Other,
     };
     Notice { event_id, event: event.to_owned(), news, body }
 }

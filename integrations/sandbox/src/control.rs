@@ -151,6 +151,15 @@ impl Control {
         self.with_card(id, |books, charge| card::close_dispute(&self.world, books, charge, won))
     }
 
+    /// Money of a paid PIX goes back without the shop: a payer's bank took it (MED), or somebody used the provider's own pages.
+    /// `name`: what the bank calls the return.
+    pub fn take_back(&self, id: &str, name: &str, amount_cents: i64) -> Result<Refund, Refused> {
+        self.world.write(|books| {
+            let charge = books.find_charge(id).cloned().ok_or(Refused::NotFound)?;
+            pix::take_back(&self.world, books, &charge, name, amount_cents)
+        })
+    }
+
     /// A refund that was done comes back after all, as cards' do.
     pub fn bounce_refund(&self, refund_id: &str) -> Result<Refund, Refused> {
         self.world.write(|books| {
@@ -226,6 +235,11 @@ impl Control {
         self.world.bank().tokens.clear();
     }
 
+    /// From now on the bank gives tokens only to who asks for them in this way. `None`: in either.
+    pub fn take_pix_tokens_as(&self, form: Option<TokenForm>) {
+        self.world.bank().token_form = form;
+    }
+
     /// By the provider's id, the tag, the tracking number or the protocol.
     pub fn parcel(&self, id: &str) -> Option<Parcel> {
         self.books(|books| parcels::find(books, id).cloned())
@@ -233,11 +247,6 @@ impl Control {
 
     pub fn parcels(&self) -> Vec<Parcel> {
         self.books(|books| books.parcels().to_vec())
-    }
-
-    /// From now on the bank gives tokens only to who asks for them in this way. `None`: in either.
-    pub fn take_pix_tokens_as(&self, form: Option<TokenForm>) {
-        self.world.bank().token_form = form;
     }
 
     /// A step in the life of a parcel, told to the shop as ordered.

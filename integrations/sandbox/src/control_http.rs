@@ -41,6 +41,7 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
             .route("/dispute/close", web::post().to(close_dispute))
             .route("/refunds/fail", web::post().to(fail_refunds))
             .route("/refunds/bounce", web::post().to(bounce_refund))
+            .route("/refunds/take-back", web::post().to(take_back))
             .route("/parcels", web::get().to(parcels))
             .route("/parcel", web::post().to(parcel))
             .route("/parcel/webhook", web::post().to(parcel_webhook))
@@ -49,8 +50,8 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
             .route("/webhook/raw", web::post().to(webhook_raw))
             .route("/webhook/batch", web::post().to(webhook_batch))
             .route("/pix-tokens/forget", web::post().to(forget_pix_tokens))
-            .route("/correios/tokens/forget", web::post().to(forget_correios_tokens))
             .route("/pix-tokens/form", web::post().to(take_pix_tokens_as))
+            .route("/correios/tokens/forget", web::post().to(forget_correios_tokens))
             .route("/correios/objects/{code}", web::post().to(pass))
             .route("/shop", web::post().to(shop))
             .route("/fault", web::post().to(fault))
@@ -275,6 +276,19 @@ async fn bounce_refund(world: Data<World>, body: Json<BounceBody>) -> HttpRespon
 }
 
 #[derive(Deserialize)]
+struct TakeBackBody {
+    #[serde(flatten)]
+    target: Target,
+    name: String,
+    amount_cents: i64,
+}
+
+async fn take_back(world: Data<World>, body: Json<TakeBackBody>) -> HttpResponse {
+    let TakeBackBody { target, name, amount_cents } = body.into_inner();
+    answer(target.id().and_then(|id| control(&world).take_back(&id, &name, amount_cents)))
+}
+
+#[derive(Deserialize)]
 struct FailRefunds {
     count: u32,
 }
@@ -366,6 +380,16 @@ async fn forget_pix_tokens(world: Data<World>) -> HttpResponse {
     HttpResponse::NoContent().finish()
 }
 
+#[derive(Deserialize)]
+struct TokenBody {
+    form: Option<TokenForm>,
+}
+
+async fn take_pix_tokens_as(world: Data<World>, body: Json<TokenBody>) -> HttpResponse {
+    control(&world).take_pix_tokens_as(body.form);
+    HttpResponse::NoContent().finish()
+}
+
 async fn forget_correios_tokens(world: Data<World>) -> HttpResponse {
     control(&world).forget_correios_tokens();
     HttpResponse::NoContent().finish()
@@ -380,16 +404,6 @@ async fn pass(world: Data<World>, code: Path<String>, body: Json<Passage>) -> Ht
 struct RawBody {
     path: String,
     #[serde(default)]
-#[derive(Deserialize)]
-struct TokenBody {
-    form: Option<TokenForm>,
-}
-
-async fn take_pix_tokens_as(world: Data<World>, body: Json<TokenBody>) -> HttpResponse {
-    control(&world).take_pix_tokens_as(body.form);
-    HttpResponse::NoContent().finish()
-}
-
     headers: BTreeMap<String, String>,
     #[serde(default)]
     body: String,

@@ -411,7 +411,7 @@ fn refund_view(refund: &Refund) -> Value {
     json!({
         "status": refund_status(refund),
         "value": refund.amount_cents,
-        "correlationID": refund.refund_id,
+        "correlationID": refund.extra["natureza"].is_null().then_some(&refund.refund_id), // nobody named one that was taken
         "endToEndId": refund.end_to_end_id,
         "time": wire_time_ms(refund.created_at),
         "comment": refund.reason,
