@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::bacen_wire::TokenForm;
 use crate::books::{Books, Charge, ChargeStatus, Delivery, DeliveryState, Mail, Refund, RefundStatus, Sms};
-use crate::card::{CardStage, Decline};
+use crate::card::{CardStage, Decline, DisputeStatus};
 use crate::chaos::{Chaos, ChaosCounts};
 use crate::correios_track::Passage;
 use crate::fault::{Fault, FaultOrder};
@@ -146,9 +146,9 @@ impl Control {
         self.with_card(id, |books, charge| card::dispute(&self.world, books, charge))
     }
 
-    /// The bank decides an open dispute. `won`: for the shop.
-    pub fn close_dispute(&self, id: &str, won: bool) -> Result<Charge, Refused> {
-        self.with_card(id, |books, charge| card::close_dispute(&self.world, books, charge, won))
+    /// The bank decides an open dispute, or an appeal against one that was lost.
+    pub fn close_dispute(&self, id: &str, end: DisputeStatus) -> Result<Charge, Refused> {
+        self.with_card(id, |books, charge| card::close_dispute(&self.world, books, charge, end))
     }
 
     /// Money of a paid PIX goes back without the shop: a payer's bank took it (MED), or somebody used the provider's own pages.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::bacen_wire::TokenForm;
+use crate::card::DisputeStatus;
 use crate::chaos::Chaos;
 use crate::control::{Control, Pay, Refused, SendWebhook};
 use crate::correios_track::Passage;
@@ -258,12 +259,14 @@ async fn dispute(world: Data<World>, body: Json<Target>) -> HttpResponse {
 struct CloseBody {
     #[serde(flatten)]
     target: Target,
-    won: bool,
+    won: Option<bool>,
+    status: Option<DisputeStatus>,
 }
 
 async fn close_dispute(world: Data<World>, body: Json<CloseBody>) -> HttpResponse {
-    let CloseBody { target, won } = body.into_inner();
-    answer(target.id().and_then(|id| control(&world).close_dispute(&id, won)))
+    let CloseBody { target, won, status } = body.into_inner();
+    let end = status.unwrap_or(if won == Some(true) { DisputeStatus::Won } else { DisputeStatus::Lost });
+    answer(target.id().and_then(|id| control(&world).close_dispute(&id, end)))
 }
 
 #[derive(Deserialize)]

@@ -24,7 +24,7 @@ mod tests;
 mod webhook;
 mod wire;
 
-pub use webhook::{CardNews, Dispute, Event, Paid};
+pub use webhook::{CardNews, Dispute, DisputeEnd, Event, Paid};
 
 use exchange::unsure;
 
