@@ -33,6 +33,7 @@ fn openpix(secret: Option<&str>, key: Option<&str>) -> OpenPix {
         webhook_secret: secret.map(SecretString::from),
         public_key_pem: key.map(str::to_owned),
         timeout: Duration::from_secs(5),
+        calls_per_second: 100_000,
         breaker: BreakerConfig::default(),
     };
     OpenPix::new(config).expect("a good key")
