@@ -125,6 +125,7 @@ fn pix(settings: &PixSettings, breaker: BreakerConfig) -> Result<Arc<dyn PixProv
             webhook_secret: s.webhook_secret.clone(),
             public_key_pem: s.public_key.clone(),
             timeout: s.timeout,
+            calls_per_second: s.calls_per_second,
             breaker,
         })?),
         PixSettings::Bank(s) => Arc::new(Bacen::new(BacenConfig {

@@ -41,6 +41,7 @@ pub struct OpenPixSettings {
     /// PEM; `None`: the platform's documented key.
     pub public_key: Option<String>,
     pub timeout: Duration,
+    pub calls_per_second: u32,
 }
 
 /// A bank that speaks the Central Bank's Pix API.
@@ -108,11 +109,15 @@ fn openpix(env: &mut Env<'_>) -> OpenPixSettings {
         webhook_secret: env.optional("OPENPIX_WEBHOOK_SECRET").map(SecretString::from),
         public_key: env.pem("OPENPIX_PUBLIC_KEY"),
         timeout: env.duration("OPENPIX_TIMEOUT", "10s"),
+        calls_per_second: env.number("OPENPIX_CALLS_PER_SECOND", u64::from(vitrine_openpix::CALLS_PER_SECOND), 1, 100_000) as u32,
     }
 }
 
 fn bank(env: &mut Env<'_>) -> BankSettings {
-    let url = env.required_url("PIX_API_URL");
+    let mut url = env.required_url("PIX_API_URL");
+    if env.optional("PIX_API_URL").is_some_and(|given| given.ends_with('/')) {
+        url.push('/'); // it says that this is the whole path
+    }
     let certificate = env.pem("PIX_CERTIFICATE");
     if env.mode == Mode::Serve && certificate.is_none() && url.starts_with("https://") {
         env.mistake(

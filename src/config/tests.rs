@@ -77,6 +77,23 @@ fn one_secret_for_both_propay_directions_is_refused() {
 }
 
 #[test]
+fn a_slash_at_the_end_of_a_banks_address_is_kept() {
+    let bank = [
+        ("PIX_PROVIDER", "bacen"),
+        ("PIX_CERTIFICATE", "-----BEGIN CERTIFICATE-----"),
+        ("PIX_CLIENT_ID", "id"),
+        ("PIX_CLIENT_SECRET", "secret"),
+        ("PIX_KEY", "loja@loja.com.br"),
+        ("PIX_WEBHOOK_SECRET", "0123456789abcdef"),
+    ];
+    for url in ["https://bank.example", "https://bank.example/", "https://bank.example/api/", "https://bank.example/api"] {
+        let config = read(Mode::Serve, &[&bank[..], &[("PIX_API_URL", url)]].concat()).expect("good");
+        let [PixSettings::Bank(bank)] = &config.pix.providers[..] else { panic!("a bank alone") };
+        assert_eq!(bank.url, url);
+    }
+}
+
+#[test]
 fn a_zero_switches_a_rate_limit_off() {
     let config = read(Mode::Serve, &[("RATE_LIMIT_GLOBAL", "0")]).expect("good");
     assert_eq!(config.limits.global, None);

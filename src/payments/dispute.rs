@@ -3,6 +3,7 @@
 use deadpool_postgres::GenericClient;
 use jiff::Timestamp;
 use vitrine_kit::Money;
+use vitrine_stripe::DisputeEnd;
 
 use crate::cause::{self, Actor};
 use crate::db;
@@ -10,9 +11,9 @@ use crate::error::Result;
 use crate::ids::PaymentId;
 use crate::orders::life::{self, Change};
 use crate::payments::apply::{Applied, News};
-use crate::payments::refund::{mark_refunded, returned};
+use crate::payments::refund::{mark_refunded, refund_all, returned};
 use crate::payments::status::Status;
-use crate::payments::store::{self, Payment};
+use crate::payments::store::{self, Order, Payment};
 use crate::payments::{alert, tell};
 
 /// A dispute as the provider tells of it.
@@ -22,6 +23,8 @@ pub struct Dispute<'a> {
     pub reference: &'a str,
     pub amount: Money,
     pub reason: &'a str,
+    /// Their word for how far it is.
+    pub status: &'a str,
     /// Until when evidence is taken.
     pub due_by: Option<Timestamp>,
 }
@@ -55,46 +58,85 @@ pub async fn opened(tx: &impl GenericClient, provider: &'static str, id: Payment
     Ok((Applied::Done, Some(order.id)))
 }
 
-/// The bank has decided. Lost: the money is gone, and the ledger says so. The caller commits.
+/// The bank has decided. Lost: the money is gone, and the ledger says so; an appeal may bring it back. Where it is not said who
+/// has won nothing moves, and the operator is asked to look. The caller commits.
 pub async fn closed(
     tx: &impl GenericClient,
     provider: &'static str,
     id: PaymentId,
     dispute: &Dispute<'_>,
-    is_won: bool,
+    end: DisputeEnd,
 ) -> Result<News> {
     const MARK: &str = "
-        UPDATE payments SET dispute_ref = $2, dispute_state = $3, updated_at = now()
-         WHERE id = $1 AND (dispute_ref IS DISTINCT FROM $2 OR dispute_state = 'open')";
+        WITH before AS (SELECT id, CASE WHEN dispute_ref = $2 THEN dispute_state END AS state FROM payments WHERE id = $1)
+        UPDATE payments p SET dispute_ref = $2, dispute_state = $3, updated_at = now() FROM before b
+         WHERE p.id = b.id AND (b.state IS NULL OR b.state = 'open' OR (b.state = 'lost' AND $3 = 'won'))
+        RETURNING b.state";
     let Some((order, payment)) = store::lock(tx, id).await?.filter(|(_, p)| p.provider == provider) else {
         return Ok((Applied::UnknownPayment, None));
     };
-    let state = if is_won { "won" } else { "lost" };
-    if db::execute(tx, MARK, &[&id, &dispute.reference, &state]).await? == 0 {
+    let (state, word) = match end {
+        DisputeEnd::Won => ("won", "ganha"),
+        DisputeEnd::Lost => ("lost", "perdida"),
+        DisputeEnd::Unclear => return unclear(tx, &order, dispute).await,
+    };
+    let Some(row) = db::query_opt(tx, MARK, &[&id, &dispute.reference, &state]).await? else {
         return Ok((Applied::AlreadyDone, Some(order.id)));
-    }
-    tell_dispute(tx, provider, &payment, Some("open"), state, dispute.reason).await?;
-    if is_won {
-        won(tx, provider, &payment).await?;
+    };
+    let from: Option<String> = row.get("state");
+    tell_dispute(tx, provider, &payment, from.as_deref(), state, dispute.reason).await?;
+    if end == DisputeEnd::Won {
+        won(tx, provider, &order, &payment, dispute).await?;
     } else {
         lost(tx, provider, &payment, dispute).await?;
     }
-    let text = format!(
-        "A disputa {} do pedido {} terminou: {}.",
-        dispute.reference,
-        order.number,
-        if is_won { "ganha" } else { "perdida" }
-    );
-    alert(tx, "Disputa encerrada", text).await?;
+    alert(tx, "Disputa encerrada", format!("A disputa {} do pedido {} terminou: {word}.", dispute.reference, order.number))
+        .await?;
     Ok((Applied::Done, Some(order.id)))
 }
 
-async fn won(tx: &impl GenericClient, provider: &'static str, payment: &Payment) -> Result<()> {
-    if payment.status != Status::Disputed {
-        return Ok(());
+async fn unclear(tx: &impl GenericClient, order: &Order, dispute: &Dispute<'_>) -> Result<News> {
+    let text = format!(
+        "A disputa {} do pedido {} terminou, e o provedor não diz para quem (\"{}\"). Nada foi movido: confira no painel dele.",
+        dispute.reference, order.number, dispute.status
+    );
+    alert(tx, "Disputa encerrada sem resultado claro", text).await?;
+    Ok((Applied::Mismatch, Some(order.id)))
+}
+
+/// The money is the shop's again, and the buyer's where the order was cancelled meanwhile: nothing could be refunded then.
+async fn won(
+    tx: &impl GenericClient,
+    provider: &'static str,
+    order: &Order,
+    payment: &Payment,
+    dispute: &Dispute<'_>,
+) -> Result<()> {
+    let is_gone = bring_back(tx, payment, dispute).await?;
+    if payment.status == Status::Disputed || (payment.status == Status::ChargedBack && !is_gone) {
+        let to = Status::Paid.after_refunds(payment.captured, returned(tx, payment).await?);
+        mark_refunded(tx, payment, to, "dispute won", Actor::Provider(provider)).await?;
     }
-    let to = Status::Paid.after_refunds(payment.captured, returned(tx, payment).await?);
-    mark_refunded(tx, payment, to, "dispute won", Actor::Provider(provider)).await
+    if order.status == "cancelled" {
+        refund_all(tx, order.id, Actor::Provider(provider), "the dispute of a cancelled order was won").await?;
+    }
+    Ok(())
+}
+
+/// What that dispute took, if it was lost at first. `true`: another one still has some of the payment's money.
+async fn bring_back(tx: &impl GenericClient, payment: &Payment, dispute: &Dispute<'_>) -> Result<bool> {
+    const ENTER: &str = "
+        INSERT INTO money_movements (order_id, payment_id, kind, amount_cents, provider, provider_ref, cause)
+        SELECT order_id, payment_id, 'dispute_back', sum(CASE kind WHEN 'dispute_out' THEN amount_cents ELSE -amount_cents END)::bigint,
+               provider, provider_ref, $3
+          FROM money_movements WHERE payment_id = $1 AND provider_ref = $2 AND kind IN ('dispute_out', 'dispute_back')
+         GROUP BY order_id, payment_id, provider, provider_ref
+        HAVING sum(CASE kind WHEN 'dispute_out' THEN amount_cents ELSE -amount_cents END) > 0";
+    const IS_GONE: &str = "
+        SELECT coalesce(sum(CASE kind WHEN 'dispute_out' THEN amount_cents ELSE -amount_cents END), 0) > 0 AS is_gone
+          FROM money_movements WHERE payment_id = $1 AND kind IN ('dispute_out', 'dispute_back')";
+    db::execute(tx, ENTER, &[&payment.id, &dispute.reference, &cause::current()]).await?;
+    Ok(db::query_one(tx, IS_GONE, &[&payment.id]).await?.get("is_gone"))
 }
 
 async fn lost(tx: &impl GenericClient, provider: &'static str, payment: &Payment, dispute: &Dispute<'_>) -> Result<()> {

@@ -17,10 +17,14 @@ use crate::ids::{EventId, OrderId, PaymentId, RefundId};
 use crate::jobs::{self, Job};
 use crate::payments::apply::{self, News};
 use crate::payments::status::Status;
+use crate::payments::store;
 use crate::webhooks::inbox;
 
 /// A signature without a time in it is valid for ever: older news are only a hint, and the provider is asked.
 const MAX_AGE: SignedDuration = SignedDuration::from_hours(24 * 7);
+
+/// How long after a payment's check its returns are looked at.
+const AFTER_CHECK: SignedDuration = SignedDuration::from_mins(10);
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Received {
@@ -117,7 +121,9 @@ async fn apply(tx: &Transaction<'_>, provider: &'static str, news: &PixNews) -> 
         PixNews::RefundDone { refund_id } => apply::refund_done(tx, provider, RefundId(*refund_id)).await?,
         PixNews::RefundFailed { refund_id } => apply::refund_failed(tx, provider, RefundId(*refund_id)).await?,
         PixNews::Look { payment_id } => return look(tx, provider, PaymentId(*payment_id)).await,
-        PixNews::LookAtRefund { refund_id } => return look_at_refund(tx, provider, RefundId(*refund_id)).await,
+        PixNews::LookAtRefund { refund_id, payment_id } => {
+            return look_at_refund(tx, provider, refund_id.map(RefundId), payment_id.map(PaymentId)).await;
+        }
         PixNews::Disputed { payment_id, text } => apply::disputed_pix(tx, provider, payment_id.map(PaymentId), text).await?,
         PixNews::Other => return Ok(("unknown", None)),
     };
@@ -131,15 +137,32 @@ async fn look(tx: &Transaction<'_>, provider: &'static str, payment: PaymentId) 
     Ok(("hint", Some(order)))
 }
 
-/// The same about a refund.
+/// The same about a refund. One that is none of ours is found among all of its payment's.
 async fn look_at_refund(
     tx: &Transaction<'_>,
     provider: &'static str,
-    refund: RefundId,
+    refund: Option<RefundId>,
+    payment: Option<PaymentId>,
 ) -> Result<(&'static str, Option<OrderId>)> {
-    let Some(order) = apply::order_of_refund(tx, provider, refund).await? else { return Ok(("unknown", None)) };
-    jobs::push_now(tx, Job::SendRefund { refund }).await?;
-    Ok(("hint", Some(order)))
+    if let Some(refund) = refund
+        && let Some(order) = apply::order_of_refund(tx, provider, refund).await?
+    {
+        jobs::push_now(tx, Job::SendRefund { refund }).await?;
+        return Ok(("hint", Some(order)));
+    }
+    let Some(payment) = payment else { return Ok(("unknown", None)) };
+    let Some(payment) = store::find(tx, payment).await?.filter(|payment| payment.provider == provider) else {
+        return Ok(("unknown", None));
+    };
+    let look = Job::LookAtRefunds { payment: payment.id };
+    if payment.captured.is_zero() {
+        // That it was paid at all is news too: money cannot go back before it came.
+        jobs::push_now(tx, Job::CheckPayment { payment: payment.id }).await?;
+        jobs::push_at(tx, look, Timestamp::now() + AFTER_CHECK).await?;
+    } else {
+        jobs::push_now(tx, look).await?;
+    }
+    Ok(("hint", Some(payment.order_id)))
 }
 
 /// Applies a kept event again. What it did before it does not do twice. The caller commits.

@@ -9,6 +9,7 @@ use vitrine_stripe::{CardNews, Event, NAME, Stripe};
 
 use crate::app::App;
 use crate::cause;
+use crate::db;
 use crate::error::{Error, Problem, Result};
 use crate::http::raw::Raw;
 use crate::http::request_id;
@@ -75,7 +76,7 @@ async fn apply(tx: &Transaction<'_>, stripe: &Stripe, event: &Event) -> Result<(
 async fn effect(tx: &Transaction<'_>, news: &CardNews) -> Result<News> {
     match news {
         CardNews::Succeeded(theirs) => {
-            let Some(payment) = payment_of(tx, theirs.payment_id, Some(&theirs.intent_id)).await? else { return unknown() };
+            let Some(payment) = payment_of(tx, theirs.payment_id, Some(&theirs.intent_id), None).await? else { return unknown() };
             let paid = PaidNews {
                 payment_id: payment.0,
                 order_id: theirs.order_id,
@@ -89,52 +90,75 @@ async fn effect(tx: &Transaction<'_>, news: &CardNews) -> Result<News> {
             apply::paid(tx, NAME, &paid).await
         }
         CardNews::Failed { intent_id, payment_id, code, message } => {
-            let Some(payment) = payment_of(tx, *payment_id, Some(intent_id)).await? else { return unknown() };
+            let Some(payment) = payment_of(tx, *payment_id, Some(intent_id), None).await? else { return unknown() };
             apply::noted(tx, NAME, payment, &format!("card refused: {code} {message}"), true).await
         }
         CardNews::Processing { intent_id, payment_id } => {
-            let Some(payment) = payment_of(tx, *payment_id, Some(intent_id)).await? else { return unknown() };
+            let Some(payment) = payment_of(tx, *payment_id, Some(intent_id), None).await? else { return unknown() };
             apply::noted(tx, NAME, payment, "the bank is at work on it", false).await
         }
         CardNews::Canceled { intent_id, payment_id } => {
-            let Some(payment) = payment_of(tx, *payment_id, Some(intent_id)).await? else { return unknown() };
+            let Some(payment) = payment_of(tx, *payment_id, Some(intent_id), None).await? else { return unknown() };
             apply::ended(tx, NAME, payment, Status::Cancelled).await
         }
-        CardNews::Refunded { intent_id, .. } => {
+        CardNews::Refunded { intent_id, charge, .. } => {
             // It says how much went back, and not by which refund: their books do.
-            let Some(payment) = payment_of(tx, None, intent_id.as_deref()).await? else { return unknown() };
+            let Some(payment) = payment_of(tx, None, intent_id.as_deref(), Some(charge)).await? else { return unknown() };
             jobs::push_now(tx, Job::LookAtRefunds { payment }).await?;
             Ok((Applied::Done, apply::order_of(tx, NAME, payment).await?))
         }
-        CardNews::Refund { intent_id, refund, .. } => {
-            let Some(payment) = payment_of(tx, None, intent_id.as_deref()).await? else { return unknown() };
+        CardNews::Refund { intent_id, charge, refund } => {
+            let Some(payment) = payment_of(tx, None, intent_id.as_deref(), charge.as_deref()).await? else { return unknown() };
             refund::news(tx, NAME, payment, refund).await
         }
         CardNews::DisputeOpened(theirs) => {
-            let Some(payment) = payment_of(tx, None, theirs.intent_id.as_deref()).await? else { return unknown() };
+            let Some(payment) = payment_of(tx, None, theirs.intent_id.as_deref(), theirs.charge.as_deref()).await? else {
+                return unknown();
+            };
             dispute::opened(tx, NAME, payment, &told(theirs)).await
         }
-        CardNews::DisputeClosed { dispute: theirs, won } => {
-            let Some(payment) = payment_of(tx, None, theirs.intent_id.as_deref()).await? else { return unknown() };
-            dispute::closed(tx, NAME, payment, &told(theirs), *won).await
+        CardNews::DisputeClosed { dispute: theirs, end } => {
+            let Some(payment) = payment_of(tx, None, theirs.intent_id.as_deref(), theirs.charge.as_deref()).await? else {
+                return unknown();
+            };
+            dispute::closed(tx, NAME, payment, &told(theirs), *end).await
         }
         CardNews::Other => unknown(),
     }
 }
 
 fn told(theirs: &vitrine_stripe::Dispute) -> Dispute<'_> {
-    Dispute { reference: &theirs.dispute_id, amount: theirs.amount, reason: &theirs.reason, due_by: theirs.due_by }
+    Dispute {
+        reference: &theirs.dispute_id,
+        amount: theirs.amount,
+        reason: &theirs.reason,
+        status: &theirs.status,
+        due_by: theirs.due_by,
+    }
 }
 
 fn unknown() -> Result<News> {
     Ok((Applied::UnknownPayment, None))
 }
 
-/// Ours by the id that we put into the intent, else by the intent's own.
-async fn payment_of(tx: &impl GenericClient, ours: Option<Uuid>, theirs: Option<&str>) -> Result<Option<PaymentId>> {
-    match (ours, theirs) {
-        (Some(id), _) => Ok(Some(PaymentId(id))),
-        (None, Some(intent)) => store::find_by_ref(tx, NAME, intent).await,
-        (None, None) => Ok(None),
+/// Ours by the id that we put into the intent, else by the intent's own, else by the charge: what a charge is told of may leave
+/// its intent out.
+async fn payment_of(
+    tx: &impl GenericClient,
+    ours: Option<Uuid>,
+    intent: Option<&str>,
+    charge: Option<&str>,
+) -> Result<Option<PaymentId>> {
+    match (ours, intent, charge) {
+        (Some(id), _, _) => Ok(Some(PaymentId(id))),
+        (None, Some(intent), _) => store::find_by_ref(tx, NAME, intent).await,
+        (None, None, Some(charge)) => find_by_charge(tx, charge).await,
+        (None, None, None) => Ok(None),
     }
+}
+
+/// So rare that no index is kept for it.
+async fn find_by_charge(tx: &impl GenericClient, charge: &str) -> Result<Option<PaymentId>> {
+    const FIND: &str = "SELECT id FROM payments WHERE provider = $1 AND end_to_end_id = $2 ORDER BY id LIMIT 1";
+    Ok(db::query_opt(tx, FIND, &[&NAME, &charge]).await?.map(|row| row.get("id")))
 }

@@ -1,5 +1,5 @@
 //! However money arrives (on time, late, twice, short, over) and however its webhook travels (once, never, doubled, a week
-//! late), at every PIX provider: it ends in a paid order or goes back, once.
+//! late), at every PIX provider: it ends in a paid order or goes back, once. And what goes back without us is in our books.
 
 use std::time::Duration;
 
@@ -208,4 +208,59 @@ async fn money_by_openpix_ends_in_a_paid_order_or_goes_back() {
 #[actix_web::test]
 async fn money_by_a_bank_ends_in_a_paid_order_or_goes_back() {
     the_matrix_holds("bacen").await;
+}
+
+/// `reason:amount:status` of an order's refunds, the oldest first.
+async fn refunds(shop: &Shop, order: &str) -> Vec<String> {
+    let list = "SELECT coalesce(array_agg(reason || ':' || amount_cents || ':' || status ORDER BY id), '{}') FROM refunds";
+    shop.sql(&format!("{list} WHERE order_id = '{order}'")).await
+}
+
+/// `names`: what the bank calls its returns.
+async fn what_goes_back_without_us_is_in_our_books(provider: &str, names: [&str; 2]) {
+    let shop = Shop::open_with(&[("PIX_PROVIDER", provider)]).await;
+    let ana = shop.customer().await;
+    let case = Case::begin(&ana, OnTime, Doubled).await;
+    case.pay(shop.control());
+    come_to_rest(&shop).await;
+    assert_eq!(state(&shop, &case.order).await, "processing/paid");
+    let theirs = |cents: i64| format!("made at the provider:{cents}:done");
+    let parts = [300, case.total - 300];
+    let mut expected = Vec::new();
+    for ((name, cents), after) in names.into_iter().zip(parts).zip(["partially_refunded", "refunded"]) {
+        shop.control().take_back(&case.charges[0], name, cents).unwrap();
+        assert!(shop.control().settled(LIMIT).await);
+        shop.drain().await; // the news are a hint: the books of theirs are asked, now
+        expected.push(theirs(cents));
+        assert_eq!(state(&shop, &case.order).await, format!("processing/{after}"), "{provider}");
+        assert_eq!(refunds(&shop, &case.order).await, expected, "{provider}");
+    }
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn what_a_payers_bank_takes_back_is_in_our_books() {
+    what_goes_back_without_us_is_in_our_books("bacen", ["MED0001", "deadbeefdeadbeefdeadbeefdeadbeef"]).await;
+}
+
+#[actix_web::test]
+async fn what_openpix_gives_back_by_itself_is_in_our_books() {
+    what_goes_back_without_us_is_in_our_books("openpix", ["MED0001", "MED0002"]).await;
+}
+
+#[actix_web::test]
+async fn what_went_back_before_we_knew_that_it_came_is_in_our_books_too() {
+    let shop = Shop::open_with(&[("PIX_PROVIDER", "bacen")]).await;
+    let ana = shop.customer().await;
+    let case = Case::begin(&ana, OnTime, Lost).await;
+    case.pay(shop.control());
+    shop.control().take_back(&case.charges[0], "MED0001", 300).unwrap();
+    assert!(shop.control().settled(LIMIT).await);
+    shop.drain().await;
+    assert_eq!(state(&shop, &case.order).await, "processing/paid");
+    shop.drain_ahead(SignedDuration::from_mins(11)).await;
+    assert_eq!(state(&shop, &case.order).await, "processing/partially_refunded");
+    assert_eq!(refunds(&shop, &case.order).await, ["made at the provider:300:done"]);
+    assert_eq!(shop.sql::<i64>("SELECT count(*) FROM jobs WHERE kind = 'mail_alert'").await, 0);
+    shop.close().await;
 }

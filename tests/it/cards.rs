@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use aws_lc_rs::hmac;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
-use vitrine_sandbox::{ChargeStatus, Fault, Pay, RefundStatus, SendWebhook};
+use uuid::Uuid;
+use vitrine_sandbox::{ChargeStatus, DisputeStatus, Fault, Pay, RefundStatus, SendWebhook};
 
 use crate::shop::{Answer, Customer, Shop};
 
@@ -270,14 +272,132 @@ async fn a_dispute_holds_the_money_and_its_end_is_told() {
         assert_eq!(refused.status, 409, "{}", refused.body);
     }
     assert_eq!(count(&shop, "jobs WHERE kind = 'mail_alert' AND payload->>'subject' = 'Pagamento contestado'").await, 2);
-    shop.control().close_dispute(&won, true).unwrap();
-    shop.control().close_dispute(&lost, false).unwrap();
+    shop.control().close_dispute(&won, DisputeStatus::Won).unwrap();
+    shop.control().close_dispute(&lost, DisputeStatus::Lost).unwrap();
     assert!(shop.control().settled(LIMIT).await);
     assert_eq!(payments(&shop, &won).await, ["credit_card:paid"]);
     assert_eq!(payments(&shop, &lost).await, ["credit_card:charged_back"]);
     assert_eq!([state(&shop, &won).await, state(&shop, &lost).await], ["processing/paid", "processing/refunded"]);
     let gone: i64 = shop.sql("SELECT sum(amount_cents)::bigint FROM money_movements WHERE kind = 'dispute_out'").await;
     assert_eq!(gone, total);
+    shop.close().await;
+}
+
+/// A paid order, and its payment disputed.
+async fn disputed(customer: &Customer<'_>) -> (String, i64) {
+    let (order, total) = paid_by_card(customer).await;
+    customer.shop.control().dispute(&order).unwrap();
+    assert!(customer.shop.control().settled(LIMIT).await);
+    assert_eq!(payments(customer.shop, &order).await, ["credit_card:disputed"]);
+    (order, total)
+}
+
+async fn closed(shop: &Shop, order: &str, end: DisputeStatus) {
+    shop.control().close_dispute(order, end).unwrap();
+    assert!(shop.control().settled(LIMIT).await);
+}
+
+/// What disputes have done, as `kind:amount`.
+async fn disputed_money(shop: &Shop) -> Vec<String> {
+    let list = "SELECT coalesce(array_agg(kind || ':' || amount_cents ORDER BY id), '{}') FROM money_movements";
+    shop.sql(&format!("{list} WHERE kind IN ('dispute_out', 'dispute_back')")).await
+}
+
+#[actix_web::test]
+async fn a_dispute_is_only_lost_where_they_say_so() {
+    let shop = Shop::open().await;
+    let ana = shop.customer().await;
+    for (end, after, unclear) in [
+        (DisputeStatus::WarningClosed, "paid", 0),
+        (DisputeStatus::Prevented, "paid", 0),
+        (DisputeStatus::UnderReview, "disputed", 1),
+    ] {
+        let (order, _) = disputed(&ana).await;
+        closed(&shop, &order, end).await;
+        assert_eq!(payments(&shop, &order).await, [format!("credit_card:{after}")], "{end:?}");
+        assert_eq!(state(&shop, &order).await, "processing/paid", "{end:?}");
+        let alerts = "jobs WHERE kind = 'mail_alert' AND payload->>'subject' = 'Disputa encerrada sem resultado claro'";
+        assert_eq!(count(&shop, alerts).await, unclear, "{end:?}");
+        if unclear == 1 {
+            closed(&shop, &order, DisputeStatus::Won).await; // somebody looked, and they say it
+            assert_eq!(payments(&shop, &order).await, ["credit_card:paid"]);
+        }
+    }
+    assert_eq!(disputed_money(&shop).await, Vec::<String>::new());
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn an_appeal_brings_back_what_a_dispute_took_once() {
+    let shop = Shop::open().await;
+    let (ana, admin) = (shop.customer().await, shop.admin().await);
+    let (order, total) = disputed(&ana).await;
+    closed(&shop, &order, DisputeStatus::Lost).await;
+    assert_eq!(state(&shop, &order).await, "processing/refunded");
+    closed(&shop, &order, DisputeStatus::Won).await;
+    for event in ["charge.dispute.closed", "dispute.closed"] {
+        shop.control().send_webhook(&order, event, SendWebhook::Twice).unwrap();
+        assert!(shop.control().settled(LIMIT).await);
+    }
+    assert_eq!(payments(&shop, &order).await, ["credit_card:paid"]);
+    assert_eq!(state(&shop, &order).await, "processing/paid");
+    assert_eq!(disputed_money(&shop).await, [format!("dispute_out:{total}"), format!("dispute_back:{total}")]);
+    assert_eq!(admin.post(&format!("/api/orders/{order}/refund"), &json!({"reason": "Agora sim"})).await.status, 201);
+    settle(&shop).await;
+    assert_eq!(state(&shop, &order).await, "processing/refunded");
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn an_order_cancelled_under_a_dispute_gives_its_money_back_once_that_is_won() {
+    let shop = Shop::open().await;
+    let (ana, admin) = (shop.customer().await, shop.admin().await);
+    for ends in [&[DisputeStatus::Won][..], &[DisputeStatus::Lost, DisputeStatus::Won]] {
+        let (order, total) = disputed(&ana).await;
+        let cancelled = admin.patch(&format!("/api/orders/{order}/cancel"), &json!({})).await;
+        assert_eq!(cancelled.status, 200, "{}", cancelled.body);
+        settle(&shop).await;
+        let refunds = format!("refunds WHERE order_id = '{order}'");
+        assert_eq!(count(&shop, &refunds).await, 0);
+        for end in ends {
+            closed(&shop, &order, *end).await;
+        }
+        settle(&shop).await;
+        assert_eq!(payments(&shop, &order).await, ["credit_card:refunded"], "{ends:?}");
+        assert_eq!(state(&shop, &order).await, "cancelled/refunded", "{ends:?}");
+        assert_eq!(count(&shop, &format!("{refunds} AND status = 'done' AND amount_cents = {total}")).await, 1, "{ends:?}");
+    }
+    shop.close().await;
+}
+
+/// The last event of that kind under another id, without its intent, signed.
+async fn told_by_its_charge(shop: &Shop, kind: &str) {
+    let sent = shop.control().books(|books| books.deliveries().iter().rev().find(|d| d.event == kind).unwrap().body.clone());
+    let mut event: Value = serde_json::from_str(&sent).unwrap();
+    event["id"] = json!(format!("evt_{}", Uuid::new_v4().simple()));
+    event["data"]["object"]["payment_intent"] = Value::Null;
+    let (body, at) = (event.to_string(), jiff::Timestamp::now().as_second());
+    let secret = shop.app.config.stripe.as_ref().unwrap().webhook_secret.clone();
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secrecy::ExposeSecret::expose_secret(&secret).as_bytes());
+    let signature = hex::encode(hmac::sign(&key, format!("{at}.{body}").as_bytes()));
+    let request = shop.request("POST", "/api/webhooks/stripe").header("Stripe-Signature", &format!("t={at},v1={signature}"));
+    assert_eq!(request.body("application/json", body).send().await.status, 200);
+}
+
+#[actix_web::test]
+async fn news_of_a_charge_that_leave_the_intent_out_are_about_the_same_payment() {
+    let shop = Shop::open().await;
+    let ana = shop.customer().await;
+    let (order, total) = paid_by_card(&ana).await;
+    shop.control().set_shop_url("http://127.0.0.1:9"); // from now on only what is told here is told
+    shop.control().dispute(&order).unwrap();
+    told_by_its_charge(&shop, "charge.dispute.created").await;
+    assert_eq!(payments(&shop, &order).await, ["credit_card:disputed"]);
+    shop.control().close_dispute(&order, DisputeStatus::Lost).unwrap();
+    told_by_its_charge(&shop, "charge.dispute.closed").await;
+    assert_eq!(payments(&shop, &order).await, ["credit_card:charged_back"]);
+    assert_eq!(disputed_money(&shop).await, [format!("dispute_out:{total}")]);
+    assert_eq!(count(&shop, "webhook_events WHERE outcome = 'unknown'").await, 0);
     shop.close().await;
 }
 

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::SignedDuration;
 use serde_json::json;
 use vitrine::payments::methods::closed_for;
-use vitrine_sandbox::{ChargeStatus, Fault, Pay, RefundStatus, SendWebhook};
+use vitrine_sandbox::{ChargeStatus, Fault, Pay, RefundStatus, SendWebhook, TokenForm};
 
 use crate::shop::{Answer, Customer, Shop};
 
@@ -148,5 +148,34 @@ async fn a_contested_pix_alerts_the_operator_once_and_moves_no_money() {
         .await;
     assert_eq!(alerts, 1);
     assert_eq!(state(&shop, &order).await, "processing/paid");
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn a_bank_gives_its_token_however_it_wants_to_be_asked() {
+    for form in [TokenForm::Form, TokenForm::Json] {
+        let shop = Shop::open_with(&[("PIX_PROVIDER", "bacen")]).await;
+        shop.control().take_pix_tokens_as(Some(form));
+        let ana = shop.customer().await;
+        let (order, _) = order(&ana).await;
+        let answer = pay(&ana, &order).await;
+        assert_eq!(answer.status, 200, "{form:?}: {}", answer.body);
+        shop.control().pay(Pay::of(answer.body["payment_id"].as_str().unwrap())).unwrap();
+        assert!(shop.control().settled(LIMIT).await);
+        shop.control().forget_pix_tokens(); // asked for once more, in the form that worked
+        shop.drain().await;
+        assert_eq!(state(&shop, &order).await, "processing/paid", "{form:?}");
+        shop.close().await;
+    }
+}
+
+#[actix_web::test]
+async fn a_bank_is_not_told_who_buys() {
+    let shop = Shop::open_with(&[("PIX_PROVIDER", "bacen")]).await;
+    let ana = shop.customer().await;
+    let (order, _) = order(&ana).await;
+    assert_eq!(pay(&ana, &order).await.status, 200);
+    let charge = shop.control().charge(&order).unwrap();
+    assert_eq!((charge.provider.as_str(), charge.payer), ("bacen", None));
     shop.close().await;
 }

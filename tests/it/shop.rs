@@ -102,6 +102,7 @@ impl Shop {
             ("OPENPIX_URL", provider("openpix")),
             ("OPENPIX_APP_ID", app_id),
             ("OPENPIX_WEBHOOK_SECRET", openpix),
+            ("OPENPIX_CALLS_PER_SECOND", "100000".into()),
             ("STRIPE_URL", provider("stripe")),
             ("STRIPE_SECRET_KEY", stripe[0].clone()),
             ("STRIPE_WEBHOOK_SECRET", stripe[1].clone()),

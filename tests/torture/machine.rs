@@ -77,6 +77,7 @@ impl Machine {
             ("PROPAY_TO_GO_SECRET", back.clone()),
             ("OPENPIX_URL", provider("openpix")),
             ("OPENPIX_TIMEOUT", "2s".into()),
+            ("OPENPIX_CALLS_PER_SECOND", "100000".into()),
             ("OPENPIX_APP_ID", app_id),
             ("OPENPIX_WEBHOOK_SECRET", openpix),
             ("PIX_API_URL", provider("bacen/v2")),

@@ -100,7 +100,8 @@ impl AfricasTalking {
             form.push(("from", sender));
         }
         let call = self.http.post("/version1/messaging").header("apiKey", self.api_key.expose_secret()).form(&form);
-        let answer = call.send_raw().await?;
+        // And nothing else: theirs is XML where they are not asked for JSON plainly.
+        let answer = call.header("Accept", "application/json").send_raw().await?;
         if !answer.is_success() {
             return Err(answer.refused(None)); // plain text, if anything
         }

@@ -37,9 +37,10 @@ const MAX_PAGES: u32 = 1000;
 /// Where the bank is, and what each side shows to the other.
 #[derive(Debug, Clone)]
 pub struct BacenConfig {
-    /// Without a path it gets `/v2`; with one it is taken as it is.
+    /// A bare host gets `/v2`; a path is taken as it is, and a slash at the end says that there is no more of it: `http://mock/`
+    /// is a bank that has its `/cob` at the root.
     pub base_url: String,
-    /// `None`: `/oauth/token` beside the `/v2` of the base.
+    /// `None`: `/oauth/token` beside the `/v2` of the base, or below a base of another name.
     pub token_url: Option<String>,
     pub client_id: String,
     pub client_secret: SecretString,
@@ -293,9 +294,9 @@ fn unclear(reason: &str) -> ProviderError {
 }
 
 fn base_url(given: &str) -> String {
-    let given = given.trim_end_matches('/');
-    let has_path = given.split_once("://").is_some_and(|(_, rest)| rest.contains('/'));
-    if has_path { given.to_owned() } else { format!("{given}/v2") }
+    let bare = given.trim_end_matches('/');
+    let is_whole = given.ends_with('/') || bare.split_once("://").is_some_and(|(_, rest)| rest.contains('/'));
+    if is_whole { bare.to_owned() } else { format!("{bare}/v2") }
 }
 
 fn token_url(base_url: &str) -> String {

@@ -25,8 +25,8 @@ pub(crate) struct Tokens {
     path: String,
     /// The whole header: HTTP Basic.
     credentials: SecretString,
-    /// This bank wants a form, not JSON.
-    wants_form: AtomicBool,
+    /// This bank wants JSON, as Efí does, and not RFC 6749's form.
+    wants_json: AtomicBool,
     kept: kit::Tokens<SecretString>,
 }
 
@@ -38,7 +38,7 @@ impl Tokens {
             http: http.at(address)?,
             path: path.to_owned(),
             credentials: format!("Basic {pair}").into(),
-            wants_form: AtomicBool::new(false),
+            wants_json: AtomicBool::new(false),
             kept: kit::Tokens::default(),
         })
     }
@@ -53,11 +53,16 @@ impl Tokens {
     }
 
     async fn ask(&self) -> Result<(SecretString, Duration), ProviderError> {
-        let wants_form = self.wants_form.load(Ordering::Relaxed);
-        let mut answer = self.post(wants_form).await?;
-        if !wants_form && matches!(answer.status, 400 | 415) {
-            answer = self.post(true).await?;
-            self.wants_form.store(answer.is_success(), Ordering::Relaxed);
+        let wants_json = self.wants_json.load(Ordering::Relaxed);
+        let mut answer = self.post(wants_json).await?;
+        if may_be_the_form(answer.status) {
+            let other = self.post(!wants_json).await?;
+            if other.is_success() {
+                self.wants_json.store(!wants_json, Ordering::Relaxed);
+            }
+            if other.is_success() || says_more(other.status, answer.status) {
+                answer = other;
+            }
         }
         if !answer.is_success() {
             return Err(answer.refused(wire::refusal(&answer.body)));
@@ -67,15 +72,26 @@ impl Tokens {
     }
 
     /// Asking for a token changes nothing on their side.
-    async fn post(&self, as_form: bool) -> Result<Answer, ProviderError> {
+    async fn post(&self, as_json: bool) -> Result<Answer, ProviderError> {
         let call = self.http.post(&self.path).header("Authorization", self.credentials.expose_secret());
-        let call = if as_form {
-            call.form(&[("grant_type", "client_credentials")])
-        } else {
+        let call = if as_json {
             call.json(&json!({"grant_type": "client_credentials"}))
+        } else {
+            call.form(&[("grant_type", "client_credentials")])
         };
         call.read_only().repeatable().send_raw().await
     }
+}
+
+/// Who cannot read the question says so in many ways: 400, 401 (no grant, so no client), 404, 406, 415, 422. A 403 is about us,
+/// and a 429 would be one again.
+fn may_be_the_form(status: u16) -> bool {
+    (400..500).contains(&status) && !matches!(status, 403 | 429)
+}
+
+/// Of two refusals: one that is about our credentials or our haste was given by who could read the question.
+fn says_more(other: u16, first: u16) -> bool {
+    matches!(other, 401 | 403 | 429) && first != 401
 }
 
 #[derive(Deserialize)]

@@ -1,11 +1,19 @@
+use std::collections::BTreeSet;
+
 use futures_util::future::join_all;
-use wiremock::matchers::{any, body_json_string, body_string, header, method, path};
+use wiremock::matchers::{any, body_string, header, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use super::tests::{PAYMENT, TOKEN, answer, bacen, config, id, requests};
 use super::*;
 
+const FORM: &str = "application/x-www-form-urlencoded";
+const JSON: &str = "application/json";
 const UNKNOWN_COB: &str = r#"{"nome":"cobranca_nao_encontrada","mensagem":"Cobrança não encontrada"}"#;
+
+fn refused(code: &str) -> ProviderError {
+    ProviderError::Rejected { provider: NAME, code: code.to_owned(), message: String::new() }
+}
 
 fn second_token() -> String {
     TOKEN.replace("token.1", "token.2")
@@ -32,8 +40,8 @@ async fn a_token_is_asked_for_as_documented_and_then_kept() {
     Mock::given(method("POST"))
         .and(path("/oauth/token"))
         .and(header("authorization", "Basic Q2xpZW50X0lkOkNsaWVudF9TZWNyZXQ="))
-        .and(header("content-type", "application/json"))
-        .and(body_json_string(r#"{"grant_type":"client_credentials"}"#))
+        .and(header("content-type", "application/x-www-form-urlencoded"))
+        .and(body_string("grant_type=client_credentials"))
         .respond_with(answer(200, TOKEN))
         .expect(1)
         .mount(&server)
@@ -72,9 +80,9 @@ async fn who_waits_for_a_token_shares_a_failure_and_nothing_else_is_sent() {
     };
     let outcomes = join_all((0..20).map(|_| read(&bacen))).await;
     assert!(outcomes.iter().all(|outcome| *outcome == Err(refused.clone())), "{outcomes:?}");
-    assert_eq!(paths(&server).await, ["/oauth/token"]);
+    assert_eq!(paths(&server).await, ["/oauth/token"; 2]); // in both forms, once
     assert_eq!(read(&bacen).await, Err(refused)); // who comes later asks again
-    assert_eq!(paths(&server).await, ["/oauth/token"; 2]);
+    assert_eq!(paths(&server).await, ["/oauth/token"; 4]);
 }
 
 #[tokio::test]
@@ -90,35 +98,55 @@ async fn a_bank_without_a_token_answer_is_unavailable_and_heard_by_the_breaker()
 
 #[tokio::test]
 async fn a_bank_that_wants_a_form_gets_one_and_is_remembered() {
-    for status in [400, 415] {
+    for (theirs, status) in [(FORM, 400), (JSON, 400), (JSON, 401), (JSON, 404), (JSON, 415), (JSON, 422)] {
         let server = bank().await;
-        Mock::given(path("/oauth/token"))
-            .and(header("content-type", "application/x-www-form-urlencoded"))
-            .and(body_string("grant_type=client_credentials"))
-            .respond_with(answer(200, &TOKEN.replace("3600", "0")))
-            .mount(&server)
-            .await;
-        let json = Mock::given(path("/oauth/token")).and(header("content-type", "application/json"));
-        json.respond_with(answer(status, "")).expect(1).mount(&server).await;
+        let right = Mock::given(path("/oauth/token")).and(header("content-type", theirs));
+        right.respond_with(answer(200, &TOKEN.replace("3600", "0"))).mount(&server).await;
+        let wrong = Mock::given(path("/oauth/token")).and(header("content-type", if theirs == FORM { JSON } else { FORM }));
+        wrong.respond_with(answer(status, "")).expect(u64::from(theirs == JSON)).mount(&server).await;
         let bacen = bacen(&server.uri());
-        assert_eq!(read(&bacen).await, Ok(None));
-        assert_eq!(read(&bacen).await, Ok(None)); // the token is over at once: another form
-        assert_eq!(paths(&server).await.iter().filter(|path| *path == "/oauth/token").count(), 3);
+        for _ in 0..3 {
+            assert_eq!(read(&bacen).await, Ok(None), "{theirs}"); // the token is over at once
+        }
+        let asked = requests(&server).await;
+        let asked: Vec<_> =
+            asked.iter().filter(|r| r.url.path() == "/oauth/token" && r.headers["content-type"] == theirs).collect();
+        let body = if theirs == FORM { "grant_type=client_credentials" } else { r#"{"grant_type":"client_credentials"}"# };
+        assert!(asked.len() == 3 && asked.iter().all(|r| r.body == body.as_bytes()), "{theirs}");
     }
 }
 
 #[tokio::test]
-async fn credentials_that_are_refused_either_way_are_refused_and_json_is_tried_first_again() {
+async fn credentials_that_are_refused_either_way_are_refused_and_the_form_is_tried_first_again() {
     let server = bank().await;
     Mock::given(path("/oauth/token")).respond_with(answer(400, r#"{"error":"invalid_client"}"#)).mount(&server).await;
     let bacen = bacen(&server.uri());
     for _ in 0..2 {
-        let refused = ProviderError::Rejected { provider: NAME, code: "invalid_client".to_owned(), message: String::new() };
-        assert_eq!(read(&bacen).await, Err(refused));
+        assert_eq!(read(&bacen).await, Err(refused("invalid_client")));
     }
     let kinds: Vec<_> = requests(&server).await.iter().map(|r| r.headers["content-type"].clone()).collect();
-    let (json, form) = ("application/json", "application/x-www-form-urlencoded");
-    assert_eq!(kinds, [json, form, json, form]);
+    assert_eq!(kinds, [FORM, JSON, FORM, JSON]);
+}
+
+#[tokio::test]
+async fn of_two_refusals_the_one_that_read_the_question_is_told() {
+    let busy = ProviderError::Unavailable { provider: NAME, reason: "429".to_owned(), retry_after_s: None };
+    for (form, json, outcome, calls) in [
+        ((415, ""), (401, r#"{"error":"invalid_client"}"#), refused("invalid_client"), 2),
+        ((401, r#"{"error":"invalid_client"}"#), (415, ""), refused("invalid_client"), 2),
+        ((400, r#"{"error":"invalid_scope"}"#), (415, ""), refused("invalid_scope"), 2),
+        ((415, ""), (429, ""), busy.clone(), 2),
+        ((403, ""), (200, TOKEN), refused("403"), 1),
+        ((429, ""), (200, TOKEN), busy, 1),
+    ] {
+        let server = bank().await;
+        for (kind, (status, body)) in [(FORM, form), (JSON, json)] {
+            Mock::given(header("content-type", kind)).respond_with(answer(status, body)).mount(&server).await;
+        }
+        assert_eq!(read(&bacen(&server.uri())).await, Err(outcome), "{form:?} {json:?}");
+        let asked = requests(&server).await.iter().map(|r| r.headers["content-type"].clone()).collect::<BTreeSet<_>>();
+        assert_eq!(asked.len(), calls, "{form:?} {json:?}");
+    }
 }
 
 #[tokio::test]
@@ -158,8 +186,10 @@ fn a_token_lives_as_long_as_they_say() {
 async fn addresses_are_made_of_the_base() {
     for (base, cob, token) in [
         ("", "/v2/cob/", "/oauth/token"),
-        ("/", "/v2/cob/", "/oauth/token"),
+        ("/", "/cob/", "/oauth/token"),
         ("/v2", "/v2/cob/", "/oauth/token"),
+        ("/v2/", "/v2/cob/", "/oauth/token"),
+        ("/api/", "/api/cob/", "/api/oauth/token"),
         ("/bank/v2/", "/bank/v2/cob/", "/bank/oauth/token"),
         ("/pix/api", "/pix/api/cob/", "/pix/api/oauth/token"),
     ] {

@@ -8,6 +8,8 @@ use uuid::Uuid;
 use vitrine_kit::pix::{Notice, PixNews};
 use vitrine_kit::{Forged, signature};
 
+use crate::wire;
+
 /// Their ids have 32 to 35 letters and digits; nothing much longer is kept as one.
 const MAX_PART: usize = 64;
 
@@ -56,14 +58,13 @@ fn is_ping(body: &[u8]) -> bool {
 /// A PIX without its returns, then the PIX once more with each of them.
 fn apart(item: &Value) -> Vec<Value> {
     let mut bare = item.clone();
-    let returns = bare.as_object_mut().and_then(|fields| fields.remove("devolucoes"));
-    let returns = returns.as_ref().and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let with = |devolucao: &Value| {
+    let returns = bare.as_object_mut().and_then(|fields| fields.remove("devolucoes")).unwrap_or_default();
+    let with = |devolucao: Value| {
         let mut item = bare.clone();
         item["devolucoes"] = json!([devolucao]); // an item without fields has no returns
         item
     };
-    let returns: Vec<Value> = returns.iter().map(with).collect();
+    let returns: Vec<Value> = wire::several(returns).into_iter().map(with).collect();
     std::iter::once(bare).chain(returns).collect()
 }
 
@@ -89,9 +90,11 @@ fn notice(item: &Value, pix_key: &str) -> Notice {
     let refund: Option<Uuid> = text("/devolucoes/0/id").and_then(|id| id.parse().ok());
     let news = match (refund, payment) {
         _ if !is_ours => PixNews::Other,
-        (Some(refund_id), _) => PixNews::LookAtRefund { refund_id },
-        (None, Some(payment_id)) => PixNews::Look { payment_id },
-        (None, None) => PixNews::Other,
+        _ if event == "devolucao" && (refund, payment) != (None, None) => {
+            PixNews::LookAtRefund { refund_id: refund, payment_id: payment }
+        }
+        (_, Some(payment_id)) => PixNews::Look { payment_id },
+        (_, None) => PixNews::Other,
     };
     Notice { event_id, event: event.to_owned(), news, body }
 }

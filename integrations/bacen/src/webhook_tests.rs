@@ -33,6 +33,10 @@ fn look() -> PixNews {
     PixNews::Look { payment_id: id(PAYMENT) }
 }
 
+fn look_at_refund(refund_id: Option<&str>) -> PixNews {
+    PixNews::LookAtRefund { refund_id: refund_id.map(id), payment_id: Some(id(PAYMENT)) }
+}
+
 #[test]
 fn only_the_secret_in_the_address_opens_a_delivery() {
     for right in [
@@ -84,10 +88,20 @@ fn a_return_is_a_hint_of_its_own_and_tells_the_payment_again() {
         ids_and_news(REFUNDED),
         [
             (END_TO_END.to_owned(), look()),
-            (format!("{END_TO_END}:01930000000070008000000000000002:DEVOLVIDO"), PixNews::LookAtRefund { refund_id: id(REFUND) }),
-            (format!("{END_TO_END}:painel7:NAO_REALIZADO"), look()),
+            (format!("{END_TO_END}:01930000000070008000000000000002:DEVOLVIDO"), look_at_refund(Some(REFUND))),
+            (format!("{END_TO_END}:painel7:NAO_REALIZADO"), look_at_refund(None)),
         ]
     );
+}
+
+/// As the standard's `pixWebhook1` has it.
+#[test]
+fn a_single_return_may_stand_without_its_list() {
+    let body = json!({"pix": [{"endToEndId": END_TO_END, "txid": id(PAYMENT).simple().to_string(), "valor": "110.00", "horario":
+        "2026-10-01T15:02:00.358Z", "infoPagador": "0123456789", "devolucoes": {"id": "123ABC", "rtrId": "Dxxxxxxxx202009091221kkkkkkkkkkk",
+        "valor": "10.00", "horario": {"solicitacao": "2026-10-01T15:02:00.358Z"}, "status": "EM_PROCESSAMENTO"}}]});
+    let expected = [(END_TO_END.to_owned(), look()), (format!("{END_TO_END}:123ABC:EM_PROCESSAMENTO"), look_at_refund(None))];
+    assert_eq!(ids_and_news(&body.to_string()), expected);
 }
 
 #[test]

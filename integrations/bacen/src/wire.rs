@@ -1,25 +1,25 @@
 //! The Pix API's words, and Efí's where they differ: nothing outside this crate knows how they spell things.
 
 use jiff::{SignedDuration, Timestamp};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
+use vitrine_kit::Money;
 use vitrine_kit::http::Refusal;
 use vitrine_kit::pix::{self, ChargeStatus, Received, RefundStatus, TheirRefund};
-use vitrine_kit::{Money, TaxId};
 
 use crate::brcode;
 
 /// A charge's life where the answer leaves it out.
 const DEFAULT_LIFE_S: i64 = 86_400;
 const MAX_TEXT: usize = 140;
-const MAX_NAME: usize = 200;
 
+/// Without its `devedor`, who need not be named: some refuse one for its form, and who buys what is no business of the bank's.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct NewCob<'a> {
     calendario: NewCalendario,
-    devedor: Devedor<'a>,
     valor: NewValor,
     chave: &'a str,
     solicitacao_pagador: String,
@@ -29,20 +29,6 @@ pub(crate) struct NewCob<'a> {
 #[derive(Serialize)]
 struct NewCalendario {
     expiracao: u32,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Document<'a> {
-    Cpf(&'a str),
-    Cnpj(&'a str),
-}
-
-#[derive(Serialize)]
-struct Devedor<'a> {
-    #[serde(flatten)]
-    document: Document<'a>,
-    nome: String,
 }
 
 #[derive(Serialize)]
@@ -57,14 +43,9 @@ struct Info {
 }
 
 impl<'a> NewCob<'a> {
-    pub(crate) fn new(new: &'a pix::NewCharge, pix_key: &'a str) -> Self {
-        let document = match &new.payer.tax_id {
-            TaxId::Cpf(cpf) => Document::Cpf(cpf.as_str()),
-            TaxId::Cnpj(cnpj) => Document::Cnpj(cnpj.as_str()),
-        };
+    pub(crate) fn new(new: &pix::NewCharge, pix_key: &'a str) -> Self {
         Self {
             calendario: NewCalendario { expiracao: new.expires_in_s },
-            devedor: Devedor { document, nome: cut(&new.payer.name, MAX_NAME) },
             valor: NewValor { original: new.amount.to_decimal() },
             chave: pix_key,
             solicitacao_pagador: cut(&new.description, MAX_TEXT),
@@ -133,7 +114,7 @@ pub(crate) struct Pix {
     valor: Reais,
     chave: Option<String>,
     horario: Option<String>,
-    #[serde(default, deserialize_with = "null_as_empty")]
+    #[serde(default, deserialize_with = "one_or_many")]
     devolucoes: Vec<Devolucao>,
 }
 
@@ -184,6 +165,20 @@ impl<'de> Deserialize<'de> for Seconds {
 
 fn null_as_empty<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Vec<T>, D::Error> {
     Ok(Option::deserialize(from)?.unwrap_or_default())
+}
+
+/// The standard's own example of a webhook has a single return without the list around it.
+pub(crate) fn several(value: Value) -> Vec<Value> {
+    match value {
+        Value::Null => Vec::new(),
+        Value::Array(items) => items,
+        one => vec![one],
+    }
+}
+
+fn one_or_many<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D) -> Result<Vec<T>, D::Error> {
+    let items = several(Value::deserialize(from)?).into_iter().map(serde_json::from_value);
+    items.collect::<Result<_, _>>().map_err(serde::de::Error::custom)
 }
 
 impl Cob {

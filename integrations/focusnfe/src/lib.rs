@@ -15,14 +15,12 @@ use vitrine_kit::fiscal::{
     Cancellation, Corrected, Correction, Document, Environment, FiscalNotice, FiscalProvider, Nfe, NfeState, SeenNfe,
 };
 use vitrine_kit::http::{Answer, BadConfig, Call, Http, HttpConfig};
+use vitrine_kit::pace::Pace;
 use vitrine_kit::{Cnpj, Delivery, Forged, ProviderError, sefaz};
-
-use crate::pace::Pace;
 
 mod note;
 #[cfg(test)]
 mod note_tests;
-mod pace;
 #[cfg(test)]
 mod samples;
 #[cfg(test)]
@@ -35,6 +33,8 @@ pub const NAME: &str = "focusnfe";
 
 /// Of the 100 that they allow a minute and token, so many are ours; the rest is for whoever looks into the panel.
 pub const CALLS_PER_MINUTE: u32 = 90;
+/// So many calls may go out at once after a rest.
+const BURST: u32 = 10;
 
 /// A DANFE of many pages.
 const MAX_ANSWER_BYTES: usize = 5 * 1024 * 1024;
@@ -105,7 +105,7 @@ impl FocusNfe {
             environment: config.environment,
             webhook_secret: config.webhook_secret,
             timeout: config.timeout,
-            pace: Pace::new(config.calls_per_minute),
+            pace: Pace::new(config.calls_per_minute.saturating_add(BURST), Duration::from_secs(60), BURST),
         })
     }
 

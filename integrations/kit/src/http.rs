@@ -25,6 +25,9 @@ pub const MAX_RESPONSE_BYTES: usize = 1024 * 1024;
 /// Connections that rest longer are closed by us before they are closed by them, in the middle of a request.
 const IDLE_CONNECTION: Duration = Duration::from_secs(30);
 
+/// Refusals too: some answer 406 to who does not take them in their own form.
+const ACCEPT: &str = "application/json, application/problem+json";
+
 /// How to reach one provider.
 #[derive(Debug, Clone)]
 pub struct HttpConfig {
@@ -80,7 +83,7 @@ impl Http {
     fn build(config: HttpConfig, identity: Option<reqwest::Identity>) -> Result<Self, BadConfig> {
         let bad = |reason: String| BadConfig { provider: config.provider, reason };
         let base_url = address(config.provider, &config.base_url)?;
-        let accept = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("application/json"))]);
+        let accept = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(ACCEPT))]);
         let builder = match identity {
             Some(identity) => reqwest::Client::builder().identity(identity),
             None => reqwest::Client::builder(),

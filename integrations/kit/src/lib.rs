@@ -12,6 +12,7 @@ pub mod fiscal;
 pub mod http;
 pub mod mail;
 pub mod money;
+pub mod pace;
 pub mod phone;
 pub mod pix;
 pub mod sefaz;

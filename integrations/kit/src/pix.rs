@@ -162,9 +162,13 @@ pub enum PixNews {
     Look {
         payment_id: Uuid,
     },
-    /// The same of a refund.
+    /// The same of a refund, which need not be ours: a payer's bank takes money back by itself (MED), and people use the
+    /// provider's own pages.
     LookAtRefund {
-        refund_id: Uuid,
+        /// If it is a row of ours, it is asked about. An id of their making may look like one.
+        refund_id: Option<Uuid>,
+        /// Else all refunds of this are.
+        payment_id: Option<Uuid>,
     },
     /// The payer's bank contests the payment (MED): an operator must answer.
     Disputed {

@@ -1,7 +1,7 @@
 use serde_json::json;
 use vitrine_kit::shipping::{ParcelItem, Volume};
 use vitrine_kit::{Cep, Money};
-use wiremock::matchers::{any, body_json_string, header, method, path};
+use wiremock::matchers::{any, body_json_string, header, headers, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use super::*;
@@ -84,7 +84,7 @@ async fn a_parcel_is_asked_for_in_their_units() {
     Mock::given(method("POST"))
         .and(path("/api/v2/me/shipment/calculate"))
         .and(header("authorization", "Bearer a-token"))
-        .and(header("accept", "application/json"))
+        .and(headers("accept", vec!["application/json", "application/problem+json"]))
         .and(header("content-type", "application/json"))
         .and(header("user-agent", "Vitrine (ops@loja.com.br)"))
         .and(body_json_string(REQUEST))

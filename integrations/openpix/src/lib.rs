@@ -10,7 +10,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 use vitrine_kit::breaker::{Breaker, BreakerConfig};
-use vitrine_kit::http::{BadConfig, Call, Http, HttpConfig, MAX_RESPONSE_BYTES};
+use vitrine_kit::http::{Answer, BadConfig, Call, Http, HttpConfig, MAX_RESPONSE_BYTES};
+use vitrine_kit::pace::Pace;
 use vitrine_kit::pix::{Charge, ChargeStatus, NewCharge, NewRefund, Notice, PixProvider, Received, Refund, TheirRefund, Voided};
 use vitrine_kit::{Delivery, Forged, ProviderError};
 
@@ -25,6 +26,11 @@ mod wire;
 /// The name in configuration, rows, metrics and logs.
 pub const NAME: &str = "openpix";
 
+/// What they allow, as documented.
+pub const CALLS_PER_SECOND: u32 = 10;
+/// They do not say for how long a 429 holds.
+const AFTER_A_429: Duration = Duration::from_secs(1);
+
 /// Where OpenPix is, and what each side shows to the other.
 #[derive(Debug, Clone)]
 pub struct OpenPixConfig {
@@ -36,7 +42,18 @@ pub struct OpenPixConfig {
     /// The key of `x-webhook-signature`; `None`: the one that they document for production.
     pub public_key_pem: Option<String>,
     pub timeout: Duration,
+    /// [`CALLS_PER_SECOND`] but for tests and who was allowed more.
+    pub calls_per_second: u32,
     pub breaker: BreakerConfig,
+}
+
+/// Who waits for a call.
+#[derive(Debug, Clone, Copy)]
+enum Turn {
+    /// A buyer, or a refund.
+    Now,
+    /// Nobody: it looks at what may have happened. There can be hundreds of these at once.
+    Spare,
 }
 
 #[derive(Debug)]
@@ -44,6 +61,8 @@ pub struct OpenPix {
     http: Http,
     app_id: SecretString,
     proof: proof::Proof,
+    pace: Pace,
+    timeout: Duration,
 }
 
 impl OpenPix {
@@ -59,17 +78,38 @@ impl OpenPix {
         })?;
         let proof = proof::Proof::new(config.webhook_secret, config.public_key_pem.as_deref())
             .map_err(|reason| BadConfig { provider: NAME, reason: reason.to_owned() })?;
-        Ok(Self { http, app_id: config.app_id, proof })
+        let calls = config.calls_per_second;
+        let pace = Pace::new(calls, Duration::from_secs(1), calls.saturating_mul(2) / 5);
+        Ok(Self { http, app_id: config.app_id, proof, pace, timeout: config.timeout })
     }
 
-    fn authorized(&self, call: Call) -> Call {
-        call.header("Authorization", self.app_id.expose_secret()).refusals(wire::refusal)
+    /// In its turn, with the AppID.
+    async fn ask(&self, call: Call, turn: Turn) -> Result<Answer, ProviderError> {
+        let waited = match turn {
+            Turn::Now => self.pace.turn(self.timeout).await,
+            Turn::Spare => self.pace.spare_turn(self.timeout).await,
+        };
+        if let Err(wait) = waited {
+            let reason = "the second's calls are spent".to_owned();
+            return Err(ProviderError::Unavailable { provider: NAME, reason, retry_after_s: Some(wait.as_secs() + 1) });
+        }
+        let answer = call.header("Authorization", self.app_id.expose_secret()).send_raw().await?;
+        if answer.status == 429 {
+            self.pace.spent_for(AFTER_A_429);
+        }
+        Ok(answer)
+    }
+
+    /// The same for a call whose refusal is one, whatever it says.
+    async fn send<T: DeserializeOwned>(&self, call: Call, turn: Turn) -> Result<T, ProviderError> {
+        let answer = self.ask(call, turn).await?;
+        if answer.is_success() { answer.read() } else { Err(answer.refused(wire::refusal(&answer.body))) }
     }
 
     /// `None`: they do not know it, which they say with 400 and a text of theirs. Of anybody else (a proxy, a wrong address)
     /// a 400 or 404 must never pass for "not created".
-    async fn find<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, ProviderError> {
-        let answer = self.authorized(self.http.get(path)).repeatable().send_raw().await?;
+    async fn find<T: DeserializeOwned>(&self, path: &str, turn: Turn) -> Result<Option<T>, ProviderError> {
+        let answer = self.ask(self.http.get(path).repeatable(), turn).await?;
         let refusal = wire::refusal(&answer.body);
         match answer.status {
             400 if refusal.is_some() => Ok(None),
@@ -78,25 +118,25 @@ impl OpenPix {
         }
     }
 
-    async fn find_charge(&self, payment_id: Uuid) -> Result<Option<Charge>, ProviderError> {
-        match self.find::<wire::ChargeAnswer>(&path_of(payment_id)).await? {
+    async fn find_charge(&self, payment_id: Uuid, turn: Turn) -> Result<Option<Charge>, ProviderError> {
+        match self.find::<wire::ChargeAnswer>(&path_of(payment_id), turn).await? {
             Some(found) => charge_of(payment_id, found).map(Some),
             None => Ok(None),
         }
     }
 
     /// None where they know no such charge: it has no refunds either.
-    async fn list_refunds(&self, payment_id: Uuid) -> Result<Vec<wire::Refund>, ProviderError> {
-        let found = self.find::<wire::Refunds>(&refunds_path(payment_id)).await?;
+    async fn list_refunds(&self, payment_id: Uuid, turn: Turn) -> Result<Vec<wire::Refund>, ProviderError> {
+        let found = self.find::<wire::Refunds>(&refunds_path(payment_id), turn).await?;
         Ok(found.map_or_else(Vec::new, |list| list.refunds))
     }
 
     /// A charge does not tell what went back of it: a second read does. A refusal of that one says nothing about the payment.
-    async fn with_refunds(&self, charge: Charge) -> Result<Charge, ProviderError> {
+    async fn with_refunds(&self, charge: Charge, turn: Turn) -> Result<Charge, ProviderError> {
         if charge.status != ChargeStatus::Paid {
             return Ok(charge);
         }
-        match self.list_refunds(charge.payment_id).await {
+        match self.list_refunds(charge.payment_id, turn).await {
             Ok(refunds) => Ok(wire::refunded(charge, &refunds)),
             Err(ProviderError::Rejected { .. }) => Ok(charge),
             Err(error) => Err(error),
@@ -114,30 +154,30 @@ impl PixProvider for OpenPix {
         // Repeatable by `return_existing`: the charge of that correlationID comes back, whatever it was made with. Its amount
         // is therefore theirs, for the caller to compare.
         let call = self.http.post("/api/v1/charge").query(&[("return_existing", "true")]).json(&wire::NewCharge::from(new));
-        let made = self.authorized(call).repeatable().send::<wire::ChargeAnswer>().await?;
-        self.with_refunds(charge_of(new.payment_id, made)?).await
+        let made = self.send::<wire::ChargeAnswer>(call.repeatable(), Turn::Now).await?;
+        self.with_refunds(charge_of(new.payment_id, made)?, Turn::Now).await
     }
 
     async fn read_charge(&self, payment_id: Uuid) -> Result<Option<Charge>, ProviderError> {
-        match self.find_charge(payment_id).await? {
-            Some(charge) => self.with_refunds(charge).await.map(Some),
+        match self.find_charge(payment_id, Turn::Spare).await? {
+            Some(charge) => self.with_refunds(charge, Turn::Spare).await.map(Some),
             None => Ok(None),
         }
     }
 
     async fn void_charge(&self, payment_id: Uuid) -> Result<Voided, ProviderError> {
         // What a DELETE of a paid charge does is not documented, so it is read first.
-        if let Some(over) = self.find_charge(payment_id).await?.map_or(Some(Voided::Done), |c| over(c.status)) {
+        if let Some(over) = self.find_charge(payment_id, Turn::Now).await?.map_or(Some(Voided::Done), |c| over(c.status)) {
             return Ok(over);
         }
-        let call = self.authorized(self.http.delete(&path_of(payment_id))).repeatable();
-        let refused = match call.send::<serde_json::Value>().await {
+        let call = self.http.delete(&path_of(payment_id)).repeatable();
+        let refused = match self.send::<serde_json::Value>(call, Turn::Now).await {
             Ok(_) => return Ok(Voided::Done),
             Err(refused @ ProviderError::Rejected { .. }) => refused,
             Err(error) => return Err(error),
         };
         // Paid or deleted in between, perhaps by our own first try.
-        let now = self.find_charge(payment_id).await?;
+        let now = self.find_charge(payment_id, Turn::Now).await?;
         now.map_or(Some(Voided::Done), |charge| over(charge.status)).ok_or(refused)
     }
 
@@ -147,7 +187,7 @@ impl PixProvider for OpenPix {
             return Ok(found);
         }
         let call = self.http.post(&refunds_path(new.payment_id)).json(&wire::NewRefund::from(new));
-        let made = self.authorized(call).send::<wire::RefundAnswer>().await?.refund;
+        let made = self.send::<wire::RefundAnswer>(call, Turn::Now).await?.refund;
         if made.id() != Some(new.refund_id) {
             return Err(unclear("answered about another refund"));
         }
@@ -155,13 +195,13 @@ impl PixProvider for OpenPix {
     }
 
     async fn read_refund(&self, refund: &NewRefund) -> Result<Option<Refund>, ProviderError> {
-        let refunds = self.list_refunds(refund.payment_id).await?;
+        let refunds = self.list_refunds(refund.payment_id, Turn::Now).await?;
         let ours = refunds.into_iter().find(|theirs| theirs.id() == Some(refund.refund_id));
         Ok(ours.map(|theirs| theirs.into_refund(refund.refund_id)))
     }
 
     async fn refunds_of(&self, payment_id: Uuid) -> Result<Option<Vec<TheirRefund>>, ProviderError> {
-        Ok(Some(self.list_refunds(payment_id).await?.into_iter().map(TheirRefund::from).collect()))
+        Ok(Some(self.list_refunds(payment_id, Turn::Spare).await?.into_iter().map(TheirRefund::from).collect()))
     }
 
     async fn received(&self, _: Timestamp, _: Timestamp) -> Result<Option<Vec<Received>>, ProviderError> {

@@ -1,3 +1,6 @@
+use std::time::Instant;
+
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use vitrine_kit::pix::{Payer, RefundStatus};
 use vitrine_kit::{Email, Money, TaxId};
@@ -32,6 +35,7 @@ fn config(base_url: &str) -> OpenPixConfig {
         webhook_secret: Some("hmac-secret-key".into()),
         public_key_pem: None,
         timeout: Duration::from_secs(5),
+        calls_per_second: 100_000,
         breaker: BreakerConfig::default(),
     }
 }
@@ -143,7 +147,7 @@ async fn an_existing_charge_of_another_amount_shows_its_own_amount() {
 async fn a_charge_lives_five_minutes_at_least_and_a_comment_is_short() {
     let (server, openpix) = answering(200, CHARGE).await;
     let mut new = new_charge();
-    (new.expires_in_s, new.description, new.payer.email) = (60, "a".repeat(200), None);
+    (new.expires_in_s, new.description) = (60, "a".repeat(200));
     new.payer.tax_id = TaxId::parse("12.ABC.345/01DE-35").expect("valid");
     openpix.create_charge(&new).await.expect("created");
     let sent: Value = requests(&server).await[0].body_json().expect("JSON");
@@ -158,8 +162,25 @@ async fn the_code_and_the_end_are_found_where_an_older_answer_has_them() {
     for gone in ["brCode", "expiresDate", "transactionID", "paymentMethods"] {
         charge.remove(gone);
     }
-    let (_server, openpix) = answering(200, &body.to_string()).await;
-    assert_eq!(openpix.create_charge(&new_charge()).await, Ok(pending()));
+    for life in [json!(1800), json!("1800")] {
+        body["charge"]["expiresIn"] = life;
+        let (_server, openpix) = answering(200, &body.to_string()).await;
+        assert_eq!(openpix.create_charge(&new_charge()).await, Ok(pending()));
+    }
+}
+
+#[tokio::test]
+async fn hundreds_of_looks_keep_within_the_allowance_and_no_buyer_waits_for_them() {
+    let (server, _) = answering(200, CHARGE).await;
+    let paced = OpenPix::new(OpenPixConfig { calls_per_second: 20, ..config(&server.uri()) }).expect("a good address");
+    let began = Instant::now();
+    let new = new_charge();
+    let looks = join_all((0..13).map(|_| paced.read_charge(id(PAYMENT))));
+    let (looks, made) = tokio::join!(looks, paced.create_charge(&new));
+    assert!(looks.iter().all(Result::is_ok) && made.is_ok());
+    assert!(began.elapsed() >= Duration::from_secs(1), "{:?}", began.elapsed());
+    let place = requests(&server).await.iter().position(|r| r.method.as_str() == "POST");
+    assert!(place.is_some_and(|place| place < 3), "{place:?}");
 }
 
 #[tokio::test]

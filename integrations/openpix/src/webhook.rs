@@ -105,8 +105,9 @@ impl Told<'_> {
                 "/pixTransactionRefund/correlationID",
                 "/pix/correlationID",
             ];
-            if let Some(refund_id) = self.first_id(&REFUNDS) {
-                return PixNews::LookAtRefund { refund_id };
+            let refund = self.first_id(&REFUNDS);
+            if refund.is_some() || payment.is_some() {
+                return PixNews::LookAtRefund { refund_id: refund, payment_id: payment };
             }
         }
         payment.map_or(PixNews::Other, |payment_id| PixNews::Look { payment_id })

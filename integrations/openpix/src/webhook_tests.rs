@@ -33,6 +33,7 @@ fn openpix(secret: Option<&str>, key: Option<&str>) -> OpenPix {
         webhook_secret: secret.map(SecretString::from),
         public_key_pem: key.map(str::to_owned),
         timeout: Duration::from_secs(5),
+        calls_per_second: 100_000,
         breaker: BreakerConfig::default(),
     };
     OpenPix::new(config).expect("a good key")
@@ -116,10 +117,11 @@ fn a_refunds_event_is_a_hint_about_the_refund_where_it_names_it() {
     assert_eq!(notice.news, PixNews::Other); // their sample names neither the refund nor the charge
     let named = json!({"event": "PIX_TRANSACTION_REFUND_SENT_REJECTED", "refundTransaction": {"correlationID": REFUND},
         "charge": {"correlationID": PAYMENT}});
-    assert_eq!(only(&named.to_string()).news, PixNews::LookAtRefund { refund_id: id(REFUND) });
+    let look = |refund_id: Option<&str>| PixNews::LookAtRefund { refund_id: refund_id.map(id), payment_id: Some(id(PAYMENT)) };
+    assert_eq!(only(&named.to_string()).news, look(Some(REFUND)));
     let charge = json!({"event": "OPENPIX:TRANSACTION_REFUND_RECEIVED", "charge": {"correlationID": PAYMENT},
         "pix": {"endToEndId": "D231144"}, "refunds": []});
-    assert_eq!(only(&charge.to_string()).news, PixNews::Look { payment_id: id(PAYMENT) });
+    assert_eq!(only(&charge.to_string()).news, look(None));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! OpenPix's words: nothing outside this crate knows how they spell things.
 
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 use vitrine_kit::Money;
@@ -28,28 +28,22 @@ pub(crate) struct NewCharge<'a> {
     customer: Customer<'a>,
 }
 
+/// A name and one thing more: a document or an address or a number, says their schema. And no more than that leaves the shop.
 #[derive(Serialize)]
 struct Customer<'a> {
     name: &'a str,
     #[serde(rename = "taxID")]
     tax_id: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    email: Option<&'a str>,
 }
 
 impl<'a> From<&'a pix::NewCharge> for NewCharge<'a> {
     fn from(new: &'a pix::NewCharge) -> Self {
-        let customer = Customer {
-            name: &new.payer.name,
-            tax_id: new.payer.tax_id.as_str(),
-            email: new.payer.email.as_ref().map(|email| email.as_str()),
-        };
         Self {
             correlation_id: new.payment_id,
             value: new.amount,
             expires_in: new.expires_in_s.max(SHORTEST_LIFE_S),
             comment: comment(&new.description),
-            customer,
+            customer: Customer { name: &new.payer.name, tax_id: new.payer.tax_id.as_str() },
         }
     }
 }
@@ -75,6 +69,7 @@ struct Charge {
     qr_code_image: Option<String>,
     expires_date: Option<Timestamp>,
     created_at: Option<Timestamp>,
+    #[serde(default, deserialize_with = "seconds")]
     expires_in: Option<i64>,
     paid_at: Option<Timestamp>,
     /// Not in every answer, and not documented as a whole.
@@ -90,6 +85,15 @@ enum Status {
     Active,
     Completed,
     Expired,
+}
+
+/// A number, or (as their schema says) the same as a text. What is neither counts as absent: there may be an `expiresDate`.
+fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Option<i64>, D::Error> {
+    Ok(match Value::deserialize(from)? {
+        Value::Number(number) => number.as_i64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    })
 }
 
 impl ChargeAnswer {

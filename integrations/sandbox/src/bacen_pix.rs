@@ -142,6 +142,9 @@ fn refund_view(refund: &Refund) -> Value {
         "horario": {"solicitacao": wire_time(refund.created_at)},
         "status": status,
     });
+    if refund.extra["natureza"].is_string() {
+        view["natureza"] = refund.extra["natureza"].clone();
+    }
     match refund.status {
         RefundStatus::Processing => {}
         RefundStatus::Done => view["horario"]["liquidacao"] = json!(wire_time(refund.settles_at)),

@@ -24,8 +24,20 @@ const SCOPE: &str = "cob.read cob.write payloadlocation.read pix.read pix.write 
 pub(crate) struct Bank {
     /// Access token → its end.
     pub(crate) tokens: HashMap<String, Timestamp>,
+    /// The only way in which tokens are asked for. `None`: either will do.
+    pub(crate) token_form: Option<TokenForm>,
     /// PIX key → address of its webhook, and since when.
     pub(crate) hooks: BTreeMap<String, (String, Timestamp)>,
+}
+
+/// How a bank wants to be asked for a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenForm {
+    /// As in RFC 6749: `application/x-www-form-urlencoded`.
+    Form,
+    /// As at Efí.
+    Json,
 }
 
 /// A status and a body: Efí has its own form of errors, and the standard's for some.
@@ -103,6 +115,19 @@ struct Grant {
     grant_type: String,
 }
 
+/// The grant of a body that is what it says it is.
+fn grant(req: &HttpRequest, body: &[u8]) -> Option<(TokenForm, String)> {
+    let kind = header(req, "content-type").split(';').next().unwrap_or_default().trim();
+    match kind {
+        "application/json" => Some((TokenForm::Json, serde_json::from_slice::<Grant>(body).ok()?.grant_type)),
+        "application/x-www-form-urlencoded" => {
+            let (_, grant) = form_urlencoded::parse(body).find(|(name, _)| name == "grant_type")?;
+            Some((TokenForm::Form, grant.into_owned()))
+        }
+        _ => None,
+    }
+}
+
 /// The shop's credentials by Basic, the grant as JSON or as a form.
 pub(crate) async fn token(req: HttpRequest, world: Data<World>, body: Bytes) -> HttpResponse {
     let error = |error: &str| json!({"error": error, "error_description": "see RFC 6749"});
@@ -111,15 +136,16 @@ pub(crate) async fn token(req: HttpRequest, world: Data<World>, body: Bytes) -> 
     if given.as_deref() != Some(wanted.as_bytes()) {
         return HttpResponse::Unauthorized().json(error("invalid_client"));
     }
-    let in_form = || form_urlencoded::parse(&body).find(|(name, _)| name == "grant_type").map(|(_, value)| value.into_owned());
-    let grant = match serde_json::from_slice::<Grant>(&body) {
-        Ok(grant) => Some(grant.grant_type),
-        Err(_) => in_form(),
+    let Some((form, grant)) = grant(&req, &body) else {
+        return HttpResponse::BadRequest().json(error("invalid_request"));
     };
-    match grant.as_deref() {
-        Some("client_credentials") => {}
-        Some(_) => return HttpResponse::BadRequest().json(error("unsupported_grant_type")),
-        None => return HttpResponse::BadRequest().json(error("invalid_request")),
+    match world.bank().token_form {
+        Some(TokenForm::Form) if form != TokenForm::Form => return HttpResponse::UnsupportedMediaType().finish(),
+        Some(TokenForm::Json) if form != TokenForm::Json => return HttpResponse::BadRequest().json(error("invalid_request")),
+        _ => {}
+    }
+    if grant != "client_credentials" {
+        return HttpResponse::BadRequest().json(error("unsupported_grant_type"));
     }
     let token = hex::encode(rand::random::<[u8; 32]>());
     let now = Timestamp::now();

@@ -54,8 +54,12 @@ impl Decline {
 #[serde(rename_all = "snake_case")]
 pub enum DisputeStatus {
     NeedsResponse,
+    UnderReview,
     Won,
     Lost,
+    /// It was a question only: no money was taken.
+    WarningClosed,
+    Prevented,
 }
 
 /// The holder says that it was not them.
@@ -175,15 +179,18 @@ pub(crate) fn dispute(world: &World, books: &mut Books, charge: &Charge) -> Resu
     Ok(enter(world, books, charge, "dispute.created", SendWebhook::Once))
 }
 
-/// The bank decides. Lost: the money is gone.
-pub(crate) fn close_dispute(world: &World, books: &mut Books, charge: &Charge, won: bool) -> Result<Charge, Refused> {
+/// The bank decides. Lost: the money is gone, unless an appeal wins it back.
+pub(crate) fn close_dispute(world: &World, books: &mut Books, charge: &Charge, end: DisputeStatus) -> Result<Charge, Refused> {
     let card = card_of(charge)?;
-    let open = card.dispute.clone().filter(|dispute| dispute.status == DisputeStatus::NeedsResponse);
-    let Some(dispute) = open else {
-        return Err(Refused::Invalid("there is no open dispute".into()));
+    let may_end = |dispute: &Dispute| match dispute.status {
+        DisputeStatus::NeedsResponse | DisputeStatus::UnderReview => true,
+        DisputeStatus::Lost => end == DisputeStatus::Won,
+        _ => false,
     };
-    let status = if won { DisputeStatus::Won } else { DisputeStatus::Lost };
-    let card = Card { dispute: Some(Dispute { status, ..dispute }), ..card.clone() };
+    let Some(dispute) = card.dispute.clone().filter(may_end) else {
+        return Err(Refused::Invalid("there is no dispute that could end so".into()));
+    };
+    let card = Card { dispute: Some(Dispute { status: end, ..dispute }), ..card.clone() };
     let charge = Charge { card: Some(card), ..charge.clone() };
     Ok(enter(world, books, charge, "dispute.closed", SendWebhook::Once))
 }

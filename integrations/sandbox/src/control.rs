@@ -8,8 +8,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::bacen_wire::TokenForm;
 use crate::books::{Books, Charge, ChargeStatus, Delivery, DeliveryState, Mail, Refund, RefundStatus, Sms};
-use crate::card::{CardStage, Decline};
+use crate::card::{CardStage, Decline, DisputeStatus};
 use crate::chaos::{Chaos, ChaosCounts};
 use crate::correios_track::Passage;
 use crate::fault::{Fault, FaultOrder};
@@ -145,9 +146,18 @@ impl Control {
         self.with_card(id, |books, charge| card::dispute(&self.world, books, charge))
     }
 
-    /// The bank decides an open dispute. `won`: for the shop.
-    pub fn close_dispute(&self, id: &str, won: bool) -> Result<Charge, Refused> {
-        self.with_card(id, |books, charge| card::close_dispute(&self.world, books, charge, won))
+    /// The bank decides an open dispute, or an appeal against one that was lost.
+    pub fn close_dispute(&self, id: &str, end: DisputeStatus) -> Result<Charge, Refused> {
+        self.with_card(id, |books, charge| card::close_dispute(&self.world, books, charge, end))
+    }
+
+    /// Money of a paid PIX goes back without the shop: a payer's bank took it (MED), or somebody used the provider's own pages.
+    /// `name`: what the bank calls the return.
+    pub fn take_back(&self, id: &str, name: &str, amount_cents: i64) -> Result<Refund, Refused> {
+        self.world.write(|books| {
+            let charge = books.find_charge(id).cloned().ok_or(Refused::NotFound)?;
+            pix::take_back(&self.world, books, &charge, name, amount_cents)
+        })
     }
 
     /// A refund that was done comes back after all, as cards' do.
@@ -223,6 +233,11 @@ impl Control {
     /// The bank forgets every access token that it gave out: the next call with one is answered 401.
     pub fn forget_pix_tokens(&self) {
         self.world.bank().tokens.clear();
+    }
+
+    /// From now on the bank gives tokens only to who asks for them in this way. `None`: in either.
+    pub fn take_pix_tokens_as(&self, form: Option<TokenForm>) {
+        self.world.bank().token_form = form;
     }
 
     /// By the provider's id, the tag, the tracking number or the protocol.

@@ -10,6 +10,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::bacen_wire::TokenForm;
+use crate::card::DisputeStatus;
 use crate::chaos::Chaos;
 use crate::control::{Control, Pay, Refused, SendWebhook};
 use crate::correios_track::Passage;
@@ -40,6 +42,7 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
             .route("/dispute/close", web::post().to(close_dispute))
             .route("/refunds/fail", web::post().to(fail_refunds))
             .route("/refunds/bounce", web::post().to(bounce_refund))
+            .route("/refunds/take-back", web::post().to(take_back))
             .route("/parcels", web::get().to(parcels))
             .route("/parcel", web::post().to(parcel))
             .route("/parcel/webhook", web::post().to(parcel_webhook))
@@ -48,6 +51,7 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
             .route("/webhook/raw", web::post().to(webhook_raw))
             .route("/webhook/batch", web::post().to(webhook_batch))
             .route("/pix-tokens/forget", web::post().to(forget_pix_tokens))
+            .route("/pix-tokens/form", web::post().to(take_pix_tokens_as))
             .route("/correios/tokens/forget", web::post().to(forget_correios_tokens))
             .route("/correios/objects/{code}", web::post().to(pass))
             .route("/shop", web::post().to(shop))
@@ -255,12 +259,14 @@ async fn dispute(world: Data<World>, body: Json<Target>) -> HttpResponse {
 struct CloseBody {
     #[serde(flatten)]
     target: Target,
-    won: bool,
+    won: Option<bool>,
+    status: Option<DisputeStatus>,
 }
 
 async fn close_dispute(world: Data<World>, body: Json<CloseBody>) -> HttpResponse {
-    let CloseBody { target, won } = body.into_inner();
-    answer(target.id().and_then(|id| control(&world).close_dispute(&id, won)))
+    let CloseBody { target, won, status } = body.into_inner();
+    let end = status.unwrap_or(if won == Some(true) { DisputeStatus::Won } else { DisputeStatus::Lost });
+    answer(target.id().and_then(|id| control(&world).close_dispute(&id, end)))
 }
 
 #[derive(Deserialize)]
@@ -270,6 +276,19 @@ struct BounceBody {
 
 async fn bounce_refund(world: Data<World>, body: Json<BounceBody>) -> HttpResponse {
     answer(control(&world).bounce_refund(&body.refund_id))
+}
+
+#[derive(Deserialize)]
+struct TakeBackBody {
+    #[serde(flatten)]
+    target: Target,
+    name: String,
+    amount_cents: i64,
+}
+
+async fn take_back(world: Data<World>, body: Json<TakeBackBody>) -> HttpResponse {
+    let TakeBackBody { target, name, amount_cents } = body.into_inner();
+    answer(target.id().and_then(|id| control(&world).take_back(&id, &name, amount_cents)))
 }
 
 #[derive(Deserialize)]
@@ -361,6 +380,16 @@ async fn webhook_batch(world: Data<World>, body: Json<BatchBody>) -> HttpRespons
 
 async fn forget_pix_tokens(world: Data<World>) -> HttpResponse {
     control(&world).forget_pix_tokens();
+    HttpResponse::NoContent().finish()
+}
+
+#[derive(Deserialize)]
+struct TokenBody {
+    form: Option<TokenForm>,
+}
+
+async fn take_pix_tokens_as(world: Data<World>, body: Json<TokenBody>) -> HttpResponse {
+    control(&world).take_pix_tokens_as(body.form);
     HttpResponse::NoContent().finish()
 }
 

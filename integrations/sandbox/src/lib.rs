@@ -64,6 +64,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use bacen_wire::TokenForm;
 pub use books::{
     Attempt, Books, Call, Charge, ChargeStatus, Delivery, DeliveryState, Extra, Mail, Payer, Refund, RefundStatus, Sms,
 };

@@ -139,8 +139,9 @@ impl NewCharge {
         if customer.name.trim().is_empty() {
             return refuse("O nome do cliente é obrigatório");
         }
-        if customer.tax_id.is_none() && customer.email.is_none() && customer.phone.is_none() {
-            return refuse("O cliente precisa de taxID, email ou phone");
+        let known = [&customer.tax_id, &customer.email, &customer.phone].iter().filter(|one| one.is_some()).count();
+        if known != 1 {
+            return refuse("O cliente precisa de taxID, email ou phone, e de um só deles"); // `oneOf`, says their schema
         }
         if customer.tax_id.as_ref().is_some_and(|tax_id| !documents::is_tax_id(tax_id)) {
             return refuse("O taxID do cliente é inválido");
@@ -411,7 +412,7 @@ fn refund_view(refund: &Refund) -> Value {
     json!({
         "status": refund_status(refund),
         "value": refund.amount_cents,
-        "correlationID": refund.refund_id,
+        "correlationID": refund.extra["natureza"].is_null().then_some(&refund.refund_id), // nobody named one that was taken
         "endToEndId": refund.end_to_end_id,
         "time": wire_time_ms(refund.created_at),
         "comment": refund.reason,

@@ -20,6 +20,9 @@ pub(crate) fn envelopes(world: &World, _: &Books, news: &News<'_>) -> Vec<Envelo
             charge["status"] = json!("EXPIRED");
             ("OPENPIX:CHARGE_EXPIRED", json!({"charge": charge}))
         }
+        News::Refund(charge, refund, "refund.done") if !refund.extra["natureza"].is_null() => {
+            ("OPENPIX:TRANSACTION_REFUND_RECEIVED", taken_back(world, charge, refund))
+        }
         News::Refund(charge, refund, "refund.done") => ("PIX_TRANSACTION_REFUND_SENT_CONFIRMED", refunded(charge, refund)),
         News::Refund(charge, refund, "refund.failed") => ("PIX_TRANSACTION_REFUND_SENT_REJECTED", refunded(charge, refund)),
         _ => return Vec::new(),
@@ -62,6 +65,21 @@ fn completed(world: &World, charge: &Charge) -> Value {
             "globalID": charge.extra["globalID"],
         },
         "account": {},
+    })
+}
+
+/// Of a refund that the account did not ask for: it names the charge alone.
+fn taken_back(world: &World, charge: &Charge, refund: &Refund) -> Value {
+    json!({
+        "charge": charge_view(world, charge),
+        "pix": {
+            "value": refund.amount_cents,
+            "time": wire_time_ms(refund.created_at),
+            "endToEndId": refund.end_to_end_id,
+            "type": "REFUND",
+            "createdAt": wire_time_ms(refund.created_at),
+        },
+        "refund": {"value": refund.amount_cents, "status": refund_status(refund), "endToEndId": refund.end_to_end_id},
     })
 }
 

@@ -138,6 +138,25 @@ pub(crate) fn settle_refund(world: &World, books: &mut Books, mut refund: Refund
     webhooks::tell(world, books, &News::Refund(&charge, &refund, event), SendWebhook::Once);
 }
 
+/// The payer's bank takes money back, or somebody uses the provider's own pages: the shop did not ask for it, and is told once
+/// it is done. `name`: what the bank calls it.
+pub(crate) fn take_back(
+    world: &World,
+    books: &mut Books,
+    charge: &Charge,
+    name: &str,
+    amount_cents: i64,
+) -> Result<Refund, Refused> {
+    if !matches!(charge.provider.as_str(), "bacen" | "openpix") {
+        return Err(Refused::Invalid("only a bank and OpenPix take back what nobody asked for".into()));
+    }
+    let extra = Extra(serde_json::json!({"id": name, "natureza": "MED_FRAUDE"}));
+    let refund_id = format!("{}-{name}", charge.payment_id);
+    let refund = refund(world, books, charge, NewRefund { refund_id, amount_cents, extra, ..NewRefund::default() })?;
+    settle_refund(world, books, refund.clone(), RefundStatus::Done);
+    Ok(books.refunds.get(&refund.refund_id).cloned().unwrap_or(refund))
+}
+
 /// A refund that was done comes back after all, as cards' do.
 pub(crate) fn bounce_refund(world: &World, books: &mut Books, refund: &Refund) -> Result<Refund, Refused> {
     if refund.status != RefundStatus::Done {

@@ -137,15 +137,22 @@ pub(crate) fn dispute(charge: &Charge, card: &Card) -> Value {
     let Some(dispute) = &card.dispute else {
         return Value::Null;
     };
-    let status = match dispute.status {
-        DisputeStatus::NeedsResponse => "needs_response",
-        DisputeStatus::Won => "won",
-        DisputeStatus::Lost => "lost",
+    let moved =
+        |cents: i64| json!({"object": "balance_transaction", "type": "adjustment", "amount": cents, "currency": card.currency});
+    let (taken, given) = (moved(-dispute.amount_cents), moved(dispute.amount_cents));
+    let (status, balance) = match dispute.status {
+        DisputeStatus::NeedsResponse => ("needs_response", json!([taken])),
+        DisputeStatus::UnderReview => ("under_review", json!([taken])),
+        DisputeStatus::Won => ("won", json!([taken, given])),
+        DisputeStatus::Lost => ("lost", json!([taken])),
+        DisputeStatus::WarningClosed => ("warning_closed", json!([])),
+        DisputeStatus::Prevented => ("prevented", json!([])),
     };
     json!({
         "id": dispute.id,
         "object": "dispute",
         "amount": dispute.amount_cents,
+        "balance_transactions": balance,
         "charge": card.charge_id,
         "created": dispute.created_at.as_second(),
         "currency": card.currency,

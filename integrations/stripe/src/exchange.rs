@@ -13,8 +13,17 @@ const BUSY: &[u16] = &[409, 424];
 
 impl Stripe {
     pub(crate) async fn get<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ProviderError> {
-        let answer = self.call(&request).send_raw().await?;
-        if answer.is_success() { answer.read() } else { Err(self.refused_read(&answer)) }
+        self.told(&self.ask(&request).await?)
+    }
+
+    /// Any answer below 500 to a read.
+    pub(crate) async fn ask(&self, request: &RequestBuilder) -> Result<Answer, ProviderError> {
+        self.call(request).send_raw().await
+    }
+
+    /// The outcome of an `ask`.
+    pub(crate) fn told<T: DeserializeOwned>(&self, answer: &Answer) -> Result<T, ProviderError> {
+        if answer.is_success() { answer.read() } else { Err(self.refused_read(answer)) }
     }
 
     /// Any answer, a 5xx too: that is then what this key answers from now on. The same key and body acts once, for 24 h.

@@ -24,17 +24,18 @@ mod tests;
 mod webhook;
 mod wire;
 
-pub use webhook::{CardNews, Dispute, Event, Paid};
+pub use webhook::{CardNews, Dispute, DisputeEnd, Event, Paid};
 
 use exchange::unsure;
+use requests::Created;
 
 /// The name in configuration, rows, metrics and logs.
 pub const NAME: &str = "stripe";
 
 /// Stripe remembers the answer to a key, a 500 too, for a day; past a remembered 500 only another key gets on. So many are tried.
 const KEYS: u32 = 5;
-/// An intent that may exist is looked for in the newest so many hundreds.
-const FIND_PAGES: usize = 20;
+/// An intent that may exist is looked for among so many hundreds that are no older than its payment.
+const FIND_PAGES: usize = 100;
 /// Refunds of one payment, in hundreds.
 const REFUND_PAGES: usize = 5;
 /// Intents of one look into the books, in fifties (each brings its charge along).
@@ -195,12 +196,10 @@ impl Stripe {
     /// The intent of a payment whose id we never learned. Lists, since their search lags a minute behind. `None`: they have
     /// none that is younger than `created_after`.
     pub async fn find(&self, payment_id: Uuid, created_after: Timestamp) -> Result<Option<Intent>, ProviderError> {
-        let oldest = created_after.saturating_sub(CLOCKS_APART).map_or(0, Timestamp::as_second);
+        let from = created_after.saturating_sub(CLOCKS_APART).unwrap_or(created_after);
         let is_it = |intent: &wire::Intent| intent.payment_id() == Some(payment_id);
-        let is_enough = |page: &[wire::Intent]| {
-            page.iter().any(is_it) || page.iter().all(|intent| intent.created.is_some_and(|at| at < oldest))
-        };
-        let intents = self.list(FIND_PAGES, requests::newest_intents, is_enough).await?;
+        let has_it = |page: &[wire::Intent]| page.iter().any(is_it);
+        let intents = self.intents(FIND_PAGES, Created { from, to: None }, false, has_it).await?;
         Ok(intents.into_iter().find(is_it).map(Intent::from))
     }
 
@@ -278,8 +277,7 @@ impl Stripe {
     /// All money received in `[from, to)`, by intent, as long as it came within 48 hours of the intent's creation.
     pub async fn received(&self, from: Timestamp, to: Timestamp) -> Result<Vec<Received>, ProviderError> {
         let first = from.saturating_sub(LONGEST_OPEN).unwrap_or(from);
-        let page = |after: Option<&str>| requests::intents_between(first, to, after);
-        let intents: Vec<wire::Intent> = self.list(RECEIVED_PAGES, page, |_| false).await?;
+        let intents = self.intents(RECEIVED_PAGES, Created { from: first, to: Some(to) }, true, |_| false).await?;
         let received = intents.iter().filter_map(wire::received);
         Ok(received.filter(|money| money.paid_at.is_none_or(|at| from <= at && at < to)).collect())
     }
@@ -289,6 +287,26 @@ impl Stripe {
         self.list(REFUND_PAGES, |after: Option<&str>| requests::refunds_of(intent_id, after), |_| false).await
     }
 
+    /// The intents created in that time, as `list` lists. A stand-in may not know that filter (it answers 400): then all of its
+    /// intents are listed, in whatever order it has them, and picked out here.
+    async fn intents(
+        &self,
+        pages: usize,
+        created: Created,
+        with_charges: bool,
+        is_enough: impl Fn(&[wire::Intent]) -> bool,
+    ) -> Result<Vec<wire::Intent>, ProviderError> {
+        let in_time = |after: Option<&str>| requests::intents(Some(created), with_charges, after);
+        let answer = self.ask(&in_time(None)).await?;
+        if answer.status != 400 {
+            return self.list_on(Some(self.told(&answer)?), pages, in_time, is_enough).await;
+        }
+        let all = |after: Option<&str>| requests::intents(None, with_charges, after);
+        let mut intents = self.list(pages, all, is_enough).await?;
+        intents.retain(|intent| created.takes_in(intent.created));
+        Ok(intents)
+    }
+
     /// Page after page, until theirs end or `is_enough` says so. More than `pages` is an error, not half a list.
     async fn list<T: wire::Listed>(
         &self,
@@ -296,9 +314,23 @@ impl Stripe {
         page: impl Fn(Option<&str>) -> RequestBuilder,
         is_enough: impl Fn(&[T]) -> bool,
     ) -> Result<Vec<T>, ProviderError> {
+        self.list_on(None, pages, page, is_enough).await
+    }
+
+    /// The same, where the first page may be here already.
+    async fn list_on<T: wire::Listed>(
+        &self,
+        mut first: Option<wire::Page<T>>,
+        pages: usize,
+        page: impl Fn(Option<&str>) -> RequestBuilder,
+        is_enough: impl Fn(&[T]) -> bool,
+    ) -> Result<Vec<T>, ProviderError> {
         let mut all: Vec<T> = Vec::new();
         for _ in 0..pages {
-            let wire::Page { data, has_more } = self.get(page(all.last().map(T::id))).await?;
+            let wire::Page { data, has_more } = match first.take() {
+                Some(first) => first,
+                None => self.get(page(all.last().map(T::id))).await?,
+            };
             let is_last = data.is_empty() || !has_more || is_enough(&data);
             all.extend(data);
             if is_last {

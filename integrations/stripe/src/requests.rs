@@ -37,20 +37,34 @@ pub(crate) fn intent(id: &str) -> Result<RequestBuilder, ProviderError> {
     Ok(RetrievePaymentIntent::new(id).build())
 }
 
-/// The next page after that intent; the newest come first.
-pub(crate) fn newest_intents(after: Option<&str>) -> RequestBuilder {
-    let list = ListPaymentIntent::new().limit(PAGE);
-    match after {
-        Some(after) => list.starting_after(after).build(),
-        None => list.build(),
+/// When intents were created: in `[from, to)`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Created {
+    pub(crate) from: Timestamp,
+    pub(crate) to: Option<Timestamp>,
+}
+
+impl Created {
+    fn bounds(self) -> RangeQueryTs {
+        let to = self.to.map(Timestamp::as_second);
+        RangeQueryTs::Bounds(RangeBoundsTs { gte: Some(self.from.as_second()), lt: to, ..Default::default() })
+    }
+
+    /// One without a time is taken in rather than lost.
+    pub(crate) fn takes_in(self, second: Option<i64>) -> bool {
+        second.is_none_or(|at| self.from.as_second() <= at && self.to.is_none_or(|to| at < to.as_second()))
     }
 }
 
-/// Created in `[from, to)`, with their last charges.
-pub(crate) fn intents_between(from: Timestamp, to: Timestamp, after: Option<&str>) -> RequestBuilder {
-    let bounds = RangeBoundsTs { gte: Some(from.as_second()), lt: Some(to.as_second()), ..Default::default() };
-    let list = ListPaymentIntent::new().created(RangeQueryTs::Bounds(bounds)).limit(WIDE_PAGE);
-    let list = list.expand(["data.latest_charge".to_owned()]);
+/// The next page of intents after that one; the newest come first. `with_charges`: each brings its last charge along.
+pub(crate) fn intents(created: Option<Created>, with_charges: bool, after: Option<&str>) -> RequestBuilder {
+    let mut list = ListPaymentIntent::new().limit(if with_charges { WIDE_PAGE } else { PAGE });
+    if let Some(created) = created {
+        list = list.created(created.bounds());
+    }
+    if with_charges {
+        list = list.expand(["data.latest_charge".to_owned()]);
+    }
     match after {
         Some(after) => list.starting_after(after).build(),
         None => list.build(),

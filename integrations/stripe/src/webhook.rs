@@ -66,10 +66,10 @@ pub enum CardNews {
     },
     /// The buyer's bank took the money back, or asks before it does. An operator must answer, by `due_by`.
     DisputeOpened(Dispute),
-    /// The bank has decided. `won`: the money stays with the shop.
+    /// The bank has decided. A lost one may still be won by an appeal.
     DisputeClosed {
         dispute: Dispute,
-        won: bool,
+        end: DisputeEnd,
     },
     /// Signed, but without a meaning here.
     Other,
@@ -101,6 +101,17 @@ pub struct Dispute {
     /// `needs_response`, `under_review`, `won`, `lost`, …
     pub status: String,
     pub due_by: Option<Timestamp>,
+}
+
+/// Where the money of a closed dispute is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DisputeEnd {
+    /// With the shop: it was given back, or never taken.
+    Won,
+    /// With the buyer.
+    Lost,
+    /// They do not say, or in a word that we do not know: somebody must look.
+    Unclear,
 }
 
 #[derive(Deserialize)]
@@ -191,9 +202,15 @@ fn news(event: &Envelope) -> Option<CardNews> {
         }
         "charge.dispute.created" => Some(CardNews::DisputeOpened(dispute(read(object)?))),
         "charge.dispute.closed" => {
-            let dispute = dispute(read(object)?);
-            let won = matches!(dispute.status.as_str(), "won" | "warning_closed"); // the latter: asked, but never taken
-            Some(CardNews::DisputeClosed { dispute, won })
+            let theirs: wire::Dispute = read(object)?;
+            let end = end(&theirs);
+            Some(CardNews::DisputeClosed { dispute: dispute(theirs), end })
+        }
+        // After an appeal this may be all that is told.
+        "charge.dispute.funds_reinstated" => {
+            let theirs: wire::Dispute = read(object)?;
+            let end = Some(end(&theirs)).filter(|end| *end == DisputeEnd::Won)?;
+            Some(CardNews::DisputeClosed { dispute: dispute(theirs), end })
         }
         _ => None,
     }
@@ -218,6 +235,15 @@ fn paid(intent: wire::Intent, event_created: Option<i64>) -> Option<CardNews> {
         charge: intent.charge_id(),
         intent_id: intent.id,
     }))
+}
+
+fn end(theirs: &wire::Dispute) -> DisputeEnd {
+    match theirs.status.as_deref().unwrap_or_default() {
+        "won" | "warning_closed" => DisputeEnd::Won, // the latter: asked, but never taken
+        "prevented" if theirs.moved_nothing() => DisputeEnd::Won,
+        "lost" => DisputeEnd::Lost,
+        _ => DisputeEnd::Unclear,
+    }
 }
 
 fn dispute(theirs: wire::Dispute) -> Dispute {

@@ -121,6 +121,8 @@ pub(crate) struct Dispute {
     charge: Option<Linked<WithId>>,
     #[serde(default, deserialize_with = "lenient")]
     evidence_details: Option<Evidence>,
+    #[serde(default, deserialize_with = "lenient")]
+    balance_transactions: Option<Vec<Value>>,
 }
 
 #[derive(Deserialize)]
@@ -280,6 +282,11 @@ impl From<&Refund> for TheirRefund {
 }
 
 impl Dispute {
+    /// They say that it never touched the balance.
+    pub(crate) fn moved_nothing(&self) -> bool {
+        self.balance_transactions.as_ref().is_some_and(Vec::is_empty)
+    }
+
     pub(crate) fn intent_id(&self) -> Option<String> {
         linked(self.payment_intent.as_ref())
     }

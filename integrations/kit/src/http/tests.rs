@@ -2,7 +2,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 
 use serde_json::{Value, json};
-use wiremock::matchers::{any, header, header_exists, method, path, query_param};
+use wiremock::matchers::{any, header, header_exists, headers, method, path, query_param};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use super::*;
@@ -75,7 +75,7 @@ async fn a_call_carries_path_query_headers_body_and_request_id() {
         .and(header("authorization", "Bearer secret"))
         .and(header("idempotency-key", "k1"))
         .and(header("user-agent", "Vitrine (ops@loja.com.br)"))
-        .and(header("accept", "application/json"))
+        .and(headers("accept", vec!["application/json", "application/problem+json"]))
         .and(header("content-type", "application/json"))
         .and(header("x-request-id", "req-7"))
         .and(wiremock::matchers::body_string(r#"{"a":1}"#))

@@ -80,7 +80,7 @@ async fn the_life_of_a_card_payment_is_told_signed() {
     settle().await;
     let (status, answer) = client.stripe_post("/refunds", &[("payment_intent", &id)]).await;
     assert_eq!((status, code(&answer)), (400, &json!("charge_disputed")));
-    control.close_dispute(&id, false).expect("open");
+    control.close_dispute(&id, DisputeStatus::Lost).expect("open");
     settle().await;
 
     let told = shop.told();

@@ -185,10 +185,26 @@ fn a_dispute_opens_with_its_deadline_and_closes_with_its_end() {
         due_by: Some(at(1_790_600_000)),
     };
     assert_eq!(opened(DISPUTE).news, CardNews::DisputeOpened(opening.clone()));
-    for (status, won) in [("won", true), ("warning_closed", true), ("lost", false), ("prevented", false)] {
+    let moved = r#""metadata":{},"balance_transactions":[{"amount":-18500}]"#;
+    let unmoved = r#""metadata":{},"balance_transactions":[]"#;
+    for (status, balance, end) in [
+        ("won", moved, DisputeEnd::Won),
+        ("warning_closed", unmoved, DisputeEnd::Won),
+        ("lost", moved, DisputeEnd::Lost),
+        ("prevented", unmoved, DisputeEnd::Won),
+        ("prevented", moved, DisputeEnd::Unclear),
+        ("prevented", r#""metadata":{}"#, DisputeEnd::Unclear),
+        ("under_review", moved, DisputeEnd::Unclear),
+        ("", moved, DisputeEnd::Unclear),
+        ("forgiven", unmoved, DisputeEnd::Unclear),
+    ] {
         let closed = DISPUTE.replace("dispute.created", "dispute.closed").replace("needs_response", status);
+        let closed = closed.replace(r#""metadata":{}"#, balance);
         let dispute = Dispute { status: status.to_owned(), ..opening.clone() };
-        assert_eq!(opened(&closed).news, CardNews::DisputeClosed { dispute, won });
+        let news = CardNews::DisputeClosed { dispute, end };
+        assert_eq!(opened(&closed).news, news, "{status} {balance}");
+        let reinstated = opened(&closed.replace("dispute.closed", "dispute.funds_reinstated")).news;
+        assert_eq!(reinstated, if end == DisputeEnd::Won { news } else { CardNews::Other });
     }
     let bare = CardNews::DisputeOpened(Dispute {
         dispute_id: "dp_1".to_owned(),
