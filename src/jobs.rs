@@ -130,6 +130,8 @@ pub enum Job {
     WatchStock,
     /// Recurring: tells in time that the bank's client certificate ends.
     WatchCertificate,
+    /// Recurring: asks Stripe for disputes that no webhook told of.
+    WatchDisputes,
     /// Recurring: removes what has done its time (old jobs, keys, tokens, stale guest carts).
     Purge,
 }
@@ -171,6 +173,7 @@ impl Job {
             Self::Reconcile => "reconcile",
             Self::WatchStock => "watch_stock",
             Self::WatchCertificate => "watch_certificate",
+            Self::WatchDisputes => "watch_disputes",
             Self::Purge => "purge",
         }
     }
@@ -192,9 +195,13 @@ impl Job {
             Self::CorrectInvoice { correction } => Some(format!("correct_invoice:{correction}")),
             Self::CompareBooks { day, provider } => Some(format!("compare_books:{day}:{provider}")),
             Self::MailMessage { message } => Some(format!("mail_message:{message}")),
-            Self::KeepBooks | Self::Reconcile | Self::WatchStock | Self::WatchCertificate | Self::Purge | Self::TrackParcels => {
-                Some(self.kind().to_owned())
-            }
+            Self::KeepBooks
+            | Self::Reconcile
+            | Self::WatchStock
+            | Self::WatchCertificate
+            | Self::WatchDisputes
+            | Self::Purge
+            | Self::TrackParcels => Some(self.kind().to_owned()),
             _ => None,
         }
     }
@@ -217,9 +224,13 @@ impl Job {
             | Self::CompareBooks { .. } => 60,
             // An order holds its stock until somebody can say that it was not paid, however long that takes.
             Self::ExpireOrder { .. } => i32::MAX,
-            Self::KeepBooks | Self::Reconcile | Self::WatchStock | Self::WatchCertificate | Self::Purge | Self::TrackParcels => {
-                i32::MAX
-            }
+            Self::KeepBooks
+            | Self::Reconcile
+            | Self::WatchStock
+            | Self::WatchCertificate
+            | Self::WatchDisputes
+            | Self::Purge
+            | Self::TrackParcels => i32::MAX,
             Self::MailPasswordReset { .. } => 8,
             _ => 25,
         }

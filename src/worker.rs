@@ -17,7 +17,7 @@ use crate::db;
 use crate::error::{Chain, Error, Result};
 use crate::ids::JobId;
 use crate::jobs::{self, Job, Outcome};
-use crate::{catalog, cause, invoices, mail, orders, payments, purge, shipments};
+use crate::{catalog, cause, invoices, mail, orders, payments, purge, shipments, webhooks};
 
 /// How long a worker may be silent before another takes its job over. Longer than any provider's deadline.
 const LEASE: &str = "2 minutes";
@@ -73,7 +73,7 @@ pub async fn run(app: Data<App>, mut stop: watch::Receiver<bool>) {
 pub async fn drain(app: &App, ahead: SignedDuration) -> Result<usize> {
     const PULL: &str = "
         UPDATE jobs SET run_at = now() WHERE state = 'waiting' AND run_at <= now() + $1::text::interval
-           AND kind NOT IN ('reconcile', 'purge', 'keep_books', 'track_parcels', 'watch_stock', 'watch_certificate')";
+           AND kind NOT IN ('reconcile', 'purge', 'keep_books', 'track_parcels', 'watch_stock', 'watch_certificate', 'watch_disputes')";
     let mut count = 0;
     db::execute(&app.db().await?, PULL, &[&format!("{} seconds", ahead.as_secs())]).await?;
     loop {
@@ -90,7 +90,15 @@ pub async fn drain(app: &App, ahead: SignedDuration) -> Result<usize> {
 
 /// `false`: not yet, the database is away. Without them nobody would look for money that got lost on its way.
 async fn start_recurring(app: &App) -> bool {
-    let recurring = [Job::Reconcile, Job::Purge, Job::KeepBooks, Job::TrackParcels, Job::WatchStock, Job::WatchCertificate];
+    let recurring = [
+        Job::Reconcile,
+        Job::Purge,
+        Job::KeepBooks,
+        Job::TrackParcels,
+        Job::WatchStock,
+        Job::WatchCertificate,
+        Job::WatchDisputes,
+    ];
     let recurring = recurring.map(|job| (job, None));
     let push = async { jobs::push_all(&app.db().await?, &recurring).await };
     let pushed = push.await;
@@ -220,6 +228,7 @@ fn perform<'a>(app: &'a App, job: &'a Job) -> Pin<Box<dyn Future<Output = Result
         Job::Reconcile => Box::pin(payments::reconcile::reconcile(app)),
         Job::WatchStock => Box::pin(catalog::low_stock::watch(app)),
         Job::WatchCertificate => Box::pin(payments::certificate::watch(app)),
+        Job::WatchDisputes => Box::pin(webhooks::disputes::watch(app)),
         Job::Purge => Box::pin(purge::purge(app)),
     }
 }

@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::ids::PaymentId;
 use crate::orders::life::{self, Change};
 use crate::payments::apply::{Applied, News};
-use crate::payments::refund::{mark_refunded, refund_all, returned};
+use crate::payments::refund::{follow_the_sale, is_off, mark_refunded, refund_all, returned};
 use crate::payments::status::Status;
 use crate::payments::store::{self, Order, Payment};
 use crate::payments::{alert, tell};
@@ -85,11 +85,13 @@ pub async fn closed(
     };
     let from: Option<String> = row.get("state");
     tell_dispute(tx, provider, &payment, from.as_deref(), state, dispute.reason).await?;
+    let was_off = is_off(tx, order.id).await?;
     if end == DisputeEnd::Won {
         won(tx, provider, &order, &payment, dispute).await?;
     } else {
         lost(tx, provider, &payment, dispute).await?;
     }
+    follow_the_sale(tx, order.id, was_off).await?;
     alert(tx, "Disputa encerrada", format!("A disputa {} do pedido {} terminou: {word}.", dispute.reference, order.number))
         .await?;
     Ok((Applied::Done, Some(order.id)))
@@ -129,14 +131,14 @@ async fn bring_back(tx: &impl GenericClient, payment: &Payment, dispute: &Disput
         INSERT INTO money_movements (order_id, payment_id, kind, amount_cents, provider, provider_ref, cause)
         SELECT order_id, payment_id, 'dispute_back', sum(CASE kind WHEN 'dispute_out' THEN amount_cents ELSE -amount_cents END)::bigint,
                provider, provider_ref, $3
-          FROM money_movements WHERE payment_id = $1 AND provider_ref = $2 AND kind IN ('dispute_out', 'dispute_back')
+          FROM money_movements WHERE order_id = $4 AND payment_id = $1 AND provider_ref = $2 AND kind IN ('dispute_out', 'dispute_back')
          GROUP BY order_id, payment_id, provider, provider_ref
         HAVING sum(CASE kind WHEN 'dispute_out' THEN amount_cents ELSE -amount_cents END) > 0";
     const IS_GONE: &str = "
         SELECT coalesce(sum(CASE kind WHEN 'dispute_out' THEN amount_cents ELSE -amount_cents END), 0) > 0 AS is_gone
-          FROM money_movements WHERE payment_id = $1 AND kind IN ('dispute_out', 'dispute_back')";
-    db::execute(tx, ENTER, &[&payment.id, &dispute.reference, &cause::current()]).await?;
-    Ok(db::query_one(tx, IS_GONE, &[&payment.id]).await?.get("is_gone"))
+          FROM money_movements WHERE order_id = $2 AND payment_id = $1 AND kind IN ('dispute_out', 'dispute_back')";
+    db::execute(tx, ENTER, &[&payment.id, &dispute.reference, &cause::current(), &payment.order_id]).await?;
+    Ok(db::query_one(tx, IS_GONE, &[&payment.id, &payment.order_id]).await?.get("is_gone"))
 }
 
 async fn lost(tx: &impl GenericClient, provider: &'static str, payment: &Payment, dispute: &Dispute<'_>) -> Result<()> {

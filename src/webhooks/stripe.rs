@@ -73,7 +73,7 @@ async fn apply(tx: &Transaction<'_>, stripe: &Stripe, event: &Event) -> Result<(
     Ok((applied.word(), order))
 }
 
-async fn effect(tx: &Transaction<'_>, news: &CardNews) -> Result<News> {
+pub(super) async fn effect(tx: &Transaction<'_>, news: &CardNews) -> Result<News> {
     match news {
         CardNews::Succeeded(theirs) => {
             let Some(payment) = payment_of(tx, theirs.payment_id, Some(&theirs.intent_id), None).await? else { return unknown() };
@@ -157,8 +157,7 @@ async fn payment_of(
     }
 }
 
-/// So rare that no index is kept for it.
 async fn find_by_charge(tx: &impl GenericClient, charge: &str) -> Result<Option<PaymentId>> {
-    const FIND: &str = "SELECT id FROM payments WHERE provider = $1 AND end_to_end_id = $2 ORDER BY id LIMIT 1";
-    Ok(db::query_opt(tx, FIND, &[&NAME, &charge]).await?.map(|row| row.get("id")))
+    const FIND: &str = "SELECT id FROM payments WHERE provider = 'stripe' AND end_to_end_id = $1 ORDER BY id LIMIT 1";
+    Ok(db::query_opt(tx, FIND, &[&charge]).await?.map(|row| row.get("id")))
 }

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use serde_json::json;
-use vitrine_sandbox::{NfeStatus, Pay};
+use vitrine::jobs::{self, Job};
+use vitrine_sandbox::{DisputeStatus, Fault, NfeStatus, Pay};
 
 use crate::invoices::{goes_on, open};
 use crate::shop::{Product, Shop};
@@ -64,5 +65,47 @@ async fn one_that_had_left_is_given_back_on_paper() {
     goes_on(&shop).await;
     let purposes: Vec<_> = shop.control().nfes().iter().map(|nfe| (nfe.draft.purpose, nfe.status)).collect();
     assert_eq!(purposes, [(1, NfeStatus::Authorized), (4, NfeStatus::Authorized)]);
+    shop.close().await;
+}
+
+/// Stripe's webhooks go nowhere; the recurring look comes round.
+async fn look_at_disputes(shop: &Shop) {
+    jobs::push_now(&shop.app.db().await.unwrap(), Job::WatchDisputes).await.unwrap();
+    shop.drain().await;
+    goes_on(shop).await;
+}
+
+#[actix_web::test]
+async fn a_dispute_that_no_webhook_told_of_is_found_and_has_its_end() {
+    let (shop, ware) = open("focusnfe").await;
+    let order = paid_by_card(&shop, &ware).await;
+    goes_on(&shop).await;
+    shop.control().set_shop_url("http://127.0.0.1:9");
+    let payment = "SELECT status FROM payments";
+    let alerts = || shop.control().mails_to("operador@loja.test").len();
+    look_at_disputes(&shop).await;
+    assert_eq!((shop.sql::<String>(payment).await.as_str(), alerts()), ("paid", 0));
+
+    shop.control().dispute(&order).unwrap();
+    look_at_disputes(&shop).await;
+    look_at_disputes(&shop).await;
+    assert_eq!((shop.sql::<String>(payment).await.as_str(), alerts(), standing(&shop).await), ("disputed", 1, (1, 1)));
+
+    shop.control().close_dispute(&order, DisputeStatus::Lost).unwrap();
+    look_at_disputes(&shop).await;
+    look_at_disputes(&shop).await;
+    assert_eq!((shop.sql::<String>(payment).await.as_str(), alerts()), ("charged_back", 2));
+    assert_eq!(standing(&shop).await, (0, 0), "what is not paid for is neither sent nor invoiced");
+    assert_eq!(shop.sql::<i64>("SELECT count(*) FROM money_movements WHERE kind = 'dispute_out'").await, 1);
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn a_stand_in_without_disputes_stops_nothing() {
+    let (shop, _) = open("focusnfe").await;
+    shop.control().next_calls("stripe", Fault::Status(404), 1);
+    jobs::push_now(&shop.app.db().await.unwrap(), Job::WatchDisputes).await.unwrap();
+    shop.drain().await;
+    assert_eq!(shop.sql::<String>("SELECT state FROM jobs WHERE kind = 'watch_disputes'").await, "waiting");
     shop.close().await;
 }

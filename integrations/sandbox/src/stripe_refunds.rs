@@ -20,6 +20,7 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
         .route("/v1/refunds", web::get().to(list))
         .route("/v1/refunds/{id}", web::get().to(show))
         .route("/v1/charges/{id}", web::get().to(show_charge))
+        .route("/v1/disputes", web::get().to(list_disputes))
         .route("/v1/disputes/{id}", web::get().to(show_dispute))
         .route("/v1/events", web::get().to(list_events))
         .route("/v1/events/{id}", web::get().to(show_event));
@@ -123,6 +124,26 @@ async fn show_charge(req: HttpRequest, world: Data<World>, id: Path<String>) -> 
     read(&req, &world, |books, _| {
         let (charge, card) = by_charge(books, &id)?;
         Ok(stripe_view::attempt(books, charge, card))
+    })
+}
+
+async fn list_disputes(req: HttpRequest, world: Data<World>) -> HttpResponse {
+    read(&req, &world, |books, form| {
+        form.only(&["payment_intent", "charge", "limit", "starting_after", "created", "expand"])?;
+        let in_time = created_in(form)?;
+        let named = form.get("payment_intent").or(form.get("charge")).is_some();
+        let of = if named { Some(target(books, form)?.0.payment_id.as_str()) } else { None };
+        let contested = books.charges().iter().filter_map(|charge| {
+            let card = charge.card.as_ref()?;
+            Some((charge, card, card.dispute.as_ref()?))
+        });
+        let mut wanted: Vec<_> = contested
+            .filter(|(charge, _, dispute)| in_time(dispute.created_at) && of.is_none_or(|id| charge.payment_id == id))
+            .collect();
+        wanted.sort_by_key(|(_, _, dispute)| std::cmp::Reverse(dispute.created_at));
+        let (here, more) = page(form, wanted, |(_, _, dispute)| dispute.id.clone())?;
+        let data: Vec<Value> = here.into_iter().map(|(charge, card, _)| stripe_view::dispute(charge, card)).collect();
+        Ok(json!({"object": "list", "url": "/v1/disputes", "has_more": more, "data": data}))
     })
 }
 

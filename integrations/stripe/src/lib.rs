@@ -38,6 +38,8 @@ const KEYS: u32 = 5;
 const FIND_PAGES: usize = 100;
 /// Refunds of one payment, in hundreds.
 const REFUND_PAGES: usize = 5;
+/// A shop with more disputes in half a year has no account any more.
+const DISPUTE_PAGES: usize = 100;
 /// Intents of one look into the books, in fifties (each brings its charge along).
 const RECEIVED_PAGES: usize = 400;
 /// Their clock and ours.
@@ -280,6 +282,14 @@ impl Stripe {
         let intents = self.intents(RECEIVED_PAGES, Created { from: first, to: Some(to) }, true, |_| false).await?;
         let received = intents.iter().filter_map(wire::received);
         Ok(received.filter(|money| money.paid_at.is_none_or(|at| from <= at && at < to)).collect())
+    }
+
+    /// What there is to say of every dispute that began since then, the oldest first, as a webhook would have said it.
+    pub async fn disputes(&self, since: Timestamp) -> Result<Vec<CardNews>, ProviderError> {
+        let created = Created { from: since, to: None };
+        let page = |after: Option<&str>| requests::disputes(created, after);
+        let theirs: Vec<wire::Dispute> = self.list(DISPUTE_PAGES, page, |_| false).await?;
+        Ok(theirs.into_iter().rev().filter_map(webhook::dispute_news).collect())
     }
 
     async fn list_refunds(&self, intent_id: &str) -> Result<Vec<wire::Refund>, ProviderError> {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use stripe_client_core::{RequestBuilder, StripeRequest};
+use stripe_core::dispute::ListDispute;
 use stripe_core::payment_intent::{CancelPaymentIntent, CreatePaymentIntent, ListPaymentIntent, RetrievePaymentIntent};
 use stripe_core::refund::{CreateRefund, ListRefund, RetrieveRefund};
 use stripe_types::{Currency, RangeBoundsTs, RangeQueryTs};
@@ -94,6 +95,15 @@ pub(crate) fn refund(id: &str) -> Result<RequestBuilder, ProviderError> {
 
 pub(crate) fn refunds_of(intent_id: &str, after: Option<&str>) -> RequestBuilder {
     let list = ListRefund::new().payment_intent(intent_id).limit(PAGE);
+    match after {
+        Some(after) => list.starting_after(after).build(),
+        None => list.build(),
+    }
+}
+
+/// The disputes that began in that time; the newest come first.
+pub(crate) fn disputes(created: Created, after: Option<&str>) -> RequestBuilder {
+    let list = ListDispute::new().created(created.bounds()).limit(PAGE);
     match after {
         Some(after) => list.starting_after(after).build(),
         None => list.build(),

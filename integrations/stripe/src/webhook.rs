@@ -246,6 +246,17 @@ fn end(theirs: &wire::Dispute) -> DisputeEnd {
     }
 }
 
+/// What a dispute that nobody told of has to say now. `None`: it is over, and they do not say for whom.
+pub(crate) fn dispute_news(theirs: wire::Dispute) -> Option<CardNews> {
+    match theirs.status.as_deref().unwrap_or_default() {
+        "won" | "lost" | "warning_closed" | "prevented" => {
+            let end = Some(end(&theirs)).filter(|end| *end != DisputeEnd::Unclear)?;
+            Some(CardNews::DisputeClosed { dispute: dispute(theirs), end })
+        }
+        _ => Some(CardNews::DisputeOpened(dispute(theirs))),
+    }
+}
+
 fn dispute(theirs: wire::Dispute) -> Dispute {
     Dispute {
         intent_id: theirs.intent_id(),

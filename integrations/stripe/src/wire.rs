@@ -136,6 +136,12 @@ impl Listed for Intent {
     }
 }
 
+impl Listed for Dispute {
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
 impl Listed for Refund {
     fn id(&self) -> &str {
         &self.id

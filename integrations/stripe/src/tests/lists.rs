@@ -84,3 +84,26 @@ async fn where_lists_cannot_be_narrowed_all_are_read_whatever_their_order() {
     assert_eq!(stripe.received(at(0), at(1)).await, Err(rejected("400", "No.")), "a refusal of both is one");
     assert_eq!(requests(&server).await.len(), 2);
 }
+
+#[tokio::test]
+async fn disputes_are_listed_by_when_they_began_and_told_as_webhooks_tell_them() {
+    let dispute = |n: i64, status: &str| {
+        format!(
+            r#"{{"id":"du_{n}","object":"dispute","amount":500,"status":"{status}","payment_intent":"pi_{n}","balance_transactions":[{{}}]}}"#
+        )
+    };
+    let all = [(1, "needs_response"), (2, "lost"), (3, "prevented"), (4, "won"), (5, "under_review")];
+    let (server, stripe) = answering_with(page(&all.map(|(n, status)| dispute(n, status)), false)).await;
+    let told = stripe.disputes(at(1_790_000_000)).await.expect("listed");
+    assert_eq!(calls(&server).await, ["GET /v1/disputes?created[gte]=1790000000&limit=100"]);
+    let told: Vec<_> = told
+        .iter()
+        .map(|news| match news {
+            CardNews::DisputeOpened(dispute) => (dispute.dispute_id.as_str(), None),
+            CardNews::DisputeClosed { dispute, end } => (dispute.dispute_id.as_str(), Some(*end)),
+            other => panic!("{other:?} is no dispute"),
+        })
+        .collect();
+    let (won, lost) = (Some(DisputeEnd::Won), Some(DisputeEnd::Lost));
+    assert_eq!(told, [("du_5", None), ("du_4", won), ("du_2", lost), ("du_1", None)], "an end without a winner is left out");
+}
