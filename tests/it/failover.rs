@@ -11,6 +11,7 @@ use serde_json::json;
 use vitrine::payments::methods::closed_for;
 use vitrine_sandbox::{ChargeStatus, Fault, Pay, RefundStatus, SendWebhook, TokenForm};
 
+use crate::books;
 use crate::shop::{Answer, Customer, Shop};
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -177,5 +178,26 @@ async fn a_bank_is_not_told_who_buys() {
     assert_eq!(pay(&ana, &order).await.status, 200);
     let charge = shop.control().charge(&order).unwrap();
     assert_eq!((charge.provider.as_str(), charge.payer), ("bacen", None));
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn neither_buyers_nor_the_daily_comparison_meet_openpix_limit() {
+    let shop = Shop::open_with(&[("PIX_PROVIDER", "openpix"), ("OPENPIX_CALLS_PER_SECOND", "8")]).await;
+    shop.control().limit_openpix(10); // what is on its way is not evenly spaced any more
+    let ana = shop.customer().await;
+    for _ in 0..8 {
+        let (order, _) = order(&ana).await;
+        let answer = pay(&ana, &order).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        shop.control().pay(Pay::of(answer.body["payment_id"].as_str().unwrap())).unwrap();
+    }
+    assert!(shop.control().settled(LIMIT).await);
+    shop.drain().await;
+    let compared = books::compare(&shop).await;
+    assert_eq!((&compared[0]["provider"], &compared[0]["status"]), (&json!("openpix"), &json!("agrees")), "{compared}");
+    assert_eq!(compared[0]["theirs_captured_count"], 8);
+    let refused = shop.control().books(|books| books.calls().filter(|call| call.status == Some(429)).count());
+    assert_eq!(refused, 0);
     shop.close().await;
 }

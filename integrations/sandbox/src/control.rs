@@ -235,6 +235,11 @@ impl Control {
         self.world.bank().tokens.clear();
     }
 
+    /// From now on OpenPix answers 429 to what is more than so many calls a second. 0: it takes any number.
+    pub fn limit_openpix(&self, calls_per_second: u32) {
+        self.world.openpix_calls_per_second.store(calls_per_second, Ordering::Relaxed);
+    }
+
     /// From now on the bank gives tokens only to who asks for them in this way. `None`: in either.
     pub fn take_pix_tokens_as(&self, form: Option<TokenForm>) {
         self.world.bank().token_form = form;

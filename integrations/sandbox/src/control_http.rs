@@ -51,6 +51,7 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
             .route("/webhook/raw", web::post().to(webhook_raw))
             .route("/webhook/batch", web::post().to(webhook_batch))
             .route("/pix-tokens/forget", web::post().to(forget_pix_tokens))
+            .route("/openpix-limit", web::post().to(limit_openpix))
             .route("/pix-tokens/form", web::post().to(take_pix_tokens_as))
             .route("/correios/tokens/forget", web::post().to(forget_correios_tokens))
             .route("/correios/objects/{code}", web::post().to(pass))
@@ -380,6 +381,16 @@ async fn webhook_batch(world: Data<World>, body: Json<BatchBody>) -> HttpRespons
 
 async fn forget_pix_tokens(world: Data<World>) -> HttpResponse {
     control(&world).forget_pix_tokens();
+    HttpResponse::NoContent().finish()
+}
+
+#[derive(Deserialize)]
+struct LimitBody {
+    calls_per_second: u32,
+}
+
+async fn limit_openpix(world: Data<World>, body: Json<LimitBody>) -> HttpResponse {
+    control(&world).limit_openpix(body.calls_per_second);
     HttpResponse::NoContent().finish()
 }
 

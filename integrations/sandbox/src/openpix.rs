@@ -1,5 +1,7 @@
 //! OpenPix (Woovi): `/openpix/api/v1/charge` and its refunds.
 
+use std::sync::atomic::Ordering;
+
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Bytes, Data, Path, Query, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
@@ -10,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::books::{Books, Charge, ChargeStatus, Extra, Payer, Refund, RefundStatus};
+use crate::books::{Books, Call, Charge, ChargeStatus, Extra, Payer, Refund, RefundStatus};
 use crate::control::Refused;
 use crate::server::Provider;
 use crate::webhooks::wire_time_ms;
@@ -69,10 +71,22 @@ fn error_body(status: u16) -> Value {
     }})
 }
 
+/// This call is one too many within a second, where they count.
+fn is_too_fast(world: &World) -> bool {
+    let allowed = world.openpix_calls_per_second.load(Ordering::Relaxed) as usize;
+    let since = Timestamp::now() - SignedDuration::from_secs(1);
+    let is_ours = |call: &&Call| call.provider == PROVIDER.name;
+    let calls = || world.read(|books| books.calls().rev().take_while(|call| call.at > since).filter(is_ours).count());
+    allowed > 0 && calls() > allowed
+}
+
 fn guarded(req: &HttpRequest, world: &World, inside: impl FnOnce() -> Answer) -> HttpResponse {
     let app_id = req.headers().get("authorization").and_then(|value| value.to_str().ok()).unwrap_or("");
     if app_id != world.cfg.openpix_app_id {
         return HttpResponse::Unauthorized().json(error_body(401));
+    }
+    if is_too_fast(world) {
+        return HttpResponse::TooManyRequests().json(error_body(429));
     }
     inside().unwrap_or_else(|Failure(status, why)| {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);

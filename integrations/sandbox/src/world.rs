@@ -40,6 +40,8 @@ pub(crate) struct World {
     /// What was paid in to buy labels with, in centavos.
     pub(crate) label_balance: AtomicI64,
     pub(crate) label_takes_ms: AtomicU64,
+    /// What OpenPix allows a second; 0: anything.
+    pub(crate) openpix_calls_per_second: AtomicU32,
     /// Something may be due sooner than the delivery loop thinks.
     pub(crate) wake: Notify,
     changed: watch::Sender<u64>,
@@ -72,6 +74,7 @@ impl World {
             shop_url,
             pictures: Mutex::default(),
             refunds_to_fail: AtomicU32::new(0),
+            openpix_calls_per_second: AtomicU32::new(0),
             authority: Authority::default(),
             wake: Notify::new(),
             changed: watch::channel(0).0,

@@ -123,6 +123,19 @@ async fn a_bad_charge_is_refused_and_leaves_no_trace() {
 }
 
 #[actix_web::test]
+async fn more_calls_than_are_allowed_in_a_second_are_refused_and_do_nothing() {
+    let client = sandbox().await;
+    client.sandbox.control().limit_openpix(2);
+    let mut statuses = Vec::new();
+    for _ in 0..4 {
+        statuses.push(ask(client.openpix(Method::POST, "").json(&new_charge(100))).await.0);
+    }
+    assert_eq!((statuses, client.sandbox.control().charges().len()), (vec![200, 200, 429, 429], 2));
+    client.sandbox.control().limit_openpix(0);
+    client.openpix_charge(100).await;
+}
+
+#[actix_web::test]
 async fn charges_are_listed_in_pages_the_newest_first() {
     let client = sandbox().await;
     let ids = [client.openpix_charge(1).await, client.openpix_charge(2).await, client.openpix_charge(3).await];
