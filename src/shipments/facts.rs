@@ -2,6 +2,7 @@
 
 use deadpool_postgres::GenericClient;
 use serde_json::Value;
+use tokio_postgres::Row;
 use vitrine_kit::{Cep, Cnpj, Money, TaxId};
 use vitrine_melhorenvio::{Contact, Content, NewLabel};
 
@@ -11,6 +12,7 @@ use crate::app::App;
 use crate::db;
 use crate::error::Result;
 use crate::invoices::company::{self, Company};
+use crate::ids::OrderId;
 use crate::orders::view::{ShippingAddress, tracking_url};
 
 /// Why there is no label to ask for.
@@ -40,16 +42,14 @@ pub async fn read(db: &impl GenericClient, app: &App, shipment: &Shipment) -> Re
         return Ok(Err(Missing::Order("O pedido não existe")));
     };
     let Some(paper) = plan::invoice(db, app, shipment.order).await? else { return Ok(Err(Missing::Invoice)) };
-    let sealed: Option<Vec<u8>> = row.get("tax_id_sealed");
-    let key: Option<i16> = row.get("tax_id_key");
-    let Some(document) = sealed.zip(key).map(|(sealed, key)| app.keys.open(&sealed, key)).transpose()? else {
+    let Some(document) = open(app, &row)? else {
         return Ok(Err(Missing::Order("O pedido não tem mais o CPF ou CNPJ de quem comprou")));
     };
     let Ok(address) = serde_json::from_value::<ShippingAddress>(row.get("shipping_address")) else {
         return Ok(Err(Missing::Order("O pedido não tem mais o endereço de entrega")));
     };
     let Ok(cep) = Cep::parse(&address.cep) else { return Ok(Err(Missing::Order("O CEP de entrega não é um CEP"))) };
-    let Some(from) = sender(app, company) else { return Ok(Err(Missing::Shop("O CNPJ da empresa não é válido"))) };
+    let Some(from) = sender(app, company, &paper) else { return Ok(Err(Missing::Shop("O CNPJ da empresa não é válido"))) };
     let lines = db::query(db, LINES, &[&shipment.order]).await?;
     let contents = lines.iter().map(|line| Content {
         name: line.get("name"),
@@ -87,6 +87,21 @@ pub async fn read(db: &impl GenericClient, app: &App, shipment: &Shipment) -> Re
     }))
 }
 
+/// Whose parcel it is, as the provider's books are searched by it. `None`: who bought it was erased.
+pub async fn document(db: &impl GenericClient, app: &App, order: OrderId) -> Result<Option<TaxId>> {
+    const FIND: &str = "SELECT tax_id_sealed, tax_id_key FROM orders WHERE id = $1";
+    match db::query_opt(db, FIND, &[&order]).await? {
+        Some(row) => open(app, &row),
+        None => Ok(None),
+    }
+}
+
+fn open(app: &App, row: &Row) -> Result<Option<TaxId>> {
+    let sealed: Option<Vec<u8>> = row.get("tax_id_sealed");
+    let key: Option<i16> = row.get("tax_id_key");
+    sealed.zip(key).map(|(sealed, key)| app.keys.open(&sealed, key)).transpose()
+}
+
 /// Each of several parcels is insured for its part; together they are the goods, to the centavo.
 fn share(goods: Money, parcels: i64, volume: i16) -> Money {
     let parcels = usize::try_from(parcels).unwrap_or(1).max(1);
@@ -95,7 +110,7 @@ fn share(goods: Money, parcels: i64, volume: i16) -> Money {
 }
 
 /// The shop: from its settings, and from where parcels leave.
-fn sender(app: &App, company: Company) -> Option<Contact> {
+fn sender(app: &App, company: Company, paper: &Paper) -> Option<Contact> {
     let cnpj = Cnpj::parse(&company.cnpj).ok()?;
     let address = company.address;
     let from = app.config.mail.from.as_str();
@@ -105,7 +120,8 @@ fn sender(app: &App, company: Company) -> Option<Contact> {
         phone: company.phone,
         email: Some(email.to_owned()),
         document: TaxId::Cnpj(cnpj),
-        state_registration: Some(company.state_registration),
+        // A declaration of contents is for who pays no ICMS: with a registration beside it the label is refused.
+        state_registration: matches!(paper, Paper::Invoice(_)).then_some(company.state_registration),
         street: address.street,
         number: address.number,
         complement: address.complement,

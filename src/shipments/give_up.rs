@@ -4,7 +4,7 @@ use uuid::Uuid;
 use vitrine_melhorenvio::MelhorEnvio;
 
 use super::after;
-use super::label::{BUSY, learn_of};
+use super::label::{BUSY, find, learn_of};
 use super::state::State;
 use super::store::{self, Shipment};
 use crate::app::App;
@@ -71,7 +71,7 @@ async fn steps(app: &App, id: ShipmentId, claim: Uuid) -> Result<Outcome> {
 async fn one_step(app: &App, broker: &MelhorEnvio, shipment: &Shipment) -> Result<Option<Outcome>> {
     let found = match &shipment.provider_ref {
         Some(reference) => broker.read(reference).await?,
-        None => broker.find_by_tag(&shipment.id.to_string()).await?,
+        None => find(app, broker, shipment).await?,
     };
     let Some(label) = found else {
         cancelled(app, shipment).await?;

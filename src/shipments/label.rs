@@ -111,7 +111,7 @@ async fn steps(app: &App, broker: &MelhorEnvio, id: ShipmentId, claim: Uuid) -> 
 
 /// Into the cart, unless it is there: a repeat would be a second one.
 async fn ask(app: &App, broker: &MelhorEnvio, shipment: &Shipment, claim: Uuid) -> Result<Step> {
-    let known = if shipment.was_asked_for { broker.find_by_tag(&shipment.id.to_string()).await? } else { None };
+    let known = if shipment.was_asked_for { find(app, broker, shipment).await? } else { None };
     let label = match known {
         Some(label) => label,
         None => {
@@ -128,6 +128,12 @@ async fn ask(app: &App, broker: &MelhorEnvio, shipment: &Shipment, claim: Uuid) 
         }
     };
     learn(app, shipment, Some(State::Carted), &label).await
+}
+
+/// The label whose cart we may have heard nothing of, by what we wrote onto it. `None`: there is none, for sure.
+pub(super) async fn find(app: &App, broker: &MelhorEnvio, shipment: &Shipment) -> Result<Option<Label>> {
+    let document = facts::document(&app.db().await?, app, shipment.order).await?;
+    Ok(broker.find_by_tag(&shipment.id.to_string(), document.as_ref()).await?)
 }
 
 /// What the shop can mend goes on by itself. Whoever is about to is not told at once; then once a day, for all of them.
