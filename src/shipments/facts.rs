@@ -11,9 +11,10 @@ use super::store::Shipment;
 use crate::app::App;
 use crate::db;
 use crate::error::Result;
-use crate::invoices::company::{self, Company};
 use crate::ids::OrderId;
+use crate::invoices::company::{self, Company};
 use crate::orders::view::{ShippingAddress, tracking_url};
+use crate::shipping::state_of;
 
 /// Why there is no label to ask for.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,7 +33,7 @@ pub async fn read(db: &impl GenericClient, app: &App, shipment: &Shipment) -> Re
         SELECT o.number, o.customer_name, o.customer_email, o.customer_phone, o.tax_id_sealed, o.tax_id_key, o.shipping_address,
                o.subtotal_cents - o.discount_cents AS goods_cents,
                (SELECT value -> 'label_agency' FROM settings WHERE name = 'shipping') AS agency,
-               (SELECT count(*) FROM shipments s WHERE s.order_id = o.id AND s.status NOT IN ('cancelled', 'expired')) AS parcels
+               (SELECT max(s.volume)::bigint FROM shipments s WHERE s.order_id = o.id) AS parcels
           FROM orders o WHERE o.id = $1";
     const LINES: &str = "SELECT name, quantity, unit_price_cents FROM order_lines WHERE order_id = $1 ORDER BY position";
     let Some(company) = company::find(db).await? else {
@@ -49,7 +50,10 @@ pub async fn read(db: &impl GenericClient, app: &App, shipment: &Shipment) -> Re
         return Ok(Err(Missing::Order("O pedido não tem mais o endereço de entrega")));
     };
     let Ok(cep) = Cep::parse(&address.cep) else { return Ok(Err(Missing::Order("O CEP de entrega não é um CEP"))) };
-    let Some(from) = sender(app, company, &paper) else { return Ok(Err(Missing::Shop("O CNPJ da empresa não é válido"))) };
+    let from = match sender(app, company, &paper) {
+        Ok(from) => from,
+        Err(why) => return Ok(Err(Missing::Shop(why))),
+    };
     let lines = db::query(db, LINES, &[&shipment.order]).await?;
     let contents = lines.iter().map(|line| Content {
         name: line.get("name"),
@@ -109,13 +113,17 @@ fn share(goods: Money, parcels: i64, volume: i16) -> Money {
     Money::apportion(goods, &vec![Money::from_cents(1); parcels]).get(at).copied().unwrap_or_default()
 }
 
-/// The shop: from its settings, and from where parcels leave.
-fn sender(app: &App, company: Company, paper: &Paper) -> Option<Contact> {
-    let cnpj = Cnpj::parse(&company.cnpj).ok()?;
+/// The shop: from its settings, and from where parcels leave. Else what is wrong with it.
+fn sender(app: &App, company: Company, paper: &Paper) -> std::result::Result<Contact, &'static str> {
+    let cnpj = Cnpj::parse(&company.cnpj).map_err(|_| "O CNPJ da empresa não é válido")?;
     let address = company.address;
+    let cep = app.config.shipping.sender_cep.clone();
+    if state_of(&cep).is_some_and(|state| state != address.state) {
+        return Err("O endereço da empresa não é do estado de SHIPPING_SENDER_CEP");
+    }
     let from = app.config.mail.from.as_str();
     let email = from.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map_or(from, |(address, _)| address);
-    Some(Contact {
+    Ok(Contact {
         name: company.trade_name.unwrap_or(company.legal_name),
         phone: company.phone,
         email: Some(email.to_owned()),
@@ -128,7 +136,7 @@ fn sender(app: &App, company: Company, paper: &Paper) -> Option<Contact> {
         district: address.district,
         city: address.city,
         state: address.state,
-        cep: app.config.shipping.sender_cep.clone(),
+        cep,
     })
 }
 
