@@ -8,6 +8,7 @@ use rand::rngs::StdRng;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
+use crate::texts;
 use crate::world::{Answer, COUPON, Placed, Purchase, World, lock};
 
 /// How long a buyer goes on asking before they walk away.
@@ -188,6 +189,9 @@ async fn fill_cart(world: &World, dice: &mut StdRng) -> Option<Purchase> {
     }
     if dice.random_range(0..2) == 0 {
         body["pay"] = json!({"method": "pix"});
+    }
+    if dice.random_range(0..3) == 0 {
+        (body["phone"], body["sms_opt_in"]) = (texts::phone(dice, buyer).into(), true.into());
     }
     let key = hex::encode(dice.random::<[u8; 16]>());
     Some(Purchase { key, cart, body, placed: None, is_refused: false })
