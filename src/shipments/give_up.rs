@@ -60,6 +60,7 @@ async fn steps(app: &App, id: ShipmentId, claim: Uuid) -> Result<Outcome> {
         if shipment.state.has_left() {
             return stranded(app, &shipment, "já está com a transportadora").await;
         }
+        store::mark_given_back(&app.db().await?, id).await?;
         let is_in_their_books = shipment.was_asked_for || shipment.provider_ref.is_some();
         let Some(broker) = app.providers.melhorenvio.as_deref().filter(|_| is_in_their_books) else {
             cancelled(app, &shipment).await?;

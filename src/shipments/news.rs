@@ -7,7 +7,7 @@ use uuid::Uuid;
 use vitrine_kit::shipping::{Stage, TrackingEvent};
 use vitrine_melhorenvio::{Label, NAME, News};
 
-use super::plan;
+use super::plan::{self, Ended};
 use super::state::State;
 use super::store::{self, Learnt};
 use crate::cause::Actor;
@@ -213,7 +213,7 @@ async fn expired(tx: &impl GenericClient, order: OrderId, shipment: ShipmentId) 
          WHERE s.order_id = $1 AND s.status = 'expired' AND s.volume = (SELECT volume FROM shipments WHERE id = $2)";
     if store::is_wanted(tx, order).await? {
         if db::query_one(tx, TIMES, &[&order, &shipment]).await?.get::<_, i64>("times") <= BOUGHT_AGAIN {
-            plan::replace(tx, order, Actor::System).await?;
+            plan::replace(tx, order, Ended::All, Actor::System).await?;
             return jobs::push_now(tx, Job::BuyLabel { order }).await;
         }
         let what = format!("A etiqueta {shipment} do pedido {order} venceu de novo sem ser postada");

@@ -56,8 +56,9 @@ pub async fn plan(tx: &impl GenericClient, app: &App, order: OrderId, by_hand: b
     }
     let is_automatic = row.get::<_, Option<&str>>("labels") != Some("by_hand");
     let mut labels = list_live(tx, order).await?;
-    if (by_hand || (is_automatic && labels.is_empty())) && store::is_wanted(tx, order).await? {
-        if !replace(tx, order, actor).await? && labels.is_empty() {
+    if (by_hand || is_automatic) && store::is_wanted(tx, order).await? {
+        let ended = if by_hand || labels.is_empty() { Ended::All } else { Ended::GivenBack };
+        if !replace(tx, order, ended, actor).await? && labels.is_empty() {
             insert(tx, order, &row, actor).await?;
         }
         labels = list_live(tx, order).await?;
@@ -68,18 +69,30 @@ pub async fn plan(tx: &impl GenericClient, app: &App, order: OrderId, by_hand: b
     Ok(if invoice(tx, app, order).await?.is_none() { Plan::WaitForInvoice } else { Plan::Labels(labels) })
 }
 
-/// Another label for each volume whose last one was given back or ran out. `false`: there is no such volume.
-pub(super) async fn replace(tx: &impl GenericClient, order: OrderId, actor: Actor) -> Result<bool> {
+/// Which labels are replaced that stand no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// Whoever ended them.
+    All,
+    /// Those that the shop gave back by itself. What somebody ended in the panel, or what ran out, is for a person to replace.
+    GivenBack,
+}
+
+/// Another label for each volume whose last one ended so. `false`: there is no such volume.
+pub(super) async fn replace(tx: &impl GenericClient, order: OrderId, which: Ended, actor: Actor) -> Result<bool> {
     const ENDED: &str = "
-        SELECT DISTINCT ON (s.volume) s.id, s.volume FROM shipments s
-         WHERE s.order_id = $1 AND NOT EXISTS (SELECT FROM shipments l WHERE l.order_id = $1 AND l.volume = s.volume
-                                                  AND l.status NOT IN ('cancelled', 'expired'))
-         ORDER BY s.volume, s.id DESC";
+        SELECT e.id FROM (
+            SELECT DISTINCT ON (s.volume) s.id, s.given_back FROM shipments s
+             WHERE s.order_id = $1 AND NOT EXISTS (SELECT FROM shipments l WHERE l.order_id = $1 AND l.volume = s.volume
+                                                      AND l.status NOT IN ('cancelled', 'expired'))
+             ORDER BY s.volume, s.id DESC) e
+         WHERE e.given_back OR $2";
     const AGAIN: &str = "
         INSERT INTO shipments (id, order_id, volume, provider, service_code, boxes, quoted_cents)
         SELECT n.id, s.order_id, s.volume, s.provider, s.service_code, s.boxes, s.quoted_cents
           FROM unnest($1::uuid[], $2::uuid[]) AS n (id, ended) JOIN shipments s ON s.id = n.ended";
-    let ended: Vec<ShipmentId> = db::query(tx, ENDED, &[&order]).await?.iter().map(|row| row.get("id")).collect();
+    let ended: Vec<ShipmentId> =
+        db::query(tx, ENDED, &[&order, &(which == Ended::All)]).await?.iter().map(|row| row.get("id")).collect();
     let ids: Vec<ShipmentId> = ended.iter().map(|_| ShipmentId::new()).collect();
     db::execute(tx, AGAIN, &[&ids, &ended]).await?;
     tell(tx, order, &ids, actor).await?;

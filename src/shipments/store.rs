@@ -114,6 +114,13 @@ pub async fn let_go(db: &impl GenericClient, id: ShipmentId, claim: Uuid) -> Res
     Ok(())
 }
 
+/// From here on the provider may have it no more, by our own will.
+pub async fn mark_given_back(db: &impl GenericClient, id: ShipmentId) -> Result<()> {
+    const GIVEN_BACK: &str = "UPDATE shipments SET given_back = true WHERE id = $1 AND NOT given_back";
+    db::execute(db, GIVEN_BACK, &[&id]).await?;
+    Ok(())
+}
+
 /// From here on the provider may have it in the cart, whatever we hear.
 pub async fn mark_asked(db: &impl GenericClient, id: ShipmentId, claim: Uuid) -> Result<bool> {
     const ASKED: &str =

@@ -236,7 +236,7 @@ const PLANTED: &[(&str, &str)] = &[
     ),
     (
         "a-label-in-the-making-is-looked-after", // of several boxes, the first one left
-        "DELETE FROM jobs WHERE kind = 'buy_label'; UPDATE orders SET status = 'shipped' WHERE id IN (SELECT order_id FROM shipments);
+        "DELETE FROM jobs WHERE kind = 'buy_label'; UPDATE orders SET status = 'shipped', tracking_number = 'X', shipped_at = now() WHERE id IN (SELECT order_id FROM shipments);
          UPDATE shipments SET status = 'released', error = NULL, updated_at = now() - interval '2 hours';
          INSERT INTO shipments (id, order_id, volume, provider, status, service_code) SELECT gen_random_uuid(), order_id, 2, provider, 'posted', '1' FROM shipments",
     ),

@@ -182,6 +182,25 @@ async fn boxes_that_were_to_follow_are_given_back_with_the_money_or_when_the_ord
 }
 
 #[actix_web::test]
+async fn a_box_that_was_given_back_for_money_that_the_bank_will_not_take_is_bought_again() {
+    let shop = shop().await;
+    let order = two_boxes(&shop).await;
+    rest(&shop).await;
+    go(&shop, 1, ParcelStep::Post).await;
+    shop.control().fail_refunds(1);
+    refund(&shop, &order).await;
+    rest(&shop).await;
+    rest_ahead(&shop).await;
+    assert_eq!(shop.sql::<String>("SELECT status FROM refunds").await, "failed");
+    assert_eq!(states(&shop, &order).await, ["1 posted", "2 cancelled", "2 generated"]);
+    // What somebody ends in the panel is theirs to replace.
+    go(&shop, 2, ParcelStep::Cancel).await;
+    shipments::buy(&shop.app, order.parse().unwrap()).await.unwrap();
+    assert_eq!(states(&shop, &order).await, ["1 posted", "2 cancelled", "2 cancelled"]);
+    shop.close().await;
+}
+
+#[actix_web::test]
 async fn a_box_that_cannot_be_bought_now_keeps_the_other_from_nothing() {
     let shop = shop_with(&[("CIRCUIT_BREAKER_THRESHOLD", "1000")]).await;
     let order = two_boxes(&shop).await;

@@ -93,6 +93,9 @@ async fn buy(world: &World, dice: &mut StdRng) {
         return;
     }
     let Some(placed) = purchase.placed.clone() else { return };
+    if dice.random_range(0..4) == 0 {
+        world.sql(&in_two_boxes(&placed.id)).await;
+    }
     match dice.random_range(0..100) {
         0..50 => pay(world, dice, &placed).await,
         50..56 => {
@@ -113,6 +116,15 @@ async fn buy(world: &World, dice: &mut StdRng) {
             tokio::join!(pay(world, &mut left, &placed), pay(world, &mut right, &placed));
         }
     }
+}
+
+/// As if the carrier had packed it into two; where it takes one for each label, it gets as many.
+fn in_two_boxes(order: &str) -> String {
+    let boxes = r#"[{"h": 10, "w": 15, "l": 20, "g": 300}, {"h": 10, "w": 15, "l": 20, "g": 600}]"#;
+    format!(
+        "UPDATE orders SET freight_quote = jsonb_set(freight_quote, '{{volumes}}', '{boxes}')
+          WHERE id = '{order}' AND status = 'pending' AND shipping_provider = 'melhorenvio' AND service_code IN ('1', '2')"
+    )
 }
 
 /// Writes down what became of a purchase. Whether it was a clear answer.

@@ -27,7 +27,7 @@ struct List<'a> {
 }
 
 impl<'a> List<'a> {
-    const CART: Self = Self { path: "/api/v2/me/cart", q: None, name: "the cart (empty it in their panel)" };
+    const CART: Self = Self { path: "/api/v2/me/cart", q: None, name: "the cart" };
     /// All that was bought.
     const ORDERS: Self = Self { path: "/api/v2/me/orders", q: None, name: "the list of what was bought" };
 
@@ -185,7 +185,10 @@ impl MelhorEnvio {
             let (more, last) = self.read_page(list, page).await?;
             labels.extend(more);
             if last > PAGES {
-                return Err(not_now(&format!("{} is too long to be looked through", list.name)));
+                return Err(not_now(&format!(
+                    "{} is too long to be looked through (a cart is emptied in their panel)",
+                    list.name
+                )));
             }
             if page >= last {
                 return Ok((labels, page));
