@@ -24,9 +24,10 @@ pub(super) const RULES: &[Rule] = &[
     ("a-message-that-was-sent-is-known-to-its-provider", "
         SELECT 'message ' || id || ' (' || kind || ') is ' || status || ' without the provider''s id' FROM messages
          WHERE status IN ('sent', 'delivered', 'bounced') AND provider_ref IS NULL"),
+    // A claim counts as a try until its run has seen that there was one before, and leaves it at that.
     ("a-text-is-handed-over-once", "
         SELECT 'text ' || id || ' (' || kind || ') may have gone out ' || open_tries || ' times' FROM messages
-         WHERE channel = 'sms' AND open_tries > 1"),
+         WHERE channel = 'sms' AND open_tries > 1 AND claimed_at IS NULL"),
     ("a-webhook-is-kept-once", "
         SELECT count(*) || ' events ' || event_id || ' of ' || provider FROM webhook_events GROUP BY provider, event_id HAVING count(*) > 1"),
     ("what-was-answered-is-there", "

@@ -26,12 +26,15 @@ pub(super) const RULES: &[Rule] = &[
           JOIN (SELECT order_id FROM shipments WHERE status NOT IN ('cancelled', 'expired') GROUP BY 1 HAVING bool_and(status = 'delivered')) s
             ON s.order_id = o.id
          WHERE o.status IN ('processing', 'shipped') AND o.payment_status IN ('paid', 'partially_refunded')"),
-    // What is half bought goes on by a job; what is not wanted any more goes back by one.
+    // What is half bought goes on by a job; what is not wanted any more goes back by one. The first of several boxes ships the
+    // order, and the others are still to follow.
     ("a-label-in-the-making-is-looked-after", "
         SELECT 'label ' || s.id || ' is ' || s.status || ', and no job will see to it'
-          FROM shipments s JOIN orders o ON o.id = s.order_id AND o.status IN ('processing', 'cancelled')
+          FROM shipments s JOIN orders o ON o.id = s.order_id AND o.status IN ('processing', 'shipped', 'cancelled')
           LEFT JOIN (SELECT DISTINCT payload ->> 'order' AS order_id FROM jobs
                       WHERE kind IN ('buy_label', 'drop_label') AND state IN ('waiting', 'running', 'dead')) j ON j.order_id = s.order_id::text
          WHERE (s.status IN ('pending', 'carted', 'released') OR (s.status = 'generated' AND (s.label_url IS NULL OR o.status = 'cancelled')))
-           AND s.error IS NULL AND s.updated_at < now() - interval '1 hour' AND j.order_id IS NULL"),
+           AND s.error IS NULL AND s.updated_at < now() - interval '1 hour' AND j.order_id IS NULL
+           AND (o.status <> 'shipped' OR s.status IN ('pending', 'carted')
+                OR EXISTS (SELECT FROM shipments l WHERE l.order_id = s.order_id AND l.status IN ('posted', 'undelivered', 'delivered')))"),
 ];

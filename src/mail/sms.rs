@@ -28,6 +28,8 @@ pub const UNCLEAR: &str = "there was no clear answer: it may have arrived, and a
 const RECIPIENTS: [&str; 5] = ["403", "404", "406", "407", "409"];
 /// The owner of the number told the provider that no more texts are wanted.
 const OPTED_OUT: &str = "406";
+/// Why a text failed whose telephone was off.
+const ABSENT: &str = "AbsentSubscriber";
 
 /// The text that goes with a mail of this kind, where there is one.
 pub fn of(kind: Kind, order: OrderId) -> Option<Job> {
@@ -127,7 +129,7 @@ pub(super) async fn hand_over(app: &App, claim: Claim) -> Result<Outcome> {
         return fail(app, &message, "the number cannot be written to", true, Outcome::Done).await;
     };
     if message.open_tries > 0 {
-        return fail(app, &message, UNCLEAR, true, Outcome::Done).await; // this try has not begun
+        return leave(app, &message).await;
     }
     match provider.send(&OutgoingSms { to, text: message.text.clone() }).await {
         Ok(provider_ref) => {
@@ -142,7 +144,7 @@ pub(super) async fn hand_over(app: &App, claim: Claim) -> Result<Outcome> {
         Err(ProviderError::Rejected { code, message: words, .. }) => {
             let why = format!("{code}: {words}");
             if code == OPTED_OUT {
-                opt_out(app, &message).await?;
+                opt_out(&app.db().await?, message.user, message.order).await?;
             }
             let end = if RECIPIENTS.contains(&code.as_str()) { Outcome::Done } else { Outcome::Dead(why.clone()) };
             fail(app, &message, &why, true, end).await
@@ -155,6 +157,13 @@ pub(super) async fn hand_over(app: &App, claim: Claim) -> Result<Outcome> {
     }
 }
 
+/// Tried before, and nobody knows what came of it. That one try stands; those that only looked, this one too, were none.
+async fn leave(app: &App, message: &Claimed) -> Result<Outcome> {
+    const ONE_TRY: &str = "UPDATE messages SET open_tries = 2 WHERE id = $1 AND channel = 'sms' AND open_tries > 2";
+    db::execute(&app.db().await?, ONE_TRY, &[&message.id]).await?;
+    fail(app, message, UNCLEAR, true, Outcome::Done).await
+}
+
 async fn fail(app: &App, message: &Claimed, why: &str, is_unsent: bool, end: Outcome) -> Result<Outcome> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
@@ -165,13 +174,11 @@ async fn fail(app: &App, message: &Claimed, why: &str, is_unsent: bool, end: Out
 }
 
 /// Who said no to the provider said no to us.
-async fn opt_out(app: &App, message: &Claimed) -> Result<()> {
+async fn opt_out(db: &impl GenericClient, user: Option<UserId>, order: Option<OrderId>) -> Result<()> {
     const CUSTOMER: &str = "UPDATE users SET sms_opt_in = false, updated_at = now() WHERE id = $1 AND sms_opt_in";
     const GUEST: &str = "UPDATE orders SET sms_opt_in = false WHERE id = $1 AND user_id IS NULL AND sms_opt_in";
-    let db = app.db().await?;
-    let user: Option<UserId> = message.user;
-    db::execute(&db, CUSTOMER, &[&user]).await?;
-    db::execute(&db, GUEST, &[&message.order]).await?;
+    db::execute(db, CUSTOMER, &[&user]).await?;
+    db::execute(db, GUEST, &[&order]).await?;
     Ok(())
 }
 
@@ -181,11 +188,14 @@ async fn lock_ref(tx: &Transaction<'_>, provider_ref: &str) -> Result<()> {
     Ok(())
 }
 
-/// A report that came before the answer did.
+/// A report that came before the answer did. Of several the first, but that nobody was there is their last word only where
+/// they said nothing else.
 async fn take_early(tx: &Transaction<'_>, message: &Claimed, provider_ref: &str) -> Result<()> {
     const EARLY: &str = "
         SELECT convert_from(body, 'UTF8') AS body FROM webhook_events
-         WHERE provider = $1 AND event_id IN ($2 || ':Success', $2 || ':Failed', $2 || ':Rejected') ORDER BY received_at LIMIT 1";
+         WHERE provider = $1
+           AND event_id IN ($2 || ':Success', $2 || ':Failed', $2 || ':Rejected', $2 || ':Expired', $2 || ':AbsentSubscriber')
+         ORDER BY event_id = $2 || ':AbsentSubscriber', received_at LIMIT 1";
     if let Some(row) = db::query_opt(tx, EARLY, &[&NAME, &provider_ref]).await? {
         let report = vitrine_africastalking::read_report(row.get::<_, &str>("body").as_bytes());
         take(tx, message.id, message.order, &report).await?;
@@ -204,19 +214,30 @@ pub async fn apply(tx: &Transaction<'_>, report: &Report) -> Result<(&'static st
     Ok((take(tx, row.get("id"), order, report).await?, order))
 }
 
-/// `sent` → `delivered` or `failed`, and nothing else.
+/// `sent` → `delivered` or `failed`, and nothing else; but who was only absent may have got it in the end.
 async fn take(tx: &impl GenericClient, id: MessageId, order: Option<OrderId>, report: &Report) -> Result<&'static str> {
-    const MARK: &str = "UPDATE messages SET status = $2, error = nullif($3, '') WHERE id = $1 AND status = 'sent'";
+    const FIND: &str = "SELECT status, error, user_id FROM messages WHERE id = $1";
+    const MARK: &str = "UPDATE messages SET status = $2, error = nullif($3, '') WHERE id = $1 AND status = $4";
     let (to, why) = match &report.news {
         SmsNews::Delivered => ("delivered", ""),
         SmsNews::Failed { reason } => ("failed", reason.as_str()),
+        SmsNews::Absent => ("failed", ABSENT),
         SmsNews::Underway => return Ok("ignored"),
     };
-    store::lock_order(tx, order).await?;
-    if db::execute(tx, MARK, &[&id, &to, &why]).await? == 0 {
+    let row = db::query_one(tx, FIND, &[&id]).await?;
+    let from: &str = row.get("status");
+    let was_absent = from == "failed" && row.get::<_, Option<&str>>("error") == Some(ABSENT);
+    if from != "sent" && !(was_absent && to == "delivered") {
         return Ok("already done");
     }
-    store::tell(tx, order, id, (Some("sent"), to), why, Actor::Provider(NAME)).await?;
+    if report.news.says_no_more() {
+        opt_out(tx, row.get("user_id"), order).await?; // the person before the order, as an erasure takes them
+    }
+    store::lock_order(tx, order).await?;
+    if db::execute(tx, MARK, &[&id, &to, &why, &from]).await? == 0 {
+        return Ok("already done");
+    }
+    store::tell(tx, order, id, (Some(from), to), why, Actor::Provider(NAME)).await?;
     Ok("applied")
 }
 

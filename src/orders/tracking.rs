@@ -116,7 +116,7 @@ async fn hand_over(tx: &db::Transaction<'_>, order: &store::Locked, actor: Actor
     let now = Timestamp::now();
     match order.status.as_str() {
         "delivered" => return Ok(()),
-        "shipped" => {}
+        "shipped" => jobs::push(tx, Job::DropLabel { order: order.id }).await?, // of a box that was to follow
         "processing" => {
             let is_pickup = db::query_opt(tx, PICKUP, &[&order.id]).await?.is_some();
             if !is_pickup || !handover::ship(tx, order.id, None, now, actor, "fetched at the shop").await? {

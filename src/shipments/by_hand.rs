@@ -16,43 +16,62 @@ use crate::orders::handover;
 const BATCH: i64 = 50;
 /// So many questions in one run; the next one goes on.
 const MAX_BATCHES: usize = 40;
+/// After so many parcels in questions that failed, they are taken to be away.
+const MAX_FAILED: usize = 150;
 
 struct OnItsWay {
     order: OrderId,
     code: String,
 }
 
-/// Asks about all that was not asked about for three hours.
+/// Asks about all that was not asked about for three hours. A batch that fails is asked about in the next run, and keeps those
+/// behind it from nothing.
 pub(super) async fn ask(app: &App, correios: &Correios) -> Result<()> {
+    let (mut failed, mut outcome) = (Vec::new(), Ok(()));
     for _ in 0..MAX_BATCHES {
-        let parcels = list(app).await?;
-        if parcels.is_empty() {
-            return Ok(());
+        let parcels = list(app, &failed).await?;
+        if parcels.is_empty() || failed.len() >= MAX_FAILED {
+            break;
         }
         let codes: Vec<&str> = parcels.iter().map(|parcel| parcel.code.as_str()).collect();
-        let tracked = correios.track(&codes).await?; // no connection is held meanwhile
-        for parcel in &parcels {
-            if let Some((_, events)) = tracked.iter().find(|(code, _)| *code == parcel.code)
-                && !events.is_empty()
-            {
-                learn(app, parcel, events).await?;
+        match correios.track(&codes).await {
+            Ok(tracked) => {
+                outcome = outcome.and(learn_all(app, &parcels, &tracked).await);
+                asked(app, &parcels).await?;
+            }
+            Err(error) => {
+                outcome = Err(error.into());
+                failed.extend(parcels.iter().map(|parcel| parcel.order));
             }
         }
-        asked(app, &parcels).await?;
     }
-    Ok(())
+    outcome
+}
+
+/// One that cannot be written down is asked about again in its turn.
+async fn learn_all(app: &App, parcels: &[OnItsWay], tracked: &[(String, Vec<TrackingEvent>)]) -> Result<()> {
+    let mut outcome = Ok(());
+    for parcel in parcels {
+        if let Some((_, events)) = tracked.iter().find(|(code, _)| *code == parcel.code)
+            && !events.is_empty()
+        {
+            outcome = outcome.and(learn(app, parcel, events).await);
+        }
+    }
+    outcome
 }
 
 /// What was posted longer ago than two months is not asked about any more: they forget, too.
-async fn list(app: &App) -> Result<Vec<OnItsWay>> {
+async fn list(app: &App, but: &[OrderId]) -> Result<Vec<OnItsWay>> {
     const LIST: &str = "
         SELECT o.id, o.tracking_number FROM orders o
          WHERE o.status = 'shipped' AND o.tracking_number ~ '^[A-Z]{2}[0-9]{9}[A-Z]{2}$' AND o.shipped_at > now() - interval '60 days'
            AND (o.tracked_at IS NULL OR o.tracked_at < now() - interval '3 hours')
            AND NOT EXISTS (SELECT FROM shipments s WHERE s.order_id = o.id AND s.status IN ('posted', 'undelivered', 'delivered'))
+           AND o.id <> ALL($2)
          ORDER BY o.tracked_at NULLS FIRST LIMIT $1";
     let parcel = |row: &Row| OnItsWay { order: row.get("id"), code: row.get("tracking_number") };
-    Ok(db::query(&app.db().await?, LIST, &[&BATCH]).await?.iter().map(parcel).collect())
+    Ok(db::query(&app.db().await?, LIST, &[&BATCH, &but]).await?.iter().map(parcel).collect())
 }
 
 async fn asked(app: &App, parcels: &[OnItsWay]) -> Result<()> {

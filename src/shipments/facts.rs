@@ -2,6 +2,7 @@
 
 use deadpool_postgres::GenericClient;
 use serde_json::Value;
+use tokio_postgres::Row;
 use vitrine_kit::{Cep, Cnpj, Money, TaxId};
 use vitrine_melhorenvio::{Contact, Content, NewLabel};
 
@@ -10,8 +11,10 @@ use super::store::Shipment;
 use crate::app::App;
 use crate::db;
 use crate::error::Result;
+use crate::ids::OrderId;
 use crate::invoices::company::{self, Company};
 use crate::orders::view::{ShippingAddress, tracking_url};
+use crate::shipping::state_of;
 
 /// Why there is no label to ask for.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,7 +33,7 @@ pub async fn read(db: &impl GenericClient, app: &App, shipment: &Shipment) -> Re
         SELECT o.number, o.customer_name, o.customer_email, o.customer_phone, o.tax_id_sealed, o.tax_id_key, o.shipping_address,
                o.subtotal_cents - o.discount_cents AS goods_cents,
                (SELECT value -> 'label_agency' FROM settings WHERE name = 'shipping') AS agency,
-               (SELECT count(*) FROM shipments s WHERE s.order_id = o.id AND s.status NOT IN ('cancelled', 'expired')) AS parcels
+               (SELECT max(s.volume)::bigint FROM shipments s WHERE s.order_id = o.id) AS parcels
           FROM orders o WHERE o.id = $1";
     const LINES: &str = "SELECT name, quantity, unit_price_cents FROM order_lines WHERE order_id = $1 ORDER BY position";
     let Some(company) = company::find(db).await? else {
@@ -40,16 +43,17 @@ pub async fn read(db: &impl GenericClient, app: &App, shipment: &Shipment) -> Re
         return Ok(Err(Missing::Order("O pedido não existe")));
     };
     let Some(paper) = plan::invoice(db, app, shipment.order).await? else { return Ok(Err(Missing::Invoice)) };
-    let sealed: Option<Vec<u8>> = row.get("tax_id_sealed");
-    let key: Option<i16> = row.get("tax_id_key");
-    let Some(document) = sealed.zip(key).map(|(sealed, key)| app.keys.open(&sealed, key)).transpose()? else {
+    let Some(document) = open(app, &row)? else {
         return Ok(Err(Missing::Order("O pedido não tem mais o CPF ou CNPJ de quem comprou")));
     };
     let Ok(address) = serde_json::from_value::<ShippingAddress>(row.get("shipping_address")) else {
         return Ok(Err(Missing::Order("O pedido não tem mais o endereço de entrega")));
     };
     let Ok(cep) = Cep::parse(&address.cep) else { return Ok(Err(Missing::Order("O CEP de entrega não é um CEP"))) };
-    let Some(from) = sender(app, company) else { return Ok(Err(Missing::Shop("O CNPJ da empresa não é válido"))) };
+    let from = match sender(app, company, &paper) {
+        Ok(from) => from,
+        Err(why) => return Ok(Err(Missing::Shop(why))),
+    };
     let lines = db::query(db, LINES, &[&shipment.order]).await?;
     let contents = lines.iter().map(|line| Content {
         name: line.get("name"),
@@ -87,6 +91,21 @@ pub async fn read(db: &impl GenericClient, app: &App, shipment: &Shipment) -> Re
     }))
 }
 
+/// Whose parcel it is, as the provider's books are searched by it. `None`: who bought it was erased.
+pub async fn document(db: &impl GenericClient, app: &App, order: OrderId) -> Result<Option<TaxId>> {
+    const FIND: &str = "SELECT tax_id_sealed, tax_id_key FROM orders WHERE id = $1";
+    match db::query_opt(db, FIND, &[&order]).await? {
+        Some(row) => open(app, &row),
+        None => Ok(None),
+    }
+}
+
+fn open(app: &App, row: &Row) -> Result<Option<TaxId>> {
+    let sealed: Option<Vec<u8>> = row.get("tax_id_sealed");
+    let key: Option<i16> = row.get("tax_id_key");
+    sealed.zip(key).map(|(sealed, key)| app.keys.open(&sealed, key)).transpose()
+}
+
 /// Each of several parcels is insured for its part; together they are the goods, to the centavo.
 fn share(goods: Money, parcels: i64, volume: i16) -> Money {
     let parcels = usize::try_from(parcels).unwrap_or(1).max(1);
@@ -94,25 +113,30 @@ fn share(goods: Money, parcels: i64, volume: i16) -> Money {
     Money::apportion(goods, &vec![Money::from_cents(1); parcels]).get(at).copied().unwrap_or_default()
 }
 
-/// The shop: from its settings, and from where parcels leave.
-fn sender(app: &App, company: Company) -> Option<Contact> {
-    let cnpj = Cnpj::parse(&company.cnpj).ok()?;
+/// The shop: from its settings, and from where parcels leave. Else what is wrong with it.
+fn sender(app: &App, company: Company, paper: &Paper) -> std::result::Result<Contact, &'static str> {
+    let cnpj = Cnpj::parse(&company.cnpj).map_err(|_| "O CNPJ da empresa não é válido")?;
     let address = company.address;
+    let cep = app.config.shipping.sender_cep.clone();
+    if state_of(&cep).is_some_and(|state| state != address.state) {
+        return Err("O endereço da empresa não é do estado de SHIPPING_SENDER_CEP");
+    }
     let from = app.config.mail.from.as_str();
     let email = from.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map_or(from, |(address, _)| address);
-    Some(Contact {
+    Ok(Contact {
         name: company.trade_name.unwrap_or(company.legal_name),
         phone: company.phone,
         email: Some(email.to_owned()),
         document: TaxId::Cnpj(cnpj),
-        state_registration: Some(company.state_registration),
+        // A declaration of contents is for who pays no ICMS: with a registration beside it the label is refused.
+        state_registration: matches!(paper, Paper::Invoice(_)).then_some(company.state_registration),
         street: address.street,
         number: address.number,
         complement: address.complement,
         district: address.district,
         city: address.city,
         state: address.state,
-        cep: app.config.shipping.sender_cep.clone(),
+        cep,
     })
 }
 

@@ -19,6 +19,8 @@ const EVERY: SignedDuration = SignedDuration::from_mins(20);
 const BATCH: i64 = 50;
 /// So many questions in one run; the next one goes on.
 const MAX_BATCHES: usize = 40;
+/// After so many parcels in questions that failed, they are taken to be away.
+const MAX_FAILED: usize = 150;
 
 /// A parcel whose row stands where it stood when it was last heard of.
 struct Parcel {
@@ -53,34 +55,50 @@ pub async fn track(app: &App) -> Result<Outcome> {
     Ok(Outcome::Again(after(EVERY)))
 }
 
+/// A batch that fails is asked about in the next run, and keeps those behind it from nothing.
 async fn ask_broker(app: &App, broker: &MelhorEnvio) -> Result<()> {
+    let (mut failed, mut outcome) = (Vec::new(), Ok(()));
     for _ in 0..MAX_BATCHES {
-        let silent = list_silent(app).await?;
-        if silent.is_empty() {
-            return Ok(());
-        }
-        let references: Vec<&str> = silent.iter().map(|parcel| parcel.reference.as_str()).collect();
-        let labels = broker.track(&references).await?; // no connection is held meanwhile
-        for label in &labels {
-            if let Some(parcel) = silent.iter().find(|parcel| parcel.reference == label.id) {
-                learn(app, parcel, label).await?;
-            }
+        let silent = list_silent(app, &failed).await?;
+        if silent.is_empty() || failed.len() >= MAX_FAILED {
+            break;
         }
         let ids: Vec<ShipmentId> = silent.iter().map(|parcel| parcel.id).collect();
-        heard(app, &ids).await?;
+        let references: Vec<&str> = silent.iter().map(|parcel| parcel.reference.as_str()).collect();
+        match broker.track(&references).await {
+            Ok(labels) => {
+                outcome = outcome.and(learn_all(app, &silent, &labels).await);
+                heard(app, &ids).await?;
+            }
+            Err(error) => {
+                outcome = Err(error.into());
+                failed.extend(ids);
+            }
+        }
     }
-    Ok(())
+    outcome
+}
+
+/// One that cannot be written down is asked about again in its turn.
+async fn learn_all(app: &App, silent: &[Parcel], labels: &[Label]) -> Result<()> {
+    let mut outcome = Ok(());
+    for label in labels {
+        if let Some(parcel) = silent.iter().find(|parcel| parcel.reference == label.id) {
+            outcome = outcome.and(learn(app, parcel, label).await);
+        }
+    }
+    outcome
 }
 
 /// Their answers are up to an hour old, so nobody is asked about more often than every three. What waits to be posted can wait
 /// longer still.
-async fn list_silent(app: &App) -> Result<Vec<Parcel>> {
+async fn list_silent(app: &App, but: &[ShipmentId]) -> Result<Vec<Parcel>> {
     const SILENT: &str = "
         SELECT id, order_id, status, provider_ref FROM shipments
          WHERE status IN ('generated', 'posted', 'undelivered') AND provider = $1 AND provider_ref IS NOT NULL
-           AND heard_at < now() - interval '3 hours'
+           AND heard_at < now() - interval '3 hours' AND id <> ALL($3)
          ORDER BY heard_at LIMIT $2";
-    Ok(db::query(&app.db().await?, SILENT, &[&NAME, &BATCH]).await?.iter().map(parcel).collect())
+    Ok(db::query(&app.db().await?, SILENT, &[&NAME, &BATCH, &but]).await?.iter().map(parcel).collect())
 }
 
 /// Only what has changed costs a transaction.
@@ -113,7 +131,7 @@ async fn ask_prices(app: &App, broker: &MelhorEnvio) -> Result<()> {
     let mut outcome = Ok(());
     for parcel in rows.iter().map(parcel) {
         match broker.read(&parcel.reference).await {
-            Ok(Some(label)) => keep(app, &parcel, State::of(label.status), &label, None).await?,
+            Ok(Some(label)) => outcome = outcome.and(keep(app, &parcel, State::of(label.status), &label, None).await),
             Ok(None) => {}
             Err(error) => outcome = Err(error.into()), // one that they will not show keeps the others from nothing
         }

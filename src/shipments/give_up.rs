@@ -3,10 +3,10 @@
 use uuid::Uuid;
 use vitrine_melhorenvio::MelhorEnvio;
 
-use super::after;
-use super::label::{BUSY, learn_of};
+use super::label::{BUSY, find, learn_of, lost, worst};
 use super::state::State;
 use super::store::{self, Shipment};
+use super::{after, news};
 use crate::app::App;
 use crate::cause::Actor;
 use crate::error::{Error, Result};
@@ -17,29 +17,34 @@ const MAX_STEPS: usize = 8;
 /// They want a reason.
 const WHY: &str = "Pedido cancelado";
 
-/// The order was cancelled after it was paid, or all its money goes back before it left: its labels are given back. Of one that was sent by hand, those that were not
-/// bought yet. A repeat goes on where the last run ended.
+/// The order was cancelled after it was paid, or all its money goes back before it left: its labels are given back. Of one that
+/// was sent by hand, those that were not bought yet. A repeat goes on where the last run ended.
 pub async fn give_up(app: &App, order: OrderId) -> Result<Outcome> {
     let labels = store::list_live(&app.db().await?, order).await?;
-    let mut outcome = Outcome::Done;
+    let mut outcome = Ok(Outcome::Done);
     for label in labels {
-        let claim = Uuid::new_v4();
-        let given = steps(app, label.id, claim).await;
-        store::let_go(&app.db().await?, label.id, claim).await?;
-        if let again @ (Outcome::Again(_) | Outcome::Dead(_)) = given? {
-            outcome = again;
-        }
+        // One that they will not take back keeps no other from being given back.
+        outcome = worst(outcome, give_back(app, label.id).await);
     }
-    Ok(outcome)
+    outcome
+}
+
+async fn give_back(app: &App, id: ShipmentId) -> Result<Outcome> {
+    let claim = Uuid::new_v4();
+    let outcome = steps(app, id, claim).await;
+    store::let_go(&app.db().await?, id, claim).await?;
+    outcome
 }
 
 /// Whether it is in the way: all of a cancelled order, or of one whose money is gone before it left; what is not paid of one
-/// that left by other means.
+/// that left by other means. Of one whose first boxes left, the others still follow, unless its money is gone.
 fn is_unwanted(shipment: &Shipment) -> bool {
     match shipment.order_status.as_str() {
         "cancelled" => true,
         "processing" => shipment.is_off,
+        "shipped" if shipment.has_begun_to_leave => shipment.is_off && !shipment.state.has_left(),
         "shipped" | "delivered" => matches!(shipment.state, State::Pending | State::Carted),
+        "returned" => !shipment.state.has_left(),
         _ => false, // revived meanwhile
     }
 }
@@ -55,6 +60,7 @@ async fn steps(app: &App, id: ShipmentId, claim: Uuid) -> Result<Outcome> {
         if shipment.state.has_left() {
             return stranded(app, &shipment, "já está com a transportadora").await;
         }
+        store::mark_given_back(&app.db().await?, id).await?;
         let is_in_their_books = shipment.was_asked_for || shipment.provider_ref.is_some();
         let Some(broker) = app.providers.melhorenvio.as_deref().filter(|_| is_in_their_books) else {
             cancelled(app, &shipment).await?;
@@ -71,9 +77,12 @@ async fn steps(app: &App, id: ShipmentId, claim: Uuid) -> Result<Outcome> {
 async fn one_step(app: &App, broker: &MelhorEnvio, shipment: &Shipment) -> Result<Option<Outcome>> {
     let found = match &shipment.provider_ref {
         Some(reference) => broker.read(reference).await?,
-        None => broker.find_by_tag(&shipment.id.to_string()).await?,
+        None => find(app, broker, shipment).await?,
     };
     let Some(label) = found else {
+        if shipment.state.is_bought() {
+            return Err(lost().into());
+        }
         cancelled(app, shipment).await?;
         return Ok(None);
     };
@@ -96,7 +105,9 @@ async fn cancelled(app: &App, shipment: &Shipment) -> Result<()> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     store::learn(&tx, shipment.id, Some(State::Cancelled), None, Actor::System).await?;
+    news::arrive_with_the_last(&tx, shipment.order).await?; // it may have been the last one that was to come
     tx.commit().await?;
+    app.jobs_were_pushed();
     Ok(())
 }
 

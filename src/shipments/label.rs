@@ -39,12 +39,17 @@ pub async fn buy(app: &App, order: OrderId) -> Result<Outcome> {
         Plan::WaitForInvoice => return Ok(Outcome::Again(after(WAIT_FOR_INVOICE))),
         Plan::Labels(labels) => labels,
     };
-    let mut outcome = Outcome::Done;
+    let mut outcome = Ok(Outcome::Done);
     for label in labels {
         // A box that cannot be labelled keeps the others from nothing.
-        outcome = worse(outcome, advance(app, broker, label).await?);
+        outcome = worst(outcome, advance(app, broker, label).await);
     }
-    Ok(outcome)
+    outcome
+}
+
+/// An error beats all else, for it is tried again, so often; and of two the first.
+pub(super) fn worst(one: Result<Outcome>, other: Result<Outcome>) -> Result<Outcome> {
+    Ok(worse(one?, other?))
 }
 
 /// Dead beats waiting, waiting beats done, and the sooner wait counts.
@@ -91,7 +96,7 @@ async fn steps(app: &App, broker: &MelhorEnvio, id: ShipmentId, claim: Uuid) -> 
         let Some(shipment) = store::claim(&app.db().await?, id, claim).await? else {
             return Ok(Outcome::Again(after(BUSY)));
         };
-        let is_wanted = shipment.is_wanted();
+        let is_wanted = shipment.is_wanted;
         let step = match shipment.state {
             State::Pending if is_wanted => ask(app, broker, &shipment, claim).await?,
             State::Carted if is_wanted => pay(app, broker, &shipment).await?,
@@ -111,7 +116,7 @@ async fn steps(app: &App, broker: &MelhorEnvio, id: ShipmentId, claim: Uuid) -> 
 
 /// Into the cart, unless it is there: a repeat would be a second one.
 async fn ask(app: &App, broker: &MelhorEnvio, shipment: &Shipment, claim: Uuid) -> Result<Step> {
-    let known = if shipment.was_asked_for { broker.find_by_tag(&shipment.id.to_string()).await? } else { None };
+    let known = if shipment.was_asked_for { find(app, broker, shipment).await? } else { None };
     let label = match known {
         Some(label) => label,
         None => {
@@ -128,6 +133,12 @@ async fn ask(app: &App, broker: &MelhorEnvio, shipment: &Shipment, claim: Uuid) 
         }
     };
     learn(app, shipment, Some(State::Carted), &label).await
+}
+
+/// The label whose cart we may have heard nothing of, by what we wrote onto it. `None`: there is none, for sure.
+pub(super) async fn find(app: &App, broker: &MelhorEnvio, shipment: &Shipment) -> Result<Option<Label>> {
+    let document = facts::document(&app.db().await?, app, shipment.order).await?;
+    Ok(broker.find_by_tag(&shipment.id.to_string(), document.as_ref()).await?)
 }
 
 /// What the shop can mend goes on by itself. Whoever is about to is not told at once; then once a day, for all of them.
@@ -198,12 +209,12 @@ async fn print(app: &App, broker: &MelhorEnvio, shipment: &Shipment) -> Result<S
 
 /// One that they must know.
 async fn read(broker: &MelhorEnvio, reference: &str) -> Result<Label> {
-    let gone = || ProviderError::Unavailable {
-        provider: NAME,
-        reason: "a label that was paid is not found".into(),
-        retry_after_s: None,
-    };
-    Ok(broker.read(reference).await?.ok_or_else(gone)?)
+    Ok(broker.read(reference).await?.ok_or_else(lost)?)
+}
+
+/// Paid, and they say that they know no such label: that is to be believed by nobody, for money is in it.
+pub(super) fn lost() -> ProviderError {
+    ProviderError::Unavailable { provider: NAME, reason: "a label that was paid is not found".into(), retry_after_s: None }
 }
 
 async fn learn(app: &App, shipment: &Shipment, state: Option<State>, label: &Label) -> Result<Step> {
@@ -241,5 +252,6 @@ mod tests {
         assert_eq!(worse(at(1), Outcome::Done), at(1));
         assert_eq!(worse(at(1), Outcome::Dead("x".into())), Outcome::Dead("x".into()));
         assert_eq!(worse(Outcome::Done, Outcome::Done), Outcome::Done);
+        assert!(worst(Err(lost().into()), Ok(at(1))).is_err() && worst(Ok(Outcome::Done), Err(lost().into())).is_err());
     }
 }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use vitrine_kit::shipping::{Stage, TrackingEvent};
 use vitrine_melhorenvio::{Label, NAME, News};
 
-use super::plan;
+use super::plan::{self, Ended};
 use super::state::State;
 use super::store::{self, Learnt};
 use crate::cause::Actor;
@@ -158,29 +158,44 @@ fn number(label: &Label) -> &str {
     }
 }
 
-/// With the buyer, once the last of the order's parcels is. One that was posted without our hearing of it leaves first.
+/// With the buyer. One that was posted without our hearing of it leaves first.
 async fn arrived(tx: &impl GenericClient, order: OrderId, shipment: ShipmentId, label: &Label) -> Result<()> {
-    const UNDERWAY: &str =
-        "SELECT FROM shipments WHERE order_id = $1 AND status NOT IN ('delivered', 'cancelled', 'expired') LIMIT 1";
-    let at = label.delivered_at.unwrap_or_else(Timestamp::now);
     let left_now = left(tx, order, shipment, label).await?;
-    if db::query_opt(tx, UNDERWAY, &[&order]).await?.is_none() {
-        handover::deliver(tx, order, at, Actor::Provider(NAME), "delivered").await?;
-    } else if left_now {
+    if !arrive_with_the_last(tx, order).await? && left_now {
         jobs::push(tx, Job::MailOrderShipped { order }).await?;
     }
     Ok(())
 }
 
-/// Not by us: somebody did it in the panel.
-async fn cancelled(tx: &impl GenericClient, order: OrderId, shipment: ShipmentId) -> Result<()> {
-    const WANTED: &str = "SELECT FROM orders WHERE id = $1 AND status = 'processing'";
-    if db::query_opt(tx, WANTED, &[&order]).await?.is_none() {
-        return Ok(());
+/// The order is delivered once the last of its parcels is that are still to come, at the time that the carrier said last.
+/// `false`: others are underway, or none has arrived. The order is locked by the caller.
+pub(super) async fn arrive_with_the_last(tx: &impl GenericClient, order: OrderId) -> Result<bool> {
+    const LAST: &str = "
+        SELECT bool_and(s.status = 'delivered') IS TRUE AS all_arrived,
+               (SELECT max(e.happened_at) FROM shipment_events e WHERE e.order_id = $1 AND e.code = 'delivered') AS at
+          FROM shipments s WHERE s.order_id = $1 AND s.status NOT IN ('cancelled', 'expired')";
+    let row = db::query_one(tx, LAST, &[&order]).await?;
+    if !row.get::<_, bool>("all_arrived") {
+        return Ok(false);
     }
-    let text =
-        format!("A etiqueta {shipment} do pedido {order} foi cancelada no Melhor Envio. Compre outra, ou envie de outro modo.");
-    jobs::push(tx, Job::MailAlert { subject: "Etiqueta cancelada".into(), text }).await
+    let at = row.get::<_, Option<Timestamp>>("at").unwrap_or_else(Timestamp::now);
+    handover::deliver(tx, order, at, Actor::Provider(NAME), "delivered").await?;
+    Ok(true)
+}
+
+/// Not by us: somebody did it in the panel. Without it, the parcels that arrived may be all.
+async fn cancelled(tx: &impl GenericClient, order: OrderId, shipment: ShipmentId) -> Result<()> {
+    if store::is_wanted(tx, order).await? {
+        let what = format!("A etiqueta {shipment} do pedido {order} foi cancelada no Melhor Envio");
+        no_label(tx, "Etiqueta cancelada", &what).await?;
+    }
+    arrive_with_the_last(tx, order).await?;
+    Ok(())
+}
+
+async fn no_label(tx: &impl GenericClient, subject: &str, what: &str) -> Result<()> {
+    let text = format!("{what}. Compre outra, ou envie de outro modo.");
+    jobs::push(tx, Job::MailAlert { subject: subject.to_owned(), text }).await
 }
 
 /// A label that is not there any more, though it was never paid.
@@ -193,18 +208,17 @@ pub(super) async fn ran_out(tx: &impl GenericClient, shipment: ShipmentId, order
 
 /// Nobody posted it in time. The first one is bought again; then somebody must say so.
 async fn expired(tx: &impl GenericClient, order: OrderId, shipment: ShipmentId) -> Result<()> {
-    const BEFORE: &str = "
-        SELECT count(*) AS times, bool_and(o.status = 'processing') AS wanted FROM shipments s JOIN orders o ON o.id = s.order_id
+    const TIMES: &str = "
+        SELECT count(*) AS times FROM shipments s
          WHERE s.order_id = $1 AND s.status = 'expired' AND s.volume = (SELECT volume FROM shipments WHERE id = $2)";
-    let row = db::query_one(tx, BEFORE, &[&order, &shipment]).await?;
-    if !row.get::<_, Option<bool>>("wanted").unwrap_or(false) {
-        return Ok(());
+    if store::is_wanted(tx, order).await? {
+        if db::query_one(tx, TIMES, &[&order, &shipment]).await?.get::<_, i64>("times") <= BOUGHT_AGAIN {
+            plan::replace(tx, order, Ended::All, Actor::System).await?;
+            return jobs::push_now(tx, Job::BuyLabel { order }).await;
+        }
+        let what = format!("A etiqueta {shipment} do pedido {order} venceu de novo sem ser postada");
+        no_label(tx, "Etiqueta vencida", &what).await?;
     }
-    if row.get::<_, i64>("times") <= BOUGHT_AGAIN {
-        plan::replace(tx, order, Actor::System).await?;
-        return jobs::push_now(tx, Job::BuyLabel { order }).await;
-    }
-    let text =
-        format!("A etiqueta {shipment} do pedido {order} venceu de novo sem ser postada. Compre outra, ou envie de outro modo.");
-    jobs::push(tx, Job::MailAlert { subject: "Etiqueta vencida".into(), text }).await
+    arrive_with_the_last(tx, order).await?;
+    Ok(())
 }

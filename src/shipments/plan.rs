@@ -9,6 +9,7 @@ use vitrine_kit::shipping::Volume;
 use vitrine_melhorenvio::NAME;
 
 use super::state::State;
+use super::store;
 use crate::app::App;
 use crate::cause::Actor;
 use crate::db;
@@ -21,8 +22,10 @@ use crate::payments::refund;
 pub const WAIT_FOR_INVOICE: SignedDuration = SignedDuration::from_mins(30);
 /// No order has more parcels than this.
 const MAX_VOLUMES: usize = 99;
-/// This company takes one box for each label.
-const ONE_BOX_EACH: &str = "Correios";
+/// Companies that take one box for each label, as their names begin in a quote.
+const ONE_BOX_EACH: [&str; 4] = ["correios", "j&t", "jet", "loggi"];
+/// The same of one service alone: Jadlog's `.Package Centralizado`.
+const ONE_BOX_SERVICE: &str = "27";
 
 /// What is to be done about an order's labels.
 #[derive(Debug, PartialEq, Eq)]
@@ -53,8 +56,9 @@ pub async fn plan(tx: &impl GenericClient, app: &App, order: OrderId, by_hand: b
     }
     let is_automatic = row.get::<_, Option<&str>>("labels") != Some("by_hand");
     let mut labels = list_live(tx, order).await?;
-    if status == "processing" && (by_hand || (is_automatic && labels.is_empty())) {
-        if !replace(tx, order, actor).await? && labels.is_empty() {
+    if (by_hand || is_automatic) && store::is_wanted(tx, order).await? {
+        let ended = if by_hand || labels.is_empty() { Ended::All } else { Ended::GivenBack };
+        if !replace(tx, order, ended, actor).await? && labels.is_empty() {
             insert(tx, order, &row, actor).await?;
         }
         labels = list_live(tx, order).await?;
@@ -65,18 +69,30 @@ pub async fn plan(tx: &impl GenericClient, app: &App, order: OrderId, by_hand: b
     Ok(if invoice(tx, app, order).await?.is_none() { Plan::WaitForInvoice } else { Plan::Labels(labels) })
 }
 
-/// Another label for each volume whose last one was given back or ran out. `false`: there is no such volume.
-pub(super) async fn replace(tx: &impl GenericClient, order: OrderId, actor: Actor) -> Result<bool> {
+/// Which labels are replaced that stand no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// Whoever ended them.
+    All,
+    /// Those that the shop gave back by itself. What somebody ended in the panel, or what ran out, is for a person to replace.
+    GivenBack,
+}
+
+/// Another label for each volume whose last one ended so. `false`: there is no such volume.
+pub(super) async fn replace(tx: &impl GenericClient, order: OrderId, which: Ended, actor: Actor) -> Result<bool> {
     const ENDED: &str = "
-        SELECT DISTINCT ON (s.volume) s.id, s.volume FROM shipments s
-         WHERE s.order_id = $1 AND NOT EXISTS (SELECT FROM shipments l WHERE l.order_id = $1 AND l.volume = s.volume
-                                                  AND l.status NOT IN ('cancelled', 'expired'))
-         ORDER BY s.volume, s.id DESC";
+        SELECT e.id FROM (
+            SELECT DISTINCT ON (s.volume) s.id, s.given_back FROM shipments s
+             WHERE s.order_id = $1 AND NOT EXISTS (SELECT FROM shipments l WHERE l.order_id = $1 AND l.volume = s.volume
+                                                      AND l.status NOT IN ('cancelled', 'expired'))
+             ORDER BY s.volume, s.id DESC) e
+         WHERE e.given_back OR $2";
     const AGAIN: &str = "
         INSERT INTO shipments (id, order_id, volume, provider, service_code, boxes, quoted_cents)
         SELECT n.id, s.order_id, s.volume, s.provider, s.service_code, s.boxes, s.quoted_cents
           FROM unnest($1::uuid[], $2::uuid[]) AS n (id, ended) JOIN shipments s ON s.id = n.ended";
-    let ended: Vec<ShipmentId> = db::query(tx, ENDED, &[&order]).await?.iter().map(|row| row.get("id")).collect();
+    let ended: Vec<ShipmentId> =
+        db::query(tx, ENDED, &[&order, &(which == Ended::All)]).await?.iter().map(|row| row.get("id")).collect();
     let ids: Vec<ShipmentId> = ended.iter().map(|_| ShipmentId::new()).collect();
     db::execute(tx, AGAIN, &[&ids, &ended]).await?;
     tell(tx, order, &ids, actor).await?;
@@ -127,7 +143,7 @@ async fn insert(tx: &impl GenericClient, order: OrderId, row: &Row, actor: Actor
         quoted if !quoted.is_empty() => quoted,
         _ => vec![one_box(tx, order).await?], // an estimate has none: nobody could be asked
     };
-    let labels = split(row.get("service"), volumes);
+    let labels = split(takes_one_box(row.get("service"), row.get("service_code")), volumes);
     let grams = |boxes: &Vec<Volume>| Money::from_cents(boxes.iter().map(|v| i64::from(v.weight_grams)).sum());
     let shares = Money::apportion(row.get("shipping_quoted_cents"), &labels.iter().map(grams).collect::<Vec<_>>());
     let ids: Vec<ShipmentId> = labels.iter().map(|_| ShipmentId::new()).collect();
@@ -144,10 +160,16 @@ fn volumes(quote: &Value) -> Vec<Volume> {
     serde_json::from_value(volumes).unwrap_or_default()
 }
 
+/// Whether a label of this service is for one box alone.
+fn takes_one_box(company: &str, service_code: &str) -> bool {
+    let company = company.to_lowercase();
+    service_code == ONE_BOX_SERVICE || ONE_BOX_EACH.iter().any(|name| company.starts_with(name))
+}
+
 /// The boxes of each label.
-fn split(company: &str, mut volumes: Vec<Volume>) -> Vec<Vec<Volume>> {
+fn split(one_box_each: bool, mut volumes: Vec<Volume>) -> Vec<Vec<Volume>> {
     volumes.truncate(MAX_VOLUMES);
-    if company == ONE_BOX_EACH { volumes.into_iter().map(|volume| vec![volume]).collect() } else { vec![volumes] }
+    if one_box_each { volumes.into_iter().map(|volume| vec![volume]).collect() } else { vec![volumes] }
 }
 
 /// Everything on top of each other, for want of better: as wide and long as the widest and longest.
@@ -178,11 +200,17 @@ mod tests {
     }
 
     #[test]
-    fn correios_gets_a_label_for_each_box_and_the_others_one_for_all() {
+    fn who_takes_one_box_for_each_label_gets_so_many_and_the_others_one_for_all() {
         let two = vec![volume(1), volume(2)];
-        assert_eq!(split("Correios", two.clone()), [vec![volume(1)], vec![volume(2)]]);
-        assert_eq!(split("Jadlog", two.clone()), [two]);
-        assert_eq!(split("Correios", vec![volume(1); 500]).len(), MAX_VOLUMES);
+        for (company, code) in [("Correios", "1"), ("J&T Express", "33"), ("JeT", "33"), ("Loggi", "31"), ("Jadlog", "27")] {
+            assert!(takes_one_box(company, code), "{company} {code}");
+        }
+        for (company, code) in [("Jadlog", "3"), ("Jadlog", "4"), ("Buslog", "22"), ("", "")] {
+            assert!(!takes_one_box(company, code), "{company} {code}");
+        }
+        assert_eq!(split(true, two.clone()), [vec![volume(1)], vec![volume(2)]]);
+        assert_eq!(split(false, two.clone()), [two]);
+        assert_eq!(split(true, vec![volume(1); 500]).len(), MAX_VOLUMES);
     }
 
     #[test]

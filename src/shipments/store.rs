@@ -33,22 +33,40 @@ pub struct Shipment {
     /// Seconds since it last changed.
     pub rested_s: i64,
     pub order_status: String,
-    pub payment_status: String,
+    /// The order still wants to be sent.
+    pub is_wanted: bool,
     /// The order's money went back or is on its way, or its goods are on the shelf again.
     pub is_off: bool,
+    /// The carrier has a parcel of this order, or had it: it did not leave by other means.
+    pub has_begun_to_leave: bool,
 }
 
-impl Shipment {
-    /// The order still wants to be sent.
-    pub fn is_wanted(&self) -> bool {
-        let is_paid = matches!(self.payment_status.as_str(), "paid" | "partially_refunded");
-        self.order_status == "processing" && is_paid && !self.is_off
-    }
+/// Of an order `o`: one of its labels is with the carrier, or was. What was sent by a hand has none.
+const HAS_BEGUN_TO_LEAVE: &str =
+    "EXISTS (SELECT FROM shipments l WHERE l.order_id = o.id AND l.status IN ('posted', 'undelivered', 'delivered'))";
+
+/// Of an order `o`: what of it has not left is still to be sent. The first of several boxes ships the order, and the others follow.
+fn wanted() -> String {
+    format!(
+        "(o.payment_status IN ('paid', 'partially_refunded') AND NOT {IS_OFF}
+          AND (o.status = 'processing' OR (o.status = 'shipped' AND {HAS_BEGUN_TO_LEAVE})))"
+    )
 }
 
-const COLUMNS: &str = "
-    s.id, s.order_id, s.status, s.service_code, s.boxes, s.volume, s.provider_ref, s.label_url, s.asked_at IS NOT NULL AS asked,
-    extract(epoch FROM now() - s.updated_at)::bigint AS rested_s, o.status AS order_status, o.payment_status";
+/// [`wanted`] of one order. Who has it locked asks after that: what was committed meanwhile counts.
+pub async fn is_wanted(db: &impl GenericClient, order: OrderId) -> Result<bool> {
+    let sql = format!("SELECT {} AS is_wanted FROM orders o WHERE o.id = $1", wanted());
+    Ok(db::query_opt(db, &sql, &[&order]).await?.is_some_and(|row| row.get("is_wanted")))
+}
+
+fn columns() -> String {
+    format!(
+        "s.id, s.order_id, s.status, s.service_code, s.boxes, s.volume, s.provider_ref, s.label_url, s.asked_at IS NOT NULL AS asked,
+         extract(epoch FROM now() - s.updated_at)::bigint AS rested_s, o.status AS order_status,
+         {} AS is_wanted, {IS_OFF} AS is_off, {HAS_BEGUN_TO_LEAVE} AS has_begun_to_leave",
+        wanted()
+    )
+}
 
 fn shipment(row: &Row) -> Shipment {
     let boxes: Value = row.get("boxes");
@@ -64,16 +82,18 @@ fn shipment(row: &Row) -> Shipment {
         was_asked_for: row.get("asked"),
         rested_s: row.get("rested_s"),
         order_status: row.get("order_status"),
-        payment_status: row.get("payment_status"),
+        is_wanted: row.get("is_wanted"),
         is_off: row.get("is_off"),
+        has_begun_to_leave: row.get("has_begun_to_leave"),
     }
 }
 
 /// The labels that stand for an order's volumes, in their order.
 pub async fn list_live(db: &impl GenericClient, order: OrderId) -> Result<Vec<Shipment>> {
     let sql = format!(
-        "SELECT {COLUMNS}, {IS_OFF} AS is_off FROM shipments s JOIN orders o ON o.id = s.order_id
-          WHERE s.order_id = $1 AND s.status NOT IN ('cancelled', 'expired') ORDER BY s.volume"
+        "SELECT {} FROM shipments s JOIN orders o ON o.id = s.order_id
+          WHERE s.order_id = $1 AND s.status NOT IN ('cancelled', 'expired') ORDER BY s.volume",
+        columns()
     );
     Ok(db::query(db, &sql, &[&order]).await?.iter().map(shipment).collect())
 }
@@ -82,7 +102,8 @@ pub async fn list_live(db: &impl GenericClient, order: OrderId) -> Result<Vec<Sh
 pub async fn claim(db: &impl GenericClient, id: ShipmentId, claim: Uuid) -> Result<Option<Shipment>> {
     let sql = format!(
         "UPDATE shipments s SET claim = $2, claimed_until = now() + $3::text::interval FROM orders o
-          WHERE s.id = $1 AND o.id = s.order_id AND (s.claim IS NULL OR s.claim = $2 OR s.claimed_until < now()) RETURNING {COLUMNS}, {IS_OFF} AS is_off"
+          WHERE s.id = $1 AND o.id = s.order_id AND (s.claim IS NULL OR s.claim = $2 OR s.claimed_until < now()) RETURNING {}",
+        columns()
     );
     Ok(db::query_opt(db, &sql, &[&id, &claim, &CLAIM]).await?.as_ref().map(shipment))
 }
@@ -90,6 +111,13 @@ pub async fn claim(db: &impl GenericClient, id: ShipmentId, claim: Uuid) -> Resu
 pub async fn let_go(db: &impl GenericClient, id: ShipmentId, claim: Uuid) -> Result<()> {
     const LET_GO: &str = "UPDATE shipments SET claim = NULL, claimed_until = NULL WHERE id = $1 AND claim = $2";
     db::execute(db, LET_GO, &[&id, &claim]).await?;
+    Ok(())
+}
+
+/// From here on the provider may have it no more, by our own will.
+pub async fn mark_given_back(db: &impl GenericClient, id: ShipmentId) -> Result<()> {
+    const GIVEN_BACK: &str = "UPDATE shipments SET given_back = true WHERE id = $1 AND NOT given_back";
+    db::execute(db, GIVEN_BACK, &[&id]).await?;
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Melhor Envio's webhook.
 
-use actix_web::{HttpResponse, post, web};
+use actix_web::{HttpResponse, post, route, web};
 use deadpool_postgres::Transaction;
 use jiff::Timestamp;
 use vitrine_melhorenvio::{NAME, News, Notice, open_webhook, reread};
@@ -35,6 +35,18 @@ pub(super) async fn melhorenvio(app: web::Data<App>, Raw(delivery): Raw) -> Resu
         app.jobs_were_pushed();
     }
     Ok(HttpResponse::Ok().finish())
+}
+
+/// Their panel tries the address out before it keeps it, by one of these methods or by the other: it answers, and does nothing.
+#[utoipa::path(
+    method(get, head), tag = "webhooks",
+    responses((status = 200), (status = 404, body = Problem, description = "MELHORENVIO_WEBHOOK_SECRET is not set")))]
+#[route("/api/webhooks/melhorenvio", method = "GET", method = "HEAD")]
+pub(super) async fn melhorenvio_probe(app: web::Data<App>) -> Result<HttpResponse> {
+    match app.config.shipping.melhorenvio_webhook_secret() {
+        Some(_) => Ok(HttpResponse::Ok().finish()),
+        None => Err(Error::NotFound("This address")),
+    }
 }
 
 /// The event and its effect, or neither.

@@ -27,7 +27,8 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
         .service(fiscal::enotas)
         .service(resend::resend)
         .service(africastalking::africastalking)
-        .service(melhorenvio::melhorenvio);
+        .service(melhorenvio::melhorenvio)
+        .service(melhorenvio::melhorenvio_probe);
 }
 
 /// Applies a kept event again, for an operator. What it did before it does not do twice.

@@ -235,6 +235,12 @@ const PLANTED: &[(&str, &str)] = &[
         "DELETE FROM jobs WHERE kind = 'buy_label'; UPDATE shipments SET error = NULL, updated_at = now() - interval '2 hours'",
     ),
     (
+        "a-label-in-the-making-is-looked-after", // of several boxes, the first one left
+        "DELETE FROM jobs WHERE kind = 'buy_label'; UPDATE orders SET status = 'shipped', tracking_number = 'X', shipped_at = now() WHERE id IN (SELECT order_id FROM shipments);
+         UPDATE shipments SET status = 'released', error = NULL, updated_at = now() - interval '2 hours';
+         INSERT INTO shipments (id, order_id, volume, provider, status, service_code) SELECT gen_random_uuid(), order_id, 2, provider, 'posted', '1' FROM shipments",
+    ),
+    (
         "a-document-is-sealed-whole-or-not-there",
         "ALTER TABLE orders DROP CONSTRAINT orders_check7; UPDATE orders SET tax_id_key = NULL",
     ),

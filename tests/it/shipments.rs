@@ -111,11 +111,11 @@ pub async fn is_told_whole(shop: &Shop, order: &str) {
     assert!(gaps.is_empty(), "{gaps:#?}");
 }
 
-fn fault(at: &str, fault: Fault, count: u32) -> FaultOrder {
+pub fn fault(at: &str, fault: Fault, count: u32) -> FaultOrder {
     FaultOrder { provider: "melhorenvio".into(), fault, count, path_contains: Some(at.to_owned()) }
 }
 
-async fn buy_by_hand(shop: &Shop, order: &str) -> Answer {
+pub async fn buy_by_hand(shop: &Shop, order: &str) -> Answer {
     shop.admin().await.post(&format!("/api/admin/orders/{order}/label"), &json!({})).await
 }
 
@@ -362,39 +362,7 @@ async fn what_is_not_the_brokers_or_not_paid_is_not_labelled() {
     shop.close().await;
 }
 
-#[actix_web::test]
-async fn each_box_for_correios_has_a_label_of_its_own_and_its_share_of_the_price() {
-    let shop = shop().await;
-    let order = paid(&shop).await;
-    let boxes = r#"[{"h": 10, "w": 15, "l": 20, "g": 300}, {"h": 10, "w": 15, "l": 20, "g": 600}]"#;
-    let set = format!(
-        "UPDATE orders SET service = 'Correios', service_code = '1', freight_quote = jsonb_set(freight_quote, '{{volumes}}', '{boxes}') WHERE id = '{order}'"
-    );
-    shop.execute(&set).await;
-    rest(&shop).await;
-    assert_eq!(bought(&shop).len(), 2);
-    let shares: Vec<i64> = shop.sql("SELECT array_agg(quoted_cents ORDER BY volume) FROM shipments").await;
-    let quoted: i64 = shop.sql("SELECT shipping_quoted_cents FROM orders").await;
-    assert_eq!((shares.iter().sum::<i64>(), shares[0] < shares[1]), (quoted, true), "{shares:?}");
-    let insured: f64 = bought(&shop).iter().map(|p| p.sent["options"]["insurance_value"].as_f64().unwrap()).sum();
-    assert_eq!(insured, 80.0);
-    // It leaves with the first box and arrives with the last one.
-    let tags: Vec<String> = bought(&shop).into_iter().filter_map(|p| p.tag).collect();
-    for (tag, step, status) in [
-        (0, ParcelStep::Post, "shipped"),
-        (0, ParcelStep::Deliver, "shipped"),
-        (1, ParcelStep::Post, "shipped"),
-        (1, ParcelStep::Deliver, "delivered"),
-    ] {
-        shop.control().move_parcel(&tags[tag], step, SendWebhook::Once).unwrap();
-        rest(&shop).await;
-        assert_eq!(order_status(&shop, &order).await, status);
-    }
-    is_told_whole(&shop, &order).await;
-    shop.close().await;
-}
-
-async fn cancel(shop: &Shop, order: &str) {
+pub async fn cancel(shop: &Shop, order: &str) {
     let answer = shop.admin().await.patch(&format!("/api/orders/{order}/cancel"), &json!({})).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
 }

@@ -122,6 +122,10 @@ async fn forged_news_change_nothing_and_a_probe_is_let_pass() {
     for body in ["", "{}", body.as_str()] {
         assert_eq!(send(&shop, None, body).await.status, 200, "their panel tries the address out");
     }
+    for method in ["GET", "HEAD"] {
+        let probe = shop.http.request(method.parse().unwrap(), format!("{}{PATH}", shop.url)).send().await.unwrap();
+        assert_eq!((probe.status().as_u16(), probe.text().await.unwrap().as_str()), (200, ""), "or so: {method}");
+    }
     assert_eq!(shop.row_counts().await, before);
     assert_eq!(order_status(&shop, &order).await, "processing");
     let all = futures_util::future::join_all((0..5).map(|_| async { send(&shop, Some(&right), &body).await.status }));

@@ -189,10 +189,14 @@ async fn a_text_whose_sender_died_is_not_sent_again() {
          SELECT order_id, 'message', id, 'delivered', 'queued', 'system', 'test' FROM messages WHERE channel = 'sms'",
     )
     .await;
+    // So did the next two, before they saw that there had been a try.
+    shop.execute("UPDATE messages SET open_tries = 3 WHERE channel = 'sms'").await;
+    assert_eq!(vitrine::audit::violations(&shop.app.db().await.unwrap()).await.unwrap().len(), 1, "only that no job sends it");
     jobs::push(&shop.app.db().await.unwrap(), Job::SmsOrderPaid { order }).await.unwrap();
     settle(&shop).await;
     assert_eq!(texts(&shop, PHONE).len(), 1);
     assert!(status(&shop).await.starts_with("failed: there was no clear answer"));
+    assert_eq!(shop.sql::<i16>("SELECT open_tries FROM messages WHERE channel = 'sms'").await, 1);
     shop.close().await;
 }
 
@@ -216,6 +220,94 @@ async fn a_number_that_cannot_be_reached_fails_quietly_and_one_that_said_no_is_a
         "our account: the operator hears"
     );
     shop.close().await;
+}
+
+#[actix_web::test]
+async fn a_status_of_http_says_nothing_of_the_buyer_and_is_told_to_the_operator() {
+    for code in [403, 404, 406] {
+        let shop = shop().await;
+        let ana = customer(&shop, PHONE, true).await;
+        paid(&ana).await;
+        shop.control().next("africastalking", Fault::Status(code));
+        settle(&shop).await;
+        assert_eq!(status(&shop).await, format!("failed: http {code}: "));
+        assert_eq!(shop.sql::<i64>("SELECT count(*) FROM jobs WHERE state = 'dead'").await, 1);
+        assert_eq!(ana.get("/api/users/me").await.body["sms_opt_in"], json!(true), "{code}");
+        shop.close().await;
+    }
+    let shop = shop().await;
+    paid(&customer(&shop, "+5511999990409", true).await).await; // their 409 of HTTP names the recipient
+    settle(&shop).await;
+    assert_eq!(status(&shop).await, "failed: 409: DoNotDisturbRejection");
+    assert_eq!(shop.sql::<i64>("SELECT count(*) FROM jobs WHERE state = 'dead'").await, 0);
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn who_is_reported_to_want_no_more_is_asked_no_more() {
+    let shop = shop().await;
+    let (ana, admin) = (customer(&shop, "+5511999990903", true).await, shop.admin().await);
+    paid(&ana).await;
+    settle(&shop).await;
+    assert_eq!(status(&shop).await, "failed: UserInBlackList");
+    assert_eq!(ana.get("/api/users/me").await.body["sms_opt_in"], json!(false));
+    // Who wants them again later is not opted out by what is old.
+    assert_eq!(ana.patch("/api/users/me", &json!({"sms_opt_in": true})).await.status, 200);
+    let event: EventId = shop.sql("SELECT id FROM webhook_events WHERE event = 'Rejected'").await;
+    let replayed = admin.post(&format!("/api/admin/webhooks/{event}/replay"), &json!({})).await;
+    assert_eq!((replayed.status, &replayed.body["outcome"]), (200, &json!("already done")), "{}", replayed.body);
+    assert_eq!(ana.get("/api/users/me").await.body["sms_opt_in"], json!(true));
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn who_was_absent_may_get_it_after_all_and_what_ran_out_is_over() {
+    let shop = shop().await;
+    let ana = customer(&shop, "+5511999990902", true).await; // never reported
+    paid(&ana).await;
+    settle(&shop).await;
+    let id = shop.control().sms()[0].id.clone();
+    let delivered = "delivered";
+    for (state, expected) in [
+        ("AbsentSubscriber", "failed: AbsentSubscriber"),
+        ("Failed", "failed: AbsentSubscriber"),
+        ("Success", delivered),
+        ("Expired", delivered),
+    ] {
+        shop.control().report_sms(&id, state, None, SendWebhook::Once).unwrap();
+        assert!(shop.control().settled(LIMIT).await);
+        assert_eq!(status(&shop).await, expected, "{state}");
+    }
+    let story: Vec<String> = shop
+        .sql("SELECT array_agg(h.to_state ORDER BY h.id) FROM order_history h JOIN messages m ON m.id = h.subject_id WHERE m.channel = 'sms'")
+        .await;
+    assert_eq!(story, ["queued", "sent", "failed", "delivered"]);
+    shop.close().await;
+}
+
+/// All of them came before the answer to our own call did.
+#[actix_web::test]
+async fn of_reports_that_came_early_the_last_word_counts() {
+    for (early, expected) in [
+        (vec!["AbsentSubscriber"], "failed: AbsentSubscriber"),
+        (vec!["AbsentSubscriber", "Success"], "delivered"),
+        (vec!["Expired"], "failed: Expired"),
+    ] {
+        let shop = shop().await;
+        let ana = customer(&shop, "+5511999990902", true).await; // never reported
+        paid(&ana).await;
+        shop.control().next("africastalking", Fault::Delay(Duration::from_secs(1)));
+        let (_, ()) = futures_util::join!(shop.drain(), async {
+            let sent = |books: &vitrine_sandbox::Books| books.sms().first().map(|sms| sms.id.clone());
+            let id = shop.control().wait_for(LIMIT, sent).await.unwrap();
+            for state in &early {
+                let body = format!("id={id}&status={state}&phoneNumber=%2B5511999990902");
+                assert_eq!(report(&shop, &format!("?token={TOKEN}"), &body).await.status, 200);
+            }
+        });
+        assert_eq!(status(&shop).await, expected);
+        shop.close().await;
+    }
 }
 
 #[actix_web::test]

@@ -10,7 +10,7 @@ use vitrine::{db, explain};
 
 use crate::buyers::{BUYERS, STREET, cpf, insist};
 use crate::world::{PATIENCE, STOCKS, World, lock};
-use crate::{labels, papers};
+use crate::{labels, papers, texts};
 
 /// So many orders are also asked about by the command itself.
 const SPOKEN: usize = 5;
@@ -27,6 +27,7 @@ pub async fn check(world: &World) {
     mails(world, &shop, &books);
     papers::invoices(world, &books, &db).await;
     labels::check(world, &books, &db).await;
+    texts::check(world, &books, &db).await;
     stock(world, &db).await;
     drop(db);
     audit(world);
@@ -39,7 +40,8 @@ fn logs(world: &World) {
     for panic in world.machine.log_lines(|line| line.contains("panicked at")) {
         world.violation(format!("a server panicked: {panic}"));
     }
-    let people: Vec<String> = (0..BUYERS).map(cpf).chain(["Pessoa ", "pessoa", STREET].map(str::to_owned)).collect();
+    let numbers = (0..BUYERS).flat_map(|buyer| [cpf(buyer), texts::prefix(buyer)]);
+    let people: Vec<String> = numbers.chain(["Pessoa ", "pessoa", STREET].map(str::to_owned)).collect();
     for line in world.machine.log_lines(|line| people.iter().any(|person| line.contains(person))) {
         world.violation(format!("a log names a person: {line}"));
     }

@@ -8,6 +8,7 @@ use rand::rngs::StdRng;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
+use crate::texts;
 use crate::world::{Answer, COUPON, Placed, Purchase, World, lock};
 
 /// How long a buyer goes on asking before they walk away.
@@ -92,6 +93,9 @@ async fn buy(world: &World, dice: &mut StdRng) {
         return;
     }
     let Some(placed) = purchase.placed.clone() else { return };
+    if dice.random_range(0..4) == 0 {
+        world.sql(&in_two_boxes(&placed.id)).await;
+    }
     match dice.random_range(0..100) {
         0..50 => pay(world, dice, &placed).await,
         50..56 => {
@@ -112,6 +116,15 @@ async fn buy(world: &World, dice: &mut StdRng) {
             tokio::join!(pay(world, &mut left, &placed), pay(world, &mut right, &placed));
         }
     }
+}
+
+/// As if the carrier had packed it into two; where it takes one for each label, it gets as many.
+fn in_two_boxes(order: &str) -> String {
+    let boxes = r#"[{"h": 10, "w": 15, "l": 20, "g": 300}, {"h": 10, "w": 15, "l": 20, "g": 600}]"#;
+    format!(
+        "UPDATE orders SET freight_quote = jsonb_set(freight_quote, '{{volumes}}', '{boxes}')
+          WHERE id = '{order}' AND status = 'pending' AND shipping_provider = 'melhorenvio' AND service_code IN ('1', '2')"
+    )
 }
 
 /// Writes down what became of a purchase. Whether it was a clear answer.
@@ -188,6 +201,9 @@ async fn fill_cart(world: &World, dice: &mut StdRng) -> Option<Purchase> {
     }
     if dice.random_range(0..2) == 0 {
         body["pay"] = json!({"method": "pix"});
+    }
+    if dice.random_range(0..3) == 0 {
+        (body["phone"], body["sms_opt_in"]) = (texts::phone(dice, buyer).into(), true.into());
     }
     let key = hex::encode(dice.random::<[u8; 16]>());
     Some(Purchase { key, cart, body, placed: None, is_refused: false })

@@ -39,7 +39,7 @@ const OPEN: &str = "
                WHERE status = 'authorized' AND (xml IS NULL OR danfe IS NULL)
     UNION ALL SELECT 'labels to buy', count(*) FROM shipments s JOIN orders o ON o.id = s.order_id
                WHERE (s.status IN ('pending', 'carted', 'released') OR (s.status = 'generated' AND s.label_url IS NULL))
-                 AND o.status = 'processing' AND o.payment_status IN ('paid', 'partially_refunded')
+                 AND o.status IN ('processing', 'shipped') AND o.payment_status IN ('paid', 'partially_refunded')
                  AND (SELECT sum(p.captured_cents) > sum(p.refunded_cents) FROM payments p WHERE p.order_id = o.id)
     UNION ALL SELECT 'labels without a price', count(*) FROM shipments
                WHERE price_cents IS NULL AND status IN ('released', 'generated', 'posted', 'undelivered', 'delivered')

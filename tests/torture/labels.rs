@@ -1,6 +1,6 @@
 //! The reckoning of labels: every parcel of what was sold has one that was paid for, and nothing else was bought.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -12,6 +12,7 @@ struct Label {
     id: String,
     order: String,
     number: String,
+    volume: i16,
     status: String,
     price: Option<i64>,
     /// Why a person has to see to it.
@@ -28,13 +29,14 @@ struct Parcels {
     is_sold: bool,
     has_left: bool,
     is_stranded: bool,
+    volumes: BTreeSet<i16>,
     bought: u64,
     live: u64,
 }
 
 pub async fn check(world: &World, books: &Value, db: &tokio_postgres::Client) {
     const LABELS: &str = "
-        SELECT s.id::text, s.order_id::text, o.number, s.status, s.price_cents, s.error,
+        SELECT s.id::text, s.order_id::text, o.number, s.volume, s.status, s.price_cents, s.error,
                o.status IN ('processing', 'shipped', 'delivered') AND o.payment_status IN ('paid', 'partially_refunded')
                AND (SELECT sum(p.captured_cents) > sum(p.refunded_cents) FROM payments p WHERE p.order_id = o.id) AS is_sold,
                o.status IN ('shipped', 'delivered', 'returned') AS has_left
@@ -48,6 +50,7 @@ pub async fn check(world: &World, books: &Value, db: &tokio_postgres::Client) {
         id: row.get("id"),
         order: row.get("order_id"),
         number: row.get("number"),
+        volume: row.get("volume"),
         status: row.get("status"),
         price: row.get("price_cents"),
         error: row.get("error"),
@@ -66,6 +69,7 @@ pub async fn check(world: &World, books: &Value, db: &tokio_postgres::Client) {
         let order = orders.entry(&label.order).or_default();
         order.number.clone_from(&label.number);
         (order.is_sold, order.has_left) = (label.is_sold, label.has_left);
+        order.volumes.insert(label.volume);
         order.is_stranded |= label.error.is_some();
         order.bought += found.iter().filter(|parcel| !parcel["paid_at"].is_null()).count() as u64;
         order.live += u64::from(!matches!(label.status.as_str(), "cancelled" | "expired"));
@@ -131,7 +135,7 @@ fn compare(world: &World, ours: &Label, theirs: &[&Value]) {
 /// What was sold has its labels, each once; what was not has none, unless somebody was told that it cannot go back.
 fn stand(world: &World, order: &Parcels) {
     let is_right = match (order.is_sold, order.has_left) {
-        (true, _) => order.bought == order.live && order.bought >= 1,
+        (true, _) => order.bought == order.live && order.bought == order.volumes.len() as u64,
         (false, true) => true, // it left before its money went back
         (false, false) => order.bought == 0 || order.is_stranded,
     };
@@ -143,5 +147,6 @@ fn stand(world: &World, order: &Parcels) {
     }
     if order.is_sold {
         world.add("labels bought, each once", order.bought);
+        world.add("sold orders of several boxes", u64::from(order.volumes.len() > 1));
     }
 }

@@ -61,8 +61,26 @@ impl Machine {
         let database_url = cluster.url(&database);
         let mut dice = StdRng::seed_from_u64(seed);
         let mut secret = || hex::encode(dice.random::<[u8; 24]>());
-        let [jwt, go, back, app_id, openpix, freight, mail, card, hook, bank, key, pix, nfe, nfe_hook, parcel_hook, office] =
-            std::array::from_fn(|_| secret());
+        let [
+            jwt,
+            go,
+            back,
+            app_id,
+            openpix,
+            freight,
+            mail,
+            card,
+            hook,
+            bank,
+            key,
+            pix,
+            nfe,
+            nfe_hook,
+            parcel_hook,
+            office,
+            sms,
+            sms_hook,
+        ] = std::array::from_fn(|_| secret());
         let (ports, sandbox_port) = ([free_port(), free_port()], free_port());
         let provider = |path: &str| format!("http://127.0.0.1:{sandbox_port}/{path}");
         let env: Vec<(&'static str, String)> = vec![
@@ -110,6 +128,11 @@ impl Machine {
             ("NFE_CALLS_PER_MINUTE", "100000".into()),
             ("RESEND_URL", provider("resend")),
             ("RESEND_API_KEY", mail),
+            ("SMS_PROVIDER", "africastalking".into()),
+            ("AFRICASTALKING_URL", provider("africastalking")),
+            ("AFRICASTALKING_USERNAME", "tortura".into()),
+            ("AFRICASTALKING_API_KEY", sms),
+            ("AFRICASTALKING_WEBHOOK_SECRET", sms_hook),
             ("CEP_URL", provider("viacep")),
             ("BRASILAPI_URL", provider("brasilapi")),
             ("ADMIN_EMAIL", ADMIN.0.into()),

@@ -12,6 +12,7 @@ mod heal;
 mod labels;
 mod machine;
 mod papers;
+mod texts;
 mod trouble;
 mod world;
 

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use vitrine_kit::signature::hmac_sha256_hex;
 
 use crate::buyers::insist;
+use crate::texts::is_taken;
 use crate::world::{Placed, World, lock};
 
 pub fn begin(world: &Arc<World>) -> JoinSet<()> {
@@ -24,6 +25,7 @@ pub fn begin(world: &Arc<World>) -> JoinSet<()> {
     trouble.spawn(balance(Arc::clone(world)));
     trouble.spawn(refuse_invoices(Arc::clone(world)));
     trouble.spawn(carry(Arc::clone(world)));
+    trouble.spawn(report_texts(Arc::clone(world)));
     trouble
 }
 
@@ -116,6 +118,23 @@ async fn carry(world: Arc<World>) {
         let body = json!({"id": parcel["id"], "step": step, "webhook": webhook, "delay_ms": dice.random_range(0..10_000)});
         if world.sandbox_post("/control/parcel", &body).await.0 == 200 {
             world.count(&format!("parcels: {step}"));
+        }
+    }
+}
+
+/// Networks say what became of texts, in any order, or never.
+async fn report_texts(world: Arc<World>) {
+    let mut dice = world.dice(19);
+    while !world.time_is_over() {
+        pause(&mut dice, 200..1_200).await;
+        let texts = world.sandbox("/control/sms").await;
+        let texts: Vec<&Value> = texts.as_array().into_iter().flatten().filter(|text| is_taken(text)).collect();
+        let Some(text) = texts.get(dice.random_range(0..texts.len().max(1))) else { continue };
+        let status = ["Sent", "AbsentSubscriber", "Expired", "Success", "Success"][dice.random_range(0..5)];
+        let webhook = ["once", "twice", "lost", "late"][dice.random_range(0..4)];
+        let body = json!({"id": text["id"], "status": status, "webhook": webhook, "delay_ms": dice.random_range(0..10_000)});
+        if world.sandbox_post("/control/sms/report", &body).await.0 == 200 {
+            world.count(&format!("texts reported: {status}"));
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use vitrine_kit::breaker::{Breaker, BreakerConfig};
-use vitrine_kit::http::{BadConfig, Http, HttpConfig, MAX_RESPONSE_BYTES};
+use vitrine_kit::http::{Answer, BadConfig, Http, HttpConfig, MAX_RESPONSE_BYTES, Refusal};
 use vitrine_kit::{Phone, ProviderError};
 
 mod report;
@@ -102,10 +102,22 @@ impl AfricasTalking {
         let call = self.http.post("/version1/messaging").header("apiKey", self.api_key.expose_secret()).form(&form);
         // And nothing else: theirs is XML where they are not asked for JSON plainly.
         let answer = call.header("Accept", "application/json").send_raw().await?;
-        if !answer.is_success() {
-            return Err(answer.refused(None)); // plain text, if anything
+        if answer.is_success() {
+            return outcome(answer.read::<wire::Answer>()?);
         }
-        outcome(answer.read::<wire::Answer>()?)
+        // A refusal of the recipient alone may come under a status of its own; else it is plain text, if anything.
+        match serde_json::from_slice::<wire::Answer>(&answer.body) {
+            Ok(told) => outcome(told),
+            Err(_) => Err(refused(&answer)),
+        }
+    }
+}
+
+/// A refusal by HTTP. Its statuses mean other things than the codes of recipients, which are the same numbers.
+fn refused(answer: &Answer) -> ProviderError {
+    match answer.status {
+        429 => answer.refused(None),
+        status => answer.refused(Some(Refusal { code: format!("http {status}"), message: String::new() })),
     }
 }
 

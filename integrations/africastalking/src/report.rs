@@ -21,8 +21,17 @@ pub enum SmsNews {
         /// Their word, such as `UserInBlackList`.
         reason: String,
     },
+    /// The telephone was off or away. Some networks go on trying, and deliver it after all.
+    Absent,
     /// On its way, or a word that says nothing final.
     Underway,
+}
+
+impl SmsNews {
+    /// The owner of the number told them that no more texts are wanted.
+    pub fn says_no_more(&self) -> bool {
+        matches!(self, Self::Failed { reason } if reason.eq_ignore_ascii_case("UserInBlackList"))
+    }
 }
 
 impl Report {
@@ -56,7 +65,8 @@ pub fn read_report(body: &[u8]) -> Report {
     }
     let news = match status.as_str() {
         "Success" => SmsNews::Delivered,
-        "Rejected" | "Failed" => SmsNews::Failed { reason: if reason.is_empty() { status.clone() } else { reason } },
+        "AbsentSubscriber" => SmsNews::Absent,
+        "Rejected" | "Failed" | "Expired" => SmsNews::Failed { reason: if reason.is_empty() { status.clone() } else { reason } },
         _ => SmsNews::Underway,
     };
     Report { id, status, news }
@@ -101,12 +111,15 @@ mod tests {
     #[test]
     fn only_their_last_words_are_final() {
         let news = |body: &str| open("token=a-token%2Fof%2Bthe%20shop", body).expect("the token is right").news;
-        for status in ["Sent", "Submitted", "Buffered", "AbsentSubscriber", "", "success"] {
+        assert_eq!(news("id=1&status=AbsentSubscriber&failureReason=x"), SmsNews::Absent);
+        for status in ["Sent", "Submitted", "Buffered", "", "success"] {
             assert_eq!(news(&format!("id=1&status={status}")), SmsNews::Underway, "{status}");
         }
         let failed = |reason: &str| SmsNews::Failed { reason: reason.to_owned() };
         assert_eq!(news("id=1&status=Rejected&failureReason=UserInBlackList"), failed("UserInBlackList"));
+        assert!(failed("UserInBlacklist").says_no_more() && !failed("DeliveryFailure").says_no_more());
         assert_eq!(news("id=1&status=Failed"), failed("Failed"));
+        assert_eq!(news("id=1&status=Expired"), failed("Expired"));
         assert_eq!(news("\u{1f4a5}{"), SmsNews::Underway);
     }
 }

@@ -108,9 +108,22 @@ async fn a_created_answer_may_still_be_a_refusal() {
 #[tokio::test]
 async fn a_bad_key_is_answered_in_plain_text() {
     let closed = ResponseTemplate::new(401).set_body_string("The supplied authentication is invalid");
-    assert_eq!(sent(closed).await, (Err(rejected("401", "")), 1));
+    assert_eq!(sent(closed).await, (Err(rejected("http 401", "")), 1));
     let busy = ResponseTemplate::new(429).insert_header("retry-after", "7");
     assert_eq!(sent(busy).await, (Err(unavailable("429", Some(7))), 1));
+}
+
+#[tokio::test]
+async fn a_status_of_http_is_no_word_on_the_recipient_and_a_word_on_the_recipient_counts_under_any_status() {
+    for status in [400, 403, 404, 405, 406, 409] {
+        let page = ResponseTemplate::new(status).set_body_string("<html>");
+        assert_eq!(sent(page).await, (Err(rejected(&format!("http {status}"), "")), 1));
+    }
+    let body = SENT.replace("101", "409").replace("Success", "DoNotDisturbRejection").replace("ATXid_a1b2", "None");
+    let told = ResponseTemplate::new(409).set_body_string(body);
+    assert_eq!(sent(told).await, (Err(rejected("409", "DoNotDisturbRejection")), 1));
+    let whole = ResponseTemplate::new(400).set_body_string(REFUSED);
+    assert_eq!(sent(whole).await, (Err(rejected("InvalidSenderId", "the whole request was refused")), 1));
 }
 
 #[tokio::test]

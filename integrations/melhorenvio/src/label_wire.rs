@@ -20,6 +20,7 @@ const NAME_MAX: usize = 50;
 #[derive(Serialize)]
 pub(crate) struct Cart<'a> {
     service: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
     agency: Option<u64>,
     from: Place<'a>,
     to: Place<'a>,
@@ -258,24 +259,27 @@ pub(crate) fn page(json: &RawValue) -> Option<(Vec<Label>, u32)> {
     #[derive(Deserialize)]
     struct Page<'a> {
         #[serde(borrow)]
-        data: Vec<&'a RawValue>,
+        data: &'a RawValue,
         #[serde(default)]
         last_page: Option<u32>,
     }
-    let (orders, pages) = match read::<Vec<&RawValue>>(json) {
-        Some(orders) => (orders, 1),
-        None => {
-            let page: Page = read(json)?;
-            (page.data, page.last_page.unwrap_or(1))
-        }
-    };
-    Some((orders.into_iter().filter_map(label).collect(), pages))
+    if let Some(labels) = list(json) {
+        return Some((labels, 1));
+    }
+    let page: Page = read(json)?;
+    Some((list(page.data)?, page.last_page.unwrap_or(1)))
+}
+
+/// An empty one may also be no body at all, or `null`.
+fn list(json: &RawValue) -> Option<Vec<Label>> {
+    let orders: Option<Vec<&RawValue>> = read(json)?;
+    Some(orders.unwrap_or_default().into_iter().filter_map(label).collect())
 }
 
 /// An object keyed by id; none of ours is an empty list (PHP writes an empty object so).
 pub(crate) fn tracked(json: &RawValue) -> Option<Vec<Label>> {
-    if let Some(list) = read::<Vec<&RawValue>>(json) {
-        return Some(list.into_iter().filter_map(label).collect());
+    if let Some(labels) = list(json) {
+        return Some(labels);
     }
     let by_id: std::collections::BTreeMap<String, &RawValue> = read(json)?;
     Some(by_id.into_values().filter_map(label).collect())

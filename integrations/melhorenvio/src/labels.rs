@@ -13,10 +13,28 @@ use vitrine_kit::{Cep, Money, ProviderError, TaxId};
 
 use crate::{MelhorEnvio, NAME, label_wire, wire};
 
-/// So many pages of a cart are looked through.
-const CART_PAGES: u32 = 50;
-/// So often a cart of several pages is looked through until it keeps still.
-const CART_READINGS: usize = 4;
+/// So many pages of a list are looked through.
+const PAGES: u32 = 50;
+/// So often a list of several pages is looked through until it keeps still.
+const READINGS: usize = 4;
+
+/// Where labels are looked for.
+struct List<'a> {
+    path: &'static str,
+    /// What is searched for: there, nothing found may be a 404.
+    q: Option<&'a str>,
+    name: &'static str,
+}
+
+impl<'a> List<'a> {
+    const CART: Self = Self { path: "/api/v2/me/cart", q: None, name: "the cart" };
+    /// All that was bought.
+    const ORDERS: Self = Self { path: "/api/v2/me/orders", q: None, name: "the list of what was bought" };
+
+    fn search(q: &'a str) -> Self {
+        Self { path: "/api/v2/me/orders/search", q: Some(q), name: "what their search finds" }
+    }
+}
 
 /// Who sends, or who receives. `Debug` shows nobody.
 #[derive(Clone)]
@@ -127,51 +145,50 @@ impl MelhorEnvio {
         })
     }
 
-    /// The label that carries this tag, in the cart or bought. `None`: there is none, for sure.
-    pub async fn find_by_tag(&self, tag: &str) -> Result<Option<Label>, ProviderError> {
+    /// The label that carries this tag, in the cart or bought. `document`: the recipient's. `None`: there is none, for sure.
+    ///
+    /// Their search knows documents, and promises nothing of tags. So it is asked for both, and an absence is believed only
+    /// where both say so; who has no document any more is looked for among all that was bought.
+    pub async fn find_by_tag(&self, tag: &str, document: Option<&TaxId>) -> Result<Option<Label>, ProviderError> {
         // What is paid meanwhile goes from the cart to the orders, never back: in this order it is not missed.
-        if let Some(found) = self.find_in_cart(tag).await? {
-            return Ok(Some(found));
-        }
-        let search = self.authorized(self.labels.get("/api/v2/me/orders/search")).query(&[("q", tag)]);
-        let answer = search.repeatable().send_raw().await?; // a read
-        match answer.status {
-            404 => Ok(None),
-            _ if answer.is_success() => {
-                let (labels, _) = self.page(&answer.read::<Box<RawValue>>()?)?;
-                Ok(labels.into_iter().find(|label| label.has_tag(tag)))
+        let by_document = document.map_or(List::ORDERS, |document| List::search(document.as_str()));
+        for list in [List::CART, List::search(tag), by_document] {
+            if let Some(found) = self.find_in(&list, tag).await? {
+                return Ok(Some(found));
             }
-            _ => Err(answer.refused(wire::refusal(&answer.body))),
         }
+        Ok(None)
     }
 
-    /// A label that leaves the cart moves those behind it up, past whoever is turning the pages: only two readings that are
+    /// A label that leaves a list moves those behind it up, past whoever is turning the pages: only two readings that are
     /// the same prove that a tag is not there.
-    async fn find_in_cart(&self, tag: &str) -> Result<Option<Label>, ProviderError> {
+    async fn find_in(&self, list: &List<'_>, tag: &str) -> Result<Option<Label>, ProviderError> {
         let mut before = None;
-        for _ in 0..CART_READINGS {
-            let (labels, pages) = self.read_cart().await?;
+        for _ in 0..READINGS {
+            let (labels, pages) = self.read_list(list).await?;
             let seen: Vec<String> = labels.iter().map(|label| label.id.clone()).collect();
-            let found = labels.into_iter().find(|label| label.has_tag(tag));
+            // Of several, one that still counts.
+            let found = labels.into_iter().filter(|label| label.has_tag(tag)).min_by_key(Label::has_ended);
             if found.is_some() || pages == 1 || before.as_ref() == Some(&seen) {
                 return Ok(found);
             }
             before = Some(seen);
         }
-        Err(not_now("the cart changes while it is looked through"))
+        Err(not_now(&format!("{} changes while it is looked through", list.name)))
     }
 
     /// The labels of all its pages, and how many these were.
-    async fn read_cart(&self) -> Result<(Vec<Label>, u32), ProviderError> {
+    async fn read_list(&self, list: &List<'_>) -> Result<(Vec<Label>, u32), ProviderError> {
         let (mut labels, mut page) = (Vec::new(), 0);
         loop {
             page += 1;
-            let call = self.authorized(self.labels.get("/api/v2/me/cart")).query(&[("page", &page.to_string())]);
-            let answer: Box<RawValue> = call.repeatable().send().await?; // a read
-            let (more, last) = self.page(&answer)?;
+            let (more, last) = self.read_page(list, page).await?;
             labels.extend(more);
-            if last > CART_PAGES {
-                return Err(not_now("the cart is too long to be looked through: empty it in their panel"));
+            if last > PAGES {
+                return Err(not_now(&format!(
+                    "{} is too long to be looked through (a cart is emptied in their panel)",
+                    list.name
+                )));
             }
             if page >= last {
                 return Ok((labels, page));
@@ -179,8 +196,19 @@ impl MelhorEnvio {
         }
     }
 
-    fn page(&self, answer: &RawValue) -> Result<(Vec<Label>, u32), ProviderError> {
-        label_wire::page(answer).ok_or_else(|| nonsense("a list of labels"))
+    async fn read_page(&self, list: &List<'_>, page: u32) -> Result<(Vec<Label>, u32), ProviderError> {
+        let page = page.to_string();
+        let query = [("page", page.as_str()), ("q", list.q.unwrap_or_default())];
+        let query = if list.q.is_some() { &query[..] } else { &query[..1] };
+        let call = self.authorized(self.labels.get(list.path)).query(query);
+        let answer = call.repeatable().send_raw().await?; // a read
+        match answer.status {
+            404 if list.q.is_some() => Ok((Vec::new(), 1)),
+            _ if answer.is_success() => {
+                label_wire::page(&answer.read::<Box<RawValue>>()?).ok_or_else(|| nonsense("a list of labels"))
+            }
+            _ => Err(answer.refused(wire::refusal(&answer.body))),
+        }
     }
 
     /// Pays labels of the cart from the balance. After anything but a clear yes, only [`MelhorEnvio::read`] knows.
@@ -267,6 +295,10 @@ impl MelhorEnvio {
 impl Label {
     fn has_tag(&self, tag: &str) -> bool {
         self.tags.iter().any(|one| one == tag)
+    }
+
+    fn has_ended(&self) -> bool {
+        matches!(self.status, LabelStatus::Canceled | LabelStatus::Expired)
     }
 }
 

@@ -32,6 +32,14 @@ async fn answering(answer: ResponseTemplate) -> (MockServer, MelhorEnvio) {
     (server, broker)
 }
 
+#[tokio::test]
+async fn what_cannot_be_labelled_is_not_offered() {
+    let azul = QUOTE.replace(r#""id":1,"name":"PAC""#, r#""id":15,"name":"Expresso""#);
+    assert_eq!(quoted(&azul).await, Ok(vec![]));
+    let azul = QUOTE.replace(r#""id":1,"name":"Correios""#, r#""id":9,"name":"Azul Cargo Express""#);
+    assert_eq!(quoted(&azul).await, Ok(vec![]));
+}
+
 async fn quoted(body: &str) -> Result<Vec<FreightOption>, ProviderError> {
     let (_server, broker) = answering(ResponseTemplate::new(200).set_body_string(body)).await;
     bare(broker.quote(&ask()).await)

@@ -7,6 +7,9 @@ use vitrine_kit::Money;
 use vitrine_kit::http::Refusal;
 use vitrine_kit::shipping::{FreightOption, ParcelItem, QuoteRequest, Volume};
 
+/// Azul Cargo's services: their labels are bought in the panel alone.
+const UNLABELLED: [&str; 2] = ["15", "16"];
+
 #[derive(Serialize)]
 pub(crate) struct Quote<'a> {
     from: Place<'a>,
@@ -129,6 +132,7 @@ pub(crate) fn options(answer: &RawValue) -> Option<Vec<FreightOption>> {
     for entry in &entries {
         match read::<Entry>(entry) {
             Some(entry) if entry.error.is_some() => {}
+            Some(entry) if !can_be_bought(&entry) => {}
             parsed => match parsed.and_then(|parsed| option(&parsed, entry)) {
                 Some(option) => options.push(option),
                 None => strange += 1,
@@ -139,6 +143,12 @@ pub(crate) fn options(answer: &RawValue) -> Option<Vec<FreightOption>> {
         tracing::warn!(provider = crate::NAME, strange, "freight options that make no sense were left out");
     }
     (entries.is_empty() || strange < entries.len()).then_some(options)
+}
+
+/// What is quoted and cannot be labelled by these calls is no option: its parcel would never leave by itself.
+fn can_be_bought(entry: &Entry) -> bool {
+    let is_unlabelled = text(entry.id).is_some_and(|id| UNLABELLED.contains(&id.as_str()));
+    !is_unlabelled && entry.company.as_ref().is_none_or(|company| !company.name.starts_with("Azul"))
 }
 
 fn option(entry: &Entry, whole: &RawValue) -> Option<FreightOption> {

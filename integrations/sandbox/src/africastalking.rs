@@ -1,7 +1,8 @@
 //! Africa's Talking, texts: `/africastalking/version1/messaging`. Nothing leaves the machine; the mailbox shows them.
 //!
 //! The last four digits of a number decide what becomes of a text to it: `0401` to `0409` and `0500` to `0502` refuse it with that
-//! code, `0000` the whole request, `0901` reports that it failed, `0902` never reports. Every other one is reported delivered.
+//! code, `0000` the whole request, `0901` reports that it failed, `0902` never reports, `0903` reports that its owner wants no more.
+//! Every other one is reported delivered.
 
 use std::collections::BTreeMap;
 
@@ -82,6 +83,9 @@ async fn send(req: HttpRequest, world: Data<World>, body: Bytes) -> HttpResponse
                 (_, 901) => {
                     report(&world, books, sms.clone(), "Failed", Some("DeliveryFailure"), SendWebhook::Once);
                 }
+                (_, 903) => {
+                    report(&world, books, sms.clone(), "Rejected", Some("UserInBlackList"), SendWebhook::Once);
+                }
                 _ => {
                     report(&world, books, sms.clone(), "Success", None, SendWebhook::Once);
                 }
@@ -146,7 +150,7 @@ fn cost(texts: usize) -> String {
     format!("{:.4}", texts as f64 * 0.8)
 }
 
-/// 201 whatever became of it. Who does not ask for JSON gets XML.
+/// 201 whatever became of it, but for a lone number that wants no advertisements: 409. Who does not ask for JSON gets XML.
 fn answer(req: &HttpRequest, message: &str, recipients: &[Sms]) -> HttpResponse {
     let wants_json = req.headers().get("accept").and_then(|v| v.to_str().ok()).is_some_and(|v| v.contains("application/json"));
     if !wants_json {
@@ -155,8 +159,10 @@ fn answer(req: &HttpRequest, message: &str, recipients: &[Sms]) -> HttpResponse 
         );
         return HttpResponse::Created().content_type("application/xml").body(xml);
     }
+    let is_disturbed = matches!(recipients, [one] if one.status_code == 409);
     let recipients: Vec<Value> = recipients.iter().map(view).collect();
-    HttpResponse::Created().json(json!({"SMSMessageData": {"Message": message, "Recipients": recipients}}))
+    let mut answer = if is_disturbed { HttpResponse::Conflict() } else { HttpResponse::Created() };
+    answer.json(json!({"SMSMessageData": {"Message": message, "Recipients": recipients}}))
 }
 
 fn view(sms: &Sms) -> Value {

@@ -33,6 +33,7 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
         .route("/api/v2/me/shipment/cancellable", web::post().to(cancellable))
         .route("/api/v2/me/shipment/cancel", web::post().to(cancel))
         .route("/api/v2/me/orders/search", web::get().to(search))
+        .route("/api/v2/me/orders", web::get().to(list_orders))
         .route("/api/v2/me/orders/{id}", web::get().to(show))
         .route("/api/v2/me/balance", web::get().to(show_balance))
         .route("/labels/{ids}", web::get().to(page_parcels::label));
@@ -82,7 +83,7 @@ fn problems(body: &Value, service: Option<&Service>) -> Problems {
         }
     }
     let volumes = body["volumes"].as_array().map_or(0, Vec::len);
-    let takes_one = service.is_some_and(|service| service.company.1 == "Correios");
+    let takes_one = service.is_some_and(|s| ["Correios", "J&T Express", "Loggi"].contains(&s.company.1) || s.id == 27);
     if volumes == 0 || (takes_one && volumes > 1) {
         add("volumes".into(), if takes_one { "deve ter exatamente um volume" } else { "é obrigatório" });
     }
@@ -93,6 +94,13 @@ fn problems(body: &Value, service: Option<&Service>) -> Problems {
     let key = options["invoice"]["key"].as_str().unwrap_or("");
     if options["non_commercial"] != json!(true) && key.len() != 44 {
         add("options.invoice.key".into(), "deve ter 44 caracteres");
+    }
+    // A declaration of contents is for who pays no ICMS.
+    if options["non_commercial"] == json!(true) && !matches!(text(&body["from"], "state_register"), "" | "ISENTO") {
+        add("from.state_register".into(), "deve ser ISENTO em envios sem nota fiscal");
+    }
+    if body.get("agency").is_some_and(|agency| !agency.is_u64()) {
+        add("agency".into(), "deve ser um número");
     }
     problems
 }
@@ -202,9 +210,20 @@ async fn list_cart(req: HttpRequest, world: Data<World>, ask: Query<PageNumber>)
     if let Some(refusal) = refuse(&req, &world) {
         return refusal;
     }
-    let page = ask.page.unwrap_or(1).max(1);
-    let labels: Vec<Value> =
-        world.write(|books| books.parcels.rows.iter().rev().filter(|p| p.status == ParcelStatus::Pending).map(view).collect());
+    pages(&world, ask.page, |p| p.status == ParcelStatus::Pending)
+}
+
+/// What was bought, the newest first.
+async fn list_orders(req: HttpRequest, world: Data<World>, ask: Query<PageNumber>) -> HttpResponse {
+    if let Some(refusal) = refuse(&req, &world) {
+        return refusal;
+    }
+    pages(&world, ask.page, |p| p.paid_at.is_some())
+}
+
+fn pages(world: &World, page: Option<usize>, fits: impl Fn(&Parcel) -> bool) -> HttpResponse {
+    let page = page.unwrap_or(1).max(1);
+    let labels: Vec<Value> = world.write(|books| books.parcels.rows.iter().rev().filter(|p| fits(p)).map(view).collect());
     let shown: Vec<&Value> = labels.iter().skip((page - 1) * PAGE).take(PAGE).collect();
     let last_page = labels.len().div_ceil(PAGE).max(1);
     HttpResponse::Ok()
@@ -216,17 +235,20 @@ struct Search {
     q: String,
 }
 
-/// What was bought; the cart is not looked through.
+/// What was bought, by its id, its protocol, its tracking number, or the document of who sends or receives it. Neither the cart
+/// nor tags are looked through. Nothing found is no body.
 async fn search(req: HttpRequest, world: Data<World>, ask: Query<Search>) -> HttpResponse {
     if let Some(refusal) = refuse(&req, &world) {
         return refusal;
     }
     let fits = |p: &&Parcel| {
-        let words = [Some(&p.id), Some(&p.protocol), p.tag.as_ref(), p.tracking.as_ref()];
-        p.paid_at.is_some() && words.into_iter().flatten().any(|word| *word == ask.q)
+        let documents =
+            ["from", "to"].into_iter().flat_map(|who| ["document", "company_document"].map(|field| text(&p.sent[who], field)));
+        let words = [p.id.as_str(), p.protocol.as_str(), p.tracking.as_deref().unwrap_or("")];
+        p.paid_at.is_some() && documents.chain(words).any(|word| !word.is_empty() && word == ask.q)
     };
     let found: Vec<Value> = world.write(|books| books.parcels.rows.iter().filter(fits).map(view).collect());
-    HttpResponse::Ok().json(found)
+    if found.is_empty() { HttpResponse::NoContent().finish() } else { HttpResponse::Ok().json(found) }
 }
 
 async fn show(req: HttpRequest, world: Data<World>, id: Path<String>) -> HttpResponse {

@@ -132,6 +132,8 @@ impl Parcel {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ParcelStep {
+    /// Somebody pays it in the panel.
+    Pay,
     /// The label is made.
     Generate,
     Post,
@@ -190,6 +192,10 @@ pub(crate) fn go(
     let now = Timestamp::now();
     let mut p = Parcel { updated_at: now, moves_at: None, ..parcel };
     let event = match (step, p.status) {
+        (ParcelStep::Pay, Pending) => {
+            (p.status, p.paid_at) = (Released, Some(now));
+            Some("order.released")
+        }
         (ParcelStep::Generate, Released) => {
             (p.status, p.generated_at) = (Generated, Some(now));
             p.tracking = Some(tracking_number(&p.id));

@@ -139,6 +139,9 @@ async fn give_goods_back(
         }
         return Ok(());
     }
+    if is_all_the_money {
+        jobs::push(tx, Job::DropLabel { order }).await?; // of several boxes, those that were to follow
+    }
     match restock {
         Restock::Lines(items) => invoices::returns::plan(tx, order, Some(refund), Some(items), actor).await?,
         Restock::Everything => {
