@@ -32,8 +32,12 @@ pub async fn buy(app: &App, order: OrderId) -> Result<Outcome> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let plan = plan(&tx, app, order, false, Actor::System).await?;
+    if plan != Plan::Nothing {
+        news::catch_up(&tx, order).await?;
+    }
     tx.commit().await?;
     drop(db);
+    app.jobs_were_pushed();
     let labels = match plan {
         Plan::Nothing => return Ok(Outcome::Done),
         Plan::WaitForInvoice => return Ok(Outcome::Again(after(WAIT_FOR_INVOICE))),

@@ -183,6 +183,24 @@ pub(super) async fn arrive_with_the_last(tx: &impl GenericClient, order: OrderId
     Ok(true)
 }
 
+/// Brings a locked order to where its parcels are: one may have left while its money was on its way back, and the bank did not
+/// take that. The caller commits, and knows that the order is to be sent.
+pub(super) async fn catch_up(tx: &impl GenericClient, order: OrderId) -> Result<()> {
+    const LEFT: &str = "
+        SELECT coalesce(s.tracking_number, s.protocol, s.provider_ref) AS number,
+               (SELECT min(e.happened_at) FROM shipment_events e WHERE e.shipment_id = s.id AND e.code = 'posted') AS at
+          FROM shipments s JOIN orders o ON o.id = s.order_id
+         WHERE s.order_id = $1 AND o.status = 'processing' AND s.status IN ('posted', 'undelivered', 'delivered') ORDER BY s.volume LIMIT 1";
+    let Some(row) = db::query_opt(tx, LEFT, &[&order]).await? else { return Ok(()) };
+    let at = row.get::<_, Option<Timestamp>>("at").unwrap_or_else(Timestamp::now);
+    let left =
+        handover::ship(tx, order, row.get("number"), at, Actor::Provider(NAME), "posted before the sale stood again").await?;
+    if left && !arrive_with_the_last(tx, order).await? {
+        jobs::push(tx, Job::MailOrderShipped { order }).await?;
+    }
+    Ok(())
+}
+
 /// Not by us: somebody did it in the panel. Without it, the parcels that arrived may be all.
 async fn cancelled(tx: &impl GenericClient, order: OrderId, shipment: ShipmentId) -> Result<()> {
     if store::is_wanted(tx, order).await? {

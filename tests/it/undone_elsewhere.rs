@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use serde_json::json;
 use vitrine::jobs::{self, Job};
-use vitrine_sandbox::{DisputeStatus, Fault, NfeStatus, Pay};
+use vitrine_sandbox::{DisputeStatus, Fault, NfeStatus, ParcelStep, Pay, SendWebhook};
 
 use crate::invoices::{goes_on, open};
+use crate::shipments;
 use crate::shop::{Product, Shop};
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -107,5 +108,31 @@ async fn a_stand_in_without_disputes_stops_nothing() {
     jobs::push_now(&shop.app.db().await.unwrap(), Job::WatchDisputes).await.unwrap();
     shop.drain().await;
     assert_eq!(shop.sql::<String>("SELECT state FROM jobs WHERE kind = 'watch_disputes'").await, "waiting");
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn a_parcel_that_left_while_its_money_was_away_is_caught_up_with_once_that_is_back() {
+    let shop = shipments::shop().await;
+    let mug = shop.product("Caneca").create().await;
+    let order = paid_by_card(&shop, &mug).await;
+    shipments::rest(&shop).await;
+    let admin = shop.admin().await;
+    assert_eq!(admin.post(&format!("/api/orders/{order}/refund"), &json!({"reason": "desistiu"})).await.status, 201);
+    shop.execute("UPDATE jobs SET run_at = now() + interval '1 day' WHERE kind = 'drop_label'").await; // too late
+    shipments::rest(&shop).await;
+    let parcel = shop.control().parcels()[0].id.clone();
+    for step in [ParcelStep::Post, ParcelStep::Deliver] {
+        shop.control().move_parcel(&parcel, step, SendWebhook::Once).unwrap();
+        shipments::rest(&shop).await;
+    }
+    let state = "SELECT status || '/' || payment_status FROM orders";
+    assert_eq!(shop.sql::<String>(state).await, "processing/refunded");
+    let refund: uuid::Uuid = shop.sql("SELECT id FROM refunds").await;
+    shop.control().bounce_refund(&refund.to_string()).unwrap();
+    shipments::rest(&shop).await;
+    assert_eq!(shop.sql::<String>(state).await, "delivered/paid");
+    let told = "SELECT count(*) FROM messages WHERE kind = 'order_delivered'";
+    assert_eq!(shop.sql::<i64>(told).await, 1);
     shop.close().await;
 }
