@@ -82,7 +82,7 @@ fn a_slash_at_the_end_of_a_banks_address_is_kept() {
         ("PIX_PROVIDER", "bacen"),
         ("PIX_CERTIFICATE", "-----BEGIN CERTIFICATE-----"),
         ("PIX_CLIENT_ID", "id"),
-        ("PIX_CLIENT_SECRET", "secret"),
+        ("PIX_CLIENT_SECRET", "b4nk-0f-th3-sh0p"),
         ("PIX_KEY", "loja@loja.com.br"),
         ("PIX_WEBHOOK_SECRET", "0123456789abcdef"),
     ];

@@ -39,7 +39,7 @@ pub(super) async fn melhorenvio(app: web::Data<App>, Raw(delivery): Raw) -> Resu
 
 /// Their panel tries the address out before it keeps it, by one of these methods or by the other: it answers, and does nothing.
 #[utoipa::path(
-    method(get, head), tag = "webhooks",
+    get, tag = "webhooks",
     responses((status = 200), (status = 404, body = Problem, description = "MELHORENVIO_WEBHOOK_SECRET is not set")))]
 #[route("/api/webhooks/melhorenvio", method = "GET", method = "HEAD")]
 pub(super) async fn melhorenvio_probe(app: web::Data<App>) -> Result<HttpResponse> {
