@@ -11,6 +11,7 @@ use super::cfop;
 use super::company::{Company, CompanyAddress};
 use super::facts::{Facts, Line};
 use super::problem::Problem;
+use super::returns::Lines;
 use super::states::{self, State};
 use super::tax::{self, Setting};
 use crate::calendar;
@@ -35,11 +36,26 @@ pub struct Wanted {
 #[derive(Debug, Clone)]
 pub enum Kind {
     Sale,
-    /// These goods came back, all of them with the freight.
-    Return {
-        of: AccessKey,
-        lines: Vec<(LineId, i32)>,
-    },
+    /// Goods came back, all of them with the freight.
+    Return(Back),
+}
+
+/// What of a sale came back.
+#[derive(Debug, Clone)]
+pub struct Back {
+    /// The sale's invoice, and when that was issued: its taxes are given back by the rules of that day.
+    pub of: AccessKey,
+    pub sold_at: Timestamp,
+    /// How many of which lines.
+    pub lines: Lines,
+    /// What earlier returns gave back of them.
+    pub before: Lines,
+}
+
+impl Back {
+    fn count(lines: &Lines, line: LineId) -> u32 {
+        lines.iter().filter(|(id, _)| *id == line).map(|(_, n)| n.unsigned_abs()).sum()
+    }
 }
 
 /// Both ends' cities by the IBGE's code; `None`: nobody knows.
@@ -78,11 +94,11 @@ pub fn build(wanted: &Wanted, facts: &Facts, company: Option<&Company>, cities: 
         issued_at: wanted.issued_at,
         nature: match wanted.kind {
             Kind::Sale => "Venda de mercadoria".to_owned(),
-            Kind::Return { .. } => "Devolução de venda de mercadoria".to_owned(),
+            Kind::Return(_) => "Devolução de venda de mercadoria".to_owned(),
         },
         purpose: match &wanted.kind {
             Kind::Sale => Purpose::Sale,
-            Kind::Return { of, .. } => Purpose::Return { of: of.clone() },
+            Kind::Return(back) => Purpose::Return { of: back.of.clone() },
         },
         notes: notes(wanted, facts, company),
         payment: payment(wanted, facts, totals.invoice),
@@ -99,7 +115,11 @@ pub fn build(wanted: &Wanted, facts: &Facts, company: Option<&Company>, cities: 
 fn setting<'a>(wanted: &Wanted, facts: &'a Facts, company: &Company, (from, to): (&'a State, &'a State)) -> Setting<'a> {
     let regime = company.tax_regime.into();
     // Nobody is asked for a state registration at checkout: every buyer is a final consumer who does not contribute.
-    Setting { regime, from, to, to_contributor: false, rules: &facts.rules, day: calendar::day_of(wanted.issued_at) }
+    let sold_at = match &wanted.kind {
+        Kind::Sale => wanted.issued_at,
+        Kind::Return(back) => back.sold_at,
+    };
+    Setting { regime, from, to, to_contributor: false, rules: &facts.rules, day: calendar::day_of(sold_at) }
 }
 
 fn issuer(wanted: &Wanted, company: &Company, cities: &Cities, wrong: &mut Vec<Problem>) -> Option<Issuer> {
@@ -198,29 +218,40 @@ fn address(at: &str, given: &ShippingAddress, wrong: &mut Vec<Problem>) -> Optio
 /// How much of a line this invoice is about, with its share of the line's discount.
 struct Part<'a> {
     line: &'a Line,
+    /// In the sale's invoice, which has all lines in the order's own order.
+    number: u32,
     quantity: u32,
     gross: Money,
     discount: Money,
 }
 
-fn parts<'a>(wanted: &Wanted, facts: &'a Facts) -> Vec<Part<'a>> {
-    let part = |line: &'a Line, quantity: i32| {
-        let (all, some) = (i64::from(line.quantity), i64::from(quantity));
-        let shares = Money::apportion(line.discount, &[Money::from_cents(some), Money::from_cents(all - some)]);
-        Part {
+impl<'a> Part<'a> {
+    /// `quantity` of a line of which `before` came back already. Each share of the discount is what it adds to those before it,
+    /// so that however a line comes back, it comes back with its whole discount.
+    fn of(line: &'a Line, number: u32, before: u32, quantity: u32) -> Self {
+        let (so_far, with_these) = (share(line, before), share(line, before + quantity));
+        Self {
             line,
-            quantity: quantity.unsigned_abs(),
-            gross: line.unit_price.times(quantity.unsigned_abs()).unwrap_or(line.gross),
-            discount: shares[0],
-        }
-    };
-    match &wanted.kind {
-        Kind::Sale => facts.lines.iter().map(|line| part(line, line.quantity)).collect(),
-        Kind::Return { lines, .. } => {
-            let find = |id: LineId| facts.lines.iter().find(|line| line.id == id);
-            lines.iter().filter_map(|(id, quantity)| Some(part(find(*id)?, *quantity))).collect()
+            number,
+            quantity,
+            gross: line.unit_price.times(quantity).unwrap_or(line.gross),
+            discount: with_these.checked_sub(so_far).unwrap_or(Money::ZERO),
         }
     }
+}
+
+/// What the first so many of a line bear of its discount.
+fn share(line: &Line, count: u32) -> Money {
+    let (all, some) = (i64::from(line.quantity), i64::from(count));
+    Money::apportion(line.discount, &[Money::from_cents(some), Money::from_cents(all - some)])[0]
+}
+
+fn parts<'a>(wanted: &Wanted, facts: &'a Facts) -> Vec<Part<'a>> {
+    let part = |(line, number): (&'a Line, u32)| match &wanted.kind {
+        Kind::Sale => Part::of(line, number, 0, line.quantity.unsigned_abs()),
+        Kind::Return(back) => Part::of(line, number, Back::count(&back.before, line.id), Back::count(&back.lines, line.id)),
+    };
+    facts.lines.iter().zip(1..).map(part).filter(|part| part.quantity > 0).collect()
 }
 
 /// The freight that this invoice is about: all of it with all of the goods, none with a part of them.
@@ -236,7 +267,7 @@ fn items(wanted: &Wanted, facts: &Facts, setting: &Setting<'_>, wrong: &mut Vec<
     }
     let net: Vec<Money> = parts.iter().map(|p| p.gross.checked_sub(p.discount).unwrap_or(Money::ZERO)).collect();
     let freights = Money::apportion(freight_of(wanted, facts, &parts), &net);
-    let is_return = matches!(wanted.kind, Kind::Return { .. });
+    let is_return = matches!(wanted.kind, Kind::Return(_));
     let mut items = Vec::with_capacity(parts.len());
     for (i, (part, freight)) in parts.iter().zip(freights).enumerate() {
         let at = format!("items[{i}]");
@@ -274,6 +305,7 @@ fn items(wanted: &Wanted, facts: &Facts, setting: &Setting<'_>, wrong: &mut Vec<
             gross: part.gross,
             discount: part.discount,
             freight,
+            sold_as: is_return.then_some(part.number),
             taxes,
         });
     }
@@ -338,7 +370,7 @@ fn check_sums(facts: &Facts, totals: Option<&Totals>, wrong: &mut Vec<Problem>) 
 
 fn payment(wanted: &Wanted, facts: &Facts, total: Money) -> Payment {
     let method = match (&wanted.kind, facts.payment_method.as_deref()) {
-        (Kind::Return { .. }, _) => PaidBy::Nothing,
+        (Kind::Return(_), _) => PaidBy::Nothing,
         _ if total.is_zero() => PaidBy::Nothing,
         (_, Some("credit_card")) => PaidBy::CreditCard,
         (_, Some("wallet")) => PaidBy::Wallet,
@@ -360,7 +392,7 @@ fn notes(wanted: &Wanted, facts: &Facts, company: &Company) -> String {
     notes.extend(facts.rules.notes.clone());
     notes.push(match &wanted.kind {
         Kind::Sale => format!("Pedido {}.", facts.number),
-        Kind::Return { of, .. } => format!("Devolução referente ao pedido {} e à NF-e {}.", facts.number, of.as_str()),
+        Kind::Return(back) => format!("Devolução referente ao pedido {} e à NF-e {}.", facts.number, back.of.as_str()),
     });
     notes.join(" ")
 }

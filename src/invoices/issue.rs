@@ -5,10 +5,11 @@ use jiff::{SignedDuration, Timestamp};
 use vitrine_kit::fiscal::{FiscalProvider, NfeState, SeenNfe};
 use vitrine_kit::{Cep, Cnpj, Money};
 
-use super::build::{self, Cities, Kind, Wanted};
+use super::build::{self, Back, Cities, Kind, Wanted};
 use super::company;
 use super::facts::{self, Facts};
 use super::problem::{self, Problem};
+use super::returns;
 use super::store::{self, Invoice, NewInvoice};
 use crate::app::App;
 use crate::cause::Actor;
@@ -136,8 +137,9 @@ async fn kind_of(db: &impl GenericClient, invoice: &Invoice) -> Result<Result<Ki
     let Some(sale) = invoice.sale.filter(|_| invoice.is_return) else { return Ok(Ok(Kind::Sale)) };
     let sale = store::find(db, sale).await?;
     Ok(match sale {
-        Some(Invoice { key: Some(of), status, .. }) if status == "authorized" => {
-            Ok(Kind::Return { of, lines: invoice.lines.clone() })
+        Some(Invoice { id, key: Some(of), status, issued_at, .. }) if status == "authorized" => {
+            let before = returns::earlier(db, id, invoice.id).await?;
+            Ok(Kind::Return(Back { of, sold_at: issued_at, lines: invoice.lines.clone(), before }))
         }
         Some(sale) if sale.is_open() || sale.status == "rejected" => Err(Outcome::Again(Timestamp::now() + FOR_THE_SALE)),
         _ => Err(Outcome::Dead("the sale that it gives back has no invoice".into())),

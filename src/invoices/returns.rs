@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use deadpool_postgres::GenericClient;
 use serde_json::Value;
+use tokio_postgres::Row;
 use vitrine_kit::Money;
 use vitrine_kit::fiscal::Taxes;
 
@@ -60,13 +61,24 @@ async fn left_to_return(tx: &impl GenericClient, order: OrderId, sale: InvoiceId
     let sold = db::query(tx, SOLD, &[&order]).await?;
     let mut left: BTreeMap<LineId, i32> = sold.iter().map(|row| (row.get("id"), row.get("quantity"))).collect();
     for row in db::query(tx, BACK, &[&sale]).await? {
-        let lines: Option<Value> = row.get("lines");
-        let lines: Lines = lines.and_then(|lines| serde_json::from_value(lines).ok()).unwrap_or_default();
-        for (line, quantity) in lines {
+        for (line, quantity) in lines_of(&row) {
             left.entry(line).and_modify(|left| *left -= quantity);
         }
     }
     Ok(left)
+}
+
+/// What returns before this one gave back of a sale.
+pub async fn earlier(db: &impl GenericClient, sale: InvoiceId, than: InvoiceId) -> Result<Lines> {
+    const EARLIER: &str = "
+        SELECT lines FROM invoices WHERE sale_id = $1 AND id < $2 AND status NOT IN ('denied', 'cancelled')";
+    let rows = db::query(db, EARLIER, &[&sale, &than]).await?;
+    Ok(rows.iter().flat_map(|row| lines_of(row)).collect())
+}
+
+fn lines_of(row: &Row) -> Lines {
+    let lines: Option<Value> = row.get("lines");
+    lines.and_then(|lines| serde_json::from_value(lines).ok()).unwrap_or_default()
 }
 
 /// The taxes of goods that come in again: PIS and COFINS have codes of their own for that (98, other entries).

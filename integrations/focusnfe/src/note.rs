@@ -10,7 +10,7 @@ use vitrine_kit::fiscal::{
     Registration, TaxAmount, Totals,
 };
 use vitrine_kit::sefaz::{self, decimal, kilograms, rate};
-use vitrine_kit::{Money, Phone, TaxId};
+use vitrine_kit::{AccessKey, Money, Phone, TaxId};
 
 type Decimal = Box<RawValue>;
 
@@ -32,8 +32,6 @@ pub(crate) struct Note<'a> {
     /// 0: sold on one's own site. Without it a sale over the internet is rejection 434.
     indicador_intermediario: u8,
     modalidade_frete: u8,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    notas_referenciadas: Vec<Referenced<'a>>,
     #[serde(flatten)]
     emitente: Emitente<'a>,
     #[serde(flatten)]
@@ -46,11 +44,6 @@ pub(crate) struct Note<'a> {
     volumes: Vec<Volumes>,
     #[serde(skip_serializing_if = "String::is_empty")]
     informacoes_adicionais_contribuinte: String,
-}
-
-#[derive(Serialize)]
-struct Referenced<'a> {
-    chave_nfe: &'a str,
 }
 
 #[derive(Serialize)]
@@ -127,7 +120,7 @@ struct TotalDifal {
     fcp_valor_total_uf_destino: Decimal,
 }
 
-/// Unconfirmed: these names are those of public clients, not of Focus' own documents.
+/// Names as Focus' own page of the XML's fields has them.
 #[derive(Serialize)]
 struct TotalIbsCbs {
     ibs_cbs_base_calculo: Decimal,
@@ -172,6 +165,16 @@ struct Line<'a> {
     cofins: Option<ItemCofins>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     ibs_cbs: Option<ItemIbsCbs<'a>>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    referenced: Option<Referenced<'a>>,
+}
+
+/// The sale that an item gives back. Since November 2026 each item names it (NT 2025.002, VC02-14): in the head of the note,
+/// as `notas_referenciadas`, it is rejection 321, and in both places 1010.
+#[derive(Serialize)]
+struct Referenced<'a> {
+    chave_acesso_dfe_referenciado: &'a str,
+    numero_item_dfe_referenciado: String,
 }
 
 #[derive(Serialize)]
@@ -218,7 +221,7 @@ struct ItemCofins {
     cofins_valor: Decimal,
 }
 
-/// Names as public clients send them since 2026.
+/// Names as Focus' own page of the XML's fields has them.
 #[derive(Serialize)]
 struct ItemIbsCbs<'a> {
     ibs_cbs_situacao_tributaria: &'a str,
@@ -276,11 +279,10 @@ impl<'a> From<&'a Nfe> for Note<'a> {
                 FreightBy::Seller => 0,
                 FreightBy::None => 9,
             },
-            notas_referenciadas: of.map(|key| Referenced { chave_nfe: key.as_str() }).into_iter().collect(),
             emitente: Emitente::from(&nfe.issuer),
             destinatario: Destinatario::of(&nfe.buyer, nfe.environment),
             totais: Totais::of(&nfe.totals, &nfe.items),
-            items: nfe.items.iter().map(Line::from).collect(),
+            items: nfe.items.iter().map(|item| Line::of(item, of)).collect(),
             formas_pagamento: [Pagamento {
                 forma_pagamento: match nfe.payment.method {
                     PaidBy::Pix => "17",
@@ -404,8 +406,9 @@ impl Totais {
     }
 }
 
-impl<'a> From<&'a Item> for Line<'a> {
-    fn from(item: &'a Item) -> Self {
+impl<'a> Line<'a> {
+    /// `sale`: the invoice that it gives back.
+    fn of(item: &'a Item, sale: Option<&'a AccessKey>) -> Self {
         let taxes = &item.taxes;
         let some = |amount: Money| (!amount.is_zero()).then(|| decimal(amount));
         Self {
@@ -442,6 +445,10 @@ impl<'a> From<&'a Item> for Line<'a> {
                 cofins_valor,
             }),
             ibs_cbs: taxes.ibs_cbs.as_ref().map(ItemIbsCbs::from),
+            referenced: sale.zip(item.sold_as).map(|(key, number)| Referenced {
+                chave_acesso_dfe_referenciado: key.as_str(),
+                numero_item_dfe_referenciado: number.to_string(),
+            }),
         }
     }
 }

@@ -59,7 +59,8 @@ impl Nfe {
 pub enum Purpose {
     /// Finalidade 1, saída.
     Sale,
-    /// Finalidade 4, entrada: goods that came back, with the key of the invoice they left with.
+    /// Finalidade 4, entrada: goods that came back, with the key of the invoice they left with. Each item says as which of
+    /// that invoice's items it left ([`Item::sold_as`]).
     Return { of: AccessKey },
 }
 
@@ -143,6 +144,8 @@ pub struct Item {
     pub discount: Money,
     /// Its share of the order's freight.
     pub freight: Money,
+    /// Of what came back: its number in the invoice that it left with.
+    pub sold_as: Option<u32>,
     pub taxes: Taxes,
 }
 

@@ -183,6 +183,7 @@ fn item(f: &mut Fields<'_>, at: usize) -> DraftItem {
         cofins_situation,
         cofins,
         ibs_cbs: reform(&ibs_cbs, taxable),
+        referenced: None,
     };
     for problem in [&mut i.problems, &mut pis_problems, &mut cofins_problems] {
         f.problems.append(problem);

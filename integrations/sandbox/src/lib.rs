@@ -73,7 +73,7 @@ pub use control::{Control, Pay, Refused, SendWebhook, ShopAnswer};
 pub use correios_track::Passage;
 pub use fault::{Fault, FaultOrder};
 pub use nfe::{Letter, Nfe, NfeStatus};
-pub use nfe_draft::{Difal, Draft, DraftItem, IbsCbs, Party, Sums, Tax};
+pub use nfe_draft::{Difal, Draft, DraftItem, IbsCbs, Party, Referenced, Sums, Tax};
 pub use parcels::{Parcel, ParcelStatus, ParcelStep, Scan};
 pub use server::{Sandbox, start};
 

@@ -99,14 +99,29 @@ fn operation(draft: &Draft) -> Result<(), Rejection> {
     if matches!(draft.presence, 2 | 3 | 4 | 9) && draft.intermediary.is_none() {
         return no(434, "NF-e sem indicativo do intermediador");
     }
-    let is_key = |key: &String| key.len() == 44 && check_digit(&key[..43]) == key[43..];
-    match (draft.purpose, &draft.referenced) {
-        (4, None) => no(321, "NF-e de devolução de mercadoria não possui documento fiscal referenciado"),
-        (_, Some(key)) if !key.is_ascii() || !is_key(key) => {
-            no(547, "Dígito Verificador da Chave de Acesso da NF-e referenciada inválido")
-        }
-        _ => Ok(()),
+    references(draft)
+}
+
+/// Since November 2026 a return names its sale in each item, and nowhere else (NT 2025.002, VC02-14).
+fn references(draft: &Draft) -> Result<(), Rejection> {
+    let is_key = |key: &str| key.is_ascii() && key.len() == 44 && check_digit(&key[..43]) == key[43..];
+    let in_items: Vec<_> = draft.items.iter().filter_map(|item| item.referenced.as_ref()).collect();
+    if draft.purpose == 4 && in_items.len() < draft.items.len() {
+        return no(321, "NF-e de devolução de mercadoria não possui documento fiscal referenciado no item");
     }
+    if draft.referenced.is_some() && !in_items.is_empty() {
+        return no(1010, "Documento fiscal referenciado no item e também no grupo de documentos referenciados da NF-e");
+    }
+    if draft.purpose == 4 && in_items.iter().any(|of| of.item.is_none_or(|item| item == 0)) {
+        return no(1048, "Não informado o número do item do documento fiscal referenciado");
+    }
+    if in_items.iter().enumerate().any(|(at, of)| in_items[..at].contains(of)) {
+        return no(1072, "Item do documento fiscal referenciado em duplicidade");
+    }
+    if draft.referenced.iter().chain(in_items.iter().map(|of| &of.key)).any(|key| !is_key(key)) {
+        return no(547, "Dígito Verificador da Chave de Acesso da NF-e referenciada inválido");
+    }
+    Ok(())
 }
 
 fn line(draft: &Draft, item: &DraftItem) -> Result<(), Rejection> {

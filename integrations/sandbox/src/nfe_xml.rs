@@ -152,7 +152,15 @@ fn buyer(nfe: &Nfe) -> String {
 }
 
 fn items(nfe: &Nfe) -> String {
-    nfe.draft.items.iter().map(|item| format!("<det nItem=\"{}\">{}{}</det>", item.number, product(item), taxes(item))).collect()
+    let one =
+        |item: &DraftItem| format!("<det nItem=\"{}\">{}{}{}</det>", item.number, product(item), taxes(item), referenced(item));
+    nfe.draft.items.iter().map(one).collect()
+}
+
+fn referenced(item: &DraftItem) -> String {
+    let Some(of) = &item.referenced else { return String::new() };
+    let number = of.item.map(|number| el("nItem", number)).unwrap_or_default();
+    group("DFeReferenciado", &[el("chaveAcesso", &of.key), number])
 }
 
 fn product(item: &DraftItem) -> String {
