@@ -118,7 +118,7 @@ async fn a_wrong_field_is_the_invoices_state_and_a_wrong_key_the_calls_failure()
     }
     for status in [401, 403] {
         let (_server, enotas) = answering(answer(404, ""), "POST", answer(status, "")).await;
-        assert!(matches!(enotas.emit(&simples()).await, Err(ProviderError::Rejected { .. })));
+        assert_eq!(enotas.emit(&simples()).await, Err(rejected(ACCOUNT_REFUSED, &format!("{status} "))));
     }
     let (_server, enotas) = answering(answer(404, ""), "POST", answer(400, "\u{1f4a5}")).await;
     assert!(matches!(enotas.emit(&simples()).await, Err(ProviderError::Unknown { .. })), "in nobody's words");

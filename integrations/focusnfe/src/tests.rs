@@ -136,8 +136,7 @@ async fn a_wrong_field_is_the_invoices_state_and_names_it() {
 async fn what_is_wrong_with_the_account_is_the_calls_failure() {
     for (status, code) in [(400, "certificado_vencido"), (401, "permissao_negada"), (422, "permissao_negada")] {
         let (_server, focus) = answering(answer(404, ""), "POST", answer(status, &refusal(code))).await;
-        let expected = ProviderError::Rejected { provider: NAME, code: code.to_owned(), message: "Não".to_owned() };
-        assert_eq!(focus.emit(&simples()).await, Err(expected));
+        assert_eq!(focus.emit(&simples()).await, Err(rejected(ACCOUNT_REFUSED, &format!("{code}: Não"))));
     }
 }
 

@@ -372,6 +372,10 @@ pub struct FiscalNotice {
     pub reference: Option<String>,
 }
 
+/// The code of a `ProviderError::Rejected` that is about the shop's account (its token, certificate or enrolment), not about what
+/// was asked: nothing is emitted until somebody mends it, and then all of it as it stands.
+pub const ACCOUNT_REFUSED: &str = "account_refused";
+
 /// Focus NFe, eNotas.
 #[async_trait]
 pub trait FiscalProvider: Send + Sync + std::fmt::Debug {
