@@ -3,7 +3,7 @@
 use deadpool_postgres::GenericClient;
 use vitrine_kit::pix::{RefundStatus, TheirRefund};
 
-use super::{End, reserve, settle, tell_refund};
+use super::{End, Restock, give_goods_back, reserve, settle, tell_refund};
 use crate::app::App;
 use crate::cause::Actor;
 use crate::db;
@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::ids::{PaymentId, RefundId};
 use crate::jobs::{self, Job, Outcome};
 use crate::payments::alert;
-use crate::payments::apply::{Applied, News};
+use crate::payments::apply::{Applied, News, refundable};
 use crate::payments::gateway::Gateway;
 use crate::payments::store;
 
@@ -83,7 +83,8 @@ async fn bring_in(
     }
 }
 
-/// A row for money that went back without us: somebody used the provider's own pages. `None`: it does not fit.
+/// A row for money that went back without us: somebody used the provider's own pages. What follows from it is the same as if it had
+/// been asked for here. `None`: it does not fit.
 async fn adopt(
     tx: &impl GenericClient,
     provider: &'static str,
@@ -99,8 +100,10 @@ async fn adopt(
     }
     let (id, actor) = (RefundId::new(), Actor::Provider(provider));
     let by = actor.to_string();
+    let is_all_the_money = theirs.amount == refundable(payment);
     let reference = &theirs.reference;
     db::execute(tx, INSERT, &[&id, &payment.id, &payment.order_id, &theirs.amount, &REASON, &by, reference]).await?;
     tell_refund(tx, payment.order_id, id, None, "processing", REASON, actor).await?;
+    give_goods_back(tx, payment.order_id, id, &Restock::Nothing, is_all_the_money, actor).await?;
     Ok(Some(id))
 }
