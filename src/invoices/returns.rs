@@ -73,7 +73,7 @@ pub async fn earlier(db: &impl GenericClient, sale: InvoiceId, than: InvoiceId) 
     const EARLIER: &str = "
         SELECT lines FROM invoices WHERE sale_id = $1 AND id < $2 AND status NOT IN ('denied', 'cancelled')";
     let rows = db::query(db, EARLIER, &[&sale, &than]).await?;
-    Ok(rows.iter().flat_map(|row| lines_of(row)).collect())
+    Ok(rows.iter().flat_map(lines_of).collect())
 }
 
 fn lines_of(row: &Row) -> Lines {

@@ -215,6 +215,53 @@ async fn too_late_to_cancel_the_sale_is_given_back() {
 }
 
 #[actix_web::test]
+async fn too_late_to_cancel_a_sale_whose_money_all_goes_back_is_given_back_as_well() {
+    let (shop, ware) = open("focusnfe").await;
+    let order = paid(&shop, &[(&ware, 2)]).await;
+    goes_on(&shop).await;
+    shop.execute("UPDATE invoices SET authorized_at = authorized_at - interval '24 hours'").await;
+    assert_eq!(refund(&shop, &order, &json!({"reason": "desistiu"})).await, 201);
+    goes_on(&shop).await;
+    let nfes = shop.control().nfes();
+    let (sale, back) = sale_and_return(&nfes);
+    assert_eq!((back.status, back.total_cents), (NfeStatus::Authorized, sale.total_cents));
+    assert_eq!(labels(&shop).await, (0, 1), "and nothing is sent");
+    let id = listed(&shop).await.iter().find(|one| one["purpose"] == "sale").unwrap()["id"].as_str().unwrap().to_owned();
+    let reason = json!({"reason": "Cancelar também, por engano"});
+    let cancel = shop.admin().await.post(&format!("/api/admin/invoices/{id}/cancel"), &reason).await;
+    assert_eq!(cancel.status, 409, "never both cancelled and given back");
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn money_that_all_went_back_in_the_dashboard_takes_the_invoice_and_the_label_with_it() {
+    let (shop, ware) = open("focusnfe").await;
+    let cart = shop.guest_cart(&[(&ware, 2)]).await;
+    let mut order = shop.guest_order(&[(&ware, 2)], crate::shop::CPF).await;
+    order["pay"] = json!({"method": "credit_card"});
+    let placed = shop.request("POST", "/api/orders").header("X-Cart-Token", &cart).json(&order).send().await;
+    assert_eq!(placed.status, 201, "{}", placed.body);
+    let order = placed.body["id"].as_str().unwrap().to_owned();
+    shop.pays(&order).await;
+    goes_on(&shop).await;
+    assert_eq!((standing(&shop), labels(&shop).await), (1, (1, 0)));
+    let intent = shop.control().charge(&order).unwrap().txid;
+    let secret = shop.app.config.stripe.as_ref().unwrap().secret_key.clone();
+    let made = reqwest::Client::new()
+        .post(format!("{}/stripe/v1/refunds", shop.sandbox.url()))
+        .bearer_auth(secrecy::ExposeSecret::expose_secret(&secret))
+        .form(&[("payment_intent", intent.as_str())])
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(made.status(), 200);
+    assert!(shop.control().settled(Duration::from_secs(20)).await);
+    goes_on(&shop).await;
+    assert_eq!((standing(&shop), labels(&shop).await), (0, (0, 1)));
+    shop.close().await;
+}
+
+#[actix_web::test]
 async fn the_night_s_state_has_two_hours_and_the_settings_outweigh_it() {
     let (shop, ware) = open("focusnfe").await;
     shop.set("taxes", &json!({"products": {"csosn": "102"}, "cancel_hours": 2})).await;

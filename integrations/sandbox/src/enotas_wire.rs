@@ -1,6 +1,7 @@
 //! eNotas' words: an invoice as it is sent, field by field, and as it is shown. What is the issuer's stands in the
 //! company's record, which is the sandbox's configuration.
 
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
 use crate::SandboxConfig;
@@ -258,10 +259,17 @@ fn transport(f: &Fields<'_>, problems: &mut Problems) -> (u8, u32, i64) {
     (mode, count, volume.optional_decimal("pesoBruto", 3).unwrap_or(0))
 }
 
-pub(crate) fn status(nfe: &Nfe) -> &'static str {
+/// Its files are written some time after the authorisation.
+pub(crate) fn has_files(world: &World, nfe: &Nfe) -> bool {
+    let wait = SignedDuration::try_from(world.cfg.enotas_files_after).unwrap_or(SignedDuration::ZERO);
+    nfe.authorized_at.is_some_and(|at| Timestamp::now().duration_since(at) >= wait)
+}
+
+pub(crate) fn status(world: &World, nfe: &Nfe) -> &'static str {
     match nfe.status {
         NfeStatus::Processing => "EmProcessoDeAutorizacao",
         NfeStatus::Authorized if nfe.is_cancel_refused => "CancelamentoNegado",
+        NfeStatus::Authorized if !has_files(world, nfe) => "AutorizadaAguardandoGeracaoPDF",
         NfeStatus::Authorized => "Autorizada",
         NfeStatus::Rejected => "Negada",
         NfeStatus::Denied => "Denegada",
@@ -277,7 +285,10 @@ fn reason(nfe: &Nfe) -> Option<String> {
 }
 
 fn link(world: &World, nfe: &Nfe, file: &str) -> Option<String> {
-    nfe.key.as_ref().filter(|_| nfe.status != NfeStatus::Denied).map(|key| format!("{}/nfe/{key}/{file}", world.url))
+    nfe.key
+        .as_ref()
+        .filter(|_| nfe.status != NfeStatus::Denied && has_files(world, nfe))
+        .map(|key| format!("{}/nfe/{key}/{file}", world.url))
 }
 
 /// As GET shows it.
@@ -286,7 +297,7 @@ pub(crate) fn view(world: &World, nfe: &Nfe) -> Value {
         "id": nfe.reference,
         "tipo": "NF-e",
         "ambienteEmissao": if nfe.draft.production { "Producao" } else { "Homologacao" },
-        "status": status(nfe),
+        "status": status(world, nfe),
         "motivoStatus": reason(nfe),
         "enviadaPorEmail": false,
         "dataCriacao": wire_time(nfe.created_at),
@@ -311,7 +322,7 @@ pub(crate) fn told(world: &World, nfe: &Nfe) -> Value {
         "tipo": "NF-e",
         "empresaId": world.cfg.enotas_company_id,
         "nfeId": nfe.reference,
-        "nfeStatus": status(nfe),
+        "nfeStatus": status(world, nfe),
         "nfeMotivoStatus": reason(nfe),
         "nfeLinkDanfe": link(world, nfe, "danfe"),
         "nfeLinkXml": link(world, nfe, "xml"),

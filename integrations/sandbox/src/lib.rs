@@ -142,6 +142,8 @@ pub struct SandboxConfig {
     pub nfe_is_production: bool,
     /// How long the tax authority takes.
     pub nfe_authorizes_after: Duration,
+    /// How long after that eNotas has no files yet, which no webhook tells the end of.
+    pub enotas_files_after: Duration,
     /// Name and city in the BR Codes: ASCII, at most 25 and 15 characters.
     pub merchant_name: String,
     pub merchant_city: String,
@@ -194,6 +196,7 @@ impl Default for SandboxConfig {
             nfe_regime: 1,
             nfe_is_production: false,
             nfe_authorizes_after: Duration::from_millis(200),
+            enotas_files_after: Duration::from_millis(300),
             merchant_name: "LOJA VITRINE".into(),
             merchant_city: "SAO PAULO".into(),
             webhook_retries: [1, 5, 30, 120, 600, 1800].map(Duration::from_secs).into(),
