@@ -7,13 +7,13 @@ use vitrine_kit::fiscal::{
 };
 use vitrine_kit::{AccessKey, Cep, Cnpj, Email, Money, Phone};
 
-use super::cfop;
 use super::company::{Company, CompanyAddress};
 use super::facts::{Facts, Line};
 use super::problem::Problem;
-use super::returns::Lines;
+use super::returns::{self, Lines};
 use super::states::{self, State};
 use super::tax::{self, Setting};
+use super::ware::{self, Ware};
 use crate::calendar;
 use crate::ids::LineId;
 use crate::orders::view::ShippingAddress;
@@ -72,9 +72,12 @@ pub fn build(wanted: &Wanted, facts: &Facts, company: Option<&Company>, cities: 
         return Err(vec![Problem::new("company", text)]);
     };
     let mut wrong = Vec::new();
-    let issuer = issuer(wanted, company, cities, &mut wrong);
+    let issuer = issuer(wanted.cnpj.as_ref(), company, cities.seller.clone(), &mut wrong);
     let buyer = buyer(facts, cities, &mut wrong);
-    let ends = states::find(&company.address.state).zip(states::find(&facts.address.state));
+    let from = states::find(&company.address.state);
+    // What is fetched at the shop is sold there, wherever its buyer lives.
+    let to = if facts.is_fetched() { from } else { states::find(&facts.address.state) };
+    let ends = from.zip(to);
     let items = match ends {
         Some((from, to)) => items(wanted, facts, &setting(wanted, facts, company, (from, to)), &mut wrong),
         None => Vec::new(), // named above, with the address
@@ -102,7 +105,8 @@ pub fn build(wanted: &Wanted, facts: &Facts, company: Option<&Company>, cities: 
         },
         notes: notes(wanted, facts, company),
         payment: payment(wanted, facts, totals.invoice),
-        freight: if facts.shipping_provider == "pickup" { FreightBy::None } else { FreightBy::Seller },
+        freight: if facts.is_fetched() { FreightBy::None } else { FreightBy::Seller },
+        in_person: facts.is_fetched(),
         volumes: 1,
         weight_grams: u32::try_from(facts.lines.iter().map(weight).sum::<i64>()).unwrap_or(u32::MAX),
         issuer,
@@ -122,9 +126,15 @@ fn setting<'a>(wanted: &Wanted, facts: &'a Facts, company: &Company, (from, to):
     Setting { regime, from, to, to_contributor: false, rules: &facts.rules, day: calendar::day_of(sold_at) }
 }
 
-fn issuer(wanted: &Wanted, company: &Company, cities: &Cities, wrong: &mut Vec<Problem>) -> Option<Issuer> {
+/// The seller, or what is wrong with it. `configured`: NFE_CNPJ; `ibge_city`: its city.
+pub fn issuer(
+    configured: Option<&Cnpj>,
+    company: &Company,
+    ibge_city: Option<String>,
+    wrong: &mut Vec<Problem>,
+) -> Option<Issuer> {
     let cnpj = Cnpj::parse(&company.cnpj).map_err(|_| wrong.push(Problem::new("company.cnpj", "CNPJ inválido"))).ok();
-    if cnpj.is_some() && wanted.cnpj.is_some() && cnpj != wanted.cnpj {
+    if configured.is_some_and(|configured| cnpj.as_ref().is_some_and(|cnpj| cnpj != configured)) {
         wrong.push(Problem::new("company.cnpj", "O CNPJ da empresa não é o de NFE_CNPJ: um dos dois está errado"));
     }
     let CompanyAddress { cep, street, number, complement, district, city, state, .. } = &company.address;
@@ -137,7 +147,7 @@ fn issuer(wanted: &Wanted, company: &Company, cities: &Cities, wrong: &mut Vec<P
         district: district.clone(),
         city: city.clone(),
         state: state.clone(),
-        ibge_city: cities.seller.clone(),
+        ibge_city,
         phone: None,
     };
     let address = address("company.address", &given, wrong);
@@ -273,24 +283,18 @@ fn items(wanted: &Wanted, facts: &Facts, setting: &Setting<'_>, wrong: &mut Vec<
         let at = format!("items[{i}]");
         let before = wrong.len();
         let data = part.line.tax.clone().or(&facts.rules.products);
-        let ncm = ncm(part.line, &at, wrong);
-        let cfop = cfop::of(part.line.cfop.as_deref(), setting.is_interstate(), setting.to_contributor, is_return)
-            .map_err(|text| wrong.push(Problem::new(format!("{at}.cfop"), text)))
-            .ok();
-        let origin = origin(part.line, &at, wrong);
-        let owes_cest = matches!(data.csosn.as_deref(), Some("500")) && setting.is_simples()
-            || matches!(data.icms_cst.as_deref(), Some("60")) && !setting.is_simples();
-        if owes_cest && data.cest.is_none() {
-            wrong.push(Problem::new(format!("{at}.tax.cest"), "Mercadoria com ICMS por substituição tributária pede o CEST"));
-        }
+        let ware = Ware { ncm: part.line.ncm.as_deref(), cfop: part.line.cfop.as_deref(), origin: part.line.origin, tax: &data };
+        let kind = ware::kind(&ware, &at, wrong);
+        let cfop = ware::movement(setting, &ware, is_return, &at, wrong);
         let value = Money::sum([net[i], freight]).unwrap_or(Money::ZERO);
-        let taxes = tax::taxes_of(setting, &data, origin.unwrap_or(0), value, &at).map_err(|more| wrong.extend(more)).ok();
-        let (Some(ncm), Some(cfop), Some(mut taxes)) = (ncm, cfop, taxes) else { continue };
+        let origin = kind.as_ref().map_or(0, |(_, origin)| *origin);
+        let taxes = tax::taxes_of(setting, &data, origin, value, &at).map_err(|more| wrong.extend(more)).ok();
+        let (Some((ncm, _)), Some(cfop), Some(mut taxes)) = (kind, cfop, taxes) else { continue };
         if wrong.len() > before {
             continue;
         }
         if is_return {
-            super::returns::turn_around(&mut taxes);
+            returns::turn_around(setting.regime, &mut taxes);
         }
         items.push(Item {
             number: i as u32 + 1,
@@ -310,30 +314,6 @@ fn items(wanted: &Wanted, facts: &Facts, setting: &Setting<'_>, wrong: &mut Vec<
         });
     }
     items
-}
-
-fn ncm(line: &Line, at: &str, wrong: &mut Vec<Problem>) -> Option<String> {
-    let ncm = line.ncm.clone();
-    let text = match ncm.as_deref() {
-        None => "Falta o NCM: informe-o no produto ou na categoria".to_owned(),
-        Some(ncm) if ncm.len() != 8 || ncm.starts_with("00") || ncm.starts_with("77") || ncm > "98" => {
-            format!("O NCM {ncm} não existe: os capítulos vão de 01 a 97, sem o 77")
-        }
-        Some(_) => return ncm,
-    };
-    wrong.push(Problem::new(format!("{at}.ncm"), text));
-    None
-}
-
-fn origin(line: &Line, at: &str, wrong: &mut Vec<Problem>) -> Option<u8> {
-    let origin = line.origin.and_then(|origin| u8::try_from(origin).ok()).filter(|origin| *origin <= 8);
-    if origin.is_none() {
-        wrong.push(Problem::new(
-            format!("{at}.origin"),
-            "Falta a origem da mercadoria (0 a 8): informe-a no produto ou na categoria",
-        ));
-    }
-    origin
 }
 
 /// `None`: they do not fit, which the order's own sums would not have either.

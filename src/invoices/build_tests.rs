@@ -201,6 +201,31 @@ fn what_comes_back_names_the_sale_s_item_and_each_only_once() {
 }
 
 #[test]
+fn mei_takes_back_by_its_own_codes_and_names_what_it_may_not_sell() {
+    let mut facts = order(vec![line(1, 1, 1_000, 0)], 0);
+    let mei = company(TaxRegime::Mei);
+    let back = wanted(Kind::Return(back(vec![(facts.lines[0].id, 1)], Vec::new())));
+    let back = build(&back, &facts, Some(&mei), &cities()).expect("complete");
+    assert_eq!((back.items[0].cfop.as_str(), back.items[0].taxes.icms.situation.as_str()), ("2202", "900"));
+    facts.lines[0].cfop = Some("5405".into());
+    facts.lines[0].tax.csosn = Some("500".into());
+    facts.lines[0].tax.cest = Some("2104000".into());
+    let wrong = build(&wanted(Kind::Sale), &facts, Some(&mei), &cities());
+    assert_eq!(fields(wrong), ["items[0].cfop", "items[0].tax.csosn"]);
+}
+
+#[test]
+fn what_is_fetched_is_sold_in_the_seller_s_state() {
+    let mut facts = Facts { shipping_provider: "pickup".into(), ..order(vec![line(1, 1, 1_000, 0)], 0) };
+    facts.lines[0].tax =
+        TaxData { icms_cst: Some("00".into()), pis_cst: Some("49".into()), cofins_cst: Some("49".into()), ..TaxData::default() };
+    let company = company(TaxRegime::SimplesExcess);
+    let nfe = build(&wanted(Kind::Sale), &facts, Some(&company), &cities()).expect("complete");
+    assert_eq!((nfe.in_person, nfe.freight, nfe.items[0].cfop.as_str()), (true, FreightBy::None, "5102"));
+    assert_eq!(nfe.items[0].taxes.icms.own.map(|own| (own.rate, nfe.items[0].taxes.icms.difal)), Some((1800, None)));
+}
+
+#[test]
 fn a_return_bears_the_taxes_of_the_sale_s_day() {
     let mut facts = order(vec![line(1, 1, 10_000, 0)], 0);
     let reform = TaxData { ibs_cbs_cst: Some("000".into()), cclasstrib: Some("000001".into()), ..facts.lines[0].tax.clone() };

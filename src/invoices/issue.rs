@@ -32,8 +32,14 @@ const FOR_THE_SALE: SignedDuration = SignedDuration::from_mins(30);
 pub async fn issue(app: &App, order: OrderId) -> Result<Outcome> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
-    if store::sale_of(&tx, order).await?.is_none_or(|sale| sale.was_given_up()) {
-        start(&tx, app, order, Actor::System).await?;
+    match store::sale_of(&tx, order).await? {
+        Some(sale) if sale.status == "authorized" => {
+            if lock_sold(&tx, order).await?.is_some() {
+                returns::keep_the_sale(&tx, sale.id).await?;
+            }
+        }
+        Some(sale) if !sale.was_given_up() => {}
+        _ => drop(start(&tx, app, order, Actor::System).await?),
     }
     tx.commit().await?;
     app.jobs_were_pushed();
@@ -43,21 +49,24 @@ pub async fn issue(app: &App, order: OrderId) -> Result<Outcome> {
 /// Writes the row and sends its job; `None`: nobody emits invoices here, the order is not one to invoice (any more), or there is
 /// a live one. The caller commits.
 pub async fn start(tx: &impl GenericClient, app: &App, order: OrderId, actor: Actor) -> Result<Option<InvoiceId>> {
-    const LOCK: &str = "
-        SELECT total_cents FROM orders WHERE id = $1 AND status IN ('processing', 'shipped', 'delivered')
-           AND payment_status IN ('paid', 'partially_refunded') FOR NO KEY UPDATE";
     let Some(fiscal) = &app.providers.fiscal else { return Ok(None) };
-    let Some(row) = db::query_opt(tx, LOCK, &[&order]).await? else { return Ok(None) };
-    if refund::is_off(tx, order).await? {
-        return Ok(None);
-    }
+    let Some(total) = lock_sold(tx, order).await? else { return Ok(None) };
     let (provider, environment) = (fiscal.name(), app.config.nfe.environment);
-    let new = NewInvoice { order, provider, environment, total: row.get("total_cents"), returned: None };
+    let new = NewInvoice { order, provider, environment, total, returned: None };
     let invoice = store::insert(tx, &new, actor).await?;
     if let Some(invoice) = invoice {
         jobs::push(tx, Job::SendInvoice { invoice }).await?;
     }
     Ok(invoice)
+}
+
+/// The total of an order whose sale stands, locked.
+async fn lock_sold(tx: &impl GenericClient, order: OrderId) -> Result<Option<Money>> {
+    const LOCK: &str = "
+        SELECT total_cents FROM orders WHERE id = $1 AND status IN ('processing', 'shipped', 'delivered')
+           AND payment_status IN ('paid', 'partially_refunded') FOR NO KEY UPDATE";
+    let Some(row) = db::query_opt(tx, LOCK, &[&order]).await? else { return Ok(None) };
+    Ok(if refund::is_off(tx, order).await? { None } else { Some(row.get("total_cents")) })
 }
 
 /// Sends an invoice, or asks how far it is. A repeat is harmless: the provider knows the row's id.
@@ -221,8 +230,7 @@ async fn may_go(app: &App, invoice: &Invoice, total: Money) -> Result<bool> {
 /// The cities of both ends: what is kept with the address, what the shop said, else what the CEP says.
 async fn cities(app: &App, invoice: &Invoice, facts: &Facts, company: Option<&company::Company>) -> Result<Cities> {
     let seller = match company {
-        Some(company) if company.address.ibge_city.is_none() => city_of(app, &company.address.cep).await?,
-        Some(company) => company.address.ibge_city.clone(),
+        Some(company) => seller_city(app, company).await?,
         None => None,
     };
     let known = invoice.buyer_city.clone().or_else(|| facts.address.ibge_city.clone());
@@ -231,6 +239,14 @@ async fn cities(app: &App, invoice: &Invoice, facts: &Facts, company: Option<&co
         None => city_of(app, &facts.address.cep).await?,
     };
     Ok(Cities { seller, buyer })
+}
+
+/// What the settings say, else what the CEP says.
+pub async fn seller_city(app: &App, company: &company::Company) -> Result<Option<String>> {
+    match &company.address.ibge_city {
+        Some(city) => Ok(Some(city.clone())),
+        None => city_of(app, &company.address.cep).await,
+    }
 }
 
 /// `None`: there is no such CEP, or nobody knows its city's code. While those who could say are away, the job waits.

@@ -24,6 +24,7 @@ mod states;
 pub mod store;
 mod tax;
 pub mod tax_data;
+mod ware;
 
 pub use cancel::{cancel, give_up};
 pub use correct::correct;

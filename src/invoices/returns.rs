@@ -7,8 +7,9 @@ use deadpool_postgres::GenericClient;
 use serde_json::Value;
 use tokio_postgres::Row;
 use vitrine_kit::Money;
-use vitrine_kit::fiscal::Taxes;
+use vitrine_kit::fiscal::{Regime, Taxes};
 
+use super::cancel;
 use super::store::{self, NewInvoice, Returned};
 use crate::cause::Actor;
 use crate::db;
@@ -54,6 +55,17 @@ pub async fn plan(
     Ok(())
 }
 
+/// The sale stands again: what gave all of it back, since it was too late to cancel, is cancelled itself.
+pub async fn keep_the_sale(tx: &impl GenericClient, sale: InvoiceId) -> Result<()> {
+    const WHOLE: &str = "
+        SELECT id FROM invoices WHERE sale_id = $1 AND refund_id IS NULL AND status NOT IN ('denied', 'cancelled')";
+    let Some(row) = db::query_opt(tx, WHOLE, &[&sale]).await? else { return Ok(()) };
+    match store::lock(tx, row.get("id")).await? {
+        Some(back) => cancel::request_cancel(tx, &back, "A devolução do dinheiro falhou: a venda vale").await,
+        None => Ok(()),
+    }
+}
+
 /// What was sold and has not been given back by an earlier return.
 async fn left_to_return(tx: &impl GenericClient, order: OrderId, sale: InvoiceId) -> Result<BTreeMap<LineId, i32>> {
     const SOLD: &str = "SELECT id, quantity FROM order_lines WHERE order_id = $1";
@@ -81,8 +93,12 @@ fn lines_of(row: &Row) -> Lines {
     lines.and_then(|lines| serde_json::from_value(lines).ok()).unwrap_or_default()
 }
 
-/// The taxes of goods that come in again: PIS and COFINS have codes of their own for that (98, other entries).
-pub fn turn_around(taxes: &mut Taxes) {
+/// The taxes of goods that come in again: PIS and COFINS have codes of their own for that (98, other entries), and MEI takes
+/// goods back by CSOSN 900 (NT 2024.001).
+pub fn turn_around(regime: Regime, taxes: &mut Taxes) {
+    if regime == Regime::Mei {
+        "900".clone_into(&mut taxes.icms.situation);
+    }
     for contribution in [&mut taxes.pis, &mut taxes.cofins] {
         contribution.situation = "98".to_owned();
         contribution.own = None;

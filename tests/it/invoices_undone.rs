@@ -234,6 +234,24 @@ async fn too_late_to_cancel_a_sale_whose_money_all_goes_back_is_given_back_as_we
 }
 
 #[actix_web::test]
+async fn what_was_given_back_for_a_refund_that_failed_is_not_given_back() {
+    let (shop, ware) = open("focusnfe").await;
+    let order = paid(&shop, &[(&ware, 2)]).await;
+    goes_on(&shop).await;
+    shop.execute("UPDATE invoices SET authorized_at = authorized_at - interval '24 hours'").await;
+    let given_back = async {
+        goes_on(&shop).await;
+        assert_eq!(standing(&shop), 2, "the sale and its return");
+    };
+    refund_fails_after(&shop, &order, &json!({"reason": "desistiu"}), given_back).await;
+    let nfes = shop.control().nfes();
+    let (sale, back) = sale_and_return(&nfes);
+    assert_eq!((sale.status, back.status, nfes.len()), (NfeStatus::Authorized, NfeStatus::Cancelled, 2));
+    assert_eq!(labels(&shop).await, (1, 1));
+    shop.close().await;
+}
+
+#[actix_web::test]
 async fn money_that_all_went_back_in_the_dashboard_takes_the_invoice_and_the_label_with_it() {
     let (shop, ware) = open("focusnfe").await;
     let cart = shop.guest_cart(&[(&ware, 2)]).await;

@@ -24,13 +24,14 @@ pub(crate) struct Note<'a> {
     data_emissao: String,
     /// 0 in, 1 out.
     tipo_documento: u8,
-    /// 1 the issuer's state, 2 another.
+    /// 1 the issuer's state, 2 another: where the goods are handed over.
     local_destino: u8,
     finalidade_emissao: u8,
     consumidor_final: u8,
     presenca_comprador: u8,
-    /// 0: sold on one's own site. Without it a sale over the internet is rejection 434.
-    indicador_intermediario: u8,
+    /// 0: sold on one's own site. Without it a sale over the internet is rejection 434, with it one at the shop 435.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    indicador_intermediario: Option<u8>,
     modalidade_frete: u8,
     #[serde(flatten)]
     emitente: Emitente<'a>,
@@ -240,7 +241,7 @@ struct ItemIbsCbs<'a> {
 struct Pagamento {
     forma_pagamento: &'static str,
     valor_pagamento: Decimal,
-    /// 2: the card machine and the shop do not talk to each other.
+    /// 2: whoever takes the money and the shop's till do not talk to each other. Of cards and of PIX.
     #[serde(skip_serializing_if = "Option::is_none")]
     tipo_integracao: Option<u8>,
 }
@@ -270,11 +271,11 @@ impl<'a> From<&'a Nfe> for Note<'a> {
             serie: nfe.issuer.series,
             data_emissao: time(nfe.issued_at),
             tipo_documento,
-            local_destino: if nfe.issuer.address.state == nfe.buyer.address.state { 1 } else { 2 },
+            local_destino: if nfe.in_person || nfe.issuer.address.state == nfe.buyer.address.state { 1 } else { 2 },
             finalidade_emissao,
             consumidor_final: 1,
-            presenca_comprador: 2,
-            indicador_intermediario: 0,
+            presenca_comprador: if nfe.in_person { 1 } else { 2 },
+            indicador_intermediario: (!nfe.in_person).then_some(0),
             modalidade_frete: match nfe.freight {
                 FreightBy::Seller => 0,
                 FreightBy::None => 9,
@@ -291,7 +292,7 @@ impl<'a> From<&'a Nfe> for Note<'a> {
                     PaidBy::Nothing => "90",
                 },
                 valor_pagamento: decimal(nfe.payment.amount),
-                tipo_integracao: (nfe.payment.method == PaidBy::CreditCard).then_some(2),
+                tipo_integracao: matches!(nfe.payment.method, PaidBy::CreditCard | PaidBy::Pix).then_some(2),
             }],
             volumes: if nfe.volumes > 0 { vec![volumes] } else { Vec::new() },
             informacoes_adicionais_contribuinte: sefaz::text(&nfe.notes, 5000),

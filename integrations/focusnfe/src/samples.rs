@@ -78,6 +78,7 @@ pub(crate) fn simples() -> Nfe {
         },
         payment: Payment { method: PaidBy::Pix, amount: cents(25_733) },
         freight: FreightBy::Seller,
+        in_person: false,
         volumes: 1,
         weight_grams: 1_050,
         notes: "Pedido 1001.\nDocumento emitido por ME ou EPP optante pelo Simples Nacional.".to_owned(),

@@ -255,8 +255,9 @@ fn letter(sequence: u16) -> Correction {
 
 #[tokio::test]
 async fn a_letter_that_is_there_is_not_sent_again() {
+    // Its number comes as text too.
     let sent =
-        json!({"numero_carta_correcao": 1, "caminho_pdf_carta_correcao": "/c/1.pdf", "caminho_xml_carta_correcao": "/c/1.xml"});
+        json!({"numero_carta_correcao": "1", "caminho_pdf_carta_correcao": "/c/1.pdf", "caminho_xml_carta_correcao": "/c/1.xml"});
     let done = note(sent);
     let (server, focus) = answering(answer(200, &done), "POST", answer(200, &done)).await;
     let accepted = Corrected::Accepted { pdf: Some("/c/1.pdf".into()), xml: Some("/c/1.xml".into()) };

@@ -36,6 +36,8 @@ pub struct Nfe {
     pub totals: Totals,
     pub payment: Payment,
     pub freight: FreightBy,
+    /// The buyer comes for the goods: the sale takes place at the shop and in its state, wherever the buyer lives.
+    pub in_person: bool,
     pub volumes: u32,
     pub weight_grams: u32,
     /// Informações complementares: law texts, the order's number. One line; may be empty.
@@ -165,7 +167,7 @@ pub struct Taxes {
 pub struct Icms {
     /// CSOSN (3 digits) under Simples, CST (2 digits) otherwise.
     pub situation: String,
-    /// `None` where the situation has no tax of its own (40, 41, 50, 60, every CSOSN but 900).
+    /// `None` where the situation has no tax of its own (40, 41, 50, 60, every CSOSN of a shop).
     pub own: Option<IcmsOwn>,
     /// What is owed to the buyer's state: sales of the normal regime to a non-contributor elsewhere (EC 87/2015).
     pub difal: Option<Difal>,
@@ -253,7 +255,7 @@ pub struct Payment {
 /// tPag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PaidBy {
-    /// 17: dynamic PIX.
+    /// 17: dynamic PIX, not integrated with the till.
     Pix,
     /// 03, not integrated with the till.
     CreditCard,

@@ -39,7 +39,8 @@ pub(crate) fn draft(body: &Map<String, Value>, cfg: &SandboxConfig) -> Result<Dr
     let (buyer, buyer_indicator) = buyer(&f, production, &mut problems);
     let is_entry = one_of(&mut f, "tipoOperacao", &["Entrada", "Saida"]) == 0;
     let purpose = [1, 4][one_of(&mut f, "finalidade", &["Normal", "DevolucaoMercadoria"])];
-    one_of(&mut f, "indicadorPresencaConsumidor", &["OperacaoPelaInternet", "OperacaoPresencial", "NaoSeAplica"]);
+    let presences = ["NaoSeAplica", "OperacaoPresencial", "OperacaoPelaInternet"];
+    let presence = [0, 1, 2][one_of(&mut f, "indicadorPresencaConsumidor", &presences)];
     let issued_at = f.text("dataEmissao", 20, 30).parse().unwrap_or_else(|_| {
         f.wrong("dataEmissao", "deve ser data e hora");
         jiff::Timestamp::UNIX_EPOCH
@@ -53,10 +54,10 @@ pub(crate) fn draft(body: &Map<String, Value>, cfg: &SandboxConfig) -> Result<Dr
         issued_at,
         is_entry,
         purpose,
-        destination: if issuer.state == buyer.state { 1 } else { 2 },
+        destination: if presence == 1 || issuer.state == buyer.state { 1 } else { 2 },
         is_final_consumer: body.get("consumidorFinal") == Some(&Value::Bool(true)),
-        presence: 2,
-        intermediary: Some(0),
+        presence,
+        intermediary: (presence == 2).then_some(0),
         freight_mode,
         referenced: f.objects("nfeReferenciada").into_iter().find_map(key),
         issuer,
@@ -234,6 +235,10 @@ fn payments(f: &Fields<'_>, problems: &mut Problems) -> Vec<(String, i64)> {
     for map in payment.objects("formas") {
         let mut f = Fields::new(map, "pedido.pagamento.formas.");
         let kind = KINDS[one_of(&mut f, "tipo", &KINDS.map(|(name, _)| name))].1;
+        let company = f.object("credenciadoraCartao");
+        if matches!(kind, "03" | "04" | "17") && !company.contains_key("tipoIntegracaoPagamento") {
+            f.wrong("credenciadoraCartao.tipoIntegracaoPagamento", "é obrigatório");
+        }
         payments.push((kind.to_owned(), f.decimal("valor", 2)));
         problems.append(&mut f.problems);
     }

@@ -25,7 +25,7 @@ pub(crate) fn draft(body: &Map<String, Value>, production: bool) -> Result<Draft
     for (at, map) in f.objects("formas_pagamento").into_iter().enumerate() {
         let mut fields = Fields::new(map, &format!("formas_pagamento[{at}]."));
         let kind = fields.digits("forma_pagamento", 2);
-        if matches!(kind.as_str(), "03" | "04") {
+        if matches!(kind.as_str(), "03" | "04" | "17") {
             fields.code("tipo_integracao", &[1, 2]);
         }
         payments.push((kind, fields.decimal("valor_pagamento", 2)));
