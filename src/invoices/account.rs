@@ -41,11 +41,13 @@ pub async fn wait(tx: &impl GenericClient, id: InvoiceId, provider: &str, why: &
 
 async fn tell_once_a_day(tx: &impl GenericClient, provider: &str, why: &str) -> Result<()> {
     const ALONE: &str = "SELECT pg_advisory_xact_lock(hashtext('the account at ' || $1))";
-    const TOLD: &str = "
-        SELECT EXISTS (SELECT FROM jobs WHERE kind = 'mail_alert' AND payload ->> 'subject' = $1 AND created_at > now() - interval '1 day')";
-    db::query(tx, ALONE, &[&provider]).await?;
     let subject = format!("NF-e paradas: conta em {provider}");
-    if db::query_one(tx, TOLD, &[&subject]).await?.get(0) {
+    // Most of those that wait find that it was told, and need not wait for each other.
+    if was_told(tx, &subject).await? {
+        return Ok(());
+    }
+    db::query(tx, ALONE, &[&provider]).await?;
+    if was_told(tx, &subject).await? {
         return Ok(());
     }
     let text = format!(
@@ -53,4 +55,11 @@ async fn tell_once_a_day(tx: &impl GenericClient, provider: &str, why: &str) -> 
          ou habilitação da empresa); as que esperam são tentadas de novo a cada 30 minutos."
     );
     jobs::push(tx, Job::MailAlert { subject, text }).await
+}
+
+async fn was_told(tx: &impl GenericClient, subject: &str) -> Result<bool> {
+    const TOLD: &str = "
+        SELECT EXISTS (SELECT FROM jobs WHERE kind = 'mail_alert' AND payload ->> 'subject' = $1
+                          AND (state IN ('waiting', 'running') OR finished_at > now() - interval '1 day'))";
+    Ok(db::query_one(tx, TOLD, &[&subject]).await?.get(0))
 }
