@@ -163,6 +163,7 @@ fn migrations() -> Result<Vec<Migration>> {
         ("V8__fulfilment", include_str!("../migrations/0008_fulfilment.sql")),
         ("V9__invoices", include_str!("../migrations/0009_invoices.sql")),
         ("V10__once_more", include_str!("../migrations/0010_once_more.sql")),
+        ("V11__second_look", include_str!("../migrations/0011_second_look.sql")),
         ("V12__boxes", include_str!("../migrations/0012_boxes.sql")),
         ("V13__ended_payments", include_str!("../migrations/0013_ended_payments.sql")),
     ];

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio_postgres::Row;
 use utoipa::{IntoParams, ToSchema};
-use vitrine_kit::Money;
+use vitrine_kit::{Money, sefaz};
 
 use super::company::is_ibge_city;
 use super::readiness::{Readiness, look};
@@ -83,11 +83,11 @@ pub(super) struct AdminInvoice {
 }
 
 const SELECT: &str = "
-    SELECT i.*, o.number AS order_number, i.xml IS NOT NULL AS has_xml, i.danfe IS NOT NULL AS has_danfe,
+    SELECT i.*, o.number AS order_number,
            coalesce((SELECT jsonb_agg(jsonb_build_object('sequence', c.sequence, 'text', c.text, 'status', c.status, 'message', c.message)
                                       ORDER BY c.sequence) FROM invoice_corrections c WHERE c.invoice_id = i.id), '[]') AS corrections
       FROM (SELECT id, order_id, purpose, provider, environment, status, chave, number, series, total_cents, code, message, problems,
-                   cancel_refused, xml, danfe, issued_at, authorized_at, cancelled_at, created_at FROM invoices) i
+                   cancel_refused, xml IS NOT NULL AS has_xml, danfe IS NOT NULL AS has_danfe, issued_at, authorized_at, cancelled_at, created_at FROM invoices) i
       JOIN orders o ON o.id = i.order_id";
 
 fn view(row: &Row) -> AdminInvoice {
@@ -159,6 +159,9 @@ pub(super) async fn retry(
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let invoice = store::lock(&tx, id).await?.ok_or(Error::NotFound("The invoice"))?;
+    if invoice.cancel_reason.is_some() {
+        return Err(Error::Conflict("The invoice is to be cancelled: it is not tried again".into()));
+    }
     if !store::reopen(&tx, &invoice, body.ibge_city.as_deref(), admin.0.actor()).await? {
         return Err(Error::Conflict(format!("The invoice is {}: only a rejected one is tried again", invoice.status)));
     }
@@ -174,12 +177,18 @@ pub(super) async fn retry(
 #[serde(deny_unknown_fields)]
 pub(super) struct CancelInvoice {
     /// What the tax authority is told: 15 to 255 characters.
-    #[garde(length(chars, min = 15, max = 255), custom(one_line))]
+    #[garde(length(chars, min = 15, max = 255), custom(one_line), custom(plain))]
     reason: String,
 }
 
 fn one_line(text: &str, (): &()) -> garde::Result {
     if text.chars().any(char::is_control) { Err(garde::Error::new("must be text on one line")) } else { Ok(()) }
+}
+
+/// What the tax authority's schema does not take (emoji, double spaces) is left out on the way: enough must remain.
+fn plain(text: &str, (): &()) -> garde::Result {
+    let left = sefaz::text(text, 1000).chars().count();
+    if left < 15 { Err(garde::Error::new("must have 15 characters that an invoice can hold")) } else { Ok(()) }
 }
 
 /// Has an invoice cancelled while its goods are still here. The order stays as it is.
@@ -199,7 +208,7 @@ pub(super) async fn cancel(
 #[serde(deny_unknown_fields)]
 pub(super) struct CorrectInvoice {
     /// The whole correction, 15 to 1000 characters: the last one replaces all before it.
-    #[garde(length(chars, min = 15, max = 1000), custom(one_line))]
+    #[garde(length(chars, min = 15, max = 1000), custom(one_line), custom(plain))]
     text: String,
 }
 

@@ -7,12 +7,13 @@ use vitrine_kit::fiscal::{
 };
 use vitrine_kit::{AccessKey, Cep, Cnpj, Email, Money, Phone};
 
-use super::cfop;
 use super::company::{Company, CompanyAddress};
 use super::facts::{Facts, Line};
 use super::problem::Problem;
+use super::returns::{self, Lines};
 use super::states::{self, State};
 use super::tax::{self, Setting};
+use super::ware::{self, Ware};
 use crate::calendar;
 use crate::ids::LineId;
 use crate::orders::view::ShippingAddress;
@@ -35,11 +36,26 @@ pub struct Wanted {
 #[derive(Debug, Clone)]
 pub enum Kind {
     Sale,
-    /// These goods came back, all of them with the freight.
-    Return {
-        of: AccessKey,
-        lines: Vec<(LineId, i32)>,
-    },
+    /// Goods came back, all of them with the freight.
+    Return(Back),
+}
+
+/// What of a sale came back.
+#[derive(Debug, Clone)]
+pub struct Back {
+    /// The sale's invoice, and when that was issued: its taxes are given back by the rules of that day.
+    pub of: AccessKey,
+    pub sold_at: Timestamp,
+    /// How many of which lines.
+    pub lines: Lines,
+    /// What earlier returns gave back of them.
+    pub before: Lines,
+}
+
+impl Back {
+    fn count(lines: &Lines, line: LineId) -> u32 {
+        lines.iter().filter(|(id, _)| *id == line).map(|(_, n)| n.unsigned_abs()).sum()
+    }
 }
 
 /// Both ends' cities by the IBGE's code; `None`: nobody knows.
@@ -56,9 +72,12 @@ pub fn build(wanted: &Wanted, facts: &Facts, company: Option<&Company>, cities: 
         return Err(vec![Problem::new("company", text)]);
     };
     let mut wrong = Vec::new();
-    let issuer = issuer(wanted, company, cities, &mut wrong);
+    let issuer = issuer(wanted.cnpj.as_ref(), company, cities.seller.clone(), &mut wrong);
     let buyer = buyer(facts, cities, &mut wrong);
-    let ends = states::find(&company.address.state).zip(states::find(&facts.address.state));
+    let from = states::find(&company.address.state);
+    // What is fetched at the shop is sold there, wherever its buyer lives.
+    let to = if facts.is_fetched() { from } else { states::find(&facts.address.state) };
+    let ends = from.zip(to);
     let items = match ends {
         Some((from, to)) => items(wanted, facts, &setting(wanted, facts, company, (from, to)), &mut wrong),
         None => Vec::new(), // named above, with the address
@@ -78,15 +97,16 @@ pub fn build(wanted: &Wanted, facts: &Facts, company: Option<&Company>, cities: 
         issued_at: wanted.issued_at,
         nature: match wanted.kind {
             Kind::Sale => "Venda de mercadoria".to_owned(),
-            Kind::Return { .. } => "Devolução de venda de mercadoria".to_owned(),
+            Kind::Return(_) => "Devolução de venda de mercadoria".to_owned(),
         },
         purpose: match &wanted.kind {
             Kind::Sale => Purpose::Sale,
-            Kind::Return { of, .. } => Purpose::Return { of: of.clone() },
+            Kind::Return(back) => Purpose::Return { of: back.of.clone() },
         },
         notes: notes(wanted, facts, company),
         payment: payment(wanted, facts, totals.invoice),
-        freight: if facts.shipping_provider == "pickup" { FreightBy::None } else { FreightBy::Seller },
+        freight: if facts.is_fetched() { FreightBy::None } else { FreightBy::Seller },
+        in_person: facts.is_fetched(),
         volumes: 1,
         weight_grams: u32::try_from(facts.lines.iter().map(weight).sum::<i64>()).unwrap_or(u32::MAX),
         issuer,
@@ -99,12 +119,22 @@ pub fn build(wanted: &Wanted, facts: &Facts, company: Option<&Company>, cities: 
 fn setting<'a>(wanted: &Wanted, facts: &'a Facts, company: &Company, (from, to): (&'a State, &'a State)) -> Setting<'a> {
     let regime = company.tax_regime.into();
     // Nobody is asked for a state registration at checkout: every buyer is a final consumer who does not contribute.
-    Setting { regime, from, to, to_contributor: false, rules: &facts.rules, day: calendar::day_of(wanted.issued_at) }
+    let sold_at = match &wanted.kind {
+        Kind::Sale => wanted.issued_at,
+        Kind::Return(back) => back.sold_at,
+    };
+    Setting { regime, from, to, to_contributor: false, rules: &facts.rules, day: calendar::day_of(sold_at) }
 }
 
-fn issuer(wanted: &Wanted, company: &Company, cities: &Cities, wrong: &mut Vec<Problem>) -> Option<Issuer> {
+/// The seller, or what is wrong with it. `configured`: NFE_CNPJ; `ibge_city`: its city.
+pub fn issuer(
+    configured: Option<&Cnpj>,
+    company: &Company,
+    ibge_city: Option<String>,
+    wrong: &mut Vec<Problem>,
+) -> Option<Issuer> {
     let cnpj = Cnpj::parse(&company.cnpj).map_err(|_| wrong.push(Problem::new("company.cnpj", "CNPJ inválido"))).ok();
-    if cnpj.is_some() && wanted.cnpj.is_some() && cnpj != wanted.cnpj {
+    if configured.is_some_and(|configured| cnpj.as_ref().is_some_and(|cnpj| cnpj != configured)) {
         wrong.push(Problem::new("company.cnpj", "O CNPJ da empresa não é o de NFE_CNPJ: um dos dois está errado"));
     }
     let CompanyAddress { cep, street, number, complement, district, city, state, .. } = &company.address;
@@ -117,7 +147,7 @@ fn issuer(wanted: &Wanted, company: &Company, cities: &Cities, wrong: &mut Vec<P
         district: district.clone(),
         city: city.clone(),
         state: state.clone(),
-        ibge_city: cities.seller.clone(),
+        ibge_city,
         phone: None,
     };
     let address = address("company.address", &given, wrong);
@@ -198,29 +228,40 @@ fn address(at: &str, given: &ShippingAddress, wrong: &mut Vec<Problem>) -> Optio
 /// How much of a line this invoice is about, with its share of the line's discount.
 struct Part<'a> {
     line: &'a Line,
+    /// In the sale's invoice, which has all lines in the order's own order.
+    number: u32,
     quantity: u32,
     gross: Money,
     discount: Money,
 }
 
-fn parts<'a>(wanted: &Wanted, facts: &'a Facts) -> Vec<Part<'a>> {
-    let part = |line: &'a Line, quantity: i32| {
-        let (all, some) = (i64::from(line.quantity), i64::from(quantity));
-        let shares = Money::apportion(line.discount, &[Money::from_cents(some), Money::from_cents(all - some)]);
-        Part {
+impl<'a> Part<'a> {
+    /// `quantity` of a line of which `before` came back already. Each share of the discount is what it adds to those before it,
+    /// so that however a line comes back, it comes back with its whole discount.
+    fn of(line: &'a Line, number: u32, before: u32, quantity: u32) -> Self {
+        let (so_far, with_these) = (share(line, before), share(line, before + quantity));
+        Self {
             line,
-            quantity: quantity.unsigned_abs(),
-            gross: line.unit_price.times(quantity.unsigned_abs()).unwrap_or(line.gross),
-            discount: shares[0],
-        }
-    };
-    match &wanted.kind {
-        Kind::Sale => facts.lines.iter().map(|line| part(line, line.quantity)).collect(),
-        Kind::Return { lines, .. } => {
-            let find = |id: LineId| facts.lines.iter().find(|line| line.id == id);
-            lines.iter().filter_map(|(id, quantity)| Some(part(find(*id)?, *quantity))).collect()
+            number,
+            quantity,
+            gross: line.unit_price.times(quantity).unwrap_or(line.gross),
+            discount: with_these.checked_sub(so_far).unwrap_or(Money::ZERO),
         }
     }
+}
+
+/// What the first so many of a line bear of its discount.
+fn share(line: &Line, count: u32) -> Money {
+    let (all, some) = (i64::from(line.quantity), i64::from(count));
+    Money::apportion(line.discount, &[Money::from_cents(some), Money::from_cents(all - some)])[0]
+}
+
+fn parts<'a>(wanted: &Wanted, facts: &'a Facts) -> Vec<Part<'a>> {
+    let part = |(line, number): (&'a Line, u32)| match &wanted.kind {
+        Kind::Sale => Part::of(line, number, 0, line.quantity.unsigned_abs()),
+        Kind::Return(back) => Part::of(line, number, Back::count(&back.before, line.id), Back::count(&back.lines, line.id)),
+    };
+    facts.lines.iter().zip(1..).map(part).filter(|part| part.quantity > 0).collect()
 }
 
 /// The freight that this invoice is about: all of it with all of the goods, none with a part of them.
@@ -236,30 +277,24 @@ fn items(wanted: &Wanted, facts: &Facts, setting: &Setting<'_>, wrong: &mut Vec<
     }
     let net: Vec<Money> = parts.iter().map(|p| p.gross.checked_sub(p.discount).unwrap_or(Money::ZERO)).collect();
     let freights = Money::apportion(freight_of(wanted, facts, &parts), &net);
-    let is_return = matches!(wanted.kind, Kind::Return { .. });
+    let is_return = matches!(wanted.kind, Kind::Return(_));
     let mut items = Vec::with_capacity(parts.len());
     for (i, (part, freight)) in parts.iter().zip(freights).enumerate() {
         let at = format!("items[{i}]");
         let before = wrong.len();
         let data = part.line.tax.clone().or(&facts.rules.products);
-        let ncm = ncm(part.line, &at, wrong);
-        let cfop = cfop::of(part.line.cfop.as_deref(), setting.is_interstate(), setting.to_contributor, is_return)
-            .map_err(|text| wrong.push(Problem::new(format!("{at}.cfop"), text)))
-            .ok();
-        let origin = origin(part.line, &at, wrong);
-        let owes_cest = matches!(data.csosn.as_deref(), Some("500")) && setting.is_simples()
-            || matches!(data.icms_cst.as_deref(), Some("60")) && !setting.is_simples();
-        if owes_cest && data.cest.is_none() {
-            wrong.push(Problem::new(format!("{at}.tax.cest"), "Mercadoria com ICMS por substituição tributária pede o CEST"));
-        }
+        let ware = Ware { ncm: part.line.ncm.as_deref(), cfop: part.line.cfop.as_deref(), origin: part.line.origin, tax: &data };
+        let kind = ware::kind(&ware, &at, wrong);
+        let cfop = ware::movement(setting, &ware, is_return, &at, wrong);
         let value = Money::sum([net[i], freight]).unwrap_or(Money::ZERO);
-        let taxes = tax::taxes_of(setting, &data, origin.unwrap_or(0), value, &at).map_err(|more| wrong.extend(more)).ok();
-        let (Some(ncm), Some(cfop), Some(mut taxes)) = (ncm, cfop, taxes) else { continue };
+        let origin = kind.as_ref().map_or(0, |(_, origin)| *origin);
+        let taxes = tax::taxes_of(setting, &data, origin, value, &at).map_err(|more| wrong.extend(more)).ok();
+        let (Some((ncm, _)), Some(cfop), Some(mut taxes)) = (kind, cfop, taxes) else { continue };
         if wrong.len() > before {
             continue;
         }
         if is_return {
-            super::returns::turn_around(&mut taxes);
+            returns::turn_around(setting.regime, &mut taxes);
         }
         items.push(Item {
             number: i as u32 + 1,
@@ -274,34 +309,11 @@ fn items(wanted: &Wanted, facts: &Facts, setting: &Setting<'_>, wrong: &mut Vec<
             gross: part.gross,
             discount: part.discount,
             freight,
+            sold_as: is_return.then_some(part.number),
             taxes,
         });
     }
     items
-}
-
-fn ncm(line: &Line, at: &str, wrong: &mut Vec<Problem>) -> Option<String> {
-    let ncm = line.ncm.clone();
-    let text = match ncm.as_deref() {
-        None => "Falta o NCM: informe-o no produto ou na categoria".to_owned(),
-        Some(ncm) if ncm.len() != 8 || ncm.starts_with("00") || ncm.starts_with("77") || ncm > "98" => {
-            format!("O NCM {ncm} não existe: os capítulos vão de 01 a 97, sem o 77")
-        }
-        Some(_) => return ncm,
-    };
-    wrong.push(Problem::new(format!("{at}.ncm"), text));
-    None
-}
-
-fn origin(line: &Line, at: &str, wrong: &mut Vec<Problem>) -> Option<u8> {
-    let origin = line.origin.and_then(|origin| u8::try_from(origin).ok()).filter(|origin| *origin <= 8);
-    if origin.is_none() {
-        wrong.push(Problem::new(
-            format!("{at}.origin"),
-            "Falta a origem da mercadoria (0 a 8): informe-a no produto ou na categoria",
-        ));
-    }
-    origin
 }
 
 /// `None`: they do not fit, which the order's own sums would not have either.
@@ -338,7 +350,7 @@ fn check_sums(facts: &Facts, totals: Option<&Totals>, wrong: &mut Vec<Problem>) 
 
 fn payment(wanted: &Wanted, facts: &Facts, total: Money) -> Payment {
     let method = match (&wanted.kind, facts.payment_method.as_deref()) {
-        (Kind::Return { .. }, _) => PaidBy::Nothing,
+        (Kind::Return(_), _) => PaidBy::Nothing,
         _ if total.is_zero() => PaidBy::Nothing,
         (_, Some("credit_card")) => PaidBy::CreditCard,
         (_, Some("wallet")) => PaidBy::Wallet,
@@ -360,7 +372,7 @@ fn notes(wanted: &Wanted, facts: &Facts, company: &Company) -> String {
     notes.extend(facts.rules.notes.clone());
     notes.push(match &wanted.kind {
         Kind::Sale => format!("Pedido {}.", facts.number),
-        Kind::Return { of, .. } => format!("Devolução referente ao pedido {} e à NF-e {}.", facts.number, of.as_str()),
+        Kind::Return(back) => format!("Devolução referente ao pedido {} e à NF-e {}.", facts.number, back.of.as_str()),
     });
     notes.join(" ")
 }

@@ -102,6 +102,15 @@ fn key() -> AccessKey {
     AccessKey::parse("35261011222333000181550010000001231481516233").expect("right")
 }
 
+fn back(lines: Lines, before: Lines) -> Back {
+    Back { of: key(), sold_at: "2026-11-20T15:00:00Z".parse().expect("a time"), lines, before }
+}
+
+fn returned(facts: &Facts, lines: Lines, before: Lines) -> Nfe {
+    let wanted = wanted(Kind::Return(back(lines, before)));
+    build(&wanted, facts, Some(&company(TaxRegime::Simples)), &cities()).expect("complete")
+}
+
 fn fields(result: Result<Nfe, Vec<Problem>>) -> Vec<String> {
     result.expect_err("it cannot be sent").into_iter().map(|problem| problem.field).collect()
 }
@@ -169,18 +178,66 @@ fn the_ncm_must_be_of_a_chapter_that_exists() {
 #[test]
 fn a_return_of_everything_mirrors_the_sale_and_one_of_a_part_leaves_the_freight() {
     let facts = order(vec![line(1, 3, 1_000, 100), line(2, 1, 500, 0)], 700);
-    let back = |lines: Vec<(LineId, i32)>| {
-        let kind = Kind::Return { of: key(), lines };
-        build(&wanted(kind), &facts, Some(&company(TaxRegime::Simples)), &cities()).expect("complete")
-    };
+    let back = |lines: Lines| returned(&facts, lines, Vec::new());
     let whole = back(vec![(facts.lines[0].id, 3), (facts.lines[1].id, 1)]);
     assert_eq!((whole.totals.invoice, whole.totals.freight), (facts.total, facts.shipping));
     assert_eq!((whole.items[0].cfop.as_str(), whole.items[0].taxes.pis.situation.as_str()), ("2202", "98"));
     assert_eq!(whole.payment, Payment { method: PaidBy::Nothing, amount: Money::ZERO });
     assert_eq!(whole.purpose, Purpose::Return { of: key() });
+    assert_eq!((whole.items[0].sold_as, whole.items[1].sold_as), (Some(1), Some(2)));
     let part = back(vec![(facts.lines[0].id, 1)]);
     // A third of the discount of 100, rounded by the larger remainder to the rest that stays.
     assert_eq!((part.totals.products, part.totals.discount, part.totals.freight), (reais(1_000), reais(33), Money::ZERO));
+}
+
+#[test]
+fn what_comes_back_names_the_sale_s_item_and_each_only_once() {
+    let facts = order(vec![line(1, 3, 1_000, 0), line(2, 2, 500, 0), line(3, 1, 700, 0)], 0);
+    let ids: Vec<_> = facts.lines.iter().map(|line| line.id).collect();
+    let back = returned(&facts, vec![(ids[2], 1), (ids[1], 1), (ids[1], 1)], Vec::new());
+    let items: Vec<_> = back.items.iter().map(|item| (item.number, item.sold_as, item.quantity)).collect();
+    assert_eq!(items, [(1, Some(2), 2), (2, Some(3), 1)]);
+    assert!(sale(&facts).expect("complete").items.iter().all(|item| item.sold_as.is_none()));
+}
+
+#[test]
+fn mei_takes_back_by_its_own_codes_and_names_what_it_may_not_sell() {
+    let mut facts = order(vec![line(1, 1, 1_000, 0)], 0);
+    let mei = company(TaxRegime::Mei);
+    let back = wanted(Kind::Return(back(vec![(facts.lines[0].id, 1)], Vec::new())));
+    let back = build(&back, &facts, Some(&mei), &cities()).expect("complete");
+    assert_eq!((back.items[0].cfop.as_str(), back.items[0].taxes.icms.situation.as_str()), ("2202", "900"));
+    facts.lines[0].cfop = Some("5405".into());
+    facts.lines[0].tax.csosn = Some("500".into());
+    facts.lines[0].tax.cest = Some("2104000".into());
+    let wrong = build(&wanted(Kind::Sale), &facts, Some(&mei), &cities());
+    assert_eq!(fields(wrong), ["items[0].cfop", "items[0].tax.csosn"]);
+}
+
+#[test]
+fn what_is_fetched_is_sold_in_the_seller_s_state() {
+    let mut facts = Facts { shipping_provider: "pickup".into(), ..order(vec![line(1, 1, 1_000, 0)], 0) };
+    facts.lines[0].tax =
+        TaxData { icms_cst: Some("00".into()), pis_cst: Some("49".into()), cofins_cst: Some("49".into()), ..TaxData::default() };
+    let company = company(TaxRegime::SimplesExcess);
+    let nfe = build(&wanted(Kind::Sale), &facts, Some(&company), &cities()).expect("complete");
+    assert_eq!((nfe.in_person, nfe.freight, nfe.items[0].cfop.as_str()), (true, FreightBy::None, "5102"));
+    assert_eq!(nfe.items[0].taxes.icms.own.map(|own| (own.rate, nfe.items[0].taxes.icms.difal)), Some((1800, None)));
+}
+
+#[test]
+fn a_return_bears_the_taxes_of_the_sale_s_day() {
+    let mut facts = order(vec![line(1, 1, 10_000, 0)], 0);
+    let reform = TaxData { ibs_cbs_cst: Some("000".into()), cclasstrib: Some("000001".into()), ..facts.lines[0].tax.clone() };
+    facts.lines[0].tax = reform;
+    let mut kind = back(vec![(facts.lines[0].id, 1)], Vec::new());
+    let ibs_cbs = |kind: Back| {
+        let wanted = Wanted { issued_at: "2027-02-01T15:00:00Z".parse().expect("a time"), ..wanted(Kind::Return(kind)) };
+        build(&wanted, &facts, Some(&company(TaxRegime::Simples)), &cities()).map(|nfe| nfe.items[0].taxes.ibs_cbs.clone())
+    };
+    assert_eq!(ibs_cbs(kind.clone()), Ok(None), "sold in 2026, when Simples did not name them");
+    kind.sold_at = "2027-01-20T15:00:00Z".parse().expect("a time");
+    assert_eq!(ibs_cbs(kind).expect_err("the CBS of 2027 is for the settings to say")[0].field, "taxes.cbs_rate");
 }
 
 #[test]
@@ -190,6 +247,26 @@ fn what_was_given_away_is_paid_by_nothing() {
 }
 
 proptest! {
+    #[test]
+    fn however_a_line_comes_back_it_comes_back_whole(
+        unit in 1_i64..100_000,
+        percent in 0_i64..=100,
+        some in prop::collection::vec(1_i32..9, 1..8),
+    ) {
+        let quantity: i32 = some.iter().sum();
+        let facts = order(vec![line(1, quantity, unit, unit * i64::from(quantity) * percent / 100)], 0);
+        let id = facts.lines[0].id;
+        let mut before = Lines::new();
+        let mut goods = 0;
+        for n in some {
+            let part = returned(&facts, vec![(id, n)], before.clone());
+            prop_assert!(part.items[0].discount <= part.items[0].gross);
+            goods += part.totals.products.cents() - part.totals.discount.cents();
+            before.push((id, n));
+        }
+        prop_assert_eq!(reais(goods), facts.total);
+    }
+
     #[test]
     fn the_items_add_up_to_the_order_to_the_centavo(
         wares in prop::collection::vec((1_i32..50, 1_i64..500_000, 0_i64..=100), 1..30),

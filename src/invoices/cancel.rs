@@ -3,12 +3,13 @@
 use deadpool_postgres::GenericClient;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use vitrine_kit::fiscal::Cancellation;
+use vitrine_kit::ProviderError;
+use vitrine_kit::fiscal::{ACCOUNT_REFUSED, Cancellation, FiscalProvider, NfeState};
 
-use super::issue::{self, SHORTEST_WAIT};
+use super::learn::{SHORTEST_WAIT, alert, learn};
 use super::store::{self, Invoice};
 use super::tax_data::TaxRules;
-use super::{returns, states};
+use super::{account, returns, states};
 use crate::admin::audit_log;
 use crate::app::App;
 use crate::cause::Actor;
@@ -41,20 +42,18 @@ pub async fn give_up(app: &App, order: OrderId) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// Has a locked invoice cancelled, whatever state it is in. The caller commits.
+/// Has a locked invoice cancelled, whatever state it is in; not one whose sale is given back already. The caller commits.
 pub async fn request_cancel(tx: &impl GenericClient, invoice: &Invoice, reason: &str) -> Result<()> {
     match invoice.status.as_str() {
-        "rejected" => {
+        "rejected" | "pending" if invoice.sent_at.is_none() => {
             store::advance(tx, invoice, "cancelled", reason).await?;
         }
-        "pending" if invoice.sent_at.is_none() => {
-            store::advance(tx, invoice, "cancelled", reason).await?;
-        }
-        "pending" | "processing" => {
+        // What we think of it may not be what became of it there.
+        "rejected" | "pending" | "processing" => {
             store::ask_to_cancel(tx, invoice.id, reason).await?;
             jobs::push_now(tx, Job::SendInvoice { invoice: invoice.id }).await?;
         }
-        "authorized" => {
+        "authorized" if !store::is_given_back(tx, invoice.id).await? => {
             store::ask_to_cancel(tx, invoice.id, reason).await?;
             jobs::push_now(tx, Job::CancelInvoice { invoice: invoice.id }).await?;
         }
@@ -68,19 +67,42 @@ pub async fn cancel(app: &App, id: InvoiceId) -> Result<Outcome> {
     let db = app.db().await?;
     let Some(invoice) = store::find(&db, id).await? else { return Ok(Outcome::Dead("there is no such invoice".into())) };
     let Some(reason) = invoice.cancel_reason.clone().filter(|_| invoice.status == "authorized") else { return Ok(Outcome::Done) };
-    if let Some(hours) = hours_too_late(&db, &invoice).await? {
-        drop(db);
-        return cannot_cancel(app, &invoice, &format!("o prazo de {hours} horas para cancelar passou")).await;
-    }
+    let too_late = hours_too_late(&db, &invoice).await?;
     drop(db);
     let Some(fiscal) = app.providers.fiscal.as_deref().filter(|fiscal| fiscal.name() == invoice.provider) else {
         return Ok(Outcome::Dead(format!("{} is no longer configured", invoice.provider)));
     };
-    match fiscal.cancel(&invoice.reference(), &reason).await? {
-        Cancellation::Cancelled(seen) => issue::learn(app, &invoice, &seen).await,
-        Cancellation::Processing => Ok(Outcome::Again(Timestamp::now() + SHORTEST_WAIT * 2)),
-        Cancellation::Refused { code, message } => cannot_cancel(app, &invoice, &format!("{code}: {message}")).await,
+    let result = match too_late {
+        Some(hours) => keep_unless_gone(app, fiscal, &invoice, hours).await,
+        None => ask(app, fiscal, &invoice, &reason).await,
+    };
+    account::or_wait(app, id, result).await
+}
+
+async fn ask(app: &App, fiscal: &dyn FiscalProvider, invoice: &Invoice, reason: &str) -> Result<Outcome> {
+    match fiscal.cancel(&invoice.reference(), reason).await {
+        Ok(Cancellation::Cancelled(seen)) => learn(app, invoice, &seen).await,
+        Ok(Cancellation::Processing) => Ok(ask_again()),
+        Ok(Cancellation::Refused { code, message }) => cannot_cancel(app, invoice, &format!("{code}: {message}")).await,
+        // The provider's own no is one too: whoever asked must read it.
+        Err(ProviderError::Rejected { code, message, .. }) if code != ACCOUNT_REFUSED => {
+            cannot_cancel(app, invoice, &format!("{code}: {message}")).await
+        }
+        Err(error) => Err(error.into()),
     }
+}
+
+/// It is too late to ask. But what was asked in time may have been done, its answer lost: then it is not given back as well.
+async fn keep_unless_gone(app: &App, fiscal: &dyn FiscalProvider, invoice: &Invoice, hours: u32) -> Result<Outcome> {
+    match fiscal.find(&invoice.reference()).await? {
+        Some(seen) if seen.state == NfeState::Cancelled => learn(app, invoice, &seen).await,
+        Some(seen) if seen.state == NfeState::Processing => Ok(ask_again()),
+        _ => cannot_cancel(app, invoice, &format!("o prazo de {hours} horas para cancelar passou")).await,
+    }
+}
+
+fn ask_again() -> Outcome {
+    Outcome::Again(Timestamp::now() + SHORTEST_WAIT * 2)
 }
 
 /// The admin's wish, checked: an invoice whose goods moved cannot be cancelled any more.
@@ -97,6 +119,9 @@ pub async fn cancel_by_hand(app: &App, id: InvoiceId, reason: &str, actor: Actor
     let moved: bool = db::query_one(&tx, MOVED, &[&invoice.order]).await?.get("moved");
     if moved && !invoice.is_return {
         return Err(Error::Conflict("The goods have left: the invoice can only be given back, with a refund".into()));
+    }
+    if !invoice.is_return && store::is_given_back(&tx, id).await? {
+        return Err(Error::Conflict("The sale is given back by another invoice: this one stays".into()));
     }
     request_cancel(&tx, &invoice, reason).await?;
     audit_log::record(&tx, actor, "invoice.cancel", &id.to_string(), None, Some(json!({"reason": reason}))).await?;
@@ -119,22 +144,23 @@ async fn hours_too_late(db: &impl GenericClient, invoice: &Invoice) -> Result<Op
     Ok((age >= i64::from(hours) * 3600).then_some(hours))
 }
 
-/// The invoice stays. If its order was cancelled, the whole sale is given back by an invoice of its own; the shop is told.
+/// The invoice stays. If its order was cancelled, or all its money goes back, the whole sale is given back by an invoice of its
+/// own; the shop is told.
 async fn cannot_cancel(app: &App, invoice: &Invoice, why: &str) -> Result<Outcome> {
     const CANCELLED: &str = "SELECT status = 'cancelled' AS is_over FROM orders WHERE id = $1";
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let Some(now) = store::lock(&tx, invoice.id).await? else { return Ok(Outcome::Done) };
     if store::note_refusal(&tx, now.id, why).await? {
-        let is_over: bool = db::query_one(&tx, CANCELLED, &[&now.order]).await?.get("is_over");
-        let gives_back = is_over && !now.is_return;
+        let is_cancelled: bool = db::query_one(&tx, CANCELLED, &[&now.order]).await?.get("is_over");
+        let gives_back = !now.is_return && (is_cancelled || refund::is_off(&tx, now.order).await?);
         if gives_back {
             returns::plan(&tx, now.order, None, None, Actor::System).await?;
         } else if !now.is_return {
             jobs::push_now(&tx, Job::BuyLabel { order: now.order }).await?; // it waited for what would become of this one
         }
         let then = if gives_back { "Uma nota de devolução será emitida." } else { "A nota continua autorizada." };
-        issue::alert(&tx, &now, "NF-e não cancelada", &format!("{why}. {then}")).await?;
+        alert(&tx, &now, "NF-e não cancelada", &format!("{why}. {then}")).await?;
     }
     tx.commit().await?;
     app.jobs_were_pushed();

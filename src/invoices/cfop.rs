@@ -38,6 +38,21 @@ pub fn of(given: Option<&str>, is_interstate: bool, to_contributor: bool, is_ret
     Ok(format!("{}{back}", if is_interstate { '2' } else { '1' }))
 }
 
+/// MEI sells what it bought, by two codes, and takes it back by two (NT 2024.001: any other is rejection 337).
+pub fn of_mei(given: Option<&str>, is_interstate: bool, is_return: bool) -> Result<String, String> {
+    let given = given.unwrap_or(RESALE);
+    if !matches!(given, "5102" | "6102" | "6108") {
+        return Err(format!("O CFOP {given} não é de MEI: use 5102"));
+    }
+    let code = match (is_return, is_interstate) {
+        (false, false) => "5102",
+        (false, true) => "6102",
+        (true, false) => "1202",
+        (true, true) => "2202",
+    };
+    Ok(code.to_owned())
+}
+
 fn unusable(given: &str) -> String {
     format!("O CFOP {given} não é de venda: use o da venda dentro do estado, como 5102 ou 5405")
 }
@@ -69,6 +84,19 @@ mod tests {
         assert_eq!((back(None, false).as_deref(), back(Some("6108"), true).as_deref()), (Ok("1202"), Ok("2202")));
         assert_eq!((back(Some("5101"), false).as_deref(), back(Some("5405"), true).as_deref()), (Ok("1201"), Ok("2411")));
         assert!(back(Some("5933"), false).is_err());
+    }
+
+    #[test]
+    fn mei_sells_and_takes_back_by_its_own_codes() {
+        for (given, away, back, code) in [
+            (None, false, false, "5102"),
+            (Some("6108"), true, false, "6102"),
+            (Some("5102"), false, true, "1202"),
+            (None, true, true, "2202"),
+        ] {
+            assert_eq!(of_mei(given, away, back).as_deref(), Ok(code), "{given:?}");
+        }
+        assert!(of_mei(Some("5101"), false, false).is_err() && of_mei(Some("5405"), false, false).is_err());
     }
 
     #[test]

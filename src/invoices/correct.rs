@@ -2,9 +2,11 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
-use vitrine_kit::fiscal::{Corrected, Correction};
+use vitrine_kit::ProviderError;
+use vitrine_kit::fiscal::{ACCOUNT_REFUSED, Corrected, Correction};
 
-use super::{issue, store};
+use super::learn::alert;
+use super::{account, store};
 use crate::admin::audit_log;
 use crate::app::App;
 use crate::cause::Actor;
@@ -76,10 +78,15 @@ pub async fn correct(app: &App, id: CorrectionId) -> Result<Outcome> {
         sequence: row.get::<_, i16>("sequence").unsigned_abs(),
         text: row.get("text"),
     };
-    let (status, message) = match fiscal.correct(&letter).await? {
-        Corrected::Processing => return Ok(Outcome::Again(Timestamp::now() + ASK_AGAIN)),
-        Corrected::Accepted { .. } => ("accepted", None),
-        Corrected::Refused { code, message } => ("refused", Some(format!("{code}: {message}"))),
+    let (status, message) = match fiscal.correct(&letter).await {
+        Ok(Corrected::Processing) => return Ok(Outcome::Again(Timestamp::now() + ASK_AGAIN)),
+        Ok(Corrected::Accepted { .. }) => ("accepted", None),
+        Ok(Corrected::Refused { code, message }) => ("refused", Some(format!("{code}: {message}"))),
+        // The provider's own no ends it as well: else no other letter could follow.
+        Err(ProviderError::Rejected { code, message, .. }) if code != ACCOUNT_REFUSED => {
+            ("refused", Some(format!("{code}: {message}")))
+        }
+        Err(error) => return account::or_wait(app, invoice.id, Err(error.into())).await,
     };
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
@@ -88,7 +95,7 @@ pub async fn correct(app: &App, id: CorrectionId) -> Result<Outcome> {
         let why = if status == "accepted" { "a correction was accepted" } else { "a correction was refused" };
         store::tell(&tx, invoice.order, invoice.id, (Some("authorized"), "authorized"), why, Actor::System).await?;
         if let Some(message) = &message {
-            issue::alert(&tx, &invoice, "Carta de correção recusada", message).await?;
+            alert(&tx, &invoice, "Carta de correção recusada", message).await?;
         }
     }
     tx.commit().await?;

@@ -11,6 +11,7 @@ use crate::db;
 use crate::error::{Error, Result};
 use crate::ids::{LineId, OrderId};
 use crate::orders::view::ShippingAddress;
+use crate::shipping;
 
 /// An order, as far as its invoice tells of it.
 #[derive(Debug, Clone)]
@@ -31,6 +32,13 @@ pub struct Facts {
     pub total: Money,
     pub lines: Vec<Line>,
     pub rules: TaxRules,
+}
+
+impl Facts {
+    /// The buyer comes for it.
+    pub fn is_fetched(&self) -> bool {
+        self.shipping_provider == shipping::PICKUP
+    }
 }
 
 /// A line as sold, with the tax data of its product, its category and that one's parents.

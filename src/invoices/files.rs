@@ -2,8 +2,11 @@
 //! (`FISCAL_RETENTION`), the DANFE so that the buyer's link outlives the provider.
 
 use jiff::{SignedDuration, Timestamp};
+use tokio_postgres::Row;
 use vitrine_kit::fiscal::{Document, FiscalProvider, NfeState, SeenNfe};
 
+use super::account;
+use super::learn::learn;
 use super::store::{self, Invoice};
 use crate::app::App;
 use crate::db;
@@ -26,6 +29,17 @@ pub async fn keep(app: &App, id: InvoiceId) -> Result<Outcome> {
     let Some(fiscal) = app.providers.fiscal.as_deref().filter(|fiscal| fiscal.name() == invoice.provider) else {
         return Ok(Outcome::Dead(format!("{} is no longer configured", invoice.provider)));
     };
+    let result = fetch_all(app, fiscal, invoice, &has).await;
+    account::or_wait(app, id, result).await
+}
+
+async fn fetch_all(app: &App, fiscal: &dyn FiscalProvider, invoice: Invoice, has: &Row) -> Result<Outcome> {
+    let lacks = |document: &str, address: &Option<String>| !has.get::<_, bool>(document) && address.is_none();
+    let is_unknown = lacks("xml", &invoice.xml_ref)
+        || lacks("danfe", &invoice.danfe_ref)
+        || (invoice.status == "cancelled" && lacks("cancellation", &invoice.cancellation_ref));
+    let invoice = if is_unknown { look_again(app, fiscal, invoice).await? } else { invoice };
+    let id = invoice.id;
     let mut is_all_here = true;
     let is_cancelled = invoice.status == "cancelled";
     for (document, is_here, is_due) in [
@@ -45,6 +59,13 @@ pub async fn keep(app: &App, id: InvoiceId) -> Result<Outcome> {
         app.jobs_were_pushed();
     }
     Ok(Outcome::Done)
+}
+
+/// When it was authorised they had not yet said where its files are, and news of it may be lost.
+async fn look_again(app: &App, fiscal: &dyn FiscalProvider, invoice: Invoice) -> Result<Invoice> {
+    let Some(seen) = fiscal.find(&invoice.reference()).await? else { return Ok(invoice) };
+    learn(app, &invoice, &seen).await?;
+    Ok(store::find(&app.db().await?, invoice.id).await?.unwrap_or(invoice))
 }
 
 /// `false`: it is not there yet.

@@ -2,8 +2,10 @@
 //!
 //! A row stands before any provider is called, and its id is the reference under which a repeat makes no second invoice.
 //! What would be refused is refused here first, by the name of the field. `build` and `tax` are pure: from an order to every
-//! amount on the document. `issue` moves rows, by jobs; webhooks only have the provider asked earlier.
+//! amount on the document. `issue` sends rows, by jobs, and `learn` moves them by what the provider says; webhooks only have the
+//! provider asked earlier.
 
+mod account;
 mod admin_http;
 pub mod build;
 mod cancel;
@@ -14,6 +16,7 @@ pub mod facts;
 mod files;
 mod http;
 mod issue;
+mod learn;
 mod problem;
 mod readiness;
 pub mod returns;
@@ -21,6 +24,7 @@ mod states;
 pub mod store;
 mod tax;
 pub mod tax_data;
+mod ware;
 
 pub use cancel::{cancel, give_up};
 pub use correct::correct;

@@ -7,13 +7,15 @@ use utoipa::ToSchema;
 use vitrine_kit::Money;
 use vitrine_kit::fiscal::Regime;
 
-use super::cfop;
+use super::build;
 use super::company::{self, Company};
 use super::facts::{self, CATEGORY_WORDS};
+use super::issue;
 use super::problem::Problem;
 use super::states;
 use super::tax::{self, Setting};
 use super::tax_data::TaxRules;
+use super::ware::{self, Ware};
 use crate::app::App;
 use crate::calendar;
 use crate::db;
@@ -52,15 +54,7 @@ pub async fn look(app: &App) -> Result<Readiness> {
     let company = company::find(&db).await?;
     let (rules, rows) = products(&db).await?;
     drop(db);
-    let mut problems = Vec::new();
-    if company.is_none() {
-        problems.push(Problem::new("company", "Informe os dados da empresa em /api/admin/settings/company"));
-    }
-    if let (Some(company), Some(cnpj)) = (&company, &app.config.nfe.cnpj)
-        && company.cnpj != cnpj.as_str()
-    {
-        problems.push(Problem::new("company.cnpj", "O CNPJ da empresa não é o de NFE_CNPJ: um dos dois está errado"));
-    }
+    let problems = company_problems(app, company.as_ref()).await;
     let mut products = Vec::new();
     let mut products_total = 0;
     for product in &rows {
@@ -113,23 +107,32 @@ async fn products(db: &impl GenericClient) -> Result<(TaxRules, Vec<Product>)> {
     Ok((rules, products))
 }
 
+/// As an invoice would find them. Where those who know cities by their CEP are away, that is no problem of the company's.
+async fn company_problems(app: &App, company: Option<&Company>) -> Vec<Problem> {
+    let Some(company) = company else {
+        return vec![Problem::new("company", "Informe os dados da empresa em /api/admin/settings/company")];
+    };
+    let mut problems = Vec::new();
+    let city = issue::seller_city(app, company).await;
+    let is_known = city.is_ok();
+    build::issuer(app.config.nfe.cnpj.as_ref(), company, city.ok().flatten(), &mut problems);
+    problems.retain(|problem| is_known || problem.field != "company.address.ibge_city");
+    problems
+}
+
 fn product_problems(product: &Product, company: Option<&Company>, rules: &TaxRules) -> Vec<Problem> {
     let mut wrong = Vec::new();
-    if product.ncm.is_none() {
-        wrong.push(Problem::new("ncm", "Falta o NCM"));
+    let ware = Ware { ncm: product.ncm.as_deref(), cfop: product.cfop.as_deref(), origin: product.origin, tax: &product.tax };
+    let origin = ware::kind(&ware, "", &mut wrong).map_or(0, |(_, origin)| origin);
+    if let Some((company, home)) = company.and_then(|c| Some((c, states::find(&c.address.state)?))) {
+        let regime: Regime = company.tax_regime.into();
+        let day = calendar::day_of(jiff::Timestamp::now());
+        let setting = Setting { regime, from: home, to: home, to_contributor: false, rules, day };
+        ware::movement(&setting, &ware, false, "", &mut wrong);
+        wrong.extend(tax::taxes_of(&setting, &product.tax, origin, Money::from_cents(100), "").err().unwrap_or_default());
     }
-    if product.origin.is_none() {
-        wrong.push(Problem::new("origin", "Falta a origem da mercadoria"));
-    }
-    if let Err(text) = cfop::of(product.cfop.as_deref(), false, false, false) {
-        wrong.push(Problem::new("cfop", text));
-    }
-    let Some((company, home)) = company.and_then(|c| Some((c, states::find(&c.address.state)?))) else { return wrong };
-    let regime: Regime = company.tax_regime.into();
-    let day = calendar::day_of(jiff::Timestamp::now());
-    let setting = Setting { regime, from: home, to: home, to_contributor: false, rules, day };
-    if let Err(more) = tax::taxes_of(&setting, &product.tax, 0, Money::from_cents(100), "") {
-        wrong.extend(more.into_iter().map(|p| Problem::new(p.field.trim_start_matches('.'), p.message)));
+    for problem in &mut wrong {
+        problem.field = problem.field.trim_start_matches('.').to_owned();
     }
     wrong
 }

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 
 use deadpool_postgres::GenericClient;
 use serde_json::Value;
+use tokio_postgres::Row;
 use vitrine_kit::Money;
-use vitrine_kit::fiscal::Taxes;
+use vitrine_kit::fiscal::{Regime, Taxes};
 
+use super::cancel;
 use super::store::{self, NewInvoice, Returned};
 use crate::cause::Actor;
 use crate::db;
@@ -53,6 +55,17 @@ pub async fn plan(
     Ok(())
 }
 
+/// The sale stands again: what gave all of it back, since it was too late to cancel, is cancelled itself.
+pub async fn keep_the_sale(tx: &impl GenericClient, sale: InvoiceId) -> Result<()> {
+    const WHOLE: &str = "
+        SELECT id FROM invoices WHERE sale_id = $1 AND refund_id IS NULL AND status NOT IN ('denied', 'cancelled')";
+    let Some(row) = db::query_opt(tx, WHOLE, &[&sale]).await? else { return Ok(()) };
+    match store::lock(tx, row.get("id")).await? {
+        Some(back) => cancel::request_cancel(tx, &back, "A devolução do dinheiro falhou: a venda vale").await,
+        None => Ok(()),
+    }
+}
+
 /// What was sold and has not been given back by an earlier return.
 async fn left_to_return(tx: &impl GenericClient, order: OrderId, sale: InvoiceId) -> Result<BTreeMap<LineId, i32>> {
     const SOLD: &str = "SELECT id, quantity FROM order_lines WHERE order_id = $1";
@@ -60,17 +73,32 @@ async fn left_to_return(tx: &impl GenericClient, order: OrderId, sale: InvoiceId
     let sold = db::query(tx, SOLD, &[&order]).await?;
     let mut left: BTreeMap<LineId, i32> = sold.iter().map(|row| (row.get("id"), row.get("quantity"))).collect();
     for row in db::query(tx, BACK, &[&sale]).await? {
-        let lines: Option<Value> = row.get("lines");
-        let lines: Lines = lines.and_then(|lines| serde_json::from_value(lines).ok()).unwrap_or_default();
-        for (line, quantity) in lines {
+        for (line, quantity) in lines_of(&row) {
             left.entry(line).and_modify(|left| *left -= quantity);
         }
     }
     Ok(left)
 }
 
-/// The taxes of goods that come in again: PIS and COFINS have codes of their own for that (98, other entries).
-pub fn turn_around(taxes: &mut Taxes) {
+/// What returns before this one gave back of a sale.
+pub async fn earlier(db: &impl GenericClient, sale: InvoiceId, than: InvoiceId) -> Result<Lines> {
+    const EARLIER: &str = "
+        SELECT lines FROM invoices WHERE sale_id = $1 AND id < $2 AND status NOT IN ('denied', 'cancelled')";
+    let rows = db::query(db, EARLIER, &[&sale, &than]).await?;
+    Ok(rows.iter().flat_map(lines_of).collect())
+}
+
+fn lines_of(row: &Row) -> Lines {
+    let lines: Option<Value> = row.get("lines");
+    lines.and_then(|lines| serde_json::from_value(lines).ok()).unwrap_or_default()
+}
+
+/// The taxes of goods that come in again: PIS and COFINS have codes of their own for that (98, other entries), and MEI takes
+/// goods back by CSOSN 900 (NT 2024.001).
+pub fn turn_around(regime: Regime, taxes: &mut Taxes) {
+    if regime == Regime::Mei {
+        "900".clone_into(&mut taxes.icms.situation);
+    }
     for contribution in [&mut taxes.pis, &mut taxes.cofins] {
         contribution.situation = "98".to_owned();
         contribution.own = None;

@@ -1,7 +1,7 @@
 //! The SQL of invoices. Every change of state is a conditional UPDATE and a row in the order's story, under the order's lock.
 
 use deadpool_postgres::GenericClient;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use tokio_postgres::Row;
 use vitrine_kit::fiscal::{Environment, SeenNfe};
@@ -49,6 +49,22 @@ impl Invoice {
 
     pub fn is_open(&self) -> bool {
         matches!(self.status.as_str(), "pending" | "processing")
+    }
+
+    /// Authorised, and nobody has asked for it to be cancelled.
+    pub fn stands(&self) -> bool {
+        self.status == "authorized" && self.cancel_reason.is_none()
+    }
+
+    /// The provider may have it, in another state than ours.
+    pub fn may_be_there(&self) -> bool {
+        match self.status.as_str() {
+            "denied" => false,
+            "rejected" => self.sent_at.is_some(),
+            // One that was authorised before has been seen cancelled there.
+            "cancelled" => self.sent_at.is_some() && self.authorized_at.is_none(),
+            _ => true,
+        }
     }
 
     /// Gone, and not because somebody or the tax authority wanted it.
@@ -164,9 +180,34 @@ pub async fn insert(tx: &impl GenericClient, new: &NewInvoice<'_>, actor: Actor)
 /// The provider may hear of it from now on.
 pub async fn mark_sent(db: &impl GenericClient, id: InvoiceId, total: Money) -> Result<bool> {
     const SENT: &str = "
-        UPDATE invoices SET sent_at = coalesce(sent_at, now()), total_cents = $2, problems = NULL, updated_at = now()
+        UPDATE invoices SET sent_at = coalesce(sent_at, now()), total_cents = $2, problems = NULL, doubted_at = NULL, updated_at = now()
          WHERE id = $1 AND status IN ('pending', 'processing')";
     Ok(db::execute(db, SENT, &[&id, &total]).await? == 1)
+}
+
+/// The provider does not know it, or refused it. `true`: it said so before, at least `apart` ago.
+pub async fn doubt(db: &impl GenericClient, id: InvoiceId, apart: SignedDuration) -> Result<bool> {
+    const DOUBT: &str = "
+        UPDATE invoices SET doubted_at = coalesce(doubted_at, now()), updated_at = now() WHERE id = $1
+        RETURNING doubted_at <= now() - make_interval(secs => $2) AS is_certain";
+    let row = db::query_opt(db, DOUBT, &[&id, &apart.as_secs_f64()]).await?;
+    Ok(row.is_some_and(|row| row.get("is_certain")))
+}
+
+/// Another one of the same sale, or of the same refund, is live.
+pub async fn has_twin(tx: &impl GenericClient, invoice: &Invoice) -> Result<bool> {
+    const TWIN: &str = "
+        SELECT EXISTS (SELECT FROM invoices i JOIN invoices t
+                ON t.order_id = i.order_id AND t.purpose = i.purpose AND t.sale_id IS NOT DISTINCT FROM i.sale_id
+               AND t.refund_id IS NOT DISTINCT FROM i.refund_id AND t.id <> i.id AND t.status NOT IN ('denied', 'cancelled')
+             WHERE i.id = $1)";
+    Ok(db::query_one(tx, TWIN, &[&invoice.id]).await?.get(0))
+}
+
+/// A return of it is there, or on its way.
+pub async fn is_given_back(tx: &impl GenericClient, sale: InvoiceId) -> Result<bool> {
+    const BACK: &str = "SELECT EXISTS (SELECT FROM invoices WHERE sale_id = $1 AND status NOT IN ('denied', 'cancelled'))";
+    Ok(db::query_one(tx, BACK, &[&sale]).await?.get(0))
 }
 
 /// Moves a locked invoice on; `false`: it was in another state meanwhile.
@@ -215,12 +256,12 @@ pub async fn note_problems(tx: &impl GenericClient, id: InvoiceId, problems: &[P
     Ok(())
 }
 
-/// A refused one is tried again, as of now.
+/// A refused one is tried again, as of now, unless somebody wants it gone.
 pub async fn reopen(tx: &impl GenericClient, invoice: &Invoice, city: Option<&str>, actor: Actor) -> Result<bool> {
     const REOPEN: &str = "
-        UPDATE invoices SET status = 'pending', issued_at = now(), message = NULL, code = NULL, problems = NULL,
+        UPDATE invoices SET status = 'pending', issued_at = now(), message = NULL, code = NULL, problems = NULL, doubted_at = NULL,
                buyer_ibge_city = coalesce($2, buyer_ibge_city), updated_at = now()
-         WHERE id = $1 AND status = 'rejected'";
+         WHERE id = $1 AND status = 'rejected' AND cancel_reason IS NULL";
     if db::execute(tx, REOPEN, &[&invoice.id, &city]).await? == 0 {
         return Ok(false);
     }

@@ -14,6 +14,10 @@ const SIMPLES_REFORM: Date = date(2027, 1, 4);
 const AFTER_THE_TEST_YEAR: Date = date(2027, 1, 1);
 const FROM_2029: Date = date(2029, 1, 1);
 
+/// CSOSN that bear no amount here. MEI has others (NT 2024.001: any other of its is rejection 782).
+const OF_SIMPLES: &[&str] = &["102", "103", "300", "400", "500"];
+const OF_MEI: &[&str] = &["102", "300", "400", "900"];
+
 /// CST of PIS and COFINS that bear an amount here, and those that bear none.
 const TAXED: [&str; 2] = ["01", "02"];
 const UNTAXED: [&str; 8] = ["04", "05", "06", "07", "08", "09", "49", "99"];
@@ -74,10 +78,12 @@ pub fn taxes_of(setting: &Setting<'_>, data: &TaxData, origin: u8, value: Money,
 fn icms(setting: &Setting<'_>, data: &TaxData, origin: u8, value: Money, at: &str) -> Result<Icms, Problem> {
     if setting.is_simples() {
         let field = format!("{at}.tax.csosn");
+        let allowed = if setting.regime == Regime::Mei { OF_MEI } else { OF_SIMPLES };
         return match data.csosn.as_deref() {
-            Some(csosn @ ("102" | "103" | "300" | "400" | "500")) => Ok(Icms { situation: csosn.into(), own: None, difal: None }),
+            Some(csosn) if allowed.contains(&csosn) => Ok(Icms { situation: csosn.into(), own: None, difal: None }),
             Some(other) => {
-                Err(Problem::new(field, format!("O CSOSN {other} não é emitido por esta loja: use 102, 103, 300, 400 ou 500")))
+                let text = format!("O CSOSN {other} não é emitido por esta loja neste regime: use {}", allowed.join(", "));
+                Err(Problem::new(field, text))
             }
             None => Err(Problem::new(field, "Falta o CSOSN: informe-o no produto, na categoria ou nos impostos da loja")),
         };

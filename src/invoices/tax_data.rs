@@ -14,7 +14,7 @@ use super::states;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TaxData {
-    /// CSOSN, for sellers under Simples Nacional or MEI: 102, 103, 300, 400 or 500.
+    /// CSOSN, for sellers under Simples Nacional: 102, 103, 300, 400 or 500; for MEI: 102, 300, 400 or 900.
     #[garde(inner(custom(digits(3))))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub csosn: Option<String>,

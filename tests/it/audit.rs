@@ -186,6 +186,21 @@ const PLANTED: &[(&str, &str)] = &[
         "INSERT INTO invoices (id, order_id, provider, environment, total_cents, status, chave, number, authorized_at) SELECT gen_random_uuid(), o.id, 'focusnfe', 'homologacao', o.total_cents, 'authorized', '35261011222333000181550010000001231481516233', '123', now() FROM orders o WHERE o.status = 'cancelled' LIMIT 1",
     ),
     (
+        "a-cancelled-order-has-no-standing-invoice",
+        "INSERT INTO invoices (id, order_id, provider, environment, total_cents, status, chave, number, authorized_at) SELECT gen_random_uuid(), o.id, 'focusnfe', 'homologacao', o.total_cents, 'authorized', '35261011222333000181550010000001231481516233', '123', now() FROM orders o WHERE o.payment_status = 'paid' LIMIT 1;
+         UPDATE orders SET status = 'processing' WHERE id IN (SELECT order_id FROM invoices); UPDATE payments SET refunded_cents = captured_cents WHERE order_id IN (SELECT order_id FROM invoices)",
+    ),
+    (
+        "a-cancelled-order-has-no-standing-invoice", // a return that was cancelled gives nothing back
+        "WITH sale AS (INSERT INTO invoices (id, order_id, provider, environment, total_cents, status, chave, number, authorized_at) SELECT gen_random_uuid(), o.id, 'focusnfe', 'homologacao', o.total_cents, 'authorized', '35261011222333000181550010000001231481516233', '123', now() FROM orders o WHERE o.status = 'cancelled' LIMIT 1 RETURNING id, order_id)
+         INSERT INTO invoices (id, order_id, purpose, sale_id, provider, environment, total_cents, status)
+         SELECT gen_random_uuid(), order_id, 'return', id, 'focusnfe', 'homologacao', 1, 'cancelled' FROM sale",
+    ),
+    (
+        "an-invoice-that-shall-go-is-looked-after",
+        "INSERT INTO invoices (id, order_id, provider, environment, total_cents, status, cancel_reason) SELECT gen_random_uuid(), o.id, 'focusnfe', 'homologacao', o.total_cents, 'rejected', 'engano' FROM orders o WHERE o.payment_status = 'paid' LIMIT 1",
+    ),
+    (
         "a-return-gives-back-no-more-than-was-sold",
         "WITH sale AS (INSERT INTO invoices (id, order_id, provider, environment, total_cents, status, chave, number, authorized_at) SELECT gen_random_uuid(), o.id, 'focusnfe', 'homologacao', o.total_cents, 'authorized', '35261011222333000181550010000001231481516233', '123', now() FROM orders o WHERE o.payment_status = 'paid' LIMIT 1 RETURNING id, order_id)
          INSERT INTO invoices (id, order_id, purpose, sale_id, provider, environment, total_cents, lines)

@@ -155,6 +155,21 @@ async fn another_state() {
 }
 
 #[actix_web::test]
+async fn mei_sells_to_another_state_by_its_own_codes() {
+    let sale = Sale::by("mei").await;
+    let wares = sale.wares(&[8_250]).await;
+    sale.invoices("mei", &[(&wares[0], 2)], in_rio()).await;
+}
+
+#[actix_web::test]
+async fn somebody_from_another_state_fetches_it_at_the_shop() {
+    let sale = Sale::by("normal").await;
+    sale.shop.offer_pickup().await;
+    let wares = sale.wares(&[8_250]).await;
+    sale.invoices("pickup", &[(&wares[0], 2)], in_rio()).await;
+}
+
+#[actix_web::test]
 async fn the_normal_regime_inside_the_state() {
     let sale = Sale::by("normal").await;
     let wares = sale.wares(&[10_000, 333]).await;

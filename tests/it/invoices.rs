@@ -37,11 +37,12 @@ async fn paid(shop: &Shop, ware: &Product) -> (String, String) {
 /// Runs jobs and lets the tax authority decide, until nothing moves any more.
 pub async fn goes_on(shop: &Shop) {
     for _ in 0..50 {
+        shop.execute("UPDATE invoices SET doubted_at = doubted_at - interval '1 minute'").await;
         shop.drain_ahead(HOURS).await;
         assert!(shop.control().settled(Duration::from_secs(20)).await, "the webhooks were delivered");
         let deciding = |nfe: &Nfe| matches!(nfe.status, NfeStatus::Processing | NfeStatus::Cancelling);
         let open: i64 = shop
-            .sql("SELECT count(*) FROM invoices WHERE status IN ('pending', 'processing') OR (status = 'authorized' AND (xml IS NULL OR danfe IS NULL OR cancel_reason IS NOT NULL))")
+            .sql("SELECT count(*) FROM invoices WHERE status IN ('pending', 'processing') OR (status IN ('authorized', 'rejected') AND cancel_reason IS NOT NULL) OR (status = 'authorized' AND (xml IS NULL OR danfe IS NULL))")
             .await;
         if open == 0 && !shop.control().nfes().iter().any(deciding) {
             shop.drain().await;
@@ -52,7 +53,7 @@ pub async fn goes_on(shop: &Shop) {
     panic!("it never ends: {:?}", invoices_of(shop).await);
 }
 
-async fn invoices_of(shop: &Shop) -> Value {
+pub async fn invoices_of(shop: &Shop) -> Value {
     let answer = shop.admin().await.get("/api/admin/invoices").await;
     assert_eq!(answer.status, 200, "{}", answer.body);
     answer.body["items"].clone()
@@ -174,7 +175,17 @@ async fn a_rejection_is_told_to_the_shop_and_tried_again_under_the_same_referenc
 #[actix_web::test]
 async fn what_would_be_refused_is_named_here_before_anything_is_sent() {
     let (shop, ware) = open("focusnfe").await;
-    shop.execute("UPDATE products SET ncm = NULL").await;
+    let no_city = "SELECT jsonb_set(value, '{address,ibge_city}', '\"3304557\"') FROM settings WHERE name = 'company'";
+    let (here, elsewhere) =
+        (shop.sql::<Value>("SELECT value FROM settings WHERE name = 'company'").await, shop.sql::<Value>(no_city).await);
+    shop.set("company", &elsewhere).await;
+    shop.execute("UPDATE products SET ncm = '77010000', tax = '{\"csosn\": \"500\"}'").await;
+    let readiness = shop.admin().await.get("/api/admin/invoices/readiness").await.body;
+    let named = |problems: &Value| problems.as_array().unwrap().iter().map(|p| p["field"].clone()).collect::<Vec<_>>();
+    assert_eq!(named(&readiness["problems"]), ["company.address.ibge_city"], "a city of another state: {readiness}");
+    assert_eq!(named(&readiness["products"][0]["problems"]), ["ncm", "tax.cest"], "{readiness}");
+    shop.set("company", &here).await;
+    shop.execute("UPDATE products SET ncm = NULL, tax = '{}'").await;
     shop.set("taxes", &json!({})).await;
     let readiness = shop.admin().await.get("/api/admin/invoices/readiness").await.body;
     assert_eq!((&readiness["ready"], &readiness["products_total"]), (&json!(false), &json!(1)), "{readiness}");
@@ -198,6 +209,40 @@ async fn what_would_be_refused_is_named_here_before_anything_is_sent() {
     goes_on(&shop).await;
     assert_eq!(shop.control().nfes()[0].status, NfeStatus::Authorized);
     shop.close().await;
+}
+
+#[actix_web::test]
+async fn what_mei_sells_and_takes_back_is_authorised() {
+    let (shop, ware) = open("focusnfe").await;
+    shop.sells_as("mei").await;
+    let (order, _) = paid(&shop, &ware).await;
+    goes_on(&shop).await;
+    let tracking = json!({"tracking_number": "AA123456789BR", "carrier": "Correios"});
+    assert_eq!(shop.admin().await.patch(&format!("/api/orders/{order}/tracking"), &tracking).await.status, 200);
+    let refund = shop.admin().await.request("POST", &format!("/api/orders/{order}/refund"));
+    let refund = refund.header("Idempotency-Key", &uuid::Uuid::new_v4().to_string()).json(&json!({"reason": "arrependimento"}));
+    assert_eq!(refund.send().await.status, 201);
+    goes_on(&shop).await;
+    let nfes = shop.control().nfes();
+    assert!(nfes.len() == 2 && nfes.iter().all(|nfe| nfe.status == NfeStatus::Authorized), "{nfes:?}");
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn what_is_fetched_by_somebody_of_another_state_is_authorised() {
+    for provider in ["focusnfe", "enotas"] {
+        let (shop, ware) = open(provider).await;
+        shop.offer_pickup().await;
+        paid(&shop, &ware).await;
+        shop.execute(
+            "UPDATE orders SET shipping_address = shipping_address || '{\"state\": \"RJ\", \"city\": \"Rio de Janeiro\", \"cep\": \"20040002\", \"ibge_city\": \"3304557\"}'",
+        )
+        .await;
+        goes_on(&shop).await;
+        let nfe = &shop.control().nfes()[0];
+        assert_eq!((nfe.status, nfe.draft.destination, nfe.draft.presence), (NfeStatus::Authorized, 1, 1), "{provider}");
+        shop.close().await;
+    }
 }
 
 #[actix_web::test]

@@ -177,6 +177,12 @@ async fn one_cancelled_while_the_authority_thinks_is_cancelled_as_soon_as_it_sta
     shop.close().await;
 }
 
+/// Key and number of each item that a return gives back.
+fn refers_to(back: &Nfe) -> Vec<(String, Option<u32>)> {
+    assert_eq!(back.draft.referenced, None, "not in the head as well");
+    back.draft.items.iter().filter_map(|item| item.referenced.clone()).map(|of| (of.key, of.item)).collect()
+}
+
 /// The sale and what gives it back.
 fn sale_and_return(nfes: &[Nfe]) -> (&Nfe, &Nfe) {
     let is_return = |nfe: &&Nfe| nfe.draft.purpose == 4;
@@ -200,12 +206,77 @@ async fn too_late_to_cancel_the_sale_is_given_back() {
         let nfes = shop.control().nfes();
         let (sale, back) = sale_and_return(&nfes);
         assert_eq!((sale.status, back.status), (NfeStatus::Authorized, NfeStatus::Authorized));
-        assert_eq!((back.draft.referenced.as_deref(), back.total_cents), (sale.key.as_deref(), sale.total_cents));
+        assert_eq!((refers_to(back), back.total_cents), (vec![(sale.key.clone().unwrap(), Some(1))], sale.total_cents));
         assert_eq!((back.draft.is_entry, back.draft.items[0].cfop.as_str()), (true, "1202"));
         let alerts = shop.control().mails_to("operador@loja.test");
         assert!(alerts.iter().any(|mail| mail.subject.contains("NF-e não cancelada")));
         shop.close().await;
     }
+}
+
+#[actix_web::test]
+async fn too_late_to_cancel_a_sale_whose_money_all_goes_back_is_given_back_as_well() {
+    let (shop, ware) = open("focusnfe").await;
+    let order = paid(&shop, &[(&ware, 2)]).await;
+    goes_on(&shop).await;
+    shop.execute("UPDATE invoices SET authorized_at = authorized_at - interval '24 hours'").await;
+    assert_eq!(refund(&shop, &order, &json!({"reason": "desistiu"})).await, 201);
+    goes_on(&shop).await;
+    let nfes = shop.control().nfes();
+    let (sale, back) = sale_and_return(&nfes);
+    assert_eq!((back.status, back.total_cents), (NfeStatus::Authorized, sale.total_cents));
+    assert_eq!(labels(&shop).await, (0, 1), "and nothing is sent");
+    let id = listed(&shop).await.iter().find(|one| one["purpose"] == "sale").unwrap()["id"].as_str().unwrap().to_owned();
+    let reason = json!({"reason": "Cancelar também, por engano"});
+    let cancel = shop.admin().await.post(&format!("/api/admin/invoices/{id}/cancel"), &reason).await;
+    assert_eq!(cancel.status, 409, "never both cancelled and given back");
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn what_was_given_back_for_a_refund_that_failed_is_not_given_back() {
+    let (shop, ware) = open("focusnfe").await;
+    let order = paid(&shop, &[(&ware, 2)]).await;
+    goes_on(&shop).await;
+    shop.execute("UPDATE invoices SET authorized_at = authorized_at - interval '24 hours'").await;
+    let given_back = async {
+        goes_on(&shop).await;
+        assert_eq!(standing(&shop), 2, "the sale and its return");
+    };
+    refund_fails_after(&shop, &order, &json!({"reason": "desistiu"}), given_back).await;
+    let nfes = shop.control().nfes();
+    let (sale, back) = sale_and_return(&nfes);
+    assert_eq!((sale.status, back.status, nfes.len()), (NfeStatus::Authorized, NfeStatus::Cancelled, 2));
+    assert_eq!(labels(&shop).await, (1, 1));
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn money_that_all_went_back_in_the_dashboard_takes_the_invoice_and_the_label_with_it() {
+    let (shop, ware) = open("focusnfe").await;
+    let cart = shop.guest_cart(&[(&ware, 2)]).await;
+    let mut order = shop.guest_order(&[(&ware, 2)], crate::shop::CPF).await;
+    order["pay"] = json!({"method": "credit_card"});
+    let placed = shop.request("POST", "/api/orders").header("X-Cart-Token", &cart).json(&order).send().await;
+    assert_eq!(placed.status, 201, "{}", placed.body);
+    let order = placed.body["id"].as_str().unwrap().to_owned();
+    shop.pays(&order).await;
+    goes_on(&shop).await;
+    assert_eq!((standing(&shop), labels(&shop).await), (1, (1, 0)));
+    let intent = shop.control().charge(&order).unwrap().txid;
+    let secret = shop.app.config.stripe.as_ref().unwrap().secret_key.clone();
+    let made = reqwest::Client::new()
+        .post(format!("{}/stripe/v1/refunds", shop.sandbox.url()))
+        .bearer_auth(secrecy::ExposeSecret::expose_secret(&secret))
+        .form(&[("payment_intent", intent.as_str())])
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(made.status(), 200);
+    assert!(shop.control().settled(Duration::from_secs(20)).await);
+    goes_on(&shop).await;
+    assert_eq!((standing(&shop), labels(&shop).await), (0, (0, 1)));
+    shop.close().await;
 }
 
 #[actix_web::test]
@@ -223,27 +294,30 @@ async fn the_night_s_state_has_two_hours_and_the_settings_outweigh_it() {
 
 #[actix_web::test]
 async fn goods_that_come_back_are_given_back_line_by_line_and_never_twice() {
-    let (shop, shirt) = open("focusnfe").await;
-    let mug = shop.ware("SKU-2", 3_333).await;
-    let order = paid(&shop, &[(&shirt, 2), (&mug, 3)]).await;
-    goes_on(&shop).await;
-    ship(&shop, &order).await;
-    let line: uuid::Uuid = shop.sql("SELECT id FROM order_lines WHERE sku = 'SKU-2'").await;
-    let some = json!({"amount_cents": 6_666, "reason": "troca", "restock_items": [{"line_id": line, "quantity": 2}]});
-    assert_eq!(refund(&shop, &order, &some).await, 201);
-    goes_on(&shop).await;
-    let first = shop.control().nfes().into_iter().find(|nfe| nfe.draft.purpose == 4).expect("a return invoice");
-    assert_eq!((first.draft.items.len(), first.total_cents), (1, 6_666), "the goods alone, without the freight");
-    assert_eq!(refund(&shop, &order, &json!({"reason": "tudo de volta"})).await, 201);
-    goes_on(&shop).await;
-    let nfes = shop.control().nfes();
-    let back: Vec<_> = nfes.iter().filter(|nfe| nfe.draft.purpose == 4).collect();
-    let (sale, _) = sale_and_return(&nfes);
-    assert_eq!(back.len(), 2);
-    let goods: i64 = back.iter().map(|nfe| nfe.total_cents).sum();
-    assert_eq!(goods, 2 * 8_250 + 3 * 3_333, "all the goods came back, the freight was in no single one of them");
-    assert!(goods < sale.total_cents);
-    shop.close().await;
+    for provider in ["focusnfe", "enotas"] {
+        let (shop, shirt) = open(provider).await;
+        let mug = shop.ware("SKU-2", 3_333).await;
+        let order = paid(&shop, &[(&shirt, 2), (&mug, 3)]).await;
+        goes_on(&shop).await;
+        ship(&shop, &order).await;
+        let line: uuid::Uuid = shop.sql("SELECT id FROM order_lines WHERE sku = 'SKU-2'").await;
+        let some = json!({"amount_cents": 6_666, "reason": "troca", "restock_items": [{"line_id": line, "quantity": 2}]});
+        assert_eq!(refund(&shop, &order, &some).await, 201);
+        goes_on(&shop).await;
+        let first = shop.control().nfes().into_iter().find(|nfe| nfe.draft.purpose == 4).expect("a return invoice");
+        assert_eq!((first.draft.items.len(), first.total_cents), (1, 6_666), "the goods alone, without the freight");
+        assert_eq!(refers_to(&first)[0].1, Some(2), "the second item of the sale, though the first that came back");
+        assert_eq!(refund(&shop, &order, &json!({"reason": "tudo de volta"})).await, 201);
+        goes_on(&shop).await;
+        let nfes = shop.control().nfes();
+        let back: Vec<_> = nfes.iter().filter(|nfe| nfe.draft.purpose == 4).collect();
+        let (sale, _) = sale_and_return(&nfes);
+        assert_eq!(back.len(), 2);
+        let goods: i64 = back.iter().map(|nfe| nfe.total_cents).sum();
+        assert_eq!(goods, 2 * 8_250 + 3 * 3_333, "all the goods came back, the freight was in no single one of them");
+        assert!(goods < sale.total_cents);
+        shop.close().await;
+    }
 }
 
 #[actix_web::test]

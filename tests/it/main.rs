@@ -30,6 +30,7 @@ mod fulfilment;
 mod harness;
 mod invoice_bodies;
 mod invoices;
+mod invoices_doubts;
 mod invoices_undone;
 mod jobs;
 mod mail;

@@ -9,7 +9,8 @@ use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 use vitrine_kit::breaker::{Breaker, BreakerConfig};
 use vitrine_kit::fiscal::{
-    Cancellation, Corrected, Correction, Document, Environment, FiscalNotice, FiscalProvider, Nfe, NfeState, SeenNfe,
+    ACCOUNT_REFUSED, Cancellation, Corrected, Correction, Document, Environment, FiscalNotice, FiscalProvider, Nfe, NfeState,
+    SeenNfe,
 };
 use vitrine_kit::http::{Answer, BadConfig, Call, Http, HttpConfig, Refusal};
 use vitrine_kit::{Cnpj, Delivery, Forged, ProviderError, sefaz};
@@ -114,8 +115,14 @@ impl Enotas {
         format!("/empresas/{}/nf-e{rest}", self.company_id)
     }
 
+    /// With the key. Where it is not taken, or the company is not its own, that is `ACCOUNT_REFUSED`.
     async fn send(&self, call: Call) -> Result<Answer, ProviderError> {
-        call.header("Authorization", self.authorization.expose_secret()).send_raw().await
+        let answer = call.header("Authorization", self.authorization.expose_secret()).send_raw().await?;
+        if matches!(answer.status, 401 | 403) {
+            let why = wire::refusal(&answer.body).map(|refusal| refusal.message).unwrap_or_default();
+            return Err(rejected(ACCOUNT_REFUSED, &format!("{} {why}", answer.status)));
+        }
+        Ok(answer)
     }
 
     /// `None`: no such thing. Their 404 has no body of its own that we know; and what is sent again because of a wrong one

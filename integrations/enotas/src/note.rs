@@ -110,6 +110,9 @@ struct ItemIcms<'a> {
     own: Option<OwnIcms>,
     /// The gateway would find a difference of rates by itself: by rates that are not ours.
     nao_calcular_difal: bool,
+    /// The same of the fund.
+    #[serde(rename = "naoCalcularFCP")]
+    nao_calcular_fcp: bool,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     difal: Option<ItemDifal>,
 }
@@ -254,7 +257,7 @@ impl<'a> Note<'a> {
             tipo_operacao,
             finalidade,
             consumidor_final: true,
-            indicador_presenca_consumidor: "OperacaoPelaInternet",
+            indicador_presenca_consumidor: if nfe.in_person { "OperacaoPresencial" } else { "OperacaoPelaInternet" },
             enviar_por_email: false,
             data_emissao: in_seconds(nfe.issued_at),
             cliente: Cliente::from(&nfe.buyer),
@@ -358,6 +361,7 @@ impl<'a> ItemIcms<'a> {
                 valor: decimal(own.value),
             }),
             nao_calcular_difal: icms.difal.is_none(),
+            nao_calcular_fcp: icms.difal.is_none_or(|difal| difal.fcp_rate == 0),
             difal: icms.difal.as_ref().map(ItemDifal::from),
         }
     }
@@ -431,7 +435,7 @@ impl From<&Nfe> for Forma {
                 PaidBy::Nothing => "SemPagamento",
             },
             valor: decimal(nfe.payment.amount),
-            credenciadora_cartao: (nfe.payment.method == PaidBy::CreditCard)
+            credenciadora_cartao: matches!(nfe.payment.method, PaidBy::CreditCard | PaidBy::Pix)
                 .then_some(Credenciadora { tipo_integracao_pagamento: "NaoIntegradoAoSistemaDeGestao" }),
         }
     }

@@ -34,7 +34,7 @@ fn payments_have_their_names() {
         let body: Value = serde_json::from_str(&written(&nfe)).expect("JSON");
         let paid = &body["pedido"]["pagamento"]["formas"][0];
         assert_eq!(paid["tipo"], name);
-        assert_eq!(paid["credenciadoraCartao"].is_object(), method == PaidBy::CreditCard);
+        assert_eq!(paid["credenciadoraCartao"].is_object(), matches!(method, PaidBy::CreditCard | PaidBy::Pix));
     }
 }
 

@@ -118,7 +118,7 @@ async fn a_wrong_field_is_the_invoices_state_and_a_wrong_key_the_calls_failure()
     }
     for status in [401, 403] {
         let (_server, enotas) = answering(answer(404, ""), "POST", answer(status, "")).await;
-        assert!(matches!(enotas.emit(&simples()).await, Err(ProviderError::Rejected { .. })));
+        assert_eq!(enotas.emit(&simples()).await, Err(rejected(ACCOUNT_REFUSED, &format!("{status} "))));
     }
     let (_server, enotas) = answering(answer(404, ""), "POST", answer(400, "\u{1f4a5}")).await;
     assert!(matches!(enotas.emit(&simples()).await, Err(ProviderError::Unknown { .. })), "in nobody's words");
@@ -147,6 +147,14 @@ async fn states_go_by_how_they_begin() {
     let (_server, enotas) = answering(answer(200, &note(rejected)), "POST", answer(500, "")).await;
     let seen = enotas.find(REFERENCE).await.expect("read").expect("there");
     assert_eq!((seen.code.as_deref(), seen.number.as_deref(), seen.series.as_deref()), (Some("539"), Some("7"), Some("1")));
+    for strange in [json!({"motivoStatus": {"codigo": 7}}), json!({"motivoStatus": 539}), json!({"motivoStatus": [1]})] {
+        let (_server, enotas) = answering(answer(200, &note(strange.clone())), "POST", answer(500, "")).await;
+        assert_eq!(enotas.find(REFERENCE).await.expect("read").map(|seen| seen.state), Some(NfeState::Authorized), "{strange}");
+    }
+    let (_server, enotas) =
+        answering(answer(200, &note(json!({"dataAutorizacao": "2026-10-01T12:00:05"}))), "POST", answer(500, "")).await;
+    let seen = enotas.find(REFERENCE).await.expect("read").expect("there");
+    assert_eq!((seen.state, seen.authorized_at), (NfeState::Authorized, None), "an hour of nobody knows where");
     for wrong in [
         json!({"chaveAcesso": null}),
         json!({"chaveAcesso": "35261012ABC34501DE35550010000001231481516234"}),

@@ -14,7 +14,7 @@ pub(crate) struct Note {
     #[serde(default)]
     id: Option<String>,
     pub(crate) status: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "said")]
     pub(crate) motivo_status: Option<String>,
     #[serde(default, deserialize_with = "word")]
     numero: Option<String>,
@@ -22,7 +22,7 @@ pub(crate) struct Note {
     serie: Option<String>,
     #[serde(default)]
     chave_acesso: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "time")]
     data_autorizacao: Option<Timestamp>,
     #[serde(default)]
     link_danfe: Option<String>,
@@ -37,6 +37,20 @@ pub(crate) fn word<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>,
         Value::Number(number) => Some(number.to_string()),
         _ => None,
     })
+}
+
+/// A reason in whatever form: it must not keep the state from being read.
+fn said<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    Ok(match Value::deserialize(from)? {
+        Value::Null => None,
+        Value::String(text) => Some(text).filter(|text| !text.is_empty()),
+        other => Some(other.to_string()),
+    })
+}
+
+/// Without an offset it may be any hour: then it counts as not said.
+fn time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {
+    Ok(Value::deserialize(from)?.as_str().and_then(|text| text.parse().ok()))
 }
 
 /// Their states go by how they begin: the list of them was never published.
@@ -94,7 +108,7 @@ pub(crate) fn code(reason: &str) -> Option<String> {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SeenLetter {
     pub(crate) status: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "said")]
     pub(crate) motivo_status: Option<String>,
 }
 

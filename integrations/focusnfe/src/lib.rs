@@ -12,7 +12,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use vitrine_kit::breaker::{Breaker, BreakerConfig};
 use vitrine_kit::fiscal::{
-    Cancellation, Corrected, Correction, Document, Environment, FiscalNotice, FiscalProvider, Nfe, NfeState, SeenNfe,
+    ACCOUNT_REFUSED, Cancellation, Corrected, Correction, Document, Environment, FiscalNotice, FiscalProvider, Nfe, NfeState,
+    SeenNfe,
 };
 use vitrine_kit::http::{Answer, BadConfig, Call, Http, HttpConfig};
 use vitrine_kit::pace::Pace;
@@ -109,7 +110,7 @@ impl FocusNfe {
         })
     }
 
-    /// In its turn, with the token. A 429 is `Unavailable` for as long as they say, and holds all others back.
+    /// In its turn, with the token. What is refused for the account's sake is `ACCOUNT_REFUSED`; a 429 is `Unavailable` for as long as they say, and holds all others back.
     async fn send(&self, call: Call) -> Result<Answer, ProviderError> {
         if let Err(wait) = self.pace.turn(self.timeout).await {
             return Err(unavailable("the minute's calls are spent", Some(wait.as_millis().div_ceil(1000) as u64)));
@@ -121,7 +122,13 @@ impl FocusNfe {
             self.pace.spent_for(Duration::from_secs(wait_s));
             return Err(unavailable("429", Some(wait_s)));
         }
-        Ok(answer)
+        match wire::refusal(&answer.body) {
+            Some(refusal) if !answer.is_success() && is_about_the_account(&refusal.code) => {
+                Err(rejected(ACCOUNT_REFUSED, &format!("{}: {}", refusal.code, refusal.message)))
+            }
+            _ if matches!(answer.status, 401 | 403) => Err(rejected(ACCOUNT_REFUSED, &answer.status.to_string())),
+            _ => Ok(answer),
+        }
     }
 
     /// Of a 2xx.
@@ -188,7 +195,6 @@ impl FiscalProvider for FocusNfe {
                     None => Err(unclear("they have it, and do not show it")),
                 }
             }
-            (422, "permissao_negada") => Err(answer.refused(Some(refusal))),
             // What was sent is wrong, not the call: whoever looks after invoices must read it.
             (422, _) => Ok(SeenNfe {
                 code: Some(refusal.code),
@@ -344,6 +350,11 @@ fn host(url: &str) -> String {
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let host = authority.rsplit('@').next().unwrap_or_default();
     host.split(':').next().unwrap_or_default().to_ascii_lowercase()
+}
+
+/// A token of another environment, a company that may not emit, a certificate that ended.
+fn is_about_the_account(code: &str) -> bool {
+    matches!(code, "permissao_negada" | "empresa_nao_habilitada") || code.starts_with("certificado")
 }
 
 fn authority_away(code: &str) -> ProviderError {

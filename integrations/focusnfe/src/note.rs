@@ -10,7 +10,7 @@ use vitrine_kit::fiscal::{
     Registration, TaxAmount, Totals,
 };
 use vitrine_kit::sefaz::{self, decimal, kilograms, rate};
-use vitrine_kit::{Money, Phone, TaxId};
+use vitrine_kit::{AccessKey, Money, Phone, TaxId};
 
 type Decimal = Box<RawValue>;
 
@@ -24,16 +24,15 @@ pub(crate) struct Note<'a> {
     data_emissao: String,
     /// 0 in, 1 out.
     tipo_documento: u8,
-    /// 1 the issuer's state, 2 another.
+    /// 1 the issuer's state, 2 another: where the goods are handed over.
     local_destino: u8,
     finalidade_emissao: u8,
     consumidor_final: u8,
     presenca_comprador: u8,
-    /// 0: sold on one's own site. Without it a sale over the internet is rejection 434.
-    indicador_intermediario: u8,
+    /// 0: sold on one's own site. Without it a sale over the internet is rejection 434, with it one at the shop 435.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    indicador_intermediario: Option<u8>,
     modalidade_frete: u8,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    notas_referenciadas: Vec<Referenced<'a>>,
     #[serde(flatten)]
     emitente: Emitente<'a>,
     #[serde(flatten)]
@@ -46,11 +45,6 @@ pub(crate) struct Note<'a> {
     volumes: Vec<Volumes>,
     #[serde(skip_serializing_if = "String::is_empty")]
     informacoes_adicionais_contribuinte: String,
-}
-
-#[derive(Serialize)]
-struct Referenced<'a> {
-    chave_nfe: &'a str,
 }
 
 #[derive(Serialize)]
@@ -127,7 +121,7 @@ struct TotalDifal {
     fcp_valor_total_uf_destino: Decimal,
 }
 
-/// Unconfirmed: these names are those of public clients, not of Focus' own documents.
+/// Names as Focus' own page of the XML's fields has them.
 #[derive(Serialize)]
 struct TotalIbsCbs {
     ibs_cbs_base_calculo: Decimal,
@@ -172,6 +166,16 @@ struct Line<'a> {
     cofins: Option<ItemCofins>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     ibs_cbs: Option<ItemIbsCbs<'a>>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    referenced: Option<Referenced<'a>>,
+}
+
+/// The sale that an item gives back. Since November 2026 each item names it (NT 2025.002, VC02-14): in the head of the note,
+/// as `notas_referenciadas`, it is rejection 321, and in both places 1010.
+#[derive(Serialize)]
+struct Referenced<'a> {
+    chave_acesso_dfe_referenciado: &'a str,
+    numero_item_dfe_referenciado: String,
 }
 
 #[derive(Serialize)]
@@ -218,7 +222,7 @@ struct ItemCofins {
     cofins_valor: Decimal,
 }
 
-/// Names as public clients send them since 2026.
+/// Names as Focus' own page of the XML's fields has them.
 #[derive(Serialize)]
 struct ItemIbsCbs<'a> {
     ibs_cbs_situacao_tributaria: &'a str,
@@ -237,7 +241,7 @@ struct ItemIbsCbs<'a> {
 struct Pagamento {
     forma_pagamento: &'static str,
     valor_pagamento: Decimal,
-    /// 2: the card machine and the shop do not talk to each other.
+    /// 2: whoever takes the money and the shop's till do not talk to each other. Of cards and of PIX.
     #[serde(skip_serializing_if = "Option::is_none")]
     tipo_integracao: Option<u8>,
 }
@@ -267,20 +271,19 @@ impl<'a> From<&'a Nfe> for Note<'a> {
             serie: nfe.issuer.series,
             data_emissao: time(nfe.issued_at),
             tipo_documento,
-            local_destino: if nfe.issuer.address.state == nfe.buyer.address.state { 1 } else { 2 },
+            local_destino: if nfe.in_person || nfe.issuer.address.state == nfe.buyer.address.state { 1 } else { 2 },
             finalidade_emissao,
             consumidor_final: 1,
-            presenca_comprador: 2,
-            indicador_intermediario: 0,
+            presenca_comprador: if nfe.in_person { 1 } else { 2 },
+            indicador_intermediario: (!nfe.in_person).then_some(0),
             modalidade_frete: match nfe.freight {
                 FreightBy::Seller => 0,
                 FreightBy::None => 9,
             },
-            notas_referenciadas: of.map(|key| Referenced { chave_nfe: key.as_str() }).into_iter().collect(),
             emitente: Emitente::from(&nfe.issuer),
             destinatario: Destinatario::of(&nfe.buyer, nfe.environment),
             totais: Totais::of(&nfe.totals, &nfe.items),
-            items: nfe.items.iter().map(Line::from).collect(),
+            items: nfe.items.iter().map(|item| Line::of(item, of)).collect(),
             formas_pagamento: [Pagamento {
                 forma_pagamento: match nfe.payment.method {
                     PaidBy::Pix => "17",
@@ -289,7 +292,7 @@ impl<'a> From<&'a Nfe> for Note<'a> {
                     PaidBy::Nothing => "90",
                 },
                 valor_pagamento: decimal(nfe.payment.amount),
-                tipo_integracao: (nfe.payment.method == PaidBy::CreditCard).then_some(2),
+                tipo_integracao: matches!(nfe.payment.method, PaidBy::CreditCard | PaidBy::Pix).then_some(2),
             }],
             volumes: if nfe.volumes > 0 { vec![volumes] } else { Vec::new() },
             informacoes_adicionais_contribuinte: sefaz::text(&nfe.notes, 5000),
@@ -404,8 +407,9 @@ impl Totais {
     }
 }
 
-impl<'a> From<&'a Item> for Line<'a> {
-    fn from(item: &'a Item) -> Self {
+impl<'a> Line<'a> {
+    /// `sale`: the invoice that it gives back.
+    fn of(item: &'a Item, sale: Option<&'a AccessKey>) -> Self {
         let taxes = &item.taxes;
         let some = |amount: Money| (!amount.is_zero()).then(|| decimal(amount));
         Self {
@@ -442,6 +446,10 @@ impl<'a> From<&'a Item> for Line<'a> {
                 cofins_valor,
             }),
             ibs_cbs: taxes.ibs_cbs.as_ref().map(ItemIbsCbs::from),
+            referenced: sale.zip(item.sold_as).map(|(key, number)| Referenced {
+                chave_acesso_dfe_referenciado: key.as_str(),
+                numero_item_dfe_referenciado: number.to_string(),
+            }),
         }
     }
 }

@@ -37,7 +37,7 @@ fn a_rehearsal_is_never_addressed_to_the_buyer() {
 #[test]
 fn payments_and_registrations_have_their_codes() {
     for (method, code, integration) in [
-        (PaidBy::Pix, "17", Value::Null),
+        (PaidBy::Pix, "17", 2.into()),
         (PaidBy::CreditCard, "03", 2.into()),
         (PaidBy::Wallet, "18", Value::Null),
         (PaidBy::Nothing, "90", Value::Null),
@@ -56,6 +56,13 @@ fn payments_and_registrations_have_their_codes() {
         assert_eq!(body["indicador_inscricao_estadual_destinatario"], code);
         assert_eq!(body["inscricao_estadual_destinatario"].is_string(), code == 1);
     }
+}
+
+#[test]
+fn what_is_fetched_is_sold_at_the_shop_wherever_the_buyer_lives() {
+    let body = value(&Nfe { in_person: true, ..simples() });
+    assert_eq!((&body["local_destino"], &body["presenca_comprador"]), (&1.into(), &1.into()));
+    assert!(body.get("indicador_intermediario").is_none());
 }
 
 #[test]

@@ -33,6 +33,7 @@ pub(crate) fn simples() -> Nfe {
         gross: cents(gross),
         discount: cents(discount),
         freight: cents(freight),
+        sold_as: None,
         taxes: Taxes {
             origin: 0,
             icms: Icms { situation: "102".to_owned(), own: None, difal: None },
@@ -77,6 +78,7 @@ pub(crate) fn simples() -> Nfe {
         },
         payment: Payment { method: PaidBy::Pix, amount: cents(25_733) },
         freight: FreightBy::Seller,
+        in_person: false,
         volumes: 1,
         weight_grams: 1_050,
         notes: "Pedido 1001.\nDocumento emitido por ME ou EPP optante pelo Simples Nacional.".to_owned(),
@@ -158,7 +160,7 @@ pub(crate) fn returned() -> Nfe {
     nfe.buyer.address = address("Rua Augusta", "5", "Consolação", ("São Paulo", "3550308", "SP"), "01305000");
     nfe.items.truncate(1);
     let item = &mut nfe.items[0];
-    (item.cfop, item.discount, item.freight) = ("1202".to_owned(), Money::ZERO, Money::ZERO);
+    (item.cfop, item.discount, item.freight, item.sold_as) = ("1202".to_owned(), Money::ZERO, Money::ZERO, Some(2));
     nfe.totals = Totals { products: cents(16_500), invoice: cents(16_500), ..no_totals() };
     nfe.payment = Payment { method: PaidBy::Nothing, amount: Money::ZERO };
     nfe.freight = FreightBy::None;

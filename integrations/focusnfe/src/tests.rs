@@ -136,8 +136,7 @@ async fn a_wrong_field_is_the_invoices_state_and_names_it() {
 async fn what_is_wrong_with_the_account_is_the_calls_failure() {
     for (status, code) in [(400, "certificado_vencido"), (401, "permissao_negada"), (422, "permissao_negada")] {
         let (_server, focus) = answering(answer(404, ""), "POST", answer(status, &refusal(code))).await;
-        let expected = ProviderError::Rejected { provider: NAME, code: code.to_owned(), message: "Não".to_owned() };
-        assert_eq!(focus.emit(&simples()).await, Err(expected));
+        assert_eq!(focus.emit(&simples()).await, Err(rejected(ACCOUNT_REFUSED, &format!("{code}: Não"))));
     }
 }
 
@@ -256,8 +255,9 @@ fn letter(sequence: u16) -> Correction {
 
 #[tokio::test]
 async fn a_letter_that_is_there_is_not_sent_again() {
+    // Its number comes as text too.
     let sent =
-        json!({"numero_carta_correcao": 1, "caminho_pdf_carta_correcao": "/c/1.pdf", "caminho_xml_carta_correcao": "/c/1.xml"});
+        json!({"numero_carta_correcao": "1", "caminho_pdf_carta_correcao": "/c/1.pdf", "caminho_xml_carta_correcao": "/c/1.xml"});
     let done = note(sent);
     let (server, focus) = answering(answer(200, &done), "POST", answer(200, &done)).await;
     let accepted = Corrected::Accepted { pdf: Some("/c/1.pdf".into()), xml: Some("/c/1.xml".into()) };

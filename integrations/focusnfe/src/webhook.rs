@@ -5,7 +5,7 @@ use serde::Deserialize;
 use vitrine_kit::fiscal::FiscalNotice;
 use vitrine_kit::{Delivery, Forged, signature};
 
-use crate::wire::is_reference;
+use crate::wire::{is_reference, number};
 
 /// Set as `authorization_header` when the webhook is registered.
 const HEADER: &str = "X-Focus-Token";
@@ -24,7 +24,7 @@ struct Told {
     status_sefaz: Option<String>,
     #[serde(default)]
     numero: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "number")]
     numero_carta_correcao: Option<u32>,
 }
 

@@ -1,7 +1,10 @@
 //! What Focus NFe answers.
 
+use std::str::FromStr;
+
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 use vitrine_kit::AccessKey;
 use vitrine_kit::fiscal::{NfeState, SeenNfe};
 use vitrine_kit::http::Refusal;
@@ -37,7 +40,7 @@ pub(crate) struct Note {
     pub(crate) caminho_xml_carta_correcao: Option<String>,
     #[serde(default)]
     pub(crate) caminho_pdf_carta_correcao: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "number")]
     pub(crate) numero_carta_correcao: Option<u16>,
     #[serde(default)]
     protocolo_nota_fiscal: Option<Protocol>,
@@ -47,6 +50,15 @@ pub(crate) struct Note {
 struct Protocol {
     #[serde(default)]
     data_recebimento: Option<Timestamp>,
+}
+
+/// A number, also where it comes as text; anything else is none.
+pub(crate) fn number<'de, D: Deserializer<'de>, N: FromStr>(from: D) -> Result<Option<N>, D::Error> {
+    Ok(match Value::deserialize(from)? {
+        Value::Number(number) => number.to_string().parse().ok(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    })
 }
 
 impl Note {

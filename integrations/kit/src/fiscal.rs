@@ -36,6 +36,8 @@ pub struct Nfe {
     pub totals: Totals,
     pub payment: Payment,
     pub freight: FreightBy,
+    /// The buyer comes for the goods: the sale takes place at the shop and in its state, wherever the buyer lives.
+    pub in_person: bool,
     pub volumes: u32,
     pub weight_grams: u32,
     /// Informações complementares: law texts, the order's number. One line; may be empty.
@@ -59,7 +61,8 @@ impl Nfe {
 pub enum Purpose {
     /// Finalidade 1, saída.
     Sale,
-    /// Finalidade 4, entrada: goods that came back, with the key of the invoice they left with.
+    /// Finalidade 4, entrada: goods that came back, with the key of the invoice they left with. Each item says as which of
+    /// that invoice's items it left ([`Item::sold_as`]).
     Return { of: AccessKey },
 }
 
@@ -143,6 +146,8 @@ pub struct Item {
     pub discount: Money,
     /// Its share of the order's freight.
     pub freight: Money,
+    /// Of what came back: its number in the invoice that it left with.
+    pub sold_as: Option<u32>,
     pub taxes: Taxes,
 }
 
@@ -162,7 +167,7 @@ pub struct Taxes {
 pub struct Icms {
     /// CSOSN (3 digits) under Simples, CST (2 digits) otherwise.
     pub situation: String,
-    /// `None` where the situation has no tax of its own (40, 41, 50, 60, every CSOSN but 900).
+    /// `None` where the situation has no tax of its own (40, 41, 50, 60, every CSOSN of a shop).
     pub own: Option<IcmsOwn>,
     /// What is owed to the buyer's state: sales of the normal regime to a non-contributor elsewhere (EC 87/2015).
     pub difal: Option<Difal>,
@@ -250,7 +255,7 @@ pub struct Payment {
 /// tPag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PaidBy {
-    /// 17: dynamic PIX.
+    /// 17: dynamic PIX, not integrated with the till.
     Pix,
     /// 03, not integrated with the till.
     CreditCard,
@@ -368,6 +373,10 @@ pub struct FiscalNotice {
     /// `None`: not about an invoice of ours.
     pub reference: Option<String>,
 }
+
+/// The code of a `ProviderError::Rejected` that is about the shop's account (its token, certificate or enrolment), not about what
+/// was asked: nothing is emitted until somebody mends it, and then all of it as it stands.
+pub const ACCOUNT_REFUSED: &str = "account_refused";
 
 /// Focus NFe, eNotas.
 #[async_trait]

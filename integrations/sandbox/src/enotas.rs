@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::books::Books;
 use crate::enotas_wire::{self as wire, view};
 use crate::nfe::{self, Nfe, NfeStatus};
+use crate::nfe_draft::{Draft, Referenced};
 use crate::server::Provider;
 use crate::webhooks::Envelope;
 use crate::world::World;
@@ -91,7 +92,8 @@ async fn emit(req: HttpRequest, world: Data<World>, body: Bytes) -> HttpResponse
                 Some(_) => return fail(400, "NFE0003", "Já existe uma nota fiscal com este id"),
             }
             match wire::draft(&fields, &world.cfg) {
-                Ok(draft) => {
+                Ok(mut draft) => {
+                    refer_items(books, &mut draft);
                     let nfe = nfe::submit(&world, books, PROVIDER.name, id, draft, signature::sha256_hex(&body));
                     Ok(HttpResponse::Ok().json(json!({"nfeId": nfe.reference})))
                 }
@@ -101,6 +103,17 @@ async fn emit(req: HttpRequest, world: Data<World>, body: Bytes) -> HttpResponse
             }
         })
     })
+}
+
+/// A return's sale is named to the gateway once. The tax authority wants it item by item: the gateway knows the sale, and finds
+/// each item there by its code.
+fn refer_items(books: &Books, draft: &mut Draft) {
+    let Some(key) = draft.referenced.take_if(|_| draft.purpose == 4) else { return };
+    let sale = nfe::find(books, &key).map(|sale| sale.draft.items.as_slice()).unwrap_or_default();
+    for item in &mut draft.items {
+        let number = sale.iter().find(|sold| sold.code == item.code).map_or(item.number, |sold| sold.number);
+        item.referenced = Some(Referenced { key: key.clone(), item: Some(number) });
+    }
 }
 
 fn of(books: &Books, id: &str) -> Result<Nfe, Failure> {
@@ -146,7 +159,7 @@ async fn cancel(req: HttpRequest, world: Data<World>, path: Path<(String, String
 async fn file(req: HttpRequest, world: Data<World>, path: Path<(String, String, String)>) -> HttpResponse {
     guarded(&req, &world, || {
         let nfe = world.write(|books| of(books, &path.1))?;
-        if nfe.key.is_none() || nfe.status == NfeStatus::Denied {
+        if nfe.key.is_none() || nfe.status == NfeStatus::Denied || !wire::has_files(&world, &nfe) {
             return Err(Failure(404, Vec::new()));
         }
         match path.2.as_str() {
@@ -215,7 +228,7 @@ pub(crate) fn envelope(world: &World, nfe: &Nfe) -> Envelope {
     let secret: String = form_urlencoded::byte_serialize(world.cfg.nfe_webhook_secret.as_bytes()).collect();
     Envelope {
         event_id: Uuid::now_v7().to_string(),
-        event: wire::status(nfe).to_owned(),
+        event: wire::status(world, nfe).to_owned(),
         path: format!("/api/webhooks/enotas?token={secret}"),
         headers: [("content-type".to_owned(), "application/json".to_owned())].into(),
         body: wire::told(world, nfe).to_string(),

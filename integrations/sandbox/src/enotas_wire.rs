@@ -1,6 +1,7 @@
 //! eNotas' words: an invoice as it is sent, field by field, and as it is shown. What is the issuer's stands in the
 //! company's record, which is the sandbox's configuration.
 
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
 use crate::SandboxConfig;
@@ -38,7 +39,8 @@ pub(crate) fn draft(body: &Map<String, Value>, cfg: &SandboxConfig) -> Result<Dr
     let (buyer, buyer_indicator) = buyer(&f, production, &mut problems);
     let is_entry = one_of(&mut f, "tipoOperacao", &["Entrada", "Saida"]) == 0;
     let purpose = [1, 4][one_of(&mut f, "finalidade", &["Normal", "DevolucaoMercadoria"])];
-    one_of(&mut f, "indicadorPresencaConsumidor", &["OperacaoPelaInternet", "OperacaoPresencial", "NaoSeAplica"]);
+    let presences = ["NaoSeAplica", "OperacaoPresencial", "OperacaoPelaInternet"];
+    let presence = [0, 1, 2][one_of(&mut f, "indicadorPresencaConsumidor", &presences)];
     let issued_at = f.text("dataEmissao", 20, 30).parse().unwrap_or_else(|_| {
         f.wrong("dataEmissao", "deve ser data e hora");
         jiff::Timestamp::UNIX_EPOCH
@@ -52,10 +54,10 @@ pub(crate) fn draft(body: &Map<String, Value>, cfg: &SandboxConfig) -> Result<Dr
         issued_at,
         is_entry,
         purpose,
-        destination: if issuer.state == buyer.state { 1 } else { 2 },
+        destination: if presence == 1 || issuer.state == buyer.state { 1 } else { 2 },
         is_final_consumer: body.get("consumidorFinal") == Some(&Value::Bool(true)),
-        presence: 2,
-        intermediary: Some(0),
+        presence,
+        intermediary: (presence == 2).then_some(0),
         freight_mode,
         referenced: f.objects("nfeReferenciada").into_iter().find_map(key),
         issuer,
@@ -183,6 +185,7 @@ fn item(f: &mut Fields<'_>, at: usize) -> DraftItem {
         cofins_situation,
         cofins,
         ibs_cbs: reform(&ibs_cbs, taxable),
+        referenced: None,
     };
     for problem in [&mut i.problems, &mut pis_problems, &mut cofins_problems] {
         f.problems.append(problem);
@@ -232,6 +235,10 @@ fn payments(f: &Fields<'_>, problems: &mut Problems) -> Vec<(String, i64)> {
     for map in payment.objects("formas") {
         let mut f = Fields::new(map, "pedido.pagamento.formas.");
         let kind = KINDS[one_of(&mut f, "tipo", &KINDS.map(|(name, _)| name))].1;
+        let company = f.object("credenciadoraCartao");
+        if matches!(kind, "03" | "04" | "17") && !company.contains_key("tipoIntegracaoPagamento") {
+            f.wrong("credenciadoraCartao.tipoIntegracaoPagamento", "é obrigatório");
+        }
         payments.push((kind.to_owned(), f.decimal("valor", 2)));
         problems.append(&mut f.problems);
     }
@@ -257,10 +264,17 @@ fn transport(f: &Fields<'_>, problems: &mut Problems) -> (u8, u32, i64) {
     (mode, count, volume.optional_decimal("pesoBruto", 3).unwrap_or(0))
 }
 
-pub(crate) fn status(nfe: &Nfe) -> &'static str {
+/// Its files are written some time after the authorisation.
+pub(crate) fn has_files(world: &World, nfe: &Nfe) -> bool {
+    let wait = SignedDuration::try_from(world.cfg.enotas_files_after).unwrap_or(SignedDuration::ZERO);
+    nfe.authorized_at.is_some_and(|at| Timestamp::now().duration_since(at) >= wait)
+}
+
+pub(crate) fn status(world: &World, nfe: &Nfe) -> &'static str {
     match nfe.status {
         NfeStatus::Processing => "EmProcessoDeAutorizacao",
         NfeStatus::Authorized if nfe.is_cancel_refused => "CancelamentoNegado",
+        NfeStatus::Authorized if !has_files(world, nfe) => "AutorizadaAguardandoGeracaoPDF",
         NfeStatus::Authorized => "Autorizada",
         NfeStatus::Rejected => "Negada",
         NfeStatus::Denied => "Denegada",
@@ -276,7 +290,10 @@ fn reason(nfe: &Nfe) -> Option<String> {
 }
 
 fn link(world: &World, nfe: &Nfe, file: &str) -> Option<String> {
-    nfe.key.as_ref().filter(|_| nfe.status != NfeStatus::Denied).map(|key| format!("{}/nfe/{key}/{file}", world.url))
+    nfe.key
+        .as_ref()
+        .filter(|_| nfe.status != NfeStatus::Denied && has_files(world, nfe))
+        .map(|key| format!("{}/nfe/{key}/{file}", world.url))
 }
 
 /// As GET shows it.
@@ -285,7 +302,7 @@ pub(crate) fn view(world: &World, nfe: &Nfe) -> Value {
         "id": nfe.reference,
         "tipo": "NF-e",
         "ambienteEmissao": if nfe.draft.production { "Producao" } else { "Homologacao" },
-        "status": status(nfe),
+        "status": status(world, nfe),
         "motivoStatus": reason(nfe),
         "enviadaPorEmail": false,
         "dataCriacao": wire_time(nfe.created_at),
@@ -310,7 +327,7 @@ pub(crate) fn told(world: &World, nfe: &Nfe) -> Value {
         "tipo": "NF-e",
         "empresaId": world.cfg.enotas_company_id,
         "nfeId": nfe.reference,
-        "nfeStatus": status(nfe),
+        "nfeStatus": status(world, nfe),
         "nfeMotivoStatus": reason(nfe),
         "nfeLinkDanfe": link(world, nfe, "danfe"),
         "nfeLinkXml": link(world, nfe, "xml"),

@@ -227,6 +227,10 @@ async fn file(req: HttpRequest, world: Data<World>, path: Path<(String, String, 
 
 /// The note as GET shows it, with a fixed word in a header.
 pub(crate) fn envelope(world: &World, nfe: &Nfe) -> Envelope {
+    let mut told = view(nfe, false);
+    if let Some(number) = told["numero_carta_correcao"].as_u64() {
+        told["numero_carta_correcao"] = json!(number.to_string()); // here it is text
+    }
     Envelope {
         event_id: Uuid::now_v7().to_string(),
         event: wire::status(nfe).to_owned(),
@@ -236,6 +240,6 @@ pub(crate) fn envelope(world: &World, nfe: &Nfe) -> Envelope {
             ("x-focus-token".to_owned(), world.cfg.nfe_webhook_secret.clone()),
         ]
         .into(),
-        body: view(nfe, false).to_string(),
+        body: told.to_string(),
     }
 }

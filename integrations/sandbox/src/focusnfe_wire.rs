@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::nfe::{Nfe, NfeStatus, local};
-use crate::nfe_draft::{Difal, Draft, DraftItem, Fields, IbsCbs, Party, Sums, Tax};
+use crate::nfe_draft::{Difal, Draft, DraftItem, Fields, IbsCbs, Party, Referenced, Sums, Tax};
 
 /// What is wrong: field and words.
 type Problems = Vec<(String, String)>;
@@ -25,7 +25,7 @@ pub(crate) fn draft(body: &Map<String, Value>, production: bool) -> Result<Draft
     for (at, map) in f.objects("formas_pagamento").into_iter().enumerate() {
         let mut fields = Fields::new(map, &format!("formas_pagamento[{at}]."));
         let kind = fields.digits("forma_pagamento", 2);
-        if matches!(kind.as_str(), "03" | "04") {
+        if matches!(kind.as_str(), "03" | "04" | "17") {
             fields.code("tipo_integracao", &[1, 2]);
         }
         payments.push((kind, fields.decimal("valor_pagamento", 2)));
@@ -160,7 +160,17 @@ fn item(f: &mut Fields<'_>) -> DraftItem {
         cofins_situation: f.digits("cofins_situacao_tributaria", 2),
         cofins: tax(f, "cofins_base_calculo", "cofins_aliquota_porcentual", "cofins_valor"),
         ibs_cbs,
+        referenced: referenced(f),
     }
+}
+
+fn referenced(f: &mut Fields<'_>) -> Option<Referenced> {
+    let key = f.optional_text("chave_acesso_dfe_referenciado", 44, 44);
+    let item = f.optional_text("numero_item_dfe_referenciado", 1, 3).and_then(|number| number.parse().ok());
+    if key.is_none() && item.is_some() {
+        f.wrong("chave_acesso_dfe_referenciado", "é obrigatório com o número do item");
+    }
+    key.map(|key| Referenced { key, item })
 }
 
 fn difal(f: &mut Fields<'_>) -> Option<Difal> {

@@ -74,7 +74,7 @@ pub use control::{Control, Pay, Refused, SendWebhook, ShopAnswer};
 pub use correios_track::Passage;
 pub use fault::{Fault, FaultOrder};
 pub use nfe::{Letter, Nfe, NfeStatus};
-pub use nfe_draft::{Difal, Draft, DraftItem, IbsCbs, Party, Sums, Tax};
+pub use nfe_draft::{Difal, Draft, DraftItem, IbsCbs, Party, Referenced, Sums, Tax};
 pub use parcels::{Parcel, ParcelStatus, ParcelStep, Scan};
 pub use server::{Sandbox, start};
 
@@ -143,6 +143,8 @@ pub struct SandboxConfig {
     pub nfe_is_production: bool,
     /// How long the tax authority takes.
     pub nfe_authorizes_after: Duration,
+    /// How long after that eNotas has no files yet, which no webhook tells the end of.
+    pub enotas_files_after: Duration,
     /// Name and city in the BR Codes: ASCII, at most 25 and 15 characters.
     pub merchant_name: String,
     pub merchant_city: String,
@@ -195,6 +197,7 @@ impl Default for SandboxConfig {
             nfe_regime: 1,
             nfe_is_production: false,
             nfe_authorizes_after: Duration::from_millis(200),
+            enotas_files_after: Duration::from_millis(300),
             merchant_name: "LOJA VITRINE".into(),
             merchant_city: "SAO PAULO".into(),
             webhook_retries: [1, 5, 30, 120, 600, 1800].map(Duration::from_secs).into(),

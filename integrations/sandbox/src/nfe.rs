@@ -109,7 +109,7 @@ impl<'a> From<&'a Nfe> for Entry<'a> {
             series: nfe.series,
             total_cents: nfe.total_cents,
             is_return: nfe.draft.purpose == 4,
-            referenced: nfe.draft.referenced.as_deref(),
+            referenced: nfe.draft.takes_back(),
             code: nfe.code.as_deref(),
             message: nfe.message.as_deref(),
             attempts: nfe.attempts,

@@ -22,7 +22,7 @@ pub struct Draft {
     pub intermediary: Option<u8>,
     /// modFrete.
     pub freight_mode: u8,
-    /// Key of the invoice that this one takes back.
+    /// Key of an invoice that the head of this one names (NFref).
     pub referenced: Option<String>,
     pub issuer: Party,
     /// CRT.
@@ -95,6 +95,14 @@ pub struct DraftItem {
     pub cofins_situation: String,
     pub cofins: Option<Tax>,
     pub ibs_cbs: Option<IbsCbs>,
+    pub referenced: Option<Referenced>,
+}
+
+/// DFeReferenciado: an item of another invoice, by that one's key.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Referenced {
+    pub key: String,
+    pub item: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,6 +150,11 @@ pub struct Sums {
 }
 
 impl Draft {
+    /// Key of the invoice that this one takes back.
+    pub(crate) fn takes_back(&self) -> Option<&str> {
+        self.items.iter().find_map(|item| item.referenced.as_ref()).map(|of| of.key.as_str())
+    }
+
     /// What the items add up to.
     pub(crate) fn sums(&self) -> Sums {
         let sum = |of: fn(&DraftItem) -> i64| self.items.iter().map(of).sum::<i64>();

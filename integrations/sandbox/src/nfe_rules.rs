@@ -92,21 +92,41 @@ fn parties(draft: &Draft) -> Result<(), Rejection> {
 fn operation(draft: &Draft) -> Result<(), Rejection> {
     let is_same_state = draft.issuer.state == draft.buyer.state;
     match draft.destination {
-        1 if !is_same_state => return no(773, "Operação Interna e UF de destino difere da UF do emitente"),
+        1 if !is_same_state && draft.presence != 1 => {
+            return no(773, "Operação Interna e UF de destino difere da UF do emitente");
+        }
         2 if is_same_state => return no(772, "Operação Interestadual e UF de destino igual à UF do emitente"),
         _ => {}
     }
     if matches!(draft.presence, 2 | 3 | 4 | 9) && draft.intermediary.is_none() {
         return no(434, "NF-e sem indicativo do intermediador");
     }
-    let is_key = |key: &String| key.len() == 44 && check_digit(&key[..43]) == key[43..];
-    match (draft.purpose, &draft.referenced) {
-        (4, None) => no(321, "NF-e de devolução de mercadoria não possui documento fiscal referenciado"),
-        (_, Some(key)) if !key.is_ascii() || !is_key(key) => {
-            no(547, "Dígito Verificador da Chave de Acesso da NF-e referenciada inválido")
-        }
-        _ => Ok(()),
+    if !matches!(draft.presence, 2 | 3 | 4 | 9) && draft.intermediary.is_some() {
+        return no(435, "NF-e não deve possuir indicativo do intermediador");
     }
+    references(draft)
+}
+
+/// Since November 2026 a return names its sale in each item, and nowhere else (NT 2025.002, VC02-14).
+fn references(draft: &Draft) -> Result<(), Rejection> {
+    let is_key = |key: &str| key.is_ascii() && key.len() == 44 && check_digit(&key[..43]) == key[43..];
+    let in_items: Vec<_> = draft.items.iter().filter_map(|item| item.referenced.as_ref()).collect();
+    if draft.purpose == 4 && in_items.len() < draft.items.len() {
+        return no(321, "NF-e de devolução de mercadoria não possui documento fiscal referenciado no item");
+    }
+    if draft.referenced.is_some() && !in_items.is_empty() {
+        return no(1010, "Documento fiscal referenciado no item e também no grupo de documentos referenciados da NF-e");
+    }
+    if draft.purpose == 4 && in_items.iter().any(|of| of.item.is_none_or(|item| item == 0)) {
+        return no(1048, "Não informado o número do item do documento fiscal referenciado");
+    }
+    if in_items.iter().enumerate().any(|(at, of)| in_items[..at].contains(of)) {
+        return no(1072, "Item do documento fiscal referenciado em duplicidade");
+    }
+    if draft.referenced.iter().chain(in_items.iter().map(|of| &of.key)).any(|key| !is_key(key)) {
+        return no(547, "Dígito Verificador da Chave de Acesso da NF-e referenciada inválido");
+    }
+    Ok(())
 }
 
 fn line(draft: &Draft, item: &DraftItem) -> Result<(), Rejection> {
@@ -160,6 +180,9 @@ fn regime(draft: &Draft, item: &DraftItem) -> Result<(), Rejection> {
         (false, 3) => return no(591, "Informado CSOSN para emissor que não é do Simples Nacional (CRT diferente de 1)"),
         _ => {}
     }
+    if draft.regime == 4 {
+        mei(draft, item)?;
+    }
     let is_taxed = matches!(item.situation.as_str(), "00" | "10" | "20" | "51" | "70" | "90");
     if matches!(item.situation.as_str(), "00" | "20") && item.icms.is_none() {
         return no(225, "Falha no Schema XML: grupo de ICMS sem vBC, pICMS e vICMS");
@@ -183,6 +206,19 @@ fn regime(draft: &Draft, item: &DraftItem) -> Result<(), Rejection> {
     adds_up(&owed, 815, "Valor do ICMS Interestadual para a UF de destino difere do calculado")?;
     let fund = Tax { base_cents: difal.base_cents, rate_e4: difal.fcp_rate_e4, value_cents: difal.fcp_cents };
     adds_up(&fund, 793, "Valor do ICMS relativo ao FCP na UF de destino difere do calculado")
+}
+
+/// What MEI may use (NT 2024.001).
+fn mei(draft: &Draft, item: &DraftItem) -> Result<(), Rejection> {
+    let csosn: &[&str] = if draft.purpose == 4 { &["900"] } else { &["102", "300", "400", "900"] };
+    if !csosn.contains(&item.situation.as_str()) {
+        return no(782, "CSOSN inválido para emitente MEI (CRT=4)");
+    }
+    let cfop: &[&str] = &["1202", "1904", "2202", "2904", "5102", "5202", "5904", "6102", "6202", "6904"];
+    if !cfop.contains(&item.cfop.as_str()) {
+        return no(337, "CFOP inválido para emitente MEI (CRT=4)");
+    }
+    Ok(())
 }
 
 /// 7 % from the richer states to the others, 12 % else. (Resolução do Senado 22/1989.)

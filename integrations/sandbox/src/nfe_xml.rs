@@ -152,7 +152,15 @@ fn buyer(nfe: &Nfe) -> String {
 }
 
 fn items(nfe: &Nfe) -> String {
-    nfe.draft.items.iter().map(|item| format!("<det nItem=\"{}\">{}{}</det>", item.number, product(item), taxes(item))).collect()
+    let one =
+        |item: &DraftItem| format!("<det nItem=\"{}\">{}{}{}</det>", item.number, product(item), taxes(item), referenced(item));
+    nfe.draft.items.iter().map(one).collect()
+}
+
+fn referenced(item: &DraftItem) -> String {
+    let Some(of) = &item.referenced else { return String::new() };
+    let number = of.item.map(|number| el("nItem", number)).unwrap_or_default();
+    group("DFeReferenciado", &[el("chaveAcesso", &of.key), number])
 }
 
 fn product(item: &DraftItem) -> String {
@@ -184,7 +192,7 @@ fn product(item: &DraftItem) -> String {
 fn taxes(item: &DraftItem) -> String {
     let kind = if item.situation.len() == 3 { "CSOSN" } else { "CST" };
     let icms = group(
-        &format!("ICMS{}{}", if kind == "CSOSN" { "SN" } else { "" }, item.situation),
+        icms_group(&item.situation),
         &[
             el("orig", item.origin),
             el(kind, &item.situation),
@@ -209,6 +217,20 @@ fn taxes(item: &DraftItem) -> String {
             item.ibs_cbs.as_ref().map(reform).unwrap_or_default(),
         ],
     )
+}
+
+/// Several situations share a group.
+fn icms_group(situation: &str) -> &'static str {
+    match situation {
+        "00" => "ICMS00",
+        "20" => "ICMS20",
+        "40" | "41" | "50" => "ICMS40",
+        "60" => "ICMS60",
+        "102" | "103" | "300" | "400" => "ICMSSN102",
+        "500" => "ICMSSN500",
+        csosn if csosn.len() == 3 => "ICMSSN900",
+        _ => "ICMS90",
+    }
 }
 
 fn amounts(tax: &Tax, [base, percent, value]: [&str; 3]) -> String {

@@ -83,7 +83,8 @@ async fn bring_in(
     }
 }
 
-/// A row for money that went back without us: somebody used the provider's own pages. `None`: it does not fit.
+/// A row for money that went back without us: somebody used the provider's own pages. What follows from it is the same as if it had
+/// been asked for here. `None`: it does not fit.
 async fn adopt(
     tx: &impl GenericClient,
     provider: &'static str,

@@ -30,7 +30,13 @@ async fn decided(client: &Client, id: &str) -> Value {
     let calm = |nfe: &vitrine_sandbox::Nfe| !matches!(nfe.status, NfeStatus::Processing | NfeStatus::Cancelling);
     let found = client.sandbox.control().wait_for(LIMIT, |books| books.nfes().iter().all(calm).then_some(())).await;
     assert!(found.is_some(), "it is decided in time");
-    ask(call(client, Method::GET, &format!("/{id}"))).await.1
+    loop {
+        let seen = ask(call(client, Method::GET, &format!("/{id}"))).await.1;
+        if seen["status"] != "AutorizadaAguardandoGeracaoPDF" {
+            return seen;
+        }
+        assert_eq!((&seen["linkDanfe"], &seen["linkDownloadXml"]), (&Value::Null, &Value::Null), "its files come later");
+    }
 }
 
 #[actix_web::test]
@@ -52,7 +58,7 @@ async fn a_note_goes_from_taken_to_authorised_under_its_id() {
     assert!(client.sandbox.control().settled(LIMIT).await);
     let told = &shop.told()[0];
     assert!(told.path.starts_with("/api/webhooks/enotas?token="), "{}", told.path);
-    assert_eq!((&told.json()["nfeId"], &told.json()["nfeStatus"]), (&json!("h-1"), &json!("Autorizada")));
+    assert_eq!((&told.json()["nfeId"], &told.json()["nfeStatus"]), (&json!("h-1"), &json!("AutorizadaAguardandoGeracaoPDF")));
 }
 
 #[actix_web::test]

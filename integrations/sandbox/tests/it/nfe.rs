@@ -83,6 +83,27 @@ async fn a_reference_makes_one_note_and_a_rejected_one_may_be_sent_again() {
     assert_eq!((nfes.len(), nfes[0].attempts), (1, 2));
 }
 
+#[actix_web::test]
+async fn a_return_names_its_sale_in_each_item_and_nowhere_else() {
+    let client = sandbox().await;
+    let head = json!([{"chave_nfe": "35261011222333000181550010000001231481516233"}]);
+    let mut in_head = body(RETURNED);
+    in_head["notas_referenciadas"] = head.clone();
+    let mut only_there = in_head.clone();
+    for field in ["chave_acesso_dfe_referenciado", "numero_item_dfe_referenciado"] {
+        only_there["items"][0].as_object_mut().expect("an item").remove(field);
+    }
+    let mut twice = body(RETURNED);
+    let mut again = twice["items"][0].clone();
+    again["numero_item"] = json!(2);
+    twice["items"].as_array_mut().expect("items").push(again);
+    for (reference, sent, code) in [("r1", in_head, "1010"), ("r2", only_there, "321"), ("r3", twice, "1072")] {
+        assert_eq!(emit(&client, reference, &sent).await.0, 202);
+        let seen = decided(&client, reference).await;
+        assert_eq!(seen["status_sefaz"], code, "{seen}");
+    }
+}
+
 /// A pointer, what to put there, and the code that it is refused with; a word for their schema's refusals.
 #[actix_web::test]
 async fn what_the_authority_refuses_is_refused_by_its_code() {
@@ -105,6 +126,10 @@ async fn what_the_authority_refuses_is_refused_by_its_code() {
         (SIMPLES, "/formas_pagamento/0/valor_pagamento", json!(257.32), "865"),
         (SIMPLES, "/formas_pagamento/0/valor_pagamento", json!(257.34), "866"),
         (SIMPLES, "/indicador_intermediario", Value::Null, "434"),
+        (SIMPLES, "/presenca_comprador", json!(1), "435"),
+        (SIMPLES, "/formas_pagamento/0/tipo_integracao", Value::Null, "schema"),
+        (SIMPLES, "/regime_tributario_emitente", json!(4), "337"),
+        (RETURNED, "/regime_tributario_emitente", json!(4), "782"),
         (NORMAL, "/items/0/icms_situacao_tributaria", json!("102"), "591"),
         (NORMAL, "/items/0/icms_base_calculo_uf_destino", Value::Null, "694"),
         (NORMAL, "/items/0/icms_aliquota_interestadual", json!(12.0), "698"),
@@ -113,10 +138,11 @@ async fn what_the_authority_refuses_is_refused_by_its_code() {
         (NORMAL, "/icms_valor_total_uf_destino", json!(14.84), "799"),
         (NORMAL, "/valor_pis", json!(1.71), "602"),
         (NORMAL, "/cbs_valor_total", json!(0.85), "1091"),
-        (RETURNED, "/notas_referenciadas", Value::Null, "321"),
-        (RETURNED, "/notas_referenciadas/0/chave_nfe", json!("35261011222333000181550010000001231481516234"), "547"),
+        (RETURNED, "/items/0/chave_acesso_dfe_referenciado", Value::Null, "schema"),
+        (RETURNED, "/items/0/chave_acesso_dfe_referenciado", json!("35261011222333000181550010000001231481516234"), "547"),
+        (RETURNED, "/items/0/numero_item_dfe_referenciado", Value::Null, "1048"),
         (RETURNED, "/items/0/cfop", json!("1102"), "327"),
-        (RETURNED, "/formas_pagamento/0/forma_pagamento", json!("17"), "871"),
+        (RETURNED, "/formas_pagamento/0/forma_pagamento", json!("01"), "871"),
         (SIMPLES, "/items/0/codigo_ncm", json!("6912"), "schema"),
         (SIMPLES, "/municipio_destinatario", Value::Null, "schema"),
         (SIMPLES, "/logradouro_destinatario", json!("Rua  A"), "schema"),

@@ -1,0 +1,165 @@
+//! What the provider says of an invoice moves its row, whatever we thought of it before: only what stands there counts.
+
+use deadpool_postgres::GenericClient;
+use jiff::{SignedDuration, Timestamp};
+use vitrine_kit::Cnpj;
+use vitrine_kit::fiscal::{NfeState, SeenNfe};
+
+use super::store::{self, Invoice};
+use super::{account, company};
+use crate::app::App;
+use crate::db;
+use crate::error::Result;
+use crate::jobs::{self, Job, Outcome};
+
+/// How long to wait before asking again how far an invoice is: a quarter of its age, within these. Their news come by webhook.
+pub const SHORTEST_WAIT: SignedDuration = SignedDuration::from_secs(5);
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(10);
+/// A rejection may be that of an earlier try, while the last one is on its way: it is looked at once more.
+const AFTER_A_REJECTION: SignedDuration = SignedDuration::from_mins(1);
+/// So long one that was given up may still be authorised: a gateway tries for two days while the tax authority is away.
+const MAY_STILL_COME: SignedDuration = SignedDuration::from_hours(72);
+
+/// Brings the row to where the provider is.
+pub async fn learn(app: &App, invoice: &Invoice, seen: &SeenNfe) -> Result<Outcome> {
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    let Some(now) = store::lock(&tx, invoice.id).await? else { return Ok(Outcome::Done) };
+    let outcome = match seen.state {
+        NfeState::Processing => wait(&tx, &now).await?,
+        NfeState::Authorized => authorized(&tx, app, &now, seen).await?,
+        NfeState::Rejected => rejected(&tx, &now, seen).await?,
+        NfeState::Denied => denied(&tx, &now, seen).await?,
+        NfeState::Cancelled => cancelled(&tx, &now, seen).await?,
+    };
+    tx.commit().await?;
+    app.jobs_were_pushed();
+    Ok(outcome)
+}
+
+async fn wait(tx: &impl GenericClient, now: &Invoice) -> Result<Outcome> {
+    let age = now.sent_at.map_or(SignedDuration::ZERO, |at| Timestamp::now().duration_since(at));
+    match now.status.as_str() {
+        "pending" | "rejected" => {
+            store::advance(tx, now, "processing", "").await?;
+        }
+        "processing" => {}
+        "cancelled" if now.authorized_at.is_none() && age < MAY_STILL_COME => {}
+        _ => return Ok(Outcome::Done),
+    }
+    Ok(Outcome::Again(Timestamp::now() + (age / 4).clamp(SHORTEST_WAIT, LONGEST_WAIT)))
+}
+
+async fn authorized(tx: &impl GenericClient, app: &App, now: &Invoice, seen: &SeenNfe) -> Result<Outcome> {
+    let Some(key) = &seen.key else { return wait(tx, now).await };
+    if now.status == "authorized" {
+        store::note(tx, now.id, seen).await?;
+        return Ok(Outcome::Done);
+    }
+    if now.status == "cancelled" && now.authorized_at.is_some() {
+        return Ok(Outcome::Done); // it was cancelled after it had stood: their reading is behind
+    }
+    let ours = own_cnpj(tx, app).await?;
+    if key.model() != "55" || ours.is_some_and(|ours| ours.as_str() != key.cnpj()) {
+        return Ok(Outcome::Dead(format!("the provider answered the key {} of another seller or document", key.as_str())));
+    }
+    let invoice = now.id;
+    if now.status == "cancelled" {
+        if store::has_twin(tx, now).await? {
+            return Ok(Outcome::Dead(
+                "the provider authorised an invoice that was given up and replaced: cancel it there".into(),
+            ));
+        }
+        // It was given up here before its answer came: it must not stand there.
+        store::ask_to_cancel(tx, invoice, "Nota autorizada depois que a loja desistiu dela").await?;
+    }
+    store::note(tx, invoice, seen).await?;
+    store::advance(tx, now, "authorized", seen.message.as_deref().unwrap_or_default()).await?;
+    jobs::push(tx, Job::KeepInvoice { invoice }).await?;
+    if now.cancel_reason.is_some() || now.status == "cancelled" {
+        jobs::push_now(tx, Job::CancelInvoice { invoice }).await?;
+    } else if !now.is_return {
+        jobs::push_now(tx, Job::BuyLabel { order: now.order }).await?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// Who sells, by the configuration or the settings.
+async fn own_cnpj(db: &impl GenericClient, app: &App) -> Result<Option<Cnpj>> {
+    if let Some(cnpj) = &app.config.nfe.cnpj {
+        return Ok(Some(cnpj.clone()));
+    }
+    Ok(company::find(db).await?.and_then(|company| Cnpj::parse(&company.cnpj).ok()))
+}
+
+async fn rejected(tx: &impl GenericClient, now: &Invoice, seen: &SeenNfe) -> Result<Outcome> {
+    if !now.is_open() {
+        return Ok(Outcome::Done);
+    }
+    store::note(tx, now.id, seen).await?;
+    let why = said(seen);
+    if now.cancel_reason.is_some() {
+        store::advance(tx, now, "cancelled", "given up after it was rejected").await?;
+        issue_after(tx, now).await?;
+        return Ok(Outcome::Done);
+    }
+    if seen.code.as_deref().is_some_and(is_certificate) {
+        store::advance(tx, now, "pending", &why).await?; // it is sent again as it is
+        return account::wait(tx, now.id, &now.provider, &why).await;
+    }
+    store::advance(tx, now, "rejected", &why).await?;
+    alert(tx, now, "NF-e rejeitada", &why).await?;
+    Ok(Outcome::Again(Timestamp::now() + AFTER_A_REJECTION))
+}
+
+/// The tax authority's codes for a certificate that ended, was revoked or is another's: no invoice is at fault.
+fn is_certificate(code: &str) -> bool {
+    code.parse::<u16>().is_ok_and(|code| matches!(code, 280..=286 | 290..=298))
+}
+
+async fn denied(tx: &impl GenericClient, now: &Invoice, seen: &SeenNfe) -> Result<Outcome> {
+    if !now.is_open() {
+        return Ok(Outcome::Done);
+    }
+    store::note(tx, now.id, seen).await?;
+    let why = said(seen);
+    store::advance(tx, now, "denied", &why).await?;
+    alert(tx, now, "NF-e denegada", &format!("{why}. O número foi perdido: corrija a causa e emita outra nota")).await?;
+    Ok(Outcome::Done)
+}
+
+async fn cancelled(tx: &impl GenericClient, now: &Invoice, seen: &SeenNfe) -> Result<Outcome> {
+    store::note(tx, now.id, seen).await?;
+    let is_ours = now.cancel_reason.is_some();
+    if store::advance(tx, now, "cancelled", now.cancel_reason.as_deref().unwrap_or("cancelled at the provider")).await? {
+        jobs::push(tx, Job::KeepInvoice { invoice: now.id }).await?;
+        issue_after(tx, now).await?;
+        if !is_ours {
+            alert(tx, now, "NF-e cancelada fora da loja", "Alguém cancelou a nota no painel do provedor").await?;
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+/// Its sale may stand again meanwhile: the bank would not take the money back.
+pub async fn issue_after(tx: &impl GenericClient, gone: &Invoice) -> Result<()> {
+    if gone.is_given_up {
+        jobs::push(tx, Job::InvoiceOrder { order: gone.order }).await?;
+    }
+    Ok(())
+}
+
+/// "539: Rejeição: …", in the authority's words.
+fn said(seen: &SeenNfe) -> String {
+    let message = seen.message.as_deref().unwrap_or("sem motivo informado");
+    seen.code.as_ref().map_or_else(|| message.to_owned(), |code| format!("{code}: {message}"))
+}
+
+/// Tells the shop, with the order's number and nobody's name.
+pub async fn alert(tx: &impl GenericClient, invoice: &Invoice, subject: &str, text: &str) -> Result<()> {
+    const NUMBER: &str = "SELECT number FROM orders WHERE id = $1";
+    let number: String = db::query_one(tx, NUMBER, &[&invoice.order]).await?.get("number");
+    let what = if invoice.is_return { "de devolução do" } else { "do" };
+    let text = format!("Nota {what} pedido {number}: {text}");
+    jobs::push(tx, Job::MailAlert { subject: format!("{subject} – pedido {number}"), text }).await
+}

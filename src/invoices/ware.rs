@@ -1,0 +1,63 @@
+//! What the tax authority wants to know of goods, looked at in one way when they are sold and before: the NCM's chapter, the origin,
+//! the CEST, the CFOP.
+
+use vitrine_kit::fiscal::Regime;
+
+use super::cfop;
+use super::problem::Problem;
+use super::tax::Setting;
+use super::tax_data::TaxData;
+
+/// Goods, as far as the catalog tells of them.
+#[derive(Debug, Clone, Copy)]
+pub struct Ware<'a> {
+    pub ncm: Option<&'a str>,
+    pub cfop: Option<&'a str>,
+    pub origin: Option<i16>,
+    /// The product's word, then its categories', then the shop's.
+    pub tax: &'a TaxData,
+}
+
+/// The NCM and the origin, which no sale goes without. What is missing is named below `at`.
+pub fn kind(ware: &Ware<'_>, at: &str, wrong: &mut Vec<Problem>) -> Option<(String, u8)> {
+    let (ncm, origin) = (ncm(ware.ncm, at, wrong), origin(ware.origin, at, wrong));
+    ncm.zip(origin)
+}
+
+/// The code of this movement, and that goods whose ICMS was paid in advance have their CEST.
+pub fn movement(setting: &Setting<'_>, ware: &Ware<'_>, is_return: bool, at: &str, wrong: &mut Vec<Problem>) -> Option<String> {
+    let cfop = match setting.regime {
+        Regime::Mei => cfop::of_mei(ware.cfop, setting.is_interstate(), is_return),
+        _ => cfop::of(ware.cfop, setting.is_interstate(), setting.to_contributor, is_return),
+    };
+    let cfop = cfop.map_err(|text| wrong.push(Problem::new(format!("{at}.cfop"), text))).ok();
+    let is_paid_in_advance = match setting.is_simples() {
+        true => ware.tax.csosn.as_deref() == Some("500"),
+        false => ware.tax.icms_cst.as_deref() == Some("60"),
+    };
+    if is_paid_in_advance && ware.tax.cest.is_none() {
+        wrong.push(Problem::new(format!("{at}.tax.cest"), "Mercadoria com ICMS por substituição tributária pede o CEST"));
+    }
+    cfop
+}
+
+fn ncm(ncm: Option<&str>, at: &str, wrong: &mut Vec<Problem>) -> Option<String> {
+    let text = match ncm {
+        None => "Falta o NCM: informe-o no produto ou na categoria".to_owned(),
+        Some(ncm) if ncm.len() != 8 || ncm.starts_with("00") || ncm.starts_with("77") || ncm > "98" => {
+            format!("O NCM {ncm} não existe: os capítulos vão de 01 a 97, sem o 77")
+        }
+        Some(ncm) => return Some(ncm.to_owned()),
+    };
+    wrong.push(Problem::new(format!("{at}.ncm"), text));
+    None
+}
+
+fn origin(origin: Option<i16>, at: &str, wrong: &mut Vec<Problem>) -> Option<u8> {
+    let origin = origin.and_then(|origin| u8::try_from(origin).ok()).filter(|origin| *origin <= 8);
+    if origin.is_none() {
+        let text = "Falta a origem da mercadoria (0 a 8): informe-a no produto ou na categoria";
+        wrong.push(Problem::new(format!("{at}.origin"), text));
+    }
+    origin
+}

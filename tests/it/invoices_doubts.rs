@@ -1,0 +1,258 @@
+//! What is not known for certain of an invoice: answers and news that are lost, readings that are behind, refusals of the account.
+//! Whatever we thought, it ends as it stands at the provider.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use vitrine_sandbox::{Chaos, Fault, FaultOrder, NfeStatus};
+
+use crate::invoices::{goes_on, invoices_of, open};
+use crate::seller::buys;
+use crate::shop::{Product, Shop};
+
+async fn paid(shop: &Shop, ware: &Product) -> String {
+    let order = buys(shop, &[(ware, 2)]).await;
+    shop.pays(&order).await;
+    order
+}
+
+async fn cancel(shop: &Shop, order: &str) {
+    let answer = shop.admin().await.patch(&format!("/api/orders/{order}/cancel"), &json!({})).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+}
+
+/// No provider of invoices tells anything.
+fn lose_the_news(shop: &Shop) {
+    let providers = vec!["focusnfe".to_owned(), "enotas".to_owned()];
+    shop.control().begin_chaos(Chaos { webhook_lost_per_mille: 1_000, providers, ..Chaos::default() }).unwrap();
+}
+
+fn fail_calls(shop: &Shop, fault: Fault, path_contains: &str, count: u32) {
+    let path_contains = Some(path_contains.to_owned());
+    shop.control().order_fault(FaultOrder { provider: "focusnfe".to_owned(), fault, count, path_contains }).unwrap();
+}
+
+async fn admin_post(shop: &Shop, invoice: &Value, what: &str, body: &Value) -> u16 {
+    let path = format!("/api/admin/invoices/{}/{what}", invoice["id"].as_str().unwrap());
+    shop.admin().await.post(&path, body).await.status
+}
+
+/// Moves the one invoice there is, as a reading would that was behind.
+async fn believed(shop: &Shop, status: &str) {
+    let moved = shop
+        .execute(&format!(
+            "WITH before AS (SELECT id, order_id, status FROM invoices),
+                  told AS (INSERT INTO order_history (order_id, subject, subject_id, from_state, to_state, actor, cause)
+                           SELECT order_id, 'invoice', id, status, '{status}', 'system', 'job:test' FROM before)
+             UPDATE invoices SET status = '{status}' WHERE status <> '{status}'"
+        ))
+        .await;
+    assert_eq!(moved, 1);
+}
+
+async fn status(shop: &Shop) -> String {
+    invoices_of(shop).await[0]["status"].as_str().unwrap().to_owned()
+}
+
+#[actix_web::test]
+async fn files_that_come_late_are_found_without_any_news() {
+    for provider in ["focusnfe", "enotas"] {
+        let (shop, ware) = open(provider).await;
+        let order = paid(&shop, &ware).await;
+        lose_the_news(&shop);
+        goes_on(&shop).await;
+        let seen = &invoices_of(&shop).await[0];
+        assert_eq!((&seen["has_xml"], &seen["has_danfe"]), (&json!(true), &json!(true)), "{provider}: {seen}");
+        cancel(&shop, &order).await;
+        goes_on(&shop).await;
+        assert!(shop.sql::<bool>("SELECT cancellation_xml IS NOT NULL FROM invoices").await, "{provider}");
+        shop.close().await;
+    }
+}
+
+#[actix_web::test]
+async fn what_may_have_been_sent_is_not_refused_here_for_settings_that_were_changed_later() {
+    let (shop, ware) = open("focusnfe").await;
+    shop.control().tax_authority_away(true);
+    fail_calls(&shop, Fault::DropAfterRequest, "/v2/nfe", 1_000);
+    paid(&shop, &ware).await;
+    lose_the_news(&shop);
+    shop.drain().await;
+    assert_eq!((status(&shop).await.as_str(), shop.control().nfes().len()), ("pending", 1), "it was sent, and no answer came");
+    shop.execute("UPDATE products SET ncm = NULL").await;
+    shop.control().clear_faults();
+    shop.control().tax_authority_away(false);
+    goes_on(&shop).await;
+    assert_eq!(status(&shop).await, "authorized");
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn what_never_arrived_is_given_up_when_the_provider_has_said_so_twice() {
+    for state in ["pending", "processing"] {
+        let (shop, ware) = open("focusnfe").await;
+        fail_calls(&shop, Fault::DropBeforeRequest, "/v2/nfe", 1_000);
+        let order = paid(&shop, &ware).await;
+        shop.drain().await;
+        if state == "processing" {
+            believed(&shop, state).await;
+        }
+        cancel(&shop, &order).await;
+        shop.drain().await;
+        shop.control().clear_faults();
+        shop.drain_ahead(jiff::SignedDuration::from_hours(1)).await;
+        shop.drain_ahead(jiff::SignedDuration::from_secs(30)).await;
+        assert_eq!(status(&shop).await, state, "a reading may be behind");
+        goes_on(&shop).await;
+        assert_eq!((status(&shop).await.as_str(), shop.control().nfes().len()), ("cancelled", 0), "{state}");
+        shop.close().await;
+    }
+}
+
+#[actix_web::test]
+async fn one_that_was_given_up_here_and_stands_there_ends_cancelled_there() {
+    let (shop, ware) = open("focusnfe").await;
+    shop.control().tax_authority_away(true);
+    let order = paid(&shop, &ware).await;
+    shop.drain().await;
+    cancel(&shop, &order).await;
+    believed(&shop, "cancelled").await;
+    shop.control().tax_authority_away(false);
+    goes_on(&shop).await;
+    goes_on(&shop).await;
+    assert_eq!(shop.control().nfes()[0].status, NfeStatus::Cancelled);
+    let seen = &invoices_of(&shop).await[0];
+    assert_eq!((&seen["status"], seen["chave"].is_string()), (&json!("cancelled"), true), "{seen}");
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn one_that_was_rejected_here_and_stands_there_stands() {
+    let (shop, ware) = open("focusnfe").await;
+    shop.control().tax_authority_away(true);
+    paid(&shop, &ware).await;
+    lose_the_news(&shop);
+    shop.drain().await;
+    believed(&shop, "rejected").await;
+    shop.control().tax_authority_away(false);
+    goes_on(&shop).await;
+    goes_on(&shop).await;
+    assert_eq!(status(&shop).await, "authorized");
+    let labels: i64 = shop.sql("SELECT count(*) FROM shipments WHERE status = 'generated'").await;
+    assert_eq!(labels, 1, "and its label is bought");
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn a_rejected_one_that_is_cancelled_makes_room_for_another_when_it_certainly_does_not_stand() {
+    let (shop, ware) = open("focusnfe").await;
+    shop.control().reject_next_nfes(1, "778", "Rejeição: Informado NCM inexistente");
+    let order = paid(&shop, &ware).await;
+    goes_on(&shop).await;
+    let rejected = invoices_of(&shop).await[0].clone();
+    assert_eq!(admin_post(&shop, &rejected, "cancel", &json!({"reason": "Pedido refeito com outro produto"})).await, 200);
+    let again = format!("/api/admin/orders/{order}/invoice");
+    assert_eq!(shop.admin().await.post(&again, &json!({})).await.status, 409, "it may stand yet");
+    assert_eq!(admin_post(&shop, &rejected, "retry", &json!({})).await, 409, "nobody wants it");
+    goes_on(&shop).await;
+    assert_eq!(status(&shop).await, "cancelled");
+    assert_eq!(shop.admin().await.post(&again, &json!({})).await.status, 202);
+    goes_on(&shop).await;
+    assert_eq!(status(&shop).await, "authorized");
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn a_cancellation_that_was_done_and_not_heard_of_is_not_given_back_as_well() {
+    let (shop, ware) = open("focusnfe").await;
+    let order = paid(&shop, &ware).await;
+    goes_on(&shop).await;
+    lose_the_news(&shop);
+    fail_calls(&shop, Fault::DropAfterRequest, "DELETE", 1_000);
+    fail_calls(&shop, Fault::DropBeforeRequest, "GET", 1_000);
+    cancel(&shop, &order).await;
+    shop.drain().await;
+    assert_eq!(shop.control().nfes()[0].status, NfeStatus::Cancelled, "it was done");
+    assert_eq!(status(&shop).await, "authorized", "and nobody here knows");
+    shop.execute("UPDATE invoices SET authorized_at = authorized_at - interval '24 hours'").await;
+    shop.control().clear_faults();
+    goes_on(&shop).await;
+    assert_eq!((status(&shop).await.as_str(), shop.control().nfes().len()), ("cancelled", 1));
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn what_the_provider_refuses_of_a_cancellation_is_shown_and_a_newer_reason_counts() {
+    let (shop, ware) = open("focusnfe").await;
+    paid(&shop, &ware).await;
+    goes_on(&shop).await;
+    let invoice = invoices_of(&shop).await[0].clone();
+    let only_emoji = json!({"reason": "🎁🎁🎁🎁🎁🎁🎁🎁🎁🎁🎁🎁🎁🎁🎁🎁"});
+    assert_eq!(admin_post(&shop, &invoice, "cancel", &only_emoji).await, 422, "nothing of it would be left");
+    fail_calls(&shop, Fault::Status(400), "DELETE", 1);
+    assert_eq!(admin_post(&shop, &invoice, "cancel", &json!({"reason": "Endereço do comprador errado"})).await, 200);
+    goes_on(&shop).await;
+    let seen = &invoices_of(&shop).await[0];
+    assert_eq!(seen["status"], "authorized");
+    assert!(seen["cancel_refused"].as_str().is_some_and(|why| why.contains("requisicao_invalida")), "{seen}");
+    assert_eq!(shop.sql::<i64>("SELECT count(*) FROM jobs WHERE state = 'dead'").await, 0);
+    assert_eq!(admin_post(&shop, &invoice, "cancel", &json!({"reason": "Mercadoria trocada por outra"})).await, 200);
+    goes_on(&shop).await;
+    let nfe = &shop.control().nfes()[0];
+    assert_eq!((nfe.status, nfe.reason.as_deref()), (NfeStatus::Cancelled, Some("Mercadoria trocada por outra")));
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn a_letter_that_the_provider_refuses_makes_room_for_another() {
+    let (shop, ware) = open("focusnfe").await;
+    paid(&shop, &ware).await;
+    goes_on(&shop).await;
+    let invoice = invoices_of(&shop).await[0].clone();
+    fail_calls(&shop, Fault::Status(415), "carta_correcao", 1);
+    for (text, status) in [("O bairro correto é Cerqueira César", "refused"), ("O bairro correto é Bela Vista", "accepted")] {
+        assert_eq!(admin_post(&shop, &invoice, "corrections", &json!({"text": text})).await, 202, "{status}");
+        goes_on(&shop).await;
+        let letters = invoices_of(&shop).await[0]["corrections"].clone();
+        assert_eq!((letters[0]["status"].as_str(), letters[0]["sequence"].as_i64()), (Some(status), Some(1)), "{letters}");
+    }
+    assert_eq!(shop.sql::<i64>("SELECT count(*) FROM jobs WHERE state = 'dead'").await, 0);
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn while_the_account_is_refused_invoices_wait_and_the_shop_is_told_once_a_day() {
+    for provider in ["focusnfe", "enotas"] {
+        let (shop, ware) = open(provider).await;
+        shop.control().next_calls(provider, Fault::Status(401), 1_000);
+        for _ in 0..2 {
+            paid(&shop, &ware).await;
+            shop.drain().await;
+        }
+        let seen = invoices_of(&shop).await;
+        assert_eq!((&seen[0]["status"], &seen[1]["status"]), (&json!("pending"), &json!("pending")), "{provider}: {seen}");
+        assert!(seen[0]["message"].as_str().is_some_and(|why| why.contains("ordenado pelo controle")), "{provider}: {seen}");
+        assert_eq!(shop.sql::<i64>("SELECT count(*) FROM jobs WHERE state = 'dead'").await, 0);
+        let alerts = shop.control().mails_to("operador@loja.test");
+        assert_eq!(alerts.iter().filter(|mail| mail.subject.contains("NF-e paradas")).count(), 1, "{provider}");
+        shop.control().clear_faults();
+        goes_on(&shop).await;
+        let standing = shop.control().nfes().iter().filter(|nfe| nfe.status == NfeStatus::Authorized).count();
+        assert_eq!(standing, 2, "{provider}: mended, they go out by themselves");
+        shop.close().await;
+    }
+}
+
+#[actix_web::test]
+async fn a_certificate_that_ended_is_no_invoice_s_fault() {
+    let (shop, ware) = open("focusnfe").await;
+    shop.control().reject_next_nfes(1, "281", "Rejeição: Certificado Transmissor Data Validade");
+    paid(&shop, &ware).await;
+    goes_on(&shop).await;
+    let nfes = shop.control().nfes();
+    assert_eq!((nfes.len(), nfes[0].attempts, nfes[0].status), (1, 2, NfeStatus::Authorized), "tried again by itself");
+    let alerts = shop.control().mails_to("operador@loja.test");
+    assert_eq!(alerts.iter().filter(|mail| mail.subject.contains("NF-e paradas")).count(), 1);
+    assert!(shop.control().settled(Duration::from_secs(20)).await);
+    shop.close().await;
+}
