@@ -165,7 +165,7 @@ fn migrations() -> Result<Vec<Migration>> {
         ("V10__once_more", include_str!("../migrations/0010_once_more.sql")),
         ("V11__second_look", include_str!("../migrations/0011_second_look.sql")),
         ("V12__boxes", include_str!("../migrations/0012_boxes.sql")),
-        ("V13__ended_payments", include_str!("../migrations/0013_ended_payments.sql")),
+        ("V13__lookups", include_str!("../migrations/0013_lookups.sql")),
     ];
     files
         .iter()

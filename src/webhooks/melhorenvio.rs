@@ -1,6 +1,6 @@
 //! Melhor Envio's webhook.
 
-use actix_web::{HttpResponse, post, route, web};
+use actix_web::{HttpResponse, get, post, web};
 use deadpool_postgres::Transaction;
 use jiff::Timestamp;
 use vitrine_melhorenvio::{NAME, News, Notice, open_webhook, reread};
@@ -41,7 +41,7 @@ pub(super) async fn melhorenvio(app: web::Data<App>, Raw(delivery): Raw) -> Resu
 #[utoipa::path(
     get, tag = "webhooks",
     responses((status = 200), (status = 404, body = Problem, description = "MELHORENVIO_WEBHOOK_SECRET is not set")))]
-#[route("/api/webhooks/melhorenvio", method = "GET", method = "HEAD")]
+#[get("/api/webhooks/melhorenvio")]
 pub(super) async fn melhorenvio_probe(app: web::Data<App>) -> Result<HttpResponse> {
     match app.config.shipping.melhorenvio_webhook_secret() {
         Some(_) => Ok(HttpResponse::Ok().finish()),

@@ -41,7 +41,8 @@ async fn the_number_decides_what_becomes_of_a_text() {
     for code in [401, 402, 403, 404, 405, 406, 407, 409, 500, 501, 502] {
         let (status, answer) = to(&client, &format!("+551199999{code:04}")).await;
         let one = &answer["SMSMessageData"]["Recipients"][0];
-        assert_eq!((status, &one["statusCode"], &one["messageId"]), (201, &json!(code), &json!("None")));
+        let http = if code == 409 { 409 } else { 201 };
+        assert_eq!((status, &one["statusCode"], &one["messageId"]), (http, &json!(code), &json!("None")));
     }
     let (status, answer) = to(&client, "+5511999990000").await;
     assert_eq!((status, &answer["SMSMessageData"]), (201, &json!({"Message": "InvalidSenderId", "Recipients": []})));
