@@ -48,9 +48,7 @@ pub(super) const RULES: &[Rule] = &[
     ("a-cancelled-order-has-no-standing-invoice", "
         SELECT 'invoice ' || i.id || ' of order ' || o.number
           FROM orders o JOIN invoices i ON i.order_id = o.id AND i.purpose = 'sale' AND i.status = 'authorized' AND i.cancel_reason IS NULL
-         WHERE (o.status = 'cancelled'
-                OR (o.status = 'processing' AND (SELECT sum(p.captured_cents) > 0 AND sum(p.captured_cents) <= sum(p.refunded_cents)
-                                                   FROM payments p WHERE p.order_id = o.id)))
+         WHERE (o.status = 'cancelled' OR (o.status = 'processing' AND o.payment_status = 'refunded'))
            AND NOT EXISTS (SELECT FROM invoices back WHERE back.sale_id = i.id AND back.status NOT IN ('denied', 'cancelled'))
            AND NOT EXISTS (SELECT FROM jobs j WHERE j.dedupe = 'drop_invoice:' || o.id AND j.state <> 'done')"),
     ("a-return-gives-back-no-more-than-was-sold", "

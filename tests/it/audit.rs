@@ -188,7 +188,7 @@ const PLANTED: &[(&str, &str)] = &[
     (
         "a-cancelled-order-has-no-standing-invoice",
         "INSERT INTO invoices (id, order_id, provider, environment, total_cents, status, chave, number, authorized_at) SELECT gen_random_uuid(), o.id, 'focusnfe', 'homologacao', o.total_cents, 'authorized', '35261011222333000181550010000001231481516233', '123', now() FROM orders o WHERE o.payment_status = 'paid' LIMIT 1;
-         UPDATE orders SET status = 'processing' WHERE id IN (SELECT order_id FROM invoices); UPDATE payments SET refunded_cents = captured_cents WHERE order_id IN (SELECT order_id FROM invoices)",
+         UPDATE orders SET status = 'processing', payment_status = 'refunded' WHERE id IN (SELECT order_id FROM invoices)",
     ),
     (
         "a-cancelled-order-has-no-standing-invoice", // a return that was cancelled gives nothing back
