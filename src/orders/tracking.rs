@@ -174,11 +174,15 @@ pub async fn find(app: &App, number: &str) -> Result<Tracking> {
         SELECT id, number, status, payment_status, carrier, tracking_number, delivery_days, created_at FROM orders
          WHERE number = $1 OR tracking_number = $1 ORDER BY (number = $1) DESC, id DESC LIMIT 1";
     const ITEMS: &str = "SELECT name, quantity FROM order_lines WHERE order_id = $1 ORDER BY position";
+    // Carriers tell whole seconds: within one, an order is prepared before its parcel moves, and has left once that has.
     const HISTORY: &str = "
-        SELECT to_state AS status, NULL AS description, NULL AS place, at FROM order_history
-         WHERE order_id = $1 AND subject IN ('order', 'payment_status') AND to_state <> 'pending_payment'
-        UNION ALL
-        SELECT code, description, place, happened_at FROM shipment_events WHERE order_id = $1 ORDER BY 4, 1";
+        SELECT status, description, place, at FROM (
+            SELECT to_state AS status, NULL AS description, NULL AS place, at,
+                   CASE WHEN to_state IN ('pending', 'paid', 'processing') THEN 0 ELSE 2 END AS place_in_second
+              FROM order_history WHERE order_id = $1 AND subject IN ('order', 'payment_status') AND to_state <> 'pending_payment'
+            UNION ALL
+            SELECT code, description, place, happened_at, 1 FROM shipment_events WHERE order_id = $1) AS steps
+         ORDER BY date_trunc('second', at), place_in_second, at, status";
     let number = number.trim().to_uppercase();
     if number.len() > 60 {
         return Err(Error::NotFound("The order"));

@@ -83,6 +83,21 @@ async fn the_carriers_word_ships_the_order_and_delivers_it_and_each_is_mailed_on
 }
 
 #[actix_web::test]
+async fn within_a_second_an_order_is_prepared_before_its_parcel_moves() {
+    let shop = shop().await;
+    labelled(&shop).await;
+    // Carriers tell whole seconds, and so may seem to have been faster than the buyer.
+    const SAME_SECOND: &str = "
+        UPDATE shipment_events SET happened_at = (SELECT date_trunc('second', max(at)) FROM order_history WHERE to_state = 'processing')";
+    assert_eq!(shop.execute(SAME_SECOND).await, 1);
+    let number: String = shop.sql("SELECT number FROM orders").await;
+    let public = shop.get(&format!("/api/orders/tracking/{number}")).await;
+    let steps: Vec<&str> = public.body["history"].as_array().unwrap().iter().map(|s| s["status"].as_str().unwrap()).collect();
+    assert_eq!(steps, ["pending", "paid", "processing", "generated"]);
+    shop.close().await;
+}
+
+#[actix_web::test]
 async fn news_in_the_wrong_order_come_out_right() {
     let shop = shop().await;
     let order = labelled(&shop).await;
