@@ -136,6 +136,10 @@ pub enum Job {
     Purge,
 }
 
+/// What comes round by itself, and is never over.
+pub const RECURRING: [Job; 7] =
+    [Job::Reconcile, Job::Purge, Job::KeepBooks, Job::TrackParcels, Job::WatchStock, Job::WatchCertificate, Job::WatchDisputes];
+
 impl Job {
     /// The word in the `kind` column, in logs and in metrics.
     pub fn kind(&self) -> &'static str {
@@ -178,6 +182,10 @@ impl Job {
         }
     }
 
+    fn is_recurring(&self) -> bool {
+        RECURRING.contains(self)
+    }
+
     /// At most one unfinished job with this key. Only for jobs where a second one would do the same again, and which push their
     /// own key while they run only where something moved: each such push is one more run.
     fn dedupe(&self) -> Option<String> {
@@ -195,13 +203,7 @@ impl Job {
             Self::CorrectInvoice { correction } => Some(format!("correct_invoice:{correction}")),
             Self::CompareBooks { day, provider } => Some(format!("compare_books:{day}:{provider}")),
             Self::MailMessage { message } => Some(format!("mail_message:{message}")),
-            Self::KeepBooks
-            | Self::Reconcile
-            | Self::WatchStock
-            | Self::WatchCertificate
-            | Self::WatchDisputes
-            | Self::Purge
-            | Self::TrackParcels => Some(self.kind().to_owned()),
+            _ if self.is_recurring() => Some(self.kind().to_owned()),
             _ => None,
         }
     }
@@ -224,13 +226,7 @@ impl Job {
             | Self::CompareBooks { .. } => 60,
             // An order holds its stock until somebody can say that it was not paid, however long that takes.
             Self::ExpireOrder { .. } => i32::MAX,
-            Self::KeepBooks
-            | Self::Reconcile
-            | Self::WatchStock
-            | Self::WatchCertificate
-            | Self::WatchDisputes
-            | Self::Purge
-            | Self::TrackParcels => i32::MAX,
+            _ if self.is_recurring() => i32::MAX,
             Self::MailPasswordReset { .. } => 8,
             _ => 25,
         }

@@ -90,16 +90,7 @@ pub async fn drain(app: &App, ahead: SignedDuration) -> Result<usize> {
 
 /// `false`: not yet, the database is away. Without them nobody would look for money that got lost on its way.
 async fn start_recurring(app: &App) -> bool {
-    let recurring = [
-        Job::Reconcile,
-        Job::Purge,
-        Job::KeepBooks,
-        Job::TrackParcels,
-        Job::WatchStock,
-        Job::WatchCertificate,
-        Job::WatchDisputes,
-    ];
-    let recurring = recurring.map(|job| (job, None));
+    let recurring = jobs::RECURRING.map(|job| (job, None));
     let push = async { jobs::push_all(&app.db().await?, &recurring).await };
     let pushed = push.await;
     if let Err(error) = &pushed {
