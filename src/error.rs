@@ -131,7 +131,7 @@ impl Error {
             title,
             status,
             detail: self.detail(),
-            request_id: crate::http::request_id::current(),
+            request_id: vitrine_kit::trace::request_id().unwrap_or_default(),
             errors: if let Self::Invalid(errors) = self { errors.clone() } else { Vec::new() },
         }
     }

@@ -3,7 +3,6 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse, get, web};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use secrecy::ExposeSecret;
@@ -105,27 +104,6 @@ pub fn start_metrics() {
 /// Lets histograms forget what was exported: call it every few seconds.
 pub fn metrics_upkeep() {
     recorder().run_upkeep();
-}
-
-/// One finished request.
-pub fn count_request(method: &Method, status: u16, elapsed: Duration) {
-    let class = match status {
-        100..=199 => "1xx",
-        200..=299 => "2xx",
-        300..=399 => "3xx",
-        400..=499 => "4xx",
-        _ => "5xx",
-    };
-    let method = match *method {
-        Method::GET => "GET",
-        Method::POST => "POST",
-        Method::PUT => "PUT",
-        Method::PATCH => "PATCH",
-        Method::DELETE => "DELETE",
-        _ => "other",
-    };
-    metrics::counter!("vitrine_http_requests_total", "method" => method, "class" => class).increment(1);
-    metrics::histogram!("vitrine_http_request_seconds", "method" => method).record(elapsed.as_secs_f64());
 }
 
 fn metrics_page(app: &App) -> HttpResponse {

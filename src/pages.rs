@@ -61,7 +61,7 @@ async fn track(app: web::Data<App>, Path(number): Path<String>) -> Result<HttpRe
         .and_then(|()| templates.get_template("tracking.html"))
         .and_then(|template| {
             template.render(context! {
-                number => found.number, state => tracking::in_portuguese(&found.status), carrier => found.carrier,
+                number => found.number, state => tracking::in_portuguese(found.status.as_str()), carrier => found.carrier,
                 tracking_number => found.tracking_number, items => minijinja::value::Serde(&found.items), steps,
             })
         })

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use moka::future::Cache;
 use secrecy::ExposeSecret;
 use vitrine_africastalking::{AfricasTalking, AfricasTalkingConfig};
 use vitrine_bacen::{Bacen, BacenConfig};
@@ -16,7 +17,7 @@ use vitrine_kit::fiscal::{Environment, FiscalProvider};
 use vitrine_kit::http::BadConfig;
 use vitrine_kit::mail::Mailer;
 use vitrine_kit::pix::PixProvider;
-use vitrine_kit::shipping::ShippingProvider;
+use vitrine_kit::shipping::{FreightOption, ShippingProvider};
 use vitrine_melhorenvio::{MelhorEnvio, MelhorEnvioConfig};
 use vitrine_openpix::{OpenPix, OpenPixConfig};
 use vitrine_propay::{ProPay, ProPayConfig};
@@ -39,6 +40,13 @@ const SMTP_TIMEOUT: Duration = Duration::from_secs(30);
 const SMS_TIMEOUT: Duration = Duration::from_secs(20);
 const CEP_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// The same question is not put to a carrier twice within this.
+const QUOTES_KEPT_FOR: Duration = Duration::from_secs(60);
+const MAX_QUOTES: u64 = 10_000;
+
+/// What carriers answered lately, by carrier and question. Failures are not kept.
+pub type QuoteCache = Cache<(&'static str, [u8; 32]), Arc<Vec<FreightOption>>>;
+
 /// Every provider that this process talks to.
 #[derive(Debug, Clone)]
 pub struct Providers {
@@ -48,6 +56,7 @@ pub struct Providers {
     pub stripe: Option<Arc<Stripe>>,
     /// Who is asked for freight: those of the next two that are configured, in their order.
     pub carriers: Vec<Arc<dyn ShippingProvider>>,
+    pub quotes: QuoteCache,
     pub correios: Option<Arc<Correios>>,
     /// Buys labels; `None` where no freight is quoted by it.
     pub melhorenvio: Option<Arc<MelhorEnvio>>,
@@ -105,7 +114,8 @@ impl Providers {
         breakers.extend(sms.iter().map(|one| (vitrine_africastalking::NAME, one.breaker())));
         breakers.extend(fiscal.iter().map(|one| (one.name(), one.breaker())));
         breakers.extend(cep.breakers().into_iter().map(|breaker| (breaker.name(), breaker)));
-        Ok(Self { pix, stripe, carriers, correios, melhorenvio, mailer, sms, cep: Arc::new(cep), fiscal, breakers })
+        let quotes = Cache::builder().max_capacity(MAX_QUOTES).time_to_live(QUOTES_KEPT_FOR).build();
+        Ok(Self { pix, stripe, carriers, quotes, correios, melhorenvio, mailer, sms, cep: Arc::new(cep), fiscal, breakers })
     }
 }
 

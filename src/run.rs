@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use crate::app::App;
 use crate::config::{Config, Mode};
 use crate::error::{Error, Result};
-use crate::{db, ops, seed, server, worker};
+use crate::{db, ops, seed, server, signal, worker};
 
 /// After SIGTERM the server still answers for this long, saying on `/ready` that it will not: load balancers look away.
 const LAME_DUCK: Duration = Duration::from_secs(2);
@@ -43,7 +43,7 @@ pub async fn serve(config: Config) -> Result<()> {
     let (stop, stopped) = watch::channel(false);
     let workers = tokio::spawn(worker::run(app.clone(), stopped));
     let housekeeping = tokio::spawn(housekeep(app.clone()));
-    let listening = tokio::spawn(crate::catalog::cache::listen(app.clone()));
+    let listening = tokio::spawn(crate::catalog::cached::listen(app.clone()));
     let ops_server = ops_port(&app)?;
     let server = server::serve(app.clone(), listener)?;
     let handle = server.handle();
@@ -53,7 +53,7 @@ pub async fn serve(config: Config) -> Result<()> {
     let warm = app.config.database.min_conns;
     tokio::spawn(async move { db::warm_up(&pool, warm).await });
 
-    signal().await?;
+    signal::stop().await?;
     tracing::info!("draining");
     app.drain();
     if app.config.mode == Mode::Serve {
@@ -86,7 +86,7 @@ pub async fn work(config: Config) -> Result<()> {
     let workers = tokio::spawn(worker::run(app.clone(), stopped));
     let ops_server = ops_port(&app)?;
     tracing::info!(concurrency = app.config.worker_concurrency, "working");
-    signal().await?;
+    signal::stop().await?;
     app.drain();
     let _ = stop.send(true);
     if tokio::time::timeout(DRAIN, workers).await.is_err() {
@@ -123,15 +123,4 @@ async fn housekeep(app: Data<App>) {
             app.limiters.forget_the_idle();
         }
     }
-}
-
-/// SIGTERM, or Ctrl-C.
-pub async fn signal() -> Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut term = signal(SignalKind::terminate()).map_err(|e| Error::Internal(e.to_string()))?;
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
-    }
-    Ok(())
 }

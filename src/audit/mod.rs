@@ -22,8 +22,9 @@ use futures_util::TryStreamExt;
 use crate::config::Config;
 use crate::db;
 use crate::error::Result;
+use crate::sale::transitions;
 
-/// (name, query of one text column).
+/// (name, query of one text column). `{steps}` in a query stands for the rows of the transition table.
 type Rule = (&'static str, &'static str);
 
 /// So many lines are printed of each rule; the others are counted.
@@ -83,6 +84,8 @@ pub async fn violations(db: &impl GenericClient) -> Result<Vec<Violation>> {
 
 async fn find(db: &impl GenericClient, &(rule, sql): &Rule) -> Result<Finding> {
     let started = Instant::now();
+    let sql = sql.replace("{steps}", &transitions::as_sql_values());
+    let sql = sql.as_str();
     let (mut lines, mut count) = (Vec::new(), 0);
     let mut rows = pin!(db.query_raw(sql, std::iter::empty::<&str>()).await?);
     while let Some(row) = rows.try_next().await? {

@@ -60,4 +60,9 @@ pub(super) const RULES: &[Rule] = &[
         UNION ALL SELECT 'stock movement ' || id || ' names ' || cause FROM stock_movements
          WHERE cause = '' OR actor = '' OR CASE WHEN cause LIKE 'webhook:%' THEN NOT cause IN (SELECT 'webhook:' || id FROM webhook_events) END
         UNION ALL SELECT 'job ' || id || ' names nothing' FROM jobs WHERE cause = ''"),
+    ("a-step-stands-in-the-transition-table", "
+        SELECT 'order ' || h.order_id || ': ' || h.subject || ' ' || h.from_state || ' to ' || h.to_state || ' in row ' || h.id
+          FROM order_history h
+         WHERE h.subject IN ('order', 'payment_status', 'payment', 'refund') AND h.from_state <> h.to_state
+           AND (h.subject, h.from_state, h.to_state) NOT IN (VALUES {steps})"),
 ];

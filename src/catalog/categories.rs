@@ -10,7 +10,7 @@ use super::{Category, Crumb};
 use crate::db;
 use crate::error::Result;
 use crate::ids::CategoryId;
-use crate::invoices::tax_data::TaxData;
+use crate::tax::TaxData;
 
 /// A menu that nobody could read is refused when it is written.
 pub const MAX: usize = 5_000;

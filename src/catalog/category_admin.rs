@@ -13,13 +13,13 @@ use super::product_admin::{object, parse};
 use super::save::lock_writers;
 use super::slug::{free_slug, slugify};
 use super::{Category, rules};
-use crate::admin::audit_log;
+use crate::audit_log;
 use crate::cause::Actor;
 use crate::db;
 use crate::error::{Error, Result, broken_constraint};
 use crate::http::json::check;
 use crate::ids::CategoryId;
-use crate::invoices::tax_data::TaxData;
+use crate::tax::TaxData;
 
 /// A category as an administrator writes it.
 #[derive(Debug, Clone, Deserialize, Serialize, Validate, ToSchema)]

@@ -11,7 +11,7 @@ use super::categories::{self, MAX};
 use super::save::{Draft, Others, Refused, lock_writers, save};
 use super::sheet::{Entry, Sheet};
 use super::slug::{free_slug, slugify};
-use crate::admin::audit_log;
+use crate::audit_log;
 use crate::cause::Actor;
 use crate::db;
 use crate::error::{Error, FieldError, Result};

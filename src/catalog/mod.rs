@@ -2,7 +2,7 @@
 //! writes go to PostgreSQL and evict it.
 
 mod admin_http;
-pub mod cache;
+pub mod cached;
 mod categories;
 mod category_admin;
 mod cell;
@@ -30,7 +30,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::app::App;
 use crate::ids::{CategoryId, ProductId, VariantId};
-use crate::invoices::tax_data::TaxData;
+use crate::tax::TaxData;
 
 pub fn routes(cfg: &mut ServiceConfig<'_>) {
     http::routes(cfg);
@@ -41,7 +41,7 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
 /// answers here and on every other server. Never fails its caller: where the others cannot be told, their TTL is the backstop.
 pub async fn changed(app: &App) {
     app.catalog.forget();
-    if let Err(error) = cache::tell_others(app).await {
+    if let Err(error) = cached::tell_others(app).await {
         tracing::warn!(error = %crate::error::Chain(&error), "other servers could not be told of a catalog change");
     }
 }

@@ -12,13 +12,13 @@ use uuid::Uuid;
 use super::save::{Draft, DraftVariant, Others, lock_writers, save};
 use super::slug::{free_slug, slugify};
 use super::{Image, Product, rules, store};
-use crate::admin::audit_log;
+use crate::audit_log;
 use crate::cause::Actor;
 use crate::db;
 use crate::error::{Error, Result};
 use crate::http::json::check;
 use crate::ids::{CategoryId, ProductId, VariantId};
-use crate::invoices::tax_data::TaxData;
+use crate::tax::TaxData;
 
 pub const MAX_PRICE: i64 = 100_000_000_000;
 pub const MAX_STOCK: i32 = 10_000_000;

@@ -12,7 +12,7 @@ use crate::cause::{self, Actor};
 use crate::db;
 use crate::error::{Error, Result};
 use crate::ids::{CategoryId, ProductId, VariantId};
-use crate::invoices::tax_data::TaxData;
+use crate::tax::TaxData;
 
 /// Those who write products take turns: slugs and SKUs are looked up before they are taken.
 const WRITERS: i64 = 0x0063_6174_616c_6f67;

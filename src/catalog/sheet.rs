@@ -11,7 +11,7 @@ use super::product_admin::{ProductInput, VariantInput};
 use super::rules;
 use crate::error::{Error, FieldError, Result};
 use crate::ids::CategoryId;
-use crate::invoices::tax_data::TaxData;
+use crate::tax::TaxData;
 
 pub const COLUMNS: [&str; 22] = [
     "product_slug",

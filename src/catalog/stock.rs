@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::product_admin::MAX_STOCK;
 use super::store;
-use crate::admin::audit_log;
+use crate::audit_log;
 use crate::cause::{self, Actor};
 use crate::db;
 use crate::error::{Error, Result};

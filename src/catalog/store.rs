@@ -14,7 +14,7 @@ use crate::db::{self, Connection};
 use crate::error::{Error, Result};
 use crate::http::page::List;
 use crate::ids::ProductId;
-use crate::invoices::tax_data::TaxData;
+use crate::tax::TaxData;
 
 /// Totals up to here are counted; above they are the planner's estimate, which is said in the OpenAPI document.
 const COUNTED_MAX: i64 = 10_000;

@@ -11,8 +11,8 @@ use vitrine_kit::Money;
 
 use super::store::{self, Times};
 use super::{Coupon, Kind, normalise};
-use crate::admin::audit_log;
 use crate::app::App;
+use crate::audit_log;
 use crate::db::Transaction;
 use crate::error::{Error, FieldError, Problem, Result};
 use crate::http::json::{Json, Path, Query};

@@ -1,7 +1,6 @@
 //! Coupons: a share, an amount or the freight. The rules here are pure; whether one is used up under load, the row decides
 //! (`UPDATE … WHERE uses < max_uses` in the checkout's transaction).
 
-mod guesses;
 mod http;
 mod store;
 
@@ -14,7 +13,6 @@ use vitrine_kit::Money;
 use crate::error::{Error, Result};
 use crate::ids::CouponId;
 
-pub use guesses::Guesses;
 pub use http::routes;
 
 #[cfg(test)]

@@ -198,7 +198,7 @@ pub async fn sandbox(env: &HashMap<String, String>) -> Result<()> {
         .await
         .map_err(|e| Error::Internal(format!("port {port} cannot be opened: {e}; set SANDBOX_PORT to a free one")))?;
     println!("Sandbox: {}\nMails are taken at {}", sandbox.url(), sandbox.smtp_url());
-    run::signal().await?;
+    crate::signal::stop().await?;
     sandbox.stop().await;
     Ok(())
 }

@@ -11,6 +11,7 @@
 mod error;
 mod place;
 mod tools;
+mod user;
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -351,7 +352,7 @@ fn watch(place: &Place, turn: &str) -> io::Result<Child> {
             tries=$((tries + 1))
             sleep 0.2
         done"#;
-    let mut sh = tools::command_as(Path::new("/bin/sh"), place.user);
+    let mut sh = user::command_as(Path::new("/bin/sh"), place.user);
     sh.args(["-c", SCRIPT, "vitrine-watchdog"]).arg(place.data()).arg(place.base.join("run")).arg(turn);
     sh.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
 }

@@ -1,12 +1,12 @@
 //! The outermost middleware: gives every request its id, answers `/api/v1` as `/api` and HEAD as GET, and writes the access log.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::Error;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::Uri;
 use actix_web::http::header::{HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use actix_web::http::{Method, Uri};
 use actix_web::middleware::Next;
 
 use tracing::field::Empty;
@@ -49,7 +49,7 @@ pub async fn track(mut req: ServiceRequest, next: Next<impl MessageBody + 'stati
         () if method.is_safe() && status < 400 => tracing::debug!(%method, path, status, duration_ms, "request"),
         () => tracing::info!(%method, path, status, duration_ms, "request"),
     });
-    crate::ops::count_request(&method, status, elapsed);
+    count_request(&method, status, elapsed);
     Ok(res)
 }
 
@@ -90,4 +90,25 @@ fn answer_v1(req: &mut ServiceRequest) {
         req.match_info_mut().get_mut().update(&uri);
         req.head_mut().uri = uri;
     }
+}
+
+/// One finished request.
+fn count_request(method: &Method, status: u16, elapsed: Duration) {
+    let class = match status {
+        100..=199 => "1xx",
+        200..=299 => "2xx",
+        300..=399 => "3xx",
+        400..=499 => "4xx",
+        _ => "5xx",
+    };
+    let method = match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        _ => "other",
+    };
+    metrics::counter!("vitrine_http_requests_total", "method" => method, "class" => class).increment(1);
+    metrics::histogram!("vitrine_http_request_seconds", "method" => method).record(elapsed.as_secs_f64());
 }

@@ -8,7 +8,6 @@ mod facts;
 mod http;
 mod kind;
 pub mod news;
-mod pace;
 pub mod preview;
 mod samples;
 mod send;
@@ -19,8 +18,7 @@ mod templates;
 mod tests;
 
 pub use self::http::routes;
-pub use self::pace::Pace;
-pub use self::templates::Templates;
+use self::templates::Templates;
 
 use deadpool_postgres::Transaction;
 
@@ -256,7 +254,7 @@ async fn write(
 ) -> Result<(Claim, bool)> {
     let mut is_new = false;
     if !store::has_message(tx, event).await? {
-        let words = app.templates.render(kind, story)?;
+        let words = Templates::get()?.render(kind, story)?;
         let new = NewMessage {
             event,
             kind,

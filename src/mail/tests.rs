@@ -8,8 +8,8 @@ use super::sms;
 use super::templates::{Alert, Story, Templates, Words, one_line};
 use crate::lang::Lang;
 
-fn templates() -> Templates {
-    Templates::new().expect("sound templates")
+fn templates() -> &'static Templates {
+    Templates::get().expect("sound templates")
 }
 
 fn render(kind: Kind, story: Story<'_>) -> Words {

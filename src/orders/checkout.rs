@@ -8,12 +8,10 @@ use actix_web::HttpResponse;
 use deadpool_postgres::Object;
 use futures_util::future::{try_join, try_join3, try_join5};
 use futures_util::try_join;
-use jiff::{SignedDuration, Timestamp};
+use tokio_postgres::Statement;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Row, Statement};
 
-use super::draft::{Draft, LineColumns};
-use super::life;
+use super::draft::{Draft, LineColumns, Read};
 use super::pipeline::Pipeline;
 use super::place::PlaceOrder;
 use super::view::{OrderLine, OrderView};
@@ -26,12 +24,10 @@ use crate::http::idempotency::{self, Claim};
 use crate::ids::{AddressId, LineId, VariantId};
 use crate::jobs::{self, Job};
 use crate::lang::Lang;
-use crate::payments::methods;
+use crate::payments::charge::methods;
+use crate::sale::life;
 
 type Param<'a> = &'a (dyn ToSql + Sync);
-
-/// What an unpaid order waits beyond its charge, so that a PIX of the last second still finds its stock.
-pub const GRACE: SignedDuration = SignedDuration::from_mins(5);
 
 /// What came of it.
 #[derive(Debug)]
@@ -133,19 +129,6 @@ async fn place_in(
     Ok(Placed::New(Box::new(NewOrder { order, body, sold_out })))
 }
 
-/// What the first round trip found.
-pub(super) struct Read {
-    pub(super) now: Timestamp,
-    /// The key's lock, then its first answer.
-    pub(super) key: Option<(Row, Option<Row>)>,
-    pub(super) cart: Option<Row>,
-    pub(super) lines: Vec<Row>,
-    pub(super) buyer: Option<Row>,
-    pub(super) coupon: Option<Row>,
-    /// The setting that prices the methods of payment; only where the buyer named one.
-    pub(super) methods: Option<Row>,
-}
-
 async fn read(tx: &mut Pipeline, owner: &Owner, new: &PlaceOrder, key: Option<&Claim>) -> Result<Read> {
     let client = tx.client()?;
     let (user, token) = owner.scope();
@@ -206,7 +189,7 @@ async fn write(
     let (actor, cause) = (actor.to_string(), cause::current());
     let mut next = vec![(Job::MailOrderPlaced { order: draft.id }, None)];
     match draft.is_free() {
-        true => next.extend(life::after_payment(draft.id)),
+        true => next.extend(life::jobs_after_payment(draft.id)),
         false => next.extend([
             (Job::ExpireOrder { order: draft.id }, Some(draft.expires_at)),
             (Job::MailExpiryReminder { order: draft.id }, Some(draft.remind_at)),

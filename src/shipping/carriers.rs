@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use moka::future::Cache;
 use sha2::{Digest, Sha256};
 use vitrine_kit::Money;
 use vitrine_kit::ProviderError;
@@ -12,16 +11,10 @@ use vitrine_kit::shipping::{FreightOption, QuoteRequest, ShippingProvider};
 
 use super::Offer;
 use crate::app::App;
+use crate::providers::QuoteCache;
 
 /// A buyer waits for the slowest carrier no longer than this.
 const DEADLINE: Duration = Duration::from_millis(2_500);
-/// The same question is not asked twice within this.
-const REMEMBERED: Duration = Duration::from_secs(60);
-const ANSWERS: u64 = 10_000;
-
-/// What carriers said lately, by carrier and question. Only answers are kept, never failures.
-#[derive(Debug, Clone)]
-pub struct Carriers(Cache<(&'static str, [u8; 32]), Arc<Vec<FreightOption>>>);
 
 /// What came back of one round of questions.
 #[derive(Debug)]
@@ -33,31 +26,24 @@ pub struct Heard {
     pub away: Vec<&'static str>,
 }
 
-impl Carriers {
-    #[allow(clippy::new_without_default)]
-    pub fn new() -> Self {
-        Self(Cache::builder().max_capacity(ANSWERS).time_to_live(REMEMBERED).build())
-    }
-
-    /// One carrier's answer, and whether it is new. Of many who ask the same at once, one asks.
-    async fn ask(
-        &self,
-        carrier: &dyn ShippingProvider,
-        question: &QuoteRequest,
-        key: [u8; 32],
-    ) -> Result<(Arc<Vec<FreightOption>>, bool), Arc<ProviderError>> {
-        let asked = async { carrier.quote(question).await.map(Arc::new) };
-        let entry = self.0.entry((carrier.name(), key)).or_try_insert_with(asked).await?;
-        let is_new = entry.is_fresh();
-        Ok((entry.into_value(), is_new))
-    }
+/// One carrier's answer, and whether it is new. Of many who ask the same at once, one asks.
+async fn ask(
+    known: &QuoteCache,
+    carrier: &dyn ShippingProvider,
+    question: &QuoteRequest,
+    key: [u8; 32],
+) -> Result<(Arc<Vec<FreightOption>>, bool), Arc<ProviderError>> {
+    let asked = async { carrier.quote(question).await.map(Arc::new) };
+    let entry = known.entry((carrier.name(), key)).or_try_insert_with(asked).await?;
+    let is_new = entry.is_fresh();
+    Ok((entry.into_value(), is_new))
 }
 
 /// Asks them all. Never fails: who is away is left out.
 pub async fn ask_all(app: &App, question: &QuoteRequest) -> Heard {
     let key = fingerprint(question);
     let asked = app.providers.carriers.iter().map(|carrier| async move {
-        let answer = tokio::time::timeout(DEADLINE, app.carriers.ask(carrier.as_ref(), question, key)).await;
+        let answer = tokio::time::timeout(DEADLINE, ask(&app.providers.quotes, carrier.as_ref(), question, key)).await;
         (carrier.name(), answer)
     });
     let mut heard = Heard { offers: Vec::new(), news: Vec::new(), away: Vec::new() };

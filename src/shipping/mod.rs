@@ -16,7 +16,6 @@ use serde_json::Value;
 use vitrine_kit::Money;
 use vitrine_kit::shipping::Volume;
 
-pub use carriers::Carriers;
 pub use free::Free;
 pub use http::routes;
 pub use quote::{Quote, QuotedItem};

@@ -11,8 +11,8 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::User;
 use super::sessions::{self, Reason};
-use crate::admin::audit_log;
 use crate::app::App;
+use crate::audit_log;
 use crate::db;
 use crate::error::{Error, Problem, Result};
 use crate::http::json::{Json, Path, Query};

@@ -45,6 +45,11 @@ const PLANTED: &[(&str, &str)] = &[
     ("coupon-uses-are-counted-for-a-person", "DELETE FROM coupon_persons"),
     ("coupon-uses-are-counted-for-a-person", "UPDATE coupon_persons SET person = 'somebody else'"),
     // Orders.
+    (
+        "a-step-stands-in-the-transition-table",
+        "INSERT INTO order_history (order_id, subject, from_state, to_state, reason, actor, cause)
+         SELECT id, 'order', 'returned', 'pending', '', 't', 't' FROM orders LIMIT 1",
+    ),
     ("an-order-has-lines", "DELETE FROM order_lines"),
     (
         "a-line-is-price-times-quantity",

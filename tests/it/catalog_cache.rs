@@ -5,7 +5,7 @@ use std::time::Duration;
 use actix_web::web::Data;
 use serde_json::json;
 use vitrine::app::App;
-use vitrine::catalog::{self, cache};
+use vitrine::catalog::{self, cached};
 use vitrine::{seed, server};
 
 use crate::catalog::{category, product};
@@ -115,7 +115,7 @@ async fn another_server_hears_of_a_change() {
     let serving = server::serve(other.clone(), listener).unwrap();
     let handle = serving.handle();
     actix_web::rt::spawn(serving);
-    let listening = actix_web::rt::spawn(cache::listen(other.clone()));
+    let listening = actix_web::rt::spawn(cached::listen(other.clone()));
     let name = async || {
         let answer = shop.http.get(&url).send().await.unwrap().bytes().await.unwrap();
         serde_json::from_slice::<serde_json::Value>(&answer).unwrap()["name"].as_str().unwrap().to_owned()

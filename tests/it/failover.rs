@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::SignedDuration;
 use serde_json::json;
-use vitrine::payments::methods::closed_for;
+use vitrine::payments::charge::methods::closed_for;
 use vitrine_sandbox::{ChargeStatus, Fault, Pay, RefundStatus, SendWebhook, TokenForm};
 
 use crate::books;

@@ -4,14 +4,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
 
-use super::{ClusterError, at, beside, tools};
-
-/// A user that PostgreSQL's tools run as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct User {
-    pub uid: u32,
-    pub gid: u32,
-}
+use super::user::{User, command_as};
+use super::{ClusterError, at, beside};
 
 /// The cluster's folder, in the end, and its owner where that is not us.
 #[derive(Debug)]
@@ -132,7 +126,7 @@ fn roots_own(dir: &Path) -> io::Result<()> {
 }
 
 fn can_enter(user: User, dir: &Path) -> bool {
-    let mut sh = tools::command_as(Path::new("/bin/sh"), Some(user));
+    let mut sh = command_as(Path::new("/bin/sh"), Some(user));
     sh.args(["-c", "cd \"$1\"", "sh"]).arg(dir).output().is_ok_and(|output| output.status.success())
 }
 

@@ -3,12 +3,11 @@ use std::env::{self, consts};
 use std::ffi::OsString;
 use std::fmt;
 use std::fs;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::ClusterError;
-use super::place::User;
+use super::user::{User, command_as};
 
 /// The oldest PostgreSQL that our SQL runs on.
 pub(super) const MAJOR_MIN: u32 = 15;
@@ -61,20 +60,6 @@ impl Tools {
     pub fn command(&self, program: &str) -> Command {
         command_as(&self.bin.join(program), self.user)
     }
-}
-
-/// A call that depends on nothing of ours: not the current folder (the other user may not be able to enter it, and it
-/// may go away), not the locale, not our `PG…` variables; and that a Ctrl-C meant for us does not reach.
-pub(super) fn command_as(program: &Path, user: Option<User>) -> Command {
-    let mut command = Command::new(program);
-    command.current_dir("/").env("LC_ALL", "C").stdin(Stdio::null()).process_group(0);
-    for (name, _) in env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"PG")) {
-        command.env_remove(name);
-    }
-    if let Some(User { uid, gid }) = user {
-        command.uid(uid).gid(gid);
-    }
-    command
 }
 
 /// Every folder that may hold PostgreSQL, best first. `DEV_PG_BIN` is an order, not a hint: nothing else counts then.

@@ -20,7 +20,7 @@ use crate::calendar::{day_of, zone};
 use crate::db;
 use crate::error::{Error, Result};
 use crate::jobs::{self, Job, Outcome};
-use crate::payments::alert;
+use crate::payments::alert::alert;
 use crate::payments::gateway::Gateway;
 
 pub use report::{Kind, Line, Motion, Report, Status, Summary};

@@ -8,11 +8,12 @@ use crate::cause::Actor;
 use crate::error::Result;
 use crate::ids::PaymentId;
 use crate::jobs::Outcome;
-use crate::payments::gateway::{Gateway, Seen};
-use crate::payments::learn::{self, Learned};
-use crate::payments::status::Status;
+use crate::payments::charge::record::{self, ChargeState};
+use crate::payments::charge::void;
+use crate::payments::gateway::{Gateway, ProviderCharge};
+use crate::payments::history::record_payment;
 use crate::payments::store::{self, Payment};
-use crate::payments::{tell, void};
+use crate::sale::states::PaymentStatus;
 
 /// How often a charge that can be paid is looked at: after half of its age, within these.
 const SHORTEST_WAIT: SignedDuration = SignedDuration::from_secs(30);
@@ -23,7 +24,7 @@ const GRACE: SignedDuration = SignedDuration::from_mins(5);
 const AFTER_EXPIRY: SignedDuration = SignedDuration::from_secs(2);
 
 /// The job.
-pub async fn check(app: &App, id: PaymentId) -> Result<Outcome> {
+pub async fn check_payment(app: &App, id: PaymentId) -> Result<Outcome> {
     let Some(payment) = store::find(&app.db().await?, id).await? else { return Ok(Outcome::Done) };
     if payment.status.is_captured() {
         return Ok(Outcome::Done);
@@ -36,24 +37,24 @@ pub async fn check(app: &App, id: PaymentId) -> Result<Outcome> {
     }
 }
 
-async fn known(app: &App, provider: &'static str, payment: &Payment, seen: &Seen) -> Result<Outcome> {
+async fn known(app: &App, provider: &'static str, payment: &Payment, seen: &ProviderCharge) -> Result<Outcome> {
     let is_payable = seen.charge.status == ChargeStatus::Pending;
     if is_payable && (!payment.status.is_live() || is_past_grace(payment)) && !payment.is_fresh {
-        void::end(app, payment.id).await?;
+        void::end_charge(app, payment.id).await?;
         return Ok(Outcome::Done);
     }
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let Some((order, payment)) = store::lock(&tx, payment.id).await? else { return Ok(Outcome::Done) };
-    let learned = learn::learn(&tx, provider, &order, &payment, seen).await?;
+    let learned = record::record_provider_charge(&tx, provider, &order, &payment, seen).await?;
     tx.commit().await?;
     app.jobs_were_pushed();
     Ok(match learned {
-        Learned::Payable if payment.status == Status::Pending => {
+        ChargeState::Payable if payment.status == PaymentStatus::Pending => {
             Outcome::Again(next_look(payment.created_at, payment.expires_at))
         }
-        Learned::Payable => Outcome::Again(next_look(payment.created_at, seen.charge.expires_at)),
-        Learned::Paid(_) | Learned::Over | Learned::Unfit => Outcome::Done,
+        ChargeState::Payable => Outcome::Again(next_look(payment.created_at, seen.charge.expires_at)),
+        ChargeState::Paid(_) | ChargeState::Over | ChargeState::Unfit => Outcome::Done,
     })
 }
 
@@ -72,10 +73,10 @@ async fn unknown(app: &App, payment: &Payment) -> Result<Outcome> {
     if now.is_fresh {
         return Ok(Outcome::Again(Timestamp::now() + SHORTEST_WAIT));
     }
-    let to = if now.status == Status::Pending { Status::Cancelled } else { Status::Failed };
+    let to = if now.status == PaymentStatus::Pending { PaymentStatus::Cancelled } else { PaymentStatus::Failed };
     let why = "the provider does not know it";
     if store::mark_ended(&tx, now.id, to, Some(why)).await? {
-        tell(&tx, &now, Some(now.status), to, why, Actor::System).await?;
+        record_payment(&tx, &now, Some(now.status), to, why, Actor::System).await?;
     }
     tx.commit().await?;
     Ok(Outcome::Done)

@@ -13,14 +13,17 @@ use crate::cause::Actor;
 use crate::error::{Error, Result};
 use crate::ids::{OrderId, PaymentId};
 use crate::jobs::{self, Job};
-use crate::orders::Viewer;
-use crate::payments::gateway::{Gateway, Seen};
-use crate::payments::learn::{self, Learned};
-pub use crate::payments::methods::Method;
-use crate::payments::methods::{self, Methods};
-use crate::payments::status::Status;
-use crate::payments::store::{self, Order, Payment};
-use crate::payments::{alert, price, qr, tell, void};
+use crate::payments::alert::alert;
+pub use crate::payments::charge::methods::Method;
+use crate::payments::charge::methods::{self, Methods};
+use crate::payments::charge::record::{self, ChargeState};
+use crate::payments::charge::{price, qr, void};
+use crate::payments::gateway::{Gateway, ProviderCharge};
+use crate::payments::history::record_payment;
+use crate::payments::store::{self, Payment};
+use crate::sale::locks::{self, LockedOrder};
+use crate::sale::states::{OrderPaymentStatus, OrderStatus, PaymentStatus};
+use crate::sale::viewer::Viewer;
 
 /// An order that lets one charge after another run out would hold its stock for ever.
 const MAX_CHARGES: i64 = 10;
@@ -35,7 +38,7 @@ pub struct Started {
     pub payment_id: PaymentId,
     pub method: Method,
     /// `pending`; `paid` where the money was faster than this answer.
-    pub status: Status,
+    pub status: PaymentStatus,
     #[schema(value_type = i64)]
     pub amount_cents: Money,
     pub currency: String,
@@ -98,12 +101,12 @@ struct Extras {
 ///
 /// Errors: 404 not the viewer's order; 409 it does not wait for money, or the method is not offered; 503 the provider is
 /// away or gave no clear answer: the order stands, and asking again repeats the call under the same key.
-pub async fn start(app: &App, viewer: Viewer, order: OrderId, method: Method) -> Result<Started> {
+pub async fn start_payment(app: &App, viewer: Viewer, order: OrderId, method: Method) -> Result<Started> {
     let mut away = Vec::new();
     for _ in 0..ROUNDS {
         match begin(app, viewer, order, method, &away).await? {
             Begun::Live(payment) => return started(app, &payment, None),
-            Begun::InTheWay(old) => void::give_way(app, old).await?,
+            Begun::InTheWay(old) => void::void_or_give_up(app, old).await?,
             Begun::Call(attempt) => {
                 let gateway = Gateway::named(app, &attempt.payment.provider)?;
                 let outcome = gateway.create(&attempt.payment, &attempt.charge).await; // no connection is held while they think
@@ -123,13 +126,13 @@ pub async fn start(app: &App, viewer: Viewer, order: OrderId, method: Method) ->
 async fn begin(app: &App, viewer: Viewer, order: OrderId, method: Method, away: &[&'static str]) -> Result<Begun> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
-    let order = store::lock_order(&tx, viewer, order).await?;
+    let order = locks::lock_order(&tx, order, viewer).await?;
     must_wait_for_money(&order)?;
     if let Some(old) = store::find_live(&tx, order.id).await? {
         if old.is_over || old.method != method.as_str() {
             return Ok(Begun::InTheWay(old.id));
         }
-        if old.status == Status::Pending && old.copy_paste.is_some() {
+        if old.status == PaymentStatus::Pending && old.copy_paste.is_some() {
             return Ok(Begun::Live(Box::new(old)));
         }
         if methods::closed_for(app, &old.provider).is_none() && !away.contains(&old.provider.as_str()) {
@@ -141,7 +144,7 @@ async fn begin(app: &App, viewer: Viewer, order: OrderId, method: Method, away: 
         // Its provider is being left alone. Nobody has seen a code of it, so another provider may take its place.
         let instead = methods::provider_for(app, method, away)?;
         tracing::warn!(payment.id = %old.id, from = old.provider, to = instead, "another provider takes over");
-        void::give_up(&tx, &old, "its provider is being left alone").await?;
+        void::give_up_charge(&tx, &old, "its provider is being left alone").await?;
     }
     let provider = methods::provider_for(app, method, away)?;
     let new = new_payment(app, &tx, order, method, provider, viewer.actor()).await?;
@@ -149,16 +152,19 @@ async fn begin(app: &App, viewer: Viewer, order: OrderId, method: Method, away: 
     Ok(Begun::Call(Box::new(new)))
 }
 
-fn must_wait_for_money(order: &Order) -> Result<()> {
+fn must_wait_for_money(order: &LockedOrder) -> Result<()> {
     let no = |why: &str| Err(Error::Conflict(why.to_owned()));
-    match (order.status.as_str(), order.payment_status.as_str()) {
-        ("pending", "pending_payment") if order.is_over => no("The order's time to be paid is over: place it again"),
-        ("pending", "pending_payment") if order.total <= Money::ZERO => no("There is nothing to pay"),
-        ("pending", "pending_payment") => Ok(()),
-        (_, "paid" | "partially_refunded") => no("The order is already paid"),
-        (_, "refunded") => no("The order was paid and refunded"),
-        (_, "expired") => no("The order expired unpaid: place it again"),
-        ("cancelled", _) => no("The order was cancelled"),
+    use OrderPaymentStatus as Money;
+    match (order.status, order.payment_status) {
+        (OrderStatus::Pending, Money::PendingPayment) if order.is_over => {
+            no("The order's time to be paid is over: place it again")
+        }
+        (OrderStatus::Pending, Money::PendingPayment) if order.total.is_zero() => no("There is nothing to pay"),
+        (OrderStatus::Pending, Money::PendingPayment) => Ok(()),
+        (_, Money::Paid | Money::PartiallyRefunded) => no("The order is already paid"),
+        (_, Money::Refunded) => no("The order was paid and refunded"),
+        (_, Money::Expired) => no("The order expired unpaid: place it again"),
+        (OrderStatus::Cancelled, _) => no("The order was cancelled"),
         _ => no("The order does not wait for a payment"),
     }
 }
@@ -167,7 +173,7 @@ fn must_wait_for_money(order: &Order) -> Result<()> {
 async fn new_payment(
     app: &App,
     tx: &impl GenericClient,
-    order: Order,
+    order: LockedOrder,
     method: Method,
     provider: &'static str,
     actor: Actor,
@@ -184,13 +190,13 @@ async fn new_payment(
     let expiry_s = i64::try_from(app.config.pix.expiry.as_secs()).unwrap_or(i64::MAX);
     let payment = store::insert(tx, &order, method.as_str(), provider, expiry_s).await?;
     store::extend_order(tx, order.id, method.as_str(), payment.expires_at).await?;
-    tell(tx, &payment, None, Status::Creating, "payment asked for", actor).await?;
+    record_payment(tx, &payment, None, PaymentStatus::Creating, "payment asked for", actor).await?;
     jobs::push_at(tx, Job::CheckPayment { payment: payment.id }, Timestamp::now() + FIRST_CHECK).await?;
     attempt(app, tx, &order, payment).await
 }
 
 /// The same words on every repeat, for the provider compares them.
-async fn attempt(app: &App, tx: &impl GenericClient, order: &Order, payment: Payment) -> Result<Attempt> {
+async fn attempt(app: &App, tx: &impl GenericClient, order: &LockedOrder, payment: Payment) -> Result<Attempt> {
     let payer = store::find_payer(app, tx, order.id).await?;
     let life = payment.expires_at.duration_since(payment.created_at).as_secs();
     let charge = NewCharge {
@@ -215,7 +221,7 @@ async fn record(
     method: Method,
     attempt: &Attempt,
     away: &[&'static str],
-    outcome: Result<Seen, ProviderError>,
+    outcome: Result<ProviderCharge, ProviderError>,
 ) -> Result<Recorded> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
@@ -224,14 +230,14 @@ async fn record(
         return Err(Error::Internal(format!("payment {id} is gone")));
     };
     let result = match outcome {
-        Ok(seen) => match learn::learn(&tx, provider, &order, &payment, &seen).await? {
-            Learned::Payable | Learned::Paid(_) => {
+        Ok(seen) => match record::record_provider_charge(&tx, provider, &order, &payment, &seen).await? {
+            ChargeState::Payable | ChargeState::Paid(_) => {
                 let payment = store::find(&tx, id).await?.unwrap_or(payment);
                 let extras = Extras { picture: seen.charge.qr_code, client_secret: seen.client_secret };
                 Ok(Recorded::Ready(Box::new((payment, extras))))
             }
-            Learned::Over => Ok(Recorded::Over),
-            Learned::Unfit => {
+            ChargeState::Over => Ok(Recorded::Over),
+            ChargeState::Unfit => {
                 let reason = "the code cannot be shown".to_owned();
                 Err(Error::Provider(ProviderError::Rejected { provider, code: reason.clone(), message: reason }))
             }
@@ -240,7 +246,7 @@ async fn record(
         Err(error @ ProviderError::Unavailable { .. })
             if !attempt.charge.is_repeat && methods::provider_for(app, method, &[away, &[provider]].concat()).is_ok() =>
         {
-            void::give_up(&tx, &payment, &error.to_string()).await?;
+            void::give_up_charge(&tx, &payment, &error.to_string()).await?;
             Ok(Recorded::Away(provider))
         }
         Err(error) => {
@@ -253,17 +259,17 @@ async fn record(
 }
 
 /// Unknown is not failed, and neither is away: asking again repeats both under the same key.
-async fn note_failure(tx: &impl GenericClient, order: &Order, payment: &Payment, error: &ProviderError) -> Result<()> {
+async fn note_failure(tx: &impl GenericClient, order: &LockedOrder, payment: &Payment, error: &ProviderError) -> Result<()> {
     let why = error.to_string();
     let to = match error {
-        ProviderError::Unknown { .. } => Status::Unknown,
+        ProviderError::Unknown { .. } => PaymentStatus::Unknown,
         ProviderError::Unavailable { .. } => payment.status,
-        ProviderError::Rejected { .. } => Status::Failed,
+        ProviderError::Rejected { .. } => PaymentStatus::Failed,
     };
     if !store::mark_unclear(tx, payment.id, to, &why).await? || to == payment.status {
         return Ok(());
     }
-    tell(tx, payment, Some(payment.status), to, &why, Actor::System).await?;
+    record_payment(tx, payment, Some(payment.status), to, &why, Actor::System).await?;
     if let ProviderError::Rejected { message, .. } = error {
         let text = format!(
             "O provedor {} recusou a cobrança {} do pedido {}: {why}. {message}",

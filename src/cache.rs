@@ -1,28 +1,19 @@
-//! Finished catalog answers: serialised once, compressed once per encoding, forgotten at every change.
-
-mod answer;
+//! Finished answers: serialised once, compressed once per encoding, all forgotten at every change.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use actix_web::web::Data;
-use actix_web::{HttpRequest, HttpResponse};
 use moka::Expiry;
 use moka::future::Cache;
 use serde::Serialize;
 
-pub use self::answer::Answer;
-use crate::app::App;
+use crate::answer::Answer;
 use crate::config::CacheConfig;
-use crate::db;
 use crate::error::{Chain, Error, Result};
 
-const CHANNEL: &str = "vitrine_catalog";
 /// What one answer may weigh on average; the bound is this times `CACHE_L1_MAX_SIZE`.
 const MEAN_WEIGHT: u64 = 64 * 1024;
-/// Pauses between tries to listen again.
-const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
 /// What an answer is about: it decides how long it is kept, here and by those who ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +43,7 @@ pub struct Key {
 
 /// Answers by path and query, bounded by weight. Off where `CACHE_ENABLED=false`.
 #[derive(Debug)]
-pub struct CatalogCache {
+pub struct AnswerCache {
     answers: Option<Cache<String, Arc<Answer>>>,
     /// Raised by every change. An answer made of what was read before does not count any more, even if it arrives later.
     generation: AtomicU64,
@@ -62,7 +53,7 @@ pub struct CatalogCache {
     sender: String,
 }
 
-impl CatalogCache {
+impl AnswerCache {
     pub fn new(config: &CacheConfig) -> Self {
         let answers = config.enabled.then(|| {
             Cache::builder()
@@ -80,6 +71,16 @@ impl CatalogCache {
         }
     }
 
+    /// `CACHE_ENABLED` is set.
+    pub fn is_on(&self) -> bool {
+        self.answers.is_some()
+    }
+
+    /// This process, in its own notices to the others.
+    pub fn sender(&self) -> &str {
+        &self.sender
+    }
+
     /// Something about products or categories changed: forget what was answered.
     pub fn forget(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);
@@ -92,13 +93,19 @@ impl CatalogCache {
         self.generation.load(Ordering::Acquire)
     }
 
-    async fn find(&self, spelling: &str) -> Option<Arc<Answer>> {
+    /// The answer to this spelling of a request, if it is kept and nothing changed since.
+    pub async fn find(&self, spelling: &str) -> Option<Arc<Answer>> {
         let answer = self.answers.as_ref()?.get(spelling).await?;
         (answer.generation == self.generation()).then_some(answer)
     }
 
     /// The answer under this key, made once however many ask at the same time. Errors are not kept.
-    async fn get_or_make<T: Serialize>(&self, key: &str, kind: Kind, read: &impl AsyncFn() -> Result<T>) -> Result<Arc<Answer>> {
+    pub async fn get_or_make<T: Serialize>(
+        &self,
+        key: &str,
+        kind: Kind,
+        read: &impl AsyncFn() -> Result<T>,
+    ) -> Result<Arc<Answer>> {
         let Some(answers) = &self.answers else { return self.make(kind, read).await };
         let since = self.generation();
         // Twice: the first may be somebody's who began to read before the last change; the next one began after it.
@@ -123,7 +130,8 @@ impl CatalogCache {
         Ok(Arc::new(Answer::new(body.into(), generation, Instant::now() + ttl, kind.cache_control())))
     }
 
-    async fn remember(&self, spelling: &str, answer: Arc<Answer>) {
+    /// Keeps an answer under another spelling of its request.
+    pub async fn remember(&self, spelling: &str, answer: Arc<Answer>) {
         if let Some(answers) = &self.answers {
             answers.insert(spelling.to_owned(), answer).await;
         }
@@ -153,61 +161,6 @@ fn shared(error: Arc<Error>) -> Error {
     })
 }
 
-fn spelling(req: &HttpRequest) -> &str {
-    req.uri().path_and_query().map_or("", |target| target.as_str())
-}
-
-/// The answer to this very request, if it is in hand: nothing is parsed for it.
-pub async fn hit(app: &App, req: &HttpRequest) -> Option<HttpResponse> {
-    let answer = app.catalog.find(spelling(req)).await?;
-    Some(answer.respond(req.headers()).await)
-}
-
-/// The answer under `key`, read from the database where it is not in hand.
-pub async fn answer<T: Serialize>(
-    app: &App,
-    req: &HttpRequest,
-    kind: Kind,
-    key: &Key,
-    read: impl AsyncFn() -> Result<T>,
-) -> Result<HttpResponse> {
-    let answer = app.catalog.get_or_make(&key.canonical, kind, &read).await?;
-    if key.may_alias && spelling(req) != key.canonical {
-        app.catalog.remember(spelling(req), answer.clone()).await;
-    }
-    Ok(answer.respond(req.headers()).await)
-}
-
-/// Tells the other servers that the catalog changed. A statement of its own, never part of a hot transaction:
-/// commits that notify wait for each other across the whole database.
-pub async fn tell_others(app: &App) -> Result<()> {
-    db::query(&app.db().await?, "SELECT pg_notify($1, $2)", &[&CHANNEL, &app.catalog.sender]).await?;
-    Ok(())
-}
-
-/// Hears of changes made by other processes. Ends with the process; while nothing can be heard, nothing old is kept
-/// beyond the moment the connection is back.
-pub async fn listen(app: Data<App>) {
-    if app.catalog.answers.is_none() {
-        return;
-    }
-    let mut pause = RETRY.0;
-    loop {
-        let started = Instant::now();
-        let heard = |notice: Option<&str>| {
-            if notice != Some(app.catalog.sender.as_str()) {
-                app.catalog.forget();
-            }
-        };
-        if let Err(error) = db::listen(&app.config.database, CHANNEL, heard).await {
-            tracing::warn!(error = %Chain(&error), "not hearing of catalog changes; trying again");
-        }
-        app.catalog.forget();
-        pause = if started.elapsed() > RETRY.1 { RETRY.0 } else { (pause * 2).min(RETRY.1) };
-        tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::AtomicUsize;
@@ -217,9 +170,9 @@ mod tests {
 
     use super::*;
 
-    fn cache() -> CatalogCache {
+    fn cache() -> AnswerCache {
         let ttl = Duration::from_secs(60);
-        CatalogCache::new(&CacheConfig { enabled: true, max_answers: 10, products_ttl: ttl, categories_ttl: ttl })
+        AnswerCache::new(&CacheConfig { enabled: true, max_answers: 10, products_ttl: ttl, categories_ttl: ttl })
     }
 
     #[tokio::test]

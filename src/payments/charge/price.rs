@@ -7,13 +7,19 @@ use crate::cause::Actor;
 use crate::db;
 use crate::error::Result;
 use crate::ids::LineId;
-use crate::orders::life::{self, Change};
-use crate::payments::methods::Method;
-use crate::payments::store::Order;
+use crate::payments::charge::methods::Method;
+use crate::sale::history::{Change, record_change};
+use crate::sale::locks::LockedOrder;
 
 /// Gives a locked order the price that `method` makes, its lines their shares of it, and tells its story so.
 /// The order with its new total comes back.
-pub async fn reprice(tx: &impl GenericClient, order: Order, method: Method, discount: Money, actor: Actor) -> Result<Order> {
+pub async fn reprice(
+    tx: &impl GenericClient,
+    order: LockedOrder,
+    method: Method,
+    discount: Money,
+    actor: Actor,
+) -> Result<LockedOrder> {
     const PRICE: &str = "
         UPDATE orders SET method_discount_cents = $2, discount_cents = coupon_discount_cents + $2,
                total_cents = subtotal_cents - coupon_discount_cents - $2 + shipping_cents, updated_at = now()
@@ -30,12 +36,12 @@ pub async fn reprice(tx: &impl GenericClient, order: Order, method: Method, disc
         Method::CreditCard => "price by credit card",
     };
     let change = Change { subject: "price", subject_id: None, from: Some(&from), to: &to, reason, actor };
-    life::tell(tx, order.id, &change).await?;
-    Ok(Order { total, method_discount: discount, ..order })
+    record_change(tx, order.id, &change).await?;
+    Ok(LockedOrder { total, method_discount: discount, ..order })
 }
 
 /// Spreads the whole discount over the lines, to the last centavo.
-async fn share(tx: &impl GenericClient, order: &Order, discount: Money) -> Result<()> {
+async fn share(tx: &impl GenericClient, order: &LockedOrder, discount: Money) -> Result<()> {
     const LINES: &str = "SELECT id, line_total_cents FROM order_lines WHERE order_id = $1 ORDER BY position";
     const SHARE: &str = "
         UPDATE order_lines l SET discount_cents = s.share FROM unnest($2::uuid[], $3::bigint[]) AS s (id, share)

@@ -1,6 +1,6 @@
 //! Contested payments: the buyer's bank asks for the money back, and the operator has days to answer.
 
-use deadpool_postgres::GenericClient;
+use deadpool_postgres::{GenericClient, Transaction};
 use jiff::Timestamp;
 use vitrine_kit::Money;
 use vitrine_stripe::DisputeEnd;
@@ -9,12 +9,16 @@ use crate::cause::{self, Actor};
 use crate::db;
 use crate::error::Result;
 use crate::ids::PaymentId;
-use crate::orders::life::{self, Change};
-use crate::payments::apply::{Applied, News};
-use crate::payments::refund::{follow_the_sale, is_off, mark_refunded, refund_all, returned};
-use crate::payments::status::Status;
-use crate::payments::store::{self, Order, Payment};
-use crate::payments::{alert, tell};
+use crate::payments::alert::alert;
+use crate::payments::effect::{Applied, Effect};
+use crate::payments::history::record_payment;
+use crate::payments::refund::reserve::refund_all;
+use crate::payments::refund::settle::{mark_refunded, returned};
+use crate::payments::store::{self, Payment};
+use crate::sale::history::{Change, record_change};
+use crate::sale::locks::LockedOrder;
+use crate::sale::off::{queue_jobs_after_change, sale_is_off};
+use crate::sale::states::{OrderStatus, PaymentStatus};
 
 /// A dispute as the provider tells of it.
 #[derive(Debug)]
@@ -30,21 +34,33 @@ pub struct Dispute<'a> {
 }
 
 /// The money is contested: no refund goes out meanwhile, and the operator is told. The caller commits.
-pub async fn opened(tx: &impl GenericClient, provider: &'static str, id: PaymentId, dispute: &Dispute<'_>) -> Result<News> {
+pub async fn record_opened(
+    tx: &impl GenericClient,
+    provider: &'static str,
+    id: PaymentId,
+    dispute: &Dispute<'_>,
+) -> Result<Effect> {
     const MARK: &str = "
         UPDATE payments SET dispute_ref = $2, dispute_state = 'open', updated_at = now(),
                status = CASE WHEN status IN ('paid', 'partially_refunded') THEN 'disputed' ELSE status END
          WHERE id = $1 AND dispute_ref IS DISTINCT FROM $2";
     let Some((order, payment)) = store::lock(tx, id).await?.filter(|(_, p)| p.provider == provider) else {
-        return Ok((Applied::UnknownPayment, None));
+        return Ok(Effect::of(Applied::UnknownPayment));
     };
     if db::execute(tx, MARK, &[&id, &dispute.reference]).await? == 0 {
-        return Ok((Applied::AlreadyDone, Some(order.id))); // also when its end was told before its beginning
+        return Ok(Effect::on(order.id, Applied::AlreadyDone)); // also when its end was told before its beginning
     }
-    tell_dispute(tx, provider, &payment, None, "open", dispute.reason).await?;
-    if matches!(payment.status, Status::Paid | Status::PartiallyRefunded) {
-        tell(tx, &payment, Some(payment.status), Status::Disputed, "contested by the payer's bank", Actor::Provider(provider))
-            .await?;
+    record_dispute(tx, provider, &payment, None, "open", dispute.reason).await?;
+    if matches!(payment.status, PaymentStatus::Paid | PaymentStatus::PartiallyRefunded) {
+        record_payment(
+            tx,
+            &payment,
+            Some(payment.status),
+            PaymentStatus::Disputed,
+            "contested by the payer's bank",
+            Actor::Provider(provider),
+        )
+        .await?;
     }
     let until = dispute.due_by.map_or_else(|| "veja no painel do provedor".to_owned(), |at| format!("{at:.0}"));
     let text = format!(
@@ -55,25 +71,25 @@ pub async fn opened(tx: &impl GenericClient, provider: &'static str, id: Payment
         dispute.reference
     );
     alert(tx, "Pagamento contestado", text).await?;
-    Ok((Applied::Done, Some(order.id)))
+    Ok(Effect::on(order.id, Applied::Done))
 }
 
 /// The bank has decided. Lost: the money is gone, and the ledger says so; an appeal may bring it back. Where it is not said who
 /// has won nothing moves, and the operator is asked to look. The caller commits.
-pub async fn closed(
+pub async fn record_closed(
     tx: &impl GenericClient,
     provider: &'static str,
     id: PaymentId,
     dispute: &Dispute<'_>,
     end: DisputeEnd,
-) -> Result<News> {
+) -> Result<Effect> {
     const MARK: &str = "
         WITH before AS (SELECT id, CASE WHEN dispute_ref = $2 THEN dispute_state END AS state FROM payments WHERE id = $1)
         UPDATE payments p SET dispute_ref = $2, dispute_state = $3, updated_at = now() FROM before b
          WHERE p.id = b.id AND (b.state IS NULL OR b.state = 'open' OR (b.state = 'lost' AND $3 = 'won'))
         RETURNING b.state";
     let Some((order, payment)) = store::lock(tx, id).await?.filter(|(_, p)| p.provider == provider) else {
-        return Ok((Applied::UnknownPayment, None));
+        return Ok(Effect::of(Applied::UnknownPayment));
     };
     let (state, word) = match end {
         DisputeEnd::Won => ("won", "ganha"),
@@ -81,45 +97,45 @@ pub async fn closed(
         DisputeEnd::Unclear => return unclear(tx, &order, dispute).await,
     };
     let Some(row) = db::query_opt(tx, MARK, &[&id, &dispute.reference, &state]).await? else {
-        return Ok((Applied::AlreadyDone, Some(order.id)));
+        return Ok(Effect::on(order.id, Applied::AlreadyDone));
     };
     let from: Option<String> = row.get("state");
-    tell_dispute(tx, provider, &payment, from.as_deref(), state, dispute.reason).await?;
-    let was_off = is_off(tx, order.id).await?;
+    record_dispute(tx, provider, &payment, from.as_deref(), state, dispute.reason).await?;
+    let was_off = sale_is_off(tx, order.id).await?;
     if end == DisputeEnd::Won {
         won(tx, provider, &order, &payment, dispute).await?;
     } else {
         lost(tx, provider, &payment, dispute).await?;
     }
-    follow_the_sale(tx, order.id, was_off).await?;
+    queue_jobs_after_change(tx, order.id, was_off).await?;
     alert(tx, "Disputa encerrada", format!("A disputa {} do pedido {} terminou: {word}.", dispute.reference, order.number))
         .await?;
-    Ok((Applied::Done, Some(order.id)))
+    Ok(Effect::on(order.id, Applied::Done))
 }
 
-async fn unclear(tx: &impl GenericClient, order: &Order, dispute: &Dispute<'_>) -> Result<News> {
+async fn unclear(tx: &impl GenericClient, order: &LockedOrder, dispute: &Dispute<'_>) -> Result<Effect> {
     let text = format!(
         "A disputa {} do pedido {} terminou, e o provedor não diz para quem (\"{}\"). Nada foi movido: confira no painel dele.",
         dispute.reference, order.number, dispute.status
     );
     alert(tx, "Disputa encerrada sem resultado claro", text).await?;
-    Ok((Applied::Mismatch, Some(order.id)))
+    Ok(Effect::on(order.id, Applied::Mismatch))
 }
 
 /// The money is the shop's again, and the buyer's where the order was cancelled meanwhile: nothing could be refunded then.
 async fn won(
     tx: &impl GenericClient,
     provider: &'static str,
-    order: &Order,
+    order: &LockedOrder,
     payment: &Payment,
     dispute: &Dispute<'_>,
 ) -> Result<()> {
     let is_gone = bring_back(tx, payment, dispute).await?;
-    if payment.status == Status::Disputed || (payment.status == Status::ChargedBack && !is_gone) {
-        let to = Status::Paid.after_refunds(payment.captured, returned(tx, payment).await?);
+    if payment.status == PaymentStatus::Disputed || (payment.status == PaymentStatus::ChargedBack && !is_gone) {
+        let to = PaymentStatus::Paid.after_refunds(payment.captured, returned(tx, payment).await?);
         mark_refunded(tx, payment, to, "dispute won", Actor::Provider(provider)).await?;
     }
-    if order.status == "cancelled" {
+    if order.status == OrderStatus::Cancelled {
         refund_all(tx, order.id, Actor::Provider(provider), "the dispute of a cancelled order was won").await?;
     }
     Ok(())
@@ -151,13 +167,13 @@ async fn lost(tx: &impl GenericClient, provider: &'static str, payment: &Payment
         return Ok(());
     }
     db::execute(tx, ENTER, &[&p.order_id, &p.id, &gone, &p.provider, &dispute.reference, &cause::current()]).await?;
-    if matches!(p.status, Status::Disputed | Status::Paid | Status::PartiallyRefunded) {
-        mark_refunded(tx, p, Status::ChargedBack, "dispute lost", Actor::Provider(provider)).await?;
+    if matches!(p.status, PaymentStatus::Disputed | PaymentStatus::Paid | PaymentStatus::PartiallyRefunded) {
+        mark_refunded(tx, p, PaymentStatus::ChargedBack, "dispute lost", Actor::Provider(provider)).await?;
     }
     Ok(())
 }
 
-async fn tell_dispute(
+async fn record_dispute(
     tx: &impl GenericClient,
     provider: &'static str,
     payment: &Payment,
@@ -167,5 +183,20 @@ async fn tell_dispute(
 ) -> Result<()> {
     let change =
         Change { subject: "dispute", subject_id: Some(payment.id.0), from, to, reason, actor: Actor::Provider(provider) };
-    life::tell(tx, payment.order_id, &change).await
+    record_change(tx, payment.order_id, &change).await
+}
+
+/// A contested PIX: the operator has days to answer, and the bank decides.
+pub async fn record_pix_dispute(
+    tx: &Transaction<'_>,
+    provider: &'static str,
+    id: Option<PaymentId>,
+    text: &str,
+) -> Result<Effect> {
+    let known = match id {
+        Some(id) => store::order_of(tx, provider, id).await?,
+        None => None,
+    };
+    alert(tx, "Pagamento PIX contestado", text.to_owned()).await?;
+    Ok(Effect { applied: if known.is_some() { Applied::Done } else { Applied::UnknownPayment }, order: known })
 }
