@@ -85,7 +85,7 @@ fn pages(choice: &Choice) -> Result<Pages> {
     let (mut pages, mut list) = (Pages::new(), String::new());
     for kind in kinds {
         for &lang in &langs {
-            let words = samples::words(&templates, kind, lang)?;
+            let words = samples::words(templates, kind, lang)?;
             let name = format!("{}.{}", kind.word(), lang.as_str());
             let text = format!("{}\n\n{}", words.subject, words.text).replace(TOKEN, "…");
             pages.insert(format!("{name}.html"), words.html.replace(TOKEN, "…"));

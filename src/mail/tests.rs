@@ -39,7 +39,7 @@ fn every_mail_reads_well_in_both_languages() {
     let templates = templates();
     for kind in Kind::ALL {
         for lang in Lang::ALL {
-            let words = samples::words(&templates, kind, lang).expect("a full story");
+            let words = samples::words(templates, kind, lang).expect("a full story");
             assert_words(&format!("{}.{}", kind.word(), lang.as_str()), &words);
         }
     }

@@ -101,13 +101,13 @@ pub async fn lock(tx: &impl GenericClient, id: PaymentId) -> Result<Option<(Lock
 /// For jobs, which act for nobody: requests go through the order.
 pub async fn find(db: &impl GenericClient, id: PaymentId) -> Result<Option<Payment>> {
     const FIND: &str = payment_sql!("WHERE p.id = $1");
-    Ok(db::query_opt(db, FIND, &[&id]).await?.as_ref().map(payment_of).transpose()?)
+    db::query_opt(db, FIND, &[&id]).await?.as_ref().map(payment_of).transpose()
 }
 
 /// All of these that there are.
 pub async fn list(db: &impl GenericClient, ids: &[PaymentId]) -> Result<Vec<Payment>> {
     const LIST: &str = payment_sql!("WHERE p.id = ANY($1) ORDER BY p.id");
-    Ok(db::query(db, LIST, &[&ids]).await?.iter().map(payment_of).collect::<Result<_>>()?)
+    db::query(db, LIST, &[&ids]).await?.iter().map(payment_of).collect()
 }
 
 /// By the provider's own name for it.
@@ -119,13 +119,13 @@ pub async fn find_by_ref(db: &impl GenericClient, provider: &str, reference: &st
 /// The one live payment of a locked order.
 pub async fn find_live(tx: &impl GenericClient, order: OrderId) -> Result<Option<Payment>> {
     const FIND: &str = payment_sql!("WHERE p.order_id = $1 AND p.status IN ('creating', 'unknown', 'pending') FOR NO KEY UPDATE");
-    Ok(db::query_opt(tx, FIND, &[&order]).await?.as_ref().map(payment_of).transpose()?)
+    db::query_opt(tx, FIND, &[&order]).await?.as_ref().map(payment_of).transpose()
 }
 
 /// All of a locked order's payments, the oldest first: there are few, the limit on charges sees to it.
 pub async fn list_of_order(db: &impl GenericClient, order: OrderId) -> Result<Vec<Payment>> {
     const LIST: &str = payment_sql!("WHERE p.order_id = $1 ORDER BY p.id");
-    Ok(db::query(db, LIST, &[&order]).await?.iter().map(payment_of).collect::<Result<_>>()?)
+    db::query(db, LIST, &[&order]).await?.iter().map(payment_of).collect()
 }
 
 /// Who pays, for the provider. Erased people cannot.
