@@ -2,6 +2,7 @@
 
 use deadpool_postgres::{GenericClient, Transaction};
 use vitrine_kit::Money;
+use vitrine_kit::dispute::{Dispute, State};
 use vitrine_kit::pix::PaidNews;
 
 use crate::cause::{self, Actor};
@@ -265,11 +266,27 @@ pub async fn order_of_refund(db: &impl GenericClient, provider: &str, id: Refund
 }
 
 /// A contested PIX: the operator has days to answer, and the bank decides.
-pub async fn disputed_pix(tx: &Transaction<'_>, provider: &'static str, id: Option<PaymentId>, text: &str) -> Result<News> {
-    let known = match id {
-        Some(id) => order_of(tx, provider, id).await?,
-        None => None,
+pub async fn disputed_pix(tx: &Transaction<'_>, provider: &'static str, dispute: &Dispute) -> Result<News> {
+    let what = match dispute.state {
+        State::Open => "foi aberta",
+        State::UnderReview => "está em análise",
+        State::Lost => "foi aceita: o valor volta ao pagador",
+        State::Won => "foi rejeitada: o valor fica com a loja",
+        State::Closed => "foi cancelada",
+        State::Unclear => "mudou",
     };
-    alert(tx, "Pagamento PIX contestado", text.to_owned()).await?;
-    Ok((if known.is_some() { Applied::Done } else { Applied::UnknownPayment }, known))
+    let known = [
+        dispute.amount.map(|amount| format!("valor {amount}")),
+        Some(&dispute.reason).filter(|reason| !reason.is_empty()).map(|reason| format!("motivo \"{reason}\"")),
+        dispute.payment.end_to_end_id.as_ref().map(|id| format!("endToEndId {id}")),
+        dispute.evidence_ref.as_ref().map(|id| format!("disputa {id}")),
+        Some(format!("situação {}", dispute.status)),
+    ];
+    let known: Vec<String> = known.into_iter().flatten().collect();
+    let text = format!(
+        "Uma contestação (MED) em {provider} {what}: {}. Confira e responda no painel do provedor, dentro do prazo.",
+        known.join(", ")
+    );
+    alert(tx, "Pagamento PIX contestado", text).await?;
+    Ok((Applied::UnknownPayment, None))
 }

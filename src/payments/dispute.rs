@@ -3,7 +3,6 @@
 use deadpool_postgres::GenericClient;
 use jiff::Timestamp;
 use vitrine_kit::Money;
-use vitrine_stripe::DisputeEnd;
 
 use crate::cause::{self, Actor};
 use crate::db;
@@ -27,6 +26,17 @@ pub struct Dispute<'a> {
     pub status: &'a str,
     /// Until when evidence is taken.
     pub due_by: Option<Timestamp>,
+}
+
+/// Where the money of a closed dispute is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DisputeEnd {
+    /// With the shop: it was given back, or never taken.
+    Won,
+    /// With the buyer.
+    Lost,
+    /// They do not say, or in a word that we do not know: somebody must look.
+    Unclear,
 }
 
 /// The money is contested: no refund goes out meanwhile, and the operator is told. The caller commits.

@@ -257,8 +257,8 @@ async fn note_failure(tx: &impl GenericClient, order: &Order, payment: &Payment,
     let why = error.to_string();
     let to = match error {
         ProviderError::Unknown { .. } => Status::Unknown,
-        ProviderError::Unavailable { .. } => payment.status,
-        ProviderError::Rejected { .. } => Status::Failed,
+        ProviderError::Unavailable { .. } | ProviderError::NotAccepted { .. } => payment.status,
+        ProviderError::Rejected { .. } | ProviderError::RefundRefused { .. } => Status::Failed,
     };
     if !store::mark_unclear(tx, payment.id, to, &why).await? || to == payment.status {
         return Ok(());

@@ -119,12 +119,12 @@ async fn apply(tx: &Transaction<'_>, provider: &'static str, news: &PixNews) -> 
         PixNews::Expired { payment_id } => apply::ended(tx, provider, PaymentId(*payment_id), Status::Expired).await?,
         PixNews::Cancelled { payment_id } => apply::ended(tx, provider, PaymentId(*payment_id), Status::Cancelled).await?,
         PixNews::RefundDone { refund_id } => apply::refund_done(tx, provider, RefundId(*refund_id)).await?,
-        PixNews::RefundFailed { refund_id } => apply::refund_failed(tx, provider, RefundId(*refund_id)).await?,
+        PixNews::RefundFailed { refund_id, .. } => apply::refund_failed(tx, provider, RefundId(*refund_id)).await?,
         PixNews::Look { payment_id } => return look(tx, provider, PaymentId(*payment_id)).await,
         PixNews::LookAtRefund { refund_id, payment_id } => {
             return look_at_refund(tx, provider, refund_id.map(RefundId), payment_id.map(PaymentId)).await;
         }
-        PixNews::Disputed { payment_id, text } => apply::disputed_pix(tx, provider, payment_id.map(PaymentId), text).await?,
+        PixNews::Disputed(dispute) => apply::disputed_pix(tx, provider, dispute).await?,
         PixNews::Other => return Ok(("unknown", None)),
     };
     Ok((applied.word(), order))

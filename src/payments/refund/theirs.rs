@@ -72,14 +72,14 @@ async fn bring_in(
     };
     db::execute(tx, NAME, &[&id, &theirs.reference]).await?;
     match (theirs.status, status.as_str()) {
-        (RefundStatus::Processing, _) => Ok((Applied::Ignored, Some(order.id))),
-        (RefundStatus::Failed, "done") | (RefundStatus::Done, "failed") if !is_from_books => {
+        (RefundStatus::Processing | RefundStatus::Unclear, _) => Ok((Applied::Ignored, Some(order.id))),
+        (RefundStatus::Failed(_), "done") | (RefundStatus::Done, "failed") if !is_from_books => {
             jobs::push_now(tx, Job::LookAtRefunds { payment }).await?;
             Ok((Applied::Ignored, Some(order.id)))
         }
         (RefundStatus::Done, _) => settle(tx, provider, id, End::Done).await,
-        (RefundStatus::Failed, _) if is_from_books => settle(tx, provider, id, End::Bounced(FAILED)).await,
-        (RefundStatus::Failed, _) => settle(tx, provider, id, End::Failed(FAILED)).await,
+        (RefundStatus::Failed(_), _) if is_from_books => settle(tx, provider, id, End::Bounced(FAILED)).await,
+        (RefundStatus::Failed(_), _) => settle(tx, provider, id, End::Failed(FAILED)).await,
     }
 }
 
