@@ -89,7 +89,7 @@ impl Error {
             Self::Coupon(_) => (409, "coupon-refused", "The coupon cannot be used"),
             Self::Conflict(_) => (409, "conflict", "This is not possible now"),
             Self::KeyInFlight => (409, "idempotency-key-in-flight", "The first request with this key is not finished"),
-            Self::Provider(ProviderError::Rejected { .. }) => (409, "provider-refused", "The provider refused it"),
+            Self::Provider(error) if error.is_refusal() => (409, "provider-refused", "The provider refused it"),
             Self::TooMany { .. } => (429, "too-many-requests", "Too many requests"),
             Self::Provider(_) | Self::Pool(_) | Self::Busy { .. } => (503, "unavailable", "Please try again soon"),
             Self::Database(error) if is_away(error) => (503, "unavailable", "Please try again soon"),
@@ -116,7 +116,7 @@ impl Error {
     /// What the reader is told. From 500 on only the title: the cause is for the log.
     fn detail(&self) -> String {
         match self {
-            Self::Provider(ProviderError::Rejected { .. }) => "The provider refused the request; nothing was charged".to_owned(),
+            Self::Provider(error) if error.is_refusal() => "The provider refused the request; nothing was charged".to_owned(),
             Self::Busy { what, .. } => (*what).to_owned(),
             _ if self.problem().0 >= 500 => self.problem().2.to_owned(),
             _ => self.to_string(),

@@ -125,14 +125,12 @@ async fn apply(tx: &Transaction<'_>, provider: &'static str, news: &PixNews) -> 
             record::record_ended(tx, provider, PaymentId(*payment_id), PaymentStatus::Cancelled).await?
         }
         PixNews::RefundDone { refund_id } => refund::settle::record_done(tx, provider, RefundId(*refund_id)).await?,
-        PixNews::RefundFailed { refund_id } => refund::settle::record_failed(tx, provider, RefundId(*refund_id)).await?,
+        PixNews::RefundFailed { refund_id, .. } => refund::settle::record_failed(tx, provider, RefundId(*refund_id)).await?,
         PixNews::Look { payment_id } => return look(tx, provider, PaymentId(*payment_id)).await,
         PixNews::LookAtRefund { refund_id, payment_id } => {
             return look_at_refund(tx, provider, refund_id.map(RefundId), payment_id.map(PaymentId)).await;
         }
-        PixNews::Disputed { payment_id, text } => {
-            dispute::record_pix_dispute(tx, provider, payment_id.map(PaymentId), text).await?
-        }
+        PixNews::Disputed(theirs) => dispute::record_pix_dispute(tx, provider, theirs).await?,
         PixNews::Other => return Ok(("unknown", None)),
     };
     Ok((applied.word(), order))

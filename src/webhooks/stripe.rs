@@ -4,6 +4,7 @@ use actix_web::{HttpResponse, post, web};
 use deadpool_postgres::{GenericClient, Transaction};
 use jiff::Timestamp;
 use uuid::Uuid;
+use vitrine_kit::dispute::State;
 use vitrine_kit::pix::PaidNews;
 use vitrine_stripe::{CardNews, Event, NAME, Stripe};
 
@@ -17,7 +18,7 @@ use crate::ids::{EventId, OrderId, PaymentId};
 use crate::jobs::{self, Job};
 use crate::payments::capture;
 use crate::payments::charge::record;
-use crate::payments::dispute::{self, Dispute};
+use crate::payments::dispute::{self, Dispute, DisputeEnd};
 use crate::payments::effect::{Applied, Effect};
 use crate::payments::{refund, store};
 use crate::sale::states::PaymentStatus;
@@ -113,26 +114,28 @@ pub(super) async fn effect(tx: &Transaction<'_>, news: &CardNews) -> Result<Effe
             let Some(payment) = payment_of(tx, None, intent_id.as_deref(), charge.as_deref()).await? else { return unknown() };
             refund::adopt::record_provider_refund(tx, NAME, payment, refund).await
         }
-        CardNews::DisputeOpened(theirs) => {
-            let Some(payment) = payment_of(tx, None, theirs.intent_id.as_deref(), theirs.charge.as_deref()).await? else {
-                return unknown();
-            };
-            dispute::record_opened(tx, NAME, payment, &told(theirs)).await
-        }
-        CardNews::DisputeClosed { dispute: theirs, end } => {
-            let Some(payment) = payment_of(tx, None, theirs.intent_id.as_deref(), theirs.charge.as_deref()).await? else {
-                return unknown();
-            };
-            dispute::record_closed(tx, NAME, payment, &told(theirs), *end).await
-        }
+        CardNews::Dispute(theirs) => disputed(tx, theirs).await,
         CardNews::Other => unknown(),
     }
 }
 
-fn told(theirs: &vitrine_stripe::Dispute) -> Dispute<'_> {
+/// A dispute as it stands.
+pub(super) async fn disputed(tx: &Transaction<'_>, theirs: &vitrine_kit::dispute::Dispute) -> Result<Effect> {
+    let (intent, charge) = (theirs.payment.provider_ref.as_deref(), theirs.payment.end_to_end_id.as_deref());
+    let Some(payment) = payment_of(tx, None, intent, charge).await? else { return unknown() };
+    let end = match theirs.state {
+        State::Open | State::UnderReview => return dispute::record_opened(tx, NAME, payment, &told(theirs)).await,
+        State::Won | State::Closed => DisputeEnd::Won,
+        State::Lost => DisputeEnd::Lost,
+        State::Unclear => DisputeEnd::Unclear,
+    };
+    dispute::record_closed(tx, NAME, payment, &told(theirs), end).await
+}
+
+fn told(theirs: &vitrine_kit::dispute::Dispute) -> Dispute<'_> {
     Dispute {
-        reference: &theirs.dispute_id,
-        amount: theirs.amount,
+        reference: &theirs.reference,
+        amount: theirs.amount.unwrap_or_default(),
         reason: &theirs.reason,
         status: &theirs.status,
         due_by: theirs.due_by,

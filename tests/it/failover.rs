@@ -136,7 +136,9 @@ async fn a_contested_pix_alerts_the_operator_once_and_moves_no_money() {
     shop.control().pay(Pay::of(&payment)).unwrap();
     assert!(shop.control().settled(LIMIT).await);
     shop.drain().await;
-    let body = json!({"event": "OPENPIX:DISPUTE_CREATED", "charge": {"correlationID": payment}}).to_string();
+    let paid: String = shop.sql(&format!("SELECT end_to_end_id FROM payments WHERE id = '{payment}'")).await;
+    let dispute = json!({"status": "OPENED", "endToEndId": paid, "value": 100, "disputeReason": "Golpe"});
+    let body = json!({"event": "OPENPIX:DISPUTE_CREATED", "dispute": dispute}).to_string();
     let secret = vitrine::dev::sandbox_config(&HashMap::new(), 0, None).openpix_webhook_secret;
     let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret.as_bytes());
     let signature = STANDARD.encode(hmac::sign(&key, body.as_bytes()));

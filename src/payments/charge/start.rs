@@ -263,8 +263,8 @@ async fn note_failure(tx: &impl GenericClient, order: &LockedOrder, payment: &Pa
     let why = error.to_string();
     let to = match error {
         ProviderError::Unknown { .. } => PaymentStatus::Unknown,
-        ProviderError::Unavailable { .. } => payment.status,
-        ProviderError::Rejected { .. } => PaymentStatus::Failed,
+        ProviderError::Unavailable { .. } | ProviderError::NotAccepted { .. } => payment.status,
+        ProviderError::Rejected { .. } | ProviderError::RefundRefused { .. } => PaymentStatus::Failed,
     };
     if !store::mark_unclear(tx, payment.id, to, &why).await? || to == payment.status {
         return Ok(());

@@ -3,7 +3,7 @@
 use deadpool_postgres::{GenericClient, Transaction};
 use jiff::Timestamp;
 use vitrine_kit::Money;
-use vitrine_stripe::DisputeEnd;
+use vitrine_kit::dispute::State;
 
 use crate::cause::{self, Actor};
 use crate::db;
@@ -31,6 +31,17 @@ pub struct Dispute<'a> {
     pub status: &'a str,
     /// Until when evidence is taken.
     pub due_by: Option<Timestamp>,
+}
+
+/// Where the money of a closed dispute is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DisputeEnd {
+    /// With the shop: it was given back, or never taken.
+    Won,
+    /// With the buyer.
+    Lost,
+    /// They do not say, or in a word that we do not know: somebody must look.
+    Unclear,
 }
 
 /// The money is contested: no refund goes out meanwhile, and the operator is told. The caller commits.
@@ -190,13 +201,28 @@ async fn record_dispute(
 pub async fn record_pix_dispute(
     tx: &Transaction<'_>,
     provider: &'static str,
-    id: Option<PaymentId>,
-    text: &str,
+    dispute: &vitrine_kit::dispute::Dispute,
 ) -> Result<Effect> {
-    let known = match id {
-        Some(id) => store::order_of(tx, provider, id).await?,
-        None => None,
+    let what = match dispute.state {
+        State::Open => "foi aberta",
+        State::UnderReview => "está em análise",
+        State::Lost => "foi aceita: o valor volta ao pagador",
+        State::Won => "foi rejeitada: o valor fica com a loja",
+        State::Closed => "foi cancelada",
+        State::Unclear => "mudou",
     };
-    alert(tx, "Pagamento PIX contestado", text.to_owned()).await?;
-    Ok(Effect { applied: if known.is_some() { Applied::Done } else { Applied::UnknownPayment }, order: known })
+    let known = [
+        dispute.amount.map(|amount| format!("valor {amount}")),
+        Some(&dispute.reason).filter(|reason| !reason.is_empty()).map(|reason| format!("motivo \"{reason}\"")),
+        dispute.payment.end_to_end_id.as_ref().map(|id| format!("endToEndId {id}")),
+        dispute.evidence_ref.as_ref().map(|id| format!("disputa {id}")),
+        Some(format!("situação {}", dispute.status)),
+    ];
+    let known: Vec<String> = known.into_iter().flatten().collect();
+    let text = format!(
+        "Uma contestação (MED) em {provider} {what}: {}. Confira e responda no painel do provedor, dentro do prazo.",
+        known.join(", ")
+    );
+    alert(tx, "Pagamento PIX contestado", text).await?;
+    Ok(Effect::of(Applied::UnknownPayment))
 }

@@ -81,16 +81,16 @@ async fn bring_in(
     };
     db::execute(tx, NAME, &[&id, &theirs.reference]).await?;
     match (theirs.status, status) {
-        (RefundStatus::Processing, _) => Ok(Effect::on(order.id, Applied::Ignored)),
-        (RefundStatus::Failed, states::RefundStatus::Done) | (RefundStatus::Done, states::RefundStatus::Failed)
+        (RefundStatus::Processing | RefundStatus::Unclear, _) => Ok(Effect::on(order.id, Applied::Ignored)),
+        (RefundStatus::Failed(_), states::RefundStatus::Done) | (RefundStatus::Done, states::RefundStatus::Failed)
             if !is_from_books =>
         {
             jobs::push_now(tx, Job::LookAtRefunds { payment }).await?;
             Ok(Effect::on(order.id, Applied::Ignored))
         }
         (RefundStatus::Done, _) => settle_refund(tx, provider, id, End::Done).await,
-        (RefundStatus::Failed, _) if is_from_books => settle_refund(tx, provider, id, End::Bounced(FAILED)).await,
-        (RefundStatus::Failed, _) => settle_refund(tx, provider, id, End::Failed(FAILED)).await,
+        (RefundStatus::Failed(_), _) if is_from_books => settle_refund(tx, provider, id, End::Bounced(FAILED)).await,
+        (RefundStatus::Failed(_), _) => settle_refund(tx, provider, id, End::Failed(FAILED)).await,
     }
 }
 

@@ -80,7 +80,7 @@ pub async fn send_refund(app: &App, id: RefundId) -> Result<Outcome> {
     let outcome = ask(app, &refund).await;
     let outcome = match outcome {
         // A refusal is the end only if they say that no earlier try did it.
-        Err(Error::Provider(refused @ ProviderError::Rejected { .. })) => {
+        Err(Error::Provider(refused)) if refused.is_refusal() => {
             match Gateway::named(app, &refund.provider)?.read_refund(&refund.ask()).await {
                 Ok(Some(found)) => Ok(found),
                 Ok(None) => return refused_for_good(app, &refund, &refused).await,
@@ -116,7 +116,7 @@ async fn note(app: &App, refund: &Open, outcome: Result<Refund>) -> Result<Outco
             found.amount.cents(),
             refund.amount.cents()
         ))),
-        Ok(Refund { status: RefundStatus::Processing, end_to_end_id, .. }) => {
+        Ok(Refund { status: RefundStatus::Processing | RefundStatus::Unclear, end_to_end_id, .. }) => {
             mark_open(app, refund, states::RefundStatus::Processing, end_to_end_id.as_deref(), None).await?;
             Ok(Outcome::Again(next_look(refund.created_at)))
         }
@@ -124,7 +124,7 @@ async fn note(app: &App, refund: &Open, outcome: Result<Refund>) -> Result<Outco
             mark_open(app, refund, refund.status, end_to_end_id.as_deref(), None).await?;
             finish(app, refund, End::Done).await
         }
-        Ok(Refund { status: RefundStatus::Failed, .. }) => {
+        Ok(Refund { status: RefundStatus::Failed(_), .. }) => {
             finish(app, refund, End::Failed("the provider says that it failed")).await
         }
         Err(error) => {
