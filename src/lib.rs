@@ -2,6 +2,7 @@
 //!
 //! The ground floor imports no feature; features call those above them in this list and send jobs to those below.
 
+pub mod alerts;
 pub mod app;
 pub mod calendar;
 pub mod cause;
