@@ -53,4 +53,5 @@ id!(
     InvoiceId,
     CorrectionId,
     ShipmentId,
+    AlertId,
 );

@@ -13,6 +13,7 @@ pub mod cause;
 pub mod db;
 pub mod jobs;
 pub mod audit_log;
+pub mod alerts;
 pub mod seal;
 pub mod token;
 pub mod password;

@@ -6,6 +6,7 @@ mod shop;
 
 mod admin;
 mod admin_users;
+mod alerts;
 mod arrivals;
 mod audit;
 mod auth;

@@ -1,0 +1,57 @@
+//! What the operator must know: raised inside the transaction that found it, counted by one job, mailed as a digest.
+//!
+//! One cause is one alert a day, however often it is met ([`Key`]). [`raise`] only inserts a row, so transactions that raise the
+//! same key at once do not wait for each other, and none of them touches the jobs of customers' mails.
+
+mod count;
+mod key;
+
+pub use self::count::count;
+pub use self::key::{Key, Severity, WORDS};
+
+use deadpool_postgres::GenericClient;
+
+use crate::cause;
+use crate::db;
+use crate::error::Result;
+use crate::ids::OrderId;
+
+/// Longer texts are cut: a provider's words may be a page.
+const MAX_TEXT: usize = 2000;
+const MAX_SUBJECT: usize = 150;
+
+/// One occurrence of something that a person should look at. The text is in Portuguese and names no person.
+#[derive(Debug, Clone)]
+pub struct Alert<'a> {
+    key: Key<'a>,
+    text: String,
+    order: Option<OrderId>,
+}
+
+impl<'a> Alert<'a> {
+    pub fn new(key: Key<'a>, text: impl Into<String>) -> Self {
+        Self { key, text: text.into(), order: None }
+    }
+
+    /// The order that it is about: its number stands in the list of those concerned.
+    pub fn about(self, order: impl Into<Option<OrderId>>) -> Self {
+        Self { order: order.into(), ..self }
+    }
+}
+
+/// Writes an occurrence into the caller's transaction. It takes no lock that another transaction waits for.
+pub async fn raise(tx: &impl GenericClient, alert: Alert<'_>) -> Result<()> {
+    const RAISE: &str = "
+        INSERT INTO alert_occurrences (key, severity, subject, text, order_number, cause)
+        VALUES ($1::text, $2::text, $3, $4, (SELECT number FROM orders WHERE id = $5), $6)";
+    let (key, severity) = (alert.key.to_string(), alert.key.severity().as_str());
+    let (subject, text) = (cut(&alert.key.subject(), MAX_SUBJECT), cut(&alert.text, MAX_TEXT));
+    db::execute(tx, RAISE, &[&key, &severity, &subject, &text, &alert.order, &cause::current()]).await?;
+    tracing::warn!(alert.key = key, alert.severity = severity, subject, "alert");
+    Ok(())
+}
+
+/// PostgreSQL keeps no NUL in a text.
+fn cut(text: &str, most: usize) -> String {
+    text.chars().filter(|c| *c != '\0').take(most).collect()
+}
