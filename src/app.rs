@@ -12,6 +12,7 @@ use crate::db::{self, Connection};
 use crate::error::Result;
 use crate::http::rate_limit::Limiters;
 use crate::http::who::Standings;
+use crate::key_store;
 use crate::mail::{Pace, Templates};
 use crate::password::Hasher;
 use crate::providers::Providers;
@@ -39,10 +40,13 @@ pub struct App {
 }
 
 impl App {
-    pub fn new(config: Config) -> Result<Self> {
+    /// Reads the shop's own keys, so the database must be there, with its schema.
+    pub async fn open(config: Config) -> Result<Self> {
+        let pool = db::pool(&config.database)?;
+        let keys = key_store::load(&mut pool.get().await?, &config.auth).await?;
         Ok(Self {
-            pool: db::pool(&config.database)?,
-            keys: Keys::new(&config.auth)?,
+            pool,
+            keys,
             tokens: Tokens::new(&config.auth),
             hasher: Hasher::new(),
             providers: Providers::new(&config)?,

@@ -166,6 +166,7 @@ fn migrations() -> Result<Vec<Migration>> {
         ("V11__second_look", include_str!("../migrations/0011_second_look.sql")),
         ("V12__boxes", include_str!("../migrations/0012_boxes.sql")),
         ("V13__lookups", include_str!("../migrations/0013_lookups.sql")),
+        ("V14__keys", include_str!("../migrations/0014_keys.sql")),
     ];
     files
         .iter()

@@ -25,6 +25,8 @@ pub(super) struct Draft {
     pub(super) cart: CartId,
     pub(super) contact: Contact,
     pub(super) sealed: Sealed,
+    /// The buyer's document by every look-up key, the one in `sealed` first.
+    pub(super) persons: Vec<Vec<u8>>,
     pub(super) address: ShippingAddress,
     pub(super) lines: Vec<OrderLine>,
     pub(super) subtotal: Money,
@@ -77,6 +79,7 @@ impl Draft {
             user: owner.scope().0,
             cart: cart.get("id"),
             sealed: app.keys.seal(&contact.document)?,
+            persons: app.keys.persons(&contact.document),
             contact,
             address,
             lines: order_lines(&read.lines, discount)?,

@@ -78,7 +78,7 @@ pub async fn mark_paid(tx: &impl GenericClient, order: OrderId, actor: Actor, re
 /// and marks it paid. `false`: the stock is gone, its buyer was erased, or the order is not one that can revive; then the money must go back.
 pub async fn revive(tx: &impl GenericClient, order: OrderId, actor: Actor, reason: &str) -> Result<bool> {
     const FIND: &str = "
-        SELECT payment_status, coupon_id, tax_id_hash FROM orders
+        SELECT payment_status, coupon_id, tax_id_hash, tax_id_key FROM orders
          WHERE id = $1 AND status = 'cancelled' AND payment_status IN ('expired', 'cancelled') AND NOT stock_held
            AND tax_id_sealed IS NOT NULL FOR NO KEY UPDATE";
     const REVIVE: &str = "
@@ -87,7 +87,7 @@ pub async fn revive(tx: &impl GenericClient, order: OrderId, actor: Actor, reaso
          WHERE id = $1";
     let Some(row) = db::query_opt(tx, FIND, &[&order]).await? else { return Ok(false) };
     let before: String = row.get("payment_status");
-    let coupon_held = hold_coupon_again(tx, row.get("coupon_id"), row.get("tax_id_hash")).await?;
+    let coupon_held = hold_coupon_again(tx, row.get("coupon_id"), row.get("tax_id_hash"), row.get("tax_id_key")).await?;
     if !take_again(tx, order, actor).await? {
         if coupon_held {
             release_coupon(tx, row.get("coupon_id"), row.get("tax_id_hash")).await?;
@@ -117,20 +117,28 @@ async fn take_again(tx: &impl GenericClient, order: OrderId, actor: Actor) -> Re
     Ok(true)
 }
 
-/// A use is only taken where the limits allow it now; the price of the order stays what it was in any case.
-async fn hold_coupon_again(tx: &impl GenericClient, coupon: Option<Uuid>, person: Option<Vec<u8>>) -> Result<bool> {
+/// A use is only taken where the limits allow it now; the price of the order stays what it was in any case. While hashes are
+/// being turned to another look-up key (`rekey`), this one alone cannot tell what the person has used: none is taken then.
+async fn hold_coupon_again(
+    tx: &impl GenericClient,
+    coupon: Option<Uuid>,
+    person: Option<Vec<u8>>,
+    key: Option<i16>,
+) -> Result<bool> {
     const HOLD: &str = "
         WITH person AS (
-            INSERT INTO coupon_persons AS p (coupon_id, person, uses)
-            SELECT c.id, $2, 1 FROM coupons c WHERE c.id = $1 AND (c.max_uses IS NULL OR c.uses < c.max_uses)
+            INSERT INTO coupon_persons AS p (coupon_id, person, key, uses)
+            SELECT c.id, $2, $3, 1 FROM coupons c
+             WHERE c.id = $1 AND (c.max_uses IS NULL OR c.uses < c.max_uses)
+               AND NOT EXISTS (SELECT FROM secret_keys k WHERE k.purpose = 'look_up' AND k.turned_at IS NULL)
             ON CONFLICT (coupon_id, person) DO UPDATE SET uses = p.uses + 1
              WHERE p.uses < coalesce((SELECT max_uses_per_customer FROM coupons WHERE id = $1), p.uses + 1)
             RETURNING p.coupon_id)
         UPDATE coupons c SET uses = c.uses + 1 FROM person WHERE c.id = person.coupon_id AND (c.max_uses IS NULL OR c.uses < c.max_uses)";
     const LOCK: &str = "SELECT FROM coupons WHERE id = $1 FOR NO KEY UPDATE";
-    let (Some(coupon), Some(person)) = (coupon, person) else { return Ok(false) };
+    let (Some(coupon), Some(person), Some(key)) = (coupon, person, key) else { return Ok(false) };
     db::query_opt(tx, LOCK, &[&coupon]).await?; // from here on the two halves of HOLD see the same counter
-    Ok(db::execute(tx, HOLD, &[&coupon, &person]).await? == 1)
+    Ok(db::execute(tx, HOLD, &[&coupon, &person, &key]).await? == 1)
 }
 
 async fn release_coupon(tx: &impl GenericClient, coupon: Option<Uuid>, person: Option<Vec<u8>>) -> Result<()> {

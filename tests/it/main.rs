@@ -33,6 +33,7 @@ mod invoices;
 mod invoices_doubts;
 mod invoices_undone;
 mod jobs;
+mod keys;
 mod mail;
 mod messages;
 mod passwords;

@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::shop::{CEP, CPF, address, cluster, database_for_process, empty_database};
+use crate::shop::{CEP, CPF, DATA_KEYS, address, cluster, database_for_process, empty_database};
 
 /// Nothing here takes so long on a machine that works.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -322,6 +322,7 @@ pub fn serving_env(database: &str) -> Vec<(&'static str, String)> {
     vec![
         ("DATABASE_URL", database.to_owned()),
         ("JWT_SECRET", Uuid::new_v4().to_string()),
+        ("DATA_KEYS", DATA_KEYS.into()),
         ("PROPAY_URL", "https://propay.internal".into()),
         ("GO_TO_PROPAY_SECRET", Uuid::new_v4().to_string()),
         ("PROPAY_TO_GO_SECRET", Uuid::new_v4().to_string()),
@@ -345,10 +346,33 @@ fn a_start_with_a_bad_environment_names_every_mistake_and_prints_no_secret() {
         .unwrap();
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stderr);
-    for name in
-        ["DATABASE_URL", "JWT_SECRET", "PORT", "ALLOWED_ORIGINS", "PROPAY_URL", "GO_TO_PROPAY_SECRET", "SHIPPING_SENDER_CEP"]
-    {
+    for name in [
+        "DATABASE_URL",
+        "JWT_SECRET",
+        "DATA_KEYS",
+        "PORT",
+        "ALLOWED_ORIGINS",
+        "PROPAY_URL",
+        "GO_TO_PROPAY_SECRET",
+        "SHIPPING_SENDER_CEP",
+    ] {
         assert!(said.contains(name), "{name} is not named:\n{said}");
     }
     assert!(!said.contains("call-it-here"), "{said}");
+}
+
+#[test]
+fn neither_server_nor_worker_starts_without_a_key_for_personal_data() {
+    for command in ["serve", "worker"] {
+        let output = Command::new(env!("CARGO_BIN_EXE_vitrine"))
+            .arg(command)
+            .current_dir(std::env::temp_dir())
+            .env_clear()
+            .envs(serving_env("postgres://nobody@127.0.0.1:1/nothing"))
+            .env("DATA_KEYS", "")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains("1 mistake(s)") && said.contains("DATA_KEYS is required"), "{said}");
+    }
 }
