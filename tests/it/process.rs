@@ -22,6 +22,7 @@ struct Process {
     database: String,
     port: u16,
     sandbox: u16,
+    log_level: &'static str,
     http: reqwest::Client,
 }
 
@@ -31,17 +32,21 @@ fn free_port() -> u16 {
 
 impl Process {
     async fn start() -> Self {
+        Self::start_with("info").await
+    }
+
+    async fn start_with(log_level: &'static str) -> Self {
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("dev-{}", Uuid::new_v4().simple()));
         std::fs::create_dir_all(&folder).unwrap();
         let database = database_for_process().await;
         let (port, sandbox) = (free_port(), free_port());
-        let child = Self::spawn(&folder, &database, port, sandbox).await;
-        let process = Self { child, folder, database, port, sandbox, http: reqwest::Client::new() };
+        let child = Self::spawn(&folder, &database, port, sandbox, log_level).await;
+        let process = Self { child, folder, database, port, sandbox, log_level, http: reqwest::Client::new() };
         process.is_ready().await;
         process
     }
 
-    async fn spawn(folder: &PathBuf, database: &str, port: u16, sandbox: u16) -> Child {
+    async fn spawn(folder: &PathBuf, database: &str, port: u16, sandbox: u16, log_level: &str) -> Child {
         let limits =
             ["LOGIN", "REGISTER", "FORGOT_PASSWORD", "GLOBAL"].map(|name| (format!("RATE_LIMIT_{name}"), "0".to_owned()));
         Command::new(env!("CARGO_BIN_EXE_vitrine"))
@@ -53,6 +58,7 @@ impl Process {
             .env("PORT", port.to_string())
             .env("SANDBOX_PORT", sandbox.to_string())
             .env("DB_POOL_WAIT", "30s")
+            .env("LOG_LEVEL", log_level)
             .stdout(std::fs::File::options().create(true).append(true).open(folder.join("out.log")).unwrap())
             .spawn()
             .unwrap()
@@ -62,7 +68,7 @@ impl Process {
     async fn kill_and_restart(&mut self) {
         self.child.kill().unwrap(); // SIGKILL
         self.child.wait().unwrap();
-        self.child = Self::spawn(&self.folder, &self.database, self.port, self.sandbox).await;
+        self.child = Self::spawn(&self.folder, &self.database, self.port, self.sandbox, self.log_level).await;
         self.is_ready().await;
     }
 
@@ -189,7 +195,7 @@ async fn a_kill_between_the_effect_and_the_answer_does_nothing_twice() {
 
 #[actix_web::test]
 async fn log_lines_are_json_that_names_request_and_order_and_no_person() {
-    let shop = Process::start().await;
+    let shop = Process::start_with("debug").await;
     let (cart, order) = shop.ready_to_buy().await;
     let headers = [("X-Cart-Token", cart.as_str()), ("X-Request-ID", "pedido-para-o-registro")];
     let (status, placed, _) = shop.post("/api/orders", &headers, &order).await.unwrap();
