@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::db::{self, Connection};
 use crate::error::Result;
 use crate::guesses::Guesses;
+use crate::key_store;
 use crate::limits::Limiters;
 use crate::pace::Pace;
 use crate::password::Hasher;
@@ -36,10 +37,13 @@ pub struct App {
 }
 
 impl App {
-    pub fn new(config: Config) -> Result<Self> {
+    /// Reads the shop's own keys, so the database must be there, with its schema.
+    pub async fn open(config: Config) -> Result<Self> {
+        let pool = db::pool(&config.database)?;
+        let keys = key_store::load(&mut pool.get().await?, &config.auth).await?;
         Ok(Self {
-            pool: db::pool(&config.database)?,
-            keys: Keys::new(&config.auth)?,
+            pool,
+            keys,
             tokens: Tokens::new(&config.auth),
             hasher: Hasher::new(),
             providers: Providers::new(&config)?,

@@ -166,6 +166,7 @@ fn migrations() -> Result<Vec<Migration>> {
         ("V11__second_look", include_str!("../migrations/0011_second_look.sql")),
         ("V12__boxes", include_str!("../migrations/0012_boxes.sql")),
         ("V13__lookups", include_str!("../migrations/0013_lookups.sql")),
+        ("V14__keys", include_str!("../migrations/0014_keys.sql")),
         ("V15__alerts", include_str!("../migrations/0015_alerts.sql")),
     ];
     files
@@ -198,7 +199,7 @@ pub async fn migrate(config: &DatabaseConfig) -> Result<usize> {
         .set_abort_missing(false) // an older server may start on a newer schema: it was made to bear it
         .run_async(&mut client)
         .await
-        .map_err(|e| Error::Internal(format!("migrations: {e}")))?;
+        .map_err(|e| Error::Internal(format!("migrations: {}", Chain(&e))))?;
     client.execute("SELECT pg_advisory_unlock($1)", &[&MIGRATION_LOCK]).await?;
     Ok(report.applied_migrations().len())
 }
@@ -206,7 +207,7 @@ pub async fn migrate(config: &DatabaseConfig) -> Result<usize> {
 async fn connect(config: &DatabaseConfig) -> Result<Client> {
     let mut pg = pg_config(config)?;
     pg.options("-c statement_timeout=0 -c timezone=UTC");
-    let connection_lost = |e| tracing::error!(error = %e, "the migration's connection broke");
+    let connection_lost = |e| tracing::error!(error = %Chain(&e), "the migration's connection broke");
     Ok(if pg.get_ssl_mode() == SslMode::Disable || is_local(&pg) {
         let (client, connection) = pg.connect(NoTls).await?;
         tokio::spawn(async move { connection.await.unwrap_or_else(connection_lost) });

@@ -3,6 +3,7 @@
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
+use tokio_postgres::error::DbError;
 use utoipa::ToSchema;
 use vitrine_kit::{Forged, ProviderError};
 
@@ -190,18 +191,37 @@ impl ResponseError for Error {
     }
 }
 
-/// An error with all its causes, on one line.
+/// An error with all its causes, on one line: for logs, a job's last error, and the operator's mail.
+///
+/// Of what PostgreSQL says, only what names no row: its DETAIL holds whole rows, with names and addresses in them.
 #[derive(Debug)]
 pub struct Chain<'a>(pub &'a (dyn std::error::Error + 'static));
 
 impl std::fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut source = self.0.source();
-        while let Some(cause) = source {
-            write!(f, ": {cause}")?;
-            source = cause.source();
+        let mut next = Some(self.0);
+        let mut between = "";
+        while let Some(error) = next {
+            f.write_str(between)?;
+            match error.downcast_ref::<DbError>() {
+                Some(said) => without_values(f, said)?,
+                None => write!(f, "{error}")?,
+            }
+            between = ": ";
+            next = error.source();
         }
         Ok(())
     }
+}
+
+/// `ERROR 23505: duplicate key value violates unique constraint "users_email_key" (table users, constraint users_email_key)`.
+/// No detail, hint, context or query: each of them may hold values. Where data are at fault, the message quotes them.
+fn without_values(f: &mut std::fmt::Formatter<'_>, said: &DbError) -> std::fmt::Result {
+    let code = said.code().code();
+    let message = said.message();
+    let message = if code.starts_with("22") { message.split('"').next().unwrap_or_default().trim_end() } else { message };
+    write!(f, "{} {code}: {message}", said.severity())?;
+    let names = [("table", said.table()), ("column", said.column()), ("constraint", said.constraint())];
+    let names: Vec<String> = names.iter().filter_map(|(what, name)| name.map(|name| format!("{what} {name}"))).collect();
+    if names.is_empty() { Ok(()) } else { write!(f, " ({})", names.join(", ")) }
 }

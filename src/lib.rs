@@ -15,6 +15,7 @@ pub mod jobs;
 pub mod audit_log;
 pub mod alerts;
 pub mod seal;
+pub mod key_store;
 pub mod token;
 pub mod password;
 pub mod standing;
@@ -47,6 +48,7 @@ pub mod pages;
 
 // The whole shop: what looks at it, and what runs it.
 pub mod purge;
+pub mod rekey;
 pub mod audit;
 pub mod explain;
 pub mod worker;

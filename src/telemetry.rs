@@ -10,8 +10,10 @@ use crate::config::{LogConfig, LogFormat};
 /// Starts logging to standard output. Drop the guard last: it writes what is still waiting.
 pub fn start(config: &LogConfig) -> WorkerGuard {
     let (writer, guard) = tracing_appender::non_blocking(std::io::stdout());
-    let filter = EnvFilter::try_new(format!("{},refinery_core=warn,actix_server=warn,actix_http=off", config.level))
-        .unwrap_or_else(|_| EnvFilter::new("info"));
+    // At `debug` the database's client writes the parameters of every statement: names, addresses, hashes of passwords.
+    let filter =
+        EnvFilter::try_new(format!("{},refinery_core=warn,actix_server=warn,actix_http=off,tokio_postgres=info", config.level))
+            .unwrap_or_else(|_| EnvFilter::new("info"));
     let terminal = std::io::stdout().is_terminal();
     let json = config.format == LogFormat::Json || (config.format == LogFormat::Auto && !terminal);
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);

@@ -93,10 +93,11 @@ async fn fill(cluster: &Cluster, name: &str, orders: u64, anew: bool) {
 }
 
 /// The least that the commands beside `serve` accept.
-fn environment(database: &str) -> [(&'static str, String); 10] {
+fn environment(database: &str) -> [(&'static str, String); 11] {
     [
         ("DATABASE_URL", database.to_owned()),
         ("JWT_SECRET", "x".repeat(48)),
+        ("DATA_KEYS", "1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=".into()),
         ("PROPAY_URL", "https://propay.internal".into()),
         ("GO_TO_PROPAY_SECRET", "a".repeat(32)),
         ("PROPAY_TO_GO_SECRET", "b".repeat(32)),

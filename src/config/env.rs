@@ -166,19 +166,23 @@ impl<'a> Env<'a> {
         SecretString::from(value)
     }
 
-    /// `1:BASE64,2:BASE64`, each of 32 bytes.
+    /// `1:BASE64,2:BASE64`, each of 32 bytes that are not all the same.
     pub(super) fn data_keys(&mut self) -> Vec<(i16, SecretString)> {
         let mut keys = Vec::new();
-        for part in self.list("DATA_KEYS", "") {
+        let given = self.list("DATA_KEYS", "");
+        if given.is_empty() {
+            self.mistake("DATA_KEYS", "is required: make it with `echo 1:$(openssl rand -base64 32)`, and keep it safe");
+        }
+        for part in given {
             let key = part.split_once(':').and_then(|(id, key)| {
                 let id = id.parse::<i16>().ok().filter(|id| *id > 0)?;
-                STANDARD.decode(key).ok().filter(|bytes| bytes.len() == 32)?;
+                STANDARD.decode(key).ok().filter(|bytes| bytes.len() == 32 && bytes.iter().any(|byte| *byte != bytes[0]))?;
                 Some((id, SecretString::from(key.to_owned())))
             });
             match key {
                 Some((id, _)) if keys.iter().any(|(other, _)| *other == id) => self.mistake("DATA_KEYS", "has an id twice"),
                 Some(key) => keys.push(key),
-                None => self.mistake("DATA_KEYS", "must be id:key pairs, the id from 1 and the key 32 bytes in base64"),
+                None => self.mistake("DATA_KEYS", "must be id:key pairs, the id from 1 and the key 32 random bytes in base64"),
             }
         }
         keys

@@ -81,7 +81,7 @@ pub struct AuthConfig {
     pub jwt_secret: SecretString,
     pub jwt_ttl: Duration,
     pub refresh_ttl: Duration,
-    /// (id, key): the first one seals new CPF and CNPJ, all of them open old ones.
+    /// (id, key), one at least: the first one seals, all of them open.
     pub data_keys: Vec<(i16, SecretString)>,
     pub first_admin: Option<(Email, SecretString)>,
 }

@@ -59,7 +59,8 @@ pub async fn dev(env: &HashMap<String, String>) -> Result<()> {
     let mut env = env.clone();
     let cluster = start_database(&home, &mut env).await?;
     let sandbox = start_sandbox(&home, &mut env).await?;
-    set(&mut env, "JWT_SECRET", &kept_secret(&home.join("jwt-secret"))?);
+    set(&mut env, "JWT_SECRET", &kept_secret::<48>(&home.join("jwt-secret"))?);
+    set(&mut env, "DATA_KEYS", &format!("1:{}", kept_secret::<32>(&home.join("data-key"))?));
     set(&mut env, "HOST", "127.0.0.1"); // the admin's password is known to everybody
     set(&mut env, "ADMIN_EMAIL", "admin@vitrine.local");
     set(&mut env, "ADMIN_PASSWORD", "vitrine-admin");
@@ -210,15 +211,15 @@ fn set(env: &mut HashMap<String, String>, name: &str, value: &str) {
     }
 }
 
-/// A secret made once and kept, so that sessions outlive a restart.
-fn kept_secret(path: &Path) -> Result<String> {
+/// A secret of so many bytes, in base64, made once and kept: sessions and sealed data outlive a restart.
+fn kept_secret<const BYTES: usize>(path: &Path) -> Result<String> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
     let trouble = |e: std::io::Error| Error::Internal(format!("{}: {e}", path.display()));
     match fs::read_to_string(path) {
-        Ok(secret) if secret.len() >= 32 => Ok(secret),
+        Ok(secret) if STANDARD.decode(&secret).is_ok_and(|bytes| bytes.len() == BYTES) => Ok(secret),
         _ => {
-            let secret = STANDARD.encode(rand::random::<[u8; 48]>());
+            let secret = STANDARD.encode(rand::random::<[u8; BYTES]>());
             let mut file =
                 fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).map_err(trouble)?;
             file.write_all(secret.as_bytes()).map_err(trouble)?;

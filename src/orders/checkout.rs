@@ -84,7 +84,7 @@ const INSERT_HISTORY: &str = "
     VALUES ($1, 'order', NULL, $4, 'placed', $2, $3), ($1, 'payment_status', NULL, $5, 'placed', $2, $3)";
 const EMPTY_CART: &str = "
     WITH emptied AS (DELETE FROM cart_items WHERE cart_id = $1) UPDATE carts SET coupon_id = NULL, updated_at = now() WHERE id = $1";
-const SPEND_COUPON: &str = "SELECT spend_coupon($1, $2)";
+const SPEND_COUPON: &str = "SELECT spend_coupon($1, $2, $3)";
 const TAKE_STOCK: &str = "SELECT take_stock($1, $2, $3, 1::smallint, $4, $5)";
 
 /// Places the order. Nothing is left behind by a refusal. `spoken`: the language of a guest who names none.
@@ -209,7 +209,7 @@ async fn write(
     let lines = LineColumns::of(&draft.lines);
     let spend = async {
         match coupon_id {
-            Some(coupon) => client.execute(&statements.coupon, &[&coupon, &draft.sealed.hash]).await.map(|_| ()),
+            Some(coupon) => client.execute(&statements.coupon, &[&coupon, &draft.persons, &draft.sealed.key]).await.map(|_| ()),
             None => Ok(()),
         }
     };
@@ -306,6 +306,10 @@ fn refusal(error: tokio_postgres::Error, lines: &[OrderLine]) -> Error {
         }
         "VT002" => Error::Coupon("The coupon has been used up"),
         "VT003" => Error::Coupon("You have used this coupon already"),
+        "VT004" => {
+            tracing::error!("another server has a key in DATA_KEYS that this one lacks: give it to this one and restart it");
+            Error::Busy { what: "The shop's keys are being changed: try again soon", retry_after_s: 30 }
+        }
         _ => error.into(),
     }
 }

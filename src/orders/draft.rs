@@ -42,6 +42,8 @@ pub(super) struct Draft {
     pub(super) cart: CartId,
     pub(super) contact: Contact,
     pub(super) sealed: Sealed,
+    /// The buyer's document by every look-up key, the one in `sealed` first.
+    pub(super) persons: Vec<Vec<u8>>,
     pub(super) address: ShippingAddress,
     pub(super) lines: Vec<OrderLine>,
     pub(super) subtotal: Money,
@@ -94,6 +96,7 @@ impl Draft {
             user: owner.scope().0,
             cart: cart.get("id"),
             sealed: app.keys.seal(&contact.document)?,
+            persons: app.keys.persons(&contact.document),
             contact,
             address,
             lines: order_lines(&read.lines, discount)?,

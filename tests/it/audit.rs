@@ -98,6 +98,7 @@ const PLANTED: &[(&str, &str)] = &[
         "a-shipped-order-can-be-tracked",
         "ALTER TABLE orders DROP CONSTRAINT orders_check5; UPDATE orders SET status = 'shipped', shipped_at = now() WHERE payment_status = 'paid'",
     ),
+    ("what-is-sealed-names-a-key-that-is-in-use", "UPDATE orders SET tax_id_key = 99"),
     ("a-pending-order-has-a-clock", "DELETE FROM jobs WHERE kind = 'expire_order'"),
     (
         "history-ends-where-things-stand",

@@ -138,7 +138,7 @@ async fn whoever_may_not_sign_in_is_told_the_same() {
         sign_up(&shop, email).await;
     }
     shop.execute("UPDATE users SET blocked_at = now() WHERE email = 'blocked@example.com'").await;
-    shop.execute("UPDATE users SET totp_sealed = '\\x00', totp_key = 0 WHERE email = 'totp@example.com'").await;
+    shop.execute("UPDATE users SET totp_sealed = '\\x00', totp_key = 1 WHERE email = 'totp@example.com'").await;
     let wrong = log_in(&shop, "ana@example.com", "another password").await;
     assert_eq!((wrong.status, wrong.slug()), (401, "unauthorized"));
     for email in ["nobody@example.com", "blocked@example.com", "totp@example.com"] {

@@ -329,9 +329,9 @@ async fn a_coupon_once_per_person_is_refused_to_who_used_it() {
     let shirt = shop.product("Camiseta").create().await;
     coupon(&shop, ", max_uses_per_customer", "'UMAVEZ', 'fixed', 500, 1").await;
     let (ana, bia) = (shop.customer().await, shop.customer().await);
-    shop.execute(&format!("UPDATE users SET tax_id_sealed = 'x', tax_id_key = 0, tax_id_hash = 'ana' WHERE id = '{}'", ana.id))
+    shop.execute(&format!("UPDATE users SET tax_id_sealed = 'x', tax_id_key = 1, tax_id_hash = 'ana' WHERE id = '{}'", ana.id))
         .await;
-    shop.execute("INSERT INTO coupon_persons (coupon_id, person, uses) SELECT id, 'ana', 1 FROM coupons").await;
+    shop.execute("INSERT INTO coupon_persons (coupon_id, person, key, uses) SELECT id, 'ana', 1, 1 FROM coupons").await;
     ana.add(&shirt, 1).await;
     bia.add(&shirt, 1).await;
     assert_eq!(try_coupon(&ana, "UMAVEZ").await.body["detail"], "You have already used this coupon");

@@ -111,7 +111,7 @@ async fn another_server_hears_of_a_change() {
     let id = admin.post("/api/products", &product("Caneca", &home)).await.body["id"].as_str().unwrap().to_owned();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/api/products/{id}", listener.local_addr().unwrap());
-    let other = Data::new(App::new(shop.app.config.clone()).unwrap());
+    let other = Data::new(App::open(shop.app.config.clone()).await.unwrap());
     let serving = server::serve(other.clone(), listener).unwrap();
     let handle = serving.handle();
     actix_web::rt::spawn(serving);

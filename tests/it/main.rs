@@ -34,6 +34,8 @@ mod invoices;
 mod invoices_doubts;
 mod invoices_undone;
 mod jobs;
+mod keys;
+mod logs;
 mod mail;
 mod messages;
 mod passwords;

@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::shop::{CEP, CPF, address, cluster, database_for_process, empty_database};
+use crate::shop::{CEP, CPF, DATA_KEYS, address, cluster, database_for_process, empty_database};
 
 /// Nothing here takes so long on a machine that works.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -22,6 +22,7 @@ struct Process {
     database: String,
     port: u16,
     sandbox: u16,
+    log_level: &'static str,
     http: reqwest::Client,
 }
 
@@ -31,17 +32,21 @@ fn free_port() -> u16 {
 
 impl Process {
     async fn start() -> Self {
+        Self::start_with("info").await
+    }
+
+    async fn start_with(log_level: &'static str) -> Self {
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("dev-{}", Uuid::new_v4().simple()));
         std::fs::create_dir_all(&folder).unwrap();
         let database = database_for_process().await;
         let (port, sandbox) = (free_port(), free_port());
-        let child = Self::spawn(&folder, &database, port, sandbox).await;
-        let process = Self { child, folder, database, port, sandbox, http: reqwest::Client::new() };
+        let child = Self::spawn(&folder, &database, port, sandbox, log_level).await;
+        let process = Self { child, folder, database, port, sandbox, log_level, http: reqwest::Client::new() };
         process.is_ready().await;
         process
     }
 
-    async fn spawn(folder: &PathBuf, database: &str, port: u16, sandbox: u16) -> Child {
+    async fn spawn(folder: &PathBuf, database: &str, port: u16, sandbox: u16, log_level: &str) -> Child {
         let limits =
             ["LOGIN", "REGISTER", "FORGOT_PASSWORD", "GLOBAL"].map(|name| (format!("RATE_LIMIT_{name}"), "0".to_owned()));
         Command::new(env!("CARGO_BIN_EXE_vitrine"))
@@ -53,6 +58,7 @@ impl Process {
             .env("PORT", port.to_string())
             .env("SANDBOX_PORT", sandbox.to_string())
             .env("DB_POOL_WAIT", "30s")
+            .env("LOG_LEVEL", log_level)
             .stdout(std::fs::File::options().create(true).append(true).open(folder.join("out.log")).unwrap())
             .spawn()
             .unwrap()
@@ -62,7 +68,7 @@ impl Process {
     async fn kill_and_restart(&mut self) {
         self.child.kill().unwrap(); // SIGKILL
         self.child.wait().unwrap();
-        self.child = Self::spawn(&self.folder, &self.database, self.port, self.sandbox).await;
+        self.child = Self::spawn(&self.folder, &self.database, self.port, self.sandbox, self.log_level).await;
         self.is_ready().await;
     }
 
@@ -189,7 +195,7 @@ async fn a_kill_between_the_effect_and_the_answer_does_nothing_twice() {
 
 #[actix_web::test]
 async fn log_lines_are_json_that_names_request_and_order_and_no_person() {
-    let shop = Process::start().await;
+    let shop = Process::start_with("debug").await;
     let (cart, order) = shop.ready_to_buy().await;
     let headers = [("X-Cart-Token", cart.as_str()), ("X-Request-ID", "pedido-para-o-registro")];
     let (status, placed, _) = shop.post("/api/orders", &headers, &order).await.unwrap();
@@ -322,6 +328,7 @@ pub fn serving_env(database: &str) -> Vec<(&'static str, String)> {
     vec![
         ("DATABASE_URL", database.to_owned()),
         ("JWT_SECRET", Uuid::new_v4().to_string()),
+        ("DATA_KEYS", DATA_KEYS.into()),
         ("PROPAY_URL", "https://propay.internal".into()),
         ("GO_TO_PROPAY_SECRET", Uuid::new_v4().to_string()),
         ("PROPAY_TO_GO_SECRET", Uuid::new_v4().to_string()),
@@ -345,10 +352,33 @@ fn a_start_with_a_bad_environment_names_every_mistake_and_prints_no_secret() {
         .unwrap();
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stderr);
-    for name in
-        ["DATABASE_URL", "JWT_SECRET", "PORT", "ALLOWED_ORIGINS", "PROPAY_URL", "GO_TO_PROPAY_SECRET", "SHIPPING_SENDER_CEP"]
-    {
+    for name in [
+        "DATABASE_URL",
+        "JWT_SECRET",
+        "DATA_KEYS",
+        "PORT",
+        "ALLOWED_ORIGINS",
+        "PROPAY_URL",
+        "GO_TO_PROPAY_SECRET",
+        "SHIPPING_SENDER_CEP",
+    ] {
         assert!(said.contains(name), "{name} is not named:\n{said}");
     }
     assert!(!said.contains("call-it-here"), "{said}");
+}
+
+#[test]
+fn neither_server_nor_worker_starts_without_a_key_for_personal_data() {
+    for command in ["serve", "worker"] {
+        let output = Command::new(env!("CARGO_BIN_EXE_vitrine"))
+            .arg(command)
+            .current_dir(std::env::temp_dir())
+            .env_clear()
+            .envs(serving_env("postgres://nobody@127.0.0.1:1/nothing"))
+            .env("DATA_KEYS", "")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains("1 mistake(s)") && said.contains("DATA_KEYS is required"), "{said}");
+    }
 }

@@ -29,6 +29,8 @@ use vitrine_sandbox::{Control, Sandbox, SandboxConfig};
 
 /// A CPF that is valid and nobody's.
 pub const CPF: &str = "529.982.247-25";
+/// `DATA_KEYS` of every shop here.
+pub const DATA_KEYS: &str = "1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 /// A CEP that the sandbox knows and delivers to.
 pub const CEP: &str = "01310-100";
 
@@ -39,6 +41,25 @@ pub struct Shop {
     pub http: reqwest::Client,
     database: String,
     server: ServerHandle,
+    env: HashMap<String, String>,
+}
+
+/// Another server of a shop, on its database.
+pub struct Beside {
+    pub url: String,
+    pub app: Data<App>,
+    server: ServerHandle,
+}
+
+impl Beside {
+    pub fn request(&self, shop: &Shop, method: &str, path: &str) -> Request {
+        Request(shop.http.request(method.parse().unwrap(), format!("{}{path}", self.url)))
+    }
+
+    pub async fn stop(self) {
+        self.server.stop(false).await;
+        self.app.pool.close();
+    }
 }
 
 impl Shop {
@@ -87,6 +108,7 @@ impl Shop {
             ("DB_POOL_WAIT", "60s".into()),
             ("DB_STATEMENT_TIMEOUT", "60s".into()),
             ("JWT_SECRET", jwt),
+            ("DATA_KEYS", DATA_KEYS.into()),
             ("PROPAY_URL", provider("propay")),
             ("MELHORENVIO_URL", provider("melhorenvio")),
             ("CORREIOS_URL", provider("correios")),
@@ -145,12 +167,26 @@ impl Shop {
             }
         }
         let config = Config::from_env(Mode::Dev, |name| env.get(name).cloned()).unwrap();
-        let app = Data::new(App::new(config).unwrap());
+        let app = Data::new(App::open(config).await.unwrap());
         let serving = server::serve(app.clone(), listener).unwrap();
         let handle = serving.handle();
         actix_web::rt::spawn(serving);
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Self { url, app, sandbox, http, database, server: handle }
+        Self { url, app, sandbox, http, database, server: handle, env }
+    }
+
+    /// Another server on the same database and the same providers, with other variables; or why it does not start.
+    pub async fn beside(&self, changes: &[(&str, &str)]) -> vitrine::error::Result<Beside> {
+        let mut env = self.env.clone();
+        env.extend(changes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://127.0.0.1:{}", listener.local_addr().unwrap().port());
+        let config = Config::from_env(Mode::Dev, |name| env.get(name).cloned()).unwrap();
+        let app = Data::new(App::open(config).await?);
+        let serving = server::serve(app.clone(), listener).unwrap();
+        let server = serving.handle();
+        actix_web::rt::spawn(serving);
+        Ok(Beside { url, app, server })
     }
 
     /// The providers' control: pay, expire, faults, books.
@@ -309,6 +345,16 @@ impl Shop {
 pub fn address(cep: &str) -> Value {
     json!({"recipient": "Ana Silva", "cep": cep, "street": "Avenida Paulista", "number": "1000",
            "district": "Bela Vista", "city": "São Paulo", "state": "SP"})
+}
+
+/// The CPF of the n-th person who does not exist.
+pub fn cpf(n: u32) -> String {
+    let mut digits: Vec<u32> = format!("{:09}", 100_000_000 + n % 800_000_000).chars().filter_map(|c| c.to_digit(10)).collect();
+    for weight in [10, 11] {
+        let sum: u32 = digits.iter().zip((2..=weight).rev()).map(|(digit, factor)| digit * factor).sum();
+        digits.push(sum * 10 % 11 % 10);
+    }
+    digits.iter().filter_map(|digit| char::from_digit(*digit, 10)).collect()
 }
 
 /// Somebody with an account.

@@ -8,6 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio_postgres::NoTls;
@@ -81,11 +83,13 @@ impl Machine {
             sms,
             sms_hook,
         ] = std::array::from_fn(|_| secret());
+        let data_keys = format!("1:{}", STANDARD.encode(dice.random::<[u8; 32]>()));
         let (ports, sandbox_port) = ([free_port(), free_port()], free_port());
         let provider = |path: &str| format!("http://127.0.0.1:{sandbox_port}/{path}");
         let env: Vec<(&'static str, String)> = vec![
             ("DATABASE_URL", database_url.clone()),
             ("JWT_SECRET", jwt),
+            ("DATA_KEYS", data_keys),
             ("ALLOWED_ORIGINS", "https://loja.example".into()),
             ("PIX_PROVIDER", "propay,openpix,bacen".into()),
             ("PIX_EXPIRY", PIX_EXPIRY.into()),
