@@ -15,7 +15,7 @@ use crate::payments::store::Order;
 /// The order with its new total comes back.
 pub async fn reprice(tx: &impl GenericClient, order: Order, method: Method, discount: Money, actor: Actor) -> Result<Order> {
     const PRICE: &str = "
-        UPDATE orders SET method_discount_cents = $2, discount_cents = coupon_discount_cents + $2,
+        UPDATE orders SET method_discount_cents = $2::bigint, discount_cents = coupon_discount_cents + $2,
                total_cents = subtotal_cents - coupon_discount_cents - $2 + shipping_cents, updated_at = now()
          WHERE id = $1 RETURNING total_cents, discount_cents";
     if order.method_discount == discount {
