@@ -144,7 +144,9 @@ fn explain(error: Error) -> Error {
     match broken_constraint(cause) {
         Some("categories_slug_key") => Error::Conflict("Another category has this slug".into()),
         Some("categories_parent_id_fkey") => Error::field("parent_id", "there is no such category"),
-        Some("categories_no_cycle" | "categories_check") => Error::field("parent_id", "would hang the category below itself"),
+        Some("categories_no_cycle" | "categories_not_its_own") => {
+            Error::field("parent_id", "would hang the category below itself")
+        }
         _ => error,
     }
 }

@@ -19,6 +19,7 @@ use crate::app::App;
 use crate::cart::Owner;
 use crate::cause::{self, Actor};
 use crate::coupons;
+use crate::db;
 use crate::error::{Error, Result};
 use crate::http::idempotency::{self, Claim};
 use crate::ids::{AddressId, LineId, VariantId};
@@ -71,8 +72,8 @@ const INSERT_ORDER: &str = "
         payment_method, subtotal_cents, coupon_discount_cents, method_discount_cents, discount_cents, shipping_cents, shipping_quoted_cents, total_cents,
         coupon_id, coupon_code, coupon_held, shipping_address, shipping_provider, carrier, service, service_code, delivery_days,
         freight_estimate, freight_quote, notes, expires_at, status, payment_status, paid_at, locale, sms_opt_in)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $28, $12::bigint + $28::bigint, $13, $14, $15, $16, $17, $16::uuid IS NOT NULL, $18, $19, $20, $21, $22, $23,
-        $24, $25, $26, $27, $29, $30, CASE WHEN $30 = 'paid' THEN now() END, $31, $32)";
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::bigint, $28::bigint, $12 + $28, $13, $14, $15, $16, $17, $16::uuid IS NOT NULL, $18, $19, $20, $21, $22, $23,
+        $24, $25, $26, $27, $29, $30::text, CASE WHEN $30 = 'paid' THEN now() END, $31, $32)";
 const INSERT_LINES: &str = "
     INSERT INTO order_lines (id, order_id, position, product_id, variant_id, sku, name, variant_name, image_url, quantity, unit_price_cents,
         line_total_cents, discount_cents)
@@ -136,14 +137,14 @@ async fn read(tx: &mut Pipeline, owner: &Owner, new: &PlaceOrder, key: Option<&C
     let code = new.coupon.as_deref().map(coupons::normalise).transpose()?;
     // Prepared beforehand (cached after the first time), so that what follows leaves in one go and in this order.
     let (now, (take, look), lock, lines, buyer) = try_join5(
-        client.prepare_cached(NOW),
-        try_join(client.prepare_cached(idempotency::TAKE), client.prepare_cached(idempotency::LOOK)),
-        client.prepare_cached(LOCK_CART),
-        client.prepare_cached(LINES),
-        client.prepare_cached(BUYER),
+        db::prepare(client, NOW),
+        try_join(db::prepare(client, idempotency::TAKE), db::prepare(client, idempotency::LOOK)),
+        db::prepare(client, LOCK_CART),
+        db::prepare(client, LINES),
+        db::prepare(client, BUYER),
     )
     .await?;
-    let (coupon, methods) = (client.prepare_cached(COUPON).await?, client.prepare_cached(methods::SETTING).await?);
+    let (coupon, methods) = (db::prepare(client, COUPON).await?, db::prepare(client, methods::SETTING).await?);
     let begin = client.batch_execute("BEGIN");
     let asked_key = async {
         match key {
@@ -329,14 +330,14 @@ struct Statements {
 impl Statements {
     async fn prepare(client: &Object) -> Result<Self> {
         let (order, lines, history, push, empty, remember, coupon, take) = try_join!(
-            client.prepare_cached(INSERT_ORDER),
-            client.prepare_cached(INSERT_LINES),
-            client.prepare_cached(INSERT_HISTORY),
-            client.prepare_cached(jobs::PUSH),
-            client.prepare_cached(EMPTY_CART),
-            client.prepare_cached(idempotency::REMEMBER),
-            client.prepare_cached(SPEND_COUPON),
-            client.prepare_cached(TAKE_STOCK),
+            db::prepare(client, INSERT_ORDER),
+            db::prepare(client, INSERT_LINES),
+            db::prepare(client, INSERT_HISTORY),
+            db::prepare(client, jobs::PUSH),
+            db::prepare(client, EMPTY_CART),
+            db::prepare(client, idempotency::REMEMBER),
+            db::prepare(client, SPEND_COUPON),
+            db::prepare(client, TAKE_STOCK),
         )?;
         Ok(Self { order, lines, history, push, empty, remember, coupon, take })
     }

@@ -147,7 +147,7 @@ pub async fn learn(
     const ORDER: &str = "SELECT FROM orders WHERE id = (SELECT order_id FROM shipments WHERE id = $1) FOR NO KEY UPDATE";
     const LOCK: &str = "SELECT order_id, status FROM shipments WHERE id = $1 FOR NO KEY UPDATE";
     const LEARN: &str = "
-        UPDATE shipments SET status = $2, provider_ref = coalesce(provider_ref, $3), protocol = coalesce($4, protocol),
+        UPDATE shipments SET status = $2::text, provider_ref = coalesce(provider_ref, $3), protocol = coalesce($4, protocol),
                price_cents = coalesce(price_cents, $5), tracking_number = coalesce($6, tracking_number), heard_at = now(),
                error = CASE WHEN status = $2 THEN error END, updated_at = CASE WHEN status = $2 THEN updated_at ELSE now() END
          WHERE id = $1";

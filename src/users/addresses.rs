@@ -144,7 +144,7 @@ pub async fn add(tx: &Transaction<'_>, owner: UserId, new: NewAddress) -> Result
     const INSERT: &str = "
         INSERT INTO addresses (id, user_id, label, recipient, cep, street, number, complement, district, city, state, phone,
                                is_default, ibge_city)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
+        VALUES ($1, $2, $3, $4, $5::text, $6, $7, $8, $9, $10, $11, $12, $13,
                 (SELECT address ->> 'ibge_city' FROM cep_cache WHERE cep = $5))
         RETURNING *";
     lock_book(tx, owner).await?;
@@ -178,7 +178,7 @@ pub async fn add(tx: &Transaction<'_>, owner: UserId, new: NewAddress) -> Result
 /// Replaces an address. The default stays the default until another takes its place.
 pub async fn replace(tx: &Transaction<'_>, owner: UserId, id: AddressId, new: NewAddress) -> Result<Address> {
     const UPDATE: &str = "
-        UPDATE addresses SET label = $3, recipient = $4, cep = $5, street = $6, number = $7, complement = $8, district = $9,
+        UPDATE addresses SET label = $3, recipient = $4, cep = $5::text, street = $6, number = $7, complement = $8, district = $9,
                city = $10, state = $11, phone = $12, is_default = is_default OR $13, updated_at = now(),
                ibge_city = (SELECT address ->> 'ibge_city' FROM cep_cache WHERE cep = $5)
          WHERE id = $2 AND user_id = $1 RETURNING *";

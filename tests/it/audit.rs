@@ -14,7 +14,7 @@ const PLANTED: &[(&str, &str)] = &[
     ("stock-is-the-sum-of-its-movements", "UPDATE variants SET stock = stock + 1"),
     ("stock-is-the-sum-of-its-movements", "UPDATE variants SET stock = stock - 1"),
     ("stock-is-the-sum-of-its-movements", "ALTER TABLE stock_movements DISABLE TRIGGER USER; DELETE FROM stock_movements WHERE reason = 'opening'"),
-    ("stock-is-never-negative", "ALTER TABLE variants DROP CONSTRAINT variants_stock_check; UPDATE variants SET stock = -1"),
+    ("stock-is-never-negative", "ALTER DOMAIN counter DROP CONSTRAINT counter_check; UPDATE variants SET stock = -1"),
     ("movements-name-a-variant", "INSERT INTO stock_movements (variant_id, delta, reason, cause, actor) VALUES (gen_random_uuid(), 1, 'adjustment', 't', 't')"),
     (
         "a-line-moves-once-per-reservation",
@@ -53,11 +53,11 @@ const PLANTED: &[(&str, &str)] = &[
     ("an-order-has-lines", "DELETE FROM order_lines"),
     (
         "a-line-is-price-times-quantity",
-        "ALTER TABLE order_lines DROP CONSTRAINT order_lines_check; UPDATE order_lines SET unit_price_cents = unit_price_cents + 1",
+        "ALTER TABLE order_lines DROP CONSTRAINT order_lines_total; UPDATE order_lines SET unit_price_cents = unit_price_cents + 1",
     ),
     (
         "lines-add-up-to-the-subtotal-and-share-the-discount",
-        "ALTER TABLE order_lines DROP CONSTRAINT order_lines_check; UPDATE order_lines SET line_total_cents = line_total_cents + 1",
+        "ALTER TABLE order_lines DROP CONSTRAINT order_lines_total; UPDATE order_lines SET line_total_cents = line_total_cents + 1",
     ),
     ("lines-add-up-to-the-subtotal-and-share-the-discount", "UPDATE order_lines SET quantity = quantity + 1, line_total_cents = unit_price_cents * (quantity + 1)"),
     ("lines-add-up-to-the-subtotal-and-share-the-discount", "UPDATE order_lines SET discount_cents = discount_cents + 1"),
@@ -88,15 +88,15 @@ const PLANTED: &[(&str, &str)] = &[
     ),
     (
         "an-orders-states-fit-together",
-        "ALTER TABLE orders DROP CONSTRAINT orders_check3; UPDATE orders SET status = 'pending' WHERE payment_status = 'paid'",
+        "ALTER TABLE orders DROP CONSTRAINT orders_states; UPDATE orders SET status = 'pending' WHERE payment_status = 'paid'",
     ),
     (
         "a-paid-order-says-when",
-        "ALTER TABLE orders DROP CONSTRAINT orders_check4; UPDATE orders SET paid_at = NULL WHERE payment_status = 'paid'",
+        "ALTER TABLE orders DROP CONSTRAINT orders_paid; UPDATE orders SET paid_at = NULL WHERE payment_status = 'paid'",
     ),
     (
         "a-shipped-order-can-be-tracked",
-        "ALTER TABLE orders DROP CONSTRAINT orders_check5; UPDATE orders SET status = 'shipped', shipped_at = now() WHERE payment_status = 'paid'",
+        "ALTER TABLE orders DROP CONSTRAINT orders_tracked; UPDATE orders SET status = 'shipped', shipped_at = now() WHERE payment_status = 'paid'",
     ),
     ("what-is-sealed-names-a-key-that-is-in-use", "UPDATE orders SET tax_id_key = 99"),
     ("a-pending-order-has-a-clock", "DELETE FROM jobs WHERE kind = 'expire_order'"),
@@ -263,7 +263,7 @@ const PLANTED: &[(&str, &str)] = &[
     ),
     (
         "a-document-is-sealed-whole-or-not-there",
-        "ALTER TABLE orders DROP CONSTRAINT orders_check7; UPDATE orders SET tax_id_key = NULL",
+        "ALTER TABLE orders DROP CONSTRAINT orders_tax_id; UPDATE orders SET tax_id_key = NULL",
     ),
     ("an-erased-person-is-gone", "UPDATE users SET erased_at = now(), password_hash = NULL, phone = NULL"),
     // Money: one centavo, a doubled capture, a refund too many.
@@ -304,11 +304,11 @@ const PLANTED: &[(&str, &str)] = &[
     ("a-captured-amount-is-the-amount-asked", "UPDATE payments SET captured_cents = captured_cents - 1 WHERE status = 'paid'"),
     (
         "a-payment-is-captured-where-its-state-says-so",
-        "ALTER TABLE payments DROP CONSTRAINT payments_check1; UPDATE payments SET status = 'expired' WHERE status = 'paid'",
+        "ALTER TABLE payments DROP CONSTRAINT payments_captured; UPDATE payments SET status = 'expired' WHERE status = 'paid'",
     ),
     (
         "a-payment-is-captured-where-its-state-says-so",
-        "ALTER TABLE payments DROP CONSTRAINT payments_check2; UPDATE payments SET paid_at = NULL WHERE status = 'paid'",
+        "ALTER TABLE payments DROP CONSTRAINT payments_captured; UPDATE payments SET paid_at = NULL WHERE status = 'paid'",
     ),
     ("refunded-is-what-the-refunds-say", "UPDATE payments SET refunded_cents = 1 WHERE status = 'paid'"),
     ("refunded-is-what-the-refunds-say", "UPDATE refunds SET amount_cents = amount_cents + 1"),

@@ -407,7 +407,7 @@ async fn check_merge(shop: &Shop, lines: &Lines) {
         for (cart, quantity) in [(own, in_own), (guest, in_guest), (other, &Some(7))] {
             let Some(quantity) = quantity else { continue };
             let item = "INSERT INTO cart_items (cart_id, variant_id, quantity, seen_price_cents) VALUES ($1, $2, $3, 5000)";
-            db.execute(item, &[&cart, &product.variant_id, quantity]).await.unwrap();
+            vitrine::db::execute(&db, item, &[&cart, &product.variant_id, quantity]).await.unwrap();
         }
         let merged = match (in_own, in_guest) {
             (None, None) => continue,

@@ -42,7 +42,8 @@ async fn state(shop: &Shop, order: &str) -> String {
 
 /// The states of an order's payments, the oldest first.
 async fn payments(shop: &Shop, order: &str) -> Vec<String> {
-    shop.sql(&format!("SELECT coalesce(array_agg(status ORDER BY id), '{{}}') FROM payments WHERE order_id = '{order}'")).await
+    shop.sql(&format!("SELECT coalesce(array_agg(status::text ORDER BY id), '{{}}') FROM payments WHERE order_id = '{order}'"))
+        .await
 }
 
 async fn count(shop: &Shop, from: &str) -> i64 {

@@ -51,7 +51,7 @@ async fn each_box_for_correios_has_a_label_of_its_own_and_its_share_of_the_price
     let order = two_boxes(&shop).await;
     rest(&shop).await;
     assert_eq!(bought(&shop).len(), 2);
-    let shares: Vec<i64> = shop.sql("SELECT array_agg(quoted_cents ORDER BY volume) FROM shipments").await;
+    let shares: Vec<i64> = shop.sql("SELECT array_agg(quoted_cents::bigint ORDER BY volume) FROM shipments").await;
     let quoted: i64 = shop.sql("SELECT shipping_quoted_cents FROM orders").await;
     assert_eq!((shares.iter().sum::<i64>(), shares[0] < shares[1]), (quoted, true), "{shares:?}");
     let insured: f64 = bought(&shop).iter().map(|p| p.sent["options"]["insurance_value"].as_f64().unwrap()).sum();

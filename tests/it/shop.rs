@@ -270,7 +270,8 @@ impl Shop {
         let (id, session) = (UserId::new(), SessionId::new());
         let email = format!("pessoa{}@example.com", NEXT.fetch_add(1, Ordering::Relaxed));
         let db = self.app.db().await.unwrap();
-        db.execute(
+        vitrine::db::execute(
+            &db,
             "INSERT INTO users (id, name, email, password_hash, role) VALUES ($1, 'Ana Silva', $2, 'none', $3)",
             &[&id, &email, &role.as_str()],
         )
@@ -459,7 +460,8 @@ impl NewProduct<'_> {
         let (id, variant_id) = (Uuid::now_v7(), Uuid::now_v7());
         let slug = format!("p-{}", id.simple());
         let db = self.shop.app.db().await.unwrap();
-        db.execute(
+        vitrine::db::execute(
+            &db,
             CREATE,
             &[&Uuid::now_v7(), &id, &slug, &self.name, &self.weight_grams, &variant_id, &self.price_cents, &self.stock],
         )

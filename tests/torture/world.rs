@@ -177,14 +177,13 @@ impl World {
                 ON CONFLICT (slug) DO UPDATE SET name = 'Tortura' RETURNING id),
             product AS (
                 INSERT INTO products (id, slug, name, category_id, weight_grams, height_cm, width_cm, length_cm)
-                SELECT $2, $3, $3, id, 300, 5, 15, 20 FROM category RETURNING id),
+                SELECT $2, $3::text, $3::text, id, 300, 5, 15, 20 FROM category RETURNING id),
             variant AS (
                 INSERT INTO variants (id, product_id, sku, name, price_cents, stock, is_default)
-                SELECT $4, id, $3, 'Único', $5, $6, true FROM product RETURNING id, stock)
+                SELECT $4, id, $3::text, 'Único', $5::bigint, $6::int, true FROM product RETURNING id, stock)
             INSERT INTO stock_movements (variant_id, delta, reason, cause, actor)
             SELECT id, stock, 'opening', 'system', 'system' FROM variant";
-        const COUPONS: &str =
-            "INSERT INTO coupons (id, code, kind, value, max_uses, max_uses_per_customer) VALUES ($1, $2, 'percent', 10, $3, 3)";
+        const COUPONS: &str = "INSERT INTO coupons (id, code, kind, value, max_uses, max_uses_per_customer) VALUES ($1, $2::text, 'percent', 10, $3::int, 3)";
         const SETTINGS: &str = "INSERT INTO settings (name, value) VALUES ('company', $1), ('taxes', $2)";
         let company = json!({
             "legal_name": "Loja de Tortura Ltda", "trade_name": null, "cnpj": CNPJ, "state_registration": "110042490114",

@@ -21,7 +21,7 @@ pub async fn reprice(
     actor: Actor,
 ) -> Result<LockedOrder> {
     const PRICE: &str = "
-        UPDATE orders SET method_discount_cents = $2, discount_cents = coupon_discount_cents + $2,
+        UPDATE orders SET method_discount_cents = $2::bigint, discount_cents = coupon_discount_cents + $2,
                total_cents = subtotal_cents - coupon_discount_cents - $2 + shipping_cents, updated_at = now()
          WHERE id = $1 RETURNING total_cents, discount_cents";
     if order.method_discount == discount {

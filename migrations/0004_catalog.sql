@@ -2,18 +2,18 @@
 CREATE TABLE categories (
     id          uuid PRIMARY KEY,
     parent_id   uuid REFERENCES categories,
-    slug        text NOT NULL UNIQUE CHECK (slug ~ '^[a-z0-9]+(-[a-z0-9]+)*$'),
-    name        text NOT NULL CHECK (length(name) BETWEEN 1 AND 120),
+    slug        slug NOT NULL UNIQUE,
+    name        short_name NOT NULL,
     description text NOT NULL DEFAULT '',
     position    integer NOT NULL DEFAULT 0,
     -- tax data that products without their own inherit
-    ncm         text CHECK (ncm ~ '^[0-9]{8}$'),
-    cfop        text CHECK (cfop ~ '^[0-9]{4}$'),
-    origin      smallint CHECK (origin BETWEEN 0 AND 8),
+    ncm         ncm,
+    cfop        cfop,
+    origin      tax_origin,
     tax         jsonb NOT NULL DEFAULT '{}',    -- CST/CSOSN, cClassTrib and the like
     created_at  timestamptz NOT NULL DEFAULT now(),
     updated_at  timestamptz NOT NULL DEFAULT now(),
-    CHECK (parent_id <> id)
+    CONSTRAINT categories_not_its_own CHECK (parent_id <> id)
 );
 CREATE INDEX categories_parent ON categories (parent_id, position);
 
@@ -34,30 +34,34 @@ END $$;
 CREATE CONSTRAINT TRIGGER categories_no_cycle AFTER INSERT OR UPDATE OF parent_id ON categories
     FOR EACH ROW WHEN (NEW.parent_id IS NOT NULL) EXECUTE FUNCTION category_is_no_cycle();
 
+CREATE DOMAIN product_name AS text CHECK (length(VALUE) BETWEEN 1 AND 200);
+CREATE DOMAIN price AS bigint CHECK (VALUE BETWEEN 0 AND 100000000000);
+CREATE DOMAIN product_grams AS integer CHECK (VALUE BETWEEN 1 AND 1000000);
+CREATE DOMAIN product_cm AS integer CHECK (VALUE BETWEEN 1 AND 1000);
 CREATE TABLE products (
     id           uuid PRIMARY KEY,
-    slug         text NOT NULL UNIQUE CHECK (slug ~ '^[a-z0-9]+(-[a-z0-9]+)*$'),
-    name         text NOT NULL CHECK (length(name) BETWEEN 1 AND 200),
+    slug         slug NOT NULL UNIQUE,
+    name         product_name NOT NULL,
     description  text NOT NULL DEFAULT '',
     category_id  uuid REFERENCES categories,  -- NULL only where a deleted product outlived its category
     -- the default variant's, kept by a trigger, so that lists sort and filter without a join
-    price_cents  bigint NOT NULL DEFAULT 0 CHECK (price_cents >= 0),
+    price_cents  price NOT NULL DEFAULT 0,
     featured     boolean NOT NULL DEFAULT false,
     active       boolean NOT NULL DEFAULT true,
-    weight_grams integer NOT NULL CHECK (weight_grams BETWEEN 1 AND 1000000),
-    height_cm    integer NOT NULL CHECK (height_cm BETWEEN 1 AND 1000),
-    width_cm     integer NOT NULL CHECK (width_cm BETWEEN 1 AND 1000),
-    length_cm    integer NOT NULL CHECK (length_cm BETWEEN 1 AND 1000),
-    ncm          text CHECK (ncm ~ '^[0-9]{8}$'),
-    cfop         text CHECK (cfop ~ '^[0-9]{4}$'),
-    origin       smallint CHECK (origin BETWEEN 0 AND 8),
+    weight_grams product_grams NOT NULL,
+    height_cm    product_cm NOT NULL,
+    width_cm     product_cm NOT NULL,
+    length_cm    product_cm NOT NULL,
+    ncm          ncm,
+    cfop         cfop,
+    origin       tax_origin,
     tax          jsonb NOT NULL DEFAULT '{}',   -- CST/CSOSN, cClassTrib and the like, for the invoice
-    attributes   jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(attributes) = 'object'),
+    attributes   json_object NOT NULL DEFAULT '{}',
     keywords     text NOT NULL DEFAULT '',      -- SKUs, variant names and attributes, for the search
     deleted_at   timestamptz,
     created_at   timestamptz NOT NULL DEFAULT now(),
     updated_at   timestamptz NOT NULL DEFAULT now(),
-    CHECK (category_id IS NOT NULL OR deleted_at IS NOT NULL),
+    CONSTRAINT products_category_or_deleted CHECK (category_id IS NOT NULL OR deleted_at IS NOT NULL),
     search       tsvector NOT NULL GENERATED ALWAYS AS (
         setweight(to_tsvector('vitrine_pt'::regconfig, name), 'A') ||
         setweight(to_tsvector('vitrine_pt'::regconfig, keywords), 'B') ||
@@ -83,21 +87,22 @@ CREATE TABLE product_images (
 -- No index may contain `stock`: each sale would then rewrite it, and updates in place (HOT) would be lost.
 -- Rows are never deleted, so that lines and movements can name them without a foreign key, whose lock
 -- on the row would turn every hot variant into a queue of multixacts.
+CREATE DOMAIN sku AS text CHECK (length(VALUE) BETWEEN 1 AND 64);
 CREATE TABLE variants (
     id               uuid PRIMARY KEY,
     product_id       uuid NOT NULL REFERENCES products,
-    sku              text NOT NULL UNIQUE CHECK (length(sku) BETWEEN 1 AND 64),
+    sku              sku NOT NULL UNIQUE,
     name             text NOT NULL,
-    options          jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(options) = 'object'),
-    price_cents      bigint NOT NULL CHECK (price_cents BETWEEN 0 AND 100000000000),
-    compare_at_cents bigint CHECK (compare_at_cents BETWEEN 0 AND 100000000000),
-    stock            integer NOT NULL DEFAULT 0 CHECK (stock >= 0),
+    options          json_object NOT NULL DEFAULT '{}',
+    price_cents      price NOT NULL,
+    compare_at_cents price,
+    stock            counter NOT NULL DEFAULT 0,
     is_default       boolean NOT NULL DEFAULT false,
     position         integer NOT NULL DEFAULT 0,
     deleted_at       timestamptz,
     created_at       timestamptz NOT NULL DEFAULT now(),
     updated_at       timestamptz NOT NULL DEFAULT now(),
-    CHECK (NOT (is_default AND deleted_at IS NOT NULL))
+    CONSTRAINT variants_default_is_sold CHECK (NOT (is_default AND deleted_at IS NOT NULL))
 ) WITH (fillfactor = 70);
 CREATE INDEX variants_product ON variants (product_id, position);
 CREATE UNIQUE INDEX variants_one_default ON variants (product_id) WHERE is_default;
@@ -113,21 +118,63 @@ CREATE TRIGGER variants_default_price AFTER INSERT OR UPDATE OF price_cents, is_
 
 -- Every change of a stock is a row here; their sum is the stock (`vitrine audit` adds them up).
 -- A line takes once and gives back once per reservation: a late payment that revives an order starts a new one.
+CREATE DOMAIN stock_reason AS text CHECK (VALUE IN ('opening', 'sale', 'release', 'return', 'adjustment', 'import'));
+CREATE DOMAIN stock_delta AS integer CHECK (VALUE <> 0);
 CREATE TABLE stock_movements (
     id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     variant_id    uuid NOT NULL,
-    delta         integer NOT NULL CHECK (delta <> 0),
-    reason        text NOT NULL CHECK (reason IN ('opening', 'sale', 'release', 'return', 'adjustment', 'import')),
+    delta         stock_delta NOT NULL,
+    reason        stock_reason NOT NULL,
     order_line_id uuid,
     reservation   smallint,
     cause         text NOT NULL,                -- request, job or webhook id
     actor         text NOT NULL,
     at            timestamptz NOT NULL DEFAULT now(),
-    CHECK ((reason IN ('sale', 'release', 'return')) = (order_line_id IS NOT NULL)),
-    CHECK ((order_line_id IS NULL) = (reservation IS NULL)),
-    CHECK (reason <> 'sale' OR delta < 0),
-    CHECK (reason NOT IN ('release', 'return') OR delta > 0)
+    CONSTRAINT stock_movements_reasons CHECK (CASE reason
+        WHEN 'sale' THEN delta < 0 AND num_nonnulls(order_line_id, reservation) = 2
+        WHEN 'release' THEN delta > 0 AND num_nonnulls(order_line_id, reservation) = 2
+        WHEN 'return' THEN delta > 0 AND num_nonnulls(order_line_id, reservation) = 2
+        ELSE num_nonnulls(order_line_id, reservation) = 0 END)
 );
 CREATE UNIQUE INDEX stock_movements_once ON stock_movements (order_line_id, reason, reservation) WHERE reason IN ('sale', 'release');
+-- What came back of a line, for whoever gives back the rest.
+CREATE INDEX stock_movements_returned ON stock_movements (order_line_id) WHERE reason = 'return';
 CREATE INDEX stock_movements_variant ON stock_movements (variant_id, id);
 CREATE TRIGGER stock_movements_grow BEFORE UPDATE OR DELETE ON stock_movements FOR EACH ROW EXECUTE FUNCTION only_grows();
+
+-- Variants that were sold down to the shop's mark, and told of. Forgotten once there is more again.
+CREATE TABLE stock_alerts (
+    variant_id uuid PRIMARY KEY,
+    told_at    timestamptz NOT NULL DEFAULT now()
+);
+
+-- Takes stock for lines, all or none, and writes the ledger. Rows are locked in id order, so two carts never deadlock.
+-- It raises rather than answers "no", so that checkout can send it together with its COMMIT: a shortage then rolls back.
+-- Answers whether a variant is sold out now.
+CREATE FUNCTION take_stock(variants uuid[], quantities integer[], lines uuid[], reservation smallint, actor text, cause text)
+RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    short record;
+    sold_out boolean;
+    taken integer;
+BEGIN
+    WITH wanted AS (
+        SELECT v.id, w.quantity, w.line
+          FROM unnest(variants, quantities, lines) AS w (id, quantity, line) JOIN public.variants v USING (id)
+         ORDER BY v.id FOR NO KEY UPDATE OF v),
+    sold AS (
+        UPDATE public.variants v SET stock = v.stock - w.quantity
+          FROM wanted w WHERE v.id = w.id AND v.stock >= w.quantity AND v.deleted_at IS NULL
+        RETURNING v.id, v.stock, w.quantity, w.line),
+    moved AS (
+        INSERT INTO stock_movements (variant_id, delta, reason, order_line_id, reservation, cause, actor)
+        SELECT s.id, -s.quantity, 'sale', s.line, take_stock.reservation, take_stock.cause, take_stock.actor FROM sold s)
+    SELECT count(*), bool_or(s.stock = 0) INTO taken, sold_out FROM sold s;
+    IF taken < cardinality(variants) THEN
+        SELECT v.id, CASE WHEN v.deleted_at IS NULL THEN v.stock ELSE 0 END AS stock INTO short
+          FROM unnest(variants, quantities) AS w (id, quantity) JOIN public.variants v USING (id)
+         WHERE v.stock < w.quantity OR v.deleted_at IS NOT NULL ORDER BY v.id LIMIT 1;
+        RAISE EXCEPTION 'out of stock' USING ERRCODE = 'VT001', DETAIL = coalesce(short.id::text || ' ' || short.stock, '');
+    END IF;
+    RETURN sold_out;
+END $$;

@@ -1,10 +1,12 @@
 -- People, their sessions and their addresses. A CPF or CNPJ is kept encrypted, with its key's id and an HMAC for look-up.
+CREATE DOMAIN email AS text CHECK (VALUE = lower(VALUE));
+CREATE DOMAIN user_role AS text CHECK (VALUE IN ('user', 'shipper', 'admin'));
 CREATE TABLE users (
     id              uuid PRIMARY KEY,
-    name            text NOT NULL CHECK (length(name) BETWEEN 1 AND 120),
-    email           text NOT NULL UNIQUE CHECK (email = lower(email)),
+    name            short_name NOT NULL,
+    email           email NOT NULL UNIQUE,
     password_hash   text,                       -- NULL: nobody can sign in (erased)
-    role            text NOT NULL DEFAULT 'user' CHECK (role IN ('user', 'shipper', 'admin')),
+    role            user_role NOT NULL DEFAULT 'user',
     phone           text,
     tax_id_sealed   bytea,
     tax_id_key      smallint,
@@ -13,25 +15,27 @@ CREATE TABLE users (
     totp_key        smallint,
     totp_last_step  bigint,
     sms_opt_in      boolean NOT NULL DEFAULT false,
-    locale          text NOT NULL DEFAULT 'pt-BR' CHECK (locale IN ('pt-BR', 'en')), -- of what is written to them
+    locale          locale NOT NULL DEFAULT 'pt-BR',
     mail_blocked_at timestamptz,                -- permanent bounce or complaint
     blocked_at      timestamptz,
     erased_at       timestamptz,
     created_at      timestamptz NOT NULL DEFAULT now(),
     updated_at      timestamptz NOT NULL DEFAULT now(),
-    CHECK (num_nulls(tax_id_sealed, tax_id_key, tax_id_hash) IN (0, 3)),
-    CHECK (erased_at IS NULL OR (password_hash IS NULL AND phone IS NULL AND tax_id_sealed IS NULL))
+    CONSTRAINT users_tax_id CHECK (num_nulls(tax_id_sealed, tax_id_key, tax_id_hash) IN (0, 3)),
+    CONSTRAINT users_erased CHECK (erased_at IS NULL OR num_nonnulls(password_hash, phone, tax_id_sealed) = 0)
 );
 CREATE INDEX users_created ON users (created_at DESC, id);
+ALTER TABLE messages ADD FOREIGN KEY (user_id) REFERENCES users;
 
 -- One row per sign-in. Refresh tokens of a session form a family: a second use of one revokes them all.
+CREATE DOMAIN session_end AS text CHECK (VALUE IN ('logout', 'reuse', 'password', 'blocked', 'role', 'erased'));
 CREATE TABLE sessions (
     id             uuid PRIMARY KEY,
     user_id        uuid NOT NULL REFERENCES users,
     created_at     timestamptz NOT NULL DEFAULT now(),
     revoked_at     timestamptz,
-    revoked_reason text CHECK (revoked_reason IN ('logout', 'reuse', 'password', 'blocked', 'role', 'erased')),
-    CHECK ((revoked_at IS NULL) = (revoked_reason IS NULL))
+    revoked_reason session_end,
+    CONSTRAINT sessions_revoked CHECK ((revoked_at IS NULL) = (revoked_reason IS NULL))
 );
 CREATE INDEX sessions_age ON sessions (created_at);
 CREATE INDEX sessions_user ON sessions (user_id) WHERE revoked_at IS NULL;
@@ -63,14 +67,14 @@ CREATE TABLE addresses (
     user_id    uuid NOT NULL REFERENCES users,
     label      text,
     recipient  text NOT NULL,
-    cep        text NOT NULL CHECK (cep ~ '^[0-9]{8}$'),
+    cep        cep NOT NULL,
     street     text NOT NULL,
     number     text NOT NULL,
     complement text,
     district   text NOT NULL,
     city       text NOT NULL,
-    state      text NOT NULL CHECK (state ~ '^[A-Z]{2}$'),
-    ibge_city  text CHECK (ibge_city ~ '^[0-9]{7}$'),
+    state      uf NOT NULL,
+    ibge_city  ibge_city,
     phone      text,
     is_default boolean NOT NULL DEFAULT false,
     created_at timestamptz NOT NULL DEFAULT now(),

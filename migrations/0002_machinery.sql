@@ -1,28 +1,31 @@
 -- The outbox: what must happen after a commit is a row in the same transaction, run by workers under a lease.
+CREATE DOMAIN job_state AS text CHECK (VALUE IN ('waiting', 'running', 'done', 'dead'));
 CREATE TABLE jobs (
     id           uuid PRIMARY KEY,
     kind         text NOT NULL,
     payload      jsonb NOT NULL,
     dedupe       text,                          -- at most one unfinished job with this key
-    state        text NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'running', 'done', 'dead')),
+    state        job_state NOT NULL DEFAULT 'waiting',
     run_at       timestamptz NOT NULL DEFAULT now(),
     attempts     integer NOT NULL DEFAULT 0,
     max_attempts integer NOT NULL,
     lease_until  timestamptz,
     lease        uuid,                          -- who may finish it: a worker that lost its lease may not
+    again        boolean NOT NULL DEFAULT false, -- pushed while it runs: that run may have read what was true before, so one more follows
     last_error   text,
     cause        text NOT NULL,
     created_at   timestamptz NOT NULL DEFAULT now(),
     finished_at  timestamptz,
-    CHECK ((state = 'running') = (lease IS NOT NULL)),
-    CHECK ((state = 'running') = (lease_until IS NOT NULL)),
-    CHECK ((state IN ('done', 'dead')) = (finished_at IS NOT NULL))
+    CONSTRAINT jobs_states CHECK (num_nonnulls(lease, lease_until) = CASE state WHEN 'running' THEN 2 ELSE 0 END
+        AND (finished_at IS NOT NULL) = (state IN ('done', 'dead')))
 ) WITH (fillfactor = 80);
 CREATE INDEX jobs_due ON jobs (run_at) WHERE state = 'waiting' AND left(kind, 4) NOT IN ('mail', 'sms_');
 CREATE INDEX jobs_messages_due ON jobs (run_at) WHERE state = 'waiting' AND left(kind, 4) IN ('mail', 'sms_');
 CREATE INDEX jobs_leased ON jobs (lease_until) WHERE state = 'running';
 CREATE INDEX jobs_finished ON jobs (finished_at) WHERE state IN ('done', 'dead');
 CREATE UNIQUE INDEX jobs_dedupe ON jobs (dedupe) WHERE dedupe IS NOT NULL AND state IN ('waiting', 'running');
+-- Whether the operator was told of something lately.
+CREATE INDEX jobs_alerts ON jobs ((payload ->> 'subject')) WHERE kind = 'mail_alert';
 
 -- What providers told us, once per event. A forged delivery never gets here.
 CREATE TABLE webhook_events (
@@ -54,28 +57,30 @@ CREATE TABLE idempotency_keys (
 CREATE INDEX idempotency_keys_age ON idempotency_keys (created_at);
 
 -- Mails and texts, rendered once and kept: every repeat sends the same words under the same key.
+CREATE DOMAIN message_channel AS text CHECK (VALUE IN ('email', 'sms'));
+CREATE DOMAIN message_status AS text CHECK (VALUE IN ('queued', 'sent', 'delivered', 'bounced', 'failed'));
 CREATE TABLE messages (
     id           uuid PRIMARY KEY,
     event        text NOT NULL UNIQUE,          -- `order_paid:<order>`, `sms_order_paid:<order>`: one message per event
     kind         text NOT NULL,
-    channel      text NOT NULL CHECK (channel IN ('email', 'sms')),
-    order_id     uuid REFERENCES orders,
-    user_id      uuid REFERENCES users,
+    channel      message_channel NOT NULL,
+    order_id     uuid,                          -- REFERENCES orders: 0006_orders.sql
+    user_id      uuid,                          -- REFERENCES users: 0003_users.sql
     recipient    text,                          -- NULL once the person was erased
     subject      text NOT NULL,
     html         text,
     body         text,
-    status       text NOT NULL DEFAULT 'queued' CHECK (status IN ('queued', 'sent', 'delivered', 'bounced', 'failed')),
+    status       message_status NOT NULL DEFAULT 'queued',
     provider     text NOT NULL,
     provider_ref text,
     error        text,
     created_at   timestamptz NOT NULL DEFAULT now(),
     claimed_at   timestamptz,                   -- being handed over since; who died over it has lost it two minutes later
-    open_tries   smallint NOT NULL DEFAULT 0 CHECK (open_tries >= 0), -- tries that may have reached the provider
+    open_tries   smallint NOT NULL DEFAULT 0,   -- tries that may have reached the provider
     tried_at     timestamptz,                   -- the first of them
     sent_at      timestamptz,
-    CHECK ((open_tries = 0) = (tried_at IS NULL)),
-    CHECK (channel = 'email' OR html IS NULL)
+    CONSTRAINT messages_tries CHECK (open_tries >= 0 AND (open_tries = 0) = (tried_at IS NULL)),
+    CONSTRAINT messages_html CHECK (channel = 'email' OR html IS NULL)
 );
 CREATE INDEX messages_order ON messages (order_id) WHERE order_id IS NOT NULL;
 CREATE INDEX messages_user ON messages (user_id) WHERE user_id IS NOT NULL;
@@ -104,15 +109,9 @@ CREATE TABLE settings (
     updated_at timestamptz NOT NULL DEFAULT now()
 );
 
--- Variants that were sold down to the shop's mark, and told of. Forgotten once there is more again.
-CREATE TABLE stock_alerts (
-    variant_id uuid PRIMARY KEY,
-    told_at    timestamptz NOT NULL DEFAULT now()
-);
-
 -- Look-ups that stay true for weeks, shared by all servers.
 CREATE TABLE cep_cache (
-    cep        text PRIMARY KEY CHECK (cep ~ '^[0-9]{8}$'),
+    cep        cep PRIMARY KEY,
     address    jsonb,                           -- NULL: asked, and unknown
     fetched_at timestamptz NOT NULL DEFAULT now()
 );
