@@ -1,5 +1,7 @@
 //! The few pages that this server shows to people itself. They hold nothing private and run no script.
 
+mod errors;
+
 use actix_web::{HttpResponse, web};
 use minijinja::{Environment, context};
 
@@ -14,6 +16,7 @@ const POLICY: &str =
 
 pub fn routes(cfg: &mut web::ServiceConfig) {
     crate::catalog::media::routes(cfg);
+    errors::routes(cfg);
     cfg.route("/", web::get().to(home)).route("/docs", web::get().to(docs)).route("/tracking/{number}", web::get().to(track));
 }
 

@@ -19,6 +19,7 @@ mod catalog_cache;
 mod certificate;
 mod checkout;
 mod coupons;
+mod errors;
 mod expiry;
 mod explain;
 mod failover;
