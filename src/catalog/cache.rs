@@ -1,4 +1,4 @@
-//! Finished catalog answers: serialised once, compressed once per encoding, forgotten at every change.
+//! Catalog answers, cached as bytes: serialised once, compressed once per encoding, dropped at every change of the catalog.
 
 mod answer;
 
@@ -19,12 +19,12 @@ use crate::db;
 use crate::error::{Chain, Error, Result};
 
 const CHANNEL: &str = "vitrine_catalog";
-/// What one answer may weigh on average; the bound is this times `CACHE_L1_MAX_SIZE`.
+/// Mean weight of an answer; the cache's bound is this times `CACHE_L1_MAX_SIZE`.
 const MEAN_WEIGHT: u64 = 64 * 1024;
-/// Pauses between tries to listen again.
+/// Shortest and longest pause before another try to listen.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
-/// What an answer is about: it decides how long it is kept, here and by those who ask.
+/// What an answer is about. It decides how long the answer is kept, here and by clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Products,
@@ -32,7 +32,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Kept short outside, where no change evicts it: a sold-out product must not be shown for minutes.
+    /// Short for clients, whose copies no change evicts: a sold-out product must not be shown for minutes.
     fn cache_control(self) -> &'static str {
         match self {
             Self::Products => "public, max-age=15, stale-while-revalidate=60",
@@ -41,12 +41,12 @@ impl Kind {
     }
 }
 
-/// What a request asks for, whatever way it was spelled.
+/// What a request asks for, in one spelling.
 #[derive(Debug)]
 pub struct Key {
     pub canonical: String,
-    /// Whether the request's own spelling may be remembered too. Not where it carries parameters that mean nothing:
-    /// they could be anything, and would fill the cache with copies.
+    /// Whether the answer may also be cached under the request's own spelling. Not where it has unknown parameters: their
+    /// values are unlimited and would fill the cache with copies.
     pub may_alias: bool,
 }
 
@@ -54,11 +54,11 @@ pub struct Key {
 #[derive(Debug)]
 pub struct CatalogCache {
     answers: Option<Cache<String, Arc<Answer>>>,
-    /// Raised by every change. An answer made of what was read before does not count any more, even if it arrives later.
+    /// Goes up at every change. An answer that was read under an earlier generation is not kept.
     generation: AtomicU64,
     products_ttl: Duration,
     categories_ttl: Duration,
-    /// This process, in its own notices.
+    /// This process's name in the notices that it sends.
     sender: String,
 }
 
@@ -80,7 +80,7 @@ impl CatalogCache {
         }
     }
 
-    /// Something about products or categories changed: forget what was answered.
+    /// Empties the cache. Call it when a product or a category changed.
     pub fn forget(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);
         if let Some(answers) = &self.answers {
@@ -101,7 +101,7 @@ impl CatalogCache {
     async fn get_or_make<T: Serialize>(&self, key: &str, kind: Kind, read: &impl AsyncFn() -> Result<T>) -> Result<Arc<Answer>> {
         let Some(answers) = &self.answers else { return self.make(kind, read).await };
         let since = self.generation();
-        // Twice: the first may be somebody's who began to read before the last change; the next one began after it.
+        // At most twice: the first answer may come from a reader that began before the last change; the second began after it.
         for _ in 0..2 {
             let answer = answers.try_get_with_by_ref(key, self.make(kind, read)).await.map_err(shared)?;
             if answer.generation >= since {
@@ -113,7 +113,7 @@ impl CatalogCache {
     }
 
     async fn make<T: Serialize>(&self, kind: Kind, read: &impl AsyncFn() -> Result<T>) -> Result<Arc<Answer>> {
-        let generation = self.generation(); // before the read: what changes meanwhile makes this answer an old one
+        let generation = self.generation(); // before the read: a change during the read makes this answer stale
         let value = read().await?;
         let body = serde_json::to_vec(&value).map_err(|e| Error::Internal(format!("catalog answer: {e}")))?;
         let ttl = match kind {
@@ -130,7 +130,7 @@ impl CatalogCache {
     }
 }
 
-/// An answer ends when it was to end, also under a second spelling that came later.
+/// An answer expires at its own time, also when it is stored later under a second spelling.
 struct UntilStale;
 
 impl Expiry<String, Arc<Answer>> for UntilStale {
@@ -157,13 +157,13 @@ fn spelling(req: &HttpRequest) -> &str {
     req.uri().path_and_query().map_or("", |target| target.as_str())
 }
 
-/// The answer to this very request, if it is in hand: nothing is parsed for it.
+/// The cached answer to this very request, if there is one. Nothing is parsed for it.
 pub async fn hit(app: &App, req: &HttpRequest) -> Option<HttpResponse> {
     let answer = app.catalog.find(spelling(req)).await?;
     Some(answer.respond(req.headers()).await)
 }
 
-/// The answer under `key`, read from the database where it is not in hand.
+/// The answer under `key`: from the cache, else from the database.
 pub async fn answer<T: Serialize>(
     app: &App,
     req: &HttpRequest,
@@ -178,15 +178,15 @@ pub async fn answer<T: Serialize>(
     Ok(answer.respond(req.headers()).await)
 }
 
-/// Tells the other servers that the catalog changed. A statement of its own, never part of a hot transaction:
-/// commits that notify wait for each other across the whole database.
-pub async fn tell_others(app: &App) -> Result<()> {
+/// Notifies the other servers that the catalog changed. In a statement of its own, never in a hot transaction: commits
+/// that notify wait for each other across the whole database.
+pub async fn notify_others(app: &App) -> Result<()> {
     db::query(&app.db().await?, "SELECT pg_notify($1, $2)", &[&CHANNEL, &app.catalog.sender]).await?;
     Ok(())
 }
 
-/// Hears of changes made by other processes. Ends with the process; while nothing can be heard, nothing old is kept
-/// beyond the moment the connection is back.
+/// Listens for changes made by other processes. Ends with the process. After a lost connection the cache is emptied once
+/// the connection is back, because notices may have been missed.
 pub async fn listen(app: Data<App>) {
     if app.catalog.answers.is_none() {
         return;
@@ -200,7 +200,7 @@ pub async fn listen(app: Data<App>) {
             }
         };
         if let Err(error) = db::listen(&app.config.database, CHANNEL, heard).await {
-            tracing::warn!(error = %Chain(&error), "not hearing of catalog changes; trying again");
+            tracing::warn!(error = %Chain(&error), "cannot listen for catalog changes; trying again");
         }
         app.catalog.forget();
         pause = if started.elapsed() > RETRY.1 { RETRY.0 } else { (pause * 2).min(RETRY.1) };
@@ -231,7 +231,7 @@ mod tests {
             Ok("page")
         };
         let crowd = join_all((0..50).map(|_| cache.get_or_make("/page", Kind::Products, &read)));
-        let (answers, ()) = tokio::join!(crowd, async { door.add_permits(1) }); // the door opens when all of them wait
+        let (answers, ()) = tokio::join!(crowd, async { door.add_permits(1) }); // the read goes on once all of them wait
         assert!(answers.into_iter().all(|answer| answer.is_ok()));
         assert_eq!(reads.load(Ordering::Relaxed), 1);
     }
@@ -241,7 +241,7 @@ mod tests {
         let (cache, reads) = (cache(), AtomicUsize::new(0));
         let read = async || {
             if reads.fetch_add(1, Ordering::Relaxed) == 0 {
-                cache.forget(); // a change while the first one reads
+                cache.forget(); // a change during the first read
             }
             Ok("page")
         };
