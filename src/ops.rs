@@ -1,4 +1,4 @@
-//! What the operator asks: is it alive, is it ready, how is it.
+//! For the operator: liveness, readiness and metrics.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -60,7 +60,7 @@ async fn metrics_with_token(app: web::Data<App>, req: HttpRequest) -> Result<Htt
     if allowed { Ok(metrics_page(&app)) } else { Err(Error::NotFound("This address")) }
 }
 
-/// What the operations port serves.
+/// The routes of the operations port.
 pub fn ops_routes(cfg: &mut web::ServiceConfig) {
     cfg.route("/metrics", web::get().to(|app: web::Data<App>| async move { metrics_page(&app) }))
         .route("/health", web::get().to(|| async { alive() }))
@@ -97,17 +97,17 @@ fn recorder() -> &'static PrometheusHandle {
     })
 }
 
-/// Starts collecting; must run before the first measurement.
+/// Starts collecting. Call it before the first measurement.
 pub fn start_metrics() {
     recorder();
 }
 
-/// Lets histograms forget what was exported: call it every few seconds.
+/// Removes exported samples from histograms: call it every few seconds.
 pub fn metrics_upkeep() {
     recorder().run_upkeep();
 }
 
-/// One finished request.
+/// Counts one finished request.
 pub fn count_request(method: &Method, status: u16, elapsed: Duration) {
     let class = match status {
         100..=199 => "1xx",
