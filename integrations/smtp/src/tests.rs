@@ -129,7 +129,8 @@ async fn a_mail_goes_out_with_both_its_parts_and_an_id_made_of_its_key() {
     ] {
         assert!(has(line), "{line} in {received:#?}");
     }
-    let at = |part: &str| received.iter().position(|line| line.contains(part)).unwrap_or_else(|| panic!("{part} in {received:#?}"));
+    let at =
+        |part: &str| received.iter().position(|line| line.contains(part)).unwrap_or_else(|| panic!("{part} in {received:#?}"));
     assert!(at("Date: ") < at("multipart/alternative"));
     assert!(at("text/plain") < at("text/html"), "readers show the last part they can");
     assert_eq!(received[at("From: ")], "From: =?utf-8?b?TG9qYSBkYSBBbmEgJiBDaWEu?= <no-reply@loja.com.br>");
