@@ -1,4 +1,4 @@
-//! A page for each type of problem, so that a problem's `type` opens: `docs/errors/*.md` as HTML, or as Markdown for who asks for it.
+//! A page for each type of problem, so that a problem's `type` opens: `docs/errors/*.md` as HTML, or as Markdown on request.
 
 use actix_web::http::header::{ACCEPT, HeaderValue, VARY};
 use actix_web::{HttpRequest, HttpResponse, web};
