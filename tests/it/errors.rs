@@ -1,4 +1,4 @@
-//! Errors lead somewhere: a problem's `type` is the address of a page that says what to do.
+//! The `type` of a problem is the address of a page that says what to do.
 
 use std::collections::BTreeSet;
 
