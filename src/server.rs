@@ -29,7 +29,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Vitrine", description = "Backend-for-frontend of a Brazilian online shop. Money is an integer of centavos, times are UTC, errors are problem+json."),
+    info(title = "Vitrine", description = "Backend-for-frontend of a Brazilian online shop. Money is an integer of centavos, times are UTC, errors are problem+json: `type` ends in a stable slug and is the address of a page about it; `/errors` lists them all."),
     components(schemas(Problem)),
     modifiers(&Security)
 )]
