@@ -11,8 +11,8 @@ use tokio::sync::OnceCell;
 
 /// Below this a compressed body saves less than its header costs.
 const WORTH_COMPRESSING: usize = 1024;
-/// Above this compression would hold up an async thread.
-const OFF_THE_THREAD: usize = 16 * 1024;
+/// From here on compression runs on a blocking thread: it would hold up an async one.
+const BLOCKING_FROM: usize = 16 * 1024;
 const BROTLI_QUALITY: u32 = 5;
 const BROTLI_WINDOW: u32 = 20;
 const ZSTD_LEVEL: i32 = 6;
@@ -45,7 +45,7 @@ struct Face {
     etag: HeaderValue,
 }
 
-/// A finished answer. Compressed when somebody first asks for an encoding, then never again.
+/// A finished answer. Each encoding is made when a client first asks for it, and kept.
 #[derive(Debug)]
 pub struct Answer {
     pub generation: u64,
@@ -63,7 +63,7 @@ impl Answer {
         Self { generation, stale_at, hash, cache_control, plain, compressed: Default::default() }
     }
 
-    /// What it may weigh with all its encodings: each of the three is kept only at half of the body or less.
+    /// Its weight with all its encodings. Each of the three is kept only if it has half of the body's size or less.
     pub fn weight(&self, key: &str) -> u32 {
         const BOOKKEEPING: usize = 1024;
         u32::try_from(self.plain.body.len() * 5 / 2 + key.len() + BOOKKEEPING).unwrap_or(u32::MAX)
@@ -102,7 +102,7 @@ impl Answer {
 
     async fn compress(&self, coding: Coding) -> Option<Face> {
         let body = self.plain.body.clone();
-        let packed = if body.len() > OFF_THE_THREAD {
+        let packed = if body.len() > BLOCKING_FROM {
             tokio::task::spawn_blocking(move || pack(&body, coding)).await.ok()??
         } else {
             pack(&body, coding)?
@@ -111,7 +111,7 @@ impl Answer {
         small.then(|| Face { body: packed.into(), etag: tag(&self.hash, Some(coding)) })
     }
 
-    /// The same content under any encoding's tag is the same content.
+    /// Compares without the encoding's suffix: under every encoding the content is the same.
     fn is_among(&self, tags: &HeaderValue) -> bool {
         let Ok(tags) = tags.to_str() else { return false };
         tags.split(',').any(|tag| {
@@ -127,7 +127,7 @@ fn tag(hash: &str, coding: Option<Coding>) -> HeaderValue {
     HeaderValue::from_str(&tag).expect("hexadecimal digits and letters are fit for a header")
 }
 
-/// The encoding that the client likes best; among equals the one that we do. `None`: as it is.
+/// The encoding that the client prefers; among equals, the first of ours. `None`: uncompressed.
 fn best(accept: &str) -> Option<Coding> {
     let mut found: Option<(Coding, f32)> = None;
     for part in accept.split(',') {

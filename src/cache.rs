@@ -15,7 +15,7 @@ use crate::error::{Chain, Error, Result};
 /// What one answer may weigh on average; the bound is this times `CACHE_L1_MAX_SIZE`.
 const MEAN_WEIGHT: u64 = 64 * 1024;
 
-/// What an answer is about: it decides how long it is kept, here and by those who ask.
+/// What an answer is about. It decides how long the answer is kept, here and by clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Products,
@@ -23,7 +23,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Kept short outside, where no change evicts it: a sold-out product must not be shown for minutes.
+    /// Short for clients, whose copies no change evicts: a sold-out product must not be shown for minutes.
     fn cache_control(self) -> &'static str {
         match self {
             Self::Products => "public, max-age=15, stale-while-revalidate=60",
@@ -32,12 +32,12 @@ impl Kind {
     }
 }
 
-/// What a request asks for, whatever way it was spelled.
+/// What a request asks for, in one spelling.
 #[derive(Debug)]
 pub struct Key {
     pub canonical: String,
-    /// Whether the request's own spelling may be remembered too. Not where it carries parameters that mean nothing:
-    /// they could be anything, and would fill the cache with copies.
+    /// Whether the answer may also be cached under the request's own spelling. Not where it has unknown parameters: their
+    /// values are unlimited and would fill the cache with copies.
     pub may_alias: bool,
 }
 
@@ -45,11 +45,11 @@ pub struct Key {
 #[derive(Debug)]
 pub struct AnswerCache {
     answers: Option<Cache<String, Arc<Answer>>>,
-    /// Raised by every change. An answer made of what was read before does not count any more, even if it arrives later.
+    /// Goes up at every change. An answer that was read under an earlier generation is not kept.
     generation: AtomicU64,
     products_ttl: Duration,
     categories_ttl: Duration,
-    /// This process, in its own notices.
+    /// This process's name in the notices that it sends.
     sender: String,
 }
 
@@ -108,7 +108,7 @@ impl AnswerCache {
     ) -> Result<Arc<Answer>> {
         let Some(answers) = &self.answers else { return self.make(kind, read).await };
         let since = self.generation();
-        // Twice: the first may be somebody's who began to read before the last change; the next one began after it.
+        // At most twice: the first answer may come from a reader that began before the last change; the second began after it.
         for _ in 0..2 {
             let answer = answers.try_get_with_by_ref(key, self.make(kind, read)).await.map_err(shared)?;
             if answer.generation >= since {
@@ -120,7 +120,7 @@ impl AnswerCache {
     }
 
     async fn make<T: Serialize>(&self, kind: Kind, read: &impl AsyncFn() -> Result<T>) -> Result<Arc<Answer>> {
-        let generation = self.generation(); // before the read: what changes meanwhile makes this answer an old one
+        let generation = self.generation(); // before the read: a change during the read makes this answer stale
         let value = read().await?;
         let body = serde_json::to_vec(&value).map_err(|e| Error::Internal(format!("catalog answer: {e}")))?;
         let ttl = match kind {
@@ -138,7 +138,7 @@ impl AnswerCache {
     }
 }
 
-/// An answer ends when it was to end, also under a second spelling that came later.
+/// An answer expires at its own time, also when it is stored later under a second spelling.
 struct UntilStale;
 
 impl Expiry<String, Arc<Answer>> for UntilStale {
@@ -184,7 +184,7 @@ mod tests {
             Ok("page")
         };
         let crowd = join_all((0..50).map(|_| cache.get_or_make("/page", Kind::Products, &read)));
-        let (answers, ()) = tokio::join!(crowd, async { door.add_permits(1) }); // the door opens when all of them wait
+        let (answers, ()) = tokio::join!(crowd, async { door.add_permits(1) }); // the read goes on once all of them wait
         assert!(answers.into_iter().all(|answer| answer.is_ok()));
         assert_eq!(reads.load(Ordering::Relaxed), 1);
     }
@@ -194,7 +194,7 @@ mod tests {
         let (cache, reads) = (cache(), AtomicUsize::new(0));
         let read = async || {
             if reads.fetch_add(1, Ordering::Relaxed) == 0 {
-                cache.forget(); // a change while the first one reads
+                cache.forget(); // a change during the first read
             }
             Ok("page")
         };

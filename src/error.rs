@@ -1,4 +1,6 @@
-//! Everything that can go wrong, and what its reader is told: problem+json (RFC 9457), made here alone.
+//! Everything that can go wrong, and the answer for it: problem+json (RFC 9457), made here alone.
+
+mod types;
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
@@ -6,6 +8,9 @@ use serde::Serialize;
 use tokio_postgres::error::DbError;
 use utoipa::ToSchema;
 use vitrine_kit::{Forged, ProviderError};
+
+pub use self::types::ProblemType;
+use crate::http::request_id;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -50,7 +55,7 @@ pub enum Error {
     KeyReused,
     #[error("Too many requests: try again in {retry_after_s} s")]
     TooMany { retry_after_s: u64 },
-    /// Nobody who could answer is there: passwords are queued up, freight has neither carrier nor history.
+    /// What would answer is away or has too much to do: the password queue is full, freight has neither carrier nor history.
     #[error("{what}")]
     Busy { what: &'static str, retry_after_s: u64 },
     #[error(transparent)]
@@ -61,7 +66,7 @@ pub enum Error {
     Pool(#[from] deadpool_postgres::PoolError),
     #[error(transparent)]
     Forged(#[from] Forged),
-    /// A bug or a broken machine. Told to the log, never to the reader.
+    /// A bug or a broken machine. The text goes to the log, never to the client.
     #[error("{0}")]
     Internal(String),
 }
@@ -72,8 +77,8 @@ impl Error {
         Self::Invalid(vec![FieldError { field: field.into(), message: message.into() }])
     }
 
-    /// Status, slug and title. Clients switch on the slug: it never changes.
-    fn problem(&self) -> (u16, &'static str, &'static str) {
+    /// The type of problem that an answer names: a line of `error/types.rs` and a page in `docs/errors`.
+    fn problem(&self) -> &'static ProblemType {
         match self {
             Self::Malformed(_) => (400, "malformed", "The request could not be read"),
             Self::Unauthorized(_) => (401, "unauthorized", "Sign in first"),
@@ -100,7 +105,7 @@ impl Error {
 
     /// The slug that clients switch on.
     pub fn slug(&self) -> &'static str {
-        self.problem().1
+        self.problem().slug
     }
 
     /// Seconds to wait, where waiting helps.
@@ -109,26 +114,26 @@ impl Error {
             Self::TooMany { retry_after_s } | Self::Busy { retry_after_s, .. } => Some((*retry_after_s).max(1)),
             Self::Provider(ProviderError::Unavailable { retry_after_s, .. }) => Some(retry_after_s.unwrap_or(5).max(1)),
             Self::KeyInFlight => Some(1),
-            _ if self.problem().0 == 503 => Some(2),
+            _ if self.problem().status == 503 => Some(2),
             _ => None,
         }
     }
 
-    /// What the reader is told. From 500 on only the title: the cause is for the log.
+    /// The text for the client. From 500 on it is the title alone: the cause goes to the log.
     fn detail(&self) -> String {
         match self {
             Self::Provider(error) if error.is_refusal() => "The provider refused the request; nothing was charged".to_owned(),
             Self::Busy { what, .. } => (*what).to_owned(),
-            _ if self.problem().0 >= 500 => self.problem().2.to_owned(),
+            _ if self.problem().status >= 500 => self.problem().title.to_owned(),
             _ => self.to_string(),
         }
     }
 
-    /// The problem+json answer without a request id (the middleware adds it).
+    /// The body of the problem+json answer. Call it while a request is handled: its id and `PUBLIC_URL` come from there.
     pub fn body(&self) -> Problem {
-        let (status, slug, title) = self.problem();
+        let ProblemType { status, slug, title, .. } = *self.problem();
         Problem {
-            kind: format!("https://vitrine.dev/errors/{slug}"),
+            kind: format!("{}/errors/{slug}", request_id::public_url()),
             title,
             status,
             detail: self.detail(),
@@ -158,26 +163,37 @@ pub fn broken_constraint(error: &tokio_postgres::Error) -> Option<&str> {
 
 /// An error as clients see it.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "type": "https://api.loja.example/errors/out-of-stock",
+    "title": "There is not enough stock",
+    "status": 409,
+    "detail": "CAN-AZUL has not enough stock: 1 left",
+    "request_id": "0c8d1f5e-7d0b-4f0e-9a58-0b6a3a0f6f3d"
+}))]
 pub struct Problem {
-    /// Ends in a stable slug: switch on it.
+    /// The page about this type of problem, `PUBLIC_URL/errors/{slug}`. The slug is stable: switch on it. `/errors` lists all.
     #[serde(rename = "type")]
+    #[schema(format = "uri")]
     pub kind: String,
+    /// The same text for every problem of this type.
     pub title: &'static str,
     pub status: u16,
+    /// What happened this time, in English.
     pub detail: String,
+    /// The answer's `X-Request-ID`; log lines carry it too.
     pub request_id: String,
-    /// Which fields are invalid, for status 422.
+    /// Which fields are invalid; only for `invalid` (422).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
 }
 
 impl ResponseError for Error {
     fn status_code(&self) -> StatusCode {
-        StatusCode::from_u16(self.problem().0).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+        StatusCode::from_u16(self.problem().status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     fn error_response(&self) -> HttpResponse {
-        if self.problem().0 >= 500 {
+        if self.problem().status >= 500 {
             tracing::error!(error = %Chain(self), slug = self.slug(), "request failed");
         }
         let mut answer = HttpResponse::build(self.status_code());

@@ -1,4 +1,4 @@
-//! Codes cannot be found by trying: an address that misses too often is refused unheard, right code or not.
+//! Protection against guessing coupon codes: after too many wrong codes an address is refused, whatever code it sends.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -9,13 +9,13 @@ use moka::future::Cache;
 
 use crate::error::{Error, Result};
 
-/// Misses that one address may have per window.
+/// Wrong codes that one address may send per window.
 const MISSES: u32 = 5;
 const WINDOW: Duration = Duration::from_secs(60);
-/// Addresses remembered at once; an attacker with more than these has other worries for us.
+/// Most addresses that are remembered; it bounds memory.
 const ADDRESSES: u64 = 100_000;
 
-/// Who missed how often, in this process. Right codes cost nothing.
+/// Wrong codes per address, in this process. Right codes do not count.
 #[derive(Debug, Clone)]
 pub struct Guesses(Cache<IpAddr, Arc<AtomicU32>>);
 
@@ -25,7 +25,7 @@ impl Guesses {
         Self(Cache::builder().max_capacity(ADDRESSES).time_to_live(WINDOW).build())
     }
 
-    /// Counts a guess before it is looked up, so that many at once are not each the first. Take a right one back with
+    /// Counts a guess before the code is looked up, so that parallel guesses count too. Take a right one back with
     /// [`Guess::was_right`].
     pub async fn begin(&self, ip: IpAddr) -> Result<Guess> {
         let misses = self.0.get_with(ip, async { Arc::default() }).await;
@@ -37,7 +37,7 @@ impl Guesses {
     }
 }
 
-/// A guess that counts as a miss until it is told to be right.
+/// A guess that counts as wrong unless [`Guess::was_right`] is called.
 #[derive(Debug)]
 pub struct Guess(Arc<AtomicU32>);
 

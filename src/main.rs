@@ -1,4 +1,4 @@
-//! The one binary. A line per subcommand; what each does is in the library.
+//! The binary: one line per subcommand; the library does the work.
 
 use std::collections::HashMap;
 use std::process::ExitCode;
@@ -99,7 +99,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The process's environment over `.env`.
+/// The process's environment, with `.env` for what it lacks.
 fn environment() -> HashMap<String, String> {
     let mut env: HashMap<String, String> = dotenvy::from_path_iter(".env").into_iter().flatten().flatten().collect();
     env.extend(std::env::vars());
@@ -151,7 +151,7 @@ async fn execute(command: Command, env: &HashMap<String, String>) -> Result<Exit
     Ok(ExitCode::SUCCESS)
 }
 
-/// For a container's health check, which has no curl.
+/// For a container's health check: the image has no curl.
 async fn health(env: &HashMap<String, String>) -> ExitCode {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let port = env.get("PORT").and_then(|p| p.parse::<u16>().ok()).unwrap_or(4444);

@@ -1,4 +1,4 @@
-//! What the operator asks: is it alive, is it ready, how is it.
+//! For the operator: liveness, readiness and metrics.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -59,7 +59,7 @@ async fn metrics_with_token(app: web::Data<App>, req: HttpRequest) -> Result<Htt
     if allowed { Ok(metrics_page(&app)) } else { Err(Error::NotFound("This address")) }
 }
 
-/// What the operations port serves.
+/// The routes of the operations port.
 pub fn ops_routes(cfg: &mut web::ServiceConfig) {
     cfg.route("/metrics", web::get().to(|app: web::Data<App>| async move { metrics_page(&app) }))
         .route("/health", web::get().to(|| async { alive() }))
@@ -96,12 +96,12 @@ fn recorder() -> &'static PrometheusHandle {
     })
 }
 
-/// Starts collecting; must run before the first measurement.
+/// Starts collecting. Call it before the first measurement.
 pub fn start_metrics() {
     recorder();
 }
 
-/// Lets histograms forget what was exported: call it every few seconds.
+/// Removes exported samples from histograms: call it every few seconds.
 pub fn metrics_upkeep() {
     recorder().run_upkeep();
 }

@@ -1,4 +1,4 @@
-//! One process from start to drained: the server, its workers and its housekeeping.
+//! One process from its start to the end of its drain: the server, its workers and its periodic tasks.
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -12,21 +12,21 @@ use crate::config::{Config, Mode};
 use crate::error::{Error, Result};
 use crate::{db, ops, seed, server, signal, worker};
 
-/// After SIGTERM the server still answers for this long, saying on `/ready` that it will not: load balancers look away.
+/// After SIGTERM the server still answers for this long while `/ready` is 503, so that load balancers stop sending requests.
 const LAME_DUCK: Duration = Duration::from_secs(2);
-/// Everything must be over by then.
+/// The longest drain.
 const DRAIN: Duration = Duration::from_secs(28);
 const HOUSEKEEPING: Duration = Duration::from_secs(5);
 
-/// Says where invoices count: a rehearsal must never be taken for the real thing.
-fn say_fiscal_environment(app: &App) {
+/// Logs where invoices are issued, so that a test environment is not mistaken for production.
+fn log_fiscal_environment(app: &App) {
     use vitrine_kit::fiscal::Environment;
     let Some(fiscal) = &app.providers.fiscal else { return };
     match app.config.nfe.environment {
         Environment::Homologation => {
-            tracing::warn!(provider = fiscal.name(), "NFE_AMBIENTE=homologacao: invoices are a rehearsal, without fiscal value")
+            tracing::warn!(provider = fiscal.name(), "NFE_AMBIENTE=homologacao: invoices are tests without fiscal value")
         }
-        Environment::Production => tracing::info!(provider = fiscal.name(), "NFE_AMBIENTE=producao: invoices count"),
+        Environment::Production => tracing::info!(provider = fiscal.name(), "NFE_AMBIENTE=producao: invoices have fiscal value"),
     }
 }
 
@@ -66,7 +66,7 @@ pub async fn serve(config: Config) -> Result<()> {
         let _ = workers.await;
     });
     if drained.await.is_err() {
-        tracing::warn!("drain took too long; what was in hand will be taken up at the next start");
+        tracing::warn!("drain took too long; unfinished jobs run again when their lease ends");
     }
     housekeeping.abort();
     listening.abort();
@@ -90,7 +90,7 @@ pub async fn work(config: Config) -> Result<()> {
     app.drain();
     let _ = stop.send(true);
     if tokio::time::timeout(DRAIN, workers).await.is_err() {
-        tracing::warn!("drain took too long; the jobs in hand will be taken up again when their lease ends");
+        tracing::warn!("drain took too long; unfinished jobs run again when their lease ends");
     }
     if let Some(ops_server) = ops_server {
         ops_server.stop(false).await;
@@ -113,7 +113,7 @@ fn ops_port(app: &Data<App>) -> Result<Option<actix_web::dev::ServerHandle>> {
     Ok(Some(handle))
 }
 
-/// Small chores of this process alone; ends with it.
+/// Periodic tasks of this process; they end with it.
 async fn housekeep(app: Data<App>) {
     let mut tick = tokio::time::interval(HOUSEKEEPING);
     for round in 0_u64.. {

@@ -1,4 +1,4 @@
-//! Logs: JSON for machines, text for a terminal. Written by a thread of their own, so that a slow pipe slows no request.
+//! Logs: JSON, or text on a terminal. A thread of their own writes them, so that a slow pipe slows no request.
 
 use std::io::IsTerminal;
 
@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogConfig, LogFormat};
 
-/// Starts logging to standard output. Drop the guard last: it writes what is still waiting.
+/// Starts logging to standard output. Drop the guard last: it writes what is still in the buffer.
 pub fn start(config: &LogConfig) -> WorkerGuard {
     let (writer, guard) = tracing_appender::non_blocking(std::io::stdout());
     // At `debug` the database's client writes the parameters of every statement: names, addresses, hashes of passwords.

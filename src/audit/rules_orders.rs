@@ -1,4 +1,4 @@
-//! Orders: whole, added up, and in states that fit.
+//! Orders: complete, with right sums, and in consistent states.
 
 use super::Rule;
 
@@ -44,12 +44,12 @@ pub(super) const RULES: &[Rule] = &[
     ("a-shipped-order-can-be-tracked", "
         SELECT 'order ' || number || ' (' || status || ')' FROM orders
          WHERE status IN ('shipped', 'delivered') AND ((tracking_number IS NULL AND shipping_provider <> 'pickup') OR shipped_at IS NULL)"),
-    // What is not paid and still holds stock must have something that ends it.
+    // An unpaid order that holds stock must have a job or a time that ends it.
     ("a-pending-order-has-a-clock", "
         SELECT 'order ' || o.number || ' ends at ' || o.expires_at || ', and no job will see to it'
           FROM orders o LEFT JOIN jobs j ON j.dedupe = 'expire_order:' || o.id AND j.state IN ('waiting', 'running', 'dead')
          WHERE o.status = 'pending' AND j.id IS NULL"),
-    // The message is kept for ever; before it is written, its job waits, runs or has died.
+    // The message is never deleted; before it is written, its job waits, runs or is dead.
     ("a-buyer-is-told-once-that-an-order-is-paid", "
         SELECT 'order ' || o.number || ' has ' || coalesce(m.count, 0) || ' messages'
           FROM orders o

@@ -1,4 +1,4 @@
-//! What anybody may read. A hit answers from memory before anything is parsed.
+//! The public catalog. A cached answer is found before anything is parsed.
 
 use actix_web::http::header;
 use actix_web::web::Data;
@@ -140,14 +140,14 @@ async fn listed(app: &App, req: &HttpRequest, path: &str, shape: impl FnOnce(Lis
     cached::answer(app, req, Kind::Products, &key, async || store::list(&app.db().await?, &ask).await).await
 }
 
-/// The id or slug in the path. What can be neither names nothing.
+/// The id or slug in the path; 404 for a text that can be neither.
 fn named<'a>(req: &'a HttpRequest, what: &'static str) -> Result<&'a str> {
     let name = req.match_info().get("id").unwrap_or_default();
     let sane = !name.is_empty() && name.len() <= 200 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     if sane { Ok(name) } else { Err(Error::NotFound(what)) }
 }
 
-/// For an administrator's eyes: kept nowhere.
+/// An answer for an administrator: never cached.
 fn private(value: &impl Serialize) -> HttpResponse {
     HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "private, no-store")).json(value)
 }

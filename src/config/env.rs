@@ -1,4 +1,4 @@
-//! One variable at a time; what is wrong with it is remembered rather than raised.
+//! Reads variables one by one and collects the mistakes instead of stopping at the first.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use secrecy::SecretString;
 
 use super::{Limit, Mode};
 
-/// Secrets that stand in examples and must never guard a real shop.
+/// Parts of well-known example secrets, which `serve` refuses.
 const WELL_KNOWN: [&str; 8] = ["changeme", "secret", "your-secret", "development", "dev-", "example", "sk_test_dev", "whsec_dev"];
-/// What stands in every default key of the sandbox.
+/// A part of every default key of the sandbox.
 const SANDBOX_ONLY: &str = "development-only";
 
-/// Reads variables one by one and remembers what is wrong.
+/// Reads variables and collects mistakes.
 pub(super) struct Env<'a> {
     var: &'a dyn Fn(&str) -> Option<String>,
     pub(super) mode: Mode,

@@ -1,4 +1,4 @@
-//! `vitrine dev`: a shop that sells on a machine with no account anywhere. PostgreSQL and the providers' sandbox come along.
+//! `vitrine dev`: a shop that sells, on a machine without any account. PostgreSQL and the providers' sandbox are included.
 
 pub mod postgres;
 
@@ -16,14 +16,14 @@ use crate::config::{Config, Mode};
 use crate::error::{Error, Result};
 use crate::{db, run, seed, telemetry};
 
-/// Everything that `dev` keeps, in the current folder.
+/// The folder that holds everything of `dev`, in the current folder.
 const HOME: &str = ".vitrine";
 const SANDBOX_PORT: u16 = 4455;
 
-/// A parcel is posted so long after its label was made, and delivered as long after that.
+/// Time from a label to its posting, and from there to the delivery.
 const PARCEL_PACE: Duration = Duration::from_secs(10);
 
-/// What the sandbox and the shop must agree on.
+/// Secrets that the sandbox and the shop share.
 const GO_TO_PROPAY: &str = "dev-go-to-propay-secret-of-32-bytes!";
 const PROPAY_TO_GO: &str = "dev-propay-to-go-secret-of-32-bytes!";
 const OPENPIX_APP_ID: &str = "dev-openpix-app-id";
@@ -49,7 +49,7 @@ const FOCUSNFE_TOKEN: &str = "focusnfe-development-only-token";
 const ENOTAS_KEY: &str = "enotas-development-only-key";
 const ENOTAS_COMPANY: &str = "484fb0c5-969e-46ad-a047-8a0db54667b4";
 const NFE_WEBHOOK_SECRET: &str = "nfe-development-only-webhook-secret";
-/// Nobody's: the demo shop's company has it.
+/// An invented CNPJ, that of the demo shop.
 const NFE_CNPJ: &str = "11222333000181";
 
 /// Runs the whole shop until a signal.
@@ -93,7 +93,7 @@ async fn start_database(home: &Path, env: &mut HashMap<String, String>) -> Resul
     Ok(Some(cluster))
 }
 
-/// All providers on one port. Their books are kept in a file, so that a charge outlives a kill.
+/// All providers on one port. Their books are kept in a file, so that a charge survives a kill.
 async fn start_sandbox(home: &Path, env: &mut HashMap<String, String>) -> Result<Sandbox> {
     let port = env.get("SANDBOX_PORT").and_then(|p| p.parse().ok()).unwrap_or(SANDBOX_PORT);
     for (name, value) in [
@@ -153,7 +153,7 @@ async fn start_sandbox(home: &Path, env: &mut HashMap<String, String>) -> Result
     Ok(sandbox)
 }
 
-/// The sandbox as the environment describes it; where it says nothing, as `dev` expects it.
+/// The sandbox as the environment describes it, with the defaults of `dev`.
 pub fn sandbox_config(env: &HashMap<String, String>, port: u16, journal: Option<PathBuf>) -> SandboxConfig {
     let var = |name: &str, default: &str| env.get(name).filter(|v| !v.is_empty()).cloned().unwrap_or_else(|| default.to_owned());
     SandboxConfig {
@@ -191,7 +191,7 @@ pub fn sandbox_config(env: &HashMap<String, String>, port: u16, journal: Option<
     }
 }
 
-/// `vitrine sandbox`: the providers alone, until a signal.
+/// `vitrine sandbox`: only the providers, until a signal.
 pub async fn sandbox(env: &HashMap<String, String>) -> Result<()> {
     let port = env.get("SANDBOX_PORT").and_then(|p| p.parse().ok()).unwrap_or(SANDBOX_PORT);
     let journal = env.get("SANDBOX_JOURNAL").filter(|p| !p.is_empty()).map(PathBuf::from);

@@ -8,16 +8,27 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use actix_web::http::{Method, Uri};
 use actix_web::middleware::Next;
+use actix_web::web::Data;
 
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
+use crate::app::App;
 use crate::cause;
 use crate::http::head;
 use crate::ids::{OrderId, UserId};
 
 const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_LEN: usize = 128;
+
+tokio::task_local! {
+    static PUBLIC_URL: String;
+}
+
+/// `PUBLIC_URL` while a request is handled; empty outside of one, so that what follows it is a reference relative to the answer.
+pub fn public_url() -> String {
+    PUBLIC_URL.try_with(Clone::clone).unwrap_or_default()
+}
 
 /// The id of the request at hand; empty outside of one.
 pub fn current() -> String {
@@ -32,7 +43,9 @@ pub async fn track(mut req: ServiceRequest, next: Next<impl MessageBody + 'stati
     let is_head = head::as_get(&mut req);
     let path = req.path().to_owned();
     let span = span_of(&id, &path);
-    let mut res = cause::scope("request", &id, next.call(req)).instrument(span.clone()).await?.map_into_boxed_body();
+    let base = req.app_data::<Data<App>>().map(|app| app.config.http.public_url.clone()).unwrap_or_default();
+    let work = PUBLIC_URL.scope(base, next.call(req));
+    let mut res = cause::scope("request", &id, work).instrument(span.clone()).await?.map_into_boxed_body();
     if let Ok(value) = HeaderValue::from_str(&id) {
         res.headers_mut().insert(HEADER, value);
     }

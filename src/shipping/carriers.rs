@@ -1,4 +1,4 @@
-//! Asks every carrier at the same time, under one deadline. Who is away costs its own options and nothing else.
+//! Asks every carrier at the same time, under one deadline. If a carrier does not answer, only its own options are missing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,16 +13,16 @@ use super::Offer;
 use crate::app::App;
 use crate::providers::QuoteCache;
 
-/// A buyer waits for the slowest carrier no longer than this.
+/// How long a buyer waits for the slowest carrier.
 const DEADLINE: Duration = Duration::from_millis(2_500);
 
-/// What came back of one round of questions.
+/// The result of asking all carriers.
 #[derive(Debug)]
-pub struct Heard {
+pub struct CarrierAnswers {
     pub offers: Vec<Offer>,
-    /// Those of them that were asked for just now, not remembered.
-    pub news: Vec<Offer>,
-    /// Who gave no usable answer, so that "no offers" does not mean that nobody delivers.
+    /// The offers that were not in the cache.
+    pub fresh: Vec<Offer>,
+    /// Carriers without a usable answer, so that "no offers" is not mistaken for "nobody delivers".
     pub away: Vec<&'static str>,
 }
 
@@ -39,38 +39,38 @@ async fn ask(
     Ok((entry.into_value(), is_new))
 }
 
-/// Asks them all. Never fails: who is away is left out.
-pub async fn ask_all(app: &App, question: &QuoteRequest) -> Heard {
+/// Asks all carriers. Never fails: a carrier that fails is left out.
+pub async fn ask_all(app: &App, question: &QuoteRequest) -> CarrierAnswers {
     let key = fingerprint(question);
     let asked = app.providers.carriers.iter().map(|carrier| async move {
         let answer = tokio::time::timeout(DEADLINE, ask(&app.providers.quotes, carrier.as_ref(), question, key)).await;
         (carrier.name(), answer)
     });
-    let mut heard = Heard { offers: Vec::new(), news: Vec::new(), away: Vec::new() };
+    let mut answers = CarrierAnswers { offers: Vec::new(), fresh: Vec::new(), away: Vec::new() };
     for (carrier, answer) in join_all(asked).await {
         match answer {
-            Ok(Ok((options, is_new))) => heard.take(carrier, &options, is_new),
+            Ok(Ok((options, is_new))) => answers.take(carrier, &options, is_new),
             Ok(Err(error)) => {
                 tracing::warn!(carrier, error = %error, "a carrier is left out of a freight quote");
-                heard.away.push(carrier);
+                answers.away.push(carrier);
             }
             Err(_) => {
                 tracing::warn!(carrier, "a carrier is left out of a freight quote: it was too slow");
-                heard.away.push(carrier);
+                answers.away.push(carrier);
             }
         }
     }
-    heard
+    answers
 }
 
-impl Heard {
+impl CarrierAnswers {
     fn take(&mut self, carrier: &'static str, options: &[FreightOption], is_new: bool) {
         if options.iter().any(|option| option.price <= Money::ZERO) {
             self.away.push(carrier);
         }
         for option in options {
             if option.price <= Money::ZERO {
-                tracing::warn!(carrier, service = option.service_code, "a price of nothing is a mistake, not a gift");
+                tracing::warn!(carrier, service = option.service_code, "an option with a price of zero is left out");
                 continue;
             }
             let offer = Offer {
@@ -84,7 +84,7 @@ impl Heard {
                 answer: option.answer.clone(),
             };
             if is_new {
-                self.news.push(offer.clone());
+                self.fresh.push(offer.clone());
             }
             self.offers.push(offer);
         }
@@ -122,11 +122,11 @@ mod tests {
 
     #[test]
     fn freight_that_costs_nothing_is_left_out_and_is_no_answer() {
-        let mut heard = Heard { offers: Vec::new(), news: Vec::new(), away: Vec::new() };
-        heard.take("test", &[option(0), option(-1)], true);
-        assert_eq!((heard.offers.len(), heard.news.len(), heard.away.clone()), (0, 0, vec!["test"]));
-        heard.take("test", &[option(1)], false);
-        assert_eq!((heard.offers.len(), heard.news.len()), (1, 0), "what is remembered is no news");
+        let mut answers = CarrierAnswers { offers: Vec::new(), fresh: Vec::new(), away: Vec::new() };
+        answers.take("test", &[option(0), option(-1)], true);
+        assert_eq!((answers.offers.len(), answers.fresh.len(), answers.away.clone()), (0, 0, vec!["test"]));
+        answers.take("test", &[option(1)], false);
+        assert_eq!((answers.offers.len(), answers.fresh.len()), (1, 0), "a cached answer is not fresh");
     }
 
     #[test]

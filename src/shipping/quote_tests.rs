@@ -48,7 +48,7 @@ fn quote() -> Quote {
     }
 }
 
-/// The text of the one field that is wrong.
+/// The message of the one invalid field.
 fn refusal(result: Result<impl std::fmt::Debug>) -> String {
     match result {
         Err(Error::Invalid(errors)) if errors.len() == 1 && errors[0].field == "quote_token" => errors[0].message.clone(),

@@ -1,4 +1,4 @@
-//! Every rule of the audit can fire: each is broken on purpose, one centavo or one unit at a time, and must be named.
+//! Every rule of the audit can fire: each is broken on purpose, by one centavo or one unit, and must be named.
 
 use std::collections::HashSet;
 
@@ -7,8 +7,8 @@ use vitrine::audit;
 
 use crate::shop::{CPF, Shop};
 
-/// (the rule that must fire, what breaks it). Walls that stand in the way are taken down first, as only a bug in the
-/// database itself, a restored backup or a person with psql could.
+/// (the rule that must fire, what breaks it). Constraints in the way are dropped first: only a bug in the database itself, a
+/// restored backup or a person with psql could get past them.
 const PLANTED: &[(&str, &str)] = &[
     // Stock and coupons.
     ("stock-is-the-sum-of-its-movements", "UPDATE variants SET stock = stock + 1"),
@@ -133,7 +133,7 @@ const PLANTED: &[(&str, &str)] = &[
         "INSERT INTO messages (id, event, kind, channel, subject, status, provider, provider_ref, open_tries, tried_at)
          VALUES (gen_random_uuid(), 'sms_x', 'order_paid', 'sms', '', 'sent', 'africastalking', 'r', 2, now())",
     ),
-    // The confirmation mail that was lost, sent twice, or sent for nothing.
+        // The confirmation mail lost, sent twice, or sent without a payment.
     (
         "a-buyer-is-told-once-that-an-order-is-paid",
         "DELETE FROM messages WHERE kind = 'order_paid'; DELETE FROM jobs WHERE kind = 'mail_order_paid'",
@@ -197,7 +197,7 @@ const PLANTED: &[(&str, &str)] = &[
          UPDATE orders SET status = 'processing', payment_status = 'refunded' WHERE id IN (SELECT order_id FROM invoices)",
     ),
     (
-        "a-cancelled-order-has-no-standing-invoice", // a return that was cancelled gives nothing back
+        "a-cancelled-order-has-no-standing-invoice", // a cancelled return invoice gives nothing back
         "WITH sale AS (INSERT INTO invoices (id, order_id, provider, environment, total_cents, status, chave, number, authorized_at) SELECT gen_random_uuid(), o.id, 'focusnfe', 'homologacao', o.total_cents, 'authorized', '35261011222333000181550010000001231481516233', '123', now() FROM orders o WHERE o.status = 'cancelled' LIMIT 1 RETURNING id, order_id)
          INSERT INTO invoices (id, order_id, purpose, sale_id, provider, environment, total_cents, status)
          SELECT gen_random_uuid(), order_id, 'return', id, 'focusnfe', 'homologacao', 1, 'cancelled' FROM sale",
@@ -256,7 +256,7 @@ const PLANTED: &[(&str, &str)] = &[
         "DELETE FROM jobs WHERE kind = 'buy_label'; UPDATE shipments SET error = NULL, updated_at = now() - interval '2 hours'",
     ),
     (
-        "a-label-in-the-making-is-looked-after", // of several boxes, the first one left
+        "a-label-in-the-making-is-looked-after", // of several boxes, the first one was shipped
         "DELETE FROM jobs WHERE kind = 'buy_label'; UPDATE orders SET status = 'shipped', tracking_number = 'X', shipped_at = now() WHERE id IN (SELECT order_id FROM shipments);
          UPDATE shipments SET status = 'released', error = NULL, updated_at = now() - interval '2 hours';
          INSERT INTO shipments (id, order_id, volume, provider, status, service_code) SELECT gen_random_uuid(), order_id, 2, provider, 'posted', '1' FROM shipments",
@@ -348,7 +348,7 @@ const PLANTED: &[(&str, &str)] = &[
         "INSERT INTO refunds (id, payment_id, order_id, amount_cents, reason, requested_by, updated_at)
          SELECT gen_random_uuid(), id, order_id, 1, 't', 't', now() - interval '1 hour' FROM payments WHERE status = 'paid'",
     ),
-    // The machinery.
+        // Jobs, webhooks, messages and idempotency keys.
     ("jobs-wait-run-or-have-ended", "UPDATE jobs SET run_at = now() - interval '2 hours' WHERE state = 'waiting'"),
     (
         "jobs-wait-run-or-have-ended",

@@ -1,4 +1,4 @@
-//! Two PIX providers: the second one takes over while the first one is away, and there is one live charge at a time.
+//! Two PIX providers: the second one is used while the first one is away, and there is one live charge at a time.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -36,7 +36,7 @@ async fn state(shop: &Shop, order: &str) -> String {
     shop.sql(&format!("SELECT status || '/' || payment_status FROM orders WHERE id = '{order}'")).await
 }
 
-/// Five buyers met a dead ProPay: its breaker is open.
+/// Five buyers' calls failed at ProPay: its breaker is open.
 async fn open_breaker(shop: &Shop) {
     shop.control().next_calls("propay", Fault::DropBeforeRequest, 1_000);
     let ana = shop.customer().await;
@@ -84,7 +84,7 @@ async fn an_unclear_first_charge_gives_way_and_is_voided_later() {
     let first = shop.control().charges()[0].payment_id.clone();
     let second = pay(&ana, &order).await.body["payment_id"].as_str().unwrap().to_owned();
     assert_eq!(payments(&shop, &order).await, ["propay:cancelled", "openpix:pending"]);
-    // Both get paid: the later one goes back, whichever it is.
+    // Both charges are paid: the later one is refunded, whichever it is.
     shop.control().clear_faults();
     shop.control().pay(Pay::of(&first)).unwrap();
     assert!(shop.control().settled(LIMIT).await);
@@ -165,7 +165,7 @@ async fn a_bank_gives_its_token_however_it_wants_to_be_asked() {
         assert_eq!(answer.status, 200, "{form:?}: {}", answer.body);
         shop.control().pay(Pay::of(answer.body["payment_id"].as_str().unwrap())).unwrap();
         assert!(shop.control().settled(LIMIT).await);
-        shop.control().forget_pix_tokens(); // asked for once more, in the form that worked
+        shop.control().forget_pix_tokens(); // the next token is requested in the form that worked
         shop.drain().await;
         assert_eq!(state(&shop, &order).await, "processing/paid", "{form:?}");
         shop.close().await;
@@ -186,7 +186,7 @@ async fn a_bank_is_not_told_who_buys() {
 #[actix_web::test]
 async fn neither_buyers_nor_the_daily_comparison_meet_openpix_limit() {
     let shop = Shop::open_with(&[("PIX_PROVIDER", "openpix"), ("OPENPIX_CALLS_PER_SECOND", "8")]).await;
-    shop.control().limit_openpix(10); // what is on its way is not evenly spaced any more
+    shop.control().limit_openpix(10); // requests do not arrive evenly spaced
     let ana = shop.customer().await;
     for _ in 0..8 {
         let (order, _) = order(&ana).await;

@@ -1,4 +1,4 @@
-//! The binary itself, as an operator runs it: killed in the middle of purchases, started again, stopped in good order.
+//! The binary itself, as an operator runs it: killed during purchases, started again, stopped by SIGTERM.
 
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use crate::shop::{CEP, CPF, DATA_KEYS, address, cluster, database_for_process, empty_database};
 
-/// Nothing here takes so long on a machine that works.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// Longer than anything here takes.
+const START_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// `vitrine dev` in a folder of its own, on a database of its own. Ends with the test.
 struct Process {
@@ -64,7 +64,7 @@ impl Process {
             .unwrap()
     }
 
-    /// As the kernel's out-of-memory killer does it, then as an operator would start it again.
+    /// SIGKILL, as by the kernel's out-of-memory killer, then a new start.
     async fn kill_and_restart(&mut self) {
         self.child.kill().unwrap(); // SIGKILL
         self.child.wait().unwrap();
@@ -83,7 +83,7 @@ impl Process {
             if let Some(found) = look().await {
                 return found;
             }
-            assert!(started.elapsed() < PATIENCE, "{what} never came");
+            assert!(started.elapsed() < START_TIMEOUT, "{what} never came");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -141,7 +141,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let _ = self.child.kill(); // a test that failed leaves nothing running
+        let _ = self.child.kill(); // a failed test leaves no process
     }
 }
 
@@ -168,7 +168,7 @@ async fn an_order_survives_a_kill_and_goes_on_to_paid() {
 async fn a_kill_between_the_effect_and_the_answer_does_nothing_twice() {
     let mut shop = Process::start().await;
     let (cart, order) = shop.ready_to_buy().await;
-    // The order commits, ProPay makes the charge, and the server dies before it hears of it.
+    // The order commits, ProPay creates the charge, and the server dies before it gets the answer.
     let slow = json!({"provider": "propay", "kind": "delay", "ms": 20_000, "count": 1});
     assert_eq!(shop.post("/control/fault", &[], &slow).await.unwrap().0, 200);
     let made = shop.wait_for("the charge", async || {
@@ -202,7 +202,7 @@ async fn log_lines_are_json_that_names_request_and_order_and_no_person() {
     assert_eq!(status, 201, "{placed}");
     let folder = shop.folder.clone();
     let read = || std::fs::read_to_string(folder.join("out.log")).unwrap();
-    // A request's line is written when its answer is out: the mail can be quicker than that.
+    // A request's log line is written after its answer is sent: the mail can be sent before that.
     let both = async || {
         let log = read();
         let mailed = log.lines().any(|line| line.contains("mail_order_placed") && line.contains("Done"));
@@ -242,7 +242,7 @@ async fn what_was_answered_201_is_there_after_a_kill_in_the_middle_of_a_rush() {
             }
         }));
         let pid = shop.child.id().to_string();
-        // Killed as soon as the first answers are here, while the others are on their way.
+        // Killed once the first answers arrived, while the others are on their way.
         let killer = async {
             let some = async || (answered.load(Ordering::Relaxed) >= 3).then_some(());
             shop.wait_for("the first orders", some).await;
@@ -257,7 +257,7 @@ async fn what_was_answered_201_is_there_after_a_kill_in_the_middle_of_a_rush() {
     for order in &acknowledged {
         assert_eq!(shop.status_of(order).await.as_deref(), Some("pending_payment"), "{}", order["number"]);
     }
-    // Whoever got no answer asks again under the same key: an order each, never two.
+    // Clients without an answer ask again with the same key: one order each, never two.
     for (i, (cart, order)) in buyers.iter().enumerate() {
         let (status, placed, _) = shop.buy(cart, &format!("pressa-{i}"), order).await.unwrap();
         assert_eq!(status, 201, "{placed}");
@@ -305,13 +305,13 @@ async fn many_servers_start_at_once_on_an_empty_database_and_each_drains_in_good
     let started = Instant::now();
     for port in ports {
         while ready(port).await.is_none_or(|(status, _)| status != 200) {
-            assert!(started.elapsed() < PATIENCE, "a server never became ready");
+            assert!(started.elapsed() < START_TIMEOUT, "a server never became ready");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
     for (server, port) in servers.iter_mut().zip(ports) {
         assert!(Command::new("kill").args(["-TERM", &server.id().to_string()]).status().unwrap().success());
-        // It still answers for a moment, and says that it will not: a load balancer looks away before the door closes.
+        // After SIGTERM it still answers for a moment, with 503 on `/ready`, so that a load balancer stops sending requests.
         let told = loop {
             match ready(port).await {
                 Some((200, _)) => tokio::time::sleep(Duration::from_millis(10)).await,
@@ -323,7 +323,7 @@ async fn many_servers_start_at_once_on_an_empty_database_and_each_drains_in_good
     }
 }
 
-/// The least that `serve` and the commands beside it accept.
+/// The variables that `serve` and the other commands need.
 pub fn serving_env(database: &str) -> Vec<(&'static str, String)> {
     vec![
         ("DATABASE_URL", database.to_owned()),

@@ -27,7 +27,7 @@ use vitrine::token::Role;
 use vitrine::{audit, db, dev, ops, server, worker};
 use vitrine_sandbox::{Control, Sandbox, SandboxConfig};
 
-/// A CPF that is valid and nobody's.
+/// A valid CPF of nobody.
 pub const CPF: &str = "529.982.247-25";
 /// `DATA_KEYS` of every shop here.
 pub const DATA_KEYS: &str = "1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
@@ -75,8 +75,7 @@ impl Shop {
         let port = listener.local_addr().unwrap().port();
         let url = format!("http://127.0.0.1:{port}");
         let cfg = dev::sandbox_config(&HashMap::new(), 0, None);
-        // No second delivery of a webhook unless a test asks for it.
-        // And no news of parcels unless it takes them.
+        // Each webhook is sent once unless a test asks for another try. Tracking webhooks are off unless it sets their secret.
         let parcels =
             changes.iter().find(|(name, _)| *name == "MELHORENVIO_WEBHOOK_SECRET").map(|(_, secret)| (*secret).to_owned());
         let cfg = SandboxConfig {
@@ -199,17 +198,17 @@ impl Shop {
         cluster().await.url(&self.database)
     }
 
-    /// Runs all jobs that are due, until none is. How many ran.
+    /// Runs all jobs that are due, until none is left. Returns how many ran.
     pub async fn drain(&self) -> usize {
         worker::drain(&self.app, SignedDuration::ZERO).await.unwrap()
     }
 
-    /// The same, and as if that much time had passed for jobs that wait.
+    /// The same, for jobs that are due within that time.
     pub async fn drain_ahead(&self, ahead: SignedDuration) -> usize {
         worker::drain(&self.app, ahead).await.unwrap()
     }
 
-    /// Drains the jobs, runs every invariant's query, and takes everything down.
+    /// Runs all jobs, then every rule of the audit, and stops everything.
     pub async fn close(self) {
         self.drain().await;
         let violations = audit::violations(&self.app.db().await.unwrap()).await.unwrap();
@@ -233,17 +232,17 @@ impl Shop {
         self.request("POST", path).json(body).send().await
     }
 
-    /// One value from the database, looked up behind the server's back.
+    /// One value, read from the database directly.
     pub async fn sql<T: for<'a> tokio_postgres::types::FromSql<'a>>(&self, query: &str) -> T {
         self.app.db().await.unwrap().query_one(query, &[]).await.unwrap().get(0)
     }
 
-    /// A change made behind the server's back (time that passes, say). Rows touched.
+    /// A change made in the database directly, such as time that passes. Returns the number of rows.
     pub async fn execute(&self, statement: &str) -> u64 {
         self.app.db().await.unwrap().execute(statement, &[]).await.unwrap()
     }
 
-    /// Rows of every table: for "nothing moved".
+    /// Rows of every table, to check that nothing changed.
     pub async fn row_counts(&self) -> Vec<(String, i64)> {
         let db = self.app.db().await.unwrap();
         let tables = db
@@ -291,7 +290,7 @@ impl Shop {
         self.sql(&format!("SELECT stock FROM variants WHERE id = '{}'", product.variant_id)).await
     }
 
-    /// From now on goods can be fetched, which is the cheapest option, so that `quote` takes it.
+    /// Switches pickup on. It is the cheapest option, so `quote` takes it.
     pub async fn offer_pickup(&self) {
         let pickup = r#"{"handling_days": 0, "pickup": {"enabled": true, "label": "Retirar na loja", "address": "Rua Augusta, 1", "days": 1}}"#;
         self.execute(&format!("INSERT INTO settings (name, value) VALUES ('shipping', '{pickup}')")).await;
@@ -308,7 +307,7 @@ impl Shop {
         answer.body["options"][0]["quote_token"].as_str().expect("an option").to_owned()
     }
 
-    /// A guest with that in the cart: the cart's token.
+    /// A guest's cart with these items; its token.
     pub async fn guest_cart(&self, items: &[(&Product, i32)]) -> String {
         let mut token = String::new();
         for (product, quantity) in items {
@@ -326,7 +325,7 @@ impl Shop {
         token
     }
 
-    /// What a guest sends to buy what is in the cart.
+    /// The order that a guest sends for these items.
     pub async fn guest_order(&self, items: &[(&Product, i32)], cpf: &str) -> Value {
         json!({
             "email": "ana@example.com", "name": "Ana Silva", "phone": "(11) 99999-0000", "cpf": cpf,
@@ -404,7 +403,7 @@ impl Customer<'_> {
         answer.body["id"].as_str().unwrap().to_owned()
     }
 
-    /// Fills the cart, asks for freight, and gives the order that may then be placed.
+    /// Fills the cart, quotes freight, and returns the order to place.
     pub async fn order_for(&self, items: &[(&Product, i32)]) -> Value {
         for (product, quantity) in items {
             let answer = self.add(product, *quantity).await;
@@ -550,7 +549,7 @@ pub async fn cluster() -> &'static Cluster {
         .await
 }
 
-/// The migrated database that all others are copied from. Leftovers of killed runs are removed first.
+/// The migrated database that all others are copied from. Databases of killed runs are removed first.
 async fn template() -> &'static str {
     const NAME: &str = "vitrine_template";
     static TEMPLATE: OnceCell<()> = OnceCell::const_new();

@@ -164,7 +164,7 @@ fn the_document_describes_every_operation_with_a_summary_and_its_answers() {
     assert!(operations > 60, "{operations}");
 }
 
-/// The paths that clients were promised. A route may be added; none of these may go.
+/// The documented paths. A route may be added; none of these may be removed.
 const PROMISED: [(&str, &str); 65] = [
     ("post", "/api/auth/register"),
     ("post", "/api/auth/login"),
