@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use vitrine_kit::{Forged, ProviderError};
 
 pub use self::types::ProblemType;
-use crate::http::request_id;
+use crate::request;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -80,26 +80,26 @@ impl Error {
     /// The type of problem that an answer names: a line of `error/types.rs` and a page in `docs/errors`.
     fn problem(&self) -> &'static ProblemType {
         match self {
-            Self::Malformed(_) => (400, "malformed", "The request could not be read"),
-            Self::Unauthorized(_) => (401, "unauthorized", "Sign in first"),
-            Self::Forged(_) => (401, "bad-signature", "The signature is missing or wrong"),
-            Self::Forbidden(_) => (403, "forbidden", "You may not do this"),
-            Self::NotFound(_) => (404, "not-found", "There is no such thing, or it is not yours"),
-            Self::TooLarge => (413, "too-large", "The request is too large"),
-            Self::UnsupportedMedia => (415, "unsupported-media-type", "This content type is not understood"),
-            Self::UnsupportedEncoding => (415, "unsupported-content-encoding", "Compressed bodies are not read"),
-            Self::Invalid(_) => (422, "invalid", "Some fields are invalid"),
-            Self::KeyReused => (422, "idempotency-key-reused", "This Idempotency-Key belongs to another request"),
-            Self::OutOfStock { .. } => (409, "out-of-stock", "There is not enough stock"),
-            Self::CartEmpty => (409, "cart-empty", "The cart is empty"),
-            Self::Coupon(_) => (409, "coupon-refused", "The coupon cannot be used"),
-            Self::Conflict(_) => (409, "conflict", "This is not possible now"),
-            Self::KeyInFlight => (409, "idempotency-key-in-flight", "The first request with this key is not finished"),
-            Self::Provider(error) if error.is_refusal() => (409, "provider-refused", "The provider refused it"),
-            Self::TooMany { .. } => (429, "too-many-requests", "Too many requests"),
-            Self::Provider(_) | Self::Pool(_) | Self::Busy { .. } => (503, "unavailable", "Please try again soon"),
-            Self::Database(error) if is_away(error) => (503, "unavailable", "Please try again soon"),
-            Self::Database(_) | Self::Internal(_) => (500, "internal", "Something went wrong on our side"),
+            Self::Malformed(_) => &ProblemType::MALFORMED,
+            Self::Unauthorized(_) => &ProblemType::UNAUTHORIZED,
+            Self::Forged(_) => &ProblemType::BAD_SIGNATURE,
+            Self::Forbidden(_) => &ProblemType::FORBIDDEN,
+            Self::NotFound(_) => &ProblemType::NOT_FOUND,
+            Self::TooLarge => &ProblemType::TOO_LARGE,
+            Self::UnsupportedMedia => &ProblemType::UNSUPPORTED_MEDIA_TYPE,
+            Self::UnsupportedEncoding => &ProblemType::UNSUPPORTED_CONTENT_ENCODING,
+            Self::Invalid(_) => &ProblemType::INVALID,
+            Self::KeyReused => &ProblemType::KEY_REUSED,
+            Self::OutOfStock { .. } => &ProblemType::OUT_OF_STOCK,
+            Self::CartEmpty => &ProblemType::CART_EMPTY,
+            Self::Coupon(_) => &ProblemType::COUPON_REFUSED,
+            Self::Conflict(_) => &ProblemType::CONFLICT,
+            Self::KeyInFlight => &ProblemType::KEY_IN_FLIGHT,
+            Self::Provider(error) if error.is_refusal() => &ProblemType::PROVIDER_REFUSED,
+            Self::TooMany { .. } => &ProblemType::TOO_MANY_REQUESTS,
+            Self::Provider(_) | Self::Pool(_) | Self::Busy { .. } => &ProblemType::UNAVAILABLE,
+            Self::Database(error) if is_away(error) => &ProblemType::UNAVAILABLE,
+            Self::Database(_) | Self::Internal(_) => &ProblemType::INTERNAL,
         }
     }
 
@@ -133,11 +133,11 @@ impl Error {
     pub fn body(&self) -> Problem {
         let ProblemType { status, slug, title, .. } = *self.problem();
         Problem {
-            kind: format!("{}/errors/{slug}", request_id::public_url()),
+            kind: format!("{}/errors/{slug}", request::public_url()),
             title,
             status,
             detail: self.detail(),
-            request_id: vitrine_kit::trace::request_id().unwrap_or_default(),
+            request_id: request::id(),
             errors: if let Self::Invalid(errors) = self { errors.clone() } else { Vec::new() },
         }
     }

@@ -7,6 +7,7 @@ pub mod ids;
 pub mod lang;
 pub mod calendar;
 pub mod config;
+pub mod request;
 pub mod error;
 pub mod signal;
 pub mod cause;

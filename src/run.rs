@@ -38,7 +38,7 @@ pub async fn serve(config: Config) -> Result<()> {
     let listener = TcpListener::bind(&address)
         .map_err(|e| Error::Internal(format!("port {} cannot be opened: {e}; set PORT to a free one", config.http.port)))?;
     let app = Data::new(App::open(config).await?);
-    say_fiscal_environment(&app);
+    log_fiscal_environment(&app);
     seed::first_admin(&app).await?;
     let (stop, stopped) = watch::channel(false);
     let workers = tokio::spawn(worker::run(app.clone(), stopped));
@@ -81,7 +81,7 @@ pub async fn serve(config: Config) -> Result<()> {
 pub async fn work(config: Config) -> Result<()> {
     ops::start_metrics();
     let app = Data::new(App::open(config).await?);
-    say_fiscal_environment(&app);
+    log_fiscal_environment(&app);
     let (stop, stopped) = watch::channel(false);
     let workers = tokio::spawn(worker::run(app.clone(), stopped));
     let ops_server = ops_port(&app)?;

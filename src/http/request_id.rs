@@ -17,23 +17,10 @@ use crate::app::App;
 use crate::cause;
 use crate::http::head;
 use crate::ids::{OrderId, UserId};
+use crate::request;
 
 const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_LEN: usize = 128;
-
-tokio::task_local! {
-    static PUBLIC_URL: String;
-}
-
-/// `PUBLIC_URL` while a request is handled; empty outside of one, so that what follows it is a reference relative to the answer.
-pub fn public_url() -> String {
-    PUBLIC_URL.try_with(Clone::clone).unwrap_or_default()
-}
-
-/// The id of the request at hand; empty outside of one.
-pub fn current() -> String {
-    vitrine_kit::trace::request_id().unwrap_or_default()
-}
 
 pub async fn track(mut req: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
@@ -44,7 +31,7 @@ pub async fn track(mut req: ServiceRequest, next: Next<impl MessageBody + 'stati
     let path = req.path().to_owned();
     let span = span_of(&id, &path);
     let base = req.app_data::<Data<App>>().map(|app| app.config.http.public_url.clone()).unwrap_or_default();
-    let work = PUBLIC_URL.scope(base, next.call(req));
+    let work = request::at_public_url(base, next.call(req));
     let mut res = cause::scope("request", &id, work).instrument(span.clone()).await?.map_into_boxed_body();
     if let Ok(value) = HeaderValue::from_str(&id) {
         res.headers_mut().insert(HEADER, value);

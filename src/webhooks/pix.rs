@@ -12,13 +12,13 @@ use crate::app::App;
 use crate::cause;
 use crate::error::{Error, Problem, Result};
 use crate::http::raw::Raw;
-use crate::http::request_id;
 use crate::ids::{EventId, OrderId, PaymentId, RefundId};
 use crate::jobs::{self, Job};
 use crate::payments::charge::record;
 use crate::payments::effect::Effect;
 use crate::payments::store;
 use crate::payments::{capture, dispute, refund};
+use crate::request;
 use crate::sale::states::PaymentStatus;
 use crate::webhooks::inbox;
 
@@ -86,7 +86,7 @@ async fn take_all(app: &App, provider: &str, delivery: &Delivery) -> Result<Http
     let notices = pix.open(delivery).inspect_err(|_| {
         metrics::counter!("vitrine_webhooks_forged_total", "provider" => pix.name()).increment(1);
     })?; // forged: nothing was parsed, nothing is kept
-    let request_id = request_id::current();
+    let request_id = request::id();
     let mut outcome = Ok(());
     for notice in &notices {
         let id = EventId::new();

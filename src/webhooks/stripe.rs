@@ -13,7 +13,6 @@ use crate::cause;
 use crate::db;
 use crate::error::{Error, Problem, Result};
 use crate::http::raw::Raw;
-use crate::http::request_id;
 use crate::ids::{EventId, OrderId, PaymentId};
 use crate::jobs::{self, Job};
 use crate::payments::capture;
@@ -21,6 +20,7 @@ use crate::payments::charge::record;
 use crate::payments::dispute::{self, Dispute, DisputeEnd};
 use crate::payments::effect::{Applied, Effect};
 use crate::payments::{refund, store};
+use crate::request;
 use crate::sale::states::PaymentStatus;
 use crate::webhooks::inbox;
 
@@ -37,7 +37,7 @@ pub(super) async fn card(app: web::Data<App>, Raw(delivery): Raw) -> Result<Http
     let event = stripe.open(&delivery, Timestamp::now()).inspect_err(|_| {
         metrics::counter!("vitrine_webhooks_forged_total", "provider" => NAME).increment(1);
     })?; // forged: nothing was parsed, nothing is kept
-    let (id, request_id) = (EventId::new(), request_id::current());
+    let (id, request_id) = (EventId::new(), request::id());
     cause::scope("webhook", &id.to_string(), take(&app, stripe, id, &event, &request_id)).await?;
     app.jobs_were_pushed();
     Ok(HttpResponse::Ok().finish())
