@@ -12,6 +12,7 @@ use tokio::sync::{Semaphore, watch};
 use tracing::Instrument;
 use uuid::Uuid;
 
+use crate::alerts::{self, Alert, Key};
 use crate::app::App;
 use crate::db;
 use crate::error::{Chain, Error, Result};
@@ -25,6 +26,8 @@ const LEASE: &str = "2 minutes";
 const HEARTBEAT: Duration = Duration::from_secs(30);
 /// How often to look when nobody pokes: jobs of other processes, jobs whose time comes.
 const LOOK: Duration = Duration::from_millis(500);
+/// How long a job waits for a provider that is not configured any more.
+const UNCONFIGURED_WAIT: SignedDuration = SignedDuration::from_hours(1);
 const MAX_BACKOFF_S: i64 = 3600;
 
 /// A job in hand.
@@ -230,6 +233,7 @@ async fn settle(app: &App, job: &Leased, result: Result<Outcome>) -> Result<()> 
     match result {
         Ok(Outcome::Done) => end(&db, job, "done", None).await.map(drop),
         Ok(Outcome::Again(at)) => later(&db, job, at, None).await,
+        Err(Error::Unconfigured(provider)) => wait_for_provider(&mut db, job, &provider).await,
         Err(error) if job.attempts < job.max_attempts && error_may_pass(&error) => {
             let (at, why) = (Timestamp::now() + backoff(job.attempts, &error), Chain(&error).to_string());
             later(&db, job, at, Some(&why)).await
@@ -261,6 +265,19 @@ async fn later(db: &impl GenericClient, job: &Leased, at: Timestamp, error: Opti
                attempts = CASE WHEN $4 IS NULL THEN attempts - 1 ELSE attempts END, again = false, last_error = $4, lease = NULL, lease_until = NULL
          WHERE id = $1 AND lease = $2";
     db::execute(db, LATER, &[&job.id, &job.lease, &at, &error]).await?;
+    Ok(())
+}
+
+/// A job about a provider that is not configured any more waits for it, and the operator is told.
+async fn wait_for_provider(db: &mut db::Connection, job: &Leased, provider: &str) -> Result<()> {
+    let tx = db.transaction().await?;
+    later(&tx, job, Timestamp::now() + UNCONFIGURED_WAIT, None).await?;
+    let text = format!(
+        "A tarefa {} espera por {provider}, que não está mais configurado. Configure {provider} outra vez: ela segue sozinha.",
+        job.kind
+    );
+    alerts::raise(&tx, Alert::new(Key::ProviderUnconfigured { provider }, text)).await?;
+    tx.commit().await?;
     Ok(())
 }
 

@@ -45,6 +45,10 @@ pub enum Key<'a> {
     ProviderRefusesUs {
         provider: &'a str,
     },
+    /// Payments of a provider that is not configured any more: nobody can be asked about them.
+    ProviderUnconfigured {
+        provider: &'a str,
+    },
     /// A job gave up. One alert per kind and cause, however many jobs met it.
     JobDead {
         kind: &'a str,
@@ -134,8 +138,9 @@ pub enum Key<'a> {
 }
 
 /// All words that a key can begin with; `docs/alerts.md` explains each.
-pub const WORDS: [&str; 31] = [
+pub const WORDS: [&str; 32] = [
     "provider-refuses-us",
+    "provider-unconfigured",
     "job-dead",
     "charge-refused",
     "pix-code-unfit",
@@ -194,6 +199,9 @@ impl Key<'_> {
         match self {
             Self::ProviderRefusesUs { provider } => {
                 critical("provider-refuses-us", provider, format!("{provider} não aceita as credenciais da loja"))
+            }
+            Self::ProviderUnconfigured { provider } => {
+                critical("provider-unconfigured", provider, format!("Pagamentos de {provider}, que não está configurado"))
             }
             Self::JobDead { kind, cause } => {
                 let make = if is_message(kind) { warning } else { critical };

@@ -29,7 +29,9 @@ pub struct ProviderCharge {
 }
 
 impl<'a> Gateway<'a> {
-    /// The provider that a payment was made with. One that is not configured any more cannot be asked.
+    /// The provider that a payment was made with, also one that takes no new payments.
+    ///
+    /// Errors: [`Error::Unconfigured`], nobody can be asked.
     pub fn named(app: &'a App, name: &str) -> Result<Self> {
         if name == vitrine_stripe::NAME
             && let Some(stripe) = &app.providers.stripe
@@ -37,7 +39,7 @@ impl<'a> Gateway<'a> {
             return Ok(Self::Card(stripe));
         }
         let pix = app.providers.pix_named(name).map(Self::Pix);
-        pix.ok_or_else(|| Error::Conflict(format!("The provider {name} is not configured: its payments cannot be looked after")))
+        pix.ok_or_else(|| Error::Unconfigured(name.to_owned()))
     }
 
     pub fn name(&self) -> &'static str {

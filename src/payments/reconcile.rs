@@ -24,7 +24,7 @@ pub async fn reconcile(app: &App) -> Result<Outcome> {
 async fn look(app: &App) -> Result<()> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
-    let payments = [live(&tx).await?, late(&tx).await?].concat();
+    let payments = [live(&tx).await?, late(&tx).await?, unasked(app, &tx).await?].concat();
     let refunds = open_refunds(&tx).await?;
     let orders = overdue(&tx).await?;
     let checks = payments.into_iter().map(|payment| (Job::CheckPayment { payment }, None));
@@ -64,6 +64,16 @@ async fn late(tx: &db::Transaction<'_>) -> Result<Vec<PaymentId>> {
              ORDER BY p.updated_at LIMIT $1 FOR UPDATE OF p SKIP LOCKED)
         UPDATE payments p SET checked_at = now() FROM due WHERE p.id = due.id RETURNING p.id";
     Ok(db::query(tx, LATE, &[&BATCH]).await?.iter().map(|row| row.get("id")).collect())
+}
+
+/// Payments that ended here while their provider was not configured, once it is again.
+async fn unasked(app: &App, tx: &db::Transaction<'_>) -> Result<Vec<PaymentId>> {
+    const UNASKED: &str = "
+        SELECT p.id FROM payments p
+         WHERE p.ended_unasked AND p.provider = ANY($1)
+           AND NOT EXISTS (SELECT FROM jobs j WHERE j.dedupe = 'check_payment:' || p.id AND j.state IN ('waiting', 'running'))
+         ORDER BY p.id LIMIT $2";
+    Ok(db::query(tx, UNASKED, &[&app.providers.of_payments(), &BATCH]).await?.iter().map(|row| row.get("id")).collect())
 }
 
 /// Open refunds without a job. Touched, so that one whose job died is tried, and alerts, once an hour.

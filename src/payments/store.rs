@@ -186,7 +186,7 @@ pub async fn touch(tx: &impl GenericClient, payment: Payment) -> Result<Payment>
 
 /// The provider was asked, and it changed nothing.
 pub async fn mark_checked(db: &impl GenericClient, id: PaymentId) -> Result<()> {
-    db::execute(db, "UPDATE payments SET checked_at = now() WHERE id = $1", &[&id]).await?;
+    db::execute(db, "UPDATE payments SET checked_at = now(), ended_unasked = false WHERE id = $1", &[&id]).await?;
     Ok(())
 }
 
@@ -219,6 +219,23 @@ pub async fn mark_ended(tx: &impl GenericClient, id: PaymentId, to: PaymentStatu
         UPDATE payments SET status = $2, error = coalesce($3, error), checked_at = now(), updated_at = now()
          WHERE id = $1 AND status IN ('creating', 'unknown', 'pending')";
     Ok(db::execute(tx, MARK, &[&id, &to, &error]).await? == 1)
+}
+
+/// A live payment ends without anybody having been asked: its provider is not configured any more. It is asked about once the
+/// provider is configured again. `false`: it was not live.
+pub async fn mark_ended_unasked(tx: &impl GenericClient, id: PaymentId, to: PaymentStatus, error: &str) -> Result<bool> {
+    const MARK: &str = "
+        UPDATE payments SET status = $2, error = $3, ended_unasked = true, updated_at = now()
+         WHERE id = $1 AND status IN ('creating', 'unknown', 'pending')";
+    Ok(db::execute(tx, MARK, &[&id, &to, &error]).await? == 1)
+}
+
+/// An ended payment was to be asked about once more, and its provider is not configured: that is made up for.
+pub async fn mark_unasked(db: &impl GenericClient, id: PaymentId) -> Result<()> {
+    const MARK: &str = "
+        UPDATE payments SET ended_unasked = true WHERE id = $1 AND status IN ('expired', 'cancelled', 'failed')";
+    db::execute(db, MARK, &[&id]).await?;
+    Ok(())
 }
 
 /// A card was refused. The intent lives on: the buyer may try another card. It is no call of ours, so the row does not count as

@@ -45,6 +45,7 @@ mod price;
 mod privacy;
 mod process;
 mod repeats;
+mod retired;
 mod shipments;
 mod shipments_boxes;
 mod shipments_follow;

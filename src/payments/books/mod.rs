@@ -50,17 +50,13 @@ pub async fn now(db: &impl GenericClient) -> Result<Zoned> {
     Ok(now.to_zoned(zone()))
 }
 
-/// The names of the providers that can be asked.
-pub fn configured(app: &App) -> Vec<&'static str> {
-    let stripe = app.providers.stripe.iter().map(|_| vitrine_stripe::NAME);
-    app.providers.pix.iter().map(|pix| pix.name()).chain(stripe).collect()
-}
-
 /// Compares a day anew, now: one job per provider that is configured or took money on it. Their names. The caller commits.
 pub async fn order(app: &App, tx: &impl GenericClient, day: Date) -> Result<Vec<String>> {
     let (from, to) = bounds(day)?;
-    let mut providers: Vec<String> = configured(app).into_iter().map(str::to_owned).collect();
-    providers.extend(store::list_providers(tx, from, to).await?.into_iter().filter(|name| !configured(app).contains(&&**name)));
+    let mut providers: Vec<String> = app.providers.of_payments().into_iter().map(str::to_owned).collect();
+    providers.extend(
+        store::list_providers(tx, from, to).await?.into_iter().filter(|name| !app.providers.of_payments().contains(&&**name)),
+    );
     let jobs: Vec<_> = providers.iter().map(|provider| (Job::CompareBooks { day, provider: provider.clone() }, None)).collect();
     jobs::push_all_now(tx, &jobs).await?;
     Ok(providers)
@@ -76,7 +72,7 @@ pub async fn keep(app: &App) -> Result<Outcome> {
     let life = store::lives(&tx, bounds(first)?.0).await?;
     let life = life.into_iter().map(|(name, from, to)| (name, (day_of(from), day_of(to)))).collect();
     let made = store::made_since(&tx, first).await?;
-    let due = due(&configured(app), first, last, &life, &made);
+    let due = due(&app.providers.of_payments(), first, last, &life, &made);
     if !due.is_empty() {
         tracing::info!(count = due.len(), "days of providers to be compared");
         jobs::push_all(&tx, &spread(due, now.timestamp())).await?;

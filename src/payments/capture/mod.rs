@@ -167,7 +167,7 @@ async fn mark_captured(tx: &impl GenericClient, payment: &Payment, to: PaymentSt
         UPDATE payments
            SET status = $2, captured_cents = $6, paid_at = least(coalesce($3, now()), now()), error = NULL,
                end_to_end_id = coalesce(end_to_end_id, $4), provider_ref = coalesce(provider_ref, $5),
-               checked_at = now(), updated_at = now()
+               checked_at = now(), ended_unasked = false, updated_at = now()
          WHERE id = $1 AND captured_cents = 0";
     const ENTER: &str = "
         INSERT INTO money_movements (order_id, payment_id, kind, amount_cents, provider, provider_ref, cause)

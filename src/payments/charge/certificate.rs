@@ -18,7 +18,7 @@ const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// Job: tells the operator in time.
 pub async fn watch(app: &App) -> Result<Outcome> {
     let now = Timestamp::now();
-    let pem = app.config.pix.providers.iter().find_map(|provider| match provider {
+    let pem = app.config.pix.providers.iter().chain(&app.config.pix.retired).find_map(|provider| match provider {
         PixSettings::Bank(settings) => settings.certificate.as_ref(),
         _ => None,
     });

@@ -174,7 +174,7 @@ pub async fn list(app: &App) -> Result<Vec<MethodView>> {
 fn is_configured(app: &App, method: Method) -> bool {
     match method {
         Method::Pix => true,
-        Method::CreditCard => app.providers.stripe.is_some(),
+        Method::CreditCard => app.providers.takes_cards,
     }
 }
 
@@ -184,7 +184,7 @@ fn is_configured(app: &App, method: Method) -> bool {
 pub fn provider_for(app: &App, method: Method, away: &[&'static str]) -> Result<&'static str> {
     let all: Vec<&'static str> = match method {
         Method::Pix => app.providers.pix.iter().map(|pix| pix.name()).collect(),
-        Method::CreditCard => app.providers.stripe.iter().map(|_| vitrine_stripe::NAME).collect(),
+        Method::CreditCard => app.providers.takes_cards.then_some(vitrine_stripe::NAME).into_iter().collect(),
     };
     let Some(first) = all.first().copied() else {
         return Err(Error::Conflict("This shop does not take cards: pay by PIX".into()));

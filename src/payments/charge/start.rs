@@ -129,11 +129,15 @@ async fn begin(app: &App, viewer: Viewer, order: OrderId, method: Method, away: 
     let order = locks::lock_order(&tx, order, viewer).await?;
     must_wait_for_money(&order)?;
     if let Some(old) = store::find_live(&tx, order.id).await? {
-        if old.is_over || old.method != method.as_str() {
+        let can_be_asked = Gateway::named(app, &old.provider).is_ok();
+        if old.is_over || old.method != method.as_str() || !can_be_asked {
             return Ok(Begun::InTheWay(old.id));
         }
         if old.status == PaymentStatus::Pending && old.copy_paste.is_some() {
             return Ok(Begun::Live(Box::new(old)));
+        }
+        if !app.providers.takes_new(&old.provider) && old.status != PaymentStatus::Pending {
+            return Ok(Begun::InTheWay(old.id)); // it was never shown to the buyer, and a retired provider makes no new charge
         }
         if methods::closed_for(app, &old.provider).is_none() && !away.contains(&old.provider.as_str()) {
             let old = store::touch(&tx, old).await?;
