@@ -11,6 +11,7 @@ use super::store::{self, Invoice};
 use super::tax_data::TaxRules;
 use super::{account, returns, states};
 use crate::admin::audit_log;
+use crate::alerts::Key;
 use crate::app::App;
 use crate::cause::Actor;
 use crate::db;
@@ -160,7 +161,7 @@ async fn cannot_cancel(app: &App, invoice: &Invoice, why: &str) -> Result<Outcom
             jobs::push_now(&tx, Job::BuyLabel { order: now.order }).await?; // it waited for what would become of this one
         }
         let then = if gives_back { "Uma nota de devolução será emitida." } else { "A nota continua autorizada." };
-        alert(&tx, &now, "NF-e não cancelada", &format!("{why}. {then}")).await?;
+        alert(&tx, Key::InvoiceNotCancelled(now.id), &now, &format!("{why}. {then}")).await?;
     }
     tx.commit().await?;
     app.jobs_were_pushed();

@@ -1,5 +1,6 @@
 //! What the shop writes about, and the subject of each in both languages.
 
+use super::digest::Digest;
 use super::facts::money;
 use super::templates::Story;
 use crate::lang::Lang;
@@ -65,7 +66,7 @@ impl Kind {
         let shop = story.shop.name.as_str();
         let refund = story.refund.map(|refund| money(refund.amount_cents, story.lang)).unwrap_or_default();
         if self == Self::Alert {
-            return format!("[{shop}] {}", story.alert.as_ref().map_or("", |alert| alert.title));
+            return format!("[{shop}] {}", story.digest.map(Digest::title).unwrap_or_default());
         }
         match story.lang {
             Lang::Pt => match self {

@@ -8,6 +8,7 @@ use minijinja::{AutoEscape, Environment, ErrorKind, Output, State, UndefinedBeha
 use serde::Serialize;
 use vitrine_kit::Money;
 
+use super::digest::Digest;
 use super::facts::{self, Account, Invoice, Order, Refund, Reset, Shop};
 use super::kind::Kind;
 use crate::calendar;
@@ -92,13 +93,7 @@ pub struct Story<'a> {
     pub refund: Option<&'a Refund>,
     pub reset: Option<&'a Reset>,
     pub invoice: Option<&'a Invoice>,
-    pub alert: Option<Alert<'a>>,
-}
-
-#[derive(Debug, Serialize)]
-pub struct Alert<'a> {
-    pub title: &'a str,
-    pub text: &'a str,
+    pub digest: Option<&'a Digest>,
 }
 
 #[derive(Debug)]

@@ -4,6 +4,7 @@ use deadpool_postgres::{GenericClient, Transaction};
 use vitrine_kit::Money;
 use vitrine_kit::pix::PaidNews;
 
+use crate::alerts::{self, Alert, Key};
 use crate::cause::{self, Actor};
 use crate::db;
 use crate::error::{Error, Result};
@@ -13,8 +14,7 @@ use crate::orders::life;
 use crate::payments::methods::Method;
 use crate::payments::status::Status;
 use crate::payments::store::{self, Order, Payment};
-use crate::payments::{alert, tell};
-use crate::payments::{price, refund};
+use crate::payments::{price, refund, tell};
 
 /// What news did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,7 +129,7 @@ async fn send_back(
         news.amount.cents(),
         payment.amount.cents()
     );
-    alert(tx, "Pagamento será devolvido", text).await?;
+    alerts::raise(tx, Alert::new(Key::Surplus(payment.id), text).about(order.id)).await?;
     Ok(Applied::Surplus)
 }
 
@@ -182,7 +182,7 @@ async fn mismatch(
             "O pagamento {} do pedido {} não confere com a cobrança ({difference}). Nada foi baixado.",
             payment.id, order.number
         );
-        alert(tx, "Pagamento não confere", text).await?;
+        alerts::raise(tx, Alert::new(Key::PaymentDiffers(payment.id), text).about(order.id)).await?;
         jobs::push_now(tx, Job::CheckPayment { payment: payment.id }).await?; // their books decide what really came
     } else {
         store::mark_checked(tx, payment.id).await?;
@@ -270,6 +270,6 @@ pub async fn disputed_pix(tx: &Transaction<'_>, provider: &'static str, id: Opti
         Some(id) => order_of(tx, provider, id).await?,
         None => None,
     };
-    alert(tx, "Pagamento PIX contestado", text.to_owned()).await?;
+    alerts::raise(tx, Alert::new(Key::PixDisputed { payment: id, text }, text).about(known)).await?;
     Ok((if known.is_some() { Applied::Done } else { Applied::UnknownPayment }, known))
 }

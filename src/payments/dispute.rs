@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use vitrine_kit::Money;
 use vitrine_stripe::DisputeEnd;
 
+use crate::alerts::{self, Alert, Key};
 use crate::cause::{self, Actor};
 use crate::db;
 use crate::error::Result;
@@ -14,7 +15,7 @@ use crate::payments::apply::{Applied, News};
 use crate::payments::refund::{follow_the_sale, is_off, mark_refunded, refund_all, returned};
 use crate::payments::status::Status;
 use crate::payments::store::{self, Order, Payment};
-use crate::payments::{alert, tell};
+use crate::payments::tell;
 
 /// A dispute as the provider tells of it.
 #[derive(Debug)]
@@ -54,7 +55,8 @@ pub async fn opened(tx: &impl GenericClient, provider: &'static str, id: Payment
         dispute.amount.cents(),
         dispute.reference
     );
-    alert(tx, "Pagamento contestado", text).await?;
+    let key = Key::DisputeOpened { reference: dispute.reference };
+    alerts::raise(tx, Alert::new(key, text).about(order.id)).await?;
     Ok((Applied::Done, Some(order.id)))
 }
 
@@ -92,8 +94,9 @@ pub async fn closed(
         lost(tx, provider, &payment, dispute).await?;
     }
     follow_the_sale(tx, order.id, was_off).await?;
-    alert(tx, "Disputa encerrada", format!("A disputa {} do pedido {} terminou: {word}.", dispute.reference, order.number))
-        .await?;
+    let key = Key::DisputeClosed { reference: dispute.reference, is_lost: end == DisputeEnd::Lost };
+    let text = format!("A disputa {} do pedido {} terminou: {word}.", dispute.reference, order.number);
+    alerts::raise(tx, Alert::new(key, text).about(order.id)).await?;
     Ok((Applied::Done, Some(order.id)))
 }
 
@@ -102,7 +105,8 @@ async fn unclear(tx: &impl GenericClient, order: &Order, dispute: &Dispute<'_>) 
         "A disputa {} do pedido {} terminou, e o provedor não diz para quem (\"{}\"). Nada foi movido: confira no painel dele.",
         dispute.reference, order.number, dispute.status
     );
-    alert(tx, "Disputa encerrada sem resultado claro", text).await?;
+    let key = Key::DisputeUnclear { reference: dispute.reference };
+    alerts::raise(tx, Alert::new(key, text).about(order.id)).await?;
     Ok((Applied::Mismatch, Some(order.id)))
 }
 

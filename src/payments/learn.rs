@@ -4,6 +4,7 @@ use deadpool_postgres::GenericClient;
 use vitrine_kit::brcode;
 use vitrine_kit::pix::{Charge, ChargeStatus, PaidNews};
 
+use crate::alerts::{self, Alert, Key};
 use crate::cause::Actor;
 use crate::error::Result;
 use crate::jobs::{self, Job};
@@ -11,7 +12,7 @@ use crate::payments::apply::{self, Applied};
 use crate::payments::gateway::Seen;
 use crate::payments::status::Status;
 use crate::payments::store::{self, Order, Payment};
-use crate::payments::{alert, tell};
+use crate::payments::tell;
 
 /// What a charge is good for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,7 +126,8 @@ async fn refuse(tx: &impl GenericClient, order: &Order, payment: &Payment, flaw:
         tell(tx, payment, Some(payment.status), Status::Failed, &why, Actor::System).await?;
         let text =
             format!("A cobrança {} do pedido {} veio com um código que não pode ser pago ({flaw}).", payment.id, order.number);
-        alert(tx, "Código PIX inválido", text).await?;
+        let key = Key::PixCodeUnfit { provider: &payment.provider };
+        alerts::raise(tx, Alert::new(key, text).about(order.id)).await?;
     }
     jobs::push(tx, Job::VoidPayment { payment: payment.id }).await?;
     Ok(Learned::Unfit)

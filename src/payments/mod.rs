@@ -23,7 +23,6 @@ use deadpool_postgres::GenericClient;
 
 use crate::cause::Actor;
 use crate::error::Result;
-use crate::jobs::{self, Job};
 use crate::orders::life::{self, Change};
 use crate::payments::status::Status;
 use crate::payments::store::Payment;
@@ -48,9 +47,4 @@ async fn tell(
         actor,
     };
     life::tell(tx, payment.order_id, &change).await
-}
-
-/// Something about money that a person must look at, mailed once the transaction commits.
-async fn alert(tx: &impl GenericClient, subject: &str, text: String) -> Result<()> {
-    jobs::push(tx, Job::MailAlert { subject: subject.to_owned(), text }).await
 }

@@ -214,6 +214,12 @@ pub async fn count_charges(db: &impl GenericClient, order: OrderId) -> Result<i6
     Ok(db::query_one(db, COUNT, &[&order]).await?.get(0))
 }
 
+/// How many charges by a method were refused, or came back unfit, for an order.
+pub async fn count_refused(db: &impl GenericClient, order: OrderId, method: &str) -> Result<i64> {
+    const COUNT: &str = "SELECT count(*) FROM payments WHERE order_id = $1 AND method = $2 AND status = 'failed'";
+    Ok(db::query_one(db, COUNT, &[&order, &method]).await?.get(0))
+}
+
 pub async fn insert(tx: &impl GenericClient, order: &Order, method: &str, provider: &str, expiry_s: i64) -> Result<Payment> {
     const INSERT: &str = "
         INSERT INTO payments (id, order_id, method, provider, amount_cents, method_discount_cents, tries, expires_at)

@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use vitrine_kit::Money;
 
 use super::{follow_the_sale, is_off, reserve, tell_refund};
+use crate::alerts::{self, Alert, Key};
 use crate::cause::{self, Actor};
 use crate::db;
 use crate::error::Result;
@@ -14,7 +15,7 @@ use crate::orders::life::{self, Change};
 use crate::payments::apply::{Applied, News};
 use crate::payments::status::Status;
 use crate::payments::store::{self, Order, Payment};
-use crate::payments::{alert, tell};
+use crate::payments::tell;
 
 /// After this a refund to a card is looked at once more.
 const BOUNCES_WITHIN: SignedDuration = SignedDuration::from_hours(24 * 10);
@@ -83,7 +84,7 @@ impl Ending<'_> {
         self.fail(tx, why).await?;
         let (order, cents) = (&self.order.number, self.amount.cents());
         let text = format!("A devolução {} de {cents} centavos do pedido {order} falhou: {why}.{}", self.id, self.what_now());
-        alert(tx, "Devolução falhou", text).await?;
+        alerts::raise(tx, Alert::new(Key::RefundFailed(self.id), text).about(self.order.id)).await?;
         Ok(Applied::Done)
     }
 
@@ -99,7 +100,7 @@ impl Ending<'_> {
             self.order.number,
             self.what_now()
         );
-        alert(tx, "Devolução voltou", text).await?;
+        alerts::raise(tx, Alert::new(Key::RefundCameBack(self.id), text).about(self.order.id)).await?;
         Ok(Applied::Done)
     }
 
@@ -108,7 +109,7 @@ impl Ending<'_> {
             "A devolução {} do pedido {} foi dada como falha e agora como feita, e já não cabe no valor pago.",
             self.id, self.order.number
         );
-        alert(tx, "Devolução acima do valor pago", text).await?;
+        alerts::raise(tx, Alert::new(Key::RefundTooMuch(self.id), text).about(self.order.id)).await?;
         Ok(Applied::Mismatch)
     }
 

@@ -4,13 +4,13 @@ use deadpool_postgres::GenericClient;
 use vitrine_kit::pix::{RefundStatus, TheirRefund};
 
 use super::{End, follow_the_sale, is_off, reserve, settle, tell_refund};
+use crate::alerts::{self, Alert, Key};
 use crate::app::App;
 use crate::cause::Actor;
 use crate::db;
 use crate::error::Result;
 use crate::ids::{PaymentId, RefundId};
 use crate::jobs::{self, Job, Outcome};
-use crate::payments::alert;
 use crate::payments::apply::{Applied, News};
 use crate::payments::gateway::Gateway;
 use crate::payments::store;
@@ -65,7 +65,8 @@ async fn bring_in(
                     order.number,
                     theirs.reference
                 );
-                alert(tx, "Devolução desconhecida", text).await?;
+                let key = Key::RefundUnknown { provider, reference: &theirs.reference };
+                alerts::raise(tx, Alert::new(key, text).about(order.id)).await?;
                 return Ok((Applied::Mismatch, Some(order.id)));
             }
         },
