@@ -313,7 +313,8 @@ async fn a_shop_without_an_address_is_told_once_and_sells_on() {
     rest(&shop).await;
     rest_ahead(&shop).await;
     assert_eq!((state(&shop, &first).await.as_str(), shop.control().parcels().len()), ("pending", 0));
-    assert_eq!(shop.alerted().await, ["labels-halted 2"], "one for both of them");
+    let told = shop.alerted().await;
+    assert!(told.len() == 1 && told[0].starts_with("labels-halted "), "one for both of them: {told:?}");
     set_company(&shop).await;
     rest_ahead(&shop).await;
     for order in [first, second] {

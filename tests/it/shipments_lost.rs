@@ -95,7 +95,9 @@ async fn a_sender_whose_address_is_of_another_state_than_their_cep_is_told_and_b
     let order = paid(&shop).await;
     rest(&shop).await;
     rest_ahead(&shop).await;
-    assert_eq!((state(&shop, &order).await.as_str(), shop.alerted().await), ("pending", vec!["labels-halted 1".to_owned()]));
+    assert_eq!(state(&shop, &order).await, "pending");
+    let told = shop.alerted().await;
+    assert!(told.len() == 1 && told[0].starts_with("labels-halted "), "{told:?}");
     set_company(&shop).await;
     rest_ahead(&shop).await;
     assert_eq!(state(&shop, &order).await, "generated");
