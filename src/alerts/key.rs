@@ -3,10 +3,13 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use sha2::{Digest, Sha256};
+use vitrine_kit::ProviderError;
 
 use crate::ids::{CorrectionId, InvoiceId, PaymentId, RefundId, ShipmentId, VariantId};
+use crate::jobs::is_message;
 
 /// Room for the part behind the word.
 const MAX_DETAIL: usize = 120;
@@ -130,9 +133,11 @@ pub enum Key<'a> {
         parcel: &'a str,
         event: &'a str,
     },
-    /// Variants that reached the shop's mark since the last look; the first of them stands for all, for it is told of once.
+    /// Variants that reached the shop's mark since the last look. The first of them and the time stand for all: each is told of once,
+    /// and anew after it was filled up.
     LowStock {
         first: VariantId,
+        at: Timestamp,
         count: usize,
     },
 }
@@ -250,8 +255,20 @@ impl Key<'_> {
             Self::ParcelInTrouble { parcel, event } => {
                 warning("parcel-in-trouble", format!("{parcel}:{event}"), "Entrega com problema")
             }
-            Self::LowStock { first, count: 1 } => info("low-stock", first, "Estoque baixo: 1 produto"),
-            Self::LowStock { first, count } => info("low-stock", first, format!("Estoque baixo: {count} produtos")),
+            Self::LowStock { first, at, count } => {
+                let what = if *count == 1 { "produto" } else { "produtos" };
+                info("low-stock", format!("{first}:{}", at.as_second()), format!("Estoque baixo: {count} {what}"))
+            }
+        }
+    }
+
+    /// `Some`: the provider does not accept our credentials, and every other call meets the same.
+    pub fn of_refused_credentials(error: &ProviderError) -> Option<Key<'static>> {
+        match error {
+            ProviderError::Rejected { provider, code, .. } if matches!(code.as_str(), "401" | "403") => {
+                Some(Key::ProviderRefusesUs { provider })
+            }
+            _ => None,
         }
     }
 
@@ -275,10 +292,6 @@ impl fmt::Display for Key<'_> {
 /// The word that a key begins with.
 pub fn word_of(key: &str) -> &str {
     key.split(':').next().unwrap_or(key)
-}
-
-fn is_message(kind: &str) -> bool {
-    kind.starts_with("mail_") || kind.starts_with("sms_")
 }
 
 /// A cause in words, without what differs from one job to the next: ids, numbers of orders, times. Codes of a few digits stay.

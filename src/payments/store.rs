@@ -152,6 +152,12 @@ pub async fn count_charges(db: &impl GenericClient, order: OrderId) -> Result<i6
     Ok(db::query_one(db, COUNT, &[&order]).await?.get(0))
 }
 
+/// How many charges by a method were refused, or came back unfit, for an order.
+pub async fn count_refused(db: &impl GenericClient, order: OrderId, method: &str) -> Result<i64> {
+    const COUNT: &str = "SELECT count(*) FROM payments WHERE order_id = $1 AND method = $2 AND status = 'failed'";
+    Ok(db::query_one(db, COUNT, &[&order, &method]).await?.get(0))
+}
+
 pub async fn insert(
     tx: &impl GenericClient,
     order: &LockedOrder,

@@ -180,14 +180,6 @@ pub async fn note_error(db: &impl GenericClient, id: ShipmentId, error: &str) ->
     Ok(db::execute(db, NOTE, &[&id, &error]).await? == 1)
 }
 
-/// Whether nobody was told of this today; from now on somebody was.
-pub async fn may_alert(tx: &impl GenericClient, id: ShipmentId, error: &str) -> Result<bool> {
-    const ALERT: &str = "
-        UPDATE shipments SET alerted_at = now() WHERE id = $1
-           AND NOT EXISTS (SELECT FROM shipments o WHERE o.error = $2 AND o.alerted_at > now() - interval '1 day')";
-    Ok(db::execute(tx, ALERT, &[&id, &error]).await? == 1)
-}
-
 pub async fn set_label_url(db: &impl GenericClient, id: ShipmentId, url: &str) -> Result<()> {
     const SET: &str = "UPDATE shipments SET label_url = $2, error = NULL WHERE id = $1";
     db::execute(db, SET, &[&id, &url]).await?;

@@ -251,7 +251,7 @@ async fn a_refund_that_bounces_is_ours_again_and_the_operator_knows() {
     settle(&shop).await;
     assert_eq!(state(&shop, &order).await, "processing/paid");
     assert_eq!(shop.sql::<String>("SELECT status FROM refunds").await, "failed", "{}", made.body);
-    assert_eq!(count(&shop, "jobs WHERE kind = 'mail_alert' AND payload->>'subject' = 'Devolução voltou'").await, 1);
+    assert_eq!(shop.alerted().await, ["refund-came-back 1"]);
     let left = admin.post(&format!("/api/orders/{order}/refund"), &json!({"amount_cents": total, "reason": "Tudo"})).await;
     assert_eq!(left.status, 201, "{}", left.body);
     settle(&shop).await;
@@ -271,7 +271,7 @@ async fn a_dispute_holds_the_money_and_its_end_is_told() {
         let refused = admin.post(&format!("/api/orders/{order}/refund"), &json!({"reason": "Não"})).await;
         assert_eq!(refused.status, 409, "{}", refused.body);
     }
-    assert_eq!(count(&shop, "jobs WHERE kind = 'mail_alert' AND payload->>'subject' = 'Pagamento contestado'").await, 2);
+    assert_eq!(shop.alerted().await, ["dispute-opened 1", "dispute-opened 1"], "each by itself");
     shop.control().close_dispute(&won, DisputeStatus::Won).unwrap();
     shop.control().close_dispute(&lost, DisputeStatus::Lost).unwrap();
     assert!(shop.control().settled(LIMIT).await);
@@ -316,8 +316,8 @@ async fn a_dispute_is_only_lost_where_they_say_so() {
         closed(&shop, &order, end).await;
         assert_eq!(payments(&shop, &order).await, [format!("credit_card:{after}")], "{end:?}");
         assert_eq!(state(&shop, &order).await, "processing/paid", "{end:?}");
-        let alerts = "jobs WHERE kind = 'mail_alert' AND payload->>'subject' = 'Disputa encerrada sem resultado claro'";
-        assert_eq!(count(&shop, alerts).await, unclear, "{end:?}");
+        let told = shop.alerted().await.iter().filter(|alert| *alert == "dispute-unclear 1").count();
+        assert_eq!(told, unclear, "{end:?}");
         if unclear == 1 {
             closed(&shop, &order, DisputeStatus::Won).await; // a clear result comes later
             assert_eq!(payments(&shop, &order).await, ["credit_card:paid"]);

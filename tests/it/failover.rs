@@ -146,10 +146,7 @@ async fn a_contested_pix_alerts_the_operator_once_and_moves_no_money() {
         let request = shop.request("POST", "/api/webhooks/openpix").header("X-OpenPix-Signature", &signature);
         assert_eq!(request.body("application/json", body.clone()).send().await.status, 200);
     }
-    let alerts: i64 = shop
-        .sql("SELECT count(*) FROM jobs WHERE kind = 'mail_alert' AND payload->>'subject' = 'Pagamento PIX contestado'")
-        .await;
-    assert_eq!(alerts, 1);
+    assert_eq!(shop.alerted().await, ["pix-disputed 1"]);
     assert_eq!(state(&shop, &order).await, "processing/paid");
     shop.close().await;
 }

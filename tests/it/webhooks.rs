@@ -133,7 +133,7 @@ async fn news_that_do_not_fit_the_charge_move_nothing() {
     }
     assert_eq!(payment_status(&shop, &charge.order).await, "pending_payment");
     assert_eq!(shop.sql::<i64>("SELECT count(*) FROM money_movements").await, 0);
-    assert_eq!(shop.sql::<i64>("SELECT count(*) FROM jobs WHERE kind = 'mail_alert'").await, 4);
+    assert_eq!(shop.alerted().await, ["payment-differs 4"], "one for the payment");
     assert_eq!(deliver(&shop, &charge.paid("evt_right")).await.status, 200);
     assert_eq!(payment_status(&shop, &charge.order).await, "paid");
     shop.close().await;

@@ -34,6 +34,8 @@ use requests::Created;
 /// The name in configuration, rows, metrics and logs.
 pub const NAME: &str = "stripe";
 
+/// The smallest charge in BRL: below it they answer `amount_too_small`.
+pub const LEAST_CHARGE: Money = Money::from_cents(50);
 /// Stripe remembers the answer to a key, a 500 too, for a day; past a remembered 500 only another key gets on. So many are tried.
 const KEYS: u32 = 5;
 /// An intent that may exist is looked for among so many hundreds that are no older than its payment.

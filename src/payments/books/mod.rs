@@ -15,12 +15,12 @@ use deadpool_postgres::GenericClient;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp, ToSpan, Zoned};
 
+use crate::alerts::{self, Alert, Key};
 use crate::app::App;
 use crate::calendar::{day_of, zone};
 use crate::db;
 use crate::error::{Error, Result};
 use crate::jobs::{self, Job, Outcome};
-use crate::payments::alert::alert;
 use crate::payments::gateway::Gateway;
 
 pub use report::{Kind, Line, Motion, Report, Status, Summary};
@@ -153,7 +153,9 @@ async fn keep_report(app: &App, report: &compare::Compared) -> Result<()> {
     let now = Timestamp::now();
     jobs::push_all(&tx, &later.into_iter().map(|(job, wait)| (job, wait.map(|wait| now + wait))).collect::<Vec<_>>()).await?;
     if let Some((subject, text)) = report.report.alert(before.as_ref()) {
-        alert(&tx, &subject, text).await?;
+        let (provider, day) = (report.report.summary.provider.as_str(), report.report.summary.day);
+        let key = Key::BooksDiffer { provider, day, subject: &subject, lines: &text };
+        alerts::raise(&tx, Alert::new(key, text.clone())).await?;
     }
     tx.commit().await?;
     app.jobs_were_pushed();

@@ -5,12 +5,12 @@ use deadpool_postgres::{GenericClient, Transaction};
 use vitrine_kit::Money;
 use vitrine_kit::pix::PaidNews;
 
+use crate::alerts::{self, Alert, Key};
 use crate::cause::{self, Actor};
 use crate::db;
 use crate::error::{Error, Result};
 use crate::ids::PaymentId;
 use crate::jobs::{self, Job};
-use crate::payments::alert::alert;
 use crate::payments::charge::methods::Method;
 use crate::payments::charge::price;
 use crate::payments::effect::{Applied, Effect};
@@ -101,7 +101,7 @@ async fn send_back(
         news.amount.cents(),
         payment.amount.cents()
     );
-    alert(tx, "Pagamento será devolvido", text).await?;
+    alerts::raise(tx, Alert::new(Key::Surplus(payment.id), text).about(order.id)).await?;
     Ok(Applied::Surplus)
 }
 
@@ -154,7 +154,7 @@ async fn mismatch(
             "O pagamento {} do pedido {} não confere com a cobrança ({difference}). Nada foi baixado.",
             payment.id, order.number
         );
-        alert(tx, "Pagamento não confere", text).await?;
+        alerts::raise(tx, Alert::new(Key::PaymentDiffers(payment.id), text).about(order.id)).await?;
         jobs::push_now(tx, Job::CheckPayment { payment: payment.id }).await?; // their books decide what really came
     } else {
         store::mark_checked(tx, payment.id).await?;

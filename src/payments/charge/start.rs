@@ -8,12 +8,12 @@ use utoipa::ToSchema;
 use vitrine_kit::pix::{self, NewCharge};
 use vitrine_kit::{Email, Money, ProviderError};
 
+use crate::alerts::{self, Alert, Key};
 use crate::app::App;
 use crate::cause::Actor;
 use crate::error::{Error, Result};
 use crate::ids::{OrderId, PaymentId};
 use crate::jobs::{self, Job};
-use crate::payments::alert::alert;
 pub use crate::payments::charge::methods::Method;
 use crate::payments::charge::methods::{self, Methods};
 use crate::payments::charge::record::{self, ChargeState};
@@ -27,6 +27,8 @@ use crate::sale::viewer::Viewer;
 
 /// An order that lets one charge after another run out would hold its stock for ever.
 const MAX_CHARGES: i64 = 10;
+/// Charges that a provider refused, by method. What it refuses so often it will refuse again, and each try makes the order live longer.
+const MAX_REFUSED: i64 = 5;
 /// Each round but the last has put an old charge out of the way, or a provider that is away.
 const ROUNDS: usize = 5;
 /// When a job looks after a charge that nobody brought to an end.
@@ -189,8 +191,16 @@ async fn new_payment(
     if store::count_charges(tx, order.id).await? >= MAX_CHARGES {
         return Err(Error::Conflict("Too many charges of this order ran out unpaid: place it again".into()));
     }
+    if store::count_refused(tx, order.id, method.as_str()).await? >= MAX_REFUSED {
+        let why = "The provider refused to charge this order too often: pay by another method, or place the order again";
+        return Err(Error::Conflict(why.into()));
+    }
     let discount = offers.discount(method, order.goods);
     let order = price::reprice(tx, order, method, discount, actor).await?;
+    let least = method.least();
+    if order.total < least {
+        return Err(Error::Conflict(format!("This method of payment takes {least} or more: pay by another one")));
+    }
     let expiry_s = i64::try_from(app.config.pix.expiry.as_secs()).unwrap_or(i64::MAX);
     let payment = store::insert(tx, &order, method.as_str(), provider, expiry_s).await?;
     store::extend_order(tx, order.id, method.as_str(), payment.expires_at).await?;
@@ -274,12 +284,13 @@ async fn note_failure(tx: &impl GenericClient, order: &LockedOrder, payment: &Pa
         return Ok(());
     }
     record_payment(tx, payment, Some(payment.status), to, &why, Actor::System).await?;
-    if let ProviderError::Rejected { message, .. } = error {
+    if let ProviderError::Rejected { provider, code, message } = error {
         let text = format!(
             "O provedor {} recusou a cobrança {} do pedido {}: {why}. {message}",
             payment.provider, payment.id, order.number
         );
-        alert(tx, "Cobrança recusada pelo provedor", text).await?;
+        let key = Key::of_refused_credentials(error).unwrap_or(Key::ChargeRefused { provider, code });
+        alerts::raise(tx, Alert::new(key, text).about(order.id)).await?;
     }
     Ok(())
 }
