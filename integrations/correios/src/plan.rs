@@ -4,24 +4,13 @@ use serde_json::{Value, json};
 use vitrine_kit::shipping::{FreightOption, QuoteRequest, Volume};
 use vitrine_kit::{Money, ProviderError};
 
+use crate::line::Line;
 use crate::services::Service;
-use crate::token::Token;
-use crate::wire::{self, Item};
+use crate::wire::{self, Item, Token};
 use crate::{MinBox, NAME};
 
 /// More than these simulations for one parcel are not asked for: that is no parcel any more.
 const MAX_LINES: usize = 50;
-
-/// One simulation: a box by a service.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Line {
-    pub(crate) service: &'static Service,
-    pub(crate) volume: Volume,
-    /// What is declared of the box's worth.
-    pub(crate) declared: Option<Money>,
-    /// So many boxes are just like this one.
-    pub(crate) count: u32,
-}
 
 #[derive(Debug)]
 pub(crate) struct Plan<'a> {
