@@ -8,6 +8,7 @@ mod control;
 mod correios;
 mod enotas;
 mod faults;
+mod floors;
 mod harness;
 mod journal;
 mod mailbox;
