@@ -18,7 +18,8 @@ use crate::world::news::Envelope;
 use crate::world::orders::SendWebhook;
 use crate::world::{Provider, World, webhooks};
 
-pub(crate) const PROVIDER: Provider = Provider { name: "africastalking", routes, error: error_body, ..Provider::SILENT };
+pub(crate) const PROVIDER: Provider =
+    Provider { name: "africastalking", routes, error: error_body, has_key: true, ..Provider::SILENT };
 
 /// GSM-7 characters of one text, and of each part of a longer one.
 const PART: (usize, usize) = (160, 153);
@@ -55,7 +56,8 @@ async fn user(req: HttpRequest, world: Data<World>, account: Query<Account>) -> 
 
 fn refuse(req: &HttpRequest, world: &World, username: &str) -> Option<HttpResponse> {
     let key = req.headers().get("apikey").and_then(|key| key.to_str().ok());
-    let known = key == Some(&world.cfg.africastalking_api_key) && username == world.cfg.africastalking_username;
+    let is_ours = key == Some(&world.cfg.africastalking_api_key) && username == world.cfg.africastalking_username;
+    let known = is_ours && !world.is_revoked(PROVIDER.name);
     (!known).then(|| HttpResponse::Unauthorized().content_type("text/plain").body("The supplied authentication is invalid"))
 }
 

@@ -15,7 +15,7 @@ use crate::books::{Books, Mail, RememberedKey};
 use crate::formats::signature;
 use crate::world::{Provider, World};
 
-pub(crate) const PROVIDER: Provider = Provider { name: "resend", routes, error: error_body, ..Provider::SILENT };
+pub(crate) const PROVIDER: Provider = Provider { name: "resend", routes, error: error_body, has_key: true, ..Provider::SILENT };
 
 const KEY_MAX: usize = 256;
 const KEY_LIFE: SignedDuration = SignedDuration::from_hours(24);
@@ -78,7 +78,7 @@ fn authorize(req: &HttpRequest, world: &World) -> Result<(), Failure> {
     let given = req.headers().get("authorization").and_then(|value| value.to_str().ok());
     match given.and_then(|value| value.strip_prefix("Bearer ")) {
         None => fail(401, "missing_api_key", "Missing API key in the authorization header"),
-        Some(key) if key == world.cfg.resend_api_key => Ok(()),
+        Some(key) if key == world.cfg.resend_api_key && !world.is_revoked(PROVIDER.name) => Ok(()),
         Some(_) => fail(403, "invalid_api_key", "API key is invalid"),
     }
 }

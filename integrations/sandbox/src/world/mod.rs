@@ -1,6 +1,6 @@
 //! What every handler shares: the books behind their lock, the ordered faults, the shop's address.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -52,12 +52,21 @@ pub(crate) struct Provider {
     pub(crate) stamp: Option<Stamp>,
     /// A 500 is an answer like any other to its idempotency keys: it is repeated.
     pub(crate) stores_failures: bool,
+    /// It asks for a key that can be revoked.
+    pub(crate) has_key: bool,
 }
 
 impl Provider {
-    /// Tells nothing and remembers no failure.
-    pub(crate) const SILENT: Self =
-        Self { name: "", routes: |_| (), error: |_| Value::Null, webhook: None, stamp: None, stores_failures: false };
+    /// Tells nothing, remembers no failure and lets everybody in.
+    pub(crate) const SILENT: Self = Self {
+        name: "",
+        routes: |_| (),
+        error: |_| Value::Null,
+        webhook: None,
+        stamp: None,
+        stores_failures: false,
+        has_key: false,
+    };
 }
 
 /// Does what was due by now, and tells the shop.
@@ -82,6 +91,8 @@ pub(crate) struct World {
     dice: Mutex<Dice>,
     bank: Mutex<Bank>,
     office: Mutex<Office>,
+    /// Providers that no longer know the shop's key.
+    revoked: Mutex<BTreeSet<&'static str>>,
     shop_url: Mutex<Option<String>>,
     /// BR Code → its QR as a data URI.
     pictures: Mutex<HashMap<String, String>>,
@@ -123,6 +134,7 @@ impl World {
             dice: Mutex::default(),
             bank: Mutex::default(),
             office: Mutex::default(),
+            revoked: Mutex::default(),
             shop_url,
             pictures: Mutex::default(),
             refunds_to_fail: AtomicU32::new(0),
@@ -209,6 +221,24 @@ impl World {
 
     pub(crate) fn office(&self) -> MutexGuard<'_, Office> {
         lock(&self.office)
+    }
+
+    /// Whether a provider has stopped knowing the shop's key.
+    pub(crate) fn is_revoked(&self, provider: &str) -> bool {
+        lock(&self.revoked).contains(provider)
+    }
+
+    pub(crate) fn set_revoked(&self, provider: &'static Provider, is_revoked: bool) {
+        let mut revoked = lock(&self.revoked);
+        match is_revoked {
+            true => revoked.insert(provider.name),
+            false => revoked.remove(provider.name),
+        };
+    }
+
+    /// By name.
+    pub(crate) fn revoked(&self) -> Vec<&'static str> {
+        lock(&self.revoked).iter().copied().collect()
     }
 
     pub(crate) fn shop_url(&self) -> Option<String> {

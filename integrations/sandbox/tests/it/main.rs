@@ -11,6 +11,7 @@ mod faults;
 mod floors;
 mod harness;
 mod journal;
+mod keys;
 mod mailbox;
 mod melhorenvio;
 mod melhorenvio_labels;

@@ -11,7 +11,7 @@ pub(crate) mod received;
 mod wire;
 
 pub(crate) const PROVIDER: Provider =
-    Provider { name: NAME, routes, error: error_body, webhook: Some(received::envelopes), ..Provider::SILENT };
+    Provider { name: NAME, routes, error: error_body, webhook: Some(received::envelopes), has_key: true, ..Provider::SILENT };
 
 fn routes(cfg: &mut ServiceConfig) {
     cfg.route("/oauth/token", web::post().to(token))

@@ -72,7 +72,7 @@ fn header<'a>(req: &'a HttpRequest, name: &str) -> &'a str {
 pub(crate) fn guarded(req: &HttpRequest, world: &World, inside: impl FnOnce() -> Answer) -> HttpResponse {
     let token = header(req, "authorization").strip_prefix("Bearer ").unwrap_or("");
     let lives = world.bank().tokens.get(token).is_some_and(|&end| Timestamp::now() < end);
-    if !lives {
+    if !lives || world.is_revoked(NAME) {
         let why = json!({"error": "invalid_token", "error_description": "The access token is unknown or has expired"});
         return HttpResponse::Unauthorized().json(why);
     }
@@ -112,7 +112,7 @@ pub(crate) async fn token(req: HttpRequest, world: Data<World>, body: Bytes) -> 
     let error = |error: &str| json!({"error": error, "error_description": "see RFC 6749"});
     let given = header(&req, "authorization").strip_prefix("Basic ").and_then(|text| STANDARD.decode(text).ok());
     let wanted = format!("{}:{}", world.cfg.pix_client_id, world.cfg.pix_client_secret);
-    if given.as_deref() != Some(wanted.as_bytes()) {
+    if given.as_deref() != Some(wanted.as_bytes()) || world.is_revoked(NAME) {
         return HttpResponse::Unauthorized().json(error("invalid_client"));
     }
     let Some((form, grant)) = grant(&req, &body) else {

@@ -2,14 +2,14 @@
 
 use actix_web::web::{self, ServiceConfig};
 
-use crate::providers::correios::wire::{error_body, token};
+use crate::providers::correios::wire::{NAME, error_body, token};
 use crate::world::Provider;
 
 mod prices;
 mod track;
 mod wire;
 
-pub(crate) const PROVIDER: Provider = Provider { name: "correios", routes, error: error_body, ..Provider::SILENT };
+pub(crate) const PROVIDER: Provider = Provider { name: NAME, routes, error: error_body, has_key: true, ..Provider::SILENT };
 
 fn routes(cfg: &mut ServiceConfig) {
     cfg.route("/token/v1/autentica/cartaopostagem", web::post().to(token)).configure(prices::routes).configure(track::routes);

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::world::World;
 
+pub(crate) const NAME: &str = "correios";
 pub(crate) const BRASILIA: Offset = Offset::constant(-3);
 /// The regional office of the contract.
 pub(crate) const OFFICE: i64 = 72;
@@ -35,7 +36,7 @@ fn header<'a>(req: &'a HttpRequest, name: &str) -> &'a str {
 pub(crate) async fn token(req: HttpRequest, world: Data<World>, body: Bytes) -> HttpResponse {
     let given = header(&req, "authorization").strip_prefix("Basic ").and_then(|text| STANDARD.decode(text).ok());
     let wanted = format!("{}:{}", world.cfg.correios_user, world.cfg.correios_access_code);
-    if given.as_deref() != Some(wanted.as_bytes()) {
+    if given.as_deref() != Some(wanted.as_bytes()) || world.is_revoked(NAME) {
         return HttpResponse::Unauthorized().json(messages("GTW-007: Usuário ou código de acesso inválido."));
     }
     let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
@@ -63,5 +64,5 @@ pub(crate) async fn token(req: HttpRequest, world: Data<World>, body: Bytes) -> 
 pub(crate) fn refuse(req: &HttpRequest, world: &World) -> Option<HttpResponse> {
     let token = header(req, "authorization").strip_prefix("Bearer ").unwrap_or("");
     let lives = world.office().tokens.get(token).is_some_and(|&end| Timestamp::now() < end);
-    (!lives).then(|| HttpResponse::Unauthorized().json(error_body(401)))
+    (!lives || world.is_revoked(NAME)).then(|| HttpResponse::Unauthorized().json(error_body(401)))
 }

@@ -19,7 +19,7 @@ use crate::world::{Provider, World};
 mod wire;
 
 pub(crate) const PROVIDER: Provider =
-    Provider { name: "enotas", routes, error: error_body, webhook: Some(envelopes), ..Provider::SILENT };
+    Provider { name: "enotas", routes, error: error_body, webhook: Some(envelopes), has_key: true, ..Provider::SILENT };
 
 fn routes(cfg: &mut ServiceConfig) {
     cfg.service(
@@ -51,7 +51,8 @@ fn error_body(_: u16) -> Value {
 /// The raw key behind `Basic`, and the company in the path.
 fn guarded(req: &HttpRequest, world: &World, inside: impl FnOnce() -> Answer) -> HttpResponse {
     let given = req.headers().get("authorization").and_then(|value| value.to_str().ok());
-    let is_known = given.and_then(|value| value.strip_prefix("Basic ")) == Some(&world.cfg.enotas_api_key);
+    let is_ours = given.and_then(|value| value.strip_prefix("Basic ")) == Some(&world.cfg.enotas_api_key);
+    let is_known = is_ours && !world.is_revoked(PROVIDER.name);
     let company = req.match_info().get("company").unwrap_or_default();
     let answer = match (is_known, company.eq_ignore_ascii_case(&world.cfg.enotas_company_id)) {
         (false, _) => fail(401, "API0001", "Chave inválida"),

@@ -20,7 +20,7 @@ use crate::world::{Provider, World};
 mod wire;
 
 pub(crate) const PROVIDER: Provider =
-    Provider { name: "focusnfe", routes, error: error_body, webhook: Some(envelopes), ..Provider::SILENT };
+    Provider { name: "focusnfe", routes, error: error_body, webhook: Some(envelopes), has_key: true, ..Provider::SILENT };
 
 fn routes(cfg: &mut ServiceConfig) {
     cfg.route("/v2/nfe", web::post().to(emit))
@@ -58,7 +58,7 @@ fn error_body(status: u16) -> Value {
 fn guarded(req: &HttpRequest, world: &World, inside: impl FnOnce() -> Answer) -> HttpResponse {
     let pair = STANDARD.encode(format!("{}:", world.cfg.focusnfe_token));
     let given = req.headers().get("authorization").and_then(|value| value.to_str().ok());
-    let answer = match given == Some(&format!("Basic {pair}")) {
+    let answer = match given == Some(&format!("Basic {pair}")) && !world.is_revoked(PROVIDER.name) {
         true => inside(),
         false => fail(401, "permissao_negada", "Token inválido ou não informado"),
     };

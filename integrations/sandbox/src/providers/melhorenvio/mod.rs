@@ -12,7 +12,7 @@ mod print;
 mod quotes;
 mod wire;
 
-pub(crate) const PROVIDER: Provider = Provider { name: NAME, routes, error: error_body, ..Provider::SILENT };
+pub(crate) const PROVIDER: Provider = Provider { name: NAME, routes, error: error_body, has_key: true, ..Provider::SILENT };
 
 fn routes(cfg: &mut ServiceConfig) {
     cfg.configure(quotes::routes).configure(labels::routes);

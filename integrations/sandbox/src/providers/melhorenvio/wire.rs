@@ -29,7 +29,8 @@ pub(crate) fn refuse(req: &HttpRequest, world: &World) -> Option<HttpResponse> {
         let page = "<!DOCTYPE html><html><head><title>403 Forbidden</title></head><body><h1>Forbidden</h1></body></html>";
         return Some(HttpResponse::Forbidden().content_type("text/html; charset=utf-8").body(page));
     }
-    if header("authorization").strip_prefix("Bearer ") != Some(&world.cfg.melhorenvio_token) {
+    let is_known = header("authorization").strip_prefix("Bearer ") == Some(&world.cfg.melhorenvio_token);
+    if !is_known || world.is_revoked(NAME) {
         return Some(HttpResponse::Unauthorized().json(error_body(401)));
     }
     None

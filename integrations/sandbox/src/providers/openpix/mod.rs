@@ -14,7 +14,7 @@ mod webhook;
 mod wire;
 
 pub(crate) const PROVIDER: Provider =
-    Provider { name: NAME, routes, error: error_body, webhook: Some(webhook::envelopes), ..Provider::SILENT };
+    Provider { name: NAME, routes, error: error_body, webhook: Some(webhook::envelopes), has_key: true, ..Provider::SILENT };
 
 fn routes(cfg: &mut ServiceConfig) {
     cfg.configure(charges::routes).configure(refunds::routes).route("/qr/{file}", web::get().to(pix::qr));

@@ -56,7 +56,7 @@ fn is_too_fast(world: &World) -> bool {
 
 pub(crate) fn guarded(req: &HttpRequest, world: &World, inside: impl FnOnce() -> Answer) -> HttpResponse {
     let app_id = req.headers().get("authorization").and_then(|value| value.to_str().ok()).unwrap_or("");
-    if app_id != world.cfg.openpix_app_id {
+    if app_id != world.cfg.openpix_app_id || world.is_revoked(NAME) {
         return HttpResponse::Unauthorized().json(error_body(401));
     }
     if is_too_fast(world) {

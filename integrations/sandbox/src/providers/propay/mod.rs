@@ -18,7 +18,7 @@ use crate::world::{Provider, World};
 mod webhook;
 
 pub(crate) const PROVIDER: Provider =
-    Provider { name: "propay", routes, error: error_body, webhook: Some(webhook::envelopes), ..Provider::SILENT };
+    Provider { name: "propay", routes, error: error_body, webhook: Some(webhook::envelopes), has_key: true, ..Provider::SILENT };
 
 const AMOUNT_MAX_CENTS: i64 = 10_000_000_000;
 const EXPIRES_MAX_S: i64 = 7 * 24 * 3600;
@@ -99,6 +99,9 @@ fn authorize(req: &HttpRequest, world: &World) -> Result<(), Failure> {
     let Some(token) = header(req, "authorization").strip_prefix("Bearer ") else {
         return fail(401, "invalid_token", "there is no bearer token", "");
     };
+    if world.is_revoked(PROVIDER.name) {
+        return fail(401, "invalid_token", "the token's signature is wrong", "");
+    }
     let now = Timestamp::now().as_second();
     signature::check_jwt(token, &world.cfg.propay_incoming_secret, "propay", now)
         .or_else(|why| fail(401, "invalid_token", why, ""))

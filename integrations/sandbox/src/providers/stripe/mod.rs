@@ -18,6 +18,7 @@ pub(crate) const PROVIDER: Provider = Provider {
     webhook: Some(view::envelopes),
     stamp: Some(view::stamp),
     stores_failures: true,
+    has_key: true,
 };
 
 fn routes(cfg: &mut ServiceConfig) {

@@ -139,7 +139,7 @@ fn header<'a>(req: &'a HttpRequest, name: &str) -> &'a str {
 
 fn authorize(req: &HttpRequest, world: &World) -> Result<(), Failure> {
     match header(req, "authorization").strip_prefix("Bearer ") {
-        Some(key) if key == world.cfg.stripe_secret_key => Ok(()),
+        Some(key) if key == world.cfg.stripe_secret_key && !world.is_revoked(NAME) => Ok(()),
         Some(_) => Err(Failure(401, bare("invalid_request_error", "", "Invalid API Key provided."))),
         None => Err(Failure(401, bare("invalid_request_error", "", "You did not provide an API key."))),
     }

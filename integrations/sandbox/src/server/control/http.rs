@@ -59,6 +59,7 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
             .route("/shop", web::post().to(shop))
             .route("/fault", web::post().to(fault))
             .route("/fault", web::delete().to(clear_faults))
+            .route("/key", web::post().to(key_standing))
             .route("/openpix-public-key", web::get().to(openpix_public_key))
             .route("/chaos", web::get().to(chaos))
             .route("/chaos", web::post().to(begin_chaos))
@@ -75,7 +76,7 @@ fn bad_json(error: JsonPayloadError, _: &HttpRequest) -> actix_web::Error {
 async fn state(world: Data<World>) -> HttpResponse {
     let faults = world.faults().clone();
     let faults: Vec<_> = faults.iter().map(OrderView::from).collect();
-    let shop_url = world.shop_url();
+    let (shop_url, revoked) = (world.shop_url(), world.revoked());
     let body = world.write(|books| {
         json!({
             "shop_url": shop_url,
@@ -89,6 +90,7 @@ async fn state(world: Data<World>) -> HttpResponse {
             "calls": books.call_counts(),
             "last_calls": books.calls().collect::<Vec<_>>(),
             "faults": faults,
+            "revoked": revoked,
         })
     });
     HttpResponse::Ok().json(body)
@@ -426,6 +428,18 @@ async fn fault(world: Data<World>, body: Json<FaultBody>) -> HttpResponse {
 async fn clear_faults(world: Data<World>) -> HttpResponse {
     control(&world).clear_faults();
     HttpResponse::NoContent().finish()
+}
+
+#[derive(Deserialize)]
+struct KeyBody {
+    provider: String,
+    revoked: bool,
+}
+
+async fn key_standing(world: Data<World>, body: Json<KeyBody>) -> HttpResponse {
+    let control = control(&world);
+    let done = if body.revoked { control.revoke_key(&body.provider) } else { control.restore_key(&body.provider) };
+    answer(done.map(|()| json!({"revoked": world.revoked()})))
 }
 
 async fn openpix_public_key() -> HttpResponse {

@@ -317,6 +317,23 @@ impl Control {
         self.world.dice().show()
     }
 
+    /// From now on a provider knows the shop's key no more, and answers every call as it answers a stranger's.
+    pub fn revoke_key(&self, provider: &str) -> Result<(), Refused> {
+        self.set_revoked(provider, true)
+    }
+
+    /// The key is good again.
+    pub fn restore_key(&self, provider: &str) -> Result<(), Refused> {
+        self.set_revoked(provider, false)
+    }
+
+    fn set_revoked(&self, provider: &str, is_revoked: bool) -> Result<(), Refused> {
+        let with_key = self.world.provider(provider).filter(|provider| provider.has_key);
+        let provider = with_key.ok_or_else(|| Refused::Invalid(format!("there is no provider {provider:?} with a key")))?;
+        self.world.set_revoked(provider, is_revoked);
+        Ok(())
+    }
+
     pub fn set_shop_url(&self, url: &str) {
         self.world.set_shop_url(url);
     }
