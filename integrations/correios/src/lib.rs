@@ -16,8 +16,10 @@ use vitrine_kit::shipping::{FreightOption, QuoteRequest, ShippingProvider, Track
 
 use crate::plan::Plan;
 use crate::services::Service;
-use crate::token::{Token, Tokens};
+use crate::token::Tokens;
+use crate::wire::Token;
 
+mod line;
 mod plan;
 mod services;
 #[cfg(test)]

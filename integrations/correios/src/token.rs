@@ -12,12 +12,11 @@ use vitrine_kit::ProviderError;
 use vitrine_kit::http::Http;
 use vitrine_kit::token as kit;
 
-use crate::{NAME, wire};
+use crate::NAME;
+use crate::wire::{self, Pass, Token};
 
 /// Lifetime of a token whose answer names none.
 const UNSAID_LIFE: Duration = Duration::from_secs(3600);
-
-pub(crate) type Token = kit::Token<Pass>;
 
 #[derive(Debug)]
 pub(crate) struct Tokens {
@@ -27,15 +26,6 @@ pub(crate) struct Tokens {
     card: String,
     contract: String,
     kept: kit::Tokens<Pass>,
-}
-
-/// A token, valid for a day.
-#[derive(Debug, Clone)]
-pub(crate) struct Pass {
-    pub(crate) value: SecretString,
-    pub(crate) contract: Option<String>,
-    /// Their regional office ("DR").
-    pub(crate) office: Option<i64>,
 }
 
 impl Tokens {
