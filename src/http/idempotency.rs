@@ -79,7 +79,11 @@ impl Kept {
 }
 
 /// Takes the key for this transaction: a twin in flight does not wait, it is told so.
-pub const TAKE: &str = "SELECT pg_try_advisory_xact_lock(hashtextextended($1 || ' ' || $2, 0)) AS free";
+///
+/// Statements behind it in the same pipeline see what came of it in the setting `vitrine.key_is_free`, which ends with the
+/// transaction.
+pub const TAKE: &str = "
+    SELECT set_config('vitrine.key_is_free', pg_try_advisory_xact_lock(hashtextextended($1 || ' ' || $2, 0))::text, true)::boolean AS free";
 
 /// The first answer, after [`TAKE`] and in a statement of its own: in one with it, what is seen may be from before a twin's
 /// commit, and the lock from after it.
@@ -96,10 +100,11 @@ pub const REMEMBER: &str = "
 impl Claim {
     /// What [`TAKE`] and then [`LOOK`] found: the first answer, or `None` when this is the first request.
     pub fn judge(&self, taken: &Row, first: Option<&Row>) -> Result<Option<Kept>> {
-        if !taken.get::<_, bool>("free") {
-            return Err(Error::KeyInFlight);
+        match first {
+            Some(row) => self.first_answer(row),
+            None if taken.get("free") => Ok(None),
+            None => Err(Error::KeyInFlight),
         }
-        first.map_or(Ok(None), |row| self.first_answer(row))
     }
 
     /// Holds the key until the caller's transaction is over. `Some` is the first answer; `None`: go on, then [`Claim::finish`].

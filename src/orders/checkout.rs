@@ -53,9 +53,10 @@ pub struct NewOrder {
 
 const NOW: &str = "SELECT now()";
 /// The lock that two tabs of one buyer queue at. What the cart holds is read by the next statement, which sees
-/// what the one before us did to it.
+/// what the one before us did to it. A twin that did not get its key (see [`idempotency::TAKE`]) does not queue.
 const LOCK_CART: &str = "
-    SELECT id, coupon_id FROM carts WHERE user_id = $1 OR token_hash = $2 FOR UPDATE";
+    SELECT id, coupon_id FROM carts
+     WHERE (user_id = $1 OR token_hash = $2) AND current_setting('vitrine.key_is_free', true) IS DISTINCT FROM 'false' FOR UPDATE";
 const LINES: &str = "
     SELECT i.variant_id, i.quantity, v.product_id, v.sku, v.name AS variant_name, v.price_cents, v.stock, p.name,
            (SELECT url FROM product_images m WHERE m.product_id = p.id ORDER BY position LIMIT 1) AS image_url,

@@ -100,3 +100,34 @@ async fn the_first_answer_comes_again_to_the_byte_though_no_capability_is_kept()
     assert_eq!(again.bytes, paying.bytes);
     shop.close().await;
 }
+
+#[actix_web::test]
+async fn a_twin_of_an_order_is_told_at_once_though_the_first_one_waits() {
+    let shop = Shop::open().await;
+    let shirt = shop.product("Camiseta").create().await;
+    let ana = shop.customer().await;
+    let order = ana.order_for(&[(&shirt, 1)]).await;
+    let place = || ana.request("POST", "/api/orders").header("Idempotency-Key", "gemeos").json(&order).send();
+    let mut other_tab = shop.app.db().await.unwrap();
+    let tab = other_tab.transaction().await.unwrap();
+    tab.query("SELECT id FROM carts FOR UPDATE", &[]).await.unwrap();
+    let twin = async {
+        const WAITING: &str =
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        while shop.sql::<i64>(WAITING).await == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        let told =
+            tokio::time::timeout(std::time::Duration::from_secs(20), place()).await.expect("while the first one still waits");
+        assert_eq!((told.status, told.slug(), told.header("retry-after")), (409, "idempotency-key-in-flight", Some("1")));
+        assert_eq!(shop.sql::<i64>(WAITING).await, 1, "it did not queue behind the first one");
+        tab.rollback().await.unwrap();
+    };
+    let (first, ()) = futures_util::future::join(place(), twin).await;
+    assert_eq!(first.status, 201, "{}", first.body);
+    let again = place().await;
+    assert_eq!((again.status, again.header("idempotency-replayed")), (201, Some("true")));
+    assert_eq!(again.bytes, first.bytes);
+    assert_eq!(shop.sql::<i64>("SELECT count(*) FROM orders").await, 1);
+    shop.close().await;
+}
