@@ -19,6 +19,7 @@ use crate::providers::Providers;
 use crate::seal::Keys;
 use crate::shipping::Carriers;
 use crate::token::Tokens;
+use crate::webhooks::inbox::Strangers;
 
 #[derive(Debug)]
 pub struct App {
@@ -32,6 +33,7 @@ pub struct App {
     pub standings: Standings,
     pub limiters: Limiters,
     pub coupon_guesses: Guesses,
+    pub strangers: Strangers,
     pub carriers: Carriers,
     pub templates: Templates,
     pub mail_pace: Pace,
@@ -54,6 +56,7 @@ impl App {
             standings: Standings::new(),
             limiters: Limiters::new(&config.limits),
             coupon_guesses: Guesses::new(),
+            strangers: Strangers::new(),
             carriers: Carriers::new(),
             templates: Templates::new()?,
             mail_pace: Pace::new(),

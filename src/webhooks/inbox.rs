@@ -1,11 +1,21 @@
-//! The inbox: one row per event of a provider, kept for ever, so that a repeat is known as one.
+//! The inbox: one row per event of a provider, kept for ever, so that a repeat is known as one. Its body goes after 90 days
+//! (`purge`).
 
-use deadpool_postgres::GenericClient;
+use std::num::NonZeroU32;
+
+use deadpool_postgres::{GenericClient, Transaction};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use vitrine_kit::signature;
 
+use crate::app::App;
 use crate::db;
 use crate::error::Result;
 use crate::ids::{EventId, OrderId};
+
+/// The outcome of an event that names nothing of ours.
+pub(super) const UNKNOWN: &str = "unknown";
+/// So many of those are kept per provider and hour, by one process; the others are counted and forgotten.
+const STRANGERS: NonZeroU32 = NonZeroU32::MIN.saturating_add(99);
 
 /// Longer ids than this are kept as their hash: an index has its limits.
 const MAX_ID: usize = 200;
@@ -25,6 +35,42 @@ pub async fn first_time(
         ON CONFLICT (provider, event_id) DO NOTHING";
     let (event_id, event) = (storable_id(event_id), storable(event, MAX_NAME));
     Ok(db::execute(tx, KEEP, &[&id, &provider, &event_id, &event, &body, &request_id]).await? == 1)
+}
+
+/// How many events that name nothing of ours came lately, by provider. Where a provider signs with one key for all its customers,
+/// any of them can send some.
+#[derive(Debug)]
+pub struct Strangers(DefaultKeyedRateLimiter<&'static str>);
+
+impl Strangers {
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> Self {
+        Self(RateLimiter::keyed(Quota::per_hour(STRANGERS)))
+    }
+}
+
+/// Notes what an event did, and commits. One that names nothing of ours is kept without its body, if at all.
+pub(super) async fn close(
+    app: &App,
+    tx: Transaction<'_>,
+    id: EventId,
+    provider: &'static str,
+    (outcome, order): (&'static str, Option<OrderId>),
+) -> Result<()> {
+    const EMPTY: &str = "UPDATE webhook_events SET body = '' WHERE id = $1";
+    note(&tx, id, outcome, order).await?;
+    if outcome == UNKNOWN {
+        let is_kept = app.strangers.0.check_key(&provider).is_ok();
+        metrics::counter!("vitrine_webhooks_unknown_total", "provider" => provider, "kept" => if is_kept { "yes" } else { "no" })
+            .increment(1);
+        if !is_kept {
+            tx.rollback().await?;
+            return Ok(());
+        }
+        db::execute(&tx, EMPTY, &[&id]).await?;
+    }
+    tx.commit().await?;
+    Ok(())
 }
 
 /// What the event did, and to which order.
