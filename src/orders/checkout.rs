@@ -4,16 +4,17 @@
 //! everything and commits. Fewer is not possible without pricing inside the database: what is written depends on what was
 //! read. Whatever can still refuse in the second (stock, a coupon's limits) raises, so that the COMMIT behind it rolls back.
 
-use actix_web::HttpResponse;
 use deadpool_postgres::Object;
 use futures_util::future::{try_join, try_join3, try_join5};
 use futures_util::try_join;
 use tokio_postgres::Statement;
 use tokio_postgres::types::ToSql;
+use vitrine_kit::Money;
 
 use super::draft::{Draft, LineColumns, Read};
 use super::pipeline::Pipeline;
 use super::place::PlaceOrder;
+use super::store;
 use super::view::{OrderLine, OrderView};
 use crate::app::App;
 use crate::cart::Owner;
@@ -21,8 +22,8 @@ use crate::cause::{self, Actor};
 use crate::coupons;
 use crate::db;
 use crate::error::{Error, Result};
-use crate::http::idempotency::{self, Claim};
-use crate::ids::{AddressId, LineId, VariantId};
+use crate::http::idempotency::{self, Claim, Kept};
+use crate::ids::{AddressId, LineId, OrderId, VariantId};
 use crate::jobs::{self, Job};
 use crate::lang::Lang;
 use crate::payments::charge::methods;
@@ -34,14 +35,14 @@ type Param<'a> = &'a (dyn ToSql + Sync);
 #[derive(Debug)]
 pub enum Placed {
     New(Box<NewOrder>),
-    /// The same key was used before: its first answer.
-    Replay(HttpResponse),
+    /// The same key was used before: what was kept of its first answer. [`first_answer`] makes it whole.
+    Replay(Kept),
 }
 
 #[derive(Debug)]
 pub struct NewOrder {
     pub order: OrderView,
-    /// The answer, as it is remembered under the key.
+    /// The answer.
     pub body: serde_json::Value,
     /// A variant is sold out now: cached answers are wrong.
     pub sold_out: bool,
@@ -49,9 +50,10 @@ pub struct NewOrder {
 
 const NOW: &str = "SELECT now()";
 /// The lock that two tabs of one buyer queue at. What the cart holds is read by the next statement, which sees
-/// what the one before us did to it.
+/// what the one before us did to it. A twin that did not get its key (see [`idempotency::TAKE`]) does not queue.
 const LOCK_CART: &str = "
-    SELECT id, coupon_id FROM carts WHERE user_id = $1 OR token_hash = $2 FOR UPDATE";
+    SELECT id, coupon_id FROM carts
+     WHERE (user_id = $1 OR token_hash = $2) AND current_setting('vitrine.key_is_free', true) IS DISTINCT FROM 'false' FOR UPDATE";
 const LINES: &str = "
     SELECT i.variant_id, i.quantity, v.product_id, v.sku, v.name AS variant_name, v.price_cents, v.stock, p.name,
            (SELECT url FROM product_images m WHERE m.product_id = p.id ORDER BY position LIMIT 1) AS image_url,
@@ -123,11 +125,42 @@ async fn place_in(
     let draft = Draft::price(app, owner, new, spoken, &read)?;
     let order = draft.view(app, &read);
     let mut body = serde_json::to_value(&order).map_err(|e| Error::Internal(e.to_string()))?;
-    if matches!(owner, Owner::Guest(_)) {
-        body["access_token"] = app.keys.order_token(order.id).into();
-    }
-    let sold_out = write(tx, &draft, &order, &body, key, actor).await?;
+    let sold_out = write(tx, &draft, &order, &kept_of(&body), key, actor).await?;
+    add_token(app, owner, order.id, &mut body);
     Ok(Placed::New(Box::new(NewOrder { order, body, sold_out })))
+}
+
+/// A guest's answer opens the order.
+fn add_token(app: &App, owner: &Owner, order: OrderId, answer: &mut serde_json::Value) {
+    if matches!(owner, Owner::Guest(_)) {
+        answer["access_token"] = app.keys.order_token(order).into();
+    }
+}
+
+/// What is kept of an answer under its key: all that may read otherwise later. Of lines only their discounts do.
+fn kept_of(answer: &serde_json::Value) -> serde_json::Value {
+    let mut kept = answer.clone();
+    if let Some(lines) = kept["items"].as_array_mut() {
+        lines.iter_mut().for_each(|line| *line = line["discount_cents"].take());
+    }
+    kept
+}
+
+/// The first answer again, of what was kept of it, the lines as they were sold, and the token, which is kept nowhere.
+pub async fn first_answer(app: &App, owner: &Owner, kept: &Kept) -> Result<serde_json::Value> {
+    let broken = || Error::Internal("a kept order does not fit its lines".into());
+    let mut answer = kept.body()?;
+    let order: OrderId = answer["id"].as_str().and_then(|id| id.parse().ok()).ok_or_else(broken)?;
+    let rows = store::list_lines(&app.db().await?, &[order]).await?;
+    let discounts: Vec<Money> = serde_json::from_value(answer["items"].take()).map_err(|_| broken())?;
+    if rows.len() != discounts.len() {
+        return Err(broken());
+    }
+    let line = |(row, discount_cents)| OrderLine { discount_cents, ..OrderLine::from_row(row) };
+    let items: Vec<OrderLine> = rows.iter().zip(discounts).map(line).collect();
+    answer["items"] = serde_json::to_value(items).map_err(|e| Error::Internal(e.to_string()))?;
+    add_token(app, owner, order, &mut answer);
+    Ok(answer)
 }
 
 async fn read(tx: &mut Pipeline, owner: &Owner, new: &PlaceOrder, key: Option<&Claim>) -> Result<Read> {

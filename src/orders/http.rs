@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::cart::Owner;
 use crate::catalog;
 use crate::error::{Error, Result};
-use crate::http::idempotency::IdempotencyKey;
+use crate::http::idempotency::{IdempotencyKey, Kept};
 use crate::http::json::{Json, Path, Query};
 use crate::http::page::{self, List};
 use crate::http::request_id;
@@ -52,7 +52,7 @@ async fn place(
     };
     let claim = key.bind(format!("{who} POST /api/orders"), body.fingerprint());
     match checkout::place(&app, &owner, &body, spoken(&req), claim.as_ref(), visitor.actor()).await? {
-        Placed::Replay(first) => replay(&app, &visitor, &body, first).await,
+        Placed::Replay(first) => replay(&app, &visitor, &owner, &body, &first).await,
         Placed::New(new) => {
             request_id::tell_order(new.order.id);
             app.jobs_were_pushed();
@@ -69,15 +69,14 @@ async fn place(
 }
 
 /// The first answer again. Its payment is not part of what was kept: it is the live one, whatever became of the first try.
-async fn replay(app: &App, visitor: &Visitor, body: &PlaceOrder, first: HttpResponse) -> Result<HttpResponse> {
-    let Some(wish) = body.pay else { return Ok(first) };
-    let status = first.status();
-    let bytes = actix_web::body::to_bytes(first.into_body()).await.map_err(|_| Error::Internal("a kept answer".into()))?;
-    let mut answer: serde_json::Value = serde_json::from_slice(&bytes).map_err(|e| Error::Internal(e.to_string()))?;
-    if let Some(order) = answer["id"].as_str().and_then(|id| id.parse().ok()) {
+async fn replay(app: &App, visitor: &Visitor, owner: &Owner, body: &PlaceOrder, first: &Kept) -> Result<HttpResponse> {
+    let mut answer = checkout::first_answer(app, owner, first).await?;
+    if let Some(wish) = body.pay
+        && let Some(order) = answer["id"].as_str().and_then(|id| id.parse().ok())
+    {
         answer["payment"] = start_payment(app, visitor, order, wish.method).await;
     }
-    Ok(HttpResponse::build(status).insert_header(("Idempotency-Replayed", "true")).json(answer))
+    Ok(first.answer_with(&answer))
 }
 
 /// The order stands, whatever the provider does: a payment that could not be started says why, and can be asked for again.

@@ -5,6 +5,7 @@ mod addresses_http;
 pub mod admin;
 pub mod cep;
 pub mod erase;
+mod erase_guest;
 pub mod export;
 pub mod http;
 pub mod profile;
@@ -30,6 +31,7 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
     addresses_http::routes(cfg);
     cep::routes(cfg);
     admin::routes(cfg);
+    erase_guest::routes(cfg);
 }
 
 /// A person as answers show them: the document masked, no secrets.

@@ -4,6 +4,7 @@ use deadpool_postgres::GenericClient;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 use vitrine_kit::pix::{self, NewCharge};
 use vitrine_kit::{Email, Money, ProviderError};
@@ -68,6 +69,46 @@ pub struct StartedPix {
 pub struct StartedCard {
     pub client_secret: String,
     pub publishable_key: String,
+}
+
+impl Started {
+    /// The answer.
+    pub fn answer(&self) -> Result<Value> {
+        serde_json::to_value(self).map_err(|e| Error::Internal(e.to_string()))
+    }
+
+    /// What is kept of the answer under an `Idempotency-Key`: not the secret with which a browser pays, and no picture that the
+    /// code makes again. [`first_answer`] puts both back in.
+    pub fn kept(&self) -> Result<Value> {
+        let mut kept = self.answer()?;
+        if let Some(fields) = kept.as_object_mut() {
+            fields.remove("client_secret");
+            if self.pix.as_ref().is_some_and(|pix| pix.copy_paste.is_some()) {
+                fields.remove("qr_code");
+            }
+        }
+        Ok(kept)
+    }
+}
+
+/// The first answer of `POST …/pay` again, of what was kept of it.
+///
+/// Errors: 503 the card's provider, who alone has the secret, gives no answer.
+pub async fn first_answer(app: &App, order: OrderId, mut kept: Value) -> Result<Value> {
+    if let Some(code) = kept["copy_paste"].as_str() {
+        kept["qr_code"] = qr::data_uri(code)?.into();
+    }
+    if kept.get("publishable_key").is_some() {
+        let id: Option<PaymentId> = kept["payment_id"].as_str().and_then(|id| id.parse().ok());
+        let id = id.ok_or_else(|| Error::Internal("a kept payment has no id".into()))?;
+        let payment = store::find(&app.db().await?, id).await?.filter(|payment| payment.order_id == order);
+        let payment = payment.ok_or_else(|| Error::Internal(format!("payment {id} is gone")))?;
+        let seen = Gateway::named(app, &payment.provider)?.read(&payment).await?; // no connection is held while they think
+        let secret = seen.and_then(|seen| seen.client_secret);
+        let secret = secret.ok_or(Error::Busy { what: "The provider does not show the payment now", retry_after_s: 5 })?;
+        kept["client_secret"] = secret.expose_secret().into();
+    }
+    Ok(kept)
 }
 
 /// A charge to be asked for, under a row that is committed.
