@@ -10,6 +10,7 @@ mod http;
 pub mod life;
 mod pipeline;
 pub mod place;
+pub mod search;
 pub mod store;
 pub mod tracking;
 pub mod view;

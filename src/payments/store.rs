@@ -8,7 +8,7 @@ use vitrine_kit::pix::Charge;
 use vitrine_kit::{Money, TaxId};
 
 use crate::app::App;
-use crate::db;
+use crate::db::{self, sql};
 use crate::error::{Error, Result};
 use crate::ids::{OrderId, PaymentId};
 use crate::orders::Viewer;
@@ -74,27 +74,17 @@ impl Payment {
     }
 }
 
-macro_rules! payment_sql {
-    ($rest:literal) => {
-        concat!(
-            "SELECT p.id, p.order_id, p.method, p.provider, p.status, p.amount_cents, p.captured_cents, p.refunded_cents, p.currency, ",
-            "p.method_discount_cents, p.tries, p.provider_ref, p.end_to_end_id, p.copy_paste, p.qr_code_url, p.error, p.expires_at, p.paid_at, p.created_at, ",
-            "p.expires_at <= now() AS is_over, p.updated_at > now() - interval '30 seconds' AS is_fresh ",
-            "FROM payments p ",
-            $rest
-        )
-    };
-}
+/// What [`payment_of`] reads.
+const PAYMENT: &str = "
+    SELECT p.id, p.order_id, p.method, p.provider, p.status, p.amount_cents, p.captured_cents, p.refunded_cents, p.currency,
+           p.method_discount_cents, p.tries, p.provider_ref, p.end_to_end_id, p.copy_paste, p.qr_code_url, p.error, p.expires_at,
+           p.paid_at, p.created_at, p.expires_at <= now() AS is_over, p.updated_at > now() - interval '30 seconds' AS is_fresh
+      FROM payments p ";
 
-macro_rules! order_sql {
-    ($rest:literal) => {
-        concat!(
-            "SELECT o.id, o.number, o.status, o.payment_status, o.total_cents, o.subtotal_cents - o.coupon_discount_cents AS goods_cents, ",
-            "o.method_discount_cents, o.expires_at <= now() AS is_over FROM orders o ",
-            $rest
-        )
-    };
-}
+/// What [`order_of`] reads.
+const ORDER: &str = "
+    SELECT o.id, o.number, o.status, o.payment_status, o.total_cents, o.subtotal_cents - o.coupon_discount_cents AS goods_cents,
+           o.method_discount_cents, o.expires_at <= now() AS is_over FROM orders o ";
 
 fn payment_of(row: &Row) -> Payment {
     Payment {
@@ -137,7 +127,7 @@ fn order_of(row: &Row) -> Order {
 
 /// A viewer's order, locked.
 pub async fn lock_order(tx: &impl GenericClient, viewer: Viewer, order: OrderId) -> Result<Order> {
-    const LOCK: &str = order_sql!("WHERE o.id = $1 AND ($2 OR o.user_id IS NOT DISTINCT FROM $3) FOR UPDATE");
+    const LOCK: &str = sql!(ORDER, "WHERE o.id = $1 AND ($2 OR o.user_id IS NOT DISTINCT FROM $3) FOR UPDATE");
     let (sees_all, owner) = viewer.scope();
     let row = db::query_opt(tx, LOCK, &[&order, &sees_all, &owner]).await?;
     row.as_ref().map(order_of).ok_or(Error::NotFound("The order"))
@@ -145,7 +135,7 @@ pub async fn lock_order(tx: &impl GenericClient, viewer: Viewer, order: OrderId)
 
 /// A viewer's order, as it is.
 pub async fn find_order(db: &impl GenericClient, viewer: Viewer, order: OrderId) -> Result<Order> {
-    const FIND: &str = order_sql!("WHERE o.id = $1 AND ($2 OR o.user_id IS NOT DISTINCT FROM $3)");
+    const FIND: &str = sql!(ORDER, "WHERE o.id = $1 AND ($2 OR o.user_id IS NOT DISTINCT FROM $3)");
     let (sees_all, owner) = viewer.scope();
     let row = db::query_opt(db, FIND, &[&order, &sees_all, &owner]).await?;
     row.as_ref().map(order_of).ok_or(Error::NotFound("The order"))
@@ -153,8 +143,8 @@ pub async fn find_order(db: &impl GenericClient, viewer: Viewer, order: OrderId)
 
 /// A payment and its order, both locked.
 pub async fn lock(tx: &impl GenericClient, id: PaymentId) -> Result<Option<(Order, Payment)>> {
-    const LOCK_ORDER: &str = order_sql!("WHERE o.id = (SELECT order_id FROM payments WHERE id = $1) FOR UPDATE");
-    const LOCK_PAYMENT: &str = payment_sql!("WHERE p.id = $1 FOR UPDATE");
+    const LOCK_ORDER: &str = sql!(ORDER, "WHERE o.id = (SELECT order_id FROM payments WHERE id = $1) FOR UPDATE");
+    const LOCK_PAYMENT: &str = sql!(PAYMENT, "WHERE p.id = $1 FOR UPDATE");
     let Some(order) = db::query_opt(tx, LOCK_ORDER, &[&id]).await? else { return Ok(None) };
     let payment = db::query_one(tx, LOCK_PAYMENT, &[&id]).await?;
     Ok(Some((order_of(&order), payment_of(&payment))))
@@ -162,13 +152,13 @@ pub async fn lock(tx: &impl GenericClient, id: PaymentId) -> Result<Option<(Orde
 
 /// For jobs, which act for nobody: requests go through the order.
 pub async fn find(db: &impl GenericClient, id: PaymentId) -> Result<Option<Payment>> {
-    const FIND: &str = payment_sql!("WHERE p.id = $1");
+    const FIND: &str = sql!(PAYMENT, "WHERE p.id = $1");
     Ok(db::query_opt(db, FIND, &[&id]).await?.as_ref().map(payment_of))
 }
 
 /// All of these that there are.
 pub async fn list(db: &impl GenericClient, ids: &[PaymentId]) -> Result<Vec<Payment>> {
-    const LIST: &str = payment_sql!("WHERE p.id = ANY($1) ORDER BY p.id");
+    const LIST: &str = sql!(PAYMENT, "WHERE p.id = ANY($1) ORDER BY p.id");
     Ok(db::query(db, LIST, &[&ids]).await?.iter().map(payment_of).collect())
 }
 
@@ -180,13 +170,13 @@ pub async fn find_by_ref(db: &impl GenericClient, provider: &str, reference: &st
 
 /// The one live payment of a locked order.
 pub async fn find_live(tx: &impl GenericClient, order: OrderId) -> Result<Option<Payment>> {
-    const FIND: &str = payment_sql!("WHERE p.order_id = $1 AND p.status IN ('creating', 'unknown', 'pending') FOR UPDATE");
+    const FIND: &str = sql!(PAYMENT, "WHERE p.order_id = $1 AND p.status IN ('creating', 'unknown', 'pending') FOR UPDATE");
     Ok(db::query_opt(tx, FIND, &[&order]).await?.as_ref().map(payment_of))
 }
 
 /// All of a locked order's payments, the oldest first: there are few, the limit on charges sees to it.
 pub async fn list_of_order(db: &impl GenericClient, order: OrderId) -> Result<Vec<Payment>> {
-    const LIST: &str = payment_sql!("WHERE p.order_id = $1 ORDER BY p.id");
+    const LIST: &str = sql!(PAYMENT, "WHERE p.order_id = $1 ORDER BY p.id");
     Ok(db::query(db, LIST, &[&order]).await?.iter().map(payment_of).collect())
 }
 

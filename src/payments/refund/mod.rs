@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use vitrine_kit::Money;
 
 use crate::cause::Actor;
-use crate::db;
+use crate::db::{self, sql};
 use crate::error::{Error, Result};
 use crate::ids::{LineId, OrderId, PaymentId, RefundId};
 use crate::invoices;
@@ -60,8 +60,8 @@ pub const IS_OFF: &str = "
 
 /// [`IS_OFF`] of one order. Who has it locked asks after that: what was committed meanwhile counts.
 pub async fn is_off(db: &impl GenericClient, order: OrderId) -> Result<bool> {
-    let sql = format!("SELECT {IS_OFF} AS is_off FROM orders o WHERE o.id = $1");
-    Ok(db::query_opt(db, &sql, &[&order]).await?.is_some_and(|row| row.get("is_off")))
+    const ASK: &str = sql!("SELECT ", IS_OFF, " AS is_off FROM orders o WHERE o.id = $1");
+    Ok(db::query_opt(db, ASK, &[&order]).await?.is_some_and(|row| row.get("is_off")))
 }
 
 /// What follows where a locked order's sale is off, or on again, and was not before. The jobs look for themselves whether there is
