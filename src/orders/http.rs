@@ -9,7 +9,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::checkout::{self, Placed};
 use super::place::PlaceOrder;
-use super::store::Filter;
+use super::search::{self, Filter};
 use super::view::OrderView;
 use super::{cancel, events, store, tracking};
 use crate::app::App;
@@ -135,6 +135,9 @@ fn one_of<'a>(text: &Option<String>, words: impl Iterator<Item = &'a str>) -> ga
 }
 
 /// The orders that you may see: yours, or all of them for an admin
+///
+/// `total` counts up to 10,000: that number means so many, or more. An administrator's `q` that is the beginning of the names on more
+/// than 10,000 orders is looked for among the newest 100,000.
 #[utoipa::path(tag = "orders", security(("bearer" = [])), params(ListOrders), responses((status = 200, body = List<OrderView>)))]
 #[get("/api/orders")]
 async fn list(app: web::Data<App>, user: SignedIn, Query(ask): Query<ListOrders>) -> Result<HttpResponse> {
@@ -148,7 +151,7 @@ async fn list(app: web::Data<App>, user: SignedIn, Query(ask): Query<ListOrders>
     );
     let filter = Filter { status, payment_status, q: ask.q, from: ask.from, to: ask.to };
     let url = &app.config.http.public_url;
-    let (mut items, total) = store::list_orders(&app.db().await?, viewer, &filter, limit + 1, offset, after, url).await?;
+    let (mut items, total) = search::list_orders(&app.db().await?, viewer, &filter, limit + 1, offset, after, url).await?;
     let more = items.len() as i64 > limit;
     items.truncate(limit as usize);
     let next_cursor = items.last().filter(|_| more).map(|order| page::cursor_of(&order.id));

@@ -8,7 +8,7 @@ use vitrine_kit::pix::Charge;
 use vitrine_kit::{Money, TaxId};
 
 use crate::app::App;
-use crate::db;
+use crate::db::{self, sql};
 use crate::error::{Error, Result};
 use crate::ids::{OrderId, PaymentId, RefundId};
 use crate::sale::locks::{self, LockedOrder};
@@ -52,17 +52,12 @@ impl Payment {
     }
 }
 
-macro_rules! payment_sql {
-    ($rest:literal) => {
-        concat!(
-            "SELECT p.id, p.order_id, p.method, p.provider, p.status, p.amount_cents, p.captured_cents, p.refunded_cents, p.currency, ",
-            "p.method_discount_cents, p.tries, p.provider_ref, p.end_to_end_id, p.copy_paste, p.qr_code_url, p.error, p.expires_at, p.paid_at, p.created_at, ",
-            "p.expires_at <= now() AS is_over, p.updated_at > now() - interval '30 seconds' AS is_fresh ",
-            "FROM payments p ",
-            $rest
-        )
-    };
-}
+/// What [`payment_of`] reads.
+const PAYMENT: &str = "
+    SELECT p.id, p.order_id, p.method, p.provider, p.status, p.amount_cents, p.captured_cents, p.refunded_cents, p.currency,
+           p.method_discount_cents, p.tries, p.provider_ref, p.end_to_end_id, p.copy_paste, p.qr_code_url, p.error, p.expires_at,
+           p.paid_at, p.created_at, p.expires_at <= now() AS is_over, p.updated_at > now() - interval '30 seconds' AS is_fresh
+      FROM payments p ";
 
 fn payment_of(row: &Row) -> Result<Payment> {
     Ok(Payment {
@@ -92,7 +87,7 @@ fn payment_of(row: &Row) -> Result<Payment> {
 
 /// A payment and its order, both locked.
 pub async fn lock(tx: &impl GenericClient, id: PaymentId) -> Result<Option<(LockedOrder, Payment)>> {
-    const LOCK_PAYMENT: &str = payment_sql!("WHERE p.id = $1 FOR NO KEY UPDATE");
+    const LOCK_PAYMENT: &str = sql!(PAYMENT, "WHERE p.id = $1 FOR NO KEY UPDATE");
     let Some(order) = locks::lock_order_of_payment(tx, id).await? else { return Ok(None) };
     let payment = db::query_one(tx, LOCK_PAYMENT, &[&id]).await?;
     Ok(Some((order, payment_of(&payment)?)))
@@ -100,13 +95,13 @@ pub async fn lock(tx: &impl GenericClient, id: PaymentId) -> Result<Option<(Lock
 
 /// For jobs, which act for nobody: requests go through the order.
 pub async fn find(db: &impl GenericClient, id: PaymentId) -> Result<Option<Payment>> {
-    const FIND: &str = payment_sql!("WHERE p.id = $1");
+    const FIND: &str = sql!(PAYMENT, "WHERE p.id = $1");
     db::query_opt(db, FIND, &[&id]).await?.as_ref().map(payment_of).transpose()
 }
 
 /// All of these that there are.
 pub async fn list(db: &impl GenericClient, ids: &[PaymentId]) -> Result<Vec<Payment>> {
-    const LIST: &str = payment_sql!("WHERE p.id = ANY($1) ORDER BY p.id");
+    const LIST: &str = sql!(PAYMENT, "WHERE p.id = ANY($1) ORDER BY p.id");
     db::query(db, LIST, &[&ids]).await?.iter().map(payment_of).collect()
 }
 
@@ -118,13 +113,14 @@ pub async fn find_by_ref(db: &impl GenericClient, provider: &str, reference: &st
 
 /// The one live payment of a locked order.
 pub async fn find_live(tx: &impl GenericClient, order: OrderId) -> Result<Option<Payment>> {
-    const FIND: &str = payment_sql!("WHERE p.order_id = $1 AND p.status IN ('creating', 'unknown', 'pending') FOR NO KEY UPDATE");
+    const FIND: &str =
+        sql!(PAYMENT, "WHERE p.order_id = $1 AND p.status IN ('creating', 'unknown', 'pending') FOR NO KEY UPDATE");
     db::query_opt(tx, FIND, &[&order]).await?.as_ref().map(payment_of).transpose()
 }
 
 /// All of a locked order's payments, the oldest first: there are few, the limit on charges sees to it.
 pub async fn list_of_order(db: &impl GenericClient, order: OrderId) -> Result<Vec<Payment>> {
-    const LIST: &str = payment_sql!("WHERE p.order_id = $1 ORDER BY p.id");
+    const LIST: &str = sql!(PAYMENT, "WHERE p.order_id = $1 ORDER BY p.id");
     db::query(db, LIST, &[&order]).await?.iter().map(payment_of).collect()
 }
 

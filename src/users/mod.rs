@@ -54,7 +54,11 @@ pub struct User {
 }
 
 impl User {
-    /// Reads a row that holds the columns of the table by their names.
+    /// The columns that [`User::of`] reads, of `users`.
+    pub const COLUMNS: &'static str =
+        "id, name, email, role, phone, tax_id_sealed, tax_id_key, locale, sms_opt_in, created_at, updated_at";
+
+    /// Reads a row of [`User::COLUMNS`].
     pub fn of(row: &Row, keys: &Keys) -> Result<Self> {
         Ok(Self {
             id: row.get("id"),

@@ -52,6 +52,7 @@ mod shipments_follow;
 mod shipments_lost;
 mod shipments_news;
 mod sms;
+mod sql;
 mod strangers;
 mod tidy;
 mod undone_elsewhere;
