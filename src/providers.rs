@@ -286,6 +286,11 @@ impl Providers {
         self.pix.iter().chain(&self.retired_pix).map(|pix| pix.name()).chain(stripe).collect()
     }
 
+    /// The names of those that take new payments.
+    pub fn of_new_payments(&self) -> Vec<&'static str> {
+        self.of_payments().into_iter().filter(|name| self.takes_new(name)).collect()
+    }
+
     /// New payments can be made with it.
     pub fn takes_new(&self, name: &str) -> bool {
         let is_card = name == vitrine_stripe::NAME;

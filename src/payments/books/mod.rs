@@ -53,9 +53,9 @@ pub async fn now(db: &impl GenericClient) -> Result<Zoned> {
 /// Compares a day anew, now: one job per provider that is configured or took money on it. Their names. The caller commits.
 pub async fn order(app: &App, tx: &impl GenericClient, day: Date) -> Result<Vec<String>> {
     let (from, to) = bounds(day)?;
-    let mut providers: Vec<String> = app.providers.of_payments().into_iter().map(str::to_owned).collect();
+    let mut providers: Vec<String> = app.providers.of_new_payments().into_iter().map(str::to_owned).collect();
     providers.extend(
-        store::list_providers(tx, from, to).await?.into_iter().filter(|name| !app.providers.of_payments().contains(&&**name)),
+        store::list_providers(tx, from, to).await?.into_iter().filter(|name| !app.providers.of_new_payments().contains(&&**name)),
     );
     let jobs: Vec<_> = providers.iter().map(|provider| (Job::CompareBooks { day, provider: provider.clone() }, None)).collect();
     jobs::push_all_now(tx, &jobs).await?;
@@ -72,7 +72,7 @@ pub async fn keep(app: &App) -> Result<Outcome> {
     let life = store::lives(&tx, bounds(first)?.0).await?;
     let life = life.into_iter().map(|(name, from, to)| (name, (day_of(from), day_of(to)))).collect();
     let made = store::made_since(&tx, first).await?;
-    let due = due(&app.providers.of_payments(), first, last, &life, &made);
+    let due = due(&app.providers.of_new_payments(), first, last, &life, &made);
     if !due.is_empty() {
         tracing::info!(count = due.len(), "days of providers to be compared");
         jobs::push_all(&tx, &spread(due, now.timestamp())).await?;
