@@ -1,4 +1,4 @@
--- The ground: Portuguese search that ignores accents, and tables that only grow.
+-- What every table below may use: Portuguese search that ignores accents, ledgers that only grow, and the domains.
 CREATE EXTENSION IF NOT EXISTS unaccent;
 CREATE EXTENSION IF NOT EXISTS pg_trgm;
 
@@ -17,3 +17,21 @@ CREATE FUNCTION only_grows() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION '% only grows: add a row instead', TG_TABLE_NAME USING ERRCODE = 'integrity_constraint_violation';
 END $$;
+
+-- A rule about one value is a DOMAIN: PostgreSQL compiles its check once per session, a table's CHECKs once per statement.
+-- Those of more than one table stand here, the others above their table.
+CREATE DOMAIN cents AS bigint CHECK (VALUE >= 0);
+CREATE DOMAIN positive_cents AS bigint CHECK (VALUE > 0);
+CREATE DOMAIN quantity AS integer CHECK (VALUE BETWEEN 1 AND 9999);     -- of one variant, in a cart or an order
+CREATE DOMAIN counter AS integer CHECK (VALUE >= 0);
+CREATE DOMAIN short_name AS text CHECK (length(VALUE) BETWEEN 1 AND 120);
+CREATE DOMAIN slug AS text CHECK (VALUE ~ '^[a-z0-9]+(-[a-z0-9]+)*$');
+CREATE DOMAIN json_object AS jsonb CHECK (jsonb_typeof(VALUE) = 'object');
+CREATE DOMAIN locale AS text CHECK (VALUE IN ('pt-BR', 'en'));          -- of what is written to a person
+CREATE DOMAIN cep AS text CHECK (VALUE ~ '^[0-9]{8}$');
+CREATE DOMAIN uf AS text CHECK (VALUE ~ '^[A-Z]{2}$');
+CREATE DOMAIN ibge_city AS text CHECK (VALUE ~ '^[0-9]{7}$');
+CREATE DOMAIN ncm AS text CHECK (VALUE ~ '^[0-9]{8}$');
+CREATE DOMAIN cfop AS text CHECK (VALUE ~ '^[0-9]{4}$');
+CREATE DOMAIN tax_origin AS smallint CHECK (VALUE BETWEEN 0 AND 8);
+CREATE DOMAIN payment_method AS text CHECK (VALUE IN ('pix', 'credit_card', 'wallet'));

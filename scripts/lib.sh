@@ -1,11 +1,11 @@
 # shellcheck shell=sh
-# Sourced by run and test: what this machine must have, and how it gets it. Each need_* says what is missing and why
+# Sourced by run and test: checks what this machine needs, and installs it. Each need_* says what is missing and why
 # before it changes anything.
 
 ROOT=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 PG_MIN=15
 
-# A relative target folder means the caller's folder; the scripts work from the root.
+# A relative target folder is relative to the caller's folder; the scripts work from the root.
 case ${CARGO_TARGET_DIR:-} in
 '') TARGET=$ROOT/target ;;
 /*) TARGET=$CARGO_TARGET_DIR ;;
@@ -19,7 +19,7 @@ die() {
 }
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# ask QUESTION: a yes from a person. Nobody there means no.
+# ask QUESTION: succeeds if a person says yes. Without a terminal the answer is no.
 ask() {
     [ -t 0 ] && [ -t 2 ] || return 1
     printf '%s [y/N] ' "$1" >&2
@@ -98,8 +98,8 @@ need_postgres() {
     case $(uname -s) in
     Darwin) die "PostgreSQL $PG_MIN or newer is needed for the shop's data: run 'brew install postgresql@17'" ;;
     esac
-    # Debian would make a cluster of its own and start it with the machine. We need the programs alone, so it is told not
-    # to, unless somebody has already decided that here.
+    # Debian's package creates a cluster that starts with the machine. Only the programs are needed, so this is switched off,
+    # unless the machine has a setting for it already.
     conf=/etc/postgresql-common/createcluster.conf
     if have apt-get && [ ! -e "$conf" ]; then
         say "Debian's PostgreSQL starts a server of its own when it is installed; $conf will say not to."

@@ -1,22 +1,22 @@
-//! What one server process is made of. Built once, handed down; there are no globals.
+//! What one server process is made of. Built once, handed down; there are no globals. It knows tools, and no feature.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use deadpool_postgres::Pool;
 use tokio::sync::Notify;
 
-use crate::catalog::cache::CatalogCache;
+use crate::cache::AnswerCache;
 use crate::config::Config;
-use crate::coupons::Guesses;
 use crate::db::{self, Connection};
 use crate::error::Result;
-use crate::http::rate_limit::Limiters;
-use crate::http::who::Standings;
-use crate::mail::{Pace, Templates};
+use crate::guesses::Guesses;
+use crate::key_store;
+use crate::limits::Limiters;
+use crate::pace::Pace;
 use crate::password::Hasher;
 use crate::providers::Providers;
 use crate::seal::Keys;
-use crate::shipping::Carriers;
+use crate::standing::Standings;
 use crate::token::Tokens;
 
 #[derive(Debug)]
@@ -27,31 +27,30 @@ pub struct App {
     pub tokens: Tokens,
     pub hasher: Hasher,
     pub providers: Providers,
-    pub catalog: CatalogCache,
+    pub catalog: AnswerCache,
     pub standings: Standings,
     pub limiters: Limiters,
     pub coupon_guesses: Guesses,
-    pub carriers: Carriers,
-    pub templates: Templates,
     pub mail_pace: Pace,
     wake: Notify,
     draining: AtomicBool,
 }
 
 impl App {
-    pub fn new(config: Config) -> Result<Self> {
+    /// Reads the shop's own keys, so the database must be there, with its schema.
+    pub async fn open(config: Config) -> Result<Self> {
+        let pool = db::pool(&config.database)?;
+        let keys = key_store::load(&mut pool.get().await?, &config.auth).await?;
         Ok(Self {
-            pool: db::pool(&config.database)?,
-            keys: Keys::new(&config.auth)?,
+            pool,
+            keys,
             tokens: Tokens::new(&config.auth),
             hasher: Hasher::new(),
             providers: Providers::new(&config)?,
-            catalog: CatalogCache::new(&config.cache),
+            catalog: AnswerCache::new(&config.cache),
             standings: Standings::new(),
             limiters: Limiters::new(&config.limits),
             coupon_guesses: Guesses::new(),
-            carriers: Carriers::new(),
-            templates: Templates::new()?,
             mail_pace: Pace::new(),
             wake: Notify::new(),
             draining: AtomicBool::new(false),

@@ -4,12 +4,12 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::{self, TimeZone};
 
-/// America/Sao_Paulo; where the machine knows no zones, the offset that it has had since 2019.
+/// America/Sao_Paulo; on a machine without time zones, its offset since 2019.
 pub fn zone() -> TimeZone {
     TimeZone::get("America/Sao_Paulo").unwrap_or_else(|_| TimeZone::fixed(tz::offset(-3)))
 }
 
-/// The day on which it falls.
+/// The date there at that moment.
 pub fn day_of(at: Timestamp) -> Date {
     at.to_zoned(zone()).date()
 }

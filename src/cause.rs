@@ -1,4 +1,4 @@
-//! Who does a piece of work, and what made it happen: the two words that every history row ends with.
+//! The actor and the cause of a piece of work. Every history row has both.
 
 use std::fmt;
 use std::future::Future;
@@ -9,18 +9,18 @@ tokio::task_local! {
     static CAUSE: String;
 }
 
-/// Runs `work` as caused by `kind:id`, and lets provider calls inside carry `id` as their request id.
+/// Runs `work` with `kind:id` as its cause, and with `id` as the request id of provider calls inside.
 pub async fn scope<F: Future>(kind: &str, id: &str, work: F) -> F::Output {
     let cause = format!("{kind}:{id}");
     vitrine_kit::trace::with_request_id(id.to_owned(), CAUSE.scope(cause, work)).await
 }
 
-/// `request:…`, `job:…` or `webhook:…`; `system` for what starts by itself.
+/// `request:…`, `job:…` or `webhook:…`; `system` outside of them.
 pub fn current() -> String {
     CAUSE.try_with(Clone::clone).unwrap_or_else(|_| "system".to_owned())
 }
 
-/// Who is to be named in a history row.
+/// Who did it, for a history row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Actor {
     User(UserId),

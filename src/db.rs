@@ -1,6 +1,8 @@
 //! The pool, the migrations, and the four ways to run a statement.
 
+use std::collections::HashMap;
 use std::str::FromStr;
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 pub use deadpool_postgres::{GenericClient, Object as Connection, Transaction};
@@ -11,8 +13,8 @@ use secrecy::ExposeSecret;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_postgres::config::SslMode;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::ToSql;
-use tokio_postgres::{AsyncMessage, Client, NoTls, Row};
+use tokio_postgres::types::{Kind, ToSql, Type};
+use tokio_postgres::{AsyncMessage, Client, NoTls, Row, Statement};
 
 use crate::config::DatabaseConfig;
 use crate::error::{Chain, Error, Result};
@@ -27,24 +29,55 @@ const HEARTBEAT_WAIT: Duration = Duration::from_secs(5);
 /// Held while migrating, so that N servers may start at once.
 const MIGRATION_LOCK: i64 = 0x0076_6974_7269_6e65;
 
+/// The statement, prepared once per connection.
+///
+/// A parameter that goes into a column of a domain is described as that domain, which the driver neither knows (it asks the
+/// catalog, on every connection anew) nor takes a `String` for. Such a statement is prepared with the domains' base types
+/// instead. They are found out once per process.
+pub async fn prepare(db: &impl GenericClient, sql: &str) -> Result<Statement, tokio_postgres::Error> {
+    if let Some(types) = parameter_types(sql) {
+        return db.prepare_typed_cached(sql, &types).await;
+    }
+    let described = db.prepare_cached(sql).await?;
+    let any_domain = described.params().iter().any(|of| matches!(of.kind(), Kind::Domain(_)));
+    let types: Vec<Type> = if any_domain { described.params().iter().map(base).collect() } else { Vec::new() };
+    let statement = db.prepare_typed_cached(sql, &types).await?;
+    PARAMETER_TYPES.write().unwrap_or_else(PoisonError::into_inner).insert(sql.into(), types.into());
+    Ok(statement)
+}
+
+/// By a statement's text, what its parameters are sent as; empty where the database may decide.
+static PARAMETER_TYPES: LazyLock<RwLock<HashMap<Box<str>, Arc<[Type]>>>> = LazyLock::new(RwLock::default);
+
+fn parameter_types(sql: &str) -> Option<Arc<[Type]>> {
+    PARAMETER_TYPES.read().unwrap_or_else(PoisonError::into_inner).get(sql).cloned()
+}
+
+fn base(of: &Type) -> Type {
+    match of.kind() {
+        Kind::Domain(of) => base(of),
+        _ => of.clone(),
+    }
+}
+
 /// All rows.
 pub async fn query(db: &impl GenericClient, sql: &str, params: Params<'_>) -> Result<Vec<Row>> {
-    Ok(db.query(&db.prepare_cached(sql).await?, params).await?)
+    Ok(db.query(&prepare(db, sql).await?, params).await?)
 }
 
 /// The row, if there is one.
 pub async fn query_opt(db: &impl GenericClient, sql: &str, params: Params<'_>) -> Result<Option<Row>> {
-    Ok(db.query_opt(&db.prepare_cached(sql).await?, params).await?)
+    Ok(db.query_opt(&prepare(db, sql).await?, params).await?)
 }
 
 /// The one row that is there by construction.
 pub async fn query_one(db: &impl GenericClient, sql: &str, params: Params<'_>) -> Result<Row> {
-    Ok(db.query_one(&db.prepare_cached(sql).await?, params).await?)
+    Ok(db.query_one(&prepare(db, sql).await?, params).await?)
 }
 
 /// How many rows it touched: for a conditional UPDATE, the answer to "did it happen?".
 pub async fn execute(db: &impl GenericClient, sql: &str, params: Params<'_>) -> Result<u64> {
-    Ok(db.execute(&db.prepare_cached(sql).await?, params).await?)
+    Ok(db.execute(&prepare(db, sql).await?, params).await?)
 }
 
 /// A pool that opens connections as they are needed. Connections get our time limits when they open.
@@ -154,18 +187,15 @@ where
 fn migrations() -> Result<Vec<Migration>> {
     let files = [
         ("V1__base", include_str!("../migrations/0001_base.sql")),
-        ("V2__users", include_str!("../migrations/0002_users.sql")),
-        ("V3__catalog", include_str!("../migrations/0003_catalog.sql")),
-        ("V4__carts", include_str!("../migrations/0004_carts.sql")),
-        ("V5__orders", include_str!("../migrations/0005_orders.sql")),
-        ("V6__payments", include_str!("../migrations/0006_payments.sql")),
-        ("V7__machinery", include_str!("../migrations/0007_machinery.sql")),
-        ("V8__fulfilment", include_str!("../migrations/0008_fulfilment.sql")),
-        ("V9__invoices", include_str!("../migrations/0009_invoices.sql")),
-        ("V10__once_more", include_str!("../migrations/0010_once_more.sql")),
-        ("V11__second_look", include_str!("../migrations/0011_second_look.sql")),
-        ("V12__boxes", include_str!("../migrations/0012_boxes.sql")),
-        ("V13__lookups", include_str!("../migrations/0013_lookups.sql")),
+        ("V2__machinery", include_str!("../migrations/0002_machinery.sql")),
+        ("V3__users", include_str!("../migrations/0003_users.sql")),
+        ("V4__catalog", include_str!("../migrations/0004_catalog.sql")),
+        ("V5__carts", include_str!("../migrations/0005_carts.sql")),
+        ("V6__orders", include_str!("../migrations/0006_orders.sql")),
+        ("V7__payments", include_str!("../migrations/0007_payments.sql")),
+        ("V8__invoices", include_str!("../migrations/0008_invoices.sql")),
+        ("V9__shipments", include_str!("../migrations/0009_shipments.sql")),
+        ("V14__keys", include_str!("../migrations/0014_keys.sql")),
         ("V15__alerts", include_str!("../migrations/0015_alerts.sql")),
     ];
     files
@@ -198,7 +228,7 @@ pub async fn migrate(config: &DatabaseConfig) -> Result<usize> {
         .set_abort_missing(false) // an older server may start on a newer schema: it was made to bear it
         .run_async(&mut client)
         .await
-        .map_err(|e| Error::Internal(format!("migrations: {e}")))?;
+        .map_err(|e| Error::Internal(format!("migrations: {}", Chain(&e))))?;
     client.execute("SELECT pg_advisory_unlock($1)", &[&MIGRATION_LOCK]).await?;
     Ok(report.applied_migrations().len())
 }
@@ -206,7 +236,7 @@ pub async fn migrate(config: &DatabaseConfig) -> Result<usize> {
 async fn connect(config: &DatabaseConfig) -> Result<Client> {
     let mut pg = pg_config(config)?;
     pg.options("-c statement_timeout=0 -c timezone=UTC");
-    let connection_lost = |e| tracing::error!(error = %e, "the migration's connection broke");
+    let connection_lost = |e| tracing::error!(error = %Chain(&e), "the migration's connection broke");
     Ok(if pg.get_ssl_mode() == SslMode::Disable || is_local(&pg) {
         let (client, connection) = pg.connect(NoTls).await?;
         tokio::spawn(async move { connection.await.unwrap_or_else(connection_lost) });

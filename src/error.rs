@@ -1,10 +1,16 @@
-//! Everything that can go wrong, and what its reader is told: problem+json (RFC 9457), made here alone.
+//! Everything that can go wrong, and the answer for it: problem+json (RFC 9457), made here alone.
+
+mod types;
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
+use tokio_postgres::error::DbError;
 use utoipa::ToSchema;
 use vitrine_kit::{Forged, ProviderError};
+
+pub use self::types::ProblemType;
+use crate::request;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -49,7 +55,7 @@ pub enum Error {
     KeyReused,
     #[error("Too many requests: try again in {retry_after_s} s")]
     TooMany { retry_after_s: u64 },
-    /// Nobody who could answer is there: passwords are queued up, freight has neither carrier nor history.
+    /// What would answer is away or has too much to do: the password queue is full, freight has neither carrier nor history.
     #[error("{what}")]
     Busy { what: &'static str, retry_after_s: u64 },
     #[error(transparent)]
@@ -60,7 +66,7 @@ pub enum Error {
     Pool(#[from] deadpool_postgres::PoolError),
     #[error(transparent)]
     Forged(#[from] Forged),
-    /// A bug or a broken machine. Told to the log, never to the reader.
+    /// A bug or a broken machine. The text goes to the log, never to the client.
     #[error("{0}")]
     Internal(String),
 }
@@ -71,35 +77,35 @@ impl Error {
         Self::Invalid(vec![FieldError { field: field.into(), message: message.into() }])
     }
 
-    /// Status, slug and title. Clients switch on the slug: it never changes.
-    fn problem(&self) -> (u16, &'static str, &'static str) {
+    /// The type of problem that an answer names: a line of `error/types.rs` and a page in `docs/errors`.
+    fn problem(&self) -> &'static ProblemType {
         match self {
-            Self::Malformed(_) => (400, "malformed", "The request could not be read"),
-            Self::Unauthorized(_) => (401, "unauthorized", "Sign in first"),
-            Self::Forged(_) => (401, "bad-signature", "The signature is missing or wrong"),
-            Self::Forbidden(_) => (403, "forbidden", "You may not do this"),
-            Self::NotFound(_) => (404, "not-found", "There is no such thing, or it is not yours"),
-            Self::TooLarge => (413, "too-large", "The request is too large"),
-            Self::UnsupportedMedia => (415, "unsupported-media-type", "This content type is not understood"),
-            Self::UnsupportedEncoding => (415, "unsupported-content-encoding", "Compressed bodies are not read"),
-            Self::Invalid(_) => (422, "invalid", "Some fields are invalid"),
-            Self::KeyReused => (422, "idempotency-key-reused", "This Idempotency-Key belongs to another request"),
-            Self::OutOfStock { .. } => (409, "out-of-stock", "There is not enough stock"),
-            Self::CartEmpty => (409, "cart-empty", "The cart is empty"),
-            Self::Coupon(_) => (409, "coupon-refused", "The coupon cannot be used"),
-            Self::Conflict(_) => (409, "conflict", "This is not possible now"),
-            Self::KeyInFlight => (409, "idempotency-key-in-flight", "The first request with this key is not finished"),
-            Self::Provider(ProviderError::Rejected { .. }) => (409, "provider-refused", "The provider refused it"),
-            Self::TooMany { .. } => (429, "too-many-requests", "Too many requests"),
-            Self::Provider(_) | Self::Pool(_) | Self::Busy { .. } => (503, "unavailable", "Please try again soon"),
-            Self::Database(error) if is_away(error) => (503, "unavailable", "Please try again soon"),
-            Self::Database(_) | Self::Internal(_) => (500, "internal", "Something went wrong on our side"),
+            Self::Malformed(_) => &ProblemType::MALFORMED,
+            Self::Unauthorized(_) => &ProblemType::UNAUTHORIZED,
+            Self::Forged(_) => &ProblemType::BAD_SIGNATURE,
+            Self::Forbidden(_) => &ProblemType::FORBIDDEN,
+            Self::NotFound(_) => &ProblemType::NOT_FOUND,
+            Self::TooLarge => &ProblemType::TOO_LARGE,
+            Self::UnsupportedMedia => &ProblemType::UNSUPPORTED_MEDIA_TYPE,
+            Self::UnsupportedEncoding => &ProblemType::UNSUPPORTED_CONTENT_ENCODING,
+            Self::Invalid(_) => &ProblemType::INVALID,
+            Self::KeyReused => &ProblemType::KEY_REUSED,
+            Self::OutOfStock { .. } => &ProblemType::OUT_OF_STOCK,
+            Self::CartEmpty => &ProblemType::CART_EMPTY,
+            Self::Coupon(_) => &ProblemType::COUPON_REFUSED,
+            Self::Conflict(_) => &ProblemType::CONFLICT,
+            Self::KeyInFlight => &ProblemType::KEY_IN_FLIGHT,
+            Self::Provider(error) if error.is_refusal() => &ProblemType::PROVIDER_REFUSED,
+            Self::TooMany { .. } => &ProblemType::TOO_MANY_REQUESTS,
+            Self::Provider(_) | Self::Pool(_) | Self::Busy { .. } => &ProblemType::UNAVAILABLE,
+            Self::Database(error) if is_away(error) => &ProblemType::UNAVAILABLE,
+            Self::Database(_) | Self::Internal(_) => &ProblemType::INTERNAL,
         }
     }
 
     /// The slug that clients switch on.
     pub fn slug(&self) -> &'static str {
-        self.problem().1
+        self.problem().slug
     }
 
     /// Seconds to wait, where waiting helps.
@@ -108,30 +114,30 @@ impl Error {
             Self::TooMany { retry_after_s } | Self::Busy { retry_after_s, .. } => Some((*retry_after_s).max(1)),
             Self::Provider(ProviderError::Unavailable { retry_after_s, .. }) => Some(retry_after_s.unwrap_or(5).max(1)),
             Self::KeyInFlight => Some(1),
-            _ if self.problem().0 == 503 => Some(2),
+            _ if self.problem().status == 503 => Some(2),
             _ => None,
         }
     }
 
-    /// What the reader is told. From 500 on only the title: the cause is for the log.
+    /// The text for the client. From 500 on it is the title alone: the cause goes to the log.
     fn detail(&self) -> String {
         match self {
-            Self::Provider(ProviderError::Rejected { .. }) => "The provider refused the request; nothing was charged".to_owned(),
+            Self::Provider(error) if error.is_refusal() => "The provider refused the request; nothing was charged".to_owned(),
             Self::Busy { what, .. } => (*what).to_owned(),
-            _ if self.problem().0 >= 500 => self.problem().2.to_owned(),
+            _ if self.problem().status >= 500 => self.problem().title.to_owned(),
             _ => self.to_string(),
         }
     }
 
-    /// The problem+json answer without a request id (the middleware adds it).
+    /// The body of the problem+json answer. Call it while a request is handled: its id and `PUBLIC_URL` come from there.
     pub fn body(&self) -> Problem {
-        let (status, slug, title) = self.problem();
+        let ProblemType { status, slug, title, .. } = *self.problem();
         Problem {
-            kind: format!("https://vitrine.dev/errors/{slug}"),
+            kind: format!("{}/errors/{slug}", request::public_url()),
             title,
             status,
             detail: self.detail(),
-            request_id: crate::http::request_id::current(),
+            request_id: request::id(),
             errors: if let Self::Invalid(errors) = self { errors.clone() } else { Vec::new() },
         }
     }
@@ -157,26 +163,37 @@ pub fn broken_constraint(error: &tokio_postgres::Error) -> Option<&str> {
 
 /// An error as clients see it.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "type": "https://api.loja.example/errors/out-of-stock",
+    "title": "There is not enough stock",
+    "status": 409,
+    "detail": "CAN-AZUL has not enough stock: 1 left",
+    "request_id": "0c8d1f5e-7d0b-4f0e-9a58-0b6a3a0f6f3d"
+}))]
 pub struct Problem {
-    /// Ends in a stable slug: switch on it.
+    /// The page about this type of problem, `PUBLIC_URL/errors/{slug}`. The slug is stable: switch on it. `/errors` lists all.
     #[serde(rename = "type")]
+    #[schema(format = "uri")]
     pub kind: String,
+    /// The same text for every problem of this type.
     pub title: &'static str,
     pub status: u16,
+    /// What happened this time, in English.
     pub detail: String,
+    /// The answer's `X-Request-ID`; log lines carry it too.
     pub request_id: String,
-    /// Which fields are invalid, for status 422.
+    /// Which fields are invalid; only for `invalid` (422).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
 }
 
 impl ResponseError for Error {
     fn status_code(&self) -> StatusCode {
-        StatusCode::from_u16(self.problem().0).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+        StatusCode::from_u16(self.problem().status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     fn error_response(&self) -> HttpResponse {
-        if self.problem().0 >= 500 {
+        if self.problem().status >= 500 {
             tracing::error!(error = %Chain(self), slug = self.slug(), "request failed");
         }
         let mut answer = HttpResponse::build(self.status_code());
@@ -190,18 +207,37 @@ impl ResponseError for Error {
     }
 }
 
-/// An error with all its causes, on one line.
+/// An error with all its causes, on one line: for logs, a job's last error, and the operator's mail.
+///
+/// Of what PostgreSQL says, only what names no row: its DETAIL holds whole rows, with names and addresses in them.
 #[derive(Debug)]
 pub struct Chain<'a>(pub &'a (dyn std::error::Error + 'static));
 
 impl std::fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut source = self.0.source();
-        while let Some(cause) = source {
-            write!(f, ": {cause}")?;
-            source = cause.source();
+        let mut next = Some(self.0);
+        let mut between = "";
+        while let Some(error) = next {
+            f.write_str(between)?;
+            match error.downcast_ref::<DbError>() {
+                Some(said) => without_values(f, said)?,
+                None => write!(f, "{error}")?,
+            }
+            between = ": ";
+            next = error.source();
         }
         Ok(())
     }
+}
+
+/// `ERROR 23505: duplicate key value violates unique constraint "users_email_key" (table users, constraint users_email_key)`.
+/// No detail, hint, context or query: each of them may hold values. Where data are at fault, the message quotes them.
+fn without_values(f: &mut std::fmt::Formatter<'_>, said: &DbError) -> std::fmt::Result {
+    let code = said.code().code();
+    let message = said.message();
+    let message = if code.starts_with("22") { message.split('"').next().unwrap_or_default().trim_end() } else { message };
+    write!(f, "{} {code}: {message}", said.severity())?;
+    let names = [("table", said.table()), ("column", said.column()), ("constraint", said.constraint())];
+    let names: Vec<String> = names.iter().filter_map(|(what, name)| name.map(|name| format!("{what} {name}"))).collect();
+    if names.is_empty() { Ok(()) } else { write!(f, " ({})", names.join(", ")) }
 }

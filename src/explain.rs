@@ -1,5 +1,5 @@
-//! `vitrine explain`: an order's whole story in order, each step with who did it and what caused it. For support, for a
-//! dispute, for the night. Read-only, and it names no person: ids stand for people, and what people typed is left out.
+//! `vitrine explain`: an order's history in order, each step with its actor and its cause. For support and disputes. Read-only.
+//! It names no person: ids stand for people, and free text is left out.
 
 use std::process::ExitCode;
 
@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::db;
 use crate::error::{Error, Result};
 
-/// One thing that happened.
+/// One step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Step {
     pub at: Timestamp,
@@ -23,14 +23,14 @@ pub struct Step {
     pub to: Option<String>,
     /// `user:…`, `admin:…`, `guest`, `system`, `provider:…`.
     pub who: Option<String>,
-    /// `request:…`, `job:…`, `webhook:…`: the last two are steps of this story themselves.
+    /// `request:…`, `job:…`, `webhook:…`; jobs and webhooks are steps of this history too.
     pub cause: Option<String>,
     pub note: String,
-    /// It does not go on where the step before it ended: something is missing.
+    /// Its state does not follow from the step before: something is missing.
     pub is_gap: bool,
 }
 
-/// An order and all that happened to it, the first thing first.
+/// An order and its steps, oldest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Story {
     pub id: Uuid,
@@ -41,7 +41,7 @@ pub struct Story {
     pub steps: Vec<Step>,
 }
 
-/// The story of an order, by its id or its number. `None`: there is no such order.
+/// The history of an order, by its id or its number. `None`: there is no such order.
 pub async fn story(db: &impl GenericClient, order: &str) -> Result<Option<Story>> {
     const FIND: &str = "
         SELECT id, number, status, payment_status, total_cents FROM orders WHERE number = $1 OR id = $2 ORDER BY (id = $2) DESC LIMIT 1";
@@ -60,8 +60,8 @@ pub async fn story(db: &impl GenericClient, order: &str) -> Result<Option<Story>
     }))
 }
 
-/// `$1` the order. Rows of one transaction share its time: what caused them comes first, what follows from them last. A
-/// history row's number is its place among its like, for a transaction that began earlier may have waited for the lock.
+/// `$1` the order. Rows of one transaction have the same time: causes come first, consequences last. Among equals the history
+/// row's number decides, because a transaction that began earlier may have waited for the lock.
 const STORY: &str = "
     WITH payment AS (SELECT id, method, provider, amount_cents FROM payments WHERE order_id = $1),
          refund AS (SELECT id, amount_cents FROM refunds WHERE order_id = $1),
@@ -127,7 +127,7 @@ fn step_of(row: &Row) -> Step {
     }
 }
 
-/// Errors of providers may quote an address or a document: each such word is masked.
+/// Masks words of a provider's error that may be an address or a document.
 fn without_people(text: &str) -> String {
     let is_person = |word: &str| {
         let word = word.trim_matches(|c: char| !c.is_alphanumeric());
@@ -137,7 +137,7 @@ fn without_people(text: &str) -> String {
     text.split(' ').map(|word| if is_person(word) { "***" } else { word }).collect::<Vec<_>>().join(" ")
 }
 
-/// `vitrine explain`: the story as a table, or as JSON; exit 1 if there is no such order.
+/// `vitrine explain`: prints the history as a table or as JSON; exit 1 if there is no such order.
 pub async fn run(config: &Config, order: &str, as_json: bool) -> Result<ExitCode> {
     let pool = db::pool(&config.database)?;
     let mut db = pool.get().await?;
@@ -155,7 +155,7 @@ pub async fn run(config: &Config, order: &str, as_json: bool) -> Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-/// Time, what, from → to, who, cause, note: as wide as they must be.
+/// Columns: time, what, from → to, who, cause, note; as wide as needed.
 fn table(story: &Story) -> String {
     let total = format!("{}.{:02}", story.total_cents / 100, story.total_cents % 100);
     let mut text = format!("Order {} ({}): {}, {}, {total} BRL\n\n", story.number, story.id, story.status, story.payment_status);

@@ -1,9 +1,9 @@
-//! The languages that the shop writes in.
+//! The languages of messages.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// What is not asked for is Portuguese.
+/// Portuguese is the default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub enum Lang {
     #[default]
@@ -28,14 +28,14 @@ impl Lang {
         if text == "en" { Self::En } else { Self::Pt }
     }
 
-    /// The one of ours that an `Accept-Language` likes best; of equals the first.
+    /// The language of ours with the highest weight in an `Accept-Language`; if equal, the first.
     pub fn accepted(header: &str) -> Self {
         let mut best = (Self::Pt, 0);
         for part in header.split(',').take(20) {
             let mut words = part.split(';').map(str::trim);
             let tag = words.next().unwrap_or_default().to_ascii_lowercase();
             let weight = words.find_map(|word| word.strip_prefix("q=")).map_or(Some(1.0), |q| q.parse::<f32>().ok());
-            let weight = (weight.unwrap_or(0.0).clamp(0.0, 1.0) * 1000.0) as u32; // three decimals is all there are
+            let weight = (weight.unwrap_or(0.0).clamp(0.0, 1.0) * 1000.0) as u32; // weights have at most three decimals
             let lang = match tag.split('-').next().unwrap_or_default() {
                 "pt" => Self::Pt,
                 "en" => Self::En,

@@ -1,45 +1,61 @@
 //! Vitrine: a backend-for-frontend for Brazilian online shops.
 //!
-//! The ground floor imports no feature; features call those above them in this list and send jobs to those below.
+//! The modules from the ground up: each imports only what stands before it in this list, and `tests/it/tidy.rs` holds it to that.
 
-pub mod alerts;
-pub mod app;
-pub mod calendar;
-pub mod cause;
-pub mod config;
-pub mod db;
-pub mod error;
-pub mod http;
+// Words and tools that know no feature.
 pub mod ids;
-pub mod jobs;
 pub mod lang;
-pub mod password;
-pub mod providers;
+pub mod calendar;
+pub mod config;
+pub mod request;
+pub mod error;
+pub mod signal;
+pub mod cause;
+pub mod db;
+pub mod jobs;
+pub mod audit_log;
+pub mod alerts;
 pub mod seal;
+pub mod key_store;
 pub mod token;
+pub mod password;
+pub mod standing;
+pub mod limits;
+pub mod guesses;
+pub mod pace;
+pub mod answer;
+pub mod cache;
+pub mod providers;
+pub mod app;
+pub mod http;
 
-pub mod admin;
-pub mod auth;
-pub mod cart;
-pub mod catalog;
-pub mod coupons;
-pub mod invoices;
-pub mod mail;
-pub mod orders;
-pub mod payments;
-pub mod shipments;
-pub mod shipping;
+// Features. What two of them need stands below both.
+pub mod tax;
 pub mod users;
+pub mod coupons;
+pub mod catalog;
+pub mod cart;
+pub mod auth;
+pub mod shipping;
+pub mod sale;
+pub mod mail;
+pub mod invoices;
+pub mod shipments;
+pub mod payments;
+pub mod orders;
 pub mod webhooks;
-
-pub mod audit;
-pub mod dev;
-pub mod explain;
-pub mod ops;
+pub mod admin;
 pub mod pages;
+
+// The whole shop: what looks at it, and what runs it.
 pub mod purge;
-pub mod run;
-pub mod seed;
+pub mod rekey;
+pub mod audit;
+pub mod explain;
+pub mod worker;
+pub mod ops;
 pub mod server;
 pub mod telemetry;
-pub mod worker;
+pub mod seed;
+pub mod run;
+pub mod dev;

@@ -1,4 +1,4 @@
-//! The one binary. A line per subcommand; what each does is in the library.
+//! The binary: one line per subcommand; the library does the work.
 
 use std::collections::HashMap;
 use std::process::ExitCode;
@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use vitrine::config::{Config, Mode};
 use vitrine::error::{Chain, Error, Result};
 use vitrine::mail::preview;
+use vitrine::rekey::{self, Wanted};
 use vitrine::{db, dev, run, seed, server, telemetry};
 
 #[global_allocator]
@@ -47,6 +48,15 @@ enum Command {
         /// For machines
         #[arg(long)]
         json: bool,
+    },
+    /// Seals everything anew with the first of DATA_KEYS, while the shop sells; exit 1 if something is left
+    Rekey {
+        /// Stop after so many batches of rows; the next run goes on
+        #[arg(long)]
+        batches: Option<u64>,
+        /// Also make another key for tokens: every link that was mailed stops working once the servers are restarted
+        #[arg(long)]
+        tokens: bool,
     },
     /// The shop's messages
     Mail {
@@ -89,7 +99,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The process's environment over `.env`.
+/// The process's environment, with `.env` for what it lacks.
 fn environment() -> HashMap<String, String> {
     let mut env: HashMap<String, String> = dotenvy::from_path_iter(".env").into_iter().flatten().flatten().collect();
     env.extend(std::env::vars());
@@ -109,7 +119,13 @@ async fn execute(command: Command, env: &HashMap<String, String>) -> Result<Exit
             }
         }
         Command::Health => return Ok(health(env).await),
-        Command::Serve | Command::Worker | Command::Migrate | Command::Seed | Command::Audit { .. } | Command::Explain { .. } => {
+        Command::Serve
+        | Command::Worker
+        | Command::Migrate
+        | Command::Seed
+        | Command::Audit { .. }
+        | Command::Explain { .. }
+        | Command::Rekey { .. } => {
             let config =
                 Config::from_env(Mode::Serve, |name| env.get(name).cloned()).map_err(|e| Error::Internal(e.to_string()))?;
             let _logs = telemetry::start(&config.log);
@@ -121,6 +137,9 @@ async fn execute(command: Command, env: &HashMap<String, String>) -> Result<Exit
                 Command::Migrate => println!("{} migration(s) applied", db::migrate(&config.database).await?),
                 Command::Seed => seed::demo(&config).await?,
                 Command::Audit { times } => return vitrine::audit::run(&config, times).await,
+                Command::Rekey { batches, tokens } => {
+                    return rekey::run(&config, Wanted { batches, new_tokens: tokens, ..Wanted::default() }).await;
+                }
                 Command::Explain { order, json } => return vitrine::explain::run(&config, &order, json).await,
                 _ => {
                     db::migrate(&config.database).await?;
@@ -132,7 +151,7 @@ async fn execute(command: Command, env: &HashMap<String, String>) -> Result<Exit
     Ok(ExitCode::SUCCESS)
 }
 
-/// For a container's health check, which has no curl.
+/// For a container's health check: the image has no curl.
 async fn health(env: &HashMap<String, String>) -> ExitCode {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let port = env.get("PORT").and_then(|p| p.parse::<u16>().ok()).unwrap_or(4444);

@@ -1,9 +1,8 @@
-//! What the operator asks: is it alive, is it ready, how is it.
+//! For the operator: liveness, readiness and metrics.
 
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse, get, web};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use secrecy::ExposeSecret;
@@ -60,7 +59,7 @@ async fn metrics_with_token(app: web::Data<App>, req: HttpRequest) -> Result<Htt
     if allowed { Ok(metrics_page(&app)) } else { Err(Error::NotFound("This address")) }
 }
 
-/// What the operations port serves.
+/// The routes of the operations port.
 pub fn ops_routes(cfg: &mut web::ServiceConfig) {
     cfg.route("/metrics", web::get().to(|app: web::Data<App>| async move { metrics_page(&app) }))
         .route("/health", web::get().to(|| async { alive() }))
@@ -97,35 +96,14 @@ fn recorder() -> &'static PrometheusHandle {
     })
 }
 
-/// Starts collecting; must run before the first measurement.
+/// Starts collecting. Call it before the first measurement.
 pub fn start_metrics() {
     recorder();
 }
 
-/// Lets histograms forget what was exported: call it every few seconds.
+/// Removes exported samples from histograms: call it every few seconds.
 pub fn metrics_upkeep() {
     recorder().run_upkeep();
-}
-
-/// One finished request.
-pub fn count_request(method: &Method, status: u16, elapsed: Duration) {
-    let class = match status {
-        100..=199 => "1xx",
-        200..=299 => "2xx",
-        300..=399 => "3xx",
-        400..=499 => "4xx",
-        _ => "5xx",
-    };
-    let method = match *method {
-        Method::GET => "GET",
-        Method::POST => "POST",
-        Method::PUT => "PUT",
-        Method::PATCH => "PATCH",
-        Method::DELETE => "DELETE",
-        _ => "other",
-    };
-    metrics::counter!("vitrine_http_requests_total", "method" => method, "class" => class).increment(1);
-    metrics::histogram!("vitrine_http_request_seconds", "method" => method).record(elapsed.as_secs_f64());
 }
 
 fn metrics_page(app: &App) -> HttpResponse {

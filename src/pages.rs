@@ -1,4 +1,6 @@
-//! The few pages that this server shows to people itself. They hold nothing private and run no script.
+//! The few HTML pages of this server. They contain nothing private and run no script.
+
+mod errors;
 
 use actix_web::{HttpResponse, web};
 use minijinja::{Environment, context};
@@ -14,6 +16,7 @@ const POLICY: &str =
 
 pub fn routes(cfg: &mut web::ServiceConfig) {
     crate::catalog::media::routes(cfg);
+    errors::routes(cfg);
     cfg.route("/", web::get().to(home)).route("/docs", web::get().to(docs)).route("/tracking/{number}", web::get().to(track));
 }
 
@@ -34,7 +37,7 @@ async fn docs() -> HttpResponse {
     HttpResponse::Found().insert_header(("location", "/docs/")).finish()
 }
 
-/// The public tracking link, for people. What it shows is what `/api/orders/tracking/{number}` answers.
+/// The public tracking page. It shows what `/api/orders/tracking/{number}` answers.
 async fn track(app: web::Data<App>, Path(number): Path<String>) -> Result<HttpResponse> {
     let found = match tracking::find(&app, &number).await {
         Ok(found) => found,
@@ -61,7 +64,7 @@ async fn track(app: web::Data<App>, Path(number): Path<String>) -> Result<HttpRe
         .and_then(|()| templates.get_template("tracking.html"))
         .and_then(|template| {
             template.render(context! {
-                number => found.number, state => tracking::in_portuguese(&found.status), carrier => found.carrier,
+                number => found.number, state => tracking::in_portuguese(found.status.as_str()), carrier => found.carrier,
                 tracking_number => found.tracking_number, items => minijinja::value::Serde(&found.items), steps,
             })
         })

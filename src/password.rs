@@ -1,4 +1,4 @@
-//! Argon2id off the async threads, bounded: a flood of logins queues, then is refused, and the catalog does not feel it.
+//! Argon2id on blocking threads, bounded: a flood of logins waits, then is refused, and the catalog stays fast.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,11 +10,11 @@ use tokio::sync::Semaphore;
 
 use crate::error::{Error, Result};
 
-/// 64 MiB, three passes, four lanes (DESIGN: RFC 9106's second recommendation, one pass more than OWASP's minimum).
+/// 64 MiB, three passes, four lanes: RFC 9106's second recommendation, with one pass more than OWASP's minimum.
 const MEMORY_KIB: u32 = 64 * 1024;
 const PASSES: u32 = 3;
 const LANES: u32 = 4;
-/// Logins that may wait per core; the next one is told to come back.
+/// Logins that may wait per core; the next one gets 503.
 const QUEUE_PER_CORE: usize = 16;
 
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub struct Hasher {
     cores: Arc<Semaphore>,
     waiting: AtomicUsize,
     most_waiting: usize,
-    /// What a login for an unknown e-mail is compared with, so that it takes as long as any other.
+    /// The hash that a login for an unknown e-mail is checked against, so that it takes as long as any other.
     decoy: String,
 }
 
@@ -51,7 +51,7 @@ impl Hasher {
         .await?
     }
 
-    /// Whether it is the password of `stored`. With `None` (nobody of that name) it works as long and says no.
+    /// Whether it is the password of `stored`. With `None` (no such account) it takes as long and answers no.
     pub async fn verify(&self, password: SecretString, stored: Option<String>) -> Result<bool> {
         let known = stored.is_some();
         let stored = stored.unwrap_or_else(|| self.decoy.clone());
@@ -71,7 +71,7 @@ impl Hasher {
         drop(queued);
         tokio::task::spawn_blocking(move || {
             let answer = work();
-            drop(permit); // held by the work, not by the request: a client that hangs up frees no memory early
+            drop(permit); // held by the work, not by the request: a client that disconnects frees no memory early
             answer
         })
         .await
@@ -79,7 +79,7 @@ impl Hasher {
     }
 }
 
-/// A place in the queue, given back however the wait ends.
+/// A place in the queue, freed however the wait ends.
 struct Queued<'a>(&'a AtomicUsize);
 
 impl<'a> Queued<'a> {

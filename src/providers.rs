@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use moka::future::Cache;
 use secrecy::ExposeSecret;
 use vitrine_africastalking::{AfricasTalking, AfricasTalkingConfig};
 use vitrine_bacen::{Bacen, BacenConfig};
@@ -16,7 +17,7 @@ use vitrine_kit::fiscal::{Environment, FiscalProvider};
 use vitrine_kit::http::BadConfig;
 use vitrine_kit::mail::Mailer;
 use vitrine_kit::pix::PixProvider;
-use vitrine_kit::shipping::ShippingProvider;
+use vitrine_kit::shipping::{FreightOption, ShippingProvider};
 use vitrine_melhorenvio::{MelhorEnvio, MelhorEnvioConfig};
 use vitrine_openpix::{OpenPix, OpenPixConfig};
 use vitrine_propay::{ProPay, ProPayConfig};
@@ -30,32 +31,40 @@ use crate::config::{
 };
 use crate::error::{Error, Result};
 
-/// How long a freight quote may take before its options are left out.
+/// How long a freight quote may take; a slower carrier is left out.
 const QUOTE_TIMEOUT: Duration = Duration::from_secs(2);
 const MAIL_TIMEOUT: Duration = Duration::from_secs(10);
-/// Mail servers look a mail over before they take it.
+/// Mail servers scan a mail before they accept it.
 const SMTP_TIMEOUT: Duration = Duration::from_secs(30);
-/// What is unclear is never sent again: better to wait for the answer.
+/// An SMS with an unclear outcome is never sent again, so waiting longer for the answer is better.
 const SMS_TIMEOUT: Duration = Duration::from_secs(20);
 const CEP_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The same question is not put to a carrier twice within this.
+const QUOTES_KEPT_FOR: Duration = Duration::from_secs(60);
+const MAX_QUOTES: u64 = 10_000;
+
+/// What carriers answered lately, by carrier and question. Failures are not kept.
+pub type QuoteCache = Cache<(&'static str, [u8; 32]), Arc<Vec<FreightOption>>>;
 
 /// Every provider that this process talks to.
 #[derive(Debug, Clone)]
 pub struct Providers {
-    /// In the order of preference: a later one is asked while those before it are being left alone.
+    /// In order of preference: a later one is used while the breakers of those before it are open.
     pub pix: Vec<Arc<dyn PixProvider>>,
     /// Cards; `None` where the shop takes none.
     pub stripe: Option<Arc<Stripe>>,
-    /// Who is asked for freight: those of the next two that are configured, in their order.
+    /// The carriers that are asked for freight: the configured ones of the next two, in the configured order.
     pub carriers: Vec<Arc<dyn ShippingProvider>>,
+    pub quotes: QuoteCache,
     pub correios: Option<Arc<Correios>>,
-    /// Buys labels; `None` where no freight is quoted by it.
+    /// Buys labels; `None` if it quotes no freight.
     pub melhorenvio: Option<Arc<MelhorEnvio>>,
     pub mailer: Arc<dyn Mailer>,
-    /// Texts; `None` where the shop sends none.
+    /// SMS; `None` if the shop sends none.
     pub sms: Option<Arc<AfricasTalking>>,
     pub cep: Arc<CepLookup>,
-    /// Invoices; `None` where the shop emits none.
+    /// Invoices; `None` if the shop issues none.
     pub fiscal: Option<Arc<dyn FiscalProvider>>,
     /// By the provider's name, for `/api/admin/breakers` and for the list of payment methods.
     pub breakers: Vec<(&'static str, Arc<Breaker>)>,
@@ -105,7 +114,8 @@ impl Providers {
         breakers.extend(sms.iter().map(|one| (vitrine_africastalking::NAME, one.breaker())));
         breakers.extend(fiscal.iter().map(|one| (one.name(), one.breaker())));
         breakers.extend(cep.breakers().into_iter().map(|breaker| (breaker.name(), breaker)));
-        Ok(Self { pix, stripe, carriers, correios, melhorenvio, mailer, sms, cep: Arc::new(cep), fiscal, breakers })
+        let quotes = Cache::builder().max_capacity(MAX_QUOTES).time_to_live(QUOTES_KEPT_FOR).build();
+        Ok(Self { pix, stripe, carriers, quotes, correios, melhorenvio, mailer, sms, cep: Arc::new(cep), fiscal, breakers })
     }
 }
 
@@ -150,7 +160,7 @@ fn fiscal_provider(
     breaker: BreakerConfig,
 ) -> Result<Arc<dyn FiscalProvider>, BadConfig> {
     let s = settings;
-    // Without a secret the webhook's address is not there: a word that nobody knows stands in for it.
+    // Without a secret the webhook is not served: a random secret refuses everybody.
     let webhook_secret = s.webhook_secret.clone().unwrap_or_else(|| crate::seal::random_token().into());
     Ok(match &s.kind {
         NfeKind::FocusNfe => Arc::new(FocusNfe::new(FocusNfeConfig {
@@ -249,7 +259,7 @@ impl Providers {
     }
 }
 
-/// Melhor Envio wants to know whom to write to: the operator, else whoever sends our mails.
+/// Melhor Envio asks for a contact: the operator's address, else the sender's of our mails.
 fn contact(config: &Config) -> &str {
     let from = config.mail.from.as_str();
     let sender = from.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map_or(from, |(address, _)| address);

@@ -1,4 +1,4 @@
-//! The recurring clean-up: what has done its time goes, in small bites.
+//! The recurring clean-up of old rows, in small batches.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -10,10 +10,10 @@ use crate::jobs::Outcome;
 /// How often it runs.
 const EVERY: SignedDuration = SignedDuration::from_mins(10);
 
-/// What one bite takes at most, so that no lock is held for long; it stands in every query below.
-const BITE: u64 = 1000;
-/// Bites per table and run: a busy shop leaves more behind in ten minutes than one bite takes.
-const MAX_BITES: usize = 200;
+/// Rows per statement, so that no lock is held for long; every query below has it as its LIMIT.
+const BATCH: u64 = 1000;
+/// Batches per table and run: a busy shop adds more rows in ten minutes than one batch.
+const MAX_BATCHES: usize = 200;
 
 const PURGES: [(&str, &str); 11] = [
     (
@@ -38,14 +38,14 @@ const PURGES: [(&str, &str); 11] = [
         "password_resets",
         "DELETE FROM password_resets WHERE id IN (SELECT id FROM password_resets WHERE expires_at < now() - interval '1 day' LIMIT 1000)",
     ),
-    // A session ends by a word, or by letting its last token run out; its row stays for a while, for who asks when.
+    // A session ends when it is revoked, or when its last token expires. Its row stays for 90 days, for questions about sign-ins.
     (
         "sessions",
         "DELETE FROM sessions WHERE id IN (SELECT s.id FROM sessions s WHERE s.created_at < now() - interval '90 days'
             AND (s.revoked_at < now() - interval '90 days'
                  OR (s.revoked_at IS NULL AND NOT EXISTS (SELECT FROM refresh_tokens t WHERE t.session_id = s.id))) LIMIT 1000)",
     ),
-    // That it was sent, when and to whom stays with the order; the words do not. What still waits keeps them.
+    // The text is deleted; that, when and to whom it was sent stays with the order. A message that waits keeps its text.
     (
         "messages",
         "UPDATE messages SET html = NULL, body = NULL WHERE id IN (SELECT id FROM messages
@@ -68,10 +68,10 @@ const PURGES: [(&str, &str); 11] = [
 pub async fn purge(app: &App) -> Result<Outcome> {
     for (table, sql) in PURGES {
         let mut removed = 0;
-        for _ in 0..MAX_BITES {
-            let bite = db::execute(&app.db().await?, sql, &[]).await?;
-            removed += bite;
-            if bite < BITE {
+        for _ in 0..MAX_BATCHES {
+            let batch = db::execute(&app.db().await?, sql, &[]).await?;
+            removed += batch;
+            if batch < BATCH {
                 break;
             }
         }
@@ -81,12 +81,12 @@ pub async fn purge(app: &App) -> Result<Outcome> {
     }
     let gone = forget_xmls(app).await?;
     if gone > 0 {
-        tracing::info!(table = "invoices", gone, "XMLs have done their time");
+        tracing::info!(table = "invoices", removed = gone, "XMLs were deleted after their retention");
     }
     Ok(Outcome::Again(Timestamp::now() + EVERY))
 }
 
-/// Invoices' files go when the law no longer wants them (`FISCAL_RETENTION`); the row with its key stays.
+/// Deletes invoices' files after `FISCAL_RETENTION`; the row with its key stays.
 async fn forget_xmls(app: &App) -> Result<u64> {
     const FORGET: &str = "
         UPDATE invoices SET xml = NULL, xml_sha256 = NULL, danfe = NULL, cancellation_xml = NULL

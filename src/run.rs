@@ -1,4 +1,4 @@
-//! One process from start to drained: the server, its workers and its housekeeping.
+//! One process from its start to the end of its drain: the server, its workers and its periodic tasks.
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -10,23 +10,23 @@ use tokio::sync::watch;
 use crate::app::App;
 use crate::config::{Config, Mode};
 use crate::error::{Error, Result};
-use crate::{db, ops, seed, server, worker};
+use crate::{db, ops, seed, server, signal, worker};
 
-/// After SIGTERM the server still answers for this long, saying on `/ready` that it will not: load balancers look away.
+/// After SIGTERM the server still answers for this long while `/ready` is 503, so that load balancers stop sending requests.
 const LAME_DUCK: Duration = Duration::from_secs(2);
-/// Everything must be over by then.
+/// The longest drain.
 const DRAIN: Duration = Duration::from_secs(28);
 const HOUSEKEEPING: Duration = Duration::from_secs(5);
 
-/// Says where invoices count: a rehearsal must never be taken for the real thing.
-fn say_fiscal_environment(app: &App) {
+/// Logs where invoices are issued, so that a test environment is not mistaken for production.
+fn log_fiscal_environment(app: &App) {
     use vitrine_kit::fiscal::Environment;
     let Some(fiscal) = &app.providers.fiscal else { return };
     match app.config.nfe.environment {
         Environment::Homologation => {
-            tracing::warn!(provider = fiscal.name(), "NFE_AMBIENTE=homologacao: invoices are a rehearsal, without fiscal value")
+            tracing::warn!(provider = fiscal.name(), "NFE_AMBIENTE=homologacao: invoices are tests without fiscal value")
         }
-        Environment::Production => tracing::info!(provider = fiscal.name(), "NFE_AMBIENTE=producao: invoices count"),
+        Environment::Production => tracing::info!(provider = fiscal.name(), "NFE_AMBIENTE=producao: invoices have fiscal value"),
     }
 }
 
@@ -37,13 +37,13 @@ pub async fn serve(config: Config) -> Result<()> {
     let address = (config.http.host.clone(), config.http.port);
     let listener = TcpListener::bind(&address)
         .map_err(|e| Error::Internal(format!("port {} cannot be opened: {e}; set PORT to a free one", config.http.port)))?;
-    let app = Data::new(App::new(config)?);
-    say_fiscal_environment(&app);
+    let app = Data::new(App::open(config).await?);
+    log_fiscal_environment(&app);
     seed::first_admin(&app).await?;
     let (stop, stopped) = watch::channel(false);
     let workers = tokio::spawn(worker::run(app.clone(), stopped));
     let housekeeping = tokio::spawn(housekeep(app.clone()));
-    let listening = tokio::spawn(crate::catalog::cache::listen(app.clone()));
+    let listening = tokio::spawn(crate::catalog::cached::listen(app.clone()));
     let ops_server = ops_port(&app)?;
     let server = server::serve(app.clone(), listener)?;
     let handle = server.handle();
@@ -53,7 +53,7 @@ pub async fn serve(config: Config) -> Result<()> {
     let warm = app.config.database.min_conns;
     tokio::spawn(async move { db::warm_up(&pool, warm).await });
 
-    signal().await?;
+    signal::stop().await?;
     tracing::info!("draining");
     app.drain();
     if app.config.mode == Mode::Serve {
@@ -66,7 +66,7 @@ pub async fn serve(config: Config) -> Result<()> {
         let _ = workers.await;
     });
     if drained.await.is_err() {
-        tracing::warn!("drain took too long; what was in hand will be taken up at the next start");
+        tracing::warn!("drain took too long; unfinished jobs run again when their lease ends");
     }
     housekeeping.abort();
     listening.abort();
@@ -80,17 +80,17 @@ pub async fn serve(config: Config) -> Result<()> {
 /// Only the workers, until a signal.
 pub async fn work(config: Config) -> Result<()> {
     ops::start_metrics();
-    let app = Data::new(App::new(config)?);
-    say_fiscal_environment(&app);
+    let app = Data::new(App::open(config).await?);
+    log_fiscal_environment(&app);
     let (stop, stopped) = watch::channel(false);
     let workers = tokio::spawn(worker::run(app.clone(), stopped));
     let ops_server = ops_port(&app)?;
     tracing::info!(concurrency = app.config.worker_concurrency, "working");
-    signal().await?;
+    signal::stop().await?;
     app.drain();
     let _ = stop.send(true);
     if tokio::time::timeout(DRAIN, workers).await.is_err() {
-        tracing::warn!("drain took too long; the jobs in hand will be taken up again when their lease ends");
+        tracing::warn!("drain took too long; unfinished jobs run again when their lease ends");
     }
     if let Some(ops_server) = ops_server {
         ops_server.stop(false).await;
@@ -113,7 +113,7 @@ fn ops_port(app: &Data<App>) -> Result<Option<actix_web::dev::ServerHandle>> {
     Ok(Some(handle))
 }
 
-/// Small chores of this process alone; ends with it.
+/// Periodic tasks of this process; they end with it.
 async fn housekeep(app: Data<App>) {
     let mut tick = tokio::time::interval(HOUSEKEEPING);
     for round in 0_u64.. {
@@ -123,15 +123,4 @@ async fn housekeep(app: Data<App>) {
             app.limiters.forget_the_idle();
         }
     }
-}
-
-/// SIGTERM, or Ctrl-C.
-pub async fn signal() -> Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut term = signal(SignalKind::terminate()).map_err(|e| Error::Internal(e.to_string()))?;
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
-    }
-    Ok(())
 }

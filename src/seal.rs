@@ -1,4 +1,7 @@
 //! Secrets at rest and signatures of ours: sealed CPF/CNPJ, look-up hashes, and capability tokens.
+//!
+//! `DATA_KEYS` seal. All other keys here are the shop's own, random and kept in the database (see `key_store`), so that neither
+//! another `JWT_SECRET` nor another key in `DATA_KEYS` changes what they make.
 
 use std::collections::HashMap;
 
@@ -16,23 +19,119 @@ use crate::config::AuthConfig;
 use crate::error::{Error, Result};
 use crate::ids::{OrderId, ResetId};
 
-/// The id of the key that is derived from `JWT_SECRET` where `DATA_KEYS` is not set.
-const DERIVED: i16 = 0;
+/// What a sealed value is: one that was sealed as another thing cannot be opened as this one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A CPF or CNPJ.
+    TaxId,
+    /// The secret of a second factor.
+    Totp,
+    /// One of the shop's own keys.
+    Key,
+}
 
-/// The keys of one process. Each purpose has its own, derived, so that one token can never pass for another.
-pub struct Keys {
+impl Kind {
+    fn as_bytes(self) -> &'static [u8] {
+        match self {
+            Self::TaxId => b"tax_id",
+            Self::Totp => b"totp",
+            Self::Key => b"key",
+        }
+    }
+}
+
+/// `DATA_KEYS`: the first one seals, all of them open.
+pub struct Vault {
     ciphers: HashMap<i16, Aes256Gcm>,
     current: i16,
-    look_up: [u8; 32],
+}
+
+impl std::fmt::Debug for Vault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Vault(…)")
+    }
+}
+
+impl Vault {
+    pub fn new(auth: &AuthConfig) -> Result<Self> {
+        let bad = || Error::Internal("DATA_KEYS must be id:key pairs, the key 32 bytes in base64".into());
+        let mut ciphers = HashMap::new();
+        for (id, key) in &auth.data_keys {
+            let bytes = STANDARD.decode(key.expose_secret()).map_err(|_| bad())?;
+            ciphers.insert(*id, Aes256Gcm::new_from_slice(&bytes).map_err(|_| bad())?);
+        }
+        let (current, _) = auth.data_keys.first().ok_or_else(bad)?;
+        Ok(Self { ciphers, current: *current })
+    }
+
+    /// The id of the key that seals.
+    pub fn current(&self) -> i16 {
+        self.current
+    }
+
+    /// Whether that key can open.
+    pub fn has(&self, key: i16) -> bool {
+        self.ciphers.contains_key(&key)
+    }
+
+    /// Seals with the current key.
+    pub fn seal(&self, kind: Kind, plain: &[u8]) -> Result<Vec<u8>> {
+        self.seal_with(self.current, kind, plain)
+    }
+
+    /// Seals with one of the keys.
+    pub fn seal_with(&self, key: i16, kind: Kind, plain: &[u8]) -> Result<Vec<u8>> {
+        let failed = || Error::Internal(format!("nothing can be sealed with data key {key}"));
+        let nonce: [u8; 12] = rand::random();
+        let cipher = self.ciphers.get(&key).ok_or_else(failed)?;
+        let text = cipher.encrypt(&Nonce::from(nonce), Payload { msg: plain, aad: kind.as_bytes() }).map_err(|_| failed())?;
+        Ok([nonce.as_slice(), &text].concat())
+    }
+
+    /// Opens what was sealed with that key.
+    pub fn open(&self, kind: Kind, sealed: &[u8], key: i16) -> Result<Vec<u8>> {
+        let broken = || Error::Internal(format!("a sealed value cannot be opened with data key {key}"));
+        let cipher = self.ciphers.get(&key).ok_or_else(broken)?;
+        let (nonce, text) = sealed.split_at_checked(12).ok_or_else(broken)?;
+        let nonce = Nonce::try_from(nonce).map_err(|_| broken())?;
+        cipher.decrypt(&nonce, Payload { msg: text, aad: kind.as_bytes() }).map_err(|_| broken())
+    }
+}
+
+/// A look-up key: of the rows that name this key of `DATA_KEYS`.
+#[derive(Clone, Copy)]
+pub struct LookUp {
+    pub id: i16,
+    pub key: [u8; 32],
+}
+
+impl std::fmt::Debug for LookUp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "LookUp({})", self.id)
+    }
+}
+
+/// The keys of one process. Each purpose has its own, derived, so that one token can never pass for another.
+#[derive(Debug)]
+pub struct Keys {
+    vault: Vault,
+    /// In the order in which they were made. A hash by one of them is made of the hash by the one before it, so that it can be
+    /// made anew without the document, which nobody has any more once a person was erased.
+    look_ups: Vec<LookUp>,
+    tokens: TokenKeys,
+}
+
+/// What makes capabilities.
+struct TokenKeys {
     quotes: [u8; 32],
     orders: [u8; 32],
     resets: [u8; 32],
     invoices: [u8; 32],
 }
 
-impl std::fmt::Debug for Keys {
+impl std::fmt::Debug for TokenKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Keys(…)")
+        f.write_str("TokenKeys(…)")
     }
 }
 
@@ -40,64 +139,75 @@ impl std::fmt::Debug for Keys {
 #[derive(Debug, Clone)]
 pub struct Sealed {
     pub sealed: Vec<u8>,
+    /// Of the seal and of the hash.
     pub key: i16,
     /// HMAC: equal for equal documents, so that they can be found and counted without being read.
     pub hash: Vec<u8>,
 }
 
 impl Keys {
-    pub fn new(auth: &AuthConfig) -> Result<Self> {
-        let root = auth.jwt_secret.expose_secret().as_bytes();
-        let derive = |purpose: &str| hmac_sha256(root, format!("vitrine/{purpose}/v1").as_bytes());
-        let mut ciphers = HashMap::from([(DERIVED, Aes256Gcm::new(&derive("data").into()))]);
-        for (id, key) in &auth.data_keys {
-            let bytes = STANDARD.decode(key.expose_secret()).map_err(|_| Error::Internal("DATA_KEYS".into()))?;
-            let cipher = Aes256Gcm::new_from_slice(&bytes).map_err(|_| Error::Internal("DATA_KEYS".into()))?;
-            ciphers.insert(*id, cipher);
+    /// `look_ups`: in the order in which they were made; the current key's is among them.
+    pub fn new(vault: Vault, look_ups: Vec<LookUp>, tokens: &[u8; 32]) -> Result<Self> {
+        if !look_ups.iter().any(|look_up| look_up.id == vault.current) {
+            return Err(Error::Internal(format!("there is no look-up key for data key {}", vault.current)));
         }
-        // The look-up key must outlive rotations of the sealing key, else the same CPF would count as another person.
-        let oldest = auth.data_keys.iter().min_by_key(|(id, _)| *id);
-        let look_up =
-            oldest.map_or_else(|| derive("look-up"), |(_, key)| hmac_sha256(key.expose_secret().as_bytes(), b"look-up"));
-        let current = auth.data_keys.first().map_or(DERIVED, |(id, _)| *id);
-        Ok(Self {
-            ciphers,
-            current,
-            look_up,
-            quotes: derive("quote"),
-            orders: derive("order"),
-            resets: derive("reset"),
-            invoices: derive("invoice"),
-        })
+        let derive = |purpose: &str| hmac_sha256(tokens, format!("vitrine/{purpose}/v1").as_bytes());
+        let tokens =
+            TokenKeys { quotes: derive("quote"), orders: derive("order"), resets: derive("reset"), invoices: derive("invoice") };
+        Ok(Self { vault, look_ups, tokens })
+    }
+
+    pub fn vault(&self) -> &Vault {
+        &self.vault
+    }
+
+    /// The ids of the look-up keys, the newest last.
+    pub fn look_up_ids(&self) -> impl Iterator<Item = i16> {
+        self.look_ups.iter().map(|look_up| look_up.id)
     }
 
     /// Seals a document for storage.
     pub fn seal(&self, document: &TaxId) -> Result<Sealed> {
-        let nonce: [u8; 12] = rand::random();
-        let cipher = self.ciphers.get(&self.current).ok_or_else(|| Error::Internal("no data key".into()))?;
-        let payload = Payload { msg: document.as_str().as_bytes(), aad: b"tax_id" };
-        let text = cipher.encrypt(&Nonce::from(nonce), payload).map_err(|_| Error::Internal("sealing failed".into()))?;
-        Ok(Sealed { sealed: [nonce.as_slice(), &text].concat(), key: self.current, hash: self.person(document) })
+        let sealed = self.vault.seal(Kind::TaxId, document.as_str().as_bytes())?;
+        Ok(Sealed { sealed, key: self.vault.current, hash: self.person(document) })
     }
 
     /// Opens what [`Keys::seal`] made, with whichever key it was made.
     pub fn open(&self, sealed: &[u8], key: i16) -> Result<TaxId> {
-        let broken = || Error::Internal(format!("a sealed document cannot be opened with data key {key}"));
-        let cipher = self.ciphers.get(&key).ok_or_else(broken)?;
-        let (nonce, text) = sealed.split_at_checked(12).ok_or_else(broken)?;
-        let nonce = Nonce::try_from(nonce).map_err(|_| broken())?;
-        let bytes = cipher.decrypt(&nonce, Payload { msg: text, aad: b"tax_id" }).map_err(|_| broken())?;
-        String::from_utf8(bytes).ok().and_then(|text| TaxId::parse(&text).ok()).ok_or_else(broken)
+        let bytes = self.vault.open(Kind::TaxId, sealed, key)?;
+        let document = String::from_utf8(bytes).ok().and_then(|text| TaxId::parse(&text).ok());
+        document.ok_or_else(|| Error::Internal("what was sealed as a document is none".into()))
     }
 
     /// The person behind a document: the same for the same CPF or CNPJ, and nothing else can be read from it.
     pub fn person(&self, document: &TaxId) -> Vec<u8> {
-        hmac_sha256(&self.look_up, document.as_str().as_bytes()).to_vec()
+        self.persons(document).swap_remove(0)
+    }
+
+    /// The same by every look-up key, the current one's first: while keys change, rows have the hash of one or the other.
+    pub fn persons(&self, document: &TaxId) -> Vec<Vec<u8>> {
+        let mut hash = document.as_str().as_bytes().to_vec();
+        let mut all = Vec::with_capacity(self.look_ups.len());
+        for look_up in &self.look_ups {
+            hash = hmac_sha256(&look_up.key, &hash).to_vec();
+            all.push(hash.clone());
+        }
+        let current = self.look_ups.iter().position(|look_up| look_up.id == self.vault.current);
+        all.swap(0, current.unwrap_or(0)); // `new` has seen to it that it is there
+        all
+    }
+
+    /// A hash by an older look-up key as the current one makes it. `None`: it is by a newer one, or by one that there is not.
+    pub fn turn(&self, hash: &[u8], from: i16) -> Option<Vec<u8>> {
+        let place = |id| self.look_ups.iter().position(|look_up| look_up.id == id);
+        let (from, to) = (place(from)?, place(self.vault.current)?);
+        let between = self.look_ups.get(from + 1..=to)?;
+        Some(between.iter().fold(hash.to_vec(), |hash, look_up| hmac_sha256(&look_up.key, &hash).to_vec()))
     }
 
     /// The token that opens one guest's order, and that order alone.
     pub fn order_token(&self, order: OrderId) -> String {
-        URL_SAFE_NO_PAD.encode(hmac_sha256(&self.orders, order.0.as_bytes()))
+        URL_SAFE_NO_PAD.encode(hmac_sha256(&self.tokens.orders, order.0.as_bytes()))
     }
 
     /// Compares in constant time.
@@ -107,7 +217,7 @@ impl Keys {
 
     /// The token that opens an order's invoice and nothing else of it: it stands in links.
     pub fn invoice_token(&self, order: OrderId) -> String {
-        URL_SAFE_NO_PAD.encode(hmac_sha256(&self.invoices, order.0.as_bytes()))
+        URL_SAFE_NO_PAD.encode(hmac_sha256(&self.tokens.invoices, order.0.as_bytes()))
     }
 
     /// Compares in constant time.
@@ -118,7 +228,8 @@ impl Keys {
     /// The token that a password reset is mailed with: `<reset id>.<signature>`. Made of the id, so that the mail's job can
     /// make it again though the database keeps only its hash.
     pub fn reset_token(&self, reset: ResetId) -> String {
-        format!("{}.{}", reset.0.simple(), URL_SAFE_NO_PAD.encode(hmac_sha256(&self.resets, reset.0.as_bytes())))
+        let signature = hmac_sha256(&self.tokens.resets, reset.0.as_bytes());
+        format!("{}.{}", reset.0.simple(), URL_SAFE_NO_PAD.encode(signature))
     }
 
     /// The reset that a token of ours is for; `None` for any other text. Whether it still holds, the database says.
@@ -129,14 +240,15 @@ impl Keys {
 
     /// `payload.signature`, for what a client carries for us (freight quotes).
     pub fn sign(&self, payload: &[u8]) -> String {
-        format!("{}.{}", URL_SAFE_NO_PAD.encode(payload), URL_SAFE_NO_PAD.encode(hmac_sha256(&self.quotes, payload)))
+        let signature = hmac_sha256(&self.tokens.quotes, payload);
+        format!("{}.{}", URL_SAFE_NO_PAD.encode(payload), URL_SAFE_NO_PAD.encode(signature))
     }
 
     /// The payload of a token that we signed; `None` for any other text.
     pub fn verify(&self, token: &str) -> Option<Vec<u8>> {
         let (payload, signature) = token.split_once('.')?;
         let payload = URL_SAFE_NO_PAD.decode(payload).ok()?;
-        let expected = URL_SAFE_NO_PAD.encode(hmac_sha256(&self.quotes, &payload));
+        let expected = URL_SAFE_NO_PAD.encode(hmac_sha256(&self.tokens.quotes, &payload));
         bool::from(expected.as_bytes().ct_eq(signature.as_bytes())).then_some(payload)
     }
 }
@@ -150,3 +262,7 @@ pub fn random_token() -> String {
 pub fn token_hash(token: &str) -> Vec<u8> {
     Sha256::digest(token.as_bytes()).to_vec()
 }
+
+#[cfg(test)]
+#[path = "seal_tests.rs"]
+mod tests;

@@ -10,7 +10,7 @@ use crate::db;
 use crate::error::Result;
 use crate::ids::{CouponId, UserId};
 
-/// Makes the admin that `ADMIN_EMAIL` names, when nobody has that e-mail yet. An existing person is left alone.
+/// Creates the admin that `ADMIN_EMAIL` names, if nobody has that e-mail. An existing account is not changed.
 pub async fn first_admin(app: &App) -> Result<()> {
     const EXISTS: &str = "SELECT FROM users WHERE email = $1";
     const INSERT: &str = "
@@ -21,15 +21,15 @@ pub async fn first_admin(app: &App) -> Result<()> {
     }
     let hash = app.hasher.hash(password.expose_secret().into()).await?;
     if db::execute(&app.db().await?, INSERT, &[&UserId::new(), &email.as_str(), &hash]).await? == 1 {
-        tracing::info!("the first admin was made");
+        tracing::info!("the first admin was created");
     }
     Ok(())
 }
 
-/// Held while seeding, so that N servers may start at once.
+/// The lock held while seeding, so that several servers may start at once.
 const SEED_LOCK: i64 = 0x7669_7472_7365_6564;
 
-/// Fills an empty catalog with the demo shop; one that ever held a product is left alone.
+/// Loads the demo shop into an empty catalog; a catalog that ever had a product is not changed.
 pub async fn demo(config: &Config) -> Result<()> {
     const CATALOG: &str = include_str!("../demo/catalog.csv");
     const COUPONS: &str = "
@@ -52,11 +52,11 @@ pub async fn demo(config: &Config) -> Result<()> {
     db::execute(&tx, COUPONS, &[&CouponId::new(), &CouponId::new(), &CouponId::new()]).await?;
     db::execute(&tx, SETTINGS, &[&company(), &taxes()]).await?;
     tx.commit().await?;
-    tracing::info!(products = imported.products, variants = imported.variants, "the demo shop was made");
+    tracing::info!(products = imported.products, variants = imported.variants, "the demo shop was loaded");
     Ok(())
 }
 
-/// Who sells in the demo shop: nobody real. Its CNPJ is the one that the sandbox's tax authority knows.
+/// The demo shop's company. It does not exist; the sandbox's tax authority knows its CNPJ.
 fn company() -> serde_json::Value {
     serde_json::json!({
         "legal_name": "Vitrine Demonstração Ltda", "trade_name": "Vitrine", "cnpj": "11222333000181", "state_registration": "110042490114",

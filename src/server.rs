@@ -21,15 +21,15 @@ use crate::http::json::MAX_BODY;
 use crate::http::{rate_limit, request_id};
 use crate::{admin, auth, cart, catalog, coupons, invoices, mail, ops, orders, payments, shipments, shipping, users, webhooks};
 
-/// How long requests in hand may take after SIGTERM.
+/// How long running requests may take after SIGTERM.
 pub const DRAIN: Duration = Duration::from_secs(25);
-/// A client that sends its headers slower than this is not a client.
+/// Time for a client to send its headers.
 const HEADERS_WAIT: Duration = Duration::from_secs(10);
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Vitrine", description = "Backend-for-frontend of a Brazilian online shop. Money is an integer of centavos, times are UTC, errors are problem+json."),
+    info(title = "Vitrine", description = "Backend-for-frontend of a Brazilian online shop. Money is an integer of centavos, times are UTC, errors are problem+json: `type` ends in a stable slug and is the address of a page about it; `/errors` lists them all."),
     components(schemas(Problem)),
     modifiers(&Security)
 )]
@@ -44,7 +44,7 @@ impl utoipa::Modify for Security {
     }
 }
 
-/// Every route, by feature. The OpenAPI document is made of the same list, so neither can know more than the other.
+/// Every route, by feature. The OpenAPI document is made from the same list, so they cannot differ.
 pub fn routes(cfg: &mut ServiceConfig<'_>) {
     ops::routes(cfg);
     auth::routes(cfg);
@@ -128,7 +128,7 @@ fn cors(origins: &[String]) -> Cors {
         .expose_headers(["x-request-id", "x-cart-token", "idempotency-replayed", "etag", "retry-after"])
         .max_age(3600);
     if origins.iter().any(|o| o == "*") {
-        // Any origin, but then without cookies: browsers refuse the pair, and so do we.
+        // Any origin, but without cookies: browsers refuse the combination.
         return cors.allow_any_origin();
     }
     origins.iter().fold(cors.supports_credentials(), |cors, origin| cors.allowed_origin(origin))

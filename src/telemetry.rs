@@ -1,4 +1,4 @@
-//! Logs: JSON for machines, text for a terminal. Written by a thread of their own, so that a slow pipe slows no request.
+//! Logs: JSON, or text on a terminal. A thread of their own writes them, so that a slow pipe slows no request.
 
 use std::io::IsTerminal;
 
@@ -7,11 +7,13 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogConfig, LogFormat};
 
-/// Starts logging to standard output. Drop the guard last: it writes what is still waiting.
+/// Starts logging to standard output. Drop the guard last: it writes what is still in the buffer.
 pub fn start(config: &LogConfig) -> WorkerGuard {
     let (writer, guard) = tracing_appender::non_blocking(std::io::stdout());
-    let filter = EnvFilter::try_new(format!("{},refinery_core=warn,actix_server=warn,actix_http=off", config.level))
-        .unwrap_or_else(|_| EnvFilter::new("info"));
+    // At `debug` the database's client writes the parameters of every statement: names, addresses, hashes of passwords.
+    let filter =
+        EnvFilter::try_new(format!("{},refinery_core=warn,actix_server=warn,actix_http=off,tokio_postgres=info", config.level))
+            .unwrap_or_else(|_| EnvFilter::new("info"));
     let terminal = std::io::stdout().is_terminal();
     let json = config.format == LogFormat::Json || (config.format == LogFormat::Auto && !terminal);
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);

@@ -1,4 +1,4 @@
-//! Access tokens: JWT, HS256 and nothing else, for `aud: ["vitrine"]`.
+//! Access tokens: JWT, only HS256, for `aud: ["vitrine"]`.
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
 use secrecy::ExposeSecret;
@@ -10,7 +10,7 @@ use crate::ids::{SessionId, UserId};
 
 const AUDIENCE: &str = "vitrine";
 
-/// What a person may do. Ordered by power in no way: ask for the role that is needed.
+/// A person's role. Roles are not ordered: check for the role that is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
@@ -29,7 +29,7 @@ impl Role {
         }
     }
 
-    /// Reads what the database holds; an unknown word has no power.
+    /// Reads the column. An unknown word counts as `User`.
     pub fn of(text: &str) -> Self {
         match text {
             "admin" => Self::Admin,
@@ -43,7 +43,7 @@ impl Role {
 pub struct Claims {
     pub sub: UserId,
     pub role: Role,
-    /// The session that it was issued for: revoking that ends it before its time.
+    /// The session that it was issued for: revoking the session revokes the token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sid: Option<SessionId>,
     pub aud: Vec<String>,
@@ -81,7 +81,7 @@ impl Tokens {
         }
     }
 
-    /// Seconds that an access token lives.
+    /// Lifetime of an access token in seconds.
     pub fn ttl_s(&self) -> i64 {
         self.ttl_s
     }

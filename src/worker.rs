@@ -201,10 +201,10 @@ fn perform<'a>(app: &'a App, job: &'a Job) -> Pin<Box<dyn Future<Output = Result
         Job::SmsOrderPaid { order } => Box::pin(mail::sms::order_paid(app, *order)),
         Job::SmsOrderShipped { order } => Box::pin(mail::sms::order_shipped(app, *order)),
         Job::ExpireOrder { order } => Box::pin(orders::expire::expire(app, *order)),
-        Job::CheckPayment { payment } => Box::pin(payments::check::check(app, *payment)),
-        Job::VoidPayment { payment } => Box::pin(payments::void::void(app, *payment)),
-        Job::SendRefund { refund } => Box::pin(payments::refund::send(app, *refund)),
-        Job::LookAtRefunds { payment } => Box::pin(payments::refund::look(app, *payment)),
+        Job::CheckPayment { payment } => Box::pin(payments::charge::check::check_payment(app, *payment)),
+        Job::VoidPayment { payment } => Box::pin(payments::charge::void::void_payment(app, *payment)),
+        Job::SendRefund { refund } => Box::pin(payments::refund::send::send_refund(app, *refund)),
+        Job::LookAtRefunds { payment } => Box::pin(payments::refund::adopt::adopt_refunds(app, *payment)),
         Job::InvoiceOrder { order } => Box::pin(invoices::issue(app, *order)),
         Job::DropInvoice { order } => Box::pin(invoices::give_up(app, *order)),
         Job::SendInvoice { invoice } => Box::pin(invoices::send(app, *invoice)),
@@ -218,7 +218,7 @@ fn perform<'a>(app: &'a App, job: &'a Job) -> Pin<Box<dyn Future<Output = Result
         Job::KeepBooks => Box::pin(payments::books::keep(app)),
         Job::Reconcile => Box::pin(payments::reconcile::reconcile(app)),
         Job::WatchStock => Box::pin(catalog::low_stock::watch(app)),
-        Job::WatchCertificate => Box::pin(payments::certificate::watch(app)),
+        Job::WatchCertificate => Box::pin(payments::charge::certificate::watch(app)),
         Job::WatchDisputes => Box::pin(webhooks::disputes::watch(app)),
         Job::SendAlerts => Box::pin(mail::digest::send_alerts(app)),
         Job::Purge => Box::pin(purge::purge(app)),
@@ -232,8 +232,8 @@ async fn settle(app: &App, job: &Leased, result: Result<Outcome>) -> Result<()> 
         Ok(Outcome::Done) => end(&db, job, "done", None).await.map(drop),
         Ok(Outcome::Again(at)) => later(&db, job, at, None).await,
         Err(error) if job.attempts < job.max_attempts && error_may_pass(&error) => {
-            let (at, why) = (Timestamp::now() + backoff(job.attempts, &error), Chain(&error).to_string());
-            later(&db, job, at, Some(&why)).await
+            let at = Timestamp::now() + backoff(job.attempts, &error);
+            put_off(&mut db, job, at, &error).await
         }
         Ok(Outcome::Dead(why)) => bury(&mut db, job, &Death { why, key: None }).await,
         Err(error) => bury(&mut db, job, &Death::of(&error)).await,
@@ -262,6 +262,22 @@ async fn later(db: &impl GenericClient, job: &Leased, at: Timestamp, error: Opti
     Ok(())
 }
 
+/// It failed, and is tried again. The operator hears now where every other try meets the same until somebody mends it.
+async fn put_off(db: &mut db::Connection, job: &Leased, at: Timestamp, error: &Error) -> Result<()> {
+    let why = Chain(error).to_string();
+    let Some(key) = refused_credentials(error) else { return later(db, job, at, Some(&why)).await };
+    let tx = db.transaction().await?;
+    later(&tx, job, at, Some(&why)).await?;
+    let text = format!("A tarefa {} ({}) espera: {why}. Corrija as credenciais; ela é tentada de novo por si.", job.id, job.kind);
+    alerts::raise(&tx, Alert::new(key, text).about(find_order(&tx, job).await?)).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+fn refused_credentials(error: &Error) -> Option<Key<'static>> {
+    if let Error::Provider(error) = error { Key::of_refused_credentials(error) } else { None }
+}
+
 /// Why a job is dead.
 struct Death {
     /// In full, for the job's row.
@@ -272,8 +288,7 @@ struct Death {
 
 impl Death {
     fn of(error: &Error) -> Self {
-        let key = if let Error::Provider(error) = error { Key::of_refused_credentials(error) } else { None };
-        Self { why: Chain(error).to_string(), key }
+        Self { why: Chain(error).to_string(), key: refused_credentials(error) }
     }
 }
 

@@ -16,6 +16,7 @@ INSERT INTO variants (id, product_id, sku, name, price_cents, stock, is_default)
 SELECT bench_id('a02', v), bench_id('a01', v), 'sku-' || v, 'Único', bench_price(v), 1000000, true FROM generate_series(0, 9999) v;
 INSERT INTO stock_movements (variant_id, delta, reason, cause, actor)
 SELECT id, stock, 'opening', 'system', 'system' FROM variants;
+INSERT INTO secret_keys (purpose, id, sealed, data_key, turned_at) VALUES ('look_up', 1, '\x00', 1, now());
 INSERT INTO users (id, name, email, password_hash, tax_id_sealed, tax_id_key, tax_id_hash)
 SELECT bench_id('a03', i), 'Pessoa ' || i, 'pessoa' || i || '@example.com', 'none', '\x00', 1, sha256(i::text::bytea)
   FROM generate_series(0, {orders} / 5) i;
@@ -66,7 +67,7 @@ SELECT bench_id('a02', l.v), l.sign * l.q, l.reason, bench_id('b1' || l.n, i), 1
  WHERE l.reason = 'sale' OR fate IN ('expired', 'refunded') ORDER BY i, l.sign, l.n;
 UPDATE variants v SET stock = m.sum FROM (SELECT variant_id, sum(delta) AS sum FROM stock_movements GROUP BY 1) m WHERE m.variant_id = v.id;
 UPDATE coupons c SET uses = o.held FROM (SELECT coupon_id, count(*) AS held FROM orders WHERE coupon_held GROUP BY 1) o WHERE o.coupon_id = c.id;
-INSERT INTO coupon_persons (coupon_id, person, uses) SELECT coupon_id, tax_id_hash, count(*) FROM orders WHERE coupon_held GROUP BY 1, 2;
+INSERT INTO coupon_persons (coupon_id, person, key, uses) SELECT coupon_id, tax_id_hash, 1, count(*) FROM orders WHERE coupon_held GROUP BY 1, 2;
 
 INSERT INTO payments (id, order_id, method, provider, status, amount_cents, captured_cents, refunded_cents, provider_ref, end_to_end_id, copy_paste,
     expires_at, paid_at, checked_at, created_at, updated_at)

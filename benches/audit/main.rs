@@ -14,7 +14,7 @@ use vitrine::config::DatabaseConfig;
 use vitrine::db;
 use vitrine::dev::postgres::{Cluster, ClusterOptions};
 
-/// What a million orders may take.
+/// The longest that a million orders may take.
 const BUDGET: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
@@ -29,7 +29,7 @@ async fn measure(orders: u64, anew: bool) -> ExitCode {
     let name = format!("audit_{orders}");
     fill(&cluster, &name, orders, anew).await;
     let url = cluster.url(&name);
-    // What was kept has aged: its orders that wait for money have jobs that would be overdue.
+    // The kept database has aged: its unpaid orders have jobs that would be overdue.
     connect(&url)
         .await
         .batch_execute("UPDATE jobs SET run_at = now() + interval '10 minutes' WHERE state = 'waiting'")
@@ -61,7 +61,7 @@ async fn connect(url: &str) -> tokio_postgres::Client {
     client
 }
 
-/// A database of that name with so many orders; half a fill of an earlier run counts as none.
+/// A database of that name with so many orders; one whose filling was interrupted is filled again.
 async fn fill(cluster: &Cluster, name: &str, orders: u64, anew: bool) {
     let admin = connect(&cluster.url("postgres")).await;
     let (found, half) = (format!("SELECT FROM pg_database WHERE datname = '{name}'"), format!("{name}_half"));
@@ -79,7 +79,7 @@ async fn fill(cluster: &Cluster, name: &str, orders: u64, anew: bool) {
         .await
         .unwrap();
     let filling = connect(&cluster.url(&half)).await;
-    // One by one: VACUUM wants no transaction around it. No statement holds a `;` within.
+    // One by one: VACUUM must not run in a transaction. No statement contains a `;`.
     for statement in include_str!("fill.sql").split(";\n") {
         filling.batch_execute(&statement.replace("{orders}", &orders.to_string())).await.unwrap();
     }
@@ -93,10 +93,11 @@ async fn fill(cluster: &Cluster, name: &str, orders: u64, anew: bool) {
 }
 
 /// The least that the commands beside `serve` accept.
-fn environment(database: &str) -> [(&'static str, String); 10] {
+fn environment(database: &str) -> [(&'static str, String); 11] {
     [
         ("DATABASE_URL", database.to_owned()),
         ("JWT_SECRET", "x".repeat(48)),
+        ("DATA_KEYS", "1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=".into()),
         ("PROPAY_URL", "https://propay.internal".into()),
         ("GO_TO_PROPAY_SECRET", "a".repeat(32)),
         ("PROPAY_TO_GO_SECRET", "b".repeat(32)),

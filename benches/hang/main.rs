@@ -1,5 +1,5 @@
-//! What a payment provider that hangs costs everybody else: p99 of catalog and cart while a hundred buyers wait for it,
-//! beside their quiet p99. Both are taken in turns, in one run: `cargo bench --bench hang`.
+//! The effect of a payment provider that hangs on everybody else: p99 of catalog and cart while a hundred buyers wait for it,
+//! compared with the quiet p99. Both are measured in turns, in one run: `cargo bench --bench hang`.
 #![allow(clippy::unwrap_used)]
 
 use std::net::TcpListener;
@@ -81,7 +81,7 @@ async fn start(dir: &Path, database: &str) -> Shop {
         .env("PORT", port.to_string())
         .env("SANDBOX_PORT", sandbox.to_string())
         .env("DB_MAX_CONNS", "16")
-        // The breaker would spare the provider, and us the trouble that is measured.
+        // An open breaker would hide the effect that is measured.
         .env("CIRCUIT_BREAKER_THRESHOLD", "1000")
         .env("CIRCUIT_BREAKER_TIMEOUT", "1s")
         .env("PROPAY_TIMEOUT", format!("{}s", TIMEOUT.as_secs()))
@@ -110,7 +110,7 @@ impl Shop {
     }
 }
 
-/// A cart to look at, and the orders that buyers will try to pay.
+/// A cart to read, and the orders that buyers will try to pay.
 async fn prepare(shop: &Shop) -> (String, Vec<(String, String)>) {
     let found: Value = shop.http.get(format!("{}/api/products?limit=100", shop.url)).send().await.unwrap().json().await.unwrap();
     let plenty = found["items"].as_array().unwrap().iter().max_by_key(|product| product["stock"].as_i64()).unwrap();
@@ -123,7 +123,7 @@ async fn prepare(shop: &Shop) -> (String, Vec<(String, String)>) {
         let (headers, _) = shop.post("/api/cart/items", none, &item).await;
         cart = headers["x-cart-token"].to_str().unwrap().to_owned();
         if i == 0 {
-            continue; // the last one is looked at, the others become orders
+            continue; // the last cart is read, the others become orders
         }
         let (_, freight) =
             shop.post("/api/shipping/calculate", none, &json!({"cep_destino": "01310-100", "items": [item]})).await;
@@ -157,11 +157,11 @@ async fn read(shop: &Shop, cart: &str) -> f64 {
     times[times.len() * 99 / 100]
 }
 
-/// Everybody tries to pay until the phase is over. How many calls got no answer from the provider.
+/// Everybody tries to pay until the phase is over. Returns how many calls got no answer from the provider.
 async fn buy(shop: &Shop, orders: &[(String, String)]) -> usize {
     let until = Instant::now() + PHASE;
     let buyer = |(i, order): (usize, &(String, String))| {
-        // They come one after the other, as people do, and not all in one moment.
+        // Buyers start one after the other, not all at once.
         let late = TIMEOUT * u32::try_from(i).unwrap() / u32::try_from(orders.len()).unwrap();
         let (path, token) = (format!("{}/api/orders/{}/pay", shop.url, order.0), order.1.clone());
         async move {

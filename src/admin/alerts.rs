@@ -9,12 +9,13 @@ use serde_json::json;
 use tokio_postgres::Row;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Place, audit_log, list};
 use crate::alerts::Severity;
 use crate::app::App;
+use crate::audit_log;
 use crate::db;
 use crate::error::{Error, Result};
 use crate::http::json::{Path, Query};
+use crate::http::list::{Place, list_page};
 use crate::http::page::List;
 use crate::http::who::Admin;
 use crate::ids::AlertId;
@@ -125,7 +126,7 @@ pub(super) async fn list_alerts(app: web::Data<App>, _admin: Admin, Query(ask): 
     let is_acknowledged = ask.status.as_deref().map(|status| status == "acknowledged");
     let filters: [&(dyn tokio_postgres::types::ToSql + Sync); 5] =
         [&ask.severity, &is_acknowledged, &ask.key, &ask.from, &ask.to];
-    let page = list(&app.db().await?, (LIST, COUNT), &filters, &place, |row| (row.get("id"), view(row))).await?;
+    let page = list_page(&app.db().await?, (LIST, COUNT), &filters, &place, |row| (row.get("id"), view(row))).await?;
     Ok(HttpResponse::Ok().json(page))
 }
 

@@ -8,11 +8,12 @@ use serde_json::json;
 use tokio_postgres::Row;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Place, audit_log, list};
 use crate::app::App;
+use crate::audit_log;
 use crate::db;
 use crate::error::{Error, Result, broken_constraint};
 use crate::http::json::{Json, Path, Query};
+use crate::http::list::{Place, list_page};
 use crate::http::page::List;
 use crate::http::who::{Admin, AdminSent};
 use crate::ids::JobId;
@@ -87,7 +88,8 @@ pub(super) async fn list_jobs(app: web::Data<App>, _admin: Admin, Query(ask): Qu
          ORDER BY id DESC LIMIT $4 OFFSET $5";
     const COUNT: &str = "SELECT count(*) FROM jobs WHERE ($1::text IS NULL OR state = $1) AND ($2::text IS NULL OR kind = $2)";
     let place: Place<JobId> = Place::of(ask.limit, ask.offset, ask.cursor.as_deref())?;
-    let page = list(&app.db().await?, (LIST, COUNT), &[&ask.state, &ask.kind], &place, |row| (row.get("id"), view(row))).await?;
+    let page =
+        list_page(&app.db().await?, (LIST, COUNT), &[&ask.state, &ask.kind], &place, |row| (row.get("id"), view(row))).await?;
     Ok(HttpResponse::Ok().json(page))
 }
 

@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Place, audit_log, list};
 use crate::app::App;
+use crate::audit_log;
 use crate::db;
 use crate::error::Result;
 use crate::http::json::{Path, Query};
+use crate::http::list::{Place, list_page};
 use crate::http::page::List;
 use crate::http::who::Admin;
 use crate::ids::{EventId, OrderId};
@@ -85,7 +86,7 @@ pub(super) async fn list_webhooks(app: web::Data<App>, _admin: Admin, Query(ask)
          WHERE ($1::text IS NULL OR provider = $1) AND ($2::text IS NULL OR outcome = $2) AND ($3::uuid IS NULL OR order_id = $3)";
     let place: Place<EventId> = Place::of(ask.limit, ask.offset, ask.cursor.as_deref())?;
     let filters: [&(dyn tokio_postgres::types::ToSql + Sync); 3] = [&ask.provider, &ask.outcome, &ask.order_id];
-    let page = list(&app.db().await?, (LIST, COUNT), &filters, &place, |row| (row.get("id"), webhook(row))).await?;
+    let page = list_page(&app.db().await?, (LIST, COUNT), &filters, &place, |row| (row.get("id"), webhook(row))).await?;
     Ok(HttpResponse::Ok().json(page))
 }
 
@@ -201,6 +202,6 @@ pub(super) async fn list_audit(app: web::Data<App>, _admin: Admin, Query(ask): Q
         };
         (id, view)
     };
-    let page = list(&app.db().await?, (LIST, COUNT), &[&ask.actor, &ask.action, &ask.entity_id], &place, read).await?;
+    let page = list_page(&app.db().await?, (LIST, COUNT), &[&ask.actor, &ask.action, &ask.entity_id], &place, read).await?;
     Ok(HttpResponse::Ok().json(page))
 }

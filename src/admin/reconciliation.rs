@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Place, audit_log, list};
 use crate::app::App;
+use crate::audit_log;
 use crate::error::{Error, Result};
 use crate::http::json::{Json, Path, Query};
+use crate::http::list::{Place, list_page};
 use crate::http::page::List;
 use crate::http::who::{Admin, AdminSent};
 use crate::payments::books::{self, Report, Summary};
@@ -77,7 +78,7 @@ pub(super) async fn list_reconciliations(
     let place: Place<String> = Place::of(ask.limit, ask.offset, ask.cursor.as_deref())?;
     let filters: [&(dyn tokio_postgres::types::ToSql + Sync); 5] = [&ask.day, &ask.from, &ask.to, &ask.provider, &ask.status];
     let read = |row: &tokio_postgres::Row| (row.get("key"), books::store::summary_of(row));
-    let page = list(&app.db().await?, (&sql, &count), &filters, &place, read).await?;
+    let page = list_page(&app.db().await?, (&sql, &count), &filters, &place, read).await?;
     Ok(HttpResponse::Ok().json(page))
 }
 

@@ -7,16 +7,16 @@ use utoipa::ToSchema;
 use vitrine_kit::{Cep, Cnpj};
 
 use crate::invoices::company::Company;
-use crate::invoices::tax_data::TaxRules;
+use crate::tax::TaxRules;
 
-use super::audit_log;
 use crate::app::App;
+use crate::audit_log;
 use crate::catalog::low_stock::StockSettings;
 use crate::db;
 use crate::error::{Error, Result};
 use crate::http::json::Json;
 use crate::http::who::{Admin, AdminSent};
-use crate::payments::methods::Methods;
+use crate::payments::charge::methods::Methods;
 use crate::shipping::ShippingSettings;
 
 /// Everything that is set; null for what is not.

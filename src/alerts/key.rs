@@ -86,10 +86,10 @@ pub enum Key<'a> {
     DisputeUnclear {
         reference: &'a str,
     },
-    /// A contested PIX. Without a payment of ours its text stands for it.
+    /// A contested PIX, in each of its states.
     PixDisputed {
-        payment: Option<PaymentId>,
-        text: &'a str,
+        reference: &'a str,
+        status: &'a str,
     },
     CertificateEnds {
         provider: &'a str,
@@ -220,8 +220,9 @@ impl Key<'_> {
             Self::DisputeClosed { reference, is_lost: true } => critical("dispute-closed", reference, "Disputa perdida"),
             Self::DisputeClosed { reference, .. } => info("dispute-closed", reference, "Disputa ganha"),
             Self::DisputeUnclear { reference } => critical("dispute-unclear", reference, "Disputa encerrada sem resultado claro"),
-            Self::PixDisputed { payment: Some(id), .. } => critical("pix-disputed", id, "Pagamento PIX contestado"),
-            Self::PixDisputed { text, .. } => critical("pix-disputed", fingerprint(text), "Pagamento PIX contestado"),
+            Self::PixDisputed { reference, status } => {
+                critical("pix-disputed", format!("{reference}:{status}"), "Pagamento PIX contestado")
+            }
             Self::CertificateEnds { provider, is_near } => {
                 let make = if *is_near { critical } else { warning };
                 make("certificate-ends", provider, "Certificado do banco")
@@ -257,9 +258,7 @@ impl Key<'_> {
     /// `Some`: the provider does not accept our credentials, and every other call meets the same.
     pub fn of_refused_credentials(error: &ProviderError) -> Option<Key<'static>> {
         match error {
-            ProviderError::Rejected { provider, code, .. } if matches!(code.as_str(), "401" | "403") => {
-                Some(Key::ProviderRefusesUs { provider })
-            }
+            ProviderError::NotAccepted { provider, .. } => Some(Key::ProviderRefusesUs { provider }),
             _ => None,
         }
     }
@@ -324,7 +323,7 @@ mod tests {
         let (one, two) = (RefundId(Uuid::nil()), RefundId(Uuid::max()));
         assert_eq!(Key::RefundFailed(one).to_string(), "refund-failed:00000000-0000-0000-0000-000000000000");
         assert_ne!(Key::RefundFailed(one).to_string(), Key::RefundFailed(two).to_string());
-        let dispute = |text| Key::PixDisputed { payment: None, text }.to_string();
+        let dispute = |status| Key::PixDisputed { reference: "d_1", status }.to_string();
         assert_ne!(dispute("um"), dispute("outro"));
     }
 
@@ -337,6 +336,15 @@ mod tests {
                 "{key}"
             );
         }
+    }
+
+    #[test]
+    fn a_provider_that_does_not_accept_us_is_one_alert_whoever_meets_it() {
+        let (code, message) = ("invalid_token".to_owned(), String::new());
+        let refused = ProviderError::NotAccepted { provider: "propay", code: code.clone(), message: message.clone() };
+        let key = Key::of_refused_credentials(&refused).map(|key| key.to_string());
+        assert_eq!(key.as_deref(), Some("provider-refuses-us:propay"));
+        assert_eq!(Key::of_refused_credentials(&ProviderError::Rejected { provider: "propay", code, message }), None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! Every invariant as SQL that must return no row. Read-only; a row names what is broken and where.
+//! Every invariant as SQL that must return no row. Read-only; each row says what is broken and where.
 //!
-//! A rule is one query of one text column. It is written for a shop of a million orders: whole tables against each other,
-//! by hash or in one sorted pass, never a look-up per row (`benches/audit` holds it to a minute).
+//! A rule is one query with one text column. It is written for a shop of a million orders: it compares whole tables, by hash
+//! or in one sorted pass, without a look-up per row (`benches/audit` limits it to a minute).
 
 mod rules_history;
 mod rules_invoices;
@@ -22,14 +22,15 @@ use futures_util::TryStreamExt;
 use crate::config::Config;
 use crate::db;
 use crate::error::Result;
+use crate::sale::transitions;
 
-/// (name, query of one text column).
+/// (name, query of one text column). `{steps}` in a query stands for the rows of the transition table.
 type Rule = (&'static str, &'static str);
 
-/// So many lines are printed of each rule; the others are counted.
+/// Lines printed per rule; the rest are counted.
 const MAX_LINES: usize = 1000;
-/// For this transaction alone: room for a million ids in a hash, no compiler for queries that run once, and helpers where
-/// the server has some to spare.
+/// For this transaction alone: memory for a hash of a million ids, no JIT for queries that run once, and parallel workers if
+/// the server has some.
 const SETTINGS: &str = "
     SET LOCAL statement_timeout = 0; SET LOCAL work_mem = '128MB'; SET LOCAL hash_mem_multiplier = 2; SET LOCAL jit = off;
     SET LOCAL max_parallel_workers_per_gather = 2";
@@ -39,11 +40,11 @@ const SETTINGS: &str = "
 pub struct Violation {
     /// The invariant's name, stable.
     pub rule: &'static str,
-    /// Ids and numbers of what breaks it. No person.
+    /// Ids and numbers of what breaks it. No personal data.
     pub what: String,
 }
 
-/// What one rule found, and how long it took.
+/// The violations of one rule, and how long it took.
 #[derive(Clone)]
 struct Finding {
     rule: &'static str,
@@ -83,6 +84,8 @@ pub async fn violations(db: &impl GenericClient) -> Result<Vec<Violation>> {
 
 async fn find(db: &impl GenericClient, &(rule, sql): &Rule) -> Result<Finding> {
     let started = Instant::now();
+    let sql = sql.replace("{steps}", &transitions::as_sql_values());
+    let sql = sql.as_str();
     let (mut lines, mut count) = (Vec::new(), 0);
     let mut rows = pin!(db.query_raw(sql, std::iter::empty::<&str>()).await?);
     while let Some(row) = rows.try_next().await? {
@@ -94,8 +97,8 @@ async fn find(db: &impl GenericClient, &(rule, sql): &Rule) -> Result<Finding> {
     Ok(Finding { rule, lines, count, took: started.elapsed() })
 }
 
-/// `vitrine audit`: a line per violation, exit 1 if there is one. All rules see one snapshot, so that a shop that goes on
-/// selling meanwhile breaks none of them. `times`: also how long each rule took.
+/// `vitrine audit`: a line per violation, exit 1 if there is one. All rules read the same snapshot, so that sales during the
+/// audit cause no false violation. `times`: also how long each rule took.
 pub async fn run(config: &Config, times: bool) -> Result<ExitCode> {
     let pool = db::pool(&config.database)?;
     let mut db = pool.get().await?;
@@ -127,7 +130,7 @@ pub async fn run(config: &Config, times: bool) -> Result<ExitCode> {
     Ok(if count == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// A transaction that can only read, on that snapshot or on a new one.
+/// A read-only transaction, on that snapshot or on a new one.
 async fn begin<'a>(db: &'a mut db::Connection, snapshot: Option<&str>) -> Result<db::Transaction<'a>> {
     let tx =
         db.build_transaction().read_only(true).isolation_level(tokio_postgres::IsolationLevel::RepeatableRead).start().await?;
@@ -138,7 +141,7 @@ async fn begin<'a>(db: &'a mut db::Connection, snapshot: Option<&str>) -> Result
     Ok(tx)
 }
 
-/// Takes rule after rule until none is left.
+/// Runs the next rule until none is left.
 async fn work(tx: &db::Transaction<'_>, rules: &[&Rule], next: &AtomicUsize) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     while let Some(rule) = rules.get(next.fetch_add(1, Ordering::Relaxed)) {

@@ -1,11 +1,11 @@
-//! The story of every thing: told from its beginning, without a gap, to where the thing stands now, and each step with its cause.
+//! History: each thing's rows start at its beginning, have no gap, end at its present state, and name their cause.
 
 use super::Rule;
 
-// A thread is the story of one thing: an order, its payment status (both told without an id), a payment, a refund, an invoice, a
-// message, a label. The looks at a refund between its request and its end (`processing`, `unknown`) are states of the row alone.
+// A thread is the history of one thing: an order, its payment status (both without an id), a payment, a refund, an invoice, a
+// message, a label. States of a refund between its request and its end (`processing`, `unknown`) have no history rows.
 pub(super) const RULES: &[Rule] = &[
-    // Every step goes on where the one before it ended. One sorted pass; it takes longest, so it comes first.
+    // Each row starts from the state that the row before it ended in. One sorted pass; it takes longest, so it comes first.
     ("history-has-no-gap", "
         SELECT subject || ' ' || thread || ': its step from ' || coalesce(from_state, 'nothing') || ' does not begin where the one before it ended'
           FROM (SELECT subject, coalesce(subject_id, order_id) AS thread, from_state,
@@ -14,9 +14,9 @@ pub(super) const RULES: &[Rule] = &[
                                         OVER (PARTITION BY order_id, subject, subject_id ORDER BY id) AS is_gap
                   FROM order_history WHERE subject IN ('order', 'payment_status', 'payment', 'refund', 'invoice')) steps
          WHERE is_gap"),
-    // Each state is reached as often as it is left, but for the one where the thing stands; and each thing begins once. So over the
-    // whole shop the hashes of what was reached, less those of what was left, are the hashes of what is. Only where they are not
-    // is each thing looked at.
+    // Each state is entered as often as it is left, except a thing's present state; and each thing begins once. So over the
+    // whole shop, the sum of the hashes of states entered, less those of states left, equals the sum over the present states.
+    // Only if it does not, each thing is checked.
     ("history-ends-where-things-stand", "
         WITH steps AS NOT MATERIALIZED (
             SELECT subject, coalesce(subject_id, order_id) AS thread,
@@ -51,7 +51,7 @@ pub(super) const RULES: &[Rule] = &[
             ON t.thread = a.thread AND t.subject = a.subject
          WHERE (SELECT differ FROM sums)
            AND (a.thread IS NULL OR t.thread IS NULL OR t.beginnings <> 1 OR t.state <> hashtext(a.state))"),
-    // One pass for both: a cause is named, and a webhook that is one is in the inbox.
+    // One pass for both: a cause is named, and a webhook that is named as a cause is in the inbox.
     ("a-change-names-its-cause", "
         SELECT 'history ' || id || ' names ' || cause FROM order_history
          WHERE cause = '' OR actor = '' OR CASE WHEN cause LIKE 'webhook:%' THEN NOT cause IN (SELECT 'webhook:' || id FROM webhook_events) END
@@ -60,4 +60,9 @@ pub(super) const RULES: &[Rule] = &[
         UNION ALL SELECT 'stock movement ' || id || ' names ' || cause FROM stock_movements
          WHERE cause = '' OR actor = '' OR CASE WHEN cause LIKE 'webhook:%' THEN NOT cause IN (SELECT 'webhook:' || id FROM webhook_events) END
         UNION ALL SELECT 'job ' || id || ' names nothing' FROM jobs WHERE cause = ''"),
+    ("a-step-stands-in-the-transition-table", "
+        SELECT 'order ' || h.order_id || ': ' || h.subject || ' ' || h.from_state || ' to ' || h.to_state || ' in row ' || h.id
+          FROM order_history h
+         WHERE h.subject IN ('order', 'payment_status', 'payment', 'refund') AND h.from_state <> h.to_state
+           AND (h.subject, h.from_state, h.to_state) NOT IN (VALUES {steps})"),
 ];

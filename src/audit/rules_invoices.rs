@@ -1,4 +1,4 @@
-//! The tax document: one live NF-e per paid order, of its amount, kept as long as the law wants it.
+//! Invoices: one live NF-e per paid order, of its amount, kept as long as the law requires.
 
 use super::Rule;
 
@@ -6,7 +6,7 @@ pub(super) const RULES: &[Rule] = &[
     ("an-order-has-one-live-invoice", "
         SELECT count(*) || ' live invoices of order ' || order_id FROM invoices
          WHERE purpose = 'sale' AND status NOT IN ('denied', 'cancelled') GROUP BY order_id HAVING count(*) > 1"),
-    // A later invoice proves that the shop emits them: then every order that was paid before it has one.
+    // A later invoice proves that the shop issues them: then every order paid before it must have one.
     ("a-paid-order-has-its-invoice", "
         SELECT 'order ' || o.number || ', paid at ' || o.paid_at
           FROM orders o
@@ -33,8 +33,8 @@ pub(super) const RULES: &[Rule] = &[
           FROM invoices i LEFT JOIN jobs j ON j.state <> 'done'
            AND j.dedupe = CASE i.status WHEN 'authorized' THEN 'cancel_invoice:' ELSE 'send_invoice:' END || i.id
          WHERE i.status IN ('authorized', 'rejected') AND i.cancel_reason IS NOT NULL AND j.id IS NULL"),
-    // A million of them are gigabytes to read: each is looked at daily in its first week, and then once in 97 days. A CASE, for
-    // the planner takes the hash for the cheaper question.
+    // A million XMLs are gigabytes: each is checked daily in its first week, and then once in 97 days. A CASE keeps the planner
+    // from hashing the XML first.
     ("an-invoices-xml-is-whole", "
         SELECT 'invoice ' || id FROM invoices
          WHERE CASE WHEN authorized_at > now() - interval '7 days'
@@ -44,7 +44,7 @@ pub(super) const RULES: &[Rule] = &[
         SELECT 'invoice ' || i.id || ' has no XML, and no job will fetch it'
           FROM invoices i LEFT JOIN jobs j ON j.dedupe = 'keep_invoice:' || i.id AND j.state <> 'done'
          WHERE i.status = 'authorized' AND i.xml IS NULL AND i.authorized_at > now() - interval '60 months' AND j.id IS NULL"),
-    // Nor has one whose money all went back before it left.
+    // The same for an order whose whole amount was refunded before it was shipped.
     ("a-cancelled-order-has-no-standing-invoice", "
         SELECT 'invoice ' || i.id || ' of order ' || o.number
           FROM orders o JOIN invoices i ON i.order_id = o.id AND i.purpose = 'sale' AND i.status = 'authorized' AND i.cancel_reason IS NULL

@@ -1,4 +1,4 @@
-//! What keeps the promises: jobs, kept answers, the inbox.
+//! Jobs, kept answers of idempotency keys, and the inbox of webhooks.
 
 use super::Rule;
 
@@ -11,7 +11,7 @@ pub(super) const RULES: &[Rule] = &[
          WHERE dedupe IS NOT NULL AND state IN ('waiting', 'running') GROUP BY dedupe HAVING count(*) > 1"),
     ("a-message-is-written-once-per-event", "
         SELECT count(*) || ' messages ' || event FROM messages GROUP BY event HAVING count(*) > 1"),
-    // The second part of an event is what its job is about. Who was erased is written to no more.
+    // The second part of an event names what its job is about. An erased person gets no more messages.
     ("a-message-that-waits-is-looked-after", "
         SELECT 'message ' || m.id || ' (' || m.kind || ') is queued, and no job will send it'
           FROM messages m
@@ -24,7 +24,7 @@ pub(super) const RULES: &[Rule] = &[
     ("a-message-that-was-sent-is-known-to-its-provider", "
         SELECT 'message ' || id || ' (' || kind || ') is ' || status || ' without the provider''s id' FROM messages
          WHERE status IN ('sent', 'delivered', 'bounced') AND provider_ref IS NULL"),
-    // A claim counts as a try until its run has seen that there was one before, and leaves it at that.
+    // A claim counts as a try until the next run finds it and stops there.
     ("a-text-is-handed-over-once", "
         SELECT 'text ' || id || ' (' || kind || ') may have gone out ' || open_tries || ' times' FROM messages
          WHERE channel = 'sms' AND open_tries > 1 AND claimed_at IS NULL"),
@@ -48,7 +48,7 @@ pub(super) const RULES: &[Rule] = &[
         SELECT 'a refund that was answered: ' || k.id
           FROM (SELECT convert_from(body, 'UTF8')::jsonb ->> 'refund_id' AS id FROM idempotency_keys WHERE status = 201 AND scope LIKE '% refund:%') k
           LEFT JOIN refunds r ON r.id::text = k.id WHERE r.id IS NULL"),
-    // A crash leaves a key without its answer; the lease frees it within a minute, and the purge takes it after a day.
+    // A crash leaves a key without its answer; the lease frees it within a minute, and the purge deletes it after a day.
     ("a-key-is-answered-or-freed", "
         SELECT 'key of ' || scope || ', held since ' || created_at FROM idempotency_keys
          WHERE status IS NULL AND (lease_until IS NULL OR lease_until < now() - interval '2 days')"),

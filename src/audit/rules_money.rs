@@ -1,4 +1,4 @@
-//! Money: what came in, what went back, and that the ledger says the same.
+//! Money: what came in, what went back, and that the ledger agrees.
 
 use super::Rule;
 
@@ -43,7 +43,7 @@ pub(super) const RULES: &[Rule] = &[
           FROM payments p LEFT JOIN (SELECT payment_id, sum(amount_cents) AS sum FROM money_movements WHERE kind = 'capture' GROUP BY 1) m
             ON m.payment_id = p.id
          WHERE p.captured_cents <> coalesce(m.sum, 0)"),
-    // Money of another amount than was asked is never accepted: it goes back. So few that each is looked up.
+    // Money of another amount than the charge's is never accepted: it goes back. These are few, so each is looked up.
     ("a-captured-amount-is-the-amount-asked", "
         SELECT 'payment ' || p.id || ' asked for ' || p.amount_cents || ' and captured ' || p.captured_cents
           FROM payments p WHERE p.captured_cents NOT IN (0, p.amount_cents)

@@ -1,4 +1,4 @@
-//! Orders: whole, added up, and in states that fit.
+//! Orders: complete, with right sums, and in consistent states.
 
 use super::Rule;
 
@@ -44,12 +44,12 @@ pub(super) const RULES: &[Rule] = &[
     ("a-shipped-order-can-be-tracked", "
         SELECT 'order ' || number || ' (' || status || ')' FROM orders
          WHERE status IN ('shipped', 'delivered') AND ((tracking_number IS NULL AND shipping_provider <> 'pickup') OR shipped_at IS NULL)"),
-    // What is not paid and still holds stock must have something that ends it.
+    // An unpaid order that holds stock must have a job or a time that ends it.
     ("a-pending-order-has-a-clock", "
         SELECT 'order ' || o.number || ' ends at ' || o.expires_at || ', and no job will see to it'
           FROM orders o LEFT JOIN jobs j ON j.dedupe = 'expire_order:' || o.id AND j.state IN ('waiting', 'running', 'dead')
          WHERE o.status = 'pending' AND j.id IS NULL"),
-    // The message is kept for ever; before it is written, its job waits, runs or has died.
+    // The message is never deleted; before it is written, its job waits, runs or is dead.
     ("a-buyer-is-told-once-that-an-order-is-paid", "
         SELECT 'order ' || o.number || ' has ' || coalesce(m.count, 0) || ' messages'
           FROM orders o
@@ -67,6 +67,13 @@ pub(super) const RULES: &[Rule] = &[
     ("a-document-is-sealed-whole-or-not-there", "
         SELECT 'order ' || number FROM orders WHERE num_nulls(tax_id_sealed, tax_id_key, tax_id_hash) NOT IN (0, 3)
         UNION ALL SELECT 'user ' || id FROM users WHERE num_nulls(tax_id_sealed, tax_id_key, tax_id_hash) NOT IN (0, 3)"),
+    // While keys are being changed, several are in use. Afterwards the old ones are not, and may leave DATA_KEYS.
+    ("what-is-sealed-names-a-key-that-is-in-use", "
+        WITH known AS (SELECT array_agg(data_key) AS keys FROM secret_keys)
+        SELECT 'order ' || number || ': key ' || tax_id_key FROM orders, known WHERE tax_id_key <> ALL (keys)
+        UNION ALL SELECT 'user ' || id || ': key ' || tax_id_key FROM users, known WHERE tax_id_key <> ALL (keys)
+        UNION ALL SELECT 'second factor of user ' || id || ': key ' || totp_key FROM users, known WHERE totp_key <> ALL (keys)
+        UNION ALL SELECT 'uses of coupon ' || coupon_id || ': key ' || key FROM coupon_persons, known WHERE key <> ALL (keys)"),
     ("an-erased-person-is-gone", "
         WITH gone AS (SELECT id, phone, password_hash, tax_id_sealed, email FROM users WHERE erased_at IS NOT NULL)
         SELECT 'user ' || id FROM gone WHERE num_nonnulls(phone, password_hash, tax_id_sealed) > 0 OR email NOT LIKE '%@invalid'

@@ -1,4 +1,4 @@
-//! Parcels: labelled once, paid for with a known price, and never left lying.
+//! Parcels: one label each, at a known price, and none forgotten.
 
 use super::Rule;
 
@@ -6,12 +6,13 @@ pub(super) const RULES: &[Rule] = &[
     ("a-parcel-has-one-live-label", "
         SELECT 'order ' || order_id || ' has ' || count(*) || ' labels for parcel ' || volume FROM shipments
          WHERE status NOT IN ('cancelled', 'expired') GROUP BY order_id, volume HAVING count(*) > 1"),
-    // The carrier's news may come before the price, which is asked for then.
+    // The carrier's tracking may come before the price, which is fetched then.
     ("a-label-that-was-paid-says-what-it-cost", "
         SELECT 'label ' || id || ' is ' || status FROM shipments
          WHERE status IN ('released', 'generated', 'posted', 'undelivered', 'delivered')
            AND (provider_ref IS NULL OR (price_cents IS NULL AND updated_at < now() - interval '1 hour'))"),
-    // By the carrier's word or by a hand. The story is read only where no label says so: a CASE keeps its order.
+    // Delivered by the carrier's tracking or by an administrator. History is read only where no label says so: a CASE fixes
+    // that order.
     ("a-delivered-order-was-handed-over", "
         SELECT 'order ' || o.number || ' is delivered, and nobody said so'
           FROM orders o
@@ -26,8 +27,8 @@ pub(super) const RULES: &[Rule] = &[
           JOIN (SELECT order_id FROM shipments WHERE status NOT IN ('cancelled', 'expired') GROUP BY 1 HAVING bool_and(status = 'delivered')) s
             ON s.order_id = o.id
          WHERE o.status IN ('processing', 'shipped') AND o.payment_status IN ('paid', 'partially_refunded')"),
-    // What is half bought goes on by a job; what is not wanted any more goes back by one. The first of several boxes ships the
-    // order, and the others are still to follow.
+    // A purchase that is not finished has a job; so has a label that is no longer wanted. The first of several boxes marks the
+    // order as shipped; the others may follow.
     ("a-label-in-the-making-is-looked-after", "
         SELECT 'label ' || s.id || ' is ' || s.status || ', and no job will see to it'
           FROM shipments s JOIN orders o ON o.id = s.order_id AND o.status IN ('processing', 'shipped', 'cancelled')

@@ -1,4 +1,4 @@
-//! Stock and coupons: what is counted down is counted once, and comes back once.
+//! Stock and coupons: taken once, given back once.
 
 use super::Rule;
 
@@ -41,7 +41,7 @@ pub(super) const RULES: &[Rule] = &[
     ("coupon-uses-per-person-stay-within-the-limit", "
         SELECT 'coupon ' || c.code || ': ' || p.uses || ' uses by one person'
           FROM coupon_persons p JOIN coupons c ON c.id = p.coupon_id WHERE p.uses > c.max_uses_per_customer"),
-    // An erased person's orders no longer say who: their uses stay counted, and only count for more than the orders show.
+    // An erased person's orders no longer name the person: their coupon uses stay counted, and may exceed what the orders show.
     ("coupon-uses-are-counted-for-a-person", "
         SELECT 'coupon ' || c.code || ' counts ' || c.uses || ', its persons ' || coalesce(p.uses, 0)
           FROM coupons c LEFT JOIN (SELECT coupon_id, sum(uses) AS uses FROM coupon_persons GROUP BY 1) p ON p.coupon_id = c.id

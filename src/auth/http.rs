@@ -40,7 +40,7 @@ struct Register {
     name: String,
     #[garde(custom(rules::email))]
     email: String,
-    /// 8 to 1000 characters, none of the passwords that everybody knows.
+    /// 8 to 1000 characters, not a well-known password.
     #[garde(custom(rules::new_password))]
     #[schema(value_type = String, format = Password, min_length = 8, max_length = 1000)]
     password: SecretString,
@@ -49,7 +49,7 @@ struct Register {
     cpf: Option<String>,
     #[garde(inner(custom(rules::phone)))]
     phone: Option<String>,
-    /// The language of what is written to them. Unset: what `Accept-Language` likes better.
+    /// The language of messages to the person. Unset: from `Accept-Language`.
     #[garde(skip)]
     locale: Option<Lang>,
 }
@@ -62,7 +62,7 @@ struct Login {
     #[garde(custom(rules::secret))]
     #[schema(value_type = String, format = Password)]
     password: SecretString,
-    /// Taken for later: no account can have a second factor in this release.
+    /// Reserved: no account can have a second factor in this release.
     #[garde(inner(length(chars, max = 16)))]
     #[allow(dead_code)]
     totp: Option<String>,
@@ -86,7 +86,7 @@ struct ForgotPassword {
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ResetPassword {
-    /// As it was mailed.
+    /// The token as it was mailed.
     #[garde(custom(rules::secret))]
     #[schema(value_type = String)]
     token: SecretString,
@@ -106,7 +106,7 @@ struct ChangePassword {
     password: SecretString,
 }
 
-/// Signs somebody up and in. A guest's cart comes along.
+/// Registers an account and signs in. A guest's cart is merged into the person's.
 #[utoipa::path(tag = "auth", request_body = Register,
     responses((status = 201, body = Session), (status = 409, body = Problem, description = "The e-mail has an account"),
               (status = 422, body = Problem), (status = 429, body = Problem)))]
@@ -124,11 +124,11 @@ async fn register(app: web::Data<App>, req: HttpRequest, body: Json<Register>) -
     };
     let session = sign_in::register(&app, new).await?;
     app.jobs_were_pushed();
-    bring_cart(&app, &req, session.user.id).await;
+    merge_cart(&app, &req, session.user.id).await;
     session.answer(&app, StatusCode::CREATED)
 }
 
-/// Signs somebody in. A guest's cart comes along. A wrong e-mail and a wrong password are told the same.
+/// Signs in. A guest's cart is merged into the person's. A wrong e-mail and a wrong password get the same answer.
 #[utoipa::path(tag = "auth", request_body = Login,
     responses((status = 200, body = Session), (status = 401, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem)))]
 #[post("/api/auth/login")]
@@ -137,11 +137,11 @@ async fn login(app: web::Data<App>, req: HttpRequest, body: Json<Login>) -> Resu
     let body = body.into_inner();
     let email = parsed("email", Email::parse(&body.email))?;
     let session = sign_in::login(&app, &email, body.password).await?;
-    bring_cart(&app, &req, session.user.id).await;
+    merge_cart(&app, &req, session.user.id).await;
     session.answer(&app, StatusCode::OK)
 }
 
-/// Trades the refresh token (in the body, or in the cookie) for a new session. Each works once; a second use ends its whole family.
+/// Exchanges the refresh token (in the body or the cookie) for a new session. Each works once; a second use ends the session.
 #[utoipa::path(tag = "auth", request_body(content = Option<Refresh>, description = "Not needed where the cookie is sent"),
     responses((status = 200, body = Session), (status = 401, body = Problem)))]
 #[post("/api/auth/refresh")]
@@ -160,7 +160,7 @@ async fn logout(app: web::Data<App>, me: SignedIn) -> Result<HttpResponse> {
     signed_out(&app)
 }
 
-/// Mails a link for a new password, if the e-mail has an account. The answer does not tell.
+/// Mails a link for a new password, if the e-mail has an account. The answer does not say whether it has.
 #[utoipa::path(tag = "auth", request_body = ForgotPassword,
     responses((status = 202), (status = 422, body = Problem), (status = 429, body = Problem)))]
 #[post("/api/auth/forgot-password")]
@@ -189,7 +189,7 @@ async fn change_password(
     me: SignedIn,
     body: Json<ChangePassword>,
 ) -> Result<HttpResponse> {
-    app.limiters.login.check(rate_limit::address(&app, &req))?; // a stolen access token must not guess the password
+    app.limiters.login.check(rate_limit::address(&app, &req))?; // so that a stolen access token cannot guess the password
     let body = body.into_inner();
     reset::change(&app, &me, body.current_password, body.password).await?;
     Ok(HttpResponse::NoContent().finish())
@@ -224,8 +224,8 @@ impl FromRequest for Presented {
     }
 }
 
-/// Merges the guest's cart that the request carries. A cart is no reason to refuse somebody in: if it fails, it stays a guest's.
-async fn bring_cart(app: &App, req: &HttpRequest, user: UserId) {
+/// Merges the guest's cart that the request carries. A failure does not stop the sign-in: the cart stays the guest's.
+async fn merge_cart(app: &App, req: &HttpRequest, user: UserId) {
     let header = req.headers().get("x-cart-token").and_then(|value| value.to_str().ok()).map(|text| text.trim().to_owned());
     let token = header.filter(|t| !t.is_empty()).or_else(|| req.cookie(CART_COOKIE).map(|cookie| cookie.value().to_owned()));
     let Some(token) = token else { return };

@@ -1,4 +1,4 @@
-//! Signing up, signing in, staying signed in, and getting back in.
+//! Registration, sign-in, refresh, sign-out and new passwords.
 
 pub mod http;
 pub mod password_rules;

@@ -1,13 +1,13 @@
-//! Which passwords are refused although they are long enough: those that anybody would try first (ASVS 6.2.4, 6.2.11).
+//! Passwords that are refused although they are long enough: the ones that are guessed first (ASVS 6.2.4, 6.2.11).
 
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::error::{Error, Result};
 
-/// What common passwords are made of, separated by spaces and lines: they are these words, with one of `ENDINGS` behind.
+/// Common words, separated by spaces and line breaks. A common password is one of them with one of `ENDINGS`.
 const WORDS: &str = include_str!("common_words.txt");
 
-/// What people put behind a word when they must. With the years below, that makes over 100,000 passwords.
+/// Common endings of passwords. With the years below they make over 100,000 passwords.
 #[rustfmt::skip]
 const ENDINGS: [&str; 49] = [
     "", "0", "00", "01", "02", "03", "007", "1", "10", "100", "1000", "11", "111", "12", "123", "1234", "12345", "123456",
@@ -15,11 +15,11 @@ const ENDINGS: [&str; 49] = [
     "5", "55", "6", "666", "69", "7", "77", "777", "8", "88", "9", "99", "999", "abc",
 ];
 
-/// Years that people are born, marry and change passwords in.
+/// Years that are common endings: of birth, of marriage, the present one.
 const YEARS: std::ops::RangeInclusive<u32> = 1940..=2039;
 
-/// Rows and columns of keyboards, the alphabet, the digits: a short password that walks along one is none.
-const WALKS: [&str; 7] = [
+/// Rows and columns of keyboards, the alphabet, the digits: a short password that runs along one of them is refused.
+const RUNS: [&str; 7] = [
     "0123456789012345678901234567890",
     "abcdefghijklmnopqrstuvwxyz",
     "qwertyuiopasdfghjklzxcvbnm",
@@ -29,10 +29,10 @@ const WALKS: [&str; 7] = [
     "1qaz2wsx3edc4rfv5tgb6yhn7ujm",
 ];
 
-/// Beyond this a pattern is a passphrase: tiring to type, tiring to guess.
+/// From this length on a pattern is not refused.
 const SHORT: usize = 16;
 
-/// Refuses what everybody would guess, the person's own e-mail and name included. `field` is named in the 422.
+/// Refuses passwords that are easy to guess, also the person's own e-mail and name. `field` is named in the 422.
 pub fn check(field: &str, password: &SecretString, email: &str, name: &str) -> Result<()> {
     let lower = password.expose_secret().to_lowercase();
     let name = name.to_lowercase();
@@ -50,7 +50,7 @@ fn is_common(lower: &str) -> bool {
     is_word_with_ending(lower) || (lower.chars().count() <= SHORT && is_pattern(lower))
 }
 
-/// A word twice is a word with an ending, too.
+/// The same word twice counts as a word with an ending.
 fn is_word_with_ending(lower: &str) -> bool {
     let is_ending = |word: &str, end: &str| ENDINGS.contains(&end) || is_year(end) || end == word;
     WORDS.split_whitespace().any(|word| lower.strip_prefix(word).is_some_and(|end| is_ending(word, end)))
@@ -60,13 +60,13 @@ fn is_year(end: &str) -> bool {
     end.len() == 4 && end.parse().is_ok_and(|year| YEARS.contains(&year))
 }
 
-/// A walk along the keyboard in either direction, or a block of at most four characters over and over.
+/// A run along the keyboard in either direction, or a block of at most four characters repeated.
 fn is_pattern(lower: &str) -> bool {
     let backwards: String = lower.chars().rev().collect();
-    let walks = WALKS.iter().any(|walk| walk.contains(lower) || walk.contains(backwards.as_str()));
+    let is_run = RUNS.iter().any(|run| run.contains(lower) || run.contains(backwards.as_str()));
     let chars: Vec<char> = lower.chars().collect();
     let repeats = (1..=4).any(|block| chars.len() >= 2 * block && chars.iter().zip(&chars[block..]).all(|(a, b)| a == b));
-    walks || repeats
+    is_run || repeats
 }
 
 #[cfg(test)]

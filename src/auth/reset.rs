@@ -1,4 +1,4 @@
-//! A new password, for who forgot the old one and for who did not.
+//! Changing a password: with a mailed token, or with the old password.
 
 use std::time::Duration;
 
@@ -17,12 +17,12 @@ use crate::seal::token_hash;
 use crate::users::sessions::{self, Reason};
 use crate::users::store;
 
-/// No answer comes sooner, so that its time does not tell whether something was written.
-const FLOOR: Duration = Duration::from_millis(200);
+/// The least time of an answer, so that it does not show whether an account was found.
+const MIN_ANSWER_TIME: Duration = Duration::from_millis(200);
 
-/// Mails a token to the account of that e-mail, if there is one. The caller cannot see whether.
+/// Mails a token to the account of that e-mail, if there is one. The caller cannot see whether there is.
 pub async fn forgot(app: &App, email: &Email) -> Result<()> {
-    let not_before = Instant::now() + FLOOR;
+    let not_before = Instant::now() + MIN_ANSWER_TIME;
     let result = begin(app, email).await;
     tokio::time::sleep_until(not_before).await;
     if result? {
@@ -31,7 +31,7 @@ pub async fn forgot(app: &App, email: &Email) -> Result<()> {
     Ok(())
 }
 
-/// A reset that ends the earlier ones. At most five an hour, so that nobody's mailbox can be flooded from many addresses.
+/// Starts a reset and ends the earlier ones. At most five an hour per account, so that many addresses cannot flood a mailbox.
 async fn begin(app: &App, email: &Email) -> Result<bool> {
     const LOCK: &str = "
         SELECT id FROM users
@@ -56,7 +56,7 @@ async fn begin(app: &App, email: &Email) -> Result<bool> {
     Ok(true)
 }
 
-/// Sets the password of whoever holds the token. Works once, and ends every session.
+/// Sets the password of the token's owner. A token works once; every session ends.
 pub async fn reset(app: &App, token: &str, password: SecretString) -> Result<()> {
     const FIND: &str = "
         SELECT u.id, u.email, u.name FROM password_resets r JOIN users u ON u.id = r.user_id
@@ -70,7 +70,7 @@ pub async fn reset(app: &App, token: &str, password: SecretString) -> Result<()>
     let reset = app.keys.read_reset_token(token).ok_or_else(refused)?;
     let hash = token_hash(token);
     let person = db::query_opt(&app.db().await?, FIND, &[&reset, &hash]).await?.ok_or_else(refused)?;
-    // Judged before the token is used up: who is refused a weak password may try a better one.
+    // Checked before the token is used up: after a refused password the same token works with a better one.
     password_rules::check("password", &password, person.get("email"), person.get("name"))?;
     let user: UserId = person.get("id");
     let password_hash = app.hasher.hash(password).await?;
@@ -86,7 +86,7 @@ pub async fn reset(app: &App, token: &str, password: SecretString) -> Result<()>
     Ok(())
 }
 
-/// Sets the password of somebody who is signed in and knows the old one. Ends every other session; this one goes on.
+/// Sets the password of a person who is signed in and knows the old one. Ends every other session.
 pub async fn change(app: &App, me: &SignedIn, current: SecretString, password: SecretString) -> Result<()> {
     const END_RESETS: &str = "UPDATE password_resets SET used_at = now() WHERE user_id = $1 AND used_at IS NULL";
     let (person, stored) = {

@@ -1,4 +1,4 @@
-//! The answer that makes somebody signed in: an access token, a refresh token, and the refresh token again as a cookie.
+//! The answer to a sign-in: an access token, a refresh token, and the refresh token again as a cookie.
 
 use actix_web::HttpResponse;
 use actix_web::cookie::time::Duration as CookieAge;
@@ -14,17 +14,17 @@ use crate::http::who::REFRESH_COOKIE;
 use crate::users::User;
 use crate::users::sessions::Opened;
 
-/// Both addresses of the routes that read the cookie; no other request carries it.
+/// Both paths of the routes that read the cookie. Requests to other paths do not carry it.
 const COOKIE_PATHS: [&str; 2] = ["/api/auth", "/api/v1/auth"];
 
-/// Somebody is signed in.
+/// A session of a person who is signed in.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Session {
     /// The access token: `Authorization: Bearer …`.
     pub token: String,
     #[schema(example = "Bearer")]
     pub token_type: &'static str,
-    /// Seconds that the access token lives.
+    /// Lifetime of the access token in seconds.
     pub expires_in: i64,
     /// Works once, for `POST /api/auth/refresh`. Browsers also get it as an HttpOnly cookie and need not keep it.
     pub refresh_token: String,
@@ -42,7 +42,7 @@ impl Session {
         })
     }
 
-    /// With its cookie; kept by no cache.
+    /// The answer with its cookie. Never cached.
     pub fn answer(&self, app: &App, status: StatusCode) -> Result<HttpResponse> {
         let age = CookieAge::try_from(app.config.auth.refresh_ttl).unwrap_or(CookieAge::days(7));
         let mut answer = HttpResponse::build(status).insert_header((CACHE_CONTROL, "no-store")).json(self);
@@ -51,7 +51,7 @@ impl Session {
     }
 }
 
-/// An empty answer that takes the cookie away.
+/// An empty answer that removes the cookie.
 pub fn signed_out(app: &App) -> Result<HttpResponse> {
     let mut answer = HttpResponse::NoContent().finish();
     set_cookie(app, &mut answer, "", CookieAge::ZERO)?;

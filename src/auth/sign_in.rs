@@ -1,4 +1,4 @@
-//! Register, log in, refresh: three ways to a session.
+//! Registration, login and refresh: each answers with a session.
 
 use secrecy::SecretString;
 use vitrine_kit::{Email, Phone, TaxId};
@@ -12,10 +12,10 @@ use crate::lang::Lang;
 use crate::users::sessions::{self, Rotation};
 use crate::users::store::{self, NewUser};
 
-/// One text for every reason, so that the answer does not tell which e-mails have accounts.
+/// One text for every reason, so that the answer does not show which e-mails have accounts.
 const WRONG: Error = Error::Unauthorized("The e-mail or the password is wrong");
 
-/// Somebody who signs up, every field parsed.
+/// A registration, every field parsed.
 #[derive(Debug)]
 pub struct SignUp {
     pub name: String,
@@ -41,15 +41,15 @@ pub async fn register(app: &App, new: SignUp) -> Result<Session> {
     Session::new(app, user, opened.ok_or_else(|| Error::Internal("a new account cannot open a session".into()))?)
 }
 
-/// A session for whoever knows the password. An unknown e-mail, a blocked person and a wrong password take as long
-/// and are told the same.
+/// A session for an e-mail and its password. An unknown e-mail, a blocked person and a wrong password take the same time
+/// and get the same answer.
 pub async fn login(app: &App, email: &Email, password: SecretString) -> Result<Session> {
     let found = store::find_credentials(&app.db().await?, &app.keys, email).await?;
     let stored = found.as_ref().map(|c| c.password_hash.clone());
     let knows = app.hasher.verify(password, stored).await?;
     let credentials = found.filter(|_| knows).ok_or(WRONG)?;
     if credentials.needs_totp {
-        // Nobody can enrol a second factor in this release, so nobody can pass one either: better shut than half open.
+        // No account can have a second factor in this release: refuse one that has.
         return Err(WRONG);
     }
     let db = app.db().await?;
@@ -58,7 +58,7 @@ pub async fn login(app: &App, email: &Email, password: SecretString) -> Result<S
     Session::new(app, credentials.user, opened)
 }
 
-/// Trades a refresh token for a new session answer. The second use of one ends its family, whoever came second.
+/// Exchanges a refresh token for a new session answer. The second use of one ends its family, whoever used it.
 pub async fn refresh(app: &App, presented: &str) -> Result<Session> {
     const REFUSED: Error = Error::Unauthorized("The refresh token is not valid any more: sign in");
     let mut db = app.db().await?;
@@ -73,7 +73,7 @@ pub async fn refresh(app: &App, presented: &str) -> Result<Session> {
         (Rotation::Fresh(opened), Some(user)) => Session::new(app, user, opened),
         (Rotation::Reused(person), _) => {
             app.standings.forget(person);
-            tracing::warn!(user.id = %person, "a refresh token was used twice: its family was ended");
+            tracing::warn!(user.id = %person, "a refresh token was used twice: its session was ended");
             Err(REFUSED)
         }
         _ => Err(REFUSED),

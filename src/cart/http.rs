@@ -21,7 +21,7 @@ use crate::http::who::{CART_COOKIE, Visitor};
 use crate::ids::{ProductId, VariantId};
 use crate::seal;
 
-/// A guest's cart that nobody touches for so long is removed (see `purge`).
+/// Lifetime of the guest's cart cookie. A cart unused for so long is removed (see `purge`).
 const COOKIE_DAYS: i64 = 60;
 
 pub fn routes(cfg: &mut ServiceConfig<'_>) {
@@ -39,7 +39,7 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
 struct AddItem {
     #[garde(skip)]
     product_id: ProductId,
-    /// The product's default variant where it is left out.
+    /// Left out: the product's default variant.
     #[garde(skip)]
     variant_id: Option<VariantId>,
     #[garde(range(min = 1, max = 9999))]
@@ -49,7 +49,7 @@ struct AddItem {
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct SetQuantity {
-    /// To take the item out, DELETE it.
+    /// At least 1; to remove the item, use DELETE.
     #[garde(range(min = 1, max = 9999))]
     quantity: i32,
 }
@@ -69,14 +69,14 @@ struct ApplyCoupon {
     code: String,
 }
 
-/// The cart, as it would cost now. A visitor without one sees an empty one.
+/// Shows the cart at present prices. Without a cart it is empty.
 #[utoipa::path(tag = "cart", security((), ("bearer" = [])), responses((status = 200, body = Cart)))]
 #[get("/api/cart")]
 async fn get_cart(app: web::Data<App>, visitor: Visitor) -> Result<HttpResponse> {
     answer(&app, Owner::of(&visitor).as_ref()).await
 }
 
-/// Adds to what is in the cart. A guest's first item makes the cart: its token comes as header, cookie and field.
+/// Adds to the cart. A guest's first item creates the cart; its token is in a header, a cookie and a field.
 #[utoipa::path(tag = "cart", security((), ("bearer" = [])), request_body = AddItem, responses(
     (status = 200, body = Cart), (status = 404, body = Problem), (status = 409, body = Problem)))]
 #[post("/api/cart/items")]
@@ -88,7 +88,7 @@ async fn add_item(app: web::Data<App>, visitor: Visitor, body: Json<AddItem>) ->
     let db = app.db().await?;
     let made = store::add_item(&db, owner.as_ref(), fresh_hash.as_deref(), &new).await?;
     match (fresh, fresh_hash, owner) {
-        (Some(token), Some(hash), _) if made => Ok(welcome(&app, Cart::read(&db, &Owner::Guest(hash)).await?, token)),
+        (Some(token), Some(hash), _) if made => Ok(new_guest_cart(&app, Cart::read(&db, &Owner::Guest(hash)).await?, token)),
         (_, _, Some(owner)) => Ok(show_cart(&Cart::read(&db, &owner).await?)),
         _ => Err(Error::Internal("a visitor who was nobody had a cart".into())),
     }
@@ -111,7 +111,7 @@ async fn set_item(
     answer(&app, Some(&owner)).await
 }
 
-/// Takes an item out of the cart.
+/// Removes an item from the cart.
 #[utoipa::path(tag = "cart", security((), ("bearer" = [])), params(("pid" = Uuid, Path), WhichVariant), responses(
     (status = 200, body = Cart), (status = 404, body = Problem), (status = 409, body = Problem)))]
 #[delete("/api/cart/items/{pid}")]
@@ -122,7 +122,7 @@ async fn remove_item(app: web::Data<App>, visitor: Visitor, id: Path<Uuid>, whic
     answer(&app, Some(&owner)).await
 }
 
-/// Empties the cart and drops its coupon.
+/// Empties the cart and removes its coupon.
 #[utoipa::path(tag = "cart", security((), ("bearer" = [])), responses((status = 200, body = Cart)))]
 #[delete("/api/cart")]
 async fn empty_cart(app: web::Data<App>, visitor: Visitor) -> Result<HttpResponse> {
@@ -133,7 +133,7 @@ async fn empty_cart(app: web::Data<App>, visitor: Visitor) -> Result<HttpRespons
     answer(&app, owner.as_ref()).await
 }
 
-/// Puts a coupon on the cart. Five wrong codes in a minute silence an address.
+/// Applies a coupon to the cart. After five wrong codes in a minute, an address is refused for the rest of it.
 #[utoipa::path(tag = "cart", security((), ("bearer" = [])), request_body = ApplyCoupon, responses(
     (status = 200, body = Cart), (status = 404, body = Problem), (status = 409, body = Problem), (status = 429, body = Problem)))]
 #[post("/api/cart/coupon")]
@@ -158,7 +158,7 @@ async fn apply_coupon(app: web::Data<App>, req: HttpRequest, visitor: Visitor, b
     Ok(show_cart(&Cart::read(&db, &owner).await?))
 }
 
-/// Takes the coupon off the cart.
+/// Removes the coupon from the cart.
 #[utoipa::path(tag = "cart", security((), ("bearer" = [])), responses((status = 200, body = Cart)))]
 #[delete("/api/cart/coupon")]
 async fn drop_coupon(app: web::Data<App>, visitor: Visitor) -> Result<HttpResponse> {
@@ -181,8 +181,8 @@ fn show_cart(cart: &Cart) -> HttpResponse {
     HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(cart)
 }
 
-/// The answer that gives a guest the key to the new cart. Of the token, only the hash is kept.
-fn welcome(app: &App, cart: Cart, token: String) -> HttpResponse {
+/// The answer that gives a guest the token of the new cart. Only the token's hash is stored.
+fn new_guest_cart(app: &App, cart: Cart, token: String) -> HttpResponse {
     let cookie = Cookie::build(CART_COOKIE, token.clone())
         .path("/api")
         .http_only(true)

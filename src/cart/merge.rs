@@ -1,4 +1,4 @@
-//! What a guest put into the cart becomes the person's who signs in.
+//! Merges a guest's cart into the cart of the person who signs in.
 
 use crate::app::App;
 use crate::db;
@@ -6,11 +6,11 @@ use crate::error::Result;
 use crate::ids::{CartId, CouponId, UserId};
 use crate::seal;
 
-/// Moves a guest's cart into the person's own: quantities of the same variant are added up, capped by the stock (but a line
-/// never vanishes), the guest's coupon counts where the person has none, and the guest's cart is gone. A token that names no
-/// guest's cart (forged, merged before, another person's) changes nothing.
+/// Moves a guest's cart into the person's own: quantities of the same variant are added up, capped by the stock (but a line is
+/// never dropped), the guest's coupon is kept if the person has none, and the guest's cart is deleted. A token of no guest's
+/// cart (forged, merged before, another person's) changes nothing.
 pub async fn merge_guest_cart(app: &App, user: UserId, token: &str) -> Result<()> {
-    // FOR UPDATE: of two who sign in with the same token, the second finds nothing left.
+    // FOR UPDATE: of two sign-ins with the same token, the second finds no cart.
     const GUEST: &str = "SELECT id, coupon_id FROM carts WHERE token_hash = $1 AND user_id IS NULL FOR UPDATE";
     const OWN: &str = "
         INSERT INTO carts (id, user_id, coupon_id) VALUES ($1, $2, $3)

@@ -1,5 +1,5 @@
-//! The cart: one per customer on every device, or one per guest token. It reads the truth and decides nothing: stock, prices
-//! and coupons are decided by the checkout.
+//! The cart: one per customer on every device, or one per guest token. It shows present stock, prices and coupons; the checkout
+//! decides on them.
 
 mod http;
 mod merge;
@@ -15,12 +15,12 @@ pub use merge::merge_guest_cart;
 pub use store::list_sold;
 pub use view::Cart;
 
-/// Different variants that one cart may hold.
+/// Most different variants in one cart.
 pub const MAX_LINES: i64 = 100;
-/// Pieces that one line may hold; the tables say the same.
+/// Most pieces of one line; the tables have the same limit.
 pub const MAX_QUANTITY: i32 = 9999;
 
-/// Whose cart it is. A guest's token opens the cart alone, never a person.
+/// The owner of a cart. A guest's token opens one cart and nothing of a person's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Owner {
     User(UserId),
@@ -29,7 +29,7 @@ pub enum Owner {
 }
 
 impl Owner {
-    /// The person, where there is one; else the bearer of a cart token; else nobody.
+    /// The person who is signed in; else the bearer of a cart token; else nobody.
     pub fn of(visitor: &Visitor) -> Option<Self> {
         match (&visitor.user, &visitor.cart_token) {
             (Some(user), _) => Some(Self::User(user.id)),
@@ -38,7 +38,7 @@ impl Owner {
         }
     }
 
-    /// For `WHERE c.user_id = $1 OR c.token_hash = $2`: exactly one of them is not NULL, and NULL equals nothing.
+    /// For `WHERE c.user_id = $1 OR c.token_hash = $2`: exactly one of them is not NULL, and a comparison with NULL is not true.
     pub fn scope(&self) -> (Option<UserId>, Option<&[u8]>) {
         match self {
             Self::User(id) => (Some(*id), None),

@@ -1,4 +1,4 @@
-//! The SQL of the cart. Every change is one statement that locks the cart's row first, so that parallel changes lose nothing
+//! The SQL of the cart. Every change is one statement that locks the cart's row first, so that parallel changes lose nothing,
 //! and a checkout that holds the row sees a change either whole or not at all.
 
 use deadpool_postgres::GenericClient;
@@ -12,7 +12,7 @@ use crate::db;
 use crate::error::{Error, Result};
 use crate::ids::{CartId, CouponId, ProductId, VariantId};
 
-/// A line with what its variant and product are now.
+/// A line with the present state of its variant and product.
 #[derive(Debug, Clone)]
 pub struct Line {
     pub variant: VariantId,
@@ -49,10 +49,10 @@ impl Line {
     }
 }
 
-/// A product, its variant, and how many of it.
+/// A product, its variant, and the quantity.
 pub type Sold = (ProductId, VariantId, i32);
 
-/// The cart's lines, oldest first, and its coupon with how often this person used it. One round trip: the two are pipelined.
+/// The cart's lines, oldest first, and its coupon with its uses by this person. One round trip: the two queries are pipelined.
 pub async fn read_cart(db: &impl GenericClient, owner: &Owner) -> Result<(Vec<Line>, Option<(Coupon, i32)>)> {
     const LINES: &str = "
         SELECT i.variant_id, i.quantity, i.seen_price_cents, v.product_id, v.sku, v.name AS variant_name, v.price_cents, v.stock,
@@ -73,7 +73,7 @@ pub async fn read_cart(db: &impl GenericClient, owner: &Owner) -> Result<(Vec<Li
     Ok((lines.iter().map(Line::from_row).collect(), coupon))
 }
 
-/// What is in the cart and still sold, and the cart's coupon where it holds for that.
+/// The lines that are still sold, and the coupon if it can be used on them.
 pub async fn list_sold(db: &impl GenericClient, owner: &Owner) -> Result<(Vec<Sold>, Option<Coupon>)> {
     let (lines, coupon) = read_cart(db, owner).await?;
     let sold: Vec<&Line> = lines.iter().filter(|line| line.sold).collect();
@@ -84,7 +84,7 @@ pub async fn list_sold(db: &impl GenericClient, owner: &Owner) -> Result<(Vec<So
     Ok((sold.iter().map(|line| (line.product, line.variant, line.quantity)).collect(), coupon))
 }
 
-/// What goes into a cart.
+/// An item to add.
 #[derive(Debug)]
 pub struct Addition {
     pub product: ProductId,
@@ -93,9 +93,9 @@ pub struct Addition {
     pub quantity: i32,
 }
 
-/// Adds to what is there; makes the cart where there is none, under `fresh_hash` for a guest. Whether it was made.
+/// Adds an item. Creates the cart where there is none, for a guest under `fresh_hash`. Returns whether it was created.
 pub async fn add_item(db: &impl GenericClient, owner: Option<&Owner>, fresh_hash: Option<&[u8]>, new: &Addition) -> Result<bool> {
-    // The 100 lines are counted as the statement began: a burst may step over by as many as arrive in the same instant.
+    // The limit of 100 lines is checked against the statement's snapshot: parallel requests may exceed it by their own number.
     const ADD: &str = "
         WITH target AS (
             SELECT v.id, v.sku, v.stock, v.price_cents
@@ -149,7 +149,7 @@ fn short_of_stock(row: &Row) -> Error {
     Error::OutOfStock { sku: row.get("sku"), available: stock }
 }
 
-/// Which line a request means: `id` is a variant's or a product's; `variant` tells apart a product's several lines.
+/// The line that a request means: `id` is a variant's or a product's; `variant` chooses among several lines of a product.
 #[derive(Debug)]
 pub struct Which {
     pub id: uuid::Uuid,
@@ -185,12 +185,12 @@ pub async fn set_quantity(db: &impl GenericClient, owner: &Owner, which: &Which,
         return Err(Error::Conflict("This item is no longer sold: remove it from the cart".into()));
     }
     if row.get::<_, i32>("stock") >= quantity {
-        return Err(Error::NotFound("The item")); // a checkout took it with it in this very moment
+        return Err(Error::NotFound("The item")); // a checkout emptied the cart at this moment
     }
     Err(short_of_stock(&row))
 }
 
-/// Takes a line out.
+/// Removes a line.
 pub async fn remove_item(db: &impl GenericClient, owner: &Owner, which: &Which) -> Result<()> {
     const REMOVE: &str = "
         WITH cart AS (
@@ -215,7 +215,7 @@ fn several_lines() -> Error {
     Error::Conflict("The cart has several variants of this product: name the variant, or add ?variant_id=".into())
 }
 
-/// Takes everything out, the coupon too.
+/// Removes all lines and the coupon.
 pub async fn empty_cart(db: &impl GenericClient, owner: &Owner) -> Result<()> {
     const EMPTY: &str = "
         WITH cart AS (
@@ -226,7 +226,7 @@ pub async fn empty_cart(db: &impl GenericClient, owner: &Owner) -> Result<()> {
     Ok(())
 }
 
-/// The coupon of that code, with how often the cart's owner used it (known once the person's CPF or CNPJ is).
+/// The coupon with that code, and its uses by the cart's owner (known once the person's CPF or CNPJ is).
 pub async fn find_coupon(db: &impl GenericClient, owner: &Owner, code: &str) -> Result<Option<(Coupon, i32)>> {
     const FIND: &str = "
         SELECT k.*, coalesce((SELECT s.uses FROM coupon_persons s JOIN users u ON u.tax_id_hash = s.person
@@ -237,7 +237,7 @@ pub async fn find_coupon(db: &impl GenericClient, owner: &Owner, code: &str) -> 
     Ok(row.map(|row| (Coupon::from_row(&row), row.get("person_uses"))))
 }
 
-/// Puts a coupon on the cart, or takes it off. `false`: there is no cart.
+/// Sets or removes the cart's coupon. `false`: there is no cart.
 pub async fn set_coupon(db: &impl GenericClient, owner: &Owner, coupon: Option<CouponId>) -> Result<bool> {
     const SET: &str = "UPDATE carts SET coupon_id = $3, updated_at = now() WHERE user_id = $1 OR token_hash = $2";
     let (user, hash) = owner.scope();

@@ -1,4 +1,4 @@
-//! The cart as a buyer sees it: what it would cost now, and what changed since it was filled.
+//! The cart as a buyer sees it: present prices, and what changed since it was filled.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -15,7 +15,7 @@ use crate::ids::{ProductId, VariantId};
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Cart {
     pub items: Vec<Item>,
-    /// Pieces in all, of what is available.
+    /// Number of pieces that are available.
     pub item_count: i64,
     /// Σ `line_total_cents` of the items that are available.
     #[schema(value_type = i64)]
@@ -43,13 +43,13 @@ pub struct Item {
     pub variant_name: String,
     pub image_url: Option<String>,
     pub quantity: i32,
-    /// The most that this line could hold now.
+    /// The largest quantity that this line can have now.
     pub max_quantity: i32,
     #[schema(value_type = i64)]
     pub unit_price_cents: Money,
     #[schema(value_type = i64)]
     pub line_total_cents: Money,
-    /// Still sold, and some of it is there. What is not available is not in the totals.
+    /// Still sold, and in stock. Lines that are not available are not in the totals.
     pub available: bool,
 }
 
@@ -59,7 +59,7 @@ pub struct CartCoupon {
     pub kind: Kind,
     /// Per cent, centavos, or 0 for free freight.
     pub value: i64,
-    /// Whether it counts as the cart is now; a warning says why not.
+    /// Whether it counts for the cart as it is; if not, a warning says why.
     pub applied: bool,
     #[schema(value_type = i64)]
     pub discount_cents: Money,
@@ -77,13 +77,13 @@ pub struct Warning {
 }
 
 impl Cart {
-    /// The cart as it stands in the database.
+    /// Reads the owner's cart.
     pub async fn read(db: &impl GenericClient, owner: &Owner) -> Result<Self> {
         let (lines, coupon) = store::read_cart(db, owner).await?;
         Self::of(lines, coupon, Timestamp::now())
     }
 
-    /// What somebody without a cart sees.
+    /// The answer where there is no cart.
     pub fn empty() -> Self {
         Self {
             items: Vec::new(),
@@ -159,7 +159,7 @@ impl CartCoupon {
     }
 }
 
-/// The worst that is to be said of a line: that it cannot be had, that there is too little of it, that its price moved.
+/// The most serious warning about a line: unavailable, too little stock, or another price.
 fn warning(line: &Line) -> Option<Warning> {
     let (code, message) = if !line.sold {
         ("unavailable", format!("{} is no longer sold", line.name))
@@ -175,7 +175,7 @@ fn warning(line: &Line) -> Option<Warning> {
     Some(Warning { code, message, variant_id: Some(line.variant) })
 }
 
-/// The tables' limits on price, quantity and lines keep every cart far below what an i64 holds.
+/// Overflow of a sum. The tables' limits on price, quantity and lines keep every cart far below an i64's.
 fn too_much() -> Error {
     Error::Internal("a cart's total does not fit".into())
 }

@@ -1,4 +1,4 @@
-//! Categories as the database has them: few, so they are read whole and hung together here.
+//! Categories as the database has them. There are few, so all are read and made into a tree here.
 
 use std::collections::HashMap;
 
@@ -10,9 +10,9 @@ use super::{Category, Crumb};
 use crate::db;
 use crate::error::Result;
 use crate::ids::CategoryId;
-use crate::invoices::tax_data::TaxData;
+use crate::tax::TaxData;
 
-/// A menu that nobody could read is refused when it is written.
+/// Most categories that a shop may have: all of them are read for every tree.
 pub const MAX: usize = 5_000;
 pub const MAX_DEPTH: usize = 8;
 
@@ -49,16 +49,16 @@ pub fn tree(all: Vec<Category>) -> Vec<Category> {
     for category in all {
         by_parent.entry(category.parent_id).or_default().push(category);
     }
-    hang(None, &[], &mut by_parent)
+    subtree(None, &[], &mut by_parent)
 }
 
-/// Ends because every call takes its categories out of the map.
-fn hang(parent: Option<CategoryId>, path: &[Crumb], rest: &mut HashMap<Option<CategoryId>, Vec<Category>>) -> Vec<Category> {
+/// Recursion ends: every call takes its categories out of the map.
+fn subtree(parent: Option<CategoryId>, path: &[Crumb], rest: &mut HashMap<Option<CategoryId>, Vec<Category>>) -> Vec<Category> {
     let mut branch = rest.remove(&parent).unwrap_or_default();
     for category in &mut branch {
         category.path = path.to_vec();
         category.path.push(Crumb { id: category.id, slug: category.slug.clone(), name: category.name.clone() });
-        category.children = hang(Some(category.id), &category.path, rest);
+        category.children = subtree(Some(category.id), &category.path, rest);
     }
     branch
 }
@@ -72,7 +72,7 @@ pub fn find<'a>(tree: &'a [Category], name: &str) -> Option<&'a Category> {
     })
 }
 
-/// The longest way from a root to a leaf.
+/// The number of levels.
 pub fn depth(tree: &[Category]) -> usize {
     tree.iter().map(|category| 1 + depth(&category.children)).max().unwrap_or(0)
 }

@@ -1,4 +1,4 @@
-//! What administrators do to the tree of categories.
+//! Administrators' changes to the tree of categories.
 
 use deadpool_postgres::Transaction;
 use garde::Validate;
@@ -13,13 +13,13 @@ use super::product_admin::{object, parse};
 use super::save::lock_writers;
 use super::slug::{free_slug, slugify};
 use super::{Category, rules};
-use crate::admin::audit_log;
+use crate::audit_log;
 use crate::cause::Actor;
 use crate::db;
 use crate::error::{Error, Result, broken_constraint};
 use crate::http::json::check;
 use crate::ids::CategoryId;
-use crate::invoices::tax_data::TaxData;
+use crate::tax::TaxData;
 
 /// A category as an administrator writes it.
 #[derive(Debug, Clone, Deserialize, Serialize, Validate, ToSchema)]
@@ -27,7 +27,7 @@ use crate::invoices::tax_data::TaxData;
 pub struct CategoryInput {
     #[garde(length(chars, max = 120), custom(rules::name))]
     pub name: String,
-    /// Made of the name where absent.
+    /// Derived from the name where absent.
     #[serde(default)]
     #[garde(inner(length(bytes, max = 160), custom(rules::slug)))]
     pub slug: Option<String>,
@@ -105,8 +105,8 @@ pub async fn delete(tx: &Transaction<'_>, name: &str, actor: Actor) -> Result<()
     const IN_USE: &str = "
         SELECT EXISTS (SELECT FROM categories WHERE parent_id = $1) AS has_children,
                EXISTS (SELECT FROM products WHERE category_id = $1 AND deleted_at IS NULL) AS has_products";
-    // Deleted products are kept for the orders that name them; they must not keep their category alive.
-    const LET_GO: &str = "UPDATE products SET category_id = NULL WHERE category_id = $1 AND deleted_at IS NOT NULL";
+    // Deleted products are kept for the orders that name them; they must not block the deletion of their category.
+    const CLEAR_CATEGORY: &str = "UPDATE products SET category_id = NULL WHERE category_id = $1 AND deleted_at IS NOT NULL";
     lock_writers(tx).await?;
     let before = standing(tx, name).await?;
     let in_use = db::query_one(tx, IN_USE, &[&before.id]).await?;
@@ -116,7 +116,7 @@ pub async fn delete(tx: &Transaction<'_>, name: &str, actor: Actor) -> Result<()
     if in_use.get("has_products") {
         return Err(Error::Conflict("The category has products: move or delete them first".into()));
     }
-    db::execute(tx, LET_GO, &[&before.id]).await?;
+    db::execute(tx, CLEAR_CATEGORY, &[&before.id]).await?;
     db::execute(tx, "DELETE FROM categories WHERE id = $1", &[&before.id]).await?;
     audit_log::record(tx, actor, "category.delete", &before.id.to_string(), Some(row_of(&before)), None).await
 }
@@ -144,7 +144,9 @@ fn explain(error: Error) -> Error {
     match broken_constraint(cause) {
         Some("categories_slug_key") => Error::Conflict("Another category has this slug".into()),
         Some("categories_parent_id_fkey") => Error::field("parent_id", "there is no such category"),
-        Some("categories_no_cycle" | "categories_check") => Error::field("parent_id", "would hang the category below itself"),
+        Some("categories_no_cycle" | "categories_not_its_own") => {
+            Error::field("parent_id", "would hang the category below itself")
+        }
         _ => error,
     }
 }
@@ -154,7 +156,7 @@ async fn standing(tx: &Transaction<'_>, name: &str) -> Result<Category> {
     categories::find(&tree, name).cloned().ok_or(Error::NotFound("The category"))
 }
 
-/// The category's own row, without what hangs around it.
+/// The category's own fields, as the audit log keeps them.
 fn row_of(category: &Category) -> Value {
     json!(Category { path: Vec::new(), children: Vec::new(), ..category.clone() })
 }

@@ -1,4 +1,4 @@
-//! What stands in one cell of the table, and how it is written there.
+//! Cells of the product table: how values are read and written.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub fn pictures(cell: &str) -> Vec<Image> {
         .collect()
 }
 
-/// `1.234,56` → 123456. `None`: not an amount, or written as in another country.
+/// `1.234,56` → 123456. `None`: not an amount in Brazilian notation.
 pub fn reais(text: &str) -> Option<i64> {
     let text = text.strip_prefix("R$").unwrap_or(text).trim();
     let (whole, fraction) = text.split_once(',').unwrap_or((text, "00"));
@@ -56,7 +56,7 @@ pub fn unescape(text: &str) -> String {
     plain
 }
 
-/// Puts a backslash before what separates.
+/// Puts a backslash before separators and backslashes.
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {

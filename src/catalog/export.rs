@@ -1,4 +1,4 @@
-//! The catalog as a table that the import takes back without a change. Read page by page: a large shop fits into little memory.
+//! The catalog as CSV. Importing it again changes nothing. Read page by page, so that memory does not grow with the shop.
 
 use std::collections::HashMap;
 
@@ -17,9 +17,9 @@ use crate::ids::CategoryId;
 /// Products read at once.
 const PAGE: i64 = 500;
 
-/// The table, from its header on. No connection is held while the client reads.
+/// The CSV, header first. No connection is held while the client reads.
 pub async fn lines(app: Data<App>) -> Result<impl Stream<Item = Result<Bytes>> + use<>> {
-    let first = page(&app, None).await?; // a database that is away is an answer, not a torn file
+    let first = page(&app, None).await?; // before the answer starts, so that a database error is an error, not a cut file
     Ok(stream::try_unfold((app, Some(first)), |(app, at)| async move {
         let Some((text, last)) = at else { return Ok(None) };
         let next = match last {
@@ -30,7 +30,7 @@ pub async fn lines(app: Data<App>) -> Result<impl Stream<Item = Result<Bytes>> +
     }))
 }
 
-/// Lines of the products behind `after`, with the header where that is nothing; and the last id, where more may follow.
+/// The lines of the products behind `after`, with the header on the first page; and the last id, if more may follow.
 async fn page(app: &App, after: Option<Uuid>) -> Result<(Bytes, Option<Uuid>)> {
     let db = app.db().await?;
     let products = store::list_behind(&db, after.unwrap_or_default(), PAGE).await?;

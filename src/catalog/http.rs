@@ -1,4 +1,4 @@
-//! What anybody may read. A hit answers from memory before anything is parsed.
+//! The public catalog. A cached answer is found before anything is parsed.
 
 use actix_web::http::header;
 use actix_web::web::Data;
@@ -6,10 +6,11 @@ use actix_web::{FromRequest, HttpRequest, HttpResponse, get};
 use serde::Serialize;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::cache::{self, Key, Kind};
+use super::cached;
 use super::search::{Ask, ListQuery};
 use super::{Category, Product, categories, store};
 use crate::app::App;
+use crate::cache::{Key, Kind};
 use crate::error::{Error, Problem, Result};
 use crate::http::page::List;
 use crate::http::who::Admin;
@@ -25,7 +26,7 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
 #[utoipa::path(tag = "catalog", params(ListQuery), responses((status = 200, body = List<Product>), (status = 304), (status = 422, body = Problem)))]
 #[get("/api/products")]
 async fn list(app: Data<App>, req: HttpRequest) -> Result<HttpResponse> {
-    if let Some(answer) = cache::hit(&app, &req).await {
+    if let Some(answer) = cached::hit(&app, &req).await {
         return Ok(answer);
     }
     listed(&app, &req, "/api/products", Ask::of).await
@@ -38,7 +39,7 @@ async fn list(app: Data<App>, req: HttpRequest) -> Result<HttpResponse> {
 #[utoipa::path(tag = "catalog", params(ListQuery), responses((status = 200, body = List<Product>), (status = 304), (status = 422, body = Problem)))]
 #[get("/api/products/search")]
 async fn search(app: Data<App>, req: HttpRequest) -> Result<HttpResponse> {
-    if let Some(answer) = cache::hit(&app, &req).await {
+    if let Some(answer) = cached::hit(&app, &req).await {
         return Ok(answer);
     }
     listed(&app, &req, "/api/products/search", |query| {
@@ -54,7 +55,7 @@ async fn search(app: Data<App>, req: HttpRequest) -> Result<HttpResponse> {
 #[utoipa::path(tag = "catalog", params(ListQuery), responses((status = 200, body = List<Product>), (status = 304), (status = 422, body = Problem)))]
 #[get("/api/products/featured")]
 async fn featured(app: Data<App>, req: HttpRequest) -> Result<HttpResponse> {
-    if let Some(answer) = cache::hit(&app, &req).await {
+    if let Some(answer) = cached::hit(&app, &req).await {
         return Ok(answer);
     }
     listed(&app, &req, "/api/products/featured", |query| Ask::of(ListQuery { featured: Some(true), ..query })).await
@@ -65,7 +66,7 @@ async fn featured(app: Data<App>, req: HttpRequest) -> Result<HttpResponse> {
     responses((status = 200, body = List<Product>), (status = 304), (status = 404, body = Problem), (status = 422, body = Problem)))]
 #[get("/api/products/category/{id}")]
 async fn in_category(app: Data<App>, req: HttpRequest) -> Result<HttpResponse> {
-    if let Some(answer) = cache::hit(&app, &req).await {
+    if let Some(answer) = cached::hit(&app, &req).await {
         return Ok(answer);
     }
     let name = named(&req, "The category")?.to_owned();
@@ -82,7 +83,7 @@ async fn in_category(app: Data<App>, req: HttpRequest) -> Result<HttpResponse> {
     responses((status = 200, body = Product), (status = 304), (status = 404, body = Problem)))]
 #[get("/api/products/{id}")]
 async fn show(app: Data<App>, req: HttpRequest) -> Result<HttpResponse> {
-    if let Some(answer) = cache::hit(&app, &req).await {
+    if let Some(answer) = cached::hit(&app, &req).await {
         return Ok(answer);
     }
     let name = named(&req, "The product")?;
@@ -92,18 +93,18 @@ async fn show(app: Data<App>, req: HttpRequest) -> Result<HttpResponse> {
         return Ok(private(&store::get(&app.db().await?, name, true).await?));
     }
     let key = Key { canonical: format!("/api/products/{name}"), may_alias: !foreign && req.query_string().is_empty() };
-    cache::answer(&app, &req, Kind::Products, &key, async || store::get(&app.db().await?, name, false).await).await
+    cached::answer(&app, &req, Kind::Products, &key, async || store::get(&app.db().await?, name, false).await).await
 }
 
 /// Shows the tree of categories
 #[utoipa::path(tag = "catalog", responses((status = 200, body = List<Category>), (status = 304)))]
 #[get("/api/categories")]
 async fn tree(app: Data<App>, req: HttpRequest) -> Result<HttpResponse> {
-    if let Some(answer) = cache::hit(&app, &req).await {
+    if let Some(answer) = cached::hit(&app, &req).await {
         return Ok(answer);
     }
     let key = Key { canonical: "/api/categories".into(), may_alias: false };
-    cache::answer(&app, &req, Kind::Categories, &key, async || {
+    cached::answer(&app, &req, Kind::Categories, &key, async || {
         let items = categories::tree(categories::all(&app.db().await?).await?);
         let total = items.len() as i64;
         Ok(List { items, total, limit: total.max(1), offset: 0, next_cursor: None })
@@ -116,12 +117,12 @@ async fn tree(app: Data<App>, req: HttpRequest) -> Result<HttpResponse> {
     responses((status = 200, body = Category), (status = 304), (status = 404, body = Problem)))]
 #[get("/api/categories/{id}")]
 async fn branch(app: Data<App>, req: HttpRequest) -> Result<HttpResponse> {
-    if let Some(answer) = cache::hit(&app, &req).await {
+    if let Some(answer) = cached::hit(&app, &req).await {
         return Ok(answer);
     }
     let name = named(&req, "The category")?;
     let key = Key { canonical: format!("/api/categories/{name}"), may_alias: false };
-    cache::answer(&app, &req, Kind::Categories, &key, async || {
+    cached::answer(&app, &req, Kind::Categories, &key, async || {
         let roots = categories::tree(categories::all(&app.db().await?).await?);
         categories::find(&roots, name).cloned().ok_or(Error::NotFound("The category"))
     })
@@ -136,17 +137,17 @@ async fn listed(app: &App, req: &HttpRequest, path: &str, shape: impl FnOnce(Lis
         return Ok(private(&store::list(&app.db().await?, &ask).await?));
     }
     let key = Key { canonical: ask.canonical(path), may_alias: !foreign };
-    cache::answer(app, req, Kind::Products, &key, async || store::list(&app.db().await?, &ask).await).await
+    cached::answer(app, req, Kind::Products, &key, async || store::list(&app.db().await?, &ask).await).await
 }
 
-/// The id or slug in the path. What can be neither names nothing.
+/// The id or slug in the path; 404 for a text that can be neither.
 fn named<'a>(req: &'a HttpRequest, what: &'static str) -> Result<&'a str> {
     let name = req.match_info().get("id").unwrap_or_default();
     let sane = !name.is_empty() && name.len() <= 200 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     if sane { Ok(name) } else { Err(Error::NotFound(what)) }
 }
 
-/// For an administrator's eyes: kept nowhere.
+/// An answer for an administrator: never cached.
 fn private(value: &impl Serialize) -> HttpResponse {
     HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "private, no-store")).json(value)
 }

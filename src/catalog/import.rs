@@ -1,4 +1,4 @@
-//! A table of products into the catalog, in one transaction and a fixed number of statements. The demo shop comes in this way too.
+//! Imports a CSV of products, in one transaction and a fixed number of statements. The demo shop is loaded this way too.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,7 +11,7 @@ use super::categories::{self, MAX};
 use super::save::{Draft, Others, Refused, lock_writers, save};
 use super::sheet::{Entry, Sheet};
 use super::slug::{free_slug, slugify};
-use crate::admin::audit_log;
+use crate::audit_log;
 use crate::cause::Actor;
 use crate::db;
 use crate::error::{Error, FieldError, Result};
@@ -19,10 +19,10 @@ use crate::ids::{CategoryId, ProductId};
 
 pub use super::sheet::read;
 
-/// The largest table that is taken.
+/// The largest CSV that is accepted.
 pub const MAX_BODY: usize = 10 * 1024 * 1024;
 
-/// What a table brought.
+/// What an import did.
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Imported {
     /// Products, variants and categories that the table names.
@@ -79,7 +79,7 @@ async fn known_products(tx: &Transaction<'_>, entries: &[Entry]) -> Result<HashM
     Ok(rows.iter().map(|row| (row.get("slug"), row.get("id"))).collect())
 }
 
-/// The categories at these paths; those that are not there yet are made.
+/// The ids of the categories at these paths. Missing ones are created.
 async fn categories_at(tx: &Transaction<'_>, paths: &HashSet<Vec<String>>) -> Result<HashMap<Vec<String>, CategoryId>> {
     const INSERT: &str = "
         INSERT INTO categories (id, parent_id, slug, name, position)
@@ -91,7 +91,7 @@ async fn categories_at(tx: &Transaction<'_>, paths: &HashSet<Vec<String>>) -> Re
     let (mut ids, mut parents, mut new_slugs, mut names, mut positions) = (vec![], vec![], vec![], vec![], vec![]);
     let mut found = HashMap::with_capacity(paths.len());
     let mut sorted: Vec<&Vec<String>> = paths.iter().collect();
-    sorted.sort(); // the same table makes the same tree
+    sorted.sort(); // the same CSV creates the same tree
     for path in sorted {
         let (mut parent, mut above) = (None, String::new());
         for name in path {

@@ -1,4 +1,4 @@
-//! What is nearly sold out: told to the operator once per variant, when a sale brings it to the shop's mark.
+//! Low stock: one alert to the operator per variant, when a sale brings it to the shop's limit.
 
 use garde::Validate;
 use jiff::{SignedDuration, Timestamp};
@@ -11,21 +11,21 @@ use crate::db;
 use crate::error::Result;
 use crate::jobs::Outcome;
 
-/// How often it looks. Checkout has nothing to do with it: a hot variant's row is not touched for this.
+/// Time between two checks. Checkout does none of this, so that a hot variant's row is not touched once more.
 const EVERY: SignedDuration = SignedDuration::from_mins(5);
-/// So many are named in one alert; the others are counted.
-const NAMED: usize = 50;
+/// An alert names this many variants and counts the rest.
+const NAMED_MAX: usize = 50;
 
-/// When the shop wants to be told.
+/// When the shop wants the alert.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StockSettings {
-    /// An alert goes out once a sale leaves this many of a variant, or fewer; 0: none does.
+    /// An alert is sent once a sale leaves this many of a variant, or fewer; 0: never.
     #[garde(range(min = 0, max = 9999))]
     pub alert_below: i32,
 }
 
-/// Job: one alert for all that reached the mark since the last look. A variant that was filled up again is told anew.
+/// Job: one alert for all variants that reached the limit since the last check. A variant that was refilled may alert again.
 pub async fn watch(app: &App) -> Result<Outcome> {
     const SETTING: &str = "SELECT value FROM settings WHERE name = 'stock'";
     const FORGET: &str = "
@@ -60,9 +60,9 @@ pub async fn watch(app: &App) -> Result<Outcome> {
         let name = if variant.is_empty() || variant == name { name.to_owned() } else { format!("{name} ({variant})") };
         format!("{name}, SKU {sku}: {}", if stock == 0 { "esgotado".to_owned() } else { format!("restam {stock}") })
     };
-    let mut text: Vec<String> = rows.iter().take(NAMED).map(line).collect();
-    if rows.len() > NAMED {
-        text.push(format!("e mais {}", rows.len() - NAMED));
+    let mut text: Vec<String> = rows.iter().take(NAMED_MAX).map(line).collect();
+    if rows.len() > NAMED_MAX {
+        text.push(format!("e mais {}", rows.len() - NAMED_MAX));
     }
     let key = Key::LowStock { first: first.get("id"), at: first.get("told_at"), count: rows.len() };
     alerts::raise(&tx, Alert::new(key, text.join("\n"))).await?;

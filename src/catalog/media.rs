@@ -15,7 +15,7 @@ pub fn routes(cfg: &mut web::ServiceConfig) {
     cfg.route("/media/demo/{file}", web::get().to(picture));
 }
 
-/// An SVG is a document: what keeps scripts in it from running is said with every answer.
+/// An SVG can carry scripts: the headers of every answer keep them from running.
 async fn picture(req: HttpRequest, file: web::Path<String>) -> Result<HttpResponse> {
     let sane = file.len() <= 120 && file.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.');
     let found = Pictures::get(&file).filter(|_| sane).ok_or(Error::NotFound("The picture"))?;

@@ -1,8 +1,8 @@
-//! What is for sale: products with their variants, in a tree of categories. Reads are finished answers from a cache;
-//! writes go to PostgreSQL and evict it.
+//! The catalog: products with variants, in a tree of categories. Reads are cached answers; writes go to PostgreSQL and
+//! evict them.
 
 mod admin_http;
-pub mod cache;
+pub mod cached;
 mod categories;
 mod category_admin;
 mod cell;
@@ -30,18 +30,18 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::app::App;
 use crate::ids::{CategoryId, ProductId, VariantId};
-use crate::invoices::tax_data::TaxData;
+use crate::tax::TaxData;
 
 pub fn routes(cfg: &mut ServiceConfig<'_>) {
     http::routes(cfg);
     admin_http::routes(cfg);
 }
 
-/// Call it after a commit that changed a product, a category, a price, or whether something is in stock: forgets the
-/// answers here and on every other server. Never fails its caller: where the others cannot be told, their TTL is the backstop.
+/// Call it after the commit of a change to a product, a category, a price, or whether something is in stock. It empties the
+/// cache here and on every other server. It never fails: where the others cannot be notified, their TTL ends the old answers.
 pub async fn changed(app: &App) {
     app.catalog.forget();
-    if let Err(error) = cache::tell_others(app).await {
+    if let Err(error) = cached::tell_others(app).await {
         tracing::warn!(error = %crate::error::Chain(&error), "other servers could not be told of a catalog change");
     }
 }
@@ -60,7 +60,7 @@ pub struct Product {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compare_at_cents: Option<i64>,
     pub currency: &'static str,
-    /// May be some seconds old: cart and checkout read the truth.
+    /// May be some seconds old. Cart and checkout read the present value.
     pub stock: i32,
     /// Whether any variant is in stock.
     pub in_stock: bool,
@@ -115,7 +115,7 @@ pub struct Image {
     pub alt: String,
 }
 
-/// A branch of the catalog.
+/// A category of the catalog.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Category {
     #[schema(value_type = uuid::Uuid)]

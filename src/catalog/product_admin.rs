@@ -1,4 +1,4 @@
-//! What administrators do to a product: create, change, take off the shelves.
+//! Administrators' changes to a product: create, change, delete.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -12,19 +12,19 @@ use uuid::Uuid;
 use super::save::{Draft, DraftVariant, Others, lock_writers, save};
 use super::slug::{free_slug, slugify};
 use super::{Image, Product, rules, store};
-use crate::admin::audit_log;
+use crate::audit_log;
 use crate::cause::Actor;
 use crate::db;
 use crate::error::{Error, Result};
 use crate::http::json::check;
 use crate::ids::{CategoryId, ProductId, VariantId};
-use crate::invoices::tax_data::TaxData;
+use crate::tax::TaxData;
 
 pub const MAX_PRICE: i64 = 100_000_000_000;
 pub const MAX_STOCK: i32 = 10_000_000;
-/// What a product says of itself that nobody may set.
+/// Fields of a product that clients may send back but not set.
 const READ_ONLY: [&str; 5] = ["id", "currency", "in_stock", "created_at", "updated_at"];
-/// What stands at the top of a product, but belongs to its default variant.
+/// Fields at the top of a product that belong to its default variant.
 const OF_THE_DEFAULT: [&str; 4] = ["sku", "price_cents", "compare_at_cents", "stock"];
 
 /// A product as an administrator writes it. Either `variants` (the first one is the default), or `price_cents`, `sku` and
@@ -34,7 +34,7 @@ const OF_THE_DEFAULT: [&str; 4] = ["sku", "price_cents", "compare_at_cents", "st
 pub struct ProductInput {
     #[garde(length(chars, max = 200), custom(rules::name))]
     pub name: String,
-    /// Made of the name where absent.
+    /// Derived from the name where absent.
     #[serde(default)]
     #[garde(inner(length(bytes, max = 160), custom(rules::slug)))]
     pub slug: Option<String>,
@@ -67,7 +67,7 @@ pub struct ProductInput {
     #[serde(default)]
     #[garde(range(min = 0, max = 8))]
     pub origin: Option<i16>,
-    /// More of what the invoice says, where the category's or the shop's word does not hold.
+    /// More tax data for the invoice, where the category's or the shop's do not fit.
     #[serde(default)]
     #[garde(dive)]
     pub tax: Option<TaxData>,
@@ -103,7 +103,7 @@ pub struct VariantInput {
     #[schema(value_type = Option<Uuid>)]
     #[garde(skip)]
     pub id: Option<VariantId>,
-    /// Made of the slug where absent.
+    /// Derived from the slug where absent.
     #[serde(default)]
     #[garde(inner(length(chars, min = 1, max = 64), custom(rules::sku)))]
     pub sku: Option<String>,
@@ -193,7 +193,7 @@ impl ProductInput {
     }
 }
 
-/// A SKU for those who keep none: the slug's beginning, and enough of the id to be unique.
+/// A SKU for a product without one: the slug's beginning, and enough of the id to be unique.
 fn made_sku(slug: &str, id: ProductId, n: usize) -> String {
     let start: String = slug.chars().take(40).collect::<String>().to_uppercase();
     let tail = id.0.simple().to_string()[24..].to_uppercase();
@@ -260,7 +260,7 @@ async fn write(tx: &Transaction<'_>, draft: Draft, actor: Actor) -> Result<()> {
     }
 }
 
-/// Slugs and ids share one place in the address, so a slug must not look like an id.
+/// A slug must not look like an id: both stand in the same place of an address.
 fn chosen_slug(slug: String) -> Result<String> {
     if slug.parse::<Uuid>().is_ok() { Err(Error::field("slug", "must not look like an id")) } else { Ok(slug) }
 }
@@ -271,7 +271,7 @@ async fn made_slug(tx: &Transaction<'_>, name: &str) -> Result<String> {
     Ok(free_slug(&slug, &rows.iter().map(|row| row.get("slug")).collect()))
 }
 
-/// The product with these changes on top, as input. What a client read and sends back unchanged changes nothing.
+/// The product with these changes applied, as input. A product that is sent back unchanged changes nothing.
 fn merged(product: &Product, mut changes: Map<String, Value>) -> Result<ProductInput> {
     for name in READ_ONLY {
         changes.remove(name);
@@ -289,7 +289,7 @@ fn merged(product: &Product, mut changes: Map<String, Value>) -> Result<ProductI
             default.insert(name.to_owned(), value);
         }
     }
-    // Existing variants keep their stock unless a new one is given: it may be selling right now.
+    // Existing variants keep their stock unless a new one is given: sales may change it at this moment.
     for variant in variants.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
         variant.remove("stock");
     }
@@ -315,7 +315,7 @@ fn merged(product: &Product, mut changes: Map<String, Value>) -> Result<ProductI
     parse(Value::Object(whole))
 }
 
-/// A merged value as input, or the field that does not fit.
+/// A merged value as input, or an error that names the field.
 pub fn parse<T: serde::de::DeserializeOwned>(value: Value) -> Result<T> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();

@@ -1,4 +1,4 @@
-//! What texts of the catalog may look like.
+//! Rules for the catalog's texts.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ pub fn free_text(text: &str, _: &()) -> Checked {
     refuse_if(text.chars().any(|c| c.is_control() && c != '\n' && c != '\r' && c != '\t'), "must not contain control characters")
 }
 
-/// A name: one line that says something.
+/// A name: one line that is not blank.
 pub fn name(text: &str, _: &()) -> Checked {
     refuse_if(text.trim().is_empty(), "must not be blank")?;
     refuse_if(text.trim() != text, "must not begin or end with spaces")?;
@@ -47,7 +47,7 @@ fn all_digits(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// A picture's address: ours, or on the web. Never a scheme that a browser would run.
+/// A picture's address: on this server or on the web. Never a scheme that a browser would run.
 pub fn picture_url(url: &str, _: &()) -> Checked {
     let lower = url.to_ascii_lowercase();
     let ours = url.starts_with('/') && !url.starts_with("//");

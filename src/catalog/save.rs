@@ -1,4 +1,4 @@
-//! Writes whole products, one or thousands, in the same few statements. The caller commits, and holds [`lock_writers`].
+//! Writes whole products, one or thousands, in the same few statements. The caller holds [`lock_writers`] and commits.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -12,12 +12,12 @@ use crate::cause::{self, Actor};
 use crate::db;
 use crate::error::{Error, Result};
 use crate::ids::{CategoryId, ProductId, VariantId};
-use crate::invoices::tax_data::TaxData;
+use crate::tax::TaxData;
 
-/// Those who write products take turns: slugs and SKUs are looked up before they are taken.
+/// The advisory lock of writers: one at a time, because slugs and SKUs are looked up before they are used.
 const WRITERS: i64 = 0x0063_6174_616c_6f67;
 
-/// A product as it shall be.
+/// A product as it will be stored.
 #[derive(Debug, Serialize)]
 pub struct Draft {
     pub id: ProductId,
@@ -34,7 +34,7 @@ pub struct Draft {
     pub ncm: Option<String>,
     pub cfop: Option<String>,
     pub origin: Option<i16>,
-    /// `None`: as it was.
+    /// `None`: unchanged.
     pub tax: Option<TaxData>,
     pub attributes: BTreeMap<String, String>,
     #[serde(skip)]
@@ -43,7 +43,7 @@ pub struct Draft {
     pub variants: Vec<DraftVariant>,
 }
 
-/// A variant as it shall be. Without an id it is known by its SKU; without a stock it keeps what it has.
+/// A variant as it will be stored. Without an id it is found by its SKU; without a stock it keeps its own.
 #[derive(Debug)]
 pub struct DraftVariant {
     pub id: Option<VariantId>,
@@ -55,7 +55,7 @@ pub struct DraftVariant {
     pub stock: Option<i32>,
 }
 
-/// What becomes of variants that a draft does not name.
+/// What happens to variants that a draft does not name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Others {
     /// They are no longer for sale. The first variant of the draft becomes the default.
@@ -71,7 +71,7 @@ pub struct Refused {
     pub variant: usize,
 }
 
-/// The products that really changed.
+/// The products that were changed.
 pub type Changed = HashSet<ProductId>;
 
 #[derive(Debug, Serialize)]
@@ -88,7 +88,7 @@ struct VariantRow<'a> {
     position: i32,
 }
 
-/// A product's own row, and what the search finds it by beside its name and description.
+/// A product's own row, with its search text besides name and description.
 #[derive(Debug, Serialize)]
 struct ProductRow<'a> {
     #[serde(flatten)]
@@ -107,13 +107,14 @@ struct Standing {
     is_live: bool,
 }
 
-/// Waits for whoever writes products now; until the transaction ends.
+/// Waits until no other writer of products is at work, and keeps them out until the transaction ends.
 pub async fn lock_writers(tx: &Transaction<'_>) -> Result<()> {
     db::execute(tx, "SELECT pg_advisory_xact_lock($1)", &[&WRITERS]).await?;
     Ok(())
 }
 
-/// Writes products, pictures, variants and the stock ledger. `Err` inside: these variants are another product's, nothing was written.
+/// Writes products, pictures, variants and the stock ledger. `Err` inside: these variants belong to another product, and
+/// nothing was written.
 pub async fn save(
     tx: &Transaction<'_>,
     drafts: &[Draft],
@@ -136,7 +137,7 @@ pub async fn save(
     Ok(Ok(changed))
 }
 
-/// Every variant of these products or with these SKUs, locked in id order like checkout does, so that neither waits in a ring.
+/// Every variant of these products or with these SKUs, locked in id order as checkout does it, so that neither deadlocks.
 async fn lock_variants(tx: &Transaction<'_>, drafts: &[Draft]) -> Result<HashMap<String, Standing>> {
     const LOCK: &str = "
         SELECT id, product_id, sku, name, options, stock, is_default, position, deleted_at IS NULL AS is_live FROM variants
@@ -157,7 +158,7 @@ async fn lock_variants(tx: &Transaction<'_>, drafts: &[Draft]) -> Result<HashMap
     Ok(rows.iter().map(|row| (row.get("sku"), standing(row))).collect())
 }
 
-/// A stock that changes: variant, by how much, and whether it is the variant's first.
+/// A change of stock: the variant, by how much, and whether it is the variant's first.
 type Move = (VariantId, i32, bool);
 
 fn resolve<'a>(
@@ -282,7 +283,7 @@ async fn replace_images(tx: &Transaction<'_>, drafts: &[Draft]) -> Result<Change
 }
 
 async fn retire_variants(tx: &Transaction<'_>, drafts: &[Draft], rows: &[VariantRow<'_>]) -> Result<Changed> {
-    // The default goes first from whoever has it: two at once are refused, even within one statement.
+    // The old default is cleared first: two defaults at once are refused, even within one statement.
     const RETIRE: &str = "
         UPDATE variants SET is_default = false, updated_at = now(),
                deleted_at = CASE WHEN id = ANY($2) THEN deleted_at ELSE coalesce(deleted_at, now()) END
@@ -324,7 +325,7 @@ async fn insert_movements(tx: &Transaction<'_>, moves: &[Move], reason: &str, ac
     Ok(())
 }
 
-/// The table's refusals in the words of the field that caused them.
+/// A broken constraint as an error that names the field.
 fn explain(error: Error) -> Error {
     let Error::Database(cause) = &error else { return error };
     match crate::error::broken_constraint(cause) {

@@ -1,4 +1,4 @@
-//! What a list of products may be asked for, and its SQL.
+//! The query of a list of products, and its SQL.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use crate::http::json;
 use crate::http::page::{self, cursor_of, read_cursor};
 use crate::ids::CategoryId;
 
-/// How many of the matches of a search are ranked. Beyond, any other order still reaches them all.
+/// How many matches of a search are ranked. Any other order reaches the rest.
 const RANKED_MAX: i64 = 1_000;
 const PARAMETERS: [&str; 11] = [
     "category",
@@ -103,17 +103,17 @@ impl Sort {
     }
 }
 
-/// How the words of `q` are looked for.
+/// How the words of `q` are matched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Words {
     None,
-    /// Portuguese full text; the last word may be unfinished.
+    /// Portuguese full text; the last word may be incomplete.
     Text,
-    /// Names that look alike: where the text search found nothing, the words are misspelled.
+    /// By similar names: used where the text search found nothing, so that the words are probably misspelled.
     Similar,
 }
 
-/// A list as it is asked for, its bounds checked.
+/// A checked query.
 #[derive(Debug)]
 pub struct Ask {
     pub query: ListQuery,
@@ -135,7 +135,7 @@ impl Ask {
         }
         let sort = match (query.sort, &query.q) {
             (None, Some(_)) => Sort::Relevance,
-            (None | Some(Sort::Relevance), None) => Sort::Newest, // nothing to be relevant to
+            (None | Some(Sort::Relevance), None) => Sort::Newest, // without `q` nothing is more relevant
             (Some(sort), _) => sort,
         };
         let after = query.cursor.as_deref().map(|cursor| Place::read(cursor, sort, query.q.is_some())).transpose()?;
@@ -144,7 +144,7 @@ impl Ask {
         Ok(Self { query, sort, limit, offset, after, category_must_exist: false })
     }
 
-    /// The one spelling of this question.
+    /// The one spelling of this query; the cache's key.
     pub fn canonical(&self, path: &str) -> String {
         format!("{path}?{}", serde_urlencoded::to_string(&self.query).unwrap_or_default())
     }
@@ -261,7 +261,7 @@ pub fn condition(ask: &Ask, categories: Option<Vec<CategoryId>>, words: Words, a
 fn matches(q: &str, words: Words, args: &mut Args) -> (String, String) {
     if words == Words::Similar {
         let q = args.add(q.to_owned(), Type::TEXT);
-        // What the name begins with is what the thing is: coffee comes before the grinder for coffee.
+        // A match at the name's beginning ranks higher: "café" finds coffee before "moedor de café".
         let rank = format!(
             "(word_similarity(plain({q}), plain(p.name)) + 0.2::real * similarity(plain({q}), split_part(plain(p.name), ' ', 1)))"
         );
@@ -276,7 +276,7 @@ fn matches(q: &str, words: Words, args: &mut Args) -> (String, String) {
     (format!("p.search @@ {wanted}"), format!("ts_rank(p.search, {wanted})"))
 }
 
-/// The words but the last, and the last one as the beginning of a word. `None` where operators are in use, or it is too short.
+/// All words but the last, and the last one as a prefix. `None` where operators are used, or the last one is too short.
 fn unfinished(q: &str) -> Option<(String, String)> {
     if q.contains('"') || q.contains(" -") || q.starts_with('-') {
         return None;

@@ -1,4 +1,4 @@
-//! Products as a table: one line per variant, the lines of a product share its slug. What is wrong is found in all lines at once.
+//! The product table: one line per variant; lines with the same slug are one product. Mistakes are collected over all lines.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use super::product_admin::{ProductInput, VariantInput};
 use super::rules;
 use crate::error::{Error, FieldError, Result};
 use crate::ids::CategoryId;
-use crate::invoices::tax_data::TaxData;
+use crate::tax::TaxData;
 
 pub const COLUMNS: [&str; 22] = [
     "product_slug",
@@ -37,14 +37,14 @@ pub const COLUMNS: [&str; 22] = [
     "compare_at",
     "stock",
 ];
-/// The one column that a table may lack: the products' further tax data stay as they are then.
+/// The one column that may be missing. Without it the products' own tax data stay.
 const TAX: &str = "tax";
-/// The columns from the second to here say something of the product; they may be blank on its further lines.
+/// The columns that describe the product; they may be blank on its second and further lines.
 const OF_THE_PRODUCT: std::ops::Range<usize> = 1..16;
-/// Mistakes told at once; nobody mends more in one go.
+/// Most mistakes that one answer lists.
 const MISTAKES_MAX: usize = 500;
 
-/// A table that is well formed. What only the database knows is not checked yet.
+/// A table that is well formed. What needs the database is not checked yet.
 #[derive(Debug)]
 pub struct Sheet {
     pub products: Vec<Entry>,
@@ -58,12 +58,12 @@ pub struct Entry {
     pub category: Vec<String>,
     /// Its category is not looked up yet: the id means nothing.
     pub input: ProductInput,
-    /// The line that each variant stands on.
+    /// The line of each variant.
     pub lines: Vec<u64>,
     cells: Vec<String>,
 }
 
-/// Reads a table, with commas or semicolons between the cells. Every bad line is named.
+/// Reads a table whose cells are separated by commas or semicolons. Every bad line is named.
 pub fn read(body: &[u8]) -> Result<Sheet> {
     let text = std::str::from_utf8(body).map_err(|_| Error::field("file", "is not UTF-8: save it as CSV UTF-8"))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -86,7 +86,7 @@ pub fn read(body: &[u8]) -> Result<Sheet> {
     reading.finish()
 }
 
-/// Where each of our columns stands.
+/// The position of each of our columns.
 fn columns(reader: &mut csv::Reader<&[u8]>) -> Result<Vec<Option<usize>>> {
     let header = reader.headers().map_err(|e| Error::field("file", format!("cannot be read: {e}")))?;
     let names: Vec<&str> = header.iter().map(str::trim).collect();
@@ -109,7 +109,7 @@ struct Reading {
     mistakes: Vec<FieldError>,
 }
 
-/// One line's cells by column, in our order.
+/// One line's cells, in the order of our columns.
 struct Cells {
     line: u64,
     cells: Vec<String>,
@@ -156,7 +156,7 @@ impl Reading {
         self.products[place].lines.push(line);
     }
 
-    /// Further lines of a product must not say something else of it.
+    /// Further lines of a product must not contradict its first one.
     fn same_product(&mut self, place: usize, cells: &Cells) {
         let first = &self.products[place].cells;
         let differs =
@@ -273,7 +273,7 @@ impl Reading {
         })
     }
 
-    /// `None` where the table has no such column; a blank cell says that the category's data count.
+    /// `None` where the table has no such column; a blank cell means that the category's data count.
     fn tax(&mut self, cells: &Cells) -> Option<TaxData> {
         let position = COLUMNS.iter().position(|column| *column == TAX)?;
         self.places[position]?;
@@ -281,7 +281,7 @@ impl Reading {
         TaxData::of_words(words).map_err(|why| self.mistake(cells.line, TAX, why)).ok()
     }
 
-    /// The same rules as for a product that comes as JSON, told in the table's words.
+    /// Applies the rules for a product that comes as JSON, with line and column in the messages.
     fn finish(mut self) -> Result<Sheet> {
         for entry in &self.products {
             let Err(report) = entry.input.validate() else { continue };

@@ -1,8 +1,8 @@
-//! Names → addresses: `Café Torrado – 250 g` becomes `cafe-torrado-250-g`.
+//! Slugs from names: `Café Torrado – 250 g` becomes `cafe-torrado-250-g`.
 
 use std::collections::HashSet;
 
-/// Long enough for any name that a person reads, short enough for a suffix.
+/// Long enough for any name, short enough that a suffix still fits.
 const MAX_LEN: usize = 120;
 
 /// Lower-case ASCII letters, digits and single hyphens; `item` for a name that has none of them.
@@ -23,7 +23,7 @@ pub fn slugify(name: &str) -> String {
     if slug.is_empty() { "item".to_owned() } else { slug.to_owned() }
 }
 
-/// The letters of Portuguese and its neighbours without their accents.
+/// Letters of Portuguese and related languages without their accents.
 fn plain(c: char) -> Option<&'static str> {
     Some(match c {
         'á' | 'à' | 'â' | 'ã' | 'ä' | 'å' | 'ª' => "a",
@@ -36,7 +36,7 @@ fn plain(c: char) -> Option<&'static str> {
         'ß' => "ss",
         'æ' => "ae",
         'œ' => "oe",
-        // Combining accents of decomposed text, and marks inside words, leave no gap.
+        // Combining accents of decomposed text, and marks inside words, are dropped without a hyphen.
         '\u{300}'..='\u{36f}' | '\'' | '’' => "",
         _ => return None,
     })
@@ -47,7 +47,7 @@ pub fn free_slug(wanted: &str, taken: &HashSet<String>) -> String {
     if !taken.contains(wanted) {
         return wanted.to_owned();
     }
-    // Ends: `taken` is finite.
+    // The search ends: `taken` is finite.
     (2_u64..).map(|n| format!("{wanted}-{n}")).find(|slug| !taken.contains(slug)).unwrap_or_else(|| wanted.to_owned())
 }
 

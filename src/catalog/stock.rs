@@ -1,4 +1,4 @@
-//! An administrator counts the shelf: sets a stock, or moves it.
+//! An administrator sets or changes a stock.
 
 use deadpool_postgres::Transaction;
 use garde::Validate;
@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::product_admin::MAX_STOCK;
 use super::store;
-use crate::admin::audit_log;
+use crate::audit_log;
 use crate::cause::{self, Actor};
 use crate::db;
 use crate::error::{Error, Result};
@@ -30,13 +30,14 @@ pub struct StockChange {
     pub delta: Option<i32>,
 }
 
-/// Moves the stock and says so in the ledger; no change, no row. The caller commits, and evicts. The product's id.
+/// Changes the stock and writes its ledger row; without a change, no row. Returns the product's id. The caller commits, and
+/// evicts the cache.
 pub async fn change(tx: &Transaction<'_>, product: &str, change: &StockChange, actor: Actor) -> Result<ProductId> {
     const LOCK: &str = "
         SELECT id, sku, stock FROM variants
          WHERE product_id = $1 AND deleted_at IS NULL AND CASE WHEN $2::uuid IS NULL THEN is_default ELSE id = $2 END
            FOR NO KEY UPDATE";
-    // One statement, so that nobody ever sees the stock without its row in the ledger.
+    // One statement, so that the stock is never visible without its ledger row.
     const MOVE: &str = "
         WITH moved AS (UPDATE variants SET stock = stock + $2, updated_at = now() WHERE id = $1 RETURNING id)
         INSERT INTO stock_movements (variant_id, delta, reason, cause, actor) SELECT id, $2, 'adjustment', $3, $4 FROM moved";
@@ -45,7 +46,7 @@ pub async fn change(tx: &Transaction<'_>, product: &str, change: &StockChange, a
     let (id, sku, before): (VariantId, String, i32) = (row.get("id"), row.get("sku"), row.get("stock"));
     let after = match (change.stock, change.delta) {
         (Some(stock), None) => stock,
-        (None, Some(delta)) => before + delta, // both are far from where an i32 ends
+        (None, Some(delta)) => before + delta, // cannot overflow: both are far below the limits of an i32
         _ => return Err(Error::field("stock", "send either stock or delta")),
     };
     if after < 0 {

@@ -1,4 +1,4 @@
-//! Products as the database has them. A page costs the same few statements whatever its size.
+//! Products as the database has them. A page takes the same few statements whatever its size.
 
 use std::collections::BTreeMap;
 
@@ -14,11 +14,11 @@ use crate::db::{self, Connection};
 use crate::error::{Error, Result};
 use crate::http::page::List;
 use crate::ids::ProductId;
-use crate::invoices::tax_data::TaxData;
+use crate::tax::TaxData;
 
-/// Totals up to here are counted; above they are the planner's estimate, which is said in the OpenAPI document.
+/// Totals up to here are exact; above it the planner's estimate is given. The OpenAPI document says so.
 const COUNTED_MAX: i64 = 10_000;
-/// The same for a search, where looking at a match costs more.
+/// The same bound for a search, where counting a match costs more.
 const COUNTED_MATCHES_MAX: i64 = 1_000;
 
 /// What [`product`] reads.
@@ -83,12 +83,12 @@ pub async fn find(db: &impl GenericClient, name: &str, include_inactive: bool) -
     Ok(db::query_opt(db, &sql, &[&id, &slug, &include_inactive]).await?.as_ref().map(product))
 }
 
-/// The same for one that must be there.
+/// The same, or 404.
 pub async fn get(db: &impl GenericClient, name: &str, include_inactive: bool) -> Result<Product> {
     find(db, name, include_inactive).await?.ok_or(Error::NotFound("The product"))
 }
 
-/// Products in id order behind `after`, inactive ones too: for the export.
+/// Products in id order after `after`, inactive ones too: for the export.
 pub async fn list_behind(db: &impl GenericClient, after: Uuid, limit: i64) -> Result<Vec<Product>> {
     let sql = format!(
         "SELECT {COLUMNS} FROM (SELECT id FROM products WHERE id > $1 AND deleted_at IS NULL ORDER BY id LIMIT $2) page
@@ -97,7 +97,7 @@ pub async fn list_behind(db: &impl GenericClient, after: Uuid, limit: i64) -> Re
     Ok(db::query(db, &sql, &[&after, &limit]).await?.iter().map(product).collect())
 }
 
-/// A page of products. Words that the text search does not find are looked for by their looks.
+/// A page of products. If the text search finds nothing, the words are matched by similarity.
 pub async fn list(db: &Connection, ask: &Ask) -> Result<List<Product>> {
     let categories = match &ask.query.category {
         Some(name) => Some(categories::branch(db, name).await?),
@@ -128,7 +128,7 @@ async fn list_by(
         "SELECT {COLUMNS}, page.key FROM ({page}) page JOIN products p USING (id) {JOINS} ORDER BY page.key {order}, p.id {order}"
     );
     let args = args.list();
-    // Sent together: the second does not wait for the first's answer.
+    // Pipelined: the second statement does not wait for the first one's answer.
     let (rows, total) = tokio::try_join!(async { Ok(db.query_typed(&sql, &args).await?) }, total(db, ask, categories, words))?;
     let wanted = ask.limit as usize;
     let next_cursor = (rows.len() > wanted).then(|| place(&rows[wanted - 1], ask.sort, words).cursor());
@@ -146,7 +146,7 @@ fn place(row: &Row, sort: Sort, words: Words) -> Place {
     Place { sort, similar: words == Words::Similar, key, id: row.get("id") }
 }
 
-/// How many there are in all: exact up to a bound, an estimate above.
+/// The total: exact up to a bound, an estimate above.
 async fn total(db: &Connection, ask: &Ask, categories: Option<Vec<crate::ids::CategoryId>>, words: Words) -> Result<i64> {
     let mut args = Args::default();
     let (condition, _) = condition(ask, categories, words, &mut args);

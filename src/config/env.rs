@@ -1,4 +1,4 @@
-//! One variable at a time; what is wrong with it is remembered rather than raised.
+//! Reads variables one by one and collects the mistakes instead of stopping at the first.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use secrecy::SecretString;
 
 use super::{Limit, Mode};
 
-/// Secrets that stand in examples and must never guard a real shop.
+/// Parts of well-known example secrets, which `serve` refuses.
 const WELL_KNOWN: [&str; 8] = ["changeme", "secret", "your-secret", "development", "dev-", "example", "sk_test_dev", "whsec_dev"];
-/// What stands in every default key of the sandbox.
+/// A part of every default key of the sandbox.
 const SANDBOX_ONLY: &str = "development-only";
 
-/// Reads variables one by one and remembers what is wrong.
+/// Reads variables and collects mistakes.
 pub(super) struct Env<'a> {
     var: &'a dyn Fn(&str) -> Option<String>,
     pub(super) mode: Mode,
@@ -166,19 +166,23 @@ impl<'a> Env<'a> {
         SecretString::from(value)
     }
 
-    /// `1:BASE64,2:BASE64`, each of 32 bytes.
+    /// `1:BASE64,2:BASE64`, each of 32 bytes that are not all the same.
     pub(super) fn data_keys(&mut self) -> Vec<(i16, SecretString)> {
         let mut keys = Vec::new();
-        for part in self.list("DATA_KEYS", "") {
+        let given = self.list("DATA_KEYS", "");
+        if given.is_empty() {
+            self.mistake("DATA_KEYS", "is required: make it with `echo 1:$(openssl rand -base64 32)`, and keep it safe");
+        }
+        for part in given {
             let key = part.split_once(':').and_then(|(id, key)| {
                 let id = id.parse::<i16>().ok().filter(|id| *id > 0)?;
-                STANDARD.decode(key).ok().filter(|bytes| bytes.len() == 32)?;
+                STANDARD.decode(key).ok().filter(|bytes| bytes.len() == 32 && bytes.iter().any(|byte| *byte != bytes[0]))?;
                 Some((id, SecretString::from(key.to_owned())))
             });
             match key {
                 Some((id, _)) if keys.iter().any(|(other, _)| *other == id) => self.mistake("DATA_KEYS", "has an id twice"),
                 Some(key) => keys.push(key),
-                None => self.mistake("DATA_KEYS", "must be id:key pairs, the id from 1 and the key 32 bytes in base64"),
+                None => self.mistake("DATA_KEYS", "must be id:key pairs, the id from 1 and the key 32 random bytes in base64"),
             }
         }
         keys

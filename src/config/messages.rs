@@ -1,4 +1,4 @@
-//! Who carries mails and texts.
+//! Providers of mail and SMS.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,7 +10,7 @@ use super::env::Env;
 #[derive(Debug, Clone)]
 pub struct MailConfig {
     pub mailer: MailerSettings,
-    /// `whsec_…`; unset: `/api/webhooks/resend` is not there.
+    /// `whsec_…`; unset: `/api/webhooks/resend` is not served.
     pub resend_webhook_secret: Option<SecretString>,
     pub from: String,
     pub alert_to: Option<Email>,
@@ -22,7 +22,7 @@ pub enum MailerSettings {
         url: String,
         api_key: SecretString,
     },
-    /// The address holds the password.
+    /// The URL contains the password.
     Smtp {
         url: SecretString,
     },
@@ -33,9 +33,9 @@ pub struct SmsSettings {
     pub url: String,
     pub username: String,
     pub api_key: SecretString,
-    /// A name or number that is registered with the provider.
+    /// A sender's name or number that is registered with the provider.
     pub sender: Option<String>,
-    /// The token in the address that delivery reports come to.
+    /// The token in the URL of delivery reports.
     pub webhook_secret: SecretString,
 }
 
@@ -78,7 +78,7 @@ fn smtp_url(env: &mut Env<'_>) -> SecretString {
     url
 }
 
-/// Texts are sent once a provider is named.
+/// SMS is on once a provider is named.
 pub(super) fn sms(env: &mut Env<'_>) -> Option<SmsSettings> {
     match env.text("SMS_PROVIDER", "none").as_str() {
         "none" => None,

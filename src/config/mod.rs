@@ -1,4 +1,4 @@
-//! The environment → `Config`. Every mistake is found before any is reported, in one message.
+//! The environment → `Config`. All mistakes are reported in one message.
 
 mod env;
 mod messages;
@@ -19,7 +19,7 @@ pub use self::nfe::{NfeConfig, NfeKind, NfeSettings};
 pub use self::payments::{BankSettings, OpenPixSettings, PixConfig, PixSettings, ProPaySettings, StripeSettings};
 pub use self::shipping::{CarrierSettings, CorreiosSettings, MelhorEnvioSettings, ShippingConfig};
 
-/// Strictness: `Dev` accepts what would be dangerous in front of real customers.
+/// How strict the checks are: `Dev` accepts what would be dangerous with real customers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     Dev,
@@ -38,7 +38,7 @@ pub struct Config {
     pub stripe: Option<StripeSettings>,
     pub shipping: ShippingConfig,
     pub mail: MailConfig,
-    /// `None`: the shop sends no texts.
+    /// `None`: the shop sends no SMS.
     pub sms: Option<SmsSettings>,
     pub nfe: NfeConfig,
     pub breaker: BreakerConfig,
@@ -56,9 +56,9 @@ pub struct HttpConfig {
     pub ops_port: Option<u16>,
     pub ops_token: Option<SecretString>,
     pub allowed_origins: Vec<String>,
-    /// Where mails send people.
+    /// Base of the links in mails: the storefront.
     pub frontend_url: String,
-    /// Base of links to this server.
+    /// Base of links to this server: the tracking page, invoice files, the `type` of problems.
     pub public_url: String,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
@@ -72,7 +72,7 @@ pub struct DatabaseConfig {
     pub min_conns: usize,
     pub max_conns: usize,
     pub statement_timeout: Duration,
-    /// How long a request waits for a free connection before it is told to come back.
+    /// How long a request waits for a free connection before it is answered with 503.
     pub pool_wait: Duration,
 }
 
@@ -81,7 +81,7 @@ pub struct AuthConfig {
     pub jwt_secret: SecretString,
     pub jwt_ttl: Duration,
     pub refresh_ttl: Duration,
-    /// (id, key): the first one seals new CPF and CNPJ, all of them open old ones.
+    /// (id, key), one at least: the first one seals, all of them open.
     pub data_keys: Vec<(i16, SecretString)>,
     pub first_admin: Option<(Email, SecretString)>,
 }
@@ -89,7 +89,7 @@ pub struct AuthConfig {
 #[derive(Debug, Clone)]
 pub struct CacheConfig {
     pub enabled: bool,
-    /// Answers kept, of 64 KiB on average; the bound is their weight.
+    /// The cache's capacity, as a number of answers of 64 KiB; the real limit is their weight.
     pub max_answers: u64,
     pub products_ttl: Duration,
     pub categories_ttl: Duration,

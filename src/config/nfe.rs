@@ -1,4 +1,4 @@
-//! Who emits invoices, and where they count.
+//! The provider of invoices, and its environment.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use super::env::Env;
 
 #[derive(Debug, Clone)]
 pub struct NfeConfig {
-    /// `None`: the shop emits no invoices.
+    /// `None`: the shop issues no invoices.
     pub provider: Option<NfeSettings>,
     pub environment: Environment,
-    /// Whom the provider's key is for; the company in the settings must be the same. Always there with a provider.
+    /// The CNPJ that the provider's key belongs to; the company in the settings must have the same. Always set with a provider.
     pub cnpj: Option<Cnpj>,
     /// For how many months XMLs are kept (Ajuste SINIEF 2/2025: 132).
     pub retention_months: u32,
@@ -24,10 +24,10 @@ pub struct NfeSettings {
     pub kind: NfeKind,
     pub url: String,
     pub api_key: SecretString,
-    /// Unset: the provider's webhook is not there, and invoices are only asked about.
+    /// Unset: the provider's webhook is not served, and invoices are found by asking.
     pub webhook_secret: Option<SecretString>,
     pub timeout: Duration,
-    /// Of each process, to Focus NFe.
+    /// Calls of each process to Focus NFe.
     pub calls_per_minute: u32,
 }
 

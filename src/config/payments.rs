@@ -1,4 +1,4 @@
-//! Who takes the money: PIX providers in the order of preference, and Stripe.
+//! Providers of payments: PIX providers in order of preference, and Stripe.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use super::env::Env;
 pub struct PixConfig {
     /// How long a charge can be paid.
     pub expiry: Duration,
-    /// The first one is asked; a later one while those before it are being left alone. Never empty.
+    /// The first one is used; a later one while the breakers of those before it are open. Never empty.
     pub providers: Vec<PixSettings>,
 }
 
-/// One variant per PIX provider, with what it needs to be reached.
+/// One variant per PIX provider, with its address and secrets.
 #[derive(Debug, Clone)]
 pub enum PixSettings {
     ProPay(ProPaySettings),
@@ -44,7 +44,7 @@ pub struct OpenPixSettings {
     pub calls_per_second: u32,
 }
 
-/// A bank that speaks the Central Bank's Pix API.
+/// A bank that offers the Central Bank's Pix API.
 #[derive(Debug, Clone)]
 pub struct BankSettings {
     pub url: String,
@@ -54,7 +54,7 @@ pub struct BankSettings {
     pub client_secret: SecretString,
     /// PEM of the client certificate, its chain and key.
     pub certificate: Option<SecretString>,
-    /// The key that the money goes to.
+    /// The PIX key that receives the money.
     pub key: String,
     pub webhook_secret: SecretString,
     pub timeout: Duration,
@@ -116,7 +116,7 @@ fn openpix(env: &mut Env<'_>) -> OpenPixSettings {
 fn bank(env: &mut Env<'_>) -> BankSettings {
     let mut url = env.required_url("PIX_API_URL");
     if env.optional("PIX_API_URL").is_some_and(|given| given.ends_with('/')) {
-        url.push('/'); // it says that this is the whole path
+        url.push('/'); // keeps the given path as it is
     }
     let certificate = env.pem("PIX_CERTIFICATE");
     if env.mode == Mode::Serve && certificate.is_none() && url.starts_with("https://") {
@@ -137,7 +137,7 @@ fn bank(env: &mut Env<'_>) -> BankSettings {
     }
 }
 
-/// Cards are taken once there is a secret key; then the two other keys must be there too.
+/// Cards are on once there is a secret key; then the two other keys are required.
 pub(super) fn stripe(env: &mut Env<'_>) -> Option<StripeSettings> {
     env.optional("STRIPE_SECRET_KEY")?;
     Some(StripeSettings {

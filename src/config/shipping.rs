@@ -1,4 +1,4 @@
-//! Who carries parcels, and where addresses are looked up.
+//! Providers of freight, and of addresses by CEP.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use super::env::Env;
 #[derive(Debug, Clone)]
 pub struct ShippingConfig {
     pub sender_cep: Cep,
-    /// As `SHIPPING_PROVIDER` lists them; never empty. All are asked at once.
+    /// In the order of `SHIPPING_PROVIDER`; never empty. All are asked at once.
     pub carriers: Vec<CarrierSettings>,
     pub viacep_url: String,
     pub brasilapi_url: Option<String>,
 }
 
-/// One variant per provider of freight, with what it needs to be reached.
+/// One variant per provider of freight, with its address and secrets.
 #[derive(Debug, Clone)]
 pub enum CarrierSettings {
     MelhorEnvio(MelhorEnvioSettings),
@@ -27,9 +27,9 @@ pub enum CarrierSettings {
 pub struct MelhorEnvioSettings {
     pub url: String,
     pub token: SecretString,
-    /// For buying labels; a quote waits two seconds in any case.
+    /// For buying labels; a quote waits two seconds at most.
     pub timeout: Duration,
-    /// The client secret of the app; unset: `/api/webhooks/melhorenvio` is not there.
+    /// The client secret of the app; unset: `/api/webhooks/melhorenvio` is not served.
     pub webhook_secret: Option<SecretString>,
 }
 
@@ -48,7 +48,7 @@ pub struct CorreiosSettings {
 }
 
 impl ShippingConfig {
-    /// What proves news of a parcel; `None`: Melhor Envio is not asked, or registered no address.
+    /// Checks the signature of tracking webhooks; `None`: Melhor Envio is not used, or its webhook is off.
     pub fn melhorenvio_webhook_secret(&self) -> Option<&SecretString> {
         self.carriers.iter().find_map(|carrier| match carrier {
             CarrierSettings::MelhorEnvio(settings) => settings.webhook_secret.as_ref(),
@@ -86,7 +86,7 @@ pub(super) fn shipping(env: &mut Env<'_>) -> ShippingConfig {
     }
 }
 
-/// Of the two calls of a step, so that who is at work on a label is done with it before another takes it for dead.
+/// A step makes two calls. Both must end before another worker may take the label over.
 const LABEL_TIMEOUT_MAX: Duration = Duration::from_secs(50);
 
 fn melhorenvio(env: &mut Env<'_>) -> MelhorEnvioSettings {
@@ -102,7 +102,7 @@ fn melhorenvio(env: &mut Env<'_>) -> MelhorEnvioSettings {
     }
 }
 
-/// `SHIPPING_API_KEY` is the access code where Correios are alone; beside Melhor Envio, whose token it is, they have their own.
+/// `SHIPPING_API_KEY` is the access code if Correios are alone; beside Melhor Envio it is that provider's token.
 fn correios(env: &mut Env<'_>, is_alone: bool) -> CorreiosSettings {
     let own = env.optional("CORREIOS_API_KEY").is_some() || !is_alone;
     let min_box = env.text("CORREIOS_MIN_BOX", "16x11x2");

@@ -2,9 +2,10 @@ use secrecy::ExposeSecret;
 
 use super::*;
 
-const GOOD: [(&str, &str); 9] = [
+const GOOD: [(&str, &str); 10] = [
     ("DATABASE_URL", "postgres://u:p@localhost/vitrine"),
     ("JWT_SECRET", "0123456789abcdef0123456789abcdef"),
+    ("DATA_KEYS", "1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="),
     ("PROPAY_URL", "https://propay.internal/"),
     ("GO_TO_PROPAY_SECRET", "aaaaaaaaaaaaaaaaaaaa"),
     ("PROPAY_TO_GO_SECRET", "bbbbbbbbbbbbbbbbbbbb"),
@@ -63,6 +64,22 @@ fn default_and_short_secrets_are_refused_outside_dev() {
 }
 
 #[test]
+fn without_a_key_for_personal_data_nothing_starts() {
+    let names = |value: &str| {
+        mistakes(&[("DATA_KEYS", value)]).iter().map(|m| m.split(' ').next().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    let same = "1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    for bad in
+        ["", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=", "0:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=", "1:MDEy", same]
+    {
+        assert_eq!(names(bad), ["DATA_KEYS"], "{bad:?}");
+    }
+    assert!(read(Mode::Dev, &[("DATA_KEYS", "")]).is_err(), "`dev` makes one and keeps it");
+    let twice = format!("{0},{0}", GOOD[2].1);
+    assert_eq!(names(&twice), ["DATA_KEYS"]);
+}
+
+#[test]
 fn a_webhook_secret_that_could_verify_nothing_is_refused() {
     for bad in ["whsec_", "whsec_???", "not base64!"] {
         assert_eq!(mistakes(&[("RESEND_WEBHOOK_SECRET", bad)]).len(), 1, "{bad}");
@@ -102,8 +119,8 @@ fn a_zero_switches_a_rate_limit_off() {
 #[test]
 fn secrets_are_not_printed() {
     let printed = format!("{:?}", read(Mode::Serve, &[]).expect("good"));
-    for (name, value) in GOOD.iter().filter(|(n, _)| n.contains("SECRET") || n.contains("URL") && n.contains("DATABASE")) {
-        assert!(!printed.contains(value), "{name}");
+    for (name, value) in GOOD.iter().filter(|(n, _)| n.contains("SECRET") || n.contains("DATA")) {
+        assert!(!printed.contains(value.trim_start_matches("1:")), "{name}");
     }
 }
 

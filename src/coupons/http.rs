@@ -11,8 +11,8 @@ use vitrine_kit::Money;
 
 use super::store::{self, Times};
 use super::{Coupon, Kind, normalise};
-use crate::admin::audit_log;
 use crate::app::App;
+use crate::audit_log;
 use crate::db::Transaction;
 use crate::error::{Error, FieldError, Problem, Result};
 use crate::http::json::{Json, Path, Query};
@@ -20,7 +20,7 @@ use crate::http::page::{self, List};
 use crate::http::who::{Admin, AdminSent};
 use crate::ids::CouponId;
 
-/// No coupon gives or asks for more than the dearest price there can be, in centavos.
+/// The upper limit of a coupon's amounts, in centavos: that of a price.
 const MAX_CENTS: i64 = 100_000_000_000;
 
 pub fn routes(cfg: &mut ServiceConfig<'_>) {
@@ -48,7 +48,7 @@ struct NewCoupon {
     #[garde(skip)]
     #[schema(value_type = Option<String>, format = DateTime)]
     starts_at: Option<Timestamp>,
-    /// The first moment at which it is over.
+    /// The end; at this moment the coupon is over.
     #[garde(skip)]
     #[schema(value_type = Option<String>, format = DateTime)]
     ends_at: Option<Timestamp>,
@@ -61,7 +61,7 @@ struct NewCoupon {
     active: bool,
 }
 
-/// What is to change; what is left out stays, and `null` lifts a limit.
+/// Changes to a coupon: a field that is left out stays, `null` removes a limit.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct CouponChange {
@@ -113,7 +113,7 @@ struct Listing {
     q: Option<String>,
 }
 
-/// A coupon as an admin sees it.
+/// A coupon as admins see it.
 #[derive(Debug, Serialize, ToSchema)]
 struct CouponView {
     id: CouponId,
@@ -130,7 +130,7 @@ struct CouponView {
     ends_at: Option<Timestamp>,
     max_uses: Option<i32>,
     max_uses_per_customer: Option<i32>,
-    /// Orders that hold it now: placed, and neither cancelled nor expired.
+    /// Orders that use it now: placed, and neither cancelled nor expired.
     uses: i32,
     active: bool,
     currency: &'static str,
@@ -170,7 +170,7 @@ fn is_code(code: &str, (): &()) -> garde::Result {
     normalise(code).map(drop).map_err(|_| garde::Error::new("must be 1 to 40 letters, digits, '_' or '-'"))
 }
 
-/// Tells `null` from a field that is left out.
+/// Distinguishes `null` from a field that is left out.
 fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> std::result::Result<Option<T>, D::Error> {
     T::deserialize(value).map(Some)
 }
@@ -213,7 +213,7 @@ impl CouponChange {
     }
 }
 
-/// The rules that need several fields at once; the table says them again.
+/// The rules about several fields at once; CHECKs of the table enforce them too.
 fn checked(coupon: Coupon) -> Result<Coupon> {
     let mut wrong = Vec::new();
     let mut say = |field: &str, message: &str| wrong.push(FieldError { field: field.into(), message: message.into() });
@@ -234,7 +234,7 @@ fn checked(coupon: Coupon) -> Result<Coupon> {
     if wrong.is_empty() { Ok(coupon) } else { Err(Error::Invalid(wrong)) }
 }
 
-/// All coupons, newest first.
+/// Lists coupons, newest first.
 #[utoipa::path(tag = "admin", security(("bearer" = [])), params(Listing), responses((status = 200, body = List<CouponView>)))]
 #[get("/api/admin/coupons")]
 async fn list_coupons(app: web::Data<App>, _admin: Admin, query: Query<Listing>) -> Result<HttpResponse> {
@@ -248,7 +248,7 @@ async fn list_coupons(app: web::Data<App>, _admin: Admin, query: Query<Listing>)
     Ok(HttpResponse::Ok().json(List { items, total, limit, offset, next_cursor }))
 }
 
-/// Makes a coupon.
+/// Creates a coupon.
 #[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = NewCoupon, responses(
     (status = 201, body = CouponView), (status = 409, body = Problem), (status = 422, body = Problem)))]
 #[post("/api/admin/coupons")]
@@ -262,7 +262,7 @@ async fn create_coupon(app: web::Data<App>, AdminSent(admin, body): AdminSent<Js
     Ok(HttpResponse::Created().insert_header(("location", format!("/api/admin/coupons/{}", new.id))).json(view))
 }
 
-/// One coupon.
+/// Shows a coupon.
 #[utoipa::path(tag = "admin", security(("bearer" = [])), params(("id" = CouponId, Path)), responses(
     (status = 200, body = CouponView), (status = 404, body = Problem)))]
 #[get("/api/admin/coupons/{id}")]
@@ -270,7 +270,7 @@ async fn show_coupon(app: web::Data<App>, _admin: Admin, id: Path<CouponId>) -> 
     Ok(HttpResponse::Ok().json(CouponView::from(store::find_coupon(&app.db().await?, id.0).await?)))
 }
 
-/// Replaces a coupon: what is left out has no limit. Orders keep the discount that they were placed with.
+/// Replaces a coupon: a limit that is left out is removed. Orders keep the discount that they were placed with.
 #[utoipa::path(tag = "admin", security(("bearer" = [])), params(("id" = CouponId, Path)), request_body = NewCoupon, responses(
     (status = 200, body = CouponView), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
 #[put("/api/admin/coupons/{id}")]
@@ -283,7 +283,7 @@ async fn replace_coupon(
     change(&app, admin, id.0, |old| new.into_coupon(old.id, old.uses)).await
 }
 
-/// Changes what is named of a coupon; `null` lifts a limit.
+/// Changes fields of a coupon; `null` removes a limit.
 #[utoipa::path(tag = "admin", security(("bearer" = [])), params(("id" = CouponId, Path)), request_body = CouponChange, responses(
     (status = 200, body = CouponView), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
 #[patch("/api/admin/coupons/{id}")]
@@ -296,8 +296,8 @@ async fn change_coupon(
     change(&app, admin, id.0, |old| wanted.applied_to(old)).await
 }
 
-/// Deletes a coupon that no order ever used (204). One that was used is only deactivated (200, with the coupon):
-/// the orders' story needs it.
+/// Deletes a coupon that no order ever used (204). One that was used is only deactivated (200, with the coupon), because
+/// orders refer to it.
 #[utoipa::path(tag = "admin", security(("bearer" = [])), params(("id" = CouponId, Path)), responses(
     (status = 204), (status = 200, body = CouponView), (status = 404, body = Problem)))]
 #[delete("/api/admin/coupons/{id}")]

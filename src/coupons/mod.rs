@@ -1,7 +1,6 @@
-//! Coupons: a share, an amount or the freight. The rules here are pure; whether one is used up under load, the row decides
+//! Coupons: a share, an amount or the freight. The rules here are pure. The limit of uses is enforced by the row
 //! (`UPDATE … WHERE uses < max_uses` in the checkout's transaction).
 
-mod guesses;
 mod http;
 mod store;
 
@@ -14,7 +13,6 @@ use vitrine_kit::Money;
 use crate::error::{Error, Result};
 use crate::ids::CouponId;
 
-pub use guesses::Guesses;
 pub use http::routes;
 
 #[cfg(test)]
@@ -23,7 +21,7 @@ mod tests;
 /// The longest code, in characters.
 pub const MAX_CODE: usize = 40;
 
-/// What a coupon gives.
+/// The kind of discount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -44,7 +42,7 @@ impl Kind {
         }
     }
 
-    /// Reads what the table's CHECK lets in.
+    /// Reads the column; its CHECK allows no other words.
     fn of(text: &str) -> Self {
         match text {
             "percent" => Self::Percent,
@@ -65,7 +63,7 @@ pub struct Coupon {
     /// The discount never exceeds this.
     pub max_discount: Option<Money>,
     pub starts_at: Option<Timestamp>,
-    /// The first moment at which it is over.
+    /// The end; at this moment it is over.
     pub ends_at: Option<Timestamp>,
     pub max_uses: Option<i32>,
     pub max_uses_per_customer: Option<i32>,
@@ -96,7 +94,7 @@ impl Coupon {
         }
     }
 
-    /// What it takes off this subtotal: from nothing to all of it, half a centavo rounded up.
+    /// The discount on this subtotal, at most the subtotal; half a centavo is rounded up.
     pub fn discount(&self, subtotal: Money) -> Money {
         let wanted = match self.kind {
             Kind::Percent => subtotal.percent(u8::try_from(self.value.clamp(0, 100)).unwrap_or(0)),
@@ -112,8 +110,8 @@ impl Coupon {
         self.kind == Kind::FreeShipping
     }
 
-    /// Why it cannot be used on this subtotal now, in words for the buyer; `None` when it can.
-    /// Whether this person used it too often is asked with their CPF or CNPJ: see [`Coupon::refusal_to`].
+    /// Why it cannot be used on this subtotal now, in words for the buyer; `None`: it can be used.
+    /// The limit per person needs their CPF or CNPJ: see [`Coupon::refusal_to`].
     pub fn refusal(&self, subtotal: Money, now: Timestamp) -> Option<&'static str> {
         if !self.active {
             Some("This coupon is no longer active")
@@ -130,14 +128,14 @@ impl Coupon {
         }
     }
 
-    /// The same, for a person who has used it so often.
+    /// The same, for a person who has used it `person_uses` times.
     pub fn refusal_to(&self, person_uses: i32, subtotal: Money, now: Timestamp) -> Option<&'static str> {
         let spent = self.max_uses_per_customer.is_some_and(|most| person_uses >= most);
         self.refusal(subtotal, now).or(spent.then_some("You have already used this coupon"))
     }
 }
 
-/// A code as it is kept: no space around it, upper case, 1 to 40 of `A-Z 0-9 _ -`. Anything else names no coupon: 422.
+/// A code as it is stored: trimmed, upper case, 1 to 40 of `A-Z 0-9 _ -`. Any other text is refused: 422.
 pub fn normalise(code: &str) -> Result<String> {
     let code = code.trim().to_ascii_uppercase();
     let sane = (1..=MAX_CODE).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));

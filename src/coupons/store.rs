@@ -1,4 +1,4 @@
-//! The SQL of the coupons' administration.
+//! The SQL of coupons for admins.
 
 use deadpool_postgres::GenericClient;
 use tokio_postgres::Row;
@@ -9,7 +9,7 @@ use crate::error::{Error, Result, broken_constraint};
 use crate::http::page::{self, List};
 use crate::ids::CouponId;
 
-/// A row as the administration sees it.
+/// Reads a row with its times.
 fn known(row: &Row) -> (Coupon, Times) {
     (Coupon::from_row(row), Times { created_at: row.get("created_at"), updated_at: row.get("updated_at") })
 }
@@ -49,7 +49,7 @@ pub async fn find_coupon(db: &impl GenericClient, id: CouponId) -> Result<(Coupo
     Ok(known(&row))
 }
 
-/// The coupon, held until the transaction ends: no checkout spends it meanwhile.
+/// The coupon, locked until the transaction ends: no checkout can use it meanwhile.
 pub async fn lock_coupon(tx: &impl GenericClient, id: CouponId) -> Result<(Coupon, Times)> {
     const LOCK: &str = "SELECT * FROM coupons WHERE id = $1 FOR UPDATE";
     let row = db::query_opt(tx, LOCK, &[&id]).await?.ok_or(Error::NotFound("The coupon"))?;
@@ -63,7 +63,7 @@ pub async fn insert_coupon(tx: &impl GenericClient, new: &Coupon) -> Result<(Cou
     write(tx, INSERT, new).await
 }
 
-/// Writes everything but the count of its uses. Hold its lock.
+/// Writes all fields but the count of uses. Call it while holding the coupon's lock.
 pub async fn update_coupon(tx: &impl GenericClient, changed: &Coupon) -> Result<(Coupon, Times)> {
     const UPDATE: &str = "
         UPDATE coupons
@@ -102,7 +102,7 @@ async fn write(tx: &impl GenericClient, sql: &str, c: &Coupon) -> Result<(Coupon
     }
 }
 
-/// Removes a coupon that nobody ever used. `false`: somebody did, and the orders' story needs it. Hold its lock.
+/// Removes a coupon without uses. `false`: it has been used, and orders refer to it. Call it while holding the coupon's lock.
 pub async fn delete_unused(tx: &impl GenericClient, id: CouponId) -> Result<bool> {
     const DELETE: &str = "
         DELETE FROM coupons c

@@ -1,4 +1,4 @@
-//! `vitrine dev`: a shop that sells on a machine with no account anywhere. PostgreSQL and the providers' sandbox come along.
+//! `vitrine dev`: a shop that sells, on a machine without any account. PostgreSQL and the providers' sandbox are included.
 
 pub mod postgres;
 
@@ -16,14 +16,14 @@ use crate::config::{Config, Mode};
 use crate::error::{Error, Result};
 use crate::{db, run, seed, telemetry};
 
-/// Everything that `dev` keeps, in the current folder.
+/// The folder that holds everything of `dev`, in the current folder.
 const HOME: &str = ".vitrine";
 const SANDBOX_PORT: u16 = 4455;
 
-/// A parcel is posted so long after its label was made, and delivered as long after that.
+/// Time from a label to its posting, and from there to the delivery.
 const PARCEL_PACE: Duration = Duration::from_secs(10);
 
-/// What the sandbox and the shop must agree on.
+/// Secrets that the sandbox and the shop share.
 const GO_TO_PROPAY: &str = "dev-go-to-propay-secret-of-32-bytes!";
 const PROPAY_TO_GO: &str = "dev-propay-to-go-secret-of-32-bytes!";
 const OPENPIX_APP_ID: &str = "dev-openpix-app-id";
@@ -49,7 +49,7 @@ const FOCUSNFE_TOKEN: &str = "focusnfe-development-only-token";
 const ENOTAS_KEY: &str = "enotas-development-only-key";
 const ENOTAS_COMPANY: &str = "484fb0c5-969e-46ad-a047-8a0db54667b4";
 const NFE_WEBHOOK_SECRET: &str = "nfe-development-only-webhook-secret";
-/// Nobody's: the demo shop's company has it.
+/// An invented CNPJ, that of the demo shop.
 const NFE_CNPJ: &str = "11222333000181";
 
 /// Runs the whole shop until a signal.
@@ -59,7 +59,8 @@ pub async fn dev(env: &HashMap<String, String>) -> Result<()> {
     let mut env = env.clone();
     let cluster = start_database(&home, &mut env).await?;
     let sandbox = start_sandbox(&home, &mut env).await?;
-    set(&mut env, "JWT_SECRET", &kept_secret(&home.join("jwt-secret"))?);
+    set(&mut env, "JWT_SECRET", &kept_secret::<48>(&home.join("jwt-secret"))?);
+    set(&mut env, "DATA_KEYS", &format!("1:{}", kept_secret::<32>(&home.join("data-key"))?));
     set(&mut env, "HOST", "127.0.0.1"); // the admin's password is known to everybody
     set(&mut env, "ADMIN_EMAIL", "admin@vitrine.local");
     set(&mut env, "ADMIN_PASSWORD", "vitrine-admin");
@@ -92,7 +93,7 @@ async fn start_database(home: &Path, env: &mut HashMap<String, String>) -> Resul
     Ok(Some(cluster))
 }
 
-/// All providers on one port. Their books are kept in a file, so that a charge outlives a kill.
+/// All providers on one port. Their books are kept in a file, so that a charge survives a kill.
 async fn start_sandbox(home: &Path, env: &mut HashMap<String, String>) -> Result<Sandbox> {
     let port = env.get("SANDBOX_PORT").and_then(|p| p.parse().ok()).unwrap_or(SANDBOX_PORT);
     for (name, value) in [
@@ -152,7 +153,7 @@ async fn start_sandbox(home: &Path, env: &mut HashMap<String, String>) -> Result
     Ok(sandbox)
 }
 
-/// The sandbox as the environment describes it; where it says nothing, as `dev` expects it.
+/// The sandbox as the environment describes it, with the defaults of `dev`.
 pub fn sandbox_config(env: &HashMap<String, String>, port: u16, journal: Option<PathBuf>) -> SandboxConfig {
     let var = |name: &str, default: &str| env.get(name).filter(|v| !v.is_empty()).cloned().unwrap_or_else(|| default.to_owned());
     SandboxConfig {
@@ -190,7 +191,7 @@ pub fn sandbox_config(env: &HashMap<String, String>, port: u16, journal: Option<
     }
 }
 
-/// `vitrine sandbox`: the providers alone, until a signal.
+/// `vitrine sandbox`: only the providers, until a signal.
 pub async fn sandbox(env: &HashMap<String, String>) -> Result<()> {
     let port = env.get("SANDBOX_PORT").and_then(|p| p.parse().ok()).unwrap_or(SANDBOX_PORT);
     let journal = env.get("SANDBOX_JOURNAL").filter(|p| !p.is_empty()).map(PathBuf::from);
@@ -198,7 +199,7 @@ pub async fn sandbox(env: &HashMap<String, String>) -> Result<()> {
         .await
         .map_err(|e| Error::Internal(format!("port {port} cannot be opened: {e}; set SANDBOX_PORT to a free one")))?;
     println!("Sandbox: {}\nMails are taken at {}", sandbox.url(), sandbox.smtp_url());
-    run::signal().await?;
+    crate::signal::stop().await?;
     sandbox.stop().await;
     Ok(())
 }
@@ -210,15 +211,15 @@ fn set(env: &mut HashMap<String, String>, name: &str, value: &str) {
     }
 }
 
-/// A secret made once and kept, so that sessions outlive a restart.
-fn kept_secret(path: &Path) -> Result<String> {
+/// A secret of so many bytes, in base64, made once and kept: sessions and sealed data outlive a restart.
+fn kept_secret<const BYTES: usize>(path: &Path) -> Result<String> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
     let trouble = |e: std::io::Error| Error::Internal(format!("{}: {e}", path.display()));
     match fs::read_to_string(path) {
-        Ok(secret) if secret.len() >= 32 => Ok(secret),
+        Ok(secret) if STANDARD.decode(&secret).is_ok_and(|bytes| bytes.len() == BYTES) => Ok(secret),
         _ => {
-            let secret = STANDARD.encode(rand::random::<[u8; 48]>());
+            let secret = STANDARD.encode(rand::random::<[u8; BYTES]>());
             let mut file =
                 fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).map_err(trouble)?;
             file.write_all(secret.as_bytes()).map_err(trouble)?;

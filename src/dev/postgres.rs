@@ -1,7 +1,7 @@
 //! A PostgreSQL of our own for `vitrine dev` and the tests: no docker, no service, no configuration.
 //!
-//! The data outlive us (a kill -9, a reboot); the server does not: a watchdog stops it when we are gone, however
-//! we went. All that the cluster needs lies in one folder:
+//! The data survive this process (a kill -9, a reboot); the server does not: a watchdog stops it when this process is gone, for
+//! whatever reason. The cluster lies in one folder:
 //! ```text
 //! pg.lock          held while a starter lives      pg/password   of the role `vitrine`, 0600
 //! pg/data/         PostgreSQL's own                pg/port       the last one used
@@ -11,6 +11,7 @@
 mod error;
 mod place;
 mod tools;
+mod user;
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -25,13 +26,13 @@ use error::at;
 use place::Place;
 use tools::Tools;
 
-/// The superuser's name, and the name of the database that is always there.
+/// The superuser's name, and the name of the default database.
 const NAME: &str = "vitrine";
 /// A longer log is emptied at the next start.
 const LOG_MAX_BYTES: u64 = 10 * 1024 * 1024;
-/// Tries of one start: another program can take the port between our look and PostgreSQL's.
+/// Tries of one start: another program can take the port between our check and PostgreSQL's.
 const STARTS_MAX: u32 = 3;
-/// A second in all: one that was killed or is just ending needs a moment to let go of the lock.
+/// A second in all: a process that was killed or is ending needs a moment to release the lock.
 const LOCK_TRIES: u32 = 20;
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
 /// How long PostgreSQL may take to start (it may have to recover) and to stop in good order, in seconds.
@@ -40,10 +41,10 @@ const STOP_SECONDS: &str = "20";
 /// A socket's whole path must stay below 104 bytes on macOS, 108 on Linux.
 const SOCKET_PATH_MAX: usize = 100;
 
-/// Where a cluster lies and how careful it is.
+/// The folder of a cluster and its settings.
 #[derive(Debug, Clone)]
 pub struct ClusterOptions {
-    /// The cluster's folder, made when absent; beside it stands its lock, `<dir>.lock`.
+    /// The cluster's folder, created when absent; beside it stands its lock, `<dir>.lock`.
     pub dir: PathBuf,
     /// `false` gives up safety against a power cut (never against a kill) for speed: tests only.
     pub durable: bool,
@@ -58,7 +59,7 @@ pub struct Cluster {
     port: u16,
     password: String,
     watchdog: Child,
-    /// Released last, by the drop: until then nobody else may touch the folder.
+    /// Released last, by the drop: until then nobody else may use the folder.
     _lock: File,
 }
 
@@ -69,8 +70,8 @@ impl fmt::Debug for Cluster {
 }
 
 impl Cluster {
-    /// Starts the cluster of `opts.dir`, made on the first call (about a second), and makes sure that it has a database
-    /// `vitrine`. One starter per folder; what an earlier one left running is stopped first.
+    /// Starts the cluster of `opts.dir` (created on the first call, in about a second), and creates its database `vitrine`.
+    /// One process per folder; a server that an earlier process left running is stopped first.
     ///
     /// # Errors
     /// Every [`ClusterError`]; nothing is left running then.
@@ -86,7 +87,7 @@ impl Cluster {
         }
     }
 
-    /// `postgres://vitrine:…@127.0.0.1:PORT/database`: it holds the password, so it is not for the log.
+    /// `postgres://vitrine:…@127.0.0.1:PORT/database`. It contains the password: never log it.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
         format!("postgres://{NAME}:{}@127.0.0.1:{}/{database}", self.password, self.port)
@@ -107,12 +108,11 @@ impl Cluster {
     /// Stops PostgreSQL and waits until it has: open sessions are cut off, all committed data are on disk.
     pub async fn stop(self) {
         if let Err(error) = tokio::task::spawn_blocking(move || self.stop_blocking()).await {
-            tracing::error!(%error, "the stop of PostgreSQL broke off");
+            tracing::error!(%error, "stopping PostgreSQL failed");
         }
     }
 
-    /// Stops PostgreSQL as a power cut would: at once, in the middle of everything (`pg_ctl -m immediate`). For tests of what
-    /// is left then; it blocks.
+    /// Stops PostgreSQL like a power cut (`pg_ctl -m immediate`), for tests of the recovery; it blocks.
     ///
     /// # Errors
     /// [`ClusterError::Tool`].
@@ -137,7 +137,7 @@ impl Cluster {
         let place = Place::of(&dir)?;
         let tools = Tools::find(place.user, &place.data())?;
         let password = password(&place)?;
-        // From here on an older watchdog knows that its turn is over, and ours that it has begun.
+        // An older watchdog that reads this ends without stopping anything; ours is started with it.
         let turn = hex::encode(rand::random::<[u8; 16]>());
         place.write("run", &turn)?;
         if !place.data().join("PG_VERSION").exists() {
@@ -147,23 +147,23 @@ impl Cluster {
             place.write("postgres.log", "")?;
         }
         let mut watchdog = watch(&place, &turn).map_err(at("start a watchdog for", &place.base))?;
-        // Should the start fail, the drop of `watchdog` closes its pipe, and it stops whatever came up.
+        // If the start fails, dropping `watchdog` closes its pipe, and it stops whatever was started.
         let port = start_server(&place, &tools, opts)?;
         place.write("port", &port.to_string())?;
         if let (Some(pipe), Some(pid)) = (&mut watchdog.stdin, running(&place)) {
-            let _ = writeln!(pipe, "{pid}"); // a help, should the data be gone by then; it reads postmaster.pid otherwise
+            let _ = writeln!(pipe, "{pid}"); // used if the data are gone by then; else the watchdog reads postmaster.pid
         }
         Ok(Self { place, tools, port, password, watchdog, _lock: lock })
     }
 
     fn stop_blocking(mut self) {
         if !stop_server(&self.place, &self.tools) {
-            tracing::warn!(log = %self.place.log().display(), "PostgreSQL did not stop; its watchdog goes on trying");
+            tracing::warn!(log = %self.place.log().display(), "PostgreSQL did not stop; its watchdog keeps trying");
         } else if let Err(error) = fs::remove_file(self.place.base.join("run")) {
             tracing::warn!(%error, "the file `run` of the cluster could not be removed");
         }
         drop(self.watchdog.stdin.take());
-        let _ = self.watchdog.wait(); // no zombie; its exit code says nothing
+        let _ = self.watchdog.wait(); // avoids a zombie; the exit code does not matter
     }
 
     async fn create_database(&self) -> Result<(), tokio_postgres::Error> {
@@ -173,12 +173,12 @@ impl Cluster {
             db.batch_execute(&format!("CREATE DATABASE {NAME}")).await?;
         }
         drop(db);
-        let _ = connection.await; // it ends with `db`; an error at parting changes nothing
+        let _ = connection.await; // it ends with `db`; an error at the end does not matter
         Ok(())
     }
 }
 
-/// The folder's one true name, and its lock.
+/// The folder's canonical path, and its lock.
 fn lock(dir: &Path) -> Result<(PathBuf, File), ClusterError> {
     let dir = std::path::absolute(dir).map_err(at("find", dir))?;
     let (Some(parent), Some(name)) = (dir.parent(), dir.file_name()) else {
@@ -210,7 +210,7 @@ fn beside(dir: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// The kept password, or a new one; hexadecimal, so that it needs no escaping anywhere.
+/// The stored password, or a new one; hexadecimal, so that it needs no escaping.
 fn password(place: &Place) -> Result<String, ClusterError> {
     let path = place.base.join("password");
     match fs::read_to_string(&path) {
@@ -224,11 +224,11 @@ fn password(place: &Place) -> Result<String, ClusterError> {
     }
 }
 
-/// initdb under a name of its own, then a rename: a kill on the way leaves no half cluster.
+/// initdb under a temporary name, then a rename: a kill in between leaves no half cluster.
 fn init(place: &Place, tools: &Tools) -> Result<(), ClusterError> {
     for entry in fs::read_dir(&place.base).map_err(at("read", &place.base))?.flatten() {
         if entry.file_name().to_string_lossy().starts_with("data.new-") {
-            let _ = fs::remove_dir_all(entry.path()); // an earlier kill's; it is only in the way of tidiness
+            let _ = fs::remove_dir_all(entry.path()); // left by an earlier kill; a failure to remove it does no harm
         }
     }
     let new = place.base.join(format!("data.new-{}", hex::encode(rand::random::<[u8; 4]>())));
@@ -243,12 +243,12 @@ fn init(place: &Place, tools: &Tools) -> Result<(), ClusterError> {
     fs::rename(&new, place.data()).map_err(at("rename", &new))
 }
 
-/// Starts PostgreSQL on the port of last time, or on a free one, and answers the port once it takes connections.
+/// Starts PostgreSQL on the last port, or on a free one, and returns the port once it takes connections.
 fn start_server(place: &Place, tools: &Tools, opts: &ClusterOptions) -> Result<u16, ClusterError> {
     let last: Option<u16> = fs::read_to_string(place.base.join("port")).ok().and_then(|port| port.trim().parse().ok());
     let mut attempt = 1;
     loop {
-        stop_server(place, tools); // with the lock in our hand, whatever runs here is an orphan
+        stop_server(place, tools); // we hold the lock, so a running server is an orphan
         let port = free_port(last.filter(|_| attempt == 1)).map_err(at("find a free port for", &place.base))?;
         place.write("data/vitrine.conf", &settings(place, opts, port))?;
         let mut start = tools.command("pg_ctl");
@@ -264,7 +264,7 @@ fn start_server(place: &Place, tools: &Tools, opts: &ClusterOptions) -> Result<u
     }
 }
 
-/// A port on 127.0.0.1 that nobody listens on: the wanted one if it can be had.
+/// A free port on 127.0.0.1; the wanted one if it is free.
 fn free_port(wanted: Option<u16>) -> io::Result<u16> {
     if let Some(port) = wanted.filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()) {
         return Ok(port);
@@ -275,9 +275,9 @@ fn free_port(wanted: Option<u16>) -> io::Result<u16> {
 /// The settings file of this start. The log keeps no statements and no row contents: they hold people's data.
 fn settings(place: &Place, opts: &ClusterOptions, port: u16) -> String {
     let socket = place.base.join("socket");
-    // What a crash left in there would be in the way, and nobody else uses it: the lock is ours.
+    // A crash leaves a stale socket there. The lock is ours, so nobody else uses it.
     let _ = fs::remove_dir_all(&socket);
-    // No socket where its path would be too long: TCP is all that we use.
+    // No socket if its path would be too long: we connect by TCP.
     let fits = socket.as_os_str().len() + "/.s.PGSQL.65535".len() < SOCKET_PATH_MAX && place.make_dir(&socket).is_ok();
     let sockets = if fits { format!("\"{}\"", socket.display()) } else { String::new() };
     let mut conf = format!(
@@ -292,20 +292,20 @@ fn settings(place: &Place, opts: &ClusterOptions, port: u16) -> String {
     conf
 }
 
-/// The process that postmaster.pid names, alive or not.
+/// The process id in postmaster.pid, alive or not.
 fn running(place: &Place) -> Option<u32> {
     tools::postmaster_pid(&fs::read_to_string(place.data().join("postmaster.pid")).ok()?)
 }
 
-/// Stops the postmaster on this data folder, if there is one; `false` when it would not.
+/// Stops the postmaster of this data folder, if there is one; `false` if it did not stop.
 fn stop_server(place: &Place, tools: &Tools) -> bool {
     let pid_file = place.data().join("postmaster.pid");
     let Some(pid) = running(place) else {
         return true;
     };
     if !tools::is_postmaster(pid, &place.data()) {
-        // A number from before a crash or a reboot, perhaps given to another program by now: neither to be
-        // signalled nor, as PostgreSQL would do, taken for a running server.
+        // The id is from before a crash or a reboot and may belong to another program now. It must not be signalled; and
+        // PostgreSQL would take it for a running server.
         return fs::remove_file(&pid_file).is_ok();
     }
     ["fast", "immediate"].into_iter().any(|mode| {
@@ -315,7 +315,7 @@ fn stop_server(place: &Place, tools: &Tools) -> bool {
     })
 }
 
-/// Runs a tool to its end; its failure is told in the one line that matters.
+/// Runs a tool to its end; the error is the one line that says why.
 fn run(command: &mut Command, tool: &'static str, place: &Place) -> Result<(), ClusterError> {
     let failed = |cause: String| ClusterError::Tool { tool, cause, log: place.log() };
     let before = fs::metadata(place.log()).map_or(0, |log| log.len());
@@ -329,9 +329,9 @@ fn run(command: &mut Command, tool: &'static str, place: &Place) -> Result<(), C
     Err(failed(tools::telling_line(&news, &said)))
 }
 
-/// Stops PostgreSQL when we die in any way: its standard input is a pipe whose other end only we hold, so the system
-/// closes it for us. It reads the pid first and then whether the turn is still ours; a newer starter writes its turn
-/// before it starts anything, so that what it started is never stopped by us.
+/// Starts the process that stops PostgreSQL when this process ends in any way: its standard input is a pipe whose other end
+/// only we hold, so the system closes it. It reads the pid and then checks that the turn is still ours. A newer process writes
+/// its own turn before it starts a server, so an old watchdog never stops a newer server.
 fn watch(place: &Place, turn: &str) -> io::Result<Child> {
     const SCRIPT: &str = r#"
         known=
@@ -351,7 +351,7 @@ fn watch(place: &Place, turn: &str) -> io::Result<Child> {
             tries=$((tries + 1))
             sleep 0.2
         done"#;
-    let mut sh = tools::command_as(Path::new("/bin/sh"), place.user);
+    let mut sh = user::command_as(Path::new("/bin/sh"), place.user);
     sh.args(["-c", SCRIPT, "vitrine-watchdog"]).arg(place.data()).arg(place.base.join("run")).arg(turn);
     sh.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
 }

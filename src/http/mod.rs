@@ -4,6 +4,7 @@ pub mod client_ip;
 pub mod head;
 pub mod idempotency;
 pub mod json;
+pub mod list;
 pub mod page;
 pub mod rate_limit;
 pub mod raw;

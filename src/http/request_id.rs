@@ -1,28 +1,26 @@
 //! The outermost middleware: gives every request its id, answers `/api/v1` as `/api` and HEAD as GET, and writes the access log.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::Error;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::Uri;
 use actix_web::http::header::{HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use actix_web::http::{Method, Uri};
 use actix_web::middleware::Next;
+use actix_web::web::Data;
 
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
+use crate::app::App;
 use crate::cause;
 use crate::http::head;
 use crate::ids::{OrderId, UserId};
+use crate::request;
 
 const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_LEN: usize = 128;
-
-/// The id of the request at hand; empty outside of one.
-pub fn current() -> String {
-    vitrine_kit::trace::request_id().unwrap_or_default()
-}
 
 pub async fn track(mut req: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
@@ -32,7 +30,9 @@ pub async fn track(mut req: ServiceRequest, next: Next<impl MessageBody + 'stati
     let is_head = head::as_get(&mut req);
     let path = req.path().to_owned();
     let span = span_of(&id, &path);
-    let mut res = cause::scope("request", &id, next.call(req)).instrument(span.clone()).await?.map_into_boxed_body();
+    let base = req.app_data::<Data<App>>().map(|app| app.config.http.public_url.clone()).unwrap_or_default();
+    let work = request::at_public_url(base, next.call(req));
+    let mut res = cause::scope("request", &id, work).instrument(span.clone()).await?.map_into_boxed_body();
     if let Ok(value) = HeaderValue::from_str(&id) {
         res.headers_mut().insert(HEADER, value);
     }
@@ -49,7 +49,7 @@ pub async fn track(mut req: ServiceRequest, next: Next<impl MessageBody + 'stati
         () if method.is_safe() && status < 400 => tracing::debug!(%method, path, status, duration_ms, "request"),
         () => tracing::info!(%method, path, status, duration_ms, "request"),
     });
-    crate::ops::count_request(&method, status, elapsed);
+    count_request(&method, status, elapsed);
     Ok(res)
 }
 
@@ -90,4 +90,25 @@ fn answer_v1(req: &mut ServiceRequest) {
         req.match_info_mut().get_mut().update(&uri);
         req.head_mut().uri = uri;
     }
+}
+
+/// One finished request.
+fn count_request(method: &Method, status: u16, elapsed: Duration) {
+    let class = match status {
+        100..=199 => "1xx",
+        200..=299 => "2xx",
+        300..=399 => "3xx",
+        400..=499 => "4xx",
+        _ => "5xx",
+    };
+    let method = match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        _ => "other",
+    };
+    metrics::counter!("vitrine_http_requests_total", "method" => method, "class" => class).increment(1);
+    metrics::histogram!("vitrine_http_request_seconds", "method" => method).record(elapsed.as_secs_f64());
 }

@@ -2,16 +2,13 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::{FromRequest, HttpRequest, web};
-use moka::future::Cache;
 
 use crate::app::App;
 use crate::cause::Actor;
-use crate::db;
 use crate::error::{Error, Result};
 use crate::http::request_id;
 use crate::ids::{SessionId, UserId};
@@ -124,47 +121,12 @@ fn signed_in(req: &HttpRequest) -> impl Future<Output = Result<Option<SignedIn>>
         let (Some(token), Some(app)) = (token, app) else { return Ok(None) };
         let token = token.strip_prefix("Bearer ").or_else(|| token.strip_prefix("bearer ")).unwrap_or_default();
         let claims = app.tokens.read(token.trim())?;
-        match app.standings.of(&app, claims.sub, claims.sid).await? {
+        match app.standings.of(&app.pool, claims.sub, claims.sid).await? {
             Some(role) => {
                 request_id::tell_user(claims.sub);
                 Ok(Some(SignedIn { id: claims.sub, role, session: claims.sid }))
             }
             None => Err(Error::Unauthorized("This session was ended: sign in again")),
         }
-    }
-}
-
-/// Which sessions still stand, remembered for some seconds: a revocation made here counts at once,
-/// one made on another server after [`Standings::TTL`].
-#[derive(Debug, Clone)]
-pub struct Standings(Cache<(UserId, Option<SessionId>), Option<Role>>);
-
-impl Standings {
-    const TTL: Duration = Duration::from_secs(10);
-
-    #[allow(clippy::new_without_default)]
-    pub fn new() -> Self {
-        Self(Cache::builder().max_capacity(100_000).time_to_live(Self::TTL).support_invalidation_closures().build())
-    }
-
-    /// The person's role now; `None` when the session was revoked, or the person blocked or erased.
-    async fn of(&self, app: &App, user: UserId, session: Option<SessionId>) -> Result<Option<Role>> {
-        const STANDING: &str = "
-            SELECT u.role FROM users u
-             WHERE u.id = $1 AND u.blocked_at IS NULL AND u.erased_at IS NULL
-               AND ($2::uuid IS NULL OR EXISTS (SELECT FROM sessions s WHERE s.id = $2 AND s.user_id = u.id AND s.revoked_at IS NULL))";
-        if let Some(known) = self.0.get(&(user, session)).await {
-            return Ok(known);
-        }
-        let row = db::query_opt(&app.db().await?, STANDING, &[&user, &session]).await?;
-        let role = row.map(|row| Role::of(row.get("role")));
-        self.0.insert((user, session), role).await;
-        Ok(role)
-    }
-
-    /// Forgets what is known of a person: call it after revoking, blocking, erasing, or changing the role.
-    pub fn forget(&self, user: UserId) {
-        // The cache was built with invalidation closures, so this cannot fail; the TTL stands behind it.
-        let _ = self.0.invalidate_entries_if(move |(id, _), _| *id == user);
     }
 }

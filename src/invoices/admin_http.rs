@@ -13,11 +13,12 @@ use vitrine_kit::{Money, sefaz};
 use super::company::is_ibge_city;
 use super::readiness::{Readiness, look};
 use super::{cancel as withdrawal, correct as letters, issue, problem, store};
-use crate::admin::{self, Place, audit_log};
 use crate::app::App;
+use crate::audit_log;
 use crate::db;
 use crate::error::{Error, Problem, Result};
 use crate::http::json::{Json, Path, Query};
+use crate::http::list::{Place, list_page};
 use crate::http::page::List;
 use crate::http::who::{Admin, AdminSent};
 use crate::ids::{InvoiceId, OrderId};
@@ -129,7 +130,7 @@ pub(super) async fn list(app: web::Data<App>, _admin: Admin, Query(ask): Query<L
     );
     let place: Place<InvoiceId> = Place::of(ask.limit, ask.offset, ask.cursor.as_deref())?;
     let filters: [&(dyn tokio_postgres::types::ToSql + Sync); 2] = [&ask.status, &ask.order_id];
-    let page = admin::list(&app.db().await?, (&page, COUNT), &filters, &place, |row| (row.get("id"), view(row))).await?;
+    let page = list_page(&app.db().await?, (&page, COUNT), &filters, &place, |row| (row.get("id"), view(row))).await?;
     Ok(HttpResponse::Ok().json(page))
 }
 

@@ -11,12 +11,12 @@ use super::company::{Company, CompanyAddress};
 use super::facts::{Facts, Line};
 use super::problem::Problem;
 use super::returns::{self, Lines};
-use super::states::{self, State};
 use super::tax::{self, Setting};
 use super::ware::{self, Ware};
 use crate::calendar;
 use crate::ids::LineId;
-use crate::orders::view::ShippingAddress;
+use crate::sale::address::ShippingAddress;
+use crate::tax::states::{self, State};
 
 /// More items than this are more than one invoice.
 const MAX_ITEMS: usize = 990;

@@ -5,7 +5,7 @@ use vitrine_kit::TaxId;
 use super::*;
 use crate::ids::OrderId;
 use crate::invoices::company::TaxRegime;
-use crate::invoices::tax_data::{TaxData, TaxRules};
+use crate::tax::{TaxData, TaxRules};
 
 fn reais(cents: i64) -> Money {
     Money::from_cents(cents)

@@ -8,17 +8,18 @@ use vitrine_kit::fiscal::{ACCOUNT_REFUSED, Cancellation, FiscalProvider, NfeStat
 
 use super::learn::{SHORTEST_WAIT, alert, learn};
 use super::store::{self, Invoice};
-use super::tax_data::TaxRules;
-use super::{account, returns, states};
-use crate::admin::audit_log;
+use super::{account, returns};
 use crate::alerts::Key;
 use crate::app::App;
+use crate::audit_log;
 use crate::cause::Actor;
 use crate::db;
 use crate::error::{Error, Result};
 use crate::ids::{InvoiceId, OrderId};
 use crate::jobs::{self, Job, Outcome};
-use crate::payments::refund;
+use crate::sale::off;
+use crate::tax::TaxRules;
+use crate::tax::states;
 
 /// The order was cancelled after it was paid, or all its money goes back before it left: so is its invoice, or, where it is too
 /// late for that, the sale is given back. Where the bank would not take the money back meanwhile, the sale stands, and where it
@@ -31,11 +32,11 @@ pub async fn give_up(app: &App, order: OrderId) -> Result<Outcome> {
         return Ok(Outcome::Done);
     };
     let Some(sale) = store::sale_of(&tx, order).await? else { return Ok(Outcome::Done) };
-    if status == "cancelled" || (status == "processing" && refund::is_off(&tx, order).await?) {
+    if status == "cancelled" || (status == "processing" && off::sale_is_off(&tx, order).await?) {
         let Some(sale) = store::lock(&tx, sale.id).await? else { return Ok(Outcome::Done) };
         store::note_given_up(&tx, sale.id).await?;
         request_cancel(&tx, &sale, "Pedido cancelado pelo comprador ou pela loja").await?;
-    } else if matches!(status.as_str(), "shipped" | "delivered") && refund::is_off(&tx, order).await? {
+    } else if matches!(status.as_str(), "shipped" | "delivered") && off::sale_is_off(&tx, order).await? {
         returns::plan(&tx, order, None, None, Actor::System).await?; // it left faster than this job came
     }
     tx.commit().await?;
@@ -154,7 +155,7 @@ async fn cannot_cancel(app: &App, invoice: &Invoice, why: &str) -> Result<Outcom
     let Some(now) = store::lock(&tx, invoice.id).await? else { return Ok(Outcome::Done) };
     if store::note_refusal(&tx, now.id, why).await? {
         let is_cancelled: bool = db::query_one(&tx, CANCELLED, &[&now.order]).await?.get("is_over");
-        let gives_back = !now.is_return && (is_cancelled || refund::is_off(&tx, now.order).await?);
+        let gives_back = !now.is_return && (is_cancelled || off::sale_is_off(&tx, now.order).await?);
         if gives_back {
             returns::plan(&tx, now.order, None, None, Actor::System).await?;
         } else if !now.is_return {
@@ -166,4 +167,15 @@ async fn cannot_cancel(app: &App, invoice: &Invoice, why: &str) -> Result<Outcom
     tx.commit().await?;
     app.jobs_were_pushed();
     Ok(Outcome::Done)
+}
+
+/// The sale stands again: what gave all of it back, since it was too late to cancel, is cancelled itself.
+pub async fn keep_the_sale(tx: &impl GenericClient, sale: InvoiceId) -> Result<()> {
+    const WHOLE: &str = "
+        SELECT id FROM invoices WHERE sale_id = $1 AND refund_id IS NULL AND status NOT IN ('denied', 'cancelled')";
+    let Some(row) = db::query_opt(tx, WHOLE, &[&sale]).await? else { return Ok(()) };
+    match store::lock(tx, row.get("id")).await? {
+        Some(back) => request_cancel(tx, &back, "A devolução do dinheiro falhou: a venda vale").await,
+        None => Ok(()),
+    }
 }

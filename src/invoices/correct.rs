@@ -7,9 +7,9 @@ use vitrine_kit::fiscal::{ACCOUNT_REFUSED, Corrected, Correction};
 
 use super::learn::alert;
 use super::{account, store};
-use crate::admin::audit_log;
 use crate::alerts::Key;
 use crate::app::App;
+use crate::audit_log;
 use crate::cause::Actor;
 use crate::db;
 use crate::error::{Error, Result};

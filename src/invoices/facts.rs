@@ -5,13 +5,13 @@ use serde_json::Value;
 use tokio_postgres::Row;
 use vitrine_kit::{Money, TaxId};
 
-use super::tax_data::{TaxData, TaxRules};
 use crate::app::App;
 use crate::db;
 use crate::error::{Error, Result};
 use crate::ids::{LineId, OrderId};
-use crate::orders::view::ShippingAddress;
+use crate::sale::address::ShippingAddress;
 use crate::shipping;
+use crate::tax::{TaxData, TaxRules};
 
 /// An order, as far as its invoice tells of it.
 #[derive(Debug, Clone)]

@@ -14,7 +14,7 @@ use crate::error::{Error, Problem, Result};
 use crate::http::json::{Path, Query};
 use crate::http::who::Visitor;
 use crate::ids::OrderId;
-use crate::orders::Viewer;
+use crate::sale::viewer::Viewer;
 
 /// The NF-e of an order.
 #[derive(Debug, Serialize, ToSchema)]

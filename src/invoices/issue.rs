@@ -7,6 +7,7 @@ use vitrine_kit::{Cep, Money};
 
 use super::account;
 use super::build::{self, Back, Cities, Kind, Wanted};
+use super::cancel;
 use super::company;
 use super::facts::{self, Facts};
 use super::learn::{alert, issue_after, learn};
@@ -20,7 +21,7 @@ use crate::db;
 use crate::error::Result;
 use crate::ids::{InvoiceId, OrderId};
 use crate::jobs::{self, Job, Outcome};
-use crate::payments::refund;
+use crate::sale::off;
 use crate::users::cep;
 
 /// That the provider does not know what it may have been sent counts when it is heard again after this: a reading may be behind.
@@ -36,7 +37,7 @@ pub async fn issue(app: &App, order: OrderId) -> Result<Outcome> {
     match store::sale_of(&tx, order).await? {
         Some(sale) if sale.status == "authorized" => {
             if lock_sold(&tx, order).await?.is_some() {
-                returns::keep_the_sale(&tx, sale.id).await?;
+                cancel::keep_the_sale(&tx, sale.id).await?;
             }
         }
         Some(sale) if !sale.was_given_up() => {}
@@ -67,7 +68,7 @@ async fn lock_sold(tx: &impl GenericClient, order: OrderId) -> Result<Option<Mon
         SELECT total_cents FROM orders WHERE id = $1 AND status IN ('processing', 'shipped', 'delivered')
            AND payment_status IN ('paid', 'partially_refunded') FOR NO KEY UPDATE";
     let Some(row) = db::query_opt(tx, LOCK, &[&order]).await? else { return Ok(None) };
-    Ok(if refund::is_off(tx, order).await? { None } else { Some(row.get("total_cents")) })
+    Ok(if off::sale_is_off(tx, order).await? { None } else { Some(row.get("total_cents")) })
 }
 
 /// Sends an invoice, or asks how far it is. A repeat is harmless: the provider knows the row's id.

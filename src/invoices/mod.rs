@@ -20,10 +20,8 @@ mod learn;
 mod problem;
 mod readiness;
 pub mod returns;
-mod states;
 pub mod store;
 mod tax;
-pub mod tax_data;
 mod ware;
 
 pub use cancel::{cancel, give_up};

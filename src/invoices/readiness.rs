@@ -12,15 +12,15 @@ use super::company::{self, Company};
 use super::facts::{self, CATEGORY_WORDS};
 use super::issue;
 use super::problem::Problem;
-use super::states;
 use super::tax::{self, Setting};
-use super::tax_data::TaxRules;
 use super::ware::{self, Ware};
 use crate::app::App;
 use crate::calendar;
 use crate::db;
 use crate::error::Result;
 use crate::ids::ProductId;
+use crate::tax::TaxRules;
+use crate::tax::states;
 
 /// Products that are named at once; the count goes on.
 const NAMED: usize = 100;
@@ -82,7 +82,7 @@ struct Product {
     ncm: Option<String>,
     cfop: Option<String>,
     origin: Option<i16>,
-    tax: super::tax_data::TaxData,
+    tax: crate::tax::TaxData,
 }
 
 async fn products(db: &impl GenericClient) -> Result<(TaxRules, Vec<Product>)> {

@@ -9,7 +9,6 @@ use tokio_postgres::Row;
 use vitrine_kit::Money;
 use vitrine_kit::fiscal::{Regime, Taxes};
 
-use super::cancel;
 use super::store::{self, NewInvoice, Returned};
 use crate::cause::Actor;
 use crate::db;
@@ -53,17 +52,6 @@ pub async fn plan(
         jobs::push(tx, Job::SendInvoice { invoice }).await?;
     }
     Ok(())
-}
-
-/// The sale stands again: what gave all of it back, since it was too late to cancel, is cancelled itself.
-pub async fn keep_the_sale(tx: &impl GenericClient, sale: InvoiceId) -> Result<()> {
-    const WHOLE: &str = "
-        SELECT id FROM invoices WHERE sale_id = $1 AND refund_id IS NULL AND status NOT IN ('denied', 'cancelled')";
-    let Some(row) = db::query_opt(tx, WHOLE, &[&sale]).await? else { return Ok(()) };
-    match store::lock(tx, row.get("id")).await? {
-        Some(back) => cancel::request_cancel(tx, &back, "A devolução do dinheiro falhou: a venda vale").await,
-        None => Ok(()),
-    }
 }
 
 /// What was sold and has not been given back by an earlier return.

@@ -12,7 +12,7 @@ use crate::cause::Actor;
 use crate::db;
 use crate::error::Result;
 use crate::ids::{InvoiceId, LineId, OrderId, RefundId};
-use crate::orders::life::{self, Change};
+use crate::sale::history::{Change, record_change};
 
 /// An invoice as its row stands.
 #[derive(Debug, Clone)]
@@ -299,5 +299,5 @@ pub async fn tell(
     reason: &str,
     actor: Actor,
 ) -> Result<()> {
-    life::tell(tx, order, &Change { subject: "invoice", subject_id: Some(id.0), from, to, reason, actor }).await
+    record_change(tx, order, &Change { subject: "invoice", subject_id: Some(id.0), from, to, reason, actor }).await
 }

@@ -5,8 +5,8 @@ use vitrine_kit::Money;
 use vitrine_kit::fiscal::{Contribution, Difal, IbsCbs, Icms, IcmsOwn, Regime, TaxAmount, Taxes};
 
 use super::problem::Problem;
-use super::states::{self, State};
-use super::tax_data::{TaxData, TaxRules};
+use crate::tax::states::{self, State};
+use crate::tax::{TaxData, TaxRules};
 
 /// From this day on Simples Nacional and MEI name IBS and CBS too (LC 214/2025, NT 2025.002).
 const SIMPLES_REFORM: Date = date(2027, 1, 4);

@@ -6,7 +6,7 @@ use vitrine_kit::fiscal::Regime;
 use super::cfop;
 use super::problem::Problem;
 use super::tax::Setting;
-use super::tax_data::TaxData;
+use crate::tax::TaxData;
 
 /// Goods, as far as the catalog tells of them.
 #[derive(Debug, Clone, Copy)]

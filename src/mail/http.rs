@@ -10,8 +10,8 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use vitrine_kit::{Email, Phone};
 
 use super::desk::{self, Filter};
-use crate::admin::audit_log;
 use crate::app::App;
+use crate::audit_log;
 use crate::error::{Error, Result};
 use crate::http::json::{Path, Query};
 use crate::http::page::{List, bounds, cursor_of, read_cursor};

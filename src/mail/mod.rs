@@ -9,7 +9,6 @@ mod facts;
 mod http;
 mod kind;
 pub mod news;
-mod pace;
 pub mod preview;
 mod samples;
 mod send;
@@ -20,8 +19,7 @@ mod templates;
 mod tests;
 
 pub use self::http::routes;
-pub use self::pace::Pace;
-pub use self::templates::Templates;
+use self::templates::Templates;
 
 use deadpool_postgres::Transaction;
 
@@ -239,7 +237,7 @@ async fn write(
 ) -> Result<(Claim, bool)> {
     let mut is_new = false;
     if !store::has_message(tx, event).await? {
-        let words = app.templates.render(kind, story)?;
+        let words = Templates::get()?.render(kind, story)?;
         let new = NewMessage {
             event,
             kind,

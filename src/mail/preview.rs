@@ -49,7 +49,7 @@ pub async fn serve(choice: &Choice, port: u16) -> Result<()> {
     let server = server.run();
     let handle = server.handle();
     let serving = tokio::spawn(server);
-    crate::run::signal().await?;
+    crate::signal::stop().await?;
     handle.stop(false).await;
     let _ = serving.await;
     Ok(())
@@ -81,11 +81,11 @@ fn pages(choice: &Choice) -> Result<Pages> {
         Some("en") => vec![Lang::En],
         Some(other) => return Err(Error::Internal(format!("there is no language {other}: pt-BR or en"))),
     };
-    let templates = Templates::new()?;
+    let templates = Templates::get()?;
     let (mut pages, mut list) = (Pages::new(), String::new());
     for kind in kinds {
         for &lang in &langs {
-            let words = samples::words(&templates, kind, lang)?;
+            let words = samples::words(templates, kind, lang)?;
             let name = format!("{}.{}", kind.word(), lang.as_str());
             let text = format!("{}\n\n{}", words.subject, words.text).replace(TOKEN, "…");
             pages.insert(format!("{name}.html"), words.html.replace(TOKEN, "…"));

@@ -8,7 +8,7 @@ use crate::cause::Actor;
 use crate::db;
 use crate::error::Result;
 use crate::ids::{MessageId, OrderId, UserId};
-use crate::orders::life::{self, Change};
+use crate::sale::history::{Change, record_change};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Channel {
@@ -241,5 +241,5 @@ pub async fn tell(
     actor: Actor,
 ) -> Result<()> {
     let Some(order) = order else { return Ok(()) };
-    life::tell(tx, order, &Change { subject: "message", subject_id: Some(message.0), from, to, reason, actor }).await
+    record_change(tx, order, &Change { subject: "message", subject_id: Some(message.0), from, to, reason, actor }).await
 }

@@ -1,5 +1,7 @@
 //! The words of every mail: a layout and two templates per kind, HTML and plain text, embedded in the binary.
 
+use std::sync::LazyLock;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use minijinja::syntax::SyntaxConfig;
@@ -96,11 +98,19 @@ pub struct Story<'a> {
     pub digest: Option<&'a Digest>,
 }
 
+/// Read once per process: the sources stand in the binary.
+static TEMPLATES: LazyLock<Result<Templates>> = LazyLock::new(Templates::new);
+
 #[derive(Debug)]
 pub struct Templates(Environment<'static>);
 
 impl Templates {
-    pub fn new() -> Result<Self> {
+    /// The templates of this binary. An error is a bug, which the tests of this folder find.
+    pub fn get() -> Result<&'static Self> {
+        TEMPLATES.as_ref().map_err(|e| Error::Internal(e.to_string()))
+    }
+
+    fn new() -> Result<Self> {
         let mut env = Environment::new();
         env.set_syntax(syntax().map_err(|e| broken(&e))?);
         env.set_undefined_behavior(UndefinedBehavior::SemiStrict);
@@ -116,7 +126,7 @@ impl Templates {
 
     /// Subject and both parts of a mail, in the story's language.
     pub fn render(&self, kind: Kind, story: &Story<'_>) -> Result<Words> {
-        let subject = one_line(&kind.subject(story));
+        let subject = one_line(&subject_of(kind, story));
         let context = minijinja::context! { subject => subject.as_str(), ..Value::from(Serde(story)) };
         let part = |end: &str| {
             let template =
@@ -186,4 +196,40 @@ fn escape(text: &str) -> String {
         }
     }
     safe
+}
+
+/// The subject of each kind, in both languages.
+fn subject_of(kind: Kind, story: &Story<'_>) -> String {
+    let number = story.order.map_or("", |order| order.number.as_str());
+    let shop = story.shop.name.as_str();
+    let refund = story.refund.map(|refund| facts::money(refund.amount_cents, story.lang)).unwrap_or_default();
+    if kind == Kind::Alert {
+        return format!("[{shop}] {}", story.digest.map(Digest::title).unwrap_or_default());
+    }
+    match story.lang {
+        Lang::Pt => match kind {
+            Kind::Welcome | Kind::Alert => format!("Sua conta em {shop} está pronta"),
+            Kind::PasswordReset => format!("Redefina sua senha – {shop}"),
+            Kind::OrderPlaced => format!("Recebemos seu pedido {number}"),
+            Kind::ExpiryReminder => format!("O PIX do pedido {number} está quase vencendo"),
+            Kind::OrderPaid => format!("Pagamento confirmado – pedido {number}"),
+            Kind::OrderShipped => format!("Seu pedido {number} está a caminho"),
+            Kind::OrderDelivered => format!("Seu pedido {number} foi entregue"),
+            Kind::OrderCancelled => format!("Seu pedido {number} foi cancelado"),
+            Kind::Refunded => format!("Reembolso de {refund} – pedido {number}"),
+            Kind::Invoice => format!("Nota fiscal do pedido {number}"),
+        },
+        Lang::En => match kind {
+            Kind::Welcome | Kind::Alert => format!("Your account at {shop} is ready"),
+            Kind::PasswordReset => format!("Reset your password – {shop}"),
+            Kind::OrderPlaced => format!("We have your order {number}"),
+            Kind::ExpiryReminder => format!("The PIX for order {number} is about to expire"),
+            Kind::OrderPaid => format!("Payment confirmed – order {number}"),
+            Kind::OrderShipped => format!("Your order {number} is on its way"),
+            Kind::OrderDelivered => format!("Your order {number} was delivered"),
+            Kind::OrderCancelled => format!("Your order {number} was cancelled"),
+            Kind::Refunded => format!("Refund of {refund} – order {number}"),
+            Kind::Invoice => format!("Invoice for order {number}"),
+        },
+    }
 }

@@ -9,8 +9,8 @@ use super::sms;
 use super::templates::{Story, Templates, Words, one_line};
 use crate::lang::Lang;
 
-fn templates() -> Templates {
-    Templates::new().expect("sound templates")
+fn templates() -> &'static Templates {
+    Templates::get().expect("sound templates")
 }
 
 fn render(kind: Kind, story: Story<'_>) -> Words {
@@ -44,7 +44,7 @@ fn every_mail_reads_well_in_both_languages() {
     let templates = templates();
     for kind in Kind::ALL {
         for lang in Lang::ALL {
-            let words = samples::words(&templates, kind, lang).expect("a full story");
+            let words = samples::words(templates, kind, lang).expect("a full story");
             assert_words(&format!("{}.{}", kind.word(), lang.as_str()), &words);
         }
     }

@@ -1,11 +1,14 @@
 //! Cancelling, by the buyer before shipment or by the shop.
 
-use super::{Viewer, life, store};
 use crate::app::App;
 use crate::db;
 use crate::error::{Error, Result};
 use crate::ids::{OrderId, PaymentId};
 use crate::jobs::{self, Job};
+use crate::sale::life::{self, Ended};
+use crate::sale::locks;
+use crate::sale::states::OrderStatus;
+use crate::sale::viewer::Viewer;
 use crate::{catalog, payments};
 
 /// Stock and coupon come back, an open charge is voided, captured money is refunded. Cancelling twice changes nothing more.
@@ -13,26 +16,26 @@ pub async fn cancel(app: &App, viewer: Viewer, order: OrderId, reason: &str) -> 
     const OPEN: &str = "SELECT id FROM payments WHERE order_id = $1 AND status IN ('creating', 'unknown', 'pending')";
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
-    let found = store::lock_order(&tx, order, viewer).await?.ok_or(Error::NotFound("The order"))?;
-    match found.status.as_str() {
-        "cancelled" => return Ok(()),
-        "pending" | "processing" => {}
+    let found = locks::lock_order(&tx, order, viewer).await?;
+    match found.status {
+        OrderStatus::Cancelled => return Ok(()),
+        OrderStatus::Pending | OrderStatus::Processing => {}
         status => {
             return Err(Error::Conflict(format!("The order is {status}: it can no longer be cancelled, only returned")));
         }
     }
     // What somebody typed may name a person: it stands where erasure reaches it, not in the history.
     db::execute(&tx, "UPDATE orders SET cancel_reason = nullif($2, '') WHERE id = $1", &[&order, &reason]).await?;
-    let (_, back_for_sale) = life::end(&tx, order, life::Ending::Cancelled, viewer.actor(), "cancelled on request").await?;
+    let ended = life::end(&tx, order, life::Ending::Cancelled, viewer.actor(), "cancelled on request").await?;
     let open = db::query_opt(&tx, OPEN, &[&order]).await?.map(|row| row.get::<_, PaymentId>("id"));
     if let Some(payment) = open {
         jobs::push(&tx, Job::VoidPayment { payment }).await?;
     }
-    payments::refund::refund_all(&tx, order, viewer.actor(), "order cancelled").await?;
+    payments::refund::reserve::refund_all(&tx, order, viewer.actor(), "order cancelled").await?;
     jobs::push(&tx, Job::MailOrderCancelled { order }).await?;
     tx.commit().await?;
     app.jobs_were_pushed();
-    if back_for_sale {
+    if ended == (Ended::Yes { back_for_sale: true }) {
         catalog::changed(app).await;
     }
     Ok(())

@@ -8,12 +8,10 @@ use actix_web::HttpResponse;
 use deadpool_postgres::Object;
 use futures_util::future::{try_join, try_join3, try_join5};
 use futures_util::try_join;
-use jiff::{SignedDuration, Timestamp};
+use tokio_postgres::Statement;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Row, Statement};
 
-use super::draft::{Draft, LineColumns};
-use super::life;
+use super::draft::{Draft, LineColumns, Read};
 use super::pipeline::Pipeline;
 use super::place::PlaceOrder;
 use super::view::{OrderLine, OrderView};
@@ -21,17 +19,16 @@ use crate::app::App;
 use crate::cart::Owner;
 use crate::cause::{self, Actor};
 use crate::coupons;
+use crate::db;
 use crate::error::{Error, Result};
 use crate::http::idempotency::{self, Claim};
 use crate::ids::{AddressId, LineId, VariantId};
 use crate::jobs::{self, Job};
 use crate::lang::Lang;
-use crate::payments::methods;
+use crate::payments::charge::methods;
+use crate::sale::life;
 
 type Param<'a> = &'a (dyn ToSql + Sync);
-
-/// What an unpaid order waits beyond its charge, so that a PIX of the last second still finds its stock.
-pub const GRACE: SignedDuration = SignedDuration::from_mins(5);
 
 /// What came of it.
 #[derive(Debug)]
@@ -75,8 +72,8 @@ const INSERT_ORDER: &str = "
         payment_method, subtotal_cents, coupon_discount_cents, method_discount_cents, discount_cents, shipping_cents, shipping_quoted_cents, total_cents,
         coupon_id, coupon_code, coupon_held, shipping_address, shipping_provider, carrier, service, service_code, delivery_days,
         freight_estimate, freight_quote, notes, expires_at, status, payment_status, paid_at, locale, sms_opt_in)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $28, $12::bigint + $28::bigint, $13, $14, $15, $16, $17, $16::uuid IS NOT NULL, $18, $19, $20, $21, $22, $23,
-        $24, $25, $26, $27, $29, $30, CASE WHEN $30 = 'paid' THEN now() END, $31, $32)";
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::bigint, $28::bigint, $12 + $28, $13, $14, $15, $16, $17, $16::uuid IS NOT NULL, $18, $19, $20, $21, $22, $23,
+        $24, $25, $26, $27, $29, $30::text, CASE WHEN $30 = 'paid' THEN now() END, $31, $32)";
 const INSERT_LINES: &str = "
     INSERT INTO order_lines (id, order_id, position, product_id, variant_id, sku, name, variant_name, image_url, quantity, unit_price_cents,
         line_total_cents, discount_cents)
@@ -88,7 +85,7 @@ const INSERT_HISTORY: &str = "
     VALUES ($1, 'order', NULL, $4, 'placed', $2, $3), ($1, 'payment_status', NULL, $5, 'placed', $2, $3)";
 const EMPTY_CART: &str = "
     WITH emptied AS (DELETE FROM cart_items WHERE cart_id = $1) UPDATE carts SET coupon_id = NULL, updated_at = now() WHERE id = $1";
-const SPEND_COUPON: &str = "SELECT spend_coupon($1, $2)";
+const SPEND_COUPON: &str = "SELECT spend_coupon($1, $2, $3)";
 const TAKE_STOCK: &str = "SELECT take_stock($1, $2, $3, 1::smallint, $4, $5)";
 
 /// Places the order. Nothing is left behind by a refusal. `spoken`: the language of a guest who names none.
@@ -133,19 +130,6 @@ async fn place_in(
     Ok(Placed::New(Box::new(NewOrder { order, body, sold_out })))
 }
 
-/// What the first round trip found.
-pub(super) struct Read {
-    pub(super) now: Timestamp,
-    /// The key's lock, then its first answer.
-    pub(super) key: Option<(Row, Option<Row>)>,
-    pub(super) cart: Option<Row>,
-    pub(super) lines: Vec<Row>,
-    pub(super) buyer: Option<Row>,
-    pub(super) coupon: Option<Row>,
-    /// The setting that prices the methods of payment; only where the buyer named one.
-    pub(super) methods: Option<Row>,
-}
-
 async fn read(tx: &mut Pipeline, owner: &Owner, new: &PlaceOrder, key: Option<&Claim>) -> Result<Read> {
     let client = tx.client()?;
     let (user, token) = owner.scope();
@@ -153,14 +137,14 @@ async fn read(tx: &mut Pipeline, owner: &Owner, new: &PlaceOrder, key: Option<&C
     let code = new.coupon.as_deref().map(coupons::normalise).transpose()?;
     // Prepared beforehand (cached after the first time), so that what follows leaves in one go and in this order.
     let (now, (take, look), lock, lines, buyer) = try_join5(
-        client.prepare_cached(NOW),
-        try_join(client.prepare_cached(idempotency::TAKE), client.prepare_cached(idempotency::LOOK)),
-        client.prepare_cached(LOCK_CART),
-        client.prepare_cached(LINES),
-        client.prepare_cached(BUYER),
+        db::prepare(client, NOW),
+        try_join(db::prepare(client, idempotency::TAKE), db::prepare(client, idempotency::LOOK)),
+        db::prepare(client, LOCK_CART),
+        db::prepare(client, LINES),
+        db::prepare(client, BUYER),
     )
     .await?;
-    let (coupon, methods) = (client.prepare_cached(COUPON).await?, client.prepare_cached(methods::SETTING).await?);
+    let (coupon, methods) = (db::prepare(client, COUPON).await?, db::prepare(client, methods::SETTING).await?);
     let begin = client.batch_execute("BEGIN");
     let asked_key = async {
         match key {
@@ -206,7 +190,7 @@ async fn write(
     let (actor, cause) = (actor.to_string(), cause::current());
     let mut next = vec![(Job::MailOrderPlaced { order: draft.id }, None)];
     match draft.is_free() {
-        true => next.extend(life::after_payment(draft.id)),
+        true => next.extend(life::jobs_after_payment(draft.id)),
         false => next.extend([
             (Job::ExpireOrder { order: draft.id }, Some(draft.expires_at)),
             (Job::MailExpiryReminder { order: draft.id }, Some(draft.remind_at)),
@@ -226,7 +210,7 @@ async fn write(
     let lines = LineColumns::of(&draft.lines);
     let spend = async {
         match coupon_id {
-            Some(coupon) => client.execute(&statements.coupon, &[&coupon, &draft.sealed.hash]).await.map(|_| ()),
+            Some(coupon) => client.execute(&statements.coupon, &[&coupon, &draft.persons, &draft.sealed.key]).await.map(|_| ()),
             None => Ok(()),
         }
     };
@@ -323,6 +307,10 @@ fn refusal(error: tokio_postgres::Error, lines: &[OrderLine]) -> Error {
         }
         "VT002" => Error::Coupon("The coupon has been used up"),
         "VT003" => Error::Coupon("You have used this coupon already"),
+        "VT004" => {
+            tracing::error!("another server has a key in DATA_KEYS that this one lacks: give it to this one and restart it");
+            Error::Busy { what: "The shop's keys are being changed: try again soon", retry_after_s: 30 }
+        }
         _ => error.into(),
     }
 }
@@ -342,14 +330,14 @@ struct Statements {
 impl Statements {
     async fn prepare(client: &Object) -> Result<Self> {
         let (order, lines, history, push, empty, remember, coupon, take) = try_join!(
-            client.prepare_cached(INSERT_ORDER),
-            client.prepare_cached(INSERT_LINES),
-            client.prepare_cached(INSERT_HISTORY),
-            client.prepare_cached(jobs::PUSH),
-            client.prepare_cached(EMPTY_CART),
-            client.prepare_cached(idempotency::REMEMBER),
-            client.prepare_cached(SPEND_COUPON),
-            client.prepare_cached(TAKE_STOCK),
+            db::prepare(client, INSERT_ORDER),
+            db::prepare(client, INSERT_LINES),
+            db::prepare(client, INSERT_HISTORY),
+            db::prepare(client, jobs::PUSH),
+            db::prepare(client, EMPTY_CART),
+            db::prepare(client, idempotency::REMEMBER),
+            db::prepare(client, SPEND_COUPON),
+            db::prepare(client, TAKE_STOCK),
         )?;
         Ok(Self { order, lines, history, push, empty, remember, coupon, take })
     }

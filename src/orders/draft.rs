@@ -4,18 +4,35 @@ use jiff::{SignedDuration, Timestamp};
 use tokio_postgres::Row;
 use vitrine_kit::Money;
 
-use super::checkout::{GRACE, Read};
 use super::place::{Contact, PlaceOrder};
-use super::view::{OrderLine, OrderView, ShippingAddress, tracking_url};
+use super::view::{OrderLine, OrderView};
 use crate::app::App;
 use crate::cart::Owner;
 use crate::coupons::Coupon;
 use crate::error::{Error, Result};
 use crate::ids::{CartId, CouponId, LineId, OrderId, ProductId, UserId, VariantId};
 use crate::lang::Lang;
-use crate::payments::methods::Methods;
+use crate::payments::charge::methods::Methods;
+use crate::sale::address::{ShippingAddress, tracking_url};
+use crate::sale::states::{OrderPaymentStatus, OrderStatus};
 use crate::seal::Sealed;
 use crate::shipping::{Free, Quote};
+
+/// What an unpaid order waits beyond its charge, so that a PIX of the last second still finds its stock.
+pub const GRACE: SignedDuration = SignedDuration::from_mins(5);
+
+/// What the first round trip found.
+pub(super) struct Read {
+    pub(super) now: Timestamp,
+    /// The key's lock, then its first answer.
+    pub(super) key: Option<(Row, Option<Row>)>,
+    pub(super) cart: Option<Row>,
+    pub(super) lines: Vec<Row>,
+    pub(super) buyer: Option<Row>,
+    pub(super) coupon: Option<Row>,
+    /// The setting that prices the methods of payment; only where the buyer named one.
+    pub(super) methods: Option<Row>,
+}
 
 /// The order with every price fixed, before it is written.
 pub(super) struct Draft {
@@ -25,6 +42,8 @@ pub(super) struct Draft {
     pub(super) cart: CartId,
     pub(super) contact: Contact,
     pub(super) sealed: Sealed,
+    /// The buyer's document by every look-up key, the one in `sealed` first.
+    pub(super) persons: Vec<Vec<u8>>,
     pub(super) address: ShippingAddress,
     pub(super) lines: Vec<OrderLine>,
     pub(super) subtotal: Money,
@@ -77,6 +96,7 @@ impl Draft {
             user: owner.scope().0,
             cart: cart.get("id"),
             sealed: app.keys.seal(&contact.document)?,
+            persons: app.keys.persons(&contact.document),
             contact,
             address,
             lines: order_lines(&read.lines, discount)?,
@@ -103,12 +123,15 @@ impl Draft {
     }
 
     pub(super) fn view(&self, app: &App, read: &Read) -> OrderView {
-        let (status, payment_status) = if self.is_free() { ("processing", "paid") } else { ("pending", "pending_payment") };
+        let (status, payment_status) = match self.is_free() {
+            true => (OrderStatus::Processing, OrderPaymentStatus::Paid),
+            false => (OrderStatus::Pending, OrderPaymentStatus::PendingPayment),
+        };
         OrderView {
             id: self.id,
             number: self.number.clone(),
-            status: status.into(),
-            payment_status: payment_status.into(),
+            status,
+            payment_status,
             payment_method: self.method.map(str::to_owned),
             items: self.lines.clone(),
             subtotal_cents: self.subtotal,

@@ -7,13 +7,14 @@ use actix_web::{HttpRequest, HttpResponse, get, web};
 use bytes::Bytes;
 use futures_util::stream;
 
-use super::{Viewer, store};
+use super::store;
 use crate::app::App;
 use crate::db;
 use crate::error::{Error, Result};
 use crate::http::json::Path;
 use crate::http::who::Visitor;
 use crate::ids::OrderId;
+use crate::sale::viewer::Viewer;
 
 /// How often a stream looks for news. A connection is only borrowed for the look.
 const LOOK: Duration = Duration::from_secs(1);

@@ -3,7 +3,6 @@
 use jiff::{SignedDuration, Timestamp};
 use vitrine_kit::ProviderError;
 
-use super::{life, store};
 use crate::app::App;
 use crate::catalog;
 use crate::cause::Actor;
@@ -12,6 +11,9 @@ use crate::error::{Chain, Error, Result};
 use crate::ids::{OrderId, PaymentId};
 use crate::jobs::{self, Job, Outcome};
 use crate::payments;
+use crate::sale::life::{self, Ended};
+use crate::sale::locks;
+use crate::sale::states::OrderStatus;
 
 /// An order whose provider refuses to say whether it was paid is looked at again after this.
 const UNTIL_MENDED: SignedDuration = SignedDuration::from_mins(10);
@@ -22,7 +24,7 @@ pub async fn expire(app: &App, order: OrderId) -> Result<Outcome> {
     const LIVE: &str = "SELECT id FROM payments WHERE order_id = $1 AND status IN ('creating', 'unknown', 'pending')";
     let live: Option<PaymentId> = db::query_opt(&app.db().await?, LIVE, &[&order]).await?.map(|row| row.get("id"));
     if let Some(payment) = live {
-        match payments::check::check(app, payment).await {
+        match payments::charge::check::check_payment(app, payment).await {
             Ok(Outcome::Again(at)) => return Ok(Outcome::Again(at)),
             // Refused (a key that was changed, say), or not configured any more: the payment's own job tells the operator.
             Err(error @ (Error::Provider(ProviderError::Rejected { .. }) | Error::Conflict(_))) => {
@@ -34,8 +36,8 @@ pub async fn expire(app: &App, order: OrderId) -> Result<Outcome> {
     }
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
-    let Some(found) = store::lock_for_system(&tx, order).await? else { return Ok(Outcome::Done) };
-    if found.status != "pending" {
+    let Some(found) = locks::lock_order_for_shop(&tx, order).await? else { return Ok(Outcome::Done) };
+    if found.status != OrderStatus::Pending {
         return Ok(Outcome::Done);
     }
     if found.expires_at > Timestamp::now() {
@@ -44,12 +46,12 @@ pub async fn expire(app: &App, order: OrderId) -> Result<Outcome> {
     if db::query_opt(&tx, LIVE, &[&order]).await?.is_some() {
         return Ok(Outcome::Again(Timestamp::now() + SignedDuration::from_secs(30)));
     }
-    let (ended, back_for_sale) = life::end(&tx, order, life::Ending::Expired, Actor::System, "not paid in time").await?;
-    if ended {
+    let ended = life::end(&tx, order, life::Ending::Expired, Actor::System, "not paid in time").await?;
+    if ended != Ended::No {
         jobs::push(&tx, Job::MailOrderCancelled { order }).await?;
     }
     tx.commit().await?;
-    if back_for_sale {
+    if ended == (Ended::Yes { back_for_sale: true }) {
         catalog::changed(app).await;
     }
     Ok(Outcome::Done)

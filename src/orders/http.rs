@@ -11,7 +11,7 @@ use super::checkout::{self, Placed};
 use super::place::PlaceOrder;
 use super::store::Filter;
 use super::view::OrderView;
-use super::{Viewer, cancel, events, store, tracking};
+use super::{cancel, events, store, tracking};
 use crate::app::App;
 use crate::cart::Owner;
 use crate::catalog;
@@ -23,7 +23,10 @@ use crate::http::request_id;
 use crate::http::spoken;
 use crate::http::who::{SignedIn, Visitor};
 use crate::ids::OrderId;
-use crate::payments::pay::{self, Method};
+use crate::payments::charge::methods::Method;
+use crate::payments::charge::start;
+use crate::sale::states::{OrderPaymentStatus, OrderStatus};
+use crate::sale::viewer::Viewer;
 
 pub fn routes(cfg: &mut ServiceConfig<'_>) {
     cfg.service(place).service(list).service(tracking::show_tracking).service(show).service(cancel_order);
@@ -83,7 +86,7 @@ async fn start_payment(app: &App, visitor: &Visitor, order: OrderId, method: Met
         Some(user) => Viewer::Customer(user.id),
         None => Viewer::Guest,
     };
-    match pay::start(app, viewer, order, method).await {
+    match start::start_payment(app, viewer, order, method).await {
         Ok(started) => serde_json::to_value(started).unwrap_or_default(),
         Err(error) => {
             error.error_response(); // logged where it is our fault
@@ -117,14 +120,15 @@ struct ListOrders {
 }
 
 fn is_status(text: &Option<String>, _: &()) -> garde::Result {
-    one_of(text, &["pending", "processing", "shipped", "delivered", "cancelled", "returned"])
+    one_of(text, OrderStatus::ALL.iter().map(|status| status.as_str()))
 }
 
 fn is_payment_status(text: &Option<String>, _: &()) -> garde::Result {
-    one_of(text, &["pending_payment", "paid", "failed", "expired", "cancelled", "partially_refunded", "refunded"])
+    one_of(text, OrderPaymentStatus::ALL.iter().map(|status| status.as_str()))
 }
 
-fn one_of(text: &Option<String>, words: &[&str]) -> garde::Result {
+fn one_of<'a>(text: &Option<String>, words: impl Iterator<Item = &'a str>) -> garde::Result {
+    let words: Vec<&str> = words.collect();
     match text {
         Some(text) if !words.contains(&text.as_str()) => Err(garde::Error::new(format!("must be one of {}", words.join(", ")))),
         _ => Ok(()),
@@ -138,7 +142,12 @@ async fn list(app: web::Data<App>, user: SignedIn, Query(ask): Query<ListOrders>
     let (limit, offset) = page::bounds(ask.limit, ask.offset)?;
     let viewer = if user.is_admin() { Viewer::Admin(user.id) } else { Viewer::Customer(user.id) };
     let after: Option<OrderId> = ask.cursor.as_deref().map(page::read_cursor).transpose()?;
-    let filter = Filter { status: ask.status, payment_status: ask.payment_status, q: ask.q, from: ask.from, to: ask.to };
+    // Past validation both words are known.
+    let (status, payment_status) = (
+        ask.status.and_then(|word| OrderStatus::parse(&word).ok()),
+        ask.payment_status.and_then(|word| OrderPaymentStatus::parse(&word).ok()),
+    );
+    let filter = Filter { status, payment_status, q: ask.q, from: ask.from, to: ask.to };
     let url = &app.config.http.public_url;
     let (mut items, total) = store::list_orders(&app.db().await?, viewer, &filter, limit + 1, offset, after, url).await?;
     let more = items.len() as i64 > limit;

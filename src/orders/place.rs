@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use vitrine_kit::{Cep, Email, Phone, TaxId};
 
-use super::view::ShippingAddress;
 use crate::error::{Error, FieldError, Result};
 use crate::ids::AddressId;
 use crate::lang::Lang;
-use crate::payments::pay::Method;
+use crate::payments::charge::methods::Method;
+use crate::sale::address::ShippingAddress;
 use crate::users::rules;
 
 /// A new order, from the cart.

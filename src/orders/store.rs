@@ -5,11 +5,12 @@ use jiff::Timestamp;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use super::Viewer;
 use super::view::{COLUMNS, OrderLine, OrderView};
 use crate::db;
 use crate::error::Result;
 use crate::ids::OrderId;
+use crate::sale::states::{OrderPaymentStatus, OrderStatus};
+use crate::sale::viewer::Viewer;
 
 /// The order with its lines, if this viewer may see it.
 pub async fn find_order(db: &impl GenericClient, order: OrderId, viewer: Viewer, public_url: &str) -> Result<Option<OrderView>> {
@@ -18,7 +19,7 @@ pub async fn find_order(db: &impl GenericClient, order: OrderId, viewer: Viewer,
     let Some(row) = db::query_opt(db, &sql, &[&order, &all, &user]).await? else { return Ok(None) };
     let lines = list_lines(db, &[order]).await?;
     let items = lines.iter().map(OrderLine::from_row).collect();
-    Ok(Some(OrderView::from_row(&row, items, public_url)))
+    Ok(Some(OrderView::from_row(&row, items, public_url)?))
 }
 
 /// The lines of these orders, in order.
@@ -33,8 +34,8 @@ pub async fn list_lines(db: &impl GenericClient, orders: &[OrderId]) -> Result<V
 /// What a list of orders may be narrowed by. The viewer is not optional.
 #[derive(Debug, Default)]
 pub struct Filter {
-    pub status: Option<String>,
-    pub payment_status: Option<String>,
+    pub status: Option<OrderStatus>,
+    pub payment_status: Option<OrderPaymentStatus>,
     /// Order number, tracking number, e-mail, or the start of a name.
     pub q: Option<String>,
     pub from: Option<Timestamp>,
@@ -106,41 +107,6 @@ pub async fn list_orders(
             let items = lines.iter().filter(|line| line.get::<_, OrderId>("order_id") == id).map(OrderLine::from_row).collect();
             OrderView::from_row(row, items, public_url)
         })
-        .collect();
+        .collect::<Result<_>>()?;
     Ok((orders, total.get(0)))
-}
-
-/// An order under its row lock: what transitions decide by.
-#[derive(Debug)]
-pub struct Locked {
-    pub id: OrderId,
-    pub number: String,
-    pub status: String,
-    pub payment_status: String,
-    pub expires_at: Timestamp,
-}
-
-/// Locks an order that this viewer may see.
-pub async fn lock_order(tx: &impl GenericClient, order: OrderId, viewer: Viewer) -> Result<Option<Locked>> {
-    const LOCK: &str = "
-        SELECT o.id, o.number, o.status, o.payment_status, o.expires_at
-          FROM orders o WHERE o.id = $1 AND ($2 OR o.user_id IS NOT DISTINCT FROM $3) FOR NO KEY UPDATE";
-    let (all, user) = viewer.scope();
-    Ok(db::query_opt(tx, LOCK, &[&order, &all, &user]).await?.map(|row| locked(&row)))
-}
-
-/// The same for the shop itself: jobs and providers' news act for nobody's eyes.
-pub async fn lock_for_system(tx: &impl GenericClient, order: OrderId) -> Result<Option<Locked>> {
-    const LOCK: &str = "SELECT id, number, status, payment_status, expires_at FROM orders WHERE id = $1 FOR NO KEY UPDATE";
-    Ok(db::query_opt(tx, LOCK, &[&order]).await?.map(|row| locked(&row)))
-}
-
-fn locked(row: &Row) -> Locked {
-    Locked {
-        id: row.get("id"),
-        number: row.get("number"),
-        status: row.get("status"),
-        payment_status: row.get("payment_status"),
-        expires_at: row.get("expires_at"),
-    }
 }

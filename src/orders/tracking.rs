@@ -6,8 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::view::tracking_url;
-use super::{Viewer, handover, life, store};
+use super::store;
 use crate::app::App;
 use crate::cause::Actor;
 use crate::db;
@@ -16,6 +15,12 @@ use crate::http::json::{Json, Path};
 use crate::http::who::SignedIn;
 use crate::ids::OrderId;
 use crate::jobs::{self, Job};
+use crate::sale::address::tracking_url;
+use crate::sale::history::{Change, record_change};
+use crate::sale::life;
+use crate::sale::locks::{self, LockedOrder};
+use crate::sale::states::{OrderPaymentStatus, OrderStatus};
+use crate::sale::viewer::Viewer;
 use crate::token::Role;
 
 #[derive(Debug, Deserialize, Validate, ToSchema)]
@@ -52,7 +57,7 @@ pub async fn set_tracking(
     let viewer = Viewer::Admin(user.id);
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
-    let found = store::lock_order(&tx, order, viewer).await?.ok_or(Error::NotFound("The order"))?;
+    let found = locks::lock_order(&tx, order, viewer).await?;
     ship(&tx, &found, &body, Actor::Admin(user.id)).await?;
     let answer = store::find_order(&tx, order, viewer, &app.config.http.public_url).await?.ok_or(Error::NotFound("The order"))?;
     tx.commit().await?;
@@ -61,23 +66,23 @@ pub async fn set_tracking(
 }
 
 /// `processing` → `shipped`. A number that was mistyped can be set again; the same one changes nothing.
-async fn ship(tx: &db::Transaction<'_>, order: &store::Locked, new: &SetTracking, actor: Actor) -> Result<()> {
+async fn ship(tx: &db::Transaction<'_>, order: &LockedOrder, new: &SetTracking, actor: Actor) -> Result<()> {
     const SHIP: &str = "
         UPDATE orders SET status = 'shipped', tracking_number = $2, carrier = $3, shipped_at = coalesce(shipped_at, now()), updated_at = now()
          WHERE id = $1 AND status IN ('processing', 'shipped') AND payment_status IN ('paid', 'partially_refunded')
            AND (tracking_number IS DISTINCT FROM $2 OR carrier <> $3)";
     let code = new.tracking_number.to_uppercase();
-    match (order.status.as_str(), order.payment_status.as_str()) {
-        ("processing" | "shipped", "paid" | "partially_refunded") => {}
-        ("pending", _) => return Err(Error::Conflict("The order is not paid yet: it cannot be shipped".into())),
+    match (order.status, order.payment_status) {
+        (OrderStatus::Processing | OrderStatus::Shipped, OrderPaymentStatus::Paid | OrderPaymentStatus::PartiallyRefunded) => {}
+        (OrderStatus::Pending, _) => return Err(Error::Conflict("The order is not paid yet: it cannot be shipped".into())),
         (status, payment) => return Err(Error::Conflict(format!("The order is {status} ({payment}): it cannot be shipped"))),
     }
     if db::execute(tx, SHIP, &[&order.id, &code, &new.carrier]).await? == 0 {
         return Ok(());
     }
-    handover::tell_by_hand(tx, order.id, "posted", &code, actor).await?;
-    if order.status == "processing" {
-        let change = life::Change {
+    life::record_parcel_by_hand(tx, order.id, "posted", &code, actor).await?;
+    if order.status == OrderStatus::Processing {
+        let change = Change {
             subject: "order",
             subject_id: None,
             from: Some("processing"),
@@ -85,7 +90,7 @@ async fn ship(tx: &db::Transaction<'_>, order: &store::Locked, new: &SetTracking
             reason: "tracking number set",
             actor,
         };
-        life::tell(tx, order.id, &change).await?;
+        record_change(tx, order.id, &change).await?;
         jobs::push(tx, Job::DropLabel { order: order.id }).await?; // one that was not bought yet is not wanted any more
     }
     // A number that was corrected is told too: one mail per number.
@@ -102,7 +107,7 @@ pub async fn set_delivered(app: web::Data<App>, user: SignedIn, Path(order): Pat
     let viewer = Viewer::Admin(user.id);
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
-    let found = store::lock_order(&tx, order, viewer).await?.ok_or(Error::NotFound("The order"))?;
+    let found = locks::lock_order(&tx, order, viewer).await?;
     hand_over(&tx, &found, Actor::Admin(user.id)).await?;
     let answer = store::find_order(&tx, order, viewer, &app.config.http.public_url).await?.ok_or(Error::NotFound("The order"))?;
     tx.commit().await?;
@@ -111,30 +116,28 @@ pub async fn set_delivered(app: web::Data<App>, user: SignedIn, Path(order): Pat
 }
 
 /// One that is fetched leaves and arrives at the same moment. Saying it twice changes nothing more.
-async fn hand_over(tx: &db::Transaction<'_>, order: &store::Locked, actor: Actor) -> Result<()> {
-    const PICKUP: &str = "SELECT FROM orders WHERE id = $1 AND shipping_provider = 'pickup'";
+async fn hand_over(tx: &db::Transaction<'_>, order: &LockedOrder, actor: Actor) -> Result<()> {
     let now = Timestamp::now();
-    match order.status.as_str() {
-        "delivered" => return Ok(()),
-        "shipped" => jobs::push(tx, Job::DropLabel { order: order.id }).await?, // of a box that was to follow
-        "processing" => {
-            let is_pickup = db::query_opt(tx, PICKUP, &[&order.id]).await?.is_some();
-            if !is_pickup || !handover::ship(tx, order.id, None, now, actor, "fetched at the shop").await? {
+    match order.status {
+        OrderStatus::Delivered => return Ok(()),
+        OrderStatus::Shipped => jobs::push(tx, Job::DropLabel { order: order.id }).await?, // of a box that was to follow
+        OrderStatus::Processing => {
+            if !order.is_pickup || !life::mark_shipped(tx, order.id, None, now, actor, "fetched at the shop").await? {
                 return Err(Error::Conflict("The order has not left yet: set its tracking number first".into()));
             }
         }
         status => return Err(Error::Conflict(format!("The order is {status}: it cannot be delivered"))),
     }
-    handover::deliver(tx, order.id, now, actor, "delivered by hand").await?;
-    handover::tell_by_hand(tx, order.id, "delivered", "", actor).await
+    life::mark_delivered(tx, order.id, now, actor, "delivered by hand").await?;
+    life::record_parcel_by_hand(tx, order.id, "delivered", "", actor).await
 }
 
 /// What anybody with the number may know: no name, no address, no document, no price.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Tracking {
     pub number: String,
-    pub status: String,
-    pub payment_status: String,
+    pub status: OrderStatus,
+    pub payment_status: OrderPaymentStatus,
     pub carrier: String,
     pub tracking_number: Option<String>,
     /// Working days from posting.
@@ -196,8 +199,8 @@ pub async fn find(app: &App, number: &str) -> Result<Tracking> {
     Ok(Tracking {
         tracking_url: tracking_url(&app.config.http.public_url, &number),
         number,
-        status: row.get("status"),
-        payment_status: row.get("payment_status"),
+        status: row.try_get("status")?,
+        payment_status: row.try_get("payment_status")?,
         carrier: row.get("carrier"),
         tracking_number: row.get("tracking_number"),
         delivery_days: row.get("delivery_days"),

@@ -6,23 +6,10 @@ use tokio_postgres::Row;
 use utoipa::ToSchema;
 use vitrine_kit::Money;
 
+use crate::error::Result;
 use crate::ids::{LineId, OrderId, ProductId, VariantId};
-
-/// Where the parcel goes: a copy, made when the order was placed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct ShippingAddress {
-    pub recipient: String,
-    /// Eight digits.
-    pub cep: String,
-    pub street: String,
-    pub number: String,
-    pub complement: Option<String>,
-    pub district: String,
-    pub city: String,
-    pub state: String,
-    pub ibge_city: Option<String>,
-    pub phone: Option<String>,
-}
+use crate::sale::address::tracking_url;
+use crate::sale::states::{OrderPaymentStatus, OrderStatus};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OrderLine {
@@ -49,8 +36,8 @@ pub struct OrderView {
     pub id: OrderId,
     /// What people read out; also opens the public tracking page.
     pub number: String,
-    pub status: String,
-    pub payment_status: String,
+    pub status: OrderStatus,
+    pub payment_status: OrderPaymentStatus,
     pub payment_method: Option<String>,
     pub items: Vec<OrderLine>,
     #[schema(value_type = i64)]
@@ -95,14 +82,14 @@ pub const COLUMNS: &str = "o.id, o.number, o.status, o.payment_status, o.payment
     o.freight_estimate, o.tracking_number, o.notes, o.expires_at, o.paid_at, o.shipped_at, o.delivered_at, o.cancelled_at, o.created_at, o.updated_at";
 
 impl OrderView {
-    pub fn from_row(row: &Row, items: Vec<OrderLine>, public_url: &str) -> Self {
+    pub fn from_row(row: &Row, items: Vec<OrderLine>, public_url: &str) -> Result<Self> {
         let number: String = row.get("number");
-        Self {
+        Ok(Self {
             id: row.get("id"),
             tracking_url: tracking_url(public_url, &number),
             number,
-            status: row.get("status"),
-            payment_status: row.get("payment_status"),
+            status: row.try_get("status")?,
+            payment_status: row.try_get("payment_status")?,
             payment_method: row.get("payment_method"),
             items,
             subtotal_cents: row.get("subtotal_cents"),
@@ -128,7 +115,7 @@ impl OrderView {
             cancelled_at: row.get("cancelled_at"),
             created_at: row.get("created_at"),
             updated_at: row.get("updated_at"),
-        }
+        })
     }
 }
 
@@ -148,9 +135,4 @@ impl OrderLine {
             discount_cents: row.get("discount_cents"),
         }
     }
-}
-
-/// Where anybody with the order's number can follow it.
-pub fn tracking_url(public_url: &str, number: &str) -> String {
-    format!("{public_url}/tracking/{number}")
 }

@@ -20,7 +20,7 @@ pub enum Gateway<'a> {
 
 /// What a provider says of a payment.
 #[derive(Debug)]
-pub struct Seen {
+pub struct ProviderCharge {
     pub charge: Charge,
     /// In capitals, as in ISO 4217.
     pub currency: String,
@@ -48,9 +48,9 @@ impl<'a> Gateway<'a> {
     }
 
     /// Creates the charge, or answers the one that an earlier call for this payment created.
-    pub async fn create(&self, payment: &Payment, new: &NewCharge) -> Result<Seen, ProviderError> {
+    pub async fn create(&self, payment: &Payment, new: &NewCharge) -> Result<ProviderCharge, ProviderError> {
         match self {
-            Self::Pix(pix) => create_pix(*pix, new).await.map(Seen::from),
+            Self::Pix(pix) => create_pix(*pix, new).await.map(ProviderCharge::from),
             Self::Card(stripe) => {
                 let known = match &payment.provider_ref {
                     Some(id) => stripe.read(id).await?,
@@ -66,9 +66,9 @@ impl<'a> Gateway<'a> {
     }
 
     /// `None`: they do not know it, so it was certainly not created.
-    pub async fn read(&self, payment: &Payment) -> Result<Option<Seen>, ProviderError> {
+    pub async fn read(&self, payment: &Payment) -> Result<Option<ProviderCharge>, ProviderError> {
         match self {
-            Self::Pix(pix) => Ok(pix.read_charge(payment.id.0).await?.map(Seen::from)),
+            Self::Pix(pix) => Ok(pix.read_charge(payment.id.0).await?.map(ProviderCharge::from)),
             Self::Card(stripe) => match self.intent(stripe, payment).await? {
                 Some(intent) => self.seen(payment, intent).map(Some),
                 None => Ok(None),
@@ -135,7 +135,7 @@ impl<'a> Gateway<'a> {
     }
 
     /// An intent in the words of a charge. One that names another payment is not an answer to our question.
-    fn seen(&self, payment: &Payment, intent: Intent) -> Result<Seen, ProviderError> {
+    fn seen(&self, payment: &Payment, intent: Intent) -> Result<ProviderCharge, ProviderError> {
         if intent.payment_id.is_some_and(|id| id != payment.id.0) {
             let reason = "answered about another payment".to_owned();
             return Err(ProviderError::Unknown { provider: self.name(), reason });
@@ -159,7 +159,7 @@ impl<'a> Gateway<'a> {
             end_to_end_id: intent.latest_charge.filter(|_| is_paid),
             refunded: Money::ZERO,
         };
-        Ok(Seen { charge, currency: intent.currency.to_uppercase(), client_secret: intent.client_secret })
+        Ok(ProviderCharge { charge, currency: intent.currency.to_uppercase(), client_secret: intent.client_secret })
     }
 }
 
@@ -190,7 +190,7 @@ async fn create_pix(pix: &dyn PixProvider, new: &NewCharge) -> Result<Charge, Pr
     }
 }
 
-impl From<Charge> for Seen {
+impl From<Charge> for ProviderCharge {
     /// The contract of PIX speaks of reais alone.
     fn from(charge: Charge) -> Self {
         Self { charge, currency: "BRL".to_owned(), client_secret: None }

@@ -17,12 +17,15 @@ use crate::http::json::{Json, Path};
 use crate::http::page::{List, MAX_LIMIT};
 use crate::http::who::{AdminSent, Visitor};
 use crate::ids::{LineId, OrderId, PaymentId};
-use crate::orders::Viewer;
-use crate::payments::methods::{self, MethodView};
-use crate::payments::pay::{self, Method, Started};
-use crate::payments::refund::{self, RefundView, Restock};
-use crate::payments::status::Status;
+use crate::payments::charge::methods::Method;
+use crate::payments::charge::methods::{self, MethodView};
+use crate::payments::charge::start::{self, Started};
+use crate::payments::refund::request::{Requested, Restock, request_refund};
+use crate::payments::refund::view::{self, RefundView};
 use crate::payments::store::{self, Payment};
+use crate::sale::locks;
+use crate::sale::states::PaymentStatus;
+use crate::sale::viewer::Viewer;
 
 pub fn routes(cfg: &mut ServiceConfig<'_>) {
     cfg.service(payment_methods).service(pay_order).service(list_payments).service(refund_order);
@@ -59,7 +62,7 @@ async fn pay_order(
     {
         return Ok(first_answer);
     }
-    let result = pay::start(&app, viewer, id.0, body.method).await;
+    let result = start::start_payment(&app, viewer, id.0, body.method).await;
     if let Some(claim) = claim {
         remember(&app, &claim, &result).await;
     }
@@ -86,7 +89,7 @@ struct PaymentView {
     payment_id: PaymentId,
     #[schema(value_type = Method)]
     method: String,
-    status: Status,
+    status: PaymentStatus,
     #[schema(value_type = i64)]
     amount_cents: Money,
     #[schema(value_type = i64)]
@@ -137,8 +140,8 @@ impl PaymentView {
 async fn list_payments(app: web::Data<App>, visitor: Visitor, id: Path<OrderId>) -> Result<HttpResponse> {
     let viewer = Viewer::of(&app, &visitor, id.0)?;
     let db = app.db().await?;
-    store::find_order(&db, viewer, id.0).await?;
-    let (payments, refunds) = (store::list_of_order(&db, id.0).await?, refund::list_of_order(&db, id.0).await?);
+    locks::find_order(&db, id.0, viewer).await?;
+    let (payments, refunds) = (store::list_of_order(&db, id.0).await?, view::list_of_order(&db, id.0).await?);
     let for_admin = matches!(viewer, Viewer::Admin(_));
     let items: Vec<_> = payments.into_iter().map(|p| PaymentView::of(p, &refunds, for_admin)).collect();
     // All of them, on one page: an order has few.
@@ -213,9 +216,10 @@ async fn refund_order(
     {
         return Ok(first_answer);
     }
-    let order = store::lock_order(&tx, viewer, id.0).await?;
+    let order = locks::lock_order(&tx, id.0, viewer).await?;
     let amount = body.amount_cents.map(Money::from_cents);
-    let (made, back_for_sale) = refund::request(&tx, order.id, amount, &body.reason, &body.goods()?, viewer.actor()).await?;
+    let Requested { refund: made, back_for_sale } =
+        request_refund(&tx, &order, amount, &body.reason, &body.goods()?, viewer.actor()).await?;
     if let Some(claim) = &claim {
         claim.finish(&tx, StatusCode::CREATED, &made).await?;
     }

@@ -1,50 +1,27 @@
-//! Money in and money back. A row is written before a provider is called, an unknown outcome is looked up by its key, and
-//! money that arrived ends in a paid order or goes back.
+//! Money in and money back, by what happens to it. A row is written before a provider is called, an unknown outcome is looked up
+//! by its key, and money that arrived ends in a paid order or goes back.
+//!
+//! | folder | what happens there | begins at |
+//! |---|---|---|
+//! | `charge/` | a payment is asked for: started, checked, recorded as the provider has it, voided | `charge::start::start_payment` |
+//! | `capture/` | money came: the order takes it, or it is a surplus and goes back | `capture::record_paid` |
+//! | `refund/` | money goes back: reserved, sent, settled; refunds made at the provider are adopted | `refund::request::request_refund` |
+//! | `dispute/` | the payer's bank contests a payment | `dispute::record_opened` |
+//! | `books/` | a day's money beside the provider's own books | `books::keep` |
+//!
+//! Below them: `store` (the row), `gateway` (PIX providers and Stripe asked by the same words), `history`, `effect` (what news did).
+//! `reconcile` finds what nobody looks after.
 
-pub mod apply;
 pub mod books;
-pub mod certificate;
-pub mod check;
+pub mod capture;
+pub mod charge;
 pub mod dispute;
+pub mod effect;
 pub mod gateway;
+mod history;
 mod http;
-pub mod learn;
-pub mod methods;
-pub mod pay;
-mod price;
-pub mod qr;
 pub mod reconcile;
 pub mod refund;
-pub mod status;
 pub(crate) mod store;
-pub mod void;
-
-use deadpool_postgres::GenericClient;
-
-use crate::cause::Actor;
-use crate::error::Result;
-use crate::orders::life::{self, Change};
-use crate::payments::status::Status;
-use crate::payments::store::Payment;
 
 pub use http::routes;
-
-/// One row of the order's story about a payment.
-async fn tell(
-    tx: &impl GenericClient,
-    payment: &Payment,
-    from: Option<Status>,
-    to: Status,
-    reason: &str,
-    actor: Actor,
-) -> Result<()> {
-    let change = Change {
-        subject: "payment",
-        subject_id: Some(payment.id.0),
-        from: from.map(Status::as_str),
-        to: to.as_str(),
-        reason,
-        actor,
-    };
-    life::tell(tx, payment.order_id, &change).await
-}

@@ -1,4 +1,4 @@
-//! The SQL of payments. Locks go order first, then payment, then refund: two that meet never wait for each other.
+//! The row of a payment, and its SQL. The order of locks stands in `sale/locks.rs`.
 
 use deadpool_postgres::GenericClient;
 use jiff::Timestamp;
@@ -10,31 +10,9 @@ use vitrine_kit::{Money, TaxId};
 use crate::app::App;
 use crate::db;
 use crate::error::{Error, Result};
-use crate::ids::{OrderId, PaymentId};
-use crate::orders::Viewer;
-use crate::payments::status::Status;
-
-/// An order, as far as money is concerned.
-#[derive(Debug, Clone)]
-pub struct Order {
-    pub id: OrderId,
-    pub number: String,
-    pub status: String,
-    pub payment_status: String,
-    pub total: Money,
-    /// The goods, after the coupon and before what the method takes off.
-    pub goods: Money,
-    pub method_discount: Money,
-    /// Its time to be paid is over, by the database's clock.
-    pub is_over: bool,
-}
-
-impl Order {
-    /// It waits for money.
-    pub fn is_open(&self) -> bool {
-        self.status == "pending" && self.payment_status == "pending_payment"
-    }
-}
+use crate::ids::{OrderId, PaymentId, RefundId};
+use crate::sale::locks::{self, LockedOrder};
+use crate::sale::states::PaymentStatus;
 
 /// A row of `payments`.
 #[derive(Debug, Clone)]
@@ -43,7 +21,7 @@ pub struct Payment {
     pub order_id: OrderId,
     pub method: String,
     pub provider: String,
-    pub status: Status,
+    pub status: PaymentStatus,
     pub amount: Money,
     pub captured: Money,
     pub refunded: Money,
@@ -69,8 +47,8 @@ pub struct Payment {
 
 impl Payment {
     /// What a charge is that was voided: run out if its time is over, whoever ended it first.
-    pub fn voided(&self) -> Status {
-        if self.is_over { Status::Expired } else { Status::Cancelled }
+    pub fn voided(&self) -> PaymentStatus {
+        if self.is_over { PaymentStatus::Expired } else { PaymentStatus::Cancelled }
     }
 }
 
@@ -86,23 +64,13 @@ macro_rules! payment_sql {
     };
 }
 
-macro_rules! order_sql {
-    ($rest:literal) => {
-        concat!(
-            "SELECT o.id, o.number, o.status, o.payment_status, o.total_cents, o.subtotal_cents - o.coupon_discount_cents AS goods_cents, ",
-            "o.method_discount_cents, o.expires_at <= now() AS is_over FROM orders o ",
-            $rest
-        )
-    };
-}
-
-fn payment_of(row: &Row) -> Payment {
-    Payment {
+fn payment_of(row: &Row) -> Result<Payment> {
+    Ok(Payment {
         id: row.get("id"),
         order_id: row.get("order_id"),
         method: row.get("method"),
         provider: row.get("provider"),
-        status: Status::of(row.get("status")),
+        status: row.try_get("status")?,
         amount: row.get("amount_cents"),
         captured: row.get("captured_cents"),
         refunded: row.get("refunded_cents"),
@@ -119,57 +87,27 @@ fn payment_of(row: &Row) -> Payment {
         created_at: row.get("created_at"),
         is_over: row.get("is_over"),
         is_fresh: row.get("is_fresh"),
-    }
-}
-
-fn order_of(row: &Row) -> Order {
-    Order {
-        id: row.get("id"),
-        number: row.get("number"),
-        status: row.get("status"),
-        payment_status: row.get("payment_status"),
-        total: row.get("total_cents"),
-        goods: row.get("goods_cents"),
-        method_discount: row.get("method_discount_cents"),
-        is_over: row.get("is_over"),
-    }
-}
-
-/// A viewer's order, locked.
-pub async fn lock_order(tx: &impl GenericClient, viewer: Viewer, order: OrderId) -> Result<Order> {
-    const LOCK: &str = order_sql!("WHERE o.id = $1 AND ($2 OR o.user_id IS NOT DISTINCT FROM $3) FOR UPDATE");
-    let (sees_all, owner) = viewer.scope();
-    let row = db::query_opt(tx, LOCK, &[&order, &sees_all, &owner]).await?;
-    row.as_ref().map(order_of).ok_or(Error::NotFound("The order"))
-}
-
-/// A viewer's order, as it is.
-pub async fn find_order(db: &impl GenericClient, viewer: Viewer, order: OrderId) -> Result<Order> {
-    const FIND: &str = order_sql!("WHERE o.id = $1 AND ($2 OR o.user_id IS NOT DISTINCT FROM $3)");
-    let (sees_all, owner) = viewer.scope();
-    let row = db::query_opt(db, FIND, &[&order, &sees_all, &owner]).await?;
-    row.as_ref().map(order_of).ok_or(Error::NotFound("The order"))
+    })
 }
 
 /// A payment and its order, both locked.
-pub async fn lock(tx: &impl GenericClient, id: PaymentId) -> Result<Option<(Order, Payment)>> {
-    const LOCK_ORDER: &str = order_sql!("WHERE o.id = (SELECT order_id FROM payments WHERE id = $1) FOR UPDATE");
-    const LOCK_PAYMENT: &str = payment_sql!("WHERE p.id = $1 FOR UPDATE");
-    let Some(order) = db::query_opt(tx, LOCK_ORDER, &[&id]).await? else { return Ok(None) };
+pub async fn lock(tx: &impl GenericClient, id: PaymentId) -> Result<Option<(LockedOrder, Payment)>> {
+    const LOCK_PAYMENT: &str = payment_sql!("WHERE p.id = $1 FOR NO KEY UPDATE");
+    let Some(order) = locks::lock_order_of_payment(tx, id).await? else { return Ok(None) };
     let payment = db::query_one(tx, LOCK_PAYMENT, &[&id]).await?;
-    Ok(Some((order_of(&order), payment_of(&payment))))
+    Ok(Some((order, payment_of(&payment)?)))
 }
 
 /// For jobs, which act for nobody: requests go through the order.
 pub async fn find(db: &impl GenericClient, id: PaymentId) -> Result<Option<Payment>> {
     const FIND: &str = payment_sql!("WHERE p.id = $1");
-    Ok(db::query_opt(db, FIND, &[&id]).await?.as_ref().map(payment_of))
+    db::query_opt(db, FIND, &[&id]).await?.as_ref().map(payment_of).transpose()
 }
 
 /// All of these that there are.
 pub async fn list(db: &impl GenericClient, ids: &[PaymentId]) -> Result<Vec<Payment>> {
     const LIST: &str = payment_sql!("WHERE p.id = ANY($1) ORDER BY p.id");
-    Ok(db::query(db, LIST, &[&ids]).await?.iter().map(payment_of).collect())
+    db::query(db, LIST, &[&ids]).await?.iter().map(payment_of).collect()
 }
 
 /// By the provider's own name for it.
@@ -180,14 +118,14 @@ pub async fn find_by_ref(db: &impl GenericClient, provider: &str, reference: &st
 
 /// The one live payment of a locked order.
 pub async fn find_live(tx: &impl GenericClient, order: OrderId) -> Result<Option<Payment>> {
-    const FIND: &str = payment_sql!("WHERE p.order_id = $1 AND p.status IN ('creating', 'unknown', 'pending') FOR UPDATE");
-    Ok(db::query_opt(tx, FIND, &[&order]).await?.as_ref().map(payment_of))
+    const FIND: &str = payment_sql!("WHERE p.order_id = $1 AND p.status IN ('creating', 'unknown', 'pending') FOR NO KEY UPDATE");
+    db::query_opt(tx, FIND, &[&order]).await?.as_ref().map(payment_of).transpose()
 }
 
 /// All of a locked order's payments, the oldest first: there are few, the limit on charges sees to it.
 pub async fn list_of_order(db: &impl GenericClient, order: OrderId) -> Result<Vec<Payment>> {
     const LIST: &str = payment_sql!("WHERE p.order_id = $1 ORDER BY p.id");
-    Ok(db::query(db, LIST, &[&order]).await?.iter().map(payment_of).collect())
+    db::query(db, LIST, &[&order]).await?.iter().map(payment_of).collect()
 }
 
 /// Who pays, for the provider. Erased people cannot.
@@ -220,7 +158,13 @@ pub async fn count_refused(db: &impl GenericClient, order: OrderId, method: &str
     Ok(db::query_one(db, COUNT, &[&order, &method]).await?.get(0))
 }
 
-pub async fn insert(tx: &impl GenericClient, order: &Order, method: &str, provider: &str, expiry_s: i64) -> Result<Payment> {
+pub async fn insert(
+    tx: &impl GenericClient,
+    order: &LockedOrder,
+    method: &str,
+    provider: &str,
+    expiry_s: i64,
+) -> Result<Payment> {
     const INSERT: &str = "
         INSERT INTO payments (id, order_id, method, provider, amount_cents, method_discount_cents, tries, expires_at)
         VALUES ($1, $2, $3, $4, $5, $6, 1, now() + make_interval(secs => $7::bigint::double precision))";
@@ -276,11 +220,11 @@ pub async fn keep_code(tx: &impl GenericClient, payment: &Payment, charge: &Char
 }
 
 /// A live payment ends without money. `false`: it was not live.
-pub async fn mark_ended(tx: &impl GenericClient, id: PaymentId, to: Status, error: Option<&str>) -> Result<bool> {
+pub async fn mark_ended(tx: &impl GenericClient, id: PaymentId, to: PaymentStatus, error: Option<&str>) -> Result<bool> {
     const MARK: &str = "
         UPDATE payments SET status = $2, error = coalesce($3, error), checked_at = now(), updated_at = now()
          WHERE id = $1 AND status IN ('creating', 'unknown', 'pending')";
-    Ok(db::execute(tx, MARK, &[&id, &to.as_str(), &error]).await? == 1)
+    Ok(db::execute(tx, MARK, &[&id, &to, &error]).await? == 1)
 }
 
 /// A card was refused. The intent lives on: the buyer may try another card. It is no call of ours, so the row does not count as
@@ -292,14 +236,27 @@ pub async fn note_decline(tx: &impl GenericClient, id: PaymentId, why: &str) -> 
 }
 
 /// The create call had no clear end. What was settled meanwhile stays as it is.
-pub async fn mark_unclear(tx: &impl GenericClient, id: PaymentId, to: Status, error: &str) -> Result<bool> {
+pub async fn mark_unclear(tx: &impl GenericClient, id: PaymentId, to: PaymentStatus, error: &str) -> Result<bool> {
     const MARK: &str = "
         UPDATE payments SET status = $2, error = $3, updated_at = now() WHERE id = $1 AND status IN ('creating', 'unknown')";
-    Ok(db::execute(tx, MARK, &[&id, &to.as_str(), &error]).await? == 1)
+    Ok(db::execute(tx, MARK, &[&id, &to, &error]).await? == 1)
 }
 
 /// The smallest id that a row made since then can have: ids are time-ordered, so the primary key finds recent rows.
 pub fn id_floor(since: Timestamp) -> Uuid {
     let millis = u64::try_from(since.as_millisecond()).unwrap_or(0);
     uuid::Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid()
+}
+
+/// The order of a payment that was made with that provider.
+pub async fn order_of(db: &impl GenericClient, provider: &str, id: PaymentId) -> Result<Option<OrderId>> {
+    const FIND: &str = "SELECT order_id FROM payments WHERE id = $1 AND provider = $2";
+    Ok(db::query_opt(db, FIND, &[&id, &provider]).await?.map(|row| row.get(0)))
+}
+
+/// The order of a refund that was made with that provider.
+pub async fn order_of_refund(db: &impl GenericClient, provider: &str, id: RefundId) -> Result<Option<OrderId>> {
+    const FIND: &str = "
+        SELECT r.order_id FROM refunds r JOIN payments p ON p.id = r.payment_id WHERE r.id = $1 AND p.provider = $2";
+    Ok(db::query_opt(db, FIND, &[&id, &provider]).await?.map(|row| row.get(0)))
 }

@@ -10,7 +10,7 @@ use crate::cause::Actor;
 use crate::db;
 use crate::error::Result;
 use crate::ids::OrderId;
-use crate::orders::handover;
+use crate::sale::life;
 
 /// So many in one question: their limit.
 const BATCH: i64 = 50;
@@ -95,8 +95,8 @@ async fn learn(app: &App, parcel: &OnItsWay, events: &[TrackingEvent]) -> Result
     }
     if let Some(arrival) = events.iter().find(|event| event.stage == Some(Stage::Delivered)) {
         let actor = Actor::Provider(NAME);
-        if handover::deliver(&tx, parcel.order, arrival.happened_at, actor, "delivered").await? {
-            handover::tell_by_hand(&tx, parcel.order, "delivered", &parcel.code, actor).await?;
+        if life::mark_delivered(&tx, parcel.order, arrival.happened_at, actor, "delivered").await? {
+            life::record_parcel_by_hand(&tx, parcel.order, "delivered", &parcel.code, actor).await?;
         }
     }
     tx.commit().await?;

@@ -13,7 +13,7 @@ use crate::db;
 use crate::error::Result;
 use crate::ids::OrderId;
 use crate::invoices::company::{self, Company};
-use crate::orders::view::{ShippingAddress, tracking_url};
+use crate::sale::address::{ShippingAddress, tracking_url};
 use crate::shipping::state_of;
 
 /// Why there is no label to ask for.

@@ -13,11 +13,12 @@ use vitrine_melhorenvio::NAME;
 
 use super::plan::{self, Plan};
 use super::state::State;
-use crate::admin::{self, Place, audit_log};
 use crate::app::App;
+use crate::audit_log;
 use crate::db;
 use crate::error::{Error, Problem, Result};
 use crate::http::json::{Path, Query};
+use crate::http::list::{Place, list_page};
 use crate::http::page::List;
 use crate::http::who::Admin;
 use crate::ids::{OrderId, ShipmentId};
@@ -169,7 +170,7 @@ async fn list(app: web::Data<App>, _admin: Admin, Query(ask): Query<ListShipment
     let filters: [&(dyn ToSql + Sync); 5] = [&ask.status, &ask.order_id, &ask.stuck, &ask.from, &ask.to];
     let db = app.db().await?;
     let List { items, total, limit, offset, next_cursor } =
-        admin::list(&db, (&page, &count), &filters, &place, |row| (row.get("id"), view(row))).await?;
+        list_page(&db, (&page, &count), &filters, &place, |row| (row.get("id"), view(row))).await?;
     let row = db::query_one(&db, &sums, &filters).await?;
     let totals = Totals {
         labels: row.get("labels"),

@@ -16,7 +16,7 @@ use crate::db;
 use crate::error::Result;
 use crate::ids::{OrderId, ShipmentId};
 use crate::jobs::{self, Job};
-use crate::orders::handover;
+use crate::sale::life;
 
 /// A label that ran out is bought again by itself, so often.
 const BOUGHT_AGAIN: i64 = 1;
@@ -140,7 +140,7 @@ async fn follow(tx: &impl GenericClient, shipment: ShipmentId, order: OrderId, s
 async fn left(tx: &impl GenericClient, order: OrderId, shipment: ShipmentId, label: &Label) -> Result<bool> {
     const ENDED: &str = "SELECT FROM orders WHERE id = $1 AND status NOT IN ('shipped', 'delivered')";
     let at = label.posted_at.unwrap_or_else(Timestamp::now);
-    if handover::ship(tx, order, Some(number(label)), at, Actor::Provider(NAME), "posted").await? {
+    if life::mark_shipped(tx, order, Some(number(label)), at, Actor::Provider(NAME), "posted").await? {
         return Ok(true);
     }
     if db::query_opt(tx, ENDED, &[&order]).await?.is_some() {
@@ -181,7 +181,7 @@ pub(super) async fn arrive_with_the_last(tx: &impl GenericClient, order: OrderId
         return Ok(false);
     }
     let at = row.get::<_, Option<Timestamp>>("at").unwrap_or_else(Timestamp::now);
-    handover::deliver(tx, order, at, Actor::Provider(NAME), "delivered").await?;
+    life::mark_delivered(tx, order, at, Actor::Provider(NAME), "delivered").await?;
     Ok(true)
 }
 
@@ -196,7 +196,7 @@ pub(super) async fn catch_up(tx: &impl GenericClient, order: OrderId) -> Result<
     let Some(row) = db::query_opt(tx, LEFT, &[&order]).await? else { return Ok(()) };
     let at = row.get::<_, Option<Timestamp>>("at").unwrap_or_else(Timestamp::now);
     let left =
-        handover::ship(tx, order, row.get("number"), at, Actor::Provider(NAME), "posted before the sale stood again").await?;
+        life::mark_shipped(tx, order, row.get("number"), at, Actor::Provider(NAME), "posted before the sale stood again").await?;
     if left && !arrive_with_the_last(tx, order).await? {
         jobs::push(tx, Job::MailOrderShipped { order }).await?;
     }

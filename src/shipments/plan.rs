@@ -15,8 +15,8 @@ use crate::cause::Actor;
 use crate::db;
 use crate::error::Result;
 use crate::ids::{OrderId, ShipmentId};
-use crate::orders::life::{self, Change};
-use crate::payments::refund;
+use crate::sale::history::{Change, record_change};
+use crate::sale::off;
 
 /// How long to wait for an NF-e before looking again; its authorisation brings the job forward.
 pub const WAIT_FOR_INVOICE: SignedDuration = SignedDuration::from_mins(30);
@@ -51,7 +51,7 @@ pub async fn plan(tx: &impl GenericClient, app: &App, order: OrderId, by_hand: b
         (row.get("status"), row.get("payment_status"), row.get("shipping_provider"));
     let is_to_be_sent =
         matches!(status, "processing" | "shipped") && matches!(payment, "paid" | "partially_refunded") && provider == NAME;
-    if !is_to_be_sent || refund::is_off(tx, order).await? {
+    if !is_to_be_sent || off::sale_is_off(tx, order).await? {
         return Ok(Plan::Nothing);
     }
     let is_automatic = row.get::<_, Option<&str>>("labels") != Some("by_hand");
@@ -102,7 +102,8 @@ pub(super) async fn replace(tx: &impl GenericClient, order: OrderId, which: Ende
 async fn tell(tx: &impl GenericClient, order: OrderId, ids: &[ShipmentId], actor: Actor) -> Result<()> {
     let to = State::Pending.as_str();
     for id in ids {
-        life::tell(tx, order, &Change { subject: "shipment", subject_id: Some(id.0), from: None, to, reason: "", actor }).await?;
+        record_change(tx, order, &Change { subject: "shipment", subject_id: Some(id.0), from: None, to, reason: "", actor })
+            .await?;
     }
     Ok(())
 }

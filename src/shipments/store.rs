@@ -12,8 +12,8 @@ use crate::cause::Actor;
 use crate::db;
 use crate::error::{Error, Result};
 use crate::ids::{OrderId, ShipmentId};
-use crate::orders::life::{self, Change};
-use crate::payments::refund::IS_OFF;
+use crate::sale::history::{Change, record_change};
+use crate::sale::off::SALE_IS_OFF;
 
 /// For how long somebody is taken to be at work on a label: longer than any one call to the provider.
 const CLAIM: &str = "2 minutes";
@@ -48,7 +48,7 @@ const HAS_BEGUN_TO_LEAVE: &str =
 /// Of an order `o`: what of it has not left is still to be sent. The first of several boxes ships the order, and the others follow.
 fn wanted() -> String {
     format!(
-        "(o.payment_status IN ('paid', 'partially_refunded') AND NOT {IS_OFF}
+        "(o.payment_status IN ('paid', 'partially_refunded') AND NOT {SALE_IS_OFF}
           AND (o.status = 'processing' OR (o.status = 'shipped' AND {HAS_BEGUN_TO_LEAVE})))"
     )
 }
@@ -63,7 +63,7 @@ fn columns() -> String {
     format!(
         "s.id, s.order_id, s.status, s.service_code, s.boxes, s.volume, s.provider_ref, s.label_url, s.asked_at IS NOT NULL AS asked,
          extract(epoch FROM now() - s.updated_at)::bigint AS rested_s, o.status AS order_status,
-         {} AS is_wanted, {IS_OFF} AS is_off, {HAS_BEGUN_TO_LEAVE} AS has_begun_to_leave",
+         {} AS is_wanted, {SALE_IS_OFF} AS is_off, {HAS_BEGUN_TO_LEAVE} AS has_begun_to_leave",
         wanted()
     )
 }
@@ -147,7 +147,7 @@ pub async fn learn(
     const ORDER: &str = "SELECT FROM orders WHERE id = (SELECT order_id FROM shipments WHERE id = $1) FOR NO KEY UPDATE";
     const LOCK: &str = "SELECT order_id, status FROM shipments WHERE id = $1 FOR NO KEY UPDATE";
     const LEARN: &str = "
-        UPDATE shipments SET status = $2, provider_ref = coalesce(provider_ref, $3), protocol = coalesce($4, protocol),
+        UPDATE shipments SET status = $2::text, provider_ref = coalesce(provider_ref, $3), protocol = coalesce($4, protocol),
                price_cents = coalesce(price_cents, $5), tracking_number = coalesce($6, tracking_number), heard_at = now(),
                error = CASE WHEN status = $2 THEN error END, updated_at = CASE WHEN status = $2 THEN updated_at ELSE now() END
          WHERE id = $1";
@@ -169,7 +169,7 @@ pub async fn learn(
             reason: protocol.unwrap_or_default(),
             actor,
         };
-        life::tell(tx, row.get("order_id"), &change).await?;
+        record_change(tx, row.get("order_id"), &change).await?;
     }
     Ok(Learnt { state: after, moved: moves })
 }

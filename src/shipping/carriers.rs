@@ -1,10 +1,9 @@
-//! Asks every carrier at the same time, under one deadline. Who is away costs its own options and nothing else.
+//! Asks every carrier at the same time, under one deadline. If a carrier does not answer, only its own options are missing.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use moka::future::Cache;
 use sha2::{Digest, Sha256};
 use vitrine_kit::Money;
 use vitrine_kit::ProviderError;
@@ -12,79 +11,66 @@ use vitrine_kit::shipping::{FreightOption, QuoteRequest, ShippingProvider};
 
 use super::Offer;
 use crate::app::App;
+use crate::providers::QuoteCache;
 
-/// A buyer waits for the slowest carrier no longer than this.
+/// How long a buyer waits for the slowest carrier.
 const DEADLINE: Duration = Duration::from_millis(2_500);
-/// The same question is not asked twice within this.
-const REMEMBERED: Duration = Duration::from_secs(60);
-const ANSWERS: u64 = 10_000;
 
-/// What carriers said lately, by carrier and question. Only answers are kept, never failures.
-#[derive(Debug, Clone)]
-pub struct Carriers(Cache<(&'static str, [u8; 32]), Arc<Vec<FreightOption>>>);
-
-/// What came back of one round of questions.
+/// The result of asking all carriers.
 #[derive(Debug)]
-pub struct Heard {
+pub struct CarrierAnswers {
     pub offers: Vec<Offer>,
-    /// Those of them that were asked for just now, not remembered.
-    pub news: Vec<Offer>,
-    /// Who gave no usable answer, so that "no offers" does not mean that nobody delivers.
+    /// The offers that were not in the cache.
+    pub fresh: Vec<Offer>,
+    /// Carriers without a usable answer, so that "no offers" is not mistaken for "nobody delivers".
     pub away: Vec<&'static str>,
 }
 
-impl Carriers {
-    #[allow(clippy::new_without_default)]
-    pub fn new() -> Self {
-        Self(Cache::builder().max_capacity(ANSWERS).time_to_live(REMEMBERED).build())
-    }
-
-    /// One carrier's answer, and whether it is new. Of many who ask the same at once, one asks.
-    async fn ask(
-        &self,
-        carrier: &dyn ShippingProvider,
-        question: &QuoteRequest,
-        key: [u8; 32],
-    ) -> Result<(Arc<Vec<FreightOption>>, bool), Arc<ProviderError>> {
-        let asked = async { carrier.quote(question).await.map(Arc::new) };
-        let entry = self.0.entry((carrier.name(), key)).or_try_insert_with(asked).await?;
-        let is_new = entry.is_fresh();
-        Ok((entry.into_value(), is_new))
-    }
+/// One carrier's answer, and whether it is new. Of many who ask the same at once, one asks.
+async fn ask(
+    known: &QuoteCache,
+    carrier: &dyn ShippingProvider,
+    question: &QuoteRequest,
+    key: [u8; 32],
+) -> Result<(Arc<Vec<FreightOption>>, bool), Arc<ProviderError>> {
+    let asked = async { carrier.quote(question).await.map(Arc::new) };
+    let entry = known.entry((carrier.name(), key)).or_try_insert_with(asked).await?;
+    let is_new = entry.is_fresh();
+    Ok((entry.into_value(), is_new))
 }
 
-/// Asks them all. Never fails: who is away is left out.
-pub async fn ask_all(app: &App, question: &QuoteRequest) -> Heard {
+/// Asks all carriers. Never fails: a carrier that fails is left out.
+pub async fn ask_all(app: &App, question: &QuoteRequest) -> CarrierAnswers {
     let key = fingerprint(question);
     let asked = app.providers.carriers.iter().map(|carrier| async move {
-        let answer = tokio::time::timeout(DEADLINE, app.carriers.ask(carrier.as_ref(), question, key)).await;
+        let answer = tokio::time::timeout(DEADLINE, ask(&app.providers.quotes, carrier.as_ref(), question, key)).await;
         (carrier.name(), answer)
     });
-    let mut heard = Heard { offers: Vec::new(), news: Vec::new(), away: Vec::new() };
+    let mut answers = CarrierAnswers { offers: Vec::new(), fresh: Vec::new(), away: Vec::new() };
     for (carrier, answer) in join_all(asked).await {
         match answer {
-            Ok(Ok((options, is_new))) => heard.take(carrier, &options, is_new),
+            Ok(Ok((options, is_new))) => answers.take(carrier, &options, is_new),
             Ok(Err(error)) => {
                 tracing::warn!(carrier, error = %error, "a carrier is left out of a freight quote");
-                heard.away.push(carrier);
+                answers.away.push(carrier);
             }
             Err(_) => {
                 tracing::warn!(carrier, "a carrier is left out of a freight quote: it was too slow");
-                heard.away.push(carrier);
+                answers.away.push(carrier);
             }
         }
     }
-    heard
+    answers
 }
 
-impl Heard {
+impl CarrierAnswers {
     fn take(&mut self, carrier: &'static str, options: &[FreightOption], is_new: bool) {
         if options.iter().any(|option| option.price <= Money::ZERO) {
             self.away.push(carrier);
         }
         for option in options {
             if option.price <= Money::ZERO {
-                tracing::warn!(carrier, service = option.service_code, "a price of nothing is a mistake, not a gift");
+                tracing::warn!(carrier, service = option.service_code, "an option with a price of zero is left out");
                 continue;
             }
             let offer = Offer {
@@ -98,7 +84,7 @@ impl Heard {
                 answer: option.answer.clone(),
             };
             if is_new {
-                self.news.push(offer.clone());
+                self.fresh.push(offer.clone());
             }
             self.offers.push(offer);
         }
@@ -136,11 +122,11 @@ mod tests {
 
     #[test]
     fn freight_that_costs_nothing_is_left_out_and_is_no_answer() {
-        let mut heard = Heard { offers: Vec::new(), news: Vec::new(), away: Vec::new() };
-        heard.take("test", &[option(0), option(-1)], true);
-        assert_eq!((heard.offers.len(), heard.news.len(), heard.away.clone()), (0, 0, vec!["test"]));
-        heard.take("test", &[option(1)], false);
-        assert_eq!((heard.offers.len(), heard.news.len()), (1, 0), "what is remembered is no news");
+        let mut answers = CarrierAnswers { offers: Vec::new(), fresh: Vec::new(), away: Vec::new() };
+        answers.take("test", &[option(0), option(-1)], true);
+        assert_eq!((answers.offers.len(), answers.fresh.len(), answers.away.clone()), (0, 0, vec!["test"]));
+        answers.take("test", &[option(1)], false);
+        assert_eq!((answers.offers.len(), answers.fresh.len()), (1, 0), "a cached answer is not fresh");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Freight for nothing: by a rule of the shop, by a coupon, or because the buyer fetches it. Never without a reason.
+//! Free freight: by a rule of the shop, by a coupon, or by pickup. The reason is always recorded.
 
 use serde::{Deserialize, Serialize};
 use vitrine_kit::{Cep, Money};
@@ -6,7 +6,7 @@ use vitrine_kit::{Cep, Money};
 use super::settings::{FreeFor, FreeRule};
 use super::{Offer, region};
 
-/// Why the buyer pays no freight. It travels in the quote and stays with the order.
+/// Why the buyer pays no freight. Part of the quote and of the order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum Free {
@@ -28,20 +28,20 @@ impl Free {
     }
 }
 
-/// The first rule by which the shop pays for this offer. `goods`: their worth after a coupon.
+/// The first rule that makes this offer free. `goods`: the subtotal after a coupon.
 pub(super) fn by_rule(rules: &[FreeRule], to: &Cep, goods: Money, offer: &Offer, is_cheapest: bool) -> Option<Free> {
     let rule = rules.iter().find(|rule| goods >= rule.min_subtotal() && frees(rule, to, offer, is_cheapest))?;
     Some(Free::Rule { min_subtotal_cents: rule.min_subtotal() })
 }
 
-/// From how much on one of these offers (the cheapest first) would be free; `None`: no rule reaches them, or one is free.
+/// The subtotal from which one of these offers (cheapest first) would be free; `None`: no rule can free one, or one is free.
 pub(super) fn free_from(rules: &[FreeRule], to: &Cep, goods: Money, offers: &[Offer]) -> Option<Money> {
     let reaches = |rule: &&FreeRule| offers.iter().enumerate().any(|(i, offer)| frees(rule, to, offer, i == 0));
     let least = rules.iter().filter(reaches).map(FreeRule::min_subtotal).min()?;
     (least > goods).then_some(least)
 }
 
-/// Everything but the minimum.
+/// Whether the rule applies to the offer, the minimum aside.
 fn frees(rule: &FreeRule, to: &Cep, offer: &Offer, is_cheapest: bool) -> bool {
     let is_meant = match &rule.carriers {
         FreeFor::Word(_) => is_cheapest,

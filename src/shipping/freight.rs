@@ -1,4 +1,4 @@
-//! What it costs to send these items there: the carriers' prices, or an estimate, each under our signature.
+//! The freight of these items to a CEP: carriers' prices, or an estimate, each signed.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -7,7 +7,7 @@ use uuid::Uuid;
 use vitrine_kit::shipping::{QuoteRequest, Volume};
 use vitrine_kit::{Cep, Money};
 
-use super::carriers::Heard;
+use super::carriers::CarrierAnswers;
 use super::parcel::{self, Parcel, Wanted};
 use super::quote::VALIDITY_S;
 use super::settings::Pickup;
@@ -16,29 +16,29 @@ use crate::app::App;
 use crate::coupons::Coupon;
 use crate::error::{Error, Result};
 
-/// What `POST /api/shipping/calculate` answers.
+/// The answer of `POST /api/shipping/calculate`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Freight {
     /// Cheapest first.
     pub options: Vec<FreightChoice>,
-    /// Until when the checkout takes these prices.
+    /// How long the checkout accepts these prices.
     #[schema(value_type = String, format = DateTime)]
     pub expires_at: Option<Timestamp>,
-    /// What the goods must be worth for an option to be free by a rule of the shop; null where one is, or none can be.
+    /// The subtotal from which an option is free by a rule of the shop; null where one is free already, or none can be.
     #[schema(value_type = Option<i64>)]
     pub free_from_cents: Option<Money>,
-    /// Why there is no option, or none that delivers.
+    /// Why there is no option, or only pickup.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<&'static str>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
 pub struct FreightChoice {
-    /// "PAC", "SEDEX", ".Package"; of a pickup what the shop calls it.
+    /// "PAC", "SEDEX", ".Package"; for pickup the shop's name for it.
     pub carrier: String,
-    /// The company: "Correios", "Jadlog"; of a pickup the address.
+    /// The company: "Correios", "Jadlog"; for pickup the address.
     pub service: String,
-    /// `pickup`: the buyer fetches it at the shop.
+    /// `pickup`: the buyer collects it at the shop.
     pub provider: String,
     /// What the buyer pays.
     #[schema(value_type = i64)]
@@ -51,25 +51,25 @@ pub struct FreightChoice {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub free_reason: Option<&'static str>,
     pub currency: &'static str,
-    /// Working days until delivery (or until it can be fetched), packing included.
+    /// Working days until delivery (or until pickup), handling included.
     pub days: u32,
-    /// From past quotes, because no carrier could be asked. The price stands all the same.
+    /// From past quotes, because no carrier answered. The price is binding all the same.
     pub estimate: bool,
     pub cheapest: bool,
     pub fastest: bool,
-    /// Signed: checkout trusts it, and nothing else that a client says of a price.
+    /// Signed: the checkout accepts this token and no price of the client's own.
     pub quote_token: String,
 }
 
-/// Asks for freight. `coupon`: the one that lies in the cart, if it holds. No connection is held while the carriers think.
+/// Quotes freight. `coupon`: the cart's, if it can be used. No connection is held during the carriers' calls.
 pub async fn calculate(app: &App, to: &Cep, wanted: &[Wanted], coupon: Option<&Coupon>) -> Result<Freight> {
     let parcel = parcel::find_parcel(&app.db().await?, wanted).await?;
     let (from, items) = (&app.config.shipping.sender_cep, parcel.items());
     let volumes = packing::pack(&items);
     let question = QuoteRequest { from: from.clone(), to: to.clone(), items, volumes };
-    let heard = carriers::ask_all(app, &question).await;
-    let (is_away, pickup) = (!heard.away.is_empty(), parcel.settings.pickup_for(to));
-    let (offers, estimate) = offers(app, to, parcel.chargeable_grams(), heard, pickup.is_some()).await?;
+    let answers = carriers::ask_all(app, &question).await;
+    let (is_away, pickup) = (!answers.away.is_empty(), parcel.settings.pickup_for(to));
+    let (offers, estimate) = offers(app, to, parcel.chargeable_grams(), answers, pickup.is_some()).await?;
     let message = match (offers.is_empty(), pickup) {
         (false, _) => None,
         (true, Some(_)) if is_away => Some("Carriers cannot be asked right now: this can only be fetched"),
@@ -94,20 +94,20 @@ pub async fn calculate(app: &App, to: &Cep, wanted: &[Wanted], coupon: Option<&C
     Ok(Freight { options: choices(app, quotes), expires_at, free_from_cents, message })
 }
 
-/// What carriers offer, and whether it is an estimate: only where nobody offers and somebody is away, and only of those.
-async fn offers(app: &App, to: &Cep, grams: i64, heard: Heard, has_pickup: bool) -> Result<(Vec<Offer>, bool)> {
-    history::note(app, to, grams, &heard.news).await;
-    if !heard.offers.is_empty() || heard.away.is_empty() {
-        return Ok((heard.offers, false));
+/// The offers, and whether they are estimates. Estimates are used only if nobody offers and somebody is away, and only for those.
+async fn offers(app: &App, to: &Cep, grams: i64, answers: CarrierAnswers, has_pickup: bool) -> Result<(Vec<Offer>, bool)> {
+    history::note(app, to, grams, &answers.fresh).await;
+    if !answers.offers.is_empty() || answers.away.is_empty() {
+        return Ok((answers.offers, false));
     }
-    match history::estimate(app, to, grams, &heard.away).await {
+    match history::estimate(app, to, grams, &answers.away).await {
         Err(Error::Busy { .. }) if has_pickup => Ok((Vec::new(), false)),
         estimated => Ok((estimated?, true)),
     }
 }
 
-/// Cheapest first. The same service of the same company from two providers is one: whichever is neither dearer nor slower, and
-/// of equals the one that `SHIPPING_PROVIDER` names first.
+/// Cheapest first. The same service of the same company from two providers is listed once: the one that is neither dearer nor
+/// slower; if equal, the one that `SHIPPING_PROVIDER` names first.
 fn merged(offers: Vec<Offer>) -> Vec<Offer> {
     let is_same = |a: &Offer, b: &Offer| {
         a.provider != b.provider
@@ -126,12 +126,12 @@ fn merged(offers: Vec<Offer>) -> Vec<Offer> {
     kept
 }
 
-/// What all options of one answer have in common.
+/// The fields that all options of one answer share.
 struct Seller<'a> {
     parcel: &'a Parcel,
     from: &'a Cep,
     to: &'a Cep,
-    /// As we packed it.
+    /// The boxes by our own packing.
     volumes: &'a [Volume],
     estimate: bool,
     expires_at: i64,
@@ -171,12 +171,12 @@ impl Seller<'_> {
     }
 }
 
-/// What the buyer is shown to pay.
+/// The freight that the buyer pays.
 fn paid(quote: &Quote) -> Money {
     if quote.free.is_some() { Money::ZERO } else { quote.price }
 }
 
-/// The quotes, in their order; the first is the cheapest, and the first of the fewest days is the fastest.
+/// The options, in the order of the quotes. The first is the cheapest; the first with the fewest days is the fastest.
 fn choices(app: &App, quotes: Vec<Quote>) -> Vec<FreightChoice> {
     let fastest = quotes.iter().enumerate().min_by_key(|(i, quote)| (quote.days, *i)).map(|(i, _)| i);
     let choice = |(i, quote): (usize, Quote)| FreightChoice {

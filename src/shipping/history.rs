@@ -1,4 +1,4 @@
-//! What freight cost lately, by region and weight: the answer when every carrier is away.
+//! Recent freight prices, by region and weight: the estimate when every carrier is away.
 
 use std::time::Duration;
 
@@ -11,24 +11,24 @@ use crate::app::App;
 use crate::db;
 use crate::error::{Chain, Error, Result};
 
-/// The buyer does not wait longer than this for our own notes.
+/// The longest that a buyer waits while prices are recorded.
 const NOTE_WAIT: Duration = Duration::from_millis(300);
 /// Upper ends of the weight bands, in grams; beyond the last, every 50 kg is one.
 const BANDS: [i64; 12] = [300, 500, 1_000, 2_000, 3_000, 5_000, 7_500, 10_000, 15_000, 20_000, 30_000, 50_000];
 const WIDE_BAND: i64 = 50_000;
-/// How many past prices of one service are looked at.
+/// Past prices of one service that an estimate uses.
 const RECENT: i64 = 50;
 /// Estimates are rounded up to this many centavos.
 const ROUND_TO: i64 = 100;
 
-/// The upper end of the band that this weight falls into.
+/// The upper end of this weight's band.
 fn band(grams: i64) -> i32 {
     let wide = || (grams.max(1) - 1) / WIDE_BAND * WIDE_BAND + WIDE_BAND;
     let end = BANDS.into_iter().find(|end| grams <= *end).unwrap_or_else(wide);
     i32::try_from(end).unwrap_or(i32::MAX)
 }
 
-/// Keeps what carriers just said. The answer does not hang on it: a failure is logged and forgotten.
+/// Records the carriers' offers. A failure is logged and does not fail the request.
 pub async fn note(app: &App, to: &Cep, grams: i64, offers: &[Offer]) {
     if offers.is_empty() {
         return;
@@ -57,8 +57,8 @@ async fn insert_quotes(db: &impl GenericClient, region: &str, band: i32, offers:
     Ok(())
 }
 
-/// For each service of these carriers the dearest and slowest of its recent quotes for a like parcel: to the same place (3 digits of the
-/// CEP), or else to the same part of the country (1 digit). 503 where there is none.
+/// For each service of these carriers, the dearest and slowest of its recent quotes for a similar parcel: to the same place
+/// (3 digits of the CEP), or else to the same part of the country (1 digit). 503 if there is none.
 pub async fn estimate(app: &App, to: &Cep, grams: i64, carriers: &[&'static str]) -> Result<Vec<Offer>> {
     let db = app.db().await?;
     let place = vec![to.as_str()[..3].to_owned()];
@@ -75,7 +75,7 @@ pub async fn estimate(app: &App, to: &Cep, grams: i64, carriers: &[&'static str]
 }
 
 async fn find_past(db: &impl GenericClient, regions: &[String], band: i32, carriers: &[&str]) -> Result<Vec<Offer>> {
-    // Ten services share a region's recent rows, so each of them has about RECENT.
+    // A region's recent rows are shared by some ten services, hence the factor over RECENT.
     const FIND: &str = "
         SELECT provider, service_code, min(carrier) AS carrier, min(service) AS service, max(price_cents) AS price_cents, max(days) AS days
           FROM (SELECT q.*, row_number() OVER (PARTITION BY provider, service_code ORDER BY quoted_at DESC) AS nth

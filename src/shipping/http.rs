@@ -24,10 +24,10 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Calculate {
-    /// Where to, `01310-100` or `01310100`.
+    /// Destination, `01310-100` or `01310100`.
     #[garde(custom(is_cep))]
     cep_destino: String,
-    /// What to send; left out: what is in the caller's cart, with its coupon.
+    /// The items; left out: the caller's cart, with its coupon.
     #[garde(length(min = 1, max = 100), dive)]
     items: Option<Vec<FreightItem>>,
 }
@@ -37,7 +37,7 @@ struct Calculate {
 struct FreightItem {
     #[garde(skip)]
     product_id: ProductId,
-    /// The product's default variant where it is left out.
+    /// Left out: the product's default variant.
     #[garde(skip)]
     variant_id: Option<VariantId>,
     #[garde(range(min = 1, max = 9999))]
@@ -48,7 +48,7 @@ fn is_cep(text: &str, (): &()) -> garde::Result {
     Cep::parse(text).map(drop).map_err(garde::Error::new)
 }
 
-/// What freight costs. Each option's `quote_token` is what the checkout wants.
+/// Quotes freight. The checkout takes an option's `quote_token`.
 #[utoipa::path(tag = "shipping", security((), ("bearer" = [])), request_body = Calculate, responses(
     (status = 200, body = Freight), (status = 422, body = Problem), (status = 503, body = Problem)))]
 #[post("/api/shipping/calculate")]

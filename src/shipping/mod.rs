@@ -1,5 +1,5 @@
-//! Freight: asked of every carrier at once, signed so that checkout can trust it, estimated from the past when all are away.
-//! The shop's own part: how goods become boxes (`packing`), when freight is free (`free`), and that one may fetch them.
+//! Freight: every carrier is asked at once; the price is signed for the checkout; it is estimated when all carriers are away.
+//! Also the shop's own rules: packing (`packing`), free freight (`free`) and pickup.
 
 mod carriers;
 mod free;
@@ -16,17 +16,16 @@ use serde_json::Value;
 use vitrine_kit::Money;
 use vitrine_kit::shipping::Volume;
 
-pub use carriers::Carriers;
 pub use free::Free;
 pub use http::routes;
 pub use quote::{Quote, QuotedItem};
 pub use region::state_of;
 pub use settings::ShippingSettings;
 
-/// The provider of orders that the buyer fetches: nothing is sent, no label is bought.
+/// The provider of pickup orders: nothing is sent, no label is bought.
 pub const PICKUP: &str = "pickup";
 
-/// One service that would carry the parcel, before it is signed.
+/// One service of a carrier, before it is signed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Offer {
     provider: String,
@@ -34,10 +33,10 @@ struct Offer {
     service: String,
     service_code: String,
     price: Money,
-    /// Working days in the carrier's hands.
+    /// Working days with the carrier.
     days: u32,
-    /// As the provider packed it; empty: as we did.
+    /// The provider's boxes; empty: ours.
     volumes: Vec<Volume>,
-    /// The provider's own words about it.
+    /// The provider's answer about it.
     answer: Value,
 }

@@ -1,22 +1,22 @@
-//! How goods become boxes, for carriers that want boxes. The rule, in full:
+//! Packs goods into boxes, for carriers that want boxes. The whole rule:
 //!
-//! 1. A product's measures are those of its package. A box takes 30 kg, 100 cm on a side, 200 cm of the three sides together.
-//! 2. What fits no box travels alone, as it is.
-//! 3. The rest is put in from the largest to the smallest (longest side, then the middle one, the shortest, the weight) into one
-//!    box; when the next piece does not fit, the box is closed for good and another one opened.
-//! 4. A box's sides begin as the longest, middle and shortest side among its pieces, and then the shortest one grows by a
-//!    centimetre, again and again, until the box holds the volume of its pieces. That is the smallest sum of sides that does.
+//! 1. A product's measures are those of its package. A box takes 30 kg, 100 cm on a side, and 200 cm as the sum of its sides.
+//! 2. A piece that fits no box travels alone, in its own package.
+//! 3. The rest is packed from the largest to the smallest (longest side, then the middle one, the shortest, the weight) into one
+//!    box; when the next piece does not fit, the box is closed and a new one opened.
+//! 4. A box's sides start as the longest, middle and shortest side among its pieces. Then the shortest side grows by one
+//!    centimetre at a time until the box has the volume of its pieces. That is the smallest possible sum of sides.
 //!
-//! So a single piece travels in its own package, a box is never smaller than what is in it, the order of a cart does not matter,
-//! and one piece more never makes fewer boxes: a part of what fits in a box fits in a box (its smallest sum of sides is no larger),
-//! and filling one box after the other in a fixed order then only moves forward.
+//! So a single piece travels in its own package, a box is never smaller than its contents, the order of a cart does not matter,
+//! and one more piece never means fewer boxes: a part of what fits in a box also fits in a box (its smallest sum of sides is no
+//! larger), so filling boxes in a fixed order never needs fewer of them.
 
 use vitrine_kit::shipping::{ParcelItem, Volume};
 
 const MAX_GRAMS: u64 = 30_000;
 const MAX_SIDE_CM: u32 = 100;
 const MAX_SUM_CM: u32 = 200;
-/// More boxes than these are no parcel: then nobody who wants boxes is asked.
+/// Most boxes of one parcel. With more, carriers that want boxes are not asked.
 pub const MAX_VOLUMES: usize = 50;
 
 /// One piece, its longest side first. Ordered by size.
@@ -26,7 +26,7 @@ struct Piece {
     grams: u32,
 }
 
-/// What is in a box.
+/// The contents of a box.
 #[derive(Debug, Clone, Copy, Default)]
 struct Content {
     /// The longest of the longest sides, of the middle ones, of the shortest ones.
@@ -35,7 +35,7 @@ struct Content {
     grams: u64,
 }
 
-/// The boxes, in the order of packing; none where there would be too many.
+/// The boxes, in the order of packing; empty if there would be too many.
 pub fn pack(items: &[ParcelItem]) -> Vec<Volume> {
     let mut volumes = Vec::new();
     let mut open = Content::default();
@@ -100,7 +100,7 @@ impl Content {
         self
     }
 
-    /// The box around it; `None`: no box takes that much.
+    /// The box around the contents; `None`: they exceed a box.
     fn boxed(self) -> Option<Volume> {
         let mut sides = self.sides;
         let sum = |sides: &[u32; 3]| sides.iter().fold(0_u32, |sum, side| sum.saturating_add(*side));
@@ -114,12 +114,12 @@ impl Content {
                 return Some(alone(Piece { sides, grams: weight_grams }));
             }
             let shortest = (0..3).rev().min_by_key(|&i| sides[i])?;
-            sides[shortest] += 1; // ends: the sum grows with it
+            sides[shortest] += 1; // the loop ends: the volume grows with each step
         }
         None
     }
 
-    /// How many of these pieces may still come in, at most `wanted`. Halving finds it: if so many fit, fewer do.
+    /// How many of these pieces still fit, at most `wanted`. Found by bisection: if n pieces fit, so do fewer.
     fn room_for(self, piece: Piece, wanted: u64) -> u64 {
         let (mut fits, mut too_many) = (0, wanted + 1);
         while too_many - fits > 1 {

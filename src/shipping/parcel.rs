@@ -1,4 +1,4 @@
-//! What is to travel: the items that a client names, as the catalog knows them.
+//! The contents of a parcel: the items that a client names, with the catalog's measures and prices.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ pub struct Wanted {
     pub quantity: i32,
 }
 
-/// A variant as it lies on the shelf.
+/// A variant as the catalog has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Piece {
     pub quantity: i32,
@@ -37,11 +37,11 @@ pub struct Piece {
 #[derive(Debug)]
 pub struct Parcel {
     pieces: BTreeMap<VariantId, Piece>,
-    /// What the shop decided about freight, read along.
+    /// The shop's freight settings, read in the same statement.
     pub settings: ShippingSettings,
 }
 
-/// Looks the items up in one statement. One that is not sold is an invalid field (422) with its place in the list.
+/// Looks up the items in one statement. An item that is not sold is an invalid field (422) with its index.
 pub async fn find_parcel(db: &impl GenericClient, wanted: &[Wanted]) -> Result<Parcel> {
     const FIND: &str = "
         SELECT s.*, (SELECT value FROM settings WHERE name = 'shipping') AS settings
@@ -70,7 +70,7 @@ pub async fn find_parcel(db: &impl GenericClient, wanted: &[Wanted]) -> Result<P
             length_cm: row.get("length_cm"),
             unit_price: row.get("price_cents"),
         });
-        piece.quantity += asked.quantity; // at most 100 times 9999
+        piece.quantity += asked.quantity; // cannot overflow: at most 100 times 9999
         if piece.quantity > MAX_QUANTITY {
             let message = format!("is more than {MAX_QUANTITY} of one item");
             wrong.push(FieldError { field: format!("items[{i}].quantity"), message });
@@ -81,19 +81,19 @@ pub async fn find_parcel(db: &impl GenericClient, wanted: &[Wanted]) -> Result<P
 }
 
 impl Parcel {
-    /// What a quote is bound to.
+    /// The items that a quote is bound to.
     pub fn quoted(&self) -> Vec<QuotedItem> {
         self.pieces.iter().map(|(variant, piece)| QuotedItem { variant: *variant, quantity: piece.quantity }).collect()
     }
 
-    /// What the goods cost.
+    /// The price of the goods.
     pub fn subtotal(&self) -> Money {
         let prices = self.pieces.values().map(|piece| piece.unit_price.times(piece.quantity.unsigned_abs()));
-        // The tables' limits keep every cart below what fits; what did not would free no freight.
+        // The tables' limits keep every cart below an overflow; if there were one, zero would make no freight free.
         prices.collect::<Option<Vec<_>>>().and_then(Money::sum).unwrap_or(Money::ZERO)
     }
 
-    /// What the carriers are told.
+    /// The items as carriers are asked.
     pub fn items(&self) -> Vec<ParcelItem> {
         let size = |n: i32| n.unsigned_abs(); // the tables keep all of them above zero
         let item = |(variant, piece): (&VariantId, &Piece)| ParcelItem {
@@ -108,7 +108,7 @@ impl Parcel {
         self.pieces.iter().map(item).collect()
     }
 
-    /// The same for the record, item by item in the order of [`Parcel::quoted`], small enough to travel in a token:
+    /// The same for the record, item by item in the order of [`Parcel::quoted`], short enough for a token:
     /// grams, centimetres high, wide and long, centavos each.
     pub fn asked(&self, from: &Cep) -> Value {
         let items: Vec<Value> =
@@ -116,7 +116,7 @@ impl Parcel {
         json!({"from": from.as_str(), "g_h_w_l_price": items})
     }
 
-    /// What carriers charge by, in grams: the weight, or the volume where that is more (6,000 cm³ count as a kilogram).
+    /// The chargeable weight in grams: the weight, or the volumetric weight if it is larger (6,000 cm³ count as a kilogram).
     pub fn chargeable_grams(&self) -> i64 {
         let of = |f: fn(&Piece) -> i64| self.pieces.values().map(|p| f(p) * i64::from(p.quantity)).sum::<i64>();
         let volume = of(|p| i64::from(p.height_cm) * i64::from(p.width_cm) * i64::from(p.length_cm));

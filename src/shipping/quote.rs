@@ -1,4 +1,4 @@
-//! A freight quote that the client carries for us: signed, bound to destination, items and price, and good for half an hour.
+//! A freight quote that the client keeps for us: signed, bound to destination, items and price, and valid for half an hour.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -12,11 +12,11 @@ use crate::error::{Error, Result};
 use crate::ids::VariantId;
 use crate::seal::Keys;
 
-/// How long checkout takes a quote, in seconds.
+/// How long the checkout accepts a quote, in seconds.
 pub const VALIDITY_S: i64 = 30 * 60;
-/// No quote of ours is longer, not even that of the fullest cart.
+/// The longest token that is read; ours are shorter, even for a full cart.
 const MAX_TOKEN: usize = 32 * 1024;
-/// A token that would be longer travels without the carrier's own words.
+/// A longer token leaves out the carrier's answer.
 const MAX_WITH_ANSWER: usize = 8 * 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -27,7 +27,7 @@ pub struct QuotedItem {
     pub quantity: i32,
 }
 
-/// One option of one answer. Short names: it travels inside the token.
+/// One option of one answer. Field names are short because they travel in the token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quote {
     pub id: Uuid,
@@ -43,34 +43,34 @@ pub struct Quote {
     pub service: String,
     #[serde(rename = "sc")]
     pub service_code: String,
-    /// What the carrier asks, in centavos; zero only where the buyer fetches it.
+    /// The carrier's price in centavos; zero only for pickup.
     #[serde(rename = "ct")]
     pub price: Money,
     /// Working days until delivery, handling included.
     #[serde(rename = "d")]
     pub days: u32,
-    /// From past quotes, because no carrier could be asked.
+    /// From past quotes, because no carrier answered.
     #[serde(rename = "es", default, skip_serializing_if = "std::ops::Not::not")]
     pub estimate: bool,
     /// Unix seconds.
     #[serde(rename = "ex")]
     pub expires_at: i64,
-    /// What the carrier was told, for the day the price is disputed.
+    /// What the carrier was asked, for a dispute about the price.
     #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<Value>,
     /// The boxes that the price is for.
     #[serde(rename = "vo", default, skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<Volume>,
-    /// What the carrier answered, likewise; null where it would be too long.
+    /// What the carrier answered, for the same; null where it would be too long.
     #[serde(rename = "an", default, skip_serializing_if = "Value::is_null")]
     pub answer: Value,
-    /// Why the buyer was shown no freight.
+    /// Why the buyer was shown free freight.
     #[serde(rename = "fr", default, skip_serializing_if = "Option::is_none")]
     pub free: Option<Free>,
 }
 
 impl Quote {
-    /// The token that a client carries to the checkout.
+    /// The token for the client.
     pub fn seal(&self, keys: &Keys) -> String {
         let sign =
             |quote: &Self| keys.sign(&serde_json::to_vec(quote).expect("strings, integers and plain JSON always serialise"));
@@ -81,7 +81,7 @@ impl Quote {
         sign(&Self { answer: Value::Null, ..self.clone() })
     }
 
-    /// Reads a token back. One that is forged, changed or too old is an invalid field (422).
+    /// Reads a token. One that is forged, changed or expired is an invalid field (422).
     pub fn open(keys: &Keys, token: &str, now: Timestamp) -> Result<Self> {
         let signed = if token.len() <= MAX_TOKEN { keys.verify(token) } else { None };
         let quote = signed.and_then(|payload| serde_json::from_slice::<Self>(&payload).ok());
@@ -92,7 +92,7 @@ impl Quote {
         Ok(quote)
     }
 
-    /// Whether it was asked for exactly these items (in any order, each variant once) and this CEP of 8 digits.
+    /// Checks that it was quoted for exactly these items (in any order, each variant once) and this CEP of 8 digits.
     pub fn fits(&self, items: &[(VariantId, i32)], cep: &str) -> Result<()> {
         if self.cep != cep {
             return Err(Error::field("quote_token", "is for another CEP: ask for the freight again"));
@@ -105,8 +105,8 @@ impl Quote {
         Ok(())
     }
 
-    /// What the buyer pays, and why it may be nothing. `goods`: the cart's worth now, less its coupon. What was shown as free
-    /// and is not any more is refused (422): nobody pays more than they were shown, and nothing is free by accident.
+    /// The freight that the buyer pays, and why it may be zero. `goods`: the present subtotal less the coupon. Freight that was
+    /// shown as free and no longer is gets refused (422): nobody pays more than they were shown, and nothing is free by accident.
     pub fn charge(&self, goods: Money, coupon_frees: bool) -> Result<(Money, Option<Free>)> {
         if self.provider == PICKUP {
             return Ok((Money::ZERO, Some(Free::Pickup)));
@@ -128,7 +128,7 @@ impl Quote {
         }
     }
 
-    /// What was asked and answered, in full words, for `orders.freight_quote`. `free`: why the buyer pays nothing.
+    /// Question and answer with full field names, for `orders.freight_quote`. `free`: why the buyer pays nothing.
     pub fn record(&self, free: Option<Free>) -> Value {
         let items: Vec<Value> =
             self.items.iter().map(|item| json!({"variant_id": item.variant, "quantity": item.quantity})).collect();

@@ -1,20 +1,23 @@
 use proptest::prelude::*;
 use secrecy::SecretString;
 use std::time::Duration;
+use vitrine_kit::signature::hmac_sha256;
 
 use super::*;
 use crate::config::AuthConfig;
+use crate::seal::{LookUp, Vault};
 use crate::shipping::packing::MAX_VOLUMES;
 
 fn keys(secret: &str) -> Keys {
     let auth = AuthConfig {
-        jwt_secret: SecretString::from(secret),
+        jwt_secret: SecretString::from("x"),
         jwt_ttl: Duration::from_secs(1),
         refresh_ttl: Duration::from_secs(1),
-        data_keys: Vec::new(),
+        data_keys: vec![(1, SecretString::from("MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="))],
         first_admin: None,
     };
-    Keys::new(&auth).expect("no data key can be bad")
+    let vault = Vault::new(&auth).expect("a good key");
+    Keys::new(vault, vec![LookUp { id: 1, key: [0; 32] }], &hmac_sha256(b"test", secret.as_bytes())).expect("complete")
 }
 
 fn at(second: i64) -> Timestamp {
@@ -45,7 +48,7 @@ fn quote() -> Quote {
     }
 }
 
-/// The text of the one field that is wrong.
+/// The message of the one invalid field.
 fn refusal(result: Result<impl std::fmt::Debug>) -> String {
     match result {
         Err(Error::Invalid(errors)) if errors.len() == 1 && errors[0].field == "quote_token" => errors[0].message.clone(),

@@ -1,4 +1,4 @@
-//! Parts of the country, by CEP: what a rule or a pickup is for.
+//! Regions by CEP: where a rule or a pickup applies.
 
 use garde::Validate;
 use serde::{Deserialize, Serialize};
@@ -59,7 +59,7 @@ fn not_before(from: &str) -> impl FnOnce(&str, &()) -> garde::Result + '_ {
     }
 }
 
-/// In capitals, as they are compared.
+/// In capitals, for comparing.
 pub(super) fn states(states: &[String], (): &()) -> garde::Result {
     match states.iter().find(|state| !rules::STATES.contains(&state.as_str())) {
         Some(_) => Err(garde::Error::new("must be states in capitals, such as SP")),
@@ -67,19 +67,19 @@ pub(super) fn states(states: &[String], (): &()) -> garde::Result {
     }
 }
 
-/// The state that a CEP lies in; `None` for digits that no state has.
+/// The state of a CEP; `None` for a CEP of no state.
 pub fn state_of(cep: &Cep) -> Option<&'static str> {
     let start = &cep.as_str()[..5];
     STATES.iter().find(|(_, first, last)| (*first..=*last).contains(&start)).map(|(state, ..)| *state)
 }
 
-/// Whether a CEP is in one of the states or ranges. Neither named: everywhere.
+/// Whether a CEP is in one of the states or ranges. With neither: everywhere.
 pub(super) fn covers(states: &[String], ranges: &[CepRange], cep: &Cep) -> bool {
     if states.is_empty() && ranges.is_empty() {
         return true;
     }
     let in_state = || state_of(cep).is_some_and(|state| states.iter().any(|wanted| wanted == state));
-    // What cannot be read covers nothing: a mistake must not give freight away.
+    // A range that cannot be read covers nothing, so that a mistake gives no freight away.
     let inside = |range: &CepRange| match (Cep::parse(&range.from), Cep::parse(&range.to)) {
         (Ok(from), Ok(to)) => (from.as_str()..=to.as_str()).contains(&cep.as_str()),
         _ => false,

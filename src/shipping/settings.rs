@@ -1,4 +1,4 @@
-//! What the shop decides about freight: `settings.shipping`, set at `/api/admin/settings/shipping`.
+//! The shop's freight settings: `settings.shipping`, set at `/api/admin/settings/shipping`.
 
 use garde::Validate;
 use serde::{Deserialize, Serialize};
@@ -9,26 +9,26 @@ use vitrine_kit::{Cep, Money};
 use super::region::{self, CepRange};
 use crate::users::rules;
 
-/// How parcels leave.
+/// How parcels are sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ShippingSettings {
-    /// Working days between payment and posting, added to every carrier's promise.
+    /// Working days between payment and posting, added to every carrier's delivery time.
     #[garde(range(max = 60))]
     pub handling_days: u32,
-    /// Who sees to the label of a paid order.
+    /// Who buys the label of a paid order.
     #[serde(default)]
     #[garde(skip)]
     pub labels: Labels,
-    /// When the shop pays the freight. The first rule that fits an option frees it.
+    /// When the shop pays the freight. The first rule that applies to an option makes it free.
     #[serde(default)]
     #[garde(length(max = 20), dive)]
     pub free_freight: Vec<FreeRule>,
-    /// Left out: nothing can be fetched.
+    /// Left out: no pickup.
     #[serde(default)]
     #[garde(dive)]
     pub pickup: Option<Pickup>,
-    /// The agency of Melhor Envio where parcels are handed in, for carriers that want one (Jadlog, with a token of the panel).
+    /// The Melhor Envio agency where parcels are handed in, for carriers that require one (Jadlog, with a token from the panel).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(skip)]
     pub label_agency: Option<u64>,
@@ -37,18 +37,18 @@ pub struct ShippingSettings {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Labels {
-    /// It is bought as soon as the order is paid (and invoiced).
+    /// Bought as soon as the order is paid (and invoiced).
     #[default]
     Automatic,
     /// An admin buys it.
     ByHand,
 }
 
-/// Freight for nothing, from so much on. Without states and ranges: everywhere.
+/// Free freight from a subtotal on. Without states and ranges: everywhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FreeRule {
-    /// What the goods must be worth, a coupon's discount taken off. The discount of a method of payment does not count.
+    /// The least subtotal, after a coupon. The discount of a method of payment does not count.
     #[garde(range(min = 0, max = 100_000_000_000))]
     pub min_subtotal_cents: i64,
     #[serde(default)]
@@ -61,7 +61,7 @@ pub struct FreeRule {
     #[serde(default)]
     #[garde(dive)]
     pub carriers: FreeFor,
-    /// Freight that costs more is not given away.
+    /// Freight above this is not free.
     #[serde(default)]
     #[garde(inner(range(min = 1)))]
     pub max_freight_cents: Option<i64>,
@@ -86,22 +86,22 @@ impl Default for FreeFor {
     }
 }
 
-/// The buyer fetches it at the shop and pays no freight.
+/// The buyer collects the order at the shop and pays no freight.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Pickup {
     #[garde(skip)]
     pub enabled: bool,
-    /// What the option is called.
+    /// The option's name.
     #[garde(custom(rules::line(60)))]
     pub label: String,
-    /// Where to, as the buyer reads it.
+    /// The address, for the buyer.
     #[garde(custom(rules::line(200)))]
     pub address: String,
     /// Working days until it is ready, all included: handling days are not added.
     #[garde(range(max = 60))]
     pub days: u32,
-    /// To whom it is offered, by their own CEP. Without states and ranges: to everybody.
+    /// Who is offered it, by their CEP. Without states and ranges: everybody.
     #[serde(default)]
     #[garde(length(max = 27), custom(region::states))]
     pub states: Vec<String>,
@@ -111,18 +111,18 @@ pub struct Pickup {
 }
 
 impl ShippingSettings {
-    /// As the table keeps them. What cannot be read gives nothing away.
+    /// Reads the stored settings. If they cannot be read, no rule applies.
     pub(super) fn read(value: Option<Value>) -> Self {
         let read = |value| {
             serde_json::from_value(value).unwrap_or_else(|error| {
-                tracing::error!(%error, "the shipping settings cannot be read: no rule of theirs is followed");
+                tracing::error!(%error, "the shipping settings cannot be read: none of their rules applies");
                 Self::default()
             })
         };
         value.map(read).unwrap_or_default()
     }
 
-    /// With CEPs of eight digits.
+    /// Writes CEPs with eight digits.
     pub fn tidy(mut self) -> Self {
         let pickup = self.pickup.iter_mut().flat_map(|pickup| &mut pickup.cep_ranges);
         for range in self.free_freight.iter_mut().flat_map(|rule| &mut rule.cep_ranges).chain(pickup) {
@@ -135,7 +135,7 @@ impl ShippingSettings {
         self
     }
 
-    /// Where this buyer may fetch it.
+    /// The pickup that is offered to this CEP.
     pub(super) fn pickup_for(&self, cep: &Cep) -> Option<&Pickup> {
         self.pickup.as_ref().filter(|pickup| pickup.enabled && region::covers(&pickup.states, &pickup.cep_ranges, cep))
     }

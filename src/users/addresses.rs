@@ -1,4 +1,4 @@
-//! A person's address book: at most fifty, and where there is one, exactly one default.
+//! A person's saved addresses: at most fifty. If there is one, exactly one is the default.
 
 use deadpool_postgres::{GenericClient, Transaction};
 use garde::Validate;
@@ -23,7 +23,7 @@ pub struct NewAddress {
     /// The person's own name for it: `Casa`, `Trabalho`.
     #[garde(inner(custom(rules::line(60))))]
     pub label: Option<String>,
-    /// Who takes the parcel.
+    /// The recipient of the parcel.
     #[garde(custom(rules::line(120)))]
     pub recipient: String,
     #[garde(custom(rules::cep))]
@@ -31,7 +31,7 @@ pub struct NewAddress {
     pub cep: String,
     #[garde(custom(rules::line(200)))]
     pub street: String,
-    /// Text: `1000`, `12-A`, `s/n`.
+    /// The number, as text: `1000`, `12-A`, `s/n`.
     #[garde(custom(rules::line(20)))]
     pub number: String,
     #[garde(inner(custom(rules::line(120))))]
@@ -45,13 +45,13 @@ pub struct NewAddress {
     pub state: String,
     #[garde(inner(custom(rules::phone)))]
     pub phone: Option<String>,
-    /// `true` takes the place of the default. `false` changes nothing: to have another default, name it.
+    /// `true` makes it the default. `false` changes nothing: to have another default, send `true` for that one.
     #[serde(default)]
     #[garde(skip)]
     pub is_default: bool,
 }
 
-/// An address as saved.
+/// A saved address.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = SavedAddress)]
 pub struct Address {
@@ -73,7 +73,7 @@ pub struct Address {
 }
 
 impl NewAddress {
-    /// Every text trimmed, the CEP as 8 digits, the state in capitals, the phone as E.164: as the table has it.
+    /// As the table has it: every text trimmed, the CEP as 8 digits, the state in capitals, the phone as E.164.
     pub fn clean(self) -> Result<Self> {
         let trim = |text: String| text.trim().to_owned();
         Ok(Self {
@@ -118,7 +118,7 @@ impl From<&Row> for Address {
     }
 }
 
-/// The default first, then the newest; and how many there are.
+/// A page of addresses, the default first, then the newest; and the total.
 pub async fn list_addresses(db: &impl GenericClient, owner: UserId, limit: i64, offset: i64) -> Result<(Vec<Address>, i64)> {
     const LIST: &str = "
         SELECT *, count(*) OVER () AS total FROM addresses WHERE user_id = $1
@@ -137,14 +137,14 @@ pub async fn find_address(db: &impl GenericClient, owner: UserId, id: AddressId)
     Ok(db::query_opt(db, FIND, &[&owner, &id]).await?.as_ref().map(Address::from))
 }
 
-/// Saves an address. The first one is the default; 409 when the book is full.
+/// Saves an address. The first one becomes the default; 409 when there are fifty already.
 pub async fn add(tx: &Transaction<'_>, owner: UserId, new: NewAddress) -> Result<Address> {
     const COUNT: &str = "SELECT count(*) AS count FROM addresses WHERE user_id = $1";
-    // The city's number comes along where somebody looked the CEP up before: an NF-e goes by it.
+    // The IBGE number of the city is taken from the CEP cache, if it is there: an NF-e needs it.
     const INSERT: &str = "
         INSERT INTO addresses (id, user_id, label, recipient, cep, street, number, complement, district, city, state, phone,
                                is_default, ibge_city)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
+        VALUES ($1, $2, $3, $4, $5::text, $6, $7, $8, $9, $10, $11, $12, $13,
                 (SELECT address ->> 'ibge_city' FROM cep_cache WHERE cep = $5))
         RETURNING *";
     lock_book(tx, owner).await?;
@@ -175,10 +175,10 @@ pub async fn add(tx: &Transaction<'_>, owner: UserId, new: NewAddress) -> Result
     Ok(Address::from(&db::query_one(tx, INSERT, &params).await?))
 }
 
-/// Replaces an address. The default stays the default until another takes its place.
+/// Replaces an address. Whether it is the default changes only if the input says so.
 pub async fn replace(tx: &Transaction<'_>, owner: UserId, id: AddressId, new: NewAddress) -> Result<Address> {
     const UPDATE: &str = "
-        UPDATE addresses SET label = $3, recipient = $4, cep = $5, street = $6, number = $7, complement = $8, district = $9,
+        UPDATE addresses SET label = $3, recipient = $4, cep = $5::text, street = $6, number = $7, complement = $8, district = $9,
                city = $10, state = $11, phone = $12, is_default = is_default OR $13, updated_at = now(),
                ibge_city = (SELECT address ->> 'ibge_city' FROM cep_cache WHERE cep = $5)
          WHERE id = $2 AND user_id = $1 RETURNING *";
@@ -206,7 +206,7 @@ pub async fn replace(tx: &Transaction<'_>, owner: UserId, id: AddressId, new: Ne
     Ok(Address::from(&row))
 }
 
-/// Makes it the one that checkout proposes.
+/// Makes an address the default.
 pub async fn make_default(tx: &Transaction<'_>, owner: UserId, id: AddressId) -> Result<Address> {
     const UPDATE: &str = "
         UPDATE addresses SET is_default = true, updated_at = now() WHERE id = $2 AND user_id = $1 RETURNING *";
@@ -219,7 +219,7 @@ pub async fn make_default(tx: &Transaction<'_>, owner: UserId, id: AddressId) ->
     Ok(Address::from(&row))
 }
 
-/// Removes an address; where it was the default, the newest of the others takes its place.
+/// Removes an address. If it was the default, the newest of the others becomes it.
 pub async fn remove(tx: &Transaction<'_>, owner: UserId, id: AddressId) -> Result<()> {
     const DELETE: &str = "DELETE FROM addresses WHERE id = $2 AND user_id = $1 RETURNING is_default";
     const PROMOTE: &str = "
@@ -233,7 +233,7 @@ pub async fn remove(tx: &Transaction<'_>, owner: UserId, id: AddressId) -> Resul
     Ok(())
 }
 
-/// One change of a book at a time: the limit and the one default are counted under this lock.
+/// Locks the person's row: the limit and the one default are checked under this lock.
 async fn lock_book(tx: &Transaction<'_>, owner: UserId) -> Result<()> {
     const LOCK: &str = "SELECT FROM users WHERE id = $1 AND erased_at IS NULL FOR NO KEY UPDATE";
     db::query_opt(tx, LOCK, &[&owner]).await?.map(drop).ok_or(Error::NotFound("The person"))

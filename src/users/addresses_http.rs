@@ -1,4 +1,4 @@
-//! `/api/users/{id}/addresses`: `{id}` is `me` or the own id. An administrator may read other people's, and no more.
+//! `/api/users/{id}/addresses`: `{id}` is `me` or the own id. An administrator may read other people's, but not change them.
 
 use actix_web::{HttpResponse, delete, get, patch, post, put, web};
 use garde::Validate;
@@ -18,7 +18,7 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
     cfg.service(list).service(add).service(show).service(replace).service(remove).service(patch_default).service(put_default);
 }
 
-/// The whole book unless `limit` says less.
+/// Without `limit` all of them.
 #[derive(Debug, Deserialize, Validate, IntoParams, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -29,13 +29,13 @@ struct Paging {
     offset: Option<i64>,
 }
 
-/// Whose book it is, if it is theirs; anybody else's is not there.
+/// The person themselves; for anybody else's id 404.
 fn own(me: &SignedIn, id: &str) -> Result<UserId> {
     let is_mine = id == "me" || id.parse::<UserId>().is_ok_and(|id| id == me.id);
     if is_mine { Ok(me.id) } else { Err(Error::NotFound("The person")) }
 }
 
-/// The same for reading, which administrators may do for everyone.
+/// The same for reading, where an administrator may name anybody.
 fn readable(me: &SignedIn, id: &str) -> Result<UserId> {
     match id.parse::<UserId>() {
         Ok(other) if me.is_admin() => Ok(other),
@@ -43,7 +43,7 @@ fn readable(me: &SignedIn, id: &str) -> Result<UserId> {
     }
 }
 
-/// The saved addresses, the default first.
+/// Lists the saved addresses, the default first.
 #[utoipa::path(tag = "addresses", security(("bearer" = [])), params(("id" = String, Path, description = "`me` or the own id"), Paging),
     responses((status = 200, body = List<Address>), (status = 404, body = Problem)))]
 #[get("/api/users/{id}/addresses")]
@@ -68,7 +68,7 @@ async fn add(app: web::Data<App>, me: SignedIn, path: Path<String>, body: Json<N
     Ok(HttpResponse::Created().json(address))
 }
 
-/// One saved address.
+/// Shows one saved address.
 #[utoipa::path(tag = "addresses", security(("bearer" = [])),
     params(("id" = String, Path, description = "`me` or the own id"), ("aid" = AddressId, Path)),
     responses((status = 200, body = Address), (status = 404, body = Problem)))]

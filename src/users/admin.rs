@@ -1,4 +1,4 @@
-//! `/api/admin/users`: people as the shop's administrators see them.
+//! `/api/admin/users`: people's accounts, for administrators.
 
 use actix_web::{HttpResponse, get, patch, post, put, web};
 use deadpool_postgres::{GenericClient, Transaction};
@@ -11,8 +11,8 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::User;
 use super::sessions::{self, Reason};
-use crate::admin::audit_log;
 use crate::app::App;
+use crate::audit_log;
 use crate::db;
 use crate::error::{Error, Problem, Result};
 use crate::http::json::{Json, Path, Query};
@@ -59,7 +59,7 @@ struct SetRole {
     role: Role,
 }
 
-/// Everybody with an account, the newest first.
+/// Lists all accounts, the newest first.
 #[utoipa::path(tag = "admin", security(("bearer" = [])), params(Search),
     responses((status = 200, body = List<Account>), (status = 403, body = Problem)))]
 #[get("/api/admin/users")]
@@ -77,7 +77,7 @@ async fn list(app: web::Data<App>, _admin: Admin, search: Query<Search>) -> Resu
     Ok(HttpResponse::Ok().json(List { items, total, limit, offset, next_cursor }))
 }
 
-/// One person.
+/// Shows one person.
 #[utoipa::path(tag = "admin", security(("bearer" = [])), params(("id" = UserId, Path)),
     responses((status = 200, body = Account), (status = 403, body = Problem), (status = 404, body = Problem)))]
 #[get("/api/admin/users/{id}")]
@@ -179,8 +179,8 @@ async fn set_blocked(app: &App, admin: &SignedIn, id: UserId, blocked: bool) -> 
     Ok(HttpResponse::Ok().json(account))
 }
 
-/// Locks both people, always in the same order, and asks again whether the one may: two administrators who take
-/// each other's role at once would leave the shop with none.
+/// Locks both rows, always in the same order, and checks again that the administrator may do this: two administrators who
+/// take each other's role at the same time would leave the shop with none.
 async fn lock_other(tx: &Transaction<'_>, keys: &Keys, admin: UserId, id: UserId) -> Result<Account> {
     const LOCK: &str = "SELECT * FROM users WHERE id = ANY($1) AND erased_at IS NULL ORDER BY id FOR UPDATE";
     if admin == id {
@@ -205,7 +205,7 @@ async fn find_account(db: &impl GenericClient, keys: &Keys, id: UserId) -> Resul
     account_of(&row, keys)
 }
 
-/// `%` and `_` in a search are letters like any other.
+/// Escapes `%` and `_` for `LIKE`.
 fn pattern(q: &str) -> String {
     format!("%{}%", q.trim().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"))
 }

@@ -1,4 +1,4 @@
-//! `/api/cep/{cep}`: from a CEP to a street, remembered for weeks. Always optional: without an answer the buyer types it.
+//! `/api/cep/{cep}`: from a CEP to a street, cached for weeks. Always optional: without an answer the buyer types the address.
 
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, get, web};
@@ -45,8 +45,8 @@ impl From<vitrine_cep::Address> for Place {
     }
 }
 
-/// What the cache says: the place (or that there is none), and whether that is still to be believed without asking.
-struct Remembered {
+/// A cached answer: the place (or that there is none), and whether it is fresh enough to be used without asking.
+struct Cached {
     place: Option<Place>,
     fresh: bool,
 }
@@ -62,10 +62,10 @@ async fn show(app: web::Data<App>, path: Path<String>) -> Result<HttpResponse> {
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "public, max-age=86400")).json(place))
 }
 
-/// `None`: there is no such CEP. An old answer is better than none while the sources are away.
+/// `None`: there is no such CEP. While the sources are away a stale answer is used.
 pub async fn look_up(app: &App, cep: &Cep) -> Result<Option<Place>> {
-    let remembered = remembered(&app.db().await?, cep).await?;
-    if let Some(Remembered { place, fresh: true }) = remembered {
+    let cached = cached(&app.db().await?, cep).await?;
+    if let Some(Cached { place, fresh: true }) = cached {
         return Ok(place);
     }
     match app.providers.cep.find(cep).await {
@@ -74,20 +74,20 @@ pub async fn look_up(app: &App, cep: &Cep) -> Result<Option<Place>> {
             remember(&app.db().await?, cep, place.as_ref()).await?;
             Ok(place)
         }
-        Err(_) if remembered.as_ref().is_some_and(|r| r.place.is_some()) => Ok(remembered.and_then(|r| r.place)),
+        Err(_) if cached.as_ref().is_some_and(|r| r.place.is_some()) => Ok(cached.and_then(|r| r.place)),
         Err(error) => Err(error.into()),
     }
 }
 
-/// A street stays true for a month; that there is none, for a day.
-async fn remembered(db: &impl GenericClient, cep: &Cep) -> Result<Option<Remembered>> {
+/// Reads the cache. A place is fresh for a month; that there is none, for a day.
+async fn cached(db: &impl GenericClient, cep: &Cep) -> Result<Option<Cached>> {
     const FIND: &str = "
         SELECT address, fetched_at > now() - CASE WHEN address IS NULL THEN interval '1 day' ELSE interval '30 days' END AS fresh
           FROM cep_cache WHERE cep = $1";
     let row = db::query_opt(db, FIND, &[&cep.as_str()]).await?;
     Ok(row.map(|row| {
         let place = row.get::<_, Option<serde_json::Value>>("address").and_then(|json| serde_json::from_value(json).ok());
-        Remembered { place, fresh: row.get("fresh") }
+        Cached { place, fresh: row.get("fresh") }
     }))
 }
 

@@ -1,7 +1,7 @@
-//! Erasure (LGPD, article 18, VI): the person goes from every table, what was sold stays.
+//! Erasure (LGPD, article 18, VI): the person is removed from every table; what was sold stays.
 //!
 //! What stays, and on which ground: orders, lines, payments and their history without the person (the shop's own books);
-//! fiscal documents as they were issued (tax law); `coupon_persons`, a keyed hash that counts a coupon's uses and tells nobody who.
+//! fiscal documents as they were issued (tax law); `coupon_persons`, a keyed hash that counts a coupon's uses and names nobody.
 
 use deadpool_postgres::Transaction;
 use secrecy::SecretString;
@@ -30,7 +30,7 @@ pub async fn erase(app: &App, id: UserId, password: SecretString) -> Result<()> 
     Ok(())
 }
 
-/// First the cart, then the person: the order in which a checkout takes them, so that the two cannot deadlock and none slips through.
+/// Locks the cart, then the person: the same order as in a checkout, so that the two cannot deadlock and no order is missed.
 async fn lock(tx: &Transaction<'_>, id: UserId, password_hash: Option<&str>) -> Result<()> {
     const CART: &str = "SELECT FROM carts WHERE user_id = $1 FOR UPDATE";
     const PERSON: &str = "SELECT role FROM users WHERE id = $1 AND password_hash = $2 AND erased_at IS NULL FOR UPDATE";
@@ -55,7 +55,7 @@ async fn refuse_while_open(tx: &Transaction<'_>, id: UserId) -> Result<()> {
     }
 }
 
-/// The account and all that belongs to it alone. The e-mail's place is held by one that can never be written to.
+/// Empties the account and deletes what belongs to it alone. An address that cannot receive mail takes the e-mail's place.
 async fn forget_person(tx: &Transaction<'_>, id: UserId) -> Result<()> {
     const PERSON: &str = "
         UPDATE users SET name = '(removido)', email = 'removido-' || id || '@invalid', password_hash = NULL, role = 'user', phone = NULL,
@@ -78,8 +78,8 @@ async fn forget_person(tx: &Transaction<'_>, id: UserId) -> Result<()> {
     Ok(())
 }
 
-/// Of an order, the region it went to stays (freight is disputed by it), of a change that it was made but not the words that
-/// people wrote about it, of a message that it was sent, of a provider's event that it came.
+/// What stays: of an order, the region of its delivery (freight is disputed by it); of a change, that it was made, without
+/// free text; of a message, that it was sent; of a provider's event, that it came.
 async fn forget_in_orders(tx: &Transaction<'_>, id: UserId) -> Result<()> {
     const ORDERS: &str = "
         UPDATE orders SET customer_name = '(removido)', customer_email = NULL, customer_phone = NULL, locale = 'pt-BR', sms_opt_in = false, notes = NULL, cancel_reason = NULL,
@@ -97,7 +97,7 @@ async fn forget_in_orders(tx: &Transaction<'_>, id: UserId) -> Result<()> {
          WHERE order_id IN (SELECT id FROM orders WHERE user_id = $1) AND actor ~ '^(user|admin|guest)' AND reason <> ''";
     const REFUNDS: &str = "
         UPDATE refunds SET reason = '(removido)' WHERE order_id IN (SELECT id FROM orders WHERE user_id = $1)";
-    // The link shows who received the parcel, to whoever has it.
+    // A label shows the recipient to everybody who has its link.
     const LABELS: &str = "
         UPDATE shipments SET label_url = NULL, error = NULL WHERE order_id IN (SELECT id FROM orders WHERE user_id = $1)";
     for forget in [ORDERS, MESSAGES, EVENTS, REASONS, REFUNDS, LABELS] {

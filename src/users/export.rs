@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::ids::UserId;
 use crate::seal::Keys;
 
-/// Fields are named as in the rest of the interface; amounts are centavos, times are UTC.
+/// Fields are named as in the rest of the API; amounts are centavos, times are UTC.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Export {
     pub exported_at: Timestamp,
@@ -30,7 +30,7 @@ pub struct Export {
     /// With lines, payments, refunds, parcels, fiscal documents and the whole history.
     #[schema(value_type = Vec<Object>)]
     pub orders: Value,
-    /// What was sent to the person.
+    /// Messages that were sent to the person.
     #[schema(value_type = Vec<Object>)]
     pub messages: Value,
     #[schema(value_type = Vec<Object>)]
@@ -54,7 +54,7 @@ const CARTS: &str = "
                           WHERE i.cart_id = c.id)) ORDER BY c.created_at), '[]') AS data
       FROM carts c WHERE c.user_id = $1";
 
-/// The document is sealed, so orders come as rows and get theirs in Rust.
+/// The document is sealed, so it is opened in Rust, order by order.
 const ORDERS: &str = "
     SELECT o.tax_id_sealed, o.tax_id_key,
            to_jsonb(o) - '{user_id,tax_id_sealed,tax_id_key,tax_id_hash,coupon_id,coupon_held,reservation,stock_held,freight_quote}'::text[]
@@ -83,7 +83,7 @@ const COUPONS: &str = "
      WHERE p.person IN (SELECT u.tax_id_hash FROM users u WHERE u.id = $1
                         UNION SELECT o.tax_id_hash FROM orders o WHERE o.user_id = $1)";
 
-/// Reads all of it in one snapshot.
+/// Reads everything in one snapshot.
 pub async fn export(app: &App, id: UserId) -> Result<Export> {
     let mut db = app.db().await?;
     let tx = db
@@ -142,7 +142,7 @@ async fn orders(db: &impl GenericClient, keys: &Keys, id: UserId) -> Result<Valu
     Ok(Value::Array(orders))
 }
 
-/// PostgreSQL writes UTC as `+00:00`, the rest of the interface as `Z`. Ends at the leaves of a value that is in memory.
+/// PostgreSQL writes UTC as `+00:00`, the rest of the API as `Z`. Recursion ends at the leaves of a value that is in memory.
 fn in_utc(value: &mut Value) {
     match value {
         Value::String(text) => {

@@ -21,7 +21,7 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
     cfg.service(export_me).service(show_me).service(replace_me).service(change_me).service(erase_me);
 }
 
-/// Proof that it is the account's owner who asks.
+/// The password again, as proof that the account's owner asks.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConfirmErasure {
@@ -30,14 +30,14 @@ pub struct ConfirmErasure {
     pub password: SecretString,
 }
 
-/// The person who is signed in.
+/// Shows the person who is signed in.
 #[utoipa::path(tag = "users", security(("bearer" = [])), responses((status = 200, body = User), (status = 401, body = Problem)))]
 #[get("/api/users/me")]
 async fn show_me(app: web::Data<App>, me: SignedIn) -> Result<HttpResponse> {
     Ok(HttpResponse::Ok().json(profile::show(&app, me.id).await?))
 }
 
-/// Replaces name, e-mail, CPF or CNPJ, and phone; what is left out is emptied.
+/// Replaces name, e-mail, CPF or CNPJ, and phone; a field that is left out is emptied.
 #[utoipa::path(tag = "users", security(("bearer" = [])), request_body = ReplaceProfile,
     responses((status = 200, body = User), (status = 409, body = Problem), (status = 422, body = Problem)))]
 #[put("/api/users/me")]
@@ -53,7 +53,7 @@ async fn change_me(app: web::Data<App>, me: SignedIn, body: Json<ChangeProfile>)
     Ok(HttpResponse::Ok().json(profile::change(&app, me.id, body.into_inner()).await?))
 }
 
-/// All that the shop knows of the person (LGPD, article 18), with the CPF or CNPJ in full.
+/// Exports all that the shop knows of the person (LGPD, article 18), with the CPF or CNPJ in full.
 #[utoipa::path(tag = "users", security(("bearer" = [])), responses((status = 200, body = Export), (status = 401, body = Problem)))]
 #[get("/api/users/me/export")]
 async fn export_me(app: web::Data<App>, me: SignedIn) -> Result<HttpResponse> {
@@ -64,7 +64,7 @@ async fn export_me(app: web::Data<App>, me: SignedIn) -> Result<HttpResponse> {
         .json(export))
 }
 
-/// Erases the person. Orders and what tax law makes the shop keep stay, without the person. Cannot be undone.
+/// Erases the person. Orders and records that tax law requires stay, without the person. Cannot be undone.
 #[utoipa::path(tag = "users", security(("bearer" = [])), request_body = ConfirmErasure,
     responses((status = 204), (status = 409, body = Problem, description = "An order is still open"), (status = 422, body = Problem)))]
 #[delete("/api/users/me")]

@@ -1,4 +1,4 @@
-//! People: who they are, where they live, which sessions they have, and what becomes of their data.
+//! People: their accounts, addresses and sessions, and the export and erasure of their data.
 
 pub mod addresses;
 mod addresses_http;
@@ -32,7 +32,7 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
     admin::routes(cfg);
 }
 
-/// A person as answers show them: the document masked, nothing secret.
+/// A person as answers show them: the document masked, no secrets.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct User {
     pub id: UserId,
@@ -43,9 +43,9 @@ pub struct User {
     pub cpf: Option<String>,
     /// E.164.
     pub phone: Option<String>,
-    /// The language of what is written to them.
+    /// The language of messages to the person.
     pub locale: Lang,
-    /// Whether texts (SMS) about orders are welcome at the phone.
+    /// Whether the person wants texts (SMS) about orders at this phone.
     pub sms_opt_in: bool,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
@@ -69,7 +69,7 @@ impl User {
     }
 }
 
-/// The document in a row of `users` or `orders`, opened.
+/// Opens the sealed document in a row of `users` or `orders`.
 pub fn tax_id_of(row: &Row, keys: &Keys) -> Result<Option<TaxId>> {
     match (row.get::<_, Option<Vec<u8>>>("tax_id_sealed"), row.get::<_, Option<i16>>("tax_id_key")) {
         (Some(sealed), Some(key)) => keys.open(&sealed, key).map(Some),

@@ -15,7 +15,7 @@ use crate::ids::UserId;
 use crate::lang::Lang;
 use crate::seal::Keys;
 
-/// The whole profile: a field that is left out is emptied. How one is written to (`PATCH`) stays.
+/// The whole profile: a field that is left out is emptied. Language and SMS consent stay; `PATCH` changes them.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReplaceProfile {
@@ -23,7 +23,7 @@ pub struct ReplaceProfile {
     pub name: String,
     #[garde(custom(rules::email))]
     pub email: String,
-    /// CPF or CNPJ. Masked, as it was answered, it stays as it is.
+    /// CPF or CNPJ. Sent back masked, as answers show it, it stays as it is.
     #[garde(inner(custom(rules::tax_id_or_masked)))]
     pub cpf: Option<String>,
     #[garde(inner(custom(rules::phone)))]
@@ -38,17 +38,17 @@ pub struct ChangeProfile {
     pub name: Option<String>,
     #[garde(inner(custom(rules::email)))]
     pub email: Option<String>,
-    /// CPF or CNPJ. Masked, as it was answered, it stays as it is.
+    /// CPF or CNPJ. Sent back masked, as answers show it, it stays as it is.
     #[serde(default, deserialize_with = "rules::sent")]
     #[garde(inner(inner(custom(rules::tax_id_or_masked))))]
     pub cpf: Option<Option<String>>,
     #[serde(default, deserialize_with = "rules::sent")]
     #[garde(inner(inner(custom(rules::phone))))]
     pub phone: Option<Option<String>>,
-    /// The language of what is written to them.
+    /// The language of messages to the person.
     #[garde(skip)]
     pub locale: Option<Lang>,
-    /// Whether texts (SMS) about orders are welcome at the phone.
+    /// Whether the person wants texts (SMS) about orders at this phone.
     #[garde(skip)]
     pub sms_opt_in: Option<bool>,
 }
@@ -60,7 +60,7 @@ impl From<ReplaceProfile> for ChangeProfile {
     }
 }
 
-/// Changes what is named, or nothing.
+/// Makes all of the changes, or none.
 pub async fn change(app: &App, id: UserId, new: ChangeProfile) -> Result<User> {
     const LOCK: &str = "SELECT * FROM users WHERE id = $1 AND erased_at IS NULL FOR NO KEY UPDATE";
     let mut db = app.db().await?;
@@ -82,7 +82,7 @@ pub async fn change(app: &App, id: UserId, new: ChangeProfile) -> Result<User> {
     Ok(user)
 }
 
-/// The document that was sent, or the known one where its masked form came back.
+/// The document that was sent; the known one if its masked form was sent.
 fn document(text: &str, known: Option<&TaxId>) -> Result<TaxId> {
     match known {
         Some(known) if known.masked() == text => Ok(known.clone()),
@@ -90,7 +90,7 @@ fn document(text: &str, known: Option<&TaxId>) -> Result<TaxId> {
     }
 }
 
-/// The profile, or 404 for somebody who was just erased.
+/// The profile; 404 for a person who was erased at this moment.
 pub async fn show(app: &App, id: UserId) -> Result<User> {
     let keys: &Keys = &app.keys;
     store::find_user(&app.db().await?, keys, id).await?.ok_or(Error::NotFound("The person"))

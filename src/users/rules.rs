@@ -1,4 +1,4 @@
-//! What people type about themselves: the rules of those fields, for request bodies and for whoever parses them afterwards.
+//! Rules for the fields that people type about themselves, for request bodies and for the code that parses them afterwards.
 
 use garde::Result;
 use secrecy::{ExposeSecret, SecretString};
@@ -7,13 +7,13 @@ use vitrine_kit::{Cep, Email, Phone, TaxId};
 
 use crate::error::{Error, FieldError};
 
-/// Acre to Tocantins.
+/// The 26 states and the Federal District, from Acre to Tocantins.
 pub const STATES: [&str; 27] = [
     "AC", "AL", "AM", "AP", "BA", "CE", "DF", "ES", "GO", "MA", "MG", "MS", "MT", "PA", "PB", "PE", "PI", "PR", "RJ", "RN", "RO",
     "RR", "RS", "SC", "SE", "SP", "TO",
 ];
 
-/// ASVS 6.2.1 and 6.2.9: eight at least, and room for any passphrase.
+/// ASVS 6.2.1 and 6.2.9: at least eight, and long passphrases are allowed.
 pub const PASSWORD_CHARS: std::ops::RangeInclusive<usize> = 8..=1000;
 
 /// One line of text: something visible, at most `max` characters, none of them a control character.
@@ -26,7 +26,7 @@ pub fn line(max: usize) -> impl Fn(&str, &()) -> Result {
     }
 }
 
-/// The length of a new password; whether it is a known one is judged beside the person's name and e-mail.
+/// Checks a new password's length. Whether it is a common one is checked later, where e-mail and name are known.
 pub fn new_password(password: &SecretString, _: &()) -> Result {
     let chars = password.expose_secret().chars().count();
     if PASSWORD_CHARS.contains(&chars) {
@@ -35,7 +35,7 @@ pub fn new_password(password: &SecretString, _: &()) -> Result {
     refuse(format!("must have {} to {} characters", PASSWORD_CHARS.start(), PASSWORD_CHARS.end()))
 }
 
-/// A secret that is only compared: anything, but not without end.
+/// A secret that is only compared: any text of limited length.
 pub fn secret(secret: &SecretString, _: &()) -> Result {
     let chars = secret.expose_secret().chars().count();
     if chars >= 1 && PASSWORD_CHARS.end() >= &chars { Ok(()) } else { refuse("must have 1 to 1000 characters") }
@@ -54,7 +54,7 @@ pub fn tax_id(text: &str, _: &()) -> Result {
     parses(TaxId::parse(text))
 }
 
-/// The same, or one with its ends masked, as our answers show it: sent back, it means "as it is".
+/// The same, or a masked one as our answers show it, which means "unchanged".
 pub fn tax_id_or_masked(text: &str, _: &()) -> Result {
     if is_masked(text) { Ok(()) } else { parses(TaxId::parse(text)) }
 }
@@ -63,17 +63,17 @@ pub fn cep(text: &str, _: &()) -> Result {
     parses(Cep::parse(text))
 }
 
-/// Two letters of either case that name a state.
+/// The two letters of a state, in upper or lower case.
 pub fn state(text: &str, _: &()) -> Result {
     if STATES.contains(&text.to_ascii_uppercase().as_str()) { Ok(()) } else { refuse("must be the two letters of a state") }
 }
 
-/// Whether it is a document as our answers show it.
+/// Whether it is a masked document, as answers show it.
 pub fn is_masked(text: &str) -> bool {
     text.starts_with("**")
 }
 
-/// Tells a field that was left out (`None`) from one that was sent as `null` (`Some(None)`): use with `#[serde(default)]`.
+/// Tells a field that was left out (`None`) from one sent as `null` (`Some(None)`): use with `#[serde(default)]`.
 pub fn sent<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> std::result::Result<Option<T>, D::Error> {
     T::deserialize(value).map(Some)
 }

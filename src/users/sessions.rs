@@ -1,4 +1,4 @@
-//! Sessions and their refresh tokens. One row per sign-in; its tokens are a family, of which one is unused at any time.
+//! Sessions and their refresh tokens. One row per sign-in. Its tokens are a family; one of them is unused at any time.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::ids::{SessionId, UserId};
 use crate::seal::{random_token, token_hash};
 
-/// Why a session ended before its time.
+/// Why a session was ended before it expired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
     Logout,
@@ -31,7 +31,7 @@ impl Reason {
     }
 }
 
-/// A session with its newest refresh token, which is kept nowhere else.
+/// A session with its newest refresh token, which is stored only as a hash.
 #[derive(Debug)]
 pub struct Opened {
     pub user: UserId,
@@ -39,7 +39,7 @@ pub struct Opened {
     pub refresh_token: String,
 }
 
-/// What came of a refresh token.
+/// The result of using a refresh token.
 #[derive(Debug)]
 pub enum Rotation {
     Fresh(Opened),
@@ -49,8 +49,8 @@ pub enum Rotation {
     Refused,
 }
 
-/// Opens a session for the person whose password was just checked. `None`: since then the password was changed, or the
-/// person blocked or erased; the lock on their row decides who was first.
+/// Opens a session for a person whose password was just checked. `None`: meanwhile the password was changed, or the person
+/// blocked or erased; the lock on their row decides which came first.
 pub async fn open(db: &impl GenericClient, user: UserId, password_hash: &str, ttl: Duration) -> Result<Option<Opened>> {
     const OPEN: &str = "
         WITH person AS (
@@ -65,9 +65,9 @@ pub async fn open(db: &impl GenericClient, user: UserId, password_hash: &str, tt
     Ok((opened == 1).then_some(Opened { user, session, refresh_token }))
 }
 
-/// Trades a refresh token for the next one of its family. The caller commits, whatever came of it.
+/// Exchanges a refresh token for the next one of its family. The caller commits, whatever the result.
 pub async fn rotate(tx: &Transaction<'_>, presented: &str, ttl: Duration) -> Result<Rotation> {
-    // Of any number of twins, one finds `used_at` empty; the others wait for its commit and then find it set.
+    // Of several requests with the same token, one finds `used_at` empty; the others wait for its commit and then find it set.
     const USE: &str = "
         UPDATE refresh_tokens t SET used_at = now()
           FROM sessions s JOIN users u ON u.id = s.user_id
@@ -91,7 +91,7 @@ pub async fn rotate(tx: &Transaction<'_>, presented: &str, ttl: Duration) -> Res
     Ok(ended.map_or(Rotation::Refused, |row| Rotation::Reused(row.get("user_id"))))
 }
 
-/// Ends one session of the person. Afterwards tell `Standings::forget`.
+/// Ends one session of the person. Call `Standings::forget` afterwards.
 pub async fn revoke(db: &impl GenericClient, user: UserId, session: SessionId, reason: Reason) -> Result<()> {
     const REVOKE: &str = "
         UPDATE sessions SET revoked_at = now(), revoked_reason = $3 WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL";
@@ -99,8 +99,8 @@ pub async fn revoke(db: &impl GenericClient, user: UserId, session: SessionId, r
     Ok(())
 }
 
-/// Ends all sessions of the person but `spare`. Call it after the change that was the reason, in the same transaction:
-/// a sign-in that was faster is then seen here. Afterwards tell `Standings::forget`.
+/// Ends all sessions of the person but `spare`. Call it in the same transaction, after the change that is the reason: a
+/// sign-in that committed before is then seen here. Call `Standings::forget` afterwards.
 pub async fn revoke_all(tx: &Transaction<'_>, user: UserId, spare: Option<SessionId>, reason: Reason) -> Result<()> {
     const REVOKE: &str = "
         UPDATE sessions SET revoked_at = now(), revoked_reason = $3

@@ -10,7 +10,7 @@ use crate::ids::UserId;
 use crate::lang::Lang;
 use crate::seal::{Keys, Sealed};
 
-/// Somebody who wants an account.
+/// An account to be created.
 #[derive(Debug)]
 pub struct NewUser {
     pub name: String,
@@ -22,7 +22,7 @@ pub struct NewUser {
     pub lang: Lang,
 }
 
-/// What is to change. `None` leaves a field as it is; `Some(None)` empties it.
+/// Changes to an account. `None` leaves a field as it is; `Some(None)` empties it.
 #[derive(Debug, Default)]
 pub struct Change {
     pub name: Option<String>,
@@ -33,7 +33,7 @@ pub struct Change {
     pub sms_opt_in: Option<bool>,
 }
 
-/// What a sign-in is checked against.
+/// What a sign-in needs of an account.
 #[derive(Debug)]
 pub struct Credentials {
     pub user: User,
@@ -41,12 +41,12 @@ pub struct Credentials {
     pub needs_totp: bool,
 }
 
-/// The e-mail is another account's: 409. Registration tells as much, which its rate limit makes slow to exploit.
+/// 409: the e-mail belongs to another account. Registration reveals the same; its rate limit makes that slow to exploit.
 fn email_taken() -> Error {
     Error::Conflict("There is an account with this e-mail already: sign in, or reset its password".into())
 }
 
-/// A new account, or 409 where the e-mail has one.
+/// Creates an account, or 409 where the e-mail has one.
 pub async fn insert_user(db: &impl GenericClient, keys: &Keys, new: &NewUser) -> Result<User> {
     const INSERT: &str = "
         INSERT INTO users (id, name, email, password_hash, phone, tax_id_sealed, tax_id_key, tax_id_hash, locale)
@@ -64,13 +64,13 @@ fn columns(sealed: Option<Sealed>) -> (Option<Vec<u8>>, Option<i16>, Option<Vec<
     sealed.map_or((None, None, None), |s| (Some(s.sealed), Some(s.key), Some(s.hash)))
 }
 
-/// Somebody who was not erased.
+/// A person who was not erased.
 pub async fn find_user(db: &impl GenericClient, keys: &Keys, id: UserId) -> Result<Option<User>> {
     const FIND: &str = "SELECT * FROM users WHERE id = $1 AND erased_at IS NULL";
     db::query_opt(db, FIND, &[&id]).await?.map(|row| User::of(&row, keys)).transpose()
 }
 
-/// Somebody who may sign in, by e-mail: neither blocked nor erased.
+/// A person who may sign in, by e-mail: neither blocked nor erased.
 pub async fn find_credentials(db: &impl GenericClient, keys: &Keys, email: &Email) -> Result<Option<Credentials>> {
     const FIND: &str = "
         SELECT * FROM users WHERE email = $1 AND password_hash IS NOT NULL AND blocked_at IS NULL AND erased_at IS NULL";
@@ -82,13 +82,13 @@ pub async fn find_credentials(db: &impl GenericClient, keys: &Keys, email: &Emai
     .transpose()
 }
 
-/// The password of somebody who is signed in, for when it is asked again.
+/// The password hash of a person who is signed in, to check the password again.
 pub async fn find_password(db: &impl GenericClient, id: UserId) -> Result<Option<String>> {
     const FIND: &str = "SELECT password_hash FROM users WHERE id = $1 AND erased_at IS NULL";
     Ok(db::query_opt(db, FIND, &[&id]).await?.and_then(|row| row.get("password_hash")))
 }
 
-/// Changes a person's own data. Another e-mail is taken to be good until it bounces, and ends the resets mailed to the old one.
+/// Changes a person's own data. A new e-mail counts as good until a mail to it bounces; resets mailed to the old one end.
 pub async fn update_user(tx: &Transaction<'_>, keys: &Keys, id: UserId, change: &Change) -> Result<User> {
     const UPDATE: &str = "
         UPDATE users SET name = coalesce($2, name), email = coalesce($3, email),
@@ -119,7 +119,7 @@ pub async fn update_user(tx: &Transaction<'_>, keys: &Keys, id: UserId, change: 
     User::of(&row.ok_or(Error::NotFound("The person"))?, keys)
 }
 
-/// Sets a new password, but only in the place of `old`: of two changes at once, one is told to try again.
+/// Sets a new password if the old one is still `old`: of two changes at once, one is told to try again.
 pub async fn mark_password(db: &impl GenericClient, id: UserId, old: Option<&str>, new: &str) -> Result<bool> {
     const UPDATE: &str = "
         UPDATE users SET password_hash = $3, updated_at = now()

@@ -8,9 +8,9 @@ use crate::app::App;
 use crate::cause;
 use crate::error::{Error, Problem, Result};
 use crate::http::raw::Raw;
-use crate::http::request_id;
 use crate::ids::EventId;
 use crate::mail::sms;
+use crate::request;
 use crate::webhooks::inbox;
 
 /// What became of a text, from Africa's Talking. They sign nothing: the token in the address proves them.
@@ -30,7 +30,7 @@ pub(super) async fn africastalking(app: web::Data<App>, Raw(delivery): Raw) -> R
     if report.id.is_empty() {
         return Ok(HttpResponse::Ok().finish()); // a report of nothing
     }
-    let (id, request_id) = (EventId::new(), request_id::current());
+    let (id, request_id) = (EventId::new(), request::id());
     cause::scope("webhook", &id.to_string(), take(&app, id, &report, &request_id)).await?;
     Ok(HttpResponse::Ok().finish())
 }

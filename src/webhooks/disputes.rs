@@ -2,9 +2,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 use vitrine_kit::ProviderError;
-use vitrine_stripe::CardNews;
+use vitrine_kit::dispute::{Dispute, State};
 
-use super::stripe::effect;
+use super::stripe::disputed;
 use crate::app::App;
 use crate::error::{Chain, Error, Result};
 use crate::jobs::Outcome;
@@ -26,17 +26,21 @@ pub async fn watch(app: &App) -> Result<Outcome> {
         other => other?,
     };
     // A handful; one that is known is over after one look at its row.
-    for news in &disputes {
-        apply(app, news).await?;
+    for dispute in &disputes {
+        apply(app, dispute).await?;
     }
     app.jobs_were_pushed();
     Ok(next)
 }
 
-async fn apply(app: &App, news: &CardNews) -> Result<()> {
+/// One whose end has no winner is told by its webhook: here it would be told every time.
+async fn apply(app: &App, dispute: &Dispute) -> Result<()> {
+    if dispute.state == State::Unclear {
+        return Ok(());
+    }
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
-    effect(&tx, news).await?;
+    disputed(&tx, dispute).await?;
     tx.commit().await?;
     Ok(())
 }

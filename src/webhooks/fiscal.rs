@@ -11,9 +11,9 @@ use crate::cause;
 use crate::db;
 use crate::error::{Error, Problem, Result};
 use crate::http::raw::Raw;
-use crate::http::request_id;
 use crate::ids::{EventId, InvoiceId, OrderId};
 use crate::jobs::{self, Job};
+use crate::request;
 use crate::webhooks::inbox;
 
 /// News of an invoice, from Focus NFe. The secret stands in the header `X-Focus-Token`.
@@ -47,7 +47,7 @@ async fn take_all(app: &App, provider: &'static str, delivery: &Delivery) -> Res
     let notices = fiscal.ok_or(Error::NotFound("This address"))?.open(delivery).inspect_err(|_| {
         metrics::counter!("vitrine_webhooks_forged_total", "provider" => provider).increment(1);
     })?; // forged: nothing was parsed, nothing is kept
-    let request_id = request_id::current();
+    let request_id = request::id();
     for notice in &notices {
         let id = EventId::new();
         cause::scope("webhook", &id.to_string(), take(app, provider, id, notice, delivery, &request_id)).await?;

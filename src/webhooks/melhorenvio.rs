@@ -10,8 +10,8 @@ use crate::cause;
 use crate::db;
 use crate::error::{Error, Problem, Result};
 use crate::http::raw::Raw;
-use crate::http::request_id;
 use crate::ids::EventId;
+use crate::request;
 use crate::shipments::news;
 use crate::webhooks::inbox;
 
@@ -30,7 +30,7 @@ pub(super) async fn melhorenvio(app: web::Data<App>, Raw(delivery): Raw) -> Resu
         metrics::counter!("vitrine_webhooks_forged_total", "provider" => NAME).increment(1);
     })?; // forged: nothing was parsed, nothing is kept
     if let Notice::News(news) = notice {
-        let (id, request_id) = (EventId::new(), request_id::current());
+        let (id, request_id) = (EventId::new(), request::id());
         cause::scope("webhook", &id.to_string(), take(&app, id, &news, &request_id)).await?;
         app.jobs_were_pushed();
     }

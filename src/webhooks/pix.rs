@@ -12,12 +12,14 @@ use crate::app::App;
 use crate::cause;
 use crate::error::{Error, Problem, Result};
 use crate::http::raw::Raw;
-use crate::http::request_id;
 use crate::ids::{EventId, OrderId, PaymentId, RefundId};
 use crate::jobs::{self, Job};
-use crate::payments::apply::{self, News};
-use crate::payments::status::Status;
+use crate::payments::charge::record;
+use crate::payments::effect::Effect;
 use crate::payments::store;
+use crate::payments::{capture, dispute, refund};
+use crate::request;
+use crate::sale::states::PaymentStatus;
 use crate::webhooks::inbox;
 
 /// A signature without a time in it is valid for ever: older news are only a hint, and the provider is asked.
@@ -84,7 +86,7 @@ async fn take_all(app: &App, provider: &str, delivery: &Delivery) -> Result<Http
     let notices = pix.open(delivery).inspect_err(|_| {
         metrics::counter!("vitrine_webhooks_forged_total", "provider" => pix.name()).increment(1);
     })?; // forged: nothing was parsed, nothing is kept
-    let request_id = request_id::current();
+    let request_id = request::id();
     let mut outcome = Ok(());
     for notice in &notices {
         let id = EventId::new();
@@ -111,20 +113,24 @@ async fn take(app: &App, pix: &dyn PixProvider, id: EventId, notice: &Notice, re
 
 /// What became of it, in a word, and the order that it was about.
 async fn apply(tx: &Transaction<'_>, provider: &'static str, news: &PixNews) -> Result<(&'static str, Option<OrderId>)> {
-    let (applied, order): News = match news {
+    let Effect { applied, order } = match news {
         PixNews::Paid(paid) if paid.created_at.is_some_and(|at| Timestamp::now().duration_since(at) > MAX_AGE) => {
             return look(tx, provider, PaymentId(paid.payment_id)).await;
         }
-        PixNews::Paid(paid) => apply::paid(tx, provider, paid).await?,
-        PixNews::Expired { payment_id } => apply::ended(tx, provider, PaymentId(*payment_id), Status::Expired).await?,
-        PixNews::Cancelled { payment_id } => apply::ended(tx, provider, PaymentId(*payment_id), Status::Cancelled).await?,
-        PixNews::RefundDone { refund_id } => apply::refund_done(tx, provider, RefundId(*refund_id)).await?,
-        PixNews::RefundFailed { refund_id } => apply::refund_failed(tx, provider, RefundId(*refund_id)).await?,
+        PixNews::Paid(paid) => capture::record_paid(tx, provider, paid).await?,
+        PixNews::Expired { payment_id } => {
+            record::record_ended(tx, provider, PaymentId(*payment_id), PaymentStatus::Expired).await?
+        }
+        PixNews::Cancelled { payment_id } => {
+            record::record_ended(tx, provider, PaymentId(*payment_id), PaymentStatus::Cancelled).await?
+        }
+        PixNews::RefundDone { refund_id } => refund::settle::record_done(tx, provider, RefundId(*refund_id)).await?,
+        PixNews::RefundFailed { refund_id, .. } => refund::settle::record_failed(tx, provider, RefundId(*refund_id)).await?,
         PixNews::Look { payment_id } => return look(tx, provider, PaymentId(*payment_id)).await,
         PixNews::LookAtRefund { refund_id, payment_id } => {
             return look_at_refund(tx, provider, refund_id.map(RefundId), payment_id.map(PaymentId)).await;
         }
-        PixNews::Disputed { payment_id, text } => apply::disputed_pix(tx, provider, payment_id.map(PaymentId), text).await?,
+        PixNews::Disputed(theirs) => dispute::record_pix_dispute(tx, provider, theirs).await?,
         PixNews::Other => return Ok(("unknown", None)),
     };
     Ok((applied.word(), order))
@@ -132,7 +138,7 @@ async fn apply(tx: &Transaction<'_>, provider: &'static str, news: &PixNews) -> 
 
 /// A hint about a payment of ours: the provider is asked, at once.
 async fn look(tx: &Transaction<'_>, provider: &'static str, payment: PaymentId) -> Result<(&'static str, Option<OrderId>)> {
-    let Some(order) = apply::order_of(tx, provider, payment).await? else { return Ok(("unknown", None)) };
+    let Some(order) = store::order_of(tx, provider, payment).await? else { return Ok(("unknown", None)) };
     jobs::push_now(tx, Job::CheckPayment { payment }).await?;
     Ok(("hint", Some(order)))
 }
@@ -145,7 +151,7 @@ async fn look_at_refund(
     payment: Option<PaymentId>,
 ) -> Result<(&'static str, Option<OrderId>)> {
     if let Some(refund) = refund
-        && let Some(order) = apply::order_of_refund(tx, provider, refund).await?
+        && let Some(order) = store::order_of_refund(tx, provider, refund).await?
     {
         jobs::push_now(tx, Job::SendRefund { refund }).await?;
         return Ok(("hint", Some(order)));

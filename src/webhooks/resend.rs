@@ -10,9 +10,9 @@ use crate::app::App;
 use crate::cause;
 use crate::error::{Error, Problem, Result};
 use crate::http::raw::Raw;
-use crate::http::request_id;
 use crate::ids::EventId;
 use crate::mail::news;
+use crate::request;
 use crate::webhooks::inbox;
 
 /// News of a mail, from Resend: delivered, bounced, complained about. Signed the Svix way.
@@ -31,7 +31,7 @@ pub(super) async fn resend(app: web::Data<App>, Raw(delivery): Raw) -> Result<Ht
     let event = vitrine_resend::open_webhook(secret, &delivery, Timestamp::now()).inspect_err(|_| {
         metrics::counter!("vitrine_webhooks_forged_total", "provider" => NAME).increment(1);
     })?; // forged: nothing was parsed, nothing is kept
-    let (id, request_id) = (EventId::new(), request_id::current());
+    let (id, request_id) = (EventId::new(), request::id());
     cause::scope("webhook", &id.to_string(), take(&app, id, &event, &delivery, &request_id)).await?;
     Ok(HttpResponse::Ok().finish())
 }

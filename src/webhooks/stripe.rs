@@ -4,6 +4,7 @@ use actix_web::{HttpResponse, post, web};
 use deadpool_postgres::{GenericClient, Transaction};
 use jiff::Timestamp;
 use uuid::Uuid;
+use vitrine_kit::dispute::State;
 use vitrine_kit::pix::PaidNews;
 use vitrine_stripe::{CardNews, Event, NAME, Stripe};
 
@@ -12,13 +13,15 @@ use crate::cause;
 use crate::db;
 use crate::error::{Error, Problem, Result};
 use crate::http::raw::Raw;
-use crate::http::request_id;
 use crate::ids::{EventId, OrderId, PaymentId};
 use crate::jobs::{self, Job};
-use crate::payments::apply::{self, Applied, News};
-use crate::payments::dispute::{self, Dispute};
-use crate::payments::status::Status;
+use crate::payments::capture;
+use crate::payments::charge::record;
+use crate::payments::dispute::{self, Dispute, DisputeEnd};
+use crate::payments::effect::{Applied, Effect};
 use crate::payments::{refund, store};
+use crate::request;
+use crate::sale::states::PaymentStatus;
 use crate::webhooks::inbox;
 
 /// News of a card payment, from Stripe: `Stripe-Signature` over the raw body, at most five minutes old.
@@ -34,7 +37,7 @@ pub(super) async fn card(app: web::Data<App>, Raw(delivery): Raw) -> Result<Http
     let event = stripe.open(&delivery, Timestamp::now()).inspect_err(|_| {
         metrics::counter!("vitrine_webhooks_forged_total", "provider" => NAME).increment(1);
     })?; // forged: nothing was parsed, nothing is kept
-    let (id, request_id) = (EventId::new(), request_id::current());
+    let (id, request_id) = (EventId::new(), request::id());
     cause::scope("webhook", &id.to_string(), take(&app, stripe, id, &event, &request_id)).await?;
     app.jobs_were_pushed();
     Ok(HttpResponse::Ok().finish())
@@ -69,11 +72,11 @@ async fn apply(tx: &Transaction<'_>, stripe: &Stripe, event: &Event) -> Result<(
     {
         return Ok(("wrong mode", None));
     }
-    let (applied, order) = effect(tx, &event.news).await?;
+    let Effect { applied, order } = effect(tx, &event.news).await?;
     Ok((applied.word(), order))
 }
 
-pub(super) async fn effect(tx: &Transaction<'_>, news: &CardNews) -> Result<News> {
+pub(super) async fn effect(tx: &Transaction<'_>, news: &CardNews) -> Result<Effect> {
     match news {
         CardNews::Succeeded(theirs) => {
             let Some(payment) = payment_of(tx, theirs.payment_id, Some(&theirs.intent_id), None).await? else { return unknown() };
@@ -87,58 +90,60 @@ pub(super) async fn effect(tx: &Transaction<'_>, news: &CardNews) -> Result<News
                 paid_at: theirs.paid_at,
                 created_at: None, // the signature has a time in it
             };
-            apply::paid(tx, NAME, &paid).await
+            capture::record_paid(tx, NAME, &paid).await
         }
         CardNews::Failed { intent_id, payment_id, code, message } => {
             let Some(payment) = payment_of(tx, *payment_id, Some(intent_id), None).await? else { return unknown() };
-            apply::noted(tx, NAME, payment, &format!("card refused: {code} {message}"), true).await
+            record::record_note(tx, NAME, payment, &format!("card refused: {code} {message}"), true).await
         }
         CardNews::Processing { intent_id, payment_id } => {
             let Some(payment) = payment_of(tx, *payment_id, Some(intent_id), None).await? else { return unknown() };
-            apply::noted(tx, NAME, payment, "the bank is at work on it", false).await
+            record::record_note(tx, NAME, payment, "the bank is at work on it", false).await
         }
         CardNews::Canceled { intent_id, payment_id } => {
             let Some(payment) = payment_of(tx, *payment_id, Some(intent_id), None).await? else { return unknown() };
-            apply::ended(tx, NAME, payment, Status::Cancelled).await
+            record::record_ended(tx, NAME, payment, PaymentStatus::Cancelled).await
         }
         CardNews::Refunded { intent_id, charge, .. } => {
             // It says how much went back, and not by which refund: their books do.
             let Some(payment) = payment_of(tx, None, intent_id.as_deref(), Some(charge)).await? else { return unknown() };
             jobs::push_now(tx, Job::LookAtRefunds { payment }).await?;
-            Ok((Applied::Done, apply::order_of(tx, NAME, payment).await?))
+            Ok(Effect { applied: Applied::Done, order: store::order_of(tx, NAME, payment).await? })
         }
         CardNews::Refund { intent_id, charge, refund } => {
             let Some(payment) = payment_of(tx, None, intent_id.as_deref(), charge.as_deref()).await? else { return unknown() };
-            refund::news(tx, NAME, payment, refund).await
+            refund::adopt::record_provider_refund(tx, NAME, payment, refund).await
         }
-        CardNews::DisputeOpened(theirs) => {
-            let Some(payment) = payment_of(tx, None, theirs.intent_id.as_deref(), theirs.charge.as_deref()).await? else {
-                return unknown();
-            };
-            dispute::opened(tx, NAME, payment, &told(theirs)).await
-        }
-        CardNews::DisputeClosed { dispute: theirs, end } => {
-            let Some(payment) = payment_of(tx, None, theirs.intent_id.as_deref(), theirs.charge.as_deref()).await? else {
-                return unknown();
-            };
-            dispute::closed(tx, NAME, payment, &told(theirs), *end).await
-        }
+        CardNews::Dispute(theirs) => disputed(tx, theirs).await,
         CardNews::Other => unknown(),
     }
 }
 
-fn told(theirs: &vitrine_stripe::Dispute) -> Dispute<'_> {
+/// A dispute as it stands.
+pub(super) async fn disputed(tx: &Transaction<'_>, theirs: &vitrine_kit::dispute::Dispute) -> Result<Effect> {
+    let (intent, charge) = (theirs.payment.provider_ref.as_deref(), theirs.payment.end_to_end_id.as_deref());
+    let Some(payment) = payment_of(tx, None, intent, charge).await? else { return unknown() };
+    let end = match theirs.state {
+        State::Open | State::UnderReview => return dispute::record_opened(tx, NAME, payment, &told(theirs)).await,
+        State::Won | State::Closed => DisputeEnd::Won,
+        State::Lost => DisputeEnd::Lost,
+        State::Unclear => DisputeEnd::Unclear,
+    };
+    dispute::record_closed(tx, NAME, payment, &told(theirs), end).await
+}
+
+fn told(theirs: &vitrine_kit::dispute::Dispute) -> Dispute<'_> {
     Dispute {
-        reference: &theirs.dispute_id,
-        amount: theirs.amount,
+        reference: &theirs.reference,
+        amount: theirs.amount.unwrap_or_default(),
         reason: &theirs.reason,
         status: &theirs.status,
         due_by: theirs.due_by,
     }
 }
 
-fn unknown() -> Result<News> {
-    Ok((Applied::UnknownPayment, None))
+fn unknown() -> Result<Effect> {
+    Ok(Effect::of(Applied::UnknownPayment))
 }
 
 /// Ours by the id that we put into the intent, else by the intent's own, else by the charge: what a charge is told of may leave

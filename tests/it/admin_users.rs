@@ -1,4 +1,4 @@
-//! People as administrators see them: found, given roles, blocked.
+//! `/api/admin/users`: search, roles and blocking.
 
 use serde_json::{Value, json};
 
@@ -134,7 +134,7 @@ async fn the_shop_never_loses_its_last_administrator() {
     {
         assert_eq!((answer.status, answer.slug()), (409, "conflict"));
     }
-    // Both are let in as administrators, and only then do they meet.
+    // Both pass the check for administrators before either takes the lock.
     let (a, b) = (role(eva.id), role(ana.id));
     let mut db = shop.app.db().await.unwrap();
     let door = db.transaction().await.unwrap();

@@ -430,7 +430,7 @@ fn every_key() -> Vec<Key<'static>> {
         Key::DisputeOpened { reference },
         Key::DisputeClosed { reference, is_lost: true },
         Key::DisputeUnclear { reference },
-        Key::PixDisputed { payment: None, text: "Contestado" },
+        Key::PixDisputed { reference, status: "OPEN" },
         Key::CertificateEnds { provider: "bacen", is_near: false },
         Key::BooksDiffer { provider, day: date(2026, 8, 1), subject: "Conciliação", lines: "1" },
         Key::InvoiceAccount { provider: "focusnfe" },

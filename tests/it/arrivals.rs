@@ -1,5 +1,5 @@
-//! However money arrives (on time, late, twice, short, over) and however its webhook travels (once, never, doubled, a week
-//! late), at every PIX provider: it ends in a paid order or goes back, once. And what goes back without us is in our books.
+//! Money that arrives on time, late, twice, too little or too much, with its webhook once, never, twice or a week late, at every
+//! PIX provider: it ends in a paid order or is refunded, once. Refunds made without us are entered in our books.
 
 use std::time::Duration;
 
@@ -16,9 +16,9 @@ enum Arrival {
     OnTime,
     AfterExpiry,
     AfterCancel,
-    /// Its stock was sold to somebody else meanwhile.
+    /// Its stock was sold to another buyer meanwhile.
     AfterExpiryAndSoldOut,
-    /// A first charge ran out and was replaced; both get paid.
+    /// A first charge expired and was replaced; both are paid.
     Twice,
     Short,
     Over,
@@ -38,7 +38,7 @@ use Webhook::*;
 const ARRIVALS: [Arrival; 7] = [OnTime, AfterExpiry, AfterCancel, AfterExpiryAndSoldOut, Twice, Short, Over];
 const WEBHOOKS: [Webhook; 4] = [Once, Lost, Doubled, AWeekLate];
 
-/// One order on its way through the matrix.
+/// One order of the matrix.
 struct Case {
     arrival: Arrival,
     webhook: Webhook,
@@ -118,7 +118,7 @@ impl Case {
         }
     }
 
-    /// The order's state, and how much of how many charges went back.
+    /// The order's state, and how much of how many charges was refunded.
     fn expected(&self) -> (&'static str, Vec<i64>) {
         match self.arrival {
             OnTime | AfterExpiry | AfterCancel => ("processing/paid", vec![]),
@@ -143,7 +143,7 @@ async fn let_time_pass(shop: &Shop, order: &str) {
     shop.execute(&format!("{due} '{order}'")).await;
 }
 
-/// Everything that is due happens, and what nobody told us of is looked for.
+/// Runs everything that is due, reconciliation included.
 async fn come_to_rest(shop: &Shop) {
     for _ in 0..3 {
         assert!(shop.control().settled(LIMIT).await);
@@ -161,7 +161,7 @@ async fn the_matrix_holds(provider: &str) {
     let shop = Shop::open_with(&[("PIX_PROVIDER", provider)]).await;
     let ana = shop.customer().await;
     let mut cases = Vec::new();
-    // OpenPix takes no other amount than the charge's, and its answers could not show one.
+    // OpenPix accepts no other amount than the charge's, and its answers could not show one.
     let can_differ = provider != "openpix";
     for arrival in ARRIVALS.into_iter().filter(|arrival| can_differ || !matches!(arrival, Short | Over)) {
         for webhook in WEBHOOKS {
@@ -216,7 +216,7 @@ async fn refunds(shop: &Shop, order: &str) -> Vec<String> {
     shop.sql(&format!("{list} WHERE order_id = '{order}'")).await
 }
 
-/// `names`: what the bank calls its returns.
+/// `names`: the bank's ids of its returns.
 async fn what_goes_back_without_us_is_in_our_books(provider: &str, names: [&str; 2]) {
     let shop = Shop::open_with(&[("PIX_PROVIDER", provider)]).await;
     let ana = shop.customer().await;
@@ -230,7 +230,7 @@ async fn what_goes_back_without_us_is_in_our_books(provider: &str, names: [&str;
     for ((name, cents), after) in names.into_iter().zip(parts).zip(["partially_refunded", "refunded"]) {
         shop.control().take_back(&case.charges[0], name, cents).unwrap();
         assert!(shop.control().settled(LIMIT).await);
-        shop.drain().await; // the news are a hint: the books of theirs are asked, now
+        shop.drain().await; // the webhook is a hint: the bank's books are read now
         expected.push(theirs(cents));
         assert_eq!(state(&shop, &case.order).await, format!("processing/{after}"), "{provider}");
         assert_eq!(refunds(&shop, &case.order).await, expected, "{provider}");

@@ -1,4 +1,4 @@
-//! Signing up, in and out, and sessions that end.
+//! Registration, sign-in, sign-out, and the end of sessions.
 
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ use crate::shop::{Answer, CPF, Request, Shop};
 
 pub const PASSWORD: &str = "girassol na janela";
 
-/// Somebody with a real password, signed in.
+/// A person with a real password, signed in.
 pub async fn sign_up(shop: &Shop, email: &str) -> Answer {
     let answer = shop.post("/api/auth/register", &json!({"name": "Ana Silva", "email": email, "password": PASSWORD})).await;
     assert_eq!(answer.status, 201, "{}", answer.body);
@@ -35,7 +35,7 @@ pub async fn refresh(shop: &Shop, session: &Answer) -> Answer {
     shop.post("/api/auth/refresh", &json!({"refresh_token": session.body["refresh_token"]})).await
 }
 
-/// Everything of a problem that may not differ between two refusals.
+/// The parts of a problem that must be equal in two refusals.
 fn told(answer: &Answer) -> Value {
     let mut body = answer.body.clone();
     body["request_id"] = Value::Null;
@@ -138,7 +138,7 @@ async fn whoever_may_not_sign_in_is_told_the_same() {
         sign_up(&shop, email).await;
     }
     shop.execute("UPDATE users SET blocked_at = now() WHERE email = 'blocked@example.com'").await;
-    shop.execute("UPDATE users SET totp_sealed = '\\x00', totp_key = 0 WHERE email = 'totp@example.com'").await;
+    shop.execute("UPDATE users SET totp_sealed = '\\x00', totp_key = 1 WHERE email = 'totp@example.com'").await;
     let wrong = log_in(&shop, "ana@example.com", "another password").await;
     assert_eq!((wrong.status, wrong.slug()), (401, "unauthorized"));
     for email in ["nobody@example.com", "blocked@example.com", "totp@example.com"] {
@@ -163,7 +163,7 @@ async fn an_unknown_e_mail_takes_as_long_as_a_wrong_password() {
     }
     known.sort_unstable();
     unknown.sort_unstable();
-    // Without the decoy hash the unknown one would take a hundredth.
+    // Without the decoy hash an unknown e-mail would take a hundredth of the time.
     assert!(unknown[2] * 2 > known[2] && known[2] * 2 > unknown[2], "{unknown:?} {known:?}");
     shop.close().await;
 }

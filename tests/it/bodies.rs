@@ -1,4 +1,4 @@
-//! What comes in is read as it came: no few bytes unfold to gigabytes, and a signature is of the bytes on the wire.
+//! Bodies are read uncompressed: a few bytes cannot expand to gigabytes, and a signature is over the bytes that were sent.
 
 use std::io::Write;
 

@@ -1,4 +1,4 @@
-//! The daily comparison with the providers' books: what differs is found, healed where it can be, and told once.
+//! The daily comparison with the providers' books: differences are found, resolved where possible, and alerted once.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ async fn charged(customer: &Customer<'_>, method: &str) -> (String, String, i64)
     (id, number, started.body["amount_cents"].as_i64().unwrap())
 }
 
-/// The same, paid and known to be.
+/// The same, paid, and recorded here.
 pub async fn paid(customer: &Customer<'_>, method: &str) -> (String, String, i64) {
     let order = charged(customer, method).await;
     customer.shop.control().pay(Pay::of(payment_of(customer.shop, &order.0).await.1)).unwrap();
@@ -34,7 +34,7 @@ pub async fn paid(customer: &Customer<'_>, method: &str) -> (String, String, i64
     order
 }
 
-/// The same, paid, but the webhook and the payment's own check are lost.
+/// The same, paid, with the webhook and the payment's own check lost.
 pub async fn paid_unheard(customer: &Customer<'_>, method: &str) -> (String, String, i64) {
     let order = charged(customer, method).await;
     let shop = customer.shop;
@@ -60,7 +60,7 @@ pub async fn payment_of(shop: &Shop, order: &str) -> (String, String) {
     (field("id::text").await, field("provider_ref").await)
 }
 
-/// Today, where the shop is.
+/// Today in the shop's time zone.
 pub async fn today(shop: &Shop) -> String {
     shop.sql("SELECT to_char(now() AT TIME ZONE 'America/Sao_Paulo', 'YYYY-MM-DD')").await
 }
@@ -78,7 +78,7 @@ async fn read_report(shop: &Shop, day: &str) -> Value {
     answer.body["providers"].clone()
 }
 
-/// Has today compared; the reports by provider, in their order.
+/// Compares today; the reports by provider, in their order.
 pub async fn compare(shop: &Shop) -> Value {
     let day = today(shop).await;
     order_report(shop, &day).await;
@@ -98,7 +98,7 @@ fn sums(report: &Value) -> Value {
     json!([side("captured"), side("refunded"), report["difference_cents"]])
 }
 
-/// `kind, ours, theirs, what was set in motion` of each line.
+/// `kind, ours, theirs, the job that was pushed` of each line.
 fn lines(report: &Value) -> Vec<Value> {
     let brief = |line: &Value| json!([line["kind"], line["ours_cents"], line["theirs_cents"], line["set_in_motion"]]);
     report["lines"].as_array().unwrap().iter().map(brief).collect()
@@ -228,7 +228,7 @@ async fn money_that_nobody_knows_is_told_once_and_moves_nothing() {
     shop.close().await;
 }
 
-/// A refund of 300 by the provider's own pages, of which no webhook comes through.
+/// A refund of 300 on the provider's own pages, whose webhook is lost.
 async fn refund_there(shop: &Shop, provider: &str, order: &str) {
     let (payment, reference) = payment_of(shop, order).await;
     let charge = shop.control().charge(&reference).unwrap();

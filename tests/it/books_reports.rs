@@ -1,4 +1,4 @@
-//! The reports of the daily comparison: who sees them, as what, for which days, and that no day is missed.
+//! The reports of the daily comparison: rights, formats and days; and no day is missed.
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -109,7 +109,7 @@ async fn missed_days_are_caught_up_with_once_and_no_further_back_than_a_month() 
     assert!(matches!(books::keep(&shop.app).await.unwrap(), Outcome::Again(_)));
     const JOBS: &str = "SELECT count(*) FROM jobs WHERE kind = 'compare_books' AND state = 'waiting'";
     assert_eq!(shop.sql::<i64>(JOBS).await, 0, "the shop's first day is not over");
-    // At five in the morning yesterday is due, before that only the day before.
+    // From five in the morning on, yesterday is due; earlier only the day before it.
     const LAST: &str = "((now() AT TIME ZONE 'America/Sao_Paulo') - interval '5 hours')::date - 1";
     const DAYS: &str = "SELECT array_agg(to_char(day, 'YYYY-MM-DD') ORDER BY day) FROM reconciliations WHERE provider = 'propay'";
     let ago = async |days: i32| {

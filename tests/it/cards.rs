@@ -1,4 +1,4 @@
-//! Cards through Stripe: one intent per attempt, whatever gets lost; the order follows the money.
+//! Cards through Stripe: one intent per payment, whichever answers are lost; the order follows the money.
 
 use std::time::Duration;
 
@@ -194,7 +194,7 @@ async fn a_pix_provider_that_is_away_leaves_cards_working_and_its_late_money_has
     let (order, total) = order(&ana).await;
     let pix = pay(&ana, &order, "pix").await;
     shop.control().next_calls("propay", Fault::DropBeforeRequest, 1_000);
-    // The code was seen, and cannot be voided: the buyer may use the card all the same.
+    // The code was shown and cannot be voided: the buyer may pay by card all the same.
     assert_eq!(by_card(&ana, &order).await.body["amount_cents"], total);
     for _ in 0..2 {
         let (other, _) = self::order(&ana).await;
@@ -205,7 +205,7 @@ async fn a_pix_provider_that_is_away_leaves_cards_working_and_its_late_money_has
         methods.body["items"].as_array().unwrap().iter().map(|m| (&m["method"], &m["available"])).collect();
     assert_eq!(seen, [(&json!("pix"), &json!(false)), (&json!("credit_card"), &json!(true))]);
     shop.control().clear_faults();
-    // The buyer's bank pays the old code after all, before the card: the order takes it, at the price it was shown with.
+    // The old code is paid after all, before the card: the order is paid by it, at the price shown with it.
     shop.control().pay(Pay::of(pix.body["payment_id"].as_str().unwrap())).unwrap();
     assert!(shop.control().settled(LIMIT).await);
     assert_eq!(state(&shop, &order).await, "processing/paid");
@@ -297,7 +297,7 @@ async fn closed(shop: &Shop, order: &str, end: DisputeStatus) {
     assert!(shop.control().settled(LIMIT).await);
 }
 
-/// What disputes have done, as `kind:amount`.
+/// The money movements of disputes, as `kind:amount`.
 async fn disputed_money(shop: &Shop) -> Vec<String> {
     let list = "SELECT coalesce(array_agg(kind || ':' || amount_cents ORDER BY id), '{}') FROM money_movements";
     shop.sql(&format!("{list} WHERE kind IN ('dispute_out', 'dispute_back')")).await
@@ -319,7 +319,7 @@ async fn a_dispute_is_only_lost_where_they_say_so() {
         let told = shop.alerted().await.iter().filter(|alert| *alert == "dispute-unclear 1").count();
         assert_eq!(told, unclear, "{end:?}");
         if unclear == 1 {
-            closed(&shop, &order, DisputeStatus::Won).await; // somebody looked, and they say it
+            closed(&shop, &order, DisputeStatus::Won).await; // a clear result comes later
             assert_eq!(payments(&shop, &order).await, ["credit_card:paid"]);
         }
     }
@@ -389,7 +389,7 @@ async fn news_of_a_charge_that_leave_the_intent_out_are_about_the_same_payment()
     let shop = Shop::open().await;
     let ana = shop.customer().await;
     let (order, total) = paid_by_card(&ana).await;
-    shop.control().set_shop_url("http://127.0.0.1:9"); // from now on only what is told here is told
+    shop.control().set_shop_url("http://127.0.0.1:9"); // from here on webhooks are lost, but for those sent below
     shop.control().dispute(&order).unwrap();
     told_by_its_charge(&shop, "charge.dispute.created").await;
     assert_eq!(payments(&shop, &order).await, ["credit_card:disputed"]);
@@ -422,7 +422,7 @@ async fn a_refund_made_in_the_dashboard_is_in_our_books_once() {
     let refunds = told.body["items"][0]["refunds"].as_array().unwrap().clone();
     assert_eq!(refunds.len(), 1);
     assert_eq!((&refunds[0]["amount_cents"], &refunds[0]["status"]), (&json!(300), &json!("done")));
-    // What is left is what is left.
+    // No more than the rest can be refunded.
     let too_much =
         admin.post(&format!("/api/orders/{order}/refund"), &json!({"amount_cents": total - 299, "reason": "Tudo"})).await;
     assert_eq!(too_much.status, 409);

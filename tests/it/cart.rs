@@ -1,4 +1,4 @@
-//! The cart through the door.
+//! The cart over HTTP.
 
 use std::collections::BTreeMap;
 
@@ -81,7 +81,7 @@ async fn fifty_adds_at_once_lose_nothing() {
     let shop = Shop::open().await;
     let shirt = shop.product("Camiseta").stock(1_000).create().await;
     let mug = shop.product("Caneca").stock(1_000).create().await;
-    let ana = shop.customer().await; // her first adds also race to make the cart
+    let ana = shop.customer().await; // her first requests also race to create the cart
     let adds = (0..50).map(|i| ana.add(if i % 2 == 0 { &shirt } else { &mug }, 1 + i % 3));
     let answers = join_all(adds).await;
     assert!(answers.iter().all(|a| a.status == 200), "{:?}", answers.iter().find(|a| a.status != 200));
@@ -168,7 +168,7 @@ async fn a_cart_token_opens_one_cart_and_nothing_else() {
     assert_ne!(one, two);
     assert_eq!(cart_of(&shop, &one).await["items"][0]["quantity"], 1);
     assert_eq!(cart_of(&shop, &two).await["items"][0]["quantity"], 2);
-    // An id, or a token that was made up, opens nothing, and its first item makes a cart under a token of ours.
+    // An id or an invented token opens nothing, and its first item makes a cart with a token of ours.
     let ids: Vec<String> =
         vec![ana.id.to_string(), shop.sql::<Uuid>("SELECT id FROM carts LIMIT 1").await.to_string(), "x".into()];
     for forged in &ids {
@@ -178,7 +178,7 @@ async fn a_cart_token_opens_one_cart_and_nothing_else() {
         assert_ne!(made.header("x-cart-token").unwrap(), forged);
         assert_eq!(cart_of(&shop, forged).await["items"], json!([]));
     }
-    // Somebody who is signed in uses the account's cart, whatever token comes along.
+    // A person who is signed in uses the account's cart, whatever token is sent along.
     let both = ana.request("GET", "/api/cart").header("X-Cart-Token", &one).send().await;
     assert_eq!(both.body["items"][0]["quantity"], 5);
     assert_eq!(shop.request("DELETE", "/api/cart").header("X-Cart-Token", &two).send().await.body["items"], json!([]));
@@ -290,14 +290,14 @@ async fn a_coupon_counts_only_within_its_limits() {
     assert_eq!((&free["discount_cents"], &free["coupon"]["free_shipping"]), (&json!(0), &json!(true)));
     ana.put(&format!("/api/cart/items/{}", shirt.id), &json!({"quantity": 3})).await;
     assert_eq!(try_coupon(&ana, "MINIMO").await.body["discount_cents"], 500);
-    // What no longer fits stays visible, but counts for nothing.
+    // A line that exceeds the stock stays visible and is not in the totals.
     let cart = ana.put(&format!("/api/cart/items/{}", shirt.id), &json!({"quantity": 2})).await.body;
     assert_eq!((&cart["discount_cents"], &cart["coupon"]["applied"]), (&json!(0), &json!(false)));
     assert_eq!(warnings(&cart), ["coupon_not_applicable"]);
     assert_eq!(ana.delete("/api/cart/coupon").await.body["coupon"], Value::Null);
     try_coupon(&ana, "DEZ").await;
     assert_eq!(ana.delete("/api/cart").await.body["coupon"], Value::Null);
-    shop.execute("UPDATE coupons SET uses = 0").await; // made up: no order stands behind them
+    shop.execute("UPDATE coupons SET uses = 0").await; // the test's own uses, without orders
     shop.close().await;
 }
 
@@ -329,14 +329,14 @@ async fn a_coupon_once_per_person_is_refused_to_who_used_it() {
     let shirt = shop.product("Camiseta").create().await;
     coupon(&shop, ", max_uses_per_customer", "'UMAVEZ', 'fixed', 500, 1").await;
     let (ana, bia) = (shop.customer().await, shop.customer().await);
-    shop.execute(&format!("UPDATE users SET tax_id_sealed = 'x', tax_id_key = 0, tax_id_hash = 'ana' WHERE id = '{}'", ana.id))
+    shop.execute(&format!("UPDATE users SET tax_id_sealed = 'x', tax_id_key = 1, tax_id_hash = 'ana' WHERE id = '{}'", ana.id))
         .await;
-    shop.execute("INSERT INTO coupon_persons (coupon_id, person, uses) SELECT id, 'ana', 1 FROM coupons").await;
+    shop.execute("INSERT INTO coupon_persons (coupon_id, person, key, uses) SELECT id, 'ana', 1, 1 FROM coupons").await;
     ana.add(&shirt, 1).await;
     bia.add(&shirt, 1).await;
     assert_eq!(try_coupon(&ana, "UMAVEZ").await.body["detail"], "You have already used this coupon");
     assert_eq!(try_coupon(&bia, "UMAVEZ").await.status, 200);
-    shop.execute("DELETE FROM coupon_persons").await; // made up: no order stands behind it
+    shop.execute("DELETE FROM coupon_persons").await; // the test's own use, without an order
     shop.close().await;
 }
 
@@ -365,7 +365,7 @@ async fn signing_in_brings_the_guests_cart_along_once_and_to_one_person() {
         assert_eq!(carts.1["coupon"]["code"], "DEZ");
     }
     assert_eq!(cart_of(&shop, &token).await["items"], json!([]), "the guest's cart is gone");
-    // The person's own coupon stays.
+    // The person's own coupon is kept.
     let token = shop.guest_cart(&[(&mug, 1)]).await;
     shop.request("POST", "/api/cart/coupon").header("X-Cart-Token", &token).json(&guest_coupon).send().await;
     let eva = shop.customer().await;
@@ -378,7 +378,7 @@ async fn signing_in_brings_the_guests_cart_along_once_and_to_one_person() {
     shop.close().await;
 }
 
-/// One variant's fate: in the person's cart, in the guest's, in stock.
+/// One variant's quantities: in the person's cart, in the guest's, in stock.
 type Lines = Vec<(Option<i32>, Option<i32>, i32)>;
 
 #[actix_web::test]
@@ -407,7 +407,7 @@ async fn check_merge(shop: &Shop, lines: &Lines) {
         for (cart, quantity) in [(own, in_own), (guest, in_guest), (other, &Some(7))] {
             let Some(quantity) = quantity else { continue };
             let item = "INSERT INTO cart_items (cart_id, variant_id, quantity, seen_price_cents) VALUES ($1, $2, $3, 5000)";
-            db.execute(item, &[&cart, &product.variant_id, quantity]).await.unwrap();
+            vitrine::db::execute(&db, item, &[&cart, &product.variant_id, quantity]).await.unwrap();
         }
         let merged = match (in_own, in_guest) {
             (None, None) => continue,

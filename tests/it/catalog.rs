@@ -138,7 +138,7 @@ async fn a_change_keeps_what_it_does_not_name_and_what_was_read_can_be_sent_back
     let cheaper = admin.put(&path, &json!({"price_cents": 3990})).await;
     assert_eq!((cheaper.status, &cheaper.body["price_cents"], &cheaper.body["stock"]), (200, &json!(3990), &json!(3)));
     assert_eq!(cheaper.body["variants"].as_array().unwrap().len(), 2);
-    // The red one goes, a green one comes and is the first now; the blue one keeps its stock.
+    // The red one is removed, a green one is added as the first; the blue one keeps its stock.
     let green = json!({"sku": "CAN-VD", "name": "Verde", "price_cents": 6990, "stock": 7});
     let changed = admin.put(&path, &json!({"variants": [green, {"sku": "CAN-AZ", "name": "Azul", "price_cents": 4990}]})).await;
     assert_eq!(changed.status, 200, "{}", changed.body);
@@ -151,7 +151,7 @@ async fn a_change_keeps_what_it_does_not_name_and_what_was_read_can_be_sent_back
     assert_eq!(variants, [("CAN-VD", 7), ("CAN-AZ", 3)]);
     assert_eq!(changed.body["sku"], "CAN-VD");
     assert_eq!(shop.sql::<i64>("SELECT price_cents FROM products").await, 6990);
-    // It may come back, with the stock that it had.
+    // It may be added again, with the stock that it had.
     let back = admin.put(&path, &json!({"variants": [{"sku": "CAN-VM", "name": "Vermelha", "price_cents": 5990}]})).await;
     assert_eq!((&back.body["stock"], back.body["variants"].as_array().unwrap().len()), (&json!(4), 1));
     let audited: Vec<String> = ["product.create", "product.update"].map(str::to_owned).into();
@@ -447,7 +447,7 @@ async fn the_demo_shop_is_made_once_and_what_is_exported_imports_without_a_chang
     let products: i64 = shop.sql("SELECT count(*) FROM products").await;
     let variants: i64 = shop.sql("SELECT count(*) FROM variants").await;
     assert_eq!(shop.sql::<i64>("SELECT count(*) FROM coupons").await, 3);
-    // What separates in the table may stand in a text, too.
+    // The separators of the table may be part of a text, too.
     let odd = json!({"attributes": {"a|b": "c=d;e>f\\"}, "images": [{"url": "/media/a;b|c.svg", "alt": "x;y|z"}],
                      "description": "linha 1\nlinha \"2\", fim", "tax": {"csosn": "500", "cest": "2104000", "icms_rate": 1800}});
     assert_eq!(admin.put("/api/products/cafe-especial-sul-de-minas", &odd).await.status, 200);
@@ -484,7 +484,7 @@ async fn an_import_updates_what_it_names_and_keeps_the_rest() {
     );
     let coffee = shop.get("/api/products/cafe").await.body;
     assert_eq!((&coffee["price_cents"], &coffee["variants"][1]["compare_at_cents"]), (&json!(103_990), &json!(4990)));
-    // Only one variant, with another price and no word about its stock.
+    // Only one variant, with another price and a blank stock.
     let second = format!(
         "{HEADER}\ncafe,Alimentos > Cafés,Café,Bom,Torra=Média,sim,sim,09012100,5102,0,250,30,14,9,/a.svg;Pacote,CAF-MO,Moído,Moagem=Moído,\"35,00\",\"49,90\",\n"
     );

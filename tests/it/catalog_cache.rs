@@ -5,7 +5,7 @@ use std::time::Duration;
 use actix_web::web::Data;
 use serde_json::json;
 use vitrine::app::App;
-use vitrine::catalog::{self, cache};
+use vitrine::catalog::{self, cached};
 use vitrine::{seed, server};
 
 use crate::catalog::{category, product};
@@ -51,7 +51,7 @@ async fn what_the_client_has_already_is_not_sent_again() {
 #[actix_web::test]
 async fn every_encoding_unpacks_to_the_same_bytes_and_has_a_tag_of_its_own() {
     let mut shop = Shop::open().await;
-    shop.http = reqwest::Client::builder().no_gzip().build().unwrap(); // as it comes over the wire
+    shop.http = reqwest::Client::builder().no_gzip().build().unwrap(); // shows the compressed bytes
     seed::demo(&shop.app.config).await.unwrap();
     let path = "/api/products?limit=50";
     let ask = |encoding: &'static str| shop.request("GET", path).header("Accept-Encoding", encoding).send();
@@ -111,11 +111,11 @@ async fn another_server_hears_of_a_change() {
     let id = admin.post("/api/products", &product("Caneca", &home)).await.body["id"].as_str().unwrap().to_owned();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/api/products/{id}", listener.local_addr().unwrap());
-    let other = Data::new(App::new(shop.app.config.clone()).unwrap());
+    let other = Data::new(App::open(shop.app.config.clone()).await.unwrap());
     let serving = server::serve(other.clone(), listener).unwrap();
     let handle = serving.handle();
     actix_web::rt::spawn(serving);
-    let listening = actix_web::rt::spawn(cache::listen(other.clone()));
+    let listening = actix_web::rt::spawn(cached::listen(other.clone()));
     let name = async || {
         let answer = shop.http.get(&url).send().await.unwrap().bytes().await.unwrap();
         serde_json::from_slice::<serde_json::Value>(&answer).unwrap()["name"].as_str().unwrap().to_owned()
@@ -126,7 +126,7 @@ async fn another_server_hears_of_a_change() {
     admin.put(&format!("/api/products/{id}"), &json!({"name": "Xícara"})).await;
     let heard = async { while name().await != "Xícara" {} };
     tokio::time::timeout(Duration::from_secs(10), heard).await.expect("heard long before its TTL of five minutes");
-    // A connection that breaks may have missed something: what was kept goes, and a new one listens.
+    // A broken connection may have missed a notice: the cache is emptied, and a new connection listens.
     shop.execute("UPDATE products SET name = 'Jarra'").await;
     assert_eq!(name().await, "Xícara");
     shop.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND query = 'LISTEN vitrine_catalog'").await;
@@ -143,7 +143,7 @@ async fn an_answer_read_before_a_change_is_not_kept_after_it() {
     let shop = Shop::open().await;
     let mug = shop.product("Caneca").create().await;
     let path = format!("/api/products/{}", mug.id);
-    // The reader waits at the door of the table while the name changes and is evicted.
+    // The reader waits for the table's lock while the name changes and is evicted.
     let mut db = shop.app.db().await.unwrap();
     let tx = db.transaction().await.unwrap();
     tx.batch_execute("LOCK TABLE product_images IN ACCESS EXCLUSIVE MODE").await.unwrap();

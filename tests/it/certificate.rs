@@ -1,4 +1,4 @@
-//! The bank's client certificate: its end is told in time.
+//! The bank's client certificate: an alert comes before it expires.
 
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use vitrine::jobs::{self, Job};
@@ -16,7 +16,7 @@ fn pem(days: i64) -> String {
 
 #[actix_web::test]
 async fn the_end_of_the_banks_certificate_is_told_a_month_before_and_oftener_as_it_comes_near() {
-    // Days left; what is said; days until the next word.
+    // Days left; the alert; days until the next one.
     for (left, said, next) in [(400, None, 1), (20, Some("vence em"), 7), (4, Some("vence em"), 1), (-3, Some("venceu em"), 1)] {
         let shop = Shop::open_with(&[("PIX_PROVIDER", "bacen"), ("PIX_CERTIFICATE", &pem(left))]).await;
         jobs::push(&shop.app.db().await.unwrap(), Job::WatchCertificate).await.unwrap();

@@ -1,4 +1,4 @@
-//! Placing orders: whole or not at all, whatever comes at once.
+//! Placing orders: complete or not at all, under any concurrency.
 
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
@@ -93,7 +93,7 @@ async fn the_last_shirt_is_sold_once() {
 #[actix_web::test]
 async fn two_hundred_buyers_and_a_hundred_units_leave_a_hundred_orders_and_no_stock() {
     let shop = Shop::open().await;
-    // Enough on the shelf for all carts; what is sold out only shows at the checkout.
+    // Enough stock when the carts are filled; the shortage shows only at the checkout.
     let shirt = shop.product("Camiseta").stock(200).create().await;
     let order = shop.guest_order(&[(&shirt, 1)], CPF).await;
     let carts = join_all((0..200).map(|_| async { shop.guest_cart(&[(&shirt, 1)]).await })).await;
@@ -468,7 +468,7 @@ async fn an_address_may_be_typed_at_the_checkout_too() {
     shop.close().await;
 }
 
-/// The first piece of an order's event stream, which is all that has happened behind `last`.
+/// The first part of an order's event stream: all events after `last`.
 async fn events_behind(buyer: &crate::shop::Customer<'_>, order: &str, last: &str) -> Vec<(String, Value)> {
     let request = buyer.request("GET", &format!("/api/orders/{order}/events")).header("Last-Event-ID", last);
     let mut stream = request.try_send().await.unwrap();

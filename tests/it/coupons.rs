@@ -1,4 +1,4 @@
-//! The coupons' administration through the door.
+//! Coupons for admins, over HTTP.
 
 use serde_json::{Value, json};
 
@@ -90,7 +90,7 @@ async fn a_coupon_that_was_used_is_deactivated_instead_of_deleted() {
     assert_eq!(admin.patch(&path(&made), &json!({"max_uses": 3})).await.body["max_uses"], 3);
     let off = admin.delete(&path(&made)).await;
     assert_eq!((off.status, &off.body["active"], &off.body["uses"]), (200, &json!(false), &json!(3)));
-    shop.execute("UPDATE coupons SET uses = 0").await; // made up: no order stands behind them
+    shop.execute("UPDATE coupons SET uses = 0").await; // the test's own uses, without orders
     shop.close().await;
 }
 

@@ -1,5 +1,5 @@
-//! An unpaid order ends when its time is over, whatever became of its job, its provider or its buyer, and not before anybody can
-//! say that it was not paid.
+//! An unpaid order expires at its time, whatever happened to its job, its provider or its buyer; and not before it is certain
+//! that it was not paid.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ async fn last_shirt(shop: &Shop) -> String {
     buys(shop, &[(&shirt, 1)]).await
 }
 
-/// An hour ago it was too late to pay.
+/// The time for paying ended an hour ago.
 async fn let_time_pass(shop: &Shop) {
     shop.execute("UPDATE payments SET expires_at = now() - interval '1 hour', updated_at = now() - interval '1 hour'").await;
     shop.execute("UPDATE orders SET expires_at = now() - interval '55 minutes'").await;
@@ -43,7 +43,7 @@ async fn an_order_waits_while_its_provider_refuses_to_say_whether_it_was_paid() 
     shop.control().clear_faults();
     shop.drain_ahead(SignedDuration::from_mins(15)).await;
     assert_eq!(state(&shop).await, "cancelled/expired/1", "nobody had to do anything");
-    shop.execute("DELETE FROM jobs WHERE state = 'dead'").await; // the payment's own, told to the operator
+    shop.execute("DELETE FROM jobs WHERE state = 'dead'").await; // the payment's own job, which raised an alert
     shop.close().await;
 }
 

@@ -1,4 +1,4 @@
-//! An order's story is whole, in order, and names no person.
+//! `vitrine explain`: the history is complete, in order, and names no person.
 
 use std::process::Command;
 use std::time::Duration;
@@ -73,7 +73,7 @@ async fn an_orders_story_is_whole_and_in_order_and_every_step_has_its_cause() {
         mails,
         ["message order_placed: queued → sent", "message order_paid: queued → sent", "message refunded: queued → sent"]
     );
-    // The order of things: asked for, made, told of, paid, given back.
+    // The order of steps: requested, created, confirmed by webhook, paid, refunded.
     let at = |wanted: &str| told(&story).iter().position(|line| line.starts_with(wanted)).unwrap_or_else(|| panic!("{wanted}"));
     let in_turn = [
         "order: pending",
@@ -93,7 +93,7 @@ async fn an_orders_story_is_whole_and_in_order_and_every_step_has_its_cause() {
         assert!(is_an_end || step.cause.as_deref().is_some_and(|cause| cause.contains(':')), "{step:?}");
         assert!(!step.is_gap, "{step:?}");
     }
-    // What a job or a webhook caused can be followed to it, within the story.
+    // The job or webhook that caused a step is a step itself.
     let caused = story.steps.iter().filter_map(|step| step.cause.as_deref()?.strip_prefix("webhook:").map(str::to_owned));
     for cause in caused {
         assert!(story.steps.iter().any(|step| step.what.starts_with(&format!("webhook {cause}"))), "{cause}");

@@ -1,4 +1,4 @@
-//! Two PIX providers: the second one takes over while the first one is away, and there is one live charge at a time.
+//! Two PIX providers: the second one is used while the first one is away, and there is one live charge at a time.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::SignedDuration;
 use serde_json::json;
-use vitrine::payments::methods::closed_for;
+use vitrine::payments::charge::methods::closed_for;
 use vitrine_sandbox::{ChargeStatus, Fault, Pay, RefundStatus, SendWebhook, TokenForm};
 
 use crate::books;
@@ -36,7 +36,7 @@ async fn state(shop: &Shop, order: &str) -> String {
     shop.sql(&format!("SELECT status || '/' || payment_status FROM orders WHERE id = '{order}'")).await
 }
 
-/// Five buyers met a dead ProPay: its breaker is open.
+/// Five buyers' calls failed at ProPay: its breaker is open.
 async fn open_breaker(shop: &Shop) {
     shop.control().next_calls("propay", Fault::DropBeforeRequest, 1_000);
     let ana = shop.customer().await;
@@ -84,7 +84,7 @@ async fn an_unclear_first_charge_gives_way_and_is_voided_later() {
     let first = shop.control().charges()[0].payment_id.clone();
     let second = pay(&ana, &order).await.body["payment_id"].as_str().unwrap().to_owned();
     assert_eq!(payments(&shop, &order).await, ["propay:cancelled", "openpix:pending"]);
-    // Both get paid: the later one goes back, whichever it is.
+    // Both charges are paid: the later one is refunded, whichever it is.
     shop.control().clear_faults();
     shop.control().pay(Pay::of(&first)).unwrap();
     assert!(shop.control().settled(LIMIT).await);
@@ -136,7 +136,9 @@ async fn a_contested_pix_alerts_the_operator_once_and_moves_no_money() {
     shop.control().pay(Pay::of(&payment)).unwrap();
     assert!(shop.control().settled(LIMIT).await);
     shop.drain().await;
-    let body = json!({"event": "OPENPIX:DISPUTE_CREATED", "charge": {"correlationID": payment}}).to_string();
+    let paid: String = shop.sql(&format!("SELECT end_to_end_id FROM payments WHERE id = '{payment}'")).await;
+    let dispute = json!({"status": "OPENED", "endToEndId": paid, "value": 100, "disputeReason": "Golpe"});
+    let body = json!({"event": "OPENPIX:DISPUTE_CREATED", "dispute": dispute}).to_string();
     let secret = vitrine::dev::sandbox_config(&HashMap::new(), 0, None).openpix_webhook_secret;
     let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret.as_bytes());
     let signature = STANDARD.encode(hmac::sign(&key, body.as_bytes()));
@@ -160,7 +162,7 @@ async fn a_bank_gives_its_token_however_it_wants_to_be_asked() {
         assert_eq!(answer.status, 200, "{form:?}: {}", answer.body);
         shop.control().pay(Pay::of(answer.body["payment_id"].as_str().unwrap())).unwrap();
         assert!(shop.control().settled(LIMIT).await);
-        shop.control().forget_pix_tokens(); // asked for once more, in the form that worked
+        shop.control().forget_pix_tokens(); // the next token is requested in the form that worked
         shop.drain().await;
         assert_eq!(state(&shop, &order).await, "processing/paid", "{form:?}");
         shop.close().await;
@@ -181,7 +183,7 @@ async fn a_bank_is_not_told_who_buys() {
 #[actix_web::test]
 async fn neither_buyers_nor_the_daily_comparison_meet_openpix_limit() {
     let shop = Shop::open_with(&[("PIX_PROVIDER", "openpix"), ("OPENPIX_CALLS_PER_SECOND", "8")]).await;
-    shop.control().limit_openpix(10); // what is on its way is not evenly spaced any more
+    shop.control().limit_openpix(10); // requests do not arrive evenly spaced
     let ana = shop.customer().await;
     for _ in 0..8 {
         let (order, _) = order(&ana).await;

@@ -1,4 +1,4 @@
-//! Webhooks of every payment provider that are not what they say: none of them changes a row. And the true one, repeated.
+//! Forged webhooks of every payment provider change no row. The true one has its effect once.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::shop::{Answer, Shop};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// A paid charge whose true webhook is on nobody's way yet.
+/// A paid charge whose true webhook was not sent yet.
 async fn told_to_nobody(shop: &Shop, method: &str) -> (String, Delivery) {
     let ana = shop.customer().await;
     let shirt = shop.product("Camiseta").create().await;
@@ -55,7 +55,7 @@ fn with_signatures(delivery: &Delivery, change: impl Fn(&str) -> Option<String>)
     pairs.filter_map(|(name, value)| Some(if is_signature(&name) { (name, change(&value)?) } else { (name, value) })).collect()
 }
 
-/// Bodies that say the same or almost: each breaks the signature.
+/// Bodies that mean the same or almost: each breaks the signature.
 fn altered(body: &str) -> Vec<(&'static str, String)> {
     let value: Value = serde_json::from_str(body).unwrap();
     vec![
@@ -69,7 +69,7 @@ fn altered(body: &str) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Every forgery gets 401 and leaves every table as it was; then the true one is taken, and only once.
+/// Every forgery gets 401 and changes no table; then the true one is accepted, once.
 async fn no_forgery_has_an_effect(provider: &str, method: &str) {
     let shop = Shop::open_with(&[("PIX_PROVIDER", provider)]).await;
     let (order, true_one) = told_to_nobody(&shop, method).await;
@@ -138,7 +138,7 @@ async fn a_stripe_webhook_that_is_too_old_or_from_the_future_changes_nothing() {
         assert_eq!(post(&shop, &true_one.path, &signed, &true_one.body).await.status, 401, "{minutes} minutes");
     }
     assert_eq!(shop.row_counts().await, before);
-    // Two signatures while a secret is rolled: one that fits is enough.
+    // Two signatures while a secret is rolled: one valid signature is enough.
     let at = Timestamp::now().as_second();
     let rolled = format!("v1={},{},v0=00", "0".repeat(64), stripe_signature(&shop, at, &true_one.body));
     let signed = [("stripe-signature".to_owned(), rolled)];
@@ -166,7 +166,7 @@ async fn a_bank_webhook_without_the_secret_changes_nothing_and_with_it_is_only_a
         assert_eq!(post(&shop, path, &headers(&true_one), &true_one.body).await.status, 401, "{path}");
     }
     assert_eq!(shop.row_counts().await, before);
-    // Whoever knows the address may say anything: the bank has the last word. Nobody paid this second order.
+    // The secret in the URL does not prove the contents: the bank is asked. Nobody paid this second order.
     let (other, lie) = {
         let ana = shop.customer().await;
         let shirt = shop.product("Calça").create().await;

@@ -1,4 +1,4 @@
-//! Freight through the door, with carriers that fail.
+//! Freight over HTTP, with carriers that fail.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -23,7 +23,7 @@ fn options(answer: &Answer) -> &Vec<Value> {
     answer.body["options"].as_array().unwrap()
 }
 
-/// What each option says of itself, without its token.
+/// The fields of each option, without its token.
 fn plain(answer: &Answer) -> Vec<Value> {
     let strip = |option: &Value| {
         let mut option = option.clone();
@@ -152,7 +152,7 @@ async fn while_carriers_are_away_the_dearest_like_parcel_of_the_region_is_the_pr
     let shop = Shop::open_with(&[("CIRCUIT_BREAKER_THRESHOLD", "1000")]).await;
     let (cheap, dear) = (shop.product("Caneca").price(1_000).create().await, shop.product("Vaso").price(90_000).create().await);
     let low = ask(&shop, "20040-002", one(&cheap, 1)).await;
-    let high = ask(&shop, "20050-000", one(&dear, 1)).await; // the same first digits, dearer by its insurance
+    let high = ask(&shop, "20050-000", one(&dear, 1)).await; // the same first digits, dearer because of its insurance
     let mut dearest: BTreeMap<String, i64> = BTreeMap::new();
     for option in options(&low).iter().chain(options(&high)) {
         let whole_reais = (option["price_cents"].as_i64().unwrap() + 99) / 100 * 100;

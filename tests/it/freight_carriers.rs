@@ -1,4 +1,4 @@
-//! Several carriers at once: merged, left out one by one, estimated together.
+//! Several carriers at once: merged, left out if they fail, estimated together.
 
 use std::time::{Duration, Instant};
 
@@ -94,7 +94,7 @@ async fn where_all_are_away_all_are_estimated_and_who_answered_no_is_not() {
     shop.control().clear_faults();
     assert_eq!(sorted(&answer), OF_BOTH);
     assert!(answer.body["options"].as_array().unwrap().iter().all(|o| o["estimate"] == true));
-    // Nobody goes to 99999-999, and Melhor Envio says so. That they went near it once is no word against it.
+    // Nobody delivers to 99999-999, and Melhor Envio says so. Its past quotes nearby do not change that.
     shop.execute("UPDATE freight_quotes SET cep_region = '999'").await;
     shop.control().next_calls("correios", Fault::Status(503), 20);
     let answer = ask(&shop, "99999-999", &book, 1).await;

@@ -1,4 +1,4 @@
-//! Freight that the shop pays, and goods that the buyer fetches.
+//! Freight that the shop pays, and pickup.
 
 use serde_json::{Value, json};
 use vitrine_sandbox::Fault;
@@ -20,7 +20,7 @@ fn options(answer: &Answer) -> &Vec<Value> {
     answer.body["options"].as_array().unwrap()
 }
 
-/// Which are free, and why.
+/// Which options are free, and why.
 fn gifts(answer: &Answer) -> Vec<Option<&str>> {
     options(answer).iter().map(|o| o["free_reason"].as_str()).collect()
 }
@@ -101,7 +101,7 @@ async fn a_rule_holds_in_its_region_for_its_services_and_up_to_its_limit() {
     shop.close().await;
 }
 
-/// With the coupon on Ana's cart, asks for what is in it.
+/// Quotes Ana's cart with the coupon on it.
 async fn ask_cart(ana: &Customer<'_>, code: &str) -> Answer {
     assert_eq!(ana.post("/api/cart/coupon", &json!({"code": code})).await.status, 200);
     ana.post("/api/shipping/calculate", &json!({"cep_destino": CEP})).await

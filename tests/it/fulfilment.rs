@@ -1,4 +1,4 @@
-//! All that follows a payment, together: the invoice, the label, the parcel and the mails.
+//! Everything after a payment together: the invoice, the label, the parcel and the mails.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! What Focus NFe is sent for ten purchases, word for word. Each snapshot was reviewed against the provider's fields; the sums
-//! are checked here again, from the wire's own numbers.
+//! The exact requests to Focus NFe for ten purchases. Each snapshot was reviewed against the provider's fields; the sums are
+//! checked here again, from the request's own numbers.
 
 use serde_json::{Value, json};
 use wiremock::matchers::method;
@@ -8,7 +8,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 use crate::seller::CNPJ;
 use crate::shop::{CPF, Product, Shop, address};
 
-/// A seller in São Paulo, a bookkeeping that writes down every body, and a buyer.
+/// A seller in São Paulo, a provider that records every body, and a buyer.
 struct Sale {
     shop: Shop,
     focus: MockServer,

@@ -1,4 +1,4 @@
-//! An order's NF-e, from payment to the files in the buyer's hands, whatever the provider and the tax authority do.
+//! An order's NF-e, from the payment to the buyer's files, whatever the provider and the tax authority answer.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use vitrine_sandbox::{Fault, Nfe, NfeStatus};
 
 use crate::shop::{Answer, Product, Shop};
 
-/// A long time for jobs that wait for their turn.
+/// Longer than jobs wait for their next run.
 const HOURS: SignedDuration = SignedDuration::from_hours(3);
 
-/// A shop of the Simples that emits through this provider, and the one thing that it sells.
+/// A shop of the Simples that issues invoices through this provider, and its one product.
 pub async fn open(provider: &str) -> (Shop, Product) {
     let shop = Shop::open_with(&[("NFE_PROVIDER", provider), ("CIRCUIT_BREAKER_THRESHOLD", "1000")]).await;
     shop.sells_as("simples").await;
@@ -34,7 +34,7 @@ async fn paid(shop: &Shop, ware: &Product) -> (String, String) {
     (text("id"), text("access_token"))
 }
 
-/// Runs jobs and lets the tax authority decide, until nothing moves any more.
+/// Runs jobs and lets the tax authority decide, until nothing changes.
 pub async fn goes_on(shop: &Shop) {
     for _ in 0..50 {
         shop.execute("UPDATE invoices SET doubted_at = doubted_at - interval '1 minute'").await;
@@ -266,7 +266,7 @@ async fn a_denied_number_is_gone_and_only_a_person_asks_for_another() {
 #[actix_web::test]
 async fn a_key_of_another_seller_is_not_believed() {
     let (shop, ware) = open("focusnfe").await;
-    // The provider's token is another company's: it emits, but not for us.
+    // The provider's token belongs to another company.
     shop.set(
         "company",
         &shop.sql::<Value>("SELECT value || '{\"cnpj\": \"19513188000108\"}' FROM settings WHERE name = 'company'").await,
@@ -302,7 +302,7 @@ async fn an_invoice_of_one_environment_is_never_sent_to_the_other() {
     let (shop, ware) = open("focusnfe").await;
     let (order, _) = paid(&shop, &ware).await;
     invoices::issue(&shop.app, OrderId(order.parse().unwrap())).await.unwrap();
-    shop.execute("UPDATE invoices SET environment = 'producao'").await; // asked for before NFE_AMBIENTE was changed
+    shop.execute("UPDATE invoices SET environment = 'producao'").await; // requested before NFE_AMBIENTE was changed
     goes_on(&shop).await;
     let seen = &invoices_of(&shop).await[0];
     assert_eq!((&seen["status"], &seen["problems"][0]["field"]), (&json!("rejected"), &json!("environment")), "{seen}");

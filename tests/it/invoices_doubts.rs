@@ -1,5 +1,5 @@
-//! What is not known for certain of an invoice: answers and news that are lost, readings that are behind, refusals of the account.
-//! Whatever we thought, it ends as it stands at the provider.
+//! Invoices in doubt: lost answers and webhooks, reads that are behind, refusals of the account. In the end our state is the
+//! provider's.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ async fn cancel(shop: &Shop, order: &str) {
     assert_eq!(answer.status, 200, "{}", answer.body);
 }
 
-/// No provider of invoices tells anything.
+/// No provider of invoices sends webhooks.
 fn lose_the_news(shop: &Shop) {
     let providers = vec!["focusnfe".to_owned(), "enotas".to_owned()];
     shop.control().begin_chaos(Chaos { webhook_lost_per_mille: 1_000, providers, ..Chaos::default() }).unwrap();
@@ -37,7 +37,7 @@ async fn admin_post(shop: &Shop, invoice: &Value, what: &str, body: &Value) -> u
     shop.admin().await.post(&path, body).await.status
 }
 
-/// Moves the one invoice there is, as a reading would that was behind.
+/// Sets the state of the one invoice back, as a read would that was behind.
 async fn believed(shop: &Shop, status: &str) {
     let moved = shop
         .execute(&format!(

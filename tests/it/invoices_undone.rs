@@ -1,4 +1,4 @@
-//! Invoices that must not stand: cancelled in time, given back when it is too late, corrected in words.
+//! Invoices that are undone: cancelled in time, given back by a return invoice when it is too late; and corrections.
 
 use std::time::Duration;
 
@@ -74,7 +74,7 @@ async fn an_order_whose_money_all_goes_back_before_its_invoice_was_made_has_none
     shop.close().await;
 }
 
-/// Has a refund asked for, and keeps it from the bank, which will not take it, until `meanwhile` is over.
+/// Requests a refund that the bank will refuse, and holds the bank's decision until `meanwhile` is over.
 async fn refund_fails_after(shop: &Shop, order: &str, body: &Value, meanwhile: impl Future<Output = ()>) {
     shop.control().fail_refunds(1);
     assert_eq!(refund(shop, order, body).await, 201);
@@ -177,13 +177,13 @@ async fn one_cancelled_while_the_authority_thinks_is_cancelled_as_soon_as_it_sta
     shop.close().await;
 }
 
-/// Key and number of each item that a return gives back.
+/// Key and item number of each item that a return gives back.
 fn refers_to(back: &Nfe) -> Vec<(String, Option<u32>)> {
     assert_eq!(back.draft.referenced, None, "not in the head as well");
     back.draft.items.iter().filter_map(|item| item.referenced.clone()).map(|of| (of.key, of.item)).collect()
 }
 
-/// The sale and what gives it back.
+/// The sale's invoice and its return.
 fn sale_and_return(nfes: &[Nfe]) -> (&Nfe, &Nfe) {
     let is_return = |nfe: &&Nfe| nfe.draft.purpose == 4;
     (nfes.iter().find(|nfe| nfe.draft.purpose == 1).unwrap(), nfes.iter().find(is_return).expect("a return invoice"))

@@ -1,4 +1,4 @@
-//! What is pushed is done after it was pushed, also where the same job is at work at that moment.
+//! A pushed job runs after the push, also if the same job was running at that moment.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::shop::Shop;
 use crate::{invoices, seller};
 
 const LIMIT: Duration = Duration::from_secs(20);
-/// For so long an answer is on its way; what happens meanwhile takes less.
+/// How long the provider's answer takes; everything else takes less.
 const UNDERWAY: Fault = Fault::Delay(Duration::from_secs(2));
 
 fn reads(books: &Books) -> u64 {
@@ -20,7 +20,7 @@ fn reads(books: &Books) -> u64 {
     counts.and_then(|counts| counts.get("GET /focusnfe/v2/nfe/{ref}")).copied().unwrap_or(0)
 }
 
-/// Runs the job of an invoice, which asks how far that is; while the answer is under way, the same job is pushed.
+/// Runs the job of an invoice, which asks the provider; while the answer is under way, the same job is pushed.
 async fn pushed_while_it_asks(shop: &Shop) {
     let invoice = InvoiceId(shop.sql::<Uuid>("SELECT id FROM invoices").await);
     let before = shop.control().books(reads);
@@ -45,10 +45,10 @@ async fn a_job_that_is_pushed_while_it_runs_runs_once_more() {
     shop.pays(&order).await;
     shop.control().tax_authority_away(true);
     shop.drain().await;
-    pushed_while_it_asks(&shop).await; // it would look again in some seconds
+    pushed_while_it_asks(&shop).await; // alone, it would run again in some seconds
     shop.control().tax_authority_away(false);
     invoices::goes_on(&shop).await;
-    pushed_while_it_asks(&shop).await; // it would be done
+    pushed_while_it_asks(&shop).await; // alone, it would be done
     shop.close().await;
 }
 

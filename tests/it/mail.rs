@@ -1,4 +1,4 @@
-//! Mail: every event is told once, whatever dies, repeats or bounces on the way.
+//! Mail: one message per event, after crashes, repeats and bounces.
 
 use std::time::Duration;
 
@@ -16,14 +16,14 @@ use vitrine_sandbox::{Fault, Pay};
 use crate::shop::{Answer, Customer, Shop};
 
 const LIMIT: Duration = Duration::from_secs(20);
-/// Longer than the first waits between tries, and less than an order lives.
+/// Longer than the first waits between tries, and shorter than an order's time to pay.
 const SOON: SignedDuration = SignedDuration::from_mins(2);
 const OPERATOR: &str = "operador@loja.test";
-/// One `send` of the client: it asks a broken server three times.
+/// One `send` of the client: it tries three times at a server that fails.
 const ONE_SEND: u32 = 3;
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
-/// An order that waits for money; its mail waits to be sent.
+/// An order that waits for money, and its mail that waits to be sent.
 async fn order(customer: &Customer<'_>) -> OrderId {
     let shirt = customer.shop.product("Camiseta").create().await;
     let placed = customer.buy(&[(&shirt, 1)]).await;
@@ -31,7 +31,7 @@ async fn order(customer: &Customer<'_>) -> OrderId {
     id(&placed)
 }
 
-/// The same, paid, and all mails sent.
+/// The same, paid, with all mails sent.
 async fn paid_order(customer: &Customer<'_>) -> OrderId {
     let order = order(customer).await;
     let charge = customer.post(&format!("/api/orders/{order}/pay"), &json!({"method": "pix"})).await;
@@ -51,7 +51,7 @@ async fn again(shop: &Shop, job: Job) {
     shop.drain().await;
 }
 
-/// What the mailbox holds for an address, the oldest first.
+/// The mails to an address, oldest first.
 fn subjects(shop: &Shop, to: &str) -> Vec<String> {
     shop.control().mails_to(to).into_iter().map(|mail| mail.subject).collect()
 }
@@ -61,7 +61,7 @@ async fn message(shop: &Shop, kind: &str, column: &str) -> Option<String> {
     shop.sql(&format!("SELECT ({column})::text FROM messages WHERE kind = '{kind}'")).await
 }
 
-/// What the order's story says of its messages.
+/// The message rows of the order's history.
 async fn story(shop: &Shop) -> Vec<String> {
     shop.sql("SELECT coalesce(array_agg(to_state ORDER BY id), '{}') FROM order_history WHERE subject = 'message'").await
 }
@@ -167,7 +167,7 @@ async fn a_mail_whose_answer_was_lost_is_repeated_word_for_word_and_arrives_once
         ("queued", 1)
     );
     assert!(message(&shop, "order_placed", "tried_at").await.is_some(), "it may have been sent");
-    // The truth moves on, the words do not: with others the sandbox refuses the key.
+    // The order changes, the text does not: with another text the sandbox refuses the key.
     shop.execute("UPDATE orders SET customer_name = 'Beatriz', carrier = 'Outra'").await;
     shop.drain_ahead(SOON).await;
     let mails = shop.control().mails_to(&ana.email);
@@ -240,7 +240,7 @@ async fn a_cancelled_order_and_its_refund_are_told_and_a_revived_one_is_not() {
     let shop = Shop::open().await;
     let ana = shop.customer().await;
     let order = paid_order(&ana).await;
-    again(&shop, Job::MailOrderCancelled { order }).await; // it stands: nothing to tell
+    again(&shop, Job::MailOrderCancelled { order }).await; // the order is not cancelled: no mail
     assert_eq!(subjects(&shop, &ana.email).len(), 2);
     assert_eq!(ana.patch(&format!("/api/orders/{order}/cancel"), &json!({})).await.status, 200);
     shop.drain_ahead(SOON).await;
@@ -256,7 +256,7 @@ async fn a_cancelled_order_and_its_refund_are_told_and_a_revived_one_is_not() {
     shop.close().await;
 }
 
-/// An earlier run of the job may have handed the mail over and died before it wrote so down; then money came after all.
+/// An earlier run of the job may have sent the mail and died before it recorded that; then the order was paid after all.
 #[actix_web::test]
 async fn a_mail_that_was_overtaken_does_not_wait_for_ever_nor_is_it_sent_again() {
     let shop = Shop::open().await;
@@ -279,7 +279,7 @@ async fn a_mail_that_was_overtaken_does_not_wait_for_ever_nor_is_it_sent_again()
     let cancelled = subjects(&shop, &ana.email).iter().filter(|subject| subject.contains("cancelado")).count();
     assert_eq!(cancelled, 1, "what they took before is not told again");
     assert_eq!(shop.sql::<i64>("SELECT count(*) FROM jobs WHERE state = 'dead'").await, 0);
-    shop.close().await; // and the audit finds its story whole
+    shop.close().await; // the audit checks its history
 }
 
 #[actix_web::test]

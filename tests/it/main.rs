@@ -1,4 +1,4 @@
-//! Tests through the door: real HTTP, a real PostgreSQL with a database per test, providers faked only at the socket.
+//! Tests over HTTP: a real PostgreSQL with a database per test; providers are replaced only at the socket.
 #![allow(clippy::unwrap_used)]
 
 mod seller;
@@ -20,6 +20,7 @@ mod catalog_cache;
 mod certificate;
 mod checkout;
 mod coupons;
+mod errors;
 mod expiry;
 mod explain;
 mod failover;
@@ -34,6 +35,8 @@ mod invoices;
 mod invoices_doubts;
 mod invoices_undone;
 mod jobs;
+mod keys;
+mod logs;
 mod mail;
 mod messages;
 mod passwords;

@@ -1,4 +1,4 @@
-//! Messages beyond the single mail: languages, reminders, SMTP, what an admin does with them, and what becomes of their words.
+//! Messages beyond a single mail: languages, reminders, SMTP, administrators' actions, and deletion.
 
 use std::time::Duration;
 
@@ -41,12 +41,12 @@ async fn push(shop: &Shop, job: Job) {
     jobs::push(&shop.app.db().await.unwrap(), job).await.unwrap();
 }
 
-/// A word from the only message of a kind.
+/// A column of the only message of a kind.
 async fn column(shop: &Shop, kind: &str, column: &str) -> Option<String> {
     shop.sql(&format!("SELECT ({column})::text FROM messages WHERE kind = '{kind}'")).await
 }
 
-/// As if the wait of jobs of a kind were over.
+/// Ends the wait of jobs of a kind.
 async fn hurry(shop: &Shop, kind: &str) {
     shop.execute(&format!("UPDATE jobs SET run_at = now() WHERE kind = '{kind}' AND state = 'waiting'")).await;
     shop.drain().await;
@@ -130,7 +130,7 @@ async fn an_arrival_is_told_once() {
     let (ana, admin) = (shop.customer().await, shop.admin().await);
     let order = order(&ana).await;
     pay(&ana, order).await;
-    push(&shop, Job::MailOrderDelivered { order }).await; // not so: nothing to tell
+    push(&shop, Job::MailOrderDelivered { order }).await; // it was not delivered: no mail
     shop.drain().await;
     assert_eq!(subjects(&shop, &ana.email).len(), 2);
     let tracking = json!({"tracking_number": "AA123456789BR", "carrier": "Correios"});
@@ -176,7 +176,7 @@ async fn the_invoice_is_mailed_once_with_links_that_open_its_files_and_nothing_e
     shop.close().await;
 }
 
-/// An earlier run wrote it down and could not hand it over.
+/// An earlier run wrote the message and could not send it.
 #[actix_web::test]
 async fn the_mail_of_an_invoice_that_was_cancelled_before_it_went_does_not_wait_for_ever() {
     let (shop, ware) = crate::invoices::open("focusnfe").await;

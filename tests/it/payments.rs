@@ -42,14 +42,15 @@ async fn state(shop: &Shop, order: &str) -> String {
 
 /// The states of an order's payments, the oldest first.
 async fn payments(shop: &Shop, order: &str) -> Vec<String> {
-    shop.sql(&format!("SELECT coalesce(array_agg(status ORDER BY id), '{{}}') FROM payments WHERE order_id = '{order}'")).await
+    shop.sql(&format!("SELECT coalesce(array_agg(status::text ORDER BY id), '{{}}') FROM payments WHERE order_id = '{order}'"))
+        .await
 }
 
 async fn count(shop: &Shop, from: &str) -> i64 {
     shop.sql(&format!("SELECT count(*) FROM {from}")).await
 }
 
-/// The order's time, and its charge's, ended an hour ago.
+/// The time of the order and its charge ended an hour ago.
 async fn let_time_pass(shop: &Shop, order: &str) {
     let moved = format!(
         "UPDATE payments SET expires_at = now() - interval '1 hour', updated_at = now() - interval '1 hour' WHERE order_id = '{order}'"
@@ -242,7 +243,7 @@ async fn another_amount_is_not_paid_and_goes_back_by_itself() {
     let refunds = shop.control().refunds();
     assert_eq!(refunds.iter().map(|r| (r.amount_cents, r.status)).collect::<Vec<_>>(), [(total - 1, RefundStatus::Done)]);
     assert_eq!(shop.alerted().await, ["payment-differs 1", "surplus 1"]);
-    // That charge is used up: the buyer may have another, and the order may end.
+    // That charge can no longer be paid: the buyer may have another, and the order may expire.
     assert_eq!(pay(&ana, &order).await.status, 200);
     let_time_pass(&shop, &order).await;
     shop.drain().await;
@@ -434,7 +435,7 @@ async fn a_refund_retried_after_a_lost_answer_keeps_its_key() {
     let shop = Shop::open().await;
     let (ana, admin) = (shop.customer().await, shop.admin().await);
     let (order, total) = paid_order(&ana).await;
-    shop.control().set_shop_url("http://127.0.0.1:9"); // no webhook comes to help
+    shop.control().set_shop_url("http://127.0.0.1:9"); // all webhooks are lost
     drop_answers(&shop, "/refunds", 3);
     let made = admin.post(&format!("/api/orders/{order}/refund"), &json!({"reason": "Defeito"})).await;
     assert_eq!((made.status, made.body["amount_cents"].as_i64()), (201, Some(total)), "{}", made.body);
@@ -565,7 +566,7 @@ async fn goods_come_back_line_by_line_with_a_part_of_the_money() {
     states.sort_unstable();
     assert_eq!(states, [201, 409], "one is left, and comes back once");
     assert_eq!(shop.stock(&mug).await, 5);
-    // The rest of the order is cancelled: only what has not come back does.
+    // The rest of the order is cancelled: only goods that are not back yet come back.
     assert_eq!(ana.patch(&format!("/api/orders/{order}/cancel"), &json!({})).await.status, 200);
     assert_eq!((shop.stock(&mug).await, shop.stock(&shirt).await), (5, 5));
     for _ in 0..2 {

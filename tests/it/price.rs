@@ -1,4 +1,4 @@
-//! What paying by a method does to the price: shown, fixed in the order, set anew when the method changes.
+//! The discount of a method: shown, fixed in the order, changed when the method changes.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ fn five_per_cent() -> Value {
     json!({"enabled": true, "price_rule": {"kind": "percent", "value": 5}})
 }
 
-/// Order → (subtotal, discount, of that by the method, freight, total), as it stands.
+/// Order → (subtotal, discount, of that by the method, freight, total).
 async fn price(customer: &Customer<'_>, order: &Value) -> [i64; 5] {
     let found = customer.get(&format!("/api/orders/{}", order["id"].as_str().unwrap())).await;
     ["subtotal_cents", "discount_cents", "method_discount_cents", "shipping_cents", "total_cents"]
@@ -57,7 +57,7 @@ async fn the_price_of_the_chosen_method_is_fixed_in_the_order_to_the_centavo() {
     assert_eq!([subtotal, discount, by_method, total], [goods, off, off, goods - off + freight]);
     assert_eq!(placed.body["payment"]["amount_cents"], total);
     assert_eq!(shop.control().charges()[0].amount_cents, total);
-    // What the shop changes later does not reach it.
+    // Later changes of the settings do not affect it.
     offer(&shop, json!({"enabled": true})).await;
     assert_eq!(price(&ana, &placed.body).await, [subtotal, discount, by_method, freight, total]);
     shop.control().pay(Pay::of(placed.body["id"].as_str().unwrap())).unwrap();

@@ -1,4 +1,4 @@
-//! LGPD: a person takes their data along, and is forgotten.
+//! LGPD: export and erasure.
 
 use serde_json::{Value, json};
 use vitrine::ids::UserId;
@@ -8,7 +8,7 @@ use crate::shop::{Answer, Product, Shop};
 
 const EMAIL: &str = "canario-mail@example.com";
 const CPF: &str = "390.533.447-05";
-/// Texts that belong to the person alone; each is somewhere in the database before the erasure, and nowhere after it.
+/// Texts that belong to the person alone. Before the erasure each is somewhere in the database, after it nowhere.
 const CANARIES: [&str; 12] = [
     "canario-mail",
     "Canario Nome",
@@ -24,7 +24,7 @@ const CANARIES: [&str; 12] = [
     "39053344705",
 ];
 
-/// Somebody with everything: account, addresses, two sessions, a cart, and one order that was cancelled again.
+/// A person with everything: account, addresses, two sessions, a cart, and one order that was cancelled.
 async fn canary(shop: &Shop, product: &Product) -> Answer {
     let new = json!({"name": "Canario Nome", "email": EMAIL, "password": PASSWORD, "cpf": CPF, "phone": "(11) 98765-1234"});
     let session = shop.post("/api/auth/register", &new).await;
@@ -63,7 +63,7 @@ async fn erase(shop: &Shop, session: &Answer, password: &str) -> Answer {
     signed(shop, session, "DELETE", "/api/users/me").json(&json!({"password": password})).send().await
 }
 
-/// Every text, JSON and byte column of every table, as text: which of the canaries sing where.
+/// Every text, JSON and byte column of every table, as text: which of the person's texts are found where.
 async fn found(shop: &Shop) -> Vec<(&'static str, String)> {
     const COLUMNS: &str = "
         SELECT c.table_name::text, c.column_name::text, c.data_type::text FROM information_schema.columns c
@@ -90,7 +90,7 @@ async fn an_erased_person_is_in_no_column_of_no_table() {
     let session = canary(&shop, &product).await;
     cancel(&shop, &session).await;
     shop.drain().await;
-    // What the mailer and the provider leave behind, whether or not they were at work in this test.
+    // Rows that the mailer and the provider write, whether or not they ran in this test.
     shop.execute(
         "INSERT INTO messages (id, event, kind, channel, order_id, recipient, subject, html, body, status, provider, provider_ref)
          SELECT gen_random_uuid(), 'canary', 'order_placed', 'email', id, customer_email, 'Canario Nome', 'Canario Nome', customer_name, 'sent', 'resend', 'r'
@@ -109,7 +109,7 @@ async fn an_erased_person_is_in_no_column_of_no_table() {
          SELECT gen_random_uuid(), 'propay', 'canary', 'payment.paid', convert_to('Canario Nome 39053344705', 'UTF8'), id, 'r' FROM orders",
     )
     .await;
-    // The shop's own words.
+    // The shop's own texts.
     shop.execute(
         "INSERT INTO order_history (order_id, subject, to_state, reason, actor, cause)
          SELECT id, 'coupon', 'used', 'Canario Estorno', 'admin:1', 'test' FROM orders",

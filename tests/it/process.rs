@@ -1,4 +1,4 @@
-//! The binary itself, as an operator runs it: killed in the middle of purchases, started again, stopped in good order.
+//! The binary itself, as an operator runs it: killed during purchases, started again, stopped by SIGTERM.
 
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -10,10 +10,10 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::shop::{CEP, CPF, address, cluster, database_for_process, empty_database};
+use crate::shop::{CEP, CPF, DATA_KEYS, address, cluster, database_for_process, empty_database};
 
-/// Nothing here takes so long on a machine that works.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// Longer than anything here takes.
+const START_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// `vitrine dev` in a folder of its own, on a database of its own. Ends with the test.
 struct Process {
@@ -22,6 +22,7 @@ struct Process {
     database: String,
     port: u16,
     sandbox: u16,
+    log_level: &'static str,
     http: reqwest::Client,
 }
 
@@ -31,17 +32,21 @@ fn free_port() -> u16 {
 
 impl Process {
     async fn start() -> Self {
+        Self::start_with("info").await
+    }
+
+    async fn start_with(log_level: &'static str) -> Self {
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("dev-{}", Uuid::new_v4().simple()));
         std::fs::create_dir_all(&folder).unwrap();
         let database = database_for_process().await;
         let (port, sandbox) = (free_port(), free_port());
-        let child = Self::spawn(&folder, &database, port, sandbox).await;
-        let process = Self { child, folder, database, port, sandbox, http: reqwest::Client::new() };
+        let child = Self::spawn(&folder, &database, port, sandbox, log_level).await;
+        let process = Self { child, folder, database, port, sandbox, log_level, http: reqwest::Client::new() };
         process.is_ready().await;
         process
     }
 
-    async fn spawn(folder: &PathBuf, database: &str, port: u16, sandbox: u16) -> Child {
+    async fn spawn(folder: &PathBuf, database: &str, port: u16, sandbox: u16, log_level: &str) -> Child {
         let limits =
             ["LOGIN", "REGISTER", "FORGOT_PASSWORD", "GLOBAL"].map(|name| (format!("RATE_LIMIT_{name}"), "0".to_owned()));
         Command::new(env!("CARGO_BIN_EXE_vitrine"))
@@ -53,16 +58,17 @@ impl Process {
             .env("PORT", port.to_string())
             .env("SANDBOX_PORT", sandbox.to_string())
             .env("DB_POOL_WAIT", "30s")
+            .env("LOG_LEVEL", log_level)
             .stdout(std::fs::File::options().create(true).append(true).open(folder.join("out.log")).unwrap())
             .spawn()
             .unwrap()
     }
 
-    /// As the kernel's out-of-memory killer does it, then as an operator would start it again.
+    /// SIGKILL, as by the kernel's out-of-memory killer, then a new start.
     async fn kill_and_restart(&mut self) {
         self.child.kill().unwrap(); // SIGKILL
         self.child.wait().unwrap();
-        self.child = Self::spawn(&self.folder, &self.database, self.port, self.sandbox).await;
+        self.child = Self::spawn(&self.folder, &self.database, self.port, self.sandbox, self.log_level).await;
         self.is_ready().await;
     }
 
@@ -77,7 +83,7 @@ impl Process {
             if let Some(found) = look().await {
                 return found;
             }
-            assert!(started.elapsed() < PATIENCE, "{what} never came");
+            assert!(started.elapsed() < START_TIMEOUT, "{what} never came");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -135,7 +141,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let _ = self.child.kill(); // a test that failed leaves nothing running
+        let _ = self.child.kill(); // a failed test leaves no process
     }
 }
 
@@ -162,7 +168,7 @@ async fn an_order_survives_a_kill_and_goes_on_to_paid() {
 async fn a_kill_between_the_effect_and_the_answer_does_nothing_twice() {
     let mut shop = Process::start().await;
     let (cart, order) = shop.ready_to_buy().await;
-    // The order commits, ProPay makes the charge, and the server dies before it hears of it.
+    // The order commits, ProPay creates the charge, and the server dies before it gets the answer.
     let slow = json!({"provider": "propay", "kind": "delay", "ms": 20_000, "count": 1});
     assert_eq!(shop.post("/control/fault", &[], &slow).await.unwrap().0, 200);
     let made = shop.wait_for("the charge", async || {
@@ -189,14 +195,14 @@ async fn a_kill_between_the_effect_and_the_answer_does_nothing_twice() {
 
 #[actix_web::test]
 async fn log_lines_are_json_that_names_request_and_order_and_no_person() {
-    let shop = Process::start().await;
+    let shop = Process::start_with("debug").await;
     let (cart, order) = shop.ready_to_buy().await;
     let headers = [("X-Cart-Token", cart.as_str()), ("X-Request-ID", "pedido-para-o-registro")];
     let (status, placed, _) = shop.post("/api/orders", &headers, &order).await.unwrap();
     assert_eq!(status, 201, "{placed}");
     let folder = shop.folder.clone();
     let read = || std::fs::read_to_string(folder.join("out.log")).unwrap();
-    // A request's line is written when its answer is out: the mail can be quicker than that.
+    // A request's log line is written after its answer is sent: the mail can be sent before that.
     let both = async || {
         let log = read();
         let mailed = log.lines().any(|line| line.contains("mail_order_placed") && line.contains("Done"));
@@ -236,7 +242,7 @@ async fn what_was_answered_201_is_there_after_a_kill_in_the_middle_of_a_rush() {
             }
         }));
         let pid = shop.child.id().to_string();
-        // Killed as soon as the first answers are here, while the others are on their way.
+        // Killed once the first answers arrived, while the others are on their way.
         let killer = async {
             let some = async || (answered.load(Ordering::Relaxed) >= 3).then_some(());
             shop.wait_for("the first orders", some).await;
@@ -251,7 +257,7 @@ async fn what_was_answered_201_is_there_after_a_kill_in_the_middle_of_a_rush() {
     for order in &acknowledged {
         assert_eq!(shop.status_of(order).await.as_deref(), Some("pending_payment"), "{}", order["number"]);
     }
-    // Whoever got no answer asks again under the same key: an order each, never two.
+    // Clients without an answer ask again with the same key: one order each, never two.
     for (i, (cart, order)) in buyers.iter().enumerate() {
         let (status, placed, _) = shop.buy(cart, &format!("pressa-{i}"), order).await.unwrap();
         assert_eq!(status, 201, "{placed}");
@@ -299,13 +305,13 @@ async fn many_servers_start_at_once_on_an_empty_database_and_each_drains_in_good
     let started = Instant::now();
     for port in ports {
         while ready(port).await.is_none_or(|(status, _)| status != 200) {
-            assert!(started.elapsed() < PATIENCE, "a server never became ready");
+            assert!(started.elapsed() < START_TIMEOUT, "a server never became ready");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
     for (server, port) in servers.iter_mut().zip(ports) {
         assert!(Command::new("kill").args(["-TERM", &server.id().to_string()]).status().unwrap().success());
-        // It still answers for a moment, and says that it will not: a load balancer looks away before the door closes.
+        // After SIGTERM it still answers for a moment, with 503 on `/ready`, so that a load balancer stops sending requests.
         let told = loop {
             match ready(port).await {
                 Some((200, _)) => tokio::time::sleep(Duration::from_millis(10)).await,
@@ -317,11 +323,12 @@ async fn many_servers_start_at_once_on_an_empty_database_and_each_drains_in_good
     }
 }
 
-/// The least that `serve` and the commands beside it accept.
+/// The variables that `serve` and the other commands need.
 pub fn serving_env(database: &str) -> Vec<(&'static str, String)> {
     vec![
         ("DATABASE_URL", database.to_owned()),
         ("JWT_SECRET", Uuid::new_v4().to_string()),
+        ("DATA_KEYS", DATA_KEYS.into()),
         ("PROPAY_URL", "https://propay.internal".into()),
         ("GO_TO_PROPAY_SECRET", Uuid::new_v4().to_string()),
         ("PROPAY_TO_GO_SECRET", Uuid::new_v4().to_string()),
@@ -345,10 +352,33 @@ fn a_start_with_a_bad_environment_names_every_mistake_and_prints_no_secret() {
         .unwrap();
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stderr);
-    for name in
-        ["DATABASE_URL", "JWT_SECRET", "PORT", "ALLOWED_ORIGINS", "PROPAY_URL", "GO_TO_PROPAY_SECRET", "SHIPPING_SENDER_CEP"]
-    {
+    for name in [
+        "DATABASE_URL",
+        "JWT_SECRET",
+        "DATA_KEYS",
+        "PORT",
+        "ALLOWED_ORIGINS",
+        "PROPAY_URL",
+        "GO_TO_PROPAY_SECRET",
+        "SHIPPING_SENDER_CEP",
+    ] {
         assert!(said.contains(name), "{name} is not named:\n{said}");
     }
     assert!(!said.contains("call-it-here"), "{said}");
+}
+
+#[test]
+fn neither_server_nor_worker_starts_without_a_key_for_personal_data() {
+    for command in ["serve", "worker"] {
+        let output = Command::new(env!("CARGO_BIN_EXE_vitrine"))
+            .arg(command)
+            .current_dir(std::env::temp_dir())
+            .env_clear()
+            .envs(serving_env("postgres://nobody@127.0.0.1:1/nothing"))
+            .env("DATA_KEYS", "")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains("1 mistake(s)") && said.contains("DATA_KEYS is required"), "{said}");
+    }
 }

@@ -1,4 +1,4 @@
-//! One Idempotency-Key from fifty connections at once: one effect, one answer, and the rest repeat it or are told to wait.
+//! One Idempotency-Key from fifty connections at once: one effect and one answer; the others get the same answer or 409.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ async fn all_at_once(who: &Customer<'_>, path: &str, key: &str, body: &Value) ->
     join_all((0..TWINS).map(|_| who.request("POST", path).header("Idempotency-Key", key).json(body).send())).await
 }
 
-/// Those that were answered were answered alike; the others were told that it is in hand. Asked once more, the first answer comes.
+/// All successes are the same answer, and the rest are 409. One more request gets the first answer.
 async fn one_answer(who: &Customer<'_>, path: &str, key: &str, body: &Value, status: u16) -> Value {
     let answers = all_at_once(who, path, key, body).await;
     let (good, busy): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == status);

@@ -1,14 +1,14 @@
-//! The seller of the tests, as invoices need one: the company and the tax rules, set behind the server's back.
+//! The seller of the tests, as invoices need one: company and tax settings, written to the database.
 
 use serde_json::{Value, json};
 
 use crate::shop::{Product, Shop};
 
-/// The seller's; the sandbox's tax authority takes any that is right.
+/// The seller's CNPJ; the sandbox's tax authority accepts any that is valid.
 pub const CNPJ: &str = "11222333000181";
 
 impl Shop {
-    /// Who sells, and by which rules: `regime` is `simples` or `normal`.
+    /// Sets company and taxes; `regime` is `simples` or `normal`.
     pub async fn sells_as(&self, regime: &str) {
         let company = json!({
             "legal_name": "Loja de Teste Ltda", "trade_name": "Loja", "cnpj": CNPJ, "state_registration": "110042490114",
@@ -31,7 +31,7 @@ impl Shop {
         self.app.db().await.unwrap().execute(SET, &[&name, value]).await.unwrap();
     }
 
-    /// A product that can be invoiced, under a SKU of its own.
+    /// A product that can be invoiced, with its own SKU.
     pub async fn ware(&self, sku: &str, cents: i64) -> Product {
         let product = self.product(&format!("Produto {sku}")).price(cents).stock(1000).create().await;
         self.execute(&format!("UPDATE products SET origin = 0 WHERE id = '{}'", product.id)).await;
@@ -39,7 +39,7 @@ impl Shop {
         product
     }
 
-    /// Pays an order by PIX, as the buyer does, and waits for the news of it.
+    /// Pays an order by PIX, as the buyer does, and waits for the webhook.
     pub async fn pays(&self, order: &str) {
         self.control().pay(vitrine_sandbox::Pay::of(order)).unwrap();
         assert!(self.control().settled(std::time::Duration::from_secs(20)).await, "the news of it came");

@@ -1,4 +1,4 @@
-//! Labels are bought once, whatever happens on the way, and given back when nobody wants them.
+//! Labels are bought once, whatever fails on the way, and cancelled when they are no longer wanted.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ pub async fn set_company(shop: &Shop) {
         .await;
 }
 
-/// A shop that knows who it is and is told of its parcels.
+/// A shop with its company set, which gets tracking webhooks.
 pub async fn shop() -> Shop {
     shop_with(&[]).await
 }
@@ -54,7 +54,7 @@ pub async fn settled(shop: &Shop) {
     assert!(shop.control().settled(LIMIT).await);
 }
 
-/// Jobs and webhooks until neither is left.
+/// Runs jobs and webhooks until none is left.
 pub async fn rest(shop: &Shop) {
     for _ in 0..10 {
         settled(shop).await;
@@ -65,7 +65,7 @@ pub async fn rest(shop: &Shop) {
     panic!("the jobs do not come to an end");
 }
 
-/// The same, with everything that waits brought forward by an hour, as often as it takes to have it all retried.
+/// The same, with waiting jobs brought forward by an hour until all were retried.
 pub async fn rest_ahead(shop: &Shop) {
     for _ in 0..6 {
         shop.execute("UPDATE shipments SET claimed_until = now() - interval '1 second' WHERE claim IS NOT NULL").await;
@@ -74,7 +74,7 @@ pub async fn rest_ahead(shop: &Shop) {
     }
 }
 
-/// An order whose label is there to be printed.
+/// An order whose label can be printed.
 pub async fn labelled(shop: &Shop) -> String {
     let order = paid(shop).await;
     rest(shop).await;
@@ -82,7 +82,7 @@ pub async fn labelled(shop: &Shop) -> String {
     order
 }
 
-/// Of its live label.
+/// A column of its live label.
 pub async fn state(shop: &Shop, order: &str) -> String {
     let live = format!(
         "SELECT coalesce((SELECT status FROM shipments WHERE order_id = '{order}' ORDER BY status IN ('cancelled', 'expired'), id DESC LIMIT 1), 'none')"
@@ -98,7 +98,7 @@ pub fn bought(shop: &Shop) -> Vec<Parcel> {
     shop.control().parcels().into_iter().filter(Parcel::is_bought).collect()
 }
 
-/// No story of an order has a gap.
+/// No order's history has a gap.
 pub async fn is_told_whole(shop: &Shop, order: &str) {
     let story = explain::story(&shop.app.db().await.unwrap(), order).await.unwrap().unwrap();
     let gaps: Vec<_> = story.steps.iter().filter(|step| step.is_gap).collect();
@@ -144,7 +144,7 @@ async fn a_paid_order_gets_one_label_with_all_that_a_carrier_needs() {
     shop.close().await;
 }
 
-/// Answers that are lost, refused, or not to be read, at one step.
+/// Answers that are lost, refusals, or unreadable, at one step.
 async fn one_label_whatever_goes_wrong(at: &str, kinds: &[Fault]) {
     for kind in kinds {
         let shop = shop().await;
@@ -205,7 +205,7 @@ async fn a_hang_at_any_step_ends_with_one_label() {
     }
 }
 
-/// A worker that dies holds its claim, and has done what it has done.
+/// A worker that dies keeps its claim until it ends; what it did stays done.
 #[actix_web::test]
 async fn a_worker_that_dies_between_any_two_steps_leaves_one_label() {
     for at in ["POST /melhorenvio/api/v2/me/cart", "shipment/checkout", "shipment/generate", "shipment/print", "/me/orders/"] {
@@ -225,7 +225,7 @@ async fn a_worker_that_dies_between_any_two_steps_leaves_one_label() {
                     let done = |books: &vitrine_sandbox::Books| (!books.parcels().is_empty()).then_some(());
                     shop.control().wait_for(LIMIT, done).await.expect("it is done there");
                 }
-            } // dropped in the middle, as a kill would
+            } // dropped half way, as by a kill
             shop.drain().await;
             assert!(shop.control().parcels().len() <= 1, "while the claim holds, nobody goes on");
             rest_ahead(&shop).await;
@@ -279,7 +279,7 @@ async fn a_label_that_takes_its_time_is_waited_for() {
     assert_eq!(state(&shop, &order).await, "released");
     let tag = bought(&shop)[0].tag.clone().unwrap();
     shop.control().move_parcel(&tag, ParcelStep::Generate, SendWebhook::Once).unwrap();
-    rest(&shop).await; // their news bring it forward
+    rest(&shop).await; // the webhook brings the job forward
     assert_eq!(state(&shop, &order).await, "generated");
     assert!(!shop.sql::<bool>("SELECT label_url IS NULL FROM shipments").await);
     shop.close().await;
@@ -364,7 +364,7 @@ pub async fn cancel(shop: &Shop, order: &str) {
 
 #[actix_web::test]
 async fn a_cancelled_order_gives_its_label_back_wherever_it_stands() {
-    // Not asked for, in the cart, paid, made.
+    // Not requested, in the cart, paid, generated.
     for at in ["pending", "carted", "released", "generated"] {
         let shop = shop().await;
         let order = paid(&shop).await;
@@ -388,7 +388,7 @@ async fn a_cancelled_order_gives_its_label_back_wherever_it_stands() {
 
 #[actix_web::test]
 async fn an_order_whose_money_all_goes_back_before_it_leaves_needs_no_label() {
-    // Bought already; not begun yet; and of an order that gives back a part alone.
+    // Bought already; not begun; and of an order with a partial refund.
     for (is_bought, amounts, state_then) in
         [(true, vec![None], "cancelled"), (false, vec![Some(100), None], "none"), (true, vec![Some(100)], "generated")]
     {
@@ -486,6 +486,6 @@ async fn a_shop_that_emits_invoices_waits_for_the_key() {
     assert_eq!(shipments::buy(&shop.app, order.parse().unwrap()).await.unwrap(), Outcome::Done);
     assert_eq!(bought(&shop)[0].invoice_key.as_deref(), Some(key));
     assert_eq!(bought(&shop)[0].sent["options"]["non_commercial"], false);
-    shop.execute("DELETE FROM invoices").await; // nobody told its story
+    shop.execute("DELETE FROM invoices").await; // they have no history
     shop.close().await;
 }

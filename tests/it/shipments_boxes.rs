@@ -1,4 +1,4 @@
-//! Orders of several boxes: each has a label of its own, the first one that leaves ships the order, and the others follow.
+//! Orders of several boxes: each has a label, the first one that is shipped ships the order, and the others follow.
 
 use serde_json::json;
 use vitrine::shipments;
@@ -20,25 +20,25 @@ async fn two_boxes(shop: &Shop) -> String {
     order
 }
 
-/// Of all its labels, by box and age.
+/// A column of all its labels, by box and age.
 async fn states(shop: &Shop, order: &str) -> Vec<String> {
     shop.sql(&format!("SELECT array_agg(volume || ' ' || status ORDER BY volume, id) FROM shipments WHERE order_id = '{order}'"))
         .await
 }
 
-/// The live label of a box goes a step on.
+/// Moves the live label of a box one step on.
 async fn go(shop: &Shop, volume: i16, step: ParcelStep) {
     let live = format!("SELECT id FROM shipments WHERE volume = {volume} AND status NOT IN ('cancelled', 'expired')");
     let tag: uuid::Uuid = shop.sql(&live).await;
     shop.control().move_parcel(&tag.to_string(), step, SendWebhook::Once).unwrap();
     if step == ParcelStep::Expire {
-        shop.execute("UPDATE shipments SET heard_at = now() - interval '4 hours'").await; // of this there is no webhook
+        shop.execute("UPDATE shipments SET heard_at = now() - interval '4 hours'").await; // this event has no webhook
         shipments::track(&shop.app).await.unwrap();
     }
     rest(shop).await;
 }
 
-/// Gives back all the money of an order.
+/// Refunds the whole order.
 async fn refund(shop: &Shop, order: &str) {
     let request = shop.admin().await.request("POST", &format!("/api/orders/{order}/refund"));
     let answer = request.header("Idempotency-Key", "volta").json(&json!({"reason": "desistiu"})).send().await;
@@ -51,12 +51,12 @@ async fn each_box_for_correios_has_a_label_of_its_own_and_its_share_of_the_price
     let order = two_boxes(&shop).await;
     rest(&shop).await;
     assert_eq!(bought(&shop).len(), 2);
-    let shares: Vec<i64> = shop.sql("SELECT array_agg(quoted_cents ORDER BY volume) FROM shipments").await;
+    let shares: Vec<i64> = shop.sql("SELECT array_agg(quoted_cents::bigint ORDER BY volume) FROM shipments").await;
     let quoted: i64 = shop.sql("SELECT shipping_quoted_cents FROM orders").await;
     assert_eq!((shares.iter().sum::<i64>(), shares[0] < shares[1]), (quoted, true), "{shares:?}");
     let insured: f64 = bought(&shop).iter().map(|p| p.sent["options"]["insurance_value"].as_f64().unwrap()).sum();
     assert_eq!(insured, 80.0);
-    // It leaves with the first box and arrives with the last one.
+    // The order is shipped with the first box and delivered with the last one.
     let tags: Vec<String> = bought(&shop).into_iter().filter_map(|p| p.tag).collect();
     for (tag, step, status) in [
         (0, ParcelStep::Post, "shipped"),
@@ -72,7 +72,7 @@ async fn each_box_for_correios_has_a_label_of_its_own_and_its_share_of_the_price
     shop.close().await;
 }
 
-/// Both in the cart, and money for the first one alone.
+/// Both labels in the cart, and a balance for only the first.
 async fn the_first_box_left_alone(shop: &Shop) -> String {
     let order = two_boxes(shop).await;
     shop.control().set_label_balance(0);
@@ -196,7 +196,7 @@ async fn a_box_that_was_given_back_for_money_that_the_bank_will_not_take_is_boug
     rest_ahead(&shop).await;
     assert_eq!(shop.sql::<String>("SELECT status FROM refunds").await, "failed");
     assert_eq!(states(&shop, &order).await, ["1 posted", "2 cancelled", "2 generated"]);
-    // What somebody ends in the panel is theirs to replace.
+    // A label that was cancelled in the panel is replaced by a person.
     go(&shop, 2, ParcelStep::Cancel).await;
     shipments::buy(&shop.app, order.parse().unwrap()).await.unwrap();
     assert_eq!(states(&shop, &order).await, ["1 posted", "2 cancelled", "2 cancelled"]);

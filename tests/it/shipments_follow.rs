@@ -1,4 +1,4 @@
-//! Asking carriers: a question that fails keeps those behind it from nothing.
+//! Tracking by asking: one request that fails does not stop the others.
 
 use serde_json::json;
 use vitrine::shipments;
@@ -11,7 +11,7 @@ async fn a_batch_that_they_do_not_answer_keeps_the_parcels_behind_it_from_nothin
     let shop = shop().await;
     let (order, other) = (labelled(&shop).await, labelled(&shop).await);
     shop.control().move_parcel(&bought(&shop)[0].id, ParcelStep::Post, SendWebhook::Lost).unwrap();
-    // So many as go into one question, silent for longer.
+    // As many as fit into one request, without events for longer.
     shop.execute(&format!(
         "INSERT INTO shipments (id, order_id, volume, provider, provider_ref, status, service_code, price_cents, heard_at)
          SELECT gen_random_uuid(), '{other}', n, 'melhorenvio', 'old-' || n, 'generated', '1', 1, now() - interval '5 hours' FROM generate_series(2, 51) n"
@@ -48,7 +48,7 @@ async fn a_batch_of_correios_that_fails_keeps_the_parcels_behind_it_from_nothing
     for number in ["AA123456789BR", "AA123456798BR"] {
         shop.control().pass(number, serde_json::from_value::<Passage>(arrived.clone()).unwrap());
     }
-    // What came of one of them cannot be written down.
+    // The result of one of them cannot be stored.
     shop.execute(&format!("ALTER TABLE shipment_events ADD CONSTRAINT broken CHECK (order_id <> '{}') NOT VALID", orders[0]))
         .await;
     shipments::track(&shop.app).await.unwrap();

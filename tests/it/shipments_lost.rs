@@ -1,4 +1,4 @@
-//! Labels whose answers were lost are found by what is known of them; what is not found is not believed to be gone.
+//! Labels whose answers were lost are found again by tag or document; one that is not found is not assumed to be gone.
 
 use serde_json::json;
 use vitrine::shipments;
@@ -9,7 +9,7 @@ use crate::shop::Shop;
 
 const CART: &str = "POST /melhorenvio/api/v2/me/cart";
 
-/// The answer of the cart was lost, nobody tells us by webhook, and somebody paid the label in the panel.
+/// The answer of the cart was lost, no webhook comes, and somebody paid the label in the panel.
 async fn paid_in_the_panel() -> (Shop, String) {
     let shop = Shop::open().await; // no secret, no webhook
     set_company(&shop).await;
@@ -49,7 +49,7 @@ async fn a_paid_label_that_they_do_not_find_is_not_taken_for_given_back() {
     let order = labelled(&shop).await;
     let reference: String = shop.sql("SELECT provider_ref FROM shipments").await;
     cancel(&shop, &order).await;
-    shop.control().order_fault(fault(&reference, Fault::Status(404), 3)).unwrap(); // all three looks
+    shop.control().order_fault(fault(&reference, Fault::Status(404), 3)).unwrap(); // all three reads
     rest(&shop).await;
     assert_eq!((state(&shop, &order).await.as_str(), bought(&shop).len()), ("generated", 1));
     rest_ahead(&shop).await;
@@ -70,13 +70,13 @@ async fn a_label_that_runs_out_when_the_money_is_going_back_is_not_replaced() {
     shipments::track(&shop.app).await.unwrap();
     rest(&shop).await;
     rest_ahead(&shop).await;
-    let all: Vec<String> = shop.sql("SELECT array_agg(status) FROM shipments").await;
+    let all: Vec<String> = shop.sql("SELECT array_agg(status::text) FROM shipments").await;
     assert_eq!((all, shop.alerted().await), (vec!["expired".to_owned()], vec![]));
     assert_eq!(shop.control().parcels()[0].status, ParcelStatus::Expired);
     shop.close().await;
 }
 
-/// With one, such a label is refused.
+/// With a state registration, such a label is refused.
 #[actix_web::test]
 async fn a_declaration_of_contents_names_no_state_registration() {
     let shop = shop().await;

@@ -1,4 +1,4 @@
-//! What carriers say of parcels: by webhook, in any order, forged, repeated, lost; and what a hand does instead.
+//! Tracking events by webhook: in any order, forged, repeated, lost; and orders that are sent by hand.
 
 use serde_json::json;
 use vitrine::shipments;
@@ -43,7 +43,7 @@ async fn jobs(shop: &Shop, kind: &str) -> i64 {
     shop.sql(&format!("SELECT count(*) FROM jobs WHERE kind = '{kind}'")).await
 }
 
-/// The mails that the buyer got, by kind.
+/// The buyer's mails, by kind.
 async fn mails(shop: &Shop) -> Vec<String> {
     shop.sql("SELECT coalesce(array_agg(kind ORDER BY id), '{}') FROM messages WHERE kind LIKE 'order%'").await
 }
@@ -86,7 +86,7 @@ async fn the_carriers_word_ships_the_order_and_delivers_it_and_each_is_mailed_on
 async fn within_a_second_an_order_is_prepared_before_its_parcel_moves() {
     let shop = shop().await;
     labelled(&shop).await;
-    // Carriers tell whole seconds, and so may seem to have been faster than the buyer.
+    // Carriers' times have whole seconds, so an event may seem earlier than the order.
     const SAME_SECOND: &str = "
         UPDATE shipment_events SET happened_at = (SELECT date_trunc('second', max(at)) FROM order_history WHERE to_state = 'processing')";
     assert_eq!(shop.execute(SAME_SECOND).await, 1);
@@ -358,7 +358,7 @@ async fn correios_are_asked_about_what_was_posted_by_hand() {
     shop.close().await;
 }
 
-/// Every answer to our own calls was lost, and only the carrier's news came, which name no price.
+/// Every answer to our own calls was lost; only webhooks came, which have no price.
 #[actix_web::test]
 async fn a_parcel_that_left_before_its_purchase_was_known_has_a_price_and_is_told_if_nobody_wants_it_any_more() {
     for is_wanted in [true, false] {
@@ -369,7 +369,7 @@ async fn a_parcel_that_left_before_its_purchase_was_known_has_a_price_and_is_tol
             let request = shop.admin().await.request("POST", &format!("/api/orders/{order}/refund"));
             let refund = request.header("Idempotency-Key", "volta").json(&json!({"reason": "desistiu"})).send().await;
             assert_eq!(refund.status, 201, "{}", refund.body);
-            shop.control().next_calls("melhorenvio", Fault::Status(503), 10); // it is not given back in time
+            shop.control().next_calls("melhorenvio", Fault::Status(503), 10); // the cancellation comes too late
             rest(&shop).await;
             shop.control().clear_faults();
         }

@@ -27,8 +27,10 @@ use vitrine::token::Role;
 use vitrine::{alerts, audit, db, dev, mail, ops, server, worker};
 use vitrine_sandbox::{Control, Sandbox, SandboxConfig};
 
-/// A CPF that is valid and nobody's.
+/// A valid CPF of nobody.
 pub const CPF: &str = "529.982.247-25";
+/// `DATA_KEYS` of every shop here.
+pub const DATA_KEYS: &str = "1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 /// A CEP that the sandbox knows and delivers to.
 pub const CEP: &str = "01310-100";
 
@@ -39,6 +41,25 @@ pub struct Shop {
     pub http: reqwest::Client,
     database: String,
     server: ServerHandle,
+    env: HashMap<String, String>,
+}
+
+/// Another server of a shop, on its database.
+pub struct Beside {
+    pub url: String,
+    pub app: Data<App>,
+    server: ServerHandle,
+}
+
+impl Beside {
+    pub fn request(&self, shop: &Shop, method: &str, path: &str) -> Request {
+        Request(shop.http.request(method.parse().unwrap(), format!("{}{path}", self.url)))
+    }
+
+    pub async fn stop(self) {
+        self.server.stop(false).await;
+        self.app.pool.close();
+    }
 }
 
 impl Shop {
@@ -54,8 +75,7 @@ impl Shop {
         let port = listener.local_addr().unwrap().port();
         let url = format!("http://127.0.0.1:{port}");
         let cfg = dev::sandbox_config(&HashMap::new(), 0, None);
-        // No second delivery of a webhook unless a test asks for it.
-        // And no news of parcels unless it takes them.
+        // Each webhook is sent once unless a test asks for another try. Tracking webhooks are off unless it sets their secret.
         let parcels =
             changes.iter().find(|(name, _)| *name == "MELHORENVIO_WEBHOOK_SECRET").map(|(_, secret)| (*secret).to_owned());
         let cfg = SandboxConfig {
@@ -87,6 +107,7 @@ impl Shop {
             ("DB_POOL_WAIT", "60s".into()),
             ("DB_STATEMENT_TIMEOUT", "60s".into()),
             ("JWT_SECRET", jwt),
+            ("DATA_KEYS", DATA_KEYS.into()),
             ("PROPAY_URL", provider("propay")),
             ("MELHORENVIO_URL", provider("melhorenvio")),
             ("CORREIOS_URL", provider("correios")),
@@ -145,12 +166,26 @@ impl Shop {
             }
         }
         let config = Config::from_env(Mode::Dev, |name| env.get(name).cloned()).unwrap();
-        let app = Data::new(App::new(config).unwrap());
+        let app = Data::new(App::open(config).await.unwrap());
         let serving = server::serve(app.clone(), listener).unwrap();
         let handle = serving.handle();
         actix_web::rt::spawn(serving);
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Self { url, app, sandbox, http, database, server: handle }
+        Self { url, app, sandbox, http, database, server: handle, env }
+    }
+
+    /// Another server on the same database and the same providers, with other variables; or why it does not start.
+    pub async fn beside(&self, changes: &[(&str, &str)]) -> vitrine::error::Result<Beside> {
+        let mut env = self.env.clone();
+        env.extend(changes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://127.0.0.1:{}", listener.local_addr().unwrap().port());
+        let config = Config::from_env(Mode::Dev, |name| env.get(name).cloned()).unwrap();
+        let app = Data::new(App::open(config).await?);
+        let serving = server::serve(app.clone(), listener).unwrap();
+        let server = serving.handle();
+        actix_web::rt::spawn(serving);
+        Ok(Beside { url, app, server })
     }
 
     /// The providers' control: pay, expire, faults, books.
@@ -163,12 +198,12 @@ impl Shop {
         cluster().await.url(&self.database)
     }
 
-    /// Runs all jobs that are due, until none is. How many ran.
+    /// Runs all jobs that are due, until none is left. Returns how many ran.
     pub async fn drain(&self) -> usize {
         worker::drain(&self.app, SignedDuration::ZERO).await.unwrap()
     }
 
-    /// The same, and as if that much time had passed for jobs that wait.
+    /// The same, for jobs that are due within that time.
     pub async fn drain_ahead(&self, ahead: SignedDuration) -> usize {
         worker::drain(&self.app, ahead).await.unwrap()
     }
@@ -190,7 +225,7 @@ impl Shop {
         mail::digest::send_alerts(&self.app).await.unwrap();
     }
 
-    /// Drains the jobs, runs every invariant's query, and takes everything down.
+    /// Runs all jobs, then every rule of the audit, and stops everything.
     pub async fn close(self) {
         self.drain().await;
         alerts::count(&self.app.pool).await.unwrap();
@@ -215,17 +250,17 @@ impl Shop {
         self.request("POST", path).json(body).send().await
     }
 
-    /// One value from the database, looked up behind the server's back.
+    /// One value, read from the database directly.
     pub async fn sql<T: for<'a> tokio_postgres::types::FromSql<'a>>(&self, query: &str) -> T {
         self.app.db().await.unwrap().query_one(query, &[]).await.unwrap().get(0)
     }
 
-    /// A change made behind the server's back (time that passes, say). Rows touched.
+    /// A change made in the database directly, such as time that passes. Returns the number of rows.
     pub async fn execute(&self, statement: &str) -> u64 {
         self.app.db().await.unwrap().execute(statement, &[]).await.unwrap()
     }
 
-    /// Rows of every table: for "nothing moved".
+    /// Rows of every table, to check that nothing changed.
     pub async fn row_counts(&self) -> Vec<(String, i64)> {
         let db = self.app.db().await.unwrap();
         let tables = db
@@ -252,7 +287,8 @@ impl Shop {
         let (id, session) = (UserId::new(), SessionId::new());
         let email = format!("pessoa{}@example.com", NEXT.fetch_add(1, Ordering::Relaxed));
         let db = self.app.db().await.unwrap();
-        db.execute(
+        vitrine::db::execute(
+            &db,
             "INSERT INTO users (id, name, email, password_hash, role) VALUES ($1, 'Ana Silva', $2, 'none', $3)",
             &[&id, &email, &role.as_str()],
         )
@@ -272,7 +308,7 @@ impl Shop {
         self.sql(&format!("SELECT stock FROM variants WHERE id = '{}'", product.variant_id)).await
     }
 
-    /// From now on goods can be fetched, which is the cheapest option, so that `quote` takes it.
+    /// Switches pickup on. It is the cheapest option, so `quote` takes it.
     pub async fn offer_pickup(&self) {
         let pickup = r#"{"handling_days": 0, "pickup": {"enabled": true, "label": "Retirar na loja", "address": "Rua Augusta, 1", "days": 1}}"#;
         self.execute(&format!("INSERT INTO settings (name, value) VALUES ('shipping', '{pickup}')")).await;
@@ -289,7 +325,7 @@ impl Shop {
         answer.body["options"][0]["quote_token"].as_str().expect("an option").to_owned()
     }
 
-    /// A guest with that in the cart: the cart's token.
+    /// A guest's cart with these items; its token.
     pub async fn guest_cart(&self, items: &[(&Product, i32)]) -> String {
         let mut token = String::new();
         for (product, quantity) in items {
@@ -307,7 +343,7 @@ impl Shop {
         token
     }
 
-    /// What a guest sends to buy what is in the cart.
+    /// The order that a guest sends for these items.
     pub async fn guest_order(&self, items: &[(&Product, i32)], cpf: &str) -> Value {
         json!({
             "email": "ana@example.com", "name": "Ana Silva", "phone": "(11) 99999-0000", "cpf": cpf,
@@ -327,6 +363,16 @@ impl Shop {
 pub fn address(cep: &str) -> Value {
     json!({"recipient": "Ana Silva", "cep": cep, "street": "Avenida Paulista", "number": "1000",
            "district": "Bela Vista", "city": "São Paulo", "state": "SP"})
+}
+
+/// The CPF of the n-th person who does not exist.
+pub fn cpf(n: u32) -> String {
+    let mut digits: Vec<u32> = format!("{:09}", 100_000_000 + n % 800_000_000).chars().filter_map(|c| c.to_digit(10)).collect();
+    for weight in [10, 11] {
+        let sum: u32 = digits.iter().zip((2..=weight).rev()).map(|(digit, factor)| digit * factor).sum();
+        digits.push(sum * 10 % 11 % 10);
+    }
+    digits.iter().filter_map(|digit| char::from_digit(*digit, 10)).collect()
 }
 
 /// Somebody with an account.
@@ -375,7 +421,7 @@ impl Customer<'_> {
         answer.body["id"].as_str().unwrap().to_owned()
     }
 
-    /// Fills the cart, asks for freight, and gives the order that may then be placed.
+    /// Fills the cart, quotes freight, and returns the order to place.
     pub async fn order_for(&self, items: &[(&Product, i32)]) -> Value {
         for (product, quantity) in items {
             let answer = self.add(product, *quantity).await;
@@ -431,7 +477,8 @@ impl NewProduct<'_> {
         let (id, variant_id) = (Uuid::now_v7(), Uuid::now_v7());
         let slug = format!("p-{}", id.simple());
         let db = self.shop.app.db().await.unwrap();
-        db.execute(
+        vitrine::db::execute(
+            &db,
             CREATE,
             &[&Uuid::now_v7(), &id, &slug, &self.name, &self.weight_grams, &variant_id, &self.price_cents, &self.stock],
         )
@@ -520,7 +567,7 @@ pub async fn cluster() -> &'static Cluster {
         .await
 }
 
-/// The migrated database that all others are copied from. Leftovers of killed runs are removed first.
+/// The migrated database that all others are copied from. Databases of killed runs are removed first.
 async fn template() -> &'static str {
     const NAME: &str = "vitrine_template";
     static TEMPLATE: OnceCell<()> = OnceCell::const_new();

@@ -1,4 +1,4 @@
-//! Texts: to who wants them, once, and never again where it is unclear.
+//! SMS: to buyers who opted in, once, and never again after an unclear answer.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ async fn shop() -> Shop {
     Shop::open_with(&[("SMS_PROVIDER", "africastalking"), ("CIRCUIT_BREAKER_THRESHOLD", "1000")]).await
 }
 
-/// A customer with that phone, who wants texts or not.
+/// A customer with that phone, opted in or not.
 async fn customer<'a>(shop: &'a Shop, phone: &str, wants_texts: bool) -> Customer<'a> {
     let customer = shop.customer().await;
     let answer = customer.patch("/api/users/me", &json!({"phone": phone, "sms_opt_in": wants_texts})).await;
@@ -49,7 +49,7 @@ fn texts(shop: &Shop, phone: &str) -> Vec<String> {
     shop.control().sms_to(phone).into_iter().map(|sms| sms.text).collect()
 }
 
-/// Jobs done, reports arrived.
+/// Runs jobs and delivers reports.
 async fn settle(shop: &Shop) {
     shop.drain().await;
     assert!(shop.control().settled(LIMIT).await);
@@ -176,7 +176,7 @@ async fn a_text_that_was_certainly_not_sent_is_sent_once_and_twenty_twins_send_o
     shop.close().await;
 }
 
-/// The worker died between the answer and its note of it.
+/// The worker died between the answer and recording it.
 #[actix_web::test]
 async fn a_text_whose_sender_died_is_not_sent_again() {
     let shop = shop().await;
@@ -189,7 +189,7 @@ async fn a_text_whose_sender_died_is_not_sent_again() {
          SELECT order_id, 'message', id, 'delivered', 'queued', 'system', 'test' FROM messages WHERE channel = 'sms'",
     )
     .await;
-    // So did the next two, before they saw that there had been a try.
+    // Two more runs died before they saw that there had been a try.
     shop.execute("UPDATE messages SET open_tries = 3 WHERE channel = 'sms'").await;
     assert_eq!(vitrine::audit::violations(&shop.app.db().await.unwrap()).await.unwrap().len(), 1, "only that no job sends it");
     jobs::push(&shop.app.db().await.unwrap(), Job::SmsOrderPaid { order }).await.unwrap();
@@ -236,7 +236,7 @@ async fn a_status_of_http_says_nothing_of_the_buyer_and_is_told_to_the_operator(
         shop.close().await;
     }
     let shop = shop().await;
-    paid(&customer(&shop, "+5511999990409", true).await).await; // their 409 of HTTP names the recipient
+    paid(&customer(&shop, "+5511999990409", true).await).await; // HTTP 409 is about the recipient
     settle(&shop).await;
     assert_eq!(status(&shop).await, "failed: 409: DoNotDisturbRejection");
     assert_eq!(shop.sql::<i64>("SELECT count(*) FROM jobs WHERE state = 'dead'").await, 0);
@@ -251,7 +251,7 @@ async fn who_is_reported_to_want_no_more_is_asked_no_more() {
     settle(&shop).await;
     assert_eq!(status(&shop).await, "failed: UserInBlackList");
     assert_eq!(ana.get("/api/users/me").await.body["sms_opt_in"], json!(false));
-    // Who wants them again later is not opted out by what is old.
+    // A buyer who opts in again later is not opted out by an old report.
     assert_eq!(ana.patch("/api/users/me", &json!({"sms_opt_in": true})).await.status, 200);
     let event: EventId = shop.sql("SELECT id FROM webhook_events WHERE event = 'Rejected'").await;
     let replayed = admin.post(&format!("/api/admin/webhooks/{event}/replay"), &json!({})).await;
@@ -285,7 +285,7 @@ async fn who_was_absent_may_get_it_after_all_and_what_ran_out_is_over() {
     shop.close().await;
 }
 
-/// All of them came before the answer to our own call did.
+/// All reports came before the answer to our own call.
 #[actix_web::test]
 async fn of_reports_that_came_early_the_last_word_counts() {
     for (early, expected) in [
@@ -350,7 +350,7 @@ async fn a_report_moves_a_sent_text_once_and_nothing_else() {
     assert_eq!(outcomes, ["Sent ignored", "Failed applied", "Success already done"]);
     let kept: Vec<Vec<u8>> = shop.sql("SELECT array_agg(body) FROM webhook_events WHERE provider = 'africastalking'").await;
     assert!(kept.iter().all(|body| !String::from_utf8_lossy(body).contains("99999")), "no number is kept");
-    // What was missed then is done by a replay.
+    // The missed effect is made up for by a replay.
     let event: EventId = shop.sql("SELECT id FROM webhook_events WHERE event = 'Success'").await;
     let replayed = admin.post(&format!("/api/admin/webhooks/{event}/replay"), &json!({})).await;
     assert_eq!((replayed.status, &replayed.body["outcome"]), (200, &json!("already done")), "{}", replayed.body);

@@ -1,4 +1,5 @@
-//! Generated from the OpenAPI document: every operation that wants somebody refuses nobody, and every admin's operation refuses a customer.
+//! Made from the OpenAPI document: every operation that needs a sign-in refuses anonymous requests, every admin operation
+//! refuses a customer.
 
 use serde_json::{Value, json};
 

@@ -54,6 +54,81 @@ fn every_variable_that_is_read_stands_in_the_example() {
     assert_eq!(missing, Vec::<&String>::new());
 }
 
+/// The modules of a crate's `lib.rs`, in the order in which they stand there.
+fn floors(lib: &str) -> Vec<String> {
+    let names = lib.lines().filter_map(|line| line.trim_start_matches("pub ").strip_prefix("mod ")?.strip_suffix(';'));
+    names.map(str::to_owned).collect()
+}
+
+/// The code of a source: no comments, and nothing from its unit tests on.
+fn code_of(source: &str) -> String {
+    let code = source.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    code.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+}
+
+/// The first words behind `crate::`, those of a group in braces too: `crate::{db, ids::OrderId}` names `db` and `ids`.
+fn named_modules(source: &str) -> BTreeSet<String> {
+    let code = code_of(source);
+    let word = |text: &str| text.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    let mut found = BTreeSet::new();
+    for rest in code.split("crate::").skip(1) {
+        match rest.strip_prefix('{') {
+            Some(group) => {
+                let (mut depth, mut part) = (0, String::new());
+                for c in group.chars() {
+                    match c {
+                        '}' if depth == 0 => break,
+                        ',' if depth == 0 => _ = found.insert(word(&std::mem::take(&mut part))),
+                        c => {
+                            depth += i32::from(c == '{') - i32::from(c == '}');
+                            part.push(c);
+                        }
+                    }
+                }
+                found.insert(word(&part));
+            }
+            None => _ = found.insert(word(rest)),
+        }
+    }
+    found.retain(|name| !name.is_empty());
+    found
+}
+
+/// What a file names above its own floor: `file: names`.
+fn looks_up(floors: &[String], own: &str, source: &str) -> Vec<String> {
+    let height = |name: &str| floors.iter().position(|floor| floor == name);
+    let Some(own) = height(own) else { return Vec::new() };
+    named_modules(source).into_iter().filter(|name| height(name).is_some_and(|other| other > own)).collect()
+}
+
+#[test]
+fn a_module_imports_only_what_stands_before_it_in_lib_rs() {
+    let floors = floors(&fs::read_to_string(root().join("src/lib.rs")).unwrap());
+    assert!(floors.len() > 30, "the list itself is read: {floors:?}");
+    let mut wrong = Vec::new();
+    for file in files("src", "rs") {
+        let path = file.strip_prefix(root().join("src")).unwrap();
+        let first = path.iter().next().unwrap().to_str().unwrap();
+        let own = first.trim_end_matches(".rs");
+        let up = looks_up(&floors, own, &fs::read_to_string(&file).unwrap());
+        wrong.extend(up.into_iter().map(|name| format!("{} imports {name}, which stands above {own}", path.display())));
+        let stands = matches!(own, "lib" | "main") || floors.iter().any(|floor| floor == own);
+        assert!(stands, "{} is not in lib.rs", path.display());
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[test]
+fn an_import_that_looks_up_is_found_however_it_is_written() {
+    let floors: Vec<String> = ["ids", "db", "orders", "admin"].map(str::to_owned).to_vec();
+    let up = |source: &str| looks_up(&floors, "db", source);
+    assert_eq!(up("use crate::ids::OrderId;\nuse crate::error;"), Vec::<String>::new());
+    assert_eq!(up("use crate::orders;"), ["orders"]);
+    assert_eq!(up("use crate::{ids, admin::{self, Place}, orders};"), ["admin", "orders"]);
+    assert_eq!(up("fn f() { crate::admin::list(); } // crate::orders::x"), ["admin"]);
+    assert_eq!(up("#[cfg(test)]\nmod tests {\n use crate::orders; }"), Vec::<String>::new());
+}
+
 #[test]
 fn every_migration_is_run() {
     let list = fs::read_to_string(root().join("src/db.rs")).unwrap();
@@ -89,7 +164,7 @@ fn the_document_describes_every_operation_with_a_summary_and_its_answers() {
     assert!(operations > 60, "{operations}");
 }
 
-/// The paths that clients were promised. A route may be added; none of these may go.
+/// The documented paths. A route may be added; none of these may be removed.
 const PROMISED: [(&str, &str); 65] = [
     ("post", "/api/auth/register"),
     ("post", "/api/auth/login"),

@@ -1,5 +1,4 @@
-//! A sale that was undone without the shop's doing, in a provider's panel or by the payer's bank: neither its label nor its invoice
-//! goes on as if nothing were.
+//! A sale that is undone in a provider's panel or by the payer's bank: its label and invoice are dropped.
 
 use std::time::Duration;
 
@@ -25,7 +24,7 @@ async fn paid_by_card(shop: &Shop, ware: &Product) -> String {
     order
 }
 
-/// All of the money, in Stripe's own pages.
+/// Refunds the whole amount in Stripe's dashboard.
 async fn refund_there(shop: &Shop, order: &str) {
     let intent = shop.control().charge(order).unwrap().txid;
     let secret = shop.app.config.stripe.as_ref().unwrap().secret_key.clone();
@@ -69,7 +68,7 @@ async fn one_that_had_left_is_given_back_on_paper() {
     shop.close().await;
 }
 
-/// Stripe's webhooks go nowhere; the recurring look comes round.
+/// Stripe's webhooks are lost; the recurring check runs.
 async fn look_at_disputes(shop: &Shop) {
     jobs::push_now(&shop.app.db().await.unwrap(), Job::WatchDisputes).await.unwrap();
     shop.drain().await;

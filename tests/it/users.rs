@@ -1,4 +1,4 @@
-//! A person's own data, the address book, and CEP look-ups.
+//! A person's own data, saved addresses, and CEP look-ups.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -53,7 +53,7 @@ fn id(answer: &Answer) -> String {
     answer.body["id"].as_str().unwrap_or_else(|| panic!("{}", answer.body)).to_owned()
 }
 
-/// The ids in the book, the default first, and which are default.
+/// The ids of the saved addresses, the default first, and which are default.
 async fn book(ana: &Customer<'_>) -> (Vec<String>, Vec<String>) {
     let list = ana.get("/api/users/me/addresses").await;
     let items = list.body["items"].as_array().unwrap();

@@ -32,7 +32,7 @@ async fn charged(customer: &Customer<'_>) -> Charged {
 }
 
 impl Charged {
-    /// As ProPay would tell it.
+    /// As ProPay would send it.
     fn paid(&self, event_id: &str) -> Value {
         json!({"id": event_id, "event": "payment.paid", "created_at": Timestamp::now(), "payment_id": self.payment, "order_id": self.order,
                "txid": self.txid, "amount_cents": self.total, "currency": "BRL",
@@ -92,7 +92,7 @@ async fn what_is_not_signed_leaves_no_trace() {
     }
     assert_eq!(shop.row_counts().await, before);
     assert_eq!(payment_status(&shop, &charge.order).await, "pending_payment");
-    // The same body, signed, is believed.
+    // The same body with a right signature is accepted.
     assert_eq!(send(&shop, Some(&right), body).await.body, json!({"received": true}));
     assert_eq!(payment_status(&shop, &charge.order).await, "paid");
     shop.close().await;
@@ -108,7 +108,7 @@ async fn the_same_event_many_times_at_once_has_one_effect() {
     assert_eq!(answers.iter().map(|a| a.status).collect::<Vec<_>>(), [200; 8]);
     let after = shop.row_counts().await;
     assert_eq!(deliver(&shop, &event).await.status, 200);
-    // Another event about the same money changes nothing either, but is kept.
+    // Another event about the same payment changes nothing either, but is kept.
     assert_eq!(deliver(&shop, &charge.paid("evt_2")).await.status, 200);
     let moved: Vec<_> =
         shop.row_counts().await.into_iter().zip(after).filter(|(now, then)| now != then).map(|(now, _)| now.0).collect();
@@ -186,7 +186,7 @@ async fn an_old_event_is_only_a_hint() {
     event["created_at"] = json!(Timestamp::now() - SignedDuration::from_hours(24 * 8));
     assert_eq!(deliver(&shop, &event).await.status, 200);
     assert_eq!(outcome(&shop, "evt_old").await, "hint");
-    shop.drain().await; // the provider is asked, and says otherwise
+    shop.drain().await; // the provider is asked and contradicts the webhook
     assert_eq!(payment_status(&shop, &charge.order).await, "pending_payment");
     shop.close().await;
 }

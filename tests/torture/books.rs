@@ -1,4 +1,4 @@
-//! The reckoning: the audit, and the providers' books against the shop's, entry by entry.
+//! Comparison of money: the audit, and the providers' books against the shop's, entry by entry.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,10 +9,10 @@ use vitrine::config::DatabaseConfig;
 use vitrine::{db, explain};
 
 use crate::buyers::{BUYERS, STREET, cpf, insist};
-use crate::world::{PATIENCE, STOCKS, World, lock};
+use crate::world::{SETUP_TIMEOUT, STOCKS, World, lock};
 use crate::{labels, papers, texts};
 
-/// So many orders are also asked about by the command itself.
+/// Orders that are also checked by the command itself.
 const SPOKEN: usize = 5;
 
 pub async fn check(world: &World) {
@@ -35,7 +35,7 @@ pub async fn check(world: &World) {
     logs(world);
 }
 
-/// Whatever happened, no process panicked, and none wrote down who buys.
+/// No process panicked, and no log names a buyer.
 fn logs(world: &World) {
     for panic in world.machine.log_lines(|line| line.contains("panicked at")) {
         world.violation(format!("a server panicked: {panic}"));
@@ -47,7 +47,7 @@ fn logs(world: &World) {
     }
 }
 
-/// An id as all sides write it: banks leave the dashes out.
+/// An id without dashes: banks leave them out.
 pub fn plain(id: &str) -> String {
     id.replace('-', "").to_lowercase()
 }
@@ -57,9 +57,9 @@ struct Order {
     number: String,
     status: String,
     payment_status: String,
-    /// Sold, not cancelled, and some of its money is here: its invoice stands.
+    /// Sold, not cancelled, and not fully refunded: its invoice stands.
     is_invoiced: bool,
-    /// How many were issued for its sale.
+    /// Invoices issued for its sale.
     invoices: i64,
     total: i64,
     refunded: i64,
@@ -74,7 +74,7 @@ struct Shop {
     captured: BTreeMap<String, i64>,
     /// Refund that is done → amount.
     refunded: BTreeMap<String, i64>,
-    /// Messages that were overtaken while nobody knew whether they had been sent: `kind/id`.
+    /// Messages that became outdated while it was unknown whether they had been sent: `kind/id`.
     withdrawn: BTreeSet<String>,
     /// Message → kind and order.
     messages: BTreeMap<String, (String, Option<String>)>,
@@ -121,7 +121,7 @@ impl Shop {
     }
 }
 
-/// What was answered 201 is there, and the key gives it again.
+/// Every order that was answered with 201 exists, and its key returns it again.
 async fn every_key_gives_its_order_again(world: &World) {
     let purchases: Vec<_> = lock(&world.purchases).values().cloned().collect();
     let asked = futures_util::stream::iter(purchases.into_iter().enumerate().filter(|(_, p)| p.placed.is_some())).map(
@@ -181,7 +181,7 @@ pub fn rows<'a>(books: &'a Value, list: &str) -> &'a [Value] {
     books[list].as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
-/// Every payment at a provider is in the ledger with its amount, and nothing else is.
+/// Every payment at a provider is in the ledger with its amount, and the ledger has no other.
 fn captures(world: &World, shop: &Shop, books: &Value) {
     let theirs: BTreeMap<String, i64> = rows(books, "charges")
         .iter()
@@ -215,7 +215,7 @@ fn compare(world: &World, what: &str, ours: &BTreeMap<String, i64>, theirs: &BTr
     }
 }
 
-/// What is left with the shop of each order, by the providers' books, is what the order says.
+/// An order's remaining money by the providers' books equals the order's own.
 fn sums(world: &World, shop: &Shop, books: &Value) {
     let mut left: BTreeMap<&str, i64> = BTreeMap::new();
     let mut add = |payment: &Value, cents: i64| {
@@ -244,7 +244,7 @@ fn sums(world: &World, shop: &Shop, books: &Value) {
     }
 }
 
-/// Every message went out once, under its own key, and each thing that happened to an order was told once.
+/// Every message was sent once, under its own key, and each event of an order has one message.
 fn mails(world: &World, shop: &Shop, books: &Value) {
     let mut sent: BTreeMap<&str, u32> = BTreeMap::new();
     for mail in rows(books, "mails") {
@@ -305,7 +305,7 @@ fn audit(world: &World) {
 /// Every order can be explained, without a gap.
 async fn stories(world: &World) {
     let url = SecretString::from(world.machine.database_url.clone());
-    let config = DatabaseConfig { url, min_conns: 0, max_conns: 4, statement_timeout: PATIENCE, pool_wait: PATIENCE };
+    let config = DatabaseConfig { url, min_conns: 0, max_conns: 4, statement_timeout: SETUP_TIMEOUT, pool_wait: SETUP_TIMEOUT };
     let pool = db::pool(&config).unwrap();
     let db = pool.get().await.unwrap();
     let placed: Vec<_> = lock(&world.purchases).values().filter_map(|p| p.placed.clone()).collect();

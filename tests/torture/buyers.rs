@@ -1,4 +1,4 @@
-//! Buyers: dozens at once, each with a cart, a key for every purchase, and a way of their own to pay, or not.
+//! Buyers: dozens at once, each with a cart, a key for every purchase, and its own way of paying, or not paying.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,14 +11,14 @@ use tokio::task::JoinSet;
 use crate::texts;
 use crate::world::{Answer, COUPON, Placed, Purchase, World, lock};
 
-/// How long a buyer goes on asking before they walk away.
+/// How long a buyer keeps asking.
 const INSISTENCE: Duration = Duration::from_secs(20);
-/// So many orders a minute, whatever the machine could do: their mails must go out afterwards.
+/// Most orders per minute, whatever the machine's speed: their mails must be sent afterwards.
 const ORDERS_PER_MINUTE: f64 = 300.0;
-/// Where parcels go.
+/// Delivery addresses.
 const CEP: &str = "01310-100";
 pub const STREET: &str = "Rua dos Compradores";
-/// So many people there are; they buy again and again.
+/// The number of people; they buy repeatedly.
 pub const BUYERS: u32 = 200;
 
 pub async fn buy_until_the_time_is_over(world: &Arc<World>) {
@@ -35,7 +35,7 @@ pub async fn buy_until_the_time_is_over(world: &Arc<World>) {
         });
     }
     let mut minute = tokio::time::interval(Duration::from_secs(30));
-    minute.tick().await; // the first one is at once
+    minute.tick().await; // the first tick is immediate
     while !world.time_is_over() {
         tokio::select! {
             _ = minute.tick() => world.say(&format!("{} purchases begun", lock(&world.purchases).len())),
@@ -47,7 +47,7 @@ pub async fn buy_until_the_time_is_over(world: &Arc<World>) {
     }
 }
 
-/// Asks until there is a clear answer. A lost answer, a server that is away and a key in flight are not clear.
+/// Repeats until there is a clear answer. A lost answer, a 5xx and a key in flight are not clear.
 pub async fn insist(
     world: &World,
     dice: &mut StdRng,
@@ -81,7 +81,7 @@ async fn insist_for(
     None
 }
 
-/// One purchase from the empty cart to whatever becomes of it.
+/// One purchase, from the empty cart to its end.
 async fn buy(world: &World, dice: &mut StdRng) {
     let Some(mut purchase) = fill_cart(world, dice).await else { return world.count("carts given up") };
     lock(&world.purchases).insert(purchase.key.clone(), purchase.clone());
@@ -111,14 +111,14 @@ async fn buy(world: &World, dice: &mut StdRng) {
             cancel(world, dice, &placed).await;
         }
         _ => {
-            // Two devices of one buyer, both in a hurry.
+            // Two devices of one buyer at the same time.
             let (mut left, mut right) = (world.dice(dice.random()), world.dice(dice.random()));
             tokio::join!(pay(world, &mut left, &placed), pay(world, &mut right, &placed));
         }
     }
 }
 
-/// As if the carrier had packed it into two; where it takes one for each label, it gets as many.
+/// Makes the quote one of two boxes, as if the carrier had packed so; a carrier with one label per box then needs two.
 fn in_two_boxes(order: &str) -> String {
     let boxes = r#"[{"h": 10, "w": 15, "l": 20, "g": 300}, {"h": 10, "w": 15, "l": 20, "g": 600}]"#;
     format!(
@@ -127,7 +127,7 @@ fn in_two_boxes(order: &str) -> String {
     )
 }
 
-/// Writes down what became of a purchase. Whether it was a clear answer.
+/// Records the result of a purchase. Returns whether the answer was clear.
 pub fn note(world: &World, purchase: &mut Purchase, answer: &Answer) -> bool {
     match answer.status {
         201 => {
@@ -178,7 +178,7 @@ async fn fill_cart(world: &World, dice: &mut StdRng) -> Option<Purchase> {
     if items.is_empty() {
         return None;
     }
-    // An answer that was lost may have put it in twice: what counts is what the cart says.
+    // A request whose answer was lost may have been carried out, so the cart is read.
     let shown = insist(world, dice, ("GET", "/api/cart"), &[("X-Cart-Token", &cart)], None).await?;
     let line =
         |item: &Value| json!({"product_id": item["product_id"], "variant_id": item["variant_id"], "quantity": item["quantity"]});
@@ -223,14 +223,14 @@ pub fn cpf(buyer: u32) -> String {
     digits.iter().map(u32::to_string).collect()
 }
 
-/// Asks for a charge, by one of the methods that the shop offers now. The payment's id.
-/// With a card, the bank may refuse one first, ask the holder, or take its time.
+/// Starts a payment by one of the available methods; a card may be refused first, need its holder, or be decided later. Returns
+/// the payment's id.
 async fn charge(world: &World, dice: &mut StdRng, placed: &Placed) -> Option<String> {
     let offered = insist(world, dice, ("GET", "/api/payment-methods"), &[], None).await?;
     let offered: Vec<&str> = offered.body["items"].as_array()?.iter().filter_map(|m| m["method"].as_str()).collect();
     let method = *offered.get(dice.random_range(0..offered.len().max(1)))?;
     let path = format!("/api/orders/{}/pay", placed.id);
-    // A server that dies takes its key along for a minute; the buyer presses the button again.
+    // A server that dies leaves its key leased for a while; the buyer repeats.
     let mut answer = None;
     for _ in 0..3 {
         let key = hex::encode(dice.random::<[u8; 16]>());
@@ -257,12 +257,12 @@ async fn charge(world: &World, dice: &mut StdRng, placed: &Placed) -> Option<Str
     None
 }
 
-/// How the news travel: as chaos has it, for the most part.
+/// How webhooks are sent: mostly as the chaos settings say.
 fn travel(dice: &mut StdRng) -> &'static str {
     ["once", "once", "once", "once", "twice", "lost", "late"][dice.random_range(0..7)]
 }
 
-/// What the buyer's bank does. Whether it moved money.
+/// What the buyer's bank does. Returns whether money moved.
 async fn bank(world: &World, body: &Value) -> bool {
     let (status, answer) = world.sandbox_post("/control/pay", body).await;
     if status == 200 {
@@ -276,7 +276,7 @@ async fn bank(world: &World, body: &Value) -> bool {
 }
 
 async fn pay(world: &World, dice: &mut StdRng, placed: &Placed) {
-    // A charge may run out before its buyer has found the bank's app.
+    // A charge may expire before its buyer pays.
     for _ in 0..3 {
         let Some(payment) = charge(world, dice, placed).await else { return };
         tokio::time::sleep(Duration::from_millis(dice.random_range(0..1_500))).await;
@@ -287,7 +287,7 @@ async fn pay(world: &World, dice: &mut StdRng, placed: &Placed) {
     }
 }
 
-/// The same order once more: by a charge that was to be unpayable, as banks do.
+/// Pays the order again by a voided charge, as banks sometimes allow.
 async fn again(world: &World, dice: &mut StdRng, placed: &Placed) {
     let body = json!({"order_id": placed.id, "webhook": travel(dice), "force": true});
     bank(world, &body).await;
@@ -304,7 +304,7 @@ async fn pay_another_amount(world: &World, dice: &mut StdRng, placed: &Placed) {
     }
 }
 
-/// The order's time passes, it expires, and then the money comes.
+/// The order expires, and then the money comes.
 async fn pay_after_expiry(world: &World, dice: &mut StdRng, placed: &Placed) {
     let Some(payment) = charge(world, dice, placed).await else { return };
     world.sql(&expire_now(&placed.id)).await;
@@ -327,7 +327,7 @@ async fn pay_after_expiry(world: &World, dice: &mut StdRng, placed: &Placed) {
     }
 }
 
-/// Moves an order's end to now.
+/// Sets an order's expiry to now.
 fn expire_now(order: &str) -> String {
     format!(
         "UPDATE orders SET expires_at = now() WHERE id = '{order}' AND status = 'pending';

@@ -1,4 +1,4 @@
-//! All heals: providers behave, servers and database are up, time passes, and an operator does what only a person can.
+//! After the faults: providers, servers and database work, waiting times end, and an operator does what needs a person.
 
 use std::time::{Duration, Instant};
 
@@ -9,13 +9,13 @@ use crate::buyers::{insist, note};
 use crate::labels;
 use crate::world::{World, lock};
 
-/// How long the jobs may take until nothing is left to do.
+/// How long the remaining jobs may take.
 const LIMIT: Duration = Duration::from_secs(240);
 const LOOK: Duration = Duration::from_secs(2);
-/// Beside the two servers, for mails go out at so many a second and process.
+/// Workers beside the two servers, because each process sends a limited number of mails per second.
 const WORKERS: usize = 6;
 
-/// What is not over yet: a name and its number.
+/// What is still open: a name and a number.
 const OPEN: &str = "
     SELECT 'orders pending' AS what, count(*) FROM orders WHERE status = 'pending'
     UNION ALL SELECT 'payments live', count(*) FROM payments WHERE status IN ('creating', 'unknown', 'pending')
@@ -50,8 +50,8 @@ const OPEN: &str = "
                WHERE p.refunded_cents < p.captured_cents
                  AND (p.status = 'surplus' OR (o.status = 'cancelled' AND p.status IN ('paid', 'partially_refunded')))";
 
-/// Time passes for everything that waits: charges and orders run out, what ended is old enough to be asked about once more,
-/// dead workers' leases and claims are over, and nothing was heard of any parcel for hours.
+/// Ends all waiting times: charges and orders expire, ended payments are old enough for another check, leases and claims of dead
+/// workers end, and no parcel had an event for hours.
 const TIME_PASSES: &str = "
     UPDATE orders SET expires_at = now() WHERE status = 'pending' AND expires_at > now();
     UPDATE payments SET expires_at = least(expires_at, now() - interval '10 minutes'), updated_at = now() - interval '11 minutes'
@@ -130,8 +130,8 @@ impl World {
         self.sandbox_post("/control/shop", &json!({"url": format!("http://127.0.0.1:{}", self.machine.ports[0])})).await;
     }
 
-    /// No refund is in work, and no webhook is on its way but those that will be tried again much later: without them, too, all
-    /// must be well.
+    /// No refund is being processed, and no webhook is under way but those whose next try is much later: without them, too, the
+    /// books must agree.
     async fn sandbox_is_calm(&self) -> bool {
         let state = self.sandbox("/control/state").await;
         let rows = |list: &str| state[list].as_array().cloned().unwrap_or_default();
@@ -141,7 +141,7 @@ impl World {
     }
 }
 
-/// Who never got a clear answer asks once more, under the same key: now there is one.
+/// Buyers without a clear answer ask once more, with the same key, and get one.
 async fn ask_again(world: &World) {
     let unclear: Vec<_> = lock(&world.purchases).values().filter(|p| p.placed.is_none() && !p.is_refused).cloned().collect();
     world.say(&format!("{} buyers without a clear answer ask again", unclear.len()));
@@ -156,8 +156,8 @@ async fn ask_again(world: &World) {
     }
 }
 
-/// What the shop leaves to a person: dead jobs are tried again, money that a bank would not take back is sent once more, and so
-/// are invoices that were refused. What was denied gets another one.
+/// What needs a person: dead jobs are retried, failed refunds requested again, rejected invoices retried, and denied ones
+/// replaced.
 async fn operate(world: &World) {
     const DEAD: &str = "SELECT id::text, kind, coalesce(last_error, '') FROM jobs WHERE state = 'dead'";
     const STRANDED: &str = "

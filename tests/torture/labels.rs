@@ -1,4 +1,4 @@
-//! The reckoning of labels: every parcel of what was sold has one that was paid for, and nothing else was bought.
+//! Comparison of labels: every parcel that was sold has one paid label, and no other was bought.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::books::rows;
 use crate::world::World;
 
-/// A label as the shop has it, with what is to become of its order.
+/// A label as the shop has it, and the state of its order.
 struct Label {
     id: String,
     order: String,
@@ -15,14 +15,14 @@ struct Label {
     volume: i16,
     status: String,
     price: Option<i64>,
-    /// Why a person has to see to it.
+    /// Why it needs a person.
     error: Option<String>,
-    /// Sold, not cancelled, and some of its money is here.
+    /// Sold, not cancelled, and not fully refunded.
     is_sold: bool,
     has_left: bool,
 }
 
-/// An order that a broker's carrier takes, and how many of its parcels have a label that was paid.
+/// An order with a broker's carrier, and the number of its parcels with a paid label.
 #[derive(Default)]
 struct Parcels {
     number: String,
@@ -88,7 +88,7 @@ pub async fn check(world: &World, books: &Value, db: &tokio_postgres::Client) {
     }
 }
 
-/// How many labels stand elsewhere here than at the provider.
+/// Labels whose state here differs from the provider's.
 pub async fn differ(world: &World, db: &tokio_postgres::Client) -> i64 {
     let parcels = world.sandbox("/control/parcels").await;
     let theirs: BTreeMap<&str, &str> = parcels
@@ -103,7 +103,7 @@ pub async fn differ(world: &World, db: &tokio_postgres::Client) -> i64 {
     rows.iter().filter(differs).count() as i64
 }
 
-/// What the provider calls it; `None`: it knows none that is live.
+/// The provider's id; `None`: it has no live label.
 fn expected(status: &str) -> Option<&str> {
     match status {
         "cancelled" | "expired" | "pending" => None,
@@ -112,7 +112,7 @@ fn expected(status: &str) -> Option<&str> {
     }
 }
 
-/// In the cart or bought: neither taken out, given back, nor too old.
+/// In the cart or bought: not removed, cancelled or expired.
 fn is_live(parcel: &Value) -> bool {
     !matches!(parcel["status"].as_str(), Some("canceled" | "expired"))
 }
@@ -132,11 +132,11 @@ fn compare(world: &World, ours: &Label, theirs: &[&Value]) {
     }
 }
 
-/// What was sold has its labels, each once; what was not has none, unless somebody was told that it cannot go back.
+/// Sold orders have their labels, each once; others have none, unless there was an alert that one cannot be cancelled.
 fn stand(world: &World, order: &Parcels) {
     let is_right = match (order.is_sold, order.has_left) {
         (true, _) => order.bought == order.live && order.bought == order.volumes.len() as u64,
-        (false, true) => true, // it left before its money went back
+        (false, true) => true, // shipped before its refund
         (false, false) => order.bought == 0 || order.is_stranded,
     };
     if !is_right {

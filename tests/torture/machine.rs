@@ -1,4 +1,4 @@
-//! The processes: PostgreSQL, two servers, a worker and the sandbox. They can be killed, and they end with us.
+//! The processes: PostgreSQL, two servers, a worker and the sandbox. They can be killed, and they end with this process.
 
 use std::fs::File;
 use std::io::Write;
@@ -8,6 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio_postgres::NoTls;
@@ -16,7 +18,7 @@ use vitrine::dev::postgres::{Cluster, ClusterOptions};
 
 use crate::world::{ADMIN, CNPJ, lock};
 
-/// A server that starts without a database says so and ends, at the latest after this.
+/// The longest that a server without a database takes to report that and end.
 const AFTERSHOCK: Duration = Duration::from_secs(15);
 const PIX_EXPIRY: &str = "15s";
 
@@ -41,7 +43,7 @@ pub struct Machine {
     processes: Vec<Process>,
     helpers: Mutex<Vec<Child>>,
     watchdog: Mutex<Child>,
-    /// ProPay's two: ours, and theirs.
+    /// ProPay's two secrets: ours, and theirs.
     pub secrets: [String; 2],
 }
 
@@ -81,11 +83,13 @@ impl Machine {
             sms,
             sms_hook,
         ] = std::array::from_fn(|_| secret());
+        let data_keys = format!("1:{}", STANDARD.encode(dice.random::<[u8; 32]>()));
         let (ports, sandbox_port) = ([free_port(), free_port()], free_port());
         let provider = |path: &str| format!("http://127.0.0.1:{sandbox_port}/{path}");
         let env: Vec<(&'static str, String)> = vec![
             ("DATABASE_URL", database_url.clone()),
             ("JWT_SECRET", jwt),
+            ("DATA_KEYS", data_keys),
             ("ALLOWED_ORIGINS", "https://loja.example".into()),
             ("PIX_PROVIDER", "propay,openpix,bacen".into()),
             ("PIX_EXPIRY", PIX_EXPIRY.into()),
@@ -124,7 +128,7 @@ impl Machine {
             ("NFE_CNPJ", CNPJ.into()),
             ("NFE_WEBHOOK_SECRET", nfe_hook),
             ("NFE_TIMEOUT", "2s".into()),
-            // All that a year would see happens in minutes.
+            // Periods of days are shortened to minutes.
             ("NFE_CALLS_PER_MINUTE", "100000".into()),
             ("RESEND_URL", provider("resend")),
             ("RESEND_API_KEY", mail),
@@ -143,7 +147,7 @@ impl Machine {
             ("DB_MAX_CONNS", "24".into()),
             ("LOG_LEVEL", "warn".into()),
             ("LOG_FORMAT", "json".into()),
-            // Providers are in trouble all the time here: open circuits are to be met, not to be waited out.
+            // Providers fail all the time here, so open breakers must close soon.
             ("CIRCUIT_BREAKER_THRESHOLD", "8".into()),
             ("CIRCUIT_BREAKER_TIMEOUT", "5s".into()),
             ("CIRCUIT_BREAKER_COOLDOWN", "1s".into()),
@@ -219,7 +223,7 @@ impl Machine {
             .unwrap()
     }
 
-    /// More workers, for the drain: mails are sent at so many a second and process.
+    /// More workers for the drain: each process sends a limited number of mails per second.
     pub fn add_workers(&self, count: usize) {
         let env: Vec<_> = self.env.iter().filter(|(name, _)| *name != "DB_MAX_CONNS").cloned().collect();
         let env = [env, vec![("DB_MAX_CONNS", "8".to_owned())]].concat();
@@ -228,7 +232,7 @@ impl Machine {
         self.tell_watchdog();
     }
 
-    /// SIGKILL, in the middle of whatever it does. 0 and 1 are the servers, 2 is the worker.
+    /// SIGKILL at any point of its work. 0 and 1 are the servers, 2 is the worker.
     pub fn kill(&self, which: usize) {
         if let Some(mut child) = lock(&self.processes[which + 1].child).take() {
             let _ = child.kill();
@@ -241,8 +245,8 @@ impl Machine {
         self.start_process(which + 1);
     }
 
-    /// Starts what has ended by itself again, as a supervisor would. The name and the end of each, and whether that is how a
-    /// process ends that finds no database at its start.
+    /// Restarts processes that ended by themselves, as a supervisor would. Returns name and exit of each, and whether it is the
+    /// exit of a process that found no database at its start.
     pub fn start_what_has_ended(&self) -> Vec<(String, bool)> {
         let mut found = Vec::new();
         for index in 0..self.processes.len() {
@@ -269,7 +273,7 @@ impl Machine {
         *lock(&self.crashed) = Some(Instant::now());
     }
 
-    /// Lines of the processes' logs that are like this.
+    /// Lines of the processes' logs that match.
     pub fn log_lines(&self, is_like: impl Fn(&str) -> bool) -> Vec<String> {
         let logs =
             std::fs::read_dir(&self.folder).unwrap().flatten().filter(|e| e.file_name().to_string_lossy().ends_with(".log"));
@@ -289,7 +293,7 @@ impl Machine {
         }
     }
 
-    /// Ends everything. What a failed run leaves can be looked at: its database stays until the next one, and its logs.
+    /// Ends everything. A failed run keeps its database and logs until the next one.
     pub async fn end(&self, is_ok: bool) {
         for process in &self.processes {
             if let Some(mut child) = lock(&process.child).take() {
@@ -314,7 +318,7 @@ impl Machine {
     }
 }
 
-/// Kills what it was last told of when our end of its pipe closes, however we went.
+/// Kills the processes it was last told of when our end of its pipe closes.
 fn watchdog() -> Child {
     const SCRIPT: &str = "pids=; while read -r line; do pids=$line; done; [ -z \"$pids\" ] || kill -KILL $pids 2>/dev/null";
     Command::new("/bin/sh")

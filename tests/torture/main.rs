@@ -1,9 +1,9 @@
-//! The torture run: a whole shop (its own PostgreSQL, two servers, a worker, the providers' sandbox, each a process) under dozens of
-//! buyers, while servers are killed, the database crashes, providers misbehave, and forgers try their luck. Then all heals, the
-//! jobs drain, and every promise is checked: `vitrine audit`, and the providers' books entry by entry.
+//! The torture run: a whole shop (its own PostgreSQL, two servers, a worker, the providers' sandbox, each a process) with dozens
+//! of buyers, while servers are killed, the database crashes, providers fail and webhooks are forged. After that the jobs are
+//! finished and every promise is checked: `vitrine audit`, and the providers' books entry by entry.
 //!
 //! Part of `cargo test` for two minutes (`TORTURE_MINUTES`); longer with `scripts/torture --minutes N --seed S`.
-//! What is decided by chance comes from the seed; what the machine makes of it is its own.
+//! Random choices come from the seed; timing does not.
 #![allow(clippy::unwrap_used)]
 
 mod books;
@@ -89,7 +89,7 @@ fn main() -> ExitCode {
     if is_ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// The run, and its end however it went: nothing of it goes on living.
+/// The run with its clean-up: nothing keeps running after it.
 async fn run(plan: &Plan) -> bool {
     let world = Arc::new(World::start(plan).await);
     let torture = tokio::spawn(torture(Arc::clone(&world)));

@@ -1,4 +1,4 @@
-//! The reckoning of papers: every paid order has one invoice that stands, at the provider as here.
+//! Comparison of invoices: every paid order has one standing invoice, at the provider as here.
 
 use std::collections::BTreeMap;
 
@@ -17,11 +17,11 @@ struct Invoice {
     is_return: bool,
 }
 
-/// An order, and what should stand of its invoices.
+/// An order, and which of its invoices should stand.
 struct Order {
     id: String,
     number: String,
-    /// Sold, not cancelled, and some of its money is here.
+    /// Sold, not cancelled, and not fully refunded.
     is_sold: bool,
 }
 
@@ -59,7 +59,7 @@ fn compare(world: &World, reference: &str, ours: &Invoice, theirs: Option<&Value
     let agrees = match ours.status.as_str() {
         "authorized" => status == "authorized",
         "denied" => status == "denied",
-        // Given up before it was sent, or after it was refused.
+        // Given up before it was sent, or after it was rejected.
         "cancelled" => matches!(status, "cancelled" | "nothing" | "rejected"),
         "rejected" => matches!(status, "rejected" | "nothing"),
         _ => false,
@@ -76,7 +76,7 @@ fn compare(world: &World, reference: &str, ours: &Invoice, theirs: Option<&Value
     }
 }
 
-/// Each number was given once, and none left out.
+/// Each number was used once, and none was skipped.
 fn numbers(world: &World, nfes: &[Value]) {
     let mut numbers: Vec<u64> = nfes.iter().filter_map(|nfe| nfe["number"].as_u64()).collect();
     numbers.sort_unstable();
@@ -85,7 +85,7 @@ fn numbers(world: &World, nfes: &[Value]) {
     }
 }
 
-/// Exactly one sale's invoice stands at the provider for what was sold, and none for what was not.
+/// Exactly one sale's invoice stands at the provider for a sold order, and none for another.
 async fn stand(world: &World, ours: &BTreeMap<String, Invoice>, theirs: &BTreeMap<String, &Value>, db: &tokio_postgres::Client) {
     const ORDERS: &str = "
         SELECT o.id::text, o.number, o.status IN ('processing', 'shipped', 'delivered')

@@ -1,4 +1,4 @@
-//! The reckoning of texts: whoever wants them has one for the payment, nobody has one twice, and nobody else has any.
+//! Comparison of SMS: every buyer who opted in has one for the payment, no order has two, and nobody else has any.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +10,7 @@ use tokio_postgres::Client;
 use crate::books::rows;
 use crate::world::{World, lock};
 
-/// What the last four digits of a number do in the sandbox: reported at once, by our own hand alone, as of somebody who wants no
-/// more, and refused.
+/// The sandbox's meaning of a number's last four digits: reported at once, reported by the test alone, opted out, and refused.
 const ENDS: [&str; 8] = ["1001", "1001", "1001", "1001", "0902", "0902", "0903", "0409"];
 
 /// A number of this buyer, without its last four digits.
@@ -23,19 +22,19 @@ pub fn phone(dice: &mut StdRng, buyer: u32) -> String {
     format!("{}{}", prefix(buyer), ENDS[dice.random_range(0..ENDS.len())])
 }
 
-/// The provider took it, to be sent.
+/// The provider accepted it.
 pub fn is_taken(text: &Value) -> bool {
     text["status_code"].as_u64().is_some_and(|code| code < 400)
 }
 
-/// A text as the shop has it.
+/// An SMS as the shop has it.
 struct Text {
     order: String,
     number: String,
     kind: String,
     status: String,
     provider_ref: Option<String>,
-    /// It may have been sent, and nobody knows.
+    /// Whether it was sent is unknown.
     is_open: bool,
 }
 
@@ -66,14 +65,14 @@ pub async fn check(world: &World, books: &Value, db: &Client) {
     whoever_wants_them(world, &ours, db).await;
 }
 
-/// The order's number, and what it says of it.
+/// The order's number, and the text about it.
 fn about(text: &Value) -> (String, &'static str) {
     let words = text["text"].as_str().unwrap_or_default();
     let number = words.split_once("pedido ").map_or("", |(_, rest)| rest.split([' ', '.']).next().unwrap_or_default());
     (number.to_owned(), if words.contains("pagamento") { "order_paid" } else { "order_shipped" })
 }
 
-/// One text, on both sides.
+/// One SMS, on both sides.
 fn compare(world: &World, ours: &Text, theirs: &[&str]) {
     let is_right = match (&ours.provider_ref, ours.is_open) {
         (Some(id), _) => theirs == [id],
@@ -91,7 +90,7 @@ fn compare(world: &World, ours: &Text, theirs: &[&str]) {
     });
 }
 
-/// A paid order of whom they were asked by has its text, and others have none.
+/// A paid order whose buyer opted in has its SMS; others have none.
 async fn whoever_wants_them(world: &World, ours: &[Text], db: &Client) {
     const PAID: &str = "SELECT id::text FROM orders WHERE paid_at IS NOT NULL";
     let paid: Vec<String> = db.query(PAID, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();

@@ -1,4 +1,4 @@
-//! Trouble of all kinds, as long as the run lasts.
+//! Faults of all kinds, as long as the run lasts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +33,7 @@ async fn pause(dice: &mut StdRng, millis: std::ops::Range<u64>) {
     tokio::time::sleep(Duration::from_millis(dice.random_range(millis))).await;
 }
 
-/// SIGKILL at any moment, at the latest after five seconds; up again a moment later.
+/// SIGKILL at any moment, at least every five seconds; started again a moment later.
 async fn kill(world: Arc<World>, which: usize) {
     let mut dice = world.dice(20 + which as u64);
     while !world.time_is_over() {
@@ -42,7 +42,7 @@ async fn kill(world: Arc<World>, which: usize) {
         world.count(if which < 2 { "servers killed" } else { "workers killed" });
         pause(&mut dice, 0..600).await;
         world.machine.start_again(which);
-        // A dead worker's jobs are taken over when its lease is over: sometimes that time passes at once.
+        // A dead worker's jobs are taken over when its lease ends: sometimes the lease is ended at once.
         if dice.random_range(0..2) == 0 {
             world.sql("UPDATE jobs SET lease_until = now() WHERE state = 'running'").await;
         }
@@ -63,7 +63,7 @@ async fn crash_databases(world: Arc<World>) {
     }
 }
 
-/// Webhooks go to whichever server the balancer picks.
+/// Webhooks go to any of the servers.
 async fn balance(world: Arc<World>) {
     let mut dice = world.dice(13);
     while !world.time_is_over() {
@@ -74,7 +74,7 @@ async fn balance(world: Arc<World>) {
     }
 }
 
-/// The tax authority refuses what is right, denies it for good, or is away for a while.
+/// The tax authority rejects correct invoices, denies them, or is away for a while.
 async fn refuse_invoices(world: Arc<World>) {
     let mut dice = world.dice(17);
     while !world.time_is_over() {
@@ -98,7 +98,7 @@ async fn refuse_invoices(world: Arc<World>) {
     }
 }
 
-/// Parcels leave, hang, and arrive; what carriers tell of it gets lost, comes twice and late.
+/// Parcels are posted, held and delivered; tracking webhooks are lost, doubled and late.
 async fn carry(world: Arc<World>) {
     let mut dice = world.dice(18);
     while !world.time_is_over() {
@@ -108,7 +108,7 @@ async fn carry(world: Arc<World>) {
         let parcels: Vec<&Value> = parcels.as_array().into_iter().flatten().filter(moves).collect();
         let Some(parcel) = parcels.get(dice.random_range(0..parcels.len().max(1))) else { continue };
         let step = match (parcel["status"].as_str(), dice.random_range(0..8)) {
-            (Some("generated"), 0..3) => "post", // the others wait for their bearer
+            (Some("generated"), 0..3) => "post", // the others stay for now
             (Some("posted"), 0) => "return",
             (Some("posted"), 1..4) => "out_for_delivery",
             (Some("posted"), _) | (Some("undelivered"), 0..4) => "deliver",
@@ -122,7 +122,7 @@ async fn carry(world: Arc<World>) {
     }
 }
 
-/// Networks say what became of texts, in any order, or never.
+/// Networks report the results of SMS, in any order, or never.
 async fn report_texts(world: Arc<World>) {
     let mut dice = world.dice(19);
     while !world.time_is_over() {
@@ -146,7 +146,7 @@ fn some_order(world: &World, dice: &mut StdRng) -> Option<Placed> {
     placed.get(dice.random_range(0..placed.len().max(1))).map(|placed| (*placed).clone())
 }
 
-/// "It was paid": said by everybody but the provider.
+/// Forged events that say an order was paid.
 async fn forge(world: Arc<World>) {
     let mut dice = world.dice(14);
     while !world.time_is_over() {
@@ -221,7 +221,7 @@ fn news(dice: &mut StdRng, placed: &Placed, payment: &str) -> String {
     .to_string()
 }
 
-/// What was told truly is told again: it has had its effect.
+/// Repeats a true event, which must change nothing.
 async fn replay(world: Arc<World>) {
     let mut dice = world.dice(15);
     while !world.time_is_over() {
@@ -238,7 +238,7 @@ async fn replay(world: Arc<World>) {
     }
 }
 
-/// The shop gives money back, whole and in parts, and now and then a bank will not have it.
+/// Refunds, whole and partial; sometimes a bank refuses one.
 async fn refund(world: Arc<World>) {
     let mut dice = world.dice(16);
     while !world.time_is_over() {
@@ -275,7 +275,7 @@ async fn refund(world: Arc<World>) {
     }
 }
 
-/// A refund to a card that was done comes back after all, now and then.
+/// Sometimes a refund to a card that was done comes back.
 async fn come_back(world: &World, dice: &mut StdRng, refund: &Value) {
     let charge = world.sandbox(&format!("/control/charges/{}", refund["payment_id"].as_str().unwrap_or_default())).await;
     if charge["provider"] != "stripe" || dice.random_range(0..3) > 0 {

@@ -1,4 +1,4 @@
-//! What the run knows: who bought what, what was counted, and how to reach the shop, its database and the providers.
+//! The state of the run: purchases, counters, and access to the shop, its database and the providers.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,19 +14,19 @@ use uuid::Uuid;
 use crate::Plan;
 use crate::machine::Machine;
 
-/// Nothing of the set-up takes so long on a machine that works.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+/// Longer than any part of the set-up takes.
+pub const SETUP_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long one request may take before its answer counts as lost.
 const REQUEST: Duration = Duration::from_secs(8);
-/// Some things sell out, some do not.
+/// Some products sell out, some do not.
 pub const STOCKS: [i32; 6] = [40, 100, 250, 100_000, 100_000, 100_000];
 pub const COUPON: &str = "TORTURA";
 pub const COUPON_USES: i32 = 60;
-/// The seller's, who issues the invoices.
+/// The CNPJ of the seller.
 pub const CNPJ: &str = "11222333000181";
 pub const ADMIN: (&str, &str) = ("admin@loja.test", "uma-senha-de-teste-9");
 
-/// What a buyer sent, and what came of it.
+/// A buyer's purchase and its result.
 #[derive(Debug, Clone)]
 pub struct Purchase {
     pub key: String,
@@ -34,7 +34,7 @@ pub struct Purchase {
     pub body: Value,
     /// The 201: id, number and token.
     pub placed: Option<Placed>,
-    /// A clear no.
+    /// A clear refusal.
     pub is_refused: bool,
 }
 
@@ -74,18 +74,18 @@ pub struct World {
     started: Instant,
     over: AtomicBool,
     pub http: reqwest::Client,
-    /// For the sandbox's controls: each call on a connection of its own, which nobody closes as it is used again.
+    /// For the sandbox's controls: each call on a connection of its own, so that no kept connection is found closed.
     control: reqwest::Client,
     pub products: Mutex<Vec<(Uuid, Uuid)>>,
     pub admin: Mutex<String>,
     pub purchases: Mutex<BTreeMap<String, Purchase>>,
-    /// Payments that the buyers' banks took.
+    /// Payments that the buyers' banks accepted.
     pub paid: Mutex<Vec<String>>,
     counts: Mutex<BTreeMap<String, u64>>,
     violations: Mutex<Vec<String>>,
 }
 
-/// A lock that a panic elsewhere does not poison for the clean-up.
+/// Locks a mutex, also one that a panic poisoned, for the clean-up.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
@@ -98,7 +98,7 @@ impl World {
             started: Instant::now(),
             over: AtomicBool::new(false),
             http: reqwest::Client::builder().timeout(REQUEST).build().unwrap(),
-            control: reqwest::Client::builder().timeout(PATIENCE).pool_max_idle_per_host(0).build().unwrap(),
+            control: reqwest::Client::builder().timeout(SETUP_TIMEOUT).pool_max_idle_per_host(0).build().unwrap(),
             products: Mutex::default(),
             admin: Mutex::default(),
             purchases: Mutex::default(),
@@ -108,7 +108,7 @@ impl World {
         }
     }
 
-    /// A sequence of its own for every task, so that one does not change what another draws.
+    /// A random sequence of its own for every task, so that one task does not change another's choices.
     pub fn dice(&self, task: u64) -> StdRng {
         StdRng::seed_from_u64(self.plan.seed ^ task.wrapping_mul(0x9e37_79b9_7f4a_7c15))
     }
@@ -149,7 +149,7 @@ impl World {
         println!("torture: {:>6.1} s  {what}", self.started.elapsed().as_secs_f64());
     }
 
-    /// Brings everything up and fills the shelves.
+    /// Starts everything and fills the stock.
     pub async fn open_shop(&self) {
         self.machine.start_all();
         for port in self.machine.ports {
@@ -166,7 +166,7 @@ impl World {
                 *lock(&self.admin) = format!("Bearer {token}");
                 return;
             }
-            assert!(started.elapsed() < PATIENCE, "the admin cannot sign in");
+            assert!(started.elapsed() < SETUP_TIMEOUT, "the admin cannot sign in");
         }
     }
 
@@ -177,14 +177,13 @@ impl World {
                 ON CONFLICT (slug) DO UPDATE SET name = 'Tortura' RETURNING id),
             product AS (
                 INSERT INTO products (id, slug, name, category_id, weight_grams, height_cm, width_cm, length_cm)
-                SELECT $2, $3, $3, id, 300, 5, 15, 20 FROM category RETURNING id),
+                SELECT $2, $3::text, $3::text, id, 300, 5, 15, 20 FROM category RETURNING id),
             variant AS (
                 INSERT INTO variants (id, product_id, sku, name, price_cents, stock, is_default)
-                SELECT $4, id, $3, 'Único', $5, $6, true FROM product RETURNING id, stock)
+                SELECT $4, id, $3::text, 'Único', $5::bigint, $6::int, true FROM product RETURNING id, stock)
             INSERT INTO stock_movements (variant_id, delta, reason, cause, actor)
             SELECT id, stock, 'opening', 'system', 'system' FROM variant";
-        const COUPONS: &str =
-            "INSERT INTO coupons (id, code, kind, value, max_uses, max_uses_per_customer) VALUES ($1, $2, 'percent', 10, $3, 3)";
+        const COUPONS: &str = "INSERT INTO coupons (id, code, kind, value, max_uses, max_uses_per_customer) VALUES ($1, $2::text, 'percent', 10, $3::int, 3)";
         const SETTINGS: &str = "INSERT INTO settings (name, value) VALUES ('company', $1), ('taxes', $2)";
         let company = json!({
             "legal_name": "Loja de Tortura Ltda", "trade_name": null, "cnpj": CNPJ, "state_registration": "110042490114",
@@ -207,7 +206,7 @@ impl World {
     pub async fn until_ready(&self, port: u16) {
         let started = Instant::now();
         while !self.is_ready(port).await {
-            assert!(started.elapsed() < PATIENCE, "the server on {port} never became ready");
+            assert!(started.elapsed() < SETUP_TIMEOUT, "the server on {port} never became ready");
             self.look_after_processes();
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -218,7 +217,7 @@ impl World {
         asked.is_ok_and(|answer| answer.status().as_u16() == 200)
     }
 
-    /// One request to a server. `None`: no answer, and nobody knows what became of it.
+    /// One request to a server. `None`: no answer; whether it was carried out is unknown.
     pub async fn call(
         &self,
         server: usize,
@@ -259,12 +258,12 @@ impl World {
         (answer.status().as_u16(), answer.json().await.unwrap_or_default())
     }
 
-    /// A connection behind the servers' back; `None` while the database is away.
+    /// A connection to the database itself; `None` while it is away.
     pub async fn db(&self) -> Option<tokio_postgres::Client> {
         connect(&self.machine.database_url).await
     }
 
-    /// Time that passes, and the like. Whether it happened.
+    /// A change in the database, such as time that passes. Returns whether it was made.
     pub async fn sql(&self, statement: &str) -> bool {
         match self.db().await {
             Some(db) => db.batch_execute(statement).await.is_ok(),
@@ -272,7 +271,7 @@ impl World {
         }
     }
 
-    /// A supervisor's look.
+    /// The supervisor's check.
     pub fn look_after_processes(&self) {
         for (what, found_no_database) in self.machine.start_what_has_ended() {
             match found_no_database {

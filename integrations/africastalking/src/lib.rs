@@ -1,6 +1,6 @@
-//! Africa's Talking: one text by one POST, and their reports of what became of it.
+//! Africa's Talking: one SMS by one POST, and delivery reports.
 //!
-//! They know no keys: a text whose fate is unknown must never be sent again by itself.
+//! There are no idempotency keys: an SMS whose outcome is unknown must never be sent again automatically.
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub use text::{PART, clip, plain};
 /// The name in configuration, rows, metrics and logs.
 pub const NAME: &str = "africastalking";
 
-/// The account is empty: somebody has to fill it.
+/// The balance is empty: somebody has to top it up.
 const NO_BALANCE_S: u64 = 6 * 60 * 60;
 
 #[derive(Debug, Clone)]
@@ -33,19 +33,19 @@ pub struct AfricasTalkingConfig {
     /// `sandbox` at their own sandbox.
     pub username: String,
     pub api_key: SecretString,
-    /// A short code or name that is registered with them; `None`: theirs.
+    /// A short code or name that is registered with them; `None`: their default.
     pub sender: Option<String>,
-    /// The token in the address of our webhook: their reports carry no signature.
+    /// The token in the URL of our webhook: reports carry no signature.
     pub webhook_secret: SecretString,
     pub timeout: Duration,
     pub breaker: BreakerConfig,
 }
 
-/// A text. Neither whom it is for nor what it says goes into a log.
+/// An SMS. Neither recipient nor text is logged.
 #[derive(Clone)]
 pub struct OutgoingSms {
     pub to: Phone,
-    /// ASCII of at most [`PART`] characters: what is longer is paid for several times.
+    /// ASCII of at most [`PART`] characters: a longer text costs several times as much.
     pub text: String,
 }
 
@@ -82,12 +82,12 @@ impl AfricasTalking {
         self.http.breaker()
     }
 
-    /// What proves that a report is theirs.
+    /// The token that reports must carry.
     pub fn webhook_secret(&self) -> &SecretString {
         &self.webhook_secret
     }
 
-    /// Hands the text over, once: nothing but a refused connection is tried again. Answers their id of it.
+    /// Sends the SMS once: only a refused connection is tried again. Returns their id.
     pub async fn send(&self, sms: &OutgoingSms) -> Result<String, ProviderError> {
         let mut form = vec![
             ("username", self.username.as_str()),
@@ -100,12 +100,12 @@ impl AfricasTalking {
             form.push(("from", sender));
         }
         let call = self.http.post("/version1/messaging").header("apiKey", self.api_key.expose_secret()).form(&form);
-        // And nothing else: theirs is XML where they are not asked for JSON plainly.
+        // No other type in `Accept`: else the answer is XML.
         let answer = call.header("Accept", "application/json").send_raw().await?;
         if answer.is_success() {
             return outcome(answer.read::<wire::Answer>()?);
         }
-        // A refusal of the recipient alone may come under a status of its own; else it is plain text, if anything.
+        // A refusal of the recipient alone may have an error status and still be JSON; any other refusal is plain text, or empty.
         match serde_json::from_slice::<wire::Answer>(&answer.body) {
             Ok(told) => outcome(told),
             Err(_) => Err(refused(&answer)),
@@ -113,7 +113,7 @@ impl AfricasTalking {
     }
 }
 
-/// A refusal by HTTP. Its statuses mean other things than the codes of recipients, which are the same numbers.
+/// A refusal by HTTP status. The statuses mean other things than the recipients' codes of the same numbers.
 fn refused(answer: &Answer) -> ProviderError {
     match answer.status {
         429 => answer.refused(None),
@@ -121,7 +121,7 @@ fn refused(answer: &Answer) -> ProviderError {
     }
 }
 
-/// Decided per recipient, and there is one.
+/// The result is given per recipient, and there is one.
 fn outcome(wire::Answer { data }: wire::Answer) -> Result<String, ProviderError> {
     let rejected = |code: String, message: &str| {
         Err(ProviderError::Rejected { provider: NAME, code, message: message.chars().take(200).collect() })

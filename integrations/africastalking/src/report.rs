@@ -1,15 +1,15 @@
-//! Delivery reports: form-encoded and unsigned. What proves them is a token in the address that only they and we know.
+//! Delivery reports: form-encoded and unsigned. A token in the URL, known only to them and us, authenticates them.
 
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 use vitrine_kit::{Delivery, Forged};
 
-/// A report whose token was right.
+/// A report with the right token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// The id that `send` answered.
+    /// The id that `send` returned.
     pub id: String,
-    /// Their word for it.
+    /// Their status.
     pub status: String,
     pub news: SmsNews,
 }
@@ -18,24 +18,24 @@ pub struct Report {
 pub enum SmsNews {
     Delivered,
     Failed {
-        /// Their word, such as `UserInBlackList`.
+        /// Their reason, such as `UserInBlackList`.
         reason: String,
     },
-    /// The telephone was off or away. Some networks go on trying, and deliver it after all.
+    /// The phone was off or unreachable. Some networks keep trying and deliver it later.
     Absent,
-    /// On its way, or a word that says nothing final.
+    /// On its way, or a status that is not final.
     Underway,
 }
 
 impl SmsNews {
-    /// The owner of the number told them that no more texts are wanted.
+    /// The owner of the number opted out of SMS.
     pub fn says_no_more(&self) -> bool {
         matches!(self, Self::Failed { reason } if reason.eq_ignore_ascii_case("UserInBlackList"))
     }
 }
 
 impl Report {
-    /// They number nothing: an event is known by what it says.
+    /// Reports have no ids, so the event's id is made of its contents.
     pub fn event_id(&self) -> String {
         format!("{}:{}", self.id, self.status)
     }
@@ -52,7 +52,7 @@ pub fn open_report(secret: &SecretString, delivery: &Delivery) -> Result<Report,
     Ok(read_report(&delivery.body))
 }
 
-/// Reads a report whose token was checked when it came. A body that makes no sense is a report of nothing.
+/// Reads a report whose token was checked before. A body that cannot be read gives an empty report.
 pub fn read_report(body: &[u8]) -> Report {
     let (mut id, mut status, mut reason) = (String::new(), String::new(), String::new());
     for (name, value) in form_urlencoded::parse(body) {
@@ -72,7 +72,7 @@ pub fn read_report(body: &[u8]) -> Report {
     Report { id, status, news }
 }
 
-/// Their ids and words are short.
+/// Cuts ids and words, which are short.
 fn short(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(100).collect()
 }

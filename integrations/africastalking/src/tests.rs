@@ -24,7 +24,7 @@ fn sms() -> OutgoingSms {
     OutgoingSms { to: Phone::parse("11999990000").expect("valid"), text: "Pedido 1001 enviado".to_owned() }
 }
 
-/// The outcome of one text, and how many requests it took.
+/// The result of one SMS, and the number of requests.
 async fn sent(answer: ResponseTemplate) -> (Result<String, ProviderError>, usize) {
     let server = MockServer::start().await;
     Mock::given(any()).respond_with(answer).mount(&server).await;
@@ -32,8 +32,8 @@ async fn sent(answer: ResponseTemplate) -> (Result<String, ProviderError>, usize
     (outcome, server.received_requests().await.expect("recording is on").len())
 }
 
-/// Their answer to a text whose fate is this.
-fn fate(code: u16, status: &str, id: &str) -> ResponseTemplate {
+/// Their answer for this result.
+fn answer_with(code: u16, status: &str, id: &str) -> ResponseTemplate {
     let body = SENT.replace("101", &code.to_string()).replace("Success", status).replace("ATXid_a1b2", id);
     ResponseTemplate::new(201).set_body_string(body)
 }
@@ -75,10 +75,10 @@ async fn a_text_goes_out_as_a_form_under_the_key() {
 #[tokio::test]
 async fn processed_sent_and_queued_are_taken() {
     for (code, status) in [(100, "Processed"), (101, "Success"), (102, "Queued")] {
-        assert_eq!(sent(fate(code, status, "ATXid_9")).await, (Ok("ATXid_9".to_owned()), 1));
+        assert_eq!(sent(answer_with(code, status, "ATXid_9")).await, (Ok("ATXid_9".to_owned()), 1));
     }
     let nameless = Err(unknown("it was taken, but has no id to be known by"));
-    assert_eq!(sent(fate(101, "Success", "None")).await, (nameless, 1));
+    assert_eq!(sent(answer_with(101, "Success", "None")).await, (nameless, 1));
 }
 
 #[tokio::test]
@@ -95,13 +95,13 @@ async fn a_created_answer_may_still_be_a_refusal() {
         (409, "DoNotDisturbRejection"),
         (999, "SomethingNew"),
     ] {
-        assert_eq!(sent(fate(code, status, "None")).await, (Err(rejected(&code.to_string(), status)), 1));
+        assert_eq!(sent(answer_with(code, status, "None")).await, (Err(rejected(&code.to_string(), status)), 1));
     }
-    let empty = sent(fate(405, "InsufficientBalance", "None")).await;
+    let empty = sent(answer_with(405, "InsufficientBalance", "None")).await;
     assert_eq!(empty, (Err(unavailable("the account is empty", Some(21_600))), 1));
     for (code, status) in [(500, "InternalServerError"), (501, "GatewayError"), (502, "RejectedByGateway")] {
         let reason = format!("answered {code} ({status})");
-        assert_eq!(sent(fate(code, status, "None")).await, (Err(unavailable(&reason, None)), 1));
+        assert_eq!(sent(answer_with(code, status, "None")).await, (Err(unavailable(&reason, None)), 1));
     }
 }
 

@@ -1,9 +1,9 @@
-//! Words that fit: one character beyond GSM-7 makes a text of 160 one of 70, and what is longer is paid for twice.
+//! Texts that fit into one SMS. One character beyond GSM-7 lowers the limit from 160 to 70, and a longer text costs twice.
 
-/// So many characters are one text.
+/// Characters of one SMS.
 pub const PART: usize = 160;
 
-/// ASCII that every telephone shows, each character once: accents go, typography becomes what it stands for.
+/// Plain ASCII that every phone shows: accents are dropped, typographic characters replaced by plain ones.
 pub fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     text.chars().for_each(|c| put(&mut plain, c));
@@ -12,7 +12,7 @@ pub fn plain(text: &str) -> String {
 
 fn put(out: &mut String, c: char) {
     let plain = match c {
-        // In GSM-7's second table, where each is counted twice.
+        // In GSM-7's extension table, where a character counts twice.
         '[' | '{' => "(",
         ']' | '}' => ")",
         '\\' | '|' | '–' | '—' | '−' => "-",
@@ -47,12 +47,12 @@ fn put(out: &mut String, c: char) {
         '€' => "EUR",
         c if c.is_whitespace() => " ",
         c if c.is_alphanumeric() => "?",
-        _ => "", // accents on their own, pictures, controls
+        _ => "", // combining accents, emoji, control characters
     };
     out.push_str(plain);
 }
 
-/// At most `max` characters of ASCII, the end of a longer text replaced by dots, at a word's end where one is near.
+/// Cuts to `max` ASCII characters. A longer text ends in dots, at the end of a word if one is near.
 pub fn clip(text: &str, max: usize) -> String {
     const DOTS: &str = "...";
     if text.len() <= max || max < DOTS.len() {

@@ -1,4 +1,4 @@
-//! Their words.
+//! The wire format of Africa's Talking.
 
 use serde::Deserialize;
 

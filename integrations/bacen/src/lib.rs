@@ -11,6 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 use vitrine_kit::breaker::{Breaker, BreakerConfig};
+use vitrine_kit::dispute::{Dispute, Document};
 use vitrine_kit::http::{Answer, BadConfig, Call, Http, HttpConfig, MAX_RESPONSE_BYTES};
 use vitrine_kit::pix::{Charge, ChargeStatus, NewCharge, NewRefund, Notice, PixProvider, Received, Refund, TheirRefund, Voided};
 use vitrine_kit::{Delivery, Forged, ProviderError};
@@ -210,7 +211,7 @@ impl PixProvider for Bacen {
         }
         let refusal = wire::refusal(&answer.body);
         let may_exist = wire::may_exist(answer.status, refusal.as_ref());
-        let refused = answer.refused(refusal);
+        let refused = answer.refused(refusal).of_refund(wire::retry);
         if !may_exist {
             return Err(refused);
         }
@@ -256,6 +257,18 @@ impl PixProvider for Bacen {
         }
         let reason = format!("there are more than {MAX_PAGES} pages of received PIX");
         Err(ProviderError::Unavailable { provider: NAME, reason, retry_after_s: None })
+    }
+
+    async fn read_dispute(&self, _: &str) -> Result<Option<Dispute>, ProviderError> {
+        Ok(None) // the Pix API shows a MED only once the money went back, as a return
+    }
+
+    async fn disputes(&self, _: Timestamp) -> Result<Option<Vec<Dispute>>, ProviderError> {
+        Ok(None)
+    }
+
+    async fn submit_evidence(&self, _: &str, _: &[Document]) -> Result<(), ProviderError> {
+        Err(Dispute::takes_no_evidence(NAME))
     }
 
     fn open(&self, delivery: &Delivery) -> Result<Vec<Notice>, Forged> {

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use vitrine_kit::Money;
 use vitrine_kit::http::Refusal;
 use vitrine_kit::pix::{self, ChargeStatus, Received, RefundStatus, TheirRefund};
+use vitrine_kit::refund::{Nature, Retry};
 
 use crate::brcode;
 
@@ -125,16 +126,29 @@ pub(crate) struct Devolucao {
     rtr_id: Option<String>,
     valor: Reais,
     status: StatusOfDevolucao,
+    natureza: Option<String>,
+    motivo: Option<String>,
 }
 
-/// A word that we do not know is no end: it is asked about again.
-#[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+/// A word that we do not know is kept: it is no end, and somebody may have to look.
+#[derive(Deserialize, Clone, PartialEq, Eq)]
+#[serde(from = "String")]
 enum StatusOfDevolucao {
     Devolvido,
     NaoRealizado,
-    #[serde(other)]
     EmProcessamento,
+    Other(String),
+}
+
+impl From<String> for StatusOfDevolucao {
+    fn from(word: String) -> Self {
+        match word.as_str() {
+            "DEVOLVIDO" => Self::Devolvido,
+            "NAO_REALIZADO" => Self::NaoRealizado,
+            "EM_PROCESSAMENTO" => Self::EmProcessamento,
+            _ => Self::Other(word),
+        }
+    }
 }
 
 /// `"185.00"`.
@@ -240,7 +254,7 @@ impl Pix {
 
     /// What went back of it for good.
     fn returned(&self) -> impl Iterator<Item = Money> {
-        self.devolucoes.iter().filter(|d| d.status == StatusOfDevolucao::Devolvido).map(|d| d.valor.0)
+        self.devolucoes.iter().filter(|d| matches!(d.status, StatusOfDevolucao::Devolvido)).map(|d| d.valor.0)
     }
 }
 
@@ -263,26 +277,45 @@ impl Devolucao {
         if self.id != refund_id.simple().to_string() {
             return Err("answered about another refund");
         }
-        Ok(pix::Refund { refund_id, status: self.status.into(), amount: self.valor.0, end_to_end_id: self.rtr_id })
+        let (status, said) = (self.status(), self.said());
+        Ok(pix::Refund { refund_id, status, amount: self.valor.0, end_to_end_id: self.rtr_id, said })
+    }
+
+    fn status(&self) -> RefundStatus {
+        match self.status {
+            StatusOfDevolucao::EmProcessamento => RefundStatus::Processing,
+            StatusOfDevolucao::Other(_) => RefundStatus::Unclear,
+            StatusOfDevolucao::Devolvido => RefundStatus::Done,
+            StatusOfDevolucao::NaoRealizado => RefundStatus::Failed(Retry::read(self.motivo.as_deref().unwrap_or_default())),
+        }
+    }
+
+    /// Their reason for the state, before which stands a state that we do not know.
+    fn said(&self) -> Option<String> {
+        let word = match &self.status {
+            StatusOfDevolucao::Other(word) => Some(cut(word, MAX_TEXT)),
+            _ => None,
+        };
+        let motivo = self.motivo.as_ref().map(|motivo| cut(motivo, MAX_TEXT)).filter(|motivo| !motivo.is_empty());
+        let parts: Vec<String> = word.into_iter().chain(motivo).collect();
+        (!parts.is_empty()).then(|| parts.join(": "))
     }
 }
 
 impl From<Devolucao> for TheirRefund {
     fn from(theirs: Devolucao) -> Self {
+        let (status, said) = (theirs.status(), theirs.said());
+        let nature = Nature::parse(theirs.natureza.as_deref());
         let refund_id = theirs.id.parse().ok();
         let reference = theirs.rtr_id.unwrap_or(theirs.id);
-        Self { refund_id, reference, status: theirs.status.into(), amount: theirs.valor.0 }
+        Self { refund_id, reference, status, amount: theirs.valor.0, nature, said }
     }
 }
 
-impl From<StatusOfDevolucao> for RefundStatus {
-    fn from(theirs: StatusOfDevolucao) -> Self {
-        match theirs {
-            StatusOfDevolucao::EmProcessamento => Self::Processing,
-            StatusOfDevolucao::Devolvido => Self::Done,
-            StatusOfDevolucao::NaoRealizado => Self::Failed,
-        }
-    }
+/// Whether a refused return may be asked for again. The standard's refusals of it (too much, too late, its id is used) are final,
+/// but banks use them for other reasons too: only their words tell.
+pub(crate) fn retry(code: &str, message: &str) -> Retry {
+    Retry::read(&format!("{code} {message}"))
 }
 
 #[derive(Deserialize)]

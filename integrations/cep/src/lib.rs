@@ -1,4 +1,4 @@
-//! From a CEP to a street: ViaCEP first, BrasilAPI where it fails. Always optional: without an answer the buyer types it.
+//! From a CEP to a street: ViaCEP first, BrasilAPI if it fails. Always optional: without an answer the buyer types the address.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,12 +15,12 @@ mod wire;
 pub const VIACEP: &str = "viacep";
 pub const BRASILAPI: &str = "brasilapi";
 
-/// For each of the two sources, if the configuration does not say otherwise.
+/// Default for each of the two sources.
 pub const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// An address is a few hundred bytes.
 const MAX_RESPONSE_BYTES: usize = 64 * 1024;
-/// Both cut off who asks too much: the breaker has to keep us away.
+/// Both block clients that ask too much: these answers open the breaker.
 const CUT_OFF: &[u16] = &[403, 429];
 
 #[derive(Debug, Clone)]
@@ -42,7 +42,7 @@ pub struct Address {
     pub city: String,
     /// Two letters.
     pub state: String,
-    /// The IBGE's number of the city, 7 digits: what an NF-e goes by.
+    /// The IBGE's number of the city, 7 digits, which an NF-e needs.
     pub ibge_city: Option<String>,
 }
 
@@ -107,7 +107,7 @@ fn nonsense(provider: &'static str) -> ProviderError {
     ProviderError::Unavailable { provider, reason, retry_after_s: None }
 }
 
-/// Whatever it was, the buyer can only try later or type.
+/// Every failure is reported as unavailable: the buyer can try later or type the address.
 fn unavailable(error: ProviderError) -> ProviderError {
     match error {
         ProviderError::Unavailable { .. } => error,

@@ -29,7 +29,7 @@ fn status(status: u16, body: &str) -> ResponseTemplate {
     ResponseTemplate::new(status).set_body_raw(body, "application/json")
 }
 
-/// Both sources, each with one answer for everything.
+/// Both sources; each has one answer for everything.
 struct Sources {
     viacep: MockServer,
     brasilapi: MockServer,
@@ -50,7 +50,7 @@ impl Sources {
         Self { viacep, brasilapi, lookup: CepLookup::new(config).expect("good addresses") }
     }
 
-    /// Requests that each of them got.
+    /// The number of requests that each of them got.
     async fn asked(&self) -> (usize, usize) {
         let count = async |server: &MockServer| server.received_requests().await.expect("recording is on").len();
         (count(&self.viacep).await, count(&self.brasilapi).await)

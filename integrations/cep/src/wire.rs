@@ -1,4 +1,4 @@
-//! The words of both sources.
+//! The wire formats of both sources.
 
 use serde::Deserialize;
 use vitrine_kit::Cep;
@@ -33,7 +33,7 @@ impl ViaCep {
         }
     }
 
-    /// `None`: it is not the address of `asked`. Their `complemento` tells a range of house numbers, not the buyer's flat.
+    /// `None`: it is not the address of `asked`. Their `complemento` is a range of house numbers, not the buyer's flat.
     pub(crate) fn address(self, asked: &Cep) -> Option<Address> {
         let cep = Cep::parse(&self.cep?).ok().filter(|cep| cep == asked)?;
         Some(Address {

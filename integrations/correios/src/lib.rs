@@ -1,5 +1,5 @@
-//! Correios under a contract of one's own: prices and deadlines of its services, and where a parcel is.
-//! Everything here only asks, so everything may be asked again.
+//! Correios under a contract of the shop's own: prices and delivery times of its services, and tracking.
+//! Every call here only reads, so every call may be repeated.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +35,7 @@ pub use services::DEFAULT_SERVICES;
 /// The name in configuration, rows, metrics and logs.
 pub const NAME: &str = "correios";
 
-/// How long one of their answers may take, if the configuration does not say otherwise.
+/// Default for how long one call may take.
 pub const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Their limit of simulations in one batch.
@@ -52,7 +52,7 @@ pub struct MinBox {
 }
 
 impl Default for MinBox {
-    /// The larger of the minimums in their papers, which disagree.
+    /// Their documents disagree about the minimums; these are the larger ones.
     fn default() -> Self {
         Self { length_cm: 16, width_cm: 11, height_cm: 2 }
     }
@@ -61,12 +61,12 @@ impl Default for MinBox {
 #[derive(Debug, Clone)]
 pub struct CorreiosConfig {
     pub base_url: String,
-    /// The user of their portal.
+    /// The user name at their portal.
     pub user: String,
-    /// Made in the portal ("código de acesso às APIs"), not the password.
+    /// Created in the portal ("código de acesso às APIs"); not the password.
     pub access_code: SecretString,
     pub postage_card: String,
-    /// Used where their token names none; a token's own contract wins.
+    /// Used where the token names no contract.
     pub contract: String,
     /// Codes of the services to ask for; see [`DEFAULT_SERVICES`].
     pub services: Vec<String>,
@@ -103,8 +103,8 @@ impl Correios {
         self.http.breaker()
     }
 
-    /// What happened to each of these objects, oldest first, in the order of `codes`. One that they do not know (yet) has
-    /// no events. Many codes are asked for in several calls, one after the other.
+    /// The events of each of these objects, oldest first, in the order of `codes`. An object that they do not know (yet) has
+    /// none. More codes than one call takes are asked for in several calls, one after the other.
     pub async fn track(&self, codes: &[&str]) -> Result<Vec<(String, Vec<TrackingEvent>)>, ProviderError> {
         let began = Instant::now();
         let mut tracked = Vec::with_capacity(codes.len());
@@ -123,8 +123,8 @@ impl Correios {
         Ok(tracked)
     }
 
-    /// With a token, and once more with a new one where they no longer take it. One that came after `began` is not renewed:
-    /// then it is our contract that is not allowed to.
+    /// Sends with a token; if it is refused, once more with a new one. A token issued after `began` is not renewed: then the
+    /// contract lacks the permission.
     async fn send(&self, began: Instant, call: impl Fn(&Http, &Token) -> Call + Sync) -> Result<Answer, ProviderError> {
         let token = self.tokens.get().await?;
         let answer = call(&self.http, &token).bearer(token.value.expose_secret()).send_raw().await?;
@@ -136,7 +136,7 @@ impl Correios {
         call(&self.http, &token).bearer(token.value.expose_secret()).send_raw().await
     }
 
-    /// One batch. Some of its lines may be refused, and then the status is whatever they like: an array is an answer.
+    /// Sends one batch. With some lines refused the status may be anything: an array is an answer.
     async fn batch(
         &self,
         began: Instant,
@@ -147,7 +147,7 @@ impl Correios {
         let answer = self.send(began, call).await?;
         match wire::items(&answer.body) {
             Some(items) => Ok(items),
-            None if answer.is_success() => answer.read::<Vec<serde_json::Value>>().map(|_| Vec::new()), // says what is wrong
+            None if answer.is_success() => answer.read::<Vec<serde_json::Value>>().map(|_| Vec::new()), // for its error
             None => Err(answer.refused(wire::refusal(&answer.body))),
         }
     }
@@ -159,12 +159,12 @@ impl ShippingProvider for Correios {
         NAME
     }
 
-    /// Prices and deadlines at once. Every call is waited for, even when one has failed already: a probe of the breaker
-    /// that is dropped would keep it open.
+    /// Asks for prices and delivery times in parallel. All calls are awaited, even if one has failed: dropping the breaker's
+    /// probe would keep the breaker open.
     async fn quote(&self, ask: &QuoteRequest) -> Result<Vec<FreightOption>, ProviderError> {
         let plan = Plan::new(ask, &self.services, self.min_box);
         if plan.lines.is_empty() {
-            return Ok(Vec::new()); // nothing that they would take
+            return Ok(Vec::new()); // no service takes it
         }
         let (began, date) = (Instant::now(), wire::date(Timestamp::now()));
         let (plan, date) = (&plan, date.as_str());

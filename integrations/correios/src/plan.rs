@@ -1,4 +1,4 @@
-//! Which lines to ask for a parcel, and what their answers come to.
+//! The batch lines for a parcel, and the options from their answers.
 
 use serde_json::{Value, json};
 use vitrine_kit::shipping::{FreightOption, QuoteRequest, Volume};
@@ -9,35 +9,35 @@ use crate::token::Token;
 use crate::wire::{self, Item};
 use crate::{MinBox, NAME};
 
-/// More than these simulations for one parcel are not asked for: that is no parcel any more.
+/// Most simulations for one parcel; with more, nothing is asked.
 const MAX_LINES: usize = 50;
 
-/// One simulation: a box by a service.
+/// One simulation: a box with a service.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Line {
     pub(crate) service: &'static Service,
     pub(crate) volume: Volume,
-    /// What is declared of the box's worth.
+    /// The declared value of the box.
     pub(crate) declared: Option<Money>,
-    /// So many boxes are just like this one.
+    /// The number of identical boxes.
     pub(crate) count: u32,
 }
 
 #[derive(Debug)]
 pub(crate) struct Plan<'a> {
     ask: &'a QuoteRequest,
-    /// Those that take every box.
+    /// The services that take every box.
     pub(crate) services: Vec<&'static Service>,
     pub(crate) lines: Vec<Line>,
 }
 
 /// Why a service is not among the options.
 enum Drop {
-    /// It does not go there, or not with this.
+    /// It does not go there, or not with these contents.
     NotCarried,
-    /// Our account or our question is at fault.
+    /// A mistake of our account or our request.
     Refused { code: String, message: String },
-    /// Its answer is missing or makes no sense.
+    /// Its answer is missing or unusable.
     Strange,
 }
 
@@ -47,7 +47,7 @@ impl<'a> Plan<'a> {
         let worth = ask.items.iter().map(|item| item.unit_price.times(item.quantity).unwrap_or(Money::from_cents(i64::MAX)));
         let worth = Money::sum(worth).unwrap_or(Money::from_cents(i64::MAX));
         let grams: Vec<Money> = boxes.iter().map(|volume| Money::from_cents(volume.weight_grams.into())).collect();
-        let worths = Money::apportion(worth, &grams); // what lies in which box nobody tells us
+        let worths = Money::apportion(worth, &grams); // by weight: which goods lie in which box is not known
         let services = services.iter().copied().filter(|s| boxes.iter().all(|volume| s.takes(volume))).collect();
         let mut plan = Self { ask, services, lines: Vec::new() };
         for &service in &plan.services {
@@ -61,7 +61,7 @@ impl<'a> Plan<'a> {
             }
         }
         if plan.lines.len() > MAX_LINES {
-            tracing::warn!(provider = NAME, boxes = boxes.len(), "a parcel of too many boxes is not asked for");
+            tracing::warn!(provider = NAME, boxes = boxes.len(), "no quote: the parcel has too many boxes");
             plan.lines.clear();
         }
         plan
@@ -73,15 +73,15 @@ impl<'a> Plan<'a> {
         json!({"idLote": "1", "parametrosProduto": lines.iter().enumerate().map(line).collect::<Vec<_>>()})
     }
 
-    /// The deadline depends on the way alone, so that a service is asked once.
+    /// The delivery time does not depend on the box, so each service is asked once.
     pub(crate) fn ask_deadlines(&self, first: usize, services: &[&Service], date: &str) -> Value {
         let line =
             |(i, service): (usize, &&Service)| wire::deadline_line(&self.ask.from, &self.ask.to, first + i, service.code, date);
         json!({"idLote": "1", "parametrosPrazo": services.iter().enumerate().map(line).collect::<Vec<_>>()})
     }
 
-    /// What can be bought. Empty: they said of every service that it does not carry this. An error where none is left for
-    /// another reason.
+    /// The services that can be bought. Empty: Correios said of every service that it does not carry this. An error if none is
+    /// left for another reason.
     pub(crate) fn options(&self, prices: &[Item], deadlines: &[Item]) -> Result<Vec<FreightOption>, ProviderError> {
         let mut options = Vec::new();
         let mut error = None;
@@ -94,7 +94,7 @@ impl<'a> Plan<'a> {
                     error = Some(ProviderError::Rejected { provider: NAME, code, message });
                 }
                 Err(Drop::Strange) => {
-                    tracing::warn!(provider = NAME, service = service.code, "a service without a sensible answer is left out");
+                    tracing::warn!(provider = NAME, service = service.code, "a service without a usable answer is left out");
                     let reason = "no service has a price and a deadline that make sense".to_owned();
                     error.get_or_insert(ProviderError::Unavailable { provider: NAME, reason, retry_after_s: None });
                 }
@@ -112,7 +112,7 @@ impl<'a> Plan<'a> {
         for (i, line) in self.lines.iter().enumerate().filter(|(_, line)| line.service.code == service.code) {
             let alone = self.lines.iter().filter(|other| other.service.code == service.code).count() == 1;
             let item = answered(prices, i, service, alone)?;
-            let one = item.price().filter(|one| *one > Money::ZERO).ok_or(Drop::Strange)?; // never free by accident
+            let one = item.price().filter(|one| *one > Money::ZERO).ok_or(Drop::Strange)?; // zero is never a price
             price = one.times(line.count).and_then(|these| price.checked_add(these)).ok_or(Drop::Strange)?;
             answers.push(item.price_record(line));
         }
@@ -132,7 +132,7 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// By the number of its line, else by the service where it has but one line.
+/// The answer with the line's number, else with the service's code if the service has only one line.
 fn answered<'a>(items: &'a [Item], line: usize, service: &Service, alone: bool) -> Result<&'a Item, Drop> {
     let number = wire::number(line);
     let is_product = |item: &&Item| item.product.as_deref().is_none_or(|code| code == service.code);
@@ -142,7 +142,7 @@ fn answered<'a>(items: &'a [Item], line: usize, service: &Service, alone: bool) 
     let item = by_number.or_else(by_product).ok_or(Drop::Strange)?;
     match item.refusal() {
         None => Ok(item),
-        // Input that is wrong is ours; what else the price desk refuses does not travel this way.
+        // These codes are mistakes in our request; with any other the service does not carry the parcel.
         Some(refusal) if refusal.code.starts_with("ERP-") && !matches!(refusal.code.as_str(), "ERP-010" | "ERP-054") => {
             tracing::debug!(provider = NAME, service = service.code, code = refusal.code, "a service does not carry this");
             Err(Drop::NotCarried)
@@ -151,7 +151,7 @@ fn answered<'a>(items: &'a [Item], line: usize, service: &Service, alone: bool) 
     }
 }
 
-/// Its longest side along, its shortest upright, and none below the minimum.
+/// With the longest side as length and the shortest as height, each at least the minimum.
 fn rounded_up(volume: &Volume, min: MinBox) -> Volume {
     let mut sides = [volume.height_cm, volume.width_cm, volume.length_cm];
     sides.sort_unstable();

@@ -1,12 +1,12 @@
-//! What each service carries.
+//! The services and their limits.
 
 use vitrine_kit::Money;
 use vitrine_kit::shipping::Volume;
 
-/// Asked for where nothing else is configured: PAC, SEDEX and Mini Envios.
+/// The default: PAC, SEDEX and Mini Envios.
 pub const DEFAULT_SERVICES: [&str; 3] = ["03298", "03220", "04227"];
 
-/// A service and its limits, measures of a box with its longest side first.
+/// A service and its limits; a box's sides are sorted, the longest first.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Service {
     pub(crate) code: &'static str,
@@ -17,13 +17,13 @@ pub(crate) struct Service {
     pub(crate) insurance: Insurance,
 }
 
-/// The additional service by which a value is declared, and what may be declared.
+/// The additional service for declaring a value, and its range.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Insurance {
     pub(crate) code: &'static str,
-    /// Up to here the service pays anyway.
+    /// Up to this value the service is insured without a declaration.
     pub(crate) min: Money,
-    /// Goods of more are insured for this much.
+    /// The most that can be declared.
     pub(crate) max: Money,
 }
 
@@ -56,7 +56,7 @@ const SERVICES: [Service; 8] = [
     parcel("04669", "PAC", 30_000, insurance(PAC.0, PAC.1, PAC.2)),
 ];
 
-/// In the order of the table, each once. The error names what is wrong.
+/// The services of these codes, in the order of the table, each once. The error names an unknown code.
 pub(crate) fn find(codes: &[String]) -> Result<Vec<&'static Service>, String> {
     if let Some(strange) = codes.iter().find(|code| !SERVICES.iter().any(|s| s.code == **code)) {
         let known = SERVICES.map(|s| s.code).join(", ");
@@ -67,7 +67,7 @@ pub(crate) fn find(codes: &[String]) -> Result<Vec<&'static Service>, String> {
 }
 
 impl Service {
-    /// `volume` lies on its largest face, its longest side along: see [`crate::plan`].
+    /// `volume` has its longest side as length and its shortest as height: see [`crate::plan`].
     pub(crate) fn takes(&self, volume: &Volume) -> bool {
         let sides = [volume.length_cm, volume.width_cm, volume.height_cm];
         volume.weight_grams <= self.max_grams

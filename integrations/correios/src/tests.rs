@@ -40,7 +40,7 @@ pub(crate) async fn requests(server: &MockServer) -> Vec<Request> {
     server.received_requests().await.expect("recording is on")
 }
 
-/// A post office that gives a token and these two answers.
+/// A mock of Correios that gives a token and these two answers.
 async fn office(prices: ResponseTemplate, deadlines: ResponseTemplate) -> (MockServer, Correios) {
     let server = MockServer::start().await;
     Mock::given(path("/token/v1/autentica/cartaopostagem")).respond_with(answer(201, TOKEN)).mount(&server).await;
@@ -312,7 +312,7 @@ async fn two_calls_at_once_do_not_keep_the_breaker_open() {
     while correios.breaker().state() == vitrine_kit::breaker::State::Open {
         tokio::task::yield_now().await;
     }
-    let _ = correios.quote(&ask(&[MUGS])).await; // one of its two calls is the probe, the other is turned away
+    let _ = correios.quote(&ask(&[MUGS])).await; // one of its two calls is the probe; the breaker refuses the other
     assert_eq!(short(correios.quote(&ask(&[MUGS])).await), [("PAC".to_owned(), 2_112, 6)]);
 }
 

@@ -1,4 +1,4 @@
-//! The token that every call shows: asked for by postage card, so that prices are the contract's.
+//! The token of every call, issued for a postage card, so that prices are the contract's.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use vitrine_kit::token as kit;
 
 use crate::{NAME, wire};
 
-/// Where they do not say how long a token lives.
+/// Lifetime of a token whose answer names none.
 const UNSAID_LIFE: Duration = Duration::from_secs(3600);
 
 pub(crate) type Token = kit::Token<Pass>;
@@ -29,7 +29,7 @@ pub(crate) struct Tokens {
     kept: kit::Tokens<Pass>,
 }
 
-/// What they give out for a day.
+/// A token, valid for a day.
 #[derive(Debug, Clone)]
 pub(crate) struct Pass {
     pub(crate) value: SecretString,
@@ -44,7 +44,7 @@ impl Tokens {
         Self { http, credentials: format!("Basic {pair}").into(), card, contract, kept: kit::Tokens::default() }
     }
 
-    /// Errors: as theirs, and nothing of the call that needs the token has happened.
+    /// A token. After an error the call that needed it was not made.
     pub(crate) async fn get(&self) -> Result<Token, ProviderError> {
         self.kept.get(self.ask()).await
     }
@@ -56,7 +56,7 @@ impl Tokens {
     async fn ask(&self) -> Result<(Pass, Duration), ProviderError> {
         let call = self.http.post("/token/v1/autentica/cartaopostagem");
         let call = call.header("Authorization", self.credentials.expose_secret()).json(&json!({"numero": self.card}));
-        let answer = call.read_only().repeatable().send_raw().await?; // asking for a token changes nothing on their side
+        let answer = call.read_only().repeatable().send_raw().await?; // issuing a token changes nothing else
         if !answer.is_success() {
             return Err(answer.refused(wire::refusal(&answer.body)));
         }
@@ -100,7 +100,7 @@ struct Card {
 }
 
 impl Given {
-    /// From issue to end. Neither has a zone, but it is the same one: no clock but theirs counts.
+    /// The lifetime. Both times lack a zone, but it is the same one, and their clock alone is used.
     fn life(&self) -> Duration {
         let time = |text: &Option<String>| text.as_ref()?.parse::<DateTime>().ok();
         match (time(&self.emissao), time(&self.expira_em)) {

@@ -10,7 +10,7 @@ const AUTH: &str = "/token/v1/autentica/cartaopostagem";
 const TRACK: &str = "/srorastro/v1/objetos";
 const REFUSED: &str = r#"{"msgs":["GTW-012: Token expirado."]}"#;
 
-/// A post office that knows no object, and takes whatever token.
+/// A mock of Correios without objects, which takes every token.
 async fn office() -> MockServer {
     let server = MockServer::start().await;
     Mock::given(any()).respond_with(answer(200, r#"{"objetos":[]}"#)).with_priority(9).mount(&server).await;

@@ -1,4 +1,4 @@
-//! Where a parcel is, in their words, and what of it moves an order.
+//! Tracking: the events in Correios' words, and the stage of the order that some of them mean.
 
 use vitrine_kit::shipping::{Stage, TrackingEvent};
 
@@ -13,14 +13,14 @@ pub(crate) fn events(codes: &[&str], answer: Objects) -> Vec<(String, Vec<Tracki
             tracing::debug!(provider = NAME, words, "an object without events");
         }
         let mut events: Vec<TrackingEvent> = object.iter().flat_map(|o| &o.eventos).filter_map(event).collect();
-        events.reverse(); // theirs come newest first,
-        events.sort_by_key(|event| event.happened_at); // and of one second in that order
+        events.reverse(); // the answer is newest first
+        events.sort_by_key(|event| event.happened_at); // stable: events of one second stay in that order
         ((*code).to_owned(), events)
     };
     codes.iter().map(of).collect()
 }
 
-/// `None` for what makes no sense: the rest of the history is still worth showing.
+/// `None` for an event that cannot be read; the others are still shown.
 fn event(all: &serde_json::Value) -> Option<TrackingEvent> {
     let read = serde_json::from_value::<Event>(all.clone()).ok().and_then(|event| {
         Some(TrackingEvent {
@@ -35,7 +35,7 @@ fn event(all: &serde_json::Value) -> Option<TrackingEvent> {
         })
     });
     if read.is_none() {
-        tracing::warn!(provider = NAME, "a tracking event that makes no sense was left out");
+        tracing::warn!(provider = NAME, "a tracking event that cannot be read was left out");
     }
     read
 }
@@ -45,7 +45,7 @@ fn place(place: Place) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(" / "))
 }
 
-/// Only the certain ones. A failed visit (20) is tried again, and says nothing yet.
+/// The stage that an event means; only where it is certain. A failed visit (20) is tried again and means nothing yet.
 fn stage(code: &str, kind: &str) -> Option<Stage> {
     match (code, kind) {
         ("PO" | "CO", "01") | ("RO" | "DO", _) | ("OEC", "01") => Some(Stage::Posted),

@@ -1,4 +1,4 @@
-//! Correios' words. Numbers go out as text; prices come back with a decimal comma.
+//! The wire format of Correios. Numbers are sent as text; prices come with a decimal comma.
 
 use jiff::Timestamp;
 use jiff::tz::Offset;
@@ -10,7 +10,7 @@ use vitrine_kit::{Cep, Money};
 use crate::plan::Line;
 use crate::token::Token;
 
-/// Brasília's time; there is no summer time any more.
+/// The offset of Brasília; daylight saving time ended in 2019.
 pub(crate) const BRASILIA: Offset = Offset::constant(-3);
 
 /// A box, not an envelope (1) or a roll (3).
@@ -83,14 +83,14 @@ pub(crate) fn items(body: &[u8]) -> Option<Vec<Item>> {
 }
 
 impl Item {
-    /// They write an empty error beside a success.
+    /// A success has an empty error field.
     pub(crate) fn refusal(&self) -> Option<Refusal> {
         let said = |name: &str| text(&self.all[name]).filter(|words| !words.trim().is_empty());
         let words = said("txErro").or_else(|| self.all["msgs"].is_array().then(|| words(&self.all)).flatten())?;
         Some(Refusal { code: code(&words).unwrap_or_else(|| "txErro".to_owned()), message: words })
     }
 
-    /// All of it: base, additional services, taxes.
+    /// The total: base price, additional services, taxes.
     pub(crate) fn price(&self) -> Option<Money> {
         match &self.all["pcFinal"] {
             Value::String(text) => money(text),
@@ -104,12 +104,12 @@ impl Item {
         text(&self.all["prazoEntrega"])?.trim().parse().ok()
     }
 
-    /// Nobody brings it to the door there: it waits at an agency.
+    /// There is no delivery to the door: the parcel waits at an agency.
     pub(crate) fn is_fetched(&self) -> bool {
         self.all["entregaDomiciliar"] == "N"
     }
 
-    /// What is kept: the price, the weight that was charged, and whether that is the cubic one.
+    /// The fields that are recorded: the price, the weight charged, and whether that is the volumetric weight.
     pub(crate) fn price_record(&self, line: &Line) -> Value {
         let kept = |name: &str| &self.all[name];
         json!({
@@ -130,7 +130,7 @@ impl Item {
     }
 }
 
-/// A number may come as text, and text as a number.
+/// The value as text: they send some numbers as text and some texts as numbers.
 fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
@@ -139,7 +139,7 @@ fn text(value: &Value) -> Option<String> {
     }
 }
 
-/// `1.234,56`. `None`: not written so, or a fraction of a centavo.
+/// `1.234,56`. `None`: another notation, or a fraction of a centavo.
 pub(crate) fn money(text: &str) -> Option<Money> {
     let (whole, fraction) = text.split_once(',').unwrap_or((text, "0"));
     let mut groups = whole.split('.');
@@ -154,7 +154,7 @@ pub(crate) fn money(text: &str) -> Option<Money> {
     Money::parse_decimal(&format!("{first}{}.{fraction}", rest.concat()))
 }
 
-/// Their bodies vary by layer: any text in the places that they use, and the code out of it.
+/// Error bodies differ by service layer: takes any text from the known places, and the code from it.
 pub(crate) fn refusal(body: &[u8]) -> Option<Refusal> {
     let message = words(&serde_json::from_slice(body).ok()?)?;
     Some(Refusal { code: code(&message).unwrap_or_default(), message })
@@ -177,7 +177,7 @@ fn words(body: &Value) -> Option<String> {
     (!found.is_empty()).then(|| found.join("; "))
 }
 
-/// The first `ERP-006` and its like.
+/// The first code such as `ERP-006`.
 fn code(words: &str) -> Option<String> {
     let shaped = |w: &[u8]| w[..3].iter().all(u8::is_ascii_uppercase) && w[3] == b'-' && w[4..].iter().all(u8::is_ascii_digit);
     words.as_bytes().windows(7).find(|w| shaped(w)).map(|w| String::from_utf8_lossy(w).into_owned())

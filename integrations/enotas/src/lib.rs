@@ -1,5 +1,5 @@
-//! eNotas Gateway: NF-e by an id of ours. All of it is asynchronous there: what a POST or DELETE answers says little, so
-//! the note is read after each. The gateway has one address for both environments, and knows each id only once.
+//! eNotas Gateway: NF-e by our own id. Everything is asynchronous: the answer to a POST or DELETE says little, so the invoice
+//! is read after each. Both environments have one address, and each id is accepted only once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,24 +29,24 @@ mod wire;
 /// The name in configuration, rows, metrics and logs.
 pub const NAME: &str = "enotas";
 
-/// A DANFE of many pages.
+/// Room for a DANFE of many pages.
 const MAX_ANSWER_BYTES: usize = 5 * 1024 * 1024;
-/// The shortest and the longest letter that the tax authority takes.
+/// Shortest and longest text of a correction letter.
 const LETTER: (usize, usize) = (15, 1000);
-/// Before every id of a rehearsal: an id that was used there is used up in production too.
-const REHEARSAL: &str = "h-";
+/// Prefix of ids in the test environment: an id used there is used up in production too.
+const TEST_PREFIX: &str = "h-";
 
-/// Whose invoices, and where they count.
+/// The account, its company and its environment.
 #[derive(Debug, Clone)]
 pub struct EnotasConfig {
-    /// Without a path it gets `/v2`; with one it is taken as it is.
+    /// Without a path it gets `/v2`; with a path it is used as it is.
     pub base_url: String,
     pub api_key: SecretString,
-    /// Theirs of the company: a UUID from the panel.
+    /// The company's id there: a UUID from the panel.
     pub company_id: String,
     pub cnpj: Cnpj,
     pub environment: Environment,
-    /// The word in the webhook's address (`?token=`) or `X-Token`.
+    /// The token that webhooks carry, in the URL (`?token=`) or in `X-Token`.
     pub webhook_secret: SecretString,
     pub timeout: Duration,
     pub breaker: BreakerConfig,
@@ -63,7 +63,7 @@ pub struct Enotas {
 }
 
 impl Enotas {
-    /// Fails on an address that is not http(s), and on an empty key, secret or company.
+    /// Fails on a URL that is not http(s), and on an empty key, secret or company.
     pub fn new(config: EnotasConfig) -> Result<Self, BadConfig> {
         let bad = |reason: &str| BadConfig { provider: NAME, reason: reason.to_owned() };
         if config.api_key.expose_secret().is_empty() || config.webhook_secret.expose_secret().is_empty() {
@@ -82,7 +82,7 @@ impl Enotas {
         })?;
         Ok(Self {
             http,
-            // The key as it is: not the base64 that `Basic` stands for elsewhere.
+            // The plain key: eNotas uses `Basic` without base64.
             authorization: format!("Basic {}", config.api_key.expose_secret()).into(),
             company_id: config.company_id,
             cnpj: config.cnpj,
@@ -91,21 +91,21 @@ impl Enotas {
         })
     }
 
-    /// Ours, as they know it.
+    /// Our reference as their id.
     fn their_id(&self, reference: &str) -> Result<String, ProviderError> {
         if !(1..=64).contains(&reference.len()) || !reference.bytes().all(|b| b.is_ascii_alphanumeric()) {
             return Err(rejected("id", "a reference has letters and digits alone"));
         }
         Ok(match self.environment {
-            Environment::Homologation => format!("{REHEARSAL}{reference}"),
+            Environment::Homologation => format!("{TEST_PREFIX}{reference}"),
             Environment::Production => reference.to_owned(),
         })
     }
 
-    /// Theirs, as we know it; `None`: not of this environment.
+    /// Their id as our reference; `None`: of the other environment.
     fn our_reference(&self, id: &str) -> Option<String> {
         let reference = match self.environment {
-            Environment::Homologation => id.strip_prefix(REHEARSAL)?,
+            Environment::Homologation => id.strip_prefix(TEST_PREFIX)?,
             Environment::Production => id,
         };
         self.their_id(reference).ok().map(|_| reference.to_owned())
@@ -115,7 +115,7 @@ impl Enotas {
         format!("/empresas/{}/nf-e{rest}", self.company_id)
     }
 
-    /// With the key. Where it is not taken, or the company is not its own, that is `ACCOUNT_REFUSED`.
+    /// Sends with the key. A refused key, or a company that is not the key's, is `ACCOUNT_REFUSED`.
     async fn send(&self, call: Call) -> Result<Answer, ProviderError> {
         let answer = call.header("Authorization", self.authorization.expose_secret()).send_raw().await?;
         if matches!(answer.status, 401 | 403) {
@@ -125,8 +125,8 @@ impl Enotas {
         Ok(answer)
     }
 
-    /// `None`: no such thing. Their 404 has no body of its own that we know; and what is sent again because of a wrong one
-    /// has the same id.
+    /// `None`: not found. Their 404 has no documented body, so a wrong URL looks the same; a note that is sent again for that
+    /// reason has the same id.
     async fn get<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<Option<T>, ProviderError> {
         let answer = self.send(self.http.get(path).repeatable()).await?;
         match answer.status {
@@ -136,13 +136,13 @@ impl Enotas {
         }
     }
 
-    /// What became of what was just sent, if it shows already. A rejection may be that of an earlier try.
+    /// The state after a request, if it can be read already. A rejection may be that of an earlier try.
     async fn taken(&self, reference: &str) -> Option<SeenNfe> {
         let seen = self.find(reference).await.ok().flatten()?;
         (seen.state != NfeState::Rejected).then_some(seen)
     }
 
-    /// With their own name for its state.
+    /// The invoice with their own name of its state.
     async fn look(&self, reference: &str) -> Result<Option<(SeenNfe, String)>, ProviderError> {
         let id = self.their_id(reference)?;
         let path = self.path(&format!("/{id}"));
@@ -162,14 +162,14 @@ impl FiscalProvider for Enotas {
         nfe.is_of(self.environment, &self.cnpj).map_err(|(field, why)| rejected(field, why))?;
         let (reference, id) = (nfe.reference.as_str(), self.their_id(&nfe.reference)?);
         let call = self.http.post(&self.path("")).json(&note::Note::of(nfe, id));
-        // The same id never makes a second note: one that is there, or on its way, is refused.
+        // An id never makes a second note: if it exists or is being processed, the request is refused.
         let answer = match self.send(call.repeatable()).await {
             Ok(answer) => answer,
             Err(error @ ProviderError::Unknown { .. }) => return self.taken(reference).await.ok_or(error),
             Err(error) => return Err(error),
         };
         if answer.is_success() {
-            // What it answers is not documented, and a reading may be behind.
+            // The answer's body is not documented, and a read may not show the note yet.
             return Ok(self.taken(reference).await.unwrap_or_else(|| SeenNfe::bare(reference, NfeState::Processing)));
         }
         let refusal = wire::refusal(&answer.body);
@@ -178,7 +178,7 @@ impl FiscalProvider for Enotas {
         }
         match (self.find(reference).await?, refusal) {
             (Some(seen), _) if seen.state != NfeState::Rejected => Ok(seen),
-            // What was sent is wrong, not the call: whoever looks after invoices must read it.
+            // The contents are wrong, not the call: an administrator must see it.
             (_, Some(Refusal { code, message })) => {
                 let code = Some(code).filter(|code| !code.is_empty());
                 Ok(SeenNfe { code, message: Some(message), ..SeenNfe::bare(reference, NfeState::Rejected) })
@@ -191,10 +191,10 @@ impl FiscalProvider for Enotas {
         Ok(self.look(reference).await?.map(|(seen, _)| seen))
     }
 
-    /// They take no reason: the tax authority gets one of theirs.
+    /// The reason cannot be given: eNotas sends one of its own to the tax authority.
     async fn cancel(&self, reference: &str, _reason: &str) -> Result<Cancellation, ProviderError> {
         let path = self.path(&format!("/{}", self.their_id(reference)?));
-        let answer = self.send(self.http.delete(&path).repeatable()).await?; // cancelled twice is cancelled
+        let answer = self.send(self.http.delete(&path).repeatable()).await?; // cancelling twice is the same as once
         let refusal = wire::refusal(&answer.body);
         if !answer.is_success() && answer.status != 400 {
             return Err(answer.refused(refusal));
@@ -210,7 +210,7 @@ impl FiscalProvider for Enotas {
                 reason: "the invoice is not authorised yet".to_owned(),
                 retry_after_s: None,
             }),
-            _ if answer.is_success() => Ok(Cancellation::Processing), // a reading may be behind
+            _ if answer.is_success() => Ok(Cancellation::Processing), // a read may not show it yet
             _ => match refusal {
                 Some(Refusal { code, message }) => Ok(Cancellation::Refused { code, message }),
                 None => Err(unclear("answered 400 without their words")),
@@ -235,7 +235,7 @@ impl FiscalProvider for Enotas {
             nfe: wire::OfKey { chave_acesso: letter.key.as_str() },
         };
         let call = self.http.post(&self.path("/cartaCorrecao")).json(&body);
-        let answer = self.send(call.repeatable()).await?; // its id is known only once, like an invoice's
+        let answer = self.send(call.repeatable()).await?; // each id is accepted only once, as for an invoice
         let refusal = wire::refusal(&answer.body);
         if !answer.is_success() && answer.status != 400 {
             return Err(answer.refused(refusal));
@@ -251,7 +251,7 @@ impl FiscalProvider for Enotas {
                 _ => Corrected::Processing,
             }),
             (None, Some(Refusal { code, message })) => Ok(Corrected::Refused { code, message }),
-            (None, None) if answer.is_success() => Ok(Corrected::Processing), // a reading may be behind
+            (None, None) if answer.is_success() => Ok(Corrected::Processing), // a read may not show it yet
             (None, None) => Err(unclear("answered 400 without their words")),
         }
     }
@@ -304,7 +304,7 @@ fn base_url(given: &str) -> String {
     if has_path { given.to_owned() } else { format!("{given}/v2") }
 }
 
-/// Letters, digits and dashes: it goes into paths.
+/// Letters, digits and dashes: it is used in paths.
 fn is_id(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }

@@ -1,5 +1,5 @@
-//! An invoice in eNotas' words. The issuer, its regime and its series live in the company's record there; sums and the
-//! taxes' values are worked out by the gateway, from the same bases and rates as ours.
+//! The request for an invoice. Issuer, regime and series are in the company's record at eNotas; the gateway computes sums and
+//! tax values from the same bases and rates as ours.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -12,7 +12,7 @@ use vitrine_kit::{Email, Money, Phone, TaxId};
 
 type Decimal = Box<RawValue>;
 
-/// Valor da operação: the only way of finding a base that a shop has.
+/// Valor da operação: the base is the price.
 const BASE_IS_THE_PRICE: u8 = 3;
 
 #[derive(Serialize)]
@@ -25,7 +25,7 @@ pub(crate) struct Note<'a> {
     finalidade: &'static str,
     consumidor_final: bool,
     indicador_presenca_consumidor: &'static str,
-    /// The shop writes to its buyers itself.
+    /// `false`: the shop sends its own mail.
     enviar_por_email: bool,
     data_emissao: Timestamp,
     cliente: Cliente<'a>,
@@ -48,7 +48,7 @@ struct Referenced<'a> {
 #[serde(rename_all = "camelCase")]
 struct Cliente<'a> {
     tipo_pessoa: &'static str,
-    /// `Isento` is unconfirmed.
+    /// That `Isento` is accepted is unconfirmed.
     #[serde(rename = "indicadorContribuinteICMS")]
     indicador_contribuinte_icms: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -108,9 +108,9 @@ struct ItemIcms<'a> {
     origem: u8,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     own: Option<OwnIcms>,
-    /// The gateway would find a difference of rates by itself: by rates that are not ours.
+    /// The gateway would compute DIFAL with its own rates.
     nao_calcular_difal: bool,
-    /// The same of the fund.
+    /// The same for FCP.
     #[serde(rename = "naoCalcularFCP")]
     nao_calcular_fcp: bool,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
@@ -128,7 +128,7 @@ struct OwnIcms {
     valor: Decimal,
 }
 
-/// Names as public clients of theirs send them.
+/// Field names as in public clients.
 #[derive(Serialize)]
 struct ItemDifal {
     #[serde(rename = "baseCalculoUFDestinoDifal")]
@@ -137,7 +137,7 @@ struct ItemDifal {
     internal_rate: Decimal,
     #[serde(rename = "aliquotaInterestadualDifal")]
     interstate_rate: Decimal,
-    /// All of it since 2019.
+    /// 100 % since 2019.
     #[serde(rename = "percentualPartilhaInterestadualDifal")]
     share: Decimal,
     #[serde(rename = "valorUFDestinoDifal")]
@@ -165,8 +165,8 @@ struct ByRate {
     aliquota: Decimal,
 }
 
-/// Unconfirmed for goods: one public client sends the classification under this name, and nothing tells of more. So no
-/// amounts go along: the gateway finds them by the law's rates.
+/// Unconfirmed for goods: one public client sends the classification under this name. No amounts are sent: the gateway computes
+/// them by the legal rates.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ItemIbsCbs<'a> {
@@ -222,7 +222,7 @@ struct Pagamento {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Forma {
-    /// All but `Dinheiro` are names of public clients.
+    /// All names but `Dinheiro` are from public clients.
     tipo: &'static str,
     valor: Decimal,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -235,7 +235,7 @@ struct Credenciadora {
     tipo_integracao_pagamento: &'static str,
 }
 
-/// What eNotas calls an environment.
+/// The name of an environment.
 pub(crate) fn ambiente(environment: Environment) -> &'static str {
     match environment {
         Environment::Homologation => "Homologacao",
@@ -244,7 +244,7 @@ pub(crate) fn ambiente(environment: Environment) -> &'static str {
 }
 
 impl<'a> Note<'a> {
-    /// `id`: ours, as it is known to them.
+    /// `id`: our reference as their id.
     pub(crate) fn of(nfe: &'a Nfe, id: String) -> Self {
         let (tipo_operacao, finalidade, of) = match &nfe.purpose {
             Purpose::Sale => ("Saida", "Normal", None),
@@ -292,7 +292,7 @@ impl<'a> From<&'a Buyer> for Cliente<'a> {
             tipo_pessoa: person(&buyer.tax_id),
             indicador_contribuinte_icms,
             inscricao_estadual,
-            // In a rehearsal the gateway puts the tax authority's name in its place.
+            // In the test environment the gateway replaces it by the tax authority's text.
             nome: sefaz::text(&buyer.name, 60),
             email: buyer.email.as_ref().map(Email::as_str).filter(|email| email.len() <= 60),
             telefone: buyer.phone.as_ref().map(Phone::as_str).map(|phone| phone.trim_start_matches("+55")),

@@ -8,7 +8,7 @@ fn written(nfe: &Nfe) -> String {
     serde_json::to_string_pretty(&Note::of(nfe, format!("h-{}", nfe.reference))).expect("serialises")
 }
 
-/// To the letter: what is a number, how many places it has, what is left out.
+/// Compares the exact JSON: types, decimal places, and what is left out.
 #[test]
 fn bodies_are_those_that_were_reviewed() {
     for (name, nfe, kept) in [

@@ -35,7 +35,7 @@ fn at(rest: &str) -> String {
     format!("/v2/empresas/{COMPANY}/nf-e{rest}")
 }
 
-/// Answers to GET of the note, and to one other method.
+/// Mocks GET of the note, and one other method.
 async fn answering(get: ResponseTemplate, verb: &str, other: ResponseTemplate) -> (MockServer, Enotas) {
     let server = MockServer::start().await;
     Mock::given(method("GET")).respond_with(get).mount(&server).await;

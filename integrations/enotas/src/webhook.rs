@@ -1,4 +1,4 @@
-//! What eNotas tells of an invoice. Nobody signs it: a word in the address or in a header is all its proof.
+//! Webhooks. They are not signed: a token in the URL or in a header authenticates them.
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -8,7 +8,7 @@ use vitrine_kit::{Delivery, Forged, signature};
 use crate::wire::word;
 
 const HEADER: &str = "X-Token";
-/// Nothing of theirs that goes into an event's name is longer.
+/// The longest part of an event's id.
 const MAX_PART: usize = 80;
 
 #[derive(Deserialize)]
@@ -22,13 +22,13 @@ struct Told {
     nfe_numero_protocolo: Option<String>,
 }
 
-/// The word in the address as `?token=`, or in the header, compared in constant time.
+/// Checks the token in `?token=`, or in the header, in constant time.
 pub(crate) fn check(secret: &SecretString, delivery: &Delivery) -> Result<(), Forged> {
     let is_shown = delivery.shows(secret.expose_secret().as_bytes(), HEADER, "token");
     if is_shown { Ok(()) } else { Err(Forged) }
 }
 
-/// `reference`: ours of their id, if it is ours.
+/// `reference`: our reference for their id, if it is ours.
 pub(crate) fn notice(body: &[u8], company_id: &str, reference: impl Fn(&str) -> Option<String>) -> FiscalNotice {
     let Some(told) = serde_json::from_slice::<Told>(body).ok().filter(Told::is_sane) else {
         let event_id = format!("body:{}", signature::hmac_sha256_hex(crate::NAME.as_bytes(), body));

@@ -1,4 +1,4 @@
-//! What eNotas answers.
+//! Answers of eNotas.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -7,7 +7,7 @@ use vitrine_kit::AccessKey;
 use vitrine_kit::fiscal::{NfeState, SeenNfe};
 use vitrine_kit::http::Refusal;
 
-/// An invoice, as GET shows it.
+/// An invoice, as GET answers it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Note {
@@ -30,7 +30,7 @@ pub(crate) struct Note {
     link_download_xml: Option<String>,
 }
 
-/// A number or a text: different clients saw different ones.
+/// A number or a text: clients have seen both.
 pub(crate) fn word<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
     Ok(match Value::deserialize(from)? {
         Value::String(text) if !text.is_empty() => Some(text),
@@ -39,7 +39,7 @@ pub(crate) fn word<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>,
     })
 }
 
-/// A reason in whatever form: it must not keep the state from being read.
+/// A reason of any JSON type, so that the state can be read whatever it is.
 fn said<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
     Ok(match Value::deserialize(from)? {
         Value::Null => None,
@@ -48,12 +48,12 @@ fn said<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> 
     })
 }
 
-/// Without an offset it may be any hour: then it counts as not said.
+/// A time without an offset is ambiguous and counts as absent.
 fn time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {
     Ok(Value::deserialize(from)?.as_str().and_then(|text| text.parse().ok()))
 }
 
-/// Their states go by how they begin: the list of them was never published.
+/// A status by its beginning: the full list was never published.
 pub(crate) fn state(status: &str) -> NfeState {
     match status {
         "CancelamentoNegado" => NfeState::Authorized,
@@ -66,8 +66,8 @@ pub(crate) fn state(status: &str) -> NfeState {
 }
 
 impl Note {
-    /// `path`: where we find its files. `Err`: it cannot be the note that was asked for, or an authorised one is not as the
-    /// law wants it.
+    /// `path`: where its files are. `Err`: it cannot be the note that was asked for, or an authorised note lacks what the law
+    /// requires.
     pub(crate) fn seen(self, reference: &str, their_id: &str, path: &str, cnpj: &str) -> Result<SeenNfe, &'static str> {
         if self.id.as_deref().is_some_and(|id| id != their_id) {
             return Err("the answer is about another invoice");
@@ -78,7 +78,7 @@ impl Note {
         if state == NfeState::Authorized && !key.as_ref().is_some_and(is_right) {
             return Err("an authorised invoice has no access key of ours");
         }
-        // Their links lead to other hosts and are not followed; that they are there tells that the file is.
+        // Their links lead to other hosts and are not followed; a link shows that the file exists.
         let is_there = |link: &Option<String>| link.as_deref().is_some_and(|link| !link.is_empty());
         Ok(SeenNfe {
             reference: reference.to_owned(),
@@ -96,14 +96,14 @@ impl Note {
     }
 }
 
-/// The tax authority's number in a reason, such as `Rejeição 539: …`: the first word of three or four digits.
+/// The tax authority's code in a reason, such as `Rejeição 539: …`: the first number of three or four digits.
 pub(crate) fn code(reason: &str) -> Option<String> {
     let words = reason.split(|c: char| !c.is_alphanumeric());
     let is_code = |word: &&str| matches!(word.len(), 3 | 4) && word.bytes().all(|b| b.is_ascii_digit());
     words.into_iter().find(is_code).map(str::to_owned)
 }
 
-/// A carta de correção, as GET shows it.
+/// A correction letter (carta de correção), as GET answers it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SeenLetter {
@@ -136,7 +136,7 @@ struct Error {
     mensagem: String,
 }
 
-/// All their messages behind the first one's code.
+/// The first message's code, and all messages.
 pub(crate) fn refusal(body: &[u8]) -> Option<Refusal> {
     let errors: Vec<Error> = serde_json::from_slice(body).ok()?;
     let code = errors.first()?.codigo.clone().unwrap_or_default();

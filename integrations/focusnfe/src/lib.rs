@@ -1,5 +1,5 @@
-//! Focus NFe: NF-e by a reference of ours. The same reference never makes a second note, so a POST without an answer is
-//! looked up, and what is not there may be sent again.
+//! Focus NFe: NF-e by our own reference. A reference never makes a second note, so after a POST without an answer the note is
+//! looked up, and may be sent again if it is not there.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,33 +32,33 @@ mod wire;
 /// The name in configuration, rows, metrics and logs.
 pub const NAME: &str = "focusnfe";
 
-/// Of the 100 that they allow a minute and token, so many are ours; the rest is for whoever looks into the panel.
+/// Our share of the 100 calls per minute and token; the rest is left for the panel's users.
 pub const CALLS_PER_MINUTE: u32 = 90;
-/// So many calls may go out at once after a rest.
+/// Calls that may be made at once after a pause.
 const BURST: u32 = 10;
 
-/// A DANFE of many pages.
+/// Room for a DANFE of many pages.
 const MAX_ANSWER_BYTES: usize = 5 * 1024 * 1024;
-/// The longest justification and letter that the tax authority takes, and the shortest.
+/// Shortest and longest text of a justification or correction letter.
 const REASON: (usize, usize) = (15, 255);
 const LETTER: (usize, usize) = (15, 1000);
-/// A 429 without a word on how long.
+/// Wait after a 429 that names none.
 const ALLOWANCE_RESET_S: u64 = 60;
-/// The tax authority is away: in minutes rather than seconds.
+/// Wait while the tax authority is away.
 const AUTHORITY_RESET_S: u64 = 120;
 
-/// Whose invoices, and where they count.
+/// The account and its environment.
 #[derive(Debug, Clone)]
 pub struct FocusNfeConfig {
     pub base_url: String,
-    /// Another one in each environment.
+    /// Each environment has its own.
     pub token: SecretString,
     pub cnpj: Cnpj,
     pub environment: Environment,
-    /// The word in `X-Focus-Token` of their webhooks.
+    /// The token that webhooks carry in `X-Focus-Token`.
     pub webhook_secret: SecretString,
     pub timeout: Duration,
-    /// [`CALLS_PER_MINUTE`] but for tests.
+    /// [`CALLS_PER_MINUTE`], except in tests.
     pub calls_per_minute: u32,
     pub breaker: BreakerConfig,
 }
@@ -75,7 +75,7 @@ pub struct FocusNfe {
 }
 
 impl FocusNfe {
-    /// Fails on an address that is not http(s) or belongs to the other environment, and on an empty token or secret.
+    /// Fails on a URL that is not http(s) or of the other environment, and on an empty token or secret.
     pub fn new(config: FocusNfeConfig) -> Result<Self, BadConfig> {
         let bad = |reason: &str| BadConfig { provider: NAME, reason: reason.to_owned() };
         if config.token.expose_secret().is_empty() || config.webhook_secret.expose_secret().is_empty() {
@@ -110,7 +110,8 @@ impl FocusNfe {
         })
     }
 
-    /// In its turn, with the token. What is refused for the account's sake is `ACCOUNT_REFUSED`; a 429 is `Unavailable` for as long as they say, and holds all others back.
+    /// Sends within the rate limit, with the token. An account's refusal is `ACCOUNT_REFUSED`. A 429 is `Unavailable` for the
+    /// time that they name, and delays all other calls too.
     async fn send(&self, call: Call) -> Result<Answer, ProviderError> {
         if let Err(wait) = self.pace.turn(self.timeout).await {
             return Err(unavailable("the minute's calls are spent", Some(wait.as_millis().div_ceil(1000) as u64)));
@@ -131,12 +132,12 @@ impl FocusNfe {
         }
     }
 
-    /// Of a 2xx.
+    /// Reads the note of a 2xx answer.
     fn seen(&self, reference: &str, note: wire::Note) -> Result<SeenNfe, ProviderError> {
         note.seen(reference, self.cnpj.as_str()).map_err(unclear)
     }
 
-    /// `None`: they do not know it, in their own words. A bare 404 (a proxy's, a wrong address) must never pass for that.
+    /// `None`: they say that they do not know it. A bare 404 (a proxy's, a wrong URL) does not count as that.
     async fn read<T: DeserializeOwned>(&self, reference: &str) -> Result<Option<T>, ProviderError> {
         let path = path(reference)?;
         let answer = self.send(self.http.get(&path).query(&[("completa", "1")]).repeatable()).await?;
@@ -151,7 +152,7 @@ impl FocusNfe {
         }
     }
 
-    /// What is there, after an answer that does not say; the answer's error where that cannot be read. A rejection may be that
+    /// The note, after an answer that does not tell its state; if it cannot be read, the answer's error. A rejection may be that
     /// of an earlier try.
     async fn find_after(&self, reference: &str, error: ProviderError) -> Result<SeenNfe, ProviderError> {
         match self.find(reference).await {
@@ -172,7 +173,7 @@ impl FiscalProvider for FocusNfe {
         let reference = nfe.reference.as_str();
         path(reference)?;
         let call = self.http.post("/v2/nfe").query(&[("ref", reference)]).json(&note::Note::from(nfe));
-        // The same reference is never issued twice: a repeat is answered that it is there.
+        // A reference is never issued twice: a repeat is refused.
         let answer = match self.send(call.repeatable()).await {
             Ok(answer) => answer,
             Err(error @ ProviderError::Unknown { .. }) => return self.find_after(reference, error).await,
@@ -185,17 +186,17 @@ impl FiscalProvider for FocusNfe {
             };
         }
         let Some(refusal) = wire::refusal(&answer.body) else {
-            return self.find_after(reference, wordless(&answer)).await;
+            return self.find_after(reference, without_code(&answer)).await;
         };
         match (answer.status, refusal.code.as_str()) {
-            // It is there already, or on its way.
+            // It exists, or is being processed.
             (_, "nfe_autorizada" | "nfe_cancelada" | "em_processamento" | "already_processed" | "pending_operation") => {
                 match self.find(reference).await? {
                     Some(seen) => Ok(seen),
                     None => Err(unclear("they have it, and do not show it")),
                 }
             }
-            // What was sent is wrong, not the call: whoever looks after invoices must read it.
+            // The contents are wrong, not the call: an administrator must see it.
             (422, _) => Ok(SeenNfe {
                 code: Some(refusal.code),
                 message: Some(refusal.message),
@@ -216,7 +217,7 @@ impl FiscalProvider for FocusNfe {
         let path = path(reference)?;
         let reason = said(reason, REASON)?;
         let call = self.http.delete(&path).json(&wire::Cancel { justificativa: &reason });
-        let answer = self.send(call.repeatable()).await?; // cancelled twice is cancelled
+        let answer = self.send(call.repeatable()).await?; // cancelling twice is the same as once
         let refusal = wire::refusal(&answer.body);
         match refusal.as_ref().map(|refusal| refusal.code.as_str()) {
             Some("nfe_cancelada") => return self.cancelled(reference, None).await,
@@ -224,7 +225,7 @@ impl FiscalProvider for FocusNfe {
             Some(_) => return Err(answer.refused(refusal)),
             None => {}
         }
-        let note: wire::Note = answer.read()?; // a refusal by the tax authority is a note too, whatever the status
+        let note: wire::Note = answer.read()?; // the tax authority's refusal is a note too, with any status
         let (code, message) = (note.status_sefaz.clone().unwrap_or_default(), note.mensagem_sefaz.clone().unwrap_or_default());
         match note.status.as_str() {
             "cancelado" => self.cancelled(reference, Some(note)).await,
@@ -241,11 +242,11 @@ impl FiscalProvider for FocusNfe {
         if letter.environment != self.environment {
             return Err(rejected("environment", "the letter is for another environment than this shop"));
         }
-        // Their POST makes a new letter each time, so what is there already is not sent again.
+        // A POST makes a new letter each time, so an existing one is not sent again.
         if let Some(note) = self.read::<wire::Note>(&letter.reference).await?
             && let Some(sent) = note.numero_carta_correcao.filter(|&number| number >= letter.sequence)
         {
-            let is_last = sent == letter.sequence; // of an older one they no longer tell the files
+            let is_last = sent == letter.sequence; // files are answered only for the last letter
             return Ok(Corrected::Accepted {
                 pdf: note.caminho_pdf_carta_correcao.filter(|_| is_last),
                 xml: note.caminho_xml_carta_correcao.filter(|_| is_last),
@@ -300,7 +301,7 @@ impl FiscalProvider for FocusNfe {
 }
 
 impl FocusNfe {
-    /// Read once more for the whole of it; where that fails, as far as the answer told.
+    /// Reads the whole note again; if that fails, uses what the answer told.
     async fn cancelled(&self, reference: &str, told: Option<wire::Note>) -> Result<Cancellation, ProviderError> {
         match (self.find(reference).await, told) {
             (Ok(Some(seen)), _) if seen.state == NfeState::Cancelled => Ok(Cancellation::Cancelled(seen)),
@@ -310,7 +311,7 @@ impl FocusNfe {
         }
     }
 
-    /// They cancel only what is authorised. What is still on its way may become so.
+    /// Only an authorised note can be cancelled. One that is being processed may become authorised.
     async fn not_to_be_cancelled(&self, reference: &str, refused: ProviderError) -> Result<Cancellation, ProviderError> {
         match self.find(reference).await?.map(|seen| seen.state) {
             Some(NfeState::Processing) => Err(unavailable("the invoice is not authorised yet", None)),
@@ -320,7 +321,7 @@ impl FocusNfe {
     }
 }
 
-/// Not a page of somebody else's, and not cut in the middle.
+/// Not another site's page, and not cut off.
 fn is_whole(body: &[u8], document: Document, seen: &SeenNfe) -> bool {
     match document {
         Document::Danfe => sefaz::is_pdf(body),
@@ -335,7 +336,7 @@ fn path(reference: &str) -> Result<String, ProviderError> {
     }
 }
 
-/// What a person wrote, as the tax authority takes it.
+/// A person's text in the tax authority's characters and lengths.
 fn said(text: &str, (least, most): (usize, usize)) -> Result<String, ProviderError> {
     let text = sefaz::text(text, most);
     if text.chars().count() < least {
@@ -344,7 +345,7 @@ fn said(text: &str, (least, most): (usize, usize)) -> Result<String, ProviderErr
     Ok(text)
 }
 
-/// Without scheme, user, port and path, in lower case.
+/// The host of a URL, in lower case.
 fn host(url: &str) -> String {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -352,7 +353,7 @@ fn host(url: &str) -> String {
     host.split(':').next().unwrap_or_default().to_ascii_lowercase()
 }
 
-/// A token of another environment, a company that may not emit, a certificate that ended.
+/// The token of the other environment, a company without permission, an expired certificate.
 fn is_about_the_account(code: &str) -> bool {
     matches!(code, "permissao_negada" | "empresa_nao_habilitada") || code.starts_with("certificado")
 }
@@ -361,8 +362,8 @@ fn authority_away(code: &str) -> ProviderError {
     unavailable(&format!("the tax authority is away ({code})"), Some(AUTHORITY_RESET_S))
 }
 
-/// A refusal that is not in their words leaves open what it refused.
-fn wordless(answer: &Answer) -> ProviderError {
+/// A refusal without a code: what was refused is not known.
+fn without_code(answer: &Answer) -> ProviderError {
     match answer.status {
         400 | 422 => unclear(&format!("answered {} without their words", answer.status)),
         _ => answer.refused(None),

@@ -1,5 +1,5 @@
-//! An invoice in Focus NFe's words. Amounts are decimals with two places that never were floats; text is as the tax
-//! authority's schema takes it.
+//! The request for an invoice. Amounts are decimals with two places and never floats; text is in the characters and lengths of
+//! the tax authority's schema.
 
 use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone};
@@ -14,7 +14,7 @@ use vitrine_kit::{AccessKey, Money, Phone, TaxId};
 
 type Decimal = Box<RawValue>;
 
-/// Valor da operação: the only way of finding a base that a shop has.
+/// Valor da operação: the base is the price.
 const BASE_IS_THE_PRICE: u8 = 3;
 
 #[derive(Serialize)]
@@ -24,12 +24,12 @@ pub(crate) struct Note<'a> {
     data_emissao: String,
     /// 0 in, 1 out.
     tipo_documento: u8,
-    /// 1 the issuer's state, 2 another: where the goods are handed over.
+    /// 1: the goods are handed over in the issuer's state; 2: in another.
     local_destino: u8,
     finalidade_emissao: u8,
     consumidor_final: u8,
     presenca_comprador: u8,
-    /// 0: sold on one's own site. Without it a sale over the internet is rejection 434, with it one at the shop 435.
+    /// 0: sold on the shop's own site. Rejection 434 asks for it in internet sales, 435 forbids it in sales at the counter.
     #[serde(skip_serializing_if = "Option::is_none")]
     indicador_intermediario: Option<u8>,
     modalidade_frete: u8,
@@ -89,7 +89,7 @@ struct Destinatario<'a> {
     telefone_destinatario: Option<&'a str>,
 }
 
-/// Focus would sum them itself; said here, a difference is noticed instead of issued.
+/// Focus would add them up itself; sent along, a difference is refused instead of issued.
 #[derive(Serialize)]
 struct Totais {
     valor_produtos: Decimal,
@@ -121,7 +121,7 @@ struct TotalDifal {
     fcp_valor_total_uf_destino: Decimal,
 }
 
-/// Names as Focus' own page of the XML's fields has them.
+/// Names as on Focus' page of XML fields.
 #[derive(Serialize)]
 struct TotalIbsCbs {
     ibs_cbs_base_calculo: Decimal,
@@ -170,8 +170,8 @@ struct Line<'a> {
     referenced: Option<Referenced<'a>>,
 }
 
-/// The sale that an item gives back. Since November 2026 each item names it (NT 2025.002, VC02-14): in the head of the note,
-/// as `notas_referenciadas`, it is rejection 321, and in both places 1010.
+/// The sale that an item gives back. Since November 2026 each item names it (NT 2025.002, VC02-14): in the head of the note, as
+/// `notas_referenciadas`, it is rejection 321, and in both places 1010.
 #[derive(Serialize)]
 struct Referenced<'a> {
     chave_acesso_dfe_referenciado: &'a str,
@@ -193,7 +193,7 @@ struct ItemDifal {
     icms_base_calculo_uf_destino: Decimal,
     icms_aliquota_interna_uf_destino: Decimal,
     icms_aliquota_interestadual: Decimal,
-    /// All of it since 2019.
+    /// 100 % since 2019.
     icms_percentual_partilha: Decimal,
     icms_valor_uf_destino: Decimal,
     icms_valor_uf_remetente: Decimal,
@@ -222,7 +222,7 @@ struct ItemCofins {
     cofins_valor: Decimal,
 }
 
-/// Names as Focus' own page of the XML's fields has them.
+/// Names as on Focus' page of XML fields.
 #[derive(Serialize)]
 struct ItemIbsCbs<'a> {
     ibs_cbs_situacao_tributaria: &'a str,
@@ -241,7 +241,7 @@ struct ItemIbsCbs<'a> {
 struct Pagamento {
     forma_pagamento: &'static str,
     valor_pagamento: Decimal,
-    /// 2: whoever takes the money and the shop's till do not talk to each other. Of cards and of PIX.
+    /// 2: payment terminal and till are not integrated. For cards and PIX.
     #[serde(skip_serializing_if = "Option::is_none")]
     tipo_integracao: Option<u8>,
 }
@@ -300,13 +300,13 @@ impl<'a> From<&'a Nfe> for Note<'a> {
     }
 }
 
-/// In Brasília's hours: any offset is taken, and the month of the key is then the shop's.
+/// In Brasília's offset: any is accepted, and with this one the key has the shop's month.
 fn time(at: Timestamp) -> String {
     let brasilia = TimeZone::fixed(Offset::constant(-3));
     at.to_zoned(brasilia).strftime("%Y-%m-%dT%H:%M:%S-03:00").to_string()
 }
 
-/// `None` for what is empty once it is plain.
+/// `None` for a text that is empty after conversion.
 fn optional(text: Option<&str>, limit: usize) -> Option<String> {
     text.map(|text| sefaz::text(text, limit)).filter(|text| !text.is_empty())
 }
@@ -371,17 +371,17 @@ impl<'a> Destinatario<'a> {
             municipio_destinatario: sefaz::text(&at.city, 60),
             uf_destinatario: &at.state,
             cep_destinatario: at.cep.as_str(),
-            // No e-mail: they would write to the buyer too, and the shop does that itself.
+            // No e-mail: Focus would send mail to the buyer, and the shop does that itself.
             telefone_destinatario: buyer.phone.as_ref().map(Phone::as_str).map(|phone| phone.trim_start_matches("+55")),
         }
     }
 }
 
 impl Totais {
-    /// The groups that some item has.
+    /// The groups that at least one item has.
     fn of(totals: &Totals, items: &[Item]) -> Self {
         let some = |has: fn(&Item) -> bool| items.iter().any(has);
-        let ibs = totals.ibs_state.checked_add(totals.ibs_city).unwrap_or(totals.ibs_state); // a share of what fits
+        let ibs = totals.ibs_state.checked_add(totals.ibs_city).unwrap_or(totals.ibs_state); // shares of an amount that fits
         Self {
             valor_produtos: decimal(totals.products),
             valor_desconto: decimal(totals.discount),
@@ -408,7 +408,7 @@ impl Totais {
 }
 
 impl<'a> Line<'a> {
-    /// `sale`: the invoice that it gives back.
+    /// `sale`: the invoice that the item gives back.
     fn of(item: &'a Item, sale: Option<&'a AccessKey>) -> Self {
         let taxes = &item.taxes;
         let some = |amount: Money| (!amount.is_zero()).then(|| decimal(amount));
@@ -491,7 +491,7 @@ impl From<&Difal> for ItemDifal {
 
 impl<'a> From<&'a IbsCbs> for ItemIbsCbs<'a> {
     fn from(tax: &'a IbsCbs) -> Self {
-        let ibs = tax.ibs_state_value.checked_add(tax.ibs_city_value).unwrap_or(tax.ibs_state_value); // shares of what fits
+        let ibs = tax.ibs_state_value.checked_add(tax.ibs_city_value).unwrap_or(tax.ibs_state_value); // shares of an amount that fits
         Self {
             ibs_cbs_situacao_tributaria: &tax.situation,
             ibs_cbs_classificacao_tributaria: &tax.classification,

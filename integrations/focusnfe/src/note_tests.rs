@@ -14,7 +14,7 @@ fn value(nfe: &Nfe) -> Value {
     serde_json::from_str(&written(nfe)).expect("JSON")
 }
 
-/// To the letter: what is a number, how many places it has, what is left out.
+/// Compares the exact JSON: types, decimal places, and what is left out.
 #[test]
 fn bodies_are_those_that_were_reviewed() {
     for (name, nfe, kept) in [
@@ -78,7 +78,7 @@ fn text_is_cut_to_what_the_schema_takes() {
     assert!(body.get("complemento_destinatario").is_none());
 }
 
-/// As the tax authority adds them: by their digits.
+/// Adds amounts by their digits, as the tax authority does.
 fn sum(lines: &[&serde_json::value::RawValue]) -> Money {
     let each = lines.iter().map(|line| Money::parse_decimal(line.get()).expect("two places"));
     Money::sum(each).expect("fits")

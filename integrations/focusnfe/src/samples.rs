@@ -1,4 +1,4 @@
-//! Invoices for tests, those of eNotas too. Every amount is written out, so that a reader can add them up.
+//! Invoices for tests, also for eNotas. Every amount is written out, so that a reader can add them up.
 
 use vitrine_kit::fiscal::{
     Address, Buyer, Contribution, Difal, Environment, FreightBy, IbsCbs, Icms, IcmsOwn, Issuer, Item, Nfe, PaidBy, Payment,
@@ -85,8 +85,8 @@ pub(crate) fn simples() -> Nfe {
     }
 }
 
-/// A shirt of the normal regime from São Paulo to Bahia: ICMS with a reduced base, what is owed to Bahia and its fund,
-/// PIS, COFINS, IBS and CBS; paid by card.
+/// A shirt of the normal regime from São Paulo to Bahia: ICMS with a reduced base, DIFAL and FCP for Bahia, PIS, COFINS, IBS
+/// and CBS; paid by card.
 pub(crate) fn normal() -> Nfe {
     let mut nfe = simples();
     nfe.issuer.regime = Regime::Normal;
@@ -148,7 +148,7 @@ pub(crate) fn normal() -> Nfe {
     nfe
 }
 
-/// What a company in the same state sent back: no freight, no payment, in production.
+/// A return by a company in the same state: no freight, no payment, in production.
 pub(crate) fn returned() -> Nfe {
     let mut nfe = simples();
     nfe.environment = Environment::Production;

@@ -35,7 +35,7 @@ fn refusal(code: &str) -> String {
     json!({"codigo": code, "mensagem": "Não"}).to_string()
 }
 
-/// Answers to GET of the note, and to one other method.
+/// Mocks GET of the note, and one other method.
 async fn answering(get: ResponseTemplate, verb: &str, other: ResponseTemplate) -> (MockServer, FocusNfe) {
     let server = MockServer::start().await;
     Mock::given(method("GET")).and(path(format!("/v2/nfe/{REFERENCE}"))).respond_with(get).mount(&server).await;
@@ -107,11 +107,11 @@ async fn without_an_answer_it_is_looked_up_and_else_left_open() {
     assert!(matches!(focus.emit(&simples()).await, Err(ProviderError::Unknown { .. })));
     let (_server, focus) = answering(answer(404, &refusal("nao_encontrado")), "POST", answer(202, "{\"status\":\"pa")).await;
     assert!(matches!(focus.emit(&simples()).await, Err(ProviderError::Unknown { .. })));
-    // What was rejected before says nothing of this try.
+    // An earlier rejection says nothing about this try.
     let rejected = note(json!({"status": "erro_autorizacao", "status_sefaz": "598"}));
     let (_server, focus) = answering(answer(200, &rejected), "POST", answer(500, "")).await;
     assert!(matches!(focus.emit(&simples()).await, Err(ProviderError::Unknown { .. })));
-    // A refusal in nobody's words may be that of a repeat.
+    // A refusal without a code may be that of a repeat.
     let (_server, focus) = answering(answer(200, AUTHORIZED), "POST", answer(422, "{\"codigo\":{\"value\":7}}")).await;
     assert_eq!(focus.emit(&simples()).await, Ok(authorized()));
     let (_server, focus) = answering(answer(404, &refusal("nao_encontrado")), "POST", answer(422, "\u{1f4a5}")).await;
@@ -216,7 +216,7 @@ async fn a_cancelled_invoice_is_cancelled_once_or_twice() {
             other => panic!("{other:?}"),
         }
     }
-    // The reading fails: the answer itself says enough.
+    // The read fails: the answer itself tells enough.
     let delete = answer(200, r#"{"status":"cancelado","caminho_xml_cancelamento":"/a/can.xml"}"#);
     let (_server, focus) = answering(answer(500, ""), "DELETE", delete).await;
     let seen = SeenNfe { cancellation_xml: Some("/a/can.xml".into()), ..SeenNfe::bare(REFERENCE, NfeState::Cancelled) };
@@ -255,7 +255,7 @@ fn letter(sequence: u16) -> Correction {
 
 #[tokio::test]
 async fn a_letter_that_is_there_is_not_sent_again() {
-    // Its number comes as text too.
+    // The number may come as text.
     let sent =
         json!({"numero_carta_correcao": "1", "caminho_pdf_carta_correcao": "/c/1.pdf", "caminho_xml_carta_correcao": "/c/1.xml"});
     let done = note(sent);

@@ -1,4 +1,4 @@
-//! What Focus NFe tells of an invoice. A fixed word in a header is all its proof, so it only says where to look.
+//! Webhooks. A fixed token in a header authenticates them, so an event is only a hint to read the note.
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -9,10 +9,10 @@ use crate::wire::{is_reference, number};
 
 /// Set as `authorization_header` when the webhook is registered.
 const HEADER: &str = "X-Focus-Token";
-/// Nothing of theirs that goes into an event's name is longer.
+/// The longest part of an event's id.
 const MAX_PART: usize = 40;
 
-/// Of the whole note, what tells one state from another.
+/// The fields of the note that distinguish its states.
 #[derive(Deserialize)]
 struct Told {
     #[serde(default)]
@@ -28,13 +28,13 @@ struct Told {
     numero_carta_correcao: Option<u32>,
 }
 
-/// The word in the header, or in the address as `?token=`, compared in constant time.
+/// Checks the token in the header, or in `?token=`, in constant time.
 pub(crate) fn check(secret: &SecretString, delivery: &Delivery) -> Result<(), Forged> {
     let is_shown = delivery.shows(secret.expose_secret().as_bytes(), HEADER, "token");
     if is_shown { Ok(()) } else { Err(Forged) }
 }
 
-/// One note's state. It repeats itself until it is answered with 2xx, word for word.
+/// One note's state. It is sent again, unchanged, until it is answered with 2xx.
 pub(crate) fn notice(body: &[u8], our_cnpj: &str) -> FiscalNotice {
     let Some(told) = serde_json::from_slice::<Told>(body).ok().filter(Told::is_sane) else {
         let event_id = format!("body:{}", signature::hmac_sha256_hex(crate::NAME.as_bytes(), body));

@@ -1,4 +1,4 @@
-//! What Focus NFe answers.
+//! Answers of Focus NFe.
 
 use std::str::FromStr;
 
@@ -9,9 +9,9 @@ use vitrine_kit::AccessKey;
 use vitrine_kit::fiscal::{NfeState, SeenNfe};
 use vitrine_kit::http::Refusal;
 
-/// The tax authority is away: it decided nothing. (Serviço paralisado, momentaneamente e sem previsão.)
+/// The tax authority is away and decided nothing (serviço paralisado, momentaneamente e sem previsão).
 pub(crate) const AUTHORITY_AWAY: [&str; 2] = ["108", "109"];
-/// The event is there already: cancelled before, or asked for twice.
+/// The event exists already: cancelled before, or requested twice.
 pub(crate) const EVENT_KNOWN: [&str; 3] = ["218", "420", "573"];
 
 /// An invoice as GET, POST, DELETE and the correction letter's POST show it.
@@ -52,7 +52,7 @@ struct Protocol {
     data_recebimento: Option<Timestamp>,
 }
 
-/// A number, also where it comes as text; anything else is none.
+/// A number, also as text; `None` for anything else.
 pub(crate) fn number<'de, D: Deserializer<'de>, N: FromStr>(from: D) -> Result<Option<N>, D::Error> {
     Ok(match Value::deserialize(from)? {
         Value::Number(number) => number.to_string().parse().ok(),
@@ -62,20 +62,20 @@ pub(crate) fn number<'de, D: Deserializer<'de>, N: FromStr>(from: D) -> Result<O
 }
 
 impl Note {
-    /// `Err`: it cannot be the note that was asked for, or an authorised one is not as the law wants it.
+    /// `Err`: it cannot be the note that was asked for, or an authorised note lacks what the law requires.
     pub(crate) fn seen(self, reference: &str, cnpj: &str) -> Result<SeenNfe, &'static str> {
         if self.reference.as_deref().is_some_and(|theirs| theirs != reference) {
             return Err("the answer is about another invoice");
         }
         let state = match self.status.as_str() {
-            // A refused cancellation leaves it as it was.
+            // A refused cancellation does not change the state.
             "autorizado" | "erro_cancelamento" => NfeState::Authorized,
             "erro_autorizacao" => NfeState::Rejected,
             "denegado" => NfeState::Denied,
             "cancelado" => NfeState::Cancelled,
             "processando_autorizacao" => NfeState::Processing,
             status => {
-                tracing::warn!(provider = crate::NAME, status, "an invoice is in a state that we do not know");
+                tracing::warn!(provider = crate::NAME, status, "an invoice has an unknown status");
                 NfeState::Processing
             }
         };
@@ -127,7 +127,7 @@ struct FieldError {
     campo: Option<String>,
 }
 
-/// Their code; the message names the fields.
+/// The code, and a message that names the fields.
 pub(crate) fn refusal(body: &[u8]) -> Option<Refusal> {
     let Errors { codigo, mensagem, erros } = serde_json::from_slice(body).ok()?;
     let mut message = mensagem;
@@ -144,12 +144,12 @@ pub(crate) fn refusal(body: &[u8]) -> Option<Refusal> {
     Some(Refusal { code: codigo, message })
 }
 
-/// Letters and digits alone: it goes into paths.
+/// Letters and digits only: it is used in paths.
 pub(crate) fn is_reference(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 
-/// A path of theirs below the base address, and nothing that could leave it.
+/// A path below their base URL that cannot lead elsewhere.
 pub(crate) fn is_path(path: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"/-_.".contains(&b);
     path.len() <= 500

@@ -1,6 +1,11 @@
 //! How a call to a provider can end when it does not end well.
 
-/// The three ways a provider call fails. Callers must treat them differently.
+use crate::refund::Retry;
+
+/// After so long it is worth asking whether somebody has mended our credentials.
+const MENDED_AFTER_S: u64 = 60;
+
+/// The ways a provider call fails. Callers must treat them differently.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum ProviderError {
     /// They answered and refused (their 4xx): the input or our account is at fault. Repeating the same call is useless.
@@ -10,6 +15,24 @@ pub enum ProviderError {
         /// Their stable code, or the HTTP status where they have none. Safe to show to an operator, not to a buyer.
         code: String,
         /// Their words, for the log and the operator only.
+        message: String,
+    },
+    /// The refusal of a refund, and whether it is one for now or for ever. No refund was made, so its id may be used again.
+    #[error("{provider} refused the refund ({code})")]
+    RefundRefused {
+        provider: &'static str,
+        /// As in `Rejected`.
+        code: String,
+        message: String,
+        retry: Retry,
+    },
+    /// They do not let us in: our key, token, certificate or permission is not accepted. Certainly not done, and nothing works
+    /// until somebody mends it; meanwhile another provider may do it.
+    #[error("{provider} does not accept our credentials ({code})")]
+    NotAccepted {
+        provider: &'static str,
+        /// As in `Rejected`.
+        code: String,
         message: String,
     },
     /// Certainly not done: breaker open, connection refused, 429, or a 5xx of a call that can be repeated. Try later.
@@ -29,12 +52,51 @@ impl ProviderError {
     /// The provider's name, as in configuration, metrics and logs.
     pub fn provider(&self) -> &'static str {
         match self {
-            Self::Rejected { provider, .. } | Self::Unavailable { provider, .. } | Self::Unknown { provider, .. } => provider,
+            Self::Rejected { provider, .. }
+            | Self::RefundRefused { provider, .. }
+            | Self::NotAccepted { provider, .. }
+            | Self::Unavailable { provider, .. }
+            | Self::Unknown { provider, .. } => provider,
         }
     }
 
     /// Whether the same call may succeed later.
     pub fn is_transient(&self) -> bool {
-        !matches!(self, Self::Rejected { .. })
+        match self {
+            Self::Rejected { .. } => false,
+            Self::RefundRefused { retry, .. } => matches!(retry, Retry::Later(_)),
+            Self::NotAccepted { .. } | Self::Unavailable { .. } | Self::Unknown { .. } => true,
+        }
+    }
+
+    /// Certainly not done, for a reason that lies with them or with our account there and not with what was asked: another
+    /// provider may do it.
+    pub fn is_away(&self) -> bool {
+        matches!(self, Self::NotAccepted { .. } | Self::Unavailable { .. })
+    }
+
+    /// The same refusal as that of a refund, by what `judge` makes of its code and words. Any other error stays what it is.
+    pub fn of_refund(self, judge: impl FnOnce(&str, &str) -> Retry) -> Self {
+        match self {
+            Self::Rejected { provider, code, message } => {
+                let retry = judge(&code, &message);
+                Self::RefundRefused { provider, code, message, retry }
+            }
+            other => other,
+        }
+    }
+
+    /// They refused what was asked, whatever comes of asking again.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Rejected { .. } | Self::RefundRefused { .. })
+    }
+
+    /// Seconds after which asking again is worth it, where that is known.
+    pub fn retry_after_s(&self) -> Option<u64> {
+        match self {
+            Self::Unavailable { retry_after_s, .. } => *retry_after_s,
+            Self::NotAccepted { .. } => Some(MENDED_AFTER_S),
+            Self::Rejected { .. } | Self::RefundRefused { .. } | Self::Unknown { .. } => None,
+        }
     }
 }

@@ -8,6 +8,9 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::breaker::Breaker;
+use crate::dispute::{Dispute, Document};
+use crate::refund::Retry;
+pub use crate::refund::{NewRefund, Refund, RefundStatus, TheirRefund};
 use crate::{Delivery, Email, Forged, Money, ProviderError, TaxId};
 
 /// A charge to create. `payment_id` is our row's id: written before the call, and the idempotency key of every repeat.
@@ -78,40 +81,6 @@ pub enum Voided {
     AlreadyPaid,
 }
 
-/// A refund to make, or to ask about. `refund_id` is our row's id and the idempotency key.
-#[derive(Debug, Clone)]
-pub struct NewRefund {
-    pub refund_id: Uuid,
-    pub payment_id: Uuid,
-    /// The payment's; some providers address the refund by it.
-    pub end_to_end_id: Option<String>,
-    /// Their name for the payment: the txid.
-    pub payment_ref: Option<String>,
-    /// Their name for this refund, once they gave it one.
-    pub refund_ref: Option<String>,
-    pub amount: Money,
-    pub reason: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refund {
-    pub refund_id: Uuid,
-    pub status: RefundStatus,
-    pub amount: Money,
-    /// Their name for it: the endToEndId of the return.
-    pub end_to_end_id: Option<String>,
-}
-
-/// A refund as it stands in their books, whoever asked for it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TheirRefund {
-    /// Ours, where it was made by us.
-    pub refund_id: Option<Uuid>,
-    pub reference: String,
-    pub status: RefundStatus,
-    pub amount: Money,
-}
-
 /// Money received, as it stands in their books: for the daily comparison.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Received {
@@ -122,13 +91,6 @@ pub struct Received {
     pub amount: Money,
     pub refunded: Money,
     pub paid_at: Option<Timestamp>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RefundStatus {
-    Processing,
-    Done,
-    Failed,
 }
 
 /// A verified webhook, in our words.
@@ -157,6 +119,9 @@ pub enum PixNews {
     },
     RefundFailed {
         refund_id: Uuid,
+        retry: Retry,
+        /// Their words on why.
+        said: Option<String>,
     },
     /// Something happened to a charge, on too weak a proof to believe it: they are asked before anything moves.
     Look {
@@ -170,12 +135,9 @@ pub enum PixNews {
         /// Else all refunds of this are.
         payment_id: Option<Uuid>,
     },
-    /// The payer's bank contests the payment (MED): an operator must answer.
-    Disputed {
-        payment_id: Option<Uuid>,
-        /// In Portuguese, for the operator.
-        text: String,
-    },
+    /// Word of a dispute: the payer's bank wants the money back (MED). Only a hint, which need not name any payment: read it
+    /// with [`PixProvider::read_dispute`] before anything moves.
+    Disputed(Dispute),
     /// Signed, but of a type or shape that we do not know: kept for the operator, no effect.
     Other,
 }
@@ -220,6 +182,16 @@ pub trait PixProvider: Send + Sync + std::fmt::Debug {
 
     /// All money received in `[from, to)`. `None`: they have no such list, and each charge is read by itself.
     async fn received(&self, from: Timestamp, to: Timestamp) -> Result<Option<Vec<Received>>, ProviderError>;
+
+    /// The dispute of a payment as it stands. `None`: they know of none.
+    async fn read_dispute(&self, end_to_end_id: &str) -> Result<Option<Dispute>, ProviderError>;
+
+    /// Every dispute that began since then, the oldest first. `None`: they have no such list.
+    async fn disputes(&self, since: Timestamp) -> Result<Option<Vec<Dispute>>, ProviderError>;
+
+    /// Sends what speaks for the shop, by the dispute's [`evidence_ref`](Dispute::evidence_ref). They fetch each document from its
+    /// address.
+    async fn submit_evidence(&self, evidence_ref: &str, documents: &[Document]) -> Result<(), ProviderError>;
 
     /// Checks the signature over the raw bytes, then reads. No default: a forgotten check must not compile.
     /// What is signed but strange is a notice too, kept for the operator; a ping of theirs is none.

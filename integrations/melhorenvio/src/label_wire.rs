@@ -1,4 +1,4 @@
-//! Melhor Envio's words for labels.
+//! The wire format of labels.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -12,9 +12,9 @@ use vitrine_kit::{Money, TaxId};
 use crate::labels::{Contact, Content, Label, LabelStatus, NewLabel};
 use crate::wire::{kilograms, read, reais, text};
 
-/// "Other": the only reason of theirs that fits a cancelled sale.
+/// "Other": the only reason in their list that fits a cancelled sale.
 const REASON: &str = "2";
-/// How they write to carriers: no longer than this.
+/// The longest name that they pass to carriers.
 const NAME_MAX: usize = 50;
 
 #[derive(Serialize)]
@@ -158,7 +158,7 @@ pub(crate) fn cancel(id: &str, why: &str) -> Value {
     json!({"order": {"id": id, "reason_id": REASON, "description": why}})
 }
 
-/// An order of theirs, in the cart or bought. They leave out what is not yet so.
+/// An order, in the cart or bought. Fields that do not apply yet are left out.
 #[derive(Deserialize)]
 pub(crate) struct Order<'a> {
     #[serde(borrow)]
@@ -245,7 +245,7 @@ pub(crate) fn status(word: &str) -> LabelStatus {
     }
 }
 
-/// RFC 3339, or a local time without its zone: that of Brasília, which has known no summer time since 2019.
+/// RFC 3339, or a local time without a zone: that of Brasília, which has no daylight saving time since 2019.
 pub(crate) fn time(text: &str) -> Option<Timestamp> {
     if let Ok(at) = text.parse::<Timestamp>() {
         return Some(at);
@@ -254,7 +254,7 @@ pub(crate) fn time(text: &str) -> Option<Timestamp> {
     Offset::constant(-3).to_timestamp(local).ok()
 }
 
-/// A list, as it is or on pages; with the number of those.
+/// A list, plain or with pages; and the number of pages.
 pub(crate) fn page(json: &RawValue) -> Option<(Vec<Label>, u32)> {
     #[derive(Deserialize)]
     struct Page<'a> {
@@ -270,13 +270,13 @@ pub(crate) fn page(json: &RawValue) -> Option<(Vec<Label>, u32)> {
     Some((list(page.data)?, page.last_page.unwrap_or(1)))
 }
 
-/// An empty one may also be no body at all, or `null`.
+/// An empty list may also be an empty body, or `null`.
 fn list(json: &RawValue) -> Option<Vec<Label>> {
     let orders: Option<Vec<&RawValue>> = read(json)?;
     Some(orders.unwrap_or_default().into_iter().filter_map(label).collect())
 }
 
-/// An object keyed by id; none of ours is an empty list (PHP writes an empty object so).
+/// An object with ids as keys; without entries it is an empty list (PHP encodes an empty object so).
 pub(crate) fn tracked(json: &RawValue) -> Option<Vec<Label>> {
     if let Some(labels) = list(json) {
         return Some(labels);

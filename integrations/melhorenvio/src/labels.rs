@@ -1,7 +1,7 @@
-//! Labels: into the cart, paid from the balance, made, printed, followed, given back.
+//! Labels: put in the cart, pay from the balance, generate, print, follow, cancel.
 //!
-//! They know no idempotency keys. What is ours is the tag: it goes into the cart with the label, and finds it again when an
-//! answer was lost. What was paid is told by the order's own status, never by the answer to a payment.
+//! Melhor Envio has no idempotency keys. We use the tag: it is stored with the label in the cart, and finds the label again
+//! after a lost answer. Whether a label is paid is read from the order's status, never from the answer to a payment.
 
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
@@ -13,22 +13,22 @@ use vitrine_kit::{Cep, Money, ProviderError, TaxId};
 
 use crate::{MelhorEnvio, NAME, label_wire, wire};
 
-/// So many pages of a list are looked through.
+/// Most pages of a list that are read.
 const PAGES: u32 = 50;
-/// So often a list of several pages is looked through until it keeps still.
+/// Most readings of a list with several pages until two of them agree.
 const READINGS: usize = 4;
 
-/// Where labels are looked for.
+/// A list of labels.
 struct List<'a> {
     path: &'static str,
-    /// What is searched for: there, nothing found may be a 404.
+    /// The search text. A search without results may be answered with 404.
     q: Option<&'a str>,
     name: &'static str,
 }
 
 impl<'a> List<'a> {
     const CART: Self = Self { path: "/api/v2/me/cart", q: None, name: "the cart" };
-    /// All that was bought.
+    /// All bought labels.
     const ORDERS: Self = Self { path: "/api/v2/me/orders", q: None, name: "the list of what was bought" };
 
     fn search(q: &'a str) -> Self {
@@ -36,7 +36,7 @@ impl<'a> List<'a> {
     }
 }
 
-/// Who sends, or who receives. `Debug` shows nobody.
+/// Sender or recipient. `Debug` shows no personal data.
 #[derive(Clone)]
 pub struct Contact {
     pub name: String,
@@ -62,7 +62,7 @@ impl std::fmt::Debug for Contact {
     }
 }
 
-/// What lies in the parcel, for the declaration of contents.
+/// One kind of goods in the parcel, for the declaration of contents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Content {
     pub name: String,
@@ -73,13 +73,13 @@ pub struct Content {
 /// A label to be bought. Correios takes one volume for each label.
 #[derive(Debug, Clone)]
 pub struct NewLabel {
-    /// Our own id of it: by this it is found again.
+    /// Our own id of it, which finds it again.
     pub tag: String,
-    /// Where the shop shows it.
+    /// The page of the shop about it.
     pub tag_url: String,
     /// Their code of the service, as in the quote.
     pub service: String,
-    /// Where the parcel is handed over; some carriers (Jadlog, with a token of their panel) demand it.
+    /// The agency where the parcel is handed in; some carriers (Jadlog, with a token from the panel) require it.
     pub agency: Option<u64>,
     pub from: Contact,
     pub to: Contact,
@@ -90,14 +90,14 @@ pub struct NewLabel {
     pub invoice_key: Option<String>,
 }
 
-/// How far a label is, in their words.
+/// The state of a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LabelStatus {
     /// In the cart, not paid.
     Pending,
-    /// Paid, not yet made.
+    /// Paid, not generated yet.
     Released,
-    /// Made: it can be printed.
+    /// Generated: it can be printed.
     Generated,
     /// With the carrier.
     Posted,
@@ -106,21 +106,21 @@ pub enum LabelStatus {
     Suspended,
     Canceled,
     Expired,
-    /// A word that we do not know.
+    /// An unknown state.
     Other,
 }
 
-/// A label as they keep it.
+/// A label as Melhor Envio has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Label {
-    /// Theirs.
+    /// Their id.
     pub id: String,
     pub protocol: String,
     pub status: LabelStatus,
     pub price: Option<Money>,
-    /// The carrier's number, or else their own.
+    /// The carrier's tracking number, or else Melhor Envio's.
     pub tracking: Option<String>,
-    /// What we wrote onto it.
+    /// Our tags.
     pub tags: Vec<String>,
     pub generated_at: Option<Timestamp>,
     pub posted_at: Option<Timestamp>,
@@ -138,19 +138,19 @@ impl MelhorEnvio {
     pub async fn put_in_cart(&self, new: &NewLabel) -> Result<Label, ProviderError> {
         let call = self.authorized(self.labels.post("/api/v2/me/cart")).json(&label_wire::cart(new));
         let answer: Box<RawValue> = call.send().await?;
-        // Whatever else it says, it is in their cart now: not being able to read it is not knowing.
+        // The label is in their cart, whatever the answer says: an answer that cannot be read is unknown.
         label_wire::label(&answer).ok_or_else(|| ProviderError::Unknown {
             provider: NAME,
             reason: "the answer to a label for the cart makes no sense".to_owned(),
         })
     }
 
-    /// The label that carries this tag, in the cart or bought. `document`: the recipient's. `None`: there is none, for sure.
+    /// The label with this tag, in the cart or bought. `document`: the recipient's. `None`: there certainly is none.
     ///
-    /// Their search knows documents, and promises nothing of tags. So it is asked for both, and an absence is believed only
-    /// where both say so; who has no document any more is looked for among all that was bought.
+    /// Their search finds documents, and promises nothing about tags. So both are searched for, and an absence counts only if
+    /// both say so. Without a document, all bought labels are read.
     pub async fn find_by_tag(&self, tag: &str, document: Option<&TaxId>) -> Result<Option<Label>, ProviderError> {
-        // What is paid meanwhile goes from the cart to the orders, never back: in this order it is not missed.
+        // A label that is paid meanwhile moves from the cart to the orders, never back: in this order it is not missed.
         let by_document = document.map_or(List::ORDERS, |document| List::search(document.as_str()));
         for list in [List::CART, List::search(tag), by_document] {
             if let Some(found) = self.find_in(&list, tag).await? {
@@ -160,14 +160,14 @@ impl MelhorEnvio {
         Ok(None)
     }
 
-    /// A label that leaves a list moves those behind it up, past whoever is turning the pages: only two readings that are
-    /// the same prove that a tag is not there.
+    /// If a label leaves a list, those behind it move up, and a reader of pages misses some. Only two equal readings prove that
+    /// a tag is not there.
     async fn find_in(&self, list: &List<'_>, tag: &str) -> Result<Option<Label>, ProviderError> {
         let mut before = None;
         for _ in 0..READINGS {
             let (labels, pages) = self.read_list(list).await?;
             let seen: Vec<String> = labels.iter().map(|label| label.id.clone()).collect();
-            // Of several, one that still counts.
+            // Of several, one that has not ended.
             let found = labels.into_iter().filter(|label| label.has_tag(tag)).min_by_key(Label::has_ended);
             if found.is_some() || pages == 1 || before.as_ref() == Some(&seen) {
                 return Ok(found);
@@ -177,7 +177,7 @@ impl MelhorEnvio {
         Err(not_now(&format!("{} changes while it is looked through", list.name)))
     }
 
-    /// The labels of all its pages, and how many these were.
+    /// The labels of all pages, and the number of pages.
     async fn read_list(&self, list: &List<'_>) -> Result<(Vec<Label>, u32), ProviderError> {
         let (mut labels, mut page) = (Vec::new(), 0);
         loop {
@@ -211,32 +211,32 @@ impl MelhorEnvio {
         }
     }
 
-    /// Pays labels of the cart from the balance. After anything but a clear yes, only [`MelhorEnvio::read`] knows.
+    /// Pays labels of the cart from the balance. After anything but a clear success, ask [`MelhorEnvio::read`].
     pub async fn checkout(&self, labels: &[&str]) -> Result<(), ProviderError> {
         let call = self.authorized(self.labels.post("/api/v2/me/shipment/checkout"));
         call.json(&label_wire::orders(labels)).send::<Value>().await.map(drop)
     }
 
-    /// Has paid labels made; they are ready when their status says `generated`. Those that are made already stay so.
+    /// Generates paid labels; they are ready when their status is `generated`. Generating one again changes nothing.
     pub async fn generate(&self, labels: &[&str]) -> Result<(), ProviderError> {
         let call = self.authorized(self.labels.post("/api/v2/me/shipment/generate"));
-        // "Already generated" is an answer, not a second label.
+        // "Already generated" is an answer; it makes no second label.
         call.json(&label_wire::orders(labels)).repeatable().send::<Value>().await.map(drop)
     }
 
-    /// A link to the labels, which opens without signing in to them: whoever packs needs no account.
+    /// A link to the labels that opens without a sign-in: the person who packs needs no account.
     pub async fn print(&self, labels: &[&str]) -> Result<String, ProviderError> {
         let call = self.authorized(self.labels.post("/api/v2/me/shipment/print"));
         let body = label_wire::print(labels);
-        let answer: Value = call.json(&body).read_only().repeatable().send().await?; // only a link is made
+        let answer: Value = call.json(&body).read_only().repeatable().send().await?; // it only makes a link
         let url = answer.get("url").and_then(Value::as_str).filter(|url| url.starts_with("http"));
         url.map(str::to_owned).ok_or_else(|| nonsense("a link to a label"))
     }
 
-    /// A label by their id, bought or in the cart. `None`: they know none.
+    /// A label by its id, bought or in the cart. `None`: there is none.
     pub async fn read(&self, id: &str) -> Result<Option<Label>, ProviderError> {
         let (bought, in_cart) = (format!("/api/v2/me/orders/{id}"), format!("/api/v2/me/cart/{id}"));
-        // Once more among the bought: it may be paid between the two looks.
+        // Bought labels are read twice: the label may be paid between the first two reads.
         for place in [&bought, &in_cart, &bought] {
             if let Some(label) = self.read_at(place).await? {
                 return Ok(Some(label));
@@ -257,35 +257,35 @@ impl MelhorEnvio {
         }
     }
 
-    /// The state of several labels at once. It may be an hour old. Those that they do not know are left out.
+    /// The state of several labels at once, up to an hour old. Unknown labels are left out.
     pub async fn track(&self, ids: &[&str]) -> Result<Vec<Label>, ProviderError> {
         let call = self.authorized(self.labels.post("/api/v2/me/shipment/tracking")).json(&label_wire::orders(ids));
-        let answer: Box<RawValue> = call.read_only().repeatable().send().await?; // they only look
+        let answer: Box<RawValue> = call.read_only().repeatable().send().await?; // a read
         label_wire::tracked(&answer).ok_or_else(|| nonsense("the state of labels"))
     }
 
-    /// Whether a paid label can still be given back.
+    /// Whether a paid label can still be cancelled.
     pub async fn is_cancellable(&self, id: &str) -> Result<bool, ProviderError> {
         let call = self.authorized(self.labels.post("/api/v2/me/shipment/cancellable")).json(&label_wire::orders(&[id]));
-        let answer: Value = call.read_only().repeatable().send().await?; // they only look
+        let answer: Value = call.read_only().repeatable().send().await?; // a read
         Ok(answer.get(id).and_then(|one| one.get("cancellable")).is_some_and(label_wire::is_true))
     }
 
-    /// Gives a paid label back. `false`: they say no.
+    /// Cancels a paid label; its price goes back to the balance. `false`: it was refused.
     pub async fn cancel(&self, id: &str, why: &str) -> Result<bool, ProviderError> {
         let call = self.authorized(self.labels.post("/api/v2/me/shipment/cancel")).json(&label_wire::cancel(id, why));
-        let answer: Value = call.repeatable().send().await?; // a label that is given back is given back
+        let answer: Value = call.repeatable().send().await?; // cancelling twice is the same as once
         Ok(answer.get(id).and_then(|one| one.get("canceled")).is_some_and(label_wire::is_true))
     }
 
-    /// Takes a label out of the cart. One that is not there any more is no error.
+    /// Removes a label from the cart. One that is not there is no error.
     pub async fn remove_from_cart(&self, id: &str) -> Result<(), ProviderError> {
         let call = self.authorized(self.labels.delete(&format!("/api/v2/me/cart/{id}")));
-        let answer = call.repeatable().send_raw().await?; // what is out is out
+        let answer = call.repeatable().send_raw().await?; // removing twice is the same as once
         if answer.is_success() || answer.status == 404 { Ok(()) } else { Err(answer.refused(wire::refusal(&answer.body))) }
     }
 
-    /// What is left to buy labels with.
+    /// The balance for buying labels.
     pub async fn balance(&self) -> Result<Money, ProviderError> {
         let answer: Box<RawValue> = self.authorized(self.labels.get("/api/v2/me/balance")).repeatable().send().await?; // a read
         label_wire::balance(&answer).ok_or_else(|| nonsense("a balance"))

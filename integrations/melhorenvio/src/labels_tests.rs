@@ -121,7 +121,7 @@ async fn the_cart_is_asked_once_and_what_is_not_clear_is_unknown() {
     assert!(matches!(outcome, Err(ProviderError::Rejected { .. })), "{outcome:?}");
 }
 
-/// These bodies of the cart's pages, each once, in this order; the last ones stay.
+/// Mocks the cart's pages: each (page, body) is served so many times, in this order.
 async fn cart_answers(server: &MockServer, pages: &[(&str, &str, u64)]) {
     for (page, body, times) in pages {
         let answer = ResponseTemplate::new(200).set_body_string(*body);
@@ -130,18 +130,18 @@ async fn cart_answers(server: &MockServer, pages: &[(&str, &str, u64)]) {
     }
 }
 
-/// To whatever is searched for.
+/// The answer to every search.
 async fn search_answers(server: &MockServer, status: u16, body: &str) {
     let answer = ResponseTemplate::new(status).set_body_string(body);
     Mock::given(path("/api/v2/me/orders/search")).respond_with(answer).mount(server).await;
 }
 
-/// Of the recipient.
+/// The recipient's document.
 fn document() -> TaxId {
     TaxId::parse("52998224725").expect("valid")
 }
 
-/// A page of another's label.
+/// A page of labels that are not ours.
 fn others(page: u32, last: u32, ids: &[&str]) -> String {
     let labels: Vec<Value> = ids.iter().map(|id| json!({"id": id, "status": "pending"})).collect();
     json!({"current_page": page, "last_page": last, "data": labels}).to_string()

@@ -1,5 +1,4 @@
-//! Melhor Envio, a broker of many carriers: what each would take to carry a parcel, the label that pays for it, and how
-//! far the parcel is.
+//! Melhor Envio, a broker of many carriers: freight quotes, labels and tracking.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,16 +28,16 @@ pub use webhook::{News, Notice, event_of, open_webhook, reread};
 /// The name in configuration, rows, metrics and logs.
 pub const NAME: &str = "melhorenvio";
 
-/// A buyer waits for a quote no longer than this, if the configuration does not say otherwise.
+/// Default for a quote: a buyer waits for it.
 pub const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A label is bought by a job, which may wait longer.
+/// Default for labels: a job buys them and may wait longer.
 pub const LABEL_TIMEOUT: Duration = Duration::from_secs(20);
 
 #[derive(Debug, Clone)]
 pub struct MelhorEnvioConfig {
     pub base_url: String,
-    /// A personal token from their panel.
+    /// A personal token from the panel.
     pub token: SecretString,
     /// `Loja (contato@loja.com.br)`: without a name and a contact their firewall answers 403.
     pub user_agent: String,
@@ -52,7 +51,7 @@ pub struct MelhorEnvioConfig {
 #[derive(Debug)]
 pub struct MelhorEnvio {
     http: Http,
-    /// With more patience, and a breaker of its own: quotes that are too slow for a buyer keep nobody from buying labels.
+    /// With a longer timeout and a breaker of its own: slow quotes do not stop the buying of labels.
     labels: Http,
     token: SecretString,
 }
@@ -92,7 +91,7 @@ impl ShippingProvider for MelhorEnvio {
     async fn quote(&self, ask: &QuoteRequest) -> Result<Vec<FreightOption>, ProviderError> {
         let call = self.http.post("/api/v2/me/shipment/calculate").bearer(self.token.expose_secret());
         let call = call.json(&wire::Quote::from(ask)).refusals(wire::refusal);
-        let answer: Box<RawValue> = call.read_only().repeatable().send().await?; // a calculation, nothing is kept
+        let answer: Box<RawValue> = call.read_only().repeatable().send().await?; // a calculation: nothing is stored
         wire::options(&answer).ok_or_else(|| ProviderError::Unavailable {
             provider: NAME,
             reason: "no entry of the answer makes sense".to_owned(),

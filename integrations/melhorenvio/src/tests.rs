@@ -76,7 +76,7 @@ fn pac(cents: i64, days: u32) -> FreightOption {
     }
 }
 
-/// What is left when nothing is said of the boxes; the answer is as long as theirs.
+/// The options without their boxes and answers.
 fn bare(outcome: Result<Vec<FreightOption>, ProviderError>) -> Result<Vec<FreightOption>, ProviderError> {
     let strip = |option: FreightOption| FreightOption { volumes: vec![], answer: serde_json::Value::Null, ..option };
     outcome.map(|options| options.into_iter().map(strip).collect())

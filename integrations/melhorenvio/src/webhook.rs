@@ -1,4 +1,4 @@
-//! What they tell of a parcel. Signed over the raw body; the request that tries an address out is not, and must be let pass.
+//! Tracking webhooks. Signed over the raw body, except the request that tests the URL: it must be answered with 200.
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -14,31 +14,31 @@ use crate::wire::{read, text};
 
 const SIGNATURE: &str = "x-me-signature";
 
-/// What arrived.
+/// A delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
-    /// Without a signature: they try the address out. Answer 200 and do nothing.
+    /// Without a signature: a test of the URL. Answer 200 and do nothing.
     Ping,
     News(Box<News>),
 }
 
-/// A signed event. They give it no id: `event_id` is made of the label, the event and its time.
+/// A signed event. It has no id, so `event_id` is made of the label, the event and its time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct News {
     pub event_id: String,
-    /// `order.posted`; `unknown` where the body makes no sense.
+    /// `order.posted`; `unknown` if the body cannot be read.
     pub event: String,
-    /// As they keep it. `None`: the body makes no sense.
+    /// The label in the event. `None`: the body cannot be read.
     pub label: Option<Label>,
-    /// What the event says; the label's own status may lag behind it.
+    /// The status that the event names; the label's own status may be older.
     pub status: LabelStatus,
-    /// What it means, for the order and for people. `None`: nothing to tell.
+    /// The tracking event, for the order and the buyer. `None`: nothing to show.
     pub tells: Option<TrackingEvent>,
     /// The bytes that were signed.
     pub body: Bytes,
 }
 
-/// Believes what carries the HMAC-SHA256 of the raw body, in base64, under the application's client secret.
+/// Checks the HMAC-SHA256 of the raw body, in base64, under the application's client secret.
 pub fn open_webhook(secret: &SecretString, delivery: &Delivery, now: Timestamp) -> Result<Notice, Forged> {
     let Some(given) = delivery.header(SIGNATURE) else { return Ok(Notice::Ping) };
     if !signature::verify_base64(secret.expose_secret().as_bytes(), &delivery.body, given) {
@@ -47,7 +47,7 @@ pub fn open_webhook(secret: &SecretString, delivery: &Delivery, now: Timestamp) 
     Ok(Notice::News(Box::new(reread(&delivery.body, now))))
 }
 
-/// A body that was believed before. `now` stands in where it tells no time.
+/// Reads a body whose signature was checked before. `now` is used if it has no time.
 pub fn reread(body: &Bytes, now: Timestamp) -> News {
     #[derive(Deserialize)]
     struct Event<'a> {
@@ -69,7 +69,7 @@ pub fn reread(body: &Bytes, now: Timestamp) -> News {
     };
     let word = event.strip_prefix("order.").unwrap_or(&event).to_owned();
     let at = time_of(&word, &label);
-    // Where an event has no time of its own, its bytes tell it from others: a repeat sends the same.
+    // An event without a time gets a digest of its bytes: a repeat has the same bytes.
     let told_at = at.map_or_else(digest, |at| at.to_string());
     News {
         event_id: format!("{}:{event}:{told_at}", label.id),
@@ -104,7 +104,7 @@ fn updated_at(data: &RawValue) -> Option<Timestamp> {
     label_wire::time(&text(read::<Updated>(data)?.updated_at)?)
 }
 
-/// A state of theirs in the buyer's words; nothing for what concerns the shop alone.
+/// One of their states in the buyer's words; `None` for one that concerns only the shop.
 pub fn event_of(word: &str, happened_at: Timestamp) -> Option<TrackingEvent> {
     let (code, description, stage) = match word {
         "generated" => ("generated", "Etiqueta emitida, aguardando postagem", None),
@@ -119,7 +119,7 @@ pub fn event_of(word: &str, happened_at: Timestamp) -> Option<TrackingEvent> {
 }
 
 impl Label {
-    /// Its story so far, the oldest first: for what was not told by webhook. Events without a time are left out.
+    /// The events so far, oldest first, for those that came by no webhook. Events without a time are left out.
     pub fn story(&self) -> Vec<TrackingEvent> {
         let times = [("generated", self.generated_at), ("posted", self.posted_at), ("delivered", self.delivered_at)];
         times.into_iter().filter_map(|(word, at)| event_of(word, at?)).collect()

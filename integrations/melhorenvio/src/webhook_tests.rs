@@ -66,7 +66,7 @@ fn a_repeat_is_the_same_event_and_another_day_another_one() {
     let again = WEBHOOK.replace(r#""status":"posted""#, r#""status":"generated""#); // their status may lag behind
     assert_eq!(news(WEBHOOK).event_id, news(&again).event_id);
     assert_ne!(news(WEBHOOK).event_id, news(&WEBHOOK.replace("19:20", "19:21")).event_id);
-    // One without a time of its own is told apart by its bytes.
+    // An event without a time is identified by its bytes.
     let tried = |day: &str| {
         format!(r#"{{"event":"order.undelivered","data":{{"id":"9a1b","status":"undelivered","updated_at":"{day}"}}}}"#)
     };

@@ -1,4 +1,4 @@
-//! Melhor Envio's words. Their decimals stay text on the way in and on the way out: none is ever a float.
+//! The wire format of Melhor Envio. Decimals stay text in both directions and are never a float.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -7,7 +7,7 @@ use vitrine_kit::Money;
 use vitrine_kit::http::Refusal;
 use vitrine_kit::shipping::{FreightOption, ParcelItem, QuoteRequest, Volume};
 
-/// Azul Cargo's services: their labels are bought in the panel alone.
+/// Azul Cargo's services: their labels can be bought only in the panel.
 const UNLABELLED: [&str; 2] = ["15", "16"];
 
 #[derive(Serialize)]
@@ -123,8 +123,8 @@ struct Company {
     name: String,
 }
 
-/// What can be bought out of an array of services, or a single one. `None`: not one entry makes sense, not even as a
-/// service's refusal; that is no "nobody carries it".
+/// The options in an array of services, or in a single one. `None`: no entry can be read, not even as a service's refusal;
+/// that differs from "no service carries it".
 pub(crate) fn options(answer: &RawValue) -> Option<Vec<FreightOption>> {
     let entries: Vec<&RawValue> = if answer.get().starts_with('[') { read(answer)? } else { vec![answer] };
     let mut strange = 0;
@@ -140,12 +140,12 @@ pub(crate) fn options(answer: &RawValue) -> Option<Vec<FreightOption>> {
         }
     }
     if strange > 0 {
-        tracing::warn!(provider = crate::NAME, strange, "freight options that make no sense were left out");
+        tracing::warn!(provider = crate::NAME, strange, "freight options with impossible values were left out");
     }
     (entries.is_empty() || strange < entries.len()).then_some(options)
 }
 
-/// What is quoted and cannot be labelled by these calls is no option: its parcel would never leave by itself.
+/// Leaves out services whose labels cannot be bought by the API: their parcels would need a person.
 fn can_be_bought(entry: &Entry) -> bool {
     let is_unlabelled = text(entry.id).is_some_and(|id| UNLABELLED.contains(&id.as_str()));
     !is_unlabelled && entry.company.as_ref().is_none_or(|company| !company.name.starts_with("Azul"))
@@ -155,7 +155,7 @@ fn option(entry: &Entry, whole: &RawValue) -> Option<FreightOption> {
     let price = Money::parse_decimal(&text(entry.custom_price.or(entry.price)?)?)?;
     let days = text(entry.custom_delivery_time.or(entry.delivery_time)?)?.parse().ok()?;
     if price <= Money::ZERO {
-        return None; // freight is never free by accident
+        return None; // zero is never a price
     }
     Some(FreightOption {
         provider: crate::NAME,
@@ -164,13 +164,13 @@ fn option(entry: &Entry, whole: &RawValue) -> Option<FreightOption> {
         service_code: text(entry.id)?,
         price,
         days,
-        // Without them the option can still be sold: the label is then packed by our own rule.
+        // Without boxes the option is still usable: the label then has the boxes of our own packing.
         volumes: entry.packages.and_then(volumes).unwrap_or_default(),
         answer: without_pictures(whole),
     })
 }
 
-/// Every box, or none: half of a parcel is no parcel.
+/// All boxes, or none if one cannot be read.
 fn volumes(packages: &RawValue) -> Option<Vec<Volume>> {
     let volume = |package: &Package| {
         let Dimensions { height, width, length } = &package.dimensions;
@@ -184,7 +184,7 @@ fn volumes(packages: &RawValue) -> Option<Vec<Volume>> {
     read::<Vec<Package>>(packages)?.iter().map(volume).collect()
 }
 
-/// A decimal times ten to the `places`, rounded up; `None` where it is no size.
+/// A decimal times ten to the `places`, rounded up; `None` if it is not a positive number.
 fn rounded_up(json: &RawValue, places: usize) -> Option<u32> {
     let decimal = text(json)?;
     let (whole, fraction) = decimal.split_once('.').unwrap_or((&decimal, ""));
@@ -198,7 +198,7 @@ fn rounded_up(json: &RawValue, places: usize) -> Option<u32> {
     (size > 0).then_some(size)
 }
 
-/// The entry as they wrote it, less what is only for the eye.
+/// The entry as received, without its pictures.
 fn without_pictures(entry: &RawValue) -> Value {
     let mut entry: Value = read(entry).unwrap_or_default();
     if let Some(company) = entry.get_mut("company").and_then(Value::as_object_mut) {
@@ -211,7 +211,7 @@ pub(crate) fn read<'a, T: Deserialize<'a>>(json: &'a RawValue) -> Option<T> {
     serde_json::from_str(json.get()).ok()
 }
 
-/// A number's digits as they stand, or the inside of a string.
+/// A number's digits as written, or the contents of a string.
 pub(crate) fn text(json: &RawValue) -> Option<String> {
     match json.get().as_bytes().first()? {
         b'"' => read(json),
@@ -220,7 +220,7 @@ pub(crate) fn text(json: &RawValue) -> Option<String> {
     }
 }
 
-/// They have no codes, only words: under `message` or `error`, and field by field under `errors`.
+/// Refusals have no codes, only text: under `message` or `error`, and per field under `errors`.
 pub(crate) fn refusal(body: &[u8]) -> Option<Refusal> {
     let body: Value = serde_json::from_slice(body).ok()?;
     let headline = body.get("message").or(body.get("error")).and_then(Value::as_str)?;

@@ -10,11 +10,15 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 use vitrine_kit::breaker::{Breaker, BreakerConfig};
+use vitrine_kit::dispute::{Dispute, Document};
 use vitrine_kit::http::{Answer, BadConfig, Call, Http, HttpConfig, MAX_RESPONSE_BYTES};
 use vitrine_kit::pace::Pace;
 use vitrine_kit::pix::{Charge, ChargeStatus, NewCharge, NewRefund, Notice, PixProvider, Received, Refund, TheirRefund, Voided};
 use vitrine_kit::{Delivery, Forged, ProviderError};
 
+mod dispute;
+#[cfg(test)]
+mod dispute_tests;
 mod proof;
 #[cfg(test)]
 mod tests;
@@ -28,6 +32,9 @@ pub const NAME: &str = "openpix";
 
 /// What they allow, as documented.
 pub const CALLS_PER_SECOND: u32 = 10;
+/// Disputes come in pages of so many, and no shop has more pages of them and still an account.
+const DISPUTES_AT_ONCE: usize = 100;
+const DISPUTE_PAGES: usize = 50;
 /// They do not say for how long a 429 holds.
 const AFTER_A_429: Duration = Duration::from_secs(1);
 
@@ -187,7 +194,7 @@ impl PixProvider for OpenPix {
             return Ok(found);
         }
         let call = self.http.post(&refunds_path(new.payment_id)).json(&wire::NewRefund::from(new));
-        let made = self.send::<wire::RefundAnswer>(call, Turn::Now).await?.refund;
+        let made = self.send::<wire::RefundAnswer>(call, Turn::Now).await.map_err(|error| error.of_refund(wire::retry))?.refund;
         if made.id() != Some(new.refund_id) {
             return Err(unclear("answered about another refund"));
         }
@@ -206,6 +213,46 @@ impl PixProvider for OpenPix {
 
     async fn received(&self, _: Timestamp, _: Timestamp) -> Result<Option<Vec<Received>>, ProviderError> {
         Ok(None) // their list goes by when a charge was made, not by when its money came
+    }
+
+    async fn read_dispute(&self, end_to_end_id: &str) -> Result<Option<Dispute>, ProviderError> {
+        let path = format!("/api/v1/dispute/{}", in_path(end_to_end_id)?);
+        match self.find::<dispute::Answer>(&path, Turn::Spare).await? {
+            Some(found) => found.into_dispute(end_to_end_id).map(Some).map_err(unclear),
+            None => Ok(None),
+        }
+    }
+
+    async fn disputes(&self, since: Timestamp) -> Result<Option<Vec<Dispute>>, ProviderError> {
+        let (start, mut disputes) = (since.to_string(), Vec::<Dispute>::new());
+        for page in 0..DISPUTE_PAGES {
+            let skip = (page * DISPUTES_AT_ONCE).to_string();
+            let limit = DISPUTES_AT_ONCE.to_string();
+            let call = self.http.get("/api/v1/dispute").query(&[("start", &start), ("skip", &skip), ("limit", &limit)]);
+            let list: dispute::List = self.send(call.repeatable(), Turn::Spare).await?;
+            let is_last = list.is_last();
+            let had = disputes.len();
+            for dispute in list.into_disputes() {
+                if !disputes.iter().any(|known| known.reference == dispute.reference) {
+                    disputes.push(dispute);
+                }
+            }
+            if is_last {
+                disputes.retain(|dispute| dispute.opened_at.is_none_or(|at| at >= since));
+                disputes.sort_by_key(|dispute| dispute.opened_at);
+                return Ok(Some(disputes));
+            }
+            if disputes.len() == had {
+                return Err(unavailable("their list of disputes does not get on"));
+            }
+        }
+        Err(unavailable("their list of disputes is too long"))
+    }
+
+    async fn submit_evidence(&self, evidence_ref: &str, documents: &[Document]) -> Result<(), ProviderError> {
+        let call = self.http.post(&format!("/api/v1/dispute/{}/evidence", in_path(evidence_ref)?));
+        let _: serde_json::Value = self.send(call.json(&dispute::Evidence::from(documents)), Turn::Now).await?;
+        Ok(())
     }
 
     fn open(&self, delivery: &Delivery) -> Result<Vec<Notice>, Forged> {
@@ -245,6 +292,19 @@ fn over(status: ChargeStatus) -> Option<Voided> {
 
 fn charge_of(payment_id: Uuid, answer: wire::ChargeAnswer) -> Result<Charge, ProviderError> {
     answer.into_charge(payment_id).map_err(unclear)
+}
+
+/// What becomes part of a path: letters and digits alone.
+fn in_path(id: &str) -> Result<&str, ProviderError> {
+    if dispute::is_id(id) {
+        return Ok(id);
+    }
+    let message = "what we keep as their id is none".to_owned();
+    Err(ProviderError::Rejected { provider: NAME, code: "bad_id".to_owned(), message })
+}
+
+fn unavailable(reason: &str) -> ProviderError {
+    ProviderError::Unavailable { provider: NAME, reason: reason.to_owned(), retry_after_s: None }
 }
 
 fn unclear(reason: &str) -> ProviderError {

@@ -3,6 +3,7 @@ use std::time::Instant;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use vitrine_kit::pix::{Payer, RefundStatus};
+use vitrine_kit::refund::{Nature, Obstacle, Retry};
 use vitrine_kit::{Email, Money, TaxId};
 use wiremock::matchers::{any, body_json_string, header, method, path, query_param};
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
@@ -20,11 +21,11 @@ const REFUND_ANSWER: &str = include_str!("../fixtures/refund.json");
 const REFUNDS: &str = include_str!("../fixtures/refunds.json");
 const ERROR: &str = include_str!("../fixtures/error.json");
 
-fn id(text: &str) -> Uuid {
+pub(crate) fn id(text: &str) -> Uuid {
     text.parse().expect("a test writes it well")
 }
 
-fn time(text: &str) -> Timestamp {
+pub(crate) fn time(text: &str) -> Timestamp {
     text.parse().expect("a test writes it well")
 }
 
@@ -40,7 +41,7 @@ fn config(base_url: &str) -> OpenPixConfig {
     }
 }
 
-fn openpix(base_url: &str) -> OpenPix {
+pub(crate) fn openpix(base_url: &str) -> OpenPix {
     OpenPix::new(config(base_url)).expect("a good address")
 }
 
@@ -279,6 +280,7 @@ fn our_refund(status: RefundStatus) -> Refund {
         status,
         amount: Money::from_cents(500),
         end_to_end_id: Some("D18236120202610011510s0266295235".to_owned()),
+        said: None,
     }
 }
 
@@ -342,11 +344,13 @@ async fn all_refunds_of_a_charge_are_told_also_those_that_are_not_ours() {
         reference: reference.to_owned(),
         status,
         amount: Money::from_cents(cents),
+        nature: Nature::Unsaid,
+        said: None,
     };
     let expected = vec![
         refund(Some(REFUND), "D18236120202610011510s0266295235", RefundStatus::Done, 500),
         refund(Some(OTHER_REFUND), "D18236120202610011511s0266295236", RefundStatus::Processing, 300),
-        refund(None, "painel-7", RefundStatus::Failed, 200),
+        refund(None, "painel-7", RefundStatus::Failed(Retry::Unsaid), 200),
     ];
     assert_eq!(openpix.refunds_of(id(PAYMENT)).await, Ok(Some(expected)));
 }
@@ -354,13 +358,30 @@ async fn all_refunds_of_a_charge_are_told_also_those_that_are_not_ours() {
 #[tokio::test]
 async fn both_routes_words_for_a_refunds_end_are_known_and_a_strange_one_is_no_end() {
     for (theirs, ours) in [
-        ("REFUNDED", RefundStatus::Done),
-        ("NOT_ACCOMPLISHED", RefundStatus::Failed),
-        ("REJECTED", RefundStatus::Failed),
-        ("DREAMING", RefundStatus::Processing),
+        ("REFUNDED", our_refund(RefundStatus::Done)),
+        ("NOT_ACCOMPLISHED", our_refund(RefundStatus::Failed(Retry::Unsaid))),
+        ("REJECTED", our_refund(RefundStatus::Failed(Retry::Unsaid))),
+        ("DREAMING", Refund { said: Some("DREAMING".to_owned()), ..our_refund(RefundStatus::Unclear) }),
     ] {
         let (_server, openpix) = answering(200, &REFUNDS.replacen("CONFIRMED", theirs, 1)).await;
-        assert_eq!(openpix.read_refund(&new_refund()).await, Ok(Some(our_refund(ours))), "{theirs}");
+        assert_eq!(openpix.read_refund(&new_refund()).await, Ok(Some(ours)), "{theirs}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_refund_says_whether_to_ask_again_as_far_as_their_text_tells() {
+    for (text, retry) in [
+        ("Account does not have enough balance to complete the operation", Retry::Later(Obstacle::Balance)),
+        ("Saldo insuficiente", Retry::Later(Obstacle::Balance)),
+        ("Valor excede o total da cobrança", Retry::Never),
+        ("Erro", Retry::Unsaid),
+    ] {
+        let server = MockServer::start().await;
+        on(&server, "GET", &format!("/{PAYMENT}/refund"), 200, r#"{"refunds":[]}"#).await;
+        on(&server, "POST", &format!("/{PAYMENT}/refund"), 400, &json!({"error": text}).to_string()).await;
+        let refused = openpix(&server.uri()).refund(&new_refund()).await;
+        let (code, message) = ("400".to_owned(), text.to_owned());
+        assert_eq!(refused, Err(ProviderError::RefundRefused { provider: NAME, code, message, retry }));
     }
 }
 

@@ -5,7 +5,9 @@ use bytes::Bytes;
 use serde_json::Value;
 use uuid::Uuid;
 use vitrine_kit::pix::{Notice, PixNews};
-use vitrine_kit::{Money, signature};
+use vitrine_kit::signature;
+
+use crate::dispute;
 
 /// What makes up a registration's ping, and nothing else.
 const PING_FIELDS: [&str; 3] = ["data_criacao", "event", "evento"];
@@ -96,7 +98,7 @@ impl Told<'_> {
         let payment =
             self.first_id(&["/charge/correlationID", "/pix/charge/correlationID", "/originalTransaction/charge/correlationID"]);
         if event.contains("DISPUTE") {
-            return PixNews::Disputed { payment_id: payment, text: self.dispute(event) };
+            return dispute::told(self.0.get("dispute"), event).map_or(PixNews::Other, PixNews::Disputed);
         }
         if event.contains("REFUND") {
             const REFUNDS: [&str; 4] = [
@@ -111,27 +113,5 @@ impl Told<'_> {
             }
         }
         payment.map_or(PixNews::Other, |payment_id| PixNews::Look { payment_id })
-    }
-
-    /// For the operator. The payer's name, mail and phone stay where they are.
-    fn dispute(&self, event: &str) -> String {
-        let what = match event.rsplit('_').next() {
-            Some("CREATED") => "foi aberta",
-            Some("ACCEPTED") => "foi aceita: o valor volta ao pagador",
-            Some("REJECTED") => "foi rejeitada: o valor fica com a loja",
-            Some("CANCELED") => "foi cancelada",
-            _ => "mudou",
-        };
-        let value = self.0.pointer("/dispute/value").and_then(Value::as_i64);
-        let known = [
-            value.map(|cents| format!("valor {}", Money::from_cents(cents))),
-            self.word("/dispute/disputeReason").map(|reason| format!("motivo \"{reason}\"")),
-            self.word("/dispute/endToEndId").map(|id| format!("endToEndId {id}")),
-            self.word("/dispute/id").map(|id| format!("disputa {id}")),
-            self.word("/dispute/status").map(|status| format!("situação {status}")),
-        ];
-        let known: Vec<String> = known.into_iter().flatten().collect();
-        let known = if known.is_empty() { "sem mais dados".to_owned() } else { known.join(", ") };
-        format!("Uma contestação (MED) na OpenPix {what}: {known}. Confira e responda no painel da OpenPix, dentro do prazo.")
     }
 }

@@ -4,12 +4,15 @@ use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
+use vitrine_kit::Money;
+use vitrine_kit::dispute::{Contested, Stage, State};
 use vitrine_kit::pix::PixNews;
 
 use super::*;
 
 const PAYMENT: &str = "0192f0c1-aa5b-7c3e-8d1f-2a3b4c5d6e7f";
+const END_TO_END: &str = "E18236120202610011502s0266295234";
 const REFUND: &str = "01930000-0000-7000-8000-000000000002";
 const PING: &str = include_str!("../fixtures/ping.json");
 const PAID: &str = include_str!("../fixtures/paid_event.json");
@@ -125,22 +128,50 @@ fn a_refunds_event_is_a_hint_about_the_refund_where_it_names_it() {
 }
 
 #[test]
-fn a_dispute_is_told_to_the_operator_without_the_payers_data() {
+fn a_dispute_is_a_hint_about_the_pix_that_it_names_without_the_payers_data() {
     let notice = only(DISPUTE);
     assert_eq!(notice.event_id, "OPENPIX:DISPUTE_CREATED:E18236120202610011502s0266295234:OPENED");
-    let text = "Uma contestação (MED) na OpenPix foi aberta: valor R$ 185,00, motivo \"Golpe\", \
-        endToEndId E18236120202610011502s0266295234, situação OPENED. Confira e responda no painel da OpenPix, dentro do prazo.";
-    assert_eq!(notice.news, PixNews::Disputed { payment_id: None, text: text.to_owned() });
-    for (event, what) in
-        [("ACCEPTED", "foi aceita"), ("REJECTED", "foi rejeitada"), ("CANCELED", "foi cancelada"), ("X", "mudou")]
-    {
-        let body = json!({"event": format!("OPENPIX:DISPUTE_{event}"), "charge": {"correlationID": PAYMENT}});
-        let PixNews::Disputed { payment_id, text } = only(&body.to_string()).news else { panic!("{event}") };
-        assert_eq!(payment_id, Some(id(PAYMENT)));
-        assert!(
-            text.starts_with(&format!("Uma contestação (MED) na OpenPix {what}")) && text.contains("sem mais dados"),
-            "{text}"
-        );
+    let opened = Dispute {
+        reference: END_TO_END.to_owned(),
+        payment: Contested { provider_ref: None, end_to_end_id: Some(END_TO_END.to_owned()) },
+        amount: Some(Money::from_cents(18_500)),
+        currency: Some("BRL".to_owned()),
+        stage: Stage::Contested,
+        state: State::Open,
+        status: "OPENED".to_owned(),
+        reason: "Golpe".to_owned(),
+        opened_at: None,
+        due_by: None,
+        evidence_ref: None,
+    };
+    assert_eq!(notice.news, PixNews::Disputed(opened.clone()));
+    let told = |event: &str, dispute: Value| {
+        let body = json!({"event": format!("OPENPIX:DISPUTE_{event}"), "dispute": dispute}).to_string();
+        match only(&body).news {
+            PixNews::Disputed(dispute) => Some(dispute),
+            PixNews::Other => None,
+            other => panic!("{other:?}"),
+        }
+    };
+    for (event, status, state) in [
+        ("CREATED", "IN_REVIEW", State::UnderReview),
+        ("ACCEPTED", "ACCEPTED", State::Lost),
+        ("REJECTED", "REJECTED", State::Won),
+        ("CANCELED", "CANCELED", State::Closed),
+        ("CREATED", "DREAMING", State::Unclear),
+    ] {
+        let seen = told(event, json!({"endToEndId": END_TO_END, "status": status, "id": "6a0c3f2e9b1d"})).expect("named");
+        assert_eq!((seen.state, seen.status.as_str(), seen.evidence_ref.as_deref()), (state, status, Some("6a0c3f2e9b1d")));
+        assert_eq!((seen.amount, seen.reason.as_str()), (None, ""));
+    }
+    // Their name of the event stands in for a state that is left out; an amount may be a text.
+    let bare = told("ACCEPTED", json!({"endToEndId": END_TO_END, "value": "10000"})).expect("named");
+    assert_eq!((bare.state, bare.amount), (State::Lost, Some(Money::from_cents(10_000))));
+    for value in [json!("100,00"), json!(-1), json!(1.5), json!(null)] {
+        assert_eq!(told("CREATED", json!({"endToEndId": END_TO_END, "value": value})).expect("named").amount, None);
+    }
+    for unnamed in [json!({}), json!(null), json!({"endToEndId": ""}), json!({"endToEndId": "E1/../2"}), json!({"id": "1"})] {
+        assert_eq!(told("CREATED", unnamed.clone()), None, "{unnamed}");
     }
 }
 
@@ -232,8 +263,11 @@ fn strange_words_neither_break_an_id_nor_reach_the_operator() {
         json!({"event": "OPENPIX:DISPUTE_CREATED", "dispute": {"endToEndId": "E".repeat(5000), "disputeReason": "a\u{0}b\nc"}});
     let notice = only(&huge.to_string());
     assert!(notice.event_id.starts_with("body:") && notice.event_id.len() == 69, "{}", notice.event_id);
-    let PixNews::Disputed { text, .. } = notice.news else { panic!("{:?}", notice.news) };
-    assert!(text.contains("motivo \"abc\"") && text.chars().count() < 400, "{text}");
+    assert_eq!(notice.news, PixNews::Other);
+    let strange = json!({"event": "OPENPIX:DISPUTE_CREATED",
+        "dispute": {"endToEndId": END_TO_END, "status": "X".repeat(500), "disputeReason": "a\u{0}b\nc"}});
+    let PixNews::Disputed(dispute) = only(&strange.to_string()).news else { panic!("{strange}") };
+    assert_eq!((dispute.reason.as_str(), dispute.status), ("abc", "X".repeat(80)));
     let event = only(&json!({"event": format!("\u{0}{}", "X".repeat(500)), "charge": {"correlationID": PAYMENT}}).to_string());
     assert_eq!(event.event, "X".repeat(80));
 }

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use vitrine_kit::Money;
 use vitrine_kit::http::Refusal;
 use vitrine_kit::pix::{self, ChargeStatus, RefundStatus, TheirRefund};
+use vitrine_kit::refund::{Nature, Retry};
 
 /// They refuse a shorter life.
 const SHORTEST_LIFE_S: u32 = 300;
@@ -184,16 +185,25 @@ pub(crate) struct Refund {
     end_to_end_id: Option<String>,
 }
 
-/// Both of their routes' words. One that we do not know is no end: it is asked about again.
-#[derive(Deserialize, Clone, Copy)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+/// Both of their routes' words. One that we do not know is kept: it is no end, and somebody may have to look.
+#[derive(Deserialize, Clone)]
+#[serde(from = "String")]
 enum StatusOfRefund {
-    #[serde(alias = "REFUNDED")]
-    Confirmed,
-    #[serde(alias = "NOT_ACCOMPLISHED")]
-    Rejected,
-    #[serde(other)]
     InProcessing,
+    Confirmed,
+    Rejected,
+    Other(String),
+}
+
+impl From<String> for StatusOfRefund {
+    fn from(word: String) -> Self {
+        match word.as_str() {
+            "IN_PROCESSING" => Self::InProcessing,
+            "CONFIRMED" | "REFUNDED" => Self::Confirmed,
+            "REJECTED" | "NOT_ACCOMPLISHED" => Self::Rejected,
+            _ => Self::Other(word),
+        }
+    }
 }
 
 impl Refund {
@@ -202,29 +212,36 @@ impl Refund {
     }
 
     pub(crate) fn into_refund(self, refund_id: Uuid) -> pix::Refund {
-        pix::Refund { refund_id, status: self.status.into(), amount: self.value, end_to_end_id: self.end_to_end_id }
+        let (status, said) = self.status();
+        pix::Refund { refund_id, status, amount: self.value, end_to_end_id: self.end_to_end_id, said }
+    }
+
+    /// And a word that we do not know. Why one was rejected they do not say.
+    fn status(&self) -> (RefundStatus, Option<String>) {
+        match &self.status {
+            StatusOfRefund::InProcessing => (RefundStatus::Processing, None),
+            StatusOfRefund::Confirmed => (RefundStatus::Done, None),
+            StatusOfRefund::Rejected => (RefundStatus::Failed(Retry::Unsaid), None),
+            StatusOfRefund::Other(word) => (RefundStatus::Unclear, Some(comment(word))),
+        }
     }
 }
 
 impl From<Refund> for TheirRefund {
     fn from(theirs: Refund) -> Self {
-        let refund_id = theirs.id();
+        let (refund_id, (status, said)) = (theirs.id(), theirs.status());
         let reference = theirs.end_to_end_id.or(theirs.correlation_id).unwrap_or_default();
-        Self { refund_id, reference, status: theirs.status.into(), amount: theirs.value }
+        // They do not tell what a bank took back (MED) from what was given back in their panel.
+        Self { refund_id, reference, status, amount: theirs.value, nature: Nature::Unsaid, said }
     }
 }
 
-impl From<StatusOfRefund> for RefundStatus {
-    fn from(theirs: StatusOfRefund) -> Self {
-        match theirs {
-            StatusOfRefund::InProcessing => Self::Processing,
-            StatusOfRefund::Confirmed => Self::Done,
-            StatusOfRefund::Rejected => Self::Failed,
-        }
-    }
+/// They have no codes, and their texts differ: they only tell whether to ask again.
+pub(crate) fn retry(_: &str, message: &str) -> Retry {
+    Retry::read(message)
 }
 
-/// `{"error": "text"}`, or the same as a list. There is no code of theirs, so it is the status; the text is never matched.
+/// `{"error": "text"}`, or the same as a list. There is no code of theirs, so it is the status; the text says nothing certain.
 pub(crate) fn refusal(body: &[u8]) -> Option<Refusal> {
     let body: Value = serde_json::from_slice(body).ok()?;
     let text = body.get("error").or_else(|| body.pointer("/errors/0/message"))?;

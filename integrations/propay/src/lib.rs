@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 use vitrine_kit::breaker::{Breaker, BreakerConfig};
+use vitrine_kit::dispute::{Dispute, Document};
 use vitrine_kit::http::{BadConfig, Call, Http, HttpConfig, MAX_RESPONSE_BYTES};
 use vitrine_kit::pix::{Charge, NewCharge, NewRefund, Notice, PixProvider, Received, Refund, TheirRefund, Voided};
 use vitrine_kit::{Delivery, Forged, ProviderError, signature};
@@ -93,7 +94,8 @@ impl PixProvider for ProPay {
     async fn refund(&self, new: &NewRefund) -> Result<Refund, ProviderError> {
         let call = self.signed(self.http.post(&format!("/v1/payments/{}/refunds", new.payment_id)));
         let call = call.header("Idempotency-Key", &new.refund_id.to_string()).json(&wire::NewRefund::from(new));
-        same_refund(new.refund_id, worded(call.send::<wire::Refund>().await)?)
+        let made = worded(call.send::<wire::Refund>().await).map_err(|error| error.of_refund(|code, _| wire::retry(code)))?;
+        same_refund(new.refund_id, made)
     }
 
     async fn read_refund(&self, refund: &NewRefund) -> Result<Option<Refund>, ProviderError> {
@@ -110,6 +112,18 @@ impl PixProvider for ProPay {
 
     async fn received(&self, _: Timestamp, _: Timestamp) -> Result<Option<Vec<Received>>, ProviderError> {
         Ok(None) // a payment is only read by its id
+    }
+
+    async fn read_dispute(&self, _: &str) -> Result<Option<Dispute>, ProviderError> {
+        Ok(None) // their contract has none
+    }
+
+    async fn disputes(&self, _: Timestamp) -> Result<Option<Vec<Dispute>>, ProviderError> {
+        Ok(None)
+    }
+
+    async fn submit_evidence(&self, _: &str, _: &[Document]) -> Result<(), ProviderError> {
+        Err(Dispute::takes_no_evidence(NAME))
     }
 
     fn open(&self, delivery: &Delivery) -> Result<Vec<Notice>, Forged> {

@@ -2,6 +2,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use vitrine_kit::pix::{ChargeStatus, PaidNews, Payer, PixNews, RefundStatus};
+use vitrine_kit::refund::{Obstacle, Retry};
 use vitrine_kit::{Email, Money, TaxId};
 use wiremock::matchers::{any, body_json_string, header, method, path};
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
@@ -198,6 +199,7 @@ async fn a_refund_is_made_with_our_refund_id_as_key_and_read_back() {
         status: RefundStatus::Processing,
         amount: Money::from_cents(500),
         end_to_end_id: Some("D18236120202610011510s0266295235".to_owned()),
+        said: None,
     };
     assert_eq!(propay.refund(&new_refund()).await, Ok(expected.clone()));
     expected.status = RefundStatus::Done;
@@ -205,12 +207,37 @@ async fn a_refund_is_made_with_our_refund_id_as_key_and_read_back() {
 }
 
 #[tokio::test]
+async fn a_refund_that_does_not_come_about_says_whether_another_may() {
+    for (code, retry) in [
+        ("insufficient_balance", Retry::Later(Obstacle::Balance)),
+        ("limit_exceeded", Retry::Later(Obstacle::Limit)),
+        ("outside_hours", Retry::Later(Obstacle::Hours)),
+        ("refund_exceeds_payment", Retry::Never),
+        ("dreaming", Retry::Unsaid),
+    ] {
+        let body = json!({"error": {"code": code, "message": "No."}}).to_string();
+        let (_server, propay) = answering(422, &body).await;
+        let (provider, code, message) = (NAME, code.to_owned(), "No.".to_owned());
+        let refused = ProviderError::RefundRefused { provider, code: code.clone(), message, retry };
+        assert_eq!(propay.refund(&new_refund()).await, Err(refused));
+
+        let mut body: Value = serde_json::from_str(REFUND_ANSWER).expect("JSON");
+        body["status"] = json!("failed");
+        body["failure_code"] = json!(code);
+        let (_server, propay) = answering(200, &body.to_string()).await;
+        let failed = propay.read_refund(&new_refund()).await.expect("read").expect("known");
+        assert_eq!((failed.status, failed.said.as_deref()), (RefundStatus::Failed(retry), Some(code.as_str())));
+    }
+    let (_server, propay) = answering(200, &REFUND_ANSWER.replace("processing", "dreaming")).await;
+    let unclear = propay.read_refund(&new_refund()).await.expect("read").expect("known");
+    assert_eq!((unclear.status, unclear.said.as_deref()), (RefundStatus::Unclear, Some("dreaming")));
+}
+
+#[tokio::test]
 async fn a_refusal_keeps_their_code_and_words() {
     let (_server, propay) = answering(422, ERROR).await;
     let expected = rejected("invalid_amount", "amount_cents must be positive");
     assert_eq!(propay.create_charge(&new_charge()).await, Err(expected));
-    let (_server, propay) = answering(409, &error("refund_exceeds_payment")).await;
-    assert_eq!(propay.refund(&new_refund()).await, Err(rejected("refund_exceeds_payment", "")));
 }
 
 #[tokio::test]
@@ -290,7 +317,9 @@ fn every_event_has_its_meaning_and_strange_ones_none() {
     assert_eq!(news("payment.expired"), PixNews::Expired { payment_id: id(PAYMENT) });
     assert_eq!(news("payment.cancelled"), PixNews::Cancelled { payment_id: id(PAYMENT) });
     assert_eq!(news("refund.done"), PixNews::RefundDone { refund_id: id(REFUND) });
-    assert_eq!(news("refund.failed"), PixNews::RefundFailed { refund_id: id(REFUND) });
+    let failed =
+        |retry, said: Option<&str>| PixNews::RefundFailed { refund_id: id(REFUND), retry, said: said.map(str::to_owned) };
+    assert_eq!(news("refund.failed"), failed(Retry::Unsaid, None));
     assert_eq!(news("payment.dreamt"), PixNews::Other);
     assert_eq!(news("payment.paid"), PixNews::Other); // without an amount it says nothing
 }

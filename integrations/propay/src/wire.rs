@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use vitrine_kit::http::Refusal;
 use vitrine_kit::pix::{self, ChargeStatus, Notice, PaidNews, PixNews, RefundStatus, Voided};
+use vitrine_kit::refund::{Obstacle, Retry};
 use vitrine_kit::{Money, signature};
 
 #[derive(Serialize)]
@@ -72,17 +73,30 @@ pub(crate) struct NewRefund<'a> {
 #[derive(Deserialize)]
 pub(crate) struct Refund {
     pub(crate) refund_id: Uuid,
-    status: StatusOfRefund,
+    /// `processing`, `done`, `failed`.
+    status: String,
     amount_cents: Money,
     end_to_end_id: Option<String>,
+    /// Why it failed, in one of the words of [`retry`].
+    failure_code: Option<String>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum StatusOfRefund {
-    Processing,
-    Done,
-    Failed,
+/// The refusals of a refund that have a word, as a call's error and as a failed refund's reason.
+pub(crate) fn retry(code: &str) -> Retry {
+    match code {
+        "insufficient_balance" => Retry::Later(Obstacle::Balance),
+        "limit_exceeded" => Retry::Later(Obstacle::Limit),
+        "outside_hours" => Retry::Later(Obstacle::Hours),
+        "provider_unavailable" => Retry::Later(Obstacle::TheirSide),
+        "refund_exceeds_payment"
+        | "refund_window_closed"
+        | "account_closed"
+        | "idempotency_conflict"
+        | "invalid_amount"
+        | "invalid_request"
+        | "not_found" => Retry::Never,
+        _ => Retry::Unsaid,
+    }
 }
 
 impl<'a> From<&'a pix::NewCharge> for NewCharge<'a> {
@@ -143,12 +157,13 @@ impl From<Status> for ChargeStatus {
 
 impl From<Refund> for pix::Refund {
     fn from(theirs: Refund) -> Self {
-        let status = match theirs.status {
-            StatusOfRefund::Processing => RefundStatus::Processing,
-            StatusOfRefund::Done => RefundStatus::Done,
-            StatusOfRefund::Failed => RefundStatus::Failed,
+        let (status, said) = match theirs.status.as_str() {
+            "processing" => (RefundStatus::Processing, None),
+            "done" => (RefundStatus::Done, None),
+            "failed" => (RefundStatus::Failed(failed(theirs.failure_code.as_deref())), theirs.failure_code),
+            _ => (RefundStatus::Unclear, Some(theirs.status)),
         };
-        Self { refund_id: theirs.refund_id, status, amount: theirs.amount_cents, end_to_end_id: theirs.end_to_end_id }
+        Self { refund_id: theirs.refund_id, status, amount: theirs.amount_cents, end_to_end_id: theirs.end_to_end_id, said }
     }
 }
 
@@ -202,6 +217,11 @@ struct OfPayment {
 #[derive(Deserialize)]
 struct OfRefund {
     refund_id: Uuid,
+    failure_code: Option<String>,
+}
+
+fn failed(code: Option<&str>) -> Retry {
+    code.map_or(Retry::Unsaid, retry)
 }
 
 /// A body whose signature was right. What we cannot read is `Other`; without an id it gets one from its bytes, so that
@@ -221,7 +241,7 @@ pub(crate) fn notice(body: &Bytes) -> Notice {
 
 fn news(event: &str, body: &[u8]) -> Option<PixNews> {
     let payment = || serde_json::from_slice::<OfPayment>(body).ok().map(|of| of.payment_id);
-    let refund = || serde_json::from_slice::<OfRefund>(body).ok().map(|of| of.refund_id);
+    let refund = || serde_json::from_slice::<OfRefund>(body).ok();
     match event {
         "payment.paid" => {
             let paid: Paid = serde_json::from_slice(body).ok()?;
@@ -238,8 +258,12 @@ fn news(event: &str, body: &[u8]) -> Option<PixNews> {
         }
         "payment.expired" => payment().map(|payment_id| PixNews::Expired { payment_id }),
         "payment.cancelled" => payment().map(|payment_id| PixNews::Cancelled { payment_id }),
-        "refund.done" => refund().map(|refund_id| PixNews::RefundDone { refund_id }),
-        "refund.failed" => refund().map(|refund_id| PixNews::RefundFailed { refund_id }),
+        "refund.done" => refund().map(|of| PixNews::RefundDone { refund_id: of.refund_id }),
+        "refund.failed" => refund().map(|of| PixNews::RefundFailed {
+            refund_id: of.refund_id,
+            retry: failed(of.failure_code.as_deref()),
+            said: of.failure_code,
+        }),
         _ => None,
     }
 }

@@ -1,4 +1,4 @@
-//! Resend: e-mail by one POST, repeated safely for 24 h under its key, and their news of what became of it.
+//! Resend: mail by one POST, safe to repeat for 24 h with its idempotency key, and delivery webhooks.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,13 +20,13 @@ pub use webhook::{MailNews, ResendEvent, open_webhook, read_event};
 /// The name in configuration, rows, metrics and logs.
 pub const NAME: &str = "resend";
 
-/// So long they know a key.
+/// How long they remember an idempotency key.
 const KEY_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
-/// A first request with the same key is still running, or something is locked: it clears in seconds.
+/// A first request with the same key is still running, or something is locked: tried again after this.
 const SOON_S: u64 = 5;
-/// The day's quota is spent: the first hour of another day will do.
+/// Wait after the daily quota was used up.
 const DAILY_QUOTA_S: u64 = 6 * 60 * 60;
-/// The month's is: somebody has to look at it.
+/// Wait after the monthly quota was used up: somebody has to look at it.
 const MONTHLY_QUOTA_S: u64 = 24 * 60 * 60;
 
 #[derive(Debug, Clone)]
@@ -74,16 +74,16 @@ impl Mailer for Resend {
     async fn send(&self, mail: &OutgoingMail) -> Result<String, ProviderError> {
         let call = self.http.post("/emails").bearer(self.api_key.expose_secret());
         let call = call.header("Idempotency-Key", &mail.idempotency_key).json(&wire::Mail::from(mail));
-        let answer = call.repeatable().send_raw().await?; // the same key and payload sends once, for 24 h
+        let answer = call.repeatable().send_raw().await?; // the same key and payload are sent once within 24 h
         if answer.is_success() { answer.read::<wire::Sent>().map(|sent| sent.id) } else { Err(refused(&answer)) }
     }
 }
 
-/// By name where they give one we know, else by status.
+/// By the error's name if it is known, else by the status.
 fn refused(answer: &Answer) -> ProviderError {
     let refusal = wire::refusal(&answer.body).unwrap_or_default();
     let wait_s = match (answer.status, refusal.code.as_str()) {
-        (409, "invalid_idempotent_request") => None, // this key once sent another payload: ours to mend
+        (409, "invalid_idempotent_request") => None, // the key was used with another payload: our bug
         (409, _) => Some(SOON_S),
         (429, "daily_quota_exceeded") => Some(DAILY_QUOTA_S),
         (429, "monthly_quota_exceeded") => Some(MONTHLY_QUOTA_S),

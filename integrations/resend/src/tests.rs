@@ -30,7 +30,7 @@ fn mail() -> OutgoingMail {
     }
 }
 
-/// The outcome of one mail, and how many requests it took.
+/// The result of one mail, and the number of requests.
 async fn sent(answer: ResponseTemplate) -> (Result<String, ProviderError>, usize) {
     let server = MockServer::start().await;
     Mock::given(any()).respond_with(answer).mount(&server).await;

@@ -1,4 +1,4 @@
-//! What became of a mail, signed the Svix way.
+//! Delivery webhooks, signed as by Svix.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,19 +8,19 @@ use vitrine_kit::{Delivery, Email, Forged, signature};
 
 use crate::wire;
 
-/// How far their clock and ours may be apart; an older delivery is a replay.
+/// Largest difference between their clock and ours; an older delivery is a replay.
 const TOLERANCE_S: u64 = 300;
 
 /// A verified event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResendEvent {
-    /// The same on retries and replays: the inbox takes each once.
+    /// The same on retries and replays: the inbox keeps each event once.
     pub event_id: String,
-    /// Their name for it, kept for the operator.
+    /// Their name of the event, for the operator.
     pub event: String,
-    /// The id that `send` answered; `None` for events that are not about a mail.
+    /// The id that `send` returned; `None` for events that are not about a mail.
     pub email_id: Option<String>,
-    /// Addresses that cannot be written to are left out.
+    /// Recipients; addresses that are not valid are left out.
     pub to: Vec<Email>,
     pub news: MailNews,
 }
@@ -28,24 +28,24 @@ pub struct ResendEvent {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MailNews {
     Delivered,
-    /// Permanent: stop writing there. Else it was full, away or undecided.
+    /// Permanent: send no more mail there. Otherwise the mailbox was full, or the server away or undecided.
     Bounced {
         is_permanent: bool,
         reason: String,
     },
-    /// The reader called it spam: stop writing there.
+    /// The recipient reported spam: send no more mail there.
     Complained,
-    /// They could not send it at all.
+    /// Resend could not send it.
     Failed {
         reason: String,
     },
-    /// They no longer write there, after an earlier bounce or complaint.
+    /// Resend no longer sends there, after an earlier bounce or complaint.
     Suppressed,
-    /// Signed, but of a type or shape without an effect here.
+    /// Signed, but of a type or form that has no effect here.
     Other,
 }
 
-/// Checks the signature over the raw bytes and the clock, then reads. `secret` is `whsec_…`, as they show it.
+/// Checks the signature over the raw bytes, and the time, then reads. `secret` is `whsec_…`, as the dashboard shows it.
 pub fn open_webhook(secret: &SecretString, delivery: &Delivery, now: Timestamp) -> Result<ResendEvent, Forged> {
     let header = |name: &str| {
         let branded = delivery.header(&format!("svix-{name}"));
@@ -59,7 +59,7 @@ pub fn open_webhook(secret: &SecretString, delivery: &Delivery, now: Timestamp) 
     let secret = secret.expose_secret();
     let key = STANDARD.decode(secret.strip_prefix("whsec_").unwrap_or(secret)).map_err(|_| Forged)?;
     if key.is_empty() {
-        return Err(Forged); // anybody could sign with it
+        return Err(Forged); // with an empty secret anybody could sign
     }
     let signed = [id.as_bytes(), b".", timestamp.as_bytes(), b".", &delivery.body].concat();
     let is_ours = |given: &str| given.strip_prefix("v1,").is_some_and(|mac| signature::verify_base64(&key, &signed, mac));
@@ -69,7 +69,7 @@ pub fn open_webhook(secret: &SecretString, delivery: &Delivery, now: Timestamp) 
     Ok(read_event(id, &delivery.body))
 }
 
-/// Reads an event whose signature was checked when it came.
+/// Reads an event whose signature was checked before.
 pub fn read_event(id: &str, body: &[u8]) -> ResendEvent {
     let unreadable = || wire::Event { event: "unreadable".to_owned(), data: wire::EventData::default() };
     let wire::Event { event, data } = serde_json::from_slice(body).unwrap_or_else(|_| unreadable());

@@ -1,4 +1,4 @@
-//! Resend's words.
+//! The wire format of Resend.
 
 use serde::{Deserialize, Serialize};
 use vitrine_kit::http::Refusal;
@@ -11,7 +11,7 @@ pub(crate) struct Mail<'a> {
     subject: &'a str,
     html: &'a str,
     text: &'a str,
-    /// An array here, an object in their events.
+    /// An array in requests; an object in events.
     tags: [Tag<'a>; 1],
 }
 

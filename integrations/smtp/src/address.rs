@@ -1,4 +1,4 @@
-//! Where the server is, and how it is spoken to: one URL.
+//! The mail server's URL.
 
 use std::net::IpAddr;
 
@@ -12,11 +12,11 @@ const SUBMISSIONS_PORT: u16 = 465;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Security {
-    /// On this machine, or without a password.
+    /// Without TLS: only to this machine, or without a password.
     Plain,
-    /// Demanded, never merely tried: whoever sits in between could take the offer away.
+    /// STARTTLS is required, not optional: an attacker on the path could remove the server's offer.
     StartTls,
-    /// From the first byte.
+    /// TLS from the first byte.
     Tls,
 }
 
@@ -34,7 +34,7 @@ impl std::fmt::Debug for Server {
 }
 
 impl Server {
-    /// Says what is wrong without quoting the URL: it holds the password.
+    /// The error says what is wrong without quoting the URL, which contains the password.
     pub fn parse(url: &SecretString) -> Result<Self, String> {
         let url = Url::parse(url.expose_secret()).map_err(|e| format!("the address is not a URL: {e}"))?;
         let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
@@ -60,7 +60,7 @@ impl Server {
     }
 }
 
-/// `?tls=required` or `?tls=none`, and nothing else.
+/// `?tls=required` or `?tls=none`; anything else is refused.
 fn wish(url: &Url) -> Result<Option<bool>, String> {
     let mut wish = None;
     for (name, value) in url.query_pairs() {

@@ -1,4 +1,4 @@
-//! The mail as it travels: headers, then the text, then the same as HTML.
+//! The mail as SMTP sends it: headers, then the text, then the HTML.
 
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message, MultiPart};
@@ -11,13 +11,13 @@ use crate::NAME;
 pub struct Letter {
     pub from: Address,
     pub to: Address,
-    /// The `Message-ID` without its brackets: made of the key, so that a repeat can be known as one.
+    /// The `Message-ID` without brackets: made of the key, so that a repeat has the same.
     pub id: String,
     pub bytes: Vec<u8>,
 }
 
 impl Letter {
-    /// Fails on an address that SMTP cannot carry; the words do not quote it.
+    /// Fails on an address that SMTP cannot carry; the error does not quote it.
     pub fn of(mail: &OutgoingMail) -> Result<Self, ProviderError> {
         let unsendable = |what: &str| ProviderError::Rejected {
             provider: NAME,
@@ -33,7 +33,7 @@ impl Letter {
             .to(Mailbox::new(None, to.clone()))
             .subject(one_line(&mail.subject))
             .message_id(Some(format!("<{id}>")))
-            // No machine answers it, and no machine is answered.
+            // Tells auto-responders not to answer.
             .raw_header(header("Auto-Submitted", "auto-generated"))
             .raw_header(header("X-Vitrine-Kind", &plain(&mail.kind)))
             .multipart(MultiPart::alternative_plain_html(mail.text.clone(), mail.html.clone()))
@@ -46,7 +46,7 @@ fn header(name: &'static str, value: &str) -> HeaderValue {
     HeaderValue::new(HeaderName::new_from_ascii_str(name), value.to_owned())
 }
 
-/// `Loja da Ana, Ltda. <oi@loja.test>` or a bare address. The name may hold anything: it is quoted or encoded.
+/// `Loja da Ana, Ltda. <oi@loja.test>` or a bare address. The name may contain anything: it is quoted or encoded.
 fn mailbox(text: &str) -> Result<Mailbox, AddressError> {
     let (name, address) = match text.rsplit_once('<') {
         Some((name, rest)) => (name.trim().trim_matches('"').trim(), rest.trim().trim_end_matches('>')),
@@ -56,12 +56,12 @@ fn mailbox(text: &str) -> Result<Mailbox, AddressError> {
     Ok(Mailbox::new((!name.is_empty()).then_some(name), address.parse()?))
 }
 
-/// No header ends early.
+/// Removes line breaks, so that a header cannot be ended early.
 fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// What an id may be made of.
+/// Removes characters that are not allowed in an id.
 fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '.' }).collect()
 }

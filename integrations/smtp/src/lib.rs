@@ -1,7 +1,7 @@
-//! Any SMTP server: one connection, one mail, and an outcome that says what may be assumed.
+//! Any SMTP server: one connection per mail. The result says whether the mail may have been sent.
 //!
-//! SMTP notices no repeats. A mail whose fate is unknown (the connection was lost after its last line) may be sent again under
-//! the same `Message-ID`, by which some readers fold the two into one; how often is the caller's to say.
+//! SMTP does not detect repeats. A mail whose outcome is unknown (the connection broke after its last line) may be sent again
+//! with the same `Message-ID`, by which some mail readers merge the two. The caller decides how often.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,19 +29,19 @@ use letter::Letter;
 /// The name in configuration, rows, metrics and logs.
 pub const NAME: &str = "smtp";
 
-/// Of their words, so much is kept.
+/// How much of the server's text is kept.
 const MESSAGE_LIMIT: usize = 500;
-/// "Service not available, closing": the one refusal that speaks of the server and not of the mail.
+/// "Service not available, closing": the one refusal that is about the server and not the mail.
 const CLOSING: u16 = 421;
-/// Nobody waits longer for their goodbye: the mail is theirs already.
-const GOODBYE: Duration = Duration::from_secs(1);
+/// How long the end of the session may take: the mail is accepted already.
+const QUIT_WAIT: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone)]
 pub struct SmtpConfig {
     /// `smtp://[user:password@]host[:587][?tls=required|none]` or `smtps://…[:465]`. `smtp` demands STARTTLS, except on this
     /// machine. `tls=none` is refused where it would send a password in the clear to another machine.
     pub url: SecretString,
-    /// For the whole hand-over, the connection included.
+    /// For the whole exchange, the connection included.
     pub timeout: Duration,
     pub breaker: BreakerConfig,
 }
@@ -60,20 +60,20 @@ impl std::fmt::Debug for Smtp {
     }
 }
 
-/// Why an address cannot be used, for whoever reads the configuration. It does not quote the address.
+/// Why a URL cannot be used, for the configuration's error message. It does not quote the URL.
 pub fn check(url: &SecretString) -> Result<(), String> {
     Server::parse(url).map(drop)
 }
 
-/// How a hand-over ended that did not end well.
-struct Trouble {
+/// A failure.
+struct Failure {
     error: ProviderError,
-    /// The server is at fault, not the mail: the breaker counts it.
+    /// It is the server's fault, not the mail's: the breaker counts it.
     is_theirs: bool,
 }
 
 impl Smtp {
-    /// Fails on an address that cannot be used, or would send a password in the clear.
+    /// Fails on a URL that cannot be used, or would send a password in the clear.
     pub fn new(config: SmtpConfig) -> Result<Self, BadConfig> {
         let bad = |reason: String| BadConfig { provider: NAME, reason };
         let server = Server::parse(&config.url).map_err(bad)?;
@@ -91,24 +91,24 @@ impl Smtp {
         Arc::clone(&self.breaker)
     }
 
-    /// Up to the last line of the mail nothing has happened; from then on everything may have.
-    async fn hand_over(&self, letter: &Letter, is_sent: &mut bool) -> Result<(), Trouble> {
+    /// Before the mail's last line nothing was sent; after it the mail may have been.
+    async fn hand_over(&self, letter: &Letter, is_sent: &mut bool) -> Result<(), Failure> {
         let mut connection = self.connect().await?;
-        let refused = |step: &'static str| move |e: SmtpError| trouble(step, &e, false);
+        let refused = |step: &'static str| move |e: SmtpError| failure(step, &e, false);
         connection.command(Mail::new(Some(letter.from.clone()), vec![])).await.map_err(refused("MAIL"))?;
         connection.command(Rcpt::new(letter.to.clone(), vec![])).await.map_err(refused("RCPT"))?;
         connection.command(Data).await.map_err(refused("DATA"))?;
         *is_sent = true;
-        connection.message(&letter.bytes).await.map_err(|e| trouble("the mail", &e, true))?;
-        let _ = tokio::time::timeout(GOODBYE, connection.quit()).await;
+        connection.message(&letter.bytes).await.map_err(|e| failure("the mail", &e, true))?;
+        let _ = tokio::time::timeout(QUIT_WAIT, connection.quit()).await;
         Ok(())
     }
 
-    async fn connect(&self) -> Result<AsyncSmtpConnection, Trouble> {
-        let refused = |step: &'static str| move |e: SmtpError| trouble(step, &e, false);
+    async fn connect(&self) -> Result<AsyncSmtpConnection, Failure> {
+        let refused = |step: &'static str| move |e: SmtpError| failure(step, &e, false);
         let from_the_start = self.tls.clone().filter(|_| self.server.security == Security::Tls);
         let at = (self.server.host.as_str(), self.server.port);
-        let half = Some(self.timeout / 2); // shorter than the whole, so that "could not connect" shows as itself
+        let half = Some(self.timeout / 2); // shorter than the whole, so that a failed connection is reported as such
         let mut connection = AsyncSmtpConnection::connect_tokio1(at, half, &self.hello, from_the_start, None)
             .await
             .map_err(refused("the connection"))?;
@@ -136,7 +136,7 @@ impl Mailer for Smtp {
         None
     }
 
-    /// Answers the `Message-ID`, without its brackets.
+    /// Returns the `Message-ID` without brackets.
     async fn send(&self, mail: &OutgoingMail) -> Result<String, ProviderError> {
         let letter = Letter::of(mail)?;
         let permit = self.breaker.try_enter().map_err(|open| ProviderError::Unavailable {
@@ -154,7 +154,7 @@ impl Mailer for Smtp {
                 tracing::info!(provider = NAME, duration_ms, "provider called");
                 Ok(letter.id)
             }
-            Err(Trouble { error, is_theirs }) => {
+            Err(Failure { error, is_theirs }) => {
                 if is_theirs {
                     permit.failure()
                 } else {
@@ -167,36 +167,36 @@ impl Mailer for Smtp {
     }
 }
 
-/// 5xx is for good and 4xx for now, at any step. All else is as bad as the step that it happened at.
-fn trouble(step: &str, error: &SmtpError, is_sent: bool) -> Trouble {
+/// 5xx is permanent and 4xx temporary, at any step. Any other failure depends on the step.
+fn failure(step: &str, error: &SmtpError, is_sent: bool) -> Failure {
     let code = error.status().map(u16::from);
     match code {
         Some(code) if error.is_permanent() => {
             let message = format!("{step}: {}", words(error)).chars().take(MESSAGE_LIMIT).collect();
-            Trouble { error: ProviderError::Rejected { provider: NAME, code: code.to_string(), message }, is_theirs: false }
+            Failure { error: ProviderError::Rejected { provider: NAME, code: code.to_string(), message }, is_theirs: false }
         }
-        // Their words stay out of it: they may quote the address, and this is logged.
-        Some(code) => Trouble { is_theirs: code == CLOSING, ..unavailable(format!("answered {code} to {step}")) },
+        // The server's text is left out: it may quote the address, and this is logged.
+        Some(code) => Failure { is_theirs: code == CLOSING, ..unavailable(format!("answered {code} to {step}")) },
         None if error.is_client() => {
             let (code, message) = ("unusable".to_owned(), format!("{step}: {}", words(error)));
-            Trouble { error: ProviderError::Rejected { provider: NAME, code, message }, is_theirs: true }
+            Failure { error: ProviderError::Rejected { provider: NAME, code, message }, is_theirs: true }
         }
         None => lost(format!("{step}: {}", words(error)), is_sent),
     }
 }
 
-fn lost(reason: String, is_sent: bool) -> Trouble {
+fn lost(reason: String, is_sent: bool) -> Failure {
     if is_sent {
-        return Trouble { error: ProviderError::Unknown { provider: NAME, reason }, is_theirs: true };
+        return Failure { error: ProviderError::Unknown { provider: NAME, reason }, is_theirs: true };
     }
     unavailable(reason)
 }
 
-fn unavailable(reason: String) -> Trouble {
-    Trouble { error: ProviderError::Unavailable { provider: NAME, reason, retry_after_s: None }, is_theirs: true }
+fn unavailable(reason: String) -> Failure {
+    Failure { error: ProviderError::Unavailable { provider: NAME, reason, retry_after_s: None }, is_theirs: true }
 }
 
-/// What is at the bottom of it: their words, or the system's.
+/// The innermost error: the server's text, or the system's.
 fn words(error: &SmtpError) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(deeper) = cause.source() {

@@ -7,7 +7,7 @@ use vitrine_kit::breaker::State;
 
 use super::*;
 
-/// What the server does at a step instead of consenting.
+/// What the server does at a step instead of accepting.
 #[derive(Debug, Clone, Copy)]
 enum Does {
     Says(&'static str),
@@ -15,7 +15,7 @@ enum Does {
     KeepsSilent,
 }
 
-/// An SMTP server of thirty lines that says yes to everything but what `rules` name: `CONNECT`, a verb, or `.`.
+/// A small SMTP server that accepts everything but what `rules` name: `CONNECT`, a verb, or `.`.
 struct Post {
     url: String,
     lines: Arc<Mutex<Vec<String>>>,
@@ -26,16 +26,16 @@ impl Post {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("smtp://{}", listener.local_addr().expect("bound"));
         let lines = Arc::new(Mutex::new(Vec::new()));
-        let heard = Arc::clone(&lines);
+        let received = Arc::clone(&lines);
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
-                let _ = serve(socket, rules, &heard).await; // who hangs up has said enough
+                let _ = serve(socket, rules, &received).await; // the client's end of the connection ends this
             }
         });
         Self { url, lines }
     }
 
-    fn heard(&self) -> Vec<String> {
+    fn received(&self) -> Vec<String> {
         self.lines.lock().expect("unpoisoned").clone()
     }
 
@@ -44,7 +44,7 @@ impl Post {
     }
 }
 
-async fn serve(socket: TcpStream, rules: &[(&str, Does)], heard: &Mutex<Vec<String>>) -> std::io::Result<()> {
+async fn serve(socket: TcpStream, rules: &[(&str, Does)], received: &Mutex<Vec<String>>) -> std::io::Result<()> {
     let (read, mut write) = socket.into_split();
     let mut lines = BufReader::new(read).lines();
     let mut step = "CONNECT".to_owned();
@@ -65,7 +65,7 @@ async fn serve(socket: TcpStream, rules: &[(&str, Does)], heard: &Mutex<Vec<Stri
         let is_mail = step == "DATA" && !rules.iter().any(|(at, _)| *at == "DATA");
         step = loop {
             let Some(line) = lines.next_line().await? else { return Ok(()) };
-            heard.lock().expect("unpoisoned").push(line.clone());
+            received.lock().expect("unpoisoned").push(line.clone());
             match line.as_str() {
                 "." => break line,
                 _ if is_mail => {}
@@ -104,7 +104,7 @@ fn rejected(code: &str, message: &str) -> ProviderError {
     ProviderError::Rejected { provider: NAME, code: code.to_owned(), message: message.to_owned() }
 }
 
-/// The outcome under these rules, and what the breaker made of it.
+/// The result under these rules, and the breaker's state after it.
 async fn sent(rules: &'static [(&'static str, Does)]) -> (Result<String, ProviderError>, State) {
     let post = Post::open(rules).await;
     let smtp = post.smtp();
@@ -116,8 +116,8 @@ async fn a_mail_goes_out_with_both_its_parts_and_an_id_made_of_its_key() {
     let post = Post::open(&[]).await;
     let id = "order_paid.0192-ab@loja.com.br";
     assert_eq!(post.smtp().send(&mail()).await, Ok(id.to_owned()));
-    let heard = post.heard();
-    let has = |line: &str| heard.iter().any(|heard| heard == line);
+    let received = post.received();
+    let has = |line: &str| received.iter().any(|received| received == line);
     for line in [
         "MAIL FROM:<no-reply@loja.com.br>",
         "RCPT TO:<bia@example.com>",
@@ -127,14 +127,15 @@ async fn a_mail_goes_out_with_both_its_parts_and_an_id_made_of_its_key() {
         "X-Vitrine-Kind: order_paid",
         "QUIT",
     ] {
-        assert!(has(line), "{line} in {heard:#?}");
+        assert!(has(line), "{line} in {received:#?}");
     }
-    let at = |part: &str| heard.iter().position(|line| line.contains(part)).unwrap_or_else(|| panic!("{part} in {heard:#?}"));
+    let at =
+        |part: &str| received.iter().position(|line| line.contains(part)).unwrap_or_else(|| panic!("{part} in {received:#?}"));
     assert!(at("Date: ") < at("multipart/alternative"));
     assert!(at("text/plain") < at("text/html"), "readers show the last part they can");
-    assert_eq!(heard[at("From: ")], "From: =?utf-8?b?TG9qYSBkYSBBbmEgJiBDaWEu?= <no-reply@loja.com.br>");
-    assert_eq!(heard[at("Subject: ")], "Subject: =?utf-8?b?Q29uZmlybWHDp8Ojbw==?= do pedido");
-    assert!(!heard.iter().any(|line| line.starts_with("AUTH")), "nobody asked for a password");
+    assert_eq!(received[at("From: ")], "From: =?utf-8?b?TG9qYSBkYSBBbmEgJiBDaWEu?= <no-reply@loja.com.br>");
+    assert_eq!(received[at("Subject: ")], "Subject: =?utf-8?b?Q29uZmlybWHDp8Ojbw==?= do pedido");
+    assert!(!received.iter().any(|line| line.starts_with("AUTH")), "nobody asked for a password");
 }
 
 #[tokio::test]
@@ -142,7 +143,7 @@ async fn a_password_is_shown_where_one_is_given() {
     let post = Post::open(&[]).await;
     let url = post.url.replace("smtp://", "smtp://ana:s%40cret@");
     assert!(smtp(&url).send(&mail()).await.is_ok());
-    assert!(post.heard().iter().any(|line| line == "AUTH PLAIN AGFuYQBzQGNyZXQ="), "{:#?}", post.heard());
+    assert!(post.received().iter().any(|line| line == "AUTH PLAIN AGFuYQBzQGNyZXQ="), "{:#?}", post.received());
     let closed = Post::open(&[("AUTH", Does::Says("535 5.7.8 who are you"))]).await;
     let outcome = smtp(&closed.url.replace("smtp://", "smtp://ana:x@")).send(&mail()).await;
     assert_eq!(outcome, Err(rejected("535", "AUTH: 5.7.8 who are you")));
@@ -159,7 +160,7 @@ async fn no_name_or_subject_writes_a_header_of_its_own() {
         ..mail()
     };
     assert!(post.smtp().send(&evil).await.is_ok());
-    assert!(!post.heard().iter().any(|line| line.starts_with("Bcc")), "{:#?}", post.heard());
+    assert!(!post.received().iter().any(|line| line.starts_with("Bcc")), "{:#?}", post.received());
     let stray = OutgoingMail { from: "Loja <no-reply>".to_owned(), ..mail() };
     assert_eq!(post.smtp().send(&stray).await, Err(rejected("unsendable", "the sender cannot be written to a mail")));
 }
@@ -168,8 +169,8 @@ async fn no_name_or_subject_writes_a_header_of_its_own() {
 async fn a_lone_dot_in_the_words_does_not_end_the_mail() {
     let post = Post::open(&[]).await;
     assert!(post.smtp().send(&mail()).await.is_ok());
-    assert_eq!(post.heard().iter().filter(|line| *line == ".").count(), 1);
-    assert_eq!(post.heard().last().map(String::as_str), Some("QUIT"));
+    assert_eq!(post.received().iter().filter(|line| *line == ".").count(), 1);
+    assert_eq!(post.received().last().map(String::as_str), Some("QUIT"));
 }
 
 #[tokio::test]
@@ -229,7 +230,7 @@ async fn without_starttls_nothing_is_said_in_the_clear() {
     let post = Post::open(&[]).await;
     let outcome = smtp(&format!("{}?tls=required", post.url.replace("smtp://", "smtp://ana:hemlig@"))).send(&mail()).await;
     assert_eq!(outcome, Err(unavailable("it offers no STARTTLS, and nothing is sent in the clear")));
-    assert!(!post.heard().iter().any(|line| line.starts_with("AUTH") || line.starts_with("MAIL")), "{:#?}", post.heard());
+    assert!(!post.received().iter().any(|line| line.starts_with("AUTH") || line.starts_with("MAIL")), "{:#?}", post.received());
     let (outcome, tls) = (smtp(&post.url.replace("smtp://", "smtps://")).send(&mail()).await, "nobody there speaks it");
     assert!(matches!(outcome, Err(ProviderError::Unavailable { .. })), "{tls}: {outcome:?}");
 }

@@ -13,10 +13,12 @@ use secrecy::{ExposeSecret, SecretString};
 use stripe_client_core::RequestBuilder;
 use uuid::Uuid;
 use vitrine_kit::breaker::{Breaker, BreakerConfig};
+use vitrine_kit::dispute::Dispute;
 use vitrine_kit::http::{BadConfig, Http, HttpConfig, MAX_RESPONSE_BYTES};
 use vitrine_kit::pix::{NewRefund, Received, Refund, TheirRefund, Voided};
 use vitrine_kit::{Email, Money, ProviderError};
 
+mod dispute;
 mod exchange;
 mod requests;
 #[cfg(test)]
@@ -24,7 +26,7 @@ mod tests;
 mod webhook;
 mod wire;
 
-pub use webhook::{CardNews, Dispute, DisputeEnd, Event, Paid};
+pub use webhook::{CardNews, Event, Paid};
 
 use exchange::unsure;
 use requests::Created;
@@ -254,9 +256,12 @@ impl Stripe {
                 // Often because it is done already.
                 400 => match self.read_refund(new).await {
                     Ok(Some(made)) => return Ok(made),
-                    _ => return Err(self.refused(&answer)),
+                    _ => return Err(self.refused(&answer).of_refund(wire::retry)),
                 },
-                _ => return same_refund(new, &self.made(&answer)?),
+                _ => {
+                    let made = self.made(&answer).map_err(|error| error.of_refund(wire::retry))?;
+                    return same_refund(new, &made);
+                }
             }
         }
         Err(failed(last_failure))
@@ -286,12 +291,18 @@ impl Stripe {
         Ok(received.filter(|money| money.paid_at.is_none_or(|at| from <= at && at < to)).collect())
     }
 
-    /// What there is to say of every dispute that began since then, the oldest first, as a webhook would have said it.
-    pub async fn disputes(&self, since: Timestamp) -> Result<Vec<CardNews>, ProviderError> {
+    /// One dispute as it stands. `None`: they do not know it.
+    pub async fn dispute(&self, dispute_id: &str) -> Result<Option<Dispute>, ProviderError> {
+        let request = requests::dispute(dispute_id)?;
+        Ok(known(self.get::<dispute::Theirs>(request).await)?.map(Dispute::from))
+    }
+
+    /// Every dispute that began since then, the oldest first.
+    pub async fn disputes(&self, since: Timestamp) -> Result<Vec<Dispute>, ProviderError> {
         let created = Created { from: since, to: None };
         let page = |after: Option<&str>| requests::disputes(created, after);
-        let theirs: Vec<wire::Dispute> = self.list(DISPUTE_PAGES, page, |_| false).await?;
-        Ok(theirs.into_iter().rev().filter_map(webhook::dispute_news).collect())
+        let theirs: Vec<dispute::Theirs> = self.list(DISPUTE_PAGES, page, |_| false).await?;
+        Ok(theirs.into_iter().rev().map(Dispute::from).collect())
     }
 
     async fn list_refunds(&self, intent_id: &str) -> Result<Vec<wire::Refund>, ProviderError> {
@@ -385,8 +396,8 @@ fn same_refund(new: &NewRefund, theirs: &wire::Refund) -> Result<Refund, Provide
     if theirs.refund_id().is_some_and(|id| id != new.refund_id) || theirs.amount != new.amount.cents() {
         return Err(unclear("answered about another refund"));
     }
-    let their_name = Some(theirs.id.clone());
-    Ok(Refund { refund_id: new.refund_id, status: theirs.status(), amount: new.amount, end_to_end_id: their_name })
+    let (their_name, said) = (Some(theirs.id.clone()), theirs.said());
+    Ok(Refund { refund_id: new.refund_id, status: theirs.status(), amount: new.amount, end_to_end_id: their_name, said })
 }
 
 fn failed(status: Option<u16>) -> ProviderError {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use stripe_client_core::{RequestBuilder, StripeRequest};
-use stripe_core::dispute::ListDispute;
+use stripe_core::dispute::{ListDispute, RetrieveDispute};
 use stripe_core::payment_intent::{CancelPaymentIntent, CreatePaymentIntent, ListPaymentIntent, RetrievePaymentIntent};
 use stripe_core::refund::{CreateRefund, ListRefund, RetrieveRefund};
 use stripe_types::{Currency, RangeBoundsTs, RangeQueryTs};
@@ -99,6 +99,11 @@ pub(crate) fn refunds_of(intent_id: &str, after: Option<&str>) -> RequestBuilder
         Some(after) => list.starting_after(after).build(),
         None => list.build(),
     }
+}
+
+pub(crate) fn dispute(id: &str) -> Result<RequestBuilder, ProviderError> {
+    check_id(id)?;
+    Ok(RetrieveDispute::new(id).build())
 }
 
 /// The disputes that began in that time; the newest come first.

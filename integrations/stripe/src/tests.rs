@@ -124,6 +124,7 @@ fn refund() -> Refund {
         status: RefundStatus::Done,
         amount: Money::from_cents(500),
         end_to_end_id: Some("re_1".to_owned()),
+        said: None,
     }
 }
 

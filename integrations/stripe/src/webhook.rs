@@ -8,10 +8,11 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
+use vitrine_kit::dispute::Dispute;
 use vitrine_kit::pix::TheirRefund;
 use vitrine_kit::{Delivery, Forged, Money, signature};
 
-use crate::{IntentStatus, Stripe, wire};
+use crate::{IntentStatus, Stripe, dispute, wire};
 
 #[cfg(test)]
 mod tests;
@@ -64,13 +65,8 @@ pub enum CardNews {
         charge: Option<String>,
         refund: TheirRefund,
     },
-    /// The buyer's bank took the money back, or asks before it does. An operator must answer, by `due_by`.
-    DisputeOpened(Dispute),
-    /// The bank has decided. A lost one may still be won by an appeal.
-    DisputeClosed {
-        dispute: Dispute,
-        end: DisputeEnd,
-    },
+    /// The buyer's bank took the money back, asks before it does, or has decided. A lost one may still be won by an appeal.
+    Dispute(Dispute),
     /// Signed, but without a meaning here.
     Other,
 }
@@ -87,31 +83,6 @@ pub struct Paid {
     pub paid_at: Option<Timestamp>,
     /// `ch_…`.
     pub charge: Option<String>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Dispute {
-    /// `dp_…` (older: `du_…`).
-    pub dispute_id: String,
-    pub intent_id: Option<String>,
-    pub charge: Option<String>,
-    pub amount: Money,
-    /// `fraudulent`, `product_not_received`, …
-    pub reason: String,
-    /// `needs_response`, `under_review`, `won`, `lost`, …
-    pub status: String,
-    pub due_by: Option<Timestamp>,
-}
-
-/// Where the money of a closed dispute is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DisputeEnd {
-    /// With the shop: it was given back, or never taken.
-    Won,
-    /// With the buyer.
-    Lost,
-    /// They do not say, or in a word that we do not know: somebody must look.
-    Unclear,
 }
 
 #[derive(Deserialize)]
@@ -200,18 +171,12 @@ fn news(event: &Envelope) -> Option<CardNews> {
             let (intent_id, charge) = (refund.intent_id(), refund.charge_id());
             Some(CardNews::Refund { intent_id, charge, refund: TheirRefund::from(&refund) })
         }
-        "charge.dispute.created" => Some(CardNews::DisputeOpened(dispute(read(object)?))),
-        "charge.dispute.closed" => {
-            let theirs: wire::Dispute = read(object)?;
-            let end = end(&theirs);
-            Some(CardNews::DisputeClosed { dispute: dispute(theirs), end })
-        }
-        // After an appeal this may be all that is told.
-        "charge.dispute.funds_reinstated" => {
-            let theirs: wire::Dispute = read(object)?;
-            let end = Some(end(&theirs)).filter(|end| *end == DisputeEnd::Won)?;
-            Some(CardNews::DisputeClosed { dispute: dispute(theirs), end })
-        }
+        // Each carries the dispute as it stood; after an appeal the last may be all that is told.
+        "charge.dispute.created"
+        | "charge.dispute.updated"
+        | "charge.dispute.closed"
+        | "charge.dispute.funds_withdrawn"
+        | "charge.dispute.funds_reinstated" => Some(CardNews::Dispute(read::<dispute::Theirs>(object)?.into())),
         _ => None,
     }
 }
@@ -235,36 +200,4 @@ fn paid(intent: wire::Intent, event_created: Option<i64>) -> Option<CardNews> {
         charge: intent.charge_id(),
         intent_id: intent.id,
     }))
-}
-
-fn end(theirs: &wire::Dispute) -> DisputeEnd {
-    match theirs.status.as_deref().unwrap_or_default() {
-        "won" | "warning_closed" => DisputeEnd::Won, // the latter: asked, but never taken
-        "prevented" if theirs.moved_nothing() => DisputeEnd::Won,
-        "lost" => DisputeEnd::Lost,
-        _ => DisputeEnd::Unclear,
-    }
-}
-
-/// What a dispute that nobody told of has to say now. `None`: it is over, and they do not say for whom.
-pub(crate) fn dispute_news(theirs: wire::Dispute) -> Option<CardNews> {
-    match theirs.status.as_deref().unwrap_or_default() {
-        "won" | "lost" | "warning_closed" | "prevented" => {
-            let end = Some(end(&theirs)).filter(|end| *end != DisputeEnd::Unclear)?;
-            Some(CardNews::DisputeClosed { dispute: dispute(theirs), end })
-        }
-        _ => Some(CardNews::DisputeOpened(dispute(theirs))),
-    }
-}
-
-fn dispute(theirs: wire::Dispute) -> Dispute {
-    Dispute {
-        intent_id: theirs.intent_id(),
-        charge: theirs.charge_id(),
-        due_by: theirs.due_by(),
-        dispute_id: theirs.id,
-        amount: Money::from_cents(theirs.amount.unwrap_or_default()),
-        reason: theirs.reason.unwrap_or_default(),
-        status: theirs.status.unwrap_or_default(),
-    }
 }

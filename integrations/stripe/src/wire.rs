@@ -10,6 +10,7 @@ use uuid::Uuid;
 use vitrine_kit::Money;
 use vitrine_kit::http::Refusal;
 use vitrine_kit::pix::{Received, RefundStatus, TheirRefund};
+use vitrine_kit::refund::{Nature, Obstacle, Retry};
 
 use crate::IntentStatus;
 
@@ -99,6 +100,8 @@ pub(crate) struct Refund {
     #[serde(default, deserialize_with = "lenient")]
     status: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
+    failure_reason: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
     payment_intent: Option<Linked<WithId>>,
     #[serde(default, deserialize_with = "lenient")]
     charge: Option<Linked<WithId>>,
@@ -106,37 +109,7 @@ pub(crate) struct Refund {
     metadata: Option<Metadata>,
 }
 
-#[derive(Deserialize)]
-pub(crate) struct Dispute {
-    pub(crate) id: String,
-    #[serde(default, deserialize_with = "lenient")]
-    pub(crate) amount: Option<i64>,
-    #[serde(default, deserialize_with = "lenient")]
-    pub(crate) reason: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    pub(crate) status: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    payment_intent: Option<Linked<WithId>>,
-    #[serde(default, deserialize_with = "lenient")]
-    charge: Option<Linked<WithId>>,
-    #[serde(default, deserialize_with = "lenient")]
-    evidence_details: Option<Evidence>,
-    #[serde(default, deserialize_with = "lenient")]
-    balance_transactions: Option<Vec<Value>>,
-}
-
-#[derive(Deserialize)]
-struct Evidence {
-    due_by: Option<i64>,
-}
-
 impl Listed for Intent {
-    fn id(&self) -> &str {
-        &self.id
-    }
-}
-
-impl Listed for Dispute {
     fn id(&self) -> &str {
         &self.id
     }
@@ -156,7 +129,7 @@ fn id_of<T>(link: Option<&Linked<T>>, id: fn(&T) -> &str) -> Option<String> {
     }
 }
 
-fn linked(link: Option<&Linked<WithId>>) -> Option<String> {
+pub(crate) fn linked(link: Option<&Linked<WithId>>) -> Option<String> {
     id_of(link, |whole| &whole.id)
 }
 
@@ -258,12 +231,28 @@ impl Refund {
         our_id(self.metadata.as_ref(), "refund_id")
     }
 
-    /// A word that we do not know is not an end.
+    /// What waits for balance (`pending`) they make by themselves.
     pub(crate) fn status(&self) -> RefundStatus {
         match self.status.as_deref() {
+            Some("pending" | "requires_action") => RefundStatus::Processing,
             Some("succeeded") => RefundStatus::Done,
-            Some("failed" | "canceled") => RefundStatus::Failed,
-            _ => RefundStatus::Processing,
+            Some("failed" | "canceled") => RefundStatus::Failed(match self.failure_reason.as_deref() {
+                Some("insufficient_funds") => Retry::Later(Obstacle::Balance),
+                Some("unknown") => Retry::Unsaid,
+                Some(_) => Retry::Never,
+                None if self.status.as_deref() == Some("canceled") => Retry::Never,
+                None => Retry::Unsaid,
+            }),
+            _ => RefundStatus::Unclear,
+        }
+    }
+
+    /// Why it failed, or a word that we do not know.
+    pub(crate) fn said(&self) -> Option<String> {
+        match self.status() {
+            RefundStatus::Failed(_) => self.failure_reason.clone().or_else(|| self.status.clone()),
+            RefundStatus::Unclear => Some(self.status.clone().unwrap_or_else(|| "no status".to_owned())),
+            RefundStatus::Processing | RefundStatus::Done => None,
         }
     }
 
@@ -283,26 +272,17 @@ impl From<&Refund> for TheirRefund {
             reference: theirs.id.clone(),
             status: theirs.status(),
             amount: Money::from_cents(theirs.amount),
+            nature: Nature::Original, // what a bank takes back from a card is a dispute
+            said: theirs.said(),
         }
     }
 }
 
-impl Dispute {
-    /// They say that it never touched the balance.
-    pub(crate) fn moved_nothing(&self) -> bool {
-        self.balance_transactions.as_ref().is_some_and(Vec::is_empty)
-    }
-
-    pub(crate) fn intent_id(&self) -> Option<String> {
-        linked(self.payment_intent.as_ref())
-    }
-
-    pub(crate) fn charge_id(&self) -> Option<String> {
-        linked(self.charge.as_ref())
-    }
-
-    pub(crate) fn due_by(&self) -> Option<Timestamp> {
-        time(self.evidence_details.as_ref()?.due_by)
+/// Whether a refused refund may be asked for again. What they refuse is final, but for want of balance.
+pub(crate) fn retry(code: &str, _: &str) -> Retry {
+    match code {
+        "balance_insufficient" | "insufficient_funds" => Retry::Later(Obstacle::Balance),
+        _ => Retry::Never,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Why there is no database, in words for the one who wanted one.
+//! Errors of the development database.
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -7,10 +7,10 @@ use super::tools;
 /// Why there is no database. Every text is one line and says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
-    /// Somebody alive holds the folder's lock.
+    /// Another process holds the folder's lock.
     #[error("PostgreSQL is already running in this folder ({}): stop the other vitrine that uses it first", .0.display())]
     AlreadyRunning(PathBuf),
-    /// Nothing usable on this machine; the text lists what was looked at.
+    /// No usable PostgreSQL on this machine; the text lists what was checked.
     #[error(
         "no PostgreSQL {min} or newer was found{looked_at}; install it (Debian: apt-get install postgresql, macOS: \
          brew install postgresql@17), or set DEV_PG_BIN to the folder of its programs, or DATABASE_URL to a running server",
@@ -20,7 +20,7 @@ pub enum ClusterError {
         /// The folders that were refused, each with the reason; empty when there were none.
         looked_at: String,
     },
-    /// Another major version made the data; PostgreSQL does not read across majors.
+    /// The data are of another major version, which PostgreSQL does not read.
     #[error(
         "the data in {} were made by PostgreSQL {made_by}, which was not found{looked_at}; install it or set DEV_PG_BIN to it, \
          or remove that folder to start anew",
@@ -34,7 +34,7 @@ pub enum ClusterError {
         /// The folders that were refused, each with the reason.
         looked_at: String,
     },
-    /// We are not root and the data are somebody else's.
+    /// We are not root and the data belong to another user.
     #[error("{} belongs to another user (uid {owner}): run as that user, or remove the folder to start anew", .dir.display())]
     WrongOwner {
         /// The data folder.
@@ -42,7 +42,7 @@ pub enum ClusterError {
         /// Its owner.
         owner: u32,
     },
-    /// PostgreSQL's tools cannot be told this path.
+    /// PostgreSQL's tools do not accept this path.
     #[error("the path {} holds a quote, a $, a backslash or bytes that are not UTF-8, which PostgreSQL's tools cannot take: move the folder", .0.display())]
     Path(PathBuf),
     /// Root, and no user to run PostgreSQL as.
@@ -60,24 +60,24 @@ pub enum ClusterError {
         /// The server's log.
         log: PathBuf,
     },
-    /// The file system refused.
+    /// The file system refused an operation.
     #[error("cannot {doing} {}: {source}", .path.display())]
     Io {
         /// A verb: `create`, `read` …
         doing: &'static str,
-        /// What it was done to.
+        /// The path.
         path: PathBuf,
-        /// The system's word.
+        /// The system's error.
         source: io::Error,
     },
-    /// The server runs but does not let us in.
+    /// The server runs but refuses our connection.
     #[error(
         "the development PostgreSQL on port {port} refused us: {source}; if its password file was lost, remove the folder to start anew"
     )]
     Connect {
         /// Its port.
         port: u16,
-        /// What it said.
+        /// Its error.
         source: tokio_postgres::Error,
     },
     /// A blocking step panicked: a bug.
@@ -85,7 +85,7 @@ pub enum ClusterError {
     BrokeOff(#[from] tokio::task::JoinError),
 }
 
-/// Names the path an [`io::Error`] is about.
+/// Adds the path to an [`io::Error`].
 pub(super) fn at<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> ClusterError + 'a {
     move |source| ClusterError::Io { doing, path: path.to_owned(), source }
 }

@@ -1,19 +1,13 @@
-//! Where a cluster's files lie, and whose they are.
+//! The folder of a cluster, and its owner.
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
 
-use super::{ClusterError, at, beside, tools};
+use super::user::{User, command_as};
+use super::{ClusterError, at, beside};
 
-/// A user that PostgreSQL's tools run as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct User {
-    pub uid: u32,
-    pub gid: u32,
-}
-
-/// The cluster's folder, in the end, and its owner where that is not us.
+/// The cluster's folder, and its owner if that is not us.
 #[derive(Debug)]
 pub(super) struct Place {
     pub base: PathBuf,
@@ -22,8 +16,8 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Decides where the cluster of `dir` lies and makes its folder. Only root needs more than `dir` itself: another user
-    /// runs PostgreSQL then, and has to be able to get there.
+    /// Chooses the folder for the cluster of `dir` and creates it. For root it may be another folder: PostgreSQL then runs as
+    /// another user, who must be able to enter it.
     pub fn of(dir: &Path) -> Result<Self, ClusterError> {
         let us = own_uid(dir)?;
         let owner = fs::metadata(dir.join("data")).ok().map(|data| User { uid: data.uid(), gid: data.gid() });
@@ -60,7 +54,7 @@ impl Place {
         );
         fs::write(&note, text).map_err(at("write", &note))?;
         tracing::info!(data = %base.display(), "the database lies outside of {}: its user cannot enter that folder", near.display());
-        // Data that are there already keep their owner.
+        // Existing data keep their owner.
         let owner = fs::metadata(base.join("data")).ok().map(|data| User { uid: data.uid(), gid: data.gid() });
         Ok(Self { base, user: Some(owner.unwrap_or(user)) })
     }
@@ -73,7 +67,7 @@ impl Place {
         self.base.join("postgres.log")
     }
 
-    /// Writes a small file of the cluster's, for its owner alone, whole or not at all.
+    /// Writes a small file of the cluster, for its owner alone and atomically.
     pub fn write(&self, name: &str, text: &str) -> Result<(), ClusterError> {
         let path = self.base.join(name);
         let new = beside(&path, ".new");
@@ -87,7 +81,7 @@ impl Place {
         written.map_err(at("write", &path))
     }
 
-    /// Makes a folder for the cluster's owner alone, if it is not there.
+    /// Creates a folder for the cluster's owner alone, if it is not there.
     pub fn make_dir(&self, dir: &Path) -> Result<(), ClusterError> {
         let made = match fs::DirBuilder::new().mode(0o700).create(dir) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
@@ -101,7 +95,7 @@ impl Place {
     }
 }
 
-/// Our uid. The standard library does not tell, but a file that we make carries it.
+/// Our uid. The standard library does not give it, so a new file is asked for its owner.
 fn own_uid(dir: &Path) -> Result<u32, ClusterError> {
     let probe = beside(dir, &format!(".probe-{}", std::process::id()));
     let file = fs::File::create(&probe).map_err(at("write", &probe))?;
@@ -110,7 +104,7 @@ fn own_uid(dir: &Path) -> Result<u32, ClusterError> {
     Ok(uid)
 }
 
-/// A folder that every user can get to, the same one for the same `dir`.
+/// A folder that every user can enter, the same one for the same `dir`.
 fn elsewhere(dir: &Path) -> Result<PathBuf, ClusterError> {
     let name = format!("{:016x}", fnv1a(dir.as_os_str().as_encoded_bytes()));
     let lib = Path::new("/var/lib/vitrine-dev");
@@ -119,29 +113,29 @@ fn elsewhere(dir: &Path) -> Result<PathBuf, ClusterError> {
     Ok(parent.join(name))
 }
 
-/// Makes a folder of root's, or takes the one that is there if nobody else made it: /var/tmp is everybody's.
+/// Creates a folder of root's, or takes an existing one if root owns it: anybody can write to /var/tmp.
 fn roots_own(dir: &Path) -> io::Result<()> {
     match fs::DirBuilder::new().mode(0o755).create(dir) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             let found = fs::symlink_metadata(dir)?;
             if found.is_dir() && found.uid() == 0 { Ok(()) } else { Err(error) }
         }
-        // The mode again: a strict umask would lock the other user out.
+        // Sets the mode again: under a strict umask the other user could not enter.
         made => made.and_then(|()| fs::set_permissions(dir, std::os::unix::fs::PermissionsExt::from_mode(0o755))),
     }
 }
 
 fn can_enter(user: User, dir: &Path) -> bool {
-    let mut sh = tools::command_as(Path::new("/bin/sh"), Some(user));
+    let mut sh = command_as(Path::new("/bin/sh"), Some(user));
     sh.args(["-c", "cd \"$1\"", "sh"]).arg(dir).output().is_ok_and(|output| output.status.success())
 }
 
-/// The 64-bit FNV-1a hash: the standard library's may change from one Rust to the next, and the data would be lost.
+/// The 64-bit FNV-1a hash. The standard library's hash may change between versions of Rust, and the data would not be found.
 fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// A user's ids out of the text of /etc/passwd. Never root's: PostgreSQL refuses it.
+/// A user's ids from the text of /etc/passwd. Never root's: PostgreSQL refuses it.
 fn user_in(passwd: &str, name: &str) -> Option<User> {
     // macOS writes nobody's ids as -2.
     let id = |field: &str| field.parse::<u32>().ok().or_else(|| field.parse::<i32>().ok().map(i32::cast_unsigned));

@@ -1,14 +1,13 @@
-//! PostgreSQL's programs: where they are, which to take, and how they are run.
+//! PostgreSQL's programs: finding, choosing and running them.
 use std::env::{self, consts};
 use std::ffi::OsString;
 use std::fmt;
 use std::fs;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::ClusterError;
-use super::place::User;
+use super::user::{User, command_as};
 
 /// The oldest PostgreSQL that our SQL runs on.
 pub(super) const MAJOR_MIN: u32 = 15;
@@ -57,24 +56,10 @@ impl Tools {
         })
     }
 
-    /// A call of one of the programs, as the cluster's user.
+    /// A command for one of the programs, run as the cluster's user.
     pub fn command(&self, program: &str) -> Command {
         command_as(&self.bin.join(program), self.user)
     }
-}
-
-/// A call that depends on nothing of ours: not the current folder (the other user may not be able to enter it, and it
-/// may go away), not the locale, not our `PG…` variables; and that a Ctrl-C meant for us does not reach.
-pub(super) fn command_as(program: &Path, user: Option<User>) -> Command {
-    let mut command = Command::new(program);
-    command.current_dir("/").env("LC_ALL", "C").stdin(Stdio::null()).process_group(0);
-    for (name, _) in env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"PG")) {
-        command.env_remove(name);
-    }
-    if let Some(User { uid, gid }) = user {
-        command.uid(uid).gid(gid);
-    }
-    command
 }
 
 /// Every folder that may hold PostgreSQL, best first. `DEV_PG_BIN` is an order, not a hint: nothing else counts then.
@@ -105,7 +90,7 @@ fn folders() -> Vec<PathBuf> {
     found
 }
 
-/// `15`, `postgresql@17`, `postgresql`, by the number that they end in, highest first; what is no PostgreSQL is left out.
+/// `15`, `postgresql@17`, `postgresql`, sorted by the number at their end, highest first; other names are left out.
 fn newest_first(names: Vec<OsString>) -> Vec<String> {
     let mut numbered: Vec<(u32, String)> = names
         .into_iter()
@@ -113,7 +98,7 @@ fn newest_first(names: Vec<OsString>) -> Vec<String> {
         .filter_map(|name| {
             let number = name.strip_prefix("postgresql").map_or(name.as_str(), |rest| rest.trim_start_matches('@'));
             let major = number.split('.').next().unwrap_or(number);
-            // Without a number it is whatever is current there, as far as anyone can tell by the name.
+            // Without a number it is the current version, as far as the name tells.
             let major = if major.is_empty() { Some(MAJOR_MIN) } else { major.parse().ok() };
             major.map(|major| (major, name))
         })
@@ -134,7 +119,7 @@ fn npm_cpu() -> &'static str {
     }
 }
 
-/// The version of the programs in a folder, asked as the user that is going to run them; or why they are of no use.
+/// The version of the programs in a folder, run as the user that will run them; or why they cannot be used.
 fn version_of(bin: &Path, user: Option<User>) -> Result<Version, String> {
     if let Some(missing) = PROGRAMS.iter().find(|program| !bin.join(program).exists()) {
         return Err(format!("has no {missing}"));
@@ -168,7 +153,7 @@ pub(super) fn postmaster_pid(text: &str) -> Option<u32> {
     first.trim().parse().ok().filter(|pid| *pid > 1)
 }
 
-/// Whether that process is a PostgreSQL on that folder, and not one that got the number after a crash or a reboot.
+/// Whether that process is a PostgreSQL on that folder, and not another program that got the id after a crash or a reboot.
 pub(super) fn is_postmaster(pid: u32, data: &Path) -> bool {
     let line = if Path::new("/proc/self/cmdline").exists() {
         fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default()
@@ -180,7 +165,7 @@ pub(super) fn is_postmaster(pid: u32, data: &Path) -> bool {
     line.windows(data.len()).any(|part| part == data)
 }
 
-/// The line that says why: the last fatal one of the log, else the last that the tool said.
+/// The line that says why: the last fatal one of the log, else the last one of the tool's output.
 pub(super) fn telling_line(log: &str, said: &str) -> String {
     let fatal = log.lines().rfind(|line| line.contains("FATAL:") || line.contains("PANIC:"));
     let spoken = || said.lines().map(str::trim).rfind(|line| line.contains("error:"));

@@ -6,8 +6,8 @@ use vitrine_kit::Money;
 use super::compare::{Books, Ours, Pair, Stray, Theirs, report};
 use super::*;
 use crate::ids::{OrderId, PaymentId};
-use crate::payments::status;
 use crate::payments::store::Payment;
+use crate::sale::states::PaymentStatus;
 
 const DAY: Date = date(2026, 10, 1);
 
@@ -67,7 +67,7 @@ fn ours(captured: i64, returned: i64) -> Ours {
         order_id: OrderId::new(),
         method: "pix".to_owned(),
         provider: "bank".to_owned(),
-        status: if captured > 0 { status::Status::Paid } else { status::Status::Expired },
+        status: if captured > 0 { PaymentStatus::Paid } else { PaymentStatus::Expired },
         amount: Money::from_cents(captured.max(1)),
         captured: Money::from_cents(captured),
         refunded: Money::from_cents(returned),

@@ -5,7 +5,6 @@ use jiff::{SignedDuration, Timestamp};
 use vitrine_kit::pix::{NewRefund, Refund, RefundStatus};
 use vitrine_kit::{Money, ProviderError};
 
-use super::{End, settle, tell_refund};
 use crate::app::App;
 use crate::cause::Actor;
 use crate::db;
@@ -13,7 +12,10 @@ use crate::error::{Error, Result};
 use crate::ids::{PaymentId, RefundId};
 use crate::jobs::Outcome;
 use crate::payments::gateway::Gateway;
+use crate::payments::history::record_refund;
+use crate::payments::refund::settle::{End, settle_refund};
 use crate::payments::store;
+use crate::sale::states;
 
 /// How long to wait before asking again how far a refund is: a quarter of its age, within these.
 const SHORTEST_WAIT: SignedDuration = SignedDuration::from_secs(2);
@@ -24,7 +26,7 @@ struct Open {
     id: RefundId,
     payment_id: PaymentId,
     amount: Money,
-    status: String,
+    status: states::RefundStatus,
     /// Calls that asked for it so far.
     tries: i32,
     reason: String,
@@ -56,11 +58,12 @@ async fn find_open(db: &impl GenericClient, id: RefundId) -> Result<Option<Open>
                p.provider_ref AS payment_ref
           FROM refunds r JOIN payments p ON p.id = r.payment_id
          WHERE r.id = $1 AND r.status IN ('pending', 'processing', 'unknown')";
-    Ok(db::query_opt(db, FIND, &[&id]).await?.map(|row| Open {
+    let Some(row) = db::query_opt(db, FIND, &[&id]).await? else { return Ok(None) };
+    Ok(Some(Open {
         id: row.get("id"),
         payment_id: row.get("payment_id"),
         amount: row.get("amount_cents"),
-        status: row.get("status"),
+        status: row.try_get("status")?,
         tries: row.get("tries"),
         reason: row.get("reason"),
         provider: row.get("provider"),
@@ -72,12 +75,12 @@ async fn find_open(db: &impl GenericClient, id: RefundId) -> Result<Option<Open>
 }
 
 /// The job: sends it, or asks how far it is.
-pub async fn send(app: &App, id: RefundId) -> Result<Outcome> {
+pub async fn send_refund(app: &App, id: RefundId) -> Result<Outcome> {
     let Some(refund) = find_open(&app.db().await?, id).await? else { return Ok(Outcome::Done) };
     let outcome = ask(app, &refund).await;
     let outcome = match outcome {
         // A refusal is the end only if they say that no earlier try did it.
-        Err(Error::Provider(refused @ ProviderError::Rejected { .. })) => {
+        Err(Error::Provider(refused)) if refused.is_refusal() => {
             match Gateway::named(app, &refund.provider)?.read_refund(&refund.ask()).await {
                 Ok(Some(found)) => Ok(found),
                 Ok(None) => return refused_for_good(app, &refund, &refused).await,
@@ -98,7 +101,7 @@ async fn count_try(app: &App, id: RefundId) -> Result<u32> {
 async fn ask(app: &App, refund: &Open) -> Result<Refund> {
     let gateway = Gateway::named(app, &refund.provider)?;
     // What an earlier try did is read first: their memory of our key may be shorter than our absence.
-    if (refund.status == "processing" || refund.tries > 0)
+    if (refund.status == states::RefundStatus::Processing || refund.tries > 0)
         && let Some(found) = gateway.read_refund(&refund.ask()).await?
     {
         return Ok(found);
@@ -113,19 +116,23 @@ async fn note(app: &App, refund: &Open, outcome: Result<Refund>) -> Result<Outco
             found.amount.cents(),
             refund.amount.cents()
         ))),
-        Ok(Refund { status: RefundStatus::Processing, end_to_end_id, .. }) => {
-            mark_open(app, refund, "processing", end_to_end_id.as_deref(), None).await?;
+        Ok(Refund { status: RefundStatus::Processing | RefundStatus::Unclear, end_to_end_id, .. }) => {
+            mark_open(app, refund, states::RefundStatus::Processing, end_to_end_id.as_deref(), None).await?;
             Ok(Outcome::Again(next_look(refund.created_at)))
         }
         Ok(Refund { status: RefundStatus::Done, end_to_end_id, .. }) => {
-            mark_open(app, refund, &refund.status, end_to_end_id.as_deref(), None).await?;
+            mark_open(app, refund, refund.status, end_to_end_id.as_deref(), None).await?;
             finish(app, refund, End::Done).await
         }
-        Ok(Refund { status: RefundStatus::Failed, .. }) => {
+        Ok(Refund { status: RefundStatus::Failed(_), .. }) => {
             finish(app, refund, End::Failed("the provider says that it failed")).await
         }
         Err(error) => {
-            let to = if matches!(error, Error::Provider(ProviderError::Unknown { .. })) { "unknown" } else { &refund.status };
+            let to = if matches!(error, Error::Provider(ProviderError::Unknown { .. })) {
+                states::RefundStatus::Unknown
+            } else {
+                refund.status
+            };
             mark_open(app, refund, to, None, Some(&error.to_string())).await?;
             Err(error)
         }
@@ -145,16 +152,22 @@ async fn finish(app: &App, refund: &Open, end: End<'_>) -> Result<Outcome> {
     let provider = Gateway::named(app, &refund.provider)?.name();
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
-    settle(&tx, provider, refund.id, end).await?;
+    settle_refund(&tx, provider, refund.id, end).await?;
     tx.commit().await?;
     app.jobs_were_pushed();
     Ok(Outcome::Done)
 }
 
 /// Nothing is settled yet. What a webhook settled meanwhile stays as it is.
-async fn mark_open(app: &App, refund: &Open, to: &str, reference: Option<&str>, error: Option<&str>) -> Result<()> {
+async fn mark_open(
+    app: &App,
+    refund: &Open,
+    to: states::RefundStatus,
+    reference: Option<&str>,
+    error: Option<&str>,
+) -> Result<()> {
     const MARK: &str = "
-        WITH before AS (SELECT status FROM refunds WHERE id = $1 AND status IN ('pending', 'processing', 'unknown') FOR UPDATE)
+        WITH before AS (SELECT status FROM refunds WHERE id = $1 AND status IN ('pending', 'processing', 'unknown') FOR NO KEY UPDATE)
         UPDATE refunds r SET status = $2, provider_ref = coalesce($3, provider_ref), error = $4, updated_at = now()
           FROM before b WHERE r.id = $1
         RETURNING b.status";
@@ -163,9 +176,9 @@ async fn mark_open(app: &App, refund: &Open, to: &str, reference: Option<&str>, 
     // The order first, as everywhere: its story is told under its lock.
     let Some((order, _)) = store::lock(&tx, refund.payment_id).await? else { return Ok(()) };
     if let Some(row) = db::query_opt(&tx, MARK, &[&refund.id, &to, &reference, &error]).await? {
-        let from: String = row.get("status");
+        let from: states::RefundStatus = row.try_get("status")?;
         if from != to {
-            tell_refund(&tx, order.id, refund.id, Some(&from), to, error.unwrap_or_default(), Actor::System).await?;
+            record_refund(&tx, order.id, refund.id, Some(from), to, error.unwrap_or_default(), Actor::System).await?;
         }
     }
     tx.commit().await?;

@@ -1,21 +1,23 @@
 //! The end of a refund: once, whoever tells it, and in the ledger.
 
-use deadpool_postgres::GenericClient;
+use deadpool_postgres::{GenericClient, Transaction};
 use jiff::{SignedDuration, Timestamp};
 use vitrine_kit::Money;
 
-use super::{follow_the_sale, is_off, reserve, tell_refund};
 use crate::alerts::{self, Alert, Key};
 use crate::cause::{self, Actor};
 use crate::db;
 use crate::error::Result;
 use crate::ids::RefundId;
 use crate::jobs::{self, Job};
-use crate::orders::life::{self, Change};
-use crate::payments::apply::{Applied, News};
-use crate::payments::status::Status;
-use crate::payments::store::{self, Order, Payment};
-use crate::payments::tell;
+use crate::payments::effect::{Applied, Effect};
+use crate::payments::history::{record_payment, record_refund};
+use crate::payments::refund::reserve::reserve;
+use crate::payments::store::{self, Payment};
+use crate::sale::life;
+use crate::sale::locks::LockedOrder;
+use crate::sale::off::{queue_jobs_after_change, sale_is_off};
+use crate::sale::states::{OrderPaymentStatus, OrderStatus, PaymentStatus, RefundStatus};
 
 /// After this a refund to a card is looked at once more.
 const BOUNCES_WITHIN: SignedDuration = SignedDuration::from_hours(24 * 10);
@@ -32,37 +34,39 @@ pub enum End<'a> {
 /// A refund that is being brought to its end, under the locks of its order, payment and row.
 struct Ending<'a> {
     provider: &'static str,
-    order: &'a Order,
+    order: &'a LockedOrder,
     payment: &'a Payment,
     id: RefundId,
     amount: Money,
-    from: &'a str,
+    from: RefundStatus,
 }
 
 /// Brings a refund to its end, once. The caller commits.
-pub async fn settle(tx: &impl GenericClient, provider: &'static str, id: RefundId, end: End<'_>) -> Result<News> {
+pub async fn settle_refund(tx: &impl GenericClient, provider: &'static str, id: RefundId, end: End<'_>) -> Result<Effect> {
     const OF: &str = "SELECT payment_id FROM refunds WHERE id = $1";
     const LOCK: &str = "
         SELECT status, amount_cents, EXISTS (SELECT FROM money_movements m WHERE m.refund_id = r.id) AS was_done
-          FROM refunds r WHERE id = $1 FOR UPDATE";
-    let Some(row) = db::query_opt(tx, OF, &[&id]).await? else { return Ok((Applied::UnknownPayment, None)) };
+          FROM refunds r WHERE id = $1 FOR NO KEY UPDATE";
+    let Some(row) = db::query_opt(tx, OF, &[&id]).await? else { return Ok(Effect::of(Applied::UnknownPayment)) };
     let Some((order, payment)) = store::lock(tx, row.get("payment_id")).await?.filter(|(_, p)| p.provider == provider) else {
-        return Ok((Applied::UnknownPayment, None));
+        return Ok(Effect::of(Applied::UnknownPayment));
     };
     let row = db::query_one(tx, LOCK, &[&id]).await?;
-    let (status, was_done): (String, bool) = (row.get("status"), row.get("was_done"));
-    let ending = Ending { provider, order: &order, payment: &payment, id, amount: row.get("amount_cents"), from: &status };
-    let was_off = is_off(tx, order.id).await?;
-    let applied = match (status.as_str(), end) {
-        ("done", End::Done) | ("failed", End::Failed(_) | End::Bounced(_)) => Applied::AlreadyDone,
-        ("done", End::Failed(_)) => Applied::Ignored, // done is the later truth, whatever the order of news
-        ("failed", End::Done) if was_done || !reserve(tx, payment.id, ending.amount).await? => ending.too_much(tx).await?,
+    let (status, was_done): (RefundStatus, bool) = (row.try_get("status")?, row.get("was_done"));
+    let ending = Ending { provider, order: &order, payment: &payment, id, amount: row.get("amount_cents"), from: status };
+    let was_off = sale_is_off(tx, order.id).await?;
+    let applied = match (status, end) {
+        (RefundStatus::Done, End::Done) | (RefundStatus::Failed, End::Failed(_) | End::Bounced(_)) => Applied::AlreadyDone,
+        (RefundStatus::Done, End::Failed(_)) => Applied::Ignored, // done is the later truth, whatever the order of news
+        (RefundStatus::Failed, End::Done) if was_done || !reserve(tx, payment.id, ending.amount).await? => {
+            ending.too_much(tx).await?
+        }
         (_, End::Done) => ending.done(tx).await?,
-        ("done", End::Bounced(why)) => ending.bounced(tx, why).await?,
+        (RefundStatus::Done, End::Bounced(why)) => ending.bounced(tx, why).await?,
         (_, End::Failed(why) | End::Bounced(why)) => ending.failed(tx, why).await?,
     };
-    follow_the_sale(tx, order.id, was_off).await?; // of a bank that would not take all of the money it stands again
-    Ok((applied, Some(order.id)))
+    queue_jobs_after_change(tx, order.id, was_off).await?; // of a bank that would not take all of the money it stands again
+    Ok(Effect::on(order.id, applied))
 }
 
 impl Ending<'_> {
@@ -70,7 +74,7 @@ impl Ending<'_> {
         const DONE: &str = "UPDATE refunds SET status = 'done', error = NULL, updated_at = now() WHERE id = $1";
         db::execute(tx, DONE, &[&self.id]).await?;
         self.enter(tx, "refund").await?;
-        self.tell(tx, "done", "").await?;
+        self.record(tx, RefundStatus::Done, "").await?;
         self.follow_the_sums(tx, "money went back").await?;
         jobs::push(tx, Job::MailRefunded { refund: self.id }).await?;
         if self.provider == vitrine_stripe::NAME {
@@ -115,8 +119,8 @@ impl Ending<'_> {
 
     /// What the operator is to know of an order that was not cancelled.
     fn what_now(&self) -> &'static str {
-        match self.order.status.as_str() {
-            "processing" => " Enquanto outra não for pedida, a venda vale e segue, com nota e etiqueta.",
+        match self.order.status {
+            OrderStatus::Processing => " Enquanto outra não for pedida, a venda vale e segue, com nota e etiqueta.",
             _ => "",
         }
     }
@@ -127,7 +131,7 @@ impl Ending<'_> {
         const GIVE_BACK: &str = "UPDATE payments SET refunded_cents = refunded_cents - $2, updated_at = now() WHERE id = $1";
         db::execute(tx, FAILED, &[&self.id, &why]).await?;
         db::execute(tx, GIVE_BACK, &[&self.payment.id, &self.amount]).await?;
-        self.tell(tx, "failed", why).await
+        self.record(tx, RefundStatus::Failed, why).await
     }
 
     async fn enter(&self, tx: &impl GenericClient, kind: &str) -> Result<()> {
@@ -138,9 +142,9 @@ impl Ending<'_> {
         Ok(())
     }
 
-    async fn tell(&self, tx: &impl GenericClient, to: &str, why: &str) -> Result<()> {
+    async fn record(&self, tx: &impl GenericClient, to: RefundStatus, why: &str) -> Result<()> {
         let actor = Actor::Provider(self.provider);
-        tell_refund(tx, self.payment.order_id, self.id, Some(self.from), to, why, actor).await
+        record_refund(tx, self.payment.order_id, self.id, Some(self.from), to, why, actor).await
     }
 
     async fn follow_the_sums(&self, tx: &impl GenericClient, reason: &str) -> Result<()> {
@@ -153,7 +157,7 @@ impl Ending<'_> {
 }
 
 /// What of a payment is back with the buyer, by the ledger.
-pub(in crate::payments) async fn returned(tx: &impl GenericClient, payment: &Payment) -> Result<Money> {
+pub async fn returned(tx: &impl GenericClient, payment: &Payment) -> Result<Money> {
     const RETURNED: &str = "
         SELECT coalesce(sum(CASE kind WHEN 'refund' THEN amount_cents ELSE -amount_cents END), 0)::bigint
           FROM money_movements WHERE order_id = $2 AND payment_id = $1 AND kind IN ('refund', 'refund_back')";
@@ -161,42 +165,26 @@ pub(in crate::payments) async fn returned(tx: &impl GenericClient, payment: &Pay
 }
 
 /// The payment's new state, and the order's, if this is the payment that the order took.
-pub(in crate::payments) async fn mark_refunded(
+pub async fn mark_refunded(
     tx: &impl GenericClient,
     payment: &Payment,
-    to: Status,
+    to: PaymentStatus,
     reason: &str,
     actor: Actor,
 ) -> Result<()> {
-    const PAYMENT: &str = "UPDATE payments SET status = $2, updated_at = now() WHERE id = $1";
-    const ORDER: &str = "
-        WITH before AS (SELECT id, payment_status FROM orders WHERE id = $1)
-        UPDATE orders o SET payment_status = $2, updated_at = now() FROM before b
-         WHERE o.id = b.id AND o.payment_status IN ('paid', 'partially_refunded', 'refunded') AND o.payment_status <> $2
-        RETURNING b.payment_status";
-    db::execute(tx, PAYMENT, &[&payment.id, &to.as_str()]).await?;
-    tell(tx, payment, Some(payment.status), to, reason, actor).await?;
+    const MARK: &str = "UPDATE payments SET status = $2, updated_at = now() WHERE id = $1";
+    db::execute(tx, MARK, &[&payment.id, &to]).await?;
+    record_payment(tx, payment, Some(payment.status), to, reason, actor).await?;
     let of_order = match to {
-        Status::Paid | Status::Disputed => "paid",
-        Status::PartiallyRefunded => "partially_refunded",
-        _ => "refunded",
+        PaymentStatus::Paid | PaymentStatus::Disputed => OrderPaymentStatus::Paid,
+        PaymentStatus::PartiallyRefunded => OrderPaymentStatus::PartiallyRefunded,
+        _ => OrderPaymentStatus::Refunded,
     };
     // A surplus was never the order's.
-    if payment.status == Status::Surplus || is_surplus(tx, payment).await? {
+    if payment.status == PaymentStatus::Surplus || is_surplus(tx, payment).await? {
         return Ok(());
     }
-    if let Some(row) = db::query_opt(tx, ORDER, &[&payment.order_id, &of_order]).await? {
-        let change = Change {
-            subject: "payment_status",
-            subject_id: None,
-            from: Some(row.get("payment_status")),
-            to: of_order,
-            reason,
-            actor,
-        };
-        life::tell(tx, payment.order_id, &change).await?;
-    }
-    Ok(())
+    life::follow_the_money(tx, payment.order_id, of_order, reason, actor).await
 }
 
 /// It was captured beside the payment that the order took; its later states do not say so.
@@ -204,4 +192,14 @@ async fn is_surplus(tx: &impl GenericClient, payment: &Payment) -> Result<bool> 
     const WAS: &str = "
         SELECT EXISTS (SELECT FROM order_history WHERE order_id = $1 AND subject = 'payment' AND subject_id = $2 AND to_state = 'surplus')";
     Ok(db::query_one(tx, WAS, &[&payment.order_id, &payment.id.0]).await?.get(0))
+}
+
+/// The money went back.
+pub async fn record_done(tx: &Transaction<'_>, provider: &'static str, id: RefundId) -> Result<Effect> {
+    settle_refund(tx, provider, id, End::Done).await
+}
+
+/// The money did not go back.
+pub async fn record_failed(tx: &Transaction<'_>, provider: &'static str, id: RefundId) -> Result<Effect> {
+    settle_refund(tx, provider, id, End::Failed("the provider says that it failed")).await
 }

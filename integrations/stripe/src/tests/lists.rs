@@ -1,3 +1,4 @@
+use vitrine_kit::dispute::{Stage, State};
 use wiremock::matchers::{query_param, query_param_is_missing};
 
 use super::*;
@@ -86,7 +87,7 @@ async fn where_lists_cannot_be_narrowed_all_are_read_whatever_their_order() {
 }
 
 #[tokio::test]
-async fn disputes_are_listed_by_when_they_began_and_told_as_webhooks_tell_them() {
+async fn disputes_are_listed_by_when_they_began_and_read_one_by_one() {
     let dispute = |n: i64, status: &str| {
         format!(
             r#"{{"id":"du_{n}","object":"dispute","amount":500,"status":"{status}","payment_intent":"pi_{n}","balance_transactions":[{{}}]}}"#
@@ -96,14 +97,20 @@ async fn disputes_are_listed_by_when_they_began_and_told_as_webhooks_tell_them()
     let (server, stripe) = answering_with(page(&all.map(|(n, status)| dispute(n, status)), false)).await;
     let told = stripe.disputes(at(1_790_000_000)).await.expect("listed");
     assert_eq!(calls(&server).await, ["GET /v1/disputes?created[gte]=1790000000&limit=100"]);
-    let told: Vec<_> = told
-        .iter()
-        .map(|news| match news {
-            CardNews::DisputeOpened(dispute) => (dispute.dispute_id.as_str(), None),
-            CardNews::DisputeClosed { dispute, end } => (dispute.dispute_id.as_str(), Some(*end)),
-            other => panic!("{other:?} is no dispute"),
-        })
-        .collect();
-    let (won, lost) = (Some(DisputeEnd::Won), Some(DisputeEnd::Lost));
-    assert_eq!(told, [("du_5", None), ("du_4", won), ("du_2", lost), ("du_1", None)], "an end without a winner is left out");
+    let told: Vec<_> = told.iter().map(|dispute| (dispute.reference.as_str(), dispute.state)).collect();
+    let expected = [
+        ("du_5", State::UnderReview),
+        ("du_4", State::Won),
+        ("du_3", State::Unclear),
+        ("du_2", State::Lost),
+        ("du_1", State::Open),
+    ];
+    assert_eq!(told, expected);
+
+    let (server, stripe) = answering(200, &dispute(7, "warning_under_review")).await;
+    let seen = stripe.dispute("du_7").await.expect("read").expect("known");
+    assert_eq!((seen.reference.as_str(), seen.stage, seen.state), ("du_7", Stage::Inquiry, State::UnderReview));
+    assert_eq!(calls(&server).await, ["GET /v1/disputes/du_7"]);
+    let (_server, stripe) = answering(404, &error("invalid_request_error", "resource_missing", "No such dispute")).await;
+    assert_eq!(stripe.dispute("du_7").await, Ok(None));
 }

@@ -1,3 +1,5 @@
+use vitrine_kit::refund::{Nature, Obstacle, Retry};
+
 use super::*;
 
 #[tokio::test]
@@ -21,13 +23,42 @@ async fn a_refund_has_the_status_that_it_says() {
         ("succeeded", RefundStatus::Done),
         ("pending", RefundStatus::Processing),
         ("requires_action", RefundStatus::Processing),
-        ("failed", RefundStatus::Failed),
-        ("canceled", RefundStatus::Failed),
-        ("dreaming", RefundStatus::Processing),
+        ("failed", RefundStatus::Failed(Retry::Unsaid)),
+        ("canceled", RefundStatus::Failed(Retry::Never)),
+        ("dreaming", RefundStatus::Unclear),
     ] {
         let (_server, stripe) = answering(200, &REFUND_ANSWER.replace("succeeded", word)).await;
-        assert_eq!(stripe.refund(&new_refund(), 1).await, Ok(Refund { status, ..refund() }), "{word}");
+        let said = matches!(status, RefundStatus::Failed(_) | RefundStatus::Unclear).then(|| word.to_owned());
+        assert_eq!(stripe.refund(&new_refund(), 1).await, Ok(Refund { status, said, ..refund() }), "{word}");
     }
+}
+
+#[tokio::test]
+async fn a_failed_or_refused_refund_says_whether_another_may_be_made() {
+    for (reason, retry) in [
+        ("insufficient_funds", Retry::Later(Obstacle::Balance)),
+        ("lost_or_stolen_card", Retry::Never),
+        ("merchant_request", Retry::Never),
+        ("unknown", Retry::Unsaid),
+    ] {
+        let failed = format!("\"failed\",\"failure_reason\":\"{reason}\"");
+        let (_server, stripe) = answering(200, &REFUND_ANSWER.replace("\"succeeded\"", &failed)).await;
+        let expected = Refund { status: RefundStatus::Failed(retry), said: Some(reason.to_owned()), ..refund() };
+        assert_eq!(stripe.refund(&new_refund(), 1).await, Ok(expected));
+    }
+    for (code, retry) in [
+        ("balance_insufficient", Retry::Later(Obstacle::Balance)),
+        ("insufficient_funds", Retry::Later(Obstacle::Balance)),
+        ("charge_disputed", Retry::Never),
+    ] {
+        let refusal = ResponseTemplate::new(400).set_body_string(error("invalid_request_error", code, "No."));
+        let (_server, stripe) = answering_both(refusal, list(&[])).await;
+        assert_eq!(stripe.refund(&new_refund(), 1).await, Err(refund_refused(code, "No.", retry)));
+    }
+}
+
+fn refund_refused(code: &str, message: &str, retry: Retry) -> ProviderError {
+    ProviderError::RefundRefused { provider: NAME, code: code.to_owned(), message: message.to_owned(), retry }
 }
 
 #[tokio::test]
@@ -41,8 +72,14 @@ async fn a_refund_is_read_by_its_id_or_found_among_its_intents() {
     let (server, stripe) = answering_with(list(&[theirs, REFUND_ANSWER])).await;
     assert_eq!(stripe.read_refund(&new_refund()).await, Ok(Some(refund())));
     assert_eq!(calls(&server).await, ["GET /v1/refunds?limit=100&payment_intent=pi_3Q"]);
-    let foreign =
-        TheirRefund { refund_id: None, reference: "re_0".to_owned(), status: RefundStatus::Done, amount: Money::from_cents(500) };
+    let foreign = TheirRefund {
+        refund_id: None,
+        reference: "re_0".to_owned(),
+        status: RefundStatus::Done,
+        amount: Money::from_cents(500),
+        nature: Nature::Original,
+        said: None,
+    };
     let ours = TheirRefund { refund_id: Some(id(REFUND)), reference: "re_1".to_owned(), ..foreign.clone() };
     assert_eq!(stripe.refunds_of("pi_3Q").await, Ok(vec![foreign, ours]));
     let (_server, stripe) = answering_with(list(&[theirs])).await;
@@ -56,7 +93,7 @@ async fn a_refused_refund_is_looked_up_for_it_is_often_done_already() {
     let (_server, stripe) = answering_both(refused.clone(), list(&[REFUND_ANSWER])).await;
     assert_eq!(stripe.refund(&new_refund(), 1).await, Ok(refund()));
     let (_server, stripe) = answering_both(refused, list(&[])).await;
-    let error = rejected("charge_already_refunded", "Charge ch_1 has already been refunded.");
+    let error = refund_refused("charge_already_refunded", "Charge ch_1 has already been refunded.", Retry::Never);
     assert_eq!(stripe.refund(&new_refund(), 1).await, Err(error));
 }
 

@@ -1,5 +1,7 @@
 use serde_json::{Value, json};
+use vitrine_kit::dispute::{Contested, Stage, State};
 use vitrine_kit::pix::RefundStatus;
+use vitrine_kit::refund::{Nature, Retry};
 
 use super::*;
 use crate::tests::{ORDER, PAYMENT, REFUND, at, id, stripe};
@@ -145,21 +147,29 @@ fn events_of_an_intent_have_their_meaning() {
 
 #[test]
 fn events_of_a_refund_have_their_meaning_whole_or_linked() {
-    let expected = |status| CardNews::Refund {
+    let expected = |status, said: Option<&str>| CardNews::Refund {
         intent_id: Some("pi_3Q".to_owned()),
         charge: Some("ch_1".to_owned()),
-        refund: TheirRefund { refund_id: Some(id(REFUND)), reference: "re_1".to_owned(), status, amount: Money::from_cents(500) },
+        refund: TheirRefund {
+            refund_id: Some(id(REFUND)),
+            reference: "re_1".to_owned(),
+            status,
+            amount: Money::from_cents(500),
+            nature: Nature::Original,
+            said: said.map(str::to_owned),
+        },
     };
     for (kind, word, status) in [
         ("refund.created", "pending", RefundStatus::Processing),
         ("refund.updated", "succeeded", RefundStatus::Done),
-        ("refund.failed", "failed", RefundStatus::Failed),
-        ("charge.refund.updated", "canceled", RefundStatus::Failed),
+        ("refund.failed", "failed", RefundStatus::Failed(Retry::Unsaid)),
+        ("charge.refund.updated", "canceled", RefundStatus::Failed(Retry::Never)),
     ] {
         for intent in [json!("pi_3Q"), json!({"id": "pi_3Q", "object": "payment_intent"})] {
             let refund = json!({"id": "re_1", "amount": 500, "status": word, "payment_intent": intent, "charge": "ch_1",
                 "metadata": {"refund_id": REFUND}});
-            assert_eq!(news(kind, &refund), expected(status), "{kind}");
+            let said = matches!(status, RefundStatus::Failed(_)).then_some(word);
+            assert_eq!(news(kind, &refund), expected(status, said), "{kind}");
         }
     }
     let charge = json!({"id": "ch_1", "amount": 18500, "amount_refunded": 500, "payment_intent": "pi_3Q", "refunded": false});
@@ -174,51 +184,62 @@ fn events_of_a_refund_have_their_meaning_whole_or_linked() {
 }
 
 #[test]
-fn a_dispute_opens_with_its_deadline_and_closes_with_its_end() {
+fn every_event_of_a_dispute_tells_how_it_stands() {
     let opening = Dispute {
-        dispute_id: "dp_1".to_owned(),
-        intent_id: Some("pi_3Q".to_owned()),
-        charge: Some("ch_1".to_owned()),
-        amount: Money::from_cents(18_500),
-        reason: "fraudulent".to_owned(),
+        reference: "dp_1".to_owned(),
+        payment: Contested { provider_ref: Some("pi_3Q".to_owned()), end_to_end_id: Some("ch_1".to_owned()) },
+        amount: Some(Money::from_cents(18_500)),
+        currency: Some("BRL".to_owned()),
+        stage: Stage::Contested,
+        state: State::Open,
         status: "needs_response".to_owned(),
+        reason: "fraudulent".to_owned(),
+        opened_at: None,
         due_by: Some(at(1_790_600_000)),
+        evidence_ref: Some("dp_1".to_owned()),
     };
-    assert_eq!(opened(DISPUTE).news, CardNews::DisputeOpened(opening.clone()));
+    assert_eq!(opened(DISPUTE).news, CardNews::Dispute(opening.clone()));
     let moved = r#""metadata":{},"balance_transactions":[{"amount":-18500}]"#;
     let unmoved = r#""metadata":{},"balance_transactions":[]"#;
-    for (status, balance, end) in [
-        ("won", moved, DisputeEnd::Won),
-        ("warning_closed", unmoved, DisputeEnd::Won),
-        ("lost", moved, DisputeEnd::Lost),
-        ("prevented", unmoved, DisputeEnd::Won),
-        ("prevented", moved, DisputeEnd::Unclear),
-        ("prevented", r#""metadata":{}"#, DisputeEnd::Unclear),
-        ("under_review", moved, DisputeEnd::Unclear),
-        ("", moved, DisputeEnd::Unclear),
-        ("forgiven", unmoved, DisputeEnd::Unclear),
+    for (status, balance, stage, state) in [
+        ("needs_response", moved, Stage::Contested, State::Open),
+        ("under_review", moved, Stage::Contested, State::UnderReview),
+        ("won", moved, Stage::Contested, State::Won),
+        ("lost", moved, Stage::Contested, State::Lost),
+        ("warning_needs_response", unmoved, Stage::Inquiry, State::Open),
+        ("warning_under_review", unmoved, Stage::Inquiry, State::UnderReview),
+        ("warning_closed", unmoved, Stage::Inquiry, State::Closed),
+        ("warning_of_a_new_kind", unmoved, Stage::Inquiry, State::Unclear),
+        ("charge_refunded", unmoved, Stage::Inquiry, State::Closed),
+        ("prevented", unmoved, Stage::Inquiry, State::Closed),
+        ("prevented", moved, Stage::Contested, State::Unclear),
+        ("prevented", r#""metadata":{}"#, Stage::Contested, State::Unclear),
+        ("", moved, Stage::Contested, State::Unclear),
+        ("forgiven", unmoved, Stage::Contested, State::Unclear),
     ] {
-        let closed = DISPUTE.replace("dispute.created", "dispute.closed").replace("needs_response", status);
-        let closed = closed.replace(r#""metadata":{}"#, balance);
-        let dispute = Dispute { status: status.to_owned(), ..opening.clone() };
-        let news = CardNews::DisputeClosed { dispute, end };
-        assert_eq!(opened(&closed).news, news, "{status} {balance}");
-        let reinstated = opened(&closed.replace("dispute.closed", "dispute.funds_reinstated")).news;
-        assert_eq!(reinstated, if end == DisputeEnd::Won { news } else { CardNews::Other });
+        let body = DISPUTE.replace("needs_response", status).replace(r#""metadata":{}"#, balance);
+        let expected = CardNews::Dispute(Dispute { status: status.to_owned(), stage, state, ..opening.clone() });
+        for event in ["created", "updated", "closed", "funds_withdrawn", "funds_reinstated"] {
+            let body = body.replace("dispute.created", &format!("dispute.{event}"));
+            assert_eq!(opened(&body).news, expected, "{event} {status} {balance}");
+        }
     }
-    let bare = CardNews::DisputeOpened(Dispute {
-        dispute_id: "dp_1".to_owned(),
-        intent_id: None,
-        charge: None,
-        amount: Money::ZERO,
-        reason: String::new(),
+    let bare = Dispute {
+        reference: "dp_1".to_owned(),
+        payment: Contested::default(),
+        amount: None,
+        currency: None,
+        stage: Stage::Contested,
+        state: State::Unclear,
         status: String::new(),
-        due_by: None,
-    });
-    assert_eq!(
-        news("charge.dispute.created", &json!({"id": "dp_1", "amount": null, "evidence_details": {"due_by": null}})),
-        bare
-    );
+        reason: String::new(),
+        opened_at: Some(at(1_790_000_400)),
+        due_by: None, // 0: the bank takes no answer
+        evidence_ref: Some("dp_1".to_owned()),
+    };
+    let object = json!({"id": "dp_1", "amount": null, "created": 1_790_000_400, "evidence_details": {"due_by": 0}});
+    assert_eq!(news("charge.dispute.created", &object), CardNews::Dispute(bare));
+    assert_eq!(news("charge.dispute.dreamt", &object), CardNews::Other);
 }
 
 #[test]

@@ -1,0 +1,147 @@
+//! Contested payments, in one vocabulary for cards and PIX: the payer's bank wants the money back, or asks before it does.
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::refund::{Origin, RefundStatus, TheirRefund};
+use crate::{Money, ProviderError};
+
+/// A dispute as a provider tells of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dispute {
+    /// Their name for it, the same from its first day to its last.
+    pub reference: String,
+    pub payment: Contested,
+    /// How much of the payment. `None`: they do not say.
+    pub amount: Option<Money>,
+    /// In capitals, as in ISO 4217. `None`: they do not say.
+    pub currency: Option<String>,
+    pub stage: Stage,
+    pub state: State,
+    /// Their word for the state, for the operator.
+    pub status: String,
+    /// `fraudulent`, `Golpe`, …; may be empty.
+    pub reason: String,
+    pub opened_at: Option<Timestamp>,
+    /// Until when evidence is taken. `None`: they do not say, or take none.
+    pub due_by: Option<Timestamp>,
+    /// Where evidence goes, if it can be sent.
+    pub evidence_ref: Option<String>,
+}
+
+/// By what a dispute names its payment. Each is also a column of a payment's row.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Contested {
+    /// Theirs: the PaymentIntent.
+    pub provider_ref: Option<String>,
+    /// Of the PIX (`E…`), or the charge of a card (`ch_…`).
+    pub end_to_end_id: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// The bank asks, and has taken nothing. It may be answered by a refund.
+    Inquiry,
+    /// The money is taken or held: a refund on top of it would pay twice.
+    Contested,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// It waits for the shop's answer.
+    Open,
+    /// It waits for the bank's.
+    UnderReview,
+    /// The money is the shop's.
+    Won,
+    /// The money is the buyer's. An appeal may still win it back.
+    Lost,
+    /// Over without a verdict, and nothing was taken by it.
+    Closed,
+    /// Their word for it ([`Dispute::status`]) does not tell where the money is: somebody must look.
+    Unclear,
+}
+
+impl State {
+    /// It can still go either way.
+    pub fn is_open(self) -> bool {
+        matches!(self, Self::Open | Self::UnderReview)
+    }
+}
+
+/// What speaks for the shop: a file at an address that the provider can fetch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    /// Ours: a repeat is known by it.
+    pub id: Uuid,
+    pub url: String,
+    pub description: String,
+}
+
+impl Dispute {
+    /// The error of a provider that cannot be sent any.
+    pub fn takes_no_evidence(provider: &'static str) -> ProviderError {
+        let message = "evidence cannot be sent to this provider".to_owned();
+        ProviderError::Rejected { provider, code: "no_evidence".to_owned(), message }
+    }
+
+    /// What a bank took back by itself (MED), as the dispute that it ends: the Pix API shows nothing before. `None`: the shop
+    /// gave this back, or it cannot be told who did.
+    pub fn of_return(theirs: &TheirRefund, end_to_end_id: Option<&str>) -> Option<Self> {
+        let Origin::Bank(med) = theirs.origin() else { return None };
+        let state = match theirs.status {
+            RefundStatus::Processing => State::UnderReview,
+            RefundStatus::Done => State::Lost,
+            RefundStatus::Failed(_) => State::Closed,
+            RefundStatus::Unclear => State::Unclear,
+        };
+        let said = theirs.said.as_ref().map(|said| format!(": {said}")).unwrap_or_default();
+        Some(Self {
+            reference: theirs.reference.clone(),
+            payment: Contested { provider_ref: None, end_to_end_id: end_to_end_id.map(str::to_owned) },
+            amount: Some(theirs.amount),
+            currency: Some("BRL".to_owned()),
+            stage: Stage::Contested,
+            state,
+            status: med.as_str().to_owned(),
+            reason: format!("{}{said}", med.as_str()),
+            opened_at: None,
+            due_by: None,
+            evidence_ref: None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::refund::{Med, Nature, Retry};
+
+    fn returned(nature: Nature, status: RefundStatus) -> TheirRefund {
+        let (amount, said) = (Money::from_cents(500), Some("Golpe".to_owned()));
+        TheirRefund { refund_id: None, reference: "D1".into(), status, amount, nature, said }
+    }
+
+    #[test]
+    fn what_the_bank_took_back_is_a_lost_dispute() {
+        let lost = Dispute::of_return(&returned(Nature::Med(Med::Fraud), RefundStatus::Done), Some("E1")).expect("a dispute");
+        assert_eq!((lost.stage, lost.state, lost.amount), (Stage::Contested, State::Lost, Some(Money::from_cents(500))));
+        assert_eq!((lost.reference.as_str(), lost.reason.as_str()), ("D1", "MED_FRAUDE: Golpe"));
+        assert_eq!(lost.payment.end_to_end_id.as_deref(), Some("E1"));
+        for (status, state) in [
+            (RefundStatus::Processing, State::UnderReview),
+            (RefundStatus::Failed(Retry::Unsaid), State::Closed),
+            (RefundStatus::Unclear, State::Unclear),
+        ] {
+            let seen = Dispute::of_return(&returned(Nature::Med(Med::Operational), status), None).map(|dispute| dispute.state);
+            assert_eq!(seen, Some(state));
+        }
+    }
+
+    #[test]
+    fn what_the_shop_gave_back_is_none_and_neither_is_what_nobody_can_tell() {
+        for nature in [Nature::Original, Nature::Withdrawal, Nature::Other("MED_NOVO".into()), Nature::Unsaid] {
+            assert_eq!(Dispute::of_return(&returned(nature, RefundStatus::Done), None), None);
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! OpenPix's disputes (MED): their webhooks, their reading, their list, and what is sent to them.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+use vitrine_kit::Money;
+use vitrine_kit::dispute::{Contested, Dispute, Document, Stage, State};
+
+/// From its opening on the shop has so long to send evidence.
+const EVIDENCE_WITHIN: SignedDuration = SignedDuration::from_hours(72);
+/// Of a word of theirs, so much is kept.
+const MAX_WORD: usize = 80;
+/// End-to-end ids have 32 characters; nothing much longer is kept as an id.
+const MAX_ID: usize = 64;
+
+/// The payer's name, mail and phone stay where they are.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Theirs {
+    /// Only their webhooks have it, and evidence is sent by it.
+    id: Option<String>,
+    status: Option<String>,
+    #[serde(default)]
+    value: Value,
+    dispute_reason: Option<String>,
+    end_to_end_id: Option<String>,
+    #[serde(default, deserialize_with = "time")]
+    created_at: Option<Timestamp>,
+}
+
+/// What is no time counts as absent: the dispute counts all the same.
+fn time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {
+    Ok(Value::deserialize(from)?.as_str().and_then(|text| text.parse().ok()))
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Answer {
+    dispute: Theirs,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct List {
+    disputes: Vec<Theirs>,
+    page_info: Option<PageInfo>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PageInfo {
+    #[serde(default)]
+    has_next_page: bool,
+}
+
+/// What becomes part of a path, and what names a dispute in our books.
+pub(crate) fn is_id(text: &str) -> bool {
+    (1..=MAX_ID).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric())
+}
+
+/// For eyes: short, and on one line.
+fn word(text: Option<String>) -> String {
+    text.unwrap_or_default().chars().filter(|c| !c.is_control()).take(MAX_WORD).collect()
+}
+
+/// Whole centavos, as a number or (as one of their schemas says) as the same in a text.
+fn cents(value: &Value) -> Option<Money> {
+    let cents = match value {
+        Value::Number(number) => number.as_i64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    cents.filter(|cents| *cents >= 0).map(Money::from_cents)
+}
+
+/// Their documents give three lists of these words. In review is what has not been decided: the money is held meanwhile.
+fn state(word: &str) -> State {
+    match word {
+        "CREATED" | "OPENED" => State::Open,
+        "IN_REVIEW" => State::UnderReview,
+        "ACCEPTED" => State::Lost,
+        "REJECTED" => State::Won,
+        "CANCELED" | "CANCELLED" => State::Closed,
+        _ => State::Unclear,
+    }
+}
+
+impl Theirs {
+    /// Known by its PIX, of which there is one dispute. `None`: it names none.
+    fn into_dispute(self) -> Option<Dispute> {
+        let end_to_end_id = self.end_to_end_id.filter(|id| is_id(id))?;
+        let status = word(self.status);
+        Some(Dispute {
+            reference: end_to_end_id.clone(),
+            payment: Contested { provider_ref: None, end_to_end_id: Some(end_to_end_id) },
+            amount: cents(&self.value),
+            currency: Some("BRL".to_owned()),
+            stage: Stage::Contested,
+            state: state(&status),
+            status,
+            reason: word(self.dispute_reason),
+            opened_at: self.created_at,
+            due_by: self.created_at.and_then(|at| at.checked_add(EVIDENCE_WITHIN).ok()),
+            evidence_ref: self.id.filter(|id| is_id(id)),
+        })
+    }
+}
+
+impl Answer {
+    /// Errors: it is about another PIX.
+    pub(crate) fn into_dispute(self, end_to_end_id: &str) -> Result<Dispute, &'static str> {
+        let dispute = self.dispute.into_dispute().ok_or("answered about a dispute without its PIX")?;
+        if dispute.reference == end_to_end_id { Ok(dispute) } else { Err("answered about another dispute") }
+    }
+}
+
+impl List {
+    /// A list that says nothing of pages has one.
+    pub(crate) fn is_last(&self) -> bool {
+        self.disputes.is_empty() || !self.page_info.as_ref().is_some_and(|info| info.has_next_page)
+    }
+
+    /// One that names no PIX cannot be anybody's.
+    pub(crate) fn into_disputes(self) -> impl Iterator<Item = Dispute> {
+        self.disputes.into_iter().filter_map(|theirs| {
+            let dispute = theirs.into_dispute();
+            if dispute.is_none() {
+                tracing::warn!(provider = crate::NAME, "a dispute in their list names no PIX");
+            }
+            dispute
+        })
+    }
+}
+
+/// What a webhook tells of one. Where the body leaves the state out, the event's name has it.
+pub(crate) fn told(body: Option<&Value>, event: &str) -> Option<Dispute> {
+    let mut theirs: Theirs = serde_json::from_value(body?.clone()).ok()?;
+    theirs.status = theirs.status.or_else(|| event.rsplit('_').next().map(str::to_owned));
+    theirs.into_dispute()
+}
+
+#[derive(Serialize)]
+pub(crate) struct Evidence<'a> {
+    documents: Vec<TheirDocument<'a>>,
+}
+
+#[derive(Serialize)]
+struct TheirDocument<'a> {
+    url: &'a str,
+    description: &'a str,
+    #[serde(rename = "correlationID")]
+    correlation_id: Uuid,
+}
+
+impl<'a> From<&'a [Document]> for Evidence<'a> {
+    fn from(documents: &'a [Document]) -> Self {
+        let theirs = |document: &'a Document| TheirDocument {
+            url: &document.url,
+            description: &document.description,
+            correlation_id: document.id,
+        };
+        Self { documents: documents.iter().map(theirs).collect() }
+    }
+}

@@ -1,0 +1,117 @@
+-- The outbox: what must happen after a commit is a row in the same transaction, run by workers under a lease.
+CREATE DOMAIN job_state AS text CHECK (VALUE IN ('waiting', 'running', 'done', 'dead'));
+CREATE TABLE jobs (
+    id           uuid PRIMARY KEY,
+    kind         text NOT NULL,
+    payload      jsonb NOT NULL,
+    dedupe       text,                          -- at most one unfinished job with this key
+    state        job_state NOT NULL DEFAULT 'waiting',
+    run_at       timestamptz NOT NULL DEFAULT now(),
+    attempts     integer NOT NULL DEFAULT 0,
+    max_attempts integer NOT NULL,
+    lease_until  timestamptz,
+    lease        uuid,                          -- who may finish it: a worker that lost its lease may not
+    again        boolean NOT NULL DEFAULT false, -- pushed while it runs: that run may have read what was true before, so one more follows
+    last_error   text,
+    cause        text NOT NULL,
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    finished_at  timestamptz,
+    CONSTRAINT jobs_states CHECK (num_nonnulls(lease, lease_until) = CASE state WHEN 'running' THEN 2 ELSE 0 END
+        AND (finished_at IS NOT NULL) = (state IN ('done', 'dead')))
+) WITH (fillfactor = 80);
+CREATE INDEX jobs_due ON jobs (run_at) WHERE state = 'waiting' AND left(kind, 4) NOT IN ('mail', 'sms_');
+CREATE INDEX jobs_messages_due ON jobs (run_at) WHERE state = 'waiting' AND left(kind, 4) IN ('mail', 'sms_');
+CREATE INDEX jobs_leased ON jobs (lease_until) WHERE state = 'running';
+CREATE INDEX jobs_finished ON jobs (finished_at) WHERE state IN ('done', 'dead');
+CREATE UNIQUE INDEX jobs_dedupe ON jobs (dedupe) WHERE dedupe IS NOT NULL AND state IN ('waiting', 'running');
+-- Whether the operator was told of something lately.
+CREATE INDEX jobs_alerts ON jobs ((payload ->> 'subject')) WHERE kind = 'mail_alert';
+
+-- What providers told us, once per event. A forged delivery never gets here.
+CREATE TABLE webhook_events (
+    id           uuid PRIMARY KEY,
+    provider     text NOT NULL,
+    event_id     text NOT NULL,
+    event        text NOT NULL,
+    body         bytea NOT NULL,
+    outcome      text NOT NULL DEFAULT 'received', -- what it did, in a word or two
+    order_id     uuid,
+    request_id   text NOT NULL,
+    received_at  timestamptz NOT NULL DEFAULT now(),
+    UNIQUE (provider, event_id)
+);
+CREATE INDEX webhook_events_received ON webhook_events (received_at);
+CREATE INDEX webhook_events_order ON webhook_events (order_id) WHERE order_id IS NOT NULL;
+
+-- First answers, repeated to whoever asks again with the same key. `status` is NULL while the first one is at work.
+CREATE TABLE idempotency_keys (
+    scope       text NOT NULL,                  -- who and which route
+    key         text NOT NULL,
+    fingerprint bytea NOT NULL,                 -- SHA-256 of the body: another body under the same key is refused
+    status      smallint,
+    body        bytea,
+    lease_until timestamptz,
+    created_at  timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (scope, key)
+);
+CREATE INDEX idempotency_keys_age ON idempotency_keys (created_at);
+
+-- Mails and texts, rendered once and kept: every repeat sends the same words under the same key.
+CREATE DOMAIN message_channel AS text CHECK (VALUE IN ('email', 'sms'));
+CREATE DOMAIN message_status AS text CHECK (VALUE IN ('queued', 'sent', 'delivered', 'bounced', 'failed'));
+CREATE TABLE messages (
+    id           uuid PRIMARY KEY,
+    event        text NOT NULL UNIQUE,          -- `order_paid:<order>`, `sms_order_paid:<order>`: one message per event
+    kind         text NOT NULL,
+    channel      message_channel NOT NULL,
+    order_id     uuid,                          -- REFERENCES orders: 0006_orders.sql
+    user_id      uuid,                          -- REFERENCES users: 0003_users.sql
+    recipient    text,                          -- NULL once the person was erased
+    subject      text NOT NULL,
+    html         text,
+    body         text,
+    status       message_status NOT NULL DEFAULT 'queued',
+    provider     text NOT NULL,
+    provider_ref text,
+    error        text,
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    claimed_at   timestamptz,                   -- being handed over since; who died over it has lost it two minutes later
+    open_tries   smallint NOT NULL DEFAULT 0,   -- tries that may have reached the provider
+    tried_at     timestamptz,                   -- the first of them
+    sent_at      timestamptz,
+    CONSTRAINT messages_tries CHECK (open_tries >= 0 AND (open_tries = 0) = (tried_at IS NULL)),
+    CONSTRAINT messages_html CHECK (channel = 'email' OR html IS NULL)
+);
+CREATE INDEX messages_order ON messages (order_id) WHERE order_id IS NOT NULL;
+CREATE INDEX messages_user ON messages (user_id) WHERE user_id IS NOT NULL;
+CREATE INDEX messages_ref ON messages (provider_ref) WHERE provider_ref IS NOT NULL;
+CREATE INDEX messages_words ON messages (created_at) WHERE body IS NOT NULL;
+CREATE INDEX messages_queued ON messages (recipient) WHERE status = 'queued';
+
+CREATE TABLE audit_log (
+    id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    actor     text NOT NULL,
+    action    text NOT NULL,                    -- product.update, coupon.create, user.role …
+    entity_id text NOT NULL,
+    before    jsonb,
+    after     jsonb,
+    cause     text NOT NULL,
+    at        timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX audit_log_at ON audit_log (at);
+CREATE INDEX audit_log_entity ON audit_log (entity_id);
+CREATE TRIGGER audit_log_grow BEFORE UPDATE OR DELETE ON audit_log FOR EACH ROW EXECUTE FUNCTION only_grows();
+
+-- The shop's own data, one row per subject: company, shipping, payment_methods, invoice, stock.
+CREATE TABLE settings (
+    name       text PRIMARY KEY,
+    value      jsonb NOT NULL,
+    updated_at timestamptz NOT NULL DEFAULT now()
+);
+
+-- Look-ups that stay true for weeks, shared by all servers.
+CREATE TABLE cep_cache (
+    cep        cep PRIMARY KEY,
+    address    jsonb,                           -- NULL: asked, and unknown
+    fetched_at timestamptz NOT NULL DEFAULT now()
+);

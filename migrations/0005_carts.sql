@@ -1,0 +1,71 @@
+-- Coupons: a share, an amount or the freight, never spent past a limit. The code says so; the table says it again.
+CREATE DOMAIN coupon_code AS text CHECK (VALUE = upper(VALUE) AND length(VALUE) BETWEEN 1 AND 40);
+CREATE DOMAIN coupon_kind AS text CHECK (VALUE IN ('percent', 'fixed', 'free_shipping'));
+CREATE DOMAIN use_limit AS integer CHECK (VALUE > 0);
+CREATE TABLE coupons (
+    id                    uuid PRIMARY KEY,
+    code                  coupon_code NOT NULL UNIQUE,
+    kind                  coupon_kind NOT NULL,
+    value                 bigint NOT NULL,      -- per cent, or centavos
+    min_subtotal_cents    cents,
+    max_discount_cents    positive_cents,
+    starts_at             timestamptz,
+    ends_at               timestamptz,
+    max_uses              use_limit,
+    max_uses_per_customer use_limit,
+    uses                  counter NOT NULL DEFAULT 0,
+    active                boolean NOT NULL DEFAULT true,
+    created_at            timestamptz NOT NULL DEFAULT now(),
+    updated_at            timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT coupons_value CHECK (CASE kind WHEN 'percent' THEN value BETWEEN 1 AND 100 WHEN 'fixed' THEN value > 0 ELSE value = 0 END),
+    CONSTRAINT coupons_window CHECK (starts_at < ends_at)
+);
+
+-- How often a person used a coupon. A person is the HMAC of a CPF or CNPJ: one human, however many accounts.
+CREATE TABLE coupon_persons (
+    coupon_id uuid NOT NULL REFERENCES coupons ON DELETE CASCADE,
+    person    bytea NOT NULL,
+    uses      counter NOT NULL,
+    PRIMARY KEY (coupon_id, person)
+);
+
+-- Counts one use of a coupon for one person, within both limits and its window, or raises. The order row holds the use.
+CREATE FUNCTION spend_coupon(coupon uuid, who bytea) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    per_person integer;
+BEGIN
+    UPDATE coupons c SET uses = c.uses + 1
+     WHERE c.id = coupon AND c.active AND (c.max_uses IS NULL OR c.uses < c.max_uses)
+       AND (c.starts_at IS NULL OR c.starts_at <= now()) AND (c.ends_at IS NULL OR c.ends_at > now())
+    RETURNING c.max_uses_per_customer INTO per_person;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'coupon used up' USING ERRCODE = 'VT002';
+    END IF;
+    INSERT INTO coupon_persons AS p (coupon_id, person, uses) VALUES (coupon, who, 1)
+    ON CONFLICT (coupon_id, person) DO UPDATE SET uses = p.uses + 1 WHERE per_person IS NULL OR p.uses < per_person;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'coupon used up by this person' USING ERRCODE = 'VT003';
+    END IF;
+END $$;
+
+-- One cart per customer on every device, or one per guest token (of which only the hash is kept).
+CREATE TABLE carts (
+    id         uuid PRIMARY KEY,
+    user_id    uuid UNIQUE REFERENCES users,
+    token_hash bytea UNIQUE,
+    coupon_id  uuid REFERENCES coupons ON DELETE SET NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT carts_owner CHECK (num_nonnulls(user_id, token_hash) = 1)
+);
+CREATE INDEX carts_stale ON carts (updated_at) WHERE token_hash IS NOT NULL;
+CREATE INDEX carts_coupon ON carts (coupon_id) WHERE coupon_id IS NOT NULL;
+
+CREATE TABLE cart_items (
+    cart_id          uuid NOT NULL REFERENCES carts ON DELETE CASCADE,
+    variant_id       uuid NOT NULL,              -- no foreign key: see variants
+    quantity         quantity NOT NULL,
+    seen_price_cents bigint NOT NULL,           -- what the buyer saw when it went in, for the warning when it changes
+    added_at         timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (cart_id, variant_id)
+);

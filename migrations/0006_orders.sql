@@ -1,0 +1,111 @@
+-- An order and its lines, as sold. Prices, names, the buyer and the address are copies: later changes do not reach them.
+CREATE DOMAIN order_status AS text CHECK (VALUE IN ('pending', 'processing', 'shipped', 'delivered', 'cancelled', 'returned'));
+CREATE DOMAIN payment_status AS text CHECK (VALUE IN
+    ('pending_payment', 'paid', 'failed', 'expired', 'cancelled', 'partially_refunded', 'refunded'));
+CREATE DOMAIN order_currency AS text CHECK (VALUE = 'BRL');
+CREATE TABLE orders (
+    id                    uuid PRIMARY KEY,
+    number                text NOT NULL UNIQUE, -- what people read out; random, so it tells nobody how much we sell
+    user_id               uuid REFERENCES users,-- NULL: a guest's
+    customer_name         text NOT NULL,
+    customer_email        text,
+    customer_phone        text,
+    locale                locale NOT NULL DEFAULT 'pt-BR', -- of what is written about it
+    sms_opt_in            boolean NOT NULL DEFAULT false, -- a guest's; a customer's stands with the account
+    tax_id_sealed         bytea,
+    tax_id_key            smallint,
+    tax_id_hash           bytea,
+    status                order_status NOT NULL DEFAULT 'pending',
+    payment_status        payment_status NOT NULL DEFAULT 'pending_payment',
+    payment_method        payment_method,
+    currency              order_currency NOT NULL DEFAULT 'BRL',
+    subtotal_cents        cents NOT NULL,
+    coupon_discount_cents cents NOT NULL DEFAULT 0,
+    method_discount_cents cents NOT NULL DEFAULT 0,
+    discount_cents        cents NOT NULL DEFAULT 0,
+    shipping_cents        cents NOT NULL,
+    shipping_quoted_cents cents NOT NULL, -- the carrier's price, also where the buyer pays none
+    total_cents           cents NOT NULL,
+    coupon_id             uuid REFERENCES coupons ON DELETE SET NULL,
+    coupon_code           text,
+    coupon_held           boolean NOT NULL DEFAULT false, -- its use counts; given back once, on cancel or expiry
+    shipping_address      jsonb NOT NULL,
+    shipping_provider     text NOT NULL,
+    carrier               text NOT NULL,
+    service               text NOT NULL,
+    service_code          text NOT NULL,
+    delivery_days         counter NOT NULL,
+    freight_estimate      boolean NOT NULL DEFAULT false,
+    freight_quote         jsonb NOT NULL,       -- what was asked and answered, for the day it is disputed
+    tracking_number       text,
+    tracked_at            timestamptz,          -- the carrier was last asked about a parcel that was posted by hand
+    notes                 text,
+    cancel_reason         text,                 -- the buyer's or the shop's own words; the history only says who
+    reservation           smallint NOT NULL DEFAULT 1,
+    stock_held            boolean NOT NULL DEFAULT true,
+    expires_at            timestamptz NOT NULL, -- an unpaid order gives its stock back after this
+    paid_at               timestamptz,
+    shipped_at            timestamptz,
+    delivered_at          timestamptz,
+    cancelled_at          timestamptz,
+    created_at            timestamptz NOT NULL DEFAULT now(),
+    updated_at            timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT orders_total CHECK (total_cents = subtotal_cents - discount_cents + shipping_cents
+        AND discount_cents = coupon_discount_cents + method_discount_cents AND discount_cents <= subtotal_cents),
+    CONSTRAINT orders_states CHECK (CASE status WHEN 'cancelled' THEN true
+        WHEN 'pending' THEN payment_status IN ('pending_payment', 'failed')
+        ELSE payment_status IN ('paid', 'partially_refunded', 'refunded') END),
+    CONSTRAINT orders_paid CHECK ((paid_at IS NOT NULL) = (payment_status IN ('paid', 'partially_refunded', 'refunded'))),
+    CONSTRAINT orders_tracked CHECK (status NOT IN ('shipped', 'delivered') OR tracking_number IS NOT NULL OR shipping_provider = 'pickup'),
+    CONSTRAINT orders_coupon_held CHECK (NOT coupon_held OR coupon_code IS NOT NULL),
+    CONSTRAINT orders_tax_id CHECK (num_nulls(tax_id_sealed, tax_id_key, tax_id_hash) IN (0, 3))
+) WITH (fillfactor = 85);
+CREATE INDEX orders_user ON orders (user_id, id DESC) WHERE user_id IS NOT NULL;
+CREATE INDEX orders_open ON orders (expires_at) WHERE status = 'pending';
+CREATE INDEX orders_tracking ON orders (tracking_number) WHERE tracking_number IS NOT NULL;
+CREATE INDEX orders_to_follow ON orders (tracked_at) WHERE status = 'shipped';
+CREATE INDEX orders_created ON orders (created_at);
+CREATE INDEX orders_coupon ON orders (coupon_id) WHERE coupon_id IS NOT NULL;
+CREATE INDEX orders_email ON orders (customer_email) WHERE customer_email IS NOT NULL;
+ALTER TABLE messages ADD FOREIGN KEY (order_id) REFERENCES orders;
+
+CREATE TABLE order_lines (
+    id               uuid PRIMARY KEY,
+    order_id         uuid NOT NULL REFERENCES orders,
+    position         smallint NOT NULL,
+    product_id       uuid NOT NULL,
+    variant_id       uuid NOT NULL,
+    sku              text NOT NULL,
+    name             text NOT NULL,
+    variant_name     text NOT NULL,
+    image_url        text,
+    quantity         quantity NOT NULL,
+    unit_price_cents cents NOT NULL,
+    line_total_cents cents NOT NULL,
+    discount_cents   cents NOT NULL DEFAULT 0, -- its share of the order's
+    UNIQUE (order_id, variant_id),
+    CONSTRAINT order_lines_total CHECK (line_total_cents = unit_price_cents * quantity AND discount_cents <= line_total_cents)
+);
+
+-- The whole story of an order, in order: from, to, when, who, and what caused it.
+CREATE DOMAIN history_subject AS text CHECK (VALUE IN
+    ('order', 'payment_status', 'payment', 'refund', 'dispute', 'price', 'shipment', 'invoice', 'message', 'stock', 'coupon'));
+CREATE TABLE order_history (
+    id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    order_id   uuid NOT NULL REFERENCES orders,
+    subject    history_subject NOT NULL,
+    subject_id uuid,
+    from_state text,
+    to_state   text NOT NULL,
+    reason     text NOT NULL DEFAULT '',
+    actor      text NOT NULL,                   -- user:…, admin:…, guest, system, provider:…
+    cause      text NOT NULL,                   -- request:…, job:…, webhook:…
+    at         timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX order_history_order ON order_history (order_id, id);
+CREATE TRIGGER order_history_grow BEFORE DELETE ON order_history FOR EACH ROW EXECUTE FUNCTION only_grows();
+-- The one thing that may go is what somebody wrote, when the person is erased.
+CREATE TRIGGER order_history_stays BEFORE UPDATE ON order_history FOR EACH ROW
+    WHEN (NEW.reason <> '' OR (NEW.order_id, NEW.subject, NEW.subject_id, NEW.from_state, NEW.to_state, NEW.actor, NEW.cause, NEW.at)
+          IS DISTINCT FROM (OLD.order_id, OLD.subject, OLD.subject_id, OLD.from_state, OLD.to_state, OLD.actor, OLD.cause, OLD.at))
+    EXECUTE FUNCTION only_grows();

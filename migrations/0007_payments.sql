@@ -1,0 +1,109 @@
+-- An attempt to be paid. The row is written before the provider is called, so that an unknown outcome is never forgotten.
+CREATE DOMAIN charge_status AS text CHECK (VALUE IN ('creating', 'unknown', 'pending', 'paid', 'failed', 'expired', 'cancelled',
+    'surplus', 'partially_refunded', 'refunded', 'disputed', 'charged_back'));
+CREATE DOMAIN dispute_state AS text CHECK (VALUE IN ('open', 'won', 'lost'));
+CREATE TABLE payments (
+    id             uuid PRIMARY KEY,            -- also the provider's idempotency key
+    order_id       uuid NOT NULL REFERENCES orders,
+    method         payment_method NOT NULL,
+    provider       text NOT NULL,
+    status         charge_status NOT NULL DEFAULT 'creating',
+    amount_cents   positive_cents NOT NULL,
+    captured_cents cents NOT NULL DEFAULT 0,
+    refunded_cents cents NOT NULL DEFAULT 0,
+    currency       text NOT NULL DEFAULT 'BRL',
+    method_discount_cents bigint NOT NULL DEFAULT 0, -- what the method took off, so that money that comes late sets the price it was for
+    tries          integer NOT NULL DEFAULT 0,  -- calls to create it; part of the key where a provider stores its own failures
+    provider_ref   text,                        -- txid, PaymentIntent
+    end_to_end_id  text,
+    copy_paste     text,
+    qr_code_url    text,
+    error          text,                        -- why it failed, for the operator
+    dispute_ref    text,
+    dispute_state  dispute_state,
+    expires_at     timestamptz NOT NULL,
+    paid_at        timestamptz,
+    checked_at     timestamptz,                 -- when the provider was last asked
+    created_at     timestamptz NOT NULL DEFAULT now(),
+    updated_at     timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT payments_captured CHECK (refunded_cents <= captured_cents AND (paid_at IS NOT NULL) = (captured_cents > 0)
+        AND (captured_cents = 0 OR status IN ('paid', 'surplus', 'partially_refunded', 'refunded', 'disputed', 'charged_back')))
+);
+CREATE INDEX payments_order ON payments (order_id, id);
+-- One live charge per order, and one that was accepted: what comes in beside it is surplus and goes back.
+CREATE UNIQUE INDEX payments_one_live ON payments (order_id) WHERE status IN ('creating', 'unknown', 'pending');
+CREATE UNIQUE INDEX payments_one_paid ON payments (order_id) WHERE status IN ('paid', 'partially_refunded', 'disputed');
+CREATE INDEX payments_to_check ON payments (checked_at NULLS FIRST) WHERE status IN ('creating', 'unknown', 'pending');
+CREATE UNIQUE INDEX payments_ref ON payments (provider, provider_ref) WHERE provider_ref IS NOT NULL;
+CREATE INDEX payments_paid ON payments (paid_at) WHERE paid_at IS NOT NULL; -- a day's money
+-- The minutely look at charges that ended without money reads those of the last two days.
+CREATE INDEX payments_ended ON payments (updated_at) WHERE status IN ('expired', 'cancelled', 'failed');
+-- Stripe may tell of a charge without naming its intent.
+CREATE INDEX payments_charge ON payments (end_to_end_id) WHERE provider = 'stripe' AND end_to_end_id IS NOT NULL;
+
+CREATE DOMAIN refund_status AS text CHECK (VALUE IN ('pending', 'processing', 'unknown', 'done', 'failed'));
+CREATE TABLE refunds (
+    id           uuid PRIMARY KEY,              -- also the provider's idempotency key; outlives every failure
+    payment_id   uuid NOT NULL REFERENCES payments,
+    order_id     uuid NOT NULL REFERENCES orders,
+    amount_cents positive_cents NOT NULL,
+    status       refund_status NOT NULL DEFAULT 'pending',
+    reason       text NOT NULL,
+    restock      boolean NOT NULL DEFAULT false,
+    requested_by text NOT NULL,
+    tries        integer NOT NULL DEFAULT 0,    -- calls to make it
+    provider_ref text,
+    error        text,
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    updated_at   timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX refunds_payment ON refunds (payment_id);
+CREATE INDEX refunds_order ON refunds (order_id);
+CREATE UNIQUE INDEX refunds_ref ON refunds (payment_id, provider_ref) WHERE provider_ref IS NOT NULL;
+CREATE INDEX refunds_open ON refunds (updated_at) WHERE status IN ('pending', 'processing', 'unknown');
+
+-- Money that really moved, as a provider confirmed it. Σ captures − Σ refunds is what we hold.
+CREATE DOMAIN money_kind AS text CHECK (VALUE IN ('capture', 'refund', 'refund_back', 'dispute_out', 'dispute_back'));
+CREATE TABLE money_movements (
+    id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    order_id     uuid NOT NULL REFERENCES orders,
+    payment_id   uuid NOT NULL REFERENCES payments,
+    refund_id    uuid REFERENCES refunds,
+    kind         money_kind NOT NULL,
+    amount_cents positive_cents NOT NULL,
+    provider     text NOT NULL,
+    provider_ref text,                          -- endToEndId, charge, refund
+    cause        text NOT NULL,
+    at           timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT money_movements_refund CHECK ((kind IN ('refund', 'refund_back')) = (refund_id IS NOT NULL))
+);
+CREATE UNIQUE INDEX money_movements_one_capture ON money_movements (payment_id) WHERE kind = 'capture';
+CREATE UNIQUE INDEX money_movements_one_refund ON money_movements (refund_id, kind) WHERE refund_id IS NOT NULL;
+CREATE INDEX money_movements_order ON money_movements (order_id);
+CREATE INDEX money_movements_back ON money_movements (at) WHERE refund_id IS NOT NULL; -- a day's refunds
+CREATE TRIGGER money_movements_grow BEFORE UPDATE OR DELETE ON money_movements FOR EACH ROW EXECUTE FUNCTION only_grows();
+
+-- A day's money, ours against theirs, per provider. Made again, it is replaced: the ledgers keep the history, this is a view of them.
+CREATE DOMAIN comparison AS text CHECK (VALUE IN ('agrees', 'differs', 'cannot_be_asked'));
+CREATE TABLE reconciliations (
+    day                   date NOT NULL,        -- the shop's: America/Sao_Paulo
+    provider              text NOT NULL,
+    status                comparison NOT NULL,
+    ours_captured_count   integer NOT NULL,
+    ours_captured_cents   bigint NOT NULL,
+    theirs_captured_count integer,              -- theirs is NULL where they cannot be asked
+    theirs_captured_cents bigint,
+    ours_refunded_count   integer NOT NULL,
+    ours_refunded_cents   bigint NOT NULL,
+    theirs_refunded_count integer,
+    theirs_refunded_cents bigint,
+    difference_cents      bigint,               -- what they hold less what we think they hold
+    differences           integer NOT NULL,
+    lines                 jsonb NOT NULL,       -- the first of the differences, one each
+    made_at               timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (day, provider),
+    CONSTRAINT reconciliations_differs CHECK ((status = 'differs') = (differences > 0)),
+    CONSTRAINT reconciliations_theirs CHECK (
+        num_nulls(theirs_captured_count, theirs_captured_cents, theirs_refunded_count, theirs_refunded_cents, difference_cents)
+        = CASE status WHEN 'cannot_be_asked' THEN 5 ELSE 0 END)
+);

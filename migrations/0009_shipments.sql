@@ -1,0 +1,68 @@
+-- The parcel: a label is bought for it, and it is followed. One row per volume, before any provider is called.
+CREATE DOMAIN volume AS smallint CHECK (VALUE BETWEEN 1 AND 99);
+CREATE DOMAIN shipment_status AS text CHECK (VALUE IN
+    ('pending', 'carted', 'released', 'generated', 'posted', 'undelivered', 'delivered', 'cancelled', 'expired'));
+CREATE TABLE shipments (
+    id               uuid PRIMARY KEY,          -- the tag under which the provider's books are searched
+    order_id         uuid NOT NULL REFERENCES orders,
+    volume           volume NOT NULL DEFAULT 1,
+    provider         text NOT NULL,
+    provider_ref     text,
+    protocol         text,
+    status           shipment_status NOT NULL DEFAULT 'pending',
+    service_code     text NOT NULL,
+    boxes            jsonb NOT NULL DEFAULT '[]', -- h, w, l in centimetres and g: what this label is for
+    quoted_cents     cents NOT NULL DEFAULT 0, -- its share of what the carrier asked at checkout
+    price_cents      cents, -- what the label costs; NULL: nobody has said yet
+    difference_cents bigint GENERATED ALWAYS AS (price_cents - quoted_cents) STORED,
+    tracking_number  text,
+    label_url        text,
+    error            text,                      -- why it does not go on, for the shop's eyes
+    given_back       boolean NOT NULL DEFAULT false, -- by the shop itself, since its sale was off. Should the sale stand again, another one
+                                                -- follows: of several boxes also where others of them were not to be given back
+    alerted_at       timestamptz,               -- the shop was told by mail that it does not go on
+    asked_at         timestamptz,               -- from here on the provider may have it in the cart
+    claim            uuid,                      -- who is at work on it; another may go on once that is over
+    claimed_until    timestamptz,
+    heard_at         timestamptz,               -- the provider's last word on it
+    created_at       timestamptz NOT NULL DEFAULT now(),
+    updated_at       timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT shipments_claim CHECK ((claim IS NULL) = (claimed_until IS NULL))
+);
+CREATE UNIQUE INDEX shipments_one_live ON shipments (order_id, volume) WHERE status NOT IN ('cancelled', 'expired');
+CREATE INDEX shipments_order ON shipments (order_id);
+CREATE UNIQUE INDEX shipments_ref ON shipments (provider, provider_ref) WHERE provider_ref IS NOT NULL;
+CREATE INDEX shipments_stuck ON shipments (id) WHERE error IS NOT NULL;
+CREATE INDEX shipments_to_follow ON shipments (heard_at) WHERE status IN ('generated', 'posted', 'undelivered');
+CREATE INDEX shipments_unpriced ON shipments (heard_at) WHERE price_cents IS NULL;
+
+-- What the carrier said, for the public page.
+CREATE TABLE shipment_events (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    order_id    uuid NOT NULL REFERENCES orders,
+    shipment_id uuid REFERENCES shipments,      -- NULL: of a parcel that was posted by hand
+    code        text NOT NULL,
+    description text NOT NULL,
+    place       text,
+    happened_at timestamptz NOT NULL,
+    created_at  timestamptz NOT NULL DEFAULT now(),
+    UNIQUE NULLS NOT DISTINCT (order_id, shipment_id, code, happened_at)
+);
+
+-- What carriers asked lately: freight is estimated from it while they are all away. Kept for 90 days.
+CREATE DOMAIN cep_region AS text CHECK (VALUE ~ '^[0-9]{3}$');
+CREATE DOMAIN band_grams AS integer CHECK (VALUE > 0);
+CREATE TABLE freight_quotes (
+    id           uuid PRIMARY KEY,
+    cep_region   cep_region NOT NULL,
+    weight_grams band_grams NOT NULL, -- the upper end of the band
+    provider     text NOT NULL,
+    carrier      text NOT NULL,
+    service      text NOT NULL,
+    service_code text NOT NULL,
+    price_cents  positive_cents NOT NULL,
+    days         counter NOT NULL,
+    quoted_at    timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX freight_quotes_like ON freight_quotes (cep_region, weight_grams, quoted_at DESC);
+CREATE INDEX freight_quotes_age ON freight_quotes USING brin (quoted_at);

@@ -1,0 +1,49 @@
+//! The types of problem that an answer can name, one line each.
+
+/// A type of problem (RFC 9457). Its page opens at `/errors/{slug}`.
+#[derive(Debug)]
+pub struct ProblemType {
+    pub status: u16,
+    /// What a problem's `type` ends in. Clients switch on it: it never changes.
+    pub slug: &'static str,
+    pub title: &'static str,
+    /// `docs/errors/{slug}.md`, in Markdown.
+    pub page: &'static str,
+}
+
+/// Makes a constant of each line, and [`ProblemType::ALL`] of all of them. A slug without its page in `docs/errors` does not compile.
+macro_rules! problem_types {
+    ($($name:ident: $status:literal $slug:literal $title:literal;)+) => {
+        impl ProblemType {
+            $(pub const $name: Self = Self {
+                status: $status,
+                slug: $slug,
+                title: $title,
+                page: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/errors/", $slug, ".md")),
+            };)+
+            pub const ALL: &[Self] = &[$(Self::$name),+];
+        }
+    };
+}
+
+problem_types! {
+    MALFORMED: 400 "malformed" "The request could not be read";
+    UNAUTHORIZED: 401 "unauthorized" "Sign in first";
+    BAD_SIGNATURE: 401 "bad-signature" "The signature is missing or wrong";
+    FORBIDDEN: 403 "forbidden" "You may not do this";
+    NOT_FOUND: 404 "not-found" "There is no such thing, or it is not yours";
+    OUT_OF_STOCK: 409 "out-of-stock" "There is not enough stock";
+    CART_EMPTY: 409 "cart-empty" "The cart is empty";
+    COUPON_REFUSED: 409 "coupon-refused" "The coupon cannot be used";
+    CONFLICT: 409 "conflict" "This is not possible now";
+    KEY_IN_FLIGHT: 409 "idempotency-key-in-flight" "The first request with this key is not finished";
+    PROVIDER_REFUSED: 409 "provider-refused" "The provider refused it";
+    TOO_LARGE: 413 "too-large" "The request is too large";
+    UNSUPPORTED_MEDIA_TYPE: 415 "unsupported-media-type" "This content type is not understood";
+    UNSUPPORTED_CONTENT_ENCODING: 415 "unsupported-content-encoding" "Compressed bodies are not read";
+    INVALID: 422 "invalid" "Some fields are invalid";
+    KEY_REUSED: 422 "idempotency-key-reused" "This Idempotency-Key belongs to another request";
+    TOO_MANY_REQUESTS: 429 "too-many-requests" "Too many requests";
+    INTERNAL: 500 "internal" "Something went wrong on our side";
+    UNAVAILABLE: 503 "unavailable" "Please try again soon";
+}

@@ -1,0 +1,68 @@
+//! Protection against guessing coupon codes: after too many wrong codes an address is refused, whatever code it sends.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use moka::future::Cache;
+
+use crate::error::{Error, Result};
+
+/// Wrong codes that one address may send per window.
+const MISSES: u32 = 5;
+const WINDOW: Duration = Duration::from_secs(60);
+/// Most addresses that are remembered; it bounds memory.
+const ADDRESSES: u64 = 100_000;
+
+/// Wrong codes per address, in this process. Right codes do not count.
+#[derive(Debug, Clone)]
+pub struct Guesses(Cache<IpAddr, Arc<AtomicU32>>);
+
+impl Guesses {
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> Self {
+        Self(Cache::builder().max_capacity(ADDRESSES).time_to_live(WINDOW).build())
+    }
+
+    /// Counts a guess before the code is looked up, so that parallel guesses count too. Take a right one back with
+    /// [`Guess::was_right`].
+    pub async fn begin(&self, ip: IpAddr) -> Result<Guess> {
+        let misses = self.0.get_with(ip, async { Arc::default() }).await;
+        if misses.fetch_add(1, Ordering::Relaxed) >= MISSES {
+            misses.fetch_sub(1, Ordering::Relaxed);
+            return Err(Error::TooMany { retry_after_s: WINDOW.as_secs() });
+        }
+        Ok(Guess(misses))
+    }
+}
+
+/// A guess that counts as wrong unless [`Guess::was_right`] is called.
+#[derive(Debug)]
+pub struct Guess(Arc<AtomicU32>);
+
+impl Guess {
+    pub fn was_right(self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[actix_web::test]
+    async fn five_misses_silence_an_address_and_right_codes_cost_nothing() {
+        let guesses = Guesses::new();
+        let (a, b) = (IpAddr::from([203, 0, 113, 1]), IpAddr::from([203, 0, 113, 2]));
+        for _ in 0..20 {
+            guesses.begin(a).await.expect("free").was_right();
+        }
+        for _ in 0..5 {
+            guesses.begin(a).await.expect("a miss that is still free");
+        }
+        assert!(matches!(guesses.begin(a).await, Err(Error::TooMany { retry_after_s: 60 })));
+        assert!(matches!(guesses.begin(a).await, Err(Error::TooMany { .. })));
+        guesses.begin(b).await.expect("another address is not concerned");
+    }
+}

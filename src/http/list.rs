@@ -1,0 +1,49 @@
+//! A page of rows, at an offset or behind a cursor.
+
+use deadpool_postgres::GenericClient;
+use serde::de::DeserializeOwned;
+use tokio_postgres::types::ToSql;
+
+use super::page::{self, List};
+use crate::db;
+use crate::error::Result;
+
+/// Where a page of a list begins: at an offset, or behind a cursor.
+#[derive(Debug)]
+pub struct Place<Key> {
+    limit: i64,
+    offset: i64,
+    after: Option<Key>,
+}
+
+impl<Key: DeserializeOwned> Place<Key> {
+    /// Errors: 422 a bound is passed, or the cursor is not one of this list.
+    pub fn of(limit: Option<i64>, offset: Option<i64>, cursor: Option<&str>) -> Result<Self> {
+        let (limit, offset) = page::bounds(limit, offset)?;
+        let after: Option<Key> = cursor.map(page::read_cursor).transpose()?;
+        Ok(Self { limit, offset: if after.is_some() { 0 } else { offset }, after })
+    }
+}
+
+/// A page of rows, newest first. `sql` takes `filters`, then the cursor's key, the limit and the offset; `count` takes `filters`.
+pub async fn list_page<Key, Item>(
+    db: &impl GenericClient,
+    (sql, count): (&str, &str),
+    filters: &[&(dyn ToSql + Sync)],
+    place: &Place<Key>,
+    read: impl Fn(&tokio_postgres::Row) -> (Key, Item),
+) -> Result<List<Item>>
+where
+    Key: ToSql + Sync + serde::Serialize,
+    Option<Key>: ToSql + Sync,
+{
+    let one_more = place.limit + 1;
+    let own: [&(dyn ToSql + Sync); 3] = [&place.after, &one_more, &place.offset];
+    let rows = db::query(db, sql, &[filters, &own].concat()).await?;
+    let total: i64 = db::query_one(db, count, filters).await?.get(0);
+    let has_more = rows.len() as i64 > place.limit;
+    let mut read: Vec<(Key, Item)> = rows.iter().take(place.limit as usize).map(read).collect();
+    let next_cursor = read.last().filter(|_| has_more).map(|(key, _)| page::cursor_of(key));
+    let items = read.drain(..).map(|(_, item)| item).collect();
+    Ok(List { items, total, limit: place.limit, offset: place.offset, next_cursor })
+}

@@ -1,0 +1,63 @@
+//! Rate limits per client address, in process. A limit that is off costs nothing.
+
+use std::net::IpAddr;
+
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+
+use crate::config::{Limit, RateLimits};
+use crate::error::{Error, Result};
+
+/// One limiter per scope, so that a burst of logins does not use up registrations.
+#[derive(Debug)]
+pub struct Limiters {
+    pub login: Limiter,
+    pub register: Limiter,
+    pub forgot_password: Limiter,
+    pub global: Limiter,
+}
+
+impl Limiters {
+    pub fn new(limits: &RateLimits) -> Self {
+        Self {
+            login: Limiter::new(limits.login),
+            register: Limiter::new(limits.register),
+            forgot_password: Limiter::new(limits.forgot_password),
+            global: Limiter::new(limits.global),
+        }
+    }
+
+    /// Forgets addresses that have their whole burst again: memory stays bounded by who was here lately.
+    pub fn forget_the_idle(&self) {
+        for limiter in [&self.login, &self.register, &self.forgot_password, &self.global] {
+            if let Some(keyed) = &limiter.0 {
+                keyed.retain_recent();
+                keyed.shrink_to_fit();
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+pub struct Limiter(Option<DefaultKeyedRateLimiter<IpAddr>>);
+
+impl Limiter {
+    fn new(limit: Option<Limit>) -> Self {
+        Self(limit.and_then(|limit| {
+            let quota = Quota::with_period(limit.per / limit.burst)?.allow_burst(limit.burst.try_into().ok()?);
+            Some(RateLimiter::keyed(quota))
+        }))
+    }
+
+    pub fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Counts one request of this address, or says when to come back.
+    pub fn check(&self, ip: IpAddr) -> Result<()> {
+        let Some(limiter) = &self.0 else { return Ok(()) };
+        limiter.check_key(&ip).map_err(|not_until| Error::TooMany {
+            retry_after_s: not_until.wait_time_from(DefaultClock::default().now()).as_secs() + 1,
+        })
+    }
+}

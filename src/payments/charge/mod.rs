@@ -1,0 +1,10 @@
+//! A charge: what the buyer is asked to pay, at one provider.
+
+pub mod certificate;
+pub mod check;
+pub mod methods;
+pub mod price;
+mod qr;
+pub mod record;
+pub mod start;
+pub mod void;

@@ -1,0 +1,332 @@
+//! Starting a payment: the row first, the provider's call between two transactions, the outcome recorded whatever it is.
+
+use deadpool_postgres::GenericClient;
+use jiff::{SignedDuration, Timestamp};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use utoipa::ToSchema;
+use vitrine_kit::pix::{self, NewCharge};
+use vitrine_kit::{Email, Money, ProviderError};
+
+use crate::alerts::{self, Alert, Key};
+use crate::app::App;
+use crate::cause::Actor;
+use crate::error::{Error, Result};
+use crate::ids::{OrderId, PaymentId};
+use crate::jobs::{self, Job};
+pub use crate::payments::charge::methods::Method;
+use crate::payments::charge::methods::{self, Methods};
+use crate::payments::charge::record::{self, ChargeState};
+use crate::payments::charge::{price, qr, void};
+use crate::payments::gateway::{Gateway, ProviderCharge};
+use crate::payments::history::record_payment;
+use crate::payments::store::{self, Payment};
+use crate::sale::locks::{self, LockedOrder};
+use crate::sale::states::{OrderPaymentStatus, OrderStatus, PaymentStatus};
+use crate::sale::viewer::Viewer;
+
+/// An order that lets one charge after another run out would hold its stock for ever.
+const MAX_CHARGES: i64 = 10;
+/// Charges that a provider refused, by method. What it refuses so often it will refuse again, and each try makes the order live longer.
+const MAX_REFUSED: i64 = 5;
+/// Each round but the last has put an old charge out of the way, or a provider that is away.
+const ROUNDS: usize = 5;
+/// When a job looks after a charge that nobody brought to an end.
+const FIRST_CHECK: SignedDuration = SignedDuration::from_secs(60);
+
+/// What the buyer needs to pay.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Started {
+    pub payment_id: PaymentId,
+    pub method: Method,
+    /// `pending`; `paid` where the money was faster than this answer.
+    pub status: PaymentStatus,
+    #[schema(value_type = i64)]
+    pub amount_cents: Money,
+    pub currency: String,
+    pub expires_at: Timestamp,
+    /// By PIX.
+    #[serde(flatten)]
+    pub pix: Option<StartedPix>,
+    /// By credit card.
+    #[serde(flatten)]
+    pub card: Option<StartedCard>,
+}
+
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct StartedPix {
+    /// The picture of the code: `data:image/png;base64,…`
+    pub qr_code: String,
+    pub qr_code_url: Option<String>,
+    /// PIX "copia e cola".
+    pub copy_paste: Option<String>,
+    pub txid: Option<String>,
+}
+
+/// What Stripe Elements needs in the browser.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct StartedCard {
+    pub client_secret: String,
+    pub publishable_key: String,
+}
+
+/// A charge to be asked for, under a row that is committed.
+struct Attempt {
+    payment: Payment,
+    charge: NewCharge,
+}
+
+enum Begun {
+    /// It can be paid as it is.
+    Live(Box<Payment>),
+    /// Its time is over, or the buyer wants to pay by another method: it has to be made unpayable before there is another.
+    InTheWay(PaymentId),
+    Call(Box<Attempt>),
+}
+
+/// What a call ended in.
+enum Recorded {
+    Ready(Box<(Payment, Extras)>),
+    /// The charge is of no use any more; another round makes a new one or says why not.
+    Over,
+    /// It was certainly not made, and somebody else may make it.
+    Away(&'static str),
+}
+
+/// What is in an answer and not in the row.
+struct Extras {
+    picture: Option<String>,
+    client_secret: Option<SecretString>,
+}
+
+/// A payment of an order, or the one that is already there: asking again never makes a second.
+///
+/// Errors: 404 not the viewer's order; 409 it does not wait for money, or the method is not offered; 503 the provider is
+/// away or gave no clear answer: the order stands, and asking again repeats the call under the same key.
+pub async fn start_payment(app: &App, viewer: Viewer, order: OrderId, method: Method) -> Result<Started> {
+    let mut away = Vec::new();
+    for _ in 0..ROUNDS {
+        match begin(app, viewer, order, method, &away).await? {
+            Begun::Live(payment) => return started(app, &payment, None),
+            Begun::InTheWay(old) => void::void_or_give_up(app, old).await?,
+            Begun::Call(attempt) => {
+                let gateway = Gateway::named(app, &attempt.payment.provider)?;
+                let outcome = gateway.create(&attempt.payment, &attempt.charge).await; // no connection is held while they think
+                let recorded = record(app, gateway.name(), method, &attempt, &away, outcome).await;
+                app.jobs_were_pushed();
+                match recorded? {
+                    Recorded::Ready(ready) => return started(app, &ready.0, Some(ready.1)),
+                    Recorded::Over => {}
+                    Recorded::Away(provider) => away.push(provider),
+                }
+            }
+        }
+    }
+    Err(Error::Busy { what: "The payment is being changed by another request", retry_after_s: 2 })
+}
+
+async fn begin(app: &App, viewer: Viewer, order: OrderId, method: Method, away: &[&'static str]) -> Result<Begun> {
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    let order = locks::lock_order(&tx, order, viewer).await?;
+    must_wait_for_money(&order)?;
+    if let Some(old) = store::find_live(&tx, order.id).await? {
+        if old.is_over || old.method != method.as_str() {
+            return Ok(Begun::InTheWay(old.id));
+        }
+        if old.status == PaymentStatus::Pending && old.copy_paste.is_some() {
+            return Ok(Begun::Live(Box::new(old)));
+        }
+        if methods::closed_for(app, &old.provider).is_none() && !away.contains(&old.provider.as_str()) {
+            let old = store::touch(&tx, old).await?;
+            let attempt = attempt(app, &tx, &order, old).await?;
+            tx.commit().await?;
+            return Ok(Begun::Call(Box::new(attempt)));
+        }
+        // Its provider is being left alone. Nobody has seen a code of it, so another provider may take its place.
+        let instead = methods::provider_for(app, method, away)?;
+        tracing::warn!(payment.id = %old.id, from = old.provider, to = instead, "another provider takes over");
+        void::give_up_charge(&tx, &old, "its provider is being left alone").await?;
+    }
+    let provider = methods::provider_for(app, method, away)?;
+    let new = new_payment(app, &tx, order, method, provider, viewer.actor()).await?;
+    tx.commit().await?; // before money can move
+    Ok(Begun::Call(Box::new(new)))
+}
+
+fn must_wait_for_money(order: &LockedOrder) -> Result<()> {
+    let no = |why: &str| Err(Error::Conflict(why.to_owned()));
+    use OrderPaymentStatus as Money;
+    match (order.status, order.payment_status) {
+        (OrderStatus::Pending, Money::PendingPayment) if order.is_over => {
+            no("The order's time to be paid is over: place it again")
+        }
+        (OrderStatus::Pending, Money::PendingPayment) if order.total.is_zero() => no("There is nothing to pay"),
+        (OrderStatus::Pending, Money::PendingPayment) => Ok(()),
+        (_, Money::Paid | Money::PartiallyRefunded) => no("The order is already paid"),
+        (_, Money::Refunded) => no("The order was paid and refunded"),
+        (_, Money::Expired) => no("The order expired unpaid: place it again"),
+        (OrderStatus::Cancelled, _) => no("The order was cancelled"),
+        _ => no("The order does not wait for a payment"),
+    }
+}
+
+/// Nothing is live: the order takes the price of its method, and a new row stands for the charge to come.
+async fn new_payment(
+    app: &App,
+    tx: &impl GenericClient,
+    order: LockedOrder,
+    method: Method,
+    provider: &'static str,
+    actor: Actor,
+) -> Result<Attempt> {
+    let offers = Methods::find(tx).await?;
+    if !offers.offer(method).enabled {
+        return Err(Error::Conflict("This shop does not take this method of payment at the moment".into()));
+    }
+    if store::count_charges(tx, order.id).await? >= MAX_CHARGES {
+        return Err(Error::Conflict("Too many charges of this order ran out unpaid: place it again".into()));
+    }
+    if store::count_refused(tx, order.id, method.as_str()).await? >= MAX_REFUSED {
+        let why = "The provider refused to charge this order too often: pay by another method, or place the order again";
+        return Err(Error::Conflict(why.into()));
+    }
+    let discount = offers.discount(method, order.goods);
+    let order = price::reprice(tx, order, method, discount, actor).await?;
+    let least = method.least();
+    if order.total < least {
+        return Err(Error::Conflict(format!("This method of payment takes {least} or more: pay by another one")));
+    }
+    let expiry_s = i64::try_from(app.config.pix.expiry.as_secs()).unwrap_or(i64::MAX);
+    let payment = store::insert(tx, &order, method.as_str(), provider, expiry_s).await?;
+    store::extend_order(tx, order.id, method.as_str(), payment.expires_at).await?;
+    record_payment(tx, &payment, None, PaymentStatus::Creating, "payment asked for", actor).await?;
+    jobs::push_at(tx, Job::CheckPayment { payment: payment.id }, Timestamp::now() + FIRST_CHECK).await?;
+    attempt(app, tx, &order, payment).await
+}
+
+/// The same words on every repeat, for the provider compares them.
+async fn attempt(app: &App, tx: &impl GenericClient, order: &LockedOrder, payment: Payment) -> Result<Attempt> {
+    let payer = store::find_payer(app, tx, order.id).await?;
+    let life = payment.expires_at.duration_since(payment.created_at).as_secs();
+    let charge = NewCharge {
+        payment_id: payment.id.0,
+        order_id: order.id.0,
+        amount: payment.amount,
+        expires_in_s: u32::try_from(life.max(1)).unwrap_or(u32::MAX),
+        description: format!("Pedido {}", order.number),
+        payer: pix::Payer {
+            name: payer.name,
+            tax_id: payer.tax_id,
+            email: payer.email.and_then(|text| Email::parse(&text).ok()),
+        },
+        is_repeat: payment.tries > 1,
+    };
+    Ok(Attempt { payment, charge })
+}
+
+async fn record(
+    app: &App,
+    provider: &'static str,
+    method: Method,
+    attempt: &Attempt,
+    away: &[&'static str],
+    outcome: Result<ProviderCharge, ProviderError>,
+) -> Result<Recorded> {
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    let id = attempt.payment.id;
+    let Some((order, payment)) = store::lock(&tx, id).await? else {
+        return Err(Error::Internal(format!("payment {id} is gone")));
+    };
+    if let Err(error) = &outcome
+        && let Some(key) = Key::of_refused_credentials(error)
+    {
+        alerts::raise(&tx, Alert::new(key, format!("{error}. Nenhuma cobrança pode ser feita com ele.")).about(order.id)).await?;
+    }
+    let result = match outcome {
+        Ok(seen) => match record::record_provider_charge(&tx, provider, &order, &payment, &seen).await? {
+            ChargeState::Payable | ChargeState::Paid(_) => {
+                let payment = store::find(&tx, id).await?.unwrap_or(payment);
+                let extras = Extras { picture: seen.charge.qr_code, client_secret: seen.client_secret };
+                Ok(Recorded::Ready(Box::new((payment, extras))))
+            }
+            ChargeState::Over => Ok(Recorded::Over),
+            ChargeState::Unfit => {
+                let reason = "the code cannot be shown".to_owned();
+                Err(Error::Provider(ProviderError::Rejected { provider, code: reason.clone(), message: reason }))
+            }
+        },
+        // Certainly not made, by this first try: whoever comes next in the list may make it.
+        Err(error @ ProviderError::Unavailable { .. })
+            if !attempt.charge.is_repeat && methods::provider_for(app, method, &[away, &[provider]].concat()).is_ok() =>
+        {
+            void::give_up_charge(&tx, &payment, &error.to_string()).await?;
+            Ok(Recorded::Away(provider))
+        }
+        Err(error) => {
+            note_failure(&tx, &order, &payment, &error).await?;
+            Err(Error::Provider(error))
+        }
+    };
+    tx.commit().await?;
+    result
+}
+
+/// Unknown is not failed, and neither is away: asking again repeats both under the same key.
+async fn note_failure(tx: &impl GenericClient, order: &LockedOrder, payment: &Payment, error: &ProviderError) -> Result<()> {
+    let why = error.to_string();
+    let to = match error {
+        ProviderError::Unknown { .. } => PaymentStatus::Unknown,
+        ProviderError::Unavailable { .. } | ProviderError::NotAccepted { .. } => payment.status,
+        ProviderError::Rejected { .. } | ProviderError::RefundRefused { .. } => PaymentStatus::Failed,
+    };
+    if !store::mark_unclear(tx, payment.id, to, &why).await? || to == payment.status {
+        return Ok(());
+    }
+    record_payment(tx, payment, Some(payment.status), to, &why, Actor::System).await?;
+    if let ProviderError::Rejected { provider, code, message } = error {
+        let text = format!(
+            "O provedor {} recusou a cobrança {} do pedido {}: {why}. {message}",
+            payment.provider, payment.id, order.number
+        );
+        alerts::raise(tx, Alert::new(Key::ChargeRefused { provider, code }, text).about(order.id)).await?;
+    }
+    Ok(())
+}
+
+fn started(app: &App, payment: &Payment, extras: Option<Extras>) -> Result<Started> {
+    let paid = || Error::Conflict("The order is already paid".into());
+    let Extras { picture, client_secret } = extras.unwrap_or(Extras { picture: None, client_secret: None });
+    let method = Method::of(&payment.method);
+    let (mut pix, mut card) = (None, None);
+    match method {
+        Method::Pix => {
+            let qr_code = match (&payment.copy_paste, picture) {
+                (Some(code), _) => qr::data_uri(code)?,
+                (None, Some(picture)) if picture.starts_with("data:image/png;base64,") => picture,
+                _ => return Err(paid()),
+            };
+            let (qr_code_url, copy_paste) = (payment.qr_code_url.clone(), payment.copy_paste.clone());
+            pix = Some(StartedPix { qr_code, qr_code_url, copy_paste, txid: payment.provider_ref.clone() });
+        }
+        Method::CreditCard => {
+            let settings = app.config.stripe.as_ref().ok_or_else(paid)?;
+            let secret = client_secret.ok_or_else(paid)?;
+            card = Some(StartedCard {
+                client_secret: secret.expose_secret().to_owned(),
+                publishable_key: settings.publishable_key.clone(),
+            });
+        }
+    }
+    Ok(Started {
+        payment_id: payment.id,
+        method,
+        status: payment.status,
+        amount_cents: payment.amount,
+        currency: payment.currency.clone(),
+        expires_at: payment.expires_at,
+        pix,
+        card,
+    })
+}

@@ -1,0 +1,95 @@
+//! Making a charge unpayable: its order was cancelled or expired, its time is over, or its code is unfit.
+
+use deadpool_postgres::GenericClient;
+use vitrine_kit::ProviderError;
+use vitrine_kit::pix::Voided;
+
+use crate::app::App;
+use crate::cause::Actor;
+use crate::error::{Error, Result};
+use crate::ids::PaymentId;
+use crate::jobs::{self, Job, Outcome};
+use crate::payments::charge::record;
+use crate::payments::gateway::{Gateway, ProviderCharge};
+use crate::payments::history::record_payment;
+use crate::payments::store::{self, Payment};
+
+/// The job.
+pub async fn void_payment(app: &App, id: PaymentId) -> Result<Outcome> {
+    end_charge(app, id).await?;
+    Ok(Outcome::Done)
+}
+
+/// Ends a payment without money, or with it: what was paid at the last second is read and applied.
+pub async fn end_charge(app: &App, id: PaymentId) -> Result<()> {
+    let Some(payment) = store::find(&app.db().await?, id).await? else { return Ok(()) };
+    if payment.status.is_captured() {
+        return Ok(());
+    }
+    let gateway = Gateway::named(app, &payment.provider)?;
+    match gateway.void(&payment).await? {
+        Voided::Done => mark(app, &payment).await,
+        Voided::AlreadyPaid => match gateway.read(&payment).await? {
+            Some(seen) if seen.charge.status.was_paid() => take(app, gateway.name(), &payment, &seen).await,
+            _ => {
+                let reason = "a charge is said to be paid, and then not".to_owned();
+                Err(Error::Provider(ProviderError::Unknown { provider: gateway.name(), reason }))
+            }
+        },
+    }
+}
+
+/// Makes room for another payment of the order: this one is voided, or, where its provider gives no answer, given up and
+/// voided as soon as it does. Money that comes by it all the same pays the order or goes back.
+pub async fn void_or_give_up(app: &App, id: PaymentId) -> Result<()> {
+    let error = match end_charge(app, id).await {
+        Err(Error::Provider(error)) if error.is_transient() => error,
+        other => return other,
+    };
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    if let Some((_, payment)) = store::lock(&tx, id).await? {
+        give_up_charge(&tx, &payment, &error.to_string()).await?;
+    }
+    tx.commit().await?;
+    app.jobs_were_pushed();
+    Ok(())
+}
+
+/// A live payment of a locked order is not waited for any more. The caller commits.
+pub async fn give_up_charge(tx: &impl GenericClient, payment: &Payment, why: &str) -> Result<()> {
+    let to = payment.voided();
+    if store::mark_ended(tx, payment.id, to, Some(why)).await? {
+        let reason = "given up: its provider gives no answer";
+        record_payment(tx, payment, Some(payment.status), to, reason, Actor::System).await?;
+        jobs::push(tx, Job::VoidPayment { payment: payment.id }).await?;
+    }
+    Ok(())
+}
+
+async fn mark(app: &App, payment: &Payment) -> Result<()> {
+    let to = payment.voided();
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    // Locked, so that the order's story is told in order.
+    if let Some((_, now)) = store::lock(&tx, payment.id).await? {
+        if store::mark_ended(&tx, payment.id, to, None).await? {
+            record_payment(&tx, &now, Some(now.status), to, "voided at the provider", Actor::System).await?;
+        } else {
+            store::mark_checked(&tx, payment.id).await?;
+        }
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+async fn take(app: &App, provider: &'static str, payment: &Payment, seen: &ProviderCharge) -> Result<()> {
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    if let Some((order, payment)) = store::lock(&tx, payment.id).await? {
+        record::record_provider_charge(&tx, provider, &order, &payment, seen).await?;
+    }
+    tx.commit().await?;
+    app.jobs_were_pushed();
+    Ok(())
+}

@@ -1,0 +1,61 @@
+//! The reserve: what of a payment is back or on its way. The row of a refund and its reserve come first, so that the refunds of a
+//! payment never exceed what was captured.
+
+use deadpool_postgres::GenericClient;
+use vitrine_kit::Money;
+
+use crate::cause::Actor;
+use crate::db;
+use crate::error::Result;
+use crate::ids::{OrderId, PaymentId, RefundId};
+use crate::jobs::{self, Job};
+use crate::payments::history::record_refund;
+use crate::payments::store::{self, Payment};
+use crate::sale::states::RefundStatus;
+
+/// How much of a payment has not gone back, nor is on its way.
+pub fn refundable(payment: &Payment) -> Money {
+    payment.captured.checked_sub(payment.refunded).unwrap_or(Money::ZERO)
+}
+
+/// Reserves the amount, writes the row, and sends the job. `None`: not so much is left, whoever asked at the same time.
+pub async fn open_refund(
+    tx: &impl GenericClient,
+    payment: &Payment,
+    amount: Money,
+    reason: &str,
+    restock: bool,
+    actor: Actor,
+) -> Result<Option<RefundId>> {
+    const INSERT: &str = "
+        INSERT INTO refunds (id, payment_id, order_id, amount_cents, reason, restock, requested_by) VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    if !reserve(tx, payment.id, amount).await? {
+        return Ok(None);
+    }
+    let id = RefundId::new();
+    let by = actor.to_string();
+    db::execute(tx, INSERT, &[&id, &payment.id, &payment.order_id, &amount, &reason, &restock, &by]).await?;
+    record_refund(tx, payment.order_id, id, None, RefundStatus::Pending, reason, actor).await?;
+    jobs::push(tx, Job::SendRefund { refund: id }).await?;
+    Ok(Some(id))
+}
+
+/// The guard that no two refunds can pass together: Σ refunds never exceeds what was captured.
+pub async fn reserve(tx: &impl GenericClient, payment: PaymentId, amount: Money) -> Result<bool> {
+    const RESERVE: &str = "
+        UPDATE payments SET refunded_cents = refunded_cents + $2, updated_at = now()
+         WHERE id = $1 AND refunded_cents + $2 <= captured_cents AND status IN ('paid', 'partially_refunded', 'surplus')";
+    Ok(db::execute(tx, RESERVE, &[&payment, &amount]).await? == 1)
+}
+
+/// Gives back all that is left of every payment of a locked order: for a cancel. The caller commits.
+pub async fn refund_all(tx: &impl GenericClient, order: OrderId, by: Actor, reason: &str) -> Result<()> {
+    // An order has a handful of payments, and rarely more than one with money.
+    for payment in store::list_of_order(tx, order).await? {
+        let left = refundable(&payment);
+        if left > Money::ZERO {
+            open_refund(tx, &payment, left, reason, false, by).await?;
+        }
+    }
+    Ok(())
+}

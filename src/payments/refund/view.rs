@@ -1,0 +1,55 @@
+//! A refund as clients see it.
+
+use deadpool_postgres::GenericClient;
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+use vitrine_kit::Money;
+
+use crate::db;
+use crate::error::Result;
+use crate::ids::{OrderId, PaymentId, RefundId};
+use crate::sale::states::RefundStatus;
+
+/// A refund as clients see it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct RefundView {
+    pub refund_id: RefundId,
+    pub payment_id: PaymentId,
+    #[schema(value_type = i64)]
+    pub amount_cents: Money,
+    pub currency: String,
+    pub status: RefundStatus,
+    pub reason: String,
+    pub restock: bool,
+    pub created_at: Timestamp,
+}
+
+/// One refund.
+pub async fn find_view(db: &impl GenericClient, id: RefundId) -> Result<RefundView> {
+    const FIND: &str = "
+        SELECT r.id, r.payment_id, r.amount_cents, p.currency, r.status, r.reason, r.restock, r.created_at
+          FROM refunds r JOIN payments p ON p.id = r.payment_id WHERE r.id = $1";
+    view_of(&db::query_one(db, FIND, &[&id]).await?)
+}
+
+/// An order's refunds, the oldest first.
+pub async fn list_of_order(db: &impl GenericClient, order: OrderId) -> Result<Vec<RefundView>> {
+    const LIST: &str = "
+        SELECT r.id, r.payment_id, r.amount_cents, p.currency, r.status, r.reason, r.restock, r.created_at
+          FROM refunds r JOIN payments p ON p.id = r.payment_id WHERE r.order_id = $1 ORDER BY r.id";
+    db::query(db, LIST, &[&order]).await?.iter().map(view_of).collect()
+}
+
+fn view_of(row: &tokio_postgres::Row) -> Result<RefundView> {
+    Ok(RefundView {
+        refund_id: row.get("id"),
+        payment_id: row.get("payment_id"),
+        amount_cents: row.get("amount_cents"),
+        currency: row.get("currency"),
+        status: row.try_get("status")?,
+        reason: row.get("reason"),
+        restock: row.get("restock"),
+        created_at: row.get("created_at"),
+    })
+}

@@ -1,0 +1,24 @@
+//! The floor below payments, invoices, shipments and orders: what all of them must agree on about one sale.
+//!
+//! | file | what |
+//! |---|---|
+//! | `states` | the states of an order, its money, a payment and a refund, as enums |
+//! | `transitions` | the one table of steps between them |
+//! | `locks` | the one order of locks, and each lock spelled once |
+//! | `history` | the rows that tell every change of an order |
+//! | `life` | the steps: paid, revived, ended, shipped, delivered, returned |
+//! | `stock`, `coupon_use` | what an order holds, given back and taken again |
+//! | `off` | whether the sale is off, and the jobs that follow a change of that |
+//! | `viewer` | as whom somebody looks at an order |
+//! | `address` | where it goes |
+
+pub mod address;
+mod coupon_use;
+pub mod history;
+pub mod life;
+pub mod locks;
+pub mod off;
+pub mod states;
+pub mod stock;
+pub mod transitions;
+pub mod viewer;

@@ -1,0 +1,284 @@
+//! The one table of transitions. The conditional UPDATEs take their states from it, the audit holds every history to it,
+//! `docs/states.md` shows it, and its property tests walk it.
+
+use super::states::{OrderPaymentStatus as Money, OrderStatus as Order, PaymentStatus as Payment, RefundStatus as Refund};
+
+/// A step that an order takes. It may be taken from any of `from` where its money is in any of `money_from`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OrderStep {
+    /// What happens, in a word or two.
+    pub name: &'static str,
+    pub from: &'static [Order],
+    pub to: Order,
+    pub money_from: &'static [Money],
+    /// `None`: the state of its money stays.
+    pub money_to: Option<Money>,
+}
+
+/// Its money came in time.
+pub const PAY: OrderStep = OrderStep {
+    name: "paid",
+    from: &[Order::Pending],
+    to: Order::Processing,
+    money_from: &[Money::PendingPayment],
+    money_to: Some(Money::Paid),
+};
+/// Its money came after it had ended unpaid, and its stock could be had again.
+pub const REVIVE: OrderStep = OrderStep {
+    name: "paid late, stock taken again",
+    from: &[Order::Cancelled],
+    to: Order::Processing,
+    money_from: &[Money::Expired, Money::Cancelled],
+    money_to: Some(Money::Paid),
+};
+/// It was not paid in time.
+pub const EXPIRE: OrderStep = OrderStep {
+    name: "not paid in time",
+    from: &[Order::Pending],
+    to: Order::Cancelled,
+    money_from: &[Money::PendingPayment, Money::Failed],
+    money_to: Some(Money::Expired),
+};
+/// It was cancelled before it was paid.
+pub const CANCEL_UNPAID: OrderStep = OrderStep {
+    name: "cancelled before it was paid",
+    from: &[Order::Pending],
+    to: Order::Cancelled,
+    money_from: &[Money::PendingPayment, Money::Failed],
+    money_to: Some(Money::Cancelled),
+};
+/// It was cancelled after it was paid: its money is refunded, and what that does to `payment_status` follows.
+pub const CANCEL_PAID: OrderStep = OrderStep {
+    name: "cancelled after it was paid",
+    from: &[Order::Processing],
+    to: Order::Cancelled,
+    money_from: &[Money::Paid, Money::PartiallyRefunded, Money::Refunded],
+    money_to: None,
+};
+/// Its parcel left the shop.
+pub const SHIP: OrderStep = OrderStep {
+    name: "shipped",
+    from: &[Order::Processing],
+    to: Order::Shipped,
+    money_from: &[Money::Paid, Money::PartiallyRefunded],
+    money_to: None,
+};
+/// Its parcel is with the buyer.
+pub const DELIVER: OrderStep = OrderStep {
+    name: "delivered",
+    from: &[Order::Shipped],
+    to: Order::Delivered,
+    money_from: &[Money::Paid, Money::PartiallyRefunded, Money::Refunded],
+    money_to: None,
+};
+/// All of its goods came back after they had left.
+pub const RETURN: OrderStep = OrderStep {
+    name: "returned",
+    from: &[Order::Shipped, Order::Delivered],
+    to: Order::Returned,
+    money_from: &[Money::Paid, Money::PartiallyRefunded, Money::Refunded],
+    money_to: None,
+};
+
+/// Every step of an order.
+pub const ORDER_STEPS: [OrderStep; 8] = [PAY, REVIVE, EXPIRE, CANCEL_UNPAID, CANCEL_PAID, SHIP, DELIVER, RETURN];
+
+/// What refunds and lost disputes do to the money of an order, by the sums alone and in either direction: a refund that comes back
+/// and a dispute that is won after all undo what was done.
+pub const MONEY_BY_SUMS: [Money; 3] = [Money::Paid, Money::PartiallyRefunded, Money::Refunded];
+
+/// The steps of a payment: from → to.
+pub const PAYMENT_STEPS: &[(&[Payment], &[Payment])] = &[
+    // The answer to the call that creates it. One that was taken to be lost may still be there.
+    (&[Payment::Creating, Payment::Unknown, Payment::Failed], &[Payment::Pending]),
+    (&[Payment::Creating], &[Payment::Unknown]),
+    // It ends without money.
+    (&Payment::LIVE, &[Payment::Failed, Payment::Expired, Payment::Cancelled]),
+    // Money came. It beats every end without money, however late it is.
+    (
+        &[Payment::Creating, Payment::Unknown, Payment::Pending, Payment::Failed, Payment::Expired, Payment::Cancelled],
+        &[Payment::Paid, Payment::Surplus],
+    ),
+    // By the sum of what went back, in either direction.
+    (
+        &[Payment::Paid, Payment::PartiallyRefunded, Payment::Refunded],
+        &[Payment::Paid, Payment::PartiallyRefunded, Payment::Refunded],
+    ),
+    (&[Payment::Surplus], &[Payment::Refunded]),
+    (&[Payment::Refunded], &[Payment::Surplus]),
+    // The payer's bank contests it, and decides.
+    (
+        &[Payment::Paid, Payment::PartiallyRefunded, Payment::Refunded, Payment::Surplus],
+        &[Payment::Disputed, Payment::ChargedBack],
+    ),
+    (
+        &[Payment::Disputed],
+        &[Payment::ChargedBack, Payment::Paid, Payment::PartiallyRefunded, Payment::Refunded, Payment::Surplus],
+    ),
+    (
+        &[Payment::ChargedBack],
+        &[Payment::Disputed, Payment::Paid, Payment::PartiallyRefunded, Payment::Refunded, Payment::Surplus],
+    ),
+];
+
+/// The steps of a refund: from → to.
+pub const REFUND_STEPS: &[(&[Refund], &[Refund])] = &[
+    (
+        &[Refund::Pending, Refund::Processing, Refund::Unknown],
+        &[Refund::Pending, Refund::Processing, Refund::Unknown, Refund::Done, Refund::Failed],
+    ),
+    // The buyer's bank would not take it: the money is back with the shop.
+    (&[Refund::Done], &[Refund::Failed]),
+    // The provider said that it failed, and its books say that it was done.
+    (&[Refund::Failed], &[Refund::Done]),
+];
+
+/// Whether a payment may go from one state to another.
+pub fn payment_may(from: Payment, to: Payment) -> bool {
+    from != to && PAYMENT_STEPS.iter().any(|(sources, targets)| sources.contains(&from) && targets.contains(&to))
+}
+
+/// Whether a refund may go from one state to another.
+pub fn refund_may(from: Refund, to: Refund) -> bool {
+    from != to && REFUND_STEPS.iter().any(|(sources, targets)| sources.contains(&from) && targets.contains(&to))
+}
+
+/// Whether the `payment_status` of an order may go from one state to another.
+pub fn money_may(from: Money, to: Money) -> bool {
+    let by_step = ORDER_STEPS.iter().any(|step| step.money_from.contains(&from) && step.money_to == Some(to));
+    from != to && (by_step || (MONEY_BY_SUMS.contains(&from) && MONEY_BY_SUMS.contains(&to)))
+}
+
+/// Whether the `status` of an order may go from one state to another.
+pub fn order_may(from: Order, to: Order) -> bool {
+    ORDER_STEPS.iter().any(|step| step.from.contains(&from) && step.to == to)
+}
+
+/// The table as SQL: rows of `(subject, from_state, to_state)` as `order_history` tells them, for the audit.
+pub fn as_sql_values() -> String {
+    let mut rows = Vec::new();
+    let mut row = |subject: &str, from: &str, to: &str| rows.push(format!("('{subject}', '{from}', '{to}')"));
+    for from in Order::ALL {
+        Order::ALL.iter().filter(|to| order_may(*from, **to)).for_each(|to| row("order", from.as_str(), to.as_str()));
+    }
+    for from in Money::ALL {
+        Money::ALL.iter().filter(|to| money_may(*from, **to)).for_each(|to| row("payment_status", from.as_str(), to.as_str()));
+    }
+    for from in Payment::ALL {
+        Payment::ALL.iter().filter(|to| payment_may(*from, **to)).for_each(|to| row("payment", from.as_str(), to.as_str()));
+    }
+    for from in Refund::ALL {
+        Refund::ALL.iter().filter(|to| refund_may(*from, **to)).for_each(|to| row("refund", from.as_str(), to.as_str()));
+    }
+    rows.join(", ")
+}
+
+/// The table as Markdown: what stands in `docs/states.md`.
+pub fn as_markdown() -> String {
+    fn words<T: Copy>(states: &[T], word: fn(T) -> &'static str) -> String {
+        states.iter().map(|state| format!("`{}`", word(*state))).collect::<Vec<_>>().join(", ")
+    }
+    let mut text = String::from("| an order is | from | to | where its money is | and becomes |\n|---|---|---|---|---|\n");
+    for step in ORDER_STEPS {
+        text.push_str(&format!(
+            "| {} | {} | `{}` | {} | {} |\n",
+            step.name,
+            words(step.from, Order::as_str),
+            step.to,
+            words(step.money_from, Money::as_str),
+            step.money_to.map_or_else(|| "–".to_owned(), |to| format!("`{to}`")),
+        ));
+    }
+    text.push_str("\n| a payment may go from | to |\n|---|---|\n");
+    for (from, to) in PAYMENT_STEPS {
+        text.push_str(&format!("| {} | {} |\n", words(from, Payment::as_str), words(to, Payment::as_str)));
+    }
+    text.push_str("\n| a refund may go from | to |\n|---|---|\n");
+    for (from, to) in REFUND_STEPS {
+        text.push_str(&format!("| {} | {} |\n", words(from, Refund::as_str), words(to, Refund::as_str)));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What an order is: how far, and what its money is.
+    fn step(at: (Order, Money), step: &OrderStep) -> Option<(Order, Money)> {
+        let fits = step.from.contains(&at.0) && step.money_from.contains(&at.1);
+        fits.then(|| (step.to, step.money_to.unwrap_or(at.1)))
+    }
+
+    proptest! {
+        /// Whatever happens in whatever order: nothing unpaid is prepared or leaves the shop, and nothing that ended moves on but by
+        /// money that came late.
+        #[test]
+        fn an_order_never_leaves_unpaid_however_it_got_there(
+            choices in prop::collection::vec((0_usize..ORDER_STEPS.len(), 0_usize..MONEY_BY_SUMS.len()), 0..40)
+        ) {
+            let mut at = (Order::Pending, Money::PendingPayment);
+            for (choice, sum) in choices {
+                let before = at;
+                if let Some(after) = step(at, &ORDER_STEPS[choice]) {
+                    at = after;
+                } else if MONEY_BY_SUMS.contains(&at.1) {
+                    at.1 = MONEY_BY_SUMS[sum];
+                }
+                let has_money = MONEY_BY_SUMS.contains(&at.1);
+                prop_assert_eq!(has_money, !matches!(at.1, Money::PendingPayment | Money::Failed | Money::Expired | Money::Cancelled));
+                if matches!(at.0, Order::Processing | Order::Shipped | Order::Delivered | Order::Returned) {
+                    prop_assert!(has_money, "{:?} after {:?}", at, before);
+                }
+                if before.0 == Order::Returned {
+                    prop_assert_eq!(at.0, Order::Returned);
+                }
+                if before.0 == Order::Cancelled && at.0 != Order::Cancelled {
+                    prop_assert_eq!(at, (Order::Processing, Money::Paid));
+                    prop_assert!(!MONEY_BY_SUMS.contains(&before.1), "an order that was cancelled with its money does not come back");
+                }
+            }
+        }
+
+        /// A payment that has captured money never again ends without it.
+        #[test]
+        fn money_that_came_is_never_forgotten(choices in prop::collection::vec(0_usize..Payment::ALL.len(), 0..40)) {
+            let (mut at, mut has_captured) = (Payment::Creating, false);
+            for choice in choices {
+                let to = Payment::ALL[choice];
+                if payment_may(at, to) {
+                    at = to;
+                }
+                has_captured |= at.is_captured();
+                prop_assert_eq!(at.is_captured(), has_captured);
+            }
+        }
+    }
+
+    #[test]
+    fn every_state_of_an_order_can_be_reached() {
+        let mut seen = vec![(Order::Pending, Money::PendingPayment)];
+        let mut next = 0;
+        while let Some(at) = seen.get(next).copied() {
+            let by_steps = ORDER_STEPS.iter().filter_map(|one| step(at, one));
+            let by_sums = MONEY_BY_SUMS.iter().filter(|_| MONEY_BY_SUMS.contains(&at.1)).map(|money| (at.0, *money));
+            let reached: Vec<_> = by_steps.chain(by_sums).filter(|new| !seen.contains(new)).collect();
+            for new in reached {
+                if !seen.contains(&new) {
+                    seen.push(new);
+                }
+            }
+            next += 1;
+        }
+        let unreached: Vec<_> = Order::ALL.iter().filter(|state| !seen.iter().any(|(order, _)| order == *state)).collect();
+        assert_eq!(unreached, Vec::<&Order>::new());
+    }
+
+    #[test]
+    fn the_document_shows_this_table() {
+        let document = include_str!("../../docs/states.md");
+        assert!(document.contains(&as_markdown()), "docs/states.md must hold:\n{}", as_markdown());
+    }
+}
