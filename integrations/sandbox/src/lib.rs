@@ -26,9 +26,11 @@ pub use books::nfe::{Letter, Nfe, NfeStatus};
 pub use books::nfe_draft::{Difal, Draft, DraftItem, IbsCbs, Party, Referenced, Sums, Tax};
 pub use books::parcels::{Parcel, ParcelStatus, ParcelStep, Scan};
 pub use books::{
-    Attempt, Books, Call, Charge, ChargeStatus, Delivery, DeliveryState, Extra, Mail, Payer, Refund, RefundStatus, Sms,
+    Attempt, Books, Call, Charge, ChargeStatus, Delivery, DeliveryState, Extra, Mail, Payer, Refund, RefundStatus, Refusal,
+    Shortage, Sms,
 };
-pub use server::control::{Control, Pay, ShopAnswer};
+pub use server::control::money::Pay;
+pub use server::control::{Control, ShopAnswer};
 pub use server::{Sandbox, start};
 pub use world::bank::TokenForm;
 pub use world::chaos::{Chaos, ChaosCounts};

@@ -104,6 +104,18 @@ pub enum RefundStatus {
     Failed,
 }
 
+/// How a provider lets the shop know that its account holds too little for a refund.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shortage {
+    /// The call is refused, and there is no refund.
+    AtOnce,
+    /// The refund is taken, and fails.
+    Fails,
+    /// The refund is taken, and waits until the account is funded.
+    Waits,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refund {
     pub provider: String,
@@ -115,7 +127,34 @@ pub struct Refund {
     pub end_to_end_id: String,
     pub created_at: Timestamp,
     pub settles_at: Timestamp,
+    /// The account held too little for it when it was asked for.
+    #[serde(default)]
+    pub shortage: Option<Shortage>,
     pub request_hash: String,
     #[serde(default)]
     pub extra: Extra,
+}
+
+impl Refund {
+    /// It will not settle before the account is funded.
+    pub fn waits_for_balance(&self) -> bool {
+        self.status == RefundStatus::Processing && self.shortage == Some(Shortage::Waits) && self.settles_at == Timestamp::MAX
+    }
+
+    /// The account held too little, and that was its end.
+    pub fn failed_for_balance(&self) -> bool {
+        self.status == RefundStatus::Failed && self.shortage == Some(Shortage::Fails)
+    }
+}
+
+/// A refund that was asked for and not taken: the account held too little.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// Ours: the same refund may be refused several times.
+    pub id: String,
+    pub provider: String,
+    pub refund_id: String,
+    pub payment_id: String,
+    pub amount_cents: i64,
+    pub at: Timestamp,
 }

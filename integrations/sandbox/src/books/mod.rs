@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 pub(crate) use crate::books::calls::RememberedKey;
 pub use crate::books::calls::{Attempt, Call, Delivery, DeliveryState};
-pub use crate::books::charges::{Charge, ChargeStatus, Extra, Payer, Refund, RefundStatus};
+pub use crate::books::charges::{Charge, ChargeStatus, Extra, Payer, Refund, RefundStatus, Refusal, Shortage};
 use crate::books::journal::{Journal, Line};
 use crate::books::nfe::{Nfe, NfeStatus};
 use crate::books::parcels::Parcel;
@@ -52,6 +52,7 @@ macro_rules! entity {
 }
 entity!(Charge, "charge", charges, payment_id, |c| { (c.status == ChargeStatus::Pending).then_some(c.expires_at) });
 entity!(Refund, "refund", refunds, refund_id, |r| { (r.status == RefundStatus::Processing).then_some(r.settles_at) });
+entity!(Refusal, "refusal", refusals, id, |_| None);
 entity!(Delivery, "delivery", deliveries, id, |d| { (d.state == DeliveryState::Pending).then_some(d.due_at) });
 entity!(Parcel, "parcel", parcels, id, |p| p.moves_at);
 entity!(Mail, "mail", mails, id, |_| None);
@@ -64,6 +65,7 @@ entity!(RememberedKey, "key", keys, id, |_| None);
 pub struct Books {
     pub(crate) charges: Table<Charge>,
     pub(crate) refunds: Table<Refund>,
+    pub(crate) refusals: Table<Refusal>,
     pub(crate) parcels: Table<Parcel>,
     pub(crate) mails: Table<Mail>,
     pub(crate) sms: Table<Sms>,
@@ -97,6 +99,7 @@ impl Books {
         match line.kind.as_str() {
             Charge::KIND => put::<Charge>(self, line),
             Refund::KIND => put::<Refund>(self, line),
+            Refusal::KIND => put::<Refusal>(self, line),
             Parcel::KIND => put::<Parcel>(self, line),
             Mail::KIND => put::<Mail>(self, line),
             Sms::KIND => put::<Sms>(self, line),
@@ -134,6 +137,11 @@ impl Books {
 
     pub fn refunds(&self) -> &[Refund] {
         &self.refunds.rows
+    }
+
+    /// Refunds that were not taken for want of balance.
+    pub fn refusals(&self) -> &[Refusal] {
+        &self.refusals.rows
     }
 
     pub fn parcels(&self) -> &[Parcel] {

@@ -5,8 +5,9 @@ use std::sync::atomic::Ordering;
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path};
 use jiff::{SignedDuration, Timestamp};
+use uuid::Uuid;
 
-use crate::books::{Books, Charge, ChargeStatus, Extra, Refund, RefundStatus};
+use crate::books::{Books, Charge, ChargeStatus, Extra, Refund, RefundStatus, Refusal, Shortage};
 use crate::formats::brcode;
 use crate::world::news::News;
 use crate::world::orders::{Refused, SendWebhook};
@@ -19,8 +20,11 @@ pub(crate) fn pass_time(world: &World, books: &mut Books, now: Timestamp) {
     }
     while let Some(refund) = books.refunds.first_due(now).cloned() {
         let fails = |n: u32| n.checked_sub(1);
-        let ordered_to_fail = world.refunds_to_fail.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fails).is_ok();
-        let status = if ordered_to_fail { RefundStatus::Failed } else { RefundStatus::Done };
+        let is_to_fail = match refund.shortage {
+            Some(Shortage::Fails) => true,
+            _ => world.refunds_to_fail.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fails).is_ok(),
+        };
+        let status = if is_to_fail { RefundStatus::Failed } else { RefundStatus::Done };
         settle_refund(world, books, refund, status);
     }
 }
@@ -89,13 +93,42 @@ pub(crate) struct NewRefund {
     pub(crate) extra: Extra,
 }
 
-/// A new refund, `processing`. The caller has seen that its id is new.
+/// A new refund that the shop asks for, `processing`. The caller has seen that its id is new.
 pub(crate) fn refund(world: &World, books: &mut Books, charge: &Charge, new: NewRefund) -> Result<Refund, Refused> {
+    if new.amount_cents > refundable(books, charge) {
+        return Err(Refused::RefundExceedsPayment);
+    }
+    let shortage = world.take_shortage(&charge.provider);
+    if shortage == Some(Shortage::AtOnce) {
+        books.put(Refusal {
+            id: Uuid::now_v7().to_string(),
+            provider: charge.provider.clone(),
+            refund_id: new.refund_id,
+            payment_id: charge.payment_id.clone(),
+            amount_cents: new.amount_cents,
+            at: Timestamp::now(),
+        });
+        return Err(Refused::NoBalance);
+    }
+    enter_refund(world, books, charge, new, shortage)
+}
+
+fn enter_refund(
+    world: &World,
+    books: &mut Books,
+    charge: &Charge,
+    new: NewRefund,
+    shortage: Option<Shortage>,
+) -> Result<Refund, Refused> {
     if new.amount_cents > refundable(books, charge) {
         return Err(Refused::RefundExceedsPayment);
     }
     let now = Timestamp::now();
     let wait = SignedDuration::try_from(world.cfg.refund_settles_after).unwrap_or(SignedDuration::ZERO);
+    let settles_at = match shortage {
+        Some(Shortage::Waits) => Timestamp::MAX,
+        _ => now.saturating_add(wait).unwrap_or(now),
+    };
     let refund = Refund {
         provider: charge.provider.clone(),
         refund_id: new.refund_id,
@@ -105,12 +138,25 @@ pub(crate) fn refund(world: &World, books: &mut Books, charge: &Charge, new: New
         status: RefundStatus::Processing,
         end_to_end_id: if charge.card.is_some() { String::new() } else { end_to_end_id('D', now) },
         created_at: now,
-        settles_at: now.saturating_add(wait).unwrap_or(now),
+        settles_at,
+        shortage,
         request_hash: new.request_hash,
         extra: new.extra,
     };
     books.put(refund.clone());
     Ok(refund)
+}
+
+/// The account of a provider holds enough again: what waited for that settles.
+pub(crate) fn fund(world: &World, books: &mut Books, provider: &str) {
+    world.end_shortage(provider);
+    let waiting = |refund: &&Refund| refund.provider == provider && refund.waits_for_balance();
+    let waiting: Vec<Refund> = books.refunds().iter().filter(waiting).cloned().collect();
+    let now = Timestamp::now();
+    for refund in waiting {
+        books.put(Refund { settles_at: now, ..refund });
+    }
+    pass_time(world, books, now);
 }
 
 /// What was paid and is not on its way back.
@@ -152,7 +198,8 @@ pub(crate) fn take_back(
     }
     let extra = Extra(serde_json::json!({"id": name, "natureza": "MED_FRAUDE"}));
     let refund_id = format!("{}-{name}", charge.payment_id);
-    let refund = refund(world, books, charge, NewRefund { refund_id, amount_cents, extra, ..NewRefund::default() })?;
+    let new = NewRefund { refund_id, amount_cents, extra, ..NewRefund::default() };
+    let refund = enter_refund(world, books, charge, new, None)?;
     settle_refund(world, books, refund.clone(), RefundStatus::Done);
     Ok(books.refunds.get(&refund.refund_id).cloned().unwrap_or(refund))
 }

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::{Notify, watch};
 
-use crate::books::Books;
+use crate::books::{Books, Shortage};
 use crate::formats::brcode;
 use crate::world::authority::Authority;
 use crate::world::bank::Bank;
@@ -93,6 +93,8 @@ pub(crate) struct World {
     office: Mutex<Office>,
     /// Providers that no longer know the shop's key.
     revoked: Mutex<BTreeSet<&'static str>>,
+    /// Whose account holds too little for refunds, how that is told, and for how many more of them (`None`: until it is funded).
+    shortages: Mutex<BTreeMap<String, (Shortage, Option<u32>)>>,
     shop_url: Mutex<Option<String>>,
     /// BR Code → its QR as a data URI.
     pictures: Mutex<HashMap<String, String>>,
@@ -135,6 +137,7 @@ impl World {
             bank: Mutex::default(),
             office: Mutex::default(),
             revoked: Mutex::default(),
+            shortages: Mutex::default(),
             shop_url,
             pictures: Mutex::default(),
             refunds_to_fail: AtomicU32::new(0),
@@ -239,6 +242,33 @@ impl World {
     /// By name.
     pub(crate) fn revoked(&self) -> Vec<&'static str> {
         lock(&self.revoked).iter().copied().collect()
+    }
+
+    /// How the next refund at this provider is to lack its balance, if it is.
+    pub(crate) fn take_shortage(&self, provider: &str) -> Option<Shortage> {
+        let mut shortages = lock(&self.shortages);
+        let (shortage, left) = shortages.get_mut(provider)?;
+        let shortage = *shortage;
+        if let Some(left) = left {
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                shortages.remove(provider);
+            }
+        }
+        Some(shortage)
+    }
+
+    /// `left`: for so many refunds; `None`: until it is funded.
+    pub(crate) fn begin_shortage(&self, provider: &str, shortage: Shortage, left: Option<u32>) {
+        let mut shortages = lock(&self.shortages);
+        match left {
+            Some(0) => shortages.remove(provider),
+            _ => shortages.insert(provider.to_owned(), (shortage, left)),
+        };
+    }
+
+    pub(crate) fn end_shortage(&self, provider: &str) {
+        lock(&self.shortages).remove(provider);
     }
 
     pub(crate) fn shop_url(&self) -> Option<String> {

@@ -25,6 +25,8 @@ pub enum Refused {
     /// Expired or cancelled; `force` pays it all the same.
     NotPayable(ChargeStatus),
     RefundExceedsPayment,
+    /// The shop's account holds too little for the refund.
+    NoBalance,
     Invalid(String),
 }
 
@@ -35,6 +37,7 @@ impl std::fmt::Display for Refused {
             Self::AlreadyPaid => write!(f, "the charge is already paid"),
             Self::NotPayable(status) => write!(f, "the charge is {}; force pays it all the same", status.name()),
             Self::RefundExceedsPayment => write!(f, "the refunds would exceed the payment"),
+            Self::NoBalance => write!(f, "the account holds too little for the refund"),
             Self::Invalid(why) => write!(f, "{why}"),
         }
     }

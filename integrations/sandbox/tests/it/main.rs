@@ -2,6 +2,7 @@
 
 mod africastalking;
 mod bacen;
+mod balance;
 mod cep;
 mod chaos;
 mod control;

@@ -18,6 +18,7 @@ use crate::providers::bacen::wire::{
 use crate::providers::pix;
 use crate::world::World;
 use crate::world::news::{Envelope, News};
+use crate::world::orders::Refused;
 
 pub(crate) fn routes(cfg: &mut ServiceConfig) {
     cfg.route("/v2/pix", web::get().to(list))
@@ -113,6 +114,7 @@ async fn give_back(req: HttpRequest, world: Data<World>, ids: Path<(String, Stri
             let new = pix::NewRefund { refund_id, amount_cents, reason: new.descricao, request_hash, extra };
             match pix::refund(&world, books, &charge, new) {
                 Ok(refund) => Ok(HttpResponse::Created().json(refund_view(&refund))),
+                Err(Refused::NoBalance) => problem(400, "PixDevolucaoInvalida", "Saldo insuficiente para a devolução"),
                 Err(why) => problem(400, "PixDevolucaoInvalida", &why.to_string()),
             }
         })
@@ -151,6 +153,7 @@ fn refund_view(refund: &Refund) -> Value {
     match refund.status {
         RefundStatus::Processing => {}
         RefundStatus::Done => view["horario"]["liquidacao"] = json!(wire_time(refund.settles_at)),
+        RefundStatus::Failed if refund.failed_for_balance() => view["motivo"] = json!("AM04 - Saldo insuficiente"),
         RefundStatus::Failed => view["motivo"] = json!("Devolução recusada pelo PSP do pagador"),
     }
     view

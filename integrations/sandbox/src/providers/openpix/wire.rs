@@ -29,6 +29,7 @@ impl From<Refused> for Failure {
             Refused::NotFound => "Cobrança não encontrada".into(),
             Refused::AlreadyPaid => "A cobrança já foi paga".into(),
             Refused::RefundExceedsPayment => "O valor do reembolso é maior que o valor disponível".into(),
+            Refused::NoBalance => "Saldo insuficiente para o reembolso".into(),
             Refused::NotPayable(_) | Refused::Invalid(_) => why.to_string(),
         };
         Failure(400, text)

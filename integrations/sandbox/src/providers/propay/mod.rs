@@ -12,6 +12,7 @@ use crate::books::{Charge, ChargeStatus, Extra, Payer, Refund};
 use crate::formats::time::wire_time;
 use crate::formats::{brcode, documents, signature};
 use crate::providers::pix;
+use crate::providers::propay::webhook::NO_BALANCE;
 use crate::world::orders::Refused;
 use crate::world::{Provider, World};
 
@@ -49,6 +50,7 @@ impl From<Refused> for Failure {
             Refused::NotFound => (404, "not_found"),
             Refused::AlreadyPaid => (409, "already_paid"),
             Refused::RefundExceedsPayment => (409, "refund_exceeds_payment"),
+            Refused::NoBalance => (422, NO_BALANCE),
             Refused::NotPayable(_) | Refused::Invalid(_) => (422, "invalid_request"),
         };
         Failure(status, code, why.to_string(), None)
@@ -305,11 +307,15 @@ fn view(world: &World, charge: &Charge) -> Value {
 }
 
 fn refund_view(refund: &Refund) -> Value {
-    json!({
+    let mut view = json!({
         "refund_id": refund.refund_id,
         "payment_id": refund.payment_id,
         "status": refund.status,
         "amount_cents": refund.amount_cents,
         "end_to_end_id": refund.end_to_end_id,
-    })
+    });
+    if refund.failed_for_balance() {
+        view["failure_code"] = json!(NO_BALANCE);
+    }
+    view
 }

@@ -12,6 +12,9 @@ use crate::formats::time::wire_time;
 use crate::world::World;
 use crate::world::news::{Envelope, News};
 
+/// Why a refund is refused or fails: the account holds too little.
+pub(crate) const NO_BALANCE: &str = "insufficient_balance";
+
 /// An event, signed with the secret of this direction.
 pub(crate) fn envelopes(world: &World, _: &Books, news: &News<'_>) -> Vec<Envelope> {
     let (charge, refund, event) = match *news {
@@ -36,6 +39,9 @@ pub(crate) fn envelopes(world: &World, _: &Books, news: &News<'_>) -> Vec<Envelo
         body["refund_id"] = json!(refund.refund_id);
         body["amount_cents"] = json!(refund.amount_cents);
         body["end_to_end_id"] = json!(refund.end_to_end_id);
+        if refund.failed_for_balance() {
+            body["failure_code"] = json!(NO_BALANCE);
+        }
     }
     let body = body.to_string();
     let signature = signature::sign_hex(&world.cfg.propay_webhook_secret, body.as_bytes());

@@ -9,9 +9,11 @@ use crate::books::card::{Card, DisputeStatus};
 use crate::books::{Books, Charge, Delivery, Extra, Refund};
 use crate::providers::pix::{self, NewRefund};
 use crate::providers::stripe::view;
-use crate::providers::stripe::wire::{Failure, Form, NAME, act, created_in, find, invalid, missing, new_id, page, read};
+use crate::providers::stripe::wire::{
+    Failure, Form, NAME, NO_BALANCE, act, created_in, find, invalid, missing, new_id, page, read,
+};
 use crate::world::news::News;
-use crate::world::orders::SendWebhook;
+use crate::world::orders::{Refused, SendWebhook};
 use crate::world::{World, webhooks};
 
 pub(crate) fn routes(cfg: &mut ServiceConfig) {
@@ -82,7 +84,10 @@ async fn create(req: HttpRequest, world: Data<World>, body: Bytes) -> HttpRespon
             request_hash: String::new(), // their keys do that
             extra: Extra(json!({"id": id, "metadata": metadata})),
         };
-        let refund = pix::refund(&world, books, &charge, new).map_err(|why| invalid("", &why.to_string(), ""))?;
+        let refund = pix::refund(&world, books, &charge, new).map_err(|why| match why {
+            Refused::NoBalance => invalid(NO_BALANCE, "Your Stripe balance holds too little for this refund.", ""),
+            why => invalid("", &why.to_string(), ""),
+        })?;
         webhooks::tell(&world, books, &News::Refund(&charge, &refund, "refund.created"), SendWebhook::Once);
         pix::pass_time(&world, books, Timestamp::now()); // it may be done already
         view(books, &id)

@@ -127,8 +127,10 @@ pub(crate) fn refund(charge: &Charge, card: &Card, refund: &Refund) -> Value {
         "status": status,
     });
     match refund.status {
+        RefundStatus::Processing if refund.waits_for_balance() => view["pending_reason"] = json!("insufficient_funds"),
         RefundStatus::Processing => view["pending_reason"] = json!("processing"),
         RefundStatus::Done => {}
+        RefundStatus::Failed if refund.failed_for_balance() => view["failure_reason"] = json!("insufficient_funds"),
         RefundStatus::Failed => view["failure_reason"] = json!("expired_or_canceled_card"),
     }
     view

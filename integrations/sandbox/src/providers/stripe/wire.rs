@@ -15,6 +15,8 @@ use crate::world::World;
 use crate::world::fault::StoredFailure;
 
 pub(crate) const NAME: &str = "stripe";
+/// The one 400 that is an answer like any other to an idempotency key: what was asked for was right, and was tried.
+pub(crate) const NO_BALANCE: &str = "balance_insufficient";
 const KEY_MAX: usize = 255;
 const KEY_LIFE: SignedDuration = SignedDuration::from_hours(24);
 const METADATA_MAX: (usize, usize, usize) = (50, 40, 500);
@@ -198,7 +200,8 @@ pub(crate) fn act(
             }
             None => as_answer(inside(books, &form)),
         };
-        if !key.is_empty() && matches!(status, 200 | 402 | 500..) {
+        let was_tried = matches!(status, 200 | 402 | 500..) || body["error"]["code"] == NO_BALANCE;
+        if !key.is_empty() && was_tried {
             let answer = json!({"status": status, "body": body});
             books.put(RememberedKey { id, request_hash, answer, created_at: Timestamp::now() });
         }

@@ -10,12 +10,11 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::books::card::DisputeStatus;
 use crate::books::nfe::Entry;
 use crate::books::parcels::ParcelStep;
 use crate::providers::openpix::key;
 use crate::server::control::answers::{How, Target, answer, control};
-use crate::server::control::{Pay, nfe};
+use crate::server::control::{money, nfe};
 use crate::world::World;
 use crate::world::bank::TokenForm;
 use crate::world::chaos::Chaos;
@@ -34,16 +33,6 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
             .route("/sms/report", web::post().to(report_sms))
             .route("/charges", web::get().to(charges))
             .route("/charges/{id}", web::get().to(charge))
-            .route("/pay", web::post().to(pay))
-            .route("/expire", web::post().to(expire))
-            .route("/decline", web::post().to(decline))
-            .route("/processing", web::post().to(processing))
-            .route("/action", web::post().to(require_action))
-            .route("/dispute", web::post().to(dispute))
-            .route("/dispute/close", web::post().to(close_dispute))
-            .route("/refunds/fail", web::post().to(fail_refunds))
-            .route("/refunds/bounce", web::post().to(bounce_refund))
-            .route("/refunds/take-back", web::post().to(take_back))
             .route("/parcels", web::get().to(parcels))
             .route("/parcel", web::post().to(parcel))
             .route("/parcel/webhook", web::post().to(parcel_webhook))
@@ -64,6 +53,7 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
             .route("/chaos", web::get().to(chaos))
             .route("/chaos", web::post().to(begin_chaos))
             .route("/chaos", web::delete().to(end_chaos))
+            .configure(money::routes)
             .configure(nfe::routes),
     );
 }
@@ -82,6 +72,7 @@ async fn state(world: Data<World>) -> HttpResponse {
             "shop_url": shop_url,
             "charges": books.charges(),
             "refunds": books.refunds(),
+            "refusals": books.refusals(),
             "parcels": books.parcels(),
             "mails": books.mails(),
             "sms": books.sms(),
@@ -102,6 +93,7 @@ async fn books(world: Data<World>) -> HttpResponse {
         json!({
             "charges": books.charges(),
             "refunds": books.refunds(),
+            "refusals": books.refusals(),
             "parcels": books.parcels(),
             "mails": books.mails(),
             "sms": books.sms(),
@@ -153,103 +145,6 @@ async fn charges(world: Data<World>) -> HttpResponse {
 
 async fn charge(world: Data<World>, id: Path<String>) -> HttpResponse {
     answer(control(&world).charge(&id).ok_or(Refused::NotFound))
-}
-
-#[derive(Deserialize)]
-struct PayBody {
-    #[serde(flatten)]
-    target: Target,
-    amount_cents: Option<i64>,
-    #[serde(default)]
-    webhook: How,
-    delay_ms: Option<u64>,
-    #[serde(default)]
-    force: bool,
-}
-
-async fn pay(world: Data<World>, body: Json<PayBody>) -> HttpResponse {
-    let body = body.into_inner();
-    let webhook = body.webhook.with(body.delay_ms);
-    answer(
-        body.target
-            .id()
-            .and_then(|id| control(&world).pay(Pay { id, amount_cents: body.amount_cents, webhook, force: body.force })),
-    )
-}
-
-async fn expire(world: Data<World>, body: Json<Target>) -> HttpResponse {
-    answer(body.into_inner().id().and_then(|id| control(&world).expire(&id)))
-}
-
-#[derive(Deserialize)]
-struct DeclineBody {
-    #[serde(flatten)]
-    target: Target,
-    #[serde(default)]
-    code: String,
-}
-
-async fn decline(world: Data<World>, body: Json<DeclineBody>) -> HttpResponse {
-    let DeclineBody { target, code } = body.into_inner();
-    answer(target.id().and_then(|id| control(&world).decline(&id, &code)))
-}
-
-async fn processing(world: Data<World>, body: Json<Target>) -> HttpResponse {
-    answer(body.into_inner().id().and_then(|id| control(&world).processing(&id)))
-}
-
-async fn require_action(world: Data<World>, body: Json<Target>) -> HttpResponse {
-    answer(body.into_inner().id().and_then(|id| control(&world).require_action(&id)))
-}
-
-async fn dispute(world: Data<World>, body: Json<Target>) -> HttpResponse {
-    answer(body.into_inner().id().and_then(|id| control(&world).dispute(&id)))
-}
-
-#[derive(Deserialize)]
-struct CloseBody {
-    #[serde(flatten)]
-    target: Target,
-    won: Option<bool>,
-    status: Option<DisputeStatus>,
-}
-
-async fn close_dispute(world: Data<World>, body: Json<CloseBody>) -> HttpResponse {
-    let CloseBody { target, won, status } = body.into_inner();
-    let end = status.unwrap_or(if won == Some(true) { DisputeStatus::Won } else { DisputeStatus::Lost });
-    answer(target.id().and_then(|id| control(&world).close_dispute(&id, end)))
-}
-
-#[derive(Deserialize)]
-struct BounceBody {
-    refund_id: String,
-}
-
-async fn bounce_refund(world: Data<World>, body: Json<BounceBody>) -> HttpResponse {
-    answer(control(&world).bounce_refund(&body.refund_id))
-}
-
-#[derive(Deserialize)]
-struct TakeBackBody {
-    #[serde(flatten)]
-    target: Target,
-    name: String,
-    amount_cents: i64,
-}
-
-async fn take_back(world: Data<World>, body: Json<TakeBackBody>) -> HttpResponse {
-    let TakeBackBody { target, name, amount_cents } = body.into_inner();
-    answer(target.id().and_then(|id| control(&world).take_back(&id, &name, amount_cents)))
-}
-
-#[derive(Deserialize)]
-struct FailRefunds {
-    count: u32,
-}
-
-async fn fail_refunds(world: Data<World>, body: Json<FailRefunds>) -> HttpResponse {
-    control(&world).fail_refunds(body.count);
-    HttpResponse::NoContent().finish()
 }
 
 async fn parcels(world: Data<World>) -> HttpResponse {

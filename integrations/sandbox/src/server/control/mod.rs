@@ -8,14 +8,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::books::card::{CardStage, Decline, DisputeStatus};
 use crate::books::parcels::{Parcel, ParcelStep};
 use crate::books::post::bare_address;
-use crate::books::{Books, Charge, ChargeStatus, Delivery, DeliveryState, Mail, Refund, RefundStatus, Sms};
+use crate::books::{Books, Charge, Delivery, DeliveryState, Mail, Refund, RefundStatus, Sms};
 use crate::providers::bacen::received;
 use crate::providers::melhorenvio::{news, parcels};
-use crate::providers::stripe::card;
-use crate::providers::{africastalking, bacen, pix};
+use crate::providers::{africastalking, bacen};
 use crate::world::bank::TokenForm;
 use crate::world::chaos::{Chaos, ChaosCounts};
 use crate::world::fault::{Fault, FaultOrder};
@@ -26,37 +24,8 @@ use crate::world::{World, webhooks};
 
 mod answers;
 pub(crate) mod http;
+pub(crate) mod money;
 mod nfe;
-
-/// A payment to make: `Pay::of(id)`, with what is special about it.
-#[derive(Debug, Clone)]
-pub struct Pay {
-    pub(crate) id: String,
-    pub(crate) amount_cents: Option<i64>,
-    pub(crate) webhook: SendWebhook,
-    pub(crate) force: bool,
-}
-
-impl Pay {
-    /// `id`: payment id, txid or order id.
-    pub fn of(id: impl ToString) -> Self {
-        Self { id: id.to_string(), amount_cents: None, webhook: SendWebhook::Once, force: false }
-    }
-
-    /// Pays another amount than was asked.
-    pub fn amount_cents(self, cents: i64) -> Self {
-        Self { amount_cents: Some(cents), ..self }
-    }
-
-    pub fn webhook(self, webhook: SendWebhook) -> Self {
-        Self { webhook, ..self }
-    }
-
-    /// Even after expiry or cancellation: a bank settles anyway.
-    pub fn force(self) -> Self {
-        Self { force: true, ..self }
-    }
-}
 
 /// What the shop said to a webhook.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -75,87 +44,6 @@ pub struct Control {
 impl Control {
     pub(crate) fn new(world: Arc<World>) -> Self {
         Self { world }
-    }
-
-    /// Marks paid and sends the signed webhook as ordered.
-    pub fn pay(&self, pay: Pay) -> Result<Charge, Refused> {
-        self.world.write(|books| {
-            let charge = books.find_charge(&pay.id).cloned().ok_or(Refused::NotFound)?;
-            match charge.card {
-                Some(_) => card::pay(&self.world, books, &charge, pay.amount_cents, pay.webhook),
-                None => pix::pay(&self.world, books, &charge, pay.amount_cents, pay.webhook, pay.force),
-            }
-        })
-    }
-
-    /// A step in the life of a card payment.
-    fn with_card(&self, id: &str, step: impl FnOnce(&mut Books, &Charge) -> Result<Charge, Refused>) -> Result<Charge, Refused> {
-        self.world.write(|books| {
-            let charge = books.find_charge(id).cloned().ok_or(Refused::NotFound)?;
-            step(books, &charge)
-        })
-    }
-
-    /// Refuses the card, and says so to the shop; the payment waits for another one. `code`: Stripe's, such as
-    /// `expired_card`, or the bank's reason behind `card_declined`, such as `insufficient_funds`.
-    pub fn decline(&self, id: &str, code: &str) -> Result<Charge, Refused> {
-        self.with_card(id, |books, charge| card::decline(&self.world, books, charge, Decline::of(code)))
-    }
-
-    /// The bank has the card and does not decide: `pay` or `decline` will.
-    pub fn processing(&self, id: &str) -> Result<Charge, Refused> {
-        self.with_card(id, |books, charge| card::wait(&self.world, books, charge, CardStage::Processing))
-    }
-
-    /// The bank wants the holder to confirm (3-D Secure): `pay` or `decline` ends it.
-    pub fn require_action(&self, id: &str) -> Result<Charge, Refused> {
-        self.with_card(id, |books, charge| card::wait(&self.world, books, charge, CardStage::Action))
-    }
-
-    /// The holder of the card wants the money of a paid one back, through the bank.
-    pub fn dispute(&self, id: &str) -> Result<Charge, Refused> {
-        self.with_card(id, |books, charge| card::dispute(&self.world, books, charge))
-    }
-
-    /// The bank decides an open dispute, or an appeal against one that was lost.
-    pub fn close_dispute(&self, id: &str, end: DisputeStatus) -> Result<Charge, Refused> {
-        self.with_card(id, |books, charge| card::close_dispute(&self.world, books, charge, end))
-    }
-
-    /// Money of a paid PIX goes back without the shop: a payer's bank took it (MED), or somebody used the provider's own pages.
-    /// `name`: what the bank calls the return.
-    pub fn take_back(&self, id: &str, name: &str, amount_cents: i64) -> Result<Refund, Refused> {
-        self.world.write(|books| {
-            let charge = books.find_charge(id).cloned().ok_or(Refused::NotFound)?;
-            pix::take_back(&self.world, books, &charge, name, amount_cents)
-        })
-    }
-
-    /// A refund that was done comes back after all, as cards' do.
-    pub fn bounce_refund(&self, refund_id: &str) -> Result<Refund, Refused> {
-        self.world.write(|books| {
-            let refund = books.refunds.get(refund_id).cloned().ok_or(Refused::NotFound)?;
-            pix::bounce_refund(&self.world, books, &refund)
-        })
-    }
-
-    /// Ends the time of an unpaid charge now, and says so to the shop.
-    pub fn expire(&self, id: &str) -> Result<Charge, Refused> {
-        self.world.write(|books| {
-            let charge = books.find_charge(id).cloned().ok_or(Refused::NotFound)?;
-            match charge.status {
-                _ if charge.card.is_some() => Err(Refused::Invalid("a card payment does not expire".into())),
-                ChargeStatus::Pending => Ok(pix::expire(&self.world, books, charge, Timestamp::now())),
-                ChargeStatus::Expired => Ok(charge),
-                status if status.was_paid() => Err(Refused::AlreadyPaid),
-                status => Err(Refused::NotPayable(status)),
-            }
-        })
-    }
-
-    /// So many of the next refunds to settle will fail at the bank.
-    pub fn fail_refunds(&self, count: u32) {
-        self.world.refunds_to_fail.store(count, Ordering::Relaxed);
     }
 
     /// Sends an event of a charge: the same again if it was sent before, else a new one, true or not.
@@ -414,12 +302,13 @@ impl Control {
         tokio::time::timeout(limit, search).await.ok()
     }
 
-    /// Waits until no webhook is on its way and no refund or invoice in work; false when `limit` has passed before.
+    /// Waits until no webhook is on its way and no refund or invoice in work (but for what waits for balance); false when `limit` has passed before.
     pub async fn settled(&self, limit: Duration) -> bool {
         let calm = |books: &Books| {
             let sent = books.deliveries().iter().all(|d| d.state != DeliveryState::Pending);
             let decided = books.nfes.waiting().next().is_none();
-            (sent && decided && books.refunds().iter().all(|r| r.status != RefundStatus::Processing)).then_some(())
+            let is_calm = |r: &Refund| r.status != RefundStatus::Processing || r.waits_for_balance();
+            (sent && decided && books.refunds().iter().all(is_calm)).then_some(())
         };
         self.wait_for(limit, calm).await.is_some()
     }
