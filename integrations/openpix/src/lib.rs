@@ -159,6 +159,17 @@ impl OpenPix {
         Ok(found.map_or_else(Vec::new, |list| list.refunds))
     }
 
+    /// What a PIX paid. Neither a dispute nor a charge says which PIX it was, but the transaction does. A refusal (an AppID that may
+    /// not read them) says nothing about the dispute.
+    async fn payment_of(&self, end_to_end_id: &str) -> Result<Option<Uuid>, ProviderError> {
+        let path = format!("/api/v1/transaction/{end_to_end_id}");
+        match self.find::<dispute::Settled>(&path, Turn::Spare).await {
+            Ok(found) => Ok(found.and_then(|settled| settled.payment_id(end_to_end_id))),
+            Err(ProviderError::Rejected { .. } | ProviderError::NotAccepted { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// A charge does not tell what went back of it: a second read does. A refusal of that one says nothing about the payment.
     async fn with_refunds(&self, charge: Charge, turn: Turn) -> Result<Charge, ProviderError> {
         if charge.status != ChargeStatus::Paid {
@@ -239,10 +250,10 @@ impl PixProvider for OpenPix {
 
     async fn read_dispute(&self, end_to_end_id: &str) -> Result<Option<Dispute>, ProviderError> {
         let path = format!("/api/v1/dispute/{}", in_path(end_to_end_id)?);
-        match self.find::<dispute::Answer>(&path, Turn::Spare).await? {
-            Some(found) => found.into_dispute(end_to_end_id).map(Some).map_err(unclear),
-            None => Ok(None),
-        }
+        let Some(found) = self.find::<dispute::Answer>(&path, Turn::Spare).await? else { return Ok(None) };
+        let mut dispute = found.into_dispute(end_to_end_id).map_err(unclear)?;
+        dispute.payment.payment_id = self.payment_of(end_to_end_id).await?;
+        Ok(Some(dispute))
     }
 
     async fn disputes(&self, since: Timestamp) -> Result<Option<Vec<Dispute>>, ProviderError> {

@@ -187,7 +187,7 @@ fn events_of_a_refund_have_their_meaning_whole_or_linked() {
 fn every_event_of_a_dispute_tells_how_it_stands() {
     let opening = Dispute {
         reference: "dp_1".to_owned(),
-        payment: Contested { provider_ref: Some("pi_3Q".to_owned()), end_to_end_id: Some("ch_1".to_owned()) },
+        payment: Contested { payment_id: None, provider_ref: Some("pi_3Q".to_owned()), end_to_end_id: Some("ch_1".to_owned()) },
         amount: Some(Money::from_cents(18_500)),
         currency: Some("BRL".to_owned()),
         stage: Stage::Contested,
