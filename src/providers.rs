@@ -70,7 +70,7 @@ pub struct Providers {
     pub cep: Arc<CepLookup>,
     /// Invoices; `None` if the shop issues none.
     pub fiscal: Option<Arc<dyn FiscalProvider>>,
-    /// By the provider's name, for `/api/admin/breakers` and for the list of payment methods.
+    /// By their names, for `/api/admin/breakers` and for the list of payment methods.
     pub breakers: Vec<(&'static str, Arc<Breaker>)>,
 }
 
@@ -112,12 +112,13 @@ impl Providers {
         let fiscal = config.nfe.provider.as_ref().zip(config.nfe.cnpj.clone());
         let fiscal =
             fiscal.map(|(s, cnpj)| fiscal_provider(s, cnpj, config.nfe.environment, config.breaker)).transpose().map_err(bad)?;
-        let mut breakers: Vec<_> = pix.iter().chain(&retired_pix).map(|one| (one.name(), one.breaker())).collect();
-        breakers.extend(stripe.iter().map(|one| (vitrine_stripe::NAME, one.breaker())));
+        let of_lanes = pix.iter().chain(&retired_pix).flat_map(|one| one.breakers());
+        let of_lanes = of_lanes.chain(stripe.iter().flat_map(|one| one.breakers()));
+        let mut breakers: Vec<_> = of_lanes.map(|breaker| (breaker.name(), breaker)).collect();
         breakers.extend(
             melhorenvio.iter().flat_map(|one| [("melhorenvio", one.breaker()), ("melhorenvio labels", one.label_breaker())]),
         );
-        breakers.extend(correios.iter().map(|one| (vitrine_correios::NAME, one.breaker())));
+        breakers.extend(correios.iter().flat_map(|one| one.breakers()).map(|breaker| (breaker.name(), breaker)));
         breakers.push((mailer.name(), mailers_breaker));
         breakers.extend(sms.iter().map(|one| (vitrine_africastalking::NAME, one.breaker())));
         breakers.extend(fiscal.iter().map(|one| (one.name(), one.breaker())));

@@ -107,7 +107,8 @@ pub(super) async fn replay_webhook(app: web::Data<App>, admin: Admin, id: Path<E
     Ok(HttpResponse::Ok().json(event))
 }
 
-/// A provider's circuit breaker in this process.
+/// A provider's circuit breaker in this process. `propay` is that of the calls that a buyer waits for, `propay background` that of
+/// checks, voids, refunds and comparisons.
 #[derive(Debug, Serialize, ToSchema)]
 struct BreakerView {
     provider: &'static str,

@@ -3,6 +3,7 @@
 
 use jiff::Timestamp;
 use secrecy::SecretString;
+use vitrine_kit::breaker::Lane;
 use vitrine_kit::pix::{Charge, ChargeStatus, NewCharge, NewRefund, PixProvider, Received, Refund, TheirRefund, Voided};
 use vitrine_kit::{Money, ProviderError};
 use vitrine_stripe::{Intent, IntentStatus, NewIntent, Stripe};
@@ -28,6 +29,7 @@ pub struct ProviderCharge {
     pub client_secret: Option<SecretString>,
 }
 
+/// All but `create` is asked for by jobs, or at least not waited for: it goes by the background's breaker.
 impl<'a> Gateway<'a> {
     /// The provider that a payment was made with, also one that takes no new payments.
     ///
@@ -55,7 +57,7 @@ impl<'a> Gateway<'a> {
             Self::Pix(pix) => create_pix(*pix, new).await.map(ProviderCharge::from),
             Self::Card(stripe) => {
                 let known = match &payment.provider_ref {
-                    Some(id) => stripe.read(id).await?,
+                    Some(id) => stripe.read(id, Lane::Buyer).await?,
                     None => None,
                 };
                 let intent = match known {
@@ -70,7 +72,7 @@ impl<'a> Gateway<'a> {
     /// `None`: they do not know it, so it was certainly not created.
     pub async fn read(&self, payment: &Payment) -> Result<Option<ProviderCharge>, ProviderError> {
         match self {
-            Self::Pix(pix) => Ok(pix.read_charge(payment.id.0).await?.map(ProviderCharge::from)),
+            Self::Pix(pix) => Ok(pix.read_charge(payment.id.0, Lane::Background).await?.map(ProviderCharge::from)),
             Self::Card(stripe) => match self.intent(stripe, payment).await? {
                 Some(intent) => self.seen(payment, intent).map(Some),
                 None => Ok(None),
@@ -81,8 +83,8 @@ impl<'a> Gateway<'a> {
     /// The intent of a payment, if there is one: by its name, or, where its answer never came, among the recent ones.
     async fn intent(&self, stripe: &Stripe, payment: &Payment) -> Result<Option<Intent>, ProviderError> {
         match &payment.provider_ref {
-            Some(id) => stripe.read(id).await,
-            None => stripe.find(payment.id.0, payment.created_at).await,
+            Some(id) => stripe.read(id, Lane::Background).await,
+            None => stripe.find(payment.id.0, payment.created_at, Lane::Background).await,
         }
     }
 
@@ -93,7 +95,7 @@ impl<'a> Gateway<'a> {
             Self::Card(stripe) => {
                 let found = match &payment.provider_ref {
                     Some(id) => Some(id.clone()),
-                    None => stripe.find(payment.id.0, payment.created_at).await?.map(|intent| intent.id),
+                    None => self.intent(stripe, payment).await?.map(|intent| intent.id),
                 };
                 match found {
                     Some(id) => stripe.cancel(&id, payment.id.0).await,
@@ -183,7 +185,7 @@ async fn create_pix(pix: &dyn PixProvider, new: &NewCharge) -> Result<Charge, Pr
         Err(refused @ ProviderError::Rejected { .. }) => refused,
         other => return other,
     };
-    match pix.read_charge(new.payment_id).await {
+    match pix.read_charge(new.payment_id, Lane::Buyer).await {
         Ok(Some(charge)) => Ok(charge),
         Err(_) if new.is_repeat => {
             Err(ProviderError::Unknown { provider: refused.provider(), reason: format!("{refused}, after an earlier try") })

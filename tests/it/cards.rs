@@ -196,7 +196,7 @@ async fn a_pix_provider_that_is_away_leaves_cards_working_and_its_late_money_has
     shop.control().next_calls("propay", Fault::DropBeforeRequest, 1_000);
     // The code was shown and cannot be voided: the buyer may pay by card all the same.
     assert_eq!(by_card(&ana, &order).await.body["amount_cents"], total);
-    for _ in 0..2 {
+    for _ in 0..5 {
         let (other, _) = self::order(&ana).await;
         pay(&ana, &other, "pix").await;
     }

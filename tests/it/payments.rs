@@ -360,16 +360,17 @@ async fn an_open_breaker_answers_at_once_and_writes_nothing() {
     let shop = Shop::open().await;
     let ana = shop.customer().await;
     let (order, _) = order(&ana).await;
-    shop.control().next_calls("propay", Fault::Status(503), 5);
-    assert_eq!(pay(&ana, &order).await.status, 503);
-    assert_eq!(pay(&ana, &order).await.status, 503);
-    assert_eq!(shop.control().calls("propay"), 5);
+    shop.control().next_calls("propay", Fault::Status(503), 15);
+    for _ in 0..5 {
+        assert_eq!(pay(&ana, &order).await.status, 503);
+    }
+    assert_eq!(shop.control().calls("propay"), 15, "five calls, each tried three times");
     let before = shop.row_counts().await;
     let refused = pay(&ana, &order).await;
     assert_eq!((refused.status, refused.slug()), (503, "unavailable"));
     let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
     assert!((25..=30).contains(&wait), "{wait}");
-    assert_eq!(shop.control().calls("propay"), 5);
+    assert_eq!(shop.control().calls("propay"), 15);
     assert_eq!(shop.row_counts().await, before);
     let methods = shop.get("/api/payment-methods").await;
     assert_eq!(
@@ -379,6 +380,33 @@ async fn an_open_breaker_answers_at_once_and_writes_nothing() {
     let breakers = shop.admin().await.get("/api/admin/breakers").await;
     let propay = breakers.body["items"].as_array().unwrap().iter().find(|b| b["provider"] == "propay").unwrap().clone();
     assert_eq!(propay["state"], "open");
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn a_charge_that_cannot_be_read_keeps_no_buyer_from_paying() {
+    let shop = Shop::open().await;
+    let ana = shop.customer().await;
+    let (poisoned, _) = order(&ana).await;
+    assert_eq!(pay(&ana, &poisoned).await.status, 200);
+    let reads =
+        FaultOrder { provider: "propay".into(), fault: Fault::Status(500), count: 1_000, path_contains: Some("GET".into()) };
+    shop.control().order_fault(reads).unwrap();
+    for _ in 0..6 {
+        shop.drain_ahead(SignedDuration::from_mins(10)).await; // it is looked at again and again
+    }
+    let breakers = shop.admin().await.get("/api/admin/breakers").await;
+    let state = |name: &str| {
+        let found = breakers.body["items"].as_array().unwrap().iter().find(|b| b["provider"] == name).cloned();
+        found.map(|breaker| breaker["state"].clone())
+    };
+    assert_eq!((state("propay background"), state("propay")), (Some(json!("open")), Some(json!("closed"))));
+    let methods = shop.get("/api/payment-methods").await;
+    assert_eq!((&methods.body["items"][0]["method"], &methods.body["items"][0]["available"]), (&json!("pix"), &json!(true)));
+    let (another, _) = order(&ana).await;
+    assert_eq!(pay(&ana, &another).await.status, 200);
+    shop.control().clear_faults();
+    shop.execute("DELETE FROM jobs WHERE state = 'dead'").await; // the reads', told to the operator
     shop.close().await;
 }
 

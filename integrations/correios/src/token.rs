@@ -9,6 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use vitrine_kit::ProviderError;
+use vitrine_kit::breaker::Lane;
 use vitrine_kit::http::Http;
 use vitrine_kit::token as kit;
 
@@ -34,19 +35,19 @@ impl Tokens {
         Self { http, credentials: format!("Basic {pair}").into(), card, contract, kept: kit::Tokens::default() }
     }
 
-    /// A token. After an error the call that needed it was not made.
-    pub(crate) async fn get(&self) -> Result<Token, ProviderError> {
-        self.kept.get(self.ask()).await
+    /// Errors: as theirs, and nothing of the call that needs the token has happened.
+    pub(crate) async fn get(&self, lane: Lane) -> Result<Token, ProviderError> {
+        self.kept.get(self.ask(lane)).await
     }
 
     pub(crate) async fn forget(&self, refused: &Token) {
         self.kept.forget(refused).await;
     }
 
-    async fn ask(&self) -> Result<(Pass, Duration), ProviderError> {
+    async fn ask(&self, lane: Lane) -> Result<(Pass, Duration), ProviderError> {
         let call = self.http.post("/token/v1/autentica/cartaopostagem");
         let call = call.header("Authorization", self.credentials.expose_secret()).json(&json!({"numero": self.card}));
-        let answer = call.read_only().repeatable().send_raw().await?; // issuing a token changes nothing else
+        let answer = call.lane(lane).read_only().repeatable().send_raw().await?; // asking for a token changes nothing on their side
         if !answer.is_success() {
             return Err(answer.refused(wire::refusal(&answer.body)));
         }

@@ -67,6 +67,7 @@ impl MelhorEnvio {
                 timeout,
                 max_response_bytes: MAX_RESPONSE_BYTES,
                 breaker: config.breaker,
+                background: None,
             })
         };
         Ok(Self { http: with(config.timeout)?, labels: with(config.label_timeout)?, token: config.token })
