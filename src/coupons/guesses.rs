@@ -8,6 +8,7 @@ use std::time::Duration;
 use moka::future::Cache;
 
 use crate::error::{Error, Result};
+use crate::http::client_ip::counted;
 
 /// Misses that one address may have per window.
 const MISSES: u32 = 5;
@@ -28,7 +29,7 @@ impl Guesses {
     /// Counts a guess before it is looked up, so that many at once are not each the first. Take a right one back with
     /// [`Guess::was_right`].
     pub async fn begin(&self, ip: IpAddr) -> Result<Guess> {
-        let misses = self.0.get_with(ip, async { Arc::default() }).await;
+        let misses = self.0.get_with(counted(ip), async { Arc::default() }).await;
         if misses.fetch_add(1, Ordering::Relaxed) >= MISSES {
             misses.fetch_sub(1, Ordering::Relaxed);
             return Err(Error::TooMany { retry_after_s: WINDOW.as_secs() });
@@ -64,5 +65,10 @@ mod tests {
         assert!(matches!(guesses.begin(a).await, Err(Error::TooMany { retry_after_s: 60 })));
         assert!(matches!(guesses.begin(a).await, Err(Error::TooMany { .. })));
         guesses.begin(b).await.expect("another address is not concerned");
+        for host in 1..=5 {
+            guesses.begin(IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, host])).await.expect("a miss that is still free");
+        }
+        let another = IpAddr::from([0x2001, 0xdb8, 0, 0, 1, 2, 3, 4]);
+        assert!(matches!(guesses.begin(another).await, Err(Error::TooMany { .. })), "one subscriber, one network");
     }
 }

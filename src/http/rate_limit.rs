@@ -1,4 +1,4 @@
-//! Rate limits per client address, in process. A limit that is off costs nothing.
+//! Rate limits per client address (of IPv6 per /64), in process. A limit that is off costs nothing.
 
 use std::net::IpAddr;
 
@@ -12,7 +12,7 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use crate::app::App;
 use crate::config::{Limit, RateLimits};
 use crate::error::{Error, Result};
-use crate::http::client_ip::client_ip;
+use crate::http::client_ip::{client_ip, counted};
 
 /// One limiter per scope, so that a burst of logins does not use up registrations.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl Limiter {
     /// Counts one request of this address, or says when to come back.
     pub fn check(&self, ip: IpAddr) -> Result<()> {
         let Some(limiter) = &self.0 else { return Ok(()) };
-        limiter.check_key(&ip).map_err(|not_until| Error::TooMany {
+        limiter.check_key(&counted(ip)).map_err(|not_until| Error::TooMany {
             retry_after_s: not_until.wait_time_from(DefaultClock::default().now()).as_secs() + 1,
         })
     }
@@ -85,4 +85,26 @@ pub async fn global(
         return Ok(req.into_response(error.error_response()));
     }
     Ok(next.call(req).await?.map_into_boxed_body())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn whoever_changes_addresses_within_a_subscribers_network_is_still_counted() {
+        let limiter = Limiter::new(Some(Limit { burst: 3, per: Duration::from_secs(3600) }));
+        let at = |text: String| limiter.check(text.parse().expect("ip"));
+        for host in 1..=3 {
+            at(format!("2001:db8::{host}")).expect("within the limit");
+        }
+        assert!(matches!(at("2001:db8::ffff".into()), Err(Error::TooMany { .. })));
+        at("2001:db8:0:1::1".into()).expect("another network is not concerned");
+        for host in 1..=3 {
+            at(format!("203.0.113.{host}")).expect("each IPv4 address counts for itself");
+        }
+        at("203.0.113.4".into()).expect("each IPv4 address counts for itself");
+    }
 }
