@@ -41,6 +41,9 @@ pub enum Error {
     CartEmpty,
     #[error("{0}")]
     Coupon(&'static str),
+    /// A code that there is not: somebody may be guessing.
+    #[error("There is no such coupon")]
+    NoSuchCoupon,
     /// The thing is not in a state that allows this. The text says which and what to do.
     #[error("{0}")]
     Conflict(String),
@@ -87,7 +90,7 @@ impl Error {
             Self::KeyReused => (422, "idempotency-key-reused", "This Idempotency-Key belongs to another request"),
             Self::OutOfStock { .. } => (409, "out-of-stock", "There is not enough stock"),
             Self::CartEmpty => (409, "cart-empty", "The cart is empty"),
-            Self::Coupon(_) => (409, "coupon-refused", "The coupon cannot be used"),
+            Self::Coupon(_) | Self::NoSuchCoupon => (409, "coupon-refused", "The coupon cannot be used"),
             Self::Conflict(_) => (409, "conflict", "This is not possible now"),
             Self::KeyInFlight => (409, "idempotency-key-in-flight", "The first request with this key is not finished"),
             Self::Provider(ProviderError::Rejected { .. }) => (409, "provider-refused", "The provider refused it"),

@@ -4,12 +4,13 @@
 
 use deadpool_postgres::GenericClient;
 use jiff::Timestamp;
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::cause::{self, Actor};
 use crate::db;
 use crate::error::Result;
-use crate::ids::{LineId, OrderId};
+use crate::ids::{LineId, OrderId, UserId};
 use crate::jobs::{self, Job};
 
 /// One row of an order's story. Write it under the order's row lock, so that the story's order is the order of commits.
@@ -78,7 +79,7 @@ pub async fn mark_paid(tx: &impl GenericClient, order: OrderId, actor: Actor, re
 /// and marks it paid. `false`: the stock is gone, its buyer was erased, or the order is not one that can revive; then the money must go back.
 pub async fn revive(tx: &impl GenericClient, order: OrderId, actor: Actor, reason: &str) -> Result<bool> {
     const FIND: &str = "
-        SELECT payment_status, coupon_id, tax_id_hash, tax_id_key FROM orders
+        SELECT payment_status, coupon_id, user_id, tax_id_hash, tax_id_key FROM orders
          WHERE id = $1 AND status = 'cancelled' AND payment_status IN ('expired', 'cancelled') AND NOT stock_held
            AND tax_id_sealed IS NOT NULL FOR NO KEY UPDATE";
     const REVIVE: &str = "
@@ -87,7 +88,7 @@ pub async fn revive(tx: &impl GenericClient, order: OrderId, actor: Actor, reaso
          WHERE id = $1";
     let Some(row) = db::query_opt(tx, FIND, &[&order]).await? else { return Ok(false) };
     let before: String = row.get("payment_status");
-    let coupon_held = hold_coupon_again(tx, row.get("coupon_id"), row.get("tax_id_hash"), row.get("tax_id_key")).await?;
+    let coupon_held = hold_coupon_again(tx, &row).await?;
     if !take_again(tx, order, actor).await? {
         if coupon_held {
             release_coupon(tx, row.get("coupon_id"), row.get("tax_id_hash")).await?;
@@ -119,26 +120,26 @@ async fn take_again(tx: &impl GenericClient, order: OrderId, actor: Actor) -> Re
 
 /// A use is only taken where the limits allow it now; the price of the order stays what it was in any case. While hashes are
 /// being turned to another look-up key (`rekey`), this one alone cannot tell what the person has used: none is taken then.
-async fn hold_coupon_again(
-    tx: &impl GenericClient,
-    coupon: Option<Uuid>,
-    person: Option<Vec<u8>>,
-    key: Option<i16>,
-) -> Result<bool> {
+async fn hold_coupon_again(tx: &impl GenericClient, order: &Row) -> Result<bool> {
     const HOLD: &str = "
         WITH person AS (
             INSERT INTO coupon_persons AS p (coupon_id, person, key, uses)
             SELECT c.id, $2, $3, 1 FROM coupons c
              WHERE c.id = $1 AND (c.max_uses IS NULL OR c.uses < c.max_uses)
+               AND (SELECT count(*) FROM orders o WHERE o.user_id = $4 AND o.coupon_id = c.id AND o.coupon_held)
+                   < coalesce(c.max_uses_per_customer, 2147483647)
                AND NOT EXISTS (SELECT FROM secret_keys k WHERE k.purpose = 'look_up' AND k.turned_at IS NULL)
             ON CONFLICT (coupon_id, person) DO UPDATE SET uses = p.uses + 1
              WHERE p.uses < coalesce((SELECT max_uses_per_customer FROM coupons WHERE id = $1), p.uses + 1)
             RETURNING p.coupon_id)
         UPDATE coupons c SET uses = c.uses + 1 FROM person WHERE c.id = person.coupon_id AND (c.max_uses IS NULL OR c.uses < c.max_uses)";
     const LOCK: &str = "SELECT FROM coupons WHERE id = $1 FOR NO KEY UPDATE";
+    let coupon: Option<Uuid> = order.get("coupon_id");
+    let (person, key): (Option<Vec<u8>>, Option<i16>) = (order.get("tax_id_hash"), order.get("tax_id_key"));
     let (Some(coupon), Some(person), Some(key)) = (coupon, person, key) else { return Ok(false) };
+    let buyer: Option<UserId> = order.get("user_id");
     db::query_opt(tx, LOCK, &[&coupon]).await?; // from here on the two halves of HOLD see the same counter
-    Ok(db::execute(tx, HOLD, &[&coupon, &person, &key]).await? == 1)
+    Ok(db::execute(tx, HOLD, &[&coupon, &person, &key, &buyer]).await? == 1)
 }
 
 async fn release_coupon(tx: &impl GenericClient, coupon: Option<Uuid>, person: Option<Vec<u8>>) -> Result<()> {
