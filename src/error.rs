@@ -39,6 +39,12 @@ pub enum Error {
     OutOfStock { sku: String, available: i32 },
     #[error("The cart is empty")]
     CartEmpty,
+    #[error("There are too many unpaid orders {whose}: pay or cancel one of them, or wait until one has run out")]
+    TooManyUnpaid { whose: &'static str },
+    #[error("Unpaid orders {whose} would hold too many units: pay or cancel one of them, or order less")]
+    TooManyHeld { whose: &'static str },
+    #[error("One order takes at most {most} of {sku}: lower its quantity in the cart")]
+    TooManyOfOne { sku: String, most: i32 },
     #[error("{0}")]
     Coupon(&'static str),
     /// A code that there is not: somebody may be guessing.
@@ -89,6 +95,10 @@ impl Error {
             Self::Invalid(_) => (422, "invalid", "Some fields are invalid"),
             Self::KeyReused => (422, "idempotency-key-reused", "This Idempotency-Key belongs to another request"),
             Self::OutOfStock { .. } => (409, "out-of-stock", "There is not enough stock"),
+            Self::TooManyUnpaid { .. } => (409, "too-many-unpaid-orders", "Too many orders wait for their money"),
+            Self::TooManyHeld { .. } | Self::TooManyOfOne { .. } => {
+                (409, "too-many-units", "That is more than can be ordered at once")
+            }
             Self::CartEmpty => (409, "cart-empty", "The cart is empty"),
             Self::Coupon(_) | Self::NoSuchCoupon => (409, "coupon-refused", "The coupon cannot be used"),
             Self::Conflict(_) => (409, "conflict", "This is not possible now"),

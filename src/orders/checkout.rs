@@ -4,6 +4,8 @@
 //! everything and commits. Fewer is not possible without pricing inside the database: what is written depends on what was
 //! read. Whatever can still refuse in the second (stock, a coupon's limits) raises, so that the COMMIT behind it rolls back.
 
+use std::net::IpAddr;
+
 use deadpool_postgres::Object;
 use futures_util::future::{try_join, try_join3, try_join5};
 use futures_util::try_join;
@@ -14,6 +16,7 @@ use vitrine_kit::Money;
 
 use super::draft::{Draft, LineColumns};
 use super::life;
+use super::limits::{self, Unpaid};
 use super::pipeline::Pipeline;
 use super::place::PlaceOrder;
 use super::store;
@@ -27,7 +30,6 @@ use crate::http::idempotency::{self, Claim, Kept};
 use crate::ids::{AddressId, LineId, OrderId, VariantId};
 use crate::jobs::{self, Job};
 use crate::lang::Lang;
-use crate::payments::methods;
 
 type Param<'a> = &'a (dyn ToSql + Sync);
 
@@ -72,13 +74,15 @@ const COUPON: &str = "
     SELECT k.* FROM coupons k
      WHERE k.code = $3 OR ($3::text IS NULL AND k.id = (SELECT coupon_id FROM carts WHERE user_id = $1 OR token_hash = $2))";
 
+const SETTINGS: &str = "SELECT name, value FROM settings WHERE name IN ('payment_methods', 'order_limits')";
+
 const INSERT_ORDER: &str = "
     INSERT INTO orders (id, number, user_id, customer_name, customer_email, customer_phone, tax_id_sealed, tax_id_key, tax_id_hash,
         payment_method, subtotal_cents, coupon_discount_cents, method_discount_cents, discount_cents, shipping_cents, shipping_quoted_cents, total_cents,
         coupon_id, coupon_code, coupon_held, shipping_address, shipping_provider, carrier, service, service_code, delivery_days,
-        freight_estimate, freight_quote, notes, expires_at, status, payment_status, paid_at, locale, sms_opt_in)
+        freight_estimate, freight_quote, notes, expires_at, status, payment_status, paid_at, locale, sms_opt_in, units, placed_from)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $28, $12::bigint + $28::bigint, $13, $14, $15, $16, $17, $16::uuid IS NOT NULL, $18, $19, $20, $21, $22, $23,
-        $24, $25, $26, $27, $29, $30, CASE WHEN $30 = 'paid' THEN now() END, $31, $32)";
+        $24, $25, $26, $27, $29, $30, CASE WHEN $30 = 'paid' THEN now() END, $31, $32, $33, $34)";
 const INSERT_LINES: &str = "
     INSERT INTO order_lines (id, order_id, position, product_id, variant_id, sku, name, variant_name, image_url, quantity, unit_price_cents,
         line_total_cents, discount_cents)
@@ -90,42 +94,40 @@ const INSERT_HISTORY: &str = "
     VALUES ($1, 'order', NULL, $4, 'placed', $2, $3), ($1, 'payment_status', NULL, $5, 'placed', $2, $3)";
 const EMPTY_CART: &str = "
     WITH emptied AS (DELETE FROM cart_items WHERE cart_id = $1) UPDATE carts SET coupon_id = NULL, updated_at = now() WHERE id = $1";
+const CHECK_UNPAID: &str = "SELECT check_unpaid($1, $2, $3, $4, $5, $6, $7, $8)";
 const SPEND_COUPON: &str = "SELECT spend_coupon($1, $2, $3, $4, $5)";
 const TAKE_STOCK: &str = "SELECT take_stock($1, $2, $3, 1::smallint, $4, $5)";
 
-/// Places the order. Nothing is left behind by a refusal. `spoken`: the language of a guest who names none.
-pub async fn place(
-    app: &App,
-    owner: &Owner,
-    new: &PlaceOrder,
-    spoken: Lang,
-    key: Option<&Claim>,
-    actor: Actor,
-) -> Result<Placed> {
+/// Who asks for an order, and how.
+#[derive(Debug)]
+pub struct Asked<'a> {
+    pub owner: &'a Owner,
+    pub actor: Actor,
+    /// The language of a guest who names none.
+    pub spoken: Lang,
+    pub address: IpAddr,
+    pub key: Option<&'a Claim>,
+}
+
+/// Places the order. Nothing is left behind by a refusal.
+pub async fn place(app: &App, asked: &Asked<'_>, new: &PlaceOrder) -> Result<Placed> {
     let mut tx = Pipeline::open(app.db().await?);
-    let outcome = place_in(&mut tx, app, owner, new, spoken, key, actor).await;
+    let outcome = place_in(&mut tx, app, asked, new).await;
     if !matches!(outcome, Ok(Placed::New(_))) {
         tx.roll_back().await;
     }
     outcome
 }
 
-async fn place_in(
-    tx: &mut Pipeline,
-    app: &App,
-    owner: &Owner,
-    new: &PlaceOrder,
-    spoken: Lang,
-    key: Option<&Claim>,
-    actor: Actor,
-) -> Result<Placed> {
+async fn place_in(tx: &mut Pipeline, app: &App, asked: &Asked<'_>, new: &PlaceOrder) -> Result<Placed> {
+    let Asked { owner, actor, key, .. } = *asked;
     let read = read(tx, owner, new, key).await?;
     if let (Some(claim), Some((taken, first))) = (key, &read.key)
         && let Some(first) = claim.judge(taken, first.as_ref())?
     {
         return Ok(Placed::Replay(first));
     }
-    let draft = Draft::price(app, owner, new, spoken, &read)?;
+    let draft = Draft::price(app, asked, new, &read)?;
     let order = draft.view(app, &read);
     let mut body = serde_json::to_value(&order).map_err(|e| Error::Internal(e.to_string()))?;
     let sold_out = write(tx, &draft, &order, &kept_of(&body), key, actor).await?;
@@ -175,8 +177,14 @@ pub(super) struct Read {
     pub(super) lines: Vec<Row>,
     pub(super) buyer: Option<Row>,
     pub(super) coupon: Option<Row>,
-    /// The setting that prices the methods of payment; only where the buyer named one.
-    pub(super) methods: Option<Row>,
+    /// The settings that a checkout goes by.
+    settings: Vec<Row>,
+}
+
+impl Read {
+    pub(super) fn setting(&self, name: &str) -> Option<serde_json::Value> {
+        self.settings.iter().find(|row| row.get::<_, &str>("name") == name).map(|row| row.get("value"))
+    }
 }
 
 async fn read(tx: &mut Pipeline, owner: &Owner, new: &PlaceOrder, key: Option<&Claim>) -> Result<Read> {
@@ -193,7 +201,7 @@ async fn read(tx: &mut Pipeline, owner: &Owner, new: &PlaceOrder, key: Option<&C
         client.prepare_cached(BUYER),
     )
     .await?;
-    let (coupon, methods) = (client.prepare_cached(COUPON).await?, client.prepare_cached(methods::SETTING).await?);
+    let (coupon, settings) = (client.prepare_cached(COUPON).await?, client.prepare_cached(SETTINGS).await?);
     let begin = client.batch_execute("BEGIN");
     let asked_key = async {
         match key {
@@ -210,21 +218,15 @@ async fn read(tx: &mut Pipeline, owner: &Owner, new: &PlaceOrder, key: Option<&C
             None => Ok(None),
         }
     };
-    let asked_methods = async {
-        match new.method() {
-            Some(_) => client.query_opt(&methods, &[]).await,
-            None => Ok(None),
-        }
-    };
-    let (_, now, key, (cart, lines, buyer), (coupon, methods)) = try_join5(
+    let (_, now, key, (cart, lines, buyer), (coupon, settings)) = try_join5(
         begin,
         client.query_one(&now, &[]),
         asked_key,
         try_join3(client.query_opt(&lock, &[&user, &token]), client.query(&lines, &[&user, &token]), asked_buyer),
-        try_join(client.query_opt(&coupon, &[&user, &token, &code]), asked_methods),
+        try_join(client.query_opt(&coupon, &[&user, &token, &code]), client.query(&settings, &[])),
     )
     .await?;
-    Ok(Read { now: now.get(0), key, cart, lines, buyer, coupon, methods })
+    Ok(Read { now: now.get(0), key, cart, lines, buyer, coupon, settings })
 }
 
 /// The second round trip: everything is written, the hot rows last, and committed behind it.
@@ -257,6 +259,25 @@ async fn write(
     let (coupon_id, coupon_code) = draft.coupon.as_ref().map(|(id, code)| (*id, code.as_str())).unzip();
     let (quote, quoted, days) = (draft.quote.record(draft.free), draft.quote.price, draft.quote.days as i32);
     let lines = LineColumns::of(&draft.lines);
+    let unpaid = Unpaid::of(draft);
+    let check = async {
+        match &unpaid {
+            Some(u) => {
+                let most: [Param<'_>; 8] = [
+                    &draft.id,
+                    &u.lock,
+                    &u.documents,
+                    &email.filter(|_| u.by_email),
+                    &u.address,
+                    &draft.units,
+                    &u.orders,
+                    &u.units,
+                ];
+                client.execute(&statements.unpaid, &most).await.map(|_| ())
+            }
+            None => Ok(()),
+        }
+    };
     let spend = async {
         match coupon_id {
             Some(coupon) => client
@@ -275,7 +296,7 @@ async fn write(
         }
     };
     let locale = draft.lang.as_str();
-    let order_row: [Param<'_>; 32] = [
+    let order_row: [Param<'_>; 34] = [
         &draft.id,
         &draft.number,
         &draft.user,
@@ -308,6 +329,8 @@ async fn write(
         &order.payment_status,
         &locale,
         &draft.sms_opt_in,
+        &draft.units,
+        &draft.placed_from,
     ];
     let line_rows: [Param<'_>; 11] = [
         &draft.id,
@@ -334,13 +357,14 @@ async fn write(
         client.execute(&statements.push, &job_rows),
         client.execute(&statements.empty, &cart),
         remember,
+        check,
         spend,
         client.query_one(&statements.take, &taken),
         client.batch_execute("COMMIT"),
     );
     // Any failure before the COMMIT made it a rollback; try_join! is only Ok when there was none.
     match written {
-        Ok((_, _, _, _, _, _, _, sold_out, ())) => {
+        Ok((_, _, _, _, _, _, _, _, sold_out, ())) => {
             tx.is_over();
             Ok(sold_out.get(0))
         }
@@ -357,6 +381,8 @@ fn refusal(error: tokio_postgres::Error, lines: &[OrderLine]) -> Error {
             let line = lines.iter().find(|l| l.variant_id.to_string() == id);
             Error::OutOfStock { sku: line.map(|l| l.sku.clone()).unwrap_or_default(), available: left.parse().unwrap_or(0) }
         }
+        "VT005" => Error::TooManyUnpaid { whose: limits::whose(raised.detail().unwrap_or_default()) },
+        "VT006" => Error::TooManyHeld { whose: limits::whose(raised.detail().unwrap_or_default()) },
         "VT002" => Error::Coupon("The coupon has been used up"),
         "VT003" => Error::Coupon("You have used this coupon already"),
         "VT004" => {
@@ -375,22 +401,24 @@ struct Statements {
     push: Statement,
     empty: Statement,
     remember: Statement,
+    unpaid: Statement,
     coupon: Statement,
     take: Statement,
 }
 
 impl Statements {
     async fn prepare(client: &Object) -> Result<Self> {
-        let (order, lines, history, push, empty, remember, coupon, take) = try_join!(
+        let (order, lines, history, push, empty, remember, unpaid, coupon, take) = try_join!(
             client.prepare_cached(INSERT_ORDER),
             client.prepare_cached(INSERT_LINES),
             client.prepare_cached(INSERT_HISTORY),
             client.prepare_cached(jobs::PUSH),
             client.prepare_cached(EMPTY_CART),
             client.prepare_cached(idempotency::REMEMBER),
+            client.prepare_cached(CHECK_UNPAID),
             client.prepare_cached(SPEND_COUPON),
             client.prepare_cached(TAKE_STOCK),
         )?;
-        Ok(Self { order, lines, history, push, empty, remember, coupon, take })
+        Ok(Self { order, lines, history, push, empty, remember, unpaid, coupon, take })
     }
 }

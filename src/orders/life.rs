@@ -65,7 +65,7 @@ pub fn after_payment(order: OrderId) -> [(Job, Option<Timestamp>); 3] {
 /// `pending_payment` → `paid`, `pending` → `processing`, with the mail that follows. `false`: it was not waiting for money.
 pub async fn mark_paid(tx: &impl GenericClient, order: OrderId, actor: Actor, reason: &str) -> Result<bool> {
     const PAID: &str = "
-        UPDATE orders SET payment_status = 'paid', status = 'processing', paid_at = now(), updated_at = now()
+        UPDATE orders SET payment_status = 'paid', status = 'processing', paid_at = now(), placed_from = NULL, updated_at = now()
          WHERE id = $1 AND payment_status = 'pending_payment' AND status = 'pending'";
     if db::execute(tx, PAID, &[&order]).await? == 0 {
         return Ok(false);
@@ -169,7 +169,7 @@ pub async fn end(tx: &impl GenericClient, order: OrderId, ending: Ending, actor:
          WHERE id = $1 AND (status = 'pending' OR (status = 'processing' AND $2)) FOR NO KEY UPDATE";
     const END: &str = "
         UPDATE orders SET status = 'cancelled', payment_status = $2, cancelled_at = now(), updated_at = now(), stock_held = false,
-               coupon_held = false WHERE id = $1";
+               coupon_held = false, placed_from = NULL WHERE id = $1";
     let Some(row) = db::query_opt(tx, FIND, &[&order, &(ending == Ending::Cancelled)]).await? else { return Ok((false, false)) };
     let (status, payment): (String, String) = (row.get("status"), row.get("payment_status"));
     let unpaid = matches!(payment.as_str(), "pending_payment" | "failed");

@@ -8,6 +8,7 @@ pub mod expire;
 pub mod handover;
 mod http;
 pub mod life;
+pub mod limits;
 mod pipeline;
 pub mod place;
 pub mod store;

@@ -25,6 +25,11 @@ use crate::payments::{alert, price, qr, tell, void};
 
 /// An order that lets one charge after another run out would hold its stock for ever.
 const MAX_CHARGES: i64 = 10;
+/// For so many charges' lives (`PIX_EXPIRY`) an unpaid order holds its stock, counted from when it was placed, and the grace. Whoever
+/// changes the method again and again gets shorter charges, then none.
+const MAX_LIVES: i64 = 3;
+/// A charge that could be paid for less is not made.
+const SHORTEST_LIFE_S: i64 = 60;
 /// Each round but the last has put an old charge out of the way, or a provider that is away.
 const ROUNDS: usize = 5;
 /// When a job looks after a charge that nobody brought to an end.
@@ -220,10 +225,14 @@ async fn new_payment(
     if store::count_charges(tx, order.id).await? >= MAX_CHARGES {
         return Err(Error::Conflict("Too many charges of this order ran out unpaid: place it again".into()));
     }
+    let expiry_s = i64::try_from(app.config.pix.expiry.as_secs()).unwrap_or(i64::MAX);
+    let life_s = expiry_s.min(expiry_s.saturating_mul(MAX_LIVES).saturating_sub(order.age_s));
+    if life_s < SHORTEST_LIFE_S.min(expiry_s) {
+        return Err(Error::Conflict("The order was kept unpaid for as long as it can be: place it again".into()));
+    }
     let discount = offers.discount(method, order.goods);
     let order = price::reprice(tx, order, method, discount, actor).await?;
-    let expiry_s = i64::try_from(app.config.pix.expiry.as_secs()).unwrap_or(i64::MAX);
-    let payment = store::insert(tx, &order, method.as_str(), provider, expiry_s).await?;
+    let payment = store::insert(tx, &order, method.as_str(), provider, life_s).await?;
     store::extend_order(tx, order.id, method.as_str(), payment.expires_at).await?;
     tell(tx, &payment, None, Status::Creating, "payment asked for", actor).await?;
     jobs::push_at(tx, Job::CheckPayment { payment: payment.id }, Timestamp::now() + FIRST_CHECK).await?;

@@ -27,6 +27,8 @@ pub struct Order {
     pub method_discount: Money,
     /// Its time to be paid is over, by the database's clock.
     pub is_over: bool,
+    /// Seconds since it was placed, by the database's clock.
+    pub age_s: i64,
 }
 
 impl Order {
@@ -90,7 +92,7 @@ macro_rules! order_sql {
     ($rest:literal) => {
         concat!(
             "SELECT o.id, o.number, o.status, o.payment_status, o.total_cents, o.subtotal_cents - o.coupon_discount_cents AS goods_cents, ",
-            "o.method_discount_cents, o.expires_at <= now() AS is_over FROM orders o ",
+            "o.method_discount_cents, o.expires_at <= now() AS is_over, extract(epoch FROM now() - o.created_at)::bigint AS age_s FROM orders o ",
             $rest
         )
     };
@@ -132,6 +134,7 @@ fn order_of(row: &Row) -> Order {
         goods: row.get("goods_cents"),
         method_discount: row.get("method_discount_cents"),
         is_over: row.get("is_over"),
+        age_s: row.get("age_s"),
     }
 }
 

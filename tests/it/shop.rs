@@ -537,6 +537,11 @@ impl Answer {
     }
 }
 
+/// In most tests one person at one address orders far more than a shop would let them.
+const NO_LIMITS: &str = r#"
+    INSERT INTO settings (name, value) VALUES ('order_limits', '{"unpaid_orders": {"per_document": 0, "per_email": 0, "per_address": 0},
+        "unpaid_units": {"per_document": 0, "per_email": 0, "per_address": 0}, "units_per_line": 0}')"#;
+
 /// One PostgreSQL for all tests of this process; a watchdog stops it when the process ends.
 pub async fn cluster() -> &'static Cluster {
     static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
@@ -569,6 +574,9 @@ async fn template() -> &'static str {
                 pool_wait: Duration::from_secs(60),
             };
             db::migrate(&config).await.unwrap();
+            let (client, connection) = tokio_postgres::connect(&cluster().await.url(NAME), NoTls).await.unwrap();
+            actix_web::rt::spawn(connection);
+            client.batch_execute(NO_LIMITS).await.unwrap();
             // A template must have no session, and the migration's connection closes a moment after its client.
             admin.batch_execute(&format!("ALTER DATABASE {NAME} ALLOW_CONNECTIONS false")).await.unwrap();
             admin
