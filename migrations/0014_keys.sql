@@ -50,3 +50,42 @@ CREATE INDEX orders_coupon ON orders (coupon_id, tax_id_hash) WHERE coupon_id IS
 
 -- Events whose body is still kept, the oldest first: the others are passed over when bodies are removed.
 CREATE INDEX webhook_events_bodies ON webhook_events (received_at) WHERE body <> '';
+
+-- What an order that waits for its money is counted by: its document, its e-mail, and the client's address, of which a keyed hash
+-- is kept for as long as it waits.
+ALTER TABLE orders ADD COLUMN units integer NOT NULL DEFAULT 0, ADD COLUMN placed_from bytea;
+CREATE INDEX orders_unpaid_document ON orders (tax_id_hash) WHERE status = 'pending';
+CREATE INDEX orders_unpaid_email ON orders (customer_email) WHERE status = 'pending';
+CREATE INDEX orders_unpaid_address ON orders (placed_from) WHERE status = 'pending';
+
+-- Raises where one more unpaid order would be one too many. It counts under a lock per document, e-mail and address, always in
+-- this order, which its transaction holds until it commits: of orders that come at once none is overlooked. What is NULL has no
+-- limit and is not locked. `placed`: the order at hand, which is written already. The limits are by document, e-mail, address.
+CREATE FUNCTION check_unpaid(
+    placed uuid, person bytea, documents bytea[], email text, address bytea, new_units integer, most_orders integer[], most_units integer[])
+RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    held record;
+    what text;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('unpaid document ' || encode(person, 'hex'), 0));
+    PERFORM pg_advisory_xact_lock(hashtextextended('unpaid email ' || email, 0));
+    PERFORM pg_advisory_xact_lock(hashtextextended('unpaid address ' || encode(address, 'hex'), 0));
+    SELECT d.orders AS d_orders, d.units AS d_units, e.orders AS e_orders, e.units AS e_units, a.orders AS a_orders, a.units AS a_units INTO held
+      FROM (SELECT count(*) AS orders, coalesce(sum(o.units), 0) AS units FROM orders o
+             WHERE o.status = 'pending' AND o.tax_id_hash = ANY (documents) AND o.id <> placed) d,
+           (SELECT count(*) AS orders, coalesce(sum(o.units), 0) AS units FROM orders o
+             WHERE o.status = 'pending' AND o.customer_email = email AND o.id <> placed) e,
+           (SELECT count(*) AS orders, coalesce(sum(o.units), 0) AS units FROM orders o
+             WHERE o.status = 'pending' AND o.placed_from = address AND o.id <> placed) a;
+    what := CASE WHEN held.d_orders >= most_orders[1] THEN 'document' WHEN held.e_orders >= most_orders[2] THEN 'email'
+                 WHEN held.a_orders >= most_orders[3] THEN 'address' END;
+    IF what IS NOT NULL THEN
+        RAISE EXCEPTION 'too many unpaid orders' USING ERRCODE = 'VT005', DETAIL = what;
+    END IF;
+    what := CASE WHEN held.d_units + new_units > most_units[1] THEN 'document' WHEN held.e_units + new_units > most_units[2] THEN 'email'
+                 WHEN held.a_units + new_units > most_units[3] THEN 'address' END;
+    IF what IS NOT NULL THEN
+        RAISE EXCEPTION 'too many units held unpaid' USING ERRCODE = 'VT006', DETAIL = what;
+    END IF;
+END $$;

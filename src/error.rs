@@ -44,6 +44,12 @@ pub enum Error {
     OutOfStock { sku: String, available: i32 },
     #[error("The cart is empty")]
     CartEmpty,
+    #[error("There are too many unpaid orders {whose}: pay or cancel one of them, or wait until one has run out")]
+    TooManyUnpaid { whose: &'static str },
+    #[error("Unpaid orders {whose} would hold too many units: pay or cancel one of them, or order less")]
+    TooManyHeld { whose: &'static str },
+    #[error("One order takes at most {most} of {sku}: lower its quantity in the cart")]
+    TooManyOfOne { sku: String, most: i32 },
     #[error("{0}")]
     Coupon(&'static str),
     /// A code that there is not: somebody may be guessing.
@@ -97,6 +103,8 @@ impl Error {
             Self::Invalid(_) => &ProblemType::INVALID,
             Self::KeyReused => &ProblemType::KEY_REUSED,
             Self::OutOfStock { .. } => &ProblemType::OUT_OF_STOCK,
+            Self::TooManyUnpaid { .. } => &ProblemType::TOO_MANY_UNPAID_ORDERS,
+            Self::TooManyHeld { .. } | Self::TooManyOfOne { .. } => &ProblemType::TOO_MANY_UNITS,
             Self::CartEmpty => &ProblemType::CART_EMPTY,
             Self::Coupon(_) | Self::NoSuchCoupon => &ProblemType::COUPON_REFUSED,
             Self::Conflict(_) | Self::Unconfigured(_) => &ProblemType::CONFLICT,

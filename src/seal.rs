@@ -4,6 +4,7 @@
 //! another `JWT_SECRET` nor another key in `DATA_KEYS` changes what they make.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use aes_gcm::aead::{Aead, KeyInit as _, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
@@ -15,6 +16,7 @@ use subtle::ConstantTimeEq;
 use vitrine_kit::TaxId;
 use vitrine_kit::signature::hmac_sha256;
 
+use crate::client_ip::counted;
 use crate::config::AuthConfig;
 use crate::error::{Error, Result};
 use crate::ids::{OrderId, ResetId};
@@ -127,6 +129,7 @@ struct TokenKeys {
     orders: [u8; 32],
     resets: [u8; 32],
     invoices: [u8; 32],
+    addresses: [u8; 32],
 }
 
 impl std::fmt::Debug for TokenKeys {
@@ -152,8 +155,13 @@ impl Keys {
             return Err(Error::Internal(format!("there is no look-up key for data key {}", vault.current)));
         }
         let derive = |purpose: &str| hmac_sha256(tokens, format!("vitrine/{purpose}/v1").as_bytes());
-        let tokens =
-            TokenKeys { quotes: derive("quote"), orders: derive("order"), resets: derive("reset"), invoices: derive("invoice") };
+        let tokens = TokenKeys {
+            quotes: derive("quote"),
+            orders: derive("order"),
+            resets: derive("reset"),
+            invoices: derive("invoice"),
+            addresses: derive("address"),
+        };
         Ok(Self { vault, look_ups, tokens })
     }
 
@@ -195,6 +203,18 @@ impl Keys {
         let current = self.look_ups.iter().position(|look_up| look_up.id == self.vault.current);
         all.swap(0, current.unwrap_or(0)); // `new` has seen to it that it is there
         all
+    }
+
+    /// The same by the oldest look-up key, which every server knows: to lock a person by.
+    pub fn person_to_lock(&self, document: &TaxId) -> Vec<u8> {
+        let oldest = self.look_ups.first().map(|look_up| look_up.key).unwrap_or_default(); // there is one
+        hmac_sha256(&oldest, document.as_str().as_bytes()).to_vec()
+    }
+
+    /// A client's address (of IPv6 its network), so that it can be counted without being read.
+    pub fn address(&self, ip: IpAddr) -> Vec<u8> {
+        let ip = counted(ip).to_string();
+        hmac_sha256(&self.tokens.addresses, ip.as_bytes())[..16].to_vec()
     }
 
     /// A hash by an older look-up key as the current one makes it. `None`: it is by a newer one, or by one that there is not.

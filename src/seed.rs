@@ -39,7 +39,7 @@ pub async fn demo(config: &Config) -> Result<()> {
             ($3, 'DESCONTO20', 'fixed', 2000, 10000)
         ON CONFLICT (code) DO NOTHING";
     const SETTINGS: &str = "
-        INSERT INTO settings (name, value) VALUES ('company', $1), ('taxes', $2) ON CONFLICT (name) DO NOTHING";
+        INSERT INTO settings (name, value) VALUES ('company', $1), ('taxes', $2), ('order_limits', $3) ON CONFLICT (name) DO NOTHING";
     let pool = db::pool(&config.database)?;
     let mut db = pool.get().await?;
     let tx = db.transaction().await?;
@@ -50,7 +50,7 @@ pub async fn demo(config: &Config) -> Result<()> {
     let sheet = catalog::import::read(CATALOG.as_bytes())?;
     let imported = catalog::import::apply(&tx, sheet, Actor::System).await?;
     db::execute(&tx, COUPONS, &[&CouponId::new(), &CouponId::new(), &CouponId::new()]).await?;
-    db::execute(&tx, SETTINGS, &[&company(), &taxes()]).await?;
+    db::execute(&tx, SETTINGS, &[&company(), &taxes(), &no_limits()]).await?;
     tx.commit().await?;
     tracing::info!(products = imported.products, variants = imported.variants, "the demo shop was loaded");
     Ok(())
@@ -64,6 +64,12 @@ fn company() -> serde_json::Value {
         "address": {"cep": "01310100", "street": "Avenida Paulista", "number": "1000", "complement": null, "district": "Bela Vista",
                     "city": "São Paulo", "state": "SP", "ibge_city": "3550308"}
     })
+}
+
+/// In the demo shop one person plays all customers, from one address.
+fn no_limits() -> serde_json::Value {
+    let off = serde_json::json!({"per_document": 0, "per_email": 0, "per_address": 0});
+    serde_json::json!({"unpaid_orders": off, "unpaid_units": off, "units_per_line": 0})
 }
 
 fn taxes() -> serde_json::Value {

@@ -16,6 +16,7 @@ use crate::db;
 use crate::error::{Error, Result};
 use crate::http::json::Json;
 use crate::http::who::{Admin, AdminSent};
+use crate::orders::limits::OrderLimits;
 use crate::payments::charge::methods::Methods;
 use crate::shipping::ShippingSettings;
 
@@ -32,14 +33,16 @@ struct Settings {
     stock: Option<Value>,
     #[schema(value_type = Option<TaxRules>)]
     taxes: Option<Value>,
+    /// Null: the defaults hold.
+    #[schema(value_type = Option<OrderLimits>)]
+    order_limits: Option<Value>,
 }
 
 /// The shop's settings.
 #[utoipa::path(tag = "admin", security(("bearer" = [])), responses((status = 200, body = Settings)))]
 #[get("/api/admin/settings")]
 pub(super) async fn list_settings(app: web::Data<App>, _admin: Admin) -> Result<HttpResponse> {
-    const ALL: &str =
-        "SELECT name, value FROM settings WHERE name IN ('company', 'shipping', 'payment_methods', 'stock', 'taxes')";
+    const ALL: &str = "SELECT name, value FROM settings WHERE name IN ('company', 'shipping', 'payment_methods', 'stock', 'taxes', 'order_limits')";
     let rows = db::query(&app.db().await?, ALL, &[]).await?;
     let find = |name: &str| rows.iter().find(|row| row.get::<_, &str>("name") == name).map(|row| row.get("value"));
     Ok(HttpResponse::Ok().json(Settings {
@@ -48,6 +51,7 @@ pub(super) async fn list_settings(app: web::Data<App>, _admin: Admin) -> Result<
         payment_methods: find("payment_methods"),
         stock: find("stock"),
         taxes: find("taxes"),
+        order_limits: find("order_limits"),
     }))
 }
 
@@ -98,6 +102,17 @@ pub(super) async fn set_stock(
     AdminSent(admin, body): AdminSent<Json<StockSettings>>,
 ) -> Result<HttpResponse> {
     set(&app, &admin, "stock", &*body).await
+}
+
+/// Sets how much may be ordered without being paid; 0 switches a limit off.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = OrderLimits,
+    responses((status = 200, body = OrderLimits), (status = 422)))]
+#[put("/api/admin/settings/order_limits")]
+pub(super) async fn set_order_limits(
+    app: web::Data<App>,
+    AdminSent(admin, body): AdminSent<Json<OrderLimits>>,
+) -> Result<HttpResponse> {
+    set(&app, &admin, "order_limits", &*body).await
 }
 
 /// Replaces one subject, and keeps what it was.

@@ -33,6 +33,8 @@ problem_types! {
     FORBIDDEN: 403 "forbidden" "You may not do this";
     NOT_FOUND: 404 "not-found" "There is no such thing, or it is not yours";
     OUT_OF_STOCK: 409 "out-of-stock" "There is not enough stock";
+    TOO_MANY_UNPAID_ORDERS: 409 "too-many-unpaid-orders" "Too many orders wait for their money";
+    TOO_MANY_UNITS: 409 "too-many-units" "That is more than can be ordered at once";
     CART_EMPTY: 409 "cart-empty" "The cart is empty";
     COUPON_REFUSED: 409 "coupon-refused" "The coupon cannot be used";
     CONFLICT: 409 "conflict" "This is not possible now";

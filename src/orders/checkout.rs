@@ -4,6 +4,8 @@
 //! everything and commits. Fewer is not possible without pricing inside the database: what is written depends on what was
 //! read. Whatever can still refuse in the second (stock, a coupon's limits) raises, so that the COMMIT behind it rolls back.
 
+use std::net::IpAddr;
+
 use deadpool_postgres::Object;
 use futures_util::future::{try_join, try_join3, try_join5};
 use futures_util::try_join;
@@ -12,6 +14,7 @@ use tokio_postgres::types::ToSql;
 use vitrine_kit::Money;
 
 use super::draft::{Draft, LineColumns, Read};
+use super::limits::{self, Unpaid};
 use super::pipeline::Pipeline;
 use super::place::PlaceOrder;
 use super::store;
@@ -26,7 +29,6 @@ use crate::http::idempotency::{self, Claim, Kept};
 use crate::ids::{AddressId, OrderId};
 use crate::jobs::{self, Job};
 use crate::lang::Lang;
-use crate::payments::charge::methods;
 use crate::sale::life;
 
 type Param<'a> = &'a (dyn ToSql + Sync);
@@ -71,47 +73,46 @@ const COUPON: &str = "
       FROM coupons k
      WHERE k.code = $3 OR ($3::text IS NULL AND k.id = (SELECT coupon_id FROM carts WHERE user_id = $1 OR token_hash = $2))";
 
+const SETTINGS: &str = "SELECT name, value FROM settings WHERE name IN ('payment_methods', 'order_limits')";
 const INSERT_HISTORY: &str = "
     INSERT INTO order_history (order_id, subject, from_state, to_state, reason, actor, cause)
     VALUES ($1, 'order', NULL, $4, 'placed', $2, $3), ($1, 'payment_status', NULL, $5, 'placed', $2, $3)";
 const EMPTY_CART: &str = "
     WITH emptied AS (DELETE FROM cart_items WHERE cart_id = $1) UPDATE carts SET coupon_id = NULL, updated_at = now() WHERE id = $1";
+const CHECK_UNPAID: &str = "SELECT check_unpaid($1, $2, $3, $4, $5, $6, $7, $8)";
 const SPEND_COUPON: &str = "SELECT spend_coupon($1, $2, $3, $4, $5)";
 const TAKE_STOCK: &str = "SELECT take_stock($1, $2, $3, 1::smallint, $4, $5)";
 
-/// Places the order. Nothing is left behind by a refusal. `spoken`: the language of a guest who names none.
-pub async fn place(
-    app: &App,
-    owner: &Owner,
-    new: &PlaceOrder,
-    spoken: Lang,
-    key: Option<&Claim>,
-    actor: Actor,
-) -> Result<Placed> {
+/// Who asks for an order, and how.
+#[derive(Debug)]
+pub struct Asked<'a> {
+    pub owner: &'a Owner,
+    pub actor: Actor,
+    /// The language of a guest who names none.
+    pub spoken: Lang,
+    pub address: IpAddr,
+    pub key: Option<&'a Claim>,
+}
+
+/// Places the order. Nothing is left behind by a refusal.
+pub async fn place(app: &App, asked: &Asked<'_>, new: &PlaceOrder) -> Result<Placed> {
     let mut tx = Pipeline::open(app.db().await?);
-    let outcome = place_in(&mut tx, app, owner, new, spoken, key, actor).await;
+    let outcome = place_in(&mut tx, app, asked, new).await;
     if !matches!(outcome, Ok(Placed::New(_))) {
         tx.roll_back().await;
     }
     outcome
 }
 
-async fn place_in(
-    tx: &mut Pipeline,
-    app: &App,
-    owner: &Owner,
-    new: &PlaceOrder,
-    spoken: Lang,
-    key: Option<&Claim>,
-    actor: Actor,
-) -> Result<Placed> {
+async fn place_in(tx: &mut Pipeline, app: &App, asked: &Asked<'_>, new: &PlaceOrder) -> Result<Placed> {
+    let Asked { owner, actor, key, .. } = *asked;
     let read = read(tx, owner, new, key).await?;
     if let (Some(claim), Some((taken, first))) = (key, &read.key)
         && let Some(first) = claim.judge(taken, first.as_ref())?
     {
         return Ok(Placed::Replay(first));
     }
-    let draft = Draft::price(app, owner, new, spoken, &read)?;
+    let draft = Draft::price(app, asked, new, &read)?;
     let order = draft.view(app, &read);
     let mut body = serde_json::to_value(&order).map_err(|e| Error::Internal(e.to_string()))?;
     let sold_out = write(tx, &draft, &order, &kept_of(&body), key, actor).await?;
@@ -166,7 +167,7 @@ async fn read(tx: &mut Pipeline, owner: &Owner, new: &PlaceOrder, key: Option<&C
         db::prepare(client, BUYER),
     )
     .await?;
-    let (coupon, methods) = (db::prepare(client, COUPON).await?, db::prepare(client, methods::SETTING).await?);
+    let (coupon, settings) = (db::prepare(client, COUPON).await?, db::prepare(client, SETTINGS).await?);
     let begin = client.batch_execute("BEGIN");
     let asked_key = async {
         match key {
@@ -183,21 +184,15 @@ async fn read(tx: &mut Pipeline, owner: &Owner, new: &PlaceOrder, key: Option<&C
             None => Ok(None),
         }
     };
-    let asked_methods = async {
-        match new.method() {
-            Some(_) => client.query_opt(&methods, &[]).await,
-            None => Ok(None),
-        }
-    };
-    let (_, now, key, (cart, lines, buyer), (coupon, methods)) = try_join5(
+    let (_, now, key, (cart, lines, buyer), (coupon, settings)) = try_join5(
         begin,
         client.query_one(&now, &[]),
         asked_key,
         try_join3(client.query_opt(&lock, &[&user, &token]), client.query(&lines, &[&user, &token]), asked_buyer),
-        try_join(client.query_opt(&coupon, &[&user, &token, &code]), asked_methods),
+        try_join(client.query_opt(&coupon, &[&user, &token, &code]), client.query(&settings, &[])),
     )
     .await?;
-    Ok(Read { now: now.get(0), key, cart, lines, buyer, coupon, methods })
+    Ok(Read { now: now.get(0), key, cart, lines, buyer, coupon, settings })
 }
 
 /// The second round trip: everything is written, the hot rows last, and committed behind it.
@@ -259,6 +254,8 @@ async fn write(
         notes: draft.notes,
         expires_at: draft.expires_at,
         paid_at: order.paid_at,
+        units: draft.units,
+        placed_from: draft.placed_from,
     });
     let line_rows = insert_all!("order_lines" {
         id uuid: lines.ids,
@@ -276,6 +273,13 @@ async fn write(
         discount_cents bigint: lines.discounts,
     });
     let statements = Statements::prepare(client, order_row.sql, line_rows.sql).await?;
+    let unpaid = Unpaid::of(draft);
+    let check = async {
+        let Some(u) = &unpaid else { return Ok(()) };
+        let email = Some(&order.customer_email).filter(|_| u.by_email);
+        let most: [Param<'_>; 8] = [&draft.id, &u.lock, &u.documents, &email, &u.address, &draft.units, &u.orders, &u.units];
+        client.execute(&statements.unpaid, &most).await.map(|_| ())
+    };
     let spend = async {
         match coupon_id {
             Some(coupon) => client
@@ -305,13 +309,14 @@ async fn write(
         client.execute(&statements.push, &job_rows),
         client.execute(&statements.empty, &cart),
         remember,
+        check,
         spend,
         client.query_one(&statements.take, &taken),
         client.batch_execute("COMMIT"),
     );
     // Any failure before the COMMIT made it a rollback; try_join! is only Ok when there was none.
     match written {
-        Ok((_, _, _, _, _, _, _, sold_out, ())) => {
+        Ok((_, _, _, _, _, _, _, _, sold_out, ())) => {
             tx.is_over();
             Ok(sold_out.get(0))
         }
@@ -328,6 +333,8 @@ fn refusal(error: tokio_postgres::Error, lines: &[OrderLine]) -> Error {
             let line = lines.iter().find(|l| l.variant_id.to_string() == id);
             Error::OutOfStock { sku: line.map(|l| l.sku.clone()).unwrap_or_default(), available: left.parse().unwrap_or(0) }
         }
+        "VT005" => Error::TooManyUnpaid { whose: limits::whose(raised.detail().unwrap_or_default()) },
+        "VT006" => Error::TooManyHeld { whose: limits::whose(raised.detail().unwrap_or_default()) },
         "VT002" => Error::Coupon("The coupon has been used up"),
         "VT003" => Error::Coupon("You have used this coupon already"),
         "VT004" => {
@@ -346,22 +353,24 @@ struct Statements {
     push: Statement,
     empty: Statement,
     remember: Statement,
+    unpaid: Statement,
     coupon: Statement,
     take: Statement,
 }
 
 impl Statements {
     async fn prepare(client: &Object, order: &str, lines: &str) -> Result<Self> {
-        let (order, lines, history, push, empty, remember, coupon, take) = try_join!(
+        let (order, lines, history, push, empty, remember, unpaid, coupon, take) = try_join!(
             db::prepare(client, order),
             db::prepare(client, lines),
             db::prepare(client, INSERT_HISTORY),
             db::prepare(client, jobs::PUSH),
             db::prepare(client, EMPTY_CART),
             db::prepare(client, idempotency::REMEMBER),
+            db::prepare(client, CHECK_UNPAID),
             db::prepare(client, SPEND_COUPON),
             db::prepare(client, TAKE_STOCK),
         )?;
-        Ok(Self { order, lines, history, push, empty, remember, coupon, take })
+        Ok(Self { order, lines, history, push, empty, remember, unpaid, coupon, take })
     }
 }

@@ -4,10 +4,11 @@ use jiff::{SignedDuration, Timestamp};
 use tokio_postgres::Row;
 use vitrine_kit::Money;
 
+use super::checkout::Asked;
+use super::limits::{self, OrderLimits};
 use super::place::{Contact, PlaceOrder};
 use super::view::{OrderLine, OrderView};
 use crate::app::App;
-use crate::cart::Owner;
 use crate::coupons::Coupon;
 use crate::error::{Error, Result};
 use crate::ids::{CartId, CouponId, LineId, OrderId, ProductId, UserId, VariantId};
@@ -30,8 +31,14 @@ pub(super) struct Read {
     pub(super) lines: Vec<Row>,
     pub(super) buyer: Option<Row>,
     pub(super) coupon: Option<Row>,
-    /// The setting that prices the methods of payment; only where the buyer named one.
-    pub(super) methods: Option<Row>,
+    /// The settings that a checkout goes by.
+    pub(super) settings: Vec<Row>,
+}
+
+impl Read {
+    fn setting(&self, name: &str) -> Option<serde_json::Value> {
+        self.settings.iter().find(|row| row.get::<_, &str>("name") == name).map(|row| row.get("value"))
+    }
 }
 
 /// The order with every price fixed, before it is written.
@@ -44,6 +51,12 @@ pub(super) struct Draft {
     pub(super) sealed: Sealed,
     /// The buyer's document by every look-up key, the one in `sealed` first.
     pub(super) persons: Vec<Vec<u8>>,
+    pub(super) person_to_lock: Vec<u8>,
+    pub(super) limits: OrderLimits,
+    /// Of all lines together.
+    pub(super) units: i32,
+    /// The client's address, hashed. Only while the order waits for its money.
+    pub(super) placed_from: Option<Vec<u8>>,
     pub(super) address: ShippingAddress,
     pub(super) lines: Vec<OrderLine>,
     pub(super) subtotal: Money,
@@ -68,7 +81,8 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    pub(super) fn price(app: &App, owner: &Owner, new: &PlaceOrder, spoken: Lang, read: &Read) -> Result<Self> {
+    pub(super) fn price(app: &App, asked: &Asked<'_>, new: &PlaceOrder, read: &Read) -> Result<Self> {
+        let Asked { owner, spoken, .. } = *asked;
         let cart = read.cart.as_ref().filter(|_| !read.lines.is_empty()).ok_or(Error::CartEmpty)?;
         let (contact, address) = match &read.buyer {
             Some(row) => (customer(app, new, row)?, customer_address(new, row)?),
@@ -82,6 +96,8 @@ impl Draft {
         let quote = Quote::open(&app.keys, &new.quote_token, read.now)?;
         let wanted: Vec<(VariantId, i32)> = read.lines.iter().map(|row| (row.get("variant_id"), row.get("quantity"))).collect();
         quote.fits(&wanted, &address.cep)?;
+        let limits = OrderLimits::read(read.setting(limits::NAME), app.config.limits.global.is_some());
+        let units = units(&wanted, &read.lines, &limits)?;
         let subtotal = subtotal(&read.lines)?;
         let Applied { coupon, discount: coupon_discount, frees_shipping } = apply_coupon(new, read, subtotal)?;
         let goods = subtotal.checked_sub(coupon_discount).unwrap_or_default();
@@ -97,6 +113,7 @@ impl Draft {
             cart: cart.get("id"),
             sealed: app.keys.seal(&contact.document)?,
             persons: app.keys.persons(&contact.document),
+            person_to_lock: app.keys.person_to_lock(&contact.document),
             contact,
             address,
             lines: order_lines(&read.lines, discount)?,
@@ -105,6 +122,9 @@ impl Draft {
             method_discount,
             shipping,
             total,
+            limits,
+            units,
+            placed_from: (!total.is_zero()).then(|| app.keys.address(asked.address)),
             quote,
             free,
             coupon,
@@ -164,7 +184,7 @@ impl Draft {
 
 /// The price of the method that the buyer named; without a name it is set when the payment starts.
 fn method_discount(new: &PlaceOrder, read: &Read, goods: Money) -> Money {
-    let offers = || Methods::read(read.methods.as_ref().map(|row| row.get("value")));
+    let offers = || Methods::read(read.setting("payment_methods"));
     new.method().map_or(Money::ZERO, |method| offers().discount(method, goods))
 }
 
@@ -206,6 +226,14 @@ fn customer_address(new: &PlaceOrder, row: &Row) -> Result<ShippingAddress> {
         ibge_city: row.get("ibge_city"),
         phone: row.get("address_phone"),
     })
+}
+
+/// How many units it takes of the stock, where no line has more than one order may.
+fn units(lines: &[(VariantId, i32)], rows: &[Row], limits: &OrderLimits) -> Result<i32> {
+    if let Some(row) = rows.iter().find(|row| !limits.allows_line(row.get("quantity"))) {
+        return Err(Error::TooManyOfOne { sku: row.get("sku"), most: limits.units_per_line });
+    }
+    lines.iter().try_fold(0_i32, |sum, (_, quantity)| sum.checked_add(*quantity)).ok_or_else(too_much)
 }
 
 fn subtotal(rows: &[Row]) -> Result<Money> {

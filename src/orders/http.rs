@@ -7,7 +7,7 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::checkout::{self, Placed};
+use super::checkout::{self, Asked, Placed};
 use super::place::PlaceOrder;
 use super::search::{self, Filter};
 use super::view::OrderView;
@@ -54,12 +54,14 @@ async fn place(
         Owner::Guest(hash) => format!("guest:{}", hex::encode(hash)),
     };
     let claim = key.bind(format!("{who} POST /api/orders"), body.fingerprint());
+    let address = rate_limit::address(&app, &req);
     // Codes can be tried here as well as in the cart: both count.
     let guess = match &body.coupon {
-        Some(code) => Some(app.coupon_guesses.begin(rate_limit::address(&app, &req), &coupons::normalise(code)?).await?),
+        Some(code) => Some(app.coupon_guesses.begin(address, &coupons::normalise(code)?).await?),
         None => None,
     };
-    let placed = checkout::place(&app, &owner, &body, spoken(&req), claim.as_ref(), visitor.actor()).await;
+    let asked = Asked { owner: &owner, actor: visitor.actor(), spoken: spoken(&req), address, key: claim.as_ref() };
+    let placed = checkout::place(&app, &asked, &body).await;
     if let Some(guess) = guess
         && !matches!(placed, Err(Error::NoSuchCoupon))
     {

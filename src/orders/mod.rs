@@ -6,6 +6,7 @@ mod draft;
 pub mod events;
 pub mod expire;
 mod http;
+pub mod limits;
 mod pipeline;
 pub mod place;
 pub mod search;

@@ -33,6 +33,8 @@ pub struct LockedOrder {
     pub expires_at: Timestamp,
     /// Its time to be paid is over, by the database's clock.
     pub is_over: bool,
+    /// Seconds since it was placed, by the database's clock.
+    pub age_s: i64,
 }
 
 impl LockedOrder {
@@ -45,7 +47,8 @@ impl LockedOrder {
 /// What [`order_of`] reads.
 const ORDER: &str = "
     SELECT o.id, o.number, o.status, o.payment_status, o.total_cents, o.subtotal_cents - o.coupon_discount_cents AS goods_cents,
-           o.method_discount_cents, o.shipping_provider = 'pickup' AS is_pickup, o.expires_at, o.expires_at <= now() AS is_over
+           o.method_discount_cents, o.shipping_provider = 'pickup' AS is_pickup, o.expires_at, o.expires_at <= now() AS is_over,
+           extract(epoch FROM now() - o.created_at)::bigint AS age_s
       FROM orders o ";
 
 fn order_of(row: &Row) -> Result<LockedOrder> {
@@ -60,6 +63,7 @@ fn order_of(row: &Row) -> Result<LockedOrder> {
         is_pickup: row.get("is_pickup"),
         expires_at: row.get("expires_at"),
         is_over: row.get("is_over"),
+        age_s: row.get("age_s"),
     })
 }
 

@@ -36,6 +36,7 @@ mod invoices_doubts;
 mod invoices_undone;
 mod jobs;
 mod keys;
+mod limits;
 mod logs;
 mod mail;
 mod messages;

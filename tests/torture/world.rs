@@ -184,7 +184,7 @@ impl World {
             INSERT INTO stock_movements (variant_id, delta, reason, cause, actor)
             SELECT id, stock, 'opening', 'system', 'system' FROM variant";
         const COUPONS: &str = "INSERT INTO coupons (id, code, kind, value, max_uses, max_uses_per_customer) VALUES ($1, $2::text, 'percent', 10, $3::int, 3)";
-        const SETTINGS: &str = "INSERT INTO settings (name, value) VALUES ('company', $1), ('taxes', $2)";
+        const SETTINGS: &str = "INSERT INTO settings (name, value) VALUES ('company', $1), ('taxes', $2), ('order_limits', $3)";
         let company = json!({
             "legal_name": "Loja de Tortura Ltda", "trade_name": null, "cnpj": CNPJ, "state_registration": "110042490114",
             "tax_regime": "simples", "invoice_series": 1, "phone": "+551133334444",
@@ -192,8 +192,11 @@ impl World {
                         "district": "Bela Vista", "city": "São Paulo", "state": "SP", "ibge_city": "3550308"},
         });
         let taxes = json!({"products": {"csosn": "102", "pis_cst": "49", "cofins_cst": "49"}});
+        // All buyers are at one address here, and leave many orders unpaid.
+        let off = json!({"per_document": 0, "per_email": 0, "per_address": 0});
+        let no_limits = json!({"unpaid_orders": off, "unpaid_units": off, "units_per_line": 0});
         let db = self.db().await.expect("a database");
-        db.execute(SETTINGS, &[&company, &taxes]).await.unwrap();
+        db.execute(SETTINGS, &[&company, &taxes, &no_limits]).await.unwrap();
         for (n, stock) in STOCKS.into_iter().enumerate() {
             let (category, product, variant) = (Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7());
             let (slug, price) = (format!("coisa-{n}"), 1_990 + 1_337 * n as i64);

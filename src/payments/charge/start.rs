@@ -30,6 +30,11 @@ use crate::sale::viewer::Viewer;
 const MAX_CHARGES: i64 = 10;
 /// Most refused charges of one order and method. Each further try would only make the order live longer.
 const MAX_REFUSED: i64 = 5;
+/// For so many charges' lives (`PIX_EXPIRY`), counted from when it was placed, an unpaid order holds its stock, and the grace.
+/// Whoever changes the method again and again gets shorter charges, then none.
+const MAX_LIVES: i64 = 3;
+/// A charge that could be paid for less is not made.
+const SHORTEST_LIFE_S: i64 = 60;
 /// Each round but the last has voided an old charge or passed over a provider that is away.
 const ROUNDS: usize = 5;
 /// When a job checks a new charge for the first time.
@@ -236,14 +241,18 @@ async fn new_payment(
         let why = "The provider refused to charge this order too often: pay by another method, or place the order again";
         return Err(Error::Conflict(why.into()));
     }
+    let expiry_s = i64::try_from(app.config.pix.expiry.as_secs()).unwrap_or(i64::MAX);
+    let life_s = expiry_s.min(expiry_s.saturating_mul(MAX_LIVES).saturating_sub(order.age_s));
+    if life_s < SHORTEST_LIFE_S.min(expiry_s) {
+        return Err(Error::Conflict("The order was kept unpaid for as long as it can be: place it again".into()));
+    }
     let discount = offers.discount(method, order.goods);
     let order = price::reprice(tx, order, method, discount, actor).await?;
     let least = method.least();
     if order.total < least {
         return Err(Error::Conflict(format!("This method of payment takes {least} or more: pay by another one")));
     }
-    let expiry_s = i64::try_from(app.config.pix.expiry.as_secs()).unwrap_or(i64::MAX);
-    let payment = store::insert(tx, &order, method.as_str(), provider, expiry_s).await?;
+    let payment = store::insert(tx, &order, method.as_str(), provider, life_s).await?;
     store::extend_order(tx, order.id, method.as_str(), payment.expires_at).await?;
     record_payment(tx, &payment, None, PaymentStatus::Creating, "payment asked for", actor).await?;
     jobs::push_at(tx, Job::CheckPayment { payment: payment.id }, Timestamp::now() + FIRST_CHECK).await?;

@@ -1,0 +1,158 @@
+//! How much may be ordered and not paid: the setting `order_limits`. Whoever orders holds stock for a while, so what one person,
+//! one mailbox or one network may hold at once has a limit.
+//!
+//! `check_unpaid` (in the database) counts under a lock per document, e-mail and address, within the checkout's second round
+//! trip: of orders that come at once, none slips through.
+
+use garde::Validate;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::draft::Draft;
+
+/// The setting's name.
+pub(super) const NAME: &str = "order_limits";
+
+/// What may be ordered without being paid. A limit of 0 is switched off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct OrderLimits {
+    /// Orders that wait for their money, at once.
+    #[garde(dive)]
+    pub unpaid_orders: Limits,
+    /// Units that such orders hold, at once.
+    #[garde(dive)]
+    pub unpaid_units: Limits,
+    /// Units of one variant in one order.
+    #[garde(range(min = 0, max = 9999))]
+    pub units_per_line: i32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// By one CPF or CNPJ.
+    #[garde(range(min = 0, max = 1_000_000))]
+    pub per_document: i32,
+    #[garde(range(min = 0, max = 1_000_000))]
+    pub per_email: i32,
+    /// From one client address, of IPv6 from one /64. Many people may share it: an office, a mobile network.
+    #[garde(range(min = 0, max = 1_000_000))]
+    pub per_address: i32,
+}
+
+impl Default for OrderLimits {
+    fn default() -> Self {
+        Self {
+            unpaid_orders: Limits { per_document: 20, per_email: 20, per_address: 200 },
+            unpaid_units: Limits { per_document: 500, per_email: 500, per_address: 5_000 },
+            units_per_line: 1_000,
+        }
+    }
+}
+
+impl OrderLimits {
+    /// No limit at all.
+    const OFF: Self = Self { unpaid_orders: Limits::OFF, unpaid_units: Limits::OFF, units_per_line: 0 };
+
+    /// Of the setting's value; where it cannot be read, the defaults hold. Where there is none, they hold too, unless the shop
+    /// counts no requests either (`RATE_LIMIT_GLOBAL=0`, as for a load test from one address).
+    pub(super) fn read(value: Option<Value>, requests_are_counted: bool) -> Self {
+        let read = |value| {
+            serde_json::from_value(value).unwrap_or_else(|error| {
+                tracing::error!(%error, "the order limits cannot be read: the defaults hold");
+                Self::default()
+            })
+        };
+        match value {
+            Some(value) => read(value),
+            None if requests_are_counted => Self::default(),
+            None => Self::OFF,
+        }
+    }
+
+    /// Whether so many of one variant may be in one order.
+    pub(super) fn allows_line(&self, quantity: i32) -> bool {
+        self.units_per_line == 0 || quantity <= self.units_per_line
+    }
+
+    /// Whether anything has to be counted.
+    pub(super) fn counts(&self) -> bool {
+        [self.unpaid_orders, self.unpaid_units].iter().flat_map(Limits::each).any(|limit| limit.is_some())
+    }
+
+    /// Whether anything has to be counted by document, by e-mail, by address.
+    pub(super) fn counts_by(&self) -> [bool; 3] {
+        let (orders, units) = (self.unpaid_orders.each(), self.unpaid_units.each());
+        std::array::from_fn(|i| orders[i].is_some() || units[i].is_some())
+    }
+}
+
+impl Limits {
+    const OFF: Self = Self { per_document: 0, per_email: 0, per_address: 0 };
+
+    /// By document, by e-mail, by address; `None`: no limit.
+    pub(super) fn each(&self) -> [Option<i32>; 3] {
+        [self.per_document, self.per_email, self.per_address].map(|limit| (limit > 0).then_some(limit))
+    }
+}
+
+/// What `check_unpaid` counts a new order by; null for what has no limit.
+pub(super) struct Unpaid<'a> {
+    pub(super) lock: Option<&'a [u8]>,
+    pub(super) documents: Option<&'a [Vec<u8>]>,
+    pub(super) by_email: bool,
+    pub(super) address: Option<&'a [u8]>,
+    pub(super) orders: Vec<Option<i32>>,
+    pub(super) units: Vec<Option<i32>>,
+}
+
+impl<'a> Unpaid<'a> {
+    /// `None`: it is paid as it is placed, or nothing has a limit.
+    pub(super) fn of(draft: &'a Draft) -> Option<Self> {
+        let limits = &draft.limits;
+        if draft.is_free() || !limits.counts() {
+            return None;
+        }
+        let [by_document, by_email, by_address] = limits.counts_by();
+        Some(Self {
+            lock: by_document.then_some(draft.person_to_lock.as_slice()),
+            documents: by_document.then_some(draft.persons.as_slice()),
+            by_email,
+            address: draft.placed_from.as_deref().filter(|_| by_address),
+            orders: limits.unpaid_orders.each().to_vec(),
+            units: limits.unpaid_units.each().to_vec(),
+        })
+    }
+}
+
+/// Whose unpaid orders are too many, in the words of the refusal. `what`: what `check_unpaid` names.
+pub(super) fn whose(what: &str) -> &'static str {
+    match what {
+        "document" => "with this CPF or CNPJ",
+        "email" => "with this e-mail",
+        _ => "from your network address",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_left_out_has_its_default_and_zero_is_no_limit() {
+        assert_eq!(OrderLimits::read(None, true), OrderLimits::default());
+        assert_eq!(OrderLimits::read(None, false), OrderLimits::OFF);
+        assert_eq!(OrderLimits::read(Some(json!("nonsense")), false), OrderLimits::default());
+        let off = json!({"per_document": 0, "per_email": 0, "per_address": 0});
+        let limits = OrderLimits::read(Some(json!({"unpaid_orders": off, "unpaid_units": off})), false);
+        assert!(!limits.counts() && OrderLimits::default().counts());
+        assert!(limits.allows_line(1_000) && !limits.allows_line(1_001));
+        assert!(OrderLimits { units_per_line: 0, ..limits }.allows_line(9_999));
+        let one = json!({"unpaid_orders": off, "unpaid_units": {"per_document": 0, "per_email": 7, "per_address": 0}});
+        assert_eq!(OrderLimits::read(Some(one), false).counts_by(), [false, true, false]);
+    }
+}
