@@ -37,6 +37,7 @@ mod mail;
 mod messages;
 mod passwords;
 mod payments;
+mod plans;
 mod price;
 mod privacy;
 mod process;
