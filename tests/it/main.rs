@@ -42,6 +42,7 @@ mod mail;
 mod messages;
 mod passwords;
 mod payments;
+mod plans;
 mod price;
 mod privacy;
 mod process;

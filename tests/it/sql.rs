@@ -39,7 +39,7 @@ fn sources() -> Vec<PathBuf> {
 }
 
 /// The statements of this code, each once.
-fn statements() -> Vec<Statement> {
+pub fn statements() -> Vec<Statement> {
     let (found, wrong) = scan(&sources(), root());
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     distinct(found)
