@@ -83,6 +83,14 @@ pub enum Job {
     LookAtRefunds {
         payment: PaymentId,
     },
+    /// Reads a dispute in the provider's books.
+    LookAtDispute {
+        provider: String,
+        /// Their name for it.
+        reference: String,
+        /// Where evidence goes, from the hint.
+        evidence_ref: Option<String>,
+    },
     /// Has the NF-e of a paid order emitted.
     InvoiceOrder {
         order: OrderId,
@@ -130,7 +138,7 @@ pub enum Job {
     WatchStock,
     /// Recurring: tells in time that the bank's client certificate ends.
     WatchCertificate,
-    /// Recurring: asks Stripe for disputes that no webhook told of.
+    /// Recurring: asks the providers for disputes that no webhook told of.
     WatchDisputes,
     /// Recurring: removes what has done its time (old jobs, keys, tokens, stale guest carts).
     Purge,
@@ -163,6 +171,7 @@ impl Job {
             Self::VoidPayment { .. } => "void_payment",
             Self::SendRefund { .. } => "send_refund",
             Self::LookAtRefunds { .. } => "look_at_refunds",
+            Self::LookAtDispute { .. } => "look_at_dispute",
             Self::InvoiceOrder { .. } => "invoice_order",
             Self::DropInvoice { .. } => "drop_invoice",
             Self::SendInvoice { .. } => "send_invoice",
@@ -201,6 +210,7 @@ impl Job {
                 Some(format!("{}:{invoice}", self.kind()))
             }
             Self::CorrectInvoice { correction } => Some(format!("correct_invoice:{correction}")),
+            Self::LookAtDispute { provider, reference, .. } => Some(format!("look_at_dispute:{provider}:{reference}")),
             Self::CompareBooks { day, provider } => Some(format!("compare_books:{day}:{provider}")),
             Self::MailMessage { message } => Some(format!("mail_message:{message}")),
             _ if self.is_recurring() => Some(self.kind().to_owned()),
@@ -215,6 +225,7 @@ impl Job {
             | Self::CheckPayment { .. }
             | Self::VoidPayment { .. }
             | Self::LookAtRefunds { .. }
+            | Self::LookAtDispute { .. }
             | Self::InvoiceOrder { .. }
             | Self::DropInvoice { .. }
             | Self::SendInvoice { .. }

@@ -24,7 +24,7 @@ use vitrine::config::{Config, DatabaseConfig, Mode};
 use vitrine::dev::postgres::{Cluster, ClusterOptions};
 use vitrine::ids::{SessionId, UserId};
 use vitrine::token::Role;
-use vitrine::{audit, db, dev, ops, server, worker};
+use vitrine::{alerts, audit, db, dev, ops, server, worker};
 use vitrine_sandbox::{Control, Sandbox, SandboxConfig};
 
 /// A valid CPF of nobody.
@@ -206,6 +206,15 @@ impl Shop {
     /// The same, for jobs that are due within that time.
     pub async fn drain_ahead(&self, ahead: SignedDuration) -> usize {
         worker::drain(&self.app, ahead).await.unwrap()
+    }
+
+    /// What the operator must know, the oldest first, each with how often it was met: `refund-failed 1`, `job-dead:buy_label 2`.
+    pub async fn alerted(&self) -> Vec<String> {
+        const ALERTED: &str = "
+            SELECT coalesce(array_agg(CASE WHEN key LIKE 'job-dead:%' THEN 'job-dead:' || split_part(key, ':', 2)
+                                           ELSE split_part(key, ':', 1) END || ' ' || count ORDER BY first_at, id), '{}') FROM alerts";
+        alerts::count(&self.app.pool).await.unwrap();
+        self.sql(ALERTED).await
     }
 
     /// Runs all jobs, then every rule of the audit, and stops everything.

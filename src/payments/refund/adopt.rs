@@ -3,17 +3,17 @@
 use deadpool_postgres::GenericClient;
 use vitrine_kit::pix::{RefundStatus, TheirRefund};
 
+use crate::alerts::{self, Alert, Key};
 use crate::app::App;
 use crate::cause::Actor;
 use crate::db;
 use crate::error::Result;
 use crate::ids::{PaymentId, RefundId};
 use crate::jobs::{self, Job, Outcome};
-use crate::payments::alert::alert;
 use crate::payments::effect::{Applied, Effect};
 use crate::payments::gateway::Gateway;
 use crate::payments::history::record_refund;
-use crate::payments::refund::reserve::reserve;
+use crate::payments::refund::reserve::reserve_what_went;
 use crate::payments::refund::settle::{End, settle_refund};
 use crate::payments::store;
 use crate::sale::off::{queue_jobs_after_change, sale_is_off};
@@ -74,7 +74,8 @@ async fn bring_in(
                     order.number,
                     theirs.reference
                 );
-                alert(tx, "Devolução desconhecida", text).await?;
+                let key = Key::RefundUnknown { provider, reference: &theirs.reference };
+                alerts::raise(tx, Alert::new(key, text).about(order.id)).await?;
                 return Ok(Effect::on(order.id, Applied::Mismatch));
             }
         },
@@ -107,7 +108,7 @@ async fn adopt_refund(
         VALUES ($1, $2, $3, $4, 'processing', $5, $6, $7)";
     const REASON: &str = "made at the provider";
     let was_off = sale_is_off(tx, payment.order_id).await?;
-    if !reserve(tx, payment.id, theirs.amount).await? {
+    if !reserve_what_went(tx, payment.id, theirs.amount).await? {
         return Ok(None);
     }
     let (id, actor) = (RefundId::new(), Actor::Provider(provider));
