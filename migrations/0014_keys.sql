@@ -43,3 +43,6 @@ END $$;
 -- Who holds a use of a coupon: its orders by person.
 DROP INDEX orders_coupon;
 CREATE INDEX orders_coupon ON orders (coupon_id, tax_id_hash) WHERE coupon_id IS NOT NULL;
+
+-- Events whose body is still kept, the oldest first: the others are passed over when bodies are removed.
+CREATE INDEX webhook_events_bodies ON webhook_events (received_at) WHERE body <> '';

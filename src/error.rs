@@ -60,6 +60,9 @@ pub enum Error {
     Busy { what: &'static str, retry_after_s: u64 },
     #[error(transparent)]
     Provider(#[from] ProviderError),
+    /// A payment's provider is not configured any more: nobody can be asked about it until it is again.
+    #[error("The provider {0} is not configured: its payments cannot be looked after")]
+    Unconfigured(String),
     #[error(transparent)]
     Database(#[from] tokio_postgres::Error),
     #[error("the connection pool: {0}")]
@@ -93,7 +96,7 @@ impl Error {
             Self::OutOfStock { .. } => &ProblemType::OUT_OF_STOCK,
             Self::CartEmpty => &ProblemType::CART_EMPTY,
             Self::Coupon(_) => &ProblemType::COUPON_REFUSED,
-            Self::Conflict(_) => &ProblemType::CONFLICT,
+            Self::Conflict(_) | Self::Unconfigured(_) => &ProblemType::CONFLICT,
             Self::KeyInFlight => &ProblemType::KEY_IN_FLIGHT,
             Self::Provider(error) if error.is_refusal() => &ProblemType::PROVIDER_REFUSED,
             Self::TooMany { .. } => &ProblemType::TOO_MANY_REQUESTS,

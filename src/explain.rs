@@ -67,7 +67,7 @@ const STORY: &str = "
          refund AS (SELECT id, amount_cents FROM refunds WHERE order_id = $1),
          dispute AS (SELECT id, provider_ref, stage, amount_cents FROM disputes WHERE order_id = $1),
          line AS (SELECT id, sku FROM order_lines WHERE order_id = $1),
-         job AS (SELECT * FROM jobs
+         job AS (SELECT id, kind, payload, state, run_at, attempts, last_error, cause, created_at, finished_at FROM jobs
                   WHERE payload ->> 'order' = $1::text OR payload ->> 'payment' IN (SELECT id::text FROM payment)
                      OR payload ->> 'refund' IN (SELECT id::text FROM refund) OR payload ->> 'reference' IN (SELECT provider_ref FROM dispute))
     SELECT at, what, before, after, who, cause, note, is_gap FROM (

@@ -48,11 +48,6 @@ pub enum Job {
     MailPasswordReset {
         reset: ResetId,
     },
-    /// Tells the operator about something that needs a person.
-    MailAlert {
-        subject: String,
-        text: String,
-    },
     /// A message that failed, once more: an admin wants it.
     MailMessage {
         message: MessageId,
@@ -140,13 +135,23 @@ pub enum Job {
     WatchCertificate,
     /// Recurring: asks the providers for disputes that no webhook told of.
     WatchDisputes,
+    /// Recurring: counts alerts, and mails them to the operator. No customers' mail waits behind it.
+    SendAlerts,
     /// Recurring: removes what has done its time (old jobs, keys, tokens, stale guest carts).
     Purge,
 }
 
 /// What comes round by itself, and is never over.
-pub const RECURRING: [Job; 7] =
-    [Job::Reconcile, Job::Purge, Job::KeepBooks, Job::TrackParcels, Job::WatchStock, Job::WatchCertificate, Job::WatchDisputes];
+pub const RECURRING: [Job; 8] = [
+    Job::Reconcile,
+    Job::Purge,
+    Job::KeepBooks,
+    Job::TrackParcels,
+    Job::WatchStock,
+    Job::WatchCertificate,
+    Job::WatchDisputes,
+    Job::SendAlerts,
+];
 
 impl Job {
     /// The word in the `kind` column, in logs and in metrics.
@@ -162,7 +167,6 @@ impl Job {
             Self::MailRefunded { .. } => "mail_refunded",
             Self::MailInvoice { .. } => "mail_invoice",
             Self::MailPasswordReset { .. } => "mail_password_reset",
-            Self::MailAlert { .. } => "mail_alert",
             Self::MailMessage { .. } => "mail_message",
             Self::SmsOrderPaid { .. } => "sms_order_paid",
             Self::SmsOrderShipped { .. } => "sms_order_shipped",
@@ -187,6 +191,7 @@ impl Job {
             Self::WatchStock => "watch_stock",
             Self::WatchCertificate => "watch_certificate",
             Self::WatchDisputes => "watch_disputes",
+            Self::SendAlerts => "send_alerts",
             Self::Purge => "purge",
         }
     }

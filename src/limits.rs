@@ -1,6 +1,7 @@
 //! Rate limits per client address, in process. A limit that is off costs nothing.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
@@ -59,5 +60,25 @@ impl Limiter {
         limiter.check_key(&ip).map_err(|not_until| Error::TooMany {
             retry_after_s: not_until.wait_time_from(DefaultClock::default().now()).as_secs() + 1,
         })
+    }
+}
+
+/// So many events that name nothing of ours are kept per provider and hour, by one process.
+const STRANGERS: NonZeroU32 = NonZeroU32::MIN.saturating_add(99);
+
+/// How many events that name nothing of ours came lately, by provider. Where a provider signs with one key for all its customers,
+/// any of them can send some.
+#[derive(Debug)]
+pub struct Strangers(DefaultKeyedRateLimiter<&'static str>);
+
+impl Strangers {
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> Self {
+        Self(RateLimiter::keyed(Quota::per_hour(STRANGERS)))
+    }
+
+    /// Counts one. `false`: there were too many, and it is not kept.
+    pub fn may_keep(&self, provider: &'static str) -> bool {
+        self.0.check_key(&provider).is_ok()
     }
 }

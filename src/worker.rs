@@ -12,10 +12,11 @@ use tokio::sync::{Semaphore, watch};
 use tracing::Instrument;
 use uuid::Uuid;
 
+use crate::alerts::{self, Alert, Key};
 use crate::app::App;
 use crate::db;
 use crate::error::{Chain, Error, Result};
-use crate::ids::JobId;
+use crate::ids::{JobId, OrderId};
 use crate::jobs::{self, Job, Outcome};
 use crate::{catalog, cause, invoices, mail, orders, payments, purge, shipments};
 
@@ -25,6 +26,8 @@ const LEASE: &str = "2 minutes";
 const HEARTBEAT: Duration = Duration::from_secs(30);
 /// How often to look when nobody pokes: jobs of other processes, jobs whose time comes.
 const LOOK: Duration = Duration::from_millis(500);
+/// How long a job waits for a provider that is not configured any more.
+const UNCONFIGURED_WAIT: SignedDuration = SignedDuration::from_hours(1);
 const MAX_BACKOFF_S: i64 = 3600;
 
 /// A job in hand.
@@ -72,10 +75,10 @@ pub async fn run(app: Data<App>, mut stop: watch::Receiver<bool>) {
 /// `ahead` also takes jobs that are due within that time.
 pub async fn drain(app: &App, ahead: SignedDuration) -> Result<usize> {
     const PULL: &str = "
-        UPDATE jobs SET run_at = now() WHERE state = 'waiting' AND run_at <= now() + $1::text::interval
-           AND kind NOT IN ('reconcile', 'purge', 'keep_books', 'track_parcels', 'watch_stock', 'watch_certificate', 'watch_disputes')";
+        UPDATE jobs SET run_at = now() WHERE state = 'waiting' AND run_at <= now() + $1::text::interval AND kind <> ALL ($2)";
     let mut count = 0;
-    db::execute(&app.db().await?, PULL, &[&format!("{} seconds", ahead.as_secs())]).await?;
+    let recurring = jobs::RECURRING.map(|job| job.kind());
+    db::execute(&app.db().await?, PULL, &[&format!("{} seconds", ahead.as_secs()), &recurring.as_slice()]).await?;
     loop {
         let taken = lease(app, 16).await?;
         if taken.is_empty() {
@@ -196,7 +199,6 @@ fn perform<'a>(app: &'a App, job: &'a Job) -> Pin<Box<dyn Future<Output = Result
         Job::MailRefunded { refund } => Box::pin(mail::refunded(app, *refund)),
         Job::MailInvoice { invoice } => Box::pin(mail::invoice(app, *invoice)),
         Job::MailPasswordReset { reset } => Box::pin(mail::password_reset(app, *reset)),
-        Job::MailAlert { subject, text } => Box::pin(mail::alert(app, subject, text)),
         Job::MailMessage { message } => Box::pin(mail::again(app, *message)),
         Job::SmsOrderPaid { order } => Box::pin(mail::sms::order_paid(app, *order)),
         Job::SmsOrderShipped { order } => Box::pin(mail::sms::order_shipped(app, *order)),
@@ -223,6 +225,7 @@ fn perform<'a>(app: &'a App, job: &'a Job) -> Pin<Box<dyn Future<Output = Result
         Job::WatchStock => Box::pin(catalog::low_stock::watch(app)),
         Job::WatchCertificate => Box::pin(payments::charge::certificate::watch(app)),
         Job::WatchDisputes => Box::pin(payments::dispute::watch::watch(app)),
+        Job::SendAlerts => Box::pin(mail::digest::send_alerts(app)),
         Job::Purge => Box::pin(purge::purge(app)),
     }
 }
@@ -233,15 +236,13 @@ async fn settle(app: &App, job: &Leased, result: Result<Outcome>) -> Result<()> 
     match result {
         Ok(Outcome::Done) => end(&db, job, "done", None).await.map(drop),
         Ok(Outcome::Again(at)) => later(&db, job, at, None).await,
+        Err(Error::Unconfigured(provider)) => wait_for_provider(&mut db, job, &provider).await,
         Err(error) if job.attempts < job.max_attempts && error_may_pass(&error) => {
             let (at, why) = (Timestamp::now() + backoff(job.attempts, &error), Chain(&error).to_string());
             later(&db, job, at, Some(&why)).await
         }
-        Ok(Outcome::Dead(why)) => bury(&mut db, job, &why).await,
-        Err(error) => {
-            let why = Chain(&error).to_string();
-            bury(&mut db, job, &why).await
-        }
+        Ok(Outcome::Dead(why)) => bury(&mut db, job, &Death { why, key: None }).await,
+        Err(error) => bury(&mut db, job, &Death::of(&error)).await,
     }
 }
 
@@ -267,19 +268,60 @@ async fn later(db: &impl GenericClient, job: &Leased, at: Timestamp, error: Opti
     Ok(())
 }
 
-/// A dead job is told to the operator, in the transaction that buries it. A dead alert is only logged.
-async fn bury(db: &mut db::Connection, job: &Leased, why: &str) -> Result<()> {
+/// A job about a provider that is not configured any more waits for it, and the operator is told.
+async fn wait_for_provider(db: &mut db::Connection, job: &Leased, provider: &str) -> Result<()> {
     let tx = db.transaction().await?;
+    later(&tx, job, Timestamp::now() + UNCONFIGURED_WAIT, None).await?;
+    let text = format!(
+        "A tarefa {} espera por {provider}, que não está mais configurado. Configure {provider} outra vez: ela segue sozinha.",
+        job.kind
+    );
+    alerts::raise(&tx, Alert::new(Key::ProviderUnconfigured { provider }, text)).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Why a job is dead.
+struct Death {
+    /// In full, for the job's row.
+    why: String,
+    /// What the operator is told of it, if it is not this job's own trouble.
+    key: Option<Key<'static>>,
+}
+
+impl Death {
+    fn of(error: &Error) -> Self {
+        let key = if let Error::Provider(error) = error { Key::of_refused_credentials(error) } else { None };
+        Self { why: Chain(error).to_string(), key }
+    }
+}
+
+/// A dead job is told to the operator, in the transaction that buries it. Jobs that die of one cause are one alert.
+async fn bury(db: &mut db::Connection, job: &Leased, death: &Death) -> Result<()> {
+    let tx = db.transaction().await?;
+    let why = death.why.as_str();
     if end(&tx, job, "dead", Some(why)).await?.as_deref() == Some("dead") {
         tracing::error!(job.id = %job.id, job.kind = job.kind, why, "job is dead: an admin can retry it");
-        if job.kind != "mail_alert" {
-            let subject = format!("Tarefa parada: {}", job.kind);
-            let text = format!("A tarefa {} ({}) parou depois de {} tentativa(s): {why}", job.id, job.kind, job.attempts);
-            jobs::push(&tx, Job::MailAlert { subject, text }).await?;
-        }
+        let key = death.key.clone().unwrap_or(Key::JobDead { kind: &job.kind, cause: why });
+        let text = format!("A tarefa {} ({}) parou depois de {} tentativa(s): {why}", job.id, job.kind, job.attempts);
+        alerts::raise(&tx, Alert::new(key, text).about(find_order(&tx, job).await?)).await?;
     }
     tx.commit().await?;
     Ok(())
+}
+
+/// The order that a job is about, by whichever id its payload holds.
+async fn find_order(tx: &impl GenericClient, job: &Leased) -> Result<Option<OrderId>> {
+    const FIND: &str = "
+        SELECT id AS order_id FROM orders WHERE id = $1
+        UNION ALL SELECT order_id FROM payments WHERE id = $1
+        UNION ALL SELECT order_id FROM refunds WHERE id = $1
+        UNION ALL SELECT order_id FROM invoices WHERE id = $1
+        UNION ALL SELECT order_id FROM messages WHERE id = $1 AND order_id IS NOT NULL";
+    let ids = ["order", "payment", "refund", "invoice", "message"];
+    let id = ids.iter().find_map(|name| job.payload.get(*name)?.as_str()?.parse::<Uuid>().ok());
+    let Some(id) = id else { return Ok(None) };
+    Ok(db::query_opt(tx, FIND, &[&id]).await?.map(|row| row.get("order_id")))
 }
 
 /// A refusal of the provider stays one; everything else is tried again.

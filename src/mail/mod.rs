@@ -4,6 +4,7 @@
 //! records what became of it. The providers' news of deliveries and bounces come in by their webhooks.
 
 mod desk;
+pub mod digest;
 mod facts;
 mod http;
 mod kind;
@@ -25,7 +26,7 @@ use deadpool_postgres::Transaction;
 use self::facts::{Order, Shop};
 use self::kind::Kind;
 use self::store::{Channel, Claim, NewMessage};
-use self::templates::{Alert, Story};
+use self::templates::Story;
 use crate::app::App;
 use crate::db;
 use crate::error::Result;
@@ -181,24 +182,6 @@ pub async fn password_reset(app: &App, reset: ResetId) -> Result<Outcome> {
     tx.commit().await?;
     drop(db);
     send::hand_over(app, claim, &app.keys.reset_token(reset)).await
-}
-
-/// Tells the operator. Without an address for that, the log is told.
-pub async fn alert(app: &App, subject: &str, text: &str) -> Result<Outcome> {
-    let Some(to) = &app.config.mail.alert_to else {
-        tracing::error!(subject, text, "an alert that nobody is mailed: ADMIN_ALERT_EMAIL is not set");
-        return Ok(Outcome::Done);
-    };
-    let job = vitrine_kit::trace::request_id().unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
-    let event = format!("alert:{job}");
-    let mut db = app.db().await?;
-    let tx = db.transaction().await?;
-    let story = Story { alert: Some(Alert { title: subject, text }), ..story(app) };
-    let whom = Whom { order: None, user: None, to: Some(to.as_str()) };
-    let (claim, _) = write(&tx, app, Kind::Alert, &event, &whom, &story).await?;
-    tx.commit().await?;
-    drop(db);
-    send::hand_over(app, claim, "").await
 }
 
 /// A message that an admin wants sent after all: as it was written.

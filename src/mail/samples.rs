@@ -4,9 +4,10 @@ use jiff::Timestamp;
 use uuid::Uuid;
 use vitrine_kit::Money;
 
+use super::digest::{Digest, Entry};
 use super::facts::{Account, Address, Invoice, Item, Order, Pix, Refund, Reset, Shop, invoice_urls, order_url, reset_url};
 use super::kind::Kind;
-use super::templates::{Alert, Story, Templates, Words};
+use super::templates::{Story, Templates, Words};
 use crate::error::Result;
 use crate::ids::{OrderId, RefundId, UserId};
 use crate::lang::Lang;
@@ -106,6 +107,45 @@ fn invoice() -> Invoice {
     }
 }
 
+/// A provider that refuses the shop's key, a dispute, and what is still met of yesterday.
+pub fn digest() -> Digest {
+    let refused = Entry {
+        count: 200,
+        last_at: at("2025-11-21T17:06:20Z"),
+        orders: vec![NUMBER.into(), "H4JTW-PX3CD".into()],
+        ..entry("provider-refuses-us:propay", "propay não aceita as credenciais da loja", "A chave foi recusada (401).")
+    };
+    let dispute = Entry {
+        orders: vec![NUMBER.into()],
+        ..entry("dispute-opened:dp_1", "Pagamento contestado", "O pagamento foi contestado (fraudulent): 115052 centavos.")
+    };
+    let again = Entry {
+        severity: "warning",
+        count: 41,
+        since_told: 40,
+        first_at: at("2025-11-20T11:00:00Z"),
+        last_at: at("2025-11-20T23:10:00Z"),
+        ..entry("job-dead:mail_order_paid:resend refused the request (422)", "Tarefa parada: mail_order_paid", "")
+    };
+    Digest { new: vec![refused, dispute], repeats: vec![again], left: 3 }
+}
+
+/// A critical one that was met once.
+pub fn entry(key: &str, subject: &str, text: &str) -> Entry {
+    let met = at("2025-11-21T17:05:00Z");
+    Entry {
+        severity: "critical",
+        key: key.into(),
+        subject: subject.into(),
+        text: text.into(),
+        orders: Vec::new(),
+        count: 1,
+        since_told: 1,
+        first_at: met,
+        last_at: met,
+    }
+}
+
 /// A mail of this kind, in this language, about these facts.
 pub fn words(templates: &Templates, kind: Kind, lang: Lang) -> Result<Words> {
     let order = match kind {
@@ -126,8 +166,6 @@ pub fn words(templates: &Templates, kind: Kind, lang: Lang) -> Result<Words> {
     let account = Account { recipient: recipient.clone(), lang, first_name: first_name.clone() };
     let (url, expires_at) = (reset_url(SHOP), at("2025-11-21T18:05:00Z"));
     let reset = Reset { user: UserId(Uuid::nil()), recipient, lang, first_name, url, expires_at };
-    let text = "A tarefa 0192 (send_refund) parou depois de 60 tentativa(s):\npropay refused the request (402)";
-    let alert = Alert { title: "Tarefa parada: send_refund", text };
     let story = Story {
         lang,
         shop: shop(),
@@ -136,7 +174,7 @@ pub fn words(templates: &Templates, kind: Kind, lang: Lang) -> Result<Words> {
         refund: Some(&refund(true, "pix")),
         reset: Some(&reset),
         invoice: Some(&invoice()),
-        alert: Some(alert),
+        digest: Some(&digest()),
     };
     templates.render(kind, &story)
 }

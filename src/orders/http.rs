@@ -9,14 +9,14 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::checkout::{self, Placed};
 use super::place::PlaceOrder;
-use super::store::Filter;
+use super::search::{self, Filter};
 use super::view::OrderView;
 use super::{cancel, events, store, tracking};
 use crate::app::App;
 use crate::cart::Owner;
 use crate::catalog;
 use crate::error::{Error, Result};
-use crate::http::idempotency::IdempotencyKey;
+use crate::http::idempotency::{IdempotencyKey, Kept};
 use crate::http::json::{Json, Path, Query};
 use crate::http::page::{self, List};
 use crate::http::request_id;
@@ -52,7 +52,7 @@ async fn place(
     };
     let claim = key.bind(format!("{who} POST /api/orders"), body.fingerprint());
     match checkout::place(&app, &owner, &body, spoken(&req), claim.as_ref(), visitor.actor()).await? {
-        Placed::Replay(first) => replay(&app, &visitor, &body, first).await,
+        Placed::Replay(first) => replay(&app, &visitor, &owner, &body, &first).await,
         Placed::New(new) => {
             request_id::tell_order(new.order.id);
             app.jobs_were_pushed();
@@ -69,15 +69,14 @@ async fn place(
 }
 
 /// The first answer again. Its payment is not part of what was kept: it is the live one, whatever became of the first try.
-async fn replay(app: &App, visitor: &Visitor, body: &PlaceOrder, first: HttpResponse) -> Result<HttpResponse> {
-    let Some(wish) = body.pay else { return Ok(first) };
-    let status = first.status();
-    let bytes = actix_web::body::to_bytes(first.into_body()).await.map_err(|_| Error::Internal("a kept answer".into()))?;
-    let mut answer: serde_json::Value = serde_json::from_slice(&bytes).map_err(|e| Error::Internal(e.to_string()))?;
-    if let Some(order) = answer["id"].as_str().and_then(|id| id.parse().ok()) {
+async fn replay(app: &App, visitor: &Visitor, owner: &Owner, body: &PlaceOrder, first: &Kept) -> Result<HttpResponse> {
+    let mut answer = checkout::first_answer(app, owner, first).await?;
+    if let Some(wish) = body.pay
+        && let Some(order) = answer["id"].as_str().and_then(|id| id.parse().ok())
+    {
         answer["payment"] = start_payment(app, visitor, order, wish.method).await;
     }
-    Ok(HttpResponse::build(status).insert_header(("Idempotency-Replayed", "true")).json(answer))
+    Ok(first.answer_with(&answer))
 }
 
 /// The order stands, whatever the provider does: a payment that could not be started says why, and can be asked for again.
@@ -136,6 +135,9 @@ fn one_of<'a>(text: &Option<String>, words: impl Iterator<Item = &'a str>) -> ga
 }
 
 /// The orders that you may see: yours, or all of them for an admin
+///
+/// `total` counts up to 10,000: that number means so many, or more. An administrator's `q` that is the beginning of the names on more
+/// than 10,000 orders is looked for among the newest 100,000.
 #[utoipa::path(tag = "orders", security(("bearer" = [])), params(ListOrders), responses((status = 200, body = List<OrderView>)))]
 #[get("/api/orders")]
 async fn list(app: web::Data<App>, user: SignedIn, Query(ask): Query<ListOrders>) -> Result<HttpResponse> {
@@ -149,7 +151,7 @@ async fn list(app: web::Data<App>, user: SignedIn, Query(ask): Query<ListOrders>
     );
     let filter = Filter { status, payment_status, q: ask.q, from: ask.from, to: ask.to };
     let url = &app.config.http.public_url;
-    let (mut items, total) = store::list_orders(&app.db().await?, viewer, &filter, limit + 1, offset, after, url).await?;
+    let (mut items, total) = search::list_orders(&app.db().await?, viewer, &filter, limit + 1, offset, after, url).await?;
     let more = items.len() as i64 > limit;
     items.truncate(limit as usize);
     let next_cursor = items.last().filter(|_| more).map(|order| page::cursor_of(&order.id));

@@ -8,6 +8,7 @@ pub mod expire;
 mod http;
 mod pipeline;
 pub mod place;
+pub mod search;
 pub mod store;
 pub mod tracking;
 pub mod view;

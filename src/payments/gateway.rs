@@ -3,6 +3,7 @@
 
 use jiff::Timestamp;
 use secrecy::SecretString;
+use vitrine_kit::breaker::Lane;
 use vitrine_kit::dispute::{Dispute, Document};
 use vitrine_kit::pix::{Charge, ChargeStatus, NewCharge, NewRefund, PixProvider, Received, Refund, TheirRefund, Voided};
 use vitrine_kit::{Money, ProviderError};
@@ -29,8 +30,11 @@ pub struct ProviderCharge {
     pub client_secret: Option<SecretString>,
 }
 
+/// All but `create` is asked for by jobs, or at least not waited for: it goes by the background's breaker.
 impl<'a> Gateway<'a> {
-    /// The provider that a payment was made with. One that is not configured any more cannot be asked.
+    /// The provider that a payment was made with, also one that takes no new payments.
+    ///
+    /// Errors: [`Error::Unconfigured`], nobody can be asked.
     pub fn named(app: &'a App, name: &str) -> Result<Self> {
         if name == vitrine_stripe::NAME
             && let Some(stripe) = &app.providers.stripe
@@ -38,7 +42,7 @@ impl<'a> Gateway<'a> {
             return Ok(Self::Card(stripe));
         }
         let pix = app.providers.pix_named(name).map(Self::Pix);
-        pix.ok_or_else(|| Error::Conflict(format!("The provider {name} is not configured: its payments cannot be looked after")))
+        pix.ok_or_else(|| Error::Unconfigured(name.to_owned()))
     }
 
     pub fn name(&self) -> &'static str {
@@ -54,7 +58,7 @@ impl<'a> Gateway<'a> {
             Self::Pix(pix) => create_pix(*pix, new).await.map(ProviderCharge::from),
             Self::Card(stripe) => {
                 let known = match &payment.provider_ref {
-                    Some(id) => stripe.read(id).await?,
+                    Some(id) => stripe.read(id, Lane::Buyer).await?,
                     None => None,
                 };
                 let intent = match known {
@@ -69,7 +73,7 @@ impl<'a> Gateway<'a> {
     /// `None`: they do not know it, so it was certainly not created.
     pub async fn read(&self, payment: &Payment) -> Result<Option<ProviderCharge>, ProviderError> {
         match self {
-            Self::Pix(pix) => Ok(pix.read_charge(payment.id.0).await?.map(ProviderCharge::from)),
+            Self::Pix(pix) => Ok(pix.read_charge(payment.id.0, Lane::Background).await?.map(ProviderCharge::from)),
             Self::Card(stripe) => match self.intent(stripe, payment).await? {
                 Some(intent) => self.seen(payment, intent).map(Some),
                 None => Ok(None),
@@ -80,8 +84,8 @@ impl<'a> Gateway<'a> {
     /// The intent of a payment, if there is one: by its name, or, where its answer never came, among the recent ones.
     async fn intent(&self, stripe: &Stripe, payment: &Payment) -> Result<Option<Intent>, ProviderError> {
         match &payment.provider_ref {
-            Some(id) => stripe.read(id).await,
-            None => stripe.find(payment.id.0, payment.created_at).await,
+            Some(id) => stripe.read(id, Lane::Background).await,
+            None => stripe.find(payment.id.0, payment.created_at, Lane::Background).await,
         }
     }
 
@@ -92,7 +96,7 @@ impl<'a> Gateway<'a> {
             Self::Card(stripe) => {
                 let found = match &payment.provider_ref {
                     Some(id) => Some(id.clone()),
-                    None => stripe.find(payment.id.0, payment.created_at).await?.map(|intent| intent.id),
+                    None => self.intent(stripe, payment).await?.map(|intent| intent.id),
                 };
                 match found {
                     Some(id) => stripe.cancel(&id, payment.id.0).await,
@@ -206,7 +210,7 @@ async fn create_pix(pix: &dyn PixProvider, new: &NewCharge) -> Result<Charge, Pr
         Err(refused @ ProviderError::Rejected { .. }) => refused,
         other => return other,
     };
-    match pix.read_charge(new.payment_id).await {
+    match pix.read_charge(new.payment_id, Lane::Buyer).await {
         Ok(Some(charge)) => Ok(charge),
         Err(_) if new.is_repeat => {
             Err(ProviderError::Unknown { provider: refused.provider(), reason: format!("{refused}, after an earlier try") })

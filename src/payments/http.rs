@@ -60,15 +60,15 @@ async fn pay_order(
     let viewer = Viewer::of(&app, &visitor, id.0)?;
     let claim = key.bind(format!("{} pay:{}", viewer.actor(), id.0), body.fingerprint());
     if let Some(claim) = &claim
-        && let Some(first_answer) = claim.lease(&app.db().await?).await?
+        && let Some(first) = claim.lease(&app.db().await?).await?
     {
-        return Ok(first_answer);
+        return Ok(first.answer_with(&start::first_answer(&app, id.0, first.body()?).await?));
     }
     let result = start::start_payment(&app, viewer, id.0, body.method).await;
     if let Some(claim) = claim {
         remember(&app, &claim, &result).await;
     }
-    Ok(HttpResponse::Ok().json(result?))
+    Ok(HttpResponse::Ok().json(result?.answer()?))
 }
 
 /// The charge is made whatever becomes of the key: its own lease frees it later.
@@ -76,7 +76,7 @@ async fn remember(app: &App, claim: &Claim, result: &Result<Started>) {
     let write = async {
         let db = app.db().await?;
         match result {
-            Ok(started) => claim.finish(&db, StatusCode::OK, started).await,
+            Ok(started) => claim.finish(&db, StatusCode::OK, &started.kept()?).await,
             Err(_) => claim.release(&db).await,
         }
     };
@@ -214,9 +214,9 @@ async fn refund_order(
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     if let Some(claim) = &claim
-        && let Some(first_answer) = claim.take(&tx).await?
+        && let Some(first) = claim.take(&tx).await?
     {
-        return Ok(first_answer);
+        return Ok(first.answer());
     }
     let order = locks::lock_order(&tx, id.0, viewer).await?;
     let amount = body.amount_cents.map(Money::from_cents);

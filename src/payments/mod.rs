@@ -13,7 +13,6 @@
 //! `sums` (the states that follow the ledger).
 //! `reconcile` finds what nobody looks after.
 
-pub mod alert;
 pub mod books;
 pub mod capture;
 pub mod charge;

@@ -9,7 +9,7 @@ use vitrine_kit::pix::Charge;
 use vitrine_kit::{Money, TaxId};
 
 use crate::app::App;
-use crate::db;
+use crate::db::{self, sql};
 use crate::error::{Error, Result};
 use crate::ids::{OrderId, PaymentId, RefundId};
 use crate::sale::locks::{self, LockedOrder};
@@ -58,17 +58,12 @@ impl Payment {
     }
 }
 
-macro_rules! payment_sql {
-    ($rest:literal) => {
-        concat!(
-            "SELECT p.id, p.order_id, p.method, p.provider, p.status, p.amount_cents, p.captured_cents, p.refunded_cents, p.lost_cents, p.is_surplus, p.currency, ",
-            "p.method_discount_cents, p.tries, p.provider_ref, p.end_to_end_id, p.copy_paste, p.qr_code_url, p.error, p.expires_at, p.paid_at, p.created_at, ",
-            "p.expires_at <= now() AS is_over, p.updated_at > now() - interval '30 seconds' AS is_fresh ",
-            "FROM payments p ",
-            $rest
-        )
-    };
-}
+/// What [`payment_of`] reads.
+const PAYMENT: &str = "
+    SELECT p.id, p.order_id, p.method, p.provider, p.status, p.amount_cents, p.captured_cents, p.refunded_cents, p.lost_cents,
+           p.is_surplus, p.currency, p.method_discount_cents, p.tries, p.provider_ref, p.end_to_end_id, p.copy_paste, p.qr_code_url, p.error, p.expires_at,
+           p.paid_at, p.created_at, p.expires_at <= now() AS is_over, p.updated_at > now() - interval '30 seconds' AS is_fresh
+      FROM payments p ";
 
 fn payment_of(row: &Row) -> Result<Payment> {
     Ok(Payment {
@@ -100,7 +95,7 @@ fn payment_of(row: &Row) -> Result<Payment> {
 
 /// A payment and its order, both locked.
 pub async fn lock(tx: &impl GenericClient, id: PaymentId) -> Result<Option<(LockedOrder, Payment)>> {
-    const LOCK_PAYMENT: &str = payment_sql!("WHERE p.id = $1 FOR NO KEY UPDATE");
+    const LOCK_PAYMENT: &str = sql!(PAYMENT, "WHERE p.id = $1 FOR NO KEY UPDATE");
     let Some(order) = locks::lock_order_of_payment(tx, id).await? else { return Ok(None) };
     let payment = db::query_one(tx, LOCK_PAYMENT, &[&id]).await?;
     Ok(Some((order, payment_of(&payment)?)))
@@ -108,13 +103,13 @@ pub async fn lock(tx: &impl GenericClient, id: PaymentId) -> Result<Option<(Lock
 
 /// For jobs, which act for nobody: requests go through the order.
 pub async fn find(db: &impl GenericClient, id: PaymentId) -> Result<Option<Payment>> {
-    const FIND: &str = payment_sql!("WHERE p.id = $1");
+    const FIND: &str = sql!(PAYMENT, "WHERE p.id = $1");
     db::query_opt(db, FIND, &[&id]).await?.as_ref().map(payment_of).transpose()
 }
 
 /// All of these that there are.
 pub async fn list(db: &impl GenericClient, ids: &[PaymentId]) -> Result<Vec<Payment>> {
-    const LIST: &str = payment_sql!("WHERE p.id = ANY($1) ORDER BY p.id");
+    const LIST: &str = sql!(PAYMENT, "WHERE p.id = ANY($1) ORDER BY p.id");
     db::query(db, LIST, &[&ids]).await?.iter().map(payment_of).collect()
 }
 
@@ -124,25 +119,37 @@ pub async fn find_by_ref(db: &impl GenericClient, provider: &str, reference: &st
     Ok(db::query_opt(db, FIND, &[&provider, &reference]).await?.map(|row| row.get("id")))
 }
 
-/// By what a dispute names it: their name for it, else the PIX or the charge that it is about.
+/// By what a dispute names it: our id, their name for it, else the PIX or the charge that it is about.
 pub async fn find_contested(db: &impl GenericClient, provider: &str, of: &Contested) -> Result<Option<PaymentId>> {
-    const FIND: &str = "SELECT id FROM payments WHERE end_to_end_id = $1 AND provider = $2 ORDER BY id LIMIT 1";
+    const BY_ID: &str = "SELECT id FROM payments WHERE id = $1 AND provider = $2";
+    const BY_END_TO_END: &str = "SELECT id FROM payments WHERE end_to_end_id = $1 AND provider = $2 ORDER BY id LIMIT 1";
+    if let Some(id) = of.payment_id.map(PaymentId) {
+        return Ok(db::query_opt(db, BY_ID, &[&id, &provider]).await?.map(|row| row.get("id")));
+    }
     if let Some(reference) = &of.provider_ref {
         return find_by_ref(db, provider, reference).await;
     }
     let Some(id) = &of.end_to_end_id else { return Ok(None) };
-    Ok(db::query_opt(db, FIND, &[&id, &provider]).await?.map(|row| row.get("id")))
+    Ok(db::query_opt(db, BY_END_TO_END, &[&id, &provider]).await?.map(|row| row.get("id")))
+}
+
+/// Keeps the end-to-end id of a payment that was charged without one.
+pub async fn keep_end_to_end_id(tx: &impl GenericClient, id: PaymentId, end_to_end_id: &str) -> Result<()> {
+    const KEEP: &str = "UPDATE payments SET end_to_end_id = $2 WHERE id = $1 AND end_to_end_id IS NULL AND captured_cents > 0";
+    db::execute(tx, KEEP, &[&id, &end_to_end_id]).await?;
+    Ok(())
 }
 
 /// The one live payment of a locked order.
 pub async fn find_live(tx: &impl GenericClient, order: OrderId) -> Result<Option<Payment>> {
-    const FIND: &str = payment_sql!("WHERE p.order_id = $1 AND p.status IN ('creating', 'unknown', 'pending') FOR NO KEY UPDATE");
+    const FIND: &str =
+        sql!(PAYMENT, "WHERE p.order_id = $1 AND p.status IN ('creating', 'unknown', 'pending') FOR NO KEY UPDATE");
     db::query_opt(tx, FIND, &[&order]).await?.as_ref().map(payment_of).transpose()
 }
 
 /// All of a locked order's payments, the oldest first: there are few, the limit on charges sees to it.
 pub async fn list_of_order(db: &impl GenericClient, order: OrderId) -> Result<Vec<Payment>> {
-    const LIST: &str = payment_sql!("WHERE p.order_id = $1 ORDER BY p.id");
+    const LIST: &str = sql!(PAYMENT, "WHERE p.order_id = $1 ORDER BY p.id");
     db::query(db, LIST, &[&order]).await?.iter().map(payment_of).collect()
 }
 
@@ -168,6 +175,12 @@ pub async fn count_charges(db: &impl GenericClient, order: OrderId) -> Result<i6
     const COUNT: &str = "SELECT count(*) FROM payments WHERE order_id = $1 AND status <> 'failed'
          AND (provider_ref IS NOT NULL OR status IN ('creating', 'unknown', 'pending'))";
     Ok(db::query_one(db, COUNT, &[&order]).await?.get(0))
+}
+
+/// How many charges by a method were refused, or came back unfit, for an order.
+pub async fn count_refused(db: &impl GenericClient, order: OrderId, method: &str) -> Result<i64> {
+    const COUNT: &str = "SELECT count(*) FROM payments WHERE order_id = $1 AND method = $2 AND status = 'failed'";
+    Ok(db::query_one(db, COUNT, &[&order, &method]).await?.get(0))
 }
 
 pub async fn insert(
@@ -204,7 +217,7 @@ pub async fn touch(tx: &impl GenericClient, payment: Payment) -> Result<Payment>
 
 /// The provider was asked, and it changed nothing.
 pub async fn mark_checked(db: &impl GenericClient, id: PaymentId) -> Result<()> {
-    db::execute(db, "UPDATE payments SET checked_at = now() WHERE id = $1", &[&id]).await?;
+    db::execute(db, "UPDATE payments SET checked_at = now(), ended_unasked = false WHERE id = $1", &[&id]).await?;
     Ok(())
 }
 
@@ -237,6 +250,23 @@ pub async fn mark_ended(tx: &impl GenericClient, id: PaymentId, to: PaymentStatu
         UPDATE payments SET status = $2, error = coalesce($3, error), checked_at = now(), updated_at = now()
          WHERE id = $1 AND status IN ('creating', 'unknown', 'pending')";
     Ok(db::execute(tx, MARK, &[&id, &to, &error]).await? == 1)
+}
+
+/// A live payment ends without anybody having been asked: its provider is not configured any more. It is asked about once the
+/// provider is configured again. `false`: it was not live.
+pub async fn mark_ended_unasked(tx: &impl GenericClient, id: PaymentId, to: PaymentStatus, error: &str) -> Result<bool> {
+    const MARK: &str = "
+        UPDATE payments SET status = $2, error = $3, ended_unasked = true, updated_at = now()
+         WHERE id = $1 AND status IN ('creating', 'unknown', 'pending')";
+    Ok(db::execute(tx, MARK, &[&id, &to, &error]).await? == 1)
+}
+
+/// An ended payment was to be asked about once more, and its provider is not configured: that is made up for.
+pub async fn mark_unasked(db: &impl GenericClient, id: PaymentId) -> Result<()> {
+    const MARK: &str = "
+        UPDATE payments SET ended_unasked = true WHERE id = $1 AND status IN ('expired', 'cancelled', 'failed')";
+    db::execute(db, MARK, &[&id]).await?;
+    Ok(())
 }
 
 /// A card was refused. The intent lives on: the buyer may try another card. It is no call of ours, so the row does not count as

@@ -31,9 +31,9 @@ async fn take_step(
         WITH before AS (
             SELECT id, status, payment_status FROM orders
              WHERE id = $1 AND status = ANY($2) AND payment_status = ANY($3) FOR NO KEY UPDATE)
-        UPDATE orders o SET status = $4, payment_status = coalesce($5, before.payment_status), updated_at = now(),
-               paid_at = CASE WHEN $5 = 'paid' THEN now() ELSE o.paid_at END,
-               cancelled_at = CASE WHEN $4 = 'cancelled' THEN now() END
+        UPDATE orders o SET status = $4::text, payment_status = coalesce($5::text, before.payment_status), updated_at = now(),
+               paid_at = CASE WHEN $5::text = 'paid' THEN now() ELSE o.paid_at END,
+               cancelled_at = CASE WHEN $4::text = 'cancelled' THEN now() END
           FROM before WHERE o.id = before.id
         RETURNING before.status AS status_before, before.payment_status AS payment_before, o.payment_status AS payment_after";
     let row = db::query_opt(tx, STEP, &[&order, &step.from, &step.money_from, &step.to, &step.money_to]).await?;

@@ -2,7 +2,7 @@
 
 use deadpool_postgres::GenericClient;
 
-use crate::db;
+use crate::db::{self, sql};
 use crate::error::Result;
 use crate::ids::OrderId;
 use crate::jobs::{self, Job};
@@ -15,8 +15,8 @@ pub const SALE_IS_OFF: &str = "
 
 /// [`SALE_IS_OFF`] of one order. Call this while holding the order's lock.
 pub async fn sale_is_off(db: &impl GenericClient, order: OrderId) -> Result<bool> {
-    let sql = format!("SELECT {SALE_IS_OFF} AS is_off FROM orders o WHERE o.id = $1");
-    Ok(db::query_opt(db, &sql, &[&order]).await?.is_some_and(|row| row.get("is_off")))
+    const ASK: &str = sql!("SELECT ", SALE_IS_OFF, " AS is_off FROM orders o WHERE o.id = $1");
+    Ok(db::query_opt(db, ASK, &[&order]).await?.is_some_and(|row| row.get("is_off")))
 }
 
 /// Queues the jobs that follow a change of `sale_is_off` of a locked order. Each job checks for itself whether there is

@@ -15,7 +15,7 @@ use super::plan::{self, Plan};
 use super::state::State;
 use crate::app::App;
 use crate::audit_log;
-use crate::db;
+use crate::db::{self, sql};
 use crate::error::{Error, Problem, Result};
 use crate::http::json::{Path, Query};
 use crate::http::list::{Place, list_page};
@@ -158,20 +158,23 @@ const FITS: &str = "
 #[utoipa::path(tag = "admin", security(("bearer" = [])), params(ListShipments), responses((status = 200, body = Shipments)))]
 #[get("/api/admin/shipments")]
 async fn list(app: web::Data<App>, _admin: Admin, Query(ask): Query<ListShipments>) -> Result<HttpResponse> {
-    let page = format!("{SELECT} WHERE {FITS} AND ($6::uuid IS NULL OR s.id < $6) ORDER BY s.id DESC LIMIT $7 OFFSET $8");
-    let count = format!("SELECT count(*) FROM shipments s WHERE {FITS}");
-    let sums = format!(
+    const PAGE: &str =
+        sql!(SELECT, " WHERE ", FITS, " AND ($6::uuid IS NULL OR s.id < $6) ORDER BY s.id DESC LIMIT $7 OFFSET $8");
+    const COUNT: &str = sql!("SELECT count(*) FROM shipments s WHERE ", FITS);
+    const SUMS: &str = sql!(
         "SELECT count(*) AS labels, coalesce(sum(price_cents), 0)::bigint AS price, coalesce(sum(quoted_cents), 0)::bigint AS quoted,
                 coalesce(sum(difference_cents), 0)::bigint AS difference
-           FROM shipments s WHERE {FITS} AND s.price_cents IS NOT NULL
+           FROM shipments s WHERE ",
+        FITS,
+        " AND s.price_cents IS NOT NULL
             AND s.status IN ('released', 'generated', 'posted', 'undelivered', 'delivered')"
     );
     let place: Place<ShipmentId> = Place::of(ask.limit, ask.offset, ask.cursor.as_deref())?;
     let filters: [&(dyn ToSql + Sync); 5] = [&ask.status, &ask.order_id, &ask.stuck, &ask.from, &ask.to];
     let db = app.db().await?;
     let List { items, total, limit, offset, next_cursor } =
-        list_page(&db, (&page, &count), &filters, &place, |row| (row.get("id"), view(row))).await?;
-    let row = db::query_one(&db, &sums, &filters).await?;
+        list_page(&db, (PAGE, COUNT), &filters, &place, |row| (row.get("id"), view(row))).await?;
+    let row = db::query_one(&db, SUMS, &filters).await?;
     let totals = Totals {
         labels: row.get("labels"),
         price_cents: row.get("price"),
@@ -201,8 +204,8 @@ async fn buy(app: web::Data<App>, admin: Admin, Path(order): Path<OrderId>) -> R
     }
     audit_log::record(&tx, admin.0.actor(), "order.label", &order.to_string(), None, None).await?;
     jobs::push_now(&tx, Job::BuyLabel { order }).await?;
-    let sql = format!("{SELECT} WHERE s.order_id = $1 AND s.status NOT IN ('cancelled', 'expired') ORDER BY s.volume");
-    let items: Vec<ShipmentView> = db::query(&tx, &sql, &[&order]).await?.iter().map(view).collect();
+    const LIVE: &str = sql!(SELECT, " WHERE s.order_id = $1 AND s.status NOT IN ('cancelled', 'expired') ORDER BY s.volume");
+    let items: Vec<ShipmentView> = db::query(&tx, LIVE, &[&order]).await?.iter().map(view).collect();
     tx.commit().await?;
     app.jobs_were_pushed();
     let total = items.len() as i64;

@@ -196,7 +196,7 @@ async fn a_pix_provider_that_is_away_leaves_cards_working_and_its_late_money_has
     shop.control().next_calls("propay", Fault::DropBeforeRequest, 1_000);
     // The code was shown and cannot be voided: the buyer may pay by card all the same.
     assert_eq!(by_card(&ana, &order).await.body["amount_cents"], total);
-    for _ in 0..2 {
+    for _ in 0..5 {
         let (other, _) = self::order(&ana).await;
         pay(&ana, &other, "pix").await;
     }
@@ -468,5 +468,30 @@ async fn a_bounced_refund_that_nobody_told_us_of_is_found_by_looking_again() {
     shop.drain_ahead(SignedDuration::from_hours(24 * 11)).await;
     assert_eq!(state(&shop, &order).await, "processing/paid");
     assert_eq!(shop.sql::<String>("SELECT status FROM refunds").await, "failed");
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn a_repeated_card_payment_has_its_secret_from_stripe_and_not_from_our_table() {
+    let shop = Shop::open().await;
+    let ana = shop.customer().await;
+    let (order, _) = order(&ana).await;
+    let pay = || {
+        let request = ana.request("POST", &format!("/api/orders/{order}/pay")).header("Idempotency-Key", "cartao");
+        request.json(&json!({"method": "credit_card"})).send()
+    };
+    let first = pay().await;
+    assert_eq!(first.status, 200, "{}", first.body);
+    let secret = text(&first, "client_secret");
+    let kept: String = shop.sql("SELECT string_agg(convert_from(body, 'UTF8'), ' ') FROM idempotency_keys").await;
+    assert!(!kept.contains(&secret) && kept.contains(&text(&first, "payment_id")), "{kept}");
+    let again = pay().await;
+    assert_eq!((again.status, again.header("idempotency-replayed")), (200, Some("true")));
+    assert_eq!(again.bytes, first.bytes);
+    shop.control().next_calls("stripe", Fault::Status(503), 3);
+    let away = pay().await;
+    assert_eq!((away.status, away.slug()), (503, "unavailable"), "nobody else has it");
+    assert_eq!(pay().await.bytes, first.bytes);
+    assert_eq!(payments(&shop, &order).await, ["credit_card:pending"]);
     shop.close().await;
 }

@@ -24,7 +24,7 @@ use vitrine::config::{Config, DatabaseConfig, Mode};
 use vitrine::dev::postgres::{Cluster, ClusterOptions};
 use vitrine::ids::{SessionId, UserId};
 use vitrine::token::Role;
-use vitrine::{alerts, audit, db, dev, ops, server, worker};
+use vitrine::{alerts, audit, db, dev, mail, ops, server, worker};
 use vitrine_sandbox::{Control, Sandbox, SandboxConfig};
 
 /// A valid CPF of nobody.
@@ -217,9 +217,18 @@ impl Shop {
         self.sql(ALERTED).await
     }
 
-    /// Runs all jobs, then every rule of the audit, and stops everything.
+    /// A minute later: the operator's next mail goes out, if there is a reason for one.
+    pub async fn mail_alerts(&self) {
+        alerts::count(&self.app.pool).await.unwrap();
+        self.execute("UPDATE alerts SET first_at = first_at - interval '1 minute' WHERE told_at IS NULL").await;
+        self.execute("UPDATE messages SET created_at = created_at - interval '1 minute 1 second' WHERE kind = 'alert'").await;
+        mail::digest::send_alerts(&self.app).await.unwrap();
+    }
+
+    /// Drains the jobs, runs every invariant's query, and takes everything down.
     pub async fn close(self) {
         self.drain().await;
+        alerts::count(&self.app.pool).await.unwrap();
         let violations = audit::violations(&self.app.db().await.unwrap()).await.unwrap();
         assert_eq!(violations, Vec::new(), "the audit must be clean after every test");
         self.server.stop(false).await;

@@ -5,12 +5,12 @@ use deadpool_postgres::{GenericClient, Transaction};
 use vitrine_kit::Money;
 use vitrine_kit::pix::PaidNews;
 
+use crate::alerts::{self, Alert, Key};
 use crate::cause::{self, Actor};
 use crate::db;
 use crate::error::{Error, Result};
 use crate::ids::PaymentId;
 use crate::jobs::{self, Job};
-use crate::payments::alert::alert;
 use crate::payments::charge::methods::Method;
 use crate::payments::charge::price;
 use crate::payments::dispute;
@@ -109,7 +109,7 @@ async fn send_back(
         news.amount.cents(),
         payment.amount.cents()
     );
-    alert(tx, "Pagamento será devolvido", text).await?;
+    alerts::raise(tx, Alert::new(Key::Surplus(payment.id), text).about(order.id)).await?;
     Ok(Applied::Surplus)
 }
 
@@ -162,7 +162,7 @@ async fn mismatch(
             "O pagamento {} do pedido {} não confere com a cobrança ({difference}). Nada foi baixado.",
             payment.id, order.number
         );
-        alert(tx, "Pagamento não confere", text).await?;
+        alerts::raise(tx, Alert::new(Key::PaymentDiffers(payment.id), text).about(order.id)).await?;
         jobs::push_now(tx, Job::CheckPayment { payment: payment.id }).await?; // their books decide what really came
     } else {
         store::mark_checked(tx, payment.id).await?;
@@ -176,7 +176,7 @@ async fn mark_captured(tx: &impl GenericClient, payment: &Payment, to: PaymentSt
         UPDATE payments
            SET status = $2, is_surplus = $7, captured_cents = $6, paid_at = least(coalesce($3, now()), now()), error = NULL,
                end_to_end_id = coalesce(end_to_end_id, $4), provider_ref = coalesce(provider_ref, $5),
-               checked_at = now(), updated_at = now()
+               checked_at = now(), ended_unasked = false, updated_at = now()
          WHERE id = $1 AND captured_cents = 0
         RETURNING EXISTS (SELECT FROM disputes d WHERE d.payment_id = payments.id) AS is_disputed";
     const ENTER: &str = "

@@ -5,7 +5,7 @@ use vitrine_kit::pix::ChargeStatus;
 
 use crate::app::App;
 use crate::cause::Actor;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ids::PaymentId;
 use crate::jobs::Outcome;
 use crate::payments::charge::record::{self, ChargeState};
@@ -19,7 +19,7 @@ use crate::sale::states::PaymentStatus;
 const SHORTEST_WAIT: SignedDuration = SignedDuration::from_secs(30);
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(5);
 /// Banks settle a moment after the last second: only then is it voided.
-const GRACE: SignedDuration = SignedDuration::from_mins(5);
+pub const GRACE: SignedDuration = SignedDuration::from_mins(5);
 /// A look right after expiry finds those who paid at the last second.
 const AFTER_EXPIRY: SignedDuration = SignedDuration::from_secs(2);
 
@@ -29,7 +29,10 @@ pub async fn check_payment(app: &App, id: PaymentId) -> Result<Outcome> {
     if payment.status.is_captured() {
         return Ok(Outcome::Done);
     }
-    let gateway = Gateway::named(app, &payment.provider)?;
+    let gateway = match Gateway::named(app, &payment.provider) {
+        Err(Error::Unconfigured(_)) => return cannot_be_asked(app, &payment).await,
+        other => other?,
+    };
     match gateway.read(&payment).await? {
         // no connection is held meanwhile
         Some(seen) => known(app, gateway.name(), &payment, &seen).await,
@@ -56,6 +59,17 @@ async fn known(app: &App, provider: &'static str, payment: &Payment, seen: &Prov
         ChargeState::Payable => Outcome::Again(next_look(payment.created_at, seen.charge.expires_at)),
         ChargeState::Paid(_) | ChargeState::Over | ChargeState::Unfit => Outcome::Done,
     })
+}
+
+/// Its provider is not configured any more. A charge that can still be paid is left alone to its end, for the provider may be
+/// configured again until then; after that it ends here.
+async fn cannot_be_asked(app: &App, payment: &Payment) -> Result<Outcome> {
+    let end = payment.expires_at + GRACE;
+    if payment.status.is_live() && Timestamp::now() < end {
+        return Ok(Outcome::Again(end));
+    }
+    void::end_unasked(app, payment.id).await?;
+    Ok(Outcome::Done)
 }
 
 /// They do not know it: it was certainly not created, or they lost it. Either way nobody can pay it.

@@ -34,6 +34,14 @@ impl Method {
         if text == "pix" { Self::Pix } else { Self::CreditCard }
     }
 
+    /// The least that can be paid by it: below that its provider refuses the charge.
+    pub fn least(self) -> Money {
+        match self {
+            Self::Pix => Money::from_cents(1),
+            Self::CreditCard => vitrine_stripe::LEAST_CHARGE,
+        }
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::Pix => "PIX",
@@ -149,6 +157,9 @@ pub struct MethodView {
     label: String,
     /// `false` while everybody who could take the money is being left alone.
     available: bool,
+    /// An order must come to this much at least to be paid so.
+    #[schema(value_type = i64)]
+    min_amount_cents: Money,
     /// What it changes in the price; fixed in the order once it is chosen.
     price_rule: Option<PriceRule>,
     currency: &'static str,
@@ -163,6 +174,7 @@ pub async fn list(app: &App) -> Result<Vec<MethodView>> {
             method,
             label: offer.label.clone().unwrap_or_else(|| method.name().to_owned()),
             available: provider_for(app, method, &[]).is_ok(),
+            min_amount_cents: method.least(),
             price_rule: offer.price_rule,
             currency: "BRL",
         }
@@ -174,7 +186,7 @@ pub async fn list(app: &App) -> Result<Vec<MethodView>> {
 fn is_configured(app: &App, method: Method) -> bool {
     match method {
         Method::Pix => true,
-        Method::CreditCard => app.providers.stripe.is_some(),
+        Method::CreditCard => app.providers.takes_cards,
     }
 }
 
@@ -184,7 +196,7 @@ fn is_configured(app: &App, method: Method) -> bool {
 pub fn provider_for(app: &App, method: Method, away: &[&'static str]) -> Result<&'static str> {
     let all: Vec<&'static str> = match method {
         Method::Pix => app.providers.pix.iter().map(|pix| pix.name()).collect(),
-        Method::CreditCard => app.providers.stripe.iter().map(|_| vitrine_stripe::NAME).collect(),
+        Method::CreditCard => app.providers.takes_cards.then_some(vitrine_stripe::NAME).into_iter().collect(),
     };
     let Some(first) = all.first().copied() else {
         return Err(Error::Conflict("This shop does not take cards: pay by PIX".into()));

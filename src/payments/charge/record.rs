@@ -4,11 +4,11 @@ use deadpool_postgres::{GenericClient, Transaction};
 use vitrine_kit::brcode;
 use vitrine_kit::pix::{Charge, ChargeStatus, PaidNews};
 
+use crate::alerts::{self, Alert, Key};
 use crate::cause::Actor;
 use crate::error::Result;
 use crate::ids::PaymentId;
 use crate::jobs::{self, Job};
-use crate::payments::alert::alert;
 use crate::payments::capture;
 use crate::payments::effect::{Applied, Effect};
 use crate::payments::gateway::ProviderCharge;
@@ -147,7 +147,8 @@ async fn refuse(tx: &impl GenericClient, order: &LockedOrder, payment: &Payment,
         record_payment(tx, payment, Some(payment.status), PaymentStatus::Failed, &why, Actor::System).await?;
         let text =
             format!("A cobrança {} do pedido {} veio com um código que não pode ser pago ({flaw}).", payment.id, order.number);
-        alert(tx, "Código PIX inválido", text).await?;
+        let key = Key::PixCodeUnfit { provider: &payment.provider };
+        alerts::raise(tx, Alert::new(key, text).about(order.id)).await?;
     }
     jobs::push(tx, Job::VoidPayment { payment: payment.id }).await?;
     Ok(ChargeState::Unfit)

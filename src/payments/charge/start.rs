@@ -4,16 +4,17 @@ use deadpool_postgres::GenericClient;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 use vitrine_kit::pix::{self, NewCharge};
 use vitrine_kit::{Email, Money, ProviderError};
 
+use crate::alerts::{self, Alert, Key};
 use crate::app::App;
 use crate::cause::Actor;
 use crate::error::{Error, Result};
 use crate::ids::{OrderId, PaymentId};
 use crate::jobs::{self, Job};
-use crate::payments::alert::alert;
 pub use crate::payments::charge::methods::Method;
 use crate::payments::charge::methods::{self, Methods};
 use crate::payments::charge::record::{self, ChargeState};
@@ -27,6 +28,8 @@ use crate::sale::viewer::Viewer;
 
 /// An order that lets one charge after another run out would hold its stock for ever.
 const MAX_CHARGES: i64 = 10;
+/// Charges that a provider refused, by method. What it refuses so often it will refuse again, and each try makes the order live longer.
+const MAX_REFUSED: i64 = 5;
 /// Each round but the last has put an old charge out of the way, or a provider that is away.
 const ROUNDS: usize = 5;
 /// When a job looks after a charge that nobody brought to an end.
@@ -66,6 +69,46 @@ pub struct StartedPix {
 pub struct StartedCard {
     pub client_secret: String,
     pub publishable_key: String,
+}
+
+impl Started {
+    /// The answer.
+    pub fn answer(&self) -> Result<Value> {
+        serde_json::to_value(self).map_err(|e| Error::Internal(e.to_string()))
+    }
+
+    /// What is kept of the answer under an `Idempotency-Key`: not the secret with which a browser pays, and no picture that the
+    /// code makes again. [`first_answer`] puts both back in.
+    pub fn kept(&self) -> Result<Value> {
+        let mut kept = self.answer()?;
+        if let Some(fields) = kept.as_object_mut() {
+            fields.remove("client_secret");
+            if self.pix.as_ref().is_some_and(|pix| pix.copy_paste.is_some()) {
+                fields.remove("qr_code");
+            }
+        }
+        Ok(kept)
+    }
+}
+
+/// The first answer of `POST …/pay` again, of what was kept of it.
+///
+/// Errors: 503 the card's provider, who alone has the secret, gives no answer.
+pub async fn first_answer(app: &App, order: OrderId, mut kept: Value) -> Result<Value> {
+    if let Some(code) = kept["copy_paste"].as_str() {
+        kept["qr_code"] = qr::data_uri(code)?.into();
+    }
+    if kept.get("publishable_key").is_some() {
+        let id: Option<PaymentId> = kept["payment_id"].as_str().and_then(|id| id.parse().ok());
+        let id = id.ok_or_else(|| Error::Internal("a kept payment has no id".into()))?;
+        let payment = store::find(&app.db().await?, id).await?.filter(|payment| payment.order_id == order);
+        let payment = payment.ok_or_else(|| Error::Internal(format!("payment {id} is gone")))?;
+        let seen = Gateway::named(app, &payment.provider)?.read(&payment).await?; // no connection is held while they think
+        let secret = seen.and_then(|seen| seen.client_secret);
+        let secret = secret.ok_or(Error::Busy { what: "The provider does not show the payment now", retry_after_s: 5 })?;
+        kept["client_secret"] = secret.expose_secret().into();
+    }
+    Ok(kept)
 }
 
 /// A charge to be asked for, under a row that is committed.
@@ -129,11 +172,15 @@ async fn begin(app: &App, viewer: Viewer, order: OrderId, method: Method, away: 
     let order = locks::lock_order(&tx, order, viewer).await?;
     must_wait_for_money(&order)?;
     if let Some(old) = store::find_live(&tx, order.id).await? {
-        if old.is_over || old.method != method.as_str() {
+        let can_be_asked = Gateway::named(app, &old.provider).is_ok();
+        if old.is_over || old.method != method.as_str() || !can_be_asked {
             return Ok(Begun::InTheWay(old.id));
         }
         if old.status == PaymentStatus::Pending && old.copy_paste.is_some() {
             return Ok(Begun::Live(Box::new(old)));
+        }
+        if !app.providers.takes_new(&old.provider) && old.status != PaymentStatus::Pending {
+            return Ok(Begun::InTheWay(old.id)); // it was never shown to the buyer, and a retired provider makes no new charge
         }
         if methods::closed_for(app, &old.provider).is_none() && !away.contains(&old.provider.as_str()) {
             let old = store::touch(&tx, old).await?;
@@ -185,8 +232,16 @@ async fn new_payment(
     if store::count_charges(tx, order.id).await? >= MAX_CHARGES {
         return Err(Error::Conflict("Too many charges of this order ran out unpaid: place it again".into()));
     }
+    if store::count_refused(tx, order.id, method.as_str()).await? >= MAX_REFUSED {
+        let why = "The provider refused to charge this order too often: pay by another method, or place the order again";
+        return Err(Error::Conflict(why.into()));
+    }
     let discount = offers.discount(method, order.goods);
     let order = price::reprice(tx, order, method, discount, actor).await?;
+    let least = method.least();
+    if order.total < least {
+        return Err(Error::Conflict(format!("This method of payment takes {least} or more: pay by another one")));
+    }
     let expiry_s = i64::try_from(app.config.pix.expiry.as_secs()).unwrap_or(i64::MAX);
     let payment = store::insert(tx, &order, method.as_str(), provider, expiry_s).await?;
     store::extend_order(tx, order.id, method.as_str(), payment.expires_at).await?;
@@ -270,12 +325,13 @@ async fn note_failure(tx: &impl GenericClient, order: &LockedOrder, payment: &Pa
         return Ok(());
     }
     record_payment(tx, payment, Some(payment.status), to, &why, Actor::System).await?;
-    if let ProviderError::Rejected { message, .. } = error {
+    if let ProviderError::Rejected { provider, code, message } = error {
         let text = format!(
             "O provedor {} recusou a cobrança {} do pedido {}: {why}. {message}",
             payment.provider, payment.id, order.number
         );
-        alert(tx, "Cobrança recusada pelo provedor", text).await?;
+        let key = Key::of_refused_credentials(error).unwrap_or(Key::ChargeRefused { provider, code });
+        alerts::raise(tx, Alert::new(key, text).about(order.id)).await?;
     }
     Ok(())
 }

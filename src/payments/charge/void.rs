@@ -4,6 +4,7 @@ use deadpool_postgres::GenericClient;
 use vitrine_kit::ProviderError;
 use vitrine_kit::pix::Voided;
 
+use crate::alerts::{self, Alert, Key};
 use crate::app::App;
 use crate::cause::Actor;
 use crate::error::{Error, Result};
@@ -16,8 +17,36 @@ use crate::payments::store::{self, Payment};
 
 /// The job.
 pub async fn void_payment(app: &App, id: PaymentId) -> Result<Outcome> {
-    end_charge(app, id).await?;
+    match end_charge(app, id).await {
+        Err(Error::Unconfigured(_)) => end_unasked(app, id).await?,
+        other => other?,
+    }
     Ok(Outcome::Done)
+}
+
+/// Ends a payment here, because its provider is not configured any more and nobody can be asked. Once the provider is
+/// configured again it is asked: what was paid meanwhile pays the order or goes back.
+pub async fn end_unasked(app: &App, id: PaymentId) -> Result<()> {
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    let Some((order, payment)) = store::lock(&tx, id).await? else { return Ok(()) };
+    let why = "nobody can be asked: its provider is not configured";
+    let to = payment.voided();
+    if store::mark_ended_unasked(&tx, id, to, why).await? {
+        record_payment(&tx, &payment, Some(payment.status), to, why, Actor::System).await?;
+        let provider = payment.provider.as_str();
+        let text = format!(
+            "Há pagamentos em aberto de {provider}, que não está mais configurado: ninguém pode ser perguntado se foram pagos. \
+             Cada um é encerrado aqui ao fim do seu prazo. Configure {provider} outra vez (sem pôr em PIX_PROVIDER, ou com \
+             CARD_PROVIDER=none, ele não recebe cobranças novas): o que foi pago lá é então encontrado, e paga o pedido ou é devolvido."
+        );
+        alerts::raise(&tx, Alert::new(Key::ProviderUnconfigured { provider }, text).about(order.id)).await?;
+    } else {
+        store::mark_unasked(&tx, id).await?;
+    }
+    tx.commit().await?;
+    app.jobs_were_pushed();
+    Ok(())
 }
 
 /// Ends a payment without money, or with it: what was paid at the last second is read and applied.
@@ -44,6 +73,7 @@ pub async fn end_charge(app: &App, id: PaymentId) -> Result<()> {
 pub async fn void_or_give_up(app: &App, id: PaymentId) -> Result<()> {
     let error = match end_charge(app, id).await {
         Err(Error::Provider(error)) if error.is_transient() => error,
+        Err(Error::Unconfigured(_)) => return end_unasked(app, id).await,
         other => return other,
     };
     let mut db = app.db().await?;

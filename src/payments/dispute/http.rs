@@ -17,7 +17,7 @@ use super::settle::{Settlement, settle};
 use super::store as rows;
 use crate::app::App;
 use crate::audit_log;
-use crate::db;
+use crate::db::{self, sql};
 use crate::error::{Error, Problem, Result};
 use crate::http::json::{Json, Path, Query};
 use crate::http::list::{Place, list_page};
@@ -62,20 +62,14 @@ pub struct DisputeView {
     note: Option<String>,
 }
 
-/// The columns of a [`DisputeView`].
-macro_rules! view_sql {
-    ($rest:literal) => {
-        concat!(
-            "SELECT d.id, d.order_id, o.number, d.payment_id, d.provider, d.provider_ref, d.stage, d.state, d.word, d.reason, d.amount_cents, p.currency, ",
-            "coalesce((SELECT sum(CASE m.kind WHEN 'dispute_out' THEN m.amount_cents ELSE -m.amount_cents END) FROM money_movements m ",
-            "WHERE m.dispute_id = d.id), 0)::bigint AS taken_cents, ",
-            "d.opened_at, d.due_by, d.evidence_ref IS NOT NULL AND d.state IN ('open', 'under_review', 'unclear') AS takes_evidence, ",
-            "d.closed_at, d.closed_by, d.note ",
-            "FROM disputes d JOIN orders o ON o.id = d.order_id JOIN payments p ON p.id = d.payment_id ",
-            $rest
-        )
-    };
-}
+/// What [`view_of`] reads.
+const VIEW: &str = "
+    SELECT d.id, d.order_id, o.number, d.payment_id, d.provider, d.provider_ref, d.stage, d.state, d.word, d.reason, d.amount_cents, p.currency,
+           coalesce((SELECT sum(CASE m.kind WHEN 'dispute_out' THEN m.amount_cents ELSE -m.amount_cents END) FROM money_movements m
+                      WHERE m.dispute_id = d.id), 0)::bigint AS taken_cents,
+           d.opened_at, d.due_by, d.evidence_ref IS NOT NULL AND d.state IN ('open', 'under_review', 'unclear') AS takes_evidence,
+           d.closed_at, d.closed_by, d.note
+      FROM disputes d JOIN orders o ON o.id = d.order_id JOIN payments p ON p.id = d.payment_id ";
 
 fn view_of(row: &Row) -> Result<DisputeView> {
     Ok(DisputeView {
@@ -102,7 +96,7 @@ fn view_of(row: &Row) -> Result<DisputeView> {
 }
 
 async fn find_view(db: &impl GenericClient, id: DisputeId) -> Result<DisputeView> {
-    const FIND: &str = view_sql!("WHERE d.id = $1");
+    const FIND: &str = sql!(VIEW, "WHERE d.id = $1");
     view_of(&db::query_opt(db, FIND, &[&id]).await?.ok_or(Error::NotFound("The dispute"))?)
 }
 
@@ -138,15 +132,11 @@ pub(in crate::payments) async fn list_disputes(
     _admin: Admin,
     Query(ask): Query<ListDisputes>,
 ) -> Result<HttpResponse> {
-    const LIST: &str = view_sql!(
-        "WHERE ($1::boolean IS NULL OR (d.closed_at IS NULL) = $1) AND ($2::text IS NULL OR d.state = $2) AND ($3::text IS NULL OR d.stage = $3) \
-           AND ($4::text IS NULL OR d.provider = $4) AND ($5::uuid IS NULL OR d.order_id = $5) AND ($6::uuid IS NULL OR d.id < $6) \
-         ORDER BY d.id DESC LIMIT $7 OFFSET $8"
-    );
-    const COUNT: &str = "
-        SELECT count(*) FROM disputes d
-         WHERE ($1::boolean IS NULL OR (d.closed_at IS NULL) = $1) AND ($2::text IS NULL OR d.state = $2) AND ($3::text IS NULL OR d.stage = $3)
-           AND ($4::text IS NULL OR d.provider = $4) AND ($5::uuid IS NULL OR d.order_id = $5)";
+    const WANTED: &str = "
+        WHERE ($1::boolean IS NULL OR (d.closed_at IS NULL) = $1) AND ($2::text IS NULL OR d.state = $2) AND ($3::text IS NULL OR d.stage = $3)
+          AND ($4::text IS NULL OR d.provider = $4) AND ($5::uuid IS NULL OR d.order_id = $5)";
+    const LIST: &str = sql!(VIEW, WANTED, " AND ($6::uuid IS NULL OR d.id < $6) ORDER BY d.id DESC LIMIT $7 OFFSET $8");
+    const COUNT: &str = sql!("SELECT count(*) FROM disputes d ", WANTED);
     let place: Place<DisputeId> = Place::of(ask.limit, ask.offset, ask.cursor.as_deref())?;
     let filters: [&(dyn tokio_postgres::types::ToSql + Sync); 5] =
         [&ask.open, &ask.state, &ask.stage, &ask.provider, &ask.order_id];

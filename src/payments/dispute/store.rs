@@ -6,7 +6,7 @@ use tokio_postgres::Row;
 use vitrine_kit::Money;
 use vitrine_kit::dispute::Dispute as Theirs;
 
-use crate::db;
+use crate::db::{self, insert, sql};
 use crate::error::Result;
 use crate::ids::{DisputeId, OrderId, PaymentId};
 use crate::sale::states::{DisputeStage, DisputeState};
@@ -36,15 +36,11 @@ impl Dispute {
     }
 }
 
-macro_rules! dispute_sql {
-    ($rest:literal) => {
-        concat!(
-            "SELECT d.id, d.payment_id, d.provider, d.provider_ref, d.stage, d.state, d.amount_cents, d.reason, d.due_by, d.evidence_ref, ",
-            "d.moved_at, d.closed_by FROM disputes d ",
-            $rest
-        )
-    };
-}
+/// What [`dispute_of`] reads.
+const DISPUTE: &str = "
+    SELECT d.id, d.payment_id, d.provider, d.provider_ref, d.stage, d.state, d.amount_cents, d.reason, d.due_by, d.evidence_ref,
+           d.moved_at, d.closed_by
+      FROM disputes d ";
 
 fn dispute_of(row: &Row) -> Result<Dispute> {
     Ok(Dispute {
@@ -65,19 +61,25 @@ fn dispute_of(row: &Row) -> Result<Dispute> {
 
 /// By the provider's name for it. Lock its order and payment first.
 pub(super) async fn lock_by_ref(tx: &impl GenericClient, provider: &str, reference: &str) -> Result<Option<Dispute>> {
-    const LOCK: &str = dispute_sql!("WHERE d.provider = $1 AND d.provider_ref = $2 FOR NO KEY UPDATE");
+    const LOCK: &str = sql!(DISPUTE, "WHERE d.provider = $1 AND d.provider_ref = $2 FOR NO KEY UPDATE");
     db::query_opt(tx, LOCK, &[&provider, &reference]).await?.as_ref().map(dispute_of).transpose()
+}
+
+/// The payment of a dispute that is known.
+pub(super) async fn find_payment(db: &impl GenericClient, provider: &str, reference: &str) -> Result<Option<PaymentId>> {
+    const FIND: &str = "SELECT payment_id FROM disputes WHERE provider = $1 AND provider_ref = $2";
+    Ok(db::query_opt(db, FIND, &[&provider, &reference]).await?.map(|row| row.get("payment_id")))
 }
 
 /// One dispute under its lock. Lock its order and payment first.
 pub(super) async fn lock(tx: &impl GenericClient, id: DisputeId) -> Result<Option<Dispute>> {
-    const LOCK: &str = dispute_sql!("WHERE d.id = $1 FOR NO KEY UPDATE");
+    const LOCK: &str = sql!(DISPUTE, "WHERE d.id = $1 FOR NO KEY UPDATE");
     db::query_opt(tx, LOCK, &[&id]).await?.as_ref().map(dispute_of).transpose()
 }
 
 /// One dispute, to find its payment by or to ask its provider about.
 pub(super) async fn find(db: &impl GenericClient, id: DisputeId) -> Result<Option<Dispute>> {
-    const FIND: &str = dispute_sql!("WHERE d.id = $1");
+    const FIND: &str = sql!(DISPUTE, "WHERE d.id = $1");
     db::query_opt(db, FIND, &[&id]).await?.as_ref().map(dispute_of).transpose()
 }
 
@@ -90,33 +92,26 @@ pub(super) async fn insert(
     (stage, state): (DisputeStage, DisputeState),
     closed_by: Option<&str>,
 ) -> Result<DisputeId> {
-    const INSERT: &str = "
-        INSERT INTO disputes (id, payment_id, order_id, provider, provider_ref, stage, state, amount_cents, word, reason, due_by, evidence_ref,
-               opened_at, closed_at, closed_by)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, coalesce($13, now()), CASE WHEN $14::text IS NOT NULL THEN now() END, $14)";
     let id = DisputeId::new();
-    let amount = theirs.amount.filter(|amount| *amount > Money::ZERO);
-    db::execute(
-        tx,
-        INSERT,
-        &[
-            &id,
-            &payment,
-            &order,
-            &provider,
-            &theirs.reference,
-            &stage,
-            &state,
-            &amount,
-            &theirs.status,
-            &theirs.reason,
-            &theirs.due_by,
-            &theirs.evidence_ref,
-            &theirs.opened_at,
-            &closed_by,
-        ],
-    )
-    .await?;
+    let now = Timestamp::now();
+    let row = insert!("disputes" {
+        id: id,
+        payment_id: payment,
+        order_id: order,
+        provider: provider,
+        provider_ref: theirs.reference,
+        stage: stage,
+        state: state,
+        amount_cents: theirs.amount.filter(|amount| *amount > Money::ZERO),
+        word: theirs.status,
+        reason: theirs.reason,
+        due_by: theirs.due_by,
+        evidence_ref: theirs.evidence_ref,
+        opened_at: theirs.opened_at.unwrap_or(now),
+        closed_at: closed_by.map(|_| now),
+        closed_by: closed_by,
+    });
+    db::execute(tx, row.sql, &row.values).await?;
     Ok(id)
 }
 

@@ -1,0 +1,115 @@
+//! The life of a card payment, beside what it shares with PIX: declines, processing, disputes.
+
+use jiff::Timestamp;
+
+use crate::books::card::{Card, CardStage, Decline, Dispute, DisputeStatus};
+use crate::books::{Books, Charge, ChargeStatus};
+use crate::providers::stripe::wire::new_id;
+use crate::world::news::News;
+use crate::world::orders::{Refused, SendWebhook};
+use crate::world::{World, webhooks};
+
+fn card_of(charge: &Charge) -> Result<&Card, Refused> {
+    charge.card.as_ref().ok_or_else(|| Refused::Invalid("this is not a card payment".into()))
+}
+
+fn undecided(charge: &Charge) -> Result<&Card, Refused> {
+    let card = card_of(charge)?;
+    match charge.status {
+        ChargeStatus::Pending => Ok(card),
+        status if status.was_paid() => Err(Refused::AlreadyPaid),
+        status => Err(Refused::NotPayable(status)),
+    }
+}
+
+fn enter(world: &World, books: &mut Books, charge: Charge, event: &str, how: SendWebhook) -> Charge {
+    books.put(charge.clone());
+    webhooks::tell(world, books, &News::Charge(&charge, event), how);
+    charge
+}
+
+/// The card is good. One that was cancelled cannot be paid any more, by nobody.
+pub(crate) fn pay(
+    world: &World,
+    books: &mut Books,
+    charge: &Charge,
+    amount_cents: Option<i64>,
+    how: SendWebhook,
+) -> Result<Charge, Refused> {
+    let card = undecided(charge)?;
+    let paid_cents = amount_cents.unwrap_or(charge.amount_cents);
+    if paid_cents <= 0 {
+        return Err(Refused::Invalid("amount_cents must be positive".into()));
+    }
+    let charge_id = card.charge_id.clone().filter(|_| card.decline.is_none()).unwrap_or_else(|| new_id("ch_3"));
+    let card = Card { stage: CardStage::Waiting, charge_id: Some(charge_id), decline: None, ..card.clone() };
+    let charge = Charge {
+        status: ChargeStatus::Paid,
+        paid_cents: Some(paid_cents),
+        paid_at: Some(Timestamp::now()),
+        card: Some(card),
+        ..charge.clone()
+    };
+    Ok(enter(world, books, charge, "payment.paid", how))
+}
+
+/// The card is refused; the payment waits for another one.
+pub(crate) fn decline(world: &World, books: &mut Books, charge: &Charge, decline: Decline) -> Result<Charge, Refused> {
+    let card = undecided(charge)?;
+    let card = Card { stage: CardStage::Waiting, charge_id: Some(new_id("ch_3")), decline: Some(decline), ..card.clone() };
+    let charge = Charge { card: Some(card), ..charge.clone() };
+    Ok(enter(world, books, charge, "payment.failed", SendWebhook::Once))
+}
+
+/// The shop does not want it any more.
+pub(crate) fn cancel(world: &World, books: &mut Books, charge: &Charge, reason: Option<&str>) -> Result<Charge, Refused> {
+    let card = Card { cancellation_reason: reason.map(str::to_owned), ..undecided(charge)?.clone() };
+    let mut charge = Charge { status: ChargeStatus::Cancelled, card: Some(card), ..charge.clone() };
+    charge.extra.0["canceled_at"] = serde_json::json!(Timestamp::now().as_second());
+    Ok(enter(world, books, charge, "payment.cancelled", SendWebhook::Once))
+}
+
+/// The bank takes its time, or asks the holder.
+pub(crate) fn wait(world: &World, books: &mut Books, charge: &Charge, stage: CardStage) -> Result<Charge, Refused> {
+    let card = undecided(charge)?;
+    let (charge_id, event) = match stage {
+        CardStage::Processing => (Some(new_id("ch_3")), "payment.processing"),
+        CardStage::Action | CardStage::Waiting => (None, "payment.requires_action"),
+    };
+    let card = Card { stage, charge_id, decline: None, ..card.clone() };
+    let charge = Charge { card: Some(card), ..charge.clone() };
+    Ok(enter(world, books, charge, event, SendWebhook::Once))
+}
+
+/// The holder wants the money back, through the bank.
+pub(crate) fn dispute(world: &World, books: &mut Books, charge: &Charge) -> Result<Charge, Refused> {
+    let card = card_of(charge)?;
+    if !charge.status.was_paid() || card.dispute.is_some() {
+        return Err(Refused::Invalid("only a paid card payment can be disputed, and once".into()));
+    }
+    let dispute = Dispute {
+        id: new_id("du_1"),
+        status: DisputeStatus::NeedsResponse,
+        amount_cents: charge.paid_cents.unwrap_or(charge.amount_cents) - charge.refunded_cents,
+        reason: "fraudulent".into(),
+        created_at: Timestamp::now(),
+    };
+    let charge = Charge { card: Some(Card { dispute: Some(dispute), ..card.clone() }), ..charge.clone() };
+    Ok(enter(world, books, charge, "dispute.created", SendWebhook::Once))
+}
+
+/// The bank decides. Lost: the money is gone, unless an appeal wins it back.
+pub(crate) fn close_dispute(world: &World, books: &mut Books, charge: &Charge, end: DisputeStatus) -> Result<Charge, Refused> {
+    let card = card_of(charge)?;
+    let may_end = |dispute: &Dispute| match dispute.status {
+        DisputeStatus::NeedsResponse | DisputeStatus::UnderReview => true,
+        DisputeStatus::Lost => end == DisputeStatus::Won,
+        _ => false,
+    };
+    let Some(dispute) = card.dispute.clone().filter(may_end) else {
+        return Err(Refused::Invalid("there is no dispute that could end so".into()));
+    };
+    let card = Card { dispute: Some(Dispute { status: end, ..dispute }), ..card.clone() };
+    let charge = Charge { card: Some(card), ..charge.clone() };
+    Ok(enter(world, books, charge, "dispute.closed", SendWebhook::Once))
+}
