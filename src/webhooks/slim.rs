@@ -29,7 +29,7 @@ fn fields_of(provider: &str) -> &'static [&'static str] {
             "data.object.payment_intent.id", "data.object.charge", "data.object.charge.id", "data.object.metadata.payment_id",
             "data.object.metadata.order_id", "data.object.metadata.refund_id", "data.object.last_payment_error.code",
             "data.object.last_payment_error.decline_code", "data.object.last_payment_error.message",
-            "data.object.evidence_details.due_by", "data.object.balance_transactions.id",
+            "data.object.evidence_details.due_by", "data.object.balance_transactions.id", "data.object.balance_transactions.amount",
         ],
         "melhorenvio" => &[
             "event", "data.id", "data.protocol", "data.status", "data.price", "data.tracking", "data.self_tracking",

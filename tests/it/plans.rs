@@ -57,8 +57,10 @@ async fn cancel_expiry_and_return_never_read_the_whole_stock_ledger() {
     let shop = Shop::open().await;
     shop.product("Camiseta").create().await;
     fill(&shop).await;
-    let under_locks: Vec<_> =
-        statements().into_iter().filter(|s| s.sql.contains("FROM stock_movements") && s.sql.contains("FOR NO KEY UPDATE")).collect();
+    let under_locks: Vec<_> = statements()
+        .into_iter()
+        .filter(|s| s.sql.contains("FROM stock_movements") && s.sql.contains("FOR NO KEY UPDATE"))
+        .collect();
     assert_eq!(under_locks.len(), 2, "of an order's end and of goods that came back: {under_locks:#?}");
     let order = "'01900001-0000-7000-8000-000000000000'";
     for statement in under_locks {
@@ -108,7 +110,11 @@ async fn the_search_for_orders_looks_words_up_and_reads_no_whole_table() {
     assert_eq!(search("br15000br").await, ("N15000".into(), 1));
     assert_eq!(search("Pessoa%201999").await, ("N19999 N19998".into(), 10));
     assert_eq!(search("pessoa_1").await, (String::new(), 0), "no letter stands for others");
-    assert_eq!(search("maria").await, ("N12000 N11999".into(), 10_000), "a name of more orders than are looked up; so many, or more");
+    assert_eq!(
+        search("maria").await,
+        ("N12000 N11999".into(), 10_000),
+        "a name of more orders than are looked up; so many, or more"
+    );
     assert_eq!(search("maria&from=2000-01-01T00:00:00Z&status=delivered").await, ("N12000 N11999".into(), 10_000));
     assert_eq!(search("maria&status=cancelled").await, (String::new(), 0));
     assert_eq!(search("").await, ("N24000 N23999".into(), 10_000));

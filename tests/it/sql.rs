@@ -69,7 +69,9 @@ async fn every_statement_of_the_code_prepares_and_names_its_columns() {
     let db = shop.app.db().await.unwrap();
     let mut refused = Vec::new();
     for statement in &statements {
-        if let Some(why) = refusal(&db, &statement.sql).await {
+        // The audit fills the transition table in.
+        let sql = statement.sql.replace("{steps}", "('order', 'pending', 'processing')");
+        if let Some(why) = refusal(&db, &sql).await {
             refused.push(format!("{}: {why}\n{}", statement.place, statement.sql));
         }
     }
@@ -116,7 +118,7 @@ async fn write_down(db: &impl GenericClient) {
         "-- The statements of Vitrine {release}, as its servers prepare them. `scripts/statements` writes this file, tests/it/sql.rs\n\
          -- prepares them against the schema of the next release. Nothing here is run.\n"
     );
-    for statement in statements() {
+    for statement in statements().into_iter().filter(|statement| !statement.sql.contains("{steps}")) {
         let shape = shape(db, &statement.sql).await.unwrap();
         write!(text, "\n-- @ {}\n-- {shape}\n{}\n", statement.place, statement.sql.trim()).unwrap();
     }
