@@ -197,6 +197,7 @@ fn migrations() -> Result<Vec<Migration>> {
         ("V9__shipments", include_str!("../migrations/0009_shipments.sql")),
         ("V14__keys", include_str!("../migrations/0014_keys.sql")),
         ("V15__alerts", include_str!("../migrations/0015_alerts.sql")),
+        ("V17__returns", include_str!("../migrations/0017_returns.sql")),
     ];
     files
         .iter()

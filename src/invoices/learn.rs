@@ -6,8 +6,9 @@ use vitrine_kit::Cnpj;
 use vitrine_kit::fiscal::{NfeState, SeenNfe};
 
 use super::store::{self, Invoice};
-use super::{account, company};
+use super::{account, company, returns};
 use crate::app::App;
+use crate::cause::Actor;
 use crate::db;
 use crate::error::Result;
 use crate::jobs::{self, Job, Outcome};
@@ -80,6 +81,7 @@ async fn authorized(tx: &impl GenericClient, app: &App, now: &Invoice, seen: &Se
         jobs::push_now(tx, Job::CancelInvoice { invoice }).await?;
     } else if !now.is_return {
         jobs::push_now(tx, Job::BuyLabel { order: now.order }).await?;
+        returns::follow_sums(tx, now.order, None, false, Actor::System).await?; // what came back since it was sent
     }
     Ok(Outcome::Done)
 }
@@ -109,6 +111,7 @@ async fn rejected(tx: &impl GenericClient, now: &Invoice, seen: &SeenNfe) -> Res
     }
     store::advance(tx, now, "rejected", &why).await?;
     alert(tx, now, "NF-e rejeitada", &why).await?;
+    store::mark_told(tx, now.id).await?;
     Ok(Outcome::Again(Timestamp::now() + AFTER_A_REJECTION))
 }
 
@@ -125,6 +128,7 @@ async fn denied(tx: &impl GenericClient, now: &Invoice, seen: &SeenNfe) -> Resul
     let why = said(seen);
     store::advance(tx, now, "denied", &why).await?;
     alert(tx, now, "NF-e denegada", &format!("{why}. O número foi perdido: corrija a causa e emita outra nota")).await?;
+    store::mark_told(tx, now.id).await?;
     Ok(Outcome::Done)
 }
 
