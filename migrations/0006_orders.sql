@@ -62,11 +62,11 @@ CREATE TABLE orders (
 ) WITH (fillfactor = 85);
 CREATE INDEX orders_user ON orders (user_id, id DESC) WHERE user_id IS NOT NULL;
 CREATE INDEX orders_open ON orders (expires_at) WHERE status = 'pending';
-CREATE INDEX orders_tracking ON orders (tracking_number) WHERE tracking_number IS NOT NULL;
+CREATE INDEX orders_tracking ON orders (upper(tracking_number)) WHERE tracking_number IS NOT NULL;
 CREATE INDEX orders_to_follow ON orders (tracked_at) WHERE status = 'shipped';
-CREATE INDEX orders_created ON orders (created_at);
 CREATE INDEX orders_coupon ON orders (coupon_id) WHERE coupon_id IS NOT NULL;
 CREATE INDEX orders_email ON orders (customer_email) WHERE customer_email IS NOT NULL;
+CREATE INDEX orders_name ON orders (lower(customer_name) text_pattern_ops); -- the administrators' search, by how a name begins
 ALTER TABLE messages ADD FOREIGN KEY (order_id) REFERENCES orders;
 
 CREATE TABLE order_lines (

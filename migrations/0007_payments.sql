@@ -24,6 +24,7 @@ CREATE TABLE payments (
     expires_at     timestamptz NOT NULL,
     paid_at        timestamptz,
     checked_at     timestamptz,                 -- when the provider was last asked
+    ended_unasked  boolean NOT NULL DEFAULT false, -- it ended here while its provider was not configured: asked about once it is again
     created_at     timestamptz NOT NULL DEFAULT now(),
     updated_at     timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT payments_captured CHECK (refunded_cents <= captured_cents AND (paid_at IS NOT NULL) = (captured_cents > 0)
@@ -38,6 +39,7 @@ CREATE UNIQUE INDEX payments_ref ON payments (provider, provider_ref) WHERE prov
 CREATE INDEX payments_paid ON payments (paid_at) WHERE paid_at IS NOT NULL; -- a day's money
 -- The minutely look at charges that ended without money reads those of the last two days.
 CREATE INDEX payments_ended ON payments (updated_at) WHERE status IN ('expired', 'cancelled', 'failed');
+CREATE INDEX payments_unasked ON payments (provider) WHERE ended_unasked;
 -- Stripe may tell of a charge without naming its intent.
 CREATE INDEX payments_charge ON payments (end_to_end_id) WHERE provider = 'stripe' AND end_to_end_id IS NOT NULL;
 

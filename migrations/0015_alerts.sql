@@ -28,14 +28,20 @@ CREATE TABLE alerts (
     last_at         timestamptz NOT NULL,
     told_at         timestamptz,                -- when a mail (or the log, without an address) last told of it
     told_count      bigint NOT NULL DEFAULT 0,  -- how many occurrences it told of
+    told_by         text,                       -- the mail: messages.event; NULL where the log was told
     acknowledged_at timestamptz,
     acknowledged_by text,                       -- admin:…
     UNIQUE (key, day),
     CHECK (first_at <= last_at),
     CHECK (told_count BETWEEN 0 AND count AND (told_at IS NULL) = (told_count = 0)),
+    CHECK (told_by IS NULL OR told_at IS NOT NULL),
     CHECK ((acknowledged_by IS NULL) = (acknowledged_at IS NULL))
 );
 -- What is still to be told is little, however many alerts there are.
 CREATE INDEX alerts_untold ON alerts (first_at) WHERE told_count < count;
-CREATE INDEX alerts_told ON alerts (told_at) WHERE told_at IS NOT NULL;
+CREATE INDEX alerts_told_by ON alerts (told_by) WHERE told_by IS NOT NULL;
 CREATE INDEX alerts_day ON alerts (day);
+
+-- The six older ways to the operator are gone, and with them what kept them from mailing twice.
+DROP INDEX jobs_alerts;
+ALTER TABLE shipments DROP COLUMN alerted_at;

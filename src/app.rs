@@ -11,7 +11,7 @@ use crate::db::{self, Connection};
 use crate::error::Result;
 use crate::guesses::Guesses;
 use crate::key_store;
-use crate::limits::Limiters;
+use crate::limits::{Limiters, Strangers};
 use crate::pace::Pace;
 use crate::password::Hasher;
 use crate::providers::Providers;
@@ -32,6 +32,7 @@ pub struct App {
     pub limiters: Limiters,
     pub coupon_guesses: Guesses,
     pub mail_pace: Pace,
+    pub strangers: Strangers,
     wake: Notify,
     draining: AtomicBool,
 }
@@ -52,6 +53,7 @@ impl App {
             limiters: Limiters::new(&config.limits),
             coupon_guesses: Guesses::new(),
             mail_pace: Pace::new(),
+            strangers: Strangers::new(),
             wake: Notify::new(),
             draining: AtomicBool::new(false),
             config,

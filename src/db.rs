@@ -1,5 +1,7 @@
 //! The pool, the migrations, and the four ways to run a statement.
 
+pub(crate) mod text;
+
 use std::collections::HashMap;
 use std::str::FromStr;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
@@ -18,6 +20,9 @@ use tokio_postgres::{AsyncMessage, Client, NoTls, Row, Statement};
 
 use crate::config::DatabaseConfig;
 use crate::error::{Chain, Error, Result};
+
+pub use text::Insert;
+pub(crate) use text::{insert, insert_all, sql};
 
 type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 

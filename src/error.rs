@@ -46,6 +46,9 @@ pub enum Error {
     CartEmpty,
     #[error("{0}")]
     Coupon(&'static str),
+    /// A code that there is not: somebody may be guessing.
+    #[error("There is no such coupon")]
+    NoSuchCoupon,
     /// The thing is not in a state that allows this. The text says which and what to do.
     #[error("{0}")]
     Conflict(String),
@@ -63,6 +66,9 @@ pub enum Error {
     Busy { what: &'static str, retry_after_s: u64 },
     #[error(transparent)]
     Provider(#[from] ProviderError),
+    /// A payment's provider is not configured any more: nobody can be asked about it until it is again.
+    #[error("The provider {0} is not configured: its payments cannot be looked after")]
+    Unconfigured(String),
     #[error(transparent)]
     Database(#[from] tokio_postgres::Error),
     #[error("the connection pool: {0}")]
@@ -95,8 +101,8 @@ impl Error {
             Self::KeyReused => &ProblemType::KEY_REUSED,
             Self::OutOfStock { .. } => &ProblemType::OUT_OF_STOCK,
             Self::CartEmpty => &ProblemType::CART_EMPTY,
-            Self::Coupon(_) => &ProblemType::COUPON_REFUSED,
-            Self::Conflict(_) => &ProblemType::CONFLICT,
+            Self::Coupon(_) | Self::NoSuchCoupon => &ProblemType::COUPON_REFUSED,
+            Self::Conflict(_) | Self::Unconfigured(_) => &ProblemType::CONFLICT,
             Self::SaleIsOff(_) => &ProblemType::SALE_IS_OFF,
             Self::KeyInFlight => &ProblemType::KEY_IN_FLIGHT,
             Self::Provider(error) if error.is_refusal() => &ProblemType::PROVIDER_REFUSED,

@@ -66,7 +66,7 @@ const STORY: &str = "
     WITH payment AS (SELECT id, method, provider, amount_cents FROM payments WHERE order_id = $1),
          refund AS (SELECT id, amount_cents FROM refunds WHERE order_id = $1),
          line AS (SELECT id, sku FROM order_lines WHERE order_id = $1),
-         job AS (SELECT * FROM jobs
+         job AS (SELECT id, kind, payload, state, run_at, attempts, last_error, cause, created_at, finished_at FROM jobs
                   WHERE payload ->> 'order' = $1::text OR payload ->> 'payment' IN (SELECT id::text FROM payment)
                      OR payload ->> 'refund' IN (SELECT id::text FROM refund))
     SELECT at, what, before, after, who, cause, note, is_gap FROM (

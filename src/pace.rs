@@ -1,6 +1,7 @@
 //! The provider takes five mails a second from all of us; one process sends at most four.
 
 use std::collections::VecDeque;
+use std::sync::{Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Mutex;
@@ -11,23 +12,40 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// When the last mails went out. Four may go at once; the fifth waits until the first is a second old.
 #[derive(Debug)]
-pub struct Pace(Mutex<VecDeque<Instant>>);
+pub struct Pace {
+    sent: Mutex<VecDeque<Instant>>,
+    /// The provider's quota is spent until then, as far as this process was told.
+    spent_until: StdMutex<Option<Instant>>,
+}
 
 impl Pace {
     #[allow(clippy::new_without_default)]
     pub fn new() -> Self {
-        Self(Mutex::new(VecDeque::with_capacity(PER_SECOND)))
+        Self { sent: Mutex::new(VecDeque::with_capacity(PER_SECOND)), spent_until: StdMutex::new(None) }
     }
 
     /// Waits for a turn, first come, first served.
     pub async fn turn(&self) {
-        let mut sent = self.0.lock().await; // held while waiting: that is the queue
+        let mut sent = self.sent.lock().await; // held while waiting: that is the queue
         if sent.len() == PER_SECOND
             && let Some(oldest) = sent.pop_front()
         {
             sleep_until(oldest + SECOND).await;
         }
         sent.push_back(Instant::now());
+    }
+
+    /// The provider says that the quota is spent for so long.
+    pub fn quota_is_spent(&self, for_s: u64) {
+        let until = Instant::now() + Duration::from_secs(for_s);
+        let mut spent = self.spent_until.lock().unwrap_or_else(PoisonError::into_inner);
+        *spent = (*spent).max(Some(until));
+    }
+
+    /// Whether the quota is spent, or has been until so short a time ago that customers' mails may still wait for it.
+    pub fn customers_need_the_quota(&self, catch_up: Duration) -> bool {
+        let spent = *self.spent_until.lock().unwrap_or_else(PoisonError::into_inner);
+        spent.is_some_and(|until| Instant::now() < until + catch_up)
     }
 }
 

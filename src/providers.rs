@@ -52,8 +52,12 @@ pub type QuoteCache = Cache<(&'static str, [u8; 32]), Arc<Vec<FreightOption>>>;
 pub struct Providers {
     /// In order of preference: a later one is used while the breakers of those before it are open.
     pub pix: Vec<Arc<dyn PixProvider>>,
-    /// Cards; `None` where the shop takes none.
+    /// Take no new charges, and are asked about old ones.
+    pub retired_pix: Vec<Arc<dyn PixProvider>>,
+    /// Card payments. `None`: nobody can be asked about cards.
     pub stripe: Option<Arc<Stripe>>,
+    /// New card payments can be made. `false` beside `stripe`: only old ones are looked after.
+    pub takes_cards: bool,
     /// The carriers that are asked for freight: the configured ones of the next two, in the configured order.
     pub carriers: Vec<Arc<dyn ShippingProvider>>,
     pub quotes: QuoteCache,
@@ -66,7 +70,7 @@ pub struct Providers {
     pub cep: Arc<CepLookup>,
     /// Invoices; `None` if the shop issues none.
     pub fiscal: Option<Arc<dyn FiscalProvider>>,
-    /// By the provider's name, for `/api/admin/breakers` and for the list of payment methods.
+    /// By their names, for `/api/admin/breakers` and for the list of payment methods.
     pub breakers: Vec<(&'static str, Arc<Breaker>)>,
 }
 
@@ -74,7 +78,11 @@ impl Providers {
     pub fn new(config: &Config) -> Result<Self> {
         let user_agent = format!("Vitrine/{} ({})", env!("CARGO_PKG_VERSION"), contact(config));
         let bad = |e: BadConfig| Error::Internal(format!("a provider cannot be set up: {e}"));
-        let pix = config.pix.providers.iter().map(|one| pix(one, config.breaker)).collect::<Result<Vec<_>, _>>().map_err(bad)?;
+        let all = |settings: &[PixSettings]| -> Result<Vec<_>, BadConfig> {
+            settings.iter().map(|one| pix(one, config.breaker)).collect()
+        };
+        let (pix, retired_pix) = (all(&config.pix.providers).map_err(bad)?, all(&config.pix.retired).map_err(bad)?);
+        let takes_cards = config.stripe.as_ref().is_some_and(|settings| !settings.is_retired);
         let stripe = config.stripe.as_ref().map(|settings| stripe(settings, config.breaker)).transpose().map_err(bad)?;
         let (mut correios, mut melhorenvio) = (None, None);
         let mut carriers: Vec<Arc<dyn ShippingProvider>> = Vec::new();
@@ -104,18 +112,33 @@ impl Providers {
         let fiscal = config.nfe.provider.as_ref().zip(config.nfe.cnpj.clone());
         let fiscal =
             fiscal.map(|(s, cnpj)| fiscal_provider(s, cnpj, config.nfe.environment, config.breaker)).transpose().map_err(bad)?;
-        let mut breakers: Vec<_> = pix.iter().map(|one| (one.name(), one.breaker())).collect();
-        breakers.extend(stripe.iter().map(|one| (vitrine_stripe::NAME, one.breaker())));
+        let of_lanes = pix.iter().chain(&retired_pix).flat_map(|one| one.breakers());
+        let of_lanes = of_lanes.chain(stripe.iter().flat_map(|one| one.breakers()));
+        let mut breakers: Vec<_> = of_lanes.map(|breaker| (breaker.name(), breaker)).collect();
         breakers.extend(
             melhorenvio.iter().flat_map(|one| [("melhorenvio", one.breaker()), ("melhorenvio labels", one.label_breaker())]),
         );
-        breakers.extend(correios.iter().map(|one| (vitrine_correios::NAME, one.breaker())));
+        breakers.extend(correios.iter().flat_map(|one| one.breakers()).map(|breaker| (breaker.name(), breaker)));
         breakers.push((mailer.name(), mailers_breaker));
         breakers.extend(sms.iter().map(|one| (vitrine_africastalking::NAME, one.breaker())));
         breakers.extend(fiscal.iter().map(|one| (one.name(), one.breaker())));
         breakers.extend(cep.breakers().into_iter().map(|breaker| (breaker.name(), breaker)));
         let quotes = Cache::builder().max_capacity(MAX_QUOTES).time_to_live(QUOTES_KEPT_FOR).build();
-        Ok(Self { pix, stripe, carriers, quotes, correios, melhorenvio, mailer, sms, cep: Arc::new(cep), fiscal, breakers })
+        Ok(Self {
+            pix,
+            retired_pix,
+            stripe,
+            takes_cards,
+            carriers,
+            quotes,
+            correios,
+            melhorenvio,
+            mailer,
+            sms,
+            cep: Arc::new(cep),
+            fiscal,
+            breakers,
+        })
     }
 }
 
@@ -253,9 +276,26 @@ fn sms(settings: &SmsSettings, breaker: BreakerConfig) -> Result<Arc<AfricasTalk
 }
 
 impl Providers {
-    /// A PIX provider that is configured.
+    /// A PIX provider that can be asked, whether it takes new charges or not.
     pub fn pix_named(&self, name: &str) -> Option<&dyn PixProvider> {
-        self.pix.iter().map(|pix| &**pix).find(|pix| pix.name() == name)
+        self.pix.iter().chain(&self.retired_pix).map(|pix| &**pix).find(|pix| pix.name() == name)
+    }
+
+    /// The names of all that can be asked about payments, those that take new ones first.
+    pub fn of_payments(&self) -> Vec<&'static str> {
+        let stripe = self.stripe.iter().map(|_| vitrine_stripe::NAME);
+        self.pix.iter().chain(&self.retired_pix).map(|pix| pix.name()).chain(stripe).collect()
+    }
+
+    /// The names of those that take new payments.
+    pub fn of_new_payments(&self) -> Vec<&'static str> {
+        self.of_payments().into_iter().filter(|name| self.takes_new(name)).collect()
+    }
+
+    /// New payments can be made with it.
+    pub fn takes_new(&self, name: &str) -> bool {
+        let is_card = name == vitrine_stripe::NAME;
+        (is_card && self.takes_cards) || self.pix.iter().any(|pix| pix.name() == name)
     }
 }
 

@@ -15,11 +15,17 @@ const BATCH: u64 = 1000;
 /// Batches per table and run: a busy shop adds more rows in ten minutes than one batch.
 const MAX_BATCHES: usize = 200;
 
-const PURGES: [(&str, &str); 9] = [
+const PURGES: [(&str, &str); 12] = [
     (
         "jobs",
         "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE state = 'done' AND finished_at < now() - interval '7 days' LIMIT 1000)",
     ),
+    // A dead job can be retried until then; what it was about is still found by the recurring looks.
+    (
+        "jobs",
+        "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE state = 'dead' AND finished_at < now() - interval '90 days' LIMIT 1000)",
+    ),
+    ("alerts", "DELETE FROM alerts WHERE id IN (SELECT id FROM alerts WHERE day < current_date - 365 LIMIT 1000)"),
     (
         "idempotency_keys",
         "DELETE FROM idempotency_keys WHERE (scope, key) IN (SELECT scope, key FROM idempotency_keys WHERE created_at < now() - interval '24 hours' LIMIT 1000)",
@@ -44,6 +50,12 @@ const PURGES: [(&str, &str); 9] = [
         "messages",
         "UPDATE messages SET html = NULL, body = NULL WHERE id IN (SELECT id FROM messages
             WHERE created_at < now() - interval '90 days' AND body IS NOT NULL AND status <> 'queued' LIMIT 1000)",
+    ),
+    // By its id a repeat is known for ever; nobody replays an event that is so old.
+    (
+        "webhook_events",
+        "UPDATE webhook_events SET body = '' WHERE id IN (SELECT id FROM webhook_events
+            WHERE received_at < now() - interval '90 days' AND body <> '' LIMIT 1000)",
     ),
     (
         "carts",

@@ -12,22 +12,25 @@ use tokio::sync::{Semaphore, watch};
 use tracing::Instrument;
 use uuid::Uuid;
 
+use crate::alerts::{self, Alert, Key};
 use crate::app::App;
 use crate::db;
 use crate::error::{Chain, Error, Result};
-use crate::ids::JobId;
+use crate::ids::{JobId, OrderId};
 use crate::jobs::{self, Job, Outcome};
 use crate::{catalog, cause, invoices, mail, orders, payments, purge, shipments, webhooks};
 
-/// How long a worker may be silent before another takes its job over. Longer than any provider's deadline.
+/// How long a lease lasts without a heartbeat before another worker takes the job over. Longer than any provider's deadline.
 const LEASE: &str = "2 minutes";
-/// How often a worker says that it is still at work.
+/// How often a worker renews its lease.
 const HEARTBEAT: Duration = Duration::from_secs(30);
-/// How often to look when nobody pokes: jobs of other processes, jobs whose time comes.
+/// How often to look for jobs of other processes and for jobs that became due.
 const LOOK: Duration = Duration::from_millis(500);
+/// How long a job waits for a provider that is not configured any more.
+const UNCONFIGURED_WAIT: SignedDuration = SignedDuration::from_hours(1);
 const MAX_BACKOFF_S: i64 = 3600;
 
-/// A job in hand.
+/// A leased job.
 #[derive(Debug)]
 struct Leased {
     id: JobId,
@@ -38,7 +41,7 @@ struct Leased {
     max_attempts: i32,
 }
 
-/// Works until told to stop, then finishes what it has in hand.
+/// Works until told to stop, then finishes the leased jobs.
 pub async fn run(app: Data<App>, mut stop: watch::Receiver<bool>) {
     let hands = Arc::new(Semaphore::new(app.config.worker_concurrency));
     let mut has_started = false;
@@ -65,17 +68,17 @@ pub async fn run(app: Data<App>, mut stop: watch::Receiver<bool>) {
         }
     }
     let all = app.config.worker_concurrency as u32;
-    let _ = hands.acquire_many(all).await; // waits for the jobs in hand; a closed semaphore has none
+    let _ = hands.acquire_many(all).await; // waits for the leased jobs; a closed semaphore has none
 }
 
-/// Runs everything that is due, in this task, until nothing is: for tests, which want to see the end.
+/// Runs every due job in this task until none is left. For tests.
 /// `ahead` also takes jobs that are due within that time.
 pub async fn drain(app: &App, ahead: SignedDuration) -> Result<usize> {
     const PULL: &str = "
-        UPDATE jobs SET run_at = now() WHERE state = 'waiting' AND run_at <= now() + $1::text::interval
-           AND kind NOT IN ('reconcile', 'purge', 'keep_books', 'track_parcels', 'watch_stock', 'watch_certificate', 'watch_disputes')";
+        UPDATE jobs SET run_at = now() WHERE state = 'waiting' AND run_at <= now() + $1::text::interval AND kind <> ALL ($2)";
     let mut count = 0;
-    db::execute(&app.db().await?, PULL, &[&format!("{} seconds", ahead.as_secs())]).await?;
+    let recurring = jobs::RECURRING.map(|job| job.kind());
+    db::execute(&app.db().await?, PULL, &[&format!("{} seconds", ahead.as_secs()), &recurring.as_slice()]).await?;
     loop {
         let taken = lease(app, 16).await?;
         if taken.is_empty() {
@@ -88,7 +91,7 @@ pub async fn drain(app: &App, ahead: SignedDuration) -> Result<usize> {
     }
 }
 
-/// `false`: not yet, the database is away. Without them nobody would look for money that got lost on its way.
+/// Queues the recurring jobs. `false`: the database is away; try again.
 async fn start_recurring(app: &App) -> bool {
     let recurring = jobs::RECURRING.map(|job| (job, None));
     let push = async { jobs::push_all(&app.db().await?, &recurring).await };
@@ -104,8 +107,8 @@ fn log_trouble(error: Error) -> Vec<Leased> {
     Vec::new()
 }
 
-/// Takes due jobs, and those whose worker was not heard of for too long: a taken-over job has used an attempt. Messages, which wait
-/// for their turn at the provider, come after all that money hangs on.
+/// Leases due jobs, and those whose lease has expired: taking over counts as an attempt. Mails and texts come after the jobs that
+/// move money.
 async fn lease(app: &App, count: i64) -> Result<Vec<Leased>> {
     const LEASE_JOBS: &str = "
         WITH urgent AS (SELECT id FROM jobs WHERE state = 'waiting' AND left(kind, 4) NOT IN ('mail', 'sms_') AND run_at <= now()
@@ -135,7 +138,7 @@ async fn lease(app: &App, count: i64) -> Result<Vec<Leased>> {
 
 async fn work(app: &App, job: Leased) {
     let id = job.id.to_string();
-    // A job of an order carries its number onto every line: the ids in the payload are all there is to know of it.
+    // Every log line of the job carries the ids of its payload.
     let order = job.payload.get("order").and_then(|id| id.as_str()).unwrap_or_default();
     let span = tracing::info_span!("job", job.id = id, job.kind = job.kind, order.id = order);
     let work = cause::scope("job", &id, async {
@@ -143,7 +146,7 @@ async fn work(app: &App, job: Leased) {
         let result = match Job::read(job.payload.clone()) {
             Ok(_) if job.attempts > job.max_attempts => Ok(Outcome::Dead("its worker died each time it was tried".into())),
             Ok(known) => perform_long(app, &job, &known).await,
-            Err(error) => Err(error), // a newer release's, beside which this one still runs: tried later, by whoever knows it
+            Err(error) => Err(error), // a job of a newer release: a server of that release will run it
         };
         let duration_ms = started.elapsed().as_secs_f64() * 1000.0;
         let verdict = match &result {
@@ -164,7 +167,7 @@ async fn work(app: &App, job: Leased) {
     work.instrument(span).await;
 }
 
-/// Performs it, and is heard of meanwhile: a day's comparison may ask a provider thousands of times, each within its deadline.
+/// Runs the job and renews its lease meanwhile: a day's comparison may call a provider thousands of times.
 async fn perform_long(app: &App, leased: &Leased, job: &Job) -> Result<Outcome> {
     let mut work = perform(app, job);
     loop {
@@ -183,7 +186,7 @@ async fn renew(app: &App, job: &Leased) {
     }
 }
 
-/// On the heap: else the stack would hold room for every job there is, below the one that runs.
+/// Boxed, because otherwise the future would be as large as the largest job.
 fn perform<'a>(app: &'a App, job: &'a Job) -> Pin<Box<dyn Future<Output = Result<Outcome>> + Send + 'a>> {
     match job {
         Job::MailWelcome { user } => Box::pin(mail::welcome(app, *user)),
@@ -196,7 +199,6 @@ fn perform<'a>(app: &'a App, job: &'a Job) -> Pin<Box<dyn Future<Output = Result
         Job::MailRefunded { refund } => Box::pin(mail::refunded(app, *refund)),
         Job::MailInvoice { invoice } => Box::pin(mail::invoice(app, *invoice)),
         Job::MailPasswordReset { reset } => Box::pin(mail::password_reset(app, *reset)),
-        Job::MailAlert { subject, text } => Box::pin(mail::alert(app, subject, text)),
         Job::MailMessage { message } => Box::pin(mail::again(app, *message)),
         Job::SmsOrderPaid { order } => Box::pin(mail::sms::order_paid(app, *order)),
         Job::SmsOrderShipped { order } => Box::pin(mail::sms::order_shipped(app, *order)),
@@ -220,30 +222,28 @@ fn perform<'a>(app: &'a App, job: &'a Job) -> Pin<Box<dyn Future<Output = Result
         Job::WatchStock => Box::pin(catalog::low_stock::watch(app)),
         Job::WatchCertificate => Box::pin(payments::charge::certificate::watch(app)),
         Job::WatchDisputes => Box::pin(webhooks::disputes::watch(app)),
+        Job::SendAlerts => Box::pin(mail::digest::send_alerts(app)),
         Job::Purge => Box::pin(purge::purge(app)),
     }
 }
 
-/// Writes the end of a run, if the lease is still ours: a worker that was too slow has no say any more.
+/// Writes the result of a run, if the lease is still ours. A worker that lost its lease changes nothing.
 async fn settle(app: &App, job: &Leased, result: Result<Outcome>) -> Result<()> {
     let mut db = app.db().await?;
     match result {
         Ok(Outcome::Done) => end(&db, job, "done", None).await.map(drop),
         Ok(Outcome::Again(at)) => later(&db, job, at, None).await,
+        Err(Error::Unconfigured(provider)) => wait_for_provider(&mut db, job, &provider).await,
         Err(error) if job.attempts < job.max_attempts && error_may_pass(&error) => {
             let (at, why) = (Timestamp::now() + backoff(job.attempts, &error), Chain(&error).to_string());
             later(&db, job, at, Some(&why)).await
         }
-        Ok(Outcome::Dead(why)) => bury(&mut db, job, &why).await,
-        Err(error) => {
-            let why = Chain(&error).to_string();
-            bury(&mut db, job, &why).await
-        }
+        Ok(Outcome::Dead(why)) => bury(&mut db, job, &Death { why, key: None }).await,
+        Err(error) => bury(&mut db, job, &Death::of(&error)).await,
     }
 }
 
-/// The last word on a job, unless it was pushed while it ran: then it begins anew. The state that it is in now; `None`: the lease
-/// was lost.
+/// Ends a job, or makes it wait again if it was pushed while it ran. Returns its new state; `None`: the lease was lost.
 async fn end(db: &impl GenericClient, job: &Leased, state: &str, error: Option<&str>) -> Result<Option<String>> {
     const END: &str = "
         UPDATE jobs SET state = CASE WHEN again THEN 'waiting' ELSE $3 END, finished_at = CASE WHEN again THEN NULL ELSE now() END,
@@ -253,8 +253,8 @@ async fn end(db: &impl GenericClient, job: &Leased, state: &str, error: Option<&
     Ok(db::query_opt(db, END, &[&job.id, &job.lease, &state, &error]).await?.map(|row| row.get("state")))
 }
 
-/// Not over yet. Without an error it was no failure, so no attempt is counted, and a push meanwhile is a reason to look at once;
-/// after a failure it waits its time all the same.
+/// Makes a job wait. Without an error no attempt is counted, and a job that was pushed meanwhile runs at once; after an error it
+/// always waits until `at`.
 async fn later(db: &impl GenericClient, job: &Leased, at: Timestamp, error: Option<&str>) -> Result<()> {
     const LATER: &str = "
         UPDATE jobs SET state = 'waiting', run_at = CASE WHEN again AND $4::text IS NULL THEN now() ELSE $3 END,
@@ -264,22 +264,63 @@ async fn later(db: &impl GenericClient, job: &Leased, at: Timestamp, error: Opti
     Ok(())
 }
 
-/// A dead job is told to the operator, in the transaction that buries it. A dead alert is only logged.
-async fn bury(db: &mut db::Connection, job: &Leased, why: &str) -> Result<()> {
+/// A job about a provider that is not configured any more waits for it, and the operator is told.
+async fn wait_for_provider(db: &mut db::Connection, job: &Leased, provider: &str) -> Result<()> {
     let tx = db.transaction().await?;
+    later(&tx, job, Timestamp::now() + UNCONFIGURED_WAIT, None).await?;
+    let text = format!(
+        "A tarefa {} espera por {provider}, que não está mais configurado. Configure {provider} outra vez: ela segue sozinha.",
+        job.kind
+    );
+    alerts::raise(&tx, Alert::new(Key::ProviderUnconfigured { provider }, text)).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Why a job is dead.
+struct Death {
+    /// In full, for the job's row.
+    why: String,
+    /// The alert's key, if the cause is not this job's own.
+    key: Option<Key<'static>>,
+}
+
+impl Death {
+    fn of(error: &Error) -> Self {
+        let key = if let Error::Provider(error) = error { Key::of_refused_credentials(error) } else { None };
+        Self { why: Chain(error).to_string(), key }
+    }
+}
+
+/// Marks a job as dead and raises an alert in the same transaction. Jobs that die of one cause are one alert.
+async fn bury(db: &mut db::Connection, job: &Leased, death: &Death) -> Result<()> {
+    let tx = db.transaction().await?;
+    let why = death.why.as_str();
     if end(&tx, job, "dead", Some(why)).await?.as_deref() == Some("dead") {
         tracing::error!(job.id = %job.id, job.kind = job.kind, why, "job is dead: an admin can retry it");
-        if job.kind != "mail_alert" {
-            let subject = format!("Tarefa parada: {}", job.kind);
-            let text = format!("A tarefa {} ({}) parou depois de {} tentativa(s): {why}", job.id, job.kind, job.attempts);
-            jobs::push(&tx, Job::MailAlert { subject, text }).await?;
-        }
+        let key = death.key.clone().unwrap_or(Key::JobDead { kind: &job.kind, cause: why });
+        let text = format!("A tarefa {} ({}) parou depois de {} tentativa(s): {why}", job.id, job.kind, job.attempts);
+        alerts::raise(&tx, Alert::new(key, text).about(find_order(&tx, job).await?)).await?;
     }
     tx.commit().await?;
     Ok(())
 }
 
-/// A refusal of the provider stays one; everything else is tried again.
+/// The order that a job is about, by whichever id its payload holds.
+async fn find_order(tx: &impl GenericClient, job: &Leased) -> Result<Option<OrderId>> {
+    const FIND: &str = "
+        SELECT id AS order_id FROM orders WHERE id = $1
+        UNION ALL SELECT order_id FROM payments WHERE id = $1
+        UNION ALL SELECT order_id FROM refunds WHERE id = $1
+        UNION ALL SELECT order_id FROM invoices WHERE id = $1
+        UNION ALL SELECT order_id FROM messages WHERE id = $1 AND order_id IS NOT NULL";
+    let ids = ["order", "payment", "refund", "invoice", "message"];
+    let id = ids.iter().find_map(|name| job.payload.get(*name)?.as_str()?.parse::<Uuid>().ok());
+    let Some(id) = id else { return Ok(None) };
+    Ok(db::query_opt(tx, FIND, &[&id]).await?.map(|row| row.get("order_id")))
+}
+
+/// Whether repeating can help. A provider's refusal and invalid input are final.
 fn error_may_pass(error: &Error) -> bool {
     match error {
         Error::Provider(e) => e.is_transient(),
@@ -288,7 +329,7 @@ fn error_may_pass(error: &Error) -> bool {
     }
 }
 
-/// 2, 4, 8 … seconds up to an hour, half of it by chance, so that a provider that comes back is not run over.
+/// 2, 4, 8 … seconds up to an hour, half of it random, so that a provider that recovers is not flooded.
 fn backoff(attempts: i32, error: &Error) -> SignedDuration {
     let exponential = 1_i64 << attempts.clamp(1, 12);
     let asked = error.retry_after().unwrap_or(0) as i64;

@@ -48,7 +48,7 @@ fn is_state(text: &str, (): &()) -> garde::Result {
 struct JobView {
     id: JobId,
     kind: String,
-    /// What it is about: ids, or an alert's text.
+    /// What it is about: ids.
     #[schema(value_type = Object)]
     payload: serde_json::Value,
     state: String,

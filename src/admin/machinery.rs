@@ -37,7 +37,7 @@ struct ListWebhooks {
     cursor: Option<String>,
 }
 
-/// An event of a provider, as it came.
+/// An event of a provider.
 #[derive(Debug, Serialize, ToSchema)]
 struct WebhookView {
     id: EventId,
@@ -49,9 +49,10 @@ struct WebhookView {
     order_id: Option<OrderId>,
     request_id: String,
     received_at: Timestamp,
-    /// The event as it was signed; as text where it is not JSON.
-    #[schema(value_type = Object)]
-    body: serde_json::Value,
+    /// What was kept of the event: ids, states and amounts, and nobody's name. As text where it is not JSON; null where nothing
+    /// is kept: it named nothing of this shop, it is older than 90 days, or its person was erased.
+    #[schema(value_type = Option<Object>)]
+    body: Option<serde_json::Value>,
 }
 
 const WEBHOOK: &str =
@@ -68,7 +69,7 @@ fn webhook(row: &tokio_postgres::Row) -> WebhookView {
         order_id: row.get("order_id"),
         request_id: row.get("request_id"),
         received_at: row.get("received_at"),
-        body: serde_json::from_slice(&body).unwrap_or_else(|_| String::from_utf8_lossy(&body).into()),
+        body: (!body.is_empty()).then(|| serde_json::from_slice(&body).unwrap_or_else(|_| String::from_utf8_lossy(&body).into())),
     }
 }
 
@@ -92,7 +93,7 @@ pub(super) async fn list_webhooks(app: web::Data<App>, _admin: Admin, Query(ask)
 
 /// Applies a kept event again. What it did before it does not do twice.
 #[utoipa::path(tag = "admin", security(("bearer" = [])), params(("id" = EventId, Path)),
-    responses((status = 200, body = WebhookView), (status = 404), (status = 409, description = "Its provider is not configured")))]
+    responses((status = 200, body = WebhookView), (status = 404), (status = 409, description = "Its provider is not configured, or its body is not kept any more")))]
 #[post("/api/admin/webhooks/{id}/replay")]
 pub(super) async fn replay_webhook(app: web::Data<App>, admin: Admin, id: Path<EventId>) -> Result<HttpResponse> {
     let mut db = app.db().await?;
@@ -106,7 +107,8 @@ pub(super) async fn replay_webhook(app: web::Data<App>, admin: Admin, id: Path<E
     Ok(HttpResponse::Ok().json(event))
 }
 
-/// A provider's circuit breaker in this process.
+/// A provider's circuit breaker in this process. `propay` is that of the calls that a buyer waits for, `propay background` that of
+/// checks, voids, refunds and comparisons.
 #[derive(Debug, Serialize, ToSchema)]
 struct BreakerView {
     provider: &'static str,

@@ -1,6 +1,7 @@
-//! What the operator of a shop sees and sets: jobs, the inbox, breakers, the audit log, the daily comparison with the
+//! What the operator of a shop sees and sets: alerts, jobs, the inbox, breakers, the audit log, the daily comparison with the
 //! providers' books, and the shop's settings.
 
+mod alerts;
 mod jobs;
 mod machinery;
 mod reconciliation;
@@ -9,6 +10,7 @@ mod settings;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 pub fn routes(cfg: &mut ServiceConfig<'_>) {
+    cfg.service(alerts::list_alerts).service(alerts::acknowledge_alert);
     cfg.service(jobs::list_jobs).service(jobs::retry_jobs).service(jobs::retry_job);
     cfg.service(machinery::list_webhooks).service(machinery::replay_webhook).service(machinery::breakers);
     cfg.service(machinery::list_audit);

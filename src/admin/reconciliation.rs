@@ -10,6 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::audit_log;
+use crate::db::sql;
 use crate::error::{Error, Result};
 use crate::http::json::{Json, Path, Query};
 use crate::http::list::{Place, list_page};
@@ -70,15 +71,24 @@ pub(super) async fn list_reconciliations(
          WHERE ($1::date IS NULL OR day = $1) AND ($2::date IS NULL OR day >= $2) AND ($3::date IS NULL OR day <= $3)
            AND ($4::text IS NULL OR provider = $4) AND ($5::text IS NULL OR status = $5)";
     const KEY: &str = r#"(to_char(day, 'YYYY-MM-DD ') || provider) COLLATE "C""#;
-    let sql = format!(
-        "SELECT {}, {KEY} AS key {WANTED} AND ($6::text IS NULL OR {KEY} < $6) ORDER BY {KEY} DESC LIMIT $7 OFFSET $8",
-        books::store::SUMMARY
+    const PAGE: &str = sql!(
+        "SELECT ",
+        books::store::SUMMARY,
+        ", ",
+        KEY,
+        " AS key ",
+        WANTED,
+        " AND ($6::text IS NULL OR ",
+        KEY,
+        " < $6) ORDER BY ",
+        KEY,
+        " DESC LIMIT $7 OFFSET $8"
     );
-    let count = format!("SELECT count(*) {WANTED}");
+    const COUNT: &str = sql!("SELECT count(*) ", WANTED);
     let place: Place<String> = Place::of(ask.limit, ask.offset, ask.cursor.as_deref())?;
     let filters: [&(dyn tokio_postgres::types::ToSql + Sync); 5] = [&ask.day, &ask.from, &ask.to, &ask.provider, &ask.status];
     let read = |row: &tokio_postgres::Row| (row.get("key"), books::store::summary_of(row));
-    let page = list_page(&app.db().await?, (&sql, &count), &filters, &place, read).await?;
+    let page = list_page(&app.db().await?, (PAGE, COUNT), &filters, &place, read).await?;
     Ok(HttpResponse::Ok().json(page))
 }
 

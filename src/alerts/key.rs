@@ -3,10 +3,13 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use sha2::{Digest, Sha256};
+use vitrine_kit::ProviderError;
 
 use crate::ids::{CorrectionId, InvoiceId, PaymentId, RefundId, ShipmentId, VariantId};
+use crate::jobs::is_message;
 
 /// Room for the part behind the word.
 const MAX_DETAIL: usize = 120;
@@ -43,6 +46,10 @@ impl Severity {
 pub enum Key<'a> {
     /// A provider does not accept our credentials (401, 403): whoever calls it meets the same.
     ProviderRefusesUs {
+        provider: &'a str,
+    },
+    /// Payments of a provider that is not configured any more: nobody can be asked about them.
+    ProviderUnconfigured {
         provider: &'a str,
     },
     /// A job gave up. One alert per kind and cause, however many jobs met it.
@@ -126,16 +133,19 @@ pub enum Key<'a> {
         parcel: &'a str,
         event: &'a str,
     },
-    /// Variants that reached the shop's mark since the last look; the first of them stands for all, for it is told of once.
+    /// Variants that reached the shop's mark since the last look. The first of them and the time stand for all: each is told of once,
+    /// and anew after it was filled up.
     LowStock {
         first: VariantId,
+        at: Timestamp,
         count: usize,
     },
 }
 
 /// All words that a key can begin with; `docs/alerts.md` explains each.
-pub const WORDS: [&str; 31] = [
+pub const WORDS: [&str; 32] = [
     "provider-refuses-us",
+    "provider-unconfigured",
     "job-dead",
     "charge-refused",
     "pix-code-unfit",
@@ -195,6 +205,9 @@ impl Key<'_> {
             Self::ProviderRefusesUs { provider } => {
                 critical("provider-refuses-us", provider, format!("{provider} não aceita as credenciais da loja"))
             }
+            Self::ProviderUnconfigured { provider } => {
+                critical("provider-unconfigured", provider, format!("Pagamentos de {provider}, que não está configurado"))
+            }
             Self::JobDead { kind, cause } => {
                 let make = if is_message(kind) { warning } else { critical };
                 make("job-dead", format!("{kind}:{}", cause_of(cause)), format!("Tarefa parada: {kind}"))
@@ -242,8 +255,20 @@ impl Key<'_> {
             Self::ParcelInTrouble { parcel, event } => {
                 warning("parcel-in-trouble", format!("{parcel}:{event}"), "Entrega com problema")
             }
-            Self::LowStock { first, count: 1 } => info("low-stock", first, "Estoque baixo: 1 produto"),
-            Self::LowStock { first, count } => info("low-stock", first, format!("Estoque baixo: {count} produtos")),
+            Self::LowStock { first, at, count } => {
+                let what = if *count == 1 { "produto" } else { "produtos" };
+                info("low-stock", format!("{first}:{}", at.as_microsecond()), format!("Estoque baixo: {count} {what}"))
+            }
+        }
+    }
+
+    /// `Some`: the provider does not accept our credentials, and every other call meets the same.
+    pub fn of_refused_credentials(error: &ProviderError) -> Option<Key<'static>> {
+        match error {
+            ProviderError::Rejected { provider, code, .. } if matches!(code.as_str(), "401" | "403") => {
+                Some(Key::ProviderRefusesUs { provider })
+            }
+            _ => None,
         }
     }
 
@@ -267,10 +292,6 @@ impl fmt::Display for Key<'_> {
 /// The word that a key begins with.
 pub fn word_of(key: &str) -> &str {
     key.split(':').next().unwrap_or(key)
-}
-
-fn is_message(kind: &str) -> bool {
-    kind.starts_with("mail_") || kind.starts_with("sms_")
 }
 
 /// A cause in words, without what differs from one job to the next: ids, numbers of orders, times. Codes of a few digits stay.

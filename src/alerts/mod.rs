@@ -4,9 +4,11 @@
 //! same key at once do not wait for each other, and none of them touches the jobs of customers' mails.
 
 mod count;
+mod due;
 mod key;
 
 pub use self::count::count;
+pub use self::due::{Told, find_due, is_due, mark_told, mark_untold};
 pub use self::key::{Key, Severity, WORDS};
 
 use deadpool_postgres::GenericClient;

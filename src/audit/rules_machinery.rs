@@ -20,7 +20,7 @@ pub(super) const RULES: &[Rule] = &[
                       WHERE left(kind, 4) IN ('mail', 'sms_') AND state IN ('waiting', 'running', 'dead')) j
             ON (j.kind = CASE m.channel WHEN 'sms' THEN 'sms_' ELSE 'mail_' END || m.kind AND j.about = split_part(m.event, ':', 2))
             OR (j.kind = 'mail_message' AND j.about = m.id::text)
-         WHERE m.status = 'queued' AND m.recipient IS NOT NULL AND j.kind IS NULL"),
+         WHERE m.status = 'queued' AND m.recipient IS NOT NULL AND m.kind <> 'alert' AND j.kind IS NULL"),
     ("a-message-that-was-sent-is-known-to-its-provider", "
         SELECT 'message ' || id || ' (' || kind || ') is ' || status || ' without the provider''s id' FROM messages
          WHERE status IN ('sent', 'delivered', 'bounced') AND provider_ref IS NULL"),
@@ -28,6 +28,16 @@ pub(super) const RULES: &[Rule] = &[
     ("a-text-is-handed-over-once", "
         SELECT 'text ' || id || ' (' || kind || ') may have gone out ' || open_tries || ' times' FROM messages
          WHERE channel = 'sms' AND open_tries > 1 AND claimed_at IS NULL"),
+    // The recurring job counts within a minute, and its mails are an hour apart at most.
+    ("an-alert-is-counted-and-told", "
+        SELECT 'alert ' || key || ' was raised at ' || min(raised_at) || ' and is not counted' FROM alert_occurrences
+         GROUP BY key HAVING min(raised_at) < now() - interval '1 hour'
+        UNION ALL
+        SELECT 'alert ' || key || ' of ' || day || ' was told to nobody' FROM alerts
+         WHERE told_count = 0 AND acknowledged_at IS NULL AND first_at < now() - interval '12 hours'
+        UNION ALL
+        SELECT 'alert mail ' || id || ' waits since ' || created_at FROM messages
+         WHERE kind = 'alert' AND status = 'queued' AND created_at < now() - interval '2 days'"),
     ("a-webhook-is-kept-once", "
         SELECT count(*) || ' events ' || event_id || ' of ' || provider FROM webhook_events GROUP BY provider, event_id HAVING count(*) > 1"),
     ("what-was-answered-is-there", "

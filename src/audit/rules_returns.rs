@@ -1,37 +1,32 @@
 //! Goods that came back: what the order, its stock and its invoices say of them agrees with the sums.
 
 use super::Rule;
+use crate::db::sql;
 
 /// `back`: so many pieces of each line came back, on the shelf or written off. What an earlier reservation released does not count.
-macro_rules! with_back {
-    ($rest:literal) => {
-        concat!(
-            "WITH back AS (
-            SELECT line, sum(n)::bigint AS n FROM (
-                SELECT m.order_line_id AS line, m.delta AS n FROM stock_movements m WHERE m.reason = 'return'
-                UNION ALL
-                SELECT m.order_line_id, m.delta
-                  FROM stock_movements m JOIN order_lines l ON l.id = m.order_line_id JOIN orders o ON o.id = l.order_id
-                 WHERE m.reason = 'release' AND m.reservation = o.reservation
-                UNION ALL SELECT order_line_id, quantity FROM write_offs) pieces GROUP BY 1) ",
-            $rest
-        )
-    };
-}
+const WITH_BACK: &str = "
+    WITH back AS (
+        SELECT line, sum(n)::bigint AS n FROM (
+            SELECT m.order_line_id AS line, m.delta AS n FROM stock_movements m WHERE m.reason = 'return'
+            UNION ALL
+            SELECT m.order_line_id, m.delta
+              FROM stock_movements m JOIN order_lines l ON l.id = m.order_line_id JOIN orders o ON o.id = l.order_id
+             WHERE m.reason = 'release' AND m.reservation = o.reservation
+            UNION ALL SELECT order_line_id, quantity FROM write_offs) pieces GROUP BY 1)";
 
 pub(super) const RULES: &[Rule] = &[
-    ("no-more-comes-back-than-was-sold", with_back!("
+    ("no-more-comes-back-than-was-sold", sql!(WITH_BACK, "
         SELECT back.n || ' pieces of line ' || l.id || ' came back, sold were ' || l.quantity
           FROM back JOIN order_lines l ON l.id = back.line WHERE back.n > l.quantity
         UNION ALL
         SELECT 'write-off ' || w.id || ' is of no line' FROM write_offs w LEFT JOIN order_lines l ON l.id = w.order_line_id WHERE l.id IS NULL")),
-    ("an-order-whose-goods-are-back-holds-nothing", with_back!("
+    ("an-order-whose-goods-are-back-holds-nothing", sql!(WITH_BACK, "
         SELECT 'order ' || o.number || ' holds stock, all of its goods are back'
           FROM (SELECT l.order_id, sum(l.quantity - coalesce(back.n, 0)) AS pieces
                   FROM order_lines l LEFT JOIN back ON back.line = l.id GROUP BY 1) still
           JOIN orders o ON o.id = still.order_id
          WHERE o.stock_held AND still.pieces <= 0")),
-    ("an-order-that-is-undone-after-it-left-is-returned", with_back!("
+    ("an-order-that-is-undone-after-it-left-is-returned", sql!(WITH_BACK, "
         SELECT 'order ' || o.number || ' is ' || o.status || ', its goods and its money are back'
           FROM orders o
           JOIN (SELECT l.order_id, sum(l.quantity - coalesce(back.n, 0)) AS pieces
@@ -42,7 +37,7 @@ pub(super) const RULES: &[Rule] = &[
            AND (o.total_cents = 0 OR o.payment_status = 'refunded' OR (p.captured > 0 AND p.refunded >= p.captured))")),
     // Pieces that are on the sale's invoice and on no return are with the buyer, or still to be sent. Few orders have returns, so
     // the lines of their invoices are looked up.
-    ("an-invoice-is-not-of-pieces-that-were-taken-out", with_back!(", paper AS (
+    ("an-invoice-is-not-of-pieces-that-were-taken-out", sql!(WITH_BACK, ", paper AS (
             SELECT i.id, o.number, l.id AS line, l.quantity - back.n AS pieces,
                    CASE WHEN i.lines IS NULL THEN l.quantity
                         ELSE coalesce((SELECT (e ->> 1)::int FROM jsonb_array_elements(i.lines) e WHERE e ->> 0 = l.id::text), 0) END

@@ -83,7 +83,8 @@ async fn known_products(tx: &Transaction<'_>, entries: &[Entry]) -> Result<HashM
 async fn categories_at(tx: &Transaction<'_>, paths: &HashSet<Vec<String>>) -> Result<HashMap<Vec<String>, CategoryId>> {
     const INSERT: &str = "
         INSERT INTO categories (id, parent_id, slug, name, position)
-        SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::int[])";
+        SELECT n.id, n.parent, n.slug, n.name, n.position
+          FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::int[]) AS n (id, parent, slug, name, position)";
     let all = categories::all(tx).await?;
     let mut slugs: HashSet<String> = all.iter().map(|c| c.slug.clone()).collect();
     let mut places: HashMap<(Option<CategoryId>, String), CategoryId> =

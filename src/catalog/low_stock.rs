@@ -5,10 +5,11 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::alerts::{self, Alert, Key};
 use crate::app::App;
 use crate::db;
 use crate::error::Result;
-use crate::jobs::{self, Job, Outcome};
+use crate::jobs::Outcome;
 
 /// Time between two checks. Checkout does none of this, so that a hot variant's row is not touched once more.
 const EVERY: SignedDuration = SignedDuration::from_mins(5);
@@ -36,8 +37,8 @@ pub async fn watch(app: &App) -> Result<Outcome> {
             SELECT v.id FROM variants v
              WHERE v.stock <= $1 AND v.deleted_at IS NULL
                AND EXISTS (SELECT FROM stock_movements m WHERE m.variant_id = v.id AND m.reason = 'sale')
-            ON CONFLICT DO NOTHING RETURNING variant_id)
-        SELECT p.name, v.name AS variant, v.sku, v.stock
+            ON CONFLICT DO NOTHING RETURNING variant_id, told_at)
+        SELECT v.id, t.told_at, p.name, v.name AS variant, v.sku, v.stock
           FROM told t JOIN variants v ON v.id = t.variant_id JOIN products p ON p.id = v.product_id ORDER BY v.stock, v.sku";
     let again = Ok(Outcome::Again(Timestamp::now() + EVERY));
     let mut db = app.db().await?;
@@ -49,10 +50,10 @@ pub async fn watch(app: &App) -> Result<Outcome> {
     }
     db::execute(&tx, FORGET, &[&mark]).await?;
     let rows = db::query(&tx, TELL, &[&mark]).await?;
-    if rows.is_empty() {
+    let Some(first) = rows.first() else {
         tx.commit().await?;
         return again;
-    }
+    };
     let line = |row: &tokio_postgres::Row| {
         let (name, variant, sku, stock): (&str, &str, &str, i32) =
             (row.get("name"), row.get("variant"), row.get("sku"), row.get("stock"));
@@ -63,12 +64,8 @@ pub async fn watch(app: &App) -> Result<Outcome> {
     if rows.len() > NAMED_MAX {
         text.push(format!("e mais {}", rows.len() - NAMED_MAX));
     }
-    let subject = match rows.len() {
-        1 => "Estoque baixo: 1 produto".to_owned(),
-        n => format!("Estoque baixo: {n} produtos"),
-    };
-    jobs::push(&tx, Job::MailAlert { subject, text: text.join("\n") }).await?;
+    let key = Key::LowStock { first: first.get("id"), at: first.get("told_at"), count: rows.len() };
+    alerts::raise(&tx, Alert::new(key, text.join("\n"))).await?;
     tx.commit().await?;
-    app.jobs_were_pushed();
     again
 }

@@ -20,6 +20,8 @@ mod slug;
 mod stock;
 mod store;
 
+pub use store::list_statements;
+
 use std::collections::BTreeMap;
 
 use garde::Validate;

@@ -267,7 +267,8 @@ async fn replace_images(tx: &Transaction<'_>, drafts: &[Draft]) -> Result<Change
          WHERE i.product_id = d.id AND i.position >= d.count RETURNING i.product_id";
     const UPSERT: &str = "
         INSERT INTO product_images AS i (product_id, position, url, alt)
-        SELECT * FROM unnest($1::uuid[], $2::smallint[], $3::text[], $4::text[])
+        SELECT n.product, n.position, n.url, n.alt
+          FROM unnest($1::uuid[], $2::smallint[], $3::text[], $4::text[]) AS n (product, position, url, alt)
         ON CONFLICT (product_id, position) DO UPDATE SET url = excluded.url, alt = excluded.alt
          WHERE (i.url, i.alt) IS DISTINCT FROM (excluded.url, excluded.alt)
         RETURNING i.product_id";

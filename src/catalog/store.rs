@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use deadpool_postgres::GenericClient;
 use jiff::Timestamp;
 use tokio_postgres::Row;
-use tokio_postgres::types::Json;
+use tokio_postgres::types::{Json, Type};
 use uuid::Uuid;
 
-use super::search::{Args, Ask, Key, Place, Sort, Words, condition, page_sql};
+use super::search::{Args, Ask, Key, ListQuery, Place, Sort, Words, condition, page_sql};
 use super::{Image, Product, Variant, categories, rules};
-use crate::db::{self, Connection};
+use crate::db::{self, Connection, sql};
 use crate::error::{Error, Result};
 use crate::http::page::List;
-use crate::ids::ProductId;
+use crate::ids::{CategoryId, ProductId};
 use crate::tax::TaxData;
 
 /// Totals up to here are exact; above it the planner's estimate is given. The OpenAPI document says so.
@@ -78,9 +78,22 @@ pub async fn find(db: &impl GenericClient, name: &str, include_inactive: bool) -
         Err(_) if rules::is_slug(name) => (None, Some(name)),
         Err(_) => return Ok(None),
     };
-    let by = if id.is_some() { "p.id = $1 AND $2::text IS NULL" } else { "p.slug = $2 AND $1::uuid IS NULL" };
-    let sql = format!("SELECT {COLUMNS} FROM products p {JOINS} WHERE {by} AND p.deleted_at IS NULL AND (p.active OR $3)");
-    Ok(db::query_opt(db, &sql, &[&id, &slug, &include_inactive]).await?.as_ref().map(product))
+    const BY_ID: &str = sql!(
+        "SELECT ",
+        COLUMNS,
+        " FROM products p ",
+        JOINS,
+        " WHERE p.id = $1 AND $2::text IS NULL AND p.deleted_at IS NULL AND (p.active OR $3)"
+    );
+    const BY_SLUG: &str = sql!(
+        "SELECT ",
+        COLUMNS,
+        " FROM products p ",
+        JOINS,
+        " WHERE p.slug = $2 AND $1::uuid IS NULL AND p.deleted_at IS NULL AND (p.active OR $3)"
+    );
+    let sql = if id.is_some() { BY_ID } else { BY_SLUG };
+    Ok(db::query_opt(db, sql, &[&id, &slug, &include_inactive]).await?.as_ref().map(product))
 }
 
 /// The same, or 404.
@@ -90,11 +103,15 @@ pub async fn get(db: &impl GenericClient, name: &str, include_inactive: bool) ->
 
 /// Products in id order after `after`, inactive ones too: for the export.
 pub async fn list_behind(db: &impl GenericClient, after: Uuid, limit: i64) -> Result<Vec<Product>> {
-    let sql = format!(
-        "SELECT {COLUMNS} FROM (SELECT id FROM products WHERE id > $1 AND deleted_at IS NULL ORDER BY id LIMIT $2) page
-           JOIN products p USING (id) {JOINS} ORDER BY p.id"
+    const LIST: &str = sql!(
+        "SELECT ",
+        COLUMNS,
+        " FROM (SELECT id FROM products WHERE id > $1 AND deleted_at IS NULL ORDER BY id LIMIT $2) page
+           JOIN products p USING (id) ",
+        JOINS,
+        " ORDER BY p.id"
     );
-    Ok(db::query(db, &sql, &[&after, &limit]).await?.iter().map(product).collect())
+    Ok(db::query(db, LIST, &[&after, &limit]).await?.iter().map(product).collect())
 }
 
 /// A page of products. If the text search finds nothing, the words are matched by similarity.
@@ -114,19 +131,8 @@ pub async fn list(db: &Connection, ask: &Ask) -> Result<List<Product>> {
     Ok(page)
 }
 
-async fn list_by(
-    db: &Connection,
-    ask: &Ask,
-    categories: Option<Vec<crate::ids::CategoryId>>,
-    words: Words,
-) -> Result<List<Product>> {
-    let mut args = Args::default();
-    let (condition, rank) = condition(ask, categories.clone(), words, &mut args);
-    let page = page_sql(ask, &condition, &rank, &mut args);
-    let order = if ask.sort.descends() { "DESC" } else { "ASC" };
-    let sql = format!(
-        "SELECT {COLUMNS}, page.key FROM ({page}) page JOIN products p USING (id) {JOINS} ORDER BY page.key {order}, p.id {order}"
-    );
+async fn list_by(db: &Connection, ask: &Ask, categories: Option<Vec<CategoryId>>, words: Words) -> Result<List<Product>> {
+    let (sql, args) = list_sql(ask, categories.clone(), words);
     let args = args.list();
     // Pipelined: the second statement does not wait for the first one's answer.
     let (rows, total) = tokio::try_join!(async { Ok(db.query_typed(&sql, &args).await?) }, total(db, ask, categories, words))?;
@@ -134,6 +140,67 @@ async fn list_by(
     let next_cursor = (rows.len() > wanted).then(|| place(&rows[wanted - 1], ask.sort, words).cursor());
     let items = rows.iter().take(wanted).map(product).collect();
     Ok(List { items, total, limit: ask.limit, offset: ask.offset, next_cursor })
+}
+
+fn list_sql(ask: &Ask, categories: Option<Vec<CategoryId>>, words: Words) -> (String, Args) {
+    let mut args = Args::default();
+    let (condition, rank) = condition(ask, categories, words, &mut args);
+    let page = page_sql(ask, &condition, &rank, &mut args);
+    let order = if ask.sort.descends() { "DESC" } else { "ASC" };
+    let sql = format!(
+        "SELECT {COLUMNS}, page.key FROM ({page}) page JOIN products p USING (id) {JOINS} ORDER BY page.key {order}, p.id {order}"
+    );
+    (sql, args)
+}
+
+fn count_sql(ask: &Ask, categories: Option<Vec<CategoryId>>, words: Words) -> (String, Args) {
+    let mut args = Args::default();
+    let (condition, _) = condition(ask, categories, words, &mut args);
+    let most = counted_max(words);
+    (format!("SELECT count(*) FROM (SELECT FROM products p WHERE {condition} LIMIT {most} + 1) counted"), args)
+}
+
+fn counted_max(words: Words) -> i64 {
+    if words == Words::None { COUNTED_MAX } else { COUNTED_MATCHES_MAX }
+}
+
+/// The statements of [`list`], with the types of their parameters: each filter alone, in every order, with and without a
+/// place to go on from. For the test that prepares every statement.
+pub fn list_statements() -> Result<Vec<(String, Vec<Type>)>> {
+    const FILTERS: [&str; 11] = [
+        "",
+        "include_inactive=true",
+        "category=x",
+        "min_price_cents=1",
+        "max_price_cents=9",
+        "in_stock=true",
+        "in_stock=false",
+        "featured=true",
+        "featured=false",
+        "q=uma+caneca",
+        "q=%22uma+caneca%22",
+    ];
+    const SORTS: [Sort; 5] = [Sort::Newest, Sort::Price, Sort::PriceDown, Sort::Name, Sort::Relevance];
+    let mut statements = Vec::new();
+    for (filter, sort) in FILTERS.into_iter().flat_map(|filter| SORTS.map(|sort| (filter, sort))) {
+        let mut ask = Ask::of(ListQuery { sort: Some(sort), ..ListQuery::read(filter)?.0 })?;
+        let key = if ask.sort == Sort::Name { Key::Text("a".into()) } else { Key::Number(1) };
+        let place = Place { sort: ask.sort, similar: false, key, id: Uuid::nil() };
+        let words: &[Words] = if ask.query.q.is_some() { &[Words::Text, Words::Similar] } else { &[Words::None] };
+        let categories = || ask_categories(filter);
+        for words in words {
+            statements.push(count_sql(&ask, categories(), *words));
+            for after in [None, Some(place.clone())] {
+                ask.after = after;
+                statements.push(list_sql(&ask, categories(), *words));
+            }
+        }
+    }
+    Ok(statements.into_iter().map(|(sql, args)| (sql, args.list().into_iter().map(|(_, kind)| kind).collect())).collect())
+}
+
+fn ask_categories(filter: &str) -> Option<Vec<CategoryId>> {
+    filter.starts_with("category").then(Vec::new)
 }
 
 fn place(row: &Row, sort: Sort, words: Words) -> Place {
@@ -146,17 +213,16 @@ fn place(row: &Row, sort: Sort, words: Words) -> Place {
     Place { sort, similar: words == Words::Similar, key, id: row.get("id") }
 }
 
-/// The total: exact up to a bound, an estimate above.
-async fn total(db: &Connection, ask: &Ask, categories: Option<Vec<crate::ids::CategoryId>>, words: Words) -> Result<i64> {
+/// How many there are in all: exact up to a bound, an estimate above.
+async fn total(db: &Connection, ask: &Ask, categories: Option<Vec<CategoryId>>, words: Words) -> Result<i64> {
+    let (count, args) = count_sql(ask, categories.clone(), words);
+    let counted: i64 = db.query_typed_one(&count, &args.list()).await?.get(0);
+    if counted <= counted_max(words) {
+        return Ok(counted);
+    }
     let mut args = Args::default();
     let (condition, _) = condition(ask, categories, words, &mut args);
     let args = args.list();
-    let most = if words == Words::None { COUNTED_MAX } else { COUNTED_MATCHES_MAX };
-    let count = format!("SELECT count(*) FROM (SELECT FROM products p WHERE {condition} LIMIT {most} + 1) counted");
-    let counted: i64 = db.query_typed_one(&count, &args).await?.get(0);
-    if counted <= most {
-        return Ok(counted);
-    }
     let explained = db.query_typed_one(&format!("EXPLAIN (FORMAT JSON) SELECT FROM products p WHERE {condition}"), &args).await?;
     let plan: serde_json::Value = explained.get(0);
     Ok(plan[0]["Plan"]["Plan Rows"].as_i64().unwrap_or(0).max(counted))

@@ -11,8 +11,10 @@ use super::env::Env;
 pub struct PixConfig {
     /// How long a charge can be paid.
     pub expiry: Duration,
-    /// The first one is used; a later one while the breakers of those before it are open. Never empty.
+    /// Take new charges. The first one is used; a later one while the breakers of those before it are open. Never empty.
     pub providers: Vec<PixSettings>,
+    /// Take no new charges, and can still be asked about old ones: their credentials are set, and `PIX_PROVIDER` leaves them out.
+    pub retired: Vec<PixSettings>,
 }
 
 /// One variant per PIX provider, with its address and secrets.
@@ -68,6 +70,24 @@ pub struct StripeSettings {
     pub publishable_key: String,
     pub webhook_secret: SecretString,
     pub timeout: Duration,
+    /// `CARD_PROVIDER=none`: no new card payments; old ones are still looked after.
+    pub is_retired: bool,
+}
+
+/// Each PIX provider, and the variables without which it cannot be asked.
+const PIX_CREDENTIALS: [(&str, &[&str]); 3] = [
+    ("propay", &["PROPAY_URL", "GO_TO_PROPAY_SECRET", "PROPAY_TO_GO_SECRET"]),
+    ("openpix", &["OPENPIX_APP_ID"]),
+    ("bacen", &["PIX_API_URL", "PIX_CLIENT_ID", "PIX_CLIENT_SECRET", "PIX_KEY", "PIX_WEBHOOK_SECRET"]),
+];
+
+fn pix_settings(env: &mut Env<'_>, name: &str) -> Option<PixSettings> {
+    match name {
+        "propay" => Some(PixSettings::ProPay(propay(env))),
+        "openpix" => Some(PixSettings::OpenPix(openpix(env))),
+        "bacen" => Some(PixSettings::Bank(bank(env))),
+        _ => None,
+    }
 }
 
 pub(super) fn pix(env: &mut Env<'_>) -> PixConfig {
@@ -75,17 +95,22 @@ pub(super) fn pix(env: &mut Env<'_>) -> PixConfig {
     names.dedup();
     let mut providers = Vec::new();
     for name in &names {
-        match name.as_str() {
-            "propay" => providers.push(PixSettings::ProPay(propay(env))),
-            "openpix" => providers.push(PixSettings::OpenPix(openpix(env))),
-            "bacen" => providers.push(PixSettings::Bank(bank(env))),
-            _ => env.mistake("PIX_PROVIDER", "must be propay, openpix or bacen, or several of them separated by commas"),
+        match pix_settings(env, name) {
+            Some(settings) => providers.push(settings),
+            None => env.mistake("PIX_PROVIDER", "must be propay, openpix or bacen, or several of them separated by commas"),
         }
     }
     if names.iter().enumerate().any(|(i, name)| names[..i].contains(name)) {
         env.mistake("PIX_PROVIDER", "names a provider twice");
     }
-    PixConfig { expiry: env.duration("PIX_EXPIRY", "30m"), providers }
+    let mut retired = Vec::new();
+    for (name, credentials) in PIX_CREDENTIALS {
+        let is_complete = credentials.iter().all(|variable| env.optional(variable).is_some());
+        if is_complete && !names.iter().any(|chosen| chosen == name) {
+            retired.extend(pix_settings(env, name));
+        }
+    }
+    PixConfig { expiry: env.duration("PIX_EXPIRY", "30m"), providers, retired }
 }
 
 fn propay(env: &mut Env<'_>) -> ProPaySettings {
@@ -137,10 +162,16 @@ fn bank(env: &mut Env<'_>) -> BankSettings {
     }
 }
 
-/// Cards are on once there is a secret key; then the two other keys are required.
+/// Stripe can be asked once there is a secret key; then the two other keys are required. It takes new cards unless
+/// `CARD_PROVIDER=none`.
 pub(super) fn stripe(env: &mut Env<'_>) -> Option<StripeSettings> {
+    let cards = env.optional("CARD_PROVIDER");
+    if !matches!(cards.as_deref(), None | Some("stripe" | "none")) {
+        env.mistake("CARD_PROVIDER", "must be stripe or none");
+    }
     env.optional("STRIPE_SECRET_KEY")?;
     Some(StripeSettings {
+        is_retired: cards.as_deref() == Some("none"),
         url: env.url("STRIPE_URL", "https://api.stripe.com"),
         secret_key: env.secret("STRIPE_SECRET_KEY", 1),
         publishable_key: env.required("STRIPE_PUBLISHABLE_KEY"),

@@ -72,10 +72,6 @@ pub struct Coupon {
 }
 
 impl Coupon {
-    /// The columns that [`Coupon::from_row`] reads, by their own names.
-    pub const COLUMNS: &'static str = "id, code, kind, value, min_subtotal_cents, max_discount_cents, starts_at, ends_at, \
-                                       max_uses, max_uses_per_customer, uses, active";
-
     /// Reads a row of `coupons`.
     pub fn from_row(row: &Row) -> Self {
         Self {

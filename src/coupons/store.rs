@@ -4,12 +4,17 @@ use deadpool_postgres::GenericClient;
 use tokio_postgres::Row;
 
 use super::Coupon;
-use crate::db;
+use crate::db::{self, insert, sql};
 use crate::error::{Error, Result, broken_constraint};
 use crate::http::page::{self, List};
 use crate::ids::CouponId;
 
-/// Reads a row with its times.
+/// What [`known`] reads.
+const COLUMNS: &str = "
+    id, code, kind, value, min_subtotal_cents, max_discount_cents, starts_at, ends_at, max_uses, max_uses_per_customer, uses, active,
+    created_at, updated_at";
+
+/// A row as the administration sees it.
 fn known(row: &Row) -> (Coupon, Times) {
     (Coupon::from_row(row), Times { created_at: row.get("created_at"), updated_at: row.get("updated_at") })
 }
@@ -27,10 +32,13 @@ pub async fn list_coupons(
     after: Option<CouponId>,
     q: Option<&str>,
 ) -> Result<List<(Coupon, Times)>> {
-    const LIST: &str = "
-        SELECT * FROM coupons
-         WHERE (id < $3 OR $3::uuid IS NULL) AND ($4::text IS NULL OR starts_with(code, $4))
-         ORDER BY id DESC LIMIT $1 OFFSET $2";
+    const LIST: &str = sql!(
+        "SELECT ",
+        COLUMNS,
+        " FROM coupons
+           WHERE (id < $3 OR $3::uuid IS NULL) AND ($4::text IS NULL OR starts_with(code, $4))
+           ORDER BY id DESC LIMIT $1 OFFSET $2"
+    );
     const TOTAL: &str = "SELECT count(*) FROM coupons WHERE $1::text IS NULL OR starts_with(code, $1)";
     let one_more = limit + 1; // tells whether there is a next page
     let params: [&(dyn tokio_postgres::types::ToSql + Sync); 4] = [&one_more, &offset, &after, &q];
@@ -44,44 +52,52 @@ pub async fn list_coupons(
 }
 
 pub async fn find_coupon(db: &impl GenericClient, id: CouponId) -> Result<(Coupon, Times)> {
-    const FIND: &str = "SELECT * FROM coupons WHERE id = $1";
+    const FIND: &str = sql!("SELECT ", COLUMNS, " FROM coupons WHERE id = $1");
     let row = db::query_opt(db, FIND, &[&id]).await?.ok_or(Error::NotFound("The coupon"))?;
     Ok(known(&row))
 }
 
 /// The coupon, locked until the transaction ends: no checkout can use it meanwhile.
 pub async fn lock_coupon(tx: &impl GenericClient, id: CouponId) -> Result<(Coupon, Times)> {
-    const LOCK: &str = "SELECT * FROM coupons WHERE id = $1 FOR UPDATE";
+    const LOCK: &str = sql!("SELECT ", COLUMNS, " FROM coupons WHERE id = $1 FOR UPDATE");
     let row = db::query_opt(tx, LOCK, &[&id]).await?.ok_or(Error::NotFound("The coupon"))?;
     Ok(known(&row))
 }
 
 pub async fn insert_coupon(tx: &impl GenericClient, new: &Coupon) -> Result<(Coupon, Times)> {
-    const INSERT: &str = "
-        INSERT INTO coupons (id, code, kind, value, min_subtotal_cents, max_discount_cents, starts_at, ends_at, max_uses, max_uses_per_customer, active)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING *";
-    write(tx, INSERT, new).await
+    let row = insert!("coupons" {
+        id: new.id,
+        code: new.code,
+        kind: new.kind.as_str(),
+        value: new.value,
+        min_subtotal_cents: new.min_subtotal,
+        max_discount_cents: new.max_discount,
+        starts_at: new.starts_at,
+        ends_at: new.ends_at,
+        max_uses: new.max_uses,
+        max_uses_per_customer: new.max_uses_per_customer,
+        active: new.active,
+    } "RETURNING", COLUMNS);
+    Ok(known(&written(db::query_one(tx, row.sql, &row.values).await)?))
 }
 
 /// Writes all fields but the count of uses. Call it while holding the coupon's lock.
 pub async fn update_coupon(tx: &impl GenericClient, changed: &Coupon) -> Result<(Coupon, Times)> {
-    const UPDATE: &str = "
-        UPDATE coupons
-           SET code = $2, kind = $3, value = $4, min_subtotal_cents = $5, max_discount_cents = $6, starts_at = $7, ends_at = $8,
-               max_uses = $9, max_uses_per_customer = $10, active = $11, updated_at = now()
-         WHERE id = $1 RETURNING *";
-    write(tx, UPDATE, changed).await
-}
-
-async fn write(tx: &impl GenericClient, sql: &str, c: &Coupon) -> Result<(Coupon, Times)> {
-    let kind = c.kind.as_str();
-    let written = db::query_one(
+    const UPDATE: &str = sql!(
+        "UPDATE coupons
+            SET code = $2, kind = $3, value = $4, min_subtotal_cents = $5, max_discount_cents = $6, starts_at = $7, ends_at = $8,
+                max_uses = $9, max_uses_per_customer = $10, active = $11, updated_at = now()
+          WHERE id = $1 RETURNING ",
+        COLUMNS
+    );
+    let c = changed;
+    let row = db::query_one(
         tx,
-        sql,
+        UPDATE,
         &[
             &c.id,
             &c.code,
-            &kind,
+            &c.kind.as_str(),
             &c.value,
             &c.min_subtotal,
             &c.max_discount,
@@ -93,12 +109,15 @@ async fn write(tx: &impl GenericClient, sql: &str, c: &Coupon) -> Result<(Coupon
         ],
     )
     .await;
-    match written {
-        Ok(row) => Ok(known(&row)),
+    Ok(known(&written(row)?))
+}
+
+fn written(row: Result<Row>) -> Result<Row> {
+    match row {
         Err(Error::Database(e)) if broken_constraint(&e) == Some("coupons_code_key") => {
             Err(Error::Conflict("There is already a coupon with this code".into()))
         }
-        Err(error) => Err(error),
+        row => row,
     }
 }
 

@@ -51,8 +51,39 @@ pub struct Claim {
     pub fingerprint: Vec<u8>,
 }
 
+/// The first answer under a key, as it was kept.
+#[derive(Debug)]
+pub struct Kept {
+    status: StatusCode,
+    body: Vec<u8>,
+}
+
+impl Kept {
+    /// What was kept of it. A capability is never kept: whoever answers puts it back in.
+    pub fn body(&self) -> Result<serde_json::Value> {
+        serde_json::from_slice(&self.body).map_err(|e| Error::Internal(format!("a kept answer: {e}")))
+    }
+
+    /// The first answer again, where all of it was kept.
+    pub fn answer(self) -> HttpResponse {
+        HttpResponse::build(self.status)
+            .insert_header(("Idempotency-Replayed", "true"))
+            .content_type("application/json")
+            .body(self.body)
+    }
+
+    /// The first answer again, made whole by the caller.
+    pub fn answer_with(&self, whole: &impl Serialize) -> HttpResponse {
+        HttpResponse::build(self.status).insert_header(("Idempotency-Replayed", "true")).json(whole)
+    }
+}
+
 /// Takes the key for this transaction: a twin in flight does not wait, it is told so.
-pub const TAKE: &str = "SELECT pg_try_advisory_xact_lock(hashtextextended($1 || ' ' || $2, 0)) AS free";
+///
+/// Statements behind it in the same pipeline see what came of it in the setting `vitrine.key_is_free`, which ends with the
+/// transaction.
+pub const TAKE: &str = "
+    SELECT set_config('vitrine.key_is_free', pg_try_advisory_xact_lock(hashtextextended($1 || ' ' || $2, 0))::text, true)::boolean AS free";
 
 /// The first answer, after [`TAKE`] and in a statement of its own: in one with it, what is seen may be from before a twin's
 /// commit, and the lock from after it.
@@ -68,37 +99,33 @@ pub const REMEMBER: &str = "
 
 impl Claim {
     /// What [`TAKE`] and then [`LOOK`] found: the first answer, or `None` when this is the first request.
-    pub fn judge(&self, taken: &Row, first: Option<&Row>) -> Result<Option<HttpResponse>> {
-        if !taken.get::<_, bool>("free") {
-            return Err(Error::KeyInFlight);
+    pub fn judge(&self, taken: &Row, first: Option<&Row>) -> Result<Option<Kept>> {
+        match first {
+            Some(row) => self.first_answer(row),
+            None if taken.get("free") => Ok(None),
+            None => Err(Error::KeyInFlight),
         }
-        first.map_or(Ok(None), |row| self.first_answer(row))
     }
 
     /// Holds the key until the caller's transaction is over. `Some` is the first answer; `None`: go on, then [`Claim::finish`].
-    pub async fn take(&self, tx: &impl GenericClient) -> Result<Option<HttpResponse>> {
+    pub async fn take(&self, tx: &impl GenericClient) -> Result<Option<Kept>> {
         let taken = db::query_one(tx, TAKE, &[&self.scope, &self.key]).await?;
         let first = db::query_opt(tx, LOOK, &[&self.scope, &self.key]).await?;
         self.judge(&taken, first.as_ref())
     }
 
-    fn first_answer(&self, row: &Row) -> Result<Option<HttpResponse>> {
+    fn first_answer(&self, row: &Row) -> Result<Option<Kept>> {
         if row.get::<_, Vec<u8>>("fingerprint") != self.fingerprint {
             return Err(Error::KeyReused);
         }
         let Some(status) = row.get::<_, Option<i16>>("status") else { return Ok(None) };
         let body: Vec<u8> = row.get::<_, Option<Vec<u8>>>("body").unwrap_or_default();
-        Ok(Some(
-            HttpResponse::build(StatusCode::from_u16(status as u16).unwrap_or(StatusCode::OK))
-                .insert_header(("Idempotency-Replayed", "true"))
-                .content_type("application/json")
-                .body(body),
-        ))
+        Ok(Some(Kept { status: StatusCode::from_u16(status as u16).unwrap_or(StatusCode::OK), body }))
     }
 
     /// For work that leaves the database: holds the key under a lease, committed at once.
     /// `Some` is the first answer; `None`: go on, then [`Claim::finish`] or [`Claim::release`].
-    pub async fn lease(&self, db: &impl GenericClient) -> Result<Option<HttpResponse>> {
+    pub async fn lease(&self, db: &impl GenericClient) -> Result<Option<Kept>> {
         const LEASE_IT: &str = "
             INSERT INTO idempotency_keys AS k (scope, key, fingerprint, lease_until) VALUES ($1, $2, $3, $4)
             ON CONFLICT (scope, key) DO UPDATE SET lease_until = $4, fingerprint = $3, status = NULL, body = NULL, created_at = now()

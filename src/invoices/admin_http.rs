@@ -15,7 +15,7 @@ use super::readiness::{Readiness, look};
 use super::{cancel as withdrawal, correct as letters, issue, problem, returns, store};
 use crate::app::App;
 use crate::audit_log;
-use crate::db;
+use crate::db::{self, sql};
 use crate::error::{Error, Problem, Result};
 use crate::http::json::{Json, Path, Query};
 use crate::http::list::{Place, list_page};
@@ -85,12 +85,12 @@ pub(super) struct AdminInvoice {
 }
 
 const SELECT: &str = "
-    SELECT i.*, o.number AS order_number,
+    SELECT i.id, i.order_id, i.purpose, i.provider, i.environment, i.status, i.chave, i.number, i.series, i.total_cents, i.code, i.message,
+           i.problems, i.cancel_refused, i.xml IS NOT NULL AS has_xml, i.danfe IS NOT NULL AS has_danfe, i.issued_at, i.authorized_at,
+           i.cancelled_at, i.created_at, o.number AS order_number,
            coalesce((SELECT jsonb_agg(jsonb_build_object('sequence', c.sequence, 'text', c.text, 'status', c.status, 'message', c.message)
                                       ORDER BY c.sequence) FROM invoice_corrections c WHERE c.invoice_id = i.id), '[]') AS corrections
-      FROM (SELECT id, order_id, purpose, provider, environment, status, chave, number, series, total_cents, code, message, problems,
-                   cancel_refused, xml IS NOT NULL AS has_xml, danfe IS NOT NULL AS has_danfe, issued_at, authorized_at, cancelled_at, created_at FROM invoices) i
-      JOIN orders o ON o.id = i.order_id";
+      FROM invoices i JOIN orders o ON o.id = i.order_id";
 
 fn view(row: &Row) -> AdminInvoice {
     AdminInvoice {
@@ -125,18 +125,20 @@ fn view(row: &Row) -> AdminInvoice {
 pub(super) async fn list(app: web::Data<App>, _admin: Admin, Query(ask): Query<ListInvoices>) -> Result<HttpResponse> {
     const COUNT: &str =
         "SELECT count(*) FROM invoices i WHERE ($1::text IS NULL OR i.status = $1) AND ($2::uuid IS NULL OR i.order_id = $2)";
-    let page = format!(
-        "{SELECT} WHERE ($1::text IS NULL OR i.status = $1) AND ($2::uuid IS NULL OR i.order_id = $2) AND ($3::uuid IS NULL OR i.id < $3)
+    const PAGE: &str = sql!(
+        SELECT,
+        " WHERE ($1::text IS NULL OR i.status = $1) AND ($2::uuid IS NULL OR i.order_id = $2) AND ($3::uuid IS NULL OR i.id < $3)
           ORDER BY i.id DESC LIMIT $4 OFFSET $5"
     );
     let place: Place<InvoiceId> = Place::of(ask.limit, ask.offset, ask.cursor.as_deref())?;
     let filters: [&(dyn tokio_postgres::types::ToSql + Sync); 2] = [&ask.status, &ask.order_id];
-    let page = list_page(&app.db().await?, (&page, COUNT), &filters, &place, |row| (row.get("id"), view(row))).await?;
+    let page = list_page(&app.db().await?, (PAGE, COUNT), &filters, &place, |row| (row.get("id"), view(row))).await?;
     Ok(HttpResponse::Ok().json(page))
 }
 
 async fn show(db: &impl GenericClient, id: InvoiceId) -> Result<HttpResponse> {
-    let row = db::query_opt(db, &format!("{SELECT} WHERE i.id = $1"), &[&id]).await?.ok_or(Error::NotFound("The invoice"))?;
+    const FIND: &str = sql!(SELECT, " WHERE i.id = $1");
+    let row = db::query_opt(db, FIND, &[&id]).await?.ok_or(Error::NotFound("The invoice"))?;
     Ok(HttpResponse::Ok().json(view(&row)))
 }
 

@@ -9,6 +9,7 @@ use vitrine_kit::fiscal::{ACCOUNT_REFUSED, Cancellation, FiscalProvider, NfeStat
 use super::learn::{SHORTEST_WAIT, alert, learn};
 use super::store::{self, Invoice};
 use super::{account, returns};
+use crate::alerts::Key;
 use crate::app::App;
 use crate::audit_log;
 use crate::cause::Actor;
@@ -160,7 +161,7 @@ async fn cannot_cancel(app: &App, invoice: &Invoice, why: &str) -> Result<Outcom
             jobs::push_now(&tx, Job::BuyLabel { order: now.order }).await?; // it waited for what would become of this one
         }
         let then = if gives_back { "Uma nota de devolução será emitida." } else { "A nota continua autorizada." };
-        alert(&tx, &now, "NF-e não cancelada", &format!("{why}. {then}")).await?;
+        alert(&tx, Key::InvoiceNotCancelled(now.id), &now, &format!("{why}. {then}")).await?;
     }
     tx.commit().await?;
     app.jobs_were_pushed();

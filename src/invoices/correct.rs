@@ -7,6 +7,7 @@ use vitrine_kit::fiscal::{ACCOUNT_REFUSED, Corrected, Correction};
 
 use super::learn::alert;
 use super::{account, store};
+use crate::alerts::Key;
 use crate::app::App;
 use crate::audit_log;
 use crate::cause::Actor;
@@ -95,7 +96,7 @@ pub async fn correct(app: &App, id: CorrectionId) -> Result<Outcome> {
         let why = if status == "accepted" { "a correction was accepted" } else { "a correction was refused" };
         store::tell(&tx, invoice.order, invoice.id, (Some("authorized"), "authorized"), why, Actor::System).await?;
         if let Some(message) = &message {
-            alert(&tx, &invoice, "Carta de correção recusada", message).await?;
+            alert(&tx, Key::CorrectionRefused(id), &invoice, message).await?;
         }
     }
     tx.commit().await?;

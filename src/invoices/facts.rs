@@ -6,7 +6,7 @@ use tokio_postgres::Row;
 use vitrine_kit::{Money, TaxId};
 
 use crate::app::App;
-use crate::db;
+use crate::db::{self, sql};
 use crate::error::{Error, Result};
 use crate::ids::{LineId, OrderId};
 use crate::sale::address::ShippingAddress;
@@ -120,13 +120,14 @@ pub const CATEGORY_WORDS: &str = "
           FROM up) c ON true";
 
 async fn find_lines(db: &impl GenericClient, order: OrderId) -> Result<Vec<Line>> {
-    let sql = format!(
+    const LINES: &str = sql!(
         "SELECT l.id, l.sku, l.name, l.variant_name, l.quantity, l.unit_price_cents, l.line_total_cents, l.discount_cents, p.weight_grams,
                 coalesce(p.ncm, c.ncm) AS ncm, coalesce(p.cfop, c.cfop) AS cfop, coalesce(p.origin, c.origin) AS origin, p.tax, c.taxes
-           FROM order_lines l JOIN products p ON p.id = l.product_id {CATEGORY_WORDS}
-          WHERE l.order_id = $1 ORDER BY l.position"
+           FROM order_lines l JOIN products p ON p.id = l.product_id ",
+        CATEGORY_WORDS,
+        " WHERE l.order_id = $1 ORDER BY l.position"
     );
-    Ok(db::query(db, &sql, &[&order]).await?.iter().map(line).collect())
+    Ok(db::query(db, LINES, &[&order]).await?.iter().map(line).collect())
 }
 
 fn line(row: &Row) -> Line {

@@ -107,7 +107,7 @@ pub(super) async fn danfe(
     Path(order): Path<OrderId>,
     Query(link): Query<Link>,
 ) -> Result<HttpResponse> {
-    let bytes = file(&app, &visitor, order, &link, "danfe").await?;
+    let bytes = file(&app, &visitor, order, &link, DANFE).await?;
     let is_pdf = bytes.starts_with(b"%PDF");
     let kind = if is_pdf { "application/pdf" } else { "text/html; charset=utf-8" };
     Ok(HttpResponse::Ok()
@@ -130,7 +130,7 @@ pub(super) async fn xml(
     Path(order): Path<OrderId>,
     Query(link): Query<Link>,
 ) -> Result<HttpResponse> {
-    let bytes = file(&app, &visitor, order, &link, "xml").await?;
+    let bytes = file(&app, &visitor, order, &link, XML).await?;
     Ok(HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "application/xml"))
         .insert_header(("content-disposition", "attachment; filename=\"nfe.xml\""))
@@ -139,14 +139,19 @@ pub(super) async fn xml(
         .body(bytes))
 }
 
-async fn file(app: &App, visitor: &Visitor, order: OrderId, link: &Link, column: &str) -> Result<Vec<u8>> {
+const DANFE: &str = "
+    SELECT i.danfe AS file FROM orders o JOIN invoices i ON i.order_id = o.id AND i.purpose = 'sale'
+     WHERE o.id = $1 AND ($2 OR o.user_id IS NOT DISTINCT FROM $3) AND i.danfe IS NOT NULL
+     ORDER BY i.status IN ('denied', 'cancelled'), i.id DESC LIMIT 1";
+const XML: &str = "
+    SELECT i.xml AS file FROM orders o JOIN invoices i ON i.order_id = o.id AND i.purpose = 'sale'
+     WHERE o.id = $1 AND ($2 OR o.user_id IS NOT DISTINCT FROM $3) AND i.xml IS NOT NULL
+     ORDER BY i.status IN ('denied', 'cancelled'), i.id DESC LIMIT 1";
+
+/// `sql` is [`DANFE`] or [`XML`].
+async fn file(app: &App, visitor: &Visitor, order: OrderId, link: &Link, sql: &str) -> Result<Vec<u8>> {
     let opens = link.token.as_deref().is_some_and(|token| app.keys.is_invoice_token(order, token));
     let (all, user) = if opens { (true, None) } else { Viewer::of(app, visitor, order)?.scope() };
-    let sql = format!(
-        "SELECT i.{column} AS file FROM orders o JOIN invoices i ON i.order_id = o.id AND i.purpose = 'sale'
-          WHERE o.id = $1 AND ($2 OR o.user_id IS NOT DISTINCT FROM $3) AND i.{column} IS NOT NULL
-          ORDER BY i.status IN ('denied', 'cancelled'), i.id DESC LIMIT 1"
-    );
-    let row = db::query_opt(&app.db().await?, &sql, &[&order, &all, &user]).await?;
+    let row = db::query_opt(&app.db().await?, sql, &[&order, &all, &user]).await?;
     Ok(row.ok_or(Error::NotFound("The document"))?.get("file"))
 }

@@ -13,6 +13,7 @@ use super::learn::{alert, issue_after, learn};
 use super::problem::{self, Problem};
 use super::returns;
 use super::store::{self, Invoice, NewInvoice};
+use crate::alerts::Key;
 use crate::app::App;
 use crate::cause::Actor;
 use crate::db;
@@ -312,7 +313,7 @@ async fn refuse(app: &App, fiscal: &dyn FiscalProvider, invoice: &Invoice, probl
     let Some(now) = store::lock(&tx, invoice.id).await?.filter(Invoice::is_open) else { return Ok(Outcome::Done) };
     if store::advance(&tx, &now, "rejected", "refused before it was sent").await? {
         store::note_problems(&tx, now.id, problems).await?;
-        alert(&tx, &now, "NF-e não enviada", &problem::in_words(problems)).await?;
+        alert(&tx, Key::InvoiceNotSent(now.id), &now, &problem::in_words(problems)).await?;
         store::mark_told(&tx, now.id).await?;
     }
     tx.commit().await?;

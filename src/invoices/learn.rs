@@ -7,6 +7,7 @@ use vitrine_kit::fiscal::{NfeState, SeenNfe};
 
 use super::store::{self, Invoice};
 use super::{account, company, returns};
+use crate::alerts::{self, Alert, Key};
 use crate::app::App;
 use crate::cause::Actor;
 use crate::db;
@@ -110,7 +111,7 @@ async fn rejected(tx: &impl GenericClient, now: &Invoice, seen: &SeenNfe) -> Res
         return account::wait(tx, now.id, &now.provider, &why).await;
     }
     store::advance(tx, now, "rejected", &why).await?;
-    alert(tx, now, "NF-e rejeitada", &why).await?;
+    alert(tx, Key::InvoiceRejected(now.id), now, &why).await?;
     store::mark_told(tx, now.id).await?;
     Ok(Outcome::Again(Timestamp::now() + AFTER_A_REJECTION))
 }
@@ -127,7 +128,8 @@ async fn denied(tx: &impl GenericClient, now: &Invoice, seen: &SeenNfe) -> Resul
     store::note(tx, now.id, seen).await?;
     let why = said(seen);
     store::advance(tx, now, "denied", &why).await?;
-    alert(tx, now, "NF-e denegada", &format!("{why}. O número foi perdido: corrija a causa e emita outra nota")).await?;
+    alert(tx, Key::InvoiceDenied(now.id), now, &format!("{why}. O número foi perdido: corrija a causa e emita outra nota"))
+        .await?;
     store::mark_told(tx, now.id).await?;
     Ok(Outcome::Done)
 }
@@ -139,7 +141,7 @@ async fn cancelled(tx: &impl GenericClient, now: &Invoice, seen: &SeenNfe) -> Re
         jobs::push(tx, Job::KeepInvoice { invoice: now.id }).await?;
         issue_after(tx, now).await?;
         if !is_ours {
-            alert(tx, now, "NF-e cancelada fora da loja", "Alguém cancelou a nota no painel do provedor").await?;
+            alert(tx, Key::InvoiceCancelledElsewhere(now.id), now, "Alguém cancelou a nota no painel do provedor").await?;
         }
     }
     Ok(Outcome::Done)
@@ -160,10 +162,10 @@ fn said(seen: &SeenNfe) -> String {
 }
 
 /// Tells the shop, with the order's number and nobody's name.
-pub async fn alert(tx: &impl GenericClient, invoice: &Invoice, subject: &str, text: &str) -> Result<()> {
+pub async fn alert(tx: &impl GenericClient, key: Key<'_>, invoice: &Invoice, text: &str) -> Result<()> {
     const NUMBER: &str = "SELECT number FROM orders WHERE id = $1";
     let number: String = db::query_one(tx, NUMBER, &[&invoice.order]).await?.get("number");
     let what = if invoice.is_return { "de devolução do" } else { "do" };
     let text = format!("Nota {what} pedido {number}: {text}");
-    jobs::push(tx, Job::MailAlert { subject: format!("{subject} – pedido {number}"), text }).await
+    alerts::raise(tx, Alert::new(key, text).about(invoice.order)).await
 }

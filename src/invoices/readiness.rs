@@ -16,7 +16,7 @@ use super::tax::{self, Setting};
 use super::ware::{self, Ware};
 use crate::app::App;
 use crate::calendar;
-use crate::db;
+use crate::db::{self, sql};
 use crate::error::Result;
 use crate::ids::ProductId;
 use crate::tax::TaxRules;
@@ -89,12 +89,14 @@ async fn products(db: &impl GenericClient) -> Result<(TaxRules, Vec<Product>)> {
     const RULES: &str = "SELECT value FROM settings WHERE name = 'taxes'";
     let rules: Option<Value> = db::query_opt(db, RULES, &[]).await?.map(|row| row.get("value"));
     let rules: TaxRules = rules.and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default();
-    let sql = format!(
+    const PRODUCTS: &str = sql!(
         "SELECT p.id, p.name, coalesce(p.ncm, c.ncm) AS ncm, coalesce(p.cfop, c.cfop) AS cfop, coalesce(p.origin, c.origin) AS origin,
                 p.tax, c.taxes
-           FROM products p {CATEGORY_WORDS} WHERE p.active AND p.deleted_at IS NULL ORDER BY p.id"
+           FROM products p ",
+        CATEGORY_WORDS,
+        " WHERE p.active AND p.deleted_at IS NULL ORDER BY p.id"
     );
-    let rows = db::query(db, &sql, &[]).await?;
+    let rows = db::query(db, PRODUCTS, &[]).await?;
     let product = |row: &tokio_postgres::Row| Product {
         id: row.get("id"),
         name: row.get("name"),

@@ -9,10 +9,11 @@ use vitrine_kit::{AccessKey, Money};
 
 use super::problem::{self, Problem};
 use crate::cause::Actor;
-use crate::db;
+use crate::db::{self, sql};
 use crate::error::Result;
 use crate::ids::{InvoiceId, LineId, OrderId, RefundId};
 use crate::sale::history::{Change, record_change};
+use crate::sale::locks;
 use crate::sale::returned::{Ground, Note, Pieces, Sums};
 
 /// An invoice as its row stands.
@@ -153,34 +154,36 @@ fn environment(word: &str) -> Environment {
 }
 
 pub async fn find(db: &impl GenericClient, id: InvoiceId) -> Result<Option<Invoice>> {
-    let sql = format!("SELECT {COLUMNS} FROM invoices i WHERE i.id = $1");
-    Ok(db::query_opt(db, &sql, &[&id]).await?.as_ref().map(invoice))
+    const FIND: &str = sql!("SELECT ", COLUMNS, " FROM invoices i WHERE i.id = $1");
+    Ok(db::query_opt(db, FIND, &[&id]).await?.as_ref().map(invoice))
 }
 
 /// The invoice under its order's lock and its own: what is read stays so until the commit.
 pub async fn lock(tx: &impl GenericClient, id: InvoiceId) -> Result<Option<Invoice>> {
-    const ORDER: &str = "SELECT FROM orders WHERE id = (SELECT order_id FROM invoices WHERE id = $1) FOR NO KEY UPDATE";
-    let sql = format!("SELECT {COLUMNS} FROM invoices i WHERE i.id = $1 FOR NO KEY UPDATE");
-    db::query_opt(tx, ORDER, &[&id]).await?;
-    Ok(db::query_opt(tx, &sql, &[&id]).await?.as_ref().map(invoice))
+    const LOCK: &str = sql!("SELECT ", COLUMNS, " FROM invoices i WHERE i.id = $1 FOR NO KEY UPDATE");
+    locks::lock_order_of_invoice(tx, id).await?;
+    Ok(db::query_opt(tx, LOCK, &[&id]).await?.as_ref().map(invoice))
 }
 
 /// The newest sale invoice of an order: the live one, if there is one.
 pub async fn sale_of(db: &impl GenericClient, order: OrderId) -> Result<Option<Invoice>> {
-    let sql = format!(
-        "SELECT {COLUMNS} FROM invoices i WHERE i.order_id = $1 AND i.purpose = 'sale'
-          ORDER BY i.status IN ('denied', 'cancelled'), i.id DESC LIMIT 1"
+    const FIND: &str = sql!(
+        "SELECT ",
+        COLUMNS,
+        " FROM invoices i WHERE i.order_id = $1 AND i.purpose = 'sale'
+           ORDER BY i.status IN ('denied', 'cancelled'), i.id DESC LIMIT 1"
     );
-    Ok(db::query_opt(db, &sql, &[&order]).await?.as_ref().map(invoice))
+    Ok(db::query_opt(db, FIND, &[&order]).await?.as_ref().map(invoice))
 }
 
 /// The returns of a sale that stand or may come to stand, the oldest first.
 pub async fn list_returns(db: &impl GenericClient, sale: InvoiceId) -> Result<Vec<Invoice>> {
-    let sql = format!(
-        "SELECT {COLUMNS} FROM invoices i
-          WHERE i.sale_id = $1 AND i.purpose = 'return' AND i.status NOT IN ('denied', 'cancelled') ORDER BY i.id"
+    const LIST: &str = sql!(
+        "SELECT ",
+        COLUMNS,
+        " FROM invoices i WHERE i.sale_id = $1 AND i.purpose = 'return' AND i.status NOT IN ('denied', 'cancelled') ORDER BY i.id"
     );
-    Ok(db::query(db, &sql, &[&sale]).await?.iter().map(invoice).collect())
+    Ok(db::query(db, LIST, &[&sale]).await?.iter().map(invoice).collect())
 }
 
 /// A new invoice, before any provider hears of it.

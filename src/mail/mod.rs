@@ -4,6 +4,7 @@
 //! records what became of it. The providers' news of deliveries and bounces come in by their webhooks.
 
 mod desk;
+pub mod digest;
 mod facts;
 mod http;
 mod kind;
@@ -25,13 +26,14 @@ use deadpool_postgres::Transaction;
 use self::facts::{Order, Shop};
 use self::kind::Kind;
 use self::store::{Channel, Claim, NewMessage};
-use self::templates::{Alert, Story};
+use self::templates::Story;
 use crate::app::App;
 use crate::db;
 use crate::error::Result;
 use crate::ids::{InvoiceId, MessageId, OrderId, RefundId, ResetId, UserId};
 use crate::jobs::{self, Outcome};
 use crate::lang::Lang;
+use crate::sale::states::OrderStatus;
 
 /// Stands in stored words where a capability belongs. It is put in at the moment of sending: nobody can sign in, or open
 /// a guest's order, with what lies in the table.
@@ -72,7 +74,8 @@ pub async fn order_paid(app: &App, order: OrderId) -> Result<Outcome> {
 /// The parcel left. A corrected tracking number is told again, the same one is not.
 pub async fn order_shipped(app: &App, order: OrderId) -> Result<Outcome> {
     order_mail(app, order, Kind::OrderShipped, |order| {
-        let tracking = order.tracking_number.as_ref().filter(|_| matches!(order.status.as_str(), "shipped" | "delivered"))?;
+        let tracking =
+            order.tracking_number.as_ref().filter(|_| matches!(order.status, OrderStatus::Shipped | OrderStatus::Delivered))?;
         Some(format!("order_shipped:{}:{tracking}", order.id))
     })
     .await
@@ -81,7 +84,7 @@ pub async fn order_shipped(app: &App, order: OrderId) -> Result<Outcome> {
 /// The carrier says that it arrived.
 pub async fn order_delivered(app: &App, order: OrderId) -> Result<Outcome> {
     order_mail(app, order, Kind::OrderDelivered, |order| {
-        (order.status == "delivered").then(|| format!("order_delivered:{}", order.id))
+        (order.status == OrderStatus::Delivered).then(|| format!("order_delivered:{}", order.id))
     })
     .await
 }
@@ -90,7 +93,7 @@ pub async fn order_delivered(app: &App, order: OrderId) -> Result<Outcome> {
 pub async fn order_cancelled(app: &App, order: OrderId) -> Result<Outcome> {
     order_mail(app, order, Kind::OrderCancelled, |order| {
         let at = order.cancelled_at.map(|at| at.as_second());
-        (order.status == "cancelled").then(|| format!("order_cancelled:{}:{}", order.id, at.unwrap_or_default()))
+        (order.status == OrderStatus::Cancelled).then(|| format!("order_cancelled:{}:{}", order.id, at.unwrap_or_default()))
     })
     .await
 }
@@ -181,24 +184,6 @@ pub async fn password_reset(app: &App, reset: ResetId) -> Result<Outcome> {
     tx.commit().await?;
     drop(db);
     send::hand_over(app, claim, &app.keys.reset_token(reset)).await
-}
-
-/// Tells the operator. Without an address for that, the log is told.
-pub async fn alert(app: &App, subject: &str, text: &str) -> Result<Outcome> {
-    let Some(to) = &app.config.mail.alert_to else {
-        tracing::error!(subject, text, "an alert that nobody is mailed: ADMIN_ALERT_EMAIL is not set");
-        return Ok(Outcome::Done);
-    };
-    let job = vitrine_kit::trace::request_id().unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
-    let event = format!("alert:{job}");
-    let mut db = app.db().await?;
-    let tx = db.transaction().await?;
-    let story = Story { alert: Some(Alert { title: subject, text }), ..story(app) };
-    let whom = Whom { order: None, user: None, to: Some(to.as_str()) };
-    let (claim, _) = write(&tx, app, Kind::Alert, &event, &whom, &story).await?;
-    tx.commit().await?;
-    drop(db);
-    send::hand_over(app, claim, "").await
 }
 
 /// A message that an admin wants sent after all: as it was written.

@@ -4,12 +4,14 @@ use jiff::Timestamp;
 use uuid::Uuid;
 use vitrine_kit::Money;
 
+use super::digest::{Digest, Entry};
 use super::facts::{Account, Address, Invoice, Item, Order, Pix, Refund, Reset, Shop, invoice_urls, order_url, reset_url};
 use super::kind::Kind;
-use super::templates::{Alert, Story, Templates, Words};
+use super::templates::{Story, Templates, Words};
 use crate::error::Result;
 use crate::ids::{OrderId, RefundId, UserId};
 use crate::lang::Lang;
+use crate::sale::states::{OrderPaymentStatus, OrderStatus};
 
 const SHOP: &str = "https://loja.test";
 const API: &str = "https://api.loja.test";
@@ -37,8 +39,8 @@ pub fn order() -> Order {
         texts_to: None,
         number: NUMBER.into(),
         first_name: "Ana".into(),
-        status: "pending".into(),
-        payment_status: "pending_payment".into(),
+        status: OrderStatus::Pending,
+        payment_status: OrderPaymentStatus::PendingPayment,
         awaits_payment: true,
         subtotal_cents: Money::from_cents(125_780),
         discount_cents: Money::from_cents(12_578),
@@ -81,12 +83,12 @@ pub fn order() -> Order {
 }
 
 pub fn paid() -> Order {
-    let (status, payment_status) = ("processing".into(), "paid".into());
+    let (status, payment_status) = (OrderStatus::Processing, OrderPaymentStatus::Paid);
     Order { status, payment_status, awaits_payment: false, paid_at: Some(at("2025-11-21T17:12:30Z")), pix: None, ..order() }
 }
 
 pub fn shipped() -> Order {
-    Order { status: "shipped".into(), tracking_number: Some("AB123456789BR".into()), ..paid() }
+    Order { status: OrderStatus::Shipped, tracking_number: Some("AB123456789BR".into()), ..paid() }
 }
 
 pub fn refund(is_done: bool, method: &str) -> Refund {
@@ -106,15 +108,56 @@ fn invoice() -> Invoice {
     }
 }
 
+/// A provider that refuses the shop's key, a dispute, and what is still met of yesterday.
+pub fn digest() -> Digest {
+    let refused = Entry {
+        count: 200,
+        last_at: at("2025-11-21T17:06:20Z"),
+        orders: vec![NUMBER.into(), "H4JTW-PX3CD".into()],
+        ..entry("provider-refuses-us:propay", "propay não aceita as credenciais da loja", "A chave foi recusada (401).")
+    };
+    let dispute = Entry {
+        orders: vec![NUMBER.into()],
+        ..entry("dispute-opened:dp_1", "Pagamento contestado", "O pagamento foi contestado (fraudulent): 115052 centavos.")
+    };
+    let again = Entry {
+        severity: "warning",
+        count: 41,
+        since_told: 40,
+        first_at: at("2025-11-20T11:00:00Z"),
+        last_at: at("2025-11-20T23:10:00Z"),
+        ..entry("job-dead:mail_order_paid:resend refused the request (422)", "Tarefa parada: mail_order_paid", "")
+    };
+    Digest { new: vec![refused, dispute], repeats: vec![again], left: 3 }
+}
+
+/// A critical one that was met once.
+pub fn entry(key: &str, subject: &str, text: &str) -> Entry {
+    let met = at("2025-11-21T17:05:00Z");
+    Entry {
+        severity: "critical",
+        key: key.into(),
+        subject: subject.into(),
+        text: text.into(),
+        orders: Vec::new(),
+        count: 1,
+        since_told: 1,
+        first_at: met,
+        last_at: met,
+    }
+}
+
 /// A mail of this kind, in this language, about these facts.
 pub fn words(templates: &Templates, kind: Kind, lang: Lang) -> Result<Words> {
     let order = match kind {
         Kind::OrderPaid | Kind::Refunded | Kind::Invoice => paid(),
         Kind::OrderShipped => shipped(),
-        Kind::OrderDelivered => Order { status: "delivered".into(), delivered_at: Some(at("2025-11-28T14:20:00Z")), ..shipped() },
+        Kind::OrderDelivered => {
+            Order { status: OrderStatus::Delivered, delivered_at: Some(at("2025-11-28T14:20:00Z")), ..shipped() }
+        }
         Kind::OrderCancelled => Order {
-            status: "cancelled".into(),
-            payment_status: "expired".into(),
+            status: OrderStatus::Cancelled,
+            payment_status: OrderPaymentStatus::Expired,
             awaits_payment: false,
             cancelled_at: Some(at("2025-11-21T17:40:02Z")),
             pix: None,
@@ -126,8 +169,6 @@ pub fn words(templates: &Templates, kind: Kind, lang: Lang) -> Result<Words> {
     let account = Account { recipient: recipient.clone(), lang, first_name: first_name.clone() };
     let (url, expires_at) = (reset_url(SHOP), at("2025-11-21T18:05:00Z"));
     let reset = Reset { user: UserId(Uuid::nil()), recipient, lang, first_name, url, expires_at };
-    let text = "A tarefa 0192 (send_refund) parou depois de 60 tentativa(s):\npropay refused the request (402)";
-    let alert = Alert { title: "Tarefa parada: send_refund", text };
     let story = Story {
         lang,
         shop: shop(),
@@ -136,7 +177,7 @@ pub fn words(templates: &Templates, kind: Kind, lang: Lang) -> Result<Words> {
         refund: Some(&refund(true, "pix")),
         reset: Some(&reset),
         invoice: Some(&invoice()),
-        alert: Some(alert),
+        digest: Some(&digest()),
     };
     templates.render(kind, &story)
 }

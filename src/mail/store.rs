@@ -5,10 +5,11 @@ use deadpool_postgres::GenericClient;
 use super::kind::Kind;
 use crate::app::App;
 use crate::cause::Actor;
-use crate::db;
+use crate::db::{self, insert};
 use crate::error::Result;
 use crate::ids::{MessageId, OrderId, UserId};
 use crate::sale::history::{Change, record_change};
+use crate::sale::locks;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Channel {
@@ -54,9 +55,6 @@ pub async fn insert_message(tx: &impl GenericClient, app: &App, new: &NewMessage
     const BLOCKED: &str = "
         SELECT EXISTS (SELECT FROM users WHERE email = $1 AND mail_blocked_at IS NOT NULL)
             OR EXISTS (SELECT FROM messages WHERE order_id = $2 AND recipient = $1 AND status = 'bounced')";
-    const INSERT: &str = "
-        INSERT INTO messages (id, event, kind, channel, order_id, user_id, recipient, subject, html, body, status, error, provider)
-        VALUES ($1, $2, $3, $13, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT (event) DO NOTHING";
     let Some(to) = new.to else { return Ok(false) };
     // Who cannot sign in may ask for a reset at any address: that mail is always tried.
     let may_block = new.channel == Channel::Email && new.kind.heeds_blocks();
@@ -64,13 +62,23 @@ pub async fn insert_message(tx: &impl GenericClient, app: &App, new: &NewMessage
     let (html, body) = if blocked { (None, None) } else { (new.html, Some(new.text)) };
     let (status, error) = if blocked { ("failed", Some(BLOCKED_WHY)) } else { ("queued", None) };
     let id = MessageId::new();
-    let (kind, channel, provider) = (new.kind.word(), new.channel.word(), provider(app, new.channel));
-    let written = db::execute(
-        tx,
-        INSERT,
-        &[&id, &new.event, &kind, &new.order, &new.user, &to, &new.subject, &html, &body, &status, &error, &provider, &channel],
-    )
-    .await?;
+    let kind = new.kind.word();
+    let row = insert!("messages" {
+        id: id,
+        event: new.event,
+        kind: kind,
+        channel: new.channel.word(),
+        order_id: new.order,
+        user_id: new.user,
+        recipient: to,
+        subject: new.subject,
+        html: html,
+        body: body,
+        status: status,
+        error: error,
+        provider: provider(app, new.channel),
+    } "ON CONFLICT (event) DO NOTHING");
+    let written = db::execute(tx, row.sql, &row.values).await?;
     if written == 1 {
         tell(tx, new.order, id, (None, status), error.unwrap_or(kind), Actor::System).await?;
     }
@@ -224,9 +232,8 @@ pub async fn note_trouble(db: &impl GenericClient, message: &Claimed, why: &str,
 }
 
 pub async fn lock_order(tx: &impl GenericClient, order: Option<OrderId>) -> Result<()> {
-    const LOCK: &str = "SELECT FROM orders WHERE id = $1 FOR NO KEY UPDATE";
     if let Some(order) = order {
-        db::query_opt(tx, LOCK, &[&order]).await?;
+        locks::lock_order_for_shop(tx, order).await?;
     }
     Ok(())
 }

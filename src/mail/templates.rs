@@ -10,6 +10,7 @@ use minijinja::{AutoEscape, Environment, ErrorKind, Output, State, UndefinedBeha
 use serde::Serialize;
 use vitrine_kit::Money;
 
+use super::digest::Digest;
 use super::facts::{self, Account, Invoice, Order, Refund, Reset, Shop};
 use super::kind::Kind;
 use crate::calendar;
@@ -94,13 +95,7 @@ pub struct Story<'a> {
     pub refund: Option<&'a Refund>,
     pub reset: Option<&'a Reset>,
     pub invoice: Option<&'a Invoice>,
-    pub alert: Option<Alert<'a>>,
-}
-
-#[derive(Debug, Serialize)]
-pub struct Alert<'a> {
-    pub title: &'a str,
-    pub text: &'a str,
+    pub digest: Option<&'a Digest>,
 }
 
 /// Read once per process: the sources stand in the binary.
@@ -209,7 +204,7 @@ fn subject_of(kind: Kind, story: &Story<'_>) -> String {
     let shop = story.shop.name.as_str();
     let refund = story.refund.map(|refund| facts::money(refund.amount_cents, story.lang)).unwrap_or_default();
     if kind == Kind::Alert {
-        return format!("[{shop}] {}", story.alert.as_ref().map_or("", |alert| alert.title));
+        return format!("[{shop}] {}", story.digest.map(Digest::title).unwrap_or_default());
     }
     match story.lang {
         Lang::Pt => match kind {

@@ -1,12 +1,14 @@
 use vitrine_africastalking::PART;
 use vitrine_kit::Money;
 
+use super::digest::{Digest, Entry};
 use super::facts::{Address, Order, Refund, money, name_in, order_url};
 use super::kind::Kind;
 use super::samples::{self, at, item, order, paid, refund, shop};
 use super::sms;
-use super::templates::{Alert, Story, Templates, Words, one_line};
+use super::templates::{Story, Templates, Words, one_line};
 use crate::lang::Lang;
+use crate::sale::states::{OrderPaymentStatus, OrderStatus};
 
 fn templates() -> &'static Templates {
     Templates::get().expect("sound templates")
@@ -24,8 +26,12 @@ fn refunded(order: &Order, refund: &Refund) -> Words {
     render(Kind::Refunded, Story { shop: shop(), order: Some(order), refund: Some(refund), ..Story::default() })
 }
 
-fn alert(title: &str, text: &str) -> Words {
-    render(Kind::Alert, Story { shop: shop(), alert: Some(Alert { title, text }), ..Story::default() })
+fn alert(subject: &str, text: &str) -> Words {
+    digest(&Digest { new: vec![samples::entry("job-dead:x", subject, text)], ..Digest::default() })
+}
+
+fn digest(digest: &Digest) -> Words {
+    render(Kind::Alert, Story { shop: shop(), digest: Some(digest), ..Story::default() })
 }
 
 /// Subject and both parts, as they are sent.
@@ -47,7 +53,8 @@ fn every_mail_reads_well_in_both_languages() {
 
 #[test]
 fn an_order_that_is_paid_or_cancelled_by_now_asks_for_no_money() {
-    let cancelled = Order { status: "cancelled".into(), payment_status: "expired".into(), awaits_payment: false, ..order() };
+    let cancelled =
+        Order { status: OrderStatus::Cancelled, payment_status: OrderPaymentStatus::Expired, awaits_payment: false, ..order() };
     for order in [paid(), Order { pix: None, ..cancelled }] {
         let words = about(Kind::OrderPlaced, &order);
         assert!(!words.text.contains("Pague") && !words.html.contains("Pagar"), "{}", words.text);
@@ -58,9 +65,10 @@ fn an_order_that_is_paid_or_cancelled_by_now_asks_for_no_money() {
 #[test]
 fn a_cancellation_says_what_becomes_of_the_money() {
     let cancelled_at = Some(at("2025-11-21T18:00:00Z"));
-    let returned = Order { status: "cancelled".into(), cancelled_at, ..paid() };
+    let returned = Order { status: OrderStatus::Cancelled, cancelled_at, ..paid() };
     assert_words("order_cancelled_after_payment", &about(Kind::OrderCancelled, &returned));
-    let unpaid = Order { status: "cancelled".into(), payment_status: "cancelled".into(), awaits_payment: false, ..order() };
+    let unpaid =
+        Order { status: OrderStatus::Cancelled, payment_status: OrderPaymentStatus::Cancelled, awaits_payment: false, ..order() };
     let words = about(Kind::OrderCancelled, &Order { cancelled_at, pix: None, ..unpaid });
     assert!(words.text.contains("O pedido K7M2Q-X9RTA foi cancelado. Nada foi cobrado."), "{}", words.text);
 }
@@ -69,6 +77,21 @@ fn a_cancellation_says_what_becomes_of_the_money() {
 fn a_refund_says_how_much_and_where_to() {
     let card = refunded(&paid(), &refund(false, "credit_card"));
     assert!(card.text.contains("Estamos devolvendo R$ 10,00 referentes ao pedido K7M2Q-X9RTA.\nO valor aparece como crédito"));
+}
+
+#[test]
+fn an_operators_mail_is_called_by_what_it_tells() {
+    let called = |new, repeats, left| digest(&Digest { new, repeats, left }).subject;
+    let refused = || Entry { count: 200, ..samples::entry("charge-refused:propay:401", "Cobrança recusada por propay", "") };
+    let dispute =
+        || Entry { orders: vec!["K7M2Q-X9RTA".into()], ..samples::entry("dispute-opened:dp_1", "Pagamento contestado", "") };
+    let low = || Entry { severity: "info", ..samples::entry("low-stock:1", "Estoque baixo: 1 produto", "") };
+    assert_eq!(called(vec![refused()], vec![], 0), "[Loja da Ana] Cobrança recusada por propay (200 vezes)");
+    assert_eq!(called(vec![dispute()], vec![refused()], 0), "[Loja da Ana] Pagamento contestado – pedido K7M2Q-X9RTA");
+    let several = "[Loja da Ana] 5 alertas, 1 crítico(s): Pagamento contestado – pedido K7M2Q-X9RTA";
+    assert_eq!(called(vec![dispute(), low()], vec![], 3), several);
+    assert_eq!(called(vec![low(), low()], vec![], 0), "[Loja da Ana] 2 alertas: Estoque baixo: 1 produto");
+    assert_eq!(called(vec![], vec![refused()], 0), "[Loja da Ana] Resumo de alertas");
 }
 
 #[test]

@@ -4,25 +4,26 @@
 //! everything and commits. Fewer is not possible without pricing inside the database: what is written depends on what was
 //! read. Whatever can still refuse in the second (stock, a coupon's limits) raises, so that the COMMIT behind it rolls back.
 
-use actix_web::HttpResponse;
 use deadpool_postgres::Object;
 use futures_util::future::{try_join, try_join3, try_join5};
 use futures_util::try_join;
 use tokio_postgres::Statement;
 use tokio_postgres::types::ToSql;
+use vitrine_kit::Money;
 
 use super::draft::{Draft, LineColumns, Read};
 use super::pipeline::Pipeline;
 use super::place::PlaceOrder;
+use super::store;
 use super::view::{OrderLine, OrderView};
 use crate::app::App;
 use crate::cart::Owner;
 use crate::cause::{self, Actor};
 use crate::coupons;
-use crate::db;
+use crate::db::{self, insert, insert_all};
 use crate::error::{Error, Result};
-use crate::http::idempotency::{self, Claim};
-use crate::ids::{AddressId, LineId, VariantId};
+use crate::http::idempotency::{self, Claim, Kept};
+use crate::ids::{AddressId, OrderId};
 use crate::jobs::{self, Job};
 use crate::lang::Lang;
 use crate::payments::charge::methods;
@@ -34,14 +35,14 @@ type Param<'a> = &'a (dyn ToSql + Sync);
 #[derive(Debug)]
 pub enum Placed {
     New(Box<NewOrder>),
-    /// The same key was used before: its first answer.
-    Replay(HttpResponse),
+    /// The same key was used before: what was kept of its first answer. [`first_answer`] makes it whole.
+    Replay(Kept),
 }
 
 #[derive(Debug)]
 pub struct NewOrder {
     pub order: OrderView,
-    /// The answer, as it is remembered under the key.
+    /// The answer.
     pub body: serde_json::Value,
     /// A variant is sold out now: cached answers are wrong.
     pub sold_out: bool,
@@ -49,9 +50,10 @@ pub struct NewOrder {
 
 const NOW: &str = "SELECT now()";
 /// The lock that two tabs of one buyer queue at. What the cart holds is read by the next statement, which sees
-/// what the one before us did to it.
+/// what the one before us did to it. A twin that did not get its key (see [`idempotency::TAKE`]) does not queue.
 const LOCK_CART: &str = "
-    SELECT id, coupon_id FROM carts WHERE user_id = $1 OR token_hash = $2 FOR UPDATE";
+    SELECT id, coupon_id FROM carts
+     WHERE (user_id = $1 OR token_hash = $2) AND current_setting('vitrine.key_is_free', true) IS DISTINCT FROM 'false' FOR UPDATE";
 const LINES: &str = "
     SELECT i.variant_id, i.quantity, v.product_id, v.sku, v.name AS variant_name, v.price_cents, v.stock, p.name,
            (SELECT url FROM product_images m WHERE m.product_id = p.id ORDER BY position LIMIT 1) AS image_url,
@@ -64,28 +66,17 @@ const BUYER: &str = "
       FROM users u LEFT JOIN addresses a ON a.user_id = u.id AND a.id = $2 WHERE u.id = $1";
 /// The coupon that was sent, else the cart's.
 const COUPON: &str = "
-    SELECT k.* FROM coupons k
+    SELECT k.id, k.code, k.kind, k.value, k.min_subtotal_cents, k.max_discount_cents, k.starts_at, k.ends_at, k.max_uses,
+           k.max_uses_per_customer, k.uses, k.active
+      FROM coupons k
      WHERE k.code = $3 OR ($3::text IS NULL AND k.id = (SELECT coupon_id FROM carts WHERE user_id = $1 OR token_hash = $2))";
 
-const INSERT_ORDER: &str = "
-    INSERT INTO orders (id, number, user_id, customer_name, customer_email, customer_phone, tax_id_sealed, tax_id_key, tax_id_hash,
-        payment_method, subtotal_cents, coupon_discount_cents, method_discount_cents, discount_cents, shipping_cents, shipping_quoted_cents, total_cents,
-        coupon_id, coupon_code, coupon_held, shipping_address, shipping_provider, carrier, service, service_code, delivery_days,
-        freight_estimate, freight_quote, notes, expires_at, status, payment_status, paid_at, locale, sms_opt_in)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::bigint, $28::bigint, $12 + $28, $13, $14, $15, $16, $17, $16::uuid IS NOT NULL, $18, $19, $20, $21, $22, $23,
-        $24, $25, $26, $27, $29, $30::text, CASE WHEN $30 = 'paid' THEN now() END, $31, $32)";
-const INSERT_LINES: &str = "
-    INSERT INTO order_lines (id, order_id, position, product_id, variant_id, sku, name, variant_name, image_url, quantity, unit_price_cents,
-        line_total_cents, discount_cents)
-    SELECT l.id, $1, (l.n)::smallint, l.product, l.variant, l.sku, l.name, l.variant_name, l.image, l.quantity, l.price, l.price * l.quantity, l.discount
-      FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[], $9::int[], $10::bigint[], $11::bigint[])
-      WITH ORDINALITY AS l (id, product, variant, sku, name, variant_name, image, quantity, price, discount, n)";
 const INSERT_HISTORY: &str = "
     INSERT INTO order_history (order_id, subject, from_state, to_state, reason, actor, cause)
     VALUES ($1, 'order', NULL, $4, 'placed', $2, $3), ($1, 'payment_status', NULL, $5, 'placed', $2, $3)";
 const EMPTY_CART: &str = "
     WITH emptied AS (DELETE FROM cart_items WHERE cart_id = $1) UPDATE carts SET coupon_id = NULL, updated_at = now() WHERE id = $1";
-const SPEND_COUPON: &str = "SELECT spend_coupon($1, $2, $3)";
+const SPEND_COUPON: &str = "SELECT spend_coupon($1, $2, $3, $4, $5)";
 const TAKE_STOCK: &str = "SELECT take_stock($1, $2, $3, 1::smallint, $4, $5)";
 
 /// Places the order. Nothing is left behind by a refusal. `spoken`: the language of a guest who names none.
@@ -123,11 +114,42 @@ async fn place_in(
     let draft = Draft::price(app, owner, new, spoken, &read)?;
     let order = draft.view(app, &read);
     let mut body = serde_json::to_value(&order).map_err(|e| Error::Internal(e.to_string()))?;
-    if matches!(owner, Owner::Guest(_)) {
-        body["access_token"] = app.keys.order_token(order.id).into();
-    }
-    let sold_out = write(tx, &draft, &order, &body, key, actor).await?;
+    let sold_out = write(tx, &draft, &order, &kept_of(&body), key, actor).await?;
+    add_token(app, owner, order.id, &mut body);
     Ok(Placed::New(Box::new(NewOrder { order, body, sold_out })))
+}
+
+/// A guest's answer opens the order.
+fn add_token(app: &App, owner: &Owner, order: OrderId, answer: &mut serde_json::Value) {
+    if matches!(owner, Owner::Guest(_)) {
+        answer["access_token"] = app.keys.order_token(order).into();
+    }
+}
+
+/// What is kept of an answer under its key: all that may read otherwise later. Of lines only their discounts do.
+fn kept_of(answer: &serde_json::Value) -> serde_json::Value {
+    let mut kept = answer.clone();
+    if let Some(lines) = kept["items"].as_array_mut() {
+        lines.iter_mut().for_each(|line| *line = line["discount_cents"].take());
+    }
+    kept
+}
+
+/// The first answer again, of what was kept of it, the lines as they were sold, and the token, which is kept nowhere.
+pub async fn first_answer(app: &App, owner: &Owner, kept: &Kept) -> Result<serde_json::Value> {
+    let broken = || Error::Internal("a kept order does not fit its lines".into());
+    let mut answer = kept.body()?;
+    let order: OrderId = answer["id"].as_str().and_then(|id| id.parse().ok()).ok_or_else(broken)?;
+    let rows = store::list_lines(&app.db().await?, &[order]).await?;
+    let discounts: Vec<Money> = serde_json::from_value(answer["items"].take()).map_err(|_| broken())?;
+    if rows.len() != discounts.len() {
+        return Err(broken());
+    }
+    let line = |(row, discount_cents)| OrderLine { discount_cents, ..OrderLine::from_row(row) };
+    let items: Vec<OrderLine> = rows.iter().zip(discounts).map(line).collect();
+    answer["items"] = serde_json::to_value(items).map_err(|e| Error::Internal(e.to_string()))?;
+    add_token(app, owner, order, &mut answer);
+    Ok(answer)
 }
 
 async fn read(tx: &mut Pipeline, owner: &Owner, new: &PlaceOrder, key: Option<&Claim>) -> Result<Read> {
@@ -198,19 +220,68 @@ async fn write(
     }
     let batch = jobs::Batch::of(&next);
     let answer = serde_json::to_vec(body).map_err(|e| Error::Internal(e.to_string()))?;
-    let ids: Vec<LineId> = draft.lines.iter().map(|l| l.id).collect();
-    let variants: Vec<VariantId> = draft.lines.iter().map(|l| l.variant_id).collect();
-    let quantities: Vec<i32> = draft.lines.iter().map(|l| l.quantity).collect();
-    let statements = Statements::prepare(tx.client()?).await?;
+    let lines = LineColumns::of(draft);
     let client = tx.client()?;
-    let email = order.customer_email.as_deref();
-    let phone = draft.contact.phone.as_ref().map(|p| p.as_str());
     let (coupon_id, coupon_code) = draft.coupon.as_ref().map(|(id, code)| (*id, code.as_str())).unzip();
-    let (quote, quoted, days) = (draft.quote.record(draft.free), draft.quote.price, draft.quote.days as i32);
-    let lines = LineColumns::of(&draft.lines);
+    let order_row = insert!("orders" {
+        id: draft.id,
+        number: draft.number,
+        user_id: draft.user,
+        customer_name: draft.contact.name,
+        customer_email: order.customer_email,
+        customer_phone: draft.contact.phone.as_ref().map(|p| p.as_str()),
+        locale: draft.lang.as_str(),
+        sms_opt_in: draft.sms_opt_in,
+        tax_id_sealed: draft.sealed.sealed,
+        tax_id_key: draft.sealed.key,
+        tax_id_hash: draft.sealed.hash,
+        status: order.status,
+        payment_status: order.payment_status,
+        payment_method: draft.method,
+        subtotal_cents: draft.subtotal,
+        coupon_discount_cents: draft.coupon_discount,
+        method_discount_cents: draft.method_discount,
+        discount_cents: order.discount_cents,
+        shipping_cents: draft.shipping,
+        shipping_quoted_cents: draft.quote.price,
+        total_cents: draft.total,
+        coupon_id: coupon_id,
+        coupon_code: coupon_code,
+        coupon_held: coupon_id.is_some(),
+        shipping_address: order.shipping_address,
+        shipping_provider: draft.quote.provider,
+        carrier: draft.quote.carrier,
+        service: draft.quote.service,
+        service_code: draft.quote.service_code,
+        delivery_days: order.delivery_days,
+        freight_estimate: draft.quote.estimate,
+        freight_quote: draft.quote.record(draft.free),
+        notes: draft.notes,
+        expires_at: draft.expires_at,
+        paid_at: order.paid_at,
+    });
+    let line_rows = insert_all!("order_lines" {
+        id uuid: lines.ids,
+        order_id uuid: lines.orders,
+        position smallint: lines.positions,
+        product_id uuid: lines.products,
+        variant_id uuid: lines.variants,
+        sku text: lines.skus,
+        name text: lines.names,
+        variant_name text: lines.variant_names,
+        image_url text: lines.images,
+        quantity int: lines.quantities,
+        unit_price_cents bigint: lines.prices,
+        line_total_cents bigint: lines.totals,
+        discount_cents bigint: lines.discounts,
+    });
+    let statements = Statements::prepare(client, order_row.sql, line_rows.sql).await?;
     let spend = async {
         match coupon_id {
-            Some(coupon) => client.execute(&statements.coupon, &[&coupon, &draft.persons, &draft.sealed.key]).await.map(|_| ()),
+            Some(coupon) => client
+                .execute(&statements.coupon, &[&coupon, &draft.persons, &draft.sealed.key, &draft.user, &draft.id])
+                .await
+                .map(|_| ()),
             None => Ok(()),
         }
     };
@@ -222,62 +293,14 @@ async fn write(
             None => Ok(()),
         }
     };
-    let locale = draft.lang.as_str();
-    let order_row: [Param<'_>; 32] = [
-        &draft.id,
-        &draft.number,
-        &draft.user,
-        &draft.contact.name,
-        &email,
-        &phone,
-        &draft.sealed.sealed,
-        &draft.sealed.key,
-        &draft.sealed.hash,
-        &draft.method,
-        &draft.subtotal,
-        &draft.coupon_discount,
-        &draft.shipping,
-        &quoted,
-        &draft.total,
-        &coupon_id,
-        &coupon_code,
-        &order.shipping_address,
-        &draft.quote.provider,
-        &draft.quote.carrier,
-        &draft.quote.service,
-        &draft.quote.service_code,
-        &days,
-        &draft.quote.estimate,
-        &quote,
-        &draft.notes,
-        &draft.expires_at,
-        &draft.method_discount,
-        &order.status,
-        &order.payment_status,
-        &locale,
-        &draft.sms_opt_in,
-    ];
-    let line_rows: [Param<'_>; 11] = [
-        &draft.id,
-        &ids,
-        &lines.products,
-        &variants,
-        &lines.skus,
-        &lines.names,
-        &lines.variant_names,
-        &lines.images,
-        &quantities,
-        &lines.prices,
-        &lines.discounts,
-    ];
     let job_rows: [Param<'_>; 7] =
         [&batch.ids, &batch.kinds, &batch.payloads, &batch.dedupes, &batch.times, &batch.attempts, &batch.cause];
     let history: [Param<'_>; 5] = [&draft.id, &actor, &cause, &order.status, &order.payment_status];
     let cart: [Param<'_>; 1] = [&draft.cart];
-    let taken: [Param<'_>; 5] = [&variants, &quantities, &ids, &actor, &cause];
+    let taken: [Param<'_>; 5] = [&lines.variants, &lines.quantities, &lines.ids, &actor, &cause];
     let written = try_join!(
-        client.execute(&statements.order, &order_row),
-        client.execute(&statements.lines, &line_rows),
+        client.execute(&statements.order, &order_row.values),
+        client.execute(&statements.lines, &line_rows.values),
         client.execute(&statements.history, &history),
         client.execute(&statements.push, &job_rows),
         client.execute(&statements.empty, &cart),
@@ -328,10 +351,10 @@ struct Statements {
 }
 
 impl Statements {
-    async fn prepare(client: &Object) -> Result<Self> {
+    async fn prepare(client: &Object, order: &str, lines: &str) -> Result<Self> {
         let (order, lines, history, push, empty, remember, coupon, take) = try_join!(
-            db::prepare(client, INSERT_ORDER),
-            db::prepare(client, INSERT_LINES),
+            db::prepare(client, order),
+            db::prepare(client, lines),
             db::prepare(client, INSERT_HISTORY),
             db::prepare(client, jobs::PUSH),
             db::prepare(client, EMPTY_CART),

@@ -223,7 +223,7 @@ fn subtotal(rows: &[Row]) -> Result<Money> {
 /// so that nobody pays more than they were shown.
 fn apply_coupon(new: &PlaceOrder, read: &Read, subtotal: Money) -> Result<Applied> {
     let Some(row) = &read.coupon else {
-        return if new.coupon.is_some() { Err(Error::Coupon("There is no such coupon")) } else { Ok(Applied::default()) };
+        return if new.coupon.is_some() { Err(Error::NoSuchCoupon) } else { Ok(Applied::default()) };
     };
     let coupon = Coupon::from_row(row);
     if let Some(why) = coupon.refusal(subtotal, read.now) {
@@ -272,26 +272,39 @@ fn order_number() -> String {
     format!("{left}-{right}")
 }
 
-/// The columns of lines that are not needed elsewhere.
+/// The lines, column by column.
 pub(super) struct LineColumns<'a> {
+    pub(super) ids: Vec<LineId>,
+    pub(super) orders: Vec<OrderId>,
+    pub(super) positions: Vec<i16>,
     pub(super) products: Vec<ProductId>,
+    pub(super) variants: Vec<VariantId>,
     pub(super) skus: Vec<&'a str>,
     pub(super) names: Vec<&'a str>,
     pub(super) variant_names: Vec<&'a str>,
     pub(super) images: Vec<Option<&'a str>>,
+    pub(super) quantities: Vec<i32>,
     pub(super) prices: Vec<Money>,
+    pub(super) totals: Vec<Money>,
     pub(super) discounts: Vec<Money>,
 }
 
 impl<'a> LineColumns<'a> {
-    pub(super) fn of(lines: &'a [OrderLine]) -> Self {
+    pub(super) fn of(draft: &'a Draft) -> Self {
+        let lines = &draft.lines;
         Self {
+            ids: lines.iter().map(|l| l.id).collect(),
+            orders: vec![draft.id; lines.len()],
+            positions: (1..).take(lines.len()).collect(),
             products: lines.iter().map(|l| l.product_id).collect(),
+            variants: lines.iter().map(|l| l.variant_id).collect(),
             skus: lines.iter().map(|l| l.sku.as_str()).collect(),
             names: lines.iter().map(|l| l.name.as_str()).collect(),
             variant_names: lines.iter().map(|l| l.variant_name.as_str()).collect(),
             images: lines.iter().map(|l| l.image_url.as_deref()).collect(),
+            quantities: lines.iter().map(|l| l.quantity).collect(),
             prices: lines.iter().map(|l| l.unit_price_cents).collect(),
+            totals: lines.iter().map(|l| l.line_total_cents).collect(),
             discounts: lines.iter().map(|l| l.discount_cents).collect(),
         }
     }

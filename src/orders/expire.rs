@@ -15,6 +15,8 @@ use crate::sale::life::{self, Ended};
 use crate::sale::locks;
 use crate::sale::states::OrderStatus;
 
+/// A PIX of the last second stands in its provider's books after this at the latest.
+const SETTLED_AFTER: &str = "3 minutes";
 /// An order whose provider refuses to say whether it was paid is looked at again after this.
 const UNTIL_MENDED: SignedDuration = SignedDuration::from_mins(10);
 
@@ -22,8 +24,17 @@ const UNTIL_MENDED: SignedDuration = SignedDuration::from_mins(10);
 /// while nobody can say whether it was paid, the order waits.
 pub async fn expire(app: &App, order: OrderId) -> Result<Outcome> {
     const LIVE: &str = "SELECT id FROM payments WHERE order_id = $1 AND status IN ('creating', 'unknown', 'pending')";
-    let live: Option<PaymentId> = db::query_opt(&app.db().await?, LIVE, &[&order]).await?.map(|row| row.get("id"));
-    if let Some(payment) = live {
+    // Also a charge that ended within the last minutes and was not asked about since its last second: whoever paid then is
+    // found before the stock is given back.
+    const TO_ASK: &str = "
+        SELECT id FROM payments
+         WHERE order_id = $1 AND (status IN ('creating', 'unknown', 'pending')
+            OR (status = 'expired' AND expires_at > now() - interval '30 minutes' AND NOT ended_unasked
+                AND (checked_at IS NULL OR checked_at < expires_at + $2::text::interval)))
+         ORDER BY id";
+    let to_ask = db::query(&app.db().await?, TO_ASK, &[&order, &SETTLED_AFTER]).await?;
+    // An order has a handful of charges, and rarely more than one that is asked about here.
+    for payment in to_ask.iter().map(|row| row.get::<_, PaymentId>("id")) {
         match payments::charge::check::check_payment(app, payment).await {
             Ok(Outcome::Again(at)) => return Ok(Outcome::Again(at)),
             // Refused (a key that was changed, say), or not configured any more: the payment's own job tells the operator.

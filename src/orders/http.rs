@@ -9,16 +9,18 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::checkout::{self, Placed};
 use super::place::PlaceOrder;
-use super::store::Filter;
+use super::search::{self, Filter};
 use super::view::OrderView;
 use super::{cancel, events, handover, returns, store, tracking};
 use crate::app::App;
 use crate::cart::Owner;
 use crate::catalog;
+use crate::coupons;
 use crate::error::{Error, Result};
-use crate::http::idempotency::IdempotencyKey;
+use crate::http::idempotency::{IdempotencyKey, Kept};
 use crate::http::json::{Json, Path, Query};
 use crate::http::page::{self, List};
+use crate::http::rate_limit;
 use crate::http::request_id;
 use crate::http::spoken;
 use crate::http::who::{SignedIn, Visitor};
@@ -34,10 +36,11 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
     cfg.service(returns::return_goods).service(returns::show_returns);
 }
 
-/// Places an order from the cart: all of it or nothing
+/// Places an order from the cart: all of it or nothing. Five wrong coupons in a minute silence an address
 #[utoipa::path(tag = "orders", security((), ("bearer" = [])), request_body = PlaceOrder,
     params(("Idempotency-Key" = Option<String>, Header), ("X-Cart-Token" = Option<String>, Header)),
-    responses((status = 201, body = OrderView), (status = 409, body = crate::error::Problem), (status = 422, body = crate::error::Problem)))]
+    responses((status = 201, body = OrderView), (status = 409, body = crate::error::Problem), (status = 422, body = crate::error::Problem),
+        (status = 429, body = crate::error::Problem)))]
 #[post("/api/orders")]
 async fn place(
     app: web::Data<App>,
@@ -52,8 +55,19 @@ async fn place(
         Owner::Guest(hash) => format!("guest:{}", hex::encode(hash)),
     };
     let claim = key.bind(format!("{who} POST /api/orders"), body.fingerprint());
-    match checkout::place(&app, &owner, &body, spoken(&req), claim.as_ref(), visitor.actor()).await? {
-        Placed::Replay(first) => replay(&app, &visitor, &body, first).await,
+    // Codes can be tried here as well as in the cart: both count.
+    let guess = match &body.coupon {
+        Some(code) => Some(app.coupon_guesses.begin(rate_limit::address(&app, &req), &coupons::normalise(code)?).await?),
+        None => None,
+    };
+    let placed = checkout::place(&app, &owner, &body, spoken(&req), claim.as_ref(), visitor.actor()).await;
+    if let Some(guess) = guess
+        && !matches!(placed, Err(Error::NoSuchCoupon))
+    {
+        guess.was_right();
+    }
+    match placed? {
+        Placed::Replay(first) => replay(&app, &visitor, &owner, &body, &first).await,
         Placed::New(new) => {
             request_id::tell_order(new.order.id);
             app.jobs_were_pushed();
@@ -70,15 +84,14 @@ async fn place(
 }
 
 /// The first answer again. Its payment is not part of what was kept: it is the live one, whatever became of the first try.
-async fn replay(app: &App, visitor: &Visitor, body: &PlaceOrder, first: HttpResponse) -> Result<HttpResponse> {
-    let Some(wish) = body.pay else { return Ok(first) };
-    let status = first.status();
-    let bytes = actix_web::body::to_bytes(first.into_body()).await.map_err(|_| Error::Internal("a kept answer".into()))?;
-    let mut answer: serde_json::Value = serde_json::from_slice(&bytes).map_err(|e| Error::Internal(e.to_string()))?;
-    if let Some(order) = answer["id"].as_str().and_then(|id| id.parse().ok()) {
+async fn replay(app: &App, visitor: &Visitor, owner: &Owner, body: &PlaceOrder, first: &Kept) -> Result<HttpResponse> {
+    let mut answer = checkout::first_answer(app, owner, first).await?;
+    if let Some(wish) = body.pay
+        && let Some(order) = answer["id"].as_str().and_then(|id| id.parse().ok())
+    {
         answer["payment"] = start_payment(app, visitor, order, wish.method).await;
     }
-    Ok(HttpResponse::build(status).insert_header(("Idempotency-Replayed", "true")).json(answer))
+    Ok(first.answer_with(&answer))
 }
 
 /// The order stands, whatever the provider does: a payment that could not be started says why, and can be asked for again.
@@ -137,6 +150,9 @@ fn one_of<'a>(text: &Option<String>, words: impl Iterator<Item = &'a str>) -> ga
 }
 
 /// The orders that you may see: yours, or all of them for an admin
+///
+/// `total` counts up to 10,000: that number means so many, or more. An administrator's `q` that is the beginning of the names on more
+/// than 10,000 orders is looked for among the newest 100,000.
 #[utoipa::path(tag = "orders", security(("bearer" = [])), params(ListOrders), responses((status = 200, body = List<OrderView>)))]
 #[get("/api/orders")]
 async fn list(app: web::Data<App>, user: SignedIn, Query(ask): Query<ListOrders>) -> Result<HttpResponse> {
@@ -150,7 +166,7 @@ async fn list(app: web::Data<App>, user: SignedIn, Query(ask): Query<ListOrders>
     );
     let filter = Filter { status, payment_status, q: ask.q, from: ask.from, to: ask.to };
     let url = &app.config.http.public_url;
-    let (mut items, total) = store::list_orders(&app.db().await?, viewer, &filter, limit + 1, offset, after, url).await?;
+    let (mut items, total) = search::list_orders(&app.db().await?, viewer, &filter, limit + 1, offset, after, url).await?;
     let more = items.len() as i64 > limit;
     items.truncate(limit as usize);
     let next_cursor = items.last().filter(|_| more).map(|order| page::cursor_of(&order.id));

@@ -10,6 +10,7 @@ mod http;
 mod pipeline;
 pub mod place;
 pub mod returns;
+pub mod search;
 pub mod store;
 pub mod tracking;
 pub mod view;

@@ -92,9 +92,9 @@ pub async fn return_goods(
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     if let Some(claim) = &claim
-        && let Some(first_answer) = claim.take(&tx).await?
+        && let Some(first) = claim.take(&tx).await?
     {
-        return Ok(first_answer);
+        return Ok(first.answer());
     }
     let found = locks::lock_order(&tx, order, viewer).await?;
     let back_for_sale = take_back(&tx, &found, &goods, &body.reason, viewer).await?;

@@ -56,7 +56,7 @@ pub async fn show_tracking(app: web::Data<App>, Path(number): Path<String>) -> R
 pub async fn find(app: &App, number: &str) -> Result<Tracking> {
     const FIND: &str = "
         SELECT id, number, status, payment_status, carrier, tracking_number, delivery_days, created_at FROM orders
-         WHERE number = $1 OR tracking_number = $1 ORDER BY (number = $1) DESC, id DESC LIMIT 1";
+         WHERE number = $1 OR upper(tracking_number) = $1 ORDER BY (number = $1) DESC, id DESC LIMIT 1";
     const ITEMS: &str = "SELECT name, quantity FROM order_lines WHERE order_id = $1 ORDER BY position";
     // Carriers tell whole seconds: within one, an order is prepared before its parcel moves, and has left once that has.
     const HISTORY: &str = "

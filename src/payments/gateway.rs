@@ -1,8 +1,8 @@
-//! Whoever takes the money of one payment: a PIX provider or Stripe. Both are asked the same things, so that one set of
-//! rules (a row first, unknown is looked up, void before another) holds for all methods.
+//! The provider of one payment: a PIX provider or Stripe, behind the same calls, so that one set of rules holds for all methods.
 
 use jiff::Timestamp;
 use secrecy::SecretString;
+use vitrine_kit::breaker::Lane;
 use vitrine_kit::pix::{Charge, ChargeStatus, NewCharge, NewRefund, PixProvider, Received, Refund, TheirRefund, Voided};
 use vitrine_kit::{Money, ProviderError};
 use vitrine_stripe::{Intent, IntentStatus, NewIntent, Stripe};
@@ -28,8 +28,11 @@ pub struct ProviderCharge {
     pub client_secret: Option<SecretString>,
 }
 
+/// All but `create` is asked for by jobs, or at least not waited for: it goes by the background's breaker.
 impl<'a> Gateway<'a> {
-    /// The provider that a payment was made with. One that is not configured any more cannot be asked.
+    /// The provider that a payment was made with, also one that takes no new payments.
+    ///
+    /// Errors: [`Error::Unconfigured`], nobody can be asked.
     pub fn named(app: &'a App, name: &str) -> Result<Self> {
         if name == vitrine_stripe::NAME
             && let Some(stripe) = &app.providers.stripe
@@ -37,7 +40,7 @@ impl<'a> Gateway<'a> {
             return Ok(Self::Card(stripe));
         }
         let pix = app.providers.pix_named(name).map(Self::Pix);
-        pix.ok_or_else(|| Error::Conflict(format!("The provider {name} is not configured: its payments cannot be looked after")))
+        pix.ok_or_else(|| Error::Unconfigured(name.to_owned()))
     }
 
     pub fn name(&self) -> &'static str {
@@ -53,7 +56,7 @@ impl<'a> Gateway<'a> {
             Self::Pix(pix) => create_pix(*pix, new).await.map(ProviderCharge::from),
             Self::Card(stripe) => {
                 let known = match &payment.provider_ref {
-                    Some(id) => stripe.read(id).await?,
+                    Some(id) => stripe.read(id, Lane::Buyer).await?,
                     None => None,
                 };
                 let intent = match known {
@@ -65,10 +68,10 @@ impl<'a> Gateway<'a> {
         }
     }
 
-    /// `None`: they do not know it, so it was certainly not created.
+    /// Reads a charge. `None`: the provider does not know it, so it was certainly not created.
     pub async fn read(&self, payment: &Payment) -> Result<Option<ProviderCharge>, ProviderError> {
         match self {
-            Self::Pix(pix) => Ok(pix.read_charge(payment.id.0).await?.map(ProviderCharge::from)),
+            Self::Pix(pix) => Ok(pix.read_charge(payment.id.0, Lane::Background).await?.map(ProviderCharge::from)),
             Self::Card(stripe) => match self.intent(stripe, payment).await? {
                 Some(intent) => self.seen(payment, intent).map(Some),
                 None => Ok(None),
@@ -76,22 +79,22 @@ impl<'a> Gateway<'a> {
         }
     }
 
-    /// The intent of a payment, if there is one: by its name, or, where its answer never came, among the recent ones.
+    /// The intent of a payment: by its id, or, if its answer never came, among the recent ones.
     async fn intent(&self, stripe: &Stripe, payment: &Payment) -> Result<Option<Intent>, ProviderError> {
         match &payment.provider_ref {
-            Some(id) => stripe.read(id).await,
-            None => stripe.find(payment.id.0, payment.created_at).await,
+            Some(id) => stripe.read(id, Lane::Background).await,
+            None => stripe.find(payment.id.0, payment.created_at, Lane::Background).await,
         }
     }
 
-    /// Makes an unpaid charge unpayable. Repeating is harmless.
+    /// Voids an unpaid charge. Repeating is harmless.
     pub async fn void(&self, payment: &Payment) -> Result<Voided, ProviderError> {
         match self {
             Self::Pix(pix) => pix.void_charge(payment.id.0).await,
             Self::Card(stripe) => {
                 let found = match &payment.provider_ref {
                     Some(id) => Some(id.clone()),
-                    None => stripe.find(payment.id.0, payment.created_at).await?.map(|intent| intent.id),
+                    None => self.intent(stripe, payment).await?.map(|intent| intent.id),
                 };
                 match found {
                     Some(id) => stripe.cancel(&id, payment.id.0).await,
@@ -134,7 +137,7 @@ impl<'a> Gateway<'a> {
         }
     }
 
-    /// An intent in the words of a charge. One that names another payment is not an answer to our question.
+    /// An intent as a charge. One that names another payment is an error.
     fn seen(&self, payment: &Payment, intent: Intent) -> Result<ProviderCharge, ProviderError> {
         if intent.payment_id.is_some_and(|id| id != payment.id.0) {
             let reason = "answered about another payment".to_owned();
@@ -175,13 +178,13 @@ fn new_intent(payment: &Payment, new: &NewCharge) -> NewIntent {
     }
 }
 
-/// A refusal is only believed once they say that an earlier try did not create it.
+/// Creates a PIX charge. After a refusal the provider is asked whether an earlier try created the charge.
 async fn create_pix(pix: &dyn PixProvider, new: &NewCharge) -> Result<Charge, ProviderError> {
     let refused = match pix.create_charge(new).await {
         Err(refused @ ProviderError::Rejected { .. }) => refused,
         other => return other,
     };
-    match pix.read_charge(new.payment_id).await {
+    match pix.read_charge(new.payment_id, Lane::Buyer).await {
         Ok(Some(charge)) => Ok(charge),
         Err(_) if new.is_repeat => {
             Err(ProviderError::Unknown { provider: refused.provider(), reason: format!("{refused}, after an earlier try") })
@@ -191,7 +194,7 @@ async fn create_pix(pix: &dyn PixProvider, new: &NewCharge) -> Result<Charge, Pr
 }
 
 impl From<Charge> for ProviderCharge {
-    /// The contract of PIX speaks of reais alone.
+    /// PIX is in reais only.
     fn from(charge: Charge) -> Self {
         Self { charge, currency: "BRL".to_owned(), client_secret: None }
     }

@@ -59,23 +59,23 @@ async fn pay_order(
     let viewer = Viewer::of(&app, &visitor, id.0)?;
     let claim = key.bind(format!("{} pay:{}", viewer.actor(), id.0), body.fingerprint());
     if let Some(claim) = &claim
-        && let Some(first_answer) = claim.lease(&app.db().await?).await?
+        && let Some(first) = claim.lease(&app.db().await?).await?
     {
-        return Ok(first_answer);
+        return Ok(first.answer_with(&start::first_answer(&app, id.0, first.body()?).await?));
     }
     let result = start::start_payment(&app, viewer, id.0, body.method).await;
     if let Some(claim) = claim {
         remember(&app, &claim, &result).await;
     }
-    Ok(HttpResponse::Ok().json(result?))
+    Ok(HttpResponse::Ok().json(result?.answer()?))
 }
 
-/// The charge is made whatever becomes of the key: its own lease frees it later.
+/// Keeps the answer under the key. If that fails the charge stands, and the lease frees the key later.
 async fn remember(app: &App, claim: &Claim, result: &Result<Started>) {
     let write = async {
         let db = app.db().await?;
         match result {
-            Ok(started) => claim.finish(&db, StatusCode::OK, started).await,
+            Ok(started) => claim.finish(&db, StatusCode::OK, &started.kept()?).await,
             Err(_) => claim.release(&db).await,
         }
     };
@@ -95,7 +95,7 @@ struct PaymentView {
     amount_cents: Money,
     #[schema(value_type = i64)]
     captured_cents: Money,
-    /// What went back or is on its way.
+    /// Refunded, or being refunded.
     #[schema(value_type = i64)]
     refunded_cents: Money,
     currency: String,
@@ -145,7 +145,7 @@ async fn list_payments(app: web::Data<App>, visitor: Visitor, id: Path<OrderId>)
     let (payments, refunds) = (store::list_of_order(&db, id.0).await?, view::list_of_order(&db, id.0).await?);
     let for_admin = matches!(viewer, Viewer::Admin(_));
     let items: Vec<_> = payments.into_iter().map(|p| PaymentView::of(p, &refunds, for_admin)).collect();
-    // All of them, on one page: an order has few.
+    // All on one page: an order has few.
     Ok(HttpResponse::Ok().json(List { total: items.len() as i64, items, limit: MAX_LIMIT, offset: 0, next_cursor: None }))
 }
 
@@ -193,9 +193,9 @@ async fn refund_order(
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     if let Some(claim) = &claim
-        && let Some(first_answer) = claim.take(&tx).await?
+        && let Some(first) = claim.take(&tx).await?
     {
-        return Ok(first_answer);
+        return Ok(first.answer());
     }
     let order = locks::lock_order(&tx, id.0, viewer).await?;
     let amount = body.amount_cents.map(Money::from_cents);

@@ -12,7 +12,6 @@
 //! Below them: `store` (the row), `gateway` (PIX providers and Stripe asked by the same words), `history`, `effect` (what news did).
 //! `reconcile` finds what nobody looks after.
 
-pub mod alert;
 pub mod books;
 pub mod capture;
 pub mod charge;

@@ -1,5 +1,4 @@
-//! The recurring look for money that nobody looks after: a job that died, a row that lost its job, a last-second payment, an order
-//! that holds its stock past its time.
+//! Recurring: finds payments, refunds and orders that have no job, because it died or was lost, and late payments.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -10,10 +9,10 @@ use crate::ids::{OrderId, PaymentId, RefundId};
 use crate::jobs::{self, Job, Outcome};
 
 const EVERY: SignedDuration = SignedDuration::from_mins(1);
-/// So many rows per look: the next one comes in a minute.
+/// Most rows per run. The next run comes in a minute.
 const BATCH: i64 = 500;
 
-/// The job. Its own trouble does not slow it down: it is the net under all others.
+/// The job. It runs every minute also after an error.
 pub async fn reconcile(app: &App) -> Result<Outcome> {
     if let Err(error) = look(app).await {
         tracing::error!(error = %Chain(&error), "reconciliation failed; it runs again in a minute");
@@ -24,7 +23,7 @@ pub async fn reconcile(app: &App) -> Result<Outcome> {
 async fn look(app: &App) -> Result<()> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
-    let payments = [live(&tx).await?, late(&tx).await?].concat();
+    let payments = [live(&tx).await?, late(&tx).await?, unasked(app, &tx).await?].concat();
     let refunds = open_refunds(&tx).await?;
     let orders = overdue(&tx).await?;
     let checks = payments.into_iter().map(|payment| (Job::CheckPayment { payment }, None));
@@ -40,7 +39,7 @@ async fn look(app: &App) -> Result<()> {
     Ok(())
 }
 
-/// Live payments without a job. Marked, so that one whose job dies again and again comes up every ten minutes only.
+/// Live payments without a job. One whose job died is checked again once an hour.
 async fn live(tx: &db::Transaction<'_>) -> Result<Vec<PaymentId>> {
     const LIVE: &str = "
         WITH due AS (
@@ -48,12 +47,14 @@ async fn live(tx: &db::Transaction<'_>) -> Result<Vec<PaymentId>> {
              WHERE p.status IN ('creating', 'unknown', 'pending') AND p.updated_at < now() - interval '2 minutes'
                AND (p.checked_at IS NULL OR p.checked_at < now() - interval '10 minutes')
                AND NOT EXISTS (SELECT FROM jobs j WHERE j.dedupe = 'check_payment:' || p.id AND j.state IN ('waiting', 'running'))
+               AND NOT EXISTS (SELECT FROM jobs j WHERE j.dedupe = 'check_payment:' || p.id AND j.state = 'dead'
+                                AND j.finished_at > now() - interval '1 hour' AND j.state IN ('done', 'dead'))
              ORDER BY p.checked_at NULLS FIRST LIMIT $1 FOR UPDATE OF p SKIP LOCKED)
         UPDATE payments p SET checked_at = now() FROM due WHERE p.id = due.id RETURNING p.id";
     Ok(db::query(tx, LIVE, &[&BATCH]).await?.iter().map(|row| row.get("id")).collect())
 }
 
-/// Payments that ended without money within two days are asked about once more, ten minutes after their end.
+/// Payments that ended without money in the last two days. Each is checked once more, ten minutes after its end.
 async fn late(tx: &db::Transaction<'_>) -> Result<Vec<PaymentId>> {
     const LATE: &str = "
         WITH due AS (
@@ -64,6 +65,16 @@ async fn late(tx: &db::Transaction<'_>) -> Result<Vec<PaymentId>> {
              ORDER BY p.updated_at LIMIT $1 FOR UPDATE OF p SKIP LOCKED)
         UPDATE payments p SET checked_at = now() FROM due WHERE p.id = due.id RETURNING p.id";
     Ok(db::query(tx, LATE, &[&BATCH]).await?.iter().map(|row| row.get("id")).collect())
+}
+
+/// Payments that ended here while their provider was not configured, once it is again.
+async fn unasked(app: &App, tx: &db::Transaction<'_>) -> Result<Vec<PaymentId>> {
+    const UNASKED: &str = "
+        SELECT p.id FROM payments p
+         WHERE p.ended_unasked AND p.provider = ANY($1)
+           AND NOT EXISTS (SELECT FROM jobs j WHERE j.dedupe = 'check_payment:' || p.id AND j.state IN ('waiting', 'running'))
+         ORDER BY p.id LIMIT $2";
+    Ok(db::query(tx, UNASKED, &[&app.providers.of_payments(), &BATCH]).await?.iter().map(|row| row.get("id")).collect())
 }
 
 /// Open refunds without a job. Touched, so that one whose job died is tried, and alerts, once an hour.
@@ -80,7 +91,7 @@ async fn open_refunds(tx: &db::Transaction<'_>) -> Result<Vec<RefundId>> {
     Ok(db::query(tx, OPEN, &[&BATCH]).await?.iter().map(|row| row.get("id")).collect())
 }
 
-/// Unpaid orders past their time without a job. One whose job died is tried again, and alerts, every six hours.
+/// Unpaid orders past their time without a job. One whose job died is tried again every six hours.
 async fn overdue(tx: &db::Transaction<'_>) -> Result<Vec<OrderId>> {
     const OVERDUE: &str = "
         SELECT o.id FROM orders o

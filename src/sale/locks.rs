@@ -13,7 +13,7 @@ use vitrine_kit::Money;
 
 use super::states::{OrderPaymentStatus, OrderStatus};
 use super::viewer::Viewer;
-use crate::db;
+use crate::db::{self, sql};
 use crate::error::{Error, Result};
 use crate::ids::{InvoiceId, OrderId, PaymentId, ShipmentId};
 
@@ -42,16 +42,11 @@ impl LockedOrder {
     }
 }
 
-/// `SELECT … FROM orders o WHERE …`, with the columns of [`LockedOrder`].
-macro_rules! order_sql {
-    ($rest:literal) => {
-        concat!(
-            "SELECT o.id, o.number, o.status, o.payment_status, o.total_cents, o.subtotal_cents - o.coupon_discount_cents AS goods_cents, ",
-            "o.method_discount_cents, o.shipping_provider = 'pickup' AS is_pickup, o.expires_at, o.expires_at <= now() AS is_over FROM orders o ",
-            $rest
-        )
-    };
-}
+/// What [`order_of`] reads.
+const ORDER: &str = "
+    SELECT o.id, o.number, o.status, o.payment_status, o.total_cents, o.subtotal_cents - o.coupon_discount_cents AS goods_cents,
+           o.method_discount_cents, o.shipping_provider = 'pickup' AS is_pickup, o.expires_at, o.expires_at <= now() AS is_over
+      FROM orders o ";
 
 fn order_of(row: &Row) -> Result<LockedOrder> {
     Ok(LockedOrder {
@@ -70,7 +65,7 @@ fn order_of(row: &Row) -> Result<LockedOrder> {
 
 /// Locks an order that this viewer may see. 404 where there is none.
 pub async fn lock_order(tx: &impl GenericClient, order: OrderId, viewer: Viewer) -> Result<LockedOrder> {
-    const LOCK: &str = order_sql!("WHERE o.id = $1 AND ($2 OR o.user_id IS NOT DISTINCT FROM $3) FOR NO KEY UPDATE");
+    const LOCK: &str = sql!(ORDER, "WHERE o.id = $1 AND ($2 OR o.user_id IS NOT DISTINCT FROM $3) FOR NO KEY UPDATE");
     let (sees_all, owner) = viewer.scope();
     let row = db::query_opt(tx, LOCK, &[&order, &sees_all, &owner]).await?;
     order_of(&row.ok_or(Error::NotFound("The order"))?)
@@ -78,7 +73,7 @@ pub async fn lock_order(tx: &impl GenericClient, order: OrderId, viewer: Viewer)
 
 /// The same order without a lock, for what only shows it.
 pub async fn find_order(db: &impl GenericClient, order: OrderId, viewer: Viewer) -> Result<LockedOrder> {
-    const FIND: &str = order_sql!("WHERE o.id = $1 AND ($2 OR o.user_id IS NOT DISTINCT FROM $3)");
+    const FIND: &str = sql!(ORDER, "WHERE o.id = $1 AND ($2 OR o.user_id IS NOT DISTINCT FROM $3)");
     let (sees_all, owner) = viewer.scope();
     let row = db::query_opt(db, FIND, &[&order, &sees_all, &owner]).await?;
     order_of(&row.ok_or(Error::NotFound("The order"))?)
@@ -86,24 +81,24 @@ pub async fn find_order(db: &impl GenericClient, order: OrderId, viewer: Viewer)
 
 /// Locks an order for the shop itself: jobs and webhooks act for no viewer.
 pub async fn lock_order_for_shop(tx: &impl GenericClient, order: OrderId) -> Result<Option<LockedOrder>> {
-    const LOCK: &str = order_sql!("WHERE o.id = $1 FOR NO KEY UPDATE");
+    const LOCK: &str = sql!(ORDER, "WHERE o.id = $1 FOR NO KEY UPDATE");
     db::query_opt(tx, LOCK, &[&order]).await?.as_ref().map(order_of).transpose()
 }
 
 /// Locks the order of a payment. Lock the payment next.
 pub async fn lock_order_of_payment(tx: &impl GenericClient, payment: PaymentId) -> Result<Option<LockedOrder>> {
-    const LOCK: &str = order_sql!("WHERE o.id = (SELECT order_id FROM payments WHERE id = $1) FOR NO KEY UPDATE");
+    const LOCK: &str = sql!(ORDER, "WHERE o.id = (SELECT order_id FROM payments WHERE id = $1) FOR NO KEY UPDATE");
     db::query_opt(tx, LOCK, &[&payment]).await?.as_ref().map(order_of).transpose()
 }
 
 /// Locks the order of an invoice. Lock the invoice next.
 pub async fn lock_order_of_invoice(tx: &impl GenericClient, invoice: InvoiceId) -> Result<Option<LockedOrder>> {
-    const LOCK: &str = order_sql!("WHERE o.id = (SELECT order_id FROM invoices WHERE id = $1) FOR NO KEY UPDATE");
+    const LOCK: &str = sql!(ORDER, "WHERE o.id = (SELECT order_id FROM invoices WHERE id = $1) FOR NO KEY UPDATE");
     db::query_opt(tx, LOCK, &[&invoice]).await?.as_ref().map(order_of).transpose()
 }
 
 /// Locks the order of a shipment. Lock the shipment next.
 pub async fn lock_order_of_shipment(tx: &impl GenericClient, shipment: ShipmentId) -> Result<Option<LockedOrder>> {
-    const LOCK: &str = order_sql!("WHERE o.id = (SELECT order_id FROM shipments WHERE id = $1) FOR NO KEY UPDATE");
+    const LOCK: &str = sql!(ORDER, "WHERE o.id = (SELECT order_id FROM shipments WHERE id = $1) FOR NO KEY UPDATE");
     db::query_opt(tx, LOCK, &[&shipment]).await?.as_ref().map(order_of).transpose()
 }

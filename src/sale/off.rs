@@ -4,29 +4,24 @@ use deadpool_postgres::GenericClient;
 
 use super::life;
 use crate::cause::Actor;
-use crate::db;
+use crate::db::{self, sql};
 use crate::error::Result;
 use crate::ids::OrderId;
 use crate::jobs::{self, Job};
 
-macro_rules! money_is_back {
-    () => {
-        "(o.payment_status = 'refunded' OR coalesce((SELECT sum(p.captured_cents) > 0 AND sum(p.captured_cents) <= sum(p.refunded_cents)
-                                           FROM payments p WHERE p.order_id = o.id AND p.status <> 'surplus'), false))"
-    };
-}
-
 /// SQL, of a paid order `o`: all that was paid for it went back or is on its way, or was taken back by the payer's bank.
-pub const MONEY_IS_BACK: &str = money_is_back!();
+pub const MONEY_IS_BACK: &str = "
+    (o.payment_status = 'refunded' OR coalesce((SELECT sum(p.captured_cents) > 0 AND sum(p.captured_cents) <= sum(p.refunded_cents)
+                                     FROM payments p WHERE p.order_id = o.id AND p.status <> 'surplus'), false))";
 
 /// SQL, of a paid order `o`: the sale is off. Its money is back, or all of its goods came back. A refund that fails puts the sale
 /// on again, unless the goods are back.
-pub const SALE_IS_OFF: &str = concat!("(NOT o.stock_held OR ", money_is_back!(), ")");
+pub const SALE_IS_OFF: &str = sql!("(NOT o.stock_held OR ", MONEY_IS_BACK, ")");
 
 /// [`SALE_IS_OFF`] of one order. Call this while holding the order's lock.
 pub async fn sale_is_off(db: &impl GenericClient, order: OrderId) -> Result<bool> {
-    let sql = format!("SELECT {SALE_IS_OFF} AS is_off FROM orders o WHERE o.id = $1");
-    Ok(db::query_opt(db, &sql, &[&order]).await?.is_some_and(|row| row.get("is_off")))
+    const ASK: &str = sql!("SELECT ", SALE_IS_OFF, " AS is_off FROM orders o WHERE o.id = $1");
+    Ok(db::query_opt(db, ASK, &[&order]).await?.is_some_and(|row| row.get("is_off")))
 }
 
 /// Call this after a change of the money or the goods of a locked order: the order's state follows the sums, and the jobs that

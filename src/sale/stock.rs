@@ -9,7 +9,7 @@ use super::history::{Change, record_change};
 use super::off::MONEY_IS_BACK;
 use super::returned::{SoldLine, Sums, Taken};
 use crate::cause::{self, Actor};
-use crate::db;
+use crate::db::{self, sql};
 use crate::error::{Error, Result};
 use crate::ids::{LineId, OrderId};
 
@@ -41,10 +41,12 @@ pub async fn find_sums(db: &impl GenericClient, order: OrderId) -> Result<Option
                              WHERE m.order_line_id = l.id AND m.reason = 'release' AND m.reservation = o.reservation), 0))::int AS restocked,
                coalesce((SELECT sum(w.quantity) FROM write_offs w WHERE w.order_line_id = l.id), 0)::int AS written_off
           FROM order_lines l JOIN orders o ON o.id = l.order_id WHERE l.order_id = $1 ORDER BY l.position";
-    let sql = format!(
-        "SELECT o.status, o.shipping_cents, o.total_cents = 0 AS is_free, {MONEY_IS_BACK} AS money_is_back FROM orders o WHERE o.id = $1"
+    const ORDER: &str = sql!(
+        "SELECT o.status, o.shipping_cents, o.total_cents = 0 AS is_free, ",
+        MONEY_IS_BACK,
+        " AS money_is_back FROM orders o WHERE o.id = $1"
     );
-    let Some(row) = db::query_opt(db, &sql, &[&order]).await? else { return Ok(None) };
+    let Some(row) = db::query_opt(db, ORDER, &[&order]).await? else { return Ok(None) };
     let lines = db::query(db, LINES, &[&order]).await?;
     let line = |row: &Row| SoldLine {
         id: row.get("id"),

@@ -7,11 +7,12 @@ use super::label::{BUSY, find, learn_of, lost, worst};
 use super::state::State;
 use super::store::{self, Shipment};
 use super::{after, news};
+use crate::alerts::{self, Alert, Key};
 use crate::app::App;
 use crate::cause::Actor;
 use crate::error::{Error, Result};
 use crate::ids::{OrderId, ShipmentId};
-use crate::jobs::{self, Job, Outcome};
+use crate::jobs::Outcome;
 
 const MAX_STEPS: usize = 8;
 /// They want a reason.
@@ -118,9 +119,8 @@ async fn stranded(app: &App, shipment: &Shipment, why: &str) -> Result<Outcome> 
     let error = format!("O pedido foi cancelado, mas a etiqueta {why}");
     if store::note_error(&tx, shipment.id, &error).await? {
         let text = format!("{error}: envio {}, pedido {}.", shipment.id, shipment.order);
-        jobs::push(&tx, Job::MailAlert { subject: "Etiqueta de um pedido cancelado".to_owned(), text }).await?;
+        alerts::raise(&tx, Alert::new(Key::LabelStranded(shipment.id), text).about(shipment.order)).await?;
     }
     tx.commit().await?;
-    app.jobs_were_pushed();
     Ok(Outcome::Done)
 }

@@ -15,7 +15,7 @@ use super::plan::{self, Plan};
 use super::state::State;
 use crate::app::App;
 use crate::audit_log;
-use crate::db;
+use crate::db::{self, sql};
 use crate::error::{Error, Problem, Result};
 use crate::http::json::{Path, Query};
 use crate::http::list::{Place, list_page};
@@ -23,6 +23,7 @@ use crate::http::page::List;
 use crate::http::who::Admin;
 use crate::ids::{OrderId, ShipmentId};
 use crate::jobs::{self, Job};
+use crate::sale::locks;
 
 pub fn routes(cfg: &mut ServiceConfig<'_>) {
     cfg.service(list).service(buy);
@@ -158,20 +159,23 @@ const FITS: &str = "
 #[utoipa::path(tag = "admin", security(("bearer" = [])), params(ListShipments), responses((status = 200, body = Shipments)))]
 #[get("/api/admin/shipments")]
 async fn list(app: web::Data<App>, _admin: Admin, Query(ask): Query<ListShipments>) -> Result<HttpResponse> {
-    let page = format!("{SELECT} WHERE {FITS} AND ($6::uuid IS NULL OR s.id < $6) ORDER BY s.id DESC LIMIT $7 OFFSET $8");
-    let count = format!("SELECT count(*) FROM shipments s WHERE {FITS}");
-    let sums = format!(
+    const PAGE: &str =
+        sql!(SELECT, " WHERE ", FITS, " AND ($6::uuid IS NULL OR s.id < $6) ORDER BY s.id DESC LIMIT $7 OFFSET $8");
+    const COUNT: &str = sql!("SELECT count(*) FROM shipments s WHERE ", FITS);
+    const SUMS: &str = sql!(
         "SELECT count(*) AS labels, coalesce(sum(price_cents), 0)::bigint AS price, coalesce(sum(quoted_cents), 0)::bigint AS quoted,
                 coalesce(sum(difference_cents), 0)::bigint AS difference
-           FROM shipments s WHERE {FITS} AND s.price_cents IS NOT NULL
+           FROM shipments s WHERE ",
+        FITS,
+        " AND s.price_cents IS NOT NULL
             AND s.status IN ('released', 'generated', 'posted', 'undelivered', 'delivered')"
     );
     let place: Place<ShipmentId> = Place::of(ask.limit, ask.offset, ask.cursor.as_deref())?;
     let filters: [&(dyn ToSql + Sync); 5] = [&ask.status, &ask.order_id, &ask.stuck, &ask.from, &ask.to];
     let db = app.db().await?;
     let List { items, total, limit, offset, next_cursor } =
-        list_page(&db, (&page, &count), &filters, &place, |row| (row.get("id"), view(row))).await?;
-    let row = db::query_one(&db, &sums, &filters).await?;
+        list_page(&db, (PAGE, COUNT), &filters, &place, |row| (row.get("id"), view(row))).await?;
+    let row = db::query_one(&db, SUMS, &filters).await?;
     let totals = Totals {
         labels: row.get("labels"),
         price_cents: row.get("price"),
@@ -188,11 +192,12 @@ async fn list(app: web::Data<App>, _admin: Admin, Query(ask): Query<ListShipment
     (status = 404, body = Problem), (status = 409, body = Problem, description = "Not paid, gone, or not quoted by Melhor Envio")))]
 #[post("/api/admin/orders/{id}/label")]
 async fn buy(app: web::Data<App>, admin: Admin, Path(order): Path<OrderId>) -> Result<HttpResponse> {
-    const FIND: &str = "SELECT status, shipping_provider FROM orders WHERE id = $1 FOR NO KEY UPDATE";
+    const FREIGHT: &str = "SELECT shipping_provider FROM orders WHERE id = $1";
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
-    let row = db::query_opt(&tx, FIND, &[&order]).await?.ok_or(Error::NotFound("The order"))?;
-    let (status, provider): (&str, &str) = (row.get("status"), row.get("shipping_provider"));
+    let locked = locks::lock_order_for_shop(&tx, order).await?.ok_or(Error::NotFound("The order"))?;
+    let row = db::query_one(&tx, FREIGHT, &[&order]).await?;
+    let (status, provider): (_, &str) = (locked.status, row.get("shipping_provider"));
     if provider != NAME || app.providers.melhorenvio.is_none() {
         return Err(Error::Conflict(format!("Its freight is {provider}'s: only Melhor Envio's labels can be bought here")));
     }
@@ -201,8 +206,8 @@ async fn buy(app: web::Data<App>, admin: Admin, Path(order): Path<OrderId>) -> R
     }
     audit_log::record(&tx, admin.0.actor(), "order.label", &order.to_string(), None, None).await?;
     jobs::push_now(&tx, Job::BuyLabel { order }).await?;
-    let sql = format!("{SELECT} WHERE s.order_id = $1 AND s.status NOT IN ('cancelled', 'expired') ORDER BY s.volume");
-    let items: Vec<ShipmentView> = db::query(&tx, &sql, &[&order]).await?.iter().map(view).collect();
+    const LIVE: &str = sql!(SELECT, " WHERE s.order_id = $1 AND s.status NOT IN ('cancelled', 'expired') ORDER BY s.volume");
+    let items: Vec<ShipmentView> = db::query(&tx, LIVE, &[&order]).await?.iter().map(view).collect();
     tx.commit().await?;
     app.jobs_were_pushed();
     let total = items.len() as i64;

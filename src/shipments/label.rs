@@ -11,11 +11,12 @@ use super::plan::{Plan, WAIT_FOR_INVOICE, plan};
 use super::state::State;
 use super::store::{self, Shipment};
 use super::{after, news};
+use crate::alerts::{self, Alert, Key};
 use crate::app::App;
 use crate::cause::Actor;
 use crate::error::{Error, Result};
 use crate::ids::{OrderId, ShipmentId};
-use crate::jobs::{self, Job, Outcome};
+use crate::jobs::Outcome;
 
 /// No label takes more steps than this in one run.
 const MAX_STEPS: usize = 12;
@@ -145,7 +146,7 @@ pub(super) async fn find(app: &App, broker: &MelhorEnvio, shipment: &Shipment) -
     Ok(broker.find_by_tag(&shipment.id.to_string(), document.as_ref()).await?)
 }
 
-/// What the shop can mend goes on by itself. Whoever is about to is not told at once; then once a day, for all of them.
+/// What the shop can mend goes on by itself. Whoever is about to is not told at once.
 async fn refuse(app: &App, shipment: &Shipment, missing: Missing) -> Result<Outcome> {
     let why = match missing {
         Missing::Invoice => return Ok(Outcome::Again(after(WAIT_FOR_INVOICE))),
@@ -158,9 +159,9 @@ async fn refuse(app: &App, shipment: &Shipment, missing: Missing) -> Result<Outc
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let stays_so = !store::note_error(&tx, shipment.id, why).await?;
-    if stays_so && store::may_alert(&tx, shipment.id, why).await? {
-        let (subject, text) = ("Etiquetas paradas".to_owned(), format!("Nenhuma etiqueta pode ser comprada. {why}."));
-        jobs::push(&tx, Job::MailAlert { subject, text }).await?;
+    if stays_so {
+        let text = format!("Nenhuma etiqueta pode ser comprada. {why}.");
+        alerts::raise(&tx, Alert::new(Key::LabelsHalted { why }, text).about(shipment.order)).await?;
     }
     tx.commit().await?;
     Ok(Outcome::Again(after(WAIT_FOR_SHOP)))

@@ -16,7 +16,7 @@ use crate::db;
 use crate::error::Result;
 use crate::ids::{OrderId, ShipmentId};
 use crate::jobs::{self, Job};
-use crate::sale::{life, off};
+use crate::sale::{life, locks, off};
 
 /// A label that ran out is bought again by itself, so often.
 const BOUGHT_AGAIN: i64 = 1;
@@ -41,11 +41,10 @@ async fn find(tx: &impl GenericClient, label: &Label) -> Result<Option<(Shipment
     const FIND: &str = "
         SELECT id, order_id, provider_ref FROM shipments WHERE provider = $1 AND (provider_ref = $2 OR id = ANY($3))
          ORDER BY (provider_ref = $2) IS TRUE DESC LIMIT 1";
-    const LOCK: &str = "SELECT FROM orders WHERE id = $1 FOR NO KEY UPDATE";
     let tags: Vec<Uuid> = label.tags.iter().filter_map(|tag| tag.parse().ok()).collect();
     let Some(row) = db::query_opt(tx, FIND, &[&NAME, &label.id, &tags]).await? else { return Ok(None) };
     let order: OrderId = row.get("order_id");
-    db::query_opt(tx, LOCK, &[&order]).await?;
+    locks::lock_order_for_shop(tx, order).await?;
     let row = db::query_one(tx, FIND, &[&NAME, &label.id, &tags]).await?; // under the lock: it may have got its reference
     Ok(Some((row.get("id"), order, row.get("provider_ref"))))
 }
@@ -59,7 +58,7 @@ async fn stray(
 ) -> Result<(&'static str, Option<OrderId>)> {
     if State::of(label.status) == Some(State::Released) {
         let text = format!("O envio {shipment} tem outra etiqueta paga no Melhor Envio: {} ({}).", label.protocol, label.id);
-        jobs::push(tx, Job::MailAlert { subject: "Etiqueta paga duas vezes".into(), text }).await?;
+        alerts::raise(tx, Alert::new(Key::LabelPaidTwice(shipment), text).about(order)).await?;
     }
     Ok(("stray", Some(order)))
 }
@@ -116,7 +115,8 @@ pub(super) async fn worry(tx: &impl GenericClient, order: OrderId, parcel: &str,
         return Ok(());
     }
     let text = format!("{}: {parcel}, pedido {order}.", event.description);
-    jobs::push(tx, Job::MailAlert { subject: "Entrega com problema".into(), text }).await
+    let key = Key::ParcelInTrouble { parcel, event: &event.code };
+    alerts::raise(tx, Alert::new(key, text).about(order)).await
 }
 
 /// What a step of the label means for its order.
@@ -154,7 +154,7 @@ async fn left(tx: &impl GenericClient, order: OrderId, shipment: ShipmentId, lab
     if db::query_opt(tx, ENDED, &[&order]).await?.is_some() {
         let text = format!("O envio {shipment} foi postado, mas o pedido {order} não é mais para enviar.");
         jobs::push(tx, Job::DropLabel { order }).await?; // it says so on the label
-        jobs::push(tx, Job::MailAlert { subject: "Envio de um pedido encerrado".into(), text }).await?;
+        alerts::raise(tx, Alert::new(Key::ParcelOfEndedOrder(shipment), text).about(order)).await?;
     }
     Ok(false)
 }
@@ -215,15 +215,15 @@ pub(super) async fn catch_up(tx: &impl GenericClient, order: OrderId) -> Result<
 async fn cancelled(tx: &impl GenericClient, order: OrderId, shipment: ShipmentId) -> Result<()> {
     if store::is_wanted(tx, order).await? {
         let what = format!("A etiqueta {shipment} do pedido {order} foi cancelada no Melhor Envio");
-        no_label(tx, "Etiqueta cancelada", &what).await?;
+        no_label(tx, Key::LabelCancelledElsewhere(shipment), order, &what).await?;
     }
     arrive_with_the_last(tx, order).await?;
     Ok(())
 }
 
-async fn no_label(tx: &impl GenericClient, subject: &str, what: &str) -> Result<()> {
+async fn no_label(tx: &impl GenericClient, key: Key<'_>, order: OrderId, what: &str) -> Result<()> {
     let text = format!("{what}. Compre outra, ou envie de outro modo.");
-    jobs::push(tx, Job::MailAlert { subject: subject.to_owned(), text }).await
+    alerts::raise(tx, Alert::new(key, text).about(order)).await
 }
 
 /// A label that is not there any more, though it was never paid.
@@ -245,7 +245,7 @@ async fn expired(tx: &impl GenericClient, order: OrderId, shipment: ShipmentId) 
             return jobs::push_now(tx, Job::BuyLabel { order }).await;
         }
         let what = format!("A etiqueta {shipment} do pedido {order} venceu de novo sem ser postada");
-        no_label(tx, "Etiqueta vencida", &what).await?;
+        no_label(tx, Key::LabelExpired(shipment), order, &what).await?;
     }
     arrive_with_the_last(tx, order).await?;
     Ok(())

@@ -9,10 +9,11 @@ use vitrine_melhorenvio::Label;
 
 use super::state::State;
 use crate::cause::Actor;
-use crate::db;
+use crate::db::{self, sql};
 use crate::error::{Error, Result};
 use crate::ids::{OrderId, ShipmentId};
 use crate::sale::history::{Change, record_change};
+use crate::sale::locks;
 use crate::sale::off::SALE_IS_OFF;
 
 /// For how long somebody is taken to be at work on a label: longer than any one call to the provider.
@@ -46,27 +47,31 @@ const HAS_BEGUN_TO_LEAVE: &str =
     "EXISTS (SELECT FROM shipments l WHERE l.order_id = o.id AND l.status IN ('posted', 'undelivered', 'delivered'))";
 
 /// Of an order `o`: what of it has not left is still to be sent. The first of several boxes ships the order, and the others follow.
-fn wanted() -> String {
-    format!(
-        "(o.payment_status IN ('paid', 'partially_refunded') AND NOT {SALE_IS_OFF}
-          AND (o.status = 'processing' OR (o.status = 'shipped' AND {HAS_BEGUN_TO_LEAVE})))"
-    )
-}
+const IS_WANTED: &str = sql!(
+    "(o.payment_status IN ('paid', 'partially_refunded') AND NOT ",
+    SALE_IS_OFF,
+    " AND (o.status = 'processing' OR (o.status = 'shipped' AND ",
+    HAS_BEGUN_TO_LEAVE,
+    ")))"
+);
 
-/// [`wanted`] of one order. Who has it locked asks after that: what was committed meanwhile counts.
+/// [`IS_WANTED`] of one order. Who has it locked asks after that: what was committed meanwhile counts.
 pub async fn is_wanted(db: &impl GenericClient, order: OrderId) -> Result<bool> {
-    let sql = format!("SELECT {} AS is_wanted FROM orders o WHERE o.id = $1", wanted());
-    Ok(db::query_opt(db, &sql, &[&order]).await?.is_some_and(|row| row.get("is_wanted")))
+    const ASK: &str = sql!("SELECT ", IS_WANTED, " AS is_wanted FROM orders o WHERE o.id = $1");
+    Ok(db::query_opt(db, ASK, &[&order]).await?.is_some_and(|row| row.get("is_wanted")))
 }
 
-fn columns() -> String {
-    format!(
-        "s.id, s.order_id, s.status, s.service_code, s.boxes, s.volume, s.provider_ref, s.label_url, s.asked_at IS NOT NULL AS asked,
-         extract(epoch FROM now() - s.updated_at)::bigint AS rested_s, o.status AS order_status,
-         {} AS is_wanted, {SALE_IS_OFF} AS is_off, {HAS_BEGUN_TO_LEAVE} AS has_begun_to_leave",
-        wanted()
-    )
-}
+/// What [`shipment`] reads, of `shipments s` and its `orders o`.
+const COLUMNS: &str = sql!(
+    "s.id, s.order_id, s.status, s.service_code, s.boxes, s.volume, s.provider_ref, s.label_url, s.asked_at IS NOT NULL AS asked,
+     extract(epoch FROM now() - s.updated_at)::bigint AS rested_s, o.status AS order_status, ",
+    IS_WANTED,
+    " AS is_wanted, ",
+    SALE_IS_OFF,
+    " AS is_off, ",
+    HAS_BEGUN_TO_LEAVE,
+    " AS has_begun_to_leave"
+);
 
 fn shipment(row: &Row) -> Shipment {
     let boxes: Value = row.get("boxes");
@@ -90,22 +95,23 @@ fn shipment(row: &Row) -> Shipment {
 
 /// The labels that stand for an order's volumes, in their order.
 pub async fn list_live(db: &impl GenericClient, order: OrderId) -> Result<Vec<Shipment>> {
-    let sql = format!(
-        "SELECT {} FROM shipments s JOIN orders o ON o.id = s.order_id
-          WHERE s.order_id = $1 AND s.status NOT IN ('cancelled', 'expired') ORDER BY s.volume",
-        columns()
+    const LIST: &str = sql!(
+        "SELECT ",
+        COLUMNS,
+        " FROM shipments s JOIN orders o ON o.id = s.order_id
+           WHERE s.order_id = $1 AND s.status NOT IN ('cancelled', 'expired') ORDER BY s.volume"
     );
-    Ok(db::query(db, &sql, &[&order]).await?.iter().map(shipment).collect())
+    Ok(db::query(db, LIST, &[&order]).await?.iter().map(shipment).collect())
 }
 
 /// Takes a label in hand, or goes on holding it. `None`: somebody else is at work on it, or it is gone.
 pub async fn claim(db: &impl GenericClient, id: ShipmentId, claim: Uuid) -> Result<Option<Shipment>> {
-    let sql = format!(
+    const CLAIM_IT: &str = sql!(
         "UPDATE shipments s SET claim = $2, claimed_until = now() + $3::text::interval FROM orders o
-          WHERE s.id = $1 AND o.id = s.order_id AND (s.claim IS NULL OR s.claim = $2 OR s.claimed_until < now()) RETURNING {}",
-        columns()
+          WHERE s.id = $1 AND o.id = s.order_id AND (s.claim IS NULL OR s.claim = $2 OR s.claimed_until < now()) RETURNING ",
+        COLUMNS
     );
-    Ok(db::query_opt(db, &sql, &[&id, &claim, &CLAIM]).await?.as_ref().map(shipment))
+    Ok(db::query_opt(db, CLAIM_IT, &[&id, &claim, &CLAIM]).await?.as_ref().map(shipment))
 }
 
 pub async fn let_go(db: &impl GenericClient, id: ShipmentId, claim: Uuid) -> Result<()> {
@@ -144,14 +150,13 @@ pub async fn learn(
     label: Option<&Label>,
     actor: Actor,
 ) -> Result<Learnt> {
-    const ORDER: &str = "SELECT FROM orders WHERE id = (SELECT order_id FROM shipments WHERE id = $1) FOR NO KEY UPDATE";
     const LOCK: &str = "SELECT order_id, status FROM shipments WHERE id = $1 FOR NO KEY UPDATE";
     const LEARN: &str = "
         UPDATE shipments SET status = $2::text, provider_ref = coalesce(provider_ref, $3), protocol = coalesce($4, protocol),
                price_cents = coalesce(price_cents, $5), tracking_number = coalesce($6, tracking_number), heard_at = now(),
                error = CASE WHEN status = $2 THEN error END, updated_at = CASE WHEN status = $2 THEN updated_at ELSE now() END
          WHERE id = $1";
-    db::query_opt(tx, ORDER, &[&id]).await?;
+    locks::lock_order_of_shipment(tx, id).await?;
     let row = db::query_opt(tx, LOCK, &[&id]).await?.ok_or(Error::NotFound("The label"))?;
     let before = State::read(row.get("status"));
     let moves = to.is_some_and(|to| before.may_become(to));
@@ -178,14 +183,6 @@ pub async fn learn(
 pub async fn note_error(db: &impl GenericClient, id: ShipmentId, error: &str) -> Result<bool> {
     const NOTE: &str = "UPDATE shipments SET error = $2 WHERE id = $1 AND error IS DISTINCT FROM $2";
     Ok(db::execute(db, NOTE, &[&id, &error]).await? == 1)
-}
-
-/// Whether nobody was told of this today; from now on somebody was.
-pub async fn may_alert(tx: &impl GenericClient, id: ShipmentId, error: &str) -> Result<bool> {
-    const ALERT: &str = "
-        UPDATE shipments SET alerted_at = now() WHERE id = $1
-           AND NOT EXISTS (SELECT FROM shipments o WHERE o.error = $2 AND o.alerted_at > now() - interval '1 day')";
-    Ok(db::execute(tx, ALERT, &[&id, &error]).await? == 1)
 }
 
 pub async fn set_label_url(db: &impl GenericClient, id: ShipmentId, url: &str) -> Result<()> {

@@ -78,7 +78,8 @@ async fn find_past(db: &impl GenericClient, regions: &[String], band: i32, carri
     // A region's recent rows are shared by some ten services, hence the factor over RECENT.
     const FIND: &str = "
         SELECT provider, service_code, min(carrier) AS carrier, min(service) AS service, max(price_cents) AS price_cents, max(days) AS days
-          FROM (SELECT q.*, row_number() OVER (PARTITION BY provider, service_code ORDER BY quoted_at DESC) AS nth
+          FROM (SELECT q.provider, q.carrier, q.service, q.service_code, q.price_cents, q.days,
+                       row_number() OVER (PARTITION BY provider, service_code ORDER BY quoted_at DESC) AS nth
                   FROM unnest($1::text[]) AS r (region)
                  CROSS JOIN LATERAL (
                         SELECT provider, carrier, service, service_code, price_cents, days, quoted_at FROM freight_quotes

@@ -44,7 +44,7 @@ pub struct Parcel {
 /// Looks up the items in one statement. An item that is not sold is an invalid field (422) with its index.
 pub async fn find_parcel(db: &impl GenericClient, wanted: &[Wanted]) -> Result<Parcel> {
     const FIND: &str = "
-        SELECT s.*, (SELECT value FROM settings WHERE name = 'shipping') AS settings
+        SELECT s.id, s.price_cents, s.weight_grams, s.height_cm, s.width_cm, s.length_cm, (SELECT value FROM settings WHERE name = 'shipping') AS settings
           FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS a (product, variant, n)
           LEFT JOIN LATERAL (
                 SELECT v.id, v.price_cents, p.weight_grams, p.height_cm, p.width_cm, p.length_cm

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use vitrine_kit::{Cep, Phone};
 
 use super::rules::{self, parsed};
-use crate::db;
+use crate::db::{self, insert, sql};
 use crate::error::{Error, Result};
 use crate::ids::{AddressId, UserId};
 
@@ -118,11 +118,18 @@ impl From<&Row> for Address {
     }
 }
 
-/// A page of addresses, the default first, then the newest; and the total.
+/// What [`Address`] is read from.
+const COLUMNS: &str =
+    "id, label, recipient, cep, street, number, complement, district, city, state, phone, is_default, created_at, updated_at";
+
+/// The default first, then the newest; and how many there are.
 pub async fn list_addresses(db: &impl GenericClient, owner: UserId, limit: i64, offset: i64) -> Result<(Vec<Address>, i64)> {
-    const LIST: &str = "
-        SELECT *, count(*) OVER () AS total FROM addresses WHERE user_id = $1
-         ORDER BY is_default DESC, created_at DESC, id DESC LIMIT $2 OFFSET $3";
+    const LIST: &str = sql!(
+        "SELECT ",
+        COLUMNS,
+        ", count(*) OVER () AS total FROM addresses WHERE user_id = $1
+         ORDER BY is_default DESC, created_at DESC, id DESC LIMIT $2 OFFSET $3"
+    );
     const COUNT: &str = "SELECT count(*) AS total FROM addresses WHERE user_id = $1";
     let rows = db::query(db, LIST, &[&owner, &limit, &offset]).await?;
     let total = match rows.first() {
@@ -133,20 +140,13 @@ pub async fn list_addresses(db: &impl GenericClient, owner: UserId, limit: i64, 
 }
 
 pub async fn find_address(db: &impl GenericClient, owner: UserId, id: AddressId) -> Result<Option<Address>> {
-    const FIND: &str = "SELECT * FROM addresses WHERE id = $2 AND user_id = $1";
+    const FIND: &str = sql!("SELECT ", COLUMNS, " FROM addresses WHERE id = $2 AND user_id = $1");
     Ok(db::query_opt(db, FIND, &[&owner, &id]).await?.as_ref().map(Address::from))
 }
 
 /// Saves an address. The first one becomes the default; 409 when there are fifty already.
 pub async fn add(tx: &Transaction<'_>, owner: UserId, new: NewAddress) -> Result<Address> {
     const COUNT: &str = "SELECT count(*) AS count FROM addresses WHERE user_id = $1";
-    // The IBGE number of the city is taken from the CEP cache, if it is there: an NF-e needs it.
-    const INSERT: &str = "
-        INSERT INTO addresses (id, user_id, label, recipient, cep, street, number, complement, district, city, state, phone,
-                               is_default, ibge_city)
-        VALUES ($1, $2, $3, $4, $5::text, $6, $7, $8, $9, $10, $11, $12, $13,
-                (SELECT address ->> 'ibge_city' FROM cep_cache WHERE cep = $5))
-        RETURNING *";
     lock_book(tx, owner).await?;
     let count: i64 = db::query_one(tx, COUNT, &[&owner]).await?.get("count");
     if count >= MAX_ADDRESSES {
@@ -157,31 +157,40 @@ pub async fn add(tx: &Transaction<'_>, owner: UserId, new: NewAddress) -> Result
     if is_default {
         clear_default(tx, owner).await?;
     }
-    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 13] = [
-        &AddressId::new(),
-        &owner,
-        &a.label,
-        &a.recipient,
-        &a.cep,
-        &a.street,
-        &a.number,
-        &a.complement,
-        &a.district,
-        &a.city,
-        &a.state,
-        &a.phone,
-        &is_default,
-    ];
-    Ok(Address::from(&db::query_one(tx, INSERT, &params).await?))
+    let row = insert!("addresses" {
+        id: AddressId::new(),
+        user_id: owner,
+        label: a.label,
+        recipient: a.recipient,
+        cep: a.cep,
+        street: a.street,
+        number: a.number,
+        complement: a.complement,
+        district: a.district,
+        city: a.city,
+        state: a.state,
+        phone: a.phone,
+        is_default: is_default,
+        ibge_city: known_city(tx, &a.cep).await?,
+    } "RETURNING", COLUMNS);
+    Ok(Address::from(&db::query_one(tx, row.sql, &row.values).await?))
+}
+
+/// The number of the CEP's city, where somebody looked that up before: an NF-e goes by it.
+async fn known_city(db: &impl GenericClient, cep: &str) -> Result<Option<String>> {
+    const FIND: &str = "SELECT address ->> 'ibge_city' AS ibge_city FROM cep_cache WHERE cep = $1";
+    Ok(db::query_opt(db, FIND, &[&cep]).await?.and_then(|row| row.get("ibge_city")))
 }
 
 /// Replaces an address. Whether it is the default changes only if the input says so.
 pub async fn replace(tx: &Transaction<'_>, owner: UserId, id: AddressId, new: NewAddress) -> Result<Address> {
-    const UPDATE: &str = "
-        UPDATE addresses SET label = $3, recipient = $4, cep = $5::text, street = $6, number = $7, complement = $8, district = $9,
+    const UPDATE: &str = sql!(
+        "UPDATE addresses SET label = $3, recipient = $4, cep = $5::text, street = $6, number = $7, complement = $8, district = $9,
                city = $10, state = $11, phone = $12, is_default = is_default OR $13, updated_at = now(),
                ibge_city = (SELECT address ->> 'ibge_city' FROM cep_cache WHERE cep = $5)
-         WHERE id = $2 AND user_id = $1 RETURNING *";
+         WHERE id = $2 AND user_id = $1 RETURNING ",
+        COLUMNS
+    );
     lock_book(tx, owner).await?;
     let a = new.clean()?;
     if a.is_default && find_address(tx, owner, id).await?.is_some() {
@@ -208,8 +217,8 @@ pub async fn replace(tx: &Transaction<'_>, owner: UserId, id: AddressId, new: Ne
 
 /// Makes an address the default.
 pub async fn make_default(tx: &Transaction<'_>, owner: UserId, id: AddressId) -> Result<Address> {
-    const UPDATE: &str = "
-        UPDATE addresses SET is_default = true, updated_at = now() WHERE id = $2 AND user_id = $1 RETURNING *";
+    const UPDATE: &str =
+        sql!("UPDATE addresses SET is_default = true, updated_at = now() WHERE id = $2 AND user_id = $1 RETURNING ", COLUMNS);
     lock_book(tx, owner).await?;
     if find_address(tx, owner, id).await?.is_none() {
         return Err(Error::NotFound("The address"));

@@ -13,7 +13,7 @@ use super::User;
 use super::sessions::{self, Reason};
 use crate::app::App;
 use crate::audit_log;
-use crate::db;
+use crate::db::{self, sql};
 use crate::error::{Error, Problem, Result};
 use crate::http::json::{Json, Path, Query};
 use crate::http::page::{List, bounds, cursor_of, read_cursor};
@@ -182,7 +182,8 @@ async fn set_blocked(app: &App, admin: &SignedIn, id: UserId, blocked: bool) -> 
 /// Locks both rows, always in the same order, and checks again that the administrator may do this: two administrators who
 /// take each other's role at the same time would leave the shop with none.
 async fn lock_other(tx: &Transaction<'_>, keys: &Keys, admin: UserId, id: UserId) -> Result<Account> {
-    const LOCK: &str = "SELECT * FROM users WHERE id = ANY($1) AND erased_at IS NULL ORDER BY id FOR UPDATE";
+    const LOCK: &str =
+        sql!("SELECT ", User::COLUMNS, ", blocked_at FROM users WHERE id = ANY($1) AND erased_at IS NULL ORDER BY id FOR UPDATE");
     if admin == id {
         return Err(Error::Conflict("Nobody changes their own role or blocks themselves: ask another administrator".into()));
     }
@@ -200,7 +201,7 @@ fn account_of(row: &tokio_postgres::Row, keys: &Keys) -> Result<Account> {
 }
 
 async fn find_account(db: &impl GenericClient, keys: &Keys, id: UserId) -> Result<Account> {
-    const FIND: &str = "SELECT * FROM users WHERE id = $1 AND erased_at IS NULL";
+    const FIND: &str = sql!("SELECT ", User::COLUMNS, ", blocked_at FROM users WHERE id = $1 AND erased_at IS NULL");
     let row = db::query_opt(db, FIND, &[&id]).await?.ok_or(Error::NotFound("The person"))?;
     account_of(&row, keys)
 }
@@ -227,12 +228,15 @@ async fn list_users(
     limit: i64,
     offset: i64,
 ) -> Result<Vec<Account>> {
-    const LIST: &str = "
-        SELECT * FROM users
+    const LIST: &str = sql!(
+        "SELECT ",
+        User::COLUMNS,
+        ", blocked_at FROM users
          WHERE erased_at IS NULL AND ($1::text IS NULL OR plain(name) LIKE plain($1) OR email LIKE lower($1))
            AND ($2::text IS NULL OR role = $2)
            AND ($3::timestamptz IS NULL OR created_at < $3 OR (created_at = $3 AND id > $4))
-         ORDER BY created_at DESC, id LIMIT $5 OFFSET $6";
+         ORDER BY created_at DESC, id LIMIT $5 OFFSET $6"
+    );
     let (q, role) = (search.q.as_deref().map(pattern), search.role.map(Role::as_str));
     let (at, id) = after.unzip();
     let rows = db::query(db, LIST, &[&q, &role, &at, &id, &limit, &offset]).await?;

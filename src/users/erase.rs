@@ -5,15 +5,19 @@
 
 use deadpool_postgres::Transaction;
 use secrecy::SecretString;
+use tokio_postgres::Row;
 
 use super::store;
 use crate::app::App;
 use crate::db;
 use crate::error::{Error, Result};
-use crate::ids::UserId;
+use crate::ids::{OrderId, UserId};
 
 /// Erases the person who knows the password. 409 while an order is open, and for administrators.
 pub async fn erase(app: &App, id: UserId, password: SecretString) -> Result<()> {
+    const ORDERS: &str = "SELECT id, number, status FROM orders WHERE user_id = $1 ORDER BY id FOR UPDATE";
+    const MESSAGES: &str = "
+        UPDATE messages SET recipient = NULL, subject = '(removido)', html = NULL, body = NULL WHERE user_id = $1";
     let stored = store::find_password(&app.db().await?, id).await?;
     if !app.hasher.verify(password, stored.clone()).await? {
         return Err(Error::field("password", "is not the password of this account"));
@@ -21,9 +25,10 @@ pub async fn erase(app: &App, id: UserId, password: SecretString) -> Result<()> 
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     lock(&tx, id, stored.as_deref()).await?;
-    refuse_while_open(&tx, id).await?;
+    let orders = not_open(&db::query(&tx, ORDERS, &[&id]).await?)?;
     forget_person(&tx, id).await?;
-    forget_in_orders(&tx, id).await?;
+    db::execute(&tx, MESSAGES, &[&id]).await?;
+    forget_in_orders(&tx, &orders).await?;
     tx.commit().await?;
     app.standings.forget(id);
     tracing::info!(user.id = %id, "a person was erased");
@@ -43,11 +48,11 @@ async fn lock(tx: &Transaction<'_>, id: UserId, password_hash: Option<&str>) -> 
     Ok(())
 }
 
-async fn refuse_while_open(tx: &Transaction<'_>, id: UserId) -> Result<()> {
-    const OPEN: &str = "
-        SELECT number FROM orders WHERE user_id = $1 AND status IN ('pending', 'processing', 'shipped') ORDER BY id LIMIT 1";
-    match db::query_opt(tx, OPEN, &[&id]).await? {
-        None => Ok(()),
+/// The ids of these orders (`id`, `number`, `status`), none of which is open: an open one needs its person.
+pub(super) fn not_open(orders: &[Row]) -> Result<Vec<OrderId>> {
+    let is_open = |row: &&Row| matches!(row.get("status"), "pending" | "processing" | "shipped");
+    match orders.iter().find(is_open) {
+        None => Ok(orders.iter().map(|row| row.get("id")).collect()),
         Some(row) => Err(Error::Conflict(format!(
             "Order {} is still open: cancel it or wait until it has arrived",
             row.get::<_, &str>("number")
@@ -78,30 +83,29 @@ async fn forget_person(tx: &Transaction<'_>, id: UserId) -> Result<()> {
     Ok(())
 }
 
-/// What stays: of an order, the region of its delivery (freight is disputed by it); of a change, that it was made, without
-/// free text; of a message, that it was sent; of a provider's event, that it came.
-async fn forget_in_orders(tx: &Transaction<'_>, id: UserId) -> Result<()> {
+/// Of an order, the region it went to stays (freight is disputed by it), of a change that it was made but not the words that
+/// people wrote about it, of a message that it was sent, of a provider's event that it came.
+pub(super) async fn forget_in_orders(tx: &Transaction<'_>, orders: &[OrderId]) -> Result<()> {
     const ORDERS: &str = "
         UPDATE orders SET customer_name = '(removido)', customer_email = NULL, customer_phone = NULL, locale = 'pt-BR', sms_opt_in = false, notes = NULL, cancel_reason = NULL,
                tax_id_sealed = NULL, tax_id_key = NULL, tax_id_hash = NULL, updated_at = now(),
                shipping_address = jsonb_build_object('city', shipping_address -> 'city', 'state', shipping_address -> 'state',
                                                      'cep', shipping_address -> 'cep')
-         WHERE user_id = $1";
+         WHERE id = ANY($1)";
     const MESSAGES: &str = "
-        UPDATE messages SET recipient = NULL, subject = '(removido)', html = NULL, body = NULL
-         WHERE user_id = $1 OR order_id IN (SELECT id FROM orders WHERE user_id = $1)";
+        UPDATE messages SET recipient = NULL, subject = '(removido)', html = NULL, body = NULL WHERE order_id = ANY($1)";
     const EVENTS: &str = "
-        UPDATE webhook_events SET body = '' WHERE order_id IN (SELECT id FROM orders WHERE user_id = $1)";
+        UPDATE webhook_events SET body = '' WHERE order_id = ANY($1)";
     const REASONS: &str = "
         UPDATE order_history SET reason = ''
-         WHERE order_id IN (SELECT id FROM orders WHERE user_id = $1) AND actor ~ '^(user|admin|guest)' AND reason <> ''";
+         WHERE order_id = ANY($1) AND actor ~ '^(user|admin|guest)' AND reason <> ''";
     const REFUNDS: &str = "
-        UPDATE refunds SET reason = '(removido)' WHERE order_id IN (SELECT id FROM orders WHERE user_id = $1)";
+        UPDATE refunds SET reason = '(removido)' WHERE order_id = ANY($1)";
     // A label shows the recipient to everybody who has its link.
     const LABELS: &str = "
-        UPDATE shipments SET label_url = NULL, error = NULL WHERE order_id IN (SELECT id FROM orders WHERE user_id = $1)";
+        UPDATE shipments SET label_url = NULL, error = NULL WHERE order_id = ANY($1)";
     for forget in [ORDERS, MESSAGES, EVENTS, REASONS, REFUNDS, LABELS] {
-        db::execute(tx, forget, &[&id]).await?;
+        db::execute(tx, forget, &[&orders]).await?;
     }
     Ok(())
 }

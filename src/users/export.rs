@@ -108,7 +108,9 @@ pub async fn export(app: &App, id: UserId) -> Result<Export> {
 }
 
 async fn profile(db: &impl GenericClient, keys: &Keys, id: UserId) -> Result<Value> {
-    const FIND: &str = "SELECT * FROM users WHERE id = $1 AND erased_at IS NULL";
+    const FIND: &str = "
+        SELECT name, email, tax_id_sealed, tax_id_key, phone, role, locale, sms_opt_in, mail_blocked_at, created_at, updated_at
+          FROM users WHERE id = $1 AND erased_at IS NULL";
     let row = db::query_opt(db, FIND, &[&id]).await?.ok_or(Error::NotFound("The person"))?;
     Ok(json!({
         "id": id,

@@ -5,6 +5,7 @@ mod addresses_http;
 pub mod admin;
 pub mod cep;
 pub mod erase;
+mod erase_guest;
 pub mod export;
 pub mod http;
 pub mod profile;
@@ -30,6 +31,7 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
     addresses_http::routes(cfg);
     cep::routes(cfg);
     admin::routes(cfg);
+    erase_guest::routes(cfg);
 }
 
 /// A person as answers show them: the document masked, no secrets.
@@ -52,7 +54,11 @@ pub struct User {
 }
 
 impl User {
-    /// Reads a row that holds the columns of the table by their names.
+    /// The columns that [`User::of`] reads, of `users`.
+    pub const COLUMNS: &'static str =
+        "id, name, email, role, phone, tax_id_sealed, tax_id_key, locale, sms_opt_in, created_at, updated_at";
+
+    /// Reads a row of [`User::COLUMNS`].
     pub fn of(row: &Row, keys: &Keys) -> Result<Self> {
         Ok(Self {
             id: row.get("id"),

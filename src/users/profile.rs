@@ -62,7 +62,7 @@ impl From<ReplaceProfile> for ChangeProfile {
 
 /// Makes all of the changes, or none.
 pub async fn change(app: &App, id: UserId, new: ChangeProfile) -> Result<User> {
-    const LOCK: &str = "SELECT * FROM users WHERE id = $1 AND erased_at IS NULL FOR NO KEY UPDATE";
+    const LOCK: &str = "SELECT email, tax_id_sealed, tax_id_key FROM users WHERE id = $1 AND erased_at IS NULL FOR NO KEY UPDATE";
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let row = db::query_opt(&tx, LOCK, &[&id]).await?.ok_or(Error::NotFound("The person"))?;

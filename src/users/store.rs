@@ -4,7 +4,7 @@ use deadpool_postgres::{GenericClient, Transaction};
 use vitrine_kit::{Email, Phone, TaxId};
 
 use super::User;
-use crate::db;
+use crate::db::{self, sql};
 use crate::error::{Error, Result, broken_constraint};
 use crate::ids::UserId;
 use crate::lang::Lang;
@@ -48,9 +48,11 @@ fn email_taken() -> Error {
 
 /// Creates an account, or 409 where the e-mail has one.
 pub async fn insert_user(db: &impl GenericClient, keys: &Keys, new: &NewUser) -> Result<User> {
-    const INSERT: &str = "
-        INSERT INTO users (id, name, email, password_hash, phone, tax_id_sealed, tax_id_key, tax_id_hash, locale)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (email) DO NOTHING RETURNING *";
+    const INSERT: &str = sql!(
+        "INSERT INTO users (id, name, email, password_hash, phone, tax_id_sealed, tax_id_key, tax_id_hash, locale)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (email) DO NOTHING RETURNING ",
+        User::COLUMNS
+    );
     let id = UserId::new();
     let (sealed, key, hash) = columns(new.tax_id.as_ref().map(|tax_id| keys.seal(tax_id)).transpose()?);
     let phone = new.phone.as_ref().map(Phone::as_str);
@@ -66,18 +68,25 @@ fn columns(sealed: Option<Sealed>) -> (Option<Vec<u8>>, Option<i16>, Option<Vec<
 
 /// A person who was not erased.
 pub async fn find_user(db: &impl GenericClient, keys: &Keys, id: UserId) -> Result<Option<User>> {
-    const FIND: &str = "SELECT * FROM users WHERE id = $1 AND erased_at IS NULL";
+    const FIND: &str = sql!("SELECT ", User::COLUMNS, " FROM users WHERE id = $1 AND erased_at IS NULL");
     db::query_opt(db, FIND, &[&id]).await?.map(|row| User::of(&row, keys)).transpose()
 }
 
 /// A person who may sign in, by e-mail: neither blocked nor erased.
 pub async fn find_credentials(db: &impl GenericClient, keys: &Keys, email: &Email) -> Result<Option<Credentials>> {
-    const FIND: &str = "
-        SELECT * FROM users WHERE email = $1 AND password_hash IS NOT NULL AND blocked_at IS NULL AND erased_at IS NULL";
+    const FIND: &str = sql!(
+        "SELECT ",
+        User::COLUMNS,
+        ", password_hash, totp_sealed IS NOT NULL AS needs_totp
+           FROM users WHERE email = $1 AND password_hash IS NOT NULL AND blocked_at IS NULL AND erased_at IS NULL"
+    );
     let row = db::query_opt(db, FIND, &[&email.as_str()]).await?;
     row.map(|row| {
-        let needs_totp = row.get::<_, Option<Vec<u8>>>("totp_sealed").is_some();
-        Ok(Credentials { user: User::of(&row, keys)?, password_hash: row.get("password_hash"), needs_totp })
+        Ok(Credentials {
+            user: User::of(&row, keys)?,
+            password_hash: row.get("password_hash"),
+            needs_totp: row.get("needs_totp"),
+        })
     })
     .transpose()
 }
@@ -90,8 +99,8 @@ pub async fn find_password(db: &impl GenericClient, id: UserId) -> Result<Option
 
 /// Changes a person's own data. A new e-mail counts as good until a mail to it bounces; resets mailed to the old one end.
 pub async fn update_user(tx: &Transaction<'_>, keys: &Keys, id: UserId, change: &Change) -> Result<User> {
-    const UPDATE: &str = "
-        UPDATE users SET name = coalesce($2, name), email = coalesce($3, email),
+    const UPDATE: &str = sql!(
+        "UPDATE users SET name = coalesce($2, name), email = coalesce($3, email),
                mail_blocked_at = CASE WHEN $3 <> email THEN NULL ELSE mail_blocked_at END,
                phone = CASE WHEN $4 THEN $5 ELSE phone END,
                tax_id_sealed = CASE WHEN $6 THEN $7 ELSE tax_id_sealed END,
@@ -99,7 +108,9 @@ pub async fn update_user(tx: &Transaction<'_>, keys: &Keys, id: UserId, change: 
                tax_id_hash = CASE WHEN $6 THEN $9 ELSE tax_id_hash END,
                locale = coalesce($10, locale), sms_opt_in = coalesce($11, sms_opt_in),
                updated_at = now()
-         WHERE id = $1 AND erased_at IS NULL RETURNING *";
+         WHERE id = $1 AND erased_at IS NULL RETURNING ",
+        User::COLUMNS
+    );
     const END_RESETS: &str = "UPDATE password_resets SET used_at = now() WHERE user_id = $1 AND used_at IS NULL";
     let email = change.email.as_ref().map(Email::as_str);
     let phone = change.phone.as_ref().and_then(|phone| phone.as_ref().map(Phone::as_str));

@@ -14,7 +14,7 @@ use crate::http::raw::Raw;
 use crate::ids::{EventId, InvoiceId, OrderId};
 use crate::jobs::{self, Job};
 use crate::request;
-use crate::webhooks::inbox;
+use crate::webhooks::{inbox, slim};
 
 /// News of an invoice, from Focus NFe. The secret stands in the header `X-Focus-Token`.
 ///
@@ -67,12 +67,12 @@ async fn take(
 ) -> Result<()> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
-    if inbox::first_time(&tx, id, provider, (&notice.event_id, &notice.event), &delivery.body, request_id).await? {
-        let (outcome, order) = look(&tx, provider, notice.reference.as_deref()).await?;
-        inbox::note(&tx, id, outcome, order).await?;
+    let body = slim::keep(provider, &delivery.body);
+    if !inbox::first_time(&tx, id, provider, (&notice.event_id, &notice.event), &body, request_id).await? {
+        return Ok(());
     }
-    tx.commit().await?;
-    Ok(())
+    let done = look(&tx, provider, notice.reference.as_deref()).await?;
+    inbox::close(app, tx, id, provider, done).await
 }
 
 /// A hint about an invoice of ours: the provider is asked, at once.

@@ -1,11 +1,16 @@
-//! The inbox: one row per event of a provider, kept for ever, so that a repeat is known as one.
+//! The inbox: one row per event of a provider, kept for ever, so that a repeat is known as one. Its body goes after 90 days
+//! (`purge`).
 
-use deadpool_postgres::GenericClient;
+use deadpool_postgres::{GenericClient, Transaction};
 use vitrine_kit::signature;
 
+use crate::app::App;
 use crate::db;
 use crate::error::Result;
 use crate::ids::{EventId, OrderId};
+
+/// The outcome of an event that names nothing of ours.
+pub(super) const UNKNOWN: &str = "unknown";
 
 /// Longer ids than this are kept as their hash: an index has its limits.
 const MAX_ID: usize = 200;
@@ -25,6 +30,30 @@ pub async fn first_time(
         ON CONFLICT (provider, event_id) DO NOTHING";
     let (event_id, event) = (storable_id(event_id), storable(event, MAX_NAME));
     Ok(db::execute(tx, KEEP, &[&id, &provider, &event_id, &event, &body, &request_id]).await? == 1)
+}
+
+/// Notes what an event did, and commits. One that names nothing of ours is kept without its body, if at all.
+pub(super) async fn close(
+    app: &App,
+    tx: Transaction<'_>,
+    id: EventId,
+    provider: &'static str,
+    (outcome, order): (&'static str, Option<OrderId>),
+) -> Result<()> {
+    const EMPTY: &str = "UPDATE webhook_events SET body = '' WHERE id = $1";
+    note(&tx, id, outcome, order).await?;
+    if outcome == UNKNOWN {
+        let is_kept = app.strangers.may_keep(provider);
+        metrics::counter!("vitrine_webhooks_unknown_total", "provider" => provider, "kept" => if is_kept { "yes" } else { "no" })
+            .increment(1);
+        if !is_kept {
+            tx.rollback().await?;
+            return Ok(());
+        }
+        db::execute(&tx, EMPTY, &[&id]).await?;
+    }
+    tx.commit().await?;
+    Ok(())
 }
 
 /// What the event did, and to which order.

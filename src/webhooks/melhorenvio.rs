@@ -13,7 +13,7 @@ use crate::http::raw::Raw;
 use crate::ids::EventId;
 use crate::request;
 use crate::shipments::news;
-use crate::webhooks::inbox;
+use crate::webhooks::{inbox, slim};
 
 /// News of a parcel, from Melhor Envio: `X-ME-Signature` is the base64 HMAC-SHA256 of the raw body.
 ///
@@ -53,12 +53,12 @@ pub(super) async fn melhorenvio_probe(app: web::Data<App>) -> Result<HttpRespons
 async fn take(app: &App, id: EventId, told: &News, request_id: &str) -> Result<()> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
-    if inbox::first_time(&tx, id, NAME, (&told.event_id, &told.event), &told.body, request_id).await? {
-        let (outcome, order) = news::apply(&tx, told).await?;
-        inbox::note(&tx, id, outcome, order).await?;
+    let body = slim::keep(NAME, &told.body);
+    if !inbox::first_time(&tx, id, NAME, (&told.event_id, &told.event), &body, request_id).await? {
+        return Ok(());
     }
-    tx.commit().await?;
-    Ok(())
+    let done = news::apply(&tx, told).await?;
+    inbox::close(app, tx, id, NAME, done).await
 }
 
 /// Applies a kept event again. What it did before it does not do twice. The caller commits.

@@ -7,6 +7,7 @@ pub mod inbox;
 mod melhorenvio;
 mod pix;
 mod resend;
+mod slim;
 mod stripe;
 
 use deadpool_postgres::Transaction;
@@ -33,18 +34,21 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
 
 /// Applies a kept event again, for an operator. What it did before it does not do twice.
 ///
-/// The caller commits. Errors: 404 no such event; 409 its provider is not configured.
+/// The caller commits. Errors: 404 no such event; 409 its provider is not configured, or its body is not kept any more.
 pub async fn replay(app: &App, tx: &Transaction<'_>, id: EventId) -> Result<&'static str> {
     const FIND: &str = "SELECT provider, event_id, body FROM webhook_events WHERE id = $1 FOR UPDATE";
     let row = db::query_opt(tx, FIND, &[&id]).await?.ok_or(Error::NotFound("The event"))?;
     let (provider, event_id, body): (String, String, Vec<u8>) = (row.get("provider"), row.get("event_id"), row.get("body"));
+    if app.providers.fiscal.as_ref().is_some_and(|fiscal| fiscal.name() == provider) {
+        return fiscal::replay(tx, &provider, id).await;
+    }
+    if body.is_empty() {
+        return Err(Error::Conflict("The event's body is not kept any more, so it cannot be read again".into()));
+    }
     if provider == vitrine_stripe::NAME
         && let Some(stripe) = &app.providers.stripe
     {
         return stripe::replay(tx, stripe, id, body).await;
-    }
-    if app.providers.fiscal.as_ref().is_some_and(|fiscal| fiscal.name() == provider) {
-        return fiscal::replay(tx, &provider, id).await;
     }
     if provider == vitrine_melhorenvio::NAME && app.providers.melhorenvio.is_some() {
         return melhorenvio::replay(tx, id, body).await;

@@ -20,7 +20,7 @@ use crate::payments::store;
 use crate::payments::{capture, dispute, refund};
 use crate::request;
 use crate::sale::states::PaymentStatus;
-use crate::webhooks::inbox;
+use crate::webhooks::{inbox, slim};
 
 /// A signature without a time in it is valid for ever: older news are only a hint, and the provider is asked.
 const MAX_AGE: SignedDuration = SignedDuration::from_hours(24 * 7);
@@ -103,12 +103,16 @@ async fn take(app: &App, pix: &dyn PixProvider, id: EventId, notice: &Notice, re
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let named = (notice.event_id.as_str(), notice.event.as_str());
-    if inbox::first_time(&tx, id, pix.name(), named, &notice.body, request_id).await? {
-        let (outcome, order) = apply(&tx, pix.name(), &notice.news).await?;
-        inbox::note(&tx, id, outcome, order).await?;
+    let body = slim::keep(pix.name(), &notice.body);
+    debug_assert!(
+        notice.news == PixNews::Other || pix.reread(&body.clone().into()).first().map(|again| &again.news) == Some(&notice.news),
+        "what is kept of an event says what the event said"
+    );
+    if !inbox::first_time(&tx, id, pix.name(), named, &body, request_id).await? {
+        return Ok(());
     }
-    tx.commit().await?;
-    Ok(())
+    let done = apply(&tx, pix.name(), &notice.news).await?;
+    inbox::close(app, tx, id, pix.name(), done).await
 }
 
 /// What became of it, in a word, and the order that it was about.

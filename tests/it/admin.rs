@@ -7,7 +7,7 @@ use crate::shop::Shop;
 async fn only_an_admin_sees_the_machinery() {
     let shop = Shop::open().await;
     let (ana, admin) = (shop.customer().await, shop.admin().await);
-    for path in ["jobs", "webhooks", "breakers", "audit", "settings"] {
+    for path in ["alerts", "jobs", "webhooks", "breakers", "audit", "settings"] {
         let path = format!("/api/admin/{path}");
         assert_eq!(shop.get(&path).await.slug(), "unauthorized", "{path}");
         assert_eq!(ana.get(&path).await.slug(), "forbidden", "{path}");
@@ -23,7 +23,7 @@ async fn a_dead_job_gets_a_second_life_once() {
     let id = Uuid::now_v7();
     shop.execute(&format!(
         "INSERT INTO jobs (id, kind, payload, state, attempts, max_attempts, last_error, cause, finished_at)
-         VALUES ('{id}', 'mail_alert', '{{\"kind\":\"mail_alert\",\"subject\":\"s\",\"text\":\"t\"}}', 'dead', 25, 25, 'no luck', 'test', now())"
+         VALUES ('{id}', 'mail_welcome', '{{\"kind\":\"mail_welcome\",\"user\":\"{id}\"}}', 'dead', 25, 25, 'no luck', 'test', now())"
     ))
     .await;
     let dead = admin.get("/api/admin/jobs?state=dead").await;

@@ -416,6 +416,21 @@ const PLANTED: &[(&str, &str)] = &[
          SELECT gen_random_uuid(), kind, payload, dedupe, max_attempts, cause FROM jobs WHERE kind = 'expire_order' AND state = 'waiting'",
     ),
     (
+        "an-alert-is-counted-and-told",
+        "INSERT INTO alert_occurrences (key, severity, subject, text, cause, raised_at)
+         VALUES ('pix-code-unfit:propay', 'critical', 's', 't', 't', now() - interval '2 hours')",
+    ),
+    (
+        "an-alert-is-counted-and-told",
+        "INSERT INTO alerts (id, key, day, severity, subject, text, cause, count, first_at, last_at)
+         VALUES (gen_random_uuid(), 'pix-code-unfit:propay', current_date, 'critical', 's', 't', 't', 1, now() - interval '13 hours', now())",
+    ),
+    (
+        "an-alert-is-counted-and-told",
+        "INSERT INTO messages (id, event, kind, channel, recipient, subject, provider, created_at)
+         VALUES (gen_random_uuid(), 'alert:1', 'alert', 'email', 'x@y.zz', 's', 'resend', now() - interval '3 days')",
+    ),
+    (
         "a-message-is-written-once-per-event",
         "ALTER TABLE messages DROP CONSTRAINT messages_event_key; INSERT INTO messages (id, event, kind, channel, subject, provider)
          SELECT gen_random_uuid(), event, kind, channel, subject, provider FROM messages",

@@ -196,7 +196,7 @@ async fn a_pix_provider_that_is_away_leaves_cards_working_and_its_late_money_has
     shop.control().next_calls("propay", Fault::DropBeforeRequest, 1_000);
     // The code was shown and cannot be voided: the buyer may pay by card all the same.
     assert_eq!(by_card(&ana, &order).await.body["amount_cents"], total);
-    for _ in 0..2 {
+    for _ in 0..5 {
         let (other, _) = self::order(&ana).await;
         pay(&ana, &other, "pix").await;
     }
@@ -251,7 +251,7 @@ async fn a_refund_that_bounces_is_ours_again_and_the_operator_knows() {
     settle(&shop).await;
     assert_eq!(state(&shop, &order).await, "processing/paid");
     assert_eq!(shop.sql::<String>("SELECT status FROM refunds").await, "failed", "{}", made.body);
-    assert_eq!(count(&shop, "jobs WHERE kind = 'mail_alert' AND payload->>'subject' = 'Devolução voltou'").await, 1);
+    assert_eq!(shop.alerted().await, ["refund-came-back 1"]);
     let left = admin.post(&format!("/api/orders/{order}/refund"), &json!({"amount_cents": total, "reason": "Tudo"})).await;
     assert_eq!(left.status, 201, "{}", left.body);
     settle(&shop).await;
@@ -271,7 +271,7 @@ async fn a_dispute_holds_the_money_and_its_end_is_told() {
         let refused = admin.post(&format!("/api/orders/{order}/refund"), &json!({"reason": "Não"})).await;
         assert_eq!(refused.status, 409, "{}", refused.body);
     }
-    assert_eq!(count(&shop, "jobs WHERE kind = 'mail_alert' AND payload->>'subject' = 'Pagamento contestado'").await, 2);
+    assert_eq!(shop.alerted().await, ["dispute-opened 1", "dispute-opened 1"], "each by itself");
     shop.control().close_dispute(&won, DisputeStatus::Won).unwrap();
     shop.control().close_dispute(&lost, DisputeStatus::Lost).unwrap();
     assert!(shop.control().settled(LIMIT).await);
@@ -316,8 +316,8 @@ async fn a_dispute_is_only_lost_where_they_say_so() {
         closed(&shop, &order, end).await;
         assert_eq!(payments(&shop, &order).await, [format!("credit_card:{after}")], "{end:?}");
         assert_eq!(state(&shop, &order).await, "processing/paid", "{end:?}");
-        let alerts = "jobs WHERE kind = 'mail_alert' AND payload->>'subject' = 'Disputa encerrada sem resultado claro'";
-        assert_eq!(count(&shop, alerts).await, unclear, "{end:?}");
+        let told = shop.alerted().await.iter().filter(|alert| *alert == "dispute-unclear 1").count();
+        assert_eq!(told, unclear, "{end:?}");
         if unclear == 1 {
             closed(&shop, &order, DisputeStatus::Won).await; // a clear result comes later
             assert_eq!(payments(&shop, &order).await, ["credit_card:paid"]);
@@ -464,5 +464,30 @@ async fn a_bounced_refund_that_nobody_told_us_of_is_found_by_looking_again() {
     shop.drain_ahead(SignedDuration::from_hours(24 * 11)).await;
     assert_eq!(state(&shop, &order).await, "processing/paid");
     assert_eq!(shop.sql::<String>("SELECT status FROM refunds").await, "failed");
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn a_repeated_card_payment_has_its_secret_from_stripe_and_not_from_our_table() {
+    let shop = Shop::open().await;
+    let ana = shop.customer().await;
+    let (order, _) = order(&ana).await;
+    let pay = || {
+        let request = ana.request("POST", &format!("/api/orders/{order}/pay")).header("Idempotency-Key", "cartao");
+        request.json(&json!({"method": "credit_card"})).send()
+    };
+    let first = pay().await;
+    assert_eq!(first.status, 200, "{}", first.body);
+    let secret = text(&first, "client_secret");
+    let kept: String = shop.sql("SELECT string_agg(convert_from(body, 'UTF8'), ' ') FROM idempotency_keys").await;
+    assert!(!kept.contains(&secret) && kept.contains(&text(&first, "payment_id")), "{kept}");
+    let again = pay().await;
+    assert_eq!((again.status, again.header("idempotency-replayed")), (200, Some("true")));
+    assert_eq!(again.bytes, first.bytes);
+    shop.control().next_calls("stripe", Fault::Status(503), 3);
+    let away = pay().await;
+    assert_eq!((away.status, away.slug()), (503, "unavailable"), "nobody else has it");
+    assert_eq!(pay().await.bytes, first.bytes);
+    assert_eq!(payments(&shop, &order).await, ["credit_card:pending"]);
     shop.close().await;
 }

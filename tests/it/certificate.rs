@@ -21,7 +21,8 @@ async fn the_end_of_the_banks_certificate_is_told_a_month_before_and_oftener_as_
         let shop = Shop::open_with(&[("PIX_PROVIDER", "bacen"), ("PIX_CERTIFICATE", &pem(left))]).await;
         jobs::push(&shop.app.db().await.unwrap(), Job::WatchCertificate).await.unwrap();
         shop.drain().await;
-        let told: Option<String> = shop.sql("SELECT max(payload ->> 'text') FROM jobs WHERE kind = 'mail_alert'").await;
+        assert_eq!(shop.alerted().await, if said.is_some() { vec!["certificate-ends 1"] } else { vec![] });
+        let told: Option<String> = shop.sql("SELECT max(text) FROM alerts").await;
         assert_eq!(told.as_deref().map(|text| said.is_some_and(|said| text.contains(said))), said.map(|_| true), "{told:?}");
         let again = "SELECT round(extract(epoch FROM run_at - now()) / 86400)::bigint FROM jobs WHERE kind = 'watch_certificate'";
         assert_eq!(shop.sql::<i64>(again).await, next, "{left}");
@@ -30,6 +31,6 @@ async fn the_end_of_the_banks_certificate_is_told_a_month_before_and_oftener_as_
     let shop = Shop::open_with(&[("PIX_PROVIDER", "bacen")]).await;
     jobs::push(&shop.app.db().await.unwrap(), Job::WatchCertificate).await.unwrap();
     shop.drain().await;
-    assert_eq!(shop.sql::<i64>("SELECT count(*) FROM jobs WHERE kind = 'mail_alert'").await, 0, "there is none");
+    assert_eq!(shop.alerted().await, Vec::<String>::new(), "there is none");
     shop.close().await;
 }

@@ -40,7 +40,7 @@ async fn state(shop: &Shop, order: &str) -> String {
 async fn open_breaker(shop: &Shop) {
     shop.control().next_calls("propay", Fault::DropBeforeRequest, 1_000);
     let ana = shop.customer().await;
-    for _ in 0..3 {
+    for _ in 0..5 {
         let (order, _) = order(&ana).await;
         pay(&ana, &order).await;
     }
@@ -136,7 +136,7 @@ async fn a_contested_pix_alerts_the_operator_once_and_moves_no_money() {
     shop.control().pay(Pay::of(&payment)).unwrap();
     assert!(shop.control().settled(LIMIT).await);
     shop.drain().await;
-    let paid: String = shop.sql(&format!("SELECT end_to_end_id FROM payments WHERE id = '{payment}'")).await;
+    let paid = shop.control().charge(&payment).unwrap().end_to_end_id;
     let dispute = json!({"status": "OPENED", "endToEndId": paid, "value": 100, "disputeReason": "Golpe"});
     let body = json!({"event": "OPENPIX:DISPUTE_CREATED", "dispute": dispute}).to_string();
     let secret = vitrine::dev::sandbox_config(&HashMap::new(), 0, None).openpix_webhook_secret;
@@ -146,10 +146,7 @@ async fn a_contested_pix_alerts_the_operator_once_and_moves_no_money() {
         let request = shop.request("POST", "/api/webhooks/openpix").header("X-OpenPix-Signature", &signature);
         assert_eq!(request.body("application/json", body.clone()).send().await.status, 200);
     }
-    let alerts: i64 = shop
-        .sql("SELECT count(*) FROM jobs WHERE kind = 'mail_alert' AND payload->>'subject' = 'Pagamento PIX contestado'")
-        .await;
-    assert_eq!(alerts, 1);
+    assert_eq!(shop.alerted().await, ["pix-disputed 1"]);
     assert_eq!(state(&shop, &order).await, "processing/paid");
     shop.close().await;
 }

@@ -221,7 +221,7 @@ async fn a_letter_that_the_provider_refuses_makes_room_for_another() {
 }
 
 #[actix_web::test]
-async fn while_the_account_is_refused_invoices_wait_and_the_shop_is_told_once_a_day() {
+async fn while_the_account_is_refused_invoices_wait_and_the_shop_is_told_in_one_alert() {
     for provider in ["focusnfe", "enotas"] {
         let (shop, ware) = open(provider).await;
         shop.control().next_calls(provider, Fault::Status(401), 1_000);
@@ -233,8 +233,7 @@ async fn while_the_account_is_refused_invoices_wait_and_the_shop_is_told_once_a_
         assert_eq!((&seen[0]["status"], &seen[1]["status"]), (&json!("pending"), &json!("pending")), "{provider}: {seen}");
         assert!(seen[0]["message"].as_str().is_some_and(|why| why.contains("ordenado pelo controle")), "{provider}: {seen}");
         assert_eq!(shop.sql::<i64>("SELECT count(*) FROM jobs WHERE state = 'dead'").await, 0);
-        let alerts = shop.control().mails_to("operador@loja.test");
-        assert_eq!(alerts.iter().filter(|mail| mail.subject.contains("NF-e paradas")).count(), 1, "{provider}");
+        assert_eq!(shop.alerted().await, ["invoice-account 2"], "{provider}: one for both invoices");
         shop.control().clear_faults();
         goes_on(&shop).await;
         let standing = shop.control().nfes().iter().filter(|nfe| nfe.status == NfeStatus::Authorized).count();
@@ -251,8 +250,7 @@ async fn a_certificate_that_ended_is_no_invoice_s_fault() {
     goes_on(&shop).await;
     let nfes = shop.control().nfes();
     assert_eq!((nfes.len(), nfes[0].attempts, nfes[0].status), (1, 2, NfeStatus::Authorized), "tried again by itself");
-    let alerts = shop.control().mails_to("operador@loja.test");
-    assert_eq!(alerts.iter().filter(|mail| mail.subject.contains("NF-e paradas")).count(), 1);
+    assert_eq!(shop.alerted().await, ["invoice-account 1"]);
     assert!(shop.control().settled(Duration::from_secs(20)).await);
     shop.close().await;
 }

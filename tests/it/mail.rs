@@ -6,7 +6,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use vitrine::ids::{OrderId, PaymentId};
+use vitrine::alerts::{self, Alert, Key};
+use vitrine::ids::{OrderId, PaymentId, UserId};
 use vitrine::jobs::{self, Job};
 use vitrine::mail;
 use vitrine_kit::signature::hmac_sha256;
@@ -187,8 +188,8 @@ async fn a_mail_that_may_have_been_sent_yesterday_is_not_sent_again() {
     shop.execute("UPDATE messages SET tried_at = now() - interval '24 hours'").await;
     let calls = shop.control().calls("resend");
     shop.drain_ahead(SOON).await;
-    assert_eq!((shop.control().calls("resend"), subjects(&shop, &ana.email).len()), (calls + 1, 1), "the one call is the alert");
-    assert_eq!(subjects(&shop, OPERATOR), ["[Loja] Tarefa parada: mail_order_placed"]);
+    assert_eq!((shop.control().calls("resend"), subjects(&shop, &ana.email).len()), (calls, 1));
+    assert_eq!(shop.alerted().await, ["job-dead:mail_order_placed 1"]);
     assert_eq!(message(&shop, "order_placed", "status").await.unwrap(), "failed");
     assert_eq!(story(&shop).await, ["queued", "failed"]);
     shop.close().await;
@@ -203,7 +204,10 @@ async fn a_refused_mail_fails_the_operator_hears_and_an_admin_sends_it_after_all
     shop.drain().await;
     assert_eq!(subjects(&shop, &ana.email), Vec::<String>::new());
     assert_eq!(message(&shop, "order_placed", "error").await.unwrap(), "invalid_api_key: ordered by the sandbox's control");
-    assert_eq!(subjects(&shop, OPERATOR), ["[Loja] Tarefa parada: mail_order_placed"]);
+    assert_eq!(shop.alerted().await, ["job-dead:mail_order_placed 1"]);
+    shop.mail_alerts().await;
+    let number: String = shop.sql("SELECT number FROM orders").await;
+    assert_eq!(subjects(&shop, OPERATOR), [format!("[Loja] Tarefa parada: mail_order_placed – pedido {number}")]);
     let dead: uuid::Uuid = shop.sql("SELECT id FROM jobs WHERE state = 'dead'").await;
     assert_eq!(admin.post(&format!("/api/admin/jobs/{dead}/retry"), &json!({})).await.status, 200);
     shop.drain().await;
@@ -378,7 +382,7 @@ async fn an_address_that_bounced_gets_nothing_more_but_a_password_reset() {
     assert_eq!(shop.post("/api/auth/forgot-password", &json!({"email": ana.email})).await.status, 202);
     shop.drain().await;
     assert_eq!(subjects(&shop, &ana.email)[1..], ["Redefina sua senha – Loja"]);
-    assert_eq!(subjects(&shop, OPERATOR), Vec::<String>::new(), "nothing of this needs a person");
+    assert_eq!(shop.alerted().await, Vec::<String>::new(), "nothing of this needs a person");
     shop.close().await;
 }
 
@@ -460,8 +464,10 @@ async fn an_admin_sees_the_messages_and_no_address() {
     let shop = Shop::open().await;
     let (ana, admin) = (shop.customer().await, shop.admin().await);
     let order = paid_order(&ana).await;
-    again(&shop, Job::MailAlert { subject: "Atenção\r\nBcc: x@y.zz".into(), text: "Olhe isto.".into() }).await;
-    assert_eq!(subjects(&shop, OPERATOR), ["[Loja] Atenção Bcc: x@y.zz"]);
+    let key = Key::ProviderRefusesUs { provider: "x\r\nBcc: x@y.zz" };
+    alerts::raise(&shop.app.db().await.unwrap(), Alert::new(key, "Olhe isto.")).await.unwrap();
+    shop.mail_alerts().await;
+    assert_eq!(subjects(&shop, OPERATOR), ["[Loja] x Bcc: x@y.zz não aceita as credenciais da loja"]);
     assert_eq!(ana.get("/api/admin/messages").await.slug(), "forbidden");
     let all = admin.get("/api/admin/messages?limit=2").await;
     assert_eq!((all.status, &all.body["total"], all.body["items"].as_array().unwrap().len()), (200, &json!(3), 2));
@@ -482,15 +488,14 @@ async fn an_admin_sees_the_messages_and_no_address() {
 #[actix_web::test]
 async fn money_never_queues_behind_mails() {
     let shop = Shop::open().await;
-    let alert = |n: i32| Job::MailAlert { subject: format!("Aviso {n}"), text: "Um aviso".into() };
-    let mails: Vec<_> = (0..20).map(|n| (alert(n), None)).collect();
+    let mails: Vec<_> = (0..20).map(|_| (Job::MailWelcome { user: UserId::new() }, None)).collect();
     let db = shop.app.db().await.unwrap();
     jobs::push_all(&db, &mails).await.unwrap();
     jobs::push(&db, Job::CheckPayment { payment: PaymentId::new() }).await.unwrap();
     drop(db);
     shop.drain().await;
     let earlier: i64 = shop
-        .sql("SELECT count(*) FROM jobs m, jobs c WHERE m.kind = 'mail_alert' AND c.kind = 'check_payment' AND m.finished_at < c.finished_at")
+        .sql("SELECT count(*) FROM jobs m, jobs c WHERE m.kind = 'mail_welcome' AND c.kind = 'check_payment' AND m.finished_at < c.finished_at")
         .await;
     assert_eq!(earlier, 0, "it came last, and went first");
     shop.close().await;

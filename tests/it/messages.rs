@@ -14,7 +14,6 @@ use crate::shop::{CPF, Customer, Shop};
 
 const LIMIT: Duration = Duration::from_secs(20);
 const SOON: SignedDuration = SignedDuration::from_mins(2);
-const OPERATOR: &str = "operador@loja.test";
 
 async fn order(customer: &Customer<'_>) -> OrderId {
     let shirt = customer.shop.product("Camiseta").create().await;
@@ -258,7 +257,7 @@ async fn by_smtp_an_unclear_mail_is_sent_once_more_under_its_id_and_then_never()
     let mails = shop.control().mails_to(&ana.email);
     assert_eq!((mails.len(), &mails[0].idempotency_key), (2, &mails[1].idempotency_key), "two, and known as one");
     assert_eq!(column(&shop, "order_placed", "status").await.unwrap(), "failed");
-    assert_eq!(subjects(&shop, OPERATOR), ["[Loja] Tarefa parada: mail_order_placed"]);
+    assert_eq!(shop.alerted().await, ["job-dead:mail_order_placed 1"]);
     let id: MessageId = shop.sql("SELECT id FROM messages WHERE kind = 'order_placed'").await;
     let retry = admin.post(&format!("/api/admin/messages/{id}/retry"), &json!({})).await;
     assert_eq!((retry.status, retry.slug()), (409, "conflict"));
@@ -345,7 +344,7 @@ async fn low_stock_is_told_once_per_variant_and_only_where_something_was_sold() 
         push(&shop, Job::WatchStock).await;
         shop.execute("UPDATE jobs SET run_at = now() WHERE kind = 'watch_stock'").await;
         shop.drain().await;
-        subjects(&shop, OPERATOR).len()
+        shop.alerted().await.len()
     };
     assert_eq!(ana.buy(&[(&shirt, 1)]).await.status, 201);
     assert_eq!(look().await, 0, "nobody asked to be told");
@@ -356,7 +355,7 @@ async fn low_stock_is_told_once_per_variant_and_only_where_something_was_sold() 
     assert_eq!(look().await, 0, "three are left");
     assert_eq!(ana.buy(&[(&shirt, 1)]).await.status, 201);
     assert_eq!(look().await, 1);
-    let text = shop.control().mails_to(OPERATOR)[0].text.clone().unwrap();
+    let text: String = shop.sql("SELECT text FROM alerts").await;
     assert!(text.contains("Camiseta") && text.contains("restam 2") && !text.contains("Boné"), "{text}");
     assert_eq!(ana.buy(&[(&shirt, 1)]).await.status, 201);
     assert_eq!(look().await, 1, "told once, not at each sale");

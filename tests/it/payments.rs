@@ -242,13 +242,13 @@ async fn another_amount_is_not_paid_and_goes_back_by_itself() {
     assert_eq!(payments(&shop, &order).await, ["refunded"]);
     let refunds = shop.control().refunds();
     assert_eq!(refunds.iter().map(|r| (r.amount_cents, r.status)).collect::<Vec<_>>(), [(total - 1, RefundStatus::Done)]);
-    assert_eq!(count(&shop, "jobs WHERE kind = 'mail_alert'").await, 2, "that it differs, and that it goes back");
-    // That charge can no longer be paid: the buyer may have another, and the order may expire.
+    assert_eq!(shop.alerted().await, ["payment-differs 1", "surplus 1"]);
+    // That charge is used up: the buyer may have another, and the order may end.
     assert_eq!(pay(&ana, &order).await.status, 200);
     let_time_pass(&shop, &order).await;
     shop.drain().await;
     assert_eq!(state(&shop, &order).await, "cancelled/expired");
-    assert_eq!(count(&shop, "jobs WHERE kind = 'mail_alert'").await, 2);
+    assert_eq!(shop.alerted().await, ["payment-differs 1", "surplus 1"]);
     shop.close().await;
 }
 
@@ -360,16 +360,17 @@ async fn an_open_breaker_answers_at_once_and_writes_nothing() {
     let shop = Shop::open().await;
     let ana = shop.customer().await;
     let (order, _) = order(&ana).await;
-    shop.control().next_calls("propay", Fault::Status(503), 5);
-    assert_eq!(pay(&ana, &order).await.status, 503);
-    assert_eq!(pay(&ana, &order).await.status, 503);
-    assert_eq!(shop.control().calls("propay"), 5);
+    shop.control().next_calls("propay", Fault::Status(503), 15);
+    for _ in 0..5 {
+        assert_eq!(pay(&ana, &order).await.status, 503);
+    }
+    assert_eq!(shop.control().calls("propay"), 15, "five calls, each tried three times");
     let before = shop.row_counts().await;
     let refused = pay(&ana, &order).await;
     assert_eq!((refused.status, refused.slug()), (503, "unavailable"));
     let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
     assert!((25..=30).contains(&wait), "{wait}");
-    assert_eq!(shop.control().calls("propay"), 5);
+    assert_eq!(shop.control().calls("propay"), 15);
     assert_eq!(shop.row_counts().await, before);
     let methods = shop.get("/api/payment-methods").await;
     assert_eq!(
@@ -379,6 +380,33 @@ async fn an_open_breaker_answers_at_once_and_writes_nothing() {
     let breakers = shop.admin().await.get("/api/admin/breakers").await;
     let propay = breakers.body["items"].as_array().unwrap().iter().find(|b| b["provider"] == "propay").unwrap().clone();
     assert_eq!(propay["state"], "open");
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn a_charge_that_cannot_be_read_keeps_no_buyer_from_paying() {
+    let shop = Shop::open().await;
+    let ana = shop.customer().await;
+    let (poisoned, _) = order(&ana).await;
+    assert_eq!(pay(&ana, &poisoned).await.status, 200);
+    let reads =
+        FaultOrder { provider: "propay".into(), fault: Fault::Status(500), count: 1_000, path_contains: Some("GET".into()) };
+    shop.control().order_fault(reads).unwrap();
+    for _ in 0..6 {
+        shop.drain_ahead(SignedDuration::from_mins(10)).await; // it is looked at again and again
+    }
+    let breakers = shop.admin().await.get("/api/admin/breakers").await;
+    let state = |name: &str| {
+        let found = breakers.body["items"].as_array().unwrap().iter().find(|b| b["provider"] == name).cloned();
+        found.map(|breaker| breaker["state"].clone())
+    };
+    assert_eq!((state("propay background"), state("propay")), (Some(json!("open")), Some(json!("closed"))));
+    let methods = shop.get("/api/payment-methods").await;
+    assert_eq!((&methods.body["items"][0]["method"], &methods.body["items"][0]["available"]), (&json!("pix"), &json!(true)));
+    let (another, _) = order(&ana).await;
+    assert_eq!(pay(&ana, &another).await.status, 200);
+    shop.control().clear_faults();
+    shop.execute("DELETE FROM jobs WHERE state = 'dead'").await; // the reads', told to the operator
     shop.close().await;
 }
 
@@ -466,7 +494,7 @@ async fn a_refund_that_fails_at_the_bank_can_be_made_again() {
     assert!(shop.control().settled(LIMIT).await);
     assert_eq!(shop.sql::<String>("SELECT status FROM refunds").await, "failed");
     assert_eq!(shop.sql::<i64>("SELECT refunded_cents FROM payments").await, 0);
-    assert_eq!(count(&shop, "jobs WHERE kind = 'mail_alert'").await, 1);
+    assert_eq!(shop.alerted().await, ["refund-failed 1"]);
     assert_eq!(state(&shop, &order).await, "processing/paid");
     let again = admin.post(&path, &json!({"reason": "Defeito"})).await;
     assert_eq!((again.status, again.body["amount_cents"].as_i64()), (201, Some(total)));

@@ -234,3 +234,88 @@ async fn a_checkout_that_races_with_the_erasure_leaves_no_order_of_an_erased_per
     }
     shop.close().await;
 }
+
+/// A guest with the same canaries, who bought under a key, was written to, and cancelled.
+async fn guest_canary(shop: &Shop, product: &Product) -> Answer {
+    let cart = shop.guest_cart(&[(product, 1)]).await;
+    let mut order = shop.guest_order(&[(product, 1)], CPF).await;
+    order["email"] = json!(EMAIL);
+    order["name"] = json!("Canario Nome");
+    order["phone"] = json!("(11) 98765-1234");
+    order["notes"] = json!("Canario Recado");
+    order["address"]["recipient"] = json!("Canario Destinatario");
+    order["address"]["street"] = json!("Canario Rua");
+    let request = shop.request("POST", "/api/orders").header("X-Cart-Token", &cart).header("Idempotency-Key", "canario");
+    let placed = request.json(&order).send().await;
+    assert_eq!(placed.status, 201, "{}", placed.body);
+    placed
+}
+
+async fn cancelled_by_guest(shop: &Shop, placed: &Answer) {
+    let path = format!("/api/orders/{}", placed.body["id"].as_str().unwrap());
+    let token = placed.body["access_token"].as_str().unwrap();
+    let pay = shop.request("POST", &format!("{path}/pay")).header("X-Order-Token", token).header("Idempotency-Key", "canario");
+    assert_eq!(pay.json(&json!({"method": "pix"})).send().await.status, 200);
+    let cancel = shop.request("PATCH", &format!("{path}/cancel")).header("X-Order-Token", token);
+    assert_eq!(cancel.json(&json!({"reason": "Canario Motivo"})).send().await.status, 200);
+    shop.drain().await;
+}
+
+#[actix_web::test]
+async fn a_guest_is_erased_by_cpf_or_by_email_and_nobody_else_is() {
+    let shop = Shop::open().await;
+    let product = shop.product("Camiseta").create().await;
+    let (admin, ana) = (shop.admin().await, shop.customer().await);
+    for by in [json!({"cpf": CPF}), json!({"email": " CANARIO-mail@example.com"})] {
+        let placed = guest_canary(&shop, &product).await;
+        let open = admin.post("/api/admin/guests/erase", &by).await;
+        assert_eq!((open.status, open.slug()), (409, "conflict"), "an open order needs its person");
+        cancelled_by_guest(&shop, &placed).await;
+        let other = shop.buy_as_guest(&[(&product, 1)]).await.body;
+        let before = found(&shop).await;
+        for canary in [
+            "canario-mail",
+            "Canario Nome",
+            "Canario Destinatario",
+            "Canario Rua",
+            "Canario Recado",
+            "Canario Motivo",
+            "11987651234",
+        ] {
+            assert!(before.iter().any(|(c, _)| *c == canary), "{canary} must be somewhere: {before:?}");
+        }
+        assert_eq!(ana.post("/api/admin/guests/erase", &by).await.slug(), "forbidden");
+        let erased = admin.post("/api/admin/guests/erase", &by).await;
+        assert_eq!((erased.status, &erased.body), (200, &json!({"orders": 1, "accounts": 0})), "{}", erased.body);
+        assert_eq!(found(&shop).await, Vec::new(), "by {by}");
+        let stays = format!(
+            "SELECT customer_name || ' ' || status || ' ' || subtotal_cents FROM orders WHERE id = '{}'",
+            placed.body["id"].as_str().unwrap()
+        );
+        assert_eq!(shop.sql::<String>(&stays).await, "(removido) cancelled 5000", "what was sold stays");
+        let theirs =
+            format!("SELECT customer_name || ' ' || customer_email FROM orders WHERE id = '{}'", other["id"].as_str().unwrap());
+        assert_eq!(shop.sql::<String>(&theirs).await, "Ana Silva ana@example.com");
+        assert_eq!(admin.post("/api/admin/guests/erase", &by).await.body["orders"], 0, "there is nobody left");
+    }
+    let nobody = admin.post("/api/admin/guests/erase", &json!({})).await;
+    assert_eq!((nobody.status, nobody.invalid_fields()), (422, vec!["cpf"]));
+    let log: String =
+        shop.sql("SELECT string_agg(action || ' ' || after::text, ', ') FROM audit_log WHERE action = 'guest.erase'").await;
+    assert!(log.contains(r#""orders": 1"#) && log.contains(r#""cpf": true"#), "{log}");
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn a_guests_erasure_leaves_accounts_alone_and_says_how_many_there_are() {
+    let shop = Shop::open().await;
+    let product = shop.product("Camiseta").create().await;
+    let admin = shop.admin().await;
+    let session = canary(&shop, &product).await;
+    cancel(&shop, &session).await;
+    let before = found(&shop).await;
+    let answer = admin.post("/api/admin/guests/erase", &json!({"cpf": CPF, "email": EMAIL})).await;
+    assert_eq!((answer.status, &answer.body), (200, &json!({"orders": 0, "accounts": 1})));
+    assert_eq!(found(&shop).await, before);
+    shop.close().await;
+}

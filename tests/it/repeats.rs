@@ -54,3 +54,80 @@ async fn fifty_twins_of_an_order_a_payment_and_a_refund_do_each_once() {
     assert_eq!(other.json(&json!({"amount_cents": 101, "reason": "Avaria"})).send().await.status, 422, "another body");
     shop.close().await;
 }
+
+/// What is kept under keys, as text.
+async fn kept(shop: &Shop) -> String {
+    shop.sql("SELECT string_agg(convert_from(body, 'UTF8'), ' ') FROM idempotency_keys").await
+}
+
+#[actix_web::test]
+async fn the_first_answer_comes_again_to_the_byte_though_no_capability_is_kept() {
+    let shop = Shop::open().await;
+    let (shirt, mug) = (shop.product("Camiseta").create().await, shop.product("Caneca").create().await);
+    let items = [(&shirt, 2), (&mug, 1)];
+    let (cart, order) = (shop.guest_cart(&items).await, shop.guest_order(&items, crate::shop::CPF).await);
+    let place = || {
+        let request = shop.request("POST", "/api/orders").header("X-Cart-Token", &cart);
+        request.header("Idempotency-Key", "pedido").json(&order).send()
+    };
+    let first = place().await;
+    assert_eq!(first.status, 201, "{}", first.body);
+    let token = first.body["access_token"].as_str().unwrap().to_owned();
+    let in_table = kept(&shop).await;
+    assert!(!in_table.contains(&token), "a copy of the table opens no order");
+    assert!(in_table.len() * 3 < first.bytes.len() * 2, "{} of {} bytes are kept", in_table.len(), first.bytes.len());
+
+    // Paying by PIX changes the price, the lines' shares of it, the method and the clock.
+    let five = json!({"pix": {"enabled": true, "price_rule": {"kind": "percent", "value": 5}}});
+    assert_eq!(shop.admin().await.put("/api/admin/settings/payment_methods", &five).await.status, 200);
+    let path = format!("/api/orders/{}", first.body["id"].as_str().unwrap());
+    let pay = || {
+        let request = shop.request("POST", &format!("{path}/pay")).header("X-Order-Token", &token);
+        request.header("Idempotency-Key", "pagar").json(&json!({"method": "pix"})).send()
+    };
+    let paying = pay().await;
+    assert_eq!(paying.status, 200, "{}", paying.body);
+    let shown = shop.request("GET", &path).header("X-Order-Token", &token).send().await.body;
+    assert_ne!(shown["total_cents"], first.body["total_cents"]);
+    let again = place().await;
+    assert_eq!((again.status, again.header("idempotency-replayed")), (201, Some("true")));
+    assert_eq!(String::from_utf8(again.bytes).unwrap(), String::from_utf8(first.bytes).unwrap());
+
+    let picture = paying.body["qr_code"].as_str().unwrap();
+    assert!(picture.starts_with("data:image/png;base64,") && !kept(&shop).await.contains(picture));
+    let again = pay().await;
+    assert_eq!((again.status, again.header("idempotency-replayed")), (200, Some("true")));
+    assert_eq!(again.bytes, paying.bytes);
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn a_twin_of_an_order_is_told_at_once_though_the_first_one_waits() {
+    let shop = Shop::open().await;
+    let shirt = shop.product("Camiseta").create().await;
+    let ana = shop.customer().await;
+    let order = ana.order_for(&[(&shirt, 1)]).await;
+    let place = || ana.request("POST", "/api/orders").header("Idempotency-Key", "gemeos").json(&order).send();
+    let mut other_tab = shop.app.db().await.unwrap();
+    let tab = other_tab.transaction().await.unwrap();
+    tab.query("SELECT id FROM carts FOR UPDATE", &[]).await.unwrap();
+    let twin = async {
+        const WAITING: &str =
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        while shop.sql::<i64>(WAITING).await == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        let told =
+            tokio::time::timeout(std::time::Duration::from_secs(20), place()).await.expect("while the first one still waits");
+        assert_eq!((told.status, told.slug(), told.header("retry-after")), (409, "idempotency-key-in-flight", Some("1")));
+        assert_eq!(shop.sql::<i64>(WAITING).await, 1, "it did not queue behind the first one");
+        tab.rollback().await.unwrap();
+    };
+    let (first, ()) = futures_util::future::join(place(), twin).await;
+    assert_eq!(first.status, 201, "{}", first.body);
+    let again = place().await;
+    assert_eq!((again.status, again.header("idempotency-replayed")), (201, Some("true")));
+    assert_eq!(again.bytes, first.bytes);
+    assert_eq!(shop.sql::<i64>("SELECT count(*) FROM orders").await, 1);
+    shop.close().await;
+}

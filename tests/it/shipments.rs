@@ -98,13 +98,7 @@ pub fn bought(shop: &Shop) -> Vec<Parcel> {
     shop.control().parcels().into_iter().filter(Parcel::is_bought).collect()
 }
 
-pub async fn alerts(shop: &Shop) -> Vec<String> {
-    let subjects: Vec<Option<String>> =
-        shop.sql("SELECT coalesce(array_agg(payload ->> 'subject' ORDER BY id), '{}') FROM jobs WHERE kind = 'mail_alert'").await;
-    subjects.into_iter().flatten().collect()
-}
-
-/// No order's history has a gap.
+/// No story of an order has a gap.
 pub async fn is_told_whole(shop: &Shop, order: &str) {
     let story = explain::story(&shop.app.db().await.unwrap(), order).await.unwrap().unwrap();
     let gaps: Vec<_> = story.steps.iter().filter(|step| step.is_gap).collect();
@@ -299,7 +293,7 @@ async fn an_empty_purse_is_told_once_and_an_admin_buys_when_it_is_filled() {
     rest(&shop).await;
     rest_ahead(&shop).await;
     assert_eq!((state(&shop, &order).await.as_str(), bought(&shop).len()), ("carted", 0));
-    assert_eq!(alerts(&shop).await, ["Tarefa parada: buy_label"]);
+    assert_eq!(shop.alerted().await, ["job-dead:buy_label 1"]);
     let stuck = shop.admin().await.get("/api/admin/shipments?stuck=true").await;
     assert!(stuck.body["items"][0]["error"].as_str().unwrap().contains("Saldo insuficiente"), "{}", stuck.body);
     assert_eq!(stuck.body["totals"]["labels"], 0, "what is not bought costs nothing");
@@ -319,7 +313,8 @@ async fn a_shop_without_an_address_is_told_once_and_sells_on() {
     rest(&shop).await;
     rest_ahead(&shop).await;
     assert_eq!((state(&shop, &first).await.as_str(), shop.control().parcels().len()), ("pending", 0));
-    assert_eq!(alerts(&shop).await, ["Etiquetas paradas"], "for both of them");
+    let told = shop.alerted().await;
+    assert!(told.len() == 1 && told[0].starts_with("labels-halted "), "one for both of them: {told:?}");
     set_company(&shop).await;
     rest_ahead(&shop).await;
     for order in [first, second] {
@@ -441,9 +436,10 @@ async fn a_parcel_that_left_before_its_order_was_cancelled_is_told_to_the_shop()
     cancel(&shop, &order).await;
     rest(&shop).await;
     assert_eq!((order_status(&shop, &order).await.as_str(), state(&shop, &order).await.as_str()), ("cancelled", "posted"));
-    assert_eq!(alerts(&shop).await.len(), 2, "{:?}", alerts(&shop).await);
+    let told = ["parcel-of-ended-order 1", "label-stranded 1"];
+    assert_eq!(shop.alerted().await, told);
     rest_ahead(&shop).await;
-    assert_eq!(alerts(&shop).await.len(), 2, "and not again");
+    assert_eq!(shop.alerted().await, told, "and not again");
     shop.close().await;
 }
 
@@ -458,7 +454,7 @@ async fn a_label_that_ran_out_is_bought_again_once() {
         shipments::track(&shop.app).await.unwrap();
         rest(&shop).await;
         let expired: i64 = shop.sql("SELECT count(*) FROM shipments WHERE status = 'expired'").await;
-        assert_eq!((expired, state(&shop, &order).await.as_str(), alerts(&shop).await.len()), (times, live, alarms));
+        assert_eq!((expired, state(&shop, &order).await.as_str(), shop.alerted().await.len()), (times, live, alarms));
     }
     assert_eq!(buy_by_hand(&shop, &order).await.status, 202);
     rest(&shop).await;

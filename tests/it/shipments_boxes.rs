@@ -5,7 +5,7 @@ use vitrine::shipments;
 use vitrine_sandbox::{Fault, ParcelStatus, ParcelStep, SendWebhook};
 
 use crate::shipments::{
-    alerts, bought, buy_by_hand, cancel, fault, is_told_whole, order_status, paid, rest, rest_ahead, shop, shop_with,
+    bought, buy_by_hand, cancel, fault, is_told_whole, order_status, paid, rest, rest_ahead, shop, shop_with,
 };
 use crate::shop::Shop;
 
@@ -114,10 +114,10 @@ async fn a_box_that_runs_out_after_the_first_one_left_is_bought_again_once_and_t
     go(&shop, 2, ParcelStep::Expire).await;
     assert_eq!(states(&shop, &order).await, ["1 posted", "2 expired", "2 generated"]);
     go(&shop, 1, ParcelStep::Deliver).await;
-    assert_eq!((order_status(&shop, &order).await.as_str(), alerts(&shop).await.len()), ("shipped", 0));
+    assert_eq!((order_status(&shop, &order).await.as_str(), shop.alerted().await.len()), ("shipped", 0));
     go(&shop, 2, ParcelStep::Expire).await;
     assert_eq!(states(&shop, &order).await, ["1 delivered", "2 expired", "2 expired"]);
-    assert_eq!((order_status(&shop, &order).await.as_str(), alerts(&shop).await), ("delivered", vec!["Etiqueta vencida".into()]));
+    assert_eq!((order_status(&shop, &order).await.as_str(), shop.alerted().await), ("delivered", vec!["label-expired 1".into()]));
     is_told_whole(&shop, &order).await;
     shop.close().await;
 }
@@ -132,8 +132,8 @@ async fn a_box_that_is_cancelled_in_the_panel_after_the_first_one_arrived_is_tol
     assert_eq!(order_status(&shop, &order).await, "shipped");
     go(&shop, 2, ParcelStep::Cancel).await;
     assert_eq!(
-        (order_status(&shop, &order).await.as_str(), alerts(&shop).await),
-        ("delivered", vec!["Etiqueta cancelada".into()])
+        (order_status(&shop, &order).await.as_str(), shop.alerted().await),
+        ("delivered", vec!["label-cancelled-elsewhere 1".into()])
     );
     is_told_whole(&shop, &order).await;
     shop.close().await;
@@ -146,7 +146,10 @@ async fn a_box_that_is_cancelled_in_the_panel_while_the_first_one_is_underway_is
     rest(&shop).await;
     go(&shop, 1, ParcelStep::Post).await;
     go(&shop, 2, ParcelStep::Cancel).await;
-    assert_eq!((order_status(&shop, &order).await.as_str(), alerts(&shop).await), ("shipped", vec!["Etiqueta cancelada".into()]));
+    assert_eq!(
+        (order_status(&shop, &order).await.as_str(), shop.alerted().await),
+        ("shipped", vec!["label-cancelled-elsewhere 1".into()])
+    );
     assert_eq!(buy_by_hand(&shop, &order).await.status, 202);
     rest(&shop).await;
     assert_eq!(states(&shop, &order).await, ["1 posted", "2 cancelled", "2 generated"]);
@@ -171,7 +174,7 @@ async fn boxes_that_were_to_follow_are_given_back_with_the_money_or_when_the_ord
             rest(&shop).await;
             assert_eq!(order_status(&shop, &order).await, "shipped");
             go(&shop, 1, ParcelStep::Deliver).await;
-            assert_eq!(alerts(&shop).await, ["Tarefa parada: buy_label"; 2], "of the empty purse alone");
+            assert_eq!(shop.alerted().await, ["job-dead:buy_label 2"], "of the empty purse alone");
         }
         let first = if by_hand { "1 posted" } else { "1 delivered" };
         assert_eq!((states(&shop, &order).await, bought(&shop).len()), (vec![first.to_owned(), "2 cancelled".into()], 1));

@@ -6,8 +6,8 @@ use vitrine_kit::signature::hmac_sha256;
 use vitrine_sandbox::{Delivery, Fault, FaultOrder, ParcelStep, Passage, SendWebhook};
 
 use crate::shipments::{
-    HOUR, SECRET, alerts, bought, is_told_whole, labelled, order_status, paid, rest, rest_ahead, set_company, settled, shop,
-    shop_with, state,
+    HOUR, SECRET, bought, is_told_whole, labelled, order_status, paid, rest, rest_ahead, set_company, settled, shop, shop_with,
+    state,
 };
 use crate::shop::{Answer, Shop};
 
@@ -216,10 +216,10 @@ async fn a_delivery_that_failed_is_told_to_the_shop_and_may_still_succeed() {
     go(&shop, ParcelStep::Return, SendWebhook::Twice);
     rest(&shop).await;
     assert_eq!((order_status(&shop, &order).await.as_str(), state(&shop, &order).await.as_str()), ("shipped", "undelivered"));
-    assert_eq!(alerts(&shop).await, ["Entrega com problema"]);
+    assert_eq!(shop.alerted().await, ["parcel-in-trouble 1"]);
     shop.control().send_parcel_webhook(&tag(&shop), "order.suspended", SendWebhook::Once).unwrap();
     rest(&shop).await;
-    assert_eq!(alerts(&shop).await.len(), 2);
+    assert_eq!(shop.alerted().await, ["parcel-in-trouble 1", "parcel-in-trouble 1"], "each by itself");
     go(&shop, ParcelStep::Deliver, SendWebhook::Once);
     rest(&shop).await;
     assert_eq!(order_status(&shop, &order).await, "delivered");
@@ -233,7 +233,10 @@ async fn a_label_that_was_cancelled_in_the_panel_is_told_and_bought_again_when_a
     let order = labelled(&shop).await;
     go(&shop, ParcelStep::Cancel, SendWebhook::Once);
     rest(&shop).await;
-    assert_eq!((state(&shop, &order).await.as_str(), alerts(&shop).await), ("cancelled", vec!["Etiqueta cancelada".to_owned()]));
+    assert_eq!(
+        (state(&shop, &order).await.as_str(), shop.alerted().await),
+        ("cancelled", vec!["label-cancelled-elsewhere 1".to_owned()])
+    );
     let answer = shop.admin().await.post(&format!("/api/admin/orders/{order}/label"), &json!({})).await;
     assert_eq!(answer.status, 202, "{}", answer.body);
     rest(&shop).await;
@@ -338,7 +341,7 @@ async fn correios_are_asked_about_what_was_posted_by_hand() {
         shop.execute("UPDATE orders SET tracked_at = now() - interval '4 hours'").await;
         shipments::track(&shop.app).await.unwrap();
     }
-    assert_eq!(alerts(&shop).await, ["Entrega com problema"]);
+    assert_eq!(shop.alerted().await, ["parcel-in-trouble 1"]);
     happens("BDE", "Objeto entregue ao destinatário");
     shop.execute("UPDATE orders SET tracked_at = now() - interval '4 hours'").await;
     shipments::track(&shop.app).await.unwrap();
@@ -377,8 +380,9 @@ async fn a_parcel_that_left_before_its_purchase_was_known_has_a_price_and_is_tol
         shipments::track(&shop.app).await.unwrap();
         let price: Option<i64> = shop.sql("SELECT price_cents FROM shipments").await;
         assert_eq!((state(&shop, &order).await.as_str(), price), ("posted", Some(bought(&shop)[0].price_cents)));
-        let expected = if is_wanted { vec![] } else { vec!["Envio de um pedido encerrado", "Etiqueta de um pedido cancelado"] };
-        let told: Vec<String> = alerts(&shop).await.into_iter().filter(|subject| subject.contains("pedido")).collect();
+        let expected = if is_wanted { vec![] } else { vec!["parcel-of-ended-order 1", "label-stranded 1"] };
+        let is_of_order = |alert: &String| !alert.starts_with("job-dead");
+        let told: Vec<String> = shop.alerted().await.into_iter().filter(is_of_order).collect();
         assert_eq!(told, expected);
         assert_eq!(shop.sql::<bool>("SELECT error IS NULL FROM shipments").await, is_wanted);
         is_told_whole(&shop, &order).await;

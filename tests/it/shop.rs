@@ -24,7 +24,7 @@ use vitrine::config::{Config, DatabaseConfig, Mode};
 use vitrine::dev::postgres::{Cluster, ClusterOptions};
 use vitrine::ids::{SessionId, UserId};
 use vitrine::token::Role;
-use vitrine::{audit, db, dev, ops, server, worker};
+use vitrine::{alerts, audit, db, dev, mail, ops, server, worker};
 use vitrine_sandbox::{Control, Sandbox, SandboxConfig};
 
 /// A valid CPF of nobody.
@@ -208,9 +208,27 @@ impl Shop {
         worker::drain(&self.app, ahead).await.unwrap()
     }
 
-    /// Runs all jobs, then every rule of the audit, and stops everything.
+    /// What the operator must know, the oldest first, each with how often it was met: `refund-failed 1`, `job-dead:buy_label 2`.
+    pub async fn alerted(&self) -> Vec<String> {
+        const ALERTED: &str = "
+            SELECT coalesce(array_agg(CASE WHEN key LIKE 'job-dead:%' THEN 'job-dead:' || split_part(key, ':', 2)
+                                           ELSE split_part(key, ':', 1) END || ' ' || count ORDER BY first_at, id), '{}') FROM alerts";
+        alerts::count(&self.app.pool).await.unwrap();
+        self.sql(ALERTED).await
+    }
+
+    /// A minute later: the operator's next mail goes out, if there is a reason for one.
+    pub async fn mail_alerts(&self) {
+        alerts::count(&self.app.pool).await.unwrap();
+        self.execute("UPDATE alerts SET first_at = first_at - interval '1 minute' WHERE told_at IS NULL").await;
+        self.execute("UPDATE messages SET created_at = created_at - interval '1 minute 1 second' WHERE kind = 'alert'").await;
+        mail::digest::send_alerts(&self.app).await.unwrap();
+    }
+
+    /// Drains the jobs, runs every invariant's query, and takes everything down.
     pub async fn close(self) {
         self.drain().await;
+        alerts::count(&self.app.pool).await.unwrap();
         let violations = audit::violations(&self.app.db().await.unwrap()).await.unwrap();
         assert_eq!(violations, Vec::new(), "the audit must be clean after every test");
         self.server.stop(false).await;

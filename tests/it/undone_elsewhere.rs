@@ -82,19 +82,20 @@ async fn a_dispute_that_no_webhook_told_of_is_found_and_has_its_end() {
     goes_on(&shop).await;
     shop.control().set_shop_url("http://127.0.0.1:9");
     let payment = "SELECT status FROM payments";
-    let alerts = || shop.control().mails_to("operador@loja.test").len();
     look_at_disputes(&shop).await;
-    assert_eq!((shop.sql::<String>(payment).await.as_str(), alerts()), ("paid", 0));
+    assert_eq!((shop.sql::<String>(payment).await.as_str(), shop.alerted().await.len()), ("paid", 0));
 
     shop.control().dispute(&order).unwrap();
     look_at_disputes(&shop).await;
     look_at_disputes(&shop).await;
-    assert_eq!((shop.sql::<String>(payment).await.as_str(), alerts(), standing(&shop).await), ("disputed", 1, (1, 1)));
+    assert_eq!((shop.sql::<String>(payment).await.as_str(), standing(&shop).await), ("disputed", (1, 1)));
+    assert_eq!(shop.alerted().await, ["dispute-opened 1"]);
 
     shop.control().close_dispute(&order, DisputeStatus::Lost).unwrap();
     look_at_disputes(&shop).await;
     look_at_disputes(&shop).await;
-    assert_eq!((shop.sql::<String>(payment).await.as_str(), alerts()), ("charged_back", 2));
+    assert_eq!(shop.sql::<String>(payment).await, "charged_back");
+    assert_eq!(shop.alerted().await, ["dispute-opened 1", "dispute-closed 1"]);
     assert_eq!(standing(&shop).await, (0, 0), "what is not paid for is neither sent nor invoiced");
     assert_eq!(shop.sql::<i64>("SELECT count(*) FROM money_movements WHERE kind = 'dispute_out'").await, 1);
     shop.close().await;

@@ -133,7 +133,7 @@ async fn news_that_do_not_fit_the_charge_move_nothing() {
     }
     assert_eq!(payment_status(&shop, &charge.order).await, "pending_payment");
     assert_eq!(shop.sql::<i64>("SELECT count(*) FROM money_movements").await, 0);
-    assert_eq!(shop.sql::<i64>("SELECT count(*) FROM jobs WHERE kind = 'mail_alert'").await, 4);
+    assert_eq!(shop.alerted().await, ["payment-differs 4"], "one for the payment");
     assert_eq!(deliver(&shop, &charge.paid("evt_right")).await.status, 200);
     assert_eq!(payment_status(&shop, &charge.order).await, "paid");
     shop.close().await;
@@ -150,7 +150,7 @@ async fn the_unknown_is_kept_for_the_operator() {
     }
     let noise = "not even json \u{0}";
     assert_eq!(send(&shop, Some(&signature(&shop, noise)), noise.into()).await.status, 200);
-    assert_eq!(shop.sql::<i64>("SELECT count(*) FROM webhook_events WHERE outcome = 'unknown'").await, 3);
+    assert_eq!(shop.sql::<i64>("SELECT count(*) FROM webhook_events WHERE outcome = 'unknown' AND body = ''").await, 3);
     let admin = shop.admin().await;
     let list = admin.get("/api/admin/webhooks?outcome=unknown&limit=2").await;
     assert_eq!((list.body["total"].as_i64(), list.body["items"].as_array().unwrap().len()), (Some(3), 2));
@@ -206,5 +206,60 @@ async fn a_replayed_event_does_its_effect_once() {
     assert_eq!(shop.sql::<i64>("SELECT count(*) FROM money_movements").await, 1);
     assert_eq!(shop.sql::<i64>("SELECT count(*) FROM audit_log WHERE action = 'webhook.replay'").await, 1);
     assert_eq!(admin.post(&format!("/api/admin/webhooks/{}/replay", Uuid::now_v7()), &json!({})).await.slug(), "not-found");
+    shop.close().await;
+}
+
+/// What the inbox has kept of all events.
+async fn bodies(shop: &Shop) -> String {
+    shop.sql("SELECT coalesce(string_agg(convert_from(body, 'UTF8'), ' ' ORDER BY id), '') FROM webhook_events").await
+}
+
+#[actix_web::test]
+async fn of_an_event_only_what_reading_it_again_needs_is_kept_and_that_for_ninety_days() {
+    let shop = Shop::open().await;
+    let (ana, admin) = (shop.customer().await, shop.admin().await);
+    let charge = charged(&ana).await;
+    let mut event = charge.paid("evt_1");
+    event["payer"] = json!({"name": "Canario Nome", "tax_id": "52998224725", "email": "canario@example.com"});
+    assert_eq!(deliver(&shop, &event).await.status, 200);
+    assert_eq!(payment_status(&shop, &charge.order).await, "paid");
+    let kept = bodies(&shop).await;
+    assert!(
+        kept.contains(&charge.payment) && !kept.to_lowercase().contains("canario") && !kept.contains("52998224725"),
+        "{kept}"
+    );
+    let id: Uuid = shop.sql("SELECT id FROM webhook_events").await;
+    let path = format!("/api/admin/webhooks/{id}/replay");
+    let replay = || admin.request("POST", &path).json(&json!({})).send();
+    assert_eq!(replay().await.body["outcome"], "already done", "it is read again without them");
+
+    shop.execute("UPDATE webhook_events SET received_at = now() - interval '89 days'").await;
+    vitrine::purge::purge(&shop.app).await.unwrap();
+    assert_eq!(bodies(&shop).await, kept);
+    shop.execute("UPDATE webhook_events SET received_at = now() - interval '91 days'").await;
+    vitrine::purge::purge(&shop.app).await.unwrap();
+    assert_eq!((bodies(&shop).await.as_str(), outcome(&shop, "evt_1").await.as_str()), ("", "already done"));
+    let listed = admin.get("/api/admin/webhooks").await.body;
+    assert_eq!((&listed["items"][0]["event_id"], &listed["items"][0]["body"]), (&json!("evt_1"), &Value::Null));
+    let late = replay().await;
+    assert_eq!((late.status, late.slug()), (409, "conflict"));
+    assert_eq!(deliver(&shop, &event).await.status, 200, "and a repeat is still one");
+    assert_eq!(shop.sql::<i64>("SELECT count(*) FROM webhook_events").await, 1);
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn events_that_name_nothing_of_ours_leave_no_body_and_not_more_than_a_hundred_rows_an_hour() {
+    let shop = Shop::open().await;
+    let ana = shop.customer().await;
+    let strange = |n: u32| json!({"id": format!("evt_{n}"), "event": "payment.expired", "payment_id": Uuid::now_v7()});
+    for n in 0..110 {
+        assert_eq!(deliver(&shop, &strange(n)).await.status, 200);
+    }
+    let kept: Vec<i64> = shop.sql("SELECT ARRAY[count(*), count(*) FILTER (WHERE body = ''), count(*) FILTER (WHERE outcome = 'unknown')] FROM webhook_events").await;
+    assert_eq!(kept, [100, 100, 100]);
+    let charge = charged(&ana).await;
+    assert_eq!(deliver(&shop, &charge.paid("evt_ours")).await.status, 200);
+    assert_eq!(payment_status(&shop, &charge.order).await, "paid", "our own are always heard");
     shop.close().await;
 }

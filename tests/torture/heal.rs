@@ -20,7 +20,7 @@ const OPEN: &str = "
     SELECT 'orders pending' AS what, count(*) FROM orders WHERE status = 'pending'
     UNION ALL SELECT 'payments live', count(*) FROM payments WHERE status IN ('creating', 'unknown', 'pending')
     UNION ALL SELECT 'refunds open', count(*) FROM refunds WHERE status IN ('pending', 'processing', 'unknown')
-    UNION ALL SELECT 'jobs to do', count(*) FROM jobs WHERE state IN ('waiting', 'running') AND kind NOT IN ('reconcile', 'purge', 'keep_books', 'track_parcels', 'watch_stock', 'watch_certificate', 'watch_disputes')
+    UNION ALL SELECT 'jobs to do', count(*) FROM jobs WHERE state IN ('waiting', 'running') AND kind NOT IN ('reconcile', 'purge', 'keep_books', 'track_parcels', 'watch_stock', 'watch_certificate', 'watch_disputes', 'send_alerts')
     UNION ALL SELECT 'payments never asked about again', count(*) FROM payments
                WHERE status IN ('expired', 'cancelled', 'failed') AND (checked_at IS NULL OR checked_at < updated_at + interval '9 minutes')
     UNION ALL SELECT 'jobs dead', count(*) FROM jobs WHERE state = 'dead'

@@ -73,6 +73,7 @@ impl AfricasTalking {
             timeout: config.timeout,
             max_response_bytes: MAX_RESPONSE_BYTES,
             breaker: config.breaker,
+            background: None,
         })?;
         let AfricasTalkingConfig { username, api_key, sender, webhook_secret, .. } = config;
         Ok(Self { http, username, api_key, sender, webhook_secret })

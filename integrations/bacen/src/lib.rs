@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
-use vitrine_kit::breaker::{Breaker, BreakerConfig};
+use vitrine_kit::breaker::{Breaker, BreakerConfig, Lane};
 use vitrine_kit::dispute::{Dispute, Document};
 use vitrine_kit::http::{Answer, BadConfig, Call, Http, HttpConfig, MAX_RESPONSE_BYTES};
 use vitrine_kit::pix::{Charge, ChargeStatus, NewCharge, NewRefund, Notice, PixProvider, Received, Refund, TheirRefund, Voided};
@@ -31,6 +31,8 @@ mod wire;
 
 /// The name in configuration, rows, metrics and logs.
 pub const NAME: &str = "bacen";
+/// The breaker of the calls that no buyer waits for.
+const BACKGROUND: &str = "bacen background";
 
 /// So many pages of received PIX are read: at 100 a page far more than a shop's day.
 const MAX_PAGES: u32 = 1000;
@@ -82,6 +84,7 @@ impl Bacen {
             timeout: config.timeout,
             max_response_bytes: MAX_RESPONSE_BYTES,
             breaker: config.breaker,
+            background: Some(BACKGROUND),
         };
         let http = match config.certificate_pem {
             Some(pem) => Http::with_certificate(http, &pem)?,
@@ -96,20 +99,20 @@ impl Bacen {
     }
 
     /// With a token, and once more with a new one where they no longer take it: a 401 did nothing.
-    async fn send(&self, call: impl Fn(&Http) -> Call + Sync) -> Result<Answer, ProviderError> {
-        let token = self.tokens.get().await?;
-        let answer = call(&self.http).bearer(token.expose_secret()).send_raw().await?;
+    async fn send(&self, lane: Lane, call: impl Fn(&Http) -> Call + Sync) -> Result<Answer, ProviderError> {
+        let token = self.tokens.get(lane).await?;
+        let answer = call(&self.http).lane(lane).bearer(token.expose_secret()).send_raw().await?;
         if answer.status != 401 {
             return Ok(answer);
         }
         self.tokens.forget(&token).await;
-        let token = self.tokens.get().await?;
-        call(&self.http).bearer(token.expose_secret()).send_raw().await
+        let token = self.tokens.get(lane).await?;
+        call(&self.http).lane(lane).bearer(token.expose_secret()).send_raw().await
     }
 
     /// `None`: they do not know it, in their own words. A bare 404 (a proxy's, a wrong address) must never pass for "not created".
-    async fn find<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, ProviderError> {
-        let answer = self.send(|http| http.get(path).repeatable()).await?;
+    async fn find<T: DeserializeOwned>(&self, lane: Lane, path: &str) -> Result<Option<T>, ProviderError> {
+        let answer = self.send(lane, |http| http.get(path).repeatable()).await?;
         if answer.is_success() {
             return answer.read().map(Some);
         }
@@ -120,20 +123,20 @@ impl Bacen {
         }
     }
 
-    async fn find_cob(&self, payment_id: Uuid) -> Result<Option<wire::Cob>, ProviderError> {
-        self.find(&cob_path(payment_id)).await
+    async fn find_cob(&self, lane: Lane, payment_id: Uuid) -> Result<Option<wire::Cob>, ProviderError> {
+        self.find(lane, &cob_path(payment_id)).await
     }
 
     /// Of the payment, as the caller knows it or as the charge tells.
     async fn end_to_end_id(&self, refund: &NewRefund) -> Result<Option<String>, ProviderError> {
         match &refund.end_to_end_id {
             Some(known) => Ok(Some(known.clone())),
-            None => Ok(self.find_cob(refund.payment_id).await?.and_then(wire::Cob::into_end_to_end_id)),
+            None => Ok(self.find_cob(Lane::Background, refund.payment_id).await?.and_then(wire::Cob::into_end_to_end_id)),
         }
     }
 
     async fn find_refund(&self, end_to_end_id: &str, refund_id: Uuid) -> Result<Option<Refund>, ProviderError> {
-        match self.find::<wire::Devolucao>(&refund_path(end_to_end_id, refund_id)).await? {
+        match self.find::<wire::Devolucao>(Lane::Background, &refund_path(end_to_end_id, refund_id)).await? {
             Some(found) => found.into_refund(refund_id).map(Some).map_err(unclear),
             None => Ok(None),
         }
@@ -149,12 +152,12 @@ impl PixProvider for Bacen {
     async fn create_charge(&self, new: &NewCharge) -> Result<Charge, ProviderError> {
         // A second PUT would change the charge at some banks and is refused at others.
         if new.is_repeat
-            && let Some(found) = self.read_charge(new.payment_id).await?
+            && let Some(found) = self.read_charge(new.payment_id, Lane::Buyer).await?
         {
             return Ok(found);
         }
         let (path, cob) = (cob_path(new.payment_id), wire::NewCob::new(new, &self.pix_key));
-        let answer = self.send(|http| http.put(&path).json(&cob)).await?;
+        let answer = self.send(Lane::Buyer, |http| http.put(&path).json(&cob)).await?;
         if answer.is_success() {
             return self.charge_of(new.payment_id, answer.read()?);
         }
@@ -164,14 +167,14 @@ impl PixProvider for Bacen {
         if !may_exist {
             return Err(refused);
         }
-        match self.read_charge(new.payment_id).await {
+        match self.read_charge(new.payment_id, Lane::Buyer).await {
             Ok(found) => found.ok_or(refused),
             Err(_) => Err(unclear("a charge of that txid may exist, and cannot be read")),
         }
     }
 
-    async fn read_charge(&self, payment_id: Uuid) -> Result<Option<Charge>, ProviderError> {
-        match self.find_cob(payment_id).await? {
+    async fn read_charge(&self, payment_id: Uuid, lane: Lane) -> Result<Option<Charge>, ProviderError> {
+        match self.find_cob(lane, payment_id).await? {
             Some(cob) => self.charge_of(payment_id, cob).map(Some),
             None => Ok(None),
         }
@@ -179,7 +182,7 @@ impl PixProvider for Bacen {
 
     async fn void_charge(&self, payment_id: Uuid) -> Result<Voided, ProviderError> {
         let path = cob_path(payment_id);
-        let answer = self.send(|http| http.patch(&path).json(&wire::REMOVE).repeatable()).await?; // removed twice is removed
+        let answer = self.send(Lane::Background, |http| http.patch(&path).json(&wire::REMOVE).repeatable()).await?; // removed twice is removed
         let refusal = wire::refusal(&answer.body);
         if answer.is_success() {
             let left = self.charge_of(payment_id, answer.read()?)?;
@@ -191,7 +194,7 @@ impl PixProvider for Bacen {
             _ => return Err(answer.refused(refusal)),
         }
         // They refuse for any state but ATIVA, and do not say which it is.
-        let now = self.read_charge(payment_id).await?;
+        let now = self.read_charge(payment_id, Lane::Background).await?;
         now.map_or(Some(Voided::Done), |charge| over(charge.status)).ok_or_else(|| answer.refused(refusal))
     }
 
@@ -205,7 +208,7 @@ impl PixProvider for Bacen {
             return Ok(found);
         }
         let (path, devolucao) = (refund_path(&end_to_end_id, new.refund_id), wire::NewDevolucao::from(new));
-        let answer = self.send(|http| http.put(&path).json(&devolucao)).await?;
+        let answer = self.send(Lane::Background, |http| http.put(&path).json(&devolucao)).await?;
         if answer.is_success() {
             return answer.read::<wire::Devolucao>()?.into_refund(new.refund_id).map_err(unclear);
         }
@@ -229,7 +232,7 @@ impl PixProvider for Bacen {
     }
 
     async fn refunds_of(&self, payment_id: Uuid) -> Result<Option<Vec<TheirRefund>>, ProviderError> {
-        let cob = self.find_cob(payment_id).await?;
+        let cob = self.find_cob(Lane::Background, payment_id).await?;
         Ok(Some(cob.map_or_else(Vec::new, wire::Cob::into_refunds)))
     }
 
@@ -244,7 +247,7 @@ impl PixProvider for Bacen {
                 ("paginacao.paginaAtual", page.as_str()),
                 ("paginacao.itensPorPagina", "100"),
             ];
-            let answer = self.send(|http| http.get("/pix").query(&query).repeatable()).await?;
+            let answer = self.send(Lane::Background, |http| http.get("/pix").query(&query).repeatable()).await?;
             if !answer.is_success() {
                 return Err(answer.refused(wire::refusal(&answer.body)));
             }
@@ -280,8 +283,8 @@ impl PixProvider for Bacen {
         webhook::kept(body, &self.pix_key)
     }
 
-    fn breaker(&self) -> Arc<Breaker> {
-        self.http.breaker()
+    fn breakers(&self) -> Vec<Arc<Breaker>> {
+        self.http.breakers()
     }
 }
 

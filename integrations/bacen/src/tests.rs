@@ -1,11 +1,12 @@
 use serde_json::{Value, json};
 use vitrine_kit::pix::{Payer, RefundStatus};
-use vitrine_kit::refund::{Med, Nature, Obstacle, Origin, Retry};
 use vitrine_kit::{Email, Money, TaxId};
 use wiremock::matchers::{any, body_json_string, header, method, path, query_param};
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
 use super::*;
+
+mod refunds;
 
 pub(crate) const PAYMENT: &str = "0192f0c1-aa5b-7c3e-8d1f-2a3b4c5d6e7f";
 pub(crate) const REFUND: &str = "01930000-0000-7000-8000-000000000002";
@@ -16,7 +17,6 @@ const END_TO_END: &str = "E12345678202610011502abcdef12345";
 const ATIVA: &str = include_str!("../fixtures/cob.json");
 const PAID: &str = include_str!("../fixtures/cob_paid.json");
 const NEW_COB: &str = include_str!("../fixtures/new_cob.json");
-const NEW_DEVOLUCAO: &str = include_str!("../fixtures/new_devolucao.json");
 const DEVOLUCAO_ANSWER: &str = include_str!("../fixtures/devolucao.json");
 const PROBLEM: &str = include_str!("../fixtures/problem.json");
 const EFI_ERROR: &str = include_str!("../fixtures/efi_error.json");
@@ -236,7 +236,7 @@ async fn not_found_is_none_but_only_in_their_own_words() {
     let efis = ["cobranca_nao_encontrada", "pix_nao_encontrado"].map(|nome| (400, efi(nome)));
     for (status, body) in theirs.into_iter().chain(efis) {
         let (_server, bacen) = always(status, &body).await;
-        assert_eq!(bacen.read_charge(id(PAYMENT)).await, Ok(None), "{body}");
+        assert_eq!(bacen.read_charge(id(PAYMENT), Lane::Background).await, Ok(None), "{body}");
         assert_eq!(bacen.read_refund(&new_refund()).await, Ok(None), "{body}");
         assert_eq!(bacen.refunds_of(id(PAYMENT)).await, Ok(Some(Vec::new())), "{body}");
         assert_eq!(bacen.void_charge(id(PAYMENT)).await, Ok(Voided::Done), "{body}");
@@ -251,7 +251,7 @@ async fn not_found_is_none_but_only_in_their_own_words() {
     ] {
         let (_server, bacen) = always(status, &body).await;
         let refused = |outcome| matches!(outcome, Err(ProviderError::Rejected { code: given, .. }) if given == code);
-        assert!(refused(bacen.read_charge(id(PAYMENT)).await.map(|_| ())), "{body}");
+        assert!(refused(bacen.read_charge(id(PAYMENT), Lane::Background).await.map(|_| ())), "{body}");
         assert!(refused(bacen.read_refund(&new_refund()).await.map(|_| ())), "{body}");
         assert!(refused(bacen.void_charge(id(PAYMENT)).await.map(|_| ())), "{body}");
     }
@@ -268,7 +268,7 @@ async fn a_paid_charge_is_read_with_what_came_and_what_went_back() {
         refunded: Money::from_cents(500),
         ..pending()
     };
-    assert_eq!(bacen.read_charge(id(PAYMENT)).await, Ok(Some(expected)));
+    assert_eq!(bacen.read_charge(id(PAYMENT), Lane::Background).await, Ok(Some(expected)));
 }
 
 #[tokio::test]
@@ -276,7 +276,7 @@ async fn a_single_return_may_stand_without_its_list() {
     let mut body: Value = serde_json::from_str(PAID).expect("JSON");
     body["pix"][0]["devolucoes"] = body["pix"][0]["devolucoes"][0].take();
     let (_server, bacen) = bank(&[("GET", COB, 200, &body.to_string())]).await;
-    let charge = bacen.read_charge(id(PAYMENT)).await.expect("read").expect("known");
+    let charge = bacen.read_charge(id(PAYMENT), Lane::Background).await.expect("read").expect("known");
     assert_eq!((charge.status, charge.refunded), (ChargeStatus::PartiallyRefunded, Money::from_cents(500)));
     assert_eq!(bacen.refunds_of(id(PAYMENT)).await.expect("read").expect("a list").len(), 1);
 }
@@ -303,7 +303,7 @@ async fn the_state_is_what_status_time_and_money_say_together() {
     for (status, created, pix, expected, cents) in cases {
         (body["status"], body["calendario"]["criacao"], body["pix"]) = (json!(status), created.clone(), pix);
         let (_server, bacen) = bank(&[("GET", COB, 200, &body.to_string())]).await;
-        let charge = bacen.read_charge(id(PAYMENT)).await.expect("read").expect("known");
+        let charge = bacen.read_charge(id(PAYMENT), Lane::Background).await.expect("read").expect("known");
         assert_eq!((charge.status, charge.amount), (expected, Money::from_cents(cents)), "{body}");
     }
 }
@@ -331,7 +331,7 @@ async fn a_life_may_be_a_number_a_text_or_left_out() {
     for (life, end) in [("1800", "2126-10-01T15:30:00Z"), ("\"3600\"", "2126-10-01T16:00:00Z"), ("null", "2126-10-02T15:00:00Z")]
     {
         let (_server, bacen) = bank(&[("GET", COB, 200, &ATIVA.replacen("1800", life, 1))]).await;
-        assert_eq!(bacen.read_charge(id(PAYMENT)).await.expect("read").expect("known").expires_at, time(end));
+        assert_eq!(bacen.read_charge(id(PAYMENT), Lane::Background).await.expect("read").expect("known").expires_at, time(end));
     }
 }
 
@@ -360,153 +360,6 @@ async fn voiding_patches_and_reads_where_that_is_refused() {
         let (_server, bacen) = bank(&[("PATCH", COB, patch.0, patch.1), ("GET", COB, get.0, get.1)]).await;
         assert_eq!(bacen.void_charge(id(PAYMENT)).await, outcome, "{patch:?} {get:?}");
     }
-}
-
-fn our_refund(status: RefundStatus) -> Refund {
-    Refund {
-        refund_id: id(REFUND),
-        status,
-        amount: Money::from_cents(500),
-        end_to_end_id: Some("D12345678202610011510abcdef12345".to_owned()),
-        said: None,
-    }
-}
-
-fn refund_refused(code: &str, message: &str, retry: Retry) -> ProviderError {
-    ProviderError::RefundRefused { provider: NAME, code: code.to_owned(), message: message.to_owned(), retry }
-}
-
-#[tokio::test]
-async fn a_refund_is_looked_for_and_then_put_under_our_refund_id() {
-    let unknown = problem("PixDevolucaoNaoEncontrada", 404);
-    let (server, bacen) = bank(&[("GET", DEVOLUCAO, 404, &unknown)]).await;
-    Mock::given(method("PUT"))
-        .and(path(DEVOLUCAO))
-        .and(body_json_string(NEW_DEVOLUCAO))
-        .respond_with(answer(201, DEVOLUCAO_ANSWER))
-        .expect(1)
-        .mount(&server)
-        .await;
-    assert_eq!(bacen.refund(&new_refund()).await, Ok(our_refund(RefundStatus::Processing)));
-    assert_eq!(calls(&server).await, [format!("GET {DEVOLUCAO}"), format!("PUT {DEVOLUCAO}")]);
-}
-
-#[tokio::test]
-async fn a_refund_that_they_have_is_not_put_again() {
-    for (theirs, ours) in [
-        ("DEVOLVIDO", our_refund(RefundStatus::Done)),
-        ("NAO_REALIZADO", our_refund(RefundStatus::Failed(Retry::Unsaid))),
-        ("EM_PROCESSAMENTO", our_refund(RefundStatus::Processing)),
-        ("SONHANDO", Refund { said: Some("SONHANDO".to_owned()), ..our_refund(RefundStatus::Unclear) }),
-    ] {
-        let body = DEVOLUCAO_ANSWER.replace("EM_PROCESSAMENTO", theirs);
-        let (server, bacen) = bank(&[("GET", DEVOLUCAO, 200, &body)]).await;
-        assert_eq!(bacen.refund(&new_refund()).await, Ok(ours.clone()));
-        assert_eq!(bacen.read_refund(&new_refund()).await, Ok(Some(ours)));
-        assert_eq!(calls(&server).await, [format!("GET {DEVOLUCAO}"), format!("GET {DEVOLUCAO}")]);
-    }
-}
-
-#[tokio::test]
-async fn a_refund_id_that_is_taken_is_read_and_shows_its_own_amount() {
-    let other = DEVOLUCAO_ANSWER.replace("5.00", "4.00");
-    for (status, body) in [(400, problem("PixDevolucaoInvalida", 400)), (409, efi("devolucao_id_duplicado"))] {
-        let (server, bacen) = bank(&[("PUT", DEVOLUCAO, status, &body)]).await;
-        let first = Mock::given(method("GET")).and(path(DEVOLUCAO)).respond_with(answer(400, &efi("devolucao_nao_encontrada")));
-        first.up_to_n_times(1).mount(&server).await;
-        Mock::given(method("GET")).and(path(DEVOLUCAO)).respond_with(answer(200, &other)).mount(&server).await;
-        let refund = bacen.refund(&new_refund()).await;
-        assert_eq!(refund, Ok(Refund { amount: Money::from_cents(400), ..our_refund(RefundStatus::Processing) }));
-    }
-    let unknown = efi("devolucao_nao_encontrada");
-    let invalid = problem("PixDevolucaoInvalida", 400);
-    let (_server, bacen) = bank(&[("GET", DEVOLUCAO, 400, &unknown), ("PUT", DEVOLUCAO, 400, &invalid)]).await;
-    assert_eq!(bacen.refund(&new_refund()).await, Err(refund_refused("PixDevolucaoInvalida", "Erro", Retry::Unsaid)));
-}
-
-#[tokio::test]
-async fn a_return_that_is_not_made_says_whether_another_may_be() {
-    let unknown = efi("devolucao_nao_encontrada");
-    for (motivo, retry) in [
-        ("Saldo insuficiente", Retry::Later(Obstacle::Balance)),
-        ("AM02 - limite do dia", Retry::Later(Obstacle::Limit)),
-        ("Prazo de 90 dias excedido", Retry::Never),
-        ("Outro", Retry::Unsaid),
-    ] {
-        let answered = DEVOLUCAO_ANSWER.replace("\"EM_PROCESSAMENTO\"", &format!("\"NAO_REALIZADO\",\"motivo\":\"{motivo}\""));
-        let (_server, bacen) = bank(&[("GET", DEVOLUCAO, 200, &answered)]).await;
-        let failed = Refund { said: Some(motivo.to_owned()), ..our_refund(RefundStatus::Failed(retry)) };
-        assert_eq!(bacen.read_refund(&new_refund()).await, Ok(Some(failed)));
-
-        let body = json!({"type": "https://pix.bcb.gov.br/api/v2/error/PixDevolucaoInvalida", "status": 400, "detail": motivo});
-        let body = body.to_string();
-        let (_server, bacen) = bank(&[("GET", DEVOLUCAO, 400, &unknown), ("PUT", DEVOLUCAO, 400, &body)]).await;
-        let refused = refund_refused("PixDevolucaoInvalida", motivo, retry);
-        assert_eq!(bacen.refund(&new_refund()).await, Err(refused));
-    }
-}
-
-#[tokio::test]
-async fn what_the_payers_bank_took_back_is_told_from_what_the_shop_gave_back() {
-    for (natureza, nature, origin) in [
-        (json!(null), Nature::Original, Origin::Asked),
-        (json!("ORIGINAL"), Nature::Original, Origin::Asked),
-        (json!("RETIRADA"), Nature::Withdrawal, Origin::Asked),
-        (json!("MED_OPERACIONAL"), Nature::Med(Med::Operational), Origin::Bank(Med::Operational)),
-        (json!("MED_FRAUDE"), Nature::Med(Med::Fraud), Origin::Bank(Med::Fraud)),
-        (json!("MED_PIX_AUTOMATICO"), Nature::Med(Med::Automatic), Origin::Bank(Med::Automatic)),
-        (json!("MED_3"), Nature::Other("MED_3".to_owned()), Origin::Unclear),
-    ] {
-        let mut body: Value = serde_json::from_str(PAID).expect("JSON");
-        body["pix"][0]["devolucoes"][0]["natureza"] = natureza.clone();
-        body["pix"][0]["devolucoes"][0]["motivo"] = json!("Golpe");
-        let (_server, bacen) = bank(&[("GET", COB, 200, &body.to_string())]).await;
-        let theirs = bacen.refunds_of(id(PAYMENT)).await.expect("read").expect("a list");
-        assert_eq!((&theirs[0].nature, theirs[0].origin()), (&nature, origin), "{natureza}");
-        assert_eq!(theirs[0].said.as_deref(), Some("Golpe"));
-        assert_eq!(theirs[0].is_by_the_bank(), matches!(origin, Origin::Bank(_)));
-    }
-}
-
-#[tokio::test]
-async fn a_bank_shows_no_disputes() {
-    let bacen = bacen("http://bank");
-    assert_eq!(bacen.read_dispute(END_TO_END).await, Ok(None));
-    assert_eq!(bacen.disputes(time("2026-10-01T00:00:00Z")).await, Ok(None));
-    let refused = bacen.submit_evidence(END_TO_END, &[]).await;
-    assert_eq!(refused, Err(rejected("no_evidence", "evidence cannot be sent to this provider")));
-}
-
-#[tokio::test]
-async fn an_end_to_end_id_that_we_do_not_know_is_asked_for() {
-    let unnamed = NewRefund { end_to_end_id: None, ..new_refund() };
-    let (server, bacen) = bank(&[("GET", COB, 200, PAID), ("GET", DEVOLUCAO, 200, DEVOLUCAO_ANSWER)]).await;
-    assert_eq!(bacen.refund(&unnamed).await, Ok(our_refund(RefundStatus::Processing)));
-    assert_eq!(calls(&server).await, [format!("GET {COB}"), format!("GET {DEVOLUCAO}")]);
-    let (_server, bacen) = bank(&[("GET", COB, 200, ATIVA)]).await;
-    assert_eq!(bacen.read_refund(&unnamed).await, Ok(None));
-    let reason = "the bank does not show the payment yet".to_owned();
-    let not_yet = ProviderError::Unavailable { provider: NAME, reason, retry_after_s: None };
-    assert_eq!(bacen.refund(&unnamed).await, Err(not_yet));
-}
-
-#[tokio::test]
-async fn all_refunds_of_a_charge_are_told_also_those_that_are_not_ours() {
-    let (_server, bacen) = bank(&[("GET", COB, 200, PAID)]).await;
-    let refund = |refund_id: Option<&str>, reference: &str, status, cents| TheirRefund {
-        refund_id: refund_id.map(id),
-        reference: reference.to_owned(),
-        status,
-        amount: Money::from_cents(cents),
-        nature: Nature::Original,
-        said: None,
-    };
-    let expected = vec![
-        refund(Some(REFUND), "D12345678202610011510abcdef12345", RefundStatus::Done, 500),
-        refund(None, "D12345678202610011511abcdef12345", RefundStatus::Processing, 300),
-        refund(None, "painel8", RefundStatus::Failed(Retry::Unsaid), 200),
-    ];
-    assert_eq!(bacen.refunds_of(id(PAYMENT)).await, Ok(Some(expected)));
 }
 
 fn received(payment_id: Option<&str>, reference: &str, cents: i64, refunded: i64, paid_at: &str) -> Received {
@@ -553,7 +406,7 @@ async fn money_received_is_read_page_by_page_and_only_our_keys() {
 async fn garbage_is_unknown_after_a_write_and_unavailable_after_a_read() {
     for body in ["<html>", "{}", &ATIVA.replace("ATIVA", "SONHANDO"), &ATIVA.replace("\"185.00\"", "\"185,00\"")] {
         let (_server, bacen) = always(200, body).await;
-        let (made, read) = (bacen.create_charge(&new_charge()).await, bacen.read_charge(id(PAYMENT)).await);
+        let (made, read) = (bacen.create_charge(&new_charge()).await, bacen.read_charge(id(PAYMENT), Lane::Background).await);
         assert!(matches!(made, Err(ProviderError::Unknown { .. })), "{body}: {made:?}");
         assert!(matches!(read, Err(ProviderError::Unavailable { .. })), "{body}: {read:?}");
     }
@@ -568,5 +421,21 @@ async fn busy_is_unavailable() {
     let (_server, bacen) = always(429, "").await;
     let busy = ProviderError::Unavailable { provider: NAME, reason: "429".to_owned(), retry_after_s: None };
     assert_eq!(bacen.create_charge(&new_charge()).await, Err(busy.clone()));
-    assert_eq!(bacen.read_charge(id(PAYMENT)).await, Err(busy));
+    assert_eq!(bacen.read_charge(id(PAYMENT), Lane::Background).await, Err(busy));
+}
+
+#[tokio::test]
+async fn only_what_a_buyer_waits_for_counts_for_the_buyers_breaker() {
+    let (_server, bacen) = always(500, "").await;
+    let failures =
+        || bacen.breakers().iter().map(|breaker| (breaker.name(), breaker.snapshot().recent_failures)).collect::<Vec<_>>();
+    let counts = |buyers, background| vec![(NAME, buyers), ("bacen background", background)];
+    let _ = bacen.read_charge(id(PAYMENT), Lane::Background).await;
+    let _ = bacen.void_charge(id(PAYMENT)).await;
+    let _ = bacen.refund(&new_refund()).await;
+    let _ = bacen.read_refund(&new_refund()).await;
+    assert_eq!(failures(), counts(0, 4));
+    let _ = bacen.create_charge(&new_charge()).await;
+    let _ = bacen.read_charge(id(PAYMENT), Lane::Buyer).await;
+    assert_eq!(failures(), counts(2, 4));
 }

@@ -9,6 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::json;
 use vitrine_kit::ProviderError;
+use vitrine_kit::breaker::Lane;
 use vitrine_kit::http::{Answer, BadConfig, Http};
 use vitrine_kit::token as kit;
 
@@ -44,19 +45,19 @@ impl Tokens {
     }
 
     /// Errors: as theirs, and nothing of the call that needs the token has happened.
-    pub(crate) async fn get(&self) -> Result<Token, ProviderError> {
-        self.kept.get(self.ask()).await
+    pub(crate) async fn get(&self, lane: Lane) -> Result<Token, ProviderError> {
+        self.kept.get(self.ask(lane)).await
     }
 
     pub(crate) async fn forget(&self, refused: &Token) {
         self.kept.forget(refused).await;
     }
 
-    async fn ask(&self) -> Result<(SecretString, Duration), ProviderError> {
+    async fn ask(&self, lane: Lane) -> Result<(SecretString, Duration), ProviderError> {
         let wants_json = self.wants_json.load(Ordering::Relaxed);
-        let mut answer = self.post(wants_json).await?;
+        let mut answer = self.post(lane, wants_json).await?;
         if may_be_the_form(answer.status) {
-            let other = self.post(!wants_json).await?;
+            let other = self.post(lane, !wants_json).await?;
             if other.is_success() {
                 self.wants_json.store(!wants_json, Ordering::Relaxed);
             }
@@ -72,14 +73,14 @@ impl Tokens {
     }
 
     /// Asking for a token changes nothing on their side.
-    async fn post(&self, as_json: bool) -> Result<Answer, ProviderError> {
+    async fn post(&self, lane: Lane, as_json: bool) -> Result<Answer, ProviderError> {
         let call = self.http.post(&self.path).header("Authorization", self.credentials.expose_secret());
         let call = if as_json {
             call.json(&json!({"grant_type": "client_credentials"}))
         } else {
             call.form(&[("grant_type", "client_credentials")])
         };
-        call.read_only().repeatable().send_raw().await
+        call.lane(lane).read_only().repeatable().send_raw().await
     }
 }
 

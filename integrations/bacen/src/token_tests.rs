@@ -31,7 +31,7 @@ async fn bank() -> MockServer {
 }
 
 async fn read(bacen: &Bacen) -> Result<Option<Charge>, ProviderError> {
-    bacen.read_charge(id(PAYMENT)).await
+    bacen.read_charge(id(PAYMENT), Lane::Background).await
 }
 
 #[tokio::test]
@@ -93,7 +93,8 @@ async fn a_bank_without_a_token_answer_is_unavailable_and_heard_by_the_breaker()
     let away = ProviderError::Unavailable { provider: NAME, reason: "answered 503".to_owned(), retry_after_s: None };
     assert_eq!(read(&bacen).await, Err(away));
     assert_eq!(paths(&server).await, ["/oauth/token"; 3]);
-    assert_eq!(bacen.breaker().snapshot().recent_failures, 3);
+    let failures = bacen.breakers().iter().map(|breaker| breaker.snapshot().recent_failures).collect::<Vec<_>>();
+    assert_eq!(failures, [0, 1], "the buyers' and the background's");
 }
 
 #[tokio::test]

@@ -62,6 +62,7 @@ impl CepLookup {
                 timeout: config.timeout,
                 max_response_bytes: MAX_RESPONSE_BYTES,
                 breaker: config.breaker,
+                background: None,
             })
         };
         Ok(Self {

@@ -10,14 +10,16 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 use vitrine_kit::ProviderError;
-use vitrine_kit::breaker::{Breaker, BreakerConfig};
+use vitrine_kit::breaker::{Breaker, BreakerConfig, Lane};
 use vitrine_kit::http::{Answer, BadConfig, Call, Http, HttpConfig, MAX_RESPONSE_BYTES};
 use vitrine_kit::shipping::{FreightOption, QuoteRequest, ShippingProvider, TrackingEvent};
 
 use crate::plan::Plan;
 use crate::services::Service;
-use crate::token::{Token, Tokens};
+use crate::token::Tokens;
+use crate::wire::Token;
 
+mod line;
 mod plan;
 mod services;
 #[cfg(test)]
@@ -34,6 +36,8 @@ pub use services::DEFAULT_SERVICES;
 
 /// The name in configuration, rows, metrics and logs.
 pub const NAME: &str = "correios";
+/// The breaker of the calls that no buyer waits for.
+const BACKGROUND: &str = "correios background";
 
 /// Default for how long one call may take.
 pub const TIMEOUT: Duration = Duration::from_secs(2);
@@ -94,13 +98,15 @@ impl Correios {
             timeout: config.timeout,
             max_response_bytes: MAX_RESPONSE_BYTES,
             breaker: config.breaker,
+            background: Some(BACKGROUND),
         })?;
         let tokens = Tokens::new(http.clone(), &config.user, &config.access_code, config.postage_card, config.contract);
         Ok(Self { http, tokens, services, min_box: config.min_box })
     }
 
-    pub fn breaker(&self) -> Arc<Breaker> {
-        self.http.breaker()
+    /// One for each lane: the buyers', then the background's.
+    pub fn breakers(&self) -> Vec<Arc<Breaker>> {
+        self.http.breakers()
     }
 
     /// The events of each of these objects, oldest first, in the order of `codes`. An object that they do not know (yet) has
@@ -114,7 +120,7 @@ impl Correios {
             let call = |http: &Http, _: &Token| {
                 http.get("/srorastro/v1/objetos").query(&query).header("Accept-Language", "pt-BR").repeatable()
             };
-            let answer = self.send(began, call).await?;
+            let answer = self.send(Lane::Background, began, call).await?;
             if !answer.is_success() {
                 return Err(answer.refused(wire::refusal(&answer.body)));
             }
@@ -123,17 +129,22 @@ impl Correios {
         Ok(tracked)
     }
 
-    /// Sends with a token; if it is refused, once more with a new one. A token issued after `began` is not renewed: then the
-    /// contract lacks the permission.
-    async fn send(&self, began: Instant, call: impl Fn(&Http, &Token) -> Call + Sync) -> Result<Answer, ProviderError> {
-        let token = self.tokens.get().await?;
-        let answer = call(&self.http, &token).bearer(token.value.expose_secret()).send_raw().await?;
+    /// With a token, and once more with a new one where they no longer take it. One that came after `began` is not renewed:
+    /// then it is our contract that is not allowed to.
+    async fn send(
+        &self,
+        lane: Lane,
+        began: Instant,
+        call: impl Fn(&Http, &Token) -> Call + Sync,
+    ) -> Result<Answer, ProviderError> {
+        let token = self.tokens.get(lane).await?;
+        let answer = call(&self.http, &token).lane(lane).bearer(token.value.expose_secret()).send_raw().await?;
         if !matches!(answer.status, 401 | 403) || token.got_at() >= began {
             return Ok(answer);
         }
         self.tokens.forget(&token).await;
-        let token = self.tokens.get().await?;
-        call(&self.http, &token).bearer(token.value.expose_secret()).send_raw().await
+        let token = self.tokens.get(lane).await?;
+        call(&self.http, &token).lane(lane).bearer(token.value.expose_secret()).send_raw().await
     }
 
     /// Sends one batch. With some lines refused the status may be anything: an array is an answer.
@@ -144,7 +155,7 @@ impl Correios {
         body: impl Fn(&Token) -> serde_json::Value + Sync,
     ) -> Result<Vec<wire::Item>, ProviderError> {
         let call = |http: &Http, token: &Token| http.post(path).json(&body(token)).read_only().repeatable();
-        let answer = self.send(began, call).await?;
+        let answer = self.send(Lane::Buyer, began, call).await?;
         match wire::items(&answer.body) {
             Some(items) => Ok(items),
             None if answer.is_success() => answer.read::<Vec<serde_json::Value>>().map(|_| Vec::new()), // for its error

@@ -4,24 +4,13 @@ use serde_json::{Value, json};
 use vitrine_kit::shipping::{FreightOption, QuoteRequest, Volume};
 use vitrine_kit::{Money, ProviderError};
 
+use crate::line::Line;
 use crate::services::Service;
-use crate::token::Token;
-use crate::wire::{self, Item};
+use crate::wire::{self, Item, Token};
 use crate::{MinBox, NAME};
 
 /// Most simulations for one parcel; with more, nothing is asked.
 const MAX_LINES: usize = 50;
-
-/// One simulation: a box with a service.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Line {
-    pub(crate) service: &'static Service,
-    pub(crate) volume: Volume,
-    /// The declared value of the box.
-    pub(crate) declared: Option<Money>,
-    /// The number of identical boxes.
-    pub(crate) count: u32,
-}
 
 #[derive(Debug)]
 pub(crate) struct Plan<'a> {

@@ -274,7 +274,7 @@ async fn refusals_are_rejected_with_their_code_and_words() {
     ] {
         let (_server, correios) = office(answer(status, body), answer(200, DEADLINE)).await;
         assert_eq!(correios.quote(&ask(&[MUGS])).await, Err(refused(code, message)));
-        assert_eq!(correios.breaker().snapshot().recent_failures, 0);
+        assert!(correios.breakers().iter().all(|breaker| breaker.snapshot().recent_failures == 0));
     }
 }
 
@@ -309,7 +309,7 @@ async fn two_calls_at_once_do_not_keep_the_breaker_open() {
     correios.quote(&ask(&[MUGS])).await.expect_err("garbage opens it");
     drop(bad);
     good("/preco/v1/nacional", PRICE).mount(&server).await;
-    while correios.breaker().state() == vitrine_kit::breaker::State::Open {
+    while correios.breakers()[0].state() == vitrine_kit::breaker::State::Open {
         tokio::task::yield_now().await;
     }
     let _ = correios.quote(&ask(&[MUGS])).await; // one of its two calls is the probe; the breaker refuses the other

@@ -9,15 +9,15 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use vitrine_kit::ProviderError;
+use vitrine_kit::breaker::Lane;
 use vitrine_kit::http::Http;
 use vitrine_kit::token as kit;
 
-use crate::{NAME, wire};
+use crate::NAME;
+use crate::wire::{self, Pass, Token};
 
 /// Lifetime of a token whose answer names none.
 const UNSAID_LIFE: Duration = Duration::from_secs(3600);
-
-pub(crate) type Token = kit::Token<Pass>;
 
 #[derive(Debug)]
 pub(crate) struct Tokens {
@@ -29,34 +29,25 @@ pub(crate) struct Tokens {
     kept: kit::Tokens<Pass>,
 }
 
-/// A token, valid for a day.
-#[derive(Debug, Clone)]
-pub(crate) struct Pass {
-    pub(crate) value: SecretString,
-    pub(crate) contract: Option<String>,
-    /// Their regional office ("DR").
-    pub(crate) office: Option<i64>,
-}
-
 impl Tokens {
     pub(crate) fn new(http: Http, user: &str, access_code: &SecretString, card: String, contract: String) -> Self {
         let pair = STANDARD.encode(format!("{user}:{}", access_code.expose_secret()));
         Self { http, credentials: format!("Basic {pair}").into(), card, contract, kept: kit::Tokens::default() }
     }
 
-    /// A token. After an error the call that needed it was not made.
-    pub(crate) async fn get(&self) -> Result<Token, ProviderError> {
-        self.kept.get(self.ask()).await
+    /// Errors: as theirs, and nothing of the call that needs the token has happened.
+    pub(crate) async fn get(&self, lane: Lane) -> Result<Token, ProviderError> {
+        self.kept.get(self.ask(lane)).await
     }
 
     pub(crate) async fn forget(&self, refused: &Token) {
         self.kept.forget(refused).await;
     }
 
-    async fn ask(&self) -> Result<(Pass, Duration), ProviderError> {
+    async fn ask(&self, lane: Lane) -> Result<(Pass, Duration), ProviderError> {
         let call = self.http.post("/token/v1/autentica/cartaopostagem");
         let call = call.header("Authorization", self.credentials.expose_secret()).json(&json!({"numero": self.card}));
-        let answer = call.read_only().repeatable().send_raw().await?; // issuing a token changes nothing else
+        let answer = call.lane(lane).read_only().repeatable().send_raw().await?; // asking for a token changes nothing on their side
         if !answer.is_success() {
             return Err(answer.refused(wire::refusal(&answer.body)));
         }

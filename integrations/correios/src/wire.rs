@@ -2,19 +2,30 @@
 
 use jiff::Timestamp;
 use jiff::tz::Offset;
+use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use vitrine_kit::http::Refusal;
-use vitrine_kit::{Cep, Money};
+use vitrine_kit::{Cep, Money, token};
 
-use crate::plan::Line;
-use crate::token::Token;
+use crate::line::Line;
 
 /// The offset of Brasília; daylight saving time ended in 2019.
 pub(crate) const BRASILIA: Offset = Offset::constant(-3);
 
 /// A box, not an envelope (1) or a roll (3).
 const BOX: &str = "2";
+
+/// What they give out for a day.
+#[derive(Debug, Clone)]
+pub(crate) struct Pass {
+    pub(crate) value: SecretString,
+    pub(crate) contract: Option<String>,
+    /// Their regional office ("DR").
+    pub(crate) office: Option<i64>,
+}
+
+pub(crate) type Token = token::Token<Pass>;
 
 /// Lines are counted from 1.
 pub(crate) fn number(line: usize) -> String {

@@ -79,6 +79,7 @@ impl Enotas {
             timeout: config.timeout,
             max_response_bytes: MAX_ANSWER_BYTES,
             breaker: config.breaker,
+            background: None,
         })?;
         Ok(Self {
             http,

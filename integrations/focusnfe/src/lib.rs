@@ -97,6 +97,7 @@ impl FocusNfe {
             timeout: config.timeout,
             max_response_bytes: MAX_ANSWER_BYTES,
             breaker: config.breaker,
+            background: None,
         })?;
         let pair = format!("{}:", config.token.expose_secret());
         Ok(Self {

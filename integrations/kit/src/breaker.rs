@@ -24,9 +24,20 @@ impl Default for BreakerConfig {
     }
 }
 
-/// One per provider, shared by all who call it.
+/// Who waits for a call. Each lane of a provider has a breaker of its own, so that what nobody waits for (one poisoned charge
+/// that is asked about again and again) cannot close the shop to its buyers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// A buyer: a charge to pay, a quote.
+    Buyer,
+    /// Nobody: a job that looks how something stands, gives money back, compares the books.
+    Background,
+}
+
+/// One per provider and lane, shared by all who call it there.
 #[derive(Debug)]
 pub struct Breaker {
+    provider: &'static str,
     name: &'static str,
     config: BreakerConfig,
     inner: Mutex<Inner>,
@@ -62,6 +73,7 @@ pub enum State {
 /// What an operator sees.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Snapshot {
+    /// The breaker's name.
     pub provider: &'static str,
     pub state: State,
     /// Failures inside the window; 0 unless closed.
@@ -77,7 +89,7 @@ pub struct Open {
     pub retry_after: Duration,
 }
 
-/// Leave to call once. Say how it ended: a probe dropped without a word (its caller gave up) counts as a failure.
+/// Leave for one call with all its tries. Say how it ended: a probe dropped without a word (its caller gave up) counts as a failure.
 #[derive(Debug)]
 pub struct Permit {
     breaker: Arc<Breaker>,
@@ -90,12 +102,22 @@ pub struct Permit {
 const PROBE_WAIT: Duration = Duration::from_secs(1);
 
 impl Breaker {
-    pub fn new(name: &'static str, config: BreakerConfig) -> Arc<Self> {
-        let inner = Inner { phase: Phase::Closed(VecDeque::new()), generation: 0 };
-        Arc::new(Self { name, config, inner: Mutex::new(inner) })
+    /// Of a provider's only lane: it goes by the provider's name.
+    pub fn new(provider: &'static str, config: BreakerConfig) -> Arc<Self> {
+        Self::named(provider, provider, config)
     }
 
-    /// The provider's name.
+    /// `name`: what an operator knows it by.
+    pub fn named(provider: &'static str, name: &'static str, config: BreakerConfig) -> Arc<Self> {
+        let inner = Inner { phase: Phase::Closed(VecDeque::new()), generation: 0 };
+        Arc::new(Self { provider, name, config, inner: Mutex::new(inner) })
+    }
+
+    pub fn provider(&self) -> &'static str {
+        self.provider
+    }
+
+    /// What an operator knows it by: the provider's name, or that with its lane.
     pub fn name(&self) -> &'static str {
         self.name
     }
@@ -178,9 +200,9 @@ impl Breaker {
 
     fn turn(&self, inner: &mut Inner, phase: Phase) {
         match phase {
-            Phase::Closed(_) => tracing::info!(provider = self.name, "breaker closed"),
-            Phase::Open { .. } => tracing::warn!(provider = self.name, "breaker opened"),
-            Phase::Probing => tracing::info!(provider = self.name, "breaker lets a probe out"),
+            Phase::Closed(_) => tracing::info!(provider = self.provider, breaker = self.name, "breaker closed"),
+            Phase::Open { .. } => tracing::warn!(provider = self.provider, breaker = self.name, "breaker opened"),
+            Phase::Probing => tracing::info!(provider = self.provider, breaker = self.name, "breaker lets a probe out"),
         }
         inner.phase = phase;
         inner.generation += 1;
@@ -200,6 +222,12 @@ impl Permit {
     /// They did not answer, or made no sense.
     pub fn failure(mut self) {
         self.settle(false);
+    }
+
+    /// The breaker has opened since: another try would be one too many.
+    pub(crate) fn is_revoked(&self) -> bool {
+        let inner = self.breaker.lock();
+        inner.generation != self.generation && !matches!(inner.phase, Phase::Closed(_))
     }
 
     fn settle(&mut self, succeeded: bool) {

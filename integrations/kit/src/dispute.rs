@@ -29,9 +29,11 @@ pub struct Dispute {
     pub evidence_ref: Option<String>,
 }
 
-/// By what a dispute names its payment. Each is also a column of a payment's row.
+/// By what a dispute names its payment. Each is also a column of a payment's row; the first that is there is the surest.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Contested {
+    /// Ours, where the provider says which charge of ours it was.
+    pub payment_id: Option<Uuid>,
     /// Theirs: the PaymentIntent.
     pub provider_ref: Option<String>,
     /// Of the PIX (`E…`), or the charge of a card (`ch_…`).
@@ -98,7 +100,7 @@ impl Dispute {
         let said = theirs.said.as_ref().map(|said| format!(": {said}")).unwrap_or_default();
         Some(Self {
             reference: theirs.reference.clone(),
-            payment: Contested { provider_ref: None, end_to_end_id: end_to_end_id.map(str::to_owned) },
+            payment: Contested { end_to_end_id: end_to_end_id.map(str::to_owned), ..Contested::default() },
             amount: Some(theirs.amount),
             currency: Some("BRL".to_owned()),
             stage: Stage::Contested,

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::ProviderError;
-use crate::breaker::{Breaker, BreakerConfig};
+use crate::breaker::{Breaker, BreakerConfig, Lane};
 
 mod answer;
 mod exchange;
@@ -39,6 +39,8 @@ pub struct HttpConfig {
     pub timeout: Duration,
     pub max_response_bytes: usize,
     pub breaker: BreakerConfig,
+    /// The name of the breaker of [`Lane::Background`]. `None`: all calls share the provider's one.
+    pub background: Option<&'static str>,
 }
 
 /// The configuration cannot work. Said once, at start.
@@ -49,7 +51,7 @@ pub struct BadConfig {
     pub reason: String,
 }
 
-/// A provider's address, connection pool and breaker. Cloning shares them.
+/// A provider's address, connection pool and breakers. Cloning shares them.
 #[derive(Debug, Clone)]
 pub struct Http {
     inner: Arc<Inner>,
@@ -62,7 +64,22 @@ struct Inner {
     timeout: Duration,
     max_response_bytes: usize,
     client: reqwest::Client,
-    breaker: Arc<Breaker>,
+    breakers: Breakers,
+}
+
+#[derive(Debug, Clone)]
+struct Breakers {
+    buyer: Arc<Breaker>,
+    background: Arc<Breaker>,
+}
+
+impl Inner {
+    fn breaker(&self, lane: Lane) -> &Arc<Breaker> {
+        match lane {
+            Lane::Buyer => &self.breakers.buyer,
+            Lane::Background => &self.breakers.background,
+        }
+    }
 }
 
 impl Http {
@@ -97,6 +114,11 @@ impl Http {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|e| bad(format!("the HTTP client cannot be built: {}", root(&e))))?;
+        let buyer = Breaker::new(config.provider, config.breaker);
+        let background = match config.background {
+            Some(name) => Breaker::named(config.provider, name, config.breaker),
+            None => Arc::clone(&buyer),
+        };
         Ok(Self {
             inner: Arc::new(Inner {
                 provider: config.provider,
@@ -104,20 +126,31 @@ impl Http {
                 timeout: config.timeout,
                 max_response_bytes: config.max_response_bytes,
                 client,
-                breaker: Breaker::new(config.provider, config.breaker),
+                breakers: Breakers { buyer, background },
             }),
         })
     }
 
-    /// The same provider at another address (its token server): one pool, one certificate, one breaker.
+    /// The same provider at another address (its token server): the same pool, certificate and breakers.
     pub fn at(&self, base_url: &str) -> Result<Self, BadConfig> {
         let base_url = address(self.inner.provider, base_url)?;
-        let (client, breaker) = (self.inner.client.clone(), self.breaker());
-        Ok(Self { inner: Arc::new(Inner { base_url, client, breaker, ..*self.inner }) })
+        let (client, breakers) = (self.inner.client.clone(), self.inner.breakers.clone());
+        Ok(Self { inner: Arc::new(Inner { base_url, client, breakers, ..*self.inner }) })
     }
 
+    /// Of the calls that a buyer waits for; the only one where the lanes share one.
     pub fn breaker(&self) -> Arc<Breaker> {
-        Arc::clone(&self.inner.breaker)
+        self.breaker_of(Lane::Buyer)
+    }
+
+    pub fn breaker_of(&self, lane: Lane) -> Arc<Breaker> {
+        Arc::clone(self.inner.breaker(lane))
+    }
+
+    /// Each breaker once, the buyers' first.
+    pub fn breakers(&self) -> Vec<Arc<Breaker>> {
+        let Breakers { buyer, background } = self.inner.breakers.clone();
+        if Arc::ptr_eq(&buyer, &background) { vec![buyer] } else { vec![buyer, background] }
     }
 
     pub fn get(&self, path: &str) -> Call {
@@ -149,6 +182,7 @@ impl Http {
             is_read: method.is_safe(),
             method,
             path: template(path),
+            lane: Lane::Buyer,
             is_repeatable: false,
             refusal: None,
             blames: &[],
@@ -178,6 +212,7 @@ pub struct Call {
     method: Method,
     /// For the log: ids taken out.
     path: String,
+    lane: Lane,
     is_repeatable: bool,
     is_read: bool,
     refusal: Option<ReadRefusal>,
@@ -222,6 +257,12 @@ impl Call {
     /// A form that is already encoded.
     pub fn encoded_form(mut self, body: String) -> Self {
         self.builder = self.builder.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(body);
+        self
+    }
+
+    /// Who waits for it; a buyer where nothing is said.
+    pub fn lane(mut self, lane: Lane) -> Self {
+        self.lane = lane;
         self
     }
 

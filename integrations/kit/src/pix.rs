@@ -7,7 +7,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::breaker::Breaker;
+use crate::breaker::{Breaker, Lane};
 use crate::dispute::{Dispute, Document};
 use crate::refund::Retry;
 pub use crate::refund::{NewRefund, Refund, RefundStatus, TheirRefund};
@@ -165,8 +165,9 @@ pub trait PixProvider: Send + Sync + std::fmt::Debug {
     /// Creates the charge, or answers the one that an earlier, equal call created.
     async fn create_charge(&self, new: &NewCharge) -> Result<Charge, ProviderError>;
 
-    /// `None`: they do not know it, so after an `Unknown` it was certainly not created.
-    async fn read_charge(&self, payment_id: Uuid) -> Result<Option<Charge>, ProviderError>;
+    /// `None`: they do not know it, so after an `Unknown` it was certainly not created. The lane says whether a buyer waits; all
+    /// other verbs but `create_charge` are the background's.
+    async fn read_charge(&self, payment_id: Uuid, lane: Lane) -> Result<Option<Charge>, ProviderError>;
 
     /// Makes an unpaid charge unpayable. Repeating is harmless.
     async fn void_charge(&self, payment_id: Uuid) -> Result<Voided, ProviderError>;
@@ -200,5 +201,6 @@ pub trait PixProvider: Send + Sync + std::fmt::Debug {
     /// Reads a [`Notice::body`] that was verified when it came.
     fn reread(&self, body: &Bytes) -> Vec<Notice>;
 
-    fn breaker(&self) -> Arc<Breaker>;
+    /// One for each lane: the buyers', then the background's.
+    fn breakers(&self) -> Vec<Arc<Breaker>>;
 }

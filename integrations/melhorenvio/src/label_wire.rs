@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use vitrine_kit::shipping::Volume;
 use vitrine_kit::{Money, TaxId};
 
-use crate::labels::{Contact, Content, Label, LabelStatus, NewLabel};
+use crate::label::{Contact, Content, Label, LabelStatus, NewLabel};
 use crate::wire::{kilograms, read, reais, text};
 
 /// "Other": the only reason in their list that fits a cancelled sale.

@@ -3,14 +3,13 @@
 //! Melhor Envio has no idempotency keys. We use the tag: it is stored with the label in the cart, and finds the label again
 //! after a lost answer. Whether a label is paid is read from the order's status, never from the answer to a payment.
 
-use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use vitrine_kit::http::Call;
-use vitrine_kit::shipping::Volume;
-use vitrine_kit::{Cep, Money, ProviderError, TaxId};
+use vitrine_kit::{Money, ProviderError, TaxId};
 
+use crate::label::{Label, NewLabel};
 use crate::{MelhorEnvio, NAME, label_wire, wire};
 
 /// Most pages of a list that are read.
@@ -34,99 +33,6 @@ impl<'a> List<'a> {
     fn search(q: &'a str) -> Self {
         Self { path: "/api/v2/me/orders/search", q: Some(q), name: "what their search finds" }
     }
-}
-
-/// Sender or recipient. `Debug` shows no personal data.
-#[derive(Clone)]
-pub struct Contact {
-    pub name: String,
-    /// `+55…` or digits.
-    pub phone: Option<String>,
-    pub email: Option<String>,
-    pub document: TaxId,
-    /// Digits, or `ISENTO`. Companies only.
-    pub state_registration: Option<String>,
-    pub street: String,
-    pub number: String,
-    pub complement: Option<String>,
-    pub district: String,
-    pub city: String,
-    /// Two letters.
-    pub state: String,
-    pub cep: Cep,
-}
-
-impl std::fmt::Debug for Contact {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Contact").finish_non_exhaustive()
-    }
-}
-
-/// One kind of goods in the parcel, for the declaration of contents.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Content {
-    pub name: String,
-    pub quantity: u32,
-    pub unit_price: Money,
-}
-
-/// A label to be bought. Correios takes one volume for each label.
-#[derive(Debug, Clone)]
-pub struct NewLabel {
-    /// Our own id of it, which finds it again.
-    pub tag: String,
-    /// The page of the shop about it.
-    pub tag_url: String,
-    /// Their code of the service, as in the quote.
-    pub service: String,
-    /// The agency where the parcel is handed in; some carriers (Jadlog, with a token from the panel) require it.
-    pub agency: Option<u64>,
-    pub from: Contact,
-    pub to: Contact,
-    pub contents: Vec<Content>,
-    pub volumes: Vec<Volume>,
-    pub insured: Money,
-    /// Access key of the NF-e; without one the parcel travels with a declaration of contents.
-    pub invoice_key: Option<String>,
-}
-
-/// The state of a label.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LabelStatus {
-    /// In the cart, not paid.
-    Pending,
-    /// Paid, not generated yet.
-    Released,
-    /// Generated: it can be printed.
-    Generated,
-    /// With the carrier.
-    Posted,
-    Delivered,
-    Undelivered,
-    Suspended,
-    Canceled,
-    Expired,
-    /// An unknown state.
-    Other,
-}
-
-/// A label as Melhor Envio has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Label {
-    /// Their id.
-    pub id: String,
-    pub protocol: String,
-    pub status: LabelStatus,
-    pub price: Option<Money>,
-    /// The carrier's tracking number, or else Melhor Envio's.
-    pub tracking: Option<String>,
-    /// Our tags.
-    pub tags: Vec<String>,
-    pub generated_at: Option<Timestamp>,
-    pub posted_at: Option<Timestamp>,
-    pub delivered_at: Option<Timestamp>,
-    pub canceled_at: Option<Timestamp>,
-    pub expired_at: Option<Timestamp>,
 }
 
 impl MelhorEnvio {
@@ -289,16 +195,6 @@ impl MelhorEnvio {
     pub async fn balance(&self) -> Result<Money, ProviderError> {
         let answer: Box<RawValue> = self.authorized(self.labels.get("/api/v2/me/balance")).repeatable().send().await?; // a read
         label_wire::balance(&answer).ok_or_else(|| nonsense("a balance"))
-    }
-}
-
-impl Label {
-    fn has_tag(&self, tag: &str) -> bool {
-        self.tags.iter().any(|one| one == tag)
-    }
-
-    fn has_ended(&self) -> bool {
-        matches!(self.status, LabelStatus::Canceled | LabelStatus::Expired)
     }
 }
 

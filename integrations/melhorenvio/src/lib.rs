@@ -11,6 +11,7 @@ use vitrine_kit::breaker::{Breaker, BreakerConfig};
 use vitrine_kit::http::{BadConfig, Http, HttpConfig, MAX_RESPONSE_BYTES};
 use vitrine_kit::shipping::{FreightOption, QuoteRequest, ShippingProvider};
 
+mod label;
 mod label_wire;
 mod labels;
 #[cfg(test)]
@@ -22,7 +23,7 @@ mod webhook;
 mod webhook_tests;
 mod wire;
 
-pub use labels::{Contact, Content, Label, LabelStatus, NewLabel};
+pub use label::{Contact, Content, Label, LabelStatus, NewLabel};
 pub use webhook::{News, Notice, event_of, open_webhook, reread};
 
 /// The name in configuration, rows, metrics and logs.
@@ -66,6 +67,7 @@ impl MelhorEnvio {
                 timeout,
                 max_response_bytes: MAX_RESPONSE_BYTES,
                 breaker: config.breaker,
+                background: None,
             })
         };
         Ok(Self { http: with(config.timeout)?, labels: with(config.label_timeout)?, token: config.token })

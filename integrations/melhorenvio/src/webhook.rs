@@ -8,8 +8,8 @@ use serde_json::value::RawValue;
 use vitrine_kit::shipping::{Stage, TrackingEvent};
 use vitrine_kit::{Delivery, Forged, signature};
 
+use crate::label::{Label, LabelStatus};
 use crate::label_wire;
-use crate::labels::{Label, LabelStatus};
 use crate::wire::{read, text};
 
 const SIGNATURE: &str = "x-me-signature";

@@ -39,6 +39,34 @@ pub(crate) struct Answer {
     dispute: Theirs,
 }
 
+/// A settled PIX, which says what charge it paid.
+#[derive(Deserialize)]
+pub(crate) struct Settled {
+    transaction: Transaction,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Transaction {
+    end_to_end_id: Option<String>,
+    charge: Option<Paid>,
+}
+
+#[derive(Deserialize)]
+struct Paid {
+    #[serde(rename = "correlationID")]
+    correlation_id: Option<String>,
+}
+
+impl Settled {
+    /// `None`: another PIX, or one that paid no charge of ours.
+    pub(crate) fn payment_id(self, end_to_end_id: &str) -> Option<Uuid> {
+        let Transaction { end_to_end_id: theirs, charge } = self.transaction;
+        let is_it = theirs.is_none_or(|theirs| theirs == end_to_end_id);
+        charge.filter(|_| is_it)?.correlation_id?.parse().ok()
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct List {
@@ -92,7 +120,7 @@ impl Theirs {
         let status = word(self.status);
         Some(Dispute {
             reference: end_to_end_id.clone(),
-            payment: Contested { provider_ref: None, end_to_end_id: Some(end_to_end_id) },
+            payment: Contested { end_to_end_id: Some(end_to_end_id), ..Contested::default() },
             amount: cents(&self.value),
             currency: Some("BRL".to_owned()),
             stage: Stage::Contested,

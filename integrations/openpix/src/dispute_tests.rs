@@ -9,6 +9,7 @@ use crate::tests::{id, openpix, time};
 
 const DISPUTE: &str = include_str!("../fixtures/dispute.json");
 const DISPUTES: &str = include_str!("../fixtures/disputes.json");
+const TRANSACTION: &str = include_str!("../fixtures/transaction.json");
 const EVIDENCE: &str = include_str!("../fixtures/evidence.json");
 const END_TO_END: &str = "E18236120202610011502s0266295234";
 
@@ -26,7 +27,7 @@ async fn answering(status: u16, body: &str) -> (MockServer, OpenPix) {
 fn in_review() -> Dispute {
     Dispute {
         reference: END_TO_END.to_owned(),
-        payment: Contested { provider_ref: None, end_to_end_id: Some(END_TO_END.to_owned()) },
+        payment: Contested { end_to_end_id: Some(END_TO_END.to_owned()), ..Contested::default() },
         amount: Some(Money::from_cents(18_500)),
         currency: Some("BRL".to_owned()),
         stage: Stage::Contested,
@@ -48,8 +49,29 @@ async fn a_dispute_is_read_by_the_end_to_end_id_of_its_payment() {
         .respond_with(answer(200, DISPUTE))
         .mount(&server)
         .await;
+    let settled = |status: u16, body: &str| {
+        Mock::given(path(format!("/api/v1/transaction/{END_TO_END}"))).respond_with(answer(status, body)).mount_as_scoped(&server)
+    };
     let openpix = openpix(&server.uri());
-    assert_eq!(openpix.read_dispute(END_TO_END).await, Ok(Some(in_review())));
+    let of = |payment_id: Option<&str>| {
+        let mut dispute = in_review();
+        dispute.payment.payment_id = payment_id.map(id);
+        dispute
+    };
+    let payment = "0192f0c1-aa5b-7c3e-8d1f-2a3b4c5d6e7f";
+    for (status, body, payment_id) in [
+        (200, TRANSACTION.to_owned(), Some(payment)),
+        (200, TRANSACTION.replace(payment, "another-shop-7"), None),
+        (200, TRANSACTION.replace("6295234", "6295235"), None),
+        (200, r#"{"transaction":{"charge":null}}"#.to_owned(), None),
+        (400, r#"{"error":"Transaction not found"}"#.to_owned(), None),
+        (403, r#"{"error":"scope"}"#.to_owned(), None),
+    ] {
+        let _settled = settled(status, &body).await;
+        assert_eq!(openpix.read_dispute(END_TO_END).await, Ok(Some(of(payment_id))), "{status} {body}");
+    }
+    let _settled = settled(500, "").await;
+    assert!(openpix.read_dispute(END_TO_END).await.is_err(), "away is no word on whose it was");
     let (_server, unknown) = answering(400, r#"{"error":"Dispute not found"}"#).await;
     assert_eq!(unknown.read_dispute(END_TO_END).await, Ok(None));
     let (_server, proxy) = answering(404, "<html>").await;

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
-use vitrine_kit::breaker::{Breaker, BreakerConfig};
+use vitrine_kit::breaker::{Breaker, BreakerConfig, Lane};
 use vitrine_kit::dispute::{Dispute, Document};
 use vitrine_kit::http::{Answer, BadConfig, Call, Http, HttpConfig, MAX_RESPONSE_BYTES};
 use vitrine_kit::pace::Pace;
@@ -29,6 +29,8 @@ mod wire;
 
 /// The name in configuration, rows, metrics and logs.
 pub const NAME: &str = "openpix";
+/// The breaker of the calls that no buyer waits for.
+const BACKGROUND: &str = "openpix background";
 
 /// What they allow, as documented.
 pub const CALLS_PER_SECOND: u32 = 10;
@@ -57,10 +59,28 @@ pub struct OpenPixConfig {
 /// Who waits for a call.
 #[derive(Debug, Clone, Copy)]
 enum Turn {
-    /// A buyer, or a refund.
-    Now,
+    /// A buyer.
+    Buyer,
+    /// A refund or a void: no buyer sees it, but it moves something.
+    Soon,
     /// Nobody: it looks at what may have happened. There can be hundreds of these at once.
     Spare,
+}
+
+impl Turn {
+    fn to_look(lane: Lane) -> Self {
+        match lane {
+            Lane::Buyer => Self::Buyer,
+            Lane::Background => Self::Spare,
+        }
+    }
+
+    fn lane(self) -> Lane {
+        match self {
+            Self::Buyer => Lane::Buyer,
+            Self::Soon | Self::Spare => Lane::Background,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -82,6 +102,7 @@ impl OpenPix {
             timeout: config.timeout,
             max_response_bytes: MAX_RESPONSE_BYTES,
             breaker: config.breaker,
+            background: Some(BACKGROUND),
         })?;
         let proof = proof::Proof::new(config.webhook_secret, config.public_key_pem.as_deref())
             .map_err(|reason| BadConfig { provider: NAME, reason: reason.to_owned() })?;
@@ -93,14 +114,14 @@ impl OpenPix {
     /// In its turn, with the AppID.
     async fn ask(&self, call: Call, turn: Turn) -> Result<Answer, ProviderError> {
         let waited = match turn {
-            Turn::Now => self.pace.turn(self.timeout).await,
+            Turn::Buyer | Turn::Soon => self.pace.turn(self.timeout).await,
             Turn::Spare => self.pace.spare_turn(self.timeout).await,
         };
         if let Err(wait) = waited {
             let reason = "the second's calls are spent".to_owned();
             return Err(ProviderError::Unavailable { provider: NAME, reason, retry_after_s: Some(wait.as_secs() + 1) });
         }
-        let answer = call.header("Authorization", self.app_id.expose_secret()).send_raw().await?;
+        let answer = call.lane(turn.lane()).header("Authorization", self.app_id.expose_secret()).send_raw().await?;
         if answer.status == 429 {
             self.pace.spent_for(AFTER_A_429);
         }
@@ -138,6 +159,17 @@ impl OpenPix {
         Ok(found.map_or_else(Vec::new, |list| list.refunds))
     }
 
+    /// What a PIX paid. Neither a dispute nor a charge says which PIX it was, but the transaction does. A refusal (an AppID that may
+    /// not read them) says nothing about the dispute.
+    async fn payment_of(&self, end_to_end_id: &str) -> Result<Option<Uuid>, ProviderError> {
+        let path = format!("/api/v1/transaction/{end_to_end_id}");
+        match self.find::<dispute::Settled>(&path, Turn::Spare).await {
+            Ok(found) => Ok(found.and_then(|settled| settled.payment_id(end_to_end_id))),
+            Err(ProviderError::Rejected { .. } | ProviderError::NotAccepted { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// A charge does not tell what went back of it: a second read does. A refusal of that one says nothing about the payment.
     async fn with_refunds(&self, charge: Charge, turn: Turn) -> Result<Charge, ProviderError> {
         if charge.status != ChargeStatus::Paid {
@@ -161,30 +193,31 @@ impl PixProvider for OpenPix {
         // Repeatable by `return_existing`: the charge of that correlationID comes back, whatever it was made with. Its amount
         // is therefore theirs, for the caller to compare.
         let call = self.http.post("/api/v1/charge").query(&[("return_existing", "true")]).json(&wire::NewCharge::from(new));
-        let made = self.send::<wire::ChargeAnswer>(call.repeatable(), Turn::Now).await?;
-        self.with_refunds(charge_of(new.payment_id, made)?, Turn::Now).await
+        let made = self.send::<wire::ChargeAnswer>(call.repeatable(), Turn::Buyer).await?;
+        self.with_refunds(charge_of(new.payment_id, made)?, Turn::Buyer).await
     }
 
-    async fn read_charge(&self, payment_id: Uuid) -> Result<Option<Charge>, ProviderError> {
-        match self.find_charge(payment_id, Turn::Spare).await? {
-            Some(charge) => self.with_refunds(charge, Turn::Spare).await.map(Some),
+    async fn read_charge(&self, payment_id: Uuid, lane: Lane) -> Result<Option<Charge>, ProviderError> {
+        let turn = Turn::to_look(lane);
+        match self.find_charge(payment_id, turn).await? {
+            Some(charge) => self.with_refunds(charge, turn).await.map(Some),
             None => Ok(None),
         }
     }
 
     async fn void_charge(&self, payment_id: Uuid) -> Result<Voided, ProviderError> {
         // What a DELETE of a paid charge does is not documented, so it is read first.
-        if let Some(over) = self.find_charge(payment_id, Turn::Now).await?.map_or(Some(Voided::Done), |c| over(c.status)) {
+        if let Some(over) = self.find_charge(payment_id, Turn::Soon).await?.map_or(Some(Voided::Done), |c| over(c.status)) {
             return Ok(over);
         }
         let call = self.http.delete(&path_of(payment_id)).repeatable();
-        let refused = match self.send::<serde_json::Value>(call, Turn::Now).await {
+        let refused = match self.send::<serde_json::Value>(call, Turn::Soon).await {
             Ok(_) => return Ok(Voided::Done),
             Err(refused @ ProviderError::Rejected { .. }) => refused,
             Err(error) => return Err(error),
         };
         // Paid or deleted in between, perhaps by our own first try.
-        let now = self.find_charge(payment_id, Turn::Now).await?;
+        let now = self.find_charge(payment_id, Turn::Soon).await?;
         now.map_or(Some(Voided::Done), |charge| over(charge.status)).ok_or(refused)
     }
 
@@ -194,7 +227,7 @@ impl PixProvider for OpenPix {
             return Ok(found);
         }
         let call = self.http.post(&refunds_path(new.payment_id)).json(&wire::NewRefund::from(new));
-        let made = self.send::<wire::RefundAnswer>(call, Turn::Now).await.map_err(|error| error.of_refund(wire::retry))?.refund;
+        let made = self.send::<wire::RefundAnswer>(call, Turn::Soon).await.map_err(|error| error.of_refund(wire::retry))?.refund;
         if made.id() != Some(new.refund_id) {
             return Err(unclear("answered about another refund"));
         }
@@ -202,7 +235,7 @@ impl PixProvider for OpenPix {
     }
 
     async fn read_refund(&self, refund: &NewRefund) -> Result<Option<Refund>, ProviderError> {
-        let refunds = self.list_refunds(refund.payment_id, Turn::Now).await?;
+        let refunds = self.list_refunds(refund.payment_id, Turn::Soon).await?;
         let ours = refunds.into_iter().find(|theirs| theirs.id() == Some(refund.refund_id));
         Ok(ours.map(|theirs| theirs.into_refund(refund.refund_id)))
     }
@@ -217,10 +250,10 @@ impl PixProvider for OpenPix {
 
     async fn read_dispute(&self, end_to_end_id: &str) -> Result<Option<Dispute>, ProviderError> {
         let path = format!("/api/v1/dispute/{}", in_path(end_to_end_id)?);
-        match self.find::<dispute::Answer>(&path, Turn::Spare).await? {
-            Some(found) => found.into_dispute(end_to_end_id).map(Some).map_err(unclear),
-            None => Ok(None),
-        }
+        let Some(found) = self.find::<dispute::Answer>(&path, Turn::Spare).await? else { return Ok(None) };
+        let mut dispute = found.into_dispute(end_to_end_id).map_err(unclear)?;
+        dispute.payment.payment_id = self.payment_of(end_to_end_id).await?;
+        Ok(Some(dispute))
     }
 
     async fn disputes(&self, since: Timestamp) -> Result<Option<Vec<Dispute>>, ProviderError> {
@@ -251,7 +284,7 @@ impl PixProvider for OpenPix {
 
     async fn submit_evidence(&self, evidence_ref: &str, documents: &[Document]) -> Result<(), ProviderError> {
         let call = self.http.post(&format!("/api/v1/dispute/{}/evidence", in_path(evidence_ref)?));
-        let _: serde_json::Value = self.send(call.json(&dispute::Evidence::from(documents)), Turn::Now).await?;
+        let _: serde_json::Value = self.send(call.json(&dispute::Evidence::from(documents)), Turn::Soon).await?;
         Ok(())
     }
 
@@ -268,8 +301,8 @@ impl PixProvider for OpenPix {
         webhook::notices(body)
     }
 
-    fn breaker(&self) -> Arc<Breaker> {
-        self.http.breaker()
+    fn breakers(&self) -> Vec<Arc<Breaker>> {
+        self.http.breakers()
     }
 }
 

@@ -3,12 +3,13 @@ use std::time::Instant;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use vitrine_kit::pix::{Payer, RefundStatus};
-use vitrine_kit::refund::{Nature, Obstacle, Retry};
 use vitrine_kit::{Email, Money, TaxId};
 use wiremock::matchers::{any, body_json_string, header, method, path, query_param};
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
 use super::*;
+
+mod refunds;
 
 const PAYMENT: &str = "0192f0c1-aa5b-7c3e-8d1f-2a3b4c5d6e7f";
 const REFUND: &str = "01930000-0000-7000-8000-000000000002";
@@ -16,7 +17,6 @@ const OTHER_REFUND: &str = "aafee9f5-94b3-4e3d-ab6a-416d0a1218cb";
 const NEW_CHARGE: &str = include_str!("../fixtures/new_charge.json");
 const CHARGE: &str = include_str!("../fixtures/charge.json");
 const COMPLETED: &str = include_str!("../fixtures/charge_completed.json");
-const NEW_REFUND: &str = include_str!("../fixtures/new_refund.json");
 const REFUND_ANSWER: &str = include_str!("../fixtures/refund.json");
 const REFUNDS: &str = include_str!("../fixtures/refunds.json");
 const ERROR: &str = include_str!("../fixtures/error.json");
@@ -176,7 +176,7 @@ async fn hundreds_of_looks_keep_within_the_allowance_and_no_buyer_waits_for_them
     let paced = OpenPix::new(OpenPixConfig { calls_per_second: 20, ..config(&server.uri()) }).expect("a good address");
     let began = Instant::now();
     let new = new_charge();
-    let looks = join_all((0..13).map(|_| paced.read_charge(id(PAYMENT))));
+    let looks = join_all((0..13).map(|_| paced.read_charge(id(PAYMENT), Lane::Background)));
     let (looks, made) = tokio::join!(looks, paced.create_charge(&new));
     assert!(looks.iter().all(Result::is_ok) && made.is_ok());
     assert!(began.elapsed() >= Duration::from_secs(1), "{:?}", began.elapsed());
@@ -188,7 +188,7 @@ async fn hundreds_of_looks_keep_within_the_allowance_and_no_buyer_waits_for_them
 async fn an_unpaid_charge_takes_one_call_to_read() {
     for (theirs, ours) in [("ACTIVE", ChargeStatus::Pending), ("EXPIRED", ChargeStatus::Expired)] {
         let (server, openpix) = answering(200, &CHARGE.replace("ACTIVE", theirs)).await;
-        let charge = openpix.read_charge(id(PAYMENT)).await.expect("read").expect("known");
+        let charge = openpix.read_charge(id(PAYMENT), Lane::Background).await.expect("read").expect("known");
         assert_eq!(charge, Charge { status: ours, ..pending() });
         assert_eq!(lines(&server).await, ["GET /api/v1/charge/{id}"]);
     }
@@ -205,7 +205,7 @@ async fn a_paid_charge_is_read_with_what_went_back_of_it() {
         let server = MockServer::start().await;
         on(&server, "GET", &format!("/{PAYMENT}"), 200, COMPLETED).await;
         on(&server, "GET", &format!("/{PAYMENT}/refund"), 200, refunds).await;
-        let charge = openpix(&server.uri()).read_charge(id(PAYMENT)).await.expect("read").expect("known");
+        let charge = openpix(&server.uri()).read_charge(id(PAYMENT), Lane::Background).await.expect("read").expect("known");
         assert_eq!((charge.status, charge.refunded), (status, Money::from_cents(refunded)));
         assert_eq!(charge.paid_at, Some(time("2026-10-01T15:02:10Z")));
         assert_eq!(charge.end_to_end_id.as_deref(), Some("E18236120202610011502s0266295234"));
@@ -217,14 +217,14 @@ async fn a_payment_counts_even_where_its_refunds_may_not_be_read() {
     let server = MockServer::start().await;
     on(&server, "GET", &format!("/{PAYMENT}"), 200, COMPLETED).await;
     on(&server, "GET", &format!("/{PAYMENT}/refund"), 403, "<html>").await;
-    let charge = openpix(&server.uri()).read_charge(id(PAYMENT)).await.expect("read").expect("known");
+    let charge = openpix(&server.uri()).read_charge(id(PAYMENT), Lane::Background).await.expect("read").expect("known");
     assert_eq!(charge.status, ChargeStatus::Paid);
 }
 
 #[tokio::test]
 async fn not_found_is_none_but_only_in_their_own_words() {
     let (_server, openpix) = answering(400, r#"{"error":"Cobrança não encontrada"}"#).await;
-    assert_eq!(openpix.read_charge(id(PAYMENT)).await, Ok(None));
+    assert_eq!(openpix.read_charge(id(PAYMENT), Lane::Background).await, Ok(None));
     assert_eq!(openpix.read_refund(&new_refund()).await, Ok(None));
     assert_eq!(openpix.void_charge(id(PAYMENT)).await, Ok(Voided::Done));
     assert_eq!(openpix.refunds_of(id(PAYMENT)).await, Ok(Some(Vec::new())));
@@ -235,7 +235,7 @@ async fn not_found_is_none_but_only_in_their_own_words() {
         (401, r#"{"errors":[{"message":"appID inválido"}]}"#, rejected("401", "appID inválido")),
     ] {
         let (_server, openpix) = answering(status, body).await;
-        assert_eq!(openpix.read_charge(id(PAYMENT)).await, Err(error.clone()), "{status} {body}");
+        assert_eq!(openpix.read_charge(id(PAYMENT), Lane::Background).await, Err(error.clone()), "{status} {body}");
         assert_eq!(openpix.void_charge(id(PAYMENT)).await, Err(error), "{status} {body}");
     }
 }
@@ -274,57 +274,6 @@ async fn a_refused_void_is_settled_by_reading_again() {
     }
 }
 
-fn our_refund(status: RefundStatus) -> Refund {
-    Refund {
-        refund_id: id(REFUND),
-        status,
-        amount: Money::from_cents(500),
-        end_to_end_id: Some("D18236120202610011510s0266295235".to_owned()),
-        said: None,
-    }
-}
-
-#[tokio::test]
-async fn a_refund_is_looked_for_and_then_sent_under_our_refund_id() {
-    let server = MockServer::start().await;
-    on(&server, "GET", &format!("/{PAYMENT}/refund"), 200, r#"{"refunds":[]}"#).await;
-    Mock::given(method("POST"))
-        .and(path(format!("/api/v1/charge/{PAYMENT}/refund")))
-        .and(body_json_string(NEW_REFUND))
-        .respond_with(ResponseTemplate::new(200).set_body_string(REFUND_ANSWER))
-        .expect(1)
-        .mount(&server)
-        .await;
-    let refund = openpix(&server.uri()).refund(&new_refund()).await;
-    assert_eq!(refund, Ok(our_refund(RefundStatus::Processing)));
-    assert_eq!(lines(&server).await, ["GET /api/v1/charge/{id}/refund", "POST /api/v1/charge/{id}/refund"]);
-}
-
-#[tokio::test]
-async fn a_refund_that_is_in_their_list_is_not_sent_again() {
-    let (server, openpix) = answering(200, REFUNDS).await;
-    assert_eq!(openpix.refund(&new_refund()).await, Ok(our_refund(RefundStatus::Done)));
-    assert_eq!(openpix.read_refund(&new_refund()).await, Ok(Some(our_refund(RefundStatus::Done))));
-    assert_eq!(lines(&server).await, ["GET /api/v1/charge/{id}/refund"; 2]);
-}
-
-#[tokio::test]
-async fn a_refund_whose_answer_was_lost_is_sent_once_and_found_later() {
-    let server = MockServer::start().await;
-    Mock::given(method("GET"))
-        .respond_with(ResponseTemplate::new(200).set_body_string(r#"{"refunds":[]}"#))
-        .up_to_n_times(1)
-        .mount(&server)
-        .await;
-    on(&server, "GET", &format!("/{PAYMENT}/refund"), 200, REFUNDS).await;
-    on(&server, "POST", &format!("/{PAYMENT}/refund"), 500, "").await;
-    let openpix = openpix(&server.uri());
-    assert_eq!(openpix.refund(&new_refund()).await, Err(unclear("answered 500")));
-    assert_eq!(openpix.refund(&new_refund()).await, Ok(our_refund(RefundStatus::Done)));
-    let posts = requests(&server).await.iter().filter(|r| r.method.as_str() == "POST").count();
-    assert_eq!(posts, 1);
-}
-
 #[tokio::test]
 async fn an_answer_about_another_charge_or_refund_is_unclear() {
     let (_server, openpix) = answering(200, &CHARGE.replace(PAYMENT, REFUND)).await;
@@ -334,55 +283,6 @@ async fn an_answer_about_another_charge_or_refund_is_unclear() {
     on(&server, "POST", &format!("/{PAYMENT}/refund"), 200, &REFUND_ANSWER.replace(REFUND, OTHER_REFUND)).await;
     let outcome = self::openpix(&server.uri()).refund(&new_refund()).await;
     assert_eq!(outcome, Err(unclear("answered about another refund")));
-}
-
-#[tokio::test]
-async fn all_refunds_of_a_charge_are_told_also_those_that_are_not_ours() {
-    let (_server, openpix) = answering(200, REFUNDS).await;
-    let refund = |refund_id: Option<&str>, reference: &str, status, cents| TheirRefund {
-        refund_id: refund_id.map(id),
-        reference: reference.to_owned(),
-        status,
-        amount: Money::from_cents(cents),
-        nature: Nature::Unsaid,
-        said: None,
-    };
-    let expected = vec![
-        refund(Some(REFUND), "D18236120202610011510s0266295235", RefundStatus::Done, 500),
-        refund(Some(OTHER_REFUND), "D18236120202610011511s0266295236", RefundStatus::Processing, 300),
-        refund(None, "painel-7", RefundStatus::Failed(Retry::Unsaid), 200),
-    ];
-    assert_eq!(openpix.refunds_of(id(PAYMENT)).await, Ok(Some(expected)));
-}
-
-#[tokio::test]
-async fn both_routes_words_for_a_refunds_end_are_known_and_a_strange_one_is_no_end() {
-    for (theirs, ours) in [
-        ("REFUNDED", our_refund(RefundStatus::Done)),
-        ("NOT_ACCOMPLISHED", our_refund(RefundStatus::Failed(Retry::Unsaid))),
-        ("REJECTED", our_refund(RefundStatus::Failed(Retry::Unsaid))),
-        ("DREAMING", Refund { said: Some("DREAMING".to_owned()), ..our_refund(RefundStatus::Unclear) }),
-    ] {
-        let (_server, openpix) = answering(200, &REFUNDS.replacen("CONFIRMED", theirs, 1)).await;
-        assert_eq!(openpix.read_refund(&new_refund()).await, Ok(Some(ours)), "{theirs}");
-    }
-}
-
-#[tokio::test]
-async fn a_refused_refund_says_whether_to_ask_again_as_far_as_their_text_tells() {
-    for (text, retry) in [
-        ("Account does not have enough balance to complete the operation", Retry::Later(Obstacle::Balance)),
-        ("Saldo insuficiente", Retry::Later(Obstacle::Balance)),
-        ("Valor excede o total da cobrança", Retry::Never),
-        ("Erro", Retry::Unsaid),
-    ] {
-        let server = MockServer::start().await;
-        on(&server, "GET", &format!("/{PAYMENT}/refund"), 200, r#"{"refunds":[]}"#).await;
-        on(&server, "POST", &format!("/{PAYMENT}/refund"), 400, &json!({"error": text}).to_string()).await;
-        let refused = openpix(&server.uri()).refund(&new_refund()).await;
-        let (code, message) = ("400".to_owned(), text.to_owned());
-        assert_eq!(refused, Err(ProviderError::RefundRefused { provider: NAME, code, message, retry }));
-    }
 }
 
 #[tokio::test]
@@ -407,7 +307,7 @@ async fn busy_is_unavailable() {
     let (_server, openpix) = answering(429, "<html>").await;
     let busy = ProviderError::Unavailable { provider: NAME, reason: "429".to_owned(), retry_after_s: None };
     assert_eq!(openpix.create_charge(&new_charge()).await, Err(busy.clone()));
-    assert_eq!(openpix.read_charge(id(PAYMENT)).await, Err(busy));
+    assert_eq!(openpix.read_charge(id(PAYMENT), Lane::Background).await, Err(busy));
 }
 
 #[tokio::test]
@@ -444,4 +344,20 @@ fn a_public_key_that_is_none_is_refused_at_start() {
 fn debug_shows_no_secret() {
     let shown = format!("{:?} {:?}", openpix("http://openpix"), config("http://openpix"));
     assert!(!shown.contains("hmac-secret-key") && !shown.contains("Q2xpZW50X0lk"), "{shown}");
+}
+
+#[tokio::test]
+async fn only_what_a_buyer_waits_for_counts_for_the_buyers_breaker() {
+    let (_server, openpix) = answering(500, "").await;
+    let failures =
+        || openpix.breakers().iter().map(|breaker| (breaker.name(), breaker.snapshot().recent_failures)).collect::<Vec<_>>();
+    let counts = |buyers, background| vec![(NAME, buyers), ("openpix background", background)];
+    let _ = openpix.read_charge(id(PAYMENT), Lane::Background).await;
+    let _ = openpix.void_charge(id(PAYMENT)).await;
+    let _ = openpix.refund(&new_refund()).await;
+    let _ = openpix.read_refund(&new_refund()).await;
+    assert_eq!(failures(), counts(0, 4));
+    let _ = openpix.create_charge(&new_charge()).await;
+    let _ = openpix.read_charge(id(PAYMENT), Lane::Buyer).await;
+    assert_eq!(failures(), counts(2, 4));
 }

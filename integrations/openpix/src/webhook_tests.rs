@@ -133,7 +133,7 @@ fn a_dispute_is_a_hint_about_the_pix_that_it_names_without_the_payers_data() {
     assert_eq!(notice.event_id, "OPENPIX:DISPUTE_CREATED:E18236120202610011502s0266295234:OPENED");
     let opened = Dispute {
         reference: END_TO_END.to_owned(),
-        payment: Contested { provider_ref: None, end_to_end_id: Some(END_TO_END.to_owned()) },
+        payment: Contested { end_to_end_id: Some(END_TO_END.to_owned()), ..Contested::default() },
         amount: Some(Money::from_cents(18_500)),
         currency: Some("BRL".to_owned()),
         stage: Stage::Contested,

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
-use vitrine_kit::breaker::{Breaker, BreakerConfig};
+use vitrine_kit::breaker::{Breaker, BreakerConfig, Lane};
 use vitrine_kit::dispute::{Dispute, Document};
 use vitrine_kit::http::{BadConfig, Call, Http, HttpConfig, MAX_RESPONSE_BYTES};
 use vitrine_kit::pix::{Charge, NewCharge, NewRefund, Notice, PixProvider, Received, Refund, TheirRefund, Voided};
@@ -21,6 +21,8 @@ mod wire;
 
 /// The name in configuration, rows, metrics and logs.
 pub const NAME: &str = "propay";
+/// The breaker of the calls that no buyer waits for.
+const BACKGROUND: &str = "propay background";
 
 /// Where ProPay is and how the two sides know each other. The secrets, one per direction, must differ.
 #[derive(Debug, Clone)]
@@ -50,14 +52,15 @@ impl ProPay {
             timeout: config.timeout,
             max_response_bytes: MAX_RESPONSE_BYTES,
             breaker: config.breaker,
+            background: Some(BACKGROUND),
         })?;
         Ok(Self { http, outgoing_secret: config.outgoing_secret, incoming_secret: config.incoming_secret })
     }
 
     /// Every call may be repeated: reads and DELETE by nature, POSTs by their idempotency key.
-    fn signed(&self, call: Call) -> Call {
+    fn signed(&self, call: Call, lane: Lane) -> Call {
         let token = token::sign(self.outgoing_secret.expose_secret(), Timestamp::now().as_second(), &Uuid::new_v4().to_string());
-        call.bearer(&token).refusals(wire::refusal).repeatable()
+        call.lane(lane).bearer(&token).refusals(wire::refusal).repeatable()
     }
 }
 
@@ -68,13 +71,13 @@ impl PixProvider for ProPay {
     }
 
     async fn create_charge(&self, new: &NewCharge) -> Result<Charge, ProviderError> {
-        let call = self.signed(self.http.post("/v1/payments"));
+        let call = self.signed(self.http.post("/v1/payments"), Lane::Buyer);
         let call = call.header("Idempotency-Key", &new.payment_id.to_string()).json(&wire::NewCharge::from(new));
         same(new.payment_id, worded(call.send::<wire::Charge>().await)?)
     }
 
-    async fn read_charge(&self, payment_id: Uuid) -> Result<Option<Charge>, ProviderError> {
-        let call = self.signed(self.http.get(&format!("/v1/payments/{payment_id}")));
+    async fn read_charge(&self, payment_id: Uuid, lane: Lane) -> Result<Option<Charge>, ProviderError> {
+        let call = self.signed(self.http.get(&format!("/v1/payments/{payment_id}")), lane);
         match known(worded(call.send::<wire::Charge>().await))? {
             Some(charge) => same(payment_id, charge).map(Some),
             None => Ok(None),
@@ -82,7 +85,7 @@ impl PixProvider for ProPay {
     }
 
     async fn void_charge(&self, payment_id: Uuid) -> Result<Voided, ProviderError> {
-        let call = self.signed(self.http.delete(&format!("/v1/payments/{payment_id}")));
+        let call = self.signed(self.http.delete(&format!("/v1/payments/{payment_id}")), Lane::Background);
         match worded(call.send::<wire::Charge>().await) {
             Ok(charge) => wire::voided(charge.status).ok_or_else(|| unclear("voiding left the charge payable")),
             Err(ProviderError::Rejected { code, .. }) if code == "already_paid" => Ok(Voided::AlreadyPaid),
@@ -92,7 +95,7 @@ impl PixProvider for ProPay {
     }
 
     async fn refund(&self, new: &NewRefund) -> Result<Refund, ProviderError> {
-        let call = self.signed(self.http.post(&format!("/v1/payments/{}/refunds", new.payment_id)));
+        let call = self.signed(self.http.post(&format!("/v1/payments/{}/refunds", new.payment_id)), Lane::Background);
         let call = call.header("Idempotency-Key", &new.refund_id.to_string()).json(&wire::NewRefund::from(new));
         let made = worded(call.send::<wire::Refund>().await).map_err(|error| error.of_refund(|code, _| wire::retry(code)))?;
         same_refund(new.refund_id, made)
@@ -100,7 +103,7 @@ impl PixProvider for ProPay {
 
     async fn read_refund(&self, refund: &NewRefund) -> Result<Option<Refund>, ProviderError> {
         let path = format!("/v1/payments/{}/refunds/{}", refund.payment_id, refund.refund_id);
-        match known(worded(self.signed(self.http.get(&path)).send::<wire::Refund>().await))? {
+        match known(worded(self.signed(self.http.get(&path), Lane::Background).send::<wire::Refund>().await))? {
             Some(found) => same_refund(refund.refund_id, found).map(Some),
             None => Ok(None),
         }
@@ -140,8 +143,8 @@ impl PixProvider for ProPay {
         vec![wire::notice(body)]
     }
 
-    fn breaker(&self) -> Arc<Breaker> {
-        self.http.breaker()
+    fn breakers(&self) -> Vec<Arc<Breaker>> {
+        self.http.breakers()
     }
 }
 

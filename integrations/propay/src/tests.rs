@@ -122,7 +122,7 @@ async fn a_charge_is_created_with_our_payment_id_as_key() {
 async fn every_call_carries_a_fresh_token_for_propay_that_lives_a_minute() {
     let (server, propay) = answering(200, CHARGE).await;
     for _ in 0..2 {
-        propay.read_charge(id(PAYMENT)).await.expect("read");
+        propay.read_charge(id(PAYMENT), Lane::Background).await.expect("read");
     }
     let mut jtis = Vec::new();
     for request in requests(&server).await {
@@ -141,7 +141,7 @@ async fn every_call_carries_a_fresh_token_for_propay_that_lives_a_minute() {
 #[tokio::test]
 async fn a_charge_is_read_as_it_stands() {
     let (server, propay) = answering(200, CHARGE_REFUNDED).await;
-    let charge = propay.read_charge(id(PAYMENT)).await.expect("read").expect("known");
+    let charge = propay.read_charge(id(PAYMENT), Lane::Background).await.expect("read").expect("known");
     assert_eq!((charge.status, charge.refunded), (ChargeStatus::PartiallyRefunded, Money::from_cents(500)));
     assert_eq!(charge.end_to_end_id.as_deref(), Some("E18236120202610011502s0266295234"));
     assert_eq!((charge.paid_at, charge.copy_paste.as_str()), (Some(time("2026-10-01T15:02:10Z")), ""));
@@ -152,10 +152,10 @@ async fn a_charge_is_read_as_it_stands() {
 #[tokio::test]
 async fn not_found_is_none_but_only_in_their_own_words() {
     let (_server, propay) = answering(404, &error("not_found")).await;
-    assert_eq!(propay.read_charge(id(PAYMENT)).await, Ok(None));
+    assert_eq!(propay.read_charge(id(PAYMENT), Lane::Background).await, Ok(None));
     assert_eq!(propay.read_refund(&new_refund()).await, Ok(None));
     let (_server, propay) = answering(404, "<html>nginx</html>").await;
-    assert_eq!(propay.read_charge(id(PAYMENT)).await, Err(unclear("answered 404 without a word of theirs")));
+    assert_eq!(propay.read_charge(id(PAYMENT), Lane::Background).await, Err(unclear("answered 404 without a word of theirs")));
 }
 
 #[tokio::test]
@@ -350,4 +350,20 @@ fn only_the_right_signature_opens_a_delivery() {
 fn debug_shows_no_secret() {
     let shown = format!("{:?}", propay("http://propay"));
     assert!(!shown.contains("go-to-propay") && !shown.contains("propay-to-go"), "{shown}");
+}
+
+#[tokio::test]
+async fn only_what_a_buyer_waits_for_counts_for_the_buyers_breaker() {
+    let (_server, propay) = answering(500, "").await;
+    let failures =
+        || propay.breakers().iter().map(|breaker| (breaker.name(), breaker.snapshot().recent_failures)).collect::<Vec<_>>();
+    let counts = |buyers, background| vec![(NAME, buyers), ("propay background", background)];
+    let _ = propay.read_charge(id(PAYMENT), Lane::Background).await;
+    let _ = propay.void_charge(id(PAYMENT)).await;
+    let _ = propay.refund(&new_refund()).await;
+    let _ = propay.read_refund(&new_refund()).await;
+    assert_eq!(failures(), counts(0, 4));
+    let _ = propay.create_charge(&new_charge()).await;
+    let _ = propay.read_charge(id(PAYMENT), Lane::Buyer).await;
+    assert_eq!(failures(), counts(2, 4));
 }

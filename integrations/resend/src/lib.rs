@@ -52,6 +52,7 @@ impl Resend {
             timeout: config.timeout,
             max_response_bytes: MAX_RESPONSE_BYTES,
             breaker: config.breaker,
+            background: None,
         })?;
         Ok(Self { http, api_key: config.api_key })
     }

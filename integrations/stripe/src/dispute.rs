@@ -73,6 +73,7 @@ impl From<Theirs> for Dispute {
         let due_by = theirs.evidence_details.and_then(|details| details.due_by).filter(|second| *second > 0);
         Self {
             payment: Contested {
+                payment_id: None,
                 provider_ref: wire::linked(theirs.payment_intent.as_ref()),
                 end_to_end_id: wire::linked(theirs.charge.as_ref()),
             },

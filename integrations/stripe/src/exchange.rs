@@ -4,6 +4,7 @@ use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
 use stripe_client_core::{RequestBuilder, StripeMethod};
 use vitrine_kit::ProviderError;
+use vitrine_kit::breaker::Lane;
 use vitrine_kit::http::{Answer, Call};
 
 use crate::{NAME, Stripe, wire};
@@ -12,13 +13,13 @@ use crate::{NAME, Stripe, wire};
 const BUSY: &[u16] = &[409, 424];
 
 impl Stripe {
-    pub(crate) async fn get<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ProviderError> {
-        self.told(&self.ask(&request).await?)
+    pub(crate) async fn get<T: DeserializeOwned>(&self, lane: Lane, request: RequestBuilder) -> Result<T, ProviderError> {
+        self.told(&self.ask(lane, &request).await?)
     }
 
     /// Any answer below 500 to a read.
-    pub(crate) async fn ask(&self, request: &RequestBuilder) -> Result<Answer, ProviderError> {
-        self.call(request).send_raw().await
+    pub(crate) async fn ask(&self, lane: Lane, request: &RequestBuilder) -> Result<Answer, ProviderError> {
+        self.call(lane, request).send_raw().await
     }
 
     /// The outcome of an `ask`.
@@ -27,8 +28,8 @@ impl Stripe {
     }
 
     /// Any answer, a 5xx too: that is then what this key answers from now on. The same key and body acts once, for 24 h.
-    pub(crate) async fn post(&self, request: &RequestBuilder, key: &str) -> Result<Answer, ProviderError> {
-        self.call(request).header("Idempotency-Key", key).keeps_failures().send_raw().await
+    pub(crate) async fn post(&self, lane: Lane, request: &RequestBuilder, key: &str) -> Result<Answer, ProviderError> {
+        self.call(lane, request).header("Idempotency-Key", key).keeps_failures().send_raw().await
     }
 
     /// The outcome of a `post`.
@@ -37,7 +38,7 @@ impl Stripe {
     }
 
     /// May be repeated: a GET by nature, a POST by its key.
-    fn call(&self, request: &RequestBuilder) -> Call {
+    fn call(&self, lane: Lane, request: &RequestBuilder) -> Call {
         let query = request.query.as_deref().filter(|query| !query.is_empty());
         let path = match query {
             Some(query) => format!("/v1{}?{query}", request.path),
@@ -50,7 +51,7 @@ impl Stripe {
             StripeMethod::Delete => self.http.delete(&path),
         };
         let call = call.bearer(self.secret_key.expose_secret()).header("Stripe-Version", stripe_client_core::VERSION.as_str());
-        call.repeatable().busy(BUSY).retry_header("stripe-should-retry")
+        call.lane(lane).repeatable().busy(BUSY).retry_header("stripe-should-retry")
     }
 
     /// A refused write. A busy one may be at work under the same key, for another caller.

@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use stripe_client_core::RequestBuilder;
 use uuid::Uuid;
-use vitrine_kit::breaker::{Breaker, BreakerConfig};
+use vitrine_kit::breaker::{Breaker, BreakerConfig, Lane};
 use vitrine_kit::dispute::Dispute;
 use vitrine_kit::http::{BadConfig, Http, HttpConfig, MAX_RESPONSE_BYTES};
 use vitrine_kit::pix::{NewRefund, Received, Refund, TheirRefund, Voided};
@@ -33,7 +33,11 @@ use requests::Created;
 
 /// The name in configuration, rows, metrics and logs.
 pub const NAME: &str = "stripe";
+/// The breaker of the calls that no buyer waits for.
+const BACKGROUND: &str = "stripe background";
 
+/// The smallest charge in BRL: below it they answer `amount_too_small`.
+pub const LEAST_CHARGE: Money = Money::from_cents(50);
 /// Stripe remembers the answer to a key, a 500 too, for a day; past a remembered 500 only another key gets on. So many are tried.
 const KEYS: u32 = 5;
 /// An intent that may exist is looked for among so many hundreds that are no older than its payment.
@@ -144,12 +148,14 @@ impl Stripe {
             timeout: config.timeout,
             max_response_bytes: MAX_RESPONSE_BYTES,
             breaker: config.breaker,
+            background: Some(BACKGROUND),
         })?;
         Ok(Self { http, secret_key: config.secret_key, webhook_secret: config.webhook_secret })
     }
 
-    pub fn breaker(&self) -> Arc<Breaker> {
-        self.http.breaker()
+    /// One for each lane: the buyers', then the background's.
+    pub fn breakers(&self) -> Vec<Arc<Breaker>> {
+        self.http.breakers()
     }
 
     /// Whether our key moves real money, where its prefix tells. News of the other kind is not ours.
@@ -170,14 +176,14 @@ impl Stripe {
     /// knows, and which so can never be paid.
     pub async fn create(&self, new: &NewIntent) -> Result<Intent, ProviderError> {
         if new.attempt > 1
-            && let Some(intent) = self.find(new.payment_id, new.asked_at).await.map_err(unsure)?
+            && let Some(intent) = self.find(new.payment_id, new.asked_at, Lane::Buyer).await.map_err(unsure)?
         {
             return as_asked(new, intent);
         }
         let request = requests::new_intent(new);
         let mut last_failure = None;
         for n in 1..=new.attempt.clamp(1, KEYS) {
-            let sent = self.post(&request, &format!("pay-{}-{n}", new.payment_id)).await;
+            let sent = self.post(Lane::Buyer, &request, &format!("pay-{}-{n}", new.payment_id)).await;
             let answer = if last_failure.is_some() { sent.map_err(unsure)? } else { sent? };
             if answer.status < 500 {
                 return as_asked(new, self.made::<wire::Intent>(&answer)?.into());
@@ -187,10 +193,10 @@ impl Stripe {
         Err(failed(last_failure))
     }
 
-    /// `None`: they do not know it.
-    pub async fn read(&self, intent_id: &str) -> Result<Option<Intent>, ProviderError> {
+    /// `None`: they do not know it. The lane says whether a buyer waits; all other verbs but `create` are the background's.
+    pub async fn read(&self, intent_id: &str, lane: Lane) -> Result<Option<Intent>, ProviderError> {
         let request = requests::intent(intent_id)?;
-        match known(self.get::<wire::Intent>(request).await)? {
+        match known(self.get::<wire::Intent>(lane, request).await)? {
             Some(intent) if intent.id == intent_id => Ok(Some(intent.into())),
             Some(_) => Err(unclear("answered about another intent")),
             None => Ok(None),
@@ -199,11 +205,11 @@ impl Stripe {
 
     /// The intent of a payment whose id we never learned. Lists, since their search lags a minute behind. `None`: they have
     /// none that is younger than `created_after`.
-    pub async fn find(&self, payment_id: Uuid, created_after: Timestamp) -> Result<Option<Intent>, ProviderError> {
+    pub async fn find(&self, payment_id: Uuid, created_after: Timestamp, lane: Lane) -> Result<Option<Intent>, ProviderError> {
         let from = created_after.saturating_sub(CLOCKS_APART).unwrap_or(created_after);
         let is_it = |intent: &wire::Intent| intent.payment_id() == Some(payment_id);
         let has_it = |page: &[wire::Intent]| page.iter().any(is_it);
-        let intents = self.intents(FIND_PAGES, Created { from, to: None }, false, has_it).await?;
+        let intents = self.intents(lane, FIND_PAGES, Created { from, to: None }, false, has_it).await?;
         Ok(intents.into_iter().find(is_it).map(Intent::from))
     }
 
@@ -212,13 +218,13 @@ impl Stripe {
         let request = requests::cancel(intent_id)?;
         // Their memory of "not in this state" would outlive the state: a second key gets past it. Cancelling is harmless twice.
         for key in [format!("cancel-{payment_id}"), Uuid::new_v4().to_string()] {
-            let answer = self.post(&request, &key).await?;
+            let answer = self.post(Lane::Background, &request, &key).await?;
             if answer.status != 400 {
                 let intent: wire::Intent = self.made(&answer)?;
                 return voided(intent.status()).ok_or_else(|| unclear("cancelling left the intent payable"));
             }
             let refused = self.refused(&answer);
-            let Some(intent) = self.read(intent_id).await.map_err(unsure)? else { return Err(refused) };
+            let Some(intent) = self.read(intent_id, Lane::Background).await.map_err(unsure)? else { return Err(refused) };
             match voided(intent.status) {
                 Some(end) => return Ok(end),
                 None if intent.status.is_payable() => {}
@@ -239,7 +245,7 @@ impl Stripe {
         }
         let mut last_failure = None;
         for n in 1..=attempt.clamp(1, KEYS) {
-            let sent = self.post(&request, &format!("refund-{}-{n}", new.refund_id)).await;
+            let sent = self.post(Lane::Background, &request, &format!("refund-{}-{n}", new.refund_id)).await;
             let answer = if last_failure.is_some() { sent.map_err(unsure)? } else { sent? };
             match answer.status {
                 500.. => {
@@ -269,7 +275,9 @@ impl Stripe {
     pub async fn read_refund(&self, refund: &NewRefund) -> Result<Option<Refund>, ProviderError> {
         if let Some(id) = &refund.refund_ref {
             let request = requests::refund(id)?;
-            return known(self.get::<wire::Refund>(request).await)?.map(|found| same_refund(refund, &found)).transpose();
+            return known(self.get::<wire::Refund>(Lane::Background, request).await)?
+                .map(|found| same_refund(refund, &found))
+                .transpose();
         }
         let refunds = self.list_refunds(requests::paid_by(refund)?).await?;
         let ours = refunds.iter().find(|theirs| theirs.refund_id() == Some(refund.refund_id));
@@ -284,7 +292,8 @@ impl Stripe {
     /// All money received in `[from, to)`, by intent, as long as it came within 48 hours of the intent's creation.
     pub async fn received(&self, from: Timestamp, to: Timestamp) -> Result<Vec<Received>, ProviderError> {
         let first = from.saturating_sub(LONGEST_OPEN).unwrap_or(from);
-        let intents = self.intents(RECEIVED_PAGES, Created { from: first, to: Some(to) }, true, |_| false).await?;
+        let intents =
+            self.intents(Lane::Background, RECEIVED_PAGES, Created { from: first, to: Some(to) }, true, |_| false).await?;
         let received = intents.iter().filter_map(wire::received);
         Ok(received.filter(|money| money.paid_at.is_none_or(|at| from <= at && at < to)).collect())
     }
@@ -292,38 +301,39 @@ impl Stripe {
     /// One dispute as it stands. `None`: they do not know it.
     pub async fn dispute(&self, dispute_id: &str) -> Result<Option<Dispute>, ProviderError> {
         let request = requests::dispute(dispute_id)?;
-        Ok(known(self.get::<dispute::Theirs>(request).await)?.map(Dispute::from))
+        Ok(known(self.get::<dispute::Theirs>(Lane::Background, request).await)?.map(Dispute::from))
     }
 
     /// Every dispute that began since then, the oldest first.
     pub async fn disputes(&self, since: Timestamp) -> Result<Vec<Dispute>, ProviderError> {
         let created = Created { from: since, to: None };
         let page = |after: Option<&str>| requests::disputes(created, after);
-        let theirs: Vec<dispute::Theirs> = self.list(DISPUTE_PAGES, page, |_| false).await?;
+        let theirs: Vec<dispute::Theirs> = self.list(Lane::Background, DISPUTE_PAGES, page, |_| false).await?;
         Ok(theirs.into_iter().rev().map(Dispute::from).collect())
     }
 
     async fn list_refunds(&self, intent_id: &str) -> Result<Vec<wire::Refund>, ProviderError> {
         requests::check_id(intent_id)?;
-        self.list(REFUND_PAGES, |after: Option<&str>| requests::refunds_of(intent_id, after), |_| false).await
+        self.list(Lane::Background, REFUND_PAGES, |after: Option<&str>| requests::refunds_of(intent_id, after), |_| false).await
     }
 
     /// The intents created in that time, as `list` lists. A stand-in may not know that filter (it answers 400): then all of its
     /// intents are listed, in whatever order it has them, and picked out here.
     async fn intents(
         &self,
+        lane: Lane,
         pages: usize,
         created: Created,
         with_charges: bool,
         is_enough: impl Fn(&[wire::Intent]) -> bool,
     ) -> Result<Vec<wire::Intent>, ProviderError> {
         let in_time = |after: Option<&str>| requests::intents(Some(created), with_charges, after);
-        let answer = self.ask(&in_time(None)).await?;
+        let answer = self.ask(lane, &in_time(None)).await?;
         if answer.status != 400 {
-            return self.list_on(Some(self.told(&answer)?), pages, in_time, is_enough).await;
+            return self.list_on(lane, Some(self.told(&answer)?), pages, in_time, is_enough).await;
         }
         let all = |after: Option<&str>| requests::intents(None, with_charges, after);
-        let mut intents = self.list(pages, all, is_enough).await?;
+        let mut intents = self.list(lane, pages, all, is_enough).await?;
         intents.retain(|intent| created.takes_in(intent.created));
         Ok(intents)
     }
@@ -331,16 +341,18 @@ impl Stripe {
     /// Page after page, until theirs end or `is_enough` says so. More than `pages` is an error, not half a list.
     async fn list<T: wire::Listed>(
         &self,
+        lane: Lane,
         pages: usize,
         page: impl Fn(Option<&str>) -> RequestBuilder,
         is_enough: impl Fn(&[T]) -> bool,
     ) -> Result<Vec<T>, ProviderError> {
-        self.list_on(None, pages, page, is_enough).await
+        self.list_on(lane, None, pages, page, is_enough).await
     }
 
     /// The same, where the first page may be here already.
     async fn list_on<T: wire::Listed>(
         &self,
+        lane: Lane,
         mut first: Option<wire::Page<T>>,
         pages: usize,
         page: impl Fn(Option<&str>) -> RequestBuilder,
@@ -350,7 +362,7 @@ impl Stripe {
         for _ in 0..pages {
             let wire::Page { data, has_more } = match first.take() {
                 Some(first) => first,
-                None => self.get(page(all.last().map(T::id))).await?,
+                None => self.get(lane, page(all.last().map(T::id))).await?,
             };
             let is_last = data.is_empty() || !has_more || is_enough(&data);
             all.extend(data);

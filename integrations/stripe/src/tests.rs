@@ -254,13 +254,13 @@ async fn an_answer_about_anything_else_is_unknown() {
         assert!(matches!(error, ProviderError::Unknown { .. }), "{to}: {error:?}");
     }
     let (_server, stripe) = answering(200, &INTENT.replace("\"pi_3Q\"", "\"pi_4\"")).await;
-    assert_eq!(stripe.read("pi_3Q").await.expect_err("another"), unclear("answered about another intent"));
+    assert_eq!(stripe.read("pi_3Q", Lane::Buyer).await.expect_err("another"), unclear("answered about another intent"));
 }
 
 #[tokio::test]
 async fn an_intent_is_read_as_it_stands() {
     let (server, stripe) = answering(200, INTENT_PAID).await;
-    let intent = stripe.read("pi_3Q").await.expect("read").expect("known");
+    let intent = stripe.read("pi_3Q", Lane::Buyer).await.expect("read").expect("known");
     assert_eq!((intent.status, intent.amount_received), (IntentStatus::Succeeded, Money::from_cents(18_500)));
     assert_eq!(intent.latest_charge.as_deref(), Some("ch_1"));
     assert_eq!(calls(&server).await, ["GET /v1/payment_intents/pi_3Q"]);
@@ -269,7 +269,7 @@ async fn an_intent_is_read_as_it_stands() {
     let declined =
         INTENT.replace(r#""last_payment_error":null"#, declined).replace(r#""latest_charge":null"#, r#""latest_charge":"ch_0""#);
     let (_server, stripe) = answering(200, &declined).await;
-    let intent = stripe.read("pi_3Q").await.expect("read").expect("known");
+    let intent = stripe.read("pi_3Q", Lane::Buyer).await.expect("read").expect("known");
     assert_eq!(intent.last_error.as_deref(), Some("insufficient_funds: No money."));
     assert_eq!((intent.status.is_payable(), intent.latest_charge.as_deref()), (true, Some("ch_0")));
 }
@@ -281,25 +281,25 @@ async fn words_and_shapes_that_we_do_not_know_do_no_harm() {
         "latest_charge": 7, "last_payment_error": "?", "livemode": "no", "created": "today", "client_secret": {}, "new": [1]});
     for body in [bare, &strange.to_string()] {
         let (_server, stripe) = answering(200, body).await;
-        let intent = stripe.read("pi_3Q").await.expect("read").expect("known");
+        let intent = stripe.read("pi_3Q", Lane::Buyer).await.expect("read").expect("known");
         assert_eq!((intent.status, intent.currency.as_str()), (IntentStatus::Other, "brl"));
         assert_eq!((intent.payment_id, intent.livemode, intent.created, intent.latest_charge), (None, None, None, None));
         assert!(intent.client_secret.is_none() && !intent.status.is_payable());
     }
     let whole = r#"{"id":"pi_3Q","amount":18500,"currency":"brl","status":"succeeded"}"#;
     let (_server, stripe) = answering(200, whole).await;
-    let intent = stripe.read("pi_3Q").await.expect("read").expect("known");
+    let intent = stripe.read("pi_3Q", Lane::Buyer).await.expect("read").expect("known");
     assert_eq!(intent.amount_received, Money::from_cents(18_500));
 }
 
 #[tokio::test]
 async fn not_found_is_none_but_only_in_their_own_words() {
     let (_server, stripe) = answering(404, &missing()).await;
-    assert!(stripe.read("pi_3Q").await.expect("an answer").is_none());
+    assert!(stripe.read("pi_3Q", Lane::Buyer).await.expect("an answer").is_none());
     let known = NewRefund { refund_ref: Some("re_1".to_owned()), ..new_refund() };
     assert_eq!(stripe.read_refund(&known).await, Ok(None));
     let (_server, stripe) = answering(404, "<html>nginx</html>").await;
-    assert_eq!(stripe.read("pi_3Q").await.expect_err("a proxy's"), rejected("404", ""));
+    assert_eq!(stripe.read("pi_3Q", Lane::Buyer).await.expect_err("a proxy's"), rejected("404", ""));
 }
 
 #[tokio::test]
@@ -307,7 +307,7 @@ async fn what_is_no_id_of_theirs_is_never_sent() {
     let (server, stripe) = answering(200, INTENT).await;
     for bad in ["", "pi/../refunds", "pi_1?x=1", "pi 1", "é"] {
         let refused = rejected("bad_id", "what we keep as their id is none");
-        assert_eq!(stripe.read(bad).await.expect_err("bad"), refused);
+        assert_eq!(stripe.read(bad, Lane::Buyer).await.expect_err("bad"), refused);
         assert_eq!(stripe.cancel(bad, id(PAYMENT)).await, Err(refused.clone()));
         assert_eq!(stripe.refunds_of(bad).await, Err(refused.clone()));
         let known = NewRefund { payment_ref: Some(bad.to_owned()), ..new_refund() };
@@ -379,7 +379,7 @@ async fn refusals_keep_their_code_and_words_and_no_secret() {
     ] {
         let (_server, stripe) = answering(status, &body).await;
         assert_eq!(stripe.create(&new_intent(1)).await.expect_err("refused"), refused);
-        assert_eq!(stripe.read("pi_3Q").await.expect_err("refused"), refused);
+        assert_eq!(stripe.read("pi_3Q", Lane::Buyer).await.expect_err("refused"), refused);
     }
 }
 
@@ -410,7 +410,7 @@ async fn every_answer_has_its_class() {
     ] {
         let (server, stripe) = answering_with(answer).await;
         assert_eq!(stripe.create(&new_intent(1)).await.expect_err("no"), write);
-        assert_eq!(stripe.read("pi_3Q").await.expect_err("no"), read);
+        assert_eq!(stripe.read("pi_3Q", Lane::Buyer).await.expect_err("no"), read);
         assert_eq!(requests(&server).await.len(), 2 * tries, "{write:?}");
     }
 }
@@ -484,4 +484,20 @@ fn fixtures_are_as_they_send_them() {
     for fixture in [INTENT, INTENT_PAID, REFUND_ANSWER, ERROR] {
         serde_json::from_str::<Value>(fixture).expect("JSON");
     }
+}
+
+#[tokio::test]
+async fn only_what_a_buyer_waits_for_counts_for_the_buyers_breaker() {
+    let (_server, stripe) = answering(500, "").await;
+    let failures =
+        || stripe.breakers().iter().map(|breaker| (breaker.name(), breaker.snapshot().recent_failures)).collect::<Vec<_>>();
+    let counts = |buyers, background| vec![(NAME, buyers), ("stripe background", background)];
+    let _ = stripe.read("pi_3Q", Lane::Background).await;
+    let _ = stripe.cancel("pi_3Q", id(PAYMENT)).await;
+    let _ = stripe.refunds_of("pi_3Q").await;
+    let _ = stripe.disputes(at(0)).await;
+    assert_eq!(failures(), counts(0, 4));
+    let _ = stripe.create(&new_intent(1)).await;
+    let _ = stripe.read("pi_3Q", Lane::Buyer).await;
+    assert_eq!(failures(), counts(2, 4));
 }

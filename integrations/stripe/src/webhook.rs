@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
-use vitrine_kit::dispute::Dispute;
+use vitrine_kit::dispute::{Dispute, State};
 use vitrine_kit::pix::TheirRefund;
 use vitrine_kit::{Delivery, Forged, Money, signature};
 
@@ -172,9 +172,9 @@ fn news(event: &Envelope) -> Option<CardNews> {
             Some(CardNews::Refund { intent_id, charge, refund: TheirRefund::from(&refund) })
         }
         // Each carries the dispute as it stood; after an appeal the last may be all that is told.
+        "charge.dispute.closed" => Some(CardNews::Dispute(ended(read::<dispute::Theirs>(object)?.into()))),
         "charge.dispute.created"
         | "charge.dispute.updated"
-        | "charge.dispute.closed"
         | "charge.dispute.funds_withdrawn"
         | "charge.dispute.funds_reinstated" => Some(CardNews::Dispute(read::<dispute::Theirs>(object)?.into())),
         _ => None,
@@ -183,6 +183,12 @@ fn news(event: &Envelope) -> Option<CardNews> {
 
 fn read<T: DeserializeOwned>(object: &RawValue) -> Option<T> {
     serde_json::from_str(object.get()).ok()
+}
+
+/// It is over, they say. With a state that can still go either way they do not say for whom.
+fn ended(dispute: Dispute) -> Dispute {
+    let state = if dispute.state.is_open() { State::Unclear } else { dispute.state };
+    Dispute { state, ..dispute }
 }
 
 /// Nothing where the intent itself does not say that it succeeded.

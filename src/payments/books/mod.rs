@@ -15,12 +15,12 @@ use deadpool_postgres::GenericClient;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp, ToSpan, Zoned};
 
+use crate::alerts::{self, Alert, Key};
 use crate::app::App;
 use crate::calendar::{day_of, zone};
 use crate::db;
 use crate::error::{Error, Result};
 use crate::jobs::{self, Job, Outcome};
-use crate::payments::alert::alert;
 use crate::payments::gateway::Gateway;
 
 pub use report::{Kind, Line, Motion, Report, Status, Summary};
@@ -50,17 +50,13 @@ pub async fn now(db: &impl GenericClient) -> Result<Zoned> {
     Ok(now.to_zoned(zone()))
 }
 
-/// The names of the providers that can be asked.
-pub fn configured(app: &App) -> Vec<&'static str> {
-    let stripe = app.providers.stripe.iter().map(|_| vitrine_stripe::NAME);
-    app.providers.pix.iter().map(|pix| pix.name()).chain(stripe).collect()
-}
-
 /// Compares a day anew, now: one job per provider that is configured or took money on it. Their names. The caller commits.
 pub async fn order(app: &App, tx: &impl GenericClient, day: Date) -> Result<Vec<String>> {
     let (from, to) = bounds(day)?;
-    let mut providers: Vec<String> = configured(app).into_iter().map(str::to_owned).collect();
-    providers.extend(store::list_providers(tx, from, to).await?.into_iter().filter(|name| !configured(app).contains(&&**name)));
+    let mut providers: Vec<String> = app.providers.of_new_payments().into_iter().map(str::to_owned).collect();
+    providers.extend(
+        store::list_providers(tx, from, to).await?.into_iter().filter(|name| !app.providers.of_new_payments().contains(&&**name)),
+    );
     let jobs: Vec<_> = providers.iter().map(|provider| (Job::CompareBooks { day, provider: provider.clone() }, None)).collect();
     jobs::push_all_now(tx, &jobs).await?;
     Ok(providers)
@@ -76,7 +72,7 @@ pub async fn keep(app: &App) -> Result<Outcome> {
     let life = store::lives(&tx, bounds(first)?.0).await?;
     let life = life.into_iter().map(|(name, from, to)| (name, (day_of(from), day_of(to)))).collect();
     let made = store::made_since(&tx, first).await?;
-    let due = due(&configured(app), first, last, &life, &made);
+    let due = due(&app.providers.of_new_payments(), first, last, &life, &made);
     if !due.is_empty() {
         tracing::info!(count = due.len(), "days of providers to be compared");
         jobs::push_all(&tx, &spread(due, now.timestamp())).await?;
@@ -157,7 +153,9 @@ async fn keep_report(app: &App, report: &compare::Compared) -> Result<()> {
     let now = Timestamp::now();
     jobs::push_all(&tx, &later.into_iter().map(|(job, wait)| (job, wait.map(|wait| now + wait))).collect::<Vec<_>>()).await?;
     if let Some((subject, text)) = report.report.alert(before.as_ref()) {
-        alert(&tx, &subject, text).await?;
+        let (provider, day) = (report.report.summary.provider.as_str(), report.report.summary.day);
+        let key = Key::BooksDiffer { provider, day, subject: &subject, lines: &text };
+        alerts::raise(&tx, Alert::new(key, text.clone())).await?;
     }
     tx.commit().await?;
     app.jobs_were_pushed();

@@ -10,7 +10,7 @@ use vitrine_kit::Money;
 
 use super::compare::Ours;
 use super::report::{Line, Report, Status, Summary};
-use crate::db;
+use crate::db::{self, insert, sql};
 use crate::error::{Error, Result};
 use crate::ids::PaymentId;
 use crate::payments::store::{self, id_floor};
@@ -135,48 +135,38 @@ fn report_of(row: &Row) -> Result<Report> {
 
 /// The reports of a day, by provider.
 pub(crate) async fn list(db: &impl GenericClient, day: Date) -> Result<Vec<Report>> {
-    const LIST: &str = "SELECT * FROM reconciliations WHERE day = $1 ORDER BY provider";
+    const LIST: &str = sql!("SELECT ", SUMMARY, ", lines FROM reconciliations WHERE day = $1 ORDER BY provider");
     db::query(db, LIST, &[&day]).await?.iter().map(report_of).collect()
 }
 
 /// Puts a report in the place of the one before, which it gives back.
 pub(super) async fn replace(tx: &impl GenericClient, report: &Report) -> Result<Option<Report>> {
-    const BEFORE: &str = "SELECT * FROM reconciliations WHERE day = $1 AND provider = $2 FOR UPDATE";
-    const PUT: &str = "
-        INSERT INTO reconciliations (day, provider, status, ours_captured_count, ours_captured_cents, theirs_captured_count,
-               theirs_captured_cents, ours_refunded_count, ours_refunded_cents, theirs_refunded_count, theirs_refunded_cents,
-               difference_cents, differences, lines)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
-        ON CONFLICT (day, provider) DO UPDATE
+    const BEFORE: &str = sql!("SELECT ", SUMMARY, ", lines FROM reconciliations WHERE day = $1 AND provider = $2 FOR UPDATE");
+    let s = &report.summary;
+    let before = db::query_opt(tx, BEFORE, &[&s.day, &s.provider]).await?;
+    let lines = serde_json::to_value(&report.lines).map_err(|e| Error::Internal(format!("a report's lines: {e}")))?;
+    let row = insert!("reconciliations" {
+        day: s.day,
+        provider: s.provider,
+        status: s.status.as_str(),
+        ours_captured_count: s.ours_captured_count,
+        ours_captured_cents: s.ours_captured_cents,
+        theirs_captured_count: s.theirs_captured_count,
+        theirs_captured_cents: s.theirs_captured_cents,
+        ours_refunded_count: s.ours_refunded_count,
+        ours_refunded_cents: s.ours_refunded_cents,
+        theirs_refunded_count: s.theirs_refunded_count,
+        theirs_refunded_cents: s.theirs_refunded_cents,
+        difference_cents: s.difference_cents,
+        differences: s.differences,
+        lines: lines,
+    } "ON CONFLICT (day, provider) DO UPDATE
            SET status = excluded.status, ours_captured_count = excluded.ours_captured_count,
                ours_captured_cents = excluded.ours_captured_cents, theirs_captured_count = excluded.theirs_captured_count,
                theirs_captured_cents = excluded.theirs_captured_cents, ours_refunded_count = excluded.ours_refunded_count,
                ours_refunded_cents = excluded.ours_refunded_cents, theirs_refunded_count = excluded.theirs_refunded_count,
                theirs_refunded_cents = excluded.theirs_refunded_cents, difference_cents = excluded.difference_cents,
-               differences = excluded.differences, lines = excluded.lines, made_at = now()";
-    let s = &report.summary;
-    let before = db::query_opt(tx, BEFORE, &[&s.day, &s.provider]).await?;
-    let lines = serde_json::to_value(&report.lines).map_err(|e| Error::Internal(format!("a report's lines: {e}")))?;
-    db::execute(
-        tx,
-        PUT,
-        &[
-            &s.day,
-            &s.provider,
-            &s.status.as_str(),
-            &s.ours_captured_count,
-            &s.ours_captured_cents,
-            &s.theirs_captured_count,
-            &s.theirs_captured_cents,
-            &s.ours_refunded_count,
-            &s.ours_refunded_cents,
-            &s.theirs_refunded_count,
-            &s.theirs_refunded_cents,
-            &s.difference_cents,
-            &s.differences,
-            &lines,
-        ],
-    )
-    .await?;
+               differences = excluded.differences, lines = excluded.lines, made_at = now()");
+    db::execute(tx, row.sql, &row.values).await?;
     Ok(before.as_ref().and_then(|row| report_of(row).ok()))
 }

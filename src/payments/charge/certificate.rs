@@ -1,24 +1,25 @@
-//! The bank's client certificate has an end, often after a year; without a new one nothing can be charged or given back there.
+//! The bank's client certificate expires, often after a year. After that the bank accepts neither charges nor refunds.
 
 use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret;
 use vitrine_kit::certificate;
 
+use crate::alerts::{self, Alert, Key};
 use crate::app::App;
 use crate::calendar;
 use crate::config::PixSettings;
 use crate::error::Result;
-use crate::jobs::{self, Job, Outcome};
+use crate::jobs::Outcome;
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
-/// So long before its end the operator is told, then every week, and daily in the last one.
+/// The operator is told this long before the end, then every week, and every day in the last week.
 const AHEAD: SignedDuration = SignedDuration::from_hours(30 * 24);
 const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// Job: tells the operator in time.
+/// The job.
 pub async fn watch(app: &App) -> Result<Outcome> {
     let now = Timestamp::now();
-    let pem = app.config.pix.providers.iter().find_map(|provider| match provider {
+    let pem = app.config.pix.providers.iter().chain(&app.config.pix.retired).find_map(|provider| match provider {
         PixSettings::Bank(settings) => settings.certificate.as_ref(),
         _ => None,
     });
@@ -38,7 +39,7 @@ pub async fn watch(app: &App) -> Result<Outcome> {
         "{text} Sem um novo, o banco não aceita nenhuma cobrança nem devolução: baixe outro no painel do banco, troque o arquivo e reinicie."
     );
     tracing::warn!(provider = "bacen", ends = %(now + left), "the client certificate ends soon, or has ended");
-    jobs::push(&app.db().await?, Job::MailAlert { subject: "Certificado do banco".to_owned(), text }).await?;
-    app.jobs_were_pushed();
+    let key = Key::CertificateEnds { provider: "bacen", is_near: left <= WEEK };
+    alerts::raise(&app.db().await?, Alert::new(key, text)).await?;
     Ok(Outcome::Again(now + if left > WEEK { WEEK } else { DAY }))
 }

@@ -1,19 +1,20 @@
-//! Starting a payment: the row first, the provider's call between two transactions, the outcome recorded whatever it is.
+//! Starts a payment: first the row, then the provider's call between two transactions, then the outcome, whatever it is.
 
 use deadpool_postgres::GenericClient;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 use vitrine_kit::pix::{self, NewCharge};
 use vitrine_kit::{Email, Money, ProviderError};
 
+use crate::alerts::{self, Alert, Key};
 use crate::app::App;
 use crate::cause::Actor;
 use crate::error::{Error, Result};
 use crate::ids::{OrderId, PaymentId};
 use crate::jobs::{self, Job};
-use crate::payments::alert::alert;
 pub use crate::payments::charge::methods::Method;
 use crate::payments::charge::methods::{self, Methods};
 use crate::payments::charge::record::{self, ChargeState};
@@ -25,11 +26,13 @@ use crate::sale::locks::{self, LockedOrder};
 use crate::sale::states::{OrderPaymentStatus, OrderStatus, PaymentStatus};
 use crate::sale::viewer::Viewer;
 
-/// An order that lets one charge after another run out would hold its stock for ever.
+/// Most charges of one order. Without this bound an order could hold its stock for ever.
 const MAX_CHARGES: i64 = 10;
-/// Each round but the last has put an old charge out of the way, or a provider that is away.
+/// Most refused charges of one order and method. Each further try would only make the order live longer.
+const MAX_REFUSED: i64 = 5;
+/// Each round but the last has voided an old charge or passed over a provider that is away.
 const ROUNDS: usize = 5;
-/// When a job looks after a charge that nobody brought to an end.
+/// When a job checks a new charge for the first time.
 const FIRST_CHECK: SignedDuration = SignedDuration::from_secs(60);
 
 /// What the buyer needs to pay.
@@ -37,7 +40,7 @@ const FIRST_CHECK: SignedDuration = SignedDuration::from_secs(60);
 pub struct Started {
     pub payment_id: PaymentId,
     pub method: Method,
-    /// `pending`; `paid` where the money was faster than this answer.
+    /// `pending`; `paid` if the money came before this answer.
     pub status: PaymentStatus,
     #[schema(value_type = i64)]
     pub amount_cents: Money,
@@ -68,6 +71,46 @@ pub struct StartedCard {
     pub publishable_key: String,
 }
 
+impl Started {
+    /// The answer.
+    pub fn answer(&self) -> Result<Value> {
+        serde_json::to_value(self).map_err(|e| Error::Internal(e.to_string()))
+    }
+
+    /// What is kept of the answer under an `Idempotency-Key`: not the secret with which a browser pays, and no picture that the
+    /// code makes again. [`first_answer`] puts both back in.
+    pub fn kept(&self) -> Result<Value> {
+        let mut kept = self.answer()?;
+        if let Some(fields) = kept.as_object_mut() {
+            fields.remove("client_secret");
+            if self.pix.as_ref().is_some_and(|pix| pix.copy_paste.is_some()) {
+                fields.remove("qr_code");
+            }
+        }
+        Ok(kept)
+    }
+}
+
+/// The first answer of `POST …/pay` again, of what was kept of it.
+///
+/// Errors: 503 the card's provider, who alone has the secret, gives no answer.
+pub async fn first_answer(app: &App, order: OrderId, mut kept: Value) -> Result<Value> {
+    if let Some(code) = kept["copy_paste"].as_str() {
+        kept["qr_code"] = qr::data_uri(code)?.into();
+    }
+    if kept.get("publishable_key").is_some() {
+        let id: Option<PaymentId> = kept["payment_id"].as_str().and_then(|id| id.parse().ok());
+        let id = id.ok_or_else(|| Error::Internal("a kept payment has no id".into()))?;
+        let payment = store::find(&app.db().await?, id).await?.filter(|payment| payment.order_id == order);
+        let payment = payment.ok_or_else(|| Error::Internal(format!("payment {id} is gone")))?;
+        let seen = Gateway::named(app, &payment.provider)?.read(&payment).await?; // no connection is held during the call
+        let secret = seen.and_then(|seen| seen.client_secret);
+        let secret = secret.ok_or(Error::Busy { what: "The provider does not show the payment now", retry_after_s: 5 })?;
+        kept["client_secret"] = secret.expose_secret().into();
+    }
+    Ok(kept)
+}
+
 /// A charge to be asked for, under a row that is committed.
 struct Attempt {
     payment: Payment,
@@ -77,27 +120,27 @@ struct Attempt {
 enum Begun {
     /// It can be paid as it is.
     Live(Box<Payment>),
-    /// Its time is over, or the buyer wants to pay by another method: it has to be made unpayable before there is another.
+    /// It has expired, or the buyer chose another method: it must be voided before there is a new charge.
     InTheWay(PaymentId),
     Call(Box<Attempt>),
 }
 
-/// What a call ended in.
+/// The result of a call.
 enum Recorded {
     Ready(Box<(Payment, Extras)>),
-    /// The charge is of no use any more; another round makes a new one or says why not.
+    /// The charge can no longer be used; another round makes a new one or says why not.
     Over,
-    /// It was certainly not made, and somebody else may make it.
+    /// It was certainly not made, and another provider may make it.
     Away(&'static str),
 }
 
-/// What is in an answer and not in the row.
+/// Fields of the answer that are not kept in the row.
 struct Extras {
     picture: Option<String>,
     client_secret: Option<SecretString>,
 }
 
-/// A payment of an order, or the one that is already there: asking again never makes a second.
+/// Starts a payment of an order, or returns the live one: asking again never makes a second.
 ///
 /// Errors: 404 not the viewer's order; 409 it does not wait for money, or the method is not offered; 503 the provider is
 /// away or gave no clear answer: the order stands, and asking again repeats the call under the same key.
@@ -109,7 +152,7 @@ pub async fn start_payment(app: &App, viewer: Viewer, order: OrderId, method: Me
             Begun::InTheWay(old) => void::void_or_give_up(app, old).await?,
             Begun::Call(attempt) => {
                 let gateway = Gateway::named(app, &attempt.payment.provider)?;
-                let outcome = gateway.create(&attempt.payment, &attempt.charge).await; // no connection is held while they think
+                let outcome = gateway.create(&attempt.payment, &attempt.charge).await; // no connection is held during the call
                 let recorded = record(app, gateway.name(), method, &attempt, &away, outcome).await;
                 app.jobs_were_pushed();
                 match recorded? {
@@ -129,11 +172,15 @@ async fn begin(app: &App, viewer: Viewer, order: OrderId, method: Method, away: 
     let order = locks::lock_order(&tx, order, viewer).await?;
     must_wait_for_money(&order)?;
     if let Some(old) = store::find_live(&tx, order.id).await? {
-        if old.is_over || old.method != method.as_str() {
+        let can_be_asked = Gateway::named(app, &old.provider).is_ok();
+        if old.is_over || old.method != method.as_str() || !can_be_asked {
             return Ok(Begun::InTheWay(old.id));
         }
         if old.status == PaymentStatus::Pending && old.copy_paste.is_some() {
             return Ok(Begun::Live(Box::new(old)));
+        }
+        if !app.providers.takes_new(&old.provider) && old.status != PaymentStatus::Pending {
+            return Ok(Begun::InTheWay(old.id)); // the buyer never saw it, and a retired provider makes no new charge
         }
         if methods::closed_for(app, &old.provider).is_none() && !away.contains(&old.provider.as_str()) {
             let old = store::touch(&tx, old).await?;
@@ -141,7 +188,7 @@ async fn begin(app: &App, viewer: Viewer, order: OrderId, method: Method, away: 
             tx.commit().await?;
             return Ok(Begun::Call(Box::new(attempt)));
         }
-        // Its provider is being left alone. Nobody has seen a code of it, so another provider may take its place.
+        // The breaker of its provider is open. The buyer has seen no code of it, so another provider may make the charge.
         let instead = methods::provider_for(app, method, away)?;
         tracing::warn!(payment.id = %old.id, from = old.provider, to = instead, "another provider takes over");
         void::give_up_charge(&tx, &old, "its provider is being left alone").await?;
@@ -169,7 +216,7 @@ fn must_wait_for_money(order: &LockedOrder) -> Result<()> {
     }
 }
 
-/// Nothing is live: the order takes the price of its method, and a new row stands for the charge to come.
+/// No payment is live: the order gets the method's price, and a new row is written before the call.
 async fn new_payment(
     app: &App,
     tx: &impl GenericClient,
@@ -185,8 +232,16 @@ async fn new_payment(
     if store::count_charges(tx, order.id).await? >= MAX_CHARGES {
         return Err(Error::Conflict("Too many charges of this order ran out unpaid: place it again".into()));
     }
+    if store::count_refused(tx, order.id, method.as_str()).await? >= MAX_REFUSED {
+        let why = "The provider refused to charge this order too often: pay by another method, or place the order again";
+        return Err(Error::Conflict(why.into()));
+    }
     let discount = offers.discount(method, order.goods);
     let order = price::reprice(tx, order, method, discount, actor).await?;
+    let least = method.least();
+    if order.total < least {
+        return Err(Error::Conflict(format!("This method of payment takes {least} or more: pay by another one")));
+    }
     let expiry_s = i64::try_from(app.config.pix.expiry.as_secs()).unwrap_or(i64::MAX);
     let payment = store::insert(tx, &order, method.as_str(), provider, expiry_s).await?;
     store::extend_order(tx, order.id, method.as_str(), payment.expires_at).await?;
@@ -195,7 +250,7 @@ async fn new_payment(
     attempt(app, tx, &order, payment).await
 }
 
-/// The same words on every repeat, for the provider compares them.
+/// The same request on every repeat, because the provider compares them.
 async fn attempt(app: &App, tx: &impl GenericClient, order: &LockedOrder, payment: Payment) -> Result<Attempt> {
     let payer = store::find_payer(app, tx, order.id).await?;
     let life = payment.expires_at.duration_since(payment.created_at).as_secs();
@@ -242,7 +297,7 @@ async fn record(
                 Err(Error::Provider(ProviderError::Rejected { provider, code: reason.clone(), message: reason }))
             }
         },
-        // Certainly not made, by this first try: whoever comes next in the list may make it.
+        // The first try certainly made nothing: the next provider in the list may make the charge.
         Err(error @ ProviderError::Unavailable { .. })
             if !attempt.charge.is_repeat && methods::provider_for(app, method, &[away, &[provider]].concat()).is_ok() =>
         {
@@ -258,7 +313,7 @@ async fn record(
     result
 }
 
-/// Unknown is not failed, and neither is away: asking again repeats both under the same key.
+/// An unknown outcome and an unavailable provider are no failure: asking again repeats the call with the same key.
 async fn note_failure(tx: &impl GenericClient, order: &LockedOrder, payment: &Payment, error: &ProviderError) -> Result<()> {
     let why = error.to_string();
     let to = match error {
@@ -270,12 +325,13 @@ async fn note_failure(tx: &impl GenericClient, order: &LockedOrder, payment: &Pa
         return Ok(());
     }
     record_payment(tx, payment, Some(payment.status), to, &why, Actor::System).await?;
-    if let ProviderError::Rejected { message, .. } = error {
+    if let ProviderError::Rejected { provider, code, message } = error {
         let text = format!(
             "O provedor {} recusou a cobrança {} do pedido {}: {why}. {message}",
             payment.provider, payment.id, order.number
         );
-        alert(tx, "Cobrança recusada pelo provedor", text).await?;
+        let key = Key::of_refused_credentials(error).unwrap_or(Key::ChargeRefused { provider, code });
+        alerts::raise(tx, Alert::new(key, text).about(order.id)).await?;
     }
     Ok(())
 }

@@ -5,11 +5,11 @@ use jiff::Timestamp;
 use vitrine_kit::Money;
 use vitrine_kit::dispute::State;
 
+use crate::alerts::{self, Alert, Key};
 use crate::cause::{self, Actor};
 use crate::db;
 use crate::error::Result;
 use crate::ids::PaymentId;
-use crate::payments::alert::alert;
 use crate::payments::effect::{Applied, Effect};
 use crate::payments::history::record_payment;
 use crate::payments::refund::reserve::refund_all;
@@ -81,7 +81,8 @@ pub async fn record_opened(
         dispute.amount.cents(),
         dispute.reference
     );
-    alert(tx, "Pagamento contestado", text).await?;
+    let key = Key::DisputeOpened { reference: dispute.reference };
+    alerts::raise(tx, Alert::new(key, text).about(order.id)).await?;
     Ok(Effect::on(order.id, Applied::Done))
 }
 
@@ -119,8 +120,9 @@ pub async fn record_closed(
         lost(tx, provider, &payment, dispute).await?;
     }
     queue_jobs_after_change(tx, order.id, was_off).await?;
-    alert(tx, "Disputa encerrada", format!("A disputa {} do pedido {} terminou: {word}.", dispute.reference, order.number))
-        .await?;
+    let key = Key::DisputeClosed { reference: dispute.reference, is_lost: end == DisputeEnd::Lost };
+    let text = format!("A disputa {} do pedido {} terminou: {word}.", dispute.reference, order.number);
+    alerts::raise(tx, Alert::new(key, text).about(order.id)).await?;
     Ok(Effect::on(order.id, Applied::Done))
 }
 
@@ -129,7 +131,8 @@ async fn unclear(tx: &impl GenericClient, order: &LockedOrder, dispute: &Dispute
         "A disputa {} do pedido {} terminou, e o provedor não diz para quem (\"{}\"). Nada foi movido: confira no painel dele.",
         dispute.reference, order.number, dispute.status
     );
-    alert(tx, "Disputa encerrada sem resultado claro", text).await?;
+    let key = Key::DisputeUnclear { reference: dispute.reference };
+    alerts::raise(tx, Alert::new(key, text).about(order.id)).await?;
     Ok(Effect::on(order.id, Applied::Mismatch))
 }
 
@@ -223,6 +226,7 @@ pub async fn record_pix_dispute(
         "Uma contestação (MED) em {provider} {what}: {}. Confira e responda no painel do provedor, dentro do prazo.",
         known.join(", ")
     );
-    alert(tx, "Pagamento PIX contestado", text).await?;
+    let key = Key::PixDisputed { payment: None, text: &text };
+    alerts::raise(tx, Alert::new(key, text.clone())).await?;
     Ok(Effect::of(Applied::UnknownPayment))
 }

@@ -3,13 +3,13 @@
 use deadpool_postgres::GenericClient;
 use vitrine_kit::pix::{RefundStatus, TheirRefund};
 
+use crate::alerts::{self, Alert, Key};
 use crate::app::App;
 use crate::cause::Actor;
 use crate::db;
 use crate::error::Result;
 use crate::ids::{PaymentId, RefundId};
 use crate::jobs::{self, Job, Outcome};
-use crate::payments::alert::alert;
 use crate::payments::effect::{Applied, Effect};
 use crate::payments::gateway::Gateway;
 use crate::payments::history::record_refund;
@@ -74,7 +74,8 @@ async fn bring_in(
                     order.number,
                     theirs.reference
                 );
-                alert(tx, "Devolução desconhecida", text).await?;
+                let key = Key::RefundUnknown { provider, reference: &theirs.reference };
+                alerts::raise(tx, Alert::new(key, text).about(order.id)).await?;
                 return Ok(Effect::on(order.id, Applied::Mismatch));
             }
         },

@@ -4,12 +4,12 @@ use deadpool_postgres::{GenericClient, Transaction};
 use jiff::{SignedDuration, Timestamp};
 use vitrine_kit::Money;
 
+use crate::alerts::{self, Alert, Key};
 use crate::cause::{self, Actor};
 use crate::db;
 use crate::error::Result;
 use crate::ids::RefundId;
 use crate::jobs::{self, Job};
-use crate::payments::alert::alert;
 use crate::payments::effect::{Applied, Effect};
 use crate::payments::history::{record_payment, record_refund};
 use crate::payments::refund::reserve::reserve;
@@ -88,7 +88,7 @@ impl Ending<'_> {
         self.fail(tx, why).await?;
         let (order, cents) = (&self.order.number, self.amount.cents());
         let text = format!("A devolução {} de {cents} centavos do pedido {order} falhou: {why}.{}", self.id, self.what_now());
-        alert(tx, "Devolução falhou", text).await?;
+        alerts::raise(tx, Alert::new(Key::RefundFailed(self.id), text).about(self.order.id)).await?;
         Ok(Applied::Done)
     }
 
@@ -104,7 +104,7 @@ impl Ending<'_> {
             self.order.number,
             self.what_now()
         );
-        alert(tx, "Devolução voltou", text).await?;
+        alerts::raise(tx, Alert::new(Key::RefundCameBack(self.id), text).about(self.order.id)).await?;
         Ok(Applied::Done)
     }
 
@@ -113,7 +113,7 @@ impl Ending<'_> {
             "A devolução {} do pedido {} foi dada como falha e agora como feita, e já não cabe no valor pago.",
             self.id, self.order.number
         );
-        alert(tx, "Devolução acima do valor pago", text).await?;
+        alerts::raise(tx, Alert::new(Key::RefundTooMuch(self.id), text).about(self.order.id)).await?;
         Ok(Applied::Mismatch)
     }
 

@@ -54,7 +54,7 @@ impl Answer {
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, ProviderError> {
         self.parse().map_err(|reason| {
             self.breaker.blame();
-            let provider = self.breaker.name();
+            let provider = self.breaker.provider();
             if self.is_read {
                 ProviderError::Unavailable { provider, reason, retry_after_s: None }
             } else {
@@ -65,7 +65,7 @@ impl Answer {
 
     /// This answer as an error: 429 is `Unavailable`, all else `Rejected`, with their code or else the status.
     pub fn refused(&self, refusal: Option<Refusal>) -> ProviderError {
-        let provider = self.breaker.name();
+        let provider = self.breaker.provider();
         let Refusal { code, message } = refusal.unwrap_or_default();
         let code = if code.is_empty() { self.status.to_string() } else { code };
         if self.status == 429 {

@@ -1,6 +1,7 @@
 //! One call: its tries, and what their end allows the caller to believe.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -8,7 +9,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use uuid::Uuid;
 
 use super::{Answer, Call, Inner, root};
-use crate::breaker::Permit;
+use crate::breaker::{Breaker, Permit};
 use crate::{ProviderError, trace};
 
 /// Tries of a call that may be repeated, the first included.
@@ -53,15 +54,25 @@ enum Failure {
     Busy(Answer),
 }
 
+/// What came of all the tries.
+struct End<T> {
+    outcome: Result<(T, u16), ProviderError>,
+    /// The breaker's verdict, one for the whole call.
+    is_failure: bool,
+}
+
 /// Tries until there is an answer that `read` can make sense of, or no more try is allowed, or none would fit.
 pub(super) async fn run<T>(call: Call, read: impl Fn(Answer) -> Result<T, String>) -> Result<T, ProviderError> {
-    let Call { http, builder, method, path, is_repeatable, is_read, blames, busy, retry_header, keeps_failures, .. } = call;
+    let Call { http, builder, method, path, lane, is_repeatable, is_read, blames, busy, retry_header, keeps_failures, .. } = call;
     let rules = Rules { is_read, is_repeatable, blames, busy, retry_header, keeps_failures };
     let started = Instant::now();
     let mut tries = 0;
-    let outcome = match prepare(&http, builder) {
-        Ok(request) => http.tries(&request, started + http.timeout, &rules, &mut tries, read).await,
-        Err(unsendable) => Err(unsendable),
+    let outcome = match (prepare(&http, builder), http.breaker(lane)) {
+        (Ok(request), breaker) => match breaker.try_enter() {
+            Ok(permit) => http.call(&request, started + http.timeout, &rules, &mut tries, (breaker, permit), read).await,
+            Err(open) => Err(http.unavailable(open.to_string(), Some(open.retry_after))),
+        },
+        (Err(unsendable), _) => Err(unsendable),
     };
     let (provider, duration_ms) = (http.provider, started.elapsed().as_millis() as u64);
     match &outcome {
@@ -86,39 +97,54 @@ fn prepare(http: &Inner, builder: reqwest::RequestBuilder) -> Result<reqwest::Re
 }
 
 impl Inner {
+    /// One call, one verdict for the breaker, however often it was tried.
+    async fn call<T>(
+        &self,
+        request: &reqwest::Request,
+        deadline: Instant,
+        rules: &Rules,
+        tries: &mut u32,
+        (breaker, permit): (&Arc<Breaker>, Permit),
+        read: impl Fn(Answer) -> Result<T, String>,
+    ) -> Result<(T, u16), ProviderError> {
+        let End { outcome, is_failure } = self.tries(request, deadline, rules, tries, (breaker, &permit), read).await;
+        if is_failure {
+            permit.failure()
+        } else {
+            permit.success()
+        }
+        outcome
+    }
+
     async fn tries<T>(
         &self,
         request: &reqwest::Request,
         deadline: Instant,
         rules: &Rules,
         tries: &mut u32,
+        (breaker, permit): (&Arc<Breaker>, &Permit),
         read: impl Fn(Answer) -> Result<T, String>,
-    ) -> Result<(T, u16), ProviderError> {
-        let mut last: Option<Failure> = None;
-        let mut may_have_happened = false; // by any try so far
+    ) -> End<T> {
+        let (mut may_have_happened, mut is_failure) = (false, false); // by any try so far
         let failure = loop {
-            let permit = match (self.breaker.try_enter(), last) {
-                (Ok(permit), _) => permit,
-                (Err(_), Some(failure)) => break failure, // our own tries opened it
-                (Err(open), None) => {
-                    return Err(self.unavailable(open.to_string(), Some(open.retry_after)));
-                }
-            };
             *tries += 1;
             let request = request.try_clone().expect("every body here is plain bytes, which can be sent again");
-            let failure = match self.attempt(request, deadline, permit, rules, &read).await {
-                Ok(done) => return Ok(done),
+            let failure = match self.attempt(request, deadline, breaker, rules, &read).await {
+                Ok((value, status)) => return End { outcome: Ok((value, status)), is_failure: rules.blames.contains(&status) },
                 Err(failure) => failure,
             };
             may_have_happened |= failure.may_have_happened(rules);
+            is_failure |= !matches!(failure, Failure::Busy(_));
             match failure.pause(rules, *tries) {
                 Some(pause) if Instant::now() + pause < deadline => sleep(pause).await,
                 _ => break failure,
             }
-            last = Some(failure);
+            if permit.is_revoked() {
+                break failure; // others' calls opened it
+            }
         };
         let reason = failure.reason();
-        match failure {
+        let outcome = match failure {
             Failure::Broken(answer) if rules.keeps_failures => {
                 let status = answer.status;
                 read(answer).map(|value| (value, status)).map_err(|reason| self.unknown(reason))
@@ -129,46 +155,34 @@ impl Inner {
                 read(answer).map(|value| (value, status)).map_err(|reason| self.unavailable(reason, None))
             }
             failure => Err(self.unavailable(reason, failure.retry_after())),
-        }
+        };
+        End { outcome, is_failure }
     }
 
-    /// One request, one verdict for the breaker.
+    /// One request. Some refusals are an answer that the breaker counts all the same.
     async fn attempt<T>(
         &self,
         request: reqwest::Request,
         deadline: Instant,
-        permit: Permit,
+        breaker: &Arc<Breaker>,
         rules: &Rules,
         read: impl Fn(Answer) -> Result<T, String>,
     ) -> Result<(T, u16), Failure> {
-        let result = match timeout_at(deadline, self.roundtrip(request, rules)).await {
-            Ok(result) => result,
-            Err(_) => Err(Failure::Lost("no answer in time")),
+        let answer = match timeout_at(deadline, self.roundtrip(request, breaker, rules)).await {
+            Ok(result) => result?,
+            Err(_) => return Err(Failure::Lost("no answer in time")),
         };
-        let result = match result {
-            Ok(answer) if rules.blames.contains(&answer.status) => {
-                permit.failure();
-                let status = answer.status;
-                return read(answer).map(|value| (value, status)).map_err(Failure::Garbled);
-            }
-            Ok(answer) if rules.is_busy(&answer) => Err(Failure::Busy(answer)),
-            Ok(answer) => {
-                let status = answer.status;
-                read(answer).map(|value| (value, status)).map_err(Failure::Garbled)
-            }
-            Err(failure) => Err(failure),
-        };
-        match result {
-            Ok(_) | Err(Failure::Busy(_)) => permit.success(),
-            Err(_) => permit.failure(),
+        if !rules.blames.contains(&answer.status) && rules.is_busy(&answer) {
+            return Err(Failure::Busy(answer));
         }
-        result
+        let status = answer.status;
+        read(answer).map(|value| (value, status)).map_err(Failure::Garbled)
     }
 
-    async fn roundtrip(&self, request: reqwest::Request, rules: &Rules) -> Result<Answer, Failure> {
+    async fn roundtrip(&self, request: reqwest::Request, breaker: &Arc<Breaker>, rules: &Rules) -> Result<Answer, Failure> {
         let response = self.client.execute(request).await.map_err(|e| Failure::of(&e))?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let answer = |body| Answer { status, body, headers, breaker: self.breaker.clone(), is_read: rules.is_read };
+        let answer = |body| Answer { status, body, headers, breaker: Arc::clone(breaker), is_read: rules.is_read };
         if status >= 500 {
             return Err(Failure::Broken(answer(Bytes::new())));
         }

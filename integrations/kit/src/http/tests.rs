@@ -17,6 +17,7 @@ fn config(base_url: &str) -> HttpConfig {
         timeout: Duration::from_secs(5),
         max_response_bytes: MAX_RESPONSE_BYTES,
         breaker: BreakerConfig::default(),
+        background: Some("propay background"),
     }
 }
 
@@ -158,7 +159,7 @@ async fn a_repeatable_write_is_tried_three_times() {
     ] {
         let (server, http) = answering(ResponseTemplate::new(status)).await;
         assert_eq!(http.post("/").repeatable().send::<Value>().await, Err(error));
-        assert_eq!((calls(&server).await, failures(&http)), (3, 3));
+        assert_eq!((calls(&server).await, failures(&http)), (3, 1), "the breaker counts calls, not tries");
     }
 }
 
@@ -167,8 +168,9 @@ async fn a_repeat_that_succeeds_is_a_success() {
     let server = MockServer::start().await;
     Mock::given(any()).respond_with(ResponseTemplate::new(503)).up_to_n_times(2).mount(&server).await;
     Mock::given(any()).respond_with(ResponseTemplate::new(200).set_body_string("7")).mount(&server).await;
-    assert_eq!(http(&server.uri()).put("/").repeatable().send::<u8>().await, Ok(7));
-    assert_eq!(calls(&server).await, 3);
+    let http = http(&server.uri());
+    assert_eq!(http.put("/").repeatable().send::<u8>().await, Ok(7));
+    assert_eq!((calls(&server).await, failures(&http)), (3, 0));
 }
 
 #[tokio::test]
@@ -209,7 +211,7 @@ async fn a_kept_failure_is_answered_and_still_counts_for_the_breaker() {
         let (server, http) = answering(ResponseTemplate::new(status).insert_header("x-kept", "yes")).await;
         let answer = http.post("/").repeatable().keeps_failures().send_raw().await.expect("an answer");
         assert_eq!((answer.status, answer.header("x-kept")), (status, Some("yes")));
-        assert_eq!((calls(&server).await, failures(&http)), (3, 3));
+        assert_eq!((calls(&server).await, failures(&http)), (3, 1));
     }
 }
 
@@ -260,7 +262,7 @@ async fn a_dropped_connection_is_unknown_after_a_write() {
     assert_eq!(http.get("/").send::<Value>().await, Err(unavailable("the connection broke", None)));
     assert_eq!(failures(&http), 2);
     assert_eq!(http.post("/").repeatable().send::<Value>().await, Err(unknown("the connection broke")));
-    assert_eq!(http.breaker().state(), State::Open);
+    assert_eq!(failures(&http), 3);
 }
 
 #[tokio::test]
@@ -287,9 +289,9 @@ async fn a_refused_connection_is_unavailable_and_tried_once_more_at_once() {
     let error = http.post("/").send::<Value>().await.expect_err("nobody listens");
     let ProviderError::Unavailable { reason, .. } = &error else { panic!("{error:?}") };
     assert!(reason.starts_with("could not connect: "), "{reason}");
-    assert_eq!(failures(&http), 2);
+    assert_eq!(failures(&http), 1);
     assert!(http.post("/").repeatable().send::<Value>().await.is_err());
-    assert_eq!(http.breaker().state(), State::Open);
+    assert_eq!(failures(&http), 2);
 }
 
 #[tokio::test]
@@ -346,4 +348,41 @@ async fn another_address_of_a_provider_shares_its_breaker() {
     assert_eq!(server.received_requests().await.expect("recording is on")[0].url.path(), "/oauth/token");
     assert_eq!((failures(&http), failures(&elsewhere)), (1, 1));
     assert!(http.at("ftp://elsewhere").is_err());
+}
+
+#[tokio::test]
+async fn what_nobody_waits_for_opens_a_breaker_of_its_own() {
+    let (server, http) = answering(ResponseTemplate::new(500)).await;
+    for _ in 0..5 {
+        let _ = http.get("/poisoned").repeatable().lane(Lane::Background).send::<Value>().await;
+    }
+    assert_eq!(http.breaker_of(Lane::Background).state(), State::Open);
+    assert_eq!((http.breaker().state(), failures(&http)), (State::Closed, 0));
+    let error = http.get("/poisoned").lane(Lane::Background).send::<Value>().await;
+    assert_eq!(error, Err(unavailable("the circuit breaker is open", Some(30))), "by the provider's name");
+    let before = calls(&server).await;
+    assert_eq!(http.post("/").send::<Value>().await, Err(unknown("answered 500")));
+    assert_eq!(calls(&server).await, before + 1);
+    assert_eq!(http.breakers().iter().map(|breaker| breaker.name()).collect::<Vec<_>>(), ["propay", "propay background"]);
+    let one = Http::new(HttpConfig { background: None, ..config(&server.uri()) }).expect("good");
+    assert_eq!(one.breakers().len(), 1);
+    let _ = one.get("/").lane(Lane::Background).send::<Value>().await;
+    assert_eq!(failures(&one), 1);
+}
+
+#[tokio::test]
+async fn a_call_is_not_tried_again_once_others_have_opened_the_breaker() {
+    let server = MockServer::start().await;
+    let slow = ResponseTemplate::new(503).insert_header("retry-after", "1");
+    Mock::given(path("/slow")).respond_with(slow).mount(&server).await;
+    Mock::given(any()).respond_with(ResponseTemplate::new(500)).mount(&server).await;
+    let http = http(&server.uri());
+    let others = async {
+        for _ in 0..5 {
+            let _ = http.post("/").send::<Value>().await;
+        }
+    };
+    let (outcome, ()) = tokio::join!(http.get("/slow").repeatable().send::<Value>(), others);
+    assert_eq!(outcome, Err(unavailable("answered 503", Some(1))));
+    assert_eq!(calls(&server).await, 5 + 1);
 }

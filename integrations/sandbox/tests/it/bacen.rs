@@ -8,45 +8,45 @@ use vitrine_sandbox::{ChargeStatus, Fault, Pay, SandboxConfig, SendWebhook, star
 use crate::harness::{Client, LIMIT, Shop, Told, ask, config, sandbox, text};
 
 /// A client that has its token.
-struct Bank {
-    client: Client,
+pub struct Bank {
+    pub client: Client,
     token: String,
 }
 
 impl Bank {
-    async fn open(client: Client) -> Self {
+    pub async fn open(client: Client) -> Self {
         let token = text(&ask(token(&client).json(&json!({"grant_type": "client_credentials"}))).await.1["access_token"]);
         Self { client, token }
     }
 
-    fn call(&self, method: Method, path: &str) -> RequestBuilder {
+    pub fn call(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.call(method, &format!("/bacen/v2{path}")).bearer_auth(&self.token)
     }
 
-    async fn get(&self, path: &str) -> (u16, Value) {
+    pub async fn get(&self, path: &str) -> (u16, Value) {
         ask(self.call(Method::GET, path)).await
     }
 
-    async fn put(&self, path: &str, body: &Value) -> (u16, Value) {
+    pub async fn put(&self, path: &str, body: &Value) -> (u16, Value) {
         ask(self.call(Method::PUT, path).json(body)).await
     }
 
     /// A charge of one real for each; its txid.
-    async fn cob(&self, cents: i64) -> String {
+    pub async fn cob(&self, cents: i64) -> String {
         let txid = Uuid::now_v7().simple().to_string();
         let (status, answer) = self.put(&format!("/cob/{txid}"), &cob(cents)).await;
         assert_eq!(status, 201, "{answer}");
         txid
     }
 
-    async fn paid(&self, cents: i64) -> (String, String) {
+    pub async fn paid(&self, cents: i64) -> (String, String) {
         let txid = self.cob(cents).await;
         let charge = self.client.sandbox.control().pay(Pay::of(&txid)).expect("payable");
         (txid, charge.end_to_end_id.expect("paid"))
     }
 }
 
-async fn bank() -> Bank {
+pub async fn bank() -> Bank {
     Bank::open(sandbox().await).await
 }
 

@@ -2,14 +2,17 @@
 
 mod africastalking;
 mod bacen;
+mod balance;
 mod cep;
 mod chaos;
 mod control;
 mod correios;
 mod enotas;
 mod faults;
+mod floors;
 mod harness;
 mod journal;
+mod keys;
 mod mailbox;
 mod melhorenvio;
 mod melhorenvio_labels;
@@ -20,5 +23,6 @@ mod propay;
 mod resend;
 mod smtp;
 mod stripe;
+mod stripe_disputes;
 mod stripe_money;
 mod webhooks;

@@ -9,12 +9,12 @@ use vitrine_sandbox::{ChargeStatus, Fault, Pay, RefundStatus, SandboxConfig, Sen
 use crate::harness::{Client, LIMIT, Shop, Told, ask, sandbox, text};
 
 impl Client {
-    fn openpix(&self, method: Method, path: &str) -> RequestBuilder {
+    pub fn openpix(&self, method: Method, path: &str) -> RequestBuilder {
         let app_id = SandboxConfig::default().openpix_app_id;
         self.call(method, &format!("/openpix/api/v1/charge{path}")).header("authorization", app_id)
     }
 
-    async fn openpix_charge(&self, cents: i64) -> String {
+    pub async fn openpix_charge(&self, cents: i64) -> String {
         let (status, answer) = ask(self.openpix(Method::POST, "").json(&new_charge(cents))).await;
         assert_eq!(status, 200, "{answer}");
         text(&answer["correlationID"])

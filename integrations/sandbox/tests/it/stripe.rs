@@ -21,7 +21,7 @@ impl Client {
         ask(self.stripe(Method::POST, path).form(form)).await
     }
 
-    async fn keyed(&self, key: &str, path: &str, form: Form<'_>) -> (u16, Value) {
+    pub async fn keyed(&self, key: &str, path: &str, form: Form<'_>) -> (u16, Value) {
         ask(self.stripe(Method::POST, path).header("idempotency-key", key).form(form)).await
     }
 

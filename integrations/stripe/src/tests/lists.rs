@@ -21,16 +21,16 @@ async fn an_intent_is_found_by_our_id_pages_deep_and_no_further_than_it_can_be()
         .await;
     Mock::given(any()).respond_with(page(&[stranger(1, young), stranger(2, young)], true)).mount(&server).await;
     let stripe = stripe(&server.uri());
-    let found = stripe.find(id(PAYMENT), at(1_790_000_000)).await.expect("looked").expect("there");
+    let found = stripe.find(id(PAYMENT), at(1_790_000_000), Lane::Background).await.expect("looked").expect("there");
     assert_eq!(found.id, "pi_3Q");
     assert_eq!(calls(&server).await, [FIND.to_owned(), FIND.replace("limit=100", "limit=100&starting_after=pi_2")]);
 
     let (server, stripe) = answering_with(page(&[stranger(1, young), stranger(2, young)], false)).await;
-    assert!(stripe.find(id(PAYMENT), at(1_790_000_000)).await.expect("looked").is_none());
+    assert!(stripe.find(id(PAYMENT), at(1_790_000_000), Lane::Background).await.expect("looked").is_none());
     assert_eq!(requests(&server).await.len(), 1);
 
     let (server, stripe) = answering_with(page(&[stranger(1, young)], true)).await; // without an end
-    let error = stripe.find(id(PAYMENT), at(1_790_000_000)).await.expect_err("too many");
+    let error = stripe.find(id(PAYMENT), at(1_790_000_000), Lane::Background).await.expect_err("too many");
     assert_eq!(error, unavailable("the list is longer than 100 pages", None));
     assert_eq!(requests(&server).await.len(), 100);
 }
@@ -64,10 +64,13 @@ async fn where_lists_cannot_be_narrowed_all_are_read_whatever_their_order() {
         ("pi_2", page(&[INTENT.to_owned(), stranger(4, young)], false)),
     ];
     let (server, stripe) = without_created(&pages).await;
-    let found = stripe.find(id(PAYMENT), at(1_790_000_000)).await.expect("looked").expect("there");
+    let found = stripe.find(id(PAYMENT), at(1_790_000_000), Lane::Background).await.expect("looked").expect("there");
     assert_eq!(found.id, "pi_3Q");
     assert_eq!(requests(&server).await.len(), 3);
-    assert!(stripe.find(id(PAYMENT), at(1_790_001_000)).await.expect("looked").is_none(), "it is too old to be that one");
+    assert!(
+        stripe.find(id(PAYMENT), at(1_790_001_000), Lane::Background).await.expect("looked").is_none(),
+        "it is too old to be that one"
+    );
 
     let paid = |n: i64, created: i64| {
         let whole = INTENT_PAID.replace("pi_3Q", &format!("pi_{n}")).replace("ch_1", &format!("ch_{n}"));

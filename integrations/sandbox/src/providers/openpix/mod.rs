@@ -1,0 +1,21 @@
+//! OpenPix (Woovi): charges, their refunds, and what it tells the shop.
+
+use actix_web::web::{self, ServiceConfig};
+
+use crate::providers::openpix::wire::{NAME, error_body};
+use crate::providers::pix;
+use crate::world::Provider;
+
+mod charges;
+pub(crate) mod key;
+mod refunds;
+mod view;
+mod webhook;
+mod wire;
+
+pub(crate) const PROVIDER: Provider =
+    Provider { name: NAME, routes, error: error_body, webhook: Some(webhook::envelopes), has_key: true, ..Provider::SILENT };
+
+fn routes(cfg: &mut ServiceConfig) {
+    cfg.configure(charges::routes).configure(refunds::routes).route("/qr/{file}", web::get().to(pix::qr));
+}

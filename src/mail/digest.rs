@@ -1,0 +1,218 @@
+//! What the operator is mailed: all alerts that were not told yet, in one mail, by a job of its own.
+//!
+//! It is no customers' mail: it waits in no queue with them, takes no turn of their pace, and goes out after them where the provider's
+//! quota was spent. At most one a minute, and where much happens one an hour.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use uuid::Uuid;
+use vitrine_kit::Email;
+
+use super::kind::Kind;
+use super::send;
+use super::store::{self, Channel, Claim};
+use super::templates::Story;
+use super::{Whom, story, write};
+use crate::alerts::{self, Severity, Told};
+use crate::app::App;
+use crate::db;
+use crate::error::{Chain, Result};
+use crate::jobs::Outcome;
+
+/// How often occurrences are counted. With the time that an alert settles, the first of a key is told within a minute.
+const EVERY: SignedDuration = SignedDuration::from_secs(15);
+/// After a try that failed.
+const AFTER_TROUBLE: SignedDuration = SignedDuration::from_mins(2);
+/// Alerts of one mail; the others are told in the next.
+const MOST: i64 = 20;
+/// Mails in an hour and in a day, beyond which there is one an hour: their share of a small account's quota.
+const OF_HOUR: i64 = 6;
+const OF_DAY: i64 = 30;
+/// How long customers' mails have the quota for themselves when there is one again.
+const CUSTOMERS_FIRST: Duration = Duration::from_secs(15 * 60);
+
+/// Job, recurring: counts what was raised, and mails what is due. Its own trouble must not end it.
+pub async fn send_alerts(app: &App) -> Result<Outcome> {
+    let wait = match tell(app, Timestamp::now()).await {
+        Ok(()) => EVERY,
+        Err(error) => {
+            tracing::error!(error = %Chain(&error), "alerts could not be told; they are kept, and the next run tries again");
+            AFTER_TROUBLE
+        }
+    };
+    Ok(Outcome::Again(Timestamp::now() + wait))
+}
+
+/// Counts, and mails what is due at that time of the shop's day.
+pub async fn tell(app: &App, now: Timestamp) -> Result<()> {
+    alerts::count(&app.pool).await?;
+    let Some(to) = &app.config.mail.alert_to else { return log(app, now).await };
+    if app.mail_pace.customers_need_the_quota(CUSTOMERS_FIRST) {
+        return Ok(());
+    }
+    // One that waits is sent before there is another: while the mailer is away, alerts gather in the next.
+    let (event, claim) = match find_unsent(app).await? {
+        Some(event) => {
+            let claim = store::claim(&app.db().await?, app, Channel::Email, &event).await?;
+            (event, claim)
+        }
+        None => match compose(app, to, now).await? {
+            Some(mail) => mail,
+            None => return Ok(()),
+        },
+    };
+    hand_over(app, &event, claim).await
+}
+
+async fn find_unsent(app: &App) -> Result<Option<String>> {
+    const FIND: &str = "SELECT event FROM messages WHERE status = 'queued' AND kind = 'alert' ORDER BY id LIMIT 1";
+    Ok(db::query_opt(&app.db().await?, FIND, &[]).await?.map(|row| row.get("event")))
+}
+
+/// The next mail, written down with what it tells of, and claimed. `None`: there is nothing to tell, or it is too early.
+async fn compose(app: &App, to: &Email, now: Timestamp) -> Result<Option<(String, Claim)>> {
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    if !alerts::is_due(&tx, now).await? || !may_mail(&tx).await? {
+        return Ok(None);
+    }
+    let (told, left) = alerts::find_due(&tx, MOST).await?;
+    if told.is_empty() {
+        return Ok(None); // another run tells them at this moment
+    }
+    let event = format!("alert:{}", Uuid::now_v7());
+    let digest = Digest::of(&told, left);
+    let story = Story { digest: Some(&digest), ..story(app) };
+    let whom = Whom { order: None, user: None, to: Some(to.as_str()) };
+    let (claim, _) = write(&tx, app, Kind::Alert, &event, &whom, &story).await?;
+    alerts::mark_told(&tx, &told, Some(&event)).await?;
+    tx.commit().await?;
+    Ok(Some((event, claim)))
+}
+
+/// A minute apart; an hour where there were many, or where the last one was refused.
+async fn may_mail(db: &impl db::GenericClient) -> Result<bool> {
+    const MAY: &str = "
+        SELECT coalesce(max(created_at) < now() - CASE WHEN count(*) FILTER (WHERE created_at > now() - interval '1 hour') >= $1::bigint
+                                                         OR count(*) >= $2::bigint
+                                                         OR (array_agg(status ORDER BY created_at DESC))[1] = 'failed'
+                                                       THEN interval '1 hour' ELSE interval '1 minute' END, true)
+          FROM messages WHERE kind = 'alert' AND created_at > now() - interval '1 day' AND body IS NOT NULL";
+    Ok(db::query_one(db, MAY, &[&OF_HOUR, &OF_DAY]).await?.get(0))
+}
+
+async fn hand_over(app: &App, event: &str, claim: Claim) -> Result<()> {
+    match send::hand_over(app, claim, "").await? {
+        Outcome::Done | Outcome::Again(_) => Ok(()),
+        Outcome::Dead(why) => {
+            tracing::error!(why, "the operator cannot be mailed; the alerts are listed in /api/admin/alerts");
+            give_back(app, event).await
+        }
+    }
+}
+
+/// What certainly was not sent has told nobody.
+async fn give_back(app: &App, event: &str) -> Result<()> {
+    const IS_UNSENT: &str = "SELECT open_tries = 0 FROM messages WHERE event = $1 AND status = 'failed'";
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    if db::query_opt(&tx, IS_UNSENT, &[&event]).await?.is_some_and(|row| row.get(0)) {
+        alerts::mark_untold(&tx, event).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Without an address the log is told, as often as a mail would have been.
+async fn log(app: &App, now: Timestamp) -> Result<()> {
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    if !alerts::is_due(&tx, now).await? {
+        return Ok(());
+    }
+    let (told, _) = alerts::find_due(&tx, MOST).await?;
+    alerts::mark_told(&tx, &told, None).await?;
+    tx.commit().await?;
+    for alert in &told {
+        let Told { key, subject, text, count, .. } = alert;
+        let severity = alert.severity.as_str();
+        tracing::error!(
+            alert.key = key,
+            severity,
+            subject,
+            text,
+            count,
+            "an alert that nobody is mailed: ADMIN_ALERT_EMAIL is not set"
+        );
+    }
+    Ok(())
+}
+
+/// What a mail tells: what is new, then what was met again since it was told.
+#[derive(Debug, Default, Serialize)]
+pub struct Digest {
+    pub new: Vec<Entry>,
+    pub repeats: Vec<Entry>,
+    /// Alerts that are left for the next mail.
+    pub left: i64,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Entry {
+    /// `critical`, `warning` or `info`.
+    pub severity: &'static str,
+    pub key: String,
+    pub subject: String,
+    pub text: String,
+    pub orders: Vec<String>,
+    pub count: i64,
+    /// Of them, how many since it was last told.
+    pub since_told: i64,
+    pub first_at: Timestamp,
+    pub last_at: Timestamp,
+}
+
+impl Digest {
+    fn of(told: &[Told], left: i64) -> Self {
+        let (new, repeats): (Vec<&Told>, Vec<&Told>) = told.iter().partition(|alert| alert.is_new());
+        let entries = |alerts: Vec<&Told>| alerts.into_iter().map(Entry::of).collect();
+        Self { new: entries(new), repeats: entries(repeats), left }
+    }
+
+    /// The mail's subject, in Portuguese: of one alert its own, of several the most severe one's.
+    pub fn title(&self) -> String {
+        let critical = self.new.iter().filter(|entry| entry.severity == Severity::Critical.as_str()).count();
+        let all = self.new.len() + usize::try_from(self.left).unwrap_or(0);
+        match self.new.as_slice() {
+            [] => "Resumo de alertas".to_owned(),
+            [entry] if self.left == 0 => entry.title(),
+            [first, ..] if critical > 0 => format!("{all} alertas, {critical} crítico(s): {}", first.title()),
+            [first, ..] => format!("{all} alertas: {}", first.title()),
+        }
+    }
+}
+
+impl Entry {
+    fn of(alert: &Told) -> Self {
+        Self {
+            severity: alert.severity.as_str(),
+            key: alert.key.clone(),
+            subject: alert.subject.clone(),
+            text: alert.text.clone(),
+            orders: alert.orders.clone(),
+            count: alert.count,
+            since_told: alert.count.saturating_sub(alert.told_count),
+            first_at: alert.first_at,
+            last_at: alert.last_at,
+        }
+    }
+
+    /// With its order, where it is about one, and how often it happened.
+    fn title(&self) -> String {
+        let order = if let [order] = self.orders.as_slice() { format!(" – pedido {order}") } else { String::new() };
+        let times = if self.count > 1 { format!(" ({} vezes)", self.count) } else { String::new() };
+        format!("{}{order}{times}", self.subject)
+    }
+}

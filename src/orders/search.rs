@@ -1,0 +1,193 @@
+//! Lists of orders: a customer's own, or the shop's. However many orders there are, a list reads a bounded number of them.
+
+use deadpool_postgres::GenericClient;
+use jiff::{SignedDuration, Timestamp};
+use tokio_postgres::types::ToSql;
+use uuid::Uuid;
+
+use super::store::list_lines;
+use super::view::{COLUMNS, OrderLine, OrderView};
+use crate::db::{self, sql};
+use crate::error::Result;
+use crate::ids::OrderId;
+use crate::payments::store::id_floor;
+use crate::sale::states::{OrderPaymentStatus, OrderStatus};
+use crate::sale::viewer::Viewer;
+
+/// Totals are counted up to here: one that reads so means "so many, or more".
+pub const COUNTED_MAX: i64 = 10_000;
+/// As many orders of one name are looked up in the index of names, and of one e-mail in its own.
+const LOOKED_UP_MAX: i64 = 10_000;
+/// A name that more orders have is looked for among so many of the newest.
+const LOOKED_THROUGH_MAX: i64 = 100_000;
+/// By so much may the clock that makes ids differ from the database's, which says when an order was placed.
+const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_hours(1);
+
+/// What a list of orders may be narrowed by.
+#[derive(Debug, Default)]
+pub struct Filter {
+    pub status: Option<OrderStatus>,
+    pub payment_status: Option<OrderPaymentStatus>,
+    /// Order number, tracking number, e-mail, or the start of a name.
+    pub q: Option<String>,
+    pub from: Option<Timestamp>,
+    pub to: Option<Timestamp>,
+}
+
+/// `$1` to `$6` of every statement here: status, payment status, from, to, and the ids between which the times lie.
+const FITS: &str = "
+    ($1::text IS NULL OR o.status = $1) AND ($2::text IS NULL OR o.payment_status = $2)
+    AND ($3::timestamptz IS NULL OR o.created_at >= $3) AND ($4::timestamptz IS NULL OR o.created_at < $4)
+    AND o.id >= $5 AND o.id < $6";
+/// `$7` to `$10` of those that search for words: a number, an e-mail, and the first name that fits and the first that does not.
+const SAYS: &str = "
+    (o.number = $7 OR upper(o.tracking_number) = $7 OR o.customer_email = $8
+     OR (lower(o.customer_name) ~>=~ $9 AND lower(o.customer_name) ~<~ $10))";
+/// The orders that the words name, each kind looked up in its index; `$11` of each at most.
+const FOUND: &str = "
+    SELECT id FROM orders WHERE number = $7
+    UNION SELECT id FROM orders WHERE upper(tracking_number) = $7
+    UNION (SELECT id FROM orders WHERE customer_email = $8 LIMIT $11)
+    UNION (SELECT id FROM orders WHERE lower(customer_name) ~>=~ $9 AND lower(customer_name) ~<~ $10 LIMIT $11)";
+/// The newest `$11` orders that fit, with what the words are compared with.
+const NEWEST: &str = sql!(
+    "SELECT o.id, o.number, o.tracking_number, o.customer_email, o.customer_name FROM orders o WHERE ",
+    FITS,
+    " ORDER BY o.id DESC LIMIT $11"
+);
+
+const ALL: &str = sql!("SELECT ", COLUMNS, " FROM orders o WHERE ", FITS, " ORDER BY o.id DESC LIMIT $7 OFFSET $8");
+const COUNT_ALL: &str = sql!("SELECT count(*) FROM (SELECT FROM orders o WHERE ", FITS, " LIMIT $7) counted");
+
+const OWN: &str = sql!(
+    "SELECT ",
+    COLUMNS,
+    " FROM orders o WHERE o.user_id = $11 AND ",
+    FITS,
+    " AND ($7::text IS NULL OR ",
+    SAYS,
+    ") ORDER BY o.id DESC LIMIT $12 OFFSET $13"
+);
+const COUNT_OWN: &str = sql!(
+    "SELECT count(*) FROM (SELECT FROM orders o WHERE o.user_id = $11 AND ",
+    FITS,
+    " AND ($7::text IS NULL OR ",
+    SAYS,
+    ") LIMIT $12) counted"
+);
+
+/// Whether a name is too common to be looked up.
+const COUNT_NAMES: &str = "
+    SELECT count(*) FROM (
+        SELECT FROM orders WHERE lower(customer_name) ~>=~ $1 AND lower(customer_name) ~<~ $2 LIMIT $3) named";
+const LOOK_UP: &str = sql!(
+    "SELECT ",
+    COLUMNS,
+    " FROM (",
+    FOUND,
+    ") found JOIN orders o ON o.id = found.id WHERE ",
+    FITS,
+    " ORDER BY o.id DESC LIMIT $12 OFFSET $13"
+);
+const COUNT_LOOKED_UP: &str = sql!(
+    "SELECT count(*) FROM (SELECT FROM (",
+    FOUND,
+    ") found JOIN orders o ON o.id = found.id WHERE ",
+    FITS,
+    " LIMIT $12) counted"
+);
+const LOOK_THROUGH: &str = sql!(
+    "SELECT ",
+    COLUMNS,
+    " FROM (SELECT o.id FROM (",
+    NEWEST,
+    ") o WHERE ",
+    SAYS,
+    " ORDER BY o.id DESC LIMIT $12 OFFSET $13) found JOIN orders o ON o.id = found.id ORDER BY o.id DESC"
+);
+const COUNT_LOOKED_THROUGH: &str = sql!("SELECT count(*) FROM (SELECT FROM (", NEWEST, ") o WHERE ", SAYS, " LIMIT $12) counted");
+
+/// Newest first, and how many there are, up to [`COUNTED_MAX`]; `after` is the last id of the page before.
+pub async fn list_orders(
+    db: &impl GenericClient,
+    viewer: Viewer,
+    filter: &Filter,
+    limit: i64,
+    offset: i64,
+    after: Option<OrderId>,
+    public_url: &str,
+) -> Result<(Vec<OrderView>, i64)> {
+    let words = filter.q.as_deref().map(str::trim).filter(|q| !q.is_empty()).map(Words::of);
+    let (first, end) = filter.ids();
+    let behind = after.map_or(end, |after| after.0.min(end));
+    let times: [Param<'_>; 4] = [&filter.status, &filter.payment_status, &filter.from, &filter.to];
+    let (fits, fits_behind) = ([&times[..], &[&first, &end]].concat(), [&times[..], &[&first, &behind]].concat());
+    let page: [Param<'_>; 2] = [&limit, &offset];
+    let (all, user) = viewer.scope();
+    let none = Words::default();
+    let said = words.as_ref().unwrap_or(&none).params();
+    let (page_sql, count_sql, narrowed): (_, _, Vec<Param<'_>>) = match (all, &words) {
+        (false, _) => (OWN, COUNT_OWN, [&said[..], &[&user]].concat()),
+        (true, None) => (ALL, COUNT_ALL, Vec::new()),
+        (true, Some(words)) if words.is_common(db).await? => {
+            (LOOK_THROUGH, COUNT_LOOKED_THROUGH, [&said[..], &[&LOOKED_THROUGH_MAX]].concat())
+        }
+        (true, Some(_)) => (LOOK_UP, COUNT_LOOKED_UP, [&said[..], &[&LOOKED_UP_MAX]].concat()),
+    };
+    let page_params = [&fits_behind[..], &narrowed, &page].concat();
+    let count_params = [&fits[..], &narrowed, &[&COUNTED_MAX]].concat();
+    let (total, rows) =
+        futures_util::future::try_join(db::query_one(db, count_sql, &count_params), db::query(db, page_sql, &page_params))
+            .await?;
+    let ids: Vec<OrderId> = rows.iter().map(|row| row.get("id")).collect();
+    let lines = list_lines(db, &ids).await?;
+    let orders = rows
+        .iter()
+        .map(|row| {
+            let id: OrderId = row.get("id");
+            let items = lines.iter().filter(|line| line.get::<_, OrderId>("order_id") == id).map(OrderLine::from_row).collect();
+            OrderView::from_row(row, items, public_url)
+        })
+        .collect::<Result<_>>()?;
+    Ok((orders, total.get(0)))
+}
+
+type Param<'a> = &'a (dyn ToSql + Sync);
+
+impl Filter {
+    /// The ids between which orders of these times lie, the end not among them: the primary key finds them.
+    fn ids(&self) -> (Uuid, Uuid) {
+        let early = |from: Timestamp| id_floor(from.saturating_sub(CLOCKS_DIFFER).unwrap_or(from));
+        let late = |to: Timestamp| id_floor(to.saturating_add(CLOCKS_DIFFER).unwrap_or(to));
+        (self.from.map_or(Uuid::nil(), early), self.to.map_or(Uuid::max(), late))
+    }
+}
+
+/// What `q` may be.
+#[derive(Debug, Default)]
+struct Words {
+    /// An order's number or a parcel's.
+    number: Option<String>,
+    email: String,
+    /// Names from here …
+    name: String,
+    /// … up to here begin so.
+    name_end: String,
+}
+
+impl Words {
+    fn of(q: &str) -> Self {
+        let name = q.to_lowercase();
+        let name_end = format!("{name}{}", char::MAX);
+        Self { number: Some(q.to_uppercase()), email: name.clone(), name, name_end }
+    }
+
+    fn params(&self) -> [Param<'_>; 4] {
+        [&self.number, &self.email, &self.name, &self.name_end]
+    }
+
+    async fn is_common(&self, db: &impl GenericClient) -> Result<bool> {
+        let named = db::query_one(db, COUNT_NAMES, &[&self.name, &self.name_end, &(LOOKED_UP_MAX + 1)]).await?;
+        Ok(named.get::<_, i64>(0) > LOOKED_UP_MAX)
+    }
+}

@@ -1,0 +1,95 @@
+//! Erasure of people without an account (LGPD, article 18, VI): by CPF or CNPJ, or by e-mail, once the shop has made sure who asks.
+
+use actix_web::{HttpResponse, post, web};
+use deadpool_postgres::Transaction;
+use garde::Validate;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::ToSchema;
+use utoipa_actix_web::service_config::ServiceConfig;
+use vitrine_kit::{Email, TaxId};
+
+use super::erase::{forget_in_orders, not_open};
+use crate::app::App;
+use crate::audit_log;
+use crate::db;
+use crate::error::{Error, Problem, Result};
+use crate::http::json::Json;
+use crate::http::who::AdminSent;
+use crate::ids::OrderId;
+
+pub fn routes(cfg: &mut ServiceConfig<'_>) {
+    cfg.service(erase_guest);
+}
+
+/// Who is to be forgotten. One of the two at least.
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct EraseGuest {
+    /// CPF or CNPJ.
+    #[garde(inner(length(max = 20)))]
+    cpf: Option<String>,
+    #[garde(inner(length(max = 254)))]
+    email: Option<String>,
+}
+
+/// What was found.
+#[derive(Debug, Serialize, ToSchema)]
+struct ErasedGuest {
+    /// Guests' orders that no longer say whose they were.
+    orders: usize,
+    /// Accounts with this CPF, CNPJ or e-mail. They are not touched: their people erase them, signed in.
+    accounts: i64,
+}
+
+/// Erases a guest: every order without an account that has this CPF or CNPJ, or this e-mail, with its messages and events.
+///
+/// Make sure first that it is this person who asks. The orders themselves, payments and fiscal documents stay.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = EraseGuest,
+    responses((status = 200, body = ErasedGuest), (status = 409, body = Problem, description = "An order is still open"),
+        (status = 422, body = Problem)))]
+#[post("/api/admin/guests/erase")]
+async fn erase_guest(app: web::Data<App>, AdminSent(admin, body): AdminSent<Json<EraseGuest>>) -> Result<HttpResponse> {
+    let document = body.cpf.as_deref().map(TaxId::parse).transpose().map_err(|e| Error::field("cpf", e.to_string()))?;
+    let email = body.email.as_deref().map(Email::parse).transpose().map_err(|e| Error::field("email", e.to_string()))?;
+    if document.is_none() && email.is_none() {
+        return Err(Error::field("cpf", "or email is required"));
+    }
+    let persons = document.map(|document| app.keys.persons(&document)).unwrap_or_default();
+    let email = email.as_ref().map(Email::as_str);
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    let found = erase(&tx, &persons, email).await?;
+    // Who asked stands in no table that only grows: numbers of orders, and nobody's data.
+    let after = json!({"orders": found.orders, "by": {"cpf": body.cpf.is_some(), "email": body.email.is_some()}});
+    audit_log::record(&tx, admin.0.actor(), "guest.erase", "guest", None, Some(after)).await?;
+    tx.commit().await?;
+    tracing::info!(orders = found.orders, "a guest was erased");
+    Ok(HttpResponse::Ok().json(found))
+}
+
+async fn erase(tx: &Transaction<'_>, persons: &[Vec<u8>], email: Option<&str>) -> Result<ErasedGuest> {
+    const ORDERS: &str = "
+        SELECT id, number, status FROM orders WHERE user_id IS NULL AND (tax_id_hash = ANY($1) OR customer_email = $2)
+         ORDER BY id FOR UPDATE";
+    const ACCOUNTS: &str = "SELECT count(*) AS accounts FROM users WHERE tax_id_hash = ANY($1) OR email = $2";
+    const MESSAGES: &str = "
+        UPDATE messages SET recipient = NULL, subject = '(removido)', html = NULL, body = NULL
+         WHERE user_id IS NULL AND recipient = $1";
+    // The kept answer to the order, which shows all of it, and those about it.
+    const FIRST_ANSWERS: &str = "
+        DELETE FROM idempotency_keys
+         WHERE (scope LIKE 'guest:%' AND status = 201 AND convert_from(body, 'UTF8')::jsonb ->> 'id' = ANY($1))
+            OR scope IN (SELECT 'guest pay:' || id FROM unnest($1::text[]) AS id)";
+    // No index finds a document among all orders: it is asked for too seldom to be paid for by every checkout.
+    tx.batch_execute("SET LOCAL statement_timeout = '5min'").await?;
+    let orders: Vec<OrderId> = not_open(&db::query(tx, ORDERS, &[&persons, &email]).await?)?;
+    let ids: Vec<String> = orders.iter().map(OrderId::to_string).collect();
+    db::execute(tx, FIRST_ANSWERS, &[&ids]).await?;
+    if email.is_some() {
+        db::execute(tx, MESSAGES, &[&email]).await?;
+    }
+    forget_in_orders(tx, &orders).await?;
+    let accounts = db::query_one(tx, ACCOUNTS, &[&persons, &email]).await?.get("accounts");
+    Ok(ErasedGuest { orders: orders.len(), accounts })
+}

@@ -1,0 +1,133 @@
+//! What the inbox keeps of an event: the fields that reading it again needs, and what tells the operator what it was about.
+//! Payers' names, addresses, documents and a card's secret stay out.
+
+use serde_json::{Map, Value};
+
+/// Fields of a provider's events, from the top; a list counts as what is in it.
+#[rustfmt::skip] // a line per thing, not per field
+fn fields_of(provider: &str) -> &'static [&'static str] {
+    match provider {
+        "propay" => &[
+            "id", "event", "payment_id", "order_id", "refund_id", "txid", "amount_cents", "currency", "end_to_end_id", "status",
+            "paid_at", "created_at",
+        ],
+        "openpix" => &[
+            "event", "evento", "charge.correlationID", "charge.status", "charge.value", "pix.correlationID", "pix.endToEndId",
+            "pix.value", "pix.charge.correlationID", "originalTransaction.charge.correlationID", "refund.correlationID",
+            "refund.status", "refundTransaction.correlationID", "refundTransaction.endToEndId", "pixTransactionRefund.correlationID",
+            "dispute.id", "dispute.endToEndId", "dispute.status", "dispute.value", "dispute.disputeReason",
+        ],
+        "bacen" => &[
+            "pix.endToEndId", "pix.txid", "pix.chave", "pix.valor", "pix.horario", "pix.devolucoes.id", "pix.devolucoes.rtrId",
+            "pix.devolucoes.valor", "pix.devolucoes.status", "pix.devolucoes.natureza", "pix.devolucoes.motivo",
+        ],
+        "stripe" => &[
+            "id", "type", "created", "livemode", "data.object.id", "data.object.object", "data.object.amount",
+            "data.object.amount_received", "data.object.amount_refunded", "data.object.currency", "data.object.status",
+            "data.object.reason", "data.object.failure_reason", "data.object.created", "data.object.livemode", "data.object.latest_charge",
+            "data.object.latest_charge.id", "data.object.latest_charge.created", "data.object.payment_intent",
+            "data.object.payment_intent.id", "data.object.charge", "data.object.charge.id", "data.object.metadata.payment_id",
+            "data.object.metadata.order_id", "data.object.metadata.refund_id", "data.object.last_payment_error.code",
+            "data.object.last_payment_error.decline_code", "data.object.last_payment_error.message",
+            "data.object.evidence_details.due_by", "data.object.balance_transactions.id",
+        ],
+        "melhorenvio" => &[
+            "event", "data.id", "data.protocol", "data.status", "data.price", "data.tracking", "data.self_tracking",
+            "data.melhorenvio_tracking", "data.tags", "data.tags.tag", "data.options.tags", "data.options.tags.tag",
+            "data.generated_at", "data.posted_at", "data.delivered_at", "data.canceled_at", "data.expired_at", "data.updated_at",
+        ],
+        // Read again by their order: only for the operator's eyes.
+        "focusnfe" => &["ref", "status", "status_sefaz", "chave_nfe", "numero", "serie"],
+        "enotas" => &["nfeId", "nfeStatus", "nfeNumero", "nfeSerie", "nfeChaveAcesso"],
+        _ => &[],
+    }
+}
+
+/// What is kept of a body. Nothing of one that is not JSON: its name and its outcome stand beside it.
+pub(super) fn keep(provider: &str, body: &[u8]) -> Vec<u8> {
+    let given: Value = serde_json::from_slice(body).unwrap_or_default();
+    let kept = within(&given, "", fields_of(provider));
+    kept.map(|kept| kept.to_string().into_bytes()).unwrap_or_default()
+}
+
+/// The part of a value that the fields name. An object that has none of them is left out; a list stays, be it empty.
+fn within(value: &Value, path: &str, fields: &[&str]) -> Option<Value> {
+    match value {
+        Value::Object(given) => {
+            let mut kept = Map::new();
+            for (name, value) in given {
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                if let Some(value) = within(value, &path, fields) {
+                    kept.insert(name.clone(), value);
+                }
+            }
+            (!kept.is_empty()).then_some(Value::Object(kept))
+        }
+        Value::Array(items) => {
+            let leads_on =
+                fields.iter().any(|field| field.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')));
+            leads_on.then(|| items.iter().filter_map(|item| within(item, path, fields)).collect())
+        }
+        leaf => fields.contains(&path).then(|| leaf.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn kept(provider: &str, body: Value) -> Value {
+        serde_json::from_slice(&keep(provider, body.to_string().as_bytes())).unwrap_or_default()
+    }
+
+    #[test]
+    fn payers_and_secrets_stay_out_and_what_is_read_again_stays() {
+        let charge = json!({"event": "OPENPIX:CHARGE_COMPLETED", "charge": {"correlationID": "c", "value": 100,
+            "customer": {"name": "Ana", "email": "ana@example.com", "taxID": {"taxID": "52998224725", "type": "BR:CPF"}}}, "pix": {"payer": {"name": "Ana"}}});
+        assert_eq!(
+            kept("openpix", charge),
+            json!({"event": "OPENPIX:CHARGE_COMPLETED", "charge": {"correlationID": "c", "value": 100}})
+        );
+        let pix = json!({"pix": [{"endToEndId": "E1", "txid": "t", "valor": "1.00", "infoPagador": "Ana", "pagador": {"cpf": "52998224725"},
+            "devolucoes": [{"id": "d", "status": "DEVOLVIDO", "motivo": "Ana"}]}]});
+        assert_eq!(
+            kept("bacen", pix),
+            json!({"pix": [{"endToEndId": "E1", "txid": "t", "valor": "1.00", "devolucoes": [{"id": "d", "status": "DEVOLVIDO"}]}]})
+        );
+        let intent = json!({"id": "evt", "type": "payment_intent.succeeded", "data": {"object": {"id": "pi", "client_secret": "s",
+            "receipt_email": "ana@example.com", "latest_charge": {"id": "ch", "created": 5, "billing_details": {"name": "Ana"}},
+            "metadata": {"payment_id": "p"}, "balance_transactions": []}}});
+        assert_eq!(
+            kept("stripe", intent),
+            json!({"id": "evt", "type": "payment_intent.succeeded", "data": {"object": {"id": "pi", "latest_charge": {"id": "ch", "created": 5},
+                "metadata": {"payment_id": "p"}, "balance_transactions": []}}})
+        );
+        let label = json!({"event": "order.posted", "data": {"id": 1, "to": {"name": "Ana"}, "tags": ["t"], "options": {"tags": [{"tag": "t", "url": "u"}]}}});
+        assert_eq!(
+            kept("melhorenvio", label),
+            json!({"event": "order.posted", "data": {"id": 1, "tags": ["t"], "options": {"tags": [{"tag": "t"}]}}})
+        );
+    }
+
+    #[test]
+    fn an_event_of_a_parcel_reads_the_same_without_its_people() {
+        let body = include_bytes!("../../integrations/melhorenvio/fixtures/webhook.json");
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        let read = |body: Vec<u8>| {
+            let news = vitrine_melhorenvio::reread(&body.into(), now);
+            (news.event, news.label, news.status, news.tells)
+        };
+        let (whole, kept) = (read(body.to_vec()), read(keep("melhorenvio", body)));
+        assert!(whole.1.is_some());
+        assert_eq!(kept, whole);
+    }
+
+    #[test]
+    fn nothing_is_kept_of_what_nobody_can_read() {
+        assert_eq!(keep("openpix", b"\xff not json"), b"");
+        assert_eq!(keep("openpix", br#"{"nome": "Ana"}"#), b"");
+        assert_eq!(keep("somebody", br#"{"event": "x"}"#), b"");
+    }
+}
