@@ -24,8 +24,6 @@ CREATE INDEX jobs_messages_due ON jobs (run_at) WHERE state = 'waiting' AND left
 CREATE INDEX jobs_leased ON jobs (lease_until) WHERE state = 'running';
 CREATE INDEX jobs_finished ON jobs (finished_at) WHERE state IN ('done', 'dead');
 CREATE UNIQUE INDEX jobs_dedupe ON jobs (dedupe) WHERE dedupe IS NOT NULL AND state IN ('waiting', 'running');
--- Whether the operator was told of something lately.
-CREATE INDEX jobs_alerts ON jobs ((payload ->> 'subject')) WHERE kind = 'mail_alert';
 
 -- What providers told us, once per event. A forged delivery never gets here.
 CREATE TABLE webhook_events (
@@ -42,6 +40,8 @@ CREATE TABLE webhook_events (
 );
 CREATE INDEX webhook_events_received ON webhook_events (received_at);
 CREATE INDEX webhook_events_order ON webhook_events (order_id) WHERE order_id IS NOT NULL;
+-- Events whose body is still kept, the oldest first: the others are passed over when bodies are removed.
+CREATE INDEX webhook_events_bodies ON webhook_events (received_at) WHERE body <> '';
 
 -- First answers, repeated to whoever asks again with the same key. `status` is NULL while the first one is at work.
 CREATE TABLE idempotency_keys (
@@ -115,3 +115,60 @@ CREATE TABLE cep_cache (
     address    jsonb,                           -- NULL: asked, and unknown
     fetched_at timestamptz NOT NULL DEFAULT now()
 );
+
+-- Keys that the shop makes for itself, each sealed with one of DATA_KEYS: a dump of the database opens nothing, and no change of
+-- JWT_SECRET or DATA_KEYS changes what they make.
+CREATE TABLE secret_keys (
+    position  integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- a look-up hash is made by all keys up to its own, in this order
+    purpose   text NOT NULL CHECK (purpose IN ('look_up', 'tokens')),
+    id        smallint NOT NULL,                -- of a look-up key: the id in DATA_KEYS whose rows it is for
+    sealed    bytea NOT NULL,
+    data_key  smallint NOT NULL,                -- which of DATA_KEYS seals it
+    made_at   timestamptz NOT NULL DEFAULT now(),
+    turned_at timestamptz,                      -- of a look-up key: no row is left with a hash by the ones before it
+    UNIQUE (purpose, id)
+);
+
+-- What the operator must know. Raising an alert only inserts a row into alert_occurrences, so that transactions which raise the
+-- same key at once never wait for each other; one job counts them into alerts, one row per key and day.
+CREATE DOMAIN alert_severity AS text CHECK (VALUE IN ('critical', 'warning', 'info'));
+CREATE DOMAIN alert_key AS text CHECK (VALUE ~ '^[a-z][a-z-]*(:.+)?$' AND length(VALUE) <= 200);
+
+CREATE TABLE alert_occurrences (
+    id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    key          alert_key NOT NULL,
+    severity     alert_severity NOT NULL,
+    subject      text NOT NULL,
+    text         text NOT NULL,
+    order_number text,
+    cause        text NOT NULL,                 -- request:…, job:…, webhook:…
+    raised_at    timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TABLE alerts (
+    id              uuid PRIMARY KEY,
+    key             alert_key NOT NULL,
+    day             date NOT NULL,              -- the shop's: America/Sao_Paulo
+    severity        alert_severity NOT NULL,
+    subject         text NOT NULL,
+    text            text NOT NULL,              -- of the latest occurrence
+    order_numbers   text[] NOT NULL DEFAULT '{}', -- the first twenty that it named
+    cause           text NOT NULL,              -- of the latest occurrence
+    count           bigint NOT NULL CHECK (count > 0),
+    first_at        timestamptz NOT NULL,
+    last_at         timestamptz NOT NULL,
+    told_at         timestamptz,                -- when a mail (or the log, without an address) last told of it
+    told_count      bigint NOT NULL DEFAULT 0,  -- how many occurrences it told of
+    told_by         text,                       -- the mail: messages.event; NULL where the log was told
+    acknowledged_at timestamptz,
+    acknowledged_by text,                       -- admin:…
+    UNIQUE (key, day),
+    CHECK (first_at <= last_at),
+    CHECK (told_count BETWEEN 0 AND count AND (told_at IS NULL) = (told_count = 0)),
+    CHECK (told_by IS NULL OR told_at IS NOT NULL),
+    CHECK ((acknowledged_by IS NULL) = (acknowledged_at IS NULL))
+);
+-- What is still to be told is little, however many alerts there are.
+CREATE INDEX alerts_untold ON alerts (first_at) WHERE told_count < count;
+CREATE INDEX alerts_told_by ON alerts (told_by) WHERE told_by IS NOT NULL;
+CREATE INDEX alerts_day ON alerts (day);

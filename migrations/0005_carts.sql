@@ -24,13 +24,17 @@ CREATE TABLE coupons (
 -- How often a person used a coupon. A person is the HMAC of a CPF or CNPJ: one human, however many accounts.
 CREATE TABLE coupon_persons (
     coupon_id uuid NOT NULL REFERENCES coupons ON DELETE CASCADE,
-    person    bytea NOT NULL,
+    person    bytea NOT NULL,                   -- may have a row by each look-up key while the keys are being changed: their uses add up
+    key       smallint NOT NULL,                -- which look-up key made `person`
     uses      counter NOT NULL,
     PRIMARY KEY (coupon_id, person)
 );
 
 -- Counts one use of a coupon for one person, within both limits and its window, or raises. The order row holds the use.
-CREATE FUNCTION spend_coupon(coupon uuid, who bytea) RETURNS void LANGUAGE plpgsql AS $$
+-- `who`: the person by every look-up key, the one that is written first, of `who_key`. The coupon's row is locked first, so
+-- that two orders of one person are counted one after the other, whichever keys made their hashes. An account is one person
+-- too, whatever documents it types: `buyer` has it, and `placed` is the order at hand.
+CREATE FUNCTION spend_coupon(coupon uuid, who bytea[], who_key smallint, buyer uuid, placed uuid) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     per_person integer;
 BEGIN
@@ -41,11 +45,18 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION 'coupon used up' USING ERRCODE = 'VT002';
     END IF;
-    INSERT INTO coupon_persons AS p (coupon_id, person, uses) VALUES (coupon, who, 1)
-    ON CONFLICT (coupon_id, person) DO UPDATE SET uses = p.uses + 1 WHERE per_person IS NULL OR p.uses < per_person;
-    IF NOT FOUND THEN
+    -- A server that knows fewer keys than there are would not see what the others wrote.
+    IF cardinality(who) < (SELECT count(*) FROM secret_keys k WHERE k.purpose = 'look_up') THEN
+        RAISE EXCEPTION 'a look-up key is not known to this server' USING ERRCODE = 'VT004';
+    END IF;
+    IF (SELECT sum(p.uses) FROM coupon_persons p WHERE p.coupon_id = coupon AND p.person = ANY (who)) >= per_person
+       OR (per_person IS NOT NULL AND buyer IS NOT NULL
+           AND (SELECT count(*) FROM orders o
+                 WHERE o.user_id = buyer AND o.coupon_id = coupon AND o.coupon_held AND o.id <> placed) >= per_person) THEN
         RAISE EXCEPTION 'coupon used up by this person' USING ERRCODE = 'VT003';
     END IF;
+    INSERT INTO coupon_persons AS p (coupon_id, person, key, uses) VALUES (coupon, who[1], who_key, 1)
+    ON CONFLICT (coupon_id, person) DO UPDATE SET uses = p.uses + 1;
 END $$;
 
 -- One cart per customer on every device, or one per guest token (of which only the hash is kept).

@@ -43,6 +43,8 @@ CREATE TABLE orders (
     cancel_reason         text,                 -- the buyer's or the shop's own words; the history only says who
     reservation           smallint NOT NULL DEFAULT 1,
     stock_held            boolean NOT NULL DEFAULT true,
+    units                 counter NOT NULL DEFAULT 0, -- of all lines together
+    placed_from           bytea,                -- a keyed hash of the client's address, for as long as the order waits for its money
     expires_at            timestamptz NOT NULL, -- an unpaid order gives its stock back after this
     paid_at               timestamptz,
     shipped_at            timestamptz,
@@ -64,7 +66,12 @@ CREATE INDEX orders_user ON orders (user_id, id DESC) WHERE user_id IS NOT NULL;
 CREATE INDEX orders_open ON orders (expires_at) WHERE status = 'pending';
 CREATE INDEX orders_tracking ON orders (upper(tracking_number)) WHERE tracking_number IS NOT NULL;
 CREATE INDEX orders_to_follow ON orders (tracked_at) WHERE status = 'shipped';
-CREATE INDEX orders_coupon ON orders (coupon_id) WHERE coupon_id IS NOT NULL;
+-- Who holds a use of a coupon: its orders by person.
+CREATE INDEX orders_coupon ON orders (coupon_id, tax_id_hash) WHERE coupon_id IS NOT NULL;
+-- What an order that waits for its money is counted by.
+CREATE INDEX orders_unpaid_document ON orders (tax_id_hash) WHERE status = 'pending';
+CREATE INDEX orders_unpaid_email ON orders (customer_email) WHERE status = 'pending';
+CREATE INDEX orders_unpaid_address ON orders (placed_from) WHERE status = 'pending';
 CREATE INDEX orders_email ON orders (customer_email) WHERE customer_email IS NOT NULL;
 CREATE INDEX orders_name ON orders (lower(customer_name) text_pattern_ops); -- the administrators' search, by how a name begins
 ALTER TABLE messages ADD FOREIGN KEY (order_id) REFERENCES orders;
@@ -86,6 +93,50 @@ CREATE TABLE order_lines (
     UNIQUE (order_id, variant_id),
     CONSTRAINT order_lines_total CHECK (line_total_cents = unit_price_cents * quantity AND discount_cents <= line_total_cents)
 );
+
+-- Pieces that are out of a sale and on no shelf: lost or spoilt. What went back on the shelf stands in stock_movements.
+CREATE TABLE write_offs (
+    id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    order_line_id uuid NOT NULL REFERENCES order_lines,
+    quantity      quantity NOT NULL,
+    cause         text NOT NULL,                -- request, job or webhook id
+    actor         text NOT NULL,
+    at            timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX write_offs_line ON write_offs (order_line_id);
+CREATE TRIGGER write_offs_grow BEFORE UPDATE OR DELETE ON write_offs FOR EACH ROW EXECUTE FUNCTION only_grows();
+
+-- Raises where one more unpaid order would be one too many. It counts under a lock per document, e-mail and address, always in
+-- this order, which its transaction holds until it commits: of orders that come at once none is overlooked. What is NULL has no
+-- limit and is not locked. `placed`: the order at hand, which is written already. The limits are by document, e-mail, address.
+CREATE FUNCTION check_unpaid(
+    placed uuid, person bytea, documents bytea[], email text, address bytea, new_units integer, most_orders integer[], most_units integer[])
+RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    held record;
+    what text;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('unpaid document ' || encode(person, 'hex'), 0));
+    PERFORM pg_advisory_xact_lock(hashtextextended('unpaid email ' || email, 0));
+    PERFORM pg_advisory_xact_lock(hashtextextended('unpaid address ' || encode(address, 'hex'), 0));
+    SELECT d.orders AS d_orders, d.units AS d_units, e.orders AS e_orders, e.units AS e_units, a.orders AS a_orders, a.units AS a_units INTO held
+      FROM (SELECT count(*) AS orders, coalesce(sum(o.units), 0) AS units FROM orders o
+             WHERE o.status = 'pending' AND o.tax_id_hash = ANY (documents) AND o.id <> placed) d,
+           (SELECT count(*) AS orders, coalesce(sum(o.units), 0) AS units FROM orders o
+             WHERE o.status = 'pending' AND o.customer_email = email AND o.id <> placed) e,
+           (SELECT count(*) AS orders, coalesce(sum(o.units), 0) AS units FROM orders o
+             WHERE o.status = 'pending' AND o.placed_from = address AND o.id <> placed) a;
+    what := CASE WHEN held.d_orders >= most_orders[1] THEN 'document' WHEN held.e_orders >= most_orders[2] THEN 'email'
+                 WHEN held.a_orders >= most_orders[3] THEN 'address' END;
+    IF what IS NOT NULL THEN
+        RAISE EXCEPTION 'too many unpaid orders' USING ERRCODE = 'VT005', DETAIL = what;
+    END IF;
+    what := CASE WHEN held.d_units + new_units > most_units[1] THEN 'document' WHEN held.e_units + new_units > most_units[2] THEN 'email'
+                 WHEN held.a_units + new_units > most_units[3] THEN 'address' END;
+    IF what IS NOT NULL THEN
+        RAISE EXCEPTION 'too many units held unpaid' USING ERRCODE = 'VT006', DETAIL = what;
+    END IF;
+END $$;
 
 -- The whole story of an order, in order: from, to, when, who, and what caused it.
 CREATE DOMAIN history_subject AS text CHECK (VALUE IN

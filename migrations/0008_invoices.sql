@@ -3,13 +3,18 @@ CREATE DOMAIN invoice_purpose AS text CHECK (VALUE IN ('sale', 'return'));
 CREATE DOMAIN invoice_status AS text CHECK (VALUE IN ('pending', 'processing', 'authorized', 'rejected', 'denied', 'cancelled'));
 CREATE DOMAIN fiscal_environment AS text CHECK (VALUE IN ('homologacao', 'producao'));
 CREATE DOMAIN chave AS text CHECK (VALUE ~ '^[0-9]{6}[0-9A-Z]{12}[0-9]{26}$');
+-- Why a return gives goods back: they came back, or their money alone is back.
+CREATE DOMAIN return_ground AS text CHECK (VALUE IN ('goods', 'money'));
 CREATE TABLE invoices (
     id               uuid PRIMARY KEY,          -- without dashes, the provider's reference
     order_id         uuid NOT NULL REFERENCES orders,
     purpose          invoice_purpose NOT NULL DEFAULT 'sale',
     sale_id          uuid REFERENCES invoices,  -- what a return gives back
     refund_id        uuid REFERENCES refunds,   -- NULL: the whole sale, cancelled too late for its invoice
-    lines            jsonb,                     -- of a return: how many of which lines
+    ground           return_ground,             -- of a return
+    lines            jsonb,                     -- how many of which lines: of a return, and of a sale once it may have been sent
+    line_discounts   bigint[],                  -- beside `lines`, so that all returns together are the sale's to the centavo
+    freight_cents    cents,
     provider         text NOT NULL,
     environment      fiscal_environment NOT NULL,
     status           invoice_status NOT NULL DEFAULT 'pending',
@@ -39,14 +44,15 @@ CREATE TABLE invoices (
     updated_at       timestamptz NOT NULL DEFAULT now(),
     authorized_at    timestamptz,
     cancelled_at     timestamptz,
+    told_at          timestamptz,               -- the shop was told that it is rejected or denied
     CONSTRAINT invoices_sale CHECK ((purpose = 'return') = (sale_id IS NOT NULL)),
     CONSTRAINT invoices_authorized CHECK (status <> 'authorized' OR (chave IS NOT NULL AND authorized_at IS NOT NULL)),
     CONSTRAINT invoices_xml CHECK ((xml IS NULL) = (xml_sha256 IS NULL))
 );
 -- One live sale per order. What was denied or cancelled may be followed by another.
 CREATE UNIQUE INDEX invoices_one_sale ON invoices (order_id) WHERE purpose = 'sale' AND status NOT IN ('denied', 'cancelled');
-CREATE UNIQUE INDEX invoices_one_return ON invoices (sale_id, refund_id) NULLS NOT DISTINCT
-    WHERE purpose = 'return' AND status NOT IN ('denied', 'cancelled');
+-- One refund may be followed by several returns, and a return by none. Sums under the order's lock keep them from being doubled.
+CREATE INDEX invoices_returns ON invoices (sale_id) WHERE purpose = 'return';
 CREATE INDEX invoices_order ON invoices (order_id);
 CREATE INDEX invoices_open ON invoices (updated_at) WHERE status IN ('pending', 'processing');
 CREATE INDEX invoices_to_mend ON invoices (id) WHERE status IN ('rejected', 'denied');

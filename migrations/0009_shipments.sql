@@ -20,7 +20,6 @@ CREATE TABLE shipments (
     error            text,                      -- why it does not go on, for the shop's eyes
     given_back       boolean NOT NULL DEFAULT false, -- by the shop itself, since its sale was off. Should the sale stand again, another one
                                                 -- follows: of several boxes also where others of them were not to be given back
-    alerted_at       timestamptz,               -- the shop was told by mail that it does not go on
     asked_at         timestamptz,               -- from here on the provider may have it in the cart
     claim            uuid,                      -- who is at work on it; another may go on once that is over
     claimed_until    timestamptz,

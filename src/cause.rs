@@ -25,6 +25,7 @@ pub fn current() -> String {
 pub enum Actor {
     User(UserId),
     Admin(UserId),
+    Shipper(UserId),
     Guest,
     System,
     Provider(&'static str),
@@ -35,6 +36,7 @@ impl fmt::Display for Actor {
         match self {
             Self::User(id) => write!(f, "user:{id}"),
             Self::Admin(id) => write!(f, "admin:{id}"),
+            Self::Shipper(id) => write!(f, "shipper:{id}"),
             Self::Guest => f.write_str("guest"),
             Self::System => f.write_str("system"),
             Self::Provider(name) => write!(f, "provider:{name}"),

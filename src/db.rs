@@ -200,8 +200,6 @@ fn migrations() -> Result<Vec<Migration>> {
         ("V7__payments", include_str!("../migrations/0007_payments.sql")),
         ("V8__invoices", include_str!("../migrations/0008_invoices.sql")),
         ("V9__shipments", include_str!("../migrations/0009_shipments.sql")),
-        ("V14__keys", include_str!("../migrations/0014_keys.sql")),
-        ("V15__alerts", include_str!("../migrations/0015_alerts.sql")),
     ];
     files
         .iter()

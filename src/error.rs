@@ -58,6 +58,9 @@ pub enum Error {
     /// The thing is not in a state that allows this. The text says which and what to do.
     #[error("{0}")]
     Conflict(String),
+    /// Money or goods of the order are on their way back, or are back: nobody sends it.
+    #[error("{0}")]
+    SaleIsOff(&'static str),
     #[error("A request with this Idempotency-Key is still being worked on")]
     KeyInFlight,
     #[error("This Idempotency-Key was used with another body")]
@@ -108,6 +111,7 @@ impl Error {
             Self::CartEmpty => &ProblemType::CART_EMPTY,
             Self::Coupon(_) | Self::NoSuchCoupon => &ProblemType::COUPON_REFUSED,
             Self::Conflict(_) | Self::Unconfigured(_) => &ProblemType::CONFLICT,
+            Self::SaleIsOff(_) => &ProblemType::SALE_IS_OFF,
             Self::KeyInFlight => &ProblemType::KEY_IN_FLIGHT,
             Self::Provider(error) if error.is_refusal() => &ProblemType::PROVIDER_REFUSED,
             Self::TooMany { .. } => &ProblemType::TOO_MANY_REQUESTS,

@@ -21,7 +21,7 @@ pub struct Step {
     pub what: String,
     pub from: Option<String>,
     pub to: Option<String>,
-    /// `user:…`, `admin:…`, `guest`, `system`, `provider:…`.
+    /// `user:…`, `admin:…`, `shipper:…`, `guest`, `system`, `provider:…`.
     pub who: Option<String>,
     /// `request:…`, `job:…`, `webhook:…`; jobs and webhooks are steps of this history too.
     pub cause: Option<String>,
@@ -74,7 +74,7 @@ const STORY: &str = "
         SELECT max(h.at) OVER (ORDER BY h.id) AS at, 1 AS rank, h.id AS seq,
                CASE h.subject WHEN 'message' THEN 'message ' || coalesce(m.kind, '') || CASE m.channel WHEN 'sms' THEN ' (sms)' ELSE '' END ELSE h.subject || coalesce(' ' || h.subject_id, '') END AS what,
                h.from_state AS before, h.to_state AS after, h.actor AS who, h.cause,
-               concat_ws(', ', nullif(CASE WHEN h.actor ~ '^(user|admin|guest)' THEN '' ELSE h.reason END, ''),
+               concat_ws(', ', nullif(CASE WHEN h.actor ~ '^(user|admin|shipper|guest)' THEN '' ELSE h.reason END, ''),
                          p.method || ' by ' || p.provider || ' of ' || to_char(p.amount_cents / 100.0, 'FM999999999990.00'),
                          'of ' || to_char(r.amount_cents / 100.0, 'FM999999999990.00'), 'message:' || m.id,
                          d.stage || ' ' || d.provider_ref || coalesce(' of ' || to_char(d.amount_cents / 100.0, 'FM999999999990.00'), '')) AS note,
@@ -93,6 +93,9 @@ const STORY: &str = "
         SELECT s.at, 2, s.id, 'stock of ' || l.sku, NULL, CASE WHEN s.delta > 0 THEN '+' ELSE '' END || s.delta, s.actor, s.cause,
                s.reason || ', reservation ' || s.reservation, false
           FROM line l JOIN stock_movements s ON s.order_line_id = l.id
+        UNION ALL
+        SELECT w.at, 2, w.id, 'written off of ' || l.sku, NULL, w.quantity::text, w.actor, w.cause, '', false
+          FROM line l JOIN write_offs w ON w.order_line_id = l.id
         UNION ALL
         SELECT at, 3, id, 'money: ' || kind, NULL, to_char(amount_cents / 100.0, 'FM999999999990.00'), 'provider:' || provider, cause,
                concat_ws(', ', 'payment ' || payment_id, 'refund ' || refund_id, 'dispute ' || dispute_id, provider_ref), false

@@ -10,6 +10,7 @@ mod rules_machinery;
 mod rules_money;
 mod rules_orders;
 mod rules_parcels;
+mod rules_returns;
 mod rules_stock;
 
 use std::pin::pin;
@@ -60,6 +61,7 @@ fn all() -> impl Iterator<Item = &'static Rule> {
         rules_orders::RULES,
         rules_parcels::RULES,
         rules_stock::RULES,
+        rules_returns::RULES,
         rules_money::RULES,
         rules_disputes::RULES,
         rules_invoices::RULES,

@@ -17,10 +17,18 @@ pub(super) const RULES: &[Rule] = &[
            AND o.payment_status IN ('paid', 'partially_refunded') AND coalesce(p.kept, 1) > 0 AND o.stock_held
            AND o.paid_at > now() - interval '30 days'
            AND o.paid_at > (SELECT min(created_at) FROM invoices) AND o.paid_at < (SELECT max(created_at) FROM invoices) - interval '1 hour'"),
+    // Or of its order without the pieces that came back before it, with their shares of the discount. Few are, so those are looked
+    // at one by one.
     ("an-invoice-is-of-its-orders-amount", "
         SELECT 'invoice ' || i.id || ': ' || i.total_cents || ', its order: ' || o.total_cents
           FROM invoices i JOIN orders o ON o.id = i.order_id
-         WHERE i.purpose = 'sale' AND i.status = 'authorized' AND i.total_cents <> o.total_cents"),
+         WHERE i.purpose = 'sale' AND i.status = 'authorized'
+           AND CASE WHEN i.total_cents <> o.total_cents
+                    THEN i.lines IS NULL OR i.total_cents <> o.shipping_cents + (
+                         SELECT sum(l.unit_price_cents * on_it.n - l.discount_cents
+                                    + (2 * l.discount_cents * (l.quantity - on_it.n) + l.quantity) / (2 * l.quantity))
+                           FROM (SELECT (e ->> 0)::uuid AS line, (e ->> 1)::int AS n FROM jsonb_array_elements(i.lines) e) on_it
+                           JOIN order_lines l ON l.id = on_it.line) END"),
     ("an-authorised-invoice-has-its-key-and-number", "
         SELECT 'invoice ' || id FROM invoices
          WHERE status = 'authorized' AND (chave IS NULL OR number IS NULL OR authorized_at IS NULL OR substr(chave, 21, 2) <> '55')"),
@@ -51,9 +59,14 @@ pub(super) const RULES: &[Rule] = &[
          WHERE (o.status = 'cancelled' OR (o.status = 'processing' AND o.payment_status = 'refunded'))
            AND NOT EXISTS (SELECT FROM invoices back WHERE back.sale_id = i.id AND back.status NOT IN ('denied', 'cancelled'))
            AND NOT EXISTS (SELECT FROM jobs j WHERE j.dedupe = 'drop_invoice:' || o.id AND j.state <> 'done')"),
+    ("a-refused-invoice-was-told", "
+        SELECT 'invoice ' || i.id || ' of order ' || o.number || ' is ' || i.status || ', and nobody was told'
+          FROM invoices i JOIN orders o ON o.id = i.order_id
+         WHERE i.status IN ('rejected', 'denied') AND i.told_at IS NULL AND o.payment_status IN ('paid', 'partially_refunded')"),
     ("a-return-gives-back-no-more-than-was-sold", "
         SELECT r.back || ' of line ' || l.id || ' were given back, sold were ' || l.quantity
           FROM (SELECT (line ->> 0)::uuid AS line, sum((line ->> 1)::int) AS back
-                  FROM invoices i, jsonb_array_elements(i.lines) AS line WHERE i.status NOT IN ('denied', 'cancelled') GROUP BY 1) r
+                  FROM invoices i, jsonb_array_elements(i.lines) AS line
+                 WHERE i.purpose = 'return' AND i.status NOT IN ('denied', 'cancelled') GROUP BY 1) r
           JOIN order_lines l ON l.id = r.line WHERE r.back > l.quantity"),
 ];

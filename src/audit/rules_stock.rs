@@ -19,13 +19,15 @@ pub(super) const RULES: &[Rule] = &[
          WHERE m.order_line_id IS NOT NULL
            AND (l.id IS NULL OR l.variant_id <> m.variant_id OR abs(m.delta) > l.quantity
                 OR (m.reason = 'sale' AND -m.delta <> l.quantity) OR (m.reason = 'sale') <> (m.delta < 0))"),
+    // Pieces that were written off stay taken.
     ("a-line-holds-its-stock-while-its-order-does", "
         SELECT 'line ' || l.id || ' of order ' || o.number || ' holds ' || coalesce(-m.sum, 0)
           FROM orders o JOIN order_lines l ON l.order_id = o.id
           LEFT JOIN (SELECT order_line_id, sum(delta) AS sum, coalesce(sum(delta) FILTER (WHERE reason = 'return'), 0) AS returned
                        FROM stock_movements WHERE reason IN ('sale', 'release', 'return') GROUP BY 1) m
             ON m.order_line_id = l.id
-         WHERE coalesce(-m.sum, 0) <> CASE WHEN o.stock_held THEN l.quantity - coalesce(m.returned, 0) ELSE 0 END"),
+          LEFT JOIN (SELECT order_line_id, sum(quantity) AS quantity FROM write_offs GROUP BY 1) w ON w.order_line_id = l.id
+         WHERE coalesce(-m.sum, 0) <> CASE WHEN o.stock_held THEN l.quantity - coalesce(m.returned, 0) ELSE coalesce(w.quantity, 0) END"),
     ("a-cancelled-order-holds-nothing-and-a-pending-one-its-stock", "
         SELECT 'order ' || number || ' (' || status || ')' FROM orders
          WHERE (status = 'cancelled' AND (stock_held OR coupon_held)) OR (status = 'pending' AND NOT stock_held)"),

@@ -38,6 +38,7 @@ problem_types! {
     CART_EMPTY: 409 "cart-empty" "The cart is empty";
     COUPON_REFUSED: 409 "coupon-refused" "The coupon cannot be used";
     CONFLICT: 409 "conflict" "This is not possible now";
+    SALE_IS_OFF: 409 "sale-is-off" "The order is not to be sent any more";
     KEY_IN_FLIGHT: 409 "idempotency-key-in-flight" "The first request with this key is not finished";
     PROVIDER_REFUSED: 409 "provider-refused" "The provider refused it";
     TOO_LARGE: 413 "too-large" "The request is too large";

@@ -51,16 +51,47 @@ where
     type Future = LocalBoxFuture<'static, Result<Self>>;
 
     fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let is_json = req.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).is_some_and(is_json);
+        let is_json = is_sent_as_json(req);
+        let body = body_bytes(req, payload);
+        Box::pin(async move { Self::of(body.await?, is_json) })
+    }
+}
+
+impl<T> Json<T>
+where
+    T: DeserializeOwned + Validate,
+    T::Context: Default,
+{
+    fn of(raw: Bytes, is_json: bool) -> Result<Self> {
+        if !is_json {
+            return Err(Error::UnsupportedMedia);
+        }
+        let value = parse(&raw)?;
+        check(&value)?;
+        Ok(Self { value, raw })
+    }
+}
+
+/// A JSON body that may be left out. One that is there is held to all that [`Json`] is: what cannot be read is refused, never taken
+/// for nothing.
+#[derive(Debug)]
+pub struct OptionalJson<T>(pub Option<Json<T>>);
+
+impl<T> FromRequest for OptionalJson<T>
+where
+    T: DeserializeOwned + Validate + 'static,
+    T::Context: Default,
+{
+    type Error = Error;
+    type Future = LocalBoxFuture<'static, Result<Self>>;
+
+    fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let is_json = is_sent_as_json(req);
         let body = body_bytes(req, payload);
         Box::pin(async move {
             let raw = body.await?;
-            if !is_json {
-                return Err(Error::UnsupportedMedia);
-            }
-            let value = parse(&raw)?;
-            check(&value)?;
-            Ok(Self { value, raw })
+            let value = if raw.is_empty() { None } else { Some(Json::of(raw, is_json)?) };
+            Ok(Self(value))
         })
     }
 }
@@ -90,6 +121,10 @@ pub fn body_bytes(req: &HttpRequest, payload: &mut Payload) -> LocalBoxFuture<'s
         }
         Ok(body.freeze())
     })
+}
+
+fn is_sent_as_json(req: &HttpRequest) -> bool {
+    req.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).is_some_and(is_json)
 }
 
 fn is_json(content_type: &str) -> bool {

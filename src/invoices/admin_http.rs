@@ -12,7 +12,7 @@ use vitrine_kit::{Money, sefaz};
 
 use super::company::is_ibge_city;
 use super::readiness::{Readiness, look};
-use super::{cancel as withdrawal, correct as letters, issue, problem, store};
+use super::{cancel as withdrawal, correct as letters, issue, problem, returns, store};
 use crate::app::App;
 use crate::audit_log;
 use crate::db::{self, sql};
@@ -23,6 +23,7 @@ use crate::http::page::List;
 use crate::http::who::{Admin, AdminSent};
 use crate::ids::{InvoiceId, OrderId};
 use crate::jobs::{self, Job};
+use crate::sale::locks;
 
 /// What stands in the way of invoices, before a sale meets it.
 #[utoipa::path(tag = "admin", security(("bearer" = [])), responses((status = 200, body = Readiness)))]
@@ -230,16 +231,20 @@ pub(super) async fn correct(
     Ok(answer)
 }
 
-/// Emits an order's invoice where it has no live one: after one was cancelled or denied, or where none was emitted yet.
+/// Emits an order's invoice where it has no live one: after one was cancelled or denied, or where none was emitted yet. Where the sale
+/// stands, emits the return invoice that is missing.
 #[utoipa::path(tag = "admin", security(("bearer" = [])), responses((status = 202, body = AdminInvoice), (status = 404, body = Problem),
-    (status = 409, body = Problem, description = "It has a live one, is not paid, or nobody emits invoices here")))]
+    (status = 409, body = Problem, description = "Nothing is missing, it is not paid, or nobody emits invoices here")))]
 #[post("/api/admin/orders/{id}/invoice")]
 pub(super) async fn issue_again(app: web::Data<App>, admin: Admin, Path(order): Path<OrderId>) -> Result<HttpResponse> {
-    const EXISTS: &str = "SELECT FROM orders WHERE id = $1";
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
-    db::query_opt(&tx, EXISTS, &[&order]).await?.ok_or(Error::NotFound("The order"))?;
-    let Some(id) = issue::start(&tx, &app, order, admin.0.actor()).await? else {
+    locks::lock_order_for_shop(&tx, order).await?.ok_or(Error::NotFound("The order"))?;
+    let made = match issue::start(&tx, &app, order, admin.0.actor()).await? {
+        Some(sale) => Some(sale),
+        None => returns::follow_sums(&tx, order, None, false, admin.0.actor()).await?.first().copied(),
+    };
+    let Some(id) = made else {
         let why = "The order has a live invoice, is not paid, or no provider of invoices is configured";
         return Err(Error::Conflict(why.into()));
     };

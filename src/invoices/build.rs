@@ -10,12 +10,12 @@ use vitrine_kit::{AccessKey, Cep, Cnpj, Email, Money, Phone};
 use super::company::{Company, CompanyAddress};
 use super::facts::{Facts, Line};
 use super::problem::Problem;
-use super::returns::{self, Lines};
+use super::returns;
 use super::tax::{self, Setting};
 use super::ware::{self, Ware};
 use crate::calendar;
-use crate::ids::LineId;
 use crate::sale::address::ShippingAddress;
+use crate::sale::returned::Note;
 use crate::tax::states::{self, State};
 
 /// More items than this are more than one invoice.
@@ -30,32 +30,26 @@ pub struct Wanted {
     pub issued_at: Timestamp,
     /// The seller's, as the configuration names it: where it differs, one of the two is wrong.
     pub cnpj: Option<Cnpj>,
+    /// The pieces that it is about, and its freight.
+    pub note: Note,
     pub kind: Kind,
 }
 
 #[derive(Debug, Clone)]
 pub enum Kind {
     Sale,
-    /// Goods came back, all of them with the freight.
+    /// Goods came back.
     Return(Back),
 }
 
-/// What of a sale came back.
+/// The sale that a return gives back, or a part of it.
 #[derive(Debug, Clone)]
 pub struct Back {
-    /// The sale's invoice, and when that was issued: its taxes are given back by the rules of that day.
+    /// Its invoice, and when that was issued: its taxes are given back by the rules of that day.
     pub of: AccessKey,
     pub sold_at: Timestamp,
-    /// How many of which lines.
-    pub lines: Lines,
-    /// What earlier returns gave back of them.
-    pub before: Lines,
-}
-
-impl Back {
-    fn count(lines: &Lines, line: LineId) -> u32 {
-        lines.iter().filter(|(id, _)| *id == line).map(|(_, n)| n.unsigned_abs()).sum()
-    }
+    /// What stands on that invoice.
+    pub sale: Note,
 }
 
 /// Both ends' cities by the IBGE's code; `None`: nobody knows.
@@ -78,19 +72,20 @@ pub fn build(wanted: &Wanted, facts: &Facts, company: Option<&Company>, cities: 
     // What is fetched at the shop is sold there, wherever its buyer lives.
     let to = if facts.is_fetched() { from } else { states::find(&facts.address.state) };
     let ends = from.zip(to);
+    let parts = parts(wanted, facts);
     let items = match ends {
-        Some((from, to)) => items(wanted, facts, &setting(wanted, facts, company, (from, to)), &mut wrong),
+        Some((from, to)) => items(wanted, &parts, facts, &setting(wanted, facts, company, (from, to)), &mut wrong),
         None => Vec::new(), // named above, with the address
     };
     let totals = totals(&items);
     if wrong.is_empty() && matches!(wanted.kind, Kind::Sale) {
-        check_sums(facts, totals.as_ref(), &mut wrong);
+        check_sums(wanted, facts, totals.as_ref(), &mut wrong);
     }
     let (Some(issuer), Some(buyer), Some(totals)) = (issuer, buyer, totals) else { return Err(wrong) };
     if !wrong.is_empty() {
         return Err(wrong);
     }
-    let weight = |line: &Line| i64::from(line.weight_grams) * i64::from(line.quantity);
+    let weight = |part: &Part<'_>| i64::from(part.line.weight_grams) * i64::from(part.quantity);
     Ok(Nfe {
         reference: wanted.reference.clone(),
         environment: wanted.environment,
@@ -108,7 +103,7 @@ pub fn build(wanted: &Wanted, facts: &Facts, company: Option<&Company>, cities: 
         freight: if facts.is_fetched() { FreightBy::None } else { FreightBy::Seller },
         in_person: facts.is_fetched(),
         volumes: 1,
-        weight_grams: u32::try_from(facts.lines.iter().map(weight).sum::<i64>()).unwrap_or(u32::MAX),
+        weight_grams: u32::try_from(parts.iter().map(weight).sum::<i64>()).unwrap_or(u32::MAX),
         issuer,
         buyer,
         items,
@@ -228,55 +223,34 @@ fn address(at: &str, given: &ShippingAddress, wrong: &mut Vec<Problem>) -> Optio
 /// How much of a line this invoice is about, with its share of the line's discount.
 struct Part<'a> {
     line: &'a Line,
-    /// In the sale's invoice, which has all lines in the order's own order.
+    /// Its item in the sale's invoice, from 1.
     number: u32,
     quantity: u32,
     gross: Money,
     discount: Money,
 }
 
-impl<'a> Part<'a> {
-    /// `quantity` of a line of which `before` came back already. Each share of the discount is what it adds to those before it,
-    /// so that however a line comes back, it comes back with its whole discount.
-    fn of(line: &'a Line, number: u32, before: u32, quantity: u32) -> Self {
-        let (so_far, with_these) = (share(line, before), share(line, before + quantity));
-        Self {
-            line,
-            number,
-            quantity,
-            gross: line.unit_price.times(quantity).unwrap_or(line.gross),
-            discount: with_these.checked_sub(so_far).unwrap_or(Money::ZERO),
-        }
-    }
-}
-
-/// What the first so many of a line bear of its discount.
-fn share(line: &Line, count: u32) -> Money {
-    let (all, some) = (i64::from(line.quantity), i64::from(count));
-    Money::apportion(line.discount, &[Money::from_cents(some), Money::from_cents(all - some)])[0]
-}
-
 fn parts<'a>(wanted: &Wanted, facts: &'a Facts) -> Vec<Part<'a>> {
-    let part = |(line, number): (&'a Line, u32)| match &wanted.kind {
-        Kind::Sale => Part::of(line, number, 0, line.quantity.unsigned_abs()),
-        Kind::Return(back) => Part::of(line, number, Back::count(&back.before, line.id), Back::count(&back.lines, line.id)),
+    let sale = match &wanted.kind {
+        Kind::Sale => &wanted.note,
+        Kind::Return(back) => &back.sale,
     };
-    facts.lines.iter().zip(1..).map(part).filter(|part| part.quantity > 0).collect()
+    let sold = facts.lines.iter().filter(|line| sale.quantity(line.id) > 0).zip(1..);
+    let part = |(line, number): (&'a Line, u32)| {
+        let pieces = wanted.note.pieces.iter().find(|pieces| pieces.line == line.id)?;
+        let quantity = pieces.quantity.unsigned_abs();
+        let gross = line.unit_price.times(quantity).unwrap_or(line.gross);
+        Some(Part { line, number, quantity, gross, discount: pieces.discount })
+    };
+    sold.filter_map(part).collect()
 }
 
-/// The freight that this invoice is about: all of it with all of the goods, none with a part of them.
-fn freight_of(wanted: &Wanted, facts: &Facts, parts: &[Part<'_>]) -> Money {
-    let is_whole = parts.len() == facts.lines.len() && parts.iter().all(|p| i64::from(p.quantity) == i64::from(p.line.quantity));
-    if matches!(wanted.kind, Kind::Sale) || is_whole { facts.shipping } else { Money::ZERO }
-}
-
-fn items(wanted: &Wanted, facts: &Facts, setting: &Setting<'_>, wrong: &mut Vec<Problem>) -> Vec<Item> {
-    let parts = parts(wanted, facts);
+fn items(wanted: &Wanted, parts: &[Part<'_>], facts: &Facts, setting: &Setting<'_>, wrong: &mut Vec<Problem>) -> Vec<Item> {
     if parts.is_empty() || parts.len() > MAX_ITEMS {
         wrong.push(Problem::new("items", format!("Uma nota tem de 1 a {MAX_ITEMS} itens")));
     }
     let net: Vec<Money> = parts.iter().map(|p| p.gross.checked_sub(p.discount).unwrap_or(Money::ZERO)).collect();
-    let freights = Money::apportion(freight_of(wanted, facts, &parts), &net);
+    let freights = Money::apportion(wanted.note.freight, &net);
     let is_return = matches!(wanted.kind, Kind::Return(_));
     let mut items = Vec::with_capacity(parts.len());
     for (i, (part, freight)) in parts.iter().zip(freights).enumerate() {
@@ -340,10 +314,24 @@ fn totals(items: &[Item]) -> Option<Totals> {
     })
 }
 
-/// The order's own sums are under constraints, so this speaks up only where a line was lost on the way here.
-fn check_sums(facts: &Facts, totals: Option<&Totals>, wrong: &mut Vec<Problem>) {
-    let ours = totals.map(|t| (t.products, t.discount, t.freight, t.invoice));
-    if ours != Some((facts.subtotal, facts.discount, facts.shipping, facts.total)) {
+/// What stands on the sale's invoice and what came back before it are the order. The order's own sums are under constraints, so this
+/// speaks up only where a line was lost on the way here.
+fn check_sums(wanted: &Wanted, facts: &Facts, totals: Option<&Totals>, wrong: &mut Vec<Problem>) {
+    let on_note = |line: &Line| wanted.note.pieces.iter().find(|pieces| pieces.line == line.id);
+    let off_note = |line: &Line| {
+        let quantity = on_note(line).map_or(0, |pieces| pieces.quantity);
+        let gross = line.unit_price.times((line.quantity - quantity).unsigned_abs())?;
+        Some((gross, line.discount.checked_sub(on_note(line).map_or(Money::ZERO, |pieces| pieces.discount))?))
+    };
+    let ours = || {
+        let totals = totals?;
+        let off: Vec<(Money, Money)> = facts.lines.iter().map(off_note).collect::<Option<_>>()?;
+        let gross = Money::sum(off.iter().map(|(gross, _)| *gross))?.checked_add(totals.products)?;
+        let discount = Money::sum(off.iter().map(|(_, discount)| *discount))?.checked_add(totals.discount)?;
+        let invoice = gross.checked_sub(discount)?.checked_add(totals.freight)?;
+        Some((gross, discount, totals.freight, invoice))
+    };
+    if ours() != Some((facts.subtotal, facts.discount, facts.shipping, facts.total)) {
         wrong.push(Problem::new("items", "Os itens da nota não somam o valor do pedido: a nota não foi enviada"));
     }
 }

@@ -17,27 +17,29 @@ use crate::db;
 use crate::error::{Error, Result};
 use crate::ids::{InvoiceId, OrderId};
 use crate::jobs::{self, Job, Outcome};
-use crate::sale::off;
+use crate::sale::returned::Fate;
+use crate::sale::{locks, stock};
 use crate::tax::TaxRules;
 use crate::tax::states;
 
-/// The order was cancelled after it was paid, or all its money goes back before it left: so is its invoice, or, where it is too
+/// The order was cancelled after it was paid, or nothing is left of its sale before it left: so is its invoice, or, where it is too
 /// late for that, the sale is given back. Where the bank would not take the money back meanwhile, the sale stands, and where it
 /// does not take it later, another invoice follows.
 pub async fn give_up(app: &App, order: OrderId) -> Result<Outcome> {
-    const LOCK: &str = "SELECT status FROM orders WHERE id = $1 FOR NO KEY UPDATE";
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
-    let Some(status) = db::query_opt(&tx, LOCK, &[&order]).await?.map(|row| row.get::<_, String>("status")) else {
+    if locks::lock_order_for_shop(&tx, order).await?.is_none() {
+        return Ok(Outcome::Done);
+    }
+    let (Some(sale), Some(sums)) = (store::sale_of(&tx, order).await?, stock::find_sums(&tx, order).await?) else {
         return Ok(Outcome::Done);
     };
-    let Some(sale) = store::sale_of(&tx, order).await? else { return Ok(Outcome::Done) };
-    if status == "cancelled" || (status == "processing" && off::sale_is_off(&tx, order).await?) {
+    if sums.fate(!store::is_given_back(&tx, sale.id).await?) == Fate::Cancelled {
         let Some(sale) = store::lock(&tx, sale.id).await? else { return Ok(Outcome::Done) };
         store::note_given_up(&tx, sale.id).await?;
         request_cancel(&tx, &sale, "Pedido cancelado pelo comprador ou pela loja").await?;
-    } else if matches!(status.as_str(), "shipped" | "delivered") && off::sale_is_off(&tx, order).await? {
-        returns::plan(&tx, order, None, None, Actor::System).await?; // it left faster than this job came
+    } else {
+        returns::follow_sums(&tx, order, None, false, Actor::System).await?;
     }
     tx.commit().await?;
     app.jobs_were_pushed();
@@ -146,19 +148,16 @@ async fn hours_too_late(db: &impl GenericClient, invoice: &Invoice) -> Result<Op
     Ok((age >= i64::from(hours) * 3600).then_some(hours))
 }
 
-/// The invoice stays. If its order was cancelled, or all its money goes back, the whole sale is given back by an invoice of its
-/// own; the shop is told.
+/// The invoice stays. If nothing is left of its sale, the whole sale is given back by an invoice of its own, and else what came back
+/// meanwhile; the shop is told.
 async fn cannot_cancel(app: &App, invoice: &Invoice, why: &str) -> Result<Outcome> {
-    const CANCELLED: &str = "SELECT status = 'cancelled' AS is_over FROM orders WHERE id = $1";
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let Some(now) = store::lock(&tx, invoice.id).await? else { return Ok(Outcome::Done) };
     if store::note_refusal(&tx, now.id, why).await? {
-        let is_cancelled: bool = db::query_one(&tx, CANCELLED, &[&now.order]).await?.get("is_over");
-        let gives_back = !now.is_return && (is_cancelled || off::sale_is_off(&tx, now.order).await?);
-        if gives_back {
-            returns::plan(&tx, now.order, None, None, Actor::System).await?;
-        } else if !now.is_return {
+        let mut gives_back = false;
+        if !now.is_return {
+            gives_back = !returns::follow_sums(&tx, now.order, None, true, Actor::System).await?.is_empty();
             jobs::push_now(&tx, Job::BuyLabel { order: now.order }).await?; // it waited for what would become of this one
         }
         let then = if gives_back { "Uma nota de devolução será emitida." } else { "A nota continua autorizada." };
@@ -167,15 +166,4 @@ async fn cannot_cancel(app: &App, invoice: &Invoice, why: &str) -> Result<Outcom
     tx.commit().await?;
     app.jobs_were_pushed();
     Ok(Outcome::Done)
-}
-
-/// The sale stands again: what gave all of it back, since it was too late to cancel, is cancelled itself.
-pub async fn keep_the_sale(tx: &impl GenericClient, sale: InvoiceId) -> Result<()> {
-    const WHOLE: &str = "
-        SELECT id FROM invoices WHERE sale_id = $1 AND refund_id IS NULL AND status NOT IN ('denied', 'cancelled')";
-    let Some(row) = db::query_opt(tx, WHOLE, &[&sale]).await? else { return Ok(()) };
-    match store::lock(tx, row.get("id")).await? {
-        Some(back) => request_cancel(tx, &back, "A devolução do dinheiro falhou: a venda vale").await,
-        None => Ok(()),
-    }
 }

@@ -7,7 +7,6 @@ use vitrine_kit::{Cep, Money};
 
 use super::account;
 use super::build::{self, Back, Cities, Kind, Wanted};
-use super::cancel;
 use super::company;
 use super::facts::{self, Facts};
 use super::learn::{alert, issue_after, learn};
@@ -21,7 +20,9 @@ use crate::db;
 use crate::error::Result;
 use crate::ids::{InvoiceId, OrderId};
 use crate::jobs::{self, Job, Outcome};
-use crate::sale::off;
+use crate::sale::returned::Note;
+use crate::sale::states::OrderStatus;
+use crate::sale::{locks, off, stock};
 use crate::users::cep;
 
 /// That the provider does not know what it may have been sent counts when it is heard again after this: a reading may be behind.
@@ -36,9 +37,8 @@ pub async fn issue(app: &App, order: OrderId) -> Result<Outcome> {
     let tx = db.transaction().await?;
     match store::sale_of(&tx, order).await? {
         Some(sale) if sale.status == "authorized" => {
-            if lock_sold(&tx, order).await?.is_some() {
-                cancel::keep_the_sale(&tx, sale.id).await?;
-            }
+            locks::lock_order_for_shop(&tx, order).await?;
+            returns::follow_sums(&tx, order, None, false, Actor::System).await?;
         }
         Some(sale) if !sale.was_given_up() => {}
         _ => drop(start(&tx, app, order, Actor::System).await?),
@@ -62,13 +62,16 @@ pub async fn start(tx: &impl GenericClient, app: &App, order: OrderId, actor: Ac
     Ok(invoice)
 }
 
-/// The total of an order whose sale stands, locked.
+/// What the invoice of an order comes to whose sale stands, locked: without the pieces that came back before it.
 async fn lock_sold(tx: &impl GenericClient, order: OrderId) -> Result<Option<Money>> {
     const LOCK: &str = "
-        SELECT total_cents FROM orders WHERE id = $1 AND status IN ('processing', 'shipped', 'delivered')
+        SELECT FROM orders WHERE id = $1 AND status IN ('processing', 'shipped', 'delivered')
            AND payment_status IN ('paid', 'partially_refunded') FOR NO KEY UPDATE";
-    let Some(row) = db::query_opt(tx, LOCK, &[&order]).await? else { return Ok(None) };
-    Ok(if off::sale_is_off(tx, order).await? { None } else { Some(row.get("total_cents")) })
+    if db::query_opt(tx, LOCK, &[&order]).await?.is_none() || off::sale_is_off(tx, order).await? {
+        return Ok(None);
+    }
+    let sums = stock::find_sums(tx, order).await?;
+    Ok(sums.and_then(|sums| sums.total(&sums.sale_note())))
 }
 
 /// Sends an invoice, or asks how far it is. A repeat is harmless: the provider knows the row's id.
@@ -127,17 +130,24 @@ async fn ask_twice(app: &App, fiscal: &dyn FiscalProvider, invoice: &Invoice) ->
 /// Puts it together from what is known now, and hands it over.
 async fn emit(app: &App, fiscal: &dyn FiscalProvider, invoice: Invoice) -> Result<Outcome> {
     let db = app.db().await?;
-    let kind = match kind_of(&db, &invoice).await? {
-        Ok(kind) => kind,
-        Err(Some(outcome)) => return Ok(outcome),
-        Err(None) => {
+    let (kind, note, is_changed) = match subject_of(&db, &invoice).await? {
+        Subject::Now { kind, note, is_changed } => (kind, note, is_changed),
+        Subject::Later(outcome) => return Ok(outcome),
+        Subject::Gone => {
             drop(db);
-            return give_way(app, &invoice).await;
+            return give_way(app, &invoice, "the invoice of its sale is cancelled").await;
         }
     };
     let facts = facts::read(&db, app, invoice.order).await?;
     let company = company::find(&db).await?;
     drop(db);
+    // What may be there stands there as it was sent: other pieces are only sent once it certainly is not.
+    if is_changed && let Some(outcome) = ask_twice(app, fiscal, &invoice).await? {
+        return Ok(outcome);
+    }
+    if note.is_empty() {
+        return give_way(app, &invoice, "all of the goods came back before it").await;
+    }
     let cities = cities(app, &invoice, &facts, company.as_ref()).await?;
     let configured = app.config.nfe.environment;
     let wanted = Wanted {
@@ -145,6 +155,7 @@ async fn emit(app: &App, fiscal: &dyn FiscalProvider, invoice: Invoice) -> Resul
         environment: configured,
         issued_at: invoice.issued_at,
         cnpj: app.config.nfe.cnpj.clone(),
+        note,
         kind,
     };
     let built = if invoice.environment == configured {
@@ -157,8 +168,10 @@ async fn emit(app: &App, fiscal: &dyn FiscalProvider, invoice: Invoice) -> Resul
         Ok(nfe) => nfe,
         Err(problems) => return refuse(app, fiscal, &invoice, &problems).await,
     };
-    if !may_go(app, &invoice, nfe.totals.invoice).await? {
-        return Ok(Outcome::Done);
+    match may_go(app, &invoice, nfe.totals.invoice, &wanted.note).await? {
+        MayGo::Yes => {}
+        MayGo::No => return Ok(Outcome::Done),
+        MayGo::Changed => return Ok(Outcome::Again(Timestamp::now())),
     }
     let seen = fiscal.emit(&nfe).await?;
     learn(app, &invoice, &seen).await
@@ -178,55 +191,85 @@ async fn abandon(app: &App, invoice: &Invoice) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// The sale's invoice could be cancelled after all: there is nothing to give back.
-async fn give_way(app: &App, invoice: &Invoice) -> Result<Outcome> {
+/// There is nothing for it to be about, and the provider does not have it: the sale's invoice could be cancelled after all, or all
+/// of the goods came back before it.
+async fn give_way(app: &App, invoice: &Invoice, why: &str) -> Result<Outcome> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
-    if let Some(now) = store::lock(&tx, invoice.id).await?.filter(|now| now.is_open() && now.sent_at.is_none()) {
-        store::advance(&tx, &now, "cancelled", "the invoice of its sale is cancelled").await?;
+    if let Some(now) = store::lock(&tx, invoice.id).await?.filter(|now| now.is_open() && now.sent_at == invoice.sent_at) {
+        store::advance(&tx, &now, "cancelled", why).await?;
     }
     tx.commit().await?;
     Ok(Outcome::Done)
 }
 
-/// What it is about; `Err`: it cannot be sent now, or, without an outcome, never.
-async fn kind_of(db: &impl GenericClient, invoice: &Invoice) -> Result<Result<Kind, Option<Outcome>>> {
-    let Some(sale) = invoice.sale.filter(|_| invoice.is_return) else { return Ok(Ok(Kind::Sale)) };
-    let sale = store::find(db, sale).await?;
-    Ok(match sale {
+/// What an invoice is about.
+enum Subject {
+    Now {
+        kind: Kind,
+        note: Note,
+        /// Goods came back since it may have been sent.
+        is_changed: bool,
+    },
+    /// It cannot be sent now.
+    Later(Outcome),
+    /// The sale that it gives back is cancelled.
+    Gone,
+}
+
+async fn subject_of(db: &impl GenericClient, invoice: &Invoice) -> Result<Subject> {
+    let Some(sums) = stock::find_sums(db, invoice.order).await? else {
+        return Ok(Subject::Later(Outcome::Dead("its order does not exist".into())));
+    };
+    let Some(sale) = invoice.sale.filter(|_| invoice.is_return) else {
+        let note = sums.sale_note();
+        let is_changed = invoice.sent_at.is_some() && invoice.note(&sums) != note;
+        return Ok(Subject::Now { kind: Kind::Sale, note, is_changed });
+    };
+    Ok(match store::find(db, sale).await? {
         Some(sale) if sale.stands() || (sale.status == "authorized" && invoice.sent_at.is_some()) => {
-            let Some(of) = sale.key else { return Ok(Err(Some(Outcome::Dead("the sale that it gives back has no key".into())))) };
-            let before = returns::earlier(db, sale.id, invoice.id).await?;
-            Ok(Kind::Return(Back { of, sold_at: sale.issued_at, lines: invoice.lines.clone(), before }))
+            let Some(of) = sale.key.clone() else {
+                return Ok(Subject::Later(Outcome::Dead("the sale that it gives back has no key".into())));
+            };
+            let back = Back { of, sold_at: sale.issued_at, sale: sale.note(&sums) };
+            Subject::Now { kind: Kind::Return(back), note: invoice.note(&sums), is_changed: false }
         }
-        Some(sale) if sale.status == "cancelled" && invoice.sent_at.is_none() => Err(None),
+        Some(sale) if sale.status == "cancelled" && invoice.sent_at.is_none() => Subject::Gone,
         Some(sale) if !matches!(sale.status.as_str(), "cancelled" | "denied") => {
-            Err(Some(Outcome::Again(Timestamp::now() + FOR_THE_SALE))) // it is on its way, or being cancelled
+            Subject::Later(Outcome::Again(Timestamp::now() + FOR_THE_SALE)) // it is on its way, or being cancelled
         }
-        _ => Err(Some(Outcome::Dead("the sale that it gives back has no invoice".into()))),
+        _ => Subject::Later(Outcome::Dead("the sale that it gives back has no invoice".into())),
     })
 }
 
-/// Under the order's lock: an order that was cancelled before its invoice was ever sent needs none, and a sale whose invoice is
-/// cancelled is not given back as well. `false`: it is not sent.
-async fn may_go(app: &App, invoice: &Invoice, total: Money) -> Result<bool> {
-    const ORDER: &str = "SELECT status FROM orders WHERE id = $1";
+enum MayGo {
+    Yes,
+    No,
+    /// Goods came back since it was put together.
+    Changed,
+}
+
+/// Under the order's lock: an order that was cancelled before its invoice was ever sent needs none, a sale whose invoice is
+/// cancelled is not given back as well, and what came back meanwhile is not on it.
+async fn may_go(app: &App, invoice: &Invoice, total: Money, note: &Note) -> Result<MayGo> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
-    let Some(now) = store::lock(&tx, invoice.id).await?.filter(Invoice::is_open) else { return Ok(false) };
-    let status: String = db::query_one(&tx, ORDER, &[&now.order]).await?.get("status");
+    let Some(now) = store::lock(&tx, invoice.id).await?.filter(Invoice::is_open) else { return Ok(MayGo::No) };
+    let Some(sums) = stock::find_sums(&tx, now.order).await? else { return Ok(MayGo::No) };
     let is_over = now.sent_at.is_none()
         && match now.sale {
-            None => status == "cancelled",
+            None => sums.status == OrderStatus::Cancelled,
             Some(sale) => !store::find(&tx, sale).await?.is_some_and(|sale| sale.stands()),
         };
     if is_over {
         store::advance(&tx, &now, "cancelled", "there is nothing for it to be about any more").await?;
+    } else if !now.is_return && sums.sale_note() != *note {
+        return Ok(MayGo::Changed);
     } else {
-        store::mark_sent(&tx, now.id, total).await?;
+        store::mark_sent(&tx, now.id, total, note).await?;
     }
     tx.commit().await?;
-    Ok(!is_over)
+    Ok(if is_over { MayGo::No } else { MayGo::Yes })
 }
 
 /// The cities of both ends: what is kept with the address, what the shop said, else what the CEP says.
@@ -271,6 +314,7 @@ async fn refuse(app: &App, fiscal: &dyn FiscalProvider, invoice: &Invoice, probl
     if store::advance(&tx, &now, "rejected", "refused before it was sent").await? {
         store::note_problems(&tx, now.id, problems).await?;
         alert(&tx, Key::InvoiceNotSent(now.id), &now, &problem::in_words(problems)).await?;
+        store::mark_told(&tx, now.id).await?;
     }
     tx.commit().await?;
     app.jobs_were_pushed();

@@ -6,9 +6,10 @@ use vitrine_kit::Cnpj;
 use vitrine_kit::fiscal::{NfeState, SeenNfe};
 
 use super::store::{self, Invoice};
-use super::{account, company};
+use super::{account, company, returns};
 use crate::alerts::{self, Alert, Key};
 use crate::app::App;
+use crate::cause::Actor;
 use crate::db;
 use crate::error::Result;
 use crate::jobs::{self, Job, Outcome};
@@ -81,6 +82,7 @@ async fn authorized(tx: &impl GenericClient, app: &App, now: &Invoice, seen: &Se
         jobs::push_now(tx, Job::CancelInvoice { invoice }).await?;
     } else if !now.is_return {
         jobs::push_now(tx, Job::BuyLabel { order: now.order }).await?;
+        returns::follow_sums(tx, now.order, None, false, Actor::System).await?; // what came back since it was sent
     }
     Ok(Outcome::Done)
 }
@@ -110,6 +112,7 @@ async fn rejected(tx: &impl GenericClient, now: &Invoice, seen: &SeenNfe) -> Res
     }
     store::advance(tx, now, "rejected", &why).await?;
     alert(tx, Key::InvoiceRejected(now.id), now, &why).await?;
+    store::mark_told(tx, now.id).await?;
     Ok(Outcome::Again(Timestamp::now() + AFTER_A_REJECTION))
 }
 
@@ -127,6 +130,7 @@ async fn denied(tx: &impl GenericClient, now: &Invoice, seen: &SeenNfe) -> Resul
     store::advance(tx, now, "denied", &why).await?;
     alert(tx, Key::InvoiceDenied(now.id), now, &format!("{why}. O número foi perdido: corrija a causa e emita outra nota"))
         .await?;
+    store::mark_told(tx, now.id).await?;
     Ok(Outcome::Done)
 }
 

@@ -1,84 +1,95 @@
-//! What comes back: a return invoice (finalidade 4) for goods that were refunded, or for a sale whose invoice can no longer
-//! be cancelled.
-
-use std::collections::BTreeMap;
+//! What comes back: return invoices (finalidade 4) for goods that came back after the sale was invoiced, and for a sale whose money
+//! is back and whose invoice can no longer be cancelled. Which ones are missing, and what stands on each, follows from the sums
+//! (`sale::returned`).
 
 use deadpool_postgres::GenericClient;
-use serde_json::Value;
-use tokio_postgres::Row;
-use vitrine_kit::Money;
 use vitrine_kit::fiscal::{Regime, Taxes};
 
-use super::store::{self, NewInvoice, Returned};
+use super::cancel::request_cancel;
+use super::store::{self, Invoice, NewInvoice, Returned};
 use crate::cause::Actor;
-use crate::db;
-use crate::error::Result;
-use crate::ids::{InvoiceId, LineId, OrderId, RefundId};
+use crate::error::{Error, Result};
+use crate::ids::{InvoiceId, OrderId, RefundId};
 use crate::jobs::{self, Job};
+use crate::sale::returned::{Fate, Ground, NextReturns, Note, Sums};
+use crate::sale::stock;
 
-/// How many of each line.
-pub type Lines = Vec<(LineId, i32)>;
-
-/// Plans the return invoice of a refund, if the goods had left under an invoice. `lines`: what came back; `None`: all that is
-/// left of it. The order is locked by the caller, who commits.
-pub async fn plan(
+/// Brings the returns of a locked order to what its sums say: those that are missing are planned; those that gave something back for
+/// money alone, which is not back after all, are cancelled. While the invoice of the sale does not stand there is nothing to do; it
+/// is asked again once that is authorised, or was not cancelled. Answers what it planned. The caller commits.
+///
+/// `refund`: what it came with. `is_too_late`: the invoice of the sale cannot be cancelled.
+pub async fn follow_sums(
     tx: &impl GenericClient,
     order: OrderId,
     refund: Option<RefundId>,
-    lines: Option<&Lines>,
+    is_too_late: bool,
     actor: Actor,
-) -> Result<()> {
-    let Some(sale) = store::sale_of(tx, order).await? else { return Ok(()) };
-    if matches!(sale.status.as_str(), "denied" | "cancelled") {
-        return Ok(());
+) -> Result<Vec<InvoiceId>> {
+    let mut planned = Vec::new();
+    let Some(sale) = store::sale_of(tx, order).await?.filter(Invoice::stands) else { return Ok(planned) };
+    let Some(sums) = stock::find_sums(tx, order).await? else { return Ok(planned) };
+    let live = store::list_returns(tx, sale.id).await?;
+    let fate = sums.fate(live.is_empty() && !is_too_late);
+    if fate == Fate::Cancelled {
+        return Ok(planned); // `DropInvoice` sees to it
     }
-    let left = left_to_return(tx, order, sale.id).await?;
-    let wanted = match lines {
-        Some(lines) => lines.iter().map(|(line, n)| (*line, (*n).min(left.get(line).copied().unwrap_or(0)))).collect(),
-        None => left.into_iter().collect::<Lines>(),
-    };
-    let wanted: Lines = wanted.into_iter().filter(|(_, n)| *n > 0).collect();
-    if wanted.is_empty() {
-        return Ok(());
+    let mut next = next_returns(&sums, &sale, &live, fate);
+    if next.is_too_much {
+        take_back(tx, &live).await?;
+        next = next_returns(&sums, &sale, &store::list_returns(tx, sale.id).await?, fate); // some of them are gone at once
     }
+    // Two at most.
+    for (ground, note) in [(Ground::Goods, &next.goods), (Ground::Money, &next.money)] {
+        planned.extend(plan(tx, &sale, &sums, refund, ground, note, actor).await?);
+    }
+    Ok(planned)
+}
+
+fn next_returns(sums: &Sums, sale: &Invoice, live: &[Invoice], fate: Fate) -> NextReturns {
+    let given: Vec<Note> = live.iter().map(|one| one.note(sums)).collect();
+    sums.next_returns(&sale.note(sums), &given.iter().collect::<Vec<_>>(), fate == Fate::GivenBack)
+}
+
+async fn plan(
+    tx: &impl GenericClient,
+    sale: &Invoice,
+    sums: &Sums,
+    refund: Option<RefundId>,
+    ground: Ground,
+    note: &Note,
+    actor: Actor,
+) -> Result<Option<InvoiceId>> {
+    if note.is_empty() {
+        return Ok(None);
+    }
+    let too_large = || Error::Internal(format!("a return of order {} does not fit", sale.order));
     let new = NewInvoice {
-        order,
+        order: sale.order,
         provider: &sale.provider,
         environment: sale.environment,
-        total: Money::ZERO, // known once it is put together
-        returned: Some(Returned { sale: sale.id, refund, lines: &wanted }),
+        total: sums.total(note).ok_or_else(too_large)?,
+        returned: Some(Returned { sale: sale.id, refund, ground, note }),
     };
-    if let Some(invoice) = store::insert(tx, &new, actor).await? {
+    let planned = store::insert(tx, &new, actor).await?;
+    if let Some(invoice) = planned {
         jobs::push(tx, Job::SendInvoice { invoice }).await?;
     }
-    Ok(())
+    Ok(planned)
 }
 
-/// What was sold and has not been given back by an earlier return.
-async fn left_to_return(tx: &impl GenericClient, order: OrderId, sale: InvoiceId) -> Result<BTreeMap<LineId, i32>> {
-    const SOLD: &str = "SELECT id, quantity FROM order_lines WHERE order_id = $1";
-    const BACK: &str = "SELECT lines FROM invoices WHERE sale_id = $1 AND status NOT IN ('denied', 'cancelled')";
-    let sold = db::query(tx, SOLD, &[&order]).await?;
-    let mut left: BTreeMap<LineId, i32> = sold.iter().map(|row| (row.get("id"), row.get("quantity"))).collect();
-    for row in db::query(tx, BACK, &[&sale]).await? {
-        for (line, quantity) in lines_of(&row) {
-            left.entry(line).and_modify(|left| *left -= quantity);
+/// The refund failed: what was given back for money alone is not given back. Once it is cancelled, what did come back of it gets a
+/// return of its own. One that can no longer be cancelled stays, and the shop is told.
+async fn take_back(tx: &impl GenericClient, live: &[Invoice]) -> Result<()> {
+    let is_wrong = |one: &&Invoice| one.ground == Some(Ground::Money) && one.cancel_reason.is_none() && !one.is_cancel_refused;
+    // One, and another only where a part of the money went back twice.
+    for wrong in live.iter().filter(is_wrong) {
+        if let Some(wrong) = store::lock(tx, wrong.id).await? {
+            store::note_given_up(tx, wrong.id).await?;
+            request_cancel(tx, &wrong, "A devolução do dinheiro falhou: a venda vale").await?;
         }
     }
-    Ok(left)
-}
-
-/// What returns before this one gave back of a sale.
-pub async fn earlier(db: &impl GenericClient, sale: InvoiceId, than: InvoiceId) -> Result<Lines> {
-    const EARLIER: &str = "
-        SELECT lines FROM invoices WHERE sale_id = $1 AND id < $2 AND status NOT IN ('denied', 'cancelled')";
-    let rows = db::query(db, EARLIER, &[&sale, &than]).await?;
-    Ok(rows.iter().flat_map(lines_of).collect())
-}
-
-fn lines_of(row: &Row) -> Lines {
-    let lines: Option<Value> = row.get("lines");
-    lines.and_then(|lines| serde_json::from_value(lines).ok()).unwrap_or_default()
+    Ok(())
 }
 
 /// The taxes of goods that come in again: PIS and COFINS have codes of their own for that (98, other entries), and MEI takes

@@ -14,6 +14,7 @@ use crate::error::Result;
 use crate::ids::{InvoiceId, LineId, OrderId, RefundId};
 use crate::sale::history::{Change, record_change};
 use crate::sale::locks;
+use crate::sale::returned::{Ground, Note, Pieces, Sums};
 
 /// An invoice as its row stands.
 #[derive(Debug, Clone)]
@@ -22,7 +23,13 @@ pub struct Invoice {
     pub order: OrderId,
     pub is_return: bool,
     pub sale: Option<InvoiceId>,
-    pub lines: Vec<(LineId, i32)>,
+    /// Of a return.
+    pub ground: Option<Ground>,
+    /// So many of which lines. Of a sale: `None` until it may have been sent.
+    pub lines: Option<Vec<(LineId, i32)>>,
+    /// Beside `lines`. `None`: the release before this one wrote it.
+    pub discounts: Option<Vec<Money>>,
+    pub freight: Option<Money>,
     pub provider: String,
     pub environment: Environment,
     pub status: String,
@@ -34,6 +41,8 @@ pub struct Invoice {
     pub total: Money,
     pub buyer_city: Option<String>,
     pub cancel_reason: Option<String>,
+    /// It was asked to be cancelled, and stays.
+    pub is_cancel_refused: bool,
     /// By the shop itself, since its sale was off.
     pub is_given_up: bool,
     pub danfe_ref: Option<String>,
@@ -50,6 +59,19 @@ impl Invoice {
 
     pub fn is_open(&self) -> bool {
         matches!(self.status.as_str(), "pending" | "processing")
+    }
+
+    /// What stands on it, of an order of these sums.
+    pub fn note(&self, sums: &Sums) -> Note {
+        match (&self.lines, &self.discounts) {
+            (None, _) => sums.whole(),
+            (Some(lines), None) => sums.of_counts(lines),
+            (Some(lines), Some(discounts)) => {
+                let pieces = |(&(line, quantity), &discount): (&(LineId, i32), &Money)| Pieces { line, quantity, discount };
+                let freight = self.freight.unwrap_or_default();
+                Note { pieces: lines.iter().zip(discounts).map(pieces).collect(), freight }
+            }
+        }
     }
 
     /// Authorised, and nobody has asked for it to be cancelled.
@@ -75,8 +97,8 @@ impl Invoice {
 }
 
 const COLUMNS: &str = "
-    i.id, i.order_id, i.purpose, i.sale_id, i.lines, i.provider, i.environment, i.status, i.issued_at, i.sent_at, i.chave, i.number, i.series,
-    i.total_cents, i.buyer_ibge_city, i.cancel_reason, i.given_up, i.danfe_ref, i.xml_ref, i.cancellation_ref, i.authorized_at";
+    i.id, i.order_id, i.purpose, i.sale_id, i.refund_id, i.ground, i.lines, i.line_discounts, i.freight_cents, i.provider, i.environment, i.status, i.issued_at, i.sent_at, i.chave, i.number, i.series,
+    i.total_cents, i.buyer_ibge_city, i.cancel_reason, i.cancel_refused IS NOT NULL AS is_cancel_refused, i.given_up, i.danfe_ref, i.xml_ref, i.cancellation_ref, i.authorized_at";
 
 fn invoice(row: &Row) -> Invoice {
     let key: Option<String> = row.get("chave");
@@ -86,7 +108,10 @@ fn invoice(row: &Row) -> Invoice {
         order: row.get("order_id"),
         is_return: row.get::<_, &str>("purpose") == "return",
         sale: row.get("sale_id"),
-        lines: lines.and_then(|lines| serde_json::from_value(lines).ok()).unwrap_or_default(),
+        ground: row.get::<_, Option<InvoiceId>>("sale_id").map(|_| ground(row)),
+        lines: lines.and_then(|lines| serde_json::from_value(lines).ok()),
+        discounts: row.get("line_discounts"),
+        freight: row.get("freight_cents"),
         provider: row.get("provider"),
         environment: environment(row.get("environment")),
         status: row.get("status"),
@@ -98,11 +123,21 @@ fn invoice(row: &Row) -> Invoice {
         total: row.get("total_cents"),
         buyer_city: row.get("buyer_ibge_city"),
         cancel_reason: row.get("cancel_reason"),
+        is_cancel_refused: row.get("is_cancel_refused"),
         is_given_up: row.get("given_up"),
         danfe_ref: row.get("danfe_ref"),
         xml_ref: row.get("xml_ref"),
         cancellation_ref: row.get("cancellation_ref"),
         authorized_at: row.get("authorized_at"),
+    }
+}
+
+/// The release before this one gave a sale back without a refund for its money alone.
+fn ground(row: &Row) -> Ground {
+    match row.get::<_, Option<&str>>("ground") {
+        Some(word) if word == Ground::Money.as_str() => Ground::Money,
+        None if row.get::<_, Option<RefundId>>("refund_id").is_none() => Ground::Money,
+        _ => Ground::Goods,
     }
 }
 
@@ -141,6 +176,16 @@ pub async fn sale_of(db: &impl GenericClient, order: OrderId) -> Result<Option<I
     Ok(db::query_opt(db, FIND, &[&order]).await?.as_ref().map(invoice))
 }
 
+/// The returns of a sale that stand or may come to stand, the oldest first.
+pub async fn list_returns(db: &impl GenericClient, sale: InvoiceId) -> Result<Vec<Invoice>> {
+    const LIST: &str = sql!(
+        "SELECT ",
+        COLUMNS,
+        " FROM invoices i WHERE i.sale_id = $1 AND i.purpose = 'return' AND i.status NOT IN ('denied', 'cancelled') ORDER BY i.id"
+    );
+    Ok(db::query(db, LIST, &[&sale]).await?.iter().map(invoice).collect())
+}
+
 /// A new invoice, before any provider hears of it.
 #[derive(Debug)]
 pub struct NewInvoice<'a> {
@@ -151,27 +196,50 @@ pub struct NewInvoice<'a> {
     pub returned: Option<Returned<'a>>,
 }
 
-/// What a return gives back, and of which sale.
+/// What a return gives back, of which sale, and why.
 #[derive(Debug, Clone, Copy)]
 pub struct Returned<'a> {
     pub sale: InvoiceId,
-    /// `None`: the sale was cancelled too late for its invoice.
+    /// The refund that it came with, if it came with one.
     pub refund: Option<RefundId>,
-    pub lines: &'a [(LineId, i32)],
+    pub ground: Ground,
+    pub note: &'a Note,
 }
 
-/// `None`: there is a live one already.
+/// The columns of a note: `lines`, `line_discounts`, `freight_cents`.
+fn columns_of(note: &Note) -> (Value, Vec<Money>, Money) {
+    let lines: Vec<(LineId, i32)> = note.pieces.iter().map(|pieces| (pieces.line, pieces.quantity)).collect();
+    (serde_json::json!(lines), note.pieces.iter().map(|pieces| pieces.discount).collect(), note.freight)
+}
+
+/// `None`: there is a live sale already.
 pub async fn insert(tx: &impl GenericClient, new: &NewInvoice<'_>, actor: Actor) -> Result<Option<InvoiceId>> {
     const INSERT: &str = "
-        INSERT INTO invoices (id, order_id, purpose, sale_id, refund_id, lines, provider, environment, total_cents)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING";
+        INSERT INTO invoices (id, order_id, purpose, sale_id, refund_id, ground, lines, line_discounts, freight_cents, provider, environment,
+               total_cents)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING";
     let id = InvoiceId::new();
     let purpose = if new.returned.is_some() { "return" } else { "sale" };
     let (sale, refund) = new.returned.map(|back| (back.sale, back.refund)).unzip();
-    let lines = new.returned.map(|back| serde_json::json!(back.lines));
+    let ground = new.returned.map(|back| back.ground.as_str());
+    let note = new.returned.map(|back| columns_of(back.note));
+    let (lines, discounts, freight) =
+        note.map_or((None, None, None), |(lines, discounts, freight)| (Some(lines), Some(discounts), Some(freight)));
     let environment = environment_word(new.environment);
-    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 9] =
-        [&id, &new.order, &purpose, &sale, &refund.flatten(), &lines, &new.provider, &environment, &new.total];
+    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 12] = [
+        &id,
+        &new.order,
+        &purpose,
+        &sale,
+        &refund.flatten(),
+        &ground,
+        &lines,
+        &discounts,
+        &freight,
+        &new.provider,
+        &environment,
+        &new.total,
+    ];
     if db::execute(tx, INSERT, &params).await? == 0 {
         return Ok(None);
     }
@@ -179,12 +247,21 @@ pub async fn insert(tx: &impl GenericClient, new: &NewInvoice<'_>, actor: Actor)
     Ok(Some(id))
 }
 
-/// The provider may hear of it from now on.
-pub async fn mark_sent(db: &impl GenericClient, id: InvoiceId, total: Money) -> Result<bool> {
+/// The provider may hear of it from now on, with just this on it.
+pub async fn mark_sent(db: &impl GenericClient, id: InvoiceId, total: Money, note: &Note) -> Result<bool> {
     const SENT: &str = "
-        UPDATE invoices SET sent_at = coalesce(sent_at, now()), total_cents = $2, problems = NULL, doubted_at = NULL, updated_at = now()
+        UPDATE invoices SET sent_at = coalesce(sent_at, now()), total_cents = $2, lines = $3, line_discounts = $4, freight_cents = $5,
+               problems = NULL, doubted_at = NULL, updated_at = now()
          WHERE id = $1 AND status IN ('pending', 'processing')";
-    Ok(db::execute(db, SENT, &[&id, &total]).await? == 1)
+    let (lines, discounts, freight) = columns_of(note);
+    Ok(db::execute(db, SENT, &[&id, &total, &lines, &discounts, &freight]).await? == 1)
+}
+
+/// The shop was told that it is rejected or denied.
+pub async fn mark_told(tx: &impl GenericClient, id: InvoiceId) -> Result<()> {
+    const TOLD: &str = "UPDATE invoices SET told_at = now() WHERE id = $1";
+    db::execute(tx, TOLD, &[&id]).await?;
+    Ok(())
 }
 
 /// The provider does not know it, or refused it. `true`: it said so before, at least `apart` ago.
@@ -196,19 +273,16 @@ pub async fn doubt(db: &impl GenericClient, id: InvoiceId, apart: SignedDuration
     Ok(row.is_some_and(|row| row.get("is_certain")))
 }
 
-/// Another one of the same sale, or of the same refund, is live.
+/// Another sale invoice of the same order is live. Returns have no twins: several may stand beside each other.
 pub async fn has_twin(tx: &impl GenericClient, invoice: &Invoice) -> Result<bool> {
     const TWIN: &str = "
-        SELECT EXISTS (SELECT FROM invoices i JOIN invoices t
-                ON t.order_id = i.order_id AND t.purpose = i.purpose AND t.sale_id IS NOT DISTINCT FROM i.sale_id
-               AND t.refund_id IS NOT DISTINCT FROM i.refund_id AND t.id <> i.id AND t.status NOT IN ('denied', 'cancelled')
-             WHERE i.id = $1)";
-    Ok(db::query_one(tx, TWIN, &[&invoice.id]).await?.get(0))
+        SELECT EXISTS (SELECT FROM invoices WHERE order_id = $2 AND purpose = 'sale' AND id <> $1 AND status NOT IN ('denied', 'cancelled'))";
+    Ok(!invoice.is_return && db::query_one(tx, TWIN, &[&invoice.id, &invoice.order]).await?.get::<_, bool>(0))
 }
 
 /// A return of it is there, or on its way.
 pub async fn is_given_back(tx: &impl GenericClient, sale: InvoiceId) -> Result<bool> {
-    const BACK: &str = "SELECT EXISTS (SELECT FROM invoices WHERE sale_id = $1 AND status NOT IN ('denied', 'cancelled'))";
+    const BACK: &str = "SELECT EXISTS (SELECT FROM invoices WHERE sale_id = $1 AND purpose = 'return' AND status NOT IN ('denied', 'cancelled'))";
     Ok(db::query_one(tx, BACK, &[&sale]).await?.get(0))
 }
 
@@ -262,7 +336,7 @@ pub async fn note_problems(tx: &impl GenericClient, id: InvoiceId, problems: &[P
 pub async fn reopen(tx: &impl GenericClient, invoice: &Invoice, city: Option<&str>, actor: Actor) -> Result<bool> {
     const REOPEN: &str = "
         UPDATE invoices SET status = 'pending', issued_at = now(), message = NULL, code = NULL, problems = NULL, doubted_at = NULL,
-               buyer_ibge_city = coalesce($2, buyer_ibge_city), updated_at = now()
+               buyer_ibge_city = coalesce($2, buyer_ibge_city), told_at = NULL, updated_at = now()
          WHERE id = $1 AND status = 'rejected' AND cancel_reason IS NULL";
     if db::execute(tx, REOPEN, &[&invoice.id, &city]).await? == 0 {
         return Ok(false);

@@ -152,6 +152,7 @@ impl Draft {
             number: self.number.clone(),
             status,
             payment_status,
+            refund_pending: false,
             payment_method: self.method.map(str::to_owned),
             items: self.lines.clone(),
             subtotal_cents: self.subtotal,

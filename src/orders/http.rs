@@ -11,7 +11,7 @@ use super::checkout::{self, Asked, Placed};
 use super::place::PlaceOrder;
 use super::search::{self, Filter};
 use super::view::OrderView;
-use super::{cancel, events, store, tracking};
+use super::{cancel, events, handover, returns, store, tracking};
 use crate::app::App;
 use crate::cart::Owner;
 use crate::catalog;
@@ -32,7 +32,8 @@ use crate::sale::viewer::Viewer;
 
 pub fn routes(cfg: &mut ServiceConfig<'_>) {
     cfg.service(place).service(list).service(tracking::show_tracking).service(show).service(cancel_order);
-    cfg.service(tracking::set_tracking).service(tracking::set_delivered).service(events::events);
+    cfg.service(handover::set_tracking).service(handover::set_delivered).service(events::events);
+    cfg.service(returns::return_goods).service(returns::show_returns);
 }
 
 /// Places an order from the cart: all of it or nothing. Five wrong coupons in a minute silence an address

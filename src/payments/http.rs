@@ -11,19 +11,20 @@ use vitrine_kit::Money;
 
 use crate::app::App;
 use crate::catalog;
-use crate::error::{Chain, Error, Result};
+use crate::error::{Chain, Result};
 use crate::http::idempotency::{Claim, IdempotencyKey};
 use crate::http::json::{Json, Path};
 use crate::http::page::{List, MAX_LIMIT};
 use crate::http::who::{AdminSent, Visitor};
-use crate::ids::{LineId, OrderId, PaymentId};
+use crate::ids::{OrderId, PaymentId};
 use crate::payments::charge::methods::Method;
 use crate::payments::charge::methods::{self, MethodView};
 use crate::payments::charge::start::{self, Started};
 use crate::payments::dispute::http as disputes;
-use crate::payments::refund::request::{Requested, Restock, request_refund};
+use crate::payments::refund::request::{Requested, request_refund};
 use crate::payments::refund::view::{self, RefundView};
 use crate::payments::store::{self, Payment};
+use crate::sale::goods::{Goods, RestockItem};
 use crate::sale::locks;
 use crate::sale::states::PaymentStatus;
 use crate::sale::viewer::Viewer;
@@ -159,38 +160,18 @@ struct RefundOrder {
     amount_cents: Option<i64>,
     #[garde(length(chars, min = 1, max = 140), custom(no_control))]
     reason: String,
-    /// Puts all of the goods back on the shelf; only with a refund of everything.
+    /// Puts all goods that are left back on the shelf; only once all of the money is back, with this refund or before.
     #[serde(default)]
     #[garde(skip)]
     restock: bool,
-    /// Puts these back, with a refund of any amount.
+    /// Puts these pieces back on the shelf, with a refund of any amount.
     #[serde(default)]
     #[garde(length(max = 100), dive)]
     restock_items: Vec<RestockItem>,
-}
-
-/// Goods that came back.
-#[derive(Debug, Deserialize, Serialize, Validate, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct RestockItem {
-    /// A line of the order: `items[].id`.
-    #[garde(skip)]
-    line_id: LineId,
-    #[garde(range(min = 1, max = 9999))]
-    quantity: i32,
-}
-
-impl RefundOrder {
-    fn goods(&self) -> Result<Restock> {
-        let twice = |i: usize| self.restock_items[..i].iter().any(|other| other.line_id == self.restock_items[i].line_id);
-        match (self.restock, self.restock_items.as_slice()) {
-            (true, [_, ..]) => Err(Error::field("restock_items", "cannot be named together with restock: true")),
-            (true, []) => Ok(Restock::Everything),
-            (false, []) => Ok(Restock::Nothing),
-            (false, items) if (0..items.len()).any(twice) => Err(Error::field("restock_items", "names a line twice")),
-            (false, items) => Ok(Restock::Lines(items.iter().map(|item| (item.line_id, item.quantity)).collect())),
-        }
-    }
+    /// These pieces are lost or spoilt: they are out of the sale, and go back on no shelf.
+    #[serde(default)]
+    #[garde(length(max = 100), dive)]
+    write_off_items: Vec<RestockItem>,
 }
 
 fn no_control(text: &str, (): &()) -> garde::Result {
@@ -220,8 +201,9 @@ async fn refund_order(
     }
     let order = locks::lock_order(&tx, id.0, viewer).await?;
     let amount = body.amount_cents.map(Money::from_cents);
+    let goods = Goods::asked(body.restock, &body.restock_items, &body.write_off_items)?;
     let Requested { refund: made, back_for_sale } =
-        request_refund(&tx, &order, amount, &body.reason, &body.goods()?, viewer.actor()).await?;
+        request_refund(&tx, &order, amount, &body.reason, &goods, viewer.actor()).await?;
     if let Some(claim) = &claim {
         claim.finish(&tx, StatusCode::CREATED, &made).await?;
     }

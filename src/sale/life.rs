@@ -163,9 +163,14 @@ pub async fn mark_delivered(tx: &impl GenericClient, order: OrderId, at: Timesta
     Ok(true)
 }
 
-/// `shipped` or `delivered` → `returned`: all of it is here again. `false`: it had not left.
-pub async fn mark_returned(tx: &impl GenericClient, order: OrderId, actor: Actor) -> Result<bool> {
-    Ok(take_step(tx, order, &transitions::RETURN, "", actor).await?.is_some())
+/// `shipped` or `delivered` → `returned` once all of the goods and all of the money are back, in whatever order and parts they
+/// came. Call this after each change of either, while holding the order's lock.
+pub async fn follow_sums(tx: &impl GenericClient, order: OrderId, actor: Actor) -> Result<()> {
+    let Some(sums) = stock::find_sums(tx, order).await? else { return Ok(()) };
+    if sums.next_status() != sums.status {
+        take_step(tx, order, &transitions::RETURN, "", actor).await?;
+    }
+    Ok(())
 }
 
 async fn record_order(

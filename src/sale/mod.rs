@@ -8,16 +8,19 @@
 //! | `history` | the rows that tell every change of an order |
 //! | `life` | the steps: paid, revived, ended, shipped, delivered, returned |
 //! | `stock`, `coupon_use` | what an order holds, given back and taken again |
+//! | `goods`, `returned` | goods that come back, and what follows from the sums of all that came back |
 //! | `off` | whether the sale is off, and the jobs that follow a change of that |
 //! | `viewer` | as whom somebody looks at an order |
 //! | `address` | where it goes |
 
 pub mod address;
 mod coupon_use;
+pub mod goods;
 pub mod history;
 pub mod life;
 pub mod locks;
 pub mod off;
+pub mod returned;
 pub mod states;
 pub mod stock;
 pub mod transitions;

@@ -85,7 +85,7 @@ states! {
         Delivered = "delivered",
         /// It ended before it left the shop.
         Cancelled = "cancelled",
-        /// All of it came back after it had left.
+        /// All of its goods and all of its money are back, after it had left.
         Returned = "returned",
     }
 

@@ -73,7 +73,7 @@ pub const DELIVER: OrderStep = OrderStep {
     money_from: &[Money::Paid, Money::PartiallyRefunded, Money::Refunded],
     money_to: None,
 };
-/// All of its goods came back after they had left.
+/// All of its goods came back after they had left, and all of its money is back or on its way.
 pub const RETURN: OrderStep = OrderStep {
     name: "returned",
     from: &[Order::Shipped, Order::Delivered],

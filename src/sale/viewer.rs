@@ -14,6 +14,8 @@ pub enum Viewer {
     /// Holds the access token of this very order.
     Guest,
     Admin(UserId),
+    /// Hands orders over. What they are answered holds no person and no price.
+    Shipper(UserId),
 }
 
 impl Viewer {
@@ -35,11 +37,11 @@ impl Viewer {
         }
     }
 
-    /// For `WHERE o.id = $1 AND ($2 OR o.user_id IS NOT DISTINCT FROM $3)`: an admin sees all, a customer their own,
+    /// For `WHERE o.id = $1 AND ($2 OR o.user_id IS NOT DISTINCT FROM $3)`: an admin and a shipper see all, a customer their own,
     /// a guest only what belongs to no customer (and the token was for this id).
     pub fn scope(&self) -> (bool, Option<UserId>) {
         match self {
-            Self::Admin(_) => (true, None),
+            Self::Admin(_) | Self::Shipper(_) => (true, None),
             Self::Customer(id) => (false, Some(*id)),
             Self::Guest => (false, None),
         }
@@ -50,6 +52,7 @@ impl Viewer {
             Self::Customer(id) => Actor::User(*id),
             Self::Guest => Actor::Guest,
             Self::Admin(id) => Actor::Admin(*id),
+            Self::Shipper(id) => Actor::Shipper(*id),
         }
     }
 }

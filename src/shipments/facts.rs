@@ -14,6 +14,8 @@ use crate::error::Result;
 use crate::ids::OrderId;
 use crate::invoices::company::{self, Company};
 use crate::sale::address::{ShippingAddress, tracking_url};
+use crate::sale::returned::Note;
+use crate::sale::stock;
 use crate::shipping::state_of;
 
 /// Why there is no label to ask for.
@@ -31,11 +33,10 @@ pub enum Missing {
 pub async fn read(db: &impl GenericClient, app: &App, shipment: &Shipment) -> Result<std::result::Result<NewLabel, Missing>> {
     const FIND: &str = "
         SELECT o.number, o.customer_name, o.customer_email, o.customer_phone, o.tax_id_sealed, o.tax_id_key, o.shipping_address,
-               o.subtotal_cents - o.discount_cents AS goods_cents,
                (SELECT value -> 'label_agency' FROM settings WHERE name = 'shipping') AS agency,
                (SELECT max(s.volume)::bigint FROM shipments s WHERE s.order_id = o.id) AS parcels
           FROM orders o WHERE o.id = $1";
-    const LINES: &str = "SELECT name, quantity, unit_price_cents FROM order_lines WHERE order_id = $1 ORDER BY position";
+    const LINES: &str = "SELECT id, name, unit_price_cents FROM order_lines WHERE order_id = $1 ORDER BY position";
     let Some(company) = company::find(db).await? else {
         return Ok(Err(Missing::Shop("Preencha os dados da empresa: sem eles não há remetente")));
     };
@@ -54,13 +55,18 @@ pub async fn read(db: &impl GenericClient, app: &App, shipment: &Shipment) -> Re
         Ok(from) => from,
         Err(why) => return Ok(Err(Missing::Shop(why))),
     };
+    let Some(sums) = stock::find_sums(db, shipment.order).await? else {
+        return Ok(Err(Missing::Order("O pedido não existe")));
+    };
+    // What came back before it was sent is not in the parcel.
+    let in_it = Note { freight: Money::ZERO, ..sums.sale_note() };
     let lines = db::query(db, LINES, &[&shipment.order]).await?;
     let contents = lines.iter().map(|line| Content {
         name: line.get("name"),
-        quantity: line.get::<_, i32>("quantity").unsigned_abs(),
+        quantity: in_it.quantity(line.get("id")).unsigned_abs(),
         unit_price: line.get("unit_price_cents"),
     });
-    let goods: Money = row.get("goods_cents");
+    let goods = sums.total(&in_it).unwrap_or_default();
     Ok(Ok(NewLabel {
         tag: shipment.id.to_string(),
         tag_url: tracking_url(&app.config.http.public_url, row.get("number")),
@@ -81,7 +87,7 @@ pub async fn read(db: &impl GenericClient, app: &App, shipment: &Shipment) -> Re
             state: address.state,
             cep,
         },
-        contents: contents.collect(),
+        contents: contents.filter(|content| content.quantity > 0).collect(),
         volumes: shipment.volumes.clone(),
         insured: share(goods, row.get("parcels"), shipment.volume),
         invoice_key: match paper {

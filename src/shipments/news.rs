@@ -16,8 +16,7 @@ use crate::db;
 use crate::error::Result;
 use crate::ids::{OrderId, ShipmentId};
 use crate::jobs::{self, Job};
-use crate::sale::life;
-use crate::sale::locks;
+use crate::sale::{life, locks, off};
 
 /// A label that ran out is bought again by itself, so often.
 const BOUGHT_AGAIN: i64 = 1;
@@ -136,11 +135,20 @@ async fn follow(tx: &impl GenericClient, shipment: ShipmentId, order: OrderId, s
     }
 }
 
-/// With the carrier: the order is shipped. `false`: it was already, or is not to be sent any more, which somebody must know.
+/// With the carrier: the order is shipped. `false`: it was already, or is not to be sent any more. That somebody must know, and also
+/// of one that left while its money is on its way back: that it left is recorded all the same.
 async fn left(tx: &impl GenericClient, order: OrderId, shipment: ShipmentId, label: &Label) -> Result<bool> {
     const ENDED: &str = "SELECT FROM orders WHERE id = $1 AND status NOT IN ('shipped', 'delivered')";
     let at = label.posted_at.unwrap_or_else(Timestamp::now);
-    if life::mark_shipped(tx, order, Some(number(label)), at, Actor::Provider(NAME), "posted").await? {
+    let was_off = off::sale_is_off(tx, order).await?;
+    let actor = Actor::Provider(NAME);
+    if life::mark_shipped(tx, order, Some(number(label)), at, actor, "posted").await? {
+        if was_off {
+            let text =
+                format!("O envio {shipment} foi postado enquanto o dinheiro do pedido volta para o comprador: tente retê-lo.");
+            alerts::raise(tx, Alert::new(Key::ParcelOfEndedOrder(shipment), text).about(order)).await?;
+            life::follow_sums(tx, order, actor).await?;
+        }
         return Ok(true);
     }
     if db::query_opt(tx, ENDED, &[&order]).await?.is_some() {

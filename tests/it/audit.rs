@@ -214,6 +214,62 @@ const PLANTED: &[(&str, &str)] = &[
            FROM sale s JOIN order_lines l ON l.order_id = s.order_id",
     ),
     (
+        "a-refused-invoice-was-told",
+        "INSERT INTO invoices (id, order_id, provider, environment, total_cents, status) SELECT gen_random_uuid(), o.id, 'focusnfe', 'homologacao', o.total_cents, 'rejected' FROM orders o WHERE o.payment_status = 'paid' LIMIT 1",
+    ),
+    (
+        "an-invoice-is-of-its-orders-amount", // one of two pieces came back before it, and its amount is still that of both
+        "WITH sale AS (INSERT INTO invoices (id, order_id, provider, environment, total_cents, status, chave, number, authorized_at) SELECT gen_random_uuid(), o.id, 'focusnfe', 'homologacao', o.total_cents - 1, 'authorized', '35261011222333000181550010000001231481516233', '123', now() FROM orders o WHERE o.payment_status = 'paid' LIMIT 1 RETURNING id, order_id)
+         SELECT 1; UPDATE invoices i SET lines = jsonb_build_array(jsonb_build_array(l.id, 1)), line_discounts = ARRAY[0] FROM order_lines l WHERE l.order_id = i.order_id",
+    ),
+    // Goods that came back.
+    (
+        "no-more-comes-back-than-was-sold",
+        "INSERT INTO write_offs (order_line_id, quantity, cause, actor) SELECT id, quantity + 1, 't', 't' FROM order_lines LIMIT 1",
+    ),
+    (
+        "no-more-comes-back-than-was-sold",
+        "INSERT INTO stock_movements (variant_id, delta, reason, order_line_id, reservation, cause, actor)
+         SELECT l.variant_id, 1, 'return', l.id, 1, 't', 't' FROM order_lines l, generate_series(1, 3) WHERE l.quantity = 2",
+    ),
+    (
+        "an-order-whose-goods-are-back-holds-nothing",
+        "INSERT INTO write_offs (order_line_id, quantity, cause, actor)
+         SELECT l.id, l.quantity, 't', 't' FROM order_lines l JOIN orders o ON o.id = l.order_id WHERE o.payment_status = 'paid'",
+    ),
+    (
+        "an-order-that-is-undone-after-it-left-is-returned",
+        "INSERT INTO write_offs (order_line_id, quantity, cause, actor)
+         SELECT l.id, l.quantity, 't', 't' FROM order_lines l JOIN orders o ON o.id = l.order_id WHERE o.payment_status = 'paid';
+         UPDATE orders SET status = 'delivered', stock_held = false, payment_status = 'refunded', tracking_number = 'X' WHERE payment_status = 'paid'",
+    ),
+    (
+        "an-order-that-is-undone-after-it-left-is-returned", // its money is on its way
+        "INSERT INTO write_offs (order_line_id, quantity, cause, actor)
+         SELECT l.id, l.quantity, 't', 't' FROM order_lines l JOIN orders o ON o.id = l.order_id WHERE o.payment_status = 'paid';
+         UPDATE payments SET refunded_cents = captured_cents WHERE status = 'paid';
+         UPDATE orders SET status = 'shipped', stock_held = false, tracking_number = 'X' WHERE payment_status = 'paid'",
+    ),
+    (
+        "an-invoice-is-not-of-pieces-that-were-taken-out",
+        "INSERT INTO invoices (id, order_id, provider, environment, total_cents, status, chave, number, authorized_at) SELECT gen_random_uuid(), o.id, 'focusnfe', 'homologacao', o.total_cents, 'authorized', '35261011222333000181550010000001231481516233', '123', now() FROM orders o WHERE o.payment_status = 'paid' LIMIT 1;
+         INSERT INTO write_offs (order_line_id, quantity, cause, actor)
+         SELECT l.id, 1, 't', 't' FROM order_lines l JOIN invoices i ON i.order_id = l.order_id",
+    ),
+    (
+        "returns-add-up-to-their-sale", // a centavo more than the sale
+        "WITH sale AS (INSERT INTO invoices (id, order_id, provider, environment, total_cents, status, chave, number, authorized_at) SELECT gen_random_uuid(), o.id, 'focusnfe', 'homologacao', o.total_cents, 'authorized', '35261011222333000181550010000001231481516233', '123', now() FROM orders o WHERE o.payment_status = 'paid' LIMIT 1 RETURNING id, order_id, total_cents)
+         INSERT INTO invoices (id, order_id, purpose, sale_id, provider, environment, total_cents)
+         SELECT gen_random_uuid(), order_id, 'return', id, 'focusnfe', 'homologacao', total_cents / 2 + n FROM sale, generate_series(0, 2) n",
+    ),
+    (
+        "returns-add-up-to-their-sale", // all pieces, and a centavo less
+        "WITH sale AS (INSERT INTO invoices (id, order_id, provider, environment, total_cents, status, chave, number, authorized_at) SELECT gen_random_uuid(), o.id, 'focusnfe', 'homologacao', o.total_cents, 'authorized', '35261011222333000181550010000001231481516233', '123', now() FROM orders o WHERE o.payment_status = 'paid' LIMIT 1 RETURNING id, order_id, total_cents)
+         INSERT INTO invoices (id, order_id, purpose, sale_id, provider, environment, total_cents, lines, line_discounts)
+         SELECT gen_random_uuid(), s.order_id, 'return', s.id, 'focusnfe', 'homologacao', s.total_cents - 1, jsonb_build_array(jsonb_build_array(l.id, l.quantity)), ARRAY[0]
+           FROM sale s JOIN order_lines l ON l.order_id = s.order_id",
+    ),
+    (
         "history-ends-where-things-stand",
         "INSERT INTO invoices (id, order_id, provider, environment, total_cents, status) SELECT gen_random_uuid(), o.id, 'focusnfe', 'homologacao', o.total_cents, 'pending' FROM orders o WHERE o.payment_status = 'paid' LIMIT 1",
     ),

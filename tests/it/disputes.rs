@@ -127,6 +127,7 @@ async fn what_is_read_every_six_hours_writes_nothing_twice() {
     let second = Contested::of(&shop, &order, 500);
     second.is("needs_response").await;
     assert_eq!(payments(&shop, &order).await, ["credit_card:disputed"]);
+    shop.drain().await;
     let before = (shop.row_counts().await, shop.alerted().await);
     for _ in 0..3 {
         watch(&shop).await;

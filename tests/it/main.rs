@@ -30,6 +30,8 @@ mod freight;
 mod freight_carriers;
 mod freight_rules;
 mod fulfilment;
+mod goods;
+mod goods_random;
 mod harness;
 mod invoice_bodies;
 mod invoices;

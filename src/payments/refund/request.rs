@@ -5,27 +5,16 @@ use vitrine_kit::Money;
 
 use crate::cause::Actor;
 use crate::error::{Error, Result};
-use crate::ids::{LineId, RefundId};
 use crate::invoices;
-use crate::jobs::{self, Job};
 use crate::payments::refund::reserve::{open_refund, refundable};
 use crate::payments::refund::view::{RefundView, find_view};
 use crate::payments::store::{self, Payment};
+use crate::sale::goods::Goods;
 use crate::sale::life;
 use crate::sale::locks::LockedOrder;
-use crate::sale::states::{OrderStatus, PaymentStatus};
-use crate::sale::stock::{self, TakenBack};
-
-/// What of the goods goes back on the shelf with a refund.
-#[derive(Debug, Clone, Default)]
-pub enum Restock {
-    #[default]
-    Nothing,
-    /// Everything that the order still holds; only with all of the money.
-    Everything,
-    /// So many of these lines.
-    Lines(Vec<(LineId, i32)>),
-}
+use crate::sale::off::{queue_jobs_after_change, sale_is_off};
+use crate::sale::states::PaymentStatus;
+use crate::sale::stock;
 
 /// A refund that was asked for.
 #[derive(Debug)]
@@ -35,16 +24,17 @@ pub struct Requested {
     pub back_for_sale: bool,
 }
 
-/// Gives back `amount` of an order's money, or all that is left. The order is locked by the caller, who commits.
+/// Gives back `amount` of an order's money, or all that is left, and takes back goods with it. What follows from it for the order's
+/// state, its invoices and its label depends on the sums alone, not on this call. The order is locked by the caller, who commits.
 ///
 /// Errors: 409 there is nothing (or not so much) left to give back, of the money or of a line, or the payment is disputed;
-/// 422 all of the goods without all of the money.
+/// 422 all of the goods while not all of the money is back.
 pub async fn request_refund(
     tx: &impl GenericClient,
     order: &LockedOrder,
     amount: Option<Money>,
     reason: &str,
-    restock: &Restock,
+    goods: &Goods,
     actor: Actor,
 ) -> Result<Requested> {
     let payments = store::list_of_order(tx, order.id).await?;
@@ -63,53 +53,14 @@ pub async fn request_refund(
     if amount > left {
         return Err(too_much());
     }
-    if matches!(restock, Restock::Everything) && amount < payment.captured {
-        return Err(Error::field("restock", "goes only with a refund of everything: name lines in restock_items"));
+    let was_off = sale_is_off(tx, order.id).await?;
+    let id = open_refund(tx, payment, amount, reason, !goods.is_nothing(), actor).await?.ok_or_else(too_much)?;
+    if goods.everything && !stock::find_sums(tx, order.id).await?.is_some_and(|sums| sums.money_is_back) {
+        return Err(Error::field("restock", "goes only with a refund of all that is left: name lines in restock_items"));
     }
-    let has_goods = !matches!(restock, Restock::Nothing);
-    let id = open_refund(tx, payment, amount, reason, has_goods, actor).await?.ok_or_else(too_much)?;
-    let (taken, refusal) = match restock {
-        Restock::Nothing => (TakenBack::Yes { back_for_sale: false }, ""),
-        Restock::Everything => (stock::restock(tx, order.id, actor, reason).await?, "The goods are back already"),
-        Restock::Lines(items) => {
-            (stock::take_back(tx, order.id, items, actor, reason).await?, "Of a line there is not so much left to take back")
-        }
-    };
-    let TakenBack::Yes { back_for_sale } = taken else { return Err(Error::Conflict(refusal.into())) };
-    give_goods_back(tx, order, id, restock, amount == left, actor).await?;
+    let back_for_sale = !goods.is_nothing() && stock::take_back(tx, order.id, goods, actor, reason).await?;
+    life::follow_sums(tx, order.id, actor).await?;
+    invoices::returns::follow_sums(tx, order.id, Some(id), false, actor).await?;
+    queue_jobs_after_change(tx, order.id, was_off).await?;
     Ok(Requested { refund: find_view(tx, id).await?, back_for_sale })
-}
-
-/// Goods that had left come back: with an invoice of their own, and, all of them, with the order's end.
-async fn give_goods_back(
-    tx: &impl GenericClient,
-    order: &LockedOrder,
-    refund: RefundId,
-    restock: &Restock,
-    is_all_the_money: bool,
-    actor: Actor,
-) -> Result<()> {
-    let order_id = order.id;
-    if !matches!(order.status, OrderStatus::Shipped | OrderStatus::Delivered) {
-        if is_all_the_money {
-            // The sale did not take place, and nothing has moved: neither its label nor its invoice is wanted.
-            jobs::push_all(tx, &[(Job::DropLabel { order: order_id }, None), (Job::DropInvoice { order: order_id }, None)])
-                .await?;
-        }
-        return Ok(());
-    }
-    if is_all_the_money {
-        jobs::push(tx, Job::DropLabel { order: order_id }).await?; // of several boxes, those that were to follow
-    }
-    match restock {
-        Restock::Lines(items) => invoices::returns::plan(tx, order_id, Some(refund), Some(items), actor).await?,
-        Restock::Everything => {
-            invoices::returns::plan(tx, order_id, Some(refund), None, actor).await?;
-            life::mark_returned(tx, order_id, actor).await?;
-        }
-        // Lost or spoilt goods are given back on paper too: the sale did not take place.
-        Restock::Nothing if is_all_the_money => invoices::returns::plan(tx, order_id, Some(refund), None, actor).await?,
-        Restock::Nothing => {}
-    }
-    Ok(())
 }

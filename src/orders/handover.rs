@@ -1,0 +1,269 @@
+//! An order leaves the shop by hand: with a carrier's number, or fetched by its buyer.
+
+use actix_web::{HttpResponse, patch, web};
+use deadpool_postgres::GenericClient;
+use garde::Validate;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::ToSchema;
+
+use super::store;
+use super::view::OrderView;
+use crate::app::App;
+use crate::audit_log;
+use crate::cause::Actor;
+use crate::db;
+use crate::error::{Error, Problem, Result};
+use crate::http::json::{Json, OptionalJson, Path};
+use crate::http::who::SignedIn;
+use crate::ids::{LineId, OrderId};
+use crate::jobs::{self, Job};
+use crate::sale::address::tracking_url;
+use crate::sale::history::{Change, record_change};
+use crate::sale::life;
+use crate::sale::locks::{self, LockedOrder};
+use crate::sale::off::sale_is_off;
+use crate::sale::states::{OrderPaymentStatus, OrderStatus};
+use crate::sale::stock;
+use crate::sale::viewer::Viewer;
+use crate::token::Role;
+
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetTracking {
+    #[garde(length(min = 4, max = 60), custom(is_code))]
+    pub tracking_number: String,
+    #[garde(length(min = 1, max = 60), custom(is_name))]
+    pub carrier: String,
+    /// Ships an order whose money is on its way back. For administrators; it stands in the audit log.
+    #[serde(default)]
+    #[garde(skip)]
+    pub force: bool,
+}
+
+#[derive(Debug, Default, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetDelivered {
+    /// Hands over an order whose money is on its way back. For administrators; it stands in the audit log.
+    #[serde(default)]
+    #[garde(skip)]
+    pub force: bool,
+}
+
+fn is_code(text: &str, _: &()) -> garde::Result {
+    let sane = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    if sane { Ok(()) } else { Err(garde::Error::new("must be letters, digits and dashes")) }
+}
+
+fn is_name(text: &str, _: &()) -> garde::Result {
+    if text.chars().any(char::is_control) { Err(garde::Error::new("must be text on one line")) } else { Ok(()) }
+}
+
+/// The order as whoever handed it over may see it.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum HandedOver {
+    /// For an administrator.
+    Order(Box<OrderView>),
+    /// For a shipper.
+    Parcel(ParcelView),
+}
+
+/// What a shipper needs to know of an order: no name, no e-mail, no address, no document, no price.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ParcelView {
+    pub id: OrderId,
+    pub number: String,
+    pub status: OrderStatus,
+    /// Money is on its way back to the buyer.
+    pub refund_pending: bool,
+    /// The buyer fetches it.
+    pub is_pickup: bool,
+    pub carrier: String,
+    pub service: String,
+    pub tracking_number: Option<String>,
+    pub tracking_url: String,
+    pub items: Vec<ParcelItem>,
+    pub shipped_at: Option<Timestamp>,
+    pub delivered_at: Option<Timestamp>,
+}
+
+/// Pieces that belong into the parcel: without those that came back.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ParcelItem {
+    pub sku: String,
+    pub name: String,
+    pub variant_name: String,
+    pub quantity: i32,
+}
+
+/// Who may say that an order leaves or arrived: an administrator, or a shipper under their own name.
+fn viewer_of(user: &SignedIn, force: bool) -> Result<Viewer> {
+    match user.role {
+        Role::Admin => Ok(Viewer::Admin(user.id)),
+        Role::Shipper if force => Err(Error::Forbidden("Only an administrator may set force")),
+        Role::Shipper => Ok(Viewer::Shipper(user.id)),
+        Role::User => Err(Error::Forbidden("This is for administrators and shippers")),
+    }
+}
+
+/// Hands the order to a carrier: it is shipped, and the buyer is told
+#[utoipa::path(tag = "orders", security(("bearer" = [])), request_body = SetTracking,
+    responses((status = 200, body = HandedOver), (status = 403, body = Problem), (status = 404, body = Problem),
+        (status = 409, body = Problem, description = "It cannot be shipped; `sale-is-off`: its money is on its way back"), (status = 422, body = Problem)))]
+#[patch("/api/orders/{id}/tracking")]
+pub async fn set_tracking(
+    app: web::Data<App>,
+    user: SignedIn,
+    Path(order): Path<OrderId>,
+    body: Json<SetTracking>,
+) -> Result<HttpResponse> {
+    let viewer = viewer_of(&user, body.force)?;
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    let found = locks::lock_order(&tx, order, viewer).await?;
+    ship(&tx, &found, &body, viewer.actor()).await?;
+    let answer = show(&tx, &app, order, viewer).await?;
+    tx.commit().await?;
+    app.jobs_were_pushed();
+    Ok(HttpResponse::Ok().json(answer))
+}
+
+/// `processing` → `shipped`. A number that was mistyped can be set again; the same one changes nothing.
+async fn ship(tx: &db::Transaction<'_>, order: &LockedOrder, new: &SetTracking, actor: Actor) -> Result<()> {
+    const SHIP: &str = "
+        UPDATE orders SET status = 'shipped', tracking_number = $2, carrier = $3, shipped_at = coalesce(shipped_at, now()), updated_at = now()
+         WHERE id = $1 AND status IN ('processing', 'shipped') AND payment_status IN ('paid', 'partially_refunded')
+           AND (tracking_number IS DISTINCT FROM $2 OR carrier <> $3)";
+    let code = new.tracking_number.to_uppercase();
+    match (order.status, order.payment_status) {
+        (OrderStatus::Processing, _) => may_leave(tx, order, new.force, actor).await?,
+        (OrderStatus::Shipped, OrderPaymentStatus::Paid | OrderPaymentStatus::PartiallyRefunded) => {}
+        (OrderStatus::Pending, _) => return Err(Error::Conflict("The order is not paid yet: it cannot be shipped".into())),
+        (status, payment) => return Err(Error::Conflict(format!("The order is {status} ({payment}): it cannot be shipped"))),
+    }
+    if db::execute(tx, SHIP, &[&order.id, &code, &new.carrier]).await? == 0 {
+        return Ok(());
+    }
+    life::record_parcel_by_hand(tx, order.id, "posted", &code, actor).await?;
+    if order.status == OrderStatus::Processing {
+        let change = Change {
+            subject: "order",
+            subject_id: None,
+            from: Some("processing"),
+            to: "shipped",
+            reason: "tracking number set",
+            actor,
+        };
+        record_change(tx, order.id, &change).await?;
+        jobs::push(tx, Job::DropLabel { order: order.id }).await?; // one that was not bought yet is not wanted any more
+    }
+    // A number that was corrected is told too: one mail per number.
+    jobs::push(tx, Job::MailOrderShipped { order: order.id }).await
+}
+
+/// Whether a paid order that has not left may leave: not while its sale is off. `force` lets it go all the same while its money is
+/// on its way back, with a row in the audit log; not once the money is with the buyer, and not without goods.
+async fn may_leave(tx: &impl GenericClient, order: &LockedOrder, force: bool, actor: Actor) -> Result<()> {
+    if !sale_is_off(tx, order.id).await? {
+        return Ok(());
+    }
+    if stock::find_sums(tx, order.id).await?.is_none_or(|sums| sums.goods_are_back()) {
+        return Err(Error::SaleIsOff("All goods of the order are back: there is nothing to send"));
+    }
+    if order.payment_status == OrderPaymentStatus::Refunded {
+        return Err(Error::SaleIsOff("The money of the order went back: it is not sent any more"));
+    }
+    if !force {
+        return Err(Error::SaleIsOff("The money of the order is on its way back: it is not sent unless that refund fails"));
+    }
+    let after = Some(json!({"refund_pending": true}));
+    audit_log::record(tx, actor, "order.ship_while_refunded", &order.id.to_string(), None, after).await
+}
+
+/// The order is with the buyer: for those that are fetched at the shop, and for carriers that tell nothing
+#[utoipa::path(tag = "orders", security(("bearer" = [])), request_body = Option<SetDelivered>,
+    responses((status = 200, body = HandedOver), (status = 403, body = Problem), (status = 404, body = Problem),
+        (status = 409, body = Problem, description = "It has not left yet; `sale-is-off`: its money is on its way back")))]
+#[patch("/api/orders/{id}/delivered")]
+pub async fn set_delivered(
+    app: web::Data<App>,
+    user: SignedIn,
+    Path(order): Path<OrderId>,
+    body: OptionalJson<SetDelivered>,
+) -> Result<HttpResponse> {
+    let force = body.0.is_some_and(|body| body.force);
+    let viewer = viewer_of(&user, force)?;
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    let found = locks::lock_order(&tx, order, viewer).await?;
+    hand_over(&tx, &found, force, viewer.actor()).await?;
+    let answer = show(&tx, &app, order, viewer).await?;
+    tx.commit().await?;
+    app.jobs_were_pushed();
+    Ok(HttpResponse::Ok().json(answer))
+}
+
+/// One that is fetched leaves and arrives at the same moment. Saying it twice changes nothing more.
+async fn hand_over(tx: &db::Transaction<'_>, order: &LockedOrder, force: bool, actor: Actor) -> Result<()> {
+    let now = Timestamp::now();
+    match order.status {
+        OrderStatus::Delivered => return Ok(()),
+        OrderStatus::Shipped => jobs::push(tx, Job::DropLabel { order: order.id }).await?, // of a box that was to follow
+        OrderStatus::Processing => {
+            if order.is_pickup {
+                may_leave(tx, order, force, actor).await?;
+            }
+            if !order.is_pickup || !life::mark_shipped(tx, order.id, None, now, actor, "fetched at the shop").await? {
+                return Err(Error::Conflict("The order has not left yet: set its tracking number first".into()));
+            }
+        }
+        status => return Err(Error::Conflict(format!("The order is {status}: it cannot be delivered"))),
+    }
+    life::mark_delivered(tx, order.id, now, actor, "delivered by hand").await?;
+    life::record_parcel_by_hand(tx, order.id, "delivered", "", actor).await
+}
+
+async fn show(db: &impl GenericClient, app: &App, order: OrderId, viewer: Viewer) -> Result<HandedOver> {
+    let url = &app.config.http.public_url;
+    match viewer {
+        Viewer::Shipper(_) => Ok(HandedOver::Parcel(parcel(db, order, url).await?)),
+        _ => {
+            let found = store::find_order(db, order, viewer, url).await?.ok_or(Error::NotFound("The order"))?;
+            Ok(HandedOver::Order(Box::new(found)))
+        }
+    }
+}
+
+async fn parcel(db: &impl GenericClient, order: OrderId, public_url: &str) -> Result<ParcelView> {
+    const FIND: &str = "
+        SELECT o.number, o.status, o.shipping_provider = 'pickup' AS is_pickup, o.carrier, o.service, o.tracking_number, o.shipped_at, o.delivered_at,
+               EXISTS (SELECT FROM refunds r WHERE r.order_id = o.id AND r.status NOT IN ('done', 'failed')) AS refund_pending
+          FROM orders o WHERE o.id = $1";
+    let row = db::query_opt(db, FIND, &[&order]).await?.ok_or(Error::NotFound("The order"))?;
+    let sums = stock::find_sums(db, order).await?.ok_or(Error::NotFound("The order"))?;
+    let lines = store::list_lines(db, &[order]).await?;
+    let left = |line: LineId| sums.line(line).map_or(0, |line| line.left());
+    let items = lines.iter().map(|row| ParcelItem {
+        sku: row.get("sku"),
+        name: row.get("name"),
+        variant_name: row.get("variant_name"),
+        quantity: left(row.get("id")),
+    });
+    let number: String = row.get("number");
+    Ok(ParcelView {
+        id: order,
+        tracking_url: tracking_url(public_url, &number),
+        number,
+        status: row.try_get("status")?,
+        refund_pending: row.get("refund_pending"),
+        is_pickup: row.get("is_pickup"),
+        carrier: row.get("carrier"),
+        service: row.get("service"),
+        tracking_number: row.get("tracking_number"),
+        items: items.filter(|item| item.quantity > 0).collect(),
+        shipped_at: row.get("shipped_at"),
+        delivered_at: row.get("delivered_at"),
+    })
+}
