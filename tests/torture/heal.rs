@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::buyers::{insist, note};
 use crate::labels;
+use crate::outages::PAYMENT_PROVIDERS;
 use crate::world::{World, lock};
 
 /// How long the remaining jobs may take.
@@ -23,6 +24,7 @@ const OPEN: &str = "
     UNION ALL SELECT 'jobs to do', count(*) FROM jobs WHERE state IN ('waiting', 'running') AND kind NOT IN ('reconcile', 'purge', 'keep_books', 'track_parcels', 'watch_stock', 'watch_certificate', 'watch_disputes', 'send_alerts')
     UNION ALL SELECT 'payments never asked about again', count(*) FROM payments
                WHERE status IN ('expired', 'cancelled', 'failed') AND (checked_at IS NULL OR checked_at < updated_at + interval '9 minutes')
+    UNION ALL SELECT 'payments that ended unasked', count(*) FROM payments WHERE ended_unasked
     UNION ALL SELECT 'jobs dead', count(*) FROM jobs WHERE state = 'dead'
     UNION ALL SELECT 'invoices open', count(*) FROM invoices WHERE status IN ('pending', 'processing', 'rejected')
     UNION ALL SELECT 'sales without an invoice', count(*) FROM orders o
@@ -108,13 +110,22 @@ async fn open(world: &World) -> Vec<(String, i64)> {
 
 impl World {
     async fn recover_everything(&self) {
+        self.machine.end_silence();
         if self.db().await.is_none() {
             self.machine.recover_database();
         }
+        self.machine.change_back();
+        self.machine.start_all(); // whom a fault that was cut short left down
         let (_, counts) = self.sandbox_post("/control/chaos", &json!({"off": true})).await;
         drop(counts);
         let counts = self.sandbox("/control/chaos").await["counts"].clone();
         self.sandbox_post("/control/nfe/away", &json!({"on": false})).await;
+        for provider in self.sandbox("/control/state").await["revoked"].as_array().into_iter().flatten() {
+            self.sandbox_post("/control/key", &json!({"provider": provider, "revoked": false})).await;
+        }
+        for provider in PAYMENT_PROVIDERS {
+            self.sandbox_post("/control/refunds/funded", &json!({"provider": provider})).await;
+        }
         for (provider, count) in counts["by_provider"].as_object().into_iter().flatten() {
             self.add(&format!("provider faults at {provider}"), count.as_u64().unwrap_or(0));
         }
@@ -176,6 +187,9 @@ async fn operate(world: &World) {
     let headers = [("Authorization", admin.as_str())];
     for row in db.query(DEAD, &[]).await.unwrap() {
         let (id, kind, why): (String, String, String) = (row.get(0), row.get(1), row.get(2));
+        if why.contains("not configured") || why.contains("no longer configured") {
+            world.violation(format!("a job {kind} died because a provider was taken out: {why}"));
+        }
         world.count(&format!("dead jobs tried again: {kind}: {}", why.chars().take(80).collect::<String>()));
         world.call(0, "POST", &format!("/api/admin/jobs/{id}/retry"), &headers, Some(&Value::Null)).await;
     }
