@@ -46,6 +46,9 @@ pub enum Error {
     CartEmpty,
     #[error("{0}")]
     Coupon(&'static str),
+    /// A code that there is not: somebody may be guessing.
+    #[error("There is no such coupon")]
+    NoSuchCoupon,
     /// The thing is not in a state that allows this. The text says which and what to do.
     #[error("{0}")]
     Conflict(String),
@@ -95,7 +98,7 @@ impl Error {
             Self::KeyReused => &ProblemType::KEY_REUSED,
             Self::OutOfStock { .. } => &ProblemType::OUT_OF_STOCK,
             Self::CartEmpty => &ProblemType::CART_EMPTY,
-            Self::Coupon(_) => &ProblemType::COUPON_REFUSED,
+            Self::Coupon(_) | Self::NoSuchCoupon => &ProblemType::COUPON_REFUSED,
             Self::Conflict(_) | Self::Unconfigured(_) => &ProblemType::CONFLICT,
             Self::KeyInFlight => &ProblemType::KEY_IN_FLIGHT,
             Self::Provider(error) if error.is_refusal() => &ProblemType::PROVIDER_REFUSED,

@@ -1,23 +1,32 @@
 //! Protection against guessing coupon codes: after too many wrong codes an address is refused, whatever code it sends.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use moka::future::Cache;
 
+use crate::client_ip::counted;
 use crate::error::{Error, Result};
 
-/// Wrong codes that one address may send per window.
-const MISSES: u32 = 5;
+/// Misses that one address may have per window.
+const MISSES: usize = 5;
 const WINDOW: Duration = Duration::from_secs(60);
 /// Most addresses that are remembered; it bounds memory.
 const ADDRESSES: u64 = 100_000;
 
 /// Wrong codes per address, in this process. Right codes do not count.
 #[derive(Debug, Clone)]
-pub struct Guesses(Cache<IpAddr, Arc<AtomicU32>>);
+pub struct Guesses(Cache<IpAddr, Arc<Mutex<Tries>>>);
+
+/// Of one address.
+#[derive(Debug, Default)]
+struct Tries {
+    misses: usize,
+    /// Codes that are being looked up, and by how many requests: many people behind one address may use the same one at once.
+    open: HashMap<String, usize>,
+}
 
 impl Guesses {
     #[allow(clippy::new_without_default)]
@@ -25,25 +34,50 @@ impl Guesses {
         Self(Cache::builder().max_capacity(ADDRESSES).time_to_live(WINDOW).build())
     }
 
-    /// Counts a guess before the code is looked up, so that parallel guesses count too. Take a right one back with
+    /// Counts a guess before it is looked up, so that many codes at once are not each the first. Take a right one back with
     /// [`Guess::was_right`].
-    pub async fn begin(&self, ip: IpAddr) -> Result<Guess> {
-        let misses = self.0.get_with(ip, async { Arc::default() }).await;
-        if misses.fetch_add(1, Ordering::Relaxed) >= MISSES {
-            misses.fetch_sub(1, Ordering::Relaxed);
-            return Err(Error::TooMany { retry_after_s: WINDOW.as_secs() });
+    pub async fn begin(&self, ip: IpAddr, code: &str) -> Result<Guess> {
+        let tries = self.0.get_with(counted(ip), async { Arc::default() }).await;
+        {
+            let mut now = locked(&tries);
+            let others = now.open.keys().filter(|open| *open != code).count();
+            if now.misses + others >= MISSES {
+                return Err(Error::TooMany { retry_after_s: WINDOW.as_secs() });
+            }
+            *now.open.entry(code.to_owned()).or_default() += 1;
         }
-        Ok(Guess(misses))
+        Ok(Guess { tries, code: code.to_owned(), is_right: false })
     }
 }
 
-/// A guess that counts as wrong unless [`Guess::was_right`] is called.
+fn locked(tries: &Mutex<Tries>) -> MutexGuard<'_, Tries> {
+    tries.lock().unwrap_or_else(PoisonError::into_inner) // counters are whole at any moment
+}
+
+/// A guess that counts as a miss until it is told to be right.
 #[derive(Debug)]
-pub struct Guess(Arc<AtomicU32>);
+pub struct Guess {
+    tries: Arc<Mutex<Tries>>,
+    code: String,
+    is_right: bool,
+}
 
 impl Guess {
-    pub fn was_right(self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+    pub fn was_right(mut self) {
+        self.is_right = true;
+    }
+}
+
+impl Drop for Guess {
+    fn drop(&mut self) {
+        let mut now = locked(&self.tries);
+        now.misses += usize::from(!self.is_right);
+        if let Some(requests) = now.open.get_mut(&self.code) {
+            *requests -= 1;
+            if *requests == 0 {
+                now.open.remove(&self.code);
+            }
+        }
     }
 }
 
@@ -56,13 +90,36 @@ mod tests {
         let guesses = Guesses::new();
         let (a, b) = (IpAddr::from([203, 0, 113, 1]), IpAddr::from([203, 0, 113, 2]));
         for _ in 0..20 {
-            guesses.begin(a).await.expect("free").was_right();
+            guesses.begin(a, "RIGHT").await.expect("free").was_right();
         }
         for _ in 0..5 {
-            guesses.begin(a).await.expect("a miss that is still free");
+            guesses.begin(a, "WRONG").await.expect("a miss that is still free");
         }
-        assert!(matches!(guesses.begin(a).await, Err(Error::TooMany { retry_after_s: 60 })));
-        assert!(matches!(guesses.begin(a).await, Err(Error::TooMany { .. })));
-        guesses.begin(b).await.expect("another address is not concerned");
+        assert!(matches!(guesses.begin(a, "RIGHT").await, Err(Error::TooMany { retry_after_s: 60 })));
+        assert!(matches!(guesses.begin(a, "WRONG").await, Err(Error::TooMany { .. })));
+        guesses.begin(b, "WRONG").await.expect("another address is not concerned");
+        for host in 1..=5 {
+            guesses.begin(IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, host]), "WRONG").await.expect("a miss that is still free");
+        }
+        let another = IpAddr::from([0x2001, 0xdb8, 0, 0, 1, 2, 3, 4]);
+        assert!(matches!(guesses.begin(another, "WRONG").await, Err(Error::TooMany { .. })), "one subscriber, one network");
+    }
+
+    #[actix_web::test]
+    async fn many_may_use_one_code_at_once_and_nobody_can_try_many_at_once() {
+        let guesses = Guesses::new();
+        let office = IpAddr::from([203, 0, 113, 1]);
+        let mut open = Vec::new();
+        for _ in 0..50 {
+            open.push(guesses.begin(office, "RIGHT").await.expect("the same code"));
+        }
+        open.into_iter().for_each(Guess::was_right);
+        let mut tried = Vec::new();
+        for n in 0..5 {
+            tried.push(guesses.begin(office, &format!("CODE{n}")).await.expect("not yet known to be wrong"));
+        }
+        assert!(matches!(guesses.begin(office, "CODE5").await, Err(Error::TooMany { .. })));
+        tried.into_iter().for_each(Guess::was_right);
+        guesses.begin(office, "CODE5").await.expect("all of them were right");
     }
 }

@@ -12,7 +12,7 @@ use crate::db;
 use crate::error::{Error, Result};
 use crate::ids::{CorrectionId, InvoiceId, JobId, MessageId, OrderId, PaymentId, RefundId, ResetId, UserId};
 
-/// Everything that workers do. Ids only: the truth is read when the job runs.
+/// Everything that workers do. A job holds ids only: the state is read when it runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Job {
@@ -22,7 +22,7 @@ pub enum Job {
     MailOrderPlaced {
         order: OrderId,
     },
-    /// The PIX is about to run out, if it is still unpaid.
+    /// Reminds the buyer that the PIX is about to expire, if it is still unpaid.
     MailExpiryReminder {
         order: OrderId,
     },
@@ -48,7 +48,7 @@ pub enum Job {
     MailPasswordReset {
         reset: ResetId,
     },
-    /// A message that failed, once more: an admin wants it.
+    /// Sends a failed message again, because an administrator asked for it.
     MailMessage {
         message: MessageId,
     },
@@ -58,11 +58,11 @@ pub enum Job {
     SmsOrderShipped {
         order: OrderId,
     },
-    /// Gives an unpaid order's stock back when its time is over.
+    /// Ends an unpaid order after its time to be paid, and gives its stock back.
     ExpireOrder {
         order: OrderId,
     },
-    /// Asks the provider about a payment that is unknown, pending, or only hinted at.
+    /// Asks the provider about a payment that is unknown, pending, or named by a webhook that proves nothing.
     CheckPayment {
         payment: PaymentId,
     },
@@ -70,7 +70,7 @@ pub enum Job {
     VoidPayment {
         payment: PaymentId,
     },
-    /// Sends money back, or asks how far a refund is.
+    /// Sends a refund, or asks the provider for its state.
     SendRefund {
         refund: RefundId,
     },
@@ -78,7 +78,7 @@ pub enum Job {
     LookAtRefunds {
         payment: PaymentId,
     },
-    /// Has the NF-e of a paid order emitted.
+    /// Issues the NF-e of a paid order.
     InvoiceOrder {
         order: OrderId,
     },
@@ -86,11 +86,11 @@ pub enum Job {
     DropInvoice {
         order: OrderId,
     },
-    /// Sends an invoice, or asks how far it is.
+    /// Sends an invoice, or asks the provider for its state.
     SendInvoice {
         invoice: InvoiceId,
     },
-    /// Has an authorised invoice cancelled.
+    /// Cancels an authorised invoice at the provider.
     CancelInvoice {
         invoice: InvoiceId,
     },
@@ -110,30 +110,30 @@ pub enum Job {
     DropLabel {
         order: OrderId,
     },
-    /// Recurring: asks carriers about parcels that were not heard of.
+    /// Recurring: asks carriers about parcels without recent news.
     TrackParcels,
     /// Compares a day's money with a provider's books.
     CompareBooks {
         day: Date,
         provider: String,
     },
-    /// Recurring: has the books compared of every day that is over.
+    /// Recurring: queues the comparison of the books for every day that is over.
     KeepBooks,
-    /// Recurring: looks for payments and refunds that nobody looks after.
+    /// Recurring: finds payments, refunds and orders that have no job.
     Reconcile,
     /// Recurring: tells of variants that are nearly sold out.
     WatchStock,
-    /// Recurring: tells in time that the bank's client certificate ends.
+    /// Recurring: raises an alert before the bank's client certificate expires.
     WatchCertificate,
     /// Recurring: asks Stripe for disputes that no webhook told of.
     WatchDisputes,
     /// Recurring: counts alerts, and mails them to the operator. No customers' mail waits behind it.
     SendAlerts,
-    /// Recurring: removes what has done its time (old jobs, keys, tokens, stale guest carts).
+    /// Recurring: removes old rows (jobs, keys, tokens, stale guest carts).
     Purge,
 }
 
-/// What comes round by itself, and is never over.
+/// Recurring jobs.
 pub const RECURRING: [Job; 8] = [
     Job::Reconcile,
     Job::Purge,
@@ -191,8 +191,8 @@ impl Job {
         RECURRING.contains(self)
     }
 
-    /// At most one unfinished job with this key. Only for jobs where a second one would do the same again, and which push their
-    /// own key while they run only where something moved: each such push is one more run.
+    /// At most one unfinished job has this key. Only for jobs where a second one would repeat the same work. A job that pushes its
+    /// own key while it runs does so only when a state changed, because each such push is one more run.
     fn dedupe(&self) -> Option<String> {
         match self {
             Self::ExpireOrder { order } => Some(format!("expire_order:{order}")),
@@ -213,7 +213,7 @@ impl Job {
         }
     }
 
-    /// How often it is tried before it is dead. What money hangs on is tried for days.
+    /// How often it is tried before it is dead. Jobs that move money are tried for days.
     fn max_attempts(&self) -> i32 {
         match self {
             Self::SendRefund { .. }
@@ -243,13 +243,13 @@ impl Job {
     }
 }
 
-/// Whether it waits for its turn at a carrier of messages, behind all that money hangs on.
+/// Whether it is a mail or a text. Those come after the jobs that move money.
 pub fn is_message(kind: &str) -> bool {
     kind.starts_with("mail_") || kind.starts_with("sms_")
 }
 
-/// One statement for any number of jobs. One whose twin waits is not added: that run will see what this push is about. One whose
-/// twin runs is: that run may have looked before, so it is made once more when it ends.
+/// One statement for any number of jobs. A job whose key already waits is not added: the waiting run will see the new state. A job
+/// whose key is running is run once more afterwards, because the running one may have read the old state.
 /// `$1` ids, `$2` kinds, `$3` payloads, `$4` dedupe keys, `$5` when, `$6` attempts, `$7` cause.
 pub const PUSH: &str = "
     INSERT INTO jobs (id, kind, payload, dedupe, run_at, max_attempts, cause)
@@ -273,7 +273,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// A job that stands twice among them is written once: the first.
+    /// Of jobs with the same key only the first is written.
     pub fn of(jobs: &[(Job, Option<Timestamp>)]) -> Self {
         let mut seen = HashSet::new();
         let is_new = |(job, _): &&(Job, Option<Timestamp>)| job.dedupe().is_none_or(|key| seen.insert(key));
@@ -290,7 +290,7 @@ impl Batch {
     }
 }
 
-/// Writes jobs into the caller's transaction, each to run at its time or at once. Poke the workers after the commit.
+/// Writes jobs into the caller's transaction, each to run at its time or at once. Call `App::jobs_were_pushed` after the commit.
 pub async fn push_all(tx: &impl GenericClient, jobs: &[(Job, Option<Timestamp>)]) -> Result<()> {
     let b = Batch::of(jobs);
     db::execute(tx, PUSH, &[&b.ids, &b.kinds, &b.payloads, &b.dedupes, &b.times, &b.attempts, &b.cause]).await?;
@@ -307,7 +307,7 @@ pub async fn push_at(tx: &impl GenericClient, job: Job, at: Timestamp) -> Result
     push_all(tx, &[(job, Some(at))]).await
 }
 
-/// One job, at once: one of the same key that waits for its time is brought forward.
+/// One job, to run at once. A waiting job of the same key is brought forward.
 pub async fn push_now(tx: &impl GenericClient, job: Job) -> Result<()> {
     push_all_now(tx, &[(job, None)]).await
 }
@@ -326,6 +326,6 @@ pub enum Outcome {
     Done,
     /// Not yet: the same job again at this time. Not a failure, so no attempt is counted.
     Again(Timestamp),
-    /// Nothing that time heals: an admin must look.
+    /// Repeating does not help: an administrator must look.
     Dead(String),
 }

@@ -20,6 +20,7 @@ pub mod key_store;
 pub mod token;
 pub mod password;
 pub mod standing;
+pub mod client_ip;
 pub mod limits;
 pub mod guesses;
 pub mod pace;

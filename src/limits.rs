@@ -1,4 +1,4 @@
-//! Rate limits per client address, in process. A limit that is off costs nothing.
+//! Rate limits per client address (of IPv6 per /64), in process. A limit that is off costs nothing.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -6,6 +6,7 @@ use std::num::NonZeroU32;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
+use crate::client_ip::counted;
 use crate::config::{Limit, RateLimits};
 use crate::error::{Error, Result};
 
@@ -57,7 +58,7 @@ impl Limiter {
     /// Counts one request of this address, or says when to come back.
     pub fn check(&self, ip: IpAddr) -> Result<()> {
         let Some(limiter) = &self.0 else { return Ok(()) };
-        limiter.check_key(&ip).map_err(|not_until| Error::TooMany {
+        limiter.check_key(&counted(ip)).map_err(|not_until| Error::TooMany {
             retry_after_s: not_until.wait_time_from(DefaultClock::default().now()).as_secs() + 1,
         })
     }
@@ -80,5 +81,27 @@ impl Strangers {
     /// Counts one. `false`: there were too many, and it is not kept.
     pub fn may_keep(&self, provider: &'static str) -> bool {
         self.0.check_key(&provider).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn whoever_changes_addresses_within_a_subscribers_network_is_still_counted() {
+        let limiter = Limiter::new(Some(Limit { burst: 3, per: Duration::from_secs(3600) }));
+        let at = |text: String| limiter.check(text.parse().expect("ip"));
+        for host in 1..=3 {
+            at(format!("2001:db8::{host}")).expect("within the limit");
+        }
+        assert!(matches!(at("2001:db8::ffff".into()), Err(Error::TooMany { .. })));
+        at("2001:db8:0:1::1".into()).expect("another network is not concerned");
+        for host in 1..=3 {
+            at(format!("203.0.113.{host}")).expect("each IPv4 address counts for itself");
+        }
+        at("203.0.113.4".into()).expect("each IPv4 address counts for itself");
     }
 }

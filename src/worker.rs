@@ -20,17 +20,17 @@ use crate::ids::{JobId, OrderId};
 use crate::jobs::{self, Job, Outcome};
 use crate::{catalog, cause, invoices, mail, orders, payments, purge, shipments, webhooks};
 
-/// How long a worker may be silent before another takes its job over. Longer than any provider's deadline.
+/// How long a lease lasts without a heartbeat before another worker takes the job over. Longer than any provider's deadline.
 const LEASE: &str = "2 minutes";
-/// How often a worker says that it is still at work.
+/// How often a worker renews its lease.
 const HEARTBEAT: Duration = Duration::from_secs(30);
-/// How often to look when nobody pokes: jobs of other processes, jobs whose time comes.
+/// How often to look for jobs of other processes and for jobs that became due.
 const LOOK: Duration = Duration::from_millis(500);
 /// How long a job waits for a provider that is not configured any more.
 const UNCONFIGURED_WAIT: SignedDuration = SignedDuration::from_hours(1);
 const MAX_BACKOFF_S: i64 = 3600;
 
-/// A job in hand.
+/// A leased job.
 #[derive(Debug)]
 struct Leased {
     id: JobId,
@@ -41,7 +41,7 @@ struct Leased {
     max_attempts: i32,
 }
 
-/// Works until told to stop, then finishes what it has in hand.
+/// Works until told to stop, then finishes the leased jobs.
 pub async fn run(app: Data<App>, mut stop: watch::Receiver<bool>) {
     let hands = Arc::new(Semaphore::new(app.config.worker_concurrency));
     let mut has_started = false;
@@ -68,10 +68,10 @@ pub async fn run(app: Data<App>, mut stop: watch::Receiver<bool>) {
         }
     }
     let all = app.config.worker_concurrency as u32;
-    let _ = hands.acquire_many(all).await; // waits for the jobs in hand; a closed semaphore has none
+    let _ = hands.acquire_many(all).await; // waits for the leased jobs; a closed semaphore has none
 }
 
-/// Runs everything that is due, in this task, until nothing is: for tests, which want to see the end.
+/// Runs every due job in this task until none is left. For tests.
 /// `ahead` also takes jobs that are due within that time.
 pub async fn drain(app: &App, ahead: SignedDuration) -> Result<usize> {
     const PULL: &str = "
@@ -91,7 +91,7 @@ pub async fn drain(app: &App, ahead: SignedDuration) -> Result<usize> {
     }
 }
 
-/// `false`: not yet, the database is away. Without them nobody would look for money that got lost on its way.
+/// Queues the recurring jobs. `false`: the database is away; try again.
 async fn start_recurring(app: &App) -> bool {
     let recurring = jobs::RECURRING.map(|job| (job, None));
     let push = async { jobs::push_all(&app.db().await?, &recurring).await };
@@ -107,8 +107,8 @@ fn log_trouble(error: Error) -> Vec<Leased> {
     Vec::new()
 }
 
-/// Takes due jobs, and those whose worker was not heard of for too long: a taken-over job has used an attempt. Messages, which wait
-/// for their turn at the provider, come after all that money hangs on.
+/// Leases due jobs, and those whose lease has expired: taking over counts as an attempt. Mails and texts come after the jobs that
+/// move money.
 async fn lease(app: &App, count: i64) -> Result<Vec<Leased>> {
     const LEASE_JOBS: &str = "
         WITH urgent AS (SELECT id FROM jobs WHERE state = 'waiting' AND left(kind, 4) NOT IN ('mail', 'sms_') AND run_at <= now()
@@ -138,7 +138,7 @@ async fn lease(app: &App, count: i64) -> Result<Vec<Leased>> {
 
 async fn work(app: &App, job: Leased) {
     let id = job.id.to_string();
-    // A job of an order carries its number onto every line: the ids in the payload are all there is to know of it.
+    // Every log line of the job carries the ids of its payload.
     let order = job.payload.get("order").and_then(|id| id.as_str()).unwrap_or_default();
     let span = tracing::info_span!("job", job.id = id, job.kind = job.kind, order.id = order);
     let work = cause::scope("job", &id, async {
@@ -146,7 +146,7 @@ async fn work(app: &App, job: Leased) {
         let result = match Job::read(job.payload.clone()) {
             Ok(_) if job.attempts > job.max_attempts => Ok(Outcome::Dead("its worker died each time it was tried".into())),
             Ok(known) => perform_long(app, &job, &known).await,
-            Err(error) => Err(error), // a newer release's, beside which this one still runs: tried later, by whoever knows it
+            Err(error) => Err(error), // a job of a newer release: a server of that release will run it
         };
         let duration_ms = started.elapsed().as_secs_f64() * 1000.0;
         let verdict = match &result {
@@ -167,7 +167,7 @@ async fn work(app: &App, job: Leased) {
     work.instrument(span).await;
 }
 
-/// Performs it, and is heard of meanwhile: a day's comparison may ask a provider thousands of times, each within its deadline.
+/// Runs the job and renews its lease meanwhile: a day's comparison may call a provider thousands of times.
 async fn perform_long(app: &App, leased: &Leased, job: &Job) -> Result<Outcome> {
     let mut work = perform(app, job);
     loop {
@@ -186,7 +186,7 @@ async fn renew(app: &App, job: &Leased) {
     }
 }
 
-/// On the heap: else the stack would hold room for every job there is, below the one that runs.
+/// Boxed, because otherwise the future would be as large as the largest job.
 fn perform<'a>(app: &'a App, job: &'a Job) -> Pin<Box<dyn Future<Output = Result<Outcome>> + Send + 'a>> {
     match job {
         Job::MailWelcome { user } => Box::pin(mail::welcome(app, *user)),
@@ -227,7 +227,7 @@ fn perform<'a>(app: &'a App, job: &'a Job) -> Pin<Box<dyn Future<Output = Result
     }
 }
 
-/// Writes the end of a run, if the lease is still ours: a worker that was too slow has no say any more.
+/// Writes the result of a run, if the lease is still ours. A worker that lost its lease changes nothing.
 async fn settle(app: &App, job: &Leased, result: Result<Outcome>) -> Result<()> {
     let mut db = app.db().await?;
     match result {
@@ -243,8 +243,7 @@ async fn settle(app: &App, job: &Leased, result: Result<Outcome>) -> Result<()> 
     }
 }
 
-/// The last word on a job, unless it was pushed while it ran: then it begins anew. The state that it is in now; `None`: the lease
-/// was lost.
+/// Ends a job, or makes it wait again if it was pushed while it ran. Returns its new state; `None`: the lease was lost.
 async fn end(db: &impl GenericClient, job: &Leased, state: &str, error: Option<&str>) -> Result<Option<String>> {
     const END: &str = "
         UPDATE jobs SET state = CASE WHEN again THEN 'waiting' ELSE $3 END, finished_at = CASE WHEN again THEN NULL ELSE now() END,
@@ -254,8 +253,8 @@ async fn end(db: &impl GenericClient, job: &Leased, state: &str, error: Option<&
     Ok(db::query_opt(db, END, &[&job.id, &job.lease, &state, &error]).await?.map(|row| row.get("state")))
 }
 
-/// Not over yet. Without an error it was no failure, so no attempt is counted, and a push meanwhile is a reason to look at once;
-/// after a failure it waits its time all the same.
+/// Makes a job wait. Without an error no attempt is counted, and a job that was pushed meanwhile runs at once; after an error it
+/// always waits until `at`.
 async fn later(db: &impl GenericClient, job: &Leased, at: Timestamp, error: Option<&str>) -> Result<()> {
     const LATER: &str = "
         UPDATE jobs SET state = 'waiting', run_at = CASE WHEN again AND $4::text IS NULL THEN now() ELSE $3 END,
@@ -282,7 +281,7 @@ async fn wait_for_provider(db: &mut db::Connection, job: &Leased, provider: &str
 struct Death {
     /// In full, for the job's row.
     why: String,
-    /// What the operator is told of it, if it is not this job's own trouble.
+    /// The alert's key, if the cause is not this job's own.
     key: Option<Key<'static>>,
 }
 
@@ -293,7 +292,7 @@ impl Death {
     }
 }
 
-/// A dead job is told to the operator, in the transaction that buries it. Jobs that die of one cause are one alert.
+/// Marks a job as dead and raises an alert in the same transaction. Jobs that die of one cause are one alert.
 async fn bury(db: &mut db::Connection, job: &Leased, death: &Death) -> Result<()> {
     let tx = db.transaction().await?;
     let why = death.why.as_str();
@@ -321,7 +320,7 @@ async fn find_order(tx: &impl GenericClient, job: &Leased) -> Result<Option<Orde
     Ok(db::query_opt(tx, FIND, &[&id]).await?.map(|row| row.get("order_id")))
 }
 
-/// A refusal of the provider stays one; everything else is tried again.
+/// Whether repeating can help. A provider's refusal and invalid input are final.
 fn error_may_pass(error: &Error) -> bool {
     match error {
         Error::Provider(e) => e.is_transient(),
@@ -330,7 +329,7 @@ fn error_may_pass(error: &Error) -> bool {
     }
 }
 
-/// 2, 4, 8 … seconds up to an hour, half of it by chance, so that a provider that comes back is not run over.
+/// 2, 4, 8 … seconds up to an hour, half of it random, so that a provider that recovers is not flooded.
 fn backoff(attempts: i32, error: &Error) -> SignedDuration {
     let exponential = 1_i64 << attempts.clamp(1, 12);
     let asked = error.retry_after().unwrap_or(0) as i64;

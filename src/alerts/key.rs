@@ -257,7 +257,7 @@ impl Key<'_> {
             }
             Self::LowStock { first, at, count } => {
                 let what = if *count == 1 { "produto" } else { "produtos" };
-                info("low-stock", format!("{first}:{}", at.as_second()), format!("Estoque baixo: {count} {what}"))
+                info("low-stock", format!("{first}:{}", at.as_microsecond()), format!("Estoque baixo: {count} {what}"))
             }
         }
     }

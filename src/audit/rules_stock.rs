@@ -40,8 +40,13 @@ pub(super) const RULES: &[Rule] = &[
         SELECT 'coupon ' || code || ' was used ' || uses || ' times of ' || max_uses FROM coupons WHERE uses > max_uses"),
     ("coupon-uses-per-person-stay-within-the-limit", "
         SELECT 'coupon ' || c.code || ': ' || p.uses || ' uses by one person'
-          FROM coupon_persons p JOIN coupons c ON c.id = p.coupon_id WHERE p.uses > c.max_uses_per_customer"),
-    // An erased person's orders no longer name the person: their coupon uses stay counted, and may exceed what the orders show.
+          FROM coupon_persons p JOIN coupons c ON c.id = p.coupon_id WHERE p.uses > c.max_uses_per_customer
+        UNION ALL
+        SELECT 'coupon ' || min(c.code) || ': ' || count(*) || ' uses by user ' || o.user_id
+          FROM orders o JOIN coupons c ON c.id = o.coupon_id
+         WHERE o.coupon_held AND o.user_id IS NOT NULL AND c.max_uses_per_customer IS NOT NULL
+         GROUP BY o.coupon_id, o.user_id HAVING count(*) > min(c.max_uses_per_customer)"),
+    // An erased person's orders no longer say who: their uses stay counted, and only count for more than the orders show.
     ("coupon-uses-are-counted-for-a-person", "
         SELECT 'coupon ' || c.code || ' counts ' || c.uses || ', its persons ' || coalesce(p.uses, 0)
           FROM coupons c LEFT JOIN (SELECT coupon_id, sum(uses) AS uses FROM coupon_persons GROUP BY 1) p ON p.coupon_id = c.id

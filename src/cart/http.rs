@@ -145,7 +145,7 @@ async fn apply_coupon(app: web::Data<App>, req: HttpRequest, visitor: Visitor, b
     if cart.items.is_empty() {
         return Err(Error::CartEmpty);
     }
-    let guess = app.coupon_guesses.begin(rate_limit::address(&app, &req)).await?;
+    let guess = app.coupon_guesses.begin(rate_limit::address(&app, &req), &code).await?;
     let found = store::find_coupon(&db, &owner, &code).await?;
     let (coupon, person_uses) = found.ok_or(Error::NotFound("The coupon"))?;
     guess.was_right();

@@ -63,9 +63,9 @@ pub async fn read_cart(db: &impl GenericClient, owner: &Owner) -> Result<(Vec<Li
          ORDER BY i.added_at, i.variant_id";
     const COUPON: &str = "
         SELECT k.id, k.code, k.kind, k.value, k.min_subtotal_cents, k.max_discount_cents, k.starts_at, k.ends_at, k.max_uses,
-               k.max_uses_per_customer, k.uses, k.active,
-               coalesce((SELECT s.uses FROM coupon_persons s JOIN users u ON u.tax_id_hash = s.person
-                          WHERE s.coupon_id = k.id AND u.id = c.user_id), 0) AS person_uses
+               k.max_uses_per_customer, k.uses, k.active, greatest(
+                   (SELECT s.uses FROM coupon_persons s JOIN users u ON u.tax_id_hash = s.person WHERE s.coupon_id = k.id AND u.id = c.user_id),
+                   (SELECT count(*) FROM orders o WHERE o.user_id = c.user_id AND o.coupon_id = k.id AND o.coupon_held)::int) AS person_uses
           FROM carts c JOIN coupons k ON k.id = c.coupon_id
          WHERE c.user_id = $1 OR c.token_hash = $2";
     let (user, hash) = owner.scope();
@@ -228,13 +228,13 @@ pub async fn empty_cart(db: &impl GenericClient, owner: &Owner) -> Result<()> {
     Ok(())
 }
 
-/// The coupon with that code, and its uses by the cart's owner (known once the person's CPF or CNPJ is).
+/// The coupon of that code, with how often the cart's owner used it: by the account, or by its CPF or CNPJ once that is known.
 pub async fn find_coupon(db: &impl GenericClient, owner: &Owner, code: &str) -> Result<Option<(Coupon, i32)>> {
     const FIND: &str = "
         SELECT k.id, k.code, k.kind, k.value, k.min_subtotal_cents, k.max_discount_cents, k.starts_at, k.ends_at, k.max_uses,
-               k.max_uses_per_customer, k.uses, k.active,
-               coalesce((SELECT s.uses FROM coupon_persons s JOIN users u ON u.tax_id_hash = s.person
-                          WHERE s.coupon_id = k.id AND u.id = $2), 0) AS person_uses
+               k.max_uses_per_customer, k.uses, k.active, greatest(
+                   (SELECT s.uses FROM coupon_persons s JOIN users u ON u.tax_id_hash = s.person WHERE s.coupon_id = k.id AND u.id = $2),
+                   (SELECT count(*) FROM orders o WHERE o.user_id = $2 AND o.coupon_id = k.id AND o.coupon_held)::int) AS person_uses
           FROM coupons k WHERE k.code = $1";
     let (user, _) = owner.scope();
     let row = db::query_opt(db, FIND, &[&code, &user]).await?;

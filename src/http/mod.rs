@@ -1,6 +1,5 @@
 //! Request tools that know no feature.
 
-pub mod client_ip;
 pub mod head;
 pub mod idempotency;
 pub mod json;

@@ -8,7 +8,7 @@ use actix_web::middleware::Next;
 use actix_web::{HttpRequest, ResponseError, web};
 
 use crate::app::App;
-use crate::http::client_ip::client_ip;
+use crate::client_ip::client_ip;
 
 /// The address that a request counts under.
 pub fn address(app: &App, req: &HttpRequest) -> IpAddr {

@@ -13,6 +13,7 @@ use crate::db::{self, sql};
 use crate::error::Result;
 use crate::ids::{InvoiceId, LineId, OrderId, RefundId};
 use crate::sale::history::{Change, record_change};
+use crate::sale::locks;
 
 /// An invoice as its row stands.
 #[derive(Debug, Clone)]
@@ -124,9 +125,8 @@ pub async fn find(db: &impl GenericClient, id: InvoiceId) -> Result<Option<Invoi
 
 /// The invoice under its order's lock and its own: what is read stays so until the commit.
 pub async fn lock(tx: &impl GenericClient, id: InvoiceId) -> Result<Option<Invoice>> {
-    const ORDER: &str = "SELECT FROM orders WHERE id = (SELECT order_id FROM invoices WHERE id = $1) FOR NO KEY UPDATE";
     const LOCK: &str = sql!("SELECT ", COLUMNS, " FROM invoices i WHERE i.id = $1 FOR NO KEY UPDATE");
-    db::query_opt(tx, ORDER, &[&id]).await?;
+    locks::lock_order_of_invoice(tx, id).await?;
     Ok(db::query_opt(tx, LOCK, &[&id]).await?.as_ref().map(invoice))
 }
 

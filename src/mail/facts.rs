@@ -11,6 +11,8 @@ use crate::db;
 use crate::error::{Error, Result};
 use crate::ids::{InvoiceId, OrderId, RefundId, ResetId, UserId};
 use crate::lang::Lang;
+use crate::sale::locks;
+use crate::sale::states::{OrderPaymentStatus, OrderStatus, RefundStatus};
 
 /// Who writes.
 #[derive(Debug, Default, Serialize)]
@@ -49,8 +51,8 @@ pub struct Order {
     pub texts_to: Option<Phone>,
     pub number: String,
     pub first_name: String,
-    pub status: String,
-    pub payment_status: String,
+    pub status: OrderStatus,
+    pub payment_status: OrderPaymentStatus,
     pub awaits_payment: bool,
     pub subtotal_cents: Money,
     pub discount_cents: Money,
@@ -104,17 +106,18 @@ pub struct Pix {
     pub expires_at: Timestamp,
 }
 
-/// The order under its row lock, so that its history stays in the order of commits; without items and charge.
+/// The order under its lock, so that its history stays in the order of commits; without items and charge.
 pub async fn lock_order(tx: &Transaction<'_>, app: &App, id: OrderId) -> Result<Option<Order>> {
-    const LOCK: &str = "
+    const FACTS: &str = "
         SELECT user_id, customer_name, customer_email, customer_phone, locale,
-               coalesce((SELECT u.sms_opt_in FROM users u WHERE u.id = o.user_id), o.sms_opt_in) AS wants_texts, number, status, payment_status, subtotal_cents, discount_cents, shipping_cents,
+               coalesce((SELECT u.sms_opt_in FROM users u WHERE u.id = o.user_id), o.sms_opt_in) AS wants_texts, subtotal_cents, discount_cents, shipping_cents,
                total_cents, coupon_code, shipping_address, carrier, service, delivery_days, tracking_number,
                created_at, expires_at, paid_at, delivered_at, cancelled_at
-          FROM orders o WHERE id = $1 FOR NO KEY UPDATE";
-    let Some(row) = db::query_opt(tx, LOCK, &[&id]).await? else { return Ok(None) };
-    let (user, number): (Option<UserId>, String) = (row.get("user_id"), row.get("number"));
-    let (status, payment_status): (String, String) = (row.get("status"), row.get("payment_status"));
+          FROM orders o WHERE id = $1";
+    let Some(locked) = locks::lock_order_for_shop(tx, id).await? else { return Ok(None) };
+    let row = db::query_one(tx, FACTS, &[&id]).await?;
+    let (user, number): (Option<UserId>, String) = (row.get("user_id"), locked.number);
+    let (status, payment_status) = (locked.status, locked.payment_status);
     let http = &app.config.http;
     Ok(Some(Order {
         id,
@@ -125,7 +128,7 @@ pub async fn lock_order(tx: &Transaction<'_>, app: &App, id: OrderId) -> Result<
             .and_then(|phone| Phone::parse(phone).ok())
             .filter(|phone| phone.is_mobile() && row.get("wants_texts")),
         first_name: first_name(row.get("customer_name")),
-        awaits_payment: status == "pending" && matches!(payment_status.as_str(), "pending_payment" | "failed"),
+        awaits_payment: status == OrderStatus::Pending && payment_status.is_unpaid(),
         status,
         payment_status,
         subtotal_cents: row.get("subtotal_cents"),
@@ -213,15 +216,16 @@ pub async fn refund(db: &impl GenericClient, id: RefundId) -> Result<Option<(Ord
     const REFUND: &str = "
         SELECT r.order_id, r.amount_cents, r.status, p.method
           FROM refunds r JOIN payments p ON p.id = r.payment_id WHERE r.id = $1";
-    let row = db::query_opt(db, REFUND, &[&id]).await?;
-    Ok(row.map(|row| {
-        let status: &str = row.get("status");
-        let (is_done, has_failed) = (status == "done", status == "failed");
-        (
-            row.get("order_id"),
-            Refund { id, amount_cents: row.get("amount_cents"), is_done, has_failed, method: row.get("method") },
-        )
-    }))
+    let Some(row) = db::query_opt(db, REFUND, &[&id]).await? else { return Ok(None) };
+    let status: RefundStatus = row.try_get("status")?;
+    let refund = Refund {
+        id,
+        amount_cents: row.get("amount_cents"),
+        is_done: status == RefundStatus::Done,
+        has_failed: status == RefundStatus::Failed,
+        method: row.get("method"),
+    };
+    Ok(Some((row.get("order_id"), refund)))
 }
 
 #[derive(Debug, Serialize)]

@@ -33,6 +33,7 @@ use crate::error::Result;
 use crate::ids::{InvoiceId, MessageId, OrderId, RefundId, ResetId, UserId};
 use crate::jobs::{self, Outcome};
 use crate::lang::Lang;
+use crate::sale::states::OrderStatus;
 
 /// Stands in stored words where a capability belongs. It is put in at the moment of sending: nobody can sign in, or open
 /// a guest's order, with what lies in the table.
@@ -73,7 +74,8 @@ pub async fn order_paid(app: &App, order: OrderId) -> Result<Outcome> {
 /// The parcel left. A corrected tracking number is told again, the same one is not.
 pub async fn order_shipped(app: &App, order: OrderId) -> Result<Outcome> {
     order_mail(app, order, Kind::OrderShipped, |order| {
-        let tracking = order.tracking_number.as_ref().filter(|_| matches!(order.status.as_str(), "shipped" | "delivered"))?;
+        let tracking =
+            order.tracking_number.as_ref().filter(|_| matches!(order.status, OrderStatus::Shipped | OrderStatus::Delivered))?;
         Some(format!("order_shipped:{}:{tracking}", order.id))
     })
     .await
@@ -82,7 +84,7 @@ pub async fn order_shipped(app: &App, order: OrderId) -> Result<Outcome> {
 /// The carrier says that it arrived.
 pub async fn order_delivered(app: &App, order: OrderId) -> Result<Outcome> {
     order_mail(app, order, Kind::OrderDelivered, |order| {
-        (order.status == "delivered").then(|| format!("order_delivered:{}", order.id))
+        (order.status == OrderStatus::Delivered).then(|| format!("order_delivered:{}", order.id))
     })
     .await
 }
@@ -91,7 +93,7 @@ pub async fn order_delivered(app: &App, order: OrderId) -> Result<Outcome> {
 pub async fn order_cancelled(app: &App, order: OrderId) -> Result<Outcome> {
     order_mail(app, order, Kind::OrderCancelled, |order| {
         let at = order.cancelled_at.map(|at| at.as_second());
-        (order.status == "cancelled").then(|| format!("order_cancelled:{}:{}", order.id, at.unwrap_or_default()))
+        (order.status == OrderStatus::Cancelled).then(|| format!("order_cancelled:{}:{}", order.id, at.unwrap_or_default()))
     })
     .await
 }

@@ -11,6 +11,7 @@ use super::templates::{Story, Templates, Words};
 use crate::error::Result;
 use crate::ids::{OrderId, RefundId, UserId};
 use crate::lang::Lang;
+use crate::sale::states::{OrderPaymentStatus, OrderStatus};
 
 const SHOP: &str = "https://loja.test";
 const API: &str = "https://api.loja.test";
@@ -38,8 +39,8 @@ pub fn order() -> Order {
         texts_to: None,
         number: NUMBER.into(),
         first_name: "Ana".into(),
-        status: "pending".into(),
-        payment_status: "pending_payment".into(),
+        status: OrderStatus::Pending,
+        payment_status: OrderPaymentStatus::PendingPayment,
         awaits_payment: true,
         subtotal_cents: Money::from_cents(125_780),
         discount_cents: Money::from_cents(12_578),
@@ -82,12 +83,12 @@ pub fn order() -> Order {
 }
 
 pub fn paid() -> Order {
-    let (status, payment_status) = ("processing".into(), "paid".into());
+    let (status, payment_status) = (OrderStatus::Processing, OrderPaymentStatus::Paid);
     Order { status, payment_status, awaits_payment: false, paid_at: Some(at("2025-11-21T17:12:30Z")), pix: None, ..order() }
 }
 
 pub fn shipped() -> Order {
-    Order { status: "shipped".into(), tracking_number: Some("AB123456789BR".into()), ..paid() }
+    Order { status: OrderStatus::Shipped, tracking_number: Some("AB123456789BR".into()), ..paid() }
 }
 
 pub fn refund(is_done: bool, method: &str) -> Refund {
@@ -151,10 +152,12 @@ pub fn words(templates: &Templates, kind: Kind, lang: Lang) -> Result<Words> {
     let order = match kind {
         Kind::OrderPaid | Kind::Refunded | Kind::Invoice => paid(),
         Kind::OrderShipped => shipped(),
-        Kind::OrderDelivered => Order { status: "delivered".into(), delivered_at: Some(at("2025-11-28T14:20:00Z")), ..shipped() },
+        Kind::OrderDelivered => {
+            Order { status: OrderStatus::Delivered, delivered_at: Some(at("2025-11-28T14:20:00Z")), ..shipped() }
+        }
         Kind::OrderCancelled => Order {
-            status: "cancelled".into(),
-            payment_status: "expired".into(),
+            status: OrderStatus::Cancelled,
+            payment_status: OrderPaymentStatus::Expired,
             awaits_payment: false,
             cancelled_at: Some(at("2025-11-21T17:40:02Z")),
             pix: None,

@@ -17,6 +17,7 @@ use crate::error::Result;
 use crate::ids::{MessageId, OrderId, UserId};
 use crate::jobs::{Job, Outcome};
 use crate::lang::Lang;
+use crate::sale::states::OrderStatus;
 
 /// So much of a shop's or a carrier's name goes into a text.
 const NAME_LIMIT: usize = 24;
@@ -47,7 +48,8 @@ pub async fn order_paid(app: &App, order: OrderId) -> Result<Outcome> {
 /// A corrected tracking number is told again, the same one is not.
 pub async fn order_shipped(app: &App, order: OrderId) -> Result<Outcome> {
     text(app, order, Kind::OrderShipped, |order| {
-        let tracking = order.tracking_number.as_ref().filter(|_| matches!(order.status.as_str(), "shipped" | "delivered"))?;
+        let tracking =
+            order.tracking_number.as_ref().filter(|_| matches!(order.status, OrderStatus::Shipped | OrderStatus::Delivered))?;
         Some(format!("sms_order_shipped:{}:{tracking}", order.id))
     })
     .await

@@ -9,6 +9,7 @@ use crate::db::{self, insert};
 use crate::error::Result;
 use crate::ids::{MessageId, OrderId, UserId};
 use crate::sale::history::{Change, record_change};
+use crate::sale::locks;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Channel {
@@ -231,9 +232,8 @@ pub async fn note_trouble(db: &impl GenericClient, message: &Claimed, why: &str,
 }
 
 pub async fn lock_order(tx: &impl GenericClient, order: Option<OrderId>) -> Result<()> {
-    const LOCK: &str = "SELECT FROM orders WHERE id = $1 FOR NO KEY UPDATE";
     if let Some(order) = order {
-        db::query_opt(tx, LOCK, &[&order]).await?;
+        locks::lock_order_for_shop(tx, order).await?;
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use super::samples::{self, at, item, order, paid, refund, shop};
 use super::sms;
 use super::templates::{Story, Templates, Words, one_line};
 use crate::lang::Lang;
+use crate::sale::states::{OrderPaymentStatus, OrderStatus};
 
 fn templates() -> &'static Templates {
     Templates::get().expect("sound templates")
@@ -52,7 +53,8 @@ fn every_mail_reads_well_in_both_languages() {
 
 #[test]
 fn an_order_that_is_paid_or_cancelled_by_now_asks_for_no_money() {
-    let cancelled = Order { status: "cancelled".into(), payment_status: "expired".into(), awaits_payment: false, ..order() };
+    let cancelled =
+        Order { status: OrderStatus::Cancelled, payment_status: OrderPaymentStatus::Expired, awaits_payment: false, ..order() };
     for order in [paid(), Order { pix: None, ..cancelled }] {
         let words = about(Kind::OrderPlaced, &order);
         assert!(!words.text.contains("Pague") && !words.html.contains("Pagar"), "{}", words.text);
@@ -63,9 +65,10 @@ fn an_order_that_is_paid_or_cancelled_by_now_asks_for_no_money() {
 #[test]
 fn a_cancellation_says_what_becomes_of_the_money() {
     let cancelled_at = Some(at("2025-11-21T18:00:00Z"));
-    let returned = Order { status: "cancelled".into(), cancelled_at, ..paid() };
+    let returned = Order { status: OrderStatus::Cancelled, cancelled_at, ..paid() };
     assert_words("order_cancelled_after_payment", &about(Kind::OrderCancelled, &returned));
-    let unpaid = Order { status: "cancelled".into(), payment_status: "cancelled".into(), awaits_payment: false, ..order() };
+    let unpaid =
+        Order { status: OrderStatus::Cancelled, payment_status: OrderPaymentStatus::Cancelled, awaits_payment: false, ..order() };
     let words = about(Kind::OrderCancelled, &Order { cancelled_at, pix: None, ..unpaid });
     assert!(words.text.contains("O pedido K7M2Q-X9RTA foi cancelado. Nada foi cobrado."), "{}", words.text);
 }

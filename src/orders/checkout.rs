@@ -76,7 +76,7 @@ const INSERT_HISTORY: &str = "
     VALUES ($1, 'order', NULL, $4, 'placed', $2, $3), ($1, 'payment_status', NULL, $5, 'placed', $2, $3)";
 const EMPTY_CART: &str = "
     WITH emptied AS (DELETE FROM cart_items WHERE cart_id = $1) UPDATE carts SET coupon_id = NULL, updated_at = now() WHERE id = $1";
-const SPEND_COUPON: &str = "SELECT spend_coupon($1, $2, $3)";
+const SPEND_COUPON: &str = "SELECT spend_coupon($1, $2, $3, $4, $5)";
 const TAKE_STOCK: &str = "SELECT take_stock($1, $2, $3, 1::smallint, $4, $5)";
 
 /// Places the order. Nothing is left behind by a refusal. `spoken`: the language of a guest who names none.
@@ -278,7 +278,10 @@ async fn write(
     let statements = Statements::prepare(client, order_row.sql, line_rows.sql).await?;
     let spend = async {
         match coupon_id {
-            Some(coupon) => client.execute(&statements.coupon, &[&coupon, &draft.persons, &draft.sealed.key]).await.map(|_| ()),
+            Some(coupon) => client
+                .execute(&statements.coupon, &[&coupon, &draft.persons, &draft.sealed.key, &draft.user, &draft.id])
+                .await
+                .map(|_| ()),
             None => Ok(()),
         }
     };

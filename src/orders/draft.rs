@@ -222,7 +222,7 @@ fn subtotal(rows: &[Row]) -> Result<Money> {
 /// so that nobody pays more than they were shown.
 fn apply_coupon(new: &PlaceOrder, read: &Read, subtotal: Money) -> Result<Applied> {
     let Some(row) = &read.coupon else {
-        return if new.coupon.is_some() { Err(Error::Coupon("There is no such coupon")) } else { Ok(Applied::default()) };
+        return if new.coupon.is_some() { Err(Error::NoSuchCoupon) } else { Ok(Applied::default()) };
     };
     let coupon = Coupon::from_row(row);
     if let Some(why) = coupon.refusal(subtotal, read.now) {

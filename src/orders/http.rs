@@ -15,10 +15,12 @@ use super::{cancel, events, store, tracking};
 use crate::app::App;
 use crate::cart::Owner;
 use crate::catalog;
+use crate::coupons;
 use crate::error::{Error, Result};
 use crate::http::idempotency::{IdempotencyKey, Kept};
 use crate::http::json::{Json, Path, Query};
 use crate::http::page::{self, List};
+use crate::http::rate_limit;
 use crate::http::request_id;
 use crate::http::spoken;
 use crate::http::who::{SignedIn, Visitor};
@@ -33,10 +35,11 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
     cfg.service(tracking::set_tracking).service(tracking::set_delivered).service(events::events);
 }
 
-/// Places an order from the cart: all of it or nothing
+/// Places an order from the cart: all of it or nothing. Five wrong coupons in a minute silence an address
 #[utoipa::path(tag = "orders", security((), ("bearer" = [])), request_body = PlaceOrder,
     params(("Idempotency-Key" = Option<String>, Header), ("X-Cart-Token" = Option<String>, Header)),
-    responses((status = 201, body = OrderView), (status = 409, body = crate::error::Problem), (status = 422, body = crate::error::Problem)))]
+    responses((status = 201, body = OrderView), (status = 409, body = crate::error::Problem), (status = 422, body = crate::error::Problem),
+        (status = 429, body = crate::error::Problem)))]
 #[post("/api/orders")]
 async fn place(
     app: web::Data<App>,
@@ -51,7 +54,18 @@ async fn place(
         Owner::Guest(hash) => format!("guest:{}", hex::encode(hash)),
     };
     let claim = key.bind(format!("{who} POST /api/orders"), body.fingerprint());
-    match checkout::place(&app, &owner, &body, spoken(&req), claim.as_ref(), visitor.actor()).await? {
+    // Codes can be tried here as well as in the cart: both count.
+    let guess = match &body.coupon {
+        Some(code) => Some(app.coupon_guesses.begin(rate_limit::address(&app, &req), &coupons::normalise(code)?).await?),
+        None => None,
+    };
+    let placed = checkout::place(&app, &owner, &body, spoken(&req), claim.as_ref(), visitor.actor()).await;
+    if let Some(guess) = guess
+        && !matches!(placed, Err(Error::NoSuchCoupon))
+    {
+        guess.was_right();
+    }
+    match placed? {
         Placed::Replay(first) => replay(&app, &visitor, &owner, &body, &first).await,
         Placed::New(new) => {
             request_id::tell_order(new.order.id);

@@ -1,5 +1,4 @@
-//! Whoever takes the money of one payment: a PIX provider or Stripe. Both are asked the same things, so that one set of
-//! rules (a row first, unknown is looked up, void before another) holds for all methods.
+//! The provider of one payment: a PIX provider or Stripe, behind the same calls, so that one set of rules holds for all methods.
 
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -69,7 +68,7 @@ impl<'a> Gateway<'a> {
         }
     }
 
-    /// `None`: they do not know it, so it was certainly not created.
+    /// Reads a charge. `None`: the provider does not know it, so it was certainly not created.
     pub async fn read(&self, payment: &Payment) -> Result<Option<ProviderCharge>, ProviderError> {
         match self {
             Self::Pix(pix) => Ok(pix.read_charge(payment.id.0, Lane::Background).await?.map(ProviderCharge::from)),
@@ -80,7 +79,7 @@ impl<'a> Gateway<'a> {
         }
     }
 
-    /// The intent of a payment, if there is one: by its name, or, where its answer never came, among the recent ones.
+    /// The intent of a payment: by its id, or, if its answer never came, among the recent ones.
     async fn intent(&self, stripe: &Stripe, payment: &Payment) -> Result<Option<Intent>, ProviderError> {
         match &payment.provider_ref {
             Some(id) => stripe.read(id, Lane::Background).await,
@@ -88,7 +87,7 @@ impl<'a> Gateway<'a> {
         }
     }
 
-    /// Makes an unpaid charge unpayable. Repeating is harmless.
+    /// Voids an unpaid charge. Repeating is harmless.
     pub async fn void(&self, payment: &Payment) -> Result<Voided, ProviderError> {
         match self {
             Self::Pix(pix) => pix.void_charge(payment.id.0).await,
@@ -138,7 +137,7 @@ impl<'a> Gateway<'a> {
         }
     }
 
-    /// An intent in the words of a charge. One that names another payment is not an answer to our question.
+    /// An intent as a charge. One that names another payment is an error.
     fn seen(&self, payment: &Payment, intent: Intent) -> Result<ProviderCharge, ProviderError> {
         if intent.payment_id.is_some_and(|id| id != payment.id.0) {
             let reason = "answered about another payment".to_owned();
@@ -179,7 +178,7 @@ fn new_intent(payment: &Payment, new: &NewCharge) -> NewIntent {
     }
 }
 
-/// A refusal is only believed once they say that an earlier try did not create it.
+/// Creates a PIX charge. After a refusal the provider is asked whether an earlier try created the charge.
 async fn create_pix(pix: &dyn PixProvider, new: &NewCharge) -> Result<Charge, ProviderError> {
     let refused = match pix.create_charge(new).await {
         Err(refused @ ProviderError::Rejected { .. }) => refused,
@@ -195,7 +194,7 @@ async fn create_pix(pix: &dyn PixProvider, new: &NewCharge) -> Result<Charge, Pr
 }
 
 impl From<Charge> for ProviderCharge {
-    /// The contract of PIX speaks of reais alone.
+    /// PIX is in reais only.
     fn from(charge: Charge) -> Self {
         Self { charge, currency: "BRL".to_owned(), client_secret: None }
     }

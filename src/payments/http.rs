@@ -69,7 +69,7 @@ async fn pay_order(
     Ok(HttpResponse::Ok().json(result?.answer()?))
 }
 
-/// The charge is made whatever becomes of the key: its own lease frees it later.
+/// Keeps the answer under the key. If that fails the charge stands, and the lease frees the key later.
 async fn remember(app: &App, claim: &Claim, result: &Result<Started>) {
     let write = async {
         let db = app.db().await?;
@@ -94,7 +94,7 @@ struct PaymentView {
     amount_cents: Money,
     #[schema(value_type = i64)]
     captured_cents: Money,
-    /// What went back or is on its way.
+    /// Refunded, or being refunded.
     #[schema(value_type = i64)]
     refunded_cents: Money,
     currency: String,
@@ -144,7 +144,7 @@ async fn list_payments(app: web::Data<App>, visitor: Visitor, id: Path<OrderId>)
     let (payments, refunds) = (store::list_of_order(&db, id.0).await?, view::list_of_order(&db, id.0).await?);
     let for_admin = matches!(viewer, Viewer::Admin(_));
     let items: Vec<_> = payments.into_iter().map(|p| PaymentView::of(p, &refunds, for_admin)).collect();
-    // All of them, on one page: an order has few.
+    // All on one page: an order has few.
     Ok(HttpResponse::Ok().json(List { total: items.len() as i64, items, limit: MAX_LIMIT, offset: 0, next_cursor: None }))
 }
 

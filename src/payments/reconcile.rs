@@ -1,5 +1,4 @@
-//! The recurring look for money that nobody looks after: a job that died, a row that lost its job, a last-second payment, an order
-//! that holds its stock past its time.
+//! Recurring: finds payments, refunds and orders that have no job, because it died or was lost, and late payments.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -10,10 +9,10 @@ use crate::ids::{OrderId, PaymentId, RefundId};
 use crate::jobs::{self, Job, Outcome};
 
 const EVERY: SignedDuration = SignedDuration::from_mins(1);
-/// So many rows per look: the next one comes in a minute.
+/// Most rows per run. The next run comes in a minute.
 const BATCH: i64 = 500;
 
-/// The job. Its own trouble does not slow it down: it is the net under all others.
+/// The job. It runs every minute also after an error.
 pub async fn reconcile(app: &App) -> Result<Outcome> {
     if let Err(error) = look(app).await {
         tracing::error!(error = %Chain(&error), "reconciliation failed; it runs again in a minute");
@@ -40,7 +39,7 @@ async fn look(app: &App) -> Result<()> {
     Ok(())
 }
 
-/// Live payments without a job. One whose job died is tried again once an hour: what killed it seldom passes sooner.
+/// Live payments without a job. One whose job died is checked again once an hour.
 async fn live(tx: &db::Transaction<'_>) -> Result<Vec<PaymentId>> {
     const LIVE: &str = "
         WITH due AS (
@@ -55,7 +54,7 @@ async fn live(tx: &db::Transaction<'_>) -> Result<Vec<PaymentId>> {
     Ok(db::query(tx, LIVE, &[&BATCH]).await?.iter().map(|row| row.get("id")).collect())
 }
 
-/// Payments that ended without money within two days are asked about once more, ten minutes after their end.
+/// Payments that ended without money in the last two days. Each is checked once more, ten minutes after its end.
 async fn late(tx: &db::Transaction<'_>) -> Result<Vec<PaymentId>> {
     const LATE: &str = "
         WITH due AS (

@@ -26,9 +26,9 @@ pub struct Payment {
     pub captured: Money,
     pub refunded: Money,
     pub currency: String,
-    /// What the method took off the order's price.
+    /// The discount of the method.
     pub method_discount: Money,
-    /// Calls to create it, the one that is due included.
+    /// Calls to create it, including the next one.
     pub tries: u32,
     /// Their name for it: txid or PaymentIntent.
     pub provider_ref: Option<String>,
@@ -41,12 +41,12 @@ pub struct Payment {
     pub created_at: Timestamp,
     /// Past `expires_at`, by the database's clock.
     pub is_over: bool,
-    /// A call about it may be under way: somebody touched it within the last half minute.
+    /// A call about it may be under way: it was touched within the last half minute.
     pub is_fresh: bool,
 }
 
 impl Payment {
-    /// What a charge is that was voided: run out if its time is over, whoever ended it first.
+    /// The state of a voided charge: `expired` after its end, else `cancelled`.
     pub fn voided(&self) -> PaymentStatus {
         if self.is_over { PaymentStatus::Expired } else { PaymentStatus::Cancelled }
     }
@@ -93,7 +93,7 @@ pub async fn lock(tx: &impl GenericClient, id: PaymentId) -> Result<Option<(Lock
     Ok(Some((order, payment_of(&payment)?)))
 }
 
-/// For jobs, which act for nobody: requests go through the order.
+/// For jobs. Requests find a payment through the order, which names the viewer.
 pub async fn find(db: &impl GenericClient, id: PaymentId) -> Result<Option<Payment>> {
     const FIND: &str = sql!(PAYMENT, "WHERE p.id = $1");
     db::query_opt(db, FIND, &[&id]).await?.as_ref().map(payment_of).transpose()
@@ -118,13 +118,13 @@ pub async fn find_live(tx: &impl GenericClient, order: OrderId) -> Result<Option
     db::query_opt(tx, FIND, &[&order]).await?.as_ref().map(payment_of).transpose()
 }
 
-/// All of a locked order's payments, the oldest first: there are few, the limit on charges sees to it.
+/// All payments of a locked order, the oldest first. There are few, because charges per order are limited.
 pub async fn list_of_order(db: &impl GenericClient, order: OrderId) -> Result<Vec<Payment>> {
     const LIST: &str = sql!(PAYMENT, "WHERE p.order_id = $1 ORDER BY p.id");
     db::query(db, LIST, &[&order]).await?.iter().map(payment_of).collect()
 }
 
-/// Who pays, for the provider. Erased people cannot.
+/// The payer, for the provider. An erased person cannot pay.
 pub struct Payer {
     pub name: String,
     pub email: Option<String>,
@@ -141,7 +141,7 @@ pub async fn find_payer(app: &App, db: &impl GenericClient, order: OrderId) -> R
     Ok(Payer { name: row.get("customer_name"), email: row.get("customer_email"), tax_id: app.keys.open(&sealed, key)? })
 }
 
-/// How many charges were made for an order, those aside that never came to be, or of which no provider ever told us.
+/// How many charges of an order exist or may exist at a provider.
 pub async fn count_charges(db: &impl GenericClient, order: OrderId) -> Result<i64> {
     const COUNT: &str = "SELECT count(*) FROM payments WHERE order_id = $1 AND status <> 'failed'
          AND (provider_ref IS NOT NULL OR status IN ('creating', 'unknown', 'pending'))";
@@ -170,7 +170,7 @@ pub async fn insert(
     find(tx, id).await?.ok_or_else(|| Error::Internal("a payment that was just inserted is gone".into()))
 }
 
-/// One clock: the order outlives its charge by the grace, and is never cut short by one.
+/// The order lives five minutes longer than its charge, and never shorter than before.
 pub async fn extend_order(tx: &impl GenericClient, order: OrderId, method: &str, charge_ends: Timestamp) -> Result<()> {
     const EXTEND: &str = "
         UPDATE orders SET expires_at = greatest(expires_at, $3::timestamptz + interval '5 minutes'), payment_method = $2, updated_at = now()
@@ -179,21 +179,20 @@ pub async fn extend_order(tx: &impl GenericClient, order: OrderId, method: &str,
     Ok(())
 }
 
-/// A call about it starts now: one try more.
+/// Counts a call that starts now.
 pub async fn touch(tx: &impl GenericClient, payment: Payment) -> Result<Payment> {
     const TOUCH: &str = "UPDATE payments SET tries = tries + 1, updated_at = now() WHERE id = $1";
     db::execute(tx, TOUCH, &[&payment.id]).await?;
     Ok(Payment { tries: payment.tries + 1, ..payment })
 }
 
-/// The provider was asked, and it changed nothing.
+/// The provider was asked, and nothing changed.
 pub async fn mark_checked(db: &impl GenericClient, id: PaymentId) -> Result<()> {
     db::execute(db, "UPDATE payments SET checked_at = now(), ended_unasked = false WHERE id = $1", &[&id]).await?;
     Ok(())
 }
 
-/// The provider's answer to a payment that waited for it, or that was given up too early: the buyer can pay it.
-/// `false`: it has moved on, or another one took its place.
+/// The provider made the charge: the buyer can pay it. `false`: the payment is in another state, or the order has another live one.
 pub async fn mark_pending(tx: &impl GenericClient, payment: &Payment, charge: &Charge) -> Result<bool> {
     const MARK: &str = "
         UPDATE payments p
@@ -206,7 +205,7 @@ pub async fn mark_pending(tx: &impl GenericClient, payment: &Payment, charge: &C
     Ok(db::execute(tx, MARK, &[&payment.id, &c.txid, &c.copy_paste, &c.qr_code_url, &c.expires_at]).await? == 1)
 }
 
-/// Fills in what earlier answers left out; nothing that is there changes.
+/// Fills in fields that are empty.
 pub async fn keep_code(tx: &impl GenericClient, payment: &Payment, charge: &Charge) -> Result<()> {
     const KEEP: &str = "
         UPDATE payments SET provider_ref = coalesce(provider_ref, $2), copy_paste = coalesce(copy_paste, nullif($3, '')),
@@ -232,7 +231,7 @@ pub async fn mark_ended_unasked(tx: &impl GenericClient, id: PaymentId, to: Paym
     Ok(db::execute(tx, MARK, &[&id, &to, &error]).await? == 1)
 }
 
-/// An ended payment was to be asked about once more, and its provider is not configured: that is made up for.
+/// Marks an ended payment whose provider could not be asked, so that it is asked about once the provider is configured again.
 pub async fn mark_unasked(db: &impl GenericClient, id: PaymentId) -> Result<()> {
     const MARK: &str = "
         UPDATE payments SET ended_unasked = true WHERE id = $1 AND status IN ('expired', 'cancelled', 'failed')";
@@ -240,15 +239,15 @@ pub async fn mark_unasked(db: &impl GenericClient, id: PaymentId) -> Result<()> 
     Ok(())
 }
 
-/// A card was refused. The intent lives on: the buyer may try another card. It is no call of ours, so the row does not count as
-/// touched: else whoever declines again and again would keep an order from running out.
+/// A card was refused. The intent stays open for another card. `updated_at` does not change: otherwise repeated refusals would keep
+/// an order from expiring.
 pub async fn note_decline(tx: &impl GenericClient, id: PaymentId, why: &str) -> Result<bool> {
     const NOTE: &str = "
         UPDATE payments SET error = $2 WHERE id = $1 AND status IN ('creating', 'unknown', 'pending')";
     Ok(db::execute(tx, NOTE, &[&id, &why]).await? == 1)
 }
 
-/// The create call had no clear end. What was settled meanwhile stays as it is.
+/// The create call failed or had no clear result. A payment that was settled meanwhile stays as it is.
 pub async fn mark_unclear(tx: &impl GenericClient, id: PaymentId, to: PaymentStatus, error: &str) -> Result<bool> {
     const MARK: &str = "
         UPDATE payments SET status = $2, error = $3, updated_at = now() WHERE id = $1 AND status IN ('creating', 'unknown')";

@@ -11,6 +11,7 @@ use crate::db;
 use crate::error::Result;
 use crate::ids::OrderId;
 use crate::sale::life;
+use crate::sale::locks;
 
 /// So many in one question: their limit.
 const BATCH: i64 = 50;
@@ -83,10 +84,11 @@ async fn asked(app: &App, parcels: &[OnItsWay]) -> Result<()> {
 
 /// The history grows; the order arrives when they say so. A number that was corrected meanwhile counts no more.
 async fn learn(app: &App, parcel: &OnItsWay, events: &[TrackingEvent]) -> Result<()> {
-    const LOCK: &str = "SELECT FROM orders WHERE id = $1 AND status = 'shipped' AND tracking_number = $2 FOR NO KEY UPDATE";
+    const STILL: &str = "SELECT FROM orders WHERE id = $1 AND status = 'shipped' AND tracking_number = $2";
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
-    if db::query_opt(&tx, LOCK, &[&parcel.order, &parcel.code]).await?.is_none() {
+    locks::lock_order_for_shop(&tx, parcel.order).await?;
+    if db::query_opt(&tx, STILL, &[&parcel.order, &parcel.code]).await?.is_none() {
         return Ok(());
     }
     let new = news::keep_events(&tx, parcel.order, None, events).await?;

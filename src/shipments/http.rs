@@ -23,6 +23,7 @@ use crate::http::page::List;
 use crate::http::who::Admin;
 use crate::ids::{OrderId, ShipmentId};
 use crate::jobs::{self, Job};
+use crate::sale::locks;
 
 pub fn routes(cfg: &mut ServiceConfig<'_>) {
     cfg.service(list).service(buy);
@@ -191,11 +192,12 @@ async fn list(app: web::Data<App>, _admin: Admin, Query(ask): Query<ListShipment
     (status = 404, body = Problem), (status = 409, body = Problem, description = "Not paid, gone, or not quoted by Melhor Envio")))]
 #[post("/api/admin/orders/{id}/label")]
 async fn buy(app: web::Data<App>, admin: Admin, Path(order): Path<OrderId>) -> Result<HttpResponse> {
-    const FIND: &str = "SELECT status, shipping_provider FROM orders WHERE id = $1 FOR NO KEY UPDATE";
+    const FREIGHT: &str = "SELECT shipping_provider FROM orders WHERE id = $1";
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
-    let row = db::query_opt(&tx, FIND, &[&order]).await?.ok_or(Error::NotFound("The order"))?;
-    let (status, provider): (&str, &str) = (row.get("status"), row.get("shipping_provider"));
+    let locked = locks::lock_order_for_shop(&tx, order).await?.ok_or(Error::NotFound("The order"))?;
+    let row = db::query_one(&tx, FREIGHT, &[&order]).await?;
+    let (status, provider): (_, &str) = (locked.status, row.get("shipping_provider"));
     if provider != NAME || app.providers.melhorenvio.is_none() {
         return Err(Error::Conflict(format!("Its freight is {provider}'s: only Melhor Envio's labels can be bought here")));
     }

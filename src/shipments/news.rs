@@ -17,6 +17,7 @@ use crate::error::Result;
 use crate::ids::{OrderId, ShipmentId};
 use crate::jobs::{self, Job};
 use crate::sale::life;
+use crate::sale::locks;
 
 /// A label that ran out is bought again by itself, so often.
 const BOUGHT_AGAIN: i64 = 1;
@@ -41,11 +42,10 @@ async fn find(tx: &impl GenericClient, label: &Label) -> Result<Option<(Shipment
     const FIND: &str = "
         SELECT id, order_id, provider_ref FROM shipments WHERE provider = $1 AND (provider_ref = $2 OR id = ANY($3))
          ORDER BY (provider_ref = $2) IS TRUE DESC LIMIT 1";
-    const LOCK: &str = "SELECT FROM orders WHERE id = $1 FOR NO KEY UPDATE";
     let tags: Vec<Uuid> = label.tags.iter().filter_map(|tag| tag.parse().ok()).collect();
     let Some(row) = db::query_opt(tx, FIND, &[&NAME, &label.id, &tags]).await? else { return Ok(None) };
     let order: OrderId = row.get("order_id");
-    db::query_opt(tx, LOCK, &[&order]).await?;
+    locks::lock_order_for_shop(tx, order).await?;
     let row = db::query_one(tx, FIND, &[&NAME, &label.id, &tags]).await?; // under the lock: it may have got its reference
     Ok(Some((row.get("id"), order, row.get("provider_ref"))))
 }

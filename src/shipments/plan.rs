@@ -16,7 +16,9 @@ use crate::db;
 use crate::error::Result;
 use crate::ids::{OrderId, ShipmentId};
 use crate::sale::history::{Change, record_change};
+use crate::sale::locks;
 use crate::sale::off;
+use crate::sale::states::OrderStatus;
 
 /// How long to wait for an NF-e before looking again; its authorisation brings the job forward.
 pub const WAIT_FOR_INVOICE: SignedDuration = SignedDuration::from_mins(30);
@@ -43,14 +45,14 @@ pub enum Plan {
 /// `by_hand`: somebody asks for it, so the shop's setting does not count.
 pub async fn plan(tx: &impl GenericClient, app: &App, order: OrderId, by_hand: bool, actor: Actor) -> Result<Plan> {
     const FIND: &str = "
-        SELECT o.status, o.payment_status, o.shipping_provider, o.service, o.service_code, o.shipping_quoted_cents, o.freight_quote,
+        SELECT o.shipping_provider, o.service, o.service_code, o.shipping_quoted_cents, o.freight_quote,
                (SELECT value ->> 'labels' FROM settings WHERE name = 'shipping') AS labels
-          FROM orders o WHERE o.id = $1 FOR NO KEY UPDATE";
-    let Some(row) = db::query_opt(tx, FIND, &[&order]).await? else { return Ok(Plan::Nothing) };
-    let (status, payment, provider): (&str, &str, &str) =
-        (row.get("status"), row.get("payment_status"), row.get("shipping_provider"));
-    let is_to_be_sent =
-        matches!(status, "processing" | "shipped") && matches!(payment, "paid" | "partially_refunded") && provider == NAME;
+          FROM orders o WHERE o.id = $1";
+    let Some(locked) = locks::lock_order_for_shop(tx, order).await? else { return Ok(Plan::Nothing) };
+    let row = db::query_one(tx, FIND, &[&order]).await?;
+    let is_to_be_sent = matches!(locked.status, OrderStatus::Processing | OrderStatus::Shipped)
+        && locked.payment_status.is_paid()
+        && row.get::<_, &str>("shipping_provider") == NAME;
     if !is_to_be_sent || off::sale_is_off(tx, order).await? {
         return Ok(Plan::Nothing);
     }

@@ -13,6 +13,7 @@ use crate::db::{self, sql};
 use crate::error::{Error, Result};
 use crate::ids::{OrderId, ShipmentId};
 use crate::sale::history::{Change, record_change};
+use crate::sale::locks;
 use crate::sale::off::SALE_IS_OFF;
 
 /// For how long somebody is taken to be at work on a label: longer than any one call to the provider.
@@ -149,14 +150,13 @@ pub async fn learn(
     label: Option<&Label>,
     actor: Actor,
 ) -> Result<Learnt> {
-    const ORDER: &str = "SELECT FROM orders WHERE id = (SELECT order_id FROM shipments WHERE id = $1) FOR NO KEY UPDATE";
     const LOCK: &str = "SELECT order_id, status FROM shipments WHERE id = $1 FOR NO KEY UPDATE";
     const LEARN: &str = "
         UPDATE shipments SET status = $2::text, provider_ref = coalesce(provider_ref, $3), protocol = coalesce($4, protocol),
                price_cents = coalesce(price_cents, $5), tracking_number = coalesce($6, tracking_number), heard_at = now(),
                error = CASE WHEN status = $2 THEN error END, updated_at = CASE WHEN status = $2 THEN updated_at ELSE now() END
          WHERE id = $1";
-    db::query_opt(tx, ORDER, &[&id]).await?;
+    locks::lock_order_of_shipment(tx, id).await?;
     let row = db::query_opt(tx, LOCK, &[&id]).await?.ok_or(Error::NotFound("The label"))?;
     let before = State::read(row.get("status"));
     let moves = to.is_some_and(|to| before.may_become(to));

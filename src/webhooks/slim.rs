@@ -19,12 +19,12 @@ fn fields_of(provider: &str) -> &'static [&'static str] {
         ],
         "bacen" => &[
             "pix.endToEndId", "pix.txid", "pix.chave", "pix.valor", "pix.horario", "pix.devolucoes.id", "pix.devolucoes.rtrId",
-            "pix.devolucoes.valor", "pix.devolucoes.status",
+            "pix.devolucoes.valor", "pix.devolucoes.status", "pix.devolucoes.natureza", "pix.devolucoes.motivo",
         ],
         "stripe" => &[
             "id", "type", "created", "livemode", "data.object.id", "data.object.object", "data.object.amount",
             "data.object.amount_received", "data.object.amount_refunded", "data.object.currency", "data.object.status",
-            "data.object.reason", "data.object.created", "data.object.livemode", "data.object.latest_charge",
+            "data.object.reason", "data.object.failure_reason", "data.object.created", "data.object.livemode", "data.object.latest_charge",
             "data.object.latest_charge.id", "data.object.latest_charge.created", "data.object.payment_intent",
             "data.object.payment_intent.id", "data.object.charge", "data.object.charge.id", "data.object.metadata.payment_id",
             "data.object.metadata.order_id", "data.object.metadata.refund_id", "data.object.last_payment_error.code",

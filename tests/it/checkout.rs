@@ -558,3 +558,73 @@ async fn what_is_sold_out_is_shown_so_at_once_though_the_answer_was_cached() {
     assert_eq!(shown().await, true, "and came back");
     shop.close().await;
 }
+
+#[actix_web::test]
+async fn codes_cannot_be_found_by_placing_orders() {
+    let shop = Shop::open().await;
+    let shirt = shop.product("Camiseta").create().await;
+    shop.execute("INSERT INTO coupons (id, code, kind, value) VALUES (gen_random_uuid(), 'CERTO', 'fixed', 100)").await;
+    let cart = shop.guest_cart(&[(&shirt, 1)]).await;
+    let order = shop.guest_order(&[(&shirt, 1)], CPF).await;
+    let place = async |code: Option<&str>, key: &str| {
+        let mut order = order.clone();
+        if let Some(code) = code {
+            order["coupon"] = json!(code);
+        }
+        shop.request("POST", "/api/orders").header("X-Cart-Token", &cart).header("Idempotency-Key", key).json(&order).send().await
+    };
+    let bought = place(Some("certo"), "primeiro").await;
+    assert_eq!(bought.status, 201, "{}", bought.body);
+    for _ in 0..10 {
+        assert_eq!(place(Some("certo"), "primeiro").await.status, 201, "right codes cost nothing");
+    }
+    shop.request("POST", "/api/cart/items")
+        .header("X-Cart-Token", &cart)
+        .json(&json!({"product_id": shirt.id, "quantity": 1}))
+        .send()
+        .await;
+    let before = shop.row_counts().await;
+    for n in 0..5 {
+        let miss = place(Some(&format!("ERRADO{n}")), "k").await;
+        refused(&shop, &before, &miss, 409, "coupon-refused").await;
+        assert_eq!(miss.body["detail"], "There is no such coupon");
+    }
+    let silenced = place(Some("CERTO"), "k").await;
+    assert_eq!(silenced.header("retry-after"), Some("60"));
+    refused(&shop, &before, &silenced, 429, "too-many-requests").await;
+    let in_cart = shop.request("POST", "/api/cart/coupon").header("X-Cart-Token", &cart);
+    assert_eq!(in_cart.json(&json!({"code": "CERTO"})).send().await.status, 429, "and the cart counts them too");
+    assert_eq!(place(None, "k").await.status, 201, "who names no code is not concerned");
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn an_account_uses_a_coupon_as_often_as_one_person_whatever_documents_it_types() {
+    let shop = Shop::open().await;
+    let shirt = shop.product("Camiseta").create().await;
+    shop.execute(
+        "INSERT INTO coupons (id, code, kind, value, max_uses_per_customer) VALUES (gen_random_uuid(), 'UMA', 'fixed', 100, 1)",
+    )
+    .await;
+    let (ana, bia) = (shop.customer().await, shop.customer().await);
+    let with = async |who: &crate::shop::Customer<'_>, document: u32| {
+        let mut order = who.order_for(&[(&shirt, 1)]).await;
+        order["coupon"] = json!("UMA");
+        order["cpf"] = json!(crate::shop::cpf(document));
+        who.post("/api/orders", &order).await
+    };
+    let first = with(&ana, 1).await;
+    assert_eq!(first.status, 201, "{}", first.body);
+    let again = with(&ana, 2).await;
+    assert_eq!((again.status, again.slug()), (409, "coupon-refused"), "{}", again.body);
+    assert_eq!(again.body["detail"], "You have used this coupon already");
+    let shown = ana.post("/api/cart/coupon", &json!({"code": "UMA"})).await;
+    assert_eq!((shown.status, &shown.body["detail"]), (409, &json!("You have already used this coupon")));
+    let borrowed = with(&bia, 1).await;
+    assert_eq!((borrowed.status, borrowed.slug()), (409, "coupon-refused"), "the document counts for whoever types it");
+    // Given back, it can be used again, by another document too.
+    assert_eq!(ana.patch(&format!("/api/orders/{}/cancel", first.body["id"].as_str().unwrap()), &json!({})).await.status, 200);
+    ana.delete("/api/cart").await;
+    assert_eq!(with(&ana, 2).await.status, 201);
+    shop.close().await;
+}

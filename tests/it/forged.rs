@@ -189,7 +189,7 @@ async fn a_bank_webhook_without_the_secret_changes_nothing_and_with_it_is_only_a
 
 #[actix_web::test]
 async fn a_webhook_of_a_provider_that_is_not_configured_finds_no_address() {
-    let shop = Shop::open_with(&[("STRIPE_SECRET_KEY", "")]).await;
+    let shop = Shop::open_with(&[("STRIPE_SECRET_KEY", ""), ("OPENPIX_APP_ID", ""), ("PIX_CLIENT_ID", "")]).await;
     for path in [
         "/api/webhooks/stripe",
         "/api/webhooks/melhorenvio",

@@ -109,6 +109,7 @@ async fn neither_a_job_that_fails_nor_the_operators_mail_of_it_names_the_person(
     let log = Log::default();
     let listening = log.listen();
     shop.drain().await;
+    shop.mail_alerts().await;
     drop(listening);
     let dead: String = shop.sql("SELECT last_error FROM jobs WHERE kind = 'mail_order_placed' AND state = 'dead'").await;
     assert!(dead.contains("23514") && dead.contains("no_canaries"), "{dead}");

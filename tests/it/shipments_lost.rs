@@ -70,7 +70,7 @@ async fn a_label_that_runs_out_when_the_money_is_going_back_is_not_replaced() {
     shipments::track(&shop.app).await.unwrap();
     rest(&shop).await;
     rest_ahead(&shop).await;
-    let all: Vec<String> = shop.sql("SELECT array_agg(status) FROM shipments").await;
+    let all: Vec<String> = shop.sql("SELECT array_agg(status::text) FROM shipments").await;
     assert_eq!((all, shop.alerted().await), (vec!["expired".to_owned()], vec![]));
     assert_eq!(shop.control().parcels()[0].status, ParcelStatus::Expired);
     shop.close().await;

@@ -21,13 +21,14 @@ mod providers;
 /// Routing, faults on the way in, the control API and the pages for people.
 mod server;
 
-pub use books::card::{Card, CardStage, Decline, Dispute, DisputeStatus};
+pub use books::card::{Card, CardStage, Decline};
+pub use books::disputes::{AmountForm, Dispute, DisputeStatus, Document};
 pub use books::nfe::{Letter, Nfe, NfeStatus};
 pub use books::nfe_draft::{Difal, Draft, DraftItem, IbsCbs, Party, Referenced, Sums, Tax};
 pub use books::parcels::{Parcel, ParcelStatus, ParcelStep, Scan};
 pub use books::{
-    Attempt, Books, Call, Charge, ChargeStatus, Delivery, DeliveryState, Extra, Mail, Payer, Refund, RefundStatus, Refusal,
-    Shortage, Sms,
+    Attempt, Books, Call, Charge, ChargeStatus, Delivery, DeliveryState, Extra, Mail, Payer, Refund, RefundOrigin, RefundStatus,
+    Refusal, Shortage, Sms,
 };
 pub use server::control::money::Pay;
 pub use server::control::{Control, ShopAnswer};
@@ -37,4 +38,4 @@ pub use world::chaos::{Chaos, ChaosCounts};
 pub use world::config::SandboxConfig;
 pub use world::fault::{Fault, FaultOrder};
 pub use world::office::Passage;
-pub use world::orders::{Refused, SendWebhook};
+pub use world::orders::{MoveDispute, NewDispute, Refused, SendWebhook};

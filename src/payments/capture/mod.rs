@@ -21,7 +21,7 @@ use crate::sale::life;
 use crate::sale::locks::LockedOrder;
 use crate::sale::states::PaymentStatus;
 
-/// "It was paid": captured once, then the order takes the money or it goes back.
+/// Records a webhook that says "paid". The payment is captured once; the order takes the money, or it is refunded.
 pub async fn record_paid(tx: &Transaction<'_>, provider: &'static str, news: &PaidNews) -> Result<Effect> {
     let Some((order, payment)) = store::lock(tx, PaymentId(news.payment_id)).await? else {
         return Ok(Effect::of(Applied::UnknownPayment));
@@ -64,8 +64,8 @@ pub async fn capture_payment(
     Ok(Applied::Done)
 }
 
-/// Money that the provider's books have with another amount than was asked, or for nobody: it is recorded as what it is and
-/// goes back by itself; the order waits on. News alone never come here: their amount is only believed once the books have it.
+/// Records money that the provider's books have with another amount than was asked: it is refunded, and the order still waits.
+/// Only for amounts from the provider's books, never for a webhook's.
 pub async fn capture_as_surplus(
     tx: &impl GenericClient,
     provider: &'static str,
@@ -105,7 +105,7 @@ async fn send_back(
     Ok(Applied::Surplus)
 }
 
-/// The order's price is the one that the money was asked for, also where the buyer has changed the method since.
+/// The order gets the price that the payment was asked for, also if the buyer has chosen another method since.
 async fn take_its_price(tx: &impl GenericClient, order: &LockedOrder, payment: &Payment, actor: Actor) -> Result<()> {
     const METHOD: &str = "
         UPDATE orders SET payment_method = $2 WHERE id = $1 AND payment_method IS DISTINCT FROM $2";
@@ -114,7 +114,7 @@ async fn take_its_price(tx: &impl GenericClient, order: &LockedOrder, payment: &
     Ok(())
 }
 
-/// What of the news is not what we asked for, in words.
+/// How the webhook differs from what we asked for.
 fn difference(payment: &Payment, news: &PaidNews) -> Option<String> {
     if news.amount != payment.amount {
         return Some(format!("amount {} instead of {}", news.amount.cents(), payment.amount.cents()));
@@ -137,7 +137,7 @@ fn difference(payment: &Payment, news: &PaidNews) -> Option<String> {
     }
 }
 
-/// Told once per payment and difference, however often it is looked at.
+/// Recorded once per payment and difference.
 async fn mismatch(
     tx: &impl GenericClient,
     provider: &'static str,
@@ -155,7 +155,7 @@ async fn mismatch(
             payment.id, order.number
         );
         alerts::raise(tx, Alert::new(Key::PaymentDiffers(payment.id), text).about(order.id)).await?;
-        jobs::push_now(tx, Job::CheckPayment { payment: payment.id }).await?; // their books decide what really came
+        jobs::push_now(tx, Job::CheckPayment { payment: payment.id }).await?; // the provider's books decide
     } else {
         store::mark_checked(tx, payment.id).await?;
     }

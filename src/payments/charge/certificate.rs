@@ -1,4 +1,4 @@
-//! The bank's client certificate has an end, often after a year; without a new one nothing can be charged or given back there.
+//! The bank's client certificate expires, often after a year. After that the bank accepts neither charges nor refunds.
 
 use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret;
@@ -12,11 +12,11 @@ use crate::error::Result;
 use crate::jobs::Outcome;
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
-/// So long before its end the operator is told, then every week, and daily in the last one.
+/// The operator is told this long before the end, then every week, and every day in the last week.
 const AHEAD: SignedDuration = SignedDuration::from_hours(30 * 24);
 const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// Job: tells the operator in time.
+/// The job.
 pub async fn watch(app: &App) -> Result<Outcome> {
     let now = Timestamp::now();
     let pem = app.config.pix.providers.iter().chain(&app.config.pix.retired).find_map(|provider| match provider {

@@ -1,4 +1,4 @@
-//! Asking the provider: webhooks get lost, and answers too. A missed webhook is a normal day.
+//! Asks the provider for the state of a charge, because webhooks and answers get lost.
 
 use jiff::{SignedDuration, Timestamp};
 use vitrine_kit::pix::ChargeStatus;
@@ -15,12 +15,12 @@ use crate::payments::history::record_payment;
 use crate::payments::store::{self, Payment};
 use crate::sale::states::PaymentStatus;
 
-/// How often a charge that can be paid is looked at: after half of its age, within these.
+/// A charge that can be paid is checked again after half of its age, within these bounds.
 const SHORTEST_WAIT: SignedDuration = SignedDuration::from_secs(30);
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(5);
-/// Banks settle a moment after the last second: only then is it voided.
+/// A charge is voided this long after its end, because banks settle a payment of the last second some moments later.
 pub const GRACE: SignedDuration = SignedDuration::from_mins(5);
-/// A look right after expiry finds those who paid at the last second.
+/// One check right after the end finds payments of the last second.
 const AFTER_EXPIRY: SignedDuration = SignedDuration::from_secs(2);
 
 /// The job.
@@ -61,8 +61,8 @@ async fn known(app: &App, provider: &'static str, payment: &Payment, seen: &Prov
     })
 }
 
-/// Its provider is not configured any more. A charge that can still be paid is left alone to its end, for the provider may be
-/// configured again until then; after that it ends here.
+/// The provider of the charge is not configured any more. The charge is left as it is until its end, because the provider may be
+/// configured again; after that it ends here.
 async fn cannot_be_asked(app: &App, payment: &Payment) -> Result<Outcome> {
     let end = payment.expires_at + GRACE;
     if payment.status.is_live() && Timestamp::now() < end {
@@ -72,7 +72,7 @@ async fn cannot_be_asked(app: &App, payment: &Payment) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// They do not know it: it was certainly not created, or they lost it. Either way nobody can pay it.
+/// The provider does not know the charge, so nobody can pay it.
 async fn unknown(app: &App, payment: &Payment) -> Result<Outcome> {
     if !payment.status.is_live() {
         store::mark_checked(&app.db().await?, payment.id).await?;

@@ -1,4 +1,4 @@
-//! How one can pay: what the shop offers, what each way does to the price, and what works now.
+//! Methods of payment: what the shop offers, what each method does to the price, and which work now.
 
 use deadpool_postgres::GenericClient;
 use garde::Validate;
@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::db;
 use crate::error::{Error, Result};
 
-/// A way to pay.
+/// A method of payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
@@ -29,7 +29,7 @@ impl Method {
         }
     }
 
-    /// Of a row; what it does not know is a card of a later release.
+    /// Reads a row. Unknown values map to `CreditCard`.
     pub fn of(text: &str) -> Self {
         if text == "pix" { Self::Pix } else { Self::CreditCard }
     }
@@ -67,11 +67,11 @@ pub struct Methods {
 pub struct Offer {
     #[garde(skip)]
     pub enabled: bool,
-    /// What the buyer reads; the method's usual name where none is set.
+    /// The name that the buyer reads. Unset: the method's usual name.
     #[garde(inner(length(chars, min = 1, max = 40), custom(no_control)))]
     #[serde(default)]
     pub label: Option<String>,
-    /// What paying so takes off the goods' price, after the coupon. The freight stays what it is.
+    /// The discount on the goods for this method, after the coupon. The freight does not change.
     #[garde(inner(custom(is_sane)))]
     #[serde(default)]
     pub price_rule: Option<PriceRule>,
@@ -100,7 +100,7 @@ pub enum RuleKind {
 }
 
 impl PriceRule {
-    /// What it takes off goods of this price: half a centavo is rounded up, and one centavo at least is left to pay.
+    /// The discount on goods of this price. Half a centavo is rounded up, and at least one centavo is left to pay.
     pub fn discount(self, goods: Money) -> Money {
         let wanted = match self.kind {
             RuleKind::Percent => goods.percent(u8::try_from(self.value.clamp(0, 100)).unwrap_or(0)),
@@ -131,7 +131,7 @@ impl Methods {
         Ok(Self::read(db::query_opt(db, SETTING, &[]).await?.map(|row| row.get("value"))))
     }
 
-    /// Of the setting's value; where there is none, everything is offered at the plain price.
+    /// Reads the setting's value. Without one every method is offered without a discount.
     pub fn read(value: Option<serde_json::Value>) -> Self {
         value.and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default()
     }
@@ -143,19 +143,19 @@ impl Methods {
         }
     }
 
-    /// What paying so takes off goods that cost this after the coupon.
+    /// The discount of a method on goods that cost this after the coupon.
     pub fn discount(&self, method: Method, goods: Money) -> Money {
         let rule = self.offer(method).price_rule.filter(|_| self.offer(method).enabled);
         rule.map_or(Money::ZERO, |rule| rule.discount(goods))
     }
 }
 
-/// A way to pay as the storefront sees it.
+/// A method of payment as the storefront sees it.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct MethodView {
     method: Method,
     label: String,
-    /// `false` while everybody who could take the money is being left alone.
+    /// `false` while the breaker of every provider of this method is open.
     available: bool,
     /// An order must come to this much at least to be paid so.
     #[schema(value_type = i64)]
@@ -190,9 +190,9 @@ fn is_configured(app: &App, method: Method) -> bool {
     }
 }
 
-/// Who takes the money now: the first provider of the method that is not being left alone, nor in `away`.
+/// The provider for a new charge: the first of the method whose breaker is closed and that is not in `away`.
 ///
-/// Errors: 409 the shop has no provider for it; 503 all of them are being left alone.
+/// Errors: 409 the shop has no provider for it; 503 the breaker of each is open.
 pub fn provider_for(app: &App, method: Method, away: &[&'static str]) -> Result<&'static str> {
     let all: Vec<&'static str> = match method {
         Method::Pix => app.providers.pix.iter().map(|pix| pix.name()).collect(),
@@ -205,7 +205,7 @@ pub fn provider_for(app: &App, method: Method, away: &[&'static str]) -> Result<
     found.ok_or_else(|| is_away(app, first))
 }
 
-/// "The provider is being left alone", as an error.
+/// The error for an open breaker.
 pub fn is_away(app: &App, provider: &'static str) -> Error {
     let retry_after_s = closed_for(app, provider);
     ProviderError::Unavailable { provider, reason: "the circuit breaker is open".into(), retry_after_s }.into()

@@ -1,4 +1,4 @@
-//! The price of an order, by method. It is fixed when the order is placed, and set anew only while nothing is live.
+//! The price of an order, by method. It is fixed when the order is placed, and changes only while no payment is live.
 
 use deadpool_postgres::GenericClient;
 use vitrine_kit::Money;
@@ -11,8 +11,8 @@ use crate::payments::charge::methods::Method;
 use crate::sale::history::{Change, record_change};
 use crate::sale::locks::LockedOrder;
 
-/// Gives a locked order the price that `method` makes, its lines their shares of it, and tells its story so.
-/// The order with its new total comes back.
+/// Writes the price by `method` into a locked order, the shares of the discount into its lines, and a row of history.
+/// Returns the order with its new total.
 pub async fn reprice(
     tx: &impl GenericClient,
     order: LockedOrder,

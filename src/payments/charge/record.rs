@@ -1,4 +1,4 @@
-//! What the provider says of a charge, brought into our rows. Asking and being told end in the same transitions.
+//! Records a provider's state of a charge. Checks and webhooks end in the same transitions.
 
 use deadpool_postgres::{GenericClient, Transaction};
 use vitrine_kit::brcode;
@@ -17,16 +17,16 @@ use crate::payments::store::{self, Payment};
 use crate::sale::locks::LockedOrder;
 use crate::sale::states::PaymentStatus;
 
-/// What a charge is good for.
+/// What can still be done with a charge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChargeState {
     /// The buyer can pay it.
     Payable,
-    /// Money came: see what became of it.
+    /// It was paid; `Applied` says what that did.
     Paid(Applied),
-    /// It can no longer be paid, or must not be and is being voided.
+    /// It can no longer be paid, or is being voided.
     Over,
-    /// Its code would make the buyer pay something else, or nothing: voided, and told to the operator.
+    /// Its code asks for another amount or cannot be paid: it is voided, and an alert is raised.
     Unfit,
 }
 
@@ -62,7 +62,7 @@ fn news_of(seen: &ProviderCharge) -> PaidNews {
     }
 }
 
-/// What their books have as paid. With another amount than was asked it is no payment of the order: it goes back.
+/// Records a charge that is paid in the provider's books. With another amount than was asked the money is refunded.
 async fn take(
     tx: &impl GenericClient,
     provider: &'static str,
@@ -91,7 +91,7 @@ async fn end(tx: &impl GenericClient, payment: &Payment, to: PaymentStatus) -> R
     Ok(ChargeState::Over)
 }
 
-/// The webhook was faster than the answer to the call: only the code is still missing.
+/// The webhook came before the answer to the call: only the code is still missing.
 async fn keep_code(tx: &impl GenericClient, payment: &Payment, charge: &Charge) -> Result<ChargeState> {
     store::keep_code(tx, payment, charge).await?;
     Ok(ChargeState::Paid(Applied::AlreadyDone))
@@ -115,7 +115,7 @@ async fn payable(tx: &impl GenericClient, order: &LockedOrder, payment: &Payment
             .await?;
         return Ok(ChargeState::Payable);
     }
-    // The order wants no money by it any more, so nobody must be able to pay it.
+    // The order does not wait for this charge any more, so it is voided.
     if store::mark_ended(tx, payment.id, PaymentStatus::Cancelled, None).await? {
         record_payment(
             tx,
@@ -154,7 +154,7 @@ async fn refuse(tx: &impl GenericClient, order: &LockedOrder, payment: &Payment,
     Ok(ChargeState::Unfit)
 }
 
-/// The provider ended the charge. Paid beats expired: what was captured stays.
+/// The provider ended the charge. A captured payment stays captured.
 pub async fn record_ended(tx: &Transaction<'_>, provider: &'static str, id: PaymentId, to: PaymentStatus) -> Result<Effect> {
     let Some((order, payment)) = store::lock(tx, id).await?.filter(|(_, payment)| payment.provider == provider) else {
         return Ok(Effect::of(Applied::UnknownPayment));
@@ -167,7 +167,7 @@ pub async fn record_ended(tx: &Transaction<'_>, provider: &'static str, id: Paym
     Ok(Effect::on(order.id, Applied::Done))
 }
 
-/// A card was refused, or is being worked on by its bank: told in the order's story, and nothing else moves.
+/// A card was refused, or its bank is still deciding: recorded in the order's history. Nothing else changes.
 pub async fn record_note(
     tx: &impl GenericClient,
     provider: &'static str,

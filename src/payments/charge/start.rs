@@ -1,4 +1,4 @@
-//! Starting a payment: the row first, the provider's call between two transactions, the outcome recorded whatever it is.
+//! Starts a payment: first the row, then the provider's call between two transactions, then the outcome, whatever it is.
 
 use deadpool_postgres::GenericClient;
 use jiff::{SignedDuration, Timestamp};
@@ -26,13 +26,13 @@ use crate::sale::locks::{self, LockedOrder};
 use crate::sale::states::{OrderPaymentStatus, OrderStatus, PaymentStatus};
 use crate::sale::viewer::Viewer;
 
-/// An order that lets one charge after another run out would hold its stock for ever.
+/// Most charges of one order. Without this bound an order could hold its stock for ever.
 const MAX_CHARGES: i64 = 10;
-/// Charges that a provider refused, by method. What it refuses so often it will refuse again, and each try makes the order live longer.
+/// Most refused charges of one order and method. Each further try would only make the order live longer.
 const MAX_REFUSED: i64 = 5;
-/// Each round but the last has put an old charge out of the way, or a provider that is away.
+/// Each round but the last has voided an old charge or passed over a provider that is away.
 const ROUNDS: usize = 5;
-/// When a job looks after a charge that nobody brought to an end.
+/// When a job checks a new charge for the first time.
 const FIRST_CHECK: SignedDuration = SignedDuration::from_secs(60);
 
 /// What the buyer needs to pay.
@@ -40,7 +40,7 @@ const FIRST_CHECK: SignedDuration = SignedDuration::from_secs(60);
 pub struct Started {
     pub payment_id: PaymentId,
     pub method: Method,
-    /// `pending`; `paid` where the money was faster than this answer.
+    /// `pending`; `paid` if the money came before this answer.
     pub status: PaymentStatus,
     #[schema(value_type = i64)]
     pub amount_cents: Money,
@@ -103,7 +103,7 @@ pub async fn first_answer(app: &App, order: OrderId, mut kept: Value) -> Result<
         let id = id.ok_or_else(|| Error::Internal("a kept payment has no id".into()))?;
         let payment = store::find(&app.db().await?, id).await?.filter(|payment| payment.order_id == order);
         let payment = payment.ok_or_else(|| Error::Internal(format!("payment {id} is gone")))?;
-        let seen = Gateway::named(app, &payment.provider)?.read(&payment).await?; // no connection is held while they think
+        let seen = Gateway::named(app, &payment.provider)?.read(&payment).await?; // no connection is held during the call
         let secret = seen.and_then(|seen| seen.client_secret);
         let secret = secret.ok_or(Error::Busy { what: "The provider does not show the payment now", retry_after_s: 5 })?;
         kept["client_secret"] = secret.expose_secret().into();
@@ -120,27 +120,27 @@ struct Attempt {
 enum Begun {
     /// It can be paid as it is.
     Live(Box<Payment>),
-    /// Its time is over, or the buyer wants to pay by another method: it has to be made unpayable before there is another.
+    /// It has expired, or the buyer chose another method: it must be voided before there is a new charge.
     InTheWay(PaymentId),
     Call(Box<Attempt>),
 }
 
-/// What a call ended in.
+/// The result of a call.
 enum Recorded {
     Ready(Box<(Payment, Extras)>),
-    /// The charge is of no use any more; another round makes a new one or says why not.
+    /// The charge can no longer be used; another round makes a new one or says why not.
     Over,
-    /// It was certainly not made, and somebody else may make it.
+    /// It was certainly not made, and another provider may make it.
     Away(&'static str),
 }
 
-/// What is in an answer and not in the row.
+/// Fields of the answer that are not kept in the row.
 struct Extras {
     picture: Option<String>,
     client_secret: Option<SecretString>,
 }
 
-/// A payment of an order, or the one that is already there: asking again never makes a second.
+/// Starts a payment of an order, or returns the live one: asking again never makes a second.
 ///
 /// Errors: 404 not the viewer's order; 409 it does not wait for money, or the method is not offered; 503 the provider is
 /// away or gave no clear answer: the order stands, and asking again repeats the call under the same key.
@@ -152,7 +152,7 @@ pub async fn start_payment(app: &App, viewer: Viewer, order: OrderId, method: Me
             Begun::InTheWay(old) => void::void_or_give_up(app, old).await?,
             Begun::Call(attempt) => {
                 let gateway = Gateway::named(app, &attempt.payment.provider)?;
-                let outcome = gateway.create(&attempt.payment, &attempt.charge).await; // no connection is held while they think
+                let outcome = gateway.create(&attempt.payment, &attempt.charge).await; // no connection is held during the call
                 let recorded = record(app, gateway.name(), method, &attempt, &away, outcome).await;
                 app.jobs_were_pushed();
                 match recorded? {
@@ -180,7 +180,7 @@ async fn begin(app: &App, viewer: Viewer, order: OrderId, method: Method, away: 
             return Ok(Begun::Live(Box::new(old)));
         }
         if !app.providers.takes_new(&old.provider) && old.status != PaymentStatus::Pending {
-            return Ok(Begun::InTheWay(old.id)); // it was never shown to the buyer, and a retired provider makes no new charge
+            return Ok(Begun::InTheWay(old.id)); // the buyer never saw it, and a retired provider makes no new charge
         }
         if methods::closed_for(app, &old.provider).is_none() && !away.contains(&old.provider.as_str()) {
             let old = store::touch(&tx, old).await?;
@@ -188,7 +188,7 @@ async fn begin(app: &App, viewer: Viewer, order: OrderId, method: Method, away: 
             tx.commit().await?;
             return Ok(Begun::Call(Box::new(attempt)));
         }
-        // Its provider is being left alone. Nobody has seen a code of it, so another provider may take its place.
+        // The breaker of its provider is open. The buyer has seen no code of it, so another provider may make the charge.
         let instead = methods::provider_for(app, method, away)?;
         tracing::warn!(payment.id = %old.id, from = old.provider, to = instead, "another provider takes over");
         void::give_up_charge(&tx, &old, "its provider is being left alone").await?;
@@ -216,7 +216,7 @@ fn must_wait_for_money(order: &LockedOrder) -> Result<()> {
     }
 }
 
-/// Nothing is live: the order takes the price of its method, and a new row stands for the charge to come.
+/// No payment is live: the order gets the method's price, and a new row is written before the call.
 async fn new_payment(
     app: &App,
     tx: &impl GenericClient,
@@ -250,7 +250,7 @@ async fn new_payment(
     attempt(app, tx, &order, payment).await
 }
 
-/// The same words on every repeat, for the provider compares them.
+/// The same request on every repeat, because the provider compares them.
 async fn attempt(app: &App, tx: &impl GenericClient, order: &LockedOrder, payment: Payment) -> Result<Attempt> {
     let payer = store::find_payer(app, tx, order.id).await?;
     let life = payment.expires_at.duration_since(payment.created_at).as_secs();
@@ -297,7 +297,7 @@ async fn record(
                 Err(Error::Provider(ProviderError::Rejected { provider, code: reason.clone(), message: reason }))
             }
         },
-        // Certainly not made, by this first try: whoever comes next in the list may make it.
+        // The first try certainly made nothing: the next provider in the list may make the charge.
         Err(error @ ProviderError::Unavailable { .. })
             if !attempt.charge.is_repeat && methods::provider_for(app, method, &[away, &[provider]].concat()).is_ok() =>
         {
@@ -313,7 +313,7 @@ async fn record(
     result
 }
 
-/// Unknown is not failed, and neither is away: asking again repeats both under the same key.
+/// An unknown outcome and an unavailable provider are no failure: asking again repeats the call with the same key.
 async fn note_failure(tx: &impl GenericClient, order: &LockedOrder, payment: &Payment, error: &ProviderError) -> Result<()> {
     let why = error.to_string();
     let to = match error {

@@ -1,4 +1,4 @@
-//! Making a charge unpayable: its order was cancelled or expired, its time is over, or its code is unfit.
+//! Voids a charge whose order was cancelled or has expired, that has expired itself, or whose code is unfit.
 
 use deadpool_postgres::GenericClient;
 use vitrine_kit::ProviderError;
@@ -49,7 +49,7 @@ pub async fn end_unasked(app: &App, id: PaymentId) -> Result<()> {
     Ok(())
 }
 
-/// Ends a payment without money, or with it: what was paid at the last second is read and applied.
+/// Voids a charge at the provider. A charge that was paid at the last second is recorded as paid.
 pub async fn end_charge(app: &App, id: PaymentId) -> Result<()> {
     let Some(payment) = store::find(&app.db().await?, id).await? else { return Ok(()) };
     if payment.status.is_captured() {
@@ -68,8 +68,8 @@ pub async fn end_charge(app: &App, id: PaymentId) -> Result<()> {
     }
 }
 
-/// Makes room for another payment of the order: this one is voided, or, where its provider gives no answer, given up and
-/// voided as soon as it does. Money that comes by it all the same pays the order or goes back.
+/// Ends a payment so that the order can have another: it is voided, or, if its provider does not answer, given up and voided
+/// later by a job. Money that still comes by it pays the order or is refunded.
 pub async fn void_or_give_up(app: &App, id: PaymentId) -> Result<()> {
     let error = match end_charge(app, id).await {
         Err(Error::Provider(error)) if error.is_transient() => error,
@@ -86,7 +86,7 @@ pub async fn void_or_give_up(app: &App, id: PaymentId) -> Result<()> {
     Ok(())
 }
 
-/// A live payment of a locked order is not waited for any more. The caller commits.
+/// Gives up a live payment of a locked order: the order does not wait for it any more. The caller commits.
 pub async fn give_up_charge(tx: &impl GenericClient, payment: &Payment, why: &str) -> Result<()> {
     let to = payment.voided();
     if store::mark_ended(tx, payment.id, to, Some(why)).await? {
@@ -101,7 +101,7 @@ async fn mark(app: &App, payment: &Payment) -> Result<()> {
     let to = payment.voided();
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
-    // Locked, so that the order's story is told in order.
+    // Under the order's lock, so that its history stays in order.
     if let Some((_, now)) = store::lock(&tx, payment.id).await? {
         if store::mark_ended(&tx, payment.id, to, None).await? {
             record_payment(&tx, &now, Some(now.status), to, "voided at the provider", Actor::System).await?;

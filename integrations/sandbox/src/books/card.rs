@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// Where a payment stands that is neither paid nor cancelled.
@@ -44,28 +43,6 @@ impl Decline {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DisputeStatus {
-    NeedsResponse,
-    UnderReview,
-    Won,
-    Lost,
-    /// It was a question only: no money was taken.
-    WarningClosed,
-    Prevented,
-}
-
-/// The holder says that it was not them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Dispute {
-    pub id: String,
-    pub status: DisputeStatus,
-    pub amount_cents: i64,
-    pub reason: String,
-    pub created_at: Timestamp,
-}
-
 /// What only a card payment has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Card {
@@ -74,7 +51,6 @@ pub struct Card {
     /// The last attempt, whatever became of it.
     pub charge_id: Option<String>,
     pub decline: Option<Decline>,
-    pub dispute: Option<Dispute>,
     pub cancellation_reason: Option<String>,
     pub metadata: BTreeMap<String, String>,
 }

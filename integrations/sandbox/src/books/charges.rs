@@ -104,6 +104,19 @@ pub enum RefundStatus {
     Failed,
 }
 
+/// Who made money go back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefundOrigin {
+    /// The shop, by a call.
+    #[default]
+    Shop,
+    /// Somebody on the provider's own pages.
+    Dashboard,
+    /// The bank by itself (MED).
+    Bank,
+}
+
 /// How a provider lets the shop know that its account holds too little for a refund.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -127,6 +140,8 @@ pub struct Refund {
     pub end_to_end_id: String,
     pub created_at: Timestamp,
     pub settles_at: Timestamp,
+    #[serde(default)]
+    pub origin: RefundOrigin,
     /// The account held too little for it when it was asked for.
     #[serde(default)]
     pub shortage: Option<Shortage>,

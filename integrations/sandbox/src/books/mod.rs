@@ -6,7 +6,8 @@ use jiff::Timestamp;
 
 pub(crate) use crate::books::calls::RememberedKey;
 pub use crate::books::calls::{Attempt, Call, Delivery, DeliveryState};
-pub use crate::books::charges::{Charge, ChargeStatus, Extra, Payer, Refund, RefundStatus, Refusal, Shortage};
+pub use crate::books::charges::{Charge, ChargeStatus, Extra, Payer, Refund, RefundOrigin, RefundStatus, Refusal, Shortage};
+use crate::books::disputes::Dispute;
 use crate::books::journal::{Journal, Line};
 use crate::books::nfe::{Nfe, NfeStatus};
 use crate::books::parcels::Parcel;
@@ -16,6 +17,7 @@ use crate::books::table::{Entity, Table};
 pub(crate) mod calls;
 pub(crate) mod card;
 pub(crate) mod charges;
+pub(crate) mod disputes;
 mod journal;
 pub(crate) mod nfe;
 pub(crate) mod nfe_draft;
@@ -52,6 +54,7 @@ macro_rules! entity {
 }
 entity!(Charge, "charge", charges, payment_id, |c| { (c.status == ChargeStatus::Pending).then_some(c.expires_at) });
 entity!(Refund, "refund", refunds, refund_id, |r| { (r.status == RefundStatus::Processing).then_some(r.settles_at) });
+entity!(Dispute, "dispute", disputes, id, |_| None);
 entity!(Refusal, "refusal", refusals, id, |_| None);
 entity!(Delivery, "delivery", deliveries, id, |d| { (d.state == DeliveryState::Pending).then_some(d.due_at) });
 entity!(Parcel, "parcel", parcels, id, |p| p.moves_at);
@@ -66,6 +69,7 @@ pub struct Books {
     pub(crate) charges: Table<Charge>,
     pub(crate) refunds: Table<Refund>,
     pub(crate) refusals: Table<Refusal>,
+    pub(crate) disputes: Table<Dispute>,
     pub(crate) parcels: Table<Parcel>,
     pub(crate) mails: Table<Mail>,
     pub(crate) sms: Table<Sms>,
@@ -100,6 +104,7 @@ impl Books {
             Charge::KIND => put::<Charge>(self, line),
             Refund::KIND => put::<Refund>(self, line),
             Refusal::KIND => put::<Refusal>(self, line),
+            Dispute::KIND => put::<Dispute>(self, line),
             Parcel::KIND => put::<Parcel>(self, line),
             Mail::KIND => put::<Mail>(self, line),
             Sms::KIND => put::<Sms>(self, line),
@@ -142,6 +147,19 @@ impl Books {
     /// Refunds that were not taken for want of balance.
     pub fn refusals(&self) -> &[Refusal] {
         &self.refusals.rows
+    }
+
+    pub fn disputes(&self) -> &[Dispute] {
+        &self.disputes.rows
+    }
+
+    pub fn disputes_of(&self, payment_id: &str) -> impl DoubleEndedIterator<Item = &Dispute> {
+        self.disputes.rows.iter().filter(move |dispute| dispute.payment_id == payment_id)
+    }
+
+    /// By its own id, or the last one of a charge.
+    pub fn find_dispute(&self, id: &str) -> Option<&Dispute> {
+        self.disputes.get(id).or_else(|| self.disputes_of(&self.find_charge(id)?.payment_id).next_back())
     }
 
     pub fn parcels(&self) -> &[Parcel] {

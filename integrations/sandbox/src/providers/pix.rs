@@ -7,7 +7,8 @@ use actix_web::web::{Data, Path};
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use crate::books::{Books, Charge, ChargeStatus, Extra, Refund, RefundStatus, Refusal, Shortage};
+use crate::books::disputes::Dispute;
+use crate::books::{Books, Charge, ChargeStatus, Extra, Refund, RefundOrigin, RefundStatus, Refusal, Shortage};
 use crate::formats::brcode;
 use crate::world::news::News;
 use crate::world::orders::{Refused, SendWebhook};
@@ -90,6 +91,7 @@ pub(crate) struct NewRefund {
     pub(crate) amount_cents: i64,
     pub(crate) reason: String,
     pub(crate) request_hash: String,
+    pub(crate) origin: RefundOrigin,
     pub(crate) extra: Extra,
 }
 
@@ -139,6 +141,7 @@ fn enter_refund(
         end_to_end_id: if charge.card.is_some() { String::new() } else { end_to_end_id('D', now) },
         created_at: now,
         settles_at,
+        origin: new.origin,
         shortage,
         request_hash: new.request_hash,
         extra: new.extra,
@@ -159,11 +162,12 @@ pub(crate) fn fund(world: &World, books: &mut Books, provider: &str) {
     pass_time(world, books, now);
 }
 
-/// What was paid and is not on its way back.
+/// What was paid, is not on its way back, and was not taken by a dispute.
 pub(crate) fn refundable(books: &Books, charge: &Charge) -> i64 {
     let taken: i64 =
         books.refunds_of(&charge.payment_id).filter(|r| r.status != RefundStatus::Failed).map(|r| r.amount_cents).sum();
-    charge.paid_cents.unwrap_or(0) - taken
+    let disputed: i64 = books.disputes_of(&charge.payment_id).map(Dispute::taken_cents).sum();
+    charge.paid_cents.unwrap_or(0) - taken - disputed
 }
 
 pub(crate) fn settle_refund(world: &World, books: &mut Books, mut refund: Refund, status: RefundStatus) {
@@ -198,7 +202,7 @@ pub(crate) fn take_back(
     }
     let extra = Extra(serde_json::json!({"id": name, "natureza": "MED_FRAUDE"}));
     let refund_id = format!("{}-{name}", charge.payment_id);
-    let new = NewRefund { refund_id, amount_cents, extra, ..NewRefund::default() };
+    let new = NewRefund { refund_id, amount_cents, extra, origin: RefundOrigin::Bank, ..NewRefund::default() };
     let refund = enter_refund(world, books, charge, new, None)?;
     settle_refund(world, books, refund.clone(), RefundStatus::Done);
     Ok(books.refunds.get(&refund.refund_id).cloned().unwrap_or(refund))

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::books::disputes::Dispute;
 use crate::books::nfe::Nfe;
 use crate::books::{Charge, Refund};
 
@@ -9,6 +10,7 @@ use crate::books::{Charge, Refund};
 pub(crate) enum News<'a> {
     Charge(&'a Charge, &'a str),
     Refund(&'a Charge, &'a Refund, &'a str),
+    Dispute(&'a Charge, &'a Dispute, &'a str),
     /// An invoice, as it stands now.
     Nfe(&'a Nfe),
 }
@@ -17,7 +19,7 @@ impl News<'_> {
     /// Who tells it.
     pub(crate) fn provider(&self) -> &str {
         match self {
-            Self::Charge(charge, _) | Self::Refund(charge, ..) => &charge.provider,
+            Self::Charge(charge, _) | Self::Refund(charge, ..) | Self::Dispute(charge, ..) => &charge.provider,
             Self::Nfe(nfe) => &nfe.provider,
         }
     }
@@ -25,7 +27,7 @@ impl News<'_> {
     /// The payment or invoice that it speaks of.
     pub(crate) fn about(&self) -> &str {
         match self {
-            Self::Charge(charge, _) | Self::Refund(charge, ..) => &charge.payment_id,
+            Self::Charge(charge, _) | Self::Refund(charge, ..) | Self::Dispute(charge, ..) => &charge.payment_id,
             Self::Nfe(nfe) => &nfe.reference,
         }
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::books::ChargeStatus;
+use crate::books::disputes::{AmountForm, DisputeStatus};
 
 /// How a webhook travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -44,3 +45,76 @@ impl std::fmt::Display for Refused {
 }
 
 impl std::error::Error for Refused {}
+
+/// A dispute to begin: `NewDispute::of(id)`, with what is special about it.
+#[derive(Debug, Clone)]
+pub struct NewDispute {
+    pub(crate) charge: String,
+    pub(crate) amount_cents: Option<i64>,
+    pub(crate) reason: Option<String>,
+    pub(crate) is_inquiry: bool,
+    pub(crate) form: AmountForm,
+    pub(crate) webhook: SendWebhook,
+}
+
+impl NewDispute {
+    /// Of all that is left of a charge. `charge`: payment id, txid or order id.
+    pub fn of(charge: impl ToString) -> Self {
+        Self {
+            charge: charge.to_string(),
+            amount_cents: None,
+            reason: None,
+            is_inquiry: false,
+            form: AmountForm::Number,
+            webhook: SendWebhook::Once,
+        }
+    }
+
+    /// Of a part: a charge may have several.
+    pub fn amount_cents(self, cents: i64) -> Self {
+        Self { amount_cents: Some(cents), ..self }
+    }
+
+    pub fn reason(self, reason: &str) -> Self {
+        Self { reason: Some(reason.to_owned()), ..self }
+    }
+
+    /// The bank only asks, and takes nothing yet. Stripe alone has these.
+    pub fn inquiry(self) -> Self {
+        Self { is_inquiry: true, ..self }
+    }
+
+    /// How OpenPix writes the amount.
+    pub fn form(self, form: AmountForm) -> Self {
+        Self { form, ..self }
+    }
+
+    pub fn webhook(self, webhook: SendWebhook) -> Self {
+        Self { webhook, ..self }
+    }
+}
+
+/// A step of a dispute: `MoveDispute::to(id, status)`.
+#[derive(Debug, Clone)]
+pub struct MoveDispute {
+    pub(crate) id: String,
+    pub(crate) status: DisputeStatus,
+    pub(crate) moved_cents: Option<Vec<i64>>,
+    pub(crate) webhook: SendWebhook,
+}
+
+impl MoveDispute {
+    /// `id`: the dispute's, or that of a charge for its last one.
+    pub fn to(id: impl ToString, status: DisputeStatus) -> Self {
+        Self { id: id.to_string(), status, moved_cents: None, webhook: SendWebhook::Once }
+    }
+
+    /// All that it has moved then, where it is not what follows from the status.
+    pub fn moved_cents(self, moved: &[i64]) -> Self {
+        Self { moved_cents: Some(moved.to_vec()), ..self }
+    }
+
+    pub fn webhook(self, webhook: SendWebhook) -> Self {
+        Self { webhook, ..self }
+    }
+}

@@ -23,5 +23,6 @@ mod propay;
 mod resend;
 mod smtp;
 mod stripe;
+mod stripe_disputes;
 mod stripe_money;
 mod webhooks;

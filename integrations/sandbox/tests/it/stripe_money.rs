@@ -90,6 +90,7 @@ async fn the_life_of_a_card_payment_is_told_signed() {
     let mut types: Vec<String> = events.iter().map(|event| text(&event["type"])).collect();
     types[4..7].sort(); // told at the same moment, and free to overtake
     types[7..9].sort();
+    types[9..11].sort();
     assert_eq!(
         types,
         [
@@ -103,6 +104,7 @@ async fn the_life_of_a_card_payment_is_told_signed() {
             "refund.failed",
             "refund.updated",
             "charge.dispute.created",
+            "charge.dispute.funds_withdrawn",
             "charge.dispute.closed",
         ]
     );
@@ -130,8 +132,9 @@ async fn the_life_of_a_card_payment_is_told_signed() {
     let (_, list) = client.stripe_get("/events?type=refund.updated").await;
     assert_eq!(list["data"].as_array().map(Vec::len), Some(2));
     let charge = control.charge(&id).expect("known");
-    let dispute = charge.card.and_then(|card| card.dispute).expect("disputed");
+    let dispute = control.disputes().remove(0);
     assert_eq!((dispute.status, charge.refunded_cents), (DisputeStatus::Lost, 0));
+    assert_eq!((dispute.amount_cents, dispute.moved_cents), (1_000, vec![-1_000]));
     assert_eq!(client.stripe_get(&format!("/disputes/{}", dispute.id)).await.1["status"], "lost");
     assert_eq!(control.refunds()[0].status, RefundStatus::Failed);
 }
@@ -171,8 +174,8 @@ async fn cards_are_led_over_http() {
         client.stripe_post("/refunds", &[("payment_intent", &id), ("amount", "1"), ("metadata[refund_id]", "r-1")]).await;
     assert_eq!(refund["status"], "succeeded");
     assert_eq!(post("/refunds/bounce", json!({"refund_id": "r-1"})).await.1["status"], "failed");
-    assert_eq!(post("/dispute", of.clone()).await.1["card"]["dispute"]["status"], "needs_response");
-    assert_eq!(post("/dispute/close", json!({"txid": id, "won": true})).await.1["card"]["dispute"]["status"], "won");
+    assert_eq!(post("/dispute", of.clone()).await.1["status"], "needs_response");
+    assert_eq!(post("/dispute/close", json!({"txid": id, "won": true})).await.1["status"], "won");
     assert_eq!(post("/dispute/close", json!({"txid": id, "won": true})).await.0, 422);
     let pix = client.charge(100).await;
     assert_eq!(post("/decline", json!({"payment_id": pix})).await.0, 422);

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::books::{Books, Charge, Extra, Refund, RefundStatus};
+use crate::books::{Books, Charge, Extra, Refund, RefundOrigin, RefundStatus};
 use crate::formats::signature;
 use crate::formats::time::{wire_time, wire_time_ms};
 use crate::providers::bacen::wire::{
@@ -111,7 +111,14 @@ async fn give_back(req: HttpRequest, world: Data<World>, ids: Path<(String, Stri
             let refund_id = Some(dashed(&id)).filter(free).unwrap_or_else(|| format!("{e2eid}-{id}"));
             let request_hash = signature::sha256_hex(&body);
             let extra = Extra(json!({"id": id}));
-            let new = pix::NewRefund { refund_id, amount_cents, reason: new.descricao, request_hash, extra };
+            let new = pix::NewRefund {
+                refund_id,
+                amount_cents,
+                reason: new.descricao,
+                request_hash,
+                origin: RefundOrigin::Shop,
+                extra,
+            };
             match pix::refund(&world, books, &charge, new) {
                 Ok(refund) => Ok(HttpResponse::Created().json(refund_view(&refund))),
                 Err(Refused::NoBalance) => problem(400, "PixDevolucaoInvalida", "Saldo insuficiente para a devolução"),

@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::books::Extra;
+use crate::books::{Extra, RefundOrigin};
 use crate::formats::signature;
 use crate::providers::openpix::view::refund_view;
 use crate::providers::openpix::wire::{TEXT_MAX, find, guarded, parse, refuse};
@@ -47,7 +47,14 @@ async fn refund(req: HttpRequest, world: Data<World>, id: Path<String>, body: By
             }
             let NewRefund { correlation_id: refund_id, comment: reason, .. } = new;
             let request_hash = signature::sha256_hex(&body);
-            let new = pix::NewRefund { refund_id, amount_cents, reason, request_hash, extra: Extra::default() };
+            let new = pix::NewRefund {
+                refund_id,
+                amount_cents,
+                reason,
+                request_hash,
+                origin: RefundOrigin::Shop,
+                extra: Extra::default(),
+            };
             Ok(pix::refund(&world, books, &charge, new)?)
         })?;
         Ok(HttpResponse::Ok().json(json!({"refund": refund_view(&refund)})))

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::books::{Charge, ChargeStatus, Extra, Payer, Refund};
+use crate::books::{Charge, ChargeStatus, Extra, Payer, Refund, RefundOrigin};
 use crate::formats::time::wire_time;
 use crate::formats::{brcode, documents, signature};
 use crate::providers::pix;
@@ -267,7 +267,14 @@ async fn refund(req: HttpRequest, world: Data<World>, id: Path<String>, body: By
                 return fail(422, "invalid_amount", "the amount is not positive", "amount_cents");
             }
             let NewRefund { refund_id, amount_cents, reason } = new;
-            let new = pix::NewRefund { refund_id, amount_cents, reason, request_hash: hash, extra: Extra::default() };
+            let new = pix::NewRefund {
+                refund_id,
+                amount_cents,
+                reason,
+                request_hash: hash,
+                origin: RefundOrigin::Shop,
+                extra: Extra::default(),
+            };
             let refund = pix::refund(&world, books, &charge, new)?;
             Ok(HttpResponse::Created().json(refund_view(&refund)))
         })

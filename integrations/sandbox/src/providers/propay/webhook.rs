@@ -20,7 +20,7 @@ pub(crate) fn envelopes(world: &World, _: &Books, news: &News<'_>) -> Vec<Envelo
     let (charge, refund, event) = match *news {
         News::Charge(charge, event) => (charge, None, event),
         News::Refund(charge, refund, event) => (charge, Some(refund), event),
-        News::Nfe(_) => return Vec::new(),
+        News::Dispute(..) | News::Nfe(_) => return Vec::new(),
     };
     let event_id = format!("evt_{}", Uuid::now_v7());
     let mut body = json!({

@@ -1,8 +1,8 @@
-//! The life of a card payment, beside what it shares with PIX: declines, processing, disputes.
+//! The life of a card payment, beside what it shares with PIX: declines, processing.
 
 use jiff::Timestamp;
 
-use crate::books::card::{Card, CardStage, Decline, Dispute, DisputeStatus};
+use crate::books::card::{Card, CardStage, Decline};
 use crate::books::{Books, Charge, ChargeStatus};
 use crate::providers::stripe::wire::new_id;
 use crate::world::news::News;
@@ -79,37 +79,4 @@ pub(crate) fn wait(world: &World, books: &mut Books, charge: &Charge, stage: Car
     let card = Card { stage, charge_id, decline: None, ..card.clone() };
     let charge = Charge { card: Some(card), ..charge.clone() };
     Ok(enter(world, books, charge, event, SendWebhook::Once))
-}
-
-/// The holder wants the money back, through the bank.
-pub(crate) fn dispute(world: &World, books: &mut Books, charge: &Charge) -> Result<Charge, Refused> {
-    let card = card_of(charge)?;
-    if !charge.status.was_paid() || card.dispute.is_some() {
-        return Err(Refused::Invalid("only a paid card payment can be disputed, and once".into()));
-    }
-    let dispute = Dispute {
-        id: new_id("du_1"),
-        status: DisputeStatus::NeedsResponse,
-        amount_cents: charge.paid_cents.unwrap_or(charge.amount_cents) - charge.refunded_cents,
-        reason: "fraudulent".into(),
-        created_at: Timestamp::now(),
-    };
-    let charge = Charge { card: Some(Card { dispute: Some(dispute), ..card.clone() }), ..charge.clone() };
-    Ok(enter(world, books, charge, "dispute.created", SendWebhook::Once))
-}
-
-/// The bank decides. Lost: the money is gone, unless an appeal wins it back.
-pub(crate) fn close_dispute(world: &World, books: &mut Books, charge: &Charge, end: DisputeStatus) -> Result<Charge, Refused> {
-    let card = card_of(charge)?;
-    let may_end = |dispute: &Dispute| match dispute.status {
-        DisputeStatus::NeedsResponse | DisputeStatus::UnderReview => true,
-        DisputeStatus::Lost => end == DisputeStatus::Won,
-        _ => false,
-    };
-    let Some(dispute) = card.dispute.clone().filter(may_end) else {
-        return Err(Refused::Invalid("there is no dispute that could end so".into()));
-    };
-    let card = Card { dispute: Some(Dispute { status: end, ..dispute }), ..card.clone() };
-    let charge = Charge { card: Some(card), ..charge.clone() };
-    Ok(enter(world, books, charge, "dispute.closed", SendWebhook::Once))
 }

@@ -40,7 +40,8 @@ fn view(books: &Books, id: &str, form: &Form) -> Result<Value, Failure> {
     Ok(view)
 }
 
-const KNOWN: [&str; 19] = [
+const KNOWN: [&str; 20] = [
+    "allowed_payment_method_types",
     "amount",
     "automatic_payment_methods",
     "capture_method",
@@ -49,18 +50,21 @@ const KNOWN: [&str; 19] = [
     "currency",
     "customer",
     "description",
+    "excluded_payment_method_types",
     "expand",
     "metadata",
     "off_session",
     "payment_method",
     "payment_method_options",
-    "payment_method_types",
     "receipt_email",
     "return_url",
     "shipping",
     "statement_descriptor_suffix",
     "setup_future_usage",
 ];
+
+/// Some of those that it knows.
+const METHODS: [&str; 5] = ["boleto", "card", "link", "pix", "us_bank_account"];
 
 fn amount_of(form: &Form, least: i64) -> Result<i64, Failure> {
     form.need("amount")?;
@@ -85,6 +89,11 @@ fn new_charge(form: &Form) -> Result<Charge, Failure> {
     }
     let automatic = form.one_of("automatic_payment_methods[enabled]", &["true", "false"])?.map(|enabled| enabled == "true");
     let redirects = form.one_of("automatic_payment_methods[allow_redirects]", &["always", "never"])?;
+    for name in ["allowed_payment_method_types", "excluded_payment_method_types"] {
+        if let Some(strange) = form.list(name).into_iter().find(|method| !METHODS.contains(method)) {
+            return Err(invalid("", &format!("Invalid {name}: {strange} is not a payment method."), name));
+        }
+    }
     if form.get("receipt_email").is_some_and(|email| !email.contains('@')) {
         return Err(invalid("email_invalid", "Invalid email address", "receipt_email"));
     }
@@ -113,11 +122,11 @@ fn new_charge(form: &Form) -> Result<Charge, Failure> {
             stage: CardStage::Waiting,
             charge_id: None,
             decline: None,
-            dispute: None,
             cancellation_reason: None,
             metadata,
         }),
         extra: Extra(json!({
+            "allowed_payment_method_types": Some(form.list("allowed_payment_method_types")).filter(|list| !list.is_empty()),
             "automatic_payment_methods":
                 automatic.map(|enabled| json!({"enabled": enabled, "allow_redirects": redirects.unwrap_or("always")})),
             "customer": form.get("customer"),

@@ -6,8 +6,9 @@ use crate::providers::stripe::wire::{NAME, error_body};
 use crate::world::Provider;
 
 pub(crate) mod card;
+pub(crate) mod disputes;
 mod intents;
-mod refunds;
+pub(crate) mod refunds;
 mod view;
 mod wire;
 
@@ -22,5 +23,5 @@ pub(crate) const PROVIDER: Provider = Provider {
 };
 
 fn routes(cfg: &mut ServiceConfig) {
-    cfg.configure(intents::routes).configure(refunds::routes);
+    cfg.configure(intents::routes).configure(refunds::routes).configure(disputes::routes);
 }

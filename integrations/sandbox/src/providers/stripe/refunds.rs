@@ -1,16 +1,16 @@
-//! Stripe's refunds, and what can only be read: charges, disputes, events.
+//! Stripe's refunds, and what can only be read: charges, events.
 
 use actix_web::web::{self, Bytes, Data, Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::books::card::{Card, DisputeStatus};
-use crate::books::{Books, Charge, Delivery, Extra, Refund};
+use crate::books::disputes::{Dispute, DisputeStatus};
+use crate::books::{Books, Charge, Delivery, Extra, Refund, RefundOrigin};
 use crate::providers::pix::{self, NewRefund};
 use crate::providers::stripe::view;
 use crate::providers::stripe::wire::{
-    Failure, Form, NAME, NO_BALANCE, act, created_in, find, invalid, missing, new_id, page, read,
+    Failure, Form, NAME, NO_BALANCE, act, by_charge, created_in, invalid, missing, new_id, page, read, target,
 };
 use crate::world::news::News;
 use crate::world::orders::{Refused, SendWebhook};
@@ -21,37 +21,26 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
         .route("/v1/refunds", web::get().to(list))
         .route("/v1/refunds/{id}", web::get().to(show))
         .route("/v1/charges/{id}", web::get().to(show_charge))
-        .route("/v1/disputes", web::get().to(list_disputes))
-        .route("/v1/disputes/{id}", web::get().to(show_dispute))
         .route("/v1/events", web::get().to(list_events))
         .route("/v1/events/{id}", web::get().to(show_event));
 }
 
-fn find_by_card(books: &Books, fits: impl Fn(&Card) -> bool) -> Option<(&Charge, &Card)> {
-    let mut with_card = books.charges().iter().rev().filter_map(|charge| Some((charge, charge.card.as_ref()?)));
-    with_card.find(|(_, card)| fits(card))
-}
-
-fn by_charge<'a>(books: &'a Books, id: &str) -> Result<(&'a Charge, &'a Card), Failure> {
-    find_by_card(books, |card| card.charge_id.as_deref() == Some(id)).ok_or_else(|| missing("charge", id, "id"))
-}
-
-/// The payment that a request names.
-fn target<'a>(books: &'a Books, form: &Form) -> Result<(&'a Charge, &'a Card), Failure> {
-    match (form.get("payment_intent"), form.get("charge")) {
-        (Some(intent), _) => find(books, intent, "payment_intent"),
-        (None, Some(charge)) => by_charge(books, charge),
-        (None, None) => Err(invalid("parameter_missing", "One of payment_intent or charge is required.", "payment_intent")),
-    }
+/// A chargeback has the money, or may get it. An inquiry has nothing yet: the charge may be refunded.
+fn is_contested(books: &Books, charge: &Charge) -> bool {
+    let holds = |dispute: &Dispute| match dispute.status {
+        DisputeStatus::NeedsResponse | DisputeStatus::UnderReview | DisputeStatus::Lost => true,
+        _ => dispute.taken_cents() > 0,
+    };
+    books.disputes_of(&charge.payment_id).any(holds)
 }
 
 /// How much goes back, if it may.
-fn refundable(books: &Books, charge: &Charge, card: &Card, form: &Form) -> Result<i64, Failure> {
+fn refundable(books: &Books, charge: &Charge, form: &Form) -> Result<i64, Failure> {
     if !charge.status.was_paid() {
         let why = "This PaymentIntent does not have a successful charge to refund.";
         return Err(invalid("payment_intent_unexpected_state", why, "payment_intent"));
     }
-    if card.dispute.as_ref().is_some_and(|dispute| dispute.status != DisputeStatus::Won) {
+    if is_contested(books, charge) {
         return Err(invalid("charge_disputed", "The charge has been charged back; cannot issue a refund.", ""));
     }
     let rest = pix::refundable(books, charge);
@@ -73,8 +62,8 @@ async fn create(req: HttpRequest, world: Data<World>, body: Bytes) -> HttpRespon
         form.only(&["payment_intent", "charge", "amount", "reason", "metadata", "expand"])?;
         let reason = form.one_of("reason", &["duplicate", "fraudulent", "requested_by_customer"])?.unwrap_or_default();
         let metadata = form.metadata()?;
-        let (charge, card) = target(books, form)?;
-        let amount_cents = refundable(books, charge, card, form)?;
+        let (charge, _) = target(books, form)?;
+        let amount_cents = refundable(books, charge, form)?;
         let (id, charge) = (new_id("re_3"), charge.clone());
         let known = metadata.get("refund_id").filter(|known| books.refunds.get(known).is_none());
         let new = NewRefund {
@@ -82,6 +71,7 @@ async fn create(req: HttpRequest, world: Data<World>, body: Bytes) -> HttpRespon
             amount_cents,
             reason: reason.to_owned(),
             request_hash: String::new(), // their keys do that
+            origin: RefundOrigin::Shop,
             extra: Extra(json!({"id": id, "metadata": metadata})),
         };
         let refund = pix::refund(&world, books, &charge, new).map_err(|why| match why {
@@ -92,6 +82,20 @@ async fn create(req: HttpRequest, world: Data<World>, body: Bytes) -> HttpRespon
         pix::pass_time(&world, books, Timestamp::now()); // it may be done already
         view(books, &id)
     })
+}
+
+/// Somebody refunds it in the dashboard: the shop did not ask for it, and gives it no metadata.
+pub(crate) fn in_dashboard(world: &World, books: &mut Books, charge: &Charge, amount_cents: i64) -> Result<Refund, Refused> {
+    if is_contested(books, charge) {
+        return Err(Refused::Invalid("the charge is contested: it cannot be refunded".into()));
+    }
+    let id = new_id("re_3");
+    let extra = Extra(json!({"id": id, "metadata": {}}));
+    let origin = RefundOrigin::Dashboard;
+    let new = NewRefund { refund_id: id, amount_cents, extra, origin, ..NewRefund::default() };
+    let refund = pix::refund(world, books, charge, new)?;
+    webhooks::tell(world, books, &News::Refund(charge, &refund, "refund.created"), SendWebhook::Once);
+    Ok(refund)
 }
 
 fn view(books: &Books, id: &str) -> Result<Value, Failure> {
@@ -127,34 +131,6 @@ async fn show_charge(req: HttpRequest, world: Data<World>, id: Path<String>) -> 
     read(&req, &world, |books, _| {
         let (charge, card) = by_charge(books, &id)?;
         Ok(view::attempt(books, charge, card))
-    })
-}
-
-async fn list_disputes(req: HttpRequest, world: Data<World>) -> HttpResponse {
-    read(&req, &world, |books, form| {
-        form.only(&["payment_intent", "charge", "limit", "starting_after", "created", "expand"])?;
-        let in_time = created_in(form)?;
-        let named = form.get("payment_intent").or(form.get("charge")).is_some();
-        let of = if named { Some(target(books, form)?.0.payment_id.as_str()) } else { None };
-        let contested = books.charges().iter().filter_map(|charge| {
-            let card = charge.card.as_ref()?;
-            Some((charge, card, card.dispute.as_ref()?))
-        });
-        let mut wanted: Vec<_> = contested
-            .filter(|(charge, _, dispute)| in_time(dispute.created_at) && of.is_none_or(|id| charge.payment_id == id))
-            .collect();
-        wanted.sort_by_key(|(_, _, dispute)| std::cmp::Reverse(dispute.created_at));
-        let (here, more) = page(form, wanted, |(_, _, dispute)| dispute.id.clone())?;
-        let data: Vec<Value> = here.into_iter().map(|(charge, card, _)| view::dispute(charge, card)).collect();
-        Ok(json!({"object": "list", "url": "/v1/disputes", "has_more": more, "data": data}))
-    })
-}
-
-async fn show_dispute(req: HttpRequest, world: Data<World>, id: Path<String>) -> HttpResponse {
-    read(&req, &world, |books, _| {
-        let found = find_by_card(books, |card| card.dispute.as_ref().is_some_and(|dispute| dispute.id == *id));
-        let (charge, card) = found.ok_or_else(|| missing("dispute", &id, "dispute"))?;
-        Ok(view::dispute(charge, card))
     })
 }
 

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::books::card::{Card, CardStage, DisputeStatus};
+use crate::books::card::{Card, CardStage};
+use crate::books::disputes::Dispute;
 use crate::books::{Books, Charge, ChargeStatus, Refund, RefundStatus};
 use crate::formats::signature;
 use crate::providers::stripe::wire::new_id;
@@ -30,9 +31,14 @@ pub(crate) fn intent(charge: &Charge, card: &Card) -> Value {
         CardStage::Action => json!({"type": "use_stripe_sdk", "use_stripe_sdk": {}}),
         CardStage::Waiting | CardStage::Processing => Value::Null,
     };
+    let methods = match &extra["allowed_payment_method_types"] {
+        Value::Null => json!(["card"]),
+        allowed => allowed.clone(),
+    };
     json!({
         "id": charge.txid,
         "object": "payment_intent",
+        "allowed_payment_method_types": extra["allowed_payment_method_types"],
         "amount": charge.amount_cents,
         "amount_capturable": 0,
         "amount_received": charge.paid_cents.unwrap_or(0),
@@ -57,7 +63,7 @@ pub(crate) fn intent(charge: &Charge, card: &Card) -> Value {
         "metadata": card.metadata,
         "next_action": next_action,
         "payment_method": extra["payment_method"],
-        "payment_method_types": ["card"],
+        "payment_method_types": methods,
         "receipt_email": extra["receipt_email"],
         "status": status_of(charge, card),
     })
@@ -95,7 +101,7 @@ pub(crate) fn attempt(books: &Books, charge: &Charge, card: &Card) -> Value {
         "captured": was_paid,
         "created": charge.paid_at.unwrap_or(charge.created_at).as_second(),
         "currency": card.currency,
-        "disputed": card.dispute.is_some(),
+        "disputed": books.disputes_of(&charge.payment_id).next().is_some(),
         "failure_code": card.decline.as_ref().map(|decline| &decline.code),
         "failure_message": card.decline.as_ref().map(|decline| &decline.message),
         "livemode": false,
@@ -136,41 +142,40 @@ pub(crate) fn refund(charge: &Charge, card: &Card, refund: &Refund) -> Value {
     view
 }
 
-pub(crate) fn dispute(charge: &Charge, card: &Card) -> Value {
-    let Some(dispute) = &card.dispute else {
-        return Value::Null;
-    };
+pub(crate) fn dispute(charge: &Charge, card: &Card, dispute: &Dispute) -> Value {
     let moved =
-        |cents: i64| json!({"object": "balance_transaction", "type": "adjustment", "amount": cents, "currency": card.currency});
-    let (taken, given) = (moved(-dispute.amount_cents), moved(dispute.amount_cents));
-    let (status, balance) = match dispute.status {
-        DisputeStatus::NeedsResponse => ("needs_response", json!([taken])),
-        DisputeStatus::UnderReview => ("under_review", json!([taken])),
-        DisputeStatus::Won => ("won", json!([taken, given])),
-        DisputeStatus::Lost => ("lost", json!([taken])),
-        DisputeStatus::WarningClosed => ("warning_closed", json!([])),
-        DisputeStatus::Prevented => ("prevented", json!([])),
-    };
+        |cents: &i64| json!({"object": "balance_transaction", "type": "adjustment", "amount": cents, "currency": card.currency});
+    let is_inquiry = dispute.status.is_inquiry() && dispute.moved_cents.is_empty();
     json!({
         "id": dispute.id,
         "object": "dispute",
         "amount": dispute.amount_cents,
-        "balance_transactions": balance,
+        "balance_transactions": dispute.moved_cents.iter().map(moved).collect::<Vec<_>>(),
         "charge": card.charge_id,
         "created": dispute.created_at.as_second(),
         "currency": card.currency,
-        "is_charge_refundable": false,
+        "evidence_details": {
+            "due_by": dispute.due_by.as_second(),
+            "has_evidence": !dispute.documents.is_empty(),
+            "past_due": dispute.due_by < Timestamp::now(),
+            "submission_count": dispute.documents.len(),
+        },
+        "is_charge_refundable": is_inquiry && dispute.status.is_open(),
         "livemode": false,
         "metadata": {},
         "payment_intent": charge.txid,
+        "payment_method_details": {
+            "type": "card",
+            "card": {"brand": "visa", "case_type": if is_inquiry { "inquiry" } else { "chargeback" }, "network_reason_code": "10.4"},
+        },
         "reason": dispute.reason,
-        "status": status,
+        "status": dispute.status.name(),
     })
 }
 
 /// Each of their own events about this news, by its common name or theirs.
 pub(crate) fn envelopes(_: &World, books: &Books, news: &News<'_>) -> Vec<Envelope> {
-    let (News::Charge(charge, _) | News::Refund(charge, ..)) = *news else {
+    let (News::Charge(charge, _) | News::Refund(charge, ..) | News::Dispute(charge, ..)) = *news else {
         return Vec::new();
     };
     let Some(card) = &charge.card else {
@@ -184,10 +189,12 @@ pub(crate) fn envelopes(_: &World, books: &Books, news: &News<'_>) -> Vec<Envelo
             "payment.processing" | "payment_intent.processing" => of_intent("payment_intent.processing"),
             "payment.requires_action" | "payment_intent.requires_action" => of_intent("payment_intent.requires_action"),
             "payment.cancelled" | "payment_intent.canceled" => of_intent("payment_intent.canceled"),
-            "dispute.created" => vec![envelope("charge.dispute.created", dispute(charge, card))],
-            "dispute.closed" => vec![envelope("charge.dispute.closed", dispute(charge, card))],
-            _ => Vec::new(),
+            event => match books.disputes_of(&charge.payment_id).next_back() {
+                Some(last) => of_dispute(charge, card, last, event),
+                None => Vec::new(),
+            },
         },
+        News::Dispute(_, of, event) => of_dispute(charge, card, of, event),
         News::Refund(_, back, event) => {
             let object = refund(charge, card, back);
             match event {
@@ -201,6 +208,13 @@ pub(crate) fn envelopes(_: &World, books: &Books, news: &News<'_>) -> Vec<Envelo
         }
         News::Nfe(_) => Vec::new(),
     }
+}
+
+/// By its common name or theirs.
+fn of_dispute(charge: &Charge, card: &Card, of: &Dispute, event: &str) -> Vec<Envelope> {
+    let events = ["created", "updated", "closed", "funds_withdrawn", "funds_reinstated"];
+    let name = event.strip_prefix("charge.").unwrap_or(event).strip_prefix("dispute.").filter(|name| events.contains(name));
+    name.map(|name| envelope(&format!("charge.dispute.{name}"), dispute(charge, card, of))).into_iter().collect()
 }
 
 fn envelope(event: &str, object: Value) -> Envelope {

@@ -82,6 +82,12 @@ impl Form {
         self.get(name).ok_or_else(|| invalid("parameter_missing", &format!("Missing required param: {name}."), name))
     }
 
+    /// `name[]=card` or `name[0]=card`, in their order.
+    pub(crate) fn list(&self, name: &str) -> Vec<&str> {
+        let is_item = |known: &str| known.strip_prefix(name).is_some_and(|rest| rest.starts_with('[') && rest.ends_with(']'));
+        self.0.iter().filter(|(known, _)| is_item(known)).map(|(_, value)| value.as_str()).collect()
+    }
+
     pub(crate) fn integer(&self, name: &str) -> Result<Option<i64>, Failure> {
         let bad = |_| invalid("parameter_invalid_integer", &format!("Invalid integer: {name}"), name);
         self.get(name).map(|text| text.parse().map_err(bad)).transpose()
@@ -267,4 +273,22 @@ pub(crate) fn new_id(prefix: &str) -> String {
 pub(crate) fn find<'a>(books: &'a Books, id: &str, param: &str) -> Result<(&'a Charge, &'a Card), Failure> {
     let found = books.charges().iter().rev().find(|c| c.provider == NAME && c.txid == id);
     found.and_then(|charge| Some((charge, charge.card.as_ref()?))).ok_or_else(|| missing("payment_intent", id, param))
+}
+
+fn find_by_card(books: &Books, fits: impl Fn(&Card) -> bool) -> Option<(&Charge, &Card)> {
+    let mut with_card = books.charges().iter().rev().filter_map(|charge| Some((charge, charge.card.as_ref()?)));
+    with_card.find(|(_, card)| fits(card))
+}
+
+pub(crate) fn by_charge<'a>(books: &'a Books, id: &str) -> Result<(&'a Charge, &'a Card), Failure> {
+    find_by_card(books, |card| card.charge_id.as_deref() == Some(id)).ok_or_else(|| missing("charge", id, "id"))
+}
+
+/// The payment that a request names.
+pub(crate) fn target<'a>(books: &'a Books, form: &Form) -> Result<(&'a Charge, &'a Card), Failure> {
+    match (form.get("payment_intent"), form.get("charge")) {
+        (Some(intent), _) => find(books, intent, "payment_intent"),
+        (None, Some(charge)) => by_charge(books, charge),
+        (None, None) => Err(invalid("parameter_missing", "One of payment_intent or charge is required.", "payment_intent")),
+    }
 }

@@ -14,7 +14,7 @@ use crate::books::nfe::Entry;
 use crate::books::parcels::ParcelStep;
 use crate::providers::openpix::key;
 use crate::server::control::answers::{How, Target, answer, control};
-use crate::server::control::{money, nfe};
+use crate::server::control::{disputes, money, nfe};
 use crate::world::World;
 use crate::world::bank::TokenForm;
 use crate::world::chaos::Chaos;
@@ -54,6 +54,7 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
             .route("/chaos", web::post().to(begin_chaos))
             .route("/chaos", web::delete().to(end_chaos))
             .configure(money::routes)
+            .configure(disputes::routes)
             .configure(nfe::routes),
     );
 }
@@ -73,6 +74,7 @@ async fn state(world: Data<World>) -> HttpResponse {
             "charges": books.charges(),
             "refunds": books.refunds(),
             "refusals": books.refusals(),
+            "disputes": books.disputes(),
             "parcels": books.parcels(),
             "mails": books.mails(),
             "sms": books.sms(),
@@ -94,6 +96,7 @@ async fn books(world: Data<World>) -> HttpResponse {
             "charges": books.charges(),
             "refunds": books.refunds(),
             "refusals": books.refusals(),
+            "disputes": books.disputes(),
             "parcels": books.parcels(),
             "mails": books.mails(),
             "sms": books.sms(),

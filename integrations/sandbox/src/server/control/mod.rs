@@ -23,6 +23,7 @@ use crate::world::orders::{Refused, SendWebhook};
 use crate::world::{World, webhooks};
 
 mod answers;
+mod disputes;
 pub(crate) mod http;
 pub(crate) mod money;
 mod nfe;

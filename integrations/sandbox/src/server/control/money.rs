@@ -1,4 +1,4 @@
-//! The tester's hand on money: pays, declines, disputes, sends back, and keeps from being sent back.
+//! The tester's hand on money: pays, declines, sends back, and keeps from being sent back.
 
 use std::sync::atomic::Ordering;
 
@@ -7,10 +7,10 @@ use actix_web::web::{self, Data, Json, ServiceConfig};
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::books::card::{CardStage, Decline, DisputeStatus};
+use crate::books::card::{CardStage, Decline};
 use crate::books::{Books, Charge, ChargeStatus, Refund, Shortage};
 use crate::providers::pix;
-use crate::providers::stripe::card;
+use crate::providers::stripe::{card, refunds};
 use crate::server::control::Control;
 use crate::server::control::answers::{How, Target, answer, control};
 use crate::world::World;
@@ -82,22 +82,15 @@ impl Control {
         self.with_card(id, |books, charge| card::wait(&self.world, books, charge, CardStage::Action))
     }
 
-    /// The holder of the card wants the money of a paid one back, through the bank.
-    pub fn dispute(&self, id: &str) -> Result<Charge, Refused> {
-        self.with_card(id, |books, charge| card::dispute(&self.world, books, charge))
-    }
-
-    /// The bank decides an open dispute, or an appeal against one that was lost.
-    pub fn close_dispute(&self, id: &str, end: DisputeStatus) -> Result<Charge, Refused> {
-        self.with_card(id, |books, charge| card::close_dispute(&self.world, books, charge, end))
-    }
-
-    /// Money of a paid PIX goes back without the shop: a payer's bank took it (MED), or somebody used the provider's own pages.
+    /// Money goes back without the shop: a payer's bank took it from a PIX (MED), or somebody refunded a card in the dashboard.
     /// `name`: what the bank calls the return.
     pub fn take_back(&self, id: &str, name: &str, amount_cents: i64) -> Result<Refund, Refused> {
         self.world.write(|books| {
             let charge = books.find_charge(id).cloned().ok_or(Refused::NotFound)?;
-            pix::take_back(&self.world, books, &charge, name, amount_cents)
+            match charge.card {
+                Some(_) => refunds::in_dashboard(&self.world, books, &charge, amount_cents),
+                None => pix::take_back(&self.world, books, &charge, name, amount_cents),
+            }
         })
     }
 
@@ -157,8 +150,6 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
         .route("/decline", web::post().to(decline))
         .route("/processing", web::post().to(processing))
         .route("/action", web::post().to(require_action))
-        .route("/dispute", web::post().to(dispute))
-        .route("/dispute/close", web::post().to(close_dispute))
         .route("/refunds/fail", web::post().to(fail_refunds))
         .route("/refunds/bounce", web::post().to(bounce_refund))
         .route("/refunds/take-back", web::post().to(take_back))
@@ -211,24 +202,6 @@ async fn processing(world: Data<World>, body: Json<Target>) -> HttpResponse {
 
 async fn require_action(world: Data<World>, body: Json<Target>) -> HttpResponse {
     answer(body.into_inner().id().and_then(|id| control(&world).require_action(&id)))
-}
-
-async fn dispute(world: Data<World>, body: Json<Target>) -> HttpResponse {
-    answer(body.into_inner().id().and_then(|id| control(&world).dispute(&id)))
-}
-
-#[derive(Deserialize)]
-struct CloseBody {
-    #[serde(flatten)]
-    target: Target,
-    won: Option<bool>,
-    status: Option<DisputeStatus>,
-}
-
-async fn close_dispute(world: Data<World>, body: Json<CloseBody>) -> HttpResponse {
-    let CloseBody { target, won, status } = body.into_inner();
-    let end = status.unwrap_or(if won == Some(true) { DisputeStatus::Won } else { DisputeStatus::Lost });
-    answer(target.id().and_then(|id| control(&world).close_dispute(&id, end)))
 }
 
 #[derive(Deserialize)]

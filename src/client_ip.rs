@@ -1,6 +1,6 @@
 //! Whose request it is, for rate limits: the peer, or what a proxy that we trust says of it.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use actix_web::http::header::HeaderMap;
 use ipnet::IpNet;
@@ -24,6 +24,14 @@ pub fn client_ip(peer: Option<IpAddr>, headers: &HeaderMap, trusted: &[IpNet]) -
     peer
 }
 
+/// What an address counts under. Of IPv6 a subscriber has a whole /64 at least, 2^64 addresses: they count as one.
+pub fn counted(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 64)).into(),
+        ip => ip,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use actix_web::http::header::{HeaderName, HeaderValue};
@@ -43,5 +51,14 @@ mod tests {
         assert_eq!(ip("10.0.0.1", "1.1.1.1, 203.0.113.9"), "203.0.113.9");
         assert_eq!(ip("10.0.0.1", "1.1.1.1, 203.0.113.9, 10.1.1.1"), "203.0.113.9");
         assert_eq!(ip("10.0.0.1", "garbage"), "10.0.0.1");
+    }
+
+    #[test]
+    fn the_addresses_of_one_subscriber_count_as_one_and_others_do_not() {
+        let of = |text: &str| counted(text.parse().expect("ip")).to_string();
+        assert_eq!(of("2001:db8:1:2:aaaa:bbbb:cccc:dddd"), "2001:db8:1:2::");
+        assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff:ffff:ffff:ffff"));
+        assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
+        assert_eq!((of("203.0.113.9"), of("::ffff:203.0.113.9")), ("203.0.113.9".into(), "203.0.113.9".into()));
     }
 }
