@@ -142,8 +142,9 @@ pub const PAYMENT_PROVIDERS: [&str; 4] = ["propay", "openpix", "bacen", "stripe"
 /// The network to the database swallows everything, refuses nothing and closes nothing; then it is back.
 async fn silence_the_database(world: Arc<World>) {
     let mut dice = world.dice(43);
+    pause(&mut dice, 1_000..4_000).await;
     loop {
-        pause(&mut dice, 3_000..12_000).await;
+        pause(&mut dice, 2_000..4_000).await;
         // In some of them processes are killed and started all the while.
         let calm = if dice.random_range(0..3) > 0 { Some(world.calm.write().await) } else { None };
         if world.time_is_over() {
@@ -155,13 +156,16 @@ async fn silence_the_database(world: Arc<World>) {
         ][dice.random_range(0..2)];
         world.machine.silence_database(silence);
         world.count(what);
-        pause(&mut dice, 3_000..20_000).await;
+        let longest = [6_000, 10_000, 20_000][dice.random_range(0..3)];
+        pause(&mut dice, 3_000..longest).await;
         world.machine.end_silence();
-        let _calm = match calm {
+        let calm = match calm {
             Some(calm) => calm,
             None => world.calm.write().await,
         };
         all_answer_again(&world, &mut dice).await;
+        drop(calm);
+        pause(&mut dice, 12_000..30_000).await;
     }
 }
 

@@ -10,6 +10,7 @@ use crate::world::World;
 /// An invoice as the shop has it.
 struct Invoice {
     order: String,
+    provider: String,
     status: String,
     key: Option<String>,
     number: Option<String>,
@@ -26,10 +27,10 @@ struct Order {
 }
 
 pub async fn invoices(world: &World, books: &Value, db: &tokio_postgres::Client) {
-    const INVOICES: &str =
-        "SELECT id::text, order_id::text, status, chave, number, total_cents, purpose = 'return' AS is_return FROM invoices";
+    const INVOICES: &str = "SELECT id::text, order_id::text, provider, status, chave, number, total_cents, purpose = 'return' AS is_return FROM invoices";
     let invoice = |row: &tokio_postgres::Row| Invoice {
         order: row.get("order_id"),
+        provider: row.get("provider"),
         status: row.get("status"),
         key: row.get("chave"),
         number: row.get("number"),
@@ -68,7 +69,7 @@ fn compare(world: &World, reference: &str, ours: &Invoice, theirs: Option<&Value
         world.violation(format!("invoice {reference} of order {}: {} here, {status} at the provider", ours.order, ours.status));
         return;
     }
-    world.count(&format!("invoices that ended {}", ours.status));
+    world.count(&format!("invoices that ended {} at {}", ours.status, ours.provider));
     let Some(theirs) = theirs.filter(|_| ours.status == "authorized") else { return };
     let number = theirs["number"].as_u64().map(|number| number.to_string());
     if theirs["key"].as_str() != ours.key.as_deref() || number != ours.number || theirs["total_cents"] != ours.total {
