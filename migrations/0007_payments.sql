@@ -1,7 +1,6 @@
 -- An attempt to be paid. The row is written before the provider is called, so that an unknown outcome is never forgotten.
 CREATE DOMAIN charge_status AS text CHECK (VALUE IN ('creating', 'unknown', 'pending', 'paid', 'failed', 'expired', 'cancelled',
-    'surplus', 'partially_refunded', 'refunded', 'disputed', 'charged_back'));
-CREATE DOMAIN dispute_state AS text CHECK (VALUE IN ('open', 'won', 'lost'));
+    'surplus', 'partially_refunded', 'refunded', 'disputed', 'partially_charged_back', 'charged_back'));
 CREATE TABLE payments (
     id             uuid PRIMARY KEY,            -- also the provider's idempotency key
     order_id       uuid NOT NULL REFERENCES orders,
@@ -10,7 +9,9 @@ CREATE TABLE payments (
     status         charge_status NOT NULL DEFAULT 'creating',
     amount_cents   positive_cents NOT NULL,
     captured_cents cents NOT NULL DEFAULT 0,
-    refunded_cents cents NOT NULL DEFAULT 0,
+    refunded_cents cents NOT NULL DEFAULT 0,    -- went back or is on its way
+    lost_cents     cents NOT NULL DEFAULT 0,    -- what disputes took, by the ledger; with refunds it may exceed what came
+    is_surplus     boolean NOT NULL DEFAULT false, -- captured beside the payment that the order took: it goes back
     currency       text NOT NULL DEFAULT 'BRL',
     method_discount_cents bigint NOT NULL DEFAULT 0, -- what the method took off, so that money that comes late sets the price it was for
     tries          integer NOT NULL DEFAULT 0,  -- calls to create it; part of the key where a provider stores its own failures
@@ -19,8 +20,6 @@ CREATE TABLE payments (
     copy_paste     text,
     qr_code_url    text,
     error          text,                        -- why it failed, for the operator
-    dispute_ref    text,
-    dispute_state  dispute_state,
     expires_at     timestamptz NOT NULL,
     paid_at        timestamptz,
     checked_at     timestamptz,                 -- when the provider was last asked
@@ -28,20 +27,21 @@ CREATE TABLE payments (
     created_at     timestamptz NOT NULL DEFAULT now(),
     updated_at     timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT payments_captured CHECK (refunded_cents <= captured_cents AND (paid_at IS NOT NULL) = (captured_cents > 0)
-        AND (captured_cents = 0 OR status IN ('paid', 'surplus', 'partially_refunded', 'refunded', 'disputed', 'charged_back')))
+        AND (captured_cents = 0 OR status IN ('paid', 'surplus', 'partially_refunded', 'refunded', 'disputed', 'partially_charged_back',
+                                              'charged_back')))
 );
 CREATE INDEX payments_order ON payments (order_id, id);
 -- One live charge per order, and one that was accepted: what comes in beside it is surplus and goes back.
 CREATE UNIQUE INDEX payments_one_live ON payments (order_id) WHERE status IN ('creating', 'unknown', 'pending');
-CREATE UNIQUE INDEX payments_one_paid ON payments (order_id) WHERE status IN ('paid', 'partially_refunded', 'disputed');
+CREATE UNIQUE INDEX payments_one_accepted ON payments (order_id) WHERE captured_cents > 0 AND NOT is_surplus;
 CREATE INDEX payments_to_check ON payments (checked_at NULLS FIRST) WHERE status IN ('creating', 'unknown', 'pending');
 CREATE UNIQUE INDEX payments_ref ON payments (provider, provider_ref) WHERE provider_ref IS NOT NULL;
 CREATE INDEX payments_paid ON payments (paid_at) WHERE paid_at IS NOT NULL; -- a day's money
 -- The minutely look at charges that ended without money reads those of the last two days.
 CREATE INDEX payments_ended ON payments (updated_at) WHERE status IN ('expired', 'cancelled', 'failed');
 CREATE INDEX payments_unasked ON payments (provider) WHERE ended_unasked;
--- Stripe may tell of a charge without naming its intent.
-CREATE INDEX payments_charge ON payments (end_to_end_id) WHERE provider = 'stripe' AND end_to_end_id IS NOT NULL;
+-- Stripe may tell of a charge without naming its intent, and a contested PIX is known by nothing else.
+CREATE INDEX payments_end_to_end ON payments (end_to_end_id) WHERE end_to_end_id IS NOT NULL;
 
 CREATE DOMAIN refund_status AS text CHECK (VALUE IN ('pending', 'processing', 'unknown', 'done', 'failed'));
 CREATE TABLE refunds (
@@ -64,6 +64,34 @@ CREATE INDEX refunds_order ON refunds (order_id);
 CREATE UNIQUE INDEX refunds_ref ON refunds (payment_id, provider_ref) WHERE provider_ref IS NOT NULL;
 CREATE INDEX refunds_open ON refunds (updated_at) WHERE status IN ('pending', 'processing', 'unknown');
 
+-- A contested payment: one row per dispute of a provider's, several per payment. An inquiry only asks: it moves nothing.
+CREATE DOMAIN dispute_stage AS text CHECK (VALUE IN ('inquiry', 'contested'));
+CREATE DOMAIN dispute_state AS text CHECK (VALUE IN ('open', 'under_review', 'unclear', 'won', 'lost', 'closed'));
+CREATE TABLE disputes (
+    id           uuid PRIMARY KEY,
+    payment_id   uuid NOT NULL REFERENCES payments,
+    order_id     uuid NOT NULL REFERENCES orders,
+    provider     text NOT NULL,
+    provider_ref text NOT NULL,                 -- their name for it, the same from its first day to its last
+    stage        dispute_stage NOT NULL,
+    state        dispute_state NOT NULL,
+    amount_cents positive_cents,                -- NULL: they do not say, so it is about all that is left
+    word         text NOT NULL DEFAULT '',      -- their word for the state
+    reason       text NOT NULL DEFAULT '',      -- theirs
+    due_by       timestamptz,                   -- until when evidence is taken
+    evidence_ref text,                          -- where evidence goes, if it can be sent
+    return_ref   text,                          -- the return in their list of refunds by which they took the money
+    note         text,                          -- an administrator's, when they settled it
+    opened_at    timestamptz NOT NULL DEFAULT now(),
+    moved_at     timestamptz NOT NULL DEFAULT clock_timestamp(), -- when stage or state last changed here
+    closed_at    timestamptz,
+    closed_by    text,                          -- provider:…, or admin:… who settled it by hand
+    UNIQUE (provider, provider_ref),
+    CONSTRAINT disputes_closed CHECK (num_nonnulls(closed_at, closed_by) = CASE WHEN state IN ('won', 'lost', 'closed') THEN 2 ELSE 0 END)
+);
+CREATE INDEX disputes_payment ON disputes (payment_id);
+CREATE INDEX disputes_order ON disputes (order_id);
+
 -- Money that really moved, as a provider confirmed it. Σ captures − Σ refunds is what we hold.
 CREATE DOMAIN money_kind AS text CHECK (VALUE IN ('capture', 'refund', 'refund_back', 'dispute_out', 'dispute_back'));
 CREATE TABLE money_movements (
@@ -71,18 +99,24 @@ CREATE TABLE money_movements (
     order_id     uuid NOT NULL REFERENCES orders,
     payment_id   uuid NOT NULL REFERENCES payments,
     refund_id    uuid REFERENCES refunds,
+    dispute_id   uuid REFERENCES disputes,
+    dispute_step smallint,                      -- 1 took it, 2 brought it back, 3 took it again …: no step is taken twice
     kind         money_kind NOT NULL,
     amount_cents positive_cents NOT NULL,
     provider     text NOT NULL,
     provider_ref text,                          -- endToEndId, charge, refund
     cause        text NOT NULL,
     at           timestamptz NOT NULL DEFAULT now(),
-    CONSTRAINT money_movements_refund CHECK ((kind IN ('refund', 'refund_back')) = (refund_id IS NOT NULL))
+    CONSTRAINT money_movements_of CHECK ((kind IN ('refund', 'refund_back')) = (refund_id IS NOT NULL)
+        AND CASE WHEN kind IN ('dispute_out', 'dispute_back')
+                 THEN num_nulls(dispute_id, dispute_step) = 0 AND (dispute_step % 2 = 1) = (kind = 'dispute_out')
+                 ELSE num_nonnulls(dispute_id, dispute_step) = 0 END)
 );
 CREATE UNIQUE INDEX money_movements_one_capture ON money_movements (payment_id) WHERE kind = 'capture';
 CREATE UNIQUE INDEX money_movements_one_refund ON money_movements (refund_id, kind) WHERE refund_id IS NOT NULL;
+CREATE UNIQUE INDEX money_movements_one_step ON money_movements (dispute_id, dispute_step) WHERE dispute_id IS NOT NULL;
 CREATE INDEX money_movements_order ON money_movements (order_id);
-CREATE INDEX money_movements_back ON money_movements (at) WHERE refund_id IS NOT NULL; -- a day's refunds
+CREATE INDEX money_movements_back ON money_movements (at) WHERE kind <> 'capture'; -- a day's refunds and disputes
 CREATE TRIGGER money_movements_grow BEFORE UPDATE OR DELETE ON money_movements FOR EACH ROW EXECUTE FUNCTION only_grows();
 
 -- A day's money, ours against theirs, per provider. Made again, it is replaced: the ledgers keep the history, this is a view of them.

@@ -65,23 +65,25 @@ pub async fn story(db: &impl GenericClient, order: &str) -> Result<Option<Story>
 const STORY: &str = "
     WITH payment AS (SELECT id, method, provider, amount_cents FROM payments WHERE order_id = $1),
          refund AS (SELECT id, amount_cents FROM refunds WHERE order_id = $1),
+         dispute AS (SELECT id, provider_ref, stage, amount_cents FROM disputes WHERE order_id = $1),
          line AS (SELECT id, sku FROM order_lines WHERE order_id = $1),
          job AS (SELECT id, kind, payload, state, run_at, attempts, last_error, cause, created_at, finished_at FROM jobs
                   WHERE payload ->> 'order' = $1::text OR payload ->> 'payment' IN (SELECT id::text FROM payment)
-                     OR payload ->> 'refund' IN (SELECT id::text FROM refund))
+                     OR payload ->> 'refund' IN (SELECT id::text FROM refund) OR payload ->> 'reference' IN (SELECT provider_ref FROM dispute))
     SELECT at, what, before, after, who, cause, note, is_gap FROM (
         SELECT max(h.at) OVER (ORDER BY h.id) AS at, 1 AS rank, h.id AS seq,
                CASE h.subject WHEN 'message' THEN 'message ' || coalesce(m.kind, '') || CASE m.channel WHEN 'sms' THEN ' (sms)' ELSE '' END ELSE h.subject || coalesce(' ' || h.subject_id, '') END AS what,
                h.from_state AS before, h.to_state AS after, h.actor AS who, h.cause,
                concat_ws(', ', nullif(CASE WHEN h.actor ~ '^(user|admin|guest)' THEN '' ELSE h.reason END, ''),
                          p.method || ' by ' || p.provider || ' of ' || to_char(p.amount_cents / 100.0, 'FM999999999990.00'),
-                         'of ' || to_char(r.amount_cents / 100.0, 'FM999999999990.00'), 'message:' || m.id) AS note,
-               h.subject IN ('order', 'payment_status', 'payment', 'refund', 'message', 'shipment')
+                         'of ' || to_char(r.amount_cents / 100.0, 'FM999999999990.00'), 'message:' || m.id,
+                         d.stage || ' ' || d.provider_ref || coalesce(' of ' || to_char(d.amount_cents / 100.0, 'FM999999999990.00'), '')) AS note,
+               h.subject IN ('order', 'payment_status', 'payment', 'refund', 'dispute', 'message', 'shipment')
                AND (CASE WHEN h.subject = 'refund' AND h.from_state IN ('processing', 'unknown') THEN 'pending' ELSE h.from_state END)
                    IS DISTINCT FROM lag(CASE WHEN h.subject = 'refund' AND h.to_state IN ('processing', 'unknown') THEN 'pending' ELSE h.to_state END)
                        OVER (PARTITION BY h.subject, h.subject_id ORDER BY h.id) AS is_gap
           FROM order_history h LEFT JOIN payment p ON p.id = h.subject_id LEFT JOIN refund r ON r.id = h.subject_id
-          LEFT JOIN messages m ON m.id = h.subject_id AND h.subject = 'message'
+          LEFT JOIN messages m ON m.id = h.subject_id AND h.subject = 'message' LEFT JOIN dispute d ON d.id = h.subject_id
          WHERE h.order_id = $1
         UNION ALL
         SELECT received_at, 0, 0, 'webhook ' || id || ' ' || event, NULL, outcome, 'provider:' || provider, 'request:' || request_id,
@@ -93,7 +95,7 @@ const STORY: &str = "
           FROM line l JOIN stock_movements s ON s.order_line_id = l.id
         UNION ALL
         SELECT at, 3, id, 'money: ' || kind, NULL, to_char(amount_cents / 100.0, 'FM999999999990.00'), 'provider:' || provider, cause,
-               concat_ws(', ', 'payment ' || payment_id, 'refund ' || refund_id, provider_ref), false
+               concat_ws(', ', 'payment ' || payment_id, 'refund ' || refund_id, 'dispute ' || dispute_id, provider_ref), false
           FROM money_movements WHERE order_id = $1
         UNION ALL
         SELECT created_at, 4, 0, 'job ' || id || ' ' || kind, NULL, 'waiting', NULL, cause, '', false FROM job
@@ -110,7 +112,8 @@ const STORY: &str = "
         SELECT authorized_at, 2, 0, 'invoice ' || id, NULL, 'authorized', 'provider:' || provider, NULL, concat_ws('/', series, number), false
           FROM invoices WHERE order_id = $1 AND authorized_at IS NOT NULL
         UNION ALL
-        SELECT at, 2, id, action, NULL, NULL, actor, cause, '', false FROM audit_log WHERE entity_id = $1::text) story
+        SELECT at, 2, id, action, NULL, NULL, actor, cause, '', false FROM audit_log
+         WHERE entity_id = $1::text OR entity_id IN (SELECT id::text FROM dispute)) story
      ORDER BY at, rank, seq, what";
 
 fn step_of(row: &Row) -> Step {

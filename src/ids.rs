@@ -46,6 +46,7 @@ id!(
     LineId,
     PaymentId,
     RefundId,
+    DisputeId,
     JobId,
     MessageId,
     ResetId,

@@ -78,6 +78,14 @@ pub enum Job {
     LookAtRefunds {
         payment: PaymentId,
     },
+    /// Reads a dispute in the provider's books.
+    LookAtDispute {
+        provider: String,
+        /// Their name for it.
+        reference: String,
+        /// Where evidence goes, from the hint.
+        evidence_ref: Option<String>,
+    },
     /// Issues the NF-e of a paid order.
     InvoiceOrder {
         order: OrderId,
@@ -125,7 +133,7 @@ pub enum Job {
     WatchStock,
     /// Recurring: raises an alert before the bank's client certificate expires.
     WatchCertificate,
-    /// Recurring: asks Stripe for disputes that no webhook told of.
+    /// Recurring: asks the providers for disputes that no webhook told of.
     WatchDisputes,
     /// Recurring: counts alerts, and mails them to the operator. No customers' mail waits behind it.
     SendAlerts,
@@ -167,6 +175,7 @@ impl Job {
             Self::VoidPayment { .. } => "void_payment",
             Self::SendRefund { .. } => "send_refund",
             Self::LookAtRefunds { .. } => "look_at_refunds",
+            Self::LookAtDispute { .. } => "look_at_dispute",
             Self::InvoiceOrder { .. } => "invoice_order",
             Self::DropInvoice { .. } => "drop_invoice",
             Self::SendInvoice { .. } => "send_invoice",
@@ -206,6 +215,7 @@ impl Job {
                 Some(format!("{}:{invoice}", self.kind()))
             }
             Self::CorrectInvoice { correction } => Some(format!("correct_invoice:{correction}")),
+            Self::LookAtDispute { provider, reference, .. } => Some(format!("look_at_dispute:{provider}:{reference}")),
             Self::CompareBooks { day, provider } => Some(format!("compare_books:{day}:{provider}")),
             Self::MailMessage { message } => Some(format!("mail_message:{message}")),
             _ if self.is_recurring() => Some(self.kind().to_owned()),
@@ -220,6 +230,7 @@ impl Job {
             | Self::CheckPayment { .. }
             | Self::VoidPayment { .. }
             | Self::LookAtRefunds { .. }
+            | Self::LookAtDispute { .. }
             | Self::InvoiceOrder { .. }
             | Self::DropInvoice { .. }
             | Self::SendInvoice { .. }

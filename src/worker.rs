@@ -18,7 +18,7 @@ use crate::db;
 use crate::error::{Chain, Error, Result};
 use crate::ids::{JobId, OrderId};
 use crate::jobs::{self, Job, Outcome};
-use crate::{catalog, cause, invoices, mail, orders, payments, purge, shipments, webhooks};
+use crate::{catalog, cause, invoices, mail, orders, payments, purge, shipments};
 
 /// How long a lease lasts without a heartbeat before another worker takes the job over. Longer than any provider's deadline.
 const LEASE: &str = "2 minutes";
@@ -207,6 +207,9 @@ fn perform<'a>(app: &'a App, job: &'a Job) -> Pin<Box<dyn Future<Output = Result
         Job::VoidPayment { payment } => Box::pin(payments::charge::void::void_payment(app, *payment)),
         Job::SendRefund { refund } => Box::pin(payments::refund::send::send_refund(app, *refund)),
         Job::LookAtRefunds { payment } => Box::pin(payments::refund::adopt::adopt_refunds(app, *payment)),
+        Job::LookAtDispute { provider, reference, evidence_ref } => {
+            Box::pin(payments::dispute::watch::look_at_dispute(app, provider, reference, evidence_ref.as_deref()))
+        }
         Job::InvoiceOrder { order } => Box::pin(invoices::issue(app, *order)),
         Job::DropInvoice { order } => Box::pin(invoices::give_up(app, *order)),
         Job::SendInvoice { invoice } => Box::pin(invoices::send(app, *invoice)),
@@ -221,7 +224,7 @@ fn perform<'a>(app: &'a App, job: &'a Job) -> Pin<Box<dyn Future<Output = Result
         Job::Reconcile => Box::pin(payments::reconcile::reconcile(app)),
         Job::WatchStock => Box::pin(catalog::low_stock::watch(app)),
         Job::WatchCertificate => Box::pin(payments::charge::certificate::watch(app)),
-        Job::WatchDisputes => Box::pin(webhooks::disputes::watch(app)),
+        Job::WatchDisputes => Box::pin(payments::dispute::watch::watch(app)),
         Job::SendAlerts => Box::pin(mail::digest::send_alerts(app)),
         Job::Purge => Box::pin(purge::purge(app)),
     }

@@ -80,6 +80,12 @@ pub enum Key<'a> {
         provider: &'a str,
         reference: &'a str,
     },
+    /// More went back than came: the shop refunded it, and the payer's bank took it as well.
+    PaidBackTwice(PaymentId),
+    /// The payer's bank asks, and has taken nothing.
+    InquiryOpened {
+        reference: &'a str,
+    },
     DisputeOpened {
         reference: &'a str,
     },
@@ -143,7 +149,7 @@ pub enum Key<'a> {
 }
 
 /// All words that a key can begin with; `docs/alerts.md` explains each.
-pub const WORDS: [&str; 32] = [
+pub const WORDS: [&str; 34] = [
     "provider-refuses-us",
     "provider-unconfigured",
     "job-dead",
@@ -155,6 +161,8 @@ pub const WORDS: [&str; 32] = [
     "refund-came-back",
     "refund-too-much",
     "refund-unknown",
+    "paid-back-twice",
+    "inquiry-opened",
     "dispute-opened",
     "dispute-closed",
     "dispute-unclear",
@@ -224,9 +232,11 @@ impl Key<'_> {
             Self::RefundUnknown { provider, reference } => {
                 critical("refund-unknown", format!("{provider}:{reference}"), "Devolução desconhecida")
             }
+            Self::PaidBackTwice(id) => critical("paid-back-twice", id, "Pagamento devolvido duas vezes"),
+            Self::InquiryOpened { reference } => warning("inquiry-opened", reference, "Consulta do banco sobre um pagamento"),
             Self::DisputeOpened { reference } => critical("dispute-opened", reference, "Pagamento contestado"),
             Self::DisputeClosed { reference, is_lost: true } => critical("dispute-closed", reference, "Disputa perdida"),
-            Self::DisputeClosed { reference, .. } => info("dispute-closed", reference, "Disputa ganha"),
+            Self::DisputeClosed { reference, .. } => info("dispute-closed", reference, "Disputa encerrada sem perda"),
             Self::DisputeUnclear { reference } => critical("dispute-unclear", reference, "Disputa encerrada sem resultado claro"),
             Self::PixDisputed { payment: Some(id), .. } => critical("pix-disputed", id, "Pagamento PIX contestado"),
             Self::PixDisputed { text, .. } => critical("pix-disputed", fingerprint(text), "Pagamento PIX contestado"),

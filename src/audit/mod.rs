@@ -3,6 +3,7 @@
 //! A rule is one query with one text column. It is written for a shop of a million orders: it compares whole tables, by hash
 //! or in one sorted pass, without a look-up per row (`benches/audit` limits it to a minute).
 
+mod rules_disputes;
 mod rules_history;
 mod rules_invoices;
 mod rules_machinery;
@@ -60,6 +61,7 @@ fn all() -> impl Iterator<Item = &'static Rule> {
         rules_parcels::RULES,
         rules_stock::RULES,
         rules_money::RULES,
+        rules_disputes::RULES,
         rules_invoices::RULES,
         rules_machinery::RULES,
     ]

@@ -2,7 +2,7 @@
 
 use super::Rule;
 
-// A thread is the history of one thing: an order, its payment status (both without an id), a payment, a refund, an invoice, a
+// A thread is the history of one thing: an order, its payment status (both without an id), a payment, a refund, a dispute, an invoice, a
 // message, a label. States of a refund between its request and its end (`processing`, `unknown`) have no history rows.
 pub(super) const RULES: &[Rule] = &[
     // Each row starts from the state that the row before it ended in. One sorted pass; it takes longest, so it comes first.
@@ -12,7 +12,7 @@ pub(super) const RULES: &[Rule] = &[
                        CASE WHEN subject = 'refund' AND from_state IN ('processing', 'unknown') THEN 'pending' ELSE from_state END
                        IS DISTINCT FROM lag(CASE WHEN subject = 'refund' AND to_state IN ('processing', 'unknown') THEN 'pending' ELSE to_state END)
                                         OVER (PARTITION BY order_id, subject, subject_id ORDER BY id) AS is_gap
-                  FROM order_history WHERE subject IN ('order', 'payment_status', 'payment', 'refund', 'invoice')) steps
+                  FROM order_history WHERE subject IN ('order', 'payment_status', 'payment', 'refund', 'dispute', 'invoice')) steps
          WHERE is_gap"),
     // Each state is entered as often as it is left, except a thing's present state; and each thing begins once. So over the
     // whole shop, the sum of the hashes of states entered, less those of states left, equals the sum over the present states.
@@ -23,13 +23,14 @@ pub(super) const RULES: &[Rule] = &[
                    CASE WHEN subject = 'refund' AND from_state IN ('processing', 'unknown') THEN 'pending' ELSE from_state END AS from_state,
                    CASE WHEN subject = 'refund' AND to_state IN ('processing', 'unknown') THEN 'pending' ELSE to_state END AS to_state
               FROM order_history
-             WHERE subject IN ('order', 'payment_status', 'payment', 'refund', 'invoice', 'message')
+             WHERE subject IN ('order', 'payment_status', 'payment', 'refund', 'dispute', 'invoice', 'message')
                 OR (subject = 'shipment' AND subject_id IS NOT NULL)),
         things AS NOT MATERIALIZED (
             SELECT 'order' AS subject, id AS thread, status AS state FROM orders
             UNION ALL SELECT 'payment_status', id, payment_status FROM orders
             UNION ALL SELECT 'payment', id, status FROM payments
             UNION ALL SELECT 'refund', id, CASE WHEN status IN ('processing', 'unknown') THEN 'pending' ELSE status END FROM refunds
+            UNION ALL SELECT 'dispute', id, state FROM disputes
             UNION ALL SELECT 'invoice', id, status FROM invoices
             UNION ALL SELECT 'shipment', id, status FROM shipments
             UNION ALL SELECT 'message', id, status FROM messages WHERE order_id IS NOT NULL),
@@ -63,6 +64,6 @@ pub(super) const RULES: &[Rule] = &[
     ("a-step-stands-in-the-transition-table", "
         SELECT 'order ' || h.order_id || ': ' || h.subject || ' ' || h.from_state || ' to ' || h.to_state || ' in row ' || h.id
           FROM order_history h
-         WHERE h.subject IN ('order', 'payment_status', 'payment', 'refund') AND h.from_state <> h.to_state
+         WHERE h.subject IN ('order', 'payment_status', 'payment', 'refund', 'dispute') AND h.from_state <> h.to_state
            AND (h.subject, h.from_state, h.to_state) NOT IN (VALUES {steps})"),
 ];

@@ -5,39 +5,45 @@ use super::Rule;
 pub(super) const RULES: &[Rule] = &[
     ("a-paid-order-has-exactly-one-capture", "
         SELECT 'order ' || o.number || ' (' || o.payment_status || ') has ' || count(p.id)
-          FROM orders o LEFT JOIN payments p ON p.order_id = o.id AND p.status IN ('paid', 'partially_refunded', 'disputed')
+          FROM orders o LEFT JOIN payments p ON p.order_id = o.id AND p.captured_cents > 0 AND NOT p.is_surplus
          WHERE o.payment_status IN ('paid', 'partially_refunded') GROUP BY o.id
         HAVING count(p.id) <> CASE WHEN o.total_cents > 0 THEN 1 ELSE 0 END"),
     ("a-refunded-order-was-captured", "
         SELECT 'order ' || o.number FROM orders o
-         WHERE o.payment_status = 'refunded' AND NOT EXISTS (SELECT FROM payments p WHERE p.order_id = o.id AND p.status IN ('refunded', 'charged_back'))"),
+         WHERE o.payment_status = 'refunded' AND NOT EXISTS (SELECT FROM payments p WHERE p.order_id = o.id AND p.status IN ('refunded', 'charged_back', 'disputed'))"),
     ("an-order-has-one-live-and-one-accepted-payment", "
         SELECT 'order ' || order_id || ' has ' || count(*) || ' live payments' FROM payments
          WHERE status IN ('creating', 'unknown', 'pending') GROUP BY order_id HAVING count(*) > 1
         UNION ALL
         SELECT 'order ' || order_id || ' accepted ' || count(*) || ' payments' FROM payments
-         WHERE status IN ('paid', 'partially_refunded', 'disputed') GROUP BY order_id HAVING count(*) > 1"),
+         WHERE captured_cents > 0 AND NOT is_surplus GROUP BY order_id HAVING count(*) > 1"),
     ("an-accepted-payment-is-the-orders-total", "
         SELECT 'order ' || o.number || ' costs ' || o.total_cents || ' ' || o.currency || ', payment ' || p.id || ' brought '
                || p.captured_cents || ' ' || p.currency
           FROM payments p JOIN orders o ON o.id = p.order_id
-         WHERE p.status IN ('paid', 'partially_refunded', 'disputed') AND (p.captured_cents <> o.total_cents OR p.currency <> o.currency)"),
+         WHERE p.status IN ('paid', 'partially_refunded', 'disputed', 'partially_charged_back') AND NOT p.is_surplus AND (p.captured_cents <> o.total_cents OR p.currency <> o.currency)"),
     ("an-orders-payment-status-is-its-payments", "
-        SELECT 'order ' || o.number || ' is ' || o.payment_status || ', its payment ' || p.id || ' ' || p.status
+        SELECT 'order ' || o.number || ' is ' || o.payment_status || ', of its payment ' || p.id || ' of ' || p.captured_cents || ' are gone '
+               || coalesce(m.sum, 0) + p.lost_cents
           FROM payments p JOIN orders o ON o.id = p.order_id
-         WHERE p.status IN ('paid', 'partially_refunded') AND o.payment_status <> p.status"),
+          LEFT JOIN (SELECT payment_id, sum(CASE kind WHEN 'refund' THEN amount_cents ELSE -amount_cents END) AS sum FROM money_movements
+                      WHERE kind IN ('refund', 'refund_back') GROUP BY 1) m ON m.payment_id = p.id
+         WHERE p.captured_cents > 0 AND NOT p.is_surplus AND o.payment_status IN ('paid', 'partially_refunded', 'refunded')
+           AND o.payment_status <> CASE WHEN coalesce(m.sum, 0) + p.lost_cents >= p.captured_cents THEN 'refunded'
+                                        WHEN coalesce(m.sum, 0) + p.lost_cents > 0 THEN 'partially_refunded' ELSE 'paid' END"),
     ("a-capture-belongs-to-a-paid-order-or-goes-back", "
         SELECT 'payment ' || p.id || ' of order ' || o.number || ' (' || o.payment_status || ')'
           FROM payments p JOIN orders o ON o.id = p.order_id
          WHERE p.status = 'paid' AND o.payment_status NOT IN ('paid', 'partially_refunded')
            AND NOT EXISTS (SELECT FROM refunds r WHERE r.payment_id = p.id AND r.status <> 'failed')"),
     ("surplus-money-goes-back", "
-        SELECT 'payment ' || p.id || ' has ' || p.captured_cents - p.refunded_cents || ' centavos to give back'
-          FROM payments p WHERE p.status = 'surplus' AND p.refunded_cents <> p.captured_cents"),
+        SELECT 'payment ' || p.id || ' has ' || p.captured_cents - p.refunded_cents - p.lost_cents || ' centavos to give back'
+          FROM payments p WHERE p.status = 'surplus' AND p.refunded_cents + p.lost_cents < p.captured_cents"),
     ("a-cancelled-orders-money-goes-back", "
-        SELECT 'payment ' || p.id || ' of order ' || o.number || ' has ' || p.captured_cents - p.refunded_cents || ' centavos to give back'
+        SELECT 'payment ' || p.id || ' of order ' || o.number || ' has ' || p.captured_cents - p.refunded_cents - p.lost_cents || ' centavos to give back'
           FROM payments p JOIN orders o ON o.id = p.order_id
-         WHERE o.status = 'cancelled' AND p.status IN ('paid', 'partially_refunded') AND p.refunded_cents <> p.captured_cents"),
+         WHERE o.status = 'cancelled' AND p.status IN ('paid', 'partially_refunded', 'partially_charged_back')
+           AND p.refunded_cents + p.lost_cents < p.captured_cents"),
     ("captured-is-what-the-ledger-says", "
         SELECT 'payment ' || p.id || ' says ' || p.captured_cents || ', the ledger ' || coalesce(m.sum, 0)
           FROM payments p LEFT JOIN (SELECT payment_id, sum(amount_cents) AS sum FROM money_movements WHERE kind = 'capture' GROUP BY 1) m
@@ -51,7 +57,7 @@ pub(super) const RULES: &[Rule] = &[
                      WHERE h.order_id = p.order_id AND h.subject = 'payment' AND h.subject_id = p.id AND h.to_state = 'surplus')"),
     ("a-payment-is-captured-where-its-state-says-so", "
         SELECT 'payment ' || id || ' (' || status || ') captured ' || captured_cents || ' at ' || coalesce(paid_at::text, 'no time') FROM payments
-         WHERE (captured_cents > 0) <> (status IN ('paid', 'surplus', 'partially_refunded', 'refunded', 'disputed', 'charged_back'))
+         WHERE (captured_cents > 0) <> (status IN ('paid', 'surplus', 'partially_refunded', 'refunded', 'disputed', 'partially_charged_back', 'charged_back'))
             OR (captured_cents > 0) <> (paid_at IS NOT NULL)"),
     ("refunded-is-what-the-refunds-say", "
         SELECT 'payment ' || p.id || ' says ' || p.refunded_cents || ', its refunds ' || coalesce(r.sum, 0)
@@ -62,14 +68,17 @@ pub(super) const RULES: &[Rule] = &[
         SELECT 'order ' || order_id FROM money_movements GROUP BY order_id
         HAVING coalesce(sum(CASE kind WHEN 'refund' THEN amount_cents WHEN 'refund_back' THEN -amount_cents ELSE 0 END), 0)
                NOT BETWEEN 0 AND coalesce(sum(amount_cents) FILTER (WHERE kind = 'capture'), 0)"),
+    // Whether it is disputed is the next rule's.
     ("a-payments-state-is-what-went-back", "
-        SELECT 'payment ' || p.id || ' is ' || p.status || ', of ' || p.captured_cents || ' went back ' || coalesce(m.sum, 0)
+        SELECT 'payment ' || p.id || ' is ' || p.status || ', of ' || p.captured_cents || ' went back ' || coalesce(m.sum, 0) || ', disputes took '
+               || p.lost_cents
           FROM payments p
           LEFT JOIN (SELECT payment_id, sum(CASE kind WHEN 'refund' THEN amount_cents ELSE -amount_cents END) AS sum FROM money_movements
                       WHERE kind IN ('refund', 'refund_back') GROUP BY 1) m ON m.payment_id = p.id
-         WHERE p.status NOT IN ('disputed', 'charged_back') AND p.captured_cents > 0
-           AND p.status NOT IN (CASE WHEN coalesce(m.sum, 0) = 0 THEN 'paid' WHEN m.sum < p.captured_cents THEN 'partially_refunded' ELSE 'refunded' END,
-                                CASE WHEN coalesce(m.sum, 0) < p.captured_cents THEN 'surplus' ELSE 'refunded' END)"),
+         WHERE p.status <> 'disputed' AND p.captured_cents > 0
+           AND p.status <> CASE WHEN coalesce(m.sum, 0) + p.lost_cents >= p.captured_cents THEN CASE WHEN p.lost_cents > 0 THEN 'charged_back' ELSE 'refunded' END
+                                WHEN p.is_surplus THEN 'surplus' WHEN p.lost_cents > 0 THEN 'partially_charged_back'
+                                WHEN coalesce(m.sum, 0) > 0 THEN 'partially_refunded' ELSE 'paid' END"),
     ("a-done-refund-is-in-the-ledger", "
         SELECT 'refund ' || r.id || ' (' || r.status || ') of ' || r.amount_cents || ', the ledger says ' || coalesce(m.sum, 0)
           FROM refunds r
@@ -80,7 +89,11 @@ pub(super) const RULES: &[Rule] = &[
         SELECT 'money movement ' || m.id FROM money_movements m JOIN payments p ON p.id = m.payment_id
          WHERE m.order_id <> p.order_id OR m.provider <> p.provider
         UNION ALL
-        SELECT 'refund ' || r.id FROM refunds r JOIN payments p ON p.id = r.payment_id WHERE r.order_id <> p.order_id"),
+        SELECT 'refund ' || r.id FROM refunds r JOIN payments p ON p.id = r.payment_id WHERE r.order_id <> p.order_id
+        UNION ALL
+        SELECT 'dispute ' || d.id FROM disputes d JOIN payments p ON p.id = d.payment_id WHERE d.order_id <> p.order_id OR d.provider <> p.provider
+        UNION ALL
+        SELECT 'money movement ' || m.id FROM money_movements m JOIN disputes d ON d.id = m.dispute_id WHERE m.payment_id <> d.payment_id"),
     ("a-live-payment-is-looked-after", "
         SELECT 'payment ' || p.id || ' (' || p.status || ') was last looked at ' || coalesce(p.checked_at, p.created_at)
           FROM payments p

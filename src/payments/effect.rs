@@ -14,6 +14,8 @@ pub enum Applied {
     Mismatch,
     /// We know no such payment or refund: kept for the operator.
     UnknownPayment,
+    /// Nothing was believed: the provider is asked.
+    Hint,
     /// Too late to matter.
     Ignored,
 }
@@ -27,6 +29,7 @@ impl Applied {
             Self::Surplus => "surplus",
             Self::Mismatch => "mismatch",
             Self::UnknownPayment => "unknown",
+            Self::Hint => "hint",
             Self::Ignored => "ignored",
         }
     }

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use secrecy::SecretString;
 use vitrine_kit::breaker::Lane;
+use vitrine_kit::dispute::{Dispute, Document};
 use vitrine_kit::pix::{Charge, ChargeStatus, NewCharge, NewRefund, PixProvider, Received, Refund, TheirRefund, Voided};
 use vitrine_kit::{Money, ProviderError};
 use vitrine_stripe::{Intent, IntentStatus, NewIntent, Stripe};
@@ -134,6 +135,30 @@ impl<'a> Gateway<'a> {
         match self {
             Self::Pix(pix) => pix.received(from, to).await,
             Self::Card(stripe) => stripe.received(from, to).await.map(Some),
+        }
+    }
+
+    /// A dispute as it stands, by their name for it. `None`: they know of none.
+    pub async fn read_dispute(&self, reference: &str) -> Result<Option<Dispute>, ProviderError> {
+        match self {
+            Self::Pix(pix) => pix.read_dispute(reference).await,
+            Self::Card(stripe) => stripe.dispute(reference).await,
+        }
+    }
+
+    /// Every dispute that began since then. `None`: they have no such list.
+    pub async fn disputes(&self, since: Timestamp) -> Result<Option<Vec<Dispute>>, ProviderError> {
+        match self {
+            Self::Pix(pix) => pix.disputes(since).await,
+            Self::Card(stripe) => stripe.disputes(since).await.map(Some),
+        }
+    }
+
+    /// Sends what speaks for the shop in a dispute. Stripe takes files of its own, in its dashboard alone.
+    pub async fn submit_evidence(&self, evidence_ref: &str, documents: &[Document]) -> Result<(), ProviderError> {
+        match self {
+            Self::Pix(pix) => pix.submit_evidence(evidence_ref, documents).await,
+            Self::Card(_) => Err(Dispute::takes_no_evidence(self.name())),
         }
     }
 

@@ -6,10 +6,11 @@
 //! | `charge/` | a payment is asked for: started, checked, recorded as the provider has it, voided | `charge::start::start_payment` |
 //! | `capture/` | money came: the order takes it, or it is a surplus and goes back | `capture::record_paid` |
 //! | `refund/` | money goes back: reserved, sent, settled; refunds made at the provider are adopted | `refund::request::request_refund` |
-//! | `dispute/` | the payer's bank contests a payment | `dispute::record_opened` |
+//! | `dispute/` | the payer's bank contests a payment, or takes it back | `dispute::record::record_dispute` |
 //! | `books/` | a day's money beside the provider's own books | `books::keep` |
 //!
-//! Below them: `store` (the row), `gateway` (PIX providers and Stripe asked by the same words), `history`, `effect` (what news did).
+//! Below them: `store` (the row), `gateway` (PIX providers and Stripe asked by the same words), `history`, `effect` (what news did),
+//! `sums` (the states that follow the ledger).
 //! `reconcile` finds what nobody looks after.
 
 pub mod books;
@@ -23,5 +24,6 @@ mod http;
 pub mod reconcile;
 pub mod refund;
 pub(crate) mod store;
+mod sums;
 
 pub use http::routes;

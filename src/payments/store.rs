@@ -4,6 +4,7 @@ use deadpool_postgres::GenericClient;
 use jiff::Timestamp;
 use tokio_postgres::Row;
 use uuid::Uuid;
+use vitrine_kit::dispute::Contested;
 use vitrine_kit::pix::Charge;
 use vitrine_kit::{Money, TaxId};
 
@@ -24,7 +25,12 @@ pub struct Payment {
     pub status: PaymentStatus,
     pub amount: Money,
     pub captured: Money,
+    /// What went back or is on its way.
     pub refunded: Money,
+    /// What disputes took, by the ledger.
+    pub lost: Money,
+    /// Captured beside the payment that the order took.
+    pub is_surplus: bool,
     pub currency: String,
     /// The discount of the method.
     pub method_discount: Money,
@@ -54,8 +60,8 @@ impl Payment {
 
 /// What [`payment_of`] reads.
 const PAYMENT: &str = "
-    SELECT p.id, p.order_id, p.method, p.provider, p.status, p.amount_cents, p.captured_cents, p.refunded_cents, p.currency,
-           p.method_discount_cents, p.tries, p.provider_ref, p.end_to_end_id, p.copy_paste, p.qr_code_url, p.error, p.expires_at,
+    SELECT p.id, p.order_id, p.method, p.provider, p.status, p.amount_cents, p.captured_cents, p.refunded_cents, p.lost_cents,
+           p.is_surplus, p.currency, p.method_discount_cents, p.tries, p.provider_ref, p.end_to_end_id, p.copy_paste, p.qr_code_url, p.error, p.expires_at,
            p.paid_at, p.created_at, p.expires_at <= now() AS is_over, p.updated_at > now() - interval '30 seconds' AS is_fresh
       FROM payments p ";
 
@@ -69,6 +75,8 @@ fn payment_of(row: &Row) -> Result<Payment> {
         amount: row.get("amount_cents"),
         captured: row.get("captured_cents"),
         refunded: row.get("refunded_cents"),
+        lost: row.get("lost_cents"),
+        is_surplus: row.get("is_surplus"),
         currency: row.get("currency"),
         method_discount: row.get("method_discount_cents"),
         tries: row.get::<_, i32>("tries").unsigned_abs(),
@@ -109,6 +117,27 @@ pub async fn list(db: &impl GenericClient, ids: &[PaymentId]) -> Result<Vec<Paym
 pub async fn find_by_ref(db: &impl GenericClient, provider: &str, reference: &str) -> Result<Option<PaymentId>> {
     const FIND: &str = "SELECT id FROM payments WHERE provider = $1 AND provider_ref = $2";
     Ok(db::query_opt(db, FIND, &[&provider, &reference]).await?.map(|row| row.get("id")))
+}
+
+/// By what a dispute names it: our id, their name for it, else the PIX or the charge that it is about.
+pub async fn find_contested(db: &impl GenericClient, provider: &str, of: &Contested) -> Result<Option<PaymentId>> {
+    const BY_ID: &str = "SELECT id FROM payments WHERE id = $1 AND provider = $2";
+    const BY_END_TO_END: &str = "SELECT id FROM payments WHERE end_to_end_id = $1 AND provider = $2 ORDER BY id LIMIT 1";
+    if let Some(id) = of.payment_id.map(PaymentId) {
+        return Ok(db::query_opt(db, BY_ID, &[&id, &provider]).await?.map(|row| row.get("id")));
+    }
+    if let Some(reference) = &of.provider_ref {
+        return find_by_ref(db, provider, reference).await;
+    }
+    let Some(id) = &of.end_to_end_id else { return Ok(None) };
+    Ok(db::query_opt(db, BY_END_TO_END, &[&id, &provider]).await?.map(|row| row.get("id")))
+}
+
+/// Keeps the end-to-end id of a payment that was charged without one.
+pub async fn keep_end_to_end_id(tx: &impl GenericClient, id: PaymentId, end_to_end_id: &str) -> Result<()> {
+    const KEEP: &str = "UPDATE payments SET end_to_end_id = $2 WHERE id = $1 AND end_to_end_id IS NULL AND captured_cents > 0";
+    db::execute(tx, KEEP, &[&id, &end_to_end_id]).await?;
+    Ok(())
 }
 
 /// The one live payment of a locked order.

@@ -10,7 +10,7 @@ use crate::jobs::{self, Job};
 /// SQL, of a paid order `o`: the sale is off. All that was paid for it went back or is on its way, was taken back by the
 /// payer's bank, or its goods are on the shelf again. A refund that fails puts the sale on again.
 pub const SALE_IS_OFF: &str = "
-    (NOT o.stock_held OR o.payment_status = 'refunded' OR coalesce((SELECT sum(p.captured_cents) > 0 AND sum(p.captured_cents) <= sum(p.refunded_cents)
+    (NOT o.stock_held OR o.payment_status = 'refunded' OR coalesce((SELECT sum(p.captured_cents) > 0 AND sum(p.captured_cents) <= sum(p.refunded_cents + p.lost_cents)
                                      FROM payments p WHERE p.order_id = o.id), false))";
 
 /// [`SALE_IS_OFF`] of one order. Call this while holding the order's lock.

@@ -1,4 +1,4 @@
-//! The states of an order, of its money, and of a refund: the words of the tables, as enums.
+//! The states of an order, of its money, of a refund and of a dispute: the words of the tables, as enums.
 
 use std::fmt;
 
@@ -122,7 +122,9 @@ states! {
         Refunded = "refunded",
         /// The payer's bank contests it: nothing is refunded until the dispute ends.
         Disputed = "disputed",
-        /// A dispute was lost: the money is gone.
+        /// Lost disputes took a part of it.
+        PartiallyChargedBack = "partially_charged_back",
+        /// Nothing is left of it, and lost disputes took all or some.
         ChargedBack = "charged_back",
     }
 
@@ -139,6 +141,30 @@ states! {
         /// The money did not go back.
         Failed = "failed",
     }
+
+    /// What a dispute is about: `disputes.stage`.
+    DisputeStage {
+        /// The bank asks, and has taken nothing. It may be answered by a refund.
+        Inquiry = "inquiry",
+        /// The money is taken or held: a refund on top of it would pay twice.
+        Contested = "contested",
+    }
+
+    /// How a dispute stands: `disputes.state`.
+    DisputeState {
+        /// It waits for the shop's answer.
+        Open = "open",
+        /// It waits for the bank's.
+        UnderReview = "under_review",
+        /// The provider's word for it does not tell where the money is: it stays open until somebody has looked.
+        Unclear = "unclear",
+        /// The money is the shop's.
+        Won = "won",
+        /// The money is the buyer's. An appeal may still win it back.
+        Lost = "lost",
+        /// Over without a verdict, and nothing was taken by it.
+        Closed = "closed",
+    }
 }
 
 impl OrderStatus {
@@ -149,6 +175,15 @@ impl OrderStatus {
 }
 
 impl OrderPaymentStatus {
+    /// What an order says of the payment that it took: a function of the sums alone. A dispute counts once it took something.
+    pub fn of_sums(sums: &Sums) -> Self {
+        match sums.left() {
+            Money::ZERO => Self::Refunded,
+            left if left < sums.captured => Self::PartiallyRefunded,
+            _ => Self::Paid,
+        }
+    }
+
     /// No money is there.
     pub fn is_unpaid(self) -> bool {
         matches!(self, Self::PendingPayment | Self::Failed)
@@ -164,6 +199,17 @@ impl PaymentStatus {
     /// Money may still come by it. An order has at most one such payment.
     pub const LIVE: [Self; 3] = [Self::Creating, Self::Unknown, Self::Pending];
 
+    /// Money has come by it, whatever became of it.
+    pub const CAPTURED: [Self; 7] = [
+        Self::Paid,
+        Self::Surplus,
+        Self::PartiallyRefunded,
+        Self::Refunded,
+        Self::Disputed,
+        Self::PartiallyChargedBack,
+        Self::ChargedBack,
+    ];
+
     /// Money may still come by it.
     pub fn is_live(self) -> bool {
         Self::LIVE.contains(&self)
@@ -171,20 +217,42 @@ impl PaymentStatus {
 
     /// Money has come by it, whatever became of it.
     pub fn is_captured(self) -> bool {
-        matches!(self, Self::Paid | Self::Surplus | Self::PartiallyRefunded | Self::Refunded | Self::Disputed | Self::ChargedBack)
+        Self::CAPTURED.contains(&self)
     }
 
-    /// A captured payment's state once `returned` of `captured` has gone back. A surplus stays one until all of it has.
-    pub fn after_refunds(self, captured: Money, returned: Money) -> Self {
-        match self {
-            Self::Paid | Self::PartiallyRefunded | Self::Refunded => match returned {
-                sum if sum >= captured => Self::Refunded,
-                sum if sum > Money::ZERO => Self::PartiallyRefunded,
-                _ => Self::Paid,
-            },
-            Self::Surplus if returned >= captured => Self::Refunded,
-            other => other,
+    /// The state of a captured payment: a function of what came, what went back and what disputes took. A surplus stays one until
+    /// nothing is left of it.
+    pub fn of_sums(sums: &Sums) -> Self {
+        match sums.left() {
+            _ if sums.is_contested => Self::Disputed,
+            Money::ZERO if !sums.lost.is_zero() => Self::ChargedBack,
+            Money::ZERO => Self::Refunded,
+            _ if sums.is_surplus => Self::Surplus,
+            _ if !sums.lost.is_zero() => Self::PartiallyChargedBack,
+            left if left < sums.captured => Self::PartiallyRefunded,
+            _ => Self::Paid,
         }
+    }
+}
+
+/// What became of the money of one captured payment, by the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sums {
+    pub captured: Money,
+    /// Back with the buyer.
+    pub refunded: Money,
+    /// Taken by lost disputes. With what was refunded it may exceed what came: the bank and the shop may both have given it back.
+    pub lost: Money,
+    /// A dispute that has taken or holds its money is open.
+    pub is_contested: bool,
+    pub is_surplus: bool,
+}
+
+impl Sums {
+    /// What is still the shop's.
+    pub fn left(&self) -> Money {
+        let left = self.refunded.checked_add(self.lost).and_then(|gone| self.captured.checked_sub(gone));
+        left.unwrap_or(Money::ZERO).max(Money::ZERO)
     }
 }
 
@@ -195,35 +263,52 @@ impl RefundStatus {
     }
 }
 
+impl DisputeState {
+    /// It can still go either way.
+    pub fn is_open(self) -> bool {
+        matches!(self, Self::Open | Self::UnderReview | Self::Unclear)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
+    fn sums(captured: i64, refunded: i64, lost: i64) -> Sums {
+        let [captured, refunded, lost] = [captured, refunded, lost].map(Money::from_cents);
+        Sums { captured, refunded, lost, is_contested: false, is_surplus: false }
+    }
+
     proptest! {
-        /// However money went back, in whatever pieces, the state is what the sum says.
+        /// Whatever went back and whatever was taken, the states say how much is left, and by whom.
         #[test]
-        fn the_state_after_refunds_is_a_function_of_the_sums(
-            captured in 1_i64..1_000_000, pieces in prop::collection::vec(1_i64..500_000, 0..8)
-        ) {
-            let (mut status, mut surplus, mut returned) = (PaymentStatus::Paid, PaymentStatus::Surplus, 0);
-            for piece in pieces {
-                returned = (returned + piece).min(captured);
-                let (c, r) = (Money::from_cents(captured), Money::from_cents(returned));
-                status = status.after_refunds(c, r);
-                surplus = surplus.after_refunds(c, r);
-                let whole = returned == captured;
-                prop_assert_eq!(status, if whole { PaymentStatus::Refunded } else { PaymentStatus::PartiallyRefunded });
-                prop_assert_eq!(surplus, if whole { PaymentStatus::Refunded } else { PaymentStatus::Surplus });
-            }
+        fn the_states_are_functions_of_the_sums(captured in 1_i64..1_000, refunded in 0_i64..1_200, lost in 0_i64..1_200) {
+            let plain = sums(captured, refunded, lost);
+            let left = (captured - refunded - lost).max(0);
+            prop_assert_eq!(plain.left(), Money::from_cents(left));
+            let (of_payment, of_order) = match (left, lost) {
+                (0, 0) => (PaymentStatus::Refunded, OrderPaymentStatus::Refunded),
+                (0, _) => (PaymentStatus::ChargedBack, OrderPaymentStatus::Refunded),
+                (left, 0) if left == captured => (PaymentStatus::Paid, OrderPaymentStatus::Paid),
+                (_, 0) => (PaymentStatus::PartiallyRefunded, OrderPaymentStatus::PartiallyRefunded),
+                (_, _) => (PaymentStatus::PartiallyChargedBack, OrderPaymentStatus::PartiallyRefunded),
+            };
+            prop_assert_eq!((PaymentStatus::of_sums(&plain), OrderPaymentStatus::of_sums(&plain)), (of_payment, of_order));
+            let contested = Sums { is_contested: true, ..plain };
+            prop_assert_eq!((PaymentStatus::of_sums(&contested), OrderPaymentStatus::of_sums(&contested)), (PaymentStatus::Disputed, of_order));
+            let surplus = Sums { is_surplus: true, ..plain };
+            prop_assert_eq!(PaymentStatus::of_sums(&surplus), if left == 0 { of_payment } else { PaymentStatus::Surplus });
         }
 
+        /// A part is never said to be the whole, and giving back less leaves more.
         #[test]
-        fn what_never_captured_does_not_move_by_refunds(index in 0_usize..12, returned in 0_i64..100) {
-            let status = PaymentStatus::ALL[index];
-            if !status.is_captured() || matches!(status, PaymentStatus::Disputed | PaymentStatus::ChargedBack) {
-                prop_assert_eq!(status.after_refunds(Money::from_cents(100), Money::from_cents(returned)), status);
+        fn a_part_is_not_the_whole(captured in 2_i64..1_000, part in 1_i64..999) {
+            prop_assume!(part < captured);
+            for part in [sums(captured, part, 0), sums(captured, 0, part)] {
+                prop_assert_eq!(OrderPaymentStatus::of_sums(&part), OrderPaymentStatus::PartiallyRefunded);
+                prop_assert!(PaymentStatus::of_sums(&part).is_captured());
             }
         }
     }
@@ -245,6 +330,12 @@ mod tests {
         for status in RefundStatus::ALL {
             assert_eq!(RefundStatus::parse(status.as_str()).ok(), Some(*status));
             assert_eq!(serde_json::to_value(status).ok(), Some(status.as_str().into()));
+        }
+        for state in DisputeState::ALL {
+            assert_eq!(DisputeState::parse(state.as_str()).ok(), Some(*state));
+        }
+        for stage in DisputeStage::ALL {
+            assert_eq!(DisputeStage::parse(stage.as_str()).ok(), Some(*stage));
         }
         assert!(OrderStatus::parse("lost").is_err());
     }

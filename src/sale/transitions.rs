@@ -1,7 +1,9 @@
 //! The one table of transitions. The conditional UPDATEs take their states from it, the audit holds every history to it,
 //! `docs/states.md` shows it, and its property tests walk it.
 
-use super::states::{OrderPaymentStatus as Money, OrderStatus as Order, PaymentStatus as Payment, RefundStatus as Refund};
+use super::states::{
+    DisputeState as Dispute, OrderPaymentStatus as Money, OrderStatus as Order, PaymentStatus as Payment, RefundStatus as Refund,
+};
 
 /// A step that an order takes. It may be taken from any of `from` where its money is in any of `money_from`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,27 +101,22 @@ pub const PAYMENT_STEPS: &[(&[Payment], &[Payment])] = &[
         &[Payment::Creating, Payment::Unknown, Payment::Pending, Payment::Failed, Payment::Expired, Payment::Cancelled],
         &[Payment::Paid, Payment::Surplus],
     ),
-    // By the sum of what went back, in either direction.
-    (
-        &[Payment::Paid, Payment::PartiallyRefunded, Payment::Refunded],
-        &[Payment::Paid, Payment::PartiallyRefunded, Payment::Refunded],
-    ),
-    (&[Payment::Surplus], &[Payment::Refunded]),
-    (&[Payment::Refunded], &[Payment::Surplus]),
-    // The payer's bank contests it, and decides.
-    (
-        &[Payment::Paid, Payment::PartiallyRefunded, Payment::Refunded, Payment::Surplus],
-        &[Payment::Disputed, Payment::ChargedBack],
-    ),
-    (
-        &[Payment::Disputed],
-        &[Payment::ChargedBack, Payment::Paid, Payment::PartiallyRefunded, Payment::Refunded, Payment::Surplus],
-    ),
-    (
-        &[Payment::ChargedBack],
-        &[Payment::Disputed, Payment::Paid, Payment::PartiallyRefunded, Payment::Refunded, Payment::Surplus],
-    ),
+    // By the sums of what went back and of what disputes took, and by whether one is open, in either direction.
+    (&OF_ACCEPTED, &OF_ACCEPTED),
+    (&OF_SURPLUS, &OF_SURPLUS),
 ];
+
+/// What the payment that an order took can be once its money has come.
+const OF_ACCEPTED: [Payment; 6] = [
+    Payment::Paid,
+    Payment::PartiallyRefunded,
+    Payment::Refunded,
+    Payment::Disputed,
+    Payment::PartiallyChargedBack,
+    Payment::ChargedBack,
+];
+/// The same of a surplus.
+const OF_SURPLUS: [Payment; 4] = [Payment::Surplus, Payment::Refunded, Payment::Disputed, Payment::ChargedBack];
 
 /// The steps of a refund: from → to.
 pub const REFUND_STEPS: &[(&[Refund], &[Refund])] = &[
@@ -133,6 +130,17 @@ pub const REFUND_STEPS: &[(&[Refund], &[Refund])] = &[
     (&[Refund::Failed], &[Refund::Done]),
 ];
 
+/// The steps of a dispute: from → to.
+pub const DISPUTE_STEPS: &[(&[Dispute], &[Dispute])] = &[
+    // It goes its way, and ends. A word that says nothing certain keeps it open.
+    (&[Dispute::Open, Dispute::UnderReview, Dispute::Unclear], Dispute::ALL),
+    // An appeal wins it; or the provider's books, read after the news, have it otherwise.
+    (
+        &[Dispute::Won, Dispute::Lost, Dispute::Closed],
+        &[Dispute::Open, Dispute::UnderReview, Dispute::Won, Dispute::Lost, Dispute::Closed],
+    ),
+];
+
 /// Whether a payment may go from one state to another.
 pub fn payment_may(from: Payment, to: Payment) -> bool {
     from != to && PAYMENT_STEPS.iter().any(|(sources, targets)| sources.contains(&from) && targets.contains(&to))
@@ -141,6 +149,11 @@ pub fn payment_may(from: Payment, to: Payment) -> bool {
 /// Whether a refund may go from one state to another.
 pub fn refund_may(from: Refund, to: Refund) -> bool {
     from != to && REFUND_STEPS.iter().any(|(sources, targets)| sources.contains(&from) && targets.contains(&to))
+}
+
+/// Whether a dispute may go from one state to another.
+pub fn dispute_may(from: Dispute, to: Dispute) -> bool {
+    from != to && DISPUTE_STEPS.iter().any(|(sources, targets)| sources.contains(&from) && targets.contains(&to))
 }
 
 /// Whether the `payment_status` of an order may go from one state to another.
@@ -170,6 +183,9 @@ pub fn as_sql_values() -> String {
     for from in Refund::ALL {
         Refund::ALL.iter().filter(|to| refund_may(*from, **to)).for_each(|to| row("refund", from.as_str(), to.as_str()));
     }
+    for from in Dispute::ALL {
+        Dispute::ALL.iter().filter(|to| dispute_may(*from, **to)).for_each(|to| row("dispute", from.as_str(), to.as_str()));
+    }
     rows.join(", ")
 }
 
@@ -196,6 +212,10 @@ pub fn as_markdown() -> String {
     text.push_str("\n| a refund may go from | to |\n|---|---|\n");
     for (from, to) in REFUND_STEPS {
         text.push_str(&format!("| {} | {} |\n", words(from, Refund::as_str), words(to, Refund::as_str)));
+    }
+    text.push_str("\n| a dispute may go from | to |\n|---|---|\n");
+    for (from, to) in DISPUTE_STEPS {
+        text.push_str(&format!("| {} | {} |\n", words(from, Dispute::as_str), words(to, Dispute::as_str)));
     }
     text
 }

@@ -101,10 +101,12 @@ pub(super) async fn forget_in_orders(tx: &Transaction<'_>, orders: &[OrderId]) -
          WHERE order_id = ANY($1) AND actor ~ '^(user|admin|guest)' AND reason <> ''";
     const REFUNDS: &str = "
         UPDATE refunds SET reason = '(removido)' WHERE order_id = ANY($1)";
+    const DISPUTES: &str = "
+        UPDATE disputes SET note = '(removido)' WHERE note IS NOT NULL AND order_id = ANY($1)";
     // A label shows the recipient to everybody who has its link.
     const LABELS: &str = "
         UPDATE shipments SET label_url = NULL, error = NULL WHERE order_id = ANY($1)";
-    for forget in [ORDERS, MESSAGES, EVENTS, REASONS, REFUNDS, LABELS] {
+    for forget in [ORDERS, MESSAGES, EVENTS, REASONS, REFUNDS, DISPUTES, LABELS] {
         db::execute(tx, forget, &[&orders]).await?;
     }
     Ok(())

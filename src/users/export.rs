@@ -27,7 +27,7 @@ pub struct Export {
     pub sessions: Value,
     #[schema(value_type = Vec<Object>)]
     pub carts: Value,
-    /// With lines, payments, refunds, parcels, fiscal documents and the whole history.
+    /// With lines, payments, refunds, disputes, parcels, fiscal documents and the whole history.
     #[schema(value_type = Vec<Object>)]
     pub orders: Value,
     /// Messages that were sent to the person.
@@ -62,6 +62,8 @@ const ORDERS: &str = "
                'items', (SELECT coalesce(jsonb_agg(to_jsonb(l) - 'order_id' ORDER BY l.position), '[]') FROM order_lines l WHERE l.order_id = o.id),
                'payments', (SELECT coalesce(jsonb_agg(to_jsonb(p) - '{order_id,error}'::text[] ORDER BY p.id), '[]') FROM payments p WHERE p.order_id = o.id),
                'refunds', (SELECT coalesce(jsonb_agg(to_jsonb(r) - '{order_id,error}'::text[] ORDER BY r.id), '[]') FROM refunds r WHERE r.order_id = o.id),
+               'disputes', (SELECT coalesce(jsonb_agg(to_jsonb(d) - '{order_id,evidence_ref,return_ref,note,moved_at,closed_by}'::text[] ORDER BY d.id), '[]')
+                              FROM disputes d WHERE d.order_id = o.id),
                'shipments', (SELECT coalesce(jsonb_agg(jsonb_build_object('status', s.status, 'tracking_number', s.tracking_number,
                                  'created_at', s.created_at) ORDER BY s.id), '[]') FROM shipments s WHERE s.order_id = o.id),
                'invoices', (SELECT coalesce(jsonb_agg(jsonb_build_object('status', n.status, 'chave', n.chave, 'number', n.number,

@@ -1,7 +1,6 @@
 //! What providers tell us: verified over the raw bytes, then taken once, with its effect, in one transaction.
 
 mod africastalking;
-pub mod disputes;
 mod fiscal;
 pub mod inbox;
 mod melhorenvio;

@@ -134,7 +134,7 @@ async fn apply(tx: &Transaction<'_>, provider: &'static str, news: &PixNews) -> 
         PixNews::LookAtRefund { refund_id, payment_id } => {
             return look_at_refund(tx, provider, refund_id.map(RefundId), payment_id.map(PaymentId)).await;
         }
-        PixNews::Disputed(theirs) => dispute::record_pix_dispute(tx, provider, theirs).await?,
+        PixNews::Disputed(theirs) => dispute::watch::record_hint(tx, provider, theirs).await?,
         PixNews::Other => return Ok(("unknown", None)),
     };
     Ok((applied.word(), order))

@@ -4,20 +4,19 @@ use actix_web::{HttpResponse, post, web};
 use deadpool_postgres::{GenericClient, Transaction};
 use jiff::Timestamp;
 use uuid::Uuid;
-use vitrine_kit::dispute::State;
+use vitrine_kit::dispute::{Contested, Dispute};
 use vitrine_kit::pix::PaidNews;
 use vitrine_stripe::{CardNews, Event, NAME, Stripe};
 
 use crate::app::App;
 use crate::cause;
-use crate::db;
 use crate::error::{Error, Problem, Result};
 use crate::http::raw::Raw;
 use crate::ids::{EventId, OrderId, PaymentId};
 use crate::jobs::{self, Job};
 use crate::payments::capture;
 use crate::payments::charge::record;
-use crate::payments::dispute::{self, Dispute, DisputeEnd};
+use crate::payments::dispute::record::{Source, record_dispute};
 use crate::payments::effect::{Applied, Effect};
 use crate::payments::{refund, store};
 use crate::request;
@@ -80,7 +79,7 @@ async fn apply(tx: &Transaction<'_>, stripe: &Stripe, event: &Event) -> Result<(
     Ok((applied.word(), order))
 }
 
-pub(super) async fn effect(tx: &Transaction<'_>, news: &CardNews) -> Result<Effect> {
+async fn effect(tx: &Transaction<'_>, news: &CardNews) -> Result<Effect> {
     match news {
         CardNews::Succeeded(theirs) => {
             let Some(payment) = payment_of(tx, theirs.payment_id, Some(&theirs.intent_id), None).await? else { return unknown() };
@@ -124,26 +123,9 @@ pub(super) async fn effect(tx: &Transaction<'_>, news: &CardNews) -> Result<Effe
 }
 
 /// A dispute as it stands.
-pub(super) async fn disputed(tx: &Transaction<'_>, theirs: &vitrine_kit::dispute::Dispute) -> Result<Effect> {
-    let (intent, charge) = (theirs.payment.provider_ref.as_deref(), theirs.payment.end_to_end_id.as_deref());
-    let Some(payment) = payment_of(tx, None, intent, charge).await? else { return unknown() };
-    let end = match theirs.state {
-        State::Open | State::UnderReview => return dispute::record_opened(tx, NAME, payment, &told(theirs)).await,
-        State::Won | State::Closed => DisputeEnd::Won,
-        State::Lost => DisputeEnd::Lost,
-        State::Unclear => DisputeEnd::Unclear,
-    };
-    dispute::record_closed(tx, NAME, payment, &told(theirs), end).await
-}
-
-fn told(theirs: &vitrine_kit::dispute::Dispute) -> Dispute<'_> {
-    Dispute {
-        reference: &theirs.reference,
-        amount: theirs.amount.unwrap_or_default(),
-        reason: &theirs.reason,
-        status: &theirs.status,
-        due_by: theirs.due_by,
-    }
+async fn disputed(tx: &Transaction<'_>, theirs: &Dispute) -> Result<Effect> {
+    let Some(payment) = store::find_contested(tx, NAME, &theirs.payment).await? else { return unknown() };
+    record_dispute(tx, NAME, payment, theirs, Source::News).await
 }
 
 fn unknown() -> Result<Effect> {
@@ -158,15 +140,9 @@ async fn payment_of(
     intent: Option<&str>,
     charge: Option<&str>,
 ) -> Result<Option<PaymentId>> {
-    match (ours, intent, charge) {
-        (Some(id), _, _) => Ok(Some(PaymentId(id))),
-        (None, Some(intent), _) => store::find_by_ref(tx, NAME, intent).await,
-        (None, None, Some(charge)) => find_by_charge(tx, charge).await,
-        (None, None, None) => Ok(None),
+    if let Some(id) = ours {
+        return Ok(Some(PaymentId(id)));
     }
-}
-
-async fn find_by_charge(tx: &impl GenericClient, charge: &str) -> Result<Option<PaymentId>> {
-    const FIND: &str = "SELECT id FROM payments WHERE provider = 'stripe' AND end_to_end_id = $1 ORDER BY id LIMIT 1";
-    Ok(db::query_opt(tx, FIND, &[&charge]).await?.map(|row| row.get("id")))
+    let named = Contested { payment_id: None, provider_ref: intent.map(str::to_owned), end_to_end_id: charge.map(str::to_owned) };
+    store::find_contested(tx, NAME, &named).await
 }

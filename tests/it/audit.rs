@@ -267,11 +267,11 @@ const PLANTED: &[(&str, &str)] = &[
     ),
     ("an-erased-person-is-gone", "UPDATE users SET erased_at = now(), password_hash = NULL, phone = NULL"),
     // Money: one centavo, a doubled capture, a refund too many.
-    ("a-paid-order-has-exactly-one-capture", "UPDATE payments SET status = 'surplus' WHERE status = 'paid'"),
+    ("a-paid-order-has-exactly-one-capture", "UPDATE payments SET is_surplus = true WHERE status = 'paid'"),
     ("a-refunded-order-was-captured", "UPDATE orders SET payment_status = 'refunded' WHERE payment_status = 'paid'"),
     (
         "an-order-has-one-live-and-one-accepted-payment",
-        "DROP INDEX payments_one_paid; INSERT INTO payments (id, order_id, method, provider, status, amount_cents, captured_cents, expires_at, paid_at)
+        "DROP INDEX payments_one_accepted; INSERT INTO payments (id, order_id, method, provider, status, amount_cents, captured_cents, expires_at, paid_at)
          SELECT gen_random_uuid(), order_id, method, provider, 'paid', amount_cents, amount_cents, expires_at, paid_at FROM payments WHERE status = 'paid'",
     ),
     (
@@ -339,6 +339,36 @@ const PLANTED: &[(&str, &str)] = &[
          UPDATE money_movements m SET order_id = o.id FROM orders o WHERE m.kind = 'capture' AND o.status = 'pending'",
     ),
     ("money-moves-within-one-order", "UPDATE refunds r SET order_id = o.id FROM orders o WHERE o.status = 'pending'"),
+    // Disputes: taken twice, taken and not said, said and not taken, and states that do not follow.
+    (
+        "a-payment-is-disputed-while-a-dispute-of-it-is-open",
+        "UPDATE disputes SET state = 'won', closed_at = now(), closed_by = 't' WHERE state = 'open'",
+    ),
+    ("a-payment-is-disputed-while-a-dispute-of-it-is-open", "UPDATE payments SET status = 'paid' WHERE status = 'disputed'"),
+    ("a-payments-state-is-what-went-back", "UPDATE payments SET status = 'charged_back' WHERE status = 'partially_charged_back'"),
+    ("an-orders-payment-status-is-its-payments", "UPDATE orders SET payment_status = 'paid' WHERE payment_status = 'partially_refunded'"),
+    ("what-disputes-took-is-what-the-ledger-says", "UPDATE payments SET lost_cents = lost_cents + 1 WHERE lost_cents > 0"),
+    ("a-dispute-took-what-its-state-says", "UPDATE disputes SET state = 'won' WHERE state = 'lost'"),
+    ("a-dispute-took-what-its-state-says", "UPDATE disputes SET amount_cents = amount_cents + 1 WHERE state = 'lost'"),
+    (
+        "a-dispute-takes-money-once",
+        "DROP INDEX money_movements_one_step; INSERT INTO money_movements (order_id, payment_id, dispute_id, dispute_step, kind, amount_cents, provider, cause)
+         SELECT order_id, payment_id, dispute_id, dispute_step, kind, amount_cents, provider, cause FROM money_movements WHERE kind = 'dispute_out'",
+    ),
+    (
+        "an-unclear-dispute-is-settled",
+        "UPDATE disputes SET state = 'unclear', moved_at = now() - interval '8 days' WHERE state = 'open'",
+    ),
+    (
+        "money-moves-within-one-order",
+        "UPDATE disputes d SET order_id = o.id FROM orders o WHERE o.status = 'pending'",
+    ),
+    ("history-ends-where-things-stand", "UPDATE disputes SET state = 'under_review' WHERE state = 'open'"),
+    (
+        "a-step-stands-in-the-transition-table",
+        "INSERT INTO order_history (order_id, subject, from_state, to_state, reason, actor, cause)
+         SELECT order_id, 'dispute', 'won', 'unclear', '', 't', 't' FROM disputes LIMIT 1",
+    ),
     (
         "a-live-payment-is-looked-after",
         "DELETE FROM jobs WHERE kind = 'check_payment'; UPDATE payments SET checked_at = NULL, updated_at = now() - interval '1 hour'",
@@ -428,7 +458,8 @@ async fn each_planted_corruption_is_named() {
     shop.close().await;
 }
 
-/// One order paid with a coupon, one paid and partly refunded, one expired, one waiting with a live charge, and a customer.
+/// One order paid with a coupon, one paid and partly refunded, one expired, one waiting with a live charge, two disputed, and a
+/// customer.
 async fn a_shop_with_a_past() -> Shop {
     let shop = Shop::open().await;
     let shirt = shop.product("Camiseta").create().await;
@@ -462,7 +493,20 @@ async fn a_shop_with_a_past() -> Shop {
     assert_eq!(answer.status, 201, "{}", answer.body);
     shop.drain().await;
     assert!(shop.control().settled(std::time::Duration::from_secs(20)).await, "the money went back, and its news came");
+    disputed(&shop).await;
     buy(1, json!({"pay": {"method": "pix"}})).await;
     shop.drain().await;
     shop
+}
+
+/// Two orders paid by card: of one a dispute is open, of the other a part was lost.
+async fn disputed(shop: &Shop) {
+    let ana = shop.customer().await;
+    for (status, cents) in [("needs_response", 1_000), ("lost", 900)] {
+        let (order, _) = crate::cards::paid_by_card(&ana).await;
+        let intent = shop.control().charge(&order).unwrap().txid;
+        let object = json!({"id": format!("dp_{status}"), "object": "dispute", "amount": cents, "currency": "brl",
+            "payment_intent": intent, "reason": "fraudulent", "status": status});
+        crate::cards::tell(shop, "charge.dispute.updated", &object).await;
+    }
 }

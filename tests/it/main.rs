@@ -20,6 +20,7 @@ mod catalog_cache;
 mod certificate;
 mod checkout;
 mod coupons;
+mod disputes;
 mod errors;
 mod expiry;
 mod explain;

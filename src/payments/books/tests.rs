@@ -70,6 +70,8 @@ fn ours(captured: i64, returned: i64) -> Ours {
         status: if captured > 0 { PaymentStatus::Paid } else { PaymentStatus::Expired },
         amount: Money::from_cents(captured.max(1)),
         captured: Money::from_cents(captured),
+        lost: Money::ZERO,
+        is_surplus: false,
         refunded: Money::from_cents(returned),
         currency: "BRL".to_owned(),
         method_discount: Money::ZERO,

@@ -13,6 +13,7 @@ use crate::ids::PaymentId;
 use crate::jobs::{self, Job};
 use crate::payments::charge::methods::Method;
 use crate::payments::charge::price;
+use crate::payments::dispute;
 use crate::payments::effect::{Applied, Effect};
 use crate::payments::history::record_payment;
 use crate::payments::refund;
@@ -56,8 +57,11 @@ pub async fn capture_payment(
         return send_back(tx, provider, order, payment, news, "payment received for an order that was closed or already paid")
             .await;
     }
-    mark_captured(tx, payment, PaymentStatus::Paid, news).await?;
+    let is_disputed = mark_captured(tx, payment, PaymentStatus::Paid, news).await?;
     record_payment(tx, payment, Some(payment.status), PaymentStatus::Paid, "payment received", actor).await?;
+    if is_disputed {
+        dispute::follow_after_capture(tx, payment.id, actor).await?;
+    }
     if let Some(other) = store::find_live(tx, order.id).await? {
         jobs::push(tx, Job::VoidPayment { payment: other.id }).await?; // nobody must pay twice
     }
@@ -87,9 +91,13 @@ async fn send_back(
     news: &PaidNews,
     reason: &str,
 ) -> Result<Applied> {
-    mark_captured(tx, payment, PaymentStatus::Surplus, news).await?;
+    let is_disputed = mark_captured(tx, payment, PaymentStatus::Surplus, news).await?;
     record_payment(tx, payment, Some(payment.status), PaymentStatus::Surplus, reason, Actor::Provider(provider)).await?;
-    if refund::reserve::open_refund(tx, payment, news.amount, reason, false, Actor::System).await?.is_none() {
+    if is_disputed {
+        dispute::follow_after_capture(tx, payment.id, Actor::Provider(provider)).await?;
+    }
+    // What a dispute holds goes back once that has ended, if the bank does not take it.
+    if refund::reserve::refund_rest(tx, payment.id, Actor::System, reason).await?.is_none() && !is_disputed {
         return Err(Error::Internal(format!("the surplus payment {} cannot be refunded", payment.id)));
     }
     let text = format!(
@@ -162,20 +170,28 @@ async fn mismatch(
     Ok(Applied::Mismatch)
 }
 
-async fn mark_captured(tx: &impl GenericClient, payment: &Payment, to: PaymentStatus, news: &PaidNews) -> Result<()> {
+/// `true`: disputes of it were told of before its money.
+async fn mark_captured(tx: &impl GenericClient, payment: &Payment, to: PaymentStatus, news: &PaidNews) -> Result<bool> {
     const CAPTURE: &str = "
         UPDATE payments
-           SET status = $2, captured_cents = $6, paid_at = least(coalesce($3, now()), now()), error = NULL,
+           SET status = $2, is_surplus = $7, captured_cents = $6, paid_at = least(coalesce($3, now()), now()), error = NULL,
                end_to_end_id = coalesce(end_to_end_id, $4), provider_ref = coalesce(provider_ref, $5),
                checked_at = now(), ended_unasked = false, updated_at = now()
-         WHERE id = $1 AND captured_cents = 0";
+         WHERE id = $1 AND captured_cents = 0
+        RETURNING EXISTS (SELECT FROM disputes d WHERE d.payment_id = payments.id) AS is_disputed";
     const ENTER: &str = "
         INSERT INTO money_movements (order_id, payment_id, kind, amount_cents, provider, provider_ref, cause)
         VALUES ($1, $2, 'capture', $3, $4, $5, $6)";
-    db::execute(tx, CAPTURE, &[&payment.id, &to, &news.paid_at, &news.end_to_end_id, &news.txid, &news.amount]).await?;
+    let is_surplus = to == PaymentStatus::Surplus;
+    let captured = db::query_one(
+        tx,
+        CAPTURE,
+        &[&payment.id, &to, &news.paid_at, &news.end_to_end_id, &news.txid, &news.amount, &is_surplus],
+    )
+    .await?;
     let p = payment;
     let params: &[&(dyn tokio_postgres::types::ToSql + Sync)] =
         &[&p.order_id, &p.id, &news.amount, &p.provider, &news.end_to_end_id, &cause::current()];
     db::execute(tx, ENTER, params).await?;
-    Ok(())
+    Ok(captured.get("is_disputed"))
 }

@@ -13,7 +13,7 @@ use crate::jobs::{self, Job, Outcome};
 use crate::payments::effect::{Applied, Effect};
 use crate::payments::gateway::Gateway;
 use crate::payments::history::record_refund;
-use crate::payments::refund::reserve::reserve;
+use crate::payments::refund::reserve::reserve_what_went;
 use crate::payments::refund::settle::{End, settle_refund};
 use crate::payments::store;
 use crate::sale::off::{queue_jobs_after_change, sale_is_off};
@@ -108,7 +108,7 @@ async fn adopt_refund(
         VALUES ($1, $2, $3, $4, 'processing', $5, $6, $7)";
     const REASON: &str = "made at the provider";
     let was_off = sale_is_off(tx, payment.order_id).await?;
-    if !reserve(tx, payment.id, theirs.amount).await? {
+    if !reserve_what_went(tx, payment.id, theirs.amount).await? {
         return Ok(None);
     }
     let (id, actor) = (RefundId::new(), Actor::Provider(provider));

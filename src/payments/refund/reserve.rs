@@ -13,9 +13,10 @@ use crate::payments::history::record_refund;
 use crate::payments::store::{self, Payment};
 use crate::sale::states::RefundStatus;
 
-/// How much of a payment has not gone back, nor is on its way.
+/// How much of a payment has not gone back, is not on its way, and was not taken by the payer's bank.
 pub fn refundable(payment: &Payment) -> Money {
-    payment.captured.checked_sub(payment.refunded).unwrap_or(Money::ZERO)
+    let gone = payment.refunded.checked_add(payment.lost);
+    gone.and_then(|gone| payment.captured.checked_sub(gone)).unwrap_or(Money::ZERO).max(Money::ZERO)
 }
 
 /// Reserves the amount, writes the row, and sends the job. `None`: not so much is left, whoever asked at the same time.
@@ -40,11 +41,22 @@ pub async fn open_refund(
     Ok(Some(id))
 }
 
-/// The guard that no two refunds can pass together: Σ refunds never exceeds what was captured.
-pub async fn reserve(tx: &impl GenericClient, payment: PaymentId, amount: Money) -> Result<bool> {
+/// The guard that no two refunds can pass together: what goes back never exceeds what is left. Nothing is left to the shop while a
+/// dispute holds the money.
+async fn reserve(tx: &impl GenericClient, payment: PaymentId, amount: Money) -> Result<bool> {
     const RESERVE: &str = "
         UPDATE payments SET refunded_cents = refunded_cents + $2, updated_at = now()
-         WHERE id = $1 AND refunded_cents + $2 <= captured_cents AND status IN ('paid', 'partially_refunded', 'surplus')";
+         WHERE id = $1 AND refunded_cents + lost_cents + $2 <= captured_cents
+           AND status IN ('paid', 'partially_refunded', 'partially_charged_back', 'surplus')";
+    Ok(db::execute(tx, RESERVE, &[&payment, &amount]).await? == 1)
+}
+
+/// The same for money that went back at the provider already: its books are the truth, whatever the payment's state. `false`:
+/// with it, more went back than came.
+pub async fn reserve_what_went(tx: &impl GenericClient, payment: PaymentId, amount: Money) -> Result<bool> {
+    const RESERVE: &str = "
+        UPDATE payments SET refunded_cents = refunded_cents + $2, updated_at = now()
+         WHERE id = $1 AND refunded_cents + $2 <= captured_cents AND captured_cents > 0";
     Ok(db::execute(tx, RESERVE, &[&payment, &amount]).await? == 1)
 }
 
@@ -52,10 +64,23 @@ pub async fn reserve(tx: &impl GenericClient, payment: PaymentId, amount: Money)
 pub async fn refund_all(tx: &impl GenericClient, order: OrderId, by: Actor, reason: &str) -> Result<()> {
     // An order has a handful of payments, and rarely more than one with money.
     for payment in store::list_of_order(tx, order).await? {
-        let left = refundable(&payment);
-        if left > Money::ZERO {
-            open_refund(tx, &payment, left, reason, false, by).await?;
-        }
+        open_rest(tx, &payment, by, reason).await?;
     }
     Ok(())
+}
+
+/// The same of one payment. `None`: nothing is left, or a dispute holds it.
+pub async fn refund_rest(tx: &impl GenericClient, payment: PaymentId, by: Actor, reason: &str) -> Result<Option<RefundId>> {
+    match store::find(tx, payment).await? {
+        Some(payment) => open_rest(tx, &payment, by, reason).await,
+        None => Ok(None),
+    }
+}
+
+async fn open_rest(tx: &impl GenericClient, payment: &Payment, by: Actor, reason: &str) -> Result<Option<RefundId>> {
+    let left = refundable(payment);
+    if left <= Money::ZERO {
+        return Ok(None);
+    }
+    open_refund(tx, payment, left, reason, false, by).await
 }

@@ -21,6 +21,9 @@ use crate::sale::states;
 const SHORTEST_WAIT: SignedDuration = SignedDuration::from_secs(2);
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(10);
 
+/// How long to wait where a dispute holds the money.
+const UNDER_DISPUTE: SignedDuration = SignedDuration::from_hours(6);
+
 /// A refund in hand.
 struct Open {
     id: RefundId,
@@ -35,9 +38,18 @@ struct Open {
     payment_ref: Option<String>,
     refund_ref: Option<String>,
     created_at: Timestamp,
+    /// A dispute holds the payment's money.
+    is_contested: bool,
+    /// With what disputes took, no more goes back than came.
+    fits: bool,
 }
 
 impl Open {
+    /// Whoever has it cannot have paid it out.
+    fn was_never_sent(&self) -> bool {
+        self.status == states::RefundStatus::Pending && self.tries == 0
+    }
+
     /// The provider is asked in the same words on every try.
     fn ask(&self) -> NewRefund {
         NewRefund {
@@ -55,7 +67,7 @@ impl Open {
 async fn find_open(db: &impl GenericClient, id: RefundId) -> Result<Option<Open>> {
     const FIND: &str = "
         SELECT r.id, r.payment_id, r.amount_cents, r.status, r.tries, r.reason, r.created_at, r.provider_ref AS refund_ref, p.provider, p.end_to_end_id,
-               p.provider_ref AS payment_ref
+               p.provider_ref AS payment_ref, p.status = 'disputed' AS is_contested, p.refunded_cents + p.lost_cents <= p.captured_cents AS fits
           FROM refunds r JOIN payments p ON p.id = r.payment_id
          WHERE r.id = $1 AND r.status IN ('pending', 'processing', 'unknown')";
     let Some(row) = db::query_opt(db, FIND, &[&id]).await? else { return Ok(None) };
@@ -71,12 +83,22 @@ async fn find_open(db: &impl GenericClient, id: RefundId) -> Result<Option<Open>
         payment_ref: row.get("payment_ref"),
         refund_ref: row.get("refund_ref"),
         created_at: row.get("created_at"),
+        is_contested: row.get("is_contested"),
+        fits: row.get("fits"),
     }))
 }
 
 /// The job: sends it, or asks how far it is.
 pub async fn send_refund(app: &App, id: RefundId) -> Result<Outcome> {
     let Some(refund) = find_open(&app.db().await?, id).await? else { return Ok(Outcome::Done) };
+    if refund.was_never_sent() {
+        if refund.is_contested {
+            return Ok(Outcome::Again(Timestamp::now() + UNDER_DISPUTE)); // the dispute's end brings it forward
+        }
+        if !refund.fits {
+            return finish(app, &refund, End::Failed("the payer's bank took the money in a dispute")).await;
+        }
+    }
     let outcome = ask(app, &refund).await;
     let outcome = match outcome {
         // A refusal is the end only if they say that no earlier try did it.

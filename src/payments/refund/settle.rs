@@ -11,13 +11,13 @@ use crate::error::Result;
 use crate::ids::RefundId;
 use crate::jobs::{self, Job};
 use crate::payments::effect::{Applied, Effect};
-use crate::payments::history::{record_payment, record_refund};
-use crate::payments::refund::reserve::reserve;
+use crate::payments::history::record_refund;
+use crate::payments::refund::reserve::reserve_what_went;
 use crate::payments::store::{self, Payment};
-use crate::sale::life;
+use crate::payments::sums;
 use crate::sale::locks::LockedOrder;
 use crate::sale::off::{queue_jobs_after_change, sale_is_off};
-use crate::sale::states::{OrderPaymentStatus, OrderStatus, PaymentStatus, RefundStatus};
+use crate::sale::states::{OrderStatus, RefundStatus};
 
 /// After this a refund to a card is looked at once more.
 const BOUNCES_WITHIN: SignedDuration = SignedDuration::from_hours(24 * 10);
@@ -58,7 +58,7 @@ pub async fn settle_refund(tx: &impl GenericClient, provider: &'static str, id: 
     let applied = match (status, end) {
         (RefundStatus::Done, End::Done) | (RefundStatus::Failed, End::Failed(_) | End::Bounced(_)) => Applied::AlreadyDone,
         (RefundStatus::Done, End::Failed(_)) => Applied::Ignored, // done is the later truth, whatever the order of news
-        (RefundStatus::Failed, End::Done) if was_done || !reserve(tx, payment.id, ending.amount).await? => {
+        (RefundStatus::Failed, End::Done) if was_done || !reserve_what_went(tx, payment.id, ending.amount).await? => {
             ending.too_much(tx).await?
         }
         (_, End::Done) => ending.done(tx).await?,
@@ -148,50 +148,8 @@ impl Ending<'_> {
     }
 
     async fn follow_the_sums(&self, tx: &impl GenericClient, reason: &str) -> Result<()> {
-        let to = self.payment.status.after_refunds(self.payment.captured, returned(tx, self.payment).await?);
-        if to == self.payment.status {
-            return Ok(());
-        }
-        mark_refunded(tx, self.payment, to, reason, Actor::Provider(self.provider)).await
+        sums::follow_the_sums(tx, self.payment, reason, Actor::Provider(self.provider)).await
     }
-}
-
-/// What of a payment is back with the buyer, by the ledger.
-pub async fn returned(tx: &impl GenericClient, payment: &Payment) -> Result<Money> {
-    const RETURNED: &str = "
-        SELECT coalesce(sum(CASE kind WHEN 'refund' THEN amount_cents ELSE -amount_cents END), 0)::bigint
-          FROM money_movements WHERE order_id = $2 AND payment_id = $1 AND kind IN ('refund', 'refund_back')";
-    Ok(db::query_one(tx, RETURNED, &[&payment.id, &payment.order_id]).await?.get(0))
-}
-
-/// The payment's new state, and the order's, if this is the payment that the order took.
-pub async fn mark_refunded(
-    tx: &impl GenericClient,
-    payment: &Payment,
-    to: PaymentStatus,
-    reason: &str,
-    actor: Actor,
-) -> Result<()> {
-    const MARK: &str = "UPDATE payments SET status = $2, updated_at = now() WHERE id = $1";
-    db::execute(tx, MARK, &[&payment.id, &to]).await?;
-    record_payment(tx, payment, Some(payment.status), to, reason, actor).await?;
-    let of_order = match to {
-        PaymentStatus::Paid | PaymentStatus::Disputed => OrderPaymentStatus::Paid,
-        PaymentStatus::PartiallyRefunded => OrderPaymentStatus::PartiallyRefunded,
-        _ => OrderPaymentStatus::Refunded,
-    };
-    // A surplus was never the order's.
-    if payment.status == PaymentStatus::Surplus || is_surplus(tx, payment).await? {
-        return Ok(());
-    }
-    life::follow_the_money(tx, payment.order_id, of_order, reason, actor).await
-}
-
-/// It was captured beside the payment that the order took; its later states do not say so.
-async fn is_surplus(tx: &impl GenericClient, payment: &Payment) -> Result<bool> {
-    const WAS: &str = "
-        SELECT EXISTS (SELECT FROM order_history WHERE order_id = $1 AND subject = 'payment' AND subject_id = $2 AND to_state = 'surplus')";
-    Ok(db::query_one(tx, WAS, &[&payment.order_id, &payment.id.0]).await?.get(0))
 }
 
 /// The money went back.
