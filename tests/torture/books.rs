@@ -9,8 +9,9 @@ use vitrine::config::DatabaseConfig;
 use vitrine::{db, explain};
 
 use crate::buyers::{BUYERS, STREET, cpf, insist};
+use crate::sold::IS_SOLD;
 use crate::world::{SETUP_TIMEOUT, STOCKS, World, lock};
-use crate::{labels, papers, texts};
+use crate::{contests, labels, papers, texts};
 
 /// Orders that are also checked by the command itself.
 const SPOKEN: usize = 5;
@@ -24,6 +25,7 @@ pub async fn check(world: &World) {
     captures(world, &shop, &books);
     refunds(world, &shop, &books);
     sums(world, &shop, &books);
+    contests::check(world, &books, &db).await;
     mails(world, &shop, &books);
     papers::invoices(world, &books, &db).await;
     labels::check(world, &books, &db).await;
@@ -62,14 +64,17 @@ struct Order {
     /// Invoices issued for its sale.
     invoices: i64,
     total: i64,
+    /// Without surplus payments.
     refunded: i64,
+    /// What disputes took of it.
+    lost: i64,
 }
 
 /// The shop's side.
 struct Shop {
     orders: Vec<Order>,
-    /// Payment → its order.
-    payments: BTreeMap<String, String>,
+    /// Payment → its order, and whether it was captured beside the one that the order took.
+    payments: BTreeMap<String, (String, bool)>,
     /// Payment → what it captured.
     captured: BTreeMap<String, i64>,
     /// Refund that is done → amount.
@@ -84,14 +89,13 @@ impl Shop {
     async fn read(db: &tokio_postgres::Client) -> Self {
         const ORDERS: &str = "
             SELECT o.id::text, o.number, o.status, o.payment_status, o.total_cents,
-                   o.status IN ('processing', 'shipped', 'delivered') AND o.payment_status IN ('paid', 'partially_refunded')
-                       AND (SELECT sum(p.captured_cents) > sum(p.refunded_cents) FROM payments p WHERE p.order_id = o.id) AS is_invoiced,
+                   {sold} AS is_invoiced,
                    (SELECT count(*) FROM invoices i WHERE i.order_id = o.id AND i.purpose = 'sale') AS invoices,
                    (SELECT coalesce(sum(r.amount_cents), 0)::bigint FROM refunds r JOIN payments p ON p.id = r.payment_id
-                     WHERE p.order_id = o.id AND r.status = 'done'
-                       AND p.id NOT IN (SELECT subject_id FROM order_history h WHERE h.order_id = o.id AND h.to_state = 'surplus')) AS refunded
+                     WHERE p.order_id = o.id AND r.status = 'done' AND NOT p.is_surplus) AS refunded,
+                   (SELECT coalesce(sum(p.lost_cents), 0)::bigint FROM payments p WHERE p.order_id = o.id AND NOT p.is_surplus) AS lost
               FROM orders o";
-        const PAYMENTS: &str = "SELECT id::text, order_id::text FROM payments";
+        const PAYMENTS: &str = "SELECT id::text, order_id::text, is_surplus FROM payments";
         const CAPTURES: &str = "SELECT payment_id::text, amount_cents FROM money_movements WHERE kind = 'capture'";
         const REFUNDS: &str = "SELECT id::text, amount_cents FROM refunds WHERE status = 'done'";
         const MESSAGES: &str =
@@ -109,10 +113,17 @@ impl Shop {
             is_invoiced: row.get(5),
             invoices: row.get(6),
             refunded: row.get(7),
+            lost: row.get(8),
         };
         Self {
-            orders: db.query(ORDERS, &[]).await.unwrap().iter().map(order).collect(),
-            payments: db.query(PAYMENTS, &[]).await.unwrap().iter().map(|row| (plain(row.get(0)), row.get(1))).collect(),
+            orders: db.query(&ORDERS.replace("{sold}", IS_SOLD), &[]).await.unwrap().iter().map(order).collect(),
+            payments: db
+                .query(PAYMENTS, &[])
+                .await
+                .unwrap()
+                .iter()
+                .map(|row| (plain(row.get(0)), (row.get(1), row.get(2))))
+                .collect(),
             captured: amounts(CAPTURES).await,
             refunded: amounts(REFUNDS).await,
             withdrawn: db.query(WITHDRAWN, &[]).await.unwrap().iter().map(|row| row.get(0)).collect(),
@@ -215,30 +226,40 @@ fn compare(world: &World, what: &str, ours: &BTreeMap<String, i64>, theirs: &BTr
     }
 }
 
-/// An order's remaining money by the providers' books equals the order's own.
+/// What is left of a payment by the providers' books is what its order says, and of a surplus nothing is left.
 fn sums(world: &World, shop: &Shop, books: &Value) {
-    let mut left: BTreeMap<&str, i64> = BTreeMap::new();
-    let mut add = |payment: &Value, cents: i64| {
-        if let Some(order) = shop.payments.get(&plain(payment.as_str().unwrap_or_default())) {
-            *left.entry(order).or_default() += cents;
-        }
-    };
+    let mut left: BTreeMap<String, i64> = BTreeMap::new();
+    let mut add = |payment: &Value, cents: i64| *left.entry(plain(payment.as_str().unwrap_or_default())).or_default() += cents;
     for charge in rows(books, "charges") {
         add(&charge["payment_id"], charge["paid_cents"].as_i64().unwrap_or(0));
     }
     for refund in rows(books, "refunds").iter().filter(|refund| refund["status"] == "done") {
         add(&refund["payment_id"], -refund["amount_cents"].as_i64().unwrap_or(0));
     }
+    for dispute in rows(books, "disputes") {
+        add(&dispute["payment_id"], -contests::taken_cents(dispute));
+    }
+    let mut of_orders: BTreeMap<&str, i64> = BTreeMap::new();
+    for (payment, left) in left {
+        match shop.payments.get(&payment) {
+            Some((order, false)) => *of_orders.entry(order).or_default() += left,
+            Some((order, true)) if left > 0 => {
+                world.violation(format!("{left} centavos are left of the surplus {payment} of order {order} at its provider"))
+            }
+            _ => {}
+        }
+    }
     for order in &shop.orders {
         let should = match order.payment_status.as_str() {
-            "paid" | "partially_refunded" => order.total - order.refunded,
+            // Below zero where the shop refunded what the payer's bank took as well.
+            "paid" | "partially_refunded" | "refunded" => order.total - order.refunded - order.lost,
             _ => 0,
         };
-        let is = left.get(order.id.as_str()).copied().unwrap_or(0);
-        if is != should {
+        let is = of_orders.get(order.id.as_str()).copied().unwrap_or(0);
+        if is != should || (order.payment_status == "refunded") != (should <= 0 && order.refunded + order.lost > 0) {
+            let Order { number, payment_status, refunded, lost, .. } = order;
             world.violation(format!(
-                "order {} ({}): {is} centavos are left of it at the providers, not {should}",
-                order.number, order.payment_status
+                "order {number} ({payment_status}, refunded {refunded}, lost {lost}): {is} centavos are left of it at the providers, not {should}"
             ));
         }
     }

@@ -7,7 +7,10 @@ use serde_json::{Value, json};
 
 use crate::buyers::{insist, note};
 use crate::labels;
+use crate::outages::PAYMENT_PROVIDERS;
+use crate::sold::IS_SOLD;
 use crate::world::{World, lock};
+use crate::{contests, operator};
 
 /// How long the remaining jobs may take.
 const LIMIT: Duration = Duration::from_secs(240);
@@ -15,40 +18,35 @@ const LOOK: Duration = Duration::from_secs(2);
 /// Workers beside the two servers, because each process sends a limited number of mails per second.
 const WORKERS: usize = 6;
 
-/// What is still open: a name and a number.
-const OPEN: &str = "
-    SELECT 'orders pending' AS what, count(*) FROM orders WHERE status = 'pending'
-    UNION ALL SELECT 'payments live', count(*) FROM payments WHERE status IN ('creating', 'unknown', 'pending')
-    UNION ALL SELECT 'refunds open', count(*) FROM refunds WHERE status IN ('pending', 'processing', 'unknown')
-    UNION ALL SELECT 'jobs to do', count(*) FROM jobs WHERE state IN ('waiting', 'running') AND kind NOT IN ('reconcile', 'purge', 'keep_books', 'track_parcels', 'watch_stock', 'watch_certificate', 'watch_disputes', 'send_alerts')
-    UNION ALL SELECT 'payments never asked about again', count(*) FROM payments
-               WHERE status IN ('expired', 'cancelled', 'failed') AND (checked_at IS NULL OR checked_at < updated_at + interval '9 minutes')
-    UNION ALL SELECT 'jobs dead', count(*) FROM jobs WHERE state = 'dead'
-    UNION ALL SELECT 'invoices open', count(*) FROM invoices WHERE status IN ('pending', 'processing', 'rejected')
-    UNION ALL SELECT 'sales without an invoice', count(*) FROM orders o
-               WHERE o.status IN ('processing', 'shipped', 'delivered') AND o.payment_status IN ('paid', 'partially_refunded')
-                 AND (SELECT sum(p.captured_cents) > sum(p.refunded_cents) FROM payments p WHERE p.order_id = o.id)
-                 AND NOT EXISTS (SELECT FROM invoices i WHERE i.order_id = o.id AND i.purpose = 'sale' AND i.status = 'authorized')
-    UNION ALL SELECT 'parcels without a label', count(*) FROM orders o
-               WHERE o.status = 'processing' AND o.payment_status IN ('paid', 'partially_refunded') AND o.shipping_provider = 'melhorenvio'
-                 AND (SELECT sum(p.captured_cents) > sum(p.refunded_cents) FROM payments p WHERE p.order_id = o.id)
-                 AND NOT EXISTS (SELECT FROM shipments s WHERE s.order_id = o.id AND s.status NOT IN ('cancelled', 'expired'))
-    UNION ALL SELECT 'invoices to be cancelled', count(*) FROM invoices
-               WHERE status = 'authorized' AND cancel_reason IS NOT NULL AND cancel_refused IS NULL
-    UNION ALL SELECT 'invoices without their papers', count(*) FROM invoices
-               WHERE status = 'authorized' AND (xml IS NULL OR danfe IS NULL)
-    UNION ALL SELECT 'labels to buy', count(*) FROM shipments s JOIN orders o ON o.id = s.order_id
-               WHERE (s.status IN ('pending', 'carted', 'released') OR (s.status = 'generated' AND s.label_url IS NULL))
-                 AND o.status IN ('processing', 'shipped') AND o.payment_status IN ('paid', 'partially_refunded')
-                 AND (SELECT sum(p.captured_cents) > sum(p.refunded_cents) FROM payments p WHERE p.order_id = o.id)
-    UNION ALL SELECT 'labels without a price', count(*) FROM shipments
-               WHERE price_cents IS NULL AND status IN ('released', 'generated', 'posted', 'undelivered', 'delivered')
-    UNION ALL SELECT 'labels to give back', count(*) FROM shipments s JOIN orders o ON o.id = s.order_id
-               WHERE s.status IN ('pending', 'carted', 'released', 'generated') AND s.error IS NULL
-                 AND (o.status = 'cancelled' OR (o.status = 'processing' AND o.payment_status = 'refunded'))
-    UNION ALL SELECT 'money to give back', count(*) FROM payments p JOIN orders o ON o.id = p.order_id
-               WHERE p.refunded_cents < p.captured_cents
-                 AND (p.status = 'surplus' OR (o.status = 'cancelled' AND p.status IN ('paid', 'partially_refunded')))";
+/// What may still be open: a name, and which rows. `{sold}` is [`IS_SOLD`].
+const OPEN: &[(&str, &str)] = &[
+    ("orders pending", "orders WHERE status = 'pending'"),
+    ("payments live", "payments WHERE status IN ('creating', 'unknown', 'pending')"),
+    ("refunds open", "refunds WHERE status IN ('pending', 'processing', 'unknown')"),
+    ("disputes open", "disputes WHERE closed_at IS NULL"),
+    ("jobs to do", "jobs WHERE state IN ('waiting', 'running') AND kind NOT IN (
+        'reconcile', 'purge', 'keep_books', 'track_parcels', 'watch_stock', 'watch_certificate', 'watch_disputes', 'send_alerts')"),
+    ("jobs dead", "jobs WHERE state = 'dead'"),
+    ("payments never asked about again", "payments
+        WHERE status IN ('expired', 'cancelled', 'failed') AND (checked_at IS NULL OR checked_at < updated_at + interval '9 minutes')"),
+    ("payments that ended unasked", "payments WHERE ended_unasked"),
+    ("invoices open", "invoices WHERE status IN ('pending', 'processing', 'rejected')"),
+    ("sales without an invoice", "orders o WHERE {sold}
+        AND NOT EXISTS (SELECT FROM invoices i WHERE i.order_id = o.id AND i.purpose = 'sale' AND i.status = 'authorized')"),
+    ("parcels without a label", "orders o WHERE {sold} AND o.status = 'processing' AND o.shipping_provider = 'melhorenvio'
+        AND NOT EXISTS (SELECT FROM shipments s WHERE s.order_id = o.id AND s.status NOT IN ('cancelled', 'expired'))"),
+    ("invoices to be cancelled", "invoices WHERE status = 'authorized' AND cancel_reason IS NOT NULL AND cancel_refused IS NULL"),
+    ("invoices without their papers", "invoices WHERE status = 'authorized' AND (xml IS NULL OR danfe IS NULL)"),
+    ("labels to buy", "shipments s JOIN orders o ON o.id = s.order_id WHERE {sold} AND o.status IN ('processing', 'shipped')
+        AND (s.status IN ('pending', 'carted', 'released') OR (s.status = 'generated' AND s.label_url IS NULL))"),
+    ("labels without a price", "shipments
+        WHERE price_cents IS NULL AND status IN ('released', 'generated', 'posted', 'undelivered', 'delivered')"),
+    ("labels to give back", "shipments s JOIN orders o ON o.id = s.order_id
+        WHERE s.status IN ('pending', 'carted', 'released', 'generated') AND s.error IS NULL
+          AND (o.status = 'cancelled' OR (o.status = 'processing' AND o.payment_status = 'refunded'))"),
+    ("money to give back", "payments p JOIN orders o ON o.id = p.order_id
+        WHERE p.refunded_cents + p.lost_cents < p.captured_cents AND (p.is_surplus OR o.status = 'cancelled')"),
+];
 
 /// Ends all waiting times: charges and orders expire, ended payments are old enough for another check, leases and claims of dead
 /// workers end, and no parcel had an event for hours.
@@ -63,18 +61,19 @@ const TIME_PASSES: &str = "
     UPDATE shipments SET claimed_until = now() WHERE claimed_until BETWEEN now() AND now() + interval '1 minute 30 seconds';
     UPDATE shipments SET heard_at = now() - interval '4 hours' WHERE heard_at > now() - interval '3 hours';
     UPDATE messages SET claimed_at = NULL WHERE status = 'queued' AND claimed_at < now() - interval '30 seconds';
-    UPDATE jobs SET run_at = now() WHERE state = 'waiting' AND run_at > now() AND kind NOT IN ('purge', 'keep_books', 'watch_stock', 'watch_certificate', 'watch_disputes');
+    UPDATE jobs SET run_at = now() WHERE state = 'waiting' AND run_at > now() AND kind NOT IN ('purge', 'keep_books', 'watch_stock', 'watch_certificate');
     UPDATE jobs SET lease_until = now() WHERE state = 'running' AND lease_until < now() + interval '1 minute 30 seconds'";
 
 pub async fn heal(world: &World) {
     world.say("all heals");
     world.recover_everything().await;
+    contests::end(world).await;
     ask_again(world).await;
     world.machine.add_workers(WORKERS);
     let (started, mut said) = (Instant::now(), Instant::now());
     loop {
         world.sql(TIME_PASSES).await;
-        operate(world).await;
+        operator::operate(world).await;
         tokio::time::sleep(LOOK).await;
         world.look_after_processes();
         let open = open(world).await;
@@ -97,24 +96,36 @@ pub async fn heal(world: &World) {
 
 async fn open(world: &World) -> Vec<(String, i64)> {
     let Some(db) = world.db().await else { return vec![("database".into(), 1)] };
-    let rows = db.query(OPEN, &[]).await.unwrap();
+    let counts = OPEN.iter().map(|(what, rows)| format!("SELECT '{what}' AS what, count(*) FROM {rows}"));
+    let counts = counts.collect::<Vec<_>>().join(" UNION ALL ").replace("{sold}", IS_SOLD);
+    let rows = db.query(&counts, &[]).await.unwrap();
     let mut open: Vec<(String, i64)> = rows.iter().map(|row| (row.get(0), row.get(1))).filter(|(_, count)| *count > 0).collect();
     if open.is_empty() {
-        let differ = labels::differ(world, &db).await;
-        open.extend((differ > 0).then(|| ("labels that stand elsewhere".to_owned(), differ)));
+        let labels = ("labels that stand elsewhere", labels::differ(world, &db).await);
+        let disputes = ("disputes that stand elsewhere", contests::differ(world, &db).await);
+        open.extend([labels, disputes].into_iter().filter(|(_, count)| *count > 0).map(|(what, count)| (what.to_owned(), count)));
     }
     open
 }
 
 impl World {
     async fn recover_everything(&self) {
+        self.machine.end_silence();
         if self.db().await.is_none() {
             self.machine.recover_database();
         }
+        self.machine.change_back();
+        self.machine.start_all(); // whom a fault that was cut short left down
         let (_, counts) = self.sandbox_post("/control/chaos", &json!({"off": true})).await;
         drop(counts);
         let counts = self.sandbox("/control/chaos").await["counts"].clone();
         self.sandbox_post("/control/nfe/away", &json!({"on": false})).await;
+        for provider in self.sandbox("/control/state").await["revoked"].as_array().into_iter().flatten() {
+            self.sandbox_post("/control/key", &json!({"provider": provider, "revoked": false})).await;
+        }
+        for provider in PAYMENT_PROVIDERS {
+            self.sandbox_post("/control/refunds/funded", &json!({"provider": provider})).await;
+        }
         for (provider, count) in counts["by_provider"].as_object().into_iter().flatten() {
             self.add(&format!("provider faults at {provider}"), count.as_u64().unwrap_or(0));
         }
@@ -153,45 +164,5 @@ async fn ask_again(world: &World) {
             Some(answer) => drop(note(world, &mut purchase, &answer)),
             None => world.violation(format!("the key {} gets no clear answer though all is well", purchase.key)),
         }
-    }
-}
-
-/// What needs a person: dead jobs are retried, failed refunds requested again, rejected invoices retried, and denied ones
-/// replaced.
-async fn operate(world: &World) {
-    const DEAD: &str = "SELECT id::text, kind, coalesce(last_error, '') FROM jobs WHERE state = 'dead'";
-    const STRANDED: &str = "
-        SELECT DISTINCT p.order_id::text FROM payments p JOIN orders o ON o.id = p.order_id
-         WHERE p.refunded_cents < p.captured_cents
-           AND (p.status = 'surplus' OR (o.status = 'cancelled' AND p.status IN ('paid', 'partially_refunded')))";
-    const REJECTED: &str = "SELECT id::text FROM invoices WHERE status = 'rejected'";
-    const DENIED: &str = "
-        SELECT o.id::text FROM orders o
-         WHERE o.status IN ('processing', 'shipped', 'delivered') AND o.payment_status IN ('paid', 'partially_refunded')
-           AND (SELECT sum(p.captured_cents) > sum(p.refunded_cents) FROM payments p WHERE p.order_id = o.id)
-           AND (SELECT i.status = 'denied' FROM invoices i WHERE i.order_id = o.id AND i.purpose = 'sale'
-                 ORDER BY i.status IN ('denied', 'cancelled'), i.id DESC LIMIT 1)";
-    let Some(db) = world.db().await else { return };
-    let admin = lock(&world.admin).clone();
-    let headers = [("Authorization", admin.as_str())];
-    for row in db.query(DEAD, &[]).await.unwrap() {
-        let (id, kind, why): (String, String, String) = (row.get(0), row.get(1), row.get(2));
-        world.count(&format!("dead jobs tried again: {kind}: {}", why.chars().take(80).collect::<String>()));
-        world.call(0, "POST", &format!("/api/admin/jobs/{id}/retry"), &headers, Some(&Value::Null)).await;
-    }
-    for row in db.query(REJECTED, &[]).await.unwrap() {
-        let path = format!("/api/admin/invoices/{}/retry", row.get::<_, String>(0));
-        world.call(0, "POST", &path, &headers, Some(&json!({}))).await;
-        world.count("rejected invoices tried again by hand");
-    }
-    for row in db.query(DENIED, &[]).await.unwrap() {
-        let path = format!("/api/admin/orders/{}/invoice", row.get::<_, String>(0));
-        world.call(0, "POST", &path, &headers, Some(&json!({}))).await;
-        world.count("invoices issued once more, by hand");
-    }
-    for row in db.query(STRANDED, &[]).await.unwrap() {
-        let path = format!("/api/orders/{}/refund", row.get::<_, String>(0));
-        world.call(0, "POST", &path, &headers, Some(&json!({"reason": "sent once more"}))).await;
-        world.count("refunds sent once more by hand");
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::books::rows;
+use crate::sold::IS_SOLD;
 use crate::world::World;
 
 /// A label as the shop has it, and the state of its order.
@@ -36,16 +37,11 @@ struct Parcels {
 
 pub async fn check(world: &World, books: &Value, db: &tokio_postgres::Client) {
     const LABELS: &str = "
-        SELECT s.id::text, s.order_id::text, o.number, s.volume, s.status, s.price_cents, s.error,
-               o.status IN ('processing', 'shipped', 'delivered') AND o.payment_status IN ('paid', 'partially_refunded')
-               AND (SELECT sum(p.captured_cents) > sum(p.refunded_cents) FROM payments p WHERE p.order_id = o.id) AS is_sold,
+        SELECT s.id::text, s.order_id::text, o.number, s.volume, s.status, s.price_cents, s.error, {sold} AS is_sold,
                o.status IN ('shipped', 'delivered', 'returned') AS has_left
           FROM shipments s JOIN orders o ON o.id = s.order_id";
     const SENT: &str = "
-        SELECT o.id::text, o.number FROM orders o
-         WHERE o.status IN ('processing', 'shipped', 'delivered') AND o.payment_status IN ('paid', 'partially_refunded')
-           AND o.shipping_provider = 'melhorenvio'
-           AND (SELECT sum(p.captured_cents) > sum(p.refunded_cents) FROM payments p WHERE p.order_id = o.id)";
+        SELECT o.id::text, o.number FROM orders o WHERE {sold} AND o.shipping_provider = 'melhorenvio'";
     let label = |row: &tokio_postgres::Row| Label {
         id: row.get("id"),
         order: row.get("order_id"),
@@ -57,7 +53,7 @@ pub async fn check(world: &World, books: &Value, db: &tokio_postgres::Client) {
         is_sold: row.get("is_sold"),
         has_left: row.get("has_left"),
     };
-    let ours: Vec<Label> = db.query(LABELS, &[]).await.unwrap().iter().map(label).collect();
+    let ours: Vec<Label> = db.query(&LABELS.replace("{sold}", IS_SOLD), &[]).await.unwrap().iter().map(label).collect();
     let mut theirs: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
     for parcel in rows(books, "parcels").iter().filter(|parcel| is_live(parcel)) {
         theirs.entry(parcel["tag"].as_str().unwrap_or("without a tag")).or_default().push(parcel);
@@ -80,7 +76,7 @@ pub async fn check(world: &World, books: &Value, db: &tokio_postgres::Client) {
     for order in orders.values() {
         stand(world, order);
     }
-    for row in db.query(SENT, &[]).await.unwrap() {
+    for row in db.query(&SENT.replace("{sold}", IS_SOLD), &[]).await.unwrap() {
         let (id, number): (String, String) = (row.get(0), row.get(1));
         if orders.get(id.as_str()).is_none_or(|order| order.bought == 0) {
             world.violation(format!("order {number} is to be sent, and has no label that was paid"));

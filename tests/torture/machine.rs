@@ -6,38 +6,50 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
 use tokio_postgres::NoTls;
 use uuid::Uuid;
 use vitrine::dev::postgres::{Cluster, ClusterOptions};
 
-use crate::world::{ADMIN, CNPJ, lock};
+use crate::relay::{Relay, Silence};
+use crate::variables::{Variable, Variables};
+use crate::world::lock;
 
 /// The longest that a server without a database takes to report that and end.
 const AFTERSHOCK: Duration = Duration::from_secs(15);
-const PIX_EXPIRY: &str = "15s";
 
 /// A process of ours that can be killed and started again.
 struct Process {
     name: &'static str,
     arguments: Vec<&'static str>,
-    env: Vec<(&'static str, String)>,
+    env: Vec<Variable>,
     child: Mutex<Option<Child>>,
+    /// It was started with other variables than its usual ones.
+    is_changed: AtomicBool,
 }
+
+impl Process {
+    fn new(name: &'static str, command: &'static str, env: Vec<Variable>) -> Self {
+        Self { name, arguments: vec![command], env, child: Mutex::default(), is_changed: AtomicBool::new(false) }
+    }
+}
+
+/// Variables that are not as usual; `None`: it is left out.
+pub type Change = &'static [(&'static str, Option<&'static str>)];
 
 pub struct Machine {
     pub folder: PathBuf,
     cluster: Mutex<Option<Cluster>>,
-    /// When the database last went down or came up.
+    /// When the database last went away or came back.
     crashed: Mutex<Option<Instant>>,
     pub database: String,
+    /// The database's own address. Our processes have the relay's.
     pub database_url: String,
-    env: Vec<(&'static str, String)>,
+    relay: Relay,
+    env: Vec<Variable>,
+    changed: Mutex<Change>,
     pub ports: [u16; 2],
     pub sandbox_port: u16,
     processes: Vec<Process>,
@@ -45,6 +57,7 @@ pub struct Machine {
     watchdog: Mutex<Child>,
     /// ProPay's two secrets: ours, and theirs.
     pub secrets: [String; 2],
+    pub nfe_provider: &'static str,
 }
 
 fn free_port() -> u16 {
@@ -61,101 +74,10 @@ impl Machine {
         let cluster = Cluster::start(options).await.unwrap();
         let database = fresh_database(&cluster.url("postgres")).await;
         let database_url = cluster.url(&database);
-        let mut dice = StdRng::seed_from_u64(seed);
-        let mut secret = || hex::encode(dice.random::<[u8; 24]>());
-        let [
-            jwt,
-            go,
-            back,
-            app_id,
-            openpix,
-            freight,
-            mail,
-            card,
-            hook,
-            bank,
-            key,
-            pix,
-            nfe,
-            nfe_hook,
-            parcel_hook,
-            office,
-            sms,
-            sms_hook,
-        ] = std::array::from_fn(|_| secret());
-        let data_keys = format!("1:{}", STANDARD.encode(dice.random::<[u8; 32]>()));
+        let relay = Relay::start(cluster.port());
+        let through_relay = database_url.replace(&format!(":{}/", cluster.port()), &format!(":{}/", relay.port));
         let (ports, sandbox_port) = ([free_port(), free_port()], free_port());
-        let provider = |path: &str| format!("http://127.0.0.1:{sandbox_port}/{path}");
-        let env: Vec<(&'static str, String)> = vec![
-            ("DATABASE_URL", database_url.clone()),
-            ("JWT_SECRET", jwt),
-            ("DATA_KEYS", data_keys),
-            ("ALLOWED_ORIGINS", "https://loja.example".into()),
-            ("PIX_PROVIDER", "propay,openpix,bacen".into()),
-            ("PIX_EXPIRY", PIX_EXPIRY.into()),
-            ("PROPAY_URL", provider("propay")),
-            ("PROPAY_TIMEOUT", "2s".into()),
-            ("GO_TO_PROPAY_SECRET", go.clone()),
-            ("PROPAY_TO_GO_SECRET", back.clone()),
-            ("OPENPIX_URL", provider("openpix")),
-            ("OPENPIX_TIMEOUT", "2s".into()),
-            ("OPENPIX_CALLS_PER_SECOND", "100000".into()),
-            ("OPENPIX_APP_ID", app_id),
-            ("OPENPIX_WEBHOOK_SECRET", openpix),
-            ("PIX_API_URL", provider("bacen/v2")),
-            ("PIX_TIMEOUT", "2s".into()),
-            ("PIX_CLIENT_ID", bank),
-            ("PIX_CLIENT_SECRET", key),
-            ("PIX_KEY", "7f2b6c3e-0a1d-4c57-9a37-3f1c52d0e9b4".into()),
-            ("PIX_WEBHOOK_SECRET", pix),
-            ("STRIPE_URL", provider("stripe")),
-            ("STRIPE_TIMEOUT", "2s".into()),
-            ("STRIPE_SECRET_KEY", format!("sk_test_{card}")),
-            ("STRIPE_WEBHOOK_SECRET", format!("whsec_{hook}")),
-            ("STRIPE_PUBLISHABLE_KEY", "pk_test_torture".into()),
-            ("MELHORENVIO_URL", provider("melhorenvio")),
-            ("SHIPPING_API_KEY", freight),
-            ("MELHORENVIO_WEBHOOK_SECRET", parcel_hook),
-            ("SHIPPING_SENDER_CEP", "01310-100".into()),
-            ("SHIPPING_PROVIDER", "melhorenvio,correios".into()),
-            ("CORREIOS_URL", provider("correios")),
-            ("CORREIOS_USER", "tortura".into()),
-            ("CORREIOS_API_KEY", office),
-            ("CORREIOS_POSTAGE_CARD", "0067599079".into()),
-            ("NFE_PROVIDER", "focusnfe".into()),
-            ("NFE_URL", provider("focusnfe")),
-            ("NFE_API_KEY", nfe),
-            ("NFE_CNPJ", CNPJ.into()),
-            ("NFE_WEBHOOK_SECRET", nfe_hook),
-            ("NFE_TIMEOUT", "2s".into()),
-            // Periods of days are shortened to minutes.
-            ("NFE_CALLS_PER_MINUTE", "100000".into()),
-            ("RESEND_URL", provider("resend")),
-            ("RESEND_API_KEY", mail),
-            ("SMS_PROVIDER", "africastalking".into()),
-            ("AFRICASTALKING_URL", provider("africastalking")),
-            ("AFRICASTALKING_USERNAME", "tortura".into()),
-            ("AFRICASTALKING_API_KEY", sms),
-            ("AFRICASTALKING_WEBHOOK_SECRET", sms_hook),
-            ("CEP_URL", provider("viacep")),
-            ("BRASILAPI_URL", provider("brasilapi")),
-            ("ADMIN_EMAIL", ADMIN.0.into()),
-            ("ADMIN_PASSWORD", ADMIN.1.into()),
-            ("ADMIN_ALERT_EMAIL", "operador@loja.test".into()),
-            ("HTTP_WORKERS", "2".into()),
-            ("DB_MIN_CONNS", "1".into()),
-            ("DB_MAX_CONNS", "24".into()),
-            ("LOG_LEVEL", "warn".into()),
-            ("LOG_FORMAT", "json".into()),
-            // Providers fail all the time here, so open breakers must close soon.
-            ("CIRCUIT_BREAKER_THRESHOLD", "8".into()),
-            ("CIRCUIT_BREAKER_TIMEOUT", "5s".into()),
-            ("CIRCUIT_BREAKER_COOLDOWN", "1s".into()),
-            ("RATE_LIMIT_LOGIN", "0".into()),
-            ("RATE_LIMIT_REGISTER", "0".into()),
-            ("RATE_LIMIT_FORGOT_PASSWORD", "0".into()),
-            ("RATE_LIMIT_GLOBAL", "0".into()),
-        ];
+        let Variables { env, secrets, nfe_provider } = Variables::of(seed, through_relay, sandbox_port);
         let journal = folder.join("books.jsonl").to_str().unwrap().to_owned();
         let own = |more: Vec<(&'static str, String)>| env.iter().cloned().chain(more).collect::<Vec<_>>();
         let sandbox = own(vec![
@@ -163,17 +85,12 @@ impl Machine {
             ("SANDBOX_JOURNAL", journal),
             ("PUBLIC_URL", format!("http://127.0.0.1:{}", ports[0])),
         ]);
-        let server = |name, port: u16| Process {
-            name,
-            arguments: vec!["serve"],
-            env: own(vec![("PORT", port.to_string())]),
-            child: Mutex::new(None),
-        };
+        let server = |name, port: u16| Process::new(name, "serve", own(vec![("PORT", port.to_string())]));
         let processes = vec![
-            Process { name: "sandbox", arguments: vec!["sandbox"], env: sandbox, child: Mutex::new(None) },
+            Process::new("sandbox", "sandbox", sandbox),
             server("server-0", ports[0]),
             server("server-1", ports[1]),
-            Process { name: "worker", arguments: vec!["worker"], env: own(Vec::new()), child: Mutex::new(None) },
+            Process::new("worker", "worker", own(Vec::new())),
         ];
         Self {
             folder,
@@ -181,16 +98,20 @@ impl Machine {
             crashed: Mutex::default(),
             database,
             database_url,
+            relay,
             env,
+            changed: Mutex::default(),
             ports,
             sandbox_port,
             processes,
             helpers: Mutex::default(),
             watchdog: Mutex::new(watchdog()),
-            secrets: [go, back],
+            secrets,
+            nfe_provider,
         }
     }
 
+    /// Starts what does not run.
     pub fn start_all(&self) {
         for index in 0..self.processes.len() {
             self.start_process(index);
@@ -200,13 +121,41 @@ impl Machine {
     /// Runs one of the binary's own commands on the shop.
     pub fn vitrine(&self, arguments: &[&str]) -> std::process::Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vitrine"));
-        command.args(arguments).current_dir(&self.folder).env_clear().envs(self.env.iter().cloned()).output().unwrap()
+        command.args(arguments).current_dir(&self.folder).env_clear().envs(self.env.iter().cloned());
+        tokio::task::block_in_place(|| command.output()).unwrap()
     }
 
+    /// Starts it unless it runs.
     fn start_process(&self, index: usize) {
         let process = &self.processes[index];
-        *lock(&process.child) = Some(self.spawn(process.name, &process.arguments, &process.env));
+        let mut child = lock(&process.child);
+        if child.as_mut().is_some_and(|child| child.try_wait().is_ok_and(|ended| ended.is_none())) {
+            return;
+        }
+        let changed = *lock(&self.changed);
+        let is_usual = |(name, _): &&Variable| !changed.iter().any(|(other, _)| other == name);
+        let given = changed.iter().filter_map(|(name, value)| value.map(|value| (*name, value.to_owned())));
+        let env: Vec<Variable> = process.env.iter().filter(is_usual).cloned().chain(given).collect();
+        *child = Some(self.spawn(process.name, &process.arguments, &env));
+        process.is_changed.store(!changed.is_empty(), Ordering::Relaxed);
+        drop(child);
         self.tell_watchdog();
+    }
+
+    /// From now on processes start with these variables in place of their usual ones.
+    pub fn change(&self, change: Change) {
+        *lock(&self.changed) = change;
+    }
+
+    /// From now on with the usual variables; whoever runs with others is started again.
+    pub fn change_back(&self) {
+        self.change(&[]);
+        for which in 0..3 {
+            if self.processes[which + 1].is_changed.load(Ordering::Relaxed) {
+                self.kill(which);
+                self.start_again(which);
+            }
+        }
     }
 
     fn spawn(&self, name: &str, arguments: &[&str], env: &[(&'static str, String)]) -> Child {
@@ -245,6 +194,17 @@ impl Machine {
         self.start_process(which + 1);
     }
 
+    /// The network to the database: it vanishes without a word, and comes back.
+    pub fn silence_database(&self, silence: Silence) {
+        *lock(&self.crashed) = Some(Instant::now());
+        self.relay.go_silent(silence);
+    }
+
+    pub fn end_silence(&self) {
+        self.relay.come_back();
+        *lock(&self.crashed) = Some(Instant::now());
+    }
+
     /// Restarts processes that ended by themselves, as a supervisor would. Returns name and exit of each, and whether it is the
     /// exit of a process that found no database at its start.
     pub fn start_what_has_ended(&self) -> Vec<(String, bool)> {
@@ -253,7 +213,8 @@ impl Machine {
             let process = &self.processes[index];
             let ended = lock(&process.child).as_mut().and_then(|child| child.try_wait().ok().flatten());
             if let Some(status) = ended {
-                let found_no_database = lock(&self.crashed).is_some_and(|at| at.elapsed() < AFTERSHOCK);
+                let was_just_away = lock(&self.crashed).is_some_and(|at| at.elapsed() < AFTERSHOCK);
+                let found_no_database = self.relay.is_silent() || was_just_away;
                 found.push((format!("{} ended by itself: {status}", process.name), found_no_database));
                 self.start_process(index);
             }

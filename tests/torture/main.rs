@@ -8,12 +8,18 @@
 
 mod books;
 mod buyers;
+mod contests;
 mod heal;
 mod labels;
 mod machine;
+mod operator;
+mod outages;
 mod papers;
+mod relay;
+mod sold;
 mod texts;
 mod trouble;
+mod variables;
 mod world;
 
 use std::process::ExitCode;
@@ -108,6 +114,8 @@ async fn torture(world: Arc<World>) {
     world.sandbox_post("/control/labels", &serde_json::json!({"balance_cents": 10_000_000_000_i64})).await;
     world.sandbox_post("/control/chaos", &world.chaos()).await;
     let mut trouble = trouble::begin(&world);
+    outages::begin(&world, &mut trouble);
+    contests::begin(&world, &mut trouble);
     buyers::buy_until_the_time_is_over(&world).await;
     world.is_over();
     trouble.shutdown().await;

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::books::{plain, rows};
+use crate::sold::IS_SOLD;
 use crate::world::World;
 
 /// An invoice as the shop has it.
 struct Invoice {
     order: String,
+    provider: String,
     status: String,
     key: Option<String>,
     number: Option<String>,
@@ -26,10 +28,10 @@ struct Order {
 }
 
 pub async fn invoices(world: &World, books: &Value, db: &tokio_postgres::Client) {
-    const INVOICES: &str =
-        "SELECT id::text, order_id::text, status, chave, number, total_cents, purpose = 'return' AS is_return FROM invoices";
+    const INVOICES: &str = "SELECT id::text, order_id::text, provider, status, chave, number, total_cents, purpose = 'return' AS is_return FROM invoices";
     let invoice = |row: &tokio_postgres::Row| Invoice {
         order: row.get("order_id"),
+        provider: row.get("provider"),
         status: row.get("status"),
         key: row.get("chave"),
         number: row.get("number"),
@@ -68,7 +70,7 @@ fn compare(world: &World, reference: &str, ours: &Invoice, theirs: Option<&Value
         world.violation(format!("invoice {reference} of order {}: {} here, {status} at the provider", ours.order, ours.status));
         return;
     }
-    world.count(&format!("invoices that ended {}", ours.status));
+    world.count(&format!("invoices that ended {} at {}", ours.status, ours.provider));
     let Some(theirs) = theirs.filter(|_| ours.status == "authorized") else { return };
     let number = theirs["number"].as_u64().map(|number| number.to_string());
     if theirs["key"].as_str() != ours.key.as_deref() || number != ours.number || theirs["total_cents"] != ours.total {
@@ -87,11 +89,7 @@ fn numbers(world: &World, nfes: &[Value]) {
 
 /// Exactly one sale's invoice stands at the provider for a sold order, and none for another.
 async fn stand(world: &World, ours: &BTreeMap<String, Invoice>, theirs: &BTreeMap<String, &Value>, db: &tokio_postgres::Client) {
-    const ORDERS: &str = "
-        SELECT o.id::text, o.number, o.status IN ('processing', 'shipped', 'delivered')
-               AND o.payment_status IN ('paid', 'partially_refunded')
-               AND (SELECT sum(p.captured_cents) > sum(p.refunded_cents) FROM payments p WHERE p.order_id = o.id) AS is_sold
-          FROM orders o";
+    let orders = format!("SELECT o.id::text, o.number, {IS_SOLD} AS is_sold FROM orders o");
     let mut standing: BTreeMap<&str, (u32, u32)> = BTreeMap::new();
     for (reference, invoice) in ours {
         if theirs.get(reference).is_some_and(|nfe| nfe["status"] == "authorized") {
@@ -100,7 +98,7 @@ async fn stand(world: &World, ours: &BTreeMap<String, Invoice>, theirs: &BTreeMa
         }
     }
     let order = |row: &tokio_postgres::Row| Order { id: row.get("id"), number: row.get("number"), is_sold: row.get("is_sold") };
-    for order in db.query(ORDERS, &[]).await.unwrap().iter().map(order) {
+    for order in db.query(&orders, &[]).await.unwrap().iter().map(order) {
         let (sales, returns) = standing.get(order.id.as_str()).copied().unwrap_or_default();
         let is_right = if order.is_sold { sales == 1 } else { sales == 0 || (sales == 1 && returns >= 1) };
         if !is_right {

@@ -29,15 +29,20 @@ pub fn begin(world: &Arc<World>) -> JoinSet<()> {
     trouble
 }
 
-async fn pause(dice: &mut StdRng, millis: std::ops::Range<u64>) {
+pub async fn pause(dice: &mut StdRng, millis: std::ops::Range<u64>) {
     tokio::time::sleep(Duration::from_millis(dice.random_range(millis))).await;
 }
 
-/// SIGKILL at any moment, at least every five seconds; started again a moment later.
+/// SIGKILL at any moment; started again a moment later. On a slow machine a server would never serve if most of them were not
+/// given the time to start.
 async fn kill(world: Arc<World>, which: usize) {
     let mut dice = world.dice(20 + which as u64);
     while !world.time_is_over() {
+        if dice.random_range(0..4) > 0 {
+            world.until_serving(which).await;
+        }
         pause(&mut dice, 800..5_000).await;
+        let _turn = world.calm.read().await;
         world.machine.kill(which);
         world.count(if which < 2 { "servers killed" } else { "workers killed" });
         pause(&mut dice, 0..600).await;
@@ -53,6 +58,7 @@ async fn crash_databases(world: Arc<World>) {
     let mut dice = world.dice(12);
     loop {
         pause(&mut dice, 6_000..16_000).await;
+        let _turn = world.calm.read().await;
         if world.time_is_over() {
             return;
         }
@@ -140,7 +146,7 @@ async fn report_texts(world: Arc<World>) {
 }
 
 /// One of the orders that were placed.
-fn some_order(world: &World, dice: &mut StdRng) -> Option<Placed> {
+pub fn some_order(world: &World, dice: &mut StdRng) -> Option<Placed> {
     let purchases = lock(&world.purchases);
     let placed: Vec<&Placed> = purchases.values().filter_map(|purchase| purchase.placed.as_ref()).collect();
     placed.get(dice.random_range(0..placed.len().max(1))).map(|placed| (*placed).clone())
@@ -177,7 +183,7 @@ async fn forge(world: Arc<World>) {
                 ("signed for another body", Some(signature))
             }
         };
-        const PATHS: [&str; 8] = [
+        const PATHS: [&str; 10] = [
             "/api/webhooks/payment",
             "/api/webhooks/payment",
             "/api/webhooks/openpix",
@@ -186,6 +192,8 @@ async fn forge(world: Arc<World>) {
             "/api/webhooks/pix?hmac=0123456789abcdef0123456789abcdef",
             "/api/webhooks/focusnfe",
             "/api/webhooks/focusnfe?token=0123456789abcdef0123456789abcdef",
+            "/api/webhooks/enotas",
+            "/api/webhooks/enotas?token=0123456789abcdef0123456789abcdef",
         ];
         let path = PATHS[dice.random_range(0..PATHS.len())];
         let port = world.machine.ports[dice.random_range(0..2)];

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
+use tokio::sync::RwLock;
 use tokio_postgres::NoTls;
 use uuid::Uuid;
 
@@ -18,6 +19,7 @@ use crate::machine::Machine;
 pub const SETUP_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long one request may take before its answer counts as lost.
 const REQUEST: Duration = Duration::from_secs(8);
+const READY: Duration = Duration::from_secs(2);
 /// Some products sell out, some do not.
 pub const STOCKS: [i32; 6] = [40, 100, 250, 100_000, 100_000, 100_000];
 pub const COUPON: &str = "TORTURA";
@@ -73,6 +75,8 @@ pub struct World {
     pub machine: Machine,
     started: Instant,
     over: AtomicBool,
+    /// Held by whoever kills or stops a part of the shop; wholly, by whoever measures how soon the shop is back.
+    pub calm: RwLock<()>,
     pub http: reqwest::Client,
     /// For the sandbox's controls: each call on a connection of its own, so that no kept connection is found closed.
     control: reqwest::Client,
@@ -97,6 +101,7 @@ impl World {
             machine: Machine::start(plan.seed).await,
             started: Instant::now(),
             over: AtomicBool::new(false),
+            calm: RwLock::default(),
             http: reqwest::Client::builder().timeout(REQUEST).build().unwrap(),
             control: reqwest::Client::builder().timeout(SETUP_TIMEOUT).pool_max_idle_per_host(0).build().unwrap(),
             products: Mutex::default(),
@@ -215,8 +220,17 @@ impl World {
         }
     }
 
+    /// Waits for a process to do its work, for a while. Of the worker nothing is known.
+    pub async fn until_serving(&self, which: usize) {
+        let started = Instant::now();
+        let Some(port) = self.machine.ports.get(which) else { return };
+        while !self.is_ready(*port).await && started.elapsed() < REQUEST && !self.time_is_over() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     async fn is_ready(&self, port: u16) -> bool {
-        let asked = self.http.get(format!("http://127.0.0.1:{port}/ready")).send().await;
+        let asked = self.http.get(format!("http://127.0.0.1:{port}/ready")).timeout(READY).send().await;
         asked.is_ok_and(|answer| answer.status().as_u16() == 200)
     }
 

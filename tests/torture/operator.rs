@@ -1,0 +1,49 @@
+//! What needs a person, by the routes that the shop documents for it.
+
+use serde_json::{Value, json};
+
+use crate::contests;
+use crate::sold::IS_SOLD;
+use crate::world::{World, lock};
+
+/// Dead jobs are retried, failed refunds requested again, rejected invoices retried, denied ones replaced, and disputes without a
+/// winner settled.
+pub async fn operate(world: &World) {
+    const DEAD: &str = "SELECT id::text, kind, coalesce(last_error, '') FROM jobs WHERE state = 'dead'";
+    const STRANDED: &str = "
+        SELECT DISTINCT p.order_id::text FROM payments p JOIN orders o ON o.id = p.order_id
+         WHERE p.refunded_cents + p.lost_cents < p.captured_cents AND p.status <> 'disputed' AND (p.is_surplus OR o.status = 'cancelled')";
+    const REJECTED: &str = "SELECT id::text FROM invoices WHERE status = 'rejected'";
+    const DENIED: &str = "
+        SELECT o.id::text FROM orders o
+         WHERE {sold}
+           AND (SELECT i.status = 'denied' FROM invoices i WHERE i.order_id = o.id AND i.purpose = 'sale'
+                 ORDER BY i.status IN ('denied', 'cancelled'), i.id DESC LIMIT 1)";
+    let Some(db) = world.db().await else { return };
+    let admin = lock(&world.admin).clone();
+    let headers = [("Authorization", admin.as_str())];
+    for row in db.query(DEAD, &[]).await.unwrap() {
+        let (id, kind, why): (String, String, String) = (row.get(0), row.get(1), row.get(2));
+        if why.contains("not configured") || why.contains("no longer configured") {
+            world.violation(format!("a job {kind} died because a provider was taken out: {why}"));
+        }
+        world.count(&format!("dead jobs tried again: {kind}: {}", why.chars().take(80).collect::<String>()));
+        world.call(0, "POST", &format!("/api/admin/jobs/{id}/retry"), &headers, Some(&Value::Null)).await;
+    }
+    for row in db.query(REJECTED, &[]).await.unwrap() {
+        let path = format!("/api/admin/invoices/{}/retry", row.get::<_, String>(0));
+        world.call(0, "POST", &path, &headers, Some(&json!({}))).await;
+        world.count("rejected invoices tried again by hand");
+    }
+    for row in db.query(&DENIED.replace("{sold}", IS_SOLD), &[]).await.unwrap() {
+        let path = format!("/api/admin/orders/{}/invoice", row.get::<_, String>(0));
+        world.call(0, "POST", &path, &headers, Some(&json!({}))).await;
+        world.count("invoices issued once more, by hand");
+    }
+    for row in db.query(STRANDED, &[]).await.unwrap() {
+        let path = format!("/api/orders/{}/refund", row.get::<_, String>(0));
+        world.call(0, "POST", &path, &headers, Some(&json!({"reason": "sent once more"}))).await;
+        world.count("refunds sent once more by hand");
+    }
+    contests::settle(world, &db, &headers).await;
+}
