@@ -7,7 +7,6 @@ use actix_web::http::StatusCode;
 use actix_web::{FromRequest, HttpRequest, HttpResponse};
 use deadpool_postgres::GenericClient;
 use futures_util::future::{Ready, ready};
-use jiff::Timestamp;
 use serde::Serialize;
 use tokio_postgres::Row;
 
@@ -16,7 +15,8 @@ use crate::error::{Error, Result};
 
 const MAX_KEY: usize = 255;
 /// How long a request may hold its key before another may take over. Whoever died with it keeps the client waiting no longer
-/// than this; whoever is only slow is doubled at worst, and what leases guard gives doubles the same result.
+/// than this; whoever is only slow is doubled at worst, and what leases guard gives doubles the same result. By the database's clock:
+/// servers' clocks differ.
 const LEASE: Duration = Duration::from_secs(15);
 
 /// The header, if it was sent.
@@ -127,12 +127,11 @@ impl Claim {
     /// `Some` is the first answer; `None`: go on, then [`Claim::finish`] or [`Claim::release`].
     pub async fn lease(&self, db: &impl GenericClient) -> Result<Option<Kept>> {
         const LEASE_IT: &str = "
-            INSERT INTO idempotency_keys AS k (scope, key, fingerprint, lease_until) VALUES ($1, $2, $3, $4)
-            ON CONFLICT (scope, key) DO UPDATE SET lease_until = $4, fingerprint = $3, status = NULL, body = NULL, created_at = now()
+            INSERT INTO idempotency_keys AS k (scope, key, fingerprint, lease_until) VALUES ($1, $2, $3, now() + make_interval(secs => $4))
+            ON CONFLICT (scope, key) DO UPDATE SET lease_until = excluded.lease_until, fingerprint = $3, status = NULL, body = NULL, created_at = now()
              WHERE (k.status IS NULL AND k.lease_until < now() AND k.fingerprint = $3) OR k.created_at <= now() - interval '24 hours'";
         const SEE: &str = "SELECT fingerprint, status, body FROM idempotency_keys WHERE scope = $1 AND key = $2";
-        let until = Timestamp::now() + jiff::SignedDuration::from_secs(LEASE.as_secs() as i64);
-        if db::execute(db, LEASE_IT, &[&self.scope, &self.key, &self.fingerprint, &until]).await? == 1 {
+        if db::execute(db, LEASE_IT, &[&self.scope, &self.key, &self.fingerprint, &LEASE.as_secs_f64()]).await? == 1 {
             return Ok(None);
         }
         match db::query_opt(db, SEE, &[&self.scope, &self.key]).await? {

@@ -1,11 +1,13 @@
 //! `text/event-stream` of one order's changes. The history is the stream: its ids are the event ids, so it resumes anywhere.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, get, web};
 use bytes::Bytes;
 use futures_util::stream;
+use uuid::Uuid;
 
 use super::store;
 use crate::app::App;
@@ -22,38 +24,66 @@ const LOOK: Duration = Duration::from_secs(1);
 const KEEP_ALIVE_LOOKS: u32 = 15;
 /// Streams that one process keeps open; the next is told to poll.
 const MAX_STREAMS: usize = 1000;
+/// Of them, those of one person: an account, or a guest's order. Tabs and devices, and no more.
+const MAX_PER_PERSON: usize = 10;
 /// Then the client reconnects and is checked again.
 const MAX_LOOKS: u32 = 3600;
 
-static OPEN: AtomicUsize = AtomicUsize::new(0);
+/// The open streams of this process, by person.
+static OPEN: Mutex<BTreeMap<Uuid, usize>> = Mutex::new(BTreeMap::new());
 
-/// One open stream; counted until it is dropped.
+/// A place among the open streams, until it is dropped.
+struct Seat(Uuid);
+
+impl Seat {
+    fn take(person: Uuid) -> Result<Self> {
+        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner); // counters are whole at any moment
+        if open.get(&person).is_some_and(|theirs| *theirs >= MAX_PER_PERSON) {
+            return Err(Error::TooMany { retry_after_s: 5 });
+        }
+        if open.values().sum::<usize>() >= MAX_STREAMS {
+            return Err(Error::Busy { what: "Too many event streams are open: ask for the order itself", retry_after_s: 5 });
+        }
+        *open.entry(person).or_default() += 1;
+        Ok(Self(person))
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(theirs) = open.get_mut(&self.0) {
+            *theirs -= 1;
+            if *theirs == 0 {
+                open.remove(&self.0);
+            }
+        }
+    }
+}
+
+/// One open stream.
 struct Follower {
     app: web::Data<App>,
     order: OrderId,
     last: i64,
     looks: u32,
+    _seat: Seat,
 }
 
-impl Drop for Follower {
-    fn drop(&mut self) {
-        OPEN.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// The order's changes as they happen; resumes with Last-Event-ID
-#[utoipa::path(tag = "orders", security(("bearer" = [])), responses((status = 200, content_type = "text/event-stream"), (status = 404)))]
+/// The order's changes as they happen; resumes with Last-Event-ID. One person may have ten streams open
+#[utoipa::path(tag = "orders", security(("bearer" = [])),
+    responses((status = 200, content_type = "text/event-stream"), (status = 404), (status = 429)))]
 #[get("/api/orders/{id}/events")]
 pub async fn events(app: web::Data<App>, visitor: Visitor, Path(order): Path<OrderId>, req: HttpRequest) -> Result<HttpResponse> {
     let viewer = Viewer::of(&app, &visitor, order)?;
     let url = &app.config.http.public_url;
     store::find_order(&app.db().await?, order, viewer, url).await?.ok_or(Error::NotFound("The order"))?;
-    if OPEN.fetch_add(1, Ordering::Relaxed) >= MAX_STREAMS {
-        OPEN.fetch_sub(1, Ordering::Relaxed);
-        return Err(Error::Busy { what: "Too many event streams are open: ask for the order itself", retry_after_s: 5 });
-    }
+    let seat = Seat::take(match viewer {
+        Viewer::Customer(user) | Viewer::Admin(user) => user.0,
+        Viewer::Guest => order.0,
+    })?;
     let last = req.headers().get("last-event-id").and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok()).unwrap_or(0);
-    let follower = Follower { app: app.clone(), order, last, looks: 0 };
+    let follower = Follower { app: app.clone(), order, last, looks: 0, _seat: seat };
     let news = stream::unfold(follower, |mut follower| async move {
         let chunk = follower.next().await?;
         Some((Ok::<_, Error>(chunk), follower))

@@ -628,3 +628,31 @@ async fn an_account_uses_a_coupon_as_often_as_one_person_whatever_documents_it_t
     assert_eq!(with(&ana, 2).await.status, 201);
     shop.close().await;
 }
+
+#[actix_web::test]
+async fn one_person_cannot_take_all_event_streams() {
+    let shop = Shop::open().await;
+    let shirt = shop.product("Camiseta").create().await;
+    let (ana, bia) = (shop.customer().await, shop.customer().await);
+    let order = async |who: &crate::shop::Customer<'_>| who.buy(&[(&shirt, 1)]).await.body["id"].as_str().unwrap().to_owned();
+    let (hers, other, bias) = (order(&ana).await, order(&ana).await, order(&bia).await);
+    let open = async |who: &crate::shop::Customer<'_>, order: &str| {
+        who.request("GET", &format!("/api/orders/{order}/events")).try_send().await.unwrap()
+    };
+    let mut streams = Vec::new();
+    for n in 0..10 {
+        let stream = open(&ana, if n % 2 == 0 { &hers } else { &other }).await;
+        assert_eq!(stream.status(), 200);
+        streams.push(stream);
+    }
+    let refused = open(&ana, &hers).await;
+    assert_eq!((refused.status().as_u16(), refused.headers()["retry-after"].to_str().unwrap()), (429, "5"));
+    assert_eq!(open(&bia, &bias).await.status(), 200, "nobody else is concerned");
+    drop(streams);
+    let started = std::time::Instant::now();
+    while open(&ana, &hers).await.status() != 200 {
+        assert!(started.elapsed() < std::time::Duration::from_secs(60), "who hung up has a place again");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    shop.close().await;
+}

@@ -131,3 +131,17 @@ async fn a_twin_of_an_order_is_told_at_once_though_the_first_one_waits() {
     assert_eq!(shop.sql::<i64>("SELECT count(*) FROM orders").await, 1);
     shop.close().await;
 }
+
+#[actix_web::test]
+async fn a_lease_is_by_the_databases_clock() {
+    let shop = Shop::open().await;
+    let claim = vitrine::http::idempotency::Claim { scope: "s".into(), key: "k".into(), fingerprint: vec![1] };
+    assert!(claim.lease(&shop.app.db().await.unwrap()).await.unwrap().is_none());
+    let exact = "SELECT lease_until = created_at + interval '15 seconds' FROM idempotency_keys";
+    assert!(shop.sql::<bool>(exact).await, "both are the time at which its statement began");
+    shop.execute("UPDATE idempotency_keys SET lease_until = now()").await;
+    assert!(claim.lease(&shop.app.db().await.unwrap()).await.unwrap().is_none(), "it ran out: another takes over");
+    assert!(shop.sql::<bool>("SELECT lease_until > now() + interval '10 seconds' FROM idempotency_keys").await);
+    claim.release(&shop.app.db().await.unwrap()).await.unwrap();
+    shop.close().await;
+}
