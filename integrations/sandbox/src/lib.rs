@@ -38,4 +38,4 @@ pub use world::chaos::{Chaos, ChaosCounts};
 pub use world::config::SandboxConfig;
 pub use world::fault::{Fault, FaultOrder};
 pub use world::office::Passage;
-pub use world::orders::{MoveDispute, NewDispute, Refused, SendWebhook};
+pub use world::orders::{MoveDispute, Nature, NewDispute, Refused, SendWebhook, TakeBack};

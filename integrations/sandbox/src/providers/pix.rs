@@ -11,7 +11,7 @@ use crate::books::disputes::Dispute;
 use crate::books::{Books, Charge, ChargeStatus, Extra, Refund, RefundOrigin, RefundStatus, Refusal, Shortage};
 use crate::formats::brcode;
 use crate::world::news::News;
-use crate::world::orders::{Refused, SendWebhook};
+use crate::world::orders::{Refused, SendWebhook, TakeBack};
 use crate::world::{World, webhooks};
 
 /// Expires and settles all that is due.
@@ -26,7 +26,7 @@ pub(crate) fn pass_time(world: &World, books: &mut Books, now: Timestamp) {
             _ => world.refunds_to_fail.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fails).is_ok(),
         };
         let status = if is_to_fail { RefundStatus::Failed } else { RefundStatus::Done };
-        settle_refund(world, books, refund, status);
+        settle_refund(world, books, refund, status, SendWebhook::Once);
     }
 }
 
@@ -170,7 +170,7 @@ pub(crate) fn refundable(books: &Books, charge: &Charge) -> i64 {
     charge.paid_cents.unwrap_or(0) - taken - disputed
 }
 
-pub(crate) fn settle_refund(world: &World, books: &mut Books, mut refund: Refund, status: RefundStatus) {
+pub(crate) fn settle_refund(world: &World, books: &mut Books, mut refund: Refund, status: RefundStatus, how: SendWebhook) {
     refund.status = status;
     books.put(refund.clone());
     let Some(mut charge) = books.charges.get(&refund.payment_id).cloned() else {
@@ -185,26 +185,24 @@ pub(crate) fn settle_refund(world: &World, books: &mut Books, mut refund: Refund
     } else {
         "refund.failed"
     };
-    webhooks::tell(world, books, &News::Refund(&charge, &refund, event), SendWebhook::Once);
+    webhooks::tell(world, books, &News::Refund(&charge, &refund, event), how);
 }
 
 /// The payer's bank takes money back, or somebody uses the provider's own pages: the shop did not ask for it, and is told once
-/// it is done. `name`: what the bank calls it.
-pub(crate) fn take_back(
-    world: &World,
-    books: &mut Books,
-    charge: &Charge,
-    name: &str,
-    amount_cents: i64,
-) -> Result<Refund, Refused> {
+/// it is done.
+pub(crate) fn take_back(world: &World, books: &mut Books, charge: &Charge, order: &TakeBack) -> Result<Refund, Refused> {
     if !matches!(charge.provider.as_str(), "bacen" | "openpix") {
-        return Err(Refused::Invalid("only a bank and OpenPix take back what nobody asked for".into()));
+        return Err(Refused::Invalid("only a bank, OpenPix and Stripe send back what nobody asked for".into()));
     }
-    let extra = Extra(serde_json::json!({"id": name, "natureza": "MED_FRAUDE"}));
-    let refund_id = format!("{}-{name}", charge.payment_id);
-    let new = NewRefund { refund_id, amount_cents, extra, origin: RefundOrigin::Bank, ..NewRefund::default() };
+    let refund_id = format!("{}-{}", charge.payment_id, order.name);
+    if order.amount_cents <= 0 || books.refunds.get(&refund_id).is_some() {
+        return Err(Refused::Invalid("the amount is not positive, or the name is taken".into()));
+    }
+    let extra = Extra(serde_json::json!({"id": order.name, "natureza": order.nature, "motivo": order.motivo}));
+    let (amount_cents, origin) = (order.amount_cents, RefundOrigin::Bank);
+    let new = NewRefund { refund_id, amount_cents, extra, origin, ..NewRefund::default() };
     let refund = enter_refund(world, books, charge, new, None)?;
-    settle_refund(world, books, refund.clone(), RefundStatus::Done);
+    settle_refund(world, books, refund.clone(), RefundStatus::Done, order.webhook);
     Ok(books.refunds.get(&refund.refund_id).cloned().unwrap_or(refund))
 }
 
@@ -222,6 +220,19 @@ pub(crate) fn bounce_refund(world: &World, books: &mut Books, refund: &Refund) -
         webhooks::tell(world, books, &News::Refund(&charge, &refund, "refund.failed"), SendWebhook::Once);
     }
     Ok(refund)
+}
+
+/// Makes a charge so much older, as if it had been made and paid long ago.
+pub(crate) fn age(books: &mut Books, charge: &Charge, by: SignedDuration) -> Charge {
+    let before = |at: Timestamp| at.saturating_sub(by).unwrap_or(Timestamp::MIN);
+    let charge = Charge {
+        created_at: before(charge.created_at),
+        expires_at: before(charge.expires_at),
+        paid_at: charge.paid_at.map(before),
+        ..charge.clone()
+    };
+    books.put(charge.clone());
+    charge
 }
 
 /// The picture of a charge's code, for people.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::books::ChargeStatus;
 use crate::books::disputes::{AmountForm, DisputeStatus};
 
@@ -112,6 +114,52 @@ impl MoveDispute {
     /// All that it has moved then, where it is not what follows from the status.
     pub fn moved_cents(self, moved: &[i64]) -> Self {
         Self { moved_cents: Some(moved.to_vec()), ..self }
+    }
+
+    pub fn webhook(self, webhook: SendWebhook) -> Self {
+        Self { webhook, ..self }
+    }
+}
+
+/// What a bank calls a return that it makes by itself (`natureza`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Nature {
+    /// A bank's mistake.
+    MedOperacional,
+    /// Suspicion of fraud.
+    #[default]
+    MedFraude,
+    /// A recurring charge that the payer's bank made good.
+    MedPixAutomatico,
+}
+
+/// Money that goes back without the shop: `TakeBack::of(charge, name, cents)`.
+#[derive(Debug, Clone)]
+pub struct TakeBack {
+    pub(crate) charge: String,
+    pub(crate) name: String,
+    pub(crate) amount_cents: i64,
+    pub(crate) nature: Nature,
+    pub(crate) motivo: Option<String>,
+    pub(crate) webhook: SendWebhook,
+}
+
+impl TakeBack {
+    /// `charge`: payment id, txid or order id. `name`: what the bank calls the return.
+    pub fn of(charge: impl ToString, name: &str, amount_cents: i64) -> Self {
+        let webhook = SendWebhook::Once;
+        let (charge, name) = (charge.to_string(), name.to_owned());
+        Self { charge, name, amount_cents, nature: Nature::default(), motivo: None, webhook }
+    }
+
+    pub fn nature(self, nature: Nature) -> Self {
+        Self { nature, ..self }
+    }
+
+    /// The bank's words about it.
+    pub fn motivo(self, motivo: &str) -> Self {
+        Self { motivo: Some(motivo.to_owned()), ..self }
     }
 
     pub fn webhook(self, webhook: SendWebhook) -> Self {

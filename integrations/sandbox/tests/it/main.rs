@@ -2,6 +2,7 @@
 
 mod africastalking;
 mod bacen;
+mod bacen_med;
 mod balance;
 mod cep;
 mod chaos;
@@ -18,6 +19,7 @@ mod melhorenvio;
 mod melhorenvio_labels;
 mod nfe;
 mod openpix;
+mod openpix_disputes;
 mod page;
 mod propay;
 mod resend;

@@ -110,7 +110,7 @@ async fn give_back(req: HttpRequest, world: Data<World>, ids: Path<(String, Stri
             let free = |id: &String| books.refunds.get(id).is_none();
             let refund_id = Some(dashed(&id)).filter(free).unwrap_or_else(|| format!("{e2eid}-{id}"));
             let request_hash = signature::sha256_hex(&body);
-            let extra = Extra(json!({"id": id}));
+            let extra = Extra(json!({"id": id, "natureza": new.natureza.as_deref().unwrap_or("ORIGINAL")}));
             let new = pix::NewRefund {
                 refund_id,
                 amount_cents,
@@ -151,11 +151,12 @@ fn refund_view(refund: &Refund) -> Value {
         "id": refund.extra["id"],
         "rtrId": refund.end_to_end_id,
         "valor": money(refund.amount_cents),
+        "natureza": refund.extra["natureza"].as_str().unwrap_or("ORIGINAL"),
         "horario": {"solicitacao": wire_time(refund.created_at)},
         "status": status,
     });
-    if refund.extra["natureza"].is_string() {
-        view["natureza"] = refund.extra["natureza"].clone();
+    if refund.extra["motivo"].is_string() {
+        view["motivo"] = refund.extra["motivo"].clone();
     }
     match refund.status {
         RefundStatus::Processing => {}

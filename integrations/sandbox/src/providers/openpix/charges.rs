@@ -12,13 +12,12 @@ use uuid::Uuid;
 use crate::books::{Charge, ChargeStatus, Extra, Payer};
 use crate::formats::{brcode, documents, signature};
 use crate::providers::openpix::view::{charge_view, status_of};
-use crate::providers::openpix::wire::{Failure, NAME, TEXT_MAX, find, guarded, parse, refuse};
+use crate::providers::openpix::wire::{Failure, NAME, PAGE, TEXT_MAX, find, guarded, parse, refuse};
 use crate::providers::pix;
 use crate::world::World;
 
 const EXPIRES_MIN_S: i64 = 300;
 const EXPIRES_DEFAULT_S: i64 = 24 * 3600;
-const PAGE: usize = 100;
 /// Their BR Codes show so much of the txid.
 const TXID_SHOWN: usize = 25;
 

@@ -7,6 +7,7 @@ use crate::providers::pix;
 use crate::world::Provider;
 
 mod charges;
+pub(crate) mod disputes;
 pub(crate) mod key;
 mod refunds;
 mod view;
@@ -17,5 +18,8 @@ pub(crate) const PROVIDER: Provider =
     Provider { name: NAME, routes, error: error_body, webhook: Some(webhook::envelopes), has_key: true, ..Provider::SILENT };
 
 fn routes(cfg: &mut ServiceConfig) {
-    cfg.configure(charges::routes).configure(refunds::routes).route("/qr/{file}", web::get().to(pix::qr));
+    cfg.configure(charges::routes)
+        .configure(refunds::routes)
+        .configure(disputes::routes)
+        .route("/qr/{file}", web::get().to(pix::qr));
 }

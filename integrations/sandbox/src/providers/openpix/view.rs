@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::books::{Charge, ChargeStatus, Payer, Refund, RefundStatus};
+use crate::books::{Charge, ChargeStatus, Payer, Refund, RefundOrigin, RefundStatus};
 use crate::formats::signature;
 use crate::formats::time::wire_time_ms;
 use crate::world::World;
@@ -80,7 +80,7 @@ pub(crate) fn refund_view(refund: &Refund) -> Value {
     json!({
         "status": refund_status(refund),
         "value": refund.amount_cents,
-        "correlationID": refund.extra["natureza"].is_null().then_some(&refund.refund_id), // nobody named one that was taken
+        "correlationID": (refund.origin == RefundOrigin::Shop).then_some(&refund.refund_id), // nobody named one that was taken
         "endToEndId": refund.end_to_end_id,
         "time": wire_time_ms(refund.created_at),
         "comment": refund.reason,

@@ -6,15 +6,16 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::books::{Books, Charge, Refund};
+use crate::books::disputes::Dispute;
+use crate::books::{Books, Charge, Refund, RefundOrigin};
 use crate::formats::time::wire_time_ms;
-use crate::providers::openpix::key;
 use crate::providers::openpix::view::{charge_view, customer_view, refund_status};
+use crate::providers::openpix::{disputes, key};
 use crate::providers::pix;
 use crate::world::World;
 use crate::world::news::{Envelope, News};
 
-pub(crate) fn envelopes(world: &World, _: &Books, news: &News<'_>) -> Vec<Envelope> {
+pub(crate) fn envelopes(world: &World, books: &Books, news: &News<'_>) -> Vec<Envelope> {
     let (event, mut body) = match *news {
         News::Charge(charge, "payment.paid") => ("OPENPIX:CHARGE_COMPLETED", completed(world, charge)),
         News::Charge(charge, "payment.expired") => {
@@ -22,16 +23,30 @@ pub(crate) fn envelopes(world: &World, _: &Books, news: &News<'_>) -> Vec<Envelo
             charge["status"] = json!("EXPIRED");
             ("OPENPIX:CHARGE_EXPIRED", json!({"charge": charge}))
         }
-        News::Refund(charge, refund, "refund.done") if !refund.extra["natureza"].is_null() => {
+        News::Refund(charge, refund, "refund.done") if refund.origin != RefundOrigin::Shop => {
             ("OPENPIX:TRANSACTION_REFUND_RECEIVED", taken_back(world, charge, refund))
         }
         News::Refund(charge, refund, "refund.done") => ("PIX_TRANSACTION_REFUND_SENT_CONFIRMED", refunded(charge, refund)),
         News::Refund(charge, refund, "refund.failed") => ("PIX_TRANSACTION_REFUND_SENT_REJECTED", refunded(charge, refund)),
-        _ => return Vec::new(),
+        News::Dispute(charge, dispute, event) => return of_dispute(world, charge, dispute, event),
+        News::Charge(charge, event) => {
+            let last = books.disputes_of(&charge.payment_id).next_back();
+            return last.map(|dispute| of_dispute(world, charge, dispute, event)).unwrap_or_default();
+        }
+        News::Refund(..) | News::Nfe(_) => return Vec::new(),
     };
     body["event"] = json!(event);
     body["company"] = json!({"id": "624f46f9e93f9f521c8308d7", "name": world.cfg.merchant_name, "taxID": "11222333000181"});
     vec![signed(world, event, body.to_string())]
+}
+
+/// Of the PIX alone: no charge, no company.
+fn of_dispute(world: &World, charge: &Charge, dispute: &Dispute, event: &str) -> Vec<Envelope> {
+    let told = disputes::told(charge, dispute, event).map(|(event, mut body)| {
+        body["event"] = json!(event);
+        signed(world, event, body.to_string())
+    });
+    told.into_iter().collect()
 }
 
 /// They have no event id: ours is for the books alone.

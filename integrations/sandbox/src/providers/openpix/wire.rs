@@ -13,6 +13,8 @@ use crate::world::orders::Refused;
 
 pub(crate) const NAME: &str = "openpix";
 pub(crate) const TEXT_MAX: usize = 140;
+/// So many of a list come at once.
+pub(crate) const PAGE: usize = 100;
 
 /// There is no code: a status and a sentence.
 pub(crate) struct Failure(pub(crate) u16, pub(crate) String);

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use crate::books::disputes::{AmountForm, Dispute, DisputeStatus};
 use crate::books::{Books, Charge};
+use crate::providers::openpix::disputes as openpix;
 use crate::providers::stripe::disputes as stripe;
 use crate::server::control::Control;
 use crate::server::control::answers::{How, Target, answer, control};
@@ -23,6 +24,7 @@ impl Control {
             let charge = books.find_charge(&new.charge).cloned().ok_or(Refused::NotFound)?;
             match charge.provider.as_str() {
                 "stripe" => stripe::open(&self.world, books, &charge, new),
+                "openpix" => openpix::open(&self.world, books, &charge, new),
                 _ => Err(has_none(&charge)),
             }
         })
@@ -32,6 +34,7 @@ impl Control {
     pub fn move_dispute(&self, step: &MoveDispute) -> Result<Dispute, Refused> {
         self.with_dispute(&step.id, |books, charge, dispute| match charge.provider.as_str() {
             "stripe" => stripe::go(&self.world, books, charge, dispute, step),
+            "openpix" => openpix::go(&self.world, books, charge, dispute, step),
             _ => Err(has_none(charge)),
         })
     }
@@ -41,6 +44,7 @@ impl Control {
     pub fn close_dispute(&self, id: &str, end: DisputeStatus) -> Result<Dispute, Refused> {
         self.with_dispute(id, |books, charge, dispute| match charge.provider.as_str() {
             "stripe" => stripe::close(&self.world, books, charge, dispute, end),
+            "openpix" => openpix::go(&self.world, books, charge, dispute, &MoveDispute::to(id, end)),
             _ => Err(has_none(charge)),
         })
     }

@@ -1,10 +1,11 @@
 //! The tester's hand on money: pays, declines, sends back, and keeps from being sent back.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, Json, ServiceConfig};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
 use crate::books::card::{CardStage, Decline};
@@ -14,7 +15,7 @@ use crate::providers::stripe::{card, refunds};
 use crate::server::control::Control;
 use crate::server::control::answers::{How, Target, answer, control};
 use crate::world::World;
-use crate::world::orders::{Refused, SendWebhook};
+use crate::world::orders::{Nature, Refused, SendWebhook, TakeBack};
 
 /// A payment to make: `Pay::of(id)`, with what is special about it.
 #[derive(Debug, Clone)]
@@ -85,12 +86,26 @@ impl Control {
     /// Money goes back without the shop: a payer's bank took it from a PIX (MED), or somebody refunded a card in the dashboard.
     /// `name`: what the bank calls the return.
     pub fn take_back(&self, id: &str, name: &str, amount_cents: i64) -> Result<Refund, Refused> {
+        self.take_back_as(&TakeBack::of(id, name, amount_cents))
+    }
+
+    /// The same, with what the bank says of it, told as ordered.
+    pub fn take_back_as(&self, order: &TakeBack) -> Result<Refund, Refused> {
+        self.world.write(|books| {
+            let charge = books.find_charge(&order.charge).cloned().ok_or(Refused::NotFound)?;
+            match charge.card {
+                Some(_) => refunds::in_dashboard(&self.world, books, &charge, order.amount_cents),
+                None => pix::take_back(&self.world, books, &charge, order),
+            }
+        })
+    }
+
+    /// Makes a charge so much older, as if it had been made and paid long ago.
+    pub fn age_charge(&self, id: &str, by: Duration) -> Result<Charge, Refused> {
+        let by = SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX);
         self.world.write(|books| {
             let charge = books.find_charge(id).cloned().ok_or(Refused::NotFound)?;
-            match charge.card {
-                Some(_) => refunds::in_dashboard(&self.world, books, &charge, amount_cents),
-                None => pix::take_back(&self.world, books, &charge, name, amount_cents),
-            }
+            Ok(pix::age(books, &charge, by))
         })
     }
 
@@ -146,6 +161,7 @@ fn check_refunds(provider: &str) -> Result<(), Refused> {
 
 pub(crate) fn routes(cfg: &mut ServiceConfig) {
     cfg.route("/pay", web::post().to(pay))
+        .route("/age", web::post().to(age))
         .route("/expire", web::post().to(expire))
         .route("/decline", web::post().to(decline))
         .route("/processing", web::post().to(processing))
@@ -219,11 +235,33 @@ struct TakeBackBody {
     target: Target,
     name: String,
     amount_cents: i64,
+    #[serde(default)]
+    natureza: Nature,
+    motivo: Option<String>,
+    #[serde(default)]
+    webhook: How,
+    delay_ms: Option<u64>,
 }
 
 async fn take_back(world: Data<World>, body: Json<TakeBackBody>) -> HttpResponse {
-    let TakeBackBody { target, name, amount_cents } = body.into_inner();
-    answer(target.id().and_then(|id| control(&world).take_back(&id, &name, amount_cents)))
+    let TakeBackBody { target, name, amount_cents, natureza: nature, motivo, webhook, delay_ms } = body.into_inner();
+    answer(target.id().and_then(|charge| {
+        let webhook = webhook.with(delay_ms);
+        control(&world).take_back_as(&TakeBack { charge, name, amount_cents, nature, motivo, webhook })
+    }))
+}
+
+#[derive(Deserialize)]
+struct AgeBody {
+    #[serde(flatten)]
+    target: Target,
+    days: u64,
+}
+
+async fn age(world: Data<World>, body: Json<AgeBody>) -> HttpResponse {
+    let AgeBody { target, days } = body.into_inner();
+    let by = Duration::from_secs(days.saturating_mul(24 * 3600));
+    answer(target.id().and_then(|id| control(&world).age_charge(&id, by)))
 }
 
 #[derive(Deserialize)]
