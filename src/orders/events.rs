@@ -79,7 +79,7 @@ pub async fn events(app: web::Data<App>, visitor: Visitor, Path(order): Path<Ord
     let url = &app.config.http.public_url;
     store::find_order(&app.db().await?, order, viewer, url).await?.ok_or(Error::NotFound("The order"))?;
     let seat = Seat::take(match viewer {
-        Viewer::Customer(user) | Viewer::Admin(user) => user.0,
+        Viewer::Customer(user) | Viewer::Admin(user) | Viewer::Shipper(user) => user.0,
         Viewer::Guest => order.0,
     })?;
     let last = req.headers().get("last-event-id").and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok()).unwrap_or(0);

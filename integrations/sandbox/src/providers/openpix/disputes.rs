@@ -15,7 +15,7 @@ use crate::providers::openpix::wire::{NAME, PAGE, guarded, parse, refuse};
 use crate::providers::pix;
 use crate::world::World;
 use crate::world::news::News;
-use crate::world::orders::{MoveDispute, NewDispute, Refused, SendWebhook};
+use crate::world::orders::{MoveDispute, NewDispute, Refused};
 use crate::world::webhooks;
 
 /// So long evidence is taken.
