@@ -52,7 +52,9 @@ pub async fn prepare(db: &impl GenericClient, sql: &str) -> Result<Statement, to
 }
 
 /// By a statement's text, what its parameters are sent as; empty where the database may decide.
-static PARAMETER_TYPES: LazyLock<RwLock<HashMap<Box<str>, Arc<[Type]>>>> = LazyLock::new(RwLock::default);
+type ParameterTypes = HashMap<Box<str>, Arc<[Type]>>;
+
+static PARAMETER_TYPES: LazyLock<RwLock<ParameterTypes>> = LazyLock::new(RwLock::default);
 
 fn parameter_types(sql: &str) -> Option<Arc<[Type]>> {
     PARAMETER_TYPES.read().unwrap_or_else(PoisonError::into_inner).get(sql).cloned()

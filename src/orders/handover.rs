@@ -67,7 +67,7 @@ pub enum HandedOver {
     /// For an administrator.
     Order(Box<OrderView>),
     /// For a shipper.
-    Parcel(ParcelView),
+    Parcel(Box<ParcelView>),
 }
 
 /// What a shipper needs to know of an order: no name, no e-mail, no address, no document, no price.
@@ -228,7 +228,7 @@ async fn hand_over(tx: &db::Transaction<'_>, order: &LockedOrder, force: bool, a
 async fn show(db: &impl GenericClient, app: &App, order: OrderId, viewer: Viewer) -> Result<HandedOver> {
     let url = &app.config.http.public_url;
     match viewer {
-        Viewer::Shipper(_) => Ok(HandedOver::Parcel(parcel(db, order, url).await?)),
+        Viewer::Shipper(_) => Ok(HandedOver::Parcel(Box::new(parcel(db, order, url).await?))),
         _ => {
             let found = store::find_order(db, order, viewer, url).await?.ok_or(Error::NotFound("The order"))?;
             Ok(HandedOver::Order(Box::new(found)))
