@@ -128,30 +128,6 @@ async fn a_first_charge_that_nobody_paid_is_voided_once_its_provider_is_back() {
 }
 
 #[actix_web::test]
-async fn a_contested_pix_alerts_the_operator_once_and_moves_no_money() {
-    let shop = Shop::open_with(&[("PIX_PROVIDER", "openpix")]).await;
-    let ana = shop.customer().await;
-    let (order, _) = order(&ana).await;
-    let payment = pay(&ana, &order).await.body["payment_id"].as_str().unwrap().to_owned();
-    shop.control().pay(Pay::of(&payment)).unwrap();
-    assert!(shop.control().settled(LIMIT).await);
-    shop.drain().await;
-    let paid = shop.control().charge(&payment).unwrap().end_to_end_id;
-    let dispute = json!({"status": "OPENED", "endToEndId": paid, "value": 100, "disputeReason": "Golpe"});
-    let body = json!({"event": "OPENPIX:DISPUTE_CREATED", "dispute": dispute}).to_string();
-    let secret = vitrine::dev::sandbox_config(&HashMap::new(), 0, None).openpix_webhook_secret;
-    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret.as_bytes());
-    let signature = STANDARD.encode(hmac::sign(&key, body.as_bytes()));
-    for _ in 0..2 {
-        let request = shop.request("POST", "/api/webhooks/openpix").header("X-OpenPix-Signature", &signature);
-        assert_eq!(request.body("application/json", body.clone()).send().await.status, 200);
-    }
-    assert_eq!(shop.alerted().await, ["pix-disputed 1"]);
-    assert_eq!(state(&shop, &order).await, "processing/paid");
-    shop.close().await;
-}
-
-#[actix_web::test]
 async fn a_bank_gives_its_token_however_it_wants_to_be_asked() {
     for form in [TokenForm::Form, TokenForm::Json] {
         let shop = Shop::open_with(&[("PIX_PROVIDER", "bacen")]).await;

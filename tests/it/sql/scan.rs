@@ -326,7 +326,10 @@ fn quoted(rest: &str, found: &mut Vec<Token>) -> Option<usize> {
 /// `'x'` and `'\n'`; a lifetime is left to the caller.
 fn character(rest: &str) -> Option<usize> {
     let inside = rest.strip_prefix('\'')?;
-    let length = if inside.starts_with('\\') { inside[1..].find('\'')? + 1 } else { inside.chars().next()?.len_utf8() };
+    let length = match inside.strip_prefix('\\') {
+        Some(escaped) => escaped.find('\'')? + 1,
+        None => inside.chars().next()?.len_utf8(),
+    };
     inside[length..].starts_with('\'').then_some(length + 2)
 }
 
