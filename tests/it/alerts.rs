@@ -428,6 +428,8 @@ fn every_key() -> Vec<Key<'static>> {
         Key::RefundCameBack(RefundId::new()),
         Key::RefundTooMuch(RefundId::new()),
         Key::RefundUnknown { provider, reference },
+        Key::PaidBackTwice(PaymentId::new()),
+        Key::InquiryOpened { reference },
         Key::DisputeOpened { reference },
         Key::DisputeClosed { reference, is_lost: true },
         Key::DisputeUnclear { reference },

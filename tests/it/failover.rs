@@ -1,11 +1,7 @@
 //! Two PIX providers: the second one is used while the first one is away, and there is one live charge at a time.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use aws_lc_rs::hmac;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use jiff::SignedDuration;
 use serde_json::json;
 use vitrine::payments::charge::methods::closed_for;
