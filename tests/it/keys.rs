@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use vitrine::audit;
 use vitrine::ids::{OrderId, ResetId};
 use vitrine::rekey::{Report, Wanted, rekey};
+use vitrine_sandbox::Pay;
 
 use crate::auth::{log_in, sign_up};
 use crate::process::serving_env;
@@ -228,6 +229,35 @@ async fn orders_of_one_person_that_race_with_the_turning_use_a_coupon_once() {
     assert!(report.is_complete, "{report:?}");
     assert_eq!(shop.sql::<i64>("SELECT count(*) FROM coupon_persons WHERE uses = 1 AND key = 2").await, 9);
     announced.stop().await;
+    new.stop().await;
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn money_that_comes_late_while_hashes_are_turned_takes_no_use_that_was_used_again() {
+    let shop = Shop::open().await;
+    let shirt = shop.product("Camiseta").stock(60).create().await;
+    coupon_once_each(&shop).await;
+    let placed = Basket::of(&shop, &shirt, Some("UMA")).await.buy(&shop, None, 1).await.body;
+    let (order, token) = (placed["id"].as_str().unwrap(), placed["access_token"].as_str().unwrap());
+    let pay = shop.request("POST", &format!("/api/orders/{order}/pay")).header("X-Order-Token", token);
+    assert_eq!(pay.json(&json!({"method": "pix"})).send().await.status, 200);
+    shop.execute("UPDATE payments SET expires_at = now() - interval '1 hour', updated_at = now() - interval '1 hour'").await;
+    shop.execute("UPDATE orders SET expires_at = now() - interval '55 minutes'").await;
+    shop.execute("UPDATE jobs SET run_at = now() WHERE kind = 'expire_order' AND state = 'waiting'").await;
+    shop.drain().await;
+    let state = "SELECT status || '/' || payment_status || '/' || coupon_held FROM orders ORDER BY id LIMIT 1";
+    assert_eq!(shop.sql::<String>(state).await, "cancelled/expired/false", "its use was given back");
+
+    let new = shop.beside(&[("DATA_KEYS", &format!("{NEW_KEY},{DATA_KEYS}"))]).await.unwrap();
+    let again = Basket::of(&shop, &shirt, Some("UMA")).await.buy(&shop, Some(&new), 1).await;
+    assert_eq!(again.status, 201, "{}", again.body);
+    shop.control().pay(Pay::of(order).force()).unwrap();
+    assert!(shop.control().settled(std::time::Duration::from_secs(20)).await);
+    assert_eq!(shop.sql::<String>(state).await, "processing/paid/false", "the order goes on, at its price");
+    assert_eq!(shop.sql::<i32>("SELECT uses FROM coupons").await, 1);
+    assert!(rekey(&new.app.pool, &new.app.keys, Wanted::default()).await.unwrap().is_complete);
+    assert_eq!(shop.sql::<i64>("SELECT sum(uses) FROM coupon_persons WHERE key = 2").await, 1);
     new.stop().await;
     shop.close().await;
 }

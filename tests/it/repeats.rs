@@ -65,7 +65,9 @@ async fn the_first_answer_comes_again_to_the_byte_though_no_capability_is_kept()
     let shop = Shop::open().await;
     let (shirt, mug) = (shop.product("Camiseta").create().await, shop.product("Caneca").create().await);
     let items = [(&shirt, 2), (&mug, 1)];
-    let (cart, order) = (shop.guest_cart(&items).await, shop.guest_order(&items, crate::shop::CPF).await);
+    shop.execute("INSERT INTO coupons (id, code, kind, value) VALUES (gen_random_uuid(), 'DEZ', 'percent', 10)").await;
+    let (cart, mut order) = (shop.guest_cart(&items).await, shop.guest_order(&items, crate::shop::CPF).await);
+    order["coupon"] = json!("DEZ");
     let place = || {
         let request = shop.request("POST", "/api/orders").header("X-Cart-Token", &cart);
         request.header("Idempotency-Key", "pedido").json(&order).send()
