@@ -91,10 +91,10 @@ mod tests {
             json!({"event": "OPENPIX:CHARGE_COMPLETED", "charge": {"correlationID": "c", "value": 100}})
         );
         let pix = json!({"pix": [{"endToEndId": "E1", "txid": "t", "valor": "1.00", "infoPagador": "Ana", "pagador": {"cpf": "52998224725"},
-            "devolucoes": [{"id": "d", "status": "DEVOLVIDO", "motivo": "Ana"}]}]});
+            "devolucoes": [{"id": "d", "status": "DEVOLVIDO", "motivo": "fraude", "horario": {"nome": "Ana"}}]}]});
         assert_eq!(
             kept("bacen", pix),
-            json!({"pix": [{"endToEndId": "E1", "txid": "t", "valor": "1.00", "devolucoes": [{"id": "d", "status": "DEVOLVIDO"}]}]})
+            json!({"pix": [{"endToEndId": "E1", "txid": "t", "valor": "1.00", "devolucoes": [{"id": "d", "status": "DEVOLVIDO", "motivo": "fraude"}]}]})
         );
         let intent = json!({"id": "evt", "type": "payment_intent.succeeded", "data": {"object": {"id": "pi", "client_secret": "s",
             "receipt_email": "ana@example.com", "latest_charge": {"id": "ch", "created": 5, "billing_details": {"name": "Ana"}},
