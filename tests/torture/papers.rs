@@ -40,7 +40,8 @@ pub async fn invoices(world: &World, books: &Value, db: &tokio_postgres::Client)
     };
     let ours: BTreeMap<String, Invoice> =
         db.query(INVOICES, &[]).await.unwrap().iter().map(|row| (plain(row.get("id")), invoice(row))).collect();
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    // eNotas keeps the references of its two environments apart by a prefix.
+    let text = |value: &Value| value.as_str().map(|text| text.trim_start_matches("h-")).unwrap_or_default().to_owned();
     let theirs: BTreeMap<String, &Value> = rows(books, "nfes").iter().map(|nfe| (text(&nfe["reference"]), nfe)).collect();
     for (reference, nfe) in &theirs {
         if !ours.contains_key(reference) {
