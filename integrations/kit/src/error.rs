@@ -1,6 +1,6 @@
 //! How a call to a provider can end when it does not end well.
 
-use crate::refund::Retry;
+use crate::refund::{Obstacle, Retry};
 
 /// After so long it is worth asking whether somebody has mended our credentials.
 const MENDED_AFTER_S: u64 = 60;
@@ -98,5 +98,32 @@ impl ProviderError {
             Self::NotAccepted { .. } => Some(MENDED_AFTER_S),
             Self::Rejected { .. } | Self::RefundRefused { .. } | Self::Unknown { .. } => None,
         }
+    }
+    /// Of a call that should have made a refund and did not: whether asking again can help. After a refusal the same `refund_id`
+    /// may be asked for again.
+    pub fn refund_retry(&self) -> Retry {
+        match self {
+            Self::RefundRefused { retry, .. } => *retry,
+            Self::Rejected { .. } => Retry::Unsaid,
+            Self::NotAccepted { .. } | Self::Unavailable { .. } | Self::Unknown { .. } => Retry::Later(Obstacle::TheirSide),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_refused_call_says_of_another_try() {
+        let refused =
+            |retry| ProviderError::RefundRefused { provider: "bacen", code: String::new(), message: String::new(), retry };
+        let unknown = ProviderError::Unknown { provider: "bacen", reason: String::new() };
+        let rejected = ProviderError::Rejected { provider: "bacen", code: String::new(), message: String::new() };
+        assert_eq!(refused(Retry::Never).refund_retry(), Retry::Never);
+        assert_eq!(rejected.refund_retry(), Retry::Unsaid);
+        assert_eq!(unknown.refund_retry(), Retry::Later(Obstacle::TheirSide));
+        let transient = [Retry::Later(Obstacle::Balance), Retry::Never, Retry::Unsaid].map(|retry| refused(retry).is_transient());
+        assert_eq!(transient, [true, false, false]);
     }
 }

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::{Money, ProviderError};
+use crate::Money;
 
 /// A refund to make, or to ask about. `refund_id` is our row's id and the idempotency key.
 #[derive(Debug, Clone)]
@@ -98,17 +98,6 @@ impl Obstacle {
 }
 
 impl Retry {
-    /// Of a call that should have made a refund and did not. After a refusal the same `refund_id` may be asked for again.
-    pub fn of(error: &ProviderError) -> Self {
-        match error {
-            ProviderError::RefundRefused { retry, .. } => *retry,
-            ProviderError::Rejected { .. } => Self::Unsaid,
-            ProviderError::NotAccepted { .. } | ProviderError::Unavailable { .. } | ProviderError::Unknown { .. } => {
-                Self::Later(Obstacle::TheirSide)
-            }
-        }
-    }
-
     /// Of what a PIX provider says of a return that it did not make: a code of the Central Bank's catalogue (`AM04`), or words. The
     /// Pix API has no field for it but free text, so a wrong reading must cost little: it decides whether to ask again, and never
     /// whether money moved.
@@ -295,18 +284,5 @@ mod tests {
         ] {
             assert_eq!(Retry::read(said), retry, "{said}");
         }
-    }
-
-    #[test]
-    fn what_a_refused_call_says_of_another_try() {
-        let refused =
-            |retry| ProviderError::RefundRefused { provider: "bacen", code: String::new(), message: String::new(), retry };
-        let unknown = ProviderError::Unknown { provider: "bacen", reason: String::new() };
-        let rejected = ProviderError::Rejected { provider: "bacen", code: String::new(), message: String::new() };
-        assert_eq!(Retry::of(&refused(Retry::Never)), Retry::Never);
-        assert_eq!(Retry::of(&rejected), Retry::Unsaid);
-        assert_eq!(Retry::of(&unknown), Retry::Later(Obstacle::TheirSide));
-        let transient = [Retry::Later(Obstacle::Balance), Retry::Never, Retry::Unsaid].map(|retry| refused(retry).is_transient());
-        assert_eq!(transient, [true, false, false]);
     }
 }
