@@ -16,9 +16,9 @@ pub(crate) use sql;
 macro_rules! insert {
     ($table:literal { $($column:ident: $value:expr),+ $(,)? } $($end:expr),*) => {{
         const INSERT_COLUMNS: &[&str] = &[$(stringify!($column)),+];
-        const INSERT_END: &str = $crate::db::sql!("" $(, " ", $end)*);
+        const INSERT_END: &str = $crate::db::text::sql!("" $(, " ", $end)*);
         const INSERT_SQL: &str = $crate::db::text::constant!($crate::db::text::insert_row($table, INSERT_COLUMNS, INSERT_END));
-        $crate::db::Insert { sql: INSERT_SQL, values: [$(&$value),+] }
+        $crate::db::text::Insert { sql: INSERT_SQL, values: [$(&$value),+] }
     }};
 }
 pub(crate) use insert;
@@ -29,7 +29,7 @@ macro_rules! insert_all {
         const INSERT_COLUMNS: &[&str] = &[$(stringify!($column)),+];
         const INSERT_KINDS: &[&str] = &[$(stringify!($kind)),+];
         const INSERT_SQL: &str = $crate::db::text::constant!($crate::db::text::insert_rows($table, INSERT_COLUMNS, INSERT_KINDS));
-        $crate::db::Insert { sql: INSERT_SQL, values: [$(&$value),+] }
+        $crate::db::text::Insert { sql: INSERT_SQL, values: [$(&$value),+] }
     }};
 }
 pub(crate) use insert_all;

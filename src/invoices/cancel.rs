@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use vitrine_kit::ProviderError;
 use vitrine_kit::fiscal::{ACCOUNT_REFUSED, Cancellation, FiscalProvider, NfeState};
 
+use super::cancel_request::request_cancel;
 use super::learn::{SHORTEST_WAIT, alert, learn};
 use super::store::{self, Invoice};
 use super::{account, returns};
@@ -44,26 +45,6 @@ pub async fn give_up(app: &App, order: OrderId) -> Result<Outcome> {
     tx.commit().await?;
     app.jobs_were_pushed();
     Ok(Outcome::Done)
-}
-
-/// Has a locked invoice cancelled, whatever state it is in; not one whose sale is given back already. The caller commits.
-pub async fn request_cancel(tx: &impl GenericClient, invoice: &Invoice, reason: &str) -> Result<()> {
-    match invoice.status.as_str() {
-        "rejected" | "pending" if invoice.sent_at.is_none() => {
-            store::advance(tx, invoice, "cancelled", reason).await?;
-        }
-        // What we think of it may not be what became of it there.
-        "rejected" | "pending" | "processing" => {
-            store::ask_to_cancel(tx, invoice.id, reason).await?;
-            jobs::push_now(tx, Job::SendInvoice { invoice: invoice.id }).await?;
-        }
-        "authorized" if !store::is_given_back(tx, invoice.id).await? => {
-            store::ask_to_cancel(tx, invoice.id, reason).await?;
-            jobs::push_now(tx, Job::CancelInvoice { invoice: invoice.id }).await?;
-        }
-        _ => {}
-    }
-    Ok(())
 }
 
 /// Asks the tax authority to void an authorised invoice; too late, the sale of a cancelled order is given back instead.

@@ -9,6 +9,7 @@ mod account;
 mod admin_http;
 pub mod build;
 mod cancel;
+mod cancel_request;
 mod cfop;
 pub mod company;
 mod correct;

@@ -5,7 +5,7 @@
 use deadpool_postgres::GenericClient;
 use vitrine_kit::fiscal::{Regime, Taxes};
 
-use super::cancel::request_cancel;
+use super::cancel_request::request_cancel;
 use super::store::{self, Invoice, NewInvoice, Returned};
 use crate::cause::Actor;
 use crate::error::{Error, Result};

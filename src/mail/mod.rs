@@ -5,6 +5,7 @@
 
 mod desk;
 pub mod digest;
+mod digest_text;
 mod facts;
 mod http;
 mod kind;

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 use vitrine_kit::Money;
 
-use super::digest::{Digest, Entry};
+use super::digest_text::{Digest, Entry};
 use super::facts::{Account, Address, Invoice, Item, Order, Pix, Refund, Reset, Shop, invoice_urls, order_url, reset_url};
 use super::kind::Kind;
 use super::templates::{Story, Templates, Words};

@@ -10,7 +10,7 @@ use minijinja::{AutoEscape, Environment, ErrorKind, Output, State, UndefinedBeha
 use serde::Serialize;
 use vitrine_kit::Money;
 
-use super::digest::Digest;
+use super::digest_text::Digest;
 use super::facts::{self, Account, Invoice, Order, Refund, Reset, Shop};
 use super::kind::Kind;
 use crate::calendar;

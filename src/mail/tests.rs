@@ -1,7 +1,7 @@
 use vitrine_africastalking::PART;
 use vitrine_kit::Money;
 
-use super::digest::{Digest, Entry};
+use super::digest_text::{Digest, Entry};
 use super::facts::{Address, Order, Refund, money, name_in, order_url};
 use super::kind::Kind;
 use super::samples::{self, at, item, order, paid, refund, shop};

@@ -4,8 +4,6 @@
 //! everything and commits. Fewer is not possible without pricing inside the database: what is written depends on what was
 //! read. Whatever can still refuse in the second (stock, a coupon's limits) raises, so that the COMMIT behind it rolls back.
 
-use std::net::IpAddr;
-
 use deadpool_postgres::Object;
 use futures_util::future::{try_join, try_join3, try_join5};
 use futures_util::try_join;
@@ -14,9 +12,9 @@ use tokio_postgres::types::ToSql;
 use vitrine_kit::Money;
 
 use super::draft::{Draft, LineColumns, Read};
-use super::limits::{self, Unpaid};
+use super::limits;
 use super::pipeline::Pipeline;
-use super::place::PlaceOrder;
+use super::place::{Asked, PlaceOrder};
 use super::store;
 use super::view::{OrderLine, OrderView};
 use crate::app::App;
@@ -28,7 +26,6 @@ use crate::error::{Error, Result};
 use crate::http::idempotency::{self, Claim, Kept};
 use crate::ids::{AddressId, OrderId};
 use crate::jobs::{self, Job};
-use crate::lang::Lang;
 use crate::sale::life;
 
 type Param<'a> = &'a (dyn ToSql + Sync);
@@ -82,17 +79,6 @@ const EMPTY_CART: &str = "
 const CHECK_UNPAID: &str = "SELECT check_unpaid($1, $2, $3, $4, $5, $6, $7, $8)";
 const SPEND_COUPON: &str = "SELECT spend_coupon($1, $2, $3, $4, $5)";
 const TAKE_STOCK: &str = "SELECT take_stock($1, $2, $3, 1::smallint, $4, $5)";
-
-/// Who asks for an order, and how.
-#[derive(Debug)]
-pub struct Asked<'a> {
-    pub owner: &'a Owner,
-    pub actor: Actor,
-    /// The language of a guest who names none.
-    pub spoken: Lang,
-    pub address: IpAddr,
-    pub key: Option<&'a Claim>,
-}
 
 /// Places the order. Nothing is left behind by a refusal.
 pub async fn place(app: &App, asked: &Asked<'_>, new: &PlaceOrder) -> Result<Placed> {
@@ -273,7 +259,7 @@ async fn write(
         discount_cents bigint: lines.discounts,
     });
     let statements = Statements::prepare(client, order_row.sql, line_rows.sql).await?;
-    let unpaid = Unpaid::of(draft);
+    let unpaid = draft.unpaid();
     let check = async {
         let Some(u) = &unpaid else { return Ok(()) };
         let email = Some(&order.customer_email).filter(|_| u.by_email);

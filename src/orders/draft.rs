@@ -4,9 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 use tokio_postgres::Row;
 use vitrine_kit::Money;
 
-use super::checkout::Asked;
-use super::limits::{self, OrderLimits};
-use super::place::{Contact, PlaceOrder};
+use super::limits::{self, OrderLimits, Unpaid};
+use super::place::{Asked, Contact, PlaceOrder};
 use super::view::{OrderLine, OrderView};
 use crate::app::App;
 use crate::coupons::Coupon;
@@ -140,6 +139,22 @@ impl Draft {
     /// There is nothing to pay: it is paid as it is placed.
     pub(super) fn is_free(&self) -> bool {
         self.total.is_zero()
+    }
+
+    /// What it counts as while it is unpaid. `None`: it is paid as it is placed, or nothing has a limit.
+    pub(super) fn unpaid(&self) -> Option<Unpaid<'_>> {
+        if self.is_free() || !self.limits.counts() {
+            return None;
+        }
+        let [by_document, by_email, by_address] = self.limits.counts_by();
+        Some(Unpaid {
+            lock: by_document.then_some(self.person_to_lock.as_slice()),
+            documents: by_document.then_some(self.persons.as_slice()),
+            by_email,
+            address: self.placed_from.as_deref().filter(|_| by_address),
+            orders: self.limits.unpaid_orders.each().to_vec(),
+            units: self.limits.unpaid_units.each().to_vec(),
+        })
     }
 
     pub(super) fn view(&self, app: &App, read: &Read) -> OrderView {

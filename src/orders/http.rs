@@ -7,8 +7,8 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::checkout::{self, Asked, Placed};
-use super::place::PlaceOrder;
+use super::checkout::{self, Placed};
+use super::place::{Asked, PlaceOrder};
 use super::search::{self, Filter};
 use super::view::OrderView;
 use super::{cancel, events, handover, returns, store, tracking};

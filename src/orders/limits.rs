@@ -9,8 +9,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::draft::Draft;
-
 /// The setting's name.
 pub(super) const NAME: &str = "order_limits";
 
@@ -106,25 +104,6 @@ pub(super) struct Unpaid<'a> {
     pub(super) address: Option<&'a [u8]>,
     pub(super) orders: Vec<Option<i32>>,
     pub(super) units: Vec<Option<i32>>,
-}
-
-impl<'a> Unpaid<'a> {
-    /// `None`: it is paid as it is placed, or nothing has a limit.
-    pub(super) fn of(draft: &'a Draft) -> Option<Self> {
-        let limits = &draft.limits;
-        if draft.is_free() || !limits.counts() {
-            return None;
-        }
-        let [by_document, by_email, by_address] = limits.counts_by();
-        Some(Self {
-            lock: by_document.then_some(draft.person_to_lock.as_slice()),
-            documents: by_document.then_some(draft.persons.as_slice()),
-            by_email,
-            address: draft.placed_from.as_deref().filter(|_| by_address),
-            orders: limits.unpaid_orders.each().to_vec(),
-            units: limits.unpaid_units.each().to_vec(),
-        })
-    }
 }
 
 /// Whose unpaid orders are too many, in the words of the refusal. `what`: what `check_unpaid` names.

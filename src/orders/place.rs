@@ -1,16 +1,32 @@
 //! What a buyer sends to place an order, checked and parsed: past this, only stock, prices and limits can say no.
 
+use std::net::IpAddr;
+
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use vitrine_kit::{Cep, Email, Phone, TaxId};
 
+use crate::cart::Owner;
+use crate::cause::Actor;
 use crate::error::{Error, FieldError, Result};
+use crate::http::idempotency::Claim;
 use crate::ids::AddressId;
 use crate::lang::Lang;
 use crate::payments::charge::methods::Method;
 use crate::sale::address::ShippingAddress;
 use crate::users::rules;
+
+/// Who asks for an order, and how.
+#[derive(Debug)]
+pub struct Asked<'a> {
+    pub owner: &'a Owner,
+    pub actor: Actor,
+    /// The language of a guest who names none.
+    pub spoken: Lang,
+    pub address: IpAddr,
+    pub key: Option<&'a Claim>,
+}
 
 /// A new order, from the cart.
 #[derive(Debug, Deserialize, Validate, ToSchema)]

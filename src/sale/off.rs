@@ -3,16 +3,12 @@
 use deadpool_postgres::GenericClient;
 
 use super::life;
+use super::stock::MONEY_IS_BACK;
 use crate::cause::Actor;
 use crate::db::{self, sql};
 use crate::error::Result;
 use crate::ids::OrderId;
 use crate::jobs::{self, Job};
-
-/// SQL, of a paid order `o`: all that was paid for it went back or is on its way, or was taken back by the payer's bank.
-pub const MONEY_IS_BACK: &str = "
-    (o.payment_status = 'refunded' OR coalesce((SELECT sum(p.captured_cents) > 0 AND sum(p.captured_cents) <= sum(p.refunded_cents + p.lost_cents)
-                                     FROM payments p WHERE p.order_id = o.id AND p.status <> 'surplus'), false))";
 
 /// SQL, of a paid order `o`: the sale is off. Its money is back, or all of its goods came back. A refund that fails puts the sale
 /// on again, unless the goods are back.

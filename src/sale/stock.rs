@@ -6,12 +6,16 @@ use tokio_postgres::Row;
 
 use super::goods::Goods;
 use super::history::{Change, record_change};
-use super::off::MONEY_IS_BACK;
 use super::returned::{SoldLine, Sums, Taken};
 use crate::cause::{self, Actor};
 use crate::db::{self, sql};
 use crate::error::{Error, Result};
 use crate::ids::{LineId, OrderId};
+
+/// SQL, of a paid order `o`: all that was paid for it went back or is on its way, or was taken back by the payer's bank.
+pub(super) const MONEY_IS_BACK: &str = "
+    (o.payment_status = 'refunded' OR coalesce((SELECT sum(p.captured_cents) > 0 AND sum(p.captured_cents) <= sum(p.refunded_cents + p.lost_cents)
+                                     FROM payments p WHERE p.order_id = o.id AND p.status <> 'surplus'), false))";
 
 /// Takes every line of a released order again, under a new reservation; `false` (and nothing taken) when one is short.
 pub(super) async fn take_again(tx: &impl GenericClient, order: OrderId, actor: Actor) -> Result<bool> {
