@@ -5,8 +5,8 @@
 //! read. Whatever can still refuse in the second (stock, a coupon's limits) raises, so that the COMMIT behind it rolls back.
 
 use deadpool_postgres::Object;
-use futures_util::future::{try_join, try_join3, try_join5};
-use futures_util::try_join;
+use futures_util::future::{try_join, try_join5};
+use futures_util::{join, try_join};
 use tokio_postgres::Statement;
 use tokio_postgres::types::ToSql;
 use vitrine_kit::Money;
@@ -159,7 +159,8 @@ async fn read(tx: &mut Pipeline, owner: &Owner, new: &PlaceOrder, key: Option<&C
         match key {
             Some(claim) => {
                 let of: [Param<'_>; 2] = [&claim.scope, &claim.key];
-                try_join(client.query_one(&take, &of), client.query_opt(&look, &of)).await.map(Some)
+                let (taken, first) = join!(client.query_one(&take, &of), client.query_opt(&look, &of));
+                Ok::<_, tokio_postgres::Error>(Some((taken?, first?)))
             }
             None => Ok(None),
         }
@@ -170,14 +171,21 @@ async fn read(tx: &mut Pipeline, owner: &Owner, new: &PlaceOrder, key: Option<&C
             None => Ok(None),
         }
     };
-    let (_, now, key, (cart, lines, buyer), (coupon, settings)) = try_join5(
+    let whose: [Param<'_>; 2] = [&user, &token];
+    let of_coupon: [Param<'_>; 3] = [&user, &token, &code];
+    // All are waited for: after a statement that fails the others fail too, for that alone, and the first one's error is the cause.
+    let (begun, now, key, cart, lines, buyer, coupon, settings) = join!(
         begin,
         client.query_one(&now, &[]),
         asked_key,
-        try_join3(client.query_opt(&lock, &[&user, &token]), client.query(&lines, &[&user, &token]), asked_buyer),
-        try_join(client.query_opt(&coupon, &[&user, &token, &code]), client.query(&settings, &[])),
-    )
-    .await?;
+        client.query_opt(&lock, &whose),
+        client.query(&lines, &whose),
+        asked_buyer,
+        client.query_opt(&coupon, &of_coupon),
+        client.query(&settings, &[]),
+    );
+    begun?;
+    let (now, key, cart, lines, buyer, coupon, settings) = (now?, key?, cart?, lines?, buyer?, coupon?, settings?);
     Ok(Read { now: now.get(0), key, cart, lines, buyer, coupon, settings })
 }
 
@@ -288,7 +296,8 @@ async fn write(
     let history: [Param<'_>; 5] = [&draft.id, &actor, &cause, &order.status, &order.payment_status];
     let cart: [Param<'_>; 1] = [&draft.cart];
     let taken: [Param<'_>; 5] = [&lines.variants, &lines.quantities, &lines.ids, &actor, &cause];
-    let written = try_join!(
+    // As above: the cause is the error of the first statement that failed.
+    let (order, lines, history, push, empty, remember, check, spend, sold_out, end) = join!(
         client.execute(&statements.order, &order_row.values),
         client.execute(&statements.lines, &line_rows.values),
         client.execute(&statements.history, &history),
@@ -300,9 +309,16 @@ async fn write(
         client.query_one(&statements.take, &taken),
         client.batch_execute("COMMIT"),
     );
-    // Any failure before the COMMIT made it a rollback; try_join! is only Ok when there was none.
+    let written = [order, lines, history, push, empty]
+        .into_iter()
+        .map(|of| of.map(|_| ()))
+        .chain([remember, check, spend])
+        .collect::<Result<(), _>>()
+        .and(sold_out)
+        .and_then(|sold_out| end.map(|()| sold_out));
+    // Any failure before the COMMIT made it a rollback.
     match written {
-        Ok((_, _, _, _, _, _, _, _, sold_out, ())) => {
+        Ok(sold_out) => {
             tx.is_over();
             Ok(sold_out.get(0))
         }
