@@ -23,6 +23,7 @@ use crate::token::Tokens;
 pub struct App {
     pub config: Config,
     pub pool: Pool,
+    long: Pool,
     pub keys: Keys,
     pub tokens: Tokens,
     pub hasher: Hasher,
@@ -40,10 +41,11 @@ pub struct App {
 impl App {
     /// Reads the shop's own keys, so the database must be there, with its schema.
     pub async fn open(config: Config) -> Result<Self> {
-        let pool = db::pool(&config.database)?;
+        let (pool, long) = db::pools(&config.database)?;
         let keys = key_store::load(&mut pool.get().await?, &config.auth).await?;
         Ok(Self {
             pool,
+            long,
             keys,
             tokens: Tokens::new(&config.auth),
             hasher: Hasher::new(),
@@ -63,6 +65,11 @@ impl App {
     /// A connection, or 503 when none gets free in time. Never hold one while a provider thinks.
     pub async fn db(&self) -> Result<Connection> {
         Ok(self.pool.get().await?)
+    }
+
+    /// A connection whose statements may take minutes.
+    pub async fn db_for_long(&self) -> Result<Connection> {
+        Ok(self.long.get().await?)
     }
 
     /// Tells this process's workers that a commit brought jobs. Losing it only costs them their next look.

@@ -1,26 +1,30 @@
 //! The pool, the migrations, and the four ways to run a statement.
 
+mod connect;
+mod line;
+mod listen;
 pub(crate) mod text;
+mod watch;
+mod wire;
 
 use std::collections::HashMap;
-use std::str::FromStr;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 pub use deadpool_postgres::{GenericClient, Object as Connection, Transaction};
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
-use futures_util::{StreamExt, stream};
 use refinery::{Migration, Runner};
-use secrecy::ExposeSecret;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_postgres::config::SslMode;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{Kind, ToSql, Type};
-use tokio_postgres::{AsyncMessage, Client, NoTls, Row, Statement};
+use tokio_postgres::{Row, Statement};
 
+use self::connect::Door;
+use self::line::Line;
 use crate::config::DatabaseConfig;
 use crate::error::{Chain, Error, Result};
 
+pub use line::Patience;
+pub use listen::listen;
 pub use text::Insert;
 pub(crate) use text::{insert, insert_all, sql};
 
@@ -28,9 +32,8 @@ type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 
 /// From here on two words count as one misspelled (`caffe` is to `café` as 0.57).
 const WORDS_ALIKE: f32 = 0.5;
-/// How often a listening connection is asked whether it is still there, and how long it may take to say so.
-const HEARTBEAT: Duration = Duration::from_secs(30);
-const HEARTBEAT_WAIT: Duration = Duration::from_secs(5);
+/// So many administrators at once may ask for what takes minutes.
+const LONG_CONNECTIONS: usize = 2;
 /// Held while migrating, so that N servers may start at once.
 const MIGRATION_LOCK: i64 = 0x0076_6974_7269_6e65;
 
@@ -87,17 +90,32 @@ pub async fn execute(db: &impl GenericClient, sql: &str, params: Params<'_>) -> 
     Ok(db.execute(&prepare(db, sql).await?, params).await?)
 }
 
-/// A pool that opens connections as they are needed. Connections get our time limits when they open.
-pub fn pool(config: &DatabaseConfig) -> Result<Pool> {
-    let pg = pg_config(config)?;
+/// A server's two pools: for statements that take no longer than `DB_STATEMENT_TIMEOUT`, and a small one for those that may take
+/// minutes. What one finds out about a silent database holds for both.
+pub fn pools(config: &DatabaseConfig) -> Result<(Pool, Pool)> {
+    let line = Line::new(config);
+    let door = Door::on(Arc::clone(&line), config, Patience::Statement)?;
+    let pool = open(config, door.clone(), config.max_conns)?;
+    watch::keep_asking(&pool, door);
+    let long = open(config, Door::on(Arc::clone(&line), config, Patience::Long)?, LONG_CONNECTIONS)?;
+    watch::watch(&[&pool, &long], &line);
+    Ok((pool, long))
+}
+
+/// A command's pool.
+pub fn pool(config: &DatabaseConfig, patience: Patience) -> Result<Pool> {
+    let door = Door::new(config, patience)?;
+    let line = Arc::clone(door.line());
+    let pool = open(config, door, config.max_conns)?;
+    watch::watch(&[&pool], &line);
+    Ok(pool)
+}
+
+/// Connections are opened as they are needed, and get our time limits when they are.
+fn open(config: &DatabaseConfig, door: Door, most: usize) -> Result<Pool> {
     let recycle = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    let manager = if pg.get_ssl_mode() == SslMode::Disable || is_local(&pg) {
-        Manager::from_config(pg, NoTls, recycle)
-    } else {
-        Manager::from_config(pg, tls()?, recycle)
-    };
-    Pool::builder(manager)
-        .max_size(config.max_conns)
+    Pool::builder(Manager::from_connect(door.pg().clone(), door, recycle))
+        .max_size(most)
         .runtime(Runtime::Tokio1)
         .wait_timeout(Some(config.pool_wait))
         .create_timeout(Some(config.pool_wait))
@@ -105,89 +123,10 @@ pub fn pool(config: &DatabaseConfig) -> Result<Pool> {
         .map_err(|e| Error::Internal(format!("pool: {e}")))
 }
 
-fn pg_config(config: &DatabaseConfig) -> Result<tokio_postgres::Config> {
-    let mut pg = tokio_postgres::Config::from_str(config.url.expose_secret())
-        .map_err(|_| Error::Internal("DATABASE_URL is not a PostgreSQL address".into()))?;
-    pg.application_name("vitrine");
-    pg.connect_timeout(config.pool_wait);
-    pg.options(format!(
-        "-c statement_timeout={} -c idle_in_transaction_session_timeout=30000 -c timezone=UTC -c pg_trgm.word_similarity_threshold={WORDS_ALIKE}",
-        config.statement_timeout.as_millis()
-    ));
-    Ok(pg)
-}
-
-fn is_local(pg: &tokio_postgres::Config) -> bool {
-    use tokio_postgres::config::Host;
-    pg.get_ssl_mode() != SslMode::Require
-        && pg.get_hosts().iter().all(|host| match host {
-            Host::Tcp(name) => matches!(name.as_str(), "localhost" | "127.0.0.1" | "::1"),
-            #[cfg(unix)]
-            Host::Unix(_) => true,
-        })
-}
-
-/// TLS with the system's trust store, for a database on another machine.
-fn tls() -> Result<tokio_postgres_rustls::MakeRustlsConnect> {
-    let (connector, broken) = tokio_postgres_rustls::MakeRustlsConnect::with_native_certs()
-        .map_err(|_| Error::Internal("this machine trusts no certificates: install ca-certificates".into()))?;
-    if !broken.is_empty() {
-        tracing::warn!(count = broken.len(), "some of the system's certificates could not be read");
-    }
-    Ok(connector)
-}
-
 /// Opens the connections that the first requests would otherwise wait for.
 pub async fn warm_up(pool: &Pool, count: usize) {
     let opened = futures_util::future::join_all((0..count).map(|_| pool.get())).await;
     tracing::debug!(connections = opened.iter().filter(|c| c.is_ok()).count(), "pool is warm");
-}
-
-/// Listens on a connection of its own until that is lost: `heard(None)` once it listens, then `heard(Some(payload))` per notice.
-pub async fn listen(config: &DatabaseConfig, channel: &str, heard: impl Fn(Option<&str>)) -> Result<()> {
-    let pg = pg_config(config)?;
-    if pg.get_ssl_mode() == SslMode::Disable || is_local(&pg) {
-        let (client, connection) = pg.connect(NoTls).await?;
-        hear(client, connection, channel, heard).await
-    } else {
-        let (client, connection) = pg.connect(tls()?).await?;
-        hear(client, connection, channel, heard).await
-    }
-}
-
-async fn hear<S, T>(
-    client: Client,
-    mut connection: tokio_postgres::Connection<S, T>,
-    channel: &str,
-    heard: impl Fn(Option<&str>),
-) -> Result<()>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-    T: AsyncRead + AsyncWrite + Unpin,
-{
-    let mut messages = stream::poll_fn(|cx| connection.poll_message(cx));
-    let notices = async {
-        while let Some(message) = messages.next().await {
-            if let AsyncMessage::Notification(notice) = message? {
-                heard(Some(notice.payload()));
-            }
-        }
-        Err(Error::Internal("the listening connection ended".into()))
-    };
-    let heartbeat = async {
-        client.batch_execute(&format!("LISTEN {channel}")).await?;
-        heard(None);
-        // Ends with the connection: what breaks without a word is found out here.
-        loop {
-            tokio::time::sleep(HEARTBEAT).await;
-            let answer = tokio::time::timeout(HEARTBEAT_WAIT, client.batch_execute("")).await;
-            answer.map_err(|_| Error::Internal("the listening connection is dead".into()))??;
-        }
-    };
-    tokio::select! {
-        ended = notices => ended,
-        ended = heartbeat => ended,
-    }
 }
 
 /// Every migration, in order. Never edited after a release: a change is a new file.
@@ -212,51 +151,71 @@ fn migrations() -> Result<Vec<Migration>> {
 /// How long a start waits for a database that is not there yet: after a power cut both come up together.
 const PATIENCE: Duration = Duration::from_secs(60);
 const KNOCK: Duration = Duration::from_millis(500);
+/// How long a migration may wait for a table's lock. Whoever comes for the table meanwhile stands behind it and waits as well.
+const LOCK_WAIT: &str = "2s";
+/// The pause before it tries again, and for how long it does: an audit or an export may read a table for minutes.
+const LOCK_PAUSE: Duration = Duration::from_secs(5);
+const LOCK_PATIENCE: Duration = Duration::from_secs(15 * 60);
 
 /// Brings the schema up to date. Whoever comes second waits for the first and finds nothing left to do.
 ///
-/// Errors: no database answers for a minute, or it refuses us, or a migration fails.
+/// Errors: no database answers for a minute, or it refuses us, or a migration fails, or others hold a table for a quarter of an hour.
 pub async fn migrate(config: &DatabaseConfig) -> Result<usize> {
+    let door = Door::new(config, Patience::Migration)?;
     let began = Instant::now();
     let mut client = loop {
-        match connect(config).await {
-            Err(error) if may_come(&error) && began.elapsed() < PATIENCE => {
-                tracing::warn!(error = %Chain(&error), "the database is not there yet; trying again");
-                tokio::time::sleep(KNOCK).await;
-            }
-            outcome => break outcome?,
+        let opened = tokio::time::timeout(config.pool_wait.saturating_add(config.answer_wait), door.enter()).await;
+        let error = match opened {
+            Ok(Ok((client, _))) => break client,
+            Ok(Err(error)) if !may_come(&error) => return Err(error.into()),
+            Ok(Err(error)) => Error::from(error),
+            Err(_) => Error::Internal("the database does not answer".into()),
+        };
+        if began.elapsed() > PATIENCE {
+            return Err(error);
         }
+        tracing::warn!(error = %Chain(&error), "the database is not there yet; trying again");
+        tokio::time::sleep(KNOCK).await;
     };
     client.execute("SELECT pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await?;
-    let report = Runner::new(&migrations()?)
-        .set_abort_divergent(true)
-        .set_abort_missing(false) // an older server may start on a newer schema: it was made to bear it
-        .run_async(&mut client)
-        .await
-        .map_err(|e| Error::Internal(format!("migrations: {}", Chain(&e))))?;
+    client.batch_execute(&format!("SET lock_timeout = '{LOCK_WAIT}'")).await?;
+    let (began, mut applied) = (Instant::now(), 0);
+    loop {
+        let outcome = Runner::new(&migrations()?)
+            .set_abort_divergent(true)
+            .set_abort_missing(false) // an older server may start on a newer schema: it was made to bear it
+            .run_async(&mut client)
+            .await;
+        match outcome {
+            Ok(report) => {
+                applied += report.applied_migrations().len();
+                break;
+            }
+            Err(error) if is_in_the_way(&error) && began.elapsed() < LOCK_PATIENCE => {
+                applied += error.report().map_or(0, |report| report.applied_migrations().len());
+                tracing::warn!("a table that a migration changes is in use; it gives way and tries again");
+                tokio::time::sleep(LOCK_PAUSE).await;
+            }
+            Err(error) => return Err(Error::Internal(format!("migrations: {}", Chain(&error)))),
+        }
+    }
     client.execute("SELECT pg_advisory_unlock($1)", &[&MIGRATION_LOCK]).await?;
-    Ok(report.applied_migrations().len())
-}
-
-async fn connect(config: &DatabaseConfig) -> Result<Client> {
-    let mut pg = pg_config(config)?;
-    pg.options("-c statement_timeout=0 -c timezone=UTC");
-    let connection_lost = |e| tracing::error!(error = %Chain(&e), "the migration's connection broke");
-    Ok(if pg.get_ssl_mode() == SslMode::Disable || is_local(&pg) {
-        let (client, connection) = pg.connect(NoTls).await?;
-        tokio::spawn(async move { connection.await.unwrap_or_else(connection_lost) });
-        client
-    } else {
-        let (client, connection) = pg.connect(tls()?).await?;
-        tokio::spawn(async move { connection.await.unwrap_or_else(connection_lost) });
-        client
-    })
+    Ok(applied)
 }
 
 /// Nobody answered, or it is starting up. A refusal (a wrong password, no such database) does not get better by waiting.
-fn may_come(error: &Error) -> bool {
-    match error {
-        Error::Database(e) => matches!(e.code(), None | Some(&SqlState::CANNOT_CONNECT_NOW)),
-        _ => false,
+fn may_come(error: &tokio_postgres::Error) -> bool {
+    matches!(error.code(), None | Some(&SqlState::CANNOT_CONNECT_NOW))
+}
+
+/// Somebody held a lock that a migration needs.
+fn is_in_the_way(error: &refinery::Error) -> bool {
+    let mut next = std::error::Error::source(error);
+    while let Some(error) = next {
+        if error.downcast_ref::<tokio_postgres::Error>().is_some_and(|e| e.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)) {
+            return true;
+        }
+        next = error.source();
     }
+    false
 }

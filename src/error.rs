@@ -161,7 +161,8 @@ impl Error {
     }
 }
 
-/// Connection lost, server shutting down or starting, or the statement ran out of time: not our fault, try again.
+/// Connection lost, server shutting down or starting, the schema just changed, or the statement ran out of time: not our fault, try
+/// again.
 fn is_away(error: &tokio_postgres::Error) -> bool {
     use tokio_postgres::error::SqlState as S;
     error.is_closed()
@@ -169,7 +170,8 @@ fn is_away(error: &tokio_postgres::Error) -> bool {
         || error.code().is_some_and(|code| {
             let away =
                 [&S::ADMIN_SHUTDOWN, &S::CRASH_SHUTDOWN, &S::CANNOT_CONNECT_NOW, &S::QUERY_CANCELED, &S::TOO_MANY_CONNECTIONS];
-            let retry = [&S::T_R_SERIALIZATION_FAILURE, &S::T_R_DEADLOCK_DETECTED, &S::LOCK_NOT_AVAILABLE];
+            let retry =
+                [&S::T_R_SERIALIZATION_FAILURE, &S::T_R_DEADLOCK_DETECTED, &S::LOCK_NOT_AVAILABLE, &S::FEATURE_NOT_SUPPORTED];
             away.contains(&code) || retry.contains(&code) || code.code().starts_with("08") || code.code().starts_with("53")
         })
 }

@@ -10,7 +10,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::config::Config;
-use crate::db;
+use crate::db::{self, Patience};
 use crate::error::{Error, Result};
 
 /// One step.
@@ -145,7 +145,7 @@ fn without_people(text: &str) -> String {
 
 /// `vitrine explain`: prints the history as a table or as JSON; exit 1 if there is no such order.
 pub async fn run(config: &Config, order: &str, as_json: bool) -> Result<ExitCode> {
-    let pool = db::pool(&config.database)?;
+    let pool = db::pool(&config.database, Patience::Command)?;
     let mut db = pool.get().await?;
     let tx =
         db.build_transaction().read_only(true).isolation_level(tokio_postgres::IsolationLevel::RepeatableRead).start().await?;

@@ -10,7 +10,7 @@ use deadpool_postgres::Pool;
 use uuid::Uuid;
 
 use crate::config::Config;
-use crate::db::{self, Connection, Transaction};
+use crate::db::{self, Connection, Patience, Transaction};
 use crate::error::{Error, Result};
 use crate::ids::CouponId;
 use crate::key_store;
@@ -57,7 +57,7 @@ pub struct Report {
 
 /// The command. Exit 1: rows are left.
 pub async fn run(config: &Config, wanted: Wanted) -> Result<ExitCode> {
-    let pool = db::pool(&config.database)?;
+    let pool = db::pool(&config.database, Patience::Command)?;
     let keys = key_store::load(&mut pool.get().await?, &config.auth).await?;
     let report = rekey(&pool, &keys, wanted).await?;
     let Report { users, second_factors, orders, coupon_persons, .. } = report;

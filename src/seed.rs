@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::catalog;
 use crate::cause::Actor;
 use crate::config::Config;
-use crate::db;
+use crate::db::{self, Patience};
 use crate::error::Result;
 use crate::ids::{CouponId, UserId};
 
@@ -40,7 +40,7 @@ pub async fn demo(config: &Config) -> Result<()> {
         ON CONFLICT (code) DO NOTHING";
     const SETTINGS: &str = "
         INSERT INTO settings (name, value) VALUES ('company', $1), ('taxes', $2), ('order_limits', $3) ON CONFLICT (name) DO NOTHING";
-    let pool = db::pool(&config.database)?;
+    let pool = db::pool(&config.database, Patience::Long)?;
     let mut db = pool.get().await?;
     let tx = db.transaction().await?;
     db::execute(&tx, "SELECT pg_advisory_xact_lock($1)", &[&SEED_LOCK]).await?;

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::web::Data;
 use deadpool_postgres::GenericClient;
@@ -26,6 +26,12 @@ const LEASE: &str = "2 minutes";
 const HEARTBEAT: Duration = Duration::from_secs(30);
 /// How often to look for jobs of other processes and for jobs that became due.
 const LOOK: Duration = Duration::from_millis(500);
+/// A lease whose answer was lost is given back at each look for so long: the statement may still arrive after the first of them.
+const LOST_FOR: Duration = Duration::from_secs(120);
+const MAX_LOST: usize = 64;
+/// For so long a job's end is written again and again where the database does not answer. The lease lasts longer.
+const SETTLE_FOR: Duration = Duration::from_secs(75);
+const SETTLE_PAUSE: Duration = Duration::from_millis(500);
 /// How long a job waits for a provider that is not configured any more.
 const UNCONFIGURED_WAIT: SignedDuration = SignedDuration::from_hours(1);
 const MAX_BACKOFF_S: i64 = 3600;
@@ -45,10 +51,12 @@ struct Leased {
 pub async fn run(app: Data<App>, mut stop: watch::Receiver<bool>) {
     let hands = Arc::new(Semaphore::new(app.config.worker_concurrency));
     let mut has_started = false;
+    let mut lost = Lost::default();
     while !*stop.borrow() {
         has_started = has_started || start_recurring(&app).await;
+        lost.give_back(&app).await;
         let free = hands.available_permits();
-        let taken = if free == 0 { Vec::new() } else { lease(&app, free as i64).await.unwrap_or_else(log_trouble) };
+        let taken = if free == 0 { Vec::new() } else { lease_or_note(&app, free as i64, &mut lost).await };
         let got_all_it_could = !taken.is_empty() && taken.len() == free;
         for job in taken {
             let Ok(hand) = Arc::clone(&hands).acquire_owned().await else { return };
@@ -80,7 +88,7 @@ pub async fn drain(app: &App, ahead: SignedDuration) -> Result<usize> {
     let recurring = jobs::RECURRING.map(|job| job.kind());
     db::execute(&app.db().await?, PULL, &[&format!("{} seconds", ahead.as_secs()), &recurring.as_slice()]).await?;
     loop {
-        let taken = lease(app, 16).await?;
+        let taken = lease(app, Uuid::new_v4(), 16).await?;
         if taken.is_empty() {
             return Ok(count);
         }
@@ -102,14 +110,51 @@ async fn start_recurring(app: &App) -> bool {
     pushed.is_ok()
 }
 
-fn log_trouble(error: Error) -> Vec<Leased> {
-    tracing::error!(error = %Chain(&error), "jobs cannot be read");
-    Vec::new()
+async fn lease_or_note(app: &App, count: i64, lost: &mut Lost) -> Vec<Leased> {
+    let name = Uuid::new_v4();
+    lease(app, name, count).await.unwrap_or_else(|error| {
+        tracing::error!(error = %Chain(&error), "jobs cannot be read");
+        if matches!(error, Error::Database(_)) {
+            lost.note(name);
+        }
+        Vec::new()
+    })
+}
+
+/// Leases whose answer was lost: the jobs may be leased, and nobody runs them.
+#[derive(Debug, Default)]
+struct Lost(Vec<(Uuid, Instant)>);
+
+impl Lost {
+    /// Of more than a few the jobs wait until their leases run out.
+    fn note(&mut self, lease: Uuid) {
+        if self.0.len() < MAX_LOST {
+            self.0.push((lease, Instant::now()));
+        }
+    }
+
+    /// Makes such jobs wait again, as if they had not been leased.
+    async fn give_back(&mut self, app: &App) {
+        const GIVE_BACK: &str = "
+            UPDATE jobs SET state = 'waiting', attempts = attempts - 1, lease = NULL, lease_until = NULL
+             WHERE state = 'running' AND lease = ANY($1)";
+        self.0.retain(|(_, since)| since.elapsed() < LOST_FOR);
+        if self.0.is_empty() {
+            return;
+        }
+        let leases: Vec<Uuid> = self.0.iter().map(|(lease, _)| *lease).collect();
+        let write = async { db::execute(&app.db().await?, GIVE_BACK, &[&leases]).await };
+        match write.await {
+            Ok(0) => {}
+            Ok(count) => tracing::warn!(count, "jobs of a lease whose answer was lost wait again"),
+            Err(error) => tracing::error!(error = %Chain(&error), "lost leases cannot be given back yet"),
+        }
+    }
 }
 
 /// Leases due jobs, and those whose lease has expired: taking over counts as an attempt. Mails and texts come after the jobs that
-/// move money.
-async fn lease(app: &App, count: i64) -> Result<Vec<Leased>> {
+/// move money. The caller names the lease, so that it knows which it is where the answer is lost.
+async fn lease(app: &App, name: Uuid, count: i64) -> Result<Vec<Leased>> {
     const LEASE_JOBS: &str = "
         WITH urgent AS (SELECT id FROM jobs WHERE state = 'waiting' AND left(kind, 4) NOT IN ('mail', 'sms_') AND run_at <= now()
                          ORDER BY run_at LIMIT $1 FOR UPDATE SKIP LOCKED),
@@ -117,11 +162,11 @@ async fn lease(app: &App, count: i64) -> Result<Vec<Leased>> {
                         ORDER BY run_at LIMIT $1 FOR UPDATE SKIP LOCKED),
              abandoned AS (SELECT id FROM jobs WHERE state = 'running' AND lease_until < now() ORDER BY lease_until LIMIT $1 FOR UPDATE SKIP LOCKED),
              due AS (SELECT id FROM abandoned UNION ALL SELECT id FROM urgent UNION ALL SELECT id FROM messages LIMIT $1)
-        UPDATE jobs j SET state = 'running', lease = gen_random_uuid(), lease_until = now() + $2::text::interval, attempts = attempts + 1,
+        UPDATE jobs j SET state = 'running', lease = $3, lease_until = now() + $2::text::interval, attempts = attempts + 1,
                again = false
           FROM due WHERE j.id = due.id
         RETURNING j.id, j.lease, j.kind, j.payload, j.attempts, j.max_attempts";
-    let mut rows = db::query(&app.db().await?, LEASE_JOBS, &[&count, &LEASE]).await?;
+    let mut rows = db::query(&app.db().await?, LEASE_JOBS, &[&count, &LEASE, &name]).await?;
     rows.sort_by_key(|row| jobs::is_message(row.get("kind")));
     Ok(rows
         .iter()
@@ -142,7 +187,7 @@ async fn work(app: &App, job: Leased) {
     let order = job.payload.get("order").and_then(|id| id.as_str()).unwrap_or_default();
     let span = tracing::info_span!("job", job.id = id, job.kind = job.kind, order.id = order);
     let work = cause::scope("job", &id, async {
-        let started = std::time::Instant::now();
+        let started = Instant::now();
         let result = match Job::read(job.payload.clone()) {
             Ok(_) if job.attempts > job.max_attempts => Ok(Outcome::Dead("its worker died each time it was tried".into())),
             Ok(known) => perform_long(app, &job, &known).await,
@@ -160,9 +205,7 @@ async fn work(app: &App, job: Leased) {
             Err(error) => tracing::warn!(job.attempts, duration_ms, error = %Chain(error), "job failed"),
             Ok(outcome) => tracing::info!(job.attempts, duration_ms, ?outcome, "job"),
         }
-        if let Err(error) = settle(app, &job, result).await {
-            tracing::error!(error = %Chain(&error), "a job's end could not be written; its lease will run out");
-        }
+        settle_in_time(app, &job, &result).await;
     });
     work.instrument(span).await;
 }
@@ -230,19 +273,33 @@ fn perform<'a>(app: &'a App, job: &'a Job) -> Pin<Box<dyn Future<Output = Result
     }
 }
 
+/// Writes the result of a run, again while the database does not answer: otherwise the job would be done twice, and late. Writing it
+/// twice changes nothing, because the first time ends the lease.
+async fn settle_in_time(app: &App, job: &Leased, result: &Result<Outcome>) {
+    let began = Instant::now();
+    while let Err(error) = settle(app, job, result).await {
+        if error.slug() != "unavailable" || began.elapsed() > SETTLE_FOR {
+            tracing::error!(error = %Chain(&error), "a job's end could not be written; its lease will run out");
+            return;
+        }
+        tracing::warn!(error = %Chain(&error), "a job's end could not be written yet");
+        tokio::time::sleep(SETTLE_PAUSE).await;
+    }
+}
+
 /// Writes the result of a run, if the lease is still ours. A worker that lost its lease changes nothing.
-async fn settle(app: &App, job: &Leased, result: Result<Outcome>) -> Result<()> {
+async fn settle(app: &App, job: &Leased, result: &Result<Outcome>) -> Result<()> {
     let mut db = app.db().await?;
     match result {
         Ok(Outcome::Done) => end(&db, job, "done", None).await.map(drop),
-        Ok(Outcome::Again(at)) => later(&db, job, at, None).await,
-        Err(Error::Unconfigured(provider)) => wait_for_provider(&mut db, job, &provider).await,
-        Err(error) if job.attempts < job.max_attempts && error_may_pass(&error) => {
-            let (at, why) = (Timestamp::now() + backoff(job.attempts, &error), Chain(&error).to_string());
+        Ok(Outcome::Again(at)) => later(&db, job, *at, None).await,
+        Err(Error::Unconfigured(provider)) => wait_for_provider(&mut db, job, provider).await,
+        Err(error) if job.attempts < job.max_attempts && error_may_pass(error) => {
+            let (at, why) = (Timestamp::now() + backoff(job.attempts, error), Chain(error).to_string());
             later(&db, job, at, Some(&why)).await
         }
-        Ok(Outcome::Dead(why)) => bury(&mut db, job, &Death { why, key: None }).await,
-        Err(error) => bury(&mut db, job, &Death::of(&error)).await,
+        Ok(Outcome::Dead(why)) => bury(&mut db, job, &Death { why: why.clone(), key: None }).await,
+        Err(error) => bury(&mut db, job, &Death::of(error)).await,
     }
 }
 

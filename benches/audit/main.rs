@@ -75,9 +75,16 @@ async fn fill(cluster: &Cluster, name: &str, orders: u64, anew: bool) {
     let started = Instant::now();
     let timeout = Duration::from_secs(3600);
     let url = SecretString::from(cluster.url(&half));
-    db::migrate(&DatabaseConfig { url, min_conns: 0, max_conns: 2, statement_timeout: timeout, pool_wait: timeout })
-        .await
-        .unwrap();
+    db::migrate(&DatabaseConfig {
+        url,
+        min_conns: 0,
+        max_conns: 2,
+        statement_timeout: timeout,
+        pool_wait: timeout,
+        answer_wait: timeout,
+    })
+    .await
+    .unwrap();
     let filling = connect(&cluster.url(&half)).await;
     // One by one: VACUUM must not run in a transaction. No statement contains a `;`.
     for statement in include_str!("fill.sql").split(";\n") {

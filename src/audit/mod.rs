@@ -22,7 +22,7 @@ use deadpool_postgres::GenericClient;
 use futures_util::TryStreamExt;
 
 use crate::config::Config;
-use crate::db;
+use crate::db::{self, Patience};
 use crate::error::Result;
 use crate::sale::transitions;
 
@@ -104,7 +104,7 @@ async fn find(db: &impl GenericClient, &(rule, sql): &Rule) -> Result<Finding> {
 /// `vitrine audit`: a line per violation, exit 1 if there is one. All rules read the same snapshot, so that sales during the
 /// audit cause no false violation. `times`: also how long each rule took.
 pub async fn run(config: &Config, times: bool) -> Result<ExitCode> {
-    let pool = db::pool(&config.database)?;
+    let pool = db::pool(&config.database, Patience::Command)?;
     let mut db = pool.get().await?;
     let tx = begin(&mut db, None).await?;
     let snapshot: String = db::query_one(&tx, "SELECT pg_export_snapshot()", &[]).await?.get(0);

@@ -155,7 +155,7 @@ async fn import_products(app: Data<App>, admin: Admin, req: HttpRequest, body: w
     let body = body.to_bytes_limited(import::MAX_BODY).await.map_err(|_| Error::TooLarge)?;
     let body = body.map_err(|_| Error::Malformed("The body could not be read to its end".into()))?;
     let sheet = web::block(move || super::sheet::read(&body)).await.map_err(|e| Error::Internal(e.to_string()))??;
-    let mut db = app.db().await?;
+    let mut db = app.db_for_long().await?;
     let tx = db.transaction().await?;
     let imported = import::apply(&tx, sheet, admin.0.actor()).await?;
     tx.commit().await?;

@@ -36,10 +36,10 @@ pub struct Imported {
 }
 
 /// Takes all of it or nothing. Products are known by slug, variants by SKU; what the table does not name stays as it is,
-/// and so does a stock where its cell is blank. The caller commits, and evicts the cache.
+/// and so does a stock where its cell is blank. The caller commits, and evicts the cache. Ten megabytes take longer than a statement
+/// usually may: the connection is one for long statements.
 pub async fn apply(tx: &Transaction<'_>, sheet: Sheet, actor: Actor) -> Result<Imported> {
     lock_writers(tx).await?;
-    tx.batch_execute("SET LOCAL statement_timeout = '120s'").await?; // ten megabytes take longer than a request may
     let paths: HashSet<Vec<String>> = sheet.products.iter().map(|entry| entry.category.clone()).collect();
     let categories = categories_at(tx, &paths).await?;
     let known = known_products(tx, &sheet.products).await?;

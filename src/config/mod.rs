@@ -74,6 +74,8 @@ pub struct DatabaseConfig {
     pub statement_timeout: Duration,
     /// How long a request waits for a free connection before it is answered with 503.
     pub pool_wait: Duration,
+    /// How long the database may take to answer that it is there. A connection on which it does not is closed.
+    pub answer_wait: Duration,
 }
 
 #[derive(Debug, Clone)]
@@ -143,6 +145,7 @@ impl Config {
                 max_conns: env.number("DB_MAX_CONNS", 100, 2, 10_000) as usize,
                 statement_timeout: env.duration("DB_STATEMENT_TIMEOUT", "10s"),
                 pool_wait: env.duration("DB_POOL_WAIT", "3s"),
+                answer_wait: env.duration("DB_ANSWER_WAIT", "3s"),
             },
             auth: auth(&mut env),
             cache: CacheConfig {

@@ -57,7 +57,7 @@ async fn erase_guest(app: web::Data<App>, AdminSent(admin, body): AdminSent<Json
     }
     let persons = document.map(|document| app.keys.persons(&document)).unwrap_or_default();
     let email = email.as_ref().map(Email::as_str);
-    let mut db = app.db().await?;
+    let mut db = app.db_for_long().await?;
     let tx = db.transaction().await?;
     let found = erase(&tx, &persons, email).await?;
     // Who asked stands in no table that only grows: numbers of orders, and nobody's data.
@@ -82,7 +82,6 @@ async fn erase(tx: &Transaction<'_>, persons: &[Vec<u8>], email: Option<&str>) -
          WHERE (scope LIKE 'guest:%' AND status = 201 AND convert_from(body, 'UTF8')::jsonb ->> 'id' = ANY($1))
             OR scope IN (SELECT 'guest pay:' || id FROM unnest($1::text[]) AS id)";
     // No index finds a document among all orders: it is asked for too seldom to be paid for by every checkout.
-    tx.batch_execute("SET LOCAL statement_timeout = '5min'").await?;
     let orders: Vec<OrderId> = not_open(&db::query(tx, ORDERS, &[&persons, &email]).await?)?;
     let ids: Vec<String> = orders.iter().map(OrderId::to_string).collect();
     db::execute(tx, FIRST_ANSWERS, &[&ids]).await?;

@@ -1,6 +1,9 @@
 //! Tests over HTTP: a real PostgreSQL with a database per test; providers are replaced only at the socket.
 #![allow(clippy::unwrap_used)]
 
+#[allow(dead_code)]
+#[path = "../torture/relay.rs"]
+mod relay;
 mod seller;
 mod shop;
 
@@ -56,6 +59,7 @@ mod shipments_boxes;
 mod shipments_follow;
 mod shipments_lost;
 mod shipments_news;
+mod silence;
 mod sms;
 mod sql;
 mod strangers;

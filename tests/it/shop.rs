@@ -106,6 +106,7 @@ impl Shop {
             ("DB_MIN_CONNS", "0".into()),
             ("DB_POOL_WAIT", "60s".into()),
             ("DB_STATEMENT_TIMEOUT", "60s".into()),
+            ("DB_ANSWER_WAIT", "60s".into()),
             ("JWT_SECRET", jwt),
             ("DATA_KEYS", DATA_KEYS.into()),
             ("PROPAY_URL", provider("propay")),
@@ -586,6 +587,7 @@ async fn template() -> &'static str {
                 max_conns: 2,
                 statement_timeout: Duration::from_secs(60),
                 pool_wait: Duration::from_secs(60),
+                answer_wait: Duration::from_secs(60),
             };
             db::migrate(&config).await.unwrap();
             // A template must have no session, and the migration's connection closes a moment after its client.

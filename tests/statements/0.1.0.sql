@@ -3537,6 +3537,11 @@ SELECT id AS order_id FROM orders WHERE id = $1
         UNION ALL SELECT order_id FROM invoices WHERE id = $1
         UNION ALL SELECT order_id FROM messages WHERE id = $1 AND order_id IS NOT NULL
 
+-- @ src/worker.rs GIVE_BACK
+-- _uuid -> 
+UPDATE jobs SET state = 'waiting', attempts = attempts - 1, lease = NULL, lease_until = NULL
+             WHERE state = 'running' AND lease = ANY($1)
+
 -- @ src/worker.rs LATER
 -- uuid, uuid, timestamptz, text -> 
 UPDATE jobs SET state = 'waiting', run_at = CASE WHEN again AND $4::text IS NULL THEN now() ELSE $3 END,
@@ -3544,14 +3549,14 @@ UPDATE jobs SET state = 'waiting', run_at = CASE WHEN again AND $4::text IS NULL
          WHERE id = $1 AND lease = $2
 
 -- @ src/worker.rs LEASE_JOBS
--- int8, text -> id uuid, lease uuid, kind text, payload jsonb, attempts int4, max_attempts int4
+-- int8, text, uuid -> id uuid, lease uuid, kind text, payload jsonb, attempts int4, max_attempts int4
 WITH urgent AS (SELECT id FROM jobs WHERE state = 'waiting' AND left(kind, 4) NOT IN ('mail', 'sms_') AND run_at <= now()
                          ORDER BY run_at LIMIT $1 FOR UPDATE SKIP LOCKED),
              messages AS (SELECT id FROM jobs WHERE state = 'waiting' AND left(kind, 4) IN ('mail', 'sms_') AND run_at <= now()
                         ORDER BY run_at LIMIT $1 FOR UPDATE SKIP LOCKED),
              abandoned AS (SELECT id FROM jobs WHERE state = 'running' AND lease_until < now() ORDER BY lease_until LIMIT $1 FOR UPDATE SKIP LOCKED),
              due AS (SELECT id FROM abandoned UNION ALL SELECT id FROM urgent UNION ALL SELECT id FROM messages LIMIT $1)
-        UPDATE jobs j SET state = 'running', lease = gen_random_uuid(), lease_until = now() + $2::text::interval, attempts = attempts + 1,
+        UPDATE jobs j SET state = 'running', lease = $3, lease_until = now() + $2::text::interval, attempts = attempts + 1,
                again = false
           FROM due WHERE j.id = due.id
         RETURNING j.id, j.lease, j.kind, j.payload, j.attempts, j.max_attempts

@@ -326,8 +326,15 @@ fn audit(world: &World) {
 /// Every order can be explained, without a gap.
 async fn stories(world: &World) {
     let url = SecretString::from(world.machine.database_url.clone());
-    let config = DatabaseConfig { url, min_conns: 0, max_conns: 4, statement_timeout: SETUP_TIMEOUT, pool_wait: SETUP_TIMEOUT };
-    let pool = db::pool(&config).unwrap();
+    let config = DatabaseConfig {
+        url,
+        min_conns: 0,
+        max_conns: 4,
+        statement_timeout: SETUP_TIMEOUT,
+        pool_wait: SETUP_TIMEOUT,
+        answer_wait: SETUP_TIMEOUT,
+    };
+    let pool = db::pool(&config, db::Patience::Command).unwrap();
     let db = pool.get().await.unwrap();
     let placed: Vec<_> = lock(&world.purchases).values().filter_map(|p| p.placed.clone()).collect();
     for number in placed.iter().take(SPOKEN).map(|placed| &placed.number) {

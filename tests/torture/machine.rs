@@ -13,7 +13,7 @@ use tokio_postgres::NoTls;
 use uuid::Uuid;
 use vitrine::dev::postgres::{Cluster, ClusterOptions};
 
-use crate::relay::Relay;
+use crate::relay::{Relay, Silence};
 use crate::variables::{Variable, Variables};
 use crate::world::lock;
 
@@ -195,9 +195,9 @@ impl Machine {
     }
 
     /// The network to the database: it vanishes without a word, and comes back.
-    pub fn silence_database(&self) {
+    pub fn silence_database(&self, silence: Silence) {
         *lock(&self.crashed) = Some(Instant::now());
-        self.relay.go_silent();
+        self.relay.go_silent(silence);
     }
 
     pub fn end_silence(&self) {

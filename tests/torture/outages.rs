@@ -11,6 +11,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::machine::Change;
+use crate::relay::Silence;
 use crate::trouble::{pause, some_order};
 use crate::world::World;
 
@@ -149,8 +150,12 @@ async fn silence_the_database(world: Arc<World>) {
         if world.time_is_over() {
             return;
         }
-        world.machine.silence_database();
-        world.count("databases silent, and then all arrived");
+        let (silence, what) = [
+            (Silence::Holds, "databases silent, and then all arrived"),
+            (Silence::Loses, "databases silent, and all under way was lost"),
+        ][dice.random_range(0..2)];
+        world.machine.silence_database(silence);
+        world.count(what);
         let longest = [6_000, 10_000, 20_000][dice.random_range(0..3)];
         pause(&mut dice, 3_000..longest).await;
         world.machine.end_silence();

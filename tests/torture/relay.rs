@@ -1,5 +1,5 @@
 //! What stands between the shop's processes and PostgreSQL, as a network does: it carries every byte, and can go silent. A silent
-//! network refuses nothing and closes nothing; what was sent meanwhile arrives afterwards, as after packets that were sent again.
+//! network refuses nothing and closes nothing.
 
 use std::time::Duration;
 
@@ -14,9 +14,25 @@ const CHUNK: usize = 64 * 1024;
 /// A process of ours that ran out of files is tried again.
 const BREATH: Duration = Duration::from_millis(20);
 
+/// How a silence treats the connections that it meets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Silence {
+    /// Nothing is lost: what was sent meanwhile arrives afterwards, as after packets that were sent again.
+    Holds,
+    /// What was under way is lost, and those connections stay dumb for ever, as after a failover to another machine.
+    Loses,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Line {
+    is_silent: bool,
+    /// So many times all connections were lost.
+    losses: u64,
+}
+
 pub struct Relay {
     pub port: u16,
-    is_silent: watch::Sender<bool>,
+    line: watch::Sender<Line>,
     /// Its own, so that nothing else of the run holds it up. `None`: it has ended.
     runtime: Option<Runtime>,
 }
@@ -27,7 +43,7 @@ impl Relay {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (is_silent, listening) = watch::channel(false);
+        let (line, listening) = watch::channel(Line::default());
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         runtime.spawn(async move {
             let listener = TcpListener::from_std(listener).unwrap();
@@ -38,19 +54,22 @@ impl Relay {
                 }
             }
         });
-        Self { port, is_silent, runtime: Some(runtime) }
+        Self { port, line, runtime: Some(runtime) }
     }
 
-    pub fn go_silent(&self) {
-        self.is_silent.send_replace(true);
+    pub fn go_silent(&self, silence: Silence) {
+        self.line.send_modify(|line| {
+            line.is_silent = true;
+            line.losses += u64::from(silence == Silence::Loses);
+        });
     }
 
     pub fn is_silent(&self) -> bool {
-        *self.is_silent.borrow()
+        self.line.borrow().is_silent
     }
 
     pub fn come_back(&self) {
-        self.is_silent.send_replace(false);
+        self.line.send_modify(|line| line.is_silent = false);
     }
 }
 
@@ -63,22 +82,30 @@ impl Drop for Relay {
 }
 
 /// One connection. One that is made during a silence waits for its end, as one whose first packets were sent again.
-async fn carry(mut client: TcpStream, database: u16, mut is_silent: watch::Receiver<bool>) {
-    if is_silent.wait_for(|is_silent| !is_silent).await.is_err() {
-        return;
-    }
+async fn carry(mut client: TcpStream, database: u16, mut line: watch::Receiver<Line>) {
+    let Ok(born) = line.wait_for(|line| !line.is_silent).await.map(|line| line.losses) else { return };
     // A database that is down refuses; the client's connection then ends, as it has been accepted already.
     let Ok(mut server) = TcpStream::connect(("127.0.0.1", database)).await else { return };
     let (Ok(()), Ok(())) = (client.set_nodelay(true), server.set_nodelay(true)) else { return };
-    let ((from_client, into_client), (from_server, into_server)) = (client.split(), server.split());
-    tokio::join!(pump(from_client, into_server, is_silent.clone()), pump(from_server, into_client, is_silent));
+    let (to_server, to_client) = (line.clone(), line.clone());
+    {
+        let ((from_client, into_client), (from_server, into_server)) = (client.split(), server.split());
+        let both = async { tokio::join!(pump(from_client, into_server, to_server), pump(from_server, into_client, to_client)) };
+        tokio::select! {
+            _ = both => return,
+            lost = line.wait_for(|line| line.losses > born) => if lost.is_err() { return },
+        }
+    }
+    drop(server); // the database's side is gone; the client is not told
+    let mut lost = vec![0; CHUNK];
+    while client.read(&mut lost).await.is_ok_and(|count| count > 0) {}
 }
 
 /// One direction, to its end.
-async fn pump(mut from: ReadHalf<'_>, mut into: WriteHalf<'_>, mut is_silent: watch::Receiver<bool>) {
+async fn pump(mut from: ReadHalf<'_>, mut into: WriteHalf<'_>, mut line: watch::Receiver<Line>) {
     let mut chunk = vec![0; CHUNK];
     while let Ok(count) = from.read(&mut chunk).await {
-        let is_open = is_silent.wait_for(|is_silent| !is_silent).await.is_ok();
+        let is_open = line.wait_for(|line| !line.is_silent).await.is_ok();
         if count == 0 || !is_open || into.write_all(&chunk[..count]).await.is_err() {
             break;
         }

@@ -1,0 +1,69 @@
+//! What looks after the pools beside every request.
+
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use deadpool_postgres::Pool;
+use tokio::time::timeout;
+use tokio_postgres::Client;
+
+use super::PARAMETER_TYPES;
+use super::connect::Door;
+use super::line::Line;
+
+/// How often the connections are looked at. It costs a lock and a comparison each.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Watches the connections of these pools for as long as there is one.
+pub(super) fn watch(pools: &[&Pool], line: &Arc<Line>) {
+    let (pools, line): (Vec<_>, _) = (pools.iter().map(|pool| pool.weak()).collect(), Arc::downgrade(line));
+    tokio::spawn(async move {
+        while let Some(line) = line.upgrade() {
+            let pools: Vec<Pool> = pools.iter().filter_map(|pool| pool.upgrade()).collect();
+            if pools.is_empty() {
+                return;
+            }
+            line.look();
+            if line.takes_stale_statements() {
+                forget_statements(&pools);
+            }
+            drop((pools, line));
+            tokio::time::sleep(LOOK).await;
+        }
+    });
+}
+
+/// Asks the database whether it is there, for as long as there is the pool.
+pub(super) fn keep_asking(pool: &Pool, door: Door) {
+    let pool = pool.weak();
+    let wait = door.line().answer_wait;
+    tokio::spawn(async move {
+        let mut client: Option<Client> = None;
+        loop {
+            tokio::time::sleep(wait).await;
+            if pool.upgrade().is_none() {
+                return; // and the connection ends
+            }
+            let Some(asked) = &client else {
+                client = timeout(wait, door.enter()).await.ok().and_then(Result::ok).map(|(client, _)| client);
+                continue;
+            };
+            let since = Instant::now();
+            match timeout(wait, asked.batch_execute("")).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => client = None,
+                Err(_) => {
+                    door.line().suspect(since);
+                    client = None;
+                }
+            }
+        }
+    });
+}
+
+/// The schema has changed: every statement is prepared again when it is needed, so that not every connection has to fail first.
+fn forget_statements(pools: &[Pool]) {
+    tracing::warn!("the schema changed under prepared statements: they are prepared anew");
+    pools.iter().for_each(|pool| pool.manager().statement_caches.clear());
+    PARAMETER_TYPES.write().unwrap_or_else(PoisonError::into_inner).clear();
+}
