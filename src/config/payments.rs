@@ -11,6 +11,8 @@ use super::env::Env;
 pub struct PixConfig {
     /// How long a charge can be paid.
     pub expiry: Duration,
+    /// For so long the start of a payment goes on to another provider or another try.
+    pub pay_wait: Duration,
     /// Take new charges. The first one is used; a later one while the breakers of those before it are open. Never empty.
     pub providers: Vec<PixSettings>,
     /// Take no new charges, and can still be asked about old ones: their credentials are set, and `PIX_PROVIDER` leaves them out.
@@ -110,7 +112,7 @@ pub(super) fn pix(env: &mut Env<'_>) -> PixConfig {
             retired.extend(pix_settings(env, name));
         }
     }
-    PixConfig { expiry: env.duration("PIX_EXPIRY", "30m"), providers, retired }
+    PixConfig { expiry: env.duration("PIX_EXPIRY", "30m"), pay_wait: env.duration("PAY_WAIT", "20s"), providers, retired }
 }
 
 fn propay(env: &mut Env<'_>) -> ProPaySettings {

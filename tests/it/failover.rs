@@ -172,3 +172,16 @@ async fn neither_buyers_nor_the_daily_comparison_meet_openpix_limit() {
     assert_eq!(refused, 0);
     shop.close().await;
 }
+
+#[actix_web::test]
+async fn a_buyer_is_told_to_ask_again_once_the_time_to_find_a_provider_is_over() {
+    let shop = Shop::open_with(&[TWO[0], ("PAY_WAIT", "1ms")]).await;
+    let ana = shop.customer().await;
+    let (order, _) = order(&ana).await;
+    shop.control().next_calls("propay", Fault::Status(429), 100);
+    let late = pay(&ana, &order).await;
+    assert_eq!((late.status, late.slug(), late.header("retry-after")), (503, "unavailable", Some("5")));
+    assert_eq!(payments(&shop, &order).await, ["propay:cancelled"]);
+    assert_eq!(shop.control().charges().len(), 0, "no call begins after that time");
+    shop.close().await;
+}

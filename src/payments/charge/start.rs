@@ -1,5 +1,7 @@
 //! Starts a payment: first the row, then the provider's call between two transactions, then the outcome, whatever it is.
 
+use std::time::Instant;
+
 use deadpool_postgres::GenericClient;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
@@ -148,10 +150,13 @@ struct Extras {
 /// Starts a payment of an order, or returns the live one: asking again never makes a second.
 ///
 /// Errors: 404 not the viewer's order; 409 it does not wait for money, or the method is not offered; 503 the provider is
-/// away or gave no clear answer: the order stands, and asking again repeats the call under the same key.
+/// away, gave no clear answer, or `PAY_WAIT` is over: the order stands, and asking again repeats the call under the same key.
 pub async fn start_payment(app: &App, viewer: Viewer, order: OrderId, method: Method) -> Result<Started> {
-    let mut away = Vec::new();
-    for _ in 0..ROUNDS {
+    let (began, mut away) = (Instant::now(), Vec::new());
+    for round in 0..ROUNDS {
+        if round > 0 && began.elapsed() > app.config.pix.pay_wait {
+            return Err(Error::Busy { what: "The providers of this payment take too long: ask again", retry_after_s: 5 });
+        }
         match begin(app, viewer, order, method, &away).await? {
             Begun::Live(payment) => return started(app, &payment, None),
             Begun::InTheWay(old) => void::void_or_give_up(app, old).await?,
