@@ -1,5 +1,12 @@
 -- The outbox: what must happen after a commit is a row in the same transaction, run by workers under a lease.
 CREATE DOMAIN job_state AS text CHECK (VALUE IN ('waiting', 'running', 'done', 'dead'));
+-- What binds columns of a job. Why it is a function: docs/decisions/0021.
+CREATE FUNCTION job_is_sound(state text, lease uuid, lease_until timestamptz, finished_at timestamptz)
+RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    RETURN num_nonnulls(lease, lease_until) = CASE state WHEN 'running' THEN 2 ELSE 0 END
+       AND (finished_at IS NOT NULL) = (state IN ('done', 'dead'));
+END $$;
 CREATE TABLE jobs (
     id           uuid PRIMARY KEY,
     kind         text NOT NULL,
@@ -16,8 +23,7 @@ CREATE TABLE jobs (
     cause        text NOT NULL,
     created_at   timestamptz NOT NULL DEFAULT now(),
     finished_at  timestamptz,
-    CONSTRAINT jobs_states CHECK (num_nonnulls(lease, lease_until) = CASE state WHEN 'running' THEN 2 ELSE 0 END
-        AND (finished_at IS NOT NULL) = (state IN ('done', 'dead')))
+    CONSTRAINT jobs_states CHECK (job_is_sound(state, lease, lease_until, finished_at))
 ) WITH (fillfactor = 80);
 CREATE INDEX jobs_due ON jobs (run_at) WHERE state = 'waiting' AND left(kind, 4) NOT IN ('mail', 'sms_');
 CREATE INDEX jobs_messages_due ON jobs (run_at) WHERE state = 'waiting' AND left(kind, 4) IN ('mail', 'sms_');

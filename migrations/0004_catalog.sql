@@ -116,12 +116,22 @@ END $$;
 CREATE TRIGGER variants_default_price AFTER INSERT OR UPDATE OF price_cents, is_default ON variants
     FOR EACH ROW WHEN (NEW.is_default) EXECUTE FUNCTION copy_default_price();
 
--- Every change of a stock is a row here; their sum is the stock (`vitrine audit` adds them up).
--- A line takes once and gives back once per reservation: a late payment that revives an order starts a new one.
+-- What binds columns of a movement. Why it is a function: docs/decisions/0021.
 CREATE DOMAIN stock_reason AS text CHECK (VALUE IN ('opening', 'sale', 'release', 'return', 'adjustment', 'import'));
 CREATE DOMAIN stock_delta AS integer CHECK (VALUE <> 0);
+CREATE FUNCTION movement_is_sound(reason text, delta integer, order_line_id uuid, reservation smallint)
+RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    IF reason IN ('sale', 'release', 'return') THEN
+        RETURN (delta < 0) = (reason = 'sale') AND order_line_id IS NOT NULL AND reservation IS NOT NULL;
+    END IF;
+    RETURN order_line_id IS NULL AND reservation IS NULL;
+END $$;
+
+-- Every change of a stock is a row here; their sum is the stock (`vitrine audit` adds them up).
+-- A line takes once and gives back once per reservation: a late payment that revives an order starts a new one.
 CREATE TABLE stock_movements (
-    id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id            bigint GENERATED ALWAYS AS IDENTITY,
     variant_id    uuid NOT NULL,
     delta         stock_delta NOT NULL,
     reason        stock_reason NOT NULL,
@@ -130,16 +140,12 @@ CREATE TABLE stock_movements (
     cause         text NOT NULL,                -- request, job or webhook id
     actor         text NOT NULL,
     at            timestamptz NOT NULL DEFAULT now(),
-    CONSTRAINT stock_movements_reasons CHECK (CASE reason
-        WHEN 'sale' THEN delta < 0 AND num_nonnulls(order_line_id, reservation) = 2
-        WHEN 'release' THEN delta > 0 AND num_nonnulls(order_line_id, reservation) = 2
-        WHEN 'return' THEN delta > 0 AND num_nonnulls(order_line_id, reservation) = 2
-        ELSE num_nonnulls(order_line_id, reservation) = 0 END)
+    PRIMARY KEY (variant_id, id),
+    CONSTRAINT stock_movements_reasons CHECK (movement_is_sound(reason, delta, order_line_id, reservation))
 );
 CREATE UNIQUE INDEX stock_movements_once ON stock_movements (order_line_id, reason, reservation) WHERE reason IN ('sale', 'release');
 -- What came back of a line, for whoever gives back the rest.
 CREATE INDEX stock_movements_returned ON stock_movements (order_line_id) WHERE reason = 'return';
-CREATE INDEX stock_movements_variant ON stock_movements (variant_id, id);
 CREATE TRIGGER stock_movements_grow BEFORE UPDATE OR DELETE ON stock_movements FOR EACH ROW EXECUTE FUNCTION only_grows();
 
 -- Variants that were sold down to the shop's mark, and told of. Forgotten once there is more again.
@@ -148,33 +154,30 @@ CREATE TABLE stock_alerts (
     told_at    timestamptz NOT NULL DEFAULT now()
 );
 
--- Takes stock for lines, all or none, and writes the ledger. Rows are locked in id order, so two carts never deadlock.
+-- Takes stock for lines, all or none, and writes the ledger. The variants come in ascending order and are locked in it, so two
+-- carts never deadlock; they come after the ledger's rows, so that one in high demand is locked for as short as possible.
 -- It raises rather than answers "no", so that checkout can send it together with its COMMIT: a shortage then rolls back.
 -- Answers whether a variant is sold out now.
-CREATE FUNCTION take_stock(variants uuid[], quantities integer[], lines uuid[], reservation smallint, actor text, cause text)
+CREATE FUNCTION take_stock(ids uuid[], quantities integer[], lines uuid[], reservation smallint, actor text, cause text)
 RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
-    short record;
-    sold_out boolean;
-    taken integer;
+    remaining integer;
+    sold_out boolean := false;
 BEGIN
-    WITH wanted AS (
-        SELECT v.id, w.quantity, w.line
-          FROM unnest(variants, quantities, lines) AS w (id, quantity, line) JOIN public.variants v USING (id)
-         ORDER BY v.id FOR NO KEY UPDATE OF v),
-    sold AS (
-        UPDATE public.variants v SET stock = v.stock - w.quantity
-          FROM wanted w WHERE v.id = w.id AND v.stock >= w.quantity AND v.deleted_at IS NULL
-        RETURNING v.id, v.stock, w.quantity, w.line),
-    moved AS (
-        INSERT INTO stock_movements (variant_id, delta, reason, order_line_id, reservation, cause, actor)
-        SELECT s.id, -s.quantity, 'sale', s.line, take_stock.reservation, take_stock.cause, take_stock.actor FROM sold s)
-    SELECT count(*), bool_or(s.stock = 0) INTO taken, sold_out FROM sold s;
-    IF taken < cardinality(variants) THEN
-        SELECT v.id, CASE WHEN v.deleted_at IS NULL THEN v.stock ELSE 0 END AS stock INTO short
-          FROM unnest(variants, quantities) AS w (id, quantity) JOIN public.variants v USING (id)
-         WHERE v.stock < w.quantity OR v.deleted_at IS NOT NULL ORDER BY v.id LIMIT 1;
-        RAISE EXCEPTION 'out of stock' USING ERRCODE = 'VT001', DETAIL = coalesce(short.id::text || ' ' || short.stock, '');
-    END IF;
+    INSERT INTO stock_movements (variant_id, delta, reason, order_line_id, reservation, cause, actor)
+    SELECT w.id, -quantities[w.n], 'sale', lines[w.n], take_stock.reservation, take_stock.cause, take_stock.actor
+      FROM unnest(ids) WITH ORDINALITY AS w (id, n);
+    FOR n IN 1 .. cardinality(ids) LOOP
+        IF ids[n] <= ids[n - 1] THEN
+            RAISE EXCEPTION 'variants are taken in ascending order, each once';
+        END IF;
+        UPDATE variants v SET stock = v.stock - quantities[n]
+         WHERE v.id = ids[n] AND v.stock >= quantities[n] AND v.deleted_at IS NULL RETURNING v.stock INTO remaining;
+        IF remaining IS NULL THEN
+            SELECT CASE WHEN v.deleted_at IS NULL THEN v.stock ELSE 0 END INTO remaining FROM variants v WHERE v.id = ids[n];
+            RAISE EXCEPTION 'out of stock' USING ERRCODE = 'VT001', DETAIL = coalesce(ids[n]::text || ' ' || remaining, '');
+        END IF;
+        sold_out := sold_out OR remaining = 0;
+    END LOOP;
     RETURN sold_out;
 END $$;

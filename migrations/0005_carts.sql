@@ -62,14 +62,15 @@ END $$;
 -- One cart per customer on every device, or one per guest token (of which only the hash is kept).
 CREATE TABLE carts (
     id         uuid PRIMARY KEY,
-    user_id    uuid UNIQUE REFERENCES users,
-    token_hash bytea UNIQUE,
+    owner      bytea NOT NULL UNIQUE,           -- whose it is, by one key: the bytes of user_id, or the SHA-256 of a guest's token
+    user_id    uuid REFERENCES users,
     coupon_id  uuid REFERENCES coupons ON DELETE SET NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
-    CONSTRAINT carts_owner CHECK (num_nonnulls(user_id, token_hash) = 1)
+    CONSTRAINT carts_owner CHECK (CASE WHEN user_id IS NULL THEN length(owner) = 32 ELSE owner = uuid_send(user_id) END)
 );
-CREATE INDEX carts_stale ON carts (updated_at) WHERE token_hash IS NOT NULL;
+CREATE INDEX carts_user ON carts (user_id) WHERE user_id IS NOT NULL;
+CREATE INDEX carts_stale ON carts (updated_at) WHERE user_id IS NULL;
 CREATE INDEX carts_coupon ON carts (coupon_id) WHERE coupon_id IS NOT NULL;
 
 CREATE TABLE cart_items (

@@ -59,7 +59,7 @@ const PURGES: [(&str, &str); 12] = [
     ),
     (
         "carts",
-        "DELETE FROM carts WHERE id IN (SELECT id FROM carts WHERE token_hash IS NOT NULL AND updated_at < now() - interval '60 days' LIMIT 1000)",
+        "DELETE FROM carts WHERE id IN (SELECT id FROM carts WHERE user_id IS NULL AND updated_at < now() - interval '60 days' LIMIT 1000)",
     ),
     (
         "cep_cache",

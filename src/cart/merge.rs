@@ -1,5 +1,6 @@
 //! Merges a guest's cart into the cart of the person who signs in.
 
+use super::Owner;
 use crate::app::App;
 use crate::db;
 use crate::error::Result;
@@ -11,10 +12,10 @@ use crate::seal;
 /// cart (forged, merged before, another person's) changes nothing.
 pub async fn merge_guest_cart(app: &App, user: UserId, token: &str) -> Result<()> {
     // FOR UPDATE: of two sign-ins with the same token, the second finds no cart.
-    const GUEST: &str = "SELECT id, coupon_id FROM carts WHERE token_hash = $1 AND user_id IS NULL FOR UPDATE";
+    const GUEST: &str = "SELECT id, coupon_id FROM carts WHERE owner = $1 AND user_id IS NULL FOR UPDATE";
     const OWN: &str = "
-        INSERT INTO carts (id, user_id, coupon_id) VALUES ($1, $2, $3)
-        ON CONFLICT (user_id) DO UPDATE SET coupon_id = coalesce(carts.coupon_id, EXCLUDED.coupon_id), updated_at = now()
+        INSERT INTO carts (id, user_id, owner, coupon_id) VALUES ($1, $2, $3, $4)
+        ON CONFLICT (owner) DO UPDATE SET coupon_id = coalesce(carts.coupon_id, EXCLUDED.coupon_id), updated_at = now()
         RETURNING id";
     const MOVE: &str = "
         INSERT INTO cart_items (cart_id, variant_id, quantity, seen_price_cents, added_at)
@@ -28,7 +29,7 @@ pub async fn merge_guest_cart(app: &App, user: UserId, token: &str) -> Result<()
     let tx = db.transaction().await?;
     let Some(guest) = db::query_opt(&tx, GUEST, &[&seal::token_hash(token)]).await? else { return Ok(()) };
     let (guest, coupon): (CartId, Option<CouponId>) = (guest.get("id"), guest.get("coupon_id"));
-    let own: CartId = db::query_one(&tx, OWN, &[&CartId::new(), &user, &coupon]).await?.get("id");
+    let own: CartId = db::query_one(&tx, OWN, &[&CartId::new(), &user, &Owner::User(user).key(), &coupon]).await?.get("id");
     db::execute(&tx, MOVE, &[&guest, &own]).await?;
     db::execute(&tx, DROP, &[&guest]).await?;
     tx.commit().await?;

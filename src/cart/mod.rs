@@ -38,11 +38,18 @@ impl Owner {
         }
     }
 
-    /// For `WHERE c.user_id = $1 OR c.token_hash = $2`: exactly one of them is not NULL, and a comparison with NULL is not true.
-    pub fn scope(&self) -> (Option<UserId>, Option<&[u8]>) {
+    /// What `carts.owner` holds: one key for both, so that one look-up finds the cart. A person's id has 16 bytes, a token's hash 32.
+    pub fn key(&self) -> &[u8] {
         match self {
-            Self::User(id) => (Some(*id), None),
-            Self::Guest(hash) => (None, Some(hash)),
+            Self::User(id) => id.0.as_bytes(),
+            Self::Guest(hash) => hash,
+        }
+    }
+
+    pub fn user(&self) -> Option<UserId> {
+        match self {
+            Self::User(id) => Some(*id),
+            Self::Guest(_) => None,
         }
     }
 }

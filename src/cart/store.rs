@@ -59,7 +59,7 @@ pub async fn read_cart(db: &impl GenericClient, owner: &Owner) -> Result<(Vec<Li
                p.name, p.slug, p.active AND p.deleted_at IS NULL AND v.deleted_at IS NULL AS sold,
                (SELECT g.url FROM product_images g WHERE g.product_id = p.id ORDER BY g.position LIMIT 1) AS image_url
           FROM carts c JOIN cart_items i ON i.cart_id = c.id JOIN variants v ON v.id = i.variant_id JOIN products p ON p.id = v.product_id
-         WHERE c.user_id = $1 OR c.token_hash = $2
+         WHERE c.owner = $1
          ORDER BY i.added_at, i.variant_id";
     const COUPON: &str = "
         SELECT k.id, k.code, k.kind, k.value, k.min_subtotal_cents, k.max_discount_cents, k.starts_at, k.ends_at, k.max_uses,
@@ -67,9 +67,9 @@ pub async fn read_cart(db: &impl GenericClient, owner: &Owner) -> Result<(Vec<Li
                    (SELECT s.uses FROM coupon_persons s JOIN users u ON u.tax_id_hash = s.person WHERE s.coupon_id = k.id AND u.id = c.user_id),
                    (SELECT count(*) FROM orders o WHERE o.user_id = c.user_id AND o.coupon_id = k.id AND o.coupon_held)::int) AS person_uses
           FROM carts c JOIN coupons k ON k.id = c.coupon_id
-         WHERE c.user_id = $1 OR c.token_hash = $2";
-    let (user, hash) = owner.scope();
-    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 2] = [&user, &hash];
+         WHERE c.owner = $1";
+    let owner = owner.key();
+    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 1] = [&owner];
     let (lines, coupon) = tokio::try_join!(db::query(db, LINES, &params), db::query_opt(db, COUPON, &params))?;
     let coupon = coupon.map(|row| (Coupon::from_row(&row), row.get("person_uses")));
     Ok((lines.iter().map(Line::from_row).collect(), coupon))
@@ -105,11 +105,11 @@ pub async fn add_item(db: &impl GenericClient, owner: Option<&Owner>, fresh_hash
              WHERE p.id = $1 AND p.active AND p.deleted_at IS NULL AND v.deleted_at IS NULL
                AND (v.id = $2 OR ($2::uuid IS NULL AND v.is_default))),
         known AS (
-            UPDATE carts SET updated_at = now() WHERE user_id = $3 OR token_hash = $4 RETURNING id),
+            UPDATE carts SET updated_at = now() WHERE owner = $4 RETURNING id),
         made AS (
-            INSERT INTO carts (id, user_id, token_hash)
+            INSERT INTO carts (id, user_id, owner)
             SELECT $5, $3, $6 FROM target WHERE stock >= $7 AND NOT EXISTS (SELECT FROM known)
-            ON CONFLICT (user_id) DO UPDATE SET updated_at = now() RETURNING id),
+            ON CONFLICT (owner) DO UPDATE SET updated_at = now() RETURNING id),
         held AS (
             SELECT count(*) AS lines, count(*) FILTER (WHERE i.variant_id = (SELECT id FROM target)) > 0 AS has_it
               FROM cart_items i JOIN known ON i.cart_id = known.id),
@@ -125,12 +125,14 @@ pub async fn add_item(db: &impl GenericClient, owner: Option<&Owner>, fresh_hash
         SELECT target.sku, target.stock, held.lines >= $8 AND NOT held.has_it AS full_up,
                EXISTS (SELECT FROM line) AS added, EXISTS (SELECT FROM made) AS made
           FROM target, held";
-    let (user, hash) = owner.map_or((None, None), Owner::scope);
+    let (user, key) = (owner.and_then(Owner::user), owner.map(Owner::key));
+    // A guest's unknown token makes no cart: the new one has a token of our making.
+    let new_key = if user.is_some() { key } else { fresh_hash };
     let id = CartId::new();
     let row = db::query_opt(
         db,
         ADD,
-        &[&new.product, &new.variant, &user, &hash, &id, &fresh_hash, &new.quantity, &MAX_LINES, &MAX_QUANTITY],
+        &[&new.product, &new.variant, &user, &key, &id, &new_key, &new.quantity, &MAX_LINES, &MAX_QUANTITY],
     )
     .await?;
     let row = row.ok_or(Error::NotFound("The product"))?;
@@ -162,20 +164,19 @@ pub struct Which {
 pub async fn set_quantity(db: &impl GenericClient, owner: &Owner, which: &Which, quantity: i32) -> Result<()> {
     const SET: &str = "
         WITH cart AS (
-            UPDATE carts SET updated_at = now() WHERE user_id = $1 OR token_hash = $2 RETURNING id),
+            UPDATE carts SET updated_at = now() WHERE owner = $1 RETURNING id),
         lines AS (
             SELECT i.cart_id, i.variant_id, v.sku, v.stock, v.price_cents,
                    p.active AND p.deleted_at IS NULL AND v.deleted_at IS NULL AS sold, count(*) OVER () AS lines
               FROM cart JOIN cart_items i ON i.cart_id = cart.id JOIN variants v ON v.id = i.variant_id JOIN products p ON p.id = v.product_id
-             WHERE (v.id = $3 OR p.id = $3) AND (v.id = $4 OR $4::uuid IS NULL)),
+             WHERE (v.id = $2 OR p.id = $2) AND (v.id = $3 OR $3::uuid IS NULL)),
         changed AS (
-            UPDATE cart_items i SET quantity = $5, seen_price_cents = l.price_cents
+            UPDATE cart_items i SET quantity = $4, seen_price_cents = l.price_cents
               FROM lines l
-             WHERE i.cart_id = l.cart_id AND i.variant_id = l.variant_id AND l.lines = 1 AND l.sold AND l.stock >= $5
+             WHERE i.cart_id = l.cart_id AND i.variant_id = l.variant_id AND l.lines = 1 AND l.sold AND l.stock >= $4
             RETURNING i.variant_id)
         SELECT sku, stock, sold, lines, EXISTS (SELECT FROM changed) AS changed FROM lines LIMIT 1";
-    let (user, hash) = owner.scope();
-    let row = db::query_opt(db, SET, &[&user, &hash, &which.id, &which.variant, &quantity]).await?;
+    let row = db::query_opt(db, SET, &[&owner.key(), &which.id, &which.variant, &quantity]).await?;
     let row = row.ok_or(Error::NotFound("The item"))?;
     if row.get("changed") {
         return Ok(());
@@ -196,16 +197,15 @@ pub async fn set_quantity(db: &impl GenericClient, owner: &Owner, which: &Which,
 pub async fn remove_item(db: &impl GenericClient, owner: &Owner, which: &Which) -> Result<()> {
     const REMOVE: &str = "
         WITH cart AS (
-            UPDATE carts SET updated_at = now() WHERE user_id = $1 OR token_hash = $2 RETURNING id),
+            UPDATE carts SET updated_at = now() WHERE owner = $1 RETURNING id),
         lines AS (
             SELECT i.cart_id, i.variant_id, count(*) OVER () AS lines
               FROM cart JOIN cart_items i ON i.cart_id = cart.id JOIN variants v ON v.id = i.variant_id
-             WHERE (v.id = $3 OR v.product_id = $3) AND (v.id = $4 OR $4::uuid IS NULL)),
+             WHERE (v.id = $2 OR v.product_id = $2) AND (v.id = $3 OR $3::uuid IS NULL)),
         removed AS (
             DELETE FROM cart_items i USING lines l WHERE i.cart_id = l.cart_id AND i.variant_id = l.variant_id AND l.lines = 1)
         SELECT lines FROM lines LIMIT 1";
-    let (user, hash) = owner.scope();
-    let row = db::query_opt(db, REMOVE, &[&user, &hash, &which.id, &which.variant]).await?;
+    let row = db::query_opt(db, REMOVE, &[&owner.key(), &which.id, &which.variant]).await?;
     match row.map(|row| row.get::<_, i64>("lines")) {
         None => Err(Error::NotFound("The item")),
         Some(1) => Ok(()),
@@ -221,10 +221,9 @@ fn several_lines() -> Error {
 pub async fn empty_cart(db: &impl GenericClient, owner: &Owner) -> Result<()> {
     const EMPTY: &str = "
         WITH cart AS (
-            UPDATE carts SET coupon_id = NULL, updated_at = now() WHERE user_id = $1 OR token_hash = $2 RETURNING id)
+            UPDATE carts SET coupon_id = NULL, updated_at = now() WHERE owner = $1 RETURNING id)
         DELETE FROM cart_items i USING cart WHERE i.cart_id = cart.id";
-    let (user, hash) = owner.scope();
-    db::execute(db, EMPTY, &[&user, &hash]).await?;
+    db::execute(db, EMPTY, &[&owner.key()]).await?;
     Ok(())
 }
 
@@ -236,14 +235,12 @@ pub async fn find_coupon(db: &impl GenericClient, owner: &Owner, code: &str) -> 
                    (SELECT s.uses FROM coupon_persons s JOIN users u ON u.tax_id_hash = s.person WHERE s.coupon_id = k.id AND u.id = $2),
                    (SELECT count(*) FROM orders o WHERE o.user_id = $2 AND o.coupon_id = k.id AND o.coupon_held)::int) AS person_uses
           FROM coupons k WHERE k.code = $1";
-    let (user, _) = owner.scope();
-    let row = db::query_opt(db, FIND, &[&code, &user]).await?;
+    let row = db::query_opt(db, FIND, &[&code, &owner.user()]).await?;
     Ok(row.map(|row| (Coupon::from_row(&row), row.get("person_uses"))))
 }
 
 /// Sets or removes the cart's coupon. `false`: there is no cart.
 pub async fn set_coupon(db: &impl GenericClient, owner: &Owner, coupon: Option<CouponId>) -> Result<bool> {
-    const SET: &str = "UPDATE carts SET coupon_id = $3, updated_at = now() WHERE user_id = $1 OR token_hash = $2";
-    let (user, hash) = owner.scope();
-    Ok(db::execute(db, SET, &[&user, &hash, &coupon]).await? == 1)
+    const SET: &str = "UPDATE carts SET coupon_id = $2, updated_at = now() WHERE owner = $1";
+    Ok(db::execute(db, SET, &[&owner.key(), &coupon]).await? == 1)
 }

@@ -24,6 +24,8 @@ macro_rules! insert {
 pub(crate) use insert;
 
 /// Several rows to insert, each column a list of values: `insert_all!("order_lines" { id uuid: ids, quantity int: quantities })`.
+/// But for the first, the lists are read by position: `unnest` would copy each of them into a store of its own. That is for lists of some
+/// dozens. (Of `generate_series` PostgreSQL believes that it makes a thousand rows, and so plans every call anew.)
 macro_rules! insert_all {
     ($table:literal { $($column:ident $kind:ident: $value:expr),+ $(,)? }) => {{
         const INSERT_COLUMNS: &[&str] = &[$(stringify!($column)),+];
@@ -94,19 +96,19 @@ impl Text {
         self
     }
 
-    /// `$1` and so on, as many as there are `kinds`, each cast to an array of its kind unless that is empty.
+    /// `$1` and so on, as many as there are `kinds`; the `n`th of an array of its kind, unless that is empty.
     const fn parameters(mut self, kinds: &[&str]) -> Self {
         const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
         let mut n = 0;
         while n < kinds.len() {
-            self = self.add(if n == 0 { "$" } else { ", $" });
+            self = self.add(if n == 0 { "" } else { ", " }).add(if kinds[n].is_empty() { "$" } else { "($" });
             n += 1;
             if n >= 10 {
                 self = self.add(DIGITS[n / 10]);
             }
             self = self.add(DIGITS[n % 10]);
             if !kinds[n - 1].is_empty() {
-                self = self.add("::").add(kinds[n - 1]).add("[]");
+                self = self.add("::").add(kinds[n - 1]).add("[])[n]");
             }
         }
         self
@@ -134,8 +136,8 @@ pub(crate) const fn insert_row(table: &str, columns: &[&str], end: &str) -> Text
 }
 
 pub(crate) const fn insert_rows(table: &str, columns: &[&str], kinds: &[&str]) -> Text {
-    let text = Text::new().add("INSERT INTO ").add(table).list(" (", columns, ", ").list(") SELECT n.", columns, ", n.");
-    text.add(" FROM unnest(").parameters(kinds).list(") AS n (", columns, ", ").add(")")
+    let text = Text::new().add("INSERT INTO ").add(table).list(" (", columns, ", ").add(") SELECT ").parameters(kinds);
+    text.add(" FROM unnest($1::").add(kinds[0]).add("[]) WITH ORDINALITY AS l (first, n)")
 }
 
 #[cfg(test)]
@@ -160,6 +162,8 @@ mod tests {
     #[test]
     fn several_rows_are_lists_of_columns() {
         let rows = insert_all!("t" { a uuid: vec![1], b int: vec![2] });
-        assert_eq!(rows.sql, "INSERT INTO t (a, b) SELECT n.a, n.b FROM unnest($1::uuid[], $2::int[]) AS n (a, b)");
+        let wanted =
+            "INSERT INTO t (a, b) SELECT ($1::uuid[])[n], ($2::int[])[n] FROM unnest($1::uuid[]) WITH ORDINALITY AS l (first, n)";
+        assert_eq!(rows.sql, wanted);
     }
 }

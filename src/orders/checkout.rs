@@ -5,7 +5,6 @@
 //! read. Whatever can still refuse in the second (stock, a coupon's limits) raises, so that the COMMIT behind it rolls back.
 
 use deadpool_postgres::Object;
-use futures_util::future::{try_join, try_join5};
 use futures_util::{join, try_join};
 use tokio_postgres::Statement;
 use tokio_postgres::types::ToSql;
@@ -47,37 +46,52 @@ pub struct NewOrder {
     pub sold_out: bool,
 }
 
-const NOW: &str = "SELECT now()";
 /// The lock that two tabs of one buyer queue at. What the cart holds is read by the next statement, which sees
 /// what the one before us did to it. A twin that did not get its key (see [`idempotency::TAKE`]) does not queue.
+/// It brings what else a checkout goes by: the time, the settings, the cart's coupon (its columns are NULL where there is none).
 const LOCK_CART: &str = "
-    SELECT id, coupon_id FROM carts
-     WHERE (user_id = $1 OR token_hash = $2) AND current_setting('vitrine.key_is_free', true) IS DISTINCT FROM 'false' FOR UPDATE";
+    SELECT c.id AS cart_id, now() AS now, (SELECT value FROM settings WHERE name = 'payment_methods') AS payment_methods,
+           (SELECT value FROM settings WHERE name = 'order_limits') AS order_limits, k.id, k.code, k.kind, k.value, k.min_subtotal_cents,
+           k.max_discount_cents, k.starts_at, k.ends_at, k.max_uses, k.max_uses_per_customer, k.uses, k.active
+      FROM carts c LEFT JOIN coupons k ON k.id = c.coupon_id
+     WHERE c.owner = $1 AND current_setting('vitrine.key_is_free', true) IS DISTINCT FROM 'false' FOR UPDATE OF c";
 const LINES: &str = "
     SELECT i.variant_id, i.quantity, v.product_id, v.sku, v.name AS variant_name, v.price_cents, v.stock, p.name,
            (SELECT url FROM product_images m WHERE m.product_id = p.id ORDER BY position LIMIT 1) AS image_url,
            v.deleted_at IS NULL AND p.deleted_at IS NULL AND p.active AS for_sale
       FROM carts c JOIN cart_items i ON i.cart_id = c.id JOIN variants v ON v.id = i.variant_id JOIN products p ON p.id = v.product_id
-     WHERE c.user_id = $1 OR c.token_hash = $2 ORDER BY i.variant_id";
+     WHERE c.owner = $1 ORDER BY i.variant_id";
 const BUYER: &str = "
     SELECT u.name, u.email, u.phone, u.locale, u.tax_id_sealed, u.tax_id_key, a.recipient, a.cep, a.street, a.number, a.complement, a.district, a.city,
            a.state, a.ibge_city, a.phone AS address_phone
       FROM users u LEFT JOIN addresses a ON a.user_id = u.id AND a.id = $2 WHERE u.id = $1";
-/// The coupon that was sent, else the cart's.
 const COUPON: &str = "
-    SELECT k.id, k.code, k.kind, k.value, k.min_subtotal_cents, k.max_discount_cents, k.starts_at, k.ends_at, k.max_uses,
-           k.max_uses_per_customer, k.uses, k.active
-      FROM coupons k
-     WHERE k.code = $3 OR ($3::text IS NULL AND k.id = (SELECT coupon_id FROM carts WHERE user_id = $1 OR token_hash = $2))";
+    SELECT id, code, kind, value, min_subtotal_cents, max_discount_cents, starts_at, ends_at, max_uses, max_uses_per_customer, uses, active
+      FROM coupons WHERE code = $1";
 
-const SETTINGS: &str = "SELECT name, value FROM settings WHERE name IN ('payment_methods', 'order_limits')";
-const INSERT_HISTORY: &str = "
-    INSERT INTO order_history (order_id, subject, from_state, to_state, reason, actor, cause)
-    VALUES ($1, 'order', NULL, $4, 'placed', $2, $3), ($1, 'payment_status', NULL, $5, 'placed', $2, $3)";
-const EMPTY_CART: &str = "
-    WITH emptied AS (DELETE FROM cart_items WHERE cart_id = $1) UPDATE carts SET coupon_id = NULL, updated_at = now() WHERE id = $1";
-const CHECK_UNPAID: &str = "SELECT check_unpaid($1, $2, $3, $4, $5, $6, $7, $8)";
+/// What is written beside the order and its lines: history, jobs, the kept answer, the emptied cart. A new order's jobs are
+/// nobody else's, so none of them can wait already, as [`jobs::PUSH`] must expect.
+const WRITE_REST: &str = "
+    WITH told AS (
+        INSERT INTO order_history (order_id, subject, from_state, to_state, reason, actor, cause)
+        VALUES ($1::uuid, 'order', NULL, $2::text, 'placed', $4::text, $5::text),
+               ($1, 'payment_status', NULL, $3::text, 'placed', $4, $5)),
+    pushed AS (
+        INSERT INTO jobs (id, kind, payload, dedupe, run_at, max_attempts, cause)
+        SELECT ($6::uuid[])[n], ($7::text[])[n], ($8::jsonb[])[n], ($9::text[])[n], coalesce(($10::timestamptz[])[n], now()),
+               ($11::int[])[n], $5
+          FROM unnest($6::uuid[]) WITH ORDINALITY AS j (id, n)),
+    kept AS (
+        INSERT INTO idempotency_keys (scope, key, fingerprint, status, body)
+        SELECT $12::text, $13::text, $14::bytea, 201::smallint, $15::bytea WHERE $12::text IS NOT NULL
+        ON CONFLICT (scope, key) DO UPDATE
+           SET fingerprint = EXCLUDED.fingerprint, status = EXCLUDED.status, body = EXCLUDED.body, lease_until = NULL, created_at = now()
+         WHERE idempotency_keys.created_at <= now() - interval '24 hours' OR idempotency_keys.status IS NULL)
+    DELETE FROM cart_items WHERE cart_id = $16";
+const DROP_CARTS_COUPON: &str = "UPDATE carts SET coupon_id = NULL WHERE id = $1";
+const CHECK_UNPAID: &str = "SELECT check_unpaid($1, $2, $3, $4, $5, $6)";
 const SPEND_COUPON: &str = "SELECT spend_coupon($1, $2, $3, $4, $5)";
+/// The lines come in the order of their variants' ids, by [`LINES`].
 const TAKE_STOCK: &str = "SELECT take_stock($1, $2, $3, 1::smallint, $4, $5)";
 
 /// Places the order. Nothing is left behind by a refusal.
@@ -99,7 +113,7 @@ async fn place_in(tx: &mut Pipeline, app: &App, asked: &Asked<'_>, new: &PlaceOr
         return Ok(Placed::Replay(first));
     }
     let draft = Draft::price(app, asked, new, &read)?;
-    let order = draft.view(app, &read);
+    let order = draft.view(app);
     let mut body = serde_json::to_value(&order).map_err(|e| Error::Internal(e.to_string()))?;
     let sold_out = write(tx, &draft, &order, &kept_of(&body), key, actor).await?;
     add_token(app, owner, order.id, &mut body);
@@ -141,20 +155,18 @@ pub async fn first_answer(app: &App, owner: &Owner, kept: &Kept) -> Result<serde
 
 async fn read(tx: &mut Pipeline, owner: &Owner, new: &PlaceOrder, key: Option<&Claim>) -> Result<Read> {
     let client = tx.client()?;
-    let (user, token) = owner.scope();
+    let (owner, user) = (owner.key(), owner.user());
     let address: Option<AddressId> = new.address_id;
     let code = new.coupon.as_deref().map(coupons::normalise).transpose()?;
     // Prepared beforehand (cached after the first time), so that what follows leaves in one go and in this order.
-    let (now, (take, look), lock, lines, buyer) = try_join5(
-        db::prepare(client, NOW),
-        try_join(db::prepare(client, idempotency::TAKE), db::prepare(client, idempotency::LOOK)),
+    let (take, look, lock, lines, buyer, coupon) = try_join!(
+        db::prepare(client, idempotency::TAKE),
+        db::prepare(client, idempotency::LOOK),
         db::prepare(client, LOCK_CART),
         db::prepare(client, LINES),
         db::prepare(client, BUYER),
-    )
-    .await?;
-    let (coupon, settings) = (db::prepare(client, COUPON).await?, db::prepare(client, SETTINGS).await?);
-    let begin = client.batch_execute("BEGIN");
+        db::prepare(client, COUPON),
+    )?;
     let asked_key = async {
         match key {
             Some(claim) => {
@@ -171,22 +183,24 @@ async fn read(tx: &mut Pipeline, owner: &Owner, new: &PlaceOrder, key: Option<&C
             None => Ok(None),
         }
     };
-    let whose: [Param<'_>; 2] = [&user, &token];
-    let of_coupon: [Param<'_>; 3] = [&user, &token, &code];
+    let asked_coupon = async {
+        match &code {
+            Some(code) => client.query_opt(&coupon, &[code]).await,
+            None => Ok(None),
+        }
+    };
+    let of_cart: [Param<'_>; 1] = [&owner];
     // All are waited for: after a statement that fails the others fail too, for that alone, and the first one's error is the cause.
-    let (begun, now, key, cart, lines, buyer, coupon, settings) = join!(
-        begin,
-        client.query_one(&now, &[]),
+    let (begun, key, cart, lines, buyer, coupon) = join!(
+        client.batch_execute("BEGIN"),
         asked_key,
-        client.query_opt(&lock, &whose),
-        client.query(&lines, &whose),
+        client.query_opt(&lock, &of_cart),
+        client.query(&lines, &of_cart),
         asked_buyer,
-        client.query_opt(&coupon, &of_coupon),
-        client.query(&settings, &[]),
+        asked_coupon,
     );
     begun?;
-    let (now, key, cart, lines, buyer, coupon, settings) = (now?, key?, cart?, lines?, buyer?, coupon?, settings?);
-    Ok(Read { now: now.get(0), key, cart, lines, buyer, coupon, settings })
+    Ok(Read { key: key?, cart: cart?, lines: lines?, buyer: buyer?, coupon: coupon? })
 }
 
 /// The second round trip: everything is written, the hot rows last, and committed behind it.
@@ -271,7 +285,7 @@ async fn write(
     let check = async {
         let Some(u) = &unpaid else { return Ok(()) };
         let email = Some(&order.customer_email).filter(|_| u.by_email);
-        let most: [Param<'_>; 8] = [&draft.id, &u.lock, &u.documents, &email, &u.address, &draft.units, &u.orders, &u.units];
+        let most: [Param<'_>; 6] = [&u.lock, &u.documents, &email, &u.address, &u.orders, &u.units];
         client.execute(&statements.unpaid, &most).await.map(|_| ())
     };
     let spend = async {
@@ -283,36 +297,36 @@ async fn write(
             None => Ok(()),
         }
     };
-    let remember = async {
-        match key {
-            Some(k) => {
-                client.execute(&statements.remember, &[&k.scope, &k.key, &k.fingerprint, &201_i16, &answer]).await.map(|_| ())
-            }
-            None => Ok(()),
+    let drop_coupon = async {
+        match draft.cart_has_coupon {
+            true => client.execute(&statements.drop_coupon, &[&draft.cart]).await.map(|_| ()),
+            false => Ok(()),
         }
     };
-    let job_rows: [Param<'_>; 7] =
-        [&batch.ids, &batch.kinds, &batch.payloads, &batch.dedupes, &batch.times, &batch.attempts, &batch.cause];
-    let history: [Param<'_>; 5] = [&draft.id, &actor, &cause, &order.status, &order.payment_status];
-    let cart: [Param<'_>; 1] = [&draft.cart];
+    let (scope, name, fingerprint) = (key.map(|k| &k.scope), key.map(|k| &k.key), key.map(|k| &k.fingerprint));
+    #[rustfmt::skip]
+    let rest: [Param<'_>; 16] = [
+        &draft.id, &order.status, &order.payment_status, &actor, &cause,
+        &batch.ids, &batch.kinds, &batch.payloads, &batch.dedupes, &batch.times, &batch.attempts,
+        &scope, &name, &fingerprint, &answer,
+        &draft.cart,
+    ];
     let taken: [Param<'_>; 5] = [&lines.variants, &lines.quantities, &lines.ids, &actor, &cause];
     // As above: the cause is the error of the first statement that failed.
-    let (order, lines, history, push, empty, remember, check, spend, sold_out, end) = join!(
+    let (order, lines, rest, drop_coupon, check, spend, sold_out, end) = join!(
         client.execute(&statements.order, &order_row.values),
         client.execute(&statements.lines, &line_rows.values),
-        client.execute(&statements.history, &history),
-        client.execute(&statements.push, &job_rows),
-        client.execute(&statements.empty, &cart),
-        remember,
+        client.execute(&statements.rest, &rest),
+        drop_coupon,
         check,
         spend,
         client.query_one(&statements.take, &taken),
         client.batch_execute("COMMIT"),
     );
-    let written = [order, lines, history, push, empty]
+    let written = [order, lines, rest]
         .into_iter()
         .map(|of| of.map(|_| ()))
-        .chain([remember, check, spend])
+        .chain([drop_coupon, check, spend])
         .collect::<Result<(), _>>()
         .and(sold_out)
         .and_then(|sold_out| end.map(|()| sold_out));
@@ -351,10 +365,8 @@ fn refusal(error: tokio_postgres::Error, lines: &[OrderLine]) -> Error {
 struct Statements {
     order: Statement,
     lines: Statement,
-    history: Statement,
-    push: Statement,
-    empty: Statement,
-    remember: Statement,
+    rest: Statement,
+    drop_coupon: Statement,
     unpaid: Statement,
     coupon: Statement,
     take: Statement,
@@ -362,17 +374,15 @@ struct Statements {
 
 impl Statements {
     async fn prepare(client: &Object, order: &str, lines: &str) -> Result<Self> {
-        let (order, lines, history, push, empty, remember, unpaid, coupon, take) = try_join!(
+        let (order, lines, rest, drop_coupon, unpaid, coupon, take) = try_join!(
             db::prepare(client, order),
             db::prepare(client, lines),
-            db::prepare(client, INSERT_HISTORY),
-            db::prepare(client, jobs::PUSH),
-            db::prepare(client, EMPTY_CART),
-            db::prepare(client, idempotency::REMEMBER),
+            db::prepare(client, WRITE_REST),
+            db::prepare(client, DROP_CARTS_COUPON),
             db::prepare(client, CHECK_UNPAID),
             db::prepare(client, SPEND_COUPON),
             db::prepare(client, TAKE_STOCK),
         )?;
-        Ok(Self { order, lines, history, push, empty, remember, unpaid, coupon, take })
+        Ok(Self { order, lines, rest, drop_coupon, unpaid, coupon, take })
     }
 }

@@ -23,20 +23,30 @@ pub const GRACE: SignedDuration = SignedDuration::from_mins(5);
 
 /// What the first round trip found.
 pub(super) struct Read {
-    pub(super) now: Timestamp,
     /// The key's lock, then its first answer.
     pub(super) key: Option<(Row, Option<Row>)>,
+    /// The cart with its coupon, the time, and the settings that a checkout goes by.
     pub(super) cart: Option<Row>,
     pub(super) lines: Vec<Row>,
     pub(super) buyer: Option<Row>,
+    /// The coupon of the code that was sent.
     pub(super) coupon: Option<Row>,
-    /// The settings that a checkout goes by.
-    pub(super) settings: Vec<Row>,
 }
 
-impl Read {
+/// A cart's row, as it was locked.
+struct Locked<'a>(&'a Row);
+
+impl<'a> Locked<'a> {
+    fn now(&self) -> Timestamp {
+        self.0.get("now")
+    }
+
     fn setting(&self, name: &str) -> Option<serde_json::Value> {
-        self.settings.iter().find(|row| row.get::<_, &str>("name") == name).map(|row| row.get("value"))
+        self.0.get(name)
+    }
+
+    fn coupon(&self) -> Option<&'a Row> {
+        self.0.get::<_, Option<CouponId>>("id").map(|_| self.0)
     }
 }
 
@@ -46,6 +56,8 @@ pub(super) struct Draft {
     pub(super) number: String,
     pub(super) user: Option<UserId>,
     pub(super) cart: CartId,
+    pub(super) cart_has_coupon: bool,
+    pub(super) placed_at: Timestamp,
     pub(super) contact: Contact,
     pub(super) sealed: Sealed,
     /// The buyer's document by every look-up key, the one in `sealed` first.
@@ -54,7 +66,7 @@ pub(super) struct Draft {
     pub(super) limits: OrderLimits,
     /// Of all lines together.
     pub(super) units: i32,
-    /// The client's address, hashed. Only while the order waits for its money.
+    /// The client's address, hashed. Only while the order waits for its money, and only where orders are counted by it.
     pub(super) placed_from: Option<Vec<u8>>,
     pub(super) address: ShippingAddress,
     pub(super) lines: Vec<OrderLine>,
@@ -82,7 +94,8 @@ pub(super) struct Draft {
 impl Draft {
     pub(super) fn price(app: &App, asked: &Asked<'_>, new: &PlaceOrder, read: &Read) -> Result<Self> {
         let Asked { owner, spoken, .. } = *asked;
-        let cart = read.cart.as_ref().filter(|_| !read.lines.is_empty()).ok_or(Error::CartEmpty)?;
+        let cart = Locked(read.cart.as_ref().filter(|_| !read.lines.is_empty()).ok_or(Error::CartEmpty)?);
+        let now = cart.now();
         let (contact, address) = match &read.buyer {
             Some(row) => (customer(app, new, row)?, customer_address(new, row)?),
             None => {
@@ -92,15 +105,16 @@ impl Draft {
                 (contact, address)
             }
         };
-        let quote = Quote::open(&app.keys, &new.quote_token, read.now)?;
+        let quote = Quote::open(&app.keys, &new.quote_token, now)?;
         let wanted: Vec<(VariantId, i32)> = read.lines.iter().map(|row| (row.get("variant_id"), row.get("quantity"))).collect();
         quote.fits(&wanted, &address.cep)?;
-        let limits = OrderLimits::read(read.setting(limits::NAME), app.config.limits.global.is_some());
+        let limits = OrderLimits::read(cart.setting(limits::NAME), app.config.limits.global.is_some());
         let units = units(&wanted, &read.lines, &limits)?;
         let subtotal = subtotal(&read.lines)?;
-        let Applied { coupon, discount: coupon_discount, frees_shipping } = apply_coupon(new, read, subtotal)?;
+        let Applied { coupon, discount: coupon_discount, frees_shipping } =
+            apply_coupon(new, read.coupon.as_ref(), &cart, subtotal)?;
         let goods = subtotal.checked_sub(coupon_discount).unwrap_or_default();
-        let method_discount = method_discount(new, read, goods);
+        let method_discount = method_discount(new, &cart, goods);
         let discount = coupon_discount.checked_add(method_discount).ok_or_else(too_much)?;
         let (shipping, free) = quote.charge(goods, frees_shipping)?;
         let total = subtotal.checked_sub(discount).and_then(|m| m.checked_add(shipping)).ok_or_else(too_much)?;
@@ -108,8 +122,10 @@ impl Draft {
         Ok(Self {
             id: OrderId::new(),
             number: order_number(),
-            user: owner.scope().0,
-            cart: cart.get("id"),
+            user: owner.user(),
+            cart: cart.0.get("cart_id"),
+            cart_has_coupon: cart.coupon().is_some(),
+            placed_at: now,
             sealed: app.keys.seal(&contact.document)?,
             persons: app.keys.persons(&contact.document),
             person_to_lock: app.keys.person_to_lock(&contact.document),
@@ -123,7 +139,7 @@ impl Draft {
             total,
             limits,
             units,
-            placed_from: (!total.is_zero()).then(|| app.keys.address(asked.address)),
+            placed_from: (!total.is_zero() && limits.counts_by()[2]).then(|| app.keys.address(asked.address)),
             quote,
             free,
             coupon,
@@ -131,8 +147,8 @@ impl Draft {
             notes: new.notes.as_deref().map(str::trim).filter(|n| !n.is_empty()).map(str::to_owned),
             lang: read.buyer.as_ref().map_or(new.locale.unwrap_or(spoken), |row| Lang::of(row.get("locale"))),
             sms_opt_in: read.buyer.is_none() && new.sms_opt_in.unwrap_or(false),
-            remind_at: read.now + time_to_pay * 2 / 3,
-            expires_at: read.now + time_to_pay + GRACE,
+            remind_at: now + time_to_pay * 2 / 3,
+            expires_at: now + time_to_pay + GRACE,
         })
     }
 
@@ -157,7 +173,7 @@ impl Draft {
         })
     }
 
-    pub(super) fn view(&self, app: &App, read: &Read) -> OrderView {
+    pub(super) fn view(&self, app: &App) -> OrderView {
         let (status, payment_status) = match self.is_free() {
             true => (OrderStatus::Processing, OrderPaymentStatus::Paid),
             false => (OrderStatus::Pending, OrderPaymentStatus::PendingPayment),
@@ -188,19 +204,19 @@ impl Draft {
             tracking_url: tracking_url(&app.config.http.public_url, &self.number),
             notes: self.notes.clone(),
             expires_at: self.expires_at,
-            paid_at: self.is_free().then_some(read.now),
+            paid_at: self.is_free().then_some(self.placed_at),
             shipped_at: None,
             delivered_at: None,
             cancelled_at: None,
-            created_at: read.now,
-            updated_at: read.now,
+            created_at: self.placed_at,
+            updated_at: self.placed_at,
         }
     }
 }
 
 /// The price of the method that the buyer named; without a name it is set when the payment starts.
-fn method_discount(new: &PlaceOrder, read: &Read, goods: Money) -> Money {
-    let offers = || Methods::read(read.setting("payment_methods"));
+fn method_discount(new: &PlaceOrder, cart: &Locked<'_>, goods: Money) -> Money {
+    let offers = || Methods::read(cart.setting("payment_methods"));
     new.method().map_or(Money::ZERO, |method| offers().discount(method, goods))
 }
 
@@ -262,14 +278,18 @@ fn subtotal(rows: &[Row]) -> Result<Money> {
     lines.collect::<Option<Vec<_>>>().and_then(Money::sum).ok_or_else(too_much)
 }
 
-/// The coupon with what it takes off, and whether it frees the freight. One that was asked for and does not hold is an error,
-/// so that nobody pays more than they were shown.
-fn apply_coupon(new: &PlaceOrder, read: &Read, subtotal: Money) -> Result<Applied> {
-    let Some(row) = &read.coupon else {
-        return if new.coupon.is_some() { Err(Error::NoSuchCoupon) } else { Ok(Applied::default()) };
+/// The coupon that was sent, else the cart's, with what it takes off, and whether it frees the freight. One that was asked for and
+/// does not hold is an error, so that nobody pays more than they were shown.
+fn apply_coupon(new: &PlaceOrder, sent: Option<&Row>, cart: &Locked<'_>, subtotal: Money) -> Result<Applied> {
+    let row = match &new.coupon {
+        Some(_) => sent.ok_or(Error::NoSuchCoupon)?,
+        None => match cart.coupon() {
+            Some(row) => row,
+            None => return Ok(Applied::default()),
+        },
     };
     let coupon = Coupon::from_row(row);
-    if let Some(why) = coupon.refusal(subtotal, read.now) {
+    if let Some(why) = coupon.refusal(subtotal, cart.now()) {
         return Err(Error::Coupon(why));
     }
     let (discount, frees_shipping) = (coupon.discount(subtotal), coupon.frees_shipping());

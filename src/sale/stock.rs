@@ -25,7 +25,8 @@ pub(super) async fn take_again(tx: &impl GenericClient, order: OrderId, actor: A
              WHERE l.order_id = $1 ORDER BY v.id FOR NO KEY UPDATE OF v)
         SELECT coalesce(bool_and(stock >= quantity AND deleted_at IS NULL), false) AS enough FROM locked";
     const TAKE: &str = "
-        SELECT take_stock(array_agg(l.variant_id), array_agg(l.quantity), array_agg(l.id), (o.reservation + 1)::smallint, $2, $3)
+        SELECT take_stock(array_agg(l.variant_id ORDER BY l.variant_id), array_agg(l.quantity ORDER BY l.variant_id),
+                          array_agg(l.id ORDER BY l.variant_id), (o.reservation + 1)::smallint, $2, $3)
           FROM orders o JOIN order_lines l ON l.order_id = o.id WHERE o.id = $1 GROUP BY o.id";
     if !db::query_one(tx, ENOUGH, &[&order]).await?.get::<_, bool>("enough") {
         return Ok(false);

@@ -63,7 +63,7 @@ const PLANTED: &[(&str, &str)] = &[
     ("lines-add-up-to-the-subtotal-and-share-the-discount", "UPDATE order_lines SET discount_cents = discount_cents + 1"),
     (
         "total-is-lines-less-discount-plus-freight",
-        "ALTER TABLE orders DROP CONSTRAINT orders_total; UPDATE orders SET total_cents = total_cents + 1",
+        "ALTER TABLE orders DROP CONSTRAINT orders_sound; UPDATE orders SET total_cents = total_cents + 1",
     ),
     ("freight-costs-nothing-only-for-a-reason-that-holds", "UPDATE orders SET total_cents = total_cents - shipping_cents, shipping_cents = 0"),
     ("freight-costs-nothing-only-for-a-reason-that-holds", "UPDATE orders SET shipping_quoted_cents = shipping_quoted_cents + 1"),
@@ -88,15 +88,15 @@ const PLANTED: &[(&str, &str)] = &[
     ),
     (
         "an-orders-states-fit-together",
-        "ALTER TABLE orders DROP CONSTRAINT orders_states; UPDATE orders SET status = 'pending' WHERE payment_status = 'paid'",
+        "ALTER TABLE orders DROP CONSTRAINT orders_sound; UPDATE orders SET status = 'pending' WHERE payment_status = 'paid'",
     ),
     (
         "a-paid-order-says-when",
-        "ALTER TABLE orders DROP CONSTRAINT orders_paid; UPDATE orders SET paid_at = NULL WHERE payment_status = 'paid'",
+        "ALTER TABLE orders DROP CONSTRAINT orders_sound; UPDATE orders SET paid_at = NULL WHERE payment_status = 'paid'",
     ),
     (
         "a-shipped-order-can-be-tracked",
-        "ALTER TABLE orders DROP CONSTRAINT orders_tracked; UPDATE orders SET status = 'shipped', shipped_at = now() WHERE payment_status = 'paid'",
+        "ALTER TABLE orders DROP CONSTRAINT orders_sound; UPDATE orders SET status = 'shipped', shipped_at = now() WHERE payment_status = 'paid'",
     ),
     ("what-is-sealed-names-a-key-that-is-in-use", "UPDATE orders SET tax_id_key = 99"),
     ("a-pending-order-has-a-clock", "DELETE FROM jobs WHERE kind = 'expire_order'"),
@@ -319,7 +319,7 @@ const PLANTED: &[(&str, &str)] = &[
     ),
     (
         "a-document-is-sealed-whole-or-not-there",
-        "ALTER TABLE orders DROP CONSTRAINT orders_tax_id; UPDATE orders SET tax_id_key = NULL",
+        "ALTER TABLE orders DROP CONSTRAINT orders_sound; UPDATE orders SET tax_id_key = NULL",
     ),
     ("an-erased-person-is-gone", "UPDATE users SET erased_at = now(), password_hash = NULL, phone = NULL"),
     // Money: one centavo, a doubled capture, a refund too many.

@@ -144,6 +144,19 @@ async fn what_is_paid_no_longer_counts_and_no_longer_says_where_it_came_from() {
 }
 
 #[actix_web::test]
+async fn where_an_order_came_from_is_kept_only_where_orders_are_counted_by_it() {
+    let shop = Shop::open().await;
+    let shirt = shop.product("Camiseta").stock(100).create().await;
+    limit(&shop, "unpaid_units", "per_email", 50).await;
+    assert_eq!(shop.buy_as_guest(&[(&shirt, 1)]).await.status, 201);
+    assert_eq!(shop.sql::<i64>("SELECT count(placed_from) FROM orders").await, 0);
+    limit(&shop, "unpaid_units", "per_address", 50).await;
+    assert_eq!(shop.buy_as_guest(&[(&shirt, 1)]).await.status, 201);
+    assert_eq!(shop.sql::<i64>("SELECT count(placed_from) FROM orders").await, 1);
+    shop.close().await;
+}
+
+#[actix_web::test]
 async fn a_subscribers_ipv6_network_is_one_address() {
     let shop = Shop::open_with(&[("TRUSTED_PROXIES", "127.0.0.1")]).await;
     let shirt = shop.product("Camiseta").stock(100).create().await;

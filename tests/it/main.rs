@@ -22,6 +22,7 @@ mod catalog;
 mod catalog_cache;
 mod certificate;
 mod checkout;
+mod cost;
 mod coupons;
 mod disputes;
 mod errors;

@@ -121,3 +121,25 @@ async fn the_search_for_orders_looks_words_up_and_reads_no_whole_table() {
     assert_eq!(search("").await, ("N24000 N23999".into(), 10_000));
     empty(shop).await;
 }
+
+#[actix_web::test]
+async fn a_cart_is_looked_up_by_its_owner_among_many() {
+    let shop = Shop::open().await;
+    shop.product("Camiseta").create().await;
+    let fill = "
+        INSERT INTO carts (id, owner) SELECT gen_random_uuid(), sha256(n::text::bytea) FROM generate_series(1, 20000) n;
+        INSERT INTO cart_items (cart_id, variant_id, quantity, seen_price_cents) SELECT c.id, v.id, 1, 1 FROM carts c, variants v;
+        ANALYZE";
+    shop.app.db().await.unwrap().batch_execute(fill).await.unwrap();
+    let owner = "sha256('7')";
+    for name in
+        ["src/orders/checkout.rs LOCK_CART", "src/orders/checkout.rs LINES", "src/cart/store.rs LINES", "src/cart/store.rs EMPTY"]
+    {
+        for plan in plans(&shop, &statement(name), owner).await {
+            assert!(plan.contains("carts_owner_key"), "{name}:\n{plan}");
+            assert!(!plan.contains("Seq Scan on cart_items"), "{name}:\n{plan}");
+        }
+    }
+    shop.execute("TRUNCATE carts CASCADE").await;
+    shop.close().await;
+}

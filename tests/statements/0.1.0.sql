@@ -899,7 +899,7 @@ DELETE FROM carts WHERE id = $1
 
 -- @ src/cart/merge.rs GUEST
 -- bytea -> id uuid, coupon_id uuid
-SELECT id, coupon_id FROM carts WHERE token_hash = $1 AND user_id IS NULL FOR UPDATE
+SELECT id, coupon_id FROM carts WHERE owner = $1 AND user_id IS NULL FOR UPDATE
 
 -- @ src/cart/merge.rs MOVE
 -- uuid, uuid -> 
@@ -911,9 +911,9 @@ INSERT INTO cart_items (cart_id, variant_id, quantity, seen_price_cents, added_a
             (SELECT v.stock FROM variants v WHERE v.id = EXCLUDED.variant_id)))
 
 -- @ src/cart/merge.rs OWN
--- uuid, uuid, uuid -> id uuid
-INSERT INTO carts (id, user_id, coupon_id) VALUES ($1, $2, $3)
-        ON CONFLICT (user_id) DO UPDATE SET coupon_id = coalesce(carts.coupon_id, EXCLUDED.coupon_id), updated_at = now()
+-- uuid, uuid, bytea, uuid -> id uuid
+INSERT INTO carts (id, user_id, owner, coupon_id) VALUES ($1, $2, $3, $4)
+        ON CONFLICT (owner) DO UPDATE SET coupon_id = coalesce(carts.coupon_id, EXCLUDED.coupon_id), updated_at = now()
         RETURNING id
 
 -- @ src/cart/store.rs ADD
@@ -924,11 +924,11 @@ WITH target AS (
              WHERE p.id = $1 AND p.active AND p.deleted_at IS NULL AND v.deleted_at IS NULL
                AND (v.id = $2 OR ($2::uuid IS NULL AND v.is_default))),
         known AS (
-            UPDATE carts SET updated_at = now() WHERE user_id = $3 OR token_hash = $4 RETURNING id),
+            UPDATE carts SET updated_at = now() WHERE owner = $4 RETURNING id),
         made AS (
-            INSERT INTO carts (id, user_id, token_hash)
+            INSERT INTO carts (id, user_id, owner)
             SELECT $5, $3, $6 FROM target WHERE stock >= $7 AND NOT EXISTS (SELECT FROM known)
-            ON CONFLICT (user_id) DO UPDATE SET updated_at = now() RETURNING id),
+            ON CONFLICT (owner) DO UPDATE SET updated_at = now() RETURNING id),
         held AS (
             SELECT count(*) AS lines, count(*) FILTER (WHERE i.variant_id = (SELECT id FROM target)) > 0 AS has_it
               FROM cart_items i JOIN known ON i.cart_id = known.id),
@@ -946,18 +946,18 @@ WITH target AS (
           FROM target, held
 
 -- @ src/cart/store.rs COUPON
--- uuid, bytea -> id uuid, code text, kind text, value int8, min_subtotal_cents int8, max_discount_cents int8, starts_at timestamptz, ends_at timestamptz, max_uses int4, max_uses_per_customer int4, uses int4, active bool, person_uses int4
+-- bytea -> id uuid, code text, kind text, value int8, min_subtotal_cents int8, max_discount_cents int8, starts_at timestamptz, ends_at timestamptz, max_uses int4, max_uses_per_customer int4, uses int4, active bool, person_uses int4
 SELECT k.id, k.code, k.kind, k.value, k.min_subtotal_cents, k.max_discount_cents, k.starts_at, k.ends_at, k.max_uses,
                k.max_uses_per_customer, k.uses, k.active, greatest(
                    (SELECT s.uses FROM coupon_persons s JOIN users u ON u.tax_id_hash = s.person WHERE s.coupon_id = k.id AND u.id = c.user_id),
                    (SELECT count(*) FROM orders o WHERE o.user_id = c.user_id AND o.coupon_id = k.id AND o.coupon_held)::int) AS person_uses
           FROM carts c JOIN coupons k ON k.id = c.coupon_id
-         WHERE c.user_id = $1 OR c.token_hash = $2
+         WHERE c.owner = $1
 
 -- @ src/cart/store.rs EMPTY
--- uuid, bytea -> 
+-- bytea -> 
 WITH cart AS (
-            UPDATE carts SET coupon_id = NULL, updated_at = now() WHERE user_id = $1 OR token_hash = $2 RETURNING id)
+            UPDATE carts SET coupon_id = NULL, updated_at = now() WHERE owner = $1 RETURNING id)
         DELETE FROM cart_items i USING cart WHERE i.cart_id = cart.id
 
 -- @ src/cart/store.rs FIND
@@ -969,45 +969,45 @@ SELECT k.id, k.code, k.kind, k.value, k.min_subtotal_cents, k.max_discount_cents
           FROM coupons k WHERE k.code = $1
 
 -- @ src/cart/store.rs LINES
--- uuid, bytea -> variant_id uuid, quantity int4, seen_price_cents int8, product_id uuid, sku text, variant_name text, price_cents int8, stock int4, name text, slug text, sold bool, image_url text
+-- bytea -> variant_id uuid, quantity int4, seen_price_cents int8, product_id uuid, sku text, variant_name text, price_cents int8, stock int4, name text, slug text, sold bool, image_url text
 SELECT i.variant_id, i.quantity, i.seen_price_cents, v.product_id, v.sku, v.name AS variant_name, v.price_cents, v.stock,
                p.name, p.slug, p.active AND p.deleted_at IS NULL AND v.deleted_at IS NULL AS sold,
                (SELECT g.url FROM product_images g WHERE g.product_id = p.id ORDER BY g.position LIMIT 1) AS image_url
           FROM carts c JOIN cart_items i ON i.cart_id = c.id JOIN variants v ON v.id = i.variant_id JOIN products p ON p.id = v.product_id
-         WHERE c.user_id = $1 OR c.token_hash = $2
+         WHERE c.owner = $1
          ORDER BY i.added_at, i.variant_id
 
 -- @ src/cart/store.rs REMOVE
--- uuid, bytea, uuid, uuid -> lines int8
+-- bytea, uuid, uuid -> lines int8
 WITH cart AS (
-            UPDATE carts SET updated_at = now() WHERE user_id = $1 OR token_hash = $2 RETURNING id),
+            UPDATE carts SET updated_at = now() WHERE owner = $1 RETURNING id),
         lines AS (
             SELECT i.cart_id, i.variant_id, count(*) OVER () AS lines
               FROM cart JOIN cart_items i ON i.cart_id = cart.id JOIN variants v ON v.id = i.variant_id
-             WHERE (v.id = $3 OR v.product_id = $3) AND (v.id = $4 OR $4::uuid IS NULL)),
+             WHERE (v.id = $2 OR v.product_id = $2) AND (v.id = $3 OR $3::uuid IS NULL)),
         removed AS (
             DELETE FROM cart_items i USING lines l WHERE i.cart_id = l.cart_id AND i.variant_id = l.variant_id AND l.lines = 1)
         SELECT lines FROM lines LIMIT 1
 
 -- @ src/cart/store.rs SET
--- uuid, bytea, uuid, uuid, int4 -> sku text, stock int4, sold bool, lines int8, changed bool
+-- bytea, uuid, uuid, int4 -> sku text, stock int4, sold bool, lines int8, changed bool
 WITH cart AS (
-            UPDATE carts SET updated_at = now() WHERE user_id = $1 OR token_hash = $2 RETURNING id),
+            UPDATE carts SET updated_at = now() WHERE owner = $1 RETURNING id),
         lines AS (
             SELECT i.cart_id, i.variant_id, v.sku, v.stock, v.price_cents,
                    p.active AND p.deleted_at IS NULL AND v.deleted_at IS NULL AS sold, count(*) OVER () AS lines
               FROM cart JOIN cart_items i ON i.cart_id = cart.id JOIN variants v ON v.id = i.variant_id JOIN products p ON p.id = v.product_id
-             WHERE (v.id = $3 OR p.id = $3) AND (v.id = $4 OR $4::uuid IS NULL)),
+             WHERE (v.id = $2 OR p.id = $2) AND (v.id = $3 OR $3::uuid IS NULL)),
         changed AS (
-            UPDATE cart_items i SET quantity = $5, seen_price_cents = l.price_cents
+            UPDATE cart_items i SET quantity = $4, seen_price_cents = l.price_cents
               FROM lines l
-             WHERE i.cart_id = l.cart_id AND i.variant_id = l.variant_id AND l.lines = 1 AND l.sold AND l.stock >= $5
+             WHERE i.cart_id = l.cart_id AND i.variant_id = l.variant_id AND l.lines = 1 AND l.sold AND l.stock >= $4
             RETURNING i.variant_id)
         SELECT sku, stock, sold, lines, EXISTS (SELECT FROM changed) AS changed FROM lines LIMIT 1
 
 -- @ src/cart/store.rs SET
--- uuid, bytea, uuid -> 
-UPDATE carts SET coupon_id = $3, updated_at = now() WHERE user_id = $1 OR token_hash = $2
+-- bytea, uuid -> 
+UPDATE carts SET coupon_id = $2, updated_at = now() WHERE owner = $1
 
 -- @ src/catalog/cached.rs
 -- text, text -> pg_notify void
@@ -1865,7 +1865,7 @@ SELECT id FROM payments WHERE order_id = $1 AND status IN ('creating', 'unknown'
 
 -- @ src/orders/checkout.rs
 -- _uuid, _uuid, _int2, _uuid, _uuid, _text, _text, _text, _text, _int4, _int8, _int8, _int8 -> 
-INSERT INTO order_lines (id, order_id, position, product_id, variant_id, sku, name, variant_name, image_url, quantity, unit_price_cents, line_total_cents, discount_cents) SELECT id, order_id, position, product_id, variant_id, sku, name, variant_name, image_url, quantity, unit_price_cents, line_total_cents, discount_cents FROM unnest($1::uuid[], $2::uuid[], $3::smallint[], $4::uuid[], $5::uuid[], $6::text[], $7::text[], $8::text[], $9::text[], $10::int[], $11::bigint[], $12::bigint[], $13::bigint[]) AS n (id, order_id, position, product_id, variant_id, sku, name, variant_name, image_url, quantity, unit_price_cents, line_total_cents, discount_cents)
+INSERT INTO order_lines (id, order_id, position, product_id, variant_id, sku, name, variant_name, image_url, quantity, unit_price_cents, line_total_cents, discount_cents) SELECT ($1::uuid[])[n], ($2::uuid[])[n], ($3::smallint[])[n], ($4::uuid[])[n], ($5::uuid[])[n], ($6::text[])[n], ($7::text[])[n], ($8::text[])[n], ($9::text[])[n], ($10::int[])[n], ($11::bigint[])[n], ($12::bigint[])[n], ($13::bigint[])[n] FROM unnest($1::uuid[]) WITH ORDINALITY AS l (first, n)
 
 -- @ src/orders/checkout.rs
 -- uuid, text, uuid, text, text, text, text, bool, bytea, int2, bytea, text, text, text, int8, int8, int8, int8, int8, int8, int8, uuid, text, bool, jsonb, text, text, text, text, int4, bool, jsonb, text, timestamptz, timestamptz, int4, bytea -> 
@@ -1878,45 +1878,33 @@ SELECT u.name, u.email, u.phone, u.locale, u.tax_id_sealed, u.tax_id_key, a.reci
       FROM users u LEFT JOIN addresses a ON a.user_id = u.id AND a.id = $2 WHERE u.id = $1
 
 -- @ src/orders/checkout.rs CHECK_UNPAID
--- uuid, bytea, _bytea, text, bytea, int4, _int4, _int4 -> check_unpaid void
-SELECT check_unpaid($1, $2, $3, $4, $5, $6, $7, $8)
+-- bytea, _bytea, text, bytea, _int4, _int4 -> check_unpaid void
+SELECT check_unpaid($1, $2, $3, $4, $5, $6)
 
 -- @ src/orders/checkout.rs COUPON
--- uuid, bytea, text -> id uuid, code text, kind text, value int8, min_subtotal_cents int8, max_discount_cents int8, starts_at timestamptz, ends_at timestamptz, max_uses int4, max_uses_per_customer int4, uses int4, active bool
-SELECT k.id, k.code, k.kind, k.value, k.min_subtotal_cents, k.max_discount_cents, k.starts_at, k.ends_at, k.max_uses,
-           k.max_uses_per_customer, k.uses, k.active
-      FROM coupons k
-     WHERE k.code = $3 OR ($3::text IS NULL AND k.id = (SELECT coupon_id FROM carts WHERE user_id = $1 OR token_hash = $2))
+-- text -> id uuid, code text, kind text, value int8, min_subtotal_cents int8, max_discount_cents int8, starts_at timestamptz, ends_at timestamptz, max_uses int4, max_uses_per_customer int4, uses int4, active bool
+SELECT id, code, kind, value, min_subtotal_cents, max_discount_cents, starts_at, ends_at, max_uses, max_uses_per_customer, uses, active
+      FROM coupons WHERE code = $1
 
--- @ src/orders/checkout.rs EMPTY_CART
+-- @ src/orders/checkout.rs DROP_CARTS_COUPON
 -- uuid -> 
-WITH emptied AS (DELETE FROM cart_items WHERE cart_id = $1) UPDATE carts SET coupon_id = NULL, updated_at = now() WHERE id = $1
-
--- @ src/orders/checkout.rs INSERT_HISTORY
--- uuid, text, text, text, text -> 
-INSERT INTO order_history (order_id, subject, from_state, to_state, reason, actor, cause)
-    VALUES ($1, 'order', NULL, $4, 'placed', $2, $3), ($1, 'payment_status', NULL, $5, 'placed', $2, $3)
+UPDATE carts SET coupon_id = NULL WHERE id = $1
 
 -- @ src/orders/checkout.rs LINES
--- uuid, bytea -> variant_id uuid, quantity int4, product_id uuid, sku text, variant_name text, price_cents int8, stock int4, name text, image_url text, for_sale bool
+-- bytea -> variant_id uuid, quantity int4, product_id uuid, sku text, variant_name text, price_cents int8, stock int4, name text, image_url text, for_sale bool
 SELECT i.variant_id, i.quantity, v.product_id, v.sku, v.name AS variant_name, v.price_cents, v.stock, p.name,
            (SELECT url FROM product_images m WHERE m.product_id = p.id ORDER BY position LIMIT 1) AS image_url,
            v.deleted_at IS NULL AND p.deleted_at IS NULL AND p.active AS for_sale
       FROM carts c JOIN cart_items i ON i.cart_id = c.id JOIN variants v ON v.id = i.variant_id JOIN products p ON p.id = v.product_id
-     WHERE c.user_id = $1 OR c.token_hash = $2 ORDER BY i.variant_id
+     WHERE c.owner = $1 ORDER BY i.variant_id
 
 -- @ src/orders/checkout.rs LOCK_CART
--- uuid, bytea -> id uuid, coupon_id uuid
-SELECT id, coupon_id FROM carts
-     WHERE (user_id = $1 OR token_hash = $2) AND current_setting('vitrine.key_is_free', true) IS DISTINCT FROM 'false' FOR UPDATE
-
--- @ src/orders/checkout.rs NOW
---  -> now timestamptz
-SELECT now()
-
--- @ src/orders/checkout.rs SETTINGS
---  -> name text, value jsonb
-SELECT name, value FROM settings WHERE name IN ('payment_methods', 'order_limits')
+-- bytea -> cart_id uuid, now timestamptz, payment_methods jsonb, order_limits jsonb, id uuid, code text, kind text, value int8, min_subtotal_cents int8, max_discount_cents int8, starts_at timestamptz, ends_at timestamptz, max_uses int4, max_uses_per_customer int4, uses int4, active bool
+SELECT c.id AS cart_id, now() AS now, (SELECT value FROM settings WHERE name = 'payment_methods') AS payment_methods,
+           (SELECT value FROM settings WHERE name = 'order_limits') AS order_limits, k.id, k.code, k.kind, k.value, k.min_subtotal_cents,
+           k.max_discount_cents, k.starts_at, k.ends_at, k.max_uses, k.max_uses_per_customer, k.uses, k.active
+      FROM carts c LEFT JOIN coupons k ON k.id = c.coupon_id
+     WHERE c.owner = $1 AND current_setting('vitrine.key_is_free', true) IS DISTINCT FROM 'false' FOR UPDATE OF c
 
 -- @ src/orders/checkout.rs SPEND_COUPON
 -- uuid, _bytea, int2, uuid, uuid -> spend_coupon void
@@ -1925,6 +1913,25 @@ SELECT spend_coupon($1, $2, $3, $4, $5)
 -- @ src/orders/checkout.rs TAKE_STOCK
 -- _uuid, _int4, _uuid, text, text -> take_stock bool
 SELECT take_stock($1, $2, $3, 1::smallint, $4, $5)
+
+-- @ src/orders/checkout.rs WRITE_REST
+-- uuid, text, text, text, text, _uuid, _text, _jsonb, _text, _timestamptz, _int4, text, text, bytea, bytea, uuid -> 
+WITH told AS (
+        INSERT INTO order_history (order_id, subject, from_state, to_state, reason, actor, cause)
+        VALUES ($1::uuid, 'order', NULL, $2::text, 'placed', $4::text, $5::text),
+               ($1, 'payment_status', NULL, $3::text, 'placed', $4, $5)),
+    pushed AS (
+        INSERT INTO jobs (id, kind, payload, dedupe, run_at, max_attempts, cause)
+        SELECT ($6::uuid[])[n], ($7::text[])[n], ($8::jsonb[])[n], ($9::text[])[n], coalesce(($10::timestamptz[])[n], now()),
+               ($11::int[])[n], $5
+          FROM unnest($6::uuid[]) WITH ORDINALITY AS j (id, n)),
+    kept AS (
+        INSERT INTO idempotency_keys (scope, key, fingerprint, status, body)
+        SELECT $12::text, $13::text, $14::bytea, 201::smallint, $15::bytea WHERE $12::text IS NOT NULL
+        ON CONFLICT (scope, key) DO UPDATE
+           SET fingerprint = EXCLUDED.fingerprint, status = EXCLUDED.status, body = EXCLUDED.body, lease_until = NULL, created_at = now()
+         WHERE idempotency_keys.created_at <= now() - interval '24 hours' OR idempotency_keys.status IS NULL)
+    DELETE FROM cart_items WHERE cart_id = $16
 
 -- @ src/orders/events.rs NEWS
 -- uuid, int8 -> id int8, subject text, from_state text, to_state text, at timestamptz
@@ -2555,7 +2562,7 @@ DELETE FROM alerts WHERE id IN (SELECT id FROM alerts WHERE day < current_date -
 
 -- @ src/purge.rs
 --  -> 
-DELETE FROM carts WHERE id IN (SELECT id FROM carts WHERE token_hash IS NOT NULL AND updated_at < now() - interval '60 days' LIMIT 1000)
+DELETE FROM carts WHERE id IN (SELECT id FROM carts WHERE user_id IS NULL AND updated_at < now() - interval '60 days' LIMIT 1000)
 
 -- @ src/purge.rs
 --  -> 
@@ -2886,7 +2893,8 @@ WITH lines AS (
 
 -- @ src/sale/stock.rs TAKE
 -- uuid, text, text -> take_stock bool
-SELECT take_stock(array_agg(l.variant_id), array_agg(l.quantity), array_agg(l.id), (o.reservation + 1)::smallint, $2, $3)
+SELECT take_stock(array_agg(l.variant_id ORDER BY l.variant_id), array_agg(l.quantity ORDER BY l.variant_id),
+                          array_agg(l.id ORDER BY l.variant_id), (o.reservation + 1)::smallint, $2, $3)
           FROM orders o JOIN order_lines l ON l.order_id = o.id WHERE o.id = $1 GROUP BY o.id
 
 -- @ src/sale/stock.rs WRITE_OFF

@@ -223,9 +223,9 @@ impl Constants<'_> {
 fn insert_all(arguments: &[Token]) -> String {
     let (table, row, _) = pieces(arguments);
     let columns: Vec<&str> = row.iter().map(|(column, _)| *column).collect();
-    let values: Vec<String> = row.iter().zip(1..).map(|((_, kind), n)| format!("${n}::{kind}[]")).collect();
-    let (columns, values) = (columns.join(", "), values.join(", "));
-    format!("INSERT INTO {table} ({columns}) SELECT {columns} FROM unnest({values}) AS n ({columns})")
+    let values: Vec<String> = row.iter().zip(1..).map(|((_, kind), n)| format!("(${n}::{kind}[])[n]")).collect();
+    let (columns, values, first) = (columns.join(", "), values.join(", "), row[0].1);
+    format!("INSERT INTO {table} ({columns}) SELECT {values} FROM unnest($1::{first}[]) WITH ORDINALITY AS l (first, n)")
 }
 
 /// The table, the columns with their kinds, and what follows.
