@@ -45,18 +45,21 @@ impl utoipa::Modify for Security {
 }
 
 /// Every route, by feature. The OpenAPI document is made from the same list, so they cannot differ.
+///
+/// A request is compared with one route after the other, those with a `{segment}` by a regular expression. So what a shop is asked for
+/// most comes first.
 pub fn routes(cfg: &mut ServiceConfig<'_>) {
-    ops::routes(cfg);
-    auth::routes(cfg);
-    users::routes(cfg);
     catalog::routes(cfg);
     cart::routes(cfg);
     shipping::routes(cfg);
+    orders::routes(cfg);
     payments::routes(cfg);
+    webhooks::routes(cfg);
+    ops::routes(cfg);
+    auth::routes(cfg);
+    users::routes(cfg);
     invoices::routes(cfg);
     shipments::routes(cfg);
-    orders::routes(cfg);
-    webhooks::routes(cfg);
     coupons::routes(cfg);
     admin::routes(cfg);
     mail::routes(cfg);
