@@ -91,6 +91,7 @@ CREATE TABLE disputes (
 );
 CREATE INDEX disputes_payment ON disputes (payment_id);
 CREATE INDEX disputes_order ON disputes (order_id);
+CREATE UNIQUE INDEX disputes_return ON disputes (payment_id, return_ref) WHERE return_ref IS NOT NULL; -- an entry takes money once
 
 -- Money that really moved, as a provider confirmed it. Σ captures − Σ refunds is what we hold.
 CREATE DOMAIN money_kind AS text CHECK (VALUE IN ('capture', 'refund', 'refund_back', 'dispute_out', 'dispute_back'));

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 pub use deadpool_postgres::{GenericClient, Object as Connection, Transaction};
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use jiff::Timestamp;
 use refinery::{Migration, Runner};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{Kind, ToSql, Type};
@@ -127,6 +128,11 @@ fn open(config: &DatabaseConfig, door: Door, most: usize) -> Result<Pool> {
 pub async fn warm_up(pool: &Pool, count: usize) {
     let opened = futures_util::future::join_all((0..count).map(|_| pool.get())).await;
     tracing::debug!(connections = opened.iter().filter(|c| c.is_ok()).count(), "pool is warm");
+}
+
+/// The time by the database's clock: what a provider answers later than that is later than every row that was written before.
+pub async fn clock(db: &impl GenericClient) -> Result<Timestamp> {
+    Ok(query_one(db, "SELECT clock_timestamp() AS now", &[]).await?.get("now"))
 }
 
 /// Every migration, in order. Never edited after a release: a change is a new file.

@@ -135,6 +135,14 @@ pub enum Job {
     WatchCertificate,
     /// Recurring: asks the providers for disputes that no webhook told of.
     WatchDisputes,
+    /// Recurring: has what went back of the PIX of the last months read.
+    WatchReturns,
+    /// Reads what went back of the PIX of a day and those after it, from that page of the provider's list on.
+    ReadReturns {
+        provider: String,
+        day: Date,
+        page: u32,
+    },
     /// Recurring: counts alerts, and mails them to the operator. No customers' mail waits behind it.
     SendAlerts,
     /// Recurring: removes old rows (jobs, keys, tokens, stale guest carts).
@@ -142,7 +150,7 @@ pub enum Job {
 }
 
 /// Recurring jobs.
-pub const RECURRING: [Job; 8] = [
+pub const RECURRING: [Job; 9] = [
     Job::Reconcile,
     Job::Purge,
     Job::KeepBooks,
@@ -150,6 +158,7 @@ pub const RECURRING: [Job; 8] = [
     Job::WatchStock,
     Job::WatchCertificate,
     Job::WatchDisputes,
+    Job::WatchReturns,
     Job::SendAlerts,
 ];
 
@@ -191,6 +200,8 @@ impl Job {
             Self::WatchStock => "watch_stock",
             Self::WatchCertificate => "watch_certificate",
             Self::WatchDisputes => "watch_disputes",
+            Self::WatchReturns => "watch_returns",
+            Self::ReadReturns { .. } => "read_returns",
             Self::SendAlerts => "send_alerts",
             Self::Purge => "purge",
         }
@@ -217,6 +228,7 @@ impl Job {
             Self::CorrectInvoice { correction } => Some(format!("correct_invoice:{correction}")),
             Self::LookAtDispute { provider, reference, .. } => Some(format!("look_at_dispute:{provider}:{reference}")),
             Self::CompareBooks { day, provider } => Some(format!("compare_books:{day}:{provider}")),
+            Self::ReadReturns { provider, day, page } => Some(format!("read_returns:{provider}:{day}:{page}")),
             Self::MailMessage { message } => Some(format!("mail_message:{message}")),
             _ if self.is_recurring() => Some(self.kind().to_owned()),
             _ => None,
@@ -239,7 +251,8 @@ impl Job {
             | Self::CorrectInvoice { .. }
             | Self::BuyLabel { .. }
             | Self::DropLabel { .. }
-            | Self::CompareBooks { .. } => 60,
+            | Self::CompareBooks { .. }
+            | Self::ReadReturns { .. } => 60,
             // An order holds its stock until somebody can say that it was not paid, however long that takes.
             Self::ExpireOrder { .. } => i32::MAX,
             _ if self.is_recurring() => i32::MAX,

@@ -268,6 +268,8 @@ fn perform<'a>(app: &'a App, job: &'a Job) -> Pin<Box<dyn Future<Output = Result
         Job::WatchStock => Box::pin(catalog::low_stock::watch(app)),
         Job::WatchCertificate => Box::pin(payments::charge::certificate::watch(app)),
         Job::WatchDisputes => Box::pin(payments::dispute::watch::watch(app)),
+        Job::WatchReturns => Box::pin(payments::reread::watch(app)),
+        Job::ReadReturns { provider, day, page } => Box::pin(payments::reread::read(app, provider, *day, *page)),
         Job::SendAlerts => Box::pin(mail::digest::send_alerts(app)),
         Job::Purge => Box::pin(purge::purge(app)),
     }

@@ -80,6 +80,8 @@ pub enum Key<'a> {
         provider: &'a str,
         reference: &'a str,
     },
+    /// Somebody refunded an order that had left, on the provider's own pages: only they know whether goods came back.
+    RefundMadeElsewhere(RefundId),
     /// More went back than came: the shop refunded it, and the payer's bank took it as well.
     PaidBackTwice(PaymentId),
     /// The payer's bank asks, and has taken nothing.
@@ -149,7 +151,7 @@ pub enum Key<'a> {
 }
 
 /// All words that a key can begin with; `docs/alerts.md` explains each.
-pub const WORDS: [&str; 34] = [
+pub const WORDS: [&str; 35] = [
     "provider-refuses-us",
     "provider-unconfigured",
     "job-dead",
@@ -161,6 +163,7 @@ pub const WORDS: [&str; 34] = [
     "refund-came-back",
     "refund-too-much",
     "refund-unknown",
+    "refund-made-elsewhere",
     "paid-back-twice",
     "inquiry-opened",
     "dispute-opened",
@@ -232,6 +235,7 @@ impl Key<'_> {
             Self::RefundUnknown { provider, reference } => {
                 critical("refund-unknown", format!("{provider}:{reference}"), "Devolução desconhecida")
             }
+            Self::RefundMadeElsewhere(id) => warning("refund-made-elsewhere", id, "Devolução feita no painel do provedor"),
             Self::PaidBackTwice(id) => critical("paid-back-twice", id, "Pagamento devolvido duas vezes"),
             Self::InquiryOpened { reference } => warning("inquiry-opened", reference, "Consulta do banco sobre um pagamento"),
             Self::DisputeOpened { reference } => critical("dispute-opened", reference, "Pagamento contestado"),

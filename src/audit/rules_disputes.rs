@@ -28,6 +28,11 @@ pub(super) const RULES: &[Rule] = &[
                || count(*) FILTER (WHERE kind = 'dispute_back') || ' times'
           FROM money_movements WHERE dispute_id IS NOT NULL GROUP BY dispute_id
         HAVING count(*) FILTER (WHERE kind = 'dispute_out') - count(*) FILTER (WHERE kind = 'dispute_back') NOT IN (0, 1) OR count(*) <> max(dispute_step)"),
+    // What a bank took back is a dispute, and no refund of the shop's.
+    ("a-return-is-booked-once", "
+        SELECT 'return ' || d.return_ref || ' of payment ' || d.payment_id || ' is dispute ' || d.id || ' and refund ' || r.id
+          FROM disputes d JOIN refunds r ON r.payment_id = d.payment_id AND r.provider_ref = d.return_ref
+         WHERE d.return_ref IS NOT NULL AND r.status <> 'failed'"),
     // The operator was told, and only an administrator can end it.
     ("an-unclear-dispute-is-settled", "
         SELECT 'dispute ' || d.id || ' of order ' || o.number || ' is unclear since ' || d.moved_at

@@ -2,6 +2,7 @@
 
 use super::Rule;
 use crate::db::sql;
+use crate::sale::stock::MONEY_WAS_GIVEN_BACK;
 
 /// `back`: so many pieces of each line came back, on the shelf or written off. What an earlier reservation released does not count.
 const WITH_BACK: &str = "
@@ -63,4 +64,10 @@ pub(super) const RULES: &[Rule] = &[
             OR (r.is_shared AND r.total < s.total_cents
                 AND r.pieces >= CASE WHEN s.lines IS NULL THEN (SELECT sum(l.quantity) FROM order_lines l WHERE l.order_id = s.order_id)
                                      ELSE (SELECT sum((e ->> 1)::int) FROM jsonb_array_elements(s.lines) e) END)"),
+    // Money that a bank took, or that somebody refunded elsewhere, does not say that goods come back that had left.
+    ("goods-that-left-are-given-back-only-for-a-refund-of-the-shops", sql!("
+        SELECT 'invoice ' || i.id || ' gives back goods of order ' || o.number || ', whose money the shop did not give back'
+          FROM invoices i JOIN orders o ON o.id = i.order_id
+         WHERE i.purpose = 'return' AND i.ground = 'money' AND i.status NOT IN ('denied', 'cancelled') AND i.cancel_reason IS NULL
+           AND o.status IN ('shipped', 'delivered') AND o.shipped_at < i.created_at AND NOT ", MONEY_WAS_GIVEN_BACK)),
 ];

@@ -97,7 +97,14 @@ fn sums(facts: &Facts, back: &[(LineId, i32)]) -> Sums {
         written_off: 0,
     };
     let lines = facts.lines.iter().map(line).collect();
-    Sums { status: OrderStatus::Shipped, lines, freight: facts.shipping, is_free: false, money_is_back: false }
+    Sums {
+        status: OrderStatus::Shipped,
+        lines,
+        freight: facts.shipping,
+        is_free: false,
+        money_is_back: false,
+        money_was_given_back: false,
+    }
 }
 
 fn wanted(kind: Kind, note: Note) -> Wanted {

@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use vitrine_kit::breaker::Lane;
 use vitrine_kit::dispute::{Dispute, Document};
-use vitrine_kit::pix::{Charge, ChargeStatus, NewCharge, NewRefund, PixProvider, Received, Refund, TheirRefund, Voided};
+use vitrine_kit::pix::{
+    Charge, ChargeStatus, NewCharge, NewRefund, PixProvider, Received, Refund, ReturnsPage, TheirRefund, Voided,
+};
 use vitrine_kit::{Money, ProviderError};
 use vitrine_stripe::{Intent, IntentStatus, NewIntent, Stripe};
 
@@ -135,6 +137,15 @@ impl<'a> Gateway<'a> {
         match self {
             Self::Pix(pix) => pix.received(from, to).await,
             Self::Card(stripe) => stripe.received(from, to).await.map(Some),
+        }
+    }
+
+    /// A page of the money received in `[from, to)`, with what went back of it since. `None`: they have no such list. What a bank
+    /// takes back of a card is a dispute, and is listed as one.
+    pub async fn returns(&self, from: Timestamp, to: Timestamp, page: u32) -> Result<Option<ReturnsPage>, ProviderError> {
+        match self {
+            Self::Pix(pix) => pix.returns(from, to, page).await,
+            Self::Card(_) => Ok(None),
         }
     }
 

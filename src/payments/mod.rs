@@ -11,7 +11,7 @@
 //!
 //! Below them: `store` (the row), `gateway` (PIX providers and Stripe asked by the same words), `history`, `effect` (what news did),
 //! `sums` (the states that follow the ledger).
-//! `reconcile` finds what nobody looks after.
+//! `reconcile` finds what nobody looks after, `reread` what went back of old payments.
 
 pub mod books;
 pub mod capture;
@@ -23,6 +23,7 @@ mod history;
 mod http;
 pub mod reconcile;
 pub mod refund;
+pub mod reread;
 pub(crate) mod store;
 mod sums;
 

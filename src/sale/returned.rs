@@ -44,6 +44,8 @@ pub struct Sums {
     /// It cost nothing: there is no money that could go back.
     pub is_free: bool,
     pub money_is_back: bool,
+    /// The shop gave all of it back, and its bank or a provider's pages had no part in that.
+    pub money_was_given_back: bool,
 }
 
 /// Pieces of one line on an invoice.
@@ -214,8 +216,10 @@ impl Sums {
 
     /// What is to become of the invoice of the sale. `can_cancel`: no return names it, and nobody has said that it is too late.
     pub fn fate(&self, can_cancel: bool) -> Fate {
-        let is_over = self.status == OrderStatus::Cancelled || self.goods_are_back() || self.money_is_back;
         let has_left = matches!(self.status, OrderStatus::Shipped | OrderStatus::Delivered | OrderStatus::Returned);
+        // Money that a bank took, or that somebody refunded elsewhere, does not say that goods come back that had left.
+        let money_ends_it = if has_left { self.money_was_given_back } else { self.money_is_back };
+        let is_over = self.status == OrderStatus::Cancelled || self.goods_are_back() || money_ends_it;
         match (is_over, has_left, can_cancel) {
             (false, ..) => Fate::Stands,
             (true, false, true) => Fate::Cancelled,

@@ -27,6 +27,7 @@ fn order(lines: &[(i32, i64, i64)], freight: i64) -> Sums {
         freight: reais(freight),
         is_free: false,
         money_is_back: false,
+        money_was_given_back: false,
     }
 }
 
@@ -76,18 +77,35 @@ fn money_that_is_back_gives_the_rest_back_on_paper_and_not_any_more_when_the_ref
     let mut sums = order(&[(2, 1_000, 0), (1, 500, 0)], 300);
     sums.status = OrderStatus::Delivered;
     sums.lines[0].restocked = 1;
-    sums.money_is_back = true;
+    (sums.money_is_back, sums.money_was_given_back) = (true, true);
     let sale = sums.whole();
     assert_eq!(sums.fate(true), Fate::GivenBack);
     let next = sums.next_returns(&sale, &[], true);
     assert_eq!((total(&sums, &next.goods), total(&sums, &next.money)), (1_000, 1_000 + 500 + 300));
-    sums.money_is_back = false; // it bounced
+    (sums.money_is_back, sums.money_was_given_back) = (false, false); // it bounced
     assert_eq!(sums.fate(false), Fate::Stands);
     let after = sums.next_returns(&sale, &[&next.goods, &next.money], false);
     assert_eq!(after, NextReturns { is_too_much: true, ..NextReturns::default() });
     sums.lines.iter_mut().for_each(|line| line.restocked = line.sold); // the goods do come back
     let after = sums.next_returns(&sale, &[&next.goods, &next.money], false);
     assert_eq!(after, NextReturns::default(), "what was given back for the money stays for the goods");
+}
+
+#[test]
+fn money_that_the_shop_did_not_give_back_says_nothing_about_goods_that_had_left() {
+    let mut sums = order(&[(2, 1_000, 0)], 300);
+    sums.money_is_back = true; // a bank took it, or somebody refunded it on the provider's pages
+    for (status, fate) in
+        [(OrderStatus::Processing, Fate::Cancelled), (OrderStatus::Shipped, Fate::Stands), (OrderStatus::Delivered, Fate::Stands)]
+    {
+        sums.status = status;
+        assert_eq!(sums.fate(true), fate, "{status}");
+    }
+    sums.status = OrderStatus::Processing;
+    assert_eq!(sums.fate(false), Fate::GivenBack, "it never left, and it is too late to cancel");
+    sums.status = OrderStatus::Delivered;
+    sums.lines[0].restocked = 2;
+    assert_eq!(sums.fate(true), Fate::GivenBack, "a person said that the goods are here");
 }
 
 #[test]
@@ -196,6 +214,7 @@ impl World {
         let back: i64 = self.refunds.iter().filter(|(_, end)| *end != Some(false)).map(|(amount, _)| amount).sum();
         assert!(back <= self.paid);
         self.sums.money_is_back = self.paid > 0 && back == self.paid;
+        self.sums.money_was_given_back = self.sums.money_is_back;
         self.sums.is_free = self.paid == 0;
     }
 

@@ -17,6 +17,14 @@ pub(super) const MONEY_IS_BACK: &str = "
     (o.payment_status = 'refunded' OR coalesce((SELECT sum(p.captured_cents) > 0 AND sum(p.captured_cents) <= sum(p.refunded_cents + p.lost_cents)
                                      FROM payments p WHERE p.order_id = o.id AND p.status <> 'surplus'), false))";
 
+/// SQL, of an order `o`: the shop gave back, or is giving back, all that was paid for it. What the payer's bank took does not count,
+/// nor what somebody refunded on a provider's pages: neither says that goods come back.
+pub const MONEY_WAS_GIVEN_BACK: &str = "
+    coalesce((SELECT sum(p.captured_cents) > 0 AND sum(p.captured_cents) <=
+                     sum((SELECT coalesce(sum(r.amount_cents), 0) FROM refunds r
+                           WHERE r.payment_id = p.id AND r.status <> 'failed' AND r.requested_by NOT LIKE 'provider:%'))
+                FROM payments p WHERE p.order_id = o.id AND NOT p.is_surplus), false)";
+
 /// Takes every line of a released order again, under a new reservation; `false` (and nothing taken) when one is short.
 pub(super) async fn take_again(tx: &impl GenericClient, order: OrderId, actor: Actor) -> Result<bool> {
     const ENOUGH: &str = "
@@ -49,7 +57,9 @@ pub async fn find_sums(db: &impl GenericClient, order: OrderId) -> Result<Option
     const ORDER: &str = sql!(
         "SELECT o.status, o.shipping_cents, o.total_cents = 0 AS is_free, ",
         MONEY_IS_BACK,
-        " AS money_is_back FROM orders o WHERE o.id = $1"
+        " AS money_is_back, ",
+        MONEY_WAS_GIVEN_BACK,
+        " AS money_was_given_back FROM orders o WHERE o.id = $1"
     );
     let Some(row) = db::query_opt(db, ORDER, &[&order]).await? else { return Ok(None) };
     let lines = db::query(db, LINES, &[&order]).await?;
@@ -67,6 +77,7 @@ pub async fn find_sums(db: &impl GenericClient, order: OrderId) -> Result<Option
         freight: row.get("shipping_cents"),
         is_free: row.get("is_free"),
         money_is_back: row.get("money_is_back"),
+        money_was_given_back: row.get("money_was_given_back"),
     }))
 }
 

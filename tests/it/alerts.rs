@@ -428,6 +428,7 @@ fn every_key() -> Vec<Key<'static>> {
         Key::RefundCameBack(RefundId::new()),
         Key::RefundTooMuch(RefundId::new()),
         Key::RefundUnknown { provider, reference },
+        Key::RefundMadeElsewhere(RefundId::new()),
         Key::PaidBackTwice(PaymentId::new()),
         Key::InquiryOpened { reference },
         Key::DisputeOpened { reference },

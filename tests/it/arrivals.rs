@@ -1,11 +1,12 @@
 //! Money that arrives on time, late, twice, too little or too much, with its webhook once, never, twice or a week late, at every
-//! PIX provider: it ends in a paid order or is refunded, once. Refunds made without us are entered in our books.
+//! PIX provider: it ends in a paid order or is refunded, once. Refunds made without us are entered in our books. (What a payer's
+//! bank takes back is a dispute: `disputes_med.rs`.)
 
 use std::time::Duration;
 
 use jiff::SignedDuration;
 use serde_json::json;
-use vitrine_sandbox::{Control, Pay, RefundStatus, SendWebhook};
+use vitrine_sandbox::{Control, Nature, Pay, RefundStatus, SendWebhook, TakeBack};
 
 use crate::shop::{Customer, Product, Shop};
 
@@ -216,7 +217,7 @@ async fn refunds(shop: &Shop, order: &str) -> Vec<String> {
     shop.sql(&format!("{list} WHERE order_id = '{order}'")).await
 }
 
-/// `names`: the bank's ids of its returns.
+/// `names`: their ids of what somebody gives back on their own pages.
 async fn what_goes_back_without_us_is_in_our_books(provider: &str, names: [&str; 2]) {
     let shop = Shop::open_with(&[("PIX_PROVIDER", provider)]).await;
     let ana = shop.customer().await;
@@ -228,7 +229,8 @@ async fn what_goes_back_without_us_is_in_our_books(provider: &str, names: [&str;
     let parts = [300, case.total - 300];
     let mut expected = Vec::new();
     for ((name, cents), after) in names.into_iter().zip(parts).zip(["partially_refunded", "refunded"]) {
-        shop.control().take_back(&case.charges[0], name, cents).unwrap();
+        let back = TakeBack::of(&case.charges[0], name, cents).nature(Nature::Original);
+        shop.control().take_back_as(&back).unwrap();
         assert!(shop.control().settled(LIMIT).await);
         shop.drain().await; // the webhook is a hint: the bank's books are read now
         expected.push(theirs(cents));
@@ -239,8 +241,8 @@ async fn what_goes_back_without_us_is_in_our_books(provider: &str, names: [&str;
 }
 
 #[actix_web::test]
-async fn what_a_payers_bank_takes_back_is_in_our_books() {
-    what_goes_back_without_us_is_in_our_books("bacen", ["MED0001", "deadbeefdeadbeefdeadbeefdeadbeef"]).await;
+async fn what_is_given_back_on_a_banks_pages_is_in_our_books() {
+    what_goes_back_without_us_is_in_our_books("bacen", ["painel1", "deadbeefdeadbeefdeadbeefdeadbeef"]).await;
 }
 
 #[actix_web::test]
@@ -254,10 +256,11 @@ async fn what_went_back_before_we_knew_that_it_came_is_in_our_books_too() {
     let ana = shop.customer().await;
     let case = Case::begin(&ana, OnTime, Lost).await;
     case.pay(shop.control());
-    shop.control().take_back(&case.charges[0], "MED0001", 300).unwrap();
+    let back = TakeBack::of(&case.charges[0], "painel1", 300).nature(Nature::Original);
+    shop.control().take_back_as(&back).unwrap();
     assert!(shop.control().settled(LIMIT).await);
     shop.drain().await;
-    assert_eq!(state(&shop, &case.order).await, "processing/paid");
+    assert_eq!(state(&shop, &case.order).await, "processing/partially_refunded");
     shop.drain_ahead(SignedDuration::from_mins(11)).await;
     assert_eq!(state(&shop, &case.order).await, "processing/partially_refunded");
     assert_eq!(refunds(&shop, &case.order).await, ["made at the provider:300:done"]);

@@ -412,6 +412,19 @@ const PLANTED: &[(&str, &str)] = &[
          SELECT order_id, payment_id, dispute_id, dispute_step, kind, amount_cents, provider, cause FROM money_movements WHERE kind = 'dispute_out'",
     ),
     (
+        "a-return-is-booked-once",
+        "UPDATE disputes SET return_ref = 'D1';
+         INSERT INTO refunds (id, payment_id, order_id, amount_cents, status, reason, requested_by, provider_ref)
+         SELECT gen_random_uuid(), payment_id, order_id, 1, 'done', 't', 't', 'D1' FROM disputes WHERE state = 'lost'",
+    ),
+    (
+        "goods-that-left-are-given-back-only-for-a-refund-of-the-shops",
+        "UPDATE orders SET status = 'shipped', tracking_number = 'X', shipped_at = now() - interval '1 day' WHERE payment_status = 'paid';
+         WITH sale AS (INSERT INTO invoices (id, order_id, provider, environment, total_cents, status) SELECT gen_random_uuid(), o.id, 'focusnfe', 'homologacao', o.total_cents, 'pending' FROM orders o WHERE o.payment_status = 'paid' LIMIT 1 RETURNING id, order_id)
+         INSERT INTO invoices (id, order_id, purpose, sale_id, ground, provider, environment, total_cents)
+         SELECT gen_random_uuid(), order_id, 'return', id, 'money', 'focusnfe', 'homologacao', 1 FROM sale",
+    ),
+    (
         "an-unclear-dispute-is-settled",
         "UPDATE disputes SET state = 'unclear', moved_at = now() - interval '8 days' WHERE state = 'open'",
     ),

@@ -25,6 +25,8 @@ mod checkout;
 mod cost;
 mod coupons;
 mod disputes;
+mod disputes_med;
+mod disputes_pix;
 mod errors;
 mod expiry;
 mod explain;

@@ -77,6 +77,37 @@ async fn cancel_expiry_and_return_never_read_the_whole_stock_ledger() {
     empty(shop).await;
 }
 
+/// So many payments, of which each has a PIX, and every tenth a dispute.
+const PAYMENTS: &str = "
+    INSERT INTO payments (id, order_id, method, provider, status, amount_cents, captured_cents, provider_ref, end_to_end_id, paid_at, expires_at)
+    SELECT o.id, o.id, 'pix', 'openpix', 'paid', 100, 100, 'tx' || o.number, 'E' || o.number, now(), now()
+      FROM orders o;
+    INSERT INTO disputes (id, payment_id, order_id, provider, provider_ref, stage, state, closed_at, closed_by)
+    SELECT gen_random_uuid(), p.id, p.order_id, p.provider, p.end_to_end_id, 'contested', 'won', now(), 't' FROM payments p
+     WHERE p.end_to_end_id LIKE '%0';
+    ANALYZE";
+
+#[actix_web::test]
+async fn a_contested_pix_is_looked_up() {
+    let shop = Shop::open().await;
+    shop.product("Camiseta").create().await;
+    fill(&shop).await;
+    shop.app.db().await.unwrap().batch_execute(PAYMENTS).await.unwrap();
+    let (payments, rows) = (Path::new("src/payments/store.rs").display(), Path::new("src/payments/dispute/store.rs").display());
+    let payment = "'01900000-0000-7000-8000-000000000000'";
+    for (place, values, table) in [
+        (format!("{payments} BY_END_TO_END"), "'EN15000', 'openpix'".to_owned(), "payments"),
+        (format!("{rows} KEEP_RETURN"), "'openpix', 'EN15000', 'D1'".to_owned(), "disputes"),
+        (format!("{rows} MATCH"), format!("{payment}, 100, 'D1'"), "disputes"),
+        (format!("{rows} LIST"), "'openpix', 100".to_owned(), "payments"),
+    ] {
+        for plan in plans(&shop, &statement(&place), &values).await {
+            assert!(!plan.contains(&format!("Seq Scan on {table}")), "{place}:\n{plan}");
+        }
+    }
+    empty(shop).await;
+}
+
 #[actix_web::test]
 async fn the_search_for_orders_looks_words_up_and_reads_no_whole_table() {
     let shop = Shop::open().await;

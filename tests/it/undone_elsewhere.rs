@@ -55,7 +55,7 @@ async fn a_sale_that_was_refunded_in_the_provider_s_panel_has_neither_label_nor_
 }
 
 #[actix_web::test]
-async fn one_that_had_left_is_given_back_on_paper() {
+async fn one_that_had_left_is_given_back_on_paper_once_somebody_says_that_it_came_back() {
     let (shop, ware) = open("focusnfe").await;
     let order = paid_by_card(&shop, &ware).await;
     goes_on(&shop).await;
@@ -63,8 +63,13 @@ async fn one_that_had_left_is_given_back_on_paper() {
     assert_eq!(shop.admin().await.patch(&format!("/api/orders/{order}/tracking"), &tracking).await.status, 200);
     refund_there(&shop, &order).await;
     goes_on(&shop).await;
-    let purposes: Vec<_> = shop.control().nfes().iter().map(|nfe| (nfe.draft.purpose, nfe.status)).collect();
-    assert_eq!(purposes, [(1, NfeStatus::Authorized), (4, NfeStatus::Authorized)]);
+    let purposes = || shop.control().nfes().iter().map(|nfe| (nfe.draft.purpose, nfe.status)).collect::<Vec<(u8, NfeStatus)>>();
+    assert_eq!(purposes(), [(1, NfeStatus::Authorized)]);
+    assert_eq!(shop.alerted().await, ["refund-made-elsewhere 1"]);
+    let back = json!({"reason": "Voltou pelo correio", "restock": true});
+    assert_eq!(shop.admin().await.post(&format!("/api/orders/{order}/returns"), &back).await.status, 201);
+    goes_on(&shop).await;
+    assert_eq!(purposes(), [(1, NfeStatus::Authorized), (4, NfeStatus::Authorized)]);
     shop.close().await;
 }
 
@@ -98,6 +103,23 @@ async fn a_dispute_that_no_webhook_told_of_is_found_and_has_its_end() {
     assert_eq!(shop.alerted().await, ["dispute-opened 1", "dispute-closed 1"]);
     assert_eq!(standing(&shop).await, (0, 0), "what is not paid for is neither sent nor invoiced");
     assert_eq!(shop.sql::<i64>("SELECT count(*) FROM money_movements WHERE kind = 'dispute_out'").await, 1);
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn a_lost_dispute_of_goods_that_had_left_gives_nothing_back_on_paper() {
+    let (shop, ware) = open("focusnfe").await;
+    let order = paid_by_card(&shop, &ware).await;
+    goes_on(&shop).await;
+    let tracking = json!({"tracking_number": "AA123456789BR", "carrier": "Correios"});
+    assert_eq!(shop.admin().await.patch(&format!("/api/orders/{order}/tracking"), &tracking).await.status, 200);
+    shop.control().dispute(&order).unwrap();
+    shop.control().close_dispute(&order, DisputeStatus::Lost).unwrap();
+    assert!(shop.control().settled(LIMIT).await);
+    goes_on(&shop).await;
+    assert_eq!(shop.sql::<String>("SELECT status || '/' || payment_status FROM orders").await, "shipped/refunded");
+    let purposes: Vec<_> = shop.control().nfes().iter().map(|nfe| (nfe.draft.purpose, nfe.status)).collect();
+    assert_eq!(purposes, [(1, NfeStatus::Authorized)]);
     shop.close().await;
 }
 

@@ -210,6 +210,12 @@ SELECT 'payment ' || p.id || ' says ' || p.lost_cents || ', the ledger ' || coal
                       WHERE kind IN ('dispute_out', 'dispute_back') GROUP BY 1) m ON m.payment_id = p.id
          WHERE p.lost_cents <> coalesce(m.sum, 0)
 
+-- @ src/audit/rules_disputes.rs
+--  -> ?column? text
+SELECT 'return ' || d.return_ref || ' of payment ' || d.payment_id || ' is dispute ' || d.id || ' and refund ' || r.id
+          FROM disputes d JOIN refunds r ON r.payment_id = d.payment_id AND r.provider_ref = d.return_ref
+         WHERE d.return_ref IS NOT NULL AND r.status <> 'failed'
+
 -- @ src/audit/rules_history.rs
 --  -> ?column? text
 SELECT 'history ' || id || ' names ' || cause FROM order_history
@@ -693,6 +699,17 @@ SELECT 'order ' || o.number || ' is delivered, and nobody said so'
 --  -> ?column? text
 SELECT 'order ' || order_id || ' has ' || count(*) || ' labels for parcel ' || volume FROM shipments
          WHERE status NOT IN ('cancelled', 'expired') GROUP BY order_id, volume HAVING count(*) > 1
+
+-- @ src/audit/rules_returns.rs
+--  -> ?column? text
+SELECT 'invoice ' || i.id || ' gives back goods of order ' || o.number || ', whose money the shop did not give back'
+          FROM invoices i JOIN orders o ON o.id = i.order_id
+         WHERE i.purpose = 'return' AND i.ground = 'money' AND i.status NOT IN ('denied', 'cancelled') AND i.cancel_reason IS NULL
+           AND o.status IN ('shipped', 'delivered') AND o.shipped_at < i.created_at AND NOT 
+    coalesce((SELECT sum(p.captured_cents) > 0 AND sum(p.captured_cents) <=
+                     sum((SELECT coalesce(sum(r.amount_cents), 0) FROM refunds r
+                           WHERE r.payment_id = p.id AND r.status <> 'failed' AND r.requested_by NOT LIKE 'provider:%'))
+                FROM payments p WHERE p.order_id = o.id AND NOT p.is_surplus), false)
 
 -- @ src/audit/rules_returns.rs
 --  -> ?column? text
@@ -1270,6 +1287,10 @@ UPDATE coupons
           WHERE id = $1 RETURNING 
     id, code, kind, value, min_subtotal_cents, max_discount_cents, starts_at, ends_at, max_uses, max_uses_per_customer, uses, active,
     created_at, updated_at
+
+-- @ src/db.rs
+--  -> now timestamptz
+SELECT clock_timestamp() AS now
 
 -- @ src/db.rs
 -- int8 -> pg_advisory_lock void
@@ -2100,8 +2121,10 @@ SELECT
 -- _uuid -> id uuid, is_refund_open bool, returned_cents int8
 SELECT p.id,
                EXISTS (SELECT FROM refunds r WHERE r.payment_id = p.id AND r.status IN ('pending', 'processing', 'unknown')) AS is_refund_open,
-               coalesce((SELECT sum(CASE m.kind WHEN 'refund' THEN m.amount_cents ELSE -m.amount_cents END) FROM money_movements m
-                          WHERE m.order_id = p.order_id AND m.payment_id = p.id AND m.refund_id IS NOT NULL), 0)::bigint AS returned_cents
+               
+    coalesce((SELECT sum(CASE WHEN m.kind IN ('refund', 'dispute_out') THEN m.amount_cents ELSE -m.amount_cents END)
+                FROM money_movements m LEFT JOIN disputes d ON d.id = m.dispute_id
+               WHERE m.order_id = p.order_id AND m.payment_id = p.id AND (m.refund_id IS NOT NULL OR d.return_ref IS NOT NULL)), 0)::bigint AS returned_cents
           FROM payments p WHERE p.id = ANY($1)
 
 -- @ src/payments/books/store.rs LIST
@@ -2113,7 +2136,8 @@ SELECT provider, min(created_at) AS first, max(greatest(created_at, paid_at)) AS
 WITH found AS (
             SELECT id FROM payments WHERE provider = $1 AND paid_at >= $2 AND paid_at < $3
             UNION
-            SELECT payment_id FROM money_movements WHERE provider = $1 AND refund_id IS NOT NULL AND at >= $2 AND at < $3
+            SELECT m.payment_id FROM money_movements m LEFT JOIN disputes d ON d.id = m.dispute_id
+             WHERE m.provider = $1 AND m.kind <> 'capture' AND (m.refund_id IS NOT NULL OR d.return_ref IS NOT NULL) AND m.at >= $2 AND m.at < $3
             UNION
             SELECT id FROM payments WHERE id = ANY($4)
             UNION
@@ -2124,8 +2148,10 @@ WITH found AS (
                AND greatest(expires_at + interval '1 hour', updated_at) >= $2)
         SELECT p.id, o.number, coalesce(p.paid_at >= $2 AND p.paid_at < $3, false) AS is_of_day,
                EXISTS (SELECT FROM refunds r WHERE r.payment_id = p.id AND r.status IN ('pending', 'processing', 'unknown')) AS is_refund_open,
-               coalesce((SELECT sum(CASE m.kind WHEN 'refund' THEN m.amount_cents ELSE -m.amount_cents END) FROM money_movements m
-                          WHERE m.order_id = p.order_id AND m.payment_id = p.id AND m.refund_id IS NOT NULL), 0)::bigint AS returned_cents
+               
+    coalesce((SELECT sum(CASE WHEN m.kind IN ('refund', 'dispute_out') THEN m.amount_cents ELSE -m.amount_cents END)
+                FROM money_movements m LEFT JOIN disputes d ON d.id = m.dispute_id
+               WHERE m.order_id = p.order_id AND m.payment_id = p.id AND (m.refund_id IS NOT NULL OR d.return_ref IS NOT NULL)), 0)::bigint AS returned_cents
           FROM found JOIN payments p ON p.id = found.id JOIN orders o ON o.id = p.order_id
 
 -- @ src/payments/books/store.rs LIST
@@ -2238,6 +2264,14 @@ SELECT id FROM refunds WHERE payment_id = $1 AND status = 'pending'
 -- uuid, uuid, uuid, text, text, text, text, int8, text, text, timestamptz, text, timestamptz, timestamptz, text -> 
 INSERT INTO disputes (id, payment_id, order_id, provider, provider_ref, stage, state, amount_cents, word, reason, due_by, evidence_ref, opened_at, closed_at, closed_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 
+-- @ src/payments/dispute/store.rs ASK
+-- uuid -> exists bool
+SELECT EXISTS (SELECT FROM disputes WHERE payment_id = $1 AND stage = 'contested' AND state IN ('open', 'under_review', 'unclear'))
+
+-- @ src/payments/dispute/store.rs ASK
+-- uuid, text -> exists bool
+SELECT EXISTS (SELECT FROM disputes WHERE payment_id = $1 AND return_ref = $2)
+
 -- @ src/payments/dispute/store.rs FIND
 -- uuid -> id uuid, payment_id uuid, provider text, provider_ref text, stage text, state text, amount_cents int8, reason text, due_by timestamptz, evidence_ref text, moved_at timestamptz, closed_by text
 SELECT d.id, d.payment_id, d.provider, d.provider_ref, d.stage, d.state, d.amount_cents, d.reason, d.due_by, d.evidence_ref,
@@ -2254,6 +2288,14 @@ UPDATE disputes SET word = CASE WHEN $2 = '' THEN word ELSE $2 END, reason = CAS
                amount_cents = CASE WHEN state = 'lost' THEN amount_cents ELSE coalesce($4, amount_cents) END,
                due_by = coalesce($5, due_by), evidence_ref = coalesce($6, evidence_ref), opened_at = coalesce($7, opened_at)
          WHERE id = $1
+
+-- @ src/payments/dispute/store.rs KEEP_RETURN
+-- text, text, text -> 
+UPDATE disputes SET return_ref = $3 WHERE provider = $1 AND provider_ref = $2 AND return_ref IS NULL
+
+-- @ src/payments/dispute/store.rs LIST
+-- text, int8 -> payment_id uuid
+SELECT payment_id FROM disputes WHERE provider = $1 AND closed_at IS NULL GROUP BY 1 ORDER BY min(moved_at) LIMIT $2
 
 -- @ src/payments/dispute/store.rs LOCK
 -- uuid -> id uuid, payment_id uuid, provider text, provider_ref text, stage text, state text, amount_cents int8, reason text, due_by timestamptz, evidence_ref text, moved_at timestamptz, closed_by text
@@ -2273,13 +2315,15 @@ UPDATE disputes SET stage = $2, state = $3, moved_at = clock_timestamp(),
                closed_at = CASE WHEN $4::text IS NOT NULL THEN coalesce(closed_at, now()) END, closed_by = $4
          WHERE id = $1
 
+-- @ src/payments/dispute/store.rs MATCH
+-- uuid, int8, text -> 
+UPDATE disputes SET return_ref = $3
+         WHERE id = (SELECT id FROM disputes WHERE payment_id = $1 AND state = 'lost' AND amount_cents = $2 AND return_ref IS NULL
+                      ORDER BY id LIMIT 1)
+
 -- @ src/payments/dispute/store.rs NOTE
 -- uuid, text, int8 -> 
 UPDATE disputes SET note = $2, amount_cents = coalesce($3, amount_cents) WHERE id = $1
-
--- @ src/payments/dispute/watch.rs
---  -> now timestamptz
-SELECT clock_timestamp() AS now
 
 -- @ src/payments/dispute/watch.rs COUNT
 -- int8 -> count int8
@@ -2869,10 +2913,14 @@ SELECT l.id, l.quantity, l.unit_price_cents, l.discount_cents,
           FROM order_lines l JOIN orders o ON o.id = l.order_id WHERE l.order_id = $1 ORDER BY l.position
 
 -- @ src/sale/stock.rs ORDER
--- uuid -> status text, shipping_cents int8, is_free bool, money_is_back bool
+-- uuid -> status text, shipping_cents int8, is_free bool, money_is_back bool, money_was_given_back bool
 SELECT o.status, o.shipping_cents, o.total_cents = 0 AS is_free, 
     (o.payment_status = 'refunded' OR coalesce((SELECT sum(p.captured_cents) > 0 AND sum(p.captured_cents) <= sum(p.refunded_cents + p.lost_cents)
-                                     FROM payments p WHERE p.order_id = o.id AND p.status <> 'surplus'), false)) AS money_is_back FROM orders o WHERE o.id = $1
+                                     FROM payments p WHERE p.order_id = o.id AND p.status <> 'surplus'), false)) AS money_is_back, 
+    coalesce((SELECT sum(p.captured_cents) > 0 AND sum(p.captured_cents) <=
+                     sum((SELECT coalesce(sum(r.amount_cents), 0) FROM refunds r
+                           WHERE r.payment_id = p.id AND r.status <> 'failed' AND r.requested_by NOT LIKE 'provider:%'))
+                FROM payments p WHERE p.order_id = o.id AND NOT p.is_surplus), false) AS money_was_given_back FROM orders o WHERE o.id = $1
 
 -- @ src/sale/stock.rs RELEASE
 -- uuid, text, text -> back bool

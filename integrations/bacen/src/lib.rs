@@ -13,7 +13,9 @@ use uuid::Uuid;
 use vitrine_kit::breaker::{Breaker, BreakerConfig, Lane};
 use vitrine_kit::dispute::{Dispute, Document};
 use vitrine_kit::http::{Answer, BadConfig, Call, Http, HttpConfig, MAX_RESPONSE_BYTES};
-use vitrine_kit::pix::{Charge, ChargeStatus, NewCharge, NewRefund, Notice, PixProvider, Received, Refund, TheirRefund, Voided};
+use vitrine_kit::pix::{
+    Charge, ChargeStatus, NewCharge, NewRefund, Notice, PixProvider, Received, Refund, ReturnsPage, TheirRefund, Voided,
+};
 use vitrine_kit::{Delivery, Forged, ProviderError};
 
 use crate::token::Tokens;
@@ -135,6 +137,19 @@ impl Bacen {
         }
     }
 
+    /// A page of received PIX, from 0 on.
+    async fn list_received(&self, from: Timestamp, to: Timestamp, page: u32) -> Result<wire::PixList, ProviderError> {
+        let (inicio, fim, page) = (from.to_string(), to.to_string(), page.to_string());
+        let query = [
+            ("inicio", inicio.as_str()),
+            ("fim", fim.as_str()),
+            ("paginacao.paginaAtual", page.as_str()),
+            ("paginacao.itensPorPagina", "100"),
+        ];
+        let answer = self.send(Lane::Background, |http| http.get("/pix").query(&query).repeatable()).await?;
+        if answer.is_success() { answer.read() } else { Err(answer.refused(wire::refusal(&answer.body))) }
+    }
+
     async fn find_refund(&self, end_to_end_id: &str, refund_id: Uuid) -> Result<Option<Refund>, ProviderError> {
         match self.find::<wire::Devolucao>(Lane::Background, &refund_path(end_to_end_id, refund_id)).await? {
             Some(found) => found.into_refund(refund_id).map(Some).map_err(unclear),
@@ -237,21 +252,9 @@ impl PixProvider for Bacen {
     }
 
     async fn received(&self, from: Timestamp, to: Timestamp) -> Result<Option<Vec<Received>>, ProviderError> {
-        let (inicio, fim) = (from.to_string(), to.to_string());
         let mut received = Vec::new();
         for page in 0..MAX_PAGES {
-            let page = page.to_string();
-            let query = [
-                ("inicio", inicio.as_str()),
-                ("fim", fim.as_str()),
-                ("paginacao.paginaAtual", page.as_str()),
-                ("paginacao.itensPorPagina", "100"),
-            ];
-            let answer = self.send(Lane::Background, |http| http.get("/pix").query(&query).repeatable()).await?;
-            if !answer.is_success() {
-                return Err(answer.refused(wire::refusal(&answer.body)));
-            }
-            let list: wire::PixList = answer.read()?;
+            let list = self.list_received(from, to, page).await?;
             let is_last = list.is_last();
             received.extend(list.into_received(&self.pix_key, from, to));
             if is_last {
@@ -262,8 +265,18 @@ impl PixProvider for Bacen {
         Err(ProviderError::Unavailable { provider: NAME, reason, retry_after_s: None })
     }
 
+    async fn returns(&self, from: Timestamp, to: Timestamp, page: u32) -> Result<Option<ReturnsPage>, ProviderError> {
+        if page >= MAX_PAGES {
+            let message = format!("there are more than {MAX_PAGES} pages of received PIX");
+            return Err(ProviderError::Rejected { provider: NAME, code: "too_many_pages".to_owned(), message });
+        }
+        let list = self.list_received(from, to, page).await?;
+        let is_last = list.is_last();
+        Ok(Some(ReturnsPage { received: list.into_returns(&self.pix_key, from, to).collect(), is_last }))
+    }
+
     async fn read_dispute(&self, _: &str) -> Result<Option<Dispute>, ProviderError> {
-        Ok(None) // the Pix API shows a MED only once the money went back, as a return
+        Ok(None) // the Pix API shows a MED as a return alone, and nothing before
     }
 
     async fn disputes(&self, _: Timestamp) -> Result<Option<Vec<Dispute>>, ProviderError> {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use uuid::Uuid;
 use vitrine_kit::Money;
 use vitrine_kit::http::Refusal;
-use vitrine_kit::pix::{self, ChargeStatus, Received, RefundStatus, TheirRefund};
+use vitrine_kit::pix::{self, ChargeStatus, Received, RefundStatus, Returns, TheirRefund};
 use vitrine_kit::refund::{Nature, Retry};
 
 use crate::brcode;
@@ -243,13 +243,18 @@ impl Cob {
     }
 
     pub(crate) fn into_refunds(self) -> Vec<TheirRefund> {
-        self.pix.into_iter().flat_map(|pix| pix.devolucoes).map(TheirRefund::from).collect()
+        self.pix.into_iter().flat_map(Pix::into_refunds).collect()
     }
 }
 
 impl Pix {
     fn paid_at(&self) -> Option<Timestamp> {
         self.horario.as_ref()?.parse().ok()
+    }
+
+    fn into_refunds(self) -> impl Iterator<Item = TheirRefund> {
+        let Self { end_to_end_id, devolucoes, .. } = self;
+        devolucoes.into_iter().map(move |devolucao| devolucao.into_theirs(&end_to_end_id))
     }
 
     /// What went back of it for good.
@@ -281,6 +286,19 @@ impl Devolucao {
         Ok(pix::Refund { refund_id, status, amount: self.valor.0, end_to_end_id: self.rtr_id, said })
     }
 
+    /// Of the PIX with that id: theirs is unique within it alone.
+    fn into_theirs(self, end_to_end_id: &str) -> TheirRefund {
+        let (status, said) = (self.status(), self.said());
+        let nature = Nature::parse(self.natureza.as_deref());
+        let refund_id = self.id.parse().ok();
+        let reference = match (self.rtr_id, &nature) {
+            (Some(named), _) => named,
+            (None, Nature::Original | Nature::Withdrawal) => self.id,
+            (None, _) => format!("{end_to_end_id}:{}", self.id),
+        };
+        TheirRefund { refund_id, reference, status, amount: self.valor.0, nature, said }
+    }
+
     fn status(&self) -> RefundStatus {
         match self.status {
             StatusOfDevolucao::EmProcessamento => RefundStatus::Processing,
@@ -299,16 +317,6 @@ impl Devolucao {
         let motivo = self.motivo.as_ref().map(|motivo| cut(motivo, MAX_TEXT)).filter(|motivo| !motivo.is_empty());
         let parts: Vec<String> = word.into_iter().chain(motivo).collect();
         (!parts.is_empty()).then(|| parts.join(": "))
-    }
-}
-
-impl From<Devolucao> for TheirRefund {
-    fn from(theirs: Devolucao) -> Self {
-        let (status, said) = (theirs.status(), theirs.said());
-        let nature = Nature::parse(theirs.natureza.as_deref());
-        let refund_id = theirs.id.parse().ok();
-        let reference = theirs.rtr_id.unwrap_or(theirs.id);
-        Self { refund_id, reference, status, amount: theirs.valor.0, nature, said }
     }
 }
 
@@ -345,10 +353,22 @@ impl PixList {
     }
 
     /// Of our key, in `[from, to)`: their list takes in its end. One without a time is kept rather than lost.
-    pub(crate) fn into_received(self, pix_key: &str, from: Timestamp, to: Timestamp) -> impl Iterator<Item = Received> {
+    fn ours(self, pix_key: &str, from: Timestamp, to: Timestamp) -> impl Iterator<Item = Pix> {
         let is_ours = move |pix: &Pix| pix.chave.as_ref().is_none_or(|chave| chave.eq_ignore_ascii_case(pix_key));
         let is_within = move |pix: &Pix| pix.paid_at().is_none_or(|at| from <= at && at < to);
-        self.pix.into_iter().filter(move |pix| is_ours(pix) && is_within(pix)).map(|pix| Received {
+        self.pix.into_iter().filter(move |pix| is_ours(pix) && is_within(pix))
+    }
+
+    /// The same, for what went back of each since.
+    pub(crate) fn into_returns(self, pix_key: &str, from: Timestamp, to: Timestamp) -> impl Iterator<Item = Returns> {
+        self.ours(pix_key, from, to).map(|pix| Returns {
+            payment_id: pix.txid.as_ref().and_then(|txid| txid.parse().ok()),
+            refunds: pix.into_refunds().collect(),
+        })
+    }
+
+    pub(crate) fn into_received(self, pix_key: &str, from: Timestamp, to: Timestamp) -> impl Iterator<Item = Received> {
+        self.ours(pix_key, from, to).map(|pix| Received {
             payment_id: pix.txid.as_ref().and_then(|txid| txid.parse().ok()),
             amount: pix.valor.0,
             refunded: Money::sum(pix.returned()).unwrap_or(pix.valor.0),

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::refund::{Origin, RefundStatus, TheirRefund};
+use crate::refund::{Nature, RefundStatus, TheirRefund};
 use crate::{Money, ProviderError};
 
 /// A dispute as a provider tells of it.
@@ -87,14 +87,20 @@ impl Dispute {
         ProviderError::Rejected { provider, code: "no_evidence".to_owned(), message }
     }
 
-    /// What a bank took back by itself (MED), as the dispute that it ends: the Pix API shows nothing before. `None`: the shop
-    /// gave this back, or it cannot be told who did.
+    /// What a bank took back by itself (MED), as the dispute that it ends: the Pix API shows nothing before. A nature that we do not
+    /// know is an unclear one: somebody must look before more goes back. `None`: the shop gave this back, or the provider has no
+    /// words for who did.
     pub fn of_return(theirs: &TheirRefund, end_to_end_id: Option<&str>) -> Option<Self> {
-        let Origin::Bank(med) = theirs.origin() else { return None };
+        let (word, is_known) = match &theirs.nature {
+            Nature::Med(med) => (med.as_str(), true),
+            Nature::Other(word) => (word.as_str(), false),
+            Nature::Original | Nature::Withdrawal | Nature::Unsaid => return None,
+        };
         let state = match theirs.status {
+            RefundStatus::Failed(_) => State::Closed,
+            _ if !is_known => State::Unclear,
             RefundStatus::Processing => State::UnderReview,
             RefundStatus::Done => State::Lost,
-            RefundStatus::Failed(_) => State::Closed,
             RefundStatus::Unclear => State::Unclear,
         };
         let said = theirs.said.as_ref().map(|said| format!(": {said}")).unwrap_or_default();
@@ -105,8 +111,8 @@ impl Dispute {
             currency: Some("BRL".to_owned()),
             stage: Stage::Contested,
             state,
-            status: med.as_str().to_owned(),
-            reason: format!("{}{said}", med.as_str()),
+            status: word.to_owned(),
+            reason: format!("{word}{said}"),
             opened_at: None,
             due_by: None,
             evidence_ref: None,
@@ -141,9 +147,21 @@ mod tests {
     }
 
     #[test]
-    fn what_the_shop_gave_back_is_none_and_neither_is_what_nobody_can_tell() {
-        for nature in [Nature::Original, Nature::Withdrawal, Nature::Other("MED_NOVO".into()), Nature::Unsaid] {
+    fn what_the_shop_gave_back_is_none_and_neither_is_what_has_no_word() {
+        for nature in [Nature::Original, Nature::Withdrawal, Nature::Unsaid] {
             assert_eq!(Dispute::of_return(&returned(nature, RefundStatus::Done), None), None);
+        }
+    }
+
+    #[test]
+    fn a_nature_that_is_not_known_is_somebody_s_to_look_at() {
+        for (status, state) in [
+            (RefundStatus::Done, State::Unclear),
+            (RefundStatus::Processing, State::Unclear),
+            (RefundStatus::Failed(Retry::Unsaid), State::Closed),
+        ] {
+            let seen = Dispute::of_return(&returned(Nature::Other("MED_NOVO".into()), status), None).expect("a dispute");
+            assert_eq!((seen.state, seen.status.as_str(), seen.reason.as_str()), (state, "MED_NOVO", "MED_NOVO: Golpe"));
         }
     }
 }

@@ -93,6 +93,21 @@ pub struct Received {
     pub paid_at: Option<Timestamp>,
 }
 
+/// A page of the money received in some time, for what went back of it since.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReturnsPage {
+    pub received: Vec<Returns>,
+    pub is_last: bool,
+}
+
+/// All that went back of one received PIX, whoever asked for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Returns {
+    /// Ours, where the charge was made by us.
+    pub payment_id: Option<Uuid>,
+    pub refunds: Vec<TheirRefund>,
+}
+
 /// A verified webhook, in our words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
@@ -183,6 +198,10 @@ pub trait PixProvider: Send + Sync + std::fmt::Debug {
 
     /// All money received in `[from, to)`. `None`: they have no such list, and each charge is read by itself.
     async fn received(&self, from: Timestamp, to: Timestamp) -> Result<Option<Vec<Received>>, ProviderError>;
+
+    /// One page, from 0 on, of the money received in `[from, to)`, each with all that went back of it until now: one call. `None`:
+    /// they have no such list.
+    async fn returns(&self, from: Timestamp, to: Timestamp, page: u32) -> Result<Option<ReturnsPage>, ProviderError>;
 
     /// The dispute of a payment as it stands. `None`: they know of none.
     async fn read_dispute(&self, end_to_end_id: &str) -> Result<Option<Dispute>, ProviderError>;

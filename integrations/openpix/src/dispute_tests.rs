@@ -41,6 +41,26 @@ fn in_review() -> Dispute {
 }
 
 #[tokio::test]
+async fn an_open_dispute_has_its_times_from_the_list_and_counts_without_them() {
+    let began = Timestamp::now() - SignedDuration::from_hours(5);
+    let listed = DISPUTES.replace("2026-10-02T17:28:51.882Z", &began.to_string());
+    for (status, list, ends) in [(200, listed.as_str(), 1), (403, "{}", 0), (500, "", 0)] {
+        let server = MockServer::start().await;
+        let at = |place: &str| Mock::given(method("GET")).and(path(place.to_owned()));
+        at(&format!("/api/v1/dispute/{END_TO_END}")).respond_with(answer(200, DISPUTE)).mount(&server).await;
+        at(&format!("/api/v1/transaction/{END_TO_END}")).respond_with(answer(200, TRANSACTION)).mount(&server).await;
+        at("/api/v1/dispute").respond_with(answer(status, list)).mount(&server).await;
+        let read = openpix(&server.uri()).read_dispute(END_TO_END).await.expect("read").expect("a dispute");
+        let due = (ends == 1).then(|| began + SignedDuration::from_hours(72));
+        assert_eq!((read.state, read.opened_at, read.due_by), (State::UnderReview, due.map(|_| began), due), "{status}");
+    }
+    let (server, openpix) = answering(200, &DISPUTE.replace("IN_REVIEW", "ACCEPTED")).await;
+    drop(openpix.read_dispute(END_TO_END).await);
+    let asked = server.received_requests().await.expect("recording is on");
+    assert!(!asked.iter().any(|call| call.url.path() == "/api/v1/dispute"), "one that has ended has no time left");
+}
+
+#[tokio::test]
 async fn a_dispute_is_read_by_the_end_to_end_id_of_its_payment() {
     let server = MockServer::start().await;
     Mock::given(method("GET"))

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
@@ -13,7 +13,9 @@ use vitrine_kit::breaker::{Breaker, BreakerConfig, Lane};
 use vitrine_kit::dispute::{Dispute, Document};
 use vitrine_kit::http::{Answer, BadConfig, Call, Http, HttpConfig, MAX_RESPONSE_BYTES};
 use vitrine_kit::pace::Pace;
-use vitrine_kit::pix::{Charge, ChargeStatus, NewCharge, NewRefund, Notice, PixProvider, Received, Refund, TheirRefund, Voided};
+use vitrine_kit::pix::{
+    Charge, ChargeStatus, NewCharge, NewRefund, Notice, PixProvider, Received, Refund, ReturnsPage, TheirRefund, Voided,
+};
 use vitrine_kit::{Delivery, Forged, ProviderError};
 
 mod dispute;
@@ -37,6 +39,8 @@ pub const CALLS_PER_SECOND: u32 = 10;
 /// Disputes come in pages of so many, and no shop has more pages of them and still an account.
 const DISPUTES_AT_ONCE: usize = 100;
 const DISPUTE_PAGES: usize = 50;
+/// Evidence is taken for three days: one that is open and older has no time left to tell of.
+const LONGEST_OPEN: SignedDuration = SignedDuration::from_hours(24 * 4);
 /// They do not say for how long a 429 holds.
 const AFTER_A_429: Duration = Duration::from_secs(1);
 
@@ -170,6 +174,18 @@ impl OpenPix {
         }
     }
 
+    /// When it began, and until when evidence is taken: their list alone says so. The dispute counts without it too.
+    async fn add_times(&self, dispute: &mut Dispute) {
+        let since = Timestamp::now().saturating_sub(LONGEST_OPEN).unwrap_or(Timestamp::UNIX_EPOCH);
+        match self.disputes(since).await {
+            Ok(list) => {
+                let listed = list.into_iter().flatten().find(|listed| listed.reference == dispute.reference);
+                (dispute.opened_at, dispute.due_by) = listed.map_or((None, None), |listed| (listed.opened_at, listed.due_by));
+            }
+            Err(error) => tracing::warn!(provider = NAME, %error, "their list of disputes cannot be read"),
+        }
+    }
+
     /// A charge does not tell what went back of it: a second read does. A refusal of that one says nothing about the payment.
     async fn with_refunds(&self, charge: Charge, turn: Turn) -> Result<Charge, ProviderError> {
         if charge.status != ChargeStatus::Paid {
@@ -248,11 +264,18 @@ impl PixProvider for OpenPix {
         Ok(None) // their list goes by when a charge was made, not by when its money came
     }
 
+    async fn returns(&self, _: Timestamp, _: Timestamp, _: u32) -> Result<Option<ReturnsPage>, ProviderError> {
+        Ok(None) // their list of charges goes by when they were made, and does not say what went back
+    }
+
     async fn read_dispute(&self, end_to_end_id: &str) -> Result<Option<Dispute>, ProviderError> {
         let path = format!("/api/v1/dispute/{}", in_path(end_to_end_id)?);
         let Some(found) = self.find::<dispute::Answer>(&path, Turn::Spare).await? else { return Ok(None) };
         let mut dispute = found.into_dispute(end_to_end_id).map_err(unclear)?;
         dispute.payment.payment_id = self.payment_of(end_to_end_id).await?;
+        if dispute.state.is_open() && dispute.due_by.is_none() {
+            self.add_times(&mut dispute).await;
+        }
         Ok(Some(dispute))
     }
 

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use vitrine_kit::breaker::{Breaker, BreakerConfig, Lane};
 use vitrine_kit::dispute::{Dispute, Document};
 use vitrine_kit::http::{BadConfig, Call, Http, HttpConfig, MAX_RESPONSE_BYTES};
-use vitrine_kit::pix::{Charge, NewCharge, NewRefund, Notice, PixProvider, Received, Refund, TheirRefund, Voided};
+use vitrine_kit::pix::{Charge, NewCharge, NewRefund, Notice, PixProvider, Received, Refund, ReturnsPage, TheirRefund, Voided};
 use vitrine_kit::{Delivery, Forged, ProviderError, signature};
 
 #[cfg(test)]
@@ -115,6 +115,10 @@ impl PixProvider for ProPay {
 
     async fn received(&self, _: Timestamp, _: Timestamp) -> Result<Option<Vec<Received>>, ProviderError> {
         Ok(None) // a payment is only read by its id
+    }
+
+    async fn returns(&self, _: Timestamp, _: Timestamp, _: u32) -> Result<Option<ReturnsPage>, ProviderError> {
+        Ok(None) // they list neither payments nor refunds
     }
 
     async fn read_dispute(&self, _: &str) -> Result<Option<Dispute>, ProviderError> {

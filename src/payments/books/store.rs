@@ -27,6 +27,13 @@ pub(super) struct Also {
     pub unpaid: bool,
 }
 
+/// SQL, of a payment `p`: what went back of it by the ledger, as the provider's list of refunds has it. What a lost dispute took is
+/// there only where it took it by an entry of that list.
+const RETURNED: &str = "
+    coalesce((SELECT sum(CASE WHEN m.kind IN ('refund', 'dispute_out') THEN m.amount_cents ELSE -m.amount_cents END)
+                FROM money_movements m LEFT JOIN disputes d ON d.id = m.dispute_id
+               WHERE m.order_id = p.order_id AND m.payment_id = p.id AND (m.refund_id IS NOT NULL OR d.return_ref IS NOT NULL)), 0)::bigint";
+
 /// Our side of a day.
 pub(super) async fn list_of_day(
     db: &impl GenericClient,
@@ -34,11 +41,12 @@ pub(super) async fn list_of_day(
     (from, to): (Timestamp, Timestamp),
     also: &Also,
 ) -> Result<Vec<Ours>> {
-    const LIST: &str = "
+    const LIST: &str = sql!("
         WITH found AS (
             SELECT id FROM payments WHERE provider = $1 AND paid_at >= $2 AND paid_at < $3
             UNION
-            SELECT payment_id FROM money_movements WHERE provider = $1 AND refund_id IS NOT NULL AND at >= $2 AND at < $3
+            SELECT m.payment_id FROM money_movements m LEFT JOIN disputes d ON d.id = m.dispute_id
+             WHERE m.provider = $1 AND m.kind <> 'capture' AND (m.refund_id IS NOT NULL OR d.return_ref IS NOT NULL) AND m.at >= $2 AND m.at < $3
             UNION
             SELECT id FROM payments WHERE id = ANY($4)
             UNION
@@ -49,9 +57,8 @@ pub(super) async fn list_of_day(
                AND greatest(expires_at + interval '1 hour', updated_at) >= $2)
         SELECT p.id, o.number, coalesce(p.paid_at >= $2 AND p.paid_at < $3, false) AS is_of_day,
                EXISTS (SELECT FROM refunds r WHERE r.payment_id = p.id AND r.status IN ('pending', 'processing', 'unknown')) AS is_refund_open,
-               coalesce((SELECT sum(CASE m.kind WHEN 'refund' THEN m.amount_cents ELSE -m.amount_cents END) FROM money_movements m
-                          WHERE m.order_id = p.order_id AND m.payment_id = p.id AND m.refund_id IS NOT NULL), 0)::bigint AS returned_cents
-          FROM found JOIN payments p ON p.id = found.id JOIN orders o ON o.id = p.order_id";
+               ", RETURNED, " AS returned_cents
+          FROM found JOIN payments p ON p.id = found.id JOIN orders o ON o.id = p.order_id");
     let earliest = id_floor(from.saturating_sub(LONGEST_LIFE).unwrap_or(from));
     let rows = db::query(db, LIST, &[&provider, &from, &to, &also.ids, &also.references, &also.unpaid, &earliest, &id_floor(to)])
         .await?;
@@ -72,13 +79,15 @@ pub(super) async fn list_of_day(
 }
 
 /// What has gone back of payments by the ledger, and whether more is on its way.
-pub(super) async fn returned(db: &impl GenericClient, ids: &[PaymentId]) -> Result<HashMap<PaymentId, (Money, bool)>> {
-    const LIST: &str = "
+pub(in crate::payments) async fn returned(
+    db: &impl GenericClient,
+    ids: &[PaymentId],
+) -> Result<HashMap<PaymentId, (Money, bool)>> {
+    const LIST: &str = sql!("
         SELECT p.id,
                EXISTS (SELECT FROM refunds r WHERE r.payment_id = p.id AND r.status IN ('pending', 'processing', 'unknown')) AS is_refund_open,
-               coalesce((SELECT sum(CASE m.kind WHEN 'refund' THEN m.amount_cents ELSE -m.amount_cents END) FROM money_movements m
-                          WHERE m.order_id = p.order_id AND m.payment_id = p.id AND m.refund_id IS NOT NULL), 0)::bigint AS returned_cents
-          FROM payments p WHERE p.id = ANY($1)";
+               ", RETURNED, " AS returned_cents
+          FROM payments p WHERE p.id = ANY($1)");
     let rows = db::query(db, LIST, &[&ids]).await?;
     Ok(rows.iter().map(|row| (row.get("id"), (row.get("returned_cents"), row.get("is_refund_open")))).collect())
 }

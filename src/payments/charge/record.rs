@@ -75,6 +75,9 @@ async fn take(
         true => capture::capture_payment(tx, provider, order, payment, &news).await?,
         false => capture::capture_as_surplus(tx, provider, order, payment, &news).await?,
     };
+    if matches!(applied, Applied::Done | Applied::Surplus) && !seen.charge.refunded.is_zero() {
+        jobs::push_now(tx, Job::LookAtRefunds { payment: payment.id }).await?; // it was not ours: we did not know that it was paid
+    }
     if applied == Applied::Mismatch && store::mark_ended(tx, payment.id, PaymentStatus::Failed, None).await? {
         let why = "the provider has it as paid, but not as asked";
         record_payment(tx, payment, Some(payment.status), PaymentStatus::Failed, why, Actor::System).await?;

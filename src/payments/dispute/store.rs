@@ -149,3 +149,40 @@ pub(super) async fn note_settlement(tx: &impl GenericClient, id: DisputeId, amou
     db::execute(tx, NOTE, &[&id, &note, &amount]).await?;
     Ok(())
 }
+
+/// The entry of their list of refunds by which it took the money.
+pub(super) async fn keep_return(tx: &impl GenericClient, provider: &str, reference: &str, return_ref: &str) -> Result<()> {
+    const KEEP_RETURN: &str =
+        "UPDATE disputes SET return_ref = $3 WHERE provider = $1 AND provider_ref = $2 AND return_ref IS NULL";
+    db::execute(tx, KEEP_RETURN, &[&provider, &reference, &return_ref]).await?;
+    Ok(())
+}
+
+/// A dispute of that payment took its money by that entry.
+pub(super) async fn knows_return(db: &impl GenericClient, payment: PaymentId, return_ref: &str) -> Result<bool> {
+    const ASK: &str = "SELECT EXISTS (SELECT FROM disputes WHERE payment_id = $1 AND return_ref = $2)";
+    Ok(db::query_one(db, ASK, &[&payment, &return_ref]).await?.get(0))
+}
+
+/// An entry of that amount is the one by which a lost dispute took its money. `false`: no dispute of that payment lacks it.
+pub(super) async fn match_return(tx: &impl GenericClient, payment: PaymentId, amount: Money, return_ref: &str) -> Result<bool> {
+    const MATCH: &str = "
+        UPDATE disputes SET return_ref = $3
+         WHERE id = (SELECT id FROM disputes WHERE payment_id = $1 AND state = 'lost' AND amount_cents = $2 AND return_ref IS NULL
+                      ORDER BY id LIMIT 1)";
+    Ok(db::execute(tx, MATCH, &[&payment, &amount, &return_ref]).await? == 1)
+}
+
+/// A dispute of that payment can still take its money.
+pub(super) async fn holds_money(db: &impl GenericClient, payment: PaymentId) -> Result<bool> {
+    const ASK: &str = "
+        SELECT EXISTS (SELECT FROM disputes WHERE payment_id = $1 AND stage = 'contested' AND state IN ('open', 'under_review', 'unclear'))";
+    Ok(db::query_one(db, ASK, &[&payment]).await?.get(0))
+}
+
+/// Payments of a provider whose disputes have not ended, those first that have not moved for longest.
+pub(super) async fn list_open_payments(db: &impl GenericClient, provider: &str, most: i64) -> Result<Vec<PaymentId>> {
+    const LIST: &str = "
+        SELECT payment_id FROM disputes WHERE provider = $1 AND closed_at IS NULL GROUP BY 1 ORDER BY min(moved_at) LIMIT $2";
+    Ok(db::query(db, LIST, &[&provider, &most]).await?.iter().map(|row| row.get("payment_id")).collect())
+}

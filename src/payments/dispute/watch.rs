@@ -21,6 +21,8 @@ use crate::payments::store;
 /// Hints that name no payment of ours make us ask while so few wait: the payment's end-to-end id may not be known here.
 const MAX_STRANGERS: i64 = 20;
 const EVERY: SignedDuration = SignedDuration::from_hours(6);
+/// Of a provider without a list, so many payments are looked at in a run.
+const MAX_OPEN: i64 = 100;
 /// A dispute that is older has ended, and was heard of while it was younger.
 const OLDEST: SignedDuration = SignedDuration::from_hours(24 * 180);
 /// A dispute of money that no payment here brought is told of while it is so young.
@@ -46,9 +48,9 @@ pub async fn watch(app: &App) -> Result<Outcome> {
 
 async fn watch_one(app: &App, provider: &str) -> Result<()> {
     let gateway = Gateway::named(app, provider)?;
-    let asked_at = clock(&app.db().await?).await?;
+    let asked_at = db::clock(&app.db().await?).await?;
     let since = Timestamp::now().saturating_sub(OLDEST).unwrap_or(Timestamp::UNIX_EPOCH);
-    let Some(disputes) = gateway.disputes(since).await? else { return Ok(()) };
+    let Some(disputes) = gateway.disputes(since).await? else { return look_at_open_ones(app, gateway.name()).await };
     // A handful. Of one that is known a look at its row is enough; one that names no payment of ours is read by itself, which may.
     for theirs in &disputes {
         match find_payment(&app.db().await?, gateway.name(), theirs).await? {
@@ -57,6 +59,14 @@ async fn watch_one(app: &App, provider: &str) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// A bank shows a dispute as a return alone (MED): those that have not ended are read with their payment's other returns.
+async fn look_at_open_ones(app: &App, provider: &str) -> Result<()> {
+    let db = app.db().await?;
+    let open = rows::list_open_payments(&db, provider, MAX_OPEN).await?;
+    let looks: Vec<_> = open.into_iter().map(|payment| (Job::LookAtRefunds { payment }, None)).collect();
+    jobs::push_all_now(&db, &looks).await
 }
 
 /// The list does not say whose payment it is. Of a card it would: then it is none of ours.
@@ -75,7 +85,7 @@ async fn look_at_stranger(app: &App, gateway: &Gateway<'_>, listed: &Theirs, ask
 /// The job: one dispute as the provider has it now. `evidence_ref`: from the hint, where the answer leaves it out.
 pub async fn look_at_dispute(app: &App, provider: &str, reference: &str, evidence_ref: Option<&str>) -> Result<Outcome> {
     let gateway = Gateway::named(app, provider)?;
-    let asked_at = clock(&app.db().await?).await?;
+    let asked_at = db::clock(&app.db().await?).await?;
     let Some(theirs) = gateway.read_dispute(reference).await? else { return Ok(Outcome::Done) }; // the hint was untrue
     let theirs = Theirs { evidence_ref: theirs.evidence_ref.clone().or(evidence_ref.map(str::to_owned)), ..theirs };
     if let Some(payment) = find_payment(&app.db().await?, gateway.name(), &theirs).await? {
@@ -125,11 +135,6 @@ async fn strangers(db: &impl GenericClient) -> Result<i64> {
         SELECT count(*) FROM (SELECT FROM jobs WHERE state = 'waiting' AND left(kind, 4) NOT IN ('mail', 'sms_') AND kind = 'look_at_dispute'
                                LIMIT $1) waiting";
     Ok(db::query_one(db, COUNT, &[&MAX_STRANGERS]).await?.get(0))
-}
-
-/// The database's: what a provider answers later than that is later than every row that was written before.
-async fn clock(db: &impl GenericClient) -> Result<Timestamp> {
-    Ok(db::query_one(db, "SELECT clock_timestamp() AS now", &[]).await?.get("now"))
 }
 
 /// Money of a PIX account that no payment here brought is contested: the operator may know it all the same.

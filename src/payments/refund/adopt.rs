@@ -1,6 +1,7 @@
 //! Refunds as the provider's books have them: ours, and those that somebody made there without us.
 
 use deadpool_postgres::GenericClient;
+use jiff::Timestamp;
 use vitrine_kit::pix::{RefundStatus, TheirRefund};
 
 use crate::alerts::{self, Alert, Key};
@@ -10,12 +11,15 @@ use crate::db;
 use crate::error::Result;
 use crate::ids::{PaymentId, RefundId};
 use crate::jobs::{self, Job, Outcome};
+use crate::payments::dispute::record::Source;
+use crate::payments::dispute::take_return;
 use crate::payments::effect::{Applied, Effect};
 use crate::payments::gateway::Gateway;
 use crate::payments::history::record_refund;
 use crate::payments::refund::reserve::reserve_what_went;
 use crate::payments::refund::settle::{End, settle_refund};
 use crate::payments::store;
+use crate::sale::locks::LockedOrder;
 use crate::sale::off::{queue_jobs_after_change, sale_is_off};
 use crate::sale::states;
 
@@ -25,16 +29,29 @@ const FAILED: &str = "the provider says that it failed";
 pub async fn adopt_refunds(app: &App, id: PaymentId) -> Result<Outcome> {
     let Some(payment) = store::find(&app.db().await?, id).await? else { return Ok(Outcome::Done) };
     let gateway = Gateway::named(app, &payment.provider)?;
+    let asked_at = db::clock(&app.db().await?).await?;
     let Some(theirs) = gateway.refunds_of(&payment).await? else { return Ok(Outcome::Done) };
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
-    // A payment has a handful of refunds.
-    for refund in &theirs {
-        bring_in(&tx, gateway.name(), id, refund, true).await?;
-    }
+    bring_in_all(&tx, gateway.name(), id, &theirs, asked_at).await?;
     tx.commit().await?;
     app.jobs_were_pushed();
     Ok(Outcome::Done)
+}
+
+/// Brings in all that the provider's books have of a payment's refunds, read after that moment. The caller commits.
+pub async fn bring_in_all(
+    tx: &impl GenericClient,
+    provider: &'static str,
+    payment: PaymentId,
+    theirs: &[TheirRefund],
+    asked_at: Timestamp,
+) -> Result<()> {
+    // A payment has a handful of refunds.
+    for refund in theirs {
+        bring_in(tx, provider, payment, refund, Source::Books { asked_at }).await?;
+    }
+    Ok(())
 }
 
 /// News of one refund, in any order. Where it goes against what we know, the provider's books decide. The caller commits.
@@ -44,7 +61,7 @@ pub async fn record_provider_refund(
     payment: PaymentId,
     theirs: &TheirRefund,
 ) -> Result<Effect> {
-    bring_in(tx, provider, payment, theirs, false).await
+    bring_in(tx, provider, payment, theirs, Source::News).await
 }
 
 async fn bring_in(
@@ -52,7 +69,7 @@ async fn bring_in(
     provider: &'static str,
     payment: PaymentId,
     theirs: &TheirRefund,
-    is_from_books: bool,
+    source: Source,
 ) -> Result<Effect> {
     const FIND: &str =
         "SELECT id, status FROM refunds WHERE payment_id = $1 AND (id = $2 OR provider_ref = $3) ORDER BY id LIMIT 1";
@@ -62,11 +79,20 @@ async fn bring_in(
         return Ok(Effect::of(Applied::UnknownPayment));
     };
     let known = db::query_opt(tx, FIND, &[&payment, &theirs.refund_id, &theirs.reference]).await?;
+    if known.is_none()
+        && let Some(effect) = take_return(tx, provider, (&order, &row), theirs, source).await?
+    {
+        return Ok(effect);
+    }
+    let is_from_books = source != Source::News;
     let (id, status) = match known {
         Some(found) => (found.get::<_, RefundId>("id"), found.try_get::<_, states::RefundStatus>("status")?),
         None if theirs.status != RefundStatus::Done => return Ok(Effect::on(order.id, Applied::Ignored)),
         None => match adopt_refund(tx, provider, &row, theirs).await? {
-            Some(id) => (id, states::RefundStatus::Processing),
+            Some(id) => {
+                tell_if_goods_left(tx, provider, &order, id, theirs).await?;
+                (id, states::RefundStatus::Processing)
+            }
             None => {
                 let text = format!(
                     "O provedor {provider} devolveu {} centavos do pedido {} ({}), mais do que resta a devolver.",
@@ -118,4 +144,26 @@ async fn adopt_refund(
     record_refund(tx, payment.order_id, id, None, states::RefundStatus::Processing, REASON, actor).await?;
     queue_jobs_after_change(tx, payment.order_id, was_off).await?;
     Ok(Some(id))
+}
+
+/// Whether the goods of an order that had left came back with the money, only a person knows: no return is planned by itself.
+async fn tell_if_goods_left(
+    tx: &impl GenericClient,
+    provider: &str,
+    order: &LockedOrder,
+    id: RefundId,
+    theirs: &TheirRefund,
+) -> Result<()> {
+    if !order.status.has_left() {
+        return Ok(());
+    }
+    let text = format!(
+        "Alguém devolveu {} centavos do pedido {} no painel de {provider} ({}). A mercadoria já saiu, e nenhuma nota de devolução foi \
+         feita: se ela voltou, registre-a com POST /api/orders/{}/returns, e a nota é emitida.",
+        theirs.amount.cents(),
+        order.number,
+        theirs.reference,
+        order.id
+    );
+    alerts::raise(tx, Alert::new(Key::RefundMadeElsewhere(id), text).about(order.id)).await
 }

@@ -111,6 +111,42 @@ async fn what_the_payers_bank_took_back_is_told_from_what_the_shop_gave_back() {
 }
 
 #[tokio::test]
+async fn a_return_without_a_name_of_its_own_is_named_after_its_pix_where_a_bank_made_it() {
+    for (natureza, reference) in [
+        (json!("ORIGINAL"), "painel8".to_owned()),
+        (json!("MED_FRAUDE"), format!("{END_TO_END}:painel8")),
+        (json!("MED_3"), format!("{END_TO_END}:painel8")),
+    ] {
+        let mut body: Value = serde_json::from_str(PAID).expect("JSON");
+        body["pix"][0]["devolucoes"][2]["natureza"] = natureza.clone();
+        let (_server, bacen) = bank(&[("GET", COB, 200, &body.to_string())]).await;
+        let theirs = bacen.refunds_of(id(PAYMENT)).await.expect("read").expect("a list");
+        assert_eq!(theirs[2].reference, reference, "{natureza}");
+    }
+}
+
+#[tokio::test]
+async fn what_went_back_of_a_days_money_is_read_a_page_a_call() {
+    let (server, bacen) = bank(&[]).await;
+    for (page, body) in
+        [("0", include_str!("../../fixtures/received_page0.json")), ("1", include_str!("../../fixtures/received_page1.json"))]
+    {
+        let asked = Mock::given(method("GET")).and(path("/v2/pix")).and(query_param("paginacao.paginaAtual", page));
+        asked.respond_with(answer(200, body)).expect(1).mount(&server).await;
+    }
+    let day = (time("2026-10-01T00:00:00Z"), time("2026-10-02T00:00:00Z"));
+    let first = bacen.returns(day.0, day.1, 0).await.expect("read").expect("a list");
+    let seen: Vec<_> = first.received.iter().map(|one| (one.payment_id, one.refunds.len())).collect();
+    assert_eq!((first.is_last, seen), (false, vec![(Some(id(PAYMENT)), 1), (None, 0)]), "of our key alone");
+    let back = &first.received[0].refunds[0];
+    assert_eq!((back.refund_id, back.status, back.amount.cents()), (Some(id(REFUND)), RefundStatus::Done, 500));
+    let second = bacen.returns(day.0, day.1, 1).await.expect("read").expect("a list");
+    assert_eq!((second.is_last, second.received.len()), (true, 1));
+    let beyond = bacen.returns(day.0, day.1, MAX_PAGES).await;
+    assert_eq!(beyond, Err(rejected("too_many_pages", "there are more than 1000 pages of received PIX")));
+}
+
+#[tokio::test]
 async fn a_bank_shows_no_disputes() {
     let bacen = bacen("http://bank");
     assert_eq!(bacen.read_dispute(END_TO_END).await, Ok(None));

@@ -156,6 +156,11 @@ impl Refund {
         self.status == RefundStatus::Processing && self.shortage == Some(Shortage::Waits) && self.settles_at == Timestamp::MAX
     }
 
+    /// A return that nobody asked for: it is in process until it is decided.
+    pub fn is_held(&self) -> bool {
+        self.status == RefundStatus::Processing && self.origin != RefundOrigin::Shop && self.settles_at == Timestamp::MAX
+    }
+
     /// The account held too little, and that was its end.
     pub fn failed_for_balance(&self) -> bool {
         self.status == RefundStatus::Failed && self.shortage == Some(Shortage::Fails)

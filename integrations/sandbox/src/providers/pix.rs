@@ -11,7 +11,7 @@ use crate::books::disputes::Dispute;
 use crate::books::{Books, Charge, ChargeStatus, Extra, Refund, RefundOrigin, RefundStatus, Refusal, Shortage};
 use crate::formats::brcode;
 use crate::world::news::News;
-use crate::world::orders::{Refused, SendWebhook, TakeBack};
+use crate::world::orders::{Nature, Refused, SendWebhook, TakeBack};
 use crate::world::{World, webhooks};
 
 /// Expires and settles all that is due.
@@ -199,11 +199,28 @@ pub(crate) fn take_back(world: &World, books: &mut Books, charge: &Charge, order
         return Err(Refused::Invalid("the amount is not positive, or the name is taken".into()));
     }
     let extra = Extra(serde_json::json!({"id": order.name, "natureza": order.nature, "motivo": order.motivo}));
-    let (amount_cents, origin) = (order.amount_cents, RefundOrigin::Bank);
+    let origin = if order.nature == Nature::Original { RefundOrigin::Dashboard } else { RefundOrigin::Bank };
+    let amount_cents = order.amount_cents;
     let new = NewRefund { refund_id, amount_cents, extra, origin, ..NewRefund::default() };
     let refund = enter_refund(world, books, charge, new, None)?;
+    if order.is_held {
+        let held = Refund { settles_at: Timestamp::MAX, ..refund };
+        books.put(held.clone());
+        return Ok(held);
+    }
     settle_refund(world, books, refund.clone(), RefundStatus::Done, order.webhook);
     Ok(books.refunds.get(&refund.refund_id).cloned().unwrap_or(refund))
+}
+
+/// A return that is in process ends.
+pub(crate) fn decide_return(world: &World, books: &mut Books, refund: &Refund, is_done: bool) -> Result<Refund, Refused> {
+    if refund.status != RefundStatus::Processing || refund.origin == RefundOrigin::Shop {
+        return Err(Refused::Invalid("only a return that nobody asked for, and that is in process, is decided".into()));
+    }
+    let status = if is_done { RefundStatus::Done } else { RefundStatus::Failed };
+    let ended = Refund { settles_at: Timestamp::now(), ..refund.clone() };
+    settle_refund(world, books, ended, status, SendWebhook::Once);
+    Ok(books.refunds.get(&refund.refund_id).cloned().unwrap_or_else(|| refund.clone()))
 }
 
 /// A refund that was done comes back after all, as cards' do.

@@ -121,7 +121,7 @@ impl MoveDispute {
     }
 }
 
-/// What a bank calls a return that it makes by itself (`natureza`).
+/// What a bank calls a return that the shop's calls did not ask for (`natureza`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Nature {
@@ -132,6 +132,8 @@ pub enum Nature {
     MedFraude,
     /// A recurring charge that the payer's bank made good.
     MedPixAutomatico,
+    /// None of the bank's: somebody gave it back on the provider's own pages.
+    Original,
 }
 
 /// Money that goes back without the shop: `TakeBack::of(charge, name, cents)`.
@@ -142,6 +144,7 @@ pub struct TakeBack {
     pub(crate) amount_cents: i64,
     pub(crate) nature: Nature,
     pub(crate) motivo: Option<String>,
+    pub(crate) is_held: bool,
     pub(crate) webhook: SendWebhook,
 }
 
@@ -150,11 +153,16 @@ impl TakeBack {
     pub fn of(charge: impl ToString, name: &str, amount_cents: i64) -> Self {
         let webhook = SendWebhook::Once;
         let (charge, name) = (charge.to_string(), name.to_owned());
-        Self { charge, name, amount_cents, nature: Nature::default(), motivo: None, webhook }
+        Self { charge, name, amount_cents, nature: Nature::default(), motivo: None, is_held: false, webhook }
     }
 
     pub fn nature(self, nature: Nature) -> Self {
         Self { nature, ..self }
+    }
+
+    /// In process, and told to nobody, until [`Control::decide_return`](crate::Control::decide_return).
+    pub fn held(self) -> Self {
+        Self { is_held: true, ..self }
     }
 
     /// The bank's words about it.

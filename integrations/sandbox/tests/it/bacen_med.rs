@@ -88,10 +88,35 @@ async fn a_return_may_come_without_a_word_and_months_later() {
     };
     assert_eq!([list(86, 84).await, list(83, 0).await], [Some(1), Some(0)], "by the day on which it was paid");
     control.age_charge(&txid, Duration::from_secs(3600)).expect("known");
-    assert_eq!(
-        order("/refunds/take-back", json!({"txid": txid, "name": "x", "amount_cents": 1, "natureza": "ORIGINAL"})).await.0,
-        422
-    );
+    let panel = json!({"txid": txid, "name": "panel1", "amount_cents": 1, "natureza": "ORIGINAL"});
+    let (status, made) = order("/refunds/take-back", panel).await;
+    assert_eq!((status, &made["origin"]), (200, &json!("dashboard")), "somebody used the bank's own pages: {made}");
+    let strange = json!({"txid": txid, "name": "x", "amount_cents": 1, "natureza": "RETIRADA"});
+    assert_eq!(order("/refunds/take-back", strange).await.0, 422);
+}
+
+#[actix_web::test]
+async fn a_return_may_be_in_process_until_it_is_decided() {
+    let (bank, shop) = (bank().await, Shop::open());
+    let control = bank.client.sandbox.control();
+    control.set_shop_url(&shop.url);
+    let (txid, e2eid) = bank.paid(1_000).await;
+    assert!(control.settled(LIMIT).await);
+    let order = |path: &'static str, body: Value| ask(bank.client.call(Method::POST, &format!("/control{path}")).json(&body));
+    let status_of = async |at: usize| bank.get(&format!("/pix/{e2eid}")).await.1["devolucoes"][at]["status"].clone();
+    for (at, (done, word)) in [(true, "DEVOLVIDO"), (false, "NAO_REALIZADO")].into_iter().enumerate() {
+        let body = json!({"txid": txid, "name": format!("MED{at}"), "amount_cents": 400, "held": true});
+        let (status, made) = order("/refunds/take-back", body).await;
+        assert_eq!((status, &made["status"]), (200, &json!("processing")), "{made}");
+        assert!(control.settled(LIMIT).await);
+        assert_eq!((status_of(at).await, shop.told().len()), (json!("EM_PROCESSAMENTO"), 1 + at), "nobody is told yet");
+        let decide = json!({"refund_id": made["refund_id"], "done": done});
+        assert_eq!(order("/refunds/decide", decide.clone()).await.0, 200);
+        assert!(control.settled(LIMIT).await);
+        assert_eq!((status_of(at).await, shop.told().len()), (json!(word), 2 + at));
+        assert_eq!(order("/refunds/decide", decide).await.0, 422, "it is decided once");
+    }
+    assert_eq!(control.charge(&txid).map(|charge| charge.refunded_cents), Some(400));
 }
 
 #[actix_web::test]

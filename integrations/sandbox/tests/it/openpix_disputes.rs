@@ -65,6 +65,33 @@ async fn a_dispute_is_told_of_its_pix_alone_and_read_by_it() {
 }
 
 #[actix_web::test]
+async fn a_settled_pix_says_what_charge_it_paid() {
+    const TRANSACTION: &str = include_str!("../../../openpix/fixtures/transaction.json");
+    let client = sandbox().await;
+    let (id, e2eid) = paid(&client, 18_500).await;
+    let read = async |name: &str| {
+        let app_id = SandboxConfig::default().openpix_app_id;
+        let path = format!("/openpix/api/v1/transaction/{name}");
+        ask(client.call(Method::GET, &path).header("authorization", app_id)).await
+    };
+    let sample: Value = serde_json::from_str(TRANSACTION).expect("JSON");
+    let txid = client.sandbox.control().charge(&id).expect("known").txid;
+    for name in [&e2eid, &txid] {
+        let (status, answer) = read(name).await;
+        let transaction = &answer["transaction"];
+        assert_eq!((status, fields(transaction)), (200, fields(&sample["transaction"])));
+        assert_eq!(fields(&transaction["charge"]), fields(&sample["transaction"]["charge"]));
+        assert_eq!((&transaction["charge"]["correlationID"], &transaction["endToEndId"]), (&json!(id), &json!(e2eid)));
+        assert_eq!(transaction["value"], 18_500);
+    }
+    let unpaid = client.openpix_charge(100).await;
+    let txid = client.sandbox.control().charge(&unpaid).expect("known").txid;
+    for name in [txid.as_str(), "E99999999202611301200aaaaaaaaaaa"] {
+        assert_eq!(read(name).await, (400, json!({"error": "Transaction not found"})));
+    }
+}
+
+#[actix_web::test]
 async fn each_end_has_its_word_and_only_an_accepted_one_moves_money() {
     let (client, shop) = (sandbox().await, Shop::open());
     client.sandbox.set_shop_url(&shop.url);

@@ -10,6 +10,7 @@ mod charges;
 pub(crate) mod disputes;
 pub(crate) mod key;
 mod refunds;
+mod transactions;
 mod view;
 mod webhook;
 mod wire;
@@ -21,5 +22,6 @@ fn routes(cfg: &mut ServiceConfig) {
     cfg.configure(charges::routes)
         .configure(refunds::routes)
         .configure(disputes::routes)
+        .configure(transactions::routes)
         .route("/qr/{file}", web::get().to(pix::qr));
 }

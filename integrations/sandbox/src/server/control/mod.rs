@@ -308,7 +308,7 @@ impl Control {
         let calm = |books: &Books| {
             let sent = books.deliveries().iter().all(|d| d.state != DeliveryState::Pending);
             let decided = books.nfes.waiting().next().is_none();
-            let is_calm = |r: &Refund| r.status != RefundStatus::Processing || r.waits_for_balance();
+            let is_calm = |r: &Refund| r.status != RefundStatus::Processing || r.waits_for_balance() || r.is_held();
             (sent && decided && books.refunds().iter().all(is_calm)).then_some(())
         };
         self.wait_for(limit, calm).await.is_some()

@@ -100,6 +100,14 @@ impl Control {
         })
     }
 
+    /// A return that was [held](TakeBack::held) ends: made, or not.
+    pub fn decide_return(&self, refund_id: &str, is_done: bool) -> Result<Refund, Refused> {
+        self.world.write(|books| {
+            let refund = books.refunds.get(refund_id).cloned().ok_or(Refused::NotFound)?;
+            pix::decide_return(&self.world, books, &refund, is_done)
+        })
+    }
+
     /// Makes a charge so much older, as if it had been made and paid long ago.
     pub fn age_charge(&self, id: &str, by: Duration) -> Result<Charge, Refused> {
         let by = SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX);
@@ -169,6 +177,7 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
         .route("/refunds/fail", web::post().to(fail_refunds))
         .route("/refunds/bounce", web::post().to(bounce_refund))
         .route("/refunds/take-back", web::post().to(take_back))
+        .route("/refunds/decide", web::post().to(decide_return))
         .route("/refunds/no-balance", web::post().to(lack_balance))
         .route("/refunds/funded", web::post().to(fund));
 }
@@ -239,16 +248,28 @@ struct TakeBackBody {
     natureza: Nature,
     motivo: Option<String>,
     #[serde(default)]
+    held: bool,
+    #[serde(default)]
     webhook: How,
     delay_ms: Option<u64>,
 }
 
 async fn take_back(world: Data<World>, body: Json<TakeBackBody>) -> HttpResponse {
-    let TakeBackBody { target, name, amount_cents, natureza: nature, motivo, webhook, delay_ms } = body.into_inner();
+    let TakeBackBody { target, name, amount_cents, natureza: nature, motivo, held, webhook, delay_ms } = body.into_inner();
     answer(target.id().and_then(|charge| {
         let webhook = webhook.with(delay_ms);
-        control(&world).take_back_as(&TakeBack { charge, name, amount_cents, nature, motivo, webhook })
+        control(&world).take_back_as(&TakeBack { charge, name, amount_cents, nature, motivo, is_held: held, webhook })
     }))
+}
+
+#[derive(Deserialize)]
+struct DecideBody {
+    refund_id: String,
+    done: bool,
+}
+
+async fn decide_return(world: Data<World>, body: Json<DecideBody>) -> HttpResponse {
+    answer(control(&world).decide_return(&body.refund_id, body.done))
 }
 
 #[derive(Deserialize)]

@@ -1,0 +1,123 @@
+//! What goes back of a PIX long after it was paid. A payer may contest one for 80 days, and the bank takes it back within eleven
+//! more (MED). News of it get lost, and the daily comparison looks at the money of its day: so once a week every day of the last
+//! fourteen weeks is read again in the bank's list, a page a call.
+
+use std::collections::HashMap;
+
+use deadpool_postgres::GenericClient;
+use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp, ToSpan};
+use vitrine_kit::Money;
+use vitrine_kit::pix::{RefundStatus, Returns};
+
+use crate::app::App;
+use crate::db;
+use crate::error::{Chain, Result};
+use crate::ids::PaymentId;
+use crate::jobs::{self, Job, Outcome};
+use crate::payments::books;
+use crate::payments::gateway::Gateway;
+use crate::payments::refund::adopt;
+use crate::payments::store;
+
+const EVERY: SignedDuration = SignedDuration::from_hours(24 * 7);
+/// After so long nothing of a PIX goes back any more.
+const OLDEST_DAYS: i64 = 95;
+/// So many calls in a run, and a pause before the next one: the provider's limits are the buyers' first.
+const CALLS: usize = 20;
+const PAUSE: SignedDuration = SignedDuration::from_mins(1);
+
+/// The recurring job: has every provider's list read, from its oldest day on.
+pub async fn watch(app: &App) -> Result<Outcome> {
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    let day = books::now(&tx).await?.date().saturating_sub(OLDEST_DAYS.days());
+    let read = |provider: &str| (Job::ReadReturns { provider: provider.to_owned(), day, page: 0 }, None);
+    let jobs: Vec<_> = app.providers.of_payments().into_iter().map(read).collect();
+    jobs::push_all(&tx, &jobs).await?;
+    tx.commit().await?;
+    app.jobs_were_pushed();
+    Ok(Outcome::Again(Timestamp::now() + EVERY))
+}
+
+/// A page of a day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    day: Date,
+    page: u32,
+}
+
+/// The job: reads on from there for so many calls, and leaves the rest to another one. After an error it is tried again from where
+/// it came to.
+pub async fn read(app: &App, provider: &str, day: Date, page: u32) -> Result<Outcome> {
+    let gateway = Gateway::named(app, provider)?;
+    let last = books::now(&app.db().await?).await?.date();
+    let from = Place { day, page };
+    let mut at = from;
+    for _ in 0..CALLS {
+        if at.day > last {
+            return Ok(Outcome::Done);
+        }
+        at = match read_page(app, &gateway, at).await {
+            Ok(Some(next)) => next,
+            Ok(None) => return Ok(Outcome::Done),
+            Err(error) if at == from => return Err(error),
+            Err(error) => {
+                tracing::warn!(provider, %at.day, at.page, error = %Chain(&error), "received money could not be read any further");
+                break;
+            }
+        };
+    }
+    let rest = Job::ReadReturns { provider: provider.to_owned(), day: at.day, page: at.page };
+    jobs::push_at(&app.db().await?, rest, Timestamp::now() + PAUSE).await?;
+    Ok(Outcome::Done)
+}
+
+/// Where to go on. `None`: they have no such list. No connection is held while they are asked.
+async fn read_page(app: &App, gateway: &Gateway<'_>, at: Place) -> Result<Option<Place>> {
+    let (from, to) = books::bounds(at.day)?;
+    let asked_at = db::clock(&app.db().await?).await?;
+    let Some(page) = gateway.returns(from, to, at.page).await? else { return Ok(None) };
+    take_in(app, gateway.name(), &page.received, asked_at).await?;
+    Ok(Some(match page.is_last {
+        true => Place { day: at.day.saturating_add(1.day()), page: 0 },
+        false => Place { page: at.page.saturating_add(1), ..at },
+    }))
+}
+
+/// Brings in what went back of those of which our books say otherwise: a handful, of a page of a hundred.
+async fn take_in(app: &App, provider: &'static str, received: &[Returns], asked_at: Timestamp) -> Result<()> {
+    let went_back = |one: &&Returns| !one.refunds.is_empty();
+    let theirs: HashMap<PaymentId, &Returns> =
+        received.iter().filter(went_back).filter_map(|one| Some((PaymentId(one.payment_id?), one))).collect();
+    if theirs.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<PaymentId> = theirs.keys().copied().collect();
+    let ours = books::store::returned(&app.db().await?, &ids).await?;
+    for (payment, returns) in theirs {
+        if ours.get(&payment).is_some_and(|(sum, is_open)| !is_open && is_settled(returns, *sum)) {
+            continue;
+        }
+        let mut db = app.db().await?;
+        let tx = db.transaction().await?;
+        match store::find(&tx, payment).await?.filter(|payment| payment.provider == provider) {
+            Some(known) if known.captured.is_zero() => {
+                // That it was paid at all is news too; with the money comes a look at what went back of it.
+                jobs::push_now(&tx, Job::CheckPayment { payment }).await?;
+            }
+            Some(_) => adopt::bring_in_all(&tx, provider, payment, &returns.refunds, asked_at).await?,
+            None => {} // the daily comparison tells of money that is nobody's
+        }
+        tx.commit().await?;
+    }
+    app.jobs_were_pushed();
+    Ok(())
+}
+
+/// All has come to an end, and comes to what our ledger has.
+fn is_settled(theirs: &Returns, ours: Money) -> bool {
+    let done = theirs.refunds.iter().filter(|refund| refund.status == RefundStatus::Done);
+    let is_open = theirs.refunds.iter().any(|refund| refund.status.is_open());
+    !is_open && Money::sum(done.map(|refund| refund.amount)) == Some(ours)
+}
