@@ -1,5 +1,5 @@
 //! Payers contest payments through their banks: inquiries, chargebacks of a part or of all, two on one payment, ends in any order,
-//! ends without a word of who won, and appeals.
+//! ends without a word of who won, and appeals; at OpenPix disputes, at a bank returns that it makes by itself.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use crate::world::World;
 
 pub fn begin(world: &Arc<World>, trouble: &mut JoinSet<()>) {
     trouble.spawn(contest_cards(Arc::clone(world)));
+    trouble.spawn(contest_pix(Arc::clone(world)));
 }
 
 /// How the webhooks of a dispute travel.
@@ -26,6 +27,78 @@ fn travel(dice: &mut StdRng) -> &'static str {
 /// A random one of them.
 fn pick<'a>(dice: &mut StdRng, of: &[&'a Value]) -> Option<&'a Value> {
     of.get(dice.random_range(0..of.len().max(1))).copied()
+}
+
+/// Payments at a provider that were paid.
+async fn paid_at(world: &World, provider: &str) -> Vec<Value> {
+    let charges = world.sandbox("/control/charges").await;
+    let is_paid = |charge: &&Value| charge["provider"] == provider && charge["paid_cents"].is_i64();
+    charges.as_array().into_iter().flatten().filter(is_paid).cloned().collect()
+}
+
+/// Half of them are about a part.
+fn some_of(dice: &mut StdRng, charge: &Value) -> Option<i64> {
+    let paid = charge["paid_cents"].as_i64().unwrap_or(2);
+    (dice.random_range(0..2) == 0).then(|| dice.random_range(1..=(paid / 2).max(1)))
+}
+
+async fn contest_pix(world: Arc<World>) {
+    let mut dice = world.dice(52);
+    let mut returns = 0_u32;
+    while !world.time_is_over() {
+        pause(&mut dice, 200..1_200).await;
+        let disputes = world.sandbox("/control/disputes").await;
+        let open = |dispute: &&Value| dispute["provider"] == "openpix" && is_open(dispute);
+        let open: Vec<&Value> = disputes.as_array().into_iter().flatten().filter(open).collect();
+        match dice.random_range(0..3) {
+            0 => {
+                returns += 1;
+                take_back(&world, &mut dice, returns).await;
+            }
+            1 if !open.is_empty() => {
+                let Some(dispute) = pick(&mut dice, &open) else { continue };
+                let next: &[&str] = match dispute["status"].as_str() {
+                    Some("needs_response") => &["under_review", "won", "lost", "lost", "canceled"],
+                    _ => &["won", "lost", "canceled"],
+                };
+                let status = next[dice.random_range(0..next.len())];
+                let delay = dice.random_range(0..10_000);
+                let body =
+                    json!({"dispute_id": dispute["id"], "status": status, "webhook": travel(&mut dice), "delay_ms": delay});
+                step(&world, dispute, &body, status).await;
+            }
+            _ => contest_openpix(&world, &mut dice).await,
+        }
+    }
+}
+
+/// A dispute of a PIX at OpenPix, with its amount in one of the forms that their documents have.
+async fn contest_openpix(world: &World, dice: &mut StdRng) {
+    let charges = paid_at(world, "openpix").await;
+    let Some(charge) = pick(dice, &charges.iter().collect::<Vec<_>>()) else { return };
+    let form = ["number", "text", "absent"][dice.random_range(0..3)];
+    let mut body = json!({"payment_id": charge["payment_id"], "form": form, "webhook": travel(dice), "delay_ms": dice.random_range(0..10_000)});
+    // Where they do not say how much, it is about all that is left.
+    if let Some(part) = some_of(dice, charge).filter(|_| form != "absent") {
+        body["amount_cents"] = part.into();
+    }
+    if world.sandbox_post("/control/dispute", &body).await.0 == 200 {
+        world.count(&format!("disputes begun at openpix: its amount as {form}"));
+    }
+}
+
+/// A bank takes a part or all of a PIX back (MED), or somebody gives it back on the bank's pages.
+async fn take_back(world: &World, dice: &mut StdRng, number: u32) {
+    const NATURES: [&str; 4] = ["MED_FRAUDE", "MED_OPERACIONAL", "MED_PIX_AUTOMATICO", "ORIGINAL"];
+    let charges = paid_at(world, "bacen").await;
+    let Some(charge) = pick(dice, &charges.iter().collect::<Vec<_>>()) else { return };
+    let left = charge["paid_cents"].as_i64().unwrap_or(0) - charge["refunded_cents"].as_i64().unwrap_or(0);
+    let (natureza, cents) = (NATURES[dice.random_range(0..4)], some_of(dice, charge).unwrap_or(left));
+    let body = json!({"payment_id": charge["payment_id"], "name": format!("volta{number}"), "amount_cents": cents, "natureza": natureza,
+        "motivo": "Golpe", "webhook": travel(dice), "delay_ms": dice.random_range(0..10_000)});
+    if world.sandbox_post("/control/refunds/take-back", &body).await.0 == 200 {
+        world.count(&format!("returns that nobody asked for at the bank: {natureza}"));
+    }
 }
 
 async fn contest_cards(world: Arc<World>) {
@@ -114,6 +187,46 @@ pub async fn end(world: &World) {
     }
 }
 
+/// A dispute as its provider has it.
+struct Theirs {
+    /// The shop's name for it.
+    reference: String,
+    status: String,
+    taken: i64,
+}
+
+/// All of them, by their providers' books: what a bank takes back by itself is one that was lost.
+fn theirs(books: &Value) -> Vec<Theirs> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let pix = |payment: &Value| {
+        let charge = rows(books, "charges").iter().find(|charge| charge["payment_id"] == *payment);
+        charge.map(|charge| text(&charge["end_to_end_id"])).unwrap_or_default()
+    };
+    let dispute = |dispute: &Value| Theirs {
+        reference: if dispute["provider"] == "openpix" { pix(&dispute["payment_id"]) } else { text(&dispute["id"]) },
+        status: text(&dispute["status"]),
+        taken: taken_cents(dispute),
+    };
+    let med = |refund: &Value| Theirs {
+        reference: text(&refund["end_to_end_id"]),
+        status: "lost".to_owned(),
+        taken: refund["amount_cents"].as_i64().unwrap_or(0),
+    };
+    let returns = rows(books, "refunds").iter().filter(|refund| is_by_a_bank(refund));
+    // A PIX at OpenPix may be contested again, and is known by its last dispute.
+    let disputes = rows(books, "disputes");
+    let is_last = |at: usize, one: &Value| {
+        one["provider"] != "openpix" || !disputes[at + 1..].iter().any(|later| later["payment_id"] == one["payment_id"])
+    };
+    let last = disputes.iter().enumerate().filter(|(at, one)| is_last(*at, one)).map(|(_, one)| one);
+    last.map(dispute).chain(returns.map(med)).collect()
+}
+
+/// A refund in a provider's books that the payer's bank made.
+pub fn is_by_a_bank(refund: &Value) -> bool {
+    refund["origin"] == "bank"
+}
+
 /// A dispute as the shop has it.
 struct Ours {
     state: String,
@@ -131,22 +244,22 @@ async fn ours(db: &Client) -> BTreeMap<String, Ours> {
 }
 
 /// Both sides say the same. An end that names no winner is known here by what it took.
-fn agree(ours: Option<&Ours>, theirs: &Value) -> bool {
+fn agree(ours: Option<&Ours>, theirs: &Theirs) -> bool {
     let Some(ours) = ours else { return false };
-    let state = match theirs["status"].as_str() {
-        Some("won") => ours.state == "won",
-        Some("lost") => ours.state == "lost",
-        Some("warning_closed" | "canceled") => ours.state == "closed",
-        Some("prevented") => matches!(ours.state.as_str(), "closed" | "won" | "lost"),
+    let state = match theirs.status.as_str() {
+        "won" => ours.state == "won",
+        "lost" => ours.state == "lost",
+        "warning_closed" | "canceled" => ours.state == "closed",
+        "prevented" => matches!(ours.state.as_str(), "closed" | "won" | "lost"),
         _ => false,
     };
-    state && ours.taken == taken_cents(theirs)
+    state && ours.taken == theirs.taken
 }
 
 /// How many disputes do not stand here as they do at their providers.
 pub async fn differ(world: &World, db: &Client) -> i64 {
-    let (ours, theirs) = (ours(db).await, world.sandbox("/control/disputes").await);
-    theirs.as_array().into_iter().flatten().filter(|dispute| !agree(ours.get(id(dispute)), dispute)).count() as i64
+    let (ours, books) = (ours(db).await, world.sandbox("/control/books").await);
+    theirs(&books).iter().filter(|dispute| !agree(ours.get(&dispute.reference), dispute)).count() as i64
 }
 
 fn id(dispute: &Value) -> &str {
@@ -183,20 +296,21 @@ pub async fn settle(world: &World, db: &Client, headers: &[(&str, &str)]) {
 /// Every dispute stands here as it does at its provider, with the same money.
 pub async fn check(world: &World, books: &Value, db: &Client) {
     let mut ours = ours(db).await;
-    for dispute in rows(books, "disputes") {
-        let here = ours.remove(id(dispute));
-        if agree(here.as_ref(), dispute) {
-            world.count(&format!("disputes that ended {} on both sides", here.map(|here| here.state).unwrap_or_default()));
-            world.add("centavos that disputes took, on both sides", taken_cents(dispute).unsigned_abs());
+    for dispute in theirs(books) {
+        let here = ours.remove(&dispute.reference);
+        let kind = match dispute.reference.as_bytes().first() {
+            Some(b'D') => "returns that a bank made",
+            Some(b'E') => "disputes of a PIX",
+            _ => "disputes of a card",
+        };
+        if agree(here.as_ref(), &dispute) {
+            world.count(&format!("{kind} that ended {} on both sides", here.map(|here| here.state).unwrap_or_default()));
+            world.add("centavos that disputes took, on both sides", dispute.taken.unsigned_abs());
             continue;
         }
         let here = here.map(|here| (here.state, here.taken));
-        world.violation(format!(
-            "dispute {} is {} with {} taken, here {here:?}",
-            id(dispute),
-            dispute["status"],
-            taken_cents(dispute)
-        ));
+        let Theirs { reference, status, taken } = &dispute;
+        world.violation(format!("dispute {reference} is {status} with {taken} taken, here {here:?}"));
     }
     for (reference, here) in ours {
         world.violation(format!("dispute {reference} is {} here, and its provider knows none", here.state));

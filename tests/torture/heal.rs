@@ -25,7 +25,7 @@ const OPEN: &[(&str, &str)] = &[
     ("refunds open", "refunds WHERE status IN ('pending', 'processing', 'unknown')"),
     ("disputes open", "disputes WHERE closed_at IS NULL"),
     ("jobs to do", "jobs WHERE state IN ('waiting', 'running') AND kind NOT IN (
-        'reconcile', 'purge', 'keep_books', 'track_parcels', 'watch_stock', 'watch_certificate', 'watch_disputes', 'send_alerts')"),
+        'reconcile', 'purge', 'keep_books', 'track_parcels', 'watch_stock', 'watch_certificate', 'watch_disputes', 'watch_returns', 'send_alerts')"),
     ("jobs dead", "jobs WHERE state = 'dead'"),
     ("payments never asked about again", "payments
         WHERE status IN ('expired', 'cancelled', 'failed') AND (checked_at IS NULL OR checked_at < updated_at + interval '9 minutes')"),
@@ -48,6 +48,9 @@ const OPEN: &[(&str, &str)] = &[
         WHERE p.refunded_cents + p.lost_cents < p.captured_cents AND (p.is_surplus OR o.status = 'cancelled')"),
 ];
 
+/// What banks took back is looked for, where its news were lost.
+const A_WEEK_PASSES: &str = "UPDATE jobs SET run_at = now() WHERE state = 'waiting' AND kind = 'watch_returns'";
+
 /// Ends all waiting times: charges and orders expire, ended payments are old enough for another check, leases and claims of dead
 /// workers end, and no parcel had an event for hours.
 const TIME_PASSES: &str = "
@@ -61,7 +64,7 @@ const TIME_PASSES: &str = "
     UPDATE shipments SET claimed_until = now() WHERE claimed_until BETWEEN now() AND now() + interval '1 minute 30 seconds';
     UPDATE shipments SET heard_at = now() - interval '4 hours' WHERE heard_at > now() - interval '3 hours';
     UPDATE messages SET claimed_at = NULL WHERE status = 'queued' AND claimed_at < now() - interval '30 seconds';
-    UPDATE jobs SET run_at = now() WHERE state = 'waiting' AND run_at > now() AND kind NOT IN ('purge', 'keep_books', 'watch_stock', 'watch_certificate');
+    UPDATE jobs SET run_at = now() WHERE state = 'waiting' AND run_at > now() AND kind NOT IN ('purge', 'keep_books', 'watch_stock', 'watch_certificate', 'watch_returns');
     UPDATE jobs SET lease_until = now() WHERE state = 'running' AND lease_until < now() + interval '1 minute 30 seconds'";
 
 pub async fn heal(world: &World) {
@@ -69,6 +72,7 @@ pub async fn heal(world: &World) {
     world.recover_everything().await;
     contests::end(world).await;
     ask_again(world).await;
+    world.sql(A_WEEK_PASSES).await;
     world.machine.add_workers(WORKERS);
     let (started, mut said) = (Instant::now(), Instant::now());
     loop {
