@@ -67,15 +67,16 @@ async fn contest_pix(world: Arc<World>) {
                     json!({"dispute_id": dispute["id"], "status": status, "webhook": travel(&mut dice), "delay_ms": delay});
                 step(&world, dispute, &body, status).await;
             }
-            _ => contest_openpix(&world, &mut dice).await,
+            _ => contest_openpix(&world, &mut dice, &disputes).await,
         }
     }
 }
 
-/// A dispute of a PIX at OpenPix, with its amount in one of the forms that their documents have.
-async fn contest_openpix(world: &World, dice: &mut StdRng) {
+/// The one dispute of a PIX at OpenPix, with its amount in one of the forms that their documents have.
+async fn contest_openpix(world: &World, dice: &mut StdRng, disputes: &Value) {
     let charges = paid_at(world, "openpix").await;
-    let Some(charge) = pick(dice, &charges.iter().collect::<Vec<_>>()) else { return };
+    let has_one = |charge: &Value| disputes.as_array().into_iter().flatten().any(|d| d["payment_id"] == charge["payment_id"]);
+    let Some(charge) = pick(dice, &charges.iter().filter(|charge| !has_one(charge)).collect::<Vec<_>>()) else { return };
     let form = ["number", "text", "absent"][dice.random_range(0..3)];
     let mut body = json!({"payment_id": charge["payment_id"], "form": form, "webhook": travel(dice), "delay_ms": dice.random_range(0..10_000)});
     // Where they do not say how much, it is about all that is left.
@@ -213,13 +214,7 @@ fn theirs(books: &Value) -> Vec<Theirs> {
         taken: refund["amount_cents"].as_i64().unwrap_or(0),
     };
     let returns = rows(books, "refunds").iter().filter(|refund| is_by_a_bank(refund));
-    // A PIX at OpenPix may be contested again, and is known by its last dispute.
-    let disputes = rows(books, "disputes");
-    let is_last = |at: usize, one: &Value| {
-        one["provider"] != "openpix" || !disputes[at + 1..].iter().any(|later| later["payment_id"] == one["payment_id"])
-    };
-    let last = disputes.iter().enumerate().filter(|(at, one)| is_last(*at, one)).map(|(_, one)| one);
-    last.map(dispute).chain(returns.map(med)).collect()
+    rows(books, "disputes").iter().map(dispute).chain(returns.map(med)).collect()
 }
 
 /// A refund in a provider's books that the payer's bank made.
