@@ -130,7 +130,7 @@ impl Error {
     pub fn retry_after(&self) -> Option<u64> {
         match self {
             Self::TooMany { retry_after_s } | Self::Busy { retry_after_s, .. } => Some((*retry_after_s).max(1)),
-            Self::Provider(ProviderError::Unavailable { retry_after_s, .. }) => Some(retry_after_s.unwrap_or(5).max(1)),
+            Self::Provider(error) if error.is_away() => Some(error.retry_after_s().unwrap_or(5).max(1)),
             Self::KeyInFlight => Some(1),
             _ if self.problem().status == 503 => Some(2),
             _ => None,

@@ -43,6 +43,8 @@ const CEP_TIMEOUT: Duration = Duration::from_secs(2);
 /// The same question is not put to a carrier twice within this.
 const QUOTES_KEPT_FOR: Duration = Duration::from_secs(60);
 const MAX_QUOTES: u64 = 10_000;
+/// Each freight quote meets a carrier that does not accept our credentials: it is counted so often at most.
+const REFUSAL_COUNTED_EVERY: Duration = Duration::from_secs(60);
 
 /// What carriers answered lately, by carrier and question. Failures are not kept.
 pub type QuoteCache = Cache<(&'static str, [u8; 32]), Arc<Vec<FreightOption>>>;
@@ -61,6 +63,8 @@ pub struct Providers {
     /// The carriers that are asked for freight: the configured ones of the next two, in the configured order.
     pub carriers: Vec<Arc<dyn ShippingProvider>>,
     pub quotes: QuoteCache,
+    /// Carriers that did not accept our credentials within the last minute, and of which the operator was told then.
+    pub refusing: Cache<&'static str, ()>,
     pub correios: Option<Arc<Correios>>,
     /// Buys labels; `None` if it quotes no freight.
     pub melhorenvio: Option<Arc<MelhorEnvio>>,
@@ -131,6 +135,7 @@ impl Providers {
             takes_cards,
             carriers,
             quotes,
+            refusing: Cache::builder().max_capacity(16).time_to_live(REFUSAL_COUNTED_EVERY).build(),
             correios,
             melhorenvio,
             mailer,

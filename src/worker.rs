@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Semaphore, watch};
 use tracing::Instrument;
 use uuid::Uuid;
+use vitrine_kit::ProviderError;
 
 use crate::alerts::{self, Alert, Key};
 use crate::app::App;
@@ -34,6 +35,8 @@ const SETTLE_FOR: Duration = Duration::from_secs(75);
 const SETTLE_PAUSE: Duration = Duration::from_millis(500);
 /// How long a job waits for a provider that is not configured any more.
 const UNCONFIGURED_WAIT: SignedDuration = SignedDuration::from_hours(1);
+/// How long a job waits for a provider that does not accept our credentials, in seconds: not all jobs come back at once.
+const UNACCEPTED_WAIT_S: (i64, i64) = (120, 300);
 const MAX_BACKOFF_S: i64 = 3600;
 
 /// A leased job.
@@ -294,14 +297,18 @@ async fn settle(app: &App, job: &Leased, result: &Result<Outcome>) -> Result<()>
     let mut db = app.db().await?;
     match result {
         Ok(Outcome::Done) => end(&db, job, "done", None).await.map(drop),
-        Ok(Outcome::Again(at)) => later(&db, job, *at, None).await,
+        Ok(Outcome::Again(at)) => later(&db, job, *at, Try::NotCounted(None)).await,
         Err(Error::Unconfigured(provider)) => wait_for_provider(&mut db, job, provider).await,
+        Err(Error::Provider(error @ ProviderError::NotAccepted { .. })) => wait_until_accepted(&mut db, job, error).await,
         Err(error) if job.attempts < job.max_attempts && error_may_pass(error) => {
             let (at, why) = (Timestamp::now() + backoff(job.attempts, error), Chain(error).to_string());
-            later(&db, job, at, Some(&why)).await
+            later(&db, job, at, Try::Failed(&why)).await
         }
-        Ok(Outcome::Dead(why)) => bury(&mut db, job, &Death { why: why.clone(), key: None }).await,
-        Err(error) => bury(&mut db, job, &Death::of(error)).await,
+        Ok(Outcome::Dead(why)) => bury(&mut db, job, why).await,
+        Err(error) => {
+            let why = Chain(error).to_string();
+            bury(&mut db, job, &why).await
+        }
     }
 }
 
@@ -315,21 +322,34 @@ async fn end(db: &impl GenericClient, job: &Leased, state: &str, error: Option<&
     Ok(db::query_opt(db, END, &[&job.id, &job.lease, &state, &error]).await?.map(|row| row.get("state")))
 }
 
-/// Makes a job wait. Without an error no attempt is counted, and a job that was pushed meanwhile runs at once; after an error it
-/// always waits until `at`.
-async fn later(db: &impl GenericClient, job: &Leased, at: Timestamp, error: Option<&str>) -> Result<()> {
+/// What a run was that is to be repeated.
+enum Try<'a> {
+    /// It counts as an attempt.
+    Failed(&'a str),
+    /// It does not. With what it waits for, where that is something to be mended.
+    NotCounted(Option<&'a str>),
+}
+
+/// Makes a job wait. A job that was pushed while it ran runs at once, but if it failed or waits for something to be mended: then
+/// it always waits until `at`.
+async fn later(db: &impl GenericClient, job: &Leased, at: Timestamp, tried: Try<'_>) -> Result<()> {
     const LATER: &str = "
         UPDATE jobs SET state = 'waiting', run_at = CASE WHEN again AND $4::text IS NULL THEN now() ELSE $3 END,
-               attempts = CASE WHEN $4 IS NULL THEN attempts - 1 ELSE attempts END, again = false, last_error = $4, lease = NULL, lease_until = NULL
+               attempts = attempts - $5::int, again = false, last_error = $4, lease = NULL, lease_until = NULL
          WHERE id = $1 AND lease = $2";
-    db::execute(db, LATER, &[&job.id, &job.lease, &at, &error]).await?;
+    let (error, not_counted) = match tried {
+        Try::Failed(error) => (Some(error), 0),
+        Try::NotCounted(why) => (why, 1),
+    };
+    db::execute(db, LATER, &[&job.id, &job.lease, &at, &error, &not_counted]).await?;
     Ok(())
 }
 
 /// A job about a provider that is not configured any more waits for it, and the operator is told.
 async fn wait_for_provider(db: &mut db::Connection, job: &Leased, provider: &str) -> Result<()> {
     let tx = db.transaction().await?;
-    later(&tx, job, Timestamp::now() + UNCONFIGURED_WAIT, None).await?;
+    let why = format!("{provider} is not configured");
+    later(&tx, job, Timestamp::now() + UNCONFIGURED_WAIT, Try::NotCounted(Some(&why))).await?;
     let text = format!(
         "A tarefa {} espera por {provider}, que não está mais configurado. Configure {provider} outra vez: ela segue sozinha.",
         job.kind
@@ -339,28 +359,24 @@ async fn wait_for_provider(db: &mut db::Connection, job: &Leased, provider: &str
     Ok(())
 }
 
-/// Why a job is dead.
-struct Death {
-    /// In full, for the job's row.
-    why: String,
-    /// The alert's key, if the cause is not this job's own.
-    key: Option<Key<'static>>,
-}
-
-impl Death {
-    fn of(error: &Error) -> Self {
-        let key = if let Error::Provider(error) = error { Key::of_refused_credentials(error) } else { None };
-        Self { why: Chain(error).to_string(), key }
-    }
+/// A job about a provider that does not accept our credentials waits until it does, and the operator is told. No attempt is
+/// counted: it may take days, and nothing is wrong with the job.
+async fn wait_until_accepted(db: &mut db::Connection, job: &Leased, error: &ProviderError) -> Result<()> {
+    let tx = db.transaction().await?;
+    let (least, most) = UNACCEPTED_WAIT_S;
+    let wait = SignedDuration::from_secs(rand::random_range(least..=most));
+    later(&tx, job, Timestamp::now() + wait, Try::NotCounted(Some(&error.to_string()))).await?;
+    alerts::raise_if_refused(&tx, error, find_order(&tx, job).await?).await?;
+    tx.commit().await?;
+    Ok(())
 }
 
 /// Marks a job as dead and raises an alert in the same transaction. Jobs that die of one cause are one alert.
-async fn bury(db: &mut db::Connection, job: &Leased, death: &Death) -> Result<()> {
+async fn bury(db: &mut db::Connection, job: &Leased, why: &str) -> Result<()> {
     let tx = db.transaction().await?;
-    let why = death.why.as_str();
     if end(&tx, job, "dead", Some(why)).await?.as_deref() == Some("dead") {
         tracing::error!(job.id = %job.id, job.kind = job.kind, why, "job is dead: an admin can retry it");
-        let key = death.key.clone().unwrap_or(Key::JobDead { kind: &job.kind, cause: why });
+        let key = Key::JobDead { kind: &job.kind, cause: why };
         let text = format!("A tarefa {} ({}) parou depois de {} tentativa(s): {why}", job.id, job.kind, job.attempts);
         alerts::raise(&tx, Alert::new(key, text).about(find_order(&tx, job).await?)).await?;
     }

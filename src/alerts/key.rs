@@ -6,7 +6,6 @@ use std::fmt;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use sha2::{Digest, Sha256};
-use vitrine_kit::ProviderError;
 
 use crate::ids::{CorrectionId, InvoiceId, PaymentId, RefundId, ShipmentId, VariantId};
 use crate::jobs::is_message;
@@ -44,7 +43,7 @@ impl Severity {
 /// What an alert is about. Its text, `refund-failed:<refund>`, is stable: operators filter by it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Key<'a> {
-    /// A provider does not accept our credentials (401, 403): whoever calls it meets the same.
+    /// A provider does not accept our credentials (401, 403): whoever calls it meets the same, and waits.
     ProviderRefusesUs {
         provider: &'a str,
     },
@@ -273,16 +272,6 @@ impl Key<'_> {
                 let what = if *count == 1 { "produto" } else { "produtos" };
                 info("low-stock", format!("{first}:{}", at.as_microsecond()), format!("Estoque baixo: {count} {what}"))
             }
-        }
-    }
-
-    /// `Some`: the provider does not accept our credentials, and every other call meets the same.
-    pub fn of_refused_credentials(error: &ProviderError) -> Option<Key<'static>> {
-        match error {
-            ProviderError::Rejected { provider, code, .. } if matches!(code.as_str(), "401" | "403") => {
-                Some(Key::ProviderRefusesUs { provider })
-            }
-            _ => None,
         }
     }
 

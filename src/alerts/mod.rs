@@ -6,10 +6,12 @@
 mod count;
 mod due;
 mod key;
+mod refused;
 
 pub use self::count::count;
 pub use self::due::{Told, find_due, is_due, mark_told, mark_untold};
 pub use self::key::{Key, Severity, WORDS};
+pub use self::refused::raise_if_refused;
 
 use deadpool_postgres::GenericClient;
 

@@ -1,5 +1,6 @@
 //! The environment → `Config`. All mistakes are reported in one message.
 
+mod credentials;
 mod env;
 mod messages;
 mod nfe;
@@ -13,6 +14,7 @@ use secrecy::SecretString;
 use vitrine_kit::Email;
 use vitrine_kit::breaker::BreakerConfig;
 
+pub use self::credentials::credentials_of;
 use self::env::Env;
 pub use self::messages::{MailConfig, MailerSettings, SmsSettings};
 pub use self::nfe::{NfeConfig, NfeKind, NfeSettings};

@@ -112,7 +112,7 @@ pub(super) fn pix(env: &mut Env<'_>) -> PixConfig {
             retired.extend(pix_settings(env, name));
         }
     }
-    PixConfig { expiry: env.duration("PIX_EXPIRY", "30m"), pay_wait: env.duration("PAY_WAIT", "20s"), providers, retired }
+    PixConfig { expiry: env.duration("PIX_EXPIRY", "30m"), pay_wait: env.duration("PAY_WAIT", "10s"), providers, retired }
 }
 
 fn propay(env: &mut Env<'_>) -> ProPaySettings {

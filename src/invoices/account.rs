@@ -15,9 +15,14 @@ use crate::jobs::Outcome;
 
 const WAIT: SignedDuration = SignedDuration::from_mins(30);
 
-/// What became of a job of an invoice; if it met such a refusal, it waits, and the operator is told.
+/// What became of a job of an invoice; if it met such a refusal, it waits, and the operator is told. Credentials that are not
+/// accepted (401, 403) are noted here, and waited for as every job waits for them.
 pub async fn or_wait(app: &App, id: InvoiceId, result: Result<Outcome>) -> Result<Outcome> {
     let (provider, message) = match result {
+        Err(Error::Provider(error @ ProviderError::NotAccepted { .. })) => {
+            note(&app.db().await?, id, &error.to_string()).await?;
+            return Err(error.into());
+        }
         Err(Error::Provider(ProviderError::Rejected { provider, code, message })) if code == ACCOUNT_REFUSED => {
             (provider, message)
         }
@@ -30,15 +35,21 @@ pub async fn or_wait(app: &App, id: InvoiceId, result: Result<Outcome>) -> Resul
     Ok(outcome)
 }
 
-/// The reason stands on the invoice while it is open; the caller commits.
-pub async fn wait(tx: &impl GenericClient, id: InvoiceId, provider: &str, why: &str) -> Result<Outcome> {
+/// The reason stands on the invoice while it is open.
+async fn note(tx: &impl GenericClient, id: InvoiceId, why: &str) -> Result<()> {
     const NOTE: &str = "
         UPDATE invoices SET message = $2, code = NULL, updated_at = now() WHERE id = $1 AND status IN ('pending', 'processing')";
-    const ORDER: &str = "SELECT order_id FROM invoices WHERE id = $1";
     db::execute(tx, NOTE, &[&id, &why]).await?;
+    Ok(())
+}
+
+/// All of the shop's invoices wait. The caller commits.
+pub async fn wait(tx: &impl GenericClient, id: InvoiceId, provider: &str, why: &str) -> Result<Outcome> {
+    const ORDER: &str = "SELECT order_id FROM invoices WHERE id = $1";
+    note(tx, id, why).await?;
     let text = format!(
-        "O provedor {provider} recusou a conta da loja: {why}. Nenhuma nota é emitida enquanto isso não for corrigido (token, certificado \
-         ou habilitação da empresa); as que esperam são tentadas de novo a cada 30 minutos."
+        "O provedor {provider} recusou a conta da loja: {why}. Nenhuma nota é emitida enquanto isso não for corrigido (certificado, \
+         habilitação da empresa no provedor, CNPJ ou regime no cadastro da Receita); as que esperam são tentadas de novo a cada 30 minutos."
     );
     let order: Option<OrderId> = db::query_opt(tx, ORDER, &[&id]).await?.map(|row| row.get("order_id"));
     alerts::raise(tx, Alert::new(Key::InvoiceAccount { provider }, text).about(order)).await?;

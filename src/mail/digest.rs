@@ -18,7 +18,7 @@ use super::{Whom, story, write};
 use crate::alerts::{self, Told};
 use crate::app::App;
 use crate::db;
-use crate::error::{Chain, Result};
+use crate::error::{Chain, Error, Result};
 use crate::jobs::Outcome;
 
 /// How often occurrences are counted. With the time that an alert settles, the first of a key is told within a minute.
@@ -38,6 +38,9 @@ pub async fn send_alerts(app: &App) -> Result<Outcome> {
     let wait = match tell(app, Timestamp::now()).await {
         Ok(()) => EVERY,
         Err(error) => {
+            if let Error::Provider(refused) = &error {
+                alerts::raise_if_refused(&app.db().await?, refused, None).await?; // told once the mailer takes it, and listed until then
+            }
             tracing::error!(error = %Chain(&error), "alerts could not be told; they are kept, and the next run tries again");
             AFTER_TROUBLE
         }

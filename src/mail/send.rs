@@ -52,7 +52,8 @@ pub async fn hand_over(app: &App, claim: Claim, token: &str) -> Result<Outcome> 
             give_up(app, &message, &why, true).await
         }
         Err(error) => {
-            let is_unsent = matches!(error, ProviderError::Unavailable { .. });
+            // Credentials that are not accepted are no refusal of the mail: it waits for them.
+            let is_unsent = error.is_away();
             store::note_trouble(&app.db().await?, &message, &error.to_string(), is_unsent).await?;
             match error {
                 ProviderError::Unavailable { retry_after_s: Some(wait_s), .. } if wait_s >= LONG_WAIT_S => {

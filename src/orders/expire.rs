@@ -37,7 +37,8 @@ pub async fn expire(app: &App, order: OrderId) -> Result<Outcome> {
     for payment in to_ask.iter().map(|row| row.get::<_, PaymentId>("id")) {
         match payments::charge::check::check_payment(app, payment).await {
             Ok(Outcome::Again(at)) => return Ok(Outcome::Again(at)),
-            // Refused (a key that was changed, say), or not configured any more: the payment's own job tells the operator.
+            // Refused, or not configured any more: the payment's own job tells the operator. Of credentials that are not accepted the
+            // worker tells, and this job waits as all do.
             Err(error @ (Error::Provider(ProviderError::Rejected { .. }) | Error::Conflict(_))) => {
                 tracing::warn!(error = %Chain(&error), "nobody can say whether the order was paid; it waits");
                 return Ok(Outcome::Again(Timestamp::now() + UNTIL_MENDED));

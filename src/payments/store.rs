@@ -225,7 +225,7 @@ pub async fn mark_checked(db: &impl GenericClient, id: PaymentId) -> Result<()> 
 pub async fn mark_pending(tx: &impl GenericClient, payment: &Payment, charge: &Charge) -> Result<bool> {
     const MARK: &str = "
         UPDATE payments p
-           SET status = 'pending', provider_ref = $2, copy_paste = nullif($3, ''), qr_code_url = $4, expires_at = $5, error = NULL,
+           SET status = 'pending', provider_ref = nullif($2, ''), copy_paste = nullif($3, ''), qr_code_url = $4, expires_at = $5, error = NULL,
                checked_at = now(), updated_at = now()
          WHERE p.id = $1 AND p.status IN ('creating', 'unknown', 'failed')
            AND NOT EXISTS (SELECT FROM payments q WHERE q.order_id = p.order_id AND q.id <> p.id
@@ -237,7 +237,7 @@ pub async fn mark_pending(tx: &impl GenericClient, payment: &Payment, charge: &C
 /// Fills in fields that are empty.
 pub async fn keep_code(tx: &impl GenericClient, payment: &Payment, charge: &Charge) -> Result<()> {
     const KEEP: &str = "
-        UPDATE payments SET provider_ref = coalesce(provider_ref, $2), copy_paste = coalesce(copy_paste, nullif($3, '')),
+        UPDATE payments SET provider_ref = coalesce(provider_ref, nullif($2, '')), copy_paste = coalesce(copy_paste, nullif($3, '')),
                qr_code_url = coalesce(qr_code_url, $4), checked_at = now() WHERE id = $1";
     db::execute(tx, KEEP, &[&payment.id, &charge.txid, &charge.copy_paste, &charge.qr_code_url]).await?;
     Ok(())

@@ -7,9 +7,10 @@ use vitrine_melhorenvio::{Label, MelhorEnvio, NAME, event_of};
 
 use super::state::State;
 use super::{after, by_hand, news};
+use crate::alerts;
 use crate::app::App;
 use crate::db;
-use crate::error::{Chain, Result};
+use crate::error::{Chain, Error, Result};
 use crate::ids::{OrderId, ShipmentId};
 use crate::jobs::Outcome;
 
@@ -44,15 +45,24 @@ pub async fn track(app: &App) -> Result<Outcome> {
     if let Some(broker) = app.providers.melhorenvio.as_deref()
         && let Err(error) = ask_broker(app, broker).await.and(ask_prices(app, broker).await)
     {
+        tell_if_refused(app, &error).await?;
         tracing::warn!(error = %Chain(&error), "parcels could not be asked about; the next run tries again");
     }
     if let Some(correios) = app.providers.correios.as_deref()
         && let Err(error) = by_hand::ask(app, correios).await
     {
+        tell_if_refused(app, &error).await?;
         tracing::warn!(error = %Chain(&error), "Correios could not be asked about parcels; the next run tries again");
     }
     app.jobs_were_pushed();
     Ok(Outcome::Again(after(EVERY)))
+}
+
+async fn tell_if_refused(app: &App, error: &Error) -> Result<()> {
+    match error {
+        Error::Provider(error) => alerts::raise_if_refused(&app.db().await?, error, None).await,
+        _ => Ok(()),
+    }
 }
 
 /// A batch that fails is asked about in the next run, and keeps those behind it from nothing.

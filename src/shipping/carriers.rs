@@ -10,7 +10,9 @@ use vitrine_kit::ProviderError;
 use vitrine_kit::shipping::{FreightOption, QuoteRequest, ShippingProvider};
 
 use super::Offer;
+use crate::alerts;
 use crate::app::App;
+use crate::error::Chain;
 use crate::providers::QuoteCache;
 
 /// How long a buyer waits for the slowest carrier.
@@ -52,6 +54,7 @@ pub async fn ask_all(app: &App, question: &QuoteRequest) -> CarrierAnswers {
             Ok(Ok((options, is_new))) => answers.take(carrier, &options, is_new),
             Ok(Err(error)) => {
                 tracing::warn!(carrier, error = %error, "a carrier is left out of a freight quote");
+                tell_if_refused(app, carrier, &error).await;
                 answers.away.push(carrier);
             }
             Err(_) => {
@@ -61,6 +64,19 @@ pub async fn ask_all(app: &App, question: &QuoteRequest) -> CarrierAnswers {
         }
     }
     answers
+}
+
+/// A quote that the operator cannot be told of is a quote all the same.
+async fn tell_if_refused(app: &App, carrier: &'static str, error: &ProviderError) {
+    let is_refused = matches!(error, ProviderError::NotAccepted { .. });
+    if !is_refused || app.providers.refusing.contains_key(carrier) {
+        return;
+    }
+    app.providers.refusing.insert(carrier, ()).await;
+    let tell = async { alerts::raise_if_refused(&app.db().await?, error, None).await };
+    if let Err(error) = tell.await {
+        tracing::error!(carrier, error = %Chain(&error), "nobody was told that a carrier does not accept our credentials");
+    }
 }
 
 impl CarrierAnswers {

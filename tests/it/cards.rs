@@ -55,6 +55,17 @@ pub async fn count(shop: &Shop, from: &str) -> i64 {
     shop.sql(&format!("SELECT count(*) FROM {from}")).await
 }
 
+#[actix_web::test]
+async fn a_card_payment_offers_cards_alone_whatever_is_switched_on_in_the_dashboard() {
+    let shop = Shop::open().await;
+    let ana = shop.customer().await;
+    let (order, _) = order(&ana).await;
+    by_card(&ana, &order).await;
+    let charge = shop.control().charge(&order).unwrap();
+    assert_eq!(charge.extra["allowed_payment_method_types"], json!(["card"]));
+    shop.close().await;
+}
+
 async fn five_per_cent_off_by_pix(shop: &Shop) {
     let five = json!({"pix": {"enabled": true, "price_rule": {"kind": "percent", "value": 5}}});
     assert_eq!(shop.admin().await.put("/api/admin/settings/payment_methods", &five).await.status, 200);

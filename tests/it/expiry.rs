@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use serde_json::json;
-use vitrine_sandbox::{Fault, FaultOrder, Pay};
+use vitrine_sandbox::{Fault, FaultOrder, Pay, SendWebhook};
 
 use crate::seller::buys;
 use crate::shop::Shop;
@@ -30,8 +30,8 @@ async fn state(shop: &Shop) -> String {
 }
 
 #[actix_web::test]
-async fn an_order_waits_while_its_provider_refuses_to_say_whether_it_was_paid() {
-    let shop = Shop::open().await;
+async fn an_order_waits_while_its_provider_does_not_let_us_ask_whether_it_was_paid() {
+    let shop = Shop::open_with(&[("CIRCUIT_BREAKER_COOLDOWN", "1ms")]).await;
     last_shirt(&shop).await;
     let fault =
         |count| FaultOrder { provider: "propay".into(), fault: Fault::Status(401), count, path_contains: Some("GET".into()) };
@@ -43,8 +43,33 @@ async fn an_order_waits_while_its_provider_refuses_to_say_whether_it_was_paid() 
     shop.control().clear_faults();
     shop.drain_ahead(SignedDuration::from_mins(15)).await;
     assert_eq!(state(&shop).await, "cancelled/expired/1", "nobody had to do anything");
-    shop.execute("DELETE FROM jobs WHERE state = 'dead'").await; // the payment's own job, which raised an alert
+    assert_eq!(shop.sql::<i64>("SELECT count(*) FROM jobs WHERE state = 'dead'").await, 0);
     shop.close().await;
+}
+
+/// Their clock and ours agree that the charge is over; the PIX of the last second stands in their books some moments later.
+#[actix_web::test]
+async fn a_pix_of_the_last_second_whose_webhook_is_lost_is_found_before_the_stock_is_given_back() {
+    for provider in ["propay", "openpix"] {
+        let shop = Shop::open_with(&[("PIX_PROVIDER", provider)]).await;
+        last_shirt(&shop).await;
+        let payment: uuid::Uuid = shop.sql("SELECT id FROM payments").await;
+        // The check right after the end finds it unpaid: the payment has expired.
+        shop.execute("UPDATE payments SET expires_at = now() - interval '2 minutes'").await;
+        shop.control().expire(&payment.to_string()).unwrap();
+        shop.execute("UPDATE jobs SET run_at = now() WHERE kind = 'check_payment' AND state = 'waiting'").await;
+        shop.drain().await;
+        assert_eq!(shop.sql::<String>("SELECT status FROM payments").await, "expired", "{provider}");
+        shop.control().pay(Pay::of(payment).force().webhook(SendWebhook::Lost)).unwrap();
+        shop.execute("UPDATE payments SET expires_at = now() - interval '6 minutes', checked_at = now() - interval '5 minutes'")
+            .await;
+        shop.execute("UPDATE orders SET expires_at = now() - interval '1 minute'").await;
+        shop.execute("UPDATE jobs SET run_at = now() WHERE kind = 'expire_order' AND state = 'waiting'").await;
+        shop.drain().await;
+        assert_eq!(state(&shop).await, "processing/paid/0", "{provider}");
+        assert_eq!(shop.sql::<i64>("SELECT count(*) FROM stock_movements WHERE reason = 'release'").await, 0, "never given back");
+        shop.close().await;
+    }
 }
 
 #[actix_web::test]

@@ -124,6 +124,54 @@ async fn a_first_charge_that_nobody_paid_is_voided_once_its_provider_is_back() {
 }
 
 #[actix_web::test]
+async fn starting_a_payment_ends_before_its_key_could_be_taken_over() {
+    let shop = Shop::open_with(&[("PROPAY_TIMEOUT", "50s")]).await;
+    let ana = shop.customer().await;
+    let (order, _) = order(&ana).await;
+    let path = format!("/api/orders/{order}/pay");
+    let keyed = || ana.request("POST", &path).header("Idempotency-Key", "k1").json(&json!({"method": "pix"}));
+    shop.control().next("propay", Fault::HangAfterRequest);
+    let began = Instant::now();
+    let cut_off = keyed().send().await;
+    assert_eq!((cut_off.status, cut_off.slug()), (503, "unavailable"), "{}", cut_off.body);
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+    let again = keyed().send().await; // the key is free, and the charge that was made is found by its own
+    assert_eq!(again.status, 200, "{}", again.body);
+    assert_eq!((payments(&shop, &order).await, shop.control().charges().len()), (vec!["propay:pending".to_owned()], 1));
+    shop.close().await;
+}
+
+/// OpenPix that gives its charges no names.
+async fn nameless_openpix() -> String {
+    use actix_web::{App, HttpResponse, HttpServer, web};
+    let make = async |asked: web::Json<serde_json::Value>| {
+        let (id, value) = (&asked["correlationID"], &asked["value"]);
+        HttpResponse::Ok().json(json!({"charge": {"status": "ACTIVE", "correlationID": id, "value": value, "transactionID": "",
+            "identifier": "", "expiresDate": (jiff::Timestamp::now() + SignedDuration::from_mins(30)).to_string()}}))
+    };
+    let server = HttpServer::new(move || App::new().default_service(web::to(make)));
+    let server = server.workers(1).bind(("127.0.0.1", 0)).unwrap();
+    let url = format!("http://{}", server.addrs()[0]);
+    actix_web::rt::spawn(server.run());
+    url
+}
+
+#[actix_web::test]
+async fn charges_without_a_name_of_the_provider_s_do_not_stand_in_each_others_way() {
+    let url = nameless_openpix().await;
+    let shop = Shop::open_with(&[("PIX_PROVIDER", "openpix"), ("OPENPIX_URL", &url)]).await;
+    let ana = shop.customer().await;
+    for _ in 0..2 {
+        let (order, _) = order(&ana).await;
+        pay(&ana, &order).await; // it has no code to be paid by, either
+    }
+    let kept = "SELECT count(*) FROM payments WHERE status = 'pending' AND provider_ref IS NULL";
+    assert_eq!(shop.sql::<i64>(kept).await, 2);
+    shop.execute("DELETE FROM jobs WHERE kind = 'check_payment'").await; // they would be asked about for ever
+    shop.close().await;
+}
+
+#[actix_web::test]
 async fn a_bank_gives_its_token_however_it_wants_to_be_asked() {
     for form in [TokenForm::Form, TokenForm::Json] {
         let shop = Shop::open_with(&[("PIX_PROVIDER", "bacen")]).await;

@@ -149,7 +149,7 @@ async fn where_nobody_delivers_the_answer_is_an_empty_list_that_says_so() {
 
 #[actix_web::test]
 async fn while_carriers_are_away_the_dearest_like_parcel_of_the_region_is_the_price() {
-    let shop = Shop::open_with(&[("CIRCUIT_BREAKER_THRESHOLD", "1000")]).await;
+    let shop = Shop::open_with(&[("CIRCUIT_BREAKER_THRESHOLD", "1000"), ("CIRCUIT_BREAKER_COOLDOWN", "1ms")]).await;
     let (cheap, dear) = (shop.product("Caneca").price(1_000).create().await, shop.product("Vaso").price(90_000).create().await);
     let low = ask(&shop, "20040-002", one(&cheap, 1)).await;
     let high = ask(&shop, "20050-000", one(&dear, 1)).await; // the same first digits, dearer because of its insurance

@@ -16,7 +16,12 @@ const HOURS: SignedDuration = SignedDuration::from_hours(3);
 
 /// A shop of the Simples that issues invoices through this provider, and its one product.
 pub async fn open(provider: &str) -> (Shop, Product) {
-    let shop = Shop::open_with(&[("NFE_PROVIDER", provider), ("CIRCUIT_BREAKER_THRESHOLD", "1000")]).await;
+    let shop = Shop::open_with(&[
+        ("NFE_PROVIDER", provider),
+        ("CIRCUIT_BREAKER_THRESHOLD", "1000"),
+        ("CIRCUIT_BREAKER_COOLDOWN", "1ms"),
+    ])
+    .await;
     shop.sells_as("simples").await;
     let ware = shop.ware("SKU-1", 8_250).await;
     (shop, ware)

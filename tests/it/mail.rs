@@ -200,10 +200,13 @@ async fn a_refused_mail_fails_the_operator_hears_and_an_admin_sends_it_after_all
     let shop = Shop::open().await;
     let (ana, admin) = (shop.customer().await, shop.admin().await);
     order(&ana).await;
-    shop.control().next("resend", Fault::Status(403));
+    shop.control().next("resend", Fault::Status(422));
     shop.drain().await;
     assert_eq!(subjects(&shop, &ana.email), Vec::<String>::new());
-    assert_eq!(message(&shop, "order_placed", "error").await.unwrap(), "invalid_api_key: ordered by the sandbox's control");
+    assert_eq!(
+        message(&shop, "order_placed", "error").await.unwrap(),
+        "missing_required_field: ordered by the sandbox's control"
+    );
     assert_eq!(shop.alerted().await, ["job-dead:mail_order_placed 1"]);
     shop.mail_alerts().await;
     let number: String = shop.sql("SELECT number FROM orders").await;

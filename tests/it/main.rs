@@ -55,6 +55,7 @@ mod plans;
 mod price;
 mod privacy;
 mod process;
+mod refused;
 mod repeats;
 mod retired;
 mod shipments;

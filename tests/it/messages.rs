@@ -282,7 +282,7 @@ async fn an_admin_reads_a_message_and_sends_a_failed_one_after_all() {
     let shop = Shop::open().await;
     let (ana, admin) = (shop.customer().await, shop.admin().await);
     order(&ana).await;
-    shop.control().next("resend", Fault::Status(403));
+    shop.control().next("resend", Fault::Status(422));
     shop.drain().await;
     let failed = admin.get("/api/admin/messages?status=failed&channel=email").await;
     let id = failed.body["items"][0]["id"].as_str().unwrap().to_owned();

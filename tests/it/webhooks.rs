@@ -119,6 +119,34 @@ async fn the_same_event_many_times_at_once_has_one_effect() {
 }
 
 #[actix_web::test]
+async fn news_of_a_surplus_that_is_in_the_books_alert_nobody_again() {
+    let shop = Shop::open().await;
+    let ana = shop.customer().await;
+    let charge = charged(&ana).await;
+    let paid = shop.control().pay(Pay::of(&charge.order).amount_cents(123)).unwrap();
+    assert!(shop.control().settled(Duration::from_secs(20)).await);
+    shop.drain_ahead(SignedDuration::from_secs(3)).await; // the books are asked, and the money goes back
+    assert!(shop.control().settled(Duration::from_secs(20)).await);
+    let alerted = shop.alerted().await;
+    assert_eq!(alerted, ["payment-differs 1", "surplus 1"]);
+    let mut again = charge.paid("evt_again");
+    (again["amount_cents"], again["end_to_end_id"]) = (json!(123), json!(paid.end_to_end_id));
+    assert_eq!(deliver(&shop, &again).await.status, 200);
+    assert_eq!(outcome(&shop, "evt_again").await, "already done");
+    assert_eq!(shop.alerted().await, alerted);
+    let mut other = charge.paid("evt_other");
+    other["amount_cents"] = json!(124);
+    assert_eq!(deliver(&shop, &other).await.status, 200);
+    assert_eq!(outcome(&shop, "evt_other").await, "mismatch");
+    assert_eq!(shop.alerted().await, ["payment-differs 2", "surplus 1"]);
+    let text: String = shop.sql("SELECT text FROM alerts WHERE key LIKE 'payment-differs:%'").await;
+    assert!(text.ends_with("O que já foi baixado não mudou."), "{text}");
+    assert_eq!(shop.sql::<i64>("SELECT count(*) FROM money_movements WHERE kind = 'capture'").await, 1);
+    shop.drain_ahead(SignedDuration::from_secs(3)).await;
+    shop.close().await;
+}
+
+#[actix_web::test]
 async fn news_that_do_not_fit_the_charge_move_nothing() {
     let shop = Shop::open().await;
     let ana = shop.customer().await;

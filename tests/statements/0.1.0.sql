@@ -2172,7 +2172,7 @@ SELECT day, provider FROM reconciliations WHERE day >= $1
 -- uuid, text, timestamptz, text, text, int8, bool -> is_disputed bool
 UPDATE payments
            SET status = $2, is_surplus = $7, captured_cents = $6, paid_at = least(coalesce($3, now()), now()), error = NULL,
-               end_to_end_id = coalesce(end_to_end_id, $4), provider_ref = coalesce(provider_ref, $5),
+               end_to_end_id = coalesce(end_to_end_id, $4), provider_ref = coalesce(provider_ref, nullif($5, '')),
                checked_at = now(), ended_unasked = false, updated_at = now()
          WHERE id = $1 AND captured_cents = 0
         RETURNING EXISTS (SELECT FROM disputes d WHERE d.payment_id = payments.id) AS is_disputed
@@ -2524,7 +2524,7 @@ INSERT INTO payments (id, order_id, method, provider, amount_cents, method_disco
 
 -- @ src/payments/store.rs KEEP
 -- uuid, text, text, text -> 
-UPDATE payments SET provider_ref = coalesce(provider_ref, $2), copy_paste = coalesce(copy_paste, nullif($3, '')),
+UPDATE payments SET provider_ref = coalesce(provider_ref, nullif($2, '')), copy_paste = coalesce(copy_paste, nullif($3, '')),
                qr_code_url = coalesce(qr_code_url, $4), checked_at = now() WHERE id = $1
 
 -- @ src/payments/store.rs KEEP
@@ -2573,7 +2573,7 @@ UPDATE payments SET status = $2, error = coalesce($3, error), checked_at = now()
 -- @ src/payments/store.rs MARK
 -- uuid, text, text, text, timestamptz -> 
 UPDATE payments p
-           SET status = 'pending', provider_ref = $2, copy_paste = nullif($3, ''), qr_code_url = $4, expires_at = $5, error = NULL,
+           SET status = 'pending', provider_ref = nullif($2, ''), copy_paste = nullif($3, ''), qr_code_url = $4, expires_at = $5, error = NULL,
                checked_at = now(), updated_at = now()
          WHERE p.id = $1 AND p.status IN ('creating', 'unknown', 'failed')
            AND NOT EXISTS (SELECT FROM payments q WHERE q.order_id = p.order_id AND q.id <> p.id
@@ -3599,9 +3599,9 @@ UPDATE jobs SET state = 'waiting', attempts = attempts - 1, lease = NULL, lease_
              WHERE state = 'running' AND lease = ANY($1)
 
 -- @ src/worker.rs LATER
--- uuid, uuid, timestamptz, text -> 
+-- uuid, uuid, timestamptz, text, int4 -> 
 UPDATE jobs SET state = 'waiting', run_at = CASE WHEN again AND $4::text IS NULL THEN now() ELSE $3 END,
-               attempts = CASE WHEN $4 IS NULL THEN attempts - 1 ELSE attempts END, again = false, last_error = $4, lease = NULL, lease_until = NULL
+               attempts = attempts - $5::int, again = false, last_error = $4, lease = NULL, lease_until = NULL
          WHERE id = $1 AND lease = $2
 
 -- @ src/worker.rs LEASE_JOBS

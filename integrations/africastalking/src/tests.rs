@@ -105,17 +105,22 @@ async fn a_created_answer_may_still_be_a_refusal() {
     }
 }
 
+fn not_accepted(code: &str) -> ProviderError {
+    ProviderError::NotAccepted { provider: NAME, code: code.to_owned(), message: String::new() }
+}
+
 #[tokio::test]
 async fn a_bad_key_is_answered_in_plain_text() {
     let closed = ResponseTemplate::new(401).set_body_string("The supplied authentication is invalid");
-    assert_eq!(sent(closed).await, (Err(rejected("http 401", "")), 1));
+    assert_eq!(sent(closed).await, (Err(not_accepted("http 401")), 1));
+    assert_eq!(sent(ResponseTemplate::new(403).set_body_string("<html>")).await, (Err(not_accepted("http 403")), 1));
     let busy = ResponseTemplate::new(429).insert_header("retry-after", "7");
     assert_eq!(sent(busy).await, (Err(unavailable("429", Some(7))), 1));
 }
 
 #[tokio::test]
 async fn a_status_of_http_is_no_word_on_the_recipient_and_a_word_on_the_recipient_counts_under_any_status() {
-    for status in [400, 403, 404, 405, 406, 409] {
+    for status in [400, 404, 405, 406, 409] {
         let page = ResponseTemplate::new(status).set_body_string("<html>");
         assert_eq!(sent(page).await, (Err(rejected(&format!("http {status}"), "")), 1));
     }

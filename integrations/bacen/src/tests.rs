@@ -1,4 +1,5 @@
 use serde_json::{Value, json};
+use vitrine_kit::breaker::State;
 use vitrine_kit::pix::{Payer, RefundStatus};
 use vitrine_kit::{Email, Money, TaxId};
 use wiremock::matchers::{any, body_json_string, header, method, path, query_param};
@@ -246,7 +247,6 @@ async fn not_found_is_none_but_only_in_their_own_words() {
         (404, r#"{"message":"no Route matched with those values"}"#.to_owned(), "404"),
         (404, json!({"type": "about:blank", "title": "Not Found", "status": 404}).to_string(), "about:blank"),
         (410, problem("PermanentementeRemovido", 410), "PermanentementeRemovido"),
-        (403, problem("AcessoNegado", 403), "AcessoNegado"),
         (400, "<html>".to_owned(), "400"),
     ] {
         let (_server, bacen) = always(status, &body).await;
@@ -254,6 +254,22 @@ async fn not_found_is_none_but_only_in_their_own_words() {
         assert!(refused(bacen.read_charge(id(PAYMENT), Lane::Background).await.map(|_| ())), "{body}");
         assert!(refused(bacen.read_refund(&new_refund()).await.map(|_| ())), "{body}");
         assert!(refused(bacen.void_charge(id(PAYMENT)).await.map(|_| ())), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn no_access_is_no_refusal_of_a_charge() {
+    let not_accepted = |code: &str| ProviderError::NotAccepted { provider: NAME, code: code.to_owned(), message: String::new() };
+    for (body, code) in [
+        (json!({"type": "https://pix.bcb.gov.br/api/v2/error/AcessoNegado"}).to_string(), "AcessoNegado"),
+        ("<html>".to_owned(), "403"),
+    ] {
+        let (server, bacen) = always(403, &body).await;
+        assert_eq!(bacen.create_charge(&new_charge()).await, Err(not_accepted(code)));
+        assert_eq!(calls(&server).await.len(), 1, "it cannot have been made");
+        assert_eq!(bacen.read_charge(id(PAYMENT), Lane::Background).await, Err(not_accepted(code)));
+        let states: Vec<_> = bacen.breakers().iter().map(|breaker| breaker.state()).collect();
+        assert_eq!(states, [State::Open, State::Closed], "of what a buyer waits for, and of the rest");
     }
 }
 

@@ -66,7 +66,7 @@ impl Tokens {
             }
         }
         if !answer.is_success() {
-            return Err(answer.refused(wire::refusal(&answer.body)));
+            return Err(answer.refused_entry(wire::refusal(&answer.body)));
         }
         let given: Given = answer.read()?;
         Ok((given.access_token, life(given.expires_in.map(|wire::Seconds(life)| life))))

@@ -12,7 +12,7 @@ const JSON: &str = "application/json";
 const UNKNOWN_COB: &str = r#"{"nome":"cobranca_nao_encontrada","mensagem":"Cobrança não encontrada"}"#;
 
 fn refused(code: &str) -> ProviderError {
-    ProviderError::Rejected { provider: NAME, code: code.to_owned(), message: String::new() }
+    ProviderError::NotAccepted { provider: NAME, code: code.to_owned(), message: String::new() }
 }
 
 fn second_token() -> String {
@@ -73,7 +73,7 @@ async fn who_waits_for_a_token_shares_a_failure_and_nothing_else_is_sent() {
     let slow = answer(401, refusal).set_delay(Duration::from_millis(100));
     Mock::given(path("/oauth/token")).respond_with(slow).mount(&server).await;
     let bacen = bacen(&server.uri());
-    let refused = ProviderError::Rejected {
+    let refused = ProviderError::NotAccepted {
         provider: NAME,
         code: "invalid_client".to_owned(),
         message: "Invalid or inactive credentials".to_owned(),
@@ -81,8 +81,8 @@ async fn who_waits_for_a_token_shares_a_failure_and_nothing_else_is_sent() {
     let outcomes = join_all((0..20).map(|_| read(&bacen))).await;
     assert!(outcomes.iter().all(|outcome| *outcome == Err(refused.clone())), "{outcomes:?}");
     assert_eq!(paths(&server).await, ["/oauth/token"; 2]); // in both forms, once
-    assert_eq!(read(&bacen).await, Err(refused)); // who comes later asks again
-    assert_eq!(paths(&server).await, ["/oauth/token"; 4]);
+    assert_eq!(read(&bacen).await, Err(refused)); // who comes later hears the same, and they are left alone
+    assert_eq!(paths(&server).await, ["/oauth/token"; 2]);
 }
 
 #[tokio::test]
@@ -121,7 +121,8 @@ async fn a_bank_that_wants_a_form_gets_one_and_is_remembered() {
 async fn credentials_that_are_refused_either_way_are_refused_and_the_form_is_tried_first_again() {
     let server = bank().await;
     Mock::given(path("/oauth/token")).respond_with(answer(400, r#"{"error":"invalid_client"}"#)).mount(&server).await;
-    let bacen = bacen(&server.uri());
+    let impatient = BreakerConfig { cooldown: Duration::ZERO, ..BreakerConfig::default() };
+    let bacen = Bacen::new(BacenConfig { breaker: impatient, ..config(&server.uri()) }).expect("good addresses");
     for _ in 0..2 {
         assert_eq!(read(&bacen).await, Err(refused("invalid_client")));
     }
@@ -171,7 +172,7 @@ async fn a_second_401_is_a_refusal() {
     let server = MockServer::start().await;
     Mock::given(path("/oauth/token")).respond_with(answer(200, TOKEN)).mount(&server).await;
     Mock::given(any()).respond_with(answer(401, "")).mount(&server).await;
-    let refused = ProviderError::Rejected { provider: NAME, code: "401".to_owned(), message: String::new() };
+    let refused = ProviderError::NotAccepted { provider: NAME, code: "401".to_owned(), message: String::new() };
     assert_eq!(read(&bacen(&server.uri())).await, Err(refused));
     assert_eq!(paths(&server).await.len(), 4);
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vitrine_kit::breaker::{Breaker, BreakerConfig};
-use vitrine_kit::http::{BadConfig, Http, HttpConfig};
+use vitrine_kit::http::{BadConfig, Forbidding, Http, HttpConfig};
 use vitrine_kit::{Cep, ProviderError};
 
 #[cfg(test)]
@@ -88,7 +88,7 @@ impl CepLookup {
     }
 
     async fn ask_viacep(&self, cep: &Cep) -> Result<Option<Address>, ProviderError> {
-        let call = self.viacep.get(&format!("/ws/{}/json/", cep.as_str())).blames(CUT_OFF);
+        let call = self.viacep.get(&format!("/ws/{}/json/", cep.as_str())).forbidding(Forbidding::Anybody).blames(CUT_OFF);
         let answer: wire::ViaCep = call.send().await?;
         if answer.is_unknown() {
             return Ok(None);
@@ -98,7 +98,7 @@ impl CepLookup {
 }
 
 async fn ask_brasilapi(http: &Http, cep: &Cep) -> Result<Address, ProviderError> {
-    let call = http.get(&format!("/api/cep/v1/{}", cep.as_str())).blames(CUT_OFF);
+    let call = http.get(&format!("/api/cep/v1/{}", cep.as_str())).forbidding(Forbidding::Anybody).blames(CUT_OFF);
     let answer: wire::BrasilApi = call.send().await?;
     answer.address(cep).ok_or_else(|| nonsense(BRASILAPI))
 }

@@ -49,7 +49,7 @@ impl Tokens {
         let call = call.header("Authorization", self.credentials.expose_secret()).json(&json!({"numero": self.card}));
         let answer = call.lane(lane).read_only().repeatable().send_raw().await?; // asking for a token changes nothing on their side
         if !answer.is_success() {
-            return Err(answer.refused(wire::refusal(&answer.body)));
+            return Err(answer.refused_entry(wire::refusal(&answer.body)));
         }
         let given: Given = answer.read()?;
         let life = given.life();

@@ -64,7 +64,7 @@ async fn a_refused_token_is_renewed_once_and_a_new_one_not_at_all() {
 
         let all = Mock::given(path(TRACK)).respond_with(answer(status, REFUSED)).with_priority(1);
         all.mount(&server).await;
-        let refused = ProviderError::Rejected {
+        let refused = ProviderError::NotAccepted {
             provider: NAME,
             code: "GTW-012".to_owned(),
             message: "GTW-012: Token expirado.".to_owned(),
@@ -80,7 +80,7 @@ async fn a_wrong_access_code_is_an_error_and_nothing_else_is_sent() {
     Mock::given(path(AUTH)).respond_with(answer(401, r#"{"msgs":["GTW-007: Credenciais inválidas."]}"#)).mount(&server).await;
     let correios = correios(&server.uri());
     let outcome = read(&correios).await;
-    assert!(matches!(&outcome, Err(ProviderError::Rejected { code, .. }) if code == "GTW-007"), "{outcome:?}");
+    assert!(matches!(&outcome, Err(ProviderError::NotAccepted { code, .. }) if code == "GTW-007"), "{outcome:?}");
     assert_eq!(paths(&server).await, [AUTH]);
 }
 

@@ -7,10 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
-use vitrine_kit::breaker::{Breaker, BreakerConfig};
+use vitrine_kit::breaker::{Breaker, BreakerConfig, Lane};
 use vitrine_kit::fiscal::{
-    ACCOUNT_REFUSED, Cancellation, Corrected, Correction, Document, Environment, FiscalNotice, FiscalProvider, Nfe, NfeState,
-    SeenNfe,
+    Cancellation, Corrected, Correction, Document, Environment, FiscalNotice, FiscalProvider, Nfe, NfeState, SeenNfe,
 };
 use vitrine_kit::http::{Answer, BadConfig, Call, Http, HttpConfig, Refusal};
 use vitrine_kit::{Cnpj, Delivery, Forged, ProviderError, sefaz};
@@ -116,12 +115,11 @@ impl Enotas {
         format!("/empresas/{}/nf-e{rest}", self.company_id)
     }
 
-    /// Sends with the key. A refused key, or a company that is not the key's, is `ACCOUNT_REFUSED`.
+    /// Sends with the key. A refused key (401), or a company that is not the key's (403), is `NotAccepted`.
     async fn send(&self, call: Call) -> Result<Answer, ProviderError> {
         let answer = call.header("Authorization", self.authorization.expose_secret()).send_raw().await?;
         if matches!(answer.status, 401 | 403) {
-            let why = wire::refusal(&answer.body).map(|refusal| refusal.message).unwrap_or_default();
-            return Err(rejected(ACCOUNT_REFUSED, &format!("{} {why}", answer.status)));
+            return Err(answer.refused(wire::refusal(&answer.body)));
         }
         Ok(answer)
     }
@@ -267,7 +265,9 @@ impl FiscalProvider for Enotas {
             return Ok(None);
         }
         let path = self.path(&format!("/{}/{file}", self.their_id(&seen.reference)?));
-        let answer = self.send(self.http.get(&path).header("Accept", "*/*").repeatable()).await?;
+        // In the background, where a 403 is about this call alone: it may be the file's.
+        let call = self.http.get(&path).header("Accept", "*/*").lane(Lane::Background);
+        let answer = self.send(call.repeatable()).await?;
         let is_whole = match document {
             Document::Danfe => sefaz::is_pdf(&answer.body),
             _ => seen.key.as_ref().is_some_and(|key| sefaz::is_xml_of(key, &answer.body)),

@@ -1,5 +1,6 @@
 use serde_json::{Value, json};
 use vitrine_kit::AccessKey;
+use vitrine_kit::breaker::State;
 use wiremock::matchers::{any, body_json, header, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -118,7 +119,9 @@ async fn a_wrong_field_is_the_invoices_state_and_a_wrong_key_the_calls_failure()
     }
     for status in [401, 403] {
         let (_server, enotas) = answering(answer(404, ""), "POST", answer(status, "")).await;
-        assert_eq!(enotas.emit(&simples()).await, Err(rejected(ACCOUNT_REFUSED, &format!("{status} "))));
+        let refused = ProviderError::NotAccepted { provider: NAME, code: status.to_string(), message: String::new() };
+        assert_eq!(enotas.emit(&simples()).await, Err(refused));
+        assert_eq!(enotas.breaker().state(), State::Open);
     }
     let (_server, enotas) = answering(answer(404, ""), "POST", answer(400, "\u{1f4a5}")).await;
     assert!(matches!(enotas.emit(&simples()).await, Err(ProviderError::Unknown { .. })), "in nobody's words");

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
-use vitrine_kit::breaker::{Breaker, BreakerConfig};
+use vitrine_kit::breaker::{Breaker, BreakerConfig, Lane};
 use vitrine_kit::fiscal::{
     ACCOUNT_REFUSED, Cancellation, Corrected, Correction, Document, Environment, FiscalNotice, FiscalProvider, Nfe, NfeState,
     SeenNfe,
@@ -111,8 +111,9 @@ impl FocusNfe {
         })
     }
 
-    /// Sends within the rate limit, with the token. An account's refusal is `ACCOUNT_REFUSED`. A 429 is `Unavailable` for the
-    /// time that they name, and delays all other calls too.
+    /// Sends within the rate limit, with the token. 401 and 403 are only given for the token, and are `NotAccepted`; another
+    /// refusal that is about the account is `ACCOUNT_REFUSED`. A 429 is `Unavailable` for the time that they name, and delays all
+    /// other calls too.
     async fn send(&self, call: Call) -> Result<Answer, ProviderError> {
         if let Err(wait) = self.pace.turn(self.timeout).await {
             return Err(unavailable("the minute's calls are spent", Some(wait.as_millis().div_ceil(1000) as u64)));
@@ -125,10 +126,10 @@ impl FocusNfe {
             return Err(unavailable("429", Some(wait_s)));
         }
         match wire::refusal(&answer.body) {
+            refusal if matches!(answer.status, 401 | 403) => Err(answer.refused(refusal)),
             Some(refusal) if !answer.is_success() && is_about_the_account(&refusal.code) => {
                 Err(rejected(ACCOUNT_REFUSED, &format!("{}: {}", refusal.code, refusal.message)))
             }
-            _ if matches!(answer.status, 401 | 403) => Err(rejected(ACCOUNT_REFUSED, &answer.status.to_string())),
             _ => Ok(answer),
         }
     }
@@ -282,7 +283,9 @@ impl FiscalProvider for FocusNfe {
         if !wire::is_path(path) {
             return Err(rejected("path", "the file's address is not below theirs"));
         }
-        let answer = self.send(self.http.get(path).header("Accept", "*/*").repeatable()).await?;
+        // In the background, where a 403 is about this call alone: it may be the file's.
+        let call = self.http.get(path).header("Accept", "*/*").lane(Lane::Background);
+        let answer = self.send(call.repeatable()).await?;
         match answer.status {
             404 => Ok(None),
             200..=299 if is_whole(&answer.body, document, seen) => Ok(Some(answer.body)),

@@ -1,5 +1,6 @@
 use serde_json::{Value, json};
 use vitrine_kit::AccessKey;
+use vitrine_kit::breaker::State;
 use wiremock::matchers::{any, body_json, header, method, path, query_param};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -134,10 +135,25 @@ async fn a_wrong_field_is_the_invoices_state_and_names_it() {
 
 #[tokio::test]
 async fn what_is_wrong_with_the_account_is_the_calls_failure() {
-    for (status, code) in [(400, "certificado_vencido"), (401, "permissao_negada"), (422, "permissao_negada")] {
+    for (status, code) in [(400, "certificado_vencido"), (422, "permissao_negada")] {
         let (_server, focus) = answering(answer(404, ""), "POST", answer(status, &refusal(code))).await;
         assert_eq!(focus.emit(&simples()).await, Err(rejected(ACCOUNT_REFUSED, &format!("{code}: Não"))));
+        assert_eq!(focus.breaker().state(), State::Closed);
     }
+}
+
+#[tokio::test]
+async fn a_token_that_is_not_accepted_closes_the_way_for_all_and_a_file_that_is_not_given_for_none() {
+    for (status, body, code) in [(401, refusal("permissao_negada"), "permissao_negada"), (403, "<html>".to_owned(), "403")] {
+        let (_server, focus) = answering(answer(404, ""), "POST", answer(status, &body)).await;
+        let refused = focus.emit(&simples()).await;
+        assert!(matches!(&refused, Err(ProviderError::NotAccepted { code: given, .. }) if given == code), "{refused:?}");
+        assert_eq!(focus.breaker().state(), State::Open);
+    }
+    let (_server, focus) = answering(answer(404, ""), "GET", answer(403, "<html>")).await;
+    let seen = SeenNfe { danfe: Some("/arquivos/a.pdf".to_owned()), ..SeenNfe::bare(REFERENCE, NfeState::Authorized) };
+    assert!(matches!(focus.download(&seen, Document::Danfe).await, Err(ProviderError::NotAccepted { .. })));
+    assert_eq!(focus.breaker().state(), State::Closed);
 }
 
 #[tokio::test]

@@ -7,6 +7,11 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::Instant;
 
+use crate::refusal::Refusal;
+
+#[cfg(test)]
+mod tests;
+
 /// When to stop calling, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BreakerConfig {
@@ -48,6 +53,8 @@ struct Inner {
     phase: Phase,
     /// Goes up with every transition; a permit from an earlier one has no say.
     generation: u64,
+    /// Why they do not let us in, if that is why it is not closed.
+    refusal: Option<Refusal>,
 }
 
 #[derive(Debug)]
@@ -83,10 +90,12 @@ pub struct Snapshot {
 }
 
 /// Refused at once: the provider is being left alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the circuit breaker is open")]
 pub struct Open {
     pub retry_after: Duration,
+    /// What they said, if they do not accept our credentials.
+    pub refusal: Option<Refusal>,
 }
 
 /// Leave for one call with all its tries. Say how it ended: a probe dropped without a word (its caller gave up) counts as a failure.
@@ -109,7 +118,7 @@ impl Breaker {
 
     /// `name`: what an operator knows it by.
     pub fn named(provider: &'static str, name: &'static str, config: BreakerConfig) -> Arc<Self> {
-        let inner = Inner { phase: Phase::Closed(VecDeque::new()), generation: 0 };
+        let inner = Inner { phase: Phase::Closed(VecDeque::new()), generation: 0, refusal: None };
         Arc::new(Self { provider, name, config, inner: Mutex::new(inner) })
     }
 
@@ -128,12 +137,12 @@ impl Breaker {
         let is_probe = match inner.phase {
             Phase::Closed(_) => false,
             Phase::Probing => {
-                return Err(Open { retry_after: PROBE_WAIT });
+                return Err(Open { retry_after: PROBE_WAIT, refusal: inner.refusal.clone() });
             }
             Phase::Open { until } => {
                 let wait = until.saturating_duration_since(Instant::now());
                 if !wait.is_zero() {
-                    return Err(Open { retry_after: wait });
+                    return Err(Open { retry_after: wait, refusal: inner.refusal.clone() });
                 }
                 self.turn(&mut inner, Phase::Probing);
                 true
@@ -168,13 +177,26 @@ impl Breaker {
         }
     }
 
+    /// Opens it at once: they do not accept our credentials, so the next call would end in the same way. Until a probe ends
+    /// otherwise, whoever is not let out hears that refusal.
+    pub fn refuse(&self, refusal: Refusal) {
+        let mut inner = self.lock();
+        inner.refusal = Some(refusal);
+        if !matches!(inner.phase, Phase::Open { until } if until > Instant::now()) {
+            self.turn(&mut inner, Phase::Open { until: Instant::now() + self.config.cooldown });
+        }
+    }
+
     fn settle(&self, generation: u64, succeeded: bool) {
         let mut inner = self.lock();
         if inner.generation != generation {
             return; // a verdict on a time that is over
         }
         match (succeeded, &inner.phase) {
-            (true, Phase::Probing) => self.turn(&mut inner, Phase::Closed(VecDeque::new())),
+            (true, Phase::Probing) => {
+                inner.refusal = None;
+                self.turn(&mut inner, Phase::Closed(VecDeque::new()));
+            }
             (true, _) => {}
             (false, _) => self.fail(&mut inner),
         }
@@ -189,6 +211,7 @@ impl Breaker {
                 return;
             }
         }
+        inner.refusal = None;
         self.turn(inner, Phase::Open { until: now + self.config.cooldown });
     }
 
@@ -242,131 +265,5 @@ impl Drop for Permit {
         if self.is_probe && !self.is_settled {
             self.settle(false);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::time::advance;
-
-    use super::*;
-
-    fn breaker() -> Arc<Breaker> {
-        Breaker::new("propay", BreakerConfig::default())
-    }
-
-    fn fail(breaker: &Arc<Breaker>, times: usize) {
-        for _ in 0..times {
-            breaker.try_enter().expect("closed").failure();
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn five_failures_inside_a_minute_open_it() {
-        let breaker = breaker();
-        fail(&breaker, 4);
-        assert_eq!(breaker.state(), State::Closed);
-        fail(&breaker, 1);
-        assert_eq!(breaker.try_enter().expect_err("open"), Open { retry_after: Duration::from_secs(30) });
-        advance(Duration::from_millis(29_500)).await;
-        assert_eq!(breaker.try_enter().expect_err("open"), Open { retry_after: Duration::from_millis(500) });
-        let seen = Snapshot { provider: "propay", state: State::Open, recent_failures: 0, retry_after_s: Some(1) };
-        assert_eq!(breaker.snapshot(), seen);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn failures_older_than_a_minute_are_forgotten() {
-        let breaker = breaker();
-        fail(&breaker, 1);
-        advance(Duration::from_secs(30)).await;
-        fail(&breaker, 3);
-        advance(Duration::from_secs(30)).await; // the first is 60 s old
-        assert_eq!(breaker.snapshot().recent_failures, 3);
-        fail(&breaker, 1);
-        assert_eq!(breaker.state(), State::Closed);
-        fail(&breaker, 1);
-        assert_eq!(breaker.state(), State::Open);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn successes_between_do_not_hide_failures() {
-        let breaker = breaker();
-        for _ in 0..5 {
-            breaker.try_enter().expect("closed").success();
-            fail(&breaker, 1);
-        }
-        assert_eq!(breaker.state(), State::Open);
-    }
-
-    /// On real threads, which do not share a paused clock: so with no cooldown to wait for.
-    #[test]
-    fn after_the_cooldown_exactly_one_probe_goes_out() {
-        let config = BreakerConfig { cooldown: Duration::ZERO, ..BreakerConfig::default() };
-        let breaker = Breaker::new("propay", config);
-        fail(&breaker, 5);
-        assert_eq!(breaker.state(), State::HalfOpen);
-        let line = std::sync::Barrier::new(32);
-        let permits: Vec<Permit> = std::thread::scope(|scope| {
-            let enter = || {
-                line.wait();
-                breaker.try_enter().ok()
-            };
-            let threads: Vec<_> = (0..32).map(|_| scope.spawn(enter)).collect();
-            let ended = threads.into_iter().map(|thread| thread.join());
-            ended.filter_map(|permit| permit.expect("does not panic")).collect()
-        });
-        assert_eq!(permits.len(), 1);
-        assert_eq!(breaker.state(), State::HalfOpen);
-        permits.into_iter().for_each(Permit::success);
-        let seen = Snapshot { provider: "propay", state: State::Closed, recent_failures: 0, retry_after_s: None };
-        assert_eq!(breaker.snapshot(), seen);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_cooldown_ends_on_time() {
-        let breaker = breaker();
-        fail(&breaker, 5);
-        advance(Duration::from_secs(30)).await;
-        assert_eq!(breaker.state(), State::HalfOpen);
-        let probe = breaker.try_enter().expect("the probe");
-        assert!(breaker.try_enter().is_err());
-        probe.success();
-        assert!(breaker.try_enter().is_ok());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_failed_or_dropped_probe_opens_it_for_another_cooldown() {
-        let breaker = breaker();
-        fail(&breaker, 5);
-        advance(Duration::from_secs(30)).await;
-        breaker.try_enter().expect("the probe").failure();
-        assert_eq!(breaker.state(), State::Open);
-        advance(Duration::from_secs(30)).await;
-        drop(breaker.try_enter().expect("the probe"));
-        assert_eq!(breaker.try_enter().expect_err("open"), Open { retry_after: Duration::from_secs(30) });
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_call_that_was_given_up_is_no_failure_while_closed() {
-        let breaker = breaker();
-        for _ in 0..10 {
-            drop(breaker.try_enter().expect("closed"));
-        }
-        assert_eq!(breaker.snapshot().recent_failures, 0);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_verdict_from_before_a_transition_is_ignored() {
-        let breaker = breaker();
-        let (slow_success, slow_failure) = (breaker.try_enter().expect("closed"), breaker.try_enter().expect("closed"));
-        fail(&breaker, 5);
-        slow_success.success(); // does not close it
-        assert_eq!(breaker.state(), State::Open);
-        advance(Duration::from_secs(30)).await;
-        let probe = breaker.try_enter().expect("the probe");
-        slow_failure.failure(); // does not speak for the probe
-        assert_eq!(breaker.state(), State::HalfOpen);
-        probe.success();
-        assert_eq!(breaker.state(), State::Closed);
     }
 }

@@ -26,8 +26,8 @@ pub enum ProviderError {
         message: String,
         retry: Retry,
     },
-    /// They do not let us in: our key, token, certificate or permission is not accepted. Certainly not done, and nothing works
-    /// until somebody mends it; meanwhile another provider may do it.
+    /// They do not let us in (401, 403): our key, token, certificate or permission is not accepted. This call certainly did
+    /// nothing, and so will its repeats until somebody mends it: meanwhile they are away, and another provider may do it.
     #[error("{provider} does not accept our credentials ({code})")]
     NotAccepted {
         provider: &'static str,

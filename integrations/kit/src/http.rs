@@ -17,7 +17,8 @@ mod exchange;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Answer, ReadRefusal, Refusal};
+pub use crate::refusal::Refusal;
+pub use answer::{Answer, Forbidding, ReadRefusal};
 
 /// Providers' answers are small; more than this is a mistake or an attack.
 pub const MAX_RESPONSE_BYTES: usize = 1024 * 1024;
@@ -189,6 +190,7 @@ impl Http {
             busy: &[],
             retry_header: None,
             keeps_failures: false,
+            forbidding: Forbidding::Us,
         }
     }
 }
@@ -220,6 +222,7 @@ pub struct Call {
     busy: &'static [u16],
     retry_header: Option<&'static str>,
     keeps_failures: bool,
+    forbidding: Forbidding,
 }
 
 impl fmt::Debug for Call {
@@ -309,7 +312,13 @@ impl Call {
         self
     }
 
-    /// The body of a 2xx, read as `T` (an empty body reads as `null`). 429 is `Unavailable`, any other refusal `Rejected`.
+    /// What a 401 or 403 to this call says; where nothing is said, that they do not accept our credentials.
+    pub fn forbidding(mut self, forbidding: Forbidding) -> Self {
+        self.forbidding = forbidding;
+        self
+    }
+
+    /// The body of a 2xx, read as `T` (an empty body reads as `null`). Any other answer is what [`Answer::refused`] makes of it.
     pub async fn send<T: DeserializeOwned>(self) -> Result<T, ProviderError> {
         let refusal = self.refusal;
         let read = |answer: Answer| {

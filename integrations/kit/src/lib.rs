@@ -17,6 +17,7 @@ pub mod pace;
 pub mod phone;
 pub mod pix;
 pub mod refund;
+pub mod refusal;
 pub mod sefaz;
 pub mod shipping;
 pub mod signature;

@@ -6,7 +6,8 @@
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use vitrine_kit::http::Call;
+use vitrine_kit::breaker::Lane;
+use vitrine_kit::http::{Call, Forbidding};
 use vitrine_kit::{Money, ProviderError, TaxId};
 
 use crate::label::{Label, NewLabel};
@@ -36,8 +37,14 @@ impl<'a> List<'a> {
 }
 
 impl MelhorEnvio {
+    /// Nobody waits for a label, and a token may lack the permission for one kind of call: a 403 stops no other.
     fn authorized(&self, call: Call) -> Call {
-        call.bearer(self.token.expose_secret()).refusals(wire::refusal)
+        call.bearer(self.token.expose_secret()).refusals(wire::refusal).lane(Lane::Background)
+    }
+
+    /// A call about one label, which may have been bought with another account's token: their 403 to that is a refusal.
+    fn of_one(&self, call: Call) -> Call {
+        self.authorized(call).forbidding(Forbidding::OneThing)
     }
 
     /// Puts a label into the cart. It costs nothing there, and is **not** idempotent: after `Unknown` look for the tag first.
@@ -152,7 +159,7 @@ impl MelhorEnvio {
     }
 
     async fn read_at(&self, path: &str) -> Result<Option<Label>, ProviderError> {
-        let answer = self.authorized(self.labels.get(path)).repeatable().send_raw().await?; // a read
+        let answer = self.of_one(self.labels.get(path)).repeatable().send_raw().await?; // a read
         match answer.status {
             404 => Ok(None),
             _ if answer.is_success() => {
@@ -172,21 +179,21 @@ impl MelhorEnvio {
 
     /// Whether a paid label can still be cancelled.
     pub async fn is_cancellable(&self, id: &str) -> Result<bool, ProviderError> {
-        let call = self.authorized(self.labels.post("/api/v2/me/shipment/cancellable")).json(&label_wire::orders(&[id]));
+        let call = self.of_one(self.labels.post("/api/v2/me/shipment/cancellable")).json(&label_wire::orders(&[id]));
         let answer: Value = call.read_only().repeatable().send().await?; // a read
         Ok(answer.get(id).and_then(|one| one.get("cancellable")).is_some_and(label_wire::is_true))
     }
 
     /// Cancels a paid label; its price goes back to the balance. `false`: it was refused.
     pub async fn cancel(&self, id: &str, why: &str) -> Result<bool, ProviderError> {
-        let call = self.authorized(self.labels.post("/api/v2/me/shipment/cancel")).json(&label_wire::cancel(id, why));
+        let call = self.of_one(self.labels.post("/api/v2/me/shipment/cancel")).json(&label_wire::cancel(id, why));
         let answer: Value = call.repeatable().send().await?; // cancelling twice is the same as once
         Ok(answer.get(id).and_then(|one| one.get("canceled")).is_some_and(label_wire::is_true))
     }
 
     /// Removes a label from the cart. One that is not there is no error.
     pub async fn remove_from_cart(&self, id: &str) -> Result<(), ProviderError> {
-        let call = self.authorized(self.labels.delete(&format!("/api/v2/me/cart/{id}")));
+        let call = self.of_one(self.labels.delete(&format!("/api/v2/me/cart/{id}")));
         let answer = call.repeatable().send_raw().await?; // removing twice is the same as once
         if answer.is_success() || answer.status == 404 { Ok(()) } else { Err(answer.refused(wire::refusal(&answer.body))) }
     }

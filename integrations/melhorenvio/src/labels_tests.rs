@@ -1,4 +1,5 @@
 use serde_json::{Value, json};
+use vitrine_kit::breaker::State;
 use vitrine_kit::shipping::Volume;
 use vitrine_kit::{Cep, Money, TaxId};
 use wiremock::matchers::{any, body_json, header, method, path, query_param};
@@ -267,8 +268,36 @@ async fn a_search_that_fails_is_not_an_absence() {
         cart_answers(&server, &[("1", &others(1, 1, &[]), 1)]).await;
         search_answers(&server, status, body).await;
         let outcome = broker(&server.uri()).find_by_tag(TAG, Some(&document())).await;
-        assert_eq!(matches!(outcome, Err(ProviderError::Rejected { .. })), status == 401, "{outcome:?}");
+        assert_eq!(matches!(outcome, Err(ProviderError::NotAccepted { .. })), status == 401, "{outcome:?}");
         assert_eq!(matches!(outcome, Err(ProviderError::Unavailable { .. })), status == 200, "{outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_label_of_another_account_is_refused_and_a_token_without_the_permission_is_not_accepted() {
+    const UNAUTHORIZED: &str = r#"{"message":"This action is unauthorized."}"#;
+    let refusing = async |status: u16, body: &str| {
+        let server = MockServer::start().await;
+        Mock::given(any()).respond_with(ResponseTemplate::new(status).set_body_string(body)).mount(&server).await;
+        let broker = broker(&server.uri());
+        (server, broker)
+    };
+    let (_server, broker) = refusing(403, UNAUTHORIZED).await;
+    let words = "This action is unauthorized.";
+    let rejected = |outcome: ProviderError| matches!(outcome, ProviderError::Rejected { message, .. } if message == words);
+    assert!(rejected(broker.read(ID).await.expect_err("refused")));
+    assert!(rejected(broker.is_cancellable(ID).await.expect_err("refused")));
+    assert!(rejected(broker.cancel(ID, "why").await.expect_err("refused")));
+    assert!(rejected(broker.remove_from_cart(ID).await.expect_err("refused")));
+    let closed = |outcome: ProviderError| matches!(outcome, ProviderError::NotAccepted { code, .. } if code == "403");
+    assert!(closed(broker.checkout(&[ID]).await.expect_err("no permission")));
+    assert!(closed(broker.balance().await.expect_err("no permission")));
+    assert_eq!(broker.label_breaker().state(), State::Closed, "other calls may be allowed");
+    for (status, body) in [(401, r#"{"message":"Unauthenticated."}"#), (403, "<html>WAF</html>")] {
+        let (_server, broker) = refusing(status, body).await;
+        let refused = broker.read(ID).await.expect_err("refused");
+        assert!(matches!(refused, ProviderError::NotAccepted { .. }), "{refused:?}");
+        assert_eq!(broker.label_breaker().state() == State::Open, status == 401, "{body}");
     }
 }
 

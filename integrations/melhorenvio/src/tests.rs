@@ -1,4 +1,5 @@
 use serde_json::json;
+use vitrine_kit::breaker::State;
 use vitrine_kit::shipping::{ParcelItem, Volume};
 use vitrine_kit::{Cep, Money};
 use wiremock::matchers::{any, body_json_string, header, headers, method, path};
@@ -168,17 +169,29 @@ async fn a_strange_entry_costs_itself_and_only_strange_ones_the_answer() {
     }
 }
 
+const UNAUTHORIZED: &str = r#"{"message":"This action is unauthorized."}"#;
+const WORDS: &str = "This action is unauthorized.";
+
 #[tokio::test]
-async fn refusals_are_rejected_once() {
+async fn refusals_are_rejected_once_and_who_does_not_let_us_in_is_left_alone() {
     let invalid = "O campo from.postal_code é inválido.";
-    for (status, body, message) in
-        [(422, ERROR, invalid), (401, r#"{"message":"Unauthenticated."}"#, "Unauthenticated."), (403, "<html>WAF</html>", "")]
-    {
+    let (server, broker) = answering(ResponseTemplate::new(422).set_body_string(ERROR)).await;
+    let error = ProviderError::Rejected { provider: NAME, code: "422".to_owned(), message: invalid.to_owned() };
+    assert_eq!(broker.quote(&ask()).await, Err(error));
+    assert_eq!(server.received_requests().await.expect("recording is on").len(), 1);
+    assert_eq!(broker.breaker().snapshot().recent_failures, 0);
+    for (status, body, words) in [
+        (401, r#"{"message":"Unauthenticated."}"#, "Unauthenticated."),
+        (403, "<html>WAF</html>", ""),
+        (403, UNAUTHORIZED, WORDS),
+    ] {
         let (server, broker) = answering(ResponseTemplate::new(status).set_body_string(body)).await;
-        let error = ProviderError::Rejected { provider: NAME, code: status.to_string(), message: message.to_owned() };
-        assert_eq!(broker.quote(&ask()).await, Err(error));
-        assert_eq!(server.received_requests().await.expect("recording is on").len(), 1);
-        assert_eq!(broker.breaker().snapshot().recent_failures, 0);
+        let error = ProviderError::NotAccepted { provider: NAME, code: status.to_string(), message: words.to_owned() };
+        for _ in 0..2 {
+            assert_eq!(broker.quote(&ask()).await, Err(error.clone()));
+        }
+        assert_eq!(server.received_requests().await.expect("recording is on").len(), 1, "they are left alone");
+        assert_eq!(broker.label_breaker().state(), State::Closed);
     }
 }
 

@@ -193,7 +193,7 @@ impl OpenPix {
         }
         match self.list_refunds(charge.payment_id, turn).await {
             Ok(refunds) => Ok(wire::refunded(charge, &refunds)),
-            Err(ProviderError::Rejected { .. }) => Ok(charge),
+            Err(ProviderError::Rejected { .. } | ProviderError::NotAccepted { .. }) => Ok(charge),
             Err(error) => Err(error),
         }
     }

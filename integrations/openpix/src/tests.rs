@@ -171,6 +171,14 @@ async fn the_code_and_the_end_are_found_where_an_older_answer_has_them() {
 }
 
 #[tokio::test]
+async fn an_empty_name_of_theirs_is_none() {
+    let mut body: Value = serde_json::from_str(CHARGE).expect("JSON");
+    body["charge"]["transactionID"] = json!("");
+    let (_server, openpix) = answering(200, &body.to_string()).await;
+    assert_eq!(openpix.create_charge(&new_charge()).await, Ok(pending()), "their other name for it");
+}
+
+#[tokio::test]
 async fn hundreds_of_looks_keep_within_the_allowance_and_no_buyer_waits_for_them() {
     let (server, _) = answering(200, CHARGE).await;
     let paced = OpenPix::new(OpenPixConfig { calls_per_second: 20, ..config(&server.uri()) }).expect("a good address");
@@ -221,6 +229,10 @@ async fn a_payment_counts_even_where_its_refunds_may_not_be_read() {
     assert_eq!(charge.status, ChargeStatus::Paid);
 }
 
+fn not_accepted(code: &str, message: &str) -> ProviderError {
+    ProviderError::NotAccepted { provider: NAME, code: code.to_owned(), message: message.to_owned() }
+}
+
 #[tokio::test]
 async fn not_found_is_none_but_only_in_their_own_words() {
     let (_server, openpix) = answering(400, r#"{"error":"Cobrança não encontrada"}"#).await;
@@ -232,7 +244,8 @@ async fn not_found_is_none_but_only_in_their_own_words() {
         (400, "<html>Bad Request</html>", rejected("400", "")),
         (404, "<html>nginx</html>", rejected("404", "")),
         (404, r#"{"error":"Not Found"}"#, rejected("404", "Not Found")),
-        (401, r#"{"errors":[{"message":"appID inválido"}]}"#, rejected("401", "appID inválido")),
+        (401, r#"{"errors":[{"message":"appID inválido"}]}"#, not_accepted("401", "appID inválido")),
+        (403, "<html>", not_accepted("403", "")),
     ] {
         let (_server, openpix) = answering(status, body).await;
         assert_eq!(openpix.read_charge(id(PAYMENT), Lane::Background).await, Err(error.clone()), "{status} {body}");

@@ -16,9 +16,12 @@ const MAX_ID: usize = 200;
 /// Of a word of theirs, so much is shown.
 const MAX_WORD: usize = 80;
 
+/// No ping is longer. What anybody may send is not read beyond this.
+pub(crate) const LONGEST_PING: usize = 1024;
+
 /// A body with nothing in it but what a registration's ping has.
 pub(crate) fn is_bare_ping(body: &[u8]) -> bool {
-    serde_json::from_slice::<Value>(body).is_ok_and(|body| has_only_ping_fields(&body))
+    body.len() <= LONGEST_PING && serde_json::from_slice::<Value>(body).is_ok_and(|body| has_only_ping_fields(&body))
 }
 
 /// The newer pings do not say `teste_webhook`, and carry a real event's name.

@@ -203,6 +203,10 @@ fn only_a_bare_ping_may_come_unsigned() {
     ] {
         assert_eq!(openpix.open(&delivery(body, &[])), Err(Forged), "{body}");
     }
+    let room = webhook::LONGEST_PING - PING.len();
+    assert_eq!(openpix.open(&delivery(&format!("{PING}{}", " ".repeat(room)), &[])), Ok(vec![]));
+    let long = format!("{PING}{}", " ".repeat(room + 1));
+    assert_eq!(openpix.open(&delivery(&long, &[])), Err(Forged), "what anybody may send is not read however long it is");
     for header in ["X-OpenPix-Signature", "x-webhook-signature"] {
         assert_eq!(openpix.open(&delivery(PING, &[(header, "bm8=")])), Err(Forged), "a wrong signature is worse than none");
     }

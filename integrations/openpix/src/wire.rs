@@ -119,7 +119,7 @@ impl ChargeAnswer {
                 Status::Expired => ChargeStatus::Expired,
             },
             amount: theirs.value,
-            txid: theirs.transaction_id.or(theirs.identifier).unwrap_or_default(),
+            txid: named(theirs.transaction_id).or(named(theirs.identifier)).unwrap_or_default(),
             copy_paste: theirs.br_code.or(br_code).unwrap_or_default(),
             qr_code: None,
             qr_code_url: theirs.qr_code_image,
@@ -129,6 +129,11 @@ impl ChargeAnswer {
             refunded: Money::ZERO,
         })
     }
+}
+
+/// An empty name is none.
+fn named(name: Option<String>) -> Option<String> {
+    name.filter(|name| !name.is_empty())
 }
 
 impl Charge {

@@ -152,11 +152,10 @@ impl PixProvider for ProPay {
     }
 }
 
-/// A refusal without their own word for it is a proxy's, or garbled on its way: nobody knows what they meant. Only that we are
-/// not let in (401, 403) is clear without words.
+/// A refusal without their own word for it is a proxy's, or garbled on its way: nobody knows what they meant.
 fn worded<T>(outcome: Result<T, ProviderError>) -> Result<T, ProviderError> {
     match outcome {
-        Err(ProviderError::Rejected { code, .. }) if code.parse::<u16>().is_ok() && !matches!(code.as_str(), "401" | "403") => {
+        Err(ProviderError::Rejected { code, .. }) if code.parse::<u16>().is_ok() => {
             Err(unclear(&format!("answered {code} without a word of theirs")))
         }
         other => other,

@@ -158,6 +158,10 @@ async fn not_found_is_none_but_only_in_their_own_words() {
     assert_eq!(propay.read_charge(id(PAYMENT), Lane::Background).await, Err(unclear("answered 404 without a word of theirs")));
 }
 
+fn not_accepted(code: &str) -> ProviderError {
+    ProviderError::NotAccepted { provider: NAME, code: code.to_owned(), message: String::new() }
+}
+
 #[tokio::test]
 async fn voiding_ends_in_done_or_already_paid() {
     let cancelled = CHARGE.replace("pending", "cancelled");
@@ -165,7 +169,8 @@ async fn voiding_ends_in_done_or_already_paid() {
         (200, cancelled.as_str(), Ok(Voided::Done)),
         (409, &error("already_paid"), Ok(Voided::AlreadyPaid)),
         (404, &error("not_found"), Ok(Voided::Done)),
-        (403, &error("invalid_token"), Err(rejected("invalid_token", ""))),
+        (403, &error("invalid_token"), Err(not_accepted("invalid_token"))),
+        (401, "<html>", Err(not_accepted("401"))),
         (200, CHARGE, Err(unclear("voiding left the charge payable"))),
     ] {
         let (server, propay) = answering(status, body).await;

@@ -77,8 +77,18 @@ async fn a_mail_is_sent_under_its_key() {
 async fn refusals_keep_their_name() {
     let missing = ResponseTemplate::new(422).set_body_string(ERROR);
     assert_eq!(sent(missing).await, (Err(rejected("missing_required_field", "Missing `to` field.")), 1));
-    assert_eq!(sent(named(403, "invalid_api_key")).await, (Err(rejected("invalid_api_key", "m")), 1));
-    assert_eq!(sent(ResponseTemplate::new(403).set_body_string("<html>")).await, (Err(rejected("403", "")), 1));
+}
+
+#[tokio::test]
+async fn a_key_or_a_domain_that_is_not_accepted_is_no_refusal_of_the_mail() {
+    let not_accepted = |code: &str, message: &str| {
+        Err(ProviderError::NotAccepted { provider: NAME, code: code.to_owned(), message: message.to_owned() })
+    };
+    let names = [(401, "missing_api_key"), (403, "invalid_api_key"), (403, "suspended_api_key"), (403, "validation_error")];
+    for (status, name) in names {
+        assert_eq!(sent(named(status, name)).await, (not_accepted(name, "m"), 1));
+    }
+    assert_eq!(sent(ResponseTemplate::new(403).set_body_string("<html>")).await, (not_accepted("403", ""), 1));
 }
 
 #[tokio::test]

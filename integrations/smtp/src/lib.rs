@@ -14,8 +14,8 @@ use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::ClientId;
 use secrecy::SecretString;
 use vitrine_kit::ProviderError;
-use vitrine_kit::breaker::{Breaker, BreakerConfig};
-use vitrine_kit::http::BadConfig;
+use vitrine_kit::breaker::{Breaker, BreakerConfig, Open};
+use vitrine_kit::http::{BadConfig, Refusal};
 use vitrine_kit::mail::{Mailer, OutgoingMail};
 
 mod address;
@@ -33,6 +33,9 @@ pub const NAME: &str = "smtp";
 const MESSAGE_LIMIT: usize = 500;
 /// "Service not available, closing": the one refusal that is about the server and not the mail.
 const CLOSING: u16 = 421;
+/// "Authentication required": about our credentials, at whichever step it is said.
+const AUTHENTICATE: u16 = 530;
+const AUTH: &str = "AUTH";
 /// How long the end of the session may take: the mail is accepted already.
 const QUIT_WAIT: Duration = Duration::from_secs(1);
 
@@ -120,7 +123,7 @@ impl Smtp {
             connection.starttls(tls.clone(), &self.hello).await.map_err(refused("STARTTLS"))?;
         }
         if let Some(credentials) = &self.server.credentials {
-            connection.auth(&[Mechanism::Plain, Mechanism::Login], credentials).await.map_err(refused("AUTH"))?;
+            connection.auth(&[Mechanism::Plain, Mechanism::Login], credentials).await.map_err(refused(AUTH))?;
         }
         Ok(connection)
     }
@@ -139,11 +142,7 @@ impl Mailer for Smtp {
     /// Returns the `Message-ID` without brackets.
     async fn send(&self, mail: &OutgoingMail) -> Result<String, ProviderError> {
         let letter = Letter::of(mail)?;
-        let permit = self.breaker.try_enter().map_err(|open| ProviderError::Unavailable {
-            provider: NAME,
-            reason: open.to_string(),
-            retry_after_s: Some(open.retry_after.as_millis().div_ceil(1000) as u64),
-        })?;
+        let permit = self.breaker.try_enter().map_err(left_alone)?;
         let (started, mut is_sent) = (Instant::now(), false);
         let outcome = tokio::time::timeout(self.timeout, self.hand_over(&letter, &mut is_sent)).await;
         let outcome = outcome.unwrap_or_else(|_| Err(lost("no answer in time".to_owned(), is_sent)));
@@ -160,6 +159,9 @@ impl Mailer for Smtp {
                 } else {
                     permit.success()
                 }
+                if let ProviderError::NotAccepted { code, message, .. } = &error {
+                    self.breaker.refuse(Refusal { code: code.clone(), message: message.clone() });
+                }
                 tracing::warn!(provider = NAME, duration_ms, %error, "provider call failed");
                 Err(error)
             }
@@ -167,10 +169,27 @@ impl Mailer for Smtp {
     }
 }
 
-/// 5xx is permanent and 4xx temporary, at any step. Any other failure depends on the step.
+fn left_alone(open: Open) -> ProviderError {
+    match open.refusal {
+        Some(refusal) => refusal.not_accepted(NAME),
+        None => ProviderError::Unavailable {
+            provider: NAME,
+            reason: "the circuit breaker is open".to_owned(),
+            retry_after_s: Some(open.retry_after.as_millis().div_ceil(1000) as u64),
+        },
+    }
+}
+
+/// 5xx is permanent and 4xx temporary, at any step; a permanent refusal of our password is about us and not about the mail. Any
+/// other failure depends on the step.
 fn failure(step: &str, error: &SmtpError, is_sent: bool) -> Failure {
     let code = error.status().map(u16::from);
     match code {
+        code if (step == AUTH && (error.is_permanent() || error.is_client())) || code == Some(AUTHENTICATE) => {
+            let code = code.map_or_else(|| "unusable".to_owned(), |code| code.to_string());
+            let message = format!("{step}: {}", words(error)).chars().take(MESSAGE_LIMIT).collect();
+            Failure { error: ProviderError::NotAccepted { provider: NAME, code, message }, is_theirs: false }
+        }
         Some(code) if error.is_permanent() => {
             let message = format!("{step}: {}", words(error)).chars().take(MESSAGE_LIMIT).collect();
             Failure { error: ProviderError::Rejected { provider: NAME, code: code.to_string(), message }, is_theirs: false }

@@ -104,6 +104,17 @@ fn rejected(code: &str, message: &str) -> ProviderError {
     ProviderError::Rejected { provider: NAME, code: code.to_owned(), message: message.to_owned() }
 }
 
+fn not_accepted(code: &str, message: &str) -> ProviderError {
+    ProviderError::NotAccepted { provider: NAME, code: code.to_owned(), message: message.to_owned() }
+}
+
+/// The same with a password.
+async fn sent_with(password: &str, rules: &'static [(&'static str, Does)]) -> (Result<String, ProviderError>, State) {
+    let post = Post::open(rules).await;
+    let smtp = smtp(&post.url.replace("smtp://", &format!("smtp://{password}@")));
+    (smtp.send(&mail()).await, smtp.breaker().state())
+}
+
 /// The result under these rules, and the breaker's state after it.
 async fn sent(rules: &'static [(&'static str, Does)]) -> (Result<String, ProviderError>, State) {
     let post = Post::open(rules).await;
@@ -145,8 +156,18 @@ async fn a_password_is_shown_where_one_is_given() {
     assert!(smtp(&url).send(&mail()).await.is_ok());
     assert!(post.received().iter().any(|line| line == "AUTH PLAIN AGFuYQBzQGNyZXQ="), "{:#?}", post.received());
     let closed = Post::open(&[("AUTH", Does::Says("535 5.7.8 who are you"))]).await;
-    let outcome = smtp(&closed.url.replace("smtp://", "smtp://ana:x@")).send(&mail()).await;
-    assert_eq!(outcome, Err(rejected("535", "AUTH: 5.7.8 who are you")));
+    let smtp = smtp(&closed.url.replace("smtp://", "smtp://ana:x@"));
+    for _ in 0..2 {
+        assert_eq!(smtp.send(&mail()).await, Err(not_accepted("535", "AUTH: 5.7.8 who are you")));
+    }
+    assert_eq!(
+        (closed.received().iter().filter(|line| line.starts_with("AUTH")).count(), smtp.breaker().state()),
+        (1, State::Open)
+    );
+    let anonymous = sent(&[("MAIL", Does::Says("530 5.7.0 authenticate first"))]).await;
+    assert_eq!(anonymous, (Err(not_accepted("530", "MAIL: 5.7.0 authenticate first")), State::Open));
+    let (later, state) = sent_with("ana:x", &[("AUTH", Does::Says("454 4.7.0 not now"))]).await;
+    assert_eq!((later, state), (Err(unavailable("answered 454 to AUTH")), State::Closed));
 }
 
 #[tokio::test]

@@ -72,10 +72,7 @@ impl Stripe {
                 let reason = if refusal.code.is_empty() { answer.status.to_string() } else { refusal.code };
                 ProviderError::Unavailable { provider: NAME, reason, retry_after_s: answer.retry_after_s() }
             }
-            status => {
-                if matches!(status, 401 | 403) {
-                    tracing::error!(provider = NAME, status, code = refusal.code, "our key is not accepted");
-                }
+            _ => {
                 refusal.message.push_str(&request); // what their support asks for
                 answer.refused(Some(refusal))
             }
@@ -93,4 +90,9 @@ fn in_order(form: &str) -> String {
 /// An error of a look-up after which the thing looked for may well exist.
 pub(crate) fn unsure(error: ProviderError) -> ProviderError {
     ProviderError::Unknown { provider: NAME, reason: error.to_string() }
+}
+
+/// The same of a look-up before anything was sent: that they do not let us in is said as it is.
+pub(crate) fn unsure_before(error: ProviderError) -> ProviderError {
+    if matches!(error, ProviderError::NotAccepted { .. }) { error } else { unsure(error) }
 }

@@ -2,8 +2,8 @@
 //! number comes near us. Requests are async-stripe's typed ones, sent over the kit's HTTP; of the answers only what the shop
 //! needs is read, so that a new field or value of theirs never turns a success into an error.
 //!
-//! An intent offers what is switched on in the Dashboard: API 2026-09-30 refuses `payment_method_types`, and asking for the
-//! automatic ones is asking for the default. A shop that promises cards switches on cards.
+//! An intent offers cards alone, whatever is switched on in the Dashboard: a boleto inside a card payment would stay unpaid for days
+//! and hold its stock. API 2026-09-30 refuses `payment_method_types`, and has `allowed_payment_method_types` in its place.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +28,7 @@ mod wire;
 
 pub use webhook::{CardNews, Event, Paid};
 
-use exchange::unsure;
+use exchange::{unsure, unsure_before};
 use requests::Created;
 
 /// The name in configuration, rows, metrics and logs.
@@ -176,14 +176,19 @@ impl Stripe {
     /// knows, and which so can never be paid.
     pub async fn create(&self, new: &NewIntent) -> Result<Intent, ProviderError> {
         if new.attempt > 1
-            && let Some(intent) = self.find(new.payment_id, new.asked_at, Lane::Buyer).await.map_err(unsure)?
+            && let Some(intent) = self.find(new.payment_id, new.asked_at, Lane::Buyer).await.map_err(unsure_before)?
         {
             return as_asked(new, intent);
         }
-        let request = requests::new_intent(new);
+        let request = requests::new_intent(new, true);
         let mut last_failure = None;
         for n in 1..=new.attempt.clamp(1, KEYS) {
-            let sent = self.post(Lane::Buyer, &request, &format!("pay-{}-{n}", new.payment_id)).await;
+            let key = format!("pay-{}-{n}", new.payment_id);
+            let mut sent = self.post(Lane::Buyer, &request, &key).await;
+            if matches!(&sent, Ok(answer) if answer.status == 400 && wire::is_about(&answer.body, requests::METHODS)) {
+                // A stand-in that does not know the parameter made nothing. Stripe itself knows it.
+                sent = self.post(Lane::Buyer, &requests::new_intent(new, false), &format!("{key}-any")).await;
+            }
             let answer = if last_failure.is_some() { sent.map_err(unsure)? } else { sent? };
             if answer.status < 500 {
                 return as_asked(new, self.made::<wire::Intent>(&answer)?.into());
@@ -239,7 +244,7 @@ impl Stripe {
     pub async fn refund(&self, new: &NewRefund, attempt: u32) -> Result<Refund, ProviderError> {
         let request = requests::new_refund(new)?;
         if attempt > 1
-            && let Some(made) = self.read_refund(new).await.map_err(unsure)?
+            && let Some(made) = self.read_refund(new).await.map_err(unsure_before)?
         {
             return Ok(made);
         }

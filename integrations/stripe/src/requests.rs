@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use stripe_client_core::{RequestBuilder, StripeRequest};
+use stripe_core::PaymentIntentAllowedPaymentMethodTypes;
 use stripe_core::dispute::{ListDispute, RetrieveDispute};
 use stripe_core::payment_intent::{CancelPaymentIntent, CreatePaymentIntent, ListPaymentIntent, RetrievePaymentIntent};
 use stripe_core::refund::{CreateRefund, ListRefund, RetrieveRefund};
@@ -20,10 +21,17 @@ const WIDE_PAGE: i64 = 50;
 /// The longest value that metadata holds, in characters.
 const METADATA_LIMIT: usize = 500;
 
-pub(crate) fn new_intent(new: &NewIntent) -> RequestBuilder {
+/// The parameter that says which methods an intent may offer.
+pub(crate) const METHODS: &str = "allowed_payment_method_types";
+
+/// `of_cards_alone`: whatever else is switched on in their dashboard, a buyer who chose a card pays by card.
+pub(crate) fn new_intent(new: &NewIntent, of_cards_alone: bool) -> RequestBuilder {
     let ids = [("order_id", new.order_id), ("payment_id", new.payment_id)];
     let metadata: HashMap<String, String> = ids.map(|(name, id)| (name.to_owned(), id.to_string())).into();
     let mut request = CreatePaymentIntent::new(new.amount.cents(), Currency::BRL).metadata(metadata);
+    if of_cards_alone {
+        request = request.allowed_payment_method_types([PaymentIntentAllowedPaymentMethodTypes::Card]);
+    }
     if let Some(description) = &new.description {
         request = request.description(description);
     }

@@ -1,12 +1,14 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
+use vitrine_kit::breaker::State;
 use vitrine_kit::pix::RefundStatus;
 use wiremock::matchers::{any, body_string, header, method, path};
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
 use super::*;
 
+mod away;
 mod lists;
 mod refunds;
 
@@ -148,7 +150,7 @@ fn unavailable(reason: &str, retry_after_s: Option<u64>) -> ProviderError {
 async fn an_intent_is_created_with_our_ids_under_our_key() {
     let server = MockServer::start().await;
     let body = format!(
-        "amount=18500&currency=brl&description=Pedido+1001+%E2%80%94+S%C3%A3o\
+        "allowed_payment_method_types[0]=card&amount=18500&currency=brl&description=Pedido+1001+%E2%80%94+S%C3%A3o\
          &metadata[order_id]={ORDER}&metadata[payment_id]={PAYMENT}&receipt_email=ana%2B1@example.com"
     );
     Mock::given(method("POST"))
@@ -191,7 +193,9 @@ async fn the_same_intent_is_the_same_bytes_every_time() {
 async fn an_intent_without_frills_sends_amount_currency_and_ids_alone() {
     let (server, stripe) = answering(200, INTENT).await;
     stripe.create(&NewIntent { description: None, receipt_email: None, ..new_intent(1) }).await.expect("created");
-    let body = format!("amount=18500&currency=brl&metadata[order_id]={ORDER}&metadata[payment_id]={PAYMENT}");
+    let body = format!(
+        "allowed_payment_method_types[0]=card&amount=18500&currency=brl&metadata[order_id]={ORDER}&metadata[payment_id]={PAYMENT}"
+    );
     assert_eq!(requests(&server).await[0].body, body.into_bytes());
 }
 
@@ -354,6 +358,10 @@ async fn a_remembered_refusal_to_cancel_does_not_outlive_its_state() {
     assert_eq!(requests(&server).await.len(), 3);
 }
 
+fn not_accepted(code: &str, message: &str) -> ProviderError {
+    ProviderError::NotAccepted { provider: NAME, code: code.to_owned(), message: message.to_owned() }
+}
+
 #[tokio::test]
 async fn refusals_keep_their_code_and_words_and_no_secret() {
     let answer = ResponseTemplate::new(402).insert_header("request-id", "req_1").set_body_string(ERROR);
@@ -372,9 +380,9 @@ async fn refusals_keep_their_code_and_words_and_no_secret() {
         (
             401,
             error("invalid_request_error", "", "Invalid API Key provided: sk_test_4eC39Hq"),
-            rejected("401", "Invalid API Key provided: ***"),
+            not_accepted("401", "Invalid API Key provided: ***"),
         ),
-        (403, String::new(), rejected("403", "")),
+        (403, String::new(), not_accepted("403", "")),
         (302, String::new(), rejected("302", "")),
     ] {
         let (_server, stripe) = answering(status, &body).await;

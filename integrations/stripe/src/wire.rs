@@ -301,6 +301,21 @@ pub(crate) fn received(intent: &Intent) -> Option<Received> {
     })
 }
 
+/// Whether a refusal is of that parameter.
+pub(crate) fn is_about(body: &[u8], parameter: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Envelope {
+        error: Error,
+    }
+    #[derive(Deserialize)]
+    struct Error {
+        #[serde(default, deserialize_with = "lenient")]
+        param: Option<String>,
+    }
+    let envelope = serde_json::from_slice::<Envelope>(body).ok();
+    envelope.and_then(|envelope| envelope.error.param).is_some_and(|param| param.starts_with(parameter))
+}
+
 /// Their code (or type, where a refusal has none) and words. What else a refusal holds, such as the whole intent with its
 /// secret, is not looked at.
 pub(crate) fn refusal(body: &[u8]) -> Option<Refusal> {

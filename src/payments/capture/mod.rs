@@ -41,6 +41,9 @@ pub async fn capture_payment(
     payment: &Payment,
     news: &PaidNews,
 ) -> Result<Applied> {
+    if is_captured_surplus(payment, news) {
+        return Ok(Applied::AlreadyDone);
+    }
     if let Some(difference) = difference(payment, news) {
         return mismatch(tx, provider, order, payment, &difference).await;
     }
@@ -122,6 +125,19 @@ async fn take_its_price(tx: &impl GenericClient, order: &LockedOrder, payment: &
     Ok(())
 }
 
+/// The same money again that went into the books as a surplus, for it was not what was asked.
+fn is_captured_surplus(payment: &Payment, news: &PaidNews) -> bool {
+    let is_same_transfer = match (&news.end_to_end_id, &payment.end_to_end_id) {
+        (Some(theirs), Some(ours)) => theirs == ours,
+        _ => true,
+    };
+    !payment.captured.is_zero()
+        && payment.captured != payment.amount
+        && news.amount == payment.captured
+        && news.currency == payment.currency
+        && is_same_transfer
+}
+
 /// How the webhook differs from what we asked for.
 fn difference(payment: &Payment, news: &PaidNews) -> Option<String> {
     if news.amount != payment.amount {
@@ -158,10 +174,9 @@ async fn mismatch(
     let why = format!("paid, but not as asked: {difference}");
     if db::execute(tx, NOTE, &[&payment.id, &why]).await? == 1 {
         record_payment(tx, payment, Some(payment.status), payment.status, &why, Actor::Provider(provider)).await?;
-        let text = format!(
-            "O pagamento {} do pedido {} não confere com a cobrança ({difference}). Nada foi baixado.",
-            payment.id, order.number
-        );
+        let booked = if payment.captured.is_zero() { "Nada foi baixado" } else { "O que já foi baixado não mudou" };
+        let text =
+            format!("O pagamento {} do pedido {} não confere com a cobrança ({difference}). {booked}.", payment.id, order.number);
         alerts::raise(tx, Alert::new(Key::PaymentDiffers(payment.id), text).about(order.id)).await?;
         jobs::push_now(tx, Job::CheckPayment { payment: payment.id }).await?; // the provider's books decide
     } else {
@@ -175,7 +190,7 @@ async fn mark_captured(tx: &impl GenericClient, payment: &Payment, to: PaymentSt
     const CAPTURE: &str = "
         UPDATE payments
            SET status = $2, is_surplus = $7, captured_cents = $6, paid_at = least(coalesce($3, now()), now()), error = NULL,
-               end_to_end_id = coalesce(end_to_end_id, $4), provider_ref = coalesce(provider_ref, $5),
+               end_to_end_id = coalesce(end_to_end_id, $4), provider_ref = coalesce(provider_ref, nullif($5, '')),
                checked_at = now(), ended_unasked = false, updated_at = now()
          WHERE id = $1 AND captured_cents = 0
         RETURNING EXISTS (SELECT FROM disputes d WHERE d.payment_id = payments.id) AS is_disputed";

@@ -53,7 +53,7 @@ fn news_of(seen: &ProviderCharge) -> PaidNews {
     PaidNews {
         payment_id: charge.payment_id,
         order_id: None,
-        txid: Some(charge.txid.clone()),
+        txid: Some(charge.txid.clone()).filter(|txid| !txid.is_empty()),
         amount: charge.amount,
         currency: seen.currency.clone(),
         end_to_end_id: charge.end_to_end_id.clone(),

@@ -1,6 +1,6 @@
 //! Starts a payment: first the row, then the provider's call between two transactions, then the outcome, whatever it is.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use deadpool_postgres::GenericClient;
 use jiff::{SignedDuration, Timestamp};
@@ -28,6 +28,9 @@ use crate::sale::locks::{self, LockedOrder};
 use crate::sale::states::{OrderPaymentStatus, OrderStatus, PaymentStatus};
 use crate::sale::viewer::Viewer;
 
+/// For all providers and rounds together: shorter than the lease of an `Idempotency-Key`, which is free again before another
+/// server can take it. A call that is cut off is as one without an answer.
+const DEADLINE: Duration = Duration::from_secs(13);
 /// Most charges of one order. Without this bound an order could hold its stock for ever.
 const MAX_CHARGES: i64 = 10;
 /// Most refused charges of one order and method. Each further try would only make the order live longer.
@@ -152,6 +155,14 @@ struct Extras {
 /// Errors: 404 not the viewer's order; 409 it does not wait for money, or the method is not offered; 503 the provider is
 /// away, gave no clear answer, or `PAY_WAIT` is over: the order stands, and asking again repeats the call under the same key.
 pub async fn start_payment(app: &App, viewer: Viewer, order: OrderId, method: Method) -> Result<Started> {
+    let started = tokio::time::timeout(DEADLINE, rounds(app, viewer, order, method)).await;
+    started.unwrap_or_else(|_| {
+        tracing::warn!(order.id = %order, "a payment took too long to start: what was asked for is looked up by its key");
+        Err(Error::Busy { what: "The provider takes too long: ask again in a moment", retry_after_s: 2 })
+    })
+}
+
+async fn rounds(app: &App, viewer: Viewer, order: OrderId, method: Method) -> Result<Started> {
     let (began, mut away) = (Instant::now(), Vec::new());
     for round in 0..ROUNDS {
         if round > 0 && began.elapsed() > app.config.pix.pay_wait {
@@ -312,9 +323,12 @@ async fn record(
             }
         },
         // The first try certainly made nothing: the next provider in the list may make the charge.
-        Err(error @ ProviderError::Unavailable { .. })
-            if !attempt.charge.is_repeat && methods::provider_for(app, method, &[away, &[provider]].concat()).is_ok() =>
+        Err(error)
+            if error.is_away()
+                && !attempt.charge.is_repeat
+                && methods::provider_for(app, method, &[away, &[provider]].concat()).is_ok() =>
         {
+            alerts::raise_if_refused(&tx, &error, Some(order.id)).await?;
             void::give_up_charge(&tx, &payment, &error.to_string()).await?;
             Ok(Recorded::Away(provider))
         }
@@ -327,8 +341,9 @@ async fn record(
     result
 }
 
-/// An unknown outcome and an unavailable provider are no failure: asking again repeats the call with the same key.
+/// An unknown outcome and a provider that is away are no failure: asking again repeats the call with the same key.
 async fn note_failure(tx: &impl GenericClient, order: &LockedOrder, payment: &Payment, error: &ProviderError) -> Result<()> {
+    alerts::raise_if_refused(tx, error, Some(order.id)).await?;
     let why = error.to_string();
     let to = match error {
         ProviderError::Unknown { .. } => PaymentStatus::Unknown,
@@ -344,8 +359,7 @@ async fn note_failure(tx: &impl GenericClient, order: &LockedOrder, payment: &Pa
             "O provedor {} recusou a cobrança {} do pedido {}: {why}. {message}",
             payment.provider, payment.id, order.number
         );
-        let key = Key::of_refused_credentials(error).unwrap_or(Key::ChargeRefused { provider, code });
-        alerts::raise(tx, Alert::new(key, text).about(order.id)).await?;
+        alerts::raise(tx, Alert::new(Key::ChargeRefused { provider, code }, text).about(order.id)).await?;
     }
     Ok(())
 }

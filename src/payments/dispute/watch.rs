@@ -34,9 +34,13 @@ pub async fn watch(app: &App) -> Result<Outcome> {
     for provider in app.providers.of_payments() {
         // One provider that is away keeps no other from being asked.
         match watch_one(app, provider).await {
-            // A key that may not read them, or a stand-in that knows none: logged every time, and no reason to stop.
+            // A stand-in that knows none: logged every time, and no reason to stop.
             Err(Error::Provider(error @ ProviderError::Rejected { .. })) => {
                 tracing::warn!(provider, error = %Chain(&Error::Provider(error)), "the provider does not show its disputes");
+            }
+            // As long as a key that may not read them is not mended, nobody hears of a dispute whose webhook is lost.
+            Err(Error::Provider(error @ ProviderError::NotAccepted { .. })) => {
+                alerts::raise_if_refused(&app.db().await?, &error, None).await?;
             }
             Err(error) => trouble = trouble.or(Some(error)),
             Ok(()) => {}

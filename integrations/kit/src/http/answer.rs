@@ -8,7 +8,8 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
 use crate::ProviderError;
-use crate::breaker::Breaker;
+use crate::breaker::{Breaker, Lane};
+use crate::refusal::Refusal;
 
 /// A whole answer with a status below 500, or a kept failure without its body.
 #[derive(Debug, Clone)]
@@ -18,14 +19,20 @@ pub struct Answer {
     pub(super) headers: HeaderMap,
     pub(super) breaker: Arc<Breaker>,
     pub(super) is_read: bool,
+    pub(super) lane: Lane,
+    pub(super) forbidding: Forbidding,
 }
 
-/// Their own code and words for a refusal.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Refusal {
-    /// Empty where they have none: then it is the status.
-    pub code: String,
-    pub message: String,
+/// What a 401 or 403 says of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Forbidding {
+    /// They do not accept our credentials.
+    #[default]
+    Us,
+    /// 401 as above; a 403 in their own words is a refusal of this one thing, which may belong to somebody else.
+    OneThing,
+    /// Nothing of ours was shown to them, so it is a refusal like any other.
+    Anybody,
 }
 
 /// Reads a refusal out of a 4xx body; `None` where it is not of their usual shape.
@@ -63,15 +70,50 @@ impl Answer {
         })
     }
 
-    /// This answer as an error: 429 is `Unavailable`, all else `Rejected`, with their code or else the status.
+    /// This answer as an error: 429 is `Unavailable`, 401 and 403 are `NotAccepted` (but see [`Forbidding`]), all else `Rejected`,
+    /// with their code or else the status.
+    ///
+    /// A 401, and the 403 to a call that a buyer waits for, open the lane's breaker. A 403 to any other call may be about one
+    /// kind of call alone (a permission that our key lacks): it closes the way for no other.
     pub fn refused(&self, refusal: Option<Refusal>) -> ProviderError {
+        if self.is_about_us(refusal.is_some()) {
+            let refusal = self.worded(refusal);
+            if self.status == 401 || self.lane == Lane::Buyer {
+                self.breaker.refuse(refusal.clone());
+            }
+            return refusal.not_accepted(self.breaker.provider());
+        }
         let provider = self.breaker.provider();
-        let Refusal { code, message } = refusal.unwrap_or_default();
-        let code = if code.is_empty() { self.status.to_string() } else { code };
+        let Refusal { code, message } = self.worded(refusal);
         if self.status == 429 {
             return ProviderError::Unavailable { provider, reason: code, retry_after_s: self.retry_after_s() };
         }
-        ProviderError::Rejected { provider, code, message: message.chars().take(MESSAGE_LIMIT).collect() }
+        ProviderError::Rejected { provider, code, message }
+    }
+
+    /// A refusal of that without which no call is let in (a token): whatever its status, they do not accept our credentials.
+    pub fn refused_entry(&self, refusal: Option<Refusal>) -> ProviderError {
+        if self.status == 429 {
+            return self.refused(refusal);
+        }
+        let refusal = self.worded(refusal);
+        self.breaker.refuse(refusal.clone());
+        refusal.not_accepted(self.breaker.provider())
+    }
+
+    fn is_about_us(&self, is_worded: bool) -> bool {
+        match (self.status, self.forbidding) {
+            (401, Forbidding::Us | Forbidding::OneThing) | (403, Forbidding::Us) => true,
+            (403, Forbidding::OneThing) => !is_worded, // a firewall's page
+            _ => false,
+        }
+    }
+
+    /// With a code, and not too long.
+    fn worded(&self, refusal: Option<Refusal>) -> Refusal {
+        let Refusal { code, message } = refusal.unwrap_or_default();
+        let code = if code.is_empty() { self.status.to_string() } else { code };
+        Refusal { code, message: message.chars().take(MESSAGE_LIMIT).collect() }
     }
 
     /// An empty body reads as `null`. The reason never quotes the body.

@@ -8,8 +8,8 @@ use bytes::{Bytes, BytesMut};
 use tokio::time::{Instant, sleep, timeout_at};
 use uuid::Uuid;
 
-use super::{Answer, Call, Inner, root};
-use crate::breaker::{Breaker, Permit};
+use super::{Answer, Call, Forbidding, Inner, root};
+use crate::breaker::{Breaker, Lane, Open, Permit};
 use crate::{ProviderError, trace};
 
 /// Tries of a call that may be repeated, the first included.
@@ -27,6 +27,8 @@ struct Rules {
     busy: &'static [u16],
     retry_header: Option<&'static str>,
     keeps_failures: bool,
+    lane: Lane,
+    forbidding: Forbidding,
 }
 
 impl Rules {
@@ -64,13 +66,14 @@ struct End<T> {
 /// Tries until there is an answer that `read` can make sense of, or no more try is allowed, or none would fit.
 pub(super) async fn run<T>(call: Call, read: impl Fn(Answer) -> Result<T, String>) -> Result<T, ProviderError> {
     let Call { http, builder, method, path, lane, is_repeatable, is_read, blames, busy, retry_header, keeps_failures, .. } = call;
-    let rules = Rules { is_read, is_repeatable, blames, busy, retry_header, keeps_failures };
+    let forbidding = call.forbidding;
+    let rules = Rules { is_read, is_repeatable, blames, busy, retry_header, keeps_failures, lane, forbidding };
     let started = Instant::now();
     let mut tries = 0;
     let outcome = match (prepare(&http, builder), http.breaker(lane)) {
         (Ok(request), breaker) => match breaker.try_enter() {
             Ok(permit) => http.call(&request, started + http.timeout, &rules, &mut tries, (breaker, permit), read).await,
-            Err(open) => Err(http.unavailable(open.to_string(), Some(open.retry_after))),
+            Err(open) => Err(http.left_alone(open)),
         },
         (Err(unsendable), _) => Err(unsendable),
     };
@@ -182,7 +185,15 @@ impl Inner {
     async fn roundtrip(&self, request: reqwest::Request, breaker: &Arc<Breaker>, rules: &Rules) -> Result<Answer, Failure> {
         let response = self.client.execute(request).await.map_err(|e| Failure::of(&e))?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let answer = |body| Answer { status, body, headers, breaker: Arc::clone(breaker), is_read: rules.is_read };
+        let answer = |body| Answer {
+            status,
+            body,
+            headers,
+            breaker: Arc::clone(breaker),
+            is_read: rules.is_read,
+            lane: rules.lane,
+            forbidding: rules.forbidding,
+        };
         if status >= 500 {
             return Err(Failure::Broken(answer(Bytes::new())));
         }
@@ -203,6 +214,13 @@ impl Inner {
 
     fn unknown(&self, reason: String) -> ProviderError {
         ProviderError::Unknown { provider: self.provider, reason }
+    }
+
+    fn left_alone(&self, open: Open) -> ProviderError {
+        match &open.refusal {
+            Some(refusal) => refusal.clone().not_accepted(self.provider),
+            None => self.unavailable(open.to_string(), Some(open.retry_after)),
+        }
     }
 
     fn unavailable(&self, reason: String, retry_after: Option<Duration>) -> ProviderError {
