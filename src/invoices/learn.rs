@@ -106,19 +106,24 @@ async fn rejected(tx: &impl GenericClient, now: &Invoice, seen: &SeenNfe) -> Res
         issue_after(tx, now).await?;
         return Ok(Outcome::Done);
     }
-    if seen.code.as_deref().is_some_and(is_certificate) {
+    if seen.code.as_deref().is_some_and(is_about_the_shop) {
         store::advance(tx, now, "pending", &why).await?; // it is sent again as it is
         return account::wait(tx, now.id, &now.provider, &why).await;
     }
+    let why = match seen.code.as_deref() {
+        Some("181" | "182") => format!("{why}. Peça ao comprador um CNPJ em situação regular na Receita, ou o CPF"),
+        _ => why,
+    };
     store::advance(tx, now, "rejected", &why).await?;
     alert(tx, Key::InvoiceRejected(now.id), now, &why).await?;
     store::mark_told(tx, now.id).await?;
     Ok(Outcome::Again(Timestamp::now() + AFTER_A_REJECTION))
 }
 
-/// The tax authority's codes for a certificate that ended, was revoked or is another's: no invoice is at fault.
-fn is_certificate(code: &str) -> bool {
-    code.parse::<u16>().is_ok_and(|code| matches!(code, 280..=286 | 290..=298))
+/// The tax authority's codes for which no invoice is at fault: a certificate that ended, was revoked or is another's; and, by the
+/// Receita's register (NT 2026.007), the shop's own CNPJ unknown (178), irregular (179) or of another regime (180).
+fn is_about_the_shop(code: &str) -> bool {
+    code.parse::<u16>().is_ok_and(|code| matches!(code, 178..=180 | 280..=286 | 290..=298))
 }
 
 async fn denied(tx: &impl GenericClient, now: &Invoice, seen: &SeenNfe) -> Result<Outcome> {

@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use serde_json::{Value, json};
-use vitrine_sandbox::{Chaos, Fault, FaultOrder, NfeStatus};
+use vitrine_sandbox::{Chaos, Fault, FaultOrder, NfeStatus, Taxpayer};
 
 use crate::invoices::{goes_on, invoices_of, open};
 use crate::seller::buys;
@@ -221,20 +222,23 @@ async fn a_letter_that_the_provider_refuses_makes_room_for_another() {
 }
 
 #[actix_web::test]
-async fn while_the_account_is_refused_invoices_wait_and_the_shop_is_told_in_one_alert() {
+async fn while_the_token_is_not_accepted_invoices_wait_and_the_shop_is_told_in_one_alert() {
     for provider in ["focusnfe", "enotas"] {
         let (shop, ware) = open(provider).await;
-        shop.control().next_calls(provider, Fault::Status(401), 1_000);
+        shop.control().revoke_key(provider).unwrap();
         for _ in 0..2 {
             paid(&shop, &ware).await;
             shop.drain().await;
         }
         let seen = invoices_of(&shop).await;
         assert_eq!((&seen[0]["status"], &seen[1]["status"]), (&json!("pending"), &json!("pending")), "{provider}: {seen}");
-        assert!(seen[0]["message"].as_str().is_some_and(|why| why.contains("ordenado pelo controle")), "{provider}: {seen}");
+        assert!(
+            seen[0]["message"].as_str().is_some_and(|why| why.contains("does not accept our credentials")),
+            "{provider}: {seen}"
+        );
         assert_eq!(shop.sql::<i64>("SELECT count(*) FROM jobs WHERE state = 'dead'").await, 0);
-        assert_eq!(shop.alerted().await, ["invoice-account 2"], "{provider}: one for both invoices");
-        shop.control().clear_faults();
+        assert_eq!(shop.alerted().await, ["provider-refuses-us 2"], "{provider}: one for both invoices");
+        shop.control().restore_key(provider).unwrap();
         goes_on(&shop).await;
         let standing = shop.control().nfes().iter().filter(|nfe| nfe.status == NfeStatus::Authorized).count();
         assert_eq!(standing, 2, "{provider}: mended, they go out by themselves");
@@ -253,4 +257,63 @@ async fn a_certificate_that_ended_is_no_invoice_s_fault() {
     assert_eq!(shop.alerted().await, ["invoice-account 1"]);
     assert!(shop.control().settled(Duration::from_secs(20)).await);
     shop.close().await;
+}
+
+#[actix_web::test]
+async fn what_the_receita_holds_against_the_shop_stops_no_invoice_for_good() {
+    for (holds, code) in [(Taxpayer::Unknown, "178"), (Taxpayer::Irregular, "179"), (Taxpayer::OtherRegime, "180")] {
+        let (shop, ware) = open("focusnfe").await;
+        shop.control().register_taxpayer(crate::seller::CNPJ, Some(holds));
+        for _ in 0..2 {
+            paid(&shop, &ware).await;
+        }
+        for _ in 0..3 {
+            shop.drain_ahead(SignedDuration::from_mins(1)).await;
+            assert!(shop.control().settled(Duration::from_secs(20)).await);
+        }
+        let seen = invoices_of(&shop).await;
+        assert_eq!((&seen[0]["status"], &seen[1]["status"]), (&json!("pending"), &json!("pending")), "{code}: {seen}");
+        assert!(seen[0]["message"].as_str().is_some_and(|why| why.contains(code)), "{seen}");
+        let alerted: String = shop.sql("SELECT string_agg(DISTINCT key, ',') FROM alert_occurrences").await;
+        assert_eq!(alerted, "invoice-account:focusnfe");
+        shop.control().register_taxpayer(crate::seller::CNPJ, None);
+        goes_on(&shop).await;
+        let standing = shop.control().nfes().iter().filter(|nfe| nfe.status == NfeStatus::Authorized).count();
+        assert_eq!(standing, 2, "{code}: mended, they go out by themselves");
+        assert_eq!(shop.sql::<i64>("SELECT count(*) FROM jobs WHERE state = 'dead'").await, 0);
+        shop.close().await;
+    }
+}
+
+#[actix_web::test]
+async fn a_buyers_cnpj_that_is_not_in_order_is_a_question_to_the_buyer() {
+    for (code, words) in [("181", "não cadastrado"), ("182", "em situação irregular")] {
+        let (shop, ware) = open("focusnfe").await;
+        shop.control().reject_next_nfes(1, code, &format!("Rejeição: CNPJ do destinatário {words}"));
+        paid(&shop, &ware).await;
+        goes_on(&shop).await;
+        assert_eq!(invoices_of(&shop).await[0]["status"], "rejected");
+        assert_eq!(shop.alerted().await, ["invoice-rejected 1"]);
+        let text: String = shop.sql("SELECT text FROM alerts").await;
+        assert!(text.contains(words) && text.contains("Peça ao comprador"), "{text}");
+        shop.close().await;
+    }
+}
+
+#[actix_web::test]
+async fn an_authorisation_with_a_remark_is_one_and_a_code_of_four_digits_is_a_rejection() {
+    for provider in ["focusnfe", "enotas"] {
+        let (shop, ware) = open(provider).await;
+        shop.control().remark_next_nfes(1, "Autorizado o uso da NF-e, com alerta");
+        paid(&shop, &ware).await;
+        goes_on(&shop).await;
+        assert_eq!(invoices_of(&shop).await[0]["status"], "authorized", "{provider}");
+        shop.control().reject_next_nfes(1, "1278", "Rejeição: Valor do item difere do somatório");
+        paid(&shop, &ware).await;
+        goes_on(&shop).await;
+        let seen = invoices_of(&shop).await;
+        let rejected: Vec<_> = seen.as_array().unwrap().iter().filter(|one| one["status"] == "rejected").collect();
+        assert_eq!((rejected.len(), &rejected[0]["code"]), (1, &json!("1278")), "{provider}: {seen}");
+        shop.close().await;
+    }
 }

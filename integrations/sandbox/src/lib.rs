@@ -33,6 +33,7 @@ pub use books::{
 pub use server::control::money::Pay;
 pub use server::control::{Control, ShopAnswer};
 pub use server::{Sandbox, start};
+pub use world::authority::Taxpayer;
 pub use world::bank::TokenForm;
 pub use world::chaos::{Chaos, ChaosCounts};
 pub use world::config::SandboxConfig;

@@ -1,7 +1,10 @@
 //! What the tax authority was told to do, whatever it is asked.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::Deserialize;
 
 /// What the tax authority was told to do, whatever it is asked.
 #[derive(Debug, Default)]
@@ -9,6 +12,18 @@ pub(crate) struct Authority {
     /// Nothing is decided while it is.
     is_away: AtomicBool,
     orders: Mutex<Vec<Order>>,
+    /// By CNPJ, what the Receita's register holds of a taxpayer. Who is not here is in order, and of the regime that the invoice says.
+    register: Mutex<HashMap<String, Taxpayer>>,
+}
+
+/// What the register holds of a taxpayer that is not in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Taxpayer {
+    Unknown,
+    Irregular,
+    /// Of another regime (CRT) than its invoices say.
+    OtherRegime,
 }
 
 /// For the next invoices to be decided.
@@ -40,6 +55,23 @@ impl Authority {
         let first = orders.first_mut()?;
         first.count -= 1;
         Some(first.clone())
+    }
+
+    /// `None`: in order.
+    pub(crate) fn register(&self, cnpj: &str, holds: Option<Taxpayer>) {
+        let mut register = self.registered();
+        match holds {
+            Some(holds) => register.insert(cnpj.to_owned(), holds),
+            None => register.remove(cnpj),
+        };
+    }
+
+    pub(crate) fn taxpayer(&self, cnpj: &str) -> Option<Taxpayer> {
+        self.registered().get(cnpj).copied()
+    }
+
+    fn registered(&self) -> MutexGuard<'_, HashMap<String, Taxpayer>> {
+        self.register.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn orders(&self) -> MutexGuard<'_, Vec<Order>> {

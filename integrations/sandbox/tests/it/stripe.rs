@@ -96,13 +96,16 @@ async fn a_payment_has_every_documented_field_and_stands_in_the_books_like_a_pix
         ("description", json!("Order 1001")),
         ("livemode", json!(false)),
         ("next_action", json!(null)),
-        ("payment_method_types", json!(["card"])),
+        ("payment_method_types", json!(["card", "boleto", "link"])), // all that is switched on
         ("cancellation_reason", json!(null)),
     ] {
         assert_eq!(made[field], value, "{field}");
     }
     assert!(text(&made["client_secret"]).starts_with(&format!("{id}_secret_")));
     assert_eq!(client.stripe_get(&format!("/payment_intents/{id}")).await, (200, made));
+    let alone = "allowed_payment_method_types[0]=card&amount=18500&currency=brl";
+    let call = client.stripe(Method::POST, "/payment_intents").header("content-type", "application/x-www-form-urlencoded");
+    assert_eq!(ask(call.body(alone)).await.1["payment_method_types"], json!(["card"]));
 
     let control = client.sandbox.control();
     let charge = control.charge("0193").expect("found by its payment");
@@ -135,6 +138,8 @@ async fn a_bad_payment_is_refused_and_leaves_no_trace() {
         (("receipt_email", "ana"), json!("email_invalid")),
         (("capture_method", "manual"), json!(null)),
         (("automatic_payment_methods[enabled]", "perhaps"), json!(null)),
+        (("allowed_payment_method_types[]", "cash"), json!(null)),
+        (("payment_method_types[]", "card"), json!("parameter_unknown")), // gone since 2026-09-30
     ] {
         let mut form = NEW.to_vec();
         form.push(extra);

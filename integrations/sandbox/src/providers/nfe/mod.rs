@@ -20,6 +20,8 @@ pub(crate) mod xml;
 /// Later than this an invoice cannot be cancelled.
 const CANCEL_WITHIN: SignedDuration = SignedDuration::from_hours(24);
 const LETTERS_MAX: usize = 20;
+/// "Autorizado o uso da NF-e, com alerta".
+pub(crate) const AUTHORISED_WITH_REMARK: &str = "120";
 /// How long it makes wait while it is away.
 const AWAY: SignedDuration = SignedDuration::from_millis(200);
 
@@ -91,7 +93,16 @@ fn decide(world: &World, books: &mut Books, mut nfe: Nfe, now: Timestamp) {
     let ordered = world.authority.take();
     let refused = match ordered {
         Some(order) => Some((order.is_denial, order.code, order.message)),
-        None => rules::judge(&nfe.draft).err().map(|(code, why)| (false, code.to_string(), why)),
+        None => {
+            let judged = rules::judge(&nfe.draft);
+            let judged = judged.and_then(|()| rules::register(&nfe.draft, |cnpj| world.authority.taxpayer(cnpj)));
+            judged.err().map(|(code, why)| (false, code.to_string(), why))
+        }
+    };
+    // A code that authorises: 120 does so with a remark.
+    let (refused, remark) = match refused {
+        Some((false, code, message)) if code == AUTHORISED_WITH_REMARK => (None, Some((code, message))),
+        other => (other, None),
     };
     if !matches!(refused, Some((false, ..))) {
         let number = next_number(books, &nfe);
@@ -102,7 +113,10 @@ fn decide(world: &World, books: &mut Books, mut nfe: Nfe, now: Timestamp) {
     (nfe.status, nfe.code, nfe.message) = match refused {
         Some((true, code, message)) => (NfeStatus::Denied, Some(code), Some(message)),
         Some((false, code, message)) => (NfeStatus::Rejected, Some(code), Some(message)),
-        None => (NfeStatus::Authorized, Some("100".to_owned()), Some("Autorizado o uso da NF-e".to_owned())),
+        None => {
+            let (code, message) = remark.unwrap_or_else(|| ("100".to_owned(), "Autorizado o uso da NF-e".to_owned()));
+            (NfeStatus::Authorized, Some(code), Some(message))
+        }
     };
     nfe.authorized_at = (nfe.status == NfeStatus::Authorized).then_some(now);
     books.put(nfe.clone());

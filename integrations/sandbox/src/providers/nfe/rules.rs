@@ -2,6 +2,7 @@
 
 use crate::books::nfe_draft::{Draft, DraftItem, Tax};
 use crate::formats::documents::is_tax_id;
+use crate::world::authority::Taxpayer;
 
 /// The name that every rehearsal is addressed to.
 pub(crate) const HOMOLOGATION_NAME: &str = "NF-E EMITIDA EM AMBIENTE DE HOMOLOGACAO - SEM VALOR FISCAL";
@@ -42,6 +43,22 @@ pub(crate) type Rejection = (u16, String);
 
 fn no(code: u16, why: impl Into<String>) -> Result<(), Rejection> {
     Err((code, format!("Rejeição: {}", why.into())))
+}
+
+/// What the Receita's register says against the parties (NT 2026.007, in production since 2026-11-16). Buyers with a CPF are not
+/// looked up.
+pub(crate) fn register(draft: &Draft, taxpayer: impl Fn(&str) -> Option<Taxpayer>) -> Result<(), Rejection> {
+    match taxpayer(&draft.issuer.tax_id) {
+        Some(Taxpayer::Unknown) => return no(178, "CNPJ do emitente não cadastrado na Receita Federal"),
+        Some(Taxpayer::Irregular) => return no(179, "CNPJ do emitente em situação irregular na Receita Federal"),
+        Some(Taxpayer::OtherRegime) => return no(180, "CRT do emitente diverge do cadastro da Receita Federal"),
+        None => {}
+    }
+    match taxpayer(&draft.buyer.tax_id).filter(|_| draft.buyer.tax_id.len() == 14) {
+        Some(Taxpayer::Unknown) => no(181, "CNPJ do destinatário não cadastrado na Receita Federal"),
+        Some(Taxpayer::Irregular) => no(182, "CNPJ do destinatário em situação irregular na Receita Federal"),
+        Some(Taxpayer::OtherRegime) | None => Ok(()),
+    }
 }
 
 /// The first thing that is wrong with it: they tell one at a time.

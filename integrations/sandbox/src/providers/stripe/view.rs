@@ -32,7 +32,7 @@ pub(crate) fn intent(charge: &Charge, card: &Card) -> Value {
         CardStage::Waiting | CardStage::Processing => Value::Null,
     };
     let methods = match &extra["allowed_payment_method_types"] {
-        Value::Null => json!(["card"]),
+        Value::Null => json!(["card", "boleto", "link"]), // what is switched on in the dashboard
         allowed => allowed.clone(),
     };
     json!({

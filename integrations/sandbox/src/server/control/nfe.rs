@@ -13,6 +13,7 @@ use crate::providers::nfe;
 use crate::server::control::Control;
 use crate::server::control::answers::{answer, control};
 use crate::world::World;
+use crate::world::authority::Taxpayer;
 use crate::world::orders::Refused;
 
 /// What an invoice is refused with if nothing else is said.
@@ -34,6 +35,16 @@ impl Control {
     /// So many of the next invoices to be decided are rejected, whatever stands in them.
     pub fn reject_next_nfes(&self, count: u32, code: &str, message: &str) {
         self.world.authority.refuse_next(count, false, code, message);
+    }
+
+    /// So many of the next invoices to be decided are authorised with a remark (cStat 120), whatever stands in them.
+    pub fn remark_next_nfes(&self, count: u32, message: &str) {
+        self.world.authority.refuse_next(count, false, nfe::AUTHORISED_WITH_REMARK, message);
+    }
+
+    /// What the Receita's register holds of a CNPJ; `None`: it is in order again.
+    pub fn register_taxpayer(&self, cnpj: &str, holds: Option<Taxpayer>) {
+        self.world.authority.register(cnpj, holds);
     }
 
     /// So many of the next invoices to be decided are denied: for good.
@@ -66,11 +77,23 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
         .route("/nfe/deny-next", web::post().to(deny))
         .route("/nfe/away", web::post().to(away))
         .route("/nfe/moved", web::post().to(moved))
-        .route("/nfe/age", web::post().to(age));
+        .route("/nfe/age", web::post().to(age))
+        .route("/nfe/taxpayer", web::post().to(taxpayer));
 }
 
 async fn list(world: Data<World>) -> HttpResponse {
     HttpResponse::Ok().json(control(&world).nfes())
+}
+
+#[derive(Deserialize)]
+struct Registered {
+    cnpj: String,
+    holds: Option<Taxpayer>,
+}
+
+async fn taxpayer(world: Data<World>, body: Json<Registered>) -> HttpResponse {
+    control(&world).register_taxpayer(&body.cnpj, body.holds);
+    HttpResponse::Ok().json(json!({}))
 }
 
 #[derive(Deserialize)]
