@@ -1,11 +1,13 @@
-//! Refusals that are about the shop's account at the provider, not about an invoice: a token that was revoked, a certificate that
-//! ended, a company that is not enrolled. The invoices wait for whoever mends it, instead of dying one by one.
+//! The provider of an invoice, and refusals that are about the shop's account there and not about the invoice: a token that was
+//! revoked, a certificate that ended, a company that is not enrolled. The invoices wait for whoever mends it, instead of dying one
+//! by one.
 
 use deadpool_postgres::GenericClient;
 use jiff::{SignedDuration, Timestamp};
 use vitrine_kit::ProviderError;
-use vitrine_kit::fiscal::ACCOUNT_REFUSED;
+use vitrine_kit::fiscal::{ACCOUNT_REFUSED, FiscalProvider};
 
+use super::store::Invoice;
 use crate::alerts::{self, Alert, Key};
 use crate::app::App;
 use crate::db;
@@ -14,6 +16,14 @@ use crate::ids::{InvoiceId, OrderId};
 use crate::jobs::Outcome;
 
 const WAIT: SignedDuration = SignedDuration::from_mins(30);
+
+/// Who has an invoice, or is to have it.
+///
+/// Errors: [`Error::Unconfigured`], it is another than the one that is configured now. Its job waits until it is configured again.
+pub fn provider_of<'a>(app: &'a App, invoice: &Invoice) -> Result<&'a dyn FiscalProvider> {
+    let fiscal = app.providers.fiscal.as_deref().filter(|fiscal| fiscal.name() == invoice.provider);
+    fiscal.ok_or_else(|| Error::Unconfigured(invoice.provider.clone()))
+}
 
 /// What became of a job of an invoice; if it met such a refusal, it waits, and the operator is told. Credentials that are not
 /// accepted (401, 403) are noted here, and waited for as every job waits for them.

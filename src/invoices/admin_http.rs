@@ -24,6 +24,7 @@ use crate::http::who::{Admin, AdminSent};
 use crate::ids::{InvoiceId, OrderId};
 use crate::jobs::{self, Job};
 use crate::sale::locks;
+use crate::sale::states::InvoiceStatus;
 
 /// What stands in the way of invoices, before a sale meets it.
 #[utoipa::path(tag = "admin", security(("bearer" = [])), responses((status = 200, body = Readiness)))]
@@ -37,8 +38,8 @@ pub(super) async fn readiness(app: web::Data<App>, _admin: Admin) -> Result<Http
 #[into_params(parameter_in = Query)]
 pub(super) struct ListInvoices {
     /// `pending`, `processing`, `authorized`, `rejected`, `denied` or `cancelled`.
-    #[garde(inner(length(max = 20)))]
-    status: Option<String>,
+    #[garde(skip)]
+    status: Option<InvoiceStatus>,
     #[garde(skip)]
     order_id: Option<OrderId>,
     #[garde(skip)]
@@ -59,7 +60,7 @@ pub(super) struct AdminInvoice {
     purpose: String,
     provider: String,
     environment: String,
-    status: String,
+    status: InvoiceStatus,
     chave: Option<String>,
     number: Option<String>,
     series: Option<String>,

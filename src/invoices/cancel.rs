@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::ids::{InvoiceId, OrderId};
 use crate::jobs::{self, Job, Outcome};
 use crate::sale::returned::Fate;
+use crate::sale::states::InvoiceStatus;
 use crate::sale::{locks, stock};
 use crate::tax::TaxRules;
 use crate::tax::states;
@@ -51,12 +52,12 @@ pub async fn give_up(app: &App, order: OrderId) -> Result<Outcome> {
 pub async fn cancel(app: &App, id: InvoiceId) -> Result<Outcome> {
     let db = app.db().await?;
     let Some(invoice) = store::find(&db, id).await? else { return Ok(Outcome::Dead("there is no such invoice".into())) };
-    let Some(reason) = invoice.cancel_reason.clone().filter(|_| invoice.status == "authorized") else { return Ok(Outcome::Done) };
+    let Some(reason) = invoice.cancel_reason.clone().filter(|_| invoice.status == InvoiceStatus::Authorized) else {
+        return Ok(Outcome::Done);
+    };
     let too_late = hours_too_late(&db, &invoice).await?;
     drop(db);
-    let Some(fiscal) = app.providers.fiscal.as_deref().filter(|fiscal| fiscal.name() == invoice.provider) else {
-        return Ok(Outcome::Dead(format!("{} is no longer configured", invoice.provider)));
-    };
+    let fiscal = account::provider_of(app, &invoice)?;
     let result = match too_late {
         Some(hours) => keep_unless_gone(app, fiscal, &invoice, hours).await,
         None => ask(app, fiscal, &invoice, &reason).await,
@@ -98,7 +99,7 @@ pub async fn cancel_by_hand(app: &App, id: InvoiceId, reason: &str, actor: Actor
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let invoice = store::lock(&tx, id).await?.ok_or(Error::NotFound("The invoice"))?;
-    if matches!(invoice.status.as_str(), "cancelled" | "denied") {
+    if invoice.status.is_over() {
         return Err(Error::Conflict(format!("The invoice is {}: there is nothing to cancel", invoice.status)));
     }
     let moved: bool = db::query_one(&tx, MOVED, &[&invoice.order]).await?.get("moved");

@@ -15,6 +15,7 @@ use crate::db;
 use crate::error::{Error, Result};
 use crate::ids::{CorrectionId, InvoiceId};
 use crate::jobs::{self, Job, Outcome};
+use crate::sale::states::InvoiceStatus;
 
 /// For how long after the authorisation they are taken: 720 hours in most states.
 const WINDOW: SignedDuration = SignedDuration::from_hours(720);
@@ -35,7 +36,7 @@ pub async fn request(app: &App, id: InvoiceId, text: &str, actor: Actor) -> Resu
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let invoice = store::lock(&tx, id).await?.ok_or(Error::NotFound("The invoice"))?;
-    if invoice.status != "authorized" {
+    if invoice.status != InvoiceStatus::Authorized {
         return Err(Error::Conflict(format!("The invoice is {}: only an authorised one can be corrected", invoice.status)));
     }
     if invoice.authorized_at.is_some_and(|at| Timestamp::now().duration_since(at) > WINDOW) {
@@ -49,7 +50,15 @@ pub async fn request(app: &App, id: InvoiceId, text: &str, actor: Actor) -> Resu
         return Err(Error::Conflict(why.into()));
     }
     let correction: CorrectionId = db::query_one(&tx, INSERT, &[&CorrectionId::new(), &id, &(last + 1), &text]).await?.get("id");
-    store::tell(&tx, invoice.order, id, (Some("authorized"), "authorized"), "a correction was asked for", actor).await?;
+    store::tell(
+        &tx,
+        invoice.order,
+        id,
+        (Some(InvoiceStatus::Authorized), InvoiceStatus::Authorized),
+        "a correction was asked for",
+        actor,
+    )
+    .await?;
     audit_log::record(&tx, actor, "invoice.correct", &id.to_string(), None, Some(json!({"text": text}))).await?;
     jobs::push(&tx, Job::CorrectInvoice { correction }).await?;
     tx.commit().await?;
@@ -69,9 +78,7 @@ pub async fn correct(app: &App, id: CorrectionId) -> Result<Outcome> {
         return Ok(Outcome::Dead("the invoice has no key".into()));
     };
     drop(db);
-    let Some(fiscal) = app.providers.fiscal.as_deref().filter(|fiscal| fiscal.name() == invoice.provider) else {
-        return Ok(Outcome::Dead(format!("{} is no longer configured", invoice.provider)));
-    };
+    let fiscal = account::provider_of(app, &invoice)?;
     let letter = Correction {
         reference: invoice.reference(),
         key,
@@ -94,7 +101,15 @@ pub async fn correct(app: &App, id: CorrectionId) -> Result<Outcome> {
     store::lock(&tx, invoice.id).await?;
     if db::execute(&tx, SETTLE, &[&id, &status, &message]).await? == 1 {
         let why = if status == "accepted" { "a correction was accepted" } else { "a correction was refused" };
-        store::tell(&tx, invoice.order, invoice.id, (Some("authorized"), "authorized"), why, Actor::System).await?;
+        store::tell(
+            &tx,
+            invoice.order,
+            invoice.id,
+            (Some(InvoiceStatus::Authorized), InvoiceStatus::Authorized),
+            why,
+            Actor::System,
+        )
+        .await?;
         if let Some(message) = &message {
             alert(&tx, Key::CorrectionRefused(id), &invoice, message).await?;
         }

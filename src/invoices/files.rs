@@ -13,6 +13,7 @@ use crate::db;
 use crate::error::{Error, Result};
 use crate::ids::InvoiceId;
 use crate::jobs::{self, Job, Outcome};
+use crate::sale::states::InvoiceStatus;
 
 /// They write their files some time after the authorisation: asked again after a quarter of that, within these.
 const SHORTEST_WAIT: SignedDuration = SignedDuration::from_secs(5);
@@ -26,9 +27,7 @@ pub async fn keep(app: &App, id: InvoiceId) -> Result<Outcome> {
     let Some(invoice) = store::find(&db, id).await? else { return Ok(Outcome::Dead("there is no such invoice".into())) };
     let has = db::query_one(&db, HAS, &[&id]).await?;
     drop(db);
-    let Some(fiscal) = app.providers.fiscal.as_deref().filter(|fiscal| fiscal.name() == invoice.provider) else {
-        return Ok(Outcome::Dead(format!("{} is no longer configured", invoice.provider)));
-    };
+    let fiscal = account::provider_of(app, &invoice)?;
     let result = fetch_all(app, fiscal, invoice, &has).await;
     account::or_wait(app, id, result).await
 }
@@ -37,11 +36,11 @@ async fn fetch_all(app: &App, fiscal: &dyn FiscalProvider, invoice: Invoice, has
     let lacks = |document: &str, address: &Option<String>| !has.get::<_, bool>(document) && address.is_none();
     let is_unknown = lacks("xml", &invoice.xml_ref)
         || lacks("danfe", &invoice.danfe_ref)
-        || (invoice.status == "cancelled" && lacks("cancellation", &invoice.cancellation_ref));
+        || (invoice.status == InvoiceStatus::Cancelled && lacks("cancellation", &invoice.cancellation_ref));
     let invoice = if is_unknown { look_again(app, fiscal, invoice).await? } else { invoice };
     let id = invoice.id;
     let mut is_all_here = true;
-    let is_cancelled = invoice.status == "cancelled";
+    let is_cancelled = invoice.status == InvoiceStatus::Cancelled;
     for (document, is_here, is_due) in [
         (Document::Xml, has.get("xml"), invoice.key.is_some()),
         (Document::Danfe, has.get("danfe"), invoice.key.is_some()),
@@ -54,7 +53,7 @@ async fn fetch_all(app: &App, fiscal: &dyn FiscalProvider, invoice: Invoice, has
         let age = invoice.authorized_at.map_or(SignedDuration::ZERO, |at| Timestamp::now().duration_since(at));
         return Ok(Outcome::Again(Timestamp::now() + (age / 4).clamp(SHORTEST_WAIT, LONGEST_WAIT)));
     }
-    if invoice.status == "authorized" && !invoice.is_return {
+    if invoice.status == InvoiceStatus::Authorized && !invoice.is_return {
         jobs::push(&app.db().await?, Job::MailInvoice { invoice: id }).await?;
         app.jobs_were_pushed();
     }
@@ -91,7 +90,7 @@ async fn fetch(app: &App, fiscal: &dyn FiscalProvider, invoice: &Invoice, docume
 fn seen(invoice: &Invoice) -> SeenNfe {
     SeenNfe {
         reference: invoice.reference(),
-        state: if invoice.status == "cancelled" { NfeState::Cancelled } else { NfeState::Authorized },
+        state: if invoice.status == InvoiceStatus::Cancelled { NfeState::Cancelled } else { NfeState::Authorized },
         key: invoice.key.clone(),
         number: invoice.number.clone(),
         series: invoice.series.clone(),

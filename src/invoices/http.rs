@@ -14,6 +14,7 @@ use crate::error::{Error, Problem, Result};
 use crate::http::json::{Path, Query};
 use crate::http::who::Visitor;
 use crate::ids::OrderId;
+use crate::sale::states::InvoiceStatus;
 use crate::sale::viewer::Viewer;
 
 /// The NF-e of an order.
@@ -22,7 +23,7 @@ struct Invoice {
     #[schema(value_type = uuid::Uuid)]
     id: crate::ids::InvoiceId,
     /// `pending`, `processing`, `authorized`, `rejected`, `denied` or `cancelled`.
-    status: String,
+    status: InvoiceStatus,
     /// `homologacao` has no fiscal value.
     environment: String,
     /// The access key, 44 characters.
@@ -60,8 +61,8 @@ pub(super) async fn show(app: web::Data<App>, visitor: Visitor, Path(order): Pat
             format!("{}/api/orders/{order}/invoice/{file}?token={}", app.config.http.public_url, app.keys.invoice_token(order));
         row.get::<_, bool>(has).then_some(url)
     };
-    let (status, message): (String, Option<String>) = (row.get("status"), row.get("message"));
-    let shown = if all { message } else { for_the_buyer(&status).map(str::to_owned) };
+    let (status, message): (InvoiceStatus, Option<String>) = (row.try_get("status")?, row.get("message"));
+    let shown = if all { message } else { for_the_buyer(status).map(str::to_owned) };
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(Invoice {
         id: row.get("id"),
         environment: row.get("environment"),
@@ -79,12 +80,12 @@ pub(super) async fn show(app: web::Data<App>, visitor: Visitor, Path(order): Pat
 }
 
 /// A rejection's reason speaks of the shop's tax data: that is not the buyer's business.
-fn for_the_buyer(status: &str) -> Option<&'static str> {
+fn for_the_buyer(status: InvoiceStatus) -> Option<&'static str> {
     match status {
-        "pending" | "processing" => Some("A nota fiscal está sendo emitida"),
-        "rejected" | "denied" => Some("A loja está corrigindo a nota fiscal"),
-        "cancelled" => Some("A nota fiscal foi cancelada"),
-        _ => None,
+        InvoiceStatus::Pending | InvoiceStatus::Processing => Some("A nota fiscal está sendo emitida"),
+        InvoiceStatus::Rejected | InvoiceStatus::Denied => Some("A loja está corrigindo a nota fiscal"),
+        InvoiceStatus::Cancelled => Some("A nota fiscal foi cancelada"),
+        InvoiceStatus::Authorized => None,
     }
 }
 

@@ -20,8 +20,9 @@ use crate::db;
 use crate::error::Result;
 use crate::ids::{InvoiceId, OrderId};
 use crate::jobs::{self, Job, Outcome};
+use crate::sale::locks::LockedOrder;
 use crate::sale::returned::Note;
-use crate::sale::states::OrderStatus;
+use crate::sale::states::{InvoiceStatus, OrderStatus};
 use crate::sale::{locks, off, stock};
 use crate::users::cep;
 
@@ -36,7 +37,7 @@ pub async fn issue(app: &App, order: OrderId) -> Result<Outcome> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     match store::sale_of(&tx, order).await? {
-        Some(sale) if sale.status == "authorized" => {
+        Some(sale) if sale.status == InvoiceStatus::Authorized => {
             locks::lock_order_for_shop(&tx, order).await?;
             returns::follow_sums(&tx, order, None, false, Actor::System).await?;
         }
@@ -64,51 +65,54 @@ pub async fn start(tx: &impl GenericClient, app: &App, order: OrderId, actor: Ac
 
 /// What the invoice of an order comes to whose sale stands, locked: without the pieces that came back before it.
 async fn lock_sold(tx: &impl GenericClient, order: OrderId) -> Result<Option<Money>> {
-    const LOCK: &str = "
-        SELECT FROM orders WHERE id = $1 AND status IN ('processing', 'shipped', 'delivered')
-           AND payment_status IN ('paid', 'partially_refunded') FOR NO KEY UPDATE";
-    if db::query_opt(tx, LOCK, &[&order]).await?.is_none() || off::sale_is_off(tx, order).await? {
+    let is_sold = |order: &LockedOrder| {
+        let is_going_on = matches!(order.status, OrderStatus::Processing | OrderStatus::Shipped | OrderStatus::Delivered);
+        is_going_on && order.payment_status.is_paid()
+    };
+    let locked = locks::lock_order_for_shop(tx, order).await?;
+    if !locked.is_some_and(|order| is_sold(&order)) || off::sale_is_off(tx, order).await? {
         return Ok(None);
     }
     let sums = stock::find_sums(tx, order).await?;
     Ok(sums.and_then(|sums| sums.total(&sums.sale_note())))
 }
 
-/// Sends an invoice, or asks how far it is. A repeat is harmless: the provider knows the row's id.
+/// Sends an invoice, or asks how far it is. A repeat is harmless: the provider knows the row's id. One that no provider has heard
+/// of goes to the one that is configured now; any other waits for its own.
 pub async fn send(app: &App, id: InvoiceId) -> Result<Outcome> {
-    let Some(invoice) = store::find(&app.db().await?, id).await? else {
+    let Some(mut invoice) = store::find(&app.db().await?, id).await? else {
         return Ok(Outcome::Dead("there is no such invoice".into()));
     };
-    let Some(fiscal) = app.providers.fiscal.as_deref().filter(|fiscal| fiscal.name() == invoice.provider) else {
-        return Ok(Outcome::Dead(format!("{} is no longer configured", invoice.provider)));
-    };
+    let is_unheard_of = invoice.sent_at.is_none() && invoice.is_open();
+    if is_unheard_of && invoice.cancel_reason.is_some() {
+        return abandon(app, &invoice).await;
+    }
+    if let Some(now) = app.providers.fiscal.as_deref().filter(|now| is_unheard_of && now.name() != invoice.provider) {
+        if !store::hand_to(&app.db().await?, id, now.name()).await? {
+            return Ok(Outcome::Again(Timestamp::now()));
+        }
+        now.name().clone_into(&mut invoice.provider);
+    }
+    let fiscal = account::provider_of(app, &invoice)?;
     let result = match invoice.sent_at {
-        None if invoice.is_open() => begin(app, fiscal, invoice).await,
+        None if invoice.is_open() => emit(app, fiscal, invoice).await,
         _ if invoice.may_be_there() => go_on(app, fiscal, invoice).await,
         _ => Ok(Outcome::Done),
     };
     account::or_wait(app, id, result).await
 }
 
-/// The provider never heard of it.
-async fn begin(app: &App, fiscal: &dyn FiscalProvider, invoice: Invoice) -> Result<Outcome> {
-    match invoice.cancel_reason {
-        Some(_) => abandon(app, &invoice).await,
-        None => emit(app, fiscal, invoice).await,
-    }
-}
-
 /// The provider may have it, whatever we think of it: what it says decides.
 async fn go_on(app: &App, fiscal: &dyn FiscalProvider, invoice: Invoice) -> Result<Outcome> {
     let (is_open, is_wanted) = (invoice.is_open(), invoice.cancel_reason.is_none());
-    if !is_wanted && (is_open || invoice.status == "rejected") {
+    if !is_wanted && (is_open || invoice.status == InvoiceStatus::Rejected) {
         // It shall not stand: only if they have it, it goes on.
         return match ask_twice(app, fiscal, &invoice).await? {
             Some(outcome) => Ok(outcome),
             None => abandon(app, &invoice).await,
         };
     }
-    if invoice.status == "pending" {
+    if invoice.status == InvoiceStatus::Pending {
         return emit(app, fiscal, invoice).await; // saying it again is harmless
     }
     match fiscal.find(&invoice.reference()).await? {
@@ -181,9 +185,9 @@ async fn emit(app: &App, fiscal: &dyn FiscalProvider, invoice: Invoice) -> Resul
 async fn abandon(app: &App, invoice: &Invoice) -> Result<Outcome> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
-    let is_unwanted = |now: &Invoice| now.cancel_reason.is_some() && (now.is_open() || now.status == "rejected");
+    let is_unwanted = |now: &Invoice| now.cancel_reason.is_some() && (now.is_open() || now.status == InvoiceStatus::Rejected);
     if let Some(now) = store::lock(&tx, invoice.id).await?.filter(is_unwanted) {
-        store::advance(&tx, &now, "cancelled", now.cancel_reason.as_deref().unwrap_or_default()).await?;
+        store::advance(&tx, &now, InvoiceStatus::Cancelled, now.cancel_reason.as_deref().unwrap_or_default()).await?;
         issue_after(&tx, &now).await?;
     }
     tx.commit().await?;
@@ -197,7 +201,7 @@ async fn give_way(app: &App, invoice: &Invoice, why: &str) -> Result<Outcome> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     if let Some(now) = store::lock(&tx, invoice.id).await?.filter(|now| now.is_open() && now.sent_at == invoice.sent_at) {
-        store::advance(&tx, &now, "cancelled", why).await?;
+        store::advance(&tx, &now, InvoiceStatus::Cancelled, why).await?;
     }
     tx.commit().await?;
     Ok(Outcome::Done)
@@ -227,15 +231,15 @@ async fn subject_of(db: &impl GenericClient, invoice: &Invoice) -> Result<Subjec
         return Ok(Subject::Now { kind: Kind::Sale, note, is_changed });
     };
     Ok(match store::find(db, sale).await? {
-        Some(sale) if sale.stands() || (sale.status == "authorized" && invoice.sent_at.is_some()) => {
+        Some(sale) if sale.stands() || (sale.status == InvoiceStatus::Authorized && invoice.sent_at.is_some()) => {
             let Some(of) = sale.key.clone() else {
                 return Ok(Subject::Later(Outcome::Dead("the sale that it gives back has no key".into())));
             };
             let back = Back { of, sold_at: sale.issued_at, sale: sale.note(&sums) };
             Subject::Now { kind: Kind::Return(back), note: invoice.note(&sums), is_changed: false }
         }
-        Some(sale) if sale.status == "cancelled" && invoice.sent_at.is_none() => Subject::Gone,
-        Some(sale) if !matches!(sale.status.as_str(), "cancelled" | "denied") => {
+        Some(sale) if sale.status == InvoiceStatus::Cancelled && invoice.sent_at.is_none() => Subject::Gone,
+        Some(sale) if !sale.status.is_over() => {
             Subject::Later(Outcome::Again(Timestamp::now() + FOR_THE_SALE)) // it is on its way, or being cancelled
         }
         _ => Subject::Later(Outcome::Dead("the sale that it gives back has no invoice".into())),
@@ -262,7 +266,7 @@ async fn may_go(app: &App, invoice: &Invoice, total: Money, note: &Note) -> Resu
             Some(sale) => !store::find(&tx, sale).await?.is_some_and(|sale| sale.stands()),
         };
     if is_over {
-        store::advance(&tx, &now, "cancelled", "there is nothing for it to be about any more").await?;
+        store::advance(&tx, &now, InvoiceStatus::Cancelled, "there is nothing for it to be about any more").await?;
     } else if !now.is_return && sums.sale_note() != *note {
         return Ok(MayGo::Changed);
     } else {
@@ -311,7 +315,7 @@ async fn refuse(app: &App, fiscal: &dyn FiscalProvider, invoice: &Invoice, probl
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let Some(now) = store::lock(&tx, invoice.id).await?.filter(Invoice::is_open) else { return Ok(Outcome::Done) };
-    if store::advance(&tx, &now, "rejected", "refused before it was sent").await? {
+    if store::advance(&tx, &now, InvoiceStatus::Rejected, "refused before it was sent").await? {
         store::note_problems(&tx, now.id, problems).await?;
         alert(&tx, Key::InvoiceNotSent(now.id), &now, &problem::in_words(problems)).await?;
         store::mark_told(&tx, now.id).await?;

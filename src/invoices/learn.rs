@@ -13,6 +13,7 @@ use crate::cause::Actor;
 use crate::db;
 use crate::error::Result;
 use crate::jobs::{self, Job, Outcome};
+use crate::sale::states::InvoiceStatus;
 
 /// How long to wait before asking again how far an invoice is: a quarter of its age, within these. Their news come by webhook.
 pub const SHORTEST_WAIT: SignedDuration = SignedDuration::from_secs(5);
@@ -27,6 +28,9 @@ pub async fn learn(app: &App, invoice: &Invoice, seen: &SeenNfe) -> Result<Outco
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let Some(now) = store::lock(&tx, invoice.id).await? else { return Ok(Outcome::Done) };
+    if seen.state == NfeState::Rejected && now.issued_at != invoice.issued_at {
+        return Ok(Outcome::Again(Timestamp::now())); // it was opened again since they were asked: that refusal is of the try before
+    }
     let outcome = match seen.state {
         NfeState::Processing => wait(&tx, &now).await?,
         NfeState::Authorized => authorized(&tx, app, &now, seen).await?,
@@ -41,12 +45,12 @@ pub async fn learn(app: &App, invoice: &Invoice, seen: &SeenNfe) -> Result<Outco
 
 async fn wait(tx: &impl GenericClient, now: &Invoice) -> Result<Outcome> {
     let age = now.sent_at.map_or(SignedDuration::ZERO, |at| Timestamp::now().duration_since(at));
-    match now.status.as_str() {
-        "pending" | "rejected" => {
-            store::advance(tx, now, "processing", "").await?;
+    match now.status {
+        InvoiceStatus::Pending | InvoiceStatus::Rejected => {
+            store::advance(tx, now, InvoiceStatus::Processing, "").await?;
         }
-        "processing" => {}
-        "cancelled" if now.authorized_at.is_none() && age < MAY_STILL_COME => {}
+        InvoiceStatus::Processing => {}
+        InvoiceStatus::Cancelled if now.authorized_at.is_none() && age < MAY_STILL_COME => {}
         _ => return Ok(Outcome::Done),
     }
     Ok(Outcome::Again(Timestamp::now() + (age / 4).clamp(SHORTEST_WAIT, LONGEST_WAIT)))
@@ -54,11 +58,11 @@ async fn wait(tx: &impl GenericClient, now: &Invoice) -> Result<Outcome> {
 
 async fn authorized(tx: &impl GenericClient, app: &App, now: &Invoice, seen: &SeenNfe) -> Result<Outcome> {
     let Some(key) = &seen.key else { return wait(tx, now).await };
-    if now.status == "authorized" {
+    if now.status == InvoiceStatus::Authorized {
         store::note(tx, now.id, seen).await?;
         return Ok(Outcome::Done);
     }
-    if now.status == "cancelled" && now.authorized_at.is_some() {
+    if now.status == InvoiceStatus::Cancelled && now.authorized_at.is_some() {
         return Ok(Outcome::Done); // it was cancelled after it had stood: their reading is behind
     }
     let ours = own_cnpj(tx, app).await?;
@@ -66,7 +70,7 @@ async fn authorized(tx: &impl GenericClient, app: &App, now: &Invoice, seen: &Se
         return Ok(Outcome::Dead(format!("the provider answered the key {} of another seller or document", key.as_str())));
     }
     let invoice = now.id;
-    if now.status == "cancelled" {
+    if now.status == InvoiceStatus::Cancelled {
         if store::has_twin(tx, now).await? {
             return Ok(Outcome::Dead(
                 "the provider authorised an invoice that was given up and replaced: cancel it there".into(),
@@ -76,9 +80,9 @@ async fn authorized(tx: &impl GenericClient, app: &App, now: &Invoice, seen: &Se
         store::ask_to_cancel(tx, invoice, "Nota autorizada depois que a loja desistiu dela").await?;
     }
     store::note(tx, invoice, seen).await?;
-    store::advance(tx, now, "authorized", seen.message.as_deref().unwrap_or_default()).await?;
+    store::advance(tx, now, InvoiceStatus::Authorized, seen.message.as_deref().unwrap_or_default()).await?;
     jobs::push(tx, Job::KeepInvoice { invoice }).await?;
-    if now.cancel_reason.is_some() || now.status == "cancelled" {
+    if now.cancel_reason.is_some() || now.status == InvoiceStatus::Cancelled {
         jobs::push_now(tx, Job::CancelInvoice { invoice }).await?;
     } else if !now.is_return {
         jobs::push_now(tx, Job::BuyLabel { order: now.order }).await?;
@@ -102,19 +106,19 @@ async fn rejected(tx: &impl GenericClient, now: &Invoice, seen: &SeenNfe) -> Res
     store::note(tx, now.id, seen).await?;
     let why = said(seen);
     if now.cancel_reason.is_some() {
-        store::advance(tx, now, "cancelled", "given up after it was rejected").await?;
+        store::advance(tx, now, InvoiceStatus::Cancelled, "given up after it was rejected").await?;
         issue_after(tx, now).await?;
         return Ok(Outcome::Done);
     }
     if seen.code.as_deref().is_some_and(is_about_the_shop) {
-        store::advance(tx, now, "pending", &why).await?; // it is sent again as it is
+        store::advance(tx, now, InvoiceStatus::Pending, &why).await?; // it is sent again as it is
         return account::wait(tx, now.id, &now.provider, &why).await;
     }
     let why = match seen.code.as_deref() {
         Some("181" | "182") => format!("{why}. Peça ao comprador um CNPJ em situação regular na Receita, ou o CPF"),
         _ => why,
     };
-    store::advance(tx, now, "rejected", &why).await?;
+    store::advance(tx, now, InvoiceStatus::Rejected, &why).await?;
     alert(tx, Key::InvoiceRejected(now.id), now, &why).await?;
     store::mark_told(tx, now.id).await?;
     Ok(Outcome::Again(Timestamp::now() + AFTER_A_REJECTION))
@@ -132,7 +136,7 @@ async fn denied(tx: &impl GenericClient, now: &Invoice, seen: &SeenNfe) -> Resul
     }
     store::note(tx, now.id, seen).await?;
     let why = said(seen);
-    store::advance(tx, now, "denied", &why).await?;
+    store::advance(tx, now, InvoiceStatus::Denied, &why).await?;
     alert(tx, Key::InvoiceDenied(now.id), now, &format!("{why}. O número foi perdido: corrija a causa e emita outra nota"))
         .await?;
     store::mark_told(tx, now.id).await?;
@@ -142,7 +146,9 @@ async fn denied(tx: &impl GenericClient, now: &Invoice, seen: &SeenNfe) -> Resul
 async fn cancelled(tx: &impl GenericClient, now: &Invoice, seen: &SeenNfe) -> Result<Outcome> {
     store::note(tx, now.id, seen).await?;
     let is_ours = now.cancel_reason.is_some();
-    if store::advance(tx, now, "cancelled", now.cancel_reason.as_deref().unwrap_or("cancelled at the provider")).await? {
+    if store::advance(tx, now, InvoiceStatus::Cancelled, now.cancel_reason.as_deref().unwrap_or("cancelled at the provider"))
+        .await?
+    {
         jobs::push(tx, Job::KeepInvoice { invoice: now.id }).await?;
         issue_after(tx, now).await?;
         if !is_ours {

@@ -15,6 +15,8 @@ use crate::ids::{InvoiceId, LineId, OrderId, RefundId};
 use crate::sale::history::{Change, record_change};
 use crate::sale::locks;
 use crate::sale::returned::{Ground, Note, Pieces, Sums};
+use crate::sale::states::InvoiceStatus;
+use crate::sale::transitions;
 
 /// An invoice as its row stands.
 #[derive(Debug, Clone)]
@@ -32,7 +34,7 @@ pub struct Invoice {
     pub freight: Option<Money>,
     pub provider: String,
     pub environment: Environment,
-    pub status: String,
+    pub status: InvoiceStatus,
     pub issued_at: Timestamp,
     pub sent_at: Option<Timestamp>,
     pub key: Option<AccessKey>,
@@ -58,7 +60,7 @@ impl Invoice {
     }
 
     pub fn is_open(&self) -> bool {
-        matches!(self.status.as_str(), "pending" | "processing")
+        self.status.is_open()
     }
 
     /// What stands on it, of an order of these sums.
@@ -76,23 +78,23 @@ impl Invoice {
 
     /// Authorised, and nobody has asked for it to be cancelled.
     pub fn stands(&self) -> bool {
-        self.status == "authorized" && self.cancel_reason.is_none()
+        self.status == InvoiceStatus::Authorized && self.cancel_reason.is_none()
     }
 
     /// The provider may have it, in another state than ours.
     pub fn may_be_there(&self) -> bool {
-        match self.status.as_str() {
-            "denied" => false,
-            "rejected" => self.sent_at.is_some(),
+        match self.status {
+            InvoiceStatus::Denied => false,
+            InvoiceStatus::Rejected => self.sent_at.is_some(),
             // One that was authorised before has been seen cancelled there.
-            "cancelled" => self.sent_at.is_some() && self.authorized_at.is_none(),
-            _ => true,
+            InvoiceStatus::Cancelled => self.sent_at.is_some() && self.authorized_at.is_none(),
+            InvoiceStatus::Pending | InvoiceStatus::Processing | InvoiceStatus::Authorized => true,
         }
     }
 
     /// Gone, and not because somebody or the tax authority wanted it.
     pub fn was_given_up(&self) -> bool {
-        self.is_given_up && self.status == "cancelled"
+        self.is_given_up && self.status == InvoiceStatus::Cancelled
     }
 }
 
@@ -100,10 +102,10 @@ const COLUMNS: &str = "
     i.id, i.order_id, i.purpose, i.sale_id, i.refund_id, i.ground, i.lines, i.line_discounts, i.freight_cents, i.provider, i.environment, i.status, i.issued_at, i.sent_at, i.chave, i.number, i.series,
     i.total_cents, i.buyer_ibge_city, i.cancel_reason, i.cancel_refused IS NOT NULL AS is_cancel_refused, i.given_up, i.danfe_ref, i.xml_ref, i.cancellation_ref, i.authorized_at";
 
-fn invoice(row: &Row) -> Invoice {
+fn invoice(row: &Row) -> Result<Invoice> {
     let key: Option<String> = row.get("chave");
     let lines: Option<Value> = row.get("lines");
-    Invoice {
+    Ok(Invoice {
         id: row.get("id"),
         order: row.get("order_id"),
         is_return: row.get::<_, &str>("purpose") == "return",
@@ -114,7 +116,7 @@ fn invoice(row: &Row) -> Invoice {
         freight: row.get("freight_cents"),
         provider: row.get("provider"),
         environment: environment(row.get("environment")),
-        status: row.get("status"),
+        status: row.try_get("status")?,
         issued_at: row.get("issued_at"),
         sent_at: row.get("sent_at"),
         key: key.and_then(|key| AccessKey::parse(&key).ok()),
@@ -129,7 +131,7 @@ fn invoice(row: &Row) -> Invoice {
         xml_ref: row.get("xml_ref"),
         cancellation_ref: row.get("cancellation_ref"),
         authorized_at: row.get("authorized_at"),
-    }
+    })
 }
 
 /// The release before this one gave a sale back without a refund for its money alone.
@@ -155,14 +157,14 @@ fn environment(word: &str) -> Environment {
 
 pub async fn find(db: &impl GenericClient, id: InvoiceId) -> Result<Option<Invoice>> {
     const FIND: &str = sql!("SELECT ", COLUMNS, " FROM invoices i WHERE i.id = $1");
-    Ok(db::query_opt(db, FIND, &[&id]).await?.as_ref().map(invoice))
+    db::query_opt(db, FIND, &[&id]).await?.as_ref().map(invoice).transpose()
 }
 
 /// The invoice under its order's lock and its own: what is read stays so until the commit.
 pub async fn lock(tx: &impl GenericClient, id: InvoiceId) -> Result<Option<Invoice>> {
     const LOCK: &str = sql!("SELECT ", COLUMNS, " FROM invoices i WHERE i.id = $1 FOR NO KEY UPDATE");
     locks::lock_order_of_invoice(tx, id).await?;
-    Ok(db::query_opt(tx, LOCK, &[&id]).await?.as_ref().map(invoice))
+    db::query_opt(tx, LOCK, &[&id]).await?.as_ref().map(invoice).transpose()
 }
 
 /// The newest sale invoice of an order: the live one, if there is one.
@@ -173,7 +175,7 @@ pub async fn sale_of(db: &impl GenericClient, order: OrderId) -> Result<Option<I
         " FROM invoices i WHERE i.order_id = $1 AND i.purpose = 'sale'
            ORDER BY i.status IN ('denied', 'cancelled'), i.id DESC LIMIT 1"
     );
-    Ok(db::query_opt(db, FIND, &[&order]).await?.as_ref().map(invoice))
+    db::query_opt(db, FIND, &[&order]).await?.as_ref().map(invoice).transpose()
 }
 
 /// The returns of a sale that stand or may come to stand, the oldest first.
@@ -183,7 +185,7 @@ pub async fn list_returns(db: &impl GenericClient, sale: InvoiceId) -> Result<Ve
         COLUMNS,
         " FROM invoices i WHERE i.sale_id = $1 AND i.purpose = 'return' AND i.status NOT IN ('denied', 'cancelled') ORDER BY i.id"
     );
-    Ok(db::query(db, LIST, &[&sale]).await?.iter().map(invoice).collect())
+    db::query(db, LIST, &[&sale]).await?.iter().map(invoice).collect()
 }
 
 /// A new invoice, before any provider hears of it.
@@ -243,7 +245,7 @@ pub async fn insert(tx: &impl GenericClient, new: &NewInvoice<'_>, actor: Actor)
     if db::execute(tx, INSERT, &params).await? == 0 {
         return Ok(None);
     }
-    tell(tx, new.order, id, (None, "pending"), purpose, actor).await?;
+    tell(tx, new.order, id, (None, InvoiceStatus::Pending), purpose, actor).await?;
     Ok(Some(id))
 }
 
@@ -255,6 +257,14 @@ pub async fn mark_sent(db: &impl GenericClient, id: InvoiceId, total: Money, not
          WHERE id = $1 AND status IN ('pending', 'processing')";
     let (lines, discounts, freight) = columns_of(note);
     Ok(db::execute(db, SENT, &[&id, &total, &lines, &discounts, &freight]).await? == 1)
+}
+
+/// No provider has heard of it: another one gets it. `false`: it was sent meanwhile, or is not wanted any more.
+pub async fn hand_to(db: &impl GenericClient, id: InvoiceId, provider: &str) -> Result<bool> {
+    const HAND: &str = "
+        UPDATE invoices SET provider = $2, updated_at = now()
+         WHERE id = $1 AND sent_at IS NULL AND status = 'pending' AND cancel_reason IS NULL";
+    Ok(db::execute(db, HAND, &[&id, &provider]).await? == 1)
 }
 
 /// The shop was told that it is rejected or denied.
@@ -286,14 +296,15 @@ pub async fn is_given_back(tx: &impl GenericClient, sale: InvoiceId) -> Result<b
     Ok(db::query_one(tx, BACK, &[&sale]).await?.get(0))
 }
 
-/// Moves a locked invoice on; `false`: it was in another state meanwhile.
-pub async fn advance(tx: &impl GenericClient, invoice: &Invoice, to: &'static str, why: &str) -> Result<bool> {
+/// Moves a locked invoice on; `false`: it was in another state meanwhile, or takes no such step.
+pub async fn advance(tx: &impl GenericClient, invoice: &Invoice, to: InvoiceStatus, why: &str) -> Result<bool> {
     const ADVANCE: &str = "
         UPDATE invoices SET status = $3, updated_at = now(), cancelled_at = CASE WHEN $3 = 'cancelled' THEN now() END
-         WHERE id = $1 AND status = $2 AND status <> $3";
-    let moved = db::execute(tx, ADVANCE, &[&invoice.id, &invoice.status, &to]).await? == 1;
+         WHERE id = $1 AND status = $2";
+    let moved = transitions::invoice_may(invoice.status, to)
+        && db::execute(tx, ADVANCE, &[&invoice.id, &invoice.status, &to]).await? == 1;
     if moved {
-        tell(tx, invoice.order, invoice.id, (Some(&invoice.status), to), why, Actor::System).await?;
+        tell(tx, invoice.order, invoice.id, (Some(invoice.status), to), why, Actor::System).await?;
     }
     Ok(moved)
 }
@@ -341,7 +352,7 @@ pub async fn reopen(tx: &impl GenericClient, invoice: &Invoice, city: Option<&st
     if db::execute(tx, REOPEN, &[&invoice.id, &city]).await? == 0 {
         return Ok(false);
     }
-    tell(tx, invoice.order, invoice.id, (Some("rejected"), "pending"), "tried again", actor).await?;
+    tell(tx, invoice.order, invoice.id, (Some(InvoiceStatus::Rejected), InvoiceStatus::Pending), "tried again", actor).await?;
     Ok(true)
 }
 
@@ -371,9 +382,10 @@ pub async fn tell(
     tx: &impl GenericClient,
     order: OrderId,
     id: InvoiceId,
-    (from, to): (Option<&str>, &str),
+    (from, to): (Option<InvoiceStatus>, InvoiceStatus),
     reason: &str,
     actor: Actor,
 ) -> Result<()> {
+    let (from, to) = (from.map(InvoiceStatus::as_str), to.as_str());
     record_change(tx, order, &Change { subject: "invoice", subject_id: Some(id.0), from, to, reason, actor }).await
 }

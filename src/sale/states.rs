@@ -1,4 +1,4 @@
-//! The states of an order, of its money, of a refund and of a dispute: the words of the tables, as enums.
+//! The states of an order, of its money, of a refund, an invoice and a dispute: the words of the tables, as enums.
 
 use std::fmt;
 
@@ -142,6 +142,20 @@ states! {
         Failed = "failed",
     }
 
+    /// How far an NF-e is, of a sale or of a return: `invoices.status`.
+    InvoiceStatus {
+        /// Wanted; the provider may not know of it yet.
+        Pending = "pending",
+        /// The provider has it in hand.
+        Processing = "processing",
+        Authorized = "authorized",
+        /// Refused with its number unspent: mended, it is tried again.
+        Rejected = "rejected",
+        /// Refused, and its number is lost: only another one can follow.
+        Denied = "denied",
+        Cancelled = "cancelled",
+    }
+
     /// What a dispute is about: `disputes.stage`.
     DisputeStage {
         /// The bank asks, and has taken nothing. It may be answered by a refund.
@@ -263,6 +277,18 @@ impl RefundStatus {
     }
 }
 
+impl InvoiceStatus {
+    /// Its word from the tax authority is still to come.
+    pub fn is_open(self) -> bool {
+        matches!(self, Self::Pending | Self::Processing)
+    }
+
+    /// It is nothing any more, and never will be.
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Denied | Self::Cancelled)
+    }
+}
+
 impl DisputeState {
     /// It can still go either way.
     pub fn is_open(self) -> bool {
@@ -329,6 +355,10 @@ mod tests {
         }
         for status in RefundStatus::ALL {
             assert_eq!(RefundStatus::parse(status.as_str()).ok(), Some(*status));
+            assert_eq!(serde_json::to_value(status).ok(), Some(status.as_str().into()));
+        }
+        for status in InvoiceStatus::ALL {
+            assert_eq!(InvoiceStatus::parse(status.as_str()).ok(), Some(*status));
             assert_eq!(serde_json::to_value(status).ok(), Some(status.as_str().into()));
         }
         for state in DisputeState::ALL {

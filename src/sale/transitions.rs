@@ -2,7 +2,8 @@
 //! `docs/states.md` shows it, and its property tests walk it.
 
 use super::states::{
-    DisputeState as Dispute, OrderPaymentStatus as Money, OrderStatus as Order, PaymentStatus as Payment, RefundStatus as Refund,
+    DisputeState as Dispute, InvoiceStatus as Invoice, OrderPaymentStatus as Money, OrderStatus as Order,
+    PaymentStatus as Payment, RefundStatus as Refund,
 };
 
 /// A step that an order takes. It may be taken from any of `from` where its money is in any of `money_from`.
@@ -130,6 +131,16 @@ pub const REFUND_STEPS: &[(&[Refund], &[Refund])] = &[
     (&[Refund::Failed], &[Refund::Done]),
 ];
 
+/// The steps of an NF-e: from → to. What stands at the tax authority counts, whatever was thought of it here.
+pub const INVOICE_STEPS: &[(&[Invoice], &[Invoice])] = &[
+    (&[Invoice::Pending, Invoice::Rejected], &[Invoice::Processing]),
+    (&[Invoice::Pending, Invoice::Processing], &[Invoice::Rejected, Invoice::Denied]),
+    // It is tried again: its cause was mended, or was the shop's account and not the invoice.
+    (&[Invoice::Processing, Invoice::Rejected], &[Invoice::Pending]),
+    (&[Invoice::Pending, Invoice::Processing, Invoice::Rejected, Invoice::Denied, Invoice::Cancelled], &[Invoice::Authorized]),
+    (&[Invoice::Pending, Invoice::Processing, Invoice::Rejected, Invoice::Denied, Invoice::Authorized], &[Invoice::Cancelled]),
+];
+
 /// The steps of a dispute: from → to.
 pub const DISPUTE_STEPS: &[(&[Dispute], &[Dispute])] = &[
     // It goes its way, and ends. A word that says nothing certain keeps it open.
@@ -149,6 +160,11 @@ pub fn payment_may(from: Payment, to: Payment) -> bool {
 /// Whether a refund may go from one state to another.
 pub fn refund_may(from: Refund, to: Refund) -> bool {
     from != to && REFUND_STEPS.iter().any(|(sources, targets)| sources.contains(&from) && targets.contains(&to))
+}
+
+/// Whether an invoice may go from one state to another.
+pub fn invoice_may(from: Invoice, to: Invoice) -> bool {
+    INVOICE_STEPS.iter().any(|(sources, targets)| sources.contains(&from) && targets.contains(&to))
 }
 
 /// Whether a dispute may go from one state to another.
@@ -183,6 +199,9 @@ pub fn as_sql_values() -> String {
     for from in Refund::ALL {
         Refund::ALL.iter().filter(|to| refund_may(*from, **to)).for_each(|to| row("refund", from.as_str(), to.as_str()));
     }
+    for from in Invoice::ALL {
+        Invoice::ALL.iter().filter(|to| invoice_may(*from, **to)).for_each(|to| row("invoice", from.as_str(), to.as_str()));
+    }
     for from in Dispute::ALL {
         Dispute::ALL.iter().filter(|to| dispute_may(*from, **to)).for_each(|to| row("dispute", from.as_str(), to.as_str()));
     }
@@ -212,6 +231,10 @@ pub fn as_markdown() -> String {
     text.push_str("\n| a refund may go from | to |\n|---|---|\n");
     for (from, to) in REFUND_STEPS {
         text.push_str(&format!("| {} | {} |\n", words(from, Refund::as_str), words(to, Refund::as_str)));
+    }
+    text.push_str("\n| an invoice may go from | to |\n|---|---|\n");
+    for (from, to) in INVOICE_STEPS {
+        text.push_str(&format!("| {} | {} |\n", words(from, Invoice::as_str), words(to, Invoice::as_str)));
     }
     text.push_str("\n| a dispute may go from | to |\n|---|---|\n");
     for (from, to) in DISPUTE_STEPS {
@@ -275,6 +298,15 @@ mod tests {
                 prop_assert_eq!(at.is_captured(), has_captured);
             }
         }
+    }
+
+    #[test]
+    fn no_step_of_an_invoice_stays_where_it_is_and_one_that_stands_only_ends() {
+        for status in Invoice::ALL {
+            assert!(!invoice_may(*status, *status), "{status}");
+        }
+        let after_authorized: Vec<_> = Invoice::ALL.iter().filter(|to| invoice_may(Invoice::Authorized, **to)).collect();
+        assert_eq!(after_authorized, [&Invoice::Cancelled]);
     }
 
     #[test]

@@ -42,6 +42,7 @@ mod harness;
 mod invoice_bodies;
 mod invoices;
 mod invoices_doubts;
+mod invoices_moved;
 mod invoices_undone;
 mod jobs;
 mod keys;

@@ -42,6 +42,8 @@ pub struct Shop {
     database: String,
     server: ServerHandle,
     env: HashMap<String, String>,
+    /// Of the sandbox: Focus NFe's token, eNotas' key and company, the secret of both, the seller's CNPJ.
+    fiscal: [String; 5],
 }
 
 /// Another server of a shop, on its database.
@@ -49,6 +51,20 @@ pub struct Beside {
     pub url: String,
     pub app: Data<App>,
     server: ServerHandle,
+}
+
+/// The variables of a shop whose NF-e go through this provider.
+fn fiscal_variables(sandbox: &Sandbox, fiscal: &[String; 5], name: &str) -> [(&'static str, String); 6] {
+    let [focus, enotas, company, secret, cnpj] = fiscal.clone();
+    let (path, key) = if name == "enotas" { ("enotas/v2", enotas) } else { ("focusnfe", focus) };
+    [
+        ("NFE_PROVIDER", name.to_owned()),
+        ("NFE_URL", format!("{}/{path}", sandbox.url())),
+        ("NFE_API_KEY", key),
+        ("NFE_COMPANY_ID", company),
+        ("NFE_WEBHOOK_SECRET", secret),
+        ("NFE_CNPJ", cnpj),
+    ]
 }
 
 impl Beside {
@@ -154,15 +170,7 @@ impl Shop {
         .collect();
         env.extend(changes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         if let Some(name) = env.get("NFE_PROVIDER").cloned() {
-            let [focus, enotas, company, secret, cnpj] = fiscal;
-            let (path, key) = if name == "enotas" { ("enotas/v2", enotas) } else { ("focusnfe", focus) };
-            for (name, value) in [
-                ("NFE_URL", provider(path)),
-                ("NFE_API_KEY", key),
-                ("NFE_COMPANY_ID", company),
-                ("NFE_WEBHOOK_SECRET", secret),
-                ("NFE_CNPJ", cnpj),
-            ] {
+            for (name, value) in fiscal_variables(&sandbox, &fiscal, &name) {
                 env.entry(name.to_owned()).or_insert(value);
             }
         }
@@ -172,7 +180,14 @@ impl Shop {
         let handle = serving.handle();
         actix_web::rt::spawn(serving);
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Self { url, app, sandbox, http, database, server: handle, env }
+        Self { url, app, sandbox, http, database, server: handle, env, fiscal }
+    }
+
+    /// Another server, whose NF-e go through this provider from now on.
+    pub async fn beside_with_fiscal(&self, name: &str) -> Beside {
+        let variables = fiscal_variables(&self.sandbox, &self.fiscal, name);
+        let changes: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        self.beside(&changes).await.unwrap()
     }
 
     /// Another server on the same database and the same providers, with other variables; or why it does not start.
