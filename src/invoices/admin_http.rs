@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 use vitrine_kit::{Money, sefaz};
 
 use super::company::is_ibge_city;
-use super::readiness::{Readiness, look};
+use super::readiness::{Readiness, check_readiness};
 use super::{cancel as withdrawal, correct as letters, issue, problem, returns, store};
 use crate::app::App;
 use crate::audit_log;
@@ -30,7 +30,7 @@ use crate::sale::states::InvoiceStatus;
 #[utoipa::path(tag = "admin", security(("bearer" = [])), responses((status = 200, body = Readiness)))]
 #[get("/api/admin/invoices/readiness")]
 pub(super) async fn readiness(app: web::Data<App>, _admin: Admin) -> Result<HttpResponse> {
-    Ok(HttpResponse::Ok().json(look(&app).await?))
+    Ok(HttpResponse::Ok().json(check_readiness(&app).await?))
 }
 
 #[derive(Debug, Deserialize, Validate, IntoParams)]

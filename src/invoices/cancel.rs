@@ -7,7 +7,7 @@ use vitrine_kit::ProviderError;
 use vitrine_kit::fiscal::{ACCOUNT_REFUSED, Cancellation, FiscalProvider, NfeState};
 
 use super::cancel_request::request_cancel;
-use super::learn::{SHORTEST_WAIT, alert, learn};
+use super::provider_state::{SHORTEST_WAIT, alert, record_provider_state};
 use super::store::{self, Invoice};
 use super::{account, returns};
 use crate::alerts::Key;
@@ -60,14 +60,14 @@ pub async fn cancel(app: &App, id: InvoiceId) -> Result<Outcome> {
     let fiscal = account::provider_of(app, &invoice)?;
     let result = match too_late {
         Some(hours) => keep_unless_gone(app, fiscal, &invoice, hours).await,
-        None => ask(app, fiscal, &invoice, &reason).await,
+        None => send_cancellation(app, fiscal, &invoice, &reason).await,
     };
     account::or_wait(app, id, result).await
 }
 
-async fn ask(app: &App, fiscal: &dyn FiscalProvider, invoice: &Invoice, reason: &str) -> Result<Outcome> {
+async fn send_cancellation(app: &App, fiscal: &dyn FiscalProvider, invoice: &Invoice, reason: &str) -> Result<Outcome> {
     match fiscal.cancel(&invoice.reference(), reason).await {
-        Ok(Cancellation::Cancelled(seen)) => learn(app, invoice, &seen).await,
+        Ok(Cancellation::Cancelled(seen)) => record_provider_state(app, invoice, &seen).await,
         Ok(Cancellation::Processing) => Ok(ask_again()),
         Ok(Cancellation::Refused { code, message }) => cannot_cancel(app, invoice, &format!("{code}: {message}")).await,
         // The provider's own no is one too: whoever asked must read it.
@@ -81,7 +81,7 @@ async fn ask(app: &App, fiscal: &dyn FiscalProvider, invoice: &Invoice, reason: 
 /// It is too late to ask. But what was asked in time may have been done, its answer lost: then it is not given back as well.
 async fn keep_unless_gone(app: &App, fiscal: &dyn FiscalProvider, invoice: &Invoice, hours: u32) -> Result<Outcome> {
     match fiscal.find(&invoice.reference()).await? {
-        Some(seen) if seen.state == NfeState::Cancelled => learn(app, invoice, &seen).await,
+        Some(seen) if seen.state == NfeState::Cancelled => record_provider_state(app, invoice, &seen).await,
         Some(seen) if seen.state == NfeState::Processing => Ok(ask_again()),
         _ => cannot_cancel(app, invoice, &format!("o prazo de {hours} horas para cancelar passou")).await,
     }

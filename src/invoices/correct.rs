@@ -5,7 +5,7 @@ use serde_json::json;
 use vitrine_kit::ProviderError;
 use vitrine_kit::fiscal::{ACCOUNT_REFUSED, Corrected, Correction};
 
-use super::learn::alert;
+use super::provider_state::alert;
 use super::{account, store};
 use crate::alerts::Key;
 use crate::app::App;
@@ -50,7 +50,7 @@ pub async fn request(app: &App, id: InvoiceId, text: &str, actor: Actor) -> Resu
         return Err(Error::Conflict(why.into()));
     }
     let correction: CorrectionId = db::query_one(&tx, INSERT, &[&CorrectionId::new(), &id, &(last + 1), &text]).await?.get("id");
-    store::tell(
+    store::record_history(
         &tx,
         invoice.order,
         id,
@@ -101,7 +101,7 @@ pub async fn correct(app: &App, id: CorrectionId) -> Result<Outcome> {
     store::lock(&tx, invoice.id).await?;
     if db::execute(&tx, SETTLE, &[&id, &status, &message]).await? == 1 {
         let why = if status == "accepted" { "a correction was accepted" } else { "a correction was refused" };
-        store::tell(
+        store::record_history(
             &tx,
             invoice.order,
             invoice.id,

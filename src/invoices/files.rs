@@ -6,7 +6,7 @@ use tokio_postgres::Row;
 use vitrine_kit::fiscal::{Document, FiscalProvider, NfeState, SeenNfe};
 
 use super::account;
-use super::learn::learn;
+use super::provider_state::learn;
 use super::store::{self, Invoice};
 use crate::app::App;
 use crate::db;
@@ -20,7 +20,7 @@ const SHORTEST_WAIT: SignedDuration = SignedDuration::from_secs(5);
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(1);
 
 /// Fetches what is still missing. The buyer is told when it is all there.
-pub async fn keep(app: &App, id: InvoiceId) -> Result<Outcome> {
+pub async fn fetch_files(app: &App, id: InvoiceId) -> Result<Outcome> {
     const HAS: &str = "
         SELECT xml IS NOT NULL AS xml, danfe IS NOT NULL AS danfe, cancellation_xml IS NOT NULL AS cancellation FROM invoices WHERE id = $1";
     let db = app.db().await?;
@@ -63,7 +63,7 @@ async fn fetch_all(app: &App, fiscal: &dyn FiscalProvider, invoice: Invoice, has
 /// When it was authorised they had not yet said where its files are, and news of it may be lost.
 async fn look_again(app: &App, fiscal: &dyn FiscalProvider, invoice: Invoice) -> Result<Invoice> {
     let Some(seen) = fiscal.find(&invoice.reference()).await? else { return Ok(invoice) };
-    learn(app, &invoice, &seen).await?;
+    record_provider_state(app, &invoice, &seen).await?;
     Ok(store::find(&app.db().await?, invoice.id).await?.unwrap_or(invoice))
 }
 

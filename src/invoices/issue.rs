@@ -9,8 +9,8 @@ use super::account;
 use super::build::{self, Back, Cities, Kind, Wanted};
 use super::company;
 use super::facts::{self, Facts};
-use super::learn::{alert, issue_after, learn};
 use super::problem::{self, Problem};
+use super::provider_state::{alert, issue_after, record_provider_state};
 use super::returns;
 use super::store::{self, Invoice, NewInvoice};
 use crate::alerts::Key;
@@ -116,7 +116,7 @@ async fn go_on(app: &App, fiscal: &dyn FiscalProvider, invoice: Invoice) -> Resu
         return emit(app, fiscal, invoice).await; // saying it again is harmless
     }
     match fiscal.find(&invoice.reference()).await? {
-        Some(seen) => learn(app, &invoice, &seen).await,
+        Some(seen) => record_provider_state(app, &invoice, &seen).await,
         None if is_open => emit(app, fiscal, invoice).await,
         None => Ok(Outcome::Done),
     }
@@ -125,7 +125,7 @@ async fn go_on(app: &App, fiscal: &dyn FiscalProvider, invoice: Invoice) -> Resu
 /// `None`: the provider has nothing of it that stands or may come to stand, and has said so twice.
 async fn ask_twice(app: &App, fiscal: &dyn FiscalProvider, invoice: &Invoice) -> Result<Option<Outcome>> {
     match fiscal.find(&invoice.reference()).await? {
-        Some(seen) if seen.state != NfeState::Rejected => learn(app, invoice, &seen).await.map(Some),
+        Some(seen) if seen.state != NfeState::Rejected => record_provider_state(app, invoice, &seen).await.map(Some),
         _ if store::doubt(&app.db().await?, invoice.id, SECOND_LOOK).await? => Ok(None),
         _ => Ok(Some(Outcome::Again(Timestamp::now() + SECOND_LOOK))),
     }
@@ -178,7 +178,7 @@ async fn emit(app: &App, fiscal: &dyn FiscalProvider, invoice: Invoice) -> Resul
         MayGo::Changed => return Ok(Outcome::Again(Timestamp::now())),
     }
     let seen = fiscal.emit(&nfe).await?;
-    learn(app, &invoice, &seen).await
+    record_provider_state(app, &invoice, &seen).await
 }
 
 /// They do not have it, and nobody wants it any more.

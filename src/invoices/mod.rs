@@ -17,7 +17,7 @@ pub mod facts;
 mod files;
 mod http;
 mod issue;
-mod learn;
+mod provider_state;
 mod problem;
 mod readiness;
 pub mod returns;
@@ -27,7 +27,7 @@ mod ware;
 
 pub use cancel::{cancel, give_up};
 pub use correct::correct;
-pub use files::keep;
+pub use files::fetch_files;
 pub use issue::{issue, send};
 
 use utoipa_actix_web::service_config::ServiceConfig;

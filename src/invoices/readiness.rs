@@ -49,7 +49,7 @@ pub struct ProductProblems {
 }
 
 /// Looks at the settings and at every product that is for sale, for a sale inside the state and for one to another.
-pub async fn look(app: &App) -> Result<Readiness> {
+pub async fn check_readiness(app: &App) -> Result<Readiness> {
     let db = app.db().await?;
     let company = company::find(&db).await?;
     let (rules, rows) = products(&db).await?;

@@ -245,7 +245,7 @@ pub async fn insert(tx: &impl GenericClient, new: &NewInvoice<'_>, actor: Actor)
     if db::execute(tx, INSERT, &params).await? == 0 {
         return Ok(None);
     }
-    tell(tx, new.order, id, (None, InvoiceStatus::Pending), purpose, actor).await?;
+    record_history(tx, new.order, id, (None, InvoiceStatus::Pending), purpose, actor).await?;
     Ok(Some(id))
 }
 
@@ -299,18 +299,18 @@ pub async fn is_given_back(tx: &impl GenericClient, sale: InvoiceId) -> Result<b
 /// Moves a locked invoice on; `false`: it was in another state meanwhile, or takes no such step.
 pub async fn advance(tx: &impl GenericClient, invoice: &Invoice, to: InvoiceStatus, why: &str) -> Result<bool> {
     const ADVANCE: &str = "
-        UPDATE invoices SET status = $3, updated_at = now(), cancelled_at = CASE WHEN $3 = 'cancelled' THEN now() END
+        UPDATE invoices SET status = $3::text, updated_at = now(), cancelled_at = CASE WHEN $3::text = 'cancelled' THEN now() END
          WHERE id = $1 AND status = $2";
     let moved = transitions::invoice_may(invoice.status, to)
         && db::execute(tx, ADVANCE, &[&invoice.id, &invoice.status, &to]).await? == 1;
     if moved {
-        tell(tx, invoice.order, invoice.id, (Some(invoice.status), to), why, Actor::System).await?;
+        record_history(tx, invoice.order, invoice.id, (Some(invoice.status), to), why, Actor::System).await?;
     }
     Ok(moved)
 }
 
 /// What the provider says of it, beside its state.
-pub async fn note(tx: &impl GenericClient, id: InvoiceId, seen: &SeenNfe) -> Result<()> {
+pub async fn record_answer(tx: &impl GenericClient, id: InvoiceId, seen: &SeenNfe) -> Result<()> {
     const NOTE: &str = "
         UPDATE invoices SET chave = coalesce($2, chave), number = coalesce($3, number), series = coalesce($4, series), code = $5, message = $6,
                danfe_ref = coalesce($7, danfe_ref), xml_ref = coalesce($8, xml_ref), cancellation_ref = coalesce($9, cancellation_ref),
@@ -352,7 +352,8 @@ pub async fn reopen(tx: &impl GenericClient, invoice: &Invoice, city: Option<&st
     if db::execute(tx, REOPEN, &[&invoice.id, &city]).await? == 0 {
         return Ok(false);
     }
-    tell(tx, invoice.order, invoice.id, (Some(InvoiceStatus::Rejected), InvoiceStatus::Pending), "tried again", actor).await?;
+    record_history(tx, invoice.order, invoice.id, (Some(InvoiceStatus::Rejected), InvoiceStatus::Pending), "tried again", actor)
+        .await?;
     Ok(true)
 }
 
@@ -378,7 +379,7 @@ pub async fn note_refusal(tx: &impl GenericClient, id: InvoiceId, why: &str) -> 
     Ok(db::execute(tx, REFUSED, &[&id, &why]).await? == 1)
 }
 
-pub async fn tell(
+pub async fn record_history(
     tx: &impl GenericClient,
     order: OrderId,
     id: InvoiceId,

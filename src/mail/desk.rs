@@ -84,6 +84,6 @@ pub async fn retry(tx: &Transaction<'_>, app: &App, id: MessageId, actor: Actor)
         return Err(Error::Conflict(refusal.into()));
     }
     db::execute(tx, QUEUE, &[&id]).await?;
-    store::tell(tx, order, id, (Some("failed"), "queued"), "sent again by hand", actor).await?;
+    store::record_message_history(tx, order, id, (Some("failed"), "queued"), "sent again by hand", actor).await?;
     jobs::push(tx, Job::MailMessage { message: id }).await
 }

@@ -35,7 +35,7 @@ const CUSTOMERS_FIRST: Duration = Duration::from_secs(15 * 60);
 
 /// Job, recurring: counts what was raised, and mails what is due. Its own trouble must not end it.
 pub async fn send_alerts(app: &App) -> Result<Outcome> {
-    let wait = match tell(app, Timestamp::now()).await {
+    let wait = match mail_due_alerts(app, Timestamp::now()).await {
         Ok(()) => EVERY,
         Err(error) => {
             if let Error::Provider(refused) = &error {
@@ -49,7 +49,7 @@ pub async fn send_alerts(app: &App) -> Result<Outcome> {
 }
 
 /// Counts, and mails what is due at that time of the shop's day.
-pub async fn tell(app: &App, now: Timestamp) -> Result<()> {
+pub async fn mail_due_alerts(app: &App, now: Timestamp) -> Result<()> {
     alerts::count(&app.pool).await?;
     let Some(to) = &app.config.mail.alert_to else { return log(app, now).await };
     if app.mail_pace.customers_need_the_quota(CUSTOMERS_FIRST) {

@@ -22,9 +22,9 @@ struct About {
 /// Does what the event says, where it was not done before: the word for it, and the order that it was about. The caller commits.
 ///
 /// Errors: [`Error::Busy`] where the mail is not yet known by their id: the event must come again, and be kept nowhere till then.
-pub async fn apply(tx: &Transaction<'_>, event: &ResendEvent) -> Result<(&'static str, Option<OrderId>)> {
+pub async fn apply_mail_event(tx: &Transaction<'_>, event: &ResendEvent) -> Result<(&'static str, Option<OrderId>)> {
     match find(tx, event).await? {
-        Some(about) => Ok((take(tx, event, &about).await?, about.order)),
+        Some(about) => Ok((record_mail_event(tx, event, &about).await?, about.order)),
         None => Ok(("unknown", None)),
     }
 }
@@ -45,7 +45,7 @@ async fn find(tx: &Transaction<'_>, event: &ResendEvent) -> Result<Option<About>
     Ok(None)
 }
 
-async fn take(tx: &Transaction<'_>, event: &ResendEvent, about: &About) -> Result<&'static str> {
+async fn record_mail_event(tx: &Transaction<'_>, event: &ResendEvent, about: &About) -> Result<&'static str> {
     let (to, why) = match &event.news {
         MailNews::Delivered => ("delivered", String::new()),
         MailNews::Bounced { is_permanent: true, reason } => ("bounced", without_people(reason, &event.to)),
@@ -64,7 +64,7 @@ async fn take(tx: &Transaction<'_>, event: &ResendEvent, about: &About) -> Resul
     if !mark(tx, about, to, &why).await? {
         return Ok("already done");
     }
-    store::tell(tx, about.order, about.id, (Some(&about.status), to), &why, Actor::Provider(NAME)).await?;
+    store::record_message_history(tx, about.order, about.id, (Some(&about.status), to), &why, Actor::Provider(NAME)).await?;
     Ok("applied")
 }
 

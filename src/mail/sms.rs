@@ -200,7 +200,7 @@ async fn take_early(tx: &Transaction<'_>, message: &Claimed, provider_ref: &str)
          ORDER BY event_id = $2 || ':AbsentSubscriber', received_at LIMIT 1";
     if let Some(row) = db::query_opt(tx, EARLY, &[&NAME, &provider_ref]).await? {
         let report = vitrine_africastalking::read_report(row.get::<_, &str>("body").as_bytes());
-        take(tx, message.id, message.order, &report).await?;
+        record_sms_report(tx, message.id, message.order, &report).await?;
     }
     Ok(())
 }
@@ -208,16 +208,21 @@ async fn take_early(tx: &Transaction<'_>, message: &Claimed, provider_ref: &str)
 /// Does what a report says: the word for it, and the order that it was about. The caller commits.
 ///
 /// Of a text that is not known nothing is done: either it is none of ours, or it is just being sent and will look for this.
-pub async fn apply(tx: &Transaction<'_>, report: &Report) -> Result<(&'static str, Option<OrderId>)> {
+pub async fn apply_sms_report(tx: &Transaction<'_>, report: &Report) -> Result<(&'static str, Option<OrderId>)> {
     const FIND: &str = "SELECT id, order_id FROM messages WHERE provider_ref = $1 AND provider = $2";
     lock_ref(tx, &report.id).await?;
     let Some(row) = db::query_opt(tx, FIND, &[&report.id, &NAME]).await? else { return Ok(("unknown", None)) };
     let order = row.get("order_id");
-    Ok((take(tx, row.get("id"), order, report).await?, order))
+    Ok((record_sms_report(tx, row.get("id"), order, report).await?, order))
 }
 
 /// `sent` → `delivered` or `failed`, and nothing else; but who was only absent may have got it in the end.
-async fn take(tx: &impl GenericClient, id: MessageId, order: Option<OrderId>, report: &Report) -> Result<&'static str> {
+async fn record_sms_report(
+    tx: &impl GenericClient,
+    id: MessageId,
+    order: Option<OrderId>,
+    report: &Report,
+) -> Result<&'static str> {
     const FIND: &str = "SELECT status, error, user_id FROM messages WHERE id = $1";
     const MARK: &str = "UPDATE messages SET status = $2, error = nullif($3, '') WHERE id = $1 AND status = $4";
     let (to, why) = match &report.news {
@@ -239,7 +244,7 @@ async fn take(tx: &impl GenericClient, id: MessageId, order: Option<OrderId>, re
     if db::execute(tx, MARK, &[&id, &to, &why, &from]).await? == 0 {
         return Ok("already done");
     }
-    store::tell(tx, order, id, (Some(from), to), why, Actor::Provider(NAME)).await?;
+    store::record_message_history(tx, order, id, (Some(from), to), why, Actor::Provider(NAME)).await?;
     Ok("applied")
 }
 

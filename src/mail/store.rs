@@ -80,7 +80,7 @@ pub async fn insert_message(tx: &impl GenericClient, app: &App, new: &NewMessage
     } "ON CONFLICT (event) DO NOTHING");
     let written = db::execute(tx, row.sql, &row.values).await?;
     if written == 1 {
-        tell(tx, new.order, id, (None, status), error.unwrap_or(kind), Actor::System).await?;
+        record_message_history(tx, new.order, id, (None, status), error.unwrap_or(kind), Actor::System).await?;
     }
     Ok(written == 1)
 }
@@ -164,7 +164,7 @@ pub async fn mark_sent(tx: &impl GenericClient, message: &Claimed, provider_ref:
     let before = lock_status(tx, message).await?;
     let sent = db::execute(tx, SENT, &[&message.id, &provider_ref]).await? == 1;
     if sent {
-        tell(tx, message.order, message.id, (Some(&before), "sent"), &message.kind, Actor::System).await?;
+        record_message_history(tx, message.order, message.id, (Some(&before), "sent"), &message.kind, Actor::System).await?;
     }
     Ok(sent)
 }
@@ -178,7 +178,7 @@ pub async fn mark_failed(tx: &impl GenericClient, message: &Claimed, why: &str, 
     let before = lock_status(tx, message).await?;
     let failed = db::execute(tx, FAILED, &[&message.id, &why, &i32::from(is_unsent)]).await? == 1;
     if failed && before != "failed" {
-        tell(tx, message.order, message.id, (Some(&before), "failed"), why, Actor::System).await?;
+        record_message_history(tx, message.order, message.id, (Some(&before), "failed"), why, Actor::System).await?;
     }
     Ok(failed)
 }
@@ -216,7 +216,7 @@ async fn mark_withdrawn(tx: &impl GenericClient, order: OrderId, messages: Vec<M
     const WITHDRAW: &str = "UPDATE messages SET status = 'failed', error = $2 WHERE id = ANY($1) AND status = 'queued'";
     db::execute(tx, WITHDRAW, &[&messages, &WITHDRAWN]).await?;
     for message in messages {
-        tell(tx, Some(order), message, (Some("queued"), "failed"), WITHDRAWN, Actor::System).await?; // one at most, as a rule
+        record_message_history(tx, Some(order), message, (Some("queued"), "failed"), WITHDRAWN, Actor::System).await?; // one at most, as a rule
     }
     Ok(())
 }
@@ -239,7 +239,7 @@ pub async fn lock_order(tx: &impl GenericClient, order: Option<OrderId>) -> Resu
 }
 
 /// A row of the order's story; mails about no order have none.
-pub async fn tell(
+pub async fn record_message_history(
     tx: &impl GenericClient,
     order: Option<OrderId>,
     message: MessageId,

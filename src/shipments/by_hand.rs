@@ -27,7 +27,7 @@ struct OnItsWay {
 
 /// Asks about all that was not asked about for three hours. A batch that fails is asked about in the next run, and keeps those
 /// behind it from nothing.
-pub(super) async fn ask(app: &App, correios: &Correios) -> Result<()> {
+pub(super) async fn follow_posted_by_hand(app: &App, correios: &Correios) -> Result<()> {
     let (mut failed, mut outcome) = (Vec::new(), Ok(()));
     for _ in 0..MAX_BATCHES {
         let parcels = list(app, &failed).await?;
@@ -56,7 +56,7 @@ async fn learn_all(app: &App, parcels: &[OnItsWay], tracked: &[(String, Vec<Trac
         if let Some((_, events)) = tracked.iter().find(|(code, _)| *code == parcel.code)
             && !events.is_empty()
         {
-            outcome = outcome.and(learn(app, parcel, events).await);
+            outcome = outcome.and(record_events(app, parcel, events).await);
         }
     }
     outcome
@@ -83,7 +83,7 @@ async fn asked(app: &App, parcels: &[OnItsWay]) -> Result<()> {
 }
 
 /// The history grows; the order arrives when they say so. A number that was corrected meanwhile counts no more.
-async fn learn(app: &App, parcel: &OnItsWay, events: &[TrackingEvent]) -> Result<()> {
+async fn record_events(app: &App, parcel: &OnItsWay, events: &[TrackingEvent]) -> Result<()> {
     const STILL: &str = "SELECT FROM orders WHERE id = $1 AND status = 'shipped' AND tracking_number = $2";
     let mut db = app.db().await?;
     let tx = db.transaction().await?;

@@ -49,7 +49,7 @@ pub async fn track(app: &App) -> Result<Outcome> {
         tracing::warn!(error = %Chain(&error), "parcels could not be asked about; the next run tries again");
     }
     if let Some(correios) = app.providers.correios.as_deref()
-        && let Err(error) = by_hand::ask(app, correios).await
+        && let Err(error) = by_hand::follow_posted_by_hand(app, correios).await
     {
         tell_if_refused(app, &error).await?;
         tracing::warn!(error = %Chain(&error), "Correios could not be asked about parcels; the next run tries again");
@@ -94,7 +94,7 @@ async fn learn_all(app: &App, silent: &[Parcel], labels: &[Label]) -> Result<()>
     let mut outcome = Ok(());
     for label in labels {
         if let Some(parcel) = silent.iter().find(|parcel| parcel.reference == label.id) {
-            outcome = outcome.and(learn(app, parcel, label).await);
+            outcome = outcome.and(record_label(app, parcel, label).await);
         }
     }
     outcome
@@ -112,20 +112,26 @@ async fn list_silent(app: &App, but: &[ShipmentId]) -> Result<Vec<Parcel>> {
 }
 
 /// Only what has changed costs a transaction.
-async fn learn(app: &App, parcel: &Parcel, label: &Label) -> Result<()> {
+async fn record_label(app: &App, parcel: &Parcel, label: &Label) -> Result<()> {
     let state = State::of(label.status);
     if !state.is_some_and(|state| parcel.state.may_become(state)) {
         return Ok(());
     }
     // Of this they tell no time.
     let tells = event_of("undelivered", Timestamp::now()).filter(|_| state == Some(State::Undelivered));
-    keep(app, parcel, state, label, tells.as_ref()).await
+    record_state(app, parcel, state, label, tells.as_ref()).await
 }
 
-async fn keep(app: &App, parcel: &Parcel, state: Option<State>, label: &Label, tells: Option<&TrackingEvent>) -> Result<()> {
+async fn record_state(
+    app: &App,
+    parcel: &Parcel,
+    state: Option<State>,
+    label: &Label,
+    tells: Option<&TrackingEvent>,
+) -> Result<()> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
-    news::learn(&tx, parcel.id, parcel.order, state, label, tells).await?;
+    news::record_label_state(&tx, parcel.id, parcel.order, state, label, tells).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -141,7 +147,7 @@ async fn ask_prices(app: &App, broker: &MelhorEnvio) -> Result<()> {
     let mut outcome = Ok(());
     for parcel in rows.iter().map(parcel) {
         match broker.read(&parcel.reference).await {
-            Ok(Some(label)) => outcome = outcome.and(keep(app, &parcel, State::of(label.status), &label, None).await),
+            Ok(Some(label)) => outcome = outcome.and(record_state(app, &parcel, State::of(label.status), &label, None).await),
             Ok(None) => {}
             Err(error) => outcome = Err(error.into()), // one that they will not show keeps the others from nothing
         }

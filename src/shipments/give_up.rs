@@ -105,7 +105,7 @@ async fn one_step(app: &App, broker: &MelhorEnvio, shipment: &Shipment) -> Resul
 async fn cancelled(app: &App, shipment: &Shipment) -> Result<()> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
-    store::learn(&tx, shipment.id, Some(State::Cancelled), None, Actor::System).await?;
+    store::record_label(&tx, shipment.id, Some(State::Cancelled), None, Actor::System).await?;
     news::arrive_with_the_last(&tx, shipment.order).await?; // it may have been the last one that was to come
     tx.commit().await?;
     app.jobs_were_pushed();

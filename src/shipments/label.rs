@@ -103,7 +103,7 @@ async fn steps(app: &App, broker: &MelhorEnvio, id: ShipmentId, claim: Uuid) -> 
         };
         let is_wanted = shipment.is_wanted;
         let step = match shipment.state {
-            State::Pending if is_wanted => ask(app, broker, &shipment, claim).await?,
+            State::Pending if is_wanted => put_into_cart(app, broker, &shipment, claim).await?,
             State::Carted if is_wanted => pay(app, broker, &shipment).await?,
             State::Released if is_wanted => make(app, broker, &shipment).await?,
             State::Generated if shipment.label_url.is_none() && shipment.order_status != "cancelled" => {
@@ -120,7 +120,7 @@ async fn steps(app: &App, broker: &MelhorEnvio, id: ShipmentId, claim: Uuid) -> 
 }
 
 /// Into the cart, unless it is there: a repeat would be a second one.
-async fn ask(app: &App, broker: &MelhorEnvio, shipment: &Shipment, claim: Uuid) -> Result<Step> {
+async fn put_into_cart(app: &App, broker: &MelhorEnvio, shipment: &Shipment, claim: Uuid) -> Result<Step> {
     let known = if shipment.was_asked_for { find(app, broker, shipment).await? } else { None };
     let label = match known {
         Some(label) => label,
@@ -137,7 +137,7 @@ async fn ask(app: &App, broker: &MelhorEnvio, shipment: &Shipment, claim: Uuid) 
             broker.put_in_cart(&new).await?
         }
     };
-    learn(app, shipment, Some(State::Carted), &label).await
+    record_label(app, shipment, Some(State::Carted), &label).await
 }
 
 /// The label whose cart we may have heard nothing of, by what we wrote onto it. `None`: there is none, for sure.
@@ -174,9 +174,9 @@ async fn pay(app: &App, broker: &MelhorEnvio, shipment: &Shipment) -> Result<Ste
     match State::of(label.status) {
         Some(State::Carted) => {
             broker.checkout(&[reference]).await?;
-            learn(app, shipment, Some(State::Released), &label).await
+            record_label(app, shipment, Some(State::Released), &label).await
         }
-        state => learn(app, shipment, state, &label).await,
+        state => record_label(app, shipment, state, &label).await,
     }
 }
 
@@ -222,7 +222,7 @@ pub(super) fn lost() -> ProviderError {
     ProviderError::Unavailable { provider: NAME, reason: "a label that was paid is not found".into(), retry_after_s: None }
 }
 
-async fn learn(app: &App, shipment: &Shipment, state: Option<State>, label: &Label) -> Result<Step> {
+async fn record_label(app: &App, shipment: &Shipment, state: Option<State>, label: &Label) -> Result<Step> {
     // A word of theirs that moves nothing (suspended, say) is waited out.
     let moved = learn_of(app, shipment, state, label).await?;
     Ok(if moved { Step::On } else { Step::End(Outcome::Again(after(BUSY))) })
@@ -233,7 +233,7 @@ async fn learn(app: &App, shipment: &Shipment, state: Option<State>, label: &Lab
 pub(super) async fn learn_of(app: &App, shipment: &Shipment, state: Option<State>, label: &Label) -> Result<bool> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
-    let learnt = news::learn(&tx, shipment.id, shipment.order, state, label, None).await?;
+    let learnt = news::record_label_state(&tx, shipment.id, shipment.order, state, label, None).await?;
     tx.commit().await?;
     app.jobs_were_pushed();
     Ok(learnt.state != shipment.state)

@@ -22,14 +22,14 @@ use crate::sale::{life, locks, off};
 const BOUGHT_AGAIN: i64 = 1;
 
 /// An event of Melhor Envio: what became of it in a word, and the order that it was about.
-pub async fn apply(tx: &impl GenericClient, news: &News) -> Result<(&'static str, Option<OrderId>)> {
+pub async fn apply_label_news(tx: &impl GenericClient, news: &News) -> Result<(&'static str, Option<OrderId>)> {
     let Some(label) = &news.label else { return Ok(("unknown", None)) };
     let Some((shipment, order, reference)) = find(tx, label).await? else { return Ok(("unknown", None)) };
     if reference.is_some_and(|ours| ours != label.id) {
         return stray(tx, order, shipment, label).await;
     }
     let state = State::of(news.status);
-    let moved = learn(tx, shipment, order, state, label, news.tells.as_ref()).await?.moved;
+    let moved = record_label_state(tx, shipment, order, state, label, news.tells.as_ref()).await?.moved;
     if moved && matches!(state, Some(State::Released | State::Generated)) {
         jobs::push_now(tx, Job::BuyLabel { order }).await?; // it goes on where it waits
     }
@@ -64,7 +64,7 @@ async fn stray(
 }
 
 /// What is known of a label now, by whatever way: the row, the public history and the order follow.
-pub(super) async fn learn(
+pub(super) async fn record_label_state(
     tx: &impl GenericClient,
     shipment: ShipmentId,
     order: OrderId,
@@ -72,7 +72,7 @@ pub(super) async fn learn(
     label: &Label,
     tells: Option<&TrackingEvent>,
 ) -> Result<Learnt> {
-    let learnt = store::learn(tx, shipment, state, Some(label), Actor::Provider(NAME)).await?;
+    let learnt = store::record_label(tx, shipment, state, Some(label), Actor::Provider(NAME)).await?;
     let mut events = label.story();
     events.extend(tells.filter(|told| events.iter().all(|event| event.code != told.code)).cloned());
     let new = keep_events(tx, order, Some(shipment), &events).await?;
@@ -228,7 +228,7 @@ async fn no_label(tx: &impl GenericClient, key: Key<'_>, order: OrderId, what: &
 
 /// A label that is not there any more, though it was never paid.
 pub(super) async fn ran_out(tx: &impl GenericClient, shipment: ShipmentId, order: OrderId) -> Result<()> {
-    if store::learn(tx, shipment, Some(State::Expired), None, Actor::Provider(NAME)).await?.moved {
+    if store::record_label(tx, shipment, Some(State::Expired), None, Actor::Provider(NAME)).await?.moved {
         expired(tx, order, shipment).await?;
     }
     Ok(())

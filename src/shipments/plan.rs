@@ -97,11 +97,11 @@ pub(super) async fn replace(tx: &impl GenericClient, order: OrderId, which: Ende
         db::query(tx, ENDED, &[&order, &(which == Ended::All)]).await?.iter().map(|row| row.get("id")).collect();
     let ids: Vec<ShipmentId> = ended.iter().map(|_| ShipmentId::new()).collect();
     db::execute(tx, AGAIN, &[&ids, &ended]).await?;
-    tell(tx, order, &ids, actor).await?;
+    record_planned(tx, order, &ids, actor).await?;
     Ok(!ids.is_empty())
 }
 
-async fn tell(tx: &impl GenericClient, order: OrderId, ids: &[ShipmentId], actor: Actor) -> Result<()> {
+async fn record_planned(tx: &impl GenericClient, order: OrderId, ids: &[ShipmentId], actor: Actor) -> Result<()> {
     let to = State::Pending.as_str();
     for id in ids {
         record_change(tx, order, &Change { subject: "shipment", subject_id: Some(id.0), from: None, to, reason: "", actor })
@@ -154,7 +154,7 @@ async fn insert(tx: &impl GenericClient, order: OrderId, row: &Row, actor: Actor
     let boxes: Vec<Value> = labels.iter().map(|boxes| serde_json::to_value(boxes).unwrap_or_default()).collect();
     let code: &str = row.get("service_code");
     db::execute(tx, INSERT, &[&order, &NAME, &code, &ids, &numbers, &boxes, &shares]).await?;
-    tell(tx, order, &ids, actor).await
+    record_planned(tx, order, &ids, actor).await
 }
 
 /// The boxes that the price was quoted for.

@@ -143,7 +143,7 @@ pub struct Learnt {
 }
 
 /// What was learnt of a label. It moves on if it may; what it knows only grows.
-pub async fn learn(
+pub async fn record_label(
     tx: &impl GenericClient,
     id: ShipmentId,
     to: Option<State>,

@@ -41,7 +41,7 @@ async fn take(app: &App, id: EventId, report: &Report, request_id: &str) -> Resu
     let tx = db.transaction().await?;
     let (event_id, body) = (report.event_id(), sms::without_number(report));
     if inbox::first_time(&tx, id, NAME, (&event_id, &report.status), &body, request_id).await? {
-        let (outcome, order) = sms::apply(&tx, report).await?;
+        let (outcome, order) = sms::apply_sms_report(&tx, report).await?;
         inbox::note(&tx, id, outcome, order).await?;
     }
     tx.commit().await?;
@@ -50,7 +50,7 @@ async fn take(app: &App, id: EventId, report: &Report, request_id: &str) -> Resu
 
 /// A kept report once more.
 pub(super) async fn replay(tx: &Transaction<'_>, id: EventId, body: &[u8]) -> Result<&'static str> {
-    let (outcome, order) = sms::apply(tx, &read_report(body)).await?;
+    let (outcome, order) = sms::apply_sms_report(tx, &read_report(body)).await?;
     inbox::note(tx, id, outcome, order).await?;
     Ok(outcome)
 }

@@ -57,7 +57,7 @@ async fn take(app: &App, id: EventId, told: &News, request_id: &str) -> Result<(
     if !inbox::first_time(&tx, id, NAME, (&told.event_id, &told.event), &body, request_id).await? {
         return Ok(());
     }
-    let done = news::apply(&tx, told).await?;
+    let done = news::apply_label_news(&tx, told).await?;
     inbox::close(app, tx, id, NAME, done).await
 }
 
@@ -66,7 +66,7 @@ pub(super) async fn replay(tx: &Transaction<'_>, id: EventId, body: Vec<u8>) -> 
     const RECEIVED: &str = "SELECT received_at FROM webhook_events WHERE id = $1";
     let received: Timestamp = db::query_one(tx, RECEIVED, &[&id]).await?.get("received_at");
     let told = reread(&body.into(), received);
-    let (outcome, order) = cause::scope("webhook", &id.to_string(), news::apply(tx, &told)).await?;
+    let (outcome, order) = cause::scope("webhook", &id.to_string(), news::apply_label_news(tx, &told)).await?;
     inbox::note(tx, id, outcome, order).await?;
     Ok(outcome)
 }

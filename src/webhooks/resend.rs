@@ -42,7 +42,7 @@ async fn take(app: &App, id: EventId, event: &ResendEvent, delivery: &Delivery, 
     let tx = db.transaction().await?;
     let body = news::without_addresses(&delivery.body);
     if inbox::first_time(&tx, id, NAME, (&event.event_id, &event.event), &body, request_id).await? {
-        let (outcome, order) = news::apply(&tx, event).await?;
+        let (outcome, order) = news::apply_mail_event(&tx, event).await?;
         inbox::note(&tx, id, outcome, order).await?;
     }
     tx.commit().await?;
@@ -51,7 +51,7 @@ async fn take(app: &App, id: EventId, event: &ResendEvent, delivery: &Delivery, 
 
 /// A kept event once more. Its addresses were not kept, so a bounce's reason reads as it was then.
 pub(super) async fn replay(tx: &Transaction<'_>, id: EventId, event_id: &str, body: &[u8]) -> Result<&'static str> {
-    let (outcome, order) = news::apply(tx, &vitrine_resend::read_event(event_id, body)).await?;
+    let (outcome, order) = news::apply_mail_event(tx, &vitrine_resend::read_event(event_id, body)).await?;
     inbox::note(tx, id, outcome, order).await?;
     Ok(outcome)
 }

@@ -198,10 +198,10 @@ async fn repeats_are_counted_and_told_with_the_next_mail_or_in_the_morning() {
     alerts::count(&shop.app.pool).await.unwrap();
     shop.execute("UPDATE alerts SET day = day - 1").await;
     shop.execute("UPDATE messages SET created_at = created_at - interval '2 hours'").await;
-    mail::digest::tell(&shop.app, today_at(3)).await.unwrap();
+    mail::digest::mail_due_alerts(&shop.app, today_at(3)).await.unwrap();
     assert_eq!(mailed(&shop).len(), 2);
     for _ in 0..2 {
-        mail::digest::tell(&shop.app, today_at(7)).await.unwrap();
+        mail::digest::mail_due_alerts(&shop.app, today_at(7)).await.unwrap();
     }
     assert_eq!(mailed(&shop)[2..], ["[Loja] Resumo de alertas"]);
     let text = last_text(&shop);
@@ -223,11 +223,11 @@ async fn what_lasts_beyond_midnight_is_told_again_in_the_morning_and_not_in_the_
     raise(&shop, key()).await;
     alerts::count(&shop.app.pool).await.unwrap();
     shop.execute("UPDATE alerts SET first_at = first_at - interval '1 minute' WHERE told_at IS NULL").await;
-    mail::digest::tell(&shop.app, today_at(1)).await.unwrap();
+    mail::digest::mail_due_alerts(&shop.app, today_at(1)).await.unwrap();
     assert_eq!(mailed(&shop).len(), 1, "the same problem, an hour later");
     // Had it been over for hours, it would be a new one.
     shop.execute("UPDATE alerts SET first_at = first_at - interval '5 hours', last_at = last_at - interval '5 hours' WHERE told_at IS NOT NULL").await;
-    mail::digest::tell(&shop.app, today_at(1)).await.unwrap();
+    mail::digest::mail_due_alerts(&shop.app, today_at(1)).await.unwrap();
     assert_eq!(mailed(&shop).len(), 2);
     raise(&shop, key()).await;
     shop.mail_alerts().await;
@@ -235,7 +235,7 @@ async fn what_lasts_beyond_midnight_is_told_again_in_the_morning_and_not_in_the_
     shop.execute("UPDATE messages SET created_at = created_at - interval '2 hours'").await;
     raise(&shop, key()).await;
     alerts::count(&shop.app.pool).await.unwrap();
-    mail::digest::tell(&shop.app, today_at(7)).await.unwrap();
+    mail::digest::mail_due_alerts(&shop.app, today_at(7)).await.unwrap();
     assert_eq!(mailed(&shop)[2..], ["[Loja] Código PIX inválido"]);
     shop.close().await;
 }

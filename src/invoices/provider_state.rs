@@ -24,7 +24,7 @@ const AFTER_A_REJECTION: SignedDuration = SignedDuration::from_mins(1);
 const MAY_STILL_COME: SignedDuration = SignedDuration::from_hours(72);
 
 /// Brings the row to where the provider is.
-pub async fn learn(app: &App, invoice: &Invoice, seen: &SeenNfe) -> Result<Outcome> {
+pub async fn record_provider_state(app: &App, invoice: &Invoice, seen: &SeenNfe) -> Result<Outcome> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let Some(now) = store::lock(&tx, invoice.id).await? else { return Ok(Outcome::Done) };
@@ -59,7 +59,7 @@ async fn wait(tx: &impl GenericClient, now: &Invoice) -> Result<Outcome> {
 async fn authorized(tx: &impl GenericClient, app: &App, now: &Invoice, seen: &SeenNfe) -> Result<Outcome> {
     let Some(key) = &seen.key else { return wait(tx, now).await };
     if now.status == InvoiceStatus::Authorized {
-        store::note(tx, now.id, seen).await?;
+        store::record_answer(tx, now.id, seen).await?;
         return Ok(Outcome::Done);
     }
     if now.status == InvoiceStatus::Cancelled && now.authorized_at.is_some() {
@@ -79,7 +79,7 @@ async fn authorized(tx: &impl GenericClient, app: &App, now: &Invoice, seen: &Se
         // It was given up here before its answer came: it must not stand there.
         store::ask_to_cancel(tx, invoice, "Nota autorizada depois que a loja desistiu dela").await?;
     }
-    store::note(tx, invoice, seen).await?;
+    store::record_answer(tx, invoice, seen).await?;
     store::advance(tx, now, InvoiceStatus::Authorized, seen.message.as_deref().unwrap_or_default()).await?;
     jobs::push(tx, Job::KeepInvoice { invoice }).await?;
     if now.cancel_reason.is_some() || now.status == InvoiceStatus::Cancelled {
@@ -103,7 +103,7 @@ async fn rejected(tx: &impl GenericClient, now: &Invoice, seen: &SeenNfe) -> Res
     if !now.is_open() {
         return Ok(Outcome::Done);
     }
-    store::note(tx, now.id, seen).await?;
+    store::record_answer(tx, now.id, seen).await?;
     let why = said(seen);
     if now.cancel_reason.is_some() {
         store::advance(tx, now, InvoiceStatus::Cancelled, "given up after it was rejected").await?;
@@ -134,7 +134,7 @@ async fn denied(tx: &impl GenericClient, now: &Invoice, seen: &SeenNfe) -> Resul
     if !now.is_open() {
         return Ok(Outcome::Done);
     }
-    store::note(tx, now.id, seen).await?;
+    store::record_answer(tx, now.id, seen).await?;
     let why = said(seen);
     store::advance(tx, now, InvoiceStatus::Denied, &why).await?;
     alert(tx, Key::InvoiceDenied(now.id), now, &format!("{why}. O número foi perdido: corrija a causa e emita outra nota"))
@@ -144,7 +144,7 @@ async fn denied(tx: &impl GenericClient, now: &Invoice, seen: &SeenNfe) -> Resul
 }
 
 async fn cancelled(tx: &impl GenericClient, now: &Invoice, seen: &SeenNfe) -> Result<Outcome> {
-    store::note(tx, now.id, seen).await?;
+    store::record_answer(tx, now.id, seen).await?;
     let is_ours = now.cancel_reason.is_some();
     if store::advance(tx, now, InvoiceStatus::Cancelled, now.cancel_reason.as_deref().unwrap_or("cancelled at the provider"))
         .await?
