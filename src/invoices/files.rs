@@ -6,7 +6,7 @@ use tokio_postgres::Row;
 use vitrine_kit::fiscal::{Document, FiscalProvider, NfeState, SeenNfe};
 
 use super::account;
-use super::provider_state::learn;
+use super::provider_state::record_provider_state;
 use super::store::{self, Invoice};
 use crate::app::App;
 use crate::db;
