@@ -2,7 +2,7 @@
 //!
 //! A row stands before any provider is called, and its id is the reference under which a repeat makes no second invoice.
 //! What would be refused is refused here first, by the name of the field. `build` and `tax` are pure: from an order to every
-//! amount on the document. `issue` sends rows, by jobs, and `learn` moves them by what the provider says; webhooks only have the
+//! amount on the document. `issue` sends rows, by jobs, and `provider_state` moves them by what the provider says; webhooks only have the
 //! provider asked earlier.
 
 mod account;
