@@ -62,7 +62,7 @@ async fn an_invoice_that_the_old_provider_may_have_waits_for_it_and_is_emitted_o
 
     let later = shop.beside_with_fiscal("enotas").await;
     shop.execute("UPDATE jobs SET run_at = now() WHERE state = 'waiting' AND kind = 'send_invoice'").await;
-    runs(&shop, &later).await;
+    worker::drain(&later.app, SignedDuration::from_mins(50)).await.unwrap();
     let waiting: i64 = shop.sql("SELECT count(*) FROM jobs WHERE kind = 'send_invoice' AND state = 'waiting'").await;
     let told: Vec<String> =
         shop.sql("SELECT array_agg(DISTINCT key::text) FROM alert_occurrences WHERE key LIKE 'provider-unconfigured:%'").await;
