@@ -16,7 +16,6 @@ use super::store::{self, Invoice, NewInvoice};
 use crate::alerts::Key;
 use crate::app::App;
 use crate::cause::Actor;
-use crate::db;
 use crate::error::Result;
 use crate::ids::{InvoiceId, OrderId};
 use crate::jobs::{self, Job, Outcome};
