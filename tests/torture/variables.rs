@@ -10,6 +10,8 @@ use crate::world::{ADMIN, CNPJ};
 /// A variable and its value.
 pub type Variable = (&'static str, String);
 
+/// The first of them takes most of the PIX: a third of the seeds is for each.
+const PIX_PROVIDERS: [&str; 3] = ["propay,openpix,bacen", "openpix,bacen,propay", "bacen,propay,openpix"];
 const PIX_EXPIRY: &str = "15s";
 const NFE_COMPANY: &str = "484fb0c5-969e-46ad-a047-8a0db54667b4";
 
@@ -37,9 +39,10 @@ impl Variables {
         let [go, back] = [secrets.next(), secrets.next()];
         // Each run has one, as a shop has: half of the seeds are for each.
         let nfe_provider = if secrets.0.random() { "focusnfe" } else { "enotas" };
+        let pix_providers = PIX_PROVIDERS[(seed % 3) as usize];
         let env = [
             itself(&mut secrets, database_url),
-            payments(&mut secrets, [&go, &back], provider),
+            payments(&mut secrets, pix_providers, [&go, &back], provider),
             carriers(&mut secrets, provider),
             invoices(&mut secrets, nfe_provider, provider),
             messages(&mut secrets, provider),
@@ -74,9 +77,14 @@ fn itself(secrets: &mut Secrets, database_url: String) -> Vec<Variable> {
     ]
 }
 
-fn payments(secrets: &mut Secrets, [go, back]: [&String; 2], provider: impl Fn(&str) -> String) -> Vec<Variable> {
+fn payments(
+    secrets: &mut Secrets,
+    pix_providers: &str,
+    [go, back]: [&String; 2],
+    provider: impl Fn(&str) -> String,
+) -> Vec<Variable> {
     vec![
-        ("PIX_PROVIDER", "propay,openpix,bacen".into()),
+        ("PIX_PROVIDER", pix_providers.into()),
         ("PIX_EXPIRY", PIX_EXPIRY.into()),
         ("PROPAY_URL", provider("propay")),
         ("PROPAY_TIMEOUT", "2s".into()),
