@@ -48,18 +48,19 @@ pub struct NewOrder {
 
 /// The lock that two tabs of one buyer queue at. What the cart holds is read by the next statement, which sees
 /// what the one before us did to it. A twin that did not get its key (see [`idempotency::TAKE`]) does not queue.
-/// It brings what else a checkout goes by: the time, the settings, the cart's coupon (its columns are NULL where there is none).
+/// It brings what else a checkout goes by: the time and the settings.
 const LOCK_CART: &str = "
-    SELECT c.id AS cart_id, now() AS now, (SELECT value FROM settings WHERE name = 'payment_methods') AS payment_methods,
-           (SELECT value FROM settings WHERE name = 'order_limits') AS order_limits, k.id, k.code, k.kind, k.value, k.min_subtotal_cents,
-           k.max_discount_cents, k.starts_at, k.ends_at, k.max_uses, k.max_uses_per_customer, k.uses, k.active
-      FROM carts c LEFT JOIN coupons k ON k.id = c.coupon_id
-     WHERE c.owner = $1 AND current_setting('vitrine.key_is_free', true) IS DISTINCT FROM 'false' FOR UPDATE OF c";
+    SELECT id, now() AS now, (SELECT value FROM settings WHERE name = 'payment_methods') AS payment_methods,
+           (SELECT value FROM settings WHERE name = 'order_limits') AS order_limits
+      FROM carts WHERE owner = $1 AND current_setting('vitrine.key_is_free', true) IS DISTINCT FROM 'false' FOR UPDATE";
+/// The lines, each beside the cart's coupon, whose columns are NULL where there is none.
 const LINES: &str = "
     SELECT i.variant_id, i.quantity, v.product_id, v.sku, v.name AS variant_name, v.price_cents, v.stock, p.name,
            (SELECT url FROM product_images m WHERE m.product_id = p.id ORDER BY position LIMIT 1) AS image_url,
-           v.deleted_at IS NULL AND p.deleted_at IS NULL AND p.active AS for_sale
+           v.deleted_at IS NULL AND p.deleted_at IS NULL AND p.active AS for_sale, k.id, k.code, k.kind, k.value, k.min_subtotal_cents,
+           k.max_discount_cents, k.starts_at, k.ends_at, k.max_uses, k.max_uses_per_customer, k.uses, k.active
       FROM carts c JOIN cart_items i ON i.cart_id = c.id JOIN variants v ON v.id = i.variant_id JOIN products p ON p.id = v.product_id
+           LEFT JOIN coupons k ON k.id = c.coupon_id
      WHERE c.owner = $1 ORDER BY i.variant_id";
 const BUYER: &str = "
     SELECT u.name, u.email, u.phone, u.locale, u.tax_id_sealed, u.tax_id_key, a.recipient, a.cep, a.street, a.number, a.complement, a.district, a.city,

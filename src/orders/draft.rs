@@ -25,28 +25,26 @@ pub const GRACE: SignedDuration = SignedDuration::from_mins(5);
 pub(super) struct Read {
     /// The key's lock, then its first answer.
     pub(super) key: Option<(Row, Option<Row>)>,
-    /// The cart with its coupon, the time, and the settings that a checkout goes by.
+    /// The cart, the time, and the settings that a checkout goes by.
     pub(super) cart: Option<Row>,
+    /// Each with the cart's coupon.
     pub(super) lines: Vec<Row>,
     pub(super) buyer: Option<Row>,
     /// The coupon of the code that was sent.
     pub(super) coupon: Option<Row>,
 }
 
-/// A cart's row, as it was locked.
-struct Locked<'a>(&'a Row);
-
-impl<'a> Locked<'a> {
-    fn now(&self) -> Timestamp {
-        self.0.get("now")
+impl Read {
+    /// The coupon that was sent, else the cart's.
+    fn coupon(&self, new: &PlaceOrder) -> Option<&Row> {
+        match new.coupon {
+            Some(_) => self.coupon.as_ref(),
+            None => self.carts_coupon(),
+        }
     }
 
-    fn setting(&self, name: &str) -> Option<serde_json::Value> {
-        self.0.get(name)
-    }
-
-    fn coupon(&self) -> Option<&'a Row> {
-        self.0.get::<_, Option<CouponId>>("id").map(|_| self.0)
+    fn carts_coupon(&self) -> Option<&Row> {
+        self.lines.first().filter(|row| row.get::<_, Option<CouponId>>("id").is_some())
     }
 }
 
@@ -94,8 +92,8 @@ pub(super) struct Draft {
 impl Draft {
     pub(super) fn price(app: &App, asked: &Asked<'_>, new: &PlaceOrder, read: &Read) -> Result<Self> {
         let Asked { owner, spoken, .. } = *asked;
-        let cart = Locked(read.cart.as_ref().filter(|_| !read.lines.is_empty()).ok_or(Error::CartEmpty)?);
-        let now = cart.now();
+        let cart = read.cart.as_ref().filter(|_| !read.lines.is_empty()).ok_or(Error::CartEmpty)?;
+        let now: Timestamp = cart.get("now");
         let (contact, address) = match &read.buyer {
             Some(row) => (customer(app, new, row)?, customer_address(new, row)?),
             None => {
@@ -108,13 +106,12 @@ impl Draft {
         let quote = Quote::open(&app.keys, &new.quote_token, now)?;
         let wanted: Vec<(VariantId, i32)> = read.lines.iter().map(|row| (row.get("variant_id"), row.get("quantity"))).collect();
         quote.fits(&wanted, &address.cep)?;
-        let limits = OrderLimits::read(cart.setting(limits::NAME), app.config.limits.global.is_some());
+        let limits = OrderLimits::read(cart.get(limits::NAME), app.config.limits.global.is_some());
         let units = units(&wanted, &read.lines, &limits)?;
         let subtotal = subtotal(&read.lines)?;
-        let Applied { coupon, discount: coupon_discount, frees_shipping } =
-            apply_coupon(new, read.coupon.as_ref(), &cart, subtotal)?;
+        let Applied { coupon, discount: coupon_discount, frees_shipping } = apply_coupon(new, read.coupon(new), subtotal, now)?;
         let goods = subtotal.checked_sub(coupon_discount).unwrap_or_default();
-        let method_discount = method_discount(new, &cart, goods);
+        let method_discount = method_discount(new, cart, goods);
         let discount = coupon_discount.checked_add(method_discount).ok_or_else(too_much)?;
         let (shipping, free) = quote.charge(goods, frees_shipping)?;
         let total = subtotal.checked_sub(discount).and_then(|m| m.checked_add(shipping)).ok_or_else(too_much)?;
@@ -123,8 +120,8 @@ impl Draft {
             id: OrderId::new(),
             number: order_number(),
             user: owner.user(),
-            cart: cart.0.get("cart_id"),
-            cart_has_coupon: cart.coupon().is_some(),
+            cart: cart.get("id"),
+            cart_has_coupon: read.carts_coupon().is_some(),
             placed_at: now,
             sealed: app.keys.seal(&contact.document)?,
             persons: app.keys.persons(&contact.document),
@@ -215,8 +212,8 @@ impl Draft {
 }
 
 /// The price of the method that the buyer named; without a name it is set when the payment starts.
-fn method_discount(new: &PlaceOrder, cart: &Locked<'_>, goods: Money) -> Money {
-    let offers = || Methods::read(cart.setting("payment_methods"));
+fn method_discount(new: &PlaceOrder, cart: &Row, goods: Money) -> Money {
+    let offers = || Methods::read(cart.get("payment_methods"));
     new.method().map_or(Money::ZERO, |method| offers().discount(method, goods))
 }
 
@@ -278,18 +275,14 @@ fn subtotal(rows: &[Row]) -> Result<Money> {
     lines.collect::<Option<Vec<_>>>().and_then(Money::sum).ok_or_else(too_much)
 }
 
-/// The coupon that was sent, else the cart's, with what it takes off, and whether it frees the freight. One that was asked for and
-/// does not hold is an error, so that nobody pays more than they were shown.
-fn apply_coupon(new: &PlaceOrder, sent: Option<&Row>, cart: &Locked<'_>, subtotal: Money) -> Result<Applied> {
-    let row = match &new.coupon {
-        Some(_) => sent.ok_or(Error::NoSuchCoupon)?,
-        None => match cart.coupon() {
-            Some(row) => row,
-            None => return Ok(Applied::default()),
-        },
+/// The coupon with what it takes off, and whether it frees the freight. One that was asked for and does not hold is an error,
+/// so that nobody pays more than they were shown.
+fn apply_coupon(new: &PlaceOrder, coupon: Option<&Row>, subtotal: Money, now: Timestamp) -> Result<Applied> {
+    let Some(row) = coupon else {
+        return if new.coupon.is_some() { Err(Error::NoSuchCoupon) } else { Ok(Applied::default()) };
     };
     let coupon = Coupon::from_row(row);
-    if let Some(why) = coupon.refusal(subtotal, cart.now()) {
+    if let Some(why) = coupon.refusal(subtotal, now) {
         return Err(Error::Coupon(why));
     }
     let (discount, frees_shipping) = (coupon.discount(subtotal), coupon.frees_shipping());

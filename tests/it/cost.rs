@@ -6,8 +6,8 @@ use crate::shop::{CPF, Shop};
 
 /// The statements of a checkout, by a part of their text.
 const OF_A_CHECKOUT: [&str; 6] = [
-    "FROM carts c LEFT JOIN coupons",
-    "FROM carts c JOIN cart_items i ON i.cart_id = c.id JOIN variants v ON v.id = i.variant_id JOIN products p ON p.id = v.product_id\n     WHERE c.owner = $1 ORDER BY i.variant_id",
+    "FROM carts WHERE owner = $1 AND current_setting",
+    "LEFT JOIN coupons k ON k.id = c.coupon_id",
     "INSERT INTO orders (id",
     "INSERT INTO order_lines",
     "DELETE FROM cart_items WHERE cart_id",

@@ -104,6 +104,31 @@ async fn the_first_answer_comes_again_to_the_byte_though_no_capability_is_kept()
 }
 
 #[actix_web::test]
+async fn an_order_that_waits_for_its_cart_sees_the_coupon_that_another_tab_sets_meanwhile() {
+    let shop = Shop::open().await;
+    let shirt = shop.product("Camiseta").price(10_000).create().await;
+    let ana = shop.customer().await;
+    let order = ana.order_for(&[(&shirt, 1)]).await;
+    shop.execute("INSERT INTO coupons (id, code, kind, value) VALUES (gen_random_uuid(), 'DEZ', 'percent', 10)").await;
+    let mut other_tab = shop.app.db().await.unwrap();
+    let tab = other_tab.transaction().await.unwrap();
+    tab.query("SELECT id FROM carts FOR UPDATE", &[]).await.unwrap();
+    let other = async {
+        const WAITING: &str =
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        while shop.sql::<i64>(WAITING).await == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        tab.execute("UPDATE carts SET coupon_id = (SELECT id FROM coupons)", &[]).await.unwrap();
+        tab.commit().await.unwrap();
+    };
+    let (placed, ()) = futures_util::future::join(ana.post("/api/orders", &order), other).await;
+    assert_eq!((placed.status, &placed.body["discount_cents"]), (201, &serde_json::json!(1_000)), "{}", placed.body);
+    assert_eq!(shop.sql::<i64>("SELECT count(*) FROM carts WHERE coupon_id IS NOT NULL").await, 0);
+    shop.close().await;
+}
+
+#[actix_web::test]
 async fn a_twin_of_an_order_is_told_at_once_though_the_first_one_waits() {
     let shop = Shop::open().await;
     let shirt = shop.product("Camiseta").create().await;

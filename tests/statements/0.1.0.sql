@@ -1912,20 +1912,20 @@ SELECT id, code, kind, value, min_subtotal_cents, max_discount_cents, starts_at,
 UPDATE carts SET coupon_id = NULL WHERE id = $1
 
 -- @ src/orders/checkout.rs LINES
--- bytea -> variant_id uuid, quantity int4, product_id uuid, sku text, variant_name text, price_cents int8, stock int4, name text, image_url text, for_sale bool
+-- bytea -> variant_id uuid, quantity int4, product_id uuid, sku text, variant_name text, price_cents int8, stock int4, name text, image_url text, for_sale bool, id uuid, code text, kind text, value int8, min_subtotal_cents int8, max_discount_cents int8, starts_at timestamptz, ends_at timestamptz, max_uses int4, max_uses_per_customer int4, uses int4, active bool
 SELECT i.variant_id, i.quantity, v.product_id, v.sku, v.name AS variant_name, v.price_cents, v.stock, p.name,
            (SELECT url FROM product_images m WHERE m.product_id = p.id ORDER BY position LIMIT 1) AS image_url,
-           v.deleted_at IS NULL AND p.deleted_at IS NULL AND p.active AS for_sale
+           v.deleted_at IS NULL AND p.deleted_at IS NULL AND p.active AS for_sale, k.id, k.code, k.kind, k.value, k.min_subtotal_cents,
+           k.max_discount_cents, k.starts_at, k.ends_at, k.max_uses, k.max_uses_per_customer, k.uses, k.active
       FROM carts c JOIN cart_items i ON i.cart_id = c.id JOIN variants v ON v.id = i.variant_id JOIN products p ON p.id = v.product_id
+           LEFT JOIN coupons k ON k.id = c.coupon_id
      WHERE c.owner = $1 ORDER BY i.variant_id
 
 -- @ src/orders/checkout.rs LOCK_CART
--- bytea -> cart_id uuid, now timestamptz, payment_methods jsonb, order_limits jsonb, id uuid, code text, kind text, value int8, min_subtotal_cents int8, max_discount_cents int8, starts_at timestamptz, ends_at timestamptz, max_uses int4, max_uses_per_customer int4, uses int4, active bool
-SELECT c.id AS cart_id, now() AS now, (SELECT value FROM settings WHERE name = 'payment_methods') AS payment_methods,
-           (SELECT value FROM settings WHERE name = 'order_limits') AS order_limits, k.id, k.code, k.kind, k.value, k.min_subtotal_cents,
-           k.max_discount_cents, k.starts_at, k.ends_at, k.max_uses, k.max_uses_per_customer, k.uses, k.active
-      FROM carts c LEFT JOIN coupons k ON k.id = c.coupon_id
-     WHERE c.owner = $1 AND current_setting('vitrine.key_is_free', true) IS DISTINCT FROM 'false' FOR UPDATE OF c
+-- bytea -> id uuid, now timestamptz, payment_methods jsonb, order_limits jsonb
+SELECT id, now() AS now, (SELECT value FROM settings WHERE name = 'payment_methods') AS payment_methods,
+           (SELECT value FROM settings WHERE name = 'order_limits') AS order_limits
+      FROM carts WHERE owner = $1 AND current_setting('vitrine.key_is_free', true) IS DISTINCT FROM 'false' FOR UPDATE
 
 -- @ src/orders/checkout.rs SPEND_COUPON
 -- uuid, _bytea, int2, uuid, uuid -> spend_coupon void
