@@ -40,6 +40,8 @@ const BACKGROUND: &str = "stripe background";
 pub const LEAST_CHARGE: Money = Money::from_cents(50);
 /// Stripe remembers the answer to a key, a 500 too, for a day; past a remembered 500 only another key gets on. So many are tried.
 const KEYS: u32 = 5;
+/// The same of a refund, whose refusals for want of balance they remember too: it is tried so often in a day.
+const REFUND_KEYS: u32 = 24;
 /// An intent that may exist is looked for among so many hundreds that are no older than its payment.
 const FIND_PAGES: usize = 100;
 /// Refunds of one payment, in hundreds.
@@ -240,7 +242,8 @@ impl Stripe {
     }
 
     /// Gives money back, once per `refund_id`. `attempt` is as in [`NewIntent`]. Another key is only taken once the earlier
-    /// key's answer is settled (a 500, or a stored failure) and their books hold no refund of ours.
+    /// key's answer is settled (a 500, or a stored failure) and their books hold no refund of ours. A refusal for now that they repeat
+    /// from memory made none: the next key asks them anew.
     pub async fn refund(&self, new: &NewRefund, attempt: u32) -> Result<Refund, ProviderError> {
         let request = requests::new_refund(new)?;
         if attempt > 1
@@ -249,7 +252,8 @@ impl Stripe {
             return Ok(made);
         }
         let mut last_failure = None;
-        for n in 1..=attempt.clamp(1, KEYS) {
+        let keys = attempt.clamp(1, REFUND_KEYS);
+        for n in 1..=keys {
             let sent = self.post(Lane::Background, &request, &format!("refund-{}-{n}", new.refund_id)).await;
             let answer = if last_failure.is_some() { sent.map_err(unsure)? } else { sent? };
             match answer.status {
@@ -262,11 +266,17 @@ impl Stripe {
                         return Ok(made);
                     }
                 }
-                // Often because it is done already.
-                400 => match self.read_refund(new).await {
-                    Ok(Some(made)) => return Ok(made),
-                    _ => return Err(self.refused(&answer).of_refund(wire::retry)),
-                },
+                400 => {
+                    let refused = self.refused(&answer).of_refund(wire::retry);
+                    if n < keys && refused.is_transient() && answer.header("idempotent-replayed") == Some("true") {
+                        continue;
+                    }
+                    // Often because it is done already.
+                    return match self.read_refund(new).await {
+                        Ok(Some(made)) => Ok(made),
+                        _ => Err(refused),
+                    };
+                }
                 _ => {
                     let made = self.made(&answer).map_err(|error| error.of_refund(wire::retry))?;
                     return same_refund(new, &made);

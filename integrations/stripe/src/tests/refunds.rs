@@ -122,6 +122,37 @@ async fn a_refund_takes_another_key_only_past_a_settled_failure_and_an_empty_boo
 }
 
 #[tokio::test]
+async fn a_refusal_for_now_that_they_repeat_from_memory_is_asked_anew_under_the_next_key() {
+    let key = |n| format!("POST /v1/refunds refund-{REFUND}-{n}");
+    let look = "GET /v1/refunds?limit=100&payment_intent=pi_3Q".to_owned();
+    let short = error("invalid_request_error", "balance_insufficient", "No.");
+    let disputed = error("invalid_request_error", "charge_disputed", "No.");
+    let later = Err(refund_refused("balance_insufficient", "No.", Retry::Later(Obstacle::Balance)));
+    let never = Err(refund_refused("charge_disputed", "No.", Retry::Never));
+    let two_tries = vec![look.clone(), key(1), key(2)];
+    for (first, second, outcome, expected) in [
+        (replayed(400).set_body_string(&short), ok(REFUND_ANSWER), Ok(refund()), two_tries.clone()),
+        (
+            replayed(400).set_body_string(&short),
+            ResponseTemplate::new(400).set_body_string(&short),
+            later.clone(),
+            [two_tries, vec![look.clone()]].concat(),
+        ),
+        // Not from memory: it is the answer of now.
+        (ResponseTemplate::new(400).set_body_string(&short), ok(REFUND_ANSWER), later, vec![look.clone(), key(1), look.clone()]),
+        (replayed(400).set_body_string(&disputed), ok(REFUND_ANSWER), never, vec![look.clone(), key(1), look.clone()]),
+    ] {
+        let server = MockServer::start().await;
+        let first_key = header("idempotency-key", format!("refund-{REFUND}-1").as_str());
+        Mock::given(method("POST")).and(first_key).respond_with(first).mount(&server).await;
+        Mock::given(method("POST")).respond_with(second).mount(&server).await;
+        Mock::given(method("GET")).respond_with(list(&[])).mount(&server).await;
+        assert_eq!(stripe(&server.uri()).refund(&new_refund(), 2).await, outcome);
+        assert_eq!(calls(&server).await, expected);
+    }
+}
+
+#[tokio::test]
 async fn another_refund_is_not_ours() {
     for body in [REFUND_ANSWER.replace(REFUND, PAYMENT), REFUND_ANSWER.replace("500", "501")] {
         let (_server, stripe) = answering(200, &body).await;
