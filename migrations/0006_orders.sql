@@ -43,6 +43,7 @@ CREATE TABLE orders (
     cancel_reason         text,                 -- the buyer's or the shop's own words; the history only says who
     reservation           smallint NOT NULL DEFAULT 1,
     stock_held            boolean NOT NULL DEFAULT true,
+    on_hold               boolean NOT NULL DEFAULT false, -- a refund of all its money failed: it goes on only by a person's word
     units                 counter NOT NULL DEFAULT 0, -- of all lines together
     placed_from           bytea,                -- a keyed hash of the client's address, where orders are counted by it, until it is paid
     expires_at            timestamptz NOT NULL, -- an unpaid order gives its stock back after this
@@ -154,7 +155,7 @@ END $$;
 -- The whole story of an order, in order: from, to, when, who, and what caused it. No foreign key: orders are never deleted (their
 -- lines hold them), and `vitrine audit` finds a history without its order.
 CREATE DOMAIN history_subject AS text CHECK (VALUE IN
-    ('order', 'payment_status', 'payment', 'refund', 'dispute', 'price', 'shipment', 'invoice', 'message', 'stock', 'coupon'));
+    ('order', 'sale', 'payment_status', 'payment', 'refund', 'dispute', 'price', 'shipment', 'invoice', 'message', 'stock', 'coupon'));
 CREATE TABLE order_history (
     id         bigint GENERATED ALWAYS AS IDENTITY,
     order_id   uuid NOT NULL,

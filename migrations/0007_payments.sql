@@ -43,9 +43,10 @@ CREATE INDEX payments_unasked ON payments (provider) WHERE ended_unasked;
 -- Stripe may tell of a charge without naming its intent, and a contested PIX is known by nothing else.
 CREATE INDEX payments_end_to_end ON payments (end_to_end_id) WHERE end_to_end_id IS NOT NULL;
 
-CREATE DOMAIN refund_status AS text CHECK (VALUE IN ('pending', 'processing', 'unknown', 'done', 'failed'));
+CREATE DOMAIN refund_status AS text CHECK (VALUE IN ('pending', 'processing', 'unknown', 'waiting', 'done', 'failed'));
 CREATE TABLE refunds (
-    id           uuid PRIMARY KEY,              -- also the provider's idempotency key; outlives every failure
+    id           uuid PRIMARY KEY,
+    key          uuid NOT NULL UNIQUE,          -- what the provider knows it by: its id, until that is used up there (refund_keys)
     payment_id   uuid NOT NULL REFERENCES payments,
     order_id     uuid NOT NULL REFERENCES orders,
     amount_cents positive_cents NOT NULL,
@@ -53,16 +54,30 @@ CREATE TABLE refunds (
     reason       text NOT NULL,
     restock      boolean NOT NULL DEFAULT false,
     requested_by text NOT NULL,
-    tries        integer NOT NULL DEFAULT 0,    -- calls to make it
+    tries        integer NOT NULL DEFAULT 0,    -- calls to make it under this key
     provider_ref text,
     error        text,
+    waits_since   timestamptz,                  -- first refused for now: it is tried for days from then on
+    in_hand_since timestamptz,                  -- the provider has had it in hand, or given no clear answer, since
+    late_told_at  timestamptz,                  -- the operator was told that this takes long
     created_at   timestamptz NOT NULL DEFAULT now(),
-    updated_at   timestamptz NOT NULL DEFAULT now()
+    updated_at   timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT refunds_waits CHECK (status <> 'waiting' OR waits_since IS NOT NULL)
 );
 CREATE INDEX refunds_payment ON refunds (payment_id);
 CREATE INDEX refunds_order ON refunds (order_id);
 CREATE UNIQUE INDEX refunds_ref ON refunds (payment_id, provider_ref) WHERE provider_ref IS NOT NULL;
-CREATE INDEX refunds_open ON refunds (updated_at) WHERE status IN ('pending', 'processing', 'unknown');
+CREATE INDEX refunds_open ON refunds (updated_at) WHERE status IN ('pending', 'processing', 'unknown', 'waiting');
+
+-- Earlier keys of refunds. Under each a refund was made there and failed, or nobody knows of one: news of them are news of the past,
+-- but for one: that the money went back after all.
+CREATE TABLE refund_keys (
+    key          uuid PRIMARY KEY,
+    refund_id    uuid NOT NULL REFERENCES refunds,
+    provider_ref text,
+    left_at      timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX refund_keys_refund ON refund_keys (refund_id);
 
 -- A contested payment: one row per dispute of a provider's, several per payment. An inquiry only asks: it moves nothing.
 CREATE DOMAIN dispute_stage AS text CHECK (VALUE IN ('inquiry', 'contested'));

@@ -77,8 +77,8 @@ SELECT payment, id, 'pix', 'propay',
        'tx' || i, CASE WHEN paid THEN 'E' || i END, '00020126', CASE WHEN fate = 'pending' THEN now() + interval '25 minutes' ELSE at + interval '30 minutes' END,
        CASE WHEN paid THEN at + interval '1 minute' END, at, at, at
   FROM bench_orders ORDER BY i;
-INSERT INTO refunds (id, payment_id, order_id, amount_cents, status, reason, requested_by, created_at, updated_at)
-SELECT refund, payment, id, CASE fate WHEN 'refunded' THEN total ELSE 1000 END, 'done', 'troca', 'system', at, at
+INSERT INTO refunds (id, key, payment_id, order_id, amount_cents, status, reason, requested_by, created_at, updated_at)
+SELECT refund, refund, payment, id, CASE fate WHEN 'refunded' THEN total ELSE 1000 END, 'done', 'troca', 'system', at, at
   FROM bench_orders WHERE fate IN ('refunded', 'partly') ORDER BY i;
 INSERT INTO webhook_events (id, provider, event_id, event, body, outcome, order_id, request_id, received_at)
 SELECT event, 'propay', 'evt' || i, 'payment.paid', convert_to('{"event":"payment.paid","payment_id":"' || payment || '"}', 'UTF8'), 'applied', id, 'r' || i, at

@@ -70,6 +70,12 @@ pub enum Key<'a> {
     /// A payment is not what was asked for.
     PaymentDiffers(PaymentId),
     RefundFailed(RefundId),
+    /// It was refused for now, and is tried for days.
+    RefundWaits(RefundId),
+    /// The same, a day later.
+    RefundStillWaits(RefundId),
+    /// The provider has had it in hand for a day.
+    RefundSlow(RefundId),
     /// It was done, and the bank sent it back.
     RefundCameBack(RefundId),
     /// It was failed, is done all the same, and no longer fits into what was paid.
@@ -150,7 +156,7 @@ pub enum Key<'a> {
 }
 
 /// All words that a key can begin with; `docs/alerts.md` explains each.
-pub const WORDS: [&str; 35] = [
+pub const WORDS: [&str; 38] = [
     "provider-refuses-us",
     "provider-unconfigured",
     "job-dead",
@@ -159,6 +165,9 @@ pub const WORDS: [&str; 35] = [
     "surplus",
     "payment-differs",
     "refund-failed",
+    "refund-waits",
+    "refund-still-waits",
+    "refund-slow",
     "refund-came-back",
     "refund-too-much",
     "refund-unknown",
@@ -229,6 +238,9 @@ impl Key<'_> {
             Self::Surplus(id) => warning("surplus", id, "Pagamento será devolvido"),
             Self::PaymentDiffers(id) => critical("payment-differs", id, "Pagamento não confere"),
             Self::RefundFailed(id) => critical("refund-failed", id, "Devolução falhou"),
+            Self::RefundWaits(id) => warning("refund-waits", id, "Devolução espera"),
+            Self::RefundStillWaits(id) => critical("refund-still-waits", id, "Devolução espera há um dia"),
+            Self::RefundSlow(id) => critical("refund-slow", id, "Devolução sem fim há um dia"),
             Self::RefundCameBack(id) => critical("refund-came-back", id, "Devolução voltou"),
             Self::RefundTooMuch(id) => critical("refund-too-much", id, "Devolução acima do valor pago"),
             Self::RefundUnknown { provider, reference } => {

@@ -14,7 +14,7 @@ pub(super) const RULES: &[Rule] = &[
           LEFT JOIN jobs j ON j.dedupe = 'invoice_order:' || o.id AND j.state <> 'done'
           LEFT JOIN (SELECT order_id, sum(captured_cents - refunded_cents - lost_cents) AS kept FROM payments GROUP BY 1) p ON p.order_id = o.id
          WHERE o.status IN ('processing', 'shipped', 'delivered') AND i.id IS NULL AND j.id IS NULL
-           AND o.payment_status IN ('paid', 'partially_refunded') AND coalesce(p.kept, 1) > 0 AND o.stock_held
+           AND o.payment_status IN ('paid', 'partially_refunded') AND coalesce(p.kept, 1) > 0 AND o.stock_held AND NOT (o.on_hold AND o.status = 'processing')
            AND o.paid_at > now() - interval '30 days'
            AND o.paid_at > (SELECT min(created_at) FROM invoices) AND o.paid_at < (SELECT max(created_at) FROM invoices) - interval '1 hour'"),
     // Or of its order without the pieces that came back before it, with their shares of the discount. Few are, so those are looked

@@ -102,7 +102,16 @@ pub(super) const RULES: &[Rule] = &[
          WHERE p.status IN ('creating', 'unknown', 'pending') AND c.id IS NULL AND v.id IS NULL
            AND greatest(p.checked_at, p.updated_at) < now() - interval '15 minutes'"),
     ("an-open-refund-has-a-job", "
-        SELECT 'refund ' || r.id FROM refunds r WHERE r.status IN ('pending', 'processing', 'unknown')
+        SELECT 'refund ' || r.id FROM refunds r WHERE r.status IN ('pending', 'processing', 'unknown', 'waiting')
            AND r.updated_at < now() - interval '5 minutes'
            AND NOT EXISTS (SELECT FROM jobs j WHERE j.dedupe = 'send_refund:' || r.id AND j.state IN ('waiting', 'running', 'dead'))"),
+    ("a-refund-is-not-in-hand-for-ever", "
+        SELECT 'refund ' || id || ' (' || status || ') is in hand since ' || coalesce(in_hand_since, created_at) FROM refunds
+         WHERE status IN ('processing', 'unknown') AND coalesce(in_hand_since, created_at) < now() - interval '24 hours'"),
+    // It is tried for seven days, and its last try may find the provider away for one more.
+    ("a-refund-does-not-wait-for-ever", "
+        SELECT 'refund ' || id || ' waits since ' || waits_since || ': ' || coalesce(error, '') FROM refunds
+         WHERE status = 'waiting' AND waits_since < now() - interval '8 days'"),
+    ("a-refunds-key-is-its-own", "
+        SELECT 'refund ' || r.id || ' has the key that refund ' || k.refund_id || ' left' FROM refunds r JOIN refund_keys k ON k.key = r.key"),
 ];

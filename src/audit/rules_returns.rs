@@ -33,7 +33,7 @@ pub(super) const RULES: &[Rule] = &[
           JOIN (SELECT l.order_id, sum(l.quantity - coalesce(back.n, 0)) AS pieces
                   FROM order_lines l LEFT JOIN back ON back.line = l.id GROUP BY 1) still ON still.order_id = o.id
           LEFT JOIN (SELECT order_id, sum(captured_cents) AS captured, sum(refunded_cents) AS refunded
-                       FROM payments WHERE status <> 'surplus' GROUP BY 1) p ON p.order_id = o.id
+                       FROM payments WHERE NOT is_surplus GROUP BY 1) p ON p.order_id = o.id
          WHERE o.status IN ('shipped', 'delivered') AND still.pieces <= 0
            AND (o.total_cents = 0 OR o.payment_status = 'refunded' OR (p.captured > 0 AND p.refunded >= p.captured))")),
     // Pieces that are on the sale's invoice and on no return are with the buyer, or still to be sent. Few orders have returns, so

@@ -181,6 +181,7 @@ impl Draft {
             status,
             payment_status,
             refund_pending: false,
+            on_hold: false,
             payment_method: self.method.map(str::to_owned),
             items: self.lines.clone(),
             subtotal_cents: self.subtotal,

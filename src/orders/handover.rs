@@ -23,7 +23,7 @@ use crate::sale::address::tracking_url;
 use crate::sale::history::{Change, record_change};
 use crate::sale::life;
 use crate::sale::locks::{self, LockedOrder};
-use crate::sale::off::sale_is_off;
+use crate::sale::off::{end_hold, is_on_hold, sale_is_off};
 use crate::sale::states::{OrderPaymentStatus, OrderStatus};
 use crate::sale::stock;
 use crate::sale::viewer::Viewer;
@@ -36,7 +36,7 @@ pub struct SetTracking {
     pub tracking_number: String,
     #[garde(length(min = 1, max = 60), custom(is_name))]
     pub carrier: String,
-    /// Ships an order whose money is on its way back. For administrators; it stands in the audit log.
+    /// Ships an order whose money is on its way back, or that is on hold. For administrators; it stands in the audit log.
     #[serde(default)]
     #[garde(skip)]
     pub force: bool,
@@ -45,7 +45,7 @@ pub struct SetTracking {
 #[derive(Debug, Default, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SetDelivered {
-    /// Hands over an order whose money is on its way back. For administrators; it stands in the audit log.
+    /// Hands over an order whose money is on its way back, or that is on hold. For administrators; it stands in the audit log.
     #[serde(default)]
     #[garde(skip)]
     pub force: bool,
@@ -78,6 +78,8 @@ pub struct ParcelView {
     pub status: OrderStatus,
     /// Money is on its way back to the buyer.
     pub refund_pending: bool,
+    /// A refund of all its money failed: it is not sent until an administrator says that the sale goes on.
+    pub on_hold: bool,
     /// The buyer fetches it.
     pub is_pickup: bool,
     pub carrier: String,
@@ -164,7 +166,7 @@ async fn ship(tx: &db::Transaction<'_>, order: &LockedOrder, new: &SetTracking, 
 }
 
 /// Whether a paid order that has not left may leave: not while its sale is off. `force` lets it go all the same while its money is
-/// on its way back, with a row in the audit log; not once the money is with the buyer, and not without goods.
+/// on its way back or after a refund failed, with a row in the audit log; not once the money is with the buyer, and not without goods.
 async fn may_leave(tx: &impl GenericClient, order: &LockedOrder, force: bool, actor: Actor) -> Result<()> {
     if !sale_is_off(tx, order.id).await? {
         return Ok(());
@@ -175,10 +177,19 @@ async fn may_leave(tx: &impl GenericClient, order: &LockedOrder, force: bool, ac
     if order.payment_status == OrderPaymentStatus::Refunded {
         return Err(Error::SaleIsOff("The money of the order went back: it is not sent any more"));
     }
+    let is_on_hold = is_on_hold(tx, order.id).await?;
     if !force {
-        return Err(Error::SaleIsOff("The money of the order is on its way back: it is not sent unless that refund fails"));
+        return Err(Error::SaleIsOff(if is_on_hold {
+            "A refund of all its money failed: it is not sent until an administrator says that the sale goes on"
+        } else {
+            "The money of the order is on its way back: it is not sent meanwhile"
+        }));
     }
-    let after = Some(json!({"refund_pending": true}));
+    if is_on_hold {
+        end_hold(tx, order.id, actor).await?;
+        jobs::push_now(tx, Job::InvoiceOrder { order: order.id }).await?; // it was given up for the refund
+    }
+    let after = Some(json!({"refund_pending": !is_on_hold, "on_hold": is_on_hold}));
     audit_log::record(tx, actor, "order.ship_while_refunded", &order.id.to_string(), None, after).await
 }
 
@@ -239,7 +250,8 @@ async fn show(db: &impl GenericClient, app: &App, order: OrderId, viewer: Viewer
 async fn parcel(db: &impl GenericClient, order: OrderId, public_url: &str) -> Result<ParcelView> {
     const FIND: &str = "
         SELECT o.number, o.status, o.shipping_provider = 'pickup' AS is_pickup, o.carrier, o.service, o.tracking_number, o.shipped_at, o.delivered_at,
-               EXISTS (SELECT FROM refunds r WHERE r.order_id = o.id AND r.status NOT IN ('done', 'failed')) AS refund_pending
+               EXISTS (SELECT FROM refunds r WHERE r.order_id = o.id AND r.status NOT IN ('done', 'failed')) AS refund_pending,
+               o.on_hold AND o.status IN ('processing', 'shipped') AS on_hold
           FROM orders o WHERE o.id = $1";
     let row = db::query_opt(db, FIND, &[&order]).await?.ok_or(Error::NotFound("The order"))?;
     let sums = stock::find_sums(db, order).await?.ok_or(Error::NotFound("The order"))?;
@@ -258,6 +270,7 @@ async fn parcel(db: &impl GenericClient, order: OrderId, public_url: &str) -> Re
         number,
         status: row.try_get("status")?,
         refund_pending: row.get("refund_pending"),
+        on_hold: row.get("on_hold"),
         is_pickup: row.get("is_pickup"),
         carrier: row.get("carrier"),
         service: row.get("service"),

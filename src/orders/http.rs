@@ -11,7 +11,7 @@ use super::checkout::{self, Placed};
 use super::place::{Asked, PlaceOrder};
 use super::search::{self, Filter};
 use super::view::OrderView;
-use super::{cancel, events, handover, returns, store, tracking};
+use super::{cancel, events, handover, resume, returns, store, tracking};
 use crate::app::App;
 use crate::cart::Owner;
 use crate::catalog;
@@ -33,6 +33,7 @@ use crate::sale::viewer::Viewer;
 pub fn routes(cfg: &mut ServiceConfig<'_>) {
     cfg.service(place).service(list).service(tracking::show_tracking).service(show).service(cancel_order);
     cfg.service(handover::set_tracking).service(handover::set_delivered).service(events::events);
+    cfg.service(resume::resume_order);
     cfg.service(returns::return_goods).service(returns::show_returns);
 }
 

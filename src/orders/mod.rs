@@ -10,6 +10,7 @@ mod http;
 pub mod limits;
 mod pipeline;
 pub mod place;
+mod resume;
 pub mod returns;
 pub mod search;
 pub mod store;

@@ -40,6 +40,8 @@ pub struct OrderView {
     pub payment_status: OrderPaymentStatus,
     /// Money is on its way back to the buyer; the amounts stand in the order's payments.
     pub refund_pending: bool,
+    /// A refund of all its money failed: nothing is sent until the shop says that the sale goes on.
+    pub on_hold: bool,
     pub payment_method: Option<String>,
     pub items: Vec<OrderLine>,
     #[schema(value_type = i64)]
@@ -80,7 +82,8 @@ pub struct OrderView {
 
 /// The columns that [`OrderView::from_row`] reads, of `orders o`.
 pub const COLUMNS: &str = "o.id, o.number, o.status, o.payment_status,
-    EXISTS (SELECT FROM refunds r WHERE r.order_id = o.id AND r.status NOT IN ('done', 'failed')) AS refund_pending, o.payment_method, o.subtotal_cents, o.discount_cents, o.method_discount_cents, o.shipping_cents,
+    EXISTS (SELECT FROM refunds r WHERE r.order_id = o.id AND r.status NOT IN ('done', 'failed')) AS refund_pending,
+    o.on_hold AND o.status IN ('processing', 'shipped') AS on_hold, o.payment_method, o.subtotal_cents, o.discount_cents, o.method_discount_cents, o.shipping_cents,
     o.total_cents, o.coupon_code, o.customer_name, o.customer_email, o.shipping_address, o.carrier, o.service, o.delivery_days,
     o.freight_estimate, o.tracking_number, o.notes, o.expires_at, o.paid_at, o.shipped_at, o.delivered_at, o.cancelled_at, o.created_at, o.updated_at";
 
@@ -94,6 +97,7 @@ impl OrderView {
             status: row.try_get("status")?,
             payment_status: row.try_get("payment_status")?,
             refund_pending: row.get("refund_pending"),
+            on_hold: row.get("on_hold"),
             payment_method: row.get("payment_method"),
             items,
             subtotal_cents: row.get("subtotal_cents"),

@@ -21,6 +21,7 @@ use crate::payments::charge::methods::Method;
 use crate::payments::charge::methods::{self, MethodView};
 use crate::payments::charge::start::{self, Started};
 use crate::payments::dispute::http as disputes;
+use crate::payments::refund::http as refunds;
 use crate::payments::refund::request::{Requested, request_refund};
 use crate::payments::refund::view::{self, RefundView};
 use crate::payments::store::{self, Payment};
@@ -31,6 +32,7 @@ use crate::sale::viewer::Viewer;
 
 pub fn routes(cfg: &mut ServiceConfig<'_>) {
     cfg.service(payment_methods).service(pay_order).service(list_payments).service(refund_order);
+    cfg.service(refunds::retry_refund);
     cfg.service(disputes::list_disputes).service(disputes::settle_dispute).service(disputes::send_evidence);
 }
 

@@ -7,6 +7,7 @@ use crate::db;
 use crate::error::{Chain, Result};
 use crate::ids::{OrderId, PaymentId, RefundId};
 use crate::jobs::{self, Job, Outcome};
+use crate::payments::refund;
 
 const EVERY: SignedDuration = SignedDuration::from_mins(1);
 /// Most rows per run. The next run comes in a minute.
@@ -25,6 +26,7 @@ async fn look(app: &App) -> Result<()> {
     let tx = db.transaction().await?;
     let payments = [live(&tx).await?, late(&tx).await?, unasked(app, &tx).await?].concat();
     let refunds = open_refunds(&tx).await?;
+    refund::tell_of_late_refunds(&tx).await?;
     let orders = overdue(&tx).await?;
     let checks = payments.into_iter().map(|payment| (Job::CheckPayment { payment }, None));
     let sends = refunds.into_iter().map(|refund| (Job::SendRefund { refund }, None));
@@ -82,7 +84,7 @@ async fn open_refunds(tx: &db::Transaction<'_>) -> Result<Vec<RefundId>> {
     const OPEN: &str = "
         WITH due AS (
             SELECT r.id FROM refunds r
-             WHERE r.status IN ('pending', 'processing', 'unknown') AND r.updated_at < now() - interval '2 minutes'
+             WHERE r.status IN ('pending', 'processing', 'unknown', 'waiting') AND r.updated_at < now() - interval '2 minutes'
                AND NOT EXISTS (SELECT FROM jobs j WHERE j.dedupe = 'send_refund:' || r.id AND j.state IN ('waiting', 'running'))
                AND NOT EXISTS (SELECT FROM jobs j WHERE j.dedupe = 'send_refund:' || r.id AND j.state = 'dead'
                                 AND j.finished_at > now() - interval '1 hour' AND j.state IN ('done', 'dead'))

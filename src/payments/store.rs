@@ -11,7 +11,7 @@ use vitrine_kit::{Money, TaxId};
 use crate::app::App;
 use crate::db::{self, sql};
 use crate::error::{Error, Result};
-use crate::ids::{OrderId, PaymentId, RefundId};
+use crate::ids::{OrderId, PaymentId};
 use crate::sale::locks::{self, LockedOrder};
 use crate::sale::states::PaymentStatus;
 
@@ -292,12 +292,5 @@ pub fn id_floor(since: Timestamp) -> Uuid {
 /// The order of a payment that was made with that provider.
 pub async fn order_of(db: &impl GenericClient, provider: &str, id: PaymentId) -> Result<Option<OrderId>> {
     const FIND: &str = "SELECT order_id FROM payments WHERE id = $1 AND provider = $2";
-    Ok(db::query_opt(db, FIND, &[&id, &provider]).await?.map(|row| row.get(0)))
-}
-
-/// The order of a refund that was made with that provider.
-pub async fn order_of_refund(db: &impl GenericClient, provider: &str, id: RefundId) -> Result<Option<OrderId>> {
-    const FIND: &str = "
-        SELECT r.order_id FROM refunds r JOIN payments p ON p.id = r.payment_id WHERE r.id = $1 AND p.provider = $2";
     Ok(db::query_opt(db, FIND, &[&id, &provider]).await?.map(|row| row.get(0)))
 }

@@ -128,6 +128,13 @@ states! {
         ChargedBack = "charged_back",
     }
 
+    /// Whether a paid order that has not left may go on: `orders.on_hold`.
+    SaleState {
+        On = "on",
+        /// A refund of all its money failed. Nothing is sent or invoiced until a person says so.
+        OnHold = "on_hold",
+    }
+
     /// The state of one refund: `refunds.status`.
     RefundStatus {
         /// The row and its reserve are there; the provider was not asked yet.
@@ -136,6 +143,8 @@ states! {
         Processing = "processing",
         /// The provider was asked, and gave no clear answer.
         Unknown = "unknown",
+        /// Refused for now (the account holds too little, a limit, the hour): it is tried again for days, and keeps its reserve.
+        Waiting = "waiting",
         /// The money is back with the buyer.
         Done = "done",
         /// The money did not go back.
@@ -273,7 +282,7 @@ impl Sums {
 impl RefundStatus {
     /// It has not come to an end.
     pub fn is_open(self) -> bool {
-        matches!(self, Self::Pending | Self::Processing | Self::Unknown)
+        matches!(self, Self::Pending | Self::Processing | Self::Unknown | Self::Waiting)
     }
 }
 
@@ -356,6 +365,9 @@ mod tests {
         for status in RefundStatus::ALL {
             assert_eq!(RefundStatus::parse(status.as_str()).ok(), Some(*status));
             assert_eq!(serde_json::to_value(status).ok(), Some(status.as_str().into()));
+        }
+        for state in SaleState::ALL {
+            assert_eq!(SaleState::parse(state.as_str()).ok(), Some(*state));
         }
         for status in InvoiceStatus::ALL {
             assert_eq!(InvoiceStatus::parse(status.as_str()).ok(), Some(*status));

@@ -12,10 +12,11 @@ use crate::db::{self, sql};
 use crate::error::{Error, Result};
 use crate::ids::{LineId, OrderId};
 
-/// SQL, of a paid order `o`: all that was paid for it went back or is on its way, or was taken back by the payer's bank.
+/// SQL, of a paid order `o`: all that was paid for it went back or is on its way, or was taken back by the payer's bank. A surplus was
+/// never paid for it, whatever state it is in, and whatever of it went back or was taken twice.
 pub(super) const MONEY_IS_BACK: &str = "
-    (o.payment_status = 'refunded' OR coalesce((SELECT sum(p.captured_cents) > 0 AND sum(p.captured_cents) <= sum(p.refunded_cents + p.lost_cents)
-                                     FROM payments p WHERE p.order_id = o.id AND p.status <> 'surplus'), false))";
+    (o.payment_status = 'refunded' OR EXISTS (SELECT FROM payments p WHERE p.order_id = o.id AND NOT p.is_surplus AND p.captured_cents > 0
+                                                 AND p.captured_cents <= p.refunded_cents + p.lost_cents))";
 
 /// SQL, of an order `o`: the shop gave back, or is giving back, all that was paid for it. What the payer's bank took does not count,
 /// nor what somebody refunded on a provider's pages: neither says that goods come back.

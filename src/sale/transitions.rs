@@ -3,7 +3,7 @@
 
 use super::states::{
     DisputeState as Dispute, InvoiceStatus as Invoice, OrderPaymentStatus as Money, OrderStatus as Order,
-    PaymentStatus as Payment, RefundStatus as Refund,
+    PaymentStatus as Payment, RefundStatus as Refund, SaleState as Sale,
 };
 
 /// A step that an order takes. It may be taken from any of `from` where its money is in any of `money_from`.
@@ -122,13 +122,21 @@ const OF_SURPLUS: [Payment; 4] = [Payment::Surplus, Payment::Refunded, Payment::
 /// The steps of a refund: from → to.
 pub const REFUND_STEPS: &[(&[Refund], &[Refund])] = &[
     (
-        &[Refund::Pending, Refund::Processing, Refund::Unknown],
-        &[Refund::Pending, Refund::Processing, Refund::Unknown, Refund::Done, Refund::Failed],
+        &[Refund::Pending, Refund::Processing, Refund::Unknown, Refund::Waiting],
+        &[Refund::Pending, Refund::Processing, Refund::Unknown, Refund::Waiting, Refund::Done, Refund::Failed],
     ),
     // The buyer's bank would not take it: the money is back with the shop.
     (&[Refund::Done], &[Refund::Failed]),
-    // The provider said that it failed, and its books say that it was done.
-    (&[Refund::Failed], &[Refund::Done]),
+    // The provider said that it failed, and its books say that it was done; or a person has it tried once more.
+    (&[Refund::Failed], &[Refund::Done, Refund::Pending]),
+];
+
+/// The steps of a paid order's sale before it leaves: from → to.
+pub const SALE_STEPS: &[(&[Sale], &[Sale])] = &[
+    // A refund of all its money failed.
+    (&[Sale::On], &[Sale::OnHold]),
+    // By a person's word alone.
+    (&[Sale::OnHold], &[Sale::On]),
 ];
 
 /// The steps of an NF-e: from → to. What stands at the tax authority counts, whatever was thought of it here.
@@ -160,6 +168,11 @@ pub fn payment_may(from: Payment, to: Payment) -> bool {
 /// Whether a refund may go from one state to another.
 pub fn refund_may(from: Refund, to: Refund) -> bool {
     from != to && REFUND_STEPS.iter().any(|(sources, targets)| sources.contains(&from) && targets.contains(&to))
+}
+
+/// Whether a sale may go from one state to another.
+pub fn sale_may(from: Sale, to: Sale) -> bool {
+    from != to && SALE_STEPS.iter().any(|(sources, targets)| sources.contains(&from) && targets.contains(&to))
 }
 
 /// Whether an invoice may go from one state to another.
@@ -199,6 +212,9 @@ pub fn as_sql_values() -> String {
     for from in Refund::ALL {
         Refund::ALL.iter().filter(|to| refund_may(*from, **to)).for_each(|to| row("refund", from.as_str(), to.as_str()));
     }
+    for from in Sale::ALL {
+        Sale::ALL.iter().filter(|to| sale_may(*from, **to)).for_each(|to| row("sale", from.as_str(), to.as_str()));
+    }
     for from in Invoice::ALL {
         Invoice::ALL.iter().filter(|to| invoice_may(*from, **to)).for_each(|to| row("invoice", from.as_str(), to.as_str()));
     }
@@ -231,6 +247,10 @@ pub fn as_markdown() -> String {
     text.push_str("\n| a refund may go from | to |\n|---|---|\n");
     for (from, to) in REFUND_STEPS {
         text.push_str(&format!("| {} | {} |\n", words(from, Refund::as_str), words(to, Refund::as_str)));
+    }
+    text.push_str("\n| a sale may go from | to |\n|---|---|\n");
+    for (from, to) in SALE_STEPS {
+        text.push_str(&format!("| {} | {} |\n", words(from, Sale::as_str), words(to, Sale::as_str)));
     }
     text.push_str("\n| an invoice may go from | to |\n|---|---|\n");
     for (from, to) in INVOICE_STEPS {

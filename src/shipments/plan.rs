@@ -53,7 +53,7 @@ pub async fn plan(tx: &impl GenericClient, app: &App, order: OrderId, by_hand: b
     let is_to_be_sent = matches!(locked.status, OrderStatus::Processing | OrderStatus::Shipped)
         && locked.payment_status.is_paid()
         && row.get::<_, &str>("shipping_provider") == NAME;
-    if !is_to_be_sent || off::sale_is_off(tx, order).await? {
+    if !is_to_be_sent || off::nothing_leaves(tx, order).await? {
         return Ok(Plan::Nothing);
     }
     let is_automatic = row.get::<_, Option<&str>>("labels") != Some("by_hand");

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::ids::{OrderId, ShipmentId};
 use crate::sale::history::{Change, record_change};
 use crate::sale::locks;
-use crate::sale::off::SALE_IS_OFF;
+use crate::sale::off::NOTHING_LEAVES;
 
 /// For how long somebody is taken to be at work on a label: longer than any one call to the provider.
 const CLAIM: &str = "2 minutes";
@@ -36,7 +36,7 @@ pub struct Shipment {
     pub order_status: String,
     /// The order still wants to be sent.
     pub is_wanted: bool,
-    /// The order's money went back or is on its way, or its goods are on the shelf again.
+    /// The order's money went back or is on its way, its goods are on the shelf again, or it is on hold.
     pub is_off: bool,
     /// The carrier has a parcel of this order, or had it: it did not leave by other means.
     pub has_begun_to_leave: bool,
@@ -49,7 +49,7 @@ const HAS_BEGUN_TO_LEAVE: &str =
 /// Of an order `o`: what of it has not left is still to be sent. The first of several boxes ships the order, and the others follow.
 const IS_WANTED: &str = sql!(
     "(o.payment_status IN ('paid', 'partially_refunded') AND NOT ",
-    SALE_IS_OFF,
+    NOTHING_LEAVES,
     " AND (o.status = 'processing' OR (o.status = 'shipped' AND ",
     HAS_BEGUN_TO_LEAVE,
     ")))"
@@ -67,7 +67,7 @@ const COLUMNS: &str = sql!(
      extract(epoch FROM now() - s.updated_at)::bigint AS rested_s, o.status AS order_status, ",
     IS_WANTED,
     " AS is_wanted, ",
-    SALE_IS_OFF,
+    NOTHING_LEAVES,
     " AS is_off, ",
     HAS_BEGUN_TO_LEAVE,
     " AS has_begun_to_leave"

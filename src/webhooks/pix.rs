@@ -5,6 +5,7 @@ use deadpool_postgres::Transaction;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
+use uuid::Uuid;
 use vitrine_kit::Delivery;
 use vitrine_kit::pix::{Notice, PixNews, PixProvider};
 
@@ -12,7 +13,7 @@ use crate::app::App;
 use crate::cause;
 use crate::error::{Error, Problem, Result};
 use crate::http::raw::Raw;
-use crate::ids::{EventId, OrderId, PaymentId, RefundId};
+use crate::ids::{EventId, OrderId, PaymentId};
 use crate::jobs::{self, Job};
 use crate::payments::charge::record;
 use crate::payments::effect::Effect;
@@ -128,11 +129,13 @@ async fn apply(tx: &Transaction<'_>, provider: &'static str, news: &PixNews) -> 
         PixNews::Cancelled { payment_id } => {
             record::record_ended(tx, provider, PaymentId(*payment_id), PaymentStatus::Cancelled).await?
         }
-        PixNews::RefundDone { refund_id } => refund::settle::record_done(tx, provider, RefundId(*refund_id)).await?,
-        PixNews::RefundFailed { refund_id, .. } => refund::settle::record_failed(tx, provider, RefundId(*refund_id)).await?,
+        PixNews::RefundDone { refund_id } => refund::settle::record_done(tx, provider, *refund_id).await?,
+        PixNews::RefundFailed { refund_id, retry, said } => {
+            refund::settle::record_failed(tx, provider, *refund_id, *retry, said.as_deref()).await?
+        }
         PixNews::Look { payment_id } => return look(tx, provider, PaymentId(*payment_id)).await,
         PixNews::LookAtRefund { refund_id, payment_id } => {
-            return look_at_refund(tx, provider, refund_id.map(RefundId), payment_id.map(PaymentId)).await;
+            return look_at_refund(tx, provider, *refund_id, payment_id.map(PaymentId)).await;
         }
         PixNews::Disputed(theirs) => dispute::watch::record_hint(tx, provider, theirs).await?,
         PixNews::Other => return Ok(("unknown", None)),
@@ -151,16 +154,18 @@ async fn look(tx: &Transaction<'_>, provider: &'static str, payment: PaymentId) 
 async fn look_at_refund(
     tx: &Transaction<'_>,
     provider: &'static str,
-    refund: Option<RefundId>,
+    key: Option<Uuid>,
     payment: Option<PaymentId>,
 ) -> Result<(&'static str, Option<OrderId>)> {
-    if let Some(refund) = refund
-        && let Some(order) = store::order_of_refund(tx, provider, refund).await?
-    {
+    let known = match key {
+        Some(key) => refund::settle::find_by_key(tx, provider, key).await?,
+        None => None,
+    };
+    if let Some((payment, refund, true)) = known {
         jobs::push_now(tx, Job::SendRefund { refund }).await?;
-        return Ok(("hint", Some(order)));
+        return Ok(("hint", store::order_of(tx, provider, payment).await?));
     }
-    let Some(payment) = payment else { return Ok(("unknown", None)) };
+    let Some(payment) = payment.or(known.map(|(payment, ..)| payment)) else { return Ok(("unknown", None)) };
     let Some(payment) = store::find(tx, payment).await?.filter(|payment| payment.provider == provider) else {
         return Ok(("unknown", None));
     };

@@ -370,8 +370,8 @@ const PLANTED: &[(&str, &str)] = &[
     ("refunded-is-what-the-refunds-say", "UPDATE refunds SET amount_cents = amount_cents + 1"),
     (
         "refunds-never-exceed-captures",
-        "WITH r AS (INSERT INTO refunds (id, payment_id, order_id, amount_cents, reason, requested_by, status)
-            SELECT gen_random_uuid(), id, order_id, captured_cents + 1, 't', 't', 'done' FROM payments WHERE status = 'paid' RETURNING *)
+        "WITH r AS (INSERT INTO refunds (id, key, payment_id, order_id, amount_cents, reason, requested_by, status)
+            SELECT gen_random_uuid(), gen_random_uuid(), id, order_id, captured_cents + 1, 't', 't', 'done' FROM payments WHERE status = 'paid' RETURNING *)
          INSERT INTO money_movements (order_id, payment_id, refund_id, kind, amount_cents, provider, cause)
          SELECT order_id, payment_id, id, 'refund', amount_cents, 'propay', 't' FROM r",
     ),
@@ -385,8 +385,8 @@ const PLANTED: &[(&str, &str)] = &[
     ("a-payments-state-is-what-went-back", "UPDATE payments SET status = 'refunded' WHERE status = 'partially_refunded'"),
     (
         "a-done-refund-is-in-the-ledger",
-        "INSERT INTO refunds (id, payment_id, order_id, amount_cents, reason, requested_by, status)
-         SELECT gen_random_uuid(), id, order_id, 1, 't', 't', 'done' FROM payments WHERE status = 'paid'",
+        "INSERT INTO refunds (id, key, payment_id, order_id, amount_cents, reason, requested_by, status)
+         SELECT gen_random_uuid(), gen_random_uuid(), id, order_id, 1, 't', 't', 'done' FROM payments WHERE status = 'paid'",
     ),
     ("a-done-refund-is-in-the-ledger", "UPDATE refunds SET status = 'failed' WHERE status = 'done'"),
     (
@@ -414,8 +414,8 @@ const PLANTED: &[(&str, &str)] = &[
     (
         "a-return-is-booked-once",
         "UPDATE disputes SET return_ref = 'D1';
-         INSERT INTO refunds (id, payment_id, order_id, amount_cents, status, reason, requested_by, provider_ref)
-         SELECT gen_random_uuid(), payment_id, order_id, 1, 'done', 't', 't', 'D1' FROM disputes WHERE state = 'lost'",
+         INSERT INTO refunds (id, key, payment_id, order_id, amount_cents, status, reason, requested_by, provider_ref)
+         SELECT gen_random_uuid(), gen_random_uuid(), payment_id, order_id, 1, 'done', 't', 't', 'D1' FROM disputes WHERE state = 'lost'",
     ),
     (
         "goods-that-left-are-given-back-only-for-a-refund-of-the-shops",
@@ -443,9 +443,29 @@ const PLANTED: &[(&str, &str)] = &[
         "DELETE FROM jobs WHERE kind = 'check_payment'; UPDATE payments SET checked_at = NULL, updated_at = now() - interval '1 hour'",
     ),
     (
+        "a-refund-is-not-in-hand-for-ever",
+        "INSERT INTO refunds (id, key, payment_id, order_id, amount_cents, reason, requested_by, status, in_hand_since)
+         SELECT gen_random_uuid(), gen_random_uuid(), id, order_id, 1, 't', 't', 'processing', now() - interval '25 hours' FROM payments WHERE status = 'paid'",
+    ),
+    (
+        "a-refund-does-not-wait-for-ever",
+        "INSERT INTO refunds (id, key, payment_id, order_id, amount_cents, reason, requested_by, status, waits_since)
+         SELECT gen_random_uuid(), gen_random_uuid(), id, order_id, 1, 't', 't', 'waiting', now() - interval '9 days' FROM payments WHERE status = 'paid'",
+    ),
+    ("a-refunds-key-is-its-own", "INSERT INTO refund_keys (key, refund_id) SELECT key, id FROM refunds"),
+    (
+        "a-step-stands-in-the-transition-table",
+        "INSERT INTO order_history (order_id, subject, from_state, to_state, reason, actor, cause) SELECT id, 'sale', 'on', 'off', '', 't', 't' FROM orders",
+    ),
+    (
         "an-open-refund-has-a-job",
-        "INSERT INTO refunds (id, payment_id, order_id, amount_cents, reason, requested_by, updated_at)
-         SELECT gen_random_uuid(), id, order_id, 1, 't', 't', now() - interval '1 hour' FROM payments WHERE status = 'paid'",
+        "INSERT INTO refunds (id, key, payment_id, order_id, amount_cents, reason, requested_by, status, waits_since, updated_at)
+         SELECT gen_random_uuid(), gen_random_uuid(), id, order_id, 1, 't', 't', 'waiting', now(), now() - interval '1 hour' FROM payments WHERE status = 'paid'",
+    ),
+    (
+        "an-open-refund-has-a-job",
+        "INSERT INTO refunds (id, key, payment_id, order_id, amount_cents, reason, requested_by, updated_at)
+         SELECT gen_random_uuid(), gen_random_uuid(), id, order_id, 1, 't', 't', now() - interval '1 hour' FROM payments WHERE status = 'paid'",
     ),
         // Jobs, webhooks, messages and idempotency keys.
     ("jobs-wait-run-or-have-ended", "UPDATE jobs SET run_at = now() - interval '2 hours' WHERE state = 'waiting'"),

@@ -414,7 +414,7 @@ async fn nobody_ships_while_the_money_is_on_its_way_back() {
 }
 
 #[actix_web::test]
-async fn once_the_money_or_the_goods_are_back_no_force_sends_the_order_and_a_refund_that_fails_lets_it_go() {
+async fn once_the_money_or_the_goods_are_back_no_force_sends_the_order_and_a_refund_that_fails_lets_it_go_by_a_persons_word() {
     for body in [json!({"reason": "desistiu"}), json!({"reason": "desistiu", "restock": true})] {
         let (shop, ware) = open("focusnfe").await;
         let order = paid(&shop, &[(&ware, 2)]).await;
@@ -427,7 +427,12 @@ async fn once_the_money_or_the_goods_are_back_no_force_sends_the_order_and_a_ref
             hold_refunds(&shop).await;
             is_refused_later(&shop).await;
             goes_on(&shop).await;
-            assert_eq!(ship(&shop, &order).await.status, 200, "the sale is on again");
+            let held = ship(&shop, &order).await;
+            let why = "A refund of all its money failed: it is not sent until an administrator says that the sale goes on";
+            assert_eq!((held.slug(), &held.body["detail"]), ("sale-is-off", &json!(why)));
+            let resumed = shop.admin().await.post(&format!("/api/admin/orders/{order}/resume"), &json!({})).await;
+            assert_eq!(resumed.status, 200, "{}", resumed.body);
+            assert_eq!(ship(&shop, &order).await.status, 200, "the shop says that the sale goes on");
         } else {
             let answer = shop.admin().await.patch(&path, &forced).await;
             assert_eq!((answer.status, answer.slug()), (409, "sale-is-off"), "{}", answer.body);

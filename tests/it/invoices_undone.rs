@@ -87,6 +87,16 @@ async fn refund_fails_after(shop: &Shop, order: &str, body: &Value, meanwhile: i
     let status: String = shop.sql("SELECT status FROM refunds ORDER BY id DESC LIMIT 1").await;
     assert_eq!(status, "failed");
     shop.control().clear_faults();
+    let made = async || (shop.control().nfes().len(), shop.control().parcels().len());
+    let before = made().await;
+    goes_on(shop).await;
+    assert_eq!(made().await, before, "nothing is sent or invoiced by itself");
+}
+
+/// The shop says that the sale goes on.
+async fn resume(shop: &Shop, order: &str) {
+    let resumed = shop.admin().await.post(&format!("/api/admin/orders/{order}/resume"), &json!({})).await;
+    assert_eq!((resumed.status, &resumed.body["on_hold"]), (200, &json!(false)), "{}", resumed.body);
     goes_on(shop).await;
 }
 
@@ -100,7 +110,7 @@ async fn labels(shop: &Shop) -> (i64, i64) {
 }
 
 #[actix_web::test]
-async fn a_sale_whose_refund_failed_has_its_invoice_and_label_all_the_same() {
+async fn a_sale_whose_refund_failed_has_its_invoice_and_label_once_the_shop_says_that_it_goes_on() {
     let (shop, ware) = open("focusnfe").await;
     let order = paid(&shop, &[(&ware, 2)]).await;
     let not_yet = async {
@@ -108,12 +118,14 @@ async fn a_sale_whose_refund_failed_has_its_invoice_and_label_all_the_same() {
         assert_eq!((shop.control().nfes().len(), labels(&shop).await), (0, (0, 0)), "all its money is on its way back");
     };
     refund_fails_after(&shop, &order, &json!({"reason": "desistiu"}), not_yet).await;
-    assert_eq!((standing(&shop), labels(&shop).await), (1, (1, 0)), "the bank would not take it: the sale stands");
+    assert_eq!((standing(&shop), labels(&shop).await), (0, (0, 0)), "whoever wanted it back does not want the goods");
+    resume(&shop, &order).await;
+    assert_eq!((standing(&shop), labels(&shop).await), (1, (1, 0)), "the shop says that it stands");
     shop.close().await;
 }
 
 #[actix_web::test]
-async fn what_was_given_up_for_a_refund_that_failed_is_made_anew_once() {
+async fn what_was_given_up_for_a_refund_that_failed_is_made_anew_once_the_shop_says_so() {
     for provider in ["focusnfe", "enotas"] {
         let (shop, ware) = open(provider).await;
         let order = paid(&shop, &[(&ware, 2)]).await;
@@ -123,6 +135,8 @@ async fn what_was_given_up_for_a_refund_that_failed_is_made_anew_once() {
             assert_eq!((standing(&shop), labels(&shop).await), (0, (0, 1)), "{provider}");
         };
         refund_fails_after(&shop, &order, &json!({"reason": "desistiu"}), given_up).await;
+        assert_eq!((standing(&shop), labels(&shop).await), (0, (0, 1)), "{provider}");
+        resume(&shop, &order).await;
         assert_eq!((standing(&shop), labels(&shop).await), (1, (1, 1)), "{provider}");
         let key: String = shop.sql("SELECT chave FROM invoices WHERE status = 'authorized'").await;
         let parcel = shop.control().parcels().into_iter().find(|parcel| parcel.canceled_at.is_none()).unwrap();
@@ -132,7 +146,7 @@ async fn what_was_given_up_for_a_refund_that_failed_is_made_anew_once() {
 }
 
 #[actix_web::test]
-async fn an_invoice_that_is_being_cancelled_when_the_refund_fails_is_followed_by_another() {
+async fn an_invoice_that_is_being_cancelled_when_the_refund_fails_is_followed_by_another_once_the_sale_goes_on() {
     let (shop, ware) = open("focusnfe").await;
     let order = paid(&shop, &[(&ware, 2)]).await;
     goes_on(&shop).await;
@@ -144,6 +158,7 @@ async fn an_invoice_that_is_being_cancelled_when_the_refund_fails_is_followed_by
         assert_eq!(shop.sql::<i64>("SELECT count(*) FROM invoices WHERE given_up AND status = 'authorized'").await, 1);
     };
     refund_fails_after(&shop, &order, &json!({"reason": "desistiu"}), on_its_way).await;
+    resume(&shop, &order).await;
     assert_eq!((standing(&shop), shop.control().nfes().len(), labels(&shop).await), (1, 2, (1, 1)));
     shop.close().await;
 }
@@ -243,6 +258,7 @@ async fn what_was_given_back_for_a_refund_that_failed_is_not_given_back() {
         assert_eq!(standing(&shop), 2, "the sale and its return");
     };
     refund_fails_after(&shop, &order, &json!({"reason": "desistiu"}), given_back).await;
+    resume(&shop, &order).await;
     let nfes = shop.control().nfes();
     let (sale, back) = sale_and_return(&nfes);
     assert_eq!((sale.status, back.status, nfes.len()), (NfeStatus::Authorized, NfeStatus::Cancelled, 2));

@@ -56,6 +56,7 @@ mod plans;
 mod price;
 mod privacy;
 mod process;
+mod refunds;
 mod refused;
 mod repeats;
 mod retired;

@@ -185,7 +185,7 @@ async fn boxes_that_were_to_follow_are_given_back_with_the_money_or_when_the_ord
 }
 
 #[actix_web::test]
-async fn a_box_that_was_given_back_for_money_that_the_bank_will_not_take_is_bought_again() {
+async fn a_box_that_was_given_back_for_money_that_the_bank_will_not_take_is_bought_again_once_the_shop_says_so() {
     let shop = shop().await;
     let order = two_boxes(&shop).await;
     rest(&shop).await;
@@ -195,6 +195,10 @@ async fn a_box_that_was_given_back_for_money_that_the_bank_will_not_take_is_boug
     rest(&shop).await;
     rest_ahead(&shop).await;
     assert_eq!(shop.sql::<String>("SELECT status FROM refunds").await, "failed");
+    assert_eq!(states(&shop, &order).await, ["1 posted", "2 cancelled"], "no box leaves by itself");
+    let resumed = shop.admin().await.post(&format!("/api/admin/orders/{order}/resume"), &serde_json::json!({})).await;
+    assert_eq!(resumed.status, 200, "{}", resumed.body);
+    rest(&shop).await;
     assert_eq!(states(&shop, &order).await, ["1 posted", "2 cancelled", "2 generated"]);
     // A label that was cancelled in the panel is replaced by a person.
     go(&shop, 2, ParcelStep::Cancel).await;

@@ -338,7 +338,7 @@ SELECT 'order ' || o.number || ', paid at ' || o.paid_at
           LEFT JOIN jobs j ON j.dedupe = 'invoice_order:' || o.id AND j.state <> 'done'
           LEFT JOIN (SELECT order_id, sum(captured_cents - refunded_cents - lost_cents) AS kept FROM payments GROUP BY 1) p ON p.order_id = o.id
          WHERE o.status IN ('processing', 'shipped', 'delivered') AND i.id IS NULL AND j.id IS NULL
-           AND o.payment_status IN ('paid', 'partially_refunded') AND coalesce(p.kept, 1) > 0 AND o.stock_held
+           AND o.payment_status IN ('paid', 'partially_refunded') AND coalesce(p.kept, 1) > 0 AND o.stock_held AND NOT (o.on_hold AND o.status = 'processing')
            AND o.paid_at > now() - interval '30 days'
            AND o.paid_at > (SELECT min(created_at) FROM invoices) AND o.paid_at < (SELECT max(created_at) FROM invoices) - interval '1 hour'
 
@@ -544,7 +544,17 @@ SELECT 'payment ' || p.id || ' says ' || p.refunded_cents || ', its refunds ' ||
 
 -- @ src/audit/rules_money.rs
 --  -> ?column? text
-SELECT 'refund ' || r.id FROM refunds r WHERE r.status IN ('pending', 'processing', 'unknown')
+SELECT 'refund ' || id || ' (' || status || ') is in hand since ' || coalesce(in_hand_since, created_at) FROM refunds
+         WHERE status IN ('processing', 'unknown') AND coalesce(in_hand_since, created_at) < now() - interval '24 hours'
+
+-- @ src/audit/rules_money.rs
+--  -> ?column? text
+SELECT 'refund ' || id || ' waits since ' || waits_since || ': ' || coalesce(error, '') FROM refunds
+         WHERE status = 'waiting' AND waits_since < now() - interval '8 days'
+
+-- @ src/audit/rules_money.rs
+--  -> ?column? text
+SELECT 'refund ' || r.id FROM refunds r WHERE r.status IN ('pending', 'processing', 'unknown', 'waiting')
            AND r.updated_at < now() - interval '5 minutes'
            AND NOT EXISTS (SELECT FROM jobs j WHERE j.dedupe = 'send_refund:' || r.id AND j.state IN ('waiting', 'running', 'dead'))
 
@@ -555,6 +565,10 @@ SELECT 'refund ' || r.id || ' (' || r.status || ') of ' || r.amount_cents || ', 
           LEFT JOIN (SELECT refund_id, sum(CASE kind WHEN 'refund' THEN amount_cents ELSE -amount_cents END) AS sum FROM money_movements
                       WHERE refund_id IS NOT NULL GROUP BY 1) m ON m.refund_id = r.id
          WHERE coalesce(m.sum, 0) <> CASE WHEN r.status = 'done' THEN r.amount_cents ELSE 0 END
+
+-- @ src/audit/rules_money.rs
+--  -> ?column? text
+SELECT 'refund ' || r.id || ' has the key that refund ' || k.refund_id || ' left' FROM refunds r JOIN refund_keys k ON k.key = r.key
 
 -- @ src/audit/rules_orders.rs
 --  -> ?column? text
@@ -755,7 +769,7 @@ WITH back AS (
           JOIN (SELECT l.order_id, sum(l.quantity - coalesce(back.n, 0)) AS pieces
                   FROM order_lines l LEFT JOIN back ON back.line = l.id GROUP BY 1) still ON still.order_id = o.id
           LEFT JOIN (SELECT order_id, sum(captured_cents) AS captured, sum(refunded_cents) AS refunded
-                       FROM payments WHERE status <> 'surplus' GROUP BY 1) p ON p.order_id = o.id
+                       FROM payments WHERE NOT is_surplus GROUP BY 1) p ON p.order_id = o.id
          WHERE o.status IN ('shipped', 'delivered') AND still.pieces <= 0
            AND (o.total_cents = 0 OR o.payment_status = 'refunded' OR (p.captured > 0 AND p.refunded >= p.captured))
 
@@ -1969,9 +1983,10 @@ SELECT id FROM payments
          ORDER BY id
 
 -- @ src/orders/handover.rs FIND
--- uuid -> number text, status text, is_pickup bool, carrier text, service text, tracking_number text, shipped_at timestamptz, delivered_at timestamptz, refund_pending bool
+-- uuid -> number text, status text, is_pickup bool, carrier text, service text, tracking_number text, shipped_at timestamptz, delivered_at timestamptz, refund_pending bool, on_hold bool
 SELECT o.number, o.status, o.shipping_provider = 'pickup' AS is_pickup, o.carrier, o.service, o.tracking_number, o.shipped_at, o.delivered_at,
-               EXISTS (SELECT FROM refunds r WHERE r.order_id = o.id AND r.status NOT IN ('done', 'failed')) AS refund_pending
+               EXISTS (SELECT FROM refunds r WHERE r.order_id = o.id AND r.status NOT IN ('done', 'failed')) AS refund_pending,
+               o.on_hold AND o.status IN ('processing', 'shipped') AS on_hold
           FROM orders o WHERE o.id = $1
 
 -- @ src/orders/handover.rs SHIP
@@ -1981,9 +1996,10 @@ UPDATE orders SET status = 'shipped', tracking_number = $2, carrier = $3, shippe
            AND (tracking_number IS DISTINCT FROM $2 OR carrier <> $3)
 
 -- @ src/orders/search.rs ALL
--- text, text, timestamptz, timestamptz, uuid, uuid, int8, int8 -> id uuid, number text, status text, payment_status text, refund_pending bool, payment_method text, subtotal_cents int8, discount_cents int8, method_discount_cents int8, shipping_cents int8, total_cents int8, coupon_code text, customer_name text, customer_email text, shipping_address jsonb, carrier text, service text, delivery_days int4, freight_estimate bool, tracking_number text, notes text, expires_at timestamptz, paid_at timestamptz, shipped_at timestamptz, delivered_at timestamptz, cancelled_at timestamptz, created_at timestamptz, updated_at timestamptz
+-- text, text, timestamptz, timestamptz, uuid, uuid, int8, int8 -> id uuid, number text, status text, payment_status text, refund_pending bool, on_hold bool, payment_method text, subtotal_cents int8, discount_cents int8, method_discount_cents int8, shipping_cents int8, total_cents int8, coupon_code text, customer_name text, customer_email text, shipping_address jsonb, carrier text, service text, delivery_days int4, freight_estimate bool, tracking_number text, notes text, expires_at timestamptz, paid_at timestamptz, shipped_at timestamptz, delivered_at timestamptz, cancelled_at timestamptz, created_at timestamptz, updated_at timestamptz
 SELECT o.id, o.number, o.status, o.payment_status,
-    EXISTS (SELECT FROM refunds r WHERE r.order_id = o.id AND r.status NOT IN ('done', 'failed')) AS refund_pending, o.payment_method, o.subtotal_cents, o.discount_cents, o.method_discount_cents, o.shipping_cents,
+    EXISTS (SELECT FROM refunds r WHERE r.order_id = o.id AND r.status NOT IN ('done', 'failed')) AS refund_pending,
+    o.on_hold AND o.status IN ('processing', 'shipped') AS on_hold, o.payment_method, o.subtotal_cents, o.discount_cents, o.method_discount_cents, o.shipping_cents,
     o.total_cents, o.coupon_code, o.customer_name, o.customer_email, o.shipping_address, o.carrier, o.service, o.delivery_days,
     o.freight_estimate, o.tracking_number, o.notes, o.expires_at, o.paid_at, o.shipped_at, o.delivered_at, o.cancelled_at, o.created_at, o.updated_at FROM orders o WHERE 
     ($1::text IS NULL OR o.status = $1) AND ($2::text IS NULL OR o.payment_status = $2)
@@ -2032,9 +2048,10 @@ SELECT count(*) FROM (SELECT FROM orders o WHERE o.user_id = $11 AND
      OR (lower(o.customer_name) ~>=~ $9 AND lower(o.customer_name) ~<~ $10))) LIMIT $12) counted
 
 -- @ src/orders/search.rs LOOK_THROUGH
--- text, text, timestamptz, timestamptz, uuid, uuid, text, text, text, text, int8, int8, int8 -> id uuid, number text, status text, payment_status text, refund_pending bool, payment_method text, subtotal_cents int8, discount_cents int8, method_discount_cents int8, shipping_cents int8, total_cents int8, coupon_code text, customer_name text, customer_email text, shipping_address jsonb, carrier text, service text, delivery_days int4, freight_estimate bool, tracking_number text, notes text, expires_at timestamptz, paid_at timestamptz, shipped_at timestamptz, delivered_at timestamptz, cancelled_at timestamptz, created_at timestamptz, updated_at timestamptz
+-- text, text, timestamptz, timestamptz, uuid, uuid, text, text, text, text, int8, int8, int8 -> id uuid, number text, status text, payment_status text, refund_pending bool, on_hold bool, payment_method text, subtotal_cents int8, discount_cents int8, method_discount_cents int8, shipping_cents int8, total_cents int8, coupon_code text, customer_name text, customer_email text, shipping_address jsonb, carrier text, service text, delivery_days int4, freight_estimate bool, tracking_number text, notes text, expires_at timestamptz, paid_at timestamptz, shipped_at timestamptz, delivered_at timestamptz, cancelled_at timestamptz, created_at timestamptz, updated_at timestamptz
 SELECT o.id, o.number, o.status, o.payment_status,
-    EXISTS (SELECT FROM refunds r WHERE r.order_id = o.id AND r.status NOT IN ('done', 'failed')) AS refund_pending, o.payment_method, o.subtotal_cents, o.discount_cents, o.method_discount_cents, o.shipping_cents,
+    EXISTS (SELECT FROM refunds r WHERE r.order_id = o.id AND r.status NOT IN ('done', 'failed')) AS refund_pending,
+    o.on_hold AND o.status IN ('processing', 'shipped') AS on_hold, o.payment_method, o.subtotal_cents, o.discount_cents, o.method_discount_cents, o.shipping_cents,
     o.total_cents, o.coupon_code, o.customer_name, o.customer_email, o.shipping_address, o.carrier, o.service, o.delivery_days,
     o.freight_estimate, o.tracking_number, o.notes, o.expires_at, o.paid_at, o.shipped_at, o.delivered_at, o.cancelled_at, o.created_at, o.updated_at FROM (SELECT o.id FROM (SELECT o.id, o.number, o.tracking_number, o.customer_email, o.customer_name FROM orders o WHERE 
     ($1::text IS NULL OR o.status = $1) AND ($2::text IS NULL OR o.payment_status = $2)
@@ -2044,9 +2061,10 @@ SELECT o.id, o.number, o.status, o.payment_status,
      OR (lower(o.customer_name) ~>=~ $9 AND lower(o.customer_name) ~<~ $10)) ORDER BY o.id DESC LIMIT $12 OFFSET $13) found JOIN orders o ON o.id = found.id ORDER BY o.id DESC
 
 -- @ src/orders/search.rs LOOK_UP
--- text, text, timestamptz, timestamptz, uuid, uuid, text, text, text, text, int8, int8, int8 -> id uuid, number text, status text, payment_status text, refund_pending bool, payment_method text, subtotal_cents int8, discount_cents int8, method_discount_cents int8, shipping_cents int8, total_cents int8, coupon_code text, customer_name text, customer_email text, shipping_address jsonb, carrier text, service text, delivery_days int4, freight_estimate bool, tracking_number text, notes text, expires_at timestamptz, paid_at timestamptz, shipped_at timestamptz, delivered_at timestamptz, cancelled_at timestamptz, created_at timestamptz, updated_at timestamptz
+-- text, text, timestamptz, timestamptz, uuid, uuid, text, text, text, text, int8, int8, int8 -> id uuid, number text, status text, payment_status text, refund_pending bool, on_hold bool, payment_method text, subtotal_cents int8, discount_cents int8, method_discount_cents int8, shipping_cents int8, total_cents int8, coupon_code text, customer_name text, customer_email text, shipping_address jsonb, carrier text, service text, delivery_days int4, freight_estimate bool, tracking_number text, notes text, expires_at timestamptz, paid_at timestamptz, shipped_at timestamptz, delivered_at timestamptz, cancelled_at timestamptz, created_at timestamptz, updated_at timestamptz
 SELECT o.id, o.number, o.status, o.payment_status,
-    EXISTS (SELECT FROM refunds r WHERE r.order_id = o.id AND r.status NOT IN ('done', 'failed')) AS refund_pending, o.payment_method, o.subtotal_cents, o.discount_cents, o.method_discount_cents, o.shipping_cents,
+    EXISTS (SELECT FROM refunds r WHERE r.order_id = o.id AND r.status NOT IN ('done', 'failed')) AS refund_pending,
+    o.on_hold AND o.status IN ('processing', 'shipped') AS on_hold, o.payment_method, o.subtotal_cents, o.discount_cents, o.method_discount_cents, o.shipping_cents,
     o.total_cents, o.coupon_code, o.customer_name, o.customer_email, o.shipping_address, o.carrier, o.service, o.delivery_days,
     o.freight_estimate, o.tracking_number, o.notes, o.expires_at, o.paid_at, o.shipped_at, o.delivered_at, o.cancelled_at, o.created_at, o.updated_at FROM (
     SELECT id FROM orders WHERE number = $7
@@ -2058,9 +2076,10 @@ SELECT o.id, o.number, o.status, o.payment_status,
     AND o.id >= $5 AND o.id < $6 ORDER BY o.id DESC LIMIT $12 OFFSET $13
 
 -- @ src/orders/search.rs OWN
--- text, text, timestamptz, timestamptz, uuid, uuid, text, text, text, text, uuid, int8, int8 -> id uuid, number text, status text, payment_status text, refund_pending bool, payment_method text, subtotal_cents int8, discount_cents int8, method_discount_cents int8, shipping_cents int8, total_cents int8, coupon_code text, customer_name text, customer_email text, shipping_address jsonb, carrier text, service text, delivery_days int4, freight_estimate bool, tracking_number text, notes text, expires_at timestamptz, paid_at timestamptz, shipped_at timestamptz, delivered_at timestamptz, cancelled_at timestamptz, created_at timestamptz, updated_at timestamptz
+-- text, text, timestamptz, timestamptz, uuid, uuid, text, text, text, text, uuid, int8, int8 -> id uuid, number text, status text, payment_status text, refund_pending bool, on_hold bool, payment_method text, subtotal_cents int8, discount_cents int8, method_discount_cents int8, shipping_cents int8, total_cents int8, coupon_code text, customer_name text, customer_email text, shipping_address jsonb, carrier text, service text, delivery_days int4, freight_estimate bool, tracking_number text, notes text, expires_at timestamptz, paid_at timestamptz, shipped_at timestamptz, delivered_at timestamptz, cancelled_at timestamptz, created_at timestamptz, updated_at timestamptz
 SELECT o.id, o.number, o.status, o.payment_status,
-    EXISTS (SELECT FROM refunds r WHERE r.order_id = o.id AND r.status NOT IN ('done', 'failed')) AS refund_pending, o.payment_method, o.subtotal_cents, o.discount_cents, o.method_discount_cents, o.shipping_cents,
+    EXISTS (SELECT FROM refunds r WHERE r.order_id = o.id AND r.status NOT IN ('done', 'failed')) AS refund_pending,
+    o.on_hold AND o.status IN ('processing', 'shipped') AS on_hold, o.payment_method, o.subtotal_cents, o.discount_cents, o.method_discount_cents, o.shipping_cents,
     o.total_cents, o.coupon_code, o.customer_name, o.customer_email, o.shipping_address, o.carrier, o.service, o.delivery_days,
     o.freight_estimate, o.tracking_number, o.notes, o.expires_at, o.paid_at, o.shipped_at, o.delivered_at, o.cancelled_at, o.created_at, o.updated_at FROM orders o WHERE o.user_id = $11 AND 
     ($1::text IS NULL OR o.status = $1) AND ($2::text IS NULL OR o.payment_status = $2)
@@ -2070,9 +2089,10 @@ SELECT o.id, o.number, o.status, o.payment_status,
      OR (lower(o.customer_name) ~>=~ $9 AND lower(o.customer_name) ~<~ $10))) ORDER BY o.id DESC LIMIT $12 OFFSET $13
 
 -- @ src/orders/store.rs FIND
--- uuid, bool, uuid -> id uuid, number text, status text, payment_status text, refund_pending bool, payment_method text, subtotal_cents int8, discount_cents int8, method_discount_cents int8, shipping_cents int8, total_cents int8, coupon_code text, customer_name text, customer_email text, shipping_address jsonb, carrier text, service text, delivery_days int4, freight_estimate bool, tracking_number text, notes text, expires_at timestamptz, paid_at timestamptz, shipped_at timestamptz, delivered_at timestamptz, cancelled_at timestamptz, created_at timestamptz, updated_at timestamptz
+-- uuid, bool, uuid -> id uuid, number text, status text, payment_status text, refund_pending bool, on_hold bool, payment_method text, subtotal_cents int8, discount_cents int8, method_discount_cents int8, shipping_cents int8, total_cents int8, coupon_code text, customer_name text, customer_email text, shipping_address jsonb, carrier text, service text, delivery_days int4, freight_estimate bool, tracking_number text, notes text, expires_at timestamptz, paid_at timestamptz, shipped_at timestamptz, delivered_at timestamptz, cancelled_at timestamptz, created_at timestamptz, updated_at timestamptz
 SELECT o.id, o.number, o.status, o.payment_status,
-    EXISTS (SELECT FROM refunds r WHERE r.order_id = o.id AND r.status NOT IN ('done', 'failed')) AS refund_pending, o.payment_method, o.subtotal_cents, o.discount_cents, o.method_discount_cents, o.shipping_cents,
+    EXISTS (SELECT FROM refunds r WHERE r.order_id = o.id AND r.status NOT IN ('done', 'failed')) AS refund_pending,
+    o.on_hold AND o.status IN ('processing', 'shipped') AS on_hold, o.payment_method, o.subtotal_cents, o.discount_cents, o.method_discount_cents, o.shipping_cents,
     o.total_cents, o.coupon_code, o.customer_name, o.customer_email, o.shipping_address, o.carrier, o.service, o.delivery_days,
     o.freight_estimate, o.tracking_number, o.notes, o.expires_at, o.paid_at, o.shipped_at, o.delivered_at, o.cancelled_at, o.created_at, o.updated_at FROM orders o WHERE o.id = $1 AND ($2 OR o.user_id IS NOT DISTINCT FROM $3)
 
@@ -2120,7 +2140,7 @@ SELECT
 -- @ src/payments/books/store.rs LIST
 -- _uuid -> id uuid, is_refund_open bool, returned_cents int8
 SELECT p.id,
-               EXISTS (SELECT FROM refunds r WHERE r.payment_id = p.id AND r.status IN ('pending', 'processing', 'unknown')) AS is_refund_open,
+               EXISTS (SELECT FROM refunds r WHERE r.payment_id = p.id AND r.status IN ('pending', 'processing', 'unknown', 'waiting')) AS is_refund_open,
                
     coalesce((SELECT sum(CASE WHEN m.kind IN ('refund', 'dispute_out') THEN m.amount_cents ELSE -m.amount_cents END)
                 FROM money_movements m LEFT JOIN disputes d ON d.id = m.dispute_id
@@ -2147,7 +2167,7 @@ WITH found AS (
              WHERE $6 AND provider = $1 AND captured_cents = 0 AND id >= $7 AND id < $8
                AND greatest(expires_at + interval '1 hour', updated_at) >= $2)
         SELECT p.id, o.number, coalesce(p.paid_at >= $2 AND p.paid_at < $3, false) AS is_of_day,
-               EXISTS (SELECT FROM refunds r WHERE r.payment_id = p.id AND r.status IN ('pending', 'processing', 'unknown')) AS is_refund_open,
+               EXISTS (SELECT FROM refunds r WHERE r.payment_id = p.id AND r.status IN ('pending', 'processing', 'unknown', 'waiting')) AS is_refund_open,
                
     coalesce((SELECT sum(CASE WHEN m.kind IN ('refund', 'dispute_out') THEN m.amount_cents ELSE -m.amount_cents END)
                 FROM money_movements m LEFT JOIN disputes d ON d.id = m.dispute_id
@@ -2258,7 +2278,7 @@ UPDATE payments SET lost_cents = $2, updated_at = now() WHERE id = $1 AND lost_c
 
 -- @ src/payments/dispute/record.rs OPEN
 -- uuid -> id uuid
-SELECT id FROM refunds WHERE payment_id = $1 AND status = 'pending'
+SELECT id FROM refunds WHERE payment_id = $1 AND status IN ('pending', 'processing', 'unknown', 'waiting')
 
 -- @ src/payments/dispute/store.rs
 -- uuid, uuid, uuid, text, text, text, text, int8, text, text, timestamptz, text, timestamptz, timestamptz, text -> 
@@ -2356,7 +2376,7 @@ WITH due AS (
 -- int8 -> id uuid
 WITH due AS (
             SELECT r.id FROM refunds r
-             WHERE r.status IN ('pending', 'processing', 'unknown') AND r.updated_at < now() - interval '2 minutes'
+             WHERE r.status IN ('pending', 'processing', 'unknown', 'waiting') AND r.updated_at < now() - interval '2 minutes'
                AND NOT EXISTS (SELECT FROM jobs j WHERE j.dedupe = 'send_refund:' || r.id AND j.state IN ('waiting', 'running'))
                AND NOT EXISTS (SELECT FROM jobs j WHERE j.dedupe = 'send_refund:' || r.id AND j.state = 'dead'
                                 AND j.finished_at > now() - interval '1 hour' AND j.state IN ('done', 'dead'))
@@ -2379,22 +2399,67 @@ SELECT p.id FROM payments p
            AND NOT EXISTS (SELECT FROM jobs j WHERE j.dedupe = 'check_payment:' || p.id AND j.state IN ('waiting', 'running'))
          ORDER BY p.id LIMIT $2
 
--- @ src/payments/refund/adopt.rs FIND
--- uuid, uuid, text -> id uuid, status text
-SELECT id, status FROM refunds WHERE payment_id = $1 AND (id = $2 OR provider_ref = $3) ORDER BY id LIMIT 1
-
 -- @ src/payments/refund/adopt.rs INSERT
 -- uuid, uuid, uuid, int8, text, text, text -> 
-INSERT INTO refunds (id, payment_id, order_id, amount_cents, status, reason, requested_by, provider_ref)
-        VALUES ($1, $2, $3, $4, 'processing', $5, $6, $7)
+INSERT INTO refunds (id, key, payment_id, order_id, amount_cents, status, reason, requested_by, provider_ref)
+        VALUES ($1, $1, $2, $3, $4, 'processing', $5, $6, $7)
 
 -- @ src/payments/refund/adopt.rs NAME
 -- uuid, text -> 
 UPDATE refunds SET provider_ref = $2 WHERE id = $1 AND provider_ref IS NULL
 
+-- @ src/payments/refund/keys.rs EARLIER
+-- uuid, uuid, text -> id uuid, status text, key uuid
+SELECT r.id, r.status, k.key FROM refund_keys k JOIN refunds r ON r.id = k.refund_id
+         WHERE r.payment_id = $1 AND (k.key = $2 OR k.provider_ref = $3) ORDER BY r.id LIMIT 1
+
+-- @ src/payments/refund/keys.rs FIND
+-- text, uuid -> payment_id uuid, id uuid, status text, is_earlier bool
+SELECT r.payment_id, r.id, r.status, r.key <> $2 AS is_earlier
+          FROM refunds r JOIN payments p ON p.id = r.payment_id
+         WHERE p.provider = $1 AND (r.key = $2 OR r.id = (SELECT refund_id FROM refund_keys WHERE key = $2))
+
+-- @ src/payments/refund/keys.rs GO_BACK
+-- uuid, uuid -> 
+WITH taken AS (DELETE FROM refund_keys WHERE key = $2 AND refund_id = $1 RETURNING key, provider_ref)
+        UPDATE refunds r SET key = taken.key, provider_ref = taken.provider_ref, tries = greatest(r.tries, 1) FROM taken WHERE r.id = $1
+
+-- @ src/payments/refund/keys.rs LEAVE
+-- uuid -> 
+INSERT INTO refund_keys (key, refund_id, provider_ref) SELECT key, id, provider_ref FROM refunds WHERE id = $1
+
+-- @ src/payments/refund/keys.rs PRESENT
+-- uuid, uuid, text -> id uuid, status text
+SELECT id, status FROM refunds WHERE payment_id = $1 AND (key = $2 OR provider_ref = $3) ORDER BY id LIMIT 1
+
+-- @ src/payments/refund/keys.rs TAKE
+-- uuid, uuid -> 
+UPDATE refunds SET key = $2, provider_ref = NULL, tries = 0 WHERE id = $1
+
+-- @ src/payments/refund/late.rs LATE
+-- int8 -> id uuid, order_id uuid, status text, amount_cents int8, error text, number text, provider text
+WITH late AS (
+            SELECT r.id FROM refunds r
+             WHERE r.status IN ('processing', 'unknown', 'waiting')
+               AND CASE r.status WHEN 'waiting' THEN r.waits_since ELSE r.in_hand_since END < now() - interval '24 hours'
+               AND coalesce(r.late_told_at < CASE r.status WHEN 'waiting' THEN r.waits_since ELSE r.in_hand_since END, true)
+             ORDER BY r.id LIMIT $1 FOR NO KEY UPDATE OF r SKIP LOCKED)
+        UPDATE refunds r SET late_told_at = now() FROM late, orders o, payments p
+         WHERE r.id = late.id AND o.id = r.order_id AND p.id = r.payment_id
+        RETURNING r.id, r.order_id, r.status, r.amount_cents, r.error, o.number, p.provider
+
+-- @ src/payments/refund/open.rs FIND
+-- uuid -> id uuid, payment_id uuid, key uuid, amount_cents int8, status text, tries int4, reason text, created_at timestamptz, waits_since timestamptz, refund_ref text, last_key uuid, provider text, end_to_end_id text, payment_ref text, is_contested bool, fits bool
+SELECT r.id, r.payment_id, r.key, r.amount_cents, r.status, r.tries, r.reason, r.created_at, r.waits_since, r.provider_ref AS refund_ref,
+               (SELECT k.key FROM refund_keys k WHERE k.refund_id = r.id ORDER BY k.left_at DESC, k.key DESC LIMIT 1) AS last_key,
+               p.provider, p.end_to_end_id, p.provider_ref AS payment_ref, p.status = 'disputed' AS is_contested,
+               p.refunded_cents + p.lost_cents <= p.captured_cents AS fits
+          FROM refunds r JOIN payments p ON p.id = r.payment_id
+         WHERE r.id = $1 AND r.status IN ('pending', 'processing', 'unknown', 'waiting')
+
 -- @ src/payments/refund/reserve.rs INSERT
 -- uuid, uuid, uuid, int8, text, bool, text -> 
-INSERT INTO refunds (id, payment_id, order_id, amount_cents, reason, restock, requested_by) VALUES ($1, $2, $3, $4, $5, $6, $7)
+INSERT INTO refunds (id, key, payment_id, order_id, amount_cents, reason, restock, requested_by) VALUES ($1, $1, $2, $3, $4, $5, $6, $7)
 
 -- @ src/payments/refund/reserve.rs RESERVE
 -- uuid, int8 -> 
@@ -2407,21 +2472,29 @@ UPDATE payments SET refunded_cents = refunded_cents + $2, updated_at = now()
          WHERE id = $1 AND refunded_cents + lost_cents + $2 <= captured_cents
            AND status IN ('paid', 'partially_refunded', 'partially_charged_back', 'surplus')
 
+-- @ src/payments/refund/retry.rs AGAIN
+-- uuid -> 
+UPDATE refunds SET status = 'pending', error = NULL, waits_since = NULL, in_hand_since = NULL, late_told_at = NULL, updated_at = now()
+         WHERE id = $1
+
+-- @ src/payments/refund/retry.rs LOCK
+-- uuid -> status text, amount_cents int8, was_done bool
+SELECT status, amount_cents, EXISTS (SELECT FROM money_movements m WHERE m.refund_id = r.id) AS was_done
+          FROM refunds r WHERE id = $1 FOR NO KEY UPDATE
+
+-- @ src/payments/refund/retry.rs OF
+-- uuid -> payment_id uuid
+SELECT payment_id FROM refunds WHERE id = $1
+
 -- @ src/payments/refund/send.rs COUNT
 -- uuid -> tries int4
 UPDATE refunds SET tries = tries + 1 WHERE id = $1 RETURNING tries
 
--- @ src/payments/refund/send.rs FIND
--- uuid -> id uuid, payment_id uuid, amount_cents int8, status text, tries int4, reason text, created_at timestamptz, refund_ref text, provider text, end_to_end_id text, payment_ref text, is_contested bool, fits bool
-SELECT r.id, r.payment_id, r.amount_cents, r.status, r.tries, r.reason, r.created_at, r.provider_ref AS refund_ref, p.provider, p.end_to_end_id,
-               p.provider_ref AS payment_ref, p.status = 'disputed' AS is_contested, p.refunded_cents + p.lost_cents <= p.captured_cents AS fits
-          FROM refunds r JOIN payments p ON p.id = r.payment_id
-         WHERE r.id = $1 AND r.status IN ('pending', 'processing', 'unknown')
-
 -- @ src/payments/refund/send.rs MARK
 -- uuid, text, text, text -> status text
-WITH before AS (SELECT status FROM refunds WHERE id = $1 AND status IN ('pending', 'processing', 'unknown') FOR NO KEY UPDATE)
-        UPDATE refunds r SET status = $2, provider_ref = coalesce($3, provider_ref), error = $4, updated_at = now()
+WITH before AS (SELECT status FROM refunds WHERE id = $1 AND status IN ('pending', 'processing', 'unknown', 'waiting') FOR NO KEY UPDATE)
+        UPDATE refunds r SET status = $2, provider_ref = coalesce($3, provider_ref), error = $4, updated_at = now(),
+               in_hand_since = CASE WHEN $2::refund_status IN ('processing', 'unknown') THEN coalesce(r.in_hand_since, now()) END
           FROM before b WHERE r.id = $1
         RETURNING b.status
 
@@ -2442,15 +2515,6 @@ UPDATE refunds SET status = 'failed', error = $2, updated_at = now() WHERE id = 
 -- uuid, int8 -> 
 UPDATE payments SET refunded_cents = refunded_cents - $2, updated_at = now() WHERE id = $1
 
--- @ src/payments/refund/settle.rs LOCK
--- uuid -> status text, amount_cents int8, was_done bool
-SELECT status, amount_cents, EXISTS (SELECT FROM money_movements m WHERE m.refund_id = r.id) AS was_done
-          FROM refunds r WHERE id = $1 FOR NO KEY UPDATE
-
--- @ src/payments/refund/settle.rs OF
--- uuid -> payment_id uuid
-SELECT payment_id FROM refunds WHERE id = $1
-
 -- @ src/payments/refund/view.rs FIND
 -- uuid -> id uuid, payment_id uuid, amount_cents int8, currency text, status text, reason text, restock bool, created_at timestamptz
 SELECT r.id, r.payment_id, r.amount_cents, p.currency, r.status, r.reason, r.restock, r.created_at
@@ -2460,6 +2524,15 @@ SELECT r.id, r.payment_id, r.amount_cents, p.currency, r.status, r.reason, r.res
 -- uuid -> id uuid, payment_id uuid, amount_cents int8, currency text, status text, reason text, restock bool, created_at timestamptz
 SELECT r.id, r.payment_id, r.amount_cents, p.currency, r.status, r.reason, r.restock, r.created_at
           FROM refunds r JOIN payments p ON p.id = r.payment_id WHERE r.order_id = $1 ORDER BY r.id
+
+-- @ src/payments/refund/wait.rs WAIT
+-- uuid, uuid, text -> status text, is_first bool, waits_since timestamptz
+WITH before AS (
+            SELECT status, waits_since FROM refunds
+             WHERE id = $1 AND key = $2 AND status IN ('pending', 'processing', 'unknown', 'waiting') FOR NO KEY UPDATE)
+        UPDATE refunds r SET status = 'waiting', waits_since = coalesce(r.waits_since, now()), in_hand_since = NULL, error = $3, updated_at = now()
+          FROM before b WHERE r.id = $1
+        RETURNING b.status, b.waits_since IS NULL AS is_first, r.waits_since
 
 -- @ src/payments/store.rs
 -- uuid -> 
@@ -2486,10 +2559,6 @@ SELECT count(*) FROM payments WHERE order_id = $1 AND status <> 'failed'
 -- uuid, text, timestamptz -> 
 UPDATE orders SET expires_at = greatest(expires_at, $3::timestamptz + interval '5 minutes'), payment_method = $2, updated_at = now()
          WHERE id = $1 AND status = 'pending'
-
--- @ src/payments/store.rs FIND
--- uuid, text -> order_id uuid
-SELECT r.order_id FROM refunds r JOIN payments p ON p.id = r.payment_id WHERE r.id = $1 AND p.provider = $2
 
 -- @ src/payments/store.rs FIND
 -- uuid -> id uuid, order_id uuid, method text, provider text, status text, amount_cents int8, captured_cents int8, refunded_cents int8, lost_cents int8, is_surplus bool, currency text, method_discount_cents int8, tries int4, provider_ref text, end_to_end_id text, copy_paste text, qr_code_url text, error text, expires_at timestamptz, paid_at timestamptz, created_at timestamptz, is_over bool, is_fresh bool
@@ -2870,9 +2939,32 @@ SELECT o.id, o.number, o.status, o.payment_status, o.total_cents, o.subtotal_cen
 
 -- @ src/sale/off.rs ASK
 -- uuid -> is_off bool
-SELECT (NOT o.stock_held OR 
-    (o.payment_status = 'refunded' OR coalesce((SELECT sum(p.captured_cents) > 0 AND sum(p.captured_cents) <= sum(p.refunded_cents + p.lost_cents)
-                                     FROM payments p WHERE p.order_id = o.id AND p.status <> 'surplus'), false))) AS is_off FROM orders o WHERE o.id = $1
+SELECT (NOT o.stock_held OR (o.on_hold AND o.status = 'processing') OR 
+    (o.payment_status = 'refunded' OR EXISTS (SELECT FROM payments p WHERE p.order_id = o.id AND NOT p.is_surplus AND p.captured_cents > 0
+                                                 AND p.captured_cents <= p.refunded_cents + p.lost_cents))) AS is_off FROM orders o WHERE o.id = $1
+
+-- @ src/sale/off.rs ASK
+-- uuid -> stays bool
+SELECT (o.on_hold OR (NOT o.stock_held OR (o.on_hold AND o.status = 'processing') OR 
+    (o.payment_status = 'refunded' OR EXISTS (SELECT FROM payments p WHERE p.order_id = o.id AND NOT p.is_surplus AND p.captured_cents > 0
+                                                 AND p.captured_cents <= p.refunded_cents + p.lost_cents)))) AS stays FROM orders o WHERE o.id = $1
+
+-- @ src/sale/off.rs ASK
+-- uuid -> on_hold bool
+SELECT on_hold FROM orders WHERE id = $1 AND status IN ('processing', 'shipped')
+
+-- @ src/sale/off.rs END
+-- uuid -> 
+UPDATE orders SET on_hold = false, updated_at = now() WHERE id = $1 AND on_hold
+
+-- @ src/sale/off.rs HOLD
+-- uuid -> 
+UPDATE orders o SET on_hold = true, updated_at = now()
+         WHERE o.id = $1 AND NOT o.on_hold AND o.status IN ('processing', 'shipped')
+           AND CASE WHEN EXISTS (SELECT FROM shipments l WHERE l.order_id = o.id AND l.status IN ('posted', 'undelivered', 'delivered'))
+                    THEN EXISTS (SELECT FROM shipments s WHERE s.order_id = o.id AND NOT EXISTS (
+                         SELECT FROM shipments l WHERE l.order_id = o.id AND l.volume = s.volume AND l.status IN ('posted', 'undelivered', 'delivered')))
+                    ELSE o.status = 'processing' END
 
 -- @ src/sale/stock.rs BACK
 -- uuid, _uuid, _int4, text, text -> lines int8, back bool
@@ -2915,8 +3007,8 @@ SELECT l.id, l.quantity, l.unit_price_cents, l.discount_cents,
 -- @ src/sale/stock.rs ORDER
 -- uuid -> status text, shipping_cents int8, is_free bool, money_is_back bool, money_was_given_back bool
 SELECT o.status, o.shipping_cents, o.total_cents = 0 AS is_free, 
-    (o.payment_status = 'refunded' OR coalesce((SELECT sum(p.captured_cents) > 0 AND sum(p.captured_cents) <= sum(p.refunded_cents + p.lost_cents)
-                                     FROM payments p WHERE p.order_id = o.id AND p.status <> 'surplus'), false)) AS money_is_back, 
+    (o.payment_status = 'refunded' OR EXISTS (SELECT FROM payments p WHERE p.order_id = o.id AND NOT p.is_surplus AND p.captured_cents > 0
+                                                 AND p.captured_cents <= p.refunded_cents + p.lost_cents)) AS money_is_back, 
     coalesce((SELECT sum(p.captured_cents) > 0 AND sum(p.captured_cents) <=
                      sum((SELECT coalesce(sum(r.amount_cents), 0) FROM refunds r
                            WHERE r.payment_id = p.id AND r.status <> 'failed' AND r.requested_by NOT LIKE 'provider:%'))
@@ -3133,9 +3225,9 @@ SELECT coalesce(sum(p.height_cm::bigint * l.quantity), 0)::bigint AS height, max
 
 -- @ src/shipments/store.rs ASK
 -- uuid -> is_wanted bool
-SELECT (o.payment_status IN ('paid', 'partially_refunded') AND NOT (NOT o.stock_held OR 
-    (o.payment_status = 'refunded' OR coalesce((SELECT sum(p.captured_cents) > 0 AND sum(p.captured_cents) <= sum(p.refunded_cents + p.lost_cents)
-                                     FROM payments p WHERE p.order_id = o.id AND p.status <> 'surplus'), false))) AND (o.status = 'processing' OR (o.status = 'shipped' AND EXISTS (SELECT FROM shipments l WHERE l.order_id = o.id AND l.status IN ('posted', 'undelivered', 'delivered'))))) AS is_wanted FROM orders o WHERE o.id = $1
+SELECT (o.payment_status IN ('paid', 'partially_refunded') AND NOT (o.on_hold OR (NOT o.stock_held OR (o.on_hold AND o.status = 'processing') OR 
+    (o.payment_status = 'refunded' OR EXISTS (SELECT FROM payments p WHERE p.order_id = o.id AND NOT p.is_surplus AND p.captured_cents > 0
+                                                 AND p.captured_cents <= p.refunded_cents + p.lost_cents)))) AND (o.status = 'processing' OR (o.status = 'shipped' AND EXISTS (SELECT FROM shipments l WHERE l.order_id = o.id AND l.status IN ('posted', 'undelivered', 'delivered'))))) AS is_wanted FROM orders o WHERE o.id = $1
 
 -- @ src/shipments/store.rs ASKED
 -- uuid, uuid -> 
@@ -3145,11 +3237,11 @@ UPDATE shipments SET asked_at = coalesce(asked_at, now()) WHERE id = $1 AND clai
 -- uuid, uuid, text -> id uuid, order_id uuid, status text, service_code text, boxes jsonb, volume int2, provider_ref text, label_url text, asked bool, rested_s int8, order_status text, is_wanted bool, is_off bool, has_begun_to_leave bool
 UPDATE shipments s SET claim = $2, claimed_until = now() + $3::text::interval FROM orders o
           WHERE s.id = $1 AND o.id = s.order_id AND (s.claim IS NULL OR s.claim = $2 OR s.claimed_until < now()) RETURNING s.id, s.order_id, s.status, s.service_code, s.boxes, s.volume, s.provider_ref, s.label_url, s.asked_at IS NOT NULL AS asked,
-     extract(epoch FROM now() - s.updated_at)::bigint AS rested_s, o.status AS order_status, (o.payment_status IN ('paid', 'partially_refunded') AND NOT (NOT o.stock_held OR 
-    (o.payment_status = 'refunded' OR coalesce((SELECT sum(p.captured_cents) > 0 AND sum(p.captured_cents) <= sum(p.refunded_cents + p.lost_cents)
-                                     FROM payments p WHERE p.order_id = o.id AND p.status <> 'surplus'), false))) AND (o.status = 'processing' OR (o.status = 'shipped' AND EXISTS (SELECT FROM shipments l WHERE l.order_id = o.id AND l.status IN ('posted', 'undelivered', 'delivered'))))) AS is_wanted, (NOT o.stock_held OR 
-    (o.payment_status = 'refunded' OR coalesce((SELECT sum(p.captured_cents) > 0 AND sum(p.captured_cents) <= sum(p.refunded_cents + p.lost_cents)
-                                     FROM payments p WHERE p.order_id = o.id AND p.status <> 'surplus'), false))) AS is_off, EXISTS (SELECT FROM shipments l WHERE l.order_id = o.id AND l.status IN ('posted', 'undelivered', 'delivered')) AS has_begun_to_leave
+     extract(epoch FROM now() - s.updated_at)::bigint AS rested_s, o.status AS order_status, (o.payment_status IN ('paid', 'partially_refunded') AND NOT (o.on_hold OR (NOT o.stock_held OR (o.on_hold AND o.status = 'processing') OR 
+    (o.payment_status = 'refunded' OR EXISTS (SELECT FROM payments p WHERE p.order_id = o.id AND NOT p.is_surplus AND p.captured_cents > 0
+                                                 AND p.captured_cents <= p.refunded_cents + p.lost_cents)))) AND (o.status = 'processing' OR (o.status = 'shipped' AND EXISTS (SELECT FROM shipments l WHERE l.order_id = o.id AND l.status IN ('posted', 'undelivered', 'delivered'))))) AS is_wanted, (o.on_hold OR (NOT o.stock_held OR (o.on_hold AND o.status = 'processing') OR 
+    (o.payment_status = 'refunded' OR EXISTS (SELECT FROM payments p WHERE p.order_id = o.id AND NOT p.is_surplus AND p.captured_cents > 0
+                                                 AND p.captured_cents <= p.refunded_cents + p.lost_cents)))) AS is_off, EXISTS (SELECT FROM shipments l WHERE l.order_id = o.id AND l.status IN ('posted', 'undelivered', 'delivered')) AS has_begun_to_leave
 
 -- @ src/shipments/store.rs GIVEN_BACK
 -- uuid -> 
@@ -3169,11 +3261,11 @@ UPDATE shipments SET claim = NULL, claimed_until = NULL WHERE id = $1 AND claim 
 -- @ src/shipments/store.rs LIST
 -- uuid -> id uuid, order_id uuid, status text, service_code text, boxes jsonb, volume int2, provider_ref text, label_url text, asked bool, rested_s int8, order_status text, is_wanted bool, is_off bool, has_begun_to_leave bool
 SELECT s.id, s.order_id, s.status, s.service_code, s.boxes, s.volume, s.provider_ref, s.label_url, s.asked_at IS NOT NULL AS asked,
-     extract(epoch FROM now() - s.updated_at)::bigint AS rested_s, o.status AS order_status, (o.payment_status IN ('paid', 'partially_refunded') AND NOT (NOT o.stock_held OR 
-    (o.payment_status = 'refunded' OR coalesce((SELECT sum(p.captured_cents) > 0 AND sum(p.captured_cents) <= sum(p.refunded_cents + p.lost_cents)
-                                     FROM payments p WHERE p.order_id = o.id AND p.status <> 'surplus'), false))) AND (o.status = 'processing' OR (o.status = 'shipped' AND EXISTS (SELECT FROM shipments l WHERE l.order_id = o.id AND l.status IN ('posted', 'undelivered', 'delivered'))))) AS is_wanted, (NOT o.stock_held OR 
-    (o.payment_status = 'refunded' OR coalesce((SELECT sum(p.captured_cents) > 0 AND sum(p.captured_cents) <= sum(p.refunded_cents + p.lost_cents)
-                                     FROM payments p WHERE p.order_id = o.id AND p.status <> 'surplus'), false))) AS is_off, EXISTS (SELECT FROM shipments l WHERE l.order_id = o.id AND l.status IN ('posted', 'undelivered', 'delivered')) AS has_begun_to_leave FROM shipments s JOIN orders o ON o.id = s.order_id
+     extract(epoch FROM now() - s.updated_at)::bigint AS rested_s, o.status AS order_status, (o.payment_status IN ('paid', 'partially_refunded') AND NOT (o.on_hold OR (NOT o.stock_held OR (o.on_hold AND o.status = 'processing') OR 
+    (o.payment_status = 'refunded' OR EXISTS (SELECT FROM payments p WHERE p.order_id = o.id AND NOT p.is_surplus AND p.captured_cents > 0
+                                                 AND p.captured_cents <= p.refunded_cents + p.lost_cents)))) AND (o.status = 'processing' OR (o.status = 'shipped' AND EXISTS (SELECT FROM shipments l WHERE l.order_id = o.id AND l.status IN ('posted', 'undelivered', 'delivered'))))) AS is_wanted, (o.on_hold OR (NOT o.stock_held OR (o.on_hold AND o.status = 'processing') OR 
+    (o.payment_status = 'refunded' OR EXISTS (SELECT FROM payments p WHERE p.order_id = o.id AND NOT p.is_surplus AND p.captured_cents > 0
+                                                 AND p.captured_cents <= p.refunded_cents + p.lost_cents)))) AS is_off, EXISTS (SELECT FROM shipments l WHERE l.order_id = o.id AND l.status IN ('posted', 'undelivered', 'delivered')) AS has_begun_to_leave FROM shipments s JOIN orders o ON o.id = s.order_id
            WHERE s.order_id = $1 AND s.status NOT IN ('cancelled', 'expired') ORDER BY s.volume
 
 -- @ src/shipments/store.rs LOCK
@@ -3450,11 +3542,11 @@ SELECT coalesce(jsonb_agg(jsonb_build_object('kind', m.kind, 'channel', m.channe
 -- @ src/users/export.rs ORDERS
 -- uuid -> tax_id_sealed bytea, tax_id_key int2, data jsonb
 SELECT o.tax_id_sealed, o.tax_id_key,
-           to_jsonb(o) - '{user_id,tax_id_sealed,tax_id_key,tax_id_hash,coupon_id,coupon_held,reservation,stock_held,freight_quote}'::text[]
+           to_jsonb(o) - '{user_id,tax_id_sealed,tax_id_key,tax_id_hash,coupon_id,coupon_held,reservation,stock_held,on_hold,freight_quote}'::text[]
            || jsonb_build_object(
                'items', (SELECT coalesce(jsonb_agg(to_jsonb(l) - 'order_id' ORDER BY l.position), '[]') FROM order_lines l WHERE l.order_id = o.id),
                'payments', (SELECT coalesce(jsonb_agg(to_jsonb(p) - '{order_id,error}'::text[] ORDER BY p.id), '[]') FROM payments p WHERE p.order_id = o.id),
-               'refunds', (SELECT coalesce(jsonb_agg(to_jsonb(r) - '{order_id,error}'::text[] ORDER BY r.id), '[]') FROM refunds r WHERE r.order_id = o.id),
+               'refunds', (SELECT coalesce(jsonb_agg(to_jsonb(r) - '{order_id,error,key,waits_since,in_hand_since,late_told_at}'::text[] ORDER BY r.id), '[]') FROM refunds r WHERE r.order_id = o.id),
                'disputes', (SELECT coalesce(jsonb_agg(to_jsonb(d) - '{order_id,evidence_ref,return_ref,note,moved_at,closed_by}'::text[] ORDER BY d.id), '[]')
                               FROM disputes d WHERE d.order_id = o.id),
                'shipments', (SELECT coalesce(jsonb_agg(jsonb_build_object('status', s.status, 'tracking_number', s.tracking_number,

@@ -3,6 +3,7 @@
 use deadpool_postgres::GenericClient;
 use jiff::Timestamp;
 use vitrine_kit::pix::{RefundStatus, TheirRefund};
+use vitrine_kit::refund::Retry;
 
 use crate::alerts::{self, Alert, Key};
 use crate::app::App;
@@ -16,14 +17,13 @@ use crate::payments::dispute::take_return;
 use crate::payments::effect::{Applied, Effect};
 use crate::payments::gateway::Gateway;
 use crate::payments::history::record_refund;
+use crate::payments::refund::keys::{self, Known};
 use crate::payments::refund::reserve::reserve_what_went;
-use crate::payments::refund::settle::{End, settle_refund};
+use crate::payments::refund::settle::{End, FAILED, settle_refund};
 use crate::payments::store;
 use crate::sale::locks::LockedOrder;
 use crate::sale::off::{queue_jobs_after_change, sale_is_off};
 use crate::sale::states;
-
-const FAILED: &str = "the provider says that it failed";
 
 /// The job: brings every refund that the provider knows of a payment into our rows.
 pub async fn adopt_refunds(app: &App, id: PaymentId) -> Result<Outcome> {
@@ -71,14 +71,24 @@ async fn bring_in(
     theirs: &TheirRefund,
     source: Source,
 ) -> Result<Effect> {
-    const FIND: &str =
-        "SELECT id, status FROM refunds WHERE payment_id = $1 AND (id = $2 OR provider_ref = $3) ORDER BY id LIMIT 1";
     const NAME: &str = "UPDATE refunds SET provider_ref = $2 WHERE id = $1 AND provider_ref IS NULL";
     // Locked first: the same refund may be told of twice at once.
     let Some((order, row)) = store::lock(tx, payment).await?.filter(|(_, p)| p.provider == provider) else {
         return Ok(Effect::of(Applied::UnknownPayment));
     };
-    let known = db::query_opt(tx, FIND, &[&payment, &theirs.refund_id, &theirs.reference]).await?;
+    let known = match keys::find_of_payment(tx, payment, theirs.refund_id, &theirs.reference).await? {
+        Some(Known { earlier: Some(_), .. }) if theirs.status != RefundStatus::Done => {
+            return Ok(Effect::on(order.id, Applied::AlreadyDone)); // news of the past
+        }
+        // It went back under two keys: the second is one that nobody asked for.
+        Some(Known { earlier: Some(_), status: states::RefundStatus::Done, .. }) => None,
+        Some(Known { earlier: Some(earlier), id, status }) => {
+            keys::go_back_to(tx, id, earlier).await?;
+            Some((id, status))
+        }
+        Some(Known { earlier: None, id, status }) => Some((id, status)),
+        None => None,
+    };
     if known.is_none()
         && let Some(effect) = take_return(tx, provider, (&order, &row), theirs, source).await?
     {
@@ -86,7 +96,7 @@ async fn bring_in(
     }
     let is_from_books = source != Source::News;
     let (id, status) = match known {
-        Some(found) => (found.get::<_, RefundId>("id"), found.try_get::<_, states::RefundStatus>("status")?),
+        Some(found) => found,
         None if theirs.status != RefundStatus::Done => return Ok(Effect::on(order.id, Applied::Ignored)),
         None => match adopt_refund(tx, provider, &row, theirs).await? {
             Some(id) => {
@@ -116,6 +126,11 @@ async fn bring_in(
             Ok(Effect::on(order.id, Applied::Ignored))
         }
         (RefundStatus::Done, _) => settle_refund(tx, provider, id, End::Done).await,
+        // It may be tried again: the job reads it in their books, and decides.
+        (RefundStatus::Failed(Retry::Later(_)), status) if status.is_open() => {
+            jobs::push_now(tx, Job::SendRefund { refund: id }).await?;
+            Ok(Effect::on(order.id, Applied::Hint))
+        }
         (RefundStatus::Failed(_), _) if is_from_books => settle_refund(tx, provider, id, End::Bounced(FAILED)).await,
         (RefundStatus::Failed(_), _) => settle_refund(tx, provider, id, End::Failed(FAILED)).await,
     }
@@ -130,8 +145,8 @@ async fn adopt_refund(
     theirs: &TheirRefund,
 ) -> Result<Option<RefundId>> {
     const INSERT: &str = "
-        INSERT INTO refunds (id, payment_id, order_id, amount_cents, status, reason, requested_by, provider_ref)
-        VALUES ($1, $2, $3, $4, 'processing', $5, $6, $7)";
+        INSERT INTO refunds (id, key, payment_id, order_id, amount_cents, status, reason, requested_by, provider_ref)
+        VALUES ($1, $1, $2, $3, $4, 'processing', $5, $6, $7)";
     const REASON: &str = "made at the provider";
     let was_off = sale_is_off(tx, payment.order_id).await?;
     if !reserve_what_went(tx, payment.id, theirs.amount).await? {

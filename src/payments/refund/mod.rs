@@ -1,8 +1,17 @@
-//! Money back. The row and its reserve come first; the row's id is the provider's key on every try, however often it fails.
+//! Money back. The row and its reserve come first; the row's key is the provider's on every try, until it is used up there.
 
 pub mod adopt;
+pub mod http;
+mod keys;
+mod late;
+mod open;
 pub mod request;
 pub mod reserve;
+mod retry;
+mod schedule;
 pub mod send;
 pub mod settle;
 pub mod view;
+mod wait;
+
+pub use late::tell_of_late_refunds;

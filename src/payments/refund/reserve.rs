@@ -29,7 +29,7 @@ pub async fn open_refund(
     actor: Actor,
 ) -> Result<Option<RefundId>> {
     const INSERT: &str = "
-        INSERT INTO refunds (id, payment_id, order_id, amount_cents, reason, restock, requested_by) VALUES ($1, $2, $3, $4, $5, $6, $7)";
+        INSERT INTO refunds (id, key, payment_id, order_id, amount_cents, reason, restock, requested_by) VALUES ($1, $1, $2, $3, $4, $5, $6, $7)";
     if !reserve(tx, payment.id, amount).await? {
         return Ok(None);
     }
@@ -43,7 +43,7 @@ pub async fn open_refund(
 
 /// The guard that no two refunds can pass together: what goes back never exceeds what is left. Nothing is left to the shop while a
 /// dispute holds the money.
-async fn reserve(tx: &impl GenericClient, payment: PaymentId, amount: Money) -> Result<bool> {
+pub(super) async fn reserve(tx: &impl GenericClient, payment: PaymentId, amount: Money) -> Result<bool> {
     const RESERVE: &str = "
         UPDATE payments SET refunded_cents = refunded_cents + $2, updated_at = now()
          WHERE id = $1 AND refunded_cents + lost_cents + $2 <= captured_cents

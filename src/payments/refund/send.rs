@@ -1,19 +1,24 @@
 //! Sending a refund, and asking how far it is.
 
-use deadpool_postgres::GenericClient;
 use jiff::{SignedDuration, Timestamp};
-use vitrine_kit::pix::{NewRefund, Refund, RefundStatus};
-use vitrine_kit::{Money, ProviderError};
+use uuid::Uuid;
+use vitrine_kit::ProviderError;
+use vitrine_kit::pix::{Refund, RefundStatus};
+use vitrine_kit::refund::Retry;
 
 use crate::app::App;
 use crate::cause::Actor;
 use crate::db;
 use crate::error::{Error, Result};
-use crate::ids::{PaymentId, RefundId};
+use crate::ids::RefundId;
 use crate::jobs::Outcome;
 use crate::payments::gateway::Gateway;
 use crate::payments::history::record_refund;
-use crate::payments::refund::settle::{End, settle_refund};
+use crate::payments::refund::keys;
+use crate::payments::refund::open::{Open, find_open};
+use crate::payments::refund::schedule::TRIED_FOR;
+use crate::payments::refund::settle::{End, FAILED, settle_refund};
+use crate::payments::refund::wait::{Refusal, wait};
 use crate::payments::store;
 use crate::sale::states;
 
@@ -24,88 +29,26 @@ const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(10);
 /// How long to wait where a dispute holds the money.
 const UNDER_DISPUTE: SignedDuration = SignedDuration::from_hours(6);
 
-/// A refund in hand.
-struct Open {
-    id: RefundId,
-    payment_id: PaymentId,
-    amount: Money,
-    status: states::RefundStatus,
-    /// Calls that asked for it so far.
-    tries: i32,
-    reason: String,
-    provider: String,
-    end_to_end_id: Option<String>,
-    payment_ref: Option<String>,
-    refund_ref: Option<String>,
-    created_at: Timestamp,
-    /// A dispute holds the payment's money.
-    is_contested: bool,
-    /// With what disputes took, no more goes back than came.
-    fits: bool,
-}
-
-impl Open {
-    /// Whoever has it cannot have paid it out.
-    fn was_never_sent(&self) -> bool {
-        self.status == states::RefundStatus::Pending && self.tries == 0
-    }
-
-    /// The provider is asked in the same words on every try.
-    fn ask(&self) -> NewRefund {
-        NewRefund {
-            refund_id: self.id.0,
-            payment_id: self.payment_id.0,
-            end_to_end_id: self.end_to_end_id.clone(),
-            payment_ref: self.payment_ref.clone(),
-            refund_ref: self.refund_ref.clone(),
-            amount: self.amount,
-            reason: self.reason.clone(),
-        }
-    }
-}
-
-async fn find_open(db: &impl GenericClient, id: RefundId) -> Result<Option<Open>> {
-    const FIND: &str = "
-        SELECT r.id, r.payment_id, r.amount_cents, r.status, r.tries, r.reason, r.created_at, r.provider_ref AS refund_ref, p.provider, p.end_to_end_id,
-               p.provider_ref AS payment_ref, p.status = 'disputed' AS is_contested, p.refunded_cents + p.lost_cents <= p.captured_cents AS fits
-          FROM refunds r JOIN payments p ON p.id = r.payment_id
-         WHERE r.id = $1 AND r.status IN ('pending', 'processing', 'unknown')";
-    let Some(row) = db::query_opt(db, FIND, &[&id]).await? else { return Ok(None) };
-    Ok(Some(Open {
-        id: row.get("id"),
-        payment_id: row.get("payment_id"),
-        amount: row.get("amount_cents"),
-        status: row.try_get("status")?,
-        tries: row.get("tries"),
-        reason: row.get("reason"),
-        provider: row.get("provider"),
-        end_to_end_id: row.get("end_to_end_id"),
-        payment_ref: row.get("payment_ref"),
-        refund_ref: row.get("refund_ref"),
-        created_at: row.get("created_at"),
-        is_contested: row.get("is_contested"),
-        fits: row.get("fits"),
-    }))
-}
-
 /// The job: sends it, or asks how far it is.
 pub async fn send_refund(app: &App, id: RefundId) -> Result<Outcome> {
     let Some(refund) = find_open(&app.db().await?, id).await? else { return Ok(Outcome::Done) };
-    if refund.was_never_sent() {
-        if refund.is_contested {
+    let outcome = match look(app, &refund).await {
+        Ok(None) if refund.is_contested => {
             return Ok(Outcome::Again(Timestamp::now() + UNDER_DISPUTE)); // the dispute's end brings it forward
         }
-        if !refund.fits {
+        Ok(None) if !refund.fits => {
             return finish(app, &refund, End::Failed("the payer's bank took the money in a dispute")).await;
         }
-    }
-    let outcome = ask(app, &refund).await;
+        Ok(None) => make(app, &refund).await,
+        Ok(Some(found)) => Ok(found),
+        Err(error) => Err(error),
+    };
     let outcome = match outcome {
-        // A refusal is the end only if they say that no earlier try did it.
+        // A refusal is believed only if they say that no earlier try did it.
         Err(Error::Provider(refused)) if refused.is_refusal() => {
             match Gateway::named(app, &refund.provider)?.read_refund(&refund.ask()).await {
                 Ok(Some(found)) => Ok(found),
-                Ok(None) => return refused_for_good(app, &refund, &refused).await,
+                Ok(None) => return refused_call(app, &refund, &refused).await,
                 Err(_) => Err(Error::Provider(refused)),
             }
         }
@@ -114,21 +57,68 @@ pub async fn send_refund(app: &App, id: RefundId) -> Result<Outcome> {
     note(app, &refund, outcome).await
 }
 
+/// What their books hold of it, read before anything is sent: their memory of our key may be shorter than our absence. `None`:
+/// nothing, so it was certainly not made.
+async fn look(app: &App, refund: &Open) -> Result<Option<Refund>> {
+    let gateway = Gateway::named(app, &refund.provider)?;
+    if refund.status == states::RefundStatus::Processing || refund.tries > 0 {
+        return Ok(gateway.read_refund(&refund.ask()).await?);
+    }
+    let Some(before) = refund.ask_before() else { return Ok(None) };
+    // Nothing was asked for under this key. What was under the one before failed, and they may have changed their mind.
+    match gateway.read_refund(&before).await? {
+        Some(found) if !matches!(found.status, RefundStatus::Failed(_)) => {
+            go_back_to(app, refund, before.refund_id).await?;
+            Ok(Some(found))
+        }
+        _ => Ok(None),
+    }
+}
+
+async fn go_back_to(app: &App, refund: &Open, earlier: Uuid) -> Result<()> {
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    if store::lock(&tx, refund.payment_id).await?.is_some() {
+        keys::go_back_to(&tx, refund.id, earlier).await?;
+    }
+    Ok(tx.commit().await?)
+}
+
 /// The number of this try, written down before it is made.
 async fn count_try(app: &App, id: RefundId) -> Result<u32> {
     const COUNT: &str = "UPDATE refunds SET tries = tries + 1 WHERE id = $1 RETURNING tries";
     Ok(db::query_one(&app.db().await?, COUNT, &[&id]).await?.get::<_, i32>("tries").unsigned_abs())
 }
 
-async fn ask(app: &App, refund: &Open) -> Result<Refund> {
+async fn make(app: &App, refund: &Open) -> Result<Refund> {
     let gateway = Gateway::named(app, &refund.provider)?;
-    // What an earlier try did is read first: their memory of our key may be shorter than our absence.
-    if (refund.status == states::RefundStatus::Processing || refund.tries > 0)
-        && let Some(found) = gateway.read_refund(&refund.ask()).await?
-    {
-        return Ok(found);
-    }
     Ok(gateway.refund(&refund.ask(), count_try(app, refund.id).await?).await?)
+}
+
+/// They did not make it. What cannot be done twice is tried again also where they do not say why.
+async fn refused_call(app: &App, refund: &Open, refused: &ProviderError) -> Result<Outcome> {
+    let said = refused.to_string();
+    match refused.refund_retry() {
+        Retry::Never => finish(app, refund, End::Failed(&said)).await,
+        retry => wait_or_fail(app, refund, Refusal { said: &said, retry, is_key_used_up: false }).await,
+    }
+}
+
+/// They made it, and it failed there. Another try is another refund to them, so it is made only where they name a reason that passes.
+async fn failed_there(app: &App, refund: &Open, retry: Retry, said: Option<&str>) -> Result<Outcome> {
+    let why = said.map_or_else(|| FAILED.to_owned(), |said| format!("{FAILED}: {said}"));
+    match retry {
+        Retry::Later(_) => wait_or_fail(app, refund, Refusal { said: &why, retry, is_key_used_up: true }).await,
+        Retry::Never | Retry::Unsaid => finish(app, refund, End::Failed(&why)).await,
+    }
+}
+
+async fn wait_or_fail(app: &App, refund: &Open, why: Refusal<'_>) -> Result<Outcome> {
+    if let Some(outcome) = wait(app, refund, &why).await? {
+        return Ok(outcome);
+    }
+    let days = TRIED_FOR.as_hours() / 24;
+    finish(app, refund, End::Failed(&format!("tried for {days} days, and the last answer was: {}", why.said))).await
 }
 
 async fn note(app: &App, refund: &Open, outcome: Result<Refund>) -> Result<Outcome> {
@@ -138,16 +128,17 @@ async fn note(app: &App, refund: &Open, outcome: Result<Refund>) -> Result<Outco
             found.amount.cents(),
             refund.amount.cents()
         ))),
-        Ok(Refund { status: RefundStatus::Processing | RefundStatus::Unclear, end_to_end_id, .. }) => {
-            mark_open(app, refund, states::RefundStatus::Processing, end_to_end_id.as_deref(), None).await?;
+        Ok(Refund { status: RefundStatus::Processing | RefundStatus::Unclear, end_to_end_id, said, .. }) => {
+            mark_open(app, refund, states::RefundStatus::Processing, end_to_end_id.as_deref(), said.as_deref()).await?;
             Ok(Outcome::Again(next_look(refund.created_at)))
         }
         Ok(Refund { status: RefundStatus::Done, end_to_end_id, .. }) => {
             mark_open(app, refund, refund.status, end_to_end_id.as_deref(), None).await?;
             finish(app, refund, End::Done).await
         }
-        Ok(Refund { status: RefundStatus::Failed(_), .. }) => {
-            finish(app, refund, End::Failed("the provider says that it failed")).await
+        Ok(Refund { status: RefundStatus::Failed(retry), end_to_end_id, said, .. }) => {
+            mark_open(app, refund, refund.status, end_to_end_id.as_deref(), None).await?;
+            failed_there(app, refund, retry, said.as_deref()).await
         }
         Err(error) => {
             let to = if matches!(error, Error::Provider(ProviderError::Unknown { .. })) {
@@ -164,10 +155,6 @@ async fn note(app: &App, refund: &Open, outcome: Result<Refund>) -> Result<Outco
 fn next_look(created_at: Timestamp) -> Timestamp {
     let now = Timestamp::now();
     now + (now.duration_since(created_at) / 4).clamp(SHORTEST_WAIT, LONGEST_WAIT)
-}
-
-async fn refused_for_good(app: &App, refund: &Open, refused: &ProviderError) -> Result<Outcome> {
-    finish(app, refund, End::Failed(&refused.to_string())).await
 }
 
 async fn finish(app: &App, refund: &Open, end: End<'_>) -> Result<Outcome> {
@@ -189,8 +176,9 @@ async fn mark_open(
     error: Option<&str>,
 ) -> Result<()> {
     const MARK: &str = "
-        WITH before AS (SELECT status FROM refunds WHERE id = $1 AND status IN ('pending', 'processing', 'unknown') FOR NO KEY UPDATE)
-        UPDATE refunds r SET status = $2, provider_ref = coalesce($3, provider_ref), error = $4, updated_at = now()
+        WITH before AS (SELECT status FROM refunds WHERE id = $1 AND status IN ('pending', 'processing', 'unknown', 'waiting') FOR NO KEY UPDATE)
+        UPDATE refunds r SET status = $2, provider_ref = coalesce($3, provider_ref), error = $4, updated_at = now(),
+               in_hand_since = CASE WHEN $2::refund_status IN ('processing', 'unknown') THEN coalesce(r.in_hand_since, now()) END
           FROM before b WHERE r.id = $1
         RETURNING b.status";
     let mut db = app.db().await?;

@@ -2,25 +2,31 @@
 
 use deadpool_postgres::{GenericClient, Transaction};
 use jiff::{SignedDuration, Timestamp};
+use uuid::Uuid;
 use vitrine_kit::Money;
+use vitrine_kit::refund::Retry;
 
 use crate::alerts::{self, Alert, Key};
 use crate::cause::{self, Actor};
 use crate::db;
 use crate::error::Result;
-use crate::ids::RefundId;
+use crate::ids::{PaymentId, RefundId};
 use crate::jobs::{self, Job};
 use crate::payments::effect::{Applied, Effect};
 use crate::payments::history::record_refund;
+use crate::payments::refund::keys::{self, Known};
 use crate::payments::refund::reserve::reserve_what_went;
 use crate::payments::store::{self, Payment};
 use crate::payments::sums;
 use crate::sale::locks::LockedOrder;
-use crate::sale::off::{queue_jobs_after_change, sale_is_off};
+use crate::sale::off::{hold_after_failed_refund, queue_jobs_after_change, sale_is_off};
 use crate::sale::states::{OrderStatus, RefundStatus};
 
 /// After this a refund to a card is looked at once more.
 const BOUNCES_WITHIN: SignedDuration = SignedDuration::from_hours(24 * 10);
+
+/// Why it failed, where they say no more.
+pub(super) const FAILED: &str = "the provider says that it failed";
 
 /// How a refund ended.
 #[derive(Debug, Clone, Copy)]
@@ -65,7 +71,12 @@ pub async fn settle_refund(tx: &impl GenericClient, provider: &'static str, id: 
         (RefundStatus::Done, End::Bounced(why)) => ending.bounced(tx, why).await?,
         (_, End::Failed(why) | End::Bounced(why)) => ending.failed(tx, why).await?,
     };
-    queue_jobs_after_change(tx, order.id, was_off).await?; // of a bank that would not take all of the money it stands again
+    let has_failed = applied == Applied::Done && matches!(end, End::Failed(_) | End::Bounced(_));
+    if has_failed {
+        let is_held = hold_after_failed_refund(tx, order.id, was_off, "a refund of all its money failed").await?;
+        ending.tell_of_failure(tx, end, is_held).await?;
+    }
+    queue_jobs_after_change(tx, order.id, was_off).await?;
     Ok(Effect::on(order.id, applied))
 }
 
@@ -86,9 +97,6 @@ impl Ending<'_> {
 
     async fn failed(&self, tx: &impl GenericClient, why: &str) -> Result<Applied> {
         self.fail(tx, why).await?;
-        let (order, cents) = (&self.order.number, self.amount.cents());
-        let text = format!("A devolução {} de {cents} centavos do pedido {order} falhou: {why}.{}", self.id, self.what_now());
-        alerts::raise(tx, Alert::new(Key::RefundFailed(self.id), text).about(self.order.id)).await?;
         Ok(Applied::Done)
     }
 
@@ -97,15 +105,36 @@ impl Ending<'_> {
         self.fail(tx, why).await?;
         self.enter(tx, "refund_back").await?;
         self.follow_the_sums(tx, "a refund came back").await?;
-        let text = format!(
-            "A devolução {} de {} centavos do pedido {} tinha sido feita e voltou: {why}. O dinheiro está outra vez conosco.{}",
-            self.id,
-            self.amount.cents(),
-            self.order.number,
-            self.what_now()
-        );
-        alerts::raise(tx, Alert::new(Key::RefundCameBack(self.id), text).about(self.order.id)).await?;
         Ok(Applied::Done)
+    }
+
+    async fn tell_of_failure(&self, tx: &impl GenericClient, end: End<'_>, is_held: bool) -> Result<()> {
+        let (id, order) = (self.id, self.order);
+        let what_now = match (is_held, order.status) {
+            (true, _) => format!(
+                " A venda fica parada: nada é enviado nem faturado até que alguém tente a devolução outra vez \
+                 (POST /api/admin/refunds/{id}/retry) ou diga que a venda segue (POST /api/admin/orders/{}/resume).",
+                order.id
+            ),
+            (false, OrderStatus::Processing) => " A venda segue como estava.".to_owned(),
+            _ => String::new(),
+        };
+        let (number, cents) = (&order.number, self.amount.cents());
+        let (key, text) = match end {
+            End::Bounced(why) => (
+                Key::RefundCameBack(id),
+                format!(
+                    "A devolução {id} de {cents} centavos do pedido {number} tinha sido feita e voltou: {why}. O dinheiro está outra \
+                     vez conosco.{what_now}"
+                ),
+            ),
+            End::Failed(why) => (
+                Key::RefundFailed(id),
+                format!("A devolução {id} de {cents} centavos do pedido {number} falhou: {why}.{what_now}"),
+            ),
+            End::Done => return Ok(()),
+        };
+        alerts::raise(tx, Alert::new(key, text).about(order.id)).await
     }
 
     async fn too_much(&self, tx: &impl GenericClient) -> Result<Applied> {
@@ -115,14 +144,6 @@ impl Ending<'_> {
         );
         alerts::raise(tx, Alert::new(Key::RefundTooMuch(self.id), text).about(self.order.id)).await?;
         Ok(Applied::Mismatch)
-    }
-
-    /// What the operator is to know of an order that was not cancelled.
-    fn what_now(&self) -> &'static str {
-        match self.order.status {
-            OrderStatus::Processing => " Enquanto outra não for pedida, a venda vale e segue, com nota e etiqueta.",
-            _ => "",
-        }
     }
 
     /// Not with the buyer: its amount can be refunded again.
@@ -152,12 +173,61 @@ impl Ending<'_> {
     }
 }
 
-/// The money went back.
-pub async fn record_done(tx: &Transaction<'_>, provider: &'static str, id: RefundId) -> Result<Effect> {
-    settle_refund(tx, provider, id, End::Done).await
+/// A provider tells that the money went back, by the key that it knows the refund by.
+pub async fn record_done(tx: &Transaction<'_>, provider: &'static str, key: Uuid) -> Result<Effect> {
+    let Some((order, payment, known)) = lock_by_key(tx, provider, key).await? else {
+        return Ok(Effect::of(Applied::UnknownPayment));
+    };
+    match known.earlier {
+        None => settle_refund(tx, provider, known.id, End::Done).await,
+        Some(_) if known.status == RefundStatus::Done => {
+            let text = format!(
+                "A devolução {} do pedido {} foi feita duas vezes em {provider}, com as chaves {key} e a atual. Confira no painel deles.",
+                known.id, order.number
+            );
+            alerts::raise(tx, Alert::new(Key::RefundTooMuch(known.id), text).about(order.id)).await?;
+            jobs::push_now(tx, Job::LookAtRefunds { payment }).await?; // their books name it, where they list refunds
+            Ok(Effect::on(order.id, Applied::Mismatch))
+        }
+        Some(earlier) => {
+            keys::go_back_to(tx, known.id, earlier).await?;
+            settle_refund(tx, provider, known.id, End::Done).await
+        }
+    }
 }
 
-/// The money did not go back.
-pub async fn record_failed(tx: &Transaction<'_>, provider: &'static str, id: RefundId) -> Result<Effect> {
-    settle_refund(tx, provider, id, End::Failed("the provider says that it failed")).await
+/// The refund that a provider knows by a key, under the locks of its order and payment.
+async fn lock_by_key(tx: &impl GenericClient, provider: &str, key: Uuid) -> Result<Option<(LockedOrder, PaymentId, Known)>> {
+    let Some((payment, _)) = keys::find(tx, provider, key).await? else { return Ok(None) };
+    let Some((order, _)) = store::lock(tx, payment).await? else { return Ok(None) };
+    Ok(keys::find(tx, provider, key).await?.map(|(payment, known)| (order, payment, known)))
+}
+
+/// The money did not go back. Where another try can help, their books are read first.
+pub async fn record_failed(
+    tx: &Transaction<'_>,
+    provider: &'static str,
+    key: Uuid,
+    retry: Retry,
+    said: Option<&str>,
+) -> Result<Effect> {
+    let Some((order, _, known)) = lock_by_key(tx, provider, key).await? else {
+        return Ok(Effect::of(Applied::UnknownPayment));
+    };
+    match retry {
+        _ if known.earlier.is_some() => Ok(Effect::on(order.id, Applied::AlreadyDone)),
+        Retry::Later(_) if known.status.is_open() => {
+            jobs::push_now(tx, Job::SendRefund { refund: known.id }).await?;
+            Ok(Effect::on(order.id, Applied::Hint))
+        }
+        _ => {
+            let why = said.map_or_else(|| FAILED.to_owned(), |said| format!("{FAILED}: {said}"));
+            settle_refund(tx, provider, known.id, End::Failed(&why)).await
+        }
+    }
+}
+
+/// The refund that a provider knows by this key. `is_present`: it is not one that was left.
+pub async fn find_by_key(db: &impl GenericClient, provider: &str, key: Uuid) -> Result<Option<(PaymentId, RefundId, bool)>> {
+    Ok(keys::find(db, provider, key).await?.map(|(payment, known)| (payment, known.id, known.earlier.is_none())))
 }

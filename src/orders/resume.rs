@@ -1,0 +1,42 @@
+//! A person says that a sale goes on that is on hold.
+
+use actix_web::{HttpResponse, post, web};
+use serde_json::json;
+
+use super::store;
+use super::view::OrderView;
+use crate::app::App;
+use crate::audit_log;
+use crate::error::{Error, Problem, Result};
+use crate::http::json::Path;
+use crate::http::who::Admin;
+use crate::ids::OrderId;
+use crate::sale::locks;
+use crate::sale::off::{end_hold, is_on_hold, queue_jobs_after_change, sale_is_off};
+use crate::sale::viewer::Viewer;
+
+/// Lets a sale go on that is on hold because a refund of all its money failed: its invoice and its label are made, if need be anew.
+#[utoipa::path(tag = "orders", security(("bearer" = [])), params(("id" = OrderId, Path)),
+    responses((status = 200, body = OrderView), (status = 403, body = Problem), (status = 404, body = Problem),
+        (status = 409, body = Problem, description = "It is not on hold; `sale-is-off`: its money is on its way back once more, or its goods are")))]
+#[post("/api/admin/orders/{id}/resume")]
+pub async fn resume_order(app: web::Data<App>, admin: Admin, Path(id): Path<OrderId>) -> Result<HttpResponse> {
+    let viewer = Viewer::Admin(admin.0.id);
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    let order = locks::lock_order(&tx, id, viewer).await?;
+    if !is_on_hold(&tx, order.id).await? {
+        return Err(Error::Conflict(format!("The order is {} ({}), and not on hold", order.status, order.payment_status)));
+    }
+    end_hold(&tx, order.id, viewer.actor()).await?;
+    if sale_is_off(&tx, order.id).await? {
+        return Err(Error::SaleIsOff("Another refund of its money is on its way, or its goods are back: the sale cannot go on"));
+    }
+    queue_jobs_after_change(&tx, order.id, true).await?;
+    audit_log::record(&tx, viewer.actor(), "order.resume", &order.id.to_string(), Some(json!({"on_hold": true})), None).await?;
+    let answer = store::find_order(&tx, order.id, viewer, &app.config.http.public_url).await?;
+    let answer = answer.ok_or(Error::NotFound("The order"))?;
+    tx.commit().await?;
+    app.jobs_were_pushed();
+    Ok(HttpResponse::Ok().json(answer))
+}
