@@ -99,7 +99,7 @@ impl Shop {
         const CAPTURES: &str = "SELECT payment_id::text, amount_cents FROM money_movements WHERE kind = 'capture'";
         // One that somebody made on a provider's pages has the provider's name.
         const REFUNDS: &str = "
-            SELECT CASE WHEN requested_by LIKE 'provider:%' AND reason = 'made at the provider' THEN provider_ref ELSE id::text END, amount_cents
+            SELECT CASE WHEN requested_by LIKE 'provider:%' AND reason = 'made at the provider' THEN provider_ref ELSE key::text END, amount_cents
               FROM refunds WHERE status = 'done'";
         const MESSAGES: &str =
             "SELECT id::text, kind, order_id::text FROM messages WHERE channel = 'email' AND status IN ('sent', 'delivered')";
@@ -182,6 +182,16 @@ async fn count(world: &World, shop: &Shop, db: &tokio_postgres::Client) {
             "payments that were unknown for a while",
             "SELECT count(*) FROM order_history WHERE subject = 'payment' AND to_state = 'unknown'",
         ),
+        (
+            "refunds that waited for a later try",
+            "SELECT count(DISTINCT subject_id) FROM order_history WHERE subject = 'refund' AND to_state = 'waiting'",
+        ),
+        (
+            "refunds that waited, and went back in the end",
+            "SELECT count(*) FROM refunds WHERE waits_since IS NOT NULL AND status = 'done'",
+        ),
+        ("keys of refunds that were used up", "SELECT count(*) FROM refund_keys"),
+        ("sales that were on hold", "SELECT count(*) FROM order_history WHERE subject = 'sale' AND to_state = 'on_hold'"),
         ("refunds that failed at the bank", "SELECT count(*) FROM refunds WHERE status = 'failed'"),
         ("jobs done", "SELECT count(*) FROM jobs WHERE state = 'done'"),
         ("coupon uses held at the end", "SELECT coalesce(sum(uses), 0)::bigint FROM coupons"),

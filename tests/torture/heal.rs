@@ -22,7 +22,8 @@ const WORKERS: usize = 6;
 const OPEN: &[(&str, &str)] = &[
     ("orders pending", "orders WHERE status = 'pending'"),
     ("payments live", "payments WHERE status IN ('creating', 'unknown', 'pending')"),
-    ("refunds open", "refunds WHERE status IN ('pending', 'processing', 'unknown')"),
+    ("refunds open", "refunds WHERE status IN ('pending', 'processing', 'unknown', 'waiting')"),
+    ("sales on hold", "orders WHERE on_hold AND stock_held AND status = 'processing' AND payment_status <> 'refunded'"),
     ("disputes open", "disputes WHERE closed_at IS NULL"),
     ("jobs to do", "jobs WHERE state IN ('waiting', 'running') AND kind NOT IN (
         'reconcile', 'purge', 'keep_books', 'track_parcels', 'watch_stock', 'watch_certificate', 'watch_disputes', 'watch_returns', 'send_alerts')"),
@@ -60,7 +61,7 @@ const TIME_PASSES: &str = "
     UPDATE payments SET updated_at = now() - interval '11 minutes', checked_at = NULL
      WHERE status IN ('expired', 'cancelled', 'failed') AND updated_at > now() - interval '10 minutes';
     UPDATE refunds SET updated_at = now() - interval '3 minutes'
-     WHERE status IN ('pending', 'processing', 'unknown') AND updated_at > now() - interval '2 minutes';
+     WHERE status IN ('pending', 'processing', 'unknown', 'waiting') AND updated_at > now() - interval '2 minutes';
     UPDATE shipments SET claimed_until = now() WHERE claimed_until BETWEEN now() AND now() + interval '1 minute 30 seconds';
     UPDATE shipments SET heard_at = now() - interval '4 hours' WHERE heard_at > now() - interval '3 hours';
     UPDATE messages SET claimed_at = NULL WHERE status = 'queued' AND claimed_at < now() - interval '30 seconds';

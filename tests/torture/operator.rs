@@ -6,12 +6,16 @@ use crate::contests;
 use crate::sold::IS_SOLD;
 use crate::world::{World, lock};
 
-/// Dead jobs are retried, failed refunds requested again, rejected invoices retried, denied ones replaced, and disputes without a
+/// Dead jobs are retried, failed refunds tried again or requested anew, sales on hold let go on, rejected invoices retried, denied ones replaced, and disputes without a
 /// winner settled.
 pub async fn operate(world: &World) {
     const DEAD: &str = "SELECT id::text, kind, coalesce(last_error, '') FROM jobs WHERE state = 'dead'";
     const STRANDED: &str = "
-        SELECT DISTINCT p.order_id::text FROM payments p JOIN orders o ON o.id = p.order_id
+        SELECT p.order_id::text,
+               (SELECT r.id::text FROM refunds r
+                 WHERE r.payment_id = p.id AND r.status = 'failed' AND r.amount_cents <= p.captured_cents - p.refunded_cents - p.lost_cents
+                   AND NOT EXISTS (SELECT FROM money_movements m WHERE m.refund_id = r.id) ORDER BY r.id DESC LIMIT 1) AS failed
+          FROM payments p JOIN orders o ON o.id = p.order_id
          WHERE p.refunded_cents + p.lost_cents < p.captured_cents AND p.status <> 'disputed' AND (p.is_surplus OR o.status = 'cancelled')";
     const REJECTED: &str = "SELECT id::text FROM invoices WHERE status = 'rejected'";
     const DENIED: &str = "
@@ -19,6 +23,8 @@ pub async fn operate(world: &World) {
          WHERE {sold}
            AND (SELECT i.status = 'denied' FROM invoices i WHERE i.order_id = o.id AND i.purpose = 'sale'
                  ORDER BY i.status IN ('denied', 'cancelled'), i.id DESC LIMIT 1)";
+    const ON_HOLD: &str = "
+        SELECT o.id::text FROM orders o WHERE o.on_hold AND o.status IN ('processing', 'shipped') AND o.payment_status <> 'refunded'";
     let Some(db) = world.db().await else { return };
     let admin = lock(&world.admin).clone();
     let headers = [("Authorization", admin.as_str())];
@@ -41,9 +47,19 @@ pub async fn operate(world: &World) {
         world.count("invoices issued once more, by hand");
     }
     for row in db.query(STRANDED, &[]).await.unwrap() {
+        if let Some(refund) = row.get::<_, Option<String>>(1) {
+            world.call(0, "POST", &format!("/api/admin/refunds/{refund}/retry"), &headers, Some(&Value::Null)).await;
+            world.count("failed refunds tried again by hand");
+            continue;
+        }
         let path = format!("/api/orders/{}/refund", row.get::<_, String>(0));
         world.call(0, "POST", &path, &headers, Some(&json!({"reason": "sent once more"}))).await;
         world.count("refunds sent once more by hand");
+    }
+    for row in db.query(ON_HOLD, &[]).await.unwrap() {
+        let path = format!("/api/admin/orders/{}/resume", row.get::<_, String>(0));
+        world.call(0, "POST", &path, &headers, Some(&Value::Null)).await;
+        world.count("sales on hold let go on by hand");
     }
     contests::settle(world, &db, &headers).await;
 }
