@@ -1530,12 +1530,7 @@ SELECT i.xml AS file FROM orders o JOIN invoices i ON i.order_id = o.id AND i.pu
      WHERE o.id = $1 AND ($2 OR o.user_id IS NOT DISTINCT FROM $3) AND i.xml IS NOT NULL
      ORDER BY i.status IN ('denied', 'cancelled'), i.id DESC LIMIT 1
 
--- @ src/invoices/issue.rs LOCK
--- uuid -> 
-SELECT FROM orders WHERE id = $1 AND status IN ('processing', 'shipped', 'delivered')
-           AND payment_status IN ('paid', 'partially_refunded') FOR NO KEY UPDATE
-
--- @ src/invoices/learn.rs NUMBER
+-- @ src/invoices/provider_state.rs NUMBER
 -- uuid -> number text
 SELECT number FROM orders WHERE id = $1
 
@@ -1560,8 +1555,8 @@ SELECT value FROM settings WHERE name = 'taxes'
 
 -- @ src/invoices/store.rs ADVANCE
 -- uuid, text, text -> 
-UPDATE invoices SET status = $3, updated_at = now(), cancelled_at = CASE WHEN $3 = 'cancelled' THEN now() END
-         WHERE id = $1 AND status = $2 AND status <> $3
+UPDATE invoices SET status = $3::text, updated_at = now(), cancelled_at = CASE WHEN $3::text = 'cancelled' THEN now() END
+         WHERE id = $1 AND status = $2
 
 -- @ src/invoices/store.rs ASK
 -- uuid, text -> 
@@ -1592,6 +1587,11 @@ SELECT
 -- @ src/invoices/store.rs GIVEN_UP
 -- uuid -> 
 UPDATE invoices SET given_up = true WHERE id = $1 AND status NOT IN ('cancelled', 'denied')
+
+-- @ src/invoices/store.rs HAND
+-- uuid, text -> 
+UPDATE invoices SET provider = $2, updated_at = now()
+         WHERE id = $1 AND sent_at IS NULL AND status = 'pending' AND cancel_reason IS NULL
 
 -- @ src/invoices/store.rs INSERT
 -- uuid, uuid, text, uuid, uuid, text, jsonb, _int8, int8, text, text, int8 -> 
