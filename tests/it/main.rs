@@ -57,6 +57,7 @@ mod price;
 mod privacy;
 mod process;
 mod refunds;
+mod refunds_elsewhere;
 mod refused;
 mod repeats;
 mod retired;

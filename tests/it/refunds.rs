@@ -402,6 +402,33 @@ async fn a_refund_that_stays_in_hand_for_a_day_is_told_once() {
 }
 
 #[actix_web::test]
+async fn a_refund_that_nobody_can_be_asked_for_a_day_is_told_once_and_made_later() {
+    let changes = [("NFE_PROVIDER", "focusnfe"), ("PIX_PROVIDER", "bacen"), ("CIRCUIT_BREAKER_COOLDOWN", "1ms")];
+    let shop = Shop::open_with(&changes).await;
+    shop.sells_as("simples").await;
+    let order = sold(&shop, "bacen").await;
+    shop.control().revoke_key("bacen").unwrap();
+    refund(&shop, &order).await;
+    assert_eq!(refund_is(&shop).await, "pending");
+    let slow = async || shop.alerted().await.iter().filter(|alert| alert.starts_with("refund-slow")).cloned().collect::<Vec<_>>();
+    reconcile(&shop).await;
+    assert_eq!(slow().await, Vec::<String>::new());
+    shop.execute("UPDATE refunds SET created_at = now() - interval '25 hours'").await;
+    for _ in 0..3 {
+        reconcile(&shop).await;
+    }
+    assert_eq!(slow().await, ["refund-slow 1"]);
+    shop.control().restore_key("bacen").unwrap();
+    for _ in 0..3 {
+        shop.drain_ahead(SignedDuration::from_hours(24)).await;
+        assert!(shop.control().settled(LIMIT).await);
+    }
+    assert_eq!(refund_is(&shop).await, "done");
+    goes_on(&shop).await;
+    shop.close().await;
+}
+
+#[actix_web::test]
 async fn news_of_an_earlier_key_change_nothing_but_that_it_went_through_after_all() {
     let shop = open("bacen").await;
     let order = sold(&shop, "bacen").await;

@@ -2408,6 +2408,18 @@ INSERT INTO refunds (id, key, payment_id, order_id, amount_cents, status, reason
 -- uuid, text -> 
 UPDATE refunds SET provider_ref = $2 WHERE id = $1 AND provider_ref IS NULL
 
+-- @ src/payments/refund/displace.rs ASK
+-- uuid -> has bool
+SELECT EXISTS (SELECT FROM refunds WHERE payment_id = $1 AND status IN ('pending', 'unknown', 'waiting')) AS has
+
+-- @ src/payments/refund/displace.rs LIST
+-- uuid, _uuid, _text -> id uuid, amount_cents int8, status text
+SELECT r.id, r.amount_cents, r.status FROM refunds r
+         WHERE r.payment_id = $1 AND r.status IN ('pending', 'unknown', 'waiting')
+           AND r.key <> ALL ($2) AND coalesce(r.provider_ref <> ALL ($3), true)
+           AND NOT EXISTS (SELECT FROM refund_keys k WHERE k.refund_id = r.id AND (k.key = ANY ($2) OR k.provider_ref = ANY ($3)))
+         ORDER BY r.id FOR NO KEY UPDATE
+
 -- @ src/payments/refund/keys.rs EARLIER
 -- uuid, uuid, text -> id uuid, status text, key uuid
 SELECT r.id, r.status, k.key FROM refund_keys k JOIN refunds r ON r.id = k.refund_id
@@ -2440,9 +2452,10 @@ UPDATE refunds SET key = $2, provider_ref = NULL, tries = 0 WHERE id = $1
 -- int8 -> id uuid, order_id uuid, status text, amount_cents int8, error text, number text, provider text
 WITH late AS (
             SELECT r.id FROM refunds r
-             WHERE r.status IN ('processing', 'unknown', 'waiting')
-               AND CASE r.status WHEN 'waiting' THEN r.waits_since ELSE r.in_hand_since END < now() - interval '24 hours'
-               AND coalesce(r.late_told_at < CASE r.status WHEN 'waiting' THEN r.waits_since ELSE r.in_hand_since END, true)
+              JOIN payments p ON p.id = r.payment_id
+             CROSS JOIN LATERAL (SELECT CASE r.status WHEN 'waiting' THEN r.waits_since WHEN 'pending' THEN r.created_at ELSE r.in_hand_since END) s (since)
+             WHERE r.status IN ('pending', 'processing', 'unknown', 'waiting') AND s.since < now() - interval '24 hours'
+               AND coalesce(r.late_told_at < s.since, true) AND (r.status <> 'pending' OR p.status <> 'disputed')
              ORDER BY r.id LIMIT $1 FOR NO KEY UPDATE OF r SKIP LOCKED)
         UPDATE refunds r SET late_told_at = now() FROM late, orders o, payments p
          WHERE r.id = late.id AND o.id = r.order_id AND p.id = r.payment_id
@@ -2474,7 +2487,7 @@ UPDATE payments SET refunded_cents = refunded_cents + $2, updated_at = now()
 
 -- @ src/payments/refund/retry.rs AGAIN
 -- uuid -> 
-UPDATE refunds SET status = 'pending', error = NULL, waits_since = NULL, in_hand_since = NULL, late_told_at = NULL, updated_at = now()
+UPDATE refunds SET status = 'pending', error = NULL, waits_since = NULL, in_hand_since = NULL, late_told_at = now(), updated_at = now()
          WHERE id = $1
 
 -- @ src/payments/refund/retry.rs LOCK

@@ -17,6 +17,7 @@ use crate::payments::dispute::take_return;
 use crate::payments::effect::{Applied, Effect};
 use crate::payments::gateway::Gateway;
 use crate::payments::history::record_refund;
+use crate::payments::refund::displace;
 use crate::payments::refund::keys::{self, Known};
 use crate::payments::refund::reserve::reserve_what_went;
 use crate::payments::refund::settle::{End, FAILED, settle_refund};
@@ -27,16 +28,22 @@ use crate::sale::states;
 
 /// The job: brings every refund that the provider knows of a payment into our rows.
 pub async fn adopt_refunds(app: &App, id: PaymentId) -> Result<Outcome> {
-    let Some(payment) = store::find(&app.db().await?, id).await? else { return Ok(Outcome::Done) };
+    adopt_now(app, id).await?;
+    Ok(Outcome::Done)
+}
+
+/// The same at once. `true`: a refund of it is still in process there.
+pub(super) async fn adopt_now(app: &App, id: PaymentId) -> Result<bool> {
+    let Some(payment) = store::find(&app.db().await?, id).await? else { return Ok(false) };
     let gateway = Gateway::named(app, &payment.provider)?;
     let asked_at = db::clock(&app.db().await?).await?;
-    let Some(theirs) = gateway.refunds_of(&payment).await? else { return Ok(Outcome::Done) };
+    let Some(theirs) = gateway.refunds_of(&payment).await? else { return Ok(false) };
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     bring_in_all(&tx, gateway.name(), id, &theirs, asked_at).await?;
     tx.commit().await?;
     app.jobs_were_pushed();
-    Ok(Outcome::Done)
+    Ok(theirs.iter().any(|one| one.status.is_open()))
 }
 
 /// Brings in all that the provider's books have of a payment's refunds, read after that moment. The caller commits.
@@ -47,11 +54,17 @@ pub async fn bring_in_all(
     theirs: &[TheirRefund],
     asked_at: Timestamp,
 ) -> Result<()> {
+    let Some((order, row)) = store::lock(tx, payment).await?.filter(|(_, p)| p.provider == provider) else { return Ok(()) };
+    let was_off = sale_is_off(tx, order.id).await?;
+    let displaced = displace::make_way(tx, provider, (&order, &row), theirs).await?;
     // A payment has a handful of refunds.
     for refund in theirs {
         bring_in(tx, provider, payment, refund, Source::Books { asked_at }).await?;
     }
-    Ok(())
+    if displaced.is_empty() {
+        return Ok(());
+    }
+    displace::follow(tx, provider, (&order, &row), &displaced, was_off).await
 }
 
 /// News of one refund, in any order. Where it goes against what we know, the provider's books decide. The caller commits.
@@ -102,6 +115,11 @@ async fn bring_in(
             Some(id) => {
                 tell_if_goods_left(tx, provider, &order, id, theirs).await?;
                 (id, states::RefundStatus::Processing)
+            }
+            // A refund of ours that can no longer be made may have reserved it: their whole list decides.
+            None if !is_from_books && displace::has_unmade(tx, payment).await? => {
+                jobs::push_now(tx, Job::LookAtRefunds { payment }).await?;
+                return Ok(Effect::on(order.id, Applied::Hint));
             }
             None => {
                 let text = format!(

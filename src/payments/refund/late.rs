@@ -12,15 +12,16 @@ use crate::sale::states::RefundStatus;
 /// Most rows per run. The next run comes in a minute.
 const BATCH: i64 = 100;
 
-/// Raises one alert for each refund that a provider has had in hand for more than a day, and one for each that has waited for so long
-/// to be taken. The caller commits.
+/// Raises one alert for each refund that a provider has had in hand for more than a day, and one for each that it has not taken for so
+/// long: it refuses it for now, or cannot be asked. One under a dispute waits for that. The caller commits.
 pub async fn tell_of_late_refunds(tx: &impl GenericClient) -> Result<()> {
     const LATE: &str = "
         WITH late AS (
             SELECT r.id FROM refunds r
-             WHERE r.status IN ('processing', 'unknown', 'waiting')
-               AND CASE r.status WHEN 'waiting' THEN r.waits_since ELSE r.in_hand_since END < now() - interval '24 hours'
-               AND coalesce(r.late_told_at < CASE r.status WHEN 'waiting' THEN r.waits_since ELSE r.in_hand_since END, true)
+              JOIN payments p ON p.id = r.payment_id
+             CROSS JOIN LATERAL (SELECT CASE r.status WHEN 'waiting' THEN r.waits_since WHEN 'pending' THEN r.created_at ELSE r.in_hand_since END) s (since)
+             WHERE r.status IN ('pending', 'processing', 'unknown', 'waiting') AND s.since < now() - interval '24 hours'
+               AND coalesce(r.late_told_at < s.since, true) AND (r.status <> 'pending' OR p.status <> 'disputed')
              ORDER BY r.id LIMIT $1 FOR NO KEY UPDATE OF r SKIP LOCKED)
         UPDATE refunds r SET late_told_at = now() FROM late, orders o, payments p
          WHERE r.id = late.id AND o.id = r.order_id AND p.id = r.payment_id
@@ -37,6 +38,13 @@ pub async fn tell_of_late_refunds(tx: &impl GenericClient) -> Result<()> {
                 format!(
                     "A devolução {id} de {cents} centavos do pedido {number} espera há mais de um dia: {provider} não a faz.{said} \
                      Ponha saldo na conta; a loja tenta por sete dias, e POST /api/admin/refunds/{id}/retry tenta já."
+                ),
+            ),
+            RefundStatus::Pending => Alert::new(
+                Key::RefundSlow(id),
+                format!(
+                    "A devolução {id} de {cents} centavos do pedido {number} ainda não foi aceita por {provider}, há mais de um \
+                     dia.{said} Veja se {provider} responde; a loja continua tentando."
                 ),
             ),
             _ => Alert::new(

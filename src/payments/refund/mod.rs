@@ -1,6 +1,7 @@
 //! Money back. The row and its reserve come first; the row's key is the provider's on every try, until it is used up there.
 
 pub mod adopt;
+mod displace;
 pub mod http;
 mod keys;
 mod late;

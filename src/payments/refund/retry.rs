@@ -28,7 +28,7 @@ pub async fn retry_refund(tx: &impl GenericClient, id: RefundId, actor: Actor) -
         SELECT status, amount_cents, EXISTS (SELECT FROM money_movements m WHERE m.refund_id = r.id) AS was_done
           FROM refunds r WHERE id = $1 FOR NO KEY UPDATE";
     const AGAIN: &str = "
-        UPDATE refunds SET status = 'pending', error = NULL, waits_since = NULL, in_hand_since = NULL, late_told_at = NULL, updated_at = now()
+        UPDATE refunds SET status = 'pending', error = NULL, waits_since = NULL, in_hand_since = NULL, late_told_at = now(), updated_at = now()
          WHERE id = $1";
     let row = db::query_opt(tx, OF, &[&id]).await?.ok_or(Error::NotFound("The refund"))?;
     let (order, payment) = store::lock(tx, row.get("payment_id")).await?.ok_or(Error::NotFound("The refund"))?;

@@ -11,9 +11,10 @@ use crate::cause::Actor;
 use crate::db;
 use crate::error::{Error, Result};
 use crate::ids::RefundId;
-use crate::jobs::Outcome;
+use crate::jobs::{self, Job, Outcome};
 use crate::payments::gateway::Gateway;
 use crate::payments::history::record_refund;
+use crate::payments::refund::adopt::adopt_now;
 use crate::payments::refund::keys;
 use crate::payments::refund::open::{Open, find_open};
 use crate::payments::refund::schedule::TRIED_FOR;
@@ -95,11 +96,18 @@ async fn make(app: &App, refund: &Open) -> Result<Refund> {
     Ok(gateway.refund(&refund.ask(), count_try(app, refund.id).await?).await?)
 }
 
-/// They did not make it. What cannot be done twice is tried again also where they do not say why.
+/// They did not make it. It may be that somebody gave the money back on their pages: that takes its place. What cannot be done twice is
+/// tried again also where they do not say why.
 async fn refused_call(app: &App, refund: &Open, refused: &ProviderError) -> Result<Outcome> {
     let said = refused.to_string();
+    let looked = adopt_now(app, refund.payment_id).await;
+    if looked.is_ok() && find_open(&app.db().await?, refund.id).await?.is_none() {
+        return Ok(Outcome::Done);
+    }
     match refused.refund_retry() {
-        Retry::Never => finish(app, refund, End::Failed(&said)).await,
+        // Without their list nobody knows why; and what is in process there may fail, and leave room for this one.
+        Retry::Never if !looked? => finish(app, refund, End::Failed(&said)).await,
+        Retry::Never => wait_or_fail(app, refund, Refusal { said: &said, retry: Retry::Unsaid, is_key_used_up: false }).await,
         retry => wait_or_fail(app, refund, Refusal { said: &said, retry, is_key_used_up: false }).await,
     }
 }
@@ -162,6 +170,10 @@ async fn finish(app: &App, refund: &Open, end: End<'_>) -> Result<Outcome> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     settle_refund(&tx, provider, refund.id, end).await?;
+    if matches!(end, End::Failed(_)) {
+        // It may have failed because somebody gave the money back on their pages.
+        jobs::push_now(&tx, Job::LookAtRefunds { payment: refund.payment_id }).await?;
+    }
     tx.commit().await?;
     app.jobs_were_pushed();
     Ok(Outcome::Done)

@@ -19,7 +19,7 @@ use crate::payments::refund::reserve::reserve_what_went;
 use crate::payments::store::{self, Payment};
 use crate::payments::sums;
 use crate::sale::locks::LockedOrder;
-use crate::sale::off::{hold_after_failed_refund, queue_jobs_after_change, sale_is_off};
+use crate::sale::off::{self, hold_after_failed_refund, queue_jobs_after_change, sale_is_off};
 use crate::sale::states::{OrderStatus, RefundStatus};
 
 /// After this a refund to a card is looked at once more.
@@ -38,13 +38,13 @@ pub enum End<'a> {
 }
 
 /// A refund that is being brought to its end, under the locks of its order, payment and row.
-struct Ending<'a> {
-    provider: &'static str,
-    order: &'a LockedOrder,
-    payment: &'a Payment,
-    id: RefundId,
-    amount: Money,
-    from: RefundStatus,
+pub(super) struct Ending<'a> {
+    pub(super) provider: &'static str,
+    pub(super) order: &'a LockedOrder,
+    pub(super) payment: &'a Payment,
+    pub(super) id: RefundId,
+    pub(super) amount: Money,
+    pub(super) from: RefundStatus,
 }
 
 /// Brings a refund to its end, once. The caller commits.
@@ -95,7 +95,7 @@ impl Ending<'_> {
         Ok(Applied::Done)
     }
 
-    async fn failed(&self, tx: &impl GenericClient, why: &str) -> Result<Applied> {
+    pub(super) async fn failed(&self, tx: &impl GenericClient, why: &str) -> Result<Applied> {
         self.fail(tx, why).await?;
         Ok(Applied::Done)
     }
@@ -108,7 +108,7 @@ impl Ending<'_> {
         Ok(Applied::Done)
     }
 
-    async fn tell_of_failure(&self, tx: &impl GenericClient, end: End<'_>, is_held: bool) -> Result<()> {
+    pub(super) async fn tell_of_failure(&self, tx: &impl GenericClient, end: End<'_>, is_held: bool) -> Result<()> {
         let (id, order) = (self.id, self.order);
         let what_now = match (is_held, order.status) {
             (true, _) => format!(
@@ -116,6 +116,7 @@ impl Ending<'_> {
                  (POST /api/admin/refunds/{id}/retry) ou diga que a venda segue (POST /api/admin/orders/{}/resume).",
                 order.id
             ),
+            (false, OrderStatus::Processing) if off::is_on_hold(tx, order.id).await? => " A venda já estava parada.".to_owned(),
             (false, OrderStatus::Processing) => " A venda segue como estava.".to_owned(),
             _ => String::new(),
         };
