@@ -70,7 +70,7 @@ impl Machine {
         let folder = tmp.join("torture");
         let _ = std::fs::remove_dir_all(&folder); // the last run's logs
         std::fs::create_dir_all(&folder).unwrap();
-        let options = ClusterOptions { dir: tmp.join("torture-pg"), durable: true, max_connections: 250 };
+        let options = ClusterOptions { dir: tmp.join("torture-pg"), durable: true, max_connections: 400 };
         let cluster = Cluster::start(options).await.unwrap();
         let database = fresh_database(&cluster.url("postgres")).await;
         let database_url = cluster.url(&database);

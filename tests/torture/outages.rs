@@ -153,7 +153,8 @@ async fn silence_the_database(world: Arc<World>) {
         let (silence, what) = [
             (Silence::Holds, "databases silent, and then all arrived"),
             (Silence::Loses, "databases silent, and all under way was lost"),
-        ][dice.random_range(0..2)];
+            (Silence::Forgets, "databases silent, and all under way was lost without the database being told"),
+        ][dice.random_range(0..3)];
         world.machine.silence_database(silence);
         world.count(what);
         let longest = [6_000, 10_000, 20_000][dice.random_range(0..3)];
@@ -183,6 +184,7 @@ async fn all_answer_again(world: &World, dice: &mut StdRng) {
             if since.elapsed() > BACK_WITHIN {
                 return false;
             }
+            world.look_after_processes();
         }
         true
     };

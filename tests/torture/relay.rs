@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
@@ -11,6 +11,8 @@ use tokio::sync::watch;
 
 /// What is read at once.
 const CHUNK: usize = 64 * 1024;
+/// For so long the database's machine keeps a connection whose other end has vanished: until its kernel's questions stay unanswered.
+const FORGOTTEN: Duration = Duration::from_secs(25);
 /// A process of ours that ran out of files is tried again.
 const BREATH: Duration = Duration::from_millis(20);
 
@@ -21,6 +23,9 @@ pub enum Silence {
     Holds,
     /// What was under way is lost, and those connections stay dumb for ever, as after a failover to another machine.
     Loses,
+    /// The same, and the database is not told either: its sessions stay, with their locks, as after a way that was lost between two
+    /// machines.
+    Forgets,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -28,6 +33,8 @@ struct Line {
     is_silent: bool,
     /// So many times all connections were lost.
     losses: u64,
+    /// The last time the database was not told.
+    is_forgotten: bool,
 }
 
 pub struct Relay {
@@ -60,7 +67,8 @@ impl Relay {
     pub fn go_silent(&self, silence: Silence) {
         self.line.send_modify(|line| {
             line.is_silent = true;
-            line.losses += u64::from(silence == Silence::Loses);
+            line.losses += u64::from(silence != Silence::Holds);
+            line.is_forgotten = silence == Silence::Forgets;
         });
     }
 
@@ -84,6 +92,10 @@ impl Drop for Relay {
 /// One connection. One that is made during a silence waits for its end, as one whose first packets were sent again.
 async fn carry(mut client: TcpStream, database: u16, mut line: watch::Receiver<Line>) {
     let Ok(born) = line.wait_for(|line| !line.is_silent).await.map(|line| line.losses) else { return };
+    // Who gave up meanwhile sends no more packets: the database never hears of it. A client speaks first.
+    if client.ready(Interest::READABLE).await.is_ok_and(|ready| ready.is_read_closed()) {
+        return;
+    }
     // A database that is down refuses; the client's connection then ends, as it has been accepted already.
     let Ok(mut server) = TcpStream::connect(("127.0.0.1", database)).await else { return };
     let (Ok(()), Ok(())) = (client.set_nodelay(true), server.set_nodelay(true)) else { return };
@@ -96,9 +108,20 @@ async fn carry(mut client: TcpStream, database: u16, mut line: watch::Receiver<L
             lost = line.wait_for(|line| line.losses > born) => if lost.is_err() { return },
         }
     }
-    drop(server); // the database's side is gone; the client is not told
+    // The client is not told. The database is, if its side ends here.
+    let is_forgotten = line.borrow().is_forgotten;
+    let databases_side = async {
+        if is_forgotten {
+            let _ = tokio::time::timeout(FORGOTTEN, swallow(server)).await;
+        }
+    };
+    tokio::join!(swallow(client), databases_side);
+}
+
+/// Until the other side closes.
+async fn swallow(mut from: TcpStream) {
     let mut lost = vec![0; CHUNK];
-    while client.read(&mut lost).await.is_ok_and(|count| count > 0) {}
+    while from.read(&mut lost).await.is_ok_and(|count| count > 0) {}
 }
 
 /// One direction, to its end.
