@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
+use vitrine::ids::InvoiceId;
+use vitrine::jobs::{self, Job};
 use vitrine_sandbox::{Chaos, Fault, FaultOrder, NfeStatus, Taxpayer};
 
 use crate::invoices::{goes_on, invoices_of, open};
@@ -141,6 +143,43 @@ async fn one_that_was_rejected_here_and_stands_there_stands() {
     assert_eq!(status(&shop).await, "authorized");
     let labels: i64 = shop.sql("SELECT count(*) FROM shipments WHERE status = 'generated'").await;
     assert_eq!(labels, 1, "and its label is bought");
+    shop.close().await;
+}
+
+/// Both wait for the invoice, the retry first: the job has read the rejection of the try before.
+#[actix_web::test]
+async fn a_rejection_that_was_read_before_a_retry_does_not_end_it() {
+    const WAITING: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let (shop, ware) = open("focusnfe").await;
+    shop.control().reject_next_nfes(1, "778", "Rejeição: Informado NCM inexistente");
+    paid(&shop, &ware).await;
+    goes_on(&shop).await;
+    let rejected = invoices_of(&shop).await[0].clone();
+    assert_eq!(rejected["status"], "rejected");
+    let invoice: InvoiceId = rejected["id"].as_str().unwrap().parse().unwrap();
+    jobs::push_now(&shop.app.db().await.unwrap(), Job::SendInvoice { invoice }).await.unwrap();
+
+    let mut holder = shop.app.db().await.unwrap();
+    let lock = holder.transaction().await.unwrap();
+    lock.batch_execute("SELECT FROM invoices FOR UPDATE").await.unwrap();
+    let until_waiting = async |count: i64| while shop.sql::<i64>(WAITING).await < count {};
+    let look_again = async {
+        until_waiting(1).await;
+        shop.drain().await
+    };
+    let let_go = async {
+        until_waiting(2).await;
+        lock.rollback().await.unwrap();
+    };
+    let no_change = json!({});
+    let (retried, _, ()) = tokio::join!(admin_post(&shop, &rejected, "retry", &no_change), look_again, let_go);
+    assert_eq!(retried, 200);
+    goes_on(&shop).await;
+    let nfes = shop.control().nfes();
+    assert_eq!((nfes.len(), nfes[0].attempts, nfes[0].status), (1, 2, NfeStatus::Authorized));
+    assert_eq!(status(&shop).await, "authorized");
+    let rejections = "SELECT count(*) FROM order_history WHERE subject = 'invoice' AND to_state = 'rejected'";
+    assert_eq!(shop.sql::<i64>(rejections).await, 1);
     shop.close().await;
 }
 
