@@ -1,6 +1,7 @@
 //! The pool, the migrations, and the four ways to run a statement.
 
 mod connect;
+mod guard;
 mod line;
 mod listen;
 pub(crate) mod text;
@@ -162,66 +163,73 @@ const LOCK_WAIT: &str = "2s";
 /// The pause before it tries again, and for how long it does: an audit or an export may read a table for minutes.
 const LOCK_PAUSE: Duration = Duration::from_secs(5);
 const LOCK_PATIENCE: Duration = Duration::from_secs(15 * 60);
+/// For so long nothing may be asked on a migration's session, which holds the lock that other starts wait for. Longer than that pause.
+const IDLE: Duration = Duration::from_secs(10);
 
 /// Brings the schema up to date. Whoever comes second waits for the first and finds nothing left to do.
 ///
 /// Errors: no database answers for a minute, or it refuses us, or a migration fails, or others hold a table for a quarter of an hour.
 pub async fn migrate(config: &DatabaseConfig) -> Result<usize> {
     let door = Door::new(config, Patience::Migration)?;
-    let began = Instant::now();
-    let mut client = loop {
-        let opened = tokio::time::timeout(config.pool_wait.saturating_add(config.answer_wait), door.enter()).await;
-        let error = match opened {
-            Ok(Ok((client, _))) => break client,
-            Ok(Err(error)) if !may_come(&error) => return Err(error.into()),
-            Ok(Err(error)) => Error::from(error),
-            Err(_) => Error::Internal("the database does not answer".into()),
-        };
-        if began.elapsed() > PATIENCE {
+    let (began, mut applied) = (Instant::now(), 0);
+    while let Err(error) = try_to_migrate(&door, config, &mut applied).await {
+        if !may_come(&error) || began.elapsed() > PATIENCE {
             return Err(error);
         }
         tracing::warn!(error = %Chain(&error), "the database is not there yet; trying again");
         tokio::time::sleep(KNOCK).await;
-    };
+    }
+    Ok(applied)
+}
+
+async fn try_to_migrate(door: &Door, config: &DatabaseConfig, applied: &mut usize) -> Result<()> {
+    let entered = tokio::time::timeout(config.pool_wait.saturating_add(config.answer_wait), guard::enter(door, IDLE));
+    let mut client = entered.await.map_err(|_| DOES_NOT_ANSWER)??;
     client.execute("SELECT pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await?;
     client.batch_execute(&format!("SET lock_timeout = '{LOCK_WAIT}'")).await?;
-    let (began, mut applied) = (Instant::now(), 0);
+    let began = Instant::now();
     loop {
         let outcome = Runner::new(&migrations()?)
             .set_abort_divergent(true)
             .set_abort_missing(false) // an older server may start on a newer schema: it was made to bear it
             .run_async(&mut client)
             .await;
-        match outcome {
+        let error = match outcome {
             Ok(report) => {
-                applied += report.applied_migrations().len();
+                *applied += report.applied_migrations().len();
                 break;
             }
-            Err(error) if is_in_the_way(&error) && began.elapsed() < LOCK_PATIENCE => {
-                applied += error.report().map_or(0, |report| report.applied_migrations().len());
+            Err(error) => error,
+        };
+        *applied += error.report().map_or(0, |report| report.applied_migrations().len());
+        match its_cause(&error) {
+            Some(cause) if cause.is_closed() => return Err(DOES_NOT_ANSWER),
+            Some(cause) if cause.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) && began.elapsed() < LOCK_PATIENCE => {
                 tracing::warn!("a table that a migration changes is in use; it gives way and tries again");
                 tokio::time::sleep(LOCK_PAUSE).await;
             }
-            Err(error) => return Err(Error::Internal(format!("migrations: {}", Chain(&error)))),
+            _ => return Err(Error::Internal(format!("migrations: {}", Chain(&error)))),
         }
     }
     client.execute("SELECT pg_advisory_unlock($1)", &[&MIGRATION_LOCK]).await?;
-    Ok(applied)
+    Ok(())
 }
+
+const DOES_NOT_ANSWER: Error = Error::Busy { what: "The database does not answer", retry_after_s: 2 };
 
 /// Nobody answered, or it is starting up. A refusal (a wrong password, no such database) does not get better by waiting.
-fn may_come(error: &tokio_postgres::Error) -> bool {
-    matches!(error.code(), None | Some(&SqlState::CANNOT_CONNECT_NOW))
+fn may_come(error: &Error) -> bool {
+    error.slug() == "unavailable" || matches!(error, Error::Database(error) if error.code().is_none())
 }
 
-/// Somebody held a lock that a migration needs.
-fn is_in_the_way(error: &refinery::Error) -> bool {
+/// What the database or its connection said.
+fn its_cause(error: &refinery::Error) -> Option<&tokio_postgres::Error> {
     let mut next = std::error::Error::source(error);
     while let Some(error) = next {
-        if error.downcast_ref::<tokio_postgres::Error>().is_some_and(|e| e.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)) {
-            return true;
+        if let Some(cause) = error.downcast_ref() {
+            return Some(cause);
         }
         next = error.source();
     }
-    false
+    None
 }

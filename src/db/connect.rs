@@ -26,7 +26,8 @@ use super::wire::{Link, Wire};
 use crate::config::DatabaseConfig;
 use crate::error::{Chain, Error, Result};
 
-/// How long the other side's TCP may take to acknowledge what was sent, before the kernel gives the connection up.
+/// How long the other side's TCP may take to acknowledge what was sent, before the kernel gives the connection up. These bounds hold for
+/// the database's side as well: sessions whose client is gone would use up its `max_connections`.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(10);
 /// The kernel asks an idle connection after this time, then so often again, before it gives it up.
 const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(15), Duration::from_secs(5), 2);
@@ -172,6 +173,11 @@ impl Door {
 
     /// A session and the task that carries it, which the line may end.
     pub(super) async fn enter(&self) -> Result<(Client, JoinHandle<()>), PgError> {
+        self.enter_seen().await.map(|(client, task, _)| (client, task))
+    }
+
+    /// The same, with what is known about it.
+    pub(super) async fn enter_seen(&self) -> Result<(Client, JoinHandle<()>, Arc<Link>), PgError> {
         let ((client, connection), link) = self.open().await?;
         let task = tokio::spawn(async move {
             if let Err(error) = connection.await {
@@ -179,7 +185,7 @@ impl Door {
             }
         });
         link.is_carried_by(task.abort_handle());
-        Ok((client, task))
+        Ok((client, task, link))
     }
 }
 
@@ -201,8 +207,14 @@ fn pg_config(config: &DatabaseConfig, patience: Patience) -> Result<Config> {
         pg.keepalives_idle(KEEPALIVE.0).keepalives_interval(KEEPALIVE.1).keepalives_retries(KEEPALIVE.2);
     }
     pg.options(format!(
-        "-c statement_timeout={} -c idle_in_transaction_session_timeout=30000 -c timezone=UTC -c pg_trgm.word_similarity_threshold={WORDS_ALIKE}",
-        patience.statement(config).as_millis()
+        "-c statement_timeout={} -c idle_in_transaction_session_timeout={} -c tcp_user_timeout={} -c tcp_keepalives_idle={} \
+         -c tcp_keepalives_interval={} -c tcp_keepalives_count={} -c timezone=UTC -c pg_trgm.word_similarity_threshold={WORDS_ALIKE}",
+        patience.statement(config).as_millis(),
+        patience.idle().as_millis(),
+        UNACKNOWLEDGED.as_millis(),
+        KEEPALIVE.0.as_secs(),
+        KEEPALIVE.1.as_secs(),
+        KEEPALIVE.2,
     ));
     Ok(pg)
 }

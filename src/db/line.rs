@@ -5,7 +5,7 @@
 //! that holds the connection open. So a connection is closed when an answer is owed and nothing came for longer than its statements
 //! may take. A server finds out sooner: it asks the database every few seconds, on a connection kept for this, where no statement and
 //! no lock can be in the way. Without an answer all connections are under suspicion that have said nothing since it asked: those
-//! that owe nothing are closed at once, and the others after the time that this answer had.
+//! that are idle are closed at once, and the others after the time that this answer had.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -34,6 +34,15 @@ impl Patience {
             Self::Long => Duration::from_secs(5 * 60).max(config.statement_timeout),
             Self::Command => Duration::from_secs(60 * 60),
             Self::Migration => Duration::from_secs(12 * 60 * 60),
+        }
+    }
+
+    /// How long a transaction may do nothing before PostgreSQL ends it. Where a client was lost without a word, its locks are held for
+    /// so long, and a request that is repeated waits for them.
+    pub(super) fn idle(self) -> Duration {
+        match self {
+            Self::Statement | Self::Migration => Duration::from_secs(10),
+            Self::Long | Self::Command => Duration::from_secs(30),
         }
     }
 }
@@ -96,7 +105,8 @@ impl Line {
 
     fn is_lost(&self, link: &Link, suspected: Option<Instant>) -> bool {
         let is_suspect = suspected.is_some_and(|since| link.heard() < since);
-        link.overdue_since().is_some() || (is_suspect && link.quiet().is_none_or(|quiet| quiet > self.answer_wait))
+        link.overdue_since().is_some()
+            || (is_suspect && (link.is_idle() || link.quiet().is_some_and(|quiet| quiet > self.answer_wait)))
     }
 }
 

@@ -34,29 +34,34 @@ pub(super) fn watch(pools: &[&Pool], line: &Arc<Line>) {
 }
 
 /// Asks the database whether it is there, for as long as there is the pool.
+///
+/// While this has no connection, a silence may come and go unseen. So a new one proves nothing of what was heard before it.
 pub(super) fn keep_asking(pool: &Pool, door: Door) {
     let pool = pool.weak();
     let wait = door.line().answer_wait;
     tokio::spawn(async move {
         let mut client: Option<Client> = None;
-        loop {
-            tokio::time::sleep(wait).await;
-            if pool.upgrade().is_none() {
-                return; // and the connection ends
-            }
-            let Some(asked) = &client else {
-                client = timeout(wait, door.enter()).await.ok().and_then(Result::ok).map(|(client, _)| client);
-                continue;
-            };
+        let mut is_start = true; // nothing is older than the first connection
+        while pool.upgrade().is_some() {
             let since = Instant::now();
-            match timeout(wait, asked.batch_execute("")).await {
-                Ok(Ok(())) => {}
-                Ok(Err(_)) => client = None,
-                Err(_) => {
-                    door.line().suspect(since);
-                    client = None;
-                }
+            let doubted;
+            (client, doubted) = match client {
+                Some(asked) => match timeout(wait, asked.batch_execute("")).await {
+                    Ok(Ok(())) => (Some(asked), None),
+                    Ok(Err(_)) => (None, None), // whoever closed it can tell the others too
+                    Err(_) => (None, Some(since)),
+                },
+                None => match timeout(wait, door.enter_seen()).await {
+                    Ok(Ok((new, _, link))) => (Some(new), Some(link.heard()).filter(|_| !is_start)),
+                    Ok(Err(_)) => (None, None),
+                    Err(_) => (None, Some(since)),
+                },
+            };
+            if let Some(since) = doubted {
+                door.line().suspect(since);
             }
+            is_start = false;
+            tokio::time::sleep(wait).await;
         }
     });
 }

@@ -83,6 +83,12 @@ impl Link {
         state.is_waiting().then(|| state.quiet_since.elapsed())
     }
 
+    /// Nothing is owed, and no transaction is open: nobody would miss it.
+    pub(super) fn is_idle(&self) -> bool {
+        let state = self.state();
+        state.is_open && !state.is_waiting() && !state.is_in_transaction
+    }
+
     /// Nothing has come since then, and an answer should have.
     pub(super) fn overdue_since(&self) -> Option<Instant> {
         let state = self.state();

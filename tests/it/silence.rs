@@ -4,9 +4,11 @@ use std::time::{Duration, Instant};
 
 use actix_web::web::Data;
 use futures_util::future::join_all;
+use secrecy::SecretString;
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::timeout;
+use vitrine::config::DatabaseConfig;
 use vitrine::jobs::{self, Job};
 use vitrine::{catalog, db, worker};
 
@@ -18,16 +20,21 @@ const BACK_WITHIN: Duration = Duration::from_secs(15);
 /// Of the server behind the relay.
 const CONNECTIONS: usize = 6;
 
-/// A server of the shop whose database is behind a relay.
-async fn behind_a_relay(shop: &Shop, statement_timeout: &str, answer_wait: &str) -> (Relay, Beside) {
+/// A relay before the shop's database, and the address to which that leads.
+async fn relay(shop: &Shop) -> (Relay, String) {
     let port = cluster().await.port();
     let relay = Relay::start(port);
     let url = shop.database_url().await.replace(&format!(":{port}/"), &format!(":{}/", relay.port));
+    (relay, url)
+}
+
+/// A server of the shop whose database is behind a relay.
+async fn behind_a_relay(shop: &Shop, statement_timeout: &str, answer_wait: &str) -> (Relay, Beside) {
+    let (relay, url) = relay(shop).await;
     let most = CONNECTIONS.to_string();
     let variables = [
         ("DATABASE_URL", url.as_str()),
         ("DB_MAX_CONNS", &most),
-        ("DB_POOL_WAIT", "1s"),
         ("DB_STATEMENT_TIMEOUT", statement_timeout),
         ("DB_ANSWER_WAIT", answer_wait),
     ];
@@ -135,6 +142,77 @@ async fn connections_that_a_failover_left_dumb_are_found_by_asking_whether_the_d
     assert!(first.iter().any(|answer| answer.status == 503), "the connections were dumb");
     all_answer(&shop, &server, &ana).await;
     server.stop().await;
+    shop.close().await;
+}
+
+/// All connections break, and before the server has another one to ask on, the new ones are dumb.
+#[actix_web::test]
+async fn connections_that_a_failover_left_dumb_are_found_though_nobody_could_ask_at_that_time() {
+    let shop = Shop::open().await;
+    let ana = shop.customer().await;
+    let before: String = shop.sql("SELECT clock_timestamp()::text").await;
+    let (relay, server) = behind_a_relay(&shop, "60s", "2s").await;
+    open_all_connections(&server).await;
+    let of_the_server = format!("datname = current_database() AND backend_start > '{before}'::timestamptz");
+    let opened = format!("SELECT count(*) FROM pg_stat_activity WHERE {of_the_server}");
+    until("it can ask", async || shop.sql::<i64>(&opened).await == CONNECTIONS as i64 + 1).await;
+    shop.sql::<i64>(&format!("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE {of_the_server}")).await;
+    until("all are closed", async || shop.sql::<i64>(&opened).await == 0).await;
+    until("the pool has others", async || {
+        open_all_connections(&server).await;
+        shop.sql::<i64>(&opened).await >= CONNECTIONS as i64
+    })
+    .await;
+    relay.go_silent(Silence::Loses);
+    relay.come_back();
+    all_answer(&shop, &server, &ana).await;
+    server.stop().await;
+    shop.close().await;
+}
+
+/// The transaction has the key's lock, and the database does not know that its client is gone.
+#[actix_web::test]
+async fn an_order_whose_transaction_the_silence_left_open_is_placed_when_it_is_sent_again() {
+    let shop = Shop::open().await;
+    let shirt = shop.product("Camiseta").stock(1).create().await;
+    let (relay, server) = behind_a_relay(&shop, "2s", "500ms").await;
+    let ana = shop.customer().await;
+    let order = ana.order_for(&[(&shirt, 1)]).await;
+    let place = async || ordered(&shop, &server, &ana, "pedido", &order).await;
+
+    let mut holder = shop.app.db().await.unwrap();
+    let lock = holder.transaction().await.unwrap();
+    lock.batch_execute("SELECT FROM carts FOR UPDATE").await.unwrap();
+    let silence = async {
+        until("it waits", async || shop.sql::<i64>(BLOCKED).await == 1).await;
+        relay.go_silent(Silence::Forgets);
+        lock.rollback().await.unwrap();
+    };
+    let (answer, ()) = tokio::join!(place(), silence);
+    assert_says_try_again(&answer);
+    relay.come_back();
+    all_answer(&shop, &server, &ana).await;
+    until("it is placed", async || {
+        let answer = place().await;
+        assert!(answer.status == 201 || ["unavailable", "idempotency-key-in-flight"].contains(&answer.slug()), "{}", answer.body);
+        answer.status == 201
+    })
+    .await;
+    assert_eq!(shop.sql::<i64>("SELECT count(*) FROM orders").await, 1);
+    assert_eq!(shop.stock(&shirt).await, 0);
+    server.stop().await;
+    shop.close().await;
+}
+
+/// Sessions that nobody uses would take up the database's connections until it starts anew.
+#[actix_web::test]
+async fn the_database_finds_out_within_25_seconds_that_a_client_is_gone() {
+    const BOUNDS: &str = "
+        SELECT array_agg(current_setting(name) ORDER BY n) FROM unnest(ARRAY[
+            'tcp_user_timeout', 'tcp_keepalives_idle', 'tcp_keepalives_interval', 'tcp_keepalives_count',
+            'idle_in_transaction_session_timeout']) WITH ORDINALITY AS asked (name, n)";
+    let shop = Shop::open().await;
+    assert_eq!(shop.sql::<Vec<String>>(BOUNDS).await, ["10000", "15", "5", "2", "10s"]);
     shop.close().await;
 }
 
@@ -300,4 +378,28 @@ async fn a_migration_gives_way_to_whoever_uses_a_table() {
     lock.rollback().await.unwrap();
     assert_eq!(timeout(BACK_WITHIN, migrating).await.unwrap().unwrap().unwrap(), 0);
     shop.close().await;
+}
+
+/// Its statements may take hours, so only the database can tell that one of them is not at work any more.
+#[actix_web::test]
+async fn a_start_on_which_the_database_falls_silent_goes_on_soon_after_its_return() {
+    for silence in [Silence::Loses, Silence::Forgets] {
+        let shop = Shop::open().await;
+        let (relay, url) = relay(&shop).await;
+        let config = DatabaseConfig {
+            url: SecretString::from(url),
+            answer_wait: Duration::from_millis(300),
+            ..shop.app.config.database.clone()
+        };
+        let mut holder = shop.app.db().await.unwrap();
+        let lock = holder.transaction().await.unwrap();
+        lock.batch_execute("LOCK TABLE refinery_schema_history IN ACCESS EXCLUSIVE MODE").await.unwrap();
+        let migrating = actix_web::rt::spawn(async move { db::migrate(&config).await });
+        until("it waits", async || shop.sql::<i64>(BLOCKED).await == 1).await;
+        relay.go_silent(silence);
+        lock.rollback().await.unwrap();
+        relay.come_back();
+        assert_eq!(timeout(BACK_WITHIN, migrating).await.unwrap().unwrap().unwrap(), 0, "{silence:?}");
+        shop.close().await;
+    }
 }

@@ -1314,6 +1314,18 @@ SELECT pg_advisory_lock($1)
 -- int8 -> pg_advisory_unlock bool
 SELECT pg_advisory_unlock($1)
 
+-- @ src/db/guard.rs END_IDLE
+-- text -> set_config text
+SELECT set_config(name, $1, false) FROM pg_settings WHERE name = 'idle_session_timeout'
+
+-- @ src/db/guard.rs IS_AT_WORK
+-- int4, text -> it bool
+SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1 AND backend_start::text = $2 AND state = 'active') AS it
+
+-- @ src/db/guard.rs WHO
+--  -> pid int4, since text
+SELECT pid, backend_start::text AS since FROM pg_stat_activity WHERE pid = pg_backend_pid()
+
 -- @ src/dev/postgres.rs
 -- name -> ?column? int4
 SELECT 1 FROM pg_database WHERE datname = $1
