@@ -64,6 +64,6 @@ pub(super) const RULES: &[Rule] = &[
     ("a-step-stands-in-the-transition-table", "
         SELECT 'order ' || h.order_id || ': ' || h.subject || ' ' || h.from_state || ' to ' || h.to_state || ' in row ' || h.id
           FROM order_history h
-         WHERE h.subject IN ('order', 'sale', 'payment_status', 'payment', 'refund', 'dispute', 'invoice') AND h.from_state <> h.to_state
+         WHERE h.subject IN ('order', 'sale', 'payment_status', 'payment', 'refund', 'dispute', 'invoice', 'message') AND h.from_state <> h.to_state
            AND (h.subject, h.from_state, h.to_state) NOT IN (VALUES {steps})"),
 ];

@@ -11,12 +11,13 @@ use crate::db;
 use crate::error::{Error, Result};
 use crate::ids::{MessageId, OrderId};
 use crate::jobs::{self, Job};
+use crate::sale::states::MessageStatus;
 
 /// What an admin's list may be narrowed by.
 #[derive(Debug, Default)]
 pub struct Filter<'a> {
     pub order: Option<OrderId>,
-    pub status: Option<&'a str>,
+    pub status: Option<MessageStatus>,
     pub kind: Option<&'a str>,
     pub channel: Option<&'a str>,
 }
@@ -71,19 +72,29 @@ pub async fn retry(tx: &Transaction<'_>, app: &App, id: MessageId, actor: Actor)
         send::may_be_doubled(app, open_tries, row.get("open_for_s"))
     };
     let error: Option<&str> = row.get("error");
-    let refusal = match row.get::<_, &str>("status") {
-        "failed" if row.get("was_taken") => Some("The provider took the message and could not deliver it"),
-        "failed" if error == Some(WITHDRAWN) => Some("What the message says is no longer so"),
-        "failed" if error == Some(BLOCKED_WHY) => Some("The address bounced or complained before"),
-        "failed" if !row.get::<_, bool>("has_words") => Some("The message's words are no longer kept"),
-        "failed" if might_double => Some("The message may have arrived: it might be there twice"),
-        "failed" => None,
-        _ => Some("The message has not failed"),
+    let refusal = match row.try_get::<_, MessageStatus>("status")? {
+        MessageStatus::Failed if row.get("was_taken") => Some("The provider took the message and could not deliver it"),
+        MessageStatus::Failed if error == Some(WITHDRAWN) => Some("What the message says is no longer so"),
+        MessageStatus::Failed if error == Some(BLOCKED_WHY) => Some("The address bounced or complained before"),
+        MessageStatus::Failed if !row.get::<_, bool>("has_words") => Some("The message's words are no longer kept"),
+        MessageStatus::Failed if might_double => Some("The message may have arrived: it might be there twice"),
+        MessageStatus::Failed => None,
+        MessageStatus::Queued | MessageStatus::Sent | MessageStatus::Delivered | MessageStatus::Bounced => {
+            Some("The message has not failed")
+        }
     };
     if let Some(refusal) = refusal {
         return Err(Error::Conflict(refusal.into()));
     }
     db::execute(tx, QUEUE, &[&id]).await?;
-    store::record_message_history(tx, order, id, (Some("failed"), "queued"), "sent again by hand", actor).await?;
+    store::record_message_history(
+        tx,
+        order,
+        id,
+        (Some(MessageStatus::Failed), MessageStatus::Queued),
+        "sent again by hand",
+        actor,
+    )
+    .await?;
     jobs::push(tx, Job::MailMessage { message: id }).await
 }

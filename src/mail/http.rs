@@ -17,6 +17,7 @@ use crate::http::json::{Path, Query};
 use crate::http::page::{List, bounds, cursor_of, read_cursor};
 use crate::http::who::Admin;
 use crate::ids::{MessageId, OrderId};
+use crate::sale::states::MessageStatus;
 
 pub fn routes(cfg: &mut ServiceConfig<'_>) {
     cfg.service(list).service(show).service(retry);
@@ -46,21 +47,21 @@ pub struct MessageView {
 }
 
 impl MessageView {
-    fn from_row(row: &Row) -> Self {
+    fn from_row(row: &Row) -> Result<Self> {
         let recipient: Option<&str> = row.get("recipient");
-        Self {
+        Ok(Self {
             id: row.get("id"),
             kind: row.get("kind"),
             channel: row.get("channel"),
             order_id: row.get("order_id"),
             recipient: recipient.map(masked),
             subject: row.get("subject"),
-            status: status(row),
+            status: status_of(row)?.to_owned(),
             provider: row.get("provider"),
             error: row.get("error"),
             created_at: row.get("created_at"),
             sent_at: row.get("sent_at"),
-        }
+        })
     }
 }
 
@@ -82,12 +83,11 @@ fn masked(to: &str) -> String {
     }
 }
 
-/// One that is being handed over still waits, as far as the table knows.
-fn status(row: &Row) -> String {
-    match row.get("status") {
-        "queued" if row.get::<_, Option<Timestamp>>("claimed_at").is_some() => "sending".to_owned(),
-        status => status.to_owned(),
-    }
+/// The table has no state for a message that is being sent: it is queued and claimed.
+fn status_of(row: &Row) -> Result<&'static str> {
+    let status: MessageStatus = row.try_get("status")?;
+    let is_claimed = row.get::<_, Option<Timestamp>>("claimed_at").is_some();
+    Ok(if status == MessageStatus::Queued && is_claimed { "sending" } else { status.as_str() })
 }
 
 #[derive(Debug, Deserialize, Validate, IntoParams)]
@@ -96,9 +96,8 @@ fn status(row: &Row) -> String {
 struct ListQuery {
     #[garde(skip)]
     order_id: Option<OrderId>,
-    /// `queued`, `sent`, `delivered`, `bounced` or `failed`.
-    #[garde(inner(custom(is_status)))]
-    status: Option<String>,
+    #[garde(skip)]
+    status: Option<MessageStatus>,
     #[garde(length(max = 40))]
     kind: Option<String>,
     /// `email` or `sms`.
@@ -112,11 +111,6 @@ struct ListQuery {
     cursor: Option<String>,
 }
 
-fn is_status(status: &str, _: &()) -> garde::Result {
-    let known = ["queued", "sent", "delivered", "bounced", "failed"];
-    if known.contains(&status) { Ok(()) } else { Err(garde::Error::new(format!("must be one of {}", known.join(", ")))) }
-}
-
 fn is_channel(channel: &str, _: &()) -> garde::Result {
     if matches!(channel, "email" | "sms") { Ok(()) } else { Err(garde::Error::new("must be email or sms")) }
 }
@@ -127,11 +121,11 @@ fn is_channel(channel: &str, _: &()) -> garde::Result {
 async fn list(app: web::Data<App>, _admin: Admin, Query(query): Query<ListQuery>) -> Result<HttpResponse> {
     let (limit, offset) = bounds(query.limit, query.offset)?;
     let after: Option<MessageId> = query.cursor.as_deref().map(read_cursor).transpose()?;
-    let (status, kind, channel) = (query.status.as_deref(), query.kind.as_deref(), query.channel.as_deref());
-    let filter = Filter { order: query.order_id, status, kind, channel };
+    let (kind, channel) = (query.kind.as_deref(), query.channel.as_deref());
+    let filter = Filter { order: query.order_id, status: query.status, kind, channel };
     // One more than asked, to know whether there is another page.
     let (rows, total) = desk::list_messages(&app.db().await?, &filter, (limit + 1, offset), after).await?;
-    let mut items: Vec<_> = rows.iter().map(MessageView::from_row).collect();
+    let mut items: Vec<_> = rows.iter().map(MessageView::from_row).collect::<Result<_>>()?;
     let has_more = items.len() as i64 > limit;
     items.truncate(limit as usize);
     let next_cursor = items.last().filter(|_| has_more).map(|last| cursor_of(&last.id));
@@ -144,7 +138,7 @@ async fn list(app: web::Data<App>, _admin: Admin, Query(query): Query<ListQuery>
 #[get("/api/admin/messages/{id}")]
 async fn show(app: web::Data<App>, _admin: Admin, Path(id): Path<MessageId>) -> Result<HttpResponse> {
     let row = desk::find_message(&app.db().await?, id).await?.ok_or(Error::NotFound("The message"))?;
-    let message = OpenMessage { message: MessageView::from_row(&row), html: row.get("html"), text: row.get("body") };
+    let message = OpenMessage { message: MessageView::from_row(&row)?, html: row.get("html"), text: row.get("body") };
     Ok(HttpResponse::Ok().insert_header(("cache-control", "no-store")).json(message))
 }
 
@@ -159,7 +153,7 @@ async fn retry(app: web::Data<App>, admin: Admin, Path(id): Path<MessageId>) -> 
     desk::retry(&tx, &app, id, admin.0.actor()).await?;
     audit_log::record(&tx, admin.0.actor(), "message.retry", &id.to_string(), None, None).await?;
     let row = desk::find_message(&tx, id).await?.ok_or(Error::NotFound("The message"))?;
-    let message = MessageView::from_row(&row);
+    let message = MessageView::from_row(&row)?;
     tx.commit().await?;
     app.jobs_were_pushed();
     Ok(HttpResponse::Ok().json(message))

@@ -11,12 +11,14 @@ use crate::cause::Actor;
 use crate::db;
 use crate::error::{Error, Result};
 use crate::ids::{MessageId, OrderId};
+use crate::sale::states::MessageStatus;
+use crate::sale::transitions::message_may;
 
 /// The message that an event is about.
 struct About {
     id: MessageId,
     order: Option<OrderId>,
-    status: String,
+    status: MessageStatus,
 }
 
 /// Does what the event says, where it was not done before: the word for it, and the order that it was about. The caller commits.
@@ -36,7 +38,7 @@ async fn find(tx: &Transaction<'_>, event: &ResendEvent) -> Result<Option<About>
         SELECT EXISTS (SELECT FROM messages WHERE status = 'queued' AND recipient = ANY($1) AND tried_at > now() - interval '5 minutes')";
     let Some(email_id) = &event.email_id else { return Ok(None) };
     if let Some(row) = db::query_opt(tx, FIND, &[email_id, &NAME]).await? {
-        return Ok(Some(About { id: row.get("id"), order: row.get("order_id"), status: row.get("status") }));
+        return Ok(Some(About { id: row.get("id"), order: row.get("order_id"), status: row.try_get("status")? }));
     }
     let to: Vec<&str> = event.to.iter().map(Email::as_str).collect();
     if db::query_one(tx, IN_FLIGHT, &[&to]).await?.get(0) {
@@ -47,32 +49,33 @@ async fn find(tx: &Transaction<'_>, event: &ResendEvent) -> Result<Option<About>
 
 async fn record_mail_event(tx: &Transaction<'_>, event: &ResendEvent, about: &About) -> Result<&'static str> {
     let (to, why) = match &event.news {
-        MailNews::Delivered => ("delivered", String::new()),
-        MailNews::Bounced { is_permanent: true, reason } => ("bounced", without_people(reason, &event.to)),
-        MailNews::Complained => ("bounced", "the reader called it spam".to_owned()),
-        MailNews::Suppressed => ("bounced", "they no longer write to this address".to_owned()),
-        MailNews::Failed { reason } => ("failed", without_people(reason, &event.to)),
+        MailNews::Delivered => (MessageStatus::Delivered, String::new()),
+        MailNews::Bounced { is_permanent: true, reason } => (MessageStatus::Bounced, without_people(reason, &event.to)),
+        MailNews::Complained => (MessageStatus::Bounced, "the reader called it spam".to_owned()),
+        MailNews::Suppressed => (MessageStatus::Bounced, "they no longer write to this address".to_owned()),
+        MailNews::Failed { reason } => (MessageStatus::Failed, without_people(reason, &event.to)),
         MailNews::Bounced { is_permanent: false, reason } => {
-            return remember(tx, about, &without_people(reason, &event.to)).await;
+            return note_soft_bounce(tx, about, &without_people(reason, &event.to)).await;
         }
         MailNews::Other => return Ok("ignored"),
     };
     store::lock_order(tx, about.order).await?;
-    if to == "bounced" {
+    if to == MessageStatus::Bounced {
         block(tx, about).await?;
     }
-    if !mark(tx, about, to, &why).await? {
+    if !mark_message(tx, about, to, &why).await? {
         return Ok("already done");
     }
-    store::record_message_history(tx, about.order, about.id, (Some(&about.status), to), &why, Actor::Provider(NAME)).await?;
+    store::record_message_history(tx, about.order, about.id, (Some(about.status), to), &why, Actor::Provider(NAME)).await?;
     Ok("applied")
 }
 
-/// `sent` → anything, `delivered` → `bounced` (a complaint comes after the delivery). Bounced is for good.
-async fn mark(tx: &impl GenericClient, about: &About, to: &str, why: &str) -> Result<bool> {
-    const MARK: &str = "
-        UPDATE messages SET status = $2, error = nullif($3, '')
-         WHERE id = $1 AND status = $4 AND (status = 'sent' OR (status = 'delivered' AND $2 = 'bounced'))";
+/// Moves the message on. `false`: it may not go there, or it has moved meanwhile. A mail that failed stays so.
+async fn mark_message(tx: &impl GenericClient, about: &About, to: MessageStatus, why: &str) -> Result<bool> {
+    const MARK: &str = "UPDATE messages SET status = $2, error = nullif($3, '') WHERE id = $1 AND status = $4";
+    if about.status == MessageStatus::Failed || !message_may(about.status, to) {
+        return Ok(false);
+    }
     Ok(db::execute(tx, MARK, &[&about.id, &to, &why, &about.status]).await? == 1)
 }
 
@@ -85,10 +88,10 @@ async fn block(tx: &impl GenericClient, about: &About) -> Result<()> {
     Ok(())
 }
 
-/// Full or away: another mail may arrive, so only the reason is kept.
-async fn remember(tx: &impl GenericClient, about: &About, why: &str) -> Result<&'static str> {
-    const REMEMBER: &str = "UPDATE messages SET error = $2 WHERE id = $1 AND status = 'sent'";
-    db::execute(tx, REMEMBER, &[&about.id, &why]).await?;
+/// The mailbox is full or away. Another mail may arrive, so only the reason is kept.
+async fn note_soft_bounce(tx: &impl GenericClient, about: &About, why: &str) -> Result<&'static str> {
+    const NOTE: &str = "UPDATE messages SET error = $2 WHERE id = $1 AND status = 'sent'";
+    db::execute(tx, NOTE, &[&about.id, &why]).await?;
     Ok("applied")
 }
 

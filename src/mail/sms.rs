@@ -17,7 +17,8 @@ use crate::error::Result;
 use crate::ids::{MessageId, OrderId, UserId};
 use crate::jobs::{Job, Outcome};
 use crate::lang::Lang;
-use crate::sale::states::OrderStatus;
+use crate::sale::states::{MessageStatus, OrderStatus};
+use crate::sale::transitions::message_may;
 
 /// So much of a shop's or a carrier's name goes into a text.
 const NAME_LIMIT: usize = 24;
@@ -226,15 +227,15 @@ async fn record_sms_report(
     const FIND: &str = "SELECT status, error, user_id FROM messages WHERE id = $1";
     const MARK: &str = "UPDATE messages SET status = $2, error = nullif($3, '') WHERE id = $1 AND status = $4";
     let (to, why) = match &report.news {
-        SmsNews::Delivered => ("delivered", ""),
-        SmsNews::Failed { reason } => ("failed", reason.as_str()),
-        SmsNews::Absent => ("failed", ABSENT),
+        SmsNews::Delivered => (MessageStatus::Delivered, ""),
+        SmsNews::Failed { reason } => (MessageStatus::Failed, reason.as_str()),
+        SmsNews::Absent => (MessageStatus::Failed, ABSENT),
         SmsNews::Underway => return Ok("ignored"),
     };
     let row = db::query_one(tx, FIND, &[&id]).await?;
-    let from: &str = row.get("status");
-    let was_absent = from == "failed" && row.get::<_, Option<&str>>("error") == Some(ABSENT);
-    if from != "sent" && !(was_absent && to == "delivered") {
+    let from: MessageStatus = row.try_get("status")?;
+    let was_absent = from == MessageStatus::Failed && row.get::<_, Option<&str>>("error") == Some(ABSENT);
+    if !message_may(from, to) || (from == MessageStatus::Failed && !was_absent) {
         return Ok("already done");
     }
     if report.news.says_no_more() {

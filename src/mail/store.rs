@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::ids::{MessageId, OrderId, UserId};
 use crate::sale::history::{Change, record_change};
 use crate::sale::locks;
+use crate::sale::states::MessageStatus;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Channel {
@@ -60,7 +61,7 @@ pub async fn insert_message(tx: &impl GenericClient, app: &App, new: &NewMessage
     let may_block = new.channel == Channel::Email && new.kind.heeds_blocks();
     let blocked = may_block && db::query_one(tx, BLOCKED, &[&to, &new.order]).await?.get::<_, bool>(0);
     let (html, body) = if blocked { (None, None) } else { (new.html, Some(new.text)) };
-    let (status, error) = if blocked { ("failed", Some(BLOCKED_WHY)) } else { ("queued", None) };
+    let (status, error) = if blocked { (MessageStatus::Failed, Some(BLOCKED_WHY)) } else { (MessageStatus::Queued, None) };
     let id = MessageId::new();
     let kind = new.kind.word();
     let row = insert!("messages" {
@@ -164,7 +165,8 @@ pub async fn mark_sent(tx: &impl GenericClient, message: &Claimed, provider_ref:
     let before = lock_status(tx, message).await?;
     let sent = db::execute(tx, SENT, &[&message.id, &provider_ref]).await? == 1;
     if sent {
-        record_message_history(tx, message.order, message.id, (Some(&before), "sent"), &message.kind, Actor::System).await?;
+        record_message_history(tx, message.order, message.id, (Some(before), MessageStatus::Sent), &message.kind, Actor::System)
+            .await?;
     }
     Ok(sent)
 }
@@ -177,17 +179,17 @@ pub async fn mark_failed(tx: &impl GenericClient, message: &Claimed, why: &str, 
          WHERE id = $1 AND status IN ('queued', 'failed') AND provider_ref IS NULL";
     let before = lock_status(tx, message).await?;
     let failed = db::execute(tx, FAILED, &[&message.id, &why, &i32::from(is_unsent)]).await? == 1;
-    if failed && before != "failed" {
-        record_message_history(tx, message.order, message.id, (Some(&before), "failed"), why, Actor::System).await?;
+    if failed && before != MessageStatus::Failed {
+        record_message_history(tx, message.order, message.id, (Some(before), MessageStatus::Failed), why, Actor::System).await?;
     }
     Ok(failed)
 }
 
 /// What the message's state is now, under its order's lock: a twin of the job may have been faster than this one.
-async fn lock_status(tx: &impl GenericClient, message: &Claimed) -> Result<String> {
+async fn lock_status(tx: &impl GenericClient, message: &Claimed) -> Result<MessageStatus> {
     const STATUS: &str = "SELECT status FROM messages WHERE id = $1 FOR NO KEY UPDATE";
     lock_order(tx, message.order).await?;
-    Ok(db::query_one(tx, STATUS, &[&message.id]).await?.get("status"))
+    Ok(db::query_one(tx, STATUS, &[&message.id]).await?.try_get("status")?)
 }
 
 /// Why a message that was written is not sent any more.
@@ -216,7 +218,9 @@ async fn mark_withdrawn(tx: &impl GenericClient, order: OrderId, messages: Vec<M
     const WITHDRAW: &str = "UPDATE messages SET status = 'failed', error = $2 WHERE id = ANY($1) AND status = 'queued'";
     db::execute(tx, WITHDRAW, &[&messages, &WITHDRAWN]).await?;
     for message in messages {
-        record_message_history(tx, Some(order), message, (Some("queued"), "failed"), WITHDRAWN, Actor::System).await?; // one at most, as a rule
+        // Rarely more than one.
+        let step = (Some(MessageStatus::Queued), MessageStatus::Failed);
+        record_message_history(tx, Some(order), message, step, WITHDRAWN, Actor::System).await?;
     }
     Ok(())
 }
@@ -238,15 +242,16 @@ pub async fn lock_order(tx: &impl GenericClient, order: Option<OrderId>) -> Resu
     Ok(())
 }
 
-/// A row of the order's story; mails about no order have none.
+/// Adds a row to the order's history. A message about no order has none.
 pub async fn record_message_history(
     tx: &impl GenericClient,
     order: Option<OrderId>,
     message: MessageId,
-    (from, to): (Option<&str>, &str),
+    (from, to): (Option<MessageStatus>, MessageStatus),
     reason: &str,
     actor: Actor,
 ) -> Result<()> {
     let Some(order) = order else { return Ok(()) };
+    let (from, to) = (from.map(MessageStatus::as_str), to.as_str());
     record_change(tx, order, &Change { subject: "message", subject_id: Some(message.0), from, to, reason, actor }).await
 }

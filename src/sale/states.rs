@@ -1,4 +1,4 @@
-//! The states of an order, of its money, of a refund, an invoice and a dispute: the words of the tables, as enums.
+//! The states of an order, of its money, of a refund, an invoice, a dispute and a message: the words of the tables, as enums.
 
 use std::fmt;
 
@@ -163,6 +163,20 @@ states! {
         /// Refused, and its number is lost: only another one can follow.
         Denied = "denied",
         Cancelled = "cancelled",
+    }
+
+    /// How far a mail or an SMS is: `messages.status`.
+    MessageStatus {
+        /// Written, and not sent yet.
+        Queued = "queued",
+        /// The provider took it.
+        Sent = "sent",
+        /// The provider says that it arrived.
+        Delivered = "delivered",
+        /// The address does not exist, or its reader wants no more mail.
+        Bounced = "bounced",
+        /// It was not sent, or the provider could not deliver it.
+        Failed = "failed",
     }
 
     /// What a dispute is about: `disputes.stage`.
@@ -371,6 +385,10 @@ mod tests {
         }
         for status in InvoiceStatus::ALL {
             assert_eq!(InvoiceStatus::parse(status.as_str()).ok(), Some(*status));
+            assert_eq!(serde_json::to_value(status).ok(), Some(status.as_str().into()));
+        }
+        for status in MessageStatus::ALL {
+            assert_eq!(MessageStatus::parse(status.as_str()).ok(), Some(*status));
             assert_eq!(serde_json::to_value(status).ok(), Some(status.as_str().into()));
         }
         for state in DisputeState::ALL {

@@ -2,8 +2,8 @@
 //! `docs/states.md` shows it, and its property tests walk it.
 
 use super::states::{
-    DisputeState as Dispute, InvoiceStatus as Invoice, OrderPaymentStatus as Money, OrderStatus as Order,
-    PaymentStatus as Payment, RefundStatus as Refund, SaleState as Sale,
+    DisputeState as Dispute, InvoiceStatus as Invoice, MessageStatus as Message, OrderPaymentStatus as Money,
+    OrderStatus as Order, PaymentStatus as Payment, RefundStatus as Refund, SaleState as Sale,
 };
 
 /// A step that an order takes. It may be taken from any of `from` where its money is in any of `money_from`.
@@ -160,6 +160,18 @@ pub const DISPUTE_STEPS: &[(&[Dispute], &[Dispute])] = &[
     ),
 ];
 
+/// The steps of a message: from → to.
+pub const MESSAGE_STEPS: &[(&[Message], &[Message])] = &[
+    // It is handed over, or given up.
+    (&[Message::Queued], &[Message::Sent, Message::Failed]),
+    // An administrator has it or its job tried again; or an SMS is delivered whose telephone was off.
+    (&[Message::Failed], &[Message::Queued, Message::Sent, Message::Delivered]),
+    // What the provider tells of it.
+    (&[Message::Sent], &[Message::Delivered, Message::Bounced, Message::Failed]),
+    // The reader complains after the delivery.
+    (&[Message::Delivered], &[Message::Bounced]),
+];
+
 /// Whether a payment may go from one state to another.
 pub fn payment_may(from: Payment, to: Payment) -> bool {
     from != to && PAYMENT_STEPS.iter().any(|(sources, targets)| sources.contains(&from) && targets.contains(&to))
@@ -183,6 +195,11 @@ pub fn invoice_may(from: Invoice, to: Invoice) -> bool {
 /// Whether a dispute may go from one state to another.
 pub fn dispute_may(from: Dispute, to: Dispute) -> bool {
     from != to && DISPUTE_STEPS.iter().any(|(sources, targets)| sources.contains(&from) && targets.contains(&to))
+}
+
+/// Whether a message may go from one state to another.
+pub fn message_may(from: Message, to: Message) -> bool {
+    MESSAGE_STEPS.iter().any(|(sources, targets)| sources.contains(&from) && targets.contains(&to))
 }
 
 /// Whether the `payment_status` of an order may go from one state to another.
@@ -220,6 +237,9 @@ pub fn as_sql_values() -> String {
     }
     for from in Dispute::ALL {
         Dispute::ALL.iter().filter(|to| dispute_may(*from, **to)).for_each(|to| row("dispute", from.as_str(), to.as_str()));
+    }
+    for from in Message::ALL {
+        Message::ALL.iter().filter(|to| message_may(*from, **to)).for_each(|to| row("message", from.as_str(), to.as_str()));
     }
     rows.join(", ")
 }
@@ -259,6 +279,10 @@ pub fn as_markdown() -> String {
     text.push_str("\n| a dispute may go from | to |\n|---|---|\n");
     for (from, to) in DISPUTE_STEPS {
         text.push_str(&format!("| {} | {} |\n", words(from, Dispute::as_str), words(to, Dispute::as_str)));
+    }
+    text.push_str("\n| a message may go from | to |\n|---|---|\n");
+    for (from, to) in MESSAGE_STEPS {
+        text.push_str(&format!("| {} | {} |\n", words(from, Message::as_str), words(to, Message::as_str)));
     }
     text
 }
@@ -327,6 +351,17 @@ mod tests {
         }
         let after_authorized: Vec<_> = Invoice::ALL.iter().filter(|to| invoice_may(Invoice::Authorized, **to)).collect();
         assert_eq!(after_authorized, [&Invoice::Cancelled]);
+    }
+
+    #[test]
+    fn a_message_that_the_provider_took_is_never_queued_again_and_a_bounce_is_final() {
+        for taken in [Message::Sent, Message::Delivered, Message::Bounced] {
+            assert!(!message_may(taken, Message::Queued), "{taken}");
+        }
+        for status in Message::ALL {
+            assert!(!message_may(Message::Bounced, *status), "{status}");
+            assert!(!message_may(*status, *status), "{status}");
+        }
     }
 
     #[test]
