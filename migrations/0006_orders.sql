@@ -80,6 +80,7 @@ ALTER TABLE orders ADD CONSTRAINT orders_sound CHECK (order_is_sound(orders));
 CREATE INDEX orders_user ON orders (user_id, id DESC) WHERE user_id IS NOT NULL;
 CREATE INDEX orders_open ON orders (expires_at) WHERE status = 'pending';
 CREATE INDEX orders_tracking ON orders (upper(tracking_number)) WHERE tracking_number IS NOT NULL;
+CREATE INDEX orders_on_hold ON orders (id) WHERE on_hold AND status IN ('processing', 'shipped'); -- few: an administrator looks after each
 CREATE INDEX orders_to_follow ON orders (tracked_at) WHERE status = 'shipped';
 -- Who holds a use of a coupon: its orders by person.
 CREATE INDEX orders_coupon ON orders (coupon_id, tax_id_hash) WHERE coupon_id IS NOT NULL;

@@ -1,10 +1,11 @@
-//! What the operator of a shop sees and sets: alerts, jobs, the inbox, breakers, the audit log, the daily comparison with the
+//! What the operator of a shop sees and sets: alerts, jobs, refunds, the inbox, breakers, the audit log, the daily comparison with the
 //! providers' books, and the shop's settings.
 
 mod alerts;
 mod jobs;
 mod machinery;
 mod reconciliation;
+mod refunds;
 mod settings;
 
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -13,7 +14,7 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
     cfg.service(alerts::list_alerts).service(alerts::acknowledge_alert);
     cfg.service(jobs::list_jobs).service(jobs::retry_jobs).service(jobs::retry_job);
     cfg.service(machinery::list_webhooks).service(machinery::replay_webhook).service(machinery::breakers);
-    cfg.service(machinery::list_audit);
+    cfg.service(machinery::list_audit).service(refunds::list_refunds);
     cfg.service(reconciliation::list_reconciliations)
         .service(reconciliation::compare_day)
         .service(reconciliation::show_reconciliation);

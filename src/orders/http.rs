@@ -121,6 +121,9 @@ struct ListOrders {
     status: Option<String>,
     #[garde(custom(is_payment_status))]
     payment_status: Option<String>,
+    /// `true`: those that wait for an administrator, because a refund of all their money failed; `false`: all others.
+    #[garde(skip)]
+    on_hold: Option<bool>,
     /// Order number, tracking number, e-mail, or the start of a name.
     #[garde(inner(length(max = 120)))]
     q: Option<String>,
@@ -167,7 +170,7 @@ async fn list(app: web::Data<App>, user: SignedIn, Query(ask): Query<ListOrders>
         ask.status.and_then(|word| OrderStatus::parse(&word).ok()),
         ask.payment_status.and_then(|word| OrderPaymentStatus::parse(&word).ok()),
     );
-    let filter = Filter { status, payment_status, q: ask.q, from: ask.from, to: ask.to };
+    let filter = Filter { status, payment_status, on_hold: ask.on_hold, q: ask.q, from: ask.from, to: ask.to };
     let url = &app.config.http.public_url;
     let (mut items, total) = search::list_orders(&app.db().await?, viewer, &filter, limit + 1, offset, after, url).await?;
     let more = items.len() as i64 > limit;

@@ -6,7 +6,7 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::store::list_lines;
-use super::view::{COLUMNS, OrderLine, OrderView};
+use super::view::{COLUMNS, IS_ON_HOLD, OrderLine, OrderView};
 use crate::db::{self, sql};
 use crate::error::Result;
 use crate::ids::OrderId;
@@ -28,52 +28,63 @@ const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_hours(1);
 pub struct Filter {
     pub status: Option<OrderStatus>,
     pub payment_status: Option<OrderPaymentStatus>,
+    pub on_hold: Option<bool>,
     /// Order number, tracking number, e-mail, or the start of a name.
     pub q: Option<String>,
     pub from: Option<Timestamp>,
     pub to: Option<Timestamp>,
 }
 
-/// `$1` to `$6` of every statement here: status, payment status, from, to, and the ids between which the times lie.
-const FITS: &str = "
+/// `$1` to `$7` of every statement here: status, payment status, from, to, the ids between which the times lie, and on hold.
+const FITS: &str = sql!(
+    "
     ($1::text IS NULL OR o.status = $1) AND ($2::text IS NULL OR o.payment_status = $2)
     AND ($3::timestamptz IS NULL OR o.created_at >= $3) AND ($4::timestamptz IS NULL OR o.created_at < $4)
-    AND o.id >= $5 AND o.id < $6";
-/// `$7` to `$10` of those that search for words: a number, an e-mail, and the first name that fits and the first that does not.
+    AND o.id >= $5 AND o.id < $6 AND ($7::boolean IS NULL OR ",
+    IS_ON_HOLD,
+    " = $7)"
+);
+/// `$8` to `$11` of those that search for words: a number, an e-mail, and the first name that fits and the first that does not.
 const SAYS: &str = "
-    (o.number = $7 OR upper(o.tracking_number) = $7 OR o.customer_email = $8
-     OR (lower(o.customer_name) ~>=~ $9 AND lower(o.customer_name) ~<~ $10))";
-/// The orders that the words name, each kind looked up in its index; `$11` of each at most.
+    (o.number = $8 OR upper(o.tracking_number) = $8 OR o.customer_email = $9
+     OR (lower(o.customer_name) ~>=~ $10 AND lower(o.customer_name) ~<~ $11))";
+/// The orders that the words name, each kind looked up in its index; `$12` of each at most.
 const FOUND: &str = "
-    SELECT id FROM orders WHERE number = $7
-    UNION SELECT id FROM orders WHERE upper(tracking_number) = $7
-    UNION (SELECT id FROM orders WHERE customer_email = $8 LIMIT $11)
-    UNION (SELECT id FROM orders WHERE lower(customer_name) ~>=~ $9 AND lower(customer_name) ~<~ $10 LIMIT $11)";
-/// The newest `$11` orders that fit, with what the words are compared with.
+    SELECT id FROM orders WHERE number = $8
+    UNION SELECT id FROM orders WHERE upper(tracking_number) = $8
+    UNION (SELECT id FROM orders WHERE customer_email = $9 LIMIT $12)
+    UNION (SELECT id FROM orders WHERE lower(customer_name) ~>=~ $10 AND lower(customer_name) ~<~ $11 LIMIT $12)";
+/// The newest `$12` orders that fit, with what the words are compared with.
 const NEWEST: &str = sql!(
     "SELECT o.id, o.number, o.tracking_number, o.customer_email, o.customer_name FROM orders o WHERE ",
     FITS,
-    " ORDER BY o.id DESC LIMIT $11"
+    " ORDER BY o.id DESC LIMIT $12"
 );
 
-const ALL: &str = sql!("SELECT ", COLUMNS, " FROM orders o WHERE ", FITS, " ORDER BY o.id DESC LIMIT $7 OFFSET $8");
-const COUNT_ALL: &str = sql!("SELECT count(*) FROM (SELECT FROM orders o WHERE ", FITS, " LIMIT $7) counted");
+const ALL: &str = sql!("SELECT ", COLUMNS, " FROM orders o WHERE ", FITS, " ORDER BY o.id DESC LIMIT $8 OFFSET $9");
+const COUNT_ALL: &str = sql!("SELECT count(*) FROM (SELECT FROM orders o WHERE ", FITS, " LIMIT $8) counted");
+
+/// The orders on hold, which are few: their index finds them.
+const ON_HOLD: &str =
+    sql!("SELECT ", COLUMNS, " FROM orders o WHERE ", IS_ON_HOLD, " AND ", FITS, " ORDER BY o.id DESC LIMIT $8 OFFSET $9");
+const COUNT_ON_HOLD: &str =
+    sql!("SELECT count(*) FROM (SELECT FROM orders o WHERE ", IS_ON_HOLD, " AND ", FITS, " LIMIT $8) counted");
 
 const OWN: &str = sql!(
     "SELECT ",
     COLUMNS,
-    " FROM orders o WHERE o.user_id = $11 AND ",
+    " FROM orders o WHERE o.user_id = $12 AND ",
     FITS,
-    " AND ($7::text IS NULL OR ",
+    " AND ($8::text IS NULL OR ",
     SAYS,
-    ") ORDER BY o.id DESC LIMIT $12 OFFSET $13"
+    ") ORDER BY o.id DESC LIMIT $13 OFFSET $14"
 );
 const COUNT_OWN: &str = sql!(
-    "SELECT count(*) FROM (SELECT FROM orders o WHERE o.user_id = $11 AND ",
+    "SELECT count(*) FROM (SELECT FROM orders o WHERE o.user_id = $12 AND ",
     FITS,
-    " AND ($7::text IS NULL OR ",
+    " AND ($8::text IS NULL OR ",
     SAYS,
-    ") LIMIT $12) counted"
+    ") LIMIT $13) counted"
 );
 
 /// Whether a name is too common to be looked up.
@@ -87,14 +98,14 @@ const LOOK_UP: &str = sql!(
     FOUND,
     ") found JOIN orders o ON o.id = found.id WHERE ",
     FITS,
-    " ORDER BY o.id DESC LIMIT $12 OFFSET $13"
+    " ORDER BY o.id DESC LIMIT $13 OFFSET $14"
 );
 const COUNT_LOOKED_UP: &str = sql!(
     "SELECT count(*) FROM (SELECT FROM (",
     FOUND,
     ") found JOIN orders o ON o.id = found.id WHERE ",
     FITS,
-    " LIMIT $12) counted"
+    " LIMIT $13) counted"
 );
 const LOOK_THROUGH: &str = sql!(
     "SELECT ",
@@ -103,9 +114,9 @@ const LOOK_THROUGH: &str = sql!(
     NEWEST,
     ") o WHERE ",
     SAYS,
-    " ORDER BY o.id DESC LIMIT $12 OFFSET $13) found JOIN orders o ON o.id = found.id ORDER BY o.id DESC"
+    " ORDER BY o.id DESC LIMIT $13 OFFSET $14) found JOIN orders o ON o.id = found.id ORDER BY o.id DESC"
 );
-const COUNT_LOOKED_THROUGH: &str = sql!("SELECT count(*) FROM (SELECT FROM (", NEWEST, ") o WHERE ", SAYS, " LIMIT $12) counted");
+const COUNT_LOOKED_THROUGH: &str = sql!("SELECT count(*) FROM (SELECT FROM (", NEWEST, ") o WHERE ", SAYS, " LIMIT $13) counted");
 
 /// Newest first, and how many there are, up to [`COUNTED_MAX`]; `after` is the last id of the page before.
 pub async fn list_orders(
@@ -121,13 +132,15 @@ pub async fn list_orders(
     let (first, end) = filter.ids();
     let behind = after.map_or(end, |after| after.0.min(end));
     let times: [Param<'_>; 4] = [&filter.status, &filter.payment_status, &filter.from, &filter.to];
-    let (fits, fits_behind) = ([&times[..], &[&first, &end]].concat(), [&times[..], &[&first, &behind]].concat());
+    let fits = [&times[..], &[&first, &end, &filter.on_hold]].concat();
+    let fits_behind = [&times[..], &[&first, &behind, &filter.on_hold]].concat();
     let page: [Param<'_>; 2] = [&limit, &offset];
     let (all, user) = viewer.scope();
     let none = Words::default();
     let said = words.as_ref().unwrap_or(&none).params();
     let (page_sql, count_sql, narrowed): (_, _, Vec<Param<'_>>) = match (all, &words) {
         (false, _) => (OWN, COUNT_OWN, [&said[..], &[&user]].concat()),
+        (true, None) if filter.on_hold == Some(true) => (ON_HOLD, COUNT_ON_HOLD, Vec::new()),
         (true, None) => (ALL, COUNT_ALL, Vec::new()),
         (true, Some(words)) if words.is_common(db).await? => {
             (LOOK_THROUGH, COUNT_LOOKED_THROUGH, [&said[..], &[&LOOKED_THROUGH_MAX]].concat())

@@ -6,6 +6,7 @@ use tokio_postgres::Row;
 use utoipa::ToSchema;
 use vitrine_kit::Money;
 
+use crate::db::sql;
 use crate::error::Result;
 use crate::ids::{LineId, OrderId, ProductId, VariantId};
 use crate::sale::address::tracking_url;
@@ -80,12 +81,19 @@ pub struct OrderView {
     pub updated_at: Timestamp,
 }
 
+/// Of an order `o`: it waits for an administrator, because a refund of all its money failed.
+pub const IS_ON_HOLD: &str = "(o.on_hold AND o.status IN ('processing', 'shipped'))";
+
 /// The columns that [`OrderView::from_row`] reads, of `orders o`.
-pub const COLUMNS: &str = "o.id, o.number, o.status, o.payment_status,
+pub const COLUMNS: &str = sql!(
+    "o.id, o.number, o.status, o.payment_status,
     EXISTS (SELECT FROM refunds r WHERE r.order_id = o.id AND r.status NOT IN ('done', 'failed')) AS refund_pending,
-    o.on_hold AND o.status IN ('processing', 'shipped') AS on_hold, o.payment_method, o.subtotal_cents, o.discount_cents, o.method_discount_cents, o.shipping_cents,
+ ",
+    IS_ON_HOLD,
+    " AS on_hold, o.payment_method, o.subtotal_cents, o.discount_cents, o.method_discount_cents, o.shipping_cents,
     o.total_cents, o.coupon_code, o.customer_name, o.customer_email, o.shipping_address, o.carrier, o.service, o.delivery_days,
-    o.freight_estimate, o.tracking_number, o.notes, o.expires_at, o.paid_at, o.shipped_at, o.delivered_at, o.cancelled_at, o.created_at, o.updated_at";
+    o.freight_estimate, o.tracking_number, o.notes, o.expires_at, o.paid_at, o.shipped_at, o.delivered_at, o.cancelled_at, o.created_at, o.updated_at"
+);
 
 impl OrderView {
     pub fn from_row(row: &Row, items: Vec<OrderLine>, public_url: &str) -> Result<Self> {

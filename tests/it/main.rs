@@ -8,6 +8,7 @@ mod seller;
 mod shop;
 
 mod admin;
+mod admin_refunds;
 mod admin_users;
 mod alerts;
 mod arrivals;

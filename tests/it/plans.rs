@@ -33,7 +33,7 @@ async fn empty(shop: Shop) {
 }
 
 /// The plan of a statement as a server comes to have it, once for these values and once for any.
-async fn plans(shop: &Shop, sql: &str, values: &str) -> [String; 2] {
+pub async fn plans(shop: &Shop, sql: &str, values: &str) -> [String; 2] {
     let db = shop.app.db().await.unwrap();
     db.batch_execute(&format!("PREPARE looked_at AS {sql}")).await.unwrap_or_else(|e| panic!("{e:?}: {sql}"));
     let mut found = [const { String::new() }; 2];
@@ -46,7 +46,7 @@ async fn plans(shop: &Shop, sql: &str, values: &str) -> [String; 2] {
     found
 }
 
-fn statement(place: &str) -> String {
+pub fn statement(place: &str) -> String {
     let all = statements();
     let mut named = all.into_iter().filter(|statement| statement.place == place);
     named.next().unwrap_or_else(|| panic!("no statement is called {place}")).sql
@@ -114,19 +114,22 @@ async fn the_search_for_orders_looks_words_up_and_reads_no_whole_table() {
     shop.product("Camiseta").create().await;
     fill(&shop).await;
     let file = Path::new("src/orders/search.rs").display();
-    let fits = "NULL, NULL, NULL, NULL, '00000000-0000-0000-0000-000000000000', 'ffffffff-ffff-ffff-ffff-ffffffffffff'";
+    let fits = "NULL, NULL, NULL, NULL, '00000000-0000-0000-0000-000000000000', 'ffffffff-ffff-ffff-ffff-ffffffffffff', NULL";
     let words = "'PESSOA 15000', 'pessoa 15000', 'pessoa 15000', 'pessoa 15000\u{10ffff}'";
     for (name, values) in [
         ("COUNT_NAMES", "'pessoa 15000', 'pessoa 15000\u{10ffff}', 10001".to_owned()),
         ("LOOK_UP", format!("{fits}, {words}, 10000, 20, 0")),
         ("COUNT_LOOKED_UP", format!("{fits}, {words}, 10000, 10000")),
         ("ALL", format!("{fits}, 20, 0")),
+        ("ON_HOLD", format!("{fits}, 20, 0")),
+        ("COUNT_ON_HOLD", format!("{fits}, 10000")),
         ("OWN", format!("{fits}, {words}, '01900001-0000-7000-8000-000000000000', 20, 0")),
         ("COUNT_OWN", format!("{fits}, {words}, '01900001-0000-7000-8000-000000000000', 10000")),
     ] {
         for plan in plans(&shop, &statement(&format!("{file} {name}")), &values).await {
             // Refunds are none here, so reading all of them costs nothing.
             assert!(!plan.contains("Seq Scan on orders"), "{name}:\n{plan}");
+            assert_eq!(plan.contains("orders_on_hold"), name.ends_with("ON_HOLD"), "{name}:\n{plan}");
         }
     }
     let admin = shop.admin().await;

@@ -100,6 +100,28 @@ SELECT
          WHERE ($1::date IS NULL OR day = $1) AND ($2::date IS NULL OR day >= $2) AND ($3::date IS NULL OR day <= $3)
            AND ($4::text IS NULL OR provider = $4) AND ($5::text IS NULL OR status = $5) AND ($6::text IS NULL OR (to_char(day, 'YYYY-MM-DD ') || provider) COLLATE "C" < $6) ORDER BY (to_char(day, 'YYYY-MM-DD ') || provider) COLLATE "C" DESC LIMIT $7 OFFSET $8
 
+-- @ src/admin/refunds.rs ALL
+-- uuid, int8, int8 -> id uuid, order_id uuid, number text, payment_id uuid, provider text, amount_cents int8, currency text, status text, reason text, error text, waits_since timestamptz, next_try_at timestamptz, created_at timestamptz, updated_at timestamptz
+SELECT r.id, r.order_id, o.number, r.payment_id, p.provider, r.amount_cents, p.currency, r.status, r.reason, r.error, r.waits_since,
+           (SELECT j.run_at FROM jobs j WHERE j.dedupe = 'send_refund:' || r.id AND j.state = 'waiting') AS next_try_at,
+           r.created_at, r.updated_at
+      FROM refunds r JOIN orders o ON o.id = r.order_id JOIN payments p ON p.id = r.payment_id WHERE $1::uuid IS NULL OR r.id < $1 ORDER BY r.id DESC LIMIT $2 OFFSET $3
+
+-- @ src/admin/refunds.rs COUNT_ALL
+--  -> count int8
+SELECT count(*) FROM refunds
+
+-- @ src/admin/refunds.rs COUNT_OF_STATUS
+-- text -> count int8
+SELECT count(*) FROM refunds WHERE status = $1
+
+-- @ src/admin/refunds.rs OF_STATUS
+-- text, uuid, int8, int8 -> id uuid, order_id uuid, number text, payment_id uuid, provider text, amount_cents int8, currency text, status text, reason text, error text, waits_since timestamptz, next_try_at timestamptz, created_at timestamptz, updated_at timestamptz
+SELECT r.id, r.order_id, o.number, r.payment_id, p.provider, r.amount_cents, p.currency, r.status, r.reason, r.error, r.waits_since,
+           (SELECT j.run_at FROM jobs j WHERE j.dedupe = 'send_refund:' || r.id AND j.state = 'waiting') AS next_try_at,
+           r.created_at, r.updated_at
+      FROM refunds r JOIN orders o ON o.id = r.order_id JOIN payments p ON p.id = r.payment_id WHERE r.status = $1 AND ($2::uuid IS NULL OR r.id < $2) ORDER BY r.id DESC LIMIT $3 OFFSET $4
+
 -- @ src/admin/settings.rs ALL
 --  -> name text, value jsonb
 SELECT name, value FROM settings WHERE name IN ('company', 'shipping', 'payment_methods', 'stock', 'taxes', 'order_limits')
@@ -1799,10 +1821,9 @@ SELECT EXISTS (SELECT FROM messages WHERE status = 'queued' AND recipient = ANY(
 
 -- @ src/mail/news.rs MARK
 -- uuid, text, text, text -> 
-UPDATE messages SET status = $2, error = nullif($3, '')
-         WHERE id = $1 AND status = $4 AND (status = 'sent' OR (status = 'delivered' AND $2 = 'bounced'))
+UPDATE messages SET status = $2, error = nullif($3, '') WHERE id = $1 AND status = $4
 
--- @ src/mail/news.rs REMEMBER
+-- @ src/mail/news.rs NOTE
 -- uuid, text -> 
 UPDATE messages SET error = $2 WHERE id = $1 AND status = 'sent'
 
@@ -1832,10 +1853,6 @@ SELECT status, error, user_id FROM messages WHERE id = $1
 -- @ src/mail/sms.rs GUEST
 -- uuid -> 
 UPDATE orders SET sms_opt_in = false WHERE id = $1 AND user_id IS NULL AND sms_opt_in
-
--- @ src/mail/sms.rs MARK
--- uuid, text, text, text -> 
-UPDATE messages SET status = $2, error = nullif($3, '') WHERE id = $1 AND status = $4
 
 -- @ src/mail/sms.rs ONE_TRY
 -- uuid -> 
@@ -2008,103 +2025,121 @@ UPDATE orders SET status = 'shipped', tracking_number = $2, carrier = $3, shippe
            AND (tracking_number IS DISTINCT FROM $2 OR carrier <> $3)
 
 -- @ src/orders/search.rs ALL
--- text, text, timestamptz, timestamptz, uuid, uuid, int8, int8 -> id uuid, number text, status text, payment_status text, refund_pending bool, on_hold bool, payment_method text, subtotal_cents int8, discount_cents int8, method_discount_cents int8, shipping_cents int8, total_cents int8, coupon_code text, customer_name text, customer_email text, shipping_address jsonb, carrier text, service text, delivery_days int4, freight_estimate bool, tracking_number text, notes text, expires_at timestamptz, paid_at timestamptz, shipped_at timestamptz, delivered_at timestamptz, cancelled_at timestamptz, created_at timestamptz, updated_at timestamptz
+-- text, text, timestamptz, timestamptz, uuid, uuid, bool, int8, int8 -> id uuid, number text, status text, payment_status text, refund_pending bool, on_hold bool, payment_method text, subtotal_cents int8, discount_cents int8, method_discount_cents int8, shipping_cents int8, total_cents int8, coupon_code text, customer_name text, customer_email text, shipping_address jsonb, carrier text, service text, delivery_days int4, freight_estimate bool, tracking_number text, notes text, expires_at timestamptz, paid_at timestamptz, shipped_at timestamptz, delivered_at timestamptz, cancelled_at timestamptz, created_at timestamptz, updated_at timestamptz
 SELECT o.id, o.number, o.status, o.payment_status,
     EXISTS (SELECT FROM refunds r WHERE r.order_id = o.id AND r.status NOT IN ('done', 'failed')) AS refund_pending,
-    o.on_hold AND o.status IN ('processing', 'shipped') AS on_hold, o.payment_method, o.subtotal_cents, o.discount_cents, o.method_discount_cents, o.shipping_cents,
+ (o.on_hold AND o.status IN ('processing', 'shipped')) AS on_hold, o.payment_method, o.subtotal_cents, o.discount_cents, o.method_discount_cents, o.shipping_cents,
     o.total_cents, o.coupon_code, o.customer_name, o.customer_email, o.shipping_address, o.carrier, o.service, o.delivery_days,
     o.freight_estimate, o.tracking_number, o.notes, o.expires_at, o.paid_at, o.shipped_at, o.delivered_at, o.cancelled_at, o.created_at, o.updated_at FROM orders o WHERE 
     ($1::text IS NULL OR o.status = $1) AND ($2::text IS NULL OR o.payment_status = $2)
     AND ($3::timestamptz IS NULL OR o.created_at >= $3) AND ($4::timestamptz IS NULL OR o.created_at < $4)
-    AND o.id >= $5 AND o.id < $6 ORDER BY o.id DESC LIMIT $7 OFFSET $8
+    AND o.id >= $5 AND o.id < $6 AND ($7::boolean IS NULL OR (o.on_hold AND o.status IN ('processing', 'shipped')) = $7) ORDER BY o.id DESC LIMIT $8 OFFSET $9
 
 -- @ src/orders/search.rs COUNT_ALL
--- text, text, timestamptz, timestamptz, uuid, uuid, int8 -> count int8
+-- text, text, timestamptz, timestamptz, uuid, uuid, bool, int8 -> count int8
 SELECT count(*) FROM (SELECT FROM orders o WHERE 
     ($1::text IS NULL OR o.status = $1) AND ($2::text IS NULL OR o.payment_status = $2)
     AND ($3::timestamptz IS NULL OR o.created_at >= $3) AND ($4::timestamptz IS NULL OR o.created_at < $4)
-    AND o.id >= $5 AND o.id < $6 LIMIT $7) counted
+    AND o.id >= $5 AND o.id < $6 AND ($7::boolean IS NULL OR (o.on_hold AND o.status IN ('processing', 'shipped')) = $7) LIMIT $8) counted
 
 -- @ src/orders/search.rs COUNT_LOOKED_THROUGH
--- text, text, timestamptz, timestamptz, uuid, uuid, text, text, text, text, int8, int8 -> count int8
+-- text, text, timestamptz, timestamptz, uuid, uuid, bool, text, text, text, text, int8, int8 -> count int8
 SELECT count(*) FROM (SELECT FROM (SELECT o.id, o.number, o.tracking_number, o.customer_email, o.customer_name FROM orders o WHERE 
     ($1::text IS NULL OR o.status = $1) AND ($2::text IS NULL OR o.payment_status = $2)
     AND ($3::timestamptz IS NULL OR o.created_at >= $3) AND ($4::timestamptz IS NULL OR o.created_at < $4)
-    AND o.id >= $5 AND o.id < $6 ORDER BY o.id DESC LIMIT $11) o WHERE 
-    (o.number = $7 OR upper(o.tracking_number) = $7 OR o.customer_email = $8
-     OR (lower(o.customer_name) ~>=~ $9 AND lower(o.customer_name) ~<~ $10)) LIMIT $12) counted
+    AND o.id >= $5 AND o.id < $6 AND ($7::boolean IS NULL OR (o.on_hold AND o.status IN ('processing', 'shipped')) = $7) ORDER BY o.id DESC LIMIT $12) o WHERE 
+    (o.number = $8 OR upper(o.tracking_number) = $8 OR o.customer_email = $9
+     OR (lower(o.customer_name) ~>=~ $10 AND lower(o.customer_name) ~<~ $11)) LIMIT $13) counted
 
 -- @ src/orders/search.rs COUNT_LOOKED_UP
--- text, text, timestamptz, timestamptz, uuid, uuid, text, text, text, text, int8, int8 -> count int8
+-- text, text, timestamptz, timestamptz, uuid, uuid, bool, text, text, text, text, int8, int8 -> count int8
 SELECT count(*) FROM (SELECT FROM (
-    SELECT id FROM orders WHERE number = $7
-    UNION SELECT id FROM orders WHERE upper(tracking_number) = $7
-    UNION (SELECT id FROM orders WHERE customer_email = $8 LIMIT $11)
-    UNION (SELECT id FROM orders WHERE lower(customer_name) ~>=~ $9 AND lower(customer_name) ~<~ $10 LIMIT $11)) found JOIN orders o ON o.id = found.id WHERE 
+    SELECT id FROM orders WHERE number = $8
+    UNION SELECT id FROM orders WHERE upper(tracking_number) = $8
+    UNION (SELECT id FROM orders WHERE customer_email = $9 LIMIT $12)
+    UNION (SELECT id FROM orders WHERE lower(customer_name) ~>=~ $10 AND lower(customer_name) ~<~ $11 LIMIT $12)) found JOIN orders o ON o.id = found.id WHERE 
     ($1::text IS NULL OR o.status = $1) AND ($2::text IS NULL OR o.payment_status = $2)
     AND ($3::timestamptz IS NULL OR o.created_at >= $3) AND ($4::timestamptz IS NULL OR o.created_at < $4)
-    AND o.id >= $5 AND o.id < $6 LIMIT $12) counted
+    AND o.id >= $5 AND o.id < $6 AND ($7::boolean IS NULL OR (o.on_hold AND o.status IN ('processing', 'shipped')) = $7) LIMIT $13) counted
 
 -- @ src/orders/search.rs COUNT_NAMES
 -- text, text, int8 -> count int8
 SELECT count(*) FROM (
         SELECT FROM orders WHERE lower(customer_name) ~>=~ $1 AND lower(customer_name) ~<~ $2 LIMIT $3) named
 
--- @ src/orders/search.rs COUNT_OWN
--- text, text, timestamptz, timestamptz, uuid, uuid, text, text, text, text, uuid, int8 -> count int8
-SELECT count(*) FROM (SELECT FROM orders o WHERE o.user_id = $11 AND 
+-- @ src/orders/search.rs COUNT_ON_HOLD
+-- text, text, timestamptz, timestamptz, uuid, uuid, bool, int8 -> count int8
+SELECT count(*) FROM (SELECT FROM orders o WHERE (o.on_hold AND o.status IN ('processing', 'shipped')) AND 
     ($1::text IS NULL OR o.status = $1) AND ($2::text IS NULL OR o.payment_status = $2)
     AND ($3::timestamptz IS NULL OR o.created_at >= $3) AND ($4::timestamptz IS NULL OR o.created_at < $4)
-    AND o.id >= $5 AND o.id < $6 AND ($7::text IS NULL OR 
-    (o.number = $7 OR upper(o.tracking_number) = $7 OR o.customer_email = $8
-     OR (lower(o.customer_name) ~>=~ $9 AND lower(o.customer_name) ~<~ $10))) LIMIT $12) counted
+    AND o.id >= $5 AND o.id < $6 AND ($7::boolean IS NULL OR (o.on_hold AND o.status IN ('processing', 'shipped')) = $7) LIMIT $8) counted
+
+-- @ src/orders/search.rs COUNT_OWN
+-- text, text, timestamptz, timestamptz, uuid, uuid, bool, text, text, text, text, uuid, int8 -> count int8
+SELECT count(*) FROM (SELECT FROM orders o WHERE o.user_id = $12 AND 
+    ($1::text IS NULL OR o.status = $1) AND ($2::text IS NULL OR o.payment_status = $2)
+    AND ($3::timestamptz IS NULL OR o.created_at >= $3) AND ($4::timestamptz IS NULL OR o.created_at < $4)
+    AND o.id >= $5 AND o.id < $6 AND ($7::boolean IS NULL OR (o.on_hold AND o.status IN ('processing', 'shipped')) = $7) AND ($8::text IS NULL OR 
+    (o.number = $8 OR upper(o.tracking_number) = $8 OR o.customer_email = $9
+     OR (lower(o.customer_name) ~>=~ $10 AND lower(o.customer_name) ~<~ $11))) LIMIT $13) counted
 
 -- @ src/orders/search.rs LOOK_THROUGH
--- text, text, timestamptz, timestamptz, uuid, uuid, text, text, text, text, int8, int8, int8 -> id uuid, number text, status text, payment_status text, refund_pending bool, on_hold bool, payment_method text, subtotal_cents int8, discount_cents int8, method_discount_cents int8, shipping_cents int8, total_cents int8, coupon_code text, customer_name text, customer_email text, shipping_address jsonb, carrier text, service text, delivery_days int4, freight_estimate bool, tracking_number text, notes text, expires_at timestamptz, paid_at timestamptz, shipped_at timestamptz, delivered_at timestamptz, cancelled_at timestamptz, created_at timestamptz, updated_at timestamptz
+-- text, text, timestamptz, timestamptz, uuid, uuid, bool, text, text, text, text, int8, int8, int8 -> id uuid, number text, status text, payment_status text, refund_pending bool, on_hold bool, payment_method text, subtotal_cents int8, discount_cents int8, method_discount_cents int8, shipping_cents int8, total_cents int8, coupon_code text, customer_name text, customer_email text, shipping_address jsonb, carrier text, service text, delivery_days int4, freight_estimate bool, tracking_number text, notes text, expires_at timestamptz, paid_at timestamptz, shipped_at timestamptz, delivered_at timestamptz, cancelled_at timestamptz, created_at timestamptz, updated_at timestamptz
 SELECT o.id, o.number, o.status, o.payment_status,
     EXISTS (SELECT FROM refunds r WHERE r.order_id = o.id AND r.status NOT IN ('done', 'failed')) AS refund_pending,
-    o.on_hold AND o.status IN ('processing', 'shipped') AS on_hold, o.payment_method, o.subtotal_cents, o.discount_cents, o.method_discount_cents, o.shipping_cents,
+ (o.on_hold AND o.status IN ('processing', 'shipped')) AS on_hold, o.payment_method, o.subtotal_cents, o.discount_cents, o.method_discount_cents, o.shipping_cents,
     o.total_cents, o.coupon_code, o.customer_name, o.customer_email, o.shipping_address, o.carrier, o.service, o.delivery_days,
     o.freight_estimate, o.tracking_number, o.notes, o.expires_at, o.paid_at, o.shipped_at, o.delivered_at, o.cancelled_at, o.created_at, o.updated_at FROM (SELECT o.id FROM (SELECT o.id, o.number, o.tracking_number, o.customer_email, o.customer_name FROM orders o WHERE 
     ($1::text IS NULL OR o.status = $1) AND ($2::text IS NULL OR o.payment_status = $2)
     AND ($3::timestamptz IS NULL OR o.created_at >= $3) AND ($4::timestamptz IS NULL OR o.created_at < $4)
-    AND o.id >= $5 AND o.id < $6 ORDER BY o.id DESC LIMIT $11) o WHERE 
-    (o.number = $7 OR upper(o.tracking_number) = $7 OR o.customer_email = $8
-     OR (lower(o.customer_name) ~>=~ $9 AND lower(o.customer_name) ~<~ $10)) ORDER BY o.id DESC LIMIT $12 OFFSET $13) found JOIN orders o ON o.id = found.id ORDER BY o.id DESC
+    AND o.id >= $5 AND o.id < $6 AND ($7::boolean IS NULL OR (o.on_hold AND o.status IN ('processing', 'shipped')) = $7) ORDER BY o.id DESC LIMIT $12) o WHERE 
+    (o.number = $8 OR upper(o.tracking_number) = $8 OR o.customer_email = $9
+     OR (lower(o.customer_name) ~>=~ $10 AND lower(o.customer_name) ~<~ $11)) ORDER BY o.id DESC LIMIT $13 OFFSET $14) found JOIN orders o ON o.id = found.id ORDER BY o.id DESC
 
 -- @ src/orders/search.rs LOOK_UP
--- text, text, timestamptz, timestamptz, uuid, uuid, text, text, text, text, int8, int8, int8 -> id uuid, number text, status text, payment_status text, refund_pending bool, on_hold bool, payment_method text, subtotal_cents int8, discount_cents int8, method_discount_cents int8, shipping_cents int8, total_cents int8, coupon_code text, customer_name text, customer_email text, shipping_address jsonb, carrier text, service text, delivery_days int4, freight_estimate bool, tracking_number text, notes text, expires_at timestamptz, paid_at timestamptz, shipped_at timestamptz, delivered_at timestamptz, cancelled_at timestamptz, created_at timestamptz, updated_at timestamptz
+-- text, text, timestamptz, timestamptz, uuid, uuid, bool, text, text, text, text, int8, int8, int8 -> id uuid, number text, status text, payment_status text, refund_pending bool, on_hold bool, payment_method text, subtotal_cents int8, discount_cents int8, method_discount_cents int8, shipping_cents int8, total_cents int8, coupon_code text, customer_name text, customer_email text, shipping_address jsonb, carrier text, service text, delivery_days int4, freight_estimate bool, tracking_number text, notes text, expires_at timestamptz, paid_at timestamptz, shipped_at timestamptz, delivered_at timestamptz, cancelled_at timestamptz, created_at timestamptz, updated_at timestamptz
 SELECT o.id, o.number, o.status, o.payment_status,
     EXISTS (SELECT FROM refunds r WHERE r.order_id = o.id AND r.status NOT IN ('done', 'failed')) AS refund_pending,
-    o.on_hold AND o.status IN ('processing', 'shipped') AS on_hold, o.payment_method, o.subtotal_cents, o.discount_cents, o.method_discount_cents, o.shipping_cents,
+ (o.on_hold AND o.status IN ('processing', 'shipped')) AS on_hold, o.payment_method, o.subtotal_cents, o.discount_cents, o.method_discount_cents, o.shipping_cents,
     o.total_cents, o.coupon_code, o.customer_name, o.customer_email, o.shipping_address, o.carrier, o.service, o.delivery_days,
     o.freight_estimate, o.tracking_number, o.notes, o.expires_at, o.paid_at, o.shipped_at, o.delivered_at, o.cancelled_at, o.created_at, o.updated_at FROM (
-    SELECT id FROM orders WHERE number = $7
-    UNION SELECT id FROM orders WHERE upper(tracking_number) = $7
-    UNION (SELECT id FROM orders WHERE customer_email = $8 LIMIT $11)
-    UNION (SELECT id FROM orders WHERE lower(customer_name) ~>=~ $9 AND lower(customer_name) ~<~ $10 LIMIT $11)) found JOIN orders o ON o.id = found.id WHERE 
+    SELECT id FROM orders WHERE number = $8
+    UNION SELECT id FROM orders WHERE upper(tracking_number) = $8
+    UNION (SELECT id FROM orders WHERE customer_email = $9 LIMIT $12)
+    UNION (SELECT id FROM orders WHERE lower(customer_name) ~>=~ $10 AND lower(customer_name) ~<~ $11 LIMIT $12)) found JOIN orders o ON o.id = found.id WHERE 
     ($1::text IS NULL OR o.status = $1) AND ($2::text IS NULL OR o.payment_status = $2)
     AND ($3::timestamptz IS NULL OR o.created_at >= $3) AND ($4::timestamptz IS NULL OR o.created_at < $4)
-    AND o.id >= $5 AND o.id < $6 ORDER BY o.id DESC LIMIT $12 OFFSET $13
+    AND o.id >= $5 AND o.id < $6 AND ($7::boolean IS NULL OR (o.on_hold AND o.status IN ('processing', 'shipped')) = $7) ORDER BY o.id DESC LIMIT $13 OFFSET $14
 
--- @ src/orders/search.rs OWN
--- text, text, timestamptz, timestamptz, uuid, uuid, text, text, text, text, uuid, int8, int8 -> id uuid, number text, status text, payment_status text, refund_pending bool, on_hold bool, payment_method text, subtotal_cents int8, discount_cents int8, method_discount_cents int8, shipping_cents int8, total_cents int8, coupon_code text, customer_name text, customer_email text, shipping_address jsonb, carrier text, service text, delivery_days int4, freight_estimate bool, tracking_number text, notes text, expires_at timestamptz, paid_at timestamptz, shipped_at timestamptz, delivered_at timestamptz, cancelled_at timestamptz, created_at timestamptz, updated_at timestamptz
+-- @ src/orders/search.rs ON_HOLD
+-- text, text, timestamptz, timestamptz, uuid, uuid, bool, int8, int8 -> id uuid, number text, status text, payment_status text, refund_pending bool, on_hold bool, payment_method text, subtotal_cents int8, discount_cents int8, method_discount_cents int8, shipping_cents int8, total_cents int8, coupon_code text, customer_name text, customer_email text, shipping_address jsonb, carrier text, service text, delivery_days int4, freight_estimate bool, tracking_number text, notes text, expires_at timestamptz, paid_at timestamptz, shipped_at timestamptz, delivered_at timestamptz, cancelled_at timestamptz, created_at timestamptz, updated_at timestamptz
 SELECT o.id, o.number, o.status, o.payment_status,
     EXISTS (SELECT FROM refunds r WHERE r.order_id = o.id AND r.status NOT IN ('done', 'failed')) AS refund_pending,
-    o.on_hold AND o.status IN ('processing', 'shipped') AS on_hold, o.payment_method, o.subtotal_cents, o.discount_cents, o.method_discount_cents, o.shipping_cents,
+ (o.on_hold AND o.status IN ('processing', 'shipped')) AS on_hold, o.payment_method, o.subtotal_cents, o.discount_cents, o.method_discount_cents, o.shipping_cents,
     o.total_cents, o.coupon_code, o.customer_name, o.customer_email, o.shipping_address, o.carrier, o.service, o.delivery_days,
-    o.freight_estimate, o.tracking_number, o.notes, o.expires_at, o.paid_at, o.shipped_at, o.delivered_at, o.cancelled_at, o.created_at, o.updated_at FROM orders o WHERE o.user_id = $11 AND 
+    o.freight_estimate, o.tracking_number, o.notes, o.expires_at, o.paid_at, o.shipped_at, o.delivered_at, o.cancelled_at, o.created_at, o.updated_at FROM orders o WHERE (o.on_hold AND o.status IN ('processing', 'shipped')) AND 
     ($1::text IS NULL OR o.status = $1) AND ($2::text IS NULL OR o.payment_status = $2)
     AND ($3::timestamptz IS NULL OR o.created_at >= $3) AND ($4::timestamptz IS NULL OR o.created_at < $4)
-    AND o.id >= $5 AND o.id < $6 AND ($7::text IS NULL OR 
-    (o.number = $7 OR upper(o.tracking_number) = $7 OR o.customer_email = $8
-     OR (lower(o.customer_name) ~>=~ $9 AND lower(o.customer_name) ~<~ $10))) ORDER BY o.id DESC LIMIT $12 OFFSET $13
+    AND o.id >= $5 AND o.id < $6 AND ($7::boolean IS NULL OR (o.on_hold AND o.status IN ('processing', 'shipped')) = $7) ORDER BY o.id DESC LIMIT $8 OFFSET $9
+
+-- @ src/orders/search.rs OWN
+-- text, text, timestamptz, timestamptz, uuid, uuid, bool, text, text, text, text, uuid, int8, int8 -> id uuid, number text, status text, payment_status text, refund_pending bool, on_hold bool, payment_method text, subtotal_cents int8, discount_cents int8, method_discount_cents int8, shipping_cents int8, total_cents int8, coupon_code text, customer_name text, customer_email text, shipping_address jsonb, carrier text, service text, delivery_days int4, freight_estimate bool, tracking_number text, notes text, expires_at timestamptz, paid_at timestamptz, shipped_at timestamptz, delivered_at timestamptz, cancelled_at timestamptz, created_at timestamptz, updated_at timestamptz
+SELECT o.id, o.number, o.status, o.payment_status,
+    EXISTS (SELECT FROM refunds r WHERE r.order_id = o.id AND r.status NOT IN ('done', 'failed')) AS refund_pending,
+ (o.on_hold AND o.status IN ('processing', 'shipped')) AS on_hold, o.payment_method, o.subtotal_cents, o.discount_cents, o.method_discount_cents, o.shipping_cents,
+    o.total_cents, o.coupon_code, o.customer_name, o.customer_email, o.shipping_address, o.carrier, o.service, o.delivery_days,
+    o.freight_estimate, o.tracking_number, o.notes, o.expires_at, o.paid_at, o.shipped_at, o.delivered_at, o.cancelled_at, o.created_at, o.updated_at FROM orders o WHERE o.user_id = $12 AND 
+    ($1::text IS NULL OR o.status = $1) AND ($2::text IS NULL OR o.payment_status = $2)
+    AND ($3::timestamptz IS NULL OR o.created_at >= $3) AND ($4::timestamptz IS NULL OR o.created_at < $4)
+    AND o.id >= $5 AND o.id < $6 AND ($7::boolean IS NULL OR (o.on_hold AND o.status IN ('processing', 'shipped')) = $7) AND ($8::text IS NULL OR 
+    (o.number = $8 OR upper(o.tracking_number) = $8 OR o.customer_email = $9
+     OR (lower(o.customer_name) ~>=~ $10 AND lower(o.customer_name) ~<~ $11))) ORDER BY o.id DESC LIMIT $13 OFFSET $14
 
 -- @ src/orders/store.rs FIND
 -- uuid, bool, uuid -> id uuid, number text, status text, payment_status text, refund_pending bool, on_hold bool, payment_method text, subtotal_cents int8, discount_cents int8, method_discount_cents int8, shipping_cents int8, total_cents int8, coupon_code text, customer_name text, customer_email text, shipping_address jsonb, carrier text, service text, delivery_days int4, freight_estimate bool, tracking_number text, notes text, expires_at timestamptz, paid_at timestamptz, shipped_at timestamptz, delivered_at timestamptz, cancelled_at timestamptz, created_at timestamptz, updated_at timestamptz
 SELECT o.id, o.number, o.status, o.payment_status,
     EXISTS (SELECT FROM refunds r WHERE r.order_id = o.id AND r.status NOT IN ('done', 'failed')) AS refund_pending,
-    o.on_hold AND o.status IN ('processing', 'shipped') AS on_hold, o.payment_method, o.subtotal_cents, o.discount_cents, o.method_discount_cents, o.shipping_cents,
+ (o.on_hold AND o.status IN ('processing', 'shipped')) AS on_hold, o.payment_method, o.subtotal_cents, o.discount_cents, o.method_discount_cents, o.shipping_cents,
     o.total_cents, o.coupon_code, o.customer_name, o.customer_email, o.shipping_address, o.carrier, o.service, o.delivery_days,
     o.freight_estimate, o.tracking_number, o.notes, o.expires_at, o.paid_at, o.shipped_at, o.delivered_at, o.cancelled_at, o.created_at, o.updated_at FROM orders o WHERE o.id = $1 AND ($2 OR o.user_id IS NOT DISTINCT FROM $3)
 
