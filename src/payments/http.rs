@@ -17,9 +17,9 @@ use crate::http::json::{Json, Path};
 use crate::http::page::{List, MAX_LIMIT};
 use crate::http::who::{AdminSent, Visitor};
 use crate::ids::{OrderId, PaymentId};
-use crate::payments::charge::methods::Method;
-use crate::payments::charge::methods::{self, MethodView};
-use crate::payments::charge::start::{self, Started};
+use crate::payments::charge::answer::{self, Started};
+use crate::payments::charge::methods::{self, Method, MethodView};
+use crate::payments::charge::start;
 use crate::payments::dispute::http as disputes;
 use crate::payments::refund::http as refunds;
 use crate::payments::refund::request::{Requested, request_refund};
@@ -65,7 +65,7 @@ async fn pay_order(
     if let Some(claim) = &claim
         && let Some(first) = claim.lease(&app.db().await?).await?
     {
-        return Ok(first.answer_with(&start::first_answer(&app, id.0, first.body()?).await?));
+        return Ok(first.answer_with(&answer::first_answer(&app, id.0, first.body()?).await?));
     }
     let result = start::start_payment(&app, viewer, id.0, body.method).await;
     if let Some(claim) = claim {

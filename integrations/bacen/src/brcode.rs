@@ -1,9 +1,9 @@
-//! BR Code of a dynamic charge, for banks that give only its address, or a code that no wallet would read.
+//! The BR Code of a dynamic charge, for banks that give only its address, or a code that wallets cannot read.
 
 use vitrine_kit::Money;
 use vitrine_kit::brcode::{Flaw, check, crc16};
 
-/// Wallets show the name and city of the address's payload; here the standard only wants some.
+/// Wallets show the name and city of the charge's payload. The standard requires some value here.
 const NAME: &str = "RECEBEDOR";
 const CITY: &str = "BRASIL";
 /// The address shares 99 characters with the scheme's name.
@@ -16,9 +16,9 @@ pub(crate) fn of_location(location: &str) -> Option<String> {
     is_address.then(|| dynamic(url, NAME, CITY))
 }
 
-/// The bank's code; one from the charge's address where it gives none, or one whose checksum or shape is broken.
+/// The bank's code; or one made from the charge's address, if the bank gives none or an invalid one.
 ///
-/// Errors: it pays another key than ours. What else is wrong with it is for the shop to see.
+/// Errors: it pays another key than ours. Any other fault is checked by the shop.
 pub(crate) fn best(given: Option<String>, location: Option<&str>, amount: Money, key: &str) -> Result<String, &'static str> {
     let built = || location.and_then(of_location);
     let Some(code) = given.filter(|code| !code.is_empty()) else { return Ok(built().unwrap_or_default()) };
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_code_gives_way_to_the_address_and_another_key_to_nothing() {
+    fn a_broken_code_is_replaced_by_one_of_the_address_and_a_code_of_another_key_is_refused() {
         let (amount, location) = (Money::from_cents(1850), "pix.example.com/qr/v2/2353c790eefb11eaadc10242ac120002");
         let key = "123e4567-e89b-12d3-a456-426614174000";
         let best = |given: &str, location| best(Some(given.to_owned()), location, amount, key);

@@ -1,5 +1,5 @@
-//! The Central Bank's Pix API, as every bank speaks it, and Efí's ways of it. A charge's txid is our payment id without its
-//! dashes; a refund's id is ours too. No PUT is ever repeated blindly: what may exist is read first.
+//! The Central Bank's Pix API of any bank, with the differences of Efí. A charge's txid is our payment id without dashes; a
+//! refund's id is ours too. Before a PUT is repeated, it is read whether its result exists.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +21,7 @@ use vitrine_kit::{Delivery, Forged, ProviderError};
 use crate::token::Tokens;
 
 mod brcode;
+mod refusals;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -36,14 +37,14 @@ pub const NAME: &str = "bacen";
 /// The breaker of the calls that no buyer waits for.
 const BACKGROUND: &str = "bacen background";
 
-/// So many pages of received PIX are read: at 100 a page far more than a shop's day.
+/// Most pages of received PIX that are read, at 100 a page.
 const MAX_PAGES: u32 = 1000;
 
-/// Where the bank is, and what each side shows to the other.
+/// The bank's address, and the credentials of both sides.
 #[derive(Debug, Clone)]
 pub struct BacenConfig {
-    /// A bare host gets `/v2`; a path is taken as it is, and a slash at the end says that there is no more of it: `http://mock/`
-    /// is a bank that has its `/cob` at the root.
+    /// `/v2` is added to a host without a path. A path is used as it is; with a slash at the end even the empty one:
+    /// `http://mock/` is a bank with `/cob` at the root.
     pub base_url: String,
     /// `None`: `/oauth/token` beside the `/v2` of the base, or below a base of another name.
     pub token_url: Option<String>,
@@ -100,7 +101,7 @@ impl Bacen {
         cob.into_charge(payment_id, &self.pix_key, Timestamp::now()).map_err(unclear)
     }
 
-    /// With a token, and once more with a new one where they no longer take it: a 401 did nothing.
+    /// Sends with a token, and once more with a new one after a 401, which did nothing.
     async fn send(&self, lane: Lane, call: impl Fn(&Http) -> Call + Sync) -> Result<Answer, ProviderError> {
         let token = self.tokens.get(lane).await?;
         let answer = call(&self.http).lane(lane).bearer(token.expose_secret()).send_raw().await?;
@@ -112,15 +113,16 @@ impl Bacen {
         call(&self.http).lane(lane).bearer(token.expose_secret()).send_raw().await
     }
 
-    /// `None`: they do not know it, in their own words. A bare 404 (a proxy's, a wrong address) must never pass for "not created".
+    /// `None`: the bank itself says that it does not have it. A 404 without its error (a proxy's, a wrong address) must not count
+    /// as "not created".
     async fn find<T: DeserializeOwned>(&self, lane: Lane, path: &str) -> Result<Option<T>, ProviderError> {
         let answer = self.send(lane, |http| http.get(path).repeatable()).await?;
         if answer.is_success() {
             return answer.read().map(Some);
         }
-        let refusal = wire::refusal(&answer.body);
+        let refusal = refusals::read(&answer.body);
         match &refusal {
-            Some(refusal) if wire::is_not_found(answer.status, &refusal.code) => Ok(None),
+            Some(refusal) if refusals::is_not_found(answer.status, &refusal.code) => Ok(None),
             _ => Err(answer.refused(refusal)),
         }
     }
@@ -147,7 +149,7 @@ impl Bacen {
             ("paginacao.itensPorPagina", "100"),
         ];
         let answer = self.send(Lane::Background, |http| http.get("/pix").query(&query).repeatable()).await?;
-        if answer.is_success() { answer.read() } else { Err(answer.refused(wire::refusal(&answer.body))) }
+        if answer.is_success() { answer.read() } else { Err(answer.refused(refusals::read(&answer.body))) }
     }
 
     async fn find_refund(&self, end_to_end_id: &str, refund_id: Uuid) -> Result<Option<Refund>, ProviderError> {
@@ -176,8 +178,8 @@ impl PixProvider for Bacen {
         if answer.is_success() {
             return self.charge_of(new.payment_id, answer.read()?);
         }
-        let refusal = wire::refusal(&answer.body);
-        let may_exist = wire::may_exist(answer.status, refusal.as_ref());
+        let refusal = refusals::read(&answer.body);
+        let may_exist = refusals::may_exist(answer.status, refusal.as_ref());
         let refused = answer.refused(refusal);
         if !may_exist {
             return Err(refused);
@@ -198,17 +200,17 @@ impl PixProvider for Bacen {
     async fn void_charge(&self, payment_id: Uuid) -> Result<Voided, ProviderError> {
         let path = cob_path(payment_id);
         let answer = self.send(Lane::Background, |http| http.patch(&path).json(&wire::REMOVE).repeatable()).await?; // removed twice is removed
-        let refusal = wire::refusal(&answer.body);
+        let refusal = refusals::read(&answer.body);
         if answer.is_success() {
             let left = self.charge_of(payment_id, answer.read()?)?;
             return over(left.status).ok_or_else(|| unclear("voiding left the charge payable"));
         }
         match &refusal {
-            Some(refusal) if wire::is_not_found(answer.status, &refusal.code) => return Ok(Voided::Done),
+            Some(refusal) if refusals::is_not_found(answer.status, &refusal.code) => return Ok(Voided::Done),
             Some(_) if matches!(answer.status, 400 | 409) => {}
             _ => return Err(answer.refused(refusal)),
         }
-        // They refuse for any state but ATIVA, and do not say which it is.
+        // A refusal means that the state is not ATIVA, but not which it is.
         let now = self.read_charge(payment_id, Lane::Background).await?;
         now.map_or(Some(Voided::Done), |charge| over(charge.status)).ok_or_else(|| answer.refused(refusal))
     }
@@ -218,7 +220,7 @@ impl PixProvider for Bacen {
             let reason = "the bank does not show the payment yet".to_owned();
             return Err(ProviderError::Unavailable { provider: NAME, reason, retry_after_s: None });
         };
-        // A try whose answer was lost is found by its id, and only what is not there is sent.
+        // An earlier try whose answer was lost is found by its id. The refund is sent only if it is not there.
         if let Some(found) = self.find_refund(&end_to_end_id, new.refund_id).await? {
             return Ok(found);
         }
@@ -227,9 +229,9 @@ impl PixProvider for Bacen {
         if answer.is_success() {
             return answer.read::<wire::Devolucao>()?.into_refund(new.refund_id).map_err(unclear);
         }
-        let refusal = wire::refusal(&answer.body);
-        let may_exist = wire::may_exist(answer.status, refusal.as_ref());
-        let refused = answer.refused(refusal).of_refund(wire::retry);
+        let refusal = refusals::read(&answer.body);
+        let may_exist = refusals::may_exist(answer.status, refusal.as_ref());
+        let refused = answer.refused(refusal).of_refund(refusals::retry);
         if !may_exist {
             return Err(refused);
         }
@@ -309,7 +311,7 @@ fn refund_path(end_to_end_id: &str, refund_id: Uuid) -> String {
     format!("/pix/{end_to_end_id}/devolucao/{}", refund_id.simple())
 }
 
-/// What a charge in that state says of voiding it; `None`: it can still be paid.
+/// The result of a void by the charge's state; `None`: it can still be paid.
 fn over(status: ChargeStatus) -> Option<Voided> {
     match status {
         ChargeStatus::Pending => None,

@@ -200,7 +200,7 @@ async fn a_txid_that_is_taken_is_read_and_shows_its_own_amount() {
 }
 
 #[tokio::test]
-async fn a_refusal_counts_once_they_do_not_know_the_charge() {
+async fn a_refusal_counts_only_if_the_charge_does_not_exist() {
     let unknown = efi("cobranca_nao_encontrada");
     let (_server, bacen) = bank(&[("PUT", COB, 400, PROBLEM), ("GET", COB, 400, &unknown)]).await;
     let words = "A requisição que busca alterar ou criar uma cobrança não respeita o esquema.; \

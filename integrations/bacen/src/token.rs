@@ -13,9 +13,9 @@ use vitrine_kit::breaker::Lane;
 use vitrine_kit::http::{Answer, BadConfig, Http};
 use vitrine_kit::token as kit;
 
-use crate::wire;
+use crate::{refusals, wire};
 
-/// Where they do not say how long a token lives.
+/// A token's lifetime if the bank does not say it.
 const UNSAID_LIFE: Duration = Duration::from_secs(300);
 
 pub(crate) type Token = kit::Token<SecretString>;
@@ -44,7 +44,7 @@ impl Tokens {
         })
     }
 
-    /// Errors: as theirs, and nothing of the call that needs the token has happened.
+    /// Errors: the bank's; the call that needs the token was then not sent.
     pub(crate) async fn get(&self, lane: Lane) -> Result<Token, ProviderError> {
         self.kept.get(self.ask(lane)).await
     }
@@ -66,7 +66,7 @@ impl Tokens {
             }
         }
         if !answer.is_success() {
-            return Err(answer.refused_entry(wire::refusal(&answer.body)));
+            return Err(answer.refused_entry(refusals::read(&answer.body)));
         }
         let given: Given = answer.read()?;
         Ok((given.access_token, life(given.expires_in.map(|wire::Seconds(life)| life))))
@@ -84,13 +84,13 @@ impl Tokens {
     }
 }
 
-/// Who cannot read the question says so in many ways: 400, 401 (no grant, so no client), 404, 406, 415, 422. A 403 is about us,
-/// and a 429 would be one again.
+/// Whether the bank may not understand the format of the request. Banks answer that with 400, 401, 404, 406, 415 or 422. A 403 is
+/// about our credentials, and after a 429 another request would be refused too.
 fn may_be_the_form(status: u16) -> bool {
     (400..500).contains(&status) && !matches!(status, 403 | 429)
 }
 
-/// Of two refusals: one that is about our credentials or our haste was given by who could read the question.
+/// Of two refusals, the one about our credentials or the rate limit: there the bank understood the request.
 fn says_more(other: u16, first: u16) -> bool {
     matches!(other, 401 | 403 | 429) && first != 401
 }
@@ -105,7 +105,7 @@ pub(crate) fn life(said_s: Option<i64>) -> Duration {
     said_s.map_or(UNSAID_LIFE, |s| Duration::from_secs(u64::try_from(s).unwrap_or(0)))
 }
 
-/// At the last slash of the path: the log then shows a path.
+/// Splits at the last slash, so that the log shows a path.
 fn split(url: &str) -> (&str, &str) {
     let host = url.find("://").map_or(0, |at| at + 3);
     match url.rfind('/') {

@@ -86,7 +86,7 @@ async fn who_waits_for_a_token_shares_a_failure_and_nothing_else_is_sent() {
 }
 
 #[tokio::test]
-async fn a_bank_without_a_token_answer_is_unavailable_and_heard_by_the_breaker() {
+async fn a_bank_that_gives_no_token_is_unavailable_and_the_breaker_counts_it() {
     let server = bank().await;
     Mock::given(path("/oauth/token")).respond_with(ResponseTemplate::new(503)).mount(&server).await;
     let bacen = bacen(&server.uri());

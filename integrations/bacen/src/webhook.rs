@@ -1,4 +1,4 @@
-//! What a bank tells of received PIX and their returns. The address's secret is all its proof, so everything is a hint.
+//! A bank's webhook about received PIX and their returns. Its only proof is the secret in the address, so everything is a hint.
 
 use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
@@ -13,8 +13,8 @@ use crate::wire;
 /// Their ids have 32 to 35 letters and digits; nothing much longer is kept as one.
 const MAX_PART: usize = 64;
 
-/// The secret in the address, compared in constant time. Banks append `/pix` to whatever address they were given: `&ignorar=`
-/// swallows it, else it sticks to the secret.
+/// The secret in the address, compared in constant time. Banks append `/pix` to the address. With `&ignorar=` at
+/// its end that becomes another parameter; otherwise it would be part of the secret.
 pub(crate) fn check(secret: &SecretString, query: &str) -> Result<(), Forged> {
     let raw = query.split('&').find_map(|pair| pair.strip_prefix("hmac=")).unwrap_or_default();
     let decoded = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "hmac");
@@ -26,7 +26,7 @@ pub(crate) fn check(secret: &SecretString, query: &str) -> Result<(), Forged> {
     if is_right { Ok(()) } else { Err(Forged) }
 }
 
-/// One notice for each PIX and one for each return of it: a body carries several, and tells the old ones again.
+/// One notice per PIX and one per return of it. A body may have several, and repeats old ones.
 pub(crate) fn notices(body: &Bytes, pix_key: &str) -> Vec<Notice> {
     match items(body) {
         Some(items) => items.iter().flat_map(apart).map(|item| notice(&item, pix_key)).collect(),
@@ -50,7 +50,7 @@ fn items(body: &[u8]) -> Option<Vec<Value>> {
     }
 }
 
-/// Some banks try the address when it is registered.
+/// Whether this is the test of the address that some banks send at registration.
 fn is_ping(body: &[u8]) -> bool {
     serde_json::from_slice::<Value>(body).is_ok_and(|body| body.get("evento").is_some_and(|e| e == "teste_webhook"))
 }

@@ -105,7 +105,7 @@ fn a_single_return_may_stand_without_its_list() {
 }
 
 #[test]
-fn fifty_pix_in_one_call_are_fifty_notices_and_a_bad_one_spoils_no_other() {
+fn fifty_pix_in_one_call_are_fifty_notices_and_a_bad_one_does_not_stop_the_others() {
     let pix = |n: usize| json!({"endToEndId": format!("E{n:031}"), "txid": id(PAYMENT).simple().to_string(), "valor": "1.00"});
     let mut items: Vec<Value> = (0..50).map(pix).collect();
     items[20] = json!({"valor": 7});
@@ -148,7 +148,7 @@ fn an_older_bank_that_does_not_name_the_key_is_believed_as_a_hint() {
 }
 
 #[test]
-fn a_try_of_the_address_does_nothing() {
+fn a_test_of_the_address_has_no_effect() {
     assert_eq!(opened(r#"{"evento":"teste_webhook","data_criacao":"2026-10-01T12:00:00.000Z"}"#), []);
     assert_eq!(opened(r#"{"pix":[]}"#), []);
 }

@@ -1,4 +1,4 @@
-//! The Pix API's words, and Efí's where they differ: nothing outside this crate knows how they spell things.
+//! The format of the Pix API, and of Efí where it differs.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
@@ -6,17 +6,17 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 use vitrine_kit::Money;
-use vitrine_kit::http::Refusal;
 use vitrine_kit::pix::{self, ChargeStatus, Received, RefundStatus, Returns, TheirRefund};
 use vitrine_kit::refund::{Nature, Retry};
 
 use crate::brcode;
 
-/// A charge's life where the answer leaves it out.
+/// A charge's lifetime if the answer does not have it.
 const DEFAULT_LIFE_S: i64 = 86_400;
 const MAX_TEXT: usize = 140;
 
-/// Without its `devedor`, who need not be named: some refuse one for its form, and who buys what is no business of the bank's.
+/// Without `devedor`, which is optional: some banks refuse it because of its format, and the bank does not need to know the
+/// buyer.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct NewCob<'a> {
@@ -59,7 +59,7 @@ fn cut(text: &str, most: usize) -> String {
     text.chars().take(most).collect()
 }
 
-/// All that a void says.
+/// The body of a void.
 #[derive(Serialize)]
 pub(crate) struct Remove {
     status: &'static str,
@@ -130,7 +130,7 @@ pub(crate) struct Devolucao {
     motivo: Option<String>,
 }
 
-/// A word that we do not know is kept: it is no end, and somebody may have to look.
+/// An unknown word is kept: the return has not ended, and an administrator may have to look.
 #[derive(Deserialize, Clone, PartialEq, Eq)]
 #[serde(from = "String")]
 enum StatusOfDevolucao {
@@ -209,7 +209,7 @@ impl Cob {
         let too_much = "the charge's amounts are no money";
         let paid = Money::sum(self.pix.iter().map(|pix| pix.valor.0)).ok_or(too_much)?;
         let refunded = Money::sum(self.pix.iter().flat_map(Pix::returned)).ok_or(too_much)?;
-        // Money that is there counts, whatever the status says of it; a list that is left out takes nothing away.
+        // A received PIX counts, whatever the status is. A status of "paid" counts too if the list is left out.
         let is_paid = !self.pix.is_empty() || matches!(self.status, Status::Concluida);
         let amount = if self.pix.is_empty() { self.valor.original.0 } else { paid };
         let status = match self.status {
@@ -257,7 +257,7 @@ impl Pix {
         devolucoes.into_iter().map(move |devolucao| devolucao.into_theirs(&end_to_end_id))
     }
 
-    /// What went back of it for good.
+    /// The amounts that went back and will not change.
     fn returned(&self) -> impl Iterator<Item = Money> {
         self.devolucoes.iter().filter(|d| matches!(d.status, StatusOfDevolucao::Devolvido)).map(|d| d.valor.0)
     }
@@ -286,7 +286,7 @@ impl Devolucao {
         Ok(pix::Refund { refund_id, status, amount: self.valor.0, end_to_end_id: self.rtr_id, said })
     }
 
-    /// Of the PIX with that id: theirs is unique within it alone.
+    /// A return of the PIX with that id. The return's own id is unique only within the PIX.
     fn into_theirs(self, end_to_end_id: &str) -> TheirRefund {
         let (status, said) = (self.status(), self.said());
         let nature = Nature::parse(self.natureza.as_deref());
@@ -308,7 +308,7 @@ impl Devolucao {
         }
     }
 
-    /// Their reason for the state, before which stands a state that we do not know.
+    /// The bank's reason for the state. If we do not know the state, its word comes first.
     fn said(&self) -> Option<String> {
         let word = match &self.status {
             StatusOfDevolucao::Other(word) => Some(cut(word, MAX_TEXT)),
@@ -318,12 +318,6 @@ impl Devolucao {
         let parts: Vec<String> = word.into_iter().chain(motivo).collect();
         (!parts.is_empty()).then(|| parts.join(": "))
     }
-}
-
-/// Whether a refused return may be asked for again. The standard's refusals of it (too much, too late, its id is used) are final,
-/// but banks use them for other reasons too: only their words tell.
-pub(crate) fn retry(code: &str, message: &str) -> Retry {
-    Retry::read(&format!("{code} {message}"))
 }
 
 #[derive(Deserialize)]
@@ -346,20 +340,20 @@ struct Paginacao {
 }
 
 impl PixList {
-    /// Where they do not count their pages, the first empty one is the last.
+    /// If the bank does not give the number of pages, an empty page is the last.
     pub(crate) fn is_last(&self) -> bool {
         let pages = self.parametros.as_ref().and_then(|p| p.paginacao.as_ref());
         self.pix.is_empty() || pages.is_some_and(|p| p.pagina_atual.saturating_add(1) >= p.quantidade_de_paginas)
     }
 
-    /// Of our key, in `[from, to)`: their list takes in its end. One without a time is kept rather than lost.
+    /// The PIX of our key in `[from, to)`; the bank's list includes its end. A PIX without a time is kept rather than lost.
     fn ours(self, pix_key: &str, from: Timestamp, to: Timestamp) -> impl Iterator<Item = Pix> {
         let is_ours = move |pix: &Pix| pix.chave.as_ref().is_none_or(|chave| chave.eq_ignore_ascii_case(pix_key));
         let is_within = move |pix: &Pix| pix.paid_at().is_none_or(|at| from <= at && at < to);
         self.pix.into_iter().filter(move |pix| is_ours(pix) && is_within(pix))
     }
 
-    /// The same, for what went back of each since.
+    /// What went back of each of these PIX.
     pub(crate) fn into_returns(self, pix_key: &str, from: Timestamp, to: Timestamp) -> impl Iterator<Item = Returns> {
         self.ours(pix_key, from, to).map(|pix| Returns {
             payment_id: pix.txid.as_ref().and_then(|txid| txid.parse().ok()),
@@ -376,29 +370,4 @@ impl PixList {
             reference: pix.txid.unwrap_or(pix.end_to_end_id),
         })
     }
-}
-
-/// The standard's problem (its code is the tail of `type`), Efí's `nome`, or what a token server says.
-pub(crate) fn refusal(body: &[u8]) -> Option<Refusal> {
-    let body: Value = serde_json::from_slice(body).ok()?;
-    let text = |field: &str| body.get(field).and_then(Value::as_str).filter(|text| !text.is_empty());
-    let code = text("nome").or_else(|| text("type")?.rsplit('/').next()).or_else(|| text("error"))?;
-    let message = text("mensagem").or_else(|| text("detail")).or_else(|| text("error_description")).or_else(|| text("title"));
-    let violations = body.get("violacoes").and_then(Value::as_array).into_iter().flatten();
-    // What is wrong and where. Not the value: it may be a person's.
-    let violation = |v: &Value| Some(format!("{}: {}", v.get("propriedade")?.as_str()?, v.get("razao")?.as_str()?));
-    let parts: Vec<String> = message.map(str::to_owned).into_iter().chain(violations.filter_map(violation)).collect();
-    Some(Refusal { code: code.to_owned(), message: parts.join("; ") })
-}
-
-/// Their own words for "no such thing": the standard says them with 404, Efí with 400.
-pub(crate) fn is_not_found(status: u16, code: &str) -> bool {
-    const WORDS: [&str; 4] = ["NaoEncontrado", "NaoEncontrada", "_nao_encontrado", "_nao_encontrada"];
-    matches!(status, 400 | 404) && WORDS.iter().any(|word| code.ends_with(word))
-}
-
-/// Refusals of a PUT that are also given where its id is taken: by an earlier try of ours, then.
-pub(crate) fn may_exist(status: u16, refusal: Option<&Refusal>) -> bool {
-    const WORDS: [&str; 4] = ["CobOperacaoInvalida", "PixDevolucaoInvalida", "txid_duplicado", "devolucao_id_duplicado"];
-    status == 409 || refusal.is_some_and(|refusal| WORDS.contains(&refusal.code.as_str()))
 }

@@ -1,5 +1,6 @@
 //! A charge: what the buyer is asked to pay, at one provider.
 
+pub mod answer;
 pub mod certificate;
 pub mod check;
 pub mod methods;

@@ -4,12 +4,8 @@ use std::time::{Duration, Instant};
 
 use deadpool_postgres::GenericClient;
 use jiff::{SignedDuration, Timestamp};
-use secrecy::{ExposeSecret, SecretString};
-use serde::Serialize;
-use serde_json::Value;
-use utoipa::ToSchema;
 use vitrine_kit::pix::{self, NewCharge};
-use vitrine_kit::{Email, Money, ProviderError};
+use vitrine_kit::{Email, ProviderError};
 
 use crate::alerts::{self, Alert, Key};
 use crate::app::App;
@@ -17,10 +13,10 @@ use crate::cause::Actor;
 use crate::error::{Error, Result};
 use crate::ids::{OrderId, PaymentId};
 use crate::jobs::{self, Job};
-pub use crate::payments::charge::methods::Method;
-use crate::payments::charge::methods::{self, Methods};
+use crate::payments::charge::answer::{Extras, Started, started};
+use crate::payments::charge::methods::{self, Method, Methods};
 use crate::payments::charge::record::{self, ChargeState};
-use crate::payments::charge::{price, qr, void};
+use crate::payments::charge::{price, void};
 use crate::payments::gateway::{Gateway, ProviderCharge};
 use crate::payments::history::record_payment;
 use crate::payments::store::{self, Payment};
@@ -28,98 +24,22 @@ use crate::sale::locks::{self, LockedOrder};
 use crate::sale::states::{OrderPaymentStatus, OrderStatus, PaymentStatus};
 use crate::sale::viewer::Viewer;
 
-/// For all providers and rounds together: shorter than the lease of an `Idempotency-Key`, which is free again before another
-/// server can take it. A call that is cut off is as one without an answer.
+/// The limit for all providers and rounds together. It is shorter than the lease of an `Idempotency-Key`: the key is free again
+/// before another server can take it. A call that is cut off counts as one without an answer.
 const DEADLINE: Duration = Duration::from_secs(13);
 /// Most charges of one order. Without this bound an order could hold its stock for ever.
 const MAX_CHARGES: i64 = 10;
 /// Most refused charges of one order and method. Each further try would only make the order live longer.
 const MAX_REFUSED: i64 = 5;
-/// For so many charges' lives (`PIX_EXPIRY`), counted from when it was placed, an unpaid order holds its stock, and the grace.
-/// Whoever changes the method again and again gets shorter charges, then none.
+/// An unpaid order holds its stock for at most this many charge lifetimes (`PIX_EXPIRY`), counted from when it was placed, plus
+/// the grace. A buyer who changes the method again and again gets shorter charges, then none.
 const MAX_LIVES: i64 = 3;
-/// A charge that could be paid for less is not made.
+/// A charge that could be paid for a shorter time is not made.
 const SHORTEST_LIFE_S: i64 = 60;
 /// Each round but the last has voided an old charge or passed over a provider that is away.
 const ROUNDS: usize = 5;
 /// When a job checks a new charge for the first time.
 const FIRST_CHECK: SignedDuration = SignedDuration::from_secs(60);
-
-/// What the buyer needs to pay.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Started {
-    pub payment_id: PaymentId,
-    pub method: Method,
-    /// `pending`; `paid` if the money came before this answer.
-    pub status: PaymentStatus,
-    #[schema(value_type = i64)]
-    pub amount_cents: Money,
-    pub currency: String,
-    pub expires_at: Timestamp,
-    /// By PIX.
-    #[serde(flatten)]
-    pub pix: Option<StartedPix>,
-    /// By credit card.
-    #[serde(flatten)]
-    pub card: Option<StartedCard>,
-}
-
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct StartedPix {
-    /// The picture of the code: `data:image/png;base64,…`
-    pub qr_code: String,
-    pub qr_code_url: Option<String>,
-    /// PIX "copia e cola".
-    pub copy_paste: Option<String>,
-    pub txid: Option<String>,
-}
-
-/// What Stripe Elements needs in the browser.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct StartedCard {
-    pub client_secret: String,
-    pub publishable_key: String,
-}
-
-impl Started {
-    /// The answer.
-    pub fn answer(&self) -> Result<Value> {
-        serde_json::to_value(self).map_err(|e| Error::Internal(e.to_string()))
-    }
-
-    /// What is kept of the answer under an `Idempotency-Key`: not the secret with which a browser pays, and no picture that the
-    /// code makes again. [`first_answer`] puts both back in.
-    pub fn kept(&self) -> Result<Value> {
-        let mut kept = self.answer()?;
-        if let Some(fields) = kept.as_object_mut() {
-            fields.remove("client_secret");
-            if self.pix.as_ref().is_some_and(|pix| pix.copy_paste.is_some()) {
-                fields.remove("qr_code");
-            }
-        }
-        Ok(kept)
-    }
-}
-
-/// The first answer of `POST …/pay` again, of what was kept of it.
-///
-/// Errors: 503 the card's provider, who alone has the secret, gives no answer.
-pub async fn first_answer(app: &App, order: OrderId, mut kept: Value) -> Result<Value> {
-    if let Some(code) = kept["copy_paste"].as_str() {
-        kept["qr_code"] = qr::data_uri(code)?.into();
-    }
-    if kept.get("publishable_key").is_some() {
-        let id: Option<PaymentId> = kept["payment_id"].as_str().and_then(|id| id.parse().ok());
-        let id = id.ok_or_else(|| Error::Internal("a kept payment has no id".into()))?;
-        let payment = store::find(&app.db().await?, id).await?.filter(|payment| payment.order_id == order);
-        let payment = payment.ok_or_else(|| Error::Internal(format!("payment {id} is gone")))?;
-        let seen = Gateway::named(app, &payment.provider)?.read(&payment).await?; // no connection is held during the call
-        let secret = seen.and_then(|seen| seen.client_secret);
-        let secret = secret.ok_or(Error::Busy { what: "The provider does not show the payment now", retry_after_s: 5 })?;
-        kept["client_secret"] = secret.expose_secret().into();
-    }
-    Ok(kept)
-}
 
 /// A charge to be asked for, under a row that is committed.
 struct Attempt {
@@ -142,12 +62,6 @@ enum Recorded {
     Over,
     /// It was certainly not made, and another provider may make it.
     Away(&'static str),
-}
-
-/// Fields of the answer that are not kept in the row.
-struct Extras {
-    picture: Option<String>,
-    client_secret: Option<SecretString>,
 }
 
 /// Starts a payment of an order, or returns the live one: asking again never makes a second.
@@ -362,40 +276,4 @@ async fn note_failure(tx: &impl GenericClient, order: &LockedOrder, payment: &Pa
         alerts::raise(tx, Alert::new(Key::ChargeRefused { provider, code }, text).about(order.id)).await?;
     }
     Ok(())
-}
-
-fn started(app: &App, payment: &Payment, extras: Option<Extras>) -> Result<Started> {
-    let paid = || Error::Conflict("The order is already paid".into());
-    let Extras { picture, client_secret } = extras.unwrap_or(Extras { picture: None, client_secret: None });
-    let method = Method::of(&payment.method);
-    let (mut pix, mut card) = (None, None);
-    match method {
-        Method::Pix => {
-            let qr_code = match (&payment.copy_paste, picture) {
-                (Some(code), _) => qr::data_uri(code)?,
-                (None, Some(picture)) if picture.starts_with("data:image/png;base64,") => picture,
-                _ => return Err(paid()),
-            };
-            let (qr_code_url, copy_paste) = (payment.qr_code_url.clone(), payment.copy_paste.clone());
-            pix = Some(StartedPix { qr_code, qr_code_url, copy_paste, txid: payment.provider_ref.clone() });
-        }
-        Method::CreditCard => {
-            let settings = app.config.stripe.as_ref().ok_or_else(paid)?;
-            let secret = client_secret.ok_or_else(paid)?;
-            card = Some(StartedCard {
-                client_secret: secret.expose_secret().to_owned(),
-                publishable_key: settings.publishable_key.clone(),
-            });
-        }
-    }
-    Ok(Started {
-        payment_id: payment.id,
-        method,
-        status: payment.status,
-        amount_cents: payment.amount,
-        currency: payment.currency.clone(),
-        expires_at: payment.expires_at,
-        pix,
-        card,
-    })
 }
