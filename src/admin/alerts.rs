@@ -1,4 +1,4 @@
-//! What the operator was told of, or will be with the next mail.
+//! Alerts: those that the operator was mailed about, and those of the next mail.
 
 use actix_web::{HttpResponse, get, post, web};
 use garde::Validate;
@@ -30,13 +30,13 @@ struct ListAlerts {
     /// `open` or `acknowledged`.
     #[garde(inner(custom(is_status)))]
     status: Option<String>,
-    /// What the key begins with: `refund-failed`, `job-dead:check_payment`.
+    /// The beginning of the key: `refund-failed`, `job-dead:check_payment`.
     #[garde(inner(length(max = 200)))]
     key: Option<String>,
-    /// From this day of the shop on.
+    /// This day of the shop or later.
     #[garde(skip)]
     from: Option<Date>,
-    /// Up to this day.
+    /// This day or earlier.
     #[garde(skip)]
     to: Option<Date>,
     #[garde(skip)]
@@ -55,31 +55,31 @@ fn is_status(text: &str, (): &()) -> garde::Result {
     if matches!(text, "open" | "acknowledged") { Ok(()) } else { Err(garde::Error::new("must be open or acknowledged")) }
 }
 
-/// Something that a person should look at: one a day and cause, however often it was met.
+/// Something that an administrator should look at. One per key and day, however often it occurred.
 #[derive(Debug, Serialize, ToSchema)]
 struct AlertView {
     id: AlertId,
-    /// What it is about, stable: `refund-failed:<refund>`.
+    /// What it is about; the same for every occurrence: `refund-failed:<refund>`.
     key: String,
     /// The shop's day: America/Sao_Paulo.
     day: Date,
     /// `critical`, `warning` or `info`.
     severity: String,
-    /// In Portuguese, as its mail was called.
+    /// The subject of its mail, in Portuguese.
     subject: String,
-    /// Of the latest occurrence.
+    /// The text of the latest occurrence.
     text: String,
-    /// The first twenty orders that it was about.
+    /// The numbers of the first twenty orders that it was about.
     order_numbers: Vec<String>,
-    /// How often it was met.
+    /// How often it occurred.
     count: i64,
     first_at: Timestamp,
     last_at: Timestamp,
     /// When the operator was last mailed about it; null: not yet.
     told_at: Option<Timestamp>,
-    /// How many occurrences the last mail told of.
+    /// How many occurrences the last mail counted.
     told_count: i64,
-    /// What made the latest occurrence: `request:…`, `job:…`, `webhook:…`.
+    /// The cause of the latest occurrence: `request:…`, `job:…`, `webhook:…`.
     cause: String,
     acknowledged_at: Option<Timestamp>,
     /// `admin:…`
@@ -106,7 +106,7 @@ fn view(row: &Row) -> AlertView {
     }
 }
 
-/// Alerts, newest first. One that was raised a moment ago is counted within seconds.
+/// Alerts, newest first. A new one is counted within seconds.
 #[utoipa::path(tag = "admin", security(("bearer" = [])), params(ListAlerts), responses((status = 200, body = List<AlertView>)))]
 #[get("/api/admin/alerts")]
 pub(super) async fn list_alerts(app: web::Data<App>, _admin: Admin, Query(ask): Query<ListAlerts>) -> Result<HttpResponse> {
@@ -130,9 +130,9 @@ pub(super) async fn list_alerts(app: web::Data<App>, _admin: Admin, Query(ask): 
     Ok(HttpResponse::Ok().json(page))
 }
 
-/// Says that somebody looks after it: no mail tells of its repeats. The same on another day is another alert.
+/// Acknowledges an alert: no further mail is sent about its repeats. The same key on another day is another alert.
 #[utoipa::path(tag = "admin", security(("bearer" = [])), params(("id" = AlertId, Path)),
-    responses((status = 200, body = AlertView, description = "Also where it was acknowledged before"), (status = 404)))]
+    responses((status = 200, body = AlertView, description = "Also if it was acknowledged before"), (status = 404)))]
 #[post("/api/admin/alerts/{id}/acknowledge")]
 pub(super) async fn acknowledge_alert(app: web::Data<App>, admin: Admin, id: Path<AlertId>) -> Result<HttpResponse> {
     const ACKNOWLEDGE: &str =

@@ -1,4 +1,4 @@
-//! The queue, and a second chance for its dead.
+//! The job queue, and the routes that start dead jobs again.
 
 use actix_web::{HttpResponse, get, post, web};
 use garde::Validate;
@@ -48,7 +48,7 @@ fn is_state(text: &str, (): &()) -> garde::Result {
 struct JobView {
     id: JobId,
     kind: String,
-    /// What it is about: ids.
+    /// The ids that it is about.
     #[schema(value_type = Object)]
     payload: serde_json::Value,
     state: String,
@@ -56,7 +56,7 @@ struct JobView {
     attempts: i32,
     max_attempts: i32,
     last_error: Option<String>,
-    /// What made it: `request:…`, `job:…`, `webhook:…`.
+    /// What queued it: `request:…`, `job:…`, `webhook:…`.
     cause: String,
     created_at: Timestamp,
     finished_at: Option<Timestamp>,
@@ -93,7 +93,7 @@ pub(super) async fn list_jobs(app: web::Data<App>, _admin: Admin, Query(ask): Qu
     Ok(HttpResponse::Ok().json(page))
 }
 
-/// Gives a dead job its attempts back and runs it at once.
+/// Starts a dead job again, with all its attempts.
 #[utoipa::path(tag = "admin", security(("bearer" = [])), params(("id" = JobId, Path)),
     responses((status = 200, body = JobView), (status = 404), (status = 409, description = "It is not dead")))]
 #[post("/api/admin/jobs/{id}/retry")]
@@ -105,7 +105,7 @@ pub(super) async fn retry_job(app: web::Data<App>, admin: Admin, id: Path<JobId>
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let row = match db::query_opt(&tx, RETRY, &[&id.0]).await {
-        // Its twin is in the queue already.
+        // The same job is queued already.
         Err(Error::Database(error)) if broken_constraint(&error) == Some("jobs_dedupe") => {
             return Err(Error::Conflict("The same job is already waiting or running".into()));
         }
@@ -133,16 +133,16 @@ pub(super) struct RetryJobs {
     kind: Option<String>,
 }
 
-/// How many were brought back to life.
+/// How many were started again.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct RetriedJobs {
     retried: i64,
 }
 
-/// Gives dead jobs their attempts back, the oldest first and a thousand at a time: for when what killed them (a wrong key, an account
-/// that was blocked) has been mended. One whose twin is in the queue stays as it is.
+/// Starts dead jobs again, the oldest first, a thousand at a time: for when their cause (a wrong key, a blocked account) has been
+/// mended. A job that is queued again already stays dead.
 #[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = RetryJobs, responses((status = 200, body = RetriedJobs),
-    (status = 409, description = "One of them was pushed anew at this moment: ask again")))]
+    (status = 409, description = "One of them was queued at this moment: ask again")))]
 #[post("/api/admin/jobs/retry")]
 pub(super) async fn retry_jobs(app: web::Data<App>, AdminSent(admin, body): AdminSent<Json<RetryJobs>>) -> Result<HttpResponse> {
     const RETRY: &str = "
@@ -157,7 +157,7 @@ pub(super) async fn retry_jobs(app: web::Data<App>, AdminSent(admin, body): Admi
     let tx = db.transaction().await?;
     let retried = match db::execute(&tx, RETRY, &[&body.kind]).await {
         Err(Error::Database(error)) if broken_constraint(&error) == Some("jobs_dedupe") => {
-            return Err(Error::Conflict("One of these jobs was pushed anew at this moment: ask again".into()));
+            return Err(Error::Conflict("One of these jobs was queued at this moment: ask again".into()));
         }
         other => other? as i64,
     };

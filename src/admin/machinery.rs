@@ -44,13 +44,13 @@ struct WebhookView {
     provider: String,
     event_id: String,
     event: String,
-    /// What it did.
+    /// Its outcome.
     outcome: String,
     order_id: Option<OrderId>,
     request_id: String,
     received_at: Timestamp,
-    /// What was kept of the event: ids, states and amounts, and nobody's name. As text where it is not JSON; null where nothing
-    /// is kept: it named nothing of this shop, it is older than 90 days, or its person was erased.
+    /// The kept fields of the event: ids, states and amounts, and no names. A string if it is not JSON. Null if nothing is kept:
+    /// the event was about something that is not the shop's, is older than 90 days, or its person was erased.
     #[schema(value_type = Option<Object>)]
     body: Option<serde_json::Value>,
 }
@@ -73,7 +73,7 @@ fn webhook(row: &tokio_postgres::Row) -> WebhookView {
     }
 }
 
-/// What providers told us, newest first.
+/// Events of providers, newest first.
 #[utoipa::path(tag = "admin", security(("bearer" = [])), params(ListWebhooks), responses((status = 200, body = List<WebhookView>)))]
 #[get("/api/admin/webhooks")]
 pub(super) async fn list_webhooks(app: web::Data<App>, _admin: Admin, Query(ask): Query<ListWebhooks>) -> Result<HttpResponse> {
@@ -91,14 +91,14 @@ pub(super) async fn list_webhooks(app: web::Data<App>, _admin: Admin, Query(ask)
     Ok(HttpResponse::Ok().json(page))
 }
 
-/// Applies a kept event again. What it did before it does not do twice.
+/// Applies a kept event again. Effects that it already had are not repeated.
 #[utoipa::path(tag = "admin", security(("bearer" = [])), params(("id" = EventId, Path)),
     responses((status = 200, body = WebhookView), (status = 404), (status = 409, description = "Its provider is not configured, or its body is not kept any more")))]
 #[post("/api/admin/webhooks/{id}/replay")]
 pub(super) async fn replay_webhook(app: web::Data<App>, admin: Admin, id: Path<EventId>) -> Result<HttpResponse> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
-    let outcome = webhooks::replay(&app, &tx, id.0).await?;
+    let outcome = webhooks::replay_event(&app, &tx, id.0).await?;
     let after = Some(json!({"outcome": outcome}));
     audit_log::record(&tx, admin.0.actor(), "webhook.replay", &id.0.to_string(), None, after).await?;
     let event = webhook(&db::query_one(&tx, WEBHOOK, &[&id.0]).await?);
@@ -107,12 +107,12 @@ pub(super) async fn replay_webhook(app: web::Data<App>, admin: Admin, id: Path<E
     Ok(HttpResponse::Ok().json(event))
 }
 
-/// A provider's circuit breaker in this process. `propay` is that of the calls that a buyer waits for, `propay background` that of
-/// checks, voids, refunds and comparisons.
+/// A provider's circuit breaker in this process. `propay` is for calls that a buyer waits for; `propay background` is for checks,
+/// voids, refunds and comparisons.
 #[derive(Debug, Serialize, ToSchema)]
 struct BreakerView {
     provider: &'static str,
-    /// `closed`: calls go out; `open`: none does; `half_open`: one may.
+    /// `closed`: calls are made; `open`: none is made; `half_open`: one call is tried.
     #[schema(value_type = String)]
     state: vitrine_kit::breaker::State,
     recent_failures: usize,
@@ -162,7 +162,7 @@ struct ListAudit {
     cursor: Option<String>,
 }
 
-/// Who changed what.
+/// A change that somebody made.
 #[derive(Debug, Serialize, ToSchema)]
 struct AuditView {
     id: i64,
@@ -177,7 +177,7 @@ struct AuditView {
     at: Timestamp,
 }
 
-/// Who did what, with before and after, newest first.
+/// The audit log, newest first: who changed what, with the values before and after.
 #[utoipa::path(tag = "admin", security(("bearer" = [])), params(ListAudit), responses((status = 200, body = List<AuditView>)))]
 #[get("/api/admin/audit")]
 pub(super) async fn list_audit(app: web::Data<App>, _admin: Admin, Query(ask): Query<ListAudit>) -> Result<HttpResponse> {

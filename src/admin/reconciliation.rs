@@ -1,4 +1,5 @@
-//! The daily comparison with the providers' books: its list, a day of it as JSON or as a table, and a day made anew.
+//! The daily comparison with the providers' books: the list of days, one day as JSON or CSV, and the route that compares a day
+//! again.
 
 use actix_web::http::header::ACCEPT;
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
@@ -25,10 +26,10 @@ struct ListReconciliations {
     /// One day.
     #[garde(skip)]
     day: Option<Date>,
-    /// From this day on.
+    /// This day or later.
     #[garde(skip)]
     from: Option<Date>,
-    /// Up to this day.
+    /// This day or earlier.
     #[garde(skip)]
     to: Option<Date>,
     /// `propay`, `openpix`, `bacen`, `stripe`.
@@ -112,7 +113,7 @@ impl Shape {
     }
 }
 
-/// A day, as every provider's books have it and as ours do.
+/// A day by the books of every provider and by ours.
 #[derive(Debug, Serialize, ToSchema)]
 struct Reconciliation {
     day: Date,
@@ -132,7 +133,7 @@ pub(super) async fn show_reconciliation(
     request: HttpRequest,
 ) -> Result<HttpResponse> {
     if day.0 < books::OLDEST {
-        return Err(Error::NotFound("The report")); // a date may lie further back than the database can tell
+        return Err(Error::NotFound("The report")); // PostgreSQL has no dates this early
     }
     let providers = books::store::list(&app.db().await?, day.0).await?;
     if providers.is_empty() {
@@ -152,23 +153,23 @@ pub(super) async fn show_reconciliation(
 #[serde(deny_unknown_fields)]
 #[schema(as = CompareDay)]
 struct Compare {
-    /// `YYYY-MM-DD`, in the shop's time. Today's is what has come in so far.
+    /// `YYYY-MM-DD`, in the shop's time. For today, what has come in so far.
     #[garde(skip)]
     day: Date,
 }
 
-/// What was begun.
+/// The comparisons that were queued.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ComparingDay)]
 struct Comparing {
     day: Date,
-    /// Each gets a report of its own.
+    /// Each provider gets a report of its own.
     providers: Vec<String>,
 }
 
-/// Compares a day with the providers' books, now; the report takes the place of the one before.
+/// Compares a day with the providers' books now. The new report replaces the earlier one.
 #[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = Compare,
-    responses((status = 202, body = Comparing), (status = 422, description = "The day lies ahead, or too far back")))]
+    responses((status = 202, body = Comparing), (status = 422, description = "The day is in the future, or too far back")))]
 #[post("/api/admin/reports/reconciliation")]
 pub(super) async fn compare_day(app: web::Data<App>, sent: AdminSent<Json<Compare>>) -> Result<HttpResponse> {
     let AdminSent(admin, body) = sent;

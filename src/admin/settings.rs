@@ -1,4 +1,4 @@
-//! The shop's own data: who sells, how parcels leave, how one can pay. One row per subject, replaced as a whole.
+//! The shop's settings: company, shipping, methods of payment, stock, taxes, limits. One row per subject, replaced as a whole.
 
 use actix_web::{HttpResponse, get, put, web};
 use serde::Serialize;
@@ -20,7 +20,7 @@ use crate::orders::limits::OrderLimits;
 use crate::payments::charge::methods::Methods;
 use crate::shipping::ShippingSettings;
 
-/// Everything that is set; null for what is not.
+/// All settings; null: not set.
 #[derive(Debug, Serialize, ToSchema)]
 struct Settings {
     #[schema(value_type = Option<Company>)]
@@ -33,7 +33,7 @@ struct Settings {
     stock: Option<Value>,
     #[schema(value_type = Option<TaxRules>)]
     taxes: Option<Value>,
-    /// Null: the defaults hold.
+    /// Null: the defaults apply.
     #[schema(value_type = Option<OrderLimits>)]
     order_limits: Option<Value>,
 }
@@ -55,7 +55,7 @@ pub(super) async fn list_settings(app: web::Data<App>, _admin: Admin) -> Result<
     }))
 }
 
-/// Sets who sells.
+/// Sets the company that sells.
 #[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = Company, responses((status = 200, body = Company), (status = 422)))]
 #[put("/api/admin/settings/company")]
 pub(super) async fn set_company(app: web::Data<App>, AdminSent(admin, body): AdminSent<Json<Company>>) -> Result<HttpResponse> {
@@ -65,7 +65,7 @@ pub(super) async fn set_company(app: web::Data<App>, AdminSent(admin, body): Adm
     set(&app, &admin, "company", &company).await
 }
 
-/// Sets how parcels leave: handling days, free freight, pickup.
+/// Sets handling days, free freight and pickup.
 #[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = ShippingSettings,
     responses((status = 200, body = ShippingSettings), (status = 422)))]
 #[put("/api/admin/settings/shipping")]
@@ -76,7 +76,7 @@ pub(super) async fn set_shipping(
     set(&app, &admin, "shipping", &body.into_inner().tidy()).await
 }
 
-/// Sets how one can pay.
+/// Sets the methods of payment.
 #[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = Methods, responses((status = 200, body = Methods), (status = 422)))]
 #[put("/api/admin/settings/payment_methods")]
 pub(super) async fn set_payment_methods(
@@ -86,14 +86,14 @@ pub(super) async fn set_payment_methods(
     set(&app, &admin, "payment_methods", &*body).await
 }
 
-/// Sets what invoices say of taxes where no product says it.
+/// Sets the tax rules of invoices for products without rules of their own.
 #[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = TaxRules, responses((status = 200, body = TaxRules), (status = 422)))]
 #[put("/api/admin/settings/taxes")]
 pub(super) async fn set_taxes(app: web::Data<App>, AdminSent(admin, body): AdminSent<Json<TaxRules>>) -> Result<HttpResponse> {
     set(&app, &admin, "taxes", &*body).await
 }
 
-/// Sets when to be told that something is nearly sold out.
+/// Sets when the operator is alerted that a variant is nearly sold out.
 #[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = StockSettings,
     responses((status = 200, body = StockSettings), (status = 422)))]
 #[put("/api/admin/settings/stock")]
@@ -115,7 +115,7 @@ pub(super) async fn set_order_limits(
     set(&app, &admin, "order_limits", &*body).await
 }
 
-/// Replaces one subject, and keeps what it was.
+/// Replaces one subject. The audit log keeps the earlier value.
 async fn set(app: &App, admin: &Admin, name: &'static str, value: &impl Serialize) -> Result<HttpResponse> {
     const OLD: &str = "SELECT value FROM settings WHERE name = $1 FOR UPDATE";
     const SET: &str = "
@@ -131,7 +131,7 @@ async fn set(app: &App, admin: &Admin, name: &'static str, value: &impl Serializ
     Ok(HttpResponse::Ok().json(value))
 }
 
-/// The audit log only grows, so it must not hold a whole CNPJ.
+/// The audit log is never deleted, so the CNPJ in it is masked.
 fn without_cnpj(mut value: Value) -> Value {
     let masked = value.get("cnpj").and_then(Value::as_str).and_then(|text| Cnpj::parse(text).ok()).map(|cnpj| cnpj.masked());
     if let Some(masked) = masked {

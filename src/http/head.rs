@@ -9,7 +9,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use bytes::Bytes;
 
-/// Has a HEAD routed as a GET. `true`: [`without_body`] is due.
+/// Routes a HEAD request as a GET. `true`: [`without_body`] must follow.
 pub fn as_get(req: &mut ServiceRequest) -> bool {
     let is_head = req.method() == Method::HEAD;
     if is_head {
@@ -18,7 +18,7 @@ pub fn as_get(req: &mut ServiceRequest) -> bool {
     is_head
 }
 
-/// The same answer, with the length that its body would have had. A stream is not begun.
+/// The answer without its body, with the length that the body would have had. A stream is not started.
 pub fn without_body(res: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     res.map_body(|_, body| {
         let size = match body.size() {

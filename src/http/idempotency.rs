@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: the first answer is kept with its effect, and repeated to whoever asks again.
+//! `Idempotency-Key`: the first answer is stored with its effect, and sent again for each repeat of the request.
 
 use std::time::Duration;
 
@@ -14,9 +14,9 @@ use crate::db;
 use crate::error::{Error, Result};
 
 const MAX_KEY: usize = 255;
-/// How long a request may hold its key before another may take over. Whoever died with it keeps the client waiting no longer
-/// than this; whoever is only slow is doubled at worst, and what leases guard gives doubles the same result. By the database's clock:
-/// servers' clocks differ.
+/// How long a request may hold its key before a repeat takes over. If a server dies, the client waits no longer than this. If a
+/// server is only slow, the work may run twice; its effect is idempotent. By the database's clock, because servers' clocks
+/// differ.
 const LEASE: Duration = Duration::from_secs(15);
 
 /// The header, if it was sent.
@@ -37,7 +37,7 @@ impl FromRequest for IdempotencyKey {
 }
 
 impl IdempotencyKey {
-    /// Binds the key to who sent it, the route, and the body. `None`: no key, so no memory.
+    /// Binds the key to its sender, the route and the body. `None`: no key was sent.
     pub fn bind(self, scope: String, fingerprint: Vec<u8>) -> Option<Claim> {
         self.0.map(|key| Claim { scope, key, fingerprint })
     }
@@ -59,12 +59,12 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// What was kept of it. A capability is never kept: whoever answers puts it back in.
+    /// The stored body. Capabilities are never stored: the caller adds them again.
     pub fn body(&self) -> Result<serde_json::Value> {
         serde_json::from_slice(&self.body).map_err(|e| Error::Internal(format!("a kept answer: {e}")))
     }
 
-    /// The first answer again, where all of it was kept.
+    /// The first answer again, if all of it was stored.
     pub fn answer(self) -> HttpResponse {
         HttpResponse::build(self.status)
             .insert_header(("Idempotency-Replayed", "true"))
@@ -72,34 +72,33 @@ impl Kept {
             .body(self.body)
     }
 
-    /// The first answer again, made whole by the caller.
+    /// The first answer again, completed by the caller.
     pub fn answer_with(&self, whole: &impl Serialize) -> HttpResponse {
         HttpResponse::build(self.status).insert_header(("Idempotency-Replayed", "true")).json(whole)
     }
 }
 
-/// Takes the key for this transaction: a twin in flight does not wait, it is told so.
+/// Takes the key for this transaction. A second request with the same key does not wait: it gets 409.
 ///
-/// Statements behind it in the same pipeline see what came of it in the setting `vitrine.key_is_free`, which ends with the
-/// transaction.
+/// Later statements of the same pipeline read the result from the setting `vitrine.key_is_free`, which ends with the transaction.
 pub const TAKE: &str = "
     SELECT set_config('vitrine.key_is_free', pg_try_advisory_xact_lock(hashtextextended($1 || ' ' || $2, 0))::text, true)::boolean AS free";
 
-/// The first answer, after [`TAKE`] and in a statement of its own: in one with it, what is seen may be from before a twin's
-/// commit, and the lock from after it.
+/// Reads the first answer. It is a statement of its own after [`TAKE`]: one statement for both could take the lock after another
+/// request's commit and still see the rows from before it.
 pub const LOOK: &str = "
     SELECT fingerprint, status, body FROM idempotency_keys
      WHERE scope = $1 AND key = $2 AND created_at > now() - interval '24 hours'";
 
-/// Keeps the answer; `$4` its status, `$5` its body. An expired key of the same name gives way.
+/// Stores the answer; `$4` is its status, `$5` its body. It replaces an expired key of the same name.
 pub const REMEMBER: &str = "
     INSERT INTO idempotency_keys (scope, key, fingerprint, status, body) VALUES ($1, $2, $3, $4, $5)
     ON CONFLICT (scope, key) DO UPDATE SET fingerprint = $3, status = $4, body = $5, lease_until = NULL, created_at = now()
      WHERE idempotency_keys.created_at <= now() - interval '24 hours' OR idempotency_keys.status IS NULL";
 
 impl Claim {
-    /// What [`TAKE`] and then [`LOOK`] found: the first answer, or `None` when this is the first request.
-    pub fn judge(&self, taken: &Row, first: Option<&Row>) -> Result<Option<Kept>> {
+    /// Interprets the rows of [`TAKE`] and [`LOOK`]: the first answer, or `None` if this is the first request.
+    pub fn first_answer_of(&self, taken: &Row, first: Option<&Row>) -> Result<Option<Kept>> {
         match first {
             Some(row) => self.first_answer(row),
             None if taken.get("free") => Ok(None),
@@ -107,11 +106,12 @@ impl Claim {
         }
     }
 
-    /// Holds the key until the caller's transaction is over. `Some` is the first answer; `None`: go on, then [`Claim::finish`].
+    /// Takes the key until the end of the caller's transaction. `Some`: the first answer. `None`: do the work, then
+    /// [`Claim::finish`].
     pub async fn take(&self, tx: &impl GenericClient) -> Result<Option<Kept>> {
         let taken = db::query_one(tx, TAKE, &[&self.scope, &self.key]).await?;
         let first = db::query_opt(tx, LOOK, &[&self.scope, &self.key]).await?;
-        self.judge(&taken, first.as_ref())
+        self.first_answer_of(&taken, first.as_ref())
     }
 
     fn first_answer(&self, row: &Row) -> Result<Option<Kept>> {
@@ -123,8 +123,8 @@ impl Claim {
         Ok(Some(Kept { status: StatusCode::from_u16(status as u16).unwrap_or(StatusCode::OK), body }))
     }
 
-    /// For work that leaves the database: holds the key under a lease, committed at once.
-    /// `Some` is the first answer; `None`: go on, then [`Claim::finish`] or [`Claim::release`].
+    /// For work outside the database: takes the key under a lease, committed at once. `Some`: the first answer. `None`: do the
+    /// work, then [`Claim::finish`] or [`Claim::release`].
     pub async fn lease(&self, db: &impl GenericClient) -> Result<Option<Kept>> {
         const LEASE_IT: &str = "
             INSERT INTO idempotency_keys AS k (scope, key, fingerprint, lease_until) VALUES ($1, $2, $3, now() + make_interval(secs => $4))
@@ -140,7 +140,7 @@ impl Claim {
         }
     }
 
-    /// Keeps the answer that [`Claim::lease`] or [`Claim::take`] was for.
+    /// Stores the answer after [`Claim::lease`] or [`Claim::take`].
     pub async fn finish(&self, db: &impl GenericClient, status: StatusCode, body: &impl Serialize) -> Result<()> {
         let body = serde_json::to_vec(body).map_err(|e| Error::Internal(e.to_string()))?;
         let status = status.as_u16() as i16;
@@ -148,7 +148,7 @@ impl Claim {
         Ok(())
     }
 
-    /// Nothing happened, so nothing is kept: the same key may try again.
+    /// Frees the key without an answer, because nothing happened.
     pub async fn release(&self, db: &impl GenericClient) -> Result<()> {
         const FORGET: &str = "DELETE FROM idempotency_keys WHERE scope = $1 AND key = $2 AND status IS NULL";
         db::execute(db, FORGET, &[&self.scope, &self.key]).await?;

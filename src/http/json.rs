@@ -1,4 +1,4 @@
-//! Bodies, queries and path parts, parsed and checked: past these extractors a request is valid.
+//! Bodies, queries and path parts, parsed and checked: after these extractors a request is valid.
 
 use std::ops::Deref;
 
@@ -72,8 +72,8 @@ where
     }
 }
 
-/// A JSON body that may be left out. One that is there is held to all that [`Json`] is: what cannot be read is refused, never taken
-/// for nothing.
+/// A JSON body that may be left out. A body that was sent is checked like [`Json`]: one that cannot be read is refused, not
+/// ignored.
 #[derive(Debug)]
 pub struct OptionalJson<T>(pub Option<Json<T>>);
 
@@ -96,9 +96,9 @@ where
     }
 }
 
-/// The whole body as it came over the wire, or 413 where it is larger than [`MAX_BODY`].
+/// The whole body as it was sent, or 413 if it is larger than [`MAX_BODY`].
 ///
-/// One that is compressed is refused (415): a few bytes can unfold to gigabytes, and a signature is of the bytes that came.
+/// A compressed body is refused (415): it could expand to gigabytes, and a signature is made over the bytes as sent.
 pub fn body_bytes(req: &HttpRequest, payload: &mut Payload) -> LocalBoxFuture<'static, Result<Bytes>> {
     let header = |name| req.headers().get(name).and_then(|value| value.to_str().ok());
     let is_plain = header(CONTENT_ENCODING).is_none_or(|encoding| encoding.eq_ignore_ascii_case("identity"));
@@ -147,13 +147,13 @@ fn parse<T: DeserializeOwned>(raw: &[u8]) -> Result<T> {
     Ok(value)
 }
 
-/// serde's words without its position in the text, which says nothing to a client.
+/// serde's message without the position in the text, which does not help a client.
 fn plain(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.split(" at line ").next().unwrap_or_default().to_owned()
 }
 
-/// Runs a value's own rules.
+/// Checks a value by its own rules.
 pub fn check<T: Validate>(value: &T) -> Result<()>
 where
     T::Context: Default,
@@ -180,7 +180,7 @@ where
     }
 }
 
-/// The same for a query string in hand.
+/// Parses and checks a query string.
 pub fn parse_query<T: DeserializeOwned + Validate>(query: &str) -> Result<T>
 where
     T::Context: Default,
@@ -192,7 +192,7 @@ where
     Ok(value)
 }
 
-/// A part of the path. One that cannot be an id names nothing: 404.
+/// A part of the path. If it cannot be an id, the answer is 404.
 #[derive(Debug)]
 pub struct Path<T>(pub T);
 

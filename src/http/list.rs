@@ -1,4 +1,4 @@
-//! A page of rows, at an offset or behind a cursor.
+//! A page of rows, at an offset or after a cursor.
 
 use deadpool_postgres::GenericClient;
 use serde::de::DeserializeOwned;
@@ -8,7 +8,7 @@ use super::page::{self, List};
 use crate::db;
 use crate::error::Result;
 
-/// Where a page of a list begins: at an offset, or behind a cursor.
+/// Where a page of a list begins: at an offset, or after a cursor.
 #[derive(Debug)]
 pub struct Place<Key> {
     limit: i64,
@@ -17,7 +17,7 @@ pub struct Place<Key> {
 }
 
 impl<Key: DeserializeOwned> Place<Key> {
-    /// Errors: 422 a bound is passed, or the cursor is not one of this list.
+    /// Errors: 422 a value is out of bounds, or the cursor is not one of this list.
     pub fn of(limit: Option<i64>, offset: Option<i64>, cursor: Option<&str>) -> Result<Self> {
         let (limit, offset) = page::bounds(limit, offset)?;
         let after: Option<Key> = cursor.map(page::read_cursor).transpose()?;

@@ -14,7 +14,7 @@ use actix_web::HttpRequest;
 
 use crate::lang::Lang;
 
-/// What the browser asks to be spoken to in.
+/// The language that the browser prefers.
 pub fn spoken(req: &HttpRequest) -> Lang {
     req.headers().get("accept-language").and_then(|value| value.to_str().ok()).map(Lang::accepted).unwrap_or_default()
 }

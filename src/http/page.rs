@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 
 pub const DEFAULT_LIMIT: i64 = 20;
 pub const MAX_LIMIT: i64 = 100;
-/// Beyond this, `offset` would read and throw away too many rows: use the cursor.
+/// A larger `offset` would read and discard too many rows: use the cursor.
 pub const MAX_OFFSET: i64 = 100_000;
 
 /// A page of a list.
@@ -21,7 +21,7 @@ pub struct List<T> {
     pub total: i64,
     pub limit: i64,
     pub offset: i64,
-    /// Hand it back as `cursor` for the next page; null on the last one.
+    /// Send it as `cursor` for the next page; null on the last page.
     pub next_cursor: Option<String>,
 }
 
@@ -30,7 +30,7 @@ pub fn cursor_of(key: &impl Serialize) -> String {
     URL_SAFE_NO_PAD.encode(serde_json::to_vec(key).unwrap_or_default())
 }
 
-/// Reads a cursor that we made; anything else is the client's mistake.
+/// Reads a cursor that we made. Errors: 422 for any other text.
 pub fn read_cursor<T: DeserializeOwned>(cursor: &str) -> Result<T> {
     URL_SAFE_NO_PAD
         .decode(cursor)

@@ -15,7 +15,8 @@ pub fn address(app: &App, req: &HttpRequest) -> IpAddr {
     client_ip(req.peer_addr().map(|a| a.ip()), req.headers(), &app.config.http.trusted_proxies)
 }
 
-/// The limit over everything under `/api` (and the tracking page) but webhooks: a provider that catches up after an outage is not a flood.
+/// The limit over everything under `/api` and the tracking page. Webhooks are exempt: a provider sends many at once after an
+/// outage.
 pub async fn global(
     req: ServiceRequest,
     next: Next<impl MessageBody + 'static>,

@@ -1,4 +1,4 @@
-//! A webhook as it came over the wire.
+//! A webhook as it was sent.
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};

@@ -24,7 +24,7 @@ const MAX_LEN: usize = 128;
 
 pub async fn track(mut req: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
-    let id = given(&req).unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+    let id = id_of_client(&req).unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
     answer_v1(&mut req);
     let method = req.method().clone();
     let is_head = head::as_get(&mut req);
@@ -43,7 +43,7 @@ pub async fn track(mut req: ServiceRequest, next: Next<impl MessageBody + 'stati
     let status = res.status().as_u16();
     let elapsed = started.elapsed();
     let duration_ms = elapsed.as_secs_f64() * 1000.0;
-    // Reads that went well are too many to be news: they are counted, and logged at debug.
+    // Successful reads are many: they are counted, and logged at debug.
     span.in_scope(|| match () {
         () if status >= 500 => tracing::warn!(%method, path, status, duration_ms, "request"),
         () if method.is_safe() && status < 400 => tracing::debug!(%method, path, status, duration_ms, "request"),
@@ -53,8 +53,8 @@ pub async fn track(mut req: ServiceRequest, next: Next<impl MessageBody + 'stati
     Ok(res)
 }
 
-/// What every log line inside carries. The person and the order are filled in by whoever learns them ([`tell_user`],
-/// [`tell_order`]). What is answered from memory goes without: a span costs more than the answer.
+/// The fields of every log line of a request. The user and the order are added when they are known ([`log_user`], [`log_order`]).
+/// Answers from memory have no span: it would cost more than the answer.
 fn span_of(id: &str, path: &str) -> Span {
     let from_memory =
         ["/api/products", "/api/categories", "/media/", "/health", "/ready"].iter().any(|start| path.starts_with(start));
@@ -64,18 +64,18 @@ fn span_of(id: &str, path: &str) -> Span {
     tracing::info_span!("request", request_id = id, user.id = Empty, order.id = Empty)
 }
 
-/// Puts the person onto the log lines of this request.
-pub fn tell_user(user: UserId) {
+/// Adds the user to the log lines of this request.
+pub fn log_user(user: UserId) {
     Span::current().record("user.id", tracing::field::display(user));
 }
 
-/// Puts the order onto the log lines of this request or job.
-pub fn tell_order(order: OrderId) {
+/// Adds the order to the log lines of this request or job.
+pub fn log_order(order: OrderId) {
     Span::current().record("order.id", tracing::field::display(order));
 }
 
-/// A sane token of at most 128 characters, else we make our own: a header must not write into our logs.
-fn given(req: &ServiceRequest) -> Option<String> {
+/// The request's own id, if it is a plain token of at most 128 characters: a header must not write any text into our logs.
+fn id_of_client(req: &ServiceRequest) -> Option<String> {
     let text = req.headers().get(HEADER)?.to_str().ok()?;
     let sane =
         !text.is_empty() && text.len() <= MAX_LEN && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b));
@@ -92,7 +92,7 @@ fn answer_v1(req: &mut ServiceRequest) {
     }
 }
 
-/// One finished request.
+/// Counts a finished request.
 fn count_request(method: &Method, status: u16, elapsed: Duration) {
     let class = match status {
         100..=199 => "1xx",

@@ -1,4 +1,4 @@
-//! Who is asking: a signed-in person, an admin, or a visitor with a cart.
+//! Who sends a request: a signed-in person, an admin, or a visitor with a cart.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -19,7 +19,7 @@ pub const CART_COOKIE: &str = "vitrine_cart";
 /// The cookie that may carry the refresh token.
 pub const REFRESH_COOKIE: &str = "vitrine_refresh";
 
-/// Somebody who is signed in, is not blocked, and whose session still stands.
+/// A signed-in person who is not blocked and whose session has not ended.
 #[derive(Debug, Clone, Copy)]
 pub struct SignedIn {
     pub id: UserId,
@@ -41,7 +41,7 @@ impl SignedIn {
 #[derive(Debug, Clone, Copy)]
 pub struct Admin(pub SignedIn);
 
-/// Anybody: perhaps signed in, perhaps with a guest's cart, perhaps with the token of one order.
+/// Anybody, perhaps signed in, with a guest's cart, or with the token of one order.
 #[derive(Debug, Clone)]
 pub struct Visitor {
     pub user: Option<SignedIn>,
@@ -80,7 +80,7 @@ impl FromRequest for Admin {
     }
 }
 
-/// An administrator, and only then what they sent: of nobody else is the body read, or its mistakes told.
+/// An administrator and what they sent. The body of anybody else is not read, and its mistakes are not shown.
 #[derive(Debug)]
 pub struct AdminSent<T>(pub Admin, pub T);
 
@@ -113,7 +113,7 @@ fn header(req: &HttpRequest, name: &str) -> Option<String> {
     req.headers().get(name)?.to_str().ok().map(str::trim).filter(|v| !v.is_empty()).map(str::to_owned)
 }
 
-/// No token: nobody. A token that is no good: an error, for its bearer believes to be signed in.
+/// Without a token: `None`. With an invalid token: an error, because the client believes that it is signed in.
 fn signed_in(req: &HttpRequest) -> impl Future<Output = Result<Option<SignedIn>>> + 'static {
     let token = req.headers().get(AUTHORIZATION).map(|value| value.to_str().unwrap_or_default().to_owned());
     let app = req.app_data::<web::Data<App>>().cloned();
@@ -123,7 +123,7 @@ fn signed_in(req: &HttpRequest) -> impl Future<Output = Result<Option<SignedIn>>
         let claims = app.tokens.read(token.trim())?;
         match app.standings.of(&app.pool, claims.sub, claims.sid).await? {
             Some(role) => {
-                request_id::tell_user(claims.sub);
+                request_id::log_user(claims.sub);
                 Ok(Some(SignedIn { id: claims.sub, role, session: claims.sid }))
             }
             None => Err(Error::Unauthorized("This session was ended: sign in again")),

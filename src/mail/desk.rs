@@ -1,4 +1,4 @@
-//! The SQL behind an admin's view of messages.
+//! The SQL of the administrators' list of messages.
 
 use deadpool_postgres::{GenericClient, Transaction};
 use tokio_postgres::Row;
@@ -13,7 +13,7 @@ use crate::ids::{MessageId, OrderId};
 use crate::jobs::{self, Job};
 use crate::sale::states::MessageStatus;
 
-/// What an admin's list may be narrowed by.
+/// The filters of the list.
 #[derive(Debug, Default)]
 pub struct Filter<'a> {
     pub order: Option<OrderId>,
@@ -44,7 +44,7 @@ pub async fn list_messages(
     Ok((rows, total))
 }
 
-/// One message with its words.
+/// One message with its text.
 pub async fn find_message(db: &impl GenericClient, id: MessageId) -> Result<Option<Row>> {
     const FIND: &str = "
         SELECT id, kind, channel, order_id, recipient, subject, status, claimed_at, provider, error, created_at, sent_at, html, body
@@ -52,9 +52,9 @@ pub async fn find_message(db: &impl GenericClient, id: MessageId) -> Result<Opti
     db::query_opt(db, FIND, &[&id]).await
 }
 
-/// A failed message waits to be sent once more. The caller commits.
+/// Queues a failed message again. The caller commits.
 ///
-/// Errors: 404; 409 where it has not failed, has no words left, says what is no longer so, or might arrive twice.
+/// Errors: 404; 409 it has not failed, its text is not kept any more, what it says is no longer so, or it might arrive twice.
 pub async fn retry(tx: &Transaction<'_>, app: &App, id: MessageId, actor: Actor) -> Result<()> {
     const FIND: &str = "
         SELECT order_id, channel, status, error, body IS NOT NULL AS has_words, provider_ref IS NOT NULL AS was_taken, open_tries,
@@ -76,7 +76,7 @@ pub async fn retry(tx: &Transaction<'_>, app: &App, id: MessageId, actor: Actor)
         MessageStatus::Failed if row.get("was_taken") => Some("The provider took the message and could not deliver it"),
         MessageStatus::Failed if error == Some(WITHDRAWN) => Some("What the message says is no longer so"),
         MessageStatus::Failed if error == Some(BLOCKED_WHY) => Some("The address bounced or complained before"),
-        MessageStatus::Failed if !row.get::<_, bool>("has_words") => Some("The message's words are no longer kept"),
+        MessageStatus::Failed if !row.get::<_, bool>("has_words") => Some("The message's text is no longer kept"),
         MessageStatus::Failed if might_double => Some("The message may have arrived: it might be there twice"),
         MessageStatus::Failed => None,
         MessageStatus::Queued | MessageStatus::Sent | MessageStatus::Delivered | MessageStatus::Bounced => {

@@ -1,7 +1,7 @@
-//! What the operator is mailed: all alerts that were not told yet, in one mail, by a job of its own.
+//! The digest: one mail to the operator with all new alerts, sent by a job of its own.
 //!
-//! It is no customers' mail: it waits in no queue with them, takes no turn of their pace, and goes out after them where the provider's
-//! quota was spent. At most one a minute, and where much happens one an hour.
+//! It does not wait in the queue of customers' mails and takes none of their rate limit. When the provider's quota is used up, it
+//! is sent after them. At most one a minute; one an hour when there are many.
 
 use std::time::Duration;
 
@@ -21,27 +21,27 @@ use crate::db;
 use crate::error::{Chain, Error, Result};
 use crate::jobs::Outcome;
 
-/// How often occurrences are counted. With the time that an alert settles, the first of a key is told within a minute.
+/// How often occurrences are counted. The first alert of a key is mailed within a minute.
 const EVERY: SignedDuration = SignedDuration::from_secs(15);
-/// After a try that failed.
+/// How long to wait after a failed try.
 const AFTER_TROUBLE: SignedDuration = SignedDuration::from_mins(2);
-/// Alerts of one mail; the others are told in the next.
+/// Most alerts of one mail. The others are in the next.
 const MOST: i64 = 20;
-/// Mails in an hour and in a day, beyond which there is one an hour: their share of a small account's quota.
+/// Most digests in an hour and in a day; beyond that one an hour. They must leave room in the quota of a small account.
 const OF_HOUR: i64 = 6;
 const OF_DAY: i64 = 30;
-/// How long customers' mails have the quota for themselves when there is one again.
+/// How long the digest waits after a used-up quota, so that customers' mails are sent first.
 const CUSTOMERS_FIRST: Duration = Duration::from_secs(15 * 60);
 
-/// Job, recurring: counts what was raised, and mails what is due. Its own trouble must not end it.
+/// Job, recurring: counts occurrences, and mails the alerts that are due. An error does not end it.
 pub async fn send_alerts(app: &App) -> Result<Outcome> {
     let wait = match mail_due_alerts(app, Timestamp::now()).await {
         Ok(()) => EVERY,
         Err(error) => {
             if let Error::Provider(refused) = &error {
-                alerts::raise_if_refused(&app.db().await?, refused, None).await?; // told once the mailer takes it, and listed until then
+                alerts::raise_if_refused(&app.db().await?, refused, None).await?; // mailed once the provider accepts mail again, and listed until then
             }
-            tracing::error!(error = %Chain(&error), "alerts could not be told; they are kept, and the next run tries again");
+            tracing::error!(error = %Chain(&error), "alerts could not be mailed; they are kept, and the next run tries again");
             AFTER_TROUBLE
         }
     };
@@ -55,7 +55,7 @@ pub async fn mail_due_alerts(app: &App, now: Timestamp) -> Result<()> {
     if app.mail_pace.customers_need_the_quota(CUSTOMERS_FIRST) {
         return Ok(());
     }
-    // One that waits is sent before there is another: while the mailer is away, alerts gather in the next.
+    // A digest that is not sent yet comes first. Until then, new alerts are collected for the next one.
     let (event, claim) = match find_unsent(app).await? {
         Some(event) => {
             let claim = store::claim(&app.db().await?, app, Channel::Email, &event).await?;
@@ -74,7 +74,7 @@ async fn find_unsent(app: &App) -> Result<Option<String>> {
     Ok(db::query_opt(&app.db().await?, FIND, &[]).await?.map(|row| row.get("event")))
 }
 
-/// The next mail, written down with what it tells of, and claimed. `None`: there is nothing to tell, or it is too early.
+/// Writes the next digest, marks its alerts as mailed, and claims it. `None`: no alert is due, or it is too early.
 async fn compose(app: &App, to: &Email, now: Timestamp) -> Result<Option<(String, Claim)>> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
@@ -83,7 +83,7 @@ async fn compose(app: &App, to: &Email, now: Timestamp) -> Result<Option<(String
     }
     let (told, left) = alerts::find_due(&tx, MOST).await?;
     if told.is_empty() {
-        return Ok(None); // another run tells them at this moment
+        return Ok(None); // another run is mailing them
     }
     let event = format!("alert:{}", Uuid::now_v7());
     let digest = Digest::of(&told, left);
@@ -95,7 +95,7 @@ async fn compose(app: &App, to: &Email, now: Timestamp) -> Result<Option<(String
     Ok(Some((event, claim)))
 }
 
-/// A minute apart; an hour where there were many, or where the last one was refused.
+/// Whether a digest may be sent now: a minute after the last one; an hour if there were many, or if the last one was refused.
 async fn may_mail(db: &impl db::GenericClient) -> Result<bool> {
     const MAY: &str = "
         SELECT coalesce(max(created_at) < now() - CASE WHEN count(*) FILTER (WHERE created_at > now() - interval '1 hour') >= $1::bigint
@@ -116,7 +116,7 @@ async fn hand_over(app: &App, event: &str, claim: Claim) -> Result<()> {
     }
 }
 
-/// What certainly was not sent has told nobody.
+/// Marks the alerts of a digest as not mailed, if it was certainly not sent.
 async fn give_back(app: &App, event: &str) -> Result<()> {
     const IS_UNSENT: &str = "SELECT open_tries = 0 FROM messages WHERE event = $1 AND status = 'failed'";
     let mut db = app.db().await?;
@@ -128,7 +128,7 @@ async fn give_back(app: &App, event: &str) -> Result<()> {
     Ok(())
 }
 
-/// Without an address the log is told, as often as a mail would have been.
+/// Without an address, the alerts are logged as often as they would have been mailed.
 async fn log(app: &App, now: Timestamp) -> Result<()> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;

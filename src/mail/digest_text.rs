@@ -1,16 +1,16 @@
-//! What the operator's mail tells of each alert.
+//! The text of the digest.
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::alerts::{Severity, Told};
 
-/// What a mail tells: what is new, then what was met again since it was told.
+/// A digest: new alerts first, then those that occurred again since the last mail.
 #[derive(Debug, Default, Serialize)]
 pub struct Digest {
     pub new: Vec<Entry>,
     pub repeats: Vec<Entry>,
-    /// Alerts that are left for the next mail.
+    /// How many alerts are left for the next mail.
     pub left: i64,
 }
 
@@ -23,7 +23,7 @@ pub struct Entry {
     pub text: String,
     pub orders: Vec<String>,
     pub count: i64,
-    /// Of them, how many since it was last told.
+    /// How many of them since the last mail about it.
     pub since_told: i64,
     pub first_at: Timestamp,
     pub last_at: Timestamp,
@@ -36,7 +36,7 @@ impl Digest {
         Self { new: entries(new), repeats: entries(repeats), left }
     }
 
-    /// The mail's subject, in Portuguese: of one alert its own, of several the most severe one's.
+    /// The mail's subject, in Portuguese. For several alerts, that of the most severe one.
     pub fn title(&self) -> String {
         let critical = self.new.iter().filter(|entry| entry.severity == Severity::Critical.as_str()).count();
         let all = self.new.len() + usize::try_from(self.left).unwrap_or(0);
@@ -64,7 +64,7 @@ impl Entry {
         }
     }
 
-    /// With its order, where it is about one, and how often it happened.
+    /// The alert's subject with its order, if it has one, and how often it occurred.
     fn title(&self) -> String {
         let order = if let [order] = self.orders.as_slice() { format!(" – pedido {order}") } else { String::new() };
         let times = if self.count > 1 { format!(" ({} vezes)", self.count) } else { String::new() };

@@ -1,4 +1,4 @@
-//! What messages tell: read when the mail is written, not when its job was pushed.
+//! The data of messages, read when the message is written, not when its job was queued.
 
 use deadpool_postgres::{GenericClient, Transaction};
 use jiff::Timestamp;
@@ -14,7 +14,7 @@ use crate::lang::Lang;
 use crate::sale::locks;
 use crate::sale::states::{OrderPaymentStatus, OrderStatus, RefundStatus};
 
-/// Who writes.
+/// The shop as messages name it.
 #[derive(Debug, Default, Serialize)]
 pub struct Shop {
     pub name: String,
@@ -22,7 +22,7 @@ pub struct Shop {
 }
 
 impl Shop {
-    /// Its name is the one that its mails are from.
+    /// The shop's name is the name in the sender of its mails.
     pub fn of(app: &App) -> Self {
         Self { name: name_in(&app.config.mail.from).to_owned(), url: app.config.http.frontend_url.clone() }
     }
@@ -34,7 +34,7 @@ pub fn name_in(from: &str) -> &str {
     if name.is_empty() || name.contains('@') { "Vitrine" } else { name }
 }
 
-/// An order, as far as its buyer is told about it.
+/// What messages say about an order.
 #[derive(Debug, Serialize)]
 pub struct Order {
     #[serde(skip)]
@@ -46,7 +46,7 @@ pub struct Order {
     pub recipient: Option<String>,
     #[serde(skip)]
     pub lang: Lang,
-    /// Where a text may go: the buyer wants texts, and the number is a mobile's.
+    /// The number for SMS, if the buyer wants them and it is a mobile number.
     #[serde(skip)]
     pub texts_to: Option<Phone>,
     pub number: String,
@@ -64,9 +64,9 @@ pub struct Order {
     pub service: String,
     pub delivery_days: i32,
     pub tracking_number: Option<String>,
-    /// Opens the order: for its owner signed in, for a guest with the token in it.
+    /// The address of the order. A customer has to be signed in; a guest's has the token in it.
     pub url: String,
-    /// Public.
+    /// The public tracking page.
     pub tracking_url: String,
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
@@ -106,7 +106,7 @@ pub struct Pix {
     pub expires_at: Timestamp,
 }
 
-/// The order under its lock, so that its history stays in the order of commits; without items and charge.
+/// Locks and reads the order, without items and charge. The lock keeps its history in the order of the commits.
 pub async fn lock_order(tx: &Transaction<'_>, app: &App, id: OrderId) -> Result<Option<Order>> {
     const FACTS: &str = "
         SELECT user_id, customer_name, customer_email, customer_phone, locale,
@@ -155,13 +155,13 @@ pub async fn lock_order(tx: &Transaction<'_>, app: &App, id: OrderId) -> Result<
     }))
 }
 
-/// Where the order is looked at. A guest's link carries the token in place of a session.
+/// The address of the order's page. A guest's link has the token, because a guest has no session.
 pub fn order_url(frontend_url: &str, number: &str, is_guest: bool) -> String {
     let query = if is_guest { format!("?token={TOKEN}") } else { String::new() };
     format!("{frontend_url}/pedidos/{number}{query}")
 }
 
-/// Adds what was bought, and the charge that waits to be paid.
+/// Adds the lines and the live charge.
 pub async fn complete(db: &impl GenericClient, order: Order) -> Result<Order> {
     const LINES: &str =
         "SELECT name, variant_name, quantity, line_total_cents FROM order_lines WHERE order_id = $1 ORDER BY position";
@@ -183,7 +183,7 @@ pub async fn complete(db: &impl GenericClient, order: Order) -> Result<Order> {
     Ok(Order { items, pix, ..order })
 }
 
-/// A product's only variant has a name for the shop, not for the buyer.
+/// The variant's name, unless it is the only one of its product.
 fn variant(name: String, product: &str) -> Option<String> {
     Some(name).filter(|name| !name.is_empty() && name != product && !["Único", "Única"].contains(&name.as_str()))
 }
@@ -194,7 +194,7 @@ fn address(value: serde_json::Value) -> Result<Address> {
     Ok(Address { cep, ..address })
 }
 
-/// How a person is addressed; empty where nothing is left of the name.
+/// The first name; empty if there is none.
 pub fn first_name(name: &str) -> String {
     name.split_whitespace().next().unwrap_or_default().to_owned()
 }
@@ -207,7 +207,7 @@ pub struct Refund {
     pub is_done: bool,
     #[serde(skip)]
     pub has_failed: bool,
-    /// `pix`, `credit_card` or `wallet`: where the money comes back to.
+    /// `pix`, `credit_card` or `wallet`: where the money goes back to.
     pub method: String,
 }
 
@@ -258,12 +258,12 @@ pub async fn reset(db: &impl GenericClient, app: &App, id: ResetId) -> Result<Op
     }))
 }
 
-/// Where a new password is chosen.
+/// The address where a new password is chosen.
 pub fn reset_url(frontend_url: &str) -> String {
     format!("{frontend_url}/redefinir-senha?token={TOKEN}")
 }
 
-/// Somebody who has just signed up.
+/// A new account.
 #[derive(Debug, Serialize)]
 pub struct Account {
     #[serde(skip)]
@@ -283,20 +283,20 @@ pub async fn account(db: &impl GenericClient, id: UserId) -> Result<Option<Accou
     }))
 }
 
-/// An invoice that stands.
+/// An authorized invoice.
 #[derive(Debug, Serialize)]
 pub struct Invoice {
     pub number: String,
     pub series: String,
-    /// In groups of four, as people read it out.
+    /// The access key in groups of four characters.
     pub chave: String,
     pub total_cents: Money,
-    /// Both open the files, for whoever holds them.
+    /// Capabilities: anybody with these addresses can open the files.
     pub danfe_url: String,
     pub xml_url: String,
 }
 
-/// The invoice of a sale and its order; `None`: it is not authorized, or no more.
+/// The invoice of a sale and its order. `None`: it is not authorized, or not any more.
 pub async fn invoice(db: &impl GenericClient, app: &App, id: InvoiceId) -> Result<Option<(OrderId, Invoice)>> {
     const INVOICE: &str = "
         SELECT order_id, number, series, chave, total_cents FROM invoices
@@ -317,7 +317,7 @@ pub async fn invoice(db: &impl GenericClient, app: &App, id: InvoiceId) -> Resul
     }))
 }
 
-/// Where its files are, the capability still to be put in.
+/// The addresses of its files, with a mark for the capability.
 pub fn invoice_urls(public_url: &str, order: OrderId) -> (String, String) {
     let url = |file: &str| format!("{public_url}/api/orders/{order}/invoice/{file}?token={TOKEN}");
     (url("danfe"), url("xml"))

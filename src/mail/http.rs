@@ -23,7 +23,7 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
     cfg.service(list).service(show).service(retry);
 }
 
-/// A mail or a text to a customer, or a mail to the operator.
+/// A mail or an SMS to a customer, or a mail to the operator.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct MessageView {
     pub id: MessageId,
@@ -35,12 +35,12 @@ pub struct MessageView {
     pub order_id: Option<OrderId>,
     /// Masked; null once the person was erased.
     pub recipient: Option<String>,
-    /// Empty for a text.
+    /// Empty for an SMS.
     pub subject: String,
     /// `queued`, `sending`, `sent`, `delivered`, `bounced` or `failed`.
     pub status: String,
     pub provider: String,
-    /// The last trouble with it.
+    /// Why it failed, or why the last try did.
     pub error: Option<String>,
     pub created_at: Timestamp,
     pub sent_at: Option<Timestamp>,
@@ -65,12 +65,12 @@ impl MessageView {
     }
 }
 
-/// The same with its words, as they are kept: where a link opens something for whoever holds it, a mark stands in its place.
+/// A message with its stored text. A mark stands for the capability in a link.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct OpenMessage {
     #[serde(flatten)]
     pub message: MessageView,
-    /// Null for a text, and once the words are no longer kept.
+    /// Null for an SMS, and once the text is no longer kept.
     pub html: Option<String>,
     pub text: Option<String>,
 }
@@ -132,7 +132,7 @@ async fn list(app: web::Data<App>, _admin: Admin, Query(query): Query<ListQuery>
     Ok(HttpResponse::Ok().json(List { items, total, limit, offset, next_cursor }))
 }
 
-/// One message with its words.
+/// One message with its text.
 #[utoipa::path(tag = "admin", security(("bearer" = [])), params(("id" = MessageId, Path)),
     responses((status = 200, body = OpenMessage), (status = 404)))]
 #[get("/api/admin/messages/{id}")]
@@ -142,7 +142,7 @@ async fn show(app: web::Data<App>, _admin: Admin, Path(id): Path<MessageId>) -> 
     Ok(HttpResponse::Ok().insert_header(("cache-control", "no-store")).json(message))
 }
 
-/// Sends a failed message after all, as it was written.
+/// Sends a failed message again, as it was written.
 #[utoipa::path(tag = "admin", security(("bearer" = [])), params(("id" = MessageId, Path)),
     responses((status = 200, body = MessageView), (status = 404),
         (status = 409, description = "It has not failed, says what is no longer so, or might arrive twice")))]

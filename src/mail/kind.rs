@@ -1,4 +1,4 @@
-//! What the shop writes about.
+//! The kinds of messages.
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -51,7 +51,7 @@ impl Kind {
         Self::ALL.into_iter().find(|kind| kind.word() == word)
     }
 
-    /// Whether it stays unsent where an earlier mail bounced or was called spam.
+    /// Whether it is not sent to an address that bounced or complained.
     pub fn heeds_blocks(self) -> bool {
         !matches!(self, Self::PasswordReset | Self::Alert)
     }

@@ -1,7 +1,8 @@
-//! Messages: rendered once, stored, and sent under a key of their own, so that every event is told exactly once.
+//! Messages: mails and SMS. Each is rendered once, stored, and sent under a key of its own, so that every event has exactly one
+//! message.
 //!
-//! A job reads the truth and writes the message in a short transaction, hands it over with no connection held, and
-//! records what became of it. The providers' news of deliveries and bounces come in by their webhooks.
+//! A job reads the present state and writes the message in a short transaction, sends it with no connection held, and records the
+//! result. Providers report deliveries and bounces by webhook.
 
 mod desk;
 pub mod digest;
@@ -36,11 +37,11 @@ use crate::jobs::{self, Outcome};
 use crate::lang::Lang;
 use crate::sale::states::OrderStatus;
 
-/// Stands in stored words where a capability belongs. It is put in at the moment of sending: nobody can sign in, or open
-/// a guest's order, with what lies in the table.
+/// The mark for a capability in a stored text. The capability is inserted when the message is sent: nobody can sign in, or open a
+/// guest's order, with the stored text.
 const TOKEN: &str = "§token§";
 
-/// Your account is there.
+/// Mails a new customer that the account was made.
 pub async fn welcome(app: &App, user: UserId) -> Result<Outcome> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
@@ -54,12 +55,12 @@ pub async fn welcome(app: &App, user: UserId) -> Result<Outcome> {
     send::hand_over(app, claim, "").await
 }
 
-/// "We have your order", with how to pay for it.
+/// Mails that the order was placed, and how to pay.
 pub async fn order_placed(app: &App, order: OrderId) -> Result<Outcome> {
     order_mail(app, order, Kind::OrderPlaced, |order| Some(format!("order_placed:{}", order.id))).await
 }
 
-/// The PIX is about to run out. Of an order that is paid, ended, or has nothing left to pay by PIX, nothing is told.
+/// Mails that the PIX is about to expire. Nothing is sent if the order is paid, has ended, or has no live PIX.
 pub async fn expiry_reminder(app: &App, order: OrderId) -> Result<Outcome> {
     order_mail(app, order, Kind::ExpiryReminder, |order| {
         (order.awaits_payment && order.pix.is_some()).then(|| format!("expiry_reminder:{}", order.id))
@@ -67,12 +68,12 @@ pub async fn expiry_reminder(app: &App, order: OrderId) -> Result<Outcome> {
     .await
 }
 
-/// The money is here.
+/// Mails that the order is paid.
 pub async fn order_paid(app: &App, order: OrderId) -> Result<Outcome> {
     order_mail(app, order, Kind::OrderPaid, |order| order.paid_at.map(|_| format!("order_paid:{}", order.id))).await
 }
 
-/// The parcel left. A corrected tracking number is told again, the same one is not.
+/// Mails that the order was shipped. A corrected tracking number is mailed again, the same one is not.
 pub async fn order_shipped(app: &App, order: OrderId) -> Result<Outcome> {
     order_mail(app, order, Kind::OrderShipped, |order| {
         let tracking =
@@ -82,7 +83,7 @@ pub async fn order_shipped(app: &App, order: OrderId) -> Result<Outcome> {
     .await
 }
 
-/// The carrier says that it arrived.
+/// Mails that the order was delivered.
 pub async fn order_delivered(app: &App, order: OrderId) -> Result<Outcome> {
     order_mail(app, order, Kind::OrderDelivered, |order| {
         (order.status == OrderStatus::Delivered).then(|| format!("order_delivered:{}", order.id))
@@ -90,7 +91,8 @@ pub async fn order_delivered(app: &App, order: OrderId) -> Result<Outcome> {
     .await
 }
 
-/// Cancelled or expired. An order that was revived meanwhile is not told so; one that is cancelled again is.
+/// Mails that the order was cancelled or expired. Nothing is sent if it was paid meanwhile; a second cancellation is mailed
+/// again.
 pub async fn order_cancelled(app: &App, order: OrderId) -> Result<Outcome> {
     order_mail(app, order, Kind::OrderCancelled, |order| {
         let at = order.cancelled_at.map(|at| at.as_second());
@@ -99,7 +101,7 @@ pub async fn order_cancelled(app: &App, order: OrderId) -> Result<Outcome> {
     .await
 }
 
-/// A mail about an order. `event` names what happened, or says that it is no longer so.
+/// A mail about an order. `event` gives the event's key; `None`: it is no longer so, and nothing is sent.
 async fn order_mail(app: &App, id: OrderId, kind: Kind, event: impl FnOnce(&Order) -> Option<String>) -> Result<Outcome> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
@@ -108,7 +110,7 @@ async fn order_mail(app: &App, id: OrderId, kind: Kind, event: impl FnOnce(&Orde
     };
     let order = facts::complete(&tx, order).await?;
     let event = event(&order);
-    // Written by an earlier run that died before it knew what became of it, and overtaken since.
+    // An earlier run may have written the message and died before sending it. It is no longer so, and is withdrawn.
     store::withdraw(&tx, id, (Channel::Email, kind), event.as_deref()).await?;
     let Some(event) = event else {
         tx.commit().await?;
@@ -126,7 +128,7 @@ async fn order_mail(app: &App, id: OrderId, kind: Kind, event: impl FnOnce(&Orde
     send::hand_over(app, claim, &app.keys.order_token(id)).await
 }
 
-/// Money went back. Of a refund that failed or came back meanwhile nothing is told.
+/// Mails that money was refunded. Nothing is sent if the refund failed or came back meanwhile.
 pub async fn refunded(app: &App, refund: RefundId) -> Result<Outcome> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
@@ -148,12 +150,12 @@ pub async fn refunded(app: &App, refund: RefundId) -> Result<Outcome> {
     send::hand_over(app, claim, &app.keys.order_token(id)).await
 }
 
-/// The NF-e is there. One that was cancelled meanwhile is not told.
+/// Mails the NF-e. Nothing is sent if it was cancelled meanwhile.
 pub async fn invoice(app: &App, invoice: InvoiceId) -> Result<Outcome> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let Some((id, facts)) = facts::invoice(&tx, app, invoice).await? else {
-        // Cancelled since: what an earlier run wrote, and died before it knew what became of it, is no longer so.
+        // Cancelled meanwhile. An earlier run may have written the message and died before sending it: it is withdrawn.
         const ORDER: &str = "SELECT order_id FROM invoices WHERE id = $1";
         if let Some(row) = db::query_opt(&tx, ORDER, &[&invoice]).await? {
             let order: OrderId = row.get("order_id");
@@ -173,7 +175,7 @@ pub async fn invoice(app: &App, invoice: InvoiceId) -> Result<Outcome> {
     send::hand_over(app, claim, &app.keys.invoice_token(id)).await
 }
 
-/// The link that sets a new password. Nothing is sent for one that was used or has run out.
+/// Mails the link that sets a new password. Nothing is sent if it was used or has expired.
 pub async fn password_reset(app: &App, reset: ResetId) -> Result<Outcome> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
@@ -187,8 +189,8 @@ pub async fn password_reset(app: &App, reset: ResetId) -> Result<Outcome> {
     send::hand_over(app, claim, &app.keys.reset_token(reset)).await
 }
 
-/// A message that an admin wants sent after all: as it was written.
-pub async fn again(app: &App, message: MessageId) -> Result<Outcome> {
+/// Sends a failed message again as it was written, because an administrator asked for it.
+pub async fn send_again(app: &App, message: MessageId) -> Result<Outcome> {
     const FIND: &str = "SELECT event, kind, channel, order_id FROM messages WHERE id = $1";
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
@@ -216,12 +218,12 @@ pub async fn again(app: &App, message: MessageId) -> Result<Outcome> {
     send::hand_over(app, claim, &token).await
 }
 
-/// The shop's own part of every story.
+/// The part of a template's data that is the same for every message.
 fn story(app: &App) -> Story<'static> {
     Story { lang: Lang::Pt, shop: Shop::of(app), ..Story::default() }
 }
 
-/// Whom a mail is for, and what it is about.
+/// The recipient of a mail, and what it is about.
 struct Whom<'a> {
     order: Option<OrderId>,
     user: Option<UserId>,
@@ -229,7 +231,7 @@ struct Whom<'a> {
     to: Option<&'a str>,
 }
 
-/// The event's message, written if it was not, and claimed. `true`: it was written by this very run.
+/// Writes the event's message, unless it is written already, and claims it. `true`: this run wrote it.
 async fn write(
     tx: &Transaction<'_>,
     app: &App,

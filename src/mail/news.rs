@@ -1,4 +1,4 @@
-//! What the provider tells of mails that it took: delivered, bounced, complained about.
+//! What the provider reports about mails that it accepted: delivered, bounced, complained about.
 
 use deadpool_postgres::{GenericClient, Transaction};
 use serde_json::{Value, json};
@@ -21,18 +21,19 @@ struct About {
     status: MessageStatus,
 }
 
-/// Does what the event says, where it was not done before: the word for it, and the order that it was about. The caller commits.
+/// Applies an event, unless it was applied before. Returns its outcome for the inbox, and the order that it is about. The caller
+/// commits.
 ///
-/// Errors: [`Error::Busy`] where the mail is not yet known by their id: the event must come again, and be kept nowhere till then.
+/// Errors: [`Error::Busy`] the mail may not have the provider's id yet. The event is not written down, and must be sent again.
 pub async fn apply_mail_event(tx: &Transaction<'_>, event: &ResendEvent) -> Result<(&'static str, Option<OrderId>)> {
-    match find(tx, event).await? {
+    match find_mail(tx, event).await? {
         Some(about) => Ok((record_mail_event(tx, event, &about).await?, about.order)),
         None => Ok(("unknown", None)),
     }
 }
 
-/// By their id; it may come before we have written that id down.
-async fn find(tx: &Transaction<'_>, event: &ResendEvent) -> Result<Option<About>> {
+/// Finds the message by the provider's id. The event may come before we have written that id down.
+async fn find_mail(tx: &Transaction<'_>, event: &ResendEvent) -> Result<Option<About>> {
     const FIND: &str = "SELECT id, order_id, status FROM messages WHERE provider_ref = $1 AND provider = $2";
     const IN_FLIGHT: &str = "
         SELECT EXISTS (SELECT FROM messages WHERE status = 'queued' AND recipient = ANY($1) AND tried_at > now() - interval '5 minutes')";
@@ -61,7 +62,7 @@ async fn record_mail_event(tx: &Transaction<'_>, event: &ResendEvent, about: &Ab
     };
     store::lock_order(tx, about.order).await?;
     if to == MessageStatus::Bounced {
-        block(tx, about).await?;
+        block_address(tx, about).await?;
     }
     if !mark_message(tx, about, to, &why).await? {
         return Ok("already done");
@@ -79,8 +80,8 @@ async fn mark_message(tx: &impl GenericClient, about: &About, to: MessageStatus,
     Ok(db::execute(tx, MARK, &[&about.id, &to, &why, &about.status]).await? == 1)
 }
 
-/// Nothing but a password reset goes to this address any more.
-async fn block(tx: &impl GenericClient, about: &About) -> Result<()> {
+/// From now on this address gets only password resets and alerts.
+async fn block_address(tx: &impl GenericClient, about: &About) -> Result<()> {
     const BLOCK: &str = "
         UPDATE users u SET mail_blocked_at = now(), updated_at = now() FROM messages m
          WHERE m.id = $1 AND u.email = m.recipient AND u.mail_blocked_at IS NULL";
@@ -95,7 +96,7 @@ async fn note_soft_bounce(tx: &impl GenericClient, about: &About, why: &str) -> 
     Ok("applied")
 }
 
-/// The event as the inbox keeps it: their shape, without the people, so that an erasure need not look here.
+/// The event as the inbox keeps it: the provider's format without addresses, so that an erasure has nothing to do here.
 pub fn without_addresses(body: &[u8]) -> Vec<u8> {
     let given: Value = serde_json::from_slice(body).unwrap_or_default();
     let data = &given["data"];

@@ -13,7 +13,7 @@ use super::{TOKEN, samples};
 use crate::error::{Error, Result};
 use crate::lang::Lang;
 
-/// What is shown: a kind or all of them, a language or both.
+/// Which messages are shown: one kind or all, one language or both.
 #[derive(Debug, Default)]
 pub struct Choice {
     pub kind: Option<String>,
@@ -23,7 +23,7 @@ pub struct Choice {
 /// File name → content. `index.html` shows the others.
 type Pages = BTreeMap<String, String>;
 
-/// Writes the pages into a folder, which is made where it is not there.
+/// Writes the pages into a folder, and makes it if needed.
 pub fn write(choice: &Choice, folder: &Path) -> Result<()> {
     let trouble = |e: std::io::Error| Error::Internal(format!("{}: {e}", folder.display()));
     std::fs::create_dir_all(folder).map_err(trouble)?;
@@ -103,7 +103,7 @@ fn pages(choice: &Choice) -> Result<Pages> {
     Ok(pages)
 }
 
-/// Subjects are ours and hold no markup.
+/// One line of the index. Subjects hold no markup.
 fn entry(name: &str, what: &str, subject: &str, has_html: bool) -> String {
     let links = match has_html {
         true => format!("<a href=\"{name}.html\">HTML</a> <a href=\"{name}.txt\">texto</a>"),

@@ -1,4 +1,4 @@
-//! A story of each kind, as a buyer might read it: for the preview, and for the tests.
+//! Sample data for each kind of message, for the preview and the tests.
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -108,7 +108,7 @@ fn invoice() -> Invoice {
     }
 }
 
-/// A provider that refuses the shop's key, a dispute, and what is still met of yesterday.
+/// A digest: a provider that refuses the shop's key, a dispute, and an alert of yesterday that still occurs.
 pub fn digest() -> Digest {
     let refused = Entry {
         count: 200,
@@ -131,7 +131,7 @@ pub fn digest() -> Digest {
     Digest { new: vec![refused, dispute], repeats: vec![again], left: 3 }
 }
 
-/// A critical one that was met once.
+/// A critical alert that occurred once.
 pub fn entry(key: &str, subject: &str, text: &str) -> Entry {
     let met = at("2025-11-21T17:05:00Z");
     Entry {

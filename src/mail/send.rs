@@ -1,4 +1,4 @@
-//! Handing a stored message over: no connection is held meanwhile, and the outcome is recorded whatever it is.
+//! Sends a stored message. No connection is held during the call, and its outcome is recorded in any case.
 
 use jiff::{SignedDuration, Timestamp};
 use vitrine_kit::mail::OutgoingMail;
@@ -11,16 +11,17 @@ use crate::app::App;
 use crate::error::Result;
 use crate::jobs::Outcome;
 
-/// A provider that asks for this long has a quota, not a hiccup: waiting for it uses up no attempt.
+/// A wait that a provider asks for is a used-up quota if it is this long. It does not count as an attempt.
 const LONG_WAIT_S: u64 = 60 * 60;
-/// When to look again at what another run is handing over.
+/// When to try again while another run sends the message.
 const ELSEWHERE: SignedDuration = SignedDuration::from_secs(30);
-/// Less than they say: a key must not run out between our look and theirs.
+/// Less than the provider's 24 hours: the key must not expire between our check and theirs.
 const KEY_MARGIN_S: i64 = 60 * 60;
-/// Where no repeat is noticed, a lost mail is worse than a second one: after an unclear answer it is sent once more.
+/// Providers that do not recognise a repeat: after an unclear answer the mail is sent once more, because a lost mail is worse
+/// than a second.
 const BLIND_TRIES: i16 = 2;
 
-/// Sends what was claimed, the token put in its place.
+/// Sends a claimed message, with the token in the place of its mark.
 pub async fn hand_over(app: &App, claim: Claim, token: &str) -> Result<Outcome> {
     let message = match claim {
         Claim::Ours(message) => message,
@@ -29,13 +30,13 @@ pub async fn hand_over(app: &App, claim: Claim, token: &str) -> Result<Outcome> 
     };
     if may_be_doubled(app, message.open_tries, message.open_for_s) {
         let why = "it may have been sent, and the provider would not notice a repeat: not sent again";
-        return give_up(app, &message, why, true).await; // this try has not begun
+        return give_up(app, &message, why, true).await; // nothing was sent by this try
     }
     let Ok(to) = Email::parse(&message.recipient) else {
         return give_up(app, &message, "the address cannot be written to", true).await;
     };
     let mail = outgoing(app, &message, to, token);
-    // An alert takes no turn from customers' mails: one goes out a minute at most, and the pace leaves room for that.
+    // A digest does not wait for the rate limit: there is at most one a minute, and the limit leaves room for it.
     if message.kind != Kind::Alert.word() {
         app.mail_pace.turn().await;
     }
@@ -52,7 +53,7 @@ pub async fn hand_over(app: &App, claim: Claim, token: &str) -> Result<Outcome> 
             give_up(app, &message, &why, true).await
         }
         Err(error) => {
-            // Credentials that are not accepted are no refusal of the mail: it waits for them.
+            // If the credentials are not accepted, the mail is not refused: it waits.
             let is_unsent = error.is_away();
             store::note_trouble(&app.db().await?, &message, &error.to_string(), is_unsent).await?;
             match error {
@@ -66,7 +67,7 @@ pub async fn hand_over(app: &App, claim: Claim, token: &str) -> Result<Outcome> 
     }
 }
 
-/// Whether another try of a mail might be a second mail, after so many that may have arrived.
+/// Whether another try might arrive as a second mail, after this many tries that may have arrived.
 pub fn may_be_doubled(app: &App, open_tries: i16, open_for_s: i64) -> bool {
     match app.providers.mailer.notices_repeats_for() {
         Some(life) => open_tries > 0 && open_for_s > life.as_secs() as i64 - KEY_MARGIN_S,
@@ -74,7 +75,7 @@ pub fn may_be_doubled(app: &App, open_tries: i16, open_for_s: i64) -> bool {
     }
 }
 
-/// The same for every try: what is stored, and a token that is made of ids.
+/// The mail to send. It is the same for every try: the stored text, and a token derived from ids.
 fn outgoing(app: &App, message: &Claimed, to: Email, token: &str) -> OutgoingMail {
     OutgoingMail {
         idempotency_key: format!("{}/{}", message.kind, message.id),
@@ -95,7 +96,7 @@ async fn give_up(app: &App, message: &Claimed, why: &str, is_unsent: bool) -> Re
     Ok(Outcome::Dead(why.to_owned()))
 }
 
-/// A provider's words may quote the address; what we keep shows it masked.
+/// A provider's text may quote the address: it is stored with the address masked.
 pub fn without_people(words: &str, addresses: &[Email]) -> String {
     addresses.iter().fold(words.to_owned(), |words, address| words.replace(address.as_str(), &address.masked()))
 }

@@ -1,6 +1,7 @@
-//! Texts: a paid order and a parcel that left, to who wants them. One part each, and never the same one twice.
+//! SMS: an order is paid, an order is shipped; to buyers who want them. Each is one part long, and never sent twice.
 //!
-//! The provider knows no keys. Only what certainly did not arrive is sent again; what is unclear has failed, and says so.
+//! The provider has no idempotency keys. An SMS is sent again only if it was certainly not sent; after an unclear answer it has
+//! failed, with the reason.
 
 use deadpool_postgres::{GenericClient, Transaction};
 use jiff::{SignedDuration, Timestamp};
@@ -20,20 +21,20 @@ use crate::lang::Lang;
 use crate::sale::states::{MessageStatus, OrderStatus};
 use crate::sale::transitions::message_may;
 
-/// So much of a shop's or a carrier's name goes into a text.
+/// Most characters of a shop's or carrier's name in an SMS.
 const NAME_LIMIT: usize = 24;
-/// When to look again at what another run is handing over.
+/// When to try again while another run sends the SMS.
 const ELSEWHERE: SignedDuration = SignedDuration::from_secs(30);
-/// Why a text whose fate is unknown is left at that.
+/// The error of an SMS after an unclear answer.
 pub const UNCLEAR: &str = "there was no clear answer: it may have arrived, and a text is never sent twice";
-/// Refusals that speak of the recipient, not of our account: nobody has to look at them.
+/// Refusals because of the recipient, not of our account: no alert is raised.
 const RECIPIENTS: [&str; 5] = ["403", "404", "406", "407", "409"];
-/// The owner of the number told the provider that no more texts are wanted.
+/// The owner of the number has told the provider that they want no more SMS.
 const OPTED_OUT: &str = "406";
-/// Why a text failed whose telephone was off.
+/// The error of an SMS whose telephone was off.
 const ABSENT: &str = "AbsentSubscriber";
 
-/// The text that goes with a mail of this kind, where there is one.
+/// The job of the SMS that goes with a mail of this kind, if there is one.
 pub fn of(kind: Kind, order: OrderId) -> Option<Job> {
     match kind {
         Kind::OrderPaid => Some(Job::SmsOrderPaid { order }),
@@ -46,7 +47,7 @@ pub async fn order_paid(app: &App, order: OrderId) -> Result<Outcome> {
     text(app, order, Kind::OrderPaid, |order| order.paid_at.map(|_| format!("sms_order_paid:{}", order.id))).await
 }
 
-/// A corrected tracking number is told again, the same one is not.
+/// A corrected tracking number is sent again, the same one is not.
 pub async fn order_shipped(app: &App, order: OrderId) -> Result<Outcome> {
     text(app, order, Kind::OrderShipped, |order| {
         let tracking =
@@ -56,7 +57,7 @@ pub async fn order_shipped(app: &App, order: OrderId) -> Result<Outcome> {
     .await
 }
 
-/// Whether the buyer wants texts is asked now, not when the job was pushed.
+/// Whether the buyer wants SMS is read now, not when the job was queued.
 async fn text(app: &App, id: OrderId, kind: Kind, event: impl FnOnce(&Order) -> Option<String>) -> Result<Outcome> {
     if app.providers.sms.is_none() {
         return Ok(Outcome::Done);
@@ -92,7 +93,7 @@ async fn text(app: &App, id: OrderId, kind: Kind, event: impl FnOnce(&Order) -> 
     hand_over(app, claim).await
 }
 
-/// One part of ASCII: the longest of the wordings that fits.
+/// The text, one part of ASCII: the longest wording that fits.
 pub fn words(kind: Kind, shop: &str, order: &Order) -> String {
     let (shop, number, url) = (clip(&plain(shop), NAME_LIMIT), plain(&order.number), plain(&order.tracking_url));
     let carrier = clip(&plain(&order.carrier), NAME_LIMIT);
@@ -121,7 +122,7 @@ pub fn words(kind: Kind, shop: &str, order: &Order) -> String {
     clip(fits.map_or("", String::as_str), PART)
 }
 
-/// Sends what was claimed. What an earlier try may have sent is not sent again.
+/// Sends a claimed SMS, unless an earlier try may have sent it.
 pub(super) async fn hand_over(app: &App, claim: Claim) -> Result<Outcome> {
     let message = match claim {
         Claim::Ours(message) => message,
@@ -132,7 +133,7 @@ pub(super) async fn hand_over(app: &App, claim: Claim) -> Result<Outcome> {
         return fail(app, &message, "the number cannot be written to", true, Outcome::Done).await;
     };
     if message.open_tries > 0 {
-        return leave(app, &message).await;
+        return fail_as_unclear(app, &message).await;
     }
     match provider.send(&OutgoingSms { to, text: message.text.clone() }).await {
         Ok(provider_ref) => {
@@ -140,7 +141,7 @@ pub(super) async fn hand_over(app: &App, claim: Claim) -> Result<Outcome> {
             let tx = db.transaction().await?;
             lock_ref(&tx, &provider_ref).await?;
             store::mark_sent(&tx, &message, &provider_ref).await?;
-            take_early(&tx, &message, &provider_ref).await?;
+            apply_early_report(&tx, &message, &provider_ref).await?;
             tx.commit().await?;
             Ok(Outcome::Done)
         }
@@ -160,8 +161,8 @@ pub(super) async fn hand_over(app: &App, claim: Claim) -> Result<Outcome> {
     }
 }
 
-/// Tried before, and nobody knows what came of it. That one try stands; those that only looked, this one too, were none.
-async fn leave(app: &App, message: &Claimed) -> Result<Outcome> {
+/// An earlier try had an unclear answer: the SMS has failed. Only that try counts; later runs, this one too, sent nothing.
+async fn fail_as_unclear(app: &App, message: &Claimed) -> Result<Outcome> {
     const ONE_TRY: &str = "UPDATE messages SET open_tries = 2 WHERE id = $1 AND channel = 'sms' AND open_tries > 2";
     db::execute(&app.db().await?, ONE_TRY, &[&message.id]).await?;
     fail(app, message, UNCLEAR, true, Outcome::Done).await
@@ -176,7 +177,7 @@ async fn fail(app: &App, message: &Claimed, why: &str, is_unsent: bool, end: Out
     Ok(end)
 }
 
-/// Who said no to the provider said no to us.
+/// A buyer who opted out at the provider is opted out here.
 async fn opt_out(db: &impl GenericClient, user: Option<UserId>, order: Option<OrderId>) -> Result<()> {
     const CUSTOMER: &str = "UPDATE users SET sms_opt_in = false, updated_at = now() WHERE id = $1 AND sms_opt_in";
     const GUEST: &str = "UPDATE orders SET sms_opt_in = false WHERE id = $1 AND user_id IS NULL AND sms_opt_in";
@@ -185,15 +186,16 @@ async fn opt_out(db: &impl GenericClient, user: Option<UserId>, order: Option<Or
     Ok(())
 }
 
-/// A report may come before we have written down what it is about: whoever holds this goes first, and the other sees it.
+/// A report may come before we have written down the provider's id of its SMS. This lock makes the two transactions run one after
+/// the other, so that the second sees the first.
 async fn lock_ref(tx: &Transaction<'_>, provider_ref: &str) -> Result<()> {
     db::query_one(tx, "SELECT pg_advisory_xact_lock(hashtextextended('sms:' || $1, 0))", &[&provider_ref]).await?;
     Ok(())
 }
 
-/// A report that came before the answer did. Of several the first, but that nobody was there is their last word only where
-/// they said nothing else.
-async fn take_early(tx: &Transaction<'_>, message: &Claimed, provider_ref: &str) -> Result<()> {
+/// Applies a report that came before the answer. Of several, the first; that the telephone was off counts only if there is no
+/// other.
+async fn apply_early_report(tx: &Transaction<'_>, message: &Claimed, provider_ref: &str) -> Result<()> {
     const EARLY: &str = "
         SELECT convert_from(body, 'UTF8') AS body FROM webhook_events
          WHERE provider = $1
@@ -206,9 +208,10 @@ async fn take_early(tx: &Transaction<'_>, message: &Claimed, provider_ref: &str)
     Ok(())
 }
 
-/// Does what a report says: the word for it, and the order that it was about. The caller commits.
+/// Applies a report. Returns its outcome for the inbox, and the order that it is about. The caller commits.
 ///
-/// Of a text that is not known nothing is done: either it is none of ours, or it is just being sent and will look for this.
+/// A report about an unknown SMS has no effect: it is not ours, or it is just being sent, and then [`apply_early_report`] finds
+/// the report.
 pub async fn apply_sms_report(tx: &Transaction<'_>, report: &Report) -> Result<(&'static str, Option<OrderId>)> {
     const FIND: &str = "SELECT id, order_id FROM messages WHERE provider_ref = $1 AND provider = $2";
     lock_ref(tx, &report.id).await?;
@@ -217,7 +220,7 @@ pub async fn apply_sms_report(tx: &Transaction<'_>, report: &Report) -> Result<(
     Ok((record_sms_report(tx, row.get("id"), order, report).await?, order))
 }
 
-/// `sent` → `delivered` or `failed`, and nothing else; but who was only absent may have got it in the end.
+/// `sent` → `delivered` or `failed`. An SMS that failed because the telephone was off may still be delivered.
 async fn record_sms_report(
     tx: &impl GenericClient,
     id: MessageId,
@@ -239,7 +242,7 @@ async fn record_sms_report(
         return Ok("already done");
     }
     if report.news.says_no_more() {
-        opt_out(tx, row.get("user_id"), order).await?; // the person before the order, as an erasure takes them
+        opt_out(tx, row.get("user_id"), order).await?; // locks the person before the order, as an erasure does
     }
     store::lock_order(tx, order).await?;
     if db::execute(tx, MARK, &[&id, &to, &why, &from]).await? == 0 {
@@ -249,7 +252,7 @@ async fn record_sms_report(
     Ok("applied")
 }
 
-/// The report as the inbox keeps it: without the number, so that an erasure need not look here.
+/// The report as the inbox keeps it: without the number, so that an erasure has nothing to do here.
 pub fn without_number(report: &Report) -> Vec<u8> {
     let mut form = form_urlencoded::Serializer::new(String::new());
     form.append_pair("id", &report.id).append_pair("status", &report.status);

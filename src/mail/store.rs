@@ -27,7 +27,7 @@ impl Channel {
     }
 }
 
-/// A message to be written down.
+/// A message to write.
 #[derive(Debug)]
 pub struct NewMessage<'a> {
     /// One message per event.
@@ -36,9 +36,9 @@ pub struct NewMessage<'a> {
     pub channel: Channel,
     pub order: Option<OrderId>,
     pub user: Option<UserId>,
-    /// `None`: there is nobody left to write to, and nothing is written down.
+    /// `None`: there is no recipient, and no message is written.
     pub to: Option<&'a str>,
-    /// Empty for a text.
+    /// Empty for an SMS.
     pub subject: &'a str,
     pub html: Option<&'a str>,
     pub text: &'a str,
@@ -50,14 +50,14 @@ pub async fn has_message(db: &impl GenericClient, event: &str) -> Result<bool> {
     Ok(db::query_one(db, HAS, &[&event]).await?.get(0))
 }
 
-/// Keeps the words; `false` where a twin of the job was faster. Where the address must not be written to any more, what is
-/// kept says so instead of the words.
+/// Writes the message. `false`: another run of the job wrote it. If the address is blocked, the message is written as failed,
+/// without its text.
 pub async fn insert_message(tx: &impl GenericClient, app: &App, new: &NewMessage<'_>) -> Result<bool> {
     const BLOCKED: &str = "
         SELECT EXISTS (SELECT FROM users WHERE email = $1 AND mail_blocked_at IS NOT NULL)
             OR EXISTS (SELECT FROM messages WHERE order_id = $2 AND recipient = $1 AND status = 'bounced')";
     let Some(to) = new.to else { return Ok(false) };
-    // Who cannot sign in may ask for a reset at any address: that mail is always tried.
+    // A password reset is sent to any address, also a blocked one: its owner may not be able to sign in.
     let may_block = new.channel == Channel::Email && new.kind.heeds_blocks();
     let blocked = may_block && db::query_one(tx, BLOCKED, &[&to, &new.order]).await?.get::<_, bool>(0);
     let (html, body) = if blocked { (None, None) } else { (new.html, Some(new.text)) };
@@ -86,7 +86,7 @@ pub async fn insert_message(tx: &impl GenericClient, app: &App, new: &NewMessage
     Ok(written == 1)
 }
 
-/// Who carries messages of this channel now.
+/// The provider of messages of this channel.
 pub fn provider(app: &App, channel: Channel) -> &'static str {
     match channel {
         Channel::Email => app.providers.mailer.name(),
@@ -97,7 +97,7 @@ pub fn provider(app: &App, channel: Channel) -> &'static str {
 /// Why nothing is sent to an address that bounced or complained.
 pub const BLOCKED_WHY: &str = "the address bounced or complained before";
 
-/// A message that this run alone hands over.
+/// A message that only this run sends.
 #[derive(Debug)]
 pub struct Claimed {
     pub id: MessageId,
@@ -113,20 +113,21 @@ pub struct Claimed {
     pub open_for_s: i64,
 }
 
-/// Whose turn it is.
+/// The result of a claim.
 #[derive(Debug)]
 pub enum Claim {
     Ours(Box<Claimed>),
-    /// Another run is handing it over at this moment.
+    /// Another run is sending it.
     Elsewhere,
     /// It was sent, or there is nobody to send it to.
     Nothing,
 }
 
-/// How long a claim holds. Longer than any hand-over with its wait for a turn: who died over it has lost it.
+/// How long a claim lasts: longer than sending takes with its wait for the rate limit. A run that died loses the claim after
+/// this.
 const CLAIM: &str = "2 minutes";
 
-/// The event's message, if it waits to be sent: from now on this run's, and counted as tried.
+/// Claims the event's message for this run, if it waits to be sent, and counts a try.
 pub async fn claim(tx: &impl GenericClient, app: &App, channel: Channel, event: &str) -> Result<Claim> {
     const TAKE: &str = "
         UPDATE messages m SET claimed_at = now(), open_tries = m.open_tries + 1, tried_at = coalesce(m.tried_at, now()), provider = $3
@@ -155,7 +156,8 @@ pub async fn claim(tx: &impl GenericClient, app: &App, channel: Channel, event: 
     })))
 }
 
-/// Handed over, under the provider's id. What carried a capability is forgotten. `false`: a twin of the job said so already.
+/// Marks a message as sent, under the provider's id. The text of a password reset is deleted. `false`: another run of the job did
+/// so before.
 pub async fn mark_sent(tx: &impl GenericClient, message: &Claimed, provider_ref: &str) -> Result<bool> {
     const SENT: &str = "
         UPDATE messages SET status = 'sent', provider_ref = $2, sent_at = now(), error = NULL, claimed_at = NULL,
@@ -171,7 +173,7 @@ pub async fn mark_sent(tx: &impl GenericClient, message: &Claimed, provider_ref:
     Ok(sent)
 }
 
-/// Given up, until an admin has the job tried again. `is_unsent`: the provider certainly did not take it.
+/// Marks a message as failed, until an administrator tries again. `is_unsent`: the provider certainly did not accept it.
 pub async fn mark_failed(tx: &impl GenericClient, message: &Claimed, why: &str, is_unsent: bool) -> Result<bool> {
     const FAILED: &str = "
         UPDATE messages SET status = 'failed', error = $2, claimed_at = NULL, open_tries = open_tries - $3::int::smallint,
@@ -185,17 +187,18 @@ pub async fn mark_failed(tx: &impl GenericClient, message: &Claimed, why: &str, 
     Ok(failed)
 }
 
-/// What the message's state is now, under its order's lock: a twin of the job may have been faster than this one.
+/// The message's present state, under its order's lock: another run of the job may have changed it.
 async fn lock_status(tx: &impl GenericClient, message: &Claimed) -> Result<MessageStatus> {
     const STATUS: &str = "SELECT status FROM messages WHERE id = $1 FOR NO KEY UPDATE";
     lock_order(tx, message.order).await?;
     Ok(db::query_one(tx, STATUS, &[&message.id]).await?.try_get("status")?)
 }
 
-/// Why a message that was written is not sent any more.
+/// The error of a message that was written and is withdrawn.
 pub const WITHDRAWN: &str = "what it says is no longer so: not sent, or not sent again";
 
-/// Messages of a locked order that wait to be sent and would say what is no longer so: all of their kind but the event `keep`.
+/// Withdraws the queued messages of this kind, except the event `keep`: what they say is no longer so. Call this while holding
+/// the order's lock.
 pub async fn withdraw(
     tx: &impl GenericClient,
     order: OrderId,
@@ -207,7 +210,7 @@ pub async fn withdraw(
     mark_withdrawn(tx, order, rows.iter().map(|row| row.get("id")).collect()).await
 }
 
-/// The same for the message of one event.
+/// Withdraws the queued message of one event. Call this while holding the order's lock.
 pub async fn withdraw_event(tx: &impl GenericClient, order: OrderId, event: &str) -> Result<()> {
     const QUEUED: &str = "SELECT id FROM messages WHERE order_id = $1 AND event = $2 AND status = 'queued'";
     let rows = db::query(tx, QUEUED, &[&order, &event]).await?;
@@ -225,7 +228,7 @@ async fn mark_withdrawn(tx: &impl GenericClient, order: OrderId, messages: Vec<M
     Ok(())
 }
 
-/// Not now. `is_unsent`: the provider certainly did not take this try.
+/// Notes why a try failed. `is_unsent`: the provider certainly did not accept it.
 pub async fn note_trouble(db: &impl GenericClient, message: &Claimed, why: &str, is_unsent: bool) -> Result<()> {
     const TROUBLE: &str = "
         UPDATE messages SET error = $2, claimed_at = NULL, open_tries = open_tries - $3::int::smallint,

@@ -1,4 +1,4 @@
-//! The words of every mail: a layout and two templates per kind, HTML and plain text, embedded in the binary.
+//! The templates of mails: a layout, and per kind one for HTML and one for plain text, embedded in the binary.
 
 use std::sync::LazyLock;
 
@@ -17,7 +17,7 @@ use crate::calendar;
 use crate::error::{Error, Result};
 use crate::lang::Lang;
 
-/// A template's name and source. What ends in `.html` escapes what is put into it, `.txt` does not.
+/// A template's name and source. Values are escaped in `.html`, and not in `.txt`.
 macro_rules! files {
     ($($name:literal),* $(,)?) => { [$(($name, include_str!(concat!("templates/", $name)))),*] };
 }
@@ -73,19 +73,19 @@ const FILES: [(&str, &str); 48] = files![
     "en/alert.txt",
 ];
 
-/// Longer subjects are cut off by every reader.
+/// Mail programs cut longer subjects.
 const MAX_SUBJECT: usize = 150;
 
 /// A rendered mail.
 #[derive(Debug)]
 pub struct Words {
-    /// One line, whatever went into it.
+    /// Always one line.
     pub subject: String,
     pub html: String,
     pub text: String,
 }
 
-/// What a template may speak of; each kind has its own part of it.
+/// The data of a template. Each kind uses a part of it.
 #[derive(Debug, Default, Serialize)]
 pub struct Story<'a> {
     pub lang: Lang,
@@ -98,7 +98,7 @@ pub struct Story<'a> {
     pub digest: Option<&'a Digest>,
 }
 
-/// Read once per process: the sources stand in the binary.
+/// Parsed once per process; the sources are in the binary.
 static TEMPLATES: LazyLock<Result<Templates>> = LazyLock::new(Templates::new);
 
 #[derive(Debug)]
@@ -124,7 +124,7 @@ impl Templates {
         Ok(Self(env))
     }
 
-    /// Subject and both parts of a mail, in the story's language.
+    /// Subject and both parts of a mail, in its language.
     pub fn render(&self, kind: Kind, story: &Story<'_>) -> Result<Words> {
         let subject = one_line(&subject_of(kind, story));
         let context = minijinja::context! { subject => subject.as_str(), ..Value::from(Serde(story)) };
@@ -137,7 +137,7 @@ impl Templates {
     }
 }
 
-/// A line with nothing but a block leaves nothing behind.
+/// A line that holds only a block is removed.
 fn syntax() -> Result<SyntaxConfig, minijinja::Error> {
     SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()
 }
@@ -146,7 +146,7 @@ fn broken(error: &minijinja::Error) -> Error {
     Error::Internal(format!("a mail's template: {error:#}"))
 }
 
-/// One empty line between paragraphs, whatever the blocks left.
+/// Reduces several empty lines to one.
 fn without_gaps(text: &str) -> String {
     let mut tidy = String::with_capacity(text.len());
     for line in text.trim().lines().map(str::trim_end) {
@@ -158,7 +158,7 @@ fn without_gaps(text: &str) -> String {
     tidy
 }
 
-/// As the language writes it, in São Paulo's time: `21/11/2025 às 14:05`, `21 Nov 2025 at 14:05`.
+/// A time in the language's format, in São Paulo: `21/11/2025 às 14:05`, `21 Nov 2025 at 14:05`.
 fn when(time: &str, lang: Lang, zone: &TimeZone) -> Result<String, minijinja::Error> {
     let time: Timestamp = time.parse().map_err(|_| minijinja::Error::new(ErrorKind::InvalidOperation, "not a time"))?;
     let shape = match lang {
@@ -168,13 +168,13 @@ fn when(time: &str, lang: Lang, zone: &TimeZone) -> Result<String, minijinja::Er
     Ok(time.to_zoned(zone.clone()).strftime(shape).to_string())
 }
 
-/// A subject is a header: no line break may end it early.
+/// A subject is a header, so line breaks are removed from it.
 pub fn one_line(text: &str) -> String {
     let spaced: String = text.chars().map(|c| if c.is_control() || "\u{2028}\u{2029}".contains(c) { ' ' } else { c }).collect();
     spaced.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(MAX_SUBJECT).collect()
 }
 
-/// Escapes what matters in HTML and leaves the slashes of addresses alone.
+/// Escapes for HTML, but not the slashes of addresses.
 fn write(out: &mut Output, state: &mut State, value: &Value) -> Result<(), minijinja::Error> {
     let is_plain_text = value.kind() == ValueKind::String && !value.is_safe();
     match value.as_str() {

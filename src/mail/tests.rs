@@ -80,7 +80,7 @@ fn a_refund_says_how_much_and_where_to() {
 }
 
 #[test]
-fn an_operators_mail_is_called_by_what_it_tells() {
+fn the_subject_of_a_digest_names_its_most_severe_alert() {
     let called = |new, repeats, left| digest(&Digest { new, repeats, left }).subject;
     let refused = || Entry { count: 200, ..samples::entry("charge-refused:propay:401", "Cobrança recusada por propay", "") };
     let dispute =

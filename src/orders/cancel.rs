@@ -1,4 +1,4 @@
-//! Cancelling, by the buyer before shipment or by the shop.
+//! Cancels an order, for the buyer before shipment or for the shop.
 
 use crate::app::App;
 use crate::db;
@@ -11,7 +11,7 @@ use crate::sale::states::OrderStatus;
 use crate::sale::viewer::Viewer;
 use crate::{catalog, payments};
 
-/// Stock and coupon come back, an open charge is voided, captured money is refunded. Cancelling twice changes nothing more.
+/// Gives stock and coupon back, voids a live charge, and refunds captured money. A repeat changes nothing.
 pub async fn cancel(app: &App, viewer: Viewer, order: OrderId, reason: &str) -> Result<()> {
     const OPEN: &str = "SELECT id FROM payments WHERE order_id = $1 AND status IN ('creating', 'unknown', 'pending')";
     let mut db = app.db().await?;
@@ -24,7 +24,7 @@ pub async fn cancel(app: &App, viewer: Viewer, order: OrderId, reason: &str) -> 
             return Err(Error::Conflict(format!("The order is {status}: it can no longer be cancelled, only returned")));
         }
     }
-    // What somebody typed may name a person: it stands where erasure reaches it, not in the history.
+    // The reason may name a person, so it is kept in the order, where it can be erased, and not in the history.
     db::execute(&tx, "UPDATE orders SET cancel_reason = nullif($2, '') WHERE id = $1", &[&order, &reason]).await?;
     let ended = life::end(&tx, order, life::Ending::Cancelled, viewer.actor(), "cancelled on request").await?;
     let open = db::query_opt(&tx, OPEN, &[&order]).await?.map(|row| row.get::<_, PaymentId>("id"));

@@ -1,8 +1,8 @@
-//! Checkout: the cart becomes an order, whole or not at all, in two round trips to the database.
+//! Checkout: the cart becomes an order, completely or not at all, in two round trips to the database.
 //!
 //! The first one opens the transaction, takes the key and the cart's lock, and reads everything. The second one writes
 //! everything and commits. Fewer is not possible without pricing inside the database: what is written depends on what was
-//! read. Whatever can still refuse in the second (stock, a coupon's limits) raises, so that the COMMIT behind it rolls back.
+//! read. What can still fail in the second (stock, a coupon's limits) raises an error, so that the COMMIT after it rolls back.
 
 use deadpool_postgres::Object;
 use futures_util::{join, try_join};
@@ -29,11 +29,11 @@ use crate::sale::life;
 
 type Param<'a> = &'a (dyn ToSql + Sync);
 
-/// What came of it.
+/// The result of a checkout.
 #[derive(Debug)]
 pub enum Placed {
     New(Box<NewOrder>),
-    /// The same key was used before: what was kept of its first answer. [`first_answer`] makes it whole.
+    /// The same key was used before. This is the kept part of the first answer; [`first_answer`] completes it.
     Replay(Kept),
 }
 
@@ -42,18 +42,18 @@ pub struct NewOrder {
     pub order: OrderView,
     /// The answer.
     pub body: serde_json::Value,
-    /// A variant is sold out now: cached answers are wrong.
+    /// A variant is sold out now, so cached answers are out of date.
     pub sold_out: bool,
 }
 
-/// The lock that two tabs of one buyer queue at. What the cart holds is read by the next statement, which sees
-/// what the one before us did to it. A twin that did not get its key (see [`idempotency::TAKE`]) does not queue.
-/// It brings what else a checkout goes by: the time and the settings.
+/// Locks the cart, so that two tabs of one buyer check out one after the other. The next statement reads the cart's lines and
+/// sees what the other tab committed. A request that did not get its key (see [`idempotency::TAKE`]) takes no lock. It also reads
+/// the time and the settings.
 const LOCK_CART: &str = "
     SELECT id, now() AS now, (SELECT value FROM settings WHERE name = 'payment_methods') AS payment_methods,
            (SELECT value FROM settings WHERE name = 'order_limits') AS order_limits
       FROM carts WHERE owner = $1 AND current_setting('vitrine.key_is_free', true) IS DISTINCT FROM 'false' FOR UPDATE";
-/// The lines, each beside the cart's coupon, whose columns are NULL where there is none.
+/// The lines, each with the cart's coupon; its columns are NULL if there is none.
 const LINES: &str = "
     SELECT i.variant_id, i.quantity, v.product_id, v.sku, v.name AS variant_name, v.price_cents, v.stock, p.name,
            (SELECT url FROM product_images m WHERE m.product_id = p.id ORDER BY position LIMIT 1) AS image_url,
@@ -70,8 +70,8 @@ const COUPON: &str = "
     SELECT id, code, kind, value, min_subtotal_cents, max_discount_cents, starts_at, ends_at, max_uses, max_uses_per_customer, uses, active
       FROM coupons WHERE code = $1";
 
-/// What is written beside the order and its lines: history, jobs, the kept answer, the emptied cart. A new order's jobs are
-/// nobody else's, so none of them can wait already, as [`jobs::PUSH`] must expect.
+/// Written with the order and its lines: history, jobs, the kept answer, the emptied cart. No job of a new order can be queued
+/// already, so this needs no conflict clause, as [`jobs::PUSH`] does.
 const WRITE_REST: &str = "
     WITH told AS (
         INSERT INTO order_history (order_id, subject, from_state, to_state, reason, actor, cause)
@@ -92,10 +92,10 @@ const WRITE_REST: &str = "
 const DROP_CARTS_COUPON: &str = "UPDATE carts SET coupon_id = NULL WHERE id = $1";
 const CHECK_UNPAID: &str = "SELECT check_unpaid($1, $2, $3, $4, $5, $6)";
 const SPEND_COUPON: &str = "SELECT spend_coupon($1, $2, $3, $4, $5)";
-/// The lines come in the order of their variants' ids, by [`LINES`].
+/// Takes the stock. The lines are sorted by variant id, as [`LINES`] reads them.
 const TAKE_STOCK: &str = "SELECT take_stock($1, $2, $3, 1::smallint, $4, $5)";
 
-/// Places the order. Nothing is left behind by a refusal.
+/// Places the order. A refusal leaves no rows.
 pub async fn place(app: &App, asked: &Asked<'_>, new: &PlaceOrder) -> Result<Placed> {
     let mut tx = Pipeline::open(app.db().await?);
     let outcome = place_in(&mut tx, app, asked, new).await;
@@ -109,7 +109,7 @@ async fn place_in(tx: &mut Pipeline, app: &App, asked: &Asked<'_>, new: &PlaceOr
     let Asked { owner, actor, key, .. } = *asked;
     let read = read(tx, owner, new, key).await?;
     if let (Some(claim), Some((taken, first))) = (key, &read.key)
-        && let Some(first) = claim.judge(taken, first.as_ref())?
+        && let Some(first) = claim.first_answer_of(taken, first.as_ref())?
     {
         return Ok(Placed::Replay(first));
     }
@@ -121,14 +121,15 @@ async fn place_in(tx: &mut Pipeline, app: &App, asked: &Asked<'_>, new: &PlaceOr
     Ok(Placed::New(Box::new(NewOrder { order, body, sold_out })))
 }
 
-/// A guest's answer opens the order.
+/// Adds the token with which a guest opens the order.
 fn add_token(app: &App, owner: &Owner, order: OrderId, answer: &mut serde_json::Value) {
     if matches!(owner, Owner::Guest(_)) {
         answer["access_token"] = app.keys.order_token(order).into();
     }
 }
 
-/// What is kept of an answer under its key: all that may read otherwise later. Of lines only their discounts do.
+/// The part of an answer that is kept under its key: everything that could read differently later. Of lines that is only the
+/// discount.
 fn kept_of(answer: &serde_json::Value) -> serde_json::Value {
     let mut kept = answer.clone();
     if let Some(lines) = kept["items"].as_array_mut() {
@@ -137,7 +138,7 @@ fn kept_of(answer: &serde_json::Value) -> serde_json::Value {
     kept
 }
 
-/// The first answer again, of what was kept of it, the lines as they were sold, and the token, which is kept nowhere.
+/// The first answer again: the kept part, the lines as they were sold, and the token, which is not stored.
 pub async fn first_answer(app: &App, owner: &Owner, kept: &Kept) -> Result<serde_json::Value> {
     let broken = || Error::Internal("a kept order does not fit its lines".into());
     let mut answer = kept.body()?;
@@ -159,7 +160,7 @@ async fn read(tx: &mut Pipeline, owner: &Owner, new: &PlaceOrder, key: Option<&C
     let (owner, user) = (owner.key(), owner.user());
     let address: Option<AddressId> = new.address_id;
     let code = new.coupon.as_deref().map(coupons::normalise).transpose()?;
-    // Prepared beforehand (cached after the first time), so that what follows leaves in one go and in this order.
+    // Prepared first (and cached), so that the statements below are sent together and in this order.
     let (take, look, lock, lines, buyer, coupon) = try_join!(
         db::prepare(client, idempotency::TAKE),
         db::prepare(client, idempotency::LOOK),
@@ -191,7 +192,7 @@ async fn read(tx: &mut Pipeline, owner: &Owner, new: &PlaceOrder, key: Option<&C
         }
     };
     let of_cart: [Param<'_>; 1] = [&owner];
-    // All are waited for: after a statement that fails the others fail too, for that alone, and the first one's error is the cause.
+    // Wait for all: after one statement fails, the others fail because of it, so the first error is the cause.
     let (begun, key, cart, lines, buyer, coupon) = join!(
         client.batch_execute("BEGIN"),
         asked_key,
@@ -204,7 +205,7 @@ async fn read(tx: &mut Pipeline, owner: &Owner, new: &PlaceOrder, key: Option<&C
     Ok(Read { key: key?, cart: cart?, lines: lines?, buyer: buyer?, coupon: coupon? })
 }
 
-/// The second round trip: everything is written, the hot rows last, and committed behind it.
+/// The second round trip: writes everything, contended rows last, and commits.
 async fn write(
     tx: &mut Pipeline,
     draft: &Draft,
@@ -341,7 +342,7 @@ async fn write(
     }
 }
 
-/// Why the database said no, in the shop's words.
+/// The shop's error for an error that a statement raised.
 fn refusal(error: tokio_postgres::Error, lines: &[OrderLine]) -> Error {
     let Some(raised) = error.as_db_error() else { return error.into() };
     match raised.code().code() {

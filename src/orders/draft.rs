@@ -1,4 +1,4 @@
-//! What a checkout writes, worked out before it writes: buyer, address, prices, discount and freight, each fixed here.
+//! The order that a checkout will write: buyer, address, prices, discount and freight.
 
 use jiff::{SignedDuration, Timestamp};
 use tokio_postgres::Row;
@@ -18,14 +18,14 @@ use crate::sale::states::{OrderPaymentStatus, OrderStatus};
 use crate::seal::Sealed;
 use crate::shipping::{Free, Quote};
 
-/// What an unpaid order waits beyond its charge, so that a PIX of the last second still finds its stock.
+/// How long an unpaid order keeps its stock after its charge has expired, for a PIX that was paid in the last second.
 pub const GRACE: SignedDuration = SignedDuration::from_mins(5);
 
-/// What the first round trip found.
+/// The rows of the first round trip.
 pub(super) struct Read {
     /// The key's lock, then its first answer.
     pub(super) key: Option<(Row, Option<Row>)>,
-    /// The cart, the time, and the settings that a checkout goes by.
+    /// The cart, the time and the settings.
     pub(super) cart: Option<Row>,
     /// Each with the cart's coupon.
     pub(super) lines: Vec<Row>,
@@ -62,29 +62,29 @@ pub(super) struct Draft {
     pub(super) persons: Vec<Vec<u8>>,
     pub(super) person_to_lock: Vec<u8>,
     pub(super) limits: OrderLimits,
-    /// Of all lines together.
+    /// The sum over all lines.
     pub(super) units: i32,
-    /// The client's address, hashed. Only while the order waits for its money, and only where orders are counted by it.
+    /// The client's address, hashed. Kept only while the order is unpaid, and only if unpaid orders are counted by address.
     pub(super) placed_from: Option<Vec<u8>>,
     pub(super) address: ShippingAddress,
     pub(super) lines: Vec<OrderLine>,
     pub(super) subtotal: Money,
     pub(super) coupon_discount: Money,
-    /// What paying by the chosen method takes off the goods, after the coupon.
+    /// The discount of the chosen method on the goods, after the coupon.
     pub(super) method_discount: Money,
     pub(super) shipping: Money,
     pub(super) total: Money,
     pub(super) quote: Quote,
-    /// Why the freight costs the buyer nothing.
+    /// Why the freight is free.
     pub(super) free: Option<Free>,
     pub(super) coupon: Option<(CouponId, String)>,
     pub(super) method: Option<&'static str>,
     pub(super) notes: Option<String>,
-    /// The language of what is written about it.
+    /// The language of messages about it.
     pub(super) lang: Lang,
-    /// A guest's wish; a customer's stands with the account.
+    /// Whether a guest wants SMS. For a customer the account says so.
     pub(super) sms_opt_in: bool,
-    /// When an unpaid PIX is reminded of: at two thirds of its time.
+    /// When the buyer of an unpaid PIX is reminded: after two thirds of its time.
     pub(super) remind_at: Timestamp,
     pub(super) expires_at: Timestamp,
 }
@@ -149,12 +149,12 @@ impl Draft {
         })
     }
 
-    /// There is nothing to pay: it is paid as it is placed.
+    /// There is nothing to pay: the order is paid when it is placed.
     pub(super) fn is_free(&self) -> bool {
         self.total.is_zero()
     }
 
-    /// What it counts as while it is unpaid. `None`: it is paid as it is placed, or nothing has a limit.
+    /// How it is counted while it is unpaid. `None`: it is paid when it is placed, or no limit is set.
     pub(super) fn unpaid(&self) -> Option<Unpaid<'_>> {
         if self.is_free() || !self.limits.counts() {
             return None;
@@ -212,7 +212,7 @@ impl Draft {
     }
 }
 
-/// The price of the method that the buyer named; without a name it is set when the payment starts.
+/// The discount of the method that the buyer chose. Without a choice it is set when the payment starts.
 fn method_discount(new: &PlaceOrder, cart: &Row, goods: Money) -> Money {
     let offers = || Methods::read(cart.get("payment_methods"));
     new.method().map_or(Money::ZERO, |method| offers().discount(method, goods))
@@ -258,7 +258,7 @@ fn customer_address(new: &PlaceOrder, row: &Row) -> Result<ShippingAddress> {
     })
 }
 
-/// How many units it takes of the stock, where no line has more than one order may.
+/// How many units the order takes. Errors: a line has more units than one order may.
 fn units(lines: &[(VariantId, i32)], rows: &[Row], limits: &OrderLimits) -> Result<i32> {
     if let Some(row) = rows.iter().find(|row| !limits.allows_line(row.get("quantity"))) {
         return Err(Error::TooManyOfOne { sku: row.get("sku"), most: limits.units_per_line });
@@ -276,8 +276,8 @@ fn subtotal(rows: &[Row]) -> Result<Money> {
     lines.collect::<Option<Vec<_>>>().and_then(Money::sum).ok_or_else(too_much)
 }
 
-/// The coupon with what it takes off, and whether it frees the freight. One that was asked for and does not hold is an error,
-/// so that nobody pays more than they were shown.
+/// The coupon's discount, and whether it makes the freight free. A coupon that was sent and is not valid is an error, so that
+/// nobody pays more than they were shown.
 fn apply_coupon(new: &PlaceOrder, coupon: Option<&Row>, subtotal: Money, now: Timestamp) -> Result<Applied> {
     let Some(row) = coupon else {
         return if new.coupon.is_some() { Err(Error::NoSuchCoupon) } else { Ok(Applied::default()) };
@@ -298,7 +298,7 @@ struct Applied {
     frees_shipping: bool,
 }
 
-/// The lines as sold, the discount spread over them to the last centavo.
+/// The lines as sold, with the discount divided among them to the last centavo.
 fn order_lines(rows: &[Row], discount: Money) -> Result<Vec<OrderLine>> {
     let totals: Option<Vec<Money>> =
         rows.iter().map(|row| row.get::<_, Money>("price_cents").times(row.get::<_, i32>("quantity") as u32)).collect();
@@ -320,7 +320,8 @@ fn order_lines(rows: &[Row], discount: Money) -> Result<Vec<OrderLine>> {
     Ok(lines.collect())
 }
 
-/// Ten characters that cannot be mistaken for each other: 50 random bits, so a number cannot be guessed and tells no sales.
+/// Ten characters that are hard to confuse: 50 random bits. A number cannot be guessed, and does not show how many orders there
+/// are.
 fn order_number() -> String {
     const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
     let bits: u64 = rand::random();

@@ -1,4 +1,5 @@
-//! `text/event-stream` of one order's changes. The history is the stream: its ids are the event ids, so it resumes anywhere.
+//! `text/event-stream` of one order's changes. Its events are the rows of the history with their ids, so a client can resume
+//! anywhere.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -18,26 +19,26 @@ use crate::http::who::Visitor;
 use crate::ids::OrderId;
 use crate::sale::viewer::Viewer;
 
-/// How often a stream looks for news. A connection is only borrowed for the look.
+/// How often a stream reads new rows. It holds a database connection only for that.
 const LOOK: Duration = Duration::from_secs(1);
-/// A comment that keeps proxies from closing a quiet stream.
+/// How often a comment is sent, so that proxies do not close a quiet stream.
 const KEEP_ALIVE_LOOKS: u32 = 15;
-/// Streams that one process keeps open; the next is told to poll.
+/// Most open streams of one process. Further clients are told to poll.
 const MAX_STREAMS: usize = 1000;
-/// Of them, those of one person: an account, or a guest's order. Tabs and devices, and no more.
+/// Most open streams of one account or one guest's order.
 const MAX_PER_PERSON: usize = 10;
-/// Then the client reconnects and is checked again.
+/// How long a stream lasts. Then the client reconnects, and its access is checked again.
 const MAX_LOOKS: u32 = 3600;
 
 /// The open streams of this process, by person.
 static OPEN: Mutex<BTreeMap<Uuid, usize>> = Mutex::new(BTreeMap::new());
 
-/// A place among the open streams, until it is dropped.
+/// Counts one open stream until it is dropped.
 struct Seat(Uuid);
 
 impl Seat {
     fn take(person: Uuid) -> Result<Self> {
-        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner); // counters are whole at any moment
+        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner); // a panic cannot leave the counters inconsistent
         if open.get(&person).is_some_and(|theirs| *theirs >= MAX_PER_PERSON) {
             return Err(Error::TooMany { retry_after_s: 5 });
         }
@@ -96,7 +97,7 @@ pub async fn events(app: web::Data<App>, visitor: Visitor, Path(order): Path<Ord
 }
 
 impl Follower {
-    /// The next events, or a sign of life; `None` ends the stream (draining, or it lasted long enough).
+    /// The next events, or a comment that keeps the stream open; `None` ends it (the server stops, or its time is over).
     async fn next(&mut self) -> Option<Bytes> {
         loop {
             if self.app.is_draining() || self.looks >= MAX_LOOKS {
@@ -106,7 +107,7 @@ impl Follower {
                 tokio::time::sleep(LOOK).await;
             }
             self.looks += 1;
-            // A database that is away for a moment ends no stream.
+            // A short failure of the database does not end the stream.
             let news = self.news().await.unwrap_or_default();
             if !news.is_empty() {
                 return Some(Bytes::from(news));

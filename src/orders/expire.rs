@@ -1,4 +1,4 @@
-//! An unpaid order ends when its time is over: one clock, the charge's plus a grace.
+//! Ends unpaid orders: an order expires a while after its charge.
 
 use jiff::{SignedDuration, Timestamp};
 use vitrine_kit::ProviderError;
@@ -15,17 +15,17 @@ use crate::sale::life::{self, Ended};
 use crate::sale::locks;
 use crate::sale::states::OrderStatus;
 
-/// A PIX of the last second stands in its provider's books after this at the latest.
+/// A PIX that was paid in the last second is in the provider's books after this time at the latest.
 const SETTLED_AFTER: &str = "3 minutes";
-/// An order whose provider refuses to say whether it was paid is looked at again after this.
+/// When to try again if the provider refuses to say whether the order was paid.
 const UNTIL_MENDED: SignedDuration = SignedDuration::from_mins(10);
 
-/// Job: gives the stock of an unpaid order back. The provider is asked first, for its webhook may be lost:
-/// while nobody can say whether it was paid, the order waits.
+/// Job: ends an unpaid order and gives its stock back. The provider is asked first, because its webhook may be lost. While it is
+/// unknown whether the order was paid, the order waits.
 pub async fn expire(app: &App, order: OrderId) -> Result<Outcome> {
     const LIVE: &str = "SELECT id FROM payments WHERE order_id = $1 AND status IN ('creating', 'unknown', 'pending')";
-    // Also a charge that ended within the last minutes and was not asked about since its last second: whoever paid then is
-    // found before the stock is given back.
+    // This includes charges that ended within the last minutes and were not checked since then: they may have been paid in the
+    // last second.
     const TO_ASK: &str = "
         SELECT id FROM payments
          WHERE order_id = $1 AND (status IN ('creating', 'unknown', 'pending')
@@ -33,14 +33,14 @@ pub async fn expire(app: &App, order: OrderId) -> Result<Outcome> {
                 AND (checked_at IS NULL OR checked_at < expires_at + $2::text::interval)))
          ORDER BY id";
     let to_ask = db::query(&app.db().await?, TO_ASK, &[&order, &SETTLED_AFTER]).await?;
-    // An order has a handful of charges, and rarely more than one that is asked about here.
+    // An order has few charges, and rarely more than one to ask about here.
     for payment in to_ask.iter().map(|row| row.get::<_, PaymentId>("id")) {
         match payments::charge::check::check_payment(app, payment).await {
             Ok(Outcome::Again(at)) => return Ok(Outcome::Again(at)),
-            // Refused, or not configured any more: the payment's own job tells the operator. Of credentials that are not accepted the
-            // worker tells, and this job waits as all do.
+            // Refused, or not configured any more: the job of the payment alerts the operator. If the credentials are not
+            // accepted, the worker does, and this job waits like all others.
             Err(error @ (Error::Provider(ProviderError::Rejected { .. }) | Error::Conflict(_))) => {
-                tracing::warn!(error = %Chain(&error), "nobody can say whether the order was paid; it waits");
+                tracing::warn!(error = %Chain(&error), "it is unknown whether the order was paid; it waits");
                 return Ok(Outcome::Again(Timestamp::now() + UNTIL_MENDED));
             }
             other => other?,

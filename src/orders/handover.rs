@@ -1,4 +1,4 @@
-//! An order leaves the shop by hand: with a carrier's number, or fetched by its buyer.
+//! Orders that leave the shop by hand: with a carrier's number, or fetched by the buyer.
 
 use actix_web::{HttpResponse, patch, web};
 use deadpool_postgres::GenericClient;
@@ -36,7 +36,7 @@ pub struct SetTracking {
     pub tracking_number: String,
     #[garde(length(min = 1, max = 60), custom(is_name))]
     pub carrier: String,
-    /// Ships an order whose money is on its way back, or that is on hold. For administrators; it stands in the audit log.
+    /// Ships an order whose money is on its way back, or that is on hold. Only for administrators; written to the audit log.
     #[serde(default)]
     #[garde(skip)]
     pub force: bool,
@@ -45,7 +45,7 @@ pub struct SetTracking {
 #[derive(Debug, Default, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SetDelivered {
-    /// Hands over an order whose money is on its way back, or that is on hold. For administrators; it stands in the audit log.
+    /// Hands over an order whose money is on its way back, or that is on hold. Only for administrators; written to the audit log.
     #[serde(default)]
     #[garde(skip)]
     pub force: bool,
@@ -91,7 +91,7 @@ pub struct ParcelView {
     pub delivered_at: Option<Timestamp>,
 }
 
-/// Pieces that belong into the parcel: without those that came back.
+/// A line of the parcel, without pieces that came back.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ParcelItem {
     pub sku: String,
@@ -132,7 +132,7 @@ pub async fn set_tracking(
     Ok(HttpResponse::Ok().json(answer))
 }
 
-/// `processing` → `shipped`. A number that was mistyped can be set again; the same one changes nothing.
+/// `processing` → `shipped`. A mistyped number can be corrected; setting the same number again changes nothing.
 async fn ship(tx: &db::Transaction<'_>, order: &LockedOrder, new: &SetTracking, actor: Actor) -> Result<()> {
     const SHIP: &str = "
         UPDATE orders SET status = 'shipped', tracking_number = $2, carrier = $3, shipped_at = coalesce(shipped_at, now()), updated_at = now()
@@ -159,14 +159,14 @@ async fn ship(tx: &db::Transaction<'_>, order: &LockedOrder, new: &SetTracking, 
             actor,
         };
         record_change(tx, order.id, &change).await?;
-        jobs::push(tx, Job::DropLabel { order: order.id }).await?; // one that was not bought yet is not wanted any more
+        jobs::push(tx, Job::DropLabel { order: order.id }).await?; // a label that was not bought yet is not needed any more
     }
-    // A number that was corrected is told too: one mail per number.
+    // A corrected number is mailed too: one mail per number.
     jobs::push(tx, Job::MailOrderShipped { order: order.id }).await
 }
 
-/// Whether a paid order that has not left may leave: not while its sale is off. `force` lets it go all the same while its money is
-/// on its way back or after a refund failed, with a row in the audit log; not once the money is with the buyer, and not without goods.
+/// Refuses a paid order whose sale is off. `force` allows it while its money is on its way back or after a refund failed, with a
+/// row in the audit log; never once the money is with the buyer, or without goods.
 async fn may_leave(tx: &impl GenericClient, order: &LockedOrder, force: bool, actor: Actor) -> Result<()> {
     if !sale_is_off(tx, order.id).await? {
         return Ok(());
@@ -187,13 +187,13 @@ async fn may_leave(tx: &impl GenericClient, order: &LockedOrder, force: bool, ac
     }
     if is_on_hold {
         end_hold(tx, order.id, actor).await?;
-        jobs::push_now(tx, Job::InvoiceOrder { order: order.id }).await?; // it was given up for the refund
+        jobs::push_now(tx, Job::InvoiceOrder { order: order.id }).await?; // the invoice was given up because of the refund
     }
     let after = Some(json!({"refund_pending": !is_on_hold, "on_hold": is_on_hold}));
     audit_log::record(tx, actor, "order.ship_while_refunded", &order.id.to_string(), None, after).await
 }
 
-/// The order is with the buyer: for those that are fetched at the shop, and for carriers that tell nothing
+/// Marks the order as delivered: for orders fetched at the shop, and for carriers that do not report it
 #[utoipa::path(tag = "orders", security(("bearer" = [])), request_body = Option<SetDelivered>,
     responses((status = 200, body = HandedOver), (status = 403, body = Problem), (status = 404, body = Problem),
         (status = 409, body = Problem, description = "It has not left yet; `sale-is-off`: its money is on its way back")))]
@@ -216,12 +216,12 @@ pub async fn set_delivered(
     Ok(HttpResponse::Ok().json(answer))
 }
 
-/// One that is fetched leaves and arrives at the same moment. Saying it twice changes nothing more.
+/// An order that is fetched leaves and arrives at the same moment. A repeat changes nothing.
 async fn hand_over(tx: &db::Transaction<'_>, order: &LockedOrder, force: bool, actor: Actor) -> Result<()> {
     let now = Timestamp::now();
     match order.status {
         OrderStatus::Delivered => return Ok(()),
-        OrderStatus::Shipped => jobs::push(tx, Job::DropLabel { order: order.id }).await?, // of a box that was to follow
+        OrderStatus::Shipped => jobs::push(tx, Job::DropLabel { order: order.id }).await?, // of a box that was still to follow
         OrderStatus::Processing => {
             if order.is_pickup {
                 may_leave(tx, order, force, actor).await?;

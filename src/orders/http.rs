@@ -37,7 +37,8 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
     cfg.service(returns::return_goods).service(returns::show_returns);
 }
 
-/// Places an order from the cart: all of it or nothing. Five wrong coupons in a minute silence an address
+/// Places an order from the cart, completely or not at all. After five wrong coupons in a minute an address is refused for a
+/// while
 #[utoipa::path(tag = "orders", security((), ("bearer" = [])), request_body = PlaceOrder,
     params(("Idempotency-Key" = Option<String>, Header), ("X-Cart-Token" = Option<String>, Header)),
     responses((status = 201, body = OrderView), (status = 409, body = crate::error::Problem), (status = 422, body = crate::error::Problem),
@@ -57,7 +58,7 @@ async fn place(
     };
     let claim = key.bind(format!("{who} POST /api/orders"), body.fingerprint());
     let address = rate_limit::address(&app, &req);
-    // Codes can be tried here as well as in the cart: both count.
+    // Coupon codes can be guessed here and in the cart: both are counted.
     let guess = match &body.coupon {
         Some(code) => Some(app.coupon_guesses.begin(address, &coupons::normalise(code)?).await?),
         None => None,
@@ -72,7 +73,7 @@ async fn place(
     match placed? {
         Placed::Replay(first) => replay(&app, &visitor, &owner, &body, &first).await,
         Placed::New(new) => {
-            request_id::tell_order(new.order.id);
+            request_id::log_order(new.order.id);
             app.jobs_were_pushed();
             if new.sold_out {
                 catalog::changed(&app).await;
@@ -86,7 +87,7 @@ async fn place(
     }
 }
 
-/// The first answer again. Its payment is not part of what was kept: it is the live one, whatever became of the first try.
+/// The first answer again. Its payment was not kept: the present one is added.
 async fn replay(app: &App, visitor: &Visitor, owner: &Owner, body: &PlaceOrder, first: &Kept) -> Result<HttpResponse> {
     let mut answer = checkout::first_answer(app, owner, first).await?;
     if let Some(wish) = body.pay
@@ -97,7 +98,7 @@ async fn replay(app: &App, visitor: &Visitor, owner: &Owner, body: &PlaceOrder, 
     Ok(first.answer_with(&answer))
 }
 
-/// The order stands, whatever the provider does: a payment that could not be started says why, and can be asked for again.
+/// Starts the payment of a placed order. If that fails, the answer says why, and the payment can be asked for again.
 async fn start_payment(app: &App, visitor: &Visitor, order: OrderId, method: Method) -> serde_json::Value {
     let viewer = match &visitor.user {
         Some(user) => Viewer::Customer(user.id),
@@ -157,15 +158,15 @@ fn one_of<'a>(text: &Option<String>, words: impl Iterator<Item = &'a str>) -> ga
 
 /// The orders that you may see: yours, or all of them for an admin
 ///
-/// `total` counts up to 10,000: that number means so many, or more. An administrator's `q` that is the beginning of the names on more
-/// than 10,000 orders is looked for among the newest 100,000.
+/// `total` counts up to 10,000: that number means so many, or more. An administrator's `q` that is the beginning of the names on
+/// more than 10,000 orders is looked for among the newest 100,000.
 #[utoipa::path(tag = "orders", security(("bearer" = [])), params(ListOrders), responses((status = 200, body = List<OrderView>)))]
 #[get("/api/orders")]
 async fn list(app: web::Data<App>, user: SignedIn, Query(ask): Query<ListOrders>) -> Result<HttpResponse> {
     let (limit, offset) = page::bounds(ask.limit, ask.offset)?;
     let viewer = if user.is_admin() { Viewer::Admin(user.id) } else { Viewer::Customer(user.id) };
     let after: Option<OrderId> = ask.cursor.as_deref().map(page::read_cursor).transpose()?;
-    // Past validation both words are known.
+    // Validation has checked both words.
     let (status, payment_status) = (
         ask.status.and_then(|word| OrderStatus::parse(&word).ok()),
         ask.payment_status.and_then(|word| OrderPaymentStatus::parse(&word).ok()),
@@ -197,7 +198,7 @@ struct CancelOrder {
     reason: Option<String>,
 }
 
-/// Cancels before shipment: stock and coupon come back, money is voided or refunded
+/// Cancels before shipment: stock and coupon are given back, the charge is voided or the money refunded
 #[utoipa::path(tag = "orders", security((), ("bearer" = [])), request_body = Option<CancelOrder>,
     responses((status = 200, body = OrderView), (status = 404), (status = 409)))]
 #[patch("/api/orders/{id}/cancel")]

@@ -1,8 +1,8 @@
-//! How much may be ordered and not paid: the setting `order_limits`. Whoever orders holds stock for a while, so what one person,
-//! one mailbox or one network may hold at once has a limit.
+//! How much may be ordered without being paid: the setting `order_limits`. An unpaid order holds stock, so a person, an e-mail or
+//! a network address may hold only so much at once.
 //!
 //! `check_unpaid` (in the database) counts under a lock per document, e-mail and address, within the checkout's second round
-//! trip: of orders that come at once, none slips through.
+//! trip: orders that come at the same time are all counted.
 
 use garde::Validate;
 use serde::{Deserialize, Serialize};
@@ -16,13 +16,13 @@ pub(super) const NAME: &str = "order_limits";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct OrderLimits {
-    /// Orders that wait for their money, at once.
+    /// Most unpaid orders at once.
     #[garde(dive)]
     pub unpaid_orders: Limits,
-    /// Units that such orders hold, at once.
+    /// Most units that unpaid orders hold at once.
     #[garde(dive)]
     pub unpaid_units: Limits,
-    /// Units of one variant in one order.
+    /// Most units of one variant in one order.
     #[garde(range(min = 0, max = 9999))]
     pub units_per_line: i32,
 }
@@ -30,12 +30,12 @@ pub struct OrderLimits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
-    /// By one CPF or CNPJ.
+    /// Per CPF or CNPJ.
     #[garde(range(min = 0, max = 1_000_000))]
     pub per_document: i32,
     #[garde(range(min = 0, max = 1_000_000))]
     pub per_email: i32,
-    /// From one client address, of IPv6 from one /64. Many people may share it: an office, a mobile network.
+    /// Per client address; of IPv6 per /64. Many people may share one: an office, a mobile network.
     #[garde(range(min = 0, max = 1_000_000))]
     pub per_address: i32,
 }
@@ -54,12 +54,12 @@ impl OrderLimits {
     /// No limit at all.
     const OFF: Self = Self { unpaid_orders: Limits::OFF, unpaid_units: Limits::OFF, units_per_line: 0 };
 
-    /// Of the setting's value; where it cannot be read, the defaults hold. Where there is none, they hold too, unless the shop
-    /// counts no requests either (`RATE_LIMIT_GLOBAL=0`, as for a load test from one address).
+    /// Reads the setting. If it cannot be read, the defaults apply. They also apply where it is not set, unless the shop counts
+    /// no requests either (`RATE_LIMIT_GLOBAL=0`, as for a load test from one address).
     pub(super) fn read(value: Option<Value>, requests_are_counted: bool) -> Self {
         let read = |value| {
             serde_json::from_value(value).unwrap_or_else(|error| {
-                tracing::error!(%error, "the order limits cannot be read: the defaults hold");
+                tracing::error!(%error, "the order limits cannot be read: the defaults apply");
                 Self::default()
             })
         };
@@ -96,7 +96,7 @@ impl Limits {
     }
 }
 
-/// What `check_unpaid` counts a new order by; null for what has no limit.
+/// What `check_unpaid` counts a new order by; null: that has no limit.
 pub(super) struct Unpaid<'a> {
     pub(super) lock: Option<&'a [u8]>,
     pub(super) documents: Option<&'a [Vec<u8>]>,
@@ -106,7 +106,7 @@ pub(super) struct Unpaid<'a> {
     pub(super) units: Vec<Option<i32>>,
 }
 
-/// Whose unpaid orders are too many, in the words of the refusal. `what`: what `check_unpaid` names.
+/// Whose unpaid orders are too many, for the text of the refusal. `what` is the word of `check_unpaid`.
 pub(super) fn whose(what: &str) -> &'static str {
     match what {
         "document" => "with this CPF or CNPJ",
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_left_out_has_its_default_and_zero_is_no_limit() {
+    fn a_limit_that_is_not_set_has_its_default_and_zero_is_no_limit() {
         assert_eq!(OrderLimits::read(None, true), OrderLimits::default());
         assert_eq!(OrderLimits::read(None, false), OrderLimits::OFF);
         assert_eq!(OrderLimits::read(Some(json!("nonsense")), false), OrderLimits::default());

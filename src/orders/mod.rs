@@ -1,4 +1,4 @@
-//! Orders: placed whole or not at all, and every change of theirs told in their history.
+//! Orders: placed completely or not at all, with every change written to their history.
 
 pub mod cancel;
 pub mod checkout;

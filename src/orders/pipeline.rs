@@ -1,11 +1,11 @@
-//! A transaction that travels with its first and its last statements.
+//! A transaction whose BEGIN and COMMIT are sent together with other statements, to save round trips.
 
 use deadpool_postgres::Object;
 
 use crate::error::{Error, Result};
 
-/// A connection inside a transaction whose BEGIN and COMMIT travel with other statements. Dropped in the middle (a client
-/// that hung up), the connection is thrown away, which rolls back; it never returns to the pool half way.
+/// A connection inside a transaction whose BEGIN and COMMIT are sent with other statements. If it is dropped before the end (the
+/// client hung up), the connection is closed, which rolls back. It never returns to the pool inside a transaction.
 pub(super) struct Pipeline {
     connection: Option<Object>,
 }

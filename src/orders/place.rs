@@ -1,4 +1,4 @@
-//! What a buyer sends to place an order, checked and parsed: past this, only stock, prices and limits can say no.
+//! What a buyer sends to place an order, parsed and checked. After this only stock, prices and limits can refuse it.
 
 use std::net::IpAddr;
 
@@ -22,7 +22,7 @@ use crate::users::rules;
 pub struct Asked<'a> {
     pub owner: &'a Owner,
     pub actor: Actor,
-    /// The language of a guest who names none.
+    /// The language of a guest who does not name one.
     pub spoken: Lang,
     pub address: IpAddr,
     pub key: Option<&'a Claim>,
@@ -35,7 +35,7 @@ pub struct PlaceOrder {
     /// One of the customer's saved addresses.
     #[garde(skip)]
     pub address_id: Option<AddressId>,
-    /// Instead of `address_id`: where it goes. Guests have no other way.
+    /// The address, instead of `address_id`. Required of guests.
     #[garde(dive)]
     pub address: Option<NewAddress>,
     /// From POST /api/shipping/calculate, for exactly the cart's items and this address's CEP.
@@ -49,7 +49,7 @@ pub struct PlaceOrder {
     pub cpf: Option<String>,
     #[garde(skip)]
     pub payment_method: Option<Method>,
-    /// Starts the payment after the order stands, and answers with it.
+    /// Starts the payment once the order is placed, and adds it to the answer.
     #[garde(skip)]
     pub pay: Option<Pay>,
     #[garde(inner(length(max = 500)))]
@@ -63,10 +63,10 @@ pub struct PlaceOrder {
     /// Guests only.
     #[garde(inner(length(max = 30)))]
     pub phone: Option<String>,
-    /// Guests only: the language of what is written to them. Unset: what `Accept-Language` likes better.
+    /// Guests only: the language of what is written to them. Unset: the one that `Accept-Language` prefers.
     #[garde(skip)]
     pub locale: Option<Lang>,
-    /// Guests only: whether texts (SMS) about the order are welcome at the phone.
+    /// Guests only: whether to send SMS about the order to the phone.
     #[garde(skip)]
     pub sms_opt_in: Option<bool>,
 }
@@ -77,7 +77,7 @@ pub struct Pay {
     pub method: Method,
 }
 
-/// An address as it is typed: a saved one's fields, but whoever buys receives unless another is named.
+/// An address as it is typed. The buyer is the recipient unless another is named.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewAddress {
@@ -105,7 +105,7 @@ pub struct NewAddress {
     pub is_default: Option<bool>,
 }
 
-/// Who buys, as the order keeps it.
+/// The buyer, as the order keeps it.
 #[derive(Debug, Clone)]
 pub struct Contact {
     pub name: String,
@@ -115,7 +115,7 @@ pub struct Contact {
 }
 
 impl PlaceOrder {
-    /// How the buyer wants to pay, where they said so: it sets the price.
+    /// The method of payment, if the buyer chose one: it sets the price.
     pub fn method(&self) -> Option<Method> {
         self.pay.map(|pay| pay.method).or(self.payment_method)
     }
@@ -125,7 +125,7 @@ impl PlaceOrder {
         self.cpf.as_deref().map(|text| TaxId::parse(text).map_err(|e| Error::field("cpf", e.to_string()))).transpose()
     }
 
-    /// A guest's own data; every missing or wrong one is named at once.
+    /// A guest's own data. The error names every field that is missing or wrong.
     pub fn guest(&self) -> Result<Contact> {
         let mut wrong = Vec::new();
         let mut miss = |field: &str, message: String| wrong.push(FieldError { field: field.into(), message });
@@ -176,7 +176,7 @@ impl PlaceOrder {
 }
 
 impl NewAddress {
-    /// The copy that the order keeps. `name` is who receives it when the address does not say.
+    /// The copy that the order keeps. `name` is the recipient if the address names none.
     pub fn to_shipping(&self, name: &str) -> Result<ShippingAddress> {
         let cep = Cep::parse(&self.cep).map_err(|e| Error::field("address.cep", e.to_string()))?;
         let phone = self

@@ -1,4 +1,4 @@
-//! A person says that a sale goes on that is on hold.
+//! An administrator ends the hold of a sale.
 
 use actix_web::{HttpResponse, post, web};
 use serde_json::json;
@@ -15,7 +15,8 @@ use crate::sale::locks;
 use crate::sale::off::{end_hold, is_on_hold, queue_jobs_after_change, sale_is_off};
 use crate::sale::viewer::Viewer;
 
-/// Lets a sale go on that is on hold because a refund of all its money failed: its invoice and its label are made, if need be anew.
+/// Ends the hold of a sale, which began when a refund of all its money failed. Its invoice and its label are made again if
+/// needed.
 #[utoipa::path(tag = "orders", security(("bearer" = [])), params(("id" = OrderId, Path)),
     responses((status = 200, body = OrderView), (status = 403, body = Problem), (status = 404, body = Problem),
         (status = 409, body = Problem, description = "It is not on hold; `sale-is-off`: its money is on its way back once more, or its goods are")))]

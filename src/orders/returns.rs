@@ -1,4 +1,4 @@
-//! Goods that come back without a refund in the same call: before it, after it, or instead of one.
+//! Goods that come back without a refund in the same call.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, get, post, web};
@@ -29,7 +29,7 @@ use crate::sale::{life, stock};
 pub struct ReturnGoods {
     #[garde(length(chars, min = 1, max = 140), custom(no_control))]
     reason: String,
-    /// Puts all goods that are left back on the shelf, but those in `write_off_items`.
+    /// Puts all remaining goods back on the shelf, except those in `write_off_items`.
     #[serde(default)]
     #[garde(skip)]
     restock: bool,
@@ -67,11 +67,11 @@ pub struct ReturnedLine {
     pub quantity: i32,
     pub restocked: i32,
     pub written_off: i32,
-    /// So many can still come back.
+    /// How many can still come back.
     pub left: i32,
 }
 
-/// Takes goods of a paid order back, without money. The state follows from the sums of goods and money
+/// Records that goods of a paid order came back, without a refund. The order's state follows from the sums of goods and money
 #[utoipa::path(tag = "orders", security(("bearer" = [])), request_body = ReturnGoods,
     params(("id" = OrderId, Path), ("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = Returned), (status = 404, body = Problem),
@@ -110,7 +110,7 @@ pub async fn return_goods(
     Ok(HttpResponse::Created().json(answer))
 }
 
-/// The order is locked by the caller, who commits. `true`: something that was sold out can be had again.
+/// Call this while holding the order's lock. `true`: a variant that was sold out is in stock again.
 async fn take_back(tx: &impl GenericClient, order: &LockedOrder, goods: &Goods, reason: &str, viewer: Viewer) -> Result<bool> {
     if matches!(order.status, OrderStatus::Pending | OrderStatus::Cancelled) {
         return Err(Error::Conflict(format!("The order is {}: no goods of it can come back", order.status)));

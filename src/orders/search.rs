@@ -1,4 +1,4 @@
-//! Lists of orders: a customer's own, or the shop's. However many orders there are, a list reads a bounded number of them.
+//! Lists of orders: a customer's own, or the shop's. A list reads a bounded number of orders, however many there are.
 
 use deadpool_postgres::GenericClient;
 use jiff::{SignedDuration, Timestamp};
@@ -14,16 +14,16 @@ use crate::payments::store::id_floor;
 use crate::sale::states::{OrderPaymentStatus, OrderStatus};
 use crate::sale::viewer::Viewer;
 
-/// Totals are counted up to here: one that reads so means "so many, or more".
+/// Totals are counted up to here. This number means: so many, or more.
 pub const COUNTED_MAX: i64 = 10_000;
-/// As many orders of one name are looked up in the index of names, and of one e-mail in its own.
+/// Most orders that are looked up by one name or one e-mail in its index.
 const LOOKED_UP_MAX: i64 = 10_000;
-/// A name that more orders have is looked for among so many of the newest.
+/// A name with more orders is searched among this many of the newest.
 const LOOKED_THROUGH_MAX: i64 = 100_000;
-/// By so much may the clock that makes ids differ from the database's, which says when an order was placed.
+/// How far the clock that makes ids may differ from the database's clock, which sets `created_at`.
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_hours(1);
 
-/// What a list of orders may be narrowed by.
+/// The filters of a list of orders.
 #[derive(Debug, Default)]
 pub struct Filter {
     pub status: Option<OrderStatus>,
@@ -44,17 +44,17 @@ const FITS: &str = sql!(
     IS_ON_HOLD,
     " = $7)"
 );
-/// `$8` to `$11` of those that search for words: a number, an e-mail, and the first name that fits and the first that does not.
+/// `$8` to `$11` of statements that search by `q`: a number, an e-mail, and the range of names that begin so.
 const SAYS: &str = "
     (o.number = $8 OR upper(o.tracking_number) = $8 OR o.customer_email = $9
      OR (lower(o.customer_name) ~>=~ $10 AND lower(o.customer_name) ~<~ $11))";
-/// The orders that the words name, each kind looked up in its index; `$12` of each at most.
+/// The orders that `q` names, each kind looked up in its index; at most `$12` of each.
 const FOUND: &str = "
     SELECT id FROM orders WHERE number = $8
     UNION SELECT id FROM orders WHERE upper(tracking_number) = $8
     UNION (SELECT id FROM orders WHERE customer_email = $9 LIMIT $12)
     UNION (SELECT id FROM orders WHERE lower(customer_name) ~>=~ $10 AND lower(customer_name) ~<~ $11 LIMIT $12)";
-/// The newest `$12` orders that fit, with what the words are compared with.
+/// The newest `$12` orders that fit, with the columns that `q` is compared with.
 const NEWEST: &str = sql!(
     "SELECT o.id, o.number, o.tracking_number, o.customer_email, o.customer_name FROM orders o WHERE ",
     FITS,
@@ -168,7 +168,7 @@ pub async fn list_orders(
 type Param<'a> = &'a (dyn ToSql + Sync);
 
 impl Filter {
-    /// The ids between which orders of these times lie, the end not among them: the primary key finds them.
+    /// The range of ids of orders with these times, without its end. The primary key finds them.
     fn ids(&self) -> (Uuid, Uuid) {
         let early = |from: Timestamp| id_floor(from.saturating_sub(CLOCKS_DIFFER).unwrap_or(from));
         let late = |to: Timestamp| id_floor(to.saturating_add(CLOCKS_DIFFER).unwrap_or(to));

@@ -19,7 +19,7 @@ pub async fn find_order(db: &impl GenericClient, order: OrderId, viewer: Viewer,
     Ok(Some(OrderView::from_row(&row, items, public_url)?))
 }
 
-/// The lines of these orders, in order.
+/// The lines of these orders, each order's by position.
 pub async fn list_lines(db: &impl GenericClient, orders: &[OrderId]) -> Result<Vec<Row>> {
     const LINES: &str = "
         SELECT order_id, id, product_id, variant_id, sku, name, variant_name, image_url, quantity, unit_price_cents, line_total_cents,

@@ -1,4 +1,4 @@
-//! Where a parcel is, for anybody who has the number.
+//! The public state of an order, for anybody who has its number.
 
 use actix_web::{HttpResponse, get, web};
 use jiff::Timestamp;
@@ -58,7 +58,8 @@ pub async fn find(app: &App, number: &str) -> Result<Tracking> {
         SELECT id, number, status, payment_status, carrier, tracking_number, delivery_days, created_at FROM orders
          WHERE number = $1 OR upper(tracking_number) = $1 ORDER BY (number = $1) DESC, id DESC LIMIT 1";
     const ITEMS: &str = "SELECT name, quantity FROM order_lines WHERE order_id = $1 ORDER BY position";
-    // Carriers tell whole seconds: within one, an order is prepared before its parcel moves, and has left once that has.
+    // Carriers give whole seconds. Events of one second are sorted: the order is prepared, the parcel moves, the order is
+    // shipped.
     const HISTORY: &str = "
         SELECT status, description, place, at FROM (
             SELECT to_state AS status, NULL AS description, NULL AS place, at,
@@ -99,7 +100,7 @@ pub async fn find(app: &App, number: &str) -> Result<Tracking> {
     })
 }
 
-/// A state in the buyer's words.
+/// The Portuguese text for a state.
 pub fn in_portuguese(state: &str) -> &'static str {
     match state {
         "pending" => "Pedido recebido, aguardando pagamento",

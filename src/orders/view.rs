@@ -35,7 +35,7 @@ pub struct OrderLine {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct OrderView {
     pub id: OrderId,
-    /// What people read out; also opens the public tracking page.
+    /// The number for people; it also opens the public tracking page.
     pub number: String,
     pub status: OrderStatus,
     pub payment_status: OrderPaymentStatus,
@@ -71,7 +71,7 @@ pub struct OrderView {
     /// Public: opens without signing in, and shows no person and no price.
     pub tracking_url: String,
     pub notes: Option<String>,
-    /// An unpaid order gives its stock back then.
+    /// When an unpaid order expires and its stock is free again.
     pub expires_at: Timestamp,
     pub paid_at: Option<Timestamp>,
     pub shipped_at: Option<Timestamp>,

@@ -23,7 +23,7 @@ impl Viewer {
     ///
     /// Errors: 401 nobody is signed in and no order token came; 404 the order token is not this order's.
     pub fn of(app: &App, visitor: &Visitor, order: OrderId) -> Result<Self> {
-        request_id::tell_order(order);
+        request_id::log_order(order);
         if let Some(token) = &visitor.order_token
             && app.keys.is_order_token(order, token)
         {

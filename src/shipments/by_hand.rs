@@ -1,4 +1,4 @@
-//! Parcels that were posted by hand, with a number of Correios: those tell nobody, so they are asked.
+//! Parcels that were posted by hand with a number of Correios. No webhook tells of them, so Correios is asked.
 
 use tokio_postgres::Row;
 use vitrine_correios::{Correios, NAME};
@@ -13,11 +13,11 @@ use crate::ids::OrderId;
 use crate::sale::life;
 use crate::sale::locks;
 
-/// So many in one question: their limit.
+/// Most parcels in one call: the limit of Correios.
 const BATCH: i64 = 50;
-/// So many questions in one run; the next one goes on.
+/// Most calls in one run. The next run continues.
 const MAX_BATCHES: usize = 40;
-/// After so many parcels in questions that failed, they are taken to be away.
+/// After calls about this many parcels have failed, Correios counts as away, and the run ends.
 const MAX_FAILED: usize = 150;
 
 struct OnItsWay {
@@ -25,8 +25,8 @@ struct OnItsWay {
     code: String,
 }
 
-/// Asks about all that was not asked about for three hours. A batch that fails is asked about in the next run, and keeps those
-/// behind it from nothing.
+/// Asks about every parcel that was not asked about for three hours. A batch that fails is asked about in the next run, and does
+/// not stop the batches after it.
 pub(super) async fn follow_posted_by_hand(app: &App, correios: &Correios) -> Result<()> {
     let (mut failed, mut outcome) = (Vec::new(), Ok(()));
     for _ in 0..MAX_BATCHES {
@@ -37,8 +37,8 @@ pub(super) async fn follow_posted_by_hand(app: &App, correios: &Correios) -> Res
         let codes: Vec<&str> = parcels.iter().map(|parcel| parcel.code.as_str()).collect();
         match correios.track(&codes).await {
             Ok(tracked) => {
-                outcome = outcome.and(learn_all(app, &parcels, &tracked).await);
-                asked(app, &parcels).await?;
+                outcome = outcome.and(record_all_events(app, &parcels, &tracked).await);
+                mark_asked_about(app, &parcels).await?;
             }
             Err(error) => {
                 outcome = Err(error.into());
@@ -49,8 +49,8 @@ pub(super) async fn follow_posted_by_hand(app: &App, correios: &Correios) -> Res
     outcome
 }
 
-/// One that cannot be written down is asked about again in its turn.
-async fn learn_all(app: &App, parcels: &[OnItsWay], tracked: &[(String, Vec<TrackingEvent>)]) -> Result<()> {
+/// Records the events of each parcel. A parcel that cannot be written down is asked about again in a later run.
+async fn record_all_events(app: &App, parcels: &[OnItsWay], tracked: &[(String, Vec<TrackingEvent>)]) -> Result<()> {
     let mut outcome = Ok(());
     for parcel in parcels {
         if let Some((_, events)) = tracked.iter().find(|(code, _)| *code == parcel.code)
@@ -62,7 +62,7 @@ async fn learn_all(app: &App, parcels: &[OnItsWay], tracked: &[(String, Vec<Trac
     outcome
 }
 
-/// What was posted longer ago than two months is not asked about any more: they forget, too.
+/// Parcels posted within the last two months. Correios does not keep older ones.
 async fn list(app: &App, but: &[OrderId]) -> Result<Vec<OnItsWay>> {
     const LIST: &str = "
         SELECT o.id, o.tracking_number FROM orders o
@@ -75,14 +75,15 @@ async fn list(app: &App, but: &[OrderId]) -> Result<Vec<OnItsWay>> {
     Ok(db::query(&app.db().await?, LIST, &[&BATCH, &but]).await?.iter().map(parcel).collect())
 }
 
-async fn asked(app: &App, parcels: &[OnItsWay]) -> Result<()> {
+async fn mark_asked_about(app: &App, parcels: &[OnItsWay]) -> Result<()> {
     const ASKED: &str = "UPDATE orders SET tracked_at = now() WHERE id = ANY($1)";
     let orders: Vec<OrderId> = parcels.iter().map(|parcel| parcel.order).collect();
     db::execute(&app.db().await?, ASKED, &[&orders]).await?;
     Ok(())
 }
 
-/// The history grows; the order arrives when they say so. A number that was corrected meanwhile counts no more.
+/// Adds the events to the order's history, and marks it as delivered when they say so. Events of a number that was corrected
+/// meanwhile are ignored.
 async fn record_events(app: &App, parcel: &OnItsWay, events: &[TrackingEvent]) -> Result<()> {
     const STILL: &str = "SELECT FROM orders WHERE id = $1 AND status = 'shipped' AND tracking_number = $2";
     let mut db = app.db().await?;
@@ -93,7 +94,7 @@ async fn record_events(app: &App, parcel: &OnItsWay, events: &[TrackingEvent]) -
     }
     let new = news::keep_events(&tx, parcel.order, None, events).await?;
     if let Some(last) = events.last().filter(|last| new.contains(&last.code)) {
-        news::worry(&tx, parcel.order, &format!("objeto {}", parcel.code), last).await?;
+        news::alert_if_stuck(&tx, parcel.order, &format!("objeto {}", parcel.code), last).await?;
     }
     if let Some(arrival) = events.iter().find(|event| event.stage == Some(Stage::Delivered)) {
         let actor = Actor::Provider(NAME);

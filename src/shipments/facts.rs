@@ -1,4 +1,4 @@
-//! What is written onto a label, read at the moment it is bought.
+//! The data of a label, read when it is bought.
 
 use deadpool_postgres::GenericClient;
 use serde_json::Value;
@@ -18,18 +18,18 @@ use crate::sale::returned::Note;
 use crate::sale::stock;
 use crate::shipping::state_of;
 
-/// Why there is no label to ask for.
+/// Why no label can be asked for yet.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Missing {
-    /// The shop has to fill something in; then it goes on by itself.
+    /// The shop has to complete its settings; then the job continues by itself.
     Shop(&'static str),
-    /// This order can never have one.
+    /// This order can never have a label.
     Order(&'static str),
-    /// The NF-e is not there.
+    /// Its NF-e is not authorized yet.
     Invoice,
 }
 
-/// Everything, or what is missing.
+/// The data of a label, or what is missing for it.
 pub async fn read(db: &impl GenericClient, app: &App, shipment: &Shipment) -> Result<std::result::Result<NewLabel, Missing>> {
     const FIND: &str = "
         SELECT o.number, o.customer_name, o.customer_email, o.customer_phone, o.tax_id_sealed, o.tax_id_key, o.shipping_address,
@@ -58,7 +58,7 @@ pub async fn read(db: &impl GenericClient, app: &App, shipment: &Shipment) -> Re
     let Some(sums) = stock::find_sums(db, shipment.order).await? else {
         return Ok(Err(Missing::Order("O pedido não existe")));
     };
-    // What came back before it was sent is not in the parcel.
+    // Pieces that came back before the parcel left are not in it.
     let in_it = Note { freight: Money::ZERO, ..sums.sale_note() };
     let lines = db::query(db, LINES, &[&shipment.order]).await?;
     let contents = lines.iter().map(|line| Content {
@@ -97,7 +97,7 @@ pub async fn read(db: &impl GenericClient, app: &App, shipment: &Shipment) -> Re
     }))
 }
 
-/// Whose parcel it is, as the provider's books are searched by it. `None`: who bought it was erased.
+/// The buyer's document, by which labels are searched at the provider. `None`: the buyer was erased.
 pub async fn document(db: &impl GenericClient, app: &App, order: OrderId) -> Result<Option<TaxId>> {
     const FIND: &str = "SELECT tax_id_sealed, tax_id_key FROM orders WHERE id = $1";
     match db::query_opt(db, FIND, &[&order]).await? {
@@ -112,14 +112,14 @@ fn open(app: &App, row: &Row) -> Result<Option<TaxId>> {
     sealed.zip(key).map(|(sealed, key)| app.keys.open(&sealed, key)).transpose()
 }
 
-/// Each of several parcels is insured for its part; together they are the goods, to the centavo.
+/// The part of the goods' value that this parcel is insured for. The parts of all parcels add up to the whole, to the centavo.
 fn share(goods: Money, parcels: i64, volume: i16) -> Money {
     let parcels = usize::try_from(parcels).unwrap_or(1).max(1);
     let at = usize::try_from(volume - 1).unwrap_or(0);
     Money::apportion(goods, &vec![Money::from_cents(1); parcels]).get(at).copied().unwrap_or_default()
 }
 
-/// The shop: from its settings, and from where parcels leave. Else what is wrong with it.
+/// The sender: the company of the settings, at the address where parcels leave. The error says what is wrong with the settings.
 fn sender(app: &App, company: Company, paper: &Paper) -> std::result::Result<Contact, &'static str> {
     let cnpj = Cnpj::parse(&company.cnpj).map_err(|_| "O CNPJ da empresa não é válido")?;
     let address = company.address;
@@ -134,7 +134,7 @@ fn sender(app: &App, company: Company, paper: &Paper) -> std::result::Result<Con
         phone: company.phone,
         email: Some(email.to_owned()),
         document: TaxId::Cnpj(cnpj),
-        // A declaration of contents is for who pays no ICMS: with a registration beside it the label is refused.
+        // A declaration of contents is only for senders who pay no ICMS: the label is refused if a registration is given too.
         state_registration: matches!(paper, Paper::Invoice(_)).then_some(company.state_registration),
         street: address.street,
         number: address.number,

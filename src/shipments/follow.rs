@@ -1,4 +1,4 @@
-//! Asking carriers about parcels that were not heard of: a webhook may get lost, and Correios has none.
+//! Asks carriers about parcels without recent events: a webhook may get lost, and Correios has none.
 
 use jiff::{SignedDuration, Timestamp};
 use tokio_postgres::Row;
@@ -14,16 +14,16 @@ use crate::error::{Chain, Error, Result};
 use crate::ids::{OrderId, ShipmentId};
 use crate::jobs::Outcome;
 
-/// How often it is looked who is silent.
+/// How often the job runs.
 const EVERY: SignedDuration = SignedDuration::from_mins(20);
-/// So many parcels in one question.
+/// Most parcels in one call.
 const BATCH: i64 = 50;
-/// So many questions in one run; the next one goes on.
+/// Most calls in one run. The next run continues.
 const MAX_BATCHES: usize = 40;
-/// After so many parcels in questions that failed, they are taken to be away.
+/// After calls about this many parcels have failed, the provider counts as away, and the run ends.
 const MAX_FAILED: usize = 150;
 
-/// A parcel whose row stands where it stood when it was last heard of.
+/// A parcel without recent events.
 struct Parcel {
     id: ShipmentId,
     order: OrderId,
@@ -40,7 +40,7 @@ fn parcel(row: &Row) -> Parcel {
     }
 }
 
-/// The recurring job. Its own trouble does not slow it down: a parcel that stays silent comes up again.
+/// The recurring job. A failed call is logged and does not delay the next run, which asks about the same parcels again.
 pub async fn track(app: &App) -> Result<Outcome> {
     if let Some(broker) = app.providers.melhorenvio.as_deref()
         && let Err(error) = ask_broker(app, broker).await.and(ask_prices(app, broker).await)
@@ -65,7 +65,7 @@ async fn tell_if_refused(app: &App, error: &Error) -> Result<()> {
     }
 }
 
-/// A batch that fails is asked about in the next run, and keeps those behind it from nothing.
+/// A batch that fails is asked about in the next run, and does not stop the batches after it.
 async fn ask_broker(app: &App, broker: &MelhorEnvio) -> Result<()> {
     let (mut failed, mut outcome) = (Vec::new(), Ok(()));
     for _ in 0..MAX_BATCHES {
@@ -77,8 +77,8 @@ async fn ask_broker(app: &App, broker: &MelhorEnvio) -> Result<()> {
         let references: Vec<&str> = silent.iter().map(|parcel| parcel.reference.as_str()).collect();
         match broker.track(&references).await {
             Ok(labels) => {
-                outcome = outcome.and(learn_all(app, &silent, &labels).await);
-                heard(app, &ids).await?;
+                outcome = outcome.and(record_all_labels(app, &silent, &labels).await);
+                mark_heard(app, &ids).await?;
             }
             Err(error) => {
                 outcome = Err(error.into());
@@ -89,8 +89,8 @@ async fn ask_broker(app: &App, broker: &MelhorEnvio) -> Result<()> {
     outcome
 }
 
-/// One that cannot be written down is asked about again in its turn.
-async fn learn_all(app: &App, silent: &[Parcel], labels: &[Label]) -> Result<()> {
+/// Records the state of each label. A label that cannot be written down is asked about again in a later run.
+async fn record_all_labels(app: &App, silent: &[Parcel], labels: &[Label]) -> Result<()> {
     let mut outcome = Ok(());
     for label in labels {
         if let Some(parcel) = silent.iter().find(|parcel| parcel.reference == label.id) {
@@ -100,8 +100,8 @@ async fn learn_all(app: &App, silent: &[Parcel], labels: &[Label]) -> Result<()>
     outcome
 }
 
-/// Their answers are up to an hour old, so nobody is asked about more often than every three. What waits to be posted can wait
-/// longer still.
+/// The provider's answers are up to an hour old, so a parcel is asked about every three hours at most, and less often while it
+/// waits to be posted.
 async fn list_silent(app: &App, but: &[ShipmentId]) -> Result<Vec<Parcel>> {
     const SILENT: &str = "
         SELECT id, order_id, status, provider_ref FROM shipments
@@ -111,13 +111,13 @@ async fn list_silent(app: &App, but: &[ShipmentId]) -> Result<Vec<Parcel>> {
     Ok(db::query(&app.db().await?, SILENT, &[&NAME, &BATCH, &but]).await?.iter().map(parcel).collect())
 }
 
-/// Only what has changed costs a transaction.
+/// Records a label's state. If nothing changed, no transaction is opened.
 async fn record_label(app: &App, parcel: &Parcel, label: &Label) -> Result<()> {
     let state = State::of(label.status);
     if !state.is_some_and(|state| parcel.state.may_become(state)) {
         return Ok(());
     }
-    // Of this they tell no time.
+    // The provider gives no time for this state.
     let tells = event_of("undelivered", Timestamp::now()).filter(|_| state == Some(State::Undelivered));
     record_state(app, parcel, state, label, tells.as_ref()).await
 }
@@ -136,7 +136,7 @@ async fn record_state(
     Ok(())
 }
 
-/// The carrier's news name no price, and may be faster than the answers to our own purchase.
+/// Asks for prices that are missing: the webhook names none, and may arrive before the answer to our own purchase.
 async fn ask_prices(app: &App, broker: &MelhorEnvio) -> Result<()> {
     const UNPRICED: &str = "
         SELECT id, order_id, status, provider_ref FROM shipments
@@ -149,16 +149,16 @@ async fn ask_prices(app: &App, broker: &MelhorEnvio) -> Result<()> {
         match broker.read(&parcel.reference).await {
             Ok(Some(label)) => outcome = outcome.and(record_state(app, &parcel, State::of(label.status), &label, None).await),
             Ok(None) => {}
-            Err(error) => outcome = Err(error.into()), // one that they will not show keeps the others from nothing
+            Err(error) => outcome = Err(error.into()), // one that fails does not stop the others
         }
     }
     let ids: Vec<ShipmentId> = rows.iter().map(|row| row.get("id")).collect();
-    heard(app, &ids).await?;
+    mark_heard(app, &ids).await?;
     outcome
 }
 
-/// All of them were asked about, also those of which nothing was said.
-async fn heard(app: &App, ids: &[ShipmentId]) -> Result<()> {
+/// Notes that all of these were asked about, also those without an answer.
+async fn mark_heard(app: &App, ids: &[ShipmentId]) -> Result<()> {
     const HEARD: &str = "UPDATE shipments SET heard_at = now() WHERE id = ANY($1)";
     db::execute(&app.db().await?, HEARD, &[&ids]).await?;
     Ok(())

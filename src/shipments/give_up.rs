@@ -1,9 +1,9 @@
-//! The label of an order that is not to be sent any more goes back: out of the cart, or for its money.
+//! Gives back the labels of an order that is not to be sent any more: removed from the cart, or cancelled for their money.
 
 use uuid::Uuid;
 use vitrine_melhorenvio::MelhorEnvio;
 
-use super::label::{BUSY, find, learn_of, lost, worst};
+use super::label::{BUSY, find_at_provider, paid_label_missing, record_in_transaction, worst};
 use super::state::State;
 use super::store::{self, Shipment};
 use super::{after, news};
@@ -15,16 +15,16 @@ use crate::ids::{OrderId, ShipmentId};
 use crate::jobs::Outcome;
 
 const MAX_STEPS: usize = 8;
-/// They want a reason.
+/// The provider requires a reason.
 const WHY: &str = "Pedido cancelado";
 
-/// The order was cancelled after it was paid, or all its money goes back before it left: its labels are given back. Of one that
-/// was sent by hand, those that were not bought yet. A repeat goes on where the last run ended.
+/// Job: gives back the labels of an order that was cancelled after it was paid, or whose money all goes back before it left. Of
+/// an order that was sent by hand, only labels that were not bought yet. A repeat continues where the last run ended.
 pub async fn give_up(app: &App, order: OrderId) -> Result<Outcome> {
     let labels = store::list_live(&app.db().await?, order).await?;
     let mut outcome = Ok(Outcome::Done);
     for label in labels {
-        // One that they will not take back keeps no other from being given back.
+        // A label that the provider does not take back does not stop the others.
         outcome = worst(outcome, give_back(app, label.id).await);
     }
     outcome
@@ -33,12 +33,13 @@ pub async fn give_up(app: &App, order: OrderId) -> Result<Outcome> {
 async fn give_back(app: &App, id: ShipmentId) -> Result<Outcome> {
     let claim = Uuid::new_v4();
     let outcome = steps(app, id, claim).await;
-    store::let_go(&app.db().await?, id, claim).await?;
+    store::release(&app.db().await?, id, claim).await?;
     outcome
 }
 
-/// Whether it is in the way: all of a cancelled order, or of one whose money is gone before it left; what is not paid of one
-/// that left by other means. Of one whose first boxes left, the others still follow, unless its money is gone.
+/// Whether a label is to be given back: every label of a cancelled order, or of one whose money is gone before it left; labels
+/// that are not paid of an order that left by other means. If some boxes of an order have left, the others follow, unless its
+/// money is gone.
 fn is_unwanted(shipment: &Shipment) -> bool {
     match shipment.order_status.as_str() {
         "cancelled" => true,
@@ -46,7 +47,7 @@ fn is_unwanted(shipment: &Shipment) -> bool {
         "shipped" if shipment.has_begun_to_leave => shipment.is_off && !shipment.state.has_left(),
         "shipped" | "delivered" => matches!(shipment.state, State::Pending | State::Carted),
         "returned" => !shipment.state.has_left(),
-        _ => false, // revived meanwhile
+        _ => false, // it was paid late meanwhile
     }
 }
 
@@ -74,22 +75,22 @@ async fn steps(app: &App, id: ShipmentId, claim: Uuid) -> Result<Outcome> {
     Err(Error::Internal(format!("label {id} took more than {MAX_STEPS} steps to be given back")))
 }
 
-/// `None`: look again.
+/// `None`: the label has moved on; read it again.
 async fn one_step(app: &App, broker: &MelhorEnvio, shipment: &Shipment) -> Result<Option<Outcome>> {
     let found = match &shipment.provider_ref {
         Some(reference) => broker.read(reference).await?,
-        None => find(app, broker, shipment).await?,
+        None => find_at_provider(app, broker, shipment).await?,
     };
     let Some(label) = found else {
         if shipment.state.is_bought() {
-            return Err(lost().into());
+            return Err(paid_label_missing().into());
         }
         cancelled(app, shipment).await?;
         return Ok(None);
     };
     let state = State::of(label.status);
-    if learn_of(app, shipment, state, &label).await? {
-        return Ok(None); // it stands elsewhere than we thought
+    if record_in_transaction(app, shipment, state, &label).await? {
+        return Ok(None); // its state has changed meanwhile
     }
     match state {
         Some(State::Carted) => broker.remove_from_cart(&label.id).await?,
@@ -106,13 +107,13 @@ async fn cancelled(app: &App, shipment: &Shipment) -> Result<()> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     store::record_label(&tx, shipment.id, Some(State::Cancelled), None, Actor::System).await?;
-    news::arrive_with_the_last(&tx, shipment.order).await?; // it may have been the last one that was to come
+    news::arrive_with_the_last(&tx, shipment.order).await?; // it may have been the last parcel that was still to arrive
     tx.commit().await?;
     app.jobs_were_pushed();
     Ok(())
 }
 
-/// A person has to see to it; told once.
+/// Tells the operator once that a person has to act.
 async fn stranded(app: &App, shipment: &Shipment, why: &str) -> Result<Outcome> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;

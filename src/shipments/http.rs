@@ -1,4 +1,4 @@
-//! `/api/admin/shipments`: labels, what they cost beside what was quoted, and the lever that buys one.
+//! `/api/admin/shipments`: labels, their cost compared with the quote, and the route that buys one.
 
 use actix_web::{HttpResponse, get, post, web};
 use garde::Validate;
@@ -38,14 +38,14 @@ struct ListShipments {
     status: Option<String>,
     #[garde(skip)]
     order_id: Option<OrderId>,
-    /// Only those that something stands in the way of.
+    /// `true`: only those with an error.
     #[garde(skip)]
     #[serde(default)]
     stuck: bool,
-    /// Made since then.
+    /// Made at this time or later.
     #[garde(skip)]
     from: Option<Timestamp>,
-    /// Made before then.
+    /// Made before this time.
     #[garde(skip)]
     to: Option<Timestamp>,
     #[garde(skip)]
@@ -64,7 +64,7 @@ fn is_state(text: &str, (): &()) -> garde::Result {
     }
 }
 
-/// A label, from the wish to the door.
+/// A label and its state.
 #[derive(Debug, Serialize, ToSchema)]
 struct ShipmentView {
     id: ShipmentId,
@@ -81,7 +81,7 @@ struct ShipmentView {
     /// Its share of what the carrier asked at checkout.
     #[schema(value_type = i64)]
     quoted_cents: Money,
-    /// What the label costs; null while nobody has said.
+    /// What the label costs; null while it is not known.
     #[schema(value_type = Option<i64>)]
     price_cents: Option<Money>,
     /// What it costs more than was quoted; negative: less.
@@ -92,7 +92,7 @@ struct ShipmentView {
     tracking_number: Option<String>,
     /// Opens without signing in to the provider: it shows who receives the parcel.
     label_url: Option<String>,
-    /// Why it does not go on.
+    /// Why it cannot be bought or given back.
     error: Option<String>,
     created_at: Timestamp,
     updated_at: Timestamp,
@@ -126,7 +126,7 @@ fn view(row: &Row) -> ShipmentView {
     }
 }
 
-/// Of the labels that were bought and not given back.
+/// The sums of the labels that were bought and not given back.
 #[derive(Debug, Serialize, ToSchema)]
 struct Totals {
     labels: i64,
@@ -139,7 +139,7 @@ struct Totals {
     difference_cents: Money,
 }
 
-/// A page, and what all that fit cost.
+/// A page, and the sums of all labels that match.
 #[derive(Debug, Serialize, ToSchema)]
 struct Shipments {
     items: Vec<ShipmentView>,
@@ -150,12 +150,12 @@ struct Shipments {
     totals: Totals,
 }
 
-/// `$1` to `$5`: what the list may be narrowed by.
+/// `$1` to `$5`: the filters of the list.
 const FITS: &str = "
     ($1::text IS NULL OR s.status = $1) AND ($2::uuid IS NULL OR s.order_id = $2) AND (NOT $3::bool OR s.error IS NOT NULL)
     AND ($4::timestamptz IS NULL OR s.created_at >= $4) AND ($5::timestamptz IS NULL OR s.created_at < $5)";
 
-/// Labels, newest first, and what they cost beside what was quoted.
+/// Labels, newest first, and their cost compared with the quote.
 #[utoipa::path(tag = "admin", security(("bearer" = [])), params(ListShipments), responses((status = 200, body = Shipments)))]
 #[get("/api/admin/shipments")]
 async fn list(app: web::Data<App>, _admin: Admin, Query(ask): Query<ListShipments>) -> Result<HttpResponse> {
@@ -187,7 +187,7 @@ async fn list(app: web::Data<App>, _admin: Admin, Query(ask): Query<ListShipment
 
 /// Buys an order's label: where the shop buys by hand, where one failed, or again for one that was given back or ran out.
 ///
-/// What is bought already is not bought twice.
+/// A label that is bought already is not bought again.
 #[utoipa::path(tag = "admin", security(("bearer" = [])), responses((status = 202, body = List<ShipmentView>),
     (status = 404, body = Problem), (status = 409, body = Problem, description = "Not paid, gone, or not quoted by Melhor Envio")))]
 #[post("/api/admin/orders/{id}/label")]

@@ -1,5 +1,5 @@
-//! Buying a label: cart → checkout → generate → print. Each step is begun by reading what became of the one before, so that
-//! a lost answer, a crash or a second worker buys nothing twice.
+//! Buying a label: cart → checkout → generate → print. Each step first reads the result of the step before it at the provider, so
+//! that a lost answer, a crash or a second worker buys nothing twice.
 
 use jiff::SignedDuration;
 use uuid::Uuid;
@@ -20,14 +20,14 @@ use crate::jobs::Outcome;
 
 /// No label takes more steps than this in one run.
 const MAX_STEPS: usize = 12;
-/// Somebody else is at work on it: when to look again.
+/// When to try again while another run holds the label.
 pub(super) const BUSY: SignedDuration = SignedDuration::from_secs(30);
-/// The shop has to fill something in: when to look again.
+/// When to try again while the shop has to complete its settings.
 const WAIT_FOR_SHOP: SignedDuration = SignedDuration::from_mins(30);
 /// How long to wait for a label to be made: a quarter of the time it took so far, within these, in seconds.
 const MAKING_S: (i64, i64) = (2, 1800);
 
-/// Buys the labels of a paid order, each once. A repeat goes on where the last run ended.
+/// Job: buys the labels of a paid order, each once. A repeat continues where the last run ended.
 pub async fn buy(app: &App, order: OrderId) -> Result<Outcome> {
     let Some(broker) = app.providers.melhorenvio.as_deref() else { return Ok(Outcome::Done) };
     let mut db = app.db().await?;
@@ -46,18 +46,18 @@ pub async fn buy(app: &App, order: OrderId) -> Result<Outcome> {
     };
     let mut outcome = Ok(Outcome::Done);
     for label in labels {
-        // A box that cannot be labelled keeps the others from nothing.
+        // A label that cannot be bought does not stop the others.
         outcome = worst(outcome, advance(app, broker, label).await);
     }
     outcome
 }
 
-/// An error beats all else, for it is tried again, so often; and of two the first.
+/// The outcome of two labels in one job. An error comes first, because the job is then tried again; of two errors, the first.
 pub(super) fn worst(one: Result<Outcome>, other: Result<Outcome>) -> Result<Outcome> {
     Ok(worse(one?, other?))
 }
 
-/// Dead beats waiting, waiting beats done, and the sooner wait counts.
+/// Dead before waiting, waiting before done, and the earlier of two waits.
 fn worse(one: Outcome, other: Outcome) -> Outcome {
     match (one, other) {
         (dead @ Outcome::Dead(_), _) | (_, dead @ Outcome::Dead(_)) => dead,
@@ -68,27 +68,27 @@ fn worse(one: Outcome, other: Outcome) -> Outcome {
 
 /// What one step led to.
 enum Step {
-    /// It stands elsewhere now: look again.
+    /// Its state has changed: go on with the next step.
     On,
     End(Outcome),
 }
 
-/// One label as far as it goes now, with nobody else at work on it.
+/// Takes one label as far as it can go now, while holding its claim.
 async fn advance(app: &App, broker: &MelhorEnvio, id: ShipmentId) -> Result<Outcome> {
     let claim = Uuid::new_v4();
     let outcome = steps(app, broker, id, claim).await;
     if let Err(Error::Provider(error)) = &outcome {
         store::note_error(&app.db().await?, id, &told(error)).await?;
     }
-    store::let_go(&app.db().await?, id, claim).await?;
+    store::release(&app.db().await?, id, claim).await?;
     match outcome {
-        // Their words stand on the row and in the alert; repeating the call is useless.
+        // The row and the alert hold the provider's words. Repeating the call cannot help.
         Err(Error::Provider(error @ ProviderError::Rejected { .. })) => Ok(Outcome::Dead(told(&error))),
         outcome => outcome,
     }
 }
 
-/// For the shop's eyes: with their words where they refused.
+/// The text for the shop: a refusal with the provider's own words.
 fn told(error: &ProviderError) -> String {
     match error {
         ProviderError::Rejected { message, .. } if !message.is_empty() => format!("{error}: {message}"),
@@ -105,7 +105,7 @@ async fn steps(app: &App, broker: &MelhorEnvio, id: ShipmentId, claim: Uuid) -> 
         let step = match shipment.state {
             State::Pending if is_wanted => put_into_cart(app, broker, &shipment, claim).await?,
             State::Carted if is_wanted => pay(app, broker, &shipment).await?,
-            State::Released if is_wanted => make(app, broker, &shipment).await?,
+            State::Released if is_wanted => generate(app, broker, &shipment).await?,
             State::Generated if shipment.label_url.is_none() && shipment.order_status != "cancelled" => {
                 print(app, broker, &shipment).await?
             }
@@ -119,16 +119,16 @@ async fn steps(app: &App, broker: &MelhorEnvio, id: ShipmentId, claim: Uuid) -> 
     Err(Error::Internal(format!("label {id} took more than {MAX_STEPS} steps")))
 }
 
-/// Into the cart, unless it is there: a repeat would be a second one.
+/// Puts the label into the provider's cart, unless it is there: a repeat would make a second one.
 async fn put_into_cart(app: &App, broker: &MelhorEnvio, shipment: &Shipment, claim: Uuid) -> Result<Step> {
-    let known = if shipment.was_asked_for { find(app, broker, shipment).await? } else { None };
+    let known = if shipment.was_asked_for { find_at_provider(app, broker, shipment).await? } else { None };
     let label = match known {
         Some(label) => label,
         None => {
             let db = app.db().await?;
             let new = match facts::read(&db, app, shipment).await? {
                 Ok(new) => new,
-                Err(missing) => return refuse(app, shipment, missing).await.map(Step::End),
+                Err(missing) => return note_missing(app, shipment, missing).await.map(Step::End),
             };
             if !store::mark_asked(&db, shipment.id, claim).await? {
                 return Ok(Step::On);
@@ -140,14 +140,15 @@ async fn put_into_cart(app: &App, broker: &MelhorEnvio, shipment: &Shipment, cla
     record_label(app, shipment, Some(State::Carted), &label).await
 }
 
-/// The label whose cart we may have heard nothing of, by what we wrote onto it. `None`: there is none, for sure.
-pub(super) async fn find(app: &App, broker: &MelhorEnvio, shipment: &Shipment) -> Result<Option<Label>> {
+/// Finds a label at the provider by the tag that we wrote onto it, because the answer with its id may have been lost. `None`: it
+/// is certainly not there.
+pub(super) async fn find_at_provider(app: &App, broker: &MelhorEnvio, shipment: &Shipment) -> Result<Option<Label>> {
     let document = facts::document(&app.db().await?, app, shipment.order).await?;
     Ok(broker.find_by_tag(&shipment.id.to_string(), document.as_ref()).await?)
 }
 
-/// What the shop can mend goes on by itself. Whoever is about to is not told at once.
-async fn refuse(app: &App, shipment: &Shipment, missing: Missing) -> Result<Outcome> {
+/// Notes what is missing. If the shop can complete it, the job tries again by itself; the alert is raised only later.
+async fn note_missing(app: &App, shipment: &Shipment, missing: Missing) -> Result<Outcome> {
     let why = match missing {
         Missing::Invoice => return Ok(Outcome::Again(after(WAIT_FOR_INVOICE))),
         Missing::Order(why) => {
@@ -167,10 +168,10 @@ async fn refuse(app: &App, shipment: &Shipment, missing: Missing) -> Result<Outc
     Ok(Outcome::Again(after(WAIT_FOR_SHOP)))
 }
 
-/// Paid only while its own status says that it is not: an answer may have been lost.
+/// Pays the label, only while the provider says that it is unpaid: the answer to an earlier payment may have been lost.
 async fn pay(app: &App, broker: &MelhorEnvio, shipment: &Shipment) -> Result<Step> {
     let Some(reference) = shipment.provider_ref.as_deref() else { return Err(no_reference(shipment)) };
-    let Some(label) = broker.read(reference).await? else { return forgotten(app, shipment).await };
+    let Some(label) = broker.read(reference).await? else { return record_cart_emptied(app, shipment).await };
     match State::of(label.status) {
         Some(State::Carted) => {
             broker.checkout(&[reference]).await?;
@@ -180,25 +181,25 @@ async fn pay(app: &App, broker: &MelhorEnvio, shipment: &Shipment) -> Result<Ste
     }
 }
 
-/// A cart is emptied after some days: nothing was paid, so another label may take its place.
-async fn forgotten(app: &App, shipment: &Shipment) -> Result<Step> {
+/// The provider empties carts after some days. Nothing was paid, so another label may take this one's place.
+async fn record_cart_emptied(app: &App, shipment: &Shipment) -> Result<Step> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
-    news::ran_out(&tx, shipment.id, shipment.order).await?;
+    news::record_removed_from_cart(&tx, shipment.id, shipment.order).await?;
     tx.commit().await?;
     Ok(Step::End(Outcome::Again(after(SignedDuration::ZERO))))
 }
 
-/// They make it in their own time.
-async fn make(app: &App, broker: &MelhorEnvio, shipment: &Shipment) -> Result<Step> {
+/// Has the label generated. The provider does this later, so the job waits.
+async fn generate(app: &App, broker: &MelhorEnvio, shipment: &Shipment) -> Result<Step> {
     let Some(reference) = shipment.provider_ref.as_deref() else { return Err(no_reference(shipment)) };
-    let mut label = read(broker, reference).await?;
+    let mut label = read_known(broker, reference).await?;
     if State::of(label.status) == Some(State::Released) {
         broker.generate(&[reference]).await?;
-        label = read(broker, reference).await?;
+        label = read_known(broker, reference).await?;
     }
     let state = State::of(label.status);
-    if learn_of(app, shipment, state, &label).await? {
+    if record_in_transaction(app, shipment, state, &label).await? {
         return Ok(Step::On);
     }
     let wait = (shipment.rested_s / 4).clamp(MAKING_S.0, MAKING_S.1);
@@ -212,31 +213,31 @@ async fn print(app: &App, broker: &MelhorEnvio, shipment: &Shipment) -> Result<S
     Ok(Step::End(Outcome::Done))
 }
 
-/// One that they must know.
-async fn read(broker: &MelhorEnvio, reference: &str) -> Result<Label> {
-    Ok(broker.read(reference).await?.ok_or_else(lost)?)
+/// Reads a label that the provider must have.
+async fn read_known(broker: &MelhorEnvio, reference: &str) -> Result<Label> {
+    Ok(broker.read(reference).await?.ok_or_else(paid_label_missing)?)
 }
 
-/// Paid, and they say that they know no such label: that is to be believed by nobody, for money is in it.
-pub(super) fn lost() -> ProviderError {
+/// The provider says that it does not know a label that was paid. That is not believed: the call is tried again.
+pub(super) fn paid_label_missing() -> ProviderError {
     ProviderError::Unavailable { provider: NAME, reason: "a label that was paid is not found".into(), retry_after_s: None }
 }
 
 async fn record_label(app: &App, shipment: &Shipment, state: Option<State>, label: &Label) -> Result<Step> {
-    // A word of theirs that moves nothing (suspended, say) is waited out.
-    let moved = learn_of(app, shipment, state, label).await?;
+    // A status without a state of ours (suspended, for example) changes nothing: the job waits.
+    let moved = record_in_transaction(app, shipment, state, label).await?;
     Ok(if moved { Step::On } else { Step::End(Outcome::Again(after(BUSY))) })
 }
 
-/// In a transaction of its own, with what follows from it for the order. `true`: it stands elsewhere than when it was taken in
-/// hand, by this or by news that were faster.
-pub(super) async fn learn_of(app: &App, shipment: &Shipment, state: Option<State>, label: &Label) -> Result<bool> {
+/// Records a label's state and its consequences for the order, in a transaction of its own. `true`: the state is not what it was
+/// when this run claimed the label, changed by this run or by a webhook.
+pub(super) async fn record_in_transaction(app: &App, shipment: &Shipment, state: Option<State>, label: &Label) -> Result<bool> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
-    let learnt = news::record_label_state(&tx, shipment.id, shipment.order, state, label, None).await?;
+    let recorded = news::record_label_state(&tx, shipment.id, shipment.order, state, label, None).await?;
     tx.commit().await?;
     app.jobs_were_pushed();
-    Ok(learnt.state != shipment.state)
+    Ok(recorded.state != shipment.state)
 }
 
 fn no_reference(shipment: &Shipment) -> Error {
@@ -250,13 +251,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_needs_somebody_counts_most_and_the_sooner_wait() {
+    fn a_dead_job_comes_before_one_that_waits_and_the_earlier_wait_counts() {
         let at = |s| Outcome::Again(Timestamp::from_second(s).expect("a time"));
         assert_eq!(worse(at(2), at(1)), at(1));
         assert_eq!(worse(Outcome::Done, at(1)), at(1));
         assert_eq!(worse(at(1), Outcome::Done), at(1));
         assert_eq!(worse(at(1), Outcome::Dead("x".into())), Outcome::Dead("x".into()));
         assert_eq!(worse(Outcome::Done, Outcome::Done), Outcome::Done);
-        assert!(worst(Err(lost().into()), Ok(at(1))).is_err() && worst(Ok(Outcome::Done), Err(lost().into())).is_err());
+        assert!(
+            worst(Err(paid_label_missing().into()), Ok(at(1))).is_err()
+                && worst(Ok(Outcome::Done), Err(paid_label_missing().into())).is_err()
+        );
     }
 }

@@ -1,8 +1,8 @@
-//! The parcel of an order: its label, bought once, and what the carrier says of it.
+//! The parcels of an order: their labels, each bought once, and what the carrier reports.
 //!
-//! A row stands for each volume before any provider is called, and its id is the tag under which it is found again when an
-//! answer was lost. `plan` makes the rows, `label` moves one through cart, checkout, generation and print, `give_up` hands it
-//! back. `news` is what they tell, by webhook or when `follow` asks; `by_hand` asks Correios about what was posted by hand.
+//! A row stands for each volume before any provider is called, and its id is the tag under which it is found again when an answer
+//! was lost. `plan` makes the rows, `label` moves one through cart, checkout, generation and print, `give_up` hands it back.
+//! `news` records what carriers report, by webhook or when `follow` asks; `by_hand` asks Correios about what was posted by hand.
 
 mod by_hand;
 mod facts;
@@ -22,7 +22,7 @@ pub use label::buy;
 
 use jiff::{SignedDuration, Timestamp};
 
-/// Until when not to look at it again.
+/// The time after this wait.
 fn after(wait: SignedDuration) -> Timestamp {
     Timestamp::now() + wait
 }

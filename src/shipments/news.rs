@@ -1,5 +1,5 @@
-//! What a carrier says of a parcel, and what follows from it for the order. News come late, early and twice; each is a
-//! conditional UPDATE, so that they come out right in any order. The caller commits.
+//! What a carrier reports about a parcel, and what follows from it for the order. Reports may come late, early or twice. Each is
+//! a conditional UPDATE, so the result is the same in any order. The caller commits.
 
 use deadpool_postgres::GenericClient;
 use jiff::Timestamp;
@@ -9,7 +9,7 @@ use vitrine_melhorenvio::{Label, NAME, News};
 
 use super::plan::{self, Ended};
 use super::state::State;
-use super::store::{self, Learnt};
+use super::store::{self, Recorded};
 use crate::alerts::{self, Alert, Key};
 use crate::cause::Actor;
 use crate::db;
@@ -18,26 +18,26 @@ use crate::ids::{OrderId, ShipmentId};
 use crate::jobs::{self, Job};
 use crate::sale::{life, locks, off};
 
-/// A label that ran out is bought again by itself, so often.
+/// How many times a label that expired is bought again without a person.
 const BOUGHT_AGAIN: i64 = 1;
 
-/// An event of Melhor Envio: what became of it in a word, and the order that it was about.
+/// Applies an event of Melhor Envio. Returns its outcome for the inbox, and the order that it is about.
 pub async fn apply_label_news(tx: &impl GenericClient, news: &News) -> Result<(&'static str, Option<OrderId>)> {
     let Some(label) = &news.label else { return Ok(("unknown", None)) };
-    let Some((shipment, order, reference)) = find(tx, label).await? else { return Ok(("unknown", None)) };
+    let Some((shipment, order, reference)) = find_shipment(tx, label).await? else { return Ok(("unknown", None)) };
     if reference.is_some_and(|ours| ours != label.id) {
-        return stray(tx, order, shipment, label).await;
+        return record_second_label(tx, order, shipment, label).await;
     }
     let state = State::of(news.status);
     let moved = record_label_state(tx, shipment, order, state, label, news.tells.as_ref()).await?.moved;
     if moved && matches!(state, Some(State::Released | State::Generated)) {
-        jobs::push_now(tx, Job::BuyLabel { order }).await?; // it goes on where it waits
+        jobs::push_now(tx, Job::BuyLabel { order }).await?; // the job continues from the new state
     }
     Ok((if moved { "applied" } else { "nothing new" }, Some(order)))
 }
 
-/// By their id, else by our tag. The order is locked first, as everywhere.
-async fn find(tx: &impl GenericClient, label: &Label) -> Result<Option<(ShipmentId, OrderId, Option<String>)>> {
+/// Finds a label's shipment by the provider's id, else by our tag, and locks its order first.
+async fn find_shipment(tx: &impl GenericClient, label: &Label) -> Result<Option<(ShipmentId, OrderId, Option<String>)>> {
     const FIND: &str = "
         SELECT id, order_id, provider_ref FROM shipments WHERE provider = $1 AND (provider_ref = $2 OR id = ANY($3))
          ORDER BY (provider_ref = $2) IS TRUE DESC LIMIT 1";
@@ -45,12 +45,13 @@ async fn find(tx: &impl GenericClient, label: &Label) -> Result<Option<(Shipment
     let Some(row) = db::query_opt(tx, FIND, &[&NAME, &label.id, &tags]).await? else { return Ok(None) };
     let order: OrderId = row.get("order_id");
     locks::lock_order_for_shop(tx, order).await?;
-    let row = db::query_one(tx, FIND, &[&NAME, &label.id, &tags]).await?; // under the lock: it may have got its reference
+    let row = db::query_one(tx, FIND, &[&NAME, &label.id, &tags]).await?; // read again under the lock: the reference may have been written meanwhile
     Ok(Some((row.get("id"), order, row.get("provider_ref"))))
 }
 
-/// A second label under one tag: a lost answer's twin. In the cart it costs nothing; paid, somebody must know.
-async fn stray(
+/// A second label under one tag, made by a call whose answer was lost. In the cart it costs nothing; if it is paid, the operator
+/// is alerted.
+async fn record_second_label(
     tx: &impl GenericClient,
     order: OrderId,
     shipment: ShipmentId,
@@ -63,7 +64,7 @@ async fn stray(
     Ok(("stray", Some(order)))
 }
 
-/// What is known of a label now, by whatever way: the row, the public history and the order follow.
+/// Records a label's present state: in its row, in the public history and on the order.
 pub(super) async fn record_label_state(
     tx: &impl GenericClient,
     shipment: ShipmentId,
@@ -71,22 +72,22 @@ pub(super) async fn record_label_state(
     state: Option<State>,
     label: &Label,
     tells: Option<&TrackingEvent>,
-) -> Result<Learnt> {
-    let learnt = store::record_label(tx, shipment, state, Some(label), Actor::Provider(NAME)).await?;
+) -> Result<Recorded> {
+    let recorded = store::record_label(tx, shipment, state, Some(label), Actor::Provider(NAME)).await?;
     let mut events = label.story();
     events.extend(tells.filter(|told| events.iter().all(|event| event.code != told.code)).cloned());
     let new = keep_events(tx, order, Some(shipment), &events).await?;
     if let Some(told) = tells.filter(|told| new.contains(&told.code)) {
-        worry(tx, order, &format!("envio {shipment}"), told).await?;
+        alert_if_stuck(tx, order, &format!("envio {shipment}"), told).await?;
     }
-    if learnt.moved {
-        follow(tx, shipment, order, learnt.state, label).await?;
+    if recorded.moved {
+        apply_to_order(tx, shipment, order, recorded.state, label).await?;
     }
-    Ok(learnt)
+    Ok(recorded)
 }
 
-/// Into the history that the buyer sees, each once: to the second, for some of their words come without fractions. The codes of
-/// those that are new.
+/// Adds events to the history that the buyer sees, each once. Times are compared to the second, because some come without
+/// fractions. Returns the codes of the new ones.
 pub(super) async fn keep_events(
     tx: &impl GenericClient,
     order: OrderId,
@@ -109,8 +110,8 @@ pub(super) async fn keep_events(
     Ok(rows.iter().map(|row| row.get("code")).collect())
 }
 
-/// A parcel that hangs is told to the shop.
-pub(super) async fn worry(tx: &impl GenericClient, order: OrderId, parcel: &str, event: &TrackingEvent) -> Result<()> {
+/// Alerts the operator about a parcel that is stuck.
+pub(super) async fn alert_if_stuck(tx: &impl GenericClient, order: OrderId, parcel: &str, event: &TrackingEvent) -> Result<()> {
     if event.stage != Some(Stage::Undelivered) && event.code != "suspended" {
         return Ok(());
     }
@@ -119,30 +120,36 @@ pub(super) async fn worry(tx: &impl GenericClient, order: OrderId, parcel: &str,
     alerts::raise(tx, Alert::new(key, text).about(order)).await
 }
 
-/// What a step of the label means for its order.
-async fn follow(tx: &impl GenericClient, shipment: ShipmentId, order: OrderId, state: State, label: &Label) -> Result<()> {
+/// Applies a label's new state to its order.
+async fn apply_to_order(
+    tx: &impl GenericClient,
+    shipment: ShipmentId,
+    order: OrderId,
+    state: State,
+    label: &Label,
+) -> Result<()> {
     match state {
         State::Pending | State::Carted | State::Released | State::Generated => Ok(()),
         State::Posted | State::Undelivered => {
-            if left(tx, order, shipment, label).await? {
+            if record_posted(tx, order, shipment, label).await? {
                 jobs::push(tx, Job::MailOrderShipped { order }).await?;
             }
             Ok(())
         }
-        State::Delivered => arrived(tx, order, shipment, label).await,
-        State::Cancelled => cancelled(tx, order, shipment).await,
-        State::Expired => expired(tx, order, shipment).await,
+        State::Delivered => record_delivered(tx, order, shipment, label).await,
+        State::Cancelled => record_cancelled(tx, order, shipment).await,
+        State::Expired => record_expired(tx, order, shipment).await,
     }
 }
 
-/// With the carrier: the order is shipped. `false`: it was already, or is not to be sent any more. That somebody must know, and also
-/// of one that left while its money is on its way back: that it left is recorded all the same.
-async fn left(tx: &impl GenericClient, order: OrderId, shipment: ShipmentId, label: &Label) -> Result<bool> {
+/// The carrier has the parcel: the order is shipped. `false`: it was shipped before, or was not to be sent any more. The operator
+/// is alerted about a parcel that was not to be sent, or whose money is on its way back.
+async fn record_posted(tx: &impl GenericClient, order: OrderId, shipment: ShipmentId, label: &Label) -> Result<bool> {
     const ENDED: &str = "SELECT FROM orders WHERE id = $1 AND status NOT IN ('shipped', 'delivered')";
     let at = label.posted_at.unwrap_or_else(Timestamp::now);
     let was_off = off::sale_is_off(tx, order).await?;
     let actor = Actor::Provider(NAME);
-    if life::mark_shipped(tx, order, Some(number(label)), at, actor, "posted").await? {
+    if life::mark_shipped(tx, order, Some(tracking_number(label)), at, actor, "posted").await? {
         if was_off {
             let text =
                 format!("O envio {shipment} foi postado enquanto o dinheiro do pedido volta para o comprador: tente retê-lo.");
@@ -153,14 +160,14 @@ async fn left(tx: &impl GenericClient, order: OrderId, shipment: ShipmentId, lab
     }
     if db::query_opt(tx, ENDED, &[&order]).await?.is_some() {
         let text = format!("O envio {shipment} foi postado, mas o pedido {order} não é mais para enviar.");
-        jobs::push(tx, Job::DropLabel { order }).await?; // it says so on the label
+        jobs::push(tx, Job::DropLabel { order }).await?; // the job notes on the label that it cannot be given back
         alerts::raise(tx, Alert::new(Key::ParcelOfEndedOrder(shipment), text).about(order)).await?;
     }
     Ok(false)
 }
 
-/// The carrier's number, or what else finds it.
-fn number(label: &Label) -> &str {
+/// The carrier's number, or another number of the provider's.
+fn tracking_number(label: &Label) -> &str {
     match &label.tracking {
         Some(tracking) => tracking,
         None if !label.protocol.is_empty() => &label.protocol,
@@ -168,17 +175,17 @@ fn number(label: &Label) -> &str {
     }
 }
 
-/// With the buyer. One that was posted without our hearing of it leaves first.
-async fn arrived(tx: &impl GenericClient, order: OrderId, shipment: ShipmentId, label: &Label) -> Result<()> {
-    let left_now = left(tx, order, shipment, label).await?;
+/// The buyer has the parcel. If nothing told that it was posted, that is recorded first.
+async fn record_delivered(tx: &impl GenericClient, order: OrderId, shipment: ShipmentId, label: &Label) -> Result<()> {
+    let left_now = record_posted(tx, order, shipment, label).await?;
     if !arrive_with_the_last(tx, order).await? && left_now {
         jobs::push(tx, Job::MailOrderShipped { order }).await?;
     }
     Ok(())
 }
 
-/// The order is delivered once the last of its parcels is that are still to come, at the time that the carrier said last.
-/// `false`: others are underway, or none has arrived. The order is locked by the caller.
+/// Marks the order as delivered once all of its parcels are, at the latest of their times. `false`: another parcel is under way,
+/// or none has arrived. Call this while holding the order's lock.
 pub(super) async fn arrive_with_the_last(tx: &impl GenericClient, order: OrderId) -> Result<bool> {
     const LAST: &str = "
         SELECT bool_and(s.status = 'delivered') IS TRUE AS all_arrived,
@@ -193,8 +200,8 @@ pub(super) async fn arrive_with_the_last(tx: &impl GenericClient, order: OrderId
     Ok(true)
 }
 
-/// Brings a locked order to where its parcels are: one may have left while its money was on its way back, and the bank did not
-/// take that. The caller commits, and knows that the order is to be sent.
+/// Brings an order to the state of its parcels: one may have left while its money was on its way back, and then the refund
+/// failed. Call this while holding the order's lock, and only if the order is to be sent.
 pub(super) async fn catch_up(tx: &impl GenericClient, order: OrderId) -> Result<()> {
     const LEFT: &str = "
         SELECT coalesce(s.tracking_number, s.protocol, s.provider_ref) AS number,
@@ -211,31 +218,32 @@ pub(super) async fn catch_up(tx: &impl GenericClient, order: OrderId) -> Result<
     Ok(())
 }
 
-/// Not by us: somebody did it in the panel. Without it, the parcels that arrived may be all.
-async fn cancelled(tx: &impl GenericClient, order: OrderId, shipment: ShipmentId) -> Result<()> {
+/// Somebody cancelled the label on the provider's pages. The other parcels may be delivered already: then so is the order.
+async fn record_cancelled(tx: &impl GenericClient, order: OrderId, shipment: ShipmentId) -> Result<()> {
     if store::is_wanted(tx, order).await? {
         let what = format!("A etiqueta {shipment} do pedido {order} foi cancelada no Melhor Envio");
-        no_label(tx, Key::LabelCancelledElsewhere(shipment), order, &what).await?;
+        alert_without_label(tx, Key::LabelCancelledElsewhere(shipment), order, &what).await?;
     }
     arrive_with_the_last(tx, order).await?;
     Ok(())
 }
 
-async fn no_label(tx: &impl GenericClient, key: Key<'_>, order: OrderId, what: &str) -> Result<()> {
+/// Alerts the operator that a parcel has no label any more.
+async fn alert_without_label(tx: &impl GenericClient, key: Key<'_>, order: OrderId, what: &str) -> Result<()> {
     let text = format!("{what}. Compre outra, ou envie de outro modo.");
     alerts::raise(tx, Alert::new(key, text).about(order)).await
 }
 
-/// A label that is not there any more, though it was never paid.
-pub(super) async fn ran_out(tx: &impl GenericClient, shipment: ShipmentId, order: OrderId) -> Result<()> {
+/// Records that a label left the provider's cart unpaid.
+pub(super) async fn record_removed_from_cart(tx: &impl GenericClient, shipment: ShipmentId, order: OrderId) -> Result<()> {
     if store::record_label(tx, shipment, Some(State::Expired), None, Actor::Provider(NAME)).await?.moved {
-        expired(tx, order, shipment).await?;
+        record_expired(tx, order, shipment).await?;
     }
     Ok(())
 }
 
-/// Nobody posted it in time. The first one is bought again; then somebody must say so.
-async fn expired(tx: &impl GenericClient, order: OrderId, shipment: ShipmentId) -> Result<()> {
+/// The parcel was not posted in time. The label is bought again once; after that an administrator has to ask for it.
+async fn record_expired(tx: &impl GenericClient, order: OrderId, shipment: ShipmentId) -> Result<()> {
     const TIMES: &str = "
         SELECT count(*) AS times FROM shipments s
          WHERE s.order_id = $1 AND s.status = 'expired' AND s.volume = (SELECT volume FROM shipments WHERE id = $2)";
@@ -245,7 +253,7 @@ async fn expired(tx: &impl GenericClient, order: OrderId, shipment: ShipmentId) 
             return jobs::push_now(tx, Job::BuyLabel { order }).await;
         }
         let what = format!("A etiqueta {shipment} do pedido {order} venceu de novo sem ser postada");
-        no_label(tx, Key::LabelExpired(shipment), order, &what).await?;
+        alert_without_label(tx, Key::LabelExpired(shipment), order, &what).await?;
     }
     arrive_with_the_last(tx, order).await?;
     Ok(())

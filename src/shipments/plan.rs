@@ -20,29 +20,29 @@ use crate::sale::locks;
 use crate::sale::off;
 use crate::sale::states::OrderStatus;
 
-/// How long to wait for an NF-e before looking again; its authorisation brings the job forward.
+/// How long the job waits for an NF-e before it looks again. Its authorisation starts the job at once.
 pub const WAIT_FOR_INVOICE: SignedDuration = SignedDuration::from_mins(30);
 /// No order has more parcels than this.
 const MAX_VOLUMES: usize = 99;
-/// Companies that take one box for each label, as their names begin in a quote.
+/// Carriers whose labels are for one box each, by the beginning of their name in a quote.
 const ONE_BOX_EACH: [&str; 4] = ["correios", "j&t", "jet", "loggi"];
-/// The same of one service alone: Jadlog's `.Package Centralizado`.
+/// A single service whose labels are for one box each: Jadlog's `.Package Centralizado`.
 const ONE_BOX_SERVICE: &str = "27";
 
-/// What is to be done about an order's labels.
+/// Which labels an order needs.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Plan {
-    /// It needs none: not paid, not to be sent by a broker, or by hand.
+    /// None: it is not paid, not sent by a broker, or its labels are bought by hand.
     Nothing,
-    /// Its NF-e is to come first.
+    /// None yet: its NF-e must be authorized first.
     WaitForInvoice,
     /// These, in the order of their volumes.
     Labels(Vec<ShipmentId>),
 }
 
-/// Makes what is missing. Rows that are there already are carried on with, however labels are bought. The caller commits.
+/// Inserts the rows of labels that are missing, and returns all that are not finished. The caller commits.
 ///
-/// `by_hand`: somebody asks for it, so the shop's setting does not count.
+/// `by_hand`: an administrator asks for the labels, so the shop's setting to buy by hand does not apply.
 pub async fn plan(tx: &impl GenericClient, app: &App, order: OrderId, by_hand: bool, actor: Actor) -> Result<Plan> {
     const FIND: &str = "
         SELECT o.shipping_provider, o.service, o.service_code, o.shipping_quoted_cents, o.freight_quote,
@@ -71,16 +71,17 @@ pub async fn plan(tx: &impl GenericClient, app: &App, order: OrderId, by_hand: b
     Ok(if invoice(tx, app, order).await?.is_none() { Plan::WaitForInvoice } else { Plan::Labels(labels) })
 }
 
-/// Which labels are replaced that stand no more.
+/// Which ended labels are replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ended {
-    /// Whoever ended them.
+    /// All, whoever ended them.
     All,
-    /// Those that the shop gave back by itself. What somebody ended in the panel, or what ran out, is for a person to replace.
+    /// Those that the shop gave back by itself. A label that somebody cancelled on the provider's pages, or that expired, is
+    /// replaced only by a person.
     GivenBack,
 }
 
-/// Another label for each volume whose last one ended so. `false`: there is no such volume.
+/// Inserts another label for each volume whose last one ended. `false`: there is no such volume.
 pub(super) async fn replace(tx: &impl GenericClient, order: OrderId, which: Ended, actor: Actor) -> Result<bool> {
     const ENDED: &str = "
         SELECT e.id FROM (
@@ -115,7 +116,7 @@ async fn list_live(tx: &impl GenericClient, order: OrderId) -> Result<Vec<Shipme
     Ok(db::query(tx, LIVE, &[&order]).await?.iter().map(|row| row.get("id")).collect())
 }
 
-/// What goes onto the parcel for the tax authority. `None`: an NF-e that is not there yet, or is about to be cancelled.
+/// The paper that travels with the parcel for the tax authority. `None`: its NF-e is not authorized yet, or is being cancelled.
 pub async fn invoice(db: &impl GenericClient, app: &App, order: OrderId) -> Result<Option<Paper>> {
     const KEY: &str = "
         SELECT chave FROM invoices WHERE order_id = $1 AND purpose = 'sale' AND status = 'authorized' AND cancel_reason IS NULL";
@@ -127,12 +128,12 @@ pub async fn invoice(db: &impl GenericClient, app: &App, order: OrderId) -> Resu
     })
 }
 
-/// What travels with the goods.
+/// The paper that travels with the goods.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Paper {
     /// The access key of the NF-e.
     Invoice(String),
-    /// The shop emits none: the contents are declared.
+    /// The shop issues no NF-e: a declaration of contents.
     Declaration,
 }
 
@@ -144,7 +145,7 @@ async fn insert(tx: &impl GenericClient, order: OrderId, row: &Row, actor: Actor
     let quote: Value = row.get("freight_quote");
     let volumes = match volumes(&quote) {
         quoted if !quoted.is_empty() => quoted,
-        _ => vec![one_box(tx, order).await?], // an estimate has none: nobody could be asked
+        _ => vec![one_box(tx, order).await?], // an estimate has no boxes: no carrier was asked
     };
     let labels = split(takes_one_box(row.get("service"), row.get("service_code")), volumes);
     let grams = |boxes: &Vec<Volume>| Money::from_cents(boxes.iter().map(|v| i64::from(v.weight_grams)).sum());
@@ -175,7 +176,7 @@ fn split(one_box_each: bool, mut volumes: Vec<Volume>) -> Vec<Vec<Volume>> {
     if one_box_each { volumes.into_iter().map(|volume| vec![volume]).collect() } else { vec![volumes] }
 }
 
-/// Everything on top of each other, for want of better: as wide and long as the widest and longest.
+/// One box for all goods, where no quote says otherwise: stacked, as wide as the widest and as long as the longest.
 async fn one_box(tx: &impl GenericClient, order: OrderId) -> Result<Volume> {
     const STACK: &str = "
         SELECT coalesce(sum(p.height_cm::bigint * l.quantity), 0)::bigint AS height, max(p.width_cm) AS width, max(p.length_cm) AS length,
@@ -203,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn who_takes_one_box_for_each_label_gets_so_many_and_the_others_one_for_all() {
+    fn carriers_of_one_box_a_label_get_a_label_for_each_box_and_others_one_for_all() {
         let two = vec![volume(1), volume(2)];
         for (company, code) in [("Correios", "1"), ("J&T Express", "33"), ("JeT", "33"), ("Loggi", "31"), ("Jadlog", "27")] {
             assert!(takes_one_box(company, code), "{company} {code}");

@@ -1,17 +1,17 @@
-//! How far a label is, and from where to where it may go. News come late, early and twice: they only ever move it on.
+//! The states of a label and the steps between them. Reports may come late, early or twice: a label only moves forward.
 
 use vitrine_melhorenvio::LabelStatus;
 
-/// The word in the table.
+/// The state of a label: `shipments.status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// Wanted; the provider may not know of it yet.
+    /// The row is there; the provider may not know of it yet.
     Pending,
     /// In the provider's cart, not paid.
     Carted,
     /// Paid.
     Released,
-    /// Made: it can be printed.
+    /// Generated: it can be printed.
     Generated,
     Posted,
     Undelivered,
@@ -47,12 +47,12 @@ impl State {
         }
     }
 
-    /// Only our own words stand in the table.
+    /// Reads a word of the table, which holds only these.
     pub fn read(word: &str) -> Self {
         Self::ALL.into_iter().find(|state| state.as_str() == word).unwrap_or(Self::Pending)
     }
 
-    /// Where a label of the provider's stands. `None`: a state that moves nothing.
+    /// Our state for a status of the provider's. `None`: that status changes nothing here.
     pub fn of(status: LabelStatus) -> Option<Self> {
         Some(match status {
             LabelStatus::Pending => Self::Carted,
@@ -72,17 +72,18 @@ impl State {
         !matches!(self, Self::Pending | Self::Carted | Self::Cancelled | Self::Expired)
     }
 
-    /// Neither given back nor too old: it stands for its volume.
+    /// Neither given back nor expired: its volume needs no other label.
     pub fn is_live(self) -> bool {
         !matches!(self, Self::Cancelled | Self::Expired)
     }
 
-    /// The carrier has it, or had it.
+    /// The carrier has or had the parcel.
     pub fn has_left(self) -> bool {
         matches!(self, Self::Posted | Self::Undelivered | Self::Delivered)
     }
 
-    /// On, and never back: what is with the carrier is not cancelled, what was given back is not posted.
+    /// Whether it may move to that state. It only moves forward: a parcel with the carrier is not cancelled, a label that was
+    /// given back is not posted.
     pub fn may_become(self, next: Self) -> bool {
         match next {
             Self::Cancelled | Self::Expired => self.is_live() && !self.has_left(),
@@ -111,14 +112,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_word_reads_back() {
+    fn a_word_is_read_as_the_state_that_writes_it() {
         for state in State::ALL {
             assert_eq!(State::read(state.as_str()), state);
         }
     }
 
     #[test]
-    fn what_has_ended_stays_so_and_what_left_is_not_given_back() {
+    fn an_ended_label_does_not_move_and_one_with_the_carrier_is_not_given_back() {
         for next in State::ALL {
             for ended in [State::Delivered, State::Cancelled, State::Expired] {
                 assert!(!ended.may_become(next), "{ended:?} → {next:?}");
@@ -131,7 +132,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever order news come in, a parcel that was delivered ends delivered.
+        /// In whatever order reports come, a parcel that was delivered ends as delivered.
         #[test]
         fn delivered_beats_posted_in_any_order(order in Just(vec![2_usize, 3, 4, 5, 6]).prop_shuffle()) {
             let news = order.into_iter().map(|at| State::ALL[at]);

@@ -1,4 +1,4 @@
-//! The SQL of shipments. Every change of state is made under the order's lock, with a row in its story.
+//! The SQL of shipments. Every change of state is made under the order's lock, with a row in its history.
 
 use deadpool_postgres::GenericClient;
 use serde_json::Value;
@@ -16,10 +16,10 @@ use crate::sale::history::{Change, record_change};
 use crate::sale::locks;
 use crate::sale::off::NOTHING_LEAVES;
 
-/// For how long somebody is taken to be at work on a label: longer than any one call to the provider.
+/// How long a claim on a label lasts: longer than any one call to the provider.
 const CLAIM: &str = "2 minutes";
 
-/// A shipment as its row stands, and the order's state at that moment.
+/// A shipment's row, with its order's state at that moment.
 #[derive(Debug, Clone)]
 pub struct Shipment {
     pub id: ShipmentId,
@@ -34,19 +34,20 @@ pub struct Shipment {
     /// Seconds since it last changed.
     pub rested_s: i64,
     pub order_status: String,
-    /// The order still wants to be sent.
+    /// The order is still to be sent.
     pub is_wanted: bool,
-    /// The order's money went back or is on its way, its goods are on the shelf again, or it is on hold.
+    /// The order's money went back or is on its way back, its goods are on the shelf again, or it is on hold.
     pub is_off: bool,
-    /// The carrier has a parcel of this order, or had it: it did not leave by other means.
+    /// The carrier has or had a parcel of this order by one of these labels.
     pub has_begun_to_leave: bool,
 }
 
-/// Of an order `o`: one of its labels is with the carrier, or was. What was sent by a hand has none.
+/// Of an order `o`: the carrier has or had one of its labels. A parcel that was sent by hand has none.
 const HAS_BEGUN_TO_LEAVE: &str =
     "EXISTS (SELECT FROM shipments l WHERE l.order_id = o.id AND l.status IN ('posted', 'undelivered', 'delivered'))";
 
-/// Of an order `o`: what of it has not left is still to be sent. The first of several boxes ships the order, and the others follow.
+/// Of an order `o`: its boxes that have not left are still to be sent. The first of several boxes ships the order, and the others
+/// follow.
 const IS_WANTED: &str = sql!(
     "(o.payment_status IN ('paid', 'partially_refunded') AND NOT ",
     NOTHING_LEAVES,
@@ -55,7 +56,7 @@ const IS_WANTED: &str = sql!(
     ")))"
 );
 
-/// [`IS_WANTED`] of one order. Who has it locked asks after that: what was committed meanwhile counts.
+/// [`IS_WANTED`] of one order. Call this while holding the order's lock.
 pub async fn is_wanted(db: &impl GenericClient, order: OrderId) -> Result<bool> {
     const ASK: &str = sql!("SELECT ", IS_WANTED, " AS is_wanted FROM orders o WHERE o.id = $1");
     Ok(db::query_opt(db, ASK, &[&order]).await?.is_some_and(|row| row.get("is_wanted")))
@@ -93,7 +94,7 @@ fn shipment(row: &Row) -> Shipment {
     }
 }
 
-/// The labels that stand for an order's volumes, in their order.
+/// The live labels of an order, by volume.
 pub async fn list_live(db: &impl GenericClient, order: OrderId) -> Result<Vec<Shipment>> {
     const LIST: &str = sql!(
         "SELECT ",
@@ -104,7 +105,7 @@ pub async fn list_live(db: &impl GenericClient, order: OrderId) -> Result<Vec<Sh
     Ok(db::query(db, LIST, &[&order]).await?.iter().map(shipment).collect())
 }
 
-/// Takes a label in hand, or goes on holding it. `None`: somebody else is at work on it, or it is gone.
+/// Claims a label, or renews the claim. `None`: another run holds it, or it is gone.
 pub async fn claim(db: &impl GenericClient, id: ShipmentId, claim: Uuid) -> Result<Option<Shipment>> {
     const CLAIM_IT: &str = sql!(
         "UPDATE shipments s SET claim = $2, claimed_until = now() + $3::text::interval FROM orders o
@@ -114,42 +115,43 @@ pub async fn claim(db: &impl GenericClient, id: ShipmentId, claim: Uuid) -> Resu
     Ok(db::query_opt(db, CLAIM_IT, &[&id, &claim, &CLAIM]).await?.as_ref().map(shipment))
 }
 
-pub async fn let_go(db: &impl GenericClient, id: ShipmentId, claim: Uuid) -> Result<()> {
-    const LET_GO: &str = "UPDATE shipments SET claim = NULL, claimed_until = NULL WHERE id = $1 AND claim = $2";
-    db::execute(db, LET_GO, &[&id, &claim]).await?;
+/// Ends the claim.
+pub async fn release(db: &impl GenericClient, id: ShipmentId, claim: Uuid) -> Result<()> {
+    const RELEASE: &str = "UPDATE shipments SET claim = NULL, claimed_until = NULL WHERE id = $1 AND claim = $2";
+    db::execute(db, RELEASE, &[&id, &claim]).await?;
     Ok(())
 }
 
-/// From here on the provider may have it no more, by our own will.
+/// Notes before the call that the shop itself gives this label back.
 pub async fn mark_given_back(db: &impl GenericClient, id: ShipmentId) -> Result<()> {
     const GIVEN_BACK: &str = "UPDATE shipments SET given_back = true WHERE id = $1 AND NOT given_back";
     db::execute(db, GIVEN_BACK, &[&id]).await?;
     Ok(())
 }
 
-/// From here on the provider may have it in the cart, whatever we hear.
+/// Notes before the call that the provider may have this label in the cart, whatever the answer.
 pub async fn mark_asked(db: &impl GenericClient, id: ShipmentId, claim: Uuid) -> Result<bool> {
     const ASKED: &str =
         "UPDATE shipments SET asked_at = coalesce(asked_at, now()) WHERE id = $1 AND claim = $2 AND status = 'pending'";
     Ok(db::execute(db, ASKED, &[&id, &claim]).await? == 1)
 }
 
-/// Where a label stands after something was learnt of it.
+/// A label's state after a report about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Learnt {
+pub struct Recorded {
     pub state: State,
-    /// It moved just now. Else it had moved before, or it stays.
+    /// It changed by this report. Otherwise it had changed before, or stays.
     pub moved: bool,
 }
 
-/// What was learnt of a label. It moves on if it may; what it knows only grows.
+/// Records a report about a label: the state, if it may move there, and fields that were empty.
 pub async fn record_label(
     tx: &impl GenericClient,
     id: ShipmentId,
     to: Option<State>,
     label: Option<&Label>,
     actor: Actor,
-) -> Result<Learnt> {
+) -> Result<Recorded> {
     const LOCK: &str = "SELECT order_id, status FROM shipments WHERE id = $1 FOR NO KEY UPDATE";
     const LEARN: &str = "
         UPDATE shipments SET status = $2::text, provider_ref = coalesce(provider_ref, $3), protocol = coalesce($4, protocol),
@@ -176,10 +178,10 @@ pub async fn record_label(
         };
         record_change(tx, row.get("order_id"), &change).await?;
     }
-    Ok(Learnt { state: after, moved: moves })
+    Ok(Recorded { state: after, moved: moves })
 }
 
-/// Why it does not go on. `true`: that is new.
+/// Notes why it cannot go on. `true`: the reason is new.
 pub async fn note_error(db: &impl GenericClient, id: ShipmentId, error: &str) -> Result<bool> {
     const NOTE: &str = "UPDATE shipments SET error = $2 WHERE id = $1 AND error IS DISTINCT FROM $2";
     Ok(db::execute(db, NOTE, &[&id, &error]).await? == 1)

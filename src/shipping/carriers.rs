@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn freight_that_costs_nothing_is_left_out_and_is_no_answer() {
+    fn a_price_of_zero_is_left_out_and_is_no_answer() {
         let mut answers = CarrierAnswers { offers: Vec::new(), fresh: Vec::new(), away: Vec::new() };
         answers.take("test", &[option(0), option(-1)], true);
         assert_eq!((answers.offers.len(), answers.fresh.len(), answers.away.clone()), (0, 0, vec!["test"]));

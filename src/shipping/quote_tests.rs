@@ -78,7 +78,7 @@ fn a_token_of_another_shop_or_of_nobody_is_refused() {
 }
 
 #[test]
-fn it_fits_these_items_in_any_order_and_this_cep_alone() {
+fn a_quote_fits_its_items_in_any_order_and_its_cep_alone() {
     let (a, b) = ((variant(1), 2), (variant(2), 1));
     quote().fits(&[b, a], "01310100").expect("the order of the lines does not matter");
     for items in [vec![a], vec![a, (variant(2), 2)], vec![a, b, (variant(3), 1)], vec![a, (variant(3), 1)], vec![a, a], vec![]] {
@@ -113,7 +113,7 @@ fn the_fullest_cart_still_makes_a_token_that_we_take_back() {
 }
 
 #[test]
-fn a_long_answer_stays_behind_and_nothing_else_does() {
+fn a_carriers_answer_that_is_too_long_is_left_out_and_nothing_else_is() {
     let keys = keys("one");
     let wordy = Quote { answer: json!("x".repeat(MAX_WITH_ANSWER)), ..quote() };
     let token = wordy.seal(&keys);

@@ -1,4 +1,4 @@
-//! The webhooks of whoever emits invoices. Nobody signs them: a secret says where they come from, and each is only a hint.
+//! The webhooks of the providers of invoices. They are not signed: a secret proves who sends them. Each is only a hint.
 
 use actix_web::{HttpResponse, post, web};
 use deadpool_postgres::Transaction;
@@ -16,21 +16,21 @@ use crate::jobs::{self, Job};
 use crate::request;
 use crate::webhooks::{inbox, slim};
 
-/// News of an invoice, from Focus NFe. The secret stands in the header `X-Focus-Token`.
+/// An invoice has changed, from Focus NFe. The secret stands in the header `X-Focus-Token`.
 ///
-/// It is only a hint: Focus NFe is asked before anything moves.
+/// It is only a hint: Focus NFe is asked before anything changes here.
 #[utoipa::path(
     tag = "webhooks", params(("X-Focus-Token" = String, Header)), request_body(content = String, content_type = "application/json"),
     responses((status = 200), (status = 401, body = Problem, description = "Without the secret, or with another"),
         (status = 404, body = Problem, description = "Focus NFe is not configured")))]
 #[post("/api/webhooks/focusnfe")]
 pub(super) async fn focusnfe(app: web::Data<App>, Raw(delivery): Raw) -> Result<HttpResponse> {
-    take_all(&app, "focusnfe", &delivery).await
+    receive_invoice_hints(&app, "focusnfe", &delivery).await
 }
 
-/// News of an invoice, from eNotas. The secret stands in the address (`?token=…`) or in the header `X-Token`.
+/// An invoice has changed, from eNotas. The secret stands in the address (`?token=…`) or in the header `X-Token`.
 ///
-/// It is only a hint: eNotas is asked before anything moves.
+/// It is only a hint: eNotas is asked before anything changes here.
 #[utoipa::path(
     tag = "webhooks", params(("token" = Option<String>, Query), ("X-Token" = Option<String>, Header)),
     request_body(content = String, content_type = "application/json"),
@@ -38,26 +38,27 @@ pub(super) async fn focusnfe(app: web::Data<App>, Raw(delivery): Raw) -> Result<
         (status = 404, body = Problem, description = "eNotas is not configured")))]
 #[post("/api/webhooks/enotas")]
 pub(super) async fn enotas(app: web::Data<App>, Raw(delivery): Raw) -> Result<HttpResponse> {
-    take_all(&app, "enotas", &delivery).await
+    receive_invoice_hints(&app, "enotas", &delivery).await
 }
 
-async fn take_all(app: &App, provider: &'static str, delivery: &Delivery) -> Result<HttpResponse> {
+/// Each hint has a transaction of its own.
+async fn receive_invoice_hints(app: &App, provider: &'static str, delivery: &Delivery) -> Result<HttpResponse> {
     let has_secret = app.config.nfe.provider.as_ref().is_some_and(|settings| settings.webhook_secret.is_some());
     let fiscal = app.providers.fiscal.as_deref().filter(|fiscal| fiscal.name() == provider && has_secret);
     let notices = fiscal.ok_or(Error::NotFound("This address"))?.open(delivery).inspect_err(|_| {
         metrics::counter!("vitrine_webhooks_forged_total", "provider" => provider).increment(1);
-    })?; // forged: nothing was parsed, nothing is kept
+    })?; // a forged delivery is neither parsed nor kept
     let request_id = request::id();
     for notice in &notices {
         let id = EventId::new();
-        cause::scope("webhook", &id.to_string(), take(app, provider, id, notice, delivery, &request_id)).await?;
+        cause::scope("webhook", &id.to_string(), record_invoice_hint(app, provider, id, notice, delivery, &request_id)).await?;
     }
     app.jobs_were_pushed();
     Ok(HttpResponse::Ok().finish())
 }
 
-/// The event and its effect, or neither.
-async fn take(
+/// Writes down the event and queues the question to the provider in one transaction.
+async fn record_invoice_hint(
     app: &App,
     provider: &'static str,
     id: EventId,
@@ -67,29 +68,34 @@ async fn take(
 ) -> Result<()> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
-    let body = slim::keep(provider, &delivery.body);
+    let body = slim::kept_fields(provider, &delivery.body);
     if !inbox::first_time(&tx, id, provider, (&notice.event_id, &notice.event), &body, request_id).await? {
         return Ok(());
     }
-    let done = look(&tx, provider, notice.reference.as_deref()).await?;
-    inbox::close(app, tx, id, provider, done).await
+    let done = queue_invoice_check(&tx, provider, notice.reference.as_deref()).await?;
+    inbox::finish_event(app, tx, id, provider, done).await
 }
 
-/// A hint about an invoice of ours: the provider is asked, at once.
-async fn look(tx: &Transaction<'_>, provider: &str, reference: Option<&str>) -> Result<(&'static str, Option<OrderId>)> {
-    const FIND: &str = "SELECT order_id, cancel_reason IS NOT NULL AS is_going FROM invoices WHERE id = $1 AND provider = $2";
+/// Queues the job that asks the provider about an invoice of ours.
+async fn queue_invoice_check(
+    tx: &Transaction<'_>,
+    provider: &str,
+    reference: Option<&str>,
+) -> Result<(&'static str, Option<OrderId>)> {
+    const FIND: &str =
+        "SELECT order_id, cancel_reason IS NOT NULL AS is_being_cancelled FROM invoices WHERE id = $1 AND provider = $2";
     let id = reference.and_then(|text| Uuid::try_parse(text).ok()).map(InvoiceId);
     let Some(id) = id else { return Ok(("unknown", None)) };
     let Some(row) = db::query_opt(tx, FIND, &[&id, &provider]).await? else { return Ok(("unknown", None)) };
     jobs::push_now(tx, Job::SendInvoice { invoice: id }).await?;
-    if row.get("is_going") {
+    if row.get("is_being_cancelled") {
         jobs::push_now(tx, Job::CancelInvoice { invoice: id }).await?;
     }
     Ok(("hint", Some(row.get("order_id"))))
 }
 
-/// Applies a kept event again: the provider is asked once more of all the order's invoices. The caller commits.
-pub(super) async fn replay(tx: &Transaction<'_>, provider: &str, id: EventId) -> Result<&'static str> {
+/// Applies a kept event again: the provider is asked about all invoices of its order. The caller commits.
+pub(super) async fn replay_invoice_hint(tx: &Transaction<'_>, provider: &str, id: EventId) -> Result<&'static str> {
     const FIND: &str = "
         SELECT i.id, i.order_id FROM webhook_events e JOIN invoices i ON i.order_id = e.order_id AND i.provider = e.provider
          WHERE e.id = $1 AND e.provider = $2";
@@ -97,6 +103,6 @@ pub(super) async fn replay(tx: &Transaction<'_>, provider: &str, id: EventId) ->
     let hints: Vec<_> = rows.iter().map(|row| (Job::SendInvoice { invoice: row.get("id") }, None)).collect();
     let outcome = if hints.is_empty() { "unknown" } else { "hint" };
     cause::scope("webhook", &id.to_string(), jobs::push_all_now(tx, &hints)).await?;
-    inbox::note(tx, id, outcome, rows.first().map(|row| row.get("order_id"))).await?;
+    inbox::note_outcome(tx, id, outcome, rows.first().map(|row| row.get("order_id"))).await?;
     Ok(outcome)
 }

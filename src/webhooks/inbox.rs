@@ -1,5 +1,5 @@
-//! The inbox: one row per event of a provider, kept for ever, so that a repeat is known as one. Its body goes after 90 days
-//! (`purge`).
+//! The inbox: one row per event of a provider. The row is never deleted, so that a repeat is recognised. Its body is emptied
+//! after 90 days (`purge`).
 
 use deadpool_postgres::{GenericClient, Transaction};
 use vitrine_kit::signature;
@@ -9,14 +9,15 @@ use crate::db;
 use crate::error::Result;
 use crate::ids::{EventId, OrderId};
 
-/// The outcome of an event that names nothing of ours.
+/// The outcome of an event about something that is not ours.
 pub(super) const UNKNOWN: &str = "unknown";
 
-/// Longer ids than this are kept as their hash: an index has its limits.
+/// A longer id is kept as its hash, because an index entry has a maximum size.
 const MAX_ID: usize = 200;
 const MAX_NAME: usize = 100;
 
-/// Keeps an event, by the provider's id and name of it. `false`: it was here before, and so was its effect. A twin that is just being worked on is waited for.
+/// Writes an event down, by the provider's id and name for it. `false`: it was written down before, with its effect. If another
+/// transaction is writing the same event, this waits for it.
 pub async fn first_time(
     tx: &impl GenericClient,
     id: EventId,
@@ -32,8 +33,9 @@ pub async fn first_time(
     Ok(db::execute(tx, KEEP, &[&id, &provider, &event_id, &event, &body, &request_id]).await? == 1)
 }
 
-/// Notes what an event did, and commits. One that names nothing of ours is kept without its body, if at all.
-pub(super) async fn close(
+/// Notes what an event did, and commits. An event about something that is not ours is kept without its body; when a provider
+/// sends too many of those, they are not kept.
+pub(super) async fn finish_event(
     app: &App,
     tx: Transaction<'_>,
     id: EventId,
@@ -41,7 +43,7 @@ pub(super) async fn close(
     (outcome, order): (&'static str, Option<OrderId>),
 ) -> Result<()> {
     const EMPTY: &str = "UPDATE webhook_events SET body = '' WHERE id = $1";
-    note(&tx, id, outcome, order).await?;
+    note_outcome(&tx, id, outcome, order).await?;
     if outcome == UNKNOWN {
         let is_kept = app.strangers.may_keep(provider);
         metrics::counter!("vitrine_webhooks_unknown_total", "provider" => provider, "kept" => if is_kept { "yes" } else { "no" })
@@ -56,8 +58,8 @@ pub(super) async fn close(
     Ok(())
 }
 
-/// What the event did, and to which order.
-pub async fn note(tx: &impl GenericClient, id: EventId, outcome: &str, order: Option<OrderId>) -> Result<()> {
+/// Notes what the event did, and to which order.
+pub async fn note_outcome(tx: &impl GenericClient, id: EventId, outcome: &str, order: Option<OrderId>) -> Result<()> {
     const NOTE: &str = "UPDATE webhook_events SET outcome = $2, order_id = coalesce($3, order_id) WHERE id = $1";
     db::execute(tx, NOTE, &[&id, &outcome, &order]).await?;
     Ok(())
@@ -67,7 +69,7 @@ fn storable_id(id: &str) -> String {
     if id.len() <= MAX_ID && !id.contains('\0') { id.to_owned() } else { signature::hmac_sha256_hex(b"event", id.as_bytes()) }
 }
 
-/// Text that PostgreSQL takes: without NUL, and not without end.
+/// Text that PostgreSQL accepts: without control characters, and cut to `max`.
 fn storable(text: &str, max: usize) -> String {
     text.chars().filter(|c| !c.is_control()).take(max).collect()
 }

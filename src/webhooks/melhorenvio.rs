@@ -15,10 +15,10 @@ use crate::request;
 use crate::shipments::news;
 use crate::webhooks::{inbox, slim};
 
-/// News of a parcel, from Melhor Envio: `X-ME-Signature` is the base64 HMAC-SHA256 of the raw body.
+/// A label has changed, from Melhor Envio: `X-ME-Signature` is the base64 HMAC-SHA256 of the raw body.
 ///
-/// Their panel tries an address out without a signature: that is answered 200 and does nothing. A repeat of an event is
-/// answered like the first, and does nothing.
+/// Their panel tests an address without a signature: the answer is 200, and nothing happens. A repeated event gets the same
+/// answer and has no further effect.
 #[utoipa::path(
     tag = "webhooks", params(("X-ME-Signature" = Option<String>, Header)), request_body(content = String, content_type = "application/json"),
     responses((status = 200), (status = 401, body = Problem, description = "Wrongly signed"),
@@ -28,16 +28,16 @@ pub(super) async fn melhorenvio(app: web::Data<App>, Raw(delivery): Raw) -> Resu
     let Some(secret) = app.config.shipping.melhorenvio_webhook_secret() else { return Err(Error::NotFound("This address")) };
     let notice = open_webhook(secret, &delivery, Timestamp::now()).inspect_err(|_| {
         metrics::counter!("vitrine_webhooks_forged_total", "provider" => NAME).increment(1);
-    })?; // forged: nothing was parsed, nothing is kept
+    })?; // a forged delivery is neither parsed nor kept
     if let Notice::News(news) = notice {
         let (id, request_id) = (EventId::new(), request::id());
-        cause::scope("webhook", &id.to_string(), take(&app, id, &news, &request_id)).await?;
+        cause::scope("webhook", &id.to_string(), record_label_event(&app, id, &news, &request_id)).await?;
         app.jobs_were_pushed();
     }
     Ok(HttpResponse::Ok().finish())
 }
 
-/// Their panel tries the address out before it keeps it, by one of these methods or by the other: it answers, and does nothing.
+/// Their panel may test an address by GET before it saves it: the answer is 200, and nothing happens.
 #[utoipa::path(
     get, tag = "webhooks",
     responses((status = 200), (status = 404, body = Problem, description = "MELHORENVIO_WEBHOOK_SECRET is not set")))]
@@ -49,24 +49,24 @@ pub(super) async fn melhorenvio_probe(app: web::Data<App>) -> Result<HttpRespons
     }
 }
 
-/// The event and its effect, or neither.
-async fn take(app: &App, id: EventId, told: &News, request_id: &str) -> Result<()> {
+/// Writes down the event and its effect in one transaction.
+async fn record_label_event(app: &App, id: EventId, told: &News, request_id: &str) -> Result<()> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
-    let body = slim::keep(NAME, &told.body);
+    let body = slim::kept_fields(NAME, &told.body);
     if !inbox::first_time(&tx, id, NAME, (&told.event_id, &told.event), &body, request_id).await? {
         return Ok(());
     }
     let done = news::apply_label_news(&tx, told).await?;
-    inbox::close(app, tx, id, NAME, done).await
+    inbox::finish_event(app, tx, id, NAME, done).await
 }
 
-/// Applies a kept event again. What it did before it does not do twice. The caller commits.
-pub(super) async fn replay(tx: &Transaction<'_>, id: EventId, body: Vec<u8>) -> Result<&'static str> {
+/// Applies a kept event again. Effects that it already had are not repeated. The caller commits.
+pub(super) async fn replay_label_event(tx: &Transaction<'_>, id: EventId, body: Vec<u8>) -> Result<&'static str> {
     const RECEIVED: &str = "SELECT received_at FROM webhook_events WHERE id = $1";
     let received: Timestamp = db::query_one(tx, RECEIVED, &[&id]).await?.get("received_at");
     let told = reread(&body.into(), received);
     let (outcome, order) = cause::scope("webhook", &id.to_string(), news::apply_label_news(tx, &told)).await?;
-    inbox::note(tx, id, outcome, order).await?;
+    inbox::note_outcome(tx, id, outcome, order).await?;
     Ok(outcome)
 }

@@ -1,4 +1,5 @@
-//! What providers tell us: verified over the raw bytes, then taken once, with its effect, in one transaction.
+//! Webhooks of providers. The signature is checked over the raw bytes; then the event is written down once, with its effect, in
+//! one transaction.
 
 mod africastalking;
 mod fiscal;
@@ -31,15 +32,15 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
         .service(melhorenvio::melhorenvio_probe);
 }
 
-/// Applies a kept event again, for an operator. What it did before it does not do twice.
+/// Applies a kept event again, for an operator. Effects that it already had are not repeated.
 ///
 /// The caller commits. Errors: 404 no such event; 409 its provider is not configured, or its body is not kept any more.
-pub async fn replay(app: &App, tx: &Transaction<'_>, id: EventId) -> Result<&'static str> {
+pub async fn replay_event(app: &App, tx: &Transaction<'_>, id: EventId) -> Result<&'static str> {
     const FIND: &str = "SELECT provider, event_id, body FROM webhook_events WHERE id = $1 FOR UPDATE";
     let row = db::query_opt(tx, FIND, &[&id]).await?.ok_or(Error::NotFound("The event"))?;
     let (provider, event_id, body): (String, String, Vec<u8>) = (row.get("provider"), row.get("event_id"), row.get("body"));
     if app.providers.fiscal.as_ref().is_some_and(|fiscal| fiscal.name() == provider) {
-        return fiscal::replay(tx, &provider, id).await;
+        return fiscal::replay_invoice_hint(tx, &provider, id).await;
     }
     if body.is_empty() {
         return Err(Error::Conflict("The event's body is not kept any more, so it cannot be read again".into()));
@@ -47,18 +48,18 @@ pub async fn replay(app: &App, tx: &Transaction<'_>, id: EventId) -> Result<&'st
     if provider == vitrine_stripe::NAME
         && let Some(stripe) = &app.providers.stripe
     {
-        return stripe::replay(tx, stripe, id, body).await;
+        return stripe::replay_card_event(tx, stripe, id, body).await;
     }
     if provider == vitrine_melhorenvio::NAME && app.providers.melhorenvio.is_some() {
-        return melhorenvio::replay(tx, id, body).await;
+        return melhorenvio::replay_label_event(tx, id, body).await;
     }
     match provider.as_str() {
-        vitrine_resend::NAME => return resend::replay(tx, id, &event_id, &body).await,
-        vitrine_africastalking::NAME => return africastalking::replay(tx, id, &body).await,
+        vitrine_resend::NAME => return resend::replay_mail_event(tx, id, &event_id, &body).await,
+        vitrine_africastalking::NAME => return africastalking::replay_sms_report(tx, id, &body).await,
         _ => {}
     }
     match app.providers.pix_named(&provider) {
-        Some(pix) => pix::replay(tx, pix, id, body).await,
+        Some(pix) => pix::replay_pix_notice(tx, pix, id, body).await,
         None => Err(Error::Conflict(format!("The provider {provider} is not configured: its events cannot be read"))),
     }
 }

@@ -15,9 +15,9 @@ use crate::mail::news;
 use crate::request;
 use crate::webhooks::inbox;
 
-/// News of a mail, from Resend: delivered, bounced, complained about. Signed the Svix way.
+/// A mail was delivered, bounced or complained about, from Resend. Signed by the scheme of Svix.
 ///
-/// A repeat of an event is answered like the first, and does nothing.
+/// A repeated event gets the same answer and has no further effect.
 #[utoipa::path(
     tag = "webhooks",
     params(("Svix-Id" = String, Header), ("Svix-Timestamp" = String, Header), ("Svix-Signature" = String, Header)),
@@ -30,28 +30,28 @@ pub(super) async fn resend(app: web::Data<App>, Raw(delivery): Raw) -> Result<Ht
     let Some(secret) = &app.config.mail.resend_webhook_secret else { return Err(Error::NotFound("This address")) };
     let event = vitrine_resend::open_webhook(secret, &delivery, Timestamp::now()).inspect_err(|_| {
         metrics::counter!("vitrine_webhooks_forged_total", "provider" => NAME).increment(1);
-    })?; // forged: nothing was parsed, nothing is kept
+    })?; // a forged delivery is neither parsed nor kept
     let (id, request_id) = (EventId::new(), request::id());
-    cause::scope("webhook", &id.to_string(), take(&app, id, &event, &delivery, &request_id)).await?;
+    cause::scope("webhook", &id.to_string(), record_mail_delivery(&app, id, &event, &delivery, &request_id)).await?;
     Ok(HttpResponse::Ok().finish())
 }
 
-/// The event and its effect, or neither.
-async fn take(app: &App, id: EventId, event: &ResendEvent, delivery: &Delivery, request_id: &str) -> Result<()> {
+/// Writes down the event and its effect in one transaction.
+async fn record_mail_delivery(app: &App, id: EventId, event: &ResendEvent, delivery: &Delivery, request_id: &str) -> Result<()> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let body = news::without_addresses(&delivery.body);
     if inbox::first_time(&tx, id, NAME, (&event.event_id, &event.event), &body, request_id).await? {
         let (outcome, order) = news::apply_mail_event(&tx, event).await?;
-        inbox::note(&tx, id, outcome, order).await?;
+        inbox::note_outcome(&tx, id, outcome, order).await?;
     }
     tx.commit().await?;
     Ok(())
 }
 
-/// A kept event once more. Its addresses were not kept, so a bounce's reason reads as it was then.
-pub(super) async fn replay(tx: &Transaction<'_>, id: EventId, event_id: &str, body: &[u8]) -> Result<&'static str> {
+/// Applies a kept event again. Its addresses were not kept. The caller commits.
+pub(super) async fn replay_mail_event(tx: &Transaction<'_>, id: EventId, event_id: &str, body: &[u8]) -> Result<&'static str> {
     let (outcome, order) = news::apply_mail_event(tx, &vitrine_resend::read_event(event_id, body)).await?;
-    inbox::note(tx, id, outcome, order).await?;
+    inbox::note_outcome(tx, id, outcome, order).await?;
     Ok(outcome)
 }

@@ -1,9 +1,9 @@
-//! What the inbox keeps of an event: the fields that reading it again needs, and what tells the operator what it was about.
-//! Payers' names, addresses, documents and a card's secret stay out.
+//! What the inbox keeps of an event: the fields that a later reading needs, and those that tell the operator what it was about.
+//! Names, addresses and documents of payers and the secret of a card payment are not kept.
 
 use serde_json::{Map, Value};
 
-/// Fields of a provider's events, from the top; a list counts as what is in it.
+/// Paths of the fields that are kept of a provider's events. A list has the path of its items.
 #[rustfmt::skip] // a line per thing, not per field
 fn fields_of(provider: &str) -> &'static [&'static str] {
     match provider {
@@ -36,37 +36,37 @@ fn fields_of(provider: &str) -> &'static [&'static str] {
             "data.melhorenvio_tracking", "data.tags", "data.tags.tag", "data.options.tags", "data.options.tags.tag",
             "data.generated_at", "data.posted_at", "data.delivered_at", "data.canceled_at", "data.expired_at", "data.updated_at",
         ],
-        // Read again by their order: only for the operator's eyes.
+        // Replaying these reads the order's invoices, so these fields are only shown to the operator.
         "focusnfe" => &["ref", "status", "status_sefaz", "chave_nfe", "numero", "serie"],
         "enotas" => &["nfeId", "nfeStatus", "nfeNumero", "nfeSerie", "nfeChaveAcesso"],
         _ => &[],
     }
 }
 
-/// What is kept of a body. Nothing of one that is not JSON: its name and its outcome stand beside it.
-pub(super) fn keep(provider: &str, body: &[u8]) -> Vec<u8> {
+/// The part of a body that is kept. It is empty if the body is not JSON.
+pub(super) fn kept_fields(provider: &str, body: &[u8]) -> Vec<u8> {
     let given: Value = serde_json::from_slice(body).unwrap_or_default();
-    let kept = within(&given, "", fields_of(provider));
+    let kept = pick_fields(&given, "", fields_of(provider));
     kept.map(|kept| kept.to_string().into_bytes()).unwrap_or_default()
 }
 
-/// The part of a value that the fields name. An object that has none of them is left out; a list stays, be it empty.
-fn within(value: &Value, path: &str, fields: &[&str]) -> Option<Value> {
+/// The part of a value that has one of these paths. An object without any is left out; a list is kept even if it is empty.
+fn pick_fields(value: &Value, path: &str, fields: &[&str]) -> Option<Value> {
     match value {
         Value::Object(given) => {
             let mut kept = Map::new();
             for (name, value) in given {
                 let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-                if let Some(value) = within(value, &path, fields) {
+                if let Some(value) = pick_fields(value, &path, fields) {
                     kept.insert(name.clone(), value);
                 }
             }
             (!kept.is_empty()).then_some(Value::Object(kept))
         }
         Value::Array(items) => {
-            let leads_on =
+            let may_hold_some =
                 fields.iter().any(|field| field.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')));
-            leads_on.then(|| items.iter().filter_map(|item| within(item, path, fields)).collect())
+            may_hold_some.then(|| items.iter().filter_map(|item| pick_fields(item, path, fields)).collect())
         }
         leaf => fields.contains(&path).then(|| leaf.clone()),
     }
@@ -79,11 +79,11 @@ mod tests {
     use super::*;
 
     fn kept(provider: &str, body: Value) -> Value {
-        serde_json::from_slice(&keep(provider, body.to_string().as_bytes())).unwrap_or_default()
+        serde_json::from_slice(&kept_fields(provider, body.to_string().as_bytes())).unwrap_or_default()
     }
 
     #[test]
-    fn payers_and_secrets_stay_out_and_what_is_read_again_stays() {
+    fn payers_and_secrets_are_not_kept_and_what_a_later_reading_needs_is() {
         let charge = json!({"event": "OPENPIX:CHARGE_COMPLETED", "charge": {"correlationID": "c", "value": 100,
             "customer": {"name": "Ana", "email": "ana@example.com", "taxID": {"taxID": "52998224725", "type": "BR:CPF"}}}, "pix": {"payer": {"name": "Ana"}}});
         assert_eq!(
@@ -112,22 +112,22 @@ mod tests {
     }
 
     #[test]
-    fn an_event_of_a_parcel_reads_the_same_without_its_people() {
+    fn an_event_of_a_label_reads_the_same_without_its_names() {
         let body = include_bytes!("../../integrations/melhorenvio/fixtures/webhook.json");
         let now = jiff::Timestamp::UNIX_EPOCH;
         let read = |body: Vec<u8>| {
             let news = vitrine_melhorenvio::reread(&body.into(), now);
             (news.event, news.label, news.status, news.tells)
         };
-        let (whole, kept) = (read(body.to_vec()), read(keep("melhorenvio", body)));
+        let (whole, kept) = (read(body.to_vec()), read(kept_fields("melhorenvio", body)));
         assert!(whole.1.is_some());
         assert_eq!(kept, whole);
     }
 
     #[test]
-    fn nothing_is_kept_of_what_nobody_can_read() {
-        assert_eq!(keep("openpix", b"\xff not json"), b"");
-        assert_eq!(keep("openpix", br#"{"nome": "Ana"}"#), b"");
-        assert_eq!(keep("somebody", br#"{"event": "x"}"#), b"");
+    fn nothing_is_kept_of_a_body_that_is_not_json_or_of_an_unknown_provider() {
+        assert_eq!(kept_fields("openpix", b"\xff not json"), b"");
+        assert_eq!(kept_fields("openpix", br#"{"nome": "Ana"}"#), b"");
+        assert_eq!(kept_fields("somebody", br#"{"event": "x"}"#), b"");
     }
 }

@@ -23,9 +23,9 @@ use crate::request;
 use crate::sale::states::PaymentStatus;
 use crate::webhooks::{inbox, slim};
 
-/// News of a card payment, from Stripe: `Stripe-Signature` over the raw body, at most five minutes old.
+/// A card payment, refund or dispute has changed, from Stripe: `Stripe-Signature` over the raw body, at most five minutes old.
 ///
-/// A repeat of an event is answered like the first, and does nothing.
+/// A repeated event gets the same answer and has no further effect.
 #[utoipa::path(
     tag = "webhooks", params(("Stripe-Signature" = String, Header)), request_body(content = String, content_type = "application/json"),
     responses((status = 200), (status = 401, body = Problem, description = "Not signed, wrongly, or too long ago"),
@@ -35,51 +35,51 @@ pub(super) async fn card(app: web::Data<App>, Raw(delivery): Raw) -> Result<Http
     let Some(stripe) = &app.providers.stripe else { return Err(Error::NotFound("This address")) };
     let event = stripe.open(&delivery, Timestamp::now()).inspect_err(|_| {
         metrics::counter!("vitrine_webhooks_forged_total", "provider" => NAME).increment(1);
-    })?; // forged: nothing was parsed, nothing is kept
+    })?; // a forged delivery is neither parsed nor kept
     let (id, request_id) = (EventId::new(), request::id());
-    cause::scope("webhook", &id.to_string(), take(&app, stripe, id, &event, &request_id)).await?;
+    cause::scope("webhook", &id.to_string(), record_card_event(&app, stripe, id, &event, &request_id)).await?;
     app.jobs_were_pushed();
     Ok(HttpResponse::Ok().finish())
 }
 
-/// The event and its effect, or neither.
-async fn take(app: &App, stripe: &Stripe, id: EventId, event: &Event, request_id: &str) -> Result<()> {
+/// Writes down the event and its effect in one transaction.
+async fn record_card_event(app: &App, stripe: &Stripe, id: EventId, event: &Event, request_id: &str) -> Result<()> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let named = (event.event_id.as_str(), event.event.as_str());
-    let body = slim::keep(NAME, &event.body);
+    let body = slim::kept_fields(NAME, &event.body);
     debug_assert!(
         event.news == CardNews::Other || stripe.reread(&body.clone().into()).news == event.news,
-        "what is kept of an event says what the event said"
+        "the kept fields must read as the whole event does"
     );
     if !inbox::first_time(&tx, id, NAME, named, &body, request_id).await? {
         return Ok(());
     }
-    let done = apply(&tx, stripe, event).await?;
-    inbox::close(app, tx, id, NAME, done).await
+    let done = apply_card_event(&tx, stripe, event).await?;
+    inbox::finish_event(app, tx, id, NAME, done).await
 }
 
-/// Applies a kept event again. What it did before it does not do twice. The caller commits.
-pub(super) async fn replay(tx: &Transaction<'_>, stripe: &Stripe, id: EventId, body: Vec<u8>) -> Result<&'static str> {
+/// Applies a kept event again. Effects that it already had are not repeated. The caller commits.
+pub(super) async fn replay_card_event(tx: &Transaction<'_>, stripe: &Stripe, id: EventId, body: Vec<u8>) -> Result<&'static str> {
     let event = stripe.reread(&body.into());
-    let (outcome, order) = cause::scope("webhook", &id.to_string(), apply(tx, stripe, &event)).await?;
-    inbox::note(tx, id, outcome, order).await?;
+    let (outcome, order) = cause::scope("webhook", &id.to_string(), apply_card_event(tx, stripe, &event)).await?;
+    inbox::note_outcome(tx, id, outcome, order).await?;
     Ok(outcome)
 }
 
-/// What became of it, in a word, and the order that it was about.
-async fn apply(tx: &Transaction<'_>, stripe: &Stripe, event: &Event) -> Result<(&'static str, Option<OrderId>)> {
-    // An event of the test mode moves nothing in a shop that takes real money, nor the other way round.
+/// Applies an event. Returns its outcome for the inbox, and the order that it is about.
+async fn apply_card_event(tx: &Transaction<'_>, stripe: &Stripe, event: &Event) -> Result<(&'static str, Option<OrderId>)> {
+    // A shop in live mode ignores events of the test mode, and the other way round.
     if let (Some(ours), Some(theirs)) = (stripe.is_live(), event.livemode)
         && ours != theirs
     {
         return Ok(("wrong mode", None));
     }
-    let Effect { applied, order } = effect(tx, &event.news).await?;
+    let Effect { applied, order } = apply_card_news(tx, &event.news).await?;
     Ok((applied.word(), order))
 }
 
-async fn effect(tx: &Transaction<'_>, news: &CardNews) -> Result<Effect> {
+async fn apply_card_news(tx: &Transaction<'_>, news: &CardNews) -> Result<Effect> {
     match news {
         CardNews::Succeeded(theirs) => {
             let Some(payment) = payment_of(tx, theirs.payment_id, Some(&theirs.intent_id), None).await? else { return unknown() };
@@ -101,14 +101,14 @@ async fn effect(tx: &Transaction<'_>, news: &CardNews) -> Result<Effect> {
         }
         CardNews::Processing { intent_id, payment_id } => {
             let Some(payment) = payment_of(tx, *payment_id, Some(intent_id), None).await? else { return unknown() };
-            record::record_note(tx, NAME, payment, "the bank is at work on it", false).await
+            record::record_note(tx, NAME, payment, "the bank is still processing it", false).await
         }
         CardNews::Canceled { intent_id, payment_id } => {
             let Some(payment) = payment_of(tx, *payment_id, Some(intent_id), None).await? else { return unknown() };
             record::record_ended(tx, NAME, payment, PaymentStatus::Cancelled).await
         }
         CardNews::Refunded { intent_id, charge, .. } => {
-            // It says how much went back, and not by which refund: their books do.
+            // The event has the total that went back, not the refunds: those are read from Stripe.
             let Some(payment) = payment_of(tx, None, intent_id.as_deref(), Some(charge)).await? else { return unknown() };
             jobs::push_now(tx, Job::LookAtRefunds { payment }).await?;
             Ok(Effect { applied: Applied::Done, order: store::order_of(tx, NAME, payment).await? })
@@ -117,13 +117,13 @@ async fn effect(tx: &Transaction<'_>, news: &CardNews) -> Result<Effect> {
             let Some(payment) = payment_of(tx, None, intent_id.as_deref(), charge.as_deref()).await? else { return unknown() };
             refund::adopt::record_provider_refund(tx, NAME, payment, refund).await
         }
-        CardNews::Dispute(theirs) => disputed(tx, theirs).await,
+        CardNews::Dispute(theirs) => record_card_dispute(tx, theirs).await,
         CardNews::Other => unknown(),
     }
 }
 
-/// A dispute as it stands.
-async fn disputed(tx: &Transaction<'_>, theirs: &Dispute) -> Result<Effect> {
+/// Records the present state of a dispute.
+async fn record_card_dispute(tx: &Transaction<'_>, theirs: &Dispute) -> Result<Effect> {
     let Some(payment) = store::find_contested(tx, NAME, &theirs.payment).await? else { return unknown() };
     record_dispute(tx, NAME, payment, theirs, Source::News).await
 }
@@ -132,8 +132,8 @@ fn unknown() -> Result<Effect> {
     Ok(Effect::of(Applied::UnknownPayment))
 }
 
-/// Ours by the id that we put into the intent, else by the intent's own, else by the charge: what a charge is told of may leave
-/// its intent out.
+/// Finds our payment by the id that we wrote into the intent, else by the intent's id, else by the charge's id. Events about a
+/// charge may not name its intent.
 async fn payment_of(
     tx: &impl GenericClient,
     ours: Option<Uuid>,
