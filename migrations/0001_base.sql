@@ -1,4 +1,4 @@
--- What every table below may use: Portuguese search that ignores accents, ledgers that only grow, and the domains.
+-- Used by the tables of all files: Portuguese search that ignores accents, tables whose rows never change, and domains.
 CREATE EXTENSION IF NOT EXISTS unaccent;
 CREATE EXTENSION IF NOT EXISTS pg_trgm;
 
@@ -12,7 +12,7 @@ CREATE FUNCTION plain(words text) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     AS $$ SELECT lower(public.unaccent('public.unaccent'::regdictionary, words)) $$;
 
--- Ledgers and histories are added to, never rewritten. Costs nothing on INSERT.
+-- Rows of ledgers and histories are only inserted. The trigger does not run on INSERT.
 CREATE FUNCTION only_grows() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION '% only grows: add a row instead', TG_TABLE_NAME USING ERRCODE = 'integrity_constraint_violation';
@@ -27,7 +27,7 @@ CREATE DOMAIN counter AS integer CHECK (VALUE >= 0);
 CREATE DOMAIN short_name AS text CHECK (length(VALUE) BETWEEN 1 AND 120);
 CREATE DOMAIN slug AS text CHECK (VALUE ~ '^[a-z0-9]+(-[a-z0-9]+)*$');
 CREATE DOMAIN json_object AS jsonb CHECK (jsonb_typeof(VALUE) = 'object');
-CREATE DOMAIN locale AS text CHECK (VALUE IN ('pt-BR', 'en'));          -- of what is written to a person
+CREATE DOMAIN locale AS text CHECK (VALUE IN ('pt-BR', 'en'));          -- the language of messages
 CREATE DOMAIN cep AS text CHECK (VALUE ~ '^[0-9]{8}$');
 CREATE DOMAIN uf AS text CHECK (VALUE ~ '^[A-Z]{2}$');
 CREATE DOMAIN ibge_city AS text CHECK (VALUE ~ '^[0-9]{7}$');

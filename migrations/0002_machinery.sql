@@ -1,6 +1,6 @@
 -- The outbox: what must happen after a commit is a row in the same transaction, run by workers under a lease.
 CREATE DOMAIN job_state AS text CHECK (VALUE IN ('waiting', 'running', 'done', 'dead'));
--- What binds columns of a job. Why it is a function: docs/decisions/0021.
+-- The rule over columns of a job. Why it is a function: docs/decisions/0021.
 CREATE FUNCTION job_is_sound(state text, lease uuid, lease_until timestamptz, finished_at timestamptz)
 RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
@@ -17,8 +17,8 @@ CREATE TABLE jobs (
     attempts     integer NOT NULL DEFAULT 0,
     max_attempts integer NOT NULL,
     lease_until  timestamptz,
-    lease        uuid,                          -- who may finish it: a worker that lost its lease may not
-    again        boolean NOT NULL DEFAULT false, -- pushed while it runs: that run may have read what was true before, so one more follows
+    lease        uuid,                          -- only the worker with this lease may finish it
+    again        boolean NOT NULL DEFAULT false, -- queued again while it runs: that run may have read an earlier state, so another one follows
     last_error   text,
     cause        text NOT NULL,
     created_at   timestamptz NOT NULL DEFAULT now(),
@@ -31,14 +31,14 @@ CREATE INDEX jobs_leased ON jobs (lease_until) WHERE state = 'running';
 CREATE INDEX jobs_finished ON jobs (finished_at) WHERE state IN ('done', 'dead');
 CREATE UNIQUE INDEX jobs_dedupe ON jobs (dedupe) WHERE dedupe IS NOT NULL AND state IN ('waiting', 'running');
 
--- What providers told us, once per event. A forged delivery never gets here.
+-- The inbox: events of providers, one row per event. A forged delivery is not written down.
 CREATE TABLE webhook_events (
     id           uuid PRIMARY KEY,
     provider     text NOT NULL,
     event_id     text NOT NULL,
     event        text NOT NULL,
     body         bytea NOT NULL,
-    outcome      text NOT NULL DEFAULT 'received', -- what it did, in a word or two
+    outcome      text NOT NULL DEFAULT 'received', -- what the event did
     order_id     uuid,
     request_id   text NOT NULL,
     received_at  timestamptz NOT NULL DEFAULT now(),
@@ -46,12 +46,12 @@ CREATE TABLE webhook_events (
 );
 CREATE INDEX webhook_events_received ON webhook_events (received_at);
 CREATE INDEX webhook_events_order ON webhook_events (order_id) WHERE order_id IS NOT NULL;
--- Events whose body is still kept, the oldest first: the others are passed over when bodies are removed.
+-- Events whose body is still kept, the oldest first: for the job that removes bodies.
 CREATE INDEX webhook_events_bodies ON webhook_events (received_at) WHERE body <> '';
 
--- First answers, repeated to whoever asks again with the same key. `status` is NULL while the first one is at work.
+-- First answers, sent again for each repeat with the same key. `status` is NULL while the first request is running.
 CREATE TABLE idempotency_keys (
-    scope       text NOT NULL,                  -- who and which route
+    scope       text NOT NULL,                  -- the sender and the route
     key         text NOT NULL,
     fingerprint bytea NOT NULL,                 -- SHA-256 of the body: another body under the same key is refused
     status      smallint,
@@ -62,7 +62,7 @@ CREATE TABLE idempotency_keys (
 );
 CREATE INDEX idempotency_keys_age ON idempotency_keys (created_at);
 
--- Mails and texts, rendered once and kept: every repeat sends the same words under the same key.
+-- Mails and SMS, rendered once and stored: every try sends the same text under the same key.
 CREATE DOMAIN message_channel AS text CHECK (VALUE IN ('email', 'sms'));
 CREATE DOMAIN message_status AS text CHECK (VALUE IN ('queued', 'sent', 'delivered', 'bounced', 'failed'));
 CREATE TABLE messages (
@@ -81,7 +81,7 @@ CREATE TABLE messages (
     provider_ref text,
     error        text,
     created_at   timestamptz NOT NULL DEFAULT now(),
-    claimed_at   timestamptz,                   -- being handed over since; who died over it has lost it two minutes later
+    claimed_at   timestamptz,                   -- a run sends it since then; if that run dies, another may claim it two minutes later
     open_tries   smallint NOT NULL DEFAULT 0,   -- tries that may have reached the provider
     tried_at     timestamptz,                   -- the first of them
     sent_at      timestamptz,
@@ -115,15 +115,15 @@ CREATE TABLE settings (
     updated_at timestamptz NOT NULL DEFAULT now()
 );
 
--- Look-ups that stay true for weeks, shared by all servers.
+-- Addresses of CEPs, cached for weeks and shared by all servers.
 CREATE TABLE cep_cache (
     cep        cep PRIMARY KEY,
     address    jsonb,                           -- NULL: asked, and unknown
     fetched_at timestamptz NOT NULL DEFAULT now()
 );
 
--- Keys that the shop makes for itself, each sealed with one of DATA_KEYS: a dump of the database opens nothing, and no change of
--- JWT_SECRET or DATA_KEYS changes what they make.
+-- Keys that the shop made for itself, each encrypted with one of DATA_KEYS: a dump of the database does not reveal them. Hashes and tokens
+-- made with them stay valid when JWT_SECRET or DATA_KEYS change.
 CREATE TABLE secret_keys (
     position  integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- a look-up hash is made by all keys up to its own, in this order
     purpose   text NOT NULL CHECK (purpose IN ('look_up', 'tokens')),
@@ -135,7 +135,7 @@ CREATE TABLE secret_keys (
     UNIQUE (purpose, id)
 );
 
--- What the operator must know. Raising an alert only inserts a row into alert_occurrences, so that transactions which raise the
+-- Alerts: what the operator must know. Raising an alert only inserts a row into alert_occurrences, so that transactions which raise the
 -- same key at once never wait for each other; one job counts them into alerts, one row per key and day.
 CREATE DOMAIN alert_severity AS text CHECK (VALUE IN ('critical', 'warning', 'info'));
 CREATE DOMAIN alert_key AS text CHECK (VALUE ~ '^[a-z][a-z-]*(:.+)?$' AND length(VALUE) <= 200);
@@ -158,14 +158,14 @@ CREATE TABLE alerts (
     severity        alert_severity NOT NULL,
     subject         text NOT NULL,
     text            text NOT NULL,              -- of the latest occurrence
-    order_numbers   text[] NOT NULL DEFAULT '{}', -- the first twenty that it named
+    order_numbers   text[] NOT NULL DEFAULT '{}', -- the first twenty orders that it was about
     cause           text NOT NULL,              -- of the latest occurrence
     count           bigint NOT NULL CHECK (count > 0),
     first_at        timestamptz NOT NULL,
     last_at         timestamptz NOT NULL,
-    told_at         timestamptz,                -- when a mail (or the log, without an address) last told of it
-    told_count      bigint NOT NULL DEFAULT 0,  -- how many occurrences it told of
-    told_by         text,                       -- the mail: messages.event; NULL where the log was told
+    told_at         timestamptz,                -- when a mail (without an address: the log) last reported it
+    told_count      bigint NOT NULL DEFAULT 0,  -- how many occurrences that mail counted
+    told_by         text,                       -- the mail: messages.event; NULL: the log
     acknowledged_at timestamptz,
     acknowledged_by text,                       -- admin:…
     UNIQUE (key, day),
@@ -174,7 +174,7 @@ CREATE TABLE alerts (
     CHECK (told_by IS NULL OR told_at IS NOT NULL),
     CHECK ((acknowledged_by IS NULL) = (acknowledged_at IS NULL))
 );
--- What is still to be told is little, however many alerts there are.
+-- Alerts that are still to be mailed: few, however many alerts there are.
 CREATE INDEX alerts_untold ON alerts (first_at) WHERE told_count < count;
 CREATE INDEX alerts_told_by ON alerts (told_by) WHERE told_by IS NOT NULL;
 CREATE INDEX alerts_day ON alerts (day);

@@ -41,7 +41,7 @@ CREATE INDEX sessions_age ON sessions (created_at);
 CREATE INDEX sessions_user ON sessions (user_id) WHERE revoked_at IS NULL;
 
 CREATE TABLE refresh_tokens (
-    token_hash bytea PRIMARY KEY,               -- SHA-256; the token itself is kept nowhere
+    token_hash bytea PRIMARY KEY,               -- SHA-256; the token itself is not stored
     session_id uuid NOT NULL REFERENCES sessions ON DELETE CASCADE,
     issued_at  timestamptz NOT NULL DEFAULT now(),
     expires_at timestamptz NOT NULL,
@@ -49,7 +49,7 @@ CREATE TABLE refresh_tokens (
 );
 CREATE INDEX refresh_tokens_session ON refresh_tokens (session_id);
 CREATE INDEX refresh_tokens_expiry ON refresh_tokens (expires_at);
--- A family grows by one token at a time, so two rotations cannot both win.
+-- One current token per family, so of two rotations at once only one succeeds.
 CREATE UNIQUE INDEX refresh_tokens_one_unused ON refresh_tokens (session_id) WHERE used_at IS NULL;
 
 CREATE TABLE password_resets (

@@ -17,7 +17,7 @@ CREATE TABLE categories (
 );
 CREATE INDEX categories_parent ON categories (parent_id, position);
 
--- A branch cannot hang on its own leaf.
+-- A category cannot be below itself.
 CREATE FUNCTION category_is_no_cycle() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF EXISTS (
@@ -43,7 +43,7 @@ CREATE TABLE products (
     slug         slug NOT NULL UNIQUE,
     name         product_name NOT NULL,
     description  text NOT NULL DEFAULT '',
-    category_id  uuid REFERENCES categories,  -- NULL only where a deleted product outlived its category
+    category_id  uuid REFERENCES categories,  -- NULL only if a deleted product's category was deleted too
     -- the default variant's, kept by a trigger, so that lists sort and filter without a join
     price_cents  price NOT NULL DEFAULT 0,
     featured     boolean NOT NULL DEFAULT false,
@@ -86,7 +86,7 @@ CREATE TABLE product_images (
 
 -- No index may contain `stock`: each sale would then rewrite it, and updates in place (HOT) would be lost.
 -- Rows are never deleted, so that lines and movements can name them without a foreign key, whose lock
--- on the row would turn every hot variant into a queue of multixacts.
+-- on the row would make orders of a variant in high demand wait for each other.
 CREATE DOMAIN sku AS text CHECK (length(VALUE) BETWEEN 1 AND 64);
 CREATE TABLE variants (
     id               uuid PRIMARY KEY,
@@ -116,7 +116,7 @@ END $$;
 CREATE TRIGGER variants_default_price AFTER INSERT OR UPDATE OF price_cents, is_default ON variants
     FOR EACH ROW WHEN (NEW.is_default) EXECUTE FUNCTION copy_default_price();
 
--- What binds columns of a movement. Why it is a function: docs/decisions/0021.
+-- The rule over columns of a movement. Why it is a function: docs/decisions/0021.
 CREATE DOMAIN stock_reason AS text CHECK (VALUE IN ('opening', 'sale', 'release', 'return', 'adjustment', 'import'));
 CREATE DOMAIN stock_delta AS integer CHECK (VALUE <> 0);
 CREATE FUNCTION movement_is_sound(reason text, delta integer, order_line_id uuid, reservation smallint)
@@ -129,7 +129,7 @@ BEGIN
 END $$;
 
 -- Every change of a stock is a row here; their sum is the stock (`vitrine audit` adds them up).
--- A line takes once and gives back once per reservation: a late payment that revives an order starts a new one.
+-- A line takes stock once and gives it back once per reservation. A late payment of an ended order starts a new reservation.
 CREATE TABLE stock_movements (
     id            bigint GENERATED ALWAYS AS IDENTITY,
     variant_id    uuid NOT NULL,
@@ -144,11 +144,11 @@ CREATE TABLE stock_movements (
     CONSTRAINT stock_movements_reasons CHECK (movement_is_sound(reason, delta, order_line_id, reservation))
 );
 CREATE UNIQUE INDEX stock_movements_once ON stock_movements (order_line_id, reason, reservation) WHERE reason IN ('sale', 'release');
--- What came back of a line, for whoever gives back the rest.
+-- What came back of a line.
 CREATE INDEX stock_movements_returned ON stock_movements (order_line_id) WHERE reason = 'return';
 CREATE TRIGGER stock_movements_grow BEFORE UPDATE OR DELETE ON stock_movements FOR EACH ROW EXECUTE FUNCTION only_grows();
 
--- Variants that were sold down to the shop's mark, and told of. Forgotten once there is more again.
+-- Variants that are nearly sold out and were reported. The row is deleted once there is more stock.
 CREATE TABLE stock_alerts (
     variant_id uuid PRIMARY KEY,
     told_at    timestamptz NOT NULL DEFAULT now()
@@ -156,8 +156,8 @@ CREATE TABLE stock_alerts (
 
 -- Takes stock for lines, all or none, and writes the ledger. The variants come in ascending order and are locked in it, so two
 -- carts never deadlock; they come after the ledger's rows, so that one in high demand is locked for as short as possible.
--- It raises rather than answers "no", so that checkout can send it together with its COMMIT: a shortage then rolls back.
--- Answers whether a variant is sold out now.
+-- A shortage raises an error, so that checkout can send this together with its COMMIT, which then rolls back.
+-- Returns whether a variant is sold out now.
 CREATE FUNCTION take_stock(ids uuid[], quantities integer[], lines uuid[], reservation smallint, actor text, cause text)
 RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE

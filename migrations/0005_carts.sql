@@ -1,4 +1,4 @@
--- Coupons: a share, an amount or the freight, never spent past a limit. The code says so; the table says it again.
+-- Coupons: a percentage, an amount or the freight. A limit of uses is never exceeded: the code checks it, and so does the table.
 CREATE DOMAIN coupon_code AS text CHECK (VALUE = upper(VALUE) AND length(VALUE) BETWEEN 1 AND 40);
 CREATE DOMAIN coupon_kind AS text CHECK (VALUE IN ('percent', 'fixed', 'free_shipping'));
 CREATE DOMAIN use_limit AS integer CHECK (VALUE > 0);
@@ -21,19 +21,19 @@ CREATE TABLE coupons (
     CONSTRAINT coupons_window CHECK (starts_at < ends_at)
 );
 
--- How often a person used a coupon. A person is the HMAC of a CPF or CNPJ: one human, however many accounts.
+-- How often a person used a coupon. A person is the HMAC of a CPF or CNPJ: the same for all accounts of a person.
 CREATE TABLE coupon_persons (
     coupon_id uuid NOT NULL REFERENCES coupons ON DELETE CASCADE,
-    person    bytea NOT NULL,                   -- may have a row by each look-up key while the keys are being changed: their uses add up
+    person    bytea NOT NULL,                   -- while look-up keys are being changed, a person may have a row per key: the uses are added up
     key       smallint NOT NULL,                -- which look-up key made `person`
     uses      counter NOT NULL,
     PRIMARY KEY (coupon_id, person)
 );
 
--- Counts one use of a coupon for one person, within both limits and its window, or raises. The order row holds the use.
--- `who`: the person by every look-up key, the one that is written first, of `who_key`. The coupon's row is locked first, so
--- that two orders of one person are counted one after the other, whichever keys made their hashes. An account is one person
--- too, whatever documents it types: `buyer` has it, and `placed` is the order at hand.
+-- Counts one use of a coupon for one person, within both limits and its window, or raises. The order row holds the use. `who`: the person
+-- by every look-up key, the one that is written first, of `who_key`. The coupon's row is locked first, so that two orders of one person are
+-- counted one after the other, whichever keys made their hashes. An account counts as one person too, whatever documents it gives: `buyer`
+-- is the account, and `placed` the present order.
 CREATE FUNCTION spend_coupon(coupon uuid, who bytea[], who_key smallint, buyer uuid, placed uuid) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     per_person integer;
@@ -45,7 +45,7 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION 'coupon used up' USING ERRCODE = 'VT002';
     END IF;
-    -- A server that knows fewer keys than there are would not see what the others wrote.
+    -- A server without all keys would not see rows that were written with the others.
     IF cardinality(who) < (SELECT count(*) FROM secret_keys k WHERE k.purpose = 'look_up') THEN
         RAISE EXCEPTION 'a look-up key is not known to this server' USING ERRCODE = 'VT004';
     END IF;
@@ -62,7 +62,7 @@ END $$;
 -- One cart per customer on every device, or one per guest token (of which only the hash is kept).
 CREATE TABLE carts (
     id         uuid PRIMARY KEY,
-    owner      bytea NOT NULL UNIQUE,           -- whose it is, by one key: the bytes of user_id, or the SHA-256 of a guest's token
+    owner      bytea NOT NULL UNIQUE,           -- the owner: the bytes of user_id, or the SHA-256 of a guest's token
     user_id    uuid REFERENCES users,
     coupon_id  uuid REFERENCES coupons ON DELETE SET NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
@@ -77,7 +77,7 @@ CREATE TABLE cart_items (
     cart_id          uuid NOT NULL REFERENCES carts ON DELETE CASCADE,
     variant_id       uuid NOT NULL,              -- no foreign key: see variants
     quantity         quantity NOT NULL,
-    seen_price_cents bigint NOT NULL,           -- what the buyer saw when it went in, for the warning when it changes
+    seen_price_cents bigint NOT NULL,           -- the price that the buyer saw when adding it, to warn of a change
     added_at         timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (cart_id, variant_id)
 );

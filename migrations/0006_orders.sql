@@ -1,17 +1,17 @@
--- An order and its lines, as sold. Prices, names, the buyer and the address are copies: later changes do not reach them.
+-- An order and its lines, as sold. Prices, names, the buyer and the address are copies: later changes do not affect them.
 CREATE DOMAIN order_status AS text CHECK (VALUE IN ('pending', 'processing', 'shipped', 'delivered', 'cancelled', 'returned'));
 CREATE DOMAIN payment_status AS text CHECK (VALUE IN
     ('pending_payment', 'paid', 'failed', 'expired', 'cancelled', 'partially_refunded', 'refunded'));
 CREATE DOMAIN order_currency AS text CHECK (VALUE = 'BRL');
 CREATE TABLE orders (
     id                    uuid PRIMARY KEY,
-    number                text NOT NULL UNIQUE, -- what people read out; random, so it tells nobody how much we sell
+    number                text NOT NULL UNIQUE, -- the number for people; random, so that it does not show how many orders there are
     user_id               uuid REFERENCES users,-- NULL: a guest's
     customer_name         text NOT NULL,
     customer_email        text,
     customer_phone        text,
-    locale                locale NOT NULL DEFAULT 'pt-BR', -- of what is written about it
-    sms_opt_in            boolean NOT NULL DEFAULT false, -- a guest's; a customer's stands with the account
+    locale                locale NOT NULL DEFAULT 'pt-BR', -- the language of messages about it
+    sms_opt_in            boolean NOT NULL DEFAULT false, -- of a guest; for a customer the account has it
     tax_id_sealed         bytea,
     tax_id_key            smallint,
     tax_id_hash           bytea,
@@ -36,16 +36,16 @@ CREATE TABLE orders (
     service_code          text NOT NULL,
     delivery_days         counter NOT NULL,
     freight_estimate      boolean NOT NULL DEFAULT false,
-    freight_quote         jsonb NOT NULL,       -- what was asked and answered, for the day it is disputed
+    freight_quote         jsonb NOT NULL,       -- the request and its answer, in case the price is disputed
     tracking_number       text,
     tracked_at            timestamptz,          -- the carrier was last asked about a parcel that was posted by hand
     notes                 text,
     cancel_reason         text,                 -- the buyer's or the shop's own words; the history only says who
     reservation           smallint NOT NULL DEFAULT 1,
     stock_held            boolean NOT NULL DEFAULT true,
-    on_hold               boolean NOT NULL DEFAULT false, -- a refund of all its money failed: it goes on only by a person's word
+    on_hold               boolean NOT NULL DEFAULT false, -- a refund of all its money failed: an administrator has to say that the sale goes on
     units                 counter NOT NULL DEFAULT 0, -- of all lines together
-    placed_from           bytea,                -- a keyed hash of the client's address, where orders are counted by it, until it is paid
+    placed_from           bytea,                -- a keyed hash of the client's address, if unpaid orders are counted by it; deleted once it is paid
     expires_at            timestamptz NOT NULL, -- an unpaid order gives its stock back after this
     paid_at               timestamptz,
     shipped_at            timestamptz,
@@ -55,7 +55,7 @@ CREATE TABLE orders (
     updated_at            timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 85);
 
--- What binds columns of an order: its sums, its document, its coupon, its states. Why it is a function: docs/decisions/0021.
+-- The rule over columns of an order: its sums, its document, its coupon, its states. Why it is a function: docs/decisions/0021.
 CREATE FUNCTION order_is_sound(o orders) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
     IF o.total_cents <> o.subtotal_cents - o.discount_cents + o.shipping_cents
@@ -80,15 +80,15 @@ ALTER TABLE orders ADD CONSTRAINT orders_sound CHECK (order_is_sound(orders));
 CREATE INDEX orders_user ON orders (user_id, id DESC) WHERE user_id IS NOT NULL;
 CREATE INDEX orders_open ON orders (expires_at) WHERE status = 'pending';
 CREATE INDEX orders_tracking ON orders (upper(tracking_number)) WHERE tracking_number IS NOT NULL;
-CREATE INDEX orders_on_hold ON orders (id) WHERE on_hold AND status IN ('processing', 'shipped'); -- few: an administrator looks after each
+CREATE INDEX orders_on_hold ON orders (id) WHERE on_hold AND status IN ('processing', 'shipped'); -- few: each waits for an administrator
 CREATE INDEX orders_to_follow ON orders (tracked_at) WHERE status = 'shipped';
--- Who holds a use of a coupon: its orders by person.
+-- The orders that hold a use of a coupon, by person.
 CREATE INDEX orders_coupon ON orders (coupon_id, tax_id_hash) WHERE coupon_id IS NOT NULL;
--- What an order that waits for its money is counted by: these, and the e-mail with its state.
+-- Unpaid orders are counted by document and address (these indexes) and by e-mail with status (orders_email).
 CREATE INDEX orders_unpaid_document ON orders (tax_id_hash) WHERE status = 'pending';
 CREATE INDEX orders_unpaid_address ON orders (placed_from) WHERE status = 'pending' AND placed_from IS NOT NULL;
 CREATE INDEX orders_email ON orders (customer_email, status) WHERE customer_email IS NOT NULL;
-CREATE INDEX orders_name ON orders (lower(customer_name) text_pattern_ops); -- the administrators' search, by how a name begins
+CREATE INDEX orders_name ON orders (lower(customer_name) text_pattern_ops); -- the administrators' search by the beginning of a name
 ALTER TABLE messages ADD FOREIGN KEY (order_id) REFERENCES orders;
 
 CREATE TABLE order_lines (
@@ -109,7 +109,7 @@ CREATE TABLE order_lines (
     CONSTRAINT order_lines_total CHECK (line_total_cents = unit_price_cents * quantity AND discount_cents <= line_total_cents)
 );
 
--- Pieces that are out of a sale and on no shelf: lost or spoilt. What went back on the shelf stands in stock_movements.
+-- Pieces that are lost or spoilt. Pieces that are back in stock are in stock_movements.
 CREATE TABLE write_offs (
     id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     order_line_id uuid NOT NULL REFERENCES order_lines,
@@ -121,10 +121,10 @@ CREATE TABLE write_offs (
 CREATE INDEX write_offs_line ON write_offs (order_line_id);
 CREATE TRIGGER write_offs_grow BEFORE UPDATE OR DELETE ON write_offs FOR EACH ROW EXECUTE FUNCTION only_grows();
 
--- Raises where one more unpaid order is one too many. It counts under a lock per document, e-mail and address, always in
--- this order, which its transaction holds until it commits: of orders that come at once none is overlooked. What is NULL has no
--- limit, is not locked and not counted. The order at hand is written already, so it is among those that are counted. The limits
--- are by document, e-mail, address. One plan serves all: left to itself, PostgreSQL plans every call anew for its number of documents.
+-- Raises an error if there are too many unpaid orders. It counts under a lock per document, e-mail and address, taken in this order and
+-- held until the transaction ends: orders that come at the same time are all counted. A NULL has no limit, no lock and no count. The
+-- present order is written already, so it is counted too. The limits are by document, e-mail, address. `force_generic_plan`: otherwise
+-- PostgreSQL plans each call anew for its number of documents.
 CREATE FUNCTION check_unpaid(
     person bytea, documents bytea[], email text, address bytea, most_orders integer[], most_units integer[])
 RETURNS void LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
@@ -132,7 +132,8 @@ DECLARE
     held record;
     what text;
 BEGIN
-    -- One statement for the locks, another for what is seen under them: a statement sees what was committed when it began.
+    -- The locks need a statement of their own: a statement sees what was committed when it began, so the next one sees all that was
+    -- committed before the locks were taken.
     PERFORM pg_advisory_xact_lock(hashtextextended('unpaid document ' || encode(person, 'hex'), 0)),
             pg_advisory_xact_lock(hashtextextended('unpaid email ' || email, 0)),
             pg_advisory_xact_lock(hashtextextended('unpaid address ' || encode(address, 'hex'), 0));
@@ -153,7 +154,7 @@ BEGIN
     END IF;
 END $$;
 
--- The whole story of an order, in order: from, to, when, who, and what caused it. No foreign key: orders are never deleted (their
+-- The history of an order: from, to, when, by whom, and why. No foreign key: orders are never deleted (their
 -- lines hold them), and `vitrine audit` finds a history without its order.
 CREATE DOMAIN history_subject AS text CHECK (VALUE IN
     ('order', 'sale', 'payment_status', 'payment', 'refund', 'dispute', 'price', 'shipment', 'invoice', 'message', 'stock', 'coupon'));
@@ -171,7 +172,7 @@ CREATE TABLE order_history (
     PRIMARY KEY (order_id, id)
 );
 CREATE TRIGGER order_history_grow BEFORE DELETE ON order_history FOR EACH ROW EXECUTE FUNCTION only_grows();
--- The one thing that may go is what somebody wrote, when the person is erased.
+-- Only the reason may be removed, when a person is erased.
 CREATE TRIGGER order_history_stays BEFORE UPDATE ON order_history FOR EACH ROW
     WHEN (NEW.reason <> '' OR (NEW.order_id, NEW.subject, NEW.subject_id, NEW.from_state, NEW.to_state, NEW.actor, NEW.cause, NEW.at)
           IS DISTINCT FROM (OLD.order_id, OLD.subject, OLD.subject_id, OLD.from_state, OLD.to_state, OLD.actor, OLD.cause, OLD.at))

@@ -1,4 +1,4 @@
--- An attempt to be paid. The row is written before the provider is called, so that an unknown outcome is never forgotten.
+-- An attempt to be paid. The row is written before the provider is called, so that an unknown outcome is looked up later.
 CREATE DOMAIN charge_status AS text CHECK (VALUE IN ('creating', 'unknown', 'pending', 'paid', 'failed', 'expired', 'cancelled',
     'surplus', 'partially_refunded', 'refunded', 'disputed', 'partially_charged_back', 'charged_back'));
 CREATE TABLE payments (
@@ -11,9 +11,9 @@ CREATE TABLE payments (
     captured_cents cents NOT NULL DEFAULT 0,
     refunded_cents cents NOT NULL DEFAULT 0,    -- went back or is on its way
     lost_cents     cents NOT NULL DEFAULT 0,    -- what disputes took, by the ledger; with refunds it may exceed what came
-    is_surplus     boolean NOT NULL DEFAULT false, -- captured beside the payment that the order took: it goes back
+    is_surplus     boolean NOT NULL DEFAULT false, -- captured, but the order takes another payment or none: it is refunded
     currency       text NOT NULL DEFAULT 'BRL',
-    method_discount_cents bigint NOT NULL DEFAULT 0, -- what the method took off, so that money that comes late sets the price it was for
+    method_discount_cents bigint NOT NULL DEFAULT 0, -- the method's discount, so that a late payment sets the price that it paid
     tries          integer NOT NULL DEFAULT 0,  -- calls to create it; part of the key where a provider stores its own failures
     provider_ref   text,                        -- txid, PaymentIntent
     end_to_end_id  text,
@@ -23,7 +23,7 @@ CREATE TABLE payments (
     expires_at     timestamptz NOT NULL,
     paid_at        timestamptz,
     checked_at     timestamptz,                 -- when the provider was last asked
-    ended_unasked  boolean NOT NULL DEFAULT false, -- it ended here while its provider was not configured: asked about once it is again
+    ended_unasked  boolean NOT NULL DEFAULT false, -- it ended here while its provider was not configured: the provider is asked once it is configured again
     created_at     timestamptz NOT NULL DEFAULT now(),
     updated_at     timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT payments_captured CHECK (refunded_cents <= captured_cents AND (paid_at IS NOT NULL) = (captured_cents > 0)
@@ -31,16 +31,16 @@ CREATE TABLE payments (
                                               'charged_back')))
 );
 CREATE INDEX payments_order ON payments (order_id, id);
--- One live charge per order, and one that was accepted: what comes in beside it is surplus and goes back.
+-- At most one live payment per order, and one that the order took. Any other money is a surplus and is refunded.
 CREATE UNIQUE INDEX payments_one_live ON payments (order_id) WHERE status IN ('creating', 'unknown', 'pending');
 CREATE UNIQUE INDEX payments_one_accepted ON payments (order_id) WHERE captured_cents > 0 AND NOT is_surplus;
 CREATE INDEX payments_to_check ON payments (checked_at NULLS FIRST) WHERE status IN ('creating', 'unknown', 'pending');
 CREATE UNIQUE INDEX payments_ref ON payments (provider, provider_ref) WHERE provider_ref IS NOT NULL;
 CREATE INDEX payments_paid ON payments (paid_at) WHERE paid_at IS NOT NULL; -- a day's money
--- The minutely look at charges that ended without money reads those of the last two days.
+-- For the recurring check of charges that ended without money in the last two days.
 CREATE INDEX payments_ended ON payments (updated_at) WHERE status IN ('expired', 'cancelled', 'failed');
 CREATE INDEX payments_unasked ON payments (provider) WHERE ended_unasked;
--- Stripe may tell of a charge without naming its intent, and a contested PIX is known by nothing else.
+-- Events of Stripe about a charge may not name its intent, and a contested PIX has no other id.
 CREATE INDEX payments_end_to_end ON payments (end_to_end_id) WHERE end_to_end_id IS NOT NULL;
 
 CREATE DOMAIN refund_status AS text CHECK (VALUE IN ('pending', 'processing', 'unknown', 'waiting', 'done', 'failed'));
@@ -70,8 +70,8 @@ CREATE INDEX refunds_status ON refunds (status, id); -- the administrators' list
 CREATE UNIQUE INDEX refunds_ref ON refunds (payment_id, provider_ref) WHERE provider_ref IS NOT NULL;
 CREATE INDEX refunds_open ON refunds (updated_at) WHERE status IN ('pending', 'processing', 'unknown', 'waiting');
 
--- Earlier keys of refunds. Under each a refund was made there and failed, or nobody knows of one: news of them are news of the past,
--- but for one: that the money went back after all.
+-- Earlier keys of refunds. Under such a key a refund failed at the provider, or none is known. Events about them are ignored, except that
+-- the money went back after all.
 CREATE TABLE refund_keys (
     key          uuid PRIMARY KEY,
     refund_id    uuid NOT NULL REFERENCES refunds,
@@ -80,7 +80,7 @@ CREATE TABLE refund_keys (
 );
 CREATE INDEX refund_keys_refund ON refund_keys (refund_id);
 
--- A contested payment: one row per dispute of a provider's, several per payment. An inquiry only asks: it moves nothing.
+-- A contested payment: one row per dispute of a provider's, several per payment. An inquiry moves no money.
 CREATE DOMAIN dispute_stage AS text CHECK (VALUE IN ('inquiry', 'contested'));
 CREATE DOMAIN dispute_state AS text CHECK (VALUE IN ('open', 'under_review', 'unclear', 'won', 'lost', 'closed'));
 CREATE TABLE disputes (
@@ -88,16 +88,16 @@ CREATE TABLE disputes (
     payment_id   uuid NOT NULL REFERENCES payments,
     order_id     uuid NOT NULL REFERENCES orders,
     provider     text NOT NULL,
-    provider_ref text NOT NULL,                 -- their name for it, the same from its first day to its last
+    provider_ref text NOT NULL,                 -- the provider's name for it, which never changes
     stage        dispute_stage NOT NULL,
     state        dispute_state NOT NULL,
-    amount_cents positive_cents,                -- NULL: they do not say, so it is about all that is left
-    word         text NOT NULL DEFAULT '',      -- their word for the state
-    reason       text NOT NULL DEFAULT '',      -- theirs
+    amount_cents positive_cents,                -- NULL: the provider does not say, so it is about all that is left
+    word         text NOT NULL DEFAULT '',      -- the provider's word for the state
+    reason       text NOT NULL DEFAULT '',      -- in the provider's words
     due_by       timestamptz,                   -- until when evidence is taken
     evidence_ref text,                          -- where evidence goes, if it can be sent
-    return_ref   text,                          -- the return in their list of refunds by which they took the money
-    note         text,                          -- an administrator's, when they settled it
+    return_ref   text,                          -- the entry in the provider's list of refunds by which the money was taken
+    note         text,                          -- of the administrator who settled it
     opened_at    timestamptz NOT NULL DEFAULT now(),
     moved_at     timestamptz NOT NULL DEFAULT clock_timestamp(), -- when stage or state last changed here
     closed_at    timestamptz,
@@ -107,9 +107,9 @@ CREATE TABLE disputes (
 );
 CREATE INDEX disputes_payment ON disputes (payment_id);
 CREATE INDEX disputes_order ON disputes (order_id);
-CREATE UNIQUE INDEX disputes_return ON disputes (payment_id, return_ref) WHERE return_ref IS NOT NULL; -- an entry takes money once
+CREATE UNIQUE INDEX disputes_return ON disputes (payment_id, return_ref) WHERE return_ref IS NOT NULL; -- one entry takes money once
 
--- Money that really moved, as a provider confirmed it. Σ captures − Σ refunds is what we hold.
+-- The ledger: money that really moved, as a provider confirmed it.
 CREATE DOMAIN money_kind AS text CHECK (VALUE IN ('capture', 'refund', 'refund_back', 'dispute_out', 'dispute_back'));
 CREATE TABLE money_movements (
     id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -117,7 +117,7 @@ CREATE TABLE money_movements (
     payment_id   uuid NOT NULL REFERENCES payments,
     refund_id    uuid REFERENCES refunds,
     dispute_id   uuid REFERENCES disputes,
-    dispute_step smallint,                      -- 1 took it, 2 brought it back, 3 took it again …: no step is taken twice
+    dispute_step smallint,                      -- 1 took the money, 2 brought it back, 3 took it again …: each step once
     kind         money_kind NOT NULL,
     amount_cents positive_cents NOT NULL,
     provider     text NOT NULL,
@@ -136,7 +136,7 @@ CREATE INDEX money_movements_order ON money_movements (order_id);
 CREATE INDEX money_movements_back ON money_movements (at) WHERE kind <> 'capture'; -- a day's refunds and disputes
 CREATE TRIGGER money_movements_grow BEFORE UPDATE OR DELETE ON money_movements FOR EACH ROW EXECUTE FUNCTION only_grows();
 
--- A day's money, ours against theirs, per provider. Made again, it is replaced: the ledgers keep the history, this is a view of them.
+-- A day's money by our books and by the provider's. Comparing a day again replaces its row: the ledger has the history.
 CREATE DOMAIN comparison AS text CHECK (VALUE IN ('agrees', 'differs', 'cannot_be_asked'));
 CREATE TABLE reconciliations (
     day                   date NOT NULL,        -- the shop's: America/Sao_Paulo
@@ -150,9 +150,9 @@ CREATE TABLE reconciliations (
     ours_refunded_cents   bigint NOT NULL,
     theirs_refunded_count integer,
     theirs_refunded_cents bigint,
-    difference_cents      bigint,               -- what they hold less what we think they hold
+    difference_cents      bigint,               -- what the provider holds by its books, minus what it holds by ours
     differences           integer NOT NULL,
-    lines                 jsonb NOT NULL,       -- the first of the differences, one each
+    lines                 jsonb NOT NULL,       -- the first differences
     made_at               timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (day, provider),
     CONSTRAINT reconciliations_differs CHECK ((status = 'differs') = (differences > 0)),

@@ -1,9 +1,9 @@
--- The parcel: a label is bought for it, and it is followed. One row per volume, before any provider is called.
+-- Labels and their parcels. One row per volume, written before a provider is called.
 CREATE DOMAIN volume AS smallint CHECK (VALUE BETWEEN 1 AND 99);
 CREATE DOMAIN shipment_status AS text CHECK (VALUE IN
     ('pending', 'carted', 'released', 'generated', 'posted', 'undelivered', 'delivered', 'cancelled', 'expired'));
 CREATE TABLE shipments (
-    id               uuid PRIMARY KEY,          -- the tag under which the provider's books are searched
+    id               uuid PRIMARY KEY,          -- the tag on the label, by which it is found at the provider
     order_id         uuid NOT NULL REFERENCES orders,
     volume           volume NOT NULL DEFAULT 1,
     provider         text NOT NULL,
@@ -13,17 +13,17 @@ CREATE TABLE shipments (
     service_code     text NOT NULL,
     boxes            jsonb NOT NULL DEFAULT '[]', -- h, w, l in centimetres and g: what this label is for
     quoted_cents     cents NOT NULL DEFAULT 0, -- its share of what the carrier asked at checkout
-    price_cents      cents, -- what the label costs; NULL: nobody has said yet
+    price_cents      cents, -- what the label costs; NULL: not known yet
     difference_cents bigint GENERATED ALWAYS AS (price_cents - quoted_cents) STORED,
     tracking_number  text,
     label_url        text,
-    error            text,                      -- why it does not go on, for the shop's eyes
-    given_back       boolean NOT NULL DEFAULT false, -- by the shop itself, since its sale was off. Should the sale stand again, another one
-                                                -- follows: of several boxes also where others of them were not to be given back
-    asked_at         timestamptz,               -- from here on the provider may have it in the cart
-    claim            uuid,                      -- who is at work on it; another may go on once that is over
+    error            text,                      -- why it cannot be bought or given back
+    given_back       boolean NOT NULL DEFAULT false, -- by the shop itself, because its sale was off; if the sale is on again, another one
+                                                -- follows
+    asked_at         timestamptz,               -- since then the provider may have it in the cart
+    claim            uuid,                      -- the run that holds it, until claimed_until
     claimed_until    timestamptz,
-    heard_at         timestamptz,               -- the provider's last word on it
+    heard_at         timestamptz,               -- when the provider last reported about it or was asked
     created_at       timestamptz NOT NULL DEFAULT now(),
     updated_at       timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT shipments_claim CHECK ((claim IS NULL) = (claimed_until IS NULL))
@@ -35,7 +35,7 @@ CREATE INDEX shipments_stuck ON shipments (id) WHERE error IS NOT NULL;
 CREATE INDEX shipments_to_follow ON shipments (heard_at) WHERE status IN ('generated', 'posted', 'undelivered');
 CREATE INDEX shipments_unpriced ON shipments (heard_at) WHERE price_cents IS NULL;
 
--- What the carrier said, for the public page.
+-- Tracking events, for the public page.
 CREATE TABLE shipment_events (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     order_id    uuid NOT NULL REFERENCES orders,
@@ -48,7 +48,7 @@ CREATE TABLE shipment_events (
     UNIQUE NULLS NOT DISTINCT (order_id, shipment_id, code, happened_at)
 );
 
--- What carriers asked lately: freight is estimated from it while they are all away. Kept for 90 days.
+-- Recent prices of carriers: the freight is estimated from them while no carrier answers. Kept for 90 days.
 CREATE DOMAIN cep_region AS text CHECK (VALUE ~ '^[0-9]{3}$');
 CREATE DOMAIN band_grams AS integer CHECK (VALUE > 0);
 CREATE TABLE freight_quotes (
