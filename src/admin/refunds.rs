@@ -89,7 +89,7 @@ const VIEW: &str = "
 pub(super) async fn list_refunds(app: web::Data<App>, _admin: Admin, Query(ask): Query<ListRefunds>) -> Result<HttpResponse> {
     const ALL: &str = sql!(VIEW, "WHERE $1::uuid IS NULL OR r.id < $1 ORDER BY r.id DESC LIMIT $2 OFFSET $3");
     const COUNT_ALL: &str = "SELECT count(*) FROM refunds";
-    // A statement of its own, and without an OR: otherwise a plan that is kept for all values does not use the index of the states.
+    // A statement of its own: with an OR for "all" a kept plan could not use the index of the states.
     const OF_STATUS: &str = sql!(
         VIEW,
         "WHERE r.status = $1 AND r.id < coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)

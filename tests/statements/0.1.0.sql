@@ -120,7 +120,8 @@ SELECT count(*) FROM refunds WHERE status = $1
 SELECT r.id, r.order_id, o.number, r.payment_id, p.provider, r.amount_cents, p.currency, r.status, r.reason, r.error, r.waits_since,
            (SELECT j.run_at FROM jobs j WHERE j.dedupe = 'send_refund:' || r.id AND j.state = 'waiting') AS next_try_at,
            r.created_at, r.updated_at
-      FROM refunds r JOIN orders o ON o.id = r.order_id JOIN payments p ON p.id = r.payment_id WHERE r.status = $1 AND ($2::uuid IS NULL OR r.id < $2) ORDER BY r.id DESC LIMIT $3 OFFSET $4
+      FROM refunds r JOIN orders o ON o.id = r.order_id JOIN payments p ON p.id = r.payment_id WHERE r.status = $1 AND r.id < coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
+         ORDER BY r.id DESC LIMIT $3 OFFSET $4
 
 -- @ src/admin/settings.rs ALL
 --  -> name text, value jsonb
@@ -3314,10 +3315,6 @@ UPDATE shipments SET status = $2::text, provider_ref = coalesce(provider_ref, $3
                error = CASE WHEN status = $2 THEN error END, updated_at = CASE WHEN status = $2 THEN updated_at ELSE now() END
          WHERE id = $1
 
--- @ src/shipments/store.rs LET_GO
--- uuid, uuid -> 
-UPDATE shipments SET claim = NULL, claimed_until = NULL WHERE id = $1 AND claim = $2
-
 -- @ src/shipments/store.rs LIST
 -- uuid -> id uuid, order_id uuid, status text, service_code text, boxes jsonb, volume int2, provider_ref text, label_url text, asked bool, rested_s int8, order_status text, is_wanted bool, is_off bool, has_begun_to_leave bool
 SELECT s.id, s.order_id, s.status, s.service_code, s.boxes, s.volume, s.provider_ref, s.label_url, s.asked_at IS NOT NULL AS asked,
@@ -3335,6 +3332,10 @@ SELECT order_id, status FROM shipments WHERE id = $1 FOR NO KEY UPDATE
 -- @ src/shipments/store.rs NOTE
 -- uuid, text -> 
 UPDATE shipments SET error = $2 WHERE id = $1 AND error IS DISTINCT FROM $2
+
+-- @ src/shipments/store.rs RELEASE
+-- uuid, uuid -> 
+UPDATE shipments SET claim = NULL, claimed_until = NULL WHERE id = $1 AND claim = $2
 
 -- @ src/shipments/store.rs SET
 -- uuid, text -> 
@@ -3706,8 +3707,8 @@ SELECT i.id, i.order_id FROM webhook_events e JOIN invoices i ON i.order_id = e.
          WHERE e.id = $1 AND e.provider = $2
 
 -- @ src/webhooks/fiscal.rs FIND
--- uuid, text -> order_id uuid, is_going bool
-SELECT order_id, cancel_reason IS NOT NULL AS is_going FROM invoices WHERE id = $1 AND provider = $2
+-- uuid, text -> order_id uuid, is_being_cancelled bool
+SELECT order_id, cancel_reason IS NOT NULL AS is_being_cancelled FROM invoices WHERE id = $1 AND provider = $2
 
 -- @ src/webhooks/inbox.rs EMPTY
 -- uuid -> 
@@ -3730,33 +3731,16 @@ SELECT received_at FROM webhook_events WHERE id = $1
 -- uuid -> provider text, event_id text, body bytea
 SELECT provider, event_id, body FROM webhook_events WHERE id = $1 FOR UPDATE
 
--- @ src/worker.rs END
--- uuid, uuid, text, text -> state text
-UPDATE jobs SET state = CASE WHEN again THEN 'waiting' ELSE $3 END, finished_at = CASE WHEN again THEN NULL ELSE now() END,
-               run_at = CASE WHEN again THEN now() ELSE run_at END, attempts = CASE WHEN again THEN 0 ELSE attempts END, again = false,
-               last_error = $4, lease = NULL, lease_until = NULL
-         WHERE id = $1 AND lease = $2 RETURNING state
+-- @ src/worker.rs PULL
+-- text, _text -> 
+UPDATE jobs SET run_at = now() WHERE state = 'waiting' AND run_at <= now() + $1::text::interval AND kind <> ALL ($2)
 
--- @ src/worker.rs FIND
--- uuid -> order_id uuid
-SELECT id AS order_id FROM orders WHERE id = $1
-        UNION ALL SELECT order_id FROM payments WHERE id = $1
-        UNION ALL SELECT order_id FROM refunds WHERE id = $1
-        UNION ALL SELECT order_id FROM invoices WHERE id = $1
-        UNION ALL SELECT order_id FROM messages WHERE id = $1 AND order_id IS NOT NULL
-
--- @ src/worker.rs GIVE_BACK
+-- @ src/worker/lease.rs GIVE_BACK
 -- _uuid -> 
 UPDATE jobs SET state = 'waiting', attempts = attempts - 1, lease = NULL, lease_until = NULL
              WHERE state = 'running' AND lease = ANY($1)
 
--- @ src/worker.rs LATER
--- uuid, uuid, timestamptz, text, int4 -> 
-UPDATE jobs SET state = 'waiting', run_at = CASE WHEN again AND $4::text IS NULL THEN now() ELSE $3 END,
-               attempts = attempts - $5::int, again = false, last_error = $4, lease = NULL, lease_until = NULL
-         WHERE id = $1 AND lease = $2
-
--- @ src/worker.rs LEASE_JOBS
+-- @ src/worker/lease.rs LEASE_JOBS
 -- int8, text, uuid -> id uuid, lease uuid, kind text, payload jsonb, attempts int4, max_attempts int4
 WITH urgent AS (SELECT id FROM jobs WHERE state = 'waiting' AND left(kind, 4) NOT IN ('mail', 'sms_') AND run_at <= now()
                          ORDER BY run_at LIMIT $1 FOR UPDATE SKIP LOCKED),
@@ -3769,10 +3753,27 @@ WITH urgent AS (SELECT id FROM jobs WHERE state = 'waiting' AND left(kind, 4) NO
           FROM due WHERE j.id = due.id
         RETURNING j.id, j.lease, j.kind, j.payload, j.attempts, j.max_attempts
 
--- @ src/worker.rs PULL
--- text, _text -> 
-UPDATE jobs SET run_at = now() WHERE state = 'waiting' AND run_at <= now() + $1::text::interval AND kind <> ALL ($2)
-
--- @ src/worker.rs RENEW
+-- @ src/worker/lease.rs RENEW
 -- uuid, uuid, text -> 
 UPDATE jobs SET lease_until = now() + $3::text::interval WHERE id = $1 AND lease = $2
+
+-- @ src/worker/settle.rs END
+-- uuid, uuid, text, text -> state text
+UPDATE jobs SET state = CASE WHEN again THEN 'waiting' ELSE $3 END, finished_at = CASE WHEN again THEN NULL ELSE now() END,
+               run_at = CASE WHEN again THEN now() ELSE run_at END, attempts = CASE WHEN again THEN 0 ELSE attempts END, again = false,
+               last_error = $4, lease = NULL, lease_until = NULL
+         WHERE id = $1 AND lease = $2 RETURNING state
+
+-- @ src/worker/settle.rs FIND
+-- uuid -> order_id uuid
+SELECT id AS order_id FROM orders WHERE id = $1
+        UNION ALL SELECT order_id FROM payments WHERE id = $1
+        UNION ALL SELECT order_id FROM refunds WHERE id = $1
+        UNION ALL SELECT order_id FROM invoices WHERE id = $1
+        UNION ALL SELECT order_id FROM messages WHERE id = $1 AND order_id IS NOT NULL
+
+-- @ src/worker/settle.rs LATER
+-- uuid, uuid, timestamptz, text, int4 -> 
+UPDATE jobs SET state = 'waiting', run_at = CASE WHEN again AND $4::text IS NULL THEN now() ELSE $3 END,
+               attempts = attempts - $5::int, again = false, last_error = $4, lease = NULL, lease_until = NULL
+         WHERE id = $1 AND lease = $2

@@ -107,7 +107,7 @@ async fn body_of(server: &MockServer, to: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_parcel_is_asked_for_as_documented_and_a_refused_service_costs_itself() {
+async fn a_parcel_is_asked_for_as_documented_and_a_refused_service_is_left_out() {
     let server = MockServer::start().await;
     let token = Mock::given(method("POST")).and(path("/token/v1/autentica/cartaopostagem"));
     token.and(header("authorization", "Basic bG9qYTphLWNvZGU=")).respond_with(answer(201, TOKEN)).expect(1).mount(&server).await;
@@ -253,7 +253,7 @@ async fn an_array_is_an_answer_whatever_the_status() {
 }
 
 #[tokio::test]
-async fn a_way_that_nobody_goes_is_no_option_and_a_mistake_of_ours_is_an_error() {
+async fn a_route_without_a_service_is_no_option_and_a_mistake_of_ours_is_an_error() {
     let days = parsed(DEADLINE);
     let all = |words: &str| json!([{"coProduto": "03298", "nuRequisicao": "1", "txErro": words}, {"coProduto": "03220", "nuRequisicao": "2", "txErro": words}]);
     assert_eq!(quoted(&all("ERP-006: não atende"), &days).await, Ok(vec![]));

@@ -28,7 +28,7 @@ fn bodies_are_those_that_were_reviewed() {
 }
 
 #[test]
-fn a_rehearsal_is_never_addressed_to_the_buyer() {
+fn an_invoice_of_homologation_never_names_the_buyer() {
     assert_eq!(value(&simples())["nome_destinatario"], "NF-E EMITIDA EM AMBIENTE DE HOMOLOGACAO - SEM VALOR FISCAL");
     let nfe = Nfe { environment: Environment::Production, ..simples() };
     assert_eq!(value(&nfe)["nome_destinatario"], "Ana Silva");

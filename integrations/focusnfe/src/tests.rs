@@ -270,7 +270,7 @@ fn letter(sequence: u16) -> Correction {
 }
 
 #[tokio::test]
-async fn a_letter_that_is_there_is_not_sent_again() {
+async fn a_correction_letter_that_exists_is_not_sent_again() {
     // The number may come as text.
     let sent =
         json!({"numero_carta_correcao": "1", "caminho_pdf_carta_correcao": "/c/1.pdf", "caminho_xml_carta_correcao": "/c/1.xml"});
@@ -342,7 +342,7 @@ async fn only_who_knows_the_word_is_listened_to() {
 }
 
 #[tokio::test]
-async fn a_rehearsal_and_production_are_kept_apart() {
+async fn homologation_and_production_are_kept_apart() {
     let production = |base_url: &str| FocusNfeConfig { environment: Environment::Production, ..config(base_url) };
     for (config, works) in [
         (config("https://homologacao.focusnfe.com.br"), true),

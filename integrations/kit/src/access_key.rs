@@ -1,4 +1,4 @@
-//! The access key of an NF-e (chave de acesso): 44 characters, whose 43 first ones its last one proves.
+//! The access key of an NF-e (chave de acesso): 44 characters. The last one is the check digit of the others.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +16,7 @@ pub enum InvalidAccessKey {
 }
 
 impl AccessKey {
-    /// Takes it with or without the `NFe` that stands before it in XML ids.
+    /// Takes it with or without the prefix `NFe` of XML ids.
     pub fn parse(text: &str) -> Result<Self, InvalidAccessKey> {
         let text = text.trim();
         let key = text.strip_prefix("NFe").unwrap_or(text).as_bytes();

@@ -1,4 +1,4 @@
-//! BR Code ("copia e cola"): is this text one that a wallet would pay, and for our amount?
+//! BR Code ("copia e cola"): checks that a wallet can pay this text, and for our amount.
 
 use crate::Money;
 
@@ -24,8 +24,9 @@ pub enum Flaw {
     Key,
 }
 
-/// Looks at what a wallet looks at, for our amount and, where `key` says which one is ours, our Pix key: a static code names
-/// one, a dynamic code has the address of its charge instead. The txid inside is not compared: banks put prefixes there, and dynamic codes only `***`.
+/// Checks what a wallet checks, our amount, and, if `key` is given, that it is our Pix key: a static code names one, a dynamic
+/// code has the address of its charge instead. The txid inside is not compared: banks put prefixes there, and dynamic codes only
+/// `***`.
 pub fn check(code: &str, amount: Money, key: Option<&str>) -> Result<(), Flaw> {
     if code.len() > MAX_LEN {
         return Err(Flaw::Shape);
@@ -52,7 +53,7 @@ pub fn check(code: &str, amount: Money, key: Option<&str>) -> Result<(), Flaw> {
         return Err(Flaw::Key);
     }
     match find(54).map(cents) {
-        // A dynamic code's amount is in its payload; some banks then write none here, or nought.
+        // A dynamic code's amount is in its payload; some banks then write none here, or zero.
         None | Some(Some(0)) => Ok(()),
         Some(Some(asked)) if asked == amount.cents() => Ok(()),
         Some(_) => Err(Flaw::Amount),

@@ -1,4 +1,4 @@
-//! The circuit breaker: a provider that keeps failing is left alone for a while, then asked once.
+//! The circuit breaker: it stops calls to a provider that keeps failing, and after a while lets one call through as a test.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,7 +15,7 @@ mod tests;
 /// When to stop calling, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BreakerConfig {
-    /// So many failures …
+    /// This many failures …
     pub threshold: u32,
     /// … inside this time open it.
     pub window: Duration,
@@ -29,13 +29,13 @@ impl Default for BreakerConfig {
     }
 }
 
-/// Who waits for a call. Each lane of a provider has a breaker of its own, so that what nobody waits for (one poisoned charge
-/// that is asked about again and again) cannot close the shop to its buyers.
+/// Whether a buyer waits for a call. Each lane of a provider has a breaker of its own, so that failures of background calls (one
+/// charge that fails at every check) cannot stop the calls of buyers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lane {
     /// A buyer: a charge to pay, a quote.
     Buyer,
-    /// Nobody: a job that looks how something stands, gives money back, compares the books.
+    /// Nobody: a job checks a state, makes a refund, compares the books.
     Background,
 }
 
@@ -51,9 +51,9 @@ pub struct Breaker {
 #[derive(Debug)]
 struct Inner {
     phase: Phase,
-    /// Goes up with every transition; a permit from an earlier one has no say.
+    /// Increases with every transition. Results of permits from an earlier one are ignored.
     generation: u64,
-    /// Why they do not let us in, if that is why it is not closed.
+    /// The refusal of our credentials, if that opened it.
     refusal: Option<Refusal>,
 }
 
@@ -64,7 +64,7 @@ enum Phase {
     Open {
         until: Instant,
     },
-    /// The one probe is out.
+    /// The probe is being sent.
     Probing,
 }
 
@@ -73,7 +73,7 @@ enum Phase {
 pub enum State {
     Closed,
     Open,
-    /// The cooldown is over: the next call is the probe, or the probe is out.
+    /// The cooldown is over: the next call is the probe, or the probe is being sent.
     HalfOpen,
 }
 
@@ -89,16 +89,17 @@ pub struct Snapshot {
     pub retry_after_s: Option<u64>,
 }
 
-/// Refused at once: the provider is being left alone.
+/// The call is refused at once, because the breaker is open.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the circuit breaker is open")]
 pub struct Open {
     pub retry_after: Duration,
-    /// What they said, if they do not accept our credentials.
+    /// The provider's refusal, if it does not accept our credentials.
     pub refusal: Option<Refusal>,
 }
 
-/// Leave for one call with all its tries. Say how it ended: a probe dropped without a word (its caller gave up) counts as a failure.
+/// The permission for one call with all its tries. Report how it ended: a probe that is dropped without a result counts as a
+/// failure.
 #[derive(Debug)]
 pub struct Permit {
     breaker: Arc<Breaker>,
@@ -107,16 +108,16 @@ pub struct Permit {
     is_settled: bool,
 }
 
-/// While the probe is out nobody knows for how long; a caller may ask again soon.
+/// How long a caller should wait while the probe is being sent.
 const PROBE_WAIT: Duration = Duration::from_secs(1);
 
 impl Breaker {
-    /// Of a provider's only lane: it goes by the provider's name.
+    /// The breaker of a provider with one lane. It has the provider's name.
     pub fn new(provider: &'static str, config: BreakerConfig) -> Arc<Self> {
         Self::named(provider, provider, config)
     }
 
-    /// `name`: what an operator knows it by.
+    /// `name` is shown to the operator.
     pub fn named(provider: &'static str, name: &'static str, config: BreakerConfig) -> Arc<Self> {
         let inner = Inner { phase: Phase::Closed(VecDeque::new()), generation: 0, refusal: None };
         Arc::new(Self { provider, name, config, inner: Mutex::new(inner) })
@@ -126,12 +127,12 @@ impl Breaker {
         self.provider
     }
 
-    /// What an operator knows it by: the provider's name, or that with its lane.
+    /// The name for the operator: the provider's, or the provider's with the lane.
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// Leave to call. Once the cooldown is over exactly one caller gets it, however many ask at once.
+    /// Asks for permission to call. When the cooldown is over, exactly one caller gets it.
     pub fn try_enter(self: &Arc<Self>) -> Result<Permit, Open> {
         let mut inner = self.lock();
         let is_probe = match inner.phase {
@@ -177,8 +178,8 @@ impl Breaker {
         }
     }
 
-    /// Opens it at once: they do not accept our credentials, so the next call would end in the same way. Until a probe ends
-    /// otherwise, whoever is not let out hears that refusal.
+    /// Opens it at once: the provider does not accept our credentials, so the next call would fail too. Until a probe ends
+    /// differently, all other callers get that refusal.
     pub fn refuse(&self, refusal: Refusal) {
         let mut inner = self.lock();
         inner.refusal = Some(refusal);
@@ -190,7 +191,7 @@ impl Breaker {
     fn settle(&self, generation: u64, succeeded: bool) {
         let mut inner = self.lock();
         if inner.generation != generation {
-            return; // a verdict on a time that is over
+            return; // the result of an earlier period
         }
         match (succeeded, &inner.phase) {
             (true, Phase::Probing) => {
@@ -232,22 +233,22 @@ impl Breaker {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner) // nothing inside can be left half done
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner) // a panic cannot leave it inconsistent
     }
 }
 
 impl Permit {
-    /// They answered, if only to refuse.
+    /// The provider answered, perhaps with a refusal.
     pub fn success(mut self) {
         self.settle(true);
     }
 
-    /// They did not answer, or made no sense.
+    /// The provider did not answer, or the answer could not be read.
     pub fn failure(mut self) {
         self.settle(false);
     }
 
-    /// The breaker has opened since: another try would be one too many.
+    /// The breaker has opened meanwhile: no further try may be made.
     pub(crate) fn is_revoked(&self) -> bool {
         let inner = self.breaker.lock();
         inner.generation != self.generation && !matches!(inner.phase, Phase::Closed(_))
@@ -261,7 +262,7 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        // A buyer who hangs up says nothing about the provider, unless the probe dies with him: nobody else would settle it.
+        // A call that its caller cancelled says nothing about the provider. But a probe must have a result: it counts as failed.
         if self.is_probe && !self.is_settled {
             self.settle(false);
         }

@@ -1,6 +1,6 @@
 //! The Brazilian postal code.
 
-/// Eight digits, not all zero. Whether the place exists, only a look-up can say.
+/// Eight digits, not all zero. Only a look-up shows whether the place exists.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Cep(String);
 

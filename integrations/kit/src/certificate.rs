@@ -1,4 +1,4 @@
-//! Client certificates: when they end.
+//! Client certificates: when they expire.
 
 use jiff::Timestamp;
 use rustls_pki_types::CertificateDer;
@@ -6,7 +6,8 @@ use rustls_pki_types::pem::PemObject;
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
 
-/// When the first certificate of a PEM text ends, be it the client's own or one of its chain. `None`: it holds none that can be read.
+/// When the first certificate of a PEM text expires, the client's own or one of its chain. `None`: it holds none that can be
+/// read.
 pub fn ends(pem: &[u8]) -> Option<Timestamp> {
     let end = |der: CertificateDer<'_>| {
         let certificate = Certificate::from_der(&der).ok()?;

@@ -1,4 +1,4 @@
-//! Contested payments, in one vocabulary for cards and PIX: the payer's bank wants the money back, or asks before it does.
+//! Disputes, in the same words for cards and PIX: the payer's bank takes the money back, or asks before it does.
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -6,13 +6,13 @@ use uuid::Uuid;
 use crate::refund::{Nature, RefundStatus, TheirRefund};
 use crate::{Money, ProviderError};
 
-/// A dispute as a provider tells of it.
+/// A dispute as a provider reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dispute {
-    /// Their name for it, the same from its first day to its last.
+    /// The provider's name for it, which never changes.
     pub reference: String,
     pub payment: Contested,
-    /// How much of the payment. `None`: they do not say.
+    /// The disputed amount. `None`: the provider does not say.
     pub amount: Option<Money>,
     /// In capitals, as in ISO 4217. `None`: they do not say.
     pub currency: Option<String>,
@@ -29,7 +29,8 @@ pub struct Dispute {
     pub evidence_ref: Option<String>,
 }
 
-/// By what a dispute names its payment. Each is also a column of a payment's row; the first that is there is the surest.
+/// How a dispute names its payment. Each id is also a column of the payment's row; the first one that is given is the most
+/// reliable.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Contested {
     /// Ours, where the provider says which charge of ours it was.
@@ -58,20 +59,20 @@ pub enum State {
     Won,
     /// The money is the buyer's. An appeal may still win it back.
     Lost,
-    /// Over without a verdict, and nothing was taken by it.
+    /// It ended without a decision, and nothing was taken by it.
     Closed,
     /// Their word for it ([`Dispute::status`]) does not tell where the money is: somebody must look.
     Unclear,
 }
 
 impl State {
-    /// It can still go either way.
+    /// It has not ended.
     pub fn is_open(self) -> bool {
         matches!(self, Self::Open | Self::UnderReview)
     }
 }
 
-/// What speaks for the shop: a file at an address that the provider can fetch.
+/// A piece of evidence for the shop: a file at an address that the provider can fetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
     /// Ours: a repeat is known by it.
@@ -87,9 +88,9 @@ impl Dispute {
         ProviderError::Rejected { provider, code: "no_evidence".to_owned(), message }
     }
 
-    /// What a bank took back by itself (MED), as the dispute that it ends: the Pix API shows nothing before. A nature that we do not
-    /// know is an unclear one: somebody must look before more goes back. `None`: the shop gave this back, or the provider has no
-    /// words for who did.
+    /// The dispute of a return that the bank made itself (MED). The Pix API does not show it before that. If we do not know its
+    /// nature, the dispute is unclear: somebody must look before more is refunded. `None`: the shop made the return, or the
+    /// provider does not say who did.
     pub fn of_return(theirs: &TheirRefund, end_to_end_id: Option<&str>) -> Option<Self> {
         let (word, is_known) = match &theirs.nature {
             Nature::Med(med) => (med.as_str(), true),
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_nature_that_is_not_known_is_somebody_s_to_look_at() {
+    fn a_return_of_unknown_nature_waits_for_a_person() {
         for (status, state) in [
             (RefundStatus::Done, State::Unclear),
             (RefundStatus::Processing, State::Unclear),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// An address that can be written to: lower-case, plain ASCII, safe in a header. Whether it arrives, only a bounce can say.
+/// An address that can be written to: lower-case, plain ASCII, safe in a header. Whether mail arrives there is not checked.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Email(String);
 

@@ -1,14 +1,14 @@
-//! How a call to a provider can end when it does not end well.
+//! The errors of calls to providers.
 
 use crate::refund::{Obstacle, Retry};
 
-/// After so long it is worth asking whether somebody has mended our credentials.
+/// After how long a call is tried again that failed because of our credentials.
 const MENDED_AFTER_S: u64 = 60;
 
 /// The ways a provider call fails. Callers must treat them differently.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum ProviderError {
-    /// They answered and refused (their 4xx): the input or our account is at fault. Repeating the same call is useless.
+    /// The provider refused (4xx): something is wrong with the input or our account. Repeating the same call cannot help.
     #[error("{provider} refused the request ({code})")]
     Rejected {
         provider: &'static str,
@@ -17,7 +17,7 @@ pub enum ProviderError {
         /// Their words, for the log and the operator only.
         message: String,
     },
-    /// The refusal of a refund, and whether it is one for now or for ever. No refund was made, so its id may be used again.
+    /// A refund was refused, for now or for good. No refund was made, so its id may be used again.
     #[error("{provider} refused the refund ({code})")]
     RefundRefused {
         provider: &'static str,
@@ -26,8 +26,8 @@ pub enum ProviderError {
         message: String,
         retry: Retry,
     },
-    /// They do not let us in (401, 403): our key, token, certificate or permission is not accepted. This call certainly did
-    /// nothing, and so will its repeats until somebody mends it: meanwhile they are away, and another provider may do it.
+    /// Our key, token, certificate or permission is not accepted (401, 403). The call certainly did nothing, and neither will a
+    /// repeat until somebody mends it. Until then the provider counts as away, and another provider may do the work.
     #[error("{provider} does not accept our credentials ({code})")]
     NotAccepted {
         provider: &'static str,
@@ -40,10 +40,10 @@ pub enum ProviderError {
     Unavailable {
         provider: &'static str,
         reason: String,
-        /// Seconds after which they, or our breaker, expect to be back.
+        /// Seconds after which a call may succeed again, by the provider or our breaker.
         retry_after_s: Option<u64>,
     },
-    /// Sent, and no clear answer came: it may or may not have happened. Look it up, or repeat with the same key.
+    /// The call was sent and no clear answer came: it may have been done. Look it up, or repeat it with the same key.
     #[error("{provider} gave no clear answer: {reason}")]
     Unknown { provider: &'static str, reason: String },
 }
@@ -69,13 +69,13 @@ impl ProviderError {
         }
     }
 
-    /// Certainly not done, for a reason that lies with them or with our account there and not with what was asked: another
-    /// provider may do it.
+    /// Certainly not done, because of the provider or our account there, and not because of the request: another provider may do
+    /// it.
     pub fn is_away(&self) -> bool {
         matches!(self, Self::NotAccepted { .. } | Self::Unavailable { .. })
     }
 
-    /// The same refusal as that of a refund, by what `judge` makes of its code and words. Any other error stays what it is.
+    /// Turns a refusal into the refusal of a refund; `judge` reads its code and words. Any other error is unchanged.
     pub fn of_refund(self, judge: impl FnOnce(&str, &str) -> Retry) -> Self {
         match self {
             Self::Rejected { provider, code, message } => {
@@ -86,7 +86,7 @@ impl ProviderError {
         }
     }
 
-    /// They refused what was asked, whatever comes of asking again.
+    /// The provider refused the request, for now or for good.
     pub fn is_refusal(&self) -> bool {
         matches!(self, Self::Rejected { .. } | Self::RefundRefused { .. })
     }
@@ -99,8 +99,8 @@ impl ProviderError {
             Self::Rejected { .. } | Self::RefundRefused { .. } | Self::Unknown { .. } => None,
         }
     }
-    /// Of a call that should have made a refund and did not: whether asking again can help. After a refusal the same `refund_id`
-    /// may be asked for again.
+    /// For a call that should have made a refund: whether asking again can help. After a refusal the same `refund_id` may be used
+    /// again.
     pub fn refund_retry(&self) -> Retry {
         match self {
             Self::RefundRefused { retry, .. } => *retry,

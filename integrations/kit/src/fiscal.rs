@@ -1,5 +1,5 @@
-//! The contract of whoever emits NF-e (model 55) for the shop. Amounts and taxes are worked out before: a provider only
-//! writes them down in its own words.
+//! The contract of providers that issue NF-e (model 55). Amounts and taxes are computed before: a provider only puts them into
+//! its own format.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use jiff::Timestamp;
 use crate::breaker::Breaker;
 use crate::{AccessKey, Cep, Cnpj, Delivery, Email, Forged, Money, Phone, ProviderError, TaxId};
 
-/// Where an invoice counts.
+/// The environment of the tax authority.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Environment {
-    /// The tax authority's rehearsal: no fiscal value.
+    /// Homologação: invoices without fiscal value.
     Homologation,
     Production,
 }
@@ -32,11 +32,11 @@ pub struct Nfe {
     pub buyer: Buyer,
     /// 1 to 990.
     pub items: Vec<Item>,
-    /// Σ over the items, said again because both sides check it.
+    /// The sums over the items. Both sides check them.
     pub totals: Totals,
     pub payment: Payment,
     pub freight: FreightBy,
-    /// The buyer comes for the goods: the sale takes place at the shop and in its state, wherever the buyer lives.
+    /// The buyer fetches the goods: the sale takes place in the shop's state, wherever the buyer lives.
     pub in_person: bool,
     pub volumes: u32,
     pub weight_grams: u32,
@@ -45,7 +45,7 @@ pub struct Nfe {
 }
 
 impl Nfe {
-    /// Whether it is this shop's to send: the field that says otherwise, and why.
+    /// Checks that the invoice can be sent. The error names the field and the reason.
     pub fn is_of(&self, environment: Environment, cnpj: &Cnpj) -> Result<(), (&'static str, &'static str)> {
         if self.environment != environment {
             return Err(("environment", "the invoice is for another environment than this shop"));
@@ -92,7 +92,7 @@ pub struct Issuer {
 pub struct Buyer {
     pub name: String,
     pub tax_id: TaxId,
-    /// Always a final consumer; a company may be registered for ICMS all the same.
+    /// Always a final consumer, who may still be registered for ICMS.
     pub registration: Registration,
     pub email: Option<Email>,
     pub phone: Option<Phone>,
@@ -146,12 +146,12 @@ pub struct Item {
     pub discount: Money,
     /// Its share of the order's freight.
     pub freight: Money,
-    /// Of what came back: its number in the invoice that it left with.
+    /// For a return: the item's number in the invoice of the sale.
     pub sold_as: Option<u32>,
     pub taxes: Taxes,
 }
 
-/// What one item bears. Rates are in hundredths of a per cent: 18 % is 1800.
+/// The taxes of one item. Rates are in hundredths of a per cent: 18 % is 1800.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Taxes {
     /// Origem da mercadoria, 0 to 8.
@@ -159,7 +159,7 @@ pub struct Taxes {
     pub icms: Icms,
     pub pis: Contribution,
     pub cofins: Contribution,
-    /// The tax reform's groups; `None` where the seller is still dispensed.
+    /// The groups of the tax reform; `None`: the seller is still exempt.
     pub ibs_cbs: Option<IbsCbs>,
 }
 
@@ -169,7 +169,7 @@ pub struct Icms {
     pub situation: String,
     /// `None` where the situation has no tax of its own (40, 41, 50, 60, every CSOSN of a shop).
     pub own: Option<IcmsOwn>,
-    /// What is owed to the buyer's state: sales of the normal regime to a non-contributor elsewhere (EC 87/2015).
+    /// The tax for the buyer's state: sales of the normal regime to a non-contributor elsewhere (EC 87/2015).
     pub difal: Option<Difal>,
 }
 
@@ -199,7 +199,7 @@ pub struct Difal {
 pub struct Contribution {
     /// CST, 2 digits.
     pub situation: String,
-    /// `None` where nothing is owed by this invoice (04 to 09, 49, 99).
+    /// `None` if no tax is due by this invoice (04 to 09, 49, 99).
     pub own: Option<TaxAmount>,
 }
 
@@ -268,7 +268,7 @@ pub enum PaidBy {
 /// modFrete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FreightBy {
-    /// 0: the seller has it carried.
+    /// 0: the seller pays the carrier.
     Seller,
     /// 9: the buyer fetches it.
     None,
@@ -295,7 +295,7 @@ pub struct SeenNfe {
 }
 
 impl SeenNfe {
-    /// Known by its state alone.
+    /// An invoice of which only the state is known.
     pub fn bare(reference: &str, state: NfeState) -> Self {
         Self {
             reference: reference.to_owned(),
@@ -319,7 +319,7 @@ pub enum NfeState {
     Authorized,
     /// Refused: correct it and send it again under the same reference.
     Rejected,
-    /// Refused for good, its number is gone (denegada).
+    /// Refused for good; its number is used up (denegada).
     Denied,
     Cancelled,
 }
@@ -327,11 +327,11 @@ pub enum NfeState {
 /// What became of a request to cancel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cancellation {
-    /// Now, or it was so already.
+    /// Cancelled now or before.
     Cancelled(SeenNfe),
     /// Under way: ask with `find`.
     Processing,
-    /// The tax authority said no (too late, the goods moved): it stays authorised.
+    /// The tax authority refused (too late, the goods have left): it stays authorised.
     Refused { code: String, message: String },
 }
 
@@ -363,10 +363,10 @@ pub enum Document {
     CancellationXml,
 }
 
-/// A word of the provider that something happened. It is signed by nobody: ask with `find` before anything moves.
+/// A hint of the provider that an invoice has changed. It is not signed: ask with `find` before anything changes here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FiscalNotice {
-    /// The same for every repeat of it.
+    /// The same for every repeat.
     pub event_id: String,
     /// Their name for it, for the operator.
     pub event: String,
@@ -374,8 +374,8 @@ pub struct FiscalNotice {
     pub reference: Option<String>,
 }
 
-/// The code of a `ProviderError::Rejected` that is about the shop's account (its token, certificate or enrolment), not about what
-/// was asked: nothing is emitted until somebody mends it, and then all of it as it stands.
+/// The code of a `ProviderError::Rejected` that is about the shop's account (its token, certificate or enrolment), not about the
+/// request. Nothing is issued until somebody mends it; then the same requests succeed.
 pub const ACCOUNT_REFUSED: &str = "account_refused";
 
 /// Focus NFe, eNotas.
@@ -383,22 +383,22 @@ pub const ACCOUNT_REFUSED: &str = "account_refused";
 pub trait FiscalProvider: Send + Sync + std::fmt::Debug {
     fn name(&self) -> &'static str;
 
-    /// Hands an invoice over. A repeat under the same reference makes no second one: what is already there is answered.
+    /// Sends an invoice. A repeat under the same reference makes no second one: it returns the existing one.
     async fn emit(&self, nfe: &Nfe) -> Result<SeenNfe, ProviderError>;
 
-    /// `None`: they never got it.
+    /// `None`: the provider does not have it.
     async fn find(&self, reference: &str) -> Result<Option<SeenNfe>, ProviderError>;
 
-    /// Asks for an authorised invoice to be void. `reason`: 15 to 255 characters. Repeating is harmless.
+    /// Asks to cancel an authorised invoice. `reason`: 15 to 255 characters. A repeat changes nothing.
     async fn cancel(&self, reference: &str, reason: &str) -> Result<Cancellation, ProviderError>;
 
-    /// Sends a carta de correção, or asks how far the one of this sequence is.
+    /// Sends a carta de correção, or asks for the state of the one with this sequence.
     async fn correct(&self, letter: &Correction) -> Result<Corrected, ProviderError>;
 
     /// A file of an invoice, from the address that `SeenNfe` gave. `None`: not there (yet).
     async fn download(&self, seen: &SeenNfe, document: Document) -> Result<Option<Bytes>, ProviderError>;
 
-    /// Checks where the delivery comes from, then reads it.
+    /// Checks who sent the delivery, then reads it.
     fn open(&self, delivery: &Delivery) -> Result<Vec<FiscalNotice>, Forged>;
 
     fn breaker(&self) -> Arc<Breaker>;

@@ -1,5 +1,5 @@
-//! The one HTTP stack that all providers are called through: request id, breaker, bounded retries, one deadline over all
-//! of it, a limit on what is read, and an outcome that says what may be assumed.
+//! The HTTP client for all providers: request id, breaker, bounded retries, one deadline for a call with all its tries, a limit
+//! on the size of answers, and an outcome that says whether the call may have been done.
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,10 +23,10 @@ pub use answer::{Answer, Forbidding, ReadRefusal};
 /// Providers' answers are small; more than this is a mistake or an attack.
 pub const MAX_RESPONSE_BYTES: usize = 1024 * 1024;
 
-/// Connections that rest longer are closed by us before they are closed by them, in the middle of a request.
+/// Idle connections are closed after this, before the provider closes them in the middle of a request.
 const IDLE_CONNECTION: Duration = Duration::from_secs(30);
 
-/// Refusals too: some answer 406 to who does not take them in their own form.
+/// This includes the media types of refusals: some providers answer 406 otherwise.
 const ACCEPT: &str = "application/json, application/problem+json";
 
 /// How to reach one provider.
@@ -44,7 +44,7 @@ pub struct HttpConfig {
     pub background: Option<&'static str>,
 }
 
-/// The configuration cannot work. Said once, at start.
+/// The configuration cannot work. Reported once, at start.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{provider}: {reason}")]
 pub struct BadConfig {
@@ -109,7 +109,7 @@ impl Http {
         let client = builder
             .user_agent(&config.user_agent)
             .default_headers(accept)
-            // Shorter than the whole, so that "could not connect" (certainly not sent) shows as itself.
+            // Shorter than the whole timeout, so that a failed connection (certainly not sent) is reported as such.
             .connect_timeout(config.timeout / 2)
             .pool_idle_timeout(IDLE_CONNECTION)
             .redirect(reqwest::redirect::Policy::none())
@@ -139,7 +139,7 @@ impl Http {
         Ok(Self { inner: Arc::new(Inner { base_url, client, breakers, ..*self.inner }) })
     }
 
-    /// Of the calls that a buyer waits for; the only one where the lanes share one.
+    /// The breaker of calls that a buyer waits for; the only one if the lanes share it.
     pub fn breaker(&self) -> Arc<Breaker> {
         self.breaker_of(Lane::Buyer)
     }
@@ -263,13 +263,13 @@ impl Call {
         self
     }
 
-    /// Who waits for it; a buyer where nothing is said.
+    /// The lane of the call. Default: a buyer waits for it.
     pub fn lane(mut self, lane: Lane) -> Self {
         self.lane = lane;
         self
     }
 
-    /// A promise about their side: sending this twice does it once. Say at the call what it rests on.
+    /// Promises that sending this twice does it once. A comment at the call says why.
     pub fn repeatable(mut self) -> Self {
         self.is_repeatable = true;
         self
@@ -287,7 +287,7 @@ impl Call {
         self
     }
 
-    /// Statuses below 500 that mean "leave us alone" here: the breaker counts them.
+    /// Statuses below 500 that the breaker counts as failures.
     pub fn blames(mut self, statuses: &'static [u16]) -> Self {
         self.blames = statuses;
         self
@@ -299,26 +299,26 @@ impl Call {
         self
     }
 
-    /// A header in which they say `true` or `false` to our trying again. It outweighs the status.
+    /// A header by which the provider allows or forbids another try. It takes precedence over the status.
     pub fn retry_header(mut self, name: &'static str) -> Self {
         self.retry_header = Some(name);
         self
     }
 
-    /// Their 5xx is what this call's key will answer from now on. So `send_raw` gives it, without its body, after the last
-    /// try, and the caller judges.
+    /// The provider stores a 5xx as the answer to this call's key. After the last try `send_raw` returns it without its body, and
+    /// the caller decides.
     pub fn keeps_failures(mut self) -> Self {
         self.keeps_failures = true;
         self
     }
 
-    /// What a 401 or 403 to this call says; where nothing is said, that they do not accept our credentials.
+    /// What a 401 or 403 to this call means. Default: our credentials are not accepted.
     pub fn forbidding(mut self, forbidding: Forbidding) -> Self {
         self.forbidding = forbidding;
         self
     }
 
-    /// The body of a 2xx, read as `T` (an empty body reads as `null`). Any other answer is what [`Answer::refused`] makes of it.
+    /// The body of a 2xx, read as `T` (an empty body reads as `null`). Any other answer becomes the error of [`Answer::refused`].
     pub async fn send<T: DeserializeOwned>(self) -> Result<T, ProviderError> {
         let refusal = self.refusal;
         let read = |answer: Answer| {
@@ -336,14 +336,14 @@ impl Call {
     }
 }
 
-/// The path with everything that looks like an id taken out, so that the log can be counted by it and holds nobody's CEP.
+/// The path without anything that looks like an id, so that log lines can be grouped by it and hold no CEP.
 fn template(path: &str) -> String {
     let path = path.split('?').next().unwrap_or_default();
     let looks_like_id = |part: &str| part.len() >= 6 && part.bytes().any(|b| b.is_ascii_digit());
     path.split('/').map(|part| if looks_like_id(part) { "{id}" } else { part }).collect::<Vec<_>>().join("/")
 }
 
-/// What is at the bottom of it. Unlike the top, it never holds the URL.
+/// The innermost error. Unlike the outer ones, it never contains the URL.
 fn root(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(deeper) = cause.source() {

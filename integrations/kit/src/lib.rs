@@ -1,5 +1,5 @@
-//! What every provider client is made of: the one HTTP stack, the words in which the shop talks to
-//! providers (contracts), and the values that both parse at their door.
+//! The parts that all provider clients share: the HTTP client, the contracts between the shop and its providers, and the values
+//! that both use.
 
 pub mod access_key;
 pub mod brcode;

@@ -1,4 +1,4 @@
-//! The contract of whoever carries our e-mail.
+//! The contract of providers of e-mail.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use crate::{Email, ProviderError};
 
-/// A message as it was rendered and stored, once: every repeat sends exactly this under the same key.
+/// A message as it was rendered and stored. Every try sends exactly this under the same key.
 #[derive(Debug, Clone)]
 pub struct OutgoingMail {
     /// Stable across retries: `<kind>/<message id>`.
@@ -26,10 +26,10 @@ pub struct OutgoingMail {
 pub trait Mailer: Send + Sync + std::fmt::Debug {
     fn name(&self) -> &'static str;
 
-    /// How long they notice a repeat under the same key, and send once. `None`: they never do, so after an unclear answer
-    /// another try may be another mail.
+    /// How long the provider recognises a repeat under the same key and sends once. `None`: never, so after an unclear answer
+    /// another try may send another mail.
     fn notices_repeats_for(&self) -> Option<Duration>;
 
-    /// Hands the mail over; answers the provider's id of it.
+    /// Sends the mail, and returns the provider's id for it.
     async fn send(&self, mail: &OutgoingMail) -> Result<String, ProviderError>;
 }

@@ -1,4 +1,4 @@
-//! Money: whole centavos, and the few sums that a shop does with them.
+//! Money in whole centavos, with checked arithmetic.
 
 use std::fmt;
 
@@ -30,22 +30,22 @@ impl Money {
         self.0 < 0
     }
 
-    /// `None` where it does not fit.
+    /// `None` if it overflows.
     pub fn checked_add(self, other: Self) -> Option<Self> {
         self.0.checked_add(other.0).map(Self)
     }
 
-    /// `None` where it does not fit.
+    /// `None` if it overflows.
     pub fn checked_sub(self, other: Self) -> Option<Self> {
         self.0.checked_sub(other.0).map(Self)
     }
 
-    /// Price of `quantity` pieces; `None` where it does not fit.
+    /// Price of `quantity` pieces; `None` if it overflows.
     pub fn times(self, quantity: u32) -> Option<Self> {
         self.0.checked_mul(i64::from(quantity)).map(Self)
     }
 
-    /// So many per cent of it, half a centavo rounded up. Above 100 % it stops at what fits.
+    /// A percentage of it, half a centavo rounded up. The result saturates.
     pub fn percent(self, percent: u8) -> Self {
         let hundredths = i128::from(self.0) * i128::from(percent);
         let rounded = (hundredths + 50).div_euclid(100);
@@ -53,7 +53,7 @@ impl Money {
         Self(i64::try_from(rounded).unwrap_or(limit))
     }
 
-    /// All of them together; `None` where it does not fit.
+    /// The sum; `None` if it overflows.
     pub fn sum(amounts: impl IntoIterator<Item = Self>) -> Option<Self> {
         amounts.into_iter().try_fold(Self::ZERO, Self::checked_add)
     }

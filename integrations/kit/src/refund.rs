@@ -1,4 +1,4 @@
-//! Money on its way back to a buyer: what is asked for, how far it is, and whether asking again can help.
+//! Refunds: the request, the state, and whether asking again can help.
 
 use uuid::Uuid;
 
@@ -26,11 +26,11 @@ pub struct Refund {
     pub amount: Money,
     /// Their name for it: the endToEndId of the return.
     pub end_to_end_id: Option<String>,
-    /// Their words about its state: why it failed, or the word that is [`RefundStatus::Unclear`] to us.
+    /// The provider's text about its state: why it failed, or the word that we do not know ([`RefundStatus::Unclear`]).
     pub said: Option<String>,
 }
 
-/// A refund as it stands in their books, whoever asked for it.
+/// A refund in the provider's books, whoever asked for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TheirRefund {
     /// Ours, where it was made by us.
@@ -46,22 +46,21 @@ pub struct TheirRefund {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefundStatus {
     Processing,
-    /// A word of theirs that we do not know. It is no end, so it is asked about again; one that stays so for a day is the
-    /// operator's.
+    /// A word of the provider's that we do not know. The refund is asked about again; after a day the operator is alerted.
     Unclear,
     Done,
-    /// The money is still here. Where `Retry` allows it, it takes a new refund: this one's id is used up.
+    /// The money is still here. If `Retry` allows another try, it needs a new id: this one is used up.
     Failed(Retry),
 }
 
 impl RefundStatus {
-    /// It has not ended, as far as we can tell.
+    /// It has not ended, as far as is known.
     pub fn is_open(self) -> bool {
         matches!(self, Self::Processing | Self::Unclear)
     }
 }
 
-/// Whether asking again for money to go back can help.
+/// Whether asking for a refund again can help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retry {
     /// Nothing is wrong with the refund itself: the same may be done hours or days later.
@@ -72,16 +71,16 @@ pub enum Retry {
     Unsaid,
 }
 
-/// What stands in the way for now.
+/// Why a refund cannot be made now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Obstacle {
-    /// The account holds too little: it is swept, or today's sales have not come in.
+    /// The balance is too low.
     Balance,
     /// A limit of a day, a night or a month.
     Limit,
     /// Not at this hour.
     Hours,
-    /// Something of theirs did not answer in time.
+    /// A system of the provider's did not answer in time.
     TheirSide,
 }
 
@@ -98,9 +97,8 @@ impl Obstacle {
 }
 
 impl Retry {
-    /// Of what a PIX provider says of a return that it did not make: a code of the Central Bank's catalogue (`AM04`), or words. The
-    /// Pix API has no field for it but free text, so a wrong reading must cost little: it decides whether to ask again, and never
-    /// whether money moved.
+    /// Reads why a PIX provider did not make a return: a code of the Central Bank's catalogue (`AM04`), or text. The Pix API has
+    /// only free text for it, so the reading may be wrong. It decides only whether to ask again, never whether money moved.
     pub fn read(said: &str) -> Self {
         let plain: String = said.chars().flat_map(char::to_lowercase).map(without_accent).collect();
         let code = said.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').find_map(code);
@@ -120,7 +118,7 @@ fn code(word: &str) -> Option<Retry> {
     })
 }
 
-/// The first group that fits decides: "prazo limite" is no limit.
+/// The first group that matches decides, so that "prazo limite" does not count as a limit.
 fn words(plain: &str) -> Option<Retry> {
     const BALANCE: [&str; 9] = [
         "saldo insuf",
@@ -169,9 +167,9 @@ pub enum Nature {
     Withdrawal,
     /// The payer's bank took it.
     Med(Med),
-    /// A word that we do not know: somebody must look.
+    /// A word that we do not know: an administrator must look.
     Other(String),
-    /// This provider has no word for it: it may be the shop's or the bank's.
+    /// The provider does not say: the return may be the shop's or the bank's.
     Unsaid,
 }
 
@@ -182,7 +180,7 @@ pub enum Med {
     Operational,
     /// `MED_FRAUDE`: well-founded suspicion of fraud.
     Fraud,
-    /// `MED_PIX_AUTOMATICO`: a recurring charge that the payer's bank made good.
+    /// `MED_PIX_AUTOMATICO`: a recurring charge that the payer's bank returned.
     Automatic,
 }
 
@@ -193,7 +191,7 @@ pub enum Origin {
     Asked,
     /// The payer's bank took it: a lost dispute, not a refund.
     Bank(Med),
-    /// It cannot be told from this alone.
+    /// It is not known from this alone.
     Unclear,
 }
 

@@ -1,15 +1,15 @@
-//! How the tax authority wants values written, whoever carries them there: text of Latin-1 without loose spaces, and
-//! decimals that never were floats. And what its files look like when they are whole.
+//! The tax authority's formats, for all providers of invoices: text in Latin-1 without extra spaces, decimals that are never
+//! floats, and checks that a file is complete.
 
 use serde_json::value::RawValue;
 
 use crate::{AccessKey, Money};
 
-/// Whom every rehearsal is addressed to; any other name is rejection 598.
+/// The buyer's name that every invoice of homologação must have; any other is rejection 598.
 pub const HOMOLOGATION_NAME: &str = "NF-E EMITIDA EM AMBIENTE DE HOMOLOGACAO - SEM VALOR FISCAL";
 
 /// At most `limit` characters of it, as their schema takes text: Latin-1, no control characters, no space twice, none at
-/// the ends. What is typed every day (dashes, curly quotes) becomes its plain sister; what has none is left out.
+/// the ends. Common characters (dashes, curly quotes) are replaced by plain ones; others are left out.
 pub fn text(given: &str, limit: usize) -> String {
     let mut plain = String::with_capacity(given.len());
     for c in given.chars() {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{Cep, Money, ProviderError};
 
-/// What travels: one entry per variant, as it lies on the shelf.
+/// The goods of a parcel: one entry per variant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParcelItem {
     /// Opaque to the provider (our variant id).
@@ -38,9 +38,9 @@ pub struct Volume {
 pub struct QuoteRequest {
     pub from: Cep,
     pub to: Cep,
-    /// For whoever packs by himself (Melhor Envio).
+    /// For providers that pack themselves (Melhor Envio).
     pub items: Vec<ParcelItem>,
-    /// The same goods as we would pack them, for whoever takes boxes (Correios).
+    /// The same goods packed by us, for providers that take boxes (Correios).
     pub volumes: Vec<Volume>,
 }
 
@@ -58,13 +58,13 @@ pub struct FreightOption {
     pub price: Money,
     /// Working days from posting to delivery.
     pub days: u32,
-    /// As the provider packed it, or took it from us: what the label is bought for.
+    /// The boxes that the label is bought for: as the provider packed them, or as we did.
     pub volumes: Vec<Volume>,
-    /// What the provider answered about this service, for the day the price is disputed. Small: no pictures, no repeats.
+    /// The provider's answer about this service, in case the price is disputed. Short: without pictures and repeats.
     pub answer: Value,
 }
 
-/// One thing that happened to a parcel, in the carrier's words.
+/// A tracking event, in the carrier's words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrackingEvent {
     /// The provider's code; with the time it tells repeats apart.
@@ -74,25 +74,25 @@ pub struct TrackingEvent {
     /// "Rio de Janeiro / RJ".
     pub place: Option<String>,
     pub happened_at: Timestamp,
-    /// `None`: nothing that moves the order.
+    /// `None`: the event does not change the order.
     pub stage: Option<Stage>,
 }
 
-/// How far a parcel is, as far as a carrier's word moves an order.
+/// The state of a parcel, as far as it changes the order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
-    /// In the carrier's hands.
+    /// The carrier has it.
     Posted,
-    /// Nobody took it: on its way back, or waiting for a person.
+    /// It could not be delivered: it is on its way back, or waits for a person.
     Undelivered,
     Delivered,
 }
 
-/// Somebody who quotes freight: Melhor Envio, Correios.
+/// A provider of freight quotes: Melhor Envio, Correios.
 #[async_trait]
 pub trait ShippingProvider: Send + Sync + std::fmt::Debug {
     fn name(&self) -> &'static str;
 
-    /// Every service that takes this parcel there. Empty: nobody does (not an error).
+    /// Every service that carries this parcel there. Empty: none does (not an error).
     async fn quote(&self, ask: &QuoteRequest) -> Result<Vec<FreightOption>, ProviderError>;
 }

@@ -1,8 +1,8 @@
-//! CPF and CNPJ. Checked at the door, never printed whole by accident: `Debug` is masked and there is no `Serialize`.
+//! CPF and CNPJ. Checked when parsed, and never printed whole by accident: `Debug` is masked and there is no `Serialize`.
 
 use std::fmt;
 
-/// Why a document was refused, in words fit for whoever typed it.
+/// Why a document was refused, in words for the person who typed it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTaxId {
     #[error("is not a valid CPF")]
@@ -21,7 +21,7 @@ pub struct Cpf(String);
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Cnpj(String);
 
-/// Who pays: a person or a company.
+/// The document of a buyer: of a person or a company.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub enum TaxId {
     Cpf(Cpf),
@@ -249,7 +249,7 @@ mod tests {
             let mut digits = *b"52998224725";
             digits[at] = b'0' + (digits[at] - b'0' + add) % 10;
             let text: String = digits.iter().map(|&d| char::from(d)).collect();
-            // The one blind spot of modulus 11: remainders 0 and 1 share the digit 0.
+            // Modulus 11 cannot tell these apart: remainders 0 and 1 both give the digit 0.
             let parsed = Cpf::parse(&text);
             prop_assert!(parsed.is_err() || text.ends_with('0') || text[9..].starts_with('0'));
         }

@@ -1,4 +1,4 @@
-//! What a provider gives out for a while and every call shows: asked for once, however many need it, and renewed before it ends.
+//! A provider's access token: asked for once for all calls, and renewed before it expires.
 
 use std::ops::Deref;
 use std::time::Duration;
@@ -8,17 +8,17 @@ use tokio::time::Instant;
 
 use crate::ProviderError;
 
-/// Nobody's token lives longer; a larger number is a mistake.
+/// A longer lifetime is taken for a mistake.
 const LONGEST_LIFE: Duration = Duration::from_secs(24 * 3600);
 
-/// The one that is in use.
+/// The present token.
 #[derive(Debug)]
 pub struct Tokens<T> {
-    /// Held while they are asked, so that all others wait for that one answer.
+    /// Locked while a token is asked for, so that all other calls wait for that one answer.
     kept: Mutex<Kept<T>>,
 }
 
-/// Shared, for as long as it holds.
+/// The shared token.
 #[derive(Debug, Clone)]
 pub struct Token<T> {
     given: T,
@@ -53,8 +53,8 @@ impl<T> Deref for Token<T> {
 }
 
 impl<T: Clone> Tokens<T> {
-    /// The one that holds, or what `ask` answers: a token, and how long it lives from the question on. It is used for nine
-    /// tenths of that. Errors: as `ask`'s, and nothing of the call that needs the token has happened.
+    /// The present token, or a new one from `ask`, which returns it with its lifetime. It is used for nine tenths of that.
+    /// Errors: those of `ask`; the call that needs the token was then not sent.
     pub async fn get(&self, ask: impl Future<Output = Result<(T, Duration), ProviderError>>) -> Result<Token<T>, ProviderError> {
         let came = Instant::now();
         let mut kept = self.kept.lock().await;
@@ -63,7 +63,7 @@ impl<T: Clone> Tokens<T> {
         {
             return Ok(token.clone());
         }
-        // Who waited through a failed try shares its outcome: they are not asked by one after the other.
+        // Calls that waited during a failed try get its error. Otherwise each of them would ask in turn.
         if let Some((at, error)) = &kept.failure
             && *at >= came
         {
@@ -82,7 +82,7 @@ impl<T: Clone> Tokens<T> {
         }
     }
 
-    /// They took it back. One that came since stays.
+    /// The provider no longer accepts this token. A newer one is kept.
     pub async fn forget(&self, refused: &Token<T>) {
         let mut kept = self.kept.lock().await;
         kept.token.take_if(|token| token.got_at == refused.got_at);
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_is_used_for_nine_tenths_of_its_life_and_never_longer_than_a_day() {
+    async fn a_token_is_used_for_nine_tenths_of_its_life_and_never_longer_than_a_day() {
         for (life, holds) in [(HOUR, 3240), (Duration::ZERO, 0), (HOUR * 1000, 77_760)] {
             let (tokens, office) = (Tokens::default(), Office::default());
             let asked_at = Instant::now();

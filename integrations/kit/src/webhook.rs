@@ -1,4 +1,4 @@
-//! What arrives from a provider, before anyone believes it.
+//! A webhook request before its sender is verified.
 
 use bytes::Bytes;
 use subtle::ConstantTimeEq;
@@ -11,7 +11,7 @@ pub struct Delivery {
     query: String,
 }
 
-/// The delivery does not carry proof that it comes from the provider. Answered 401, stored nowhere.
+/// The delivery has no valid proof that it comes from the provider. It is answered 401 and not stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the webhook's signature is missing or wrong")]
 pub struct Forged;
@@ -27,8 +27,8 @@ impl Delivery {
         self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
     }
 
-    /// Whether the header or the address's parameter holds this secret, for those who sign nothing. Compared in constant time;
-    /// an empty secret is held by nobody.
+    /// Whether the header or the parameter in the address holds this secret, for providers that do not sign. Compared in constant
+    /// time; an empty secret never matches.
     pub fn shows(&self, secret: &[u8], header: &str, parameter: &str) -> bool {
         let in_query = form_urlencoded::parse(self.query.as_bytes()).find(|(name, _)| name == parameter);
         let given = [self.header(header).map(str::to_owned), in_query.map(|(_, value)| value.into_owned())];

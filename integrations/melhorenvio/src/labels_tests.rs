@@ -182,7 +182,7 @@ async fn a_label_that_moves_up_while_the_pages_are_turned_is_not_missed() {
 }
 
 #[tokio::test]
-async fn a_cart_that_never_keeps_still_or_never_ends_proves_no_absence() {
+async fn a_cart_that_keeps_changing_or_never_ends_is_no_proof_that_a_label_is_absent() {
     let server = MockServer::start().await;
     for n in 0..20 {
         cart_answers(&server, &[("1", &others(1, 2, &[&format!("a{n}")]), 1)]).await;

@@ -150,7 +150,7 @@ async fn what_nobody_carries_is_an_empty_list() {
 }
 
 #[tokio::test]
-async fn a_strange_entry_costs_itself_and_only_strange_ones_the_answer() {
+async fn a_strange_entry_is_left_out_and_an_answer_of_strange_ones_alone_is_an_error() {
     for strange in [
         json!({"id": 2, "name": "SEDEX", "price": "0.00", "delivery_time": 1}), // free by accident
         json!({"id": 2, "name": "SEDEX", "price": "-1.00", "delivery_time": 1}),

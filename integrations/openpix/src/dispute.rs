@@ -1,4 +1,4 @@
-//! OpenPix's disputes (MED): their webhooks, their reading, their list, and what is sent to them.
+//! OpenPix's disputes (MED): webhook, look-up, list and evidence.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -7,18 +7,18 @@ use uuid::Uuid;
 use vitrine_kit::Money;
 use vitrine_kit::dispute::{Contested, Dispute, Document, Stage, State};
 
-/// From its opening on the shop has so long to send evidence.
+/// How long after its opening evidence can be sent.
 const EVIDENCE_WITHIN: SignedDuration = SignedDuration::from_hours(72);
-/// Of a word of theirs, so much is kept.
+/// Most characters of OpenPix's text that are kept.
 const MAX_WORD: usize = 80;
 /// End-to-end ids have 32 characters; nothing much longer is kept as an id.
 const MAX_ID: usize = 64;
 
-/// The payer's name, mail and phone stay where they are.
+/// The payer's name, e-mail and phone are not read.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Theirs {
-    /// Only their webhooks have it, and evidence is sent by it.
+    /// Only webhooks have it; evidence is sent by it.
     id: Option<String>,
     status: Option<String>,
     #[serde(default)]
@@ -29,7 +29,7 @@ struct Theirs {
     created_at: Option<Timestamp>,
 }
 
-/// What is no time counts as absent: the dispute counts all the same.
+/// A value that is no time counts as absent; the dispute is still read.
 fn time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {
     Ok(Value::deserialize(from)?.as_str().and_then(|text| text.parse().ok()))
 }
@@ -39,7 +39,7 @@ pub(crate) struct Answer {
     dispute: Theirs,
 }
 
-/// A settled PIX, which says what charge it paid.
+/// A settled PIX, with the charge that it paid.
 #[derive(Deserialize)]
 pub(crate) struct Settled {
     transaction: Transaction,
@@ -81,12 +81,12 @@ struct PageInfo {
     has_next_page: bool,
 }
 
-/// What becomes part of a path, and what names a dispute in our books.
+/// A text that can be part of a path and the reference of a dispute.
 pub(crate) fn is_id(text: &str) -> bool {
     (1..=MAX_ID).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 
-/// For eyes: short, and on one line.
+/// Shortens a text to one line, for display.
 fn word(text: Option<String>) -> String {
     text.unwrap_or_default().chars().filter(|c| !c.is_control()).take(MAX_WORD).collect()
 }
@@ -101,7 +101,7 @@ fn cents(value: &Value) -> Option<Money> {
     cents.filter(|cents| *cents >= 0).map(Money::from_cents)
 }
 
-/// Their documents give three lists of these words. In review is what has not been decided: the money is held meanwhile.
+/// The words of all three lists in OpenPix's documents. An undecided dispute is "under review": the money is held.
 fn state(word: &str) -> State {
     match word {
         "CREATED" | "OPENED" => State::Open,
@@ -114,7 +114,7 @@ fn state(word: &str) -> State {
 }
 
 impl Theirs {
-    /// Known by its PIX, of which there is one dispute. `None`: it names none.
+    /// The dispute's reference is its PIX, because a PIX has one dispute. `None`: it names no PIX.
     fn into_dispute(self) -> Option<Dispute> {
         let end_to_end_id = self.end_to_end_id.filter(|id| is_id(id))?;
         let status = word(self.status);
@@ -143,12 +143,12 @@ impl Answer {
 }
 
 impl List {
-    /// A list that says nothing of pages has one.
+    /// A list without page numbers has one page.
     pub(crate) fn is_last(&self) -> bool {
         self.disputes.is_empty() || !self.page_info.as_ref().is_some_and(|info| info.has_next_page)
     }
 
-    /// One that names no PIX cannot be anybody's.
+    /// Leaves out a dispute that names no PIX.
     pub(crate) fn into_disputes(self) -> impl Iterator<Item = Dispute> {
         self.disputes.into_iter().filter_map(|theirs| {
             let dispute = theirs.into_dispute();
@@ -160,7 +160,7 @@ impl List {
     }
 }
 
-/// What a webhook tells of one. Where the body leaves the state out, the event's name has it.
+/// The dispute of a webhook. If the body has no state, the event's name gives it.
 pub(crate) fn told(body: Option<&Value>, event: &str) -> Option<Dispute> {
     let mut theirs: Theirs = serde_json::from_value(body?.clone()).ok()?;
     theirs.status = theirs.status.or_else(|| event.rsplit('_').next().map(str::to_owned));

@@ -138,12 +138,12 @@ async fn disputes_are_listed_page_by_page_the_oldest_first_with_their_deadline()
 }
 
 #[tokio::test]
-async fn a_list_that_does_not_get_on_is_an_error_and_not_half_a_list() {
+async fn a_list_that_repeats_its_page_is_an_error_and_not_a_partial_list() {
     let mut stuck: Value = serde_json::from_str(DISPUTES).expect("JSON");
     stuck["pageInfo"]["hasNextPage"] = json!(true);
     let (server, openpix) = answering(200, &stuck.to_string()).await;
     let outcome = openpix.disputes(time("2026-09-30T00:00:00Z")).await;
-    assert_eq!(outcome, Err(unavailable("their list of disputes does not get on")));
+    assert_eq!(outcome, Err(unavailable("their list of disputes repeats a page")));
     assert_eq!(server.received_requests().await.expect("recording is on").len(), 2);
 }
 

@@ -36,15 +36,15 @@ const BACKGROUND: &str = "openpix background";
 
 /// What they allow, as documented.
 pub const CALLS_PER_SECOND: u32 = 10;
-/// Disputes come in pages of so many, and no shop has more pages of them and still an account.
+/// The size of a page of disputes, and the most pages that are read.
 const DISPUTES_AT_ONCE: usize = 100;
 const DISPUTE_PAGES: usize = 50;
-/// Evidence is taken for three days: one that is open and older has no time left to tell of.
+/// Evidence is taken for three days: an older open dispute has no deadline any more.
 const LONGEST_OPEN: SignedDuration = SignedDuration::from_hours(24 * 4);
-/// They do not say for how long a 429 holds.
+/// The wait after a 429, which names none.
 const AFTER_A_429: Duration = Duration::from_secs(1);
 
-/// Where OpenPix is, and what each side shows to the other.
+/// OpenPix's address, and the credentials of both sides.
 #[derive(Debug, Clone)]
 pub struct OpenPixConfig {
     pub base_url: String,
@@ -55,19 +55,19 @@ pub struct OpenPixConfig {
     /// The key of `x-webhook-signature`; `None`: the one that they document for production.
     pub public_key_pem: Option<String>,
     pub timeout: Duration,
-    /// [`CALLS_PER_SECOND`] but for tests and who was allowed more.
+    /// [`CALLS_PER_SECOND`], except in tests and for accounts with a higher limit.
     pub calls_per_second: u32,
     pub breaker: BreakerConfig,
 }
 
-/// Who waits for a call.
+/// The priority of a call.
 #[derive(Debug, Clone, Copy)]
 enum Turn {
     /// A buyer.
     Buyer,
-    /// A refund or a void: no buyer sees it, but it moves something.
+    /// A refund or a void: no buyer waits, but it changes something.
     Soon,
-    /// Nobody: it looks at what may have happened. There can be hundreds of these at once.
+    /// A look-up in the background. There can be hundreds at once.
     Spare,
 }
 
@@ -115,7 +115,7 @@ impl OpenPix {
         Ok(Self { http, app_id: config.app_id, proof, pace, timeout: config.timeout })
     }
 
-    /// In its turn, with the AppID.
+    /// Sends within the rate limit, with the AppID.
     async fn ask(&self, call: Call, turn: Turn) -> Result<Answer, ProviderError> {
         let waited = match turn {
             Turn::Buyer | Turn::Soon => self.pace.turn(self.timeout).await,
@@ -132,14 +132,14 @@ impl OpenPix {
         Ok(answer)
     }
 
-    /// The same for a call whose refusal is one, whatever it says.
+    /// The same for a call whose every 4xx is a refusal.
     async fn send<T: DeserializeOwned>(&self, call: Call, turn: Turn) -> Result<T, ProviderError> {
         let answer = self.ask(call, turn).await?;
         if answer.is_success() { answer.read() } else { Err(answer.refused(wire::refusal(&answer.body))) }
     }
 
-    /// `None`: they do not know it, which they say with 400 and a text of theirs. Of anybody else (a proxy, a wrong address)
-    /// a 400 or 404 must never pass for "not created".
+    /// `None`: OpenPix itself says that it does not have it, with 400 and a known text. A 400 or 404 without that text (a
+    /// proxy's, a wrong address) must not count as "not created".
     async fn find<T: DeserializeOwned>(&self, path: &str, turn: Turn) -> Result<Option<T>, ProviderError> {
         let answer = self.ask(self.http.get(path).repeatable(), turn).await?;
         let refusal = wire::refusal(&answer.body);
@@ -157,14 +157,14 @@ impl OpenPix {
         }
     }
 
-    /// None where they know no such charge: it has no refunds either.
+    /// Empty if OpenPix has no such charge.
     async fn list_refunds(&self, payment_id: Uuid, turn: Turn) -> Result<Vec<wire::Refund>, ProviderError> {
         let found = self.find::<wire::Refunds>(&refunds_path(payment_id), turn).await?;
         Ok(found.map_or_else(Vec::new, |list| list.refunds))
     }
 
-    /// What a PIX paid. Neither a dispute nor a charge says which PIX it was, but the transaction does. A refusal (an AppID that may
-    /// not read them) says nothing about the dispute.
+    /// The charge that a PIX paid, by its transaction: disputes and charges do not name each other. A refusal (an AppID without
+    /// that permission) says nothing about the dispute.
     async fn payment_of(&self, end_to_end_id: &str) -> Result<Option<Uuid>, ProviderError> {
         let path = format!("/api/v1/transaction/{end_to_end_id}");
         match self.find::<dispute::Settled>(&path, Turn::Spare).await {
@@ -174,7 +174,8 @@ impl OpenPix {
         }
     }
 
-    /// When it began, and until when evidence is taken: their list alone says so. The dispute counts without it too.
+    /// Adds when the dispute began and until when evidence is taken, which only the list has. Without them the dispute is still
+    /// valid.
     async fn add_times(&self, dispute: &mut Dispute) {
         let since = Timestamp::now().saturating_sub(LONGEST_OPEN).unwrap_or(Timestamp::UNIX_EPOCH);
         match self.disputes(since).await {
@@ -186,7 +187,7 @@ impl OpenPix {
         }
     }
 
-    /// A charge does not tell what went back of it: a second read does. A refusal of that one says nothing about the payment.
+    /// Adds what was refunded of a charge, by a second call. A refusal of that call says nothing about the payment.
     async fn with_refunds(&self, charge: Charge, turn: Turn) -> Result<Charge, ProviderError> {
         if charge.status != ChargeStatus::Paid {
             return Ok(charge);
@@ -206,8 +207,8 @@ impl PixProvider for OpenPix {
     }
 
     async fn create_charge(&self, new: &NewCharge) -> Result<Charge, ProviderError> {
-        // Repeatable by `return_existing`: the charge of that correlationID comes back, whatever it was made with. Its amount
-        // is therefore theirs, for the caller to compare.
+        // Repeatable by `return_existing`: the charge of that correlationID is returned, whatever its amount. The caller compares
+        // the amount.
         let call = self.http.post("/api/v1/charge").query(&[("return_existing", "true")]).json(&wire::NewCharge::from(new));
         let made = self.send::<wire::ChargeAnswer>(call.repeatable(), Turn::Buyer).await?;
         self.with_refunds(charge_of(new.payment_id, made)?, Turn::Buyer).await
@@ -222,7 +223,7 @@ impl PixProvider for OpenPix {
     }
 
     async fn void_charge(&self, payment_id: Uuid) -> Result<Voided, ProviderError> {
-        // What a DELETE of a paid charge does is not documented, so it is read first.
+        // It is not documented what a DELETE of a paid charge does, so the charge is read first.
         if let Some(over) = self.find_charge(payment_id, Turn::Soon).await?.map_or(Some(Voided::Done), |c| over(c.status)) {
             return Ok(over);
         }
@@ -238,7 +239,8 @@ impl PixProvider for OpenPix {
     }
 
     async fn refund(&self, new: &NewRefund) -> Result<Refund, ProviderError> {
-        // A try whose answer was lost is in their list. Only what is not there is sent, and not twice by ourselves.
+        // An earlier try whose answer was lost is in the list. The refund is sent only if it is not there, and only once per
+        // call.
         if let Some(found) = self.read_refund(new).await? {
             return Ok(found);
         }
@@ -299,7 +301,7 @@ impl PixProvider for OpenPix {
                 return Ok(Some(disputes));
             }
             if disputes.len() == had {
-                return Err(unavailable("their list of disputes does not get on"));
+                return Err(unavailable("their list of disputes repeats a page"));
             }
         }
         Err(unavailable("their list of disputes is too long"))
@@ -312,7 +314,7 @@ impl PixProvider for OpenPix {
     }
 
     fn open(&self, delivery: &Delivery) -> Result<Vec<Notice>, Forged> {
-        // The ping of a registration may come unsigned, and fails it unless answered well. It can do nothing.
+        // The ping of a registration may come unsigned, and the registration fails if it is refused. It has no effect.
         if !proof::is_signed(delivery) && webhook::is_bare_ping(&delivery.body) {
             return Ok(Vec::new());
         }
@@ -337,7 +339,7 @@ fn refunds_path(payment_id: Uuid) -> String {
     format!("/api/v1/charge/{payment_id}/refund")
 }
 
-/// What a charge in that state says of voiding it; `None`: it can still be paid.
+/// The result of a void by the charge's state; `None`: it can still be paid.
 fn over(status: ChargeStatus) -> Option<Voided> {
     match status {
         ChargeStatus::Pending => None,

@@ -1,4 +1,4 @@
-//! Who sent a webhook: a secret that two share, or a key that speaks for the whole platform.
+//! The proof of who sent a webhook: a shared secret, or the signature of the whole platform.
 
 use aws_lc_rs::hmac;
 use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY};
@@ -33,7 +33,7 @@ impl Proof {
         Ok(Self { secret, platform })
     }
 
-    /// Where both sides know a secret and it was used, it alone decides. Both checks take the same time for every wrong value.
+    /// If a secret is configured and the delivery has its HMAC, only that counts. Both checks take constant time.
     pub(crate) fn check(&self, delivery: &Delivery) -> Result<(), Forged> {
         let is_right = match (&self.secret, delivery.header(HMAC_HEADER)) {
             (Some(secret), Some(given)) => is_mac(secret, &delivery.body, given),
@@ -47,12 +47,12 @@ impl Proof {
     }
 }
 
-/// Whether it claims to be signed, rightly or not.
+/// Whether it has a signature, valid or not.
 pub(crate) fn is_signed(delivery: &Delivery) -> bool {
     delivery.header(HMAC_HEADER).is_some() || delivery.header(RSA_HEADER).is_some()
 }
 
-/// SHA-1 is their choice; as an HMAC it is not broken.
+/// OpenPix uses SHA-1. As an HMAC it is not broken.
 fn is_mac(secret: &SecretString, body: &[u8], given: &str) -> bool {
     let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret.expose_secret().as_bytes());
     STANDARD.decode(given.trim()).is_ok_and(|given| hmac::verify(&key, body, &given).is_ok())

@@ -171,7 +171,7 @@ async fn the_code_and_the_end_are_found_where_an_older_answer_has_them() {
 }
 
 #[tokio::test]
-async fn an_empty_name_of_theirs_is_none() {
+async fn an_empty_name_counts_as_absent() {
     let mut body: Value = serde_json::from_str(CHARGE).expect("JSON");
     body["charge"]["transactionID"] = json!("");
     let (_server, openpix) = answering(200, &body.to_string()).await;

@@ -1,5 +1,5 @@
-//! What OpenPix tells. Any of their customers can have such events sent here, about charges of his own that carry our ids: so
-//! everything is a hint, and no word of theirs goes anywhere unmeasured.
+//! OpenPix's webhook. Any of its customers can have such events sent here, about charges of their own with our ids: so everything
+//! is a hint, and every text is cut to a length.
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -9,22 +9,22 @@ use vitrine_kit::signature;
 
 use crate::dispute;
 
-/// What makes up a registration's ping, and nothing else.
+/// The fields of a registration's ping.
 const PING_FIELDS: [&str; 3] = ["data_criacao", "event", "evento"];
-/// Our inbox finds events by their id: a longer one is not of their making.
+/// A longer id is not one of OpenPix's.
 const MAX_ID: usize = 200;
-/// Of a word of theirs, so much is shown.
+/// Most characters of OpenPix's text that are shown.
 const MAX_WORD: usize = 80;
 
-/// No ping is longer. What anybody may send is not read beyond this.
+/// The longest ping. A longer unsigned body is not read.
 pub(crate) const LONGEST_PING: usize = 1024;
 
-/// A body with nothing in it but what a registration's ping has.
+/// Whether the body has only the fields of a registration's ping.
 pub(crate) fn is_bare_ping(body: &[u8]) -> bool {
     body.len() <= LONGEST_PING && serde_json::from_slice::<Value>(body).is_ok_and(|body| has_only_ping_fields(&body))
 }
 
-/// The newer pings do not say `teste_webhook`, and carry a real event's name.
+/// Newer pings have the name of a real event instead of `teste_webhook`.
 fn has_only_ping_fields(body: &Value) -> bool {
     let Some(fields) = body.as_object() else { return false };
     let is_test = match fields.get("evento") {
@@ -34,7 +34,7 @@ fn has_only_ping_fields(body: &Value) -> bool {
     is_test && fields.keys().all(|field| PING_FIELDS.contains(&field.as_str()))
 }
 
-/// A body whose signature was right. A ping is none.
+/// Reads a body with a right signature. `None` for a ping.
 pub(crate) fn notices(body: &Bytes) -> Vec<Notice> {
     let Ok(json) = serde_json::from_slice::<Value>(body) else {
         return vec![Notice {
@@ -54,7 +54,7 @@ pub(crate) fn notices(body: &Bytes) -> Vec<Notice> {
     vec![Notice { event_id, event, news, body: body.clone() }]
 }
 
-/// Without anything else to know it by, a repeat is known by its bytes.
+/// An event's id made of its bytes, if there is nothing else.
 fn id_of_bytes(body: &[u8]) -> String {
     format!("body:{}", signature::hmac_sha256_hex(b"openpix", body))
 }
@@ -66,7 +66,7 @@ impl Told<'_> {
         self.0.pointer(pointer)?.as_str().filter(|text| !text.is_empty())
     }
 
-    /// For eyes: short, and on one line.
+    /// Shortens a text to one line, for display.
     fn word(&self, pointer: &str) -> Option<String> {
         let word: String = self.text(pointer)?.chars().filter(|c| !c.is_control()).take(MAX_WORD).collect();
         Some(word).filter(|word| !word.is_empty())
@@ -80,7 +80,7 @@ impl Told<'_> {
         self.text("/evento") == Some("teste_webhook") && self.0.get("charge").is_none()
     }
 
-    /// They number nothing: event, charge and PIX together make an event's id. A dispute goes by its PIX and its state.
+    /// Events have no id: it is made of the event, the charge and the PIX; for a dispute, of its PIX and its state.
     fn id(&self, event: &str) -> Option<String> {
         const PARTS: [&str; 7] = [
             "/charge/correlationID",

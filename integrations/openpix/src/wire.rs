@@ -1,4 +1,4 @@
-//! OpenPix's words: nothing outside this crate knows how they spell things.
+//! OpenPix's format.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -9,9 +9,9 @@ use vitrine_kit::http::Refusal;
 use vitrine_kit::pix::{self, ChargeStatus, RefundStatus, TheirRefund};
 use vitrine_kit::refund::{Nature, Retry};
 
-/// They refuse a shorter life.
+/// The shortest lifetime that OpenPix accepts.
 const SHORTEST_LIFE_S: u32 = 300;
-/// So much of a comment is taken.
+/// The longest comment that OpenPix accepts.
 const MAX_COMMENT: usize = 140;
 
 fn comment(text: &str) -> String {
@@ -29,7 +29,7 @@ pub(crate) struct NewCharge<'a> {
     customer: Customer<'a>,
 }
 
-/// A name and one thing more: a document or an address or a number, says their schema. And no more than that leaves the shop.
+/// The schema requires a name and one more of document, e-mail and phone. No more than that is sent.
 #[derive(Serialize)]
 struct Customer<'a> {
     name: &'a str,
@@ -131,7 +131,7 @@ impl ChargeAnswer {
     }
 }
 
-/// An empty name is none.
+/// An empty name counts as absent.
 fn named(name: Option<String>) -> Option<String> {
     name.filter(|name| !name.is_empty())
 }
@@ -184,13 +184,13 @@ pub(crate) struct Refunds {
 pub(crate) struct Refund {
     status: StatusOfRefund,
     value: Money,
-    /// Not ours where it was made in their panel.
+    /// Not our id if the refund was made on OpenPix's pages.
     #[serde(rename = "correlationID")]
     correlation_id: Option<String>,
     end_to_end_id: Option<String>,
 }
 
-/// Both of their routes' words. One that we do not know is kept: it is no end, and somebody may have to look.
+/// The words of both routes. An unknown word is kept: the refund has not ended, and an administrator may have to look.
 #[derive(Deserialize, Clone)]
 #[serde(from = "String")]
 enum StatusOfRefund {
@@ -221,7 +221,7 @@ impl Refund {
         pix::Refund { refund_id, status, amount: self.value, end_to_end_id: self.end_to_end_id, said }
     }
 
-    /// And a word that we do not know. Why one was rejected they do not say.
+    /// The word that we do not know. OpenPix does not say why a refund was rejected.
     fn status(&self) -> (RefundStatus, Option<String>) {
         match &self.status {
             StatusOfRefund::InProcessing => (RefundStatus::Processing, None),
@@ -236,17 +236,17 @@ impl From<Refund> for TheirRefund {
     fn from(theirs: Refund) -> Self {
         let (refund_id, (status, said)) = (theirs.id(), theirs.status());
         let reference = theirs.end_to_end_id.or(theirs.correlation_id).unwrap_or_default();
-        // They do not tell what a bank took back (MED) from what was given back in their panel.
+        // OpenPix does not distinguish what a bank took back (MED) from refunds made on its pages.
         Self { refund_id, reference, status, amount: theirs.value, nature: Nature::Unsaid, said }
     }
 }
 
-/// They have no codes, and their texts differ: they only tell whether to ask again.
+/// Whether a refused refund may be asked for again. There are no codes, and texts vary: they only decide this.
 pub(crate) fn retry(_: &str, message: &str) -> Retry {
     Retry::read(message)
 }
 
-/// `{"error": "text"}`, or the same as a list. There is no code of theirs, so it is the status; the text says nothing certain.
+/// `{"error": "text"}`, or the same as a list. There is no code, so the status is used.
 pub(crate) fn refusal(body: &[u8]) -> Option<Refusal> {
     let body: Value = serde_json::from_slice(body).ok()?;
     let text = body.get("error").or_else(|| body.pointer("/errors/0/message"))?;

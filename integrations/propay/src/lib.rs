@@ -1,4 +1,4 @@
-//! ProPay, the private Pix gateway. Its POSTs take an idempotency key, our own row's id, and may be repeated for 24 h.
+//! ProPay, a private PIX gateway. Its POSTs have our row's id as idempotency key, and may be repeated for 24 h.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub const NAME: &str = "propay";
 /// The breaker of the calls that no buyer waits for.
 const BACKGROUND: &str = "propay background";
 
-/// Where ProPay is and how the two sides know each other. The secrets, one per direction, must differ.
+/// ProPay's address, and the secrets of both sides. The two secrets must differ.
 #[derive(Debug, Clone)]
 pub struct ProPayConfig {
     pub base_url: String,
@@ -152,7 +152,7 @@ impl PixProvider for ProPay {
     }
 }
 
-/// A refusal without their own word for it is a proxy's, or garbled on its way: nobody knows what they meant.
+/// A refusal without ProPay's error may be a proxy's, so it is unknown what happened.
 fn worded<T>(outcome: Result<T, ProviderError>) -> Result<T, ProviderError> {
     match outcome {
         Err(ProviderError::Rejected { code, .. }) if code.parse::<u16>().is_ok() => {
@@ -162,7 +162,8 @@ fn worded<T>(outcome: Result<T, ProviderError>) -> Result<T, ProviderError> {
     }
 }
 
-/// Their own "not found" is an answer. A bare 404 (a proxy's, a wrong address) is not: it must never pass for "not created".
+/// Whether ProPay itself says that it has no such thing. A 404 without its error (a proxy's, a wrong address) must not count as
+/// "not created".
 fn known<T>(outcome: Result<T, ProviderError>) -> Result<Option<T>, ProviderError> {
     match outcome {
         Ok(found) => Ok(Some(found)),

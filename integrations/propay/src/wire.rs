@@ -1,4 +1,4 @@
-//! ProPay's words: nothing outside this file knows how they spell things.
+//! ProPay's format.
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -28,7 +28,7 @@ struct Payer<'a> {
     email: Option<&'a str>,
 }
 
-/// An amount in any other currency is not an amount that we understand.
+/// The only currency that is accepted.
 #[derive(Serialize, Deserialize)]
 enum Currency {
     #[serde(rename = "BRL")]
@@ -81,7 +81,7 @@ pub(crate) struct Refund {
     failure_code: Option<String>,
 }
 
-/// The refusals of a refund that have a word, as a call's error and as a failed refund's reason.
+/// The known reasons of a refused refund, as the error of a call and as the reason of a failed refund.
 pub(crate) fn retry(code: &str) -> Retry {
     match code {
         "insufficient_balance" => Retry::Later(Obstacle::Balance),
@@ -167,7 +167,7 @@ impl From<Refund> for pix::Refund {
     }
 }
 
-/// What a charge in that state says of our attempt to void it; `None`: it can still be paid.
+/// The result of a void by the charge's state; `None`: it can still be paid.
 pub(crate) fn voided(status: Status) -> Option<Voided> {
     match status {
         Status::Cancelled | Status::Expired => Some(Voided::Done),
@@ -224,8 +224,8 @@ fn failed(code: Option<&str>) -> Retry {
     code.map_or(Retry::Unsaid, retry)
 }
 
-/// A body whose signature was right. What we cannot read is `Other`; without an id it gets one from its bytes, so that
-/// a repeat is still a repeat.
+/// Reads a body with a right signature. One that cannot be read is `Other`. Without an id, the event's id is made of its bytes,
+/// so that a repeat has the same.
 pub(crate) fn notice(body: &Bytes) -> Notice {
     match serde_json::from_slice::<Event>(body) {
         Ok(Event { id, event }) if !id.is_empty() => {

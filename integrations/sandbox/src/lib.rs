@@ -1,7 +1,7 @@
 //! The providers, on a real socket: a server written from their documents, not from our clients.
 //!
 //! It keeps its own books (what was charged, paid, refunded, mailed), signs its own webhooks, and
-//! misbehaves on demand. Tests run many of them in one process, each on its own port.
+//! has faults on demand. Tests run many of them in one process, each on its own port.
 //!
 //! The floors stand here from the ground up. A file imports from its own floor and from those before it, never in a circle;
 //! `tests/it/floors.rs` reads the imports of all files.

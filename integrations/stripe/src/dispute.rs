@@ -1,4 +1,4 @@
-//! Stripe's disputes, in the words that the shop has for all of them.
+//! Stripe's disputes, in the words of the kit.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -60,7 +60,7 @@ impl Theirs {
         }
     }
 
-    /// They say that it never touched the balance.
+    /// Stripe says that the dispute did not change the balance.
     fn moved_nothing(&self) -> bool {
         self.balance_transactions.as_ref().is_some_and(Vec::is_empty)
     }

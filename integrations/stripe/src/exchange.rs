@@ -1,4 +1,4 @@
-//! async-stripe's requests over the kit's HTTP, and what the answers mean.
+//! Sends async-stripe's requests over the kit's HTTP client, and reads the answers.
 
 use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
@@ -9,7 +9,7 @@ use vitrine_kit::http::{Answer, Call};
 
 use crate::{NAME, Stripe, wire};
 
-/// A twin under the same key is still running, or something is locked; or a dependency of theirs failed.
+/// A request under the same key is still running, or something is locked; or a dependency of Stripe's failed.
 const BUSY: &[u16] = &[409, 424];
 
 impl Stripe {
@@ -27,7 +27,7 @@ impl Stripe {
         if answer.is_success() { answer.read() } else { Err(self.refused_read(answer)) }
     }
 
-    /// Any answer, a 5xx too: that is then what this key answers from now on. The same key and body acts once, for 24 h.
+    /// Any answer, also a 5xx, which is then stored for this key. The same key and body acts once, for 24 h.
     pub(crate) async fn post(&self, lane: Lane, request: &RequestBuilder, key: &str) -> Result<Answer, ProviderError> {
         self.call(lane, request).header("Idempotency-Key", key).keeps_failures().send_raw().await
     }
@@ -54,7 +54,7 @@ impl Stripe {
         call.lane(lane).repeatable().busy(BUSY).retry_header("stripe-should-retry")
     }
 
-    /// A refused write. A busy one may be at work under the same key, for another caller.
+    /// A refused write. After "busy", another request under the same key may be running.
     pub(crate) fn refused(&self, answer: &Answer) -> ProviderError {
         match answer.status {
             409 | 424 | 500.. => ProviderError::Unknown { provider: NAME, reason: format!("answered {}", answer.status) },
@@ -64,7 +64,7 @@ impl Stripe {
 
     fn refused_read(&self, answer: &Answer) -> ProviderError {
         let mut refusal = wire::refusal(&answer.body).unwrap_or_default();
-        // They mask the key where they quote it; what stands between us and them may not.
+        // Stripe masks the key when quoting it; a proxy in between may not.
         refusal.message = refusal.message.replace(self.secret_key.expose_secret(), "***");
         let request = answer.header("request-id").map(|id| format!(" ({id})")).unwrap_or_default();
         match answer.status {
@@ -80,19 +80,19 @@ impl Stripe {
     }
 }
 
-/// The same pairs in one order: metadata is a map that has none, and one key goes with one body.
+/// Sorts the pairs: metadata is a map without order, and one idempotency key needs one body.
 fn in_order(form: &str) -> String {
     let mut pairs: Vec<&str> = form.split('&').collect();
     pairs.sort_unstable();
     pairs.join("&")
 }
 
-/// An error of a look-up after which the thing looked for may well exist.
+/// The error of a failed look-up: what was looked for may exist.
 pub(crate) fn unsure(error: ProviderError) -> ProviderError {
     ProviderError::Unknown { provider: NAME, reason: error.to_string() }
 }
 
-/// The same of a look-up before anything was sent: that they do not let us in is said as it is.
+/// The error of a failed look-up before anything was sent. A refusal of our credentials is kept as it is.
 pub(crate) fn unsure_before(error: ProviderError) -> ProviderError {
     if matches!(error, ProviderError::NotAccepted { .. }) { error } else { unsure(error) }
 }

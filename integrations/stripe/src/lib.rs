@@ -2,8 +2,8 @@
 //! number comes near us. Requests are async-stripe's typed ones, sent over the kit's HTTP; of the answers only what the shop
 //! needs is read, so that a new field or value of theirs never turns a success into an error.
 //!
-//! An intent offers cards alone, whatever is switched on in the Dashboard: a boleto inside a card payment would stay unpaid for days
-//! and hold its stock. API 2026-09-30 refuses `payment_method_types`, and has `allowed_payment_method_types` in its place.
+//! An intent offers cards alone, whatever is switched on in the Dashboard: a boleto inside a card payment would stay unpaid for
+//! days and hold its stock. API 2026-09-30 refuses `payment_method_types`, and has `allowed_payment_method_types` in its place.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,26 +36,26 @@ pub const NAME: &str = "stripe";
 /// The breaker of the calls that no buyer waits for.
 const BACKGROUND: &str = "stripe background";
 
-/// The smallest charge in BRL: below it they answer `amount_too_small`.
+/// The smallest charge in BRL. Below it Stripe answers `amount_too_small`.
 pub const LEAST_CHARGE: Money = Money::from_cents(50);
-/// Stripe remembers the answer to a key, a 500 too, for a day; past a remembered 500 only another key gets on. So many are tried.
+/// Most keys for one payment. Stripe repeats the answer to a key for a day, also a 500; after that only another key helps.
 const KEYS: u32 = 5;
-/// The same of a refund, whose refusals for want of balance they remember too: it is tried so often in a day.
+/// Most keys for one refund: Stripe also repeats a refusal because of the balance for a day.
 const REFUND_KEYS: u32 = 24;
-/// An intent that may exist is looked for among so many hundreds that are no older than its payment.
+/// Most pages of 100 intents, not older than the payment, that are searched for an intent that may exist.
 const FIND_PAGES: usize = 100;
-/// Refunds of one payment, in hundreds.
+/// Most pages of 100 refunds of one payment.
 const REFUND_PAGES: usize = 5;
-/// A shop with more disputes in half a year has no account any more.
+/// Most pages of disputes.
 const DISPUTE_PAGES: usize = 100;
-/// Intents of one look into the books, in fifties (each brings its charge along).
+/// Most pages of 50 intents for the comparison of the books (each with its charge).
 const RECEIVED_PAGES: usize = 400;
-/// Their clock and ours.
+/// How far Stripe's clock may differ from ours.
 const CLOCKS_APART: SignedDuration = SignedDuration::from_mins(5);
 /// An intent is paid this long after its creation at the latest, for the books.
 const LONGEST_OPEN: SignedDuration = SignedDuration::from_hours(48);
 
-/// Where Stripe is and what proves who is who.
+/// The address of Stripe, and the secrets of both sides.
 #[derive(Debug, Clone)]
 pub struct StripeConfig {
     /// `https://api.stripe.com`, with or without the `/v1`.
@@ -87,12 +87,11 @@ pub struct NewIntent {
     pub receipt_email: Option<Email>,
     /// When the row was made: no intent of it can be older.
     pub asked_at: Timestamp,
-    /// 1 for the first call, and one more for each later one, whatever became of the earlier. From 2 on they are asked
-    /// first whether they have it.
+    /// 1 for the first call, and one more for each later one. From 2 on, Stripe is first asked whether it has the intent.
     pub attempt: u32,
 }
 
-/// What Stripe says of an intent.
+/// An intent as Stripe has it.
 #[derive(Debug, Clone)]
 pub struct Intent {
     /// `pi_…`.
@@ -105,9 +104,9 @@ pub struct Intent {
     pub amount_received: Money,
     /// Lower-case: `brl`.
     pub currency: String,
-    /// For the buyer's browser alone: with it, and our publishable key, the intent can be paid.
+    /// Only for the buyer's browser: with it and our publishable key the intent can be paid.
     pub client_secret: Option<SecretString>,
-    /// False for play money. `None` where they do not say.
+    /// `false`: the test mode. `None`: Stripe does not say.
     pub livemode: Option<bool>,
     pub created: Option<Timestamp>,
     /// Why the last card was refused. Not final: another may be tried.
@@ -121,9 +120,9 @@ pub enum IntentStatus {
     /// New, or the last card was refused.
     RequiresPaymentMethod,
     RequiresConfirmation,
-    /// The buyer's bank wants to see the buyer (3-D Secure).
+    /// The buyer's bank asks for authentication (3-D Secure).
     RequiresAction,
-    /// Their side is at it: it can neither be paid again nor cancelled.
+    /// The bank is processing it: it can neither be paid again nor cancelled.
     Processing,
     /// Held, not taken: only where capture was asked to be manual.
     RequiresCapture,
@@ -160,7 +159,7 @@ impl Stripe {
         self.http.breakers()
     }
 
-    /// Whether our key moves real money, where its prefix tells. News of the other kind is not ours.
+    /// Whether our key is of the live mode, if its prefix shows it. Events of the other mode are not ours.
     pub fn is_live(&self) -> Option<bool> {
         let (kind, rest) = self.secret_key.expose_secret().split_once('_')?;
         if !matches!(kind, "sk" | "rk") {
@@ -173,9 +172,9 @@ impl Stripe {
         }
     }
 
-    /// Creates the intent, or answers the one that an earlier call for this payment created. Repeats go out under the same
-    /// key; past a key whose answer is a stored 5xx under the next, for at worst an intent is left over whose secret nobody
-    /// knows, and which so can never be paid.
+    /// Creates the intent, or returns the one that an earlier call for this payment created. Repeats have the same key. If Stripe
+    /// stored a 5xx for it, the next key is used: at worst an intent is left over that can never be paid, because nobody knows
+    /// its secret.
     pub async fn create(&self, new: &NewIntent) -> Result<Intent, ProviderError> {
         if new.attempt > 1
             && let Some(intent) = self.find(new.payment_id, new.asked_at, Lane::Buyer).await.map_err(unsure_before)?
@@ -188,7 +187,7 @@ impl Stripe {
             let key = format!("pay-{}-{n}", new.payment_id);
             let mut sent = self.post(Lane::Buyer, &request, &key).await;
             if matches!(&sent, Ok(answer) if answer.status == 400 && wire::is_about(&answer.body, requests::METHODS)) {
-                // A stand-in that does not know the parameter made nothing. Stripe itself knows it.
+                // A test server may not know the parameter, and has then made nothing. Stripe itself knows it.
                 sent = self.post(Lane::Buyer, &requests::new_intent(new, false), &format!("{key}-any")).await;
             }
             let answer = if last_failure.is_some() { sent.map_err(unsure)? } else { sent? };
@@ -200,7 +199,8 @@ impl Stripe {
         Err(failed(last_failure))
     }
 
-    /// `None`: they do not know it. The lane says whether a buyer waits; all other verbs but `create` are the background's.
+    /// `None`: Stripe does not have it. The lane says whether a buyer waits; except for `create`, all other calls are background
+    /// calls.
     pub async fn read(&self, intent_id: &str, lane: Lane) -> Result<Option<Intent>, ProviderError> {
         let request = requests::intent(intent_id)?;
         match known(self.get::<wire::Intent>(lane, request).await)? {
@@ -210,8 +210,8 @@ impl Stripe {
         }
     }
 
-    /// The intent of a payment whose id we never learned. Lists, since their search lags a minute behind. `None`: they have
-    /// none that is younger than `created_after`.
+    /// Finds the intent of a payment whose answer was lost. It reads the list, because Stripe's search is a minute behind.
+    /// `None`: there is none after `created_after`.
     pub async fn find(&self, payment_id: Uuid, created_after: Timestamp, lane: Lane) -> Result<Option<Intent>, ProviderError> {
         let from = created_after.saturating_sub(CLOCKS_APART).unwrap_or(created_after);
         let is_it = |intent: &wire::Intent| intent.payment_id() == Some(payment_id);
@@ -220,10 +220,12 @@ impl Stripe {
         Ok(intents.into_iter().find(is_it).map(Intent::from))
     }
 
-    /// Makes an unpaid intent unpayable. Repeating is harmless. While their side is at it the end is `Unknown`: ask again.
+    /// Makes an unpaid intent unpayable. A repeat changes nothing. While the bank is processing it the result is `Unknown`: ask
+    /// again.
     pub async fn cancel(&self, intent_id: &str, payment_id: Uuid) -> Result<Voided, ProviderError> {
         let request = requests::cancel(intent_id)?;
-        // Their memory of "not in this state" would outlive the state: a second key gets past it. Cancelling is harmless twice.
+        // Stripe repeats "not in this state" for the key even after the state has changed, so a second key is tried. Cancelling
+        // twice is safe.
         for key in [format!("cancel-{payment_id}"), Uuid::new_v4().to_string()] {
             let answer = self.post(Lane::Background, &request, &key).await?;
             if answer.status != 400 {
@@ -241,9 +243,9 @@ impl Stripe {
         Err(unclear("cancelling was refused, and the intent is still payable"))
     }
 
-    /// Gives money back, once per `refund_id`. `attempt` is as in [`NewIntent`]. Another key is only taken once the earlier
-    /// key's answer is settled (a 500, or a stored failure) and their books hold no refund of ours. A refusal for now that they repeat
-    /// from memory made none: the next key asks them anew.
+    /// Makes a refund, once per `refund_id`. `attempt` is as in [`NewIntent`]. Another key is used only once the answer of the
+    /// earlier key is final (a 500, or a stored failure) and Stripe's books hold no refund of ours. A stored refusal for now made
+    /// no refund: the next key asks again.
     pub async fn refund(&self, new: &NewRefund, attempt: u32) -> Result<Refund, ProviderError> {
         let request = requests::new_refund(new)?;
         if attempt > 1
@@ -260,7 +262,7 @@ impl Stripe {
                 500.. => {
                     last_failure = Some(answer.status);
                     if answer.status != 500 && answer.header("idempotent-replayed") != Some("true") {
-                        break; // a gateway's: what is behind it may still be at work
+                        break; // the answer is a gateway's: Stripe may still be processing the call
                     }
                     if let Some(made) = self.read_refund(new).await.map_err(unsure)? {
                         return Ok(made);
@@ -313,7 +315,7 @@ impl Stripe {
         Ok(received.filter(|money| money.paid_at.is_none_or(|at| from <= at && at < to)).collect())
     }
 
-    /// One dispute as it stands. `None`: they do not know it.
+    /// The present state of a dispute. `None`: Stripe does not have it.
     pub async fn dispute(&self, dispute_id: &str) -> Result<Option<Dispute>, ProviderError> {
         let request = requests::dispute(dispute_id)?;
         Ok(known(self.get::<dispute::Theirs>(Lane::Background, request).await)?.map(Dispute::from))
@@ -332,8 +334,8 @@ impl Stripe {
         self.list(Lane::Background, REFUND_PAGES, |after: Option<&str>| requests::refunds_of(intent_id, after), |_| false).await
     }
 
-    /// The intents created in that time, as `list` lists. A stand-in may not know that filter (it answers 400): then all of its
-    /// intents are listed, in whatever order it has them, and picked out here.
+    /// The intents created in that time, by `list`. A test server may not know that filter (it answers 400): then all its intents
+    /// are listed and filtered here.
     async fn intents(
         &self,
         lane: Lane,
@@ -353,7 +355,7 @@ impl Stripe {
         Ok(intents)
     }
 
-    /// Page after page, until theirs end or `is_enough` says so. More than `pages` is an error, not half a list.
+    /// Reads pages until the last one, or until `is_enough`. More than `pages` is an error, not a partial list.
     async fn list<T: wire::Listed>(
         &self,
         lane: Lane,
@@ -364,7 +366,7 @@ impl Stripe {
         self.list_on(lane, None, pages, page, is_enough).await
     }
 
-    /// The same, where the first page may be here already.
+    /// The same, if the first page may have been read already.
     async fn list_on<T: wire::Listed>(
         &self,
         lane: Lane,
@@ -390,7 +392,7 @@ impl Stripe {
     }
 }
 
-/// What a status says of an attempt to cancel; `None`: it is not over.
+/// The result of a cancellation by the intent's status; `None`: it has not ended.
 fn voided(status: IntentStatus) -> Option<Voided> {
     match status {
         IntentStatus::Canceled => Some(Voided::Done),
@@ -399,7 +401,7 @@ fn voided(status: IntentStatus) -> Option<Voided> {
     }
 }
 
-/// Their own "no such thing" is an answer. A bare 404 (a proxy's, a wrong address) is not.
+/// Whether Stripe itself says that it has no such thing. A 404 without its error (a proxy's, a wrong address) does not count.
 fn known<T>(outcome: Result<T, ProviderError>) -> Result<Option<T>, ProviderError> {
     match outcome {
         Ok(found) => Ok(Some(found)),

@@ -1,4 +1,4 @@
-//! The requests, in async-stripe's types. As few parameters as do the work: each is one that somebody can refuse.
+//! The requests, in async-stripe's types, with only the parameters that are needed: each one more could be refused.
 
 use std::collections::HashMap;
 
@@ -14,9 +14,9 @@ use vitrine_kit::pix::NewRefund;
 
 use crate::{NAME, NewIntent};
 
-/// The most they give at once.
+/// The largest page of Stripe.
 const PAGE: i64 = 100;
-/// Fewer where each brings its charge along, so that a page stays well below what is read of an answer.
+/// A smaller page for intents with their charge, so that the answer is well below the limit on its size.
 const WIDE_PAGE: i64 = 50;
 /// The longest value that metadata holds, in characters.
 const METADATA_LIMIT: usize = 500;
@@ -24,7 +24,7 @@ const METADATA_LIMIT: usize = 500;
 /// The parameter that says which methods an intent may offer.
 pub(crate) const METHODS: &str = "allowed_payment_method_types";
 
-/// `of_cards_alone`: whatever else is switched on in their dashboard, a buyer who chose a card pays by card.
+/// `of_cards_alone`: a buyer who chose a card pays by card, whatever else is switched on in the dashboard.
 pub(crate) fn new_intent(new: &NewIntent, of_cards_alone: bool) -> RequestBuilder {
     let ids = [("order_id", new.order_id), ("payment_id", new.payment_id)];
     let metadata: HashMap<String, String> = ids.map(|(name, id)| (name.to_owned(), id.to_string())).into();
@@ -59,13 +59,13 @@ impl Created {
         RangeQueryTs::Bounds(RangeBoundsTs { gte: Some(self.from.as_second()), lt: to, ..Default::default() })
     }
 
-    /// One without a time is taken in rather than lost.
+    /// An intent without a time is included rather than lost.
     pub(crate) fn takes_in(self, second: Option<i64>) -> bool {
         second.is_none_or(|at| self.from.as_second() <= at && self.to.is_none_or(|to| at < to.as_second()))
     }
 }
 
-/// The next page of intents after that one; the newest come first. `with_charges`: each brings its last charge along.
+/// The next page of intents after that one; the newest come first. `with_charges`: each with its last charge.
 pub(crate) fn intents(created: Option<Created>, with_charges: bool, after: Option<&str>) -> RequestBuilder {
     let mut list = ListPaymentIntent::new().limit(if with_charges { WIDE_PAGE } else { PAGE });
     if let Some(created) = created {
@@ -85,7 +85,7 @@ pub(crate) fn cancel(id: &str) -> Result<RequestBuilder, ProviderError> {
     Ok(CancelPaymentIntent::new(id).build())
 }
 
-/// The reason goes to the metadata: Stripe's own `reason` takes three words only, and one of them blocks the card.
+/// The reason goes into the metadata: Stripe's own `reason` has only three values, and one of them blocks the card.
 pub(crate) fn new_refund(new: &NewRefund) -> Result<RequestBuilder, ProviderError> {
     let reason: String = new.reason.chars().take(METADATA_LIMIT).collect();
     let mut metadata = HashMap::from([("refund_id".to_owned(), new.refund_id.to_string())]);

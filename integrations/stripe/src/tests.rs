@@ -424,7 +424,7 @@ async fn every_answer_has_its_class() {
 }
 
 #[tokio::test]
-async fn all_tries_of_a_call_share_key_and_body() {
+async fn all_tries_of_a_call_have_the_same_key_and_body() {
     let server = MockServer::start().await;
     let tried = AtomicUsize::new(0);
     let respond = move |_: &Request| match tried.fetch_add(1, Ordering::SeqCst) {

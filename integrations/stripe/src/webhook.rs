@@ -1,4 +1,4 @@
-//! Stripe's news: the signature first, then what happened. They come in any order, and more than once.
+//! Stripe's webhook: the signature is checked first, then the event is read. Events come in any order, and more than once.
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -17,13 +17,13 @@ use crate::{IntentStatus, Stripe, dispute, wire};
 #[cfg(test)]
 mod tests;
 
-/// How far their clock and ours may be apart; an older delivery is a replay.
+/// How far Stripe's clock may differ from ours. An older delivery is a replay.
 const TOLERANCE_S: u64 = 300;
 
 /// A verified event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// `evt_…`, the same on every repeat: the inbox takes each once.
+    /// `evt_…`, the same on every repeat: the inbox keeps each once.
     pub event_id: String,
     /// Their name for it, kept for the operator.
     pub event: String,
@@ -53,21 +53,21 @@ pub enum CardNews {
         intent_id: String,
         payment_id: Option<Uuid>,
     },
-    /// Of a charge, so much was given back by now; by which refunds, the intent's list tells.
+    /// How much of a charge was refunded so far. The refunds themselves are in the intent's list.
     Refunded {
         intent_id: Option<String>,
         charge: String,
         amount_refunded: Money,
     },
-    /// A refund as it stands. Even a done one may fail later.
+    /// The present state of a refund. Even a done one may fail later.
     Refund {
         intent_id: Option<String>,
         charge: Option<String>,
         refund: TheirRefund,
     },
-    /// The buyer's bank took the money back, asks before it does, or has decided. A lost one may still be won by an appeal.
+    /// The present state of a dispute. A lost one may still be won by an appeal.
     Dispute(Dispute),
-    /// Signed, but without a meaning here.
+    /// Signed, but without effect here.
     Other,
 }
 
@@ -104,7 +104,7 @@ struct Data<'a> {
 }
 
 impl Stripe {
-    /// Checks the signature over the raw bytes and the clock, then reads. What is signed but strange is `Other`.
+    /// Checks the signature over the raw bytes and the time, then reads. A signed event that cannot be read is `Other`.
     pub fn open(&self, delivery: &Delivery, now: Timestamp) -> Result<Event, Forged> {
         let secret = self.webhook_secret.expose_secret();
         let header = delivery.header("stripe-signature").ok_or(Forged)?;
@@ -126,8 +126,8 @@ impl Stripe {
         Ok(self.reread(&delivery.body))
     }
 
-    /// Reads an [`Event::body`] that was verified when it came. Without an id it gets one from its bytes, so that a repeat
-    /// is still a repeat.
+    /// Reads an [`Event::body`] that was verified before. Without an id, the event's id is made of its bytes, so that a repeat
+    /// has the same.
     pub fn reread(&self, body: &Bytes) -> Event {
         match serde_json::from_slice::<Envelope>(body) {
             Ok(event) if !event.id.is_empty() => {
@@ -171,7 +171,7 @@ fn news(event: &Envelope) -> Option<CardNews> {
             let (intent_id, charge) = (refund.intent_id(), refund.charge_id());
             Some(CardNews::Refund { intent_id, charge, refund: TheirRefund::from(&refund) })
         }
-        // Each carries the dispute as it stood; after an appeal the last may be all that is told.
+        // Each event has the dispute's state at that time; after an appeal only the last one may come.
         "charge.dispute.closed" => Some(CardNews::Dispute(ended(read::<dispute::Theirs>(object)?.into()))),
         "charge.dispute.created"
         | "charge.dispute.updated"
@@ -185,13 +185,13 @@ fn read<T: DeserializeOwned>(object: &RawValue) -> Option<T> {
     serde_json::from_str(object.get()).ok()
 }
 
-/// It is over, they say. With a state that can still go either way they do not say for whom.
+/// Reads the state of a closed dispute. If its status is still an open one, Stripe does not say who won.
 fn ended(dispute: Dispute) -> Dispute {
     let state = if dispute.state.is_open() { State::Unclear } else { dispute.state };
     Dispute { state, ..dispute }
 }
 
-/// Nothing where the intent itself does not say that it succeeded.
+/// `None` if the intent itself does not say that it succeeded.
 fn paid(intent: wire::Intent, event_created: Option<i64>) -> Option<CardNews> {
     if intent.status() != IntentStatus::Succeeded {
         return None;

@@ -1,4 +1,4 @@
-//! Stripe's words. Only what the shop cannot do without is required; anything else may be missing, new, or of another shape.
+//! Stripe's format. Only fields that the shop needs are required; others may be missing, new, or of another type.
 
 use std::collections::HashMap;
 
@@ -17,7 +17,7 @@ use crate::IntentStatus;
 /// The only currency of the shop.
 pub(crate) const BRL: &str = "brl";
 
-/// What cannot be read as a `T` counts as absent.
+/// A value that cannot be read as a `T` counts as absent.
 pub(crate) fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
     Value::deserialize(deserializer).map(|value| serde_json::from_value(value).ok())
 }
@@ -29,12 +29,12 @@ pub(crate) struct Page<T> {
     pub(crate) has_more: bool,
 }
 
-/// What comes in pages, each asked for by the last one's id.
+/// Things that come in pages; each page is asked for by the last id of the one before.
 pub(crate) trait Listed: DeserializeOwned {
     fn id(&self) -> &str;
 }
 
-/// A reference: an id, or the thing itself where it came expanded.
+/// A reference: an id, or the expanded object.
 #[derive(Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Linked<T> {
@@ -154,7 +154,7 @@ impl Intent {
         id_of(self.latest_charge.as_ref(), |charge| &charge.id)
     }
 
-    /// The last charge, where it came along.
+    /// The last charge, if it was expanded.
     pub(crate) fn charge(&self) -> Option<&Charge> {
         match self.latest_charge.as_ref()? {
             Linked::Whole(charge) => Some(charge),
@@ -162,7 +162,7 @@ impl Intent {
         }
     }
 
-    /// Only a stand-in leaves the field out; what succeeded there was received whole.
+    /// Only a test server leaves the field out; there a succeeded intent was received completely.
     pub(crate) fn received(&self) -> Money {
         let whole = if self.status() == IntentStatus::Succeeded { self.amount } else { 0 };
         Money::from_cents(self.amount_received.unwrap_or(whole))
@@ -212,7 +212,7 @@ impl Charge {
 }
 
 impl PaymentError {
-    /// The bank's reason where there is one, which says more.
+    /// The bank's reason if there is one, else Stripe's code.
     pub(crate) fn code(&self) -> String {
         self.decline_code.clone().or_else(|| self.code.clone()).unwrap_or_default()
     }
@@ -231,7 +231,7 @@ impl Refund {
         our_id(self.metadata.as_ref(), "refund_id")
     }
 
-    /// What waits for balance (`pending`) they make by themselves.
+    /// A refund that waits for balance (`pending`) is made by Stripe itself later.
     pub(crate) fn status(&self) -> RefundStatus {
         match self.status.as_deref() {
             Some("pending" | "requires_action") => RefundStatus::Processing,
@@ -278,7 +278,7 @@ impl From<&Refund> for TheirRefund {
     }
 }
 
-/// Whether a refused refund may be asked for again. What they refuse is final, but for want of balance.
+/// Whether a refused refund may be asked for again. Refusals are final, except because of the balance.
 pub(crate) fn retry(code: &str, _: &str) -> Retry {
     match code {
         "balance_insufficient" | "insufficient_funds" => Retry::Later(Obstacle::Balance),
@@ -316,8 +316,7 @@ pub(crate) fn is_about(body: &[u8], parameter: &str) -> bool {
     envelope.and_then(|envelope| envelope.error.param).is_some_and(|param| param.starts_with(parameter))
 }
 
-/// Their code (or type, where a refusal has none) and words. What else a refusal holds, such as the whole intent with its
-/// secret, is not looked at.
+/// The refusal's code (or its type) and text. Other fields are not read: one of them may be the whole intent with its secret.
 pub(crate) fn refusal(body: &[u8]) -> Option<Refusal> {
     #[derive(Deserialize)]
     struct Envelope {

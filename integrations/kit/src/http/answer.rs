@@ -1,4 +1,4 @@
-//! What came back.
+//! The answer of a provider.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,22 +23,23 @@ pub struct Answer {
     pub(super) forbidding: Forbidding,
 }
 
-/// What a 401 or 403 says of a call.
+/// What a 401 or 403 to a call means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Forbidding {
     /// They do not accept our credentials.
     #[default]
     Us,
-    /// 401 as above; a 403 in their own words is a refusal of this one thing, which may belong to somebody else.
+    /// 401 as above. A 403 with an error in the provider's format is a refusal of this one thing, which may belong to another
+    /// account.
     OneThing,
-    /// Nothing of ours was shown to them, so it is a refusal like any other.
+    /// The call had no credentials, so it is a refusal like any other.
     Anybody,
 }
 
-/// Reads a refusal out of a 4xx body; `None` where it is not of their usual shape.
+/// Reads a refusal from a 4xx body. `None`: it is not in the provider's format.
 pub type ReadRefusal = fn(&[u8]) -> Option<Refusal>;
 
-/// Of their words, so much is kept.
+/// Most characters of a provider's text that are kept.
 const MESSAGE_LIMIT: usize = 500;
 
 impl Answer {
@@ -56,8 +57,8 @@ impl Answer {
         self.header("retry-after")?.trim().parse().ok()
     }
 
-    /// The body as JSON, for who called `send_raw`. What cannot be read is `Unknown` after a write, `Unavailable` after a
-    /// read, and the breaker hears of it.
+    /// The body as JSON, after `send_raw`. If it cannot be read, the error is `Unknown` after a write and `Unavailable` after a
+    /// read, and the breaker counts it.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, ProviderError> {
         self.parse().map_err(|reason| {
             self.breaker.blame();
@@ -70,11 +71,11 @@ impl Answer {
         })
     }
 
-    /// This answer as an error: 429 is `Unavailable`, 401 and 403 are `NotAccepted` (but see [`Forbidding`]), all else `Rejected`,
-    /// with their code or else the status.
+    /// This answer as an error: 429 is `Unavailable`, 401 and 403 are `NotAccepted` (but see [`Forbidding`]), all else
+    /// `Rejected`, with their code or else the status.
     ///
-    /// A 401, and the 403 to a call that a buyer waits for, open the lane's breaker. A 403 to any other call may be about one
-    /// kind of call alone (a permission that our key lacks): it closes the way for no other.
+    /// A 401, and a 403 to a call that a buyer waits for, open the lane's breaker. A 403 to any other call may be about this kind
+    /// of call alone (a permission that our key lacks), so it does not stop others.
     pub fn refused(&self, refusal: Option<Refusal>) -> ProviderError {
         if self.is_about_us(refusal.is_some()) {
             let refusal = self.worded(refusal);
@@ -91,7 +92,7 @@ impl Answer {
         ProviderError::Rejected { provider, code, message }
     }
 
-    /// A refusal of that without which no call is let in (a token): whatever its status, they do not accept our credentials.
+    /// The refusal of a token, without which no call is accepted: whatever its status, our credentials are not accepted.
     pub fn refused_entry(&self, refusal: Option<Refusal>) -> ProviderError {
         if self.status == 429 {
             return self.refused(refusal);

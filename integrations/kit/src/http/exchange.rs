@@ -1,4 +1,4 @@
-//! One call: its tries, and what their end allows the caller to believe.
+//! One call: its tries, and its outcome.
 
 use std::io;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::{ProviderError, trace};
 const TRIES: u32 = 3;
 /// The wait before the second try, at most; each later one is three times as long.
 const FIRST_PAUSE_MS: u64 = 100;
-/// A `Retry-After` longer than this is not waited for: the caller hears it instead.
+/// A longer `Retry-After` is not waited for: it is returned to the caller.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// What the call allows.
@@ -32,7 +32,7 @@ struct Rules {
 }
 
 impl Rules {
-    /// Their own word on trying again.
+    /// The provider's header about another try.
     fn told(&self, answer: &Answer) -> Option<bool> {
         answer.header(self.retry_header?)?.trim().parse().ok()
     }
@@ -42,28 +42,28 @@ impl Rules {
     }
 }
 
-/// Why a try gave nothing.
+/// Why a try failed.
 enum Failure {
     /// No connection, so certainly not sent.
     NotSent { is_refused: bool, reason: String },
-    /// Sent, and then silence.
+    /// Sent, and no answer came.
     Lost(&'static str),
-    /// Sent, and an answer that cannot be read. Asking again would hardly help.
+    /// Sent, and the answer cannot be read. Another try would hardly help.
     Garbled(String),
     /// 5xx. The body was not read.
     Broken(Answer),
-    /// 429, and what else means the same.
+    /// 429, or another status with the same meaning.
     Busy(Answer),
 }
 
-/// What came of all the tries.
+/// The result of all tries.
 struct End<T> {
     outcome: Result<(T, u16), ProviderError>,
-    /// The breaker's verdict, one for the whole call.
+    /// The result for the breaker: one for the whole call.
     is_failure: bool,
 }
 
-/// Tries until there is an answer that `read` can make sense of, or no more try is allowed, or none would fit.
+/// Tries until `read` can read an answer, no more try is allowed, or the time is over.
 pub(super) async fn run<T>(call: Call, read: impl Fn(Answer) -> Result<T, String>) -> Result<T, ProviderError> {
     let Call { http, builder, method, path, lane, is_repeatable, is_read, blames, busy, retry_header, keeps_failures, .. } = call;
     let forbidding = call.forbidding;
@@ -100,7 +100,7 @@ fn prepare(http: &Inner, builder: reqwest::RequestBuilder) -> Result<reqwest::Re
 }
 
 impl Inner {
-    /// One call, one verdict for the breaker, however often it was tried.
+    /// Reports one result to the breaker, however many tries there were.
     async fn call<T>(
         &self,
         request: &reqwest::Request,
@@ -162,7 +162,7 @@ impl Inner {
         End { outcome, is_failure }
     }
 
-    /// One request. Some refusals are an answer that the breaker counts all the same.
+    /// One request. Some refusals are answers that the breaker counts as failures.
     async fn attempt<T>(
         &self,
         request: reqwest::Request,
@@ -200,7 +200,7 @@ impl Inner {
         Ok(answer(self.body(response).await?))
     }
 
-    /// The body, as far as the limit. It is counted while it arrives: a length they declare is not believed.
+    /// The body, up to the limit. Its bytes are counted as they arrive; a declared length is not trusted.
     async fn body(&self, mut response: reqwest::Response) -> Result<Bytes, Failure> {
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(|e| Failure::of(&e))? {
@@ -237,12 +237,12 @@ impl Failure {
         Self::Lost("the connection broke")
     }
 
-    /// Whether they may have done it, for all we know.
+    /// Whether the call may have been done.
     fn may_have_happened(&self, rules: &Rules) -> bool {
         match self {
             _ if rules.is_read => false,
             Self::NotSent { .. } | Self::Busy(_) => false,
-            // A gateway's words for "not now", from a side that promises to notice repeats.
+            // A gateway could not reach the provider. The provider recognises repeats.
             Self::Broken(Answer { status: 502..=504, .. }) => !rules.is_repeatable || rules.keeps_failures,
             Self::Broken(_) | Self::Lost(_) | Self::Garbled(_) => true,
         }

@@ -1,4 +1,4 @@
-//! What was said between the shop and the providers: calls, idempotency keys, webhooks.
+//! The traffic between the shop and the providers: calls, idempotency keys, webhooks.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Disputes: a payer's bank wants money back, or asks before it does. Each is a row of its own; a charge may have several.
+//! Disputes: a payer's bank takes the money back, or asks before it does. Each is a row of its own; a charge may have several.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

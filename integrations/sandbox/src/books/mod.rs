@@ -1,4 +1,4 @@
-//! What the providers remember. The only truth of the sandbox; tests compare the shop with it.
+//! The books of the providers. Tests compare the shop with them.
 
 use std::collections::{BTreeMap, VecDeque};
 

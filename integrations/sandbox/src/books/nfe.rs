@@ -1,4 +1,4 @@
-//! Invoices, and what the tax authority made of them.
+//! Invoices and their states at the tax authority.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

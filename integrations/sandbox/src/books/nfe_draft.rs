@@ -1,4 +1,4 @@
-//! What an issuer asks the tax authority to authorise, in neither provider's words.
+//! An invoice to be authorised, in a format that is independent of both providers.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! Everybody that is played, and what happens to what they hold as time passes.
+//! The providers that are played, and the changes that happen as time passes.
 
 use crate::providers::melhorenvio::parcels;
 use crate::world::Cast;

@@ -1,4 +1,4 @@
-//! Misbehaviour on demand, for every provider alike: each call passes here, is logged, and may go wrong.
+//! Faults on demand, for all providers: each call passes here, is logged, and may meet a fault.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

@@ -1,4 +1,4 @@
-//! What the tax authority was told to do, whatever it is asked.
+//! The answers that a test has ordered from the tax authority.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};

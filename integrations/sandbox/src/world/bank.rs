@@ -1,4 +1,4 @@
-//! What the bank remembers beside the books.
+//! The state of the bank that is not in the books.
 
 use std::collections::{BTreeMap, HashMap};
 

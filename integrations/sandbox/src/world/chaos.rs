@@ -1,4 +1,4 @@
-//! Disorder at random, for torture: each call may meet a fault, each webhook may get lost, doubled or late.
+//! Random faults for the torture run: each call may meet a fault, each webhook may be lost, doubled or late.
 //! What is drawn depends on the seed and on the order of arrival alone, and is counted by kind.
 
 use std::collections::BTreeMap;

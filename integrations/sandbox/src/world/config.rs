@@ -1,4 +1,4 @@
-//! Where the sandbox listens, whom it tells, and the keys it expects.
+//! The address of the sandbox, the shop's address, and the expected keys.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! What a provider has to tell, and its letter about it.
+//! What a provider has to report, and the webhook for it.
 
 use std::collections::BTreeMap;
 

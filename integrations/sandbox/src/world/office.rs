@@ -1,4 +1,4 @@
-//! What the post office remembers beside the books.
+//! The state of Correios that is not in the books.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::books::parcels::Scan;
 
-/// What the post office remembers beside the books. Gone with the sandbox: the shop must cope.
+/// The state of Correios that is not in the books. A restart of the sandbox loses it, and the shop must continue.
 #[derive(Debug, Default)]
 pub(crate) struct Office {
     /// Token → its end.

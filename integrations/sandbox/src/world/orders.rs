@@ -1,4 +1,4 @@
-//! What a tester may ask for everywhere, and why it is not done.
+//! Requests of the control that all providers share, and the reasons for refusing them.
 
 use std::time::Duration;
 

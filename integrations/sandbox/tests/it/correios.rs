@@ -91,7 +91,7 @@ async fn large_boxes_are_charged_by_volume() {
 }
 
 #[actix_web::test]
-async fn a_line_that_is_wrong_costs_itself() {
+async fn a_wrong_line_is_left_out_and_the_others_are_read() {
     let (client, token) = open().await;
     let with = |field: &str, value: Value| {
         let mut line = line("03298", 1);

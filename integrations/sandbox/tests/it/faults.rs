@@ -125,7 +125,7 @@ async fn a_fault_meets_only_its_provider_and_path() {
 }
 
 #[actix_web::test]
-async fn every_call_is_counted_whatever_became_of_it() {
+async fn every_call_is_counted_whatever_its_result() {
     let client = sandbox().await;
     client.sandbox.next("propay", Fault::DropAfterRequest);
     client.create(&payment(1)).send().await.expect_err("no answer");

@@ -335,7 +335,7 @@ fn house_with(faulty: (&str, &str)) -> Crate {
 }
 
 #[test]
-fn a_house_in_order_is_left_in_peace() {
+fn a_source_tree_in_order_has_no_findings() {
     let house = house_with(("middle.rs", "use crate::ground::{stone::Stone as S, wood};"));
     assert_eq!(house.circle(), None);
     assert_eq!(house.looks_up(), Vec::<String>::new());

@@ -92,7 +92,7 @@ async fn a_settled_pix_says_what_charge_it_paid() {
 }
 
 #[actix_web::test]
-async fn each_end_has_its_word_and_only_an_accepted_one_moves_money() {
+async fn each_result_has_its_word_and_only_an_accepted_one_moves_money() {
     let (client, shop) = (sandbox().await, Shop::open());
     client.sandbox.set_shop_url(&shop.url);
     let control = client.sandbox.control();

@@ -104,7 +104,7 @@ async fn the_key_opens_the_door() {
 }
 
 #[actix_web::test]
-async fn a_batch_goes_whole_or_not_at_all() {
+async fn a_batch_is_sent_completely_or_not_at_all() {
     let client = sandbox().await;
     let (status, answer) = ask(post(&client, "/emails/batch", &json!([mail(), mail()]))).await;
     assert_eq!((status, answer["data"].as_array().map(Vec::len)), (200, Some(2)));

@@ -1,5 +1,5 @@
-//! Melhor Envio, labels: cart, checkout, generate, print, tracking, cancel. They know no idempotency keys: a label that is put
-//! into the cart twice is there twice.
+//! Melhor Envio, labels: cart, checkout, generate, print, tracking, cancel. There are no idempotency keys: a label that is
+//! put into the cart twice is there twice.
 
 use std::collections::BTreeMap;
 

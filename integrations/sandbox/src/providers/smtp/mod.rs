@@ -1,6 +1,6 @@
 //! A mail server that keeps what it is given, in the mailbox where Resend's mails are. In the clear, for this machine alone.
 //!
-//! `bounced@…` is refused for good, `full@…` for now. It is as forgetful as its kind: what is handed in twice is there twice.
+//! `bounced@…` is refused for good, `full@…` for now. Like any mail server it does not recognise repeats: a mail that is sent twice is there twice.
 
 use std::net::TcpListener;
 use std::sync::Arc;

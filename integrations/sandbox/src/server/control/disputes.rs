@@ -1,4 +1,4 @@
-//! The tester's hand on disputes.
+//! The control of disputes.
 
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, Json, ServiceConfig};

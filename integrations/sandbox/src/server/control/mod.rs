@@ -1,4 +1,4 @@
-//! The hand of the tester: pays, expires, loses webhooks, orders faults. The same over HTTP in `http`.
+//! The control, for tests: pays, expires, loses webhooks, orders faults. `http` offers the same over HTTP.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The tester's hand on money: pays, declines, sends back, and keeps from being sent back.
+//! The control of money: pays, declines, returns money, and makes refunds fail.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;

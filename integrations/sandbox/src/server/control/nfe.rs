@@ -1,4 +1,4 @@
-//! The tester's hand on the tax authority.
+//! The control of the tax authority.
 
 use std::time::Duration;
 
