@@ -52,7 +52,7 @@ pub async fn expire(app: &App, order: OrderId) -> Result<Outcome> {
     if found.status != OrderStatus::Pending {
         return Ok(Outcome::Done);
     }
-    if found.expires_at > Timestamp::now() {
+    if !found.is_over {
         return Ok(Outcome::Again(found.expires_at));
     }
     if db::query_opt(&tx, LIVE, &[&order]).await?.is_some() {

@@ -47,6 +47,11 @@ pub struct Payment {
     pub created_at: Timestamp,
     /// Past `expires_at`, by the database's clock.
     pub is_over: bool,
+    /// When a charge that nobody paid is voided: five minutes after its end, because banks settle a payment of the last second some
+    /// moments later.
+    pub grace_ends_at: Timestamp,
+    /// Past `grace_ends_at`, by the database's clock.
+    pub is_past_grace: bool,
     /// A call about it may be under way: it was touched within the last half minute.
     pub is_fresh: bool,
 }
@@ -62,7 +67,8 @@ impl Payment {
 const PAYMENT: &str = "
     SELECT p.id, p.order_id, p.method, p.provider, p.status, p.amount_cents, p.captured_cents, p.refunded_cents, p.lost_cents,
            p.is_surplus, p.currency, p.method_discount_cents, p.tries, p.provider_ref, p.end_to_end_id, p.copy_paste, p.qr_code_url, p.error, p.expires_at,
-           p.paid_at, p.created_at, p.expires_at <= now() AS is_over, p.updated_at > now() - interval '30 seconds' AS is_fresh
+           p.paid_at, p.created_at, p.expires_at <= now() AS is_over, p.expires_at + interval '5 minutes' AS grace_ends_at,
+           p.expires_at + interval '5 minutes' <= now() AS is_past_grace, p.updated_at > now() - interval '30 seconds' AS is_fresh
       FROM payments p ";
 
 fn payment_of(row: &Row) -> Result<Payment> {
@@ -89,6 +95,8 @@ fn payment_of(row: &Row) -> Result<Payment> {
         paid_at: row.get("paid_at"),
         created_at: row.get("created_at"),
         is_over: row.get("is_over"),
+        grace_ends_at: row.get("grace_ends_at"),
+        is_past_grace: row.get("is_past_grace"),
         is_fresh: row.get("is_fresh"),
     })
 }

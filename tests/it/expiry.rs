@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use serde_json::json;
+use vitrine::jobs::Outcome;
+use vitrine::orders::expire::expire;
+use vitrine::payments::charge::check::check_payment;
 use vitrine_sandbox::{Fault, FaultOrder, Pay, SendWebhook};
 
 use crate::seller::buys;
@@ -117,5 +120,44 @@ async fn late_money_of_an_erased_buyer_goes_back_though_there_is_stock() {
     assert!(shop.control().settled(LIMIT).await);
     assert_eq!(state(&shop).await, "cancelled/expired/1");
     assert_eq!(shop.sql::<String>("SELECT status FROM refunds").await, "done");
+    shop.close().await;
+}
+
+/// From now on new connections see a clock that is ten minutes ahead of the server's.
+async fn the_databases_clock_is_ahead(shop: &Shop) {
+    for clock in ["now", "clock_timestamp"] {
+        let ahead = format!("SELECT pg_catalog.{clock}() + interval ''10 minutes''");
+        shop.execute(&format!("CREATE FUNCTION {clock}() RETURNS timestamptz LANGUAGE sql STABLE AS '{ahead}'")).await;
+    }
+    let database: String = shop.sql("SELECT current_database()::text").await;
+    shop.execute(&format!("ALTER DATABASE {database} SET search_path = public, pg_catalog")).await;
+}
+
+#[actix_web::test]
+async fn what_is_over_by_the_databases_clock_ends_whatever_the_servers_says() {
+    let shop = Shop::open().await;
+    let (asked, unasked) = (last_shirt(&shop).await, last_shirt(&shop).await);
+    let payment = async |order: &str| {
+        vitrine::ids::PaymentId(shop.sql(&format!("SELECT id FROM payments WHERE order_id = '{order}'")).await)
+    };
+    let (first, second) = (payment(&asked).await, payment(&unasked).await);
+    // Five minutes past its end by one clock, and not yet by the other.
+    let ends = "expires_at = now() + interval '4 minutes', updated_at = now() - interval '1 minute'";
+    shop.execute(&format!("UPDATE payments SET {ends}")).await;
+    shop.execute("UPDATE orders SET expires_at = now() + interval '9 minutes'").await;
+    the_databases_clock_is_ahead(&shop).await;
+    let server = shop.beside(&[]).await.unwrap();
+    assert_eq!(check_payment(&server.app, first).await.unwrap(), Outcome::Done);
+    let order = vitrine::ids::OrderId(asked.parse().unwrap());
+    assert_eq!(expire(&server.app, order).await.unwrap(), Outcome::Done);
+    server.stop().await;
+    let gone = [("PIX_PROVIDER", "openpix"), ("PROPAY_URL", ""), ("GO_TO_PROPAY_SECRET", ""), ("PROPAY_TO_GO_SECRET", "")];
+    let server = shop.beside(&gone).await.unwrap();
+    assert_eq!(check_payment(&server.app, second).await.unwrap(), Outcome::Done);
+    server.stop().await;
+    let live = "p.status IN ('creating', 'unknown', 'pending')";
+    let ended =
+        format!("SELECT array_agg(o.status || ' ' || ({live}) ORDER BY p.id) FROM payments p JOIN orders o ON o.id = p.order_id");
+    assert_eq!(shop.sql::<Vec<String>>(&ended).await, ["cancelled false", "pending false"]);
     shop.close().await;
 }

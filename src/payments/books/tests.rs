@@ -82,9 +82,11 @@ fn ours(captured: i64, returned: i64) -> Ours {
         qr_code_url: None,
         error: None,
         expires_at: now,
+        grace_ends_at: now,
         paid_at: Some(now),
         created_at: now,
         is_over: true,
+        is_past_grace: true,
         is_fresh: false,
     };
     Ours { payment, number: "1001".to_owned(), returned: Money::from_cents(returned), is_refund_open: false, is_of_day: true }

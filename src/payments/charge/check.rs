@@ -5,6 +5,7 @@ use vitrine_kit::pix::ChargeStatus;
 
 use crate::app::App;
 use crate::cause::Actor;
+use crate::db;
 use crate::error::{Error, Result};
 use crate::ids::PaymentId;
 use crate::jobs::Outcome;
@@ -18,8 +19,6 @@ use crate::sale::states::PaymentStatus;
 /// A charge that can be paid is checked again after half of its age, within these bounds.
 const SHORTEST_WAIT: SignedDuration = SignedDuration::from_secs(30);
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(5);
-/// A charge is voided this long after its end, because banks settle a payment of the last second some moments later.
-pub const GRACE: SignedDuration = SignedDuration::from_mins(5);
 /// One check right after the end finds payments of the last second.
 const AFTER_EXPIRY: SignedDuration = SignedDuration::from_secs(2);
 
@@ -42,7 +41,7 @@ pub async fn check_payment(app: &App, id: PaymentId) -> Result<Outcome> {
 
 async fn known(app: &App, provider: &'static str, payment: &Payment, seen: &ProviderCharge) -> Result<Outcome> {
     let is_payable = seen.charge.status == ChargeStatus::Pending;
-    if is_payable && (!payment.status.is_live() || is_past_grace(payment)) && !payment.is_fresh {
+    if is_payable && (!payment.status.is_live() || payment.is_past_grace) && !payment.is_fresh {
         void::end_charge(app, payment.id).await?;
         return Ok(Outcome::Done);
     }
@@ -50,13 +49,14 @@ async fn known(app: &App, provider: &'static str, payment: &Payment, seen: &Prov
     let tx = db.transaction().await?;
     let Some((order, payment)) = store::lock(&tx, payment.id).await? else { return Ok(Outcome::Done) };
     let learned = record::record_provider_charge(&tx, provider, &order, &payment, seen).await?;
+    let now = db::clock(&tx).await?;
     tx.commit().await?;
     app.jobs_were_pushed();
     Ok(match learned {
         ChargeState::Payable if payment.status == PaymentStatus::Pending => {
-            Outcome::Again(next_look(payment.created_at, payment.expires_at))
+            Outcome::Again(next_look(now, payment.created_at, payment.expires_at))
         }
-        ChargeState::Payable => Outcome::Again(next_look(payment.created_at, seen.charge.expires_at)),
+        ChargeState::Payable => Outcome::Again(next_look(now, payment.created_at, seen.charge.expires_at)),
         ChargeState::Paid(_) | ChargeState::Over | ChargeState::Unfit => Outcome::Done,
     })
 }
@@ -64,9 +64,8 @@ async fn known(app: &App, provider: &'static str, payment: &Payment, seen: &Prov
 /// The provider of the charge is not configured any more. The charge is left as it is until its end, because the provider may be
 /// configured again; after that it ends here.
 async fn cannot_be_asked(app: &App, payment: &Payment) -> Result<Outcome> {
-    let end = payment.expires_at + GRACE;
-    if payment.status.is_live() && Timestamp::now() < end {
-        return Ok(Outcome::Again(end));
+    if payment.status.is_live() && !payment.is_past_grace {
+        return Ok(Outcome::Again(payment.grace_ends_at));
     }
     void::end_unasked(app, payment.id).await?;
     Ok(Outcome::Done)
@@ -96,12 +95,8 @@ async fn unknown(app: &App, payment: &Payment) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn is_past_grace(payment: &Payment) -> bool {
-    payment.is_over && Timestamp::now() >= payment.expires_at + GRACE
-}
-
-fn next_look(created_at: Timestamp, expires_at: Timestamp) -> Timestamp {
-    let now = Timestamp::now();
+/// By the database's clock, as all times here: by one that is behind it the next look would be due at once, again and again.
+fn next_look(now: Timestamp, created_at: Timestamp, expires_at: Timestamp) -> Timestamp {
     let regular = now + (now.duration_since(created_at) / 2).clamp(SHORTEST_WAIT, LONGEST_WAIT);
     let last = expires_at + AFTER_EXPIRY;
     if now < last { regular.min(last) } else { now + SHORTEST_WAIT }
@@ -115,7 +110,7 @@ mod tests {
     fn looks_grow_apart_and_one_falls_right_after_expiry() {
         let now = Timestamp::now();
         let wait = |age: i64, left: i64| {
-            let at = next_look(now - SignedDuration::from_secs(age), now + SignedDuration::from_secs(left));
+            let at = next_look(now, now - SignedDuration::from_secs(age), now + SignedDuration::from_secs(left));
             at.duration_since(now).as_secs_f64().round() as i64
         };
         assert_eq!(wait(0, 1800), 30);
