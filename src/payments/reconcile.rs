@@ -69,12 +69,15 @@ async fn late(tx: &db::Transaction<'_>) -> Result<Vec<PaymentId>> {
     Ok(db::query(tx, LATE, &[&BATCH]).await?.iter().map(|row| row.get("id")).collect())
 }
 
-/// Payments that ended here while their provider was not configured, once it is again.
+/// Payments that ended here while their provider was not configured, once it is again. One whose job died is asked about again
+/// once an hour.
 async fn unasked(app: &App, tx: &db::Transaction<'_>) -> Result<Vec<PaymentId>> {
     const UNASKED: &str = "
         SELECT p.id FROM payments p
          WHERE p.ended_unasked AND p.provider = ANY($1)
            AND NOT EXISTS (SELECT FROM jobs j WHERE j.dedupe = 'check_payment:' || p.id AND j.state IN ('waiting', 'running'))
+           AND NOT EXISTS (SELECT FROM jobs j WHERE j.dedupe = 'check_payment:' || p.id AND j.state = 'dead'
+                            AND j.finished_at > now() - interval '1 hour' AND j.state IN ('done', 'dead'))
          ORDER BY p.id LIMIT $2";
     Ok(db::query(tx, UNASKED, &[&app.providers.of_payments(), &BATCH]).await?.iter().map(|row| row.get("id")).collect())
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use serde_json::json;
 use vitrine::worker;
-use vitrine_sandbox::{ChargeStatus, Pay, SendWebhook};
+use vitrine_sandbox::{ChargeStatus, Fault, FaultOrder, Pay, SendWebhook};
 
 use crate::shop::{Beside, Customer, Shop};
 
@@ -231,5 +231,38 @@ async fn an_unpaid_card_payment_without_stripe_ends_and_gives_its_stock_back() {
     assert_eq!((state(&shop, &order).await, stock(&shop, &order).await), ("cancelled/expired".into(), 1));
     assert_told_once(&shop, "stripe").await;
     later.stop().await;
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn a_provider_that_is_back_at_a_wrong_address_is_asked_once_an_hour() {
+    let shop = Shop::open().await;
+    let ana = shop.customer().await;
+    let (order, payment) = live(&ana, "pix").await;
+    let later = shop.beside(GONE).await.unwrap();
+    run_out(&shop, &order).await;
+    drain(&later).await;
+    assert_eq!(payments(&shop, &order).await, ["propay:expired"]);
+    later.stop().await;
+    let back = shop.beside(RETIRED).await.unwrap();
+    let wrong =
+        FaultOrder { provider: "propay".into(), fault: Fault::Status(422), count: 1000, path_contains: Some("GET".into()) };
+    shop.control().order_fault(wrong).unwrap();
+    let reconcile = async || {
+        for _ in 0..3 {
+            vitrine::payments::reconcile::reconcile(&back.app).await.unwrap();
+            drain(&back).await;
+        }
+        shop.sql::<i64>("SELECT count(*) FROM jobs WHERE kind = 'check_payment' AND state = 'dead'").await
+    };
+    assert_eq!(reconcile().await, 1);
+    shop.execute("UPDATE jobs SET finished_at = finished_at - interval '61 minutes' WHERE state = 'dead'").await;
+    assert_eq!(reconcile().await, 2);
+    shop.execute("UPDATE jobs SET finished_at = finished_at - interval '61 minutes' WHERE state = 'dead'").await;
+    shop.control().clear_faults();
+    reconcile().await;
+    assert_eq!(shop.control().charge(&payment).unwrap().status, ChargeStatus::Cancelled, "nobody can pay it any more");
+    assert_eq!(shop.sql::<i64>("SELECT count(*) FROM payments WHERE ended_unasked").await, 0);
+    back.stop().await;
     shop.close().await;
 }
