@@ -40,6 +40,14 @@ impl Severity {
     }
 }
 
+/// A provider's list that is read for what no webhook told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum List {
+    Disputes,
+    /// What went back of payments.
+    Returns,
+}
+
 /// What an alert is about. Its text, `refund-failed:<refund>`, is stable: operators filter by it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Key<'a> {
@@ -103,6 +111,11 @@ pub enum Key<'a> {
     DisputeUnclear {
         reference: &'a str,
     },
+    /// A provider refuses to list disputes, or what went back: what no webhook tells of is not found.
+    ListRefused {
+        provider: &'a str,
+        list: List,
+    },
     /// A contested PIX. Without a payment of ours its text stands for it.
     PixDisputed {
         payment: Option<PaymentId>,
@@ -156,7 +169,7 @@ pub enum Key<'a> {
 }
 
 /// All words that a key can begin with; `docs/alerts.md` explains each.
-pub const WORDS: [&str; 38] = [
+pub const WORDS: [&str; 39] = [
     "provider-refuses-us",
     "provider-unconfigured",
     "job-dead",
@@ -177,6 +190,7 @@ pub const WORDS: [&str; 38] = [
     "dispute-opened",
     "dispute-closed",
     "dispute-unclear",
+    "list-refused",
     "pix-disputed",
     "certificate-ends",
     "books-differ",
@@ -253,6 +267,12 @@ impl Key<'_> {
             Self::DisputeClosed { reference, is_lost: true } => critical("dispute-closed", reference, "Disputa perdida"),
             Self::DisputeClosed { reference, .. } => info("dispute-closed", reference, "Disputa encerrada sem perda"),
             Self::DisputeUnclear { reference } => critical("dispute-unclear", reference, "Disputa encerrada sem resultado claro"),
+            Self::ListRefused { provider, list: List::Disputes } => {
+                critical("list-refused", format!("{provider}:disputes"), format!("{provider} não mostra as disputas"))
+            }
+            Self::ListRefused { provider, list: List::Returns } => {
+                warning("list-refused", format!("{provider}:returns"), format!("{provider} não mostra o que foi devolvido"))
+            }
             Self::PixDisputed { payment: Some(id), .. } => critical("pix-disputed", id, "Pagamento PIX contestado"),
             Self::PixDisputed { text, .. } => critical("pix-disputed", fingerprint(text), "Pagamento PIX contestado"),
             Self::CertificateEnds { provider, is_near } => {

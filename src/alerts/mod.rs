@@ -10,8 +10,8 @@ mod refused;
 
 pub use self::count::count;
 pub use self::due::{Told, find_due, is_due, mark_told, mark_untold};
-pub use self::key::{Key, Severity, WORDS};
-pub use self::refused::raise_if_refused;
+pub use self::key::{Key, List, Severity, WORDS};
+pub use self::refused::{raise_if_refused, raise_list_refused};
 
 use deadpool_postgres::GenericClient;
 

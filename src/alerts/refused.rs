@@ -1,9 +1,10 @@
-//! A provider that does not accept the shop's credentials. Whoever meets it raises the same alert: one per provider and day.
+//! A provider that does not accept the shop's credentials, or refuses a list. Whoever meets it raises the same alert: one per provider
+//! and day.
 
 use deadpool_postgres::GenericClient;
 use vitrine_kit::ProviderError;
 
-use super::{Alert, Key, raise};
+use super::{Alert, Key, List, raise};
 use crate::config::credentials_of;
 use crate::error::Result;
 use crate::ids::OrderId;
@@ -26,6 +27,19 @@ fn refused(error: &ProviderError) -> Option<Alert<'static>> {
          se houver um. Depois tudo segue sozinho."
     );
     Some(Alert::new(Key::ProviderRefusesUs { provider }, text))
+}
+
+/// They refuse a list that is read for what no webhook told of. `what`: of it, in Portuguese. The caller commits.
+pub async fn raise_list_refused(tx: &impl GenericClient, error: &ProviderError, list: List, what: &str) -> Result<()> {
+    let provider = error.provider();
+    let (ProviderError::Rejected { code, message, .. } | ProviderError::RefundRefused { code, message, .. }) = error else {
+        return Ok(());
+    };
+    let said = if message.is_empty() { code.clone() } else { format!("{code}: {message}") };
+    let text = format!(
+        "{provider} se recusa a mostrar {what} ({said}). O que nenhum aviso contou não é encontrado ali: confira no painel do provedor."
+    );
+    raise(tx, Alert::new(Key::ListRefused { provider, list }, text)).await
 }
 
 #[cfg(test)]

@@ -10,9 +10,10 @@ use jiff::{SignedDuration, Timestamp, ToSpan};
 use vitrine_kit::Money;
 use vitrine_kit::pix::{RefundStatus, Returns};
 
+use crate::alerts::{self, List};
 use crate::app::App;
 use crate::db;
-use crate::error::{Chain, Result};
+use crate::error::{Chain, Error, Result};
 use crate::ids::PaymentId;
 use crate::jobs::{self, Job, Outcome};
 use crate::payments::books;
@@ -47,8 +48,14 @@ struct Place {
     page: u32,
 }
 
+impl Place {
+    fn next_day(self) -> Self {
+        Self { day: self.day.saturating_add(1.day()), page: 0 }
+    }
+}
+
 /// The job: reads on from there for so many calls, and leaves the rest to another one. After an error it is tried again from where
-/// it came to.
+/// it came to. A day that they refuse is left out.
 pub async fn read(app: &App, provider: &str, day: Date, page: u32) -> Result<Outcome> {
     let gateway = Gateway::named(app, provider)?;
     let last = books::now(&app.db().await?).await?.date();
@@ -61,6 +68,12 @@ pub async fn read(app: &App, provider: &str, day: Date, page: u32) -> Result<Out
         at = match read_page(app, &gateway, at).await {
             Ok(Some(next)) => next,
             Ok(None) => return Ok(Outcome::Done),
+            // Asking again brings the same refusal: a bank keeps its list for 90 days, and a day may have more pages than are read.
+            Err(Error::Provider(refused)) if refused.is_refusal() => {
+                let what = format!("o que foi devolvido de {}", at.day.strftime("%d/%m/%Y"));
+                alerts::raise_list_refused(&app.db().await?, &refused, List::Returns, &what).await?;
+                at.next_day()
+            }
             Err(error) if at == from => return Err(error),
             Err(error) => {
                 tracing::warn!(provider, %at.day, at.page, error = %Chain(&error), "received money could not be read any further");
@@ -80,7 +93,7 @@ async fn read_page(app: &App, gateway: &Gateway<'_>, at: Place) -> Result<Option
     let Some(page) = gateway.returns(from, to, at.page).await? else { return Ok(None) };
     take_in(app, gateway.name(), &page.received, asked_at).await?;
     Ok(Some(match page.is_last {
-        true => Place { day: at.day.saturating_add(1.day()), page: 0 },
+        true => at.next_day(),
         false => Place { page: at.page.saturating_add(1), ..at },
     }))
 }
@@ -99,19 +112,34 @@ async fn take_in(app: &App, provider: &'static str, received: &[Returns], asked_
         if ours.get(&payment).is_some_and(|(sum, is_open)| !is_open && is_settled(returns, *sum)) {
             continue;
         }
-        let mut db = app.db().await?;
-        let tx = db.transaction().await?;
-        match store::find(&tx, payment).await?.filter(|payment| payment.provider == provider) {
-            Some(known) if known.captured.is_zero() => {
-                // That it was paid at all is news too; with the money comes a look at what went back of it.
-                jobs::push_now(&tx, Job::CheckPayment { payment }).await?;
-            }
-            Some(_) => adopt::bring_in_all(&tx, provider, payment, &returns.refunds, asked_at).await?,
-            None => {} // the daily comparison tells of money that is nobody's
+        if let Err(error) = take_in_one(app, provider, payment, returns, asked_at).await {
+            // It keeps no other from being read: a job of its own tries it again, and tells if it gives up.
+            tracing::warn!(provider, payment.id = %payment, error = %Chain(&error), "what went back of a payment could not be booked");
+            jobs::push(&app.db().await?, Job::LookAtRefunds { payment }).await?;
         }
-        tx.commit().await?;
     }
     app.jobs_were_pushed();
+    Ok(())
+}
+
+async fn take_in_one(
+    app: &App,
+    provider: &'static str,
+    payment: PaymentId,
+    returns: &Returns,
+    asked_at: Timestamp,
+) -> Result<()> {
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    match store::find(&tx, payment).await?.filter(|payment| payment.provider == provider) {
+        Some(known) if known.captured.is_zero() => {
+            // That it was paid at all is news too; with the money comes a look at what went back of it.
+            jobs::push_now(&tx, Job::CheckPayment { payment }).await?;
+        }
+        Some(_) => adopt::bring_in_all(&tx, provider, payment, &returns.refunds, asked_at).await?,
+        None => {} // the daily comparison tells of money that is nobody's
+    }
+    tx.commit().await?;
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::civil::date;
 use serde_json::{Value, json};
 use uuid::Uuid;
-use vitrine::alerts::{self, Alert, Key, WORDS};
+use vitrine::alerts::{self, Alert, Key, List, WORDS};
 use vitrine::ids::{CorrectionId, InvoiceId, JobId, OrderId, PaymentId, RefundId, ShipmentId, UserId, VariantId};
 use vitrine::jobs::{self, Job};
 use vitrine::payments::reconcile;
@@ -442,6 +442,7 @@ fn every_key() -> Vec<Key<'static>> {
         Key::DisputeOpened { reference },
         Key::DisputeClosed { reference, is_lost: true },
         Key::DisputeUnclear { reference },
+        Key::ListRefused { provider, list: List::Disputes },
         Key::PixDisputed { payment: None, text: "Contestado" },
         Key::CertificateEnds { provider: "bacen", is_near: false },
         Key::BooksDiffer { provider, day: date(2026, 8, 1), subject: "Conciliação", lines: "1" },

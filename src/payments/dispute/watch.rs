@@ -8,7 +8,7 @@ use vitrine_kit::dispute::Dispute as Theirs;
 
 use super::record::{Source, record_dispute};
 use super::store as rows;
-use crate::alerts::{self, Alert, Key};
+use crate::alerts::{self, Alert, Key, List};
 use crate::app::App;
 use crate::db;
 use crate::error::{Chain, Error, Result};
@@ -34,11 +34,10 @@ pub async fn watch(app: &App) -> Result<Outcome> {
     for provider in app.providers.of_payments() {
         // One provider that is away keeps no other from being asked.
         match watch_one(app, provider).await {
-            // A stand-in that knows none: logged every time, and no reason to stop.
-            Err(Error::Provider(error @ ProviderError::Rejected { .. })) => {
-                tracing::warn!(provider, error = %Chain(&Error::Provider(error)), "the provider does not show its disputes");
+            // Nobody hears of a dispute whose webhook is lost, as long as they refuse to show theirs, or our key may not read them.
+            Err(Error::Provider(refused)) if refused.is_refusal() => {
+                alerts::raise_list_refused(&app.db().await?, &refused, List::Disputes, "as disputas, ou uma delas").await?;
             }
-            // As long as a key that may not read them is not mended, nobody hears of a dispute whose webhook is lost.
             Err(Error::Provider(error @ ProviderError::NotAccepted { .. })) => {
                 alerts::raise_if_refused(&app.db().await?, &error, None).await?;
             }
@@ -55,14 +54,23 @@ async fn watch_one(app: &App, provider: &str) -> Result<()> {
     let asked_at = db::clock(&app.db().await?).await?;
     let since = Timestamp::now().saturating_sub(OLDEST).unwrap_or(Timestamp::UNIX_EPOCH);
     let Some(disputes) = gateway.disputes(since).await? else { return look_at_open_ones(app, gateway.name()).await };
-    // A handful. Of one that is known a look at its row is enough; one that names no payment of ours is read by itself, which may.
+    let mut trouble = None;
     for theirs in &disputes {
-        match find_payment(&app.db().await?, gateway.name(), theirs).await? {
-            Some(payment) => apply(app, gateway.name(), payment, theirs, asked_at).await?,
-            None => look_at_stranger(app, &gateway, theirs, asked_at).await?,
+        // One that cannot be read or booked keeps no other from it.
+        if let Err(error) = take_in(app, &gateway, theirs, asked_at).await {
+            tracing::warn!(provider, dispute = theirs.reference, error = %Chain(&error), "a dispute could not be taken in");
+            trouble = trouble.or(Some(error));
         }
     }
-    Ok(())
+    trouble.map_or(Ok(()), Err)
+}
+
+/// Of one that is known a look at its row is enough; one that names no payment of ours is read by itself, which may.
+async fn take_in(app: &App, gateway: &Gateway<'_>, theirs: &Theirs, asked_at: Timestamp) -> Result<()> {
+    match find_payment(&app.db().await?, gateway.name(), theirs).await? {
+        Some(payment) => apply(app, gateway.name(), payment, theirs, asked_at).await,
+        None => look_at_stranger(app, gateway, theirs, asked_at).await,
+    }
 }
 
 /// A bank shows a dispute as a return alone (MED): those that have not ended are read with their payment's other returns.
