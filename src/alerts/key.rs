@@ -111,6 +111,10 @@ pub enum Key<'a> {
     DisputeUnclear {
         reference: &'a str,
     },
+    /// A dispute has been open for so long that its provider may have lost it.
+    DisputeStaysOpen {
+        reference: &'a str,
+    },
     /// A provider refuses to list disputes, or what went back: what no webhook tells of is not found.
     ListRefused {
         provider: &'a str,
@@ -169,7 +173,7 @@ pub enum Key<'a> {
 }
 
 /// All words that a key can begin with; `docs/alerts.md` explains each.
-pub const WORDS: [&str; 39] = [
+pub const WORDS: [&str; 40] = [
     "provider-refuses-us",
     "provider-unconfigured",
     "job-dead",
@@ -190,6 +194,7 @@ pub const WORDS: [&str; 39] = [
     "dispute-opened",
     "dispute-closed",
     "dispute-unclear",
+    "dispute-stays-open",
     "list-refused",
     "pix-disputed",
     "certificate-ends",
@@ -267,6 +272,7 @@ impl Key<'_> {
             Self::DisputeClosed { reference, is_lost: true } => critical("dispute-closed", reference, "Disputa perdida"),
             Self::DisputeClosed { reference, .. } => info("dispute-closed", reference, "Disputa encerrada sem perda"),
             Self::DisputeUnclear { reference } => critical("dispute-unclear", reference, "Disputa encerrada sem resultado claro"),
+            Self::DisputeStaysOpen { reference } => warning("dispute-stays-open", reference, "Disputa aberta há muito tempo"),
             Self::ListRefused { provider, list: List::Disputes } => {
                 critical("list-refused", format!("{provider}:disputes"), format!("{provider} não mostra as disputas"))
             }

@@ -442,6 +442,7 @@ fn every_key() -> Vec<Key<'static>> {
         Key::DisputeOpened { reference },
         Key::DisputeClosed { reference, is_lost: true },
         Key::DisputeUnclear { reference },
+        Key::DisputeStaysOpen { reference },
         Key::ListRefused { provider, list: List::Disputes },
         Key::PixDisputed { payment: None, text: "Contestado" },
         Key::CertificateEnds { provider: "bacen", is_near: false },

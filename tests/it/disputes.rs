@@ -286,8 +286,6 @@ async fn what_the_provider_leaves_unclear_stays_open_until_an_administrator_ends
     let dispute = Contested::of(&shop, &order, total);
     dispute.is("needs_response").await;
     let id = dispute.row_id().await;
-    let early = settle_by_hand(&admin, id, &json!({"outcome": "won", "note": "cedo"})).await;
-    assert_eq!(early.status, 409, "Stripe decides it: {}", early.body);
     for _ in 0..2 {
         dispute.is("prevented").await; // money moved, and nobody says for whom
     }
@@ -341,6 +339,8 @@ async fn a_verdict_in_the_provider_s_books_overrules_an_administrator_s() {
     shop.control().dispute(&order).unwrap();
     assert!(shop.control().settled(LIMIT).await);
     let id: Uuid = shop.sql("SELECT id FROM disputes").await;
+    let early = settle_by_hand(&admin, id, &json!({"outcome": "won", "note": "cedo"})).await;
+    assert_eq!(early.status, 409, "Stripe decides it: {}", early.body);
     shop.execute("UPDATE disputes SET state = 'unclear'").await;
     shop.execute(
         "INSERT INTO order_history (order_id, subject, subject_id, from_state, to_state, reason, actor, cause)

@@ -4,11 +4,15 @@ use deadpool_postgres::GenericClient;
 use jiff::Timestamp;
 use vitrine_kit::Money;
 
+use super::store::{self as rows, Stuck};
 use crate::alerts::{self, Alert, Key};
 use crate::calendar;
 use crate::error::Result;
 use crate::sale::locks::LockedOrder;
 use crate::sale::states::{DisputeStage, DisputeState, OrderStatus};
+
+/// So many stuck disputes are told of in a run, each by itself.
+const MOST_STUCK: i64 = 100;
 
 /// A dispute that has just moved.
 pub(super) struct Moved<'a> {
@@ -42,6 +46,20 @@ pub(super) async fn tell(tx: &impl GenericClient, moved: &Moved<'_>) -> Result<(
         (DisputeState::Won | DisputeState::Closed, _) => (Key::DisputeClosed { reference, is_lost: false }, moved.kept()),
     };
     alerts::raise(tx, Alert::new(key, text).about(moved.order.id)).await
+}
+
+/// Tells once a week of disputes that have not moved for so long that their provider may have lost them.
+pub(super) async fn tell_of_stuck(tx: &impl GenericClient) -> Result<()> {
+    for Stuck { provider, reference, order_id, order_number } in rows::list_stuck(tx, MOST_STUCK).await? {
+        let text = format!(
+            "A disputa {reference} do pedido {order_number} está aberta em {provider} há mais de 30 dias sem mudança, e até o fim dela nada do \
+             pagamento pode ser devolvido. Confira no painel do provedor. Se ela já terminou lá, ou não aparece mais, encerre-a com \
+             POST /api/admin/disputes/{{id}}/settle."
+        );
+        let key = Key::DisputeStaysOpen { reference: &reference };
+        alerts::raise(tx, Alert::new(key, text).about(order_id)).await?;
+    }
+    Ok(())
 }
 
 impl Moved<'_> {

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use vitrine_kit::Money;
 use vitrine_kit::dispute::Document;
 
-use super::settle::{Settlement, settle};
+use super::settle::{Settlement, is_known_there, settle};
 use super::store as rows;
 use crate::app::App;
 use crate::audit_log;
@@ -169,26 +169,28 @@ struct SettleDispute {
     note: String,
 }
 
-/// Ends a dispute of which the provider does not say where the money is, or that nobody can be asked about any more.
+/// Ends a dispute of which the provider does not say where the money is, that it does not know any more, or that has not moved for
+/// thirty days. The provider of an open one is asked first, and what it says is recorded.
 #[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = SettleDispute, params(("id" = DisputeId, Path)),
     responses((status = 200, body = DisputeView), (status = 404, body = Problem), (status = 422, body = Problem),
-        (status = 409, body = Problem, description = "The provider decides it, or has decided")))]
+        (status = 409, body = Problem, description = "The provider decides it, or has decided"),
+        (status = 503, body = Problem, description = "The provider is away: ask again")))]
 #[post("/api/admin/disputes/{id}/settle")]
 pub(in crate::payments) async fn settle_dispute(
     app: web::Data<App>,
     id: Path<DisputeId>,
     AdminSent(admin, body): AdminSent<Json<SettleDispute>>,
 ) -> Result<HttpResponse> {
-    let mut db = app.db().await?;
-    let tx = db.transaction().await?;
-    let found = rows::find(&tx, id.0).await?.ok_or(Error::NotFound("The dispute"))?;
+    let found = rows::find(&app.db().await?, id.0).await?.ok_or(Error::NotFound("The dispute"))?;
+    let is_known_there = is_known_there(&app, &found).await?;
     let to = match body.outcome {
         Ended::Won => DisputeState::Won,
         Ended::Lost => DisputeState::Lost,
     };
     let amount = body.amount_cents.map(Money::from_cents);
-    let can_be_asked = Gateway::named(&app, &found.provider).is_ok();
-    settle(&tx, id.0, &Settlement { to, amount, note: &body.note, actor: admin.0.actor(), can_be_asked }).await?;
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    settle(&tx, id.0, &Settlement { to, amount, note: &body.note, actor: admin.0.actor(), is_known_there }).await?;
     let answer = find_view(&tx, id.0).await?;
     tx.commit().await?;
     app.jobs_were_pushed();

@@ -6,7 +6,7 @@
 //! | `rank` | which of two words about one dispute is the later |
 //! | `money` | what lost disputes took, in the ledger |
 //! | `returned` | money that a bank took back by itself, from a provider's list of refunds |
-//! | `settle` | an administrator ends one that the provider leaves unclear |
+//! | `settle` | an administrator ends one that the provider leaves unclear, or does not show any more |
 //! | `watch` | disputes are read at the provider: after a hint, and every six hours |
 //! | `alert` | what the operator is told |
 //! | `http` | the list, settling, evidence |

@@ -79,6 +79,7 @@ mod tests {
             due_by: None,
             evidence_ref: None,
             moved_at: Timestamp::UNIX_EPOCH,
+            is_stuck: false,
             closed_by: closed_by.map(str::to_owned),
         }
     }

@@ -1,4 +1,4 @@
-//! An administrator ends a dispute that the provider leaves unclear.
+//! An administrator ends a dispute that the provider leaves unclear, or does not show any more.
 
 use deadpool_postgres::GenericClient;
 use serde_json::json;
@@ -7,10 +7,14 @@ use vitrine_kit::dispute::{Contested, Dispute as Theirs, Stage, State};
 
 use super::record::{To, move_to};
 use super::store::{self as rows, Dispute};
+use super::watch;
+use crate::app::App;
 use crate::audit_log;
 use crate::cause::Actor;
-use crate::error::{Error, Result};
+use crate::error::{Chain, Error, Result};
 use crate::ids::DisputeId;
+use crate::jobs::{self, Job};
+use crate::payments::gateway::Gateway;
 use crate::payments::store;
 use crate::sale::states::{DisputeStage, DisputeState};
 
@@ -23,8 +27,42 @@ pub(super) struct Settlement<'a> {
     pub amount: Option<Money>,
     pub note: &'a str,
     pub actor: Actor,
-    /// The provider can still be asked how it stands.
-    pub can_be_asked: bool,
+    /// The provider says that it has it, by [`is_known_there`].
+    pub is_known_there: bool,
+}
+
+/// Asks the provider of an open dispute how it stands, and records what it says. `false`: it does not know it, or nobody can be asked.
+/// No connection is held meanwhile.
+///
+/// Errors: the provider's, unless the dispute has not moved for thirty days.
+pub(super) async fn is_known_there(app: &App, dispute: &Dispute) -> Result<bool> {
+    if dispute.state == DisputeState::Unclear || !dispute.state.is_open() {
+        return Ok(false); // that does not depend on it
+    }
+    match ask(app, dispute).await {
+        Err(Error::Unconfigured(_)) => Ok(false),
+        Err(error) if dispute.is_stuck => {
+            tracing::warn!(dispute = dispute.reference, error = %Chain(&error), "a dispute that has not moved for long cannot be read");
+            Ok(false)
+        }
+        answer => answer,
+    }
+}
+
+async fn ask(app: &App, dispute: &Dispute) -> Result<bool> {
+    let gateway = Gateway::named(app, &dispute.provider)?;
+    if watch::read(app, &gateway, &dispute.reference, None).await? {
+        return Ok(true);
+    }
+    // A bank shows it as a return of the payment alone.
+    let Some(payment) = store::find(&app.db().await?, dispute.payment_id).await? else { return Ok(false) };
+    let returns = gateway.refunds_of(&payment).await?.unwrap_or_default();
+    let is_there = returns.iter().any(|one| one.reference == dispute.reference);
+    if is_there {
+        jobs::push_now(&app.db().await?, Job::LookAtRefunds { payment: payment.id }).await?; // it may have ended
+        app.jobs_were_pushed();
+    }
+    Ok(is_there)
 }
 
 /// Ends it, with all that follows from an end that the provider tells. The caller commits.
@@ -34,7 +72,7 @@ pub(super) async fn settle(tx: &impl GenericClient, id: DisputeId, by: &Settleme
     let found = rows::find(tx, id).await?.ok_or(Error::NotFound("The dispute"))?;
     let (order, payment) = store::lock(tx, found.payment_id).await?.ok_or(Error::NotFound("The dispute"))?;
     let known = rows::lock(tx, id).await?.ok_or(Error::NotFound("The dispute"))?;
-    refuse_what_the_provider_decides(&known, by.can_be_asked)?;
+    refuse_what_the_provider_decides(&known, by.is_known_there)?;
     if by.amount.is_some_and(|amount| amount > payment.captured) {
         return Err(Error::field("amount_cents", format!("is more than the {} centavos that came", payment.captured.cents())));
     }
@@ -51,10 +89,10 @@ pub(super) async fn settle(tx: &impl GenericClient, id: DisputeId, by: &Settleme
     audit_log::record(tx, by.actor, "dispute.settle", &id.to_string(), Some(before), Some(after)).await
 }
 
-fn refuse_what_the_provider_decides(known: &Dispute, can_be_asked: bool) -> Result<()> {
+fn refuse_what_the_provider_decides(known: &Dispute, is_known_there: bool) -> Result<()> {
     match known.state {
         DisputeState::Unclear => Ok(()),
-        state if state.is_open() && can_be_asked => {
+        state if state.is_open() && is_known_there && !known.is_stuck => {
             Err(Error::Conflict(format!("The dispute is {state} at {}, which decides it", known.provider)))
         }
         state if !state.is_open() && !known.is_settled_by_hand() => {

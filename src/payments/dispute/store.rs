@@ -26,6 +26,8 @@ pub(super) struct Dispute {
     pub evidence_ref: Option<String>,
     /// When stage or state last changed here.
     pub moved_at: Timestamp,
+    /// It has not moved for thirty days.
+    pub is_stuck: bool,
     pub closed_by: Option<String>,
 }
 
@@ -39,7 +41,7 @@ impl Dispute {
 /// What [`dispute_of`] reads.
 const DISPUTE: &str = "
     SELECT d.id, d.payment_id, d.provider, d.provider_ref, d.stage, d.state, d.amount_cents, d.reason, d.due_by, d.evidence_ref,
-           d.moved_at, d.closed_by
+           d.moved_at, d.moved_at < now() - interval '30 days' AS is_stuck, d.closed_by
       FROM disputes d ";
 
 fn dispute_of(row: &Row) -> Result<Dispute> {
@@ -55,6 +57,7 @@ fn dispute_of(row: &Row) -> Result<Dispute> {
         due_by: row.get("due_by"),
         evidence_ref: row.get("evidence_ref"),
         moved_at: row.get("moved_at"),
+        is_stuck: row.get("is_stuck"),
         closed_by: row.get("closed_by"),
     })
 }
@@ -185,4 +188,28 @@ pub(super) async fn list_open_payments(db: &impl GenericClient, provider: &str, 
     const LIST: &str = "
         SELECT payment_id FROM disputes WHERE provider = $1 AND closed_at IS NULL GROUP BY 1 ORDER BY min(moved_at) LIMIT $2";
     Ok(db::query(db, LIST, &[&provider, &most]).await?.iter().map(|row| row.get("payment_id")).collect())
+}
+
+/// A dispute that may have got lost at its provider.
+pub(super) struct Stuck {
+    pub provider: String,
+    pub reference: String,
+    pub order_id: OrderId,
+    pub order_number: String,
+}
+
+/// Open disputes that have not moved for thirty days, and that nobody was told of in the last week. Of unclear ones the audit tells.
+pub(super) async fn list_stuck(db: &impl GenericClient, most: i64) -> Result<Vec<Stuck>> {
+    const STUCK: &str = "
+        SELECT d.provider, d.provider_ref, d.order_id, o.number FROM disputes d JOIN orders o ON o.id = d.order_id
+         WHERE d.closed_at IS NULL AND d.state <> 'unclear' AND d.moved_at < now() - interval '30 days'
+           AND NOT EXISTS (SELECT FROM alerts a WHERE a.key = 'dispute-stays-open:' || d.provider_ref AND a.last_at > now() - interval '7 days')
+         ORDER BY d.moved_at LIMIT $1";
+    let stuck = |row: &Row| Stuck {
+        provider: row.get("provider"),
+        reference: row.get("provider_ref"),
+        order_id: row.get("order_id"),
+        order_number: row.get("number"),
+    };
+    Ok(db::query(db, STUCK, &[&most]).await?.iter().map(stuck).collect())
 }

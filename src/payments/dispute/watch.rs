@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use vitrine_kit::ProviderError;
 use vitrine_kit::dispute::Dispute as Theirs;
 
+use super::alert;
 use super::record::{Source, record_dispute};
 use super::store as rows;
 use crate::alerts::{self, Alert, Key, List};
@@ -45,6 +46,7 @@ pub async fn watch(app: &App) -> Result<Outcome> {
             Ok(()) => {}
         }
     }
+    alert::tell_of_stuck(&app.db().await?).await?;
     app.jobs_were_pushed();
     trouble.map_or(Ok(Outcome::Again(Timestamp::now() + EVERY)), Err)
 }
@@ -96,15 +98,20 @@ async fn look_at_stranger(app: &App, gateway: &Gateway<'_>, listed: &Theirs, ask
 
 /// The job: one dispute as the provider has it now. `evidence_ref`: from the hint, where the answer leaves it out.
 pub async fn look_at_dispute(app: &App, provider: &str, reference: &str, evidence_ref: Option<&str>) -> Result<Outcome> {
-    let gateway = Gateway::named(app, provider)?;
+    read(app, &Gateway::named(app, provider)?, reference, evidence_ref).await?; // unknown to them: the hint was untrue
+    Ok(Outcome::Done)
+}
+
+/// Reads a dispute in the provider's books and records how it stands. `false`: they do not know it.
+pub(super) async fn read(app: &App, gateway: &Gateway<'_>, reference: &str, evidence_ref: Option<&str>) -> Result<bool> {
     let asked_at = db::clock(&app.db().await?).await?;
-    let Some(theirs) = gateway.read_dispute(reference).await? else { return Ok(Outcome::Done) }; // the hint was untrue
+    let Some(theirs) = gateway.read_dispute(reference).await? else { return Ok(false) };
     let theirs = Theirs { evidence_ref: theirs.evidence_ref.clone().or(evidence_ref.map(str::to_owned)), ..theirs };
     if let Some(payment) = find_payment(&app.db().await?, gateway.name(), &theirs).await? {
         apply(app, gateway.name(), payment, &theirs, asked_at).await?;
         app.jobs_were_pushed();
     }
-    Ok(Outcome::Done)
+    Ok(true)
 }
 
 /// Whose payment it is: by the dispute's row, else by what it names.
