@@ -14,17 +14,8 @@ const BUSY: &[u16] = &[409, 424];
 
 impl Stripe {
     pub(crate) async fn get<T: DeserializeOwned>(&self, lane: Lane, request: RequestBuilder) -> Result<T, ProviderError> {
-        self.told(&self.ask(lane, &request).await?)
-    }
-
-    /// Any answer below 500 to a read.
-    pub(crate) async fn ask(&self, lane: Lane, request: &RequestBuilder) -> Result<Answer, ProviderError> {
-        self.call(lane, request).send_raw().await
-    }
-
-    /// The outcome of an `ask`.
-    pub(crate) fn told<T: DeserializeOwned>(&self, answer: &Answer) -> Result<T, ProviderError> {
-        if answer.is_success() { answer.read() } else { Err(self.refused_read(answer)) }
+        let answer = self.call(lane, &request).send_raw().await?;
+        if answer.is_success() { answer.read() } else { Err(self.refused_read(&answer)) }
     }
 
     /// Any answer, also a 5xx, which is then stored for this key. The same key and body acts once, for 24 h.

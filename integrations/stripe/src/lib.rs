@@ -181,18 +181,14 @@ impl Stripe {
         {
             return as_asked(new, intent);
         }
-        let request = requests::new_intent(new, true);
+        let request = requests::new_intent(new);
         let mut last_failure = None;
         for n in 1..=new.attempt.clamp(1, KEYS) {
             let key = format!("pay-{}-{n}", new.payment_id);
-            let mut sent = self.post(Lane::Buyer, &request, &key).await;
-            if matches!(&sent, Ok(answer) if answer.status == 400 && wire::is_about(&answer.body, requests::METHODS)) {
-                // A test server may not know the parameter, and has then made nothing. Stripe itself knows it.
-                sent = self.post(Lane::Buyer, &requests::new_intent(new, false), &format!("{key}-any")).await;
-            }
+            let sent = self.post(Lane::Buyer, &request, &key).await;
             let answer = if last_failure.is_some() { sent.map_err(unsure)? } else { sent? };
             if answer.status < 500 {
-                return as_asked(new, self.made::<wire::Intent>(&answer)?.into());
+                return as_asked(new, self.made::<wire::Intent>(&answer)?.try_into()?);
             }
             last_failure = Some(answer.status);
         }
@@ -204,7 +200,7 @@ impl Stripe {
     pub async fn read(&self, intent_id: &str, lane: Lane) -> Result<Option<Intent>, ProviderError> {
         let request = requests::intent(intent_id)?;
         match known(self.get::<wire::Intent>(lane, request).await)? {
-            Some(intent) if intent.id == intent_id => Ok(Some(intent.into())),
+            Some(intent) if intent.id == intent_id => intent.try_into().map(Some),
             Some(_) => Err(unclear("answered about another intent")),
             None => Ok(None),
         }
@@ -216,8 +212,9 @@ impl Stripe {
         let from = created_after.saturating_sub(CLOCKS_APART).unwrap_or(created_after);
         let is_it = |intent: &wire::Intent| intent.payment_id() == Some(payment_id);
         let has_it = |page: &[wire::Intent]| page.iter().any(is_it);
-        let intents = self.intents(lane, FIND_PAGES, Created { from, to: None }, false, has_it).await?;
-        Ok(intents.into_iter().find(is_it).map(Intent::from))
+        let page = |after: Option<&str>| requests::intents(Created { from, to: None }, false, after);
+        let intents = self.list(lane, FIND_PAGES, page, has_it).await?;
+        intents.into_iter().find(is_it).map(Intent::try_from).transpose()
     }
 
     /// Makes an unpaid intent unpayable. A repeat changes nothing. While the bank is processing it the result is `Unknown`: ask
@@ -309,10 +306,11 @@ impl Stripe {
     /// All money received in `[from, to)`, by intent, as long as it came within 48 hours of the intent's creation.
     pub async fn received(&self, from: Timestamp, to: Timestamp) -> Result<Vec<Received>, ProviderError> {
         let first = from.saturating_sub(LONGEST_OPEN).unwrap_or(from);
-        let intents =
-            self.intents(Lane::Background, RECEIVED_PAGES, Created { from: first, to: Some(to) }, true, |_| false).await?;
-        let received = intents.iter().filter_map(wire::received);
-        Ok(received.filter(|money| money.paid_at.is_none_or(|at| from <= at && at < to)).collect())
+        let page = |after: Option<&str>| requests::intents(Created { from: first, to: Some(to) }, true, after);
+        let intents = self.list(Lane::Background, RECEIVED_PAGES, page, |_| false).await?;
+        let received: Vec<_> =
+            intents.iter().filter_map(|intent| wire::received(intent).transpose()).collect::<Result<_, _>>()?;
+        Ok(received.into_iter().filter(|money| money.paid_at.is_none_or(|at| from <= at && at < to)).collect())
     }
 
     /// The present state of a dispute. `None`: Stripe does not have it.
@@ -334,27 +332,6 @@ impl Stripe {
         self.list(Lane::Background, REFUND_PAGES, |after: Option<&str>| requests::refunds_of(intent_id, after), |_| false).await
     }
 
-    /// The intents created in that time, by `list`. A test server may not know that filter (it answers 400): then all its intents
-    /// are listed and filtered here.
-    async fn intents(
-        &self,
-        lane: Lane,
-        pages: usize,
-        created: Created,
-        with_charges: bool,
-        is_enough: impl Fn(&[wire::Intent]) -> bool,
-    ) -> Result<Vec<wire::Intent>, ProviderError> {
-        let in_time = |after: Option<&str>| requests::intents(Some(created), with_charges, after);
-        let answer = self.ask(lane, &in_time(None)).await?;
-        if answer.status != 400 {
-            return self.list_on(lane, Some(self.told(&answer)?), pages, in_time, is_enough).await;
-        }
-        let all = |after: Option<&str>| requests::intents(None, with_charges, after);
-        let mut intents = self.list(lane, pages, all, is_enough).await?;
-        intents.retain(|intent| created.takes_in(intent.created));
-        Ok(intents)
-    }
-
     /// Reads pages until the last one, or until `is_enough`. More than `pages` is an error, not a partial list.
     async fn list<T: wire::Listed>(
         &self,
@@ -363,24 +340,9 @@ impl Stripe {
         page: impl Fn(Option<&str>) -> RequestBuilder,
         is_enough: impl Fn(&[T]) -> bool,
     ) -> Result<Vec<T>, ProviderError> {
-        self.list_on(lane, None, pages, page, is_enough).await
-    }
-
-    /// The same, if the first page may have been read already.
-    async fn list_on<T: wire::Listed>(
-        &self,
-        lane: Lane,
-        mut first: Option<wire::Page<T>>,
-        pages: usize,
-        page: impl Fn(Option<&str>) -> RequestBuilder,
-        is_enough: impl Fn(&[T]) -> bool,
-    ) -> Result<Vec<T>, ProviderError> {
         let mut all: Vec<T> = Vec::new();
         for _ in 0..pages {
-            let wire::Page { data, has_more } = match first.take() {
-                Some(first) => first,
-                None => self.get(lane, page(all.last().map(T::id))).await?,
-            };
+            let wire::Page { data, has_more } = self.get(lane, page(all.last().map(T::id))).await?;
             let is_last = data.is_empty() || !has_more || is_enough(&data);
             all.extend(data);
             if is_last {

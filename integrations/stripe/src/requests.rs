@@ -21,17 +21,13 @@ const WIDE_PAGE: i64 = 50;
 /// The longest value that metadata holds, in characters.
 const METADATA_LIMIT: usize = 500;
 
-/// The parameter that says which methods an intent may offer.
-pub(crate) const METHODS: &str = "allowed_payment_method_types";
-
-/// `of_cards_alone`: a buyer who chose a card pays by card, whatever else is switched on in the dashboard.
-pub(crate) fn new_intent(new: &NewIntent, of_cards_alone: bool) -> RequestBuilder {
+/// Of cards alone: whatever else is switched on in their dashboard, a buyer who chose a card pays by card.
+pub(crate) fn new_intent(new: &NewIntent) -> RequestBuilder {
     let ids = [("order_id", new.order_id), ("payment_id", new.payment_id)];
     let metadata: HashMap<String, String> = ids.map(|(name, id)| (name.to_owned(), id.to_string())).into();
-    let mut request = CreatePaymentIntent::new(new.amount.cents(), Currency::BRL).metadata(metadata);
-    if of_cards_alone {
-        request = request.allowed_payment_method_types([PaymentIntentAllowedPaymentMethodTypes::Card]);
-    }
+    let mut request = CreatePaymentIntent::new(new.amount.cents(), Currency::BRL)
+        .metadata(metadata)
+        .allowed_payment_method_types([PaymentIntentAllowedPaymentMethodTypes::Card]);
     if let Some(description) = &new.description {
         request = request.description(description);
     }
@@ -58,19 +54,11 @@ impl Created {
         let to = self.to.map(Timestamp::as_second);
         RangeQueryTs::Bounds(RangeBoundsTs { gte: Some(self.from.as_second()), lt: to, ..Default::default() })
     }
-
-    /// An intent without a time is included rather than lost.
-    pub(crate) fn takes_in(self, second: Option<i64>) -> bool {
-        second.is_none_or(|at| self.from.as_second() <= at && self.to.is_none_or(|to| at < to.as_second()))
-    }
 }
 
-/// The next page of intents after that one; the newest come first. `with_charges`: each with its last charge.
-pub(crate) fn intents(created: Option<Created>, with_charges: bool, after: Option<&str>) -> RequestBuilder {
-    let mut list = ListPaymentIntent::new().limit(if with_charges { WIDE_PAGE } else { PAGE });
-    if let Some(created) = created {
-        list = list.created(created.bounds());
-    }
+/// The next page of intents after that one; the newest come first. `with_charges`: each brings its last charge along.
+pub(crate) fn intents(created: Created, with_charges: bool, after: Option<&str>) -> RequestBuilder {
+    let mut list = ListPaymentIntent::new().created(created.bounds()).limit(if with_charges { WIDE_PAGE } else { PAGE });
     if with_charges {
         list = list.expand(["data.latest_charge".to_owned()]);
     }

@@ -8,6 +8,7 @@ use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
 use super::*;
 
+mod amounts;
 mod away;
 mod lists;
 mod refunds;
@@ -290,10 +291,6 @@ async fn words_and_shapes_that_we_do_not_know_do_no_harm() {
         assert_eq!((intent.payment_id, intent.livemode, intent.created, intent.latest_charge), (None, None, None, None));
         assert!(intent.client_secret.is_none() && !intent.status.is_payable());
     }
-    let whole = r#"{"id":"pi_3Q","amount":18500,"currency":"brl","status":"succeeded"}"#;
-    let (_server, stripe) = answering(200, whole).await;
-    let intent = stripe.read("pi_3Q", Lane::Buyer).await.expect("read").expect("known");
-    assert_eq!(intent.amount_received, Money::from_cents(18_500));
 }
 
 #[tokio::test]

@@ -191,7 +191,7 @@ fn ended(dispute: Dispute) -> Dispute {
     Dispute { state, ..dispute }
 }
 
-/// `None` if the intent itself does not say that it succeeded.
+/// Nothing where the intent itself does not say that it succeeded, and with how much: the payment's check asks.
 fn paid(intent: wire::Intent, event_created: Option<i64>) -> Option<CardNews> {
     if intent.status() != IntentStatus::Succeeded {
         return None;
@@ -200,7 +200,7 @@ fn paid(intent: wire::Intent, event_created: Option<i64>) -> Option<CardNews> {
     Some(CardNews::Succeeded(Paid {
         payment_id: intent.payment_id(),
         order_id: intent.order_id(),
-        amount_received: intent.received(),
+        amount_received: intent.received()?,
         currency: intent.currency.to_ascii_lowercase(),
         paid_at: charged_at.or_else(|| wire::time(event_created)),
         charge: intent.charge_id(),

@@ -7,12 +7,12 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use uuid::Uuid;
-use vitrine_kit::Money;
 use vitrine_kit::http::Refusal;
 use vitrine_kit::pix::{Received, RefundStatus, TheirRefund};
 use vitrine_kit::refund::{Nature, Obstacle, Retry};
+use vitrine_kit::{Money, ProviderError};
 
-use crate::IntentStatus;
+use crate::{IntentStatus, unclear};
 
 /// The only currency of the shop.
 pub(crate) const BRL: &str = "brl";
@@ -77,6 +77,8 @@ pub(crate) struct Charge {
     pub(crate) id: String,
     #[serde(default, deserialize_with = "lenient")]
     created: Option<i64>,
+    #[serde(default, deserialize_with = "lenient")]
+    amount_captured: Option<i64>,
     #[serde(default, deserialize_with = "lenient")]
     pub(crate) amount_refunded: Option<i64>,
     #[serde(default, deserialize_with = "lenient")]
@@ -162,10 +164,13 @@ impl Intent {
         }
     }
 
-    /// Only a test server leaves the field out; there a succeeded intent was received completely.
-    pub(crate) fn received(&self) -> Money {
-        let whole = if self.status() == IntentStatus::Succeeded { self.amount } else { 0 };
-        Money::from_cents(self.amount_received.unwrap_or(whole))
+    /// How much came. `None`: it succeeded, and neither it nor its charge says with how much.
+    pub(crate) fn received(&self) -> Option<Money> {
+        let captured = || match self.status() {
+            IntentStatus::Succeeded => self.charge()?.amount_captured,
+            _ => Some(0),
+        };
+        self.amount_received.or_else(captured).map(Money::from_cents)
     }
 
     pub(crate) fn status(&self) -> IntentStatus {
@@ -182,14 +187,17 @@ impl Intent {
     }
 }
 
-impl From<Intent> for crate::Intent {
-    fn from(theirs: Intent) -> Self {
-        Self {
+impl TryFrom<Intent> for crate::Intent {
+    type Error = ProviderError;
+
+    fn try_from(theirs: Intent) -> Result<Self, ProviderError> {
+        let amount_received = theirs.received().ok_or_else(no_amount)?;
+        Ok(Self {
             payment_id: theirs.payment_id(),
             order_id: theirs.order_id(),
             status: theirs.status(),
             amount: Money::from_cents(theirs.amount),
-            amount_received: theirs.received(),
+            amount_received,
             latest_charge: theirs.charge_id(),
             id: theirs.id,
             currency: theirs.currency.to_ascii_lowercase(),
@@ -197,8 +205,12 @@ impl From<Intent> for crate::Intent {
             livemode: theirs.livemode,
             created: time(theirs.created),
             last_error: theirs.last_payment_error.map(|error| error.text()),
-        }
+        })
     }
+}
+
+fn no_amount() -> ProviderError {
+    unclear("does not say how much came")
 }
 
 impl Charge {
@@ -287,33 +299,18 @@ pub(crate) fn retry(code: &str, _: &str) -> Retry {
 }
 
 /// The money of a succeeded intent in reais; `None`: it brought none.
-pub(crate) fn received(intent: &Intent) -> Option<Received> {
+pub(crate) fn received(intent: &Intent) -> Result<Option<Received>, ProviderError> {
     if intent.status() != IntentStatus::Succeeded || !intent.currency.eq_ignore_ascii_case(BRL) {
-        return None;
+        return Ok(None);
     }
     let charge = intent.charge();
-    Some(Received {
+    Ok(Some(Received {
         payment_id: intent.payment_id(),
         reference: intent.id.clone(),
-        amount: intent.received(),
+        amount: intent.received().ok_or_else(no_amount)?,
         refunded: Money::from_cents(charge.and_then(|charge| charge.amount_refunded).unwrap_or_default()),
         paid_at: charge.and_then(Charge::paid_at).or_else(|| time(intent.created)),
-    })
-}
-
-/// Whether a refusal is of that parameter.
-pub(crate) fn is_about(body: &[u8], parameter: &str) -> bool {
-    #[derive(Deserialize)]
-    struct Envelope {
-        error: Error,
-    }
-    #[derive(Deserialize)]
-    struct Error {
-        #[serde(default, deserialize_with = "lenient")]
-        param: Option<String>,
-    }
-    let envelope = serde_json::from_slice::<Envelope>(body).ok();
-    envelope.and_then(|envelope| envelope.error.param).is_some_and(|param| param.starts_with(parameter))
+    }))
 }
 
 /// The refusal's code (or its type) and text. Other fields are not read: one of them may be the whole intent with its secret.
