@@ -135,9 +135,9 @@ pub enum Job {
     WatchCertificate,
     /// Recurring: asks the providers for disputes that no webhook told of.
     WatchDisputes,
-    /// Recurring: has what went back of the PIX of the last months read.
+    /// Recurring: has what went back in the last months read.
     WatchReturns,
-    /// Reads what went back of the PIX of a day and those after it, from that page of the provider's list on.
+    /// Reads what went back of a day and those after it, from that page of the provider's list on.
     ReadReturns {
         provider: String,
         day: Date,

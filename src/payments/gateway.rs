@@ -140,12 +140,12 @@ impl<'a> Gateway<'a> {
         }
     }
 
-    /// A page of the money received in `[from, to)`, with what went back of it since. `None`: they have no such list. What a bank
-    /// takes back of a card is a dispute, and is listed as one.
+    /// A page of what went back: of the PIX received in `[from, to)` until now, of cards in that time alone. `None`: they have no such
+    /// list. What a bank takes back of a card is a dispute, and is listed as one.
     pub async fn returns(&self, from: Timestamp, to: Timestamp, page: u32) -> Result<Option<ReturnsPage>, ProviderError> {
         match self {
             Self::Pix(pix) => pix.returns(from, to, page).await,
-            Self::Card(_) => Ok(None),
+            Self::Card(stripe) => Ok(Some(ReturnsPage { received: stripe.returns(from, to).await?, is_last: true })),
         }
     }
 

@@ -1,14 +1,16 @@
-//! What goes back of a PIX long after it was paid. A payer may contest one for 80 days, and the bank takes it back within eleven
-//! more (MED). News of it get lost, and the daily comparison looks at the money of its day: so once a week every day of the last
-//! fourteen weeks is read again in the bank's list, a page a call.
+//! What goes back long after it was paid. A payer may contest a PIX for 80 days, and the bank takes it back within eleven more (MED);
+//! cards are refunded in Stripe's dashboard. News of it get lost, and the daily comparison looks at the money of its day: so once a week
+//! every day of the last fourteen weeks is read again. A bank lists the PIX of a day with what went back of each, a page a call; Stripe
+//! lists the refunds of a day.
 
 use std::collections::HashMap;
 
 use deadpool_postgres::GenericClient;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp, ToSpan};
+use tokio_postgres::Row;
 use vitrine_kit::Money;
-use vitrine_kit::pix::{RefundStatus, Returns};
+use vitrine_kit::pix::{RefundStatus, Returns, TheirRefund};
 
 use crate::alerts::{self, List};
 use crate::app::App;
@@ -20,9 +22,10 @@ use crate::payments::books;
 use crate::payments::gateway::Gateway;
 use crate::payments::refund::adopt;
 use crate::payments::store;
+use crate::sale::states;
 
 const EVERY: SignedDuration = SignedDuration::from_hours(24 * 7);
-/// After so long nothing of a PIX goes back any more.
+/// After so long nothing of a PIX goes back any more. Of cards these are the days on which it went back.
 const OLDEST_DAYS: i64 = 95;
 /// So many calls in a run, and a pause before the next one: the provider's limits are the buyers' first.
 const CALLS: usize = 20;
@@ -91,7 +94,7 @@ async fn read_page(app: &App, gateway: &Gateway<'_>, at: Place) -> Result<Option
     let (from, to) = books::bounds(at.day)?;
     let asked_at = db::clock(&app.db().await?).await?;
     let Some(page) = gateway.returns(from, to, at.page).await? else { return Ok(None) };
-    take_in(app, gateway.name(), &page.received, asked_at).await?;
+    take_in(app, gateway.name(), page.received, asked_at).await?;
     Ok(Some(match page.is_last {
         true => at.next_day(),
         false => Place { page: at.page.saturating_add(1), ..at },
@@ -99,20 +102,26 @@ async fn read_page(app: &App, gateway: &Gateway<'_>, at: Place) -> Result<Option
 }
 
 /// Brings in what went back of those of which our books say otherwise: a handful, of a page of a hundred.
-async fn take_in(app: &App, provider: &'static str, received: &[Returns], asked_at: Timestamp) -> Result<()> {
-    let went_back = |one: &&Returns| !one.refunds.is_empty();
-    let theirs: HashMap<PaymentId, &Returns> =
-        received.iter().filter(went_back).filter_map(|one| Some((PaymentId(one.payment_id?), one))).collect();
+async fn take_in(app: &App, provider: &'static str, mut received: Vec<Returns>, asked_at: Timestamp) -> Result<()> {
+    received.retain(|one| !one.refunds.is_empty());
+    let theirs = by_payment(app, provider, received).await?;
     if theirs.is_empty() {
         return Ok(());
     }
     let ids: Vec<PaymentId> = theirs.keys().copied().collect();
-    let ours = books::store::returned(&app.db().await?, &ids).await?;
+    let (ours, ended) = {
+        let db = app.db().await?;
+        (books::store::returned(&db, &ids).await?, list_ended(&db, &ids).await?)
+    };
     for (payment, returns) in theirs {
-        if ours.get(&payment).is_some_and(|(sum, is_open)| !is_open && is_settled(returns, *sum)) {
+        let has_all = match returns.is_whole {
+            true => ours.get(&payment).is_some_and(|(sum, is_open)| !is_open && is_settled(&returns, *sum)),
+            false => returns.refunds.iter().all(|refund| has_ended_so(refund, ended.get(&(payment, refund.reference.clone())))),
+        };
+        if has_all {
             continue;
         }
-        if let Err(error) = take_in_one(app, provider, payment, returns, asked_at).await {
+        if let Err(error) = take_in_one(app, provider, payment, &returns, asked_at).await {
             // It keeps no other from being read: a job of its own tries it again, and tells if it gives up.
             tracing::warn!(provider, payment.id = %payment, error = %Chain(&error), "what went back of a payment could not be booked");
             jobs::push(&app.db().await?, Job::LookAtRefunds { payment }).await?;
@@ -120,6 +129,40 @@ async fn take_in(app: &App, provider: &'static str, received: &[Returns], asked_
     }
     app.jobs_were_pushed();
     Ok(())
+}
+
+/// Whose they are. What is of no payment of ours is left out: the daily comparison tells of money that is nobody's.
+async fn by_payment(app: &App, provider: &str, received: Vec<Returns>) -> Result<HashMap<PaymentId, Returns>> {
+    const NAMED: &str = "SELECT id, provider_ref FROM payments WHERE provider = $1 AND provider_ref = ANY($2)";
+    let references: Vec<String> = received.iter().filter_map(|one| one.reference.clone()).collect();
+    let mut named: HashMap<String, PaymentId> = HashMap::new();
+    if !references.is_empty() {
+        let rows = db::query(&app.db().await?, NAMED, &[&provider, &references]).await?;
+        named.extend(rows.iter().map(|row| (row.get("provider_ref"), row.get("id"))));
+    }
+    let payment_of = |one: &Returns| match &one.reference {
+        _ if one.payment_id.is_some() => one.payment_id.map(PaymentId),
+        Some(reference) => named.get(reference).copied(),
+        None => None,
+    };
+    Ok(received.into_iter().filter_map(|one| Some((payment_of(&one)?, one))).collect())
+}
+
+/// Refunds of payments that have ended here, by the provider's names for them.
+async fn list_ended(db: &impl GenericClient, ids: &[PaymentId]) -> Result<HashMap<(PaymentId, String), states::RefundStatus>> {
+    const LIST: &str = "
+        SELECT payment_id, provider_ref, status FROM refunds
+         WHERE payment_id = ANY($1) AND provider_ref IS NOT NULL AND status IN ('done', 'failed')";
+    let ended = |row: &Row| Ok(((row.get("payment_id"), row.get("provider_ref")), row.try_get("status")?));
+    db::query(db, LIST, &[&ids]).await?.iter().map(ended).collect()
+}
+
+fn has_ended_so(theirs: &TheirRefund, ours: Option<&states::RefundStatus>) -> bool {
+    match ours {
+        Some(states::RefundStatus::Done) => theirs.status == RefundStatus::Done,
+        Some(states::RefundStatus::Failed) => matches!(theirs.status, RefundStatus::Failed(_)),
+        _ => false,
+    }
 }
 
 async fn take_in_one(
@@ -137,7 +180,7 @@ async fn take_in_one(
             jobs::push_now(&tx, Job::CheckPayment { payment }).await?;
         }
         Some(_) => adopt::bring_in_all(&tx, provider, payment, &returns.refunds, asked_at).await?,
-        None => {} // the daily comparison tells of money that is nobody's
+        None => {} // of another provider
     }
     tx.commit().await?;
     Ok(())

@@ -7,11 +7,13 @@ use vitrine::jobs::{self, Job};
 use vitrine::payments::books;
 use vitrine_sandbox::{Fault, FaultOrder, SendWebhook, TakeBack};
 
-use crate::cards::{count, payments, state};
+use crate::cards::{count, paid_by_card, payments, state};
 use crate::seller;
 use crate::shop::Shop;
 
 const BANK: (&str, &str) = ("PIX_PROVIDER", "bacen");
+/// No webhook arrives there.
+const NOWHERE: &str = "http://127.0.0.1:9";
 
 async fn paid_by_pix(shop: &Shop) -> String {
     let mug = shop.product("Caneca").price(4_000).create().await;
@@ -35,6 +37,12 @@ async fn read_again(shop: &Shop) {
         shop.drain_ahead(SignedDuration::from_mins(2)).await;
     }
     assert_eq!(count(shop, "jobs WHERE kind = 'read_returns' AND state <> 'done'").await, 0);
+}
+
+/// All rows but those that any run writes.
+async fn rows(shop: &Shop) -> Vec<(String, i64)> {
+    shop.alerted().await;
+    shop.row_counts().await.into_iter().filter(|(table, _)| table != "jobs").collect()
 }
 
 #[actix_web::test]
@@ -81,5 +89,36 @@ async fn what_cannot_be_booked_of_one_payment_keeps_no_other_from_it() {
     shop.execute("DROP TRIGGER refuse ON disputes").await;
     shop.drain_ahead(SignedDuration::from_mins(5)).await;
     assert_eq!(payments(&shop, &bad).await, ["pix:partially_charged_back"]);
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn a_refund_made_in_stripes_dashboard_is_found_weeks_after_the_payment_without_any_news_of_it() {
+    let shop = Shop::open().await;
+    let ana = shop.customer().await;
+    let (order, _) = paid_by_card(&ana).await;
+    let (other, total) = paid_by_card(&ana).await;
+    shop.drain().await;
+    shop.control().set_shop_url(NOWHERE);
+    for (order, cents) in [(&order, 300), (&order, 200), (&other, total)] {
+        grow_old(&shop, order, 20).await;
+        shop.control().take_back(order, "", cents).unwrap();
+    }
+    shop.drain().await;
+    assert_eq!(payments(&shop, &order).await, ["credit_card:paid"]);
+    read_again(&shop).await;
+    assert_eq!(payments(&shop, &order).await, ["credit_card:partially_refunded"]);
+    assert_eq!(state(&shop, &order).await, "processing/partially_refunded");
+    assert_eq!(payments(&shop, &other).await, ["credit_card:refunded"]);
+    let amounts = "SELECT array_agg(amount_cents || ' ' || status ORDER BY amount_cents) FROM refunds";
+    assert_eq!(shop.sql::<Vec<String>>(amounts).await, ["200 done".to_owned(), "300 done".to_owned(), format!("{total} done")]);
+    // One of them comes back later, of which nobody hears either.
+    let bounced = shop.control().refunds().into_iter().find(|refund| refund.amount_cents == 200).unwrap();
+    shop.control().bounce_refund(&bounced.refund_id).unwrap();
+    read_again(&shop).await;
+    assert_eq!(shop.sql::<Vec<String>>(amounts).await, ["200 failed".to_owned(), "300 done".to_owned(), format!("{total} done")]);
+    let before = rows(&shop).await;
+    read_again(&shop).await;
+    assert_eq!(rows(&shop).await, before, "what is known is not written again");
     shop.close().await;
 }

@@ -357,6 +357,8 @@ impl PixList {
     pub(crate) fn into_returns(self, pix_key: &str, from: Timestamp, to: Timestamp) -> impl Iterator<Item = Returns> {
         self.ours(pix_key, from, to).map(|pix| Returns {
             payment_id: pix.txid.as_ref().and_then(|txid| txid.parse().ok()),
+            reference: None,
+            is_whole: true,
             refunds: pix.into_refunds().collect(),
         })
     }

@@ -93,18 +93,22 @@ pub struct Received {
     pub paid_at: Option<Timestamp>,
 }
 
-/// A page of the money received in some time, for what went back of it since.
+/// A page of what went back: of the money received in some time, or (Stripe) in that time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReturnsPage {
     pub received: Vec<Returns>,
     pub is_last: bool,
 }
 
-/// All that went back of one received PIX, whoever asked for it.
+/// What went back of one payment, whoever asked for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Returns {
     /// Ours, where the charge was made by us.
     pub payment_id: Option<Uuid>,
+    /// Their name for the payment, where they do not tell ours: the PaymentIntent.
+    pub reference: Option<String>,
+    /// These are all that ever went back of it.
+    pub is_whole: bool,
     pub refunds: Vec<TheirRefund>,
 }
 

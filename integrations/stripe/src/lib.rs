@@ -15,7 +15,7 @@ use uuid::Uuid;
 use vitrine_kit::breaker::{Breaker, BreakerConfig, Lane};
 use vitrine_kit::dispute::Dispute;
 use vitrine_kit::http::{BadConfig, Http, HttpConfig, MAX_RESPONSE_BYTES};
-use vitrine_kit::pix::{NewRefund, Received, Refund, TheirRefund, Voided};
+use vitrine_kit::pix::{NewRefund, Received, Refund, Returns, TheirRefund, Voided};
 use vitrine_kit::{Email, Money, ProviderError};
 
 mod dispute;
@@ -46,6 +46,8 @@ const REFUND_KEYS: u32 = 24;
 const FIND_PAGES: usize = 100;
 /// Most pages of 100 refunds of one payment.
 const REFUND_PAGES: usize = 5;
+/// Most pages of 100 refunds of one day.
+const RETURN_PAGES: usize = 100;
 /// Most pages of disputes.
 const DISPUTE_PAGES: usize = 100;
 /// Most pages of 50 intents for the comparison of the books (each with its charge).
@@ -313,6 +315,18 @@ impl Stripe {
         Ok(received.into_iter().filter(|money| money.paid_at.is_none_or(|at| from <= at && at < to)).collect())
     }
 
+    /// All refunds that were made in `[from, to)`, also in the Dashboard, as they stand now.
+    pub async fn returns(&self, from: Timestamp, to: Timestamp) -> Result<Vec<Returns>, ProviderError> {
+        let created = Created { from, to: Some(to) };
+        let page = |after: Option<&str>| requests::refunds_made(created, after);
+        let refunds = self.list_up_to(Lane::Background, RETURN_PAGES, page, |_| false).await?;
+        let too_many = || {
+            let message = format!("there are more than {RETURN_PAGES} pages of refunds");
+            ProviderError::Rejected { provider: NAME, code: "too_many_pages".to_owned(), message }
+        };
+        Ok(wire::returns(&refunds.ok_or_else(too_many)?))
+    }
+
     /// The present state of a dispute. `None`: Stripe does not have it.
     pub async fn dispute(&self, dispute_id: &str) -> Result<Option<Dispute>, ProviderError> {
         let request = requests::dispute(dispute_id)?;
@@ -340,17 +354,31 @@ impl Stripe {
         page: impl Fn(Option<&str>) -> RequestBuilder,
         is_enough: impl Fn(&[T]) -> bool,
     ) -> Result<Vec<T>, ProviderError> {
+        let too_long = || {
+            let reason = format!("the list is longer than {pages} pages");
+            ProviderError::Unavailable { provider: NAME, reason, retry_after_s: None }
+        };
+        self.list_up_to(lane, pages, page, is_enough).await?.ok_or_else(too_long)
+    }
+
+    /// The same. `None`: there are more pages.
+    async fn list_up_to<T: wire::Listed>(
+        &self,
+        lane: Lane,
+        pages: usize,
+        page: impl Fn(Option<&str>) -> RequestBuilder,
+        is_enough: impl Fn(&[T]) -> bool,
+    ) -> Result<Option<Vec<T>>, ProviderError> {
         let mut all: Vec<T> = Vec::new();
         for _ in 0..pages {
             let wire::Page { data, has_more } = self.get(lane, page(all.last().map(T::id))).await?;
             let is_last = data.is_empty() || !has_more || is_enough(&data);
             all.extend(data);
             if is_last {
-                return Ok(all);
+                return Ok(Some(all));
             }
         }
-        let reason = format!("the list is longer than {pages} pages");
-        Err(ProviderError::Unavailable { provider: NAME, reason, retry_after_s: None })
+        Ok(None)
     }
 }
 

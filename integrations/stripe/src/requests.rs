@@ -42,7 +42,7 @@ pub(crate) fn intent(id: &str) -> Result<RequestBuilder, ProviderError> {
     Ok(RetrievePaymentIntent::new(id).build())
 }
 
-/// When intents were created: in `[from, to)`.
+/// When they were created: in `[from, to)`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Created {
     pub(crate) from: Timestamp,
@@ -91,6 +91,15 @@ pub(crate) fn refund(id: &str) -> Result<RequestBuilder, ProviderError> {
 
 pub(crate) fn refunds_of(intent_id: &str, after: Option<&str>) -> RequestBuilder {
     let list = ListRefund::new().payment_intent(intent_id).limit(PAGE);
+    match after {
+        Some(after) => list.starting_after(after).build(),
+        None => list.build(),
+    }
+}
+
+/// The next page of refunds after that one, of all intents; the newest come first.
+pub(crate) fn refunds_made(created: Created, after: Option<&str>) -> RequestBuilder {
+    let list = ListRefund::new().created(created.bounds()).limit(PAGE);
     match after {
         Some(after) => list.starting_after(after).build(),
         None => list.build(),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use uuid::Uuid;
 use vitrine_kit::http::Refusal;
-use vitrine_kit::pix::{Received, RefundStatus, TheirRefund};
+use vitrine_kit::pix::{Received, RefundStatus, Returns, TheirRefund};
 use vitrine_kit::refund::{Nature, Obstacle, Retry};
 use vitrine_kit::{Money, ProviderError};
 
@@ -311,6 +311,21 @@ pub(crate) fn received(intent: &Intent) -> Result<Option<Received>, ProviderErro
         refunded: Money::from_cents(charge.and_then(|charge| charge.amount_refunded).unwrap_or_default()),
         paid_at: charge.and_then(Charge::paid_at).or_else(|| time(intent.created)),
     }))
+}
+
+/// What went back, by the intent that it is of, in their order. What is of none is none of ours.
+pub(crate) fn returns(refunds: &[Refund]) -> Vec<Returns> {
+    let mut all: Vec<Returns> = Vec::new();
+    let mut place: HashMap<String, usize> = HashMap::new();
+    for refund in refunds {
+        let Some(intent_id) = refund.intent_id() else { continue };
+        let at = *place.entry(intent_id.clone()).or_insert_with(|| {
+            all.push(Returns { payment_id: None, reference: Some(intent_id), is_whole: false, refunds: Vec::new() });
+            all.len() - 1
+        });
+        all[at].refunds.push(refund.into());
+    }
+    all
 }
 
 /// The refusal's code (or its type) and text. Other fields are not read: one of them may be the whole intent with its secret.

@@ -1,5 +1,5 @@
 use vitrine_kit::dispute::{Stage, State};
-use wiremock::matchers::query_param;
+use wiremock::matchers::{query_param, query_param_is_missing};
 
 use super::*;
 
@@ -42,6 +42,38 @@ async fn a_list_that_may_not_be_narrowed_is_not_read_whole() {
     assert_eq!(stripe.received(at(0), at(1)).await, Err(refused.clone()));
     assert_eq!(stripe.find(id(PAYMENT), at(1_790_000_000), Lane::Background).await.expect_err("refused"), refused);
     assert_eq!(requests(&server).await.len(), 2);
+}
+
+#[tokio::test]
+async fn what_went_back_is_listed_by_when_it_was_made_and_told_by_intent() {
+    let refund = |n: i64, intent: &str| {
+        format!(
+            r#"{{"id":"re_{n}","object":"refund","amount":{n}00,"status":"succeeded","payment_intent":{intent},"metadata":{{}}}}"#
+        )
+    };
+    let server = MockServer::start().await;
+    let next = page(&[refund(3, "\"pi_1\""), refund(4, "null")], false);
+    Mock::given(query_param("starting_after", "re_2")).respond_with(next).mount(&server).await;
+    let first = page(&[refund(1, "\"pi_1\""), refund(2, "\"pi_2\"")], true);
+    Mock::given(query_param_is_missing("starting_after")).respond_with(first).mount(&server).await;
+    let told = stripe(&server.uri()).returns(at(1_790_000_000), at(1_790_086_400)).await.expect("listed");
+    let query = "GET /v1/refunds?created[gte]=1790000000&created[lt]=1790086400&limit=100";
+    assert_eq!(calls(&server).await, [query.to_owned(), format!("{query}&starting_after=re_2")]);
+    let told: Vec<_> = told
+        .iter()
+        .map(|one| {
+            let refunds = one.refunds.iter().map(|refund| (refund.reference.as_str(), refund.amount.cents())).collect::<Vec<_>>();
+            (one.payment_id, one.reference.as_deref(), one.is_whole, refunds)
+        })
+        .collect();
+    let expected =
+        [(None, Some("pi_1"), false, vec![("re_1", 100), ("re_3", 300)]), (None, Some("pi_2"), false, vec![("re_2", 200)])];
+    assert_eq!(told, expected);
+
+    let (server, stripe) = answering_with(page(&[refund(1, "\"pi_1\"")], true)).await; // without an end
+    let beyond = stripe.returns(at(0), at(1)).await;
+    assert_eq!(beyond, Err(rejected("too_many_pages", "there are more than 100 pages of refunds")));
+    assert_eq!(requests(&server).await.len(), 100);
 }
 
 #[tokio::test]
