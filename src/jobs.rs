@@ -272,6 +272,12 @@ pub fn is_message(kind: &str) -> bool {
     kind.starts_with("mail_") || kind.starts_with("sms_")
 }
 
+/// Whether it only reads what recurring jobs read as well, so that it need not wait for a provider that is not configured any more:
+/// once that is back, `watch_disputes` reads its disputes, and `watch_returns` and the daily comparison what went back there.
+pub fn is_read_again(kind: &str) -> bool {
+    matches!(kind, "look_at_refunds" | "look_at_dispute" | "read_returns")
+}
+
 /// One statement for any number of jobs. A job whose key already waits is not added: the waiting run will see the new state. A job
 /// whose key is running is run once more afterwards, because the running one may have read the old state.
 /// `$1` ids, `$2` kinds, `$3` payloads, `$4` dedupe keys, `$5` when, `$6` attempts, `$7` cause.

@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::db;
 use crate::error::{Chain, Error, Result};
 use crate::ids::OrderId;
-use crate::jobs::Outcome;
+use crate::jobs::{self, Outcome};
 
 /// How long the result of a job is written again while the database does not answer. The lease lasts longer.
 const SETTLE_FOR: Duration = Duration::from_secs(75);
@@ -44,6 +44,7 @@ async fn settle(app: &App, job: &Leased, result: &Result<Outcome>) -> Result<()>
     match result {
         Ok(Outcome::Done) => end(&db, job, "done", None).await.map(drop),
         Ok(Outcome::Again(at)) => later(&db, job, *at, Try::NotCounted(None)).await,
+        Err(Error::Unconfigured(provider)) if jobs::is_read_again(&job.kind) => leave_unread(&mut db, job, provider).await,
         Err(Error::Unconfigured(provider)) => wait_for_provider(&mut db, job, provider).await,
         Err(Error::Provider(error @ ProviderError::NotAccepted { .. })) => wait_until_accepted(&mut db, job, error).await,
         Err(error) if job.attempts < job.max_attempts && error_may_pass(error) => {
@@ -101,6 +102,21 @@ async fn wait_for_provider(db: &mut db::Connection, job: &Leased, provider: &str
         job.kind
     );
     alerts::raise(&tx, Alert::new(Key::ProviderUnconfigured { provider }, text)).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// A job that only reads at a provider that is not configured any more is over, and the operator is told. Once the provider is back,
+/// recurring jobs read the same.
+async fn leave_unread(db: &mut db::Connection, job: &Leased, provider: &str) -> Result<()> {
+    let tx = db.transaction().await?;
+    end(&tx, job, "done", Some(&format!("{provider} is not configured"))).await?;
+    let text = format!(
+        "A tarefa {} não foi feita: {provider} não está mais configurado. Se há pagamentos de lá, configure {provider} outra vez: as \
+         disputas e devoluções são então lidas por si.",
+        job.kind
+    );
+    alerts::raise(&tx, Alert::new(Key::ProviderUnconfigured { provider }, text).about(find_order(&tx, job).await?)).await?;
     tx.commit().await?;
     Ok(())
 }

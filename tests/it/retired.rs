@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use serde_json::json;
+use vitrine::ids::PaymentId;
+use vitrine::jobs::{self, Job};
+use vitrine::payments::books;
 use vitrine::worker;
 use vitrine_sandbox::{ChargeStatus, Fault, FaultOrder, Pay, SendWebhook};
 
@@ -264,5 +267,45 @@ async fn a_provider_that_is_back_at_a_wrong_address_is_asked_once_an_hour() {
     assert_eq!(shop.control().charge(&payment).unwrap().status, ChargeStatus::Cancelled, "nobody can pay it any more");
     assert_eq!(shop.sql::<i64>("SELECT count(*) FROM payments WHERE ended_unasked").await, 0);
     back.stop().await;
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn what_was_only_to_be_read_at_a_provider_that_is_gone_is_read_once_it_is_back() {
+    let shop = Shop::open().await;
+    let ana = shop.customer().await;
+    let (order, payment) = live(&ana, "credit_card").await;
+    shop.control().pay(Pay::of(&payment)).unwrap();
+    assert!(shop.control().settled(LIMIT).await);
+    shop.drain().await;
+    let later = shop.beside(STRIPE_GONE).await.unwrap();
+    let (provider, payment) = ("stripe".to_owned(), PaymentId(payment.parse().unwrap()));
+    let day = books::now(&shop.app.db().await.unwrap()).await.unwrap().date();
+    let reads = [
+        Job::LookAtRefunds { payment },
+        Job::LookAtDispute { provider: provider.clone(), reference: "du_1".to_owned(), evidence_ref: None },
+        Job::ReadReturns { provider, day, page: 0 },
+    ];
+    jobs::push_all(&shop.app.db().await.unwrap(), &reads.map(|job| (job, None))).await.unwrap();
+    // What goes back and is contested meanwhile, nobody hears of.
+    shop.control().set_shop_url("http://127.0.0.1:9");
+    shop.control().take_back(&order, "", 300).unwrap();
+    let reading = "SELECT array_agg(kind || ' ' || state ORDER BY kind) FROM jobs WHERE kind IN ('look_at_refunds', 'look_at_dispute', 'read_returns')";
+    let over = ["look_at_dispute done", "look_at_refunds done", "read_returns done"];
+    for _ in 0..2 {
+        drain(&later).await;
+        assert_eq!(shop.sql::<Vec<String>>(reading).await, over, "they do not wait");
+        let told = shop.alerted().await.into_iter().filter(|alert| alert.starts_with("provider")).collect::<Vec<_>>();
+        assert_eq!(told, ["provider-unconfigured 3"]);
+        shop.execute("UPDATE jobs SET run_at = now() - interval '1 day' WHERE state = 'waiting'").await;
+    }
+    later.stop().await;
+    for weekly in [Job::WatchDisputes, Job::WatchReturns] {
+        jobs::push_now(&shop.app.db().await.unwrap(), weekly).await.unwrap();
+    }
+    for _ in 0..6 {
+        shop.drain_ahead(SignedDuration::from_mins(2)).await;
+    }
+    assert_eq!(payments(&shop, &order).await, ["stripe:partially_refunded"]);
     shop.close().await;
 }
