@@ -2341,9 +2341,9 @@ SELECT EXISTS (SELECT FROM disputes WHERE payment_id = $1 AND stage = 'contested
 SELECT EXISTS (SELECT FROM disputes WHERE payment_id = $1 AND return_ref = $2)
 
 -- @ src/payments/dispute/store.rs FIND
--- uuid -> id uuid, payment_id uuid, provider text, provider_ref text, stage text, state text, amount_cents int8, reason text, due_by timestamptz, evidence_ref text, moved_at timestamptz, closed_by text
+-- uuid -> id uuid, payment_id uuid, provider text, provider_ref text, stage text, state text, amount_cents int8, reason text, due_by timestamptz, evidence_ref text, moved_at timestamptz, is_stuck bool, closed_by text
 SELECT d.id, d.payment_id, d.provider, d.provider_ref, d.stage, d.state, d.amount_cents, d.reason, d.due_by, d.evidence_ref,
-           d.moved_at, d.closed_by
+           d.moved_at, d.moved_at < now() - interval '30 days' AS is_stuck, d.closed_by
       FROM disputes d WHERE d.id = $1
 
 -- @ src/payments/dispute/store.rs FIND
@@ -2366,15 +2366,15 @@ UPDATE disputes SET return_ref = $3 WHERE provider = $1 AND provider_ref = $2 AN
 SELECT payment_id FROM disputes WHERE provider = $1 AND closed_at IS NULL GROUP BY 1 ORDER BY min(moved_at) LIMIT $2
 
 -- @ src/payments/dispute/store.rs LOCK
--- uuid -> id uuid, payment_id uuid, provider text, provider_ref text, stage text, state text, amount_cents int8, reason text, due_by timestamptz, evidence_ref text, moved_at timestamptz, closed_by text
+-- uuid -> id uuid, payment_id uuid, provider text, provider_ref text, stage text, state text, amount_cents int8, reason text, due_by timestamptz, evidence_ref text, moved_at timestamptz, is_stuck bool, closed_by text
 SELECT d.id, d.payment_id, d.provider, d.provider_ref, d.stage, d.state, d.amount_cents, d.reason, d.due_by, d.evidence_ref,
-           d.moved_at, d.closed_by
+           d.moved_at, d.moved_at < now() - interval '30 days' AS is_stuck, d.closed_by
       FROM disputes d WHERE d.id = $1 FOR NO KEY UPDATE
 
 -- @ src/payments/dispute/store.rs LOCK
--- text, text -> id uuid, payment_id uuid, provider text, provider_ref text, stage text, state text, amount_cents int8, reason text, due_by timestamptz, evidence_ref text, moved_at timestamptz, closed_by text
+-- text, text -> id uuid, payment_id uuid, provider text, provider_ref text, stage text, state text, amount_cents int8, reason text, due_by timestamptz, evidence_ref text, moved_at timestamptz, is_stuck bool, closed_by text
 SELECT d.id, d.payment_id, d.provider, d.provider_ref, d.stage, d.state, d.amount_cents, d.reason, d.due_by, d.evidence_ref,
-           d.moved_at, d.closed_by
+           d.moved_at, d.moved_at < now() - interval '30 days' AS is_stuck, d.closed_by
       FROM disputes d WHERE d.provider = $1 AND d.provider_ref = $2 FOR NO KEY UPDATE
 
 -- @ src/payments/dispute/store.rs MARK
@@ -2392,6 +2392,13 @@ UPDATE disputes SET return_ref = $3
 -- @ src/payments/dispute/store.rs NOTE
 -- uuid, text, int8 -> 
 UPDATE disputes SET note = $2, amount_cents = coalesce($3, amount_cents) WHERE id = $1
+
+-- @ src/payments/dispute/store.rs STUCK
+-- int8 -> provider text, provider_ref text, order_id uuid, number text
+SELECT d.provider, d.provider_ref, d.order_id, o.number FROM disputes d JOIN orders o ON o.id = d.order_id
+         WHERE d.closed_at IS NULL AND d.state <> 'unclear' AND d.moved_at < now() - interval '30 days'
+           AND NOT EXISTS (SELECT FROM alerts a WHERE a.key = 'dispute-stays-open:' || d.provider_ref AND a.last_at > now() - interval '7 days')
+         ORDER BY d.moved_at LIMIT $1
 
 -- @ src/payments/dispute/watch.rs COUNT
 -- int8 -> count int8
@@ -2445,6 +2452,8 @@ SELECT o.id FROM orders o
 SELECT p.id FROM payments p
          WHERE p.ended_unasked AND p.provider = ANY($1)
            AND NOT EXISTS (SELECT FROM jobs j WHERE j.dedupe = 'check_payment:' || p.id AND j.state IN ('waiting', 'running'))
+           AND NOT EXISTS (SELECT FROM jobs j WHERE j.dedupe = 'check_payment:' || p.id AND j.state = 'dead'
+                            AND j.finished_at > now() - interval '1 hour' AND j.state IN ('done', 'dead'))
          ORDER BY p.id LIMIT $2
 
 -- @ src/payments/refund/adopt.rs INSERT
@@ -2595,6 +2604,15 @@ WITH before AS (
           FROM before b WHERE r.id = $1
         RETURNING b.status, b.waits_since IS NULL AS is_first, r.waits_since
 
+-- @ src/payments/reread.rs LIST
+-- _uuid -> payment_id uuid, provider_ref text, status text
+SELECT payment_id, provider_ref, status FROM refunds
+         WHERE payment_id = ANY($1) AND provider_ref IS NOT NULL AND status IN ('done', 'failed')
+
+-- @ src/payments/reread.rs NAMED
+-- text, _text -> id uuid, provider_ref text
+SELECT id, provider_ref FROM payments WHERE provider = $1 AND provider_ref = ANY($2)
+
 -- @ src/payments/store.rs
 -- uuid -> 
 UPDATE payments SET checked_at = now(), ended_unasked = false WHERE id = $1
@@ -2622,17 +2640,19 @@ UPDATE orders SET expires_at = greatest(expires_at, $3::timestamptz + interval '
          WHERE id = $1 AND status = 'pending'
 
 -- @ src/payments/store.rs FIND
--- uuid -> id uuid, order_id uuid, method text, provider text, status text, amount_cents int8, captured_cents int8, refunded_cents int8, lost_cents int8, is_surplus bool, currency text, method_discount_cents int8, tries int4, provider_ref text, end_to_end_id text, copy_paste text, qr_code_url text, error text, expires_at timestamptz, paid_at timestamptz, created_at timestamptz, is_over bool, is_fresh bool
+-- uuid -> id uuid, order_id uuid, method text, provider text, status text, amount_cents int8, captured_cents int8, refunded_cents int8, lost_cents int8, is_surplus bool, currency text, method_discount_cents int8, tries int4, provider_ref text, end_to_end_id text, copy_paste text, qr_code_url text, error text, expires_at timestamptz, paid_at timestamptz, created_at timestamptz, is_over bool, grace_ends_at timestamptz, is_past_grace bool, is_fresh bool
 SELECT p.id, p.order_id, p.method, p.provider, p.status, p.amount_cents, p.captured_cents, p.refunded_cents, p.lost_cents,
            p.is_surplus, p.currency, p.method_discount_cents, p.tries, p.provider_ref, p.end_to_end_id, p.copy_paste, p.qr_code_url, p.error, p.expires_at,
-           p.paid_at, p.created_at, p.expires_at <= now() AS is_over, p.updated_at > now() - interval '30 seconds' AS is_fresh
+           p.paid_at, p.created_at, p.expires_at <= now() AS is_over, p.expires_at + interval '5 minutes' AS grace_ends_at,
+           p.expires_at + interval '5 minutes' <= now() AS is_past_grace, p.updated_at > now() - interval '30 seconds' AS is_fresh
       FROM payments p WHERE p.id = $1
 
 -- @ src/payments/store.rs FIND
--- uuid -> id uuid, order_id uuid, method text, provider text, status text, amount_cents int8, captured_cents int8, refunded_cents int8, lost_cents int8, is_surplus bool, currency text, method_discount_cents int8, tries int4, provider_ref text, end_to_end_id text, copy_paste text, qr_code_url text, error text, expires_at timestamptz, paid_at timestamptz, created_at timestamptz, is_over bool, is_fresh bool
+-- uuid -> id uuid, order_id uuid, method text, provider text, status text, amount_cents int8, captured_cents int8, refunded_cents int8, lost_cents int8, is_surplus bool, currency text, method_discount_cents int8, tries int4, provider_ref text, end_to_end_id text, copy_paste text, qr_code_url text, error text, expires_at timestamptz, paid_at timestamptz, created_at timestamptz, is_over bool, grace_ends_at timestamptz, is_past_grace bool, is_fresh bool
 SELECT p.id, p.order_id, p.method, p.provider, p.status, p.amount_cents, p.captured_cents, p.refunded_cents, p.lost_cents,
            p.is_surplus, p.currency, p.method_discount_cents, p.tries, p.provider_ref, p.end_to_end_id, p.copy_paste, p.qr_code_url, p.error, p.expires_at,
-           p.paid_at, p.created_at, p.expires_at <= now() AS is_over, p.updated_at > now() - interval '30 seconds' AS is_fresh
+           p.paid_at, p.created_at, p.expires_at <= now() AS is_over, p.expires_at + interval '5 minutes' AS grace_ends_at,
+           p.expires_at + interval '5 minutes' <= now() AS is_past_grace, p.updated_at > now() - interval '30 seconds' AS is_fresh
       FROM payments p WHERE p.order_id = $1 AND p.status IN ('creating', 'unknown', 'pending') FOR NO KEY UPDATE
 
 -- @ src/payments/store.rs FIND
@@ -2662,24 +2682,27 @@ UPDATE payments SET provider_ref = coalesce(provider_ref, nullif($2, '')), copy_
 UPDATE payments SET end_to_end_id = $2 WHERE id = $1 AND end_to_end_id IS NULL AND captured_cents > 0
 
 -- @ src/payments/store.rs LIST
--- _uuid -> id uuid, order_id uuid, method text, provider text, status text, amount_cents int8, captured_cents int8, refunded_cents int8, lost_cents int8, is_surplus bool, currency text, method_discount_cents int8, tries int4, provider_ref text, end_to_end_id text, copy_paste text, qr_code_url text, error text, expires_at timestamptz, paid_at timestamptz, created_at timestamptz, is_over bool, is_fresh bool
+-- _uuid -> id uuid, order_id uuid, method text, provider text, status text, amount_cents int8, captured_cents int8, refunded_cents int8, lost_cents int8, is_surplus bool, currency text, method_discount_cents int8, tries int4, provider_ref text, end_to_end_id text, copy_paste text, qr_code_url text, error text, expires_at timestamptz, paid_at timestamptz, created_at timestamptz, is_over bool, grace_ends_at timestamptz, is_past_grace bool, is_fresh bool
 SELECT p.id, p.order_id, p.method, p.provider, p.status, p.amount_cents, p.captured_cents, p.refunded_cents, p.lost_cents,
            p.is_surplus, p.currency, p.method_discount_cents, p.tries, p.provider_ref, p.end_to_end_id, p.copy_paste, p.qr_code_url, p.error, p.expires_at,
-           p.paid_at, p.created_at, p.expires_at <= now() AS is_over, p.updated_at > now() - interval '30 seconds' AS is_fresh
+           p.paid_at, p.created_at, p.expires_at <= now() AS is_over, p.expires_at + interval '5 minutes' AS grace_ends_at,
+           p.expires_at + interval '5 minutes' <= now() AS is_past_grace, p.updated_at > now() - interval '30 seconds' AS is_fresh
       FROM payments p WHERE p.id = ANY($1) ORDER BY p.id
 
 -- @ src/payments/store.rs LIST
--- uuid -> id uuid, order_id uuid, method text, provider text, status text, amount_cents int8, captured_cents int8, refunded_cents int8, lost_cents int8, is_surplus bool, currency text, method_discount_cents int8, tries int4, provider_ref text, end_to_end_id text, copy_paste text, qr_code_url text, error text, expires_at timestamptz, paid_at timestamptz, created_at timestamptz, is_over bool, is_fresh bool
+-- uuid -> id uuid, order_id uuid, method text, provider text, status text, amount_cents int8, captured_cents int8, refunded_cents int8, lost_cents int8, is_surplus bool, currency text, method_discount_cents int8, tries int4, provider_ref text, end_to_end_id text, copy_paste text, qr_code_url text, error text, expires_at timestamptz, paid_at timestamptz, created_at timestamptz, is_over bool, grace_ends_at timestamptz, is_past_grace bool, is_fresh bool
 SELECT p.id, p.order_id, p.method, p.provider, p.status, p.amount_cents, p.captured_cents, p.refunded_cents, p.lost_cents,
            p.is_surplus, p.currency, p.method_discount_cents, p.tries, p.provider_ref, p.end_to_end_id, p.copy_paste, p.qr_code_url, p.error, p.expires_at,
-           p.paid_at, p.created_at, p.expires_at <= now() AS is_over, p.updated_at > now() - interval '30 seconds' AS is_fresh
+           p.paid_at, p.created_at, p.expires_at <= now() AS is_over, p.expires_at + interval '5 minutes' AS grace_ends_at,
+           p.expires_at + interval '5 minutes' <= now() AS is_past_grace, p.updated_at > now() - interval '30 seconds' AS is_fresh
       FROM payments p WHERE p.order_id = $1 ORDER BY p.id
 
 -- @ src/payments/store.rs LOCK_PAYMENT
--- uuid -> id uuid, order_id uuid, method text, provider text, status text, amount_cents int8, captured_cents int8, refunded_cents int8, lost_cents int8, is_surplus bool, currency text, method_discount_cents int8, tries int4, provider_ref text, end_to_end_id text, copy_paste text, qr_code_url text, error text, expires_at timestamptz, paid_at timestamptz, created_at timestamptz, is_over bool, is_fresh bool
+-- uuid -> id uuid, order_id uuid, method text, provider text, status text, amount_cents int8, captured_cents int8, refunded_cents int8, lost_cents int8, is_surplus bool, currency text, method_discount_cents int8, tries int4, provider_ref text, end_to_end_id text, copy_paste text, qr_code_url text, error text, expires_at timestamptz, paid_at timestamptz, created_at timestamptz, is_over bool, grace_ends_at timestamptz, is_past_grace bool, is_fresh bool
 SELECT p.id, p.order_id, p.method, p.provider, p.status, p.amount_cents, p.captured_cents, p.refunded_cents, p.lost_cents,
            p.is_surplus, p.currency, p.method_discount_cents, p.tries, p.provider_ref, p.end_to_end_id, p.copy_paste, p.qr_code_url, p.error, p.expires_at,
-           p.paid_at, p.created_at, p.expires_at <= now() AS is_over, p.updated_at > now() - interval '30 seconds' AS is_fresh
+           p.paid_at, p.created_at, p.expires_at <= now() AS is_over, p.expires_at + interval '5 minutes' AS grace_ends_at,
+           p.expires_at + interval '5 minutes' <= now() AS is_past_grace, p.updated_at > now() - interval '30 seconds' AS is_fresh
       FROM payments p WHERE p.id = $1 FOR NO KEY UPDATE
 
 -- @ src/payments/store.rs MARK
