@@ -60,9 +60,14 @@ CREATE TABLE refunds (
     waits_since   timestamptz,                  -- first refused for now: it is tried for days from then on
     in_hand_since timestamptz,                  -- the provider has had it in hand, or given no clear answer, since
     late_told_at  timestamptz,                  -- the operator was told that this takes long
+    paid_otherwise_at timestamptz,              -- the provider did not make it, and the shop paid the buyer another way
+    paid_otherwise_by text,                     -- admin:… who says so
+    note         text,                          -- theirs
     created_at   timestamptz NOT NULL DEFAULT now(),
     updated_at   timestamptz NOT NULL DEFAULT now(),
-    CONSTRAINT refunds_waits CHECK (status <> 'waiting' OR waits_since IS NOT NULL)
+    CONSTRAINT refunds_waits CHECK (status <> 'waiting' OR waits_since IS NOT NULL),
+    CONSTRAINT refunds_paid_otherwise CHECK (CASE num_nonnulls(paid_otherwise_at, paid_otherwise_by, note)
+        WHEN 0 THEN true WHEN 3 THEN status = 'done' ELSE false END)
 );
 CREATE INDEX refunds_payment ON refunds (payment_id);
 CREATE INDEX refunds_order ON refunds (order_id);
@@ -109,8 +114,9 @@ CREATE INDEX disputes_payment ON disputes (payment_id);
 CREATE INDEX disputes_order ON disputes (order_id);
 CREATE UNIQUE INDEX disputes_return ON disputes (payment_id, return_ref) WHERE return_ref IS NOT NULL; -- one entry takes money once
 
--- The ledger: money that really moved, as a provider confirmed it.
-CREATE DOMAIN money_kind AS text CHECK (VALUE IN ('capture', 'refund', 'refund_back', 'dispute_out', 'dispute_back'));
+-- The ledger: money that really moved, as a provider confirmed it; of `refund_otherwise`, as an administrator says, beside the
+-- provider's books.
+CREATE DOMAIN money_kind AS text CHECK (VALUE IN ('capture', 'refund', 'refund_back', 'refund_otherwise', 'dispute_out', 'dispute_back'));
 CREATE TABLE money_movements (
     id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     order_id     uuid NOT NULL REFERENCES orders,
@@ -124,7 +130,7 @@ CREATE TABLE money_movements (
     provider_ref text,                          -- endToEndId, charge, refund
     cause        text NOT NULL,
     at           timestamptz NOT NULL DEFAULT now(),
-    CONSTRAINT money_movements_of CHECK ((kind IN ('refund', 'refund_back')) = (refund_id IS NOT NULL)
+    CONSTRAINT money_movements_of CHECK ((kind IN ('refund', 'refund_back', 'refund_otherwise')) = (refund_id IS NOT NULL)
         AND CASE WHEN kind IN ('dispute_out', 'dispute_back')
                  THEN num_nulls(dispute_id, dispute_step) = 0 AND (dispute_step % 2 = 1) = (kind = 'dispute_out')
                  ELSE num_nonnulls(dispute_id, dispute_step) = 0 END)

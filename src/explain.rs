@@ -64,7 +64,7 @@ pub async fn story(db: &impl GenericClient, order: &str) -> Result<Option<Story>
 /// row's number decides, because a transaction that began earlier may have waited for the lock.
 const STORY: &str = "
     WITH payment AS (SELECT id, method, provider, amount_cents FROM payments WHERE order_id = $1),
-         refund AS (SELECT id, amount_cents FROM refunds WHERE order_id = $1),
+         refund AS (SELECT id, amount_cents, paid_otherwise_by FROM refunds WHERE order_id = $1),
          dispute AS (SELECT id, provider_ref, stage, amount_cents FROM disputes WHERE order_id = $1),
          line AS (SELECT id, sku FROM order_lines WHERE order_id = $1),
          job AS (SELECT id, kind, payload, state, run_at, attempts, last_error, cause, created_at, finished_at FROM jobs
@@ -97,9 +97,10 @@ const STORY: &str = "
         SELECT w.at, 2, w.id, 'written off of ' || l.sku, NULL, w.quantity::text, w.actor, w.cause, '', false
           FROM line l JOIN write_offs w ON w.order_line_id = l.id
         UNION ALL
-        SELECT at, 3, id, 'money: ' || kind, NULL, to_char(amount_cents / 100.0, 'FM999999999990.00'), 'provider:' || provider, cause,
-               concat_ws(', ', 'payment ' || payment_id, 'refund ' || refund_id, 'dispute ' || dispute_id, provider_ref), false
-          FROM money_movements WHERE order_id = $1
+        SELECT m.at, 3, m.id, 'money: ' || m.kind, NULL, to_char(m.amount_cents / 100.0, 'FM999999999990.00'),
+               CASE m.kind WHEN 'refund_otherwise' THEN r.paid_otherwise_by ELSE 'provider:' || m.provider END, m.cause,
+               concat_ws(', ', 'payment ' || m.payment_id, 'refund ' || m.refund_id, 'dispute ' || m.dispute_id, m.provider_ref), false
+          FROM money_movements m LEFT JOIN refund r ON r.id = m.refund_id WHERE m.order_id = $1
         UNION ALL
         SELECT created_at, 4, 0, 'job ' || id || ' ' || kind, NULL, 'waiting', NULL, cause, '', false FROM job
         UNION ALL
@@ -116,7 +117,7 @@ const STORY: &str = "
           FROM invoices WHERE order_id = $1 AND authorized_at IS NOT NULL
         UNION ALL
         SELECT at, 2, id, action, NULL, NULL, actor, cause, '', false FROM audit_log
-         WHERE entity_id = $1::text OR entity_id IN (SELECT id::text FROM dispute)) story
+         WHERE entity_id = $1::text OR entity_id IN (SELECT id::text FROM dispute UNION ALL SELECT id::text FROM refund)) story
      ORDER BY at, rank, seq, what";
 
 fn step_of(row: &Row) -> Step {

@@ -26,8 +26,8 @@ pub(super) const RULES: &[Rule] = &[
         SELECT 'order ' || o.number || ' is ' || o.payment_status || ', of its payment ' || p.id || ' of ' || p.captured_cents || ' are gone '
                || coalesce(m.sum, 0) + p.lost_cents
           FROM payments p JOIN orders o ON o.id = p.order_id
-          LEFT JOIN (SELECT payment_id, sum(CASE kind WHEN 'refund' THEN amount_cents ELSE -amount_cents END) AS sum FROM money_movements
-                      WHERE kind IN ('refund', 'refund_back') GROUP BY 1) m ON m.payment_id = p.id
+          LEFT JOIN (SELECT payment_id, sum(CASE kind WHEN 'refund_back' THEN -amount_cents ELSE amount_cents END) AS sum FROM money_movements
+                      WHERE refund_id IS NOT NULL GROUP BY 1) m ON m.payment_id = p.id
          WHERE p.captured_cents > 0 AND NOT p.is_surplus AND o.payment_status IN ('paid', 'partially_refunded', 'refunded')
            AND o.payment_status <> CASE WHEN coalesce(m.sum, 0) + p.lost_cents >= p.captured_cents THEN 'refunded'
                                         WHEN coalesce(m.sum, 0) + p.lost_cents > 0 THEN 'partially_refunded' ELSE 'paid' END"),
@@ -66,15 +66,15 @@ pub(super) const RULES: &[Rule] = &[
          WHERE p.refunded_cents <> coalesce(r.sum, 0) OR p.refunded_cents > p.captured_cents"),
     ("refunds-never-exceed-captures", "
         SELECT 'order ' || order_id FROM money_movements GROUP BY order_id
-        HAVING coalesce(sum(CASE kind WHEN 'refund' THEN amount_cents WHEN 'refund_back' THEN -amount_cents ELSE 0 END), 0)
+        HAVING coalesce(sum(CASE kind WHEN 'refund_back' THEN -amount_cents ELSE amount_cents END) FILTER (WHERE refund_id IS NOT NULL), 0)
                NOT BETWEEN 0 AND coalesce(sum(amount_cents) FILTER (WHERE kind = 'capture'), 0)"),
     // Whether it is disputed is the next rule's.
     ("a-payments-state-is-what-went-back", "
         SELECT 'payment ' || p.id || ' is ' || p.status || ', of ' || p.captured_cents || ' went back ' || coalesce(m.sum, 0) || ', disputes took '
                || p.lost_cents
           FROM payments p
-          LEFT JOIN (SELECT payment_id, sum(CASE kind WHEN 'refund' THEN amount_cents ELSE -amount_cents END) AS sum FROM money_movements
-                      WHERE kind IN ('refund', 'refund_back') GROUP BY 1) m ON m.payment_id = p.id
+          LEFT JOIN (SELECT payment_id, sum(CASE kind WHEN 'refund_back' THEN -amount_cents ELSE amount_cents END) AS sum FROM money_movements
+                      WHERE refund_id IS NOT NULL GROUP BY 1) m ON m.payment_id = p.id
          WHERE p.status <> 'disputed' AND p.captured_cents > 0
            AND p.status <> CASE WHEN coalesce(m.sum, 0) + p.lost_cents >= p.captured_cents THEN CASE WHEN p.lost_cents > 0 THEN 'charged_back' ELSE 'refunded' END
                                 WHEN p.is_surplus THEN 'surplus' WHEN p.lost_cents > 0 THEN 'partially_charged_back'
@@ -82,9 +82,15 @@ pub(super) const RULES: &[Rule] = &[
     ("a-done-refund-is-in-the-ledger", "
         SELECT 'refund ' || r.id || ' (' || r.status || ') of ' || r.amount_cents || ', the ledger says ' || coalesce(m.sum, 0)
           FROM refunds r
-          LEFT JOIN (SELECT refund_id, sum(CASE kind WHEN 'refund' THEN amount_cents ELSE -amount_cents END) AS sum FROM money_movements
+          LEFT JOIN (SELECT refund_id, sum(CASE kind WHEN 'refund_back' THEN -amount_cents ELSE amount_cents END) AS sum FROM money_movements
                       WHERE refund_id IS NOT NULL GROUP BY 1) m ON m.refund_id = r.id
          WHERE coalesce(m.sum, 0) <> CASE WHEN r.status = 'done' THEN r.amount_cents ELSE 0 END"),
+    // And nothing but a person's word is paid another way.
+    ("a-refund-paid-another-way-is-in-the-ledger-as-such", "
+        SELECT 'refund ' || r.id || ' of ' || r.amount_cents || ' was paid another way by ' || coalesce(r.paid_otherwise_by, 'nobody') || ', the ledger says '
+               || coalesce(m.amount_cents, 0)
+          FROM refunds r LEFT JOIN money_movements m ON m.refund_id = r.id AND m.kind = 'refund_otherwise'
+         WHERE coalesce(m.amount_cents, 0) <> CASE WHEN r.paid_otherwise_at IS NULL THEN 0 ELSE r.amount_cents END"),
     ("money-moves-within-one-order", "
         SELECT 'money movement ' || m.id FROM money_movements m JOIN payments p ON p.id = m.payment_id
          WHERE m.order_id <> p.order_id OR m.provider <> p.provider

@@ -207,6 +207,8 @@ pub struct Refund {
     pub is_done: bool,
     #[serde(skip)]
     pub has_failed: bool,
+    /// The shop paid it another way than by the payment that it is of.
+    pub is_paid_otherwise: bool,
     /// `pix`, `credit_card` or `wallet`: where the money goes back to.
     pub method: String,
 }
@@ -214,7 +216,7 @@ pub struct Refund {
 /// The refund and its order.
 pub async fn refund(db: &impl GenericClient, id: RefundId) -> Result<Option<(OrderId, Refund)>> {
     const REFUND: &str = "
-        SELECT r.order_id, r.amount_cents, r.status, p.method
+        SELECT r.order_id, r.amount_cents, r.status, r.paid_otherwise_at IS NOT NULL AS is_paid_otherwise, p.method
           FROM refunds r JOIN payments p ON p.id = r.payment_id WHERE r.id = $1";
     let Some(row) = db::query_opt(db, REFUND, &[&id]).await? else { return Ok(None) };
     let status: RefundStatus = row.try_get("status")?;
@@ -223,6 +225,7 @@ pub async fn refund(db: &impl GenericClient, id: RefundId) -> Result<Option<(Ord
         amount_cents: row.get("amount_cents"),
         is_done: status == RefundStatus::Done,
         has_failed: status == RefundStatus::Failed,
+        is_paid_otherwise: row.get("is_paid_otherwise"),
         method: row.get("method"),
     };
     Ok(Some((row.get("order_id"), refund)))

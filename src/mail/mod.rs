@@ -128,7 +128,7 @@ async fn order_mail(app: &App, id: OrderId, kind: Kind, event: impl FnOnce(&Orde
     send::hand_over(app, claim, &app.keys.order_token(id)).await
 }
 
-/// Mails that money was refunded. Nothing is sent if the refund failed or came back meanwhile.
+/// Mails that money was refunded. Nothing is sent if the refund failed or came back meanwhile, unless the shop then paid it another way.
 pub async fn refunded(app: &App, refund: RefundId) -> Result<Outcome> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
@@ -136,9 +136,12 @@ pub async fn refunded(app: &App, refund: RefundId) -> Result<Outcome> {
         return Ok(Outcome::Dead("there is no such refund".into()));
     };
     let Some(order) = facts::lock_order(&tx, app, id).await? else { return Ok(Outcome::Done) };
-    let event = format!("refunded:{}", refund.id);
+    let made = format!("refunded:{}", refund.id);
+    let event = if refund.is_paid_otherwise { format!("refunded:{}:otherwise", refund.id) } else { made.clone() };
+    if refund.has_failed || refund.is_paid_otherwise {
+        store::withdraw_event(&tx, id, &made).await?; // it failed, or came back, after that was written
+    }
     if refund.has_failed {
-        store::withdraw_event(&tx, id, &event).await?;
         tx.commit().await?;
         return Ok(Outcome::Done);
     }

@@ -93,7 +93,7 @@ pub fn shipped() -> Order {
 
 pub fn refund(is_done: bool, method: &str) -> Refund {
     let (id, amount_cents) = (RefundId(Uuid::nil()), Money::from_cents(1_000));
-    Refund { id, amount_cents, is_done, has_failed: false, method: method.into() }
+    Refund { id, amount_cents, is_done, has_failed: false, is_paid_otherwise: false, method: method.into() }
 }
 
 fn invoice() -> Invoice {

@@ -77,6 +77,9 @@ fn a_cancellation_says_what_becomes_of_the_money() {
 fn a_refund_says_how_much_and_where_to() {
     let card = refunded(&paid(), &refund(false, "credit_card"));
     assert!(card.text.contains("Estamos devolvendo R$ 10,00 referentes ao pedido K7M2Q-X9RTA.\nO valor aparece como crédito"));
+    let otherwise = refunded(&paid(), &Refund { is_paid_otherwise: true, ..refund(true, "credit_card") });
+    let said = "Devolvemos R$ 10,00 referentes ao pedido K7M2Q-X9RTA.\nO valor foi pago diretamente a você, por outro meio";
+    assert!(otherwise.text.contains(said) && !otherwise.text.contains("cartão"), "{}", otherwise.text);
 }
 
 #[test]

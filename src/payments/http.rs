@@ -32,7 +32,7 @@ use crate::sale::viewer::Viewer;
 
 pub fn routes(cfg: &mut ServiceConfig<'_>) {
     cfg.service(payment_methods).service(pay_order).service(list_payments).service(refund_order);
-    cfg.service(refunds::retry_refund);
+    cfg.service(refunds::retry_refund).service(refunds::settle_refund);
     cfg.service(disputes::list_disputes).service(disputes::settle_dispute).service(disputes::send_evidence);
 }
 
@@ -131,7 +131,7 @@ impl PaymentView {
             paid_at: payment.paid_at,
             created_at: payment.created_at,
             error: payment.error.filter(|_| for_admin),
-            refunds: refunds.iter().filter(|r| r.payment_id == payment.id).cloned().collect(),
+            refunds: refunds.iter().filter(|r| r.payment_id == payment.id).map(|r| r.clone().shown(for_admin)).collect(),
         }
     }
 }

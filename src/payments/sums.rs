@@ -16,7 +16,7 @@ use crate::sale::states::{OrderPaymentStatus, PaymentStatus, Sums};
 pub async fn sums_of(db: &impl GenericClient, payment: &Payment) -> Result<(PaymentStatus, Sums)> {
     const SUMS: &str = "
         SELECT p.status, p.captured_cents, p.lost_cents, p.is_surplus,
-               coalesce((SELECT sum(CASE m.kind WHEN 'refund' THEN m.amount_cents ELSE -m.amount_cents END) FROM money_movements m
+               coalesce((SELECT sum(CASE m.kind WHEN 'refund_back' THEN -m.amount_cents ELSE m.amount_cents END) FROM money_movements m
                           WHERE m.order_id = p.order_id AND m.payment_id = p.id AND m.refund_id IS NOT NULL), 0)::bigint AS refunded_cents,
                EXISTS (SELECT FROM disputes d WHERE d.payment_id = p.id AND d.stage = 'contested'
                           AND d.state IN ('open', 'under_review', 'unclear')) AS is_contested

@@ -127,7 +127,8 @@ pub const REFUND_STEPS: &[(&[Refund], &[Refund])] = &[
     ),
     // The buyer's bank would not take it: the money is back with the shop.
     (&[Refund::Done], &[Refund::Failed]),
-    // The provider said that it failed, and its books say that it was done; or a person has it tried once more.
+    // The provider said that it failed, and its books say that it was done, or the shop paid it another way; or a person has it
+    // tried once more.
     (&[Refund::Failed], &[Refund::Done, Refund::Pending]),
 ];
 

@@ -100,7 +100,7 @@ pub(super) async fn forget_in_orders(tx: &Transaction<'_>, orders: &[OrderId]) -
         UPDATE order_history SET reason = ''
          WHERE order_id = ANY($1) AND actor ~ '^(user|admin|guest)' AND reason <> ''";
     const REFUNDS: &str = "
-        UPDATE refunds SET reason = '(removido)' WHERE order_id = ANY($1)";
+        UPDATE refunds SET reason = '(removido)', note = CASE WHEN note IS NOT NULL THEN '(removido)' END WHERE order_id = ANY($1)";
     const DISPUTES: &str = "
         UPDATE disputes SET note = '(removido)' WHERE note IS NOT NULL AND order_id = ANY($1)";
     // A label shows the recipient to everybody who has its link.

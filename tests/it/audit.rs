@@ -390,6 +390,14 @@ const PLANTED: &[(&str, &str)] = &[
     ),
     ("a-done-refund-is-in-the-ledger", "UPDATE refunds SET status = 'failed' WHERE status = 'done'"),
     (
+        "a-refund-paid-another-way-is-in-the-ledger-as-such",
+        "UPDATE refunds SET paid_otherwise_at = now(), paid_otherwise_by = 't', note = 't' WHERE status = 'done'",
+    ),
+    (
+        "a-refund-paid-another-way-is-in-the-ledger-as-such",
+        "ALTER TABLE money_movements DISABLE TRIGGER USER; UPDATE money_movements SET kind = 'refund_otherwise' WHERE kind = 'refund'",
+    ),
+    (
         "money-moves-within-one-order",
         "ALTER TABLE money_movements DISABLE TRIGGER USER;
          UPDATE money_movements m SET order_id = o.id FROM orders o WHERE m.kind = 'capture' AND o.status = 'pending'",

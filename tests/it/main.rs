@@ -60,6 +60,7 @@ mod privacy;
 mod process;
 mod refunds;
 mod refunds_elsewhere;
+mod refunds_settled;
 mod refused;
 mod reread;
 mod repeats;

@@ -460,7 +460,7 @@ async fn news_of_an_earlier_key_change_nothing_but_that_it_went_through_after_al
     let other: Uuid = shop.sql("SELECT key FROM refund_keys").await;
     assert_ne!(other, earlier);
     assert_eq!(tell(other, "D2", RefundStatus::Done).await, Applied::Mismatch);
-    assert_eq!(shop.alerted().await, ["refund-waits 1", "refund-unknown 1"]);
+    assert_eq!(shop.alerted().await, ["refund-waits 1", "refund-too-much 1"]);
     goes_on(&shop).await;
     shop.close().await;
 }

@@ -478,8 +478,8 @@ SELECT 'order ' || o.number || ' costs ' || o.total_cents || ' ' || o.currency |
 SELECT 'order ' || o.number || ' is ' || o.payment_status || ', of its payment ' || p.id || ' of ' || p.captured_cents || ' are gone '
                || coalesce(m.sum, 0) + p.lost_cents
           FROM payments p JOIN orders o ON o.id = p.order_id
-          LEFT JOIN (SELECT payment_id, sum(CASE kind WHEN 'refund' THEN amount_cents ELSE -amount_cents END) AS sum FROM money_movements
-                      WHERE kind IN ('refund', 'refund_back') GROUP BY 1) m ON m.payment_id = p.id
+          LEFT JOIN (SELECT payment_id, sum(CASE kind WHEN 'refund_back' THEN -amount_cents ELSE amount_cents END) AS sum FROM money_movements
+                      WHERE refund_id IS NOT NULL GROUP BY 1) m ON m.payment_id = p.id
          WHERE p.captured_cents > 0 AND NOT p.is_surplus AND o.payment_status IN ('paid', 'partially_refunded', 'refunded')
            AND o.payment_status <> CASE WHEN coalesce(m.sum, 0) + p.lost_cents >= p.captured_cents THEN 'refunded'
                                         WHEN coalesce(m.sum, 0) + p.lost_cents > 0 THEN 'partially_refunded' ELSE 'paid' END
@@ -487,7 +487,7 @@ SELECT 'order ' || o.number || ' is ' || o.payment_status || ', of its payment '
 -- @ src/audit/rules_money.rs
 --  -> ?column? text
 SELECT 'order ' || order_id FROM money_movements GROUP BY order_id
-        HAVING coalesce(sum(CASE kind WHEN 'refund' THEN amount_cents WHEN 'refund_back' THEN -amount_cents ELSE 0 END), 0)
+        HAVING coalesce(sum(CASE kind WHEN 'refund_back' THEN -amount_cents ELSE amount_cents END) FILTER (WHERE refund_id IS NOT NULL), 0)
                NOT BETWEEN 0 AND coalesce(sum(amount_cents) FILTER (WHERE kind = 'capture'), 0)
 
 -- @ src/audit/rules_money.rs
@@ -530,8 +530,8 @@ SELECT 'payment ' || p.id || ' has ' || p.captured_cents - p.refunded_cents - p.
 SELECT 'payment ' || p.id || ' is ' || p.status || ', of ' || p.captured_cents || ' went back ' || coalesce(m.sum, 0) || ', disputes took '
                || p.lost_cents
           FROM payments p
-          LEFT JOIN (SELECT payment_id, sum(CASE kind WHEN 'refund' THEN amount_cents ELSE -amount_cents END) AS sum FROM money_movements
-                      WHERE kind IN ('refund', 'refund_back') GROUP BY 1) m ON m.payment_id = p.id
+          LEFT JOIN (SELECT payment_id, sum(CASE kind WHEN 'refund_back' THEN -amount_cents ELSE amount_cents END) AS sum FROM money_movements
+                      WHERE refund_id IS NOT NULL GROUP BY 1) m ON m.payment_id = p.id
          WHERE p.status <> 'disputed' AND p.captured_cents > 0
            AND p.status <> CASE WHEN coalesce(m.sum, 0) + p.lost_cents >= p.captured_cents THEN CASE WHEN p.lost_cents > 0 THEN 'charged_back' ELSE 'refunded' END
                                 WHEN p.is_surplus THEN 'surplus' WHEN p.lost_cents > 0 THEN 'partially_charged_back'
@@ -585,13 +585,20 @@ SELECT 'refund ' || r.id FROM refunds r WHERE r.status IN ('pending', 'processin
 --  -> ?column? text
 SELECT 'refund ' || r.id || ' (' || r.status || ') of ' || r.amount_cents || ', the ledger says ' || coalesce(m.sum, 0)
           FROM refunds r
-          LEFT JOIN (SELECT refund_id, sum(CASE kind WHEN 'refund' THEN amount_cents ELSE -amount_cents END) AS sum FROM money_movements
+          LEFT JOIN (SELECT refund_id, sum(CASE kind WHEN 'refund_back' THEN -amount_cents ELSE amount_cents END) AS sum FROM money_movements
                       WHERE refund_id IS NOT NULL GROUP BY 1) m ON m.refund_id = r.id
          WHERE coalesce(m.sum, 0) <> CASE WHEN r.status = 'done' THEN r.amount_cents ELSE 0 END
 
 -- @ src/audit/rules_money.rs
 --  -> ?column? text
 SELECT 'refund ' || r.id || ' has the key that refund ' || k.refund_id || ' left' FROM refunds r JOIN refund_keys k ON k.key = r.key
+
+-- @ src/audit/rules_money.rs
+--  -> ?column? text
+SELECT 'refund ' || r.id || ' of ' || r.amount_cents || ' was paid another way by ' || coalesce(r.paid_otherwise_by, 'nobody') || ', the ledger says '
+               || coalesce(m.amount_cents, 0)
+          FROM refunds r LEFT JOIN money_movements m ON m.refund_id = r.id AND m.kind = 'refund_otherwise'
+         WHERE coalesce(m.amount_cents, 0) <> CASE WHEN r.paid_otherwise_at IS NULL THEN 0 ELSE r.amount_cents END
 
 -- @ src/audit/rules_orders.rs
 --  -> ?column? text
@@ -1360,7 +1367,7 @@ SELECT id, number, status, payment_status, total_cents FROM orders WHERE number 
 -- @ src/explain.rs STORY
 -- uuid -> at timestamptz, what text, before text, after text, who text, cause text, note text, is_gap bool
 WITH payment AS (SELECT id, method, provider, amount_cents FROM payments WHERE order_id = $1),
-         refund AS (SELECT id, amount_cents FROM refunds WHERE order_id = $1),
+         refund AS (SELECT id, amount_cents, paid_otherwise_by FROM refunds WHERE order_id = $1),
          dispute AS (SELECT id, provider_ref, stage, amount_cents FROM disputes WHERE order_id = $1),
          line AS (SELECT id, sku FROM order_lines WHERE order_id = $1),
          job AS (SELECT id, kind, payload, state, run_at, attempts, last_error, cause, created_at, finished_at FROM jobs
@@ -1393,9 +1400,10 @@ WITH payment AS (SELECT id, method, provider, amount_cents FROM payments WHERE o
         SELECT w.at, 2, w.id, 'written off of ' || l.sku, NULL, w.quantity::text, w.actor, w.cause, '', false
           FROM line l JOIN write_offs w ON w.order_line_id = l.id
         UNION ALL
-        SELECT at, 3, id, 'money: ' || kind, NULL, to_char(amount_cents / 100.0, 'FM999999999990.00'), 'provider:' || provider, cause,
-               concat_ws(', ', 'payment ' || payment_id, 'refund ' || refund_id, 'dispute ' || dispute_id, provider_ref), false
-          FROM money_movements WHERE order_id = $1
+        SELECT m.at, 3, m.id, 'money: ' || m.kind, NULL, to_char(m.amount_cents / 100.0, 'FM999999999990.00'),
+               CASE m.kind WHEN 'refund_otherwise' THEN r.paid_otherwise_by ELSE 'provider:' || m.provider END, m.cause,
+               concat_ws(', ', 'payment ' || m.payment_id, 'refund ' || m.refund_id, 'dispute ' || m.dispute_id, m.provider_ref), false
+          FROM money_movements m LEFT JOIN refund r ON r.id = m.refund_id WHERE m.order_id = $1
         UNION ALL
         SELECT created_at, 4, 0, 'job ' || id || ' ' || kind, NULL, 'waiting', NULL, cause, '', false FROM job
         UNION ALL
@@ -1412,7 +1420,7 @@ WITH payment AS (SELECT id, method, provider, amount_cents FROM payments WHERE o
           FROM invoices WHERE order_id = $1 AND authorized_at IS NOT NULL
         UNION ALL
         SELECT at, 2, id, action, NULL, NULL, actor, cause, '', false FROM audit_log
-         WHERE entity_id = $1::text OR entity_id IN (SELECT id::text FROM dispute)) story
+         WHERE entity_id = $1::text OR entity_id IN (SELECT id::text FROM dispute UNION ALL SELECT id::text FROM refund)) story
      ORDER BY at, rank, seq, what
 
 -- @ src/http/idempotency.rs FORGET
@@ -1797,8 +1805,8 @@ SELECT copy_paste, expires_at FROM payments
          WHERE order_id = $1 AND status = 'pending' AND method = 'pix' AND copy_paste IS NOT NULL AND expires_at > now()
 
 -- @ src/mail/facts.rs REFUND
--- uuid -> order_id uuid, amount_cents int8, status text, method text
-SELECT r.order_id, r.amount_cents, r.status, p.method
+-- uuid -> order_id uuid, amount_cents int8, status text, is_paid_otherwise bool, method text
+SELECT r.order_id, r.amount_cents, r.status, r.paid_otherwise_at IS NOT NULL AS is_paid_otherwise, p.method
           FROM refunds r JOIN payments p ON p.id = r.payment_id WHERE r.id = $1
 
 -- @ src/mail/facts.rs RESET
@@ -2192,7 +2200,7 @@ SELECT p.id,
                
     coalesce((SELECT sum(CASE WHEN m.kind IN ('refund', 'dispute_out') THEN m.amount_cents ELSE -m.amount_cents END)
                 FROM money_movements m LEFT JOIN disputes d ON d.id = m.dispute_id
-               WHERE m.order_id = p.order_id AND m.payment_id = p.id AND (m.refund_id IS NOT NULL OR d.return_ref IS NOT NULL)), 0)::bigint AS returned_cents
+               WHERE m.order_id = p.order_id AND m.payment_id = p.id AND m.kind <> 'refund_otherwise' AND (m.refund_id IS NOT NULL OR d.return_ref IS NOT NULL)), 0)::bigint AS returned_cents
           FROM payments p WHERE p.id = ANY($1)
 
 -- @ src/payments/books/store.rs LIST
@@ -2219,7 +2227,7 @@ WITH found AS (
                
     coalesce((SELECT sum(CASE WHEN m.kind IN ('refund', 'dispute_out') THEN m.amount_cents ELSE -m.amount_cents END)
                 FROM money_movements m LEFT JOIN disputes d ON d.id = m.dispute_id
-               WHERE m.order_id = p.order_id AND m.payment_id = p.id AND (m.refund_id IS NOT NULL OR d.return_ref IS NOT NULL)), 0)::bigint AS returned_cents
+               WHERE m.order_id = p.order_id AND m.payment_id = p.id AND m.kind <> 'refund_otherwise' AND (m.refund_id IS NOT NULL OR d.return_ref IS NOT NULL)), 0)::bigint AS returned_cents
           FROM found JOIN payments p ON p.id = found.id JOIN orders o ON o.id = p.order_id
 
 -- @ src/payments/books/store.rs LIST
@@ -2477,6 +2485,10 @@ SELECT r.id, r.amount_cents, r.status FROM refunds r
            AND NOT EXISTS (SELECT FROM refund_keys k WHERE k.refund_id = r.id AND (k.key = ANY ($2) OR k.provider_ref = ANY ($3)))
          ORDER BY r.id FOR NO KEY UPDATE
 
+-- @ src/payments/refund/keys.rs ASK
+-- uuid -> exists bool
+SELECT EXISTS (SELECT FROM money_movements WHERE refund_id = $1 AND kind = 'refund_back')
+
 -- @ src/payments/refund/keys.rs EARLIER
 -- uuid, uuid, text -> id uuid, status text, key uuid
 SELECT r.id, r.status, k.key FROM refund_keys k JOIN refunds r ON r.id = k.refund_id
@@ -2518,6 +2530,15 @@ WITH late AS (
          WHERE r.id = late.id AND o.id = r.order_id AND p.id = r.payment_id
         RETURNING r.id, r.order_id, r.status, r.amount_cents, r.error, o.number, p.provider
 
+-- @ src/payments/refund/locked.rs LOCK
+-- uuid -> status text, amount_cents int8, was_done bool
+SELECT status, amount_cents, EXISTS (SELECT FROM money_movements m WHERE m.refund_id = r.id) AS was_done
+          FROM refunds r WHERE id = $1 FOR NO KEY UPDATE
+
+-- @ src/payments/refund/locked.rs OF
+-- uuid -> payment_id uuid
+SELECT payment_id FROM refunds WHERE id = $1
+
 -- @ src/payments/refund/open.rs FIND
 -- uuid -> id uuid, payment_id uuid, key uuid, amount_cents int8, status text, tries int4, reason text, created_at timestamptz, waits_since timestamptz, refund_ref text, last_key uuid, provider text, end_to_end_id text, payment_ref text, is_contested bool, fits bool
 SELECT r.id, r.payment_id, r.key, r.amount_cents, r.status, r.tries, r.reason, r.created_at, r.waits_since, r.provider_ref AS refund_ref,
@@ -2526,6 +2547,11 @@ SELECT r.id, r.payment_id, r.key, r.amount_cents, r.status, r.tries, r.reason, r
                p.refunded_cents + p.lost_cents <= p.captured_cents AS fits
           FROM refunds r JOIN payments p ON p.id = r.payment_id
          WHERE r.id = $1 AND r.status IN ('pending', 'processing', 'unknown', 'waiting')
+
+-- @ src/payments/refund/otherwise.rs PAID
+-- uuid, text, text -> 
+UPDATE refunds SET status = 'done', error = NULL, paid_otherwise_at = now(), paid_otherwise_by = $2, note = $3, updated_at = now()
+         WHERE id = $1
 
 -- @ src/payments/refund/reserve.rs INSERT
 -- uuid, uuid, uuid, int8, text, bool, text -> 
@@ -2547,15 +2573,6 @@ UPDATE payments SET refunded_cents = refunded_cents + $2, updated_at = now()
 UPDATE refunds SET status = 'pending', error = NULL, waits_since = NULL, in_hand_since = NULL, late_told_at = now(), updated_at = now()
          WHERE id = $1
 
--- @ src/payments/refund/retry.rs LOCK
--- uuid -> status text, amount_cents int8, was_done bool
-SELECT status, amount_cents, EXISTS (SELECT FROM money_movements m WHERE m.refund_id = r.id) AS was_done
-          FROM refunds r WHERE id = $1 FOR NO KEY UPDATE
-
--- @ src/payments/refund/retry.rs OF
--- uuid -> payment_id uuid
-SELECT payment_id FROM refunds WHERE id = $1
-
 -- @ src/payments/refund/send.rs COUNT
 -- uuid -> tries int4
 UPDATE refunds SET tries = tries + 1 WHERE id = $1 RETURNING tries
@@ -2575,7 +2592,7 @@ UPDATE refunds SET status = 'done', error = NULL, updated_at = now() WHERE id = 
 -- @ src/payments/refund/settle.rs ENTER
 -- uuid, text, int8, text, text -> 
 INSERT INTO money_movements (order_id, payment_id, refund_id, kind, amount_cents, provider, provider_ref, cause)
-            SELECT order_id, payment_id, id, $2, $3, $4, provider_ref, $5 FROM refunds WHERE id = $1
+        SELECT order_id, payment_id, id, $2, $3, $4, provider_ref, $5 FROM refunds WHERE id = $1
 
 -- @ src/payments/refund/settle.rs FAILED
 -- uuid, text -> 
@@ -2586,14 +2603,14 @@ UPDATE refunds SET status = 'failed', error = $2, updated_at = now() WHERE id = 
 UPDATE payments SET refunded_cents = refunded_cents - $2, updated_at = now() WHERE id = $1
 
 -- @ src/payments/refund/view.rs FIND
--- uuid -> id uuid, payment_id uuid, amount_cents int8, currency text, status text, reason text, restock bool, created_at timestamptz
-SELECT r.id, r.payment_id, r.amount_cents, p.currency, r.status, r.reason, r.restock, r.created_at
-          FROM refunds r JOIN payments p ON p.id = r.payment_id WHERE r.id = $1
+-- uuid -> id uuid, payment_id uuid, amount_cents int8, currency text, status text, reason text, restock bool, created_at timestamptz, paid_otherwise_at timestamptz, note text
+SELECT r.id, r.payment_id, r.amount_cents, p.currency, r.status, r.reason, r.restock, r.created_at, r.paid_otherwise_at, r.note
+      FROM refunds r JOIN payments p ON p.id = r.payment_id WHERE r.id = $1
 
 -- @ src/payments/refund/view.rs LIST
--- uuid -> id uuid, payment_id uuid, amount_cents int8, currency text, status text, reason text, restock bool, created_at timestamptz
-SELECT r.id, r.payment_id, r.amount_cents, p.currency, r.status, r.reason, r.restock, r.created_at
-          FROM refunds r JOIN payments p ON p.id = r.payment_id WHERE r.order_id = $1 ORDER BY r.id
+-- uuid -> id uuid, payment_id uuid, amount_cents int8, currency text, status text, reason text, restock bool, created_at timestamptz, paid_otherwise_at timestamptz, note text
+SELECT r.id, r.payment_id, r.amount_cents, p.currency, r.status, r.reason, r.restock, r.created_at, r.paid_otherwise_at, r.note
+      FROM refunds r JOIN payments p ON p.id = r.payment_id WHERE r.order_id = $1 ORDER BY r.id
 
 -- @ src/payments/refund/wait.rs WAIT
 -- uuid, uuid, text -> status text, is_first bool, waits_since timestamptz
@@ -2747,7 +2764,7 @@ UPDATE payments SET status = $2, updated_at = now() WHERE id = $1
 -- @ src/payments/sums.rs SUMS
 -- uuid -> status text, captured_cents int8, lost_cents int8, is_surplus bool, refunded_cents int8, is_contested bool
 SELECT p.status, p.captured_cents, p.lost_cents, p.is_surplus,
-               coalesce((SELECT sum(CASE m.kind WHEN 'refund' THEN m.amount_cents ELSE -m.amount_cents END) FROM money_movements m
+               coalesce((SELECT sum(CASE m.kind WHEN 'refund_back' THEN -m.amount_cents ELSE m.amount_cents END) FROM money_movements m
                           WHERE m.order_id = p.order_id AND m.payment_id = p.id AND m.refund_id IS NOT NULL), 0)::bigint AS refunded_cents,
                EXISTS (SELECT FROM disputes d WHERE d.payment_id = p.id AND d.stage = 'contested'
                           AND d.state IN ('open', 'under_review', 'unclear')) AS is_contested
@@ -3568,7 +3585,7 @@ UPDATE order_history SET reason = ''
 
 -- @ src/users/erase.rs REFUNDS
 -- _uuid -> 
-UPDATE refunds SET reason = '(removido)' WHERE order_id = ANY($1)
+UPDATE refunds SET reason = '(removido)', note = CASE WHEN note IS NOT NULL THEN '(removido)' END WHERE order_id = ANY($1)
 
 -- @ src/users/erase_guest.rs ACCOUNTS
 -- _bytea, text -> accounts int8
@@ -3630,7 +3647,7 @@ SELECT o.tax_id_sealed, o.tax_id_key,
            || jsonb_build_object(
                'items', (SELECT coalesce(jsonb_agg(to_jsonb(l) - 'order_id' ORDER BY l.position), '[]') FROM order_lines l WHERE l.order_id = o.id),
                'payments', (SELECT coalesce(jsonb_agg(to_jsonb(p) - '{order_id,error}'::text[] ORDER BY p.id), '[]') FROM payments p WHERE p.order_id = o.id),
-               'refunds', (SELECT coalesce(jsonb_agg(to_jsonb(r) - '{order_id,error,key,waits_since,in_hand_since,late_told_at}'::text[] ORDER BY r.id), '[]') FROM refunds r WHERE r.order_id = o.id),
+               'refunds', (SELECT coalesce(jsonb_agg(to_jsonb(r) - '{order_id,error,key,waits_since,in_hand_since,late_told_at,paid_otherwise_by,note}'::text[] ORDER BY r.id), '[]') FROM refunds r WHERE r.order_id = o.id),
                'disputes', (SELECT coalesce(jsonb_agg(to_jsonb(d) - '{order_id,evidence_ref,return_ref,note,moved_at,closed_by}'::text[] ORDER BY d.id), '[]')
                               FROM disputes d WHERE d.order_id = o.id),
                'shipments', (SELECT coalesce(jsonb_agg(jsonb_build_object('status', s.status, 'tracking_number', s.tracking_number,

@@ -24,6 +24,7 @@ pub async fn check(world: &World) {
     count(world, &shop, &db).await;
     captures(world, &shop, &books);
     refunds(world, &shop, &books);
+    paid_otherwise(world, &shop, &books);
     sums(world, &shop, &books);
     contests::check(world, &books, &db).await;
     mails(world, &shop, &books);
@@ -77,8 +78,10 @@ struct Shop {
     payments: BTreeMap<String, (String, bool)>,
     /// Payment → what it captured.
     captured: BTreeMap<String, i64>,
-    /// Refund that is done → amount.
+    /// Refund that the provider made → amount.
     refunded: BTreeMap<String, i64>,
+    /// Payment → what the shop gave back of it another way, by the ledger.
+    otherwise: BTreeMap<String, i64>,
     /// Messages that became outdated while it was unknown whether they had been sent: `kind/id`.
     withdrawn: BTreeSet<String>,
     /// Message → kind and order.
@@ -100,7 +103,9 @@ impl Shop {
         // One that somebody made on a provider's pages has the provider's name.
         const REFUNDS: &str = "
             SELECT CASE WHEN requested_by LIKE 'provider:%' AND reason = 'made at the provider' THEN provider_ref ELSE key::text END, amount_cents
-              FROM refunds WHERE status = 'done'";
+              FROM refunds WHERE status = 'done' AND paid_otherwise_at IS NULL";
+        const OTHERWISE: &str = "
+            SELECT payment_id::text, sum(amount_cents)::bigint FROM money_movements WHERE kind = 'refund_otherwise' GROUP BY 1";
         const MESSAGES: &str =
             "SELECT id::text, kind, order_id::text FROM messages WHERE channel = 'email' AND status IN ('sent', 'delivered')";
         const WITHDRAWN: &str = "SELECT kind || '/' || id FROM messages WHERE status = 'failed' AND tried_at IS NOT NULL";
@@ -129,6 +134,7 @@ impl Shop {
                 .collect(),
             captured: amounts(CAPTURES).await,
             refunded: amounts(REFUNDS).await,
+            otherwise: amounts(OTHERWISE).await,
             withdrawn: db.query(WITHDRAWN, &[]).await.unwrap().iter().map(|row| row.get(0)).collect(),
             messages: db.query(MESSAGES, &[]).await.unwrap().iter().map(|r| (r.get(0), (r.get(1), r.get(2)))).collect(),
         }
@@ -226,6 +232,29 @@ fn refunds(world: &World, shop: &Shop, books: &Value) {
     compare(world, "refunded", &shop.refunded, &theirs);
 }
 
+/// Only what a provider refuses for good is paid another way: here, the rest of a card payment of which a dispute took a part. All of
+/// it is still there, but for what later disputes took.
+fn paid_otherwise(world: &World, shop: &Shop, books: &Value) {
+    for (payment, cents) in &shop.otherwise {
+        world.add("centavos paid back another way", cents.unsigned_abs());
+        let is_of_it = |row: &&Value| row["payment_id"].as_str().is_some_and(|id| plain(id) == *payment);
+        let taken: i64 = rows(books, "disputes").iter().filter(is_of_it).map(contests::taken_cents).sum();
+        let back: i64 = rows(books, "refunds")
+            .iter()
+            .filter(is_of_it)
+            .filter(|refund| refund["status"] == "done")
+            .filter_map(|refund| refund["amount_cents"].as_i64())
+            .sum();
+        let paid: i64 = rows(books, "charges").iter().filter(is_of_it).filter_map(|charge| charge["paid_cents"].as_i64()).sum();
+        if taken <= 0 || *cents > paid - back {
+            world.violation(format!(
+                "{cents} centavos of the payment {payment} were paid back another way: its provider has {paid}, gave back {back}, and \
+                 disputes took {taken}"
+            ));
+        }
+    }
+}
+
 fn compare(world: &World, what: &str, ours: &BTreeMap<String, i64>, theirs: &BTreeMap<String, i64>) {
     world.add(
         &format!("entries {what} that agree with the providers' books"),
@@ -242,7 +271,8 @@ fn compare(world: &World, what: &str, ours: &BTreeMap<String, i64>, theirs: &BTr
     }
 }
 
-/// What is left of a payment by the providers' books is what its order says, and of a surplus nothing is left.
+/// What is left of a payment by the providers' books, and was not paid back another way, is what its order says, and of a surplus
+/// nothing is left.
 fn sums(world: &World, shop: &Shop, books: &Value) {
     let mut left: BTreeMap<String, i64> = BTreeMap::new();
     let mut add = |payment: &Value, cents: i64| *left.entry(plain(payment.as_str().unwrap_or_default())).or_default() += cents;
@@ -254,6 +284,9 @@ fn sums(world: &World, shop: &Shop, books: &Value) {
     }
     for dispute in rows(books, "disputes") {
         add(&dispute["payment_id"], -contests::taken_cents(dispute));
+    }
+    for (payment, cents) in &shop.otherwise {
+        *left.entry(payment.clone()).or_default() -= cents;
     }
     let mut of_orders: BTreeMap<&str, i64> = BTreeMap::new();
     for (payment, left) in left {

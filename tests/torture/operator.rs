@@ -6,16 +6,19 @@ use crate::contests;
 use crate::sold::IS_SOLD;
 use crate::world::{World, lock};
 
-/// Dead jobs are retried, failed refunds tried again or requested anew, sales on hold let go on, rejected invoices retried, denied ones replaced, and disputes without a
+/// Dead jobs are retried, failed refunds tried again, requested anew or (where the provider never will) paid another way, sales on hold let go on, rejected invoices retried, denied ones replaced, and disputes without a
 /// winner settled.
 pub async fn operate(world: &World) {
     const DEAD: &str = "SELECT id::text, kind, coalesce(last_error, '') FROM jobs WHERE state = 'dead'";
     const STRANDED: &str = "
-        SELECT p.order_id::text,
-               (SELECT r.id::text FROM refunds r
-                 WHERE r.payment_id = p.id AND r.status = 'failed' AND r.amount_cents <= p.captured_cents - p.refunded_cents - p.lost_cents
-                   AND NOT EXISTS (SELECT FROM money_movements m WHERE m.refund_id = r.id) ORDER BY r.id DESC LIMIT 1) AS failed
+        SELECT p.order_id::text, r.id::text,
+               coalesce(r.error LIKE '%(charge_disputed)%' AND EXISTS (SELECT FROM audit_log a WHERE a.action = 'refund.retry' AND a.entity_id = r.id::text),
+                        false) AS is_refused_for_good
           FROM payments p JOIN orders o ON o.id = p.order_id
+          LEFT JOIN LATERAL (
+               SELECT r.id, r.error FROM refunds r
+                WHERE r.payment_id = p.id AND r.status = 'failed' AND r.amount_cents <= p.captured_cents - p.refunded_cents - p.lost_cents
+                  AND NOT EXISTS (SELECT FROM money_movements m WHERE m.refund_id = r.id) ORDER BY r.id DESC LIMIT 1) r ON true
          WHERE p.refunded_cents + p.lost_cents < p.captured_cents AND p.status <> 'disputed' AND (p.is_surplus OR o.status = 'cancelled')";
     const REJECTED: &str = "SELECT id::text FROM invoices WHERE status = 'rejected'";
     const DENIED: &str = "
@@ -48,6 +51,14 @@ pub async fn operate(world: &World) {
     }
     for row in db.query(STRANDED, &[]).await.unwrap() {
         if let Some(refund) = row.get::<_, Option<String>>(1) {
+            if row.get(2) {
+                let note = json!({"note": "by bank transfer"});
+                let answer = world.call(0, "POST", &format!("/api/admin/refunds/{refund}/settle"), &headers, Some(&note)).await;
+                if answer.is_some_and(|answer| answer.status == 200) {
+                    world.count("refunds that the provider refuses for good, paid another way");
+                }
+                continue;
+            }
             world.call(0, "POST", &format!("/api/admin/refunds/{refund}/retry"), &headers, Some(&Value::Null)).await;
             world.count("failed refunds tried again by hand");
             continue;

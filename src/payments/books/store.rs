@@ -28,11 +28,11 @@ pub(super) struct Also {
 }
 
 /// SQL, of a payment `p`: what went back of it by the ledger, as the provider's list of refunds has it. What a lost dispute took is
-/// there only where it took it by an entry of that list.
+/// there only where it took it by an entry of that list; what the shop paid another way is not.
 const RETURNED: &str = "
     coalesce((SELECT sum(CASE WHEN m.kind IN ('refund', 'dispute_out') THEN m.amount_cents ELSE -m.amount_cents END)
                 FROM money_movements m LEFT JOIN disputes d ON d.id = m.dispute_id
-               WHERE m.order_id = p.order_id AND m.payment_id = p.id AND (m.refund_id IS NOT NULL OR d.return_ref IS NOT NULL)), 0)::bigint";
+               WHERE m.order_id = p.order_id AND m.payment_id = p.id AND m.kind <> 'refund_otherwise' AND (m.refund_id IS NOT NULL OR d.return_ref IS NOT NULL)), 0)::bigint";
 
 /// Our side of a day.
 pub(super) async fn list_of_day(

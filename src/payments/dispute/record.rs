@@ -13,12 +13,12 @@ use crate::error::Result;
 use crate::ids::{DisputeId, PaymentId, RefundId};
 use crate::jobs::{self, Job};
 use crate::payments::effect::{Applied, Effect};
-use crate::payments::refund::reserve::refund_rest;
+use crate::payments::refund::reserve::refund_what_nobody_keeps;
 use crate::payments::store::{self, Payment};
 use crate::sale::history::{Change, record_change};
 use crate::sale::locks::LockedOrder;
 use crate::sale::off::{queue_jobs_after_change, sale_is_off};
-use crate::sale::states::{DisputeStage, DisputeState, OrderStatus};
+use crate::sale::states::{DisputeStage, DisputeState};
 
 pub use super::rank::Source;
 
@@ -188,8 +188,9 @@ async fn after_its_end(tx: &impl GenericClient, order: &LockedOrder, payment: &P
         .map(|row| (Job::SendRefund { refund: row.get::<_, RefundId>("id") }, None))
         .collect();
     jobs::push_all_now(tx, &waited).await?;
-    if to.state != DisputeState::Lost && (order.status == OrderStatus::Cancelled || payment.is_surplus) {
-        refund_rest(tx, payment.id, to.actor, "its dispute ended, and the money stayed here").await?;
-    }
-    Ok(())
+    let why = match to.state {
+        DisputeState::Lost => "its dispute ended, and this is left of the money",
+        _ => "its dispute ended, and the money stayed here",
+    };
+    refund_what_nobody_keeps(tx, order, payment, to.actor, why).await
 }

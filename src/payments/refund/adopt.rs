@@ -20,7 +20,7 @@ use crate::payments::history::record_refund;
 use crate::payments::refund::displace;
 use crate::payments::refund::keys::{self, Known};
 use crate::payments::refund::reserve::reserve_what_went;
-use crate::payments::refund::settle::{End, FAILED, settle_refund};
+use crate::payments::refund::settle::{End, FAILED, settle_refund, tell_of_second};
 use crate::payments::store;
 use crate::sale::locks::LockedOrder;
 use crate::sale::off::{queue_jobs_after_change, sale_is_off};
@@ -89,12 +89,21 @@ async fn bring_in(
     let Some((order, row)) = store::lock(tx, payment).await?.filter(|(_, p)| p.provider == provider) else {
         return Ok(Effect::of(Applied::UnknownPayment));
     };
+    let mut is_second = false;
     let known = match keys::find_of_payment(tx, payment, theirs.refund_id, &theirs.reference).await? {
         Some(Known { earlier: Some(_), .. }) if theirs.status != RefundStatus::Done => {
             return Ok(Effect::on(order.id, Applied::AlreadyDone)); // news of the past
         }
-        // It went back under two keys: the second is one that nobody asked for.
-        Some(Known { earlier: Some(_), status: states::RefundStatus::Done, .. }) => None,
+        // It went back under two keys, or was paid another way as well: this is one that nobody asked for.
+        Some(Known { earlier: Some(_), status: states::RefundStatus::Done, id }) => {
+            if source == Source::News && keys::came_back(tx, id).await? {
+                jobs::push_now(tx, Job::LookAtRefunds { payment }).await?;
+                return Ok(Effect::on(order.id, Applied::Hint));
+            }
+            tell_of_second(tx, provider, &order, id, &theirs.reference).await?;
+            is_second = true;
+            None
+        }
         Some(Known { earlier: Some(earlier), id, status }) => {
             keys::go_back_to(tx, id, earlier).await?;
             Some((id, status))
@@ -103,6 +112,7 @@ async fn bring_in(
         None => None,
     };
     if known.is_none()
+        && !is_second
         && let Some(effect) = take_return(tx, provider, (&order, &row), theirs, source).await?
     {
         return Ok(effect);
@@ -116,6 +126,7 @@ async fn bring_in(
                 tell_if_goods_left(tx, provider, &order, id, theirs).await?;
                 (id, states::RefundStatus::Processing)
             }
+            None if is_second => return Ok(Effect::on(order.id, Applied::Mismatch)),
             // A refund of ours that can no longer be made may have reserved it: their whole list decides.
             None if !is_from_books && displace::has_unmade(tx, payment).await? => {
                 jobs::push_now(tx, Job::LookAtRefunds { payment }).await?;

@@ -2,14 +2,17 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, post, web};
+use garde::Validate;
+use serde::Deserialize;
+use utoipa::ToSchema;
 
-use super::retry;
 use super::view::RefundView;
+use super::{otherwise, retry};
 use crate::app::App;
 use crate::error::{Problem, Result};
 use crate::http::idempotency::IdempotencyKey;
-use crate::http::json::Path;
-use crate::http::who::Admin;
+use crate::http::json::{Json, Path};
+use crate::http::who::{Admin, AdminSent};
 use crate::ids::RefundId;
 
 /// Tries a refund at once that waits for its next try, or that failed.
@@ -41,4 +44,50 @@ pub(in crate::payments) async fn retry_refund(
     tx.commit().await?;
     app.jobs_were_pushed();
     Ok(HttpResponse::Accepted().json(refund))
+}
+
+/// How the shop paid it.
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct SettleRefund {
+    /// How, when and where it can be looked up: "TED de 3 de dezembro, comprovante 4711".
+    #[garde(length(chars, max = 500), custom(is_said))]
+    note: String,
+}
+
+fn is_said(note: &str, (): &()) -> garde::Result {
+    if note.trim().is_empty() { Err(garde::Error::new("must say how it was paid")) } else { Ok(()) }
+}
+
+/// Records that the shop paid a failed refund's amount to the buyer another way, because the provider will not make it.
+///
+/// It is done from then on, beside the provider's books. The buyer gets the mail of a refund.
+#[utoipa::path(
+    tag = "payments", security(("bearer" = [])), request_body = SettleRefund,
+    params(("id" = RefundId, Path), ("Idempotency-Key" = Option<String>, Header)),
+    responses((status = 200, body = RefundView), (status = 403, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem),
+        (status = 409, body = Problem, description = "It has not failed, or its money is not there any more")))]
+#[post("/api/admin/refunds/{id}/settle")]
+pub(in crate::payments) async fn settle_refund(
+    app: web::Data<App>,
+    id: Path<RefundId>,
+    key: IdempotencyKey,
+    AdminSent(admin, body): AdminSent<Json<SettleRefund>>,
+) -> Result<HttpResponse> {
+    let actor = admin.0.actor();
+    let claim = key.bind(format!("{actor} settle-refund:{}", id.0), body.fingerprint());
+    let mut db = app.db().await?;
+    let tx = db.transaction().await?;
+    if let Some(claim) = &claim
+        && let Some(first) = claim.take(&tx).await?
+    {
+        return Ok(first.answer());
+    }
+    let refund = otherwise::settle_otherwise(&tx, id.0, &body.note, actor).await?;
+    if let Some(claim) = &claim {
+        claim.finish(&tx, StatusCode::OK, &refund).await?;
+    }
+    tx.commit().await?;
+    app.jobs_were_pushed();
+    Ok(HttpResponse::Ok().json(refund))
 }

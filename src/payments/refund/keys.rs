@@ -48,6 +48,12 @@ pub async fn find(db: &impl GenericClient, provider: &str, key: Uuid) -> Result<
     Ok(Some((row.get("payment_id"), Known { id: row.get("id"), status: row.try_get("status")?, earlier })))
 }
 
+/// Whether it was made, and came back. News that it was made may still come then.
+pub async fn came_back(db: &impl GenericClient, id: RefundId) -> Result<bool> {
+    const ASK: &str = "SELECT EXISTS (SELECT FROM money_movements WHERE refund_id = $1 AND kind = 'refund_back')";
+    Ok(db::query_one(db, ASK, &[&id]).await?.get(0))
+}
+
 /// The present key becomes an earlier one, and the refund gets a new one, under which nothing was asked yet. Its row is locked.
 pub async fn take_another(tx: &impl GenericClient, id: RefundId) -> Result<()> {
     const TAKE: &str = "UPDATE refunds SET key = $2, provider_ref = NULL, tries = 0 WHERE id = $1";

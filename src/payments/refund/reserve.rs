@@ -6,12 +6,13 @@ use vitrine_kit::Money;
 
 use crate::cause::Actor;
 use crate::db;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ids::{OrderId, PaymentId, RefundId};
 use crate::jobs::{self, Job};
 use crate::payments::history::record_refund;
 use crate::payments::store::{self, Payment};
-use crate::sale::states::RefundStatus;
+use crate::sale::locks::LockedOrder;
+use crate::sale::states::{OrderStatus, PaymentStatus, RefundStatus};
 
 /// How much of a payment has not gone back, is not on its way, and was not taken by the payer's bank.
 pub fn refundable(payment: &Payment) -> Money {
@@ -43,12 +44,25 @@ pub async fn open_refund(
 
 /// The guard that no two refunds can pass together: what goes back never exceeds what is left. Nothing is left to the shop while a
 /// dispute holds the money.
-pub(super) async fn reserve(tx: &impl GenericClient, payment: PaymentId, amount: Money) -> Result<bool> {
+async fn reserve(tx: &impl GenericClient, payment: PaymentId, amount: Money) -> Result<bool> {
     const RESERVE: &str = "
         UPDATE payments SET refunded_cents = refunded_cents + $2, updated_at = now()
          WHERE id = $1 AND refunded_cents + lost_cents + $2 <= captured_cents
            AND status IN ('paid', 'partially_refunded', 'partially_charged_back', 'surplus')";
     Ok(db::execute(tx, RESERVE, &[&payment, &amount]).await? == 1)
+}
+
+/// The same for a refund that failed, by a person's word.
+///
+/// Errors: 409 the money is not there any more.
+pub(super) async fn reserve_again(tx: &impl GenericClient, payment: &Payment, amount: Money) -> Result<()> {
+    if reserve(tx, payment.id, amount).await? {
+        return Ok(());
+    }
+    Err(Error::Conflict(match payment.status {
+        PaymentStatus::Disputed => "The payment is disputed: its money cannot be refunded meanwhile".into(),
+        _ => "Not so much is left to refund: it went back by another refund, or the payer's bank took it".into(),
+    }))
 }
 
 /// The same for money that went back at the provider already: its books are the truth, whatever the payment's state. `false`:
@@ -75,6 +89,20 @@ pub async fn refund_rest(tx: &impl GenericClient, payment: PaymentId, by: Actor,
         Some(payment) => open_rest(tx, &payment, by, reason).await,
         None => Ok(None),
     }
+}
+
+/// The same, if nobody is to keep it: of a surplus, and of an order that was cancelled. The order and the payment are locked by the caller, who commits.
+pub async fn refund_what_nobody_keeps(
+    tx: &impl GenericClient,
+    order: &LockedOrder,
+    payment: &Payment,
+    by: Actor,
+    reason: &str,
+) -> Result<()> {
+    if payment.is_surplus || order.status == OrderStatus::Cancelled {
+        refund_rest(tx, payment.id, by, reason).await?;
+    }
+    Ok(())
 }
 
 async fn open_rest(tx: &impl GenericClient, payment: &Payment, by: Actor, reason: &str) -> Result<Option<RefundId>> {

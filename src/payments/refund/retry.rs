@@ -4,7 +4,8 @@ use deadpool_postgres::GenericClient;
 use serde_json::json;
 
 use super::keys;
-use super::reserve::reserve;
+use super::locked::lock_refund;
+use super::reserve::reserve_again;
 use super::view::{RefundView, find_view};
 use crate::audit_log;
 use crate::cause::Actor;
@@ -14,45 +15,36 @@ use crate::ids::RefundId;
 use crate::invoices;
 use crate::jobs::{self, Job};
 use crate::payments::history::record_refund;
-use crate::payments::store;
 use crate::sale::off::{queue_jobs_after_change, sale_is_off};
-use crate::sale::states::{PaymentStatus, RefundStatus};
+use crate::sale::states::RefundStatus;
 
 /// Tries a refund at once that waits, or one that failed: that one reserves its money again, and is asked for under a new key. The
 /// caller commits.
 ///
 /// Errors: 404; 409 it is under way or done, it was made and came back, or its money is not there any more.
 pub async fn retry_refund(tx: &impl GenericClient, id: RefundId, actor: Actor) -> Result<RefundView> {
-    const OF: &str = "SELECT payment_id FROM refunds WHERE id = $1";
-    const LOCK: &str = "
-        SELECT status, amount_cents, EXISTS (SELECT FROM money_movements m WHERE m.refund_id = r.id) AS was_done
-          FROM refunds r WHERE id = $1 FOR NO KEY UPDATE";
     const AGAIN: &str = "
         UPDATE refunds SET status = 'pending', error = NULL, waits_since = NULL, in_hand_since = NULL, late_told_at = now(), updated_at = now()
          WHERE id = $1";
-    let row = db::query_opt(tx, OF, &[&id]).await?.ok_or(Error::NotFound("The refund"))?;
-    let (order, payment) = store::lock(tx, row.get("payment_id")).await?.ok_or(Error::NotFound("The refund"))?;
-    let row = db::query_one(tx, LOCK, &[&id]).await?;
-    let status: RefundStatus = row.try_get("status")?;
+    let refund = lock_refund(tx, id).await?.ok_or(Error::NotFound("The refund"))?;
+    let (order, status) = (refund.order.id, refund.status);
     match status {
         RefundStatus::Waiting => {}
-        RefundStatus::Failed if row.get("was_done") => {
-            let why = "The refund was made, and the buyer's bank sent it back: ask for another one, or for another way to pay it";
-            return Err(Error::Conflict(why.into()));
+        RefundStatus::Failed if refund.was_done => {
+            let why = format!(
+                "The refund was made, and the buyer's bank sent it back: ask for another one, or pay it another way and record that \
+                 with POST /api/admin/refunds/{id}/settle"
+            );
+            return Err(Error::Conflict(why));
         }
         RefundStatus::Failed => {
-            let was_off = sale_is_off(tx, order.id).await?;
-            if !reserve(tx, payment.id, row.get("amount_cents")).await? {
-                return Err(Error::Conflict(match payment.status {
-                    PaymentStatus::Disputed => "The payment is disputed: its money cannot be refunded meanwhile".into(),
-                    _ => "Not so much is left to refund: it went back by another refund, or the payer's bank took it".into(),
-                }));
-            }
+            let was_off = sale_is_off(tx, order).await?;
+            reserve_again(tx, &refund.payment, refund.amount).await?;
             keys::take_another(tx, id).await?;
             db::execute(tx, AGAIN, &[&id]).await?;
-            record_refund(tx, order.id, id, Some(status), RefundStatus::Pending, "tried once more", actor).await?;
-            invoices::returns::follow_sums(tx, order.id, Some(id), false, actor).await?;
-            queue_jobs_after_change(tx, order.id, was_off).await?;
+            record_refund(tx, order, id, Some(status), RefundStatus::Pending, "tried once more", actor).await?;
+            invoices::returns::follow_sums(tx, order, Some(id), false, actor).await?;
+            queue_jobs_after_change(tx, order, was_off).await?;
         }
         RefundStatus::Pending | RefundStatus::Processing | RefundStatus::Unknown => {
             return Err(Error::Conflict(format!("The refund is {status}: it is under way already")));

@@ -18,7 +18,7 @@ use crate::payments::refund::adopt::adopt_now;
 use crate::payments::refund::keys;
 use crate::payments::refund::open::{Open, find_open};
 use crate::payments::refund::schedule::TRIED_FOR;
-use crate::payments::refund::settle::{End, FAILED, settle_refund};
+use crate::payments::refund::settle::{End, FAILED, record_done, settle_refund};
 use crate::payments::refund::wait::{Refusal, wait};
 use crate::payments::store;
 use crate::sale::states;
@@ -169,7 +169,11 @@ async fn finish(app: &App, refund: &Open, end: End<'_>) -> Result<Outcome> {
     let provider = Gateway::named(app, &refund.provider)?.name();
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
-    settle_refund(&tx, provider, refund.id, end).await?;
+    match end {
+        // By its key: it may have failed meanwhile, and been paid another way.
+        End::Done => record_done(&tx, provider, refund.key).await?,
+        end => settle_refund(&tx, provider, refund.id, end).await?,
+    };
     if matches!(end, End::Failed(_)) {
         // It may have failed because somebody gave the money back on their pages.
         jobs::push_now(&tx, Job::LookAtRefunds { payment: refund.payment_id }).await?;

@@ -15,7 +15,8 @@ use crate::jobs::{self, Job};
 use crate::payments::effect::{Applied, Effect};
 use crate::payments::history::record_refund;
 use crate::payments::refund::keys::{self, Known};
-use crate::payments::refund::reserve::reserve_what_went;
+use crate::payments::refund::locked::{Locked, lock_refund};
+use crate::payments::refund::reserve::{refund_what_nobody_keeps, refundable, reserve_what_went};
 use crate::payments::store::{self, Payment};
 use crate::payments::sums;
 use crate::sale::locks::LockedOrder;
@@ -49,17 +50,11 @@ pub(super) struct Ending<'a> {
 
 /// Brings a refund to its end, once. The caller commits.
 pub async fn settle_refund(tx: &impl GenericClient, provider: &'static str, id: RefundId, end: End<'_>) -> Result<Effect> {
-    const OF: &str = "SELECT payment_id FROM refunds WHERE id = $1";
-    const LOCK: &str = "
-        SELECT status, amount_cents, EXISTS (SELECT FROM money_movements m WHERE m.refund_id = r.id) AS was_done
-          FROM refunds r WHERE id = $1 FOR NO KEY UPDATE";
-    let Some(row) = db::query_opt(tx, OF, &[&id]).await? else { return Ok(Effect::of(Applied::UnknownPayment)) };
-    let Some((order, payment)) = store::lock(tx, row.get("payment_id")).await?.filter(|(_, p)| p.provider == provider) else {
+    let Some(locked) = lock_refund(tx, id).await?.filter(|locked| locked.payment.provider == provider) else {
         return Ok(Effect::of(Applied::UnknownPayment));
     };
-    let row = db::query_one(tx, LOCK, &[&id]).await?;
-    let (status, was_done): (RefundStatus, bool) = (row.try_get("status")?, row.get("was_done"));
-    let ending = Ending { provider, order: &order, payment: &payment, id, amount: row.get("amount_cents"), from: status };
+    let Locked { order, payment, status, amount, was_done } = locked;
+    let ending = Ending { provider, order: &order, payment: &payment, id, amount, from: status };
     let was_off = sale_is_off(tx, order.id).await?;
     let applied = match (status, end) {
         (RefundStatus::Done, End::Done) | (RefundStatus::Failed, End::Failed(_) | End::Bounced(_)) => Applied::AlreadyDone,
@@ -75,6 +70,7 @@ pub async fn settle_refund(tx: &impl GenericClient, provider: &'static str, id: 
     if has_failed {
         let is_held = hold_after_failed_refund(tx, order.id, was_off, "a refund of all its money failed").await?;
         ending.tell_of_failure(tx, end, is_held).await?;
+        ending.refund_what_is_left(tx).await?;
     }
     queue_jobs_after_change(tx, order.id, was_off).await?;
     Ok(Effect::on(order.id, applied))
@@ -84,7 +80,7 @@ impl Ending<'_> {
     async fn done(&self, tx: &impl GenericClient) -> Result<Applied> {
         const DONE: &str = "UPDATE refunds SET status = 'done', error = NULL, updated_at = now() WHERE id = $1";
         db::execute(tx, DONE, &[&self.id]).await?;
-        self.enter(tx, "refund").await?;
+        enter(tx, self.id, "refund", self.amount, self.provider).await?;
         self.record(tx, RefundStatus::Done, "").await?;
         self.follow_the_sums(tx, "money went back").await?;
         jobs::push(tx, Job::MailRefunded { refund: self.id }).await?;
@@ -103,23 +99,31 @@ impl Ending<'_> {
     /// The money is with us again, and the payment's and the order's states say so.
     async fn bounced(&self, tx: &impl GenericClient, why: &str) -> Result<Applied> {
         self.fail(tx, why).await?;
-        self.enter(tx, "refund_back").await?;
+        enter(tx, self.id, "refund_back", self.amount, self.provider).await?;
         self.follow_the_sums(tx, "a refund came back").await?;
         Ok(Applied::Done)
     }
 
     pub(super) async fn tell_of_failure(&self, tx: &impl GenericClient, end: End<'_>, is_held: bool) -> Result<()> {
         let (id, order) = (self.id, self.order);
-        let what_now = match (is_held, order.status) {
+        let again = match end {
+            End::Bounced(_) => format!("Peça outra (POST /api/orders/{}/refund)", order.id),
+            _ => format!("Tente outra vez (POST /api/admin/refunds/{id}/retry)"),
+        };
+        let sale = match (is_held, order.status) {
             (true, _) => format!(
-                " A venda fica parada: nada é enviado nem faturado até que alguém tente a devolução outra vez \
-                 (POST /api/admin/refunds/{id}/retry) ou diga que a venda segue (POST /api/admin/orders/{}/resume).",
+                " Até lá a venda fica parada: nada é enviado nem faturado, a menos que alguém diga que ela segue \
+                 (POST /api/admin/orders/{}/resume).",
                 order.id
             ),
             (false, OrderStatus::Processing) if off::is_on_hold(tx, order.id).await? => " A venda já estava parada.".to_owned(),
             (false, OrderStatus::Processing) => " A venda segue como estava.".to_owned(),
             _ => String::new(),
         };
+        let what_now = format!(
+            " {again}; se o provedor não a fizer, pague ao comprador de outro modo, por exemplo por transferência, e registre isso \
+             (POST /api/admin/refunds/{id}/settle).{sale}"
+        );
         let (number, cents) = (&order.number, self.amount.cents());
         let (key, text) = match end {
             End::Bounced(why) => (
@@ -136,6 +140,16 @@ impl Ending<'_> {
             End::Done => return Ok(()),
         };
         alerts::raise(tx, Alert::new(key, text).about(order.id)).await
+    }
+
+    /// A dispute took a part meanwhile, so this refund fits no more and cannot be tried again: what is left goes back by another one.
+    async fn refund_what_is_left(&self, tx: &impl GenericClient) -> Result<()> {
+        let Some(payment) = store::find(tx, self.payment.id).await? else { return Ok(()) };
+        if self.amount <= refundable(&payment) {
+            return Ok(());
+        }
+        let by = Actor::Provider(self.provider);
+        refund_what_nobody_keeps(tx, self.order, &payment, by, "this is left of the money after a dispute").await
     }
 
     async fn too_much(&self, tx: &impl GenericClient) -> Result<Applied> {
@@ -156,14 +170,6 @@ impl Ending<'_> {
         self.record(tx, RefundStatus::Failed, why).await
     }
 
-    async fn enter(&self, tx: &impl GenericClient, kind: &str) -> Result<()> {
-        const ENTER: &str = "
-            INSERT INTO money_movements (order_id, payment_id, refund_id, kind, amount_cents, provider, provider_ref, cause)
-            SELECT order_id, payment_id, id, $2, $3, $4, provider_ref, $5 FROM refunds WHERE id = $1";
-        db::execute(tx, ENTER, &[&self.id, &kind, &self.amount, &self.provider, &cause::current()]).await?;
-        Ok(())
-    }
-
     async fn record(&self, tx: &impl GenericClient, to: RefundStatus, why: &str) -> Result<()> {
         let actor = Actor::Provider(self.provider);
         record_refund(tx, self.payment.order_id, self.id, Some(self.from), to, why, actor).await
@@ -174,6 +180,15 @@ impl Ending<'_> {
     }
 }
 
+/// A refund's row in the ledger.
+pub(super) async fn enter(tx: &impl GenericClient, id: RefundId, kind: &str, amount: Money, provider: &str) -> Result<()> {
+    const ENTER: &str = "
+        INSERT INTO money_movements (order_id, payment_id, refund_id, kind, amount_cents, provider, provider_ref, cause)
+        SELECT order_id, payment_id, id, $2, $3, $4, provider_ref, $5 FROM refunds WHERE id = $1";
+    db::execute(tx, ENTER, &[&id, &kind, &amount, &provider, &cause::current()]).await?;
+    Ok(())
+}
+
 /// A provider tells that the money went back, by the key that it knows the refund by.
 pub async fn record_done(tx: &Transaction<'_>, provider: &'static str, key: Uuid) -> Result<Effect> {
     let Some((order, payment, known)) = lock_by_key(tx, provider, key).await? else {
@@ -181,12 +196,12 @@ pub async fn record_done(tx: &Transaction<'_>, provider: &'static str, key: Uuid
     };
     match known.earlier {
         None => settle_refund(tx, provider, known.id, End::Done).await,
+        Some(_) if known.status == RefundStatus::Done && keys::came_back(tx, known.id).await? => {
+            jobs::push_now(tx, Job::LookAtRefunds { payment }).await?;
+            Ok(Effect::on(order.id, Applied::Hint))
+        }
         Some(_) if known.status == RefundStatus::Done => {
-            let text = format!(
-                "A devolução {} do pedido {} foi feita duas vezes em {provider}, com as chaves {key} e a atual. Confira no painel deles.",
-                known.id, order.number
-            );
-            alerts::raise(tx, Alert::new(Key::RefundTooMuch(known.id), text).about(order.id)).await?;
+            tell_of_second(tx, provider, &order, known.id, &key.to_string()).await?;
             jobs::push_now(tx, Job::LookAtRefunds { payment }).await?; // their books name it, where they list refunds
             Ok(Effect::on(order.id, Applied::Mismatch))
         }
@@ -195,6 +210,22 @@ pub async fn record_done(tx: &Transaction<'_>, provider: &'static str, key: Uuid
             settle_refund(tx, provider, known.id, End::Done).await
         }
     }
+}
+
+/// A refund that is done went back once more, under an earlier key. `name`: the key, or what the provider calls it.
+pub(super) async fn tell_of_second(
+    tx: &impl GenericClient,
+    provider: &str,
+    order: &LockedOrder,
+    id: RefundId,
+    name: &str,
+) -> Result<()> {
+    let text = format!(
+        "A devolução {id} do pedido {} já estava feita, ou paga de outro modo, e {provider} a fez também com uma chave anterior ({name}): \
+         o comprador recebeu duas vezes. Confira no painel deles.",
+        order.number
+    );
+    alerts::raise(tx, Alert::new(Key::RefundTooMuch(id), text).about(order.id)).await
 }
 
 /// The refund that a provider knows by a key, under the locks of its order and payment.

@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use vitrine_kit::Money;
 
-use crate::db;
+use crate::db::{self, sql};
 use crate::error::Result;
 use crate::ids::{OrderId, PaymentId, RefundId};
 use crate::sale::states::RefundStatus;
@@ -23,21 +23,34 @@ pub struct RefundView {
     pub reason: String,
     pub restock: bool,
     pub created_at: Timestamp,
+    /// The provider did not make it, and the shop paid it another way (a bank transfer): when an administrator recorded that.
+    pub paid_otherwise_at: Option<Timestamp>,
+    /// An administrator's, from recording it. Only for administrators.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
+
+impl RefundView {
+    /// What a buyer may see of it.
+    pub fn shown(self, for_admin: bool) -> Self {
+        Self { note: self.note.filter(|_| for_admin), ..self }
+    }
+}
+
+/// What [`view_of`] reads.
+const VIEW: &str = "
+    SELECT r.id, r.payment_id, r.amount_cents, p.currency, r.status, r.reason, r.restock, r.created_at, r.paid_otherwise_at, r.note
+      FROM refunds r JOIN payments p ON p.id = r.payment_id ";
 
 /// One refund.
 pub async fn find_view(db: &impl GenericClient, id: RefundId) -> Result<RefundView> {
-    const FIND: &str = "
-        SELECT r.id, r.payment_id, r.amount_cents, p.currency, r.status, r.reason, r.restock, r.created_at
-          FROM refunds r JOIN payments p ON p.id = r.payment_id WHERE r.id = $1";
+    const FIND: &str = sql!(VIEW, "WHERE r.id = $1");
     view_of(&db::query_one(db, FIND, &[&id]).await?)
 }
 
 /// An order's refunds, the oldest first.
 pub async fn list_of_order(db: &impl GenericClient, order: OrderId) -> Result<Vec<RefundView>> {
-    const LIST: &str = "
-        SELECT r.id, r.payment_id, r.amount_cents, p.currency, r.status, r.reason, r.restock, r.created_at
-          FROM refunds r JOIN payments p ON p.id = r.payment_id WHERE r.order_id = $1 ORDER BY r.id";
+    const LIST: &str = sql!(VIEW, "WHERE r.order_id = $1 ORDER BY r.id");
     db::query(db, LIST, &[&order]).await?.iter().map(view_of).collect()
 }
 
@@ -51,5 +64,7 @@ fn view_of(row: &tokio_postgres::Row) -> Result<RefundView> {
         reason: row.get("reason"),
         restock: row.get("restock"),
         created_at: row.get("created_at"),
+        paid_otherwise_at: row.get("paid_otherwise_at"),
+        note: row.get("note"),
     })
 }
