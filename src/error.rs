@@ -32,6 +32,8 @@ pub enum Error {
     /// Absent, or not yours: the answer must not tell which.
     #[error("{0} was not found")]
     NotFound(&'static str),
+    #[error("The body did not come in time: send it again")]
+    BodyTooSlow,
     #[error("The body is larger than 1 MB")]
     TooLarge,
     #[error("Send the body as application/json")]
@@ -100,6 +102,7 @@ impl Error {
             Self::Forged(_) => &ProblemType::BAD_SIGNATURE,
             Self::Forbidden(_) => &ProblemType::FORBIDDEN,
             Self::NotFound(_) => &ProblemType::NOT_FOUND,
+            Self::BodyTooSlow => &ProblemType::REQUEST_TIMEOUT,
             Self::TooLarge => &ProblemType::TOO_LARGE,
             Self::UnsupportedMedia => &ProblemType::UNSUPPORTED_MEDIA_TYPE,
             Self::UnsupportedEncoding => &ProblemType::UNSUPPORTED_CONTENT_ENCODING,

@@ -107,6 +107,11 @@ pub(super) const RULES: &[Rule] = &[
           LEFT JOIN jobs v ON v.dedupe = 'void_payment:' || p.id AND v.state IN ('waiting', 'running', 'dead')
          WHERE p.status IN ('creating', 'unknown', 'pending') AND c.id IS NULL AND v.id IS NULL
            AND greatest(p.checked_at, p.updated_at) < now() - interval '15 minutes'"),
+    // Its provider was taken out, or answers no more: somebody must say what became of it.
+    ("a-live-payment-can-be-asked-about", "
+        SELECT 'payment ' || p.id || ' (' || p.status || ') at ' || p.provider || ' ran out at ' || p.expires_at || ', and nobody can say whether it was paid'
+          FROM payments p
+         WHERE p.status IN ('creating', 'unknown', 'pending') AND p.expires_at < now() - interval '24 hours'"),
     ("an-open-refund-has-a-job", "
         SELECT 'refund ' || r.id FROM refunds r WHERE r.status IN ('pending', 'processing', 'unknown', 'waiting')
            AND r.updated_at < now() - interval '5 minutes'

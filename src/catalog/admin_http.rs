@@ -152,7 +152,8 @@ async fn import_products(app: Data<App>, admin: Admin, req: HttpRequest, body: w
     if !["text/csv", "application/csv", "text/plain"].iter().any(|t| content_type.starts_with(t)) {
         return Err(Error::UnsupportedMedia);
     }
-    let body = body.to_bytes_limited(import::MAX_BODY).await.map_err(|_| Error::TooLarge)?;
+    let body = tokio::time::timeout(import::BODY_WAIT, body.to_bytes_limited(import::MAX_BODY)).await;
+    let body = body.map_err(|_| Error::BodyTooSlow)?.map_err(|_| Error::TooLarge)?;
     let body = body.map_err(|_| Error::Malformed("The body could not be read to its end".into()))?;
     let sheet = web::block(move || super::sheet::read(&body)).await.map_err(|e| Error::Internal(e.to_string()))??;
     let mut db = app.db_for_long().await?;

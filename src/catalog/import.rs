@@ -1,6 +1,7 @@
 //! Imports a CSV of products, in one transaction and a fixed number of statements. The demo shop is loaded this way too.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use deadpool_postgres::Transaction;
 use serde::Serialize;
@@ -21,6 +22,8 @@ pub use super::sheet::read;
 
 /// The largest CSV that is accepted.
 pub const MAX_BODY: usize = 10 * 1024 * 1024;
+/// How long it may take to come.
+pub const BODY_WAIT: Duration = Duration::from_secs(5 * 60);
 
 /// What an import did.
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]

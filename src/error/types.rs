@@ -41,6 +41,7 @@ problem_types! {
     SALE_IS_OFF: 409 "sale-is-off" "The order is not to be sent any more";
     KEY_IN_FLIGHT: 409 "idempotency-key-in-flight" "The first request with this key is not finished";
     PROVIDER_REFUSED: 409 "provider-refused" "The provider refused it";
+    REQUEST_TIMEOUT: 408 "request-timeout" "The body did not come in time";
     TOO_LARGE: 413 "too-large" "The request is too large";
     UNSUPPORTED_MEDIA_TYPE: 415 "unsupported-media-type" "This content type is not understood";
     UNSUPPORTED_CONTENT_ENCODING: 415 "unsupported-content-encoding" "Compressed bodies are not read";

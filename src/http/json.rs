@@ -1,6 +1,7 @@
 //! Bodies, queries and path parts, parsed and checked: after these extractors a request is valid.
 
 use std::ops::Deref;
+use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
@@ -16,6 +17,9 @@ use crate::error::{Error, FieldError, Result};
 
 /// The largest body we read.
 pub const MAX_BODY: usize = 1024 * 1024;
+
+/// How long a body may take. Its headers have had a bound of their own.
+const BODY_WAIT: Duration = Duration::from_secs(30);
 
 /// A JSON body that is well formed, has no unknown fields and passes its own rules.
 #[derive(Debug)]
@@ -96,10 +100,14 @@ where
     }
 }
 
-/// The whole body as it was sent, or 413 if it is larger than [`MAX_BODY`].
+/// The whole body as it was sent, or 413 if it is larger than [`MAX_BODY`], or 408 if it takes longer than 30 seconds.
 ///
 /// A compressed body is refused (415): it could expand to gigabytes, and a signature is made over the bytes as sent.
 pub fn body_bytes(req: &HttpRequest, payload: &mut Payload) -> LocalBoxFuture<'static, Result<Bytes>> {
+    body_within(req, payload, BODY_WAIT)
+}
+
+fn body_within(req: &HttpRequest, payload: &mut Payload, wait: Duration) -> LocalBoxFuture<'static, Result<Bytes>> {
     let header = |name| req.headers().get(name).and_then(|value| value.to_str().ok());
     let is_plain = header(CONTENT_ENCODING).is_none_or(|encoding| encoding.eq_ignore_ascii_case("identity"));
     let is_large = header(CONTENT_LENGTH).and_then(|length| length.parse().ok()).is_some_and(|length: usize| length > MAX_BODY);
@@ -112,13 +120,17 @@ pub fn body_bytes(req: &HttpRequest, payload: &mut Payload) -> LocalBoxFuture<'s
             return Err(Error::TooLarge);
         }
         let mut body = BytesMut::new();
-        while let Some(chunk) = payload.next().await {
-            let chunk = chunk.map_err(|_| Error::Malformed("The body could not be read to its end".into()))?;
-            if body.len() + chunk.len() > MAX_BODY {
-                return Err(Error::TooLarge);
+        let read = async {
+            while let Some(chunk) = payload.next().await {
+                let chunk = chunk.map_err(|_| Error::Malformed("The body could not be read to its end".into()))?;
+                if body.len() + chunk.len() > MAX_BODY {
+                    return Err(Error::TooLarge);
+                }
+                body.extend_from_slice(&chunk);
             }
-            body.extend_from_slice(&chunk);
-        }
+            Ok(())
+        };
+        tokio::time::timeout(wait, read).await.map_err(|_| Error::BodyTooSlow)??;
         Ok(body.freeze())
     })
 }
@@ -203,5 +215,33 @@ impl<T: DeserializeOwned> FromRequest for Path<T> {
     fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let parsed = web::Path::<T>::from_request(req, payload).into_inner();
         ready(parsed.map(|path| Self(path.into_inner())).map_err(|_| Error::NotFound("This address")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::error::PayloadError;
+    use actix_web::test::TestRequest;
+    use futures_util::stream::{self, LocalBoxStream};
+
+    use super::*;
+
+    fn pieces(of: &'static [&'static str]) -> LocalBoxStream<'static, Result<Bytes, PayloadError>> {
+        stream::iter(of).map(|text| Ok(Bytes::from_static(text.as_bytes()))).boxed_local()
+    }
+
+    #[tokio::test]
+    async fn a_body_that_stops_on_its_way_is_not_waited_for_beyond_its_time() {
+        let request = TestRequest::default().to_http_request();
+        let mut stops = Payload::Stream { payload: pieces(&["{\"a\":"]).chain(stream::pending()).boxed_local() };
+        let read = body_within(&request, &mut stops, Duration::from_millis(20)).await;
+        assert!(matches!(read, Err(Error::BodyTooSlow)), "{read:?}");
+    }
+
+    #[tokio::test]
+    async fn a_body_that_comes_in_pieces_is_read_to_its_end() {
+        let request = TestRequest::default().to_http_request();
+        let mut comes = Payload::Stream { payload: pieces(&["{", "\"a\"", ":1}"]) };
+        assert_eq!(body_bytes(&request, &mut comes).await.ok().as_deref(), Some(&b"{\"a\":1}"[..]));
     }
 }

@@ -446,6 +446,7 @@ const PLANTED: &[(&str, &str)] = &[
         "INSERT INTO order_history (order_id, subject, from_state, to_state, reason, actor, cause)
          SELECT order_id, 'dispute', 'won', 'unclear', '', 't', 't' FROM disputes LIMIT 1",
     ),
+    ("a-live-payment-can-be-asked-about", "UPDATE payments SET expires_at = now() - interval '25 hours' WHERE status = 'pending'"),
     (
         "a-live-payment-is-looked-after",
         "DELETE FROM jobs WHERE kind = 'check_payment'; UPDATE payments SET checked_at = NULL, updated_at = now() - interval '1 hour'",
