@@ -135,7 +135,7 @@ async fn an_order_on_hold_is_found_among_all_others_until_it_goes_on() {
     shop.close().await;
 }
 
-/// So many refunds that are done, of as many orders, and a few that wait.
+/// So many refunds that are done, of as many orders, and a few that failed.
 const MANY: &str = "
     INSERT INTO orders (id, number, customer_name, status, payment_status, subtotal_cents, shipping_cents, shipping_quoted_cents, total_cents,
            shipping_address, shipping_provider, carrier, service, service_code, delivery_days, freight_quote, tracking_number, expires_at, paid_at)
@@ -144,7 +144,7 @@ const MANY: &str = "
     INSERT INTO payments (id, order_id, method, provider, status, amount_cents, captured_cents, refunded_cents, provider_ref, paid_at, expires_at)
     SELECT o.id, o.id, 'pix', 'openpix', 'refunded', 100, 100, 100, 'tx' || o.number, now(), now() FROM orders o;
     INSERT INTO refunds (id, key, payment_id, order_id, amount_cents, status, reason, requested_by, waits_since)
-    SELECT p.id, p.id, p.id, p.order_id, 100, CASE WHEN p.provider_ref LIKE '%0007' THEN 'waiting' ELSE 'done' END, 'x', 'system', now()
+    SELECT p.id, p.id, p.id, p.order_id, 100, CASE WHEN p.provider_ref LIKE '%007' THEN 'failed' ELSE 'done' END, 'x', 'system', now()
       FROM payments p;
     INSERT INTO jobs (id, kind, payload, dedupe, state, max_attempts, cause, finished_at)
     SELECT r.id, 'send_refund', '{}', 'send_refund:' || r.id, 'done', 1, 'test', now() FROM refunds r;
@@ -157,8 +157,8 @@ async fn the_list_of_refunds_reads_no_whole_table() {
     let file = Path::new("src/admin/refunds.rs").display();
     for (name, values, index) in [
         ("ALL", "NULL, 20, 0", "refunds_pkey"),
-        ("OF_STATUS", "'waiting', NULL, 20, 0", "refunds_status"),
-        ("COUNT_OF_STATUS", "'waiting'", "refunds_status"),
+        ("OF_STATUS", "'failed', NULL, 20, 0", "refunds_status"),
+        ("COUNT_OF_STATUS", "'failed'", "refunds_status"),
     ] {
         // The plan for these values: one for any values costs more than all of them, so it is never kept.
         let [plan, _] = plans(&shop, &statement(&format!("{file} {name}")), values).await;
@@ -167,7 +167,7 @@ async fn the_list_of_refunds_reads_no_whole_table() {
             assert!(!plan.contains(&format!("Seq Scan on {table}")), "{name}:\n{plan}");
         }
     }
-    assert_eq!(listed(&shop.admin().await, "?status=waiting&limit=2").await.1["total"], 2);
+    assert_eq!(listed(&shop.admin().await, "?status=failed&limit=2").await.1["total"], 19);
     shop.app.db().await.unwrap().batch_execute("TRUNCATE orders CASCADE; DELETE FROM jobs WHERE cause = 'test'").await.unwrap();
     shop.close().await;
 }
