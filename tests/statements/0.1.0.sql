@@ -506,6 +506,12 @@ SELECT 'payment ' || id || ' (' || status || ') captured ' || captured_cents || 
 
 -- @ src/audit/rules_money.rs
 --  -> ?column? text
+SELECT 'payment ' || p.id || ' (' || p.status || ') at ' || p.provider || ' ran out at ' || p.expires_at || ', and nobody can say whether it was paid'
+          FROM payments p
+         WHERE p.status IN ('creating', 'unknown', 'pending') AND p.expires_at < now() - interval '24 hours'
+
+-- @ src/audit/rules_money.rs
+--  -> ?column? text
 SELECT 'payment ' || p.id || ' (' || p.status || ') was last looked at ' || coalesce(p.checked_at, p.created_at)
           FROM payments p
           LEFT JOIN jobs c ON c.dedupe = 'check_payment:' || p.id AND c.state IN ('waiting', 'running', 'dead')
