@@ -1,5 +1,7 @@
 //! Texts that fit into one SMS. One character beyond GSM-7 lowers the limit from 160 to 70, and a longer text costs twice.
 
+use vitrine_kit::latin;
+
 /// Characters of one SMS.
 pub const PART: usize = 160;
 
@@ -46,8 +48,24 @@ fn put(out: &mut String, c: char) {
         '×' => "x",
         '€' => "EUR",
         c if c.is_whitespace() => " ",
-        c if c.is_alphanumeric() => "?",
-        _ => "", // combining accents, emoji, control characters
+        'Ð' => "D",
+        'ð' => "d",
+        'Þ' => "Th",
+        'þ' => "th",
+        'µ' => "u",
+        '¹' => "1",
+        '²' => "2",
+        '³' => "3",
+        '¼' => "1/4",
+        '½' => "1/2",
+        '¾' => "3/4",
+        '\u{80}'..='\u{ff}' => "", // signs that a phone may lack, control characters
+        // Other letters by their plain sister or usual spelling, which the lines above bring to ASCII.
+        c => match latin::spelling(c) {
+            Some(spelling) => return spelling.chars().for_each(|c| put(out, c)),
+            None if c.is_alphanumeric() => "?",
+            None => "", // emoji
+        },
     };
     out.push_str(plain);
 }
@@ -71,6 +89,7 @@ mod tests {
     fn brazilian_words_lose_their_accents_and_nothing_else() {
         let text = "Olá, João! “Pedido” nº 7 – ação, você, à, Ü… R$ 1.234,56";
         assert_eq!(plain(text), "Ola, Joao! \"Pedido\" no 7 - acao, voce, a, U... R$ 1.234,56");
+        assert_eq!(plain("Křenek Łódź 10 kΩ ﬁta ≥ 5"), "Krenek Lodz 10 kohm fita >= 5");
         assert_eq!(plain("a\u{301}gua\n\u{1f600}\u{a0}[ok] 日本"), "agua  (ok) ??");
     }
 

@@ -11,6 +11,7 @@ pub mod email;
 pub mod error;
 pub mod fiscal;
 pub mod http;
+pub mod latin;
 pub mod mail;
 pub mod money;
 pub mod pace;

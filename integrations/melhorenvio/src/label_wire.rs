@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use vitrine_kit::shipping::Volume;
-use vitrine_kit::{Money, TaxId};
+use vitrine_kit::{Money, TaxId, latin};
 
 use crate::label::{Contact, Content, Label, LabelStatus, NewLabel};
 use crate::wire::{kilograms, read, reais, text};
@@ -24,7 +24,7 @@ pub(crate) struct Cart<'a> {
     agency: Option<u64>,
     from: Place<'a>,
     to: Place<'a>,
-    products: Vec<Product<'a>>,
+    products: Vec<Product>,
     volumes: Vec<Package>,
     options: Options<'a>,
 }
@@ -43,19 +43,19 @@ struct Place<'a> {
     company_document: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     state_register: Option<&'a str>,
-    address: &'a str,
-    number: &'a str,
-    complement: &'a str,
-    district: &'a str,
-    city: &'a str,
+    address: String,
+    number: String,
+    complement: String,
+    district: String,
+    city: String,
     state_abbr: &'a str,
     country_id: &'static str,
     postal_code: &'a str,
 }
 
 #[derive(Serialize)]
-struct Product<'a> {
-    name: &'a str,
+struct Product {
+    name: String,
     quantity: u32,
     unitary_value: Box<RawValue>,
 }
@@ -119,8 +119,14 @@ pub(crate) fn cart(new: &NewLabel) -> Cart<'_> {
     }
 }
 
-fn product(content: &Content) -> Product<'_> {
-    Product { name: &content.name, quantity: content.quantity, unitary_value: reais(content.unit_price) }
+fn product(content: &Content) -> Product {
+    Product { name: printed(&content.name, usize::MAX), quantity: content.quantity, unitary_value: reais(content.unit_price) }
+}
+
+/// Carriers print Latin-1. A text of which nothing would be left goes as it is: a person then sees what they refuse.
+fn printed(given: &str, limit: usize) -> String {
+    let text = latin::text(given, limit);
+    if text.is_empty() { given.chars().take(limit).collect() } else { text }
 }
 
 fn place(who: &Contact) -> Place<'_> {
@@ -129,17 +135,17 @@ fn place(who: &Contact) -> Place<'_> {
         TaxId::Cnpj(_) => (None, Some(who.document.as_str())),
     };
     Place {
-        name: who.name.chars().take(NAME_MAX).collect(),
+        name: printed(&who.name, NAME_MAX),
         phone: who.phone.as_deref().map(|phone| phone.strip_prefix("+55").unwrap_or(phone)),
         email: who.email.as_deref(),
         document,
         company_document,
         state_register: who.state_registration.as_deref(),
-        address: &who.street,
-        number: &who.number,
-        complement: who.complement.as_deref().unwrap_or(""),
-        district: &who.district,
-        city: &who.city,
+        address: printed(&who.street, usize::MAX),
+        number: printed(&who.number, usize::MAX),
+        complement: printed(who.complement.as_deref().unwrap_or(""), usize::MAX),
+        district: printed(&who.district, usize::MAX),
+        city: printed(&who.city, usize::MAX),
         state_abbr: &who.state,
         country_id: "BR",
         postal_code: who.cep.as_str(),

@@ -96,6 +96,20 @@ async fn a_label_goes_into_the_cart_in_their_words_and_comes_back_with_its_price
 }
 
 #[tokio::test]
+async fn no_letter_is_lost_on_a_label() {
+    let (server, broker) = serving("POST", "/api/v2/me/cart", 201, CART).await;
+    let long = format!("Ana Kr\u{30c}enková {}", "e\u{301}".repeat(60));
+    let to = Contact { street: "Rua Łódź – “A”".into(), district: "Şişli".into(), ..contact(&long, "52998224725") };
+    let content = |name: &str| Content { name: name.into(), quantity: 1, unit_price: Money::from_cents(100) };
+    let contents = vec![content("Resistor 10 kΩ 🎁"), content("茶")];
+    broker.put_in_cart(&NewLabel { to, contents, ..new_label() }).await.expect("taken");
+    let sent: Value = server.received_requests().await.expect("recording is on")[0].body_json().expect("JSON");
+    assert_eq!(sent["to"]["name"], format!("Ana Krenková {}", "é".repeat(37)), "50 characters");
+    assert_eq!((&sent["to"]["address"], &sent["to"]["district"]), (&json!("Rua Lódz - \"A\""), &json!("Sisli")));
+    assert_eq!((&sent["products"][0]["name"], &sent["products"][1]["name"]), (&json!("Resistor 10 kohm"), &json!("茶")));
+}
+
+#[tokio::test]
 async fn without_an_invoice_the_contents_are_declared() {
     let (server, broker) = serving("POST", "/api/v2/me/cart", 201, CART).await;
     broker.put_in_cart(&NewLabel { invoice_key: None, ..new_label() }).await.expect("taken");
