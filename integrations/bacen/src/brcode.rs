@@ -21,7 +21,9 @@ pub(crate) fn of_location(location: &str) -> Option<String> {
 /// Errors: it pays another key than ours. Any other fault is checked by the shop.
 pub(crate) fn best(given: Option<String>, location: Option<&str>, amount: Money, key: &str) -> Result<String, &'static str> {
     let built = || location.and_then(of_location);
-    let Some(code) = given.filter(|code| !code.is_empty()) else { return Ok(built().unwrap_or_default()) };
+    let Some(code) = given.map(|code| code.trim().to_owned()).filter(|code| !code.is_empty()) else {
+        return Ok(built().unwrap_or_default());
+    };
     match check(&code, amount, Some(key)) {
         Err(Flaw::Key) => Err("the code pays another key"),
         Err(Flaw::Checksum | Flaw::Shape) => Ok(built().unwrap_or(code)),
@@ -96,6 +98,7 @@ mod tests {
         let key = "123e4567-e89b-12d3-a456-426614174000";
         let best = |given: &str, location| best(Some(given.to_owned()), location, amount, key);
         assert_eq!(best(DYNAMIC, Some(location)).as_deref(), Ok(DYNAMIC));
+        assert_eq!(best(&format!("{DYNAMIC}\r\n"), None).as_deref(), Ok(DYNAMIC));
         assert_eq!(best(STATIC, None).as_deref(), Ok(STATIC));
         let broken = DYNAMIC.replace("55B0", "0000");
         assert_eq!(best(&broken, Some(location)).ok(), of_location(location));

@@ -26,8 +26,9 @@ pub enum Flaw {
 
 /// Checks what a wallet checks, our amount, and, if `key` is given, that it is our Pix key: a static code names one, a dynamic
 /// code has the address of its charge instead. The txid inside is not compared: banks put prefixes there, and dynamic codes only
-/// `***`.
+/// `***`. White space around the code is not part of it: the caller shows it trimmed.
 pub fn check(code: &str, amount: Money, key: Option<&str>) -> Result<(), Flaw> {
+    let code = code.trim();
     if code.len() > MAX_LEN {
         return Err(Flaw::Shape);
     }
@@ -143,6 +144,14 @@ mod tests {
         assert_eq!(check(STATIC, Money::from_cents(1850), ours), Ok(()));
         assert_eq!(check(STATIC, Money::from_cents(1850), Some("ana@example.com")), Err(Flaw::Key));
         assert_eq!(check(DYNAMIC, Money::from_cents(1850), ours), Ok(()));
+    }
+
+    #[test]
+    fn a_newline_around_the_code_does_not_count() {
+        for code in [format!("{STATIC}\n"), format!(" {STATIC}\r\n")] {
+            assert_eq!(check(&code, Money::from_cents(1850), None), Ok(()));
+        }
+        assert_eq!(check(&STATIC.replace("LOJA VITRINE", "LOJA\nVITRINE"), Money::from_cents(1850), None), Err(Flaw::Checksum));
     }
 
     #[test]

@@ -22,13 +22,13 @@ impl Phone {
             return Err(InvalidPhone);
         }
         let digits: String = rest.chars().filter(char::is_ascii_digit).collect();
-        let digits = if is_international { &digits } else { digits.strip_prefix('0').unwrap_or(&digits) };
         // Ten or eleven digits that start with 55 are national: the area code 55 exists.
         let national = match digits.strip_prefix("55") {
-            Some(national) if matches!(digits.len(), 12 | 13) => national,
+            Some(national) if is_international || digits.len() >= 12 => national,
             _ if is_international => return Err(InvalidPhone),
-            _ => digits,
+            _ => &digits,
         };
+        let national = without_trunk(national);
         if is_issued(national.as_bytes()) { Ok(Self(format!("+55{national}"))) } else { Err(InvalidPhone) }
     }
 
@@ -52,6 +52,34 @@ impl Phone {
 impl fmt::Debug for Phone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Phone({})", self.masked())
+    }
+}
+
+/// The digits of a number that is called without area code from the whole country: `0800 123 4567`, `4004-1234`. `None`: it is not
+/// one. Shops have them; a person does not.
+pub fn service_number(text: &str) -> Option<String> {
+    let text = text.trim();
+    if !text.chars().all(|c| c.is_ascii_digit() || " ()-.".contains(c)) {
+        return None;
+    }
+    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+    let is_one = match digits.as_bytes() {
+        [b'0', b'3' | b'5' | b'8' | b'9', b'0', b'0', rest @ ..] => matches!(rest.len(), 6 | 7),
+        [b'3' | b'4', b'0', rest @ ..] => rest.len() == 6,
+        _ => false,
+    };
+    is_one.then_some(digits)
+}
+
+/// Without the 0 for long distance and the two digits of a carrier behind it: `0 15 11 99999-0000`. `90` calls at the other's cost.
+fn without_trunk(national: &str) -> &str {
+    let rest = match national.strip_prefix('0').or_else(|| national.strip_prefix("90")) {
+        Some(rest) if rest.len() >= 10 => rest,
+        _ => return national,
+    };
+    match rest.len() {
+        12 | 13 if !rest.starts_with('0') => &rest[2..],
+        _ => rest,
     }
 }
 
@@ -89,6 +117,14 @@ mod tests {
             ("5511999990000", "+5511999990000"),
             ("55 99999-0000", "+5555999990000"), // area code 55, not the country
             ("+55 55 3333.4444", "+555533334444"),
+            ("015 11 99999-0000", "+5511999990000"), // by a carrier
+            ("0 21 (51) 3333-4444", "+555133334444"),
+            ("0 55 55 99999-0000", "+5555999990000"),
+            ("+55 (0) 11 99999-0000", "+5511999990000"),
+            ("+55 (0)15 11 99999-0000", "+5511999990000"),
+            ("55 (0) 11 3333-4444", "+551133334444"),
+            ("90 15 11 99999-0000", "+5511999990000"),
+            ("91 99999-0000", "+5591999990000"),
         ] {
             assert_eq!(Phone::parse(text).expect(text).as_str(), e164);
         }
@@ -108,8 +144,39 @@ mod tests {
             "(11) 6333-4444",
             "55 55 55 99999-0000",
             "１1999990000",
+            "0 0 11 99999-0000",
+            "0 15 15 11 99999-0000",
+            "+55 (0) 0 11 99999-0000",
+            "0800 123 4567",
+            "4004-1234",
         ] {
             assert_eq!(Phone::parse(text), Err(InvalidPhone), "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_for_the_whole_country_are_a_shops() {
+        for (text, digits) in [
+            ("0800 123 4567", "08001234567"),
+            ("0800-123456", "0800123456"),
+            ("0300 123 4567", "03001234567"),
+            ("4004-1234", "40041234"),
+            ("3003 1234", "30031234"),
+        ] {
+            assert_eq!(service_number(text).as_deref(), Some(digits));
+        }
+        for text in [
+            "0800 12345",
+            "0800 1234 5678",
+            "0700 123 4567",
+            "4104-1234",
+            "4004-12345",
+            "190",
+            "+0800 123 4567",
+            "0800 ABC DEFG",
+            "",
+        ] {
+            assert_eq!(service_number(text), None, "{text}");
         }
     }
 

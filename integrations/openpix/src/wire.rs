@@ -120,7 +120,7 @@ impl ChargeAnswer {
             },
             amount: theirs.value,
             txid: named(theirs.transaction_id).or(named(theirs.identifier)).unwrap_or_default(),
-            copy_paste: theirs.br_code.or(br_code).unwrap_or_default(),
+            copy_paste: theirs.br_code.or(br_code).unwrap_or_default().trim().to_owned(),
             qr_code: None,
             qr_code_url: theirs.qr_code_image,
             expires_at,

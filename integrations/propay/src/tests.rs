@@ -119,6 +119,13 @@ async fn a_charge_is_created_with_our_payment_id_as_key() {
 }
 
 #[tokio::test]
+async fn a_newline_behind_the_code_is_not_part_of_it() {
+    let (_server, propay) = answering(200, &CHARGE.replace("6304ABCD", "6304ABCD\\n")).await;
+    let charge = propay.read_charge(id(PAYMENT), Lane::Background).await.expect("read").expect("known");
+    assert_eq!(charge.copy_paste, "00020126580014br.gov.bcb.pix6304ABCD");
+}
+
+#[tokio::test]
 async fn every_call_carries_a_fresh_token_for_propay_that_lives_a_minute() {
     let (server, propay) = answering(200, CHARGE).await;
     for _ in 0..2 {

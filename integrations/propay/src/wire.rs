@@ -131,7 +131,7 @@ impl From<Charge> for pix::Charge {
             status: theirs.status.into(),
             amount: theirs.amount_cents,
             txid: theirs.txid,
-            copy_paste: theirs.copy_paste.unwrap_or_default(),
+            copy_paste: theirs.copy_paste.unwrap_or_default().trim().to_owned(),
             qr_code: theirs.qr_code,
             qr_code_url: theirs.qr_code_url,
             expires_at: theirs.expires_at,
