@@ -4,8 +4,9 @@ use deadpool_postgres::GenericClient;
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use vitrine_kit::Cnpj;
 use vitrine_kit::fiscal::Regime;
+use vitrine_kit::phone::service_number;
+use vitrine_kit::{Cnpj, Phone};
 
 use crate::db;
 use crate::error::Result;
@@ -30,8 +31,8 @@ pub struct Company {
     pub invoice_series: u16,
     #[garde(dive)]
     pub address: CompanyAddress,
-    /// For carriers: whom to ask about a parcel.
-    #[garde(inner(custom(rules::phone)))]
+    /// For carriers: whom to ask about a parcel. Numbers for the whole country (0800, 4004) are fine.
+    #[garde(inner(custom(is_phone)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phone: Option<String>,
 }
@@ -85,6 +86,17 @@ pub async fn find(db: &impl GenericClient) -> Result<Option<Company>> {
     const FIND: &str = "SELECT value FROM settings WHERE name = 'company'";
     let row = db::query_opt(db, FIND, &[]).await?;
     Ok(row.and_then(|row| serde_json::from_value(row.get("value")).ok()))
+}
+
+/// Ten or eleven digits with area code, or a number for the whole country as it is dialled.
+pub fn phone_digits(text: &str) -> Option<String> {
+    let national = |phone: Phone| phone.as_str().trim_start_matches("+55").to_owned();
+    Phone::parse(text).map(national).ok().or_else(|| service_number(text))
+}
+
+fn is_phone(text: &str, (): &()) -> garde::Result {
+    let words = "must be a Brazilian phone number with area code, or one for the whole country (0800, 4004)";
+    phone_digits(text).map(|_| ()).ok_or_else(|| garde::Error::new(words))
 }
 
 fn no_control(text: &str, (): &()) -> garde::Result {

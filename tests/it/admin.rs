@@ -70,14 +70,17 @@ async fn settings_are_checked_kept_and_told_to_the_audit_log() {
     let mut company = json!({"legal_name": "Loja Ltda", "cnpj": "12.ABC.345/01DE-35", "state_registration": "ISENTO", "tax_regime": "simples",
         "invoice_series": 1, "address": {"cep": "01310-100", "street": "Avenida Paulista", "number": "1", "district": "Bela Vista",
         "city": "São Paulo", "state": "SP"}});
+    company["phone"] = json!("0800 123 4567");
     let kept = admin.put("/api/admin/settings/company", &company).await;
+    assert_eq!(kept.body["phone"], json!("0800 123 4567"));
     assert_eq!((kept.status, kept.body["cnpj"].as_str()), (200, Some("12ABC34501DE35")), "{}", kept.body);
     company["cnpj"] = json!("12.ABC.345/01DE-36");
+    company["phone"] = json!("0800 12345");
     company["address"]["state"] = json!("sp");
     let refused = admin.put("/api/admin/settings/company", &company).await;
     let mut fields = refused.invalid_fields();
     fields.sort_unstable();
-    assert_eq!(fields, ["address.state", "cnpj"]);
+    assert_eq!(fields, ["address.state", "cnpj", "phone"]);
     let audit = admin.get("/api/admin/audit?action=settings.company").await;
     assert_eq!(
         (audit.body["total"].as_i64(), audit.body["items"][0]["after"]["cnpj"].as_str()),
