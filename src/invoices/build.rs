@@ -258,6 +258,8 @@ fn items(wanted: &Wanted, parts: &[Part<'_>], facts: &Facts, setting: &Setting<'
         let before = wrong.len();
         let data = part.line.tax.clone().or(&facts.rules.products);
         let ware = Ware { ncm: part.line.ncm.as_deref(), cfop: part.line.cfop.as_deref(), origin: part.line.origin, tax: &data };
+        ware::text(&part.line.sku, &format!("{at}.sku"), wrong);
+        ware::text(&part.line.name, &format!("{at}.name"), wrong);
         let kind = ware::kind(&ware, &at, wrong);
         let cfop = ware::movement(setting, &ware, is_return, &at, wrong);
         let value = Money::sum([net[i], freight]).unwrap_or(Money::ZERO);

@@ -3,7 +3,8 @@
 use deadpool_postgres::GenericClient;
 use serde_json::Value;
 use tokio_postgres::Row;
-use vitrine_kit::{Money, TaxId};
+use vitrine_kit::fiscal::ITEM_NAME_MAX;
+use vitrine_kit::{Money, TaxId, latin};
 
 use crate::app::App;
 use crate::db::{self, sql};
@@ -46,6 +47,7 @@ impl Facts {
 pub struct Line {
     pub id: LineId,
     pub sku: String,
+    /// With its variant's: [`described`].
     pub name: String,
     pub quantity: i32,
     pub unit_price: Money,
@@ -131,12 +133,10 @@ async fn find_lines(db: &impl GenericClient, order: OrderId) -> Result<Vec<Line>
 }
 
 fn line(row: &Row) -> Line {
-    let (name, variant): (String, String) = (row.get("name"), row.get("variant_name"));
-    let is_plain = variant.is_empty() || name.contains(&variant) || ["Único", "Única"].contains(&variant.as_str());
     Line {
         id: row.get("id"),
         sku: row.get("sku"),
-        name: if is_plain { name } else { format!("{name} {variant}") },
+        name: described(row.get("name"), row.get("variant_name")),
         quantity: row.get("quantity"),
         unit_price: row.get("unit_price_cents"),
         gross: row.get("line_total_cents"),
@@ -147,6 +147,12 @@ fn line(row: &Row) -> Line {
         origin: row.get("origin"),
         tax: nearest(row.get("tax"), row.get("taxes")),
     }
+}
+
+/// What was sold, as invoices and labels name it: the product with its variant, in Latin-1. An only variant has no name of its own.
+pub fn described(name: &str, variant: &str) -> String {
+    let variant = if ["Único", "Única"].contains(&variant) { "" } else { variant };
+    latin::with_variant(name, variant, ITEM_NAME_MAX)
 }
 
 /// The product's word, then its categories' from the nearest on.

@@ -124,6 +124,7 @@ async fn company_problems(app: &App, company: Option<&Company>) -> Vec<Problem> 
 
 fn product_problems(product: &Product, company: Option<&Company>, rules: &TaxRules) -> Vec<Problem> {
     let mut wrong = Vec::new();
+    ware::text(&product.name, "name", &mut wrong);
     let ware = Ware { ncm: product.ncm.as_deref(), cfop: product.cfop.as_deref(), origin: product.origin, tax: &product.tax };
     let origin = ware::kind(&ware, "", &mut wrong).map_or(0, |(_, origin)| origin);
     if let Some((company, home)) = company.and_then(|c| Some((c, states::find(&c.address.state)?))) {

@@ -1,7 +1,8 @@
 //! What the tax authority wants to know of goods, looked at in one way when they are sold and before: the NCM's chapter, the origin,
 //! the CEST, the CFOP.
 
-use vitrine_kit::fiscal::Regime;
+use vitrine_kit::fiscal::{ITEM_NAME_MAX, Regime};
+use vitrine_kit::sefaz;
 
 use super::cfop;
 use super::problem::Problem;
@@ -22,6 +23,14 @@ pub struct Ware<'a> {
 pub fn kind(ware: &Ware<'_>, at: &str, wrong: &mut Vec<Problem>) -> Option<(String, u8)> {
     let (ncm, origin) = (ncm(ware.ncm, at, wrong), origin(ware.origin, at, wrong));
     ncm.zip(origin)
+}
+
+/// That something is left of a text that every item has, in the characters of an invoice.
+pub fn text(text: &str, at: &str, wrong: &mut Vec<Problem>) {
+    if sefaz::text(text, ITEM_NAME_MAX).is_empty() {
+        let message = format!("Nada em {text:?} pode ficar numa nota: use letras latinas ou números");
+        wrong.push(Problem::new(at, message));
+    }
 }
 
 /// The code of this movement, and that goods whose ICMS was paid in advance have their CEST.

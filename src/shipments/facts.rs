@@ -13,6 +13,7 @@ use crate::db;
 use crate::error::Result;
 use crate::ids::OrderId;
 use crate::invoices::company::{self, Company};
+use crate::invoices::facts;
 use crate::sale::address::{ShippingAddress, tracking_url};
 use crate::sale::returned::Note;
 use crate::sale::stock;
@@ -36,7 +37,7 @@ pub async fn read(db: &impl GenericClient, app: &App, shipment: &Shipment) -> Re
                (SELECT value -> 'label_agency' FROM settings WHERE name = 'shipping') AS agency,
                (SELECT max(s.volume)::bigint FROM shipments s WHERE s.order_id = o.id) AS parcels
           FROM orders o WHERE o.id = $1";
-    const LINES: &str = "SELECT id, name, unit_price_cents FROM order_lines WHERE order_id = $1 ORDER BY position";
+    const LINES: &str = "SELECT id, name, variant_name, unit_price_cents FROM order_lines WHERE order_id = $1 ORDER BY position";
     let Some(company) = company::find(db).await? else {
         return Ok(Err(Missing::Shop("Preencha os dados da empresa: sem eles não há remetente")));
     };
@@ -61,8 +62,12 @@ pub async fn read(db: &impl GenericClient, app: &App, shipment: &Shipment) -> Re
     // Pieces that came back before the parcel left are not in it.
     let in_it = Note { freight: Money::ZERO, ..sums.sale_note() };
     let lines = db::query(db, LINES, &[&shipment.order]).await?;
+    let name = |line: &Row| match facts::described(line.get("name"), line.get("variant_name")) {
+        described if described.is_empty() => line.get("name"), // another script: as it is typed
+        described => described,
+    };
     let contents = lines.iter().map(|line| Content {
-        name: line.get("name"),
+        name: name(line),
         quantity: in_it.quantity(line.get("id")).unsigned_abs(),
         unit_price: line.get("unit_price_cents"),
     });
@@ -131,7 +136,7 @@ fn sender(app: &App, company: Company, paper: &Paper) -> std::result::Result<Con
     let email = from.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map_or(from, |(address, _)| address);
     Ok(Contact {
         name: company.trade_name.unwrap_or(company.legal_name),
-        phone: company.phone,
+        phone: company.phone.as_deref().and_then(company::phone_digits),
         email: Some(email.to_owned()),
         document: TaxId::Cnpj(cnpj),
         // A declaration of contents is only for senders who pay no ICMS: the label is refused if a registration is given too.

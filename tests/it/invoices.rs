@@ -100,6 +100,19 @@ async fn a_paid_order_is_invoiced_once_and_the_buyer_gets_the_files() {
 }
 
 #[actix_web::test]
+async fn a_long_name_is_cut_before_its_variant() {
+    for provider in ["focusnfe", "enotas"] {
+        let (shop, ware) = open(provider).await;
+        paid(&shop, &ware).await;
+        shop.execute("UPDATE order_lines SET name = repeat('Vestido ', 21) || 'ﬁm', variant_name = 'GG'").await;
+        goes_on(&shop).await;
+        let expected = format!("{}Vesti GG", "Vestido ".repeat(14));
+        assert_eq!(shop.control().nfes()[0].draft.items[0].name, expected, "{provider}: 120 characters");
+        shop.close().await;
+    }
+}
+
+#[actix_web::test]
 async fn twenty_jobs_at_once_make_one_invoice() {
     let (shop, ware) = open("focusnfe").await;
     let (order, _) = paid(&shop, &ware).await;
@@ -183,13 +196,13 @@ async fn what_would_be_refused_is_named_here_before_anything_is_sent() {
     let (here, elsewhere) =
         (shop.sql::<Value>("SELECT value FROM settings WHERE name = 'company'").await, shop.sql::<Value>(no_city).await);
     shop.set("company", &elsewhere).await;
-    shop.execute("UPDATE products SET ncm = '77010000', tax = '{\"csosn\": \"500\"}'").await;
+    shop.execute("UPDATE products SET name = '茶', ncm = '77010000', tax = '{\"csosn\": \"500\"}'").await;
     let readiness = shop.admin().await.get("/api/admin/invoices/readiness").await.body;
     let named = |problems: &Value| problems.as_array().unwrap().iter().map(|p| p["field"].clone()).collect::<Vec<_>>();
     assert_eq!(named(&readiness["problems"]), ["company.address.ibge_city"], "a city of another state: {readiness}");
-    assert_eq!(named(&readiness["products"][0]["problems"]), ["ncm", "tax.cest"], "{readiness}");
+    assert_eq!(named(&readiness["products"][0]["problems"]), ["name", "ncm", "tax.cest"], "{readiness}");
     shop.set("company", &here).await;
-    shop.execute("UPDATE products SET ncm = NULL, tax = '{}'").await;
+    shop.execute("UPDATE products SET name = 'Chá', ncm = NULL, tax = '{}'").await;
     shop.set("taxes", &json!({})).await;
     let readiness = shop.admin().await.get("/api/admin/invoices/readiness").await.body;
     assert_eq!((&readiness["ready"], &readiness["products_total"]), (&json!(false), &json!(1)), "{readiness}");
@@ -221,7 +234,7 @@ async fn what_mei_sells_and_takes_back_is_authorised() {
     shop.sells_as("mei").await;
     let (order, _) = paid(&shop, &ware).await;
     goes_on(&shop).await;
-    let tracking = json!({"tracking_number": "AA123456789BR", "carrier": "Correios"});
+    let tracking = json!({"tracking_number": "AA123456785BR", "carrier": "Correios"});
     assert_eq!(shop.admin().await.patch(&format!("/api/orders/{order}/tracking"), &tracking).await.status, 200);
     let refund = shop.admin().await.request("POST", &format!("/api/orders/{order}/refund"));
     let refund = refund.header("Idempotency-Key", &uuid::Uuid::new_v4().to_string()).json(&json!({"reason": "arrependimento"}));

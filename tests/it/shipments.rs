@@ -116,17 +116,21 @@ pub async fn buy_by_hand(shop: &Shop, order: &str) -> Answer {
 #[actix_web::test]
 async fn a_paid_order_gets_one_label_with_all_that_a_carrier_needs() {
     let shop = shop().await;
-    let order = labelled(&shop).await;
+    shop.execute(r#"UPDATE settings SET value = value || '{"phone": "0800 123 4567"}' WHERE name = 'company'"#).await;
+    let order = paid(&shop).await;
+    shop.execute("UPDATE order_lines SET name = 'Caneca Preta Škoda', variant_name = 'P'").await;
+    rest(&shop).await;
     let [parcel] = bought(&shop).try_into().expect("one");
     assert_eq!(parcel.status, ParcelStatus::Generated);
     let id: uuid::Uuid = shop.sql("SELECT id FROM shipments").await;
     assert_eq!(parcel.tag, Some(id.to_string()));
     let (from, to) = (&parcel.sent["from"], &parcel.sent["to"]);
     assert_eq!((&from["company_document"], &from["name"]), (&json!("11222333000181"), &json!("Loja Ltda")));
+    assert_eq!(from["phone"], json!("08001234567"));
     assert_eq!((&to["document"], &to["name"], &to["number"]), (&json!("52998224725"), &json!("Ana Silva"), &json!("1000")));
     let options = &parcel.sent["options"];
     assert_eq!((&options["non_commercial"], &options["insurance_value"]), (&json!(true), &json!(80.0)));
-    assert_eq!(parcel.sent["products"], json!([{"name": "Caneca", "quantity": 2, "unitary_value": 40.0}]));
+    assert_eq!(parcel.sent["products"], json!([{"name": "Caneca Preta Skoda P", "quantity": 2, "unitary_value": 40.0}]));
 
     let list = shop.admin().await.get("/api/admin/shipments").await;
     let item = &list.body["items"][0];

@@ -3202,8 +3202,8 @@ SELECT o.number, o.customer_name, o.customer_email, o.customer_phone, o.tax_id_s
 SELECT tax_id_sealed, tax_id_key FROM orders WHERE id = $1
 
 -- @ src/shipments/facts.rs LINES
--- uuid -> id uuid, name text, unit_price_cents int8
-SELECT id, name, unit_price_cents FROM order_lines WHERE order_id = $1 ORDER BY position
+-- uuid -> id uuid, name text, variant_name text, unit_price_cents int8
+SELECT id, name, variant_name, unit_price_cents FROM order_lines WHERE order_id = $1 ORDER BY position
 
 -- @ src/shipments/follow.rs HEARD
 -- _uuid -> 

@@ -5,7 +5,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use vitrine_kit::fiscal::{
-    Address, Buyer, Contribution, Difal, Environment, FreightBy, IbsCbs, Icms, Item, Nfe, PaidBy, Purpose, Registration, Taxes,
+    Address, Buyer, Contribution, Difal, Environment, FreightBy, ITEM_NAME_MAX, IbsCbs, Icms, Item, Nfe, PaidBy, Purpose,
+    Registration, Taxes,
 };
 use vitrine_kit::sefaz::{self, decimal, kilograms, rate};
 use vitrine_kit::{Email, Money, Phone, TaxId};
@@ -324,7 +325,7 @@ impl<'a> From<&'a Item> for Line<'a> {
             cfop: &item.cfop,
             codigo: sefaz::text(&item.sku, 60),
             sku: sefaz::text(&item.sku, 60),
-            descricao: sefaz::text(&item.name, 120),
+            descricao: sefaz::text(&item.name, ITEM_NAME_MAX),
             ncm: &item.ncm,
             cest: item.cest.as_deref(),
             quantidade: item.quantity,

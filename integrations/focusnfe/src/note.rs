@@ -6,8 +6,8 @@ use jiff::tz::{Offset, TimeZone};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use vitrine_kit::fiscal::{
-    Buyer, Contribution, Difal, Environment, FreightBy, IbsCbs, IcmsOwn, Issuer, Item, Nfe, PaidBy, Purpose, Regime,
-    Registration, TaxAmount, Totals,
+    Buyer, Contribution, Difal, Environment, FreightBy, ITEM_NAME_MAX, IbsCbs, IcmsOwn, Issuer, Item, Nfe, PaidBy, Purpose,
+    Regime, Registration, TaxAmount, Totals,
 };
 use vitrine_kit::sefaz::{self, decimal, kilograms, rate};
 use vitrine_kit::{AccessKey, Money, Phone, TaxId};
@@ -415,7 +415,7 @@ impl<'a> Line<'a> {
         Self {
             numero_item: item.number,
             codigo_produto: sefaz::text(&item.sku, 60),
-            descricao: sefaz::text(&item.name, 120),
+            descricao: sefaz::text(&item.name, ITEM_NAME_MAX),
             codigo_ncm: &item.ncm,
             cest: item.cest.as_deref(),
             cfop: &item.cfop,

@@ -10,6 +10,9 @@ use jiff::Timestamp;
 use crate::breaker::Breaker;
 use crate::{AccessKey, Cep, Cnpj, Delivery, Email, Forged, Money, Phone, ProviderError, TaxId};
 
+/// The longest name of an item that the schema takes.
+pub const ITEM_NAME_MAX: usize = 120;
+
 /// The environment of the tax authority.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Environment {
@@ -129,6 +132,7 @@ pub struct Item {
     /// From 1.
     pub number: u32,
     pub sku: String,
+    /// At most [`ITEM_NAME_MAX`] characters, its variant's name among them: a longer one is cut.
     pub name: String,
     /// 8 digits.
     pub ncm: String,
