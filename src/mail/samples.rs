@@ -88,7 +88,7 @@ pub fn paid() -> Order {
 }
 
 pub fn shipped() -> Order {
-    Order { status: OrderStatus::Shipped, tracking_number: Some("AB123456789BR".into()), ..paid() }
+    Order { status: OrderStatus::Shipped, tracking_number: Some("AB123456785BR".into()), ..paid() }
 }
 
 pub fn refund(is_done: bool, method: &str) -> Refund {

@@ -53,7 +53,10 @@ pub struct SetDelivered {
 
 fn is_code(text: &str, _: &()) -> garde::Result {
     let sane = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    if sane { Ok(()) } else { Err(garde::Error::new("must be letters, digits and dashes")) }
+    if !sane {
+        return Err(garde::Error::new("must be letters, digits and dashes"));
+    }
+    vitrine_kit::s10::check(text).map_err(|wrong| garde::Error::new(wrong.to_string()))
 }
 
 fn is_name(text: &str, _: &()) -> garde::Result {

@@ -460,7 +460,7 @@ fn every_key() -> Vec<Key<'static>> {
         Key::LabelExpired(ShipmentId::new()),
         Key::LabelStranded(ShipmentId::new()),
         Key::ParcelOfEndedOrder(ShipmentId::new()),
-        Key::ParcelInTrouble { parcel: "AA123456789BR", event: "LDI" },
+        Key::ParcelInTrouble { parcel: "AA123456785BR", event: "LDI" },
         Key::LowStock { first: VariantId::new(), at: Timestamp::now(), count: 2 },
     ]
 }

@@ -406,7 +406,7 @@ async fn an_order_is_shipped_by_the_shop_alone_and_only_when_paid() {
     let (ana, admin) = (shop.customer().await, shop.admin().await);
     let placed = ana.buy(&[(&shirt, 1)]).await;
     let path = format!("/api/orders/{}/tracking", placed.body["id"].as_str().unwrap());
-    let tracking = json!({"tracking_number": "AA123456789BR", "carrier": "Correios"});
+    let tracking = json!({"tracking_number": "AA123456785BR", "carrier": "Correios"});
     assert_eq!(ana.patch(&path, &tracking).await.slug(), "forbidden");
     assert_eq!(admin.patch(&path, &tracking).await.slug(), "conflict");
     shop.close().await;
@@ -526,15 +526,19 @@ async fn what_is_paid_is_shipped_told_and_shown() {
     let id = placed.body["id"].as_str().unwrap();
     shop.control().pay(vitrine_sandbox::Pay::of(id)).unwrap();
     assert!(shop.control().settled(std::time::Duration::from_secs(20)).await);
+    let mistyped = json!({"tracking_number": "AA123456789BR", "carrier": "Correios"});
+    let refused = admin.patch(&format!("/api/orders/{id}/tracking"), &mistyped).await;
+    assert_eq!((refused.status, refused.invalid_fields()), (422, vec!["tracking_number"]), "the check digit: {}", refused.body);
+    assert_eq!(shop.sql::<String>("SELECT status FROM orders").await, "processing");
     let shipped = admin
-        .patch(&format!("/api/orders/{id}/tracking"), &json!({"tracking_number": "aa123456789br", "carrier": "Correios"}))
+        .patch(&format!("/api/orders/{id}/tracking"), &json!({"tracking_number": "aa123456785br", "carrier": "Correios"}))
         .await;
     assert_eq!((shipped.status, &shipped.body["status"]), (200, &json!("shipped")), "{}", shipped.body);
-    let public = shop.get("/api/orders/tracking/AA123456789BR").await;
+    let public = shop.get("/api/orders/tracking/AA123456785BR").await;
     assert_eq!((&public.body["status"], &public.body["carrier"]), (&json!("shipped"), &json!("Correios")));
     let page = shop.get(&format!("/tracking/{}", placed.body["number"].as_str().unwrap())).await;
     let html = String::from_utf8(page.bytes).unwrap();
-    assert!(html.contains("Pedido enviado") && html.contains("AA123456789BR"), "{html}");
+    assert!(html.contains("Pedido enviado") && html.contains("AA123456785BR"), "{html}");
     shop.drain().await;
     let subjects: Vec<_> = shop.control().mails_to(&ana.email).into_iter().map(|mail| mail.subject).collect();
     assert_eq!(subjects.len(), 3, "placed, paid, shipped: {subjects:?}");

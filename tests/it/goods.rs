@@ -28,7 +28,7 @@ pub async fn come_back(shop: &Shop, order: &str, body: &Value) -> Answer {
 }
 
 async fn ship(shop: &Shop, order: &str) -> Answer {
-    let tracking = json!({"tracking_number": "AA123456789BR", "carrier": "Correios"});
+    let tracking = json!({"tracking_number": "AA123456785BR", "carrier": "Correios"});
     shop.admin().await.patch(&format!("/api/orders/{order}/tracking"), &tracking).await
 }
 
@@ -400,7 +400,7 @@ async fn nobody_ships_while_the_money_is_on_its_way_back() {
     assert_eq!((refused.status, refused.slug()), (409, "sale-is-off"), "{}", refused.body);
     assert_eq!(state(&shop, &order).await, "processing/paid");
     let shipper = shop.person(vitrine::token::Role::Shipper).await;
-    let forced = json!({"tracking_number": "AA123456789BR", "carrier": "Correios", "force": true});
+    let forced = json!({"tracking_number": "AA123456785BR", "carrier": "Correios", "force": true});
     assert_eq!(shipper.patch(&format!("{path}/tracking"), &forced).await.slug(), "forbidden");
     let log = "SELECT count(*) FROM audit_log WHERE action = 'order.ship_while_refunded'";
     assert_eq!(shop.sql::<i64>(log).await, 0);
@@ -420,7 +420,7 @@ async fn once_the_money_or_the_goods_are_back_no_force_sends_the_order_and_a_ref
         let order = paid(&shop, &[(&ware, 2)]).await;
         goes_on(&shop).await;
         assert_eq!(refund(&shop, &order, &body).await.status, 201);
-        let forced = json!({"tracking_number": "AA123456789BR", "carrier": "Correios", "force": true});
+        let forced = json!({"tracking_number": "AA123456785BR", "carrier": "Correios", "force": true});
         let path = format!("/api/orders/{order}/tracking");
         let has_goods = body["restock"].is_null();
         if has_goods {
@@ -494,7 +494,7 @@ async fn a_shipper_acts_under_their_own_name_and_sees_no_person_and_no_price() {
     crate::shipments::rest(&shop).await;
     let shipper = shop.person(vitrine::token::Role::Shipper).await;
     let path = format!("/api/orders/{order}");
-    let tracking = json!({"tracking_number": "AA123456789BR", "carrier": "Correios"});
+    let tracking = json!({"tracking_number": "AA123456785BR", "carrier": "Correios"});
     let sent = shipper.patch(&format!("{path}/tracking"), &tracking).await;
     assert_eq!((sent.status, &sent.body["status"]), (200, &json!("shipped")), "{}", sent.body);
     let arrived = shipper.patch(&format!("{path}/delivered"), &json!({})).await;

@@ -73,7 +73,7 @@ impl Run<'_> {
     async fn step(&mut self) -> (String, u16) {
         let admin = self.shop.admin().await;
         let path = format!("/api/orders/{}", self.order);
-        let tracking = json!({"tracking_number": "AA123456789BR", "carrier": "Correios", "force": self.dice.coin()});
+        let tracking = json!({"tracking_number": "AA123456785BR", "carrier": "Correios", "force": self.dice.coin()});
         let (what, answer) = match self.dice.below(16) {
             0..=3 => {
                 let cents = 1 + self.dice.below(9_000);

@@ -22,7 +22,7 @@ async fn cancel(shop: &Shop, order: &str) {
 }
 
 async fn ship(shop: &Shop, order: &str) {
-    let tracking = json!({"tracking_number": "AA123456789BR", "carrier": "Correios"});
+    let tracking = json!({"tracking_number": "AA123456785BR", "carrier": "Correios"});
     let answer = shop.admin().await.patch(&format!("/api/orders/{order}/tracking"), &tracking).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
 }

@@ -112,7 +112,7 @@ async fn refund(shop: &Shop, order: &str) {
 }
 
 async fn ship(shop: &Shop, order: &str) -> Answer {
-    let tracking = json!({"tracking_number": "AA123456789BR", "carrier": "Correios"});
+    let tracking = json!({"tracking_number": "AA123456785BR", "carrier": "Correios"});
     shop.admin().await.patch(&format!("/api/orders/{order}/tracking"), &tracking).await
 }
 
@@ -275,7 +275,7 @@ async fn a_sale_on_hold_goes_on_by_a_persons_word_or_force_and_by_nothing_else()
         let held: i64 = shop.sql("SELECT count(*) FROM order_history WHERE subject = 'sale' AND to_state = 'on_hold'").await;
         assert_eq!(held, 1);
         if is_forced {
-            let forced = json!({"tracking_number": "AA123456789BR", "carrier": "Correios", "force": true});
+            let forced = json!({"tracking_number": "AA123456785BR", "carrier": "Correios", "force": true});
             let sent = shop.admin().await.patch(&format!("/api/orders/{order}/tracking"), &forced).await;
             assert_eq!((sent.status, &sent.body["status"]), (200, &json!("shipped")), "{}", sent.body);
             goes_on(&shop).await;

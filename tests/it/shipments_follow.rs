@@ -36,7 +36,7 @@ async fn a_batch_of_correios_that_fails_keeps_the_parcels_behind_it_from_nothing
     shop.execute("INSERT INTO settings (name, value) VALUES ('shipping', '{\"handling_days\": 0, \"labels\": \"by_hand\"}')")
         .await;
     let mut orders = Vec::new();
-    for number in ["AA123456789BR", "AA123456798BR"] {
+    for number in ["AA123456785BR", "AA123456799BR"] {
         let order = paid(&shop).await;
         let body = json!({"tracking_number": number, "carrier": "Correios"});
         let sent = shop.admin().await.patch(&format!("/api/orders/{order}/tracking"), &body).await;
@@ -45,7 +45,7 @@ async fn a_batch_of_correios_that_fails_keeps_the_parcels_behind_it_from_nothing
     }
     let arrived =
         json!({"codigo": "BDE", "tipo": "01", "descricao": "Objeto entregue ao destinatário", "cidade": "São Paulo", "uf": "SP"});
-    for number in ["AA123456789BR", "AA123456798BR"] {
+    for number in ["AA123456785BR", "AA123456799BR"] {
         shop.control().pass(number, serde_json::from_value::<Passage>(arrived.clone()).unwrap());
     }
     // The result of one of them cannot be stored.

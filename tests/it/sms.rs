@@ -75,7 +75,7 @@ async fn who_wants_texts_gets_one_for_the_payment_and_one_for_the_parcel() {
     assert_eq!(texts(&shop, PHONE), [format!("Loja: pagamento do pedido {number} confirmado. Acompanhe: {url}")]);
     assert_eq!(status(&shop).await, "delivered");
     for _ in 0..2 {
-        let tracking = json!({"tracking_number": "AA123456789BR", "carrier": "Correios"});
+        let tracking = json!({"tracking_number": "AA123456785BR", "carrier": "Correios"});
         assert_eq!(admin.patch(&format!("/api/orders/{order}/tracking"), &tracking).await.status, 200);
         jobs::push(&shop.app.db().await.unwrap(), Job::SmsOrderShipped { order }).await.unwrap();
         jobs::push(&shop.app.db().await.unwrap(), Job::SmsOrderPaid { order }).await.unwrap();
@@ -83,7 +83,7 @@ async fn who_wants_texts_gets_one_for_the_payment_and_one_for_the_parcel() {
     }
     let sent = shop.control().sms_to(PHONE);
     assert_eq!(sent.len(), 2);
-    assert_eq!(sent[1].text, format!("Loja: pedido {number} enviado por Correios, rastreio AA123456789BR. Acompanhe: {url}"));
+    assert_eq!(sent[1].text, format!("Loja: pedido {number} enviado por Correios, rastreio AA123456785BR. Acompanhe: {url}"));
     assert!(sent.iter().all(|sms| sms.parts == 1));
     let story: Vec<String> = shop
         .sql("SELECT array_agg(h.to_state ORDER BY h.id) FROM order_history h JOIN messages m ON m.id = h.subject_id WHERE m.channel = 'sms' AND m.kind = 'order_paid'")
@@ -104,7 +104,7 @@ async fn who_does_not_want_texts_or_has_no_mobile_gets_none() {
     let order = paid(&ana).await;
     settle(&shop).await;
     assert_eq!(ana.patch("/api/users/me", &json!({"sms_opt_in": false})).await.status, 200);
-    let tracking = json!({"tracking_number": "AA123456789BR", "carrier": "Correios"});
+    let tracking = json!({"tracking_number": "AA123456785BR", "carrier": "Correios"});
     assert_eq!(admin.patch(&format!("/api/orders/{order}/tracking"), &tracking).await.status, 200);
     settle(&shop).await;
     let all: Vec<String> = shop.control().sms().into_iter().map(|sms| sms.to).collect();

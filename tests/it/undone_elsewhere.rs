@@ -59,7 +59,7 @@ async fn one_that_had_left_is_given_back_on_paper_once_somebody_says_that_it_cam
     let (shop, ware) = open("focusnfe").await;
     let order = paid_by_card(&shop, &ware).await;
     goes_on(&shop).await;
-    let tracking = json!({"tracking_number": "AA123456789BR", "carrier": "Correios"});
+    let tracking = json!({"tracking_number": "AA123456785BR", "carrier": "Correios"});
     assert_eq!(shop.admin().await.patch(&format!("/api/orders/{order}/tracking"), &tracking).await.status, 200);
     refund_there(&shop, &order).await;
     goes_on(&shop).await;
@@ -111,7 +111,7 @@ async fn a_lost_dispute_of_goods_that_had_left_gives_nothing_back_on_paper() {
     let (shop, ware) = open("focusnfe").await;
     let order = paid_by_card(&shop, &ware).await;
     goes_on(&shop).await;
-    let tracking = json!({"tracking_number": "AA123456789BR", "carrier": "Correios"});
+    let tracking = json!({"tracking_number": "AA123456785BR", "carrier": "Correios"});
     assert_eq!(shop.admin().await.patch(&format!("/api/orders/{order}/tracking"), &tracking).await.status, 200);
     shop.control().dispute(&order).unwrap();
     shop.control().close_dispute(&order, DisputeStatus::Lost).unwrap();

@@ -22,7 +22,7 @@ async fn paths(server: &MockServer) -> Vec<String> {
 }
 
 async fn read(correios: &Correios) -> Result<usize, ProviderError> {
-    correios.track(&["AA123456789BR"]).await.map(|tracked| tracked.len())
+    correios.track(&["AA123456785BR"]).await.map(|tracked| tracked.len())
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ pub mod phone;
 pub mod pix;
 pub mod refund;
 pub mod refusal;
+pub mod s10;
 pub mod sefaz;
 pub mod shipping;
 pub mod signature;

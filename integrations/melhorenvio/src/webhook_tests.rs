@@ -53,7 +53,7 @@ fn news_tell_whose_they_are_what_happened_and_when() {
         (event.as_str(), label.tags.as_slice()),
         ("order.posted", ["0192aaaa-0000-7000-8000-000000000001".to_owned()].as_slice())
     );
-    assert_eq!((label.status, label.tracking.as_deref()), (LabelStatus::Posted, Some("AA123456789BR")));
+    assert_eq!((label.status, label.tracking.as_deref()), (LabelStatus::Posted, Some("AA123456785BR")));
     let tells = tells.expect("news for the buyer");
     assert_eq!(
         (tells.code.as_str(), tells.stage, tells.happened_at.to_string().as_str()),

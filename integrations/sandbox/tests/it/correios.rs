@@ -142,20 +142,20 @@ async fn an_object_has_the_history_that_the_control_gave_it() {
         uf: "SP".to_owned(),
         at: at.parse::<Timestamp>().expect("a time"),
     };
-    client.sandbox.control().pass("AA123456789BR", passage("PO", "2026-10-02T19:20:00Z"));
-    client.sandbox.control().pass("AA123456789BR", passage("BDE", "2026-10-08T17:02:11Z"));
+    client.sandbox.control().pass("AA123456785BR", passage("PO", "2026-10-02T19:20:00Z"));
+    client.sandbox.control().pass("AA123456785BR", passage("BDE", "2026-10-08T17:02:11Z"));
     let track = |query: &str, language: &str| {
         let call = client.call(Method::GET, &format!("/correios/srorastro/v1/objetos{query}"));
         call.bearer_auth(&token).header("accept-language", language)
     };
-    let (status, answer) = ask(track("?codigosObjetos=AA123456789BR,AA000000000BR&resultado=T", "pt-BR")).await;
+    let (status, answer) = ask(track("?codigosObjetos=AA123456785BR,AA000000005BR&resultado=T", "pt-BR")).await;
     let times: Vec<&Value> =
         answer["objetos"][0]["eventos"].as_array().expect("events").iter().map(|e| &e["dtHrCriado"]).collect();
     assert_eq!((status, times), (200, vec![&json!("2026-10-08T14:02:11"), &json!("2026-10-02T16:20:00")]));
     assert!(text(&answer["objetos"][1]["mensagem"]).starts_with("SRO-020"));
-    let (_, last) = ask(track("/AA123456789BR?resultado=U", "en")).await;
+    let (_, last) = ask(track("/AA123456785BR?resultado=U", "en")).await;
     assert_eq!(last["objetos"][0]["eventos"].as_array().map(Vec::len), Some(1));
-    let (status, answer) = ask(track("?codigosObjetos=AA123456789BR", "fr")).await;
+    let (status, answer) = ask(track("?codigosObjetos=AA123456785BR", "fr")).await;
     assert!(status == 400 && text(&answer["msgs"][0]).starts_with("SRO-018"));
     assert_eq!(ask(track("", "pt-BR")).await.0, 400);
 }

@@ -125,8 +125,15 @@ fn later(at: Timestamp, by: Duration) -> Option<Timestamp> {
     at.checked_add(SignedDuration::try_from(by).ok()?).ok()
 }
 
-/// `ME123456789BR`, the same for the same parcel.
+/// `ME123456785BR`, the same for the same parcel. The ninth digit is the check digit of the postal services.
 fn tracking_number(id: &str) -> String {
-    let digits = id.bytes().fold(7_u64, |sum, b| sum.wrapping_mul(1_099_511_628_211) ^ u64::from(b)) % 1_000_000_000;
-    format!("ME{digits:09}BR")
+    let serial = id.bytes().fold(7_u64, |sum, b| sum.wrapping_mul(1_099_511_628_211) ^ u64::from(b)) % 100_000_000;
+    let serial = format!("{serial:08}");
+    let sum: u32 = serial.bytes().zip([8, 6, 4, 2, 3, 5, 9, 7]).map(|(digit, weight)| u32::from(digit - b'0') * weight).sum();
+    let digit = match sum % 11 {
+        0 => 5,
+        1 => 0,
+        rest => 11 - rest,
+    };
+    format!("ME{serial}{digit}BR")
 }
