@@ -78,6 +78,7 @@ CREATE TABLE cart_items (
     variant_id       uuid NOT NULL,              -- no foreign key: see variants
     quantity         quantity NOT NULL,
     seen_price_cents bigint NOT NULL,           -- the price that the buyer saw when adding it, to warn of a change
+    shown_price_cents bigint NOT NULL,          -- the price that the buyer was last shown: checkout takes no more
     added_at         timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (cart_id, variant_id)
 );

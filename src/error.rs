@@ -46,6 +46,9 @@ pub enum Error {
     OutOfStock { sku: String, available: i32 },
     #[error("The cart is empty")]
     CartEmpty,
+    /// Something costs more than the buyer was shown. With the cart as it is now, once it was read.
+    #[error("{why}")]
+    PriceChanged { why: String, cart: Option<Box<serde_json::Value>> },
     #[error("There are too many unpaid orders {whose}: pay or cancel one of them, or wait until one has run out")]
     TooManyUnpaid { whose: &'static str },
     #[error("Unpaid orders {whose} would hold too many units: pay or cancel one of them, or order less")]
@@ -112,6 +115,7 @@ impl Error {
             Self::TooManyUnpaid { .. } => &ProblemType::TOO_MANY_UNPAID_ORDERS,
             Self::TooManyHeld { .. } | Self::TooManyOfOne { .. } => &ProblemType::TOO_MANY_UNITS,
             Self::CartEmpty => &ProblemType::CART_EMPTY,
+            Self::PriceChanged { .. } => &ProblemType::PRICE_CHANGED,
             Self::Coupon(_) | Self::NoSuchCoupon => &ProblemType::COUPON_REFUSED,
             Self::Conflict(_) | Self::Unconfigured(_) => &ProblemType::CONFLICT,
             Self::SaleIsOff(_) => &ProblemType::SALE_IS_OFF,
@@ -160,6 +164,7 @@ impl Error {
             detail: self.detail(),
             request_id: request::id(),
             errors: if let Self::Invalid(errors) = self { errors.clone() } else { Vec::new() },
+            cart: if let Self::PriceChanged { cart, .. } = self { cart.as_deref().cloned() } else { None },
         }
     }
 }
@@ -208,6 +213,10 @@ pub struct Problem {
     /// Which fields are invalid; only for `invalid` (422).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
+    /// The cart with its present prices; only for `price-changed` (409).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub cart: Option<serde_json::Value>,
 }
 
 impl ResponseError for Error {

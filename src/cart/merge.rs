@@ -18,8 +18,8 @@ pub async fn merge_guest_cart(app: &App, user: UserId, token: &str) -> Result<()
         ON CONFLICT (owner) DO UPDATE SET coupon_id = coalesce(carts.coupon_id, EXCLUDED.coupon_id), updated_at = now()
         RETURNING id";
     const MOVE: &str = "
-        INSERT INTO cart_items (cart_id, variant_id, quantity, seen_price_cents, added_at)
-        SELECT $2, i.variant_id, greatest(1, least(i.quantity, v.stock)), i.seen_price_cents, i.added_at
+        INSERT INTO cart_items (cart_id, variant_id, quantity, seen_price_cents, shown_price_cents, added_at)
+        SELECT $2, i.variant_id, greatest(1, least(i.quantity, v.stock)), i.seen_price_cents, i.shown_price_cents, i.added_at
           FROM cart_items i JOIN variants v ON v.id = i.variant_id
          WHERE i.cart_id = $1 ORDER BY i.variant_id
         ON CONFLICT (cart_id, variant_id) DO UPDATE SET quantity = greatest(1, least(cart_items.quantity + EXCLUDED.quantity, 9999,

@@ -23,7 +23,10 @@ pub struct Line {
     pub variant_name: String,
     pub image_url: Option<String>,
     pub quantity: i32,
+    /// The price when it was added.
     pub seen_price: Money,
+    /// The price that the buyer was last shown.
+    pub shown_price: Money,
     pub price: Money,
     pub stock: i32,
     /// Neither the product nor the variant was taken off sale.
@@ -42,6 +45,7 @@ impl Line {
             image_url: row.get("image_url"),
             quantity: row.get("quantity"),
             seen_price: row.get("seen_price_cents"),
+            shown_price: row.get("shown_price_cents"),
             price: row.get("price_cents"),
             stock: row.get("stock"),
             sold: row.get("sold"),
@@ -55,7 +59,7 @@ pub type Sold = (ProductId, VariantId, i32);
 /// The cart's lines, oldest first, and its coupon with its uses by this person. One round trip: the two queries are pipelined.
 pub async fn read_cart(db: &impl GenericClient, owner: &Owner) -> Result<(Vec<Line>, Option<(Coupon, i32)>)> {
     const LINES: &str = "
-        SELECT i.variant_id, i.quantity, i.seen_price_cents, v.product_id, v.sku, v.name AS variant_name, v.price_cents, v.stock,
+        SELECT i.variant_id, i.quantity, i.seen_price_cents, i.shown_price_cents, v.product_id, v.sku, v.name AS variant_name, v.price_cents, v.stock,
                p.name, p.slug, p.active AND p.deleted_at IS NULL AND v.deleted_at IS NULL AS sold,
                (SELECT g.url FROM product_images g WHERE g.product_id = p.id ORDER BY g.position LIMIT 1) AS image_url
           FROM carts c JOIN cart_items i ON i.cart_id = c.id JOIN variants v ON v.id = i.variant_id JOIN products p ON p.id = v.product_id
@@ -73,6 +77,22 @@ pub async fn read_cart(db: &impl GenericClient, owner: &Owner) -> Result<(Vec<Li
     let (lines, coupon) = tokio::try_join!(db::query(db, LINES, &params), db::query_opt(db, COUPON, &params))?;
     let coupon = coupon.map(|row| (Coupon::from_row(&row), row.get("person_uses")));
     Ok((lines.iter().map(Line::from_row).collect(), coupon))
+}
+
+/// Remembers the prices that the buyer is shown now. Those of a cart rarely change, and then nothing is written.
+pub async fn remember_shown(db: &impl GenericClient, owner: &Owner, lines: &[Line]) -> Result<()> {
+    // The cart's row first, as every change.
+    const SHOWN: &str = "
+        WITH cart AS (SELECT id FROM carts WHERE owner = $1 FOR NO KEY UPDATE)
+        UPDATE cart_items i SET shown_price_cents = l.price
+          FROM cart, unnest($2::uuid[], $3::bigint[]) AS l (variant, price)
+         WHERE i.cart_id = cart.id AND i.variant_id = l.variant";
+    let changed = lines.iter().filter(|line| line.shown_price != line.price);
+    let (variants, prices): (Vec<VariantId>, Vec<Money>) = changed.map(|line| (line.variant, line.price)).unzip();
+    if !variants.is_empty() {
+        db::execute(db, SHOWN, &[&owner.key(), &variants, &prices]).await?;
+    }
+    Ok(())
 }
 
 /// The lines that are still sold, and the coupon if it can be used on them.
@@ -114,12 +134,13 @@ pub async fn add_item(db: &impl GenericClient, owner: Option<&Owner>, fresh_hash
             SELECT count(*) AS lines, count(*) FILTER (WHERE i.variant_id = (SELECT id FROM target)) > 0 AS has_it
               FROM cart_items i JOIN known ON i.cart_id = known.id),
         line AS (
-            INSERT INTO cart_items (cart_id, variant_id, quantity, seen_price_cents)
-            SELECT cart.id, target.id, $7, target.price_cents
+            INSERT INTO cart_items (cart_id, variant_id, quantity, seen_price_cents, shown_price_cents)
+            SELECT cart.id, target.id, $7, target.price_cents, target.price_cents
               FROM (SELECT id FROM known UNION ALL SELECT id FROM made) AS cart, target, held
              WHERE target.stock >= $7 AND (held.lines < $8 OR held.has_it)
             ON CONFLICT (cart_id, variant_id) DO UPDATE
-               SET quantity = cart_items.quantity + EXCLUDED.quantity, seen_price_cents = EXCLUDED.seen_price_cents
+               SET quantity = cart_items.quantity + EXCLUDED.quantity, seen_price_cents = EXCLUDED.seen_price_cents,
+                   shown_price_cents = EXCLUDED.shown_price_cents
              WHERE cart_items.quantity + EXCLUDED.quantity <= (SELECT least(stock, $9) FROM target)
             RETURNING quantity)
         SELECT target.sku, target.stock, held.lines >= $8 AND NOT held.has_it AS full_up,
@@ -171,7 +192,7 @@ pub async fn set_quantity(db: &impl GenericClient, owner: &Owner, which: &Which,
               FROM cart JOIN cart_items i ON i.cart_id = cart.id JOIN variants v ON v.id = i.variant_id JOIN products p ON p.id = v.product_id
              WHERE (v.id = $2 OR p.id = $2) AND (v.id = $3 OR $3::uuid IS NULL)),
         changed AS (
-            UPDATE cart_items i SET quantity = $4, seen_price_cents = l.price_cents
+            UPDATE cart_items i SET quantity = $4, seen_price_cents = l.price_cents, shown_price_cents = l.price_cents
               FROM lines l
              WHERE i.cart_id = l.cart_id AND i.variant_id = l.variant_id AND l.lines = 1 AND l.sold AND l.stock >= $4
             RETURNING i.variant_id)

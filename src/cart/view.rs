@@ -77,9 +77,10 @@ pub struct Warning {
 }
 
 impl Cart {
-    /// Reads the owner's cart.
+    /// Reads the owner's cart to show it. Its prices are those that checkout may take from then on.
     pub async fn read(db: &impl GenericClient, owner: &Owner) -> Result<Self> {
         let (lines, coupon) = store::read_cart(db, owner).await?;
+        store::remember_shown(db, owner, &lines).await?;
         Self::of(lines, coupon, Timestamp::now())
     }
 

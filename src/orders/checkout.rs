@@ -17,7 +17,7 @@ use super::place::{Asked, PlaceOrder};
 use super::store;
 use super::view::{OrderLine, OrderView};
 use crate::app::App;
-use crate::cart::Owner;
+use crate::cart::{Cart, Owner};
 use crate::cause::{self, Actor};
 use crate::coupons;
 use crate::db::{self, insert, insert_all};
@@ -55,7 +55,7 @@ const LOCK_CART: &str = "
       FROM carts WHERE owner = $1 AND current_setting('vitrine.key_is_free', true) IS DISTINCT FROM 'false' FOR UPDATE";
 /// The lines, each with the cart's coupon; its columns are NULL if there is none.
 const LINES: &str = "
-    SELECT i.variant_id, i.quantity, v.product_id, v.sku, v.name AS variant_name, v.price_cents, v.stock, p.name,
+    SELECT i.variant_id, i.quantity, i.shown_price_cents, v.product_id, v.sku, v.name AS variant_name, v.price_cents, v.stock, p.name,
            (SELECT url FROM product_images m WHERE m.product_id = p.id ORDER BY position LIMIT 1) AS image_url,
            v.deleted_at IS NULL AND p.deleted_at IS NULL AND p.active AS for_sale, k.id, k.code, k.kind, k.value, k.min_subtotal_cents,
            k.max_discount_cents, k.starts_at, k.ends_at, k.max_uses, k.max_uses_per_customer, k.uses, k.active
@@ -102,7 +102,14 @@ pub async fn place(app: &App, asked: &Asked<'_>, new: &PlaceOrder) -> Result<Pla
     if !matches!(outcome, Ok(Placed::New(_))) {
         tx.roll_back().await;
     }
-    outcome
+    match outcome {
+        Err(Error::PriceChanged { why, .. }) => {
+            let cart = Cart::read(&app.db().await?, asked.owner).await?;
+            let cart = serde_json::to_value(cart).map_err(|e| Error::Internal(e.to_string()))?;
+            Err(Error::PriceChanged { why, cart: Some(Box::new(cart)) })
+        }
+        outcome => outcome,
+    }
 }
 
 async fn place_in(tx: &mut Pipeline, app: &App, asked: &Asked<'_>, new: &PlaceOrder) -> Result<Placed> {

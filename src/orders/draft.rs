@@ -103,6 +103,8 @@ impl Draft {
                 (contact, address)
             }
         };
+        check_for_sale(&read.lines)?;
+        check_shown(&read.lines)?;
         let quote = Quote::open(&app.keys, &new.quote_token, now)?;
         let wanted: Vec<(VariantId, i32)> = read.lines.iter().map(|row| (row.get("variant_id"), row.get("quantity"))).collect();
         quote.fits(&wanted, &address.cep)?;
@@ -115,6 +117,7 @@ impl Draft {
         let discount = coupon_discount.checked_add(method_discount).ok_or_else(too_much)?;
         let (shipping, free) = quote.charge(goods, frees_shipping)?;
         let total = subtotal.checked_sub(discount).and_then(|m| m.checked_add(shipping)).ok_or_else(too_much)?;
+        check_expected(new.expected_total_cents, total)?;
         let time_to_pay = SignedDuration::try_from(app.config.pix.expiry).unwrap_or(SignedDuration::from_mins(30));
         Ok(Self {
             id: OrderId::new(),
@@ -266,12 +269,36 @@ fn units(lines: &[(VariantId, i32)], rows: &[Row], limits: &OrderLimits) -> Resu
     lines.iter().try_fold(0_i32, |sum, (_, quantity)| sum.checked_add(*quantity)).ok_or_else(too_much)
 }
 
-fn subtotal(rows: &[Row]) -> Result<Money> {
-    for row in rows {
-        if !row.get::<_, bool>("for_sale") {
-            return Err(Error::OutOfStock { sku: row.get("sku"), available: 0 });
-        }
+/// Before the freight is compared with the lines: a line that is not sold any more has none, and is named.
+fn check_for_sale(rows: &[Row]) -> Result<()> {
+    match rows.iter().find(|row| !row.get::<_, bool>("for_sale")) {
+        Some(row) => Err(Error::OutOfStock { sku: row.get("sku"), available: 0 }),
+        None => Ok(()),
     }
+}
+
+/// Nobody pays more for a line than they were shown; less they may.
+fn check_shown(rows: &[Row]) -> Result<()> {
+    let price = |row: &Row, column| row.get::<_, Money>(column);
+    match rows.iter().find(|row| price(row, "price_cents") > price(row, "shown_price_cents")) {
+        Some(row) => {
+            let (name, now, before) = (row.get::<_, &str>("name"), price(row, "price_cents"), price(row, "shown_price_cents"));
+            Err(Error::PriceChanged { why: format!("{name} now costs {now} instead of {before}"), cart: None })
+        }
+        None => Ok(()),
+    }
+}
+
+fn check_expected(expected: Option<i64>, total: Money) -> Result<()> {
+    match expected.map(Money::from_cents) {
+        Some(expected) if total > expected => {
+            Err(Error::PriceChanged { why: format!("The order costs {total} instead of {expected}"), cart: None })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn subtotal(rows: &[Row]) -> Result<Money> {
     let lines = rows.iter().map(|row| row.get::<_, Money>("price_cents").times(row.get::<_, i32>("quantity") as u32));
     lines.collect::<Option<Vec<_>>>().and_then(Money::sum).ok_or_else(too_much)
 }

@@ -41,6 +41,10 @@ pub struct PlaceOrder {
     /// From POST /api/shipping/calculate, for exactly the cart's items and this address's CEP.
     #[garde(length(min = 1, max = 20_000))]
     pub quote_token: String,
+    /// What the buyer was told that the order costs, freight and discounts included. Where it costs more, it is not placed: 409
+    /// `price-changed`.
+    #[garde(inner(range(min = 0)))]
+    pub expected_total_cents: Option<i64>,
     /// Replaces the cart's coupon.
     #[garde(inner(length(min = 1, max = 40)))]
     pub coupon: Option<String>,

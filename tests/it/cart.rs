@@ -406,7 +406,7 @@ async fn check_merge(shop: &Shop, lines: &Lines) {
         let product = shop.product("Produto").stock(*stock).create().await;
         for (cart, quantity) in [(own, in_own), (guest, in_guest), (other, &Some(7))] {
             let Some(quantity) = quantity else { continue };
-            let item = "INSERT INTO cart_items (cart_id, variant_id, quantity, seen_price_cents) VALUES ($1, $2, $3, 5000)";
+            let item = "INSERT INTO cart_items (cart_id, variant_id, quantity, seen_price_cents, shown_price_cents) VALUES ($1, $2, $3, 5000, 5000)";
             vitrine::db::execute(&db, item, &[&cart, &product.variant_id, quantity]).await.unwrap();
         }
         let merged = match (in_own, in_guest) {

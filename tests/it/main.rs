@@ -70,6 +70,7 @@ mod shipments_boxes;
 mod shipments_follow;
 mod shipments_lost;
 mod shipments_news;
+mod shown_price;
 mod silence;
 mod sms;
 mod sql;

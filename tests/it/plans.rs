@@ -162,7 +162,7 @@ async fn a_cart_is_looked_up_by_its_owner_among_many() {
     shop.product("Camiseta").create().await;
     let fill = "
         INSERT INTO carts (id, owner) SELECT gen_random_uuid(), sha256(n::text::bytea) FROM generate_series(1, 20000) n;
-        INSERT INTO cart_items (cart_id, variant_id, quantity, seen_price_cents) SELECT c.id, v.id, 1, 1 FROM carts c, variants v;
+        INSERT INTO cart_items (cart_id, variant_id, quantity, seen_price_cents, shown_price_cents) SELECT c.id, v.id, 1, 1, 1 FROM carts c, variants v;
         ANALYZE";
     shop.app.db().await.unwrap().batch_execute(fill).await.unwrap();
     let owner = "sha256('7')";
