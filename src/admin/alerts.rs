@@ -31,7 +31,7 @@ struct ListAlerts {
     #[garde(inner(custom(is_status)))]
     status: Option<String>,
     /// The beginning of the key: `refund-failed`, `job-dead:check_payment`.
-    #[garde(inner(length(max = 200)))]
+    #[garde(inner(length(chars, max = 200)))]
     key: Option<String>,
     /// This day of the shop or later.
     #[garde(skip)]
@@ -43,7 +43,7 @@ struct ListAlerts {
     limit: Option<i64>,
     #[garde(skip)]
     offset: Option<i64>,
-    #[garde(inner(length(max = 200)))]
+    #[garde(inner(length(chars, max = 200)))]
     cursor: Option<String>,
 }
 

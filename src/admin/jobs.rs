@@ -26,13 +26,13 @@ struct ListJobs {
     #[garde(inner(custom(is_state)))]
     state: Option<String>,
     /// `mail_order_paid`, `send_refund`, …
-    #[garde(inner(length(max = 60)))]
+    #[garde(inner(length(chars, max = 60)))]
     kind: Option<String>,
     #[garde(skip)]
     limit: Option<i64>,
     #[garde(skip)]
     offset: Option<i64>,
-    #[garde(inner(length(max = 200)))]
+    #[garde(inner(length(chars, max = 200)))]
     cursor: Option<String>,
 }
 
@@ -129,7 +129,7 @@ pub(super) async fn retry_job(app: web::Data<App>, admin: Admin, id: Path<JobId>
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RetryJobs {
     /// Only these; left out: all.
-    #[garde(inner(length(max = 50)))]
+    #[garde(inner(length(chars, max = 50)))]
     kind: Option<String>,
 }
 

@@ -22,10 +22,10 @@ use crate::webhooks;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct ListWebhooks {
-    #[garde(inner(length(max = 60)))]
+    #[garde(inner(length(chars, max = 60)))]
     provider: Option<String>,
     /// `applied`, `already done`, `surplus`, `mismatch`, `unknown`, `ignored`, `hint`.
-    #[garde(inner(length(max = 60)))]
+    #[garde(inner(length(chars, max = 60)))]
     outcome: Option<String>,
     #[garde(skip)]
     order_id: Option<OrderId>,
@@ -33,7 +33,7 @@ struct ListWebhooks {
     limit: Option<i64>,
     #[garde(skip)]
     offset: Option<i64>,
-    #[garde(inner(length(max = 200)))]
+    #[garde(inner(length(chars, max = 200)))]
     cursor: Option<String>,
 }
 
@@ -147,18 +147,18 @@ pub(super) async fn breakers(app: web::Data<App>, _admin: Admin) -> Result<HttpR
 #[into_params(parameter_in = Query)]
 struct ListAudit {
     /// `user:…`, `admin:…`, `system`.
-    #[garde(inner(length(max = 100)))]
+    #[garde(inner(length(chars, max = 100)))]
     actor: Option<String>,
     /// `product.update`, `settings.company`, …
-    #[garde(inner(length(max = 100)))]
+    #[garde(inner(length(chars, max = 100)))]
     action: Option<String>,
-    #[garde(inner(length(max = 100)))]
+    #[garde(inner(length(chars, max = 100)))]
     entity_id: Option<String>,
     #[garde(skip)]
     limit: Option<i64>,
     #[garde(skip)]
     offset: Option<i64>,
-    #[garde(inner(length(max = 200)))]
+    #[garde(inner(length(chars, max = 200)))]
     cursor: Option<String>,
 }
 

@@ -33,7 +33,7 @@ struct ListReconciliations {
     #[garde(skip)]
     to: Option<Date>,
     /// `propay`, `openpix`, `bacen`, `stripe`.
-    #[garde(inner(length(max = 60)))]
+    #[garde(inner(length(chars, max = 60)))]
     provider: Option<String>,
     /// `agrees`, `differs` or `cannot_be_asked`.
     #[garde(inner(custom(is_status)))]
@@ -42,7 +42,7 @@ struct ListReconciliations {
     limit: Option<i64>,
     #[garde(skip)]
     offset: Option<i64>,
-    #[garde(inner(length(max = 200)))]
+    #[garde(inner(length(chars, max = 200)))]
     cursor: Option<String>,
 }
 

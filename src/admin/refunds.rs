@@ -29,7 +29,7 @@ struct ListRefunds {
     limit: Option<i64>,
     #[garde(skip)]
     offset: Option<i64>,
-    #[garde(inner(length(max = 200)))]
+    #[garde(inner(length(chars, max = 200)))]
     cursor: Option<String>,
 }
 

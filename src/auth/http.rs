@@ -36,7 +36,7 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Register {
-    #[garde(custom(rules::line(120)))]
+    #[garde(custom(rules::words(120)))]
     name: String,
     #[garde(custom(rules::email))]
     email: String,
@@ -46,8 +46,10 @@ struct Register {
     password: SecretString,
     /// CPF or CNPJ.
     #[garde(inner(custom(rules::tax_id)))]
+    #[serde(default, deserialize_with = "rules::typed")]
     cpf: Option<String>,
     #[garde(inner(custom(rules::phone)))]
+    #[serde(default, deserialize_with = "rules::typed")]
     phone: Option<String>,
     /// The language of messages to the person. Unset: from `Accept-Language`.
     #[garde(skip)]

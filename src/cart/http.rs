@@ -65,7 +65,7 @@ struct WhichVariant {
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ApplyCoupon {
-    #[garde(length(min = 1, max = 60))]
+    #[garde(length(chars, min = 1, max = 60))]
     code: String,
 }
 

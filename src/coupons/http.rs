@@ -106,10 +106,10 @@ struct Listing {
     limit: Option<i64>,
     #[garde(skip)]
     offset: Option<i64>,
-    #[garde(length(max = 200))]
+    #[garde(length(chars, max = 200))]
     cursor: Option<String>,
     /// The beginning of a code.
-    #[garde(length(max = 40))]
+    #[garde(length(chars, max = 40))]
     q: Option<String>,
 }
 

@@ -46,7 +46,7 @@ pub(super) struct ListInvoices {
     limit: Option<i64>,
     #[garde(skip)]
     offset: Option<i64>,
-    #[garde(inner(length(max = 200)))]
+    #[garde(inner(length(chars, max = 200)))]
     cursor: Option<String>,
 }
 

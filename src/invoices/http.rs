@@ -94,7 +94,7 @@ fn for_the_buyer(status: InvoiceStatus) -> Option<&'static str> {
 #[into_params(parameter_in = Query)]
 struct Link {
     /// From `danfe_url` or `xml_url`; without it, sign in or send the order's token.
-    #[garde(inner(length(max = 200)))]
+    #[garde(inner(length(chars, max = 200)))]
     token: Option<String>,
 }
 

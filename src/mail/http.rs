@@ -98,7 +98,7 @@ struct ListQuery {
     order_id: Option<OrderId>,
     #[garde(skip)]
     status: Option<MessageStatus>,
-    #[garde(length(max = 40))]
+    #[garde(length(chars, max = 40))]
     kind: Option<String>,
     /// `email` or `sms`.
     #[garde(inner(custom(is_channel)))]
@@ -107,7 +107,7 @@ struct ListQuery {
     limit: Option<i64>,
     #[garde(skip)]
     offset: Option<i64>,
-    #[garde(length(max = 200))]
+    #[garde(length(chars, max = 200))]
     cursor: Option<String>,
 }
 

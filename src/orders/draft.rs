@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use tokio_postgres::Row;
-use vitrine_kit::Money;
+use vitrine_kit::{Cep, Money};
 
 use super::limits::{self, OrderLimits, Unpaid};
 use super::place::{Asked, Contact, PlaceOrder};
@@ -16,7 +16,7 @@ use crate::payments::charge::methods::Methods;
 use crate::sale::address::{ShippingAddress, tracking_url};
 use crate::sale::states::{OrderPaymentStatus, OrderStatus};
 use crate::seal::Sealed;
-use crate::shipping::{Free, Quote};
+use crate::shipping::{Free, Quote, state_of};
 
 /// How long an unpaid order keeps its stock after its charge has expired, for a PIX that was paid in the last second.
 pub const GRACE: SignedDuration = SignedDuration::from_mins(5);
@@ -103,6 +103,7 @@ impl Draft {
                 (contact, address)
             }
         };
+        check_state(&address)?;
         check_for_sale(&read.lines)?;
         check_shown(&read.lines)?;
         let quote = Quote::open(&app.keys, &new.quote_token, now)?;
@@ -267,6 +268,16 @@ fn units(lines: &[(VariantId, i32)], rows: &[Row], limits: &OrderLimits) -> Resu
         return Err(Error::TooManyOfOne { sku: row.get("sku"), most: limits.units_per_line });
     }
     lines.iter().try_fold(0_i32, |sum, (_, quantity)| sum.checked_add(*quantity)).ok_or_else(too_much)
+}
+
+/// The tax of the sale goes by the state, and the parcel by the CEP.
+fn check_state(address: &ShippingAddress) -> Result<()> {
+    match Cep::parse(&address.cep).ok().as_ref().and_then(state_of) {
+        Some(state) if state != address.state => {
+            Err(Error::field("address.state", format!("is not the state of the CEP, which is of {state}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Before the freight is compared with the lines: a line that is not sold any more has none, and is named.

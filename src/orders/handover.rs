@@ -32,9 +32,9 @@ use crate::token::Role;
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SetTracking {
-    #[garde(length(min = 4, max = 60), custom(is_code))]
+    #[garde(length(chars, min = 4, max = 60), custom(is_code))]
     pub tracking_number: String,
-    #[garde(length(min = 1, max = 60), custom(is_name))]
+    #[garde(length(chars, min = 1, max = 60), custom(is_name))]
     pub carrier: String,
     /// Ships an order whose money is on its way back, or that is on hold. Only for administrators; written to the audit log.
     #[serde(default)]

@@ -126,7 +126,7 @@ struct ListOrders {
     #[garde(skip)]
     on_hold: Option<bool>,
     /// Order number, tracking number, e-mail, or the start of a name.
-    #[garde(inner(length(max = 120)))]
+    #[garde(inner(length(chars, max = 120)))]
     q: Option<String>,
     #[garde(skip)]
     from: Option<Timestamp>,
@@ -136,7 +136,7 @@ struct ListOrders {
     limit: Option<i64>,
     #[garde(skip)]
     offset: Option<i64>,
-    #[garde(inner(length(max = 200)))]
+    #[garde(inner(length(chars, max = 200)))]
     cursor: Option<String>,
 }
 
@@ -194,7 +194,7 @@ async fn show(app: web::Data<App>, visitor: Visitor, Path(order): Path<OrderId>)
 #[derive(Debug, Default, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct CancelOrder {
-    #[garde(inner(length(max = 200)))]
+    #[garde(inner(length(chars, max = 200)))]
     reason: Option<String>,
 }
 

@@ -39,33 +39,39 @@ pub struct PlaceOrder {
     #[garde(dive)]
     pub address: Option<NewAddress>,
     /// From POST /api/shipping/calculate, for exactly the cart's items and this address's CEP.
-    #[garde(length(min = 1, max = 20_000))]
+    #[garde(length(bytes, min = 1, max = 20_000))]
     pub quote_token: String,
     /// What the buyer was told that the order costs, freight and discounts included. Where it costs more, it is not placed: 409
     /// `price-changed`.
     #[garde(inner(range(min = 0)))]
     pub expected_total_cents: Option<i64>,
     /// Replaces the cart's coupon.
-    #[garde(inner(length(min = 1, max = 40)))]
+    #[garde(inner(length(chars, min = 1, max = 40)))]
+    #[serde(default, deserialize_with = "rules::typed")]
     pub coupon: Option<String>,
     /// CPF or CNPJ of the buyer, for the invoice. Optional where the account has one.
-    #[garde(inner(length(max = 20)))]
+    #[garde(inner(length(chars, max = 20)))]
+    #[serde(default, deserialize_with = "rules::typed")]
     pub cpf: Option<String>,
     #[garde(skip)]
     pub payment_method: Option<Method>,
     /// Starts the payment once the order is placed, and adds it to the answer.
     #[garde(skip)]
     pub pay: Option<Pay>,
-    #[garde(inner(length(max = 500)))]
+    #[garde(inner(length(chars, max = 500)))]
+    #[serde(default, deserialize_with = "rules::typed")]
     pub notes: Option<String>,
     /// Guests only.
-    #[garde(inner(length(max = 254)))]
+    #[garde(inner(length(chars, max = 254)))]
+    #[serde(default, deserialize_with = "rules::typed")]
     pub email: Option<String>,
     /// Guests only.
-    #[garde(inner(length(min = 1, max = 120)))]
+    #[garde(inner(custom(rules::words(120))))]
+    #[serde(default, deserialize_with = "rules::typed")]
     pub name: Option<String>,
     /// Guests only.
-    #[garde(inner(length(max = 30)))]
+    #[garde(inner(length(chars, max = 30)))]
+    #[serde(default, deserialize_with = "rules::typed")]
     pub phone: Option<String>,
     /// Guests only: the language of what is written to them. Unset: the one that `Accept-Language` prefers.
     #[garde(skip)]
@@ -85,25 +91,30 @@ pub struct Pay {
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewAddress {
-    #[garde(inner(custom(rules::line(120))))]
+    #[garde(inner(custom(rules::words(120))))]
+    #[serde(default, deserialize_with = "rules::typed")]
     pub recipient: Option<String>,
     #[garde(custom(rules::cep))]
     pub cep: String,
-    #[garde(custom(rules::line(200)))]
+    #[garde(custom(rules::words(200)))]
     pub street: String,
     #[garde(custom(rules::line(20)))]
     pub number: String,
     #[garde(inner(custom(rules::line(120))))]
+    #[serde(default, deserialize_with = "rules::typed")]
     pub complement: Option<String>,
-    #[garde(custom(rules::line(120)))]
+    /// Blank where the town has none.
+    #[garde(custom(rules::district))]
     pub district: String,
-    #[garde(custom(rules::line(120)))]
+    #[garde(custom(rules::words(120)))]
     pub city: String,
     #[garde(custom(rules::state))]
     pub state: String,
     #[garde(inner(custom(rules::phone)))]
+    #[serde(default, deserialize_with = "rules::typed")]
     pub phone: Option<String>,
     #[garde(inner(custom(rules::line(60))))]
+    #[serde(default, deserialize_with = "rules::typed")]
     pub label: Option<String>,
     #[garde(skip)]
     pub is_default: Option<bool>,
@@ -196,7 +207,7 @@ impl NewAddress {
             street: trimmed(&self.street),
             number: trimmed(&self.number),
             complement: self.complement.as_deref().map(trimmed).filter(|c| !c.is_empty()),
-            district: trimmed(&self.district),
+            district: rules::kept_district(&self.district),
             city: trimmed(&self.city),
             state: self.state.to_uppercase(),
             ibge_city: None,

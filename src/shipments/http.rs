@@ -52,7 +52,7 @@ struct ListShipments {
     limit: Option<i64>,
     #[garde(skip)]
     offset: Option<i64>,
-    #[garde(inner(length(max = 200)))]
+    #[garde(inner(length(chars, max = 200)))]
     cursor: Option<String>,
 }
 

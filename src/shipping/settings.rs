@@ -71,7 +71,7 @@ pub struct FreeRule {
 #[serde(untagged)]
 pub enum FreeFor {
     Word(#[garde(skip)] Cheapest),
-    Services(#[garde(length(min = 1, max = 50), inner(length(min = 1, max = 60)))] Vec<String>),
+    Services(#[garde(length(min = 1, max = 50), inner(length(chars, min = 1, max = 60)))] Vec<String>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

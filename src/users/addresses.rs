@@ -22,28 +22,32 @@ pub const MAX_ADDRESSES: i64 = 50;
 pub struct NewAddress {
     /// The person's own name for it: `Casa`, `Trabalho`.
     #[garde(inner(custom(rules::line(60))))]
+    #[serde(default, deserialize_with = "rules::typed")]
     pub label: Option<String>,
     /// The recipient of the parcel.
-    #[garde(custom(rules::line(120)))]
+    #[garde(custom(rules::words(120)))]
     pub recipient: String,
     #[garde(custom(rules::cep))]
     #[schema(example = "01310-100")]
     pub cep: String,
-    #[garde(custom(rules::line(200)))]
+    #[garde(custom(rules::words(200)))]
     pub street: String,
     /// The number, as text: `1000`, `12-A`, `s/n`.
     #[garde(custom(rules::line(20)))]
     pub number: String,
     #[garde(inner(custom(rules::line(120))))]
+    #[serde(default, deserialize_with = "rules::typed")]
     pub complement: Option<String>,
-    #[garde(custom(rules::line(120)))]
+    /// Blank where the town has none.
+    #[garde(custom(rules::district))]
     pub district: String,
-    #[garde(custom(rules::line(120)))]
+    #[garde(custom(rules::words(120)))]
     pub city: String,
     #[garde(custom(rules::state))]
     #[schema(example = "SP")]
     pub state: String,
     #[garde(inner(custom(rules::phone)))]
+    #[serde(default, deserialize_with = "rules::typed")]
     pub phone: Option<String>,
     /// `true` makes it the default. `false` changes nothing: to have another default, send `true` for that one.
     #[serde(default)]
@@ -83,7 +87,7 @@ impl NewAddress {
             street: trim(self.street),
             number: trim(self.number),
             complement: self.complement.map(trim),
-            district: trim(self.district),
+            district: rules::kept_district(&self.district),
             city: trim(self.city),
             state: self.state.to_ascii_uppercase(),
             phone: self

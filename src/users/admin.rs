@@ -48,7 +48,7 @@ struct Search {
     limit: Option<i64>,
     #[garde(skip)]
     offset: Option<i64>,
-    #[garde(length(max = 400))]
+    #[garde(length(chars, max = 400))]
     cursor: Option<String>,
 }
 

@@ -27,9 +27,9 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
 #[serde(deny_unknown_fields)]
 struct EraseGuest {
     /// CPF or CNPJ.
-    #[garde(inner(length(max = 20)))]
+    #[garde(inner(length(chars, max = 20)))]
     cpf: Option<String>,
-    #[garde(inner(length(max = 254)))]
+    #[garde(inner(length(chars, max = 254)))]
     email: Option<String>,
 }
 

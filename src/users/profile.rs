@@ -19,14 +19,16 @@ use crate::seal::Keys;
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReplaceProfile {
-    #[garde(custom(rules::line(120)))]
+    #[garde(custom(rules::words(120)))]
     pub name: String,
     #[garde(custom(rules::email))]
     pub email: String,
     /// CPF or CNPJ. Sent back masked, as answers show it, it stays as it is.
     #[garde(inner(custom(rules::tax_id_or_masked)))]
+    #[serde(default, deserialize_with = "rules::typed")]
     pub cpf: Option<String>,
     #[garde(inner(custom(rules::phone)))]
+    #[serde(default, deserialize_with = "rules::typed")]
     pub phone: Option<String>,
 }
 
@@ -34,7 +36,7 @@ pub struct ReplaceProfile {
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangeProfile {
-    #[garde(inner(custom(rules::line(120))))]
+    #[garde(inner(custom(rules::words(120))))]
     pub name: Option<String>,
     #[garde(inner(custom(rules::email)))]
     pub email: Option<String>,

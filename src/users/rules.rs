@@ -3,7 +3,7 @@
 use garde::Result;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
-use vitrine_kit::{Cep, Email, Phone, TaxId};
+use vitrine_kit::{Cep, Email, Phone, TaxId, sefaz};
 
 use crate::error::{Error, FieldError};
 
@@ -24,6 +24,33 @@ pub fn line(max: usize) -> impl Fn(&str, &()) -> Result {
         _ if text.chars().any(char::is_control) => refuse("must not contain control characters"),
         _ => Ok(()),
     }
+}
+
+/// The same, with at least two characters that a fiscal document can carry: the layout of the NF-e takes no shorter name, street or city.
+pub fn words(max: usize) -> impl Fn(&str, &()) -> Result {
+    move |text, ()| {
+        line(max)(text, &())?;
+        if is_on_paper(text) { Ok(()) } else { refuse("must have at least two letters or digits that an invoice can show") }
+    }
+}
+
+fn is_on_paper(text: &str) -> bool {
+    sefaz::text(text, usize::MAX).chars().filter(|c| c.is_alphanumeric()).count() >= 2
+}
+
+/// A district may be blank: towns with one CEP have none.
+pub fn district(text: &str, _: &()) -> Result {
+    if text.trim().is_empty() { Ok(()) } else { line(120)(text, &()) }
+}
+
+/// As it is kept: where there is none, the words that the NF-e, which requires two characters, says instead.
+pub fn kept_district(text: &str) -> String {
+    if is_on_paper(text) { text.trim().to_owned() } else { "Não informado".to_owned() }
+}
+
+/// An optional text that may be left blank, as a form sends it: use with `#[serde(default)]`.
+pub fn typed<'de, D: Deserializer<'de>>(value: D) -> std::result::Result<Option<String>, D::Error> {
+    Ok(Option::<String>::deserialize(value)?.filter(|text| !text.trim().is_empty()))
 }
 
 /// Checks a new password's length. Whether it is a common one is checked later, where e-mail and name are known.
@@ -104,6 +131,26 @@ mod tests {
         for bad in ["", "  ", "12345678901", "a\nb", "a\0"] {
             assert!(name(bad, &()).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_name_a_street_and_a_city_have_two_characters_that_an_invoice_can_show() {
+        let name = words(120);
+        for good in ["Zé", "Li", "Rua 1", "12", "Ø2", "a-b"] {
+            assert!(name(good, &()).is_ok(), "{good:?}");
+        }
+        for bad in ["X", "-", ".", "R.", "🎁🎁", "茶 茶", ""] {
+            assert!(name(bad, &()).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_district_that_there_is_none_of_has_words_for_it() {
+        for none in ["", "  ", "-", ".", "x", "🎁🎁"] {
+            assert_eq!(kept_district(none), "Não informado", "{none:?}");
+        }
+        assert_eq!(kept_district(" Bela Vista "), "Bela Vista");
+        assert!(district("", &()).is_ok() && district("a\nb", &()).is_err() && district(&"a".repeat(121), &()).is_err());
     }
 
     #[test]

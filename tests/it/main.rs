@@ -77,5 +77,6 @@ mod sql;
 mod strangers;
 mod tidy;
 mod undone_elsewhere;
+mod typed;
 mod users;
 mod webhooks;

@@ -129,6 +129,32 @@ fn an_import_that_looks_up_is_found_however_it_is_written() {
     assert_eq!(up("#[cfg(test)]\nmod tests {\n use crate::orders; }"), Vec::<String>::new());
 }
 
+/// A rule `length(…)` that does not say what it counts, bytes or characters, is for lists alone.
+fn counts_bytes_unsaid(source: &str) -> Vec<&str> {
+    let mut lines = source.lines();
+    let mut found = Vec::new();
+    while let Some(line) = lines.next() {
+        if line.contains("#[garde(") && (line.contains("length(min") || line.contains("length(max")) {
+            let is_field = |line: &&str| !line.trim_start().starts_with("#[") && !line.trim_start().starts_with("///");
+            let field = if line.contains(")] ") { Some(line) } else { lines.by_ref().find(is_field) };
+            found.extend(field.filter(|field| !field.contains("Vec<")));
+        }
+    }
+    found
+}
+
+#[test]
+fn what_people_type_is_counted_in_characters() {
+    let text = "    #[garde(inner(length(max = 9)))]\n    /// A name.\n    name: Option<String>,\n";
+    let list = "    #[garde(length(max = 9), dive)]\n    lines: Vec<Line>,\n";
+    assert_eq!((counts_bytes_unsaid(text).len(), counts_bytes_unsaid(list).len()), (1, 0));
+    let wrong: Vec<_> = files("src", "rs")
+        .into_iter()
+        .filter(|file| !counts_bytes_unsaid(&fs::read_to_string(file).unwrap()).is_empty())
+        .collect();
+    assert_eq!(wrong, Vec::<PathBuf>::new(), "write length(chars, …) or length(bytes, …)");
+}
+
 #[test]
 fn every_migration_is_run() {
     let list = fs::read_to_string(root().join("src/db.rs")).unwrap();

@@ -112,7 +112,7 @@ struct ListDisputes {
     #[garde(skip)]
     stage: Option<DisputeStage>,
     /// `openpix`, `bacen`, `stripe`.
-    #[garde(inner(length(max = 60)))]
+    #[garde(inner(length(chars, max = 60)))]
     provider: Option<String>,
     #[garde(skip)]
     order_id: Option<OrderId>,
@@ -120,7 +120,7 @@ struct ListDisputes {
     limit: Option<i64>,
     #[garde(skip)]
     offset: Option<i64>,
-    #[garde(inner(length(max = 200)))]
+    #[garde(inner(length(chars, max = 200)))]
     cursor: Option<String>,
 }
 
@@ -202,7 +202,7 @@ pub(in crate::payments) async fn settle_dispute(
 #[serde(deny_unknown_fields)]
 struct EvidenceDocument {
     /// Where it can be fetched, by https.
-    #[garde(length(max = 2000), custom(is_https))]
+    #[garde(length(chars, max = 2000), custom(is_https))]
     url: String,
     #[garde(length(chars, min = 1, max = 500))]
     description: String,
