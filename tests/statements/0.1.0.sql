@@ -970,8 +970,8 @@ SELECT id, coupon_id FROM carts WHERE owner = $1 AND user_id IS NULL FOR UPDATE
 
 -- @ src/cart/merge.rs MOVE
 -- uuid, uuid -> 
-INSERT INTO cart_items (cart_id, variant_id, quantity, seen_price_cents, added_at)
-        SELECT $2, i.variant_id, greatest(1, least(i.quantity, v.stock)), i.seen_price_cents, i.added_at
+INSERT INTO cart_items (cart_id, variant_id, quantity, seen_price_cents, shown_price_cents, added_at)
+        SELECT $2, i.variant_id, greatest(1, least(i.quantity, v.stock)), i.seen_price_cents, i.shown_price_cents, i.added_at
           FROM cart_items i JOIN variants v ON v.id = i.variant_id
          WHERE i.cart_id = $1 ORDER BY i.variant_id
         ON CONFLICT (cart_id, variant_id) DO UPDATE SET quantity = greatest(1, least(cart_items.quantity + EXCLUDED.quantity, 9999,
@@ -1000,12 +1000,13 @@ WITH target AS (
             SELECT count(*) AS lines, count(*) FILTER (WHERE i.variant_id = (SELECT id FROM target)) > 0 AS has_it
               FROM cart_items i JOIN known ON i.cart_id = known.id),
         line AS (
-            INSERT INTO cart_items (cart_id, variant_id, quantity, seen_price_cents)
-            SELECT cart.id, target.id, $7, target.price_cents
+            INSERT INTO cart_items (cart_id, variant_id, quantity, seen_price_cents, shown_price_cents)
+            SELECT cart.id, target.id, $7, target.price_cents, target.price_cents
               FROM (SELECT id FROM known UNION ALL SELECT id FROM made) AS cart, target, held
              WHERE target.stock >= $7 AND (held.lines < $8 OR held.has_it)
             ON CONFLICT (cart_id, variant_id) DO UPDATE
-               SET quantity = cart_items.quantity + EXCLUDED.quantity, seen_price_cents = EXCLUDED.seen_price_cents
+               SET quantity = cart_items.quantity + EXCLUDED.quantity, seen_price_cents = EXCLUDED.seen_price_cents,
+                   shown_price_cents = EXCLUDED.shown_price_cents
              WHERE cart_items.quantity + EXCLUDED.quantity <= (SELECT least(stock, $9) FROM target)
             RETURNING quantity)
         SELECT target.sku, target.stock, held.lines >= $8 AND NOT held.has_it AS full_up,
@@ -1036,8 +1037,8 @@ SELECT k.id, k.code, k.kind, k.value, k.min_subtotal_cents, k.max_discount_cents
           FROM coupons k WHERE k.code = $1
 
 -- @ src/cart/store.rs LINES
--- bytea -> variant_id uuid, quantity int4, seen_price_cents int8, product_id uuid, sku text, variant_name text, price_cents int8, stock int4, name text, slug text, sold bool, image_url text
-SELECT i.variant_id, i.quantity, i.seen_price_cents, v.product_id, v.sku, v.name AS variant_name, v.price_cents, v.stock,
+-- bytea -> variant_id uuid, quantity int4, seen_price_cents int8, shown_price_cents int8, product_id uuid, sku text, variant_name text, price_cents int8, stock int4, name text, slug text, sold bool, image_url text
+SELECT i.variant_id, i.quantity, i.seen_price_cents, i.shown_price_cents, v.product_id, v.sku, v.name AS variant_name, v.price_cents, v.stock,
                p.name, p.slug, p.active AND p.deleted_at IS NULL AND v.deleted_at IS NULL AS sold,
                (SELECT g.url FROM product_images g WHERE g.product_id = p.id ORDER BY g.position LIMIT 1) AS image_url
           FROM carts c JOIN cart_items i ON i.cart_id = c.id JOIN variants v ON v.id = i.variant_id JOIN products p ON p.id = v.product_id
@@ -1066,7 +1067,7 @@ WITH cart AS (
               FROM cart JOIN cart_items i ON i.cart_id = cart.id JOIN variants v ON v.id = i.variant_id JOIN products p ON p.id = v.product_id
              WHERE (v.id = $2 OR p.id = $2) AND (v.id = $3 OR $3::uuid IS NULL)),
         changed AS (
-            UPDATE cart_items i SET quantity = $4, seen_price_cents = l.price_cents
+            UPDATE cart_items i SET quantity = $4, seen_price_cents = l.price_cents, shown_price_cents = l.price_cents
               FROM lines l
              WHERE i.cart_id = l.cart_id AND i.variant_id = l.variant_id AND l.lines = 1 AND l.sold AND l.stock >= $4
             RETURNING i.variant_id)
@@ -1075,6 +1076,13 @@ WITH cart AS (
 -- @ src/cart/store.rs SET
 -- bytea, uuid -> 
 UPDATE carts SET coupon_id = $2, updated_at = now() WHERE owner = $1
+
+-- @ src/cart/store.rs SHOWN
+-- bytea, _uuid, _int8 -> 
+WITH cart AS (SELECT id FROM carts WHERE owner = $1 FOR NO KEY UPDATE)
+        UPDATE cart_items i SET shown_price_cents = l.price
+          FROM cart, unnest($2::uuid[], $3::bigint[]) AS l (variant, price)
+         WHERE i.cart_id = cart.id AND i.variant_id = l.variant
 
 -- @ src/catalog/cached.rs
 -- text, text -> pg_notify void
@@ -1970,8 +1978,8 @@ SELECT id, code, kind, value, min_subtotal_cents, max_discount_cents, starts_at,
 UPDATE carts SET coupon_id = NULL WHERE id = $1
 
 -- @ src/orders/checkout.rs LINES
--- bytea -> variant_id uuid, quantity int4, product_id uuid, sku text, variant_name text, price_cents int8, stock int4, name text, image_url text, for_sale bool, id uuid, code text, kind text, value int8, min_subtotal_cents int8, max_discount_cents int8, starts_at timestamptz, ends_at timestamptz, max_uses int4, max_uses_per_customer int4, uses int4, active bool
-SELECT i.variant_id, i.quantity, v.product_id, v.sku, v.name AS variant_name, v.price_cents, v.stock, p.name,
+-- bytea -> variant_id uuid, quantity int4, shown_price_cents int8, product_id uuid, sku text, variant_name text, price_cents int8, stock int4, name text, image_url text, for_sale bool, id uuid, code text, kind text, value int8, min_subtotal_cents int8, max_discount_cents int8, starts_at timestamptz, ends_at timestamptz, max_uses int4, max_uses_per_customer int4, uses int4, active bool
+SELECT i.variant_id, i.quantity, i.shown_price_cents, v.product_id, v.sku, v.name AS variant_name, v.price_cents, v.stock, p.name,
            (SELECT url FROM product_images m WHERE m.product_id = p.id ORDER BY position LIMIT 1) AS image_url,
            v.deleted_at IS NULL AND p.deleted_at IS NULL AND p.active AS for_sale, k.id, k.code, k.kind, k.value, k.min_subtotal_cents,
            k.max_discount_cents, k.starts_at, k.ends_at, k.max_uses, k.max_uses_per_customer, k.uses, k.active
