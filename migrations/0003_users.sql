@@ -25,6 +25,7 @@ CREATE TABLE users (
     CONSTRAINT users_erased CHECK (erased_at IS NULL OR num_nonnulls(password_hash, phone, tax_id_sealed) = 0)
 );
 CREATE INDEX users_created ON users (created_at DESC, id);
+CREATE INDEX users_search ON users USING gin (plain(name || ' ' || email) gin_trgm_ops) WHERE erased_at IS NULL;
 ALTER TABLE messages ADD FOREIGN KEY (user_id) REFERENCES users;
 
 -- One row per sign-in. Refresh tokens of a session form a family: a second use of one revokes them all.

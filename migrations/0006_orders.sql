@@ -88,7 +88,7 @@ CREATE INDEX orders_coupon ON orders (coupon_id, tax_id_hash) WHERE coupon_id IS
 CREATE INDEX orders_unpaid_document ON orders (tax_id_hash) WHERE status = 'pending';
 CREATE INDEX orders_unpaid_address ON orders (placed_from) WHERE status = 'pending' AND placed_from IS NOT NULL;
 CREATE INDEX orders_email ON orders (customer_email, status) WHERE customer_email IS NOT NULL;
-CREATE INDEX orders_name ON orders (lower(customer_name) text_pattern_ops); -- the administrators' search by the beginning of a name
+CREATE INDEX orders_name ON orders (plain(customer_name) text_pattern_ops); -- the administrators' search by the beginning of a name
 ALTER TABLE messages ADD FOREIGN KEY (order_id) REFERENCES orders;
 
 CREATE TABLE order_lines (

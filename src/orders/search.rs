@@ -44,16 +44,17 @@ const FITS: &str = sql!(
     IS_ON_HOLD,
     " = $7)"
 );
-/// `$8` to `$11` of statements that search by `q`: a number, an e-mail, and the range of names that begin so.
+/// `$8` to `$11` of statements that search by `q`: a number, an e-mail, the beginning of a
+/// name (without accents and case), and the last letter of all.
 const SAYS: &str = "
     (o.number = $8 OR upper(o.tracking_number) = $8 OR o.customer_email = $9
-     OR (lower(o.customer_name) ~>=~ $10 AND lower(o.customer_name) ~<~ $11))";
+     OR (plain(o.customer_name) ~>=~ plain($10) AND plain(o.customer_name) ~<~ (plain($10) || $11)))";
 /// The orders that `q` names, each kind looked up in its index; at most `$12` of each.
 const FOUND: &str = "
     SELECT id FROM orders WHERE number = $8
     UNION SELECT id FROM orders WHERE upper(tracking_number) = $8
     UNION (SELECT id FROM orders WHERE customer_email = $9 LIMIT $12)
-    UNION (SELECT id FROM orders WHERE lower(customer_name) ~>=~ $10 AND lower(customer_name) ~<~ $11 LIMIT $12)";
+    UNION (SELECT id FROM orders WHERE plain(customer_name) ~>=~ plain($10) AND plain(customer_name) ~<~ (plain($10) || $11) LIMIT $12)";
 /// The newest `$12` orders that fit, with the columns that `q` is compared with.
 const NEWEST: &str = sql!(
     "SELECT o.id, o.number, o.tracking_number, o.customer_email, o.customer_name FROM orders o WHERE ",
@@ -90,7 +91,7 @@ const COUNT_OWN: &str = sql!(
 /// Whether a name is too common to be looked up.
 const COUNT_NAMES: &str = "
     SELECT count(*) FROM (
-        SELECT FROM orders WHERE lower(customer_name) ~>=~ $1 AND lower(customer_name) ~<~ $2 LIMIT $3) named";
+        SELECT FROM orders WHERE plain(customer_name) ~>=~ plain($1) AND plain(customer_name) ~<~ (plain($1) || $2) LIMIT $3) named";
 const LOOK_UP: &str = sql!(
     "SELECT ",
     COLUMNS,
@@ -182,25 +183,23 @@ struct Words {
     /// An order's number or a parcel's.
     number: Option<String>,
     email: String,
-    /// Names from here …
     name: String,
-    /// … up to here begin so.
-    name_end: String,
+    /// No letter is behind this one: names between `name` and `name` with it begin with `name`.
+    last_letter: String,
 }
 
 impl Words {
     fn of(q: &str) -> Self {
         let name = q.to_lowercase();
-        let name_end = format!("{name}{}", char::MAX);
-        Self { number: Some(q.to_uppercase()), email: name.clone(), name, name_end }
+        Self { number: Some(q.to_uppercase()), email: name.clone(), name, last_letter: char::MAX.to_string() }
     }
 
     fn params(&self) -> [Param<'_>; 4] {
-        [&self.number, &self.email, &self.name, &self.name_end]
+        [&self.number, &self.email, &self.name, &self.last_letter]
     }
 
     async fn is_common(&self, db: &impl GenericClient) -> Result<bool> {
-        let named = db::query_one(db, COUNT_NAMES, &[&self.name, &self.name_end, &(LOOKED_UP_MAX + 1)]).await?;
+        let named = db::query_one(db, COUNT_NAMES, &[&self.name, &self.last_letter, &(LOOKED_UP_MAX + 1)]).await?;
         Ok(named.get::<_, i64>(0) > LOOKED_UP_MAX)
     }
 }
