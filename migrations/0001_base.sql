@@ -1,11 +1,6 @@
--- Used by the tables of all files: Portuguese search that ignores accents, tables whose rows never change, and domains.
+-- Used by the tables of all files: text without accents, tables whose rows never change, and domains.
 CREATE EXTENSION IF NOT EXISTS unaccent;
 CREATE EXTENSION IF NOT EXISTS pg_trgm;
-
--- "café", "cafes" and "cafés" are one lexeme. Words with accents lose them before they are stemmed.
-CREATE TEXT SEARCH CONFIGURATION vitrine_pt (COPY = portuguese);
-ALTER TEXT SEARCH CONFIGURATION vitrine_pt
-    ALTER MAPPING FOR hword, hword_part, word WITH unaccent, portuguese_stem;
 
 -- unaccent() itself is only STABLE because its dictionary can be replaced; named explicitly it can be indexed.
 CREATE FUNCTION plain(words text) RETURNS text

@@ -34,6 +34,172 @@ END $$;
 CREATE CONSTRAINT TRIGGER categories_no_cycle AFTER INSERT OR UPDATE OF parent_id ON categories
     FOR EACH ROW WHEN (NEW.parent_id IS NOT NULL) EXECUTE FUNCTION category_is_no_cycle();
 
+-- The words of the search. Products and queries pass through the same functions: docs/decisions/0026.
+CREATE TEXT SEARCH CONFIGURATION vitrine_pt (COPY = portuguese);
+
+-- A word behind a number, as its unit.
+CREATE FUNCTION search_unit(word text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+    SELECT '{"g": "g", "gr": "g", "grs": "g", "grama": "g", "gramas": "g", "kg": "kg", "kgs": "kg", "kilo": "kg", "kilos": "kg", "quilo": "kg",
+        "quilos": "kg", "quilograma": "kg", "quilogramas": "kg", "mg": "mg", "l": "l", "lt": "l", "lts": "l", "litro": "l", "litros": "l",
+        "ml": "ml", "mls": "ml", "mililitro": "ml", "mililitros": "ml", "m": "m", "mt": "m", "mts": "m", "metro": "m", "metros": "m",
+        "cm": "cm", "cms": "cm", "centimetro": "cm", "centimetros": "cm", "mm": "mm", "milimetro": "mm", "milimetros": "mm",
+        "v": "v", "volt": "v", "volts": "v", "w": "w", "watt": "w", "watts": "w", "kw": "kw", "pol": "pol", "polegada": "pol", "polegadas": "pol",
+        "un": "un", "und": "un", "unds": "un", "unid": "un", "unids": "un", "unidade": "un", "unidades": "un", "gb": "gb", "giga": "gb",
+        "gigas": "gb", "tb": "tb", "mb": "mb", "mah": "mah", "ah": "ah", "hz": "hz", "mhz": "mhz", "ghz": "ghz", "btu": "btu", "btus": "btu",
+        "hp": "hp", "mp": "mp"}'::jsonb ->> word $$;
+
+-- What was typed as words: lower-case letters without accents, digits, single spaces. A number and its unit are one word
+-- (`250 g`, `1,5 Litros` → `250g`, `1d5l`), other digits and letters are two. -ão and its plurals become -wn, so that `bota`
+-- is not the beginning of `botão`. A hyphen or apostrophe between letters parts words; where `joined`, it drops out.
+CREATE FUNCTION search_words(typed text, joined boolean DEFAULT false) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
+DECLARE
+    t text COLLATE "C" := translate(typed, '™®©ªº°', '      ');
+    words text[];
+    unit text;
+BEGIN
+    IF octet_length(t) > length(t) THEN
+        t := public.unaccent('public.unaccent'::regdictionary, normalize(t, NFKC));
+    END IF;
+    t := lower(t);
+    IF left(t, 1) = '"' THEN
+        t := replace(t, '"', ' '); -- a query in quotation marks, not inches
+    END IF;
+    IF t ~ '\d' THEN
+        t := regexp_replace(t, '(\d)\s*(?:''''|["”″]|′′)', '\1 pol ', 'g');
+        IF t ~ '\d[.,]\d' THEN
+            t := regexp_replace(t, '(?<![\d.,])(\d{1,3})\.(\d{3})(?![\d.,]*\d)', '\1\2', 'g'); -- 1.000
+            t := regexp_replace(t, '(?<![\d.,])(\d+)[.,](\d+)(?![.,]?\d)', '\1_\2', 'g');      -- 1,5 and 1.5
+        END IF;
+    END IF;
+    t := regexp_replace(t, '([a-z])[''’´`-](?=[a-z])', CASE WHEN joined THEN '\1' ELSE '\1 ' END, 'g');
+    t := regexp_replace(t, '(?:[^a-z0-9_\u00c0-\u1fff\u2c00-\U0010ffff]|(?<!\d)_|_(?!\d))+', ' ', 'g');
+    IF t ~ '\d' THEN
+        t := regexp_replace(regexp_replace(t, '(\d)(?=[a-z])', '\1 ', 'g'), '([a-z])(?=\d)', '\1 ', 'g');
+        IF strpos(t, '_') > 0 THEN
+            t := replace(regexp_replace(t, '(?:_0+|(_\d*?)0+)(?!\d)', '\1', 'g'), '_', 'd');
+        END IF;
+        words := string_to_array(btrim(t), ' ');
+        FOR n IN 2 .. cardinality(words) LOOP
+            IF right(words[n - 1], 1) BETWEEN '0' AND '9' THEN
+                unit := public.search_unit(words[n]);
+                IF unit IS NOT NULL THEN
+                    words[n - 1 : n] := ARRAY[words[n - 1] || unit, ''];
+                END IF;
+            END IF;
+        END LOOP;
+        t := array_to_string(array_remove(words, ''), ' ');
+    END IF;
+    t := regexp_replace(replace(' ' || t || ' ', ' maes ', ' mae '), '([a-z])(?:oes|aes|aos|ao)\M', '\1wn', 'g');
+    RETURN btrim(t);
+END $$;
+
+-- Words with plurals as their singulars, before the stemmer. Endings that have the same plural are written as one: `anel` and `anéis`
+-- as `anewl`, `funil` and `funis` as `funwl`, like `biquíni` and `biquínis`.
+CREATE FUNCTION search_singular(words text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
+DECLARE
+    t text COLLATE "C" := regexp_replace(words, '([aeiou][rz]|\m(?:m|ingl|franc|portugu|japon|chin|holand)es|\mgas)es\M', '\1', 'g');
+BEGIN
+    -- Words that no rule below may change get a q at their end.
+    t := regexp_replace(t, '\m(mais|demais|tenis|lapis|gratis|oasis|iris|pires|onibus|gas|mes|tres|bus|plus|atlas|virus|bonus|jeans)\M',
+                        '\1q', 'g');
+    t := regexp_replace(t, '\m(inut|ut|fac|dific|frag|ag|portat|versat|text|fert|infert|foss|rept|doc|tat|projet|miss|volat|hab|deb|retrat|contrat)eis\M',
+                        '\1il', 'g');
+    t := regexp_replace(t, '([aeiou])ns?\M', '\1m', 'g');
+    t := regexp_replace(t, '([aeou])(?:l|is?)\M|([b-df-hj-np-tv-z])i[ls]?\M', '\1\2wl', 'g');
+    RETURN regexp_replace(t, '([a-z][aeou])s\M', '\1', 'g');
+END $$;
+
+-- A product's name, keywords or description: its words in every way in which they may be asked for.
+CREATE FUNCTION search_text(written text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
+DECLARE
+    t text COLLATE "C" := public.search_words(written);
+    apart text COLLATE "C" := t;
+BEGIN
+    IF written ~ '[''’´`-]' THEN
+        t := t || ' ' || public.search_words(written, true);
+    END IF;
+    IF apart ~ '\d[a-z]' THEN
+        FOR i IN 1 .. 2 LOOP -- `110/220V` is of 110 V too, `10x15x20 cm` of 10 cm
+            apart := regexp_replace(apart, '\m(\d[d\d]*) (x )?(\d[d\d]*)([a-z]+)\M', '\1\4 \2\3\4', 'g');
+        END LOOP;
+        t := t || ' ' || apart || ' ' || regexp_replace(apart, '(\d)([a-ce-z][a-z]*)\M', '\1 \2', 'g');
+    END IF;
+    RETURN t;
+END $$;
+
+-- The whole title as one lexeme. A title without a letter or digit stands for itself.
+CREATE FUNCTION search_title(written text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    AS $$ SELECT 'zt' || md5(coalesce(nullif(public.search_words(written), ''), written)) $$;
+
+-- The first word, which names the thing, as one lexeme.
+CREATE FUNCTION search_first(written text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    AS $$ SELECT 'zs' || split_part(public.search_singular(public.search_words(written)), ' ', 1) $$;
+
+-- Each word with a mark: unfinished words are looked up among these, not among stems.
+CREATE FUNCTION search_starts(words text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    AS $$ SELECT CASE words WHEN '' THEN '' ELSE replace(' ' || words, ' ', ' qz') END $$;
+
+CREATE FUNCTION search_vector(name text, keywords text, description text) RETURNS tsvector
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
+DECLARE
+    named text := public.search_text(name);
+    key text := public.search_text(keywords);
+BEGIN
+    RETURN setweight(to_tsvector('public.vitrine_pt'::regconfig, public.search_singular(named)), 'A')
+        || setweight(to_tsvector('pg_catalog.simple'::regconfig, concat_ws(' ', public.search_starts(named), public.search_first(name), public.search_title(name))), 'A')
+        || setweight(to_tsvector('public.vitrine_pt'::regconfig, public.search_singular(key)), 'B')
+        || setweight(to_tsvector('pg_catalog.simple'::regconfig, public.search_starts(key)), 'B')
+        || setweight(to_tsvector('public.vitrine_pt'::regconfig, public.search_singular(public.search_text(description))), 'C');
+END $$;
+
+-- All words, of which the last may be incomplete.
+CREATE FUNCTION search_all(words text) RETURNS tsquery
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
+DECLARE
+    last text := split_part(words, ' ', -1);
+    wanted tsquery := plainto_tsquery('public.vitrine_pt'::regconfig, public.search_singular(words));
+BEGIN
+    IF length(last) < 2 OR numnode(plainto_tsquery('public.vitrine_pt'::regconfig, last)) = 0 THEN
+        RETURN wanted;
+    END IF;
+    RETURN wanted || (plainto_tsquery('public.vitrine_pt'::regconfig, public.search_singular(left(words, -length(last))))
+                      && to_tsquery('pg_catalog.simple'::regconfig, '''qz' || last || ''':*'));
+END $$;
+
+-- What a query finds. Synonyms are lists of words or phrases of which each may stand for the others.
+CREATE FUNCTION search_query(typed text, synonyms jsonb DEFAULT '[]') RETURNS tsquery
+    LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE AS $$
+DECLARE
+    ways text[] := ARRAY[public.search_words(typed), public.search_words(typed, true)];
+    wanted tsquery := public.search_title(typed)::tsquery;
+    alike text[];
+    way text;
+BEGIN
+    FOR alike IN SELECT ARRAY(SELECT public.search_words(w) FROM jsonb_array_elements_text(l) w) FROM jsonb_array_elements(synonyms) l LOOP
+        ways := ways || ARRAY(
+            SELECT btrim(replace(' ' || a || ' ', ' ' || f || ' ', ' ' || b || ' '))
+              FROM unnest(ways) a, unnest(alike) f, unnest(alike) b
+             WHERE f <> b AND f <> '' AND strpos(' ' || a || ' ', ' ' || f || ' ') > 0 LIMIT 20);
+    END LOOP;
+    FOR way IN SELECT DISTINCT w FROM unnest(ways) w WHERE w <> '' LIMIT 40 LOOP
+        wanted := wanted || public.search_all(way);
+    END LOOP;
+    RETURN wanted;
+END $$;
+
+-- The short words of a query, and those with digits: a guess at misspelled words keeps to them, since `bota` is as near to `botão`.
+CREATE FUNCTION search_short(typed text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+    SELECT coalesce(public.search_all(string_agg(w, ' ' ORDER BY n))::text, '')
+      FROM unnest(string_to_array(public.search_words(typed), ' ')) WITH ORDINALITY AS words (w, n) WHERE length(w) <= 4 OR w ~ '\d' $$;
+
 CREATE DOMAIN product_name AS text CHECK (length(VALUE) BETWEEN 1 AND 200);
 CREATE DOMAIN price AS bigint CHECK (VALUE BETWEEN 0 AND 100000000000);
 CREATE DOMAIN product_grams AS integer CHECK (VALUE BETWEEN 1 AND 1000000);
@@ -62,10 +228,7 @@ CREATE TABLE products (
     created_at   timestamptz NOT NULL DEFAULT now(),
     updated_at   timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT products_category_or_deleted CHECK (category_id IS NOT NULL OR deleted_at IS NOT NULL),
-    search       tsvector NOT NULL GENERATED ALWAYS AS (
-        setweight(to_tsvector('vitrine_pt'::regconfig, name), 'A') ||
-        setweight(to_tsvector('vitrine_pt'::regconfig, keywords), 'B') ||
-        setweight(to_tsvector('vitrine_pt'::regconfig, description), 'C')) STORED
+    search       tsvector NOT NULL GENERATED ALWAYS AS (search_vector(name, keywords, description)) STORED
 );
 -- One index per order of the list; `id` makes every order total, so that a cursor never skips or repeats.
 CREATE INDEX products_newest ON products (created_at DESC, id DESC) WHERE active AND deleted_at IS NULL;

@@ -1,4 +1,4 @@
-//! The shop's settings: company, shipping, methods of payment, stock, taxes, limits. One row per subject, replaced as a whole.
+//! The shop's settings: company, shipping, methods of payment, stock, taxes, limits, search. One row per subject, replaced as a whole.
 
 use actix_web::{HttpResponse, get, put, web};
 use serde::Serialize;
@@ -11,7 +11,9 @@ use crate::tax::TaxRules;
 
 use crate::app::App;
 use crate::audit_log;
+use crate::catalog;
 use crate::catalog::low_stock::StockSettings;
+use crate::catalog::synonyms::SearchSettings;
 use crate::db;
 use crate::error::{Error, Result};
 use crate::http::json::Json;
@@ -36,13 +38,15 @@ struct Settings {
     /// Null: the defaults apply.
     #[schema(value_type = Option<OrderLimits>)]
     order_limits: Option<Value>,
+    #[schema(value_type = Option<SearchSettings>)]
+    search: Option<Value>,
 }
 
 /// The shop's settings.
 #[utoipa::path(tag = "admin", security(("bearer" = [])), responses((status = 200, body = Settings)))]
 #[get("/api/admin/settings")]
 pub(super) async fn list_settings(app: web::Data<App>, _admin: Admin) -> Result<HttpResponse> {
-    const ALL: &str = "SELECT name, value FROM settings WHERE name IN ('company', 'shipping', 'payment_methods', 'stock', 'taxes', 'order_limits')";
+    const ALL: &str = "SELECT name, value FROM settings WHERE name IN ('company', 'shipping', 'payment_methods', 'stock', 'taxes', 'order_limits', 'search')";
     let rows = db::query(&app.db().await?, ALL, &[]).await?;
     let find = |name: &str| rows.iter().find(|row| row.get::<_, &str>("name") == name).map(|row| row.get("value"));
     Ok(HttpResponse::Ok().json(Settings {
@@ -52,6 +56,7 @@ pub(super) async fn list_settings(app: web::Data<App>, _admin: Admin) -> Result<
         stock: find("stock"),
         taxes: find("taxes"),
         order_limits: find("order_limits"),
+        search: find("search"),
     }))
 }
 
@@ -113,6 +118,19 @@ pub(super) async fn set_order_limits(
     AdminSent(admin, body): AdminSent<Json<OrderLimits>>,
 ) -> Result<HttpResponse> {
     set(&app, &admin, "order_limits", &*body).await
+}
+
+/// Sets the synonyms of the product search.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = SearchSettings,
+    responses((status = 200, body = SearchSettings), (status = 422)))]
+#[put("/api/admin/settings/search")]
+pub(super) async fn set_search(
+    app: web::Data<App>,
+    AdminSent(admin, body): AdminSent<Json<SearchSettings>>,
+) -> Result<HttpResponse> {
+    let answer = set(&app, &admin, "search", &*body).await?;
+    catalog::changed(&app).await;
+    Ok(answer)
 }
 
 /// Replaces one subject. The audit log keeps the earlier value.

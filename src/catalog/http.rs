@@ -34,8 +34,8 @@ async fn list(app: Data<App>, req: HttpRequest) -> Result<HttpResponse> {
 
 /// Searches products
 ///
-/// Portuguese full text: accents, plurals, upper case and small typing errors do not matter. Takes the list's
-/// filters too; `total` is exact up to 1,000 and an estimate above.
+/// Portuguese full text: accents, plurals, upper case, a space before a unit and small typing errors do not matter. A product's own
+/// title finds it first. Takes the list's filters too; `total` is exact up to 1,000 and an estimate above.
 #[utoipa::path(tag = "catalog", params(ListQuery), responses((status = 200, body = List<Product>), (status = 304), (status = 422, body = Problem)))]
 #[get("/api/products/search")]
 async fn search(app: Data<App>, req: HttpRequest) -> Result<HttpResponse> {

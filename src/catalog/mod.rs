@@ -19,6 +19,7 @@ mod sheet;
 mod slug;
 mod stock;
 mod store;
+pub mod synonyms;
 
 pub use store::list_statements;
 

@@ -35,8 +35,9 @@ pub struct ListQuery {
     /// Id or slug of a category: it and its descendants.
     #[garde(inner(length(chars, max = 200), custom(rules::one_line)))]
     pub category: Option<String>,
-    /// Words to search for; accents, plurals and small typing errors do not matter.
-    #[garde(inner(length(chars, max = 100), custom(rules::one_line)))]
+    /// Words to search for; accents, plurals, spaces before units and small typing errors do not matter. Every sign that is not a
+    /// letter or digit parts words; none is an operator.
+    #[garde(inner(length(chars, max = 200), custom(rules::one_line)))]
     pub q: Option<String>,
     #[garde(range(min = 0))]
     pub min_price_cents: Option<i64>,
@@ -103,14 +104,33 @@ impl Sort {
     }
 }
 
+/// `q` as the database reads it.
+#[derive(Debug, Default)]
+pub struct Asked {
+    /// All words with their synonyms; the last one may be incomplete.
+    pub wanted: String,
+    /// The whole of it as a title.
+    pub title: String,
+    /// Names that begin with the same word.
+    pub first: String,
+    /// The words that are not guessed at. May be empty.
+    pub short: String,
+}
+
+/// Reads `q` into [`Asked`].
+pub const READ: &str = "
+    SELECT search_query($1, coalesce((SELECT value -> 'synonyms' FROM settings WHERE name = 'search'), '[]'))::text AS wanted,
+           search_title($1) AS title, search_first($1) AS first, search_short($1) AS short";
+
 /// How the words of `q` are matched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Words {
+#[derive(Debug, Clone, Copy)]
+pub enum Words<'a> {
     None,
     /// Portuguese full text; the last word may be incomplete.
-    Text,
-    /// By similar names: used where the text search found nothing, so that the words are probably misspelled.
-    Similar,
+    Text(&'a Asked),
+    /// By similar names, or by the first word alone: used where the text search found nothing, so that the words are
+    /// probably misspelled, or one of them is not to be had.
+    Similar(&'a Asked),
 }
 
 /// A checked query.
@@ -149,11 +169,12 @@ impl Ask {
         format!("{path}?{}", serde_urlencoded::to_string(&self.query).unwrap_or_default())
     }
 
-    pub fn words(&self) -> Words {
-        match (&self.query.q, &self.after) {
+    /// `asked` is `q`, read.
+    pub fn words<'a>(&self, asked: Option<&'a Asked>) -> Words<'a> {
+        match (asked, &self.after) {
             (None, _) => Words::None,
-            (Some(_), Some(place)) if place.similar => Words::Similar,
-            (Some(_), _) => Words::Text,
+            (Some(asked), Some(place)) if place.similar => Words::Similar(asked),
+            (Some(asked), _) => Words::Text(asked),
         }
     }
 }
@@ -222,8 +243,15 @@ impl std::fmt::Debug for Args {
     }
 }
 
-/// The condition, and the rank of a row that meets it.
-pub fn condition(ask: &Ask, categories: Option<Vec<CategoryId>>, words: Words, args: &mut Args) -> (String, String) {
+/// What a row must meet, and its rank.
+pub struct Matches {
+    pub condition: String,
+    rank: String,
+    /// What the rows meet that are ranked before all others are looked at.
+    first: Option<String>,
+}
+
+pub fn matches(ask: &Ask, categories: Option<Vec<CategoryId>>, words: Words<'_>, args: &mut Args) -> Matches {
     let query = &ask.query;
     let mut sql = String::from("p.deleted_at IS NULL");
     if query.include_inactive != Some(true) {
@@ -249,45 +277,42 @@ pub fn condition(ask: &Ask, categories: Option<Vec<CategoryId>>, words: Words, a
         Some(false) => sql += " AND NOT p.featured",
         None => {}
     }
-    let mut rank = "0::real".to_owned();
-    if let Some(q) = &query.q {
-        let (found, ranked) = matches(q, words, args);
-        sql += &format!(" AND {found}");
-        rank = ranked;
+    let q = query.q.clone().unwrap_or_default();
+    match words {
+        Words::None => Matches { condition: sql, rank: "0::real".to_owned(), first: None },
+        Words::Text(asked) => {
+            let wanted = format!("{}::tsquery", args.add(asked.wanted.clone(), Type::TEXT));
+            let title = format!("p.search @@ {}::tsquery", args.add(asked.title.clone(), Type::TEXT));
+            let q = args.add(q, Type::TEXT);
+            let begins = format!("p.search @@ {}::tsquery", args.add(asked.first.clone(), Type::TEXT));
+            // Its own title finds a product first. Then what begins with the same word comes before what only belongs to it
+            // ("café", "moedor de café"), and a name of which the query is the greater part before a longer one.
+            let rank = format!(
+                "(ts_rank(p.search, {wanted}) + 0.1::real * least(1, length({q})::real / length(p.name))
+                  + CASE WHEN {begins} THEN 0.3::real ELSE 0::real END + CASE WHEN {title} THEN 10::real ELSE 0::real END)::real"
+            );
+            Matches { condition: format!("{sql} AND p.search @@ {wanted}"), rank, first: Some(title) }
+        }
+        Words::Similar(asked) => {
+            let q = args.add(q, Type::TEXT);
+            let first = args.add(asked.first.clone(), Type::TEXT);
+            let mut alike = format!("plain(p.name) %> plain({q})");
+            if !asked.short.is_empty() {
+                alike += &format!(" AND p.search @@ {}::tsquery", args.add(asked.short.clone(), Type::TEXT));
+            }
+            sql += &format!(" AND ({alike} OR p.search @@ {first}::tsquery)");
+            // A match at the name's beginning ranks higher: "café" finds coffee before "moedor de café".
+            let rank = format!(
+                "(word_similarity(plain({q}), plain(p.name)) + 0.2::real * similarity(plain({q}), split_part(plain(p.name), ' ', 1)))"
+            );
+            Matches { condition: sql, rank, first: None }
+        }
     }
-    (sql, rank)
-}
-
-fn matches(q: &str, words: Words, args: &mut Args) -> (String, String) {
-    if words == Words::Similar {
-        let q = args.add(q.to_owned(), Type::TEXT);
-        // A match at the name's beginning ranks higher: "café" finds coffee before "moedor de café".
-        let rank = format!(
-            "(word_similarity(plain({q}), plain(p.name)) + 0.2::real * similarity(plain({q}), split_part(plain(p.name), ' ', 1)))"
-        );
-        return (format!("plain(p.name) %> plain({q})"), rank);
-    }
-    let whole = args.add(q.to_owned(), Type::TEXT);
-    let mut wanted = format!("websearch_to_tsquery('vitrine_pt', {whole})");
-    if let Some((rest, last)) = unfinished(q) {
-        let (rest, last) = (args.add(rest, Type::TEXT), args.add(last, Type::TEXT));
-        wanted = format!("({wanted} || (websearch_to_tsquery('vitrine_pt', {rest}) && to_tsquery('vitrine_pt', {last})))");
-    }
-    (format!("p.search @@ {wanted}"), format!("ts_rank(p.search, {wanted})"))
-}
-
-/// All words but the last, and the last one as a prefix. `None` where operators are used, or the last one is too short.
-fn unfinished(q: &str) -> Option<(String, String)> {
-    if q.contains('"') || q.contains(" -") || q.starts_with('-') {
-        return None;
-    }
-    let mut words: Vec<&str> = q.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
-    let last = words.pop().filter(|word| word.chars().count() >= 2)?;
-    Some((words.join(" "), format!("{last}:*")))
 }
 
 /// The statement that finds a page's ids in order, one more than asked for. Its columns are `id` and `key`.
-pub fn page_sql(ask: &Ask, condition: &str, rank: &str, args: &mut Args) -> String {
+pub fn page_sql(ask: &Ask, matches: &Matches, args: &mut Args) -> String {
+    let Matches { condition, rank, first } = matches;
     let (key, compare, order) = match ask.sort {
         Sort::Newest => ("p.created_at", "<", "DESC"),
         Sort::Price => ("p.price_cents", ">", "ASC"),
@@ -310,8 +335,10 @@ pub fn page_sql(ask: &Ask, condition: &str, rank: &str, args: &mut Args) -> Stri
     let end = format!("ORDER BY {key} {order}, p.id {order} LIMIT {limit} OFFSET {offset}");
     if ask.sort == Sort::Relevance {
         let behind = behind.map(|b| format!("WHERE {b}")).unwrap_or_default();
+        let ranked = format!("SELECT p.id, {rank} AS key FROM products p WHERE {condition}");
+        let before = first.as_ref().map(|first| format!("({ranked} AND {first} LIMIT {RANKED_MAX}) UNION ")).unwrap_or_default();
         return format!(
-            "WITH found AS MATERIALIZED (SELECT p.id, {rank} AS key FROM products p WHERE {condition} LIMIT {RANKED_MAX})
+            "WITH found AS MATERIALIZED ({before} ({ranked} LIMIT {RANKED_MAX}))
              SELECT p.id, p.key FROM found p {behind} {end}"
         );
     }
@@ -366,7 +393,7 @@ mod tests {
         ] {
             assert_eq!(invalid(query), field, "{query}");
         }
-        assert_eq!(invalid(&format!("q={}", "a".repeat(101))), "q");
+        assert_eq!(invalid(&format!("q={}", "a".repeat(201))), "q");
     }
 
     #[test]
@@ -377,13 +404,5 @@ mod tests {
         assert_eq!(invalid(&format!("sort=name&cursor={cursor}")), "cursor");
         let forged = Place { sort: Sort::Name, similar: false, key: Key::Text("a\0".into()), id: Uuid::nil() };
         assert_eq!(invalid(&format!("sort=name&cursor={}", forged.cursor())), "cursor");
-    }
-
-    #[test]
-    fn operators_are_not_completed() {
-        assert_eq!(unfinished("café em gr"), Some(("café em".into(), "gr:*".into())));
-        assert_eq!(unfinished("\"café em grãos\""), None);
-        assert_eq!(unfinished("café -moído"), None);
-        assert_eq!(unfinished("caneca c"), None);
     }
 }

@@ -65,6 +65,8 @@ mod refused;
 mod reread;
 mod repeats;
 mod retired;
+mod search;
+mod search_titles;
 mod shipments;
 mod shipments_boxes;
 mod shipments_follow;

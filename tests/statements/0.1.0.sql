@@ -125,7 +125,7 @@ SELECT r.id, r.order_id, o.number, r.payment_id, p.provider, r.amount_cents, p.c
 
 -- @ src/admin/settings.rs ALL
 --  -> name text, value jsonb
-SELECT name, value FROM settings WHERE name IN ('company', 'shipping', 'payment_methods', 'stock', 'taxes', 'order_limits')
+SELECT name, value FROM settings WHERE name IN ('company', 'shipping', 'payment_methods', 'stock', 'taxes', 'order_limits', 'search')
 
 -- @ src/admin/settings.rs OLD
 -- text -> value jsonb
@@ -1243,6 +1243,11 @@ INSERT INTO variants AS v (id, product_id, sku, name, options, price_cents, comp
                 excluded.is_default, excluded.position, NULL::timestamptz)
         RETURNING v.product_id
 
+-- @ src/catalog/search.rs READ
+-- text -> wanted text, title text, first text, short text
+SELECT search_query($1, coalesce((SELECT value -> 'synonyms' FROM settings WHERE name = 'search'), '[]'))::text AS wanted,
+           search_title($1) AS title, search_first($1) AS first, search_short($1) AS short
+
 -- @ src/catalog/stock.rs LOCK
 -- uuid, uuid -> id uuid, sku text, stock int4
 SELECT id, sku, stock FROM variants
@@ -2072,7 +2077,7 @@ SELECT count(*) FROM (SELECT FROM (SELECT o.id, o.number, o.tracking_number, o.c
     AND ($3::timestamptz IS NULL OR o.created_at >= $3) AND ($4::timestamptz IS NULL OR o.created_at < $4)
     AND o.id >= $5 AND o.id < $6 AND ($7::boolean IS NULL OR (o.on_hold AND o.status IN ('processing', 'shipped')) = $7) ORDER BY o.id DESC LIMIT $12) o WHERE 
     (o.number = $8 OR upper(o.tracking_number) = $8 OR o.customer_email = $9
-     OR (lower(o.customer_name) ~>=~ $10 AND lower(o.customer_name) ~<~ $11)) LIMIT $13) counted
+     OR (plain(o.customer_name) ~>=~ plain($10) AND plain(o.customer_name) ~<~ (plain($10) || $11))) LIMIT $13) counted
 
 -- @ src/orders/search.rs COUNT_LOOKED_UP
 -- text, text, timestamptz, timestamptz, uuid, uuid, bool, text, text, text, text, int8, int8 -> count int8
@@ -2080,7 +2085,7 @@ SELECT count(*) FROM (SELECT FROM (
     SELECT id FROM orders WHERE number = $8
     UNION SELECT id FROM orders WHERE upper(tracking_number) = $8
     UNION (SELECT id FROM orders WHERE customer_email = $9 LIMIT $12)
-    UNION (SELECT id FROM orders WHERE lower(customer_name) ~>=~ $10 AND lower(customer_name) ~<~ $11 LIMIT $12)) found JOIN orders o ON o.id = found.id WHERE 
+    UNION (SELECT id FROM orders WHERE plain(customer_name) ~>=~ plain($10) AND plain(customer_name) ~<~ (plain($10) || $11) LIMIT $12)) found JOIN orders o ON o.id = found.id WHERE 
     ($1::text IS NULL OR o.status = $1) AND ($2::text IS NULL OR o.payment_status = $2)
     AND ($3::timestamptz IS NULL OR o.created_at >= $3) AND ($4::timestamptz IS NULL OR o.created_at < $4)
     AND o.id >= $5 AND o.id < $6 AND ($7::boolean IS NULL OR (o.on_hold AND o.status IN ('processing', 'shipped')) = $7) LIMIT $13) counted
@@ -2088,7 +2093,7 @@ SELECT count(*) FROM (SELECT FROM (
 -- @ src/orders/search.rs COUNT_NAMES
 -- text, text, int8 -> count int8
 SELECT count(*) FROM (
-        SELECT FROM orders WHERE lower(customer_name) ~>=~ $1 AND lower(customer_name) ~<~ $2 LIMIT $3) named
+        SELECT FROM orders WHERE plain(customer_name) ~>=~ plain($1) AND plain(customer_name) ~<~ (plain($1) || $2) LIMIT $3) named
 
 -- @ src/orders/search.rs COUNT_ON_HOLD
 -- text, text, timestamptz, timestamptz, uuid, uuid, bool, int8 -> count int8
@@ -2104,7 +2109,7 @@ SELECT count(*) FROM (SELECT FROM orders o WHERE o.user_id = $12 AND
     AND ($3::timestamptz IS NULL OR o.created_at >= $3) AND ($4::timestamptz IS NULL OR o.created_at < $4)
     AND o.id >= $5 AND o.id < $6 AND ($7::boolean IS NULL OR (o.on_hold AND o.status IN ('processing', 'shipped')) = $7) AND ($8::text IS NULL OR 
     (o.number = $8 OR upper(o.tracking_number) = $8 OR o.customer_email = $9
-     OR (lower(o.customer_name) ~>=~ $10 AND lower(o.customer_name) ~<~ $11))) LIMIT $13) counted
+     OR (plain(o.customer_name) ~>=~ plain($10) AND plain(o.customer_name) ~<~ (plain($10) || $11)))) LIMIT $13) counted
 
 -- @ src/orders/search.rs LOOK_THROUGH
 -- text, text, timestamptz, timestamptz, uuid, uuid, bool, text, text, text, text, int8, int8, int8 -> id uuid, number text, status text, payment_status text, refund_pending bool, on_hold bool, payment_method text, subtotal_cents int8, discount_cents int8, method_discount_cents int8, shipping_cents int8, total_cents int8, coupon_code text, customer_name text, customer_email text, shipping_address jsonb, carrier text, service text, delivery_days int4, freight_estimate bool, tracking_number text, notes text, expires_at timestamptz, paid_at timestamptz, shipped_at timestamptz, delivered_at timestamptz, cancelled_at timestamptz, created_at timestamptz, updated_at timestamptz
@@ -2117,7 +2122,7 @@ SELECT o.id, o.number, o.status, o.payment_status,
     AND ($3::timestamptz IS NULL OR o.created_at >= $3) AND ($4::timestamptz IS NULL OR o.created_at < $4)
     AND o.id >= $5 AND o.id < $6 AND ($7::boolean IS NULL OR (o.on_hold AND o.status IN ('processing', 'shipped')) = $7) ORDER BY o.id DESC LIMIT $12) o WHERE 
     (o.number = $8 OR upper(o.tracking_number) = $8 OR o.customer_email = $9
-     OR (lower(o.customer_name) ~>=~ $10 AND lower(o.customer_name) ~<~ $11)) ORDER BY o.id DESC LIMIT $13 OFFSET $14) found JOIN orders o ON o.id = found.id ORDER BY o.id DESC
+     OR (plain(o.customer_name) ~>=~ plain($10) AND plain(o.customer_name) ~<~ (plain($10) || $11))) ORDER BY o.id DESC LIMIT $13 OFFSET $14) found JOIN orders o ON o.id = found.id ORDER BY o.id DESC
 
 -- @ src/orders/search.rs LOOK_UP
 -- text, text, timestamptz, timestamptz, uuid, uuid, bool, text, text, text, text, int8, int8, int8 -> id uuid, number text, status text, payment_status text, refund_pending bool, on_hold bool, payment_method text, subtotal_cents int8, discount_cents int8, method_discount_cents int8, shipping_cents int8, total_cents int8, coupon_code text, customer_name text, customer_email text, shipping_address jsonb, carrier text, service text, delivery_days int4, freight_estimate bool, tracking_number text, notes text, expires_at timestamptz, paid_at timestamptz, shipped_at timestamptz, delivered_at timestamptz, cancelled_at timestamptz, created_at timestamptz, updated_at timestamptz
@@ -2129,7 +2134,7 @@ SELECT o.id, o.number, o.status, o.payment_status,
     SELECT id FROM orders WHERE number = $8
     UNION SELECT id FROM orders WHERE upper(tracking_number) = $8
     UNION (SELECT id FROM orders WHERE customer_email = $9 LIMIT $12)
-    UNION (SELECT id FROM orders WHERE lower(customer_name) ~>=~ $10 AND lower(customer_name) ~<~ $11 LIMIT $12)) found JOIN orders o ON o.id = found.id WHERE 
+    UNION (SELECT id FROM orders WHERE plain(customer_name) ~>=~ plain($10) AND plain(customer_name) ~<~ (plain($10) || $11) LIMIT $12)) found JOIN orders o ON o.id = found.id WHERE 
     ($1::text IS NULL OR o.status = $1) AND ($2::text IS NULL OR o.payment_status = $2)
     AND ($3::timestamptz IS NULL OR o.created_at >= $3) AND ($4::timestamptz IS NULL OR o.created_at < $4)
     AND o.id >= $5 AND o.id < $6 AND ($7::boolean IS NULL OR (o.on_hold AND o.status IN ('processing', 'shipped')) = $7) ORDER BY o.id DESC LIMIT $13 OFFSET $14
@@ -2156,7 +2161,7 @@ SELECT o.id, o.number, o.status, o.payment_status,
     AND ($3::timestamptz IS NULL OR o.created_at >= $3) AND ($4::timestamptz IS NULL OR o.created_at < $4)
     AND o.id >= $5 AND o.id < $6 AND ($7::boolean IS NULL OR (o.on_hold AND o.status IN ('processing', 'shipped')) = $7) AND ($8::text IS NULL OR 
     (o.number = $8 OR upper(o.tracking_number) = $8 OR o.customer_email = $9
-     OR (lower(o.customer_name) ~>=~ $10 AND lower(o.customer_name) ~<~ $11))) ORDER BY o.id DESC LIMIT $13 OFFSET $14
+     OR (plain(o.customer_name) ~>=~ plain($10) AND plain(o.customer_name) ~<~ (plain($10) || $11)))) ORDER BY o.id DESC LIMIT $13 OFFSET $14
 
 -- @ src/orders/store.rs FIND
 -- uuid, bool, uuid -> id uuid, number text, status text, payment_status text, refund_pending bool, on_hold bool, payment_method text, subtotal_cents int8, discount_cents int8, method_discount_cents int8, shipping_cents int8, total_cents int8, coupon_code text, customer_name text, customer_email text, shipping_address jsonb, carrier text, service text, delivery_days int4, freight_estimate bool, tracking_number text, notes text, expires_at timestamptz, paid_at timestamptz, shipped_at timestamptz, delivered_at timestamptz, cancelled_at timestamptz, created_at timestamptz, updated_at timestamptz
@@ -3488,8 +3493,13 @@ UPDATE addresses SET label = $3, recipient = $4, cep = $5::text, street = $6, nu
 -- @ src/users/admin.rs COUNT
 -- text, text -> total int8
 SELECT count(*) AS total FROM users
-         WHERE erased_at IS NULL AND ($1::text IS NULL OR plain(name) LIKE plain($1) OR email LIKE lower($1))
+         WHERE erased_at IS NULL AND ($1::text IS NULL OR plain(name || ' ' || email) LIKE plain($1))
            AND ($2::text IS NULL OR role = $2)
+
+-- @ src/users/admin.rs COUNT_FOUND
+-- text, text -> total int8
+WITH found AS MATERIALIZED (
+        SELECT id FROM users WHERE erased_at IS NULL AND plain(name || ' ' || email) LIKE plain($1) AND ($2::text IS NULL OR role = $2)) SELECT count(*) AS total FROM found
 
 -- @ src/users/admin.rs FIND
 -- uuid -> id uuid, name text, email text, role text, phone text, tax_id_sealed bytea, tax_id_key int2, locale text, sms_opt_in bool, created_at timestamptz, updated_at timestamptz, blocked_at timestamptz
@@ -3498,8 +3508,15 @@ SELECT id, name, email, role, phone, tax_id_sealed, tax_id_key, locale, sms_opt_
 -- @ src/users/admin.rs LIST
 -- text, text, timestamptz, uuid, int8, int8 -> id uuid, name text, email text, role text, phone text, tax_id_sealed bytea, tax_id_key int2, locale text, sms_opt_in bool, created_at timestamptz, updated_at timestamptz, blocked_at timestamptz
 SELECT id, name, email, role, phone, tax_id_sealed, tax_id_key, locale, sms_opt_in, created_at, updated_at, blocked_at FROM users
-         WHERE erased_at IS NULL AND ($1::text IS NULL OR plain(name) LIKE plain($1) OR email LIKE lower($1))
+         WHERE erased_at IS NULL AND ($1::text IS NULL OR plain(name || ' ' || email) LIKE plain($1))
            AND ($2::text IS NULL OR role = $2)
+           AND ($3::timestamptz IS NULL OR created_at < $3 OR (created_at = $3 AND id > $4))
+         ORDER BY created_at DESC, id LIMIT $5 OFFSET $6
+
+-- @ src/users/admin.rs LIST_FOUND
+-- text, text, timestamptz, uuid, int8, int8 -> id uuid, name text, email text, role text, phone text, tax_id_sealed bytea, tax_id_key int2, locale text, sms_opt_in bool, created_at timestamptz, updated_at timestamptz, blocked_at timestamptz
+WITH found AS MATERIALIZED (
+        SELECT id FROM users WHERE erased_at IS NULL AND plain(name || ' ' || email) LIKE plain($1) AND ($2::text IS NULL OR role = $2)) SELECT id, name, email, role, phone, tax_id_sealed, tax_id_key, locale, sms_opt_in, created_at, updated_at, blocked_at FROM users WHERE id = ANY(ARRAY(SELECT found.id FROM found))
            AND ($3::timestamptz IS NULL OR created_at < $3 OR (created_at = $3 AND id > $4))
          ORDER BY created_at DESC, id LIMIT $5 OFFSET $6
 
