@@ -313,7 +313,8 @@ async fn a_dumb_listener_is_found_and_listens_again() {
 
 #[actix_web::test]
 async fn a_statement_under_which_the_schema_changed_fails_once_and_may_be_asked_again() {
-    let shop = Shop::open().await;
+    const CONNECTIONS: u32 = 2;
+    let shop = Shop::open_with(&[("DB_MAX_CONNS", &CONNECTIONS.to_string())]).await;
     let ana = shop.customer().await;
     assert_eq!(ana.get("/api/users/me").await.status, 200);
     shop.execute("ALTER TABLE users ALTER COLUMN phone TYPE varchar(40)").await;
@@ -328,7 +329,7 @@ async fn a_statement_under_which_the_schema_changed_fails_once_and_may_be_asked_
         false
     })
     .await;
-    assert!(refused <= 1, "only the first request on a connection that had the statement");
+    assert!(refused <= CONNECTIONS, "only the first request on a connection that had the statement: {refused}");
     shop.close().await;
 }
 
