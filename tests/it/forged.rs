@@ -128,20 +128,30 @@ async fn a_forged_stripe_webhook_changes_nothing() {
 }
 
 #[actix_web::test]
-async fn a_stripe_webhook_that_is_too_old_or_from_the_future_changes_nothing() {
+async fn a_stripe_webhook_that_is_too_old_changes_nothing() {
     let shop = Shop::open().await;
     let (order, true_one) = told_to_nobody(&shop, "credit_card").await;
     let before = shop.row_counts().await;
-    for minutes in [-6, 6] {
-        let at = (Timestamp::now() + SignedDuration::from_mins(minutes)).as_second();
-        let signed = [("stripe-signature".to_owned(), stripe_signature(&shop, at, &true_one.body))];
-        assert_eq!(post(&shop, &true_one.path, &signed, &true_one.body).await.status, 401, "{minutes} minutes");
-    }
+    let at = (Timestamp::now() - SignedDuration::from_mins(6)).as_second();
+    let signed = [("stripe-signature".to_owned(), stripe_signature(&shop, at, &true_one.body))];
+    assert_eq!(post(&shop, &true_one.path, &signed, &true_one.body).await.status, 401);
     assert_eq!(shop.row_counts().await, before);
     // Two signatures while a secret is rolled: one valid signature is enough.
     let at = Timestamp::now().as_second();
     let rolled = format!("v1={},{},v0=00", "0".repeat(64), stripe_signature(&shop, at, &true_one.body));
     let signed = [("stripe-signature".to_owned(), rolled)];
+    assert_eq!(post(&shop, &true_one.path, &signed, &true_one.body).await.status, 200);
+    assert_eq!(shop.sql::<String>(&format!("SELECT payment_status FROM orders WHERE id = '{order}'")).await, "paid");
+    shop.close().await;
+}
+
+/// A server whose clock is slow would refuse every one of them otherwise. Stripe's own libraries take it too.
+#[actix_web::test]
+async fn a_stripe_webhook_that_was_signed_by_a_faster_clock_is_taken() {
+    let shop = Shop::open().await;
+    let (order, true_one) = told_to_nobody(&shop, "credit_card").await;
+    let at = (Timestamp::now() + SignedDuration::from_mins(6)).as_second();
+    let signed = [("stripe-signature".to_owned(), stripe_signature(&shop, at, &true_one.body))];
     assert_eq!(post(&shop, &true_one.path, &signed, &true_one.body).await.status, 200);
     assert_eq!(shop.sql::<String>(&format!("SELECT payment_status FROM orders WHERE id = '{order}'")).await, "paid");
     shop.close().await;
