@@ -154,7 +154,8 @@ async fn record_posted(tx: &impl GenericClient, order: OrderId, shipment: Shipme
             let text =
                 format!("O envio {shipment} foi postado enquanto o dinheiro do pedido volta para o comprador: tente retê-lo.");
             alerts::raise(tx, Alert::new(Key::ParcelOfEndedOrder(shipment), text).about(order)).await?;
-            life::follow_sums(tx, order, actor).await?;
+            // A sale that was on hold stands from now on: what has left is invoiced.
+            off::queue_jobs_after_change(tx, order, was_off).await?;
         }
         return Ok(true);
     }

@@ -158,3 +158,32 @@ async fn a_parcel_that_left_while_its_money_was_away_is_caught_up_with_once_that
     assert_eq!(shop.sql::<i64>(told).await, 1);
     shop.close().await;
 }
+
+/// Its invoice was cancelled because of a refund; that failed, and nobody has said yet that the sale goes on.
+#[actix_web::test]
+async fn a_parcel_that_left_while_its_sale_was_on_hold_is_invoiced_all_the_same() {
+    let (shop, ware) = open("focusnfe").await;
+    let order = paid_by_card(&shop, &ware).await;
+    goes_on(&shop).await;
+    assert_eq!(standing(&shop).await, (1, 1));
+    let parcel = shop.control().parcels()[0].id.clone();
+    shop.control().fail_refunds(1);
+    let admin = shop.admin().await;
+    assert_eq!(admin.post(&format!("/api/orders/{order}/refund"), &json!({"reason": "desistiu"})).await.status, 201);
+    shop.execute("UPDATE jobs SET run_at = now() + interval '1 day' WHERE kind = 'drop_label'").await; // too late
+    let goes_on_today = async || {
+        for _ in 0..4 {
+            shop.drain_ahead(jiff::SignedDuration::from_mins(30)).await;
+            assert!(shop.control().settled(LIMIT).await);
+        }
+    };
+    goes_on_today().await;
+    assert_eq!((standing(&shop).await.0, shop.sql::<bool>("SELECT on_hold FROM orders").await), (0, true));
+    shop.control().move_parcel(&parcel, ParcelStep::Post, SendWebhook::Lost).unwrap();
+    shop.execute("UPDATE shipments SET heard_at = heard_at - interval '4 hours'").await;
+    vitrine::shipments::track(&shop.app).await.unwrap();
+    goes_on_today().await;
+    assert_eq!(shop.sql::<String>("SELECT status || '/' || payment_status FROM orders").await, "shipped/paid");
+    assert_eq!(standing(&shop).await.0, 1, "what has left has an invoice");
+    shop.close().await;
+}
