@@ -6,7 +6,7 @@ use serde_json::json;
 use vitrine::seed;
 
 use crate::plans::{plans, statement};
-use crate::search_titles::{Generated, Random, ask, generate};
+use crate::search_titles::{Generated, Random, ask, generate, plain};
 use crate::shop::{Answer, Shop};
 
 fn searching(q: &str, limit: usize) -> String {
@@ -115,15 +115,6 @@ async fn singular_and_plural_find_each_other_with_and_without_accents() {
 }
 
 fn without_accents(text: &str) -> String {
-    let plain = |c: char| match c {
-        'á' | 'â' | 'ã' => 'a',
-        'é' | 'ê' => 'e',
-        'í' => 'i',
-        'ó' | 'õ' | 'ô' => 'o',
-        'ú' => 'u',
-        'ç' => 'c',
-        c => c,
-    };
     text.to_lowercase().chars().map(plain).collect()
 }
 

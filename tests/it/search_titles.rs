@@ -383,7 +383,7 @@ fn misspelled(random: &mut Random, text: &str) -> String {
     letters.into_iter().collect()
 }
 
-fn plain(c: char) -> char {
+pub fn plain(c: char) -> char {
     match c {
         'á' | 'â' | 'ã' => 'a',
         'é' | 'ê' => 'e',

@@ -6,8 +6,8 @@ use crate::contests;
 use crate::sold::IS_SOLD;
 use crate::world::{World, lock};
 
-/// Dead jobs are retried, failed refunds tried again, requested anew or (where the provider never will) paid another way, sales on hold let go on, rejected invoices retried, denied ones replaced, and disputes without a
-/// winner settled.
+/// Dead jobs are retried, failed refunds tried again, requested anew or (where the provider never will) paid another way, sales on hold
+/// let go on, rejected invoices retried, denied ones replaced, and disputes without a winner settled.
 pub async fn operate(world: &World) {
     const DEAD: &str = "SELECT id::text, kind, coalesce(last_error, '') FROM jobs WHERE state = 'dead'";
     const STRANDED: &str = "

@@ -7,7 +7,7 @@ use vitrine_kit::Money;
 use vitrine_kit::pix::{RefundStatus, TheirRefund};
 use vitrine_kit::refund::Nature;
 
-use super::reserve::{refund_rest, refundable};
+use super::reserve::{is_nobodys, refund_rest, refundable};
 use super::settle::{End, Ending};
 use crate::cause::Actor;
 use crate::db;
@@ -16,7 +16,7 @@ use crate::ids::{PaymentId, RefundId};
 use crate::payments::store::{self, Payment};
 use crate::sale::locks::LockedOrder;
 use crate::sale::off::{hold_after_failed_refund, queue_jobs_after_change};
-use crate::sale::states::{self, OrderStatus, PaymentStatus};
+use crate::sale::states::{self, PaymentStatus};
 
 const WHY: &str = "the money went back at the provider, without the shop";
 
@@ -59,8 +59,8 @@ pub(super) async fn make_way(
     Ok(displaced)
 }
 
-/// Those that are not done, and that the provider neither says to have in hand nor names in its list. One that failed there counts as named: its
-/// job decides.
+/// Those that are not done, and that the provider neither has in hand nor names in its list. One that failed there is named too: its job
+/// decides.
 async fn list_unmade<'a>(
     tx: &impl GenericClient,
     payment: &Payment,
@@ -100,7 +100,7 @@ pub(super) async fn follow(
     was_off: bool,
 ) -> Result<()> {
     let Some(now) = store::find(tx, payment.id).await? else { return Ok(()) };
-    if order.status == OrderStatus::Cancelled || now.is_surplus {
+    if is_nobodys(order, &now) {
         refund_rest(tx, now.id, Actor::Provider(provider), "the rest of what went back at the provider").await?;
     } else if refundable(&now) > Money::ZERO {
         let is_held = hold_after_failed_refund(tx, order.id, was_off, WHY).await?;

@@ -91,7 +91,12 @@ pub async fn refund_rest(tx: &impl GenericClient, payment: PaymentId, by: Actor,
     }
 }
 
-/// The same, if nobody is to keep it: of a surplus, and of an order that was cancelled. The order and the payment are locked by the caller, who commits.
+/// Whether nobody is to keep the money: it is a surplus, or its order was cancelled.
+pub(super) fn is_nobodys(order: &LockedOrder, payment: &Payment) -> bool {
+    payment.is_surplus || order.status == OrderStatus::Cancelled
+}
+
+/// The same for money that nobody is to keep, and nothing for any other. The order and the payment are locked by the caller, who commits.
 pub async fn refund_what_nobody_keeps(
     tx: &impl GenericClient,
     order: &LockedOrder,
@@ -99,7 +104,7 @@ pub async fn refund_what_nobody_keeps(
     by: Actor,
     reason: &str,
 ) -> Result<()> {
-    if payment.is_surplus || order.status == OrderStatus::Cancelled {
+    if is_nobodys(order, payment) {
         refund_rest(tx, payment.id, by, reason).await?;
     }
     Ok(())
