@@ -133,6 +133,8 @@ pub enum Job {
     WatchStock,
     /// Recurring: raises an alert before the bank's client certificate expires.
     WatchCertificate,
+    /// Recurring: raises an alert before other tax rules hold that some products or settings do not meet.
+    WatchTaxRules,
     /// Recurring: asks the providers for disputes that no webhook told of.
     WatchDisputes,
     /// Recurring: has what went back in the last months read.
@@ -150,13 +152,14 @@ pub enum Job {
 }
 
 /// Recurring jobs.
-pub const RECURRING: [Job; 9] = [
+pub const RECURRING: [Job; 10] = [
     Job::Reconcile,
     Job::Purge,
     Job::KeepBooks,
     Job::TrackParcels,
     Job::WatchStock,
     Job::WatchCertificate,
+    Job::WatchTaxRules,
     Job::WatchDisputes,
     Job::WatchReturns,
     Job::SendAlerts,
@@ -199,6 +202,7 @@ impl Job {
             Self::Reconcile => "reconcile",
             Self::WatchStock => "watch_stock",
             Self::WatchCertificate => "watch_certificate",
+            Self::WatchTaxRules => "watch_tax_rules",
             Self::WatchDisputes => "watch_disputes",
             Self::WatchReturns => "watch_returns",
             Self::ReadReturns { .. } => "read_returns",

@@ -169,6 +169,7 @@ fn perform<'a>(app: &'a App, job: &'a Job) -> Pin<Box<dyn Future<Output = Result
         Job::Reconcile => Box::pin(payments::reconcile::reconcile(app)),
         Job::WatchStock => Box::pin(catalog::low_stock::watch(app)),
         Job::WatchCertificate => Box::pin(payments::charge::certificate::watch(app)),
+        Job::WatchTaxRules => Box::pin(invoices::rules_watch::watch(app)),
         Job::WatchDisputes => Box::pin(payments::dispute::watch::watch(app)),
         Job::WatchReturns => Box::pin(payments::reread::watch(app)),
         Job::ReadReturns { provider, day, page } => Box::pin(payments::reread::read(app, provider, *day, *page)),

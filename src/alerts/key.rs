@@ -140,6 +140,13 @@ pub enum Key<'a> {
     InvoiceAccount {
         provider: &'a str,
     },
+    /// Other tax rules hold from that day on, which some products or settings do not meet.
+    TaxRulesAhead {
+        day: Date,
+        is_near: bool,
+    },
+    /// Invoices of Simples or MEI went out without IBS and CBS, because a product's data are missing.
+    InvoiceWithoutReform,
     InvoiceRejected(InvoiceId),
     InvoiceDenied(InvoiceId),
     /// It was refused here, before it was sent.
@@ -173,7 +180,7 @@ pub enum Key<'a> {
 }
 
 /// All words that a key can begin with; `docs/alerts.md` explains each.
-pub const WORDS: [&str; 40] = [
+pub const WORDS: [&str; 42] = [
     "provider-refuses-us",
     "provider-unconfigured",
     "job-dead",
@@ -200,6 +207,8 @@ pub const WORDS: [&str; 40] = [
     "certificate-ends",
     "books-differ",
     "invoice-account",
+    "tax-rules-ahead",
+    "invoice-without-ibs-cbs",
     "invoice-rejected",
     "invoice-denied",
     "invoice-not-sent",
@@ -291,6 +300,13 @@ impl Key<'_> {
             Self::InvoiceAccount { provider } => {
                 critical("invoice-account", provider, format!("NF-e paradas: conta em {provider}"))
             }
+            Self::TaxRulesAhead { day, is_near: false } => {
+                warning("tax-rules-ahead", day, format!("Impostos: regras novas em {day}"))
+            }
+            Self::TaxRulesAhead { day, is_near: true } => {
+                critical("tax-rules-ahead", format!("{day}:near"), format!("Impostos: regras novas em {day}"))
+            }
+            Self::InvoiceWithoutReform => warning("invoice-without-ibs-cbs", "-", "NF-e sem IBS e CBS"),
             Self::InvoiceRejected(id) => warning("invoice-rejected", id, "NF-e rejeitada"),
             Self::InvoiceDenied(id) => warning("invoice-denied", id, "NF-e denegada"),
             Self::InvoiceNotSent(id) => warning("invoice-not-sent", id, "NF-e não enviada"),

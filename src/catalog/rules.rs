@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::tax;
+
 type Checked = garde::Result;
 
 /// No control characters: they break CSV, mails and terminals, and PostgreSQL refuses some.
@@ -40,7 +42,8 @@ pub fn ncm(text: &str, _: &()) -> Checked {
 }
 
 pub fn cfop(text: &str, _: &()) -> Checked {
-    refuse_if(text.len() != 4 || !all_digits(text), "must have 4 digits")
+    refuse_if(text.len() != 4 || !all_digits(text), "must have 4 digits")?;
+    refuse_if(tax::cfop::find(text).is_none(), "must be the code of a sale of goods inside the state, such as 5102 or 5405")
 }
 
 fn all_digits(text: &str) -> bool {

@@ -4,6 +4,7 @@ use actix_web::{HttpResponse, get, post, web};
 use deadpool_postgres::GenericClient;
 use garde::Validate;
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio_postgres::Row;
@@ -11,10 +12,11 @@ use utoipa::{IntoParams, ToSchema};
 use vitrine_kit::{Money, sefaz};
 
 use super::company::is_ibge_city;
-use super::readiness::{Readiness, check_readiness};
+use super::readiness::{Known, Readiness};
 use super::{cancel as withdrawal, correct as letters, issue, problem, returns, store};
 use crate::app::App;
 use crate::audit_log;
+use crate::calendar;
 use crate::db::{self, sql};
 use crate::error::{Error, Problem, Result};
 use crate::http::json::{Json, Path, Query};
@@ -26,11 +28,22 @@ use crate::jobs::{self, Job};
 use crate::sale::locks;
 use crate::sale::states::InvoiceStatus;
 
-/// What stands in the way of invoices, before a sale meets it.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), responses((status = 200, body = Readiness)))]
+#[derive(Debug, Deserialize, Validate, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ReadyOn {
+    /// The day of the sale whose rules are applied; left out: today. `rules_change_on` in the answer names the next that differ.
+    #[garde(skip)]
+    #[param(value_type = Option<String>, format = Date)]
+    on: Option<Date>,
+}
+
+/// What stands in the way of invoices, before a sale meets it: today, or on a day on which other tax rules hold.
+#[utoipa::path(tag = "admin", params(ReadyOn), security(("bearer" = [])), responses((status = 200, body = Readiness)))]
 #[get("/api/admin/invoices/readiness")]
-pub(super) async fn readiness(app: web::Data<App>, _admin: Admin) -> Result<HttpResponse> {
-    Ok(HttpResponse::Ok().json(check_readiness(&app).await?))
+pub(super) async fn readiness(app: web::Data<App>, _admin: Admin, Query(ask): Query<ReadyOn>) -> Result<HttpResponse> {
+    let day = ask.on.unwrap_or_else(|| calendar::day_of(Timestamp::now()));
+    Ok(HttpResponse::Ok().json(Known::read(&app).await?.judge(&app, day)))
 }
 
 #[derive(Debug, Deserialize, Validate, IntoParams)]

@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 use vitrine_kit::fiscal::{
-    Address, Buyer, Environment, FreightBy, Issuer, Item, Nfe, PaidBy, Payment, Purpose, Registration, Totals,
+    Address, Buyer, Environment, FreightBy, IbsCbsAmounts, Issuer, Item, Nfe, PaidBy, Payment, Purpose, Registration, Totals,
 };
 use vitrine_kit::{AccessKey, Cep, Cnpj, Email, Money, Phone};
 
@@ -260,7 +260,7 @@ fn items(wanted: &Wanted, parts: &[Part<'_>], facts: &Facts, setting: &Setting<'
         let ware = Ware { ncm: part.line.ncm.as_deref(), cfop: part.line.cfop.as_deref(), origin: part.line.origin, tax: &data };
         ware::text(&part.line.sku, &format!("{at}.sku"), wrong);
         ware::text(&part.line.name, &format!("{at}.name"), wrong);
-        let kind = ware::kind(&ware, &at, wrong);
+        let kind = ware::kind(&ware, &facts.rules, &at, wrong);
         let cfop = ware::movement(setting, &ware, is_return, &at, wrong);
         let value = Money::sum([net[i], freight]).unwrap_or(Money::ZERO);
         let origin = kind.as_ref().map_or(0, |(_, origin)| *origin);
@@ -292,12 +292,15 @@ fn items(wanted: &Wanted, parts: &[Part<'_>], facts: &Facts, setting: &Setting<'
     items
 }
 
+fn reform(item: &Item) -> Option<IbsCbsAmounts> {
+    item.taxes.ibs_cbs.as_ref().and_then(|tax| tax.amounts)
+}
+
 /// `None`: they do not fit, which the order's own sums would not have either.
 fn totals(items: &[Item]) -> Option<Totals> {
     let sum = |f: fn(&Item) -> Money| Money::sum(items.iter().map(f));
     let (products, discount, freight) = (sum(|i| i.gross)?, sum(|i| i.discount)?, sum(|i| i.freight)?);
     let own = |item: &Item| item.taxes.icms.own.map_or((Money::ZERO, Money::ZERO), |own| (own.base, own.value));
-    let none = Money::ZERO;
     Some(Totals {
         products,
         discount,
@@ -309,10 +312,10 @@ fn totals(items: &[Item]) -> Option<Totals> {
         fcp_destination: sum(|i| i.taxes.icms.difal.map_or(Money::ZERO, |d| d.fcp_value))?,
         pis: sum(|i| i.taxes.pis.own.map_or(Money::ZERO, |own| own.value))?,
         cofins: sum(|i| i.taxes.cofins.own.map_or(Money::ZERO, |own| own.value))?,
-        ibs_cbs_base: Money::sum(items.iter().map(|i| i.taxes.ibs_cbs.as_ref().map_or(none, |new| new.base)))?,
-        ibs_state: Money::sum(items.iter().map(|i| i.taxes.ibs_cbs.as_ref().map_or(none, |new| new.ibs_state_value)))?,
-        ibs_city: Money::sum(items.iter().map(|i| i.taxes.ibs_cbs.as_ref().map_or(none, |new| new.ibs_city_value)))?,
-        cbs: Money::sum(items.iter().map(|i| i.taxes.ibs_cbs.as_ref().map_or(none, |new| new.cbs_value)))?,
+        ibs_cbs_base: sum(|i| reform(i).map_or(Money::ZERO, |new| new.base))?,
+        ibs_state: sum(|i| reform(i).map_or(Money::ZERO, |new| new.ibs_state.value))?,
+        ibs_city: sum(|i| reform(i).map_or(Money::ZERO, |new| new.ibs_city.value))?,
+        cbs: sum(|i| reform(i).map_or(Money::ZERO, |new| new.cbs.value))?,
     })
 }
 

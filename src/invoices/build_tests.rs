@@ -195,13 +195,20 @@ fn a_city_of_another_state_an_erased_buyer_and_a_missing_company_are_refused() {
 }
 
 #[test]
-fn the_ncm_must_be_of_a_chapter_that_exists() {
-    for (ncm, is_right) in [("01012100", true), ("97060000", true), ("00123456", false), ("77010000", false), ("98010000", false)]
-    {
+fn the_ncm_must_be_in_the_list_in_force_or_in_the_settings() {
+    let sold_as = |ncm: &str, newer: &[&str]| {
         let mut facts = order(vec![line(1, 1, 1_000, 0)], 0);
         facts.lines[0].ncm = Some(ncm.into());
-        assert_eq!(sale(&facts).is_ok(), is_right, "{ncm}");
+        facts.rules.newer_ncm = newer.iter().map(|ncm| (*ncm).to_owned()).collect();
+        sale(&facts).is_ok()
+    };
+    for ncm in ["01012100", "97061000", "09012100"] {
+        assert!(sold_as(ncm, &[]), "{ncm}");
     }
+    for ncm in ["00123456", "77010000", "98010000", "09012199", "61099999", "97060000"] {
+        assert!(!sold_as(ncm, &[]), "{ncm}");
+    }
+    assert!(sold_as("09012199", &["09012199"]), "it came into force after the list");
 }
 
 #[test]
@@ -263,11 +270,13 @@ fn a_return_bears_the_taxes_of_the_sale_s_day() {
         if let Kind::Return(back) = &mut wanted.kind {
             back.sold_at = sold_at.parse().expect("a time");
         }
+        let rules = TaxRules { simples_ibs_cbs_required: true, ..TaxRules::default() };
+        let facts = Facts { rules, ..facts.clone() };
         build(&wanted, &facts, Some(&company(TaxRegime::Simples)), &cities()).map(|nfe| nfe.items[0].taxes.ibs_cbs.clone())
     };
     assert_eq!(ibs_cbs("2026-11-20T15:00:00Z"), Ok(None), "sold in 2026, when Simples did not name them");
     let unknown = ibs_cbs("2027-01-20T15:00:00Z").expect_err("the CBS of 2027 is for the settings to say");
-    assert_eq!(unknown[0].field, "taxes.cbs_rate");
+    assert_eq!(unknown[0].field, "taxes.reform_rates.cbs");
 }
 
 #[test]

@@ -1,41 +1,21 @@
 //! The CFOP: what kind of movement an item is. A product says how it is sold inside its state; the rest follows.
 
+use crate::tax::cfop;
+
 /// Resale inside the state: what a shop does where no product says otherwise.
 const RESALE: &str = "5102";
 
 /// The code for this sale or return. Errors say, in Portuguese, why a product's code cannot be used.
 pub fn of(given: Option<&str>, is_interstate: bool, to_contributor: bool, is_return: bool) -> Result<String, String> {
     let given = given.unwrap_or(RESALE);
-    // Products may have been kept with the code for other states: what they are is in the last three digits.
-    let (first, kind) = given.split_at_checked(1).ok_or_else(|| unusable(given))?;
-    if !matches!(first, "5" | "6") || kind.len() != 3 {
-        return Err(unusable(given));
-    }
-    // Interstate sales to who does not contribute have codes of their own; inside the state they are the plain sale.
-    let kind = match kind {
-        "107" => "101",
-        "108" => "102",
-        "404" => "405",
-        kind => kind,
-    };
-    let sold = match (is_interstate, to_contributor, kind) {
-        (false, _, kind) => format!("5{kind}"),
-        (true, false, "101" | "103" | "401") => "6107".to_owned(),
-        (true, false, "102" | "104" | "403" | "405") => "6108".to_owned(),
-        (true, true, "405") => "6404".to_owned(),
-        (true, _, kind) => format!("6{kind}"),
-    };
-    if !is_return {
-        return Ok(sold);
-    }
-    let back = match kind {
-        "101" | "103" => "201",
-        "102" | "104" => "202",
-        "401" => "410",
-        "403" | "405" => "411",
-        _ => return Err(format!("Não há CFOP de devolução para o CFOP {given}")),
-    };
-    Ok(format!("{}{back}", if is_interstate { '2' } else { '1' }))
+    // Products may have been kept with the code for other states: what they are is the same.
+    let sale = cfop::find(given).ok_or_else(|| unusable(given))?;
+    Ok(match (is_return, is_interstate) {
+        (true, _) => format!("{}{}", if is_interstate { '2' } else { '1' }, sale.back),
+        (false, false) => format!("5{}", sale.kind),
+        (false, true) if to_contributor => sale.contributor.clone(),
+        (false, true) => sale.consumer.clone(),
+    })
 }
 
 /// MEI sells what it bought, by two codes, and takes it back by two (NT 2024.001: any other is rejection 337).
@@ -71,7 +51,8 @@ mod tests {
             (Some("6102"), "5102", "6108", "6102"),
             (Some("5101"), "5101", "6107", "6101"),
             (Some("5405"), "5405", "6108", "6404"),
-            (Some("5933"), "5933", "6933", "6933"),
+            (Some("5403"), "5403", "6108", "6403"),
+            (Some("5106"), "5106", "6108", "6106"),
         ] {
             let all = (sale(given, false, false), sale(given, true, false), sale(given, true, true));
             assert_eq!((all.0.as_str(), all.1.as_str(), all.2.as_str()), (home, away, contributor), "{given:?}");
@@ -83,7 +64,7 @@ mod tests {
         let back = |given, away| of(given, away, false, true);
         assert_eq!((back(None, false).as_deref(), back(Some("6108"), true).as_deref()), (Ok("1202"), Ok("2202")));
         assert_eq!((back(Some("5101"), false).as_deref(), back(Some("5405"), true).as_deref()), (Ok("1201"), Ok("2411")));
-        assert!(back(Some("5933"), false).is_err());
+        assert_eq!((back(Some("5403"), false).as_deref(), back(Some("5401"), true).as_deref()), (Ok("1411"), Ok("2410")));
     }
 
     #[test]
@@ -101,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_code_that_sells_nothing_is_refused() {
-        for bad in ["1202", "7102", "", "5", "51022"] {
+        for bad in ["1202", "7102", "", "5", "51022", "5000", "5202", "5999", "5152", "5933"] {
             assert!(of(Some(bad), false, false, false).is_err(), "{bad}");
         }
     }

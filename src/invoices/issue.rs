@@ -2,7 +2,7 @@
 
 use deadpool_postgres::GenericClient;
 use jiff::{SignedDuration, Timestamp};
-use vitrine_kit::fiscal::{FiscalProvider, NfeState};
+use vitrine_kit::fiscal::{FiscalProvider, Nfe, NfeState};
 use vitrine_kit::{Cep, Money};
 
 use super::account;
@@ -13,8 +13,9 @@ use super::problem::{self, Problem};
 use super::provider_state::{alert, issue_after, record_provider_state};
 use super::returns;
 use super::store::{self, Invoice, NewInvoice};
-use crate::alerts::Key;
+use crate::alerts::{self, Alert, Key};
 use crate::app::App;
+use crate::calendar;
 use crate::cause::Actor;
 use crate::error::Result;
 use crate::ids::{InvoiceId, OrderId};
@@ -177,7 +178,17 @@ async fn emit(app: &App, fiscal: &dyn FiscalProvider, invoice: Invoice) -> Resul
         MayGo::Changed => return Ok(Outcome::Again(Timestamp::now())),
     }
     let seen = fiscal.emit(&nfe).await?;
+    if lacks_reform(&wanted, &facts, &nfe) {
+        let text = "Uma nota saiu sem IBS e CBS: falta o CST, o cClassTrib ou a alíquota de um produto. Veja GET /api/admin/invoices/readiness.";
+        alerts::raise(&app.db().await?, Alert::new(Key::InvoiceWithoutReform, text).about(invoice.order)).await?;
+    }
     record_provider_state(app, &invoice, &seen).await
+}
+
+/// A sale of Simples or MEI on a day on which its items are to name IBS and CBS, and one does not.
+fn lacks_reform(wanted: &Wanted, facts: &Facts, nfe: &Nfe) -> bool {
+    let is_due = calendar::day_of(nfe.issued_at) >= facts.rules.ibs_cbs_from(nfe.issuer.regime);
+    matches!(wanted.kind, Kind::Sale) && is_due && nfe.items.iter().any(|item| item.taxes.ibs_cbs.is_none())
 }
 
 /// They do not have it, and nobody wants it any more.

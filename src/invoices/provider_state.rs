@@ -116,6 +116,7 @@ async fn rejected(tx: &impl GenericClient, now: &Invoice, seen: &SeenNfe) -> Res
     }
     let why = match seen.code.as_deref() {
         Some("181" | "182") => format!("{why}. Peça ao comprador um CNPJ em situação regular na Receita, ou o CPF"),
+        Some("183" | "184" | "185" | "186") => format!("{why}. Confira o CNPJ do local de retirada ou de entrega"),
         _ => why,
     };
     store::advance(tx, now, InvoiceStatus::Rejected, &why).await?;

@@ -93,7 +93,8 @@ async fn take_back(tx: &impl GenericClient, live: &[Invoice]) -> Result<()> {
 }
 
 /// The taxes of goods that come in again: PIS and COFINS have codes of their own for that (98, other entries), and MEI takes
-/// goods back by CSOSN 900 (NT 2024.001).
+/// goods back by CSOSN 900 (NT 2024.001). IBS and CBS stay as they were in the sale, on a base without its PIS and COFINS: a return gives
+/// back what the sale bore, to the centavo.
 pub fn turn_around(regime: Regime, taxes: &mut Taxes) {
     if regime == Regime::Mei {
         "900".clone_into(&mut taxes.icms.situation);

@@ -1,18 +1,13 @@
 //! What one item of a sale bears, worked out to the centavo. Every rule says where it comes from; none of them is advice.
 
-use jiff::civil::{Date, date};
+use jiff::civil::Date;
 use vitrine_kit::Money;
-use vitrine_kit::fiscal::{Contribution, Difal, IbsCbs, Icms, IcmsOwn, Regime, TaxAmount, Taxes};
+use vitrine_kit::fiscal::{Contribution, Difal, Icms, IcmsOwn, Regime, TaxAmount, Taxes};
 
 use super::problem::Problem;
+use super::reform::{self, Worth};
 use crate::tax::states::{self, State};
-use crate::tax::{TaxData, TaxRules};
-
-/// From this day on Simples Nacional and MEI name IBS and CBS too (LC 214/2025, NT 2025.002).
-const SIMPLES_REFORM: Date = date(2027, 1, 4);
-/// From this day on the rates of the year 2026 no longer hold.
-const AFTER_THE_TEST_YEAR: Date = date(2027, 1, 1);
-const FROM_2029: Date = date(2029, 1, 1);
+use crate::tax::{TaxData, TaxRules, law};
 
 /// CSOSN that bear no amount here. MEI has others (NT 2024.001: any other of its is rejection 782).
 const OF_SIMPLES: &[&str] = &["102", "103", "300", "400", "500"];
@@ -21,6 +16,10 @@ const OF_MEI: &[&str] = &["102", "300", "400", "900"];
 /// CST of PIS and COFINS that bear an amount here, and those that bear none.
 const TAXED: [&str; 2] = ["01", "02"];
 const UNTAXED: [&str; 8] = ["04", "05", "06", "07", "08", "09", "49", "99"];
+/// What sellers under Simples write: their PIS and COFINS are in the one sum.
+const SIMPLES: &str = "49";
+/// Operação sem incidência da contribuição.
+const NO_INCIDENCE: &str = "08";
 
 /// Who sells to whom, when, and by which rules.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +44,14 @@ impl Setting<'_> {
         self.from.abbreviation != self.to.abbreviation
     }
 
+    /// The CST of PIS or COFINS after both have ended: the data's own where it bears no amount, else the settings', else "no
+    /// incidence". No source says which one is expected; without the group an invoice is refused (NT 2025.002 v1.51: 745, 748).
+    fn without_contribution<'a>(&'a self, cst: Option<&'a str>) -> &'a str {
+        let own = cst.filter(|cst| UNTAXED.contains(cst));
+        let simples = self.is_simples().then_some(SIMPLES);
+        own.or(self.rules.cst_after_pis_cofins.as_deref()).or(simples).unwrap_or(NO_INCIDENCE)
+    }
+
     fn internal_rate(&self, state: &State) -> u32 {
         self.rules.icms_rates.get(state.abbreviation).copied().unwrap_or(state.icms_rate)
     }
@@ -62,17 +69,38 @@ pub fn taxes_of(setting: &Setting<'_>, data: &TaxData, origin: u8, value: Money,
     let pis = keep(contribution(setting, ("pis", &data.pis_cst, data.pis_rate), base, at));
     let cofins = keep(contribution(setting, ("cofins", &data.cofins_cst, data.cofins_rate), base, at));
     let (Some(icms), Some(pis), Some(cofins)) = (icms, pis, cofins) else {
-        wrong.extend(ibs_cbs(setting, data, value, at).err());
+        let worth = Worth { value, other_taxes: [Money::ZERO; 5] };
+        wrong.extend(reform::ibs_cbs(setting, data, worth, at).err().unwrap_or_default());
         return Err(wrong);
     };
     let amount = |one: &Contribution| one.own.map_or(Money::ZERO, |own| own.value);
     let elsewhere = icms.difal.map_or([Money::ZERO; 2], |difal| [difal.value, difal.fcp_value]);
-    // None of the old taxes is in the base of the new ones (LC 214/2025, art. 12, § 2º).
-    let base = minus(value, [own, elsewhere[0], elsewhere[1], amount(&pis), amount(&cofins)]);
-    match ibs_cbs(setting, data, base, at) {
-        Ok(ibs_cbs) => Ok(Taxes { origin, icms, pis, cofins, ibs_cbs }),
-        Err(problem) => Err(vec![problem]),
+    let worth = Worth { value, other_taxes: [own, elsewhere[0], elsewhere[1], amount(&pis), amount(&cofins)] };
+    let ibs_cbs = reform::ibs_cbs(setting, data, worth, at)?;
+    Ok(Taxes { origin, icms, pis, cofins, ibs_cbs })
+}
+
+/// States that owe the poverty fund on all or many goods; whether on the shop's is for the accountant to say.
+const WITH_FUND: [&str; 3] = ["AL", "RJ", "SE"];
+
+/// What the settings leave open on that day, and an invoice would go out with nonetheless.
+pub fn setting_warnings(setting: &Setting<'_>) -> Vec<Problem> {
+    let mut open = Vec::new();
+    if setting.is_simples() {
+        return open;
     }
+    for state in WITH_FUND.iter().filter(|state| !setting.rules.fcp_rates.contains_key(**state)) {
+        let text = format!(
+            "{state} cobra o fundo de combate à pobreza de muitas mercadorias: informe a alíquota, ou 0 se não for devida"
+        );
+        open.push(Problem::new(format!("taxes.fcp_rates.{state}"), text));
+    }
+    let is_over = !law::on(setting.day).pis_cofins;
+    if is_over && setting.regime == Regime::Normal && setting.rules.cst_after_pis_cofins.is_none() {
+        let text = format!("PIS e COFINS terminaram: as notas saem com o CST {NO_INCIDENCE} até a contabilidade dizer outro");
+        open.push(Problem::new("taxes.cst_after_pis_cofins", text));
+    }
+    open
 }
 
 fn icms(setting: &Setting<'_>, data: &TaxData, origin: u8, value: Money, at: &str) -> Result<Icms, Problem> {
@@ -130,11 +158,14 @@ fn contribution(
     base: Money,
     at: &str,
 ) -> Result<Contribution, Problem> {
+    if !law::on(setting.day).pis_cofins {
+        let situation = setting.without_contribution(cst.as_deref());
+        return Ok(Contribution { situation: situation.to_owned(), own: None });
+    }
     let upper = name.to_uppercase();
     let problem = |field: &str, text: String| Err(Problem::new(format!("{at}.tax.{name}_{field}"), text));
     match cst.as_deref() {
-        // What sellers under Simples write: their PIS and COFINS are in the one sum.
-        None if setting.is_simples() => Ok(Contribution { situation: "49".into(), own: None }),
+        None if setting.is_simples() => Ok(Contribution { situation: SIMPLES.into(), own: None }),
         None => problem("cst", format!("Falta o CST do {upper}: informe-o no produto, na categoria ou nos impostos da loja")),
         Some(cst) if UNTAXED.contains(&cst) => Ok(Contribution { situation: cst.into(), own: None }),
         Some(cst) if TAXED.contains(&cst) => match rate {
@@ -147,63 +178,6 @@ fn contribution(
     }
 }
 
-/// The normal regime names them since 2026, Simples and MEI from 2027-01-04 on.
-fn ibs_cbs(setting: &Setting<'_>, data: &TaxData, base: Money, at: &str) -> Result<Option<IbsCbs>, Problem> {
-    let is_due = setting.regime == Regime::Normal || setting.day >= SIMPLES_REFORM;
-    if !is_due {
-        return Ok(None);
-    }
-    let missing = |field: &str, name: &str| {
-        Problem::new(
-            format!("{at}.tax.{field}"),
-            format!("Falta {name}: informe no produto, na categoria ou nos impostos da loja"),
-        )
-    };
-    let situation = data.ibs_cbs_cst.clone().ok_or_else(|| missing("ibs_cbs_cst", "o CST do IBS e da CBS"))?;
-    let classification = data.cclasstrib.clone().ok_or_else(|| missing("cclasstrib", "o cClassTrib"))?;
-    if !classification.starts_with(&situation) {
-        let text = format!("O cClassTrib {classification} não é do CST {situation}: os três primeiros dígitos são os do CST");
-        return Err(Problem::new(format!("{at}.tax.cclasstrib"), text));
-    }
-    if situation != "000" {
-        let text = format!("O CST {situation} do IBS e da CBS não é emitido por esta loja: use 000 (tributação integral)");
-        return Err(Problem::new(format!("{at}.tax.ibs_cbs_cst"), text));
-    }
-    let (state_rate, city_rate, cbs_rate) = reform_rates(setting)?;
-    Ok(Some(IbsCbs {
-        situation,
-        classification,
-        base,
-        ibs_state_rate: state_rate,
-        ibs_state_value: part(base, state_rate),
-        ibs_city_rate: city_rate,
-        ibs_city_value: part(base, city_rate),
-        cbs_rate,
-        cbs_value: part(base, cbs_rate),
-    }))
-}
-
-/// 2026: IBS 0.1 % to the state, CBS 0.9 %. 2027 and 2028: IBS 0.05 % each; the CBS of then, and all after it, is for the
-/// settings to say (LC 214/2025, arts. 343 to 347).
-fn reform_rates(setting: &Setting<'_>) -> Result<(u32, u32, u32), Problem> {
-    let rules = setting.rules;
-    let by_law = match setting.day {
-        day if day < AFTER_THE_TEST_YEAR => (Some(10), Some(0), Some(90)),
-        day if day < FROM_2029 => (Some(5), Some(5), None),
-        _ => (None, None, None),
-    };
-    let rate = |given: Option<u32>, by_law: Option<u32>, field: &str| {
-        given
-            .or(by_law)
-            .ok_or_else(|| Problem::new(format!("taxes.{field}"), "Informe a alíquota deste ano nos impostos da loja"))
-    };
-    Ok((
-        rate(rules.ibs_state_rate, by_law.0, "ibs_state_rate")?,
-        rate(rules.ibs_city_rate, by_law.1, "ibs_city_rate")?,
-        rate(rules.cbs_rate, by_law.2, "cbs_rate")?,
-    ))
-}
-
 /// So many hundredths of a per cent of it, half a centavo rounded up. A rate is at most 100 %, so it always fits.
 fn part(base: Money, rate: u32) -> Money {
     let exact = i128::from(base.cents()) * i128::from(rate);
@@ -212,7 +186,7 @@ fn part(base: Money, rate: u32) -> Money {
 }
 
 /// What is left of it; a tax is never more than its base.
-fn minus<const N: usize>(value: Money, less: [Money; N]) -> Money {
+pub(super) fn minus<const N: usize>(value: Money, less: [Money; N]) -> Money {
     less.into_iter().fold(value, |left, one| left.checked_sub(one).filter(|m| !m.is_negative()).unwrap_or(Money::ZERO))
 }
 

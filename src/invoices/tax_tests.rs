@@ -1,6 +1,8 @@
+use jiff::civil::date;
 use proptest::prelude::*;
 
 use super::*;
+use crate::tax::data::ReformRates;
 
 fn state(name: &str) -> &'static State {
     states::find(name).expect("a state")
@@ -27,6 +29,10 @@ fn simples() -> TaxData {
     TaxData { csosn: Some("102".into()), ..TaxData::default() }
 }
 
+fn cbs_from(from: Date, cbs: u32) -> ReformRates {
+    ReformRates { from, cbs: Some(cbs), ..ReformRates::default() }
+}
+
 fn reais(cents: i64) -> Money {
     Money::from_cents(cents)
 }
@@ -44,8 +50,9 @@ fn a_sale_of_the_normal_regime_to_another_state_bears_them_all() {
     assert_eq!(taxes.pis.own, Some(TaxAmount { base: reais(8_800), rate: 165, value: reais(145) }));
     assert_eq!(taxes.cofins.own, Some(TaxAmount { base: reais(8_800), rate: 760, value: reais(669) }));
     // 100 − 12 − 8 − 2 − 1.45 − 6.69 = 69.86
-    let new = taxes.ibs_cbs.expect("due since 2026");
-    assert_eq!((new.base, new.ibs_state_value, new.ibs_city_value, new.cbs_value), (reais(6_986), reais(7), reais(0), reais(63)));
+    let new = taxes.ibs_cbs.expect("due since 2026").amounts.expect("CST 000");
+    let values = (new.base, new.ibs_state.value, new.ibs_city.value, new.cbs.value);
+    assert_eq!(values, (reais(6_986), reais(7), reais(0), reais(63)));
 }
 
 #[test]
@@ -70,7 +77,7 @@ fn a_contributor_elsewhere_pays_no_difference() {
 
 #[test]
 fn simples_pays_in_one_sum_and_names_the_reform_from_2027_on() {
-    let rules = TaxRules { cbs_rate: Some(880), ..TaxRules::default() };
+    let rules = TaxRules { reform_rates: vec![cbs_from(date(2027, 1, 1), 870)], ..TaxRules::default() };
     let this_year = setting(Regime::Simples, "SP", "RJ", &rules);
     let taxes = taxes_of(&this_year, &simples(), 0, reais(10_000), "").expect("complete");
     assert_eq!((taxes.icms.situation.as_str(), taxes.icms.own, taxes.icms.difal), ("102", None, None));
@@ -78,11 +85,42 @@ fn simples_pays_in_one_sum_and_names_the_reform_from_2027_on() {
     let last_day = Setting { day: date(2027, 1, 3), ..this_year };
     assert_eq!(taxes_of(&last_day, &simples(), 0, reais(100), "").expect("complete").ibs_cbs, None);
     let then = Setting { day: date(2027, 1, 4), ..this_year };
-    let missing = taxes_of(&then, &simples(), 0, reais(100), "items[3]").expect_err("CST and cClassTrib are missing");
-    assert_eq!(missing[0].field, "items[3].tax.ibs_cbs_cst");
+    assert_eq!(taxes_of(&then, &simples(), 0, reais(100), "").expect("sent without").ibs_cbs, None);
+    let fields: Vec<_> = reform::missing_but_optional(&then, &simples(), "items[3]").into_iter().map(|p| p.field).collect();
+    assert_eq!(fields, ["items[3].tax.ibs_cbs_cst", "items[3].tax.cclasstrib"]);
     let complete = TaxData { ibs_cbs_cst: Some("000".into()), cclasstrib: Some("000001".into()), ..simples() };
     let new = taxes_of(&then, &complete, 0, reais(10_000), "").expect("complete").ibs_cbs.expect("due");
-    assert_eq!((new.ibs_state_rate, new.ibs_city_rate, new.cbs_rate), (5, 5, 880));
+    let new = new.amounts.expect("CST 000");
+    assert_eq!((new.ibs_state.rate, new.ibs_city.rate, new.cbs.rate), (5, 5, 870));
+    assert_eq!(reform::missing_but_optional(&then, &complete, ""), []);
+    let told = TaxRules { simples_ibs_cbs_required: true, ..rules.clone() };
+    let told = Setting { rules: &told, ..then };
+    let missing = taxes_of(&told, &simples(), 0, reais(100), "items[3]").expect_err("CST and cClassTrib are missing");
+    assert_eq!(missing[0].field, "items[3].tax.ibs_cbs_cst");
+    let moved = TaxRules { simples_ibs_cbs_from: Some(date(2027, 7, 1)), ..rules.clone() };
+    let moved = Setting { rules: &moved, ..then };
+    assert_eq!(taxes_of(&moved, &complete, 0, reais(100), "").expect("complete").ibs_cbs, None);
+}
+
+#[test]
+fn pis_and_cofins_end_and_no_longer_stop_an_invoice() {
+    let rules = TaxRules { reform_rates: vec![cbs_from(date(2027, 1, 1), 870)], ..TaxRules::default() };
+    let turn = |day| Setting { day, ..setting(Regime::Normal, "SP", "SP", &rules) };
+    let both = |day, data: &TaxData| {
+        let taxes = taxes_of(&turn(day), data, 0, reais(10_000), "").expect("complete");
+        (taxes.pis, taxes.cofins)
+    };
+    let last = both(date(2026, 12, 31), &normal());
+    assert_eq!((last.0.own.map(|own| own.value), last.1.own.map(|own| own.value)), (Some(reais(135)), Some(reais(623))));
+    let none = |cst: &str| Contribution { situation: cst.into(), own: None };
+    let missing = TaxData { pis_cst: None, cofins_rate: None, ..normal() };
+    let exempt = TaxData { pis_cst: Some("06".into()), ..normal() };
+    assert_eq!(both(date(2027, 1, 1), &normal()), (none("08"), none("08")));
+    assert_eq!(both(date(2027, 1, 1), &missing), (none("08"), none("08")));
+    assert_eq!(both(date(2027, 1, 1), &exempt), (none("06"), none("08")));
+    let said = TaxRules { cst_after_pis_cofins: Some("99".into()), ..rules.clone() };
+    let said = Setting { rules: &said, ..turn(date(2027, 1, 1)) };
+    assert_eq!(taxes_of(&said, &normal(), 0, reais(10_000), "").expect("complete").pis, none("99"));
 }
 
 #[test]
@@ -101,7 +139,7 @@ fn everything_that_is_missing_is_named_at_once() {
         let wrong = taxes_of(&setting(regime, "SP", "RJ", &rules), data, 0, reais(100), "items[1]").expect_err("incomplete");
         wrong.into_iter().map(|problem| problem.field.replace("items[1].tax.", "")).collect()
     };
-    assert_eq!(fields(Regime::Normal, &TaxData::default()), ["icms_cst", "pis_cst", "cofins_cst", "ibs_cbs_cst"]);
+    assert_eq!(fields(Regime::Normal, &TaxData::default()), ["icms_cst", "pis_cst", "cofins_cst", "ibs_cbs_cst", "cclasstrib"]);
     assert_eq!(fields(Regime::Simples, &TaxData::default()), ["csosn"]);
     assert_eq!(fields(Regime::Normal, &TaxData { pis_rate: None, ..normal() }), ["pis_rate"]);
     assert_eq!(fields(Regime::Normal, &TaxData { icms_cst: Some("20".into()), ..normal() }), ["icms_reduction"]);
@@ -119,10 +157,10 @@ proptest! {
         let taxes = taxes_of(&setting, &normal(), origin, reais(cents), "").expect("complete");
         let own = taxes.icms.own.expect("CST 00").value;
         let difal = taxes.icms.difal.map_or(Money::ZERO, |d| d.value);
-        let new = taxes.ibs_cbs.expect("due");
+        let new = taxes.ibs_cbs.expect("due").amounts.expect("CST 000");
         prop_assert_eq!(taxes.icms.difal.is_some(), from != to);
         let all = [own, difal, taxes.pis.own.expect("01").value, taxes.cofins.own.expect("01").value, new.base];
         prop_assert_eq!(Money::sum(all), Some(reais(cents)));
-        prop_assert!(new.ibs_state_value.cents() + new.cbs_value.cents() <= new.base.cents());
+        prop_assert!(new.ibs_state.value.cents() + new.cbs.value.cents() <= new.base.cents());
     }
 }

@@ -1,4 +1,4 @@
-//! What the tax authority wants to know of goods, looked at in one way when they are sold and before: the NCM's chapter, the origin,
+//! What the tax authority wants to know of goods, looked at in one way when they are sold and before: the NCM, the origin,
 //! the CEST, the CFOP.
 
 use vitrine_kit::fiscal::{ITEM_NAME_MAX, Regime};
@@ -7,7 +7,7 @@ use vitrine_kit::sefaz;
 use super::cfop;
 use super::problem::Problem;
 use super::tax::Setting;
-use crate::tax::TaxData;
+use crate::tax::{TaxData, TaxRules, ncm};
 
 /// Goods, as far as the catalog tells of them.
 #[derive(Debug, Clone, Copy)]
@@ -20,8 +20,8 @@ pub struct Ware<'a> {
 }
 
 /// The NCM and the origin, which no sale goes without. What is missing is named below `at`.
-pub fn kind(ware: &Ware<'_>, at: &str, wrong: &mut Vec<Problem>) -> Option<(String, u8)> {
-    let (ncm, origin) = (ncm(ware.ncm, at, wrong), origin(ware.origin, at, wrong));
+pub fn kind(ware: &Ware<'_>, rules: &TaxRules, at: &str, wrong: &mut Vec<Problem>) -> Option<(String, u8)> {
+    let (ncm, origin) = (ncm(ware.ncm, rules, at, wrong), origin(ware.origin, at, wrong));
     ncm.zip(origin)
 }
 
@@ -50,13 +50,14 @@ pub fn movement(setting: &Setting<'_>, ware: &Ware<'_>, is_return: bool, at: &st
     cfop
 }
 
-fn ncm(ncm: Option<&str>, at: &str, wrong: &mut Vec<Problem>) -> Option<String> {
+fn ncm(ncm: Option<&str>, rules: &TaxRules, at: &str, wrong: &mut Vec<Problem>) -> Option<String> {
     let text = match ncm {
         None => "Falta o NCM: informe-o no produto ou na categoria".to_owned(),
-        Some(ncm) if ncm.len() != 8 || ncm.starts_with("00") || ncm.starts_with("77") || ncm > "98" => {
-            format!("O NCM {ncm} não existe: os capítulos vão de 01 a 97, sem o 77")
-        }
-        Some(ncm) => return Some(ncm.to_owned()),
+        Some(ncm) if ncm::is_known(ncm) || rules.newer_ncm.iter().any(|newer| newer == ncm) => return Some(ncm.to_owned()),
+        Some(ncm) => format!(
+            "O NCM {ncm} não está na tabela em vigor em {}: confira o código; se ele é mais novo, informe-o em newer_ncm nos impostos da loja",
+            ncm::AS_OF
+        ),
     };
     wrong.push(Problem::new(format!("{at}.ncm"), text));
     None

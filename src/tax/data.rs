@@ -4,9 +4,13 @@
 use std::collections::BTreeMap;
 
 use garde::Validate;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use vitrine_kit::fiscal::Regime;
 
+use super::classifications::{self, PUBLISHED, SITUATIONS, Unfit};
+use super::law::{self, Law};
 use super::states;
 
 /// Tax data of a product, of a category, or of the whole shop. What is left out is taken from the next one.
@@ -42,12 +46,12 @@ pub struct TaxData {
     #[garde(inner(range(max = 10_000)))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cofins_rate: Option<u32>,
-    /// CST of IBS and CBS: 3 digits.
-    #[garde(inner(custom(digits(3))))]
+    /// CST of IBS and CBS: 000, 200 (reduced rate) or 410 (no amounts).
+    #[garde(inner(custom(reform_situation)))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ibs_cbs_cst: Option<String>,
-    /// cClassTrib: 6 digits that begin with the CST of IBS and CBS.
-    #[garde(inner(custom(digits(6))))]
+    /// cClassTrib: 6 digits that begin with the CST of IBS and CBS, one of the official table for NF-e.
+    #[garde(inner(custom(classification)))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cclasstrib: Option<String>,
     /// CEST: 7 digits, for goods whose ICMS was paid in advance (CSOSN 500, CST 60).
@@ -126,19 +130,92 @@ pub struct TaxRules {
     /// Fundo de combate à pobreza by the buyer's state, where it is owed on everything.
     #[garde(custom(rates_by_state))]
     pub fcp_rates: BTreeMap<String, u32>,
-    /// IBS of the state, of the city, and CBS, where they differ from what the law says for the year.
-    #[garde(inner(range(max = 10_000)))]
-    pub ibs_state_rate: Option<u32>,
-    #[garde(inner(range(max = 10_000)))]
-    pub ibs_city_rate: Option<u32>,
-    #[garde(inner(range(max = 10_000)))]
-    pub cbs_rate: Option<u32>,
+    /// Rates of IBS and CBS from a day on, where they differ from the law's or the law has fixed none. An entry holds until the
+    /// next, or until the law's next change (2027-01-01, 2029-01-01).
+    #[garde(length(max = 50), dive)]
+    pub reform_rates: Vec<ReformRates>,
+    /// From which day on invoices of Simples Nacional and MEI name IBS and CBS; left out: 2027-01-04.
+    #[garde(skip)]
+    #[schema(value_type = Option<String>, format = Date)]
+    pub simples_ibs_cbs_from: Option<Date>,
+    /// From that day on no invoice of Simples Nacional or MEI is sent without them. `false`: it is sent without, and readiness warns.
+    #[garde(skip)]
+    pub simples_ibs_cbs_required: bool,
+    /// The CST of PIS and COFINS on sales since both ended (2027-01-01), where a product's would bear an amount: 04 to 09, 49 or 99.
+    /// Ask your accountant; left out: 08, or 49 under Simples and MEI.
+    #[garde(inner(custom(untaxed)))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cst_after_pis_cofins: Option<String>,
+    /// NCM codes that came into force after the list of this release (2026-08-13).
+    #[garde(length(max = 500), inner(custom(digits(8))))]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub newer_ncm: Vec<String>,
     /// Stands on every invoice, before the order's number.
     #[garde(inner(length(chars, max = 1000), custom(one_line)))]
     pub notes: Option<String>,
     /// How many hours after its authorisation an invoice may be cancelled, where the state does not allow 24.
     #[garde(inner(range(min = 1, max = 720)))]
     pub cancel_hours: Option<u32>,
+}
+
+/// Rates of IBS and CBS from a day on, in hundredths of a per cent; what is left out is the law's.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReformRates {
+    #[garde(skip)]
+    #[schema(value_type = String, format = Date)]
+    pub from: Date,
+    /// IBS of the buyer's state.
+    #[garde(inner(range(max = 10_000)))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ibs_state: Option<u32>,
+    /// IBS of the buyer's city.
+    #[garde(inner(range(max = 10_000)))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ibs_city: Option<u32>,
+    #[garde(inner(range(max = 10_000)))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cbs: Option<u32>,
+}
+
+impl TaxRules {
+    /// From which day on a seller of this regime names IBS and CBS.
+    pub fn ibs_cbs_from(&self, regime: Regime) -> Date {
+        let by_law = law::ibs_cbs_from(regime);
+        if regime == Regime::Normal { by_law } else { self.simples_ibs_cbs_from.unwrap_or(by_law) }
+    }
+
+    /// The rates that the settings say for that day, on which this law holds: those of an earlier law no longer count.
+    pub fn reform_rates_on(&self, law: &Law, day: Date) -> ReformRates {
+        let holds = |rates: &&ReformRates| law.from <= rates.from && rates.from <= day;
+        self.reform_rates.iter().filter(holds).max_by_key(|rates| rates.from).cloned().unwrap_or_default()
+    }
+}
+
+fn untaxed(cst: &str, (): &()) -> garde::Result {
+    let is_right = matches!(cst, "04" | "05" | "06" | "07" | "08" | "09" | "49" | "99");
+    if is_right { Ok(()) } else { Err(garde::Error::new("must bear no amount: 04 to 09, 49 or 99")) }
+}
+
+/// A CST of IBS and CBS that invoices are written with.
+fn reform_situation(cst: &str, (): &()) -> garde::Result {
+    if SITUATIONS.contains(&cst) {
+        return Ok(());
+    }
+    Err(garde::Error::new(format!("must be one that this shop writes on invoices: {}", SITUATIONS.join(", "))))
+}
+
+/// A classification that may stand on an NF-e. The message names no other one: that is for the accountant to say.
+fn classification(code: &str, (): &()) -> garde::Result {
+    digits(6)(code, &())?;
+    let why = match classifications::find(code) {
+        Ok(_) => return Ok(()),
+        Err(Unfit::Unknown) => format!("is not in the official table that was published on {PUBLISHED}"),
+        Err(Unfit::OtherDocument) => format!("is not for NF-e (model 55), by the official table of {PUBLISHED}"),
+        Err(Unfit::Needs(groups)) => format!("needs the group {groups}, which this shop does not write on invoices"),
+        Err(Unfit::OtherSituation | Unfit::OtherDay) => "is of a CST that this shop does not write on invoices".to_owned(),
+    };
+    Err(garde::Error::new(why))
 }
 
 fn digits(count: usize) -> impl Fn(&str, &()) -> garde::Result {
@@ -213,6 +290,16 @@ mod tests {
         let bad = TaxData { csosn: Some("12".into()), unit: Some("un".into()), ..TaxData::default() };
         let said = bad.validate().expect_err("both are wrong").to_string();
         assert!(said.contains("csosn: must have 3 digits") && said.contains("unit: must be capitals"), "{said}");
+        for (code, why) in [
+            ("000002", "is not for NF-e (model 55)"),
+            ("000999", "is not in the official table that was published on 2026-06-22"),
+            ("550001", "is of a CST that this shop does not write"),
+            ("200022", "needs the group gTribRegular"),
+            ("00001", "must have 6 digits"),
+        ] {
+            let said = TaxData { cclasstrib: Some(code.into()), ..TaxData::default() }.validate().expect_err(code).to_string();
+            assert!(said.contains(why) && !said.contains("000001"), "{said}");
+        }
         let rules = TaxRules { icms_rates: [("XX".to_owned(), 1800)].into(), ..TaxRules::default() };
         assert!(rules.validate().expect_err("no such state").to_string().contains("XX is not a state"));
     }

@@ -1,7 +1,12 @@
-//! What the tax authority wants to know: of a product, of a category, of the whole shop, and of each state. The catalog keeps it,
-//! the invoices are built of it.
+//! What the tax authority wants to know: of a product, of a category, of the whole shop, and of each state; and what the law says on
+//! a day. The catalog keeps it, the invoices are built of it.
 
+pub mod cfop;
+pub mod classifications;
 pub mod data;
+pub mod law;
+pub mod ncm;
 pub mod states;
+mod table;
 
 pub use data::{TaxData, TaxRules};

@@ -448,6 +448,8 @@ fn every_key() -> Vec<Key<'static>> {
         Key::CertificateEnds { provider: "bacen", is_near: false },
         Key::BooksDiffer { provider, day: date(2026, 8, 1), subject: "Conciliação", lines: "1" },
         Key::InvoiceAccount { provider: "focusnfe" },
+        Key::TaxRulesAhead { day: jiff::civil::date(2027, 1, 1), is_near: false },
+        Key::InvoiceWithoutReform,
         Key::InvoiceRejected(InvoiceId::new()),
         Key::InvoiceDenied(InvoiceId::new()),
         Key::InvoiceNotSent(InvoiceId::new()),
@@ -471,18 +473,21 @@ async fn an_alert_of_each_kind_is_mailed_once_however_often_it_is_raised() {
     let keys = every_key();
     let words: Vec<String> = keys.iter().map(|key| key.to_string().split(':').next().unwrap().to_owned()).collect();
     assert_eq!(words, WORDS);
-    for _ in 0..3 {
+    let full = keys.len().div_ceil(20); // so many are in one mail
+    for round in 0..3 {
         for key in &keys {
             raise(&shop, key.clone()).await;
         }
-        shop.mail_alerts().await;
+        for _ in 0..if round == 0 { full } else { 1 } {
+            shop.mail_alerts().await;
+        }
     }
     let mails: Vec<String> = shop.control().mails_to(OPERATOR).into_iter().filter_map(|mail| mail.text).collect();
     for key in &keys {
         let told = mails.iter().map(|text| text.matches(&format!("Chave: {key}\n")).count()).sum::<usize>();
         assert_eq!(told, 1, "{key}");
     }
-    assert_eq!(mails.len(), 2, "twenty in the first, the others and the repeats in the second");
+    assert_eq!(mails.len(), full, "repeats are no reason for a mail");
     assert_eq!(shop.sql::<i64>("SELECT count(*) FROM alerts WHERE count = 3").await, keys.len() as i64);
     shop.close().await;
 }

@@ -2,6 +2,8 @@
 //! checked here again, from the request's own numbers.
 
 use serde_json::{Value, json};
+use vitrine::ids::OrderId;
+use vitrine::invoices;
 use wiremock::matchers::method;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -12,6 +14,8 @@ use crate::shop::{CPF, Product, Shop, address};
 struct Sale {
     shop: Shop,
     focus: MockServer,
+    /// On which the invoice is issued.
+    day: &'static str,
 }
 
 impl Sale {
@@ -23,7 +27,7 @@ impl Sale {
         let env = [("NFE_PROVIDER", "focusnfe"), ("NFE_URL", &focus.uri()), ("NFE_API_KEY", "token"), ("NFE_CNPJ", CNPJ)];
         let shop = Shop::open_with(&env).await;
         shop.sells_as(regime).await;
-        Self { shop, focus }
+        Self { shop, focus, day: "2026-11-21" }
     }
 
     async fn wares(&self, prices: &[i64]) -> Vec<Product> {
@@ -47,6 +51,9 @@ impl Sale {
         let placed = shop.request("POST", "/api/orders").header("X-Cart-Token", &cart).json(&order).send().await;
         assert_eq!(placed.status, 201, "{}", placed.body);
         shop.pays(placed.body["id"].as_str().unwrap()).await;
+        let order = OrderId(placed.body["id"].as_str().unwrap().parse().unwrap());
+        invoices::issue(&shop.app, order).await.unwrap();
+        shop.execute(&format!("UPDATE invoices SET issued_at = '{}T15:00:00Z'", self.day)).await;
         shop.drain().await;
         let requests = self.focus.received_requests().await.unwrap();
         let emissions: Vec<_> = requests.iter().filter(|request| request.method == wiremock::http::Method::POST).collect();
@@ -192,4 +199,29 @@ async fn a_coupon_and_the_discount_for_pix_together() {
     let wares = sale.wares(&[19_990, 4_590]).await;
     let extra = json!({"coupon": "CUPOM", "payment_method": "pix"});
     sale.invoices("coupon_and_pix", &[(&wares[0], 1), (&wares[1], 2)], extra).await;
+}
+
+/// A plain mug, soap at a reduced rate, and a book without IBS and CBS.
+async fn classified(sale: &Sale) -> Vec<Product> {
+    let wares = sale.wares(&[10_000, 1_299, 4_990]).await;
+    for (ware, cst, code) in [(&wares[1], "200", "200035"), (&wares[2], "410", "410008")] {
+        let tax = json!({"ibs_cbs_cst": cst, "cclasstrib": code});
+        sale.shop.execute(&format!("UPDATE products SET tax = '{tax}' WHERE id = '{}'", ware.id)).await;
+    }
+    wares
+}
+
+#[actix_web::test]
+async fn reduced_rates_on_the_last_day_of_the_test_year() {
+    let sale = Sale { day: "2026-12-31", ..Sale::by("normal").await };
+    let wares = classified(&sale).await;
+    sale.invoices("reduced_2026", &[(&wares[0], 1), (&wares[1], 3), (&wares[2], 1)], json!({})).await;
+}
+
+#[actix_web::test]
+async fn from_2027_on_pis_and_cofins_are_gone_and_the_price_holds_ibs_and_cbs() {
+    let sale = Sale { day: "2027-01-01", ..Sale::by("normal").await };
+    sale.shop.knows_the_rates_of_2027().await;
+    let wares = classified(&sale).await;
+    sale.invoices("reduced_2027", &[(&wares[0], 1), (&wares[1], 3), (&wares[2], 1)], in_rio()).await;
 }

@@ -325,8 +325,14 @@ async fn what_the_receita_holds_against_the_shop_stops_no_invoice_for_good() {
 }
 
 #[actix_web::test]
-async fn a_buyers_cnpj_that_is_not_in_order_is_a_question_to_the_buyer() {
-    for (code, words) in [("181", "não cadastrado"), ("182", "em situação irregular")] {
+async fn a_cnpj_that_is_not_in_order_is_a_question_to_the_buyer_or_about_the_place() {
+    let (buyer, place) = ("Peça ao comprador", "local de retirada ou de entrega");
+    for (code, words, asked) in [
+        ("181", "não cadastrado", buyer),
+        ("182", "em situação irregular", buyer),
+        ("183", "não cadastrado", place),
+        ("186", "em situação irregular", place),
+    ] {
         let (shop, ware) = open("focusnfe").await;
         shop.control().reject_next_nfes(1, code, &format!("Rejeição: CNPJ do destinatário {words}"));
         paid(&shop, &ware).await;
@@ -334,7 +340,7 @@ async fn a_buyers_cnpj_that_is_not_in_order_is_a_question_to_the_buyer() {
         assert_eq!(invoices_of(&shop).await[0]["status"], "rejected");
         assert_eq!(shop.alerted().await, ["invoice-rejected 1"]);
         let text: String = shop.sql("SELECT text FROM alerts").await;
-        assert!(text.contains(words) && text.contains("Peça ao comprador"), "{text}");
+        assert!(text.contains(words) && text.contains(asked), "{code}: {text}");
         shop.close().await;
     }
 }

@@ -26,7 +26,7 @@ const OPEN: &[(&str, &str)] = &[
     ("sales on hold", "orders WHERE on_hold AND stock_held AND status = 'processing' AND payment_status <> 'refunded'"),
     ("disputes open", "disputes WHERE closed_at IS NULL"),
     ("jobs to do", "jobs WHERE state IN ('waiting', 'running') AND kind NOT IN (
-        'reconcile', 'purge', 'keep_books', 'track_parcels', 'watch_stock', 'watch_certificate', 'watch_disputes', 'watch_returns', 'send_alerts')"),
+        'reconcile', 'purge', 'keep_books', 'track_parcels', 'watch_stock', 'watch_certificate', 'watch_tax_rules', 'watch_disputes', 'watch_returns', 'send_alerts')"),
     ("jobs dead", "jobs WHERE state = 'dead'"),
     ("payments never asked about again", "payments
         WHERE status IN ('expired', 'cancelled', 'failed') AND (checked_at IS NULL OR checked_at < updated_at + interval '9 minutes')"),

@@ -2,7 +2,7 @@ use serde_json::Value;
 use vitrine_kit::fiscal::{Nfe, PaidBy};
 
 use crate::note::Note;
-use crate::samples::{normal, returned, simples};
+use crate::samples::{normal, reduced, returned, simples};
 
 fn written(nfe: &Nfe) -> String {
     serde_json::to_string_pretty(&Note::of(nfe, format!("h-{}", nfe.reference))).expect("serialises")
@@ -14,6 +14,7 @@ fn bodies_are_those_that_were_reviewed() {
     for (name, nfe, kept) in [
         ("simples", simples(), include_str!("../fixtures/note_simples.json")),
         ("normal", normal(), include_str!("../fixtures/note_normal.json")),
+        ("reduced", reduced(), include_str!("../fixtures/note_reduced.json")),
         ("returned", returned(), include_str!("../fixtures/note_returned.json")),
     ] {
         let body = written(&nfe);

@@ -22,6 +22,7 @@ use vitrine_kit::{Cnpj, Delivery, Forged, ProviderError, sefaz};
 mod note;
 #[cfg(test)]
 mod note_tests;
+mod reform;
 #[cfg(test)]
 mod samples;
 #[cfg(test)]

@@ -6,11 +6,13 @@ use jiff::tz::{Offset, TimeZone};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use vitrine_kit::fiscal::{
-    Buyer, Contribution, Difal, Environment, FreightBy, ITEM_NAME_MAX, IbsCbs, IcmsOwn, Issuer, Item, Nfe, PaidBy, Purpose,
-    Regime, Registration, TaxAmount, Totals,
+    Buyer, Contribution, Difal, Environment, FreightBy, ITEM_NAME_MAX, IcmsOwn, Issuer, Item, Nfe, PaidBy, Purpose, Regime,
+    Registration, TaxAmount, Totals,
 };
 use vitrine_kit::sefaz::{self, decimal, kilograms, rate};
 use vitrine_kit::{AccessKey, Money, Phone, TaxId};
+
+use crate::reform::{ItemIbsCbs, TotalIbsCbs};
 
 type Decimal = Box<RawValue>;
 
@@ -121,16 +123,6 @@ struct TotalDifal {
     fcp_valor_total_uf_destino: Decimal,
 }
 
-/// Names as on Focus' page of XML fields.
-#[derive(Serialize)]
-struct TotalIbsCbs {
-    ibs_cbs_base_calculo: Decimal,
-    ibs_uf_valor_total: Decimal,
-    ibs_mun_valor_total: Decimal,
-    ibs_valor_total: Decimal,
-    cbs_valor_total: Decimal,
-}
-
 #[derive(Serialize)]
 struct Line<'a> {
     numero_item: u32,
@@ -220,21 +212,6 @@ struct ItemCofins {
     cofins_base_calculo: Decimal,
     cofins_aliquota_porcentual: Decimal,
     cofins_valor: Decimal,
-}
-
-/// Names as on Focus' page of XML fields.
-#[derive(Serialize)]
-struct ItemIbsCbs<'a> {
-    ibs_cbs_situacao_tributaria: &'a str,
-    ibs_cbs_classificacao_tributaria: &'a str,
-    ibs_cbs_base_calculo: Decimal,
-    ibs_uf_aliquota: Decimal,
-    ibs_uf_valor: Decimal,
-    ibs_mun_aliquota: Decimal,
-    ibs_mun_valor: Decimal,
-    ibs_valor_total: Decimal,
-    cbs_aliquota: Decimal,
-    cbs_valor: Decimal,
 }
 
 #[derive(Serialize)]
@@ -381,7 +358,6 @@ impl Totais {
     /// The groups that at least one item has.
     fn of(totals: &Totals, items: &[Item]) -> Self {
         let some = |has: fn(&Item) -> bool| items.iter().any(has);
-        let ibs = totals.ibs_state.checked_add(totals.ibs_city).unwrap_or(totals.ibs_state); // shares of an amount that fits
         Self {
             valor_produtos: decimal(totals.products),
             valor_desconto: decimal(totals.discount),
@@ -396,13 +372,7 @@ impl Totais {
             }),
             valor_pis: some(|item| item.taxes.pis.own.is_some()).then(|| decimal(totals.pis)),
             valor_cofins: some(|item| item.taxes.cofins.own.is_some()).then(|| decimal(totals.cofins)),
-            ibs_cbs: some(|item| item.taxes.ibs_cbs.is_some()).then(|| TotalIbsCbs {
-                ibs_cbs_base_calculo: decimal(totals.ibs_cbs_base),
-                ibs_uf_valor_total: decimal(totals.ibs_state),
-                ibs_mun_valor_total: decimal(totals.ibs_city),
-                ibs_valor_total: decimal(ibs),
-                cbs_valor_total: decimal(totals.cbs),
-            }),
+            ibs_cbs: TotalIbsCbs::of(totals, items),
         }
     }
 }
@@ -485,24 +455,6 @@ impl From<&Difal> for ItemDifal {
                 fcp_percentual_uf_destino: rate(difal.fcp_rate),
                 fcp_valor_uf_destino: decimal(difal.fcp_value),
             }),
-        }
-    }
-}
-
-impl<'a> From<&'a IbsCbs> for ItemIbsCbs<'a> {
-    fn from(tax: &'a IbsCbs) -> Self {
-        let ibs = tax.ibs_state_value.checked_add(tax.ibs_city_value).unwrap_or(tax.ibs_state_value); // shares of an amount that fits
-        Self {
-            ibs_cbs_situacao_tributaria: &tax.situation,
-            ibs_cbs_classificacao_tributaria: &tax.classification,
-            ibs_cbs_base_calculo: decimal(tax.base),
-            ibs_uf_aliquota: rate(tax.ibs_state_rate),
-            ibs_uf_valor: decimal(tax.ibs_state_value),
-            ibs_mun_aliquota: rate(tax.ibs_city_rate),
-            ibs_mun_valor: decimal(tax.ibs_city_value),
-            ibs_valor_total: decimal(ibs),
-            cbs_aliquota: rate(tax.cbs_rate),
-            cbs_valor: decimal(tax.cbs_value),
         }
     }
 }

@@ -4,7 +4,7 @@ use vitrine_kit::Money;
 use vitrine_kit::fiscal::{Environment, Nfe, PaidBy, Registration};
 
 use crate::note::Note;
-use crate::samples::{cents, normal, returned, simples};
+use crate::samples::{cents, normal, reduced, returned, simples};
 
 fn written(nfe: &Nfe) -> String {
     serde_json::to_string_pretty(&Note::from(nfe)).expect("serialises")
@@ -20,6 +20,7 @@ fn bodies_are_those_that_were_reviewed() {
     for (name, nfe, kept) in [
         ("simples", simples(), include_str!("../fixtures/note_simples.json")),
         ("normal", normal(), include_str!("../fixtures/note_normal.json")),
+        ("reduced", reduced(), include_str!("../fixtures/note_reduced.json")),
         ("returned", returned(), include_str!("../fixtures/note_returned.json")),
     ] {
         let body = written(&nfe);

@@ -1,8 +1,8 @@
 //! Invoices for tests, also for eNotas. Every amount is written out, so that a reader can add them up.
 
 use vitrine_kit::fiscal::{
-    Address, Buyer, Contribution, Difal, Environment, FreightBy, IbsCbs, Icms, IcmsOwn, Issuer, Item, Nfe, PaidBy, Payment,
-    Purpose, Regime, Registration, TaxAmount, Taxes, Totals,
+    Address, Buyer, Contribution, Difal, Environment, FreightBy, IbsCbs, IbsCbsAmounts, Icms, IcmsOwn, Issuer, Item, Nfe, PaidBy,
+    Payment, Purpose, ReformTax, Regime, Registration, TaxAmount, Taxes, Totals,
 };
 use vitrine_kit::{AccessKey, Cep, Cnpj, Email, Money, Phone, TaxId};
 
@@ -119,13 +119,12 @@ pub(crate) fn normal() -> Nfe {
         ibs_cbs: Some(IbsCbs {
             situation: "000".to_owned(),
             classification: "000001".to_owned(),
-            base: cents(9_354),
-            ibs_state_rate: 10,
-            ibs_state_value: cents(9),
-            ibs_city_rate: 0,
-            ibs_city_value: Money::ZERO,
-            cbs_rate: 90,
-            cbs_value: cents(84),
+            amounts: Some(IbsCbsAmounts {
+                base: cents(9_354),
+                ibs_state: ReformTax { rate: 10, reduction: None, value: cents(9) },
+                ibs_city: ReformTax { rate: 0, reduction: None, value: Money::ZERO },
+                cbs: ReformTax { rate: 90, reduction: None, value: cents(84) },
+            }),
         }),
     };
     nfe.totals = Totals {
@@ -145,6 +144,51 @@ pub(crate) fn normal() -> Nfe {
         cbs: cents(84),
     };
     nfe.payment = Payment { method: PaidBy::CreditCard, amount: cents(11_000) };
+    nfe
+}
+
+/// Soap at a reduced rate of IBS and CBS and a book without any, of the normal regime inside São Paulo.
+pub(crate) fn reduced() -> Nfe {
+    let mut nfe = normal();
+    nfe.buyer.address = address("Rua Augusta", "5", "Consolação", ("São Paulo", "3550308", "SP"), "01305000");
+    let amount = |base, rate, value| Some(TaxAmount { base: cents(base), rate, value: cents(value) });
+    let soap = &mut nfe.items[0];
+    (soap.ncm, soap.cest, soap.name, soap.cfop) = ("34011190".to_owned(), None, "Sabonete".to_owned(), "5102".to_owned());
+    soap.freight = Money::ZERO;
+    let own = Some(IcmsOwn { reduction: None, base: cents(10_000), rate: 1_800, value: cents(1_800) });
+    soap.taxes.icms = Icms { situation: "00".to_owned(), own, difal: None };
+    soap.taxes.pis.own = amount(8_200, 165, 135);
+    soap.taxes.cofins.own = amount(8_200, 760, 623);
+    let tax = |rate, value| ReformTax { rate, reduction: Some(6_000), value: cents(value) };
+    soap.taxes.ibs_cbs = Some(IbsCbs {
+        situation: "200".to_owned(),
+        classification: "200035".to_owned(),
+        amounts: Some(IbsCbsAmounts { base: cents(7_442), ibs_state: tax(10, 3), ibs_city: tax(0, 0), cbs: tax(90, 27) }),
+    });
+    let mut book = nfe.items[0].clone();
+    (book.number, book.sku, book.name, book.ncm) = (2, "SKU-2".to_owned(), "Livro".to_owned(), "49019900".to_owned());
+    (book.unit_price, book.gross) = (cents(5_000), cents(5_000));
+    book.taxes = Taxes {
+        origin: 0,
+        icms: Icms { situation: "41".to_owned(), own: None, difal: None },
+        pis: no_tax("06"),
+        cofins: no_tax("06"),
+        ibs_cbs: Some(IbsCbs { situation: "410".to_owned(), classification: "410008".to_owned(), amounts: None }),
+    };
+    nfe.items.push(book);
+    nfe.totals = Totals {
+        products: cents(15_000),
+        invoice: cents(15_000),
+        icms_base: cents(10_000),
+        icms: cents(1_800),
+        pis: cents(135),
+        cofins: cents(623),
+        ibs_cbs_base: cents(7_442),
+        ibs_state: cents(3),
+        cbs: cents(27),
+        ..no_totals()
+    };
+    nfe.payment.amount = cents(15_000);
     nfe
 }
 

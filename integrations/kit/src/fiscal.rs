@@ -221,13 +221,33 @@ pub struct IbsCbs {
     pub situation: String,
     /// cClassTrib, 6 digits.
     pub classification: String,
+    /// `None` where the situation bears none (410).
+    pub amounts: Option<IbsCbsAmounts>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IbsCbsAmounts {
     pub base: Money,
-    pub ibs_state_rate: u32,
-    pub ibs_state_value: Money,
-    pub ibs_city_rate: u32,
-    pub ibs_city_value: Money,
-    pub cbs_rate: u32,
-    pub cbs_value: Money,
+    pub ibs_state: ReformTax,
+    pub ibs_city: ReformTax,
+    pub cbs: ReformTax,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReformTax {
+    /// The full rate.
+    pub rate: u32,
+    /// By how much the classification reduces it (gRed); `None`: not at all.
+    pub reduction: Option<u32>,
+    pub value: Money,
+}
+
+impl ReformTax {
+    /// The rate that is left (pAliqEfet), in ten-thousandths of a per cent: 60 % off 0.10 % is 400.
+    pub fn effective_rate_e4(&self) -> u32 {
+        let left = u64::from(10_000_u32.saturating_sub(self.reduction.unwrap_or(0)));
+        u32::try_from(u64::from(self.rate) * left / 100).unwrap_or(u32::MAX)
+    }
 }
 
 /// Σ over the items, to the centavo.

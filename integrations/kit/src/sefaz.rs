@@ -19,6 +19,11 @@ pub fn rate(hundredths: u32) -> Box<RawValue> {
     decimal(Money::from_cents(i64::from(hundredths)))
 }
 
+/// A rate in ten-thousandths of a per cent: 350 is `0.0350`.
+pub fn fine_rate(ten_thousandths: u32) -> Box<RawValue> {
+    number(format!("{}.{:04}", ten_thousandths / 10_000, ten_thousandths % 10_000))
+}
+
 /// Kilograms with three places: 600 g is `0.600`.
 pub fn kilograms(grams: u32) -> Box<RawValue> {
     number(format!("{}.{:03}", grams / 1000, grams % 1000))
@@ -52,6 +57,7 @@ mod tests {
         assert_eq!(decimal(Money::from_cents(900_719_925_474_099_301)).get(), "9007199254740993.01"); // a float would lose it
         assert_eq!(rate(1_800).get(), "18.00");
         assert_eq!(rate(10).get(), "0.10");
+        assert_eq!((fine_rate(350).get(), fine_rate(34_800).get()), ("0.0350", "3.4800"));
         assert_eq!(kilograms(1_050).get(), "1.050");
     }
 

@@ -88,6 +88,8 @@ pub struct DraftItem {
     /// CST or CSOSN.
     pub situation: String,
     pub icms: Option<Tax>,
+    /// By how much the base of ICMS is reduced (CST 20).
+    pub icms_reduction_e4: Option<i64>,
     pub difal: Option<Difal>,
     pub pis_situation: String,
     pub pis: Option<Tax>,
@@ -125,10 +127,30 @@ pub struct Difal {
 pub struct IbsCbs {
     pub situation: String,
     pub classification: String,
+    /// gIBSCBS; none where the situation bears none.
+    pub amounts: Option<IbsCbsAmounts>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IbsCbsAmounts {
     pub base_cents: i64,
-    pub ibs_state: Tax,
-    pub ibs_city: Tax,
-    pub cbs: Tax,
+    pub ibs_state: ReformTax,
+    pub ibs_city: ReformTax,
+    pub cbs: ReformTax,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReformTax {
+    pub rate_e4: i64,
+    /// gRed: by how much the rate is reduced, and what is left of it.
+    pub reduced: Option<Reduced>,
+    pub value_cents: i64,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reduced {
+    pub by_e4: i64,
+    pub to_e4: i64,
 }
 
 /// Totals of the invoice.
@@ -144,8 +166,21 @@ pub struct Sums {
     pub fcp_destination: i64,
     pub pis: i64,
     pub cofins: i64,
+    pub ibs_cbs_base: i64,
     pub ibs: i64,
     pub cbs: i64,
+}
+
+impl DraftItem {
+    /// Its amounts of IBS and CBS; zero where it has none.
+    pub(crate) fn reform(&self) -> IbsCbsAmounts {
+        self.ibs_cbs.as_ref().and_then(|tax| tax.amounts).unwrap_or_default()
+    }
+
+    /// Its part of the invoice's total (vItem).
+    pub(crate) fn total_cents(&self) -> i64 {
+        self.gross_cents - self.discount_cents + self.freight_cents
+    }
 }
 
 impl Draft {
@@ -168,8 +203,9 @@ impl Draft {
             fcp_destination: sum(|item| item.difal.map_or(0, |difal| difal.fcp_cents)),
             pis: sum(|item| item.pis.map_or(0, |tax| tax.value_cents)),
             cofins: sum(|item| item.cofins.map_or(0, |tax| tax.value_cents)),
-            ibs: sum(|item| item.ibs_cbs.as_ref().map_or(0, |t| t.ibs_state.value_cents + t.ibs_city.value_cents)),
-            cbs: sum(|item| item.ibs_cbs.as_ref().map_or(0, |t| t.cbs.value_cents)),
+            ibs_cbs_base: sum(|item| item.reform().base_cents),
+            ibs: sum(|item| item.reform().ibs_state.value_cents + item.reform().ibs_city.value_cents),
+            cbs: sum(|item| item.reform().cbs.value_cents),
         };
         sums.invoice = sums.products - sums.discount + sums.freight;
         sums

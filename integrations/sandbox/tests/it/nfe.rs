@@ -8,6 +8,7 @@ use crate::harness::{Client, LIMIT, Shop, ask, sandbox, text};
 
 const SIMPLES: &str = include_str!("../../../focusnfe/fixtures/note_simples.json");
 const NORMAL: &str = include_str!("../../../focusnfe/fixtures/note_normal.json");
+const REDUCED: &str = include_str!("../../../focusnfe/fixtures/note_reduced.json");
 const RETURNED: &str = include_str!("../../../focusnfe/fixtures/note_returned.json");
 const REHEARSAL: &str = "NF-E EMITIDA EM AMBIENTE DE HOMOLOGACAO - SEM VALOR FISCAL";
 
@@ -45,7 +46,7 @@ async fn authorized(client: &Client, reference: &str) -> Value {
 #[actix_web::test]
 async fn the_reviewed_bodies_are_authorised_and_numbered_one_by_one() {
     let client = sandbox().await;
-    for (at, (reference, sent)) in [("a1", SIMPLES), ("a2", NORMAL), ("a3", RETURNED)].into_iter().enumerate() {
+    for (at, (reference, sent)) in [("a1", SIMPLES), ("a2", NORMAL), ("a3", RETURNED), ("a4", REDUCED)].into_iter().enumerate() {
         let (status, answer) = emit(&client, reference, &body(sent)).await;
         assert_eq!((status, &answer["status"]), (202, &json!("processando_autorizacao")), "{answer}");
         let seen = decided(&client, reference).await;
@@ -59,7 +60,7 @@ async fn the_reviewed_bodies_are_authorised_and_numbered_one_by_one() {
     let notes = books["nfes"].as_array().expect("a list").clone();
     assert_eq!(
         notes.iter().map(|nfe| nfe["total_cents"].as_i64()).collect::<Vec<_>>(),
-        [Some(25_733), Some(11_000), Some(16_500)]
+        [Some(25_733), Some(11_000), Some(16_500), Some(15_000)]
     );
     assert_eq!(notes[2]["is_return"], true);
 }
@@ -138,6 +139,21 @@ async fn what_the_authority_refuses_is_refused_by_its_code() {
         (NORMAL, "/icms_valor_total_uf_destino", json!(14.84), "799"),
         (NORMAL, "/valor_pis", json!(1.71), "602"),
         (NORMAL, "/cbs_valor_total", json!(0.85), "1091"),
+        (NORMAL, "/ibs_cbs_base_calculo", json!(93.55), "1076"),
+        (NORMAL, "/items/0/ibs_cbs_classificacao_tributaria", json!("000002"), "1025"),
+        (NORMAL, "/items/0/ibs_cbs_classificacao_tributaria", json!("000999"), "1025"),
+        (NORMAL, "/items/0/ibs_cbs_base_calculo", Value::Null, "1022"),
+        (NORMAL, "/items/0/cbs_aliquota", json!(8.8), "1037"),
+        (NORMAL, "/items/0/ibs_uf_aliquota", json!(0.05), "1026"),
+        (NORMAL, "/ibs_valor_total", json!(0.1), "1085"),
+        (NORMAL, "/items/0/cbs_valor", json!(0.82), "1069"),
+        (REDUCED, "/items/0/ibs_cbs_classificacao_tributaria", json!("000001"), "1024"),
+        (REDUCED, "/items/0/ibs_cbs_classificacao_tributaria", json!("200003"), "1034"),
+        (REDUCED, "/items/0/cbs_percentual_reducao_aliquota", json!(50.0), "1063"),
+        (REDUCED, "/items/0/cbs_aliquota_efetiva", json!(0.9), "1064"),
+        (REDUCED, "/items/0/ibs_uf_valor", json!(0.07), "schema"),
+        (REDUCED, "/items/0/cbs_valor", json!(0.67), "1069"),
+        (REDUCED, "/items/0/ibs_uf_aliquota_efetiva", Value::Null, "schema"),
         (RETURNED, "/items/0/chave_acesso_dfe_referenciado", Value::Null, "schema"),
         (RETURNED, "/items/0/chave_acesso_dfe_referenciado", json!("35261011222333000181550010000001231481516234"), "547"),
         (RETURNED, "/items/0/numero_item_dfe_referenciado", Value::Null, "1048"),
@@ -172,6 +188,38 @@ async fn what_the_authority_refuses_is_refused_by_its_code() {
         assert_eq!(seen["status_sefaz"], *code, "{pointer}: {seen}");
     }
     assert!(client.sandbox.control().nfes().iter().all(|nfe| nfe.number.is_none()));
+}
+
+#[actix_web::test]
+async fn a_reduced_rate_is_said_and_what_bears_no_tax_has_no_amounts() {
+    let client = sandbox().await;
+    let mut whole = body(REDUCED);
+    for field in ["ibs_uf_percentual_reducao_aliquota", "ibs_uf_aliquota_efetiva"] {
+        whole["items"][0].as_object_mut().expect("an item").remove(field);
+    }
+    let mut taxed_book = body(REDUCED);
+    for field in
+        ["ibs_cbs_base_calculo", "ibs_uf_aliquota", "ibs_uf_valor", "ibs_mun_aliquota", "ibs_mun_valor", "ibs_valor_total"]
+    {
+        taxed_book["items"][1][field] = json!(0);
+    }
+    (taxed_book["items"][1]["cbs_aliquota"], taxed_book["items"][1]["cbs_valor"]) = (json!(0), json!(0));
+    for (reference, sent, code) in [("x1", whole, "1033"), ("x2", taxed_book, "1021")] {
+        assert_eq!(emit(&client, reference, &sent).await.0, 202);
+        assert_eq!(decided(&client, reference).await["status_sefaz"], code);
+    }
+    assert_eq!(emit(&client, "x3", &body(REDUCED)).await.0, 202);
+    let path = text(&decided(&client, "x3").await["caminho_xml_nota_fiscal"]);
+    let xml = call(&client, Method::GET, &path).send().await.expect("an answer").text().await.expect("text");
+    for part in [
+        "<CST>200</CST><cClassTrib>200035</cClassTrib><gIBSCBS><vBC>74.42</vBC><gIBSUF><pIBSUF>0.1000</pIBSUF>\
+         <gRed><pRedAliq>60.0000</pRedAliq><pAliqEfet>0.0400</pAliqEfet></gRed><vIBSUF>0.03</vIBSUF></gIBSUF>",
+        "<IBSCBS><CST>410</CST><cClassTrib>410008</cClassTrib></IBSCBS></imposto><vItem>50.00</vItem>",
+        "<IBSCBSTot><vBCIBSCBS>74.42</vBCIBSCBS>",
+        "<vNFTot>150.00</vNFTot>",
+    ] {
+        assert!(xml.contains(part), "{part} in {xml}");
+    }
 }
 
 #[actix_web::test]

@@ -1,12 +1,14 @@
 //! eNotas' words: an invoice as it is sent, field by field, and as it is shown. What is the issuer's stands in the
 //! company's record, which is the sandbox's configuration.
 
+use jiff::civil::date;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
 use crate::books::nfe::{Nfe, NfeStatus};
-use crate::books::nfe_draft::{Difal, Draft, DraftItem, IbsCbs, Party, Sums, Tax};
-use crate::formats::time::wire_time;
+use crate::books::nfe_draft::{Difal, Draft, DraftItem, IbsCbs, IbsCbsAmounts, Party, Reduced, ReformTax, Sums, Tax};
+use crate::formats::time::{local, wire_time};
+use crate::providers::nfe::classifications::{bears_amounts, reduction};
 use crate::providers::nfe::fields::Fields;
 use crate::providers::nfe::rules::HOMOLOGATION_NAME;
 use crate::world::World;
@@ -28,10 +30,14 @@ pub(crate) fn draft(body: &Map<String, Value>, cfg: &SandboxConfig) -> Result<Dr
     if production != cfg.nfe_is_production {
         f.wrong("ambienteEmissao", "a empresa não está habilitada para este ambiente");
     }
+    let issued_at = f.text("dataEmissao", 20, 30).parse().unwrap_or_else(|_| {
+        f.wrong("dataEmissao", "deve ser data e hora");
+        jiff::Timestamp::UNIX_EPOCH
+    });
     let mut items = Vec::new();
     for (at, map) in f.objects("itens").into_iter().enumerate() {
         let mut fields = Fields::new(map, &format!("itens[{at}]."));
-        items.push(item(&mut fields, at));
+        items.push(item(&mut fields, at, issued_at));
         problems.append(&mut fields.problems);
     }
     if items.is_empty() {
@@ -42,10 +48,6 @@ pub(crate) fn draft(body: &Map<String, Value>, cfg: &SandboxConfig) -> Result<Dr
     let purpose = [1, 4][one_of(&mut f, "finalidade", &["Normal", "DevolucaoMercadoria"])];
     let presences = ["NaoSeAplica", "OperacaoPresencial", "OperacaoPelaInternet"];
     let presence = [0, 1, 2][one_of(&mut f, "indicadorPresencaConsumidor", &presences)];
-    let issued_at = f.text("dataEmissao", 20, 30).parse().unwrap_or_else(|_| {
-        f.wrong("dataEmissao", "deve ser data e hora");
-        jiff::Timestamp::UNIX_EPOCH
-    });
     let (freight_mode, volumes, weight_grams) = transport(&f, &mut problems);
     let issuer = company(cfg);
     let key = |map: &Map<String, Value>| map.get("chaveAcesso").and_then(Value::as_str).map(str::to_owned);
@@ -138,7 +140,7 @@ fn buyer(f: &Fields<'_>, production: bool, problems: &mut Problems) -> (Party, u
     (party, indicator)
 }
 
-fn item(f: &mut Fields<'_>, at: usize) -> DraftItem {
+fn item(f: &mut Fields<'_>, at: usize, issued_at: Timestamp) -> DraftItem {
     let (quantity_e4, unit_price_e4) = (f.decimal("quantidade", 4), f.decimal("valorUnitario", 4));
     let gross = i128::from(quantity_e4) * i128::from(unit_price_e4);
     let gross_cents = i64::try_from((gross + 500_000) / 1_000_000).unwrap_or(i64::MAX);
@@ -181,11 +183,12 @@ fn item(f: &mut Fields<'_>, at: usize) -> DraftItem {
         situation: i.text("situacaoTributaria", 2, 3),
         difal: difal(&mut i),
         icms: own,
+        icms_reduction_e4: i.optional_decimal("percentualReducaoBaseCalculo", 4),
         pis_situation,
         pis,
         cofins_situation,
         cofins,
-        ibs_cbs: reform(&ibs_cbs, taxable),
+        ibs_cbs: reform(&ibs_cbs, taxable, issued_at),
         referenced: None,
     };
     for problem in [&mut i.problems, &mut pis_problems, &mut cofins_problems] {
@@ -206,12 +209,28 @@ fn difal(f: &mut Fields<'_>) -> Option<Difal> {
     })
 }
 
-/// By the rates of 2026.
-fn reform(map: &Map<String, Value>, base_cents: i64) -> Option<IbsCbs> {
+/// By the classification's reduction and the rates of the day: 2026's, or from 2027 on IBS 0.05 % each, and 8.70 % as an example of a
+/// CBS that is not fixed yet, inside the price.
+fn reform(map: &Map<String, Value>, taxable: i64, issued_at: Timestamp) -> Option<IbsCbs> {
     let classification = map.get("classificacaoTributaria")?.as_str()?.to_owned();
-    let tax = |rate_e4: i64| Tax { base_cents, rate_e4, value_cents: share(base_cents, rate_e4) };
-    let situation = classification.get(..3).unwrap_or_default().to_owned();
-    Some(IbsCbs { situation, classification, base_cents, ibs_state: tax(1_000), ibs_city: tax(0), cbs: tax(9_000) })
+    let situation = map.get("situacaoTributaria").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let is_test_year = local(issued_at).date() < date(2027, 1, 1);
+    let rates = if is_test_year { [1_000, 0, 9_000] } else { [500, 500, 87_000] };
+    let by_e4 = i64::from(reduction(&classification).unwrap_or(0)) * 10_000;
+    let reduced = |rate_e4: i64| {
+        let to_e4 = rate_e4 * (1_000_000 - by_e4) / 1_000_000;
+        (to_e4, (by_e4 > 0).then_some(Reduced { by_e4, to_e4 }))
+    };
+    let held: i64 = if is_test_year { 0 } else { rates.iter().map(|rate_e4| reduced(*rate_e4).0).sum() };
+    let whole = i128::from(1_000_000 + held);
+    let base_cents = i64::try_from((i128::from(taxable) * 1_000_000 + whole / 2) / whole).unwrap_or(i64::MAX);
+    let [ibs_state, ibs_city, cbs] = rates.map(|rate_e4| {
+        let (to_e4, reduced) = reduced(rate_e4);
+        ReformTax { rate_e4, reduced, value_cents: share(base_cents, to_e4) }
+    });
+    let amounts = IbsCbsAmounts { base_cents, ibs_state, ibs_city, cbs };
+    let amounts = bears_amounts(&situation).then_some(amounts);
+    Some(IbsCbs { situation, classification, amounts })
 }
 
 /// Half up.

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::books::nfe::{Nfe, NfeStatus};
-use crate::books::nfe_draft::{Difal, Draft, DraftItem, IbsCbs, Party, Referenced, Sums, Tax};
+use crate::books::nfe_draft::{Difal, Draft, DraftItem, IbsCbs, IbsCbsAmounts, Party, Reduced, Referenced, ReformTax, Sums, Tax};
 use crate::formats::time::local;
 use crate::providers::nfe::fields::Fields;
 
@@ -124,19 +124,6 @@ fn item(f: &mut Fields<'_>) -> DraftItem {
     if icms.is_some() {
         f.code("icms_modalidade_base_calculo", &[0, 1, 2, 3]); // without it: "Element 'vBC': This element is not expected"
     }
-    let (ibs_state, ibs_city, cbs) = (
-        tax(f, "ibs_cbs_base_calculo", "ibs_uf_aliquota", "ibs_uf_valor"),
-        tax(f, "ibs_cbs_base_calculo", "ibs_mun_aliquota", "ibs_mun_valor"),
-        tax(f, "ibs_cbs_base_calculo", "cbs_aliquota", "cbs_valor"),
-    );
-    let ibs_cbs = f.optional_text("ibs_cbs_situacao_tributaria", 3, 3).map(|situation| IbsCbs {
-        situation,
-        classification: f.digits("ibs_cbs_classificacao_tributaria", 6),
-        base_cents: f.optional_decimal("ibs_cbs_base_calculo", 2).unwrap_or(0),
-        ibs_state: ibs_state.unwrap_or_default(),
-        ibs_city: ibs_city.unwrap_or_default(),
-        cbs: cbs.unwrap_or_default(),
-    });
     DraftItem {
         number: number.unwrap_or_else(|| {
             f.wrong("numero_item", "é obrigatório");
@@ -156,13 +143,45 @@ fn item(f: &mut Fields<'_>) -> DraftItem {
         origin: f.code("icms_origem", &[0, 1, 2, 3, 4, 5, 6, 7, 8]),
         situation: f.text("icms_situacao_tributaria", 2, 3),
         icms,
+        icms_reduction_e4: f.optional_decimal("icms_reducao_base_calculo", 4),
         difal: difal(f),
         pis_situation: f.digits("pis_situacao_tributaria", 2),
         pis: tax(f, "pis_base_calculo", "pis_aliquota_porcentual", "pis_valor"),
         cofins_situation: f.digits("cofins_situacao_tributaria", 2),
         cofins: tax(f, "cofins_base_calculo", "cofins_aliquota_porcentual", "cofins_valor"),
-        ibs_cbs,
+        ibs_cbs: reform(f),
         referenced: referenced(f),
+    }
+}
+
+fn reform(f: &mut Fields<'_>) -> Option<IbsCbs> {
+    let situation = f.optional_text("ibs_cbs_situacao_tributaria", 3, 3)?;
+    let classification = f.digits("ibs_cbs_classificacao_tributaria", 6);
+    let amounts = f.optional_decimal("ibs_cbs_base_calculo", 2).map(|base_cents| IbsCbsAmounts {
+        base_cents,
+        ibs_state: reform_tax(f, "ibs_uf"),
+        ibs_city: reform_tax(f, "ibs_mun"),
+        cbs: reform_tax(f, "cbs"),
+    });
+    if let Some(amounts) = &amounts {
+        let both = amounts.ibs_state.value_cents + amounts.ibs_city.value_cents;
+        if f.optional_decimal("ibs_valor_total", 2) != Some(both) {
+            f.wrong("ibs_valor_total", "difere da soma do IBS da UF e do município");
+        }
+    }
+    Some(IbsCbs { situation, classification, amounts })
+}
+
+fn reform_tax(f: &mut Fields<'_>, name: &str) -> ReformTax {
+    let by = f.optional_decimal(&format!("{name}_percentual_reducao_aliquota"), 4);
+    let to = f.optional_decimal(&format!("{name}_aliquota_efetiva"), 4);
+    if by.is_some() != to.is_some() {
+        f.wrong(&format!("{name}_aliquota_efetiva"), "o grupo de redução pede o percentual e a alíquota efetiva");
+    }
+    ReformTax {
+        rate_e4: f.decimal(&format!("{name}_aliquota"), 4),
+        reduced: by.zip(to).map(|(by_e4, to_e4)| Reduced { by_e4, to_e4 }),
+        value_cents: f.decimal(&format!("{name}_valor"), 2),
     }
 }
 
@@ -204,6 +223,7 @@ fn totals(f: &mut Fields<'_>, sums: Sums) -> Sums {
         fcp_destination: or("fcp_valor_total_uf_destino", sums.fcp_destination),
         pis: or("valor_pis", sums.pis),
         cofins: or("valor_cofins", sums.cofins),
+        ibs_cbs_base: or("ibs_cbs_base_calculo", sums.ibs_cbs_base),
         ibs: or("ibs_valor_total", sums.ibs),
         cbs: or("cbs_valor_total", sums.cbs),
     }

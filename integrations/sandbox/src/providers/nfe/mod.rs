@@ -11,11 +11,13 @@ use crate::world::news::News;
 use crate::world::orders::{Refused, SendWebhook};
 use crate::world::{World, webhooks};
 
+pub(crate) mod classifications;
 pub(crate) mod danfe;
 pub(crate) mod danfe_pdf;
 pub(crate) mod fields;
 pub(crate) mod rules;
 pub(crate) mod xml;
+mod xml_reform;
 
 /// Later than this an invoice cannot be cancelled.
 const CANCEL_WITHIN: SignedDuration = SignedDuration::from_hours(24);

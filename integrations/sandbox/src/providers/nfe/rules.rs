@@ -1,7 +1,9 @@
 //! What the tax authority refuses, by its own codes: the sums, the registers, and what goes with what.
 
-use crate::books::nfe_draft::{Draft, DraftItem, Tax};
+use super::classifications;
+use crate::books::nfe_draft::{Draft, DraftItem, IbsCbs, Tax};
 use crate::formats::documents::is_tax_id;
+use crate::formats::time::local;
 use crate::world::authority::Taxpayer;
 
 /// The name that every rehearsal is addressed to.
@@ -178,15 +180,62 @@ fn line(draft: &Draft, item: &DraftItem) -> Result<(), Rejection> {
     if let Some(tax) = &item.cofins {
         adds_up(tax, 601, "Valor da COFINS difere do produto BC e Alíquota")?;
     }
-    if let Some(tax) = &item.ibs_cbs {
-        if !tax.classification.starts_with(&tax.situation) {
-            return no(1033, "Classificação Tributária do IBS/CBS não corresponde ao CST");
-        }
-        for part in [&tax.ibs_state, &tax.ibs_city, &tax.cbs] {
-            adds_up(part, 1034, "Valor do IBS/CBS difere do produto BC e Alíquota")?;
+    item.ibs_cbs.as_ref().map_or(Ok(()), |tax| reform(draft, tax))
+}
+
+/// IBS and CBS, by the table of classifications (NT 2025.002 v1.51, group UB).
+fn reform(draft: &Draft, tax: &IbsCbs) -> Result<(), Rejection> {
+    if !tax.classification.starts_with(&tax.situation) {
+        return no(1024, "cClassTrib do IBS/CBS não corresponde ao CST");
+    }
+    let Some(reduction) = classifications::reduction(&tax.classification) else {
+        // Their table has those of other documents as well; this one does not.
+        return no(1025, "cClassTrib do IBS/CBS não permitido neste modelo de DFe");
+    };
+    let Some(amounts) = &tax.amounts else {
+        let is_owed = classifications::bears_amounts(&tax.situation);
+        return if is_owed { no(1022, "Grupo gIBSCBS não informado") } else { Ok(()) };
+    };
+    if !classifications::bears_amounts(&tax.situation) {
+        return no(1021, "Grupo gIBSCBS informado indevidamente");
+    }
+    let rates = [amounts.ibs_state, amounts.ibs_city, amounts.cbs].map(|part| part.rate_e4);
+    for ((said, legal), code) in rates.into_iter().zip(legal_rates(draft)).zip([1026, 1036, 1037]) {
+        // A return has the rates of its sale's day.
+        if draft.purpose != 4 && legal.is_some_and(|legal| legal != said) {
+            return no(code, "Alíquota do IBS ou da CBS inválida");
         }
     }
+    for (part, [missing, percent, rate, value], whose) in [
+        (&amounts.ibs_state, [1033, 1034, 1035, 1041], "IBS Estadual"),
+        (&amounts.ibs_city, [1074, 1046, 1047, 1052], "IBS Municipal"),
+        (&amounts.cbs, [1079, 1063, 1064, 1069], "CBS"),
+    ] {
+        let by_e4 = i64::from(reduction) * 10_000;
+        match part.reduced {
+            None if by_e4 > 0 => return no(missing, format!("Grupo de redução de alíquota do {whose} não informado")),
+            Some(reduced) if reduced.by_e4 != by_e4 => {
+                return no(percent, format!("Percentual de redução de alíquota do {whose} difere do cClassTrib"));
+            }
+            Some(reduced) if reduced.to_e4 * 1_000_000 != part.rate_e4 * (1_000_000 - by_e4) => {
+                return no(rate, format!("Alíquota efetiva do {whose} difere do calculado"));
+            }
+            _ => {}
+        }
+        let rate_e4 = part.reduced.map_or(part.rate_e4, |reduced| reduced.to_e4);
+        let tax = Tax { base_cents: amounts.base_cents, rate_e4, value_cents: part.value_cents };
+        adds_up(&tax, value, &format!("Valor do {whose} difere do produto BC e Alíquota"))?;
+    }
     Ok(())
+}
+
+/// IBS of the state and of the city, and CBS, in the year of issue; none: not fixed yet.
+fn legal_rates(draft: &Draft) -> [Option<i64>; 3] {
+    match local(draft.issued_at).year() {
+        ..2027 => [Some(1_000), Some(0), Some(9_000)],
+        2027 | 2028 => [Some(500), Some(500), None],
+        _ => [None; 3],
+    }
 }
 
 /// CSOSN under Simples and for MEI, CST otherwise; and what is owed to the buyer's state.
@@ -256,7 +305,8 @@ fn totals(draft: &Draft) -> Result<(), Rejection> {
         (said.fcp_destination, sum.fcp_destination, 798, "Total do FCP da UF de destino"),
         (said.pis, sum.pis, 602, "Total do PIS"),
         (said.cofins, sum.cofins, 603, "Total do COFINS"),
-        (said.ibs, sum.ibs, 1092, "Total do IBS"),
+        (said.ibs_cbs_base, sum.ibs_cbs_base, 1076, "Total da BC do IBS e da CBS"),
+        (said.ibs, sum.ibs, 1085, "Total do IBS"),
         (said.cbs, sum.cbs, 1091, "Total da CBS"),
     ] {
         if said != sum {

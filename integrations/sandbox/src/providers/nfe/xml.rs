@@ -1,19 +1,20 @@
 //! The documents as the tax authority gives them out: well-formed, in its layout, and signed by nobody.
 
+use super::xml_reform as reform;
 use crate::books::nfe::{Letter, Nfe};
-use crate::books::nfe_draft::{Difal, DraftItem, IbsCbs, Party, Tax};
+use crate::books::nfe_draft::{Difal, DraftItem, Party, Tax};
 use crate::formats::time::local;
 use crate::providers::nfe::rules::STATES;
 
 const NAMESPACE: &str = "http://www.portalfiscal.inf.br/nfe";
 
 /// `<name>text</name>`.
-fn el(name: &str, text: impl std::fmt::Display) -> String {
+pub(super) fn el(name: &str, text: impl std::fmt::Display) -> String {
     format!("<{name}>{}</{name}>", escape(&text.to_string()))
 }
 
 /// `<name>…</name>` around elements.
-fn group(name: &str, inside: &[String]) -> String {
+pub(super) fn group(name: &str, inside: &[String]) -> String {
     format!("<{name}>{}</{name}>", inside.concat())
 }
 
@@ -153,8 +154,10 @@ fn buyer(nfe: &Nfe) -> String {
 }
 
 fn items(nfe: &Nfe) -> String {
-    let one =
-        |item: &DraftItem| format!("<det nItem=\"{}\">{}{}{}</det>", item.number, product(item), taxes(item), referenced(item));
+    let one = |item: &DraftItem| {
+        let inside = [product(item), taxes(item), reform::item_total(item), referenced(item)].concat();
+        format!("<det nItem=\"{}\">{inside}</det>", item.number)
+    };
     nfe.draft.items.iter().map(one).collect()
 }
 
@@ -192,22 +195,17 @@ fn product(item: &DraftItem) -> String {
 
 fn taxes(item: &DraftItem) -> String {
     let kind = if item.situation.len() == 3 { "CSOSN" } else { "CST" };
+    let reduction = item.icms_reduction_e4.map(|by| el("pRedBC", rate(by))).unwrap_or_default();
     let icms = group(
         icms_group(&item.situation),
         &[
             el("orig", item.origin),
             el(kind, &item.situation),
-            item.icms.map(|tax| format!("{}{}", el("modBC", 3), amounts(&tax, ["vBC", "pICMS", "vICMS"]))).unwrap_or_default(),
+            item.icms
+                .map(|tax| format!("{}{reduction}{}", el("modBC", 3), amounts(&tax, ["vBC", "pICMS", "vICMS"])))
+                .unwrap_or_default(),
         ],
     );
-    let contribution = |name: &str, situation: &str, tax: Option<Tax>| {
-        let inside = match tax {
-            Some(tax) => amounts(&tax, ["vBC", &format!("p{name}"), &format!("v{name}")]),
-            None => String::new(),
-        };
-        let form = if tax.is_some() { "Aliq" } else { "Outr" };
-        group(name, &[group(&format!("{name}{form}"), &[el("CST", situation), inside])])
-    };
     group(
         "imposto",
         &[
@@ -215,9 +213,20 @@ fn taxes(item: &DraftItem) -> String {
             contribution("PIS", &item.pis_situation, item.pis),
             contribution("COFINS", &item.cofins_situation, item.cofins),
             item.difal.map(|difal| destination(&difal)).unwrap_or_default(),
-            item.ibs_cbs.as_ref().map(reform).unwrap_or_default(),
+            item.ibs_cbs.as_ref().map(reform::item).unwrap_or_default(),
         ],
     )
+}
+
+/// By the situation: taxed by its rate, not taxed at all, or another with its amounts.
+fn contribution(name: &str, situation: &str, tax: Option<Tax>) -> String {
+    let (form, tax) = match (tax, situation) {
+        (Some(tax), "01" | "02") => ("Aliq", Some(tax)),
+        (None, "04" | "05" | "06" | "07" | "08" | "09") => ("NT", None),
+        (tax, _) => ("Outr", Some(tax.unwrap_or_default())),
+    };
+    let inside = tax.map(|tax| amounts(&tax, ["vBC", &format!("p{name}"), &format!("v{name}")])).unwrap_or_default();
+    group(name, &[group(&format!("{name}{form}"), &[el("CST", situation), inside])])
 }
 
 /// Several situations share a group.
@@ -254,20 +263,6 @@ fn destination(difal: &Difal) -> String {
     )
 }
 
-fn reform(tax: &IbsCbs) -> String {
-    let part = |name: &str, percent: &str, value: &str, tax: &Tax| {
-        group(name, &[el(percent, rate(tax.rate_e4)), el(value, money(tax.value_cents))])
-    };
-    let inside = [
-        el("vBC", money(tax.base_cents)),
-        part("gIBSUF", "pIBSUF", "vIBSUF", &tax.ibs_state),
-        part("gIBSMun", "pIBSMun", "vIBSMun", &tax.ibs_city),
-        el("vIBS", money(tax.ibs_state.value_cents + tax.ibs_city.value_cents)),
-        part("gCBS", "pCBS", "vCBS", &tax.cbs),
-    ];
-    group("IBSCBS", &[el("CST", &tax.situation), el("cClassTrib", &tax.classification), group("gIBSCBS", &inside)])
-}
-
 fn totals(nfe: &Nfe) -> String {
     let sums = &nfe.draft.totals;
     let inside = [
@@ -280,23 +275,26 @@ fn totals(nfe: &Nfe) -> String {
         ("vFCP", 0),
         ("vBCST", 0),
         ("vST", 0),
+        ("vFCPST", 0),
+        ("vFCPSTRet", 0),
         ("vProd", sums.products),
         ("vFrete", sums.freight),
         ("vSeg", 0),
         ("vDesc", sums.discount),
         ("vII", 0),
         ("vIPI", 0),
+        ("vIPIDevol", 0),
         ("vPIS", sums.pis),
         ("vCOFINS", sums.cofins),
         ("vOutro", 0),
         ("vNF", sums.invoice),
     ]
     .map(|(name, cents)| el(name, money(cents)));
-    group("total", &[group("ICMSTot", &inside)])
+    group("total", &[group("ICMSTot", &inside), reform::totals(&nfe.draft)])
 }
 
 fn transport(nfe: &Nfe) -> String {
-    let weight = rate(nfe.draft.weight_grams * 10);
+    let weight = format!("{}.{:03}", nfe.draft.weight_grams / 1000, nfe.draft.weight_grams % 1000);
     let volumes = group("vol", &[el("qVol", nfe.draft.volumes), el("esp", "VOLUME"), el("pesoL", &weight), el("pesoB", &weight)]);
     let volumes = if nfe.draft.volumes > 0 { volumes } else { String::new() };
     group("transp", &[el("modFrete", nfe.draft.freight_mode), volumes])
