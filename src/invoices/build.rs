@@ -98,7 +98,7 @@ pub fn build(wanted: &Wanted, facts: &Facts, company: Option<&Company>, cities: 
             Kind::Sale => Purpose::Sale,
             Kind::Return(back) => Purpose::Return { of: back.of.clone() },
         },
-        notes: notes(wanted, facts, company),
+        notes: notes(wanted, facts, company, totals.approximate_taxes),
         payment: payment(wanted, facts, totals.invoice),
         freight: if facts.is_fetched() { FreightBy::None } else { FreightBy::Seller },
         in_person: facts.is_fetched(),
@@ -272,7 +272,9 @@ fn items(wanted: &Wanted, parts: &[Part<'_>], facts: &Facts, setting: &Setting<'
         if is_return {
             returns::turn_around(setting.regime, &mut taxes);
         }
+        let approximate_taxes = if is_return { None } else { tax::approximate(&facts.rules, &ncm, value) };
         items.push(Item {
+            approximate_taxes,
             number: i as u32 + 1,
             sku: part.line.sku.clone(),
             name: part.line.name.clone(),
@@ -316,6 +318,7 @@ fn totals(items: &[Item]) -> Option<Totals> {
         ibs_state: sum(|i| reform(i).map_or(Money::ZERO, |new| new.ibs_state.value))?,
         ibs_city: sum(|i| reform(i).map_or(Money::ZERO, |new| new.ibs_city.value))?,
         cbs: sum(|i| reform(i).map_or(Money::ZERO, |new| new.cbs.value))?,
+        approximate_taxes: sum(|i| i.approximate_taxes.as_ref().map_or(Money::ZERO, |taxes| taxes.value))?,
     })
 }
 
@@ -352,7 +355,7 @@ fn payment(wanted: &Wanted, facts: &Facts, total: Money) -> Payment {
     Payment { method, amount: if method == PaidBy::Nothing { Money::ZERO } else { total } }
 }
 
-fn notes(wanted: &Wanted, facts: &Facts, company: &Company) -> String {
+fn notes(wanted: &Wanted, facts: &Facts, company: &Company, approximate_taxes: Money) -> String {
     use vitrine_kit::fiscal::Regime;
     let mut notes = Vec::new();
     match company.tax_regime.into() {
@@ -360,7 +363,16 @@ fn notes(wanted: &Wanted, facts: &Facts, company: &Company) -> String {
         Regime::Simples | Regime::Mei => notes.push(
             "Documento emitido por ME ou EPP optante pelo Simples Nacional. Não gera direito a crédito fiscal de IPI.".to_owned(),
         ),
-        _ => {}
+        Regime::SimplesExcess => notes.push(
+            "Estabelecimento impedido de recolher o ICMS pelo Simples Nacional, nos termos do § 1º do art. 20 da Lei Complementar \
+             nº 123, de 2006."
+                .to_owned(),
+        ),
+        Regime::Normal => {}
+    }
+    if let (Kind::Sale, Some(rates)) = (&wanted.kind, &facts.rules.approximate_taxes) {
+        let value = approximate_taxes.to_decimal().replace('.', ",");
+        notes.push(format!("Valor aproximado dos tributos: R$ {value}. Fonte: {}.", rates.source));
     }
     notes.extend(facts.rules.notes.clone());
     notes.push(match &wanted.kind {

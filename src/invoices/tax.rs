@@ -2,7 +2,7 @@
 
 use jiff::civil::Date;
 use vitrine_kit::Money;
-use vitrine_kit::fiscal::{Contribution, Difal, Icms, IcmsOwn, Regime, TaxAmount, Taxes};
+use vitrine_kit::fiscal::{ApproximateTaxes, Contribution, Difal, Icms, IcmsOwn, Regime, TaxAmount, Taxes};
 
 use super::problem::Problem;
 use super::reform::{self, Worth};
@@ -86,6 +86,10 @@ const WITH_FUND: [&str; 3] = ["AL", "RJ", "SE"];
 /// What the settings leave open on that day, and an invoice would go out with nonetheless.
 pub fn setting_warnings(setting: &Setting<'_>) -> Vec<Problem> {
     let mut open = Vec::new();
+    if setting.regime != Regime::Mei && setting.rules.approximate_taxes.is_none() {
+        let text = "A nota não informa o valor aproximado dos tributos (Lei 12.741/2012): informe a alíquota e a fonte";
+        open.push(Problem::new("taxes.approximate_taxes", text));
+    }
     if setting.is_simples() {
         return open;
     }
@@ -101,6 +105,13 @@ pub fn setting_warnings(setting: &Setting<'_>) -> Vec<Problem> {
         open.push(Problem::new("taxes.cst_after_pis_cofins", text));
     }
     open
+}
+
+/// What of this price is taxes, about: for the consumer, so of sales only.
+pub fn approximate(rules: &TaxRules, ncm: &str, value: Money) -> Option<ApproximateTaxes> {
+    let rates = rules.approximate_taxes.as_ref()?;
+    let rate = rates.of(ncm);
+    Some(ApproximateTaxes { rate, value: part(value, rate), source: rates.source.clone() })
 }
 
 fn icms(setting: &Setting<'_>, data: &TaxData, origin: u8, value: Money, at: &str) -> Result<Icms, Problem> {

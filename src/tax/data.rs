@@ -146,6 +146,10 @@ pub struct TaxRules {
     #[garde(inner(custom(untaxed)))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cst_after_pis_cofins: Option<String>,
+    /// What of a price is taxes, about, as the consumer is told (Lei 12.741/2012). Left out: nothing is said, as MEI may.
+    #[garde(dive)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approximate_taxes: Option<ApproximateRates>,
     /// NCM codes that came into force after the list of this release (2026-08-13).
     #[garde(length(max = 500), inner(custom(digits(8))))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -176,6 +180,41 @@ pub struct ReformRates {
     #[garde(inner(range(max = 10_000)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cbs: Option<u32>,
+}
+
+/// Estimates of the taxes in a price, in hundredths of a per cent, and who made them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ApproximateRates {
+    /// Of all goods but those of `by_ncm`.
+    #[garde(range(max = 10_000))]
+    pub rate: u32,
+    /// By the first digits of the NCM, 2 to 8: `{"4901": 1345}`. The longest that fits counts.
+    #[garde(custom(rates_by_ncm))]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub by_ncm: BTreeMap<String, u32>,
+    /// Stands on the invoice: "IBPT 26.2.A".
+    #[garde(length(chars, min = 1, max = 60), custom(one_line))]
+    pub source: String,
+}
+
+impl ApproximateRates {
+    /// For goods of this NCM.
+    pub fn of(&self, ncm: &str) -> u32 {
+        let longest = (2..=ncm.len()).rev().find_map(|length| self.by_ncm.get(ncm.get(..length)?));
+        longest.copied().unwrap_or(self.rate)
+    }
+}
+
+fn rates_by_ncm(rates: &BTreeMap<String, u32>, (): &()) -> garde::Result {
+    let is_prefix = |text: &String| (2..=8).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    if let Some(bad) = rates.keys().find(|ncm| !is_prefix(ncm)) {
+        return Err(garde::Error::new(format!("{bad} is not the beginning of an NCM: 2 to 8 digits")));
+    }
+    match rates.values().find(|rate| **rate > 10_000) {
+        Some(rate) => Err(garde::Error::new(format!("{rate} is above 100 % (10000)"))),
+        None => Ok(()),
+    }
 }
 
 impl TaxRules {
@@ -283,6 +322,15 @@ mod tests {
             let why = TaxData::of_words([(name.to_owned(), word.to_owned())].into()).expect_err("refused");
             assert!(why.contains(said), "{why}");
         }
+    }
+
+    #[test]
+    fn an_estimate_is_that_of_the_longest_beginning_of_the_ncm() {
+        let by_ncm = [("49".to_owned(), 500), ("4901".to_owned(), 1345), ("34011190".to_owned(), 4000)].into();
+        let rates = ApproximateRates { rate: 3145, by_ncm, source: "IBPT 26.2.A".into() };
+        assert_eq!(["49019900", "49111090", "34011190", "34011900"].map(|ncm| rates.of(ncm)), [1345, 500, 4000, 3145]);
+        let bad = ApproximateRates { by_ncm: [("4".to_owned(), 1)].into(), ..rates };
+        assert!(bad.validate().expect_err("too short").to_string().contains("4 is not the beginning of an NCM"));
     }
 
     #[test]

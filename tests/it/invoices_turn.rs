@@ -43,11 +43,12 @@ async fn readiness_judges_by_the_rules_of_the_day_that_is_asked_for() {
     let today = readiness(&shop, "2026-12-31").await;
     assert_eq!((&today["ready"], &today["problems"]), (&json!(true), &json!([])), "{today}");
     assert_eq!(today["rules_change_on"], json!(["2027-01-01", "2029-01-01"]));
-    assert_eq!(fields(&today["warnings"]), ["taxes.fcp_rates.AL", "taxes.fcp_rates.SE"], "Rio's is set");
+    let warned = ["taxes.approximate_taxes", "taxes.fcp_rates.AL", "taxes.fcp_rates.SE"];
+    assert_eq!(fields(&today["warnings"]), warned, "Rio's is set");
     let then = readiness(&shop, "2027-01-01").await;
     assert_eq!((&then["ready"], &then["products_total"]), (&json!(false), &json!(0)), "{then}");
     assert_eq!(fields(&then["problems"]), ["taxes.reform_rates.cbs"], "once, not once a product");
-    assert_eq!(fields(&then["warnings"])[2..], ["taxes.cst_after_pis_cofins"]);
+    assert_eq!(fields(&then["warnings"])[3..], ["taxes.cst_after_pis_cofins"]);
     shop.knows_the_rates_of_2027().await;
     assert_eq!(readiness(&shop, "2027-01-01").await["ready"], json!(true));
     let wrong = shop.admin().await.get("/api/admin/invoices/readiness?on=2027-13-01").await;
@@ -133,6 +134,29 @@ async fn a_classification_that_no_nfe_can_have_is_refused_at_the_door_and_none_i
     let cst = admin.put("/api/admin/settings/taxes", &json!({"products": {"ibs_cbs_cst": "550"}})).await;
     assert_eq!(cst.status, 422, "{}", cst.body);
     shop.close().await;
+}
+
+#[actix_web::test]
+async fn a_consumer_is_told_what_of_the_price_is_taxes_and_who_says_so() {
+    for provider in ["focusnfe", "enotas"] {
+        let shop = Shop::open_with(&[("NFE_PROVIDER", provider)]).await;
+        shop.sells_as("simples").await;
+        let (mug, book) = (shop.ware("SKU-1", 10_000).await, shop.ware("SKU-2", 4_990).await);
+        shop.execute(&format!("UPDATE products SET ncm = '49019900' WHERE id = '{}'", book.id)).await;
+        let rates = r#"{"rate": 3145, "by_ncm": {"4901": 1345}, "source": "IBPT 26.2.A"}"#;
+        shop.execute(&format!("UPDATE settings SET value = value || '{{\"approximate_taxes\": {rates}}}' WHERE name = 'taxes'"))
+            .await;
+        invoiced_on(&shop, &[(&mug, 1), (&book, 1)], "2026-11-21").await;
+        let nfe = &shop.control().nfes()[0];
+        assert_eq!(nfe.status, NfeStatus::Authorized, "{provider}: {:?}", nfe.message);
+        let share = |n: usize, rate: i64| (nfe.draft.items[n].total_cents() * rate + 5_000) / 10_000;
+        let said: Vec<_> = nfe.draft.items.iter().map(|item| item.approximate_cents).collect();
+        assert_eq!(said, [Some(share(0, 3_145)), Some(share(1, 1_345))], "{provider}");
+        let sum = share(0, 3_145) + share(1, 1_345);
+        let words = format!("Valor aproximado dos tributos: R$ {},{:02}. Fonte: IBPT 26.2.A.", sum / 100, sum % 100);
+        assert!(nfe.draft.notes.contains(&words), "{provider}: {}", nfe.draft.notes);
+        shop.close().await;
+    }
 }
 
 /// A sale is one of four wares, alone or mixed, here and elsewhere, with and without a coupon.

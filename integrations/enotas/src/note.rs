@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use vitrine_kit::fiscal::{
-    Address, Buyer, Contribution, Difal, Environment, FreightBy, ITEM_NAME_MAX, IbsCbs, Icms, Item, Nfe, PaidBy, Purpose,
-    Registration, Taxes,
+    Address, ApproximateTaxes, Buyer, Contribution, Difal, Environment, FreightBy, ITEM_NAME_MAX, IbsCbs, Icms, Item, Nfe,
+    PaidBy, Purpose, Registration, Taxes,
 };
 use vitrine_kit::sefaz::{self, decimal, kilograms, rate};
 use vitrine_kit::{Email, Money, Phone, TaxId};
@@ -95,11 +95,25 @@ struct Line<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Impostos<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    percentual_aproximado_tributos: Option<Aproximado<'a>>,
     icms: ItemIcms<'a>,
     pis: ItemContribution<'a>,
     cofins: ItemContribution<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ibs_cbs: Option<ItemIbsCbs<'a>>,
+}
+
+/// What of the price is taxes, about (Lei 12.741/2012).
+#[derive(Serialize)]
+struct Aproximado<'a> {
+    simplificado: Simplificado,
+    fonte: &'a str,
+}
+
+#[derive(Serialize)]
+struct Simplificado {
+    percentual: Decimal,
 }
 
 #[derive(Serialize)]
@@ -333,14 +347,16 @@ impl<'a> From<&'a Item> for Line<'a> {
             valor_unitario: decimal(item.unit_price),
             descontos: decimal(item.discount),
             frete: decimal(item.freight),
-            impostos: Impostos::from(&item.taxes),
+            impostos: Impostos::of(&item.taxes, item.approximate_taxes.as_ref()),
         }
     }
 }
 
-impl<'a> From<&'a Taxes> for Impostos<'a> {
-    fn from(taxes: &'a Taxes) -> Self {
+impl<'a> Impostos<'a> {
+    fn of(taxes: &'a Taxes, approximate: Option<&'a ApproximateTaxes>) -> Self {
         Self {
+            percentual_aproximado_tributos: approximate
+                .map(|taxes| Aproximado { simplificado: Simplificado { percentual: rate(taxes.rate) }, fonte: &taxes.source }),
             icms: ItemIcms::of(&taxes.icms, taxes.origin),
             pis: ItemContribution::from(&taxes.pis),
             cofins: ItemContribution::from(&taxes.cofins),

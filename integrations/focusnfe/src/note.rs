@@ -98,6 +98,8 @@ struct Totais {
     valor_desconto: Decimal,
     valor_frete: Decimal,
     valor_total: Decimal,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    valor_total_tributos: Option<Decimal>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     icms: Option<TotalIcms>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
@@ -144,6 +146,9 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     valor_frete: Option<Decimal>,
     inclui_no_total: u8,
+    /// What of its price is taxes, about (vTotTrib).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    valor_total_tributos: Option<Decimal>,
     icms_origem: u8,
     icms_situacao_tributaria: &'a str,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
@@ -363,6 +368,7 @@ impl Totais {
             valor_desconto: decimal(totals.discount),
             valor_frete: decimal(totals.freight),
             valor_total: decimal(totals.invoice),
+            valor_total_tributos: some(|item| item.approximate_taxes.is_some()).then(|| decimal(totals.approximate_taxes)),
             icms: some(|item| item.taxes.icms.own.is_some())
                 .then(|| TotalIcms { icms_base_calculo: decimal(totals.icms_base), icms_valor_total: decimal(totals.icms) }),
             difal: some(|item| item.taxes.icms.difal.is_some()).then(|| TotalDifal {
@@ -399,6 +405,7 @@ impl<'a> Line<'a> {
             valor_desconto: some(item.discount),
             valor_frete: some(item.freight),
             inclui_no_total: 1,
+            valor_total_tributos: item.approximate_taxes.as_ref().map(|taxes| decimal(taxes.value)),
             icms_origem: taxes.origin,
             icms_situacao_tributaria: &taxes.icms.situation,
             icms: taxes.icms.own.as_ref().map(ItemIcms::from),

@@ -1,8 +1,8 @@
 //! Invoices for tests, also for eNotas. Every amount is written out, so that a reader can add them up.
 
 use vitrine_kit::fiscal::{
-    Address, Buyer, Contribution, Difal, Environment, FreightBy, IbsCbs, IbsCbsAmounts, Icms, IcmsOwn, Issuer, Item, Nfe, PaidBy,
-    Payment, Purpose, ReformTax, Regime, Registration, TaxAmount, Taxes, Totals,
+    Address, ApproximateTaxes, Buyer, Contribution, Difal, Environment, FreightBy, IbsCbs, IbsCbsAmounts, Icms, IcmsOwn, Issuer,
+    Item, Nfe, PaidBy, Payment, Purpose, ReformTax, Regime, Registration, TaxAmount, Taxes, Totals,
 };
 use vitrine_kit::{AccessKey, Cep, Cnpj, Email, Money, Phone, TaxId};
 
@@ -41,6 +41,7 @@ pub(crate) fn simples() -> Nfe {
             cofins: no_tax("49"),
             ibs_cbs: None,
         },
+        approximate_taxes: None,
     };
     Nfe {
         reference: REFERENCE.to_owned(),
@@ -142,6 +143,7 @@ pub(crate) fn normal() -> Nfe {
         ibs_state: cents(9),
         ibs_city: Money::ZERO,
         cbs: cents(84),
+        approximate_taxes: Money::ZERO,
     };
     nfe.payment = Payment { method: PaidBy::CreditCard, amount: cents(11_000) };
     nfe
@@ -175,8 +177,12 @@ pub(crate) fn reduced() -> Nfe {
         cofins: no_tax("06"),
         ibs_cbs: Some(IbsCbs { situation: "410".to_owned(), classification: "410008".to_owned(), amounts: None }),
     };
+    book.approximate_taxes = Some(ApproximateTaxes { rate: 1_345, value: cents(673), source: "IBPT 26.2.A".to_owned() });
+    nfe.items[0].approximate_taxes =
+        Some(ApproximateTaxes { rate: 3_145, value: cents(3_145), source: "IBPT 26.2.A".to_owned() });
     nfe.items.push(book);
     nfe.totals = Totals {
+        approximate_taxes: cents(3_818),
         products: cents(15_000),
         invoice: cents(15_000),
         icms_base: cents(10_000),
@@ -230,6 +236,7 @@ fn no_totals() -> Totals {
         ibs_state: none,
         ibs_city: none,
         cbs: none,
+        approximate_taxes: none,
     }
 }
 

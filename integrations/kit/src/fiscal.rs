@@ -153,6 +153,17 @@ pub struct Item {
     /// For a return: the item's number in the invoice of the sale.
     pub sold_as: Option<u32>,
     pub taxes: Taxes,
+    /// What of its price is taxes, about (vTotTrib, Lei 12.741/2012); `None`: not said.
+    pub approximate_taxes: Option<ApproximateTaxes>,
+}
+
+/// An estimate for the consumer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApproximateTaxes {
+    pub rate: u32,
+    pub value: Money,
+    /// Who estimated it: "IBPT 26.2.A".
+    pub source: String,
 }
 
 /// The taxes of one item. Rates are in hundredths of a per cent: 18 % is 1800.
@@ -268,6 +279,7 @@ pub struct Totals {
     pub ibs_state: Money,
     pub ibs_city: Money,
     pub cbs: Money,
+    pub approximate_taxes: Money,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -96,6 +96,8 @@ pub struct DraftItem {
     pub cofins_situation: String,
     pub cofins: Option<Tax>,
     pub ibs_cbs: Option<IbsCbs>,
+    /// vTotTrib.
+    pub approximate_cents: Option<i64>,
     pub referenced: Option<Referenced>,
 }
 
@@ -169,6 +171,7 @@ pub struct Sums {
     pub ibs_cbs_base: i64,
     pub ibs: i64,
     pub cbs: i64,
+    pub approximate: i64,
 }
 
 impl DraftItem {
@@ -178,7 +181,7 @@ impl DraftItem {
     }
 
     /// Its part of the invoice's total (vItem).
-    pub(crate) fn total_cents(&self) -> i64 {
+    pub fn total_cents(&self) -> i64 {
         self.gross_cents - self.discount_cents + self.freight_cents
     }
 }
@@ -206,6 +209,7 @@ impl Draft {
             ibs_cbs_base: sum(|item| item.reform().base_cents),
             ibs: sum(|item| item.reform().ibs_state.value_cents + item.reform().ibs_city.value_cents),
             cbs: sum(|item| item.reform().cbs.value_cents),
+            approximate: sum(|item| item.approximate_cents.unwrap_or(0)),
         };
         sums.invoice = sums.products - sums.discount + sums.freight;
         sums

@@ -147,6 +147,7 @@ async fn what_the_authority_refuses_is_refused_by_its_code() {
         (NORMAL, "/items/0/ibs_uf_aliquota", json!(0.05), "1026"),
         (NORMAL, "/ibs_valor_total", json!(0.1), "1085"),
         (NORMAL, "/items/0/cbs_valor", json!(0.82), "1069"),
+        (REDUCED, "/valor_total_tributos", json!(38.19), "685"),
         (REDUCED, "/items/0/ibs_cbs_classificacao_tributaria", json!("000001"), "1024"),
         (REDUCED, "/items/0/ibs_cbs_classificacao_tributaria", json!("200003"), "1034"),
         (REDUCED, "/items/0/cbs_percentual_reducao_aliquota", json!(50.0), "1063"),
@@ -217,6 +218,8 @@ async fn a_reduced_rate_is_said_and_what_bears_no_tax_has_no_amounts() {
         "<IBSCBS><CST>410</CST><cClassTrib>410008</cClassTrib></IBSCBS></imposto><vItem>50.00</vItem>",
         "<IBSCBSTot><vBCIBSCBS>74.42</vBCIBSCBS>",
         "<vNFTot>150.00</vNFTot>",
+        "<imposto><vTotTrib>31.45</vTotTrib><ICMS>",
+        "<vNF>150.00</vNF><vTotTrib>38.18</vTotTrib></ICMSTot>",
     ] {
         assert!(xml.contains(part), "{part} in {xml}");
     }

@@ -189,6 +189,7 @@ fn item(f: &mut Fields<'_>, at: usize, issued_at: Timestamp) -> DraftItem {
         cofins_situation,
         cofins,
         ibs_cbs: reform(&ibs_cbs, taxable, issued_at),
+        approximate_cents: approximate(f, gross_cents - discount_cents + freight_cents),
         referenced: None,
     };
     for problem in [&mut i.problems, &mut pis_problems, &mut cofins_problems] {
@@ -231,6 +232,18 @@ fn reform(map: &Map<String, Value>, taxable: i64, issued_at: Timestamp) -> Optio
     let amounts = IbsCbsAmounts { base_cents, ibs_state, ibs_city, cbs };
     let amounts = bears_amounts(&situation).then_some(amounts);
     Some(IbsCbs { situation, classification, amounts })
+}
+
+/// The estimate of taxes, from its share of the price; it needs its source.
+fn approximate(f: &mut Fields<'_>, cents: i64) -> Option<i64> {
+    let taxes = f.object("impostos");
+    let estimate = Fields::new(&taxes, "").object("percentualAproximadoTributos");
+    let mut said = Fields::new(&estimate, "percentualAproximadoTributos.");
+    let simple = said.object("simplificado");
+    let rate_e4 = Fields::new(&simple, "").optional_decimal("percentual", 4)?;
+    said.text("fonte", 1, 60);
+    f.problems.append(&mut said.problems);
+    Some(share(cents, rate_e4))
 }
 
 /// Half up.

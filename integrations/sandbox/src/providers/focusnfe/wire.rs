@@ -150,6 +150,7 @@ fn item(f: &mut Fields<'_>) -> DraftItem {
         cofins_situation: f.digits("cofins_situacao_tributaria", 2),
         cofins: tax(f, "cofins_base_calculo", "cofins_aliquota_porcentual", "cofins_valor"),
         ibs_cbs: reform(f),
+        approximate_cents: f.optional_decimal("valor_total_tributos", 2),
         referenced: referenced(f),
     }
 }
@@ -226,6 +227,7 @@ fn totals(f: &mut Fields<'_>, sums: Sums) -> Sums {
         ibs_cbs_base: or("ibs_cbs_base_calculo", sums.ibs_cbs_base),
         ibs: or("ibs_valor_total", sums.ibs),
         cbs: or("cbs_valor_total", sums.cbs),
+        approximate: or("valor_total_tributos", sums.approximate),
     }
 }
 

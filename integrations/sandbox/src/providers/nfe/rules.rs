@@ -308,6 +308,7 @@ fn totals(draft: &Draft) -> Result<(), Rejection> {
         (said.ibs_cbs_base, sum.ibs_cbs_base, 1076, "Total da BC do IBS e da CBS"),
         (said.ibs, sum.ibs, 1085, "Total do IBS"),
         (said.cbs, sum.cbs, 1091, "Total da CBS"),
+        (said.approximate, sum.approximate, 685, "Total do Valor Aproximado dos Tributos"),
     ] {
         if said != sum {
             return no(code, format!("{what} difere do somatório dos itens"));

@@ -209,6 +209,7 @@ fn taxes(item: &DraftItem) -> String {
     group(
         "imposto",
         &[
+            item.approximate_cents.map(|cents| el("vTotTrib", money(cents))).unwrap_or_default(),
             group("ICMS", &[icms]),
             contribution("PIS", &item.pis_situation, item.pis),
             contribution("COFINS", &item.cofins_situation, item.cofins),
@@ -290,7 +291,9 @@ fn totals(nfe: &Nfe) -> String {
         ("vNF", sums.invoice),
     ]
     .map(|(name, cents)| el(name, money(cents)));
-    group("total", &[group("ICMSTot", &inside), reform::totals(&nfe.draft)])
+    let is_said = nfe.draft.items.iter().any(|item| item.approximate_cents.is_some());
+    let estimate = if is_said { el("vTotTrib", money(sums.approximate)) } else { String::new() };
+    group("total", &[group("ICMSTot", &[inside.concat(), estimate]), reform::totals(&nfe.draft)])
 }
 
 fn transport(nfe: &Nfe) -> String {
