@@ -56,6 +56,9 @@ CREATE INDEX invoices_returns ON invoices (sale_id) WHERE purpose = 'return';
 CREATE INDEX invoices_order ON invoices (order_id);
 CREATE INDEX invoices_open ON invoices (updated_at) WHERE status IN ('pending', 'processing');
 CREATE INDEX invoices_to_mend ON invoices (id) WHERE status IN ('rejected', 'denied');
+-- What the accountant gets of a month.
+CREATE INDEX invoices_issued ON invoices (issued_at) WHERE chave IS NOT NULL;
+CREATE INDEX invoices_cancelled ON invoices (cancelled_at) WHERE chave IS NOT NULL AND cancelled_at IS NOT NULL;
 CREATE INDEX invoices_kept ON invoices (authorized_at) WHERE xml IS NOT NULL;
 
 -- Cartas de correção: at most 20 per invoice, the last one replaces all before it.

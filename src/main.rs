@@ -58,6 +58,15 @@ enum Command {
         #[arg(long)]
         tokens: bool,
     },
+    /// Writes a month for the accountant: every XML, sums, and whether they agree with the ledger
+    Accountant {
+        /// 2026-11
+        #[arg(long)]
+        month: String,
+        /// The ZIP file to write
+        #[arg(long)]
+        out: std::path::PathBuf,
+    },
     /// The shop's messages
     Mail {
         #[command(subcommand)]
@@ -125,6 +134,7 @@ async fn execute(command: Command, env: &HashMap<String, String>) -> Result<Exit
         | Command::Seed
         | Command::Audit { .. }
         | Command::Explain { .. }
+        | Command::Accountant { .. }
         | Command::Rekey { .. } => {
             let config =
                 Config::from_env(Mode::Serve, |name| env.get(name).cloned()).map_err(|e| Error::Internal(e.to_string()))?;
@@ -140,6 +150,7 @@ async fn execute(command: Command, env: &HashMap<String, String>) -> Result<Exit
                 Command::Rekey { batches, tokens } => {
                     return rekey::run(&config, Wanted { batches, new_tokens: tokens, ..Wanted::default() }).await;
                 }
+                Command::Accountant { month, out } => return vitrine::invoices::pack::run(config, &month, &out).await,
                 Command::Explain { order, json } => return vitrine::explain::run(&config, &order, json).await,
                 _ => {
                     db::migrate(&config.database).await?;

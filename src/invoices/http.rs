@@ -1,6 +1,6 @@
 //! An order's invoice, for whoever may see the order.
 
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, get, web};
 use garde::Validate;
 use jiff::Timestamp;
@@ -8,12 +8,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use vitrine_kit::Money;
 
+use super::documents::{self, Document};
 use crate::app::App;
 use crate::db;
 use crate::error::{Error, Problem, Result};
 use crate::http::json::{Path, Query};
 use crate::http::who::Visitor;
-use crate::ids::OrderId;
+use crate::ids::{OrderId, UserId};
 use crate::sale::states::InvoiceStatus;
 use crate::sale::viewer::Viewer;
 
@@ -92,10 +93,18 @@ fn for_the_buyer(status: InvoiceStatus) -> Option<&'static str> {
 #[derive(Debug, Deserialize, Validate, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct Link {
-    /// From `danfe_url` or `xml_url`; without it, sign in or send the order's token.
+pub(super) struct Link {
+    /// From a document's link; without it, sign in or send the order's token.
     #[garde(inner(length(chars, max = 200)))]
     token: Option<String>,
+}
+
+impl Link {
+    /// As [`Viewer::scope`]: the link carries its own right to the order's documents.
+    pub fn scope(&self, app: &App, visitor: &Visitor, order: OrderId) -> Result<(bool, Option<UserId>)> {
+        let opens = self.token.as_deref().is_some_and(|token| app.keys.is_invoice_token(order, token));
+        if opens { Ok((true, None)) } else { Ok(Viewer::of(app, visitor, order)?.scope()) }
+    }
 }
 
 /// The printed form of the invoice (DANFE)
@@ -109,16 +118,7 @@ pub(super) async fn danfe(
     Query(link): Query<Link>,
 ) -> Result<HttpResponse> {
     let bytes = file(&app, &visitor, order, &link, DANFE).await?;
-    let is_pdf = bytes.starts_with(b"%PDF");
-    let kind = if is_pdf { "application/pdf" } else { "text/html; charset=utf-8" };
-    Ok(HttpResponse::Ok()
-        .insert_header((CONTENT_TYPE, kind))
-        .insert_header(("content-disposition", "inline; filename=\"danfe.pdf\""))
-        // A provider's page may look like one of ours, but it must not act like one.
-        .insert_header((CONTENT_SECURITY_POLICY, "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"))
-        .insert_header(("x-content-type-options", "nosniff"))
-        .insert_header((CACHE_CONTROL, "private, no-store"))
-        .body(bytes))
+    Ok(documents::answer(Document::Danfe, bytes, "danfe"))
 }
 
 /// The invoice itself (XML)
@@ -132,12 +132,7 @@ pub(super) async fn xml(
     Query(link): Query<Link>,
 ) -> Result<HttpResponse> {
     let bytes = file(&app, &visitor, order, &link, XML).await?;
-    Ok(HttpResponse::Ok()
-        .insert_header((CONTENT_TYPE, "application/xml"))
-        .insert_header(("content-disposition", "attachment; filename=\"nfe.xml\""))
-        .insert_header(("x-content-type-options", "nosniff"))
-        .insert_header((CACHE_CONTROL, "private, no-store"))
-        .body(bytes))
+    Ok(documents::answer(Document::Xml, bytes, "nfe"))
 }
 
 const DANFE: &str = "
@@ -151,8 +146,7 @@ const XML: &str = "
 
 /// `sql` is [`DANFE`] or [`XML`].
 async fn file(app: &App, visitor: &Visitor, order: OrderId, link: &Link, sql: &str) -> Result<Vec<u8>> {
-    let opens = link.token.as_deref().is_some_and(|token| app.keys.is_invoice_token(order, token));
-    let (all, user) = if opens { (true, None) } else { Viewer::of(app, visitor, order)?.scope() };
+    let (all, user) = link.scope(app, visitor, order)?;
     let row = db::query_opt(&app.db().await?, sql, &[&order, &all, &user]).await?;
     Ok(row.ok_or(Error::NotFound("The document"))?.get("file"))
 }

@@ -13,10 +13,12 @@ mod cancel_request;
 mod cfop;
 pub mod company;
 mod correct;
+mod documents;
 pub mod facts;
 mod files;
 mod http;
 mod issue;
+pub mod pack;
 mod provider_state;
 mod problem;
 mod readiness;
@@ -36,6 +38,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 pub fn routes(cfg: &mut ServiceConfig<'_>) {
     cfg.service(http::danfe).service(http::xml).service(http::show);
+    cfg.service(documents::list).service(documents::of_order).service(documents::of_admin).service(documents::accountant);
     cfg.service(admin_http::readiness).service(admin_http::list).service(admin_http::retry);
     cfg.service(admin_http::cancel).service(admin_http::correct).service(admin_http::issue_again);
 }

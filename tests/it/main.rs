@@ -45,6 +45,7 @@ mod invoice_bodies;
 mod invoices;
 mod invoices_doubts;
 mod invoices_moved;
+mod invoices_pack;
 mod invoices_turn;
 mod invoices_undone;
 mod jobs;

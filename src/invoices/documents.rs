@@ -1,0 +1,207 @@
+//! Every document of an order's invoices: of the sale, of what came back, and of their cancellations.
+
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use actix_web::web::Data;
+use actix_web::{HttpResponse, get, web};
+use deadpool_postgres::GenericClient;
+use futures_util::TryStreamExt;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use vitrine_kit::Money;
+
+use super::http::Link;
+use super::pack::{self, Month};
+use crate::app::App;
+use crate::audit_log;
+use crate::db::{self, sql};
+use crate::error::{Error, Problem, Result};
+use crate::http::json::{Path, Query};
+use crate::http::who::{Admin, Visitor};
+use crate::ids::{InvoiceId, OrderId};
+use crate::sale::states::InvoiceStatus;
+use crate::sale::viewer::Viewer;
+
+/// One of an invoice's files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schema(as = InvoiceDocument)]
+pub(super) enum Document {
+    /// Printed form.
+    Danfe,
+    Xml,
+    /// The XML of its cancellation.
+    CancellationXml,
+}
+
+impl Document {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Danfe => "danfe",
+            Self::Xml => "xml",
+            Self::CancellationXml => "cancellation-xml",
+        }
+    }
+}
+
+/// A file as it is sent: never run, never kept by others.
+pub(super) fn answer(document: Document, bytes: Vec<u8>, name: &str) -> HttpResponse {
+    let mut answer = HttpResponse::Ok();
+    answer.insert_header(("x-content-type-options", "nosniff")).insert_header((CACHE_CONTROL, "private, no-store"));
+    match document {
+        Document::Danfe => {
+            let kind = if bytes.starts_with(b"%PDF") { "application/pdf" } else { "text/html; charset=utf-8" };
+            answer
+                .insert_header((CONTENT_TYPE, kind))
+                .insert_header(("content-disposition", "inline; filename=\"danfe.pdf\""))
+                // A provider's page may look like one of ours, but it must not act like one.
+                .insert_header((
+                    CONTENT_SECURITY_POLICY,
+                    "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:",
+                ));
+        }
+        Document::Xml | Document::CancellationXml => {
+            let disposition = format!("attachment; filename=\"{name}.xml\"");
+            answer.insert_header((CONTENT_TYPE, "application/xml")).insert_header(("content-disposition", disposition));
+        }
+    }
+    answer.body(bytes)
+}
+
+/// An invoice that the tax authority has authorised, also if it was cancelled later.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct OrderInvoice {
+    id: InvoiceId,
+    /// `sale` or `return`.
+    purpose: String,
+    /// `authorized` or `cancelled`.
+    status: InvoiceStatus,
+    /// The access key, 44 characters.
+    chave: Option<String>,
+    number: Option<String>,
+    series: Option<String>,
+    #[schema(value_type = i64)]
+    total_cents: Money,
+    currency: &'static str,
+    /// Opens without signing in, as the links of the order's invoice do.
+    danfe_url: Option<String>,
+    xml_url: Option<String>,
+    /// Of its cancellation.
+    cancellation_xml_url: Option<String>,
+    authorized_at: Option<Timestamp>,
+    cancelled_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct OrderInvoices {
+    items: Vec<OrderInvoice>,
+}
+
+/// All invoices of an order: its sale, what came back, and what was cancelled
+#[utoipa::path(tag = "orders", security((), ("bearer" = [])), responses((status = 200, body = OrderInvoices),
+    (status = 404, body = Problem, description = "No such order, or not yours")))]
+#[get("/api/orders/{id}/invoices")]
+pub(super) async fn list(app: Data<App>, visitor: Visitor, Path(order): Path<OrderId>) -> Result<HttpResponse> {
+    const IS_SEEN: &str = "SELECT FROM orders o WHERE o.id = $1 AND ($2 OR o.user_id IS NOT DISTINCT FROM $3)";
+    const LIST: &str = "
+        SELECT i.id, i.purpose, i.status, i.chave, i.number, i.series, i.total_cents, i.authorized_at, i.cancelled_at,
+               i.danfe IS NOT NULL AS danfe, i.xml IS NOT NULL AS xml, i.cancellation_xml IS NOT NULL AS cancellation_xml
+          FROM invoices i WHERE i.order_id = $1 AND i.chave IS NOT NULL AND i.status IN ('authorized', 'cancelled') ORDER BY i.id";
+    let (all, user) = Viewer::of(&app, &visitor, order)?.scope();
+    let db = app.db().await?;
+    db::query_opt(&db, IS_SEEN, &[&order, &all, &user]).await?.ok_or(Error::NotFound("The order"))?;
+    let token = app.keys.invoice_token(order);
+    let mut items = Vec::new();
+    for row in db::query(&db, LIST, &[&order]).await? {
+        let id: InvoiceId = row.get("id");
+        let link = |has: &str, file: &str| {
+            let base = &app.config.http.public_url;
+            row.get::<_, bool>(has).then(|| format!("{base}/api/orders/{order}/invoices/{id}/{file}?token={token}"))
+        };
+        items.push(OrderInvoice {
+            id,
+            danfe_url: link("danfe", "danfe"),
+            xml_url: link("xml", "xml"),
+            cancellation_xml_url: link("cancellation_xml", "cancellation-xml"),
+            purpose: row.get("purpose"),
+            status: row.try_get("status")?,
+            chave: row.get("chave"),
+            number: row.get("number"),
+            series: row.get("series"),
+            total_cents: row.get("total_cents"),
+            currency: "BRL",
+            authorized_at: row.get("authorized_at"),
+            cancelled_at: row.get("cancelled_at"),
+        });
+    }
+    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(OrderInvoices { items }))
+}
+
+/// A file of one of an order's invoices: `danfe`, `xml` or `cancellation-xml`
+#[utoipa::path(tag = "orders", params(Link), security((), ("bearer" = [])), responses((status = 200, content_type = "application/xml"),
+    (status = 404, body = Problem, description = "No such order, not yours, or no such document")))]
+#[get("/api/orders/{id}/invoices/{invoice}/{document}")]
+pub(super) async fn of_order(
+    app: Data<App>,
+    visitor: Visitor,
+    Path((order, invoice, document)): Path<(OrderId, InvoiceId, Document)>,
+    Query(link): Query<Link>,
+) -> Result<HttpResponse> {
+    const FIND: &str = sql!(
+        FILE,
+        " JOIN orders o ON o.id = i.order_id WHERE i.id = $2 AND i.order_id = $3 AND ($4 OR o.user_id IS NOT DISTINCT FROM $5)"
+    );
+    let (all, user) = link.scope(&app, &visitor, order)?;
+    let row = db::query_opt(&app.db().await?, FIND, &[&document.word(), &invoice, &order, &all, &user]).await?;
+    found(document, row)
+}
+
+/// `$1` which one.
+const FILE: &str = "
+    SELECT i.chave, CASE $1::text WHEN 'danfe' THEN i.danfe WHEN 'xml' THEN i.xml ELSE i.cancellation_xml END AS file FROM invoices i";
+
+fn found(document: Document, row: Option<tokio_postgres::Row>) -> Result<HttpResponse> {
+    let row = row.ok_or(Error::NotFound("The document"))?;
+    let bytes: Option<Vec<u8>> = row.get("file");
+    let bytes = bytes.ok_or(Error::NotFound("The document"))?;
+    let key = row.get::<_, Option<String>>("chave").unwrap_or_default();
+    let name = if document == Document::CancellationXml { format!("{key}-can") } else { format!("{key}-nfe") };
+    Ok(answer(document, bytes, &name))
+}
+
+/// A file of any invoice: `danfe`, `xml` or `cancellation-xml`.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), responses((status = 200, content_type = "application/xml"),
+    (status = 404, body = Problem)))]
+#[get("/api/admin/invoices/{id}/{document}")]
+pub(super) async fn of_admin(
+    app: Data<App>,
+    _admin: Admin,
+    Path((invoice, document)): Path<(InvoiceId, Document)>,
+) -> Result<HttpResponse> {
+    const FIND: &str = sql!(FILE, " WHERE i.id = $2");
+    found(document, db::query_opt(&app.db().await?, FIND, &[&document.word(), &invoice]).await?)
+}
+
+/// A month for the accountant, as a ZIP: every XML, sums by CFOP and by tax, and whether they agree with the ledger. `month` is
+/// written `2026-11`.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), responses((status = 200, content_type = "application/zip"),
+    (status = 422, body = Problem, description = "Not a month")))]
+#[get("/api/admin/accountant/{month}")]
+pub(super) async fn accountant(app: Data<App>, admin: Admin, month: web::Path<String>) -> Result<HttpResponse> {
+    let Some(month) = Month::parse(&month) else {
+        return Err(Error::field("month", "must be a month, as 2026-11"));
+    };
+    let pieces = pack::pieces(app.clone(), month).await?;
+    log(&app.db().await?, &admin, month).await?;
+    let disposition = format!("attachment; filename=\"notas-{month}.zip\"");
+    Ok(HttpResponse::Ok()
+        .content_type("application/zip")
+        .insert_header(("content-disposition", disposition))
+        .insert_header((CACHE_CONTROL, "private, no-store"))
+        .streaming(pieces.map_err(actix_web::Error::from)))
+}
+
+/// Buyers' names and documents leave with it.
+async fn log(db: &impl GenericClient, admin: &Admin, month: Month) -> Result<()> {
+    audit_log::record(db, admin.0.actor(), "invoice.accountant", &month.to_string(), None, None).await
+}
