@@ -7,7 +7,7 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use tokio_postgres::error::DbError;
 use utoipa::ToSchema;
-use vitrine_kit::{Forged, ProviderError};
+use vitrine_kit::{Forged, Money, ProviderError};
 
 pub use self::types::ProblemType;
 use crate::request;
@@ -19,6 +19,19 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub struct FieldError {
     pub field: String,
     pub message: String,
+}
+
+/// How much can be paid by a method, and how much is to be paid.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct AmountBounds {
+    pub method: &'static str,
+    /// What is to be paid, after the method's discount.
+    #[schema(value_type = i64)]
+    pub amount_cents: Money,
+    #[schema(value_type = i64)]
+    pub min_amount_cents: Money,
+    #[schema(value_type = i64)]
+    pub max_amount_cents: Money,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +62,9 @@ pub enum Error {
     /// Something costs more than the buyer was shown. With the cart as it is now, once it was read.
     #[error("{why}")]
     PriceChanged { why: String, cart: Option<Box<serde_json::Value>> },
+    /// Nobody takes so much, or so little, by the method that was chosen.
+    #[error("{} cannot be paid so: this method takes {} to {}; choose another one", .0.amount_cents, .0.min_amount_cents, .0.max_amount_cents)]
+    AmountNotAccepted(AmountBounds),
     #[error("There are too many unpaid orders {whose}: pay or cancel one of them, or wait until one has run out")]
     TooManyUnpaid { whose: &'static str },
     #[error("Unpaid orders {whose} would hold too many units: pay or cancel one of them, or order less")]
@@ -116,6 +132,7 @@ impl Error {
             Self::TooManyHeld { .. } | Self::TooManyOfOne { .. } => &ProblemType::TOO_MANY_UNITS,
             Self::CartEmpty => &ProblemType::CART_EMPTY,
             Self::PriceChanged { .. } => &ProblemType::PRICE_CHANGED,
+            Self::AmountNotAccepted(_) => &ProblemType::AMOUNT_NOT_ACCEPTED,
             Self::Coupon(_) | Self::NoSuchCoupon => &ProblemType::COUPON_REFUSED,
             Self::Conflict(_) | Self::Unconfigured(_) => &ProblemType::CONFLICT,
             Self::SaleIsOff(_) => &ProblemType::SALE_IS_OFF,
@@ -165,6 +182,7 @@ impl Error {
             request_id: request::id(),
             errors: if let Self::Invalid(errors) = self { errors.clone() } else { Vec::new() },
             cart: if let Self::PriceChanged { cart, .. } = self { cart.as_deref().cloned() } else { None },
+            amount: if let Self::AmountNotAccepted(amount) = self { Some(amount.clone()) } else { None },
         }
     }
 }
@@ -217,6 +235,9 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub cart: Option<serde_json::Value>,
+    /// The method, what is to be paid, and its limits; only for `amount-not-accepted` (409).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub amount: Option<AmountBounds>,
 }
 
 impl ResponseError for Error {

@@ -40,6 +40,7 @@ problem_types! {
     CONFLICT: 409 "conflict" "This is not possible now";
     SALE_IS_OFF: 409 "sale-is-off" "The order is not to be sent any more";
     PRICE_CHANGED: 409 "price-changed" "It costs more than was shown";
+    AMOUNT_NOT_ACCEPTED: 409 "amount-not-accepted" "This method of payment does not take this amount";
     KEY_IN_FLIGHT: 409 "idempotency-key-in-flight" "The first request with this key is not finished";
     PROVIDER_REFUSED: 409 "provider-refused" "The provider refused it";
     REQUEST_TIMEOUT: 408 "request-timeout" "The body did not come in time";

@@ -12,7 +12,7 @@ use crate::coupons::Coupon;
 use crate::error::{Error, Result};
 use crate::ids::{CartId, CouponId, LineId, OrderId, ProductId, UserId, VariantId};
 use crate::lang::Lang;
-use crate::payments::charge::methods::Methods;
+use crate::payments::charge::methods::{Method, Methods};
 use crate::sale::address::{ShippingAddress, tracking_url};
 use crate::sale::states::{OrderPaymentStatus, OrderStatus};
 use crate::seal::Sealed;
@@ -114,11 +114,13 @@ impl Draft {
         let subtotal = subtotal(&read.lines)?;
         let Applied { coupon, discount: coupon_discount, frees_shipping } = apply_coupon(new, read.coupon(new), subtotal, now)?;
         let goods = subtotal.checked_sub(coupon_discount).unwrap_or_default();
-        let method_discount = method_discount(new, cart, goods);
+        let by_method = new.method().map(|method| (method, Methods::read(cart.get("payment_methods"))));
+        let method_discount = by_method.as_ref().map_or(Money::ZERO, |(method, offers)| offers.discount(*method, goods));
         let discount = coupon_discount.checked_add(method_discount).ok_or_else(too_much)?;
         let (shipping, free) = quote.charge(goods, frees_shipping)?;
         let total = subtotal.checked_sub(discount).and_then(|m| m.checked_add(shipping)).ok_or_else(too_much)?;
         check_expected(new.expected_total_cents, total)?;
+        check_amount(by_method, total)?;
         let time_to_pay = SignedDuration::try_from(app.config.pix.expiry).unwrap_or(SignedDuration::from_mins(30));
         Ok(Self {
             id: OrderId::new(),
@@ -216,10 +218,12 @@ impl Draft {
     }
 }
 
-/// The discount of the method that the buyer chose. Without a choice it is set when the payment starts.
-fn method_discount(new: &PlaceOrder, cart: &Row, goods: Money) -> Money {
-    let offers = || Methods::read(cart.get("payment_methods"));
-    new.method().map_or(Money::ZERO, |method| offers().discount(method, goods))
+/// An order that cannot be paid by the chosen method is not placed. What costs nothing is not paid at all.
+fn check_amount(by_method: Option<(Method, Methods)>, total: Money) -> Result<()> {
+    match by_method {
+        Some((method, offers)) if !total.is_zero() => offers.check_amount(method, total),
+        _ => Ok(()),
+    }
 }
 
 fn too_much() -> Error {

@@ -5,7 +5,7 @@ use actix_web::{HttpResponse, get, post, web};
 use garde::Validate;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 use vitrine_kit::Money;
 
@@ -13,12 +13,12 @@ use crate::app::App;
 use crate::catalog;
 use crate::error::{Chain, Result};
 use crate::http::idempotency::{Claim, IdempotencyKey};
-use crate::http::json::{Json, Path};
+use crate::http::json::{Json, Path, Query};
 use crate::http::page::{List, MAX_LIMIT};
 use crate::http::who::{AdminSent, Visitor};
 use crate::ids::{OrderId, PaymentId};
 use crate::payments::charge::answer::{self, Started};
-use crate::payments::charge::methods::{self, Method, MethodView};
+use crate::payments::charge::methods::{self, Method, MethodView, Price};
 use crate::payments::charge::start;
 use crate::payments::dispute::http as disputes;
 use crate::payments::refund::http as refunds;
@@ -50,7 +50,7 @@ struct PayOrder {
     params(("id" = OrderId, Path), ("Idempotency-Key" = Option<String>, Header), ("X-Order-Token" = Option<String>, Header)),
     responses(
         (status = 200, body = Started), (status = 404, description = "Not your order"),
-        (status = 409, description = "It does not wait for money, or the method is not offered"),
+        (status = 409, description = "It does not wait for money, or the method is not offered for it: `amount-not-accepted` has the limits"),
         (status = 503, description = "The provider is away; the order stands. Ask again: it is the same charge")))]
 #[post("/api/orders/{id}/pay")]
 async fn pay_order(
@@ -217,10 +217,30 @@ async fn refund_order(
     Ok(HttpResponse::Created().json(made))
 }
 
-/// How an order can be paid, and which ways work now.
-#[utoipa::path(tag = "payments", responses((status = 200, body = List<MethodView>)))]
+/// What is to be paid, before the discount of a method.
+#[derive(Debug, Deserialize, Validate, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct PayWhat {
+    /// The goods after the coupon: the cart's `total_cents`.
+    #[garde(inner(range(min = 0, max = MAX_ASKED)))]
+    goods_cents: Option<i64>,
+    /// The freight.
+    #[garde(inner(range(min = 0, max = MAX_ASKED)))]
+    shipping_cents: Option<i64>,
+}
+
+/// Above any order: the table's limit of an amount.
+const MAX_ASKED: i64 = 100_000_000_000_000;
+
+/// How an order can be paid, and which ways work now. With `goods_cents`, `shipping_cents` or both, it says which methods take that much.
+#[utoipa::path(tag = "payments", params(PayWhat),
+    responses((status = 200, body = List<MethodView>), (status = 422, body = crate::error::Problem)))]
 #[get("/api/payment-methods")]
-async fn payment_methods(app: web::Data<App>) -> Result<HttpResponse> {
-    let items = methods::list(&app).await?;
+async fn payment_methods(app: web::Data<App>, what: Query<PayWhat>) -> Result<HttpResponse> {
+    let PayWhat { goods_cents, shipping_cents } = what.0;
+    let cents = |cents: Option<i64>| Money::from_cents(cents.unwrap_or_default());
+    let price = goods_cents.or(shipping_cents).map(|_| Price { goods: cents(goods_cents), freight: cents(shipping_cents) });
+    let items = methods::list(&app, price).await?;
     Ok(HttpResponse::Ok().json(List { total: items.len() as i64, items, limit: MAX_LIMIT, offset: 0, next_cursor: None }))
 }

@@ -555,14 +555,19 @@ async fn an_amount_that_no_card_takes_is_refused_here_and_said_beforehand() {
     let least: Vec<(&Value, &Value)> =
         methods.body["items"].as_array().unwrap().iter().map(|m| (&m["method"], &m["min_amount_cents"])).collect();
     assert_eq!(least, [(&json!("pix"), &json!(1)), (&json!("credit_card"), &json!(50))]);
+    let small_by = shop.get("/api/payment-methods?goods_cents=49").await;
+    let said = |n: usize, field: &str| small_by.body["items"][n][field].clone();
+    assert_eq!(
+        (said(0, "available"), said(1, "available"), said(1, "reason")),
+        (json!(true), json!(false), json!("amount_too_small"))
+    );
     let ana = shop.customer().await;
     let small = order(&ana, 49).await;
     for _ in 0..12 {
         let refused = pay(&ana, &small, "credit_card").await;
-        assert_eq!(
-            (refused.slug(), refused.body["detail"].as_str()),
-            ("conflict", Some("This method of payment takes R$ 0,50 or more: pay by another one"))
-        );
+        assert_eq!(refused.slug(), "amount-not-accepted");
+        let limits = json!({"method": "credit_card", "amount_cents": 49, "min_amount_cents": 50, "max_amount_cents": 99_999_999});
+        assert_eq!(refused.body["amount"], limits);
     }
     assert_eq!((shop.control().calls("stripe"), shop.sql::<i64>("SELECT count(*) FROM payments").await), (0, 0));
     assert_eq!(shop.alerted().await, Vec::<String>::new());

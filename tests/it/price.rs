@@ -82,6 +82,64 @@ async fn an_order_placed_without_a_method_gets_its_price_when_the_payment_starts
     shop.close().await;
 }
 
+/// `method: reason` of the methods that do not take this much.
+async fn not_for(shop: &Shop, goods: i64, freight: i64) -> Vec<String> {
+    let shown = shop.get(&format!("/api/payment-methods?goods_cents={goods}&shipping_cents={freight}")).await;
+    let items = shown.body["items"].as_array().unwrap().clone();
+    let word = |value: &Value| value.as_str().unwrap_or("?").to_owned();
+    items.iter().filter(|m| m["available"] == false).map(|m| format!("{}: {}", word(&m["method"]), word(&m["reason"]))).collect()
+}
+
+#[actix_web::test]
+async fn what_a_method_does_not_take_is_not_offered_and_no_order_is_placed_for_it() {
+    let shop = Shop::open().await;
+    let terms = json!({
+        "pix": {"enabled": true, "price_rule": {"kind": "percent", "value": 50}, "min_amount_cents": 1_000},
+        "credit_card": {"enabled": true, "max_amount_cents": 500_000},
+    });
+    assert_eq!(shop.admin().await.put("/api/admin/settings/payment_methods", &terms).await.status, 200);
+    let shown = shop.get("/api/payment-methods").await;
+    let limits =
+        |n: usize| (shown.body["items"][n]["min_amount_cents"].clone(), shown.body["items"][n]["max_amount_cents"].clone());
+    assert_eq!(limits(0), (json!(1_000), json!(999_999_999_999_i64)));
+    assert_eq!(limits(1), (json!(50), json!(500_000)));
+    assert_eq!(shown.body["items"][0].get("amount_cents"), None);
+    // The discount is of the goods alone, and what is left counts.
+    assert_eq!(not_for(&shop, 1_998, 0).await, ["pix: amount_too_small"]);
+    assert_eq!(not_for(&shop, 1_998, 1).await, Vec::<String>::new());
+    assert_eq!(not_for(&shop, 400_000, 100_001).await, ["credit_card: amount_too_large"]);
+    assert_eq!(not_for(&shop, 0, 49).await, ["pix: amount_too_small", "credit_card: amount_too_small"]);
+    assert_eq!(shop.get("/api/payment-methods?goods_cents=-1").await.invalid_fields(), ["goods_cents"]);
+
+    shop.offer_pickup().await;
+    let ana = shop.customer().await;
+    let small = shop.product("Adesivo").price(1_990).create().await;
+    let mut order = ana.order_for(&[(&small, 1)]).await;
+    for wish in [json!({"pay": {"method": "pix"}}), json!({"payment_method": "pix"})] {
+        order.as_object_mut().unwrap().retain(|name, _| !name.starts_with("pay"));
+        order.as_object_mut().unwrap().extend(wish.as_object().unwrap().clone());
+        let before = shop.row_counts().await;
+        let refused = ana.post("/api/orders", &order).await;
+        assert_eq!((refused.status, refused.slug()), (409, "amount-not-accepted"), "{}", refused.body);
+        let limits =
+            json!({"method": "pix", "amount_cents": 995, "min_amount_cents": 1_000, "max_amount_cents": 999_999_999_999_i64});
+        assert_eq!((&refused.body["amount"], shop.row_counts().await), (&limits, before));
+    }
+    order.as_object_mut().unwrap().remove("payment_method");
+    order["pay"] = json!({"method": "credit_card"});
+    let placed = ana.post("/api/orders", &order).await;
+    assert_eq!((placed.status, &placed.body["payment"]["status"]), (201, &json!("pending")), "{}", placed.body);
+    // The charge that can be paid stays, and so does the price.
+    let path = format!("/api/orders/{}/pay", placed.body["id"].as_str().unwrap());
+    assert_eq!(ana.post(&path, &json!({"method": "pix"})).await.slug(), "amount-not-accepted");
+    assert_eq!(shop.sql::<Vec<String>>("SELECT array_agg(method || ':' || status) FROM payments").await, ["credit_card:pending"]);
+    assert_eq!(price(&ana, &placed.body).await, [1_990, 0, 0, 0, 1_990]);
+    let crossed = json!({"pix": {"enabled": true, "min_amount_cents": 2, "max_amount_cents": 1}});
+    let wrong = shop.admin().await.put("/api/admin/settings/payment_methods", &crossed).await;
+    assert_eq!(wrong.invalid_fields(), ["pix.max_amount_cents"]);
+    shop.close().await;
+}
+
 #[actix_web::test]
 async fn an_order_with_nothing_to_pay_is_paid_as_it_is_placed() {
     let shop = Shop::open().await;

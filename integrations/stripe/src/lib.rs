@@ -38,6 +38,8 @@ const BACKGROUND: &str = "stripe background";
 
 /// The smallest charge in BRL. Below it Stripe answers `amount_too_small`.
 pub const LEAST_CHARGE: Money = Money::from_cents(50);
+/// The largest charge: Stripe takes amounts of up to eight digits, and answers `amount_too_large` above.
+pub const MOST_CHARGE: Money = Money::from_cents(99_999_999);
 /// Most keys for one payment. Stripe repeats the answer to a key for a day, also a 500; after that only another key helps.
 const KEYS: u32 = 5;
 /// Most keys for one refund: Stripe also repeats a refusal because of the balance for a day.

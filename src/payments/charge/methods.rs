@@ -10,6 +10,7 @@ use vitrine_kit::{Money, ProviderError};
 use crate::app::App;
 use crate::db;
 use crate::error::{Error, Result};
+use crate::payments::charge::bounds::{Bounds, MAX_CENTS, is_above};
 
 /// A method of payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -32,14 +33,6 @@ impl Method {
     /// Reads a row. Unknown values map to `CreditCard`.
     pub fn of(text: &str) -> Self {
         if text == "pix" { Self::Pix } else { Self::CreditCard }
-    }
-
-    /// The least that can be paid by it: below that its provider refuses the charge.
-    pub fn least(self) -> Money {
-        match self {
-            Self::Pix => Money::from_cents(1),
-            Self::CreditCard => vitrine_stripe::LEAST_CHARGE,
-        }
     }
 
     fn name(self) -> &'static str {
@@ -75,11 +68,19 @@ pub struct Offer {
     #[garde(inner(custom(is_sane)))]
     #[serde(default)]
     pub price_rule: Option<PriceRule>,
+    /// The method is not offered for orders below this. Its provider has a limit of its own, which counts as well.
+    #[garde(inner(range(min = 1, max = MAX_CENTS)))]
+    #[serde(default)]
+    pub min_amount_cents: Option<i64>,
+    /// The method is not offered for orders above this.
+    #[garde(inner(range(min = 1, max = MAX_CENTS)), custom(is_above(self.min_amount_cents)))]
+    #[serde(default)]
+    pub max_amount_cents: Option<i64>,
 }
 
 impl Default for Offer {
     fn default() -> Self {
-        Self { enabled: true, label: None, price_rule: None }
+        Self { enabled: true, label: None, price_rule: None, min_amount_cents: None, max_amount_cents: None }
     }
 }
 
@@ -148,6 +149,11 @@ impl Methods {
         let rule = self.offer(method).price_rule.filter(|_| self.offer(method).enabled);
         rule.map_or(Money::ZERO, |rule| rule.discount(goods))
     }
+
+    /// Errors: 409, this much cannot be paid by this method.
+    pub fn check_amount(&self, method: Method, amount: Money) -> Result<()> {
+        Bounds::of(method, self.offer(method)).check(method, amount)
+    }
 }
 
 /// A method of payment as the storefront sees it.
@@ -155,26 +161,64 @@ impl Methods {
 pub struct MethodView {
     method: Method,
     label: String,
-    /// `false` while the breaker of every provider of this method is open.
+    /// `false` while the breaker of every provider of this method is open, or where it does not take the amount that was asked about.
     available: bool,
-    /// An order must come to this much at least to be paid so.
+    /// Why it is not available.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<Unavailable>,
+    /// An order must come to this much at least to be paid so, after the method's discount.
     #[schema(value_type = i64)]
     min_amount_cents: Money,
+    /// The most that can be paid so.
+    #[schema(value_type = i64)]
+    max_amount_cents: Money,
+    /// What is to be paid by this method; only where an amount was asked about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>)]
+    amount_cents: Option<Money>,
     /// What it changes in the price; fixed in the order once it is chosen.
     price_rule: Option<PriceRule>,
     currency: &'static str,
 }
 
-/// The methods that this shop offers.
-pub async fn list(app: &App) -> Result<Vec<MethodView>> {
+/// Why a method cannot be used now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Unavailable {
+    AmountTooSmall,
+    AmountTooLarge,
+    /// Its providers do not answer at the moment.
+    ProviderAway,
+}
+
+/// What a buyer wants to pay: the goods after the coupon, and the freight.
+#[derive(Debug, Clone, Copy)]
+pub struct Price {
+    pub goods: Money,
+    pub freight: Money,
+}
+
+/// The methods that this shop offers, and which of them take that much.
+pub async fn list(app: &App, price: Option<Price>) -> Result<Vec<MethodView>> {
     let offers = Methods::find(&app.db().await?).await?;
     let view = |method: Method| {
         let offer = offers.offer(method);
+        let by_method = |p: Price| p.goods.checked_sub(offers.discount(method, p.goods))?.checked_add(p.freight);
+        let (bounds, amount) = (Bounds::of(method, offer), price.and_then(by_method));
+        let reason = match amount {
+            Some(amount) if amount < bounds.least => Some(Unavailable::AmountTooSmall),
+            Some(amount) if amount > bounds.most => Some(Unavailable::AmountTooLarge),
+            _ if provider_for(app, method, &[]).is_err() => Some(Unavailable::ProviderAway),
+            _ => None,
+        };
         MethodView {
             method,
             label: offer.label.clone().unwrap_or_else(|| method.name().to_owned()),
-            available: provider_for(app, method, &[]).is_ok(),
-            min_amount_cents: method.least(),
+            available: reason.is_none(),
+            reason,
+            min_amount_cents: bounds.least,
+            max_amount_cents: bounds.most,
+            amount_cents: amount,
             price_rule: offer.price_rule,
             currency: "BRL",
         }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use deadpool_postgres::GenericClient;
 use jiff::{SignedDuration, Timestamp};
 use vitrine_kit::pix::{self, NewCharge};
-use vitrine_kit::{Email, ProviderError};
+use vitrine_kit::{Email, Money, ProviderError};
 
 use crate::alerts::{self, Alert, Key};
 use crate::app::App;
@@ -109,6 +109,7 @@ async fn begin(app: &App, viewer: Viewer, order: OrderId, method: Method, away: 
     if let Some(old) = store::find_live(&tx, order.id).await? {
         let can_be_asked = Gateway::named(app, &old.provider).is_ok();
         if old.is_over || old.method != method.as_str() || !can_be_asked {
+            price_by(&tx, &order, method).await?; // before the old charge is voided for it
             return Ok(Begun::InTheWay(old.id));
         }
         if old.status == PaymentStatus::Pending && old.copy_paste.is_some() {
@@ -151,6 +152,22 @@ fn must_wait_for_money(order: &LockedOrder) -> Result<()> {
     }
 }
 
+/// The method's discount on this order.
+///
+/// Errors: 409 the shop does not offer the method, or nobody takes so much or so little by it.
+async fn price_by(tx: &impl GenericClient, order: &LockedOrder, method: Method) -> Result<Money> {
+    let offers = Methods::find(tx).await?;
+    if !offers.offer(method).enabled {
+        return Err(Error::Conflict("This shop does not take this method of payment at the moment".into()));
+    }
+    let discount = offers.discount(method, order.goods);
+    let before = order.total.checked_add(order.method_discount);
+    let total = before.and_then(|before| before.checked_sub(discount));
+    let total = total.ok_or_else(|| Error::Internal(format!("the price of order {} by another method", order.id)))?;
+    offers.check_amount(method, total)?;
+    Ok(discount)
+}
+
 /// No payment is live: the order gets the method's price, and a new row is written before the call.
 async fn new_payment(
     app: &App,
@@ -160,10 +177,7 @@ async fn new_payment(
     provider: &'static str,
     actor: Actor,
 ) -> Result<Attempt> {
-    let offers = Methods::find(tx).await?;
-    if !offers.offer(method).enabled {
-        return Err(Error::Conflict("This shop does not take this method of payment at the moment".into()));
-    }
+    let discount = price_by(tx, &order, method).await?;
     if store::count_charges(tx, order.id).await? >= MAX_CHARGES {
         return Err(Error::Conflict("Too many charges of this order ran out unpaid: place it again".into()));
     }
@@ -176,12 +190,7 @@ async fn new_payment(
     if life_s < SHORTEST_LIFE_S.min(expiry_s) {
         return Err(Error::Conflict("The order was kept unpaid for as long as it can be: place it again".into()));
     }
-    let discount = offers.discount(method, order.goods);
     let order = price::reprice(tx, order, method, discount, actor).await?;
-    let least = method.least();
-    if order.total < least {
-        return Err(Error::Conflict(format!("This method of payment takes {least} or more: pay by another one")));
-    }
     let payment = store::insert(tx, &order, method.as_str(), provider, life_s).await?;
     store::extend_order(tx, order.id, method.as_str(), payment.expires_at).await?;
     record_payment(tx, &payment, None, PaymentStatus::Creating, "payment asked for", actor).await?;
