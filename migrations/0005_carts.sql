@@ -32,9 +32,8 @@ CREATE TABLE coupon_persons (
 
 -- Counts one use of a coupon for one person, within both limits and its window, or raises. The order row holds the use. `who`: the person
 -- by every look-up key, the one that is written first, of `who_key`. The coupon's row is locked first, so that two orders of one person are
--- counted one after the other, whichever keys made their hashes. An account counts as one person too, whatever documents it gives: `buyer`
--- is the account, and `placed` the present order.
-CREATE FUNCTION spend_coupon(coupon uuid, who bytea[], who_key smallint, buyer uuid, placed uuid) RETURNS void LANGUAGE plpgsql AS $$
+-- counted one after the other, whichever keys made their hashes. `buyer` is the account, `email` the order's, and `placed` the present order.
+CREATE FUNCTION spend_coupon(coupon uuid, who bytea[], who_key smallint, buyer uuid, email text, placed uuid) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     per_person integer;
 BEGIN
@@ -49,10 +48,7 @@ BEGIN
     IF cardinality(who) < (SELECT count(*) FROM secret_keys k WHERE k.purpose = 'look_up') THEN
         RAISE EXCEPTION 'a look-up key is not known to this server' USING ERRCODE = 'VT004';
     END IF;
-    IF (SELECT sum(p.uses) FROM coupon_persons p WHERE p.coupon_id = coupon AND p.person = ANY (who)) >= per_person
-       OR (per_person IS NOT NULL AND buyer IS NOT NULL
-           AND (SELECT count(*) FROM orders o
-                 WHERE o.user_id = buyer AND o.coupon_id = coupon AND o.coupon_held AND o.id <> placed) >= per_person) THEN
+    IF per_person IS NOT NULL AND coupon_uses_of(coupon, who, buyer, email, placed) >= per_person THEN
         RAISE EXCEPTION 'coupon used up by this person' USING ERRCODE = 'VT003';
     END IF;
     INSERT INTO coupon_persons AS p (coupon_id, person, key, uses) VALUES (coupon, who[1], who_key, 1)

@@ -84,12 +84,25 @@ CREATE INDEX orders_on_hold ON orders (id) WHERE on_hold AND status IN ('process
 CREATE INDEX orders_to_follow ON orders (tracked_at) WHERE status = 'shipped';
 -- The orders that hold a use of a coupon, by person.
 CREATE INDEX orders_coupon ON orders (coupon_id, tax_id_hash) WHERE coupon_id IS NOT NULL;
+CREATE INDEX orders_coupon_email ON orders (coupon_id, customer_email) WHERE coupon_id IS NOT NULL;
 -- Unpaid orders are counted by document and address (these indexes) and by e-mail with status (orders_email).
 CREATE INDEX orders_unpaid_document ON orders (tax_id_hash) WHERE status = 'pending';
 CREATE INDEX orders_unpaid_address ON orders (placed_from) WHERE status = 'pending' AND placed_from IS NOT NULL;
 CREATE INDEX orders_email ON orders (customer_email, status) WHERE customer_email IS NOT NULL;
 CREATE INDEX orders_name ON orders (plain(customer_name) text_pattern_ops); -- the administrators' search by the beginning of a name
 ALTER TABLE messages ADD FOREIGN KEY (order_id) REFERENCES orders;
+
+-- How often a customer uses a coupon now. Orders of one account, one document (`who`: by every look-up key) or one e-mail are one customer's;
+-- an order that has several of them in common counts once. A NULL is nobody's. The uses of erased people are known by their document alone.
+-- `placed`: the present order, which does not count.
+CREATE FUNCTION coupon_uses_of(coupon uuid, who bytea[], buyer uuid, email text, placed uuid) RETURNS bigint LANGUAGE sql STABLE AS $$
+    SELECT greatest(
+        (SELECT sum(p.uses) FROM coupon_persons p WHERE p.coupon_id = coupon AND p.person = ANY (who)),
+        (SELECT count(*) FROM (
+            SELECT o.id FROM orders o WHERE o.user_id = buyer AND o.coupon_id = coupon AND o.coupon_held
+            UNION SELECT o.id FROM orders o WHERE o.coupon_id = coupon AND o.tax_id_hash = ANY (who) AND o.coupon_held
+            UNION SELECT o.id FROM orders o WHERE o.coupon_id = coupon AND o.customer_email = email AND o.coupon_held) held
+          WHERE held.id IS DISTINCT FROM placed)) $$;
 
 CREATE TABLE order_lines (
     id               uuid PRIMARY KEY,

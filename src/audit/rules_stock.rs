@@ -47,7 +47,12 @@ pub(super) const RULES: &[Rule] = &[
         SELECT 'coupon ' || min(c.code) || ': ' || count(*) || ' uses by user ' || o.user_id
           FROM orders o JOIN coupons c ON c.id = o.coupon_id
          WHERE o.coupon_held AND o.user_id IS NOT NULL AND c.max_uses_per_customer IS NOT NULL
-         GROUP BY o.coupon_id, o.user_id HAVING count(*) > min(c.max_uses_per_customer)"),
+         GROUP BY o.coupon_id, o.user_id HAVING count(*) > min(c.max_uses_per_customer)
+        UNION ALL
+        SELECT 'coupon ' || min(c.code) || ': ' || count(*) || ' uses by one e-mail, among them order ' || min(o.number)
+          FROM orders o JOIN coupons c ON c.id = o.coupon_id
+         WHERE o.coupon_held AND o.customer_email IS NOT NULL AND c.max_uses_per_customer IS NOT NULL
+         GROUP BY o.coupon_id, o.customer_email HAVING count(*) > min(c.max_uses_per_customer)"),
     // An erased person's orders no longer say who: their uses stay counted, and only count for more than the orders show.
     ("coupon-uses-are-counted-for-a-person", "
         SELECT 'coupon ' || c.code || ' counts ' || c.uses || ', its persons ' || coalesce(p.uses, 0)

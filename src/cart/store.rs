@@ -57,7 +57,7 @@ impl Line {
 pub type Sold = (ProductId, VariantId, i32);
 
 /// The cart's lines, oldest first, and its coupon with its uses by this person. One round trip: the two queries are pipelined.
-pub async fn read_cart(db: &impl GenericClient, owner: &Owner) -> Result<(Vec<Line>, Option<(Coupon, i32)>)> {
+pub async fn read_cart(db: &impl GenericClient, owner: &Owner) -> Result<(Vec<Line>, Option<(Coupon, i64)>)> {
     const LINES: &str = "
         SELECT i.variant_id, i.quantity, i.seen_price_cents, i.shown_price_cents, v.product_id, v.sku, v.name AS variant_name, v.price_cents, v.stock,
                p.name, p.slug, p.active AND p.deleted_at IS NULL AND v.deleted_at IS NULL AS sold,
@@ -67,10 +67,8 @@ pub async fn read_cart(db: &impl GenericClient, owner: &Owner) -> Result<(Vec<Li
          ORDER BY i.added_at, i.variant_id";
     const COUPON: &str = "
         SELECT k.id, k.code, k.kind, k.value, k.min_subtotal_cents, k.max_discount_cents, k.starts_at, k.ends_at, k.max_uses,
-               k.max_uses_per_customer, k.uses, k.active, greatest(
-                   (SELECT s.uses FROM coupon_persons s JOIN users u ON u.tax_id_hash = s.person WHERE s.coupon_id = k.id AND u.id = c.user_id),
-                   (SELECT count(*) FROM orders o WHERE o.user_id = c.user_id AND o.coupon_id = k.id AND o.coupon_held)::int) AS person_uses
-          FROM carts c JOIN coupons k ON k.id = c.coupon_id
+               k.max_uses_per_customer, k.uses, k.active, coupon_uses_of(k.id, ARRAY[u.tax_id_hash], u.id, u.email, NULL) AS person_uses
+          FROM carts c JOIN coupons k ON k.id = c.coupon_id LEFT JOIN users u ON u.id = c.user_id
          WHERE c.owner = $1";
     let owner = owner.key();
     let params: [&(dyn tokio_postgres::types::ToSql + Sync); 1] = [&owner];
@@ -101,7 +99,7 @@ pub async fn list_sold(db: &impl GenericClient, owner: &Owner) -> Result<(Vec<So
     let sold: Vec<&Line> = lines.iter().filter(|line| line.sold).collect();
     let prices = sold.iter().map(|line| line.price.times(line.quantity.unsigned_abs()));
     let subtotal = prices.collect::<Option<Vec<_>>>().and_then(Money::sum).unwrap_or_default();
-    let holds = |(coupon, uses): &(Coupon, i32)| coupon.refusal_to(*uses, subtotal, Timestamp::now()).is_none();
+    let holds = |(coupon, uses): &(Coupon, i64)| coupon.refusal_to(*uses, subtotal, Timestamp::now()).is_none();
     let coupon = coupon.filter(holds).map(|(coupon, _)| coupon);
     Ok((sold.iter().map(|line| (line.product, line.variant, line.quantity)).collect(), coupon))
 }
@@ -248,14 +246,12 @@ pub async fn empty_cart(db: &impl GenericClient, owner: &Owner) -> Result<()> {
     Ok(())
 }
 
-/// The coupon of that code, with how often the cart's owner used it: by the account, or by its CPF or CNPJ once that is known.
-pub async fn find_coupon(db: &impl GenericClient, owner: &Owner, code: &str) -> Result<Option<(Coupon, i32)>> {
+/// The coupon of that code, with how often the cart's owner used it: by the account, its e-mail, or its CPF or CNPJ once that is known.
+pub async fn find_coupon(db: &impl GenericClient, owner: &Owner, code: &str) -> Result<Option<(Coupon, i64)>> {
     const FIND: &str = "
         SELECT k.id, k.code, k.kind, k.value, k.min_subtotal_cents, k.max_discount_cents, k.starts_at, k.ends_at, k.max_uses,
-               k.max_uses_per_customer, k.uses, k.active, greatest(
-                   (SELECT s.uses FROM coupon_persons s JOIN users u ON u.tax_id_hash = s.person WHERE s.coupon_id = k.id AND u.id = $2),
-                   (SELECT count(*) FROM orders o WHERE o.user_id = $2 AND o.coupon_id = k.id AND o.coupon_held)::int) AS person_uses
-          FROM coupons k WHERE k.code = $1";
+               k.max_uses_per_customer, k.uses, k.active, coupon_uses_of(k.id, ARRAY[u.tax_id_hash], u.id, u.email, NULL) AS person_uses
+          FROM coupons k LEFT JOIN users u ON u.id = $2 WHERE k.code = $1";
     let row = db::query_opt(db, FIND, &[&code, &owner.user()]).await?;
     Ok(row.map(|row| (Coupon::from_row(&row), row.get("person_uses"))))
 }

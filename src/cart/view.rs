@@ -99,7 +99,7 @@ impl Cart {
         }
     }
 
-    fn of(lines: Vec<Line>, coupon: Option<(Coupon, i32)>, now: Timestamp) -> Result<Self> {
+    fn of(lines: Vec<Line>, coupon: Option<(Coupon, i64)>, now: Timestamp) -> Result<Self> {
         let mut warnings: Vec<Warning> = lines.iter().filter_map(warning).collect();
         let items = lines.into_iter().map(Item::of).collect::<Result<Vec<_>>>()?;
         let available = || items.iter().filter(|item| item.available);

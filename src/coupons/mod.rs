@@ -125,8 +125,8 @@ impl Coupon {
     }
 
     /// The same, for a person who has used it `person_uses` times.
-    pub fn refusal_to(&self, person_uses: i32, subtotal: Money, now: Timestamp) -> Option<&'static str> {
-        let spent = self.max_uses_per_customer.is_some_and(|most| person_uses >= most);
+    pub fn refusal_to(&self, person_uses: i64, subtotal: Money, now: Timestamp) -> Option<&'static str> {
+        let spent = self.max_uses_per_customer.is_some_and(|most| person_uses >= i64::from(most));
         self.refusal(subtotal, now).or(spent.then_some("You have already used this coupon"))
     }
 }

@@ -91,7 +91,7 @@ const WRITE_REST: &str = "
     DELETE FROM cart_items WHERE cart_id = $16";
 const DROP_CARTS_COUPON: &str = "UPDATE carts SET coupon_id = NULL WHERE id = $1";
 const CHECK_UNPAID: &str = "SELECT check_unpaid($1, $2, $3, $4, $5, $6)";
-const SPEND_COUPON: &str = "SELECT spend_coupon($1, $2, $3, $4, $5)";
+const SPEND_COUPON: &str = "SELECT spend_coupon($1, $2, $3, $4, $5, $6)";
 /// Takes the stock. The lines are sorted by variant id, as [`LINES`] reads them.
 const TAKE_STOCK: &str = "SELECT take_stock($1, $2, $3, 1::smallint, $4, $5)";
 
@@ -300,7 +300,10 @@ async fn write(
     let spend = async {
         match coupon_id {
             Some(coupon) => client
-                .execute(&statements.coupon, &[&coupon, &draft.persons, &draft.sealed.key, &draft.user, &draft.id])
+                .execute(
+                    &statements.coupon,
+                    &[&coupon, &draft.persons, &draft.sealed.key, &draft.user, &order.customer_email, &draft.id],
+                )
                 .await
                 .map(|_| ()),
             None => Ok(()),

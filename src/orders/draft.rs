@@ -118,6 +118,7 @@ impl Draft {
         let method_discount = by_method.as_ref().map_or(Money::ZERO, |(method, offers)| offers.discount(*method, goods));
         let discount = coupon_discount.checked_add(method_discount).ok_or_else(too_much)?;
         let (shipping, free) = quote.charge(goods, frees_shipping)?;
+        let coupon = coupon.filter(|_| !frees_shipping || free == Some(Free::Coupon)); // it is not spent for nothing
         let total = subtotal.checked_sub(discount).and_then(|m| m.checked_add(shipping)).ok_or_else(too_much)?;
         check_expected(new.expected_total_cents, total)?;
         check_amount(by_method, total)?;

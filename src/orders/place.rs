@@ -45,7 +45,7 @@ pub struct PlaceOrder {
     /// `price-changed`.
     #[garde(inner(range(min = 0)))]
     pub expected_total_cents: Option<i64>,
-    /// Replaces the cart's coupon.
+    /// Replaces the cart's coupon. One that frees the freight is not spent where the freight is free without it, as with pickup.
     #[garde(inner(length(chars, min = 1, max = 40)))]
     #[serde(default, deserialize_with = "rules::typed")]
     pub coupon: Option<String>,

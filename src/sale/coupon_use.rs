@@ -9,7 +9,7 @@ use crate::ids::UserId;
 
 /// Takes a use again, where the coupon's limits allow it now. `false`: they do not. The price of the order stays what it was
 /// in any case. `person` is the look-up hash of the buyer's CPF or CNPJ, made with the look-up key `key`; `buyer` is
-/// the account, which is one person whatever documents it types. While hashes are being
+/// the account, and `email` the order's: orders that share any of the three are one customer's. While hashes are being
 /// turned to another look-up key (`vitrine rekey`) one hash cannot tell what the person has used: no use is taken then.
 pub async fn hold_again(
     tx: &impl GenericClient,
@@ -17,14 +17,14 @@ pub async fn hold_again(
     person: Option<Vec<u8>>,
     key: Option<i16>,
     buyer: Option<UserId>,
+    email: Option<&str>,
 ) -> Result<bool> {
     const HOLD: &str = "
         WITH person AS (
             INSERT INTO coupon_persons AS p (coupon_id, person, key, uses)
             SELECT c.id, $2, $3, 1 FROM coupons c
              WHERE c.id = $1 AND (c.max_uses IS NULL OR c.uses < c.max_uses)
-               AND (SELECT count(*) FROM orders o WHERE o.user_id = $4 AND o.coupon_id = c.id AND o.coupon_held)
-                   < coalesce(c.max_uses_per_customer, 2147483647)
+               AND (c.max_uses_per_customer IS NULL OR coupon_uses_of(c.id, ARRAY[$2::bytea], $4, $5, NULL) < c.max_uses_per_customer)
                AND NOT EXISTS (SELECT FROM secret_keys k WHERE k.purpose = 'look_up' AND k.turned_at IS NULL)
             ON CONFLICT (coupon_id, person) DO UPDATE SET uses = p.uses + 1
              WHERE p.uses < coalesce((SELECT max_uses_per_customer FROM coupons WHERE id = $1), p.uses + 1)
@@ -33,7 +33,7 @@ pub async fn hold_again(
     const LOCK: &str = "SELECT FROM coupons WHERE id = $1 FOR NO KEY UPDATE";
     let (Some(coupon), Some(person), Some(key)) = (coupon, person, key) else { return Ok(false) };
     db::query_opt(tx, LOCK, &[&coupon]).await?; // under the lock both halves of HOLD read the same counter
-    Ok(db::execute(tx, HOLD, &[&coupon, &person, &key, &buyer]).await? == 1)
+    Ok(db::execute(tx, HOLD, &[&coupon, &person, &key, &buyer, &email]).await? == 1)
 }
 
 /// Gives a use back.

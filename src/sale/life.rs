@@ -62,13 +62,13 @@ pub async fn mark_paid(tx: &impl GenericClient, order: OrderId, actor: Actor, re
 /// must go back.
 pub async fn revive(tx: &impl GenericClient, order: OrderId, actor: Actor, reason: &str) -> Result<bool> {
     const FIND: &str = "
-        SELECT coupon_id, user_id, tax_id_hash, tax_id_key FROM orders
+        SELECT coupon_id, user_id, customer_email, tax_id_hash, tax_id_key FROM orders
          WHERE id = $1 AND status = ANY($2) AND payment_status = ANY($3) AND NOT stock_held AND tax_id_sealed IS NOT NULL FOR NO KEY UPDATE";
     const HOLD: &str = "UPDATE orders SET stock_held = true, reservation = reservation + 1, coupon_held = $2 WHERE id = $1";
     let step = &transitions::REVIVE;
     let Some(row) = db::query_opt(tx, FIND, &[&order, &step.from, &step.money_from]).await? else { return Ok(false) };
-    let (coupon, person) = (row.get("coupon_id"), row.get("tax_id_hash"));
-    let coupon_held = coupon_use::hold_again(tx, coupon, person, row.get("tax_id_key"), row.get("user_id")).await?;
+    let (coupon, person, key) = (row.get("coupon_id"), row.get("tax_id_hash"), row.get("tax_id_key"));
+    let coupon_held = coupon_use::hold_again(tx, coupon, person, key, row.get("user_id"), row.get("customer_email")).await?;
     if !stock::take_again(tx, order, actor).await? {
         if coupon_held {
             coupon_use::release(tx, row.get("coupon_id"), row.get("tax_id_hash")).await?;

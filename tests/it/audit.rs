@@ -42,6 +42,11 @@ const PLANTED: &[(&str, &str)] = &[
     ("coupon-uses-are-the-orders-that-hold-them", "UPDATE orders SET coupon_held = false"),
     ("coupon-uses-stay-within-the-limit", "UPDATE coupons SET max_uses = 1, uses = 2"),
     ("coupon-uses-per-person-stay-within-the-limit", "UPDATE coupon_persons SET uses = 9"),
+    (
+        "coupon-uses-per-person-stay-within-the-limit",
+        "UPDATE coupons SET max_uses_per_customer = 1;
+         UPDATE orders SET coupon_held = true, coupon_id = (SELECT id FROM coupons), coupon_code = 'DEZ', customer_email = 'um@example.com'",
+    ),
     ("coupon-uses-are-counted-for-a-person", "DELETE FROM coupon_persons"),
     ("coupon-uses-are-counted-for-a-person", "UPDATE coupon_persons SET person = 'somebody else'"),
     // Orders.

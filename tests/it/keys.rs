@@ -11,6 +11,8 @@ use vitrine_sandbox::Pay;
 
 use crate::auth::{log_in, sign_up};
 use crate::process::serving_env;
+use uuid::Uuid;
+
 use crate::shop::{Answer, Beside, DATA_KEYS, Product, Shop, cpf};
 
 const NEW_KEY: &str = "2:ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA=";
@@ -34,6 +36,7 @@ impl Basket {
     async fn buy(&self, shop: &Shop, at: Option<&Beside>, person: u32) -> Answer {
         let mut order = self.order.clone();
         order["cpf"] = json!(cpf(person));
+        order["email"] = json!(format!("{}@example.com", Uuid::new_v4().simple())); // the document alone says who it is
         let request = match at {
             Some(server) => server.request(shop, "POST", "/api/orders"),
             None => shop.request("POST", "/api/orders"),

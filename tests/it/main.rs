@@ -24,6 +24,7 @@ mod catalog_cache;
 mod certificate;
 mod checkout;
 mod cost;
+mod coupon_customers;
 mod coupons;
 mod disputes;
 mod disputes_med;

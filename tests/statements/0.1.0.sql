@@ -874,6 +874,11 @@ SELECT 'coupon ' || c.code || ': ' || p.uses || ' uses by one person'
           FROM orders o JOIN coupons c ON c.id = o.coupon_id
          WHERE o.coupon_held AND o.user_id IS NOT NULL AND c.max_uses_per_customer IS NOT NULL
          GROUP BY o.coupon_id, o.user_id HAVING count(*) > min(c.max_uses_per_customer)
+        UNION ALL
+        SELECT 'coupon ' || min(c.code) || ': ' || count(*) || ' uses by one e-mail, among them order ' || min(o.number)
+          FROM orders o JOIN coupons c ON c.id = o.coupon_id
+         WHERE o.coupon_held AND o.customer_email IS NOT NULL AND c.max_uses_per_customer IS NOT NULL
+         GROUP BY o.coupon_id, o.customer_email HAVING count(*) > min(c.max_uses_per_customer)
 
 -- @ src/audit/rules_stock.rs
 --  -> ?column? text
@@ -1014,12 +1019,10 @@ WITH target AS (
           FROM target, held
 
 -- @ src/cart/store.rs COUPON
--- bytea -> id uuid, code text, kind text, value int8, min_subtotal_cents int8, max_discount_cents int8, starts_at timestamptz, ends_at timestamptz, max_uses int4, max_uses_per_customer int4, uses int4, active bool, person_uses int4
+-- bytea -> id uuid, code text, kind text, value int8, min_subtotal_cents int8, max_discount_cents int8, starts_at timestamptz, ends_at timestamptz, max_uses int4, max_uses_per_customer int4, uses int4, active bool, person_uses int8
 SELECT k.id, k.code, k.kind, k.value, k.min_subtotal_cents, k.max_discount_cents, k.starts_at, k.ends_at, k.max_uses,
-               k.max_uses_per_customer, k.uses, k.active, greatest(
-                   (SELECT s.uses FROM coupon_persons s JOIN users u ON u.tax_id_hash = s.person WHERE s.coupon_id = k.id AND u.id = c.user_id),
-                   (SELECT count(*) FROM orders o WHERE o.user_id = c.user_id AND o.coupon_id = k.id AND o.coupon_held)::int) AS person_uses
-          FROM carts c JOIN coupons k ON k.id = c.coupon_id
+               k.max_uses_per_customer, k.uses, k.active, coupon_uses_of(k.id, ARRAY[u.tax_id_hash], u.id, u.email, NULL) AS person_uses
+          FROM carts c JOIN coupons k ON k.id = c.coupon_id LEFT JOIN users u ON u.id = c.user_id
          WHERE c.owner = $1
 
 -- @ src/cart/store.rs EMPTY
@@ -1029,12 +1032,10 @@ WITH cart AS (
         DELETE FROM cart_items i USING cart WHERE i.cart_id = cart.id
 
 -- @ src/cart/store.rs FIND
--- text, uuid -> id uuid, code text, kind text, value int8, min_subtotal_cents int8, max_discount_cents int8, starts_at timestamptz, ends_at timestamptz, max_uses int4, max_uses_per_customer int4, uses int4, active bool, person_uses int4
+-- text, uuid -> id uuid, code text, kind text, value int8, min_subtotal_cents int8, max_discount_cents int8, starts_at timestamptz, ends_at timestamptz, max_uses int4, max_uses_per_customer int4, uses int4, active bool, person_uses int8
 SELECT k.id, k.code, k.kind, k.value, k.min_subtotal_cents, k.max_discount_cents, k.starts_at, k.ends_at, k.max_uses,
-               k.max_uses_per_customer, k.uses, k.active, greatest(
-                   (SELECT s.uses FROM coupon_persons s JOIN users u ON u.tax_id_hash = s.person WHERE s.coupon_id = k.id AND u.id = $2),
-                   (SELECT count(*) FROM orders o WHERE o.user_id = $2 AND o.coupon_id = k.id AND o.coupon_held)::int) AS person_uses
-          FROM coupons k WHERE k.code = $1
+               k.max_uses_per_customer, k.uses, k.active, coupon_uses_of(k.id, ARRAY[u.tax_id_hash], u.id, u.email, NULL) AS person_uses
+          FROM coupons k LEFT JOIN users u ON u.id = $2 WHERE k.code = $1
 
 -- @ src/cart/store.rs LINES
 -- bytea -> variant_id uuid, quantity int4, seen_price_cents int8, shown_price_cents int8, product_id uuid, sku text, variant_name text, price_cents int8, stock int4, name text, slug text, sold bool, image_url text
@@ -1999,8 +2000,8 @@ SELECT id, now() AS now, (SELECT value FROM settings WHERE name = 'payment_metho
       FROM carts WHERE owner = $1 AND current_setting('vitrine.key_is_free', true) IS DISTINCT FROM 'false' FOR UPDATE
 
 -- @ src/orders/checkout.rs SPEND_COUPON
--- uuid, _bytea, int2, uuid, uuid -> spend_coupon void
-SELECT spend_coupon($1, $2, $3, $4, $5)
+-- uuid, _bytea, int2, uuid, text, uuid -> spend_coupon void
+SELECT spend_coupon($1, $2, $3, $4, $5, $6)
 
 -- @ src/orders/checkout.rs TAKE_STOCK
 -- _uuid, _int4, _uuid, text, text -> take_stock bool
@@ -2799,11 +2800,15 @@ DELETE FROM carts WHERE id IN (SELECT id FROM carts WHERE user_id IS NULL AND up
 
 -- @ src/purge.rs
 --  -> 
+DELETE FROM cep_cache WHERE cep IN (SELECT cep FROM cep_cache WHERE address IS NULL AND fetched_at < now() - interval '1 day' LIMIT 1000)
+
+-- @ src/purge.rs
+--  -> 
 DELETE FROM cep_cache WHERE cep IN (SELECT cep FROM cep_cache WHERE fetched_at < now() - interval '90 days' LIMIT 1000)
 
 -- @ src/purge.rs
 --  -> 
-DELETE FROM freight_quotes WHERE id IN (SELECT id FROM freight_quotes WHERE quoted_at < now() - interval '90 days' LIMIT 1000)
+DELETE FROM freight_quotes WHERE id IN (SELECT id FROM freight_quotes WHERE quoted_at < now() - interval '30 days' LIMIT 1000)
 
 -- @ src/purge.rs
 --  -> 
@@ -2932,13 +2937,12 @@ UPDATE secret_keys SET turned_at = now() WHERE purpose = 'look_up' AND turned_at
 UPDATE coupons SET uses = uses - 1 WHERE id = $1
 
 -- @ src/sale/coupon_use.rs HOLD
--- uuid, bytea, int2, uuid -> 
+-- uuid, bytea, int2, uuid, text -> 
 WITH person AS (
             INSERT INTO coupon_persons AS p (coupon_id, person, key, uses)
             SELECT c.id, $2, $3, 1 FROM coupons c
              WHERE c.id = $1 AND (c.max_uses IS NULL OR c.uses < c.max_uses)
-               AND (SELECT count(*) FROM orders o WHERE o.user_id = $4 AND o.coupon_id = c.id AND o.coupon_held)
-                   < coalesce(c.max_uses_per_customer, 2147483647)
+               AND (c.max_uses_per_customer IS NULL OR coupon_uses_of(c.id, ARRAY[$2::bytea], $4, $5, NULL) < c.max_uses_per_customer)
                AND NOT EXISTS (SELECT FROM secret_keys k WHERE k.purpose = 'look_up' AND k.turned_at IS NULL)
             ON CONFLICT (coupon_id, person) DO UPDATE SET uses = p.uses + 1
              WHERE p.uses < coalesce((SELECT max_uses_per_customer FROM coupons WHERE id = $1), p.uses + 1)
@@ -2970,8 +2974,8 @@ UPDATE orders SET status = 'delivered', delivered_at = greatest(least($2, now())
          WHERE id = $1 AND status = ANY($3)
 
 -- @ src/sale/life.rs FIND
--- uuid, _text, _text -> coupon_id uuid, user_id uuid, tax_id_hash bytea, tax_id_key int2
-SELECT coupon_id, user_id, tax_id_hash, tax_id_key FROM orders
+-- uuid, _text, _text -> coupon_id uuid, user_id uuid, customer_email text, tax_id_hash bytea, tax_id_key int2
+SELECT coupon_id, user_id, customer_email, tax_id_hash, tax_id_key FROM orders
          WHERE id = $1 AND status = ANY($2) AND payment_status = ANY($3) AND NOT stock_held AND tax_id_sealed IS NOT NULL FOR NO KEY UPDATE
 
 -- @ src/sale/life.rs FOLLOW
