@@ -1,5 +1,7 @@
 //! What one server process is made of. Built once, handed down; there are no globals. It knows tools, and no feature.
 
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use deadpool_postgres::Pool;
@@ -31,8 +33,11 @@ pub struct App {
     pub catalog: AnswerCache,
     pub standings: Standings,
     pub limiters: Limiters,
-    pub coupon_guesses: Guesses,
-    pub mail_pace: Pace,
+    /// By address: see `client_ip::counted`.
+    pub coupon_guesses: Guesses<IpAddr>,
+    /// Wrong passwords by account, and by known device. `None`: not counted.
+    pub password_guesses: Option<Guesses<[u8; 32]>>,
+    pub mail_pace: Arc<Pace>,
     pub strangers: Strangers,
     wake: Notify,
     draining: AtomicBool,
@@ -43,18 +48,20 @@ impl App {
     pub async fn open(config: Config) -> Result<Self> {
         let (pool, long) = db::pools(&config.database)?;
         let keys = key_store::load(&mut pool.get().await?, &config.auth).await?;
+        let mail_pace = Arc::new(Pace::new());
         Ok(Self {
             pool,
             long,
             keys,
             tokens: Tokens::new(&config.auth),
             hasher: Hasher::new(),
-            providers: Providers::new(&config)?,
+            providers: Providers::new(&config, &mail_pace)?,
             catalog: AnswerCache::new(&config.cache),
             standings: Standings::new(),
             limiters: Limiters::new(&config.limits),
-            coupon_guesses: Guesses::new(),
-            mail_pace: Pace::new(),
+            coupon_guesses: Guesses::of_coupons(),
+            password_guesses: config.limits.account.map(|limit| Guesses::new(limit.burst as usize, limit.per)),
+            mail_pace,
             strangers: Strangers::new(),
             wake: Notify::new(),
             draining: AtomicBool::new(false),

@@ -1,6 +1,6 @@
 //! Whose request it is, for rate limits: the peer, or what a proxy that we trust says of it.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use actix_web::http::header::HeaderMap;
 use ipnet::IpNet;
@@ -13,15 +13,22 @@ pub fn client_ip(peer: Option<IpAddr>, headers: &HeaderMap, trusted: &[IpNet]) -
         return peer;
     }
     let forwarded = headers.get_all("x-forwarded-for").filter_map(|value| value.to_str().ok()).collect::<Vec<_>>().join(",");
-    let hops = forwarded.split(',').rev().map(|hop| hop.trim().parse::<IpAddr>().map(|ip| ip.to_canonical()));
-    for hop in hops {
+    for hop in forwarded.split(',').rev().map(hop_ip) {
         match hop {
-            Ok(ip) if is_ours(&ip) => {}
-            Ok(ip) => return ip,
-            Err(_) => return peer,
+            Some(ip) if is_ours(&ip) => {}
+            Some(ip) => return ip,
+            None => return peer,
         }
     }
     peer
+}
+
+/// The address of a hop. Some proxies write its port too (`203.0.113.9:4711`), and IPv6 in brackets.
+fn hop_ip(hop: &str) -> Option<IpAddr> {
+    let hop = hop.trim().trim_matches('"');
+    let bare = hop.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(hop);
+    let ip = bare.parse().ok().or_else(|| hop.parse::<SocketAddr>().ok().map(|socket| socket.ip()))?;
+    Some(IpAddr::to_canonical(&ip))
 }
 
 /// What an address counts under. Of IPv6 a subscriber has a whole /64 at least, 2^64 addresses: they count as one.
@@ -51,6 +58,20 @@ mod tests {
         assert_eq!(ip("10.0.0.1", "1.1.1.1, 203.0.113.9"), "203.0.113.9");
         assert_eq!(ip("10.0.0.1", "1.1.1.1, 203.0.113.9, 10.1.1.1"), "203.0.113.9");
         assert_eq!(ip("10.0.0.1", "garbage"), "10.0.0.1");
+    }
+
+    #[test]
+    fn a_proxy_that_writes_ports_does_not_put_all_clients_into_one() {
+        for (forwarded, client) in [
+            ("203.0.113.9:4711", "203.0.113.9"),
+            ("1.1.1.1:1, 203.0.113.9:4711, 10.1.1.1:80", "203.0.113.9"),
+            ("[2001:db8::1]:443", "2001:db8::1"),
+            ("[2001:db8::1]", "2001:db8::1"),
+            ("\"[::ffff:203.0.113.9]:443\"", "203.0.113.9"),
+        ] {
+            assert_eq!(ip("10.0.0.1", forwarded), client, "{forwarded}");
+        }
+        assert_eq!(ip("10.0.0.1", "203.0.113.9:port"), "10.0.0.1");
     }
 
     #[test]

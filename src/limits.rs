@@ -17,6 +17,8 @@ pub struct Limiters {
     pub register: Limiter,
     pub forgot_password: Limiter,
     pub global: Limiter,
+    pub freight: Limiter,
+    pub cep: Limiter,
 }
 
 impl Limiters {
@@ -26,12 +28,14 @@ impl Limiters {
             register: Limiter::new(limits.register),
             forgot_password: Limiter::new(limits.forgot_password),
             global: Limiter::new(limits.global),
+            freight: Limiter::new(limits.freight),
+            cep: Limiter::new(limits.cep),
         }
     }
 
     /// Forgets addresses that have their whole burst again: memory stays bounded by who was here lately.
     pub fn forget_the_idle(&self) {
-        for limiter in [&self.login, &self.register, &self.forgot_password, &self.global] {
+        for limiter in [&self.login, &self.register, &self.forgot_password, &self.global, &self.freight, &self.cep] {
             if let Some(keyed) = &limiter.0 {
                 keyed.retain_recent();
                 keyed.shrink_to_fit();

@@ -4,8 +4,10 @@ use std::collections::VecDeque;
 use std::sync::{Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tokio::sync::Mutex;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
+use vitrine_kit::pace::Turns;
 
 const PER_SECOND: usize = 4;
 const SECOND: Duration = Duration::from_secs(1);
@@ -28,9 +30,10 @@ impl Pace {
     pub async fn turn(&self) {
         let mut sent = self.sent.lock().await; // held while waiting: that is the queue
         if sent.len() == PER_SECOND
-            && let Some(oldest) = sent.pop_front()
+            && let Some(oldest) = sent.front()
         {
-            sleep_until(oldest + SECOND).await;
+            sleep_until(*oldest + SECOND).await; // whoever gives up here has taken nothing
+            sent.pop_front();
         }
         sent.push_back(Instant::now());
     }
@@ -46,6 +49,14 @@ impl Pace {
     pub fn customers_need_the_quota(&self, catch_up: Duration) -> bool {
         let spent = *self.spent_until.lock().unwrap_or_else(PoisonError::into_inner);
         spent.is_some_and(|until| Instant::now() < until + catch_up)
+    }
+}
+
+/// For a mail's quick repeats: they are calls like all others.
+#[async_trait]
+impl Turns for Pace {
+    async fn turn(&self, limit: Duration) -> Result<(), Duration> {
+        timeout(limit, Self::turn(self)).await.map_err(|_| SECOND)
     }
 }
 

@@ -16,6 +16,7 @@ use vitrine_kit::breaker::{Breaker, BreakerConfig};
 use vitrine_kit::fiscal::{Environment, FiscalProvider};
 use vitrine_kit::http::BadConfig;
 use vitrine_kit::mail::Mailer;
+use vitrine_kit::pace::Turns;
 use vitrine_kit::pix::PixProvider;
 use vitrine_kit::shipping::{FreightOption, ShippingProvider};
 use vitrine_melhorenvio::{MelhorEnvio, MelhorEnvioConfig};
@@ -30,6 +31,7 @@ use crate::config::{
     SmsSettings, StripeSettings,
 };
 use crate::error::{Error, Result};
+use crate::pace::Pace;
 
 /// How long a freight quote may take; a slower carrier is left out.
 const QUOTE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -79,7 +81,8 @@ pub struct Providers {
 }
 
 impl Providers {
-    pub fn new(config: &Config) -> Result<Self> {
+    /// `mail_pace` gives out the turns of mails.
+    pub fn new(config: &Config, mail_pace: &Arc<Pace>) -> Result<Self> {
         let user_agent = format!("Vitrine/{} ({})", env!("CARGO_PKG_VERSION"), contact(config));
         let bad = |e: BadConfig| Error::Internal(format!("a provider cannot be set up: {e}"));
         let all = |settings: &[PixSettings]| -> Result<Vec<_>, BadConfig> {
@@ -104,7 +107,7 @@ impl Providers {
                 }
             }
         }
-        let (mailer, mailers_breaker) = mailer(&config.mail.mailer, config.breaker).map_err(bad)?;
+        let (mailer, mailers_breaker) = mailer(&config.mail.mailer, config.breaker, mail_pace).map_err(bad)?;
         let sms = config.sms.as_ref().map(|settings| sms(settings, config.breaker)).transpose().map_err(bad)?;
         let cep = CepLookup::new(CepConfig {
             viacep_url: config.shipping.viacep_url.clone(),
@@ -222,6 +225,7 @@ fn melhorenvio(s: &MelhorEnvioSettings, user_agent: &str, breaker: BreakerConfig
         timeout: QUOTE_TIMEOUT,
         label_timeout: s.timeout,
         breaker,
+        calls_per_minute: s.calls_per_minute,
     })
 }
 
@@ -251,11 +255,16 @@ fn stripe(settings: &StripeSettings, breaker: BreakerConfig) -> Result<Arc<Strip
     })?))
 }
 
-fn mailer(settings: &MailerSettings, breaker: BreakerConfig) -> Result<(Arc<dyn Mailer>, Arc<Breaker>), BadConfig> {
+fn mailer(
+    settings: &MailerSettings,
+    breaker: BreakerConfig,
+    pace: &Arc<Pace>,
+) -> Result<(Arc<dyn Mailer>, Arc<Breaker>), BadConfig> {
     Ok(match settings {
         MailerSettings::Resend { url, api_key } => {
             let (base_url, api_key) = (url.clone(), api_key.clone());
-            let resend = Resend::new(ResendConfig { base_url, api_key, timeout: MAIL_TIMEOUT, breaker })?;
+            let turns = Some(Arc::clone(pace) as Arc<dyn Turns>);
+            let resend = Resend::new(ResendConfig { base_url, api_key, timeout: MAIL_TIMEOUT, breaker, turns })?;
             let breaker = resend.breaker();
             (Arc::new(resend), breaker)
         }

@@ -15,7 +15,7 @@ const BATCH: u64 = 1000;
 /// Batches per table and run: a busy shop adds more rows in ten minutes than one batch.
 const MAX_BATCHES: usize = 200;
 
-const PURGES: [(&str, &str); 12] = [
+const PURGES: [(&str, &str); 13] = [
     (
         "jobs",
         "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE state = 'done' AND finished_at < now() - interval '7 days' LIMIT 1000)",
@@ -65,9 +65,15 @@ const PURGES: [(&str, &str); 12] = [
         "cep_cache",
         "DELETE FROM cep_cache WHERE cep IN (SELECT cep FROM cep_cache WHERE fetched_at < now() - interval '90 days' LIMIT 1000)",
     ),
+    // That there is no such CEP is known for a day.
+    (
+        "cep_cache",
+        "DELETE FROM cep_cache WHERE cep IN (SELECT cep FROM cep_cache WHERE address IS NULL AND fetched_at < now() - interval '1 day' LIMIT 1000)",
+    ),
+    // Estimates use recent prices. The quote that an order was placed with stays in the order (`orders.freight_quote`).
     (
         "freight_quotes",
-        "DELETE FROM freight_quotes WHERE id IN (SELECT id FROM freight_quotes WHERE quoted_at < now() - interval '90 days' LIMIT 1000)",
+        "DELETE FROM freight_quotes WHERE id IN (SELECT id FROM freight_quotes WHERE quoted_at < now() - interval '30 days' LIMIT 1000)",
     ),
 ];
 

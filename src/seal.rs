@@ -13,8 +13,8 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
-use vitrine_kit::TaxId;
 use vitrine_kit::signature::hmac_sha256;
+use vitrine_kit::{Email, TaxId};
 
 use crate::client_ip::counted;
 use crate::config::AuthConfig;
@@ -130,6 +130,7 @@ struct TokenKeys {
     resets: [u8; 32],
     invoices: [u8; 32],
     addresses: [u8; 32],
+    devices: [u8; 32],
 }
 
 impl std::fmt::Debug for TokenKeys {
@@ -159,6 +160,7 @@ impl Keys {
             quotes: derive("quote"),
             orders: derive("order"),
             resets: derive("reset"),
+            devices: derive("device"),
             invoices: derive("invoice"),
             addresses: derive("address"),
         };
@@ -256,6 +258,22 @@ impl Keys {
     pub fn read_reset_token(&self, token: &str) -> Option<ResetId> {
         let reset: ResetId = token.split_once('.')?.0.parse().ok()?;
         bool::from(self.reset_token(reset).as_bytes().ct_eq(token.as_bytes())).then_some(reset)
+    }
+
+    /// A token for a device on which this account was signed in: `<random>.<signature>`. It opens nothing.
+    pub fn device_token(&self, email: &Email) -> String {
+        self.device_token_of(email, &URL_SAFE_NO_PAD.encode(rand::random::<[u8; 16]>()))
+    }
+
+    fn device_token_of(&self, email: &Email, nonce: &str) -> String {
+        let signature = hmac_sha256(&self.tokens.devices, format!("{nonce}.{}", email.as_str()).as_bytes());
+        format!("{nonce}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+
+    /// Whether the token is one of ours for this account. Compares in constant time.
+    pub fn is_device_token(&self, email: &Email, token: &str) -> bool {
+        let Some((nonce, _)) = token.split_once('.') else { return false };
+        self.device_token_of(email, nonce).as_bytes().ct_eq(token.as_bytes()).into()
     }
 
     /// `payload.signature`, for what a client carries for us (freight quotes).

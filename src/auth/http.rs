@@ -2,7 +2,7 @@
 
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use actix_web::http::header::{CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, get, post, web};
 use futures_util::future::LocalBoxFuture;
 use garde::Validate;
@@ -12,8 +12,9 @@ use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 use vitrine_kit::{Email, Phone, TaxId};
 
+use super::attempts;
 use super::reset;
-use super::session::{Session, signed_out};
+use super::session::{Session, know_device, signed_out};
 use super::sign_in::{self, SignUp};
 use crate::app::App;
 use crate::cart;
@@ -124,21 +125,26 @@ async fn register(app: web::Data<App>, req: HttpRequest, body: Json<Register>) -
         phone: body.phone.map(|text| parsed("phone", Phone::parse(&text))).transpose()?,
         lang: body.locale.unwrap_or_else(|| spoken(&req)),
     };
-    let session = sign_in::register(&app, new).await?;
+    let device = app.keys.device_token(&new.email);
+    let session = sign_in::register(&app, new).await?.on_device(device);
     app.jobs_were_pushed();
     merge_cart(&app, &req, session.user.id).await;
     session.answer(&app, StatusCode::CREATED)
 }
 
-/// Signs in. A guest's cart is merged into the person's. A wrong e-mail and a wrong password get the same answer.
-#[utoipa::path(tag = "auth", request_body = Login,
+/// Signs in. A guest's cart is merged into the person's. A wrong e-mail and a wrong password get the same answer. Wrong passwords are limited
+/// per account; a device on which it was signed in before (a cookie, or `device_token`) counts apart
+#[utoipa::path(tag = "auth", request_body = Login, params(("X-Device-Token" = Option<String>, Header)),
     responses((status = 200, body = Session), (status = 401, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem)))]
 #[post("/api/auth/login")]
 async fn login(app: web::Data<App>, req: HttpRequest, body: Json<Login>) -> Result<HttpResponse> {
     app.limiters.login.check(rate_limit::address(&app, &req))?;
     let body = body.into_inner();
     let email = parsed("email", Email::parse(&body.email))?;
-    let session = sign_in::login(&app, &email, body.password).await?;
+    let device = attempts::known_device(&app, &req, &email);
+    let attempt = sign_in::login(&app, &email, body.password);
+    let session = attempts::counted(&app, &email, device.as_deref(), attempt).await?;
+    let session = session.on_device(device.unwrap_or_else(|| app.keys.device_token(&email)));
     merge_cart(&app, &req, session.user.id).await;
     session.answer(&app, StatusCode::OK)
 }
@@ -172,13 +178,19 @@ async fn forgot_password(app: web::Data<App>, req: HttpRequest, body: Json<Forgo
     Ok(HttpResponse::Accepted().finish())
 }
 
-/// Sets a new password with the mailed token, which works once. Every session ends.
+/// Sets a new password with the mailed token, which works once. Every session ends. From then on this device is a known one: its
+/// `X-Device-Token` is also set as a cookie.
 #[utoipa::path(tag = "auth", request_body = ResetPassword, responses((status = 204), (status = 422, body = Problem)))]
 #[post("/api/auth/reset-password")]
 async fn reset_password(app: web::Data<App>, body: Json<ResetPassword>) -> Result<HttpResponse> {
     let body = body.into_inner();
-    reset::reset(&app, body.token.expose_secret(), body.password).await?;
-    signed_out(&app)
+    let email = reset::reset(&app, body.token.expose_secret(), body.password).await?;
+    let mut answer = signed_out(&app)?;
+    let device = app.keys.device_token(&email); // whoever reads the mailbox is no stranger
+    know_device(&app, &mut answer, &device)?;
+    let device = HeaderValue::from_str(&device).map_err(|e| Error::Internal(e.to_string()))?;
+    answer.headers_mut().insert(HeaderName::from_static(attempts::HEADER), device);
+    Ok(answer)
 }
 
 /// Sets a new password. Every other session of the person ends.

@@ -1,6 +1,7 @@
 //! Registration, sign-in, refresh, sign-out and new passwords.
 
-pub mod http;
+pub mod attempts;
+mod http;
 pub mod password_rules;
 pub mod reset;
 pub mod session;

@@ -56,8 +56,8 @@ async fn begin(app: &App, email: &Email) -> Result<bool> {
     Ok(true)
 }
 
-/// Sets the password of the token's owner. A token works once; every session ends.
-pub async fn reset(app: &App, token: &str, password: SecretString) -> Result<()> {
+/// Sets the password of the token's owner, and returns the account's e-mail. A token works once; every session ends.
+pub async fn reset(app: &App, token: &str, password: SecretString) -> Result<Email> {
     const FIND: &str = "
         SELECT u.id, u.email, u.name FROM password_resets r JOIN users u ON u.id = r.user_id
          WHERE r.id = $1 AND r.token_hash = $2 AND r.used_at IS NULL AND r.expires_at > now()
@@ -83,7 +83,7 @@ pub async fn reset(app: &App, token: &str, password: SecretString) -> Result<()>
     sessions::revoke_all(&tx, user, None, Reason::Password).await?;
     tx.commit().await?;
     app.standings.forget(user);
-    Ok(())
+    Email::parse(person.get("email")).map_err(|e| Error::Internal(format!("the e-mail of user {user}: {e}")))
 }
 
 /// Sets the password of a person who is signed in and knows the old one. Ends every other session.

@@ -10,12 +10,15 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::http::who::REFRESH_COOKIE;
+use crate::http::who::{DEVICE_COOKIE, REFRESH_COOKIE};
 use crate::users::User;
 use crate::users::sessions::Opened;
 
 /// Both paths of the routes that read the cookie. Requests to other paths do not carry it.
 const COOKIE_PATHS: [&str; 2] = ["/api/auth", "/api/v1/auth"];
+
+/// How long a browser stays a known device after its last sign-in.
+const DEVICE_DAYS: i64 = 365;
 
 /// A session of a person who is signed in.
 #[derive(Debug, Serialize, ToSchema)]
@@ -28,6 +31,10 @@ pub struct Session {
     pub expires_in: i64,
     /// Works once, for `POST /api/auth/refresh`. Browsers also get it as an HttpOnly cookie and need not keep it.
     pub refresh_token: String,
+    /// Says that this device was signed in before; after a sign-in or a registration. A client without cookies sends it as
+    /// `X-Device-Token` with the next one, so that strangers' wrong passwords do not count for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device_token: Option<String>,
     pub user: User,
 }
 
@@ -38,29 +45,43 @@ impl Session {
             token_type: "Bearer",
             expires_in: app.tokens.ttl_s(),
             refresh_token: opened.refresh_token,
+            device_token: None,
             user,
         })
+    }
+
+    /// On this device, from now on a known one.
+    pub fn on_device(self, token: String) -> Self {
+        Self { device_token: Some(token), ..self }
     }
 
     /// The answer with its cookie. Never cached.
     pub fn answer(&self, app: &App, status: StatusCode) -> Result<HttpResponse> {
         let age = CookieAge::try_from(app.config.auth.refresh_ttl).unwrap_or(CookieAge::days(7));
         let mut answer = HttpResponse::build(status).insert_header((CACHE_CONTROL, "no-store")).json(self);
-        set_cookie(app, &mut answer, &self.refresh_token, age)?;
+        set_cookie(app, &mut answer, REFRESH_COOKIE, &self.refresh_token, age)?;
+        if let Some(token) = &self.device_token {
+            know_device(app, &mut answer, token)?;
+        }
         Ok(answer)
     }
+}
+
+/// Lets the browser show that the account was used on it.
+pub fn know_device(app: &App, answer: &mut HttpResponse, token: &str) -> Result<()> {
+    set_cookie(app, answer, DEVICE_COOKIE, token, CookieAge::days(DEVICE_DAYS))
 }
 
 /// An empty answer that removes the cookie.
 pub fn signed_out(app: &App) -> Result<HttpResponse> {
     let mut answer = HttpResponse::NoContent().finish();
-    set_cookie(app, &mut answer, "", CookieAge::ZERO)?;
+    set_cookie(app, &mut answer, REFRESH_COOKIE, "", CookieAge::ZERO)?;
     Ok(answer)
 }
 
-fn set_cookie(app: &App, answer: &mut HttpResponse, value: &str, age: CookieAge) -> Result<()> {
+fn set_cookie(app: &App, answer: &mut HttpResponse, name: &'static str, value: &str, age: CookieAge) -> Result<()> {
     for path in COOKIE_PATHS {
-        let cookie = Cookie::build(REFRESH_COOKIE, value)
+        let cookie = Cookie::build(name, value)
             .path(path)
             .http_only(true)
             .same_site(SameSite::Lax)

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::store::{self, Addition, Which};
 use super::{Cart, Owner};
 use crate::app::App;
+use crate::client_ip::counted;
 use crate::coupons;
 use crate::error::{Error, Problem, Result};
 use crate::http::json::{Json, Path, Query};
@@ -145,7 +146,7 @@ async fn apply_coupon(app: web::Data<App>, req: HttpRequest, visitor: Visitor, b
     if cart.items.is_empty() {
         return Err(Error::CartEmpty);
     }
-    let guess = app.coupon_guesses.begin(rate_limit::address(&app, &req), &code).await?;
+    let guess = app.coupon_guesses.begin(counted(rate_limit::address(&app, &req)), &code).await?;
     let found = store::find_coupon(&db, &owner, &code).await?;
     let (coupon, person_uses) = found.ok_or(Error::NotFound("The coupon"))?;
     guess.was_right();

@@ -109,9 +109,15 @@ pub struct Limit {
 #[derive(Debug, Clone)]
 pub struct RateLimits {
     pub login: Option<Limit>,
+    /// Wrong passwords per account, from devices that it was never signed in on.
+    pub account: Option<Limit>,
     pub register: Option<Limit>,
     pub forgot_password: Option<Limit>,
     pub global: Option<Limit>,
+    /// Freight quotes per address: each may cost a call to every carrier.
+    pub freight: Option<Limit>,
+    /// Look-ups of a CEP per address.
+    pub cep: Option<Limit>,
 }
 
 #[derive(Debug, Clone)]
@@ -169,9 +175,12 @@ impl Config {
             },
             limits: RateLimits {
                 login: env.limit("RATE_LIMIT_LOGIN", "5/20s"),
+                account: env.limit("RATE_LIMIT_ACCOUNT", "10/15m"),
                 register: env.limit("RATE_LIMIT_REGISTER", "3/1h"),
                 forgot_password: env.limit("RATE_LIMIT_FORGOT_PASSWORD", "5/1h"),
                 global: env.limit("RATE_LIMIT_GLOBAL", "300/1m"),
+                freight: env.limit("RATE_LIMIT_FREIGHT", "20/1m"),
+                cep: env.limit("RATE_LIMIT_CEP", "20/1m"),
             },
             worker_concurrency: env.number("WORKER_CONCURRENCY", 8, 1, 256) as usize,
             log: LogConfig {

@@ -31,6 +31,8 @@ pub struct MelhorEnvioSettings {
     pub timeout: Duration,
     /// The client secret of the app; unset: `/api/webhooks/melhorenvio` is not served.
     pub webhook_secret: Option<SecretString>,
+    /// What this process may use of the token's allowance.
+    pub calls_per_minute: u32,
 }
 
 #[derive(Debug, Clone)]
@@ -99,6 +101,12 @@ fn melhorenvio(env: &mut Env<'_>) -> MelhorEnvioSettings {
         token: env.secret("SHIPPING_API_KEY", 1),
         timeout,
         webhook_secret: env.optional("MELHORENVIO_WEBHOOK_SECRET").map(SecretString::from),
+        calls_per_minute: env.number(
+            "MELHORENVIO_CALLS_PER_MINUTE",
+            u64::from(vitrine_melhorenvio::CALLS_PER_MINUTE),
+            10,
+            1_000_000,
+        ) as u32,
     }
 }
 

@@ -21,7 +21,7 @@ pub async fn global(
     req: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let path = req.path();
+    let path = req.match_info().as_str(); // decoded, as routes are matched: `/%61pi/orders` is `/api/orders`
     let counted = (path.starts_with("/api/") && !path.starts_with("/api/webhooks/")) || path.starts_with("/tracking/");
     if counted
         && let Some(app) = req.app_data::<web::Data<App>>()

@@ -29,7 +29,7 @@ pub async fn track(mut req: ServiceRequest, next: Next<impl MessageBody + 'stati
     let method = req.method().clone();
     let is_head = head::as_get(&mut req);
     let path = req.path().to_owned();
-    let span = span_of(&id, &path);
+    let span = span_of(&id, req.match_info().as_str()); // decoded, as routes are matched
     let base = req.app_data::<Data<App>>().map(|app| app.config.http.public_url.clone()).unwrap_or_default();
     let work = request::at_public_url(base, next.call(req));
     let mut res = cause::scope("request", &id, work).instrument(span.clone()).await?.map_into_boxed_body();

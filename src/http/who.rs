@@ -17,6 +17,8 @@ use crate::token::Role;
 /// The cookie that carries a guest's cart.
 pub const CART_COOKIE: &str = "vitrine_cart";
 /// The cookie that may carry the refresh token.
+/// Says that the browser was signed in to an account before.
+pub const DEVICE_COOKIE: &str = "vitrine_device";
 pub const REFRESH_COOKIE: &str = "vitrine_refresh";
 
 /// A signed-in person who is not blocked and whose session has not ended.

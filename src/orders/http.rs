@@ -15,6 +15,7 @@ use super::{cancel, events, handover, resume, returns, store, tracking};
 use crate::app::App;
 use crate::cart::Owner;
 use crate::catalog;
+use crate::client_ip::counted;
 use crate::coupons;
 use crate::error::{Error, Result};
 use crate::http::idempotency::{IdempotencyKey, Kept};
@@ -60,7 +61,7 @@ async fn place(
     let address = rate_limit::address(&app, &req);
     // Coupon codes can be guessed here and in the cart: both are counted.
     let guess = match &body.coupon {
-        Some(code) => Some(app.coupon_guesses.begin(address, &coupons::normalise(code)?).await?),
+        Some(code) => Some(app.coupon_guesses.begin(counted(address), &coupons::normalise(code)?).await?),
         None => None,
     };
     let asked = Asked { owner: &owner, actor: visitor.actor(), spoken: spoken(&req), address, key: claim.as_ref() };

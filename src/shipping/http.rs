@@ -1,6 +1,6 @@
 //! `/api/shipping`.
 
-use actix_web::{HttpResponse, post, web};
+use actix_web::{HttpRequest, HttpResponse, post, web};
 use garde::Validate;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -14,6 +14,7 @@ use crate::cart::{self, Owner};
 use crate::coupons::Coupon;
 use crate::error::{Error, Problem, Result};
 use crate::http::json::Json;
+use crate::http::rate_limit;
 use crate::http::who::Visitor;
 use crate::ids::{ProductId, VariantId};
 
@@ -48,11 +49,17 @@ fn is_cep(text: &str, (): &()) -> garde::Result {
     Cep::parse(text).map(drop).map_err(garde::Error::new)
 }
 
-/// Quotes freight. The checkout takes an option's `quote_token`.
+/// Quotes freight. The checkout takes an option's `quote_token`. Limited per address.
 #[utoipa::path(tag = "shipping", security((), ("bearer" = [])), request_body = Calculate, responses(
-    (status = 200, body = Freight), (status = 422, body = Problem), (status = 503, body = Problem)))]
+    (status = 200, body = Freight), (status = 422, body = Problem), (status = 429, body = Problem), (status = 503, body = Problem)))]
 #[post("/api/shipping/calculate")]
-async fn calculate_freight(app: web::Data<App>, visitor: Visitor, body: Json<Calculate>) -> Result<HttpResponse> {
+async fn calculate_freight(
+    app: web::Data<App>,
+    req: HttpRequest,
+    visitor: Visitor,
+    body: Json<Calculate>,
+) -> Result<HttpResponse> {
+    app.limiters.freight.check(rate_limit::address(&app, &req))?;
     let to = Cep::parse(&body.cep_destino).map_err(|e| Error::field("cep_destino", e.to_string()))?;
     let (wanted, coupon) = match &body.items {
         Some(items) => {

@@ -1,7 +1,7 @@
 //! `/api/cep/{cep}`: from a CEP to a street, cached for weeks. Always optional: without an answer the buyer types the address.
 
 use actix_web::http::header::CACHE_CONTROL;
-use actix_web::{HttpResponse, get, web};
+use actix_web::{HttpRequest, HttpResponse, get, web};
 use deadpool_postgres::GenericClient;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::db;
 use crate::error::{Error, Problem, Result};
 use crate::http::json::Path;
+use crate::http::rate_limit;
 
 pub fn routes(cfg: &mut ServiceConfig<'_>) {
     cfg.service(show);
@@ -51,12 +52,13 @@ struct Cached {
     fresh: bool,
 }
 
-/// Street, district, city and state of a CEP.
+/// Street, district, city and state of a CEP. Limited per address.
 #[utoipa::path(tag = "addresses", params(("cep" = String, Path, example = "01310-100")),
-    responses((status = 200, body = Place), (status = 404, body = Problem), (status = 422, body = Problem),
+    responses((status = 200, body = Place), (status = 404, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem),
               (status = 503, body = Problem, description = "Nobody who could answer is there: let the buyer type it")))]
 #[get("/api/cep/{cep}")]
-async fn show(app: web::Data<App>, path: Path<String>) -> Result<HttpResponse> {
+async fn show(app: web::Data<App>, req: HttpRequest, path: Path<String>) -> Result<HttpResponse> {
+    app.limiters.cep.check(rate_limit::address(&app, &req))?;
     let cep = parsed("cep", Cep::parse(&path.0))?;
     let place = look_up(&app, &cep).await?.ok_or(Error::NotFound("The CEP"))?;
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "public, max-age=86400")).json(place))

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use futures_util::future::{join, join_all};
 use serde_json::{Value, json};
+use uuid::Uuid;
 use vitrine::audit;
 use vitrine::ids::{OrderId, ResetId};
 use vitrine::rekey::{Report, Wanted, rekey};
@@ -11,7 +12,6 @@ use vitrine_sandbox::Pay;
 
 use crate::auth::{log_in, sign_up};
 use crate::process::serving_env;
-use uuid::Uuid;
 
 use crate::shop::{Answer, Beside, DATA_KEYS, Product, Shop, cpf};
 

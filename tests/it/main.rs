@@ -7,6 +7,7 @@ mod relay;
 mod seller;
 mod shop;
 
+mod abuse;
 mod admin;
 mod admin_refunds;
 mod admin_users;

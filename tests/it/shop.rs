@@ -127,6 +127,7 @@ impl Shop {
             ("DATA_KEYS", DATA_KEYS.into()),
             ("PROPAY_URL", provider("propay")),
             ("MELHORENVIO_URL", provider("melhorenvio")),
+            ("MELHORENVIO_CALLS_PER_MINUTE", "1000000".into()),
             ("CORREIOS_URL", provider("correios")),
             ("CORREIOS_USER", post[0].clone()),
             ("CORREIOS_API_KEY", post[1].clone()),
@@ -164,6 +165,8 @@ impl Shop {
             ("RATE_LIMIT_REGISTER", "0".into()),
             ("RATE_LIMIT_FORGOT_PASSWORD", "0".into()),
             ("RATE_LIMIT_GLOBAL", "0".into()),
+            ("RATE_LIMIT_FREIGHT", "0".into()),
+            ("RATE_LIMIT_CEP", "0".into()),
         ]
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))

@@ -74,6 +74,8 @@ fn itself(secrets: &mut Secrets, database_url: String) -> Vec<Variable> {
         ("RATE_LIMIT_REGISTER", "0".into()),
         ("RATE_LIMIT_FORGOT_PASSWORD", "0".into()),
         ("RATE_LIMIT_GLOBAL", "0".into()),
+        ("RATE_LIMIT_FREIGHT", "0".into()),
+        ("RATE_LIMIT_CEP", "0".into()),
     ]
 }
 
@@ -114,6 +116,7 @@ fn carriers(secrets: &mut Secrets, provider: impl Fn(&str) -> String) -> Vec<Var
         ("SHIPPING_PROVIDER", "melhorenvio,correios".into()),
         ("SHIPPING_SENDER_CEP", "01310-100".into()),
         ("MELHORENVIO_URL", provider("melhorenvio")),
+        ("MELHORENVIO_CALLS_PER_MINUTE", "1000000".into()),
         ("SHIPPING_API_KEY", secrets.next()),
         ("MELHORENVIO_WEBHOOK_SECRET", secrets.next()),
         ("CORREIOS_URL", provider("correios")),

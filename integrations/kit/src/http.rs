@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 
 use crate::ProviderError;
 use crate::breaker::{Breaker, BreakerConfig, Lane};
+use crate::pace::Turns;
 
 mod answer;
 mod exchange;
@@ -66,6 +67,14 @@ struct Inner {
     max_response_bytes: usize,
     client: reqwest::Client,
     breakers: Breakers,
+    paced: Option<Paced>,
+}
+
+/// Who gives out turns, and whether a call's first try needs one or only its repeats.
+#[derive(Debug, Clone)]
+struct Paced {
+    turns: Arc<dyn Turns>,
+    first: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -128,6 +137,7 @@ impl Http {
                 max_response_bytes: config.max_response_bytes,
                 client,
                 breakers: Breakers { buyer, background },
+                paced: None,
             }),
         })
     }
@@ -135,8 +145,24 @@ impl Http {
     /// The same provider at another address (its token server): the same pool, certificate and breakers.
     pub fn at(&self, base_url: &str) -> Result<Self, BadConfig> {
         let base_url = address(self.inner.provider, base_url)?;
-        let (client, breakers) = (self.inner.client.clone(), self.inner.breakers.clone());
-        Ok(Self { inner: Arc::new(Inner { base_url, client, breakers, ..*self.inner }) })
+        let (client, breakers, paced) = (self.inner.client.clone(), self.inner.breakers.clone(), self.inner.paced.clone());
+        Ok(Self { inner: Arc::new(Inner { base_url, client, breakers, paced, ..*self.inner }) })
+    }
+
+    /// The same provider, where each try of a call takes a turn first. A call that gets none in its time is `Unavailable`.
+    pub fn paced(&self, turns: Arc<dyn Turns>) -> Self {
+        self.with(Paced { turns, first: true })
+    }
+
+    /// The same, for calls whose first turn their caller has taken: only repeats take one.
+    pub fn repeats_paced(&self, turns: Arc<dyn Turns>) -> Self {
+        self.with(Paced { turns, first: false })
+    }
+
+    fn with(&self, paced: Paced) -> Self {
+        let Inner { base_url, client, breakers, .. } = &*self.inner;
+        let (base_url, client, breakers) = (base_url.clone(), client.clone(), breakers.clone());
+        Self { inner: Arc::new(Inner { base_url, client, breakers, paced: Some(paced), ..*self.inner }) }
     }
 
     /// The breaker of calls that a buyer waits for; the only one if the lanes share it.
@@ -190,6 +216,7 @@ impl Http {
             busy: &[],
             retry_header: None,
             keeps_failures: false,
+            is_final: None,
             forbidding: Forbidding::Us,
         }
     }
@@ -222,6 +249,7 @@ pub struct Call {
     busy: &'static [u16],
     retry_header: Option<&'static str>,
     keeps_failures: bool,
+    is_final: Option<fn(&Answer) -> bool>,
     forbidding: Forbidding,
 }
 
@@ -296,6 +324,12 @@ impl Call {
     /// Statuses that mean "not now" like 429 does: this try did nothing, and the same call may be sent again.
     pub fn busy(mut self, statuses: &'static [u16]) -> Self {
         self.busy = statuses;
+        self
+    }
+
+    /// Answers that mean "not now" and will mean it for long: the call is not sent again at once.
+    pub fn gives_up_on(mut self, is_final: fn(&Answer) -> bool) -> Self {
+        self.is_final = Some(is_final);
         self
     }
 

@@ -3,8 +3,23 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tokio::sync;
 use tokio::time::{Instant, sleep_until, timeout_at};
+
+/// Whoever gives out turns to call a provider.
+#[async_trait]
+pub trait Turns: Send + Sync + std::fmt::Debug {
+    /// Waits for a turn, no longer than `limit`. `Err`: how long it would have been; then no turn was taken.
+    async fn turn(&self, limit: Duration) -> Result<(), Duration>;
+}
+
+#[async_trait]
+impl Turns for Pace {
+    async fn turn(&self, limit: Duration) -> Result<(), Duration> {
+        Self::turn(self, limit).await
+    }
+}
 
 /// An even stream of calls, of which some may be early after a rest.
 #[derive(Debug)]

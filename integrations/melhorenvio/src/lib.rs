@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use vitrine_kit::ProviderError;
 use vitrine_kit::breaker::{Breaker, BreakerConfig};
 use vitrine_kit::http::{BadConfig, Http, HttpConfig, MAX_RESPONSE_BYTES};
+use vitrine_kit::pace::{Pace, Turns};
 use vitrine_kit::shipping::{FreightOption, QuoteRequest, ShippingProvider};
 
 mod label;
@@ -32,6 +33,10 @@ pub const NAME: &str = "melhorenvio";
 /// Default for a quote: a buyer waits for it.
 pub const TIMEOUT: Duration = Duration::from_secs(2);
 
+/// What they allow a token, by their documentation.
+pub const CALLS_PER_MINUTE: u32 = 250;
+const MINUTE: Duration = Duration::from_secs(60);
+
 /// Default for labels: a job buys them and may wait longer.
 pub const LABEL_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -47,6 +52,8 @@ pub struct MelhorEnvioConfig {
     /// Of every other call.
     pub label_timeout: Duration,
     pub breaker: BreakerConfig,
+    /// What the token allows, less what other processes use of it.
+    pub calls_per_minute: u32,
 }
 
 #[derive(Debug)]
@@ -55,6 +62,37 @@ pub struct MelhorEnvio {
     /// With a longer timeout and a breaker of its own: slow quotes do not stop the buying of labels.
     labels: Http,
     token: SecretString,
+}
+
+/// How long a quote waits for its turn: a buyer waits for it.
+const QUOTE_WAIT: Duration = Duration::from_millis(500);
+
+/// The turns of quotes: four fifths of the token's allowance at most. Anybody can ask for a quote, and a fifth stays for labels.
+#[derive(Debug)]
+struct QuoteTurns {
+    own: Pace,
+    all: Arc<Pace>,
+}
+
+impl QuoteTurns {
+    fn new(calls_per_minute: u32, all: &Arc<Pace>) -> Self {
+        let own = Pace::new(calls_per_minute * 4 / 5, MINUTE, calls_per_minute / 8);
+        Self { own, all: Arc::clone(all) }
+    }
+}
+
+#[async_trait]
+impl Turns for QuoteTurns {
+    async fn turn(&self, limit: Duration) -> Result<(), Duration> {
+        let limit = limit.min(QUOTE_WAIT);
+        self.own.turn(limit).await?;
+        self.all.turn(limit).await
+    }
+}
+
+/// The allowance of the token.
+fn all_turns(calls_per_minute: u32) -> Arc<Pace> {
+    Arc::new(Pace::new(calls_per_minute, MINUTE, calls_per_minute / 5))
 }
 
 impl MelhorEnvio {
@@ -70,7 +108,9 @@ impl MelhorEnvio {
                 background: None,
             })
         };
-        Ok(Self { http: with(config.timeout)?, labels: with(config.label_timeout)?, token: config.token })
+        let all = all_turns(config.calls_per_minute);
+        let http = with(config.timeout)?.paced(Arc::new(QuoteTurns::new(config.calls_per_minute, &all)));
+        Ok(Self { http, labels: with(config.label_timeout)?.paced(all), token: config.token })
     }
 
     /// Of the quotes.

@@ -19,6 +19,7 @@ fn config(base_url: &str) -> MelhorEnvioConfig {
         timeout: TIMEOUT,
         label_timeout: LABEL_TIMEOUT,
         breaker: BreakerConfig::default(),
+        calls_per_minute: 100_000,
     }
 }
 
@@ -208,4 +209,24 @@ async fn whoever_is_busy_broken_slow_or_raving_is_unavailable() {
     let slow = MelhorEnvio::new(MelhorEnvioConfig { timeout: Duration::from_secs(1), ..config(&server.uri()) });
     let outcome = slow.expect("a good address").quote(&ask()).await;
     assert_eq!(outcome, Err(unavailable("no answer in time", None))); // only asked, so nothing is unknown
+}
+
+#[tokio::test(start_paused = true)]
+async fn quotes_cannot_spend_the_turns_that_labels_need() {
+    let all = all_turns(CALLS_PER_MINUTE);
+    let quotes = QuoteTurns::new(CALLS_PER_MINUTE, &all);
+    let began = tokio::time::Instant::now();
+    let (mut quoted, mut bought) = (0, 0);
+    while began.elapsed() < MINUTE {
+        while Turns::turn(&quotes, Duration::ZERO).await.is_ok() {
+            quoted += 1;
+        }
+        if began.elapsed().as_secs().is_multiple_of(3) {
+            all.turn(Duration::from_secs(1)).await.expect("a label waits for a second at most");
+            bought += 1;
+        }
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+    assert!(quoted + bought <= CALLS_PER_MINUTE, "{quoted} quotes and {bought} labels");
+    assert!(quoted > 150 && bought >= 18, "{quoted} quotes and {bought} labels");
 }

@@ -9,6 +9,7 @@ use vitrine_kit::ProviderError;
 use vitrine_kit::breaker::{Breaker, BreakerConfig};
 use vitrine_kit::http::{Answer, BadConfig, Http, HttpConfig, MAX_RESPONSE_BYTES, Refusal};
 use vitrine_kit::mail::{Mailer, OutgoingMail};
+use vitrine_kit::pace::Turns;
 
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,8 @@ pub struct ResendConfig {
     pub api_key: SecretString,
     pub timeout: Duration,
     pub breaker: BreakerConfig,
+    /// Gives out the turns of repeats. The first try's turn is the caller's.
+    pub turns: Option<Arc<dyn Turns>>,
 }
 
 #[derive(Debug)]
@@ -54,6 +57,7 @@ impl Resend {
             breaker: config.breaker,
             background: None,
         })?;
+        let http = config.turns.map_or(http.clone(), |turns| http.repeats_paced(turns));
         Ok(Self { http, api_key: config.api_key })
     }
 
@@ -75,9 +79,15 @@ impl Mailer for Resend {
     async fn send(&self, mail: &OutgoingMail) -> Result<String, ProviderError> {
         let call = self.http.post("/emails").bearer(self.api_key.expose_secret());
         let call = call.header("Idempotency-Key", &mail.idempotency_key).json(&wire::Mail::from(mail));
-        let answer = call.repeatable().send_raw().await?; // the same key and payload are sent once within 24 h
+        let answer = call.repeatable().gives_up_on(is_quota_spent).send_raw().await?; // the same key and payload are sent once within 24 h
         if answer.is_success() { answer.read::<wire::Sent>().map(|sent| sent.id) } else { Err(refused(&answer)) }
     }
+}
+
+/// A quota comes back in hours: another try at once only adds a call.
+fn is_quota_spent(answer: &Answer) -> bool {
+    let named = |refusal: Refusal| ["daily_quota_exceeded", "monthly_quota_exceeded"].contains(&refusal.code.as_str());
+    answer.status == 429 && wire::refusal(&answer.body).is_some_and(named)
 }
 
 /// By the error's name if it is known, else by the status.

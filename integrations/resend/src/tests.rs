@@ -15,6 +15,7 @@ fn config(base_url: &str) -> ResendConfig {
         api_key: "re_123".into(),
         timeout: Duration::from_secs(5),
         breaker: BreakerConfig::default(),
+        turns: None,
     }
 }
 
@@ -108,6 +109,7 @@ async fn a_spent_quota_waits_long_and_a_rate_limit_as_long_as_they_say() {
     for (name, wait_s) in [("daily_quota_exceeded", 21_600), ("monthly_quota_exceeded", 86_400)] {
         let spent = named(429, name).insert_header("retry-after", "3600");
         assert_eq!(sent(spent).await, (Err(unavailable(name, Some(wait_s))), 1));
+        assert_eq!(sent(named(429, name)).await, (Err(unavailable(name, Some(wait_s))), 1), "nor without a retry-after");
     }
 }
 
@@ -115,6 +117,31 @@ async fn a_spent_quota_waits_long_and_a_rate_limit_as_long_as_they_say() {
 async fn broken_servers_are_asked_again_under_the_same_key() {
     assert_eq!(sent(named(500, "application_error")).await, (Err(unknown("answered 500")), 3));
     assert_eq!(sent(ResponseTemplate::new(503)).await, (Err(unavailable("answered 503", None)), 3));
+}
+
+/// Gives out so many turns.
+#[derive(Debug)]
+struct Few(std::sync::atomic::AtomicU32);
+
+#[async_trait]
+impl Turns for Few {
+    async fn turn(&self, _: Duration) -> Result<(), Duration> {
+        let take = |left: u32| left.checked_sub(1);
+        let order = std::sync::atomic::Ordering::SeqCst;
+        self.0.fetch_update(order, order, take).map(drop).map_err(|_| Duration::from_secs(1))
+    }
+}
+
+#[tokio::test]
+async fn each_repeat_takes_a_turn_and_without_one_there_is_none() {
+    for (turns, calls) in [(0, 1), (1, 2), (9, 3)] {
+        let server = MockServer::start().await;
+        Mock::given(any()).respond_with(named(500, "application_error")).mount(&server).await;
+        let turns = Some(Arc::new(Few(turns.into())) as Arc<dyn Turns>);
+        let resend = Resend::new(ResendConfig { turns, ..config(&server.uri()) }).expect("a good address");
+        assert_eq!(resend.send(&mail()).await, Err(unknown("answered 500")));
+        assert_eq!(server.received_requests().await.expect("recording is on").len(), calls);
+    }
 }
 
 #[tokio::test]

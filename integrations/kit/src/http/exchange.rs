@@ -27,6 +27,7 @@ struct Rules {
     busy: &'static [u16],
     retry_header: Option<&'static str>,
     keeps_failures: bool,
+    is_final: Option<fn(&Answer) -> bool>,
     lane: Lane,
     forbidding: Forbidding,
 }
@@ -59,15 +60,15 @@ enum Failure {
 /// The result of all tries.
 struct End<T> {
     outcome: Result<(T, u16), ProviderError>,
-    /// The result for the breaker: one for the whole call.
-    is_failure: bool,
+    /// The result for the breaker: one for the whole call. `None`: the provider was not asked.
+    is_failure: Option<bool>,
 }
 
 /// Tries until `read` can read an answer, no more try is allowed, or the time is over.
 pub(super) async fn run<T>(call: Call, read: impl Fn(Answer) -> Result<T, String>) -> Result<T, ProviderError> {
     let Call { http, builder, method, path, lane, is_repeatable, is_read, blames, busy, retry_header, keeps_failures, .. } = call;
-    let forbidding = call.forbidding;
-    let rules = Rules { is_read, is_repeatable, blames, busy, retry_header, keeps_failures, lane, forbidding };
+    let (forbidding, is_final) = (call.forbidding, call.is_final);
+    let rules = Rules { is_read, is_repeatable, blames, busy, retry_header, keeps_failures, is_final, lane, forbidding };
     let started = Instant::now();
     let mut tries = 0;
     let outcome = match (prepare(&http, builder), http.breaker(lane)) {
@@ -111,12 +112,20 @@ impl Inner {
         read: impl Fn(Answer) -> Result<T, String>,
     ) -> Result<(T, u16), ProviderError> {
         let End { outcome, is_failure } = self.tries(request, deadline, rules, tries, (breaker, &permit), read).await;
-        if is_failure {
-            permit.failure()
-        } else {
-            permit.success()
+        match is_failure {
+            Some(true) => permit.failure(),
+            Some(false) => permit.success(),
+            None => drop(permit),
         }
         outcome
+    }
+
+    /// Waits for a turn, where they are given out. `Err`: how long it would have been.
+    async fn turn(&self, is_first: bool, deadline: Instant) -> Result<(), Duration> {
+        match &self.paced {
+            Some(paced) if paced.first || !is_first => paced.turns.turn(deadline.saturating_duration_since(Instant::now())).await,
+            _ => Ok(()),
+        }
     }
 
     async fn tries<T>(
@@ -128,12 +137,18 @@ impl Inner {
         (breaker, permit): (&Arc<Breaker>, &Permit),
         read: impl Fn(Answer) -> Result<T, String>,
     ) -> End<T> {
+        if let Err(wait) = self.turn(true, deadline).await {
+            let outcome = Err(self.unavailable("our own allowance of calls is used up".to_owned(), Some(wait)));
+            return End { outcome, is_failure: None };
+        }
         let (mut may_have_happened, mut is_failure) = (false, false); // by any try so far
         let failure = loop {
             *tries += 1;
             let request = request.try_clone().expect("every body here is plain bytes, which can be sent again");
             let failure = match self.attempt(request, deadline, breaker, rules, &read).await {
-                Ok((value, status)) => return End { outcome: Ok((value, status)), is_failure: rules.blames.contains(&status) },
+                Ok((value, status)) => {
+                    return End { outcome: Ok((value, status)), is_failure: Some(rules.blames.contains(&status)) };
+                }
                 Err(failure) => failure,
             };
             may_have_happened |= failure.may_have_happened(rules);
@@ -142,8 +157,8 @@ impl Inner {
                 Some(pause) if Instant::now() + pause < deadline => sleep(pause).await,
                 _ => break failure,
             }
-            if permit.is_revoked() {
-                break failure; // others' calls opened it
+            if permit.is_revoked() || self.turn(false, deadline).await.is_err() {
+                break failure; // others' calls opened it, or there is no turn in time
             }
         };
         let reason = failure.reason();
@@ -159,7 +174,7 @@ impl Inner {
             }
             failure => Err(self.unavailable(reason, failure.retry_after())),
         };
-        End { outcome, is_failure }
+        End { outcome, is_failure: Some(is_failure) }
     }
 
     /// One request. Some refusals are answers that the breaker counts as failures.
@@ -253,6 +268,7 @@ impl Failure {
         match self {
             Self::Garbled(_) => None,
             Self::Broken(answer) | Self::Busy(answer) if rules.told(answer) == Some(false) => None,
+            Self::Busy(answer) if rules.is_final.is_some_and(|is_final| is_final(answer)) => None,
             Self::NotSent { is_refused: true, .. } if !rules.is_repeatable => (tries == 1).then_some(Duration::ZERO),
             _ if !rules.is_repeatable || tries >= TRIES => None,
             _ => match self.retry_after() {
