@@ -255,6 +255,7 @@ fn what_is_fetched_is_sold_in_the_seller_s_state() {
         TaxData { icms_cst: Some("00".into()), pis_cst: Some("49".into()), cofins_cst: Some("49".into()), ..TaxData::default() };
     let company = company(TaxRegime::SimplesExcess);
     let nfe = build(&whole(&facts), &facts, Some(&company), &cities()).expect("complete");
+    assert!(nfe.notes.starts_with("Estabelecimento impedido de recolher o ICMS pelo Simples Nacional"), "{}", nfe.notes);
     assert_eq!((nfe.in_person, nfe.freight, nfe.items[0].cfop.as_str()), (true, FreightBy::None, "5102"));
     assert_eq!(nfe.items[0].taxes.icms.own.map(|own| (own.rate, nfe.items[0].taxes.icms.difal)), Some((1800, None)));
 }

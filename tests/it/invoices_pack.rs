@@ -1,11 +1,13 @@
 //! What the accountant gets of a month, and the documents of returns and cancellations.
 
 use std::io::{Cursor, Read};
+use std::process::Command;
 
 use serde_json::{Value, json};
 use zip::ZipArchive;
 
 use crate::invoices::goes_on;
+use crate::process::serving_env;
 use crate::seller::buys;
 use crate::shop::{Product, Shop};
 
@@ -97,6 +99,31 @@ async fn a_month_holds_every_xml_and_agrees_with_the_ledger_to_the_centavo() {
     }
     let logged: i64 = shop.sql("SELECT count(*) FROM audit_log WHERE action = 'invoice.accountant'").await;
     assert_eq!(logged, 3);
+}
+
+#[actix_web::test]
+async fn the_command_writes_the_month_into_a_file_and_fails_where_it_differs_from_the_ledger() {
+    let (shop, ware) = open().await;
+    let order = sold(&shop, &ware).await;
+    let url = shop.database_url().await;
+    let out = std::env::temp_dir().join(format!("notas-{order}.zip"));
+    let run = |month: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vitrine"));
+        let command = command.args(["accountant", "--month", month, "--out"]).arg(&out).current_dir(std::env::temp_dir());
+        command.env_clear().envs(serving_env(&url)).output().unwrap()
+    };
+    let agrees = run(&month());
+    assert_eq!(agrees.status.code(), Some(0), "{}", String::from_utf8_lossy(&agrees.stderr));
+    let said = String::from_utf8(agrees.stdout).unwrap();
+    assert!(said.contains("1 order(s) agree with the ledger to the centavo"), "{said}");
+    let mut zip = ZipArchive::new(std::fs::File::open(&out).unwrap()).unwrap();
+    assert_eq!((zip.len(), zip.by_index(0).unwrap().name().unwrap().starts_with("vendas/")), (5, true));
+    shop.execute("UPDATE invoices SET status = 'cancelled', cancelled_at = now()").await;
+    let differs = run(&month());
+    assert_eq!(differs.status.code(), Some(1));
+    assert!(String::from_utf8(differs.stdout).unwrap().contains("1 of 1 order(s) differ from the ledger"));
+    assert_eq!(run("2026-13").status.code(), Some(1));
+    std::fs::remove_file(&out).unwrap();
 }
 
 #[actix_web::test]
