@@ -268,6 +268,7 @@ CREATE TABLE variants (
     CONSTRAINT variants_default_is_sold CHECK (NOT (is_default AND deleted_at IS NOT NULL))
 ) WITH (fillfactor = 70);
 CREATE INDEX variants_product ON variants (product_id, position);
+CREATE INDEX variants_price ON variants (price_cents, product_id) WHERE deleted_at IS NULL; -- lists by a range of prices
 CREATE UNIQUE INDEX variants_one_default ON variants (product_id) WHERE is_default;
 CREATE TRIGGER variants_stay BEFORE DELETE ON variants FOR EACH ROW EXECUTE FUNCTION only_grows();
 

@@ -4,6 +4,7 @@ use secrecy::ExposeSecret;
 
 use crate::app::App;
 use crate::catalog;
+use crate::catalog::import::Stock;
 use crate::cause::Actor;
 use crate::config::Config;
 use crate::db::{self, Patience};
@@ -48,7 +49,7 @@ pub async fn demo(config: &Config) -> Result<()> {
         return Ok(());
     }
     let sheet = catalog::import::read(CATALOG.as_bytes())?;
-    let imported = catalog::import::apply(&tx, sheet, Actor::System).await?;
+    let imported = catalog::import::apply(&tx, sheet.products, Stock::Set, Actor::System).await?;
     db::execute(&tx, COUPONS, &[&CouponId::new(), &CouponId::new(), &CouponId::new()]).await?;
     db::execute(&tx, SETTINGS, &[&company(), &taxes(), &no_limits()]).await?;
     tx.commit().await?;

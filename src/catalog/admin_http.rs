@@ -3,16 +3,20 @@
 use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, HttpResponse, delete, get, patch, post, put};
 use futures_util::TryStreamExt;
+use garde::Validate;
+use serde::Deserialize;
+use utoipa::IntoParams;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::category_admin::{self, CategoryInput};
-use super::import::{self, Imported};
+use super::export::Form;
+use super::import::{self, Imported, Stock};
 use super::product_admin::{self, Changes, ProductInput};
 use super::stock::{self, StockChange};
 use super::{Category, Product, changed, export, store};
 use crate::app::App;
 use crate::error::{Error, Problem, Result};
-use crate::http::json::{Json, Path};
+use crate::http::json::{Json, Path, Query};
 use crate::http::who::{Admin, AdminSent};
 
 pub fn routes(cfg: &mut ServiceConfig<'_>) {
@@ -139,15 +143,43 @@ async fn delete_category(app: Data<App>, admin: Admin, id: Path<String>) -> Resu
     Ok(HttpResponse::NoContent().finish())
 }
 
+#[derive(Debug, Deserialize, Validate, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct ImportHow {
+    /// `set`: the table's stock replaces that of variants that are there. Otherwise only new variants take it.
+    #[serde(default)]
+    #[garde(skip)]
+    #[param(value_type = Option<Stock>)]
+    stock: Stock,
+}
+
+#[derive(Debug, Deserialize, Validate, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct ExportHow {
+    /// As Excel opens it by itself in Brazil: with a byte order mark, semicolons and `\\r\\n`.
+    #[serde(default)]
+    #[garde(skip)]
+    excel: bool,
+}
+
 /// Imports products from CSV
 ///
 /// One line per variant, up to 10 MB. Products are known by `product_slug`, variants by `sku`; what the file does not name
-/// stays as it is. All of it is taken, or nothing: an invalid file answers with every bad line.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), request_body(content = String, content_type = "text/csv"),
+/// stays as it is. An invalid file answers with every bad line, and changes nothing. A good one is written in batches of 200 products; should
+/// one of them fail, the error says how many products stand. `docs/product-table.md` has the rules.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), params(ImportHow), request_body(content = String, content_type = "text/csv"),
     responses((status = 200, body = Imported), (status = 401, body = Problem), (status = 403, body = Problem),
-    (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem)))]
+    (status = 409, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem)))]
 #[post("/api/admin/products/import")]
-async fn import_products(app: Data<App>, admin: Admin, req: HttpRequest, body: web::Payload) -> Result<HttpResponse> {
+async fn import_products(
+    app: Data<App>,
+    admin: Admin,
+    req: HttpRequest,
+    how: Query<ImportHow>,
+    body: web::Payload,
+) -> Result<HttpResponse> {
     let content_type = req.headers().get("content-type").and_then(|v| v.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
     if !["text/csv", "application/csv", "text/plain"].iter().any(|t| content_type.starts_with(t)) {
         return Err(Error::UnsupportedMedia);
@@ -156,23 +188,18 @@ async fn import_products(app: Data<App>, admin: Admin, req: HttpRequest, body: w
     let body = body.map_err(|_| Error::BodyTooSlow)?.map_err(|_| Error::TooLarge)?;
     let body = body.map_err(|_| Error::Malformed("The body could not be read to its end".into()))?;
     let sheet = web::block(move || super::sheet::read(&body)).await.map_err(|e| Error::Internal(e.to_string()))??;
-    let mut db = app.db_for_long().await?;
-    let tx = db.transaction().await?;
-    let imported = import::apply(&tx, sheet, admin.0.actor()).await?;
-    tx.commit().await?;
-    drop(db);
-    changed(&app).await;
+    let imported = import::run(&app, sheet, how.0.stock, admin.0.actor()).await?;
     Ok(HttpResponse::Ok().json(imported))
 }
 
 /// Exports all products as CSV
 ///
-/// In the format that the import takes: importing it again changes nothing.
-#[utoipa::path(tag = "admin", security(("bearer" = [])),
+/// In the format that the import takes: importing it again changes nothing, also after a spreadsheet saved it.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), params(ExportHow),
     responses((status = 200, content_type = "text/csv", body = String), (status = 401, body = Problem), (status = 403, body = Problem)))]
 #[get("/api/admin/products/export")]
-async fn export_products(app: Data<App>, _admin: Admin) -> Result<HttpResponse> {
-    let lines = export::lines(app).await?;
+async fn export_products(app: Data<App>, _admin: Admin, how: Query<ExportHow>) -> Result<HttpResponse> {
+    let lines = export::lines(app, if how.0.excel { Form::Excel } else { Form::Plain }).await?;
     Ok(HttpResponse::Ok()
         .content_type("text/csv; charset=utf-8")
         .insert_header(("content-disposition", "attachment; filename=\"products.csv\""))

@@ -6,6 +6,7 @@ pub mod cached;
 mod categories;
 mod category_admin;
 mod cell;
+mod diff;
 mod export;
 mod http;
 pub mod import;
@@ -20,6 +21,8 @@ mod slug;
 mod stock;
 mod store;
 pub mod synonyms;
+#[cfg(test)]
+mod table_tests;
 
 pub use store::list_statements;
 

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::save::{Draft, DraftVariant, Others, lock_writers, save};
-use super::slug::{free_slug, slugify};
+use super::slug::{RESERVED, free_slug, slugify};
 use super::{Image, Product, rules, store};
 use crate::audit_log;
 use crate::cause::Actor;
@@ -22,6 +22,8 @@ use crate::tax::TaxData;
 
 pub const MAX_PRICE: i64 = 100_000_000_000;
 pub const MAX_STOCK: i32 = 10_000_000;
+/// Why a price before is refused: it is shown crossed out, so it must not be the lower one.
+pub const BELOW_THE_PRICE: &str = "must not be below the price";
 /// Fields of a product that clients may send back but not set.
 const READ_ONLY: [&str; 5] = ["id", "currency", "in_stock", "created_at", "updated_at"];
 /// Fields at the top of a product that belong to its default variant.
@@ -179,6 +181,11 @@ impl ProductInput {
             if !seen.insert(sku.clone()) {
                 return Err(Error::field(format!("variants[{n}].sku"), "is there twice"));
             }
+            if variant.compare_at_cents.is_some_and(|before| before < variant.price_cents) {
+                let field = "compare_at_cents".to_owned();
+                let field = if self.variants.is_empty() { field } else { format!("variants[{n}].{field}") };
+                return Err(Error::field(field, BELOW_THE_PRICE));
+            }
             lines.push(DraftVariant {
                 id: variant.id,
                 sku,
@@ -262,6 +269,9 @@ async fn write(tx: &Transaction<'_>, draft: Draft, actor: Actor) -> Result<()> {
 
 /// A slug must not look like an id: both stand in the same place of an address.
 fn chosen_slug(slug: String) -> Result<String> {
+    if RESERVED.contains(&slug.as_str()) {
+        return Err(Error::field("slug", "is an address of the shop's own"));
+    }
     if slug.parse::<Uuid>().is_ok() { Err(Error::field("slug", "must not look like an id")) } else { Ok(slug) }
 }
 

@@ -122,6 +122,7 @@ pub async fn save(
     reason: &str,
     actor: Actor,
 ) -> Result<Result<Changed, Vec<Refused>>> {
+    free_retired_skus(tx, drafts).await?;
     let standing = lock_variants(tx, drafts).await?;
     let (rows, moves) = match resolve(drafts, &standing, others) {
         Ok(resolved) => resolved,
@@ -135,6 +136,18 @@ pub async fn save(
     changed.extend(upsert_variants(tx, &rows).await?);
     insert_movements(tx, &moves, reason, actor).await?;
     Ok(Ok(changed))
+}
+
+/// The SKU of a variant that another product retired is free: the retired one gets another. Orders keep the SKU that they were placed with.
+async fn free_retired_skus(tx: &Transaction<'_>, drafts: &[Draft]) -> Result<()> {
+    const FREE: &str = "
+        UPDATE variants v SET sku = left(v.sku, 27) || '~' || v.id::text, updated_at = now()
+          FROM unnest($1::text[], $2::uuid[]) AS wanted (sku, product)
+         WHERE v.sku = wanted.sku AND v.product_id <> wanted.product AND v.deleted_at IS NOT NULL";
+    let wanted = drafts.iter().flat_map(|d| d.variants.iter().map(|v| (v.sku.as_str(), d.id)));
+    let (skus, products): (Vec<&str>, Vec<ProductId>) = wanted.unzip();
+    db::execute(tx, FREE, &[&skus, &products]).await?;
+    Ok(())
 }
 
 /// Every variant of these products or with these SKUs, locked in id order as checkout does it, so that neither deadlocks.

@@ -260,11 +260,16 @@ pub fn matches(ask: &Ask, categories: Option<Vec<CategoryId>>, words: Words<'_>,
     if let Some(ids) = categories {
         sql += &format!(" AND p.category_id = ANY({})", args.add(ids, Type::UUID_ARRAY));
     }
-    if let Some(min) = query.min_price_cents {
-        sql += &format!(" AND p.price_cents >= {}", args.add(min, Type::INT8));
-    }
-    if let Some(max) = query.max_price_cents {
-        sql += &format!(" AND p.price_cents <= {}", args.add(max, Type::INT8));
+    // One variant must have such a price, and be in stock where that is asked for.
+    let (min, max) = (query.min_price_cents, query.max_price_cents);
+    if min.is_some() || max.is_some() {
+        sql += " AND EXISTS (SELECT FROM variants v WHERE v.product_id = p.id AND v.deleted_at IS NULL";
+        for (compare, cents) in [(">=", min), ("<=", max)] {
+            if let Some(cents) = cents {
+                sql += &format!(" AND v.price_cents {compare} {}", args.add(cents, Type::INT8));
+            }
+        }
+        sql += if query.in_stock == Some(true) { " AND v.stock > 0)" } else { ")" };
     }
     if let Some(in_stock) = query.in_stock {
         let not = if in_stock { "" } else { "NOT " };

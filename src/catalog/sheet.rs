@@ -6,9 +6,10 @@ use std::str::FromStr;
 use csv::StringRecord;
 use garde::Validate;
 
-use super::cell::{self, pictures, reais, split, unescape};
-use super::product_admin::{ProductInput, VariantInput};
+use super::cell::{self, pictures, reais, split, unescape, unguarded};
+use super::product_admin::{self, ProductInput, VariantInput};
 use super::rules;
+use super::slug::RESERVED;
 use crate::error::{Error, FieldError, Result};
 use crate::ids::CategoryId;
 use crate::tax::TaxData;
@@ -68,10 +69,12 @@ pub fn read(body: &[u8]) -> Result<Sheet> {
     let text = std::str::from_utf8(body).map_err(|_| Error::field("file", "is not UTF-8: save it as CSV UTF-8"))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let first_line = text.lines().next().unwrap_or_default();
-    let delimiter = if first_line.matches(';').count() > first_line.matches(',').count() { b';' } else { b',' };
+    let delimiter = [b',', b';', b'\t'].into_iter().max_by_key(|d| first_line.bytes().filter(|b| b == d).count()).unwrap_or(b',');
     let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(text.as_bytes());
     let mut reading = Reading {
         places: columns(&mut reader)?,
+        width: reader.headers().map_or(0, StringRecord::len),
+        lines: Lines { bytes: text.as_bytes(), at: 0, line: 1 },
         products: Vec::new(),
         known: HashMap::new(),
         skus: HashSet::new(),
@@ -93,7 +96,11 @@ fn columns(reader: &mut csv::Reader<&[u8]>) -> Result<Vec<Option<usize>>> {
     let places: Vec<Option<usize>> = COLUMNS.iter().map(|column| names.iter().position(|name| name == column)).collect();
     let is_missing = |(column, place): &(&&str, &Option<usize>)| place.is_none() && **column != TAX;
     let missing = COLUMNS.iter().zip(&places).filter(is_missing).map(|(column, _)| (*column, "is missing"));
-    let unknown = names.iter().filter(|name| !COLUMNS.contains(name)).map(|name| (*name, "is not a column of this table"));
+    // A spreadsheet may write empty columns behind the last one.
+    let unknown = names
+        .iter()
+        .filter(|name| !name.is_empty() && !COLUMNS.contains(name))
+        .map(|name| (*name, "is not a column of this table"));
     let mistakes: Vec<FieldError> = missing
         .chain(unknown)
         .map(|(column, what)| FieldError { field: format!("line 1: {column}"), message: what.to_owned() })
@@ -101,7 +108,37 @@ fn columns(reader: &mut csv::Reader<&[u8]>) -> Result<Vec<Option<usize>>> {
     if mistakes.is_empty() { Ok(places) } else { Err(Error::Invalid(mistakes)) }
 }
 
-struct Reading {
+/// Counts the file's own lines: `\n`, `\r\n` and a lone `\r` end one each, in a quoted cell too.
+struct Lines<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    line: u64,
+}
+
+impl Lines<'_> {
+    /// The line of the record that begins there. Asked in the order of the file.
+    fn line_at(&mut self, mut record: usize) -> u64 {
+        // The reader stops between the `\r` and the `\n` of a line's end, and before blank lines.
+        while matches!(self.bytes.get(record), Some(b'\r' | b'\n')) {
+            record += 1;
+        }
+        for at in self.at..record.min(self.bytes.len()) {
+            let ends = match self.bytes[at] {
+                b'\n' => true,
+                b'\r' => self.bytes.get(at + 1) != Some(&b'\n'),
+                _ => false,
+            };
+            self.line += u64::from(ends);
+        }
+        self.at = self.at.max(record);
+        self.line
+    }
+}
+
+struct Reading<'a> {
+    /// Columns of the header.
+    width: usize,
+    lines: Lines<'a>,
     places: Vec<Option<usize>>,
     products: Vec<Entry>,
     known: HashMap<String, usize>,
@@ -121,23 +158,29 @@ impl Cells {
     }
 }
 
-impl Reading {
+impl Reading<'_> {
     fn mistake(&mut self, line: u64, column: &str, message: impl Into<String>) {
         self.mistakes.push(FieldError { field: format!("line {line}: {column}"), message: message.into() });
     }
 
     fn line(&mut self, record: &StringRecord) {
-        let line = record.position().map_or(0, csv::Position::line);
-        let wanted = self.places.iter().flatten().count();
-        if record.len() < wanted {
-            return self.mistake(line, "file", format!("has {} cells instead of {wanted}", record.len()));
+        let line = self.lines.line_at(record.position().map_or(0, |p| usize::try_from(p.byte()).unwrap_or(usize::MAX)));
+        // Empty cells at a line's end may be missing. One too many means that a separator was taken for the end of a cell.
+        let is_stray = |n: usize| n >= self.width || (!self.places.contains(&Some(n)) && !record[n].trim().is_empty());
+        if let Some(n) = (0..record.len()).find(|&n| is_stray(n)) {
+            let why =
+                format!("cell {} has no column: put texts and amounts with the separator in them into quotation marks", n + 1);
+            return self.mistake(line, "file", why);
         }
-        let cell = |place: &Option<usize>| place.and_then(|place| record.get(place)).unwrap_or_default().to_owned();
+        let cell = |place: &Option<usize>| unguarded(place.and_then(|place| record.get(place)).unwrap_or_default()).to_owned();
         let cells = self.places.iter().map(cell).collect();
         let cells = Cells { line, cells };
         let slug = cells.get("product_slug").trim().to_owned();
         if !rules::is_slug(&slug) || slug.len() > 160 || slug.parse::<uuid::Uuid>().is_ok() {
             return self.mistake(line, "product_slug", "must be lower-case letters without accents, digits and single hyphens");
+        }
+        if RESERVED.contains(&slug.as_str()) {
+            return self.mistake(line, "product_slug", "is an address of the shop's own: choose another");
         }
         let place = match self.known.get(&slug) {
             Some(&place) => {
@@ -178,7 +221,7 @@ impl Reading {
         let input = ProductInput {
             name: cells.get("product_name").trim().to_owned(),
             slug: Some(slug.clone()),
-            description: cells.get("description").to_owned(),
+            description: cells.get("description").replace("\r\n", "\n"),
             category_id: CategoryId(uuid::Uuid::nil()),
             featured: self.flag(cells, "featured", false),
             active: self.flag(cells, "active", true),
@@ -186,8 +229,8 @@ impl Reading {
             height_cm: self.number(cells, "height_cm", 1),
             width_cm: self.number(cells, "width_cm", 1),
             length_cm: self.number(cells, "length_cm", 1),
-            ncm: optional(cells.get("ncm")),
-            cfop: optional(cells.get("cfop")),
+            ncm: optional(cells.get("ncm")).map(|ncm| cell::code(&ncm, 8)),
+            cfop: optional(cells.get("cfop")).map(|cfop| cell::code(&cfop, 4)),
             origin: self.optional_number(cells, "origin"),
             tax: self.tax(cells),
             attributes: self.labels(cells, "attributes"),
@@ -212,27 +255,32 @@ impl Reading {
         if cells.get("price").trim().is_empty() {
             self.mistake(cells.line, "price", "is required");
         }
+        let compare_at_cents = self.price(cells, "compare_at");
+        if let (Some(price), Some(before)) = (price, compare_at_cents)
+            && before < price
+        {
+            self.mistake(cells.line, "compare_at", product_admin::BELOW_THE_PRICE);
+        }
         VariantInput {
             id: None,
             sku: Some(sku).filter(|sku| !sku.is_empty()),
             name: cells.get("variant_name").to_owned(),
             options: self.labels(cells, "options"),
             price_cents: price.unwrap_or(1),
-            compare_at_cents: self.price(cells, "compare_at"),
+            compare_at_cents,
             stock: self.optional_number(cells, "stock"),
         }
     }
 
     fn flag(&mut self, cells: &Cells, column: &str, blank: bool) -> bool {
-        match cells.get(column).trim().to_lowercase().as_str() {
-            "" => blank,
-            "sim" | "s" | "yes" | "true" | "1" => true,
-            "não" | "nao" | "n" | "no" | "false" | "0" => false,
-            _ => {
-                self.mistake(cells.line, column, "must be sim or não");
-                blank
-            }
+        let text = cells.get(column).trim();
+        if text.is_empty() {
+            return blank;
         }
+        cell::flag(text).unwrap_or_else(|| {
+            self.mistake(cells.line, column, "must be sim or não");
+            blank
+        })
     }
 
     fn optional_number<T: FromStr>(&mut self, cells: &Cells, column: &str) -> Option<T> {
@@ -240,7 +288,7 @@ impl Reading {
         if text.is_empty() {
             return None;
         }
-        let number = text.parse().ok();
+        let number = cell::whole(text);
         if number.is_none() {
             self.mistake(cells.line, column, "must be a whole number");
         }
@@ -335,7 +383,7 @@ mod tests {
         let file = format!(
             "{}\n\
              cafe,Alimentos,Café,,,sim,sim,0901,,,,250,30,14,9,,CAF-1,,,\"39,90\",,10\n\
-             cafe,,,,,,,,,,,,,,,,CAF-1,,,39.90,,x\n\
+             cafe,,,,,,,,,,,,,,,,CAF-1,,,dez,,x\n\
              Chá,Alimentos,Chá,,,,,,,,,1,1,1,1,,CHA,,,\"1,00\",,\n\
              vela,Casa,Vela,,,talvez,,,,,csosn=1x2|pis=1,0,1,1,1,javascript:alert(1),VEL,,,\"1,00\",,\n",
             COLUMNS.join(",")
@@ -357,6 +405,24 @@ mod tests {
                 "line 5: weight_grams",
             ]
         );
+    }
+
+    #[test]
+    fn a_line_is_the_files_own_whatever_ends_it_and_whatever_stands_in_a_cell() {
+        for end in ["\n", "\r\n", "\r"] {
+            let lines = [
+                COLUMNS.join(","),
+                "cafe,A,Café,\"um\ndois\r\ntrês\",,,,,,,,250,30,14,9,,CAF,,,10,,".to_owned(), // lines 2 to 4
+                String::new(),
+                "cha,A,Chá,,,,,,,,,250,30,14,9,,CHA,,,abc,,".to_owned(), // line 6
+                ",,,,,,,,,,,,,,,,,,,,,,,".to_owned(),
+                "vela,A,Vela,,,,,,,,,250,30,14,9,,VEL,,,39,90,,".to_owned(), // line 8, not in quotation marks
+                "mel,A,Mel,,,,,,,,,250,30,14,9,,MEL,,,10,9".to_owned(),      // line 9, without its last cells
+            ];
+            let Err(Error::Invalid(errors)) = read(lines.join(end).as_bytes()) else { panic!("must be refused") };
+            let told: Vec<&str> = errors.iter().map(|e| e.field.as_str()).collect();
+            assert_eq!(told, ["line 6: price", "line 8: file", "line 9: compare_at"], "{end:?}");
+        }
     }
 
     #[test]

@@ -51,9 +51,12 @@ fn plain(c: char) -> Option<&'static str> {
     })
 }
 
+/// Words that stand in the place of a slug in the shop's own addresses: a product named so could not be reached.
+pub const RESERVED: [&str; 5] = ["search", "featured", "category", "import", "export"];
+
 /// The slug itself, or the first of `slug-2`, `slug-3` … that is free.
 pub fn free_slug(wanted: &str, taken: &HashSet<String>) -> String {
-    if !taken.contains(wanted) {
+    if !taken.contains(wanted) && !RESERVED.contains(&wanted) {
         return wanted.to_owned();
     }
     // The search ends: `taken` is finite.

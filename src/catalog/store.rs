@@ -114,6 +114,13 @@ pub async fn list_behind(db: &impl GenericClient, after: Uuid, limit: i64) -> Re
     Ok(db::query(db, LIST, &[&after, &limit]).await?.iter().map(product).collect())
 }
 
+/// The products of these slugs, inactive ones too. For the import.
+pub async fn list_by_slugs(db: &impl GenericClient, slugs: &[&str]) -> Result<Vec<Product>> {
+    const LIST: &str =
+        sql!("SELECT ", COLUMNS, " FROM products p ", JOINS, " WHERE p.slug = ANY($1) AND p.deleted_at IS NULL ORDER BY p.id");
+    Ok(db::query(db, LIST, &[&slugs]).await?.iter().map(product).collect())
+}
+
 /// A page of products. If the text search finds nothing, the words are matched by similarity.
 pub async fn list(db: &Connection, ask: &Ask) -> Result<List<Product>> {
     let categories = match &ask.query.category {

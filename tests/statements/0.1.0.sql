@@ -1124,15 +1124,19 @@ SELECT EXISTS (SELECT FROM categories WHERE parent_id = $1) AS has_children,
 UPDATE categories SET slug = $2, parent_id = $3, name = $4, description = $5, position = $6, ncm = $7, cfop = $8, origin = $9, tax = $10,
                updated_at = now() WHERE id = $1
 
--- @ src/catalog/import.rs
--- _text -> slug text, id uuid
-SELECT slug, id FROM products WHERE slug = ANY($1) AND deleted_at IS NULL
-
 -- @ src/catalog/import.rs INSERT
 -- _uuid, _uuid, _text, _text, _int4 -> 
 INSERT INTO categories (id, parent_id, slug, name, position)
         SELECT n.id, n.parent, n.slug, n.name, n.position
           FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::int[]) AS n (id, parent, slug, name, position)
+
+-- @ src/catalog/import.rs OWNERS
+-- _text -> sku text, slug text
+SELECT v.sku, p.slug FROM variants v JOIN products p ON p.id = v.product_id WHERE v.sku = ANY($1) AND v.deleted_at IS NULL
+
+-- @ src/catalog/import.rs STOCKS
+-- _text -> slug text, sku text, stock int4
+SELECT p.slug, v.sku, v.stock FROM variants v JOIN products p ON p.id = v.product_id WHERE v.sku = ANY($1)
 
 -- @ src/catalog/low_stock.rs FORGET
 -- int4 -> 
@@ -1177,6 +1181,12 @@ SELECT pg_advisory_xact_lock($1)
 -- _uuid, _int4 -> product_id uuid
 DELETE FROM product_images i USING unnest($1::uuid[], $2::int[]) AS d (id, count)
          WHERE i.product_id = d.id AND i.position >= d.count RETURNING i.product_id
+
+-- @ src/catalog/save.rs FREE
+-- _text, _uuid -> 
+UPDATE variants v SET sku = left(v.sku, 27) || '~' || v.id::text, updated_at = now()
+          FROM unnest($1::text[], $2::uuid[]) AS wanted (sku, product)
+         WHERE v.sku = wanted.sku AND v.product_id <> wanted.product AND v.deleted_at IS NOT NULL
 
 -- @ src/catalog/save.rs INSERT
 -- _uuid, _int4, _bool, text, text, text -> 
@@ -1305,6 +1315,21 @@ SELECT
     CROSS JOIN LATERAL (
         SELECT coalesce(json_agg(json_build_object('url', i.url, 'alt', i.alt) ORDER BY i.position), '[]') AS images
           FROM product_images i WHERE i.product_id = p.id) i ORDER BY p.id
+
+-- @ src/catalog/store.rs LIST
+-- _text -> id uuid, slug text, name text, description text, category_id uuid, featured bool, active bool, weight_grams int4, height_cm int4, width_cm int4, length_cm int4, ncm text, cfop text, origin int2, tax jsonb, attributes jsonb, created_at timestamptz, updated_at timestamptz, variants json, images json
+SELECT 
+    p.id, p.slug, p.name, p.description, p.category_id, p.featured, p.active, p.weight_grams, p.height_cm, p.width_cm,
+    p.length_cm, p.ncm, p.cfop, p.origin, p.tax, p.attributes, p.created_at, p.updated_at, v.variants, i.images FROM products p 
+    CROSS JOIN LATERAL (
+        SELECT coalesce(json_agg(json_build_object(
+                   'id', v.id, 'sku', v.sku, 'name', v.name, 'options', v.options, 'price_cents', v.price_cents,
+                   'compare_at_cents', v.compare_at_cents, 'stock', v.stock, 'in_stock', v.stock > 0)
+                   ORDER BY v.is_default DESC, v.position, v.id), '[]') AS variants
+          FROM variants v WHERE v.product_id = p.id AND v.deleted_at IS NULL) v
+    CROSS JOIN LATERAL (
+        SELECT coalesce(json_agg(json_build_object('url', i.url, 'alt', i.alt) ORDER BY i.position), '[]') AS images
+          FROM product_images i WHERE i.product_id = p.id) i WHERE p.slug = ANY($1) AND p.deleted_at IS NULL ORDER BY p.id
 
 -- @ src/coupons/store.rs
 -- uuid, text, text, int8, int8, int8, timestamptz, timestamptz, int4, int4, bool -> id uuid, code text, kind text, value int8, min_subtotal_cents int8, max_discount_cents int8, starts_at timestamptz, ends_at timestamptz, max_uses int4, max_uses_per_customer int4, uses int4, active bool, created_at timestamptz, updated_at timestamptz
@@ -2179,9 +2204,9 @@ SELECT order_id, id, product_id, variant_id, sku, name, variant_name, image_url,
           FROM order_lines WHERE order_id = ANY($1) ORDER BY order_id, position
 
 -- @ src/orders/tracking.rs FIND
--- text -> id uuid, number text, status text, payment_status text, carrier text, tracking_number text, delivery_days int4, created_at timestamptz
+-- _text -> id uuid, number text, status text, payment_status text, carrier text, tracking_number text, delivery_days int4, created_at timestamptz
 SELECT id, number, status, payment_status, carrier, tracking_number, delivery_days, created_at FROM orders
-         WHERE number = $1 OR upper(tracking_number) = $1 ORDER BY (number = $1) DESC, id DESC LIMIT 1
+         WHERE number = ANY ($1) OR upper(tracking_number) = ANY ($1) ORDER BY (number = ANY ($1)) DESC, id DESC LIMIT 1
 
 -- @ src/orders/tracking.rs HISTORY
 -- uuid -> status text, description text, place text, at timestamptz
