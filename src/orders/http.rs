@@ -81,7 +81,10 @@ async fn place(
             }
             let mut answer = new.body;
             if let Some(wish) = body.pay {
-                answer["payment"] = start_payment(&app, &visitor, new.order.id, wish.method).await;
+                answer["payment"] = match new.order.total_cents.is_zero() {
+                    true => nothing_to_pay(),
+                    false => start_payment(&app, &visitor, new.order.id, wish.method).await,
+                };
             }
             Ok(HttpResponse::Created().json(answer))
         }
@@ -94,9 +97,17 @@ async fn replay(app: &App, visitor: &Visitor, owner: &Owner, body: &PlaceOrder, 
     if let Some(wish) = body.pay
         && let Some(order) = answer["id"].as_str().and_then(|id| id.parse().ok())
     {
-        answer["payment"] = start_payment(app, visitor, order, wish.method).await;
+        answer["payment"] = match answer["total_cents"] == 0 {
+            true => nothing_to_pay(),
+            false => start_payment(app, visitor, order, wish.method).await,
+        };
     }
     Ok(first.answer_with(&answer))
+}
+
+/// An order that costs nothing is paid as it is placed.
+fn nothing_to_pay() -> serde_json::Value {
+    serde_json::json!({"status": "not_needed", "amount_cents": 0, "currency": "BRL"})
 }
 
 /// Starts the payment of a placed order. If that fails, the answer says why, and the payment can be asked for again.

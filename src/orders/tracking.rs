@@ -56,7 +56,7 @@ pub async fn show_tracking(app: web::Data<App>, Path(number): Path<String>) -> R
 pub async fn find(app: &App, number: &str) -> Result<Tracking> {
     const FIND: &str = "
         SELECT id, number, status, payment_status, carrier, tracking_number, delivery_days, created_at FROM orders
-         WHERE number = $1 OR upper(tracking_number) = $1 ORDER BY (number = $1) DESC, id DESC LIMIT 1";
+         WHERE number = ANY ($1) OR upper(tracking_number) = ANY ($1) ORDER BY (number = ANY ($1)) DESC, id DESC LIMIT 1";
     const ITEMS: &str = "SELECT name, quantity FROM order_lines WHERE order_id = $1 ORDER BY position";
     // Carriers give whole seconds. Events of one second are sorted: the order is prepared, the parcel moves, the order is
     // shipped.
@@ -68,12 +68,11 @@ pub async fn find(app: &App, number: &str) -> Result<Tracking> {
             UNION ALL
             SELECT code, description, place, happened_at, 1 FROM shipment_events WHERE order_id = $1) AS steps
          ORDER BY date_trunc('second', at), place_in_second, at, status";
-    let number = number.trim().to_uppercase();
     if number.len() > 60 {
         return Err(Error::NotFound("The order"));
     }
     let db = app.db().await?;
-    let row = db::query_opt(&db, FIND, &[&number]).await?.ok_or(Error::NotFound("The order"))?;
+    let row = db::query_opt(&db, FIND, &[&readings(number)]).await?.ok_or(Error::NotFound("The order"))?;
     let id: OrderId = row.get("id");
     let of_order: [&(dyn tokio_postgres::types::ToSql + Sync); 1] = [&id];
     let (items, history) = futures_util::try_join!(db::query(&db, ITEMS, &of_order), db::query(&db, HISTORY, &of_order))?;
@@ -100,6 +99,28 @@ pub async fn find(app: &App, number: &str) -> Result<Tracking> {
     })
 }
 
+/// What somebody who typed this may have read: as it is, without spaces and hyphens, and as an order's number, which has a hyphen in its
+/// middle and no letters that look like digits (`O`, `I`, `L`).
+fn readings(typed: &str) -> Vec<String> {
+    let upper = typed.trim().to_uppercase();
+    let bare: String = upper.chars().filter(|c| c.is_alphanumeric()).collect();
+    let number: String = bare
+        .chars()
+        .map(|c| match c {
+            'O' => '0',
+            'I' | 'L' => '1',
+            c => c,
+        })
+        .collect();
+    let number = match number.split_at_checked(5) {
+        Some((left, right)) if right.len() == 5 => format!("{left}-{right}"),
+        _ => number,
+    };
+    let mut readings = vec![upper, bare, number];
+    readings.dedup();
+    readings
+}
+
 /// The Portuguese text for a state.
 pub fn in_portuguese(state: &str) -> &'static str {
     match state {
@@ -115,5 +136,19 @@ pub fn in_portuguese(state: &str) -> &'static str {
         "partially_refunded" => "Parte do valor devolvida",
         "refunded" => "Valor devolvido",
         _ => "Pedido atualizado",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_number_is_read_as_people_type_it() {
+        for typed in ["0A1B2-C3D4E", "0a1b2-c3d4e", "0A1B2C3D4E", " oa1b2 c3d4e ", "OAiB2-C3D4E", "0alb2c3d4e"] {
+            assert!(readings(typed).contains(&"0A1B2-C3D4E".to_owned()), "{typed}");
+        }
+        assert!(readings("aa 123456785 br").contains(&"AA123456785BR".to_owned()));
+        assert_eq!(readings("ÀÀÀÀÀ12345"), ["ÀÀÀÀÀ12345"]);
     }
 }

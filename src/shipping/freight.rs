@@ -69,7 +69,11 @@ pub async fn calculate(app: &App, to: &Cep, wanted: &[Wanted], coupon: Option<&C
     let question = QuoteRequest { from: from.clone(), to: to.clone(), items, volumes };
     let answers = carriers::ask_all(app, &question).await;
     let (is_away, pickup) = (!answers.away.is_empty(), parcel.settings.pickup_for(to));
-    let (offers, estimate) = offers(app, to, parcel.chargeable_grams(), answers, pickup.is_some()).await?;
+    let (mut offers, estimate) = offers(app, to, parcel.chargeable_grams(), answers, pickup.is_some()).await?;
+    let subtotal = parcel.subtotal();
+    if !parcel.settings.mini_envios_above_insurance {
+        offers.retain(|offer| !is_underinsured(offer, subtotal, question.volumes.len()));
+    }
     let message = match (offers.is_empty(), pickup) {
         (false, _) => None,
         (true, Some(_)) if is_away => Some("Carriers cannot be asked right now: this can only be fetched"),
@@ -77,7 +81,6 @@ pub async fn calculate(app: &App, to: &Cep, wanted: &[Wanted], coupon: Option<&C
         (true, None) => Some("No carrier delivers this parcel to this CEP"),
     };
     let offers = merged(offers);
-    let subtotal = parcel.subtotal();
     let goods = subtotal.checked_sub(coupon.map_or(Money::ZERO, |c| c.discount(subtotal))).unwrap_or_default();
     let free_from_cents = free::free_from(&parcel.settings.free_freight, to, goods, &offers);
     let expires_at = Timestamp::now().as_second() + VALIDITY_S;
@@ -92,6 +95,16 @@ pub async fn calculate(app: &App, to: &Cep, wanted: &[Wanted], coupon: Option<&C
     quotes.sort_by(|a, b| (paid(a), a.days, &a.service_code).cmp(&(paid(b), b.days, &b.service_code)));
     let expires_at = Timestamp::from_second(expires_at).ok();
     Ok(Freight { options: choices(app, quotes), expires_at, free_from_cents, message })
+}
+
+/// Mini Envios, by provider and code: they insure a box for so much at most, whatever lies in it.
+const MINI_ENVIOS: [(&str, &str); 2] = [("correios", "04227"), ("melhorenvio", "17")];
+const MINI_ENVIOS_INSURE: Money = Money::from_cents(10_000);
+
+/// The goods are worth more than the carrier would pay for them.
+fn is_underinsured(offer: &Offer, goods: Money, boxes: usize) -> bool {
+    let insured = MINI_ENVIOS_INSURE.times(u32::try_from(boxes.max(1)).unwrap_or(u32::MAX));
+    MINI_ENVIOS.contains(&(&*offer.provider, &*offer.service_code)) && insured.is_some_and(|insured| goods > insured)
 }
 
 /// The offers, and whether they are estimates. Estimates are used only if nobody offers and somebody is away, and only for those.
@@ -212,6 +225,17 @@ mod tests {
 
     fn told(provider: &str, carrier: &str, cents: i64) -> (String, String, i64) {
         (provider.to_owned(), carrier.to_owned(), cents)
+    }
+
+    #[test]
+    fn mini_envios_carry_no_more_than_they_insure() {
+        let of = |provider: &str, code: &str| Offer { service_code: code.to_owned(), ..offer(provider, "x", 1_000, 5) };
+        for (provider, code) in MINI_ENVIOS {
+            assert!(!is_underinsured(&of(provider, code), Money::from_cents(10_000), 1), "{provider}");
+            assert!(is_underinsured(&of(provider, code), Money::from_cents(10_001), 1), "{provider}");
+            assert!(!is_underinsured(&of(provider, code), Money::from_cents(20_000), 2), "{provider}");
+        }
+        assert!(!is_underinsured(&of("correios", "03298"), Money::from_cents(1_500_000), 1));
     }
 
     #[test]

@@ -32,6 +32,10 @@ pub struct ShippingSettings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(skip)]
     pub label_agency: Option<u64>,
+    /// Mini Envios are offered for goods worth more than they insure (R$ 100 per box): the shop bears the loss.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[garde(skip)]
+    pub mini_envios_above_insurance: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

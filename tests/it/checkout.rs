@@ -396,6 +396,13 @@ async fn the_public_page_shows_the_way_and_no_person() {
     for secret in ["Ana", "example.com", "Paulista", "01310", "cents", "529"] {
         assert!(!text.contains(secret), "{secret}: {text}");
     }
+    let bare = number.replace('-', "");
+    for typed in
+        [number.to_lowercase(), bare.clone(), bare.to_lowercase().replace('0', "o"), format!("{}%20{}", &bare[..5], &bare[5..])]
+    {
+        let found = shop.get(&format!("/api/orders/tracking/{typed}")).await;
+        assert_eq!((found.status, found.body["number"].as_str()), (200, Some(number)), "{typed}");
+    }
     assert_eq!(shop.get("/api/orders/tracking/00000-00000").await.slug(), "not-found");
     shop.close().await;
 }

@@ -165,6 +165,7 @@ async fn an_order_with_nothing_to_pay_is_paid_as_it_is_placed() {
     let placed = ana.post("/api/orders", &order).await;
     assert_eq!((placed.status, &placed.body["total_cents"]), (201, &json!(0)), "{}", placed.body);
     assert_eq!((&placed.body["status"], &placed.body["payment_status"]), (&json!("processing"), &json!("paid")));
+    assert_eq!(placed.body["payment"], json!({"status": "not_needed", "amount_cents": 0, "currency": "BRL"}));
     shop.drain().await;
     let id = placed.body["id"].as_str().unwrap();
     let mails: i64 = shop.sql(&format!("SELECT count(*) FROM messages WHERE kind = 'order_paid' AND order_id = '{id}'")).await;
