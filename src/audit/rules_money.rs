@@ -1,6 +1,8 @@
 //! Money: what came in, what went back, and that the ledger agrees.
 
 use super::Rule;
+use crate::db::sql;
+use crate::sale::states::{PaymentStatus, RefundStatus};
 
 pub(super) const RULES: &[Rule] = &[
     ("a-paid-order-has-exactly-one-capture", "
@@ -11,12 +13,12 @@ pub(super) const RULES: &[Rule] = &[
     ("a-refunded-order-was-captured", "
         SELECT 'order ' || o.number FROM orders o
          WHERE o.payment_status = 'refunded' AND NOT EXISTS (SELECT FROM payments p WHERE p.order_id = o.id AND p.status IN ('refunded', 'charged_back', 'disputed'))"),
-    ("an-order-has-one-live-and-one-accepted-payment", "
+    ("an-order-has-one-live-and-one-accepted-payment", sql!("
         SELECT 'order ' || order_id || ' has ' || count(*) || ' live payments' FROM payments
-         WHERE status IN ('creating', 'unknown', 'pending') GROUP BY order_id HAVING count(*) > 1
+         WHERE status IN ", PaymentStatus::LIVE_SQL, " GROUP BY order_id HAVING count(*) > 1
         UNION ALL
         SELECT 'order ' || order_id || ' accepted ' || count(*) || ' payments' FROM payments
-         WHERE captured_cents > 0 AND NOT is_surplus GROUP BY order_id HAVING count(*) > 1"),
+         WHERE captured_cents > 0 AND NOT is_surplus GROUP BY order_id HAVING count(*) > 1")),
     ("an-accepted-payment-is-the-orders-total", "
         SELECT 'order ' || o.number || ' costs ' || o.total_cents || ' ' || o.currency || ', payment ' || p.id || ' brought '
                || p.captured_cents || ' ' || p.currency
@@ -100,22 +102,22 @@ pub(super) const RULES: &[Rule] = &[
         SELECT 'dispute ' || d.id FROM disputes d JOIN payments p ON p.id = d.payment_id WHERE d.order_id <> p.order_id OR d.provider <> p.provider
         UNION ALL
         SELECT 'money movement ' || m.id FROM money_movements m JOIN disputes d ON d.id = m.dispute_id WHERE m.payment_id <> d.payment_id"),
-    ("a-live-payment-is-looked-after", "
+    ("a-live-payment-is-looked-after", sql!("
         SELECT 'payment ' || p.id || ' (' || p.status || ') was last looked at ' || coalesce(p.checked_at, p.created_at)
           FROM payments p
           LEFT JOIN jobs c ON c.dedupe = 'check_payment:' || p.id AND c.state IN ('waiting', 'running', 'dead')
           LEFT JOIN jobs v ON v.dedupe = 'void_payment:' || p.id AND v.state IN ('waiting', 'running', 'dead')
-         WHERE p.status IN ('creating', 'unknown', 'pending') AND c.id IS NULL AND v.id IS NULL
-           AND greatest(p.checked_at, p.updated_at) < now() - interval '15 minutes'"),
+         WHERE p.status IN ", PaymentStatus::LIVE_SQL, " AND c.id IS NULL AND v.id IS NULL
+           AND greatest(p.checked_at, p.updated_at) < now() - interval '15 minutes'")),
     // Its provider was taken out, or answers no more: somebody must say what became of it.
-    ("a-live-payment-can-be-asked-about", "
+    ("a-live-payment-can-be-asked-about", sql!("
         SELECT 'payment ' || p.id || ' (' || p.status || ') at ' || p.provider || ' ran out at ' || p.expires_at || ', and nobody can say whether it was paid'
           FROM payments p
-         WHERE p.status IN ('creating', 'unknown', 'pending') AND p.expires_at < now() - interval '24 hours'"),
-    ("an-open-refund-has-a-job", "
-        SELECT 'refund ' || r.id FROM refunds r WHERE r.status IN ('pending', 'processing', 'unknown', 'waiting')
+         WHERE p.status IN ", PaymentStatus::LIVE_SQL, " AND p.expires_at < now() - interval '24 hours'")),
+    ("an-open-refund-has-a-job", sql!("
+        SELECT 'refund ' || r.id FROM refunds r WHERE r.status IN ", RefundStatus::OPEN_SQL, "
            AND r.updated_at < now() - interval '5 minutes'
-           AND NOT EXISTS (SELECT FROM jobs j WHERE j.dedupe = 'send_refund:' || r.id AND j.state IN ('waiting', 'running', 'dead'))"),
+           AND NOT EXISTS (SELECT FROM jobs j WHERE j.dedupe = 'send_refund:' || r.id AND j.state IN ('waiting', 'running', 'dead'))")),
     ("a-refund-is-not-in-hand-for-ever", "
         SELECT 'refund ' || id || ' (' || status || ') is in hand since ' || coalesce(in_hand_since, created_at) FROM refunds
          WHERE status IN ('processing', 'unknown') AND coalesce(in_hand_since, created_at) < now() - interval '24 hours'"),

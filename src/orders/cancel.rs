@@ -1,19 +1,19 @@
 //! Cancels an order, for the buyer before shipment or for the shop.
 
 use crate::app::App;
-use crate::db;
+use crate::db::{self, sql};
 use crate::error::{Error, Result};
 use crate::ids::{OrderId, PaymentId};
 use crate::jobs::{self, Job};
 use crate::sale::life::{self, Ended};
 use crate::sale::locks;
-use crate::sale::states::OrderStatus;
+use crate::sale::states::{OrderStatus, PaymentStatus};
 use crate::sale::viewer::Viewer;
 use crate::{catalog, payments};
 
 /// Gives stock and coupon back, voids a live charge, and refunds captured money. A repeat changes nothing.
 pub async fn cancel(app: &App, viewer: Viewer, order: OrderId, reason: &str) -> Result<()> {
-    const OPEN: &str = "SELECT id FROM payments WHERE order_id = $1 AND status IN ('creating', 'unknown', 'pending')";
+    const OPEN: &str = sql!("SELECT id FROM payments WHERE order_id = $1 AND status IN ", PaymentStatus::LIVE_SQL);
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let found = locks::lock_order(&tx, order, viewer).await?;

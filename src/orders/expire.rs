@@ -6,14 +6,14 @@ use vitrine_kit::ProviderError;
 use crate::app::App;
 use crate::catalog;
 use crate::cause::Actor;
-use crate::db;
+use crate::db::{self, sql};
 use crate::error::{Chain, Error, Result};
 use crate::ids::{OrderId, PaymentId};
 use crate::jobs::{self, Job, Outcome};
 use crate::payments;
 use crate::sale::life::{self, Ended};
 use crate::sale::locks;
-use crate::sale::states::OrderStatus;
+use crate::sale::states::{OrderStatus, PaymentStatus};
 
 /// A PIX that was paid in the last second is in the provider's books after this time at the latest.
 const SETTLED_AFTER: &str = "3 minutes";
@@ -23,15 +23,15 @@ const UNTIL_MENDED: SignedDuration = SignedDuration::from_mins(10);
 /// Job: ends an unpaid order and gives its stock back. The provider is asked first, because its webhook may be lost. While it is
 /// unknown whether the order was paid, the order waits.
 pub async fn expire(app: &App, order: OrderId) -> Result<Outcome> {
-    const LIVE: &str = "SELECT id FROM payments WHERE order_id = $1 AND status IN ('creating', 'unknown', 'pending')";
+    const LIVE: &str = sql!("SELECT id FROM payments WHERE order_id = $1 AND status IN ", PaymentStatus::LIVE_SQL);
     // This includes charges that ended within the last minutes and were not checked since then: they may have been paid in the
     // last second.
-    const TO_ASK: &str = "
+    const TO_ASK: &str = sql!("
         SELECT id FROM payments
-         WHERE order_id = $1 AND (status IN ('creating', 'unknown', 'pending')
+         WHERE order_id = $1 AND (status IN ", PaymentStatus::LIVE_SQL, "
             OR (status = 'expired' AND expires_at > now() - interval '30 minutes' AND NOT ended_unasked
                 AND (checked_at IS NULL OR checked_at < expires_at + $2::text::interval)))
-         ORDER BY id";
+         ORDER BY id");
     let to_ask = db::query(&app.db().await?, TO_ASK, &[&order, &SETTLED_AFTER]).await?;
     // An order has few charges, and rarely more than one to ask about here.
     for payment in to_ask.iter().map(|row| row.get::<_, PaymentId>("id")) {

@@ -26,6 +26,7 @@ use crate::sale::locks::{self, LockedOrder};
 use crate::sale::off::{end_hold, is_on_hold, sale_is_off};
 use crate::sale::states::{OrderPaymentStatus, OrderStatus};
 use crate::sale::stock;
+use crate::sale::transitions;
 use crate::sale::viewer::Viewer;
 use crate::token::Role;
 
@@ -138,8 +139,8 @@ pub async fn set_tracking(
 /// `processing` → `shipped`. A mistyped number can be corrected; setting the same number again changes nothing.
 async fn ship(tx: &db::Transaction<'_>, order: &LockedOrder, new: &SetTracking, actor: Actor) -> Result<()> {
     const SHIP: &str = "
-        UPDATE orders SET status = 'shipped', tracking_number = $2, carrier = $3, shipped_at = coalesce(shipped_at, now()), updated_at = now()
-         WHERE id = $1 AND status IN ('processing', 'shipped') AND payment_status IN ('paid', 'partially_refunded')
+        UPDATE orders SET status = $4, tracking_number = $2, carrier = $3, shipped_at = coalesce(shipped_at, now()), updated_at = now()
+         WHERE id = $1 AND (status = ANY($5) OR status = $4) AND payment_status = ANY($6)
            AND (tracking_number IS DISTINCT FROM $2 OR carrier <> $3)";
     let code = new.tracking_number.to_uppercase();
     match (order.status, order.payment_status) {
@@ -148,7 +149,8 @@ async fn ship(tx: &db::Transaction<'_>, order: &LockedOrder, new: &SetTracking, 
         (OrderStatus::Pending, _) => return Err(Error::Conflict("The order is not paid yet: it cannot be shipped".into())),
         (status, payment) => return Err(Error::Conflict(format!("The order is {status} ({payment}): it cannot be shipped"))),
     }
-    if db::execute(tx, SHIP, &[&order.id, &code, &new.carrier]).await? == 0 {
+    let step = &transitions::SHIP;
+    if db::execute(tx, SHIP, &[&order.id, &code, &new.carrier, &step.to, &step.from, &step.money_from]).await? == 0 {
         return Ok(());
     }
     life::record_parcel_by_hand(tx, order.id, "posted", &code, actor).await?;
@@ -156,8 +158,8 @@ async fn ship(tx: &db::Transaction<'_>, order: &LockedOrder, new: &SetTracking, 
         let change = Change {
             subject: "order",
             subject_id: None,
-            from: Some("processing"),
-            to: "shipped",
+            from: Some(order.status.as_str()),
+            to: step.to.as_str(),
             reason: "tracking number set",
             actor,
         };

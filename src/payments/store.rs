@@ -151,7 +151,7 @@ pub async fn keep_end_to_end_id(tx: &impl GenericClient, id: PaymentId, end_to_e
 /// The one live payment of a locked order.
 pub async fn find_live(tx: &impl GenericClient, order: OrderId) -> Result<Option<Payment>> {
     const FIND: &str =
-        sql!(PAYMENT, "WHERE p.order_id = $1 AND p.status IN ('creating', 'unknown', 'pending') FOR NO KEY UPDATE");
+        sql!(PAYMENT, "WHERE p.order_id = $1 AND p.status IN ", PaymentStatus::LIVE_SQL, " FOR NO KEY UPDATE");
     db::query_opt(tx, FIND, &[&order]).await?.as_ref().map(payment_of).transpose()
 }
 
@@ -180,8 +180,8 @@ pub async fn find_payer(app: &App, db: &impl GenericClient, order: OrderId) -> R
 
 /// How many charges of an order exist or may exist at a provider.
 pub async fn count_charges(db: &impl GenericClient, order: OrderId) -> Result<i64> {
-    const COUNT: &str = "SELECT count(*) FROM payments WHERE order_id = $1 AND status <> 'failed'
-         AND (provider_ref IS NOT NULL OR status IN ('creating', 'unknown', 'pending'))";
+    const COUNT: &str = sql!("SELECT count(*) FROM payments WHERE order_id = $1 AND status <> 'failed'
+         AND (provider_ref IS NOT NULL OR status IN ", PaymentStatus::LIVE_SQL, ")");
     Ok(db::query_one(db, COUNT, &[&order]).await?.get(0))
 }
 
@@ -231,13 +231,13 @@ pub async fn mark_checked(db: &impl GenericClient, id: PaymentId) -> Result<()> 
 
 /// The provider made the charge: the buyer can pay it. `false`: the payment is in another state, or the order has another live one.
 pub async fn mark_pending(tx: &impl GenericClient, payment: &Payment, charge: &Charge) -> Result<bool> {
-    const MARK: &str = "
+    const MARK: &str = sql!("
         UPDATE payments p
            SET status = 'pending', provider_ref = nullif($2, ''), copy_paste = nullif($3, ''), qr_code_url = $4, expires_at = $5, error = NULL,
                checked_at = now(), updated_at = now()
          WHERE p.id = $1 AND p.status IN ('creating', 'unknown', 'failed')
            AND NOT EXISTS (SELECT FROM payments q WHERE q.order_id = p.order_id AND q.id <> p.id
-                            AND q.status IN ('creating', 'unknown', 'pending'))";
+                            AND q.status IN ", PaymentStatus::LIVE_SQL, ")");
     let c = charge;
     Ok(db::execute(tx, MARK, &[&payment.id, &c.txid, &c.copy_paste, &c.qr_code_url, &c.expires_at]).await? == 1)
 }
@@ -253,18 +253,18 @@ pub async fn keep_code(tx: &impl GenericClient, payment: &Payment, charge: &Char
 
 /// A live payment ends without money. `false`: it was not live.
 pub async fn mark_ended(tx: &impl GenericClient, id: PaymentId, to: PaymentStatus, error: Option<&str>) -> Result<bool> {
-    const MARK: &str = "
+    const MARK: &str = sql!("
         UPDATE payments SET status = $2, error = coalesce($3, error), checked_at = now(), updated_at = now()
-         WHERE id = $1 AND status IN ('creating', 'unknown', 'pending')";
+         WHERE id = $1 AND status IN ", PaymentStatus::LIVE_SQL);
     Ok(db::execute(tx, MARK, &[&id, &to, &error]).await? == 1)
 }
 
 /// A live payment ends without anybody having been asked: its provider is not configured any more. It is asked about once the
 /// provider is configured again. `false`: it was not live.
 pub async fn mark_ended_unasked(tx: &impl GenericClient, id: PaymentId, to: PaymentStatus, error: &str) -> Result<bool> {
-    const MARK: &str = "
+    const MARK: &str = sql!("
         UPDATE payments SET status = $2, error = $3, ended_unasked = true, updated_at = now()
-         WHERE id = $1 AND status IN ('creating', 'unknown', 'pending')";
+         WHERE id = $1 AND status IN ", PaymentStatus::LIVE_SQL);
     Ok(db::execute(tx, MARK, &[&id, &to, &error]).await? == 1)
 }
 
@@ -279,8 +279,8 @@ pub async fn mark_unasked(db: &impl GenericClient, id: PaymentId) -> Result<()> 
 /// A card was refused. The intent stays open for another card. `updated_at` does not change: otherwise repeated refusals would keep
 /// an order from expiring.
 pub async fn note_decline(tx: &impl GenericClient, id: PaymentId, why: &str) -> Result<bool> {
-    const NOTE: &str = "
-        UPDATE payments SET error = $2 WHERE id = $1 AND status IN ('creating', 'unknown', 'pending')";
+    const NOTE: &str = sql!("
+        UPDATE payments SET error = $2 WHERE id = $1 AND status IN ", PaymentStatus::LIVE_SQL);
     Ok(db::execute(tx, NOTE, &[&id, &why]).await? == 1)
 }
 

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use vitrine_kit::Money;
 
+use crate::db::sql;
+
 /// A word of a table that this release does not know.
 #[derive(Debug, thiserror::Error)]
 #[error("{word:?} is no {what} that this release knows")]
@@ -247,6 +249,10 @@ impl PaymentStatus {
         Self::ChargedBack,
     ];
 
+    /// [`Self::LIVE`] as a statement writes it: `status IN` before it.
+    pub const LIVE_SQL: &str =
+        sql!("('", PaymentStatus::LIVE[0].as_str(), "', '", PaymentStatus::LIVE[1].as_str(), "', '", PaymentStatus::LIVE[2].as_str(), "')");
+
     /// Money may still come by it.
     pub fn is_live(self) -> bool {
         Self::LIVE.contains(&self)
@@ -295,8 +301,24 @@ impl Sums {
 
 impl RefundStatus {
     /// It has not come to an end.
+    pub const OPEN: [Self; 4] = [Self::Pending, Self::Processing, Self::Unknown, Self::Waiting];
+
+    /// [`Self::OPEN`] as a statement writes it: `status IN` before it.
+    pub const OPEN_SQL: &str = sql!(
+        "('",
+        RefundStatus::OPEN[0].as_str(),
+        "', '",
+        RefundStatus::OPEN[1].as_str(),
+        "', '",
+        RefundStatus::OPEN[2].as_str(),
+        "', '",
+        RefundStatus::OPEN[3].as_str(),
+        "')"
+    );
+
+    /// It has not come to an end.
     pub fn is_open(self) -> bool {
-        matches!(self, Self::Pending | Self::Processing | Self::Unknown | Self::Waiting)
+        Self::OPEN.contains(&self)
     }
 }
 

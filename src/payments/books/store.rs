@@ -14,6 +14,7 @@ use crate::db::{self, insert, sql};
 use crate::error::{Error, Result};
 use crate::ids::PaymentId;
 use crate::payments::store::{self, id_floor};
+use crate::sale::states::RefundStatus;
 
 /// A charge lives for a week at most, and a day passes before its end is final.
 const LONGEST_LIFE: SignedDuration = SignedDuration::from_hours(24 * 8);
@@ -56,7 +57,7 @@ pub(super) async fn list_of_day(
              WHERE $6 AND provider = $1 AND captured_cents = 0 AND id >= $7 AND id < $8
                AND greatest(expires_at + interval '1 hour', updated_at) >= $2)
         SELECT p.id, o.number, coalesce(p.paid_at >= $2 AND p.paid_at < $3, false) AS is_of_day,
-               EXISTS (SELECT FROM refunds r WHERE r.payment_id = p.id AND r.status IN ('pending', 'processing', 'unknown', 'waiting')) AS is_refund_open,
+               EXISTS (SELECT FROM refunds r WHERE r.payment_id = p.id AND r.status IN ", RefundStatus::OPEN_SQL, ") AS is_refund_open,
                ", RETURNED, " AS returned_cents
           FROM found JOIN payments p ON p.id = found.id JOIN orders o ON o.id = p.order_id");
     let earliest = id_floor(from.saturating_sub(LONGEST_LIFE).unwrap_or(from));
@@ -85,7 +86,7 @@ pub(in crate::payments) async fn returned(
 ) -> Result<HashMap<PaymentId, (Money, bool)>> {
     const LIST: &str = sql!("
         SELECT p.id,
-               EXISTS (SELECT FROM refunds r WHERE r.payment_id = p.id AND r.status IN ('pending', 'processing', 'unknown', 'waiting')) AS is_refund_open,
+               EXISTS (SELECT FROM refunds r WHERE r.payment_id = p.id AND r.status IN ", RefundStatus::OPEN_SQL, ") AS is_refund_open,
                ", RETURNED, " AS returned_cents
           FROM payments p WHERE p.id = ANY($1)");
     let rows = db::query(db, LIST, &[&ids]).await?;

@@ -8,7 +8,7 @@ use super::money;
 use super::rank::{self, Step};
 use super::store::{self as rows, Dispute};
 use crate::cause::Actor;
-use crate::db;
+use crate::db::{self, sql};
 use crate::error::Result;
 use crate::ids::{DisputeId, PaymentId, RefundId};
 use crate::jobs::{self, Job};
@@ -18,7 +18,7 @@ use crate::payments::store::{self, Payment};
 use crate::sale::history::{Change, record_change};
 use crate::sale::locks::LockedOrder;
 use crate::sale::off::{queue_jobs_after_change, sale_is_off};
-use crate::sale::states::{DisputeStage, DisputeState};
+use crate::sale::states::{DisputeStage, DisputeState, RefundStatus};
 
 pub use super::rank::Source;
 
@@ -177,7 +177,7 @@ async fn record_move(
 /// back: of an order that was cancelled under the dispute, and of a surplus.
 async fn after_its_end(tx: &impl GenericClient, order: &LockedOrder, payment: &Payment, to: &To<'_>) -> Result<()> {
     const OPEN: &str =
-        "SELECT id FROM refunds WHERE payment_id = $1 AND status IN ('pending', 'processing', 'unknown', 'waiting')";
+        sql!("SELECT id FROM refunds WHERE payment_id = $1 AND status IN ", RefundStatus::OPEN_SQL);
     if payment.captured.is_zero() {
         return Ok(());
     }

@@ -4,7 +4,7 @@ use deadpool_postgres::GenericClient;
 use vitrine_kit::Money;
 
 use crate::alerts::{self, Alert, Key};
-use crate::db;
+use crate::db::{self, sql};
 use crate::error::Result;
 use crate::ids::{OrderId, RefundId};
 use crate::sale::states::RefundStatus;
@@ -15,17 +15,17 @@ const BATCH: i64 = 100;
 /// Raises one alert for each refund that a provider has had in hand for more than a day, and one for each that it has not taken for so
 /// long: it refuses it for now, or cannot be asked. One under a dispute waits for that. The caller commits.
 pub async fn tell_of_late_refunds(tx: &impl GenericClient) -> Result<()> {
-    const LATE: &str = "
+    const LATE: &str = sql!("
         WITH late AS (
             SELECT r.id FROM refunds r
               JOIN payments p ON p.id = r.payment_id
              CROSS JOIN LATERAL (SELECT CASE r.status WHEN 'waiting' THEN r.waits_since WHEN 'pending' THEN r.created_at ELSE r.in_hand_since END) s (since)
-             WHERE r.status IN ('pending', 'processing', 'unknown', 'waiting') AND s.since < now() - interval '24 hours'
+             WHERE r.status IN ", RefundStatus::OPEN_SQL, " AND s.since < now() - interval '24 hours'
                AND coalesce(r.late_told_at < s.since, true) AND (r.status <> 'pending' OR p.status <> 'disputed')
              ORDER BY r.id LIMIT $1 FOR NO KEY UPDATE OF r SKIP LOCKED)
         UPDATE refunds r SET late_told_at = now() FROM late, orders o, payments p
          WHERE r.id = late.id AND o.id = r.order_id AND p.id = r.payment_id
-        RETURNING r.id, r.order_id, r.status, r.amount_cents, r.error, o.number, p.provider";
+        RETURNING r.id, r.order_id, r.status, r.amount_cents, r.error, o.number, p.provider");
     // Rare, and never many.
     for row in &db::query(tx, LATE, &[&BATCH]).await? {
         let (id, order): (RefundId, OrderId) = (row.get("id"), row.get("order_id"));

@@ -6,10 +6,10 @@ use uuid::Uuid;
 use vitrine_kit::Money;
 use vitrine_kit::pix::NewRefund;
 
-use crate::db;
+use crate::db::{self, sql};
 use crate::error::Result;
 use crate::ids::{PaymentId, RefundId};
-use crate::sale::states;
+use crate::sale::states::{self, RefundStatus};
 
 /// A refund in hand.
 pub(super) struct Open {
@@ -58,13 +58,13 @@ impl Open {
 
 /// `None`: it has ended.
 pub(super) async fn find_open(db: &impl GenericClient, id: RefundId) -> Result<Option<Open>> {
-    const FIND: &str = "
+    const FIND: &str = sql!("
         SELECT r.id, r.payment_id, r.key, r.amount_cents, r.status, r.tries, r.reason, r.created_at, r.waits_since, r.provider_ref AS refund_ref,
                (SELECT k.key FROM refund_keys k WHERE k.refund_id = r.id ORDER BY k.left_at DESC, k.key DESC LIMIT 1) AS last_key,
                p.provider, p.end_to_end_id, p.provider_ref AS payment_ref, p.status = 'disputed' AS is_contested,
                p.refunded_cents + p.lost_cents <= p.captured_cents AS fits
           FROM refunds r JOIN payments p ON p.id = r.payment_id
-         WHERE r.id = $1 AND r.status IN ('pending', 'processing', 'unknown', 'waiting')";
+         WHERE r.id = $1 AND r.status IN ", RefundStatus::OPEN_SQL);
     let Some(row) = db::query_opt(db, FIND, &[&id]).await? else { return Ok(None) };
     Ok(Some(Open {
         id: row.get("id"),

@@ -10,7 +10,7 @@ use super::schedule::next_try;
 use crate::alerts::{self, Alert, Key};
 use crate::app::App;
 use crate::cause::Actor;
-use crate::db;
+use crate::db::{self, sql};
 use crate::error::Result;
 use crate::jobs::Outcome;
 use crate::payments::history::record_refund;
@@ -28,13 +28,13 @@ pub(super) struct Refusal<'a> {
 
 /// Makes a refund wait for its next try. `None`: it has been tried for long enough.
 pub(super) async fn wait(app: &App, refund: &Open, why: &Refusal<'_>) -> Result<Option<Outcome>> {
-    const WAIT: &str = "
+    const WAIT: &str = sql!("
         WITH before AS (
             SELECT status, waits_since FROM refunds
-             WHERE id = $1 AND key = $2 AND status IN ('pending', 'processing', 'unknown', 'waiting') FOR NO KEY UPDATE)
+             WHERE id = $1 AND key = $2 AND status IN ", RefundStatus::OPEN_SQL, " FOR NO KEY UPDATE)
         UPDATE refunds r SET status = 'waiting', waits_since = coalesce(r.waits_since, now()), in_hand_since = NULL, error = $3, updated_at = now()
           FROM before b WHERE r.id = $1
-        RETURNING b.status, b.waits_since IS NULL AS is_first, r.waits_since";
+        RETURNING b.status, b.waits_since IS NULL AS is_first, r.waits_since");
     let now = Timestamp::now();
     let Some(next) = next_try(refund.waits_since.unwrap_or(now), now) else { return Ok(None) };
     let mut db = app.db().await?;
