@@ -6,6 +6,7 @@ CREATE TABLE users (
     name            short_name NOT NULL,
     email           email NOT NULL UNIQUE,
     password_hash   text,                       -- NULL: nobody can sign in (erased)
+    password_changed_at timestamptz,            -- NULL: since it was made
     role            user_role NOT NULL DEFAULT 'user',
     phone           text,
     tax_id_sealed   bytea,
@@ -62,6 +63,46 @@ CREATE TABLE password_resets (
     used_at    timestamptz
 );
 CREATE INDEX password_resets_user ON password_resets (user_id);
+
+-- A new e-mail, from the request to the click in the mail that goes to it.
+CREATE TABLE email_changes (
+    id           uuid PRIMARY KEY,
+    user_id      uuid NOT NULL REFERENCES users,
+    old_email    email NOT NULL,
+    new_email    email NOT NULL,
+    token_hash   bytea NOT NULL UNIQUE,
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    expires_at   timestamptz NOT NULL,
+    ended_at     timestamptz,                   -- confirmed, or overtaken by another one
+    confirmed_at timestamptz,
+    CONSTRAINT email_changes_confirmed CHECK (confirmed_at IS NULL OR ended_at IS NOT NULL)
+);
+CREATE INDEX email_changes_user ON email_changes (user_id);
+
+-- Somebody without an account asked for their data, or for its erasure.
+CREATE TABLE privacy_requests (
+    id         uuid PRIMARY KEY,
+    email      email NOT NULL,
+    locale     locale NOT NULL,
+    token_hash bytea NOT NULL UNIQUE,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    expires_at timestamptz NOT NULL,
+    used_at    timestamptz
+);
+CREATE INDEX privacy_requests_email ON privacy_requests (email);
+
+-- What people with an account agreed to and took back: it only grows (LGPD, article 8, § 2: the shop proves a consent). A guest's stands
+-- with the order (orders.privacy_version, orders.sms_opt_in).
+CREATE DOMAIN consent_subject AS text CHECK (VALUE IN ('privacy', 'sms'));
+CREATE TABLE consents (
+    id      uuid PRIMARY KEY,
+    user_id uuid NOT NULL REFERENCES users,
+    subject consent_subject NOT NULL,
+    version text NOT NULL DEFAULT '',           -- of the text that was shown; '': none was named
+    granted boolean NOT NULL,
+    at      timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX consents_user ON consents (user_id);
 
 CREATE TABLE addresses (
     id         uuid PRIMARY KEY,

@@ -12,6 +12,7 @@ CREATE TABLE orders (
     customer_phone        text,
     locale                locale NOT NULL DEFAULT 'pt-BR', -- the language of messages about it
     sms_opt_in            boolean NOT NULL DEFAULT false, -- of a guest; for a customer the account has it
+    privacy_version       text,                 -- of the notice that a guest accepted
     tax_id_sealed         bytea,
     tax_id_key            smallint,
     tax_id_hash           bytea,

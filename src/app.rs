@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use deadpool_postgres::Pool;
 use tokio::sync::Notify;
 
+use crate::access_log::AccessLog;
 use crate::cache::AnswerCache;
 use crate::config::Config;
 use crate::db::{self, Connection};
@@ -39,6 +40,7 @@ pub struct App {
     pub password_guesses: Option<Guesses<[u8; 32]>>,
     pub mail_pace: Arc<Pace>,
     pub strangers: Strangers,
+    pub access_log: Option<AccessLog>,
     wake: Notify,
     draining: AtomicBool,
 }
@@ -46,6 +48,8 @@ pub struct App {
 impl App {
     /// Reads the shop's own keys, so the database must be there, with its schema.
     pub async fn open(config: Config) -> Result<Self> {
+        let log = &config.log;
+        let access_log = log.access_dir.as_deref().map(|folder| AccessLog::open(folder, log.access_days)).transpose()?;
         let (pool, long) = db::pools(&config.database)?;
         let keys = key_store::load(&mut pool.get().await?, &config.auth).await?;
         let mail_pace = Arc::new(Pace::new());
@@ -63,6 +67,7 @@ impl App {
             password_guesses: config.limits.account.map(|limit| Guesses::new(limit.burst as usize, limit.per)),
             mail_pace,
             strangers: Strangers::new(),
+            access_log,
             wake: Notify::new(),
             draining: AtomicBool::new(false),
             config,

@@ -16,6 +16,12 @@ macro_rules! id {
             pub fn new() -> Self {
                 Self(uuid::Uuid::now_v7())
             }
+
+            /// When it was made, to the millisecond (RFC 9562, version 7). The beginning of 1970 for an id of another version.
+            pub fn made_at(self) -> jiff::Timestamp {
+                let (seconds, nanos) = self.0.get_timestamp().map_or((0, 0), |time| time.to_unix());
+                jiff::Timestamp::new(seconds.cast_signed(), nanos.cast_signed()).unwrap_or_default()
+            }
         }
 
         impl std::fmt::Display for $name {
@@ -50,6 +56,9 @@ id!(
     JobId,
     MessageId,
     ResetId,
+    EmailChangeId,
+    PrivacyRequestId,
+    ConsentId,
     EventId,
     InvoiceId,
     CorrectionId,

@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::cause;
 use crate::db;
 use crate::error::{Error, Result};
-use crate::ids::{CorrectionId, InvoiceId, JobId, MessageId, OrderId, PaymentId, RefundId, ResetId, UserId};
+use crate::ids::{
+    CorrectionId, EmailChangeId, InvoiceId, JobId, MessageId, OrderId, PaymentId, PrivacyRequestId, RefundId, ResetId, UserId,
+};
 
 /// Everything that workers do. A job holds ids only: the state is read when it runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +49,25 @@ pub enum Job {
     },
     MailPasswordReset {
         reset: ResetId,
+    },
+    /// A link to the new e-mail of an account, which confirms it.
+    MailEmailConfirm {
+        change: EmailChangeId,
+    },
+    /// Tells the old e-mail of an account that there is a new one.
+    MailEmailChanged {
+        change: EmailChangeId,
+    },
+    MailPasswordChanged {
+        user: UserId,
+    },
+    /// A new link to a guest's order, to the order's own e-mail.
+    MailOrderLink {
+        order: OrderId,
+    },
+    /// The link with which somebody without an account exports or erases their data.
+    MailPrivacyRequest {
+        request: PrivacyRequestId,
     },
     /// Sends a failed message again, because an administrator asked for it.
     MailMessage {
@@ -179,6 +200,11 @@ impl Job {
             Self::MailRefunded { .. } => "mail_refunded",
             Self::MailInvoice { .. } => "mail_invoice",
             Self::MailPasswordReset { .. } => "mail_password_reset",
+            Self::MailEmailConfirm { .. } => "mail_email_confirm",
+            Self::MailEmailChanged { .. } => "mail_email_changed",
+            Self::MailPasswordChanged { .. } => "mail_password_changed",
+            Self::MailOrderLink { .. } => "mail_order_link",
+            Self::MailPrivacyRequest { .. } => "mail_privacy_request",
             Self::MailMessage { .. } => "mail_message",
             Self::SmsOrderPaid { .. } => "sms_order_paid",
             Self::SmsOrderShipped { .. } => "sms_order_shipped",
@@ -260,7 +286,7 @@ impl Job {
             // An order holds its stock until somebody can say that it was not paid, however long that takes.
             Self::ExpireOrder { .. } => i32::MAX,
             _ if self.is_recurring() => i32::MAX,
-            Self::MailPasswordReset { .. } => 8,
+            Self::MailPasswordReset { .. } | Self::MailEmailConfirm { .. } | Self::MailPrivacyRequest { .. } => 8,
             _ => 25,
         }
     }

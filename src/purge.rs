@@ -15,7 +15,7 @@ const BATCH: u64 = 1000;
 /// Batches per table and run: a busy shop adds more rows in ten minutes than one batch.
 const MAX_BATCHES: usize = 200;
 
-const PURGES: [(&str, &str); 13] = [
+const PURGES: [(&str, &str); 15] = [
     (
         "jobs",
         "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE state = 'done' AND finished_at < now() - interval '7 days' LIMIT 1000)",
@@ -37,6 +37,15 @@ const PURGES: [(&str, &str); 13] = [
     (
         "password_resets",
         "DELETE FROM password_resets WHERE id IN (SELECT id FROM password_resets WHERE expires_at < now() - interval '1 day' LIMIT 1000)",
+    ),
+    // A change's row has both addresses; a stolen account is asked about within 90 days.
+    (
+        "email_changes",
+        "DELETE FROM email_changes WHERE id IN (SELECT id FROM email_changes WHERE expires_at < now() - interval '90 days' LIMIT 1000)",
+    ),
+    (
+        "privacy_requests",
+        "DELETE FROM privacy_requests WHERE id IN (SELECT id FROM privacy_requests WHERE expires_at < now() - interval '1 day' LIMIT 1000)",
     ),
     // A session ends when it is revoked, or when its last token expires. Its row stays for 90 days, for questions about sign-ins.
     (

@@ -39,6 +39,11 @@ pub async fn serve(config: Config) -> Result<()> {
         .map_err(|e| Error::Internal(format!("port {} cannot be opened: {e}; set PORT to a free one", config.http.port)))?;
     let app = Data::new(App::open(config).await?);
     log_fiscal_environment(&app);
+    if app.access_log.is_none() && app.config.mode == Mode::Serve {
+        tracing::warn!(
+            "ACCESS_LOG_DIR is not set: no record of accesses is kept here (Marco Civil da Internet, article 15: six months)"
+        );
+    }
     seed::first_admin(&app).await?;
     let (stop, stopped) = watch::channel(false);
     let workers = tokio::spawn(worker::run(app.clone(), stopped));
@@ -119,6 +124,9 @@ async fn housekeep(app: Data<App>) {
     for round in 0_u64.. {
         tick.tick().await;
         ops::metrics_upkeep();
+        if let Some(log) = &app.access_log {
+            metrics::gauge!("vitrine_access_log_dropped_lines").set(log.dropped() as f64);
+        }
         if round % 12 == 0 {
             app.limiters.forget_the_idle();
         }

@@ -10,16 +10,18 @@ use aes_gcm::aead::{Aead, KeyInit as _, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use uuid::Uuid;
 use vitrine_kit::signature::hmac_sha256;
 use vitrine_kit::{Email, TaxId};
 
 use crate::client_ip::counted;
 use crate::config::AuthConfig;
 use crate::error::{Error, Result};
-use crate::ids::{OrderId, ResetId};
+use crate::ids::{EmailChangeId, OrderId, PrivacyRequestId, ResetId};
 
 /// What a sealed value is: one that was sealed as another thing cannot be opened as this one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,12 +125,18 @@ pub struct Keys {
     tokens: TokenKeys,
 }
 
+/// How long a link opens an order or its invoice: past the 90 days in which a buyer may complain of a hidden defect of durable goods
+/// (Lei 8.078/1990, article 26), with the delivery before them. A new one is mailed on request.
+pub const LINK_LIFE: SignedDuration = SignedDuration::from_hours(24 * 180);
+
 /// What makes capabilities.
 struct TokenKeys {
     quotes: [u8; 32],
     orders: [u8; 32],
     resets: [u8; 32],
     invoices: [u8; 32],
+    email_changes: [u8; 32],
+    privacy: [u8; 32],
     addresses: [u8; 32],
     devices: [u8; 32],
 }
@@ -162,6 +170,8 @@ impl Keys {
             resets: derive("reset"),
             devices: derive("device"),
             invoices: derive("invoice"),
+            email_changes: derive("email-change"),
+            privacy: derive("privacy"),
             addresses: derive("address"),
         };
         Ok(Self { vault, look_ups, tokens })
@@ -227,37 +237,55 @@ impl Keys {
         Some(between.iter().fold(hash.to_vec(), |hash, look_up| hmac_sha256(&look_up.key, &hash).to_vec()))
     }
 
-    /// The token that opens one guest's order, and that order alone.
-    pub fn order_token(&self, order: OrderId) -> String {
-        URL_SAFE_NO_PAD.encode(hmac_sha256(&self.tokens.orders, order.0.as_bytes()))
+    /// The token that opens one guest's order, and that order alone, for [`LINK_LIFE`] from then on.
+    pub fn order_token(&self, order: OrderId, from: Timestamp) -> String {
+        link_token(&self.tokens.orders, order, (from + LINK_LIFE).as_second())
     }
 
-    /// Compares in constant time.
-    pub fn is_order_token(&self, order: OrderId, token: &str) -> bool {
-        self.order_token(order).as_bytes().ct_eq(token.as_bytes()).into()
+    /// What a token is to that order now. Compares in constant time.
+    pub fn read_order_token(&self, order: OrderId, token: &str) -> Opens {
+        read_link_token(&self.tokens.orders, order, token)
     }
 
-    /// The token that opens an order's invoice and nothing else of it: it stands in links.
-    pub fn invoice_token(&self, order: OrderId) -> String {
-        URL_SAFE_NO_PAD.encode(hmac_sha256(&self.tokens.invoices, order.0.as_bytes()))
+    /// The token that opens an order's invoice and nothing else of it, for [`LINK_LIFE`] from then on: it stands in links.
+    pub fn invoice_token(&self, order: OrderId, from: Timestamp) -> String {
+        link_token(&self.tokens.invoices, order, (from + LINK_LIFE).as_second())
     }
 
-    /// Compares in constant time.
-    pub fn is_invoice_token(&self, order: OrderId, token: &str) -> bool {
-        self.invoice_token(order).as_bytes().ct_eq(token.as_bytes()).into()
+    /// What a token is to that order's invoice now. Compares in constant time.
+    pub fn read_invoice_token(&self, order: OrderId, token: &str) -> Opens {
+        read_link_token(&self.tokens.invoices, order, token)
     }
 
     /// The token that a password reset is mailed with: `<reset id>.<signature>`. Made of the id, so that the mail's job can
     /// make it again though the database keeps only its hash.
     pub fn reset_token(&self, reset: ResetId) -> String {
-        let signature = hmac_sha256(&self.tokens.resets, reset.0.as_bytes());
-        format!("{}.{}", reset.0.simple(), URL_SAFE_NO_PAD.encode(signature))
+        token_of(&self.tokens.resets, reset.0)
     }
 
     /// The reset that a token of ours is for; `None` for any other text. Whether it still holds, the database says.
     pub fn read_reset_token(&self, token: &str) -> Option<ResetId> {
-        let reset: ResetId = token.split_once('.')?.0.parse().ok()?;
-        bool::from(self.reset_token(reset).as_bytes().ct_eq(token.as_bytes())).then_some(reset)
+        id_in(&self.tokens.resets, token).map(ResetId)
+    }
+
+    /// The token that confirms a new e-mail: it proves that its mailbox was read.
+    pub fn email_change_token(&self, change: EmailChangeId) -> String {
+        token_of(&self.tokens.email_changes, change.0)
+    }
+
+    /// The change that a token of ours is for. Whether it still holds, the database says.
+    pub fn read_email_change_token(&self, token: &str) -> Option<EmailChangeId> {
+        id_in(&self.tokens.email_changes, token).map(EmailChangeId)
+    }
+
+    /// The token with which somebody without an account exports or erases their data.
+    pub fn privacy_token(&self, request: PrivacyRequestId) -> String {
+        token_of(&self.tokens.privacy, request.0)
+    }
+
+    /// The request that a token of ours is for. Whether it still holds, the database says.
+    pub fn read_privacy_token(&self, token: &str) -> Option<PrivacyRequestId> {
+        id_in(&self.tokens.privacy, token).map(PrivacyRequestId)
     }
 
     /// A token for a device on which this account was signed in: `<random>.<signature>`. It opens nothing.
@@ -289,6 +317,43 @@ impl Keys {
         let expected = URL_SAFE_NO_PAD.encode(hmac_sha256(&self.tokens.quotes, &payload));
         bool::from(expected.as_bytes().ct_eq(signature.as_bytes())).then_some(payload)
     }
+}
+
+/// `<id>.<signature>`.
+fn token_of(key: &[u8; 32], id: Uuid) -> String {
+    format!("{}.{}", id.simple(), URL_SAFE_NO_PAD.encode(hmac_sha256(key, id.as_bytes())))
+}
+
+/// The id in a token that this key signed. Compares in constant time.
+fn id_in(key: &[u8; 32], token: &str) -> Option<Uuid> {
+    let id: Uuid = token.split_once('.')?.0.parse().ok()?;
+    bool::from(token_of(key, id).as_bytes().ct_eq(token.as_bytes())).then_some(id)
+}
+
+/// What a link's token does at this moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opens {
+    Yes,
+    /// It was ours, and its time is over.
+    NotAnyMore,
+    No,
+}
+
+/// The last second of its life, in eight bytes, and a signature over the order and that second.
+fn link_token(key: &[u8; 32], order: OrderId, until: i64) -> String {
+    let until = until.to_be_bytes();
+    let signature = hmac_sha256(key, &[order.0.as_bytes().as_slice(), &until].concat());
+    URL_SAFE_NO_PAD.encode([until.as_slice(), &signature].concat())
+}
+
+fn read_link_token(key: &[u8; 32], order: OrderId, token: &str) -> Opens {
+    let bytes = URL_SAFE_NO_PAD.decode(token).unwrap_or_default();
+    let Some((until, _)) = bytes.split_first_chunk() else { return Opens::No };
+    let until = i64::from_be_bytes(*until);
+    if !bool::from(link_token(key, order, until).as_bytes().ct_eq(token.as_bytes())) {
+        return Opens::No;
+    }
+    if until < Timestamp::now().as_second() { Opens::NotAnyMore } else { Opens::Yes }
 }
 
 /// A random capability (refresh, reset, cart): 256 bits, safe in URLs and headers.

@@ -19,7 +19,9 @@ use crate::app::App;
 use crate::error::{Error, Problem, Result};
 use crate::http::json::MAX_BODY;
 use crate::http::{rate_limit, request_id};
-use crate::{admin, auth, cart, catalog, coupons, invoices, mail, ops, orders, payments, shipments, shipping, users, webhooks};
+use crate::{
+    admin, auth, cart, catalog, coupons, invoices, mail, ops, orders, payments, privacy, shipments, shipping, users, webhooks,
+};
 
 /// How long running requests may take after SIGTERM.
 pub const DRAIN: Duration = Duration::from_secs(25);
@@ -58,6 +60,7 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
     ops::routes(cfg);
     auth::routes(cfg);
     users::routes(cfg);
+    privacy::routes(cfg);
     invoices::routes(cfg);
     shipments::routes(cfg);
     coupons::routes(cfg);

@@ -55,6 +55,10 @@ struct Register {
     /// The language of messages to the person. Unset: from `Accept-Language`.
     #[garde(skip)]
     locale: Option<Lang>,
+    /// The version of the privacy notice that the person accepts with this. It is recorded.
+    #[garde(inner(custom(rules::version)))]
+    #[serde(default, deserialize_with = "rules::typed")]
+    privacy_version: Option<String>,
 }
 
 #[derive(Debug, Deserialize, Validate, ToSchema)]
@@ -124,6 +128,7 @@ async fn register(app: web::Data<App>, req: HttpRequest, body: Json<Register>) -
         tax_id: body.cpf.map(|text| parsed("cpf", TaxId::parse(&text))).transpose()?,
         phone: body.phone.map(|text| parsed("phone", Phone::parse(&text))).transpose()?,
         lang: body.locale.unwrap_or_else(|| spoken(&req)),
+        privacy_version: body.privacy_version,
     };
     let device = app.keys.device_token(&new.email);
     let session = sign_in::register(&app, new).await?.on_device(device);

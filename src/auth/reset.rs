@@ -80,8 +80,10 @@ pub async fn reset(app: &App, token: &str, password: SecretString) -> Result<Ema
         return Err(refused());
     }
     db::execute(&tx, END_OTHERS, &[&user]).await?;
+    jobs::push(&tx, Job::MailPasswordChanged { user }).await?;
     sessions::revoke_all(&tx, user, None, Reason::Password).await?;
     tx.commit().await?;
+    app.jobs_were_pushed();
     app.standings.forget(user);
     Email::parse(person.get("email")).map_err(|e| Error::Internal(format!("the e-mail of user {user}: {e}")))
 }
@@ -105,8 +107,10 @@ pub async fn change(app: &App, me: &SignedIn, current: SecretString, password: S
         return Err(Error::Conflict("The password was changed at this moment: try again".into()));
     }
     db::execute(&tx, END_RESETS, &[&me.id]).await?;
+    jobs::push(&tx, Job::MailPasswordChanged { user: me.id }).await?;
     sessions::revoke_all(&tx, me.id, me.session, Reason::Password).await?;
     tx.commit().await?;
+    app.jobs_were_pushed();
     app.standings.forget(me.id);
     Ok(())
 }

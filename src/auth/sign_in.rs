@@ -9,6 +9,7 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::jobs::{self, Job};
 use crate::lang::Lang;
+use crate::users::consents::{self, Subject};
 use crate::users::sessions::{self, Rotation};
 use crate::users::store::{self, NewUser};
 
@@ -24,17 +25,22 @@ pub struct SignUp {
     pub tax_id: Option<TaxId>,
     pub phone: Option<Phone>,
     pub lang: Lang,
+    /// Of the notice that was accepted with it.
+    pub privacy_version: Option<String>,
 }
 
 /// A new account and its first session. 409 where the e-mail has an account.
 pub async fn register(app: &App, new: SignUp) -> Result<Session> {
     password_rules::check("password", &new.password, new.email.as_str(), &new.name)?;
     let password_hash = app.hasher.hash(new.password).await?;
-    let SignUp { name, email, tax_id, phone, lang, .. } = new;
+    let SignUp { name, email, tax_id, phone, lang, privacy_version, .. } = new;
     let new = NewUser { name, email, password_hash, tax_id, phone, lang };
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let user = store::insert_user(&tx, &app.keys, &new).await?;
+    if let Some(version) = privacy_version {
+        consents::record(&tx, user.id, Subject::Privacy, &version, true).await?;
+    }
     let opened = sessions::open(&tx, user.id, &new.password_hash, app.config.auth.refresh_ttl).await?;
     jobs::push(&tx, Job::MailWelcome { user: user.id }).await?;
     tx.commit().await?;

@@ -7,6 +7,7 @@ mod nfe;
 mod payments;
 mod shipping;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -124,6 +125,10 @@ pub struct RateLimits {
 pub struct LogConfig {
     pub level: String,
     pub format: LogFormat,
+    /// The folder of the record of accesses. Unset: none is kept.
+    pub access_dir: Option<PathBuf>,
+    /// How many days of it are kept.
+    pub access_days: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -187,6 +192,8 @@ impl Config {
                 level: env.text("LOG_LEVEL", "info"),
                 format: env
                     .one_of("LOG_FORMAT", &[("auto", LogFormat::Auto), ("json", LogFormat::Json), ("text", LogFormat::Text)]),
+                access_dir: env.optional("ACCESS_LOG_DIR").map(PathBuf::from),
+                access_days: env.number("ACCESS_LOG_DAYS", 184, 1, 3660) as usize,
             },
         };
         if config.database.min_conns > config.database.max_conns {

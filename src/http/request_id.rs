@@ -3,18 +3,22 @@
 use std::time::{Duration, Instant};
 
 use actix_web::Error;
+use actix_web::HttpMessage;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use actix_web::http::{Method, Uri};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
+use jiff::Timestamp;
 
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
+use crate::access_log::Access;
 use crate::app::App;
 use crate::cause;
+use crate::client_ip::client_ip;
 use crate::http::head;
 use crate::ids::{OrderId, UserId};
 use crate::request;
@@ -41,6 +45,7 @@ pub async fn track(mut req: ServiceRequest, next: Next<impl MessageBody + 'stati
         res = head::without_body(res);
     }
     let status = res.status().as_u16();
+    record_access(&res, &method, &id, status);
     let elapsed = started.elapsed();
     let duration_ms = elapsed.as_secs_f64() * 1000.0;
     // Successful reads are many: they are counted, and logged at debug.
@@ -51,6 +56,18 @@ pub async fn track(mut req: ServiceRequest, next: Next<impl MessageBody + 'stati
     });
     count_request(&method, status, elapsed);
     Ok(res)
+}
+
+/// Adds the request to the record of accesses, where one is kept.
+fn record_access(res: &ServiceResponse<BoxBody>, method: &Method, id: &str, status: u16) {
+    let req = res.request();
+    let Some((app, log)) = req.app_data::<Data<App>>().and_then(|app| Some((app, app.access_log.as_ref()?))) else { return };
+    let peer = req.peer_addr();
+    let address = client_ip(peer.map(|peer| peer.ip()), req.headers(), &app.config.http.trusted_proxies);
+    let user = req.extensions().get::<UserId>().copied();
+    let (port, route) = (Access::port_of(peer, address), req.match_pattern());
+    let route = route.as_deref().unwrap_or_default();
+    log.write(&Access { at: Timestamp::now(), address, port, method: method.as_str(), route, status, user, request_id: id });
 }
 
 /// The fields of every log line of a request. The user and the order are added when they are known ([`log_user`], [`log_order`]).

@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use actix_web::dev::Payload;
 use actix_web::http::header::AUTHORIZATION;
-use actix_web::{FromRequest, HttpRequest, web};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 
 use crate::app::App;
 use crate::cause::Actor;
@@ -119,6 +119,7 @@ fn header(req: &HttpRequest, name: &str) -> Option<String> {
 fn signed_in(req: &HttpRequest) -> impl Future<Output = Result<Option<SignedIn>>> + 'static {
     let token = req.headers().get(AUTHORIZATION).map(|value| value.to_str().unwrap_or_default().to_owned());
     let app = req.app_data::<web::Data<App>>().cloned();
+    let req = req.clone();
     async move {
         let (Some(token), Some(app)) = (token, app) else { return Ok(None) };
         let token = token.strip_prefix("Bearer ").or_else(|| token.strip_prefix("bearer ")).unwrap_or_default();
@@ -126,6 +127,7 @@ fn signed_in(req: &HttpRequest) -> impl Future<Output = Result<Option<SignedIn>>
         match app.standings.of(&app.pool, claims.sub, claims.sid).await? {
             Some(role) => {
                 request_id::log_user(claims.sub);
+                req.extensions_mut().insert(claims.sub);
                 Ok(Some(SignedIn { id: claims.sub, role, session: claims.sid }))
             }
             None => Err(Error::Unauthorized("This session was ended: sign in again")),

@@ -26,6 +26,7 @@ use crate::http::who::{Admin, AdminSent};
 use crate::ids::{InvoiceId, OrderId};
 use crate::jobs::{self, Job};
 use crate::sale::locks;
+use crate::sale::named::OrderPath;
 use crate::sale::states::InvoiceStatus;
 
 #[derive(Debug, Deserialize, Validate, IntoParams)]
@@ -250,7 +251,7 @@ pub(super) async fn correct(
 #[utoipa::path(tag = "admin", security(("bearer" = [])), responses((status = 202, body = AdminInvoice), (status = 404, body = Problem),
     (status = 409, body = Problem, description = "Nothing is missing, it is not paid, or nobody emits invoices here")))]
 #[post("/api/admin/orders/{id}/invoice")]
-pub(super) async fn issue_again(app: web::Data<App>, admin: Admin, Path(order): Path<OrderId>) -> Result<HttpResponse> {
+pub(super) async fn issue_again(app: web::Data<App>, admin: Admin, OrderPath(order): OrderPath) -> Result<HttpResponse> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     locks::lock_order_for_shop(&tx, order).await?.ok_or(Error::NotFound("The order"))?;

@@ -18,7 +18,8 @@ use crate::db::{self, sql};
 use crate::error::{Error, Problem, Result};
 use crate::http::json::{Path, Query};
 use crate::http::who::{Admin, Visitor};
-use crate::ids::{InvoiceId, OrderId};
+use crate::ids::InvoiceId;
+use crate::sale::named::{self, OrderPath};
 use crate::sale::states::InvoiceStatus;
 use crate::sale::viewer::Viewer;
 
@@ -101,16 +102,16 @@ struct OrderInvoices {
 #[utoipa::path(tag = "orders", security((), ("bearer" = [])), responses((status = 200, body = OrderInvoices),
     (status = 404, body = Problem, description = "No such order, or not yours")))]
 #[get("/api/orders/{id}/invoices")]
-pub(super) async fn list(app: Data<App>, visitor: Visitor, Path(order): Path<OrderId>) -> Result<HttpResponse> {
+pub(super) async fn list(app: Data<App>, visitor: Visitor, OrderPath(order): OrderPath) -> Result<HttpResponse> {
     const IS_SEEN: &str = "SELECT FROM orders o WHERE o.id = $1 AND ($2 OR o.user_id IS NOT DISTINCT FROM $3)";
     const LIST: &str = "
         SELECT i.id, i.purpose, i.status, i.chave, i.number, i.series, i.total_cents, i.authorized_at, i.cancelled_at,
                i.danfe IS NOT NULL AS danfe, i.xml IS NOT NULL AS xml, i.cancellation_xml IS NOT NULL AS cancellation_xml
           FROM invoices i WHERE i.order_id = $1 AND i.chave IS NOT NULL AND i.status IN ('authorized', 'cancelled') ORDER BY i.id";
-    let (all, user) = Viewer::of(&app, &visitor, order)?.scope();
+    let (all, user) = Viewer::of(&app, &visitor, order).await?.scope();
     let db = app.db().await?;
     db::query_opt(&db, IS_SEEN, &[&order, &all, &user]).await?.ok_or(Error::NotFound("The order"))?;
-    let token = app.keys.invoice_token(order);
+    let token = app.keys.invoice_token(order, Timestamp::now());
     let mut items = Vec::new();
     for row in db::query(&db, LIST, &[&order]).await? {
         let id: InvoiceId = row.get("id");
@@ -144,14 +145,15 @@ pub(super) async fn list(app: Data<App>, visitor: Visitor, Path(order): Path<Ord
 pub(super) async fn of_order(
     app: Data<App>,
     visitor: Visitor,
-    Path((order, invoice, document)): Path<(OrderId, InvoiceId, Document)>,
+    Path((id, invoice, document)): Path<(String, InvoiceId, Document)>,
     Query(link): Query<Link>,
 ) -> Result<HttpResponse> {
     const FIND: &str = sql!(
         FILE,
         " JOIN orders o ON o.id = i.order_id WHERE i.id = $2 AND i.order_id = $3 AND ($4 OR o.user_id IS NOT DISTINCT FROM $5)"
     );
-    let (all, user) = link.scope(&app, &visitor, order)?;
+    let order = named::find_order(&app, &id).await?;
+    let (all, user) = link.scope(&app, &visitor, order).await?;
     let row = db::query_opt(&app.db().await?, FIND, &[&document.word(), &invoice, &order, &all, &user]).await?;
     found(document, row)
 }

@@ -12,11 +12,13 @@ use super::documents::{self, Document};
 use crate::app::App;
 use crate::db;
 use crate::error::{Error, Problem, Result};
-use crate::http::json::{Path, Query};
+use crate::http::json::Query;
 use crate::http::who::Visitor;
 use crate::ids::{OrderId, UserId};
+use crate::sale::named::OrderPath;
 use crate::sale::states::InvoiceStatus;
-use crate::sale::viewer::Viewer;
+use crate::sale::viewer::{LINK_IS_OVER, Viewer, has_buyer};
+use crate::seal::Opens;
 
 /// The NF-e of an order.
 #[derive(Debug, Serialize, ToSchema)]
@@ -47,19 +49,23 @@ struct Invoice {
 #[utoipa::path(tag = "orders", security((), ("bearer" = [])), responses((status = 200, body = Invoice),
     (status = 404, body = Problem, description = "No such order, not yours, or no invoice yet")))]
 #[get("/api/orders/{id}/invoice")]
-pub(super) async fn show(app: web::Data<App>, visitor: Visitor, Path(order): Path<OrderId>) -> Result<HttpResponse> {
+pub(super) async fn show(app: web::Data<App>, visitor: Visitor, OrderPath(order): OrderPath) -> Result<HttpResponse> {
     const FIND: &str = "
         SELECT i.id, i.status, i.environment, i.chave, i.number, i.series, i.total_cents, i.message, i.authorized_at,
                i.danfe IS NOT NULL AS has_danfe, i.xml IS NOT NULL AS has_xml
           FROM orders o JOIN invoices i ON i.order_id = o.id AND i.purpose = 'sale'
          WHERE o.id = $1 AND ($2 OR o.user_id IS NOT DISTINCT FROM $3)
          ORDER BY i.status IN ('denied', 'cancelled'), i.id DESC LIMIT 1";
-    let viewer = Viewer::of(&app, &visitor, order)?;
+    let viewer = Viewer::of(&app, &visitor, order).await?;
     let (all, user) = viewer.scope();
     let row = db::query_opt(&app.db().await?, FIND, &[&order, &all, &user]).await?.ok_or(Error::NotFound("The invoice"))?;
+    let now = Timestamp::now();
     let link = |has: &str, file: &str| {
-        let url =
-            format!("{}/api/orders/{order}/invoice/{file}?token={}", app.config.http.public_url, app.keys.invoice_token(order));
+        let url = format!(
+            "{}/api/orders/{order}/invoice/{file}?token={}",
+            app.config.http.public_url,
+            app.keys.invoice_token(order, now)
+        );
         row.get::<_, bool>(has).then_some(url)
     };
     let (status, message): (InvoiceStatus, Option<String>) = (row.try_get("status")?, row.get("message"));
@@ -101,9 +107,12 @@ pub(super) struct Link {
 
 impl Link {
     /// As [`Viewer::scope`]: the link carries its own right to the order's documents.
-    pub fn scope(&self, app: &App, visitor: &Visitor, order: OrderId) -> Result<(bool, Option<UserId>)> {
-        let opens = self.token.as_deref().is_some_and(|token| app.keys.is_invoice_token(order, token));
-        if opens { Ok((true, None)) } else { Ok(Viewer::of(app, visitor, order)?.scope()) }
+    pub async fn scope(&self, app: &App, visitor: &Visitor, order: OrderId) -> Result<(bool, Option<UserId>)> {
+        match self.token.as_deref().map(|token| app.keys.read_invoice_token(order, token)) {
+            Some(Opens::Yes) if has_buyer(app, order).await? => Ok((true, None)),
+            Some(Opens::NotAnyMore) if visitor.user.is_none() && visitor.order_token.is_none() => Err(LINK_IS_OVER),
+            _ => Ok(Viewer::of(app, visitor, order).await?.scope()),
+        }
     }
 }
 
@@ -114,7 +123,7 @@ impl Link {
 pub(super) async fn danfe(
     app: web::Data<App>,
     visitor: Visitor,
-    Path(order): Path<OrderId>,
+    OrderPath(order): OrderPath,
     Query(link): Query<Link>,
 ) -> Result<HttpResponse> {
     let bytes = file(&app, &visitor, order, &link, DANFE).await?;
@@ -128,7 +137,7 @@ pub(super) async fn danfe(
 pub(super) async fn xml(
     app: web::Data<App>,
     visitor: Visitor,
-    Path(order): Path<OrderId>,
+    OrderPath(order): OrderPath,
     Query(link): Query<Link>,
 ) -> Result<HttpResponse> {
     let bytes = file(&app, &visitor, order, &link, XML).await?;
@@ -146,7 +155,7 @@ const XML: &str = "
 
 /// `sql` is [`DANFE`] or [`XML`].
 async fn file(app: &App, visitor: &Visitor, order: OrderId, link: &Link, sql: &str) -> Result<Vec<u8>> {
-    let (all, user) = link.scope(app, visitor, order)?;
+    let (all, user) = link.scope(app, visitor, order).await?;
     let row = db::query_opt(&app.db().await?, sql, &[&order, &all, &user]).await?;
     Ok(row.ok_or(Error::NotFound("The document"))?.get("file"))
 }

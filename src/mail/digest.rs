@@ -11,6 +11,7 @@ use vitrine_kit::Email;
 
 use super::digest_text::Digest;
 use super::kind::Kind;
+use super::link::Link;
 use super::send;
 use super::store::{self, Channel, Claim};
 use super::templates::Story;
@@ -107,7 +108,7 @@ async fn may_mail(db: &impl db::GenericClient) -> Result<bool> {
 }
 
 async fn hand_over(app: &App, event: &str, claim: Claim) -> Result<()> {
-    match send::hand_over(app, claim, "").await? {
+    match send::hand_over(app, claim, Link::None).await? {
         Outcome::Done | Outcome::Again(_) => Ok(()),
         Outcome::Dead(why) => {
             tracing::error!(why, "the operator cannot be mailed; the alerts are listed in /api/admin/alerts");

@@ -4,6 +4,11 @@
 pub enum Kind {
     Welcome,
     PasswordReset,
+    EmailConfirm,
+    EmailChanged,
+    PasswordChanged,
+    PrivacyRequest,
+    OrderLink,
     OrderPlaced,
     ExpiryReminder,
     OrderPaid,
@@ -16,9 +21,14 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 16] = [
         Self::Welcome,
         Self::PasswordReset,
+        Self::EmailConfirm,
+        Self::EmailChanged,
+        Self::PasswordChanged,
+        Self::PrivacyRequest,
+        Self::OrderLink,
         Self::OrderPlaced,
         Self::ExpiryReminder,
         Self::OrderPaid,
@@ -35,6 +45,11 @@ impl Kind {
         match self {
             Self::Welcome => "welcome",
             Self::PasswordReset => "password_reset",
+            Self::EmailConfirm => "email_confirm",
+            Self::EmailChanged => "email_changed",
+            Self::PasswordChanged => "password_changed",
+            Self::PrivacyRequest => "privacy_request",
+            Self::OrderLink => "order_link",
             Self::OrderPlaced => "order_placed",
             Self::ExpiryReminder => "expiry_reminder",
             Self::OrderPaid => "order_paid",
@@ -53,6 +68,6 @@ impl Kind {
 
     /// Whether it is not sent to an address that bounced or complained.
     pub fn heeds_blocks(self) -> bool {
-        !matches!(self, Self::PasswordReset | Self::Alert)
+        !matches!(self, Self::PasswordReset | Self::EmailConfirm | Self::PrivacyRequest | Self::Alert)
     }
 }

@@ -4,12 +4,14 @@
 //! A job reads the present state and writes the message in a short transaction, sends it with no connection held, and records the
 //! result. Providers report deliveries and bounces by webhook.
 
+mod account;
 mod desk;
 pub mod digest;
 mod digest_text;
 mod facts;
 mod http;
 mod kind;
+mod link;
 pub mod news;
 pub mod preview;
 mod samples;
@@ -20,6 +22,7 @@ mod templates;
 #[cfg(test)]
 mod tests;
 
+pub use self::account::{email_changed, email_confirm, order_link, password_changed, password_reset, privacy_request, welcome};
 pub use self::http::routes;
 use self::templates::Templates;
 
@@ -27,12 +30,13 @@ use deadpool_postgres::Transaction;
 
 use self::facts::{Order, Shop};
 use self::kind::Kind;
+use self::link::Link;
 use self::store::{Channel, Claim, NewMessage};
 use self::templates::Story;
 use crate::app::App;
 use crate::db;
 use crate::error::Result;
-use crate::ids::{InvoiceId, MessageId, OrderId, RefundId, ResetId, UserId};
+use crate::ids::{InvoiceId, MessageId, OrderId, RefundId, UserId};
 use crate::jobs::{self, Outcome};
 use crate::lang::Lang;
 use crate::sale::states::OrderStatus;
@@ -40,20 +44,6 @@ use crate::sale::states::OrderStatus;
 /// The mark for a capability in a stored text. The capability is inserted when the message is sent: nobody can sign in, or open a
 /// guest's order, with the stored text.
 const TOKEN: &str = "§token§";
-
-/// Mails a new customer that the account was made.
-pub async fn welcome(app: &App, user: UserId) -> Result<Outcome> {
-    let mut db = app.db().await?;
-    let tx = db.transaction().await?;
-    let Some(account) = facts::account(&tx, user).await? else { return Ok(Outcome::Done) };
-    let event = format!("welcome:{user}");
-    let story = Story { lang: account.lang, account: Some(&account), ..story(app) };
-    let whom = Whom { order: None, user: Some(user), to: Some(&account.recipient) };
-    let (claim, _) = write(&tx, app, Kind::Welcome, &event, &whom, &story).await?;
-    tx.commit().await?;
-    drop(db);
-    send::hand_over(app, claim, "").await
-}
 
 /// Mails that the order was placed, and how to pay.
 pub async fn order_placed(app: &App, order: OrderId) -> Result<Outcome> {
@@ -125,7 +115,7 @@ async fn order_mail(app: &App, id: OrderId, kind: Kind, event: impl FnOnce(&Orde
     tx.commit().await?;
     drop(db);
     app.jobs_were_pushed();
-    send::hand_over(app, claim, &app.keys.order_token(id)).await
+    send::hand_over(app, claim, Link::Order(id)).await
 }
 
 /// Mails that money was refunded. Nothing is sent if the refund failed or came back meanwhile, unless the shop then paid it another way.
@@ -150,7 +140,7 @@ pub async fn refunded(app: &App, refund: RefundId) -> Result<Outcome> {
     let (claim, _) = write(&tx, app, Kind::Refunded, &event, &whom, &story).await?;
     tx.commit().await?;
     drop(db);
-    send::hand_over(app, claim, &app.keys.order_token(id)).await
+    send::hand_over(app, claim, Link::Order(id)).await
 }
 
 /// Mails the NF-e. Nothing is sent if it was cancelled meanwhile.
@@ -175,21 +165,7 @@ pub async fn invoice(app: &App, invoice: InvoiceId) -> Result<Outcome> {
     let (claim, _) = write(&tx, app, Kind::Invoice, &event, &whom, &story).await?;
     tx.commit().await?;
     drop(db);
-    send::hand_over(app, claim, &app.keys.invoice_token(id)).await
-}
-
-/// Mails the link that sets a new password. Nothing is sent if it was used or has expired.
-pub async fn password_reset(app: &App, reset: ResetId) -> Result<Outcome> {
-    let mut db = app.db().await?;
-    let tx = db.transaction().await?;
-    let Some(facts) = facts::reset(&tx, app, reset).await? else { return Ok(Outcome::Done) };
-    let event = format!("password_reset:{reset}");
-    let story = Story { lang: facts.lang, reset: Some(&facts), ..story(app) };
-    let whom = Whom { order: None, user: Some(facts.user), to: Some(&facts.recipient) };
-    let (claim, _) = write(&tx, app, Kind::PasswordReset, &event, &whom, &story).await?;
-    tx.commit().await?;
-    drop(db);
-    send::hand_over(app, claim, &app.keys.reset_token(reset)).await
+    send::hand_over(app, claim, Link::Invoice(id)).await
 }
 
 /// Sends a failed message again as it was written, because an administrator asked for it.
@@ -206,19 +182,11 @@ pub async fn send_again(app: &App, message: MessageId) -> Result<Outcome> {
         drop(db);
         return sms::hand_over(app, claim).await;
     }
-    let token = match (Kind::named(&kind), order) {
-        (Some(Kind::Invoice), Some(order)) => app.keys.invoice_token(order),
-        (Some(Kind::PasswordReset), _) => {
-            let reset: Option<ResetId> = event.split_once(':').and_then(|(_, id)| id.parse().ok());
-            reset.map(|reset| app.keys.reset_token(reset)).unwrap_or_default()
-        }
-        (_, Some(order)) => app.keys.order_token(order),
-        _ => String::new(),
-    };
+    let link = Link::of(Kind::named(&kind), order, &event);
     let claim = store::claim(&tx, app, Channel::Email, &event).await?;
     tx.commit().await?;
     drop(db);
-    send::hand_over(app, claim, &token).await
+    send::hand_over(app, claim, link).await
 }
 
 /// The part of a template's data that is the same for every message.

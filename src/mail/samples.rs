@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 use vitrine_kit::Money;
 
+use super::account::{Notice, email_url, privacy_url};
 use super::digest_text::{Digest, Entry};
 use super::facts::{Account, Address, Invoice, Item, Order, Pix, Refund, Reset, Shop, invoice_urls, order_url, reset_url};
 use super::kind::Kind;
@@ -167,8 +168,23 @@ pub fn words(templates: &Templates, kind: Kind, lang: Lang) -> Result<Words> {
     };
     let (first_name, recipient) = ("Ana".to_owned(), "ana@example.com".to_owned());
     let account = Account { recipient: recipient.clone(), lang, first_name: first_name.clone() };
+    let (recipient_of_notice, first_name_of_notice) = (recipient.clone(), first_name.clone());
     let (url, expires_at) = (reset_url(SHOP), at("2025-11-21T18:05:00Z"));
     let reset = Reset { user: UserId(Uuid::nil()), recipient, lang, first_name, url, expires_at };
+    let notice = Notice {
+        user: None,
+        recipient: recipient_of_notice,
+        lang,
+        first_name: first_name_of_notice,
+        url: match kind {
+            Kind::EmailConfirm => email_url(SHOP),
+            Kind::PrivacyRequest => privacy_url(SHOP),
+            _ => SHOP.to_owned(),
+        },
+        at: Some(at("2025-11-21T17:05:00Z")),
+        expires_at: Some(at("2025-11-21T18:05:00Z")),
+        new_email: Some("n***@example.com".to_owned()),
+    };
     let story = Story {
         lang,
         shop: shop(),
@@ -176,6 +192,7 @@ pub fn words(templates: &Templates, kind: Kind, lang: Lang) -> Result<Words> {
         order: Some(&order),
         refund: Some(&refund(true, "pix")),
         reset: Some(&reset),
+        notice: Some(&notice),
         invoice: Some(&invoice()),
         digest: Some(&digest()),
     };

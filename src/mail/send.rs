@@ -6,6 +6,7 @@ use vitrine_kit::{Email, ProviderError};
 
 use super::TOKEN;
 use super::kind::Kind;
+use super::link::Link;
 use super::store::{self, Claim, Claimed};
 use crate::app::App;
 use crate::error::Result;
@@ -22,7 +23,7 @@ const KEY_MARGIN_S: i64 = 60 * 60;
 const BLIND_TRIES: i16 = 2;
 
 /// Sends a claimed message, with the token in the place of its mark.
-pub async fn hand_over(app: &App, claim: Claim, token: &str) -> Result<Outcome> {
+pub async fn hand_over(app: &App, claim: Claim, link: Link) -> Result<Outcome> {
     let message = match claim {
         Claim::Ours(message) => message,
         Claim::Elsewhere => return Ok(Outcome::Again(Timestamp::now() + ELSEWHERE)),
@@ -35,7 +36,7 @@ pub async fn hand_over(app: &App, claim: Claim, token: &str) -> Result<Outcome> 
     let Ok(to) = Email::parse(&message.recipient) else {
         return give_up(app, &message, "the address cannot be written to", true).await;
     };
-    let mail = outgoing(app, &message, to, token);
+    let mail = outgoing(app, &message, to, &link.token(&app.keys, message.id));
     // A digest does not wait for the rate limit: there is at most one a minute, and the limit leaves room for it.
     if message.kind != Kind::Alert.word() {
         app.mail_pace.turn().await;

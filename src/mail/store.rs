@@ -156,13 +156,13 @@ pub async fn claim(tx: &impl GenericClient, app: &App, channel: Channel, event: 
     })))
 }
 
-/// Marks a message as sent, under the provider's id. The text of a password reset is deleted. `false`: another run of the job did
+/// Marks a message as sent, under the provider's id. The text of a mail whose link acts for a person is deleted. `false`: another run of the job did
 /// so before.
 pub async fn mark_sent(tx: &impl GenericClient, message: &Claimed, provider_ref: &str) -> Result<bool> {
     const SENT: &str = "
         UPDATE messages SET status = 'sent', provider_ref = $2, sent_at = now(), error = NULL, claimed_at = NULL,
-               html = CASE WHEN kind = 'password_reset' THEN NULL ELSE html END,
-               body = CASE WHEN kind = 'password_reset' THEN NULL ELSE body END
+               html = CASE WHEN kind IN ('password_reset', 'email_confirm', 'privacy_request') THEN NULL ELSE html END,
+               body = CASE WHEN kind IN ('password_reset', 'email_confirm', 'privacy_request') THEN NULL ELSE body END
          WHERE id = $1 AND status IN ('queued', 'failed') AND provider_ref IS NULL";
     let before = lock_status(tx, message).await?;
     let sent = db::execute(tx, SENT, &[&message.id, &provider_ref]).await? == 1;

@@ -10,6 +10,7 @@ use minijinja::{AutoEscape, Environment, ErrorKind, Output, State, UndefinedBeha
 use serde::Serialize;
 use vitrine_kit::Money;
 
+use super::account::Notice;
 use super::digest_text::Digest;
 use super::facts::{self, Account, Invoice, Order, Refund, Reset, Shop};
 use super::kind::Kind;
@@ -22,7 +23,7 @@ macro_rules! files {
     ($($name:literal),* $(,)?) => { [$(($name, include_str!(concat!("templates/", $name)))),*] };
 }
 
-const FILES: [(&str, &str); 48] = files![
+const FILES: [(&str, &str); 68] = files![
     "layout.html",
     "layout.txt",
     "parts.html",
@@ -31,6 +32,16 @@ const FILES: [(&str, &str); 48] = files![
     "pt-BR/welcome.txt",
     "pt-BR/password_reset.html",
     "pt-BR/password_reset.txt",
+    "pt-BR/email_confirm.html",
+    "pt-BR/email_confirm.txt",
+    "pt-BR/email_changed.html",
+    "pt-BR/email_changed.txt",
+    "pt-BR/password_changed.html",
+    "pt-BR/password_changed.txt",
+    "pt-BR/privacy_request.html",
+    "pt-BR/privacy_request.txt",
+    "pt-BR/order_link.html",
+    "pt-BR/order_link.txt",
     "pt-BR/order_placed.html",
     "pt-BR/order_placed.txt",
     "pt-BR/expiry_reminder.html",
@@ -53,6 +64,16 @@ const FILES: [(&str, &str); 48] = files![
     "en/welcome.txt",
     "en/password_reset.html",
     "en/password_reset.txt",
+    "en/email_confirm.html",
+    "en/email_confirm.txt",
+    "en/email_changed.html",
+    "en/email_changed.txt",
+    "en/password_changed.html",
+    "en/password_changed.txt",
+    "en/privacy_request.html",
+    "en/privacy_request.txt",
+    "en/order_link.html",
+    "en/order_link.txt",
     "en/order_placed.html",
     "en/order_placed.txt",
     "en/expiry_reminder.html",
@@ -94,6 +115,7 @@ pub struct Story<'a> {
     pub order: Option<&'a Order>,
     pub refund: Option<&'a Refund>,
     pub reset: Option<&'a Reset>,
+    pub notice: Option<&'a Notice>,
     pub invoice: Option<&'a Invoice>,
     pub digest: Option<&'a Digest>,
 }
@@ -210,6 +232,11 @@ fn subject_of(kind: Kind, story: &Story<'_>) -> String {
         Lang::Pt => match kind {
             Kind::Welcome | Kind::Alert => format!("Sua conta em {shop} está pronta"),
             Kind::PasswordReset => format!("Redefina sua senha – {shop}"),
+            Kind::EmailConfirm => format!("Confirme seu novo e-mail – {shop}"),
+            Kind::EmailChanged => format!("Seu e-mail foi alterado – {shop}"),
+            Kind::PasswordChanged => format!("Sua senha foi alterada – {shop}"),
+            Kind::PrivacyRequest => format!("Seus dados em {shop}"),
+            Kind::OrderLink => format!("Novo link do pedido {number}"),
             Kind::OrderPlaced => format!("Recebemos seu pedido {number}"),
             Kind::ExpiryReminder => format!("O PIX do pedido {number} está quase vencendo"),
             Kind::OrderPaid => format!("Pagamento confirmado – pedido {number}"),
@@ -222,6 +249,11 @@ fn subject_of(kind: Kind, story: &Story<'_>) -> String {
         Lang::En => match kind {
             Kind::Welcome | Kind::Alert => format!("Your account at {shop} is ready"),
             Kind::PasswordReset => format!("Reset your password – {shop}"),
+            Kind::EmailConfirm => format!("Confirm your new e-mail – {shop}"),
+            Kind::EmailChanged => format!("Your e-mail was changed – {shop}"),
+            Kind::PasswordChanged => format!("Your password was changed – {shop}"),
+            Kind::PrivacyRequest => format!("Your data at {shop}"),
+            Kind::OrderLink => format!("New link to order {number}"),
             Kind::OrderPlaced => format!("We have your order {number}"),
             Kind::ExpiryReminder => format!("The PIX for order {number} is about to expire"),
             Kind::OrderPaid => format!("Payment confirmed – order {number}"),

@@ -128,10 +128,10 @@ async fn place_in(tx: &mut Pipeline, app: &App, asked: &Asked<'_>, new: &PlaceOr
     Ok(Placed::New(Box::new(NewOrder { order, body, sold_out })))
 }
 
-/// Adds the token with which a guest opens the order.
+/// Adds the token with which a guest opens the order. A repeat of the call is answered the same one.
 fn add_token(app: &App, owner: &Owner, order: OrderId, answer: &mut serde_json::Value) {
     if matches!(owner, Owner::Guest(_)) {
-        answer["access_token"] = app.keys.order_token(order).into();
+        answer["access_token"] = app.keys.order_token(order, order.made_at()).into();
     }
 }
 
@@ -244,6 +244,7 @@ async fn write(
         customer_phone: draft.contact.phone.as_ref().map(|p| p.as_str()),
         locale: draft.lang.as_str(),
         sms_opt_in: draft.sms_opt_in,
+        privacy_version: draft.privacy_version,
         tax_id_sealed: draft.sealed.sealed,
         tax_id_key: draft.sealed.key,
         tax_id_hash: draft.sealed.hash,

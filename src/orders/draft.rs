@@ -84,6 +84,7 @@ pub(super) struct Draft {
     pub(super) lang: Lang,
     /// Whether a guest wants SMS. For a customer the account says so.
     pub(super) sms_opt_in: bool,
+    pub(super) privacy_version: Option<String>,
     /// When the buyer of an unpaid PIX is reminded: after two thirds of its time.
     pub(super) remind_at: Timestamp,
     pub(super) expires_at: Timestamp,
@@ -151,6 +152,7 @@ impl Draft {
             notes: new.notes.as_deref().map(str::trim).filter(|n| !n.is_empty()).map(str::to_owned),
             lang: read.buyer.as_ref().map_or(new.locale.unwrap_or(spoken), |row| Lang::of(row.get("locale"))),
             sms_opt_in: read.buyer.is_none() && new.sms_opt_in.unwrap_or(false),
+            privacy_version: new.privacy_version.clone().filter(|_| read.buyer.is_none()),
             remind_at: now + time_to_pay * 2 / 3,
             expires_at: now + time_to_pay + GRACE,
         })

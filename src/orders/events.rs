@@ -14,9 +14,9 @@ use super::store;
 use crate::app::App;
 use crate::db;
 use crate::error::{Error, Result};
-use crate::http::json::Path;
 use crate::http::who::Visitor;
 use crate::ids::OrderId;
+use crate::sale::named::OrderPath;
 use crate::sale::viewer::Viewer;
 
 /// How often a stream reads new rows. It holds a database connection only for that.
@@ -75,8 +75,13 @@ struct Follower {
 #[utoipa::path(tag = "orders", security(("bearer" = [])),
     responses((status = 200, content_type = "text/event-stream"), (status = 404), (status = 429)))]
 #[get("/api/orders/{id}/events")]
-pub async fn events(app: web::Data<App>, visitor: Visitor, Path(order): Path<OrderId>, req: HttpRequest) -> Result<HttpResponse> {
-    let viewer = Viewer::of(&app, &visitor, order)?;
+pub async fn events(
+    app: web::Data<App>,
+    visitor: Visitor,
+    OrderPath(order): OrderPath,
+    req: HttpRequest,
+) -> Result<HttpResponse> {
+    let viewer = Viewer::of(&app, &visitor, order).await?;
     let url = &app.config.http.public_url;
     store::find_order(&app.db().await?, order, viewer, url).await?.ok_or(Error::NotFound("The order"))?;
     let seat = Seat::take(match viewer {

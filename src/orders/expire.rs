@@ -26,12 +26,16 @@ pub async fn expire(app: &App, order: OrderId) -> Result<Outcome> {
     const LIVE: &str = sql!("SELECT id FROM payments WHERE order_id = $1 AND status IN ", PaymentStatus::LIVE_SQL);
     // This includes charges that ended within the last minutes and were not checked since then: they may have been paid in the
     // last second.
-    const TO_ASK: &str = sql!("
+    const TO_ASK: &str = sql!(
+        "
         SELECT id FROM payments
-         WHERE order_id = $1 AND (status IN ", PaymentStatus::LIVE_SQL, "
+         WHERE order_id = $1 AND (status IN ",
+        PaymentStatus::LIVE_SQL,
+        "
             OR (status = 'expired' AND expires_at > now() - interval '30 minutes' AND NOT ended_unasked
                 AND (checked_at IS NULL OR checked_at < expires_at + $2::text::interval)))
-         ORDER BY id");
+         ORDER BY id"
+    );
     let to_ask = db::query(&app.db().await?, TO_ASK, &[&order, &SETTLED_AFTER]).await?;
     // An order has few charges, and rarely more than one to ask about here.
     for payment in to_ask.iter().map(|row| row.get::<_, PaymentId>("id")) {

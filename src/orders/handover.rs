@@ -15,7 +15,7 @@ use crate::audit_log;
 use crate::cause::Actor;
 use crate::db;
 use crate::error::{Error, Problem, Result};
-use crate::http::json::{Json, OptionalJson, Path};
+use crate::http::json::{Json, OptionalJson};
 use crate::http::who::SignedIn;
 use crate::ids::{LineId, OrderId};
 use crate::jobs::{self, Job};
@@ -23,6 +23,7 @@ use crate::sale::address::tracking_url;
 use crate::sale::history::{Change, record_change};
 use crate::sale::life;
 use crate::sale::locks::{self, LockedOrder};
+use crate::sale::named::OrderPath;
 use crate::sale::off::{end_hold, is_on_hold, sale_is_off};
 use crate::sale::states::{OrderPaymentStatus, OrderStatus};
 use crate::sale::stock;
@@ -122,7 +123,7 @@ fn viewer_of(user: &SignedIn, force: bool) -> Result<Viewer> {
 pub async fn set_tracking(
     app: web::Data<App>,
     user: SignedIn,
-    Path(order): Path<OrderId>,
+    OrderPath(order): OrderPath,
     body: Json<SetTracking>,
 ) -> Result<HttpResponse> {
     let viewer = viewer_of(&user, body.force)?;
@@ -206,7 +207,7 @@ async fn may_leave(tx: &impl GenericClient, order: &LockedOrder, force: bool, ac
 pub async fn set_delivered(
     app: web::Data<App>,
     user: SignedIn,
-    Path(order): Path<OrderId>,
+    OrderPath(order): OrderPath,
     body: OptionalJson<SetDelivered>,
 ) -> Result<HttpResponse> {
     let force = body.0.is_some_and(|body| body.force);

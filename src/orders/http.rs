@@ -11,7 +11,7 @@ use super::checkout::{self, Placed};
 use super::place::{Asked, PlaceOrder};
 use super::search::{self, Filter};
 use super::view::OrderView;
-use super::{cancel, events, handover, resume, returns, store, tracking};
+use super::{cancel, events, handover, link, resume, returns, store, tracking};
 use crate::app::App;
 use crate::cart::Owner;
 use crate::catalog;
@@ -19,7 +19,7 @@ use crate::client_ip::counted;
 use crate::coupons;
 use crate::error::{Error, Result};
 use crate::http::idempotency::{IdempotencyKey, Kept};
-use crate::http::json::{Json, Path, Query};
+use crate::http::json::{Json, Query};
 use crate::http::page::{self, List};
 use crate::http::rate_limit;
 use crate::http::request_id;
@@ -28,11 +28,17 @@ use crate::http::who::{SignedIn, Visitor};
 use crate::ids::OrderId;
 use crate::payments::charge::methods::Method;
 use crate::payments::charge::start;
+use crate::sale::named::OrderPath;
 use crate::sale::states::{OrderPaymentStatus, OrderStatus};
 use crate::sale::viewer::Viewer;
 
 pub fn routes(cfg: &mut ServiceConfig<'_>) {
-    cfg.service(place).service(list).service(tracking::show_tracking).service(show).service(cancel_order);
+    cfg.service(place)
+        .service(link::mail_link)
+        .service(list)
+        .service(tracking::show_tracking)
+        .service(show)
+        .service(cancel_order);
     cfg.service(handover::set_tracking).service(handover::set_delivered).service(events::events);
     cfg.service(resume::resume_order);
     cfg.service(returns::return_goods).service(returns::show_returns);
@@ -196,8 +202,8 @@ async fn list(app: web::Data<App>, user: SignedIn, Query(ask): Query<ListOrders>
 #[utoipa::path(tag = "orders", security((), ("bearer" = [])), params(("X-Order-Token" = Option<String>, Header)),
     responses((status = 200, body = OrderView), (status = 404)))]
 #[get("/api/orders/{id}")]
-async fn show(app: web::Data<App>, visitor: Visitor, Path(order): Path<OrderId>) -> Result<HttpResponse> {
-    let viewer = Viewer::of(&app, &visitor, order)?;
+async fn show(app: web::Data<App>, visitor: Visitor, OrderPath(order): OrderPath) -> Result<HttpResponse> {
+    let viewer = Viewer::of(&app, &visitor, order).await?;
     let url = &app.config.http.public_url;
     let found = store::find_order(&app.db().await?, order, viewer, url).await?.ok_or(Error::NotFound("The order"))?;
     Ok(HttpResponse::Ok().insert_header(("cache-control", "no-store")).json(found))
@@ -217,10 +223,10 @@ struct CancelOrder {
 async fn cancel_order(
     app: web::Data<App>,
     visitor: Visitor,
-    Path(order): Path<OrderId>,
+    OrderPath(order): OrderPath,
     body: Option<Json<CancelOrder>>,
 ) -> Result<HttpResponse> {
-    let viewer = Viewer::of(&app, &visitor, order)?;
+    let viewer = Viewer::of(&app, &visitor, order).await?;
     let reason = body.and_then(|b| b.into_inner().reason).unwrap_or_default();
     cancel::cancel(&app, viewer, order, &reason).await?;
     let url = &app.config.http.public_url;

@@ -8,6 +8,7 @@ pub mod expire;
 pub mod handover;
 mod http;
 pub mod limits;
+pub mod link;
 mod pipeline;
 pub mod place;
 mod resume;

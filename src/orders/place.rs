@@ -79,6 +79,10 @@ pub struct PlaceOrder {
     /// Guests only: whether to send SMS about the order to the phone.
     #[garde(skip)]
     pub sms_opt_in: Option<bool>,
+    /// Guests only: the version of the privacy notice that was accepted. It is kept with the order.
+    #[garde(inner(custom(rules::version)))]
+    #[serde(default, deserialize_with = "rules::typed")]
+    pub privacy_version: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize, Serialize, ToSchema)]

@@ -8,20 +8,19 @@ use super::view::OrderView;
 use crate::app::App;
 use crate::audit_log;
 use crate::error::{Error, Problem, Result};
-use crate::http::json::Path;
 use crate::http::who::Admin;
-use crate::ids::OrderId;
 use crate::sale::locks;
+use crate::sale::named::OrderPath;
 use crate::sale::off::{end_hold, is_on_hold, queue_jobs_after_change, sale_is_off};
 use crate::sale::viewer::Viewer;
 
 /// Ends the hold of a sale, which began when a refund of all its money failed. Its invoice and its label are made again if
 /// needed.
-#[utoipa::path(tag = "orders", security(("bearer" = [])), params(("id" = OrderId, Path)),
+#[utoipa::path(tag = "orders", security(("bearer" = [])), params(("id" = String, Path, description = "Its id, or its number")),
     responses((status = 200, body = OrderView), (status = 403, body = Problem), (status = 404, body = Problem),
         (status = 409, body = Problem, description = "It is not on hold; `sale-is-off`: its money is on its way back once more, or its goods are")))]
 #[post("/api/admin/orders/{id}/resume")]
-pub async fn resume_order(app: web::Data<App>, admin: Admin, Path(id): Path<OrderId>) -> Result<HttpResponse> {
+pub async fn resume_order(app: web::Data<App>, admin: Admin, OrderPath(id): OrderPath) -> Result<HttpResponse> {
     let viewer = Viewer::Admin(admin.0.id);
     let mut db = app.db().await?;
     let tx = db.transaction().await?;

@@ -12,12 +12,13 @@ use crate::app::App;
 use crate::catalog;
 use crate::error::{Error, Problem, Result};
 use crate::http::idempotency::IdempotencyKey;
-use crate::http::json::{Json, Path};
+use crate::http::json::Json;
 use crate::http::who::{Admin, AdminSent};
 use crate::ids::{LineId, OrderId};
 use crate::invoices;
 use crate::sale::goods::{Goods, RestockItem};
 use crate::sale::locks::{self, LockedOrder};
+use crate::sale::named::OrderPath;
 use crate::sale::off::{queue_jobs_after_change, sale_is_off};
 use crate::sale::states::{OrderPaymentStatus, OrderStatus};
 use crate::sale::viewer::Viewer;
@@ -73,13 +74,13 @@ pub struct ReturnedLine {
 
 /// Records that goods of a paid order came back, without a refund. The order's state follows from the sums of goods and money
 #[utoipa::path(tag = "orders", security(("bearer" = [])), request_body = ReturnGoods,
-    params(("id" = OrderId, Path), ("Idempotency-Key" = Option<String>, Header)),
+    params(("id" = String, Path, description = "Its id, or its number"), ("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = Returned), (status = 404, body = Problem),
         (status = 409, body = Problem, description = "Not so much is left, or the order is not paid"), (status = 422, body = Problem)))]
 #[post("/api/orders/{id}/returns")]
 pub async fn return_goods(
     app: web::Data<App>,
-    Path(order): Path<OrderId>,
+    OrderPath(order): OrderPath,
     key: IdempotencyKey,
     AdminSent(admin, body): AdminSent<Json<ReturnGoods>>,
 ) -> Result<HttpResponse> {
@@ -125,10 +126,10 @@ async fn take_back(tx: &impl GenericClient, order: &LockedOrder, goods: &Goods, 
 }
 
 /// What came back of an order, and what still can
-#[utoipa::path(tag = "orders", security(("bearer" = [])), params(("id" = OrderId, Path)),
+#[utoipa::path(tag = "orders", security(("bearer" = [])), params(("id" = String, Path, description = "Its id, or its number")),
     responses((status = 200, body = Returned), (status = 404, body = Problem)))]
 #[get("/api/orders/{id}/returns")]
-pub async fn show_returns(app: web::Data<App>, admin: Admin, Path(order): Path<OrderId>) -> Result<HttpResponse> {
+pub async fn show_returns(app: web::Data<App>, admin: Admin, OrderPath(order): OrderPath) -> Result<HttpResponse> {
     let answer = read(&app.db().await?, order, Viewer::Admin(admin.0.id)).await?;
     Ok(HttpResponse::Ok().insert_header(("cache-control", "no-store")).json(answer))
 }

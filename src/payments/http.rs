@@ -13,10 +13,10 @@ use crate::app::App;
 use crate::catalog;
 use crate::error::{Chain, Result};
 use crate::http::idempotency::{Claim, IdempotencyKey};
-use crate::http::json::{Json, Path, Query};
+use crate::http::json::{Json, Query};
 use crate::http::page::{List, MAX_LIMIT};
 use crate::http::who::{AdminSent, Visitor};
-use crate::ids::{OrderId, PaymentId};
+use crate::ids::PaymentId;
 use crate::payments::charge::answer::{self, Started};
 use crate::payments::charge::methods::{self, Method, MethodView, Price};
 use crate::payments::charge::start;
@@ -27,6 +27,7 @@ use crate::payments::refund::view::{self, RefundView};
 use crate::payments::store::{self, Payment};
 use crate::sale::goods::{Goods, RestockItem};
 use crate::sale::locks;
+use crate::sale::named::OrderPath;
 use crate::sale::states::PaymentStatus;
 use crate::sale::viewer::Viewer;
 
@@ -47,7 +48,7 @@ struct PayOrder {
 /// Starts the payment of an order, or gives the one that can still be paid.
 #[utoipa::path(
     tag = "payments", security(("bearer" = []), ()), request_body = PayOrder,
-    params(("id" = OrderId, Path), ("Idempotency-Key" = Option<String>, Header), ("X-Order-Token" = Option<String>, Header)),
+    params(("id" = String, Path, description = "Its id, or its number"), ("Idempotency-Key" = Option<String>, Header), ("X-Order-Token" = Option<String>, Header)),
     responses(
         (status = 200, body = Started), (status = 404, description = "Not your order"),
         (status = 409, description = "It does not wait for money, or the method is not offered for it: `amount-not-accepted` has the limits"),
@@ -56,18 +57,18 @@ struct PayOrder {
 async fn pay_order(
     app: web::Data<App>,
     visitor: Visitor,
-    id: Path<OrderId>,
+    OrderPath(id): OrderPath,
     key: IdempotencyKey,
     body: Json<PayOrder>,
 ) -> Result<HttpResponse> {
-    let viewer = Viewer::of(&app, &visitor, id.0)?;
-    let claim = key.bind(format!("{} pay:{}", viewer.actor(), id.0), body.fingerprint());
+    let viewer = Viewer::of(&app, &visitor, id).await?;
+    let claim = key.bind(format!("{} pay:{}", viewer.actor(), id), body.fingerprint());
     if let Some(claim) = &claim
         && let Some(first) = claim.lease(&app.db().await?).await?
     {
-        return Ok(first.answer_with(&answer::first_answer(&app, id.0, first.body()?).await?));
+        return Ok(first.answer_with(&answer::first_answer(&app, id, first.body()?).await?));
     }
-    let result = start::start_payment(&app, viewer, id.0, body.method).await;
+    let result = start::start_payment(&app, viewer, id, body.method).await;
     if let Some(claim) = claim {
         remember(&app, &claim, &result).await;
     }
@@ -139,14 +140,14 @@ impl PaymentView {
 /// An order's payments, the oldest first, each with its refunds.
 #[utoipa::path(
     tag = "payments", security(("bearer" = []), ()),
-    params(("id" = OrderId, Path), ("X-Order-Token" = Option<String>, Header)),
+    params(("id" = String, Path, description = "Its id, or its number"), ("X-Order-Token" = Option<String>, Header)),
     responses((status = 200, body = List<PaymentView>), (status = 404)))]
 #[get("/api/orders/{id}/payments")]
-async fn list_payments(app: web::Data<App>, visitor: Visitor, id: Path<OrderId>) -> Result<HttpResponse> {
-    let viewer = Viewer::of(&app, &visitor, id.0)?;
+async fn list_payments(app: web::Data<App>, visitor: Visitor, OrderPath(id): OrderPath) -> Result<HttpResponse> {
+    let viewer = Viewer::of(&app, &visitor, id).await?;
     let db = app.db().await?;
-    locks::find_order(&db, id.0, viewer).await?;
-    let (payments, refunds) = (store::list_of_order(&db, id.0).await?, view::list_of_order(&db, id.0).await?);
+    locks::find_order(&db, id, viewer).await?;
+    let (payments, refunds) = (store::list_of_order(&db, id).await?, view::list_of_order(&db, id).await?);
     let for_admin = matches!(viewer, Viewer::Admin(_));
     let items: Vec<_> = payments.into_iter().map(|p| PaymentView::of(p, &refunds, for_admin)).collect();
     // All on one page: an order has few.
@@ -183,17 +184,17 @@ fn no_control(text: &str, (): &()) -> garde::Result {
 /// Gives a paid order's money back, whole or in part.
 #[utoipa::path(
     tag = "payments", security(("bearer" = [])), request_body = RefundOrder,
-    params(("id" = OrderId, Path), ("Idempotency-Key" = Option<String>, Header)),
+    params(("id" = String, Path, description = "Its id, or its number"), ("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = RefundView), (status = 404), (status = 409, description = "Not so much is left"), (status = 422)))]
 #[post("/api/orders/{id}/refund")]
 async fn refund_order(
     app: web::Data<App>,
-    id: Path<OrderId>,
+    OrderPath(id): OrderPath,
     key: IdempotencyKey,
     AdminSent(admin, body): AdminSent<Json<RefundOrder>>,
 ) -> Result<HttpResponse> {
     let viewer = Viewer::Admin(admin.0.id);
-    let claim = key.bind(format!("{} refund:{}", viewer.actor(), id.0), body.fingerprint());
+    let claim = key.bind(format!("{} refund:{}", viewer.actor(), id), body.fingerprint());
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     if let Some(claim) = &claim
@@ -201,7 +202,7 @@ async fn refund_order(
     {
         return Ok(first.answer());
     }
-    let order = locks::lock_order(&tx, id.0, viewer).await?;
+    let order = locks::lock_order(&tx, id, viewer).await?;
     let amount = body.amount_cents.map(Money::from_cents);
     let goods = Goods::asked(body.restock, &body.restock_items, &body.write_off_items)?;
     let Requested { refund: made, back_for_sale } =

@@ -44,16 +44,20 @@ async fn look(app: &App) -> Result<()> {
 
 /// Live payments without a job. One whose job died is checked again once an hour.
 async fn live(tx: &db::Transaction<'_>) -> Result<Vec<PaymentId>> {
-    const LIVE: &str = sql!("
+    const LIVE: &str = sql!(
+        "
         WITH due AS (
             SELECT p.id FROM payments p
-             WHERE p.status IN ", PaymentStatus::LIVE_SQL, " AND p.updated_at < now() - interval '2 minutes'
+             WHERE p.status IN ",
+        PaymentStatus::LIVE_SQL,
+        " AND p.updated_at < now() - interval '2 minutes'
                AND (p.checked_at IS NULL OR p.checked_at < now() - interval '10 minutes')
                AND NOT EXISTS (SELECT FROM jobs j WHERE j.dedupe = 'check_payment:' || p.id AND j.state IN ('waiting', 'running'))
                AND NOT EXISTS (SELECT FROM jobs j WHERE j.dedupe = 'check_payment:' || p.id AND j.state = 'dead'
                                 AND j.finished_at > now() - interval '1 hour' AND j.state IN ('done', 'dead'))
              ORDER BY p.checked_at NULLS FIRST LIMIT $1 FOR UPDATE OF p SKIP LOCKED)
-        UPDATE payments p SET checked_at = now() FROM due WHERE p.id = due.id RETURNING p.id");
+        UPDATE payments p SET checked_at = now() FROM due WHERE p.id = due.id RETURNING p.id"
+    );
     Ok(db::query(tx, LIVE, &[&BATCH]).await?.iter().map(|row| row.get("id")).collect())
 }
 
@@ -85,15 +89,19 @@ async fn unasked(app: &App, tx: &db::Transaction<'_>) -> Result<Vec<PaymentId>> 
 
 /// Open refunds without a job. Touched, so that one whose job died is tried, and alerts, once an hour.
 async fn open_refunds(tx: &db::Transaction<'_>) -> Result<Vec<RefundId>> {
-    const OPEN: &str = sql!("
+    const OPEN: &str = sql!(
+        "
         WITH due AS (
             SELECT r.id FROM refunds r
-             WHERE r.status IN ", RefundStatus::OPEN_SQL, " AND r.updated_at < now() - interval '2 minutes'
+             WHERE r.status IN ",
+        RefundStatus::OPEN_SQL,
+        " AND r.updated_at < now() - interval '2 minutes'
                AND NOT EXISTS (SELECT FROM jobs j WHERE j.dedupe = 'send_refund:' || r.id AND j.state IN ('waiting', 'running'))
                AND NOT EXISTS (SELECT FROM jobs j WHERE j.dedupe = 'send_refund:' || r.id AND j.state = 'dead'
                                 AND j.finished_at > now() - interval '1 hour' AND j.state IN ('done', 'dead'))
              ORDER BY r.updated_at LIMIT $1 FOR UPDATE OF r SKIP LOCKED)
-        UPDATE refunds r SET updated_at = now() FROM due WHERE r.id = due.id RETURNING r.id");
+        UPDATE refunds r SET updated_at = now() FROM due WHERE r.id = due.id RETURNING r.id"
+    );
     Ok(db::query(tx, OPEN, &[&BATCH]).await?.iter().map(|row| row.get("id")).collect())
 }
 

@@ -150,8 +150,7 @@ pub async fn keep_end_to_end_id(tx: &impl GenericClient, id: PaymentId, end_to_e
 
 /// The one live payment of a locked order.
 pub async fn find_live(tx: &impl GenericClient, order: OrderId) -> Result<Option<Payment>> {
-    const FIND: &str =
-        sql!(PAYMENT, "WHERE p.order_id = $1 AND p.status IN ", PaymentStatus::LIVE_SQL, " FOR NO KEY UPDATE");
+    const FIND: &str = sql!(PAYMENT, "WHERE p.order_id = $1 AND p.status IN ", PaymentStatus::LIVE_SQL, " FOR NO KEY UPDATE");
     db::query_opt(tx, FIND, &[&order]).await?.as_ref().map(payment_of).transpose()
 }
 
@@ -180,8 +179,12 @@ pub async fn find_payer(app: &App, db: &impl GenericClient, order: OrderId) -> R
 
 /// How many charges of an order exist or may exist at a provider.
 pub async fn count_charges(db: &impl GenericClient, order: OrderId) -> Result<i64> {
-    const COUNT: &str = sql!("SELECT count(*) FROM payments WHERE order_id = $1 AND status <> 'failed'
-         AND (provider_ref IS NOT NULL OR status IN ", PaymentStatus::LIVE_SQL, ")");
+    const COUNT: &str = sql!(
+        "SELECT count(*) FROM payments WHERE order_id = $1 AND status <> 'failed'
+         AND (provider_ref IS NOT NULL OR status IN ",
+        PaymentStatus::LIVE_SQL,
+        ")"
+    );
     Ok(db::query_one(db, COUNT, &[&order]).await?.get(0))
 }
 
@@ -253,18 +256,24 @@ pub async fn keep_code(tx: &impl GenericClient, payment: &Payment, charge: &Char
 
 /// A live payment ends without money. `false`: it was not live.
 pub async fn mark_ended(tx: &impl GenericClient, id: PaymentId, to: PaymentStatus, error: Option<&str>) -> Result<bool> {
-    const MARK: &str = sql!("
+    const MARK: &str = sql!(
+        "
         UPDATE payments SET status = $2, error = coalesce($3, error), checked_at = now(), updated_at = now()
-         WHERE id = $1 AND status IN ", PaymentStatus::LIVE_SQL);
+         WHERE id = $1 AND status IN ",
+        PaymentStatus::LIVE_SQL
+    );
     Ok(db::execute(tx, MARK, &[&id, &to, &error]).await? == 1)
 }
 
 /// A live payment ends without anybody having been asked: its provider is not configured any more. It is asked about once the
 /// provider is configured again. `false`: it was not live.
 pub async fn mark_ended_unasked(tx: &impl GenericClient, id: PaymentId, to: PaymentStatus, error: &str) -> Result<bool> {
-    const MARK: &str = sql!("
+    const MARK: &str = sql!(
+        "
         UPDATE payments SET status = $2, error = $3, ended_unasked = true, updated_at = now()
-         WHERE id = $1 AND status IN ", PaymentStatus::LIVE_SQL);
+         WHERE id = $1 AND status IN ",
+        PaymentStatus::LIVE_SQL
+    );
     Ok(db::execute(tx, MARK, &[&id, &to, &error]).await? == 1)
 }
 
@@ -279,8 +288,11 @@ pub async fn mark_unasked(db: &impl GenericClient, id: PaymentId) -> Result<()> 
 /// A card was refused. The intent stays open for another card. `updated_at` does not change: otherwise repeated refusals would keep
 /// an order from expiring.
 pub async fn note_decline(tx: &impl GenericClient, id: PaymentId, why: &str) -> Result<bool> {
-    const NOTE: &str = sql!("
-        UPDATE payments SET error = $2 WHERE id = $1 AND status IN ", PaymentStatus::LIVE_SQL);
+    const NOTE: &str = sql!(
+        "
+        UPDATE payments SET error = $2 WHERE id = $1 AND status IN ",
+        PaymentStatus::LIVE_SQL
+    );
     Ok(db::execute(tx, NOTE, &[&id, &why]).await? == 1)
 }
 

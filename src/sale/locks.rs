@@ -15,7 +15,7 @@ use super::states::{OrderPaymentStatus, OrderStatus};
 use super::viewer::Viewer;
 use crate::db::{self, sql};
 use crate::error::{Error, Result};
-use crate::ids::{InvoiceId, OrderId, PaymentId, ShipmentId};
+use crate::ids::{InvoiceId, OrderId, PaymentId, ShipmentId, UserId};
 
 /// An order under its lock: what decisions are made by.
 #[derive(Debug, Clone)]
@@ -38,6 +38,11 @@ pub struct LockedOrder {
 }
 
 impl LockedOrder {
+    /// The buyer or the shop still has something to do for it.
+    pub fn is_unfinished(&self) -> bool {
+        matches!(self.status, OrderStatus::Pending | OrderStatus::Processing | OrderStatus::Shipped)
+    }
+
     /// It waits for money.
     pub fn is_open(&self) -> bool {
         self.status == OrderStatus::Pending && self.payment_status == OrderPaymentStatus::PendingPayment
@@ -81,6 +86,26 @@ pub async fn find_order(db: &impl GenericClient, order: OrderId, viewer: Viewer)
     let (sees_all, owner) = viewer.scope();
     let row = db::query_opt(db, FIND, &[&order, &sees_all, &owner]).await?;
     order_of(&row.ok_or(Error::NotFound("The order"))?)
+}
+
+/// Locks all orders of an account, by their ids.
+pub async fn lock_orders_of_user(tx: &impl GenericClient, user: UserId) -> Result<Vec<LockedOrder>> {
+    const LOCK: &str = sql!(ORDER, "WHERE o.user_id = $1 ORDER BY o.id FOR NO KEY UPDATE");
+    db::query(tx, LOCK, &[&user]).await?.iter().map(order_of).collect()
+}
+
+/// Locks all orders that were placed without an account, by the look-up hashes of a document or by an e-mail, by their ids.
+pub async fn lock_orders_of_guest(
+    tx: &impl GenericClient,
+    documents: &[Vec<u8>],
+    email: Option<&str>,
+) -> Result<Vec<LockedOrder>> {
+    // No index finds a document among all orders: it is asked for too seldom to be paid for by every checkout.
+    const LOCK: &str = sql!(
+        ORDER,
+        "WHERE o.user_id IS NULL AND (o.tax_id_hash = ANY($1) OR o.customer_email = $2) ORDER BY o.id FOR NO KEY UPDATE"
+    );
+    db::query(tx, LOCK, &[&documents, &email]).await?.iter().map(order_of).collect()
 }
 
 /// Locks an order for the shop itself: jobs and webhooks act for no viewer.

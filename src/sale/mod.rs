@@ -10,6 +10,7 @@
 //! | `stock`, `coupon_use` | what an order holds, given back and taken again |
 //! | `goods`, `returned` | goods that come back, and what follows from the sums of all that came back |
 //! | `off` | whether the sale is off, and the jobs that follow a change of that |
+//! | `named` | which order an address names: by id or by number |
 //! | `viewer` | as whom somebody looks at an order |
 //! | `address` | where it goes |
 
@@ -19,6 +20,7 @@ pub mod goods;
 pub mod history;
 pub mod life;
 pub mod locks;
+pub mod named;
 pub mod off;
 pub mod returned;
 pub mod states;

@@ -8,8 +8,6 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use vitrine_kit::Money;
 
-use crate::db::sql;
-
 /// A word of a table that this release does not know.
 #[derive(Debug, thiserror::Error)]
 #[error("{word:?} is no {what} that this release knows")]
@@ -250,8 +248,7 @@ impl PaymentStatus {
     ];
 
     /// [`Self::LIVE`] as a statement writes it: `status IN` before it.
-    pub const LIVE_SQL: &str =
-        sql!("('", PaymentStatus::LIVE[0].as_str(), "', '", PaymentStatus::LIVE[1].as_str(), "', '", PaymentStatus::LIVE[2].as_str(), "')");
+    pub const LIVE_SQL: &str = "('creating', 'unknown', 'pending')";
 
     /// Money may still come by it.
     pub fn is_live(self) -> bool {
@@ -304,17 +301,7 @@ impl RefundStatus {
     pub const OPEN: [Self; 4] = [Self::Pending, Self::Processing, Self::Unknown, Self::Waiting];
 
     /// [`Self::OPEN`] as a statement writes it: `status IN` before it.
-    pub const OPEN_SQL: &str = sql!(
-        "('",
-        RefundStatus::OPEN[0].as_str(),
-        "', '",
-        RefundStatus::OPEN[1].as_str(),
-        "', '",
-        RefundStatus::OPEN[2].as_str(),
-        "', '",
-        RefundStatus::OPEN[3].as_str(),
-        "')"
-    );
+    pub const OPEN_SQL: &str = "('pending', 'processing', 'unknown', 'waiting')";
 
     /// It has not come to an end.
     pub fn is_open(self) -> bool {
@@ -382,6 +369,13 @@ mod tests {
                 prop_assert!(PaymentStatus::of_sums(&part).is_captured());
             }
         }
+    }
+
+    #[test]
+    fn the_sets_that_statements_name_are_those_of_the_enums() {
+        let list = |words: Vec<&str>| format!("('{}')", words.join("', '"));
+        assert_eq!(PaymentStatus::LIVE_SQL, list(PaymentStatus::LIVE.iter().map(|status| status.as_str()).collect()));
+        assert_eq!(RefundStatus::OPEN_SQL, list(RefundStatus::OPEN.iter().map(|status| status.as_str()).collect()));
     }
 
     #[test]

@@ -2,10 +2,22 @@
 
 use crate::app::App;
 use crate::cause::Actor;
+use crate::db;
 use crate::error::{Error, Result};
 use crate::http::request_id;
 use crate::http::who::Visitor;
 use crate::ids::{OrderId, UserId};
+use crate::seal::Opens;
+
+/// The answer to a link of ours whose time is over.
+pub const LINK_IS_OVER: Error =
+    Error::Unauthorized("This link has expired: ask for a new one with POST /api/orders/link, the order's number and its e-mail");
+
+/// Whether the order still has its buyer. With an erasure all links to it end.
+pub async fn has_buyer(app: &App, order: OrderId) -> Result<bool> {
+    const FIND: &str = "SELECT FROM orders WHERE id = $1 AND customer_email IS NOT NULL";
+    Ok(db::query_opt(&app.db().await?, FIND, &[&order]).await?.is_some())
+}
 
 /// As whom somebody looks at one order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,13 +33,15 @@ pub enum Viewer {
 impl Viewer {
     /// Who this visitor is to that order.
     ///
-    /// Errors: 401 nobody is signed in and no order token came; 404 the order token is not this order's.
-    pub fn of(app: &App, visitor: &Visitor, order: OrderId) -> Result<Self> {
+    /// Errors: 401 nobody is signed in and no order token came, or it has expired; 404 the order token is not this order's, or its
+    /// buyer was erased.
+    pub async fn of(app: &App, visitor: &Visitor, order: OrderId) -> Result<Self> {
         request_id::log_order(order);
-        if let Some(token) = &visitor.order_token
-            && app.keys.is_order_token(order, token)
-        {
-            return Ok(Self::Guest);
+        let opens = visitor.order_token.as_deref().map(|token| app.keys.read_order_token(order, token));
+        match opens {
+            Some(Opens::Yes) if has_buyer(app, order).await? => return Ok(Self::Guest),
+            Some(Opens::NotAnyMore) if visitor.user.is_none() => return Err(LINK_IS_OVER),
+            _ => {}
         }
         match &visitor.user {
             Some(user) if user.is_admin() => Ok(Self::Admin(user.id)),

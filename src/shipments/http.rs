@@ -17,13 +17,14 @@ use crate::app::App;
 use crate::audit_log;
 use crate::db::{self, sql};
 use crate::error::{Error, Problem, Result};
-use crate::http::json::{Path, Query};
+use crate::http::json::Query;
 use crate::http::list::{Place, list_page};
 use crate::http::page::List;
 use crate::http::who::Admin;
 use crate::ids::{OrderId, ShipmentId};
 use crate::jobs::{self, Job};
 use crate::sale::locks;
+use crate::sale::named::OrderPath;
 
 pub fn routes(cfg: &mut ServiceConfig<'_>) {
     cfg.service(list).service(buy);
@@ -191,7 +192,7 @@ async fn list(app: web::Data<App>, _admin: Admin, Query(ask): Query<ListShipment
 #[utoipa::path(tag = "admin", security(("bearer" = [])), responses((status = 202, body = List<ShipmentView>),
     (status = 404, body = Problem), (status = 409, body = Problem, description = "Not paid, gone, or not quoted by Melhor Envio")))]
 #[post("/api/admin/orders/{id}/label")]
-async fn buy(app: web::Data<App>, admin: Admin, Path(order): Path<OrderId>) -> Result<HttpResponse> {
+async fn buy(app: web::Data<App>, admin: Admin, OrderPath(order): OrderPath) -> Result<HttpResponse> {
     const FREIGHT: &str = "SELECT shipping_provider FROM orders WHERE id = $1";
     let mut db = app.db().await?;
     let tx = db.transaction().await?;

@@ -1,12 +1,11 @@
-//! People: their accounts, addresses and sessions, and the export and erasure of their data.
+//! People: their accounts, addresses and sessions.
 
 pub mod addresses;
 mod addresses_http;
 pub mod admin;
 pub mod cep;
-pub mod erase;
-mod erase_guest;
-pub mod export;
+pub mod consents;
+pub mod email_change;
 pub mod http;
 pub mod profile;
 pub mod rules;
@@ -31,7 +30,7 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
     addresses_http::routes(cfg);
     cep::routes(cfg);
     admin::routes(cfg);
-    erase_guest::routes(cfg);
+    email_change::routes(cfg);
 }
 
 /// A person as answers show them: the document masked, no secrets.

@@ -1,10 +1,13 @@
 //! A person's own data, read and changed by themselves.
 
 use garde::Validate;
-use serde::Deserialize;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use vitrine_kit::{Email, Phone, TaxId};
 
+use super::consents::{self, Subject};
+use super::email_change;
 use super::rules::{self, parsed};
 use super::store::{self, Change};
 use super::{User, tax_id_of};
@@ -13,7 +16,6 @@ use crate::db;
 use crate::error::{Error, Result};
 use crate::ids::UserId;
 use crate::lang::Lang;
-use crate::seal::Keys;
 
 /// The whole profile: a field that is left out is emptied. Language and SMS consent stay; `PATCH` changes them.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
@@ -21,8 +23,12 @@ use crate::seal::Keys;
 pub struct ReplaceProfile {
     #[garde(custom(rules::words(120)))]
     pub name: String,
+    /// Another one than now needs `current_password`.
     #[garde(custom(rules::email))]
     pub email: String,
+    #[garde(inner(custom(rules::secret)))]
+    #[schema(value_type = Option<String>, format = Password)]
+    pub current_password: Option<SecretString>,
     /// CPF or CNPJ. Sent back masked, as answers show it, it stays as it is.
     #[garde(inner(custom(rules::tax_id_or_masked)))]
     #[serde(default, deserialize_with = "rules::typed")]
@@ -38,8 +44,12 @@ pub struct ReplaceProfile {
 pub struct ChangeProfile {
     #[garde(inner(custom(rules::words(120))))]
     pub name: Option<String>,
+    /// Another one than now needs `current_password`.
     #[garde(inner(custom(rules::email)))]
     pub email: Option<String>,
+    #[garde(inner(custom(rules::secret)))]
+    #[schema(value_type = Option<String>, format = Password)]
+    pub current_password: Option<SecretString>,
     /// CPF or CNPJ. Sent back masked, as answers show it, it stays as it is.
     #[serde(default, deserialize_with = "rules::sent")]
     #[garde(inner(inner(custom(rules::tax_id_or_masked))))]
@@ -53,35 +63,81 @@ pub struct ChangeProfile {
     /// Whether the person wants texts (SMS) about orders at this phone.
     #[garde(skip)]
     pub sms_opt_in: Option<bool>,
+    /// The version of the privacy notice that the person accepts with this. It is recorded.
+    #[garde(inner(custom(rules::version)))]
+    #[serde(default, deserialize_with = "rules::typed")]
+    pub privacy_version: Option<String>,
 }
 
 impl From<ReplaceProfile> for ChangeProfile {
     fn from(new: ReplaceProfile) -> Self {
         let (name, email, cpf, phone) = (Some(new.name), Some(new.email), Some(new.cpf), Some(new.phone));
-        Self { name, email, cpf, phone, locale: None, sms_opt_in: None }
+        Self {
+            name,
+            email,
+            cpf,
+            phone,
+            current_password: new.current_password,
+            locale: None,
+            sms_opt_in: None,
+            privacy_version: None,
+        }
     }
 }
 
-/// Makes all of the changes, or none.
-pub async fn change(app: &App, id: UserId, new: ChangeProfile) -> Result<User> {
-    const LOCK: &str = "SELECT email, tax_id_sealed, tax_id_key FROM users WHERE id = $1 AND erased_at IS NULL FOR NO KEY UPDATE";
+/// A person's own data, as they see it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Profile {
+    #[serde(flatten)]
+    pub user: User,
+    /// The new e-mail, until the link that was mailed to it is opened, for an hour at most.
+    pub pending_email: Option<String>,
+}
+
+/// Makes all of the changes, or none. Another e-mail is only begun: it needs the password here, and its mailbox after that. `guard`
+/// is asked before a password is tried.
+pub async fn change(app: &App, id: UserId, new: ChangeProfile, guard: impl FnOnce() -> Result<()>) -> Result<Profile> {
+    const LOCK: &str =
+        "SELECT email, sms_opt_in, tax_id_sealed, tax_id_key FROM users WHERE id = $1 AND erased_at IS NULL FOR NO KEY UPDATE";
+    let email = new.email.as_deref().map(|text| parsed("email", Email::parse(text))).transpose()?;
+    let knows_password = match (&email, new.current_password) {
+        (Some(_), Some(password)) => {
+            guard()?;
+            let stored = store::find_password(&app.db().await?, id).await?;
+            Some(app.hasher.verify(password, stored).await?)
+        }
+        _ => None,
+    };
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let row = db::query_opt(&tx, LOCK, &[&id]).await?.ok_or(Error::NotFound("The person"))?;
     let known = tax_id_of(&row, &app.keys)?;
     let old_email: String = row.get("email");
-    let email = new.email.map(|text| parsed("email", Email::parse(&text))).transpose()?;
     let change = Change {
         name: new.name.map(|name| name.trim().to_owned()),
-        email: email.filter(|email| email.as_str() != old_email),
         tax_id: new.cpf.map(|cpf| cpf.map(|text| document(&text, known.as_ref())).transpose()).transpose()?,
         phone: new.phone.map(|phone| phone.map(|text| parsed("phone", Phone::parse(&text))).transpose()).transpose()?,
         lang: new.locale,
         sms_opt_in: new.sms_opt_in,
     };
+    let version = new.privacy_version.as_deref();
+    if let Some(version) = version {
+        consents::record(&tx, id, Subject::Privacy, version, true).await?;
+    }
+    if let Some(granted) = new.sms_opt_in.filter(|granted| *granted != row.get::<_, bool>("sms_opt_in")) {
+        consents::record(&tx, id, Subject::Sms, version.unwrap_or_default(), granted).await?;
+    }
     let user = store::update_user(&tx, &app.keys, id, &change).await?;
+    if let Some(email) = email.filter(|email| email.as_str() != old_email) {
+        match knows_password {
+            Some(true) => email_change::begin(&tx, app, id, &old_email, &email).await?,
+            Some(false) => return Err(Error::field("current_password", "is not the password of this account")),
+            None => return Err(Error::field("current_password", "is needed for another e-mail")),
+        }
+    }
+    let pending_email = email_change::find_pending(&tx, id).await?;
     tx.commit().await?;
-    Ok(user)
+    Ok(Profile { user, pending_email })
 }
 
 /// The document that was sent; the known one if its masked form was sent.
@@ -93,7 +149,8 @@ fn document(text: &str, known: Option<&TaxId>) -> Result<TaxId> {
 }
 
 /// The profile; 404 for a person who was erased at this moment.
-pub async fn show(app: &App, id: UserId) -> Result<User> {
-    let keys: &Keys = &app.keys;
-    store::find_user(&app.db().await?, keys, id).await?.ok_or(Error::NotFound("The person"))
+pub async fn show(app: &App, id: UserId) -> Result<Profile> {
+    let db = app.db().await?;
+    let user = store::find_user(&db, &app.keys, id).await?.ok_or(Error::NotFound("The person"))?;
+    Ok(Profile { user, pending_email: email_change::find_pending(&db, id).await? })
 }

@@ -7,6 +7,15 @@ use vitrine_kit::{Cep, Email, Phone, TaxId, sefaz};
 
 use crate::error::{Error, FieldError};
 
+/// The version of a text that was shown, such as `2026-11`: letters, digits, `.`, `-` and `_`.
+pub fn version(text: &str, (): &()) -> garde::Result {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
+    if (1..=40).contains(&text.len()) && text.chars().all(is_plain) {
+        return Ok(());
+    }
+    Err(garde::Error::new("must be 1 to 40 letters, digits, dots, dashes or underscores"))
+}
+
 /// The 26 states and the Federal District, from Acre to Tocantins.
 pub const STATES: [&str; 27] = [
     "AC", "AL", "AM", "AP", "BA", "CE", "DF", "ES", "GO", "MA", "MG", "MS", "MT", "PA", "PB", "PE", "PI", "PR", "RJ", "RN", "RO",

@@ -5,7 +5,7 @@ use vitrine_kit::{Email, Phone, TaxId};
 
 use super::User;
 use crate::db::{self, sql};
-use crate::error::{Error, Result, broken_constraint};
+use crate::error::{Error, Result};
 use crate::ids::UserId;
 use crate::lang::Lang;
 use crate::seal::{Keys, Sealed};
@@ -26,7 +26,6 @@ pub struct NewUser {
 #[derive(Debug, Default)]
 pub struct Change {
     pub name: Option<String>,
-    pub email: Option<Email>,
     pub tax_id: Option<Option<TaxId>>,
     pub phone: Option<Option<Phone>>,
     pub lang: Option<Lang>,
@@ -42,7 +41,7 @@ pub struct Credentials {
 }
 
 /// 409: the e-mail belongs to another account. Registration reveals the same; its rate limit makes that slow to exploit.
-fn email_taken() -> Error {
+pub fn email_taken() -> Error {
     Error::Conflict("There is an account with this e-mail already: sign in, or reset its password".into())
 }
 
@@ -97,43 +96,33 @@ pub async fn find_password(db: &impl GenericClient, id: UserId) -> Result<Option
     Ok(db::query_opt(db, FIND, &[&id]).await?.and_then(|row| row.get("password_hash")))
 }
 
-/// Changes a person's own data. A new e-mail counts as good until a mail to it bounces; resets mailed to the old one end.
+/// Changes a person's own data. The e-mail has its own way (`email_change`).
 pub async fn update_user(tx: &Transaction<'_>, keys: &Keys, id: UserId, change: &Change) -> Result<User> {
     const UPDATE: &str = sql!(
-        "UPDATE users SET name = coalesce($2, name), email = coalesce($3, email),
-               mail_blocked_at = CASE WHEN $3 <> email THEN NULL ELSE mail_blocked_at END,
-               phone = CASE WHEN $4 THEN $5 ELSE phone END,
-               tax_id_sealed = CASE WHEN $6 THEN $7 ELSE tax_id_sealed END,
-               tax_id_key = CASE WHEN $6 THEN $8 ELSE tax_id_key END,
-               tax_id_hash = CASE WHEN $6 THEN $9 ELSE tax_id_hash END,
-               locale = coalesce($10, locale), sms_opt_in = coalesce($11, sms_opt_in),
+        "UPDATE users SET name = coalesce($2, name), phone = CASE WHEN $3 THEN $4 ELSE phone END,
+               tax_id_sealed = CASE WHEN $5 THEN $6 ELSE tax_id_sealed END,
+               tax_id_key = CASE WHEN $5 THEN $7 ELSE tax_id_key END,
+               tax_id_hash = CASE WHEN $5 THEN $8 ELSE tax_id_hash END,
+               locale = coalesce($9, locale), sms_opt_in = coalesce($10, sms_opt_in),
                updated_at = now()
          WHERE id = $1 AND erased_at IS NULL RETURNING ",
         User::COLUMNS
     );
-    const END_RESETS: &str = "UPDATE password_resets SET used_at = now() WHERE user_id = $1 AND used_at IS NULL";
-    let email = change.email.as_ref().map(Email::as_str);
     let phone = change.phone.as_ref().and_then(|phone| phone.as_ref().map(Phone::as_str));
     let sealed = change.tax_id.as_ref().and_then(|tax_id| tax_id.as_ref().map(|t| keys.seal(t))).transpose()?;
     let (sealed, key, hash) = columns(sealed);
     let (sets_phone, sets_tax_id) = (change.phone.is_some(), change.tax_id.is_some());
     let locale = change.lang.map(Lang::as_str);
-    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 11] =
-        [&id, &change.name, &email, &sets_phone, &phone, &sets_tax_id, &sealed, &key, &hash, &locale, &change.sms_opt_in];
-    let row = db::query_opt(tx, UPDATE, &params).await.map_err(|error| match error {
-        Error::Database(e) if broken_constraint(&e) == Some("users_email_key") => email_taken(),
-        other => other,
-    })?;
-    if email.is_some() {
-        db::execute(tx, END_RESETS, &[&id]).await?;
-    }
+    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 10] =
+        [&id, &change.name, &sets_phone, &phone, &sets_tax_id, &sealed, &key, &hash, &locale, &change.sms_opt_in];
+    let row = db::query_opt(tx, UPDATE, &params).await?;
     User::of(&row.ok_or(Error::NotFound("The person"))?, keys)
 }
 
 /// Sets a new password if the old one is still `old`: of two changes at once, one is told to try again.
 pub async fn mark_password(db: &impl GenericClient, id: UserId, old: Option<&str>, new: &str) -> Result<bool> {
     const UPDATE: &str = "
-        UPDATE users SET password_hash = $3, updated_at = now()
+        UPDATE users SET password_hash = $3, password_changed_at = now(), updated_at = now()
          WHERE id = $1 AND erased_at IS NULL AND ($2::text IS NULL OR password_hash = $2)";
     Ok(db::execute(db, UPDATE, &[&id, &old, &new]).await? == 1)
 }

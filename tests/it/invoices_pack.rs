@@ -130,7 +130,7 @@ async fn the_command_writes_the_month_into_a_file_and_fails_where_it_differs_fro
 async fn returns_and_cancellations_have_documents_for_the_buyer_and_the_admin() {
     let (shop, ware) = open().await;
     let order = sold(&shop, &ware).await;
-    let token = shop.app.keys.order_token(order.parse().map(vitrine::ids::OrderId).unwrap());
+    let token = shop.app.keys.order_token(order.parse().map(vitrine::ids::OrderId).unwrap(), jiff::Timestamp::now());
     let admin = shop.admin().await;
     let answer = admin.request("PATCH", &format!("/api/orders/{order}/cancel")).json(&json!({})).send().await;
     assert!(answer.status < 300, "{}", answer.body);

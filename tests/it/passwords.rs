@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use serde_json::json;
-use vitrine::ids::ResetId;
+use vitrine::ids::{EmailChangeId, ResetId};
 
 use crate::auth::{PASSWORD, log_in, me, refresh, sign_up, signed};
 use crate::shop::{Answer, Shop};
@@ -69,8 +69,11 @@ async fn a_reset_token_that_is_forged_old_or_overtaken_does_nothing() {
 
     forget(&shop, "ana@example.com").await;
     let token = reset_token(&shop).await;
-    let moved = signed(&shop, &session, "PATCH", "/api/users/me").json(&json!({"email": "nova@example.com"})).send().await;
+    let new = json!({"email": "nova@example.com", "current_password": PASSWORD});
+    let moved = signed(&shop, &session, "PATCH", "/api/users/me").json(&new).send().await;
     assert_eq!(moved.status, 200, "{}", moved.body);
+    let confirm = shop.app.keys.email_change_token(EmailChangeId(shop.sql("SELECT id FROM email_changes").await));
+    assert_eq!(shop.post("/api/auth/verify-email", &json!({"token": confirm})).await.status, 204);
     assert_eq!(
         reset(&shop, &token, "uma senha bem nova").await.status,
         422,

@@ -319,3 +319,73 @@ async fn a_guests_erasure_leaves_accounts_alone_and_says_how_many_there_are() {
     assert_eq!(found(&shop).await, before);
     shop.close().await;
 }
+
+/// The token of the link that was mailed for a guest's data.
+fn mailed_token(shop: &Shop) -> Option<String> {
+    let mails = shop.control().mails_to(EMAIL);
+    let text = mails.iter().rev().filter_map(|mail| mail.text.clone()).find(|text| text.contains("/meus-dados?token="))?;
+    Some(text.split_once("?token=")?.1.split_whitespace().next()?.to_owned())
+}
+
+#[actix_web::test]
+async fn a_guest_takes_everything_along_and_erases_it_by_a_mailed_link() {
+    let shop = Shop::open().await;
+    let product = shop.product("Camiseta").create().await;
+    let placed = guest_canary(&shop, &product).await;
+    let theirs = shop.buy_as_guest(&[(&product, 1)]).await.body;
+    assert_eq!(shop.post("/api/privacy/requests", &json!({"email": "CANARIO-mail@example.com"})).await.status, 202);
+    shop.drain().await;
+    let token = json!({"token": mailed_token(&shop).expect("a link")});
+    let answer = shop.post("/api/privacy/export", &token).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert_eq!(answer.header("content-disposition"), Some("attachment; filename=\"meus-dados.json\""));
+    let orders = answer.body["orders"].as_array().unwrap();
+    assert_eq!((orders.len(), &orders[0]["number"]), (1, &placed.body["number"]));
+    assert_eq!(orders[0]["notes"], "Canario Recado");
+    assert_eq!(orders[0]["cpf"], "***.533.447-**", "a mailbox proves the e-mail, not the document");
+    assert!(!answer.body.to_string().contains(theirs["number"].as_str().unwrap()));
+    assert!(answer.body["messages"].as_array().unwrap().iter().any(|message| message["kind"] == "order_placed"));
+
+    let open = shop.post("/api/privacy/erase", &token).await;
+    assert_eq!((open.status, open.slug()), (409, "conflict"), "an open order needs its person");
+    cancelled_by_guest(&shop, &placed).await;
+    let erased = shop.post("/api/privacy/erase", &token).await;
+    assert_eq!((erased.status, &erased.body["orders"]), (200, &json!(1)), "{}", erased.body);
+    assert_eq!(found(&shop).await, Vec::new());
+    let again = shop.post("/api/privacy/export", &token).await;
+    assert_eq!((again.status, again.invalid_fields()), (422, vec!["token"]), "the link ends with it");
+    let kept = format!("SELECT customer_name FROM orders WHERE id = '{}'", theirs["id"].as_str().unwrap());
+    assert_eq!(shop.sql::<String>(&kept).await, "Ana Silva");
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn nobody_learns_who_bought_by_asking_for_their_data() {
+    let shop = Shop::open().await;
+    let ana = shop.customer().await;
+    for email in ["nobody@example.com", &ana.email] {
+        assert_eq!(shop.post("/api/privacy/requests", &json!({"email": email})).await.status, 202);
+    }
+    shop.drain().await;
+    assert_eq!(shop.sql::<i64>("SELECT count(*) FROM privacy_requests").await, 0);
+    assert!(shop.control().mails_to("nobody@example.com").is_empty() && shop.control().mails_to(&ana.email).is_empty());
+    for token in ["", "x", "0195-.x"] {
+        assert_eq!(shop.post("/api/privacy/export", &json!({"token": token})).await.status, 422);
+        assert_eq!(shop.post("/api/privacy/erase", &json!({"token": token})).await.status, 422);
+    }
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn the_shop_can_export_a_guests_data_for_them_and_it_is_written_down() {
+    let shop = Shop::open().await;
+    let (product, admin, ana) = (shop.product("Camiseta").create().await, shop.admin().await, shop.customer().await);
+    let placed = guest_canary(&shop, &product).await;
+    let whose = json!({"email": EMAIL});
+    assert_eq!(ana.post("/api/admin/guests/export", &whose).await.status, 403);
+    let export = admin.post("/api/admin/guests/export", &whose).await;
+    assert_eq!((export.status, &export.body["orders"][0]["number"]), (200, &placed.body["number"]), "{}", export.body);
+    let log: String = shop.sql("SELECT after::text FROM audit_log WHERE action = 'guest.export'").await;
+    assert_eq!(log, r#"{"orders": 1}"#);
+    shop.close().await;
+}

@@ -16,14 +16,14 @@ use crate::shop::{CEP, CPF, DATA_KEYS, address, cluster, database_for_process, e
 const START_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// `vitrine dev` in a folder of its own, on a database of its own. Ends with the test.
-struct Process {
+pub struct Process {
     child: Child,
-    folder: PathBuf,
-    database: String,
+    pub folder: PathBuf,
+    pub database: String,
     port: u16,
     sandbox: u16,
     log_level: &'static str,
-    http: reqwest::Client,
+    pub http: reqwest::Client,
 }
 
 fn free_port() -> u16 {
@@ -35,7 +35,7 @@ impl Process {
         Self::start_with("info").await
     }
 
-    async fn start_with(log_level: &'static str) -> Self {
+    pub async fn start_with(log_level: &'static str) -> Self {
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("dev-{}", Uuid::new_v4().simple()));
         std::fs::create_dir_all(&folder).unwrap();
         let database = database_for_process().await;
@@ -77,7 +77,7 @@ impl Process {
             .await;
     }
 
-    async fn wait_for<T>(&self, what: &str, look: impl AsyncFn() -> Option<T>) -> T {
+    pub async fn wait_for<T>(&self, what: &str, look: impl AsyncFn() -> Option<T>) -> T {
         let started = Instant::now();
         loop {
             if let Some(found) = look().await {
@@ -88,18 +88,18 @@ impl Process {
         }
     }
 
-    fn url(&self, path: &str) -> String {
+    pub fn url(&self, path: &str) -> String {
         let port = if path.starts_with("/control") { self.sandbox } else { self.port };
         format!("http://127.0.0.1:{port}{path}")
     }
 
     /// `None`: no answer.
-    async fn get(&self, path: &str) -> Option<(u16, Value)> {
+    pub async fn get(&self, path: &str) -> Option<(u16, Value)> {
         let answer = self.http.get(self.url(path)).send().await.ok()?;
         Some((answer.status().as_u16(), answer.json().await.unwrap_or(Value::Null)))
     }
 
-    async fn post(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Option<(u16, Value, String)> {
+    pub async fn post(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Option<(u16, Value, String)> {
         let request = headers.iter().fold(self.http.post(self.url(path)), |r, (name, value)| r.header(*name, *value));
         let answer = request.json(body).send().await.ok()?;
         let token = answer.headers().get("x-cart-token").map(|v| v.to_str().unwrap().to_owned()).unwrap_or_default();
@@ -112,7 +112,7 @@ impl Process {
     }
 
     /// A cart with one coffee, and the order that a guest would send for it.
-    async fn ready_to_buy(&self) -> (String, Value) {
+    pub async fn ready_to_buy(&self) -> (String, Value) {
         let (_, found) = self.get("/api/products/search?q=caffe").await.unwrap();
         let plenty = found["items"].as_array().unwrap().iter().find(|product| product["stock"].as_i64().unwrap() >= 50).unwrap();
         let item = json!({"product_id": plenty["id"], "quantity": 1});
@@ -131,7 +131,7 @@ impl Process {
         self.post("/api/orders", &[("X-Cart-Token", cart), ("Idempotency-Key", key)], order).await
     }
 
-    fn stop(mut self) {
+    pub fn stop(mut self) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
         assert!(self.child.wait().unwrap().success(), "SIGTERM ends it in good order");

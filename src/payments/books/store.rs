@@ -84,11 +84,17 @@ pub(in crate::payments) async fn returned(
     db: &impl GenericClient,
     ids: &[PaymentId],
 ) -> Result<HashMap<PaymentId, (Money, bool)>> {
-    const LIST: &str = sql!("
+    const LIST: &str = sql!(
+        "
         SELECT p.id,
-               EXISTS (SELECT FROM refunds r WHERE r.payment_id = p.id AND r.status IN ", RefundStatus::OPEN_SQL, ") AS is_refund_open,
-               ", RETURNED, " AS returned_cents
-          FROM payments p WHERE p.id = ANY($1)");
+               EXISTS (SELECT FROM refunds r WHERE r.payment_id = p.id AND r.status IN ",
+        RefundStatus::OPEN_SQL,
+        ") AS is_refund_open,
+               ",
+        RETURNED,
+        " AS returned_cents
+          FROM payments p WHERE p.id = ANY($1)"
+    );
     let rows = db::query(db, LIST, &[&ids]).await?;
     Ok(rows.iter().map(|row| (row.get("id"), (row.get("returned_cents"), row.get("is_refund_open")))).collect())
 }

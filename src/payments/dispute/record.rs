@@ -176,8 +176,7 @@ async fn record_move(
 /// Refunds that somebody made at the provider meanwhile are read, those of ours that waited go on, and what nobody is to keep goes
 /// back: of an order that was cancelled under the dispute, and of a surplus.
 async fn after_its_end(tx: &impl GenericClient, order: &LockedOrder, payment: &Payment, to: &To<'_>) -> Result<()> {
-    const OPEN: &str =
-        sql!("SELECT id FROM refunds WHERE payment_id = $1 AND status IN ", RefundStatus::OPEN_SQL);
+    const OPEN: &str = sql!("SELECT id FROM refunds WHERE payment_id = $1 AND status IN ", RefundStatus::OPEN_SQL);
     if payment.captured.is_zero() {
         return Ok(());
     }

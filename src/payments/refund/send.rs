@@ -191,12 +191,16 @@ async fn mark_open(
     reference: Option<&str>,
     error: Option<&str>,
 ) -> Result<()> {
-    const MARK: &str = sql!("
-        WITH before AS (SELECT status FROM refunds WHERE id = $1 AND status IN ", states::RefundStatus::OPEN_SQL, " FOR NO KEY UPDATE)
+    const MARK: &str = sql!(
+        "
+        WITH before AS (SELECT status FROM refunds WHERE id = $1 AND status IN ",
+        states::RefundStatus::OPEN_SQL,
+        " FOR NO KEY UPDATE)
         UPDATE refunds r SET status = $2, provider_ref = coalesce($3, provider_ref), error = $4, updated_at = now(),
                in_hand_since = CASE WHEN $2::refund_status IN ('processing', 'unknown') THEN coalesce(r.in_hand_since, now()) END
           FROM before b WHERE r.id = $1
-        RETURNING b.status");
+        RETURNING b.status"
+    );
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     // The order first, as everywhere: its story is told under its lock.

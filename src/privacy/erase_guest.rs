@@ -10,6 +10,8 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use vitrine_kit::{Email, TaxId};
 
 use super::erase::{forget_in_orders, not_open};
+use super::export_guest::{self, GuestExport};
+use super::http::as_file;
 use crate::app::App;
 use crate::audit_log;
 use crate::db;
@@ -17,9 +19,11 @@ use crate::error::{Error, Problem, Result};
 use crate::http::json::Json;
 use crate::http::who::AdminSent;
 use crate::ids::OrderId;
+use crate::sale::locks;
+use crate::users::rules;
 
 pub fn routes(cfg: &mut ServiceConfig<'_>) {
-    cfg.service(erase_guest);
+    cfg.service(erase_guest).service(export_guest_for_admin);
 }
 
 /// Who is to be forgotten. One of the two at least.
@@ -35,11 +39,11 @@ struct EraseGuest {
 
 /// What was found.
 #[derive(Debug, Serialize, ToSchema)]
-struct ErasedGuest {
+pub struct ErasedGuest {
     /// Guests' orders that no longer say whose they were.
-    orders: usize,
+    pub orders: usize,
     /// Accounts with this CPF, CNPJ or e-mail. They are not touched: their people erase them, signed in.
-    accounts: i64,
+    pub accounts: i64,
 }
 
 /// Erases a guest: every order without an account that has this CPF or CNPJ, or this e-mail, with its messages and events.
@@ -68,10 +72,33 @@ async fn erase_guest(app: web::Data<App>, AdminSent(admin, body): AdminSent<Json
     Ok(HttpResponse::Ok().json(found))
 }
 
-async fn erase(tx: &Transaction<'_>, persons: &[Vec<u8>], email: Option<&str>) -> Result<ErasedGuest> {
-    const ORDERS: &str = "
-        SELECT id, number, status FROM orders WHERE user_id IS NULL AND (tax_id_hash = ANY($1) OR customer_email = $2)
-         ORDER BY id FOR UPDATE";
+/// Whose purchases are asked for.
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ExportGuest {
+    #[garde(custom(rules::email))]
+    email: String,
+}
+
+/// Exports a guest's purchases for the person who asked the shop for them (LGPD, article 18).
+///
+/// Make sure first that it is this person who asks, or let them use the link that `POST /api/privacy/requests` mails.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = ExportGuest,
+    responses((status = 200, body = GuestExport), (status = 422, body = Problem)))]
+#[post("/api/admin/guests/export")]
+async fn export_guest_for_admin(
+    app: web::Data<App>,
+    AdminSent(admin, body): AdminSent<Json<ExportGuest>>,
+) -> Result<HttpResponse> {
+    let email = rules::parsed("email", Email::parse(&body.email))?;
+    let export = export_guest::export(&app, &email).await?;
+    let found = json!({"orders": export.orders.as_array().map_or(0, Vec::len)});
+    audit_log::record(&app.db().await?, admin.0.actor(), "guest.export", "guest", None, Some(found)).await?;
+    Ok(as_file(&export))
+}
+
+/// Erases whoever has one of these look-up hashes or this e-mail from the orders without an account.
+pub(super) async fn erase(tx: &Transaction<'_>, persons: &[Vec<u8>], email: Option<&str>) -> Result<ErasedGuest> {
     const ACCOUNTS: &str = "SELECT count(*) AS accounts FROM users WHERE tax_id_hash = ANY($1) OR email = $2";
     const MESSAGES: &str = "
         UPDATE messages SET recipient = NULL, subject = '(removido)', html = NULL, body = NULL
@@ -81,8 +108,7 @@ async fn erase(tx: &Transaction<'_>, persons: &[Vec<u8>], email: Option<&str>) -
         DELETE FROM idempotency_keys
          WHERE (scope LIKE 'guest:%' AND status = 201 AND convert_from(body, 'UTF8')::jsonb ->> 'id' = ANY($1))
             OR scope IN (SELECT 'guest pay:' || id FROM unnest($1::text[]) AS id)";
-    // No index finds a document among all orders: it is asked for too seldom to be paid for by every checkout.
-    let orders: Vec<OrderId> = not_open(&db::query(tx, ORDERS, &[&persons, &email]).await?)?;
+    let orders = not_open(&locks::lock_orders_of_guest(tx, persons, email).await?)?;
     let ids: Vec<String> = orders.iter().map(OrderId::to_string).collect();
     db::execute(tx, FIRST_ANSWERS, &[&ids]).await?;
     if email.is_some() {

@@ -1,17 +1,19 @@
 //! Export (LGPD, article 18, II and V): everything that the shop knows of a person, as JSON.
 
-use deadpool_postgres::GenericClient;
+use deadpool_postgres::{GenericClient, Object, Transaction};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
+use tokio_postgres::types::ToSql;
 use utoipa::ToSchema;
+use vitrine_kit::TaxId;
 
-use super::tax_id_of;
 use crate::app::App;
 use crate::db;
 use crate::error::{Error, Result};
-use crate::ids::UserId;
+use crate::ids::{OrderId, UserId};
 use crate::seal::Keys;
+use crate::users::tax_id_of;
 
 /// Fields are named as in the rest of the API; amounts are centavos, times are UTC.
 #[derive(Debug, Serialize, ToSchema)]
@@ -35,6 +37,9 @@ pub struct Export {
     pub messages: Value,
     #[schema(value_type = Vec<Object>)]
     pub coupons: Value,
+    /// What the person agreed to and took back, with the version of the text and the time.
+    #[schema(value_type = Vec<Object>)]
+    pub consents: Value,
 }
 
 const ADDRESSES: &str = "
@@ -71,7 +76,7 @@ const ORDERS: &str = "
                               FROM invoices n WHERE n.order_id = o.id),
                'history', (SELECT coalesce(jsonb_agg(jsonb_build_object('subject', h.subject, 'from', h.from_state, 'to', h.to_state,
                                'reason', h.reason, 'at', h.at) ORDER BY h.id), '[]') FROM order_history h WHERE h.order_id = o.id)) AS data
-      FROM orders o WHERE o.user_id = $1 ORDER BY o.id";
+      FROM orders o WHERE o.id = ANY($1) ORDER BY o.id";
 
 const MESSAGES: &str = "
     SELECT coalesce(jsonb_agg(jsonb_build_object('kind', m.kind, 'channel', m.channel, 'order_id', m.order_id, 'recipient', m.recipient,
@@ -85,25 +90,24 @@ const COUPONS: &str = "
      WHERE p.person IN (SELECT u.tax_id_hash FROM users u WHERE u.id = $1
                         UNION SELECT o.tax_id_hash FROM orders o WHERE o.user_id = $1)";
 
+const CONSENTS: &str = "
+    SELECT coalesce(jsonb_agg(to_jsonb(c) - '{id,user_id}'::text[] ORDER BY c.id), '[]') AS data FROM consents c WHERE c.user_id = $1";
+
 /// Reads everything in one snapshot.
 pub async fn export(app: &App, id: UserId) -> Result<Export> {
     let mut db = app.db().await?;
-    let tx = db
-        .build_transaction()
-        .isolation_level(tokio_postgres::IsolationLevel::RepeatableRead)
-        .read_only(true)
-        .start()
-        .await
-        .map_err(Error::from)?;
+    let tx = snapshot(&mut db).await?;
+    let ids = list_orders(&tx, id).await?;
     let export = Export {
         exported_at: Timestamp::now(),
         profile: profile(&tx, &app.keys, id).await?,
-        addresses: section(&tx, ADDRESSES, id).await?,
-        sessions: section(&tx, SESSIONS, id).await?,
-        carts: section(&tx, CARTS, id).await?,
-        orders: orders(&tx, &app.keys, id).await?,
-        messages: section(&tx, MESSAGES, id).await?,
-        coupons: section(&tx, COUPONS, id).await?,
+        addresses: section(&tx, ADDRESSES, &id).await?,
+        sessions: section(&tx, SESSIONS, &id).await?,
+        carts: section(&tx, CARTS, &id).await?,
+        orders: orders(&tx, &app.keys, &ids, Document::Whole).await?,
+        messages: section(&tx, MESSAGES, &id).await?,
+        coupons: section(&tx, COUPONS, &id).await?,
+        consents: section(&tx, CONSENTS, &id).await?,
     };
     tx.commit().await?;
     Ok(export)
@@ -129,17 +133,45 @@ async fn profile(db: &impl GenericClient, keys: &Keys, id: UserId) -> Result<Val
     }))
 }
 
-async fn section(db: &impl GenericClient, sql: &str, id: UserId) -> Result<Value> {
-    let mut data: Value = db::query_one(db, sql, &[&id]).await?.get("data");
+/// One part of an export: `sql` makes it of `of`.
+pub(super) async fn section(db: &impl GenericClient, sql: &str, of: &(dyn ToSql + Sync)) -> Result<Value> {
+    let mut data: Value = db::query_one(db, sql, &[of]).await?.get("data");
     in_utc(&mut data);
     Ok(data)
 }
 
-async fn orders(db: &impl GenericClient, keys: &Keys, id: UserId) -> Result<Value> {
+/// How an export shows a CPF or CNPJ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Document {
+    Whole,
+    Masked,
+}
+
+/// What is read later in this transaction is all of one moment.
+pub(super) async fn snapshot(db: &mut Object) -> Result<Transaction<'_>> {
+    db.build_transaction()
+        .isolation_level(tokio_postgres::IsolationLevel::RepeatableRead)
+        .read_only(true)
+        .start()
+        .await
+        .map_err(Error::from)
+}
+
+async fn list_orders(db: &impl GenericClient, user: UserId) -> Result<Vec<OrderId>> {
+    const FIND: &str = "SELECT id FROM orders WHERE user_id = $1 ORDER BY id";
+    Ok(db::query(db, FIND, &[&user]).await?.iter().map(|row| row.get("id")).collect())
+}
+
+/// These orders with all that belongs to them.
+pub(super) async fn orders(db: &impl GenericClient, keys: &Keys, ids: &[OrderId], document: Document) -> Result<Value> {
     let mut orders = Vec::new();
-    for row in db::query(db, ORDERS, &[&id]).await? {
+    for row in db::query(db, ORDERS, &[&ids]).await? {
         let mut order: Value = row.get("data");
-        order["cpf"] = json!(tax_id_of(&row, keys)?.map(|tax_id| tax_id.formatted()));
+        let shown = |tax_id: TaxId| match document {
+            Document::Whole => tax_id.formatted(),
+            Document::Masked => tax_id.masked(),
+        };
+        order["cpf"] = json!(tax_id_of(&row, keys)?.map(shown));
         in_utc(&mut order);
         orders.push(order);
     }

@@ -5,17 +5,16 @@
 
 use deadpool_postgres::Transaction;
 use secrecy::SecretString;
-use tokio_postgres::Row;
 
-use super::store;
 use crate::app::App;
 use crate::db;
 use crate::error::{Error, Result};
 use crate::ids::{OrderId, UserId};
+use crate::sale::locks::{self, LockedOrder};
+use crate::users::store;
 
 /// Erases the person who knows the password. 409 while an order is open, and for administrators.
 pub async fn erase(app: &App, id: UserId, password: SecretString) -> Result<()> {
-    const ORDERS: &str = "SELECT id, number, status FROM orders WHERE user_id = $1 ORDER BY id FOR UPDATE";
     const MESSAGES: &str = "
         UPDATE messages SET recipient = NULL, subject = '(removido)', html = NULL, body = NULL WHERE user_id = $1";
     let stored = store::find_password(&app.db().await?, id).await?;
@@ -25,7 +24,7 @@ pub async fn erase(app: &App, id: UserId, password: SecretString) -> Result<()> 
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     lock(&tx, id, stored.as_deref()).await?;
-    let orders = not_open(&db::query(&tx, ORDERS, &[&id]).await?)?;
+    let orders = not_open(&locks::lock_orders_of_user(&tx, id).await?)?;
     forget_person(&tx, id).await?;
     db::execute(&tx, MESSAGES, &[&id]).await?;
     forget_in_orders(&tx, &orders).await?;
@@ -48,15 +47,13 @@ async fn lock(tx: &Transaction<'_>, id: UserId, password_hash: Option<&str>) -> 
     Ok(())
 }
 
-/// The ids of these orders (`id`, `number`, `status`), none of which is open: an open one needs its person.
-pub(super) fn not_open(orders: &[Row]) -> Result<Vec<OrderId>> {
-    let is_open = |row: &&Row| matches!(row.get("status"), "pending" | "processing" | "shipped");
-    match orders.iter().find(is_open) {
-        None => Ok(orders.iter().map(|row| row.get("id")).collect()),
-        Some(row) => Err(Error::Conflict(format!(
-            "Order {} is still open: cancel it or wait until it has arrived",
-            row.get::<_, &str>("number")
-        ))),
+/// The ids of these orders, none of which is open: an open one needs its person.
+pub(super) fn not_open(orders: &[LockedOrder]) -> Result<Vec<OrderId>> {
+    match orders.iter().find(|order| order.is_unfinished()) {
+        None => Ok(orders.iter().map(|order| order.id).collect()),
+        Some(order) => {
+            Err(Error::Conflict(format!("Order {} is still open: cancel it or wait until it has arrived", order.number)))
+        }
     }
 }
 
@@ -67,11 +64,12 @@ async fn forget_person(tx: &Transaction<'_>, id: UserId) -> Result<()> {
                tax_id_sealed = NULL, tax_id_key = NULL, tax_id_hash = NULL, totp_sealed = NULL, totp_key = NULL, totp_last_step = NULL,
                sms_opt_in = false, locale = 'pt-BR', mail_blocked_at = NULL, erased_at = now(), updated_at = now()
          WHERE id = $1";
-    const BELONGINGS: [&str; 4] = [
+    const BELONGINGS: [&str; 5] = [
         "DELETE FROM addresses WHERE user_id = $1",
         "DELETE FROM carts WHERE user_id = $1",
         "DELETE FROM sessions WHERE user_id = $1",
         "DELETE FROM password_resets WHERE user_id = $1",
+        "DELETE FROM email_changes WHERE user_id = $1",
     ];
     const FIRST_ANSWERS: &str = "
         DELETE FROM idempotency_keys WHERE starts_with(scope, 'user:' || $1::text) OR starts_with(scope, 'admin:' || $1::text)";

@@ -1,0 +1,57 @@
+//! `/api/users/me`: the export and the erasure of an account.
+
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION};
+use actix_web::{HttpRequest, HttpResponse, delete, get, web};
+use garde::Validate;
+use secrecy::SecretString;
+use serde::Deserialize;
+use utoipa::ToSchema;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use super::erase;
+use super::export::{self, Export};
+use crate::app::App;
+use crate::error::{Problem, Result};
+use crate::http::json::Json;
+use crate::http::rate_limit;
+use crate::http::who::SignedIn;
+use crate::users::rules;
+
+pub fn routes(cfg: &mut ServiceConfig<'_>) {
+    cfg.service(export_me).service(erase_me);
+}
+
+/// The password again, as proof that the account's owner asks.
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConfirmErasure {
+    #[garde(custom(rules::secret))]
+    #[schema(value_type = String, format = Password)]
+    pub password: SecretString,
+}
+
+/// Exports all that the shop knows of the person (LGPD, article 18), with the CPF or CNPJ in full.
+#[utoipa::path(tag = "users", security(("bearer" = [])), responses((status = 200, body = Export), (status = 401, body = Problem)))]
+#[get("/api/users/me/export")]
+async fn export_me(app: web::Data<App>, me: SignedIn) -> Result<HttpResponse> {
+    let export = export::export(&app, me.id).await?;
+    Ok(as_file(&export))
+}
+
+/// An export as a file to keep, which no cache stores.
+pub(super) fn as_file(export: &impl serde::Serialize) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .insert_header((CONTENT_DISPOSITION, "attachment; filename=\"meus-dados.json\""))
+        .json(export)
+}
+
+/// Erases the person. Orders and records that tax law requires stay, without the person. Cannot be undone.
+#[utoipa::path(tag = "users", security(("bearer" = [])), request_body = ConfirmErasure,
+    responses((status = 204), (status = 409, body = Problem, description = "An order is still open"), (status = 422, body = Problem)))]
+#[delete("/api/users/me")]
+async fn erase_me(app: web::Data<App>, req: HttpRequest, me: SignedIn, body: Json<ConfirmErasure>) -> Result<HttpResponse> {
+    app.limiters.login.check(rate_limit::address(&app, &req))?;
+    erase::erase(&app, me.id, body.into_inner().password).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
