@@ -2,6 +2,7 @@
 CREATE DOMAIN order_status AS text CHECK (VALUE IN ('pending', 'processing', 'shipped', 'delivered', 'cancelled', 'returned'));
 CREATE DOMAIN payment_status AS text CHECK (VALUE IN
     ('pending_payment', 'paid', 'failed', 'expired', 'cancelled', 'partially_refunded', 'refunded'));
+CREATE DOMAIN state_registration AS text CHECK (VALUE = 'ISENTO' OR VALUE ~ '^[0-9]{8,14}$');
 CREATE DOMAIN order_currency AS text CHECK (VALUE = 'BRL');
 CREATE TABLE orders (
     id                    uuid PRIMARY KEY,
@@ -16,6 +17,7 @@ CREATE TABLE orders (
     tax_id_sealed         bytea,
     tax_id_key            smallint,
     tax_id_hash           bytea,
+    state_registration    state_registration,   -- of a company that contributes to ICMS; public, so it is not sealed
     status                order_status NOT NULL DEFAULT 'pending',
     payment_status        payment_status NOT NULL DEFAULT 'pending_payment',
     payment_method        payment_method,
@@ -46,6 +48,7 @@ CREATE TABLE orders (
     stock_held            boolean NOT NULL DEFAULT true,
     on_hold               boolean NOT NULL DEFAULT false, -- a refund of all its money failed: an administrator has to say that the sale goes on
     units                 counter NOT NULL DEFAULT 0, -- of all lines together
+    mended                counter NOT NULL DEFAULT 0, -- how often an administrator changed the buyer or the address
     placed_from           bytea,                -- a keyed hash of the client's address, if unpaid orders are counted by it; deleted once it is paid
     expires_at            timestamptz NOT NULL, -- an unpaid order gives its stock back after this
     paid_at               timestamptz,
@@ -63,7 +66,8 @@ BEGIN
        OR o.discount_cents <> o.coupon_discount_cents + o.method_discount_cents OR o.discount_cents > o.subtotal_cents THEN
         RETURN false;
     END IF;
-    IF num_nulls(o.tax_id_sealed, o.tax_id_key, o.tax_id_hash) NOT IN (0, 3) OR (o.coupon_held AND o.coupon_code IS NULL) THEN
+    IF num_nulls(o.tax_id_sealed, o.tax_id_key, o.tax_id_hash) NOT IN (0, 3) OR (o.coupon_held AND o.coupon_code IS NULL)
+       OR (o.state_registration IS NOT NULL AND o.tax_id_sealed IS NULL) THEN
         RETURN false;
     END IF;
     IF (o.paid_at IS NOT NULL) <> (o.payment_status IN ('paid', 'partially_refunded', 'refunded')) THEN
@@ -171,7 +175,7 @@ END $$;
 -- The history of an order: from, to, when, by whom, and why. No foreign key: orders are never deleted (their
 -- lines hold them), and `vitrine audit` finds a history without its order.
 CREATE DOMAIN history_subject AS text CHECK (VALUE IN
-    ('order', 'sale', 'payment_status', 'payment', 'refund', 'dispute', 'price', 'shipment', 'invoice', 'message', 'stock', 'coupon'));
+    ('order', 'sale', 'payment_status', 'payment', 'refund', 'dispute', 'price', 'shipment', 'invoice', 'message', 'stock', 'coupon', 'buyer'));
 CREATE TABLE order_history (
     id         bigint GENERATED ALWAYS AS IDENTITY,
     order_id   uuid NOT NULL,

@@ -20,6 +20,7 @@ CREATE TABLE shipments (
     error            text,                      -- why it cannot be bought or given back
     given_back       boolean NOT NULL DEFAULT false, -- by the shop itself, because its sale was off; if the sale is on again, another one
                                                 -- follows
+    stale            boolean NOT NULL DEFAULT false, -- the order's address changed after it was asked for: it goes back, another one follows
     asked_at         timestamptz,               -- since then the provider may have it in the cart
     claim            uuid,                      -- the run that holds it, until claimed_until
     claimed_until    timestamptz,

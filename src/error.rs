@@ -57,6 +57,9 @@ pub enum Error {
     Invalid(Vec<FieldError>),
     #[error("{sku} has not enough stock: {available} left")]
     OutOfStock { sku: String, available: i32 },
+    /// It lacks what an invoice needs, and the shop sells no such product.
+    #[error("{name} ({sku}) cannot be sold yet: the shop has to complete what an invoice says of it")]
+    NotReady { sku: String, name: String },
     #[error("The cart is empty")]
     CartEmpty,
     /// Something costs more than the buyer was shown. With the cart as it is now, once it was read.
@@ -82,6 +85,12 @@ pub enum Error {
     /// Money or goods of the order are on their way back, or are back: nobody sends it.
     #[error("{0}")]
     SaleIsOff(&'static str),
+    /// `If-Match` names another version than the present one.
+    #[error("It was changed since you read it: read it again")]
+    Stale,
+    /// An invoice or a label has the buyer or the address that somebody wants to change. The text says which.
+    #[error("{0}")]
+    OnPaper(&'static str),
     #[error("A request with this Idempotency-Key is still being worked on")]
     KeyInFlight,
     #[error("This Idempotency-Key was used with another body")]
@@ -130,12 +139,15 @@ impl Error {
             Self::OutOfStock { .. } => &ProblemType::OUT_OF_STOCK,
             Self::TooManyUnpaid { .. } => &ProblemType::TOO_MANY_UNPAID_ORDERS,
             Self::TooManyHeld { .. } | Self::TooManyOfOne { .. } => &ProblemType::TOO_MANY_UNITS,
+            Self::NotReady { .. } => &ProblemType::PRODUCT_NOT_READY,
             Self::CartEmpty => &ProblemType::CART_EMPTY,
             Self::PriceChanged { .. } => &ProblemType::PRICE_CHANGED,
             Self::AmountNotAccepted(_) => &ProblemType::AMOUNT_NOT_ACCEPTED,
             Self::Coupon(_) | Self::NoSuchCoupon => &ProblemType::COUPON_REFUSED,
             Self::Conflict(_) | Self::Unconfigured(_) => &ProblemType::CONFLICT,
             Self::SaleIsOff(_) => &ProblemType::SALE_IS_OFF,
+            Self::Stale => &ProblemType::PRECONDITION_FAILED,
+            Self::OnPaper(_) => &ProblemType::ON_PAPER,
             Self::KeyInFlight => &ProblemType::KEY_IN_FLIGHT,
             Self::Provider(error) if error.is_refusal() => &ProblemType::PROVIDER_REFUSED,
             Self::TooMany { .. } => &ProblemType::TOO_MANY_REQUESTS,

@@ -20,5 +20,5 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
         .service(reconciliation::show_reconciliation);
     cfg.service(settings::list_settings).service(settings::set_company).service(settings::set_shipping);
     cfg.service(settings::set_payment_methods).service(settings::set_stock).service(settings::set_taxes);
-    cfg.service(settings::set_order_limits).service(settings::set_search);
+    cfg.service(settings::set_order_limits).service(settings::set_search).service(settings::set_invoices);
 }

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use vitrine_kit::{Cep, Cnpj};
 
 use crate::invoices::company::Company;
+use crate::invoices::settings::InvoiceSettings;
 use crate::tax::TaxRules;
 
 use crate::app::App;
@@ -40,13 +41,16 @@ struct Settings {
     order_limits: Option<Value>,
     #[schema(value_type = Option<SearchSettings>)]
     search: Option<Value>,
+    /// Null: the defaults apply.
+    #[schema(value_type = Option<InvoiceSettings>)]
+    invoices: Option<Value>,
 }
 
 /// The shop's settings.
 #[utoipa::path(tag = "admin", security(("bearer" = [])), responses((status = 200, body = Settings)))]
 #[get("/api/admin/settings")]
 pub(super) async fn list_settings(app: web::Data<App>, _admin: Admin) -> Result<HttpResponse> {
-    const ALL: &str = "SELECT name, value FROM settings WHERE name IN ('company', 'shipping', 'payment_methods', 'stock', 'taxes', 'order_limits', 'search')";
+    const ALL: &str = "SELECT name, value FROM settings WHERE name IN ('company', 'shipping', 'payment_methods', 'stock', 'taxes', 'order_limits', 'search', 'invoices')";
     let rows = db::query(&app.db().await?, ALL, &[]).await?;
     let find = |name: &str| rows.iter().find(|row| row.get::<_, &str>("name") == name).map(|row| row.get("value"));
     Ok(HttpResponse::Ok().json(Settings {
@@ -57,6 +61,7 @@ pub(super) async fn list_settings(app: web::Data<App>, _admin: Admin) -> Result<
         taxes: find("taxes"),
         order_limits: find("order_limits"),
         search: find("search"),
+        invoices: find("invoices"),
     }))
 }
 
@@ -131,6 +136,17 @@ pub(super) async fn set_search(
     let answer = set(&app, &admin, "search", &*body).await?;
     catalog::changed(&app).await;
     Ok(answer)
+}
+
+/// Sets what the checkout does with products that could not be invoiced.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = InvoiceSettings,
+    responses((status = 200, body = InvoiceSettings), (status = 422)))]
+#[put("/api/admin/settings/invoices")]
+pub(super) async fn set_invoices(
+    app: web::Data<App>,
+    AdminSent(admin, body): AdminSent<Json<InvoiceSettings>>,
+) -> Result<HttpResponse> {
+    set(&app, &admin, "invoices", &*body).await
 }
 
 /// Replaces one subject. The audit log keeps the earlier value.

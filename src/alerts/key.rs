@@ -147,6 +147,10 @@ pub enum Key<'a> {
     },
     /// Invoices of Simples or MEI went out without IBS and CBS, because a product's data are missing.
     InvoiceWithoutReform,
+    /// A product was sold that could not be invoiced then.
+    SoldUnready {
+        provider: &'a str,
+    },
     InvoiceRejected(InvoiceId),
     InvoiceDenied(InvoiceId),
     /// It was refused here, before it was sent.
@@ -180,7 +184,7 @@ pub enum Key<'a> {
 }
 
 /// All words that a key can begin with; `docs/alerts.md` explains each.
-pub const WORDS: [&str; 42] = [
+pub const WORDS: [&str; 43] = [
     "provider-refuses-us",
     "provider-unconfigured",
     "job-dead",
@@ -209,6 +213,7 @@ pub const WORDS: [&str; 42] = [
     "invoice-account",
     "tax-rules-ahead",
     "invoice-without-ibs-cbs",
+    "sold-unready",
     "invoice-rejected",
     "invoice-denied",
     "invoice-not-sent",
@@ -307,6 +312,7 @@ impl Key<'_> {
                 critical("tax-rules-ahead", format!("{day}:near"), format!("Impostos: regras novas em {day}"))
             }
             Self::InvoiceWithoutReform => warning("invoice-without-ibs-cbs", "-", "NF-e sem IBS e CBS"),
+            Self::SoldUnready { provider } => warning("sold-unready", provider, "Vendido sem os dados para a nota fiscal"),
             Self::InvoiceRejected(id) => warning("invoice-rejected", id, "NF-e rejeitada"),
             Self::InvoiceDenied(id) => warning("invoice-denied", id, "NF-e denegada"),
             Self::InvoiceNotSent(id) => warning("invoice-not-sent", id, "NF-e não enviada"),

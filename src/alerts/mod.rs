@@ -14,6 +14,7 @@ pub use self::key::{Key, List, Severity, WORDS};
 pub use self::refused::{raise_if_refused, raise_list_refused};
 
 use deadpool_postgres::GenericClient;
+use tokio_postgres::types::ToSql;
 
 use crate::cause;
 use crate::db;
@@ -43,16 +44,50 @@ impl<'a> Alert<'a> {
     }
 }
 
+/// Writes an [`Occurrence`].
+pub const RAISE: &str = "
+    INSERT INTO alert_occurrences (key, severity, subject, text, order_number, cause)
+    VALUES ($1::text, $2::text, $3, $4, (SELECT number FROM orders WHERE id = $5), $6)";
+
 /// Writes an occurrence into the caller's transaction. It takes no lock that another transaction waits for.
 pub async fn raise(tx: &impl GenericClient, alert: Alert<'_>) -> Result<()> {
-    const RAISE: &str = "
-        INSERT INTO alert_occurrences (key, severity, subject, text, order_number, cause)
-        VALUES ($1::text, $2::text, $3, $4, (SELECT number FROM orders WHERE id = $5), $6)";
-    let (key, severity) = (alert.key.to_string(), alert.key.severity().as_str());
-    let (subject, text) = (cut(&alert.key.subject(), MAX_SUBJECT), cut(&alert.text, MAX_TEXT));
-    db::execute(tx, RAISE, &[&key, &severity, &subject, &text, &alert.order, &cause::current()]).await?;
-    tracing::warn!(alert.key = key, alert.severity = severity, subject, "alert");
+    let occurrence = Occurrence::of(&alert);
+    db::execute(tx, RAISE, &occurrence.values()).await?;
+    occurrence.log();
     Ok(())
+}
+
+/// An occurrence as [`RAISE`] writes it, for who sends statements without waiting for each.
+#[derive(Debug)]
+pub struct Occurrence {
+    key: String,
+    severity: &'static str,
+    subject: String,
+    text: String,
+    order: Option<OrderId>,
+    cause: String,
+}
+
+impl Occurrence {
+    pub fn of(alert: &Alert<'_>) -> Self {
+        Self {
+            key: alert.key.to_string(),
+            severity: alert.key.severity().as_str(),
+            subject: cut(&alert.key.subject(), MAX_SUBJECT),
+            text: cut(&alert.text, MAX_TEXT),
+            order: alert.order,
+            cause: cause::current(),
+        }
+    }
+
+    pub fn values(&self) -> [&(dyn ToSql + Sync); 6] {
+        [&self.key, &self.severity, &self.subject, &self.text, &self.order, &self.cause]
+    }
+
+    /// Call it once it is committed, or is about to be.
+    pub fn log(&self) {
+        tracing::warn!(alert.key = self.key, alert.severity = self.severity, subject = self.subject, "alert");
+    }
 }
 
 /// PostgreSQL keeps no NUL in a text.

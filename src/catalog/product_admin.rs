@@ -34,7 +34,7 @@ const OF_THE_DEFAULT: [&str; 4] = ["sku", "price_cents", "compare_at_cents", "st
 #[derive(Debug, Clone, Deserialize, Serialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProductInput {
-    #[garde(length(chars, max = 200), custom(rules::name))]
+    #[garde(length(chars, max = 200), custom(rules::title))]
     pub name: String,
     /// Derived from the name where absent.
     #[serde(default)]

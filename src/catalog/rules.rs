@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::tax;
+use vitrine_kit::sefaz;
 
 type Checked = garde::Result;
 
@@ -23,6 +24,18 @@ pub fn name(text: &str, _: &()) -> Checked {
     one_line(text, &())
 }
 
+/// A product's name: one of which an invoice and a label can show something.
+pub fn title(text: &str, _: &()) -> Checked {
+    name(text, &())?;
+    shown(text)
+}
+
+/// Invoices and labels are written in Latin letters: of other scripts and pictures nothing is left.
+fn shown(text: &str) -> Checked {
+    let is_shown = sefaz::text(text, usize::MAX).chars().any(char::is_alphanumeric);
+    refuse_if(!is_shown, "must have a Latin letter or a digit, which an invoice can show")
+}
+
 pub fn is_slug(text: &str) -> bool {
     !text.is_empty()
         && text.split('-').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()))
@@ -34,7 +47,8 @@ pub fn slug(text: &str, _: &()) -> Checked {
 
 pub fn sku(text: &str, _: &()) -> Checked {
     let plain = |c: char| !c.is_control() && !c.is_whitespace();
-    refuse_if(!text.chars().all(plain), "must not contain spaces or control characters")
+    refuse_if(!text.chars().all(plain), "must not contain spaces or control characters")?;
+    shown(text)
 }
 
 pub fn ncm(text: &str, _: &()) -> Checked {

@@ -35,15 +35,18 @@ problem_types! {
     OUT_OF_STOCK: 409 "out-of-stock" "There is not enough stock";
     TOO_MANY_UNPAID_ORDERS: 409 "too-many-unpaid-orders" "Too many orders wait for their money";
     TOO_MANY_UNITS: 409 "too-many-units" "That is more than can be ordered at once";
+    PRODUCT_NOT_READY: 409 "product-not-ready" "The product cannot be sold yet";
     CART_EMPTY: 409 "cart-empty" "The cart is empty";
     COUPON_REFUSED: 409 "coupon-refused" "The coupon cannot be used";
     CONFLICT: 409 "conflict" "This is not possible now";
     SALE_IS_OFF: 409 "sale-is-off" "The order is not to be sent any more";
+    ON_PAPER: 409 "invoice-or-label-stands" "An invoice or a label has these data";
     PRICE_CHANGED: 409 "price-changed" "It costs more than was shown";
     AMOUNT_NOT_ACCEPTED: 409 "amount-not-accepted" "This method of payment does not take this amount";
     KEY_IN_FLIGHT: 409 "idempotency-key-in-flight" "The first request with this key is not finished";
     PROVIDER_REFUSED: 409 "provider-refused" "The provider refused it";
     REQUEST_TIMEOUT: 408 "request-timeout" "The body did not come in time";
+    PRECONDITION_FAILED: 412 "precondition-failed" "It was changed since you read it";
     TOO_LARGE: 413 "too-large" "The request is too large";
     UNSUPPORTED_MEDIA_TYPE: 415 "unsupported-media-type" "This content type is not understood";
     UNSUPPORTED_CONTENT_ENCODING: 415 "unsupported-content-encoding" "Compressed bodies are not read";

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use vitrine_kit::fiscal::{
     Address, Buyer, Environment, FreightBy, IbsCbsAmounts, Issuer, Item, Nfe, PaidBy, Payment, Purpose, Registration, Totals,
 };
-use vitrine_kit::{AccessKey, Cep, Cnpj, Email, Money, Phone};
+use vitrine_kit::{AccessKey, Cep, Cnpj, Email, Money, Phone, sefaz};
 
 use super::company::{Company, CompanyAddress};
 use super::facts::{Facts, Line};
@@ -16,10 +16,14 @@ use super::ware::{self, Ware};
 use crate::calendar;
 use crate::sale::address::ShippingAddress;
 use crate::sale::returned::Note;
+use crate::tax::registration::{self, StateRegistration};
 use crate::tax::states::{self, State};
 
 /// More items than this are more than one invoice.
 const MAX_ITEMS: usize = 990;
+
+/// The longest name, street or city that the schema takes.
+const LINE_MAX: usize = 60;
 
 /// Which invoice is wanted.
 #[derive(Debug, Clone)]
@@ -113,12 +117,13 @@ pub fn build(wanted: &Wanted, facts: &Facts, company: Option<&Company>, cities: 
 
 fn setting<'a>(wanted: &Wanted, facts: &'a Facts, company: &Company, (from, to): (&'a State, &'a State)) -> Setting<'a> {
     let regime = company.tax_regime.into();
-    // Nobody is asked for a state registration at checkout: every buyer is a final consumer who does not contribute.
+    // A buyer is always a final consumer. A company may contribute to ICMS all the same.
+    let to_contributor = registration(facts) != Registration::NonContributor;
     let sold_at = match &wanted.kind {
         Kind::Sale => wanted.issued_at,
         Kind::Return(back) => back.sold_at,
     };
-    Setting { regime, from, to, to_contributor: false, rules: &facts.rules, day: calendar::day_of(sold_at) }
+    Setting { regime, from, to, to_contributor, rules: &facts.rules, day: calendar::day_of(sold_at) }
 }
 
 /// The seller, or what is wrong with it. `configured`: NFE_CNPJ; `ibge_city`: its city.
@@ -131,6 +136,9 @@ pub fn issuer(
     let cnpj = Cnpj::parse(&company.cnpj).map_err(|_| wrong.push(Problem::new("company.cnpj", "CNPJ inválido"))).ok();
     if configured.is_some_and(|configured| cnpj.as_ref().is_some_and(|cnpj| cnpj != configured)) {
         wrong.push(Problem::new("company.cnpj", "O CNPJ da empresa não é o de NFE_CNPJ: um dos dois está errado"));
+    }
+    if !shows(&company.legal_name, 2) {
+        wrong.push(Problem::new("company.legal_name", "A razão social precisa de pelo menos 2 letras que uma nota mostra"));
     }
     let CompanyAddress { cep, street, number, complement, district, city, state, .. } = &company.address;
     let given = ShippingAddress {
@@ -159,8 +167,8 @@ pub fn issuer(
 
 fn buyer(facts: &Facts, cities: &Cities, wrong: &mut Vec<Problem>) -> Option<Buyer> {
     let name = facts.buyer_name.trim();
-    if name.chars().count() < 2 {
-        wrong.push(Problem::new("buyer.name", "O nome do comprador precisa de pelo menos 2 letras"));
+    if !shows(name, 2) {
+        wrong.push(Problem::new("buyer.name", "O nome do comprador precisa de pelo menos 2 letras que uma nota mostra"));
     }
     if facts.buyer_tax_id.is_none() {
         wrong.push(Problem::new("buyer.tax_id", "O CPF ou CNPJ do comprador já não existe: os dados da pessoa foram apagados"));
@@ -170,23 +178,40 @@ fn buyer(facts: &Facts, cities: &Cities, wrong: &mut Vec<Problem>) -> Option<Buy
     Some(Buyer {
         name: name.to_owned(),
         tax_id: facts.buyer_tax_id.clone()?,
-        registration: Registration::NonContributor,
+        registration: registration(facts),
         email: facts.buyer_email.as_deref().and_then(|text| Email::parse(text).ok()),
         phone: facts.buyer_phone.as_deref().and_then(|text| Phone::parse(text).ok()),
         address: address?,
     })
 }
 
+/// So many characters are left of a text in the invoice's own.
+fn shows(text: &str, least: usize) -> bool {
+    sefaz::text(text, LINE_MAX).chars().count() >= least
+}
+
+/// indIEDest, by what the buyer said at the checkout.
+fn registration(facts: &Facts) -> Registration {
+    match &facts.buyer_registration {
+        Some(StateRegistration::Number(digits)) => Registration::Contributor(digits.clone()),
+        Some(StateRegistration::Exempt) if registration::knows_exempt(&facts.address.state) => Registration::Exempt,
+        Some(StateRegistration::Exempt) | None => Registration::NonContributor,
+    }
+}
+
 fn address(at: &str, given: &ShippingAddress, wrong: &mut Vec<Problem>) -> Option<Address> {
     let before = wrong.len();
-    for (field, text, what) in [
-        ("street", &given.street, "o logradouro"),
-        ("number", &given.number, "o número (S/N onde não há)"),
-        ("district", &given.district, "o bairro"),
-        ("city", &given.city, "o município"),
+    for (field, text, what, least) in [
+        ("street", &given.street, "o logradouro", 2),
+        ("number", &given.number, "o número (S/N onde não há)", 1),
+        ("district", &given.district, "o bairro", 2),
+        ("city", &given.city, "o município", 2),
     ] {
         if text.trim().is_empty() {
             wrong.push(Problem::new(format!("{at}.{field}"), format!("Falta {what}")));
+        } else if !shows(text, least) {
+            let text = format!("Falta {what}: a nota mostra letras latinas e números, e precisa de pelo menos {least}");
+            wrong.push(Problem::new(format!("{at}.{field}"), text));
         }
     }
     let cep = Cep::parse(&given.cep).map_err(|_| wrong.push(Problem::new(format!("{at}.cep"), "CEP inválido"))).ok();

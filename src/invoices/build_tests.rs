@@ -57,10 +57,12 @@ fn order(lines: Vec<Line>, shipping: i64) -> Facts {
     let sum = |f: fn(&Line) -> Money| Money::sum(lines.iter().map(f)).expect("small");
     let (subtotal, discount) = (sum(|l| l.gross), sum(|l| l.discount));
     Facts {
+        mended: 0,
         order: OrderId(Uuid::from_u128(9)),
         number: "V-1".into(),
         buyer_name: "Ana Silva".into(),
         buyer_tax_id: Some(TaxId::parse("52998224725").expect("valid")),
+        buyer_registration: None,
         buyer_email: None,
         buyer_phone: None,
         address: ShippingAddress {

@@ -15,9 +15,9 @@ use crate::users::rules;
 #[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Company {
-    #[garde(length(chars, min = 1, max = 60), custom(no_control))]
+    #[garde(custom(rules::words(60)))]
     pub legal_name: String,
-    #[garde(inner(length(chars, min = 1, max = 60), custom(no_control)))]
+    #[garde(inner(custom(rules::words(60))))]
     pub trade_name: Option<String>,
     /// With or without punctuation; letters are fine.
     #[garde(custom(is_cnpj))]
@@ -63,15 +63,15 @@ impl From<TaxRegime> for Regime {
 pub struct CompanyAddress {
     #[garde(custom(rules::cep))]
     pub cep: String,
-    #[garde(length(chars, min = 1, max = 60), custom(no_control))]
+    #[garde(custom(rules::words(60)))]
     pub street: String,
-    #[garde(length(chars, min = 1, max = 60), custom(no_control))]
+    #[garde(custom(rules::line(60)))]
     pub number: String,
-    #[garde(inner(length(chars, min = 1, max = 60), custom(no_control)))]
+    #[garde(inner(custom(rules::line(60))))]
     pub complement: Option<String>,
-    #[garde(length(chars, min = 1, max = 60), custom(no_control))]
+    #[garde(custom(rules::words(60)))]
     pub district: String,
-    #[garde(length(chars, min = 1, max = 60), custom(no_control))]
+    #[garde(custom(rules::words(60)))]
     pub city: String,
     #[garde(custom(is_state))]
     pub state: String,
@@ -97,10 +97,6 @@ pub fn phone_digits(text: &str) -> Option<String> {
 fn is_phone(text: &str, (): &()) -> garde::Result {
     let words = "must be a Brazilian phone number with area code, or one for the whole country (0800, 4004)";
     phone_digits(text).map(|_| ()).ok_or_else(|| garde::Error::new(words))
-}
-
-fn no_control(text: &str, (): &()) -> garde::Result {
-    if text.chars().any(char::is_control) { Err(garde::Error::new("must not have control characters")) } else { Ok(()) }
 }
 
 fn is_cnpj(text: &str, (): &()) -> garde::Result {

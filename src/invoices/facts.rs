@@ -12,16 +12,20 @@ use crate::error::{Error, Result};
 use crate::ids::{LineId, OrderId};
 use crate::sale::address::ShippingAddress;
 use crate::shipping;
+use crate::tax::registration::StateRegistration;
 use crate::tax::{TaxData, TaxRules};
 
 /// An order, as far as its invoice tells of it.
 #[derive(Debug, Clone)]
 pub struct Facts {
     pub order: OrderId,
+    /// How often the buyer or the address was changed until now.
+    pub mended: i32,
     pub number: String,
     pub buyer_name: String,
     /// `None`: the person was erased.
     pub buyer_tax_id: Option<TaxId>,
+    pub buyer_registration: Option<StateRegistration>,
     pub buyer_email: Option<String>,
     pub buyer_phone: Option<String>,
     pub address: ShippingAddress,
@@ -63,7 +67,7 @@ pub struct Line {
 /// Reads it all. Errors: the order does not exist (then there is no invoice to make either).
 pub async fn read(db: &impl GenericClient, app: &App, order: OrderId) -> Result<Facts> {
     const FIND: &str = "
-        SELECT o.id, o.number, o.customer_name, o.customer_email, o.customer_phone, o.tax_id_sealed, o.tax_id_key, o.shipping_address,
+        SELECT o.id, o.number, o.mended, o.customer_name, o.customer_email, o.customer_phone, o.tax_id_sealed, o.tax_id_key, o.state_registration, o.shipping_address,
                o.payment_method, o.shipping_provider, o.subtotal_cents, o.discount_cents, o.shipping_cents, o.total_cents,
                (SELECT value FROM settings WHERE name = 'taxes') AS rules
           FROM orders o WHERE o.id = $1";
@@ -75,8 +79,10 @@ pub async fn read(db: &impl GenericClient, app: &App, order: OrderId) -> Result<
     Ok(Facts {
         order,
         number: row.get("number"),
+        mended: row.get("mended"),
         buyer_name: row.get("customer_name"),
         buyer_tax_id,
+        buyer_registration: row.get::<_, Option<&str>>("state_registration").map(StateRegistration::kept),
         buyer_email: row.get("customer_email"),
         buyer_phone: row.get("customer_phone"),
         address: address(&row.get("shipping_address")),
@@ -89,6 +95,12 @@ pub async fn read(db: &impl GenericClient, app: &App, order: OrderId) -> Result<
         lines: find_lines(db, order).await?,
         rules: rules.and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default(),
     })
+}
+
+/// Whether the buyer or the address changed since these were read. Call this while holding the order's lock.
+pub async fn was_mended(db: &impl GenericClient, facts: &Facts) -> Result<bool> {
+    const ASK: &str = "SELECT mended <> $2 AS was_mended FROM orders WHERE id = $1";
+    Ok(db::query_opt(db, ASK, &[&facts.order, &facts.mended]).await?.is_some_and(|row| row.get("was_mended")))
 }
 
 /// An erased person's address has lost its street: what is missing is named when the invoice is built.
@@ -109,6 +121,10 @@ fn address(kept: &Value) -> ShippingAddress {
     }
 }
 
+/// What an invoice says of a product `p`, where it has none of its own that of its categories: with [`CATEGORY_WORDS`].
+pub const WARE_COLUMNS: &str =
+    "coalesce(p.ncm, c.ncm) AS ncm, coalesce(p.cfop, c.cfop) AS cfop, coalesce(p.origin, c.origin) AS origin, p.tax, c.taxes";
+
 /// The nearest word of a product's categories, from its own up to the root. `p` is the product.
 pub const CATEGORY_WORDS: &str = "
     LEFT JOIN LATERAL (
@@ -123,9 +139,9 @@ pub const CATEGORY_WORDS: &str = "
 
 async fn find_lines(db: &impl GenericClient, order: OrderId) -> Result<Vec<Line>> {
     const LINES: &str = sql!(
-        "SELECT l.id, l.sku, l.name, l.variant_name, l.quantity, l.unit_price_cents, l.line_total_cents, l.discount_cents, p.weight_grams,
-                coalesce(p.ncm, c.ncm) AS ncm, coalesce(p.cfop, c.cfop) AS cfop, coalesce(p.origin, c.origin) AS origin, p.tax, c.taxes
-           FROM order_lines l JOIN products p ON p.id = l.product_id ",
+        "SELECT l.id, l.sku, l.name, l.variant_name, l.quantity, l.unit_price_cents, l.line_total_cents, l.discount_cents, p.weight_grams, ",
+        WARE_COLUMNS,
+        " FROM order_lines l JOIN products p ON p.id = l.product_id ",
         CATEGORY_WORDS,
         " WHERE l.order_id = $1 ORDER BY l.position"
     );

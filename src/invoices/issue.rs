@@ -172,7 +172,7 @@ async fn emit(app: &App, fiscal: &dyn FiscalProvider, invoice: Invoice) -> Resul
         Ok(nfe) => nfe,
         Err(problems) => return refuse(app, fiscal, &invoice, &problems).await,
     };
-    match may_go(app, &invoice, nfe.totals.invoice, &wanted.note).await? {
+    match may_go(app, &invoice, &facts, nfe.totals.invoice, &wanted.note).await? {
         MayGo::Yes => {}
         MayGo::No => return Ok(Outcome::Done),
         MayGo::Changed => return Ok(Outcome::Again(Timestamp::now())),
@@ -259,13 +259,13 @@ async fn subject_of(db: &impl GenericClient, invoice: &Invoice) -> Result<Subjec
 enum MayGo {
     Yes,
     No,
-    /// Goods came back since it was put together.
+    /// Goods came back, or its buyer was mended, since it was put together.
     Changed,
 }
 
 /// Under the order's lock: an order that was cancelled before its invoice was ever sent needs none, a sale whose invoice is
-/// cancelled is not given back as well, and what came back meanwhile is not on it.
-async fn may_go(app: &App, invoice: &Invoice, total: Money, note: &Note) -> Result<MayGo> {
+/// cancelled is not given back as well, what came back meanwhile is not on it, and its buyer is the one of now.
+async fn may_go(app: &App, invoice: &Invoice, facts: &Facts, total: Money, note: &Note) -> Result<MayGo> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let Some(now) = store::lock(&tx, invoice.id).await?.filter(Invoice::is_open) else { return Ok(MayGo::No) };
@@ -277,7 +277,7 @@ async fn may_go(app: &App, invoice: &Invoice, total: Money, note: &Note) -> Resu
         };
     if is_over {
         store::advance(&tx, &now, InvoiceStatus::Cancelled, "there is nothing for it to be about any more").await?;
-    } else if !now.is_return && sums.sale_note() != *note {
+    } else if (!now.is_return && sums.sale_note() != *note) || facts::was_mended(&tx, facts).await? {
         return Ok(MayGo::Changed);
     } else {
         store::mark_sent(&tx, now.id, total, note).await?;

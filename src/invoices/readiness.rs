@@ -1,26 +1,29 @@
-//! What would stand in an invoice's way, told before the first sale meets it.
+//! What would stand in an invoice's way, told before the first sale meets it, and asked at the checkout.
 
 use deadpool_postgres::GenericClient;
 use jiff::civil::Date;
 use serde::Serialize;
 use serde_json::Value;
+use tokio_postgres::Row;
 use utoipa::ToSchema;
-use vitrine_kit::Money;
 use vitrine_kit::fiscal::Regime;
+use vitrine_kit::{Money, sefaz};
 
 use super::build;
 use super::company::{self, Company};
-use super::facts::{self, CATEGORY_WORDS};
+use super::facts::{self, CATEGORY_WORDS, WARE_COLUMNS};
 use super::issue;
-use super::problem::Problem;
+use super::problem::{self, Problem};
 use super::reform;
+use super::settings::{InvoiceSettings, UnreadyProducts};
 use super::tax::{self, Setting};
 use super::ware::{self, Ware};
 use crate::app::App;
+use crate::calendar;
 use crate::db::{self, sql};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ids::ProductId;
-use crate::tax::{TaxRules, law, states};
+use crate::tax::{TaxData, TaxRules, law, states};
 
 /// Products that are named at once; the count goes on.
 const NAMED: usize = 100;
@@ -49,6 +52,18 @@ pub struct Readiness {
     /// The next days on which other rules hold for this shop: ask for these.
     #[schema(value_type = Vec<String>)]
     pub rules_change_on: Vec<Date>,
+    /// Names of which an invoice cannot show every letter: they are sold and invoiced without. At most 100.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// A product's name, or (without a product) the company's.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct LeftOut {
+    #[schema(value_type = Option<uuid::Uuid>)]
+    pub product_id: Option<ProductId>,
+    pub name: String,
+    /// The letters and signs for which an invoice has no spelling, each once.
+    pub letters: String,
 }
 
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -125,7 +140,18 @@ impl Known {
             products_total,
             products_warned,
             rules_change_on: self.rule_days(day),
+            left_out: self.left_out(),
         }
+    }
+
+    fn left_out(&self) -> Vec<LeftOut> {
+        let companys = self.company.iter().map(|company| (None, &company.legal_name));
+        let names = companys.chain(self.products.iter().map(|product| (Some(product.id), &product.name)));
+        let short = names.filter_map(|(product_id, name)| {
+            let letters = sefaz::left_out(name);
+            (!letters.is_empty()).then(|| LeftOut { product_id, name: name.clone(), letters })
+        });
+        short.take(NAMED).collect()
     }
 
     fn setting(&self, day: Date) -> Option<Setting<'_>> {
@@ -164,6 +190,7 @@ fn hoist(from: &mut Vec<Problem>, to: &mut Vec<Problem>) {
     to.extend(new);
 }
 
+/// A product, as far as an invoice tells of it.
 #[derive(Debug)]
 struct Product {
     id: ProductId,
@@ -171,31 +198,85 @@ struct Product {
     ncm: Option<String>,
     cfop: Option<String>,
     origin: Option<i16>,
-    tax: crate::tax::TaxData,
+    tax: TaxData,
+}
+
+impl Product {
+    /// Of a row with [`WARE_COLUMNS`].
+    fn of(row: &Row, id: &str, rules: &TaxRules) -> Self {
+        Self {
+            id: row.get(id),
+            name: row.get("name"),
+            ncm: row.get("ncm"),
+            cfop: row.get("cfop"),
+            origin: row.get("origin"),
+            tax: facts::nearest(row.get("tax"), row.get("taxes")).or(&rules.products),
+        }
+    }
 }
 
 async fn products(db: &impl GenericClient) -> Result<(TaxRules, Vec<Product>)> {
     const RULES: &str = "SELECT value FROM settings WHERE name = 'taxes'";
-    let rules: Option<Value> = db::query_opt(db, RULES, &[]).await?.map(|row| row.get("value"));
-    let rules: TaxRules = rules.and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default();
     const PRODUCTS: &str = sql!(
-        "SELECT p.id, p.name, coalesce(p.ncm, c.ncm) AS ncm, coalesce(p.cfop, c.cfop) AS cfop, coalesce(p.origin, c.origin) AS origin,
-                p.tax, c.taxes
-           FROM products p ",
+        "SELECT p.id, p.name, ",
+        WARE_COLUMNS,
+        " FROM products p ",
         CATEGORY_WORDS,
         " WHERE p.active AND p.deleted_at IS NULL ORDER BY p.id"
     );
+    let rules: Option<Value> = db::query_opt(db, RULES, &[]).await?.map(|row| row.get("value"));
+    let rules: TaxRules = rules.and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default();
     let rows = db::query(db, PRODUCTS, &[]).await?;
-    let product = |row: &tokio_postgres::Row| Product {
-        id: row.get("id"),
-        name: row.get("name"),
-        ncm: row.get("ncm"),
-        cfop: row.get("cfop"),
-        origin: row.get("origin"),
-        tax: facts::nearest(row.get("tax"), row.get("taxes")).or(&rules.products),
-    };
-    let products = rows.iter().map(product).collect();
+    let products = rows.iter().map(|row| Product::of(row, "id", &rules)).collect();
     Ok((rules, products))
+}
+
+/// What a checkout knows of the shop's invoices, from its settings.
+#[derive(Debug)]
+pub struct Door {
+    settings: InvoiceSettings,
+    known: Known,
+}
+
+/// A line whose product could not be invoiced now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unready {
+    pub sku: String,
+    pub name: String,
+    /// In Portuguese, for the shop.
+    pub why: String,
+}
+
+impl Door {
+    /// Of the settings `invoices`, `company` and `taxes`, by their names; `None` where none of them is set.
+    pub fn read(settings: Option<Value>) -> Self {
+        let of = |name: &str| settings.as_ref().and_then(|all| all.get(name)).cloned().unwrap_or_default();
+        Self {
+            settings: InvoiceSettings::read(of("invoices")),
+            known: Known {
+                company: serde_json::from_value(of("company")).ok(),
+                rules: serde_json::from_value(of("taxes")).unwrap_or_default(),
+                products: Vec::new(),
+                company_problems: Vec::new(), // asked for by readiness alone: cities are looked up for them
+            },
+        }
+    }
+
+    /// The first of the lines whose product lacks what an invoice needs. Each row has [`WARE_COLUMNS`], `product_id`, `sku` and `name`.
+    ///
+    /// Errors: [`Error::NotReady`], the shop sells no such product.
+    pub fn check(&self, lines: &[Row]) -> Result<Option<Unready>> {
+        let day = calendar::day_of(jiff::Timestamp::now());
+        let unready = lines.iter().find_map(|row| {
+            let product = Product::of(row, "product_id", &self.known.rules);
+            let problems = self.known.product_problems(&product, day).problems;
+            (!problems.is_empty()).then(|| Unready { sku: row.get("sku"), name: product.name, why: problem::in_words(&problems) })
+        });
+        match (unready, self.settings.unready_products) {
+            (Some(unready), UnreadyProducts::Refuse) => Err(Error::NotReady { sku: unready.sku, name: unready.name }),
+            (unready, _) => Ok(unready),
+        }
+    }
 }
 
 /// As an invoice would find them. Where those who know cities by their CEP are away, that is no problem of the company's.

@@ -92,6 +92,15 @@ impl Invoice {
         }
     }
 
+    /// The provider or the tax authority may have its buyer and address.
+    pub fn has_its_buyer(&self) -> bool {
+        match self.status {
+            InvoiceStatus::Pending => self.sent_at.is_some(),
+            InvoiceStatus::Processing | InvoiceStatus::Authorized => true,
+            InvoiceStatus::Rejected | InvoiceStatus::Denied | InvoiceStatus::Cancelled => false,
+        }
+    }
+
     /// Gone, and not because somebody or the tax authority wanted it.
     pub fn was_given_up(&self) -> bool {
         self.is_given_up && self.status == InvoiceStatus::Cancelled
@@ -176,6 +185,12 @@ pub async fn sale_of(db: &impl GenericClient, order: OrderId) -> Result<Option<I
            ORDER BY i.status IN ('denied', 'cancelled'), i.id DESC LIMIT 1"
     );
     db::query_opt(db, FIND, &[&order]).await?.as_ref().map(invoice).transpose()
+}
+
+/// All invoices of an order, the oldest first.
+pub async fn list_of_order(db: &impl GenericClient, order: OrderId) -> Result<Vec<Invoice>> {
+    const LIST: &str = sql!("SELECT ", COLUMNS, " FROM invoices i WHERE i.order_id = $1 ORDER BY i.id");
+    db::query(db, LIST, &[&order]).await?.iter().map(invoice).collect()
 }
 
 /// The returns of a sale that stand or may come to stand, the oldest first.

@@ -10,20 +10,21 @@ use tokio_postgres::Statement;
 use tokio_postgres::types::ToSql;
 use vitrine_kit::Money;
 
-use super::draft::{Draft, LineColumns, Read};
+use super::draft::{Draft, LineColumns};
 use super::limits;
 use super::pipeline::Pipeline;
 use super::place::{Asked, PlaceOrder};
+use super::read::read;
 use super::store;
 use super::view::{OrderLine, OrderView};
+use crate::alerts::{self, Alert, Key, Occurrence};
 use crate::app::App;
 use crate::cart::{Cart, Owner};
 use crate::cause::{self, Actor};
-use crate::coupons;
 use crate::db::{self, insert, insert_all};
 use crate::error::{Error, Result};
-use crate::http::idempotency::{self, Claim, Kept};
-use crate::ids::{AddressId, OrderId};
+use crate::http::idempotency::{Claim, Kept};
+use crate::ids::OrderId;
 use crate::jobs::{self, Job};
 use crate::sale::life;
 
@@ -45,30 +46,6 @@ pub struct NewOrder {
     /// A variant is sold out now, so cached answers are out of date.
     pub sold_out: bool,
 }
-
-/// Locks the cart, so that two tabs of one buyer check out one after the other. The next statement reads the cart's lines and
-/// sees what the other tab committed. A request that did not get its key (see [`idempotency::TAKE`]) takes no lock. It also reads
-/// the time and the settings.
-const LOCK_CART: &str = "
-    SELECT id, now() AS now, (SELECT value FROM settings WHERE name = 'payment_methods') AS payment_methods,
-           (SELECT value FROM settings WHERE name = 'order_limits') AS order_limits
-      FROM carts WHERE owner = $1 AND current_setting('vitrine.key_is_free', true) IS DISTINCT FROM 'false' FOR UPDATE";
-/// The lines, each with the cart's coupon; its columns are NULL if there is none.
-const LINES: &str = "
-    SELECT i.variant_id, i.quantity, i.shown_price_cents, v.product_id, v.sku, v.name AS variant_name, v.price_cents, v.stock, p.name,
-           (SELECT url FROM product_images m WHERE m.product_id = p.id ORDER BY position LIMIT 1) AS image_url,
-           v.deleted_at IS NULL AND p.deleted_at IS NULL AND p.active AS for_sale, k.id, k.code, k.kind, k.value, k.min_subtotal_cents,
-           k.max_discount_cents, k.starts_at, k.ends_at, k.max_uses, k.max_uses_per_customer, k.uses, k.active
-      FROM carts c JOIN cart_items i ON i.cart_id = c.id JOIN variants v ON v.id = i.variant_id JOIN products p ON p.id = v.product_id
-           LEFT JOIN coupons k ON k.id = c.coupon_id
-     WHERE c.owner = $1 ORDER BY i.variant_id";
-const BUYER: &str = "
-    SELECT u.name, u.email, u.phone, u.locale, u.tax_id_sealed, u.tax_id_key, a.recipient, a.cep, a.street, a.number, a.complement, a.district, a.city,
-           a.state, a.ibge_city, a.phone AS address_phone
-      FROM users u LEFT JOIN addresses a ON a.user_id = u.id AND a.id = $2 WHERE u.id = $1";
-const COUPON: &str = "
-    SELECT id, code, kind, value, min_subtotal_cents, max_discount_cents, starts_at, ends_at, max_uses, max_uses_per_customer, uses, active
-      FROM coupons WHERE code = $1";
 
 /// Written with the order and its lines: history, jobs, the kept answer, the emptied cart. No job of a new order can be queued
 /// already, so this needs no conflict clause, as [`jobs::PUSH`] does.
@@ -114,7 +91,7 @@ pub async fn place(app: &App, asked: &Asked<'_>, new: &PlaceOrder) -> Result<Pla
 
 async fn place_in(tx: &mut Pipeline, app: &App, asked: &Asked<'_>, new: &PlaceOrder) -> Result<Placed> {
     let Asked { owner, actor, key, .. } = *asked;
-    let read = read(tx, owner, new, key).await?;
+    let read = read(tx, owner, new, key, app.providers.fiscal.is_some()).await?;
     if let (Some(claim), Some((taken, first))) = (key, &read.key)
         && let Some(first) = claim.first_answer_of(taken, first.as_ref())?
     {
@@ -123,7 +100,7 @@ async fn place_in(tx: &mut Pipeline, app: &App, asked: &Asked<'_>, new: &PlaceOr
     let draft = Draft::price(app, asked, new, &read)?;
     let order = draft.view(app);
     let mut body = serde_json::to_value(&order).map_err(|e| Error::Internal(e.to_string()))?;
-    let sold_out = write(tx, &draft, &order, &kept_of(&body), key, actor).await?;
+    let sold_out = write(tx, app, &draft, &order, &kept_of(&body), key, actor).await?;
     add_token(app, owner, order.id, &mut body);
     Ok(Placed::New(Box::new(NewOrder { order, body, sold_out })))
 }
@@ -162,59 +139,10 @@ pub async fn first_answer(app: &App, owner: &Owner, kept: &Kept) -> Result<serde
     Ok(answer)
 }
 
-async fn read(tx: &mut Pipeline, owner: &Owner, new: &PlaceOrder, key: Option<&Claim>) -> Result<Read> {
-    let client = tx.client()?;
-    let (owner, user) = (owner.key(), owner.user());
-    let address: Option<AddressId> = new.address_id;
-    let code = new.coupon.as_deref().map(coupons::normalise).transpose()?;
-    // Prepared first (and cached), so that the statements below are sent together and in this order.
-    let (take, look, lock, lines, buyer, coupon) = try_join!(
-        db::prepare(client, idempotency::TAKE),
-        db::prepare(client, idempotency::LOOK),
-        db::prepare(client, LOCK_CART),
-        db::prepare(client, LINES),
-        db::prepare(client, BUYER),
-        db::prepare(client, COUPON),
-    )?;
-    let asked_key = async {
-        match key {
-            Some(claim) => {
-                let of: [Param<'_>; 2] = [&claim.scope, &claim.key];
-                let (taken, first) = join!(client.query_one(&take, &of), client.query_opt(&look, &of));
-                Ok::<_, tokio_postgres::Error>(Some((taken?, first?)))
-            }
-            None => Ok(None),
-        }
-    };
-    let asked_buyer = async {
-        match user {
-            Some(user) => client.query_opt(&buyer, &[&user, &address]).await,
-            None => Ok(None),
-        }
-    };
-    let asked_coupon = async {
-        match &code {
-            Some(code) => client.query_opt(&coupon, &[code]).await,
-            None => Ok(None),
-        }
-    };
-    let of_cart: [Param<'_>; 1] = [&owner];
-    // Wait for all: after one statement fails, the others fail because of it, so the first error is the cause.
-    let (begun, key, cart, lines, buyer, coupon) = join!(
-        client.batch_execute("BEGIN"),
-        asked_key,
-        client.query_opt(&lock, &of_cart),
-        client.query(&lines, &of_cart),
-        asked_buyer,
-        asked_coupon,
-    );
-    begun?;
-    Ok(Read { key: key?, cart: cart?, lines: lines?, buyer: buyer?, coupon: coupon? })
-}
-
 /// The second round trip: writes everything, contended rows last, and commits.
 async fn write(
     tx: &mut Pipeline,
+    app: &App,
     draft: &Draft,
     order: &OrderView,
     body: &serde_json::Value,
@@ -248,6 +176,7 @@ async fn write(
         tax_id_sealed: draft.sealed.sealed,
         tax_id_key: draft.sealed.key,
         tax_id_hash: draft.sealed.hash,
+        state_registration: order.state_registration,
         status: order.status,
         payment_status: order.payment_status,
         payment_method: draft.method,
@@ -290,13 +219,20 @@ async fn write(
         line_total_cents bigint: lines.totals,
         discount_cents bigint: lines.discounts,
     });
-    let statements = Statements::prepare(client, order_row.sql, line_rows.sql).await?;
+    let alert = unready_alert(app, draft);
+    let statements = Statements::prepare(client, order_row.sql, line_rows.sql, alert.is_some()).await?;
     let unpaid = draft.unpaid();
     let check = async {
         let Some(u) = &unpaid else { return Ok(()) };
         let email = Some(&order.customer_email).filter(|_| u.by_email);
         let most: [Param<'_>; 6] = [&u.lock, &u.documents, &email, &u.address, &u.orders, &u.units];
         client.execute(&statements.unpaid, &most).await.map(|_| ())
+    };
+    let tell = async {
+        match (&statements.alert, &alert) {
+            (Some(statement), Some(alert)) => client.execute(statement, &alert.values()).await.map(|_| ()),
+            _ => Ok(()),
+        }
     };
     let spend = async {
         match coupon_id {
@@ -326,11 +262,12 @@ async fn write(
     ];
     let taken: [Param<'_>; 5] = [&lines.variants, &lines.quantities, &lines.ids, &actor, &cause];
     // As above: the cause is the error of the first statement that failed.
-    let (order, lines, rest, drop_coupon, check, spend, sold_out, end) = join!(
+    let (order, lines, rest, drop_coupon, tell, check, spend, sold_out, end) = join!(
         client.execute(&statements.order, &order_row.values),
         client.execute(&statements.lines, &line_rows.values),
         client.execute(&statements.rest, &rest),
         drop_coupon,
+        tell,
         check,
         spend,
         client.query_one(&statements.take, &taken),
@@ -339,7 +276,7 @@ async fn write(
     let written = [order, lines, rest]
         .into_iter()
         .map(|of| of.map(|_| ()))
-        .chain([drop_coupon, check, spend])
+        .chain([drop_coupon, tell, check, spend])
         .collect::<Result<(), _>>()
         .and(sold_out)
         .and_then(|sold_out| end.map(|()| sold_out));
@@ -347,10 +284,21 @@ async fn write(
     match written {
         Ok(sold_out) => {
             tx.is_over();
+            alert.iter().for_each(Occurrence::log);
             Ok(sold_out.get(0))
         }
         Err(error) => Err(refusal(error, &draft.lines)),
     }
+}
+
+/// What the operator is told of a product that was sold and could not be invoiced now.
+fn unready_alert(app: &App, draft: &Draft) -> Option<Occurrence> {
+    let (fiscal, line) = app.providers.fiscal.as_ref().zip(draft.unready.as_ref())?;
+    let text = format!(
+        "{} ({}) foi vendido e ainda não pode ser faturado: {}. A nota e o envio esperam; /api/admin/invoices/readiness diz o que falta.",
+        line.name, line.sku, line.why
+    );
+    Some(Occurrence::of(&Alert::new(Key::SoldUnready { provider: fiscal.name() }, text).about(draft.id)))
 }
 
 /// The shop's error for an error that a statement raised.
@@ -383,10 +331,12 @@ struct Statements {
     unpaid: Statement,
     coupon: Statement,
     take: Statement,
+    alert: Option<Statement>,
 }
 
 impl Statements {
-    async fn prepare(client: &Object, order: &str, lines: &str) -> Result<Self> {
+    async fn prepare(client: &Object, order: &str, lines: &str, with_alert: bool) -> Result<Self> {
+        let alert = if with_alert { Some(db::prepare(client, alerts::RAISE).await?) } else { None };
         let (order, lines, rest, drop_coupon, unpaid, coupon, take) = try_join!(
             db::prepare(client, order),
             db::prepare(client, lines),
@@ -396,6 +346,6 @@ impl Statements {
             db::prepare(client, SPEND_COUPON),
             db::prepare(client, TAKE_STOCK),
         )?;
-        Ok(Self { order, lines, rest, drop_coupon, unpaid, coupon, take })
+        Ok(Self { order, lines, rest, drop_coupon, unpaid, coupon, take, alert })
     }
 }

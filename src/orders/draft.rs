@@ -6,47 +6,23 @@ use vitrine_kit::{Cep, Money};
 
 use super::limits::{self, OrderLimits, Unpaid};
 use super::place::{Asked, Contact, PlaceOrder};
+use super::read::Read;
 use super::view::{OrderLine, OrderView};
 use crate::app::App;
 use crate::coupons::Coupon;
 use crate::error::{Error, Result};
 use crate::ids::{CartId, CouponId, LineId, OrderId, ProductId, UserId, VariantId};
+use crate::invoices::readiness::{Door, Unready};
 use crate::lang::Lang;
 use crate::payments::charge::methods::{Method, Methods};
 use crate::sale::address::{ShippingAddress, tracking_url};
 use crate::sale::states::{OrderPaymentStatus, OrderStatus};
 use crate::seal::Sealed;
 use crate::shipping::{Free, Quote, state_of};
+use crate::tax::registration::StateRegistration;
 
 /// How long an unpaid order keeps its stock after its charge has expired, for a PIX that was paid in the last second.
 pub const GRACE: SignedDuration = SignedDuration::from_mins(5);
-
-/// The rows of the first round trip.
-pub(super) struct Read {
-    /// The key's lock, then its first answer.
-    pub(super) key: Option<(Row, Option<Row>)>,
-    /// The cart, the time and the settings.
-    pub(super) cart: Option<Row>,
-    /// Each with the cart's coupon.
-    pub(super) lines: Vec<Row>,
-    pub(super) buyer: Option<Row>,
-    /// The coupon of the code that was sent.
-    pub(super) coupon: Option<Row>,
-}
-
-impl Read {
-    /// The coupon that was sent, else the cart's.
-    fn coupon(&self, new: &PlaceOrder) -> Option<&Row> {
-        match new.coupon {
-            Some(_) => self.coupon.as_ref(),
-            None => self.carts_coupon(),
-        }
-    }
-
-    fn carts_coupon(&self) -> Option<&Row> {
-        self.lines.first().filter(|row| row.get::<_, Option<CouponId>>("id").is_some())
-    }
-}
 
 /// The order with every price fixed, before it is written.
 pub(super) struct Draft {
@@ -58,6 +34,7 @@ pub(super) struct Draft {
     pub(super) placed_at: Timestamp,
     pub(super) contact: Contact,
     pub(super) sealed: Sealed,
+    pub(super) registration: Option<StateRegistration>,
     /// The buyer's document by every look-up key, the one in `sealed` first.
     pub(super) persons: Vec<Vec<u8>>,
     pub(super) person_to_lock: Vec<u8>,
@@ -67,6 +44,8 @@ pub(super) struct Draft {
     /// The client's address, hashed. Kept only while the order is unpaid, and only if unpaid orders are counted by address.
     pub(super) placed_from: Option<Vec<u8>>,
     pub(super) address: ShippingAddress,
+    /// A line that could not be invoiced now, sold all the same.
+    pub(super) unready: Option<Unready>,
     pub(super) lines: Vec<OrderLine>,
     pub(super) subtotal: Money,
     pub(super) coupon_discount: Money,
@@ -107,6 +86,7 @@ impl Draft {
         check_state(&address)?;
         check_for_sale(&read.lines)?;
         check_shown(&read.lines)?;
+        let unready = check_ready(app, cart, &read.lines)?;
         let quote = Quote::open(&app.keys, &new.quote_token, now)?;
         let wanted: Vec<(VariantId, i32)> = read.lines.iter().map(|row| (row.get("variant_id"), row.get("quantity"))).collect();
         quote.fits(&wanted, &address.cep)?;
@@ -132,10 +112,12 @@ impl Draft {
             cart_has_coupon: read.carts_coupon().is_some(),
             placed_at: now,
             sealed: app.keys.seal(&contact.document)?,
+            registration: new.registration(&contact.document, &address)?,
             persons: app.keys.persons(&contact.document),
             person_to_lock: app.keys.person_to_lock(&contact.document),
             contact,
             address,
+            unready,
             lines: order_lines(&read.lines, discount)?,
             subtotal,
             coupon_discount,
@@ -201,6 +183,7 @@ impl Draft {
             currency: "BRL",
             coupon_code: self.coupon.as_ref().map(|(_, code)| code.clone()),
             customer_name: self.contact.name.clone(),
+            state_registration: self.registration.as_ref().map(|r| r.as_str().to_owned()),
             customer_email: self.contact.email.as_ref().map(|e| e.as_str().to_owned()),
             shipping_address: serde_json::to_value(&self.address).unwrap_or_default(),
             carrier: self.quote.carrier.clone(),
@@ -278,7 +261,7 @@ fn units(lines: &[(VariantId, i32)], rows: &[Row], limits: &OrderLimits) -> Resu
 }
 
 /// The tax of the sale goes by the state, and the parcel by the CEP.
-fn check_state(address: &ShippingAddress) -> Result<()> {
+pub(super) fn check_state(address: &ShippingAddress) -> Result<()> {
     match Cep::parse(&address.cep).ok().as_ref().and_then(state_of) {
         Some(state) if state != address.state => {
             Err(Error::field("address.state", format!("is not the state of the CEP, which is of {state}")))
@@ -293,6 +276,14 @@ fn check_for_sale(rows: &[Row]) -> Result<()> {
         Some(row) => Err(Error::OutOfStock { sku: row.get("sku"), available: 0 }),
         None => Ok(()),
     }
+}
+
+/// Only where the shop issues invoices: the lines were read with what these need.
+fn check_ready(app: &App, cart: &Row, rows: &[Row]) -> Result<Option<Unready>> {
+    if app.providers.fiscal.is_none() {
+        return Ok(None);
+    }
+    Door::read(cart.get("invoices")).check(rows)
 }
 
 /// Nobody pays more for a line than they were shown; less they may.

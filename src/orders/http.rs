@@ -11,7 +11,7 @@ use super::checkout::{self, Placed};
 use super::place::{Asked, PlaceOrder};
 use super::search::{self, Filter};
 use super::view::OrderView;
-use super::{cancel, events, handover, link, resume, returns, store, tracking};
+use super::{cancel, events, handover, link, mend, resume, returns, store, tracking};
 use crate::app::App;
 use crate::cart::Owner;
 use crate::catalog;
@@ -40,7 +40,7 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
         .service(show)
         .service(cancel_order);
     cfg.service(handover::set_tracking).service(handover::set_delivered).service(events::events);
-    cfg.service(resume::resume_order);
+    cfg.service(resume::resume_order).service(mend::mend_order);
     cfg.service(returns::return_goods).service(returns::show_returns);
 }
 

@@ -15,6 +15,7 @@ use crate::ids::AddressId;
 use crate::lang::Lang;
 use crate::payments::charge::methods::Method;
 use crate::sale::address::ShippingAddress;
+use crate::tax::registration::StateRegistration;
 use crate::users::rules;
 
 /// Who asks for an order, and how.
@@ -53,6 +54,11 @@ pub struct PlaceOrder {
     #[garde(inner(length(chars, max = 20)))]
     #[serde(default, deserialize_with = "rules::typed")]
     pub cpf: Option<String>,
+    /// Inscrição estadual of a company that buys (its CNPJ in `cpf`, or in the account): digits as its state gives them, or `ISENTO`.
+    /// Without it the invoice says that the buyer does not contribute to ICMS, which is refused if it does.
+    #[garde(inner(length(chars, max = 30)))]
+    #[serde(default, deserialize_with = "rules::typed")]
+    pub state_registration: Option<String>,
     #[garde(skip)]
     pub payment_method: Option<Method>,
     /// Starts the payment once the order is placed, and adds it to the answer.
@@ -124,6 +130,12 @@ pub struct NewAddress {
     pub is_default: Option<bool>,
 }
 
+/// A state registration, or the 422 that says why it is none.
+pub fn registration(text: Option<&str>, buyer: &TaxId, state: &str) -> Result<Option<StateRegistration>> {
+    let parse = |text| StateRegistration::parse(text, buyer, state).map_err(|why| Error::field("state_registration", why));
+    text.map(parse).transpose()
+}
+
 /// The buyer, as the order keeps it.
 #[derive(Debug, Clone)]
 pub struct Contact {
@@ -142,6 +154,11 @@ impl PlaceOrder {
     /// The document that was sent, if one was.
     pub fn document(&self) -> Result<Option<TaxId>> {
         self.cpf.as_deref().map(|text| TaxId::parse(text).map_err(|e| Error::field("cpf", e.to_string()))).transpose()
+    }
+
+    /// The state registration that was sent, of this buyer at this address.
+    pub fn registration(&self, buyer: &TaxId, address: &ShippingAddress) -> Result<Option<StateRegistration>> {
+        registration(self.state_registration.as_deref(), buyer, &address.state)
     }
 
     /// A guest's own data. The error names every field that is missing or wrong.

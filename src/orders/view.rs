@@ -60,6 +60,8 @@ pub struct OrderView {
     pub coupon_code: Option<String>,
     pub customer_name: String,
     pub customer_email: Option<String>,
+    /// Of a company: digits, or `ISENTO`.
+    pub state_registration: Option<String>,
     pub shipping_address: serde_json::Value,
     pub carrier: String,
     pub service: String,
@@ -91,7 +93,7 @@ pub const COLUMNS: &str = sql!(
  ",
     IS_ON_HOLD,
     " AS on_hold, o.payment_method, o.subtotal_cents, o.discount_cents, o.method_discount_cents, o.shipping_cents,
-    o.total_cents, o.coupon_code, o.customer_name, o.customer_email, o.shipping_address, o.carrier, o.service, o.delivery_days,
+    o.total_cents, o.coupon_code, o.customer_name, o.customer_email, o.state_registration, o.shipping_address, o.carrier, o.service, o.delivery_days,
     o.freight_estimate, o.tracking_number, o.notes, o.expires_at, o.paid_at, o.shipped_at, o.delivered_at, o.cancelled_at, o.created_at, o.updated_at"
 );
 
@@ -117,6 +119,7 @@ impl OrderView {
             coupon_code: row.get("coupon_code"),
             customer_name: row.get("customer_name"),
             customer_email: row.get("customer_email"),
+            state_registration: row.get("state_registration"),
             shipping_address: row.get("shipping_address"),
             carrier: row.get("carrier"),
             service: row.get("service"),

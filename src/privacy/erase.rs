@@ -86,7 +86,7 @@ async fn forget_person(tx: &Transaction<'_>, id: UserId) -> Result<()> {
 pub(super) async fn forget_in_orders(tx: &Transaction<'_>, orders: &[OrderId]) -> Result<()> {
     const ORDERS: &str = "
         UPDATE orders SET customer_name = '(removido)', customer_email = NULL, customer_phone = NULL, locale = 'pt-BR', sms_opt_in = false, notes = NULL, cancel_reason = NULL,
-               tax_id_sealed = NULL, tax_id_key = NULL, tax_id_hash = NULL, updated_at = now(),
+               tax_id_sealed = NULL, tax_id_key = NULL, tax_id_hash = NULL, state_registration = NULL, updated_at = now(),
                shipping_address = jsonb_build_object('city', shipping_address -> 'city', 'state', shipping_address -> 'state',
                                                      'cep', shipping_address -> 'cep')
          WHERE id = ANY($1)";

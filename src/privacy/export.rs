@@ -62,7 +62,7 @@ const CARTS: &str = "
 /// The document is sealed, so it is opened in Rust, order by order.
 const ORDERS: &str = "
     SELECT o.tax_id_sealed, o.tax_id_key,
-           to_jsonb(o) - '{user_id,tax_id_sealed,tax_id_key,tax_id_hash,coupon_id,coupon_held,reservation,stock_held,on_hold,freight_quote}'::text[]
+           to_jsonb(o) - '{user_id,tax_id_sealed,tax_id_key,tax_id_hash,coupon_id,coupon_held,reservation,stock_held,on_hold,freight_quote,mended}'::text[]
            || jsonb_build_object(
                'items', (SELECT coalesce(jsonb_agg(to_jsonb(l) - 'order_id' ORDER BY l.position), '[]') FROM order_lines l WHERE l.order_id = o.id),
                'payments', (SELECT coalesce(jsonb_agg(to_jsonb(p) - '{order_id,error}'::text[] ORDER BY p.id), '[]') FROM payments p WHERE p.order_id = o.id),

@@ -12,7 +12,8 @@ use crate::ids::OrderId;
 /// One row of an order's history. Write it while the order is locked: the rows then stand in the order of the commits.
 #[derive(Debug)]
 pub struct Change<'a> {
-    /// `order`, `payment_status`, `payment`, `refund`, `dispute`, `shipment`, `invoice`, `message`, `stock`, `coupon` or `price`.
+    /// `order`, `payment_status`, `payment`, `refund`, `dispute`, `shipment`, `invoice`, `message`, `stock`, `coupon`, `price` or
+    /// `buyer` (an administrator changed the buyer's name or the address).
     pub subject: &'static str,
     pub subject_id: Option<Uuid>,
     pub from: Option<&'a str>,

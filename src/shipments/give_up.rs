@@ -1,4 +1,5 @@
-//! Gives back the labels of an order that is not to be sent any more: removed from the cart, or cancelled for their money.
+//! Gives back the labels of an order that is not to be sent any more, or to another address: removed from the cart, or cancelled for
+//! their money.
 
 use uuid::Uuid;
 use vitrine_melhorenvio::MelhorEnvio;
@@ -12,11 +13,9 @@ use crate::app::App;
 use crate::cause::Actor;
 use crate::error::{Error, Result};
 use crate::ids::{OrderId, ShipmentId};
-use crate::jobs::Outcome;
+use crate::jobs::{self, Job, Outcome};
 
 const MAX_STEPS: usize = 8;
-/// The provider requires a reason.
-const WHY: &str = "Pedido cancelado";
 
 /// Job: gives back the labels of an order that was cancelled after it was paid, or whose money all goes back before it left. Of
 /// an order that was sent by hand, only labels that were not bought yet. A repeat continues where the last run ended.
@@ -39,8 +38,12 @@ async fn give_back(app: &App, id: ShipmentId) -> Result<Outcome> {
 
 /// Whether a label is to be given back: every label of a cancelled order, or of one whose money is gone before it left; labels
 /// that are not paid of an order that left by other means. If some boxes of an order have left, the others follow, unless its
-/// money is gone.
+/// money is gone. A label with an address of before is unwanted whatever its order is.
 fn is_unwanted(shipment: &Shipment) -> bool {
+    shipment.is_stale || is_unwanted_by_order(shipment)
+}
+
+fn is_unwanted_by_order(shipment: &Shipment) -> bool {
     match shipment.order_status.as_str() {
         "cancelled" => true,
         "processing" => shipment.is_off,
@@ -94,7 +97,7 @@ async fn one_step(app: &App, broker: &MelhorEnvio, shipment: &Shipment) -> Resul
     }
     match state {
         Some(State::Carted) => broker.remove_from_cart(&label.id).await?,
-        _ if !broker.is_cancellable(&label.id).await? || !broker.cancel(&label.id, WHY).await? => {
+        _ if !broker.is_cancellable(&label.id).await? || !broker.cancel(&label.id, why(shipment)).await? => {
             return stranded(app, shipment, "não pôde ser devolvida").await.map(Some);
         }
         _ => {}
@@ -108,16 +111,25 @@ async fn cancelled(app: &App, shipment: &Shipment) -> Result<()> {
     let tx = db.transaction().await?;
     store::record_label(&tx, shipment.id, Some(State::Cancelled), None, Actor::System).await?;
     news::arrive_with_the_last(&tx, shipment.order).await?; // it may have been the last parcel that was still to arrive
+    if shipment.is_stale {
+        jobs::push_now(&tx, Job::BuyLabel { order: shipment.order }).await?; // another one, if the order is still to be sent
+    }
     tx.commit().await?;
     app.jobs_were_pushed();
     Ok(())
+}
+
+/// The reason, which the provider requires.
+fn why(shipment: &Shipment) -> &'static str {
+    if is_unwanted_by_order(shipment) { "Pedido cancelado" } else { "Endereço corrigido" }
 }
 
 /// Tells the operator once that a person has to act.
 async fn stranded(app: &App, shipment: &Shipment, why: &str) -> Result<Outcome> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
-    let error = format!("O pedido foi cancelado, mas a etiqueta {why}");
+    let what = if is_unwanted_by_order(shipment) { "O pedido foi cancelado" } else { "O endereço do pedido mudou" };
+    let error = format!("{what}, mas a etiqueta {why}");
     if store::note_error(&tx, shipment.id, &error).await? {
         let text = format!("{error}: envio {}, pedido {}.", shipment.id, shipment.order);
         alerts::raise(&tx, Alert::new(Key::LabelStranded(shipment.id), text).about(shipment.order)).await?;

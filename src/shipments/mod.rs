@@ -12,6 +12,7 @@ mod http;
 mod label;
 pub mod news;
 mod plan;
+pub mod readdress;
 pub mod state;
 mod store;
 

@@ -34,8 +34,10 @@ pub struct Shipment {
     /// Seconds since it last changed.
     pub rested_s: i64,
     pub order_status: String,
-    /// The order is still to be sent.
+    /// It is still to be bought: the order is still to be sent, to the address that the label has.
     pub is_wanted: bool,
+    /// The order's address changed after this label was asked for.
+    pub is_stale: bool,
     /// The order's money went back or is on its way back, its goods are on the shelf again, or it is on hold.
     pub is_off: bool,
     /// The carrier has or had a parcel of this order by one of these labels.
@@ -64,7 +66,7 @@ pub async fn is_wanted(db: &impl GenericClient, order: OrderId) -> Result<bool> 
 
 /// What [`shipment`] reads, of `shipments s` and its `orders o`.
 const COLUMNS: &str = sql!(
-    "s.id, s.order_id, s.status, s.service_code, s.boxes, s.volume, s.provider_ref, s.label_url, s.asked_at IS NOT NULL AS asked,
+    "s.id, s.order_id, s.status, s.service_code, s.boxes, s.volume, s.provider_ref, s.label_url, s.stale, s.asked_at IS NOT NULL AS asked,
      extract(epoch FROM now() - s.updated_at)::bigint AS rested_s, o.status AS order_status, ",
     IS_WANTED,
     " AS is_wanted, ",
@@ -76,6 +78,7 @@ const COLUMNS: &str = sql!(
 
 fn shipment(row: &Row) -> Shipment {
     let boxes: Value = row.get("boxes");
+    let is_stale: bool = row.get("stale");
     Shipment {
         id: row.get("id"),
         order: row.get("order_id"),
@@ -88,7 +91,8 @@ fn shipment(row: &Row) -> Shipment {
         was_asked_for: row.get("asked"),
         rested_s: row.get("rested_s"),
         order_status: row.get("order_status"),
-        is_wanted: row.get("is_wanted"),
+        is_wanted: row.get::<_, bool>("is_wanted") && !is_stale,
+        is_stale,
         is_off: row.get("is_off"),
         has_begun_to_leave: row.get("has_begun_to_leave"),
     }

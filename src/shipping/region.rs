@@ -73,6 +73,11 @@ pub fn state_of(cep: &Cep) -> Option<&'static str> {
     STATES.iter().find(|(_, first, last)| (*first..=*last).contains(&start)).map(|(state, ..)| *state)
 }
 
+/// The region of a CEP: its first three digits, all in one state. Past prices are kept by it.
+pub fn region_of(cep: &Cep) -> &str {
+    &cep.as_str()[..3]
+}
+
 /// Whether a CEP is in one of the states or ranges. With neither: everywhere.
 pub(super) fn covers(states: &[String], ranges: &[CepRange], cep: &Cep) -> bool {
     if states.is_empty() && ranges.is_empty() {
@@ -116,6 +121,9 @@ mod tests {
             assert_eq!(state_of(&cep(text)), Some(state), "{text}");
         }
         assert_eq!(state_of(&cep("00999-999")), None);
+        assert_eq!(region_of(&cep("68899-999")), "688");
+        let apart = |pair: &[(&str, &str, &str)]| pair[0].2[..3] != pair[1].1[..3];
+        assert!(STATES.windows(2).all(apart), "a region is of one state");
         assert!(STATES.windows(2).all(|pair| pair[0].2 < pair[1].1), "in order, apart");
         assert!(rules::STATES.iter().all(|state| STATES.iter().any(|(known, ..)| known == state)));
     }

@@ -6,6 +6,7 @@ pub mod classifications;
 pub mod data;
 pub mod law;
 pub mod ncm;
+pub mod registration;
 pub mod states;
 mod table;
 

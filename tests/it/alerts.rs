@@ -450,6 +450,7 @@ fn every_key() -> Vec<Key<'static>> {
         Key::InvoiceAccount { provider: "focusnfe" },
         Key::TaxRulesAhead { day: jiff::civil::date(2027, 1, 1), is_near: false },
         Key::InvoiceWithoutReform,
+        Key::SoldUnready { provider: "focusnfe" },
         Key::InvoiceRejected(InvoiceId::new()),
         Key::InvoiceDenied(InvoiceId::new()),
         Key::InvoiceNotSent(InvoiceId::new()),

@@ -166,8 +166,7 @@ async fn a_cart_is_looked_up_by_its_owner_among_many() {
         ANALYZE";
     shop.app.db().await.unwrap().batch_execute(fill).await.unwrap();
     let owner = "sha256('7')";
-    for name in
-        ["src/orders/checkout.rs LOCK_CART", "src/orders/checkout.rs LINES", "src/cart/store.rs LINES", "src/cart/store.rs EMPTY"]
+    for name in ["src/orders/read.rs LOCK_CART", "src/orders/read.rs LINES", "src/cart/store.rs LINES", "src/cart/store.rs EMPTY"]
     {
         for plan in plans(&shop, &statement(name), owner).await {
             assert!(plan.contains("carts_owner_key"), "{name}:\n{plan}");

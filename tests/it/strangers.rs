@@ -53,7 +53,8 @@ async fn no_admins_operation_answers_a_customer() {
         let is_admins = path.starts_with("/api/admin/")
             || writes_catalog
             || path.ends_with("/returns")
-            || (method == "POST" && path.ends_with("/refund"));
+            || (method == "POST" && path.ends_with("/refund"))
+            || (method == "PATCH" && path.starts_with("/api/orders/") && path.split('/').count() == 4);
         if !is_admins {
             continue;
         }

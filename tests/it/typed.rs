@@ -74,3 +74,65 @@ async fn a_town_without_districts_and_the_blank_fields_of_a_form_are_taken() {
     shop.drain().await;
     shop.close().await;
 }
+
+#[actix_web::test]
+async fn what_no_invoice_can_show_of_goods_is_refused_where_it_is_typed() {
+    let shop = Shop::open().await;
+    let admin = shop.admin().await;
+    let mug = shop.ware("SKU-1", 5_000).await;
+    let category: uuid::Uuid = shop.sql("SELECT id FROM categories").await;
+    let new = json!({"name": "Prato", "sku": "PRATO", "category_id": category, "weight_grams": 300, "height_cm": 5, "width_cm": 15,
+        "length_cm": 20, "price_cents": 5000});
+    let before = shop.row_counts().await;
+    for (field, text) in [("name", "🎁🎁"), ("name", "茶"), ("name", "..."), ("sku", "茶-🎁"), ("sku", "-")] {
+        let mut bad = new.clone();
+        bad[field] = text.into();
+        let answer = admin.post("/api/products", &bad).await;
+        assert_eq!((answer.status, answer.invalid_fields()), (422, vec![field]), "{text}: {}", answer.body);
+        for method in ["PUT", "PATCH"] {
+            let answer = admin.request(method, &format!("/api/products/{}", mug.id)).json(&json!({field: text})).send().await;
+            let fields = if field == "sku" { vec!["variants[0].sku"] } else { vec!["name"] };
+            assert_eq!((answer.status, answer.invalid_fields()), (422, fields), "{method} {text}: {}", answer.body);
+        }
+    }
+    let export = String::from_utf8(admin.get("/api/admin/products/export").await.bytes).unwrap();
+    for (was, is, column) in [("Produto SKU-1", "茶", "line 2: product_name"), ("SKU-1", "🎁", "line 2: sku")] {
+        let request = admin.request("POST", "/api/admin/products/import");
+        let answer = request.body("text/csv", export.replace(was, is)).send().await;
+        assert_eq!((answer.status, answer.invalid_fields()), (422, vec![column]), "{}", answer.body);
+    }
+    assert_eq!(shop.row_counts().await, before);
+    let mut good = new.clone();
+    good["name"] = "Chá 茶 de Pequim".into();
+    assert_eq!(admin.post("/api/products", &good).await.status, 201, "what is left of it is a name");
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn what_no_invoice_can_show_of_the_company_is_refused_where_it_is_typed() {
+    let shop = Shop::open().await;
+    let admin = shop.admin().await;
+    let good = json!({
+        "legal_name": "Loja de Teste Ltda", "trade_name": null, "cnpj": crate::seller::CNPJ, "state_registration": "ISENTO",
+        "tax_regime": "simples", "invoice_series": 1,
+        "address": {"cep": "01310100", "street": "Avenida Paulista", "number": "1000", "complement": null, "district": "Bela Vista",
+                    "city": "São Paulo", "state": "SP"}
+    });
+    let send = async |value: &Value| admin.put("/api/admin/settings/company", value).await;
+    for (field, text) in [("legal_name", "X"), ("legal_name", "茶茶"), ("trade_name", "🎁")] {
+        let mut bad = good.clone();
+        bad[field] = text.into();
+        let answer = send(&bad).await;
+        assert_eq!((answer.status, answer.invalid_fields()), (422, vec![field]), "{text}: {}", answer.body);
+    }
+    for (field, text) in [("street", "R"), ("district", "-"), ("city", "🎁🎁"), ("number", " "), ("street", "Rua\nA")] {
+        let mut bad = good.clone();
+        bad["address"][field] = text.into();
+        let answer = send(&bad).await;
+        let named = format!("address.{field}");
+        assert_eq!((answer.status, answer.invalid_fields()), (422, vec![&*named]), "{text}: {}", answer.body);
+    }
+    assert_eq!(shop.sql::<i64>("SELECT count(*) FROM settings").await, 0);
+    assert_eq!(send(&good).await.status, 200);
+    shop.close().await;
+}

@@ -125,7 +125,7 @@ SELECT r.id, r.order_id, o.number, r.payment_id, p.provider, r.amount_cents, p.c
 
 -- @ src/admin/settings.rs ALL
 --  -> name text, value jsonb
-SELECT name, value FROM settings WHERE name IN ('company', 'shipping', 'payment_methods', 'stock', 'taxes', 'order_limits', 'search')
+SELECT name, value FROM settings WHERE name IN ('company', 'shipping', 'payment_methods', 'stock', 'taxes', 'order_limits', 'search', 'invoices')
 
 -- @ src/admin/settings.rs OLD
 -- text -> value jsonb
@@ -190,7 +190,7 @@ UPDATE alerts SET told_at = NULL, told_count = 0, told_by = NULL WHERE told_by =
 -- @ src/alerts/mod.rs RAISE
 -- text, text, text, text, uuid, text -> 
 INSERT INTO alert_occurrences (key, severity, subject, text, order_number, cause)
-        VALUES ($1::text, $2::text, $3, $4, (SELECT number FROM orders WHERE id = $5), $6)
+    VALUES ($1::text, $2::text, $3, $4, (SELECT number FROM orders WHERE id = $5), $6)
 
 -- @ src/audit/mod.rs
 --  -> pg_export_snapshot text
@@ -1162,6 +1162,10 @@ WITH told AS (
 -- text -> slug text
 SELECT slug FROM products WHERE slug = $1 OR slug LIKE $1 || '-%'
 
+-- @ src/catalog/product_admin.rs LOCK
+-- uuid -> id uuid, sku text
+SELECT id, sku FROM variants WHERE product_id = $1 ORDER BY id FOR NO KEY UPDATE
+
 -- @ src/catalog/product_admin.rs PRODUCT
 -- uuid -> 
 UPDATE products SET deleted_at = now(), updated_at = now(), slug = left(slug, 100) || '-deleted-' || replace(id::text, '-', '')
@@ -1560,18 +1564,20 @@ SELECT coalesce(max(sequence) FILTER (WHERE status <> 'refused'), 0)::int2 AS la
 -- uuid, text, text -> 
 UPDATE invoice_corrections SET status = $2, message = $3, updated_at = now() WHERE id = $1 AND status = 'pending'
 
+-- @ src/invoices/facts.rs ASK
+-- uuid, int4 -> was_mended bool
+SELECT mended <> $2 AS was_mended FROM orders WHERE id = $1
+
 -- @ src/invoices/facts.rs FIND
--- uuid -> id uuid, number text, customer_name text, customer_email text, customer_phone text, tax_id_sealed bytea, tax_id_key int2, shipping_address jsonb, payment_method text, shipping_provider text, subtotal_cents int8, discount_cents int8, shipping_cents int8, total_cents int8, rules jsonb
-SELECT o.id, o.number, o.customer_name, o.customer_email, o.customer_phone, o.tax_id_sealed, o.tax_id_key, o.shipping_address,
+-- uuid -> id uuid, number text, mended int4, customer_name text, customer_email text, customer_phone text, tax_id_sealed bytea, tax_id_key int2, state_registration text, shipping_address jsonb, payment_method text, shipping_provider text, subtotal_cents int8, discount_cents int8, shipping_cents int8, total_cents int8, rules jsonb
+SELECT o.id, o.number, o.mended, o.customer_name, o.customer_email, o.customer_phone, o.tax_id_sealed, o.tax_id_key, o.state_registration, o.shipping_address,
                o.payment_method, o.shipping_provider, o.subtotal_cents, o.discount_cents, o.shipping_cents, o.total_cents,
                (SELECT value FROM settings WHERE name = 'taxes') AS rules
           FROM orders o WHERE o.id = $1
 
 -- @ src/invoices/facts.rs LINES
 -- uuid -> id uuid, sku text, name text, variant_name text, quantity int4, unit_price_cents int8, line_total_cents int8, discount_cents int8, weight_grams int4, ncm text, cfop text, origin int2, tax jsonb, taxes jsonb
-SELECT l.id, l.sku, l.name, l.variant_name, l.quantity, l.unit_price_cents, l.line_total_cents, l.discount_cents, p.weight_grams,
-                coalesce(p.ncm, c.ncm) AS ncm, coalesce(p.cfop, c.cfop) AS cfop, coalesce(p.origin, c.origin) AS origin, p.tax, c.taxes
-           FROM order_lines l JOIN products p ON p.id = l.product_id 
+SELECT l.id, l.sku, l.name, l.variant_name, l.quantity, l.unit_price_cents, l.line_total_cents, l.discount_cents, p.weight_grams, coalesce(p.ncm, c.ncm) AS ncm, coalesce(p.cfop, c.cfop) AS cfop, coalesce(p.origin, c.origin) AS origin, p.tax, c.taxes FROM order_lines l JOIN products p ON p.id = l.product_id 
     LEFT JOIN LATERAL (
         WITH RECURSIVE up AS (
             SELECT c.id, c.parent_id, c.ncm, c.cfop, c.origin, c.tax, 0 AS depth FROM categories c WHERE c.id = p.category_id
@@ -1618,15 +1624,18 @@ SELECT i.xml AS file FROM orders o JOIN invoices i ON i.order_id = o.id AND i.pu
      WHERE o.id = $1 AND ($2 OR o.user_id IS NOT DISTINCT FROM $3) AND i.xml IS NOT NULL
      ORDER BY i.status IN ('denied', 'cancelled'), i.id DESC LIMIT 1
 
+-- @ src/invoices/mend.rs FORGET
+-- uuid -> 
+UPDATE invoices SET buyer_ibge_city = NULL, updated_at = now()
+         WHERE order_id = $1 AND status IN ('pending', 'rejected') AND buyer_ibge_city IS NOT NULL
+
 -- @ src/invoices/provider_state.rs NUMBER
 -- uuid -> number text
 SELECT number FROM orders WHERE id = $1
 
 -- @ src/invoices/readiness.rs PRODUCTS
 --  -> id uuid, name text, ncm text, cfop text, origin int2, tax jsonb, taxes jsonb
-SELECT p.id, p.name, coalesce(p.ncm, c.ncm) AS ncm, coalesce(p.cfop, c.cfop) AS cfop, coalesce(p.origin, c.origin) AS origin,
-                p.tax, c.taxes
-           FROM products p 
+SELECT p.id, p.name, coalesce(p.ncm, c.ncm) AS ncm, coalesce(p.cfop, c.cfop) AS cfop, coalesce(p.origin, c.origin) AS origin, p.tax, c.taxes FROM products p 
     LEFT JOIN LATERAL (
         WITH RECURSIVE up AS (
             SELECT c.id, c.parent_id, c.ncm, c.cfop, c.origin, c.tax, 0 AS depth FROM categories c WHERE c.id = p.category_id
@@ -1686,6 +1695,12 @@ UPDATE invoices SET provider = $2, updated_at = now()
 INSERT INTO invoices (id, order_id, purpose, sale_id, refund_id, ground, lines, line_discounts, freight_cents, provider, environment,
                total_cents)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING
+
+-- @ src/invoices/store.rs LIST
+-- uuid -> id uuid, order_id uuid, purpose text, sale_id uuid, refund_id uuid, ground text, lines jsonb, line_discounts _int8, freight_cents int8, provider text, environment text, status text, issued_at timestamptz, sent_at timestamptz, chave text, number text, series text, total_cents int8, buyer_ibge_city text, cancel_reason text, is_cancel_refused bool, given_up bool, danfe_ref text, xml_ref text, cancellation_ref text, authorized_at timestamptz
+SELECT 
+    i.id, i.order_id, i.purpose, i.sale_id, i.refund_id, i.ground, i.lines, i.line_discounts, i.freight_cents, i.provider, i.environment, i.status, i.issued_at, i.sent_at, i.chave, i.number, i.series,
+    i.total_cents, i.buyer_ibge_city, i.cancel_reason, i.cancel_refused IS NOT NULL AS is_cancel_refused, i.given_up, i.danfe_ref, i.xml_ref, i.cancellation_ref, i.authorized_at FROM invoices i WHERE i.order_id = $1 ORDER BY i.id
 
 -- @ src/invoices/store.rs LIST
 -- uuid -> id uuid, order_id uuid, purpose text, sale_id uuid, refund_id uuid, ground text, lines jsonb, line_discounts _int8, freight_cents int8, provider text, environment text, status text, issued_at timestamptz, sent_at timestamptz, chave text, number text, series text, total_cents int8, buyer_ibge_city text, cancel_reason text, is_cancel_refused bool, given_up bool, danfe_ref text, xml_ref text, cancellation_ref text, authorized_at timestamptz
@@ -1986,43 +2001,16 @@ SELECT id FROM payments WHERE order_id = $1 AND status IN ('creating', 'unknown'
 INSERT INTO order_lines (id, order_id, position, product_id, variant_id, sku, name, variant_name, image_url, quantity, unit_price_cents, line_total_cents, discount_cents) SELECT ($1::uuid[])[n], ($2::uuid[])[n], ($3::smallint[])[n], ($4::uuid[])[n], ($5::uuid[])[n], ($6::text[])[n], ($7::text[])[n], ($8::text[])[n], ($9::text[])[n], ($10::int[])[n], ($11::bigint[])[n], ($12::bigint[])[n], ($13::bigint[])[n] FROM unnest($1::uuid[]) WITH ORDINALITY AS l (first, n)
 
 -- @ src/orders/checkout.rs
--- uuid, text, uuid, text, text, text, text, bool, bytea, int2, bytea, text, text, text, int8, int8, int8, int8, int8, int8, int8, uuid, text, bool, jsonb, text, text, text, text, int4, bool, jsonb, text, timestamptz, timestamptz, int4, bytea -> 
-INSERT INTO orders (id, number, user_id, customer_name, customer_email, customer_phone, locale, sms_opt_in, tax_id_sealed, tax_id_key, tax_id_hash, status, payment_status, payment_method, subtotal_cents, coupon_discount_cents, method_discount_cents, discount_cents, shipping_cents, shipping_quoted_cents, total_cents, coupon_id, coupon_code, coupon_held, shipping_address, shipping_provider, carrier, service, service_code, delivery_days, freight_estimate, freight_quote, notes, expires_at, paid_at, units, placed_from) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37)
-
--- @ src/orders/checkout.rs BUYER
--- uuid, uuid -> name text, email text, phone text, locale text, tax_id_sealed bytea, tax_id_key int2, recipient text, cep text, street text, number text, complement text, district text, city text, state text, ibge_city text, address_phone text
-SELECT u.name, u.email, u.phone, u.locale, u.tax_id_sealed, u.tax_id_key, a.recipient, a.cep, a.street, a.number, a.complement, a.district, a.city,
-           a.state, a.ibge_city, a.phone AS address_phone
-      FROM users u LEFT JOIN addresses a ON a.user_id = u.id AND a.id = $2 WHERE u.id = $1
+-- uuid, text, uuid, text, text, text, text, bool, bytea, int2, bytea, text, text, text, text, int8, int8, int8, int8, int8, int8, int8, uuid, text, bool, jsonb, text, text, text, text, int4, bool, jsonb, text, timestamptz, timestamptz, int4, bytea -> 
+INSERT INTO orders (id, number, user_id, customer_name, customer_email, customer_phone, locale, sms_opt_in, tax_id_sealed, tax_id_key, tax_id_hash, state_registration, status, payment_status, payment_method, subtotal_cents, coupon_discount_cents, method_discount_cents, discount_cents, shipping_cents, shipping_quoted_cents, total_cents, coupon_id, coupon_code, coupon_held, shipping_address, shipping_provider, carrier, service, service_code, delivery_days, freight_estimate, freight_quote, notes, expires_at, paid_at, units, placed_from) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38)
 
 -- @ src/orders/checkout.rs CHECK_UNPAID
 -- bytea, _bytea, text, bytea, _int4, _int4 -> check_unpaid void
 SELECT check_unpaid($1, $2, $3, $4, $5, $6)
 
--- @ src/orders/checkout.rs COUPON
--- text -> id uuid, code text, kind text, value int8, min_subtotal_cents int8, max_discount_cents int8, starts_at timestamptz, ends_at timestamptz, max_uses int4, max_uses_per_customer int4, uses int4, active bool
-SELECT id, code, kind, value, min_subtotal_cents, max_discount_cents, starts_at, ends_at, max_uses, max_uses_per_customer, uses, active
-      FROM coupons WHERE code = $1
-
 -- @ src/orders/checkout.rs DROP_CARTS_COUPON
 -- uuid -> 
 UPDATE carts SET coupon_id = NULL WHERE id = $1
-
--- @ src/orders/checkout.rs LINES
--- bytea -> variant_id uuid, quantity int4, shown_price_cents int8, product_id uuid, sku text, variant_name text, price_cents int8, stock int4, name text, image_url text, for_sale bool, id uuid, code text, kind text, value int8, min_subtotal_cents int8, max_discount_cents int8, starts_at timestamptz, ends_at timestamptz, max_uses int4, max_uses_per_customer int4, uses int4, active bool
-SELECT i.variant_id, i.quantity, i.shown_price_cents, v.product_id, v.sku, v.name AS variant_name, v.price_cents, v.stock, p.name,
-           (SELECT url FROM product_images m WHERE m.product_id = p.id ORDER BY position LIMIT 1) AS image_url,
-           v.deleted_at IS NULL AND p.deleted_at IS NULL AND p.active AS for_sale, k.id, k.code, k.kind, k.value, k.min_subtotal_cents,
-           k.max_discount_cents, k.starts_at, k.ends_at, k.max_uses, k.max_uses_per_customer, k.uses, k.active
-      FROM carts c JOIN cart_items i ON i.cart_id = c.id JOIN variants v ON v.id = i.variant_id JOIN products p ON p.id = v.product_id
-           LEFT JOIN coupons k ON k.id = c.coupon_id
-     WHERE c.owner = $1 ORDER BY i.variant_id
-
--- @ src/orders/checkout.rs LOCK_CART
--- bytea -> id uuid, now timestamptz, payment_methods jsonb, order_limits jsonb
-SELECT id, now() AS now, (SELECT value FROM settings WHERE name = 'payment_methods') AS payment_methods,
-           (SELECT value FROM settings WHERE name = 'order_limits') AS order_limits
-      FROM carts WHERE owner = $1 AND current_setting('vitrine.key_is_free', true) IS DISTINCT FROM 'false' FOR UPDATE
 
 -- @ src/orders/checkout.rs SPEND_COUPON
 -- uuid, _bytea, int2, uuid, text, uuid -> spend_coupon void
@@ -2078,12 +2066,73 @@ UPDATE orders SET status = 'shipped', tracking_number = $2, carrier = $3, shippe
          WHERE id = $1 AND status IN ('processing', 'shipped') AND payment_status IN ('paid', 'partially_refunded')
            AND (tracking_number IS DISTINCT FROM $2 OR carrier <> $3)
 
+-- @ src/orders/mend.rs FIND
+-- uuid -> customer_name text, tax_id_sealed bytea, tax_id_key int2, state_registration text, shipping_address jsonb, quoted_cep text
+SELECT customer_name, tax_id_sealed, tax_id_key, state_registration, shipping_address, freight_quote ->> 'cep' AS quoted_cep
+          FROM orders WHERE id = $1
+
+-- @ src/orders/mend.rs WRITE
+-- uuid, text, text, jsonb -> 
+UPDATE orders SET customer_name = $2, state_registration = $3, shipping_address = $4, mended = mended + 1, updated_at = now()
+         WHERE id = $1
+
+-- @ src/orders/read.rs BUYER
+-- uuid, uuid -> name text, email text, phone text, locale text, tax_id_sealed bytea, tax_id_key int2, recipient text, cep text, street text, number text, complement text, district text, city text, state text, ibge_city text, address_phone text
+SELECT u.name, u.email, u.phone, u.locale, u.tax_id_sealed, u.tax_id_key, a.recipient, a.cep, a.street, a.number, a.complement, a.district, a.city,
+           a.state, a.ibge_city, a.phone AS address_phone
+      FROM users u LEFT JOIN addresses a ON a.user_id = u.id AND a.id = $2 WHERE u.id = $1
+
+-- @ src/orders/read.rs COUPON
+-- text -> id uuid, code text, kind text, value int8, min_subtotal_cents int8, max_discount_cents int8, starts_at timestamptz, ends_at timestamptz, max_uses int4, max_uses_per_customer int4, uses int4, active bool
+SELECT id, code, kind, value, min_subtotal_cents, max_discount_cents, starts_at, ends_at, max_uses, max_uses_per_customer, uses, active
+      FROM coupons WHERE code = $1
+
+-- @ src/orders/read.rs LINES
+-- bytea -> variant_id uuid, quantity int4, shown_price_cents int8, product_id uuid, sku text, variant_name text, price_cents int8, stock int4, name text, image_url text, for_sale bool, id uuid, code text, kind text, value int8, min_subtotal_cents int8, max_discount_cents int8, starts_at timestamptz, ends_at timestamptz, max_uses int4, max_uses_per_customer int4, uses int4, active bool
+SELECT i.variant_id, i.quantity, i.shown_price_cents, v.product_id, v.sku, v.name AS variant_name, v.price_cents, v.stock, p.name,
+           (SELECT url FROM product_images m WHERE m.product_id = p.id ORDER BY position LIMIT 1) AS image_url,
+           v.deleted_at IS NULL AND p.deleted_at IS NULL AND p.active AS for_sale, k.id, k.code, k.kind, k.value, k.min_subtotal_cents,
+           k.max_discount_cents, k.starts_at, k.ends_at, k.max_uses, k.max_uses_per_customer, k.uses, k.active
+      FROM carts c JOIN cart_items i ON i.cart_id = c.id JOIN variants v ON v.id = i.variant_id JOIN products p ON p.id = v.product_id
+           LEFT JOIN coupons k ON k.id = c.coupon_id
+     WHERE c.owner = $1 ORDER BY i.variant_id
+
+-- @ src/orders/read.rs LINES_WITH_TAX
+-- bytea -> variant_id uuid, quantity int4, shown_price_cents int8, product_id uuid, sku text, variant_name text, price_cents int8, stock int4, name text, image_url text, for_sale bool, id uuid, code text, kind text, value int8, min_subtotal_cents int8, max_discount_cents int8, starts_at timestamptz, ends_at timestamptz, max_uses int4, max_uses_per_customer int4, uses int4, active bool, ncm text, cfop text, origin int2, tax jsonb, taxes jsonb
+SELECT i.variant_id, i.quantity, i.shown_price_cents, v.product_id, v.sku, v.name AS variant_name, v.price_cents, v.stock, p.name,
+           (SELECT url FROM product_images m WHERE m.product_id = p.id ORDER BY position LIMIT 1) AS image_url,
+           v.deleted_at IS NULL AND p.deleted_at IS NULL AND p.active AS for_sale, k.id, k.code, k.kind, k.value, k.min_subtotal_cents,
+           k.max_discount_cents, k.starts_at, k.ends_at, k.max_uses, k.max_uses_per_customer, k.uses, k.active, coalesce(p.ncm, c.ncm) AS ncm, coalesce(p.cfop, c.cfop) AS cfop, coalesce(p.origin, c.origin) AS origin, p.tax, c.taxes
+      FROM carts b JOIN cart_items i ON i.cart_id = b.id JOIN variants v ON v.id = i.variant_id JOIN products p ON p.id = v.product_id
+           LEFT JOIN coupons k ON k.id = b.coupon_id 
+    LEFT JOIN LATERAL (
+        WITH RECURSIVE up AS (
+            SELECT c.id, c.parent_id, c.ncm, c.cfop, c.origin, c.tax, 0 AS depth FROM categories c WHERE c.id = p.category_id
+            UNION ALL SELECT c.id, c.parent_id, c.ncm, c.cfop, c.origin, c.tax, up.depth + 1 FROM categories c JOIN up ON c.id = up.parent_id)
+        SELECT (array_agg(ncm ORDER BY depth) FILTER (WHERE ncm IS NOT NULL))[1] AS ncm,
+               (array_agg(cfop ORDER BY depth) FILTER (WHERE cfop IS NOT NULL))[1] AS cfop,
+               (array_agg(origin ORDER BY depth) FILTER (WHERE origin IS NOT NULL))[1] AS origin,
+               coalesce(jsonb_agg(tax ORDER BY depth), '[]') AS taxes
+          FROM up) c ON true WHERE b.owner = $1 ORDER BY i.variant_id
+
+-- @ src/orders/read.rs LOCK_CART
+-- bytea -> id uuid, now timestamptz, payment_methods jsonb, order_limits jsonb
+SELECT id, now() AS now, (SELECT value FROM settings WHERE name = 'payment_methods') AS payment_methods,
+           (SELECT value FROM settings WHERE name = 'order_limits') AS order_limits
+      FROM carts WHERE owner = $1 AND current_setting('vitrine.key_is_free', true) IS DISTINCT FROM 'false' FOR UPDATE
+
+-- @ src/orders/read.rs LOCK_CART_WITH_TAX
+-- bytea -> id uuid, now timestamptz, payment_methods jsonb, order_limits jsonb, invoices jsonb
+SELECT id, now() AS now, (SELECT value FROM settings WHERE name = 'payment_methods') AS payment_methods,
+           (SELECT value FROM settings WHERE name = 'order_limits') AS order_limits, (SELECT jsonb_object_agg(name, value) FROM settings WHERE name IN ('invoices', 'company', 'taxes')) AS invoices
+      FROM carts WHERE owner = $1 AND current_setting('vitrine.key_is_free', true) IS DISTINCT FROM 'false' FOR UPDATE
+
 -- @ src/orders/search.rs ALL
--- text, text, timestamptz, timestamptz, uuid, uuid, bool, int8, int8 -> id uuid, number text, status text, payment_status text, refund_pending bool, on_hold bool, payment_method text, subtotal_cents int8, discount_cents int8, method_discount_cents int8, shipping_cents int8, total_cents int8, coupon_code text, customer_name text, customer_email text, shipping_address jsonb, carrier text, service text, delivery_days int4, freight_estimate bool, tracking_number text, notes text, expires_at timestamptz, paid_at timestamptz, shipped_at timestamptz, delivered_at timestamptz, cancelled_at timestamptz, created_at timestamptz, updated_at timestamptz
+-- text, text, timestamptz, timestamptz, uuid, uuid, bool, int8, int8 -> id uuid, number text, status text, payment_status text, refund_pending bool, on_hold bool, payment_method text, subtotal_cents int8, discount_cents int8, method_discount_cents int8, shipping_cents int8, total_cents int8, coupon_code text, customer_name text, customer_email text, state_registration text, shipping_address jsonb, carrier text, service text, delivery_days int4, freight_estimate bool, tracking_number text, notes text, expires_at timestamptz, paid_at timestamptz, shipped_at timestamptz, delivered_at timestamptz, cancelled_at timestamptz, created_at timestamptz, updated_at timestamptz
 SELECT o.id, o.number, o.status, o.payment_status,
     EXISTS (SELECT FROM refunds r WHERE r.order_id = o.id AND r.status NOT IN ('done', 'failed')) AS refund_pending,
  (o.on_hold AND o.status IN ('processing', 'shipped')) AS on_hold, o.payment_method, o.subtotal_cents, o.discount_cents, o.method_discount_cents, o.shipping_cents,
-    o.total_cents, o.coupon_code, o.customer_name, o.customer_email, o.shipping_address, o.carrier, o.service, o.delivery_days,
+    o.total_cents, o.coupon_code, o.customer_name, o.customer_email, o.state_registration, o.shipping_address, o.carrier, o.service, o.delivery_days,
     o.freight_estimate, o.tracking_number, o.notes, o.expires_at, o.paid_at, o.shipped_at, o.delivered_at, o.cancelled_at, o.created_at, o.updated_at FROM orders o WHERE 
     ($1::text IS NULL OR o.status = $1) AND ($2::text IS NULL OR o.payment_status = $2)
     AND ($3::timestamptz IS NULL OR o.created_at >= $3) AND ($4::timestamptz IS NULL OR o.created_at < $4)
@@ -2138,11 +2187,11 @@ SELECT count(*) FROM (SELECT FROM orders o WHERE o.user_id = $12 AND
      OR (plain(o.customer_name) ~>=~ plain($10) AND plain(o.customer_name) ~<~ (plain($10) || $11)))) LIMIT $13) counted
 
 -- @ src/orders/search.rs LOOK_THROUGH
--- text, text, timestamptz, timestamptz, uuid, uuid, bool, text, text, text, text, int8, int8, int8 -> id uuid, number text, status text, payment_status text, refund_pending bool, on_hold bool, payment_method text, subtotal_cents int8, discount_cents int8, method_discount_cents int8, shipping_cents int8, total_cents int8, coupon_code text, customer_name text, customer_email text, shipping_address jsonb, carrier text, service text, delivery_days int4, freight_estimate bool, tracking_number text, notes text, expires_at timestamptz, paid_at timestamptz, shipped_at timestamptz, delivered_at timestamptz, cancelled_at timestamptz, created_at timestamptz, updated_at timestamptz
+-- text, text, timestamptz, timestamptz, uuid, uuid, bool, text, text, text, text, int8, int8, int8 -> id uuid, number text, status text, payment_status text, refund_pending bool, on_hold bool, payment_method text, subtotal_cents int8, discount_cents int8, method_discount_cents int8, shipping_cents int8, total_cents int8, coupon_code text, customer_name text, customer_email text, state_registration text, shipping_address jsonb, carrier text, service text, delivery_days int4, freight_estimate bool, tracking_number text, notes text, expires_at timestamptz, paid_at timestamptz, shipped_at timestamptz, delivered_at timestamptz, cancelled_at timestamptz, created_at timestamptz, updated_at timestamptz
 SELECT o.id, o.number, o.status, o.payment_status,
     EXISTS (SELECT FROM refunds r WHERE r.order_id = o.id AND r.status NOT IN ('done', 'failed')) AS refund_pending,
  (o.on_hold AND o.status IN ('processing', 'shipped')) AS on_hold, o.payment_method, o.subtotal_cents, o.discount_cents, o.method_discount_cents, o.shipping_cents,
-    o.total_cents, o.coupon_code, o.customer_name, o.customer_email, o.shipping_address, o.carrier, o.service, o.delivery_days,
+    o.total_cents, o.coupon_code, o.customer_name, o.customer_email, o.state_registration, o.shipping_address, o.carrier, o.service, o.delivery_days,
     o.freight_estimate, o.tracking_number, o.notes, o.expires_at, o.paid_at, o.shipped_at, o.delivered_at, o.cancelled_at, o.created_at, o.updated_at FROM (SELECT o.id FROM (SELECT o.id, o.number, o.tracking_number, o.customer_email, o.customer_name FROM orders o WHERE 
     ($1::text IS NULL OR o.status = $1) AND ($2::text IS NULL OR o.payment_status = $2)
     AND ($3::timestamptz IS NULL OR o.created_at >= $3) AND ($4::timestamptz IS NULL OR o.created_at < $4)
@@ -2151,11 +2200,11 @@ SELECT o.id, o.number, o.status, o.payment_status,
      OR (plain(o.customer_name) ~>=~ plain($10) AND plain(o.customer_name) ~<~ (plain($10) || $11))) ORDER BY o.id DESC LIMIT $13 OFFSET $14) found JOIN orders o ON o.id = found.id ORDER BY o.id DESC
 
 -- @ src/orders/search.rs LOOK_UP
--- text, text, timestamptz, timestamptz, uuid, uuid, bool, text, text, text, text, int8, int8, int8 -> id uuid, number text, status text, payment_status text, refund_pending bool, on_hold bool, payment_method text, subtotal_cents int8, discount_cents int8, method_discount_cents int8, shipping_cents int8, total_cents int8, coupon_code text, customer_name text, customer_email text, shipping_address jsonb, carrier text, service text, delivery_days int4, freight_estimate bool, tracking_number text, notes text, expires_at timestamptz, paid_at timestamptz, shipped_at timestamptz, delivered_at timestamptz, cancelled_at timestamptz, created_at timestamptz, updated_at timestamptz
+-- text, text, timestamptz, timestamptz, uuid, uuid, bool, text, text, text, text, int8, int8, int8 -> id uuid, number text, status text, payment_status text, refund_pending bool, on_hold bool, payment_method text, subtotal_cents int8, discount_cents int8, method_discount_cents int8, shipping_cents int8, total_cents int8, coupon_code text, customer_name text, customer_email text, state_registration text, shipping_address jsonb, carrier text, service text, delivery_days int4, freight_estimate bool, tracking_number text, notes text, expires_at timestamptz, paid_at timestamptz, shipped_at timestamptz, delivered_at timestamptz, cancelled_at timestamptz, created_at timestamptz, updated_at timestamptz
 SELECT o.id, o.number, o.status, o.payment_status,
     EXISTS (SELECT FROM refunds r WHERE r.order_id = o.id AND r.status NOT IN ('done', 'failed')) AS refund_pending,
  (o.on_hold AND o.status IN ('processing', 'shipped')) AS on_hold, o.payment_method, o.subtotal_cents, o.discount_cents, o.method_discount_cents, o.shipping_cents,
-    o.total_cents, o.coupon_code, o.customer_name, o.customer_email, o.shipping_address, o.carrier, o.service, o.delivery_days,
+    o.total_cents, o.coupon_code, o.customer_name, o.customer_email, o.state_registration, o.shipping_address, o.carrier, o.service, o.delivery_days,
     o.freight_estimate, o.tracking_number, o.notes, o.expires_at, o.paid_at, o.shipped_at, o.delivered_at, o.cancelled_at, o.created_at, o.updated_at FROM (
     SELECT id FROM orders WHERE number = $8
     UNION SELECT id FROM orders WHERE upper(tracking_number) = $8
@@ -2166,22 +2215,22 @@ SELECT o.id, o.number, o.status, o.payment_status,
     AND o.id >= $5 AND o.id < $6 AND ($7::boolean IS NULL OR (o.on_hold AND o.status IN ('processing', 'shipped')) = $7) ORDER BY o.id DESC LIMIT $13 OFFSET $14
 
 -- @ src/orders/search.rs ON_HOLD
--- text, text, timestamptz, timestamptz, uuid, uuid, bool, int8, int8 -> id uuid, number text, status text, payment_status text, refund_pending bool, on_hold bool, payment_method text, subtotal_cents int8, discount_cents int8, method_discount_cents int8, shipping_cents int8, total_cents int8, coupon_code text, customer_name text, customer_email text, shipping_address jsonb, carrier text, service text, delivery_days int4, freight_estimate bool, tracking_number text, notes text, expires_at timestamptz, paid_at timestamptz, shipped_at timestamptz, delivered_at timestamptz, cancelled_at timestamptz, created_at timestamptz, updated_at timestamptz
+-- text, text, timestamptz, timestamptz, uuid, uuid, bool, int8, int8 -> id uuid, number text, status text, payment_status text, refund_pending bool, on_hold bool, payment_method text, subtotal_cents int8, discount_cents int8, method_discount_cents int8, shipping_cents int8, total_cents int8, coupon_code text, customer_name text, customer_email text, state_registration text, shipping_address jsonb, carrier text, service text, delivery_days int4, freight_estimate bool, tracking_number text, notes text, expires_at timestamptz, paid_at timestamptz, shipped_at timestamptz, delivered_at timestamptz, cancelled_at timestamptz, created_at timestamptz, updated_at timestamptz
 SELECT o.id, o.number, o.status, o.payment_status,
     EXISTS (SELECT FROM refunds r WHERE r.order_id = o.id AND r.status NOT IN ('done', 'failed')) AS refund_pending,
  (o.on_hold AND o.status IN ('processing', 'shipped')) AS on_hold, o.payment_method, o.subtotal_cents, o.discount_cents, o.method_discount_cents, o.shipping_cents,
-    o.total_cents, o.coupon_code, o.customer_name, o.customer_email, o.shipping_address, o.carrier, o.service, o.delivery_days,
+    o.total_cents, o.coupon_code, o.customer_name, o.customer_email, o.state_registration, o.shipping_address, o.carrier, o.service, o.delivery_days,
     o.freight_estimate, o.tracking_number, o.notes, o.expires_at, o.paid_at, o.shipped_at, o.delivered_at, o.cancelled_at, o.created_at, o.updated_at FROM orders o WHERE (o.on_hold AND o.status IN ('processing', 'shipped')) AND 
     ($1::text IS NULL OR o.status = $1) AND ($2::text IS NULL OR o.payment_status = $2)
     AND ($3::timestamptz IS NULL OR o.created_at >= $3) AND ($4::timestamptz IS NULL OR o.created_at < $4)
     AND o.id >= $5 AND o.id < $6 AND ($7::boolean IS NULL OR (o.on_hold AND o.status IN ('processing', 'shipped')) = $7) ORDER BY o.id DESC LIMIT $8 OFFSET $9
 
 -- @ src/orders/search.rs OWN
--- text, text, timestamptz, timestamptz, uuid, uuid, bool, text, text, text, text, uuid, int8, int8 -> id uuid, number text, status text, payment_status text, refund_pending bool, on_hold bool, payment_method text, subtotal_cents int8, discount_cents int8, method_discount_cents int8, shipping_cents int8, total_cents int8, coupon_code text, customer_name text, customer_email text, shipping_address jsonb, carrier text, service text, delivery_days int4, freight_estimate bool, tracking_number text, notes text, expires_at timestamptz, paid_at timestamptz, shipped_at timestamptz, delivered_at timestamptz, cancelled_at timestamptz, created_at timestamptz, updated_at timestamptz
+-- text, text, timestamptz, timestamptz, uuid, uuid, bool, text, text, text, text, uuid, int8, int8 -> id uuid, number text, status text, payment_status text, refund_pending bool, on_hold bool, payment_method text, subtotal_cents int8, discount_cents int8, method_discount_cents int8, shipping_cents int8, total_cents int8, coupon_code text, customer_name text, customer_email text, state_registration text, shipping_address jsonb, carrier text, service text, delivery_days int4, freight_estimate bool, tracking_number text, notes text, expires_at timestamptz, paid_at timestamptz, shipped_at timestamptz, delivered_at timestamptz, cancelled_at timestamptz, created_at timestamptz, updated_at timestamptz
 SELECT o.id, o.number, o.status, o.payment_status,
     EXISTS (SELECT FROM refunds r WHERE r.order_id = o.id AND r.status NOT IN ('done', 'failed')) AS refund_pending,
  (o.on_hold AND o.status IN ('processing', 'shipped')) AS on_hold, o.payment_method, o.subtotal_cents, o.discount_cents, o.method_discount_cents, o.shipping_cents,
-    o.total_cents, o.coupon_code, o.customer_name, o.customer_email, o.shipping_address, o.carrier, o.service, o.delivery_days,
+    o.total_cents, o.coupon_code, o.customer_name, o.customer_email, o.state_registration, o.shipping_address, o.carrier, o.service, o.delivery_days,
     o.freight_estimate, o.tracking_number, o.notes, o.expires_at, o.paid_at, o.shipped_at, o.delivered_at, o.cancelled_at, o.created_at, o.updated_at FROM orders o WHERE o.user_id = $12 AND 
     ($1::text IS NULL OR o.status = $1) AND ($2::text IS NULL OR o.payment_status = $2)
     AND ($3::timestamptz IS NULL OR o.created_at >= $3) AND ($4::timestamptz IS NULL OR o.created_at < $4)
@@ -2190,11 +2239,11 @@ SELECT o.id, o.number, o.status, o.payment_status,
      OR (plain(o.customer_name) ~>=~ plain($10) AND plain(o.customer_name) ~<~ (plain($10) || $11)))) ORDER BY o.id DESC LIMIT $13 OFFSET $14
 
 -- @ src/orders/store.rs FIND
--- uuid, bool, uuid -> id uuid, number text, status text, payment_status text, refund_pending bool, on_hold bool, payment_method text, subtotal_cents int8, discount_cents int8, method_discount_cents int8, shipping_cents int8, total_cents int8, coupon_code text, customer_name text, customer_email text, shipping_address jsonb, carrier text, service text, delivery_days int4, freight_estimate bool, tracking_number text, notes text, expires_at timestamptz, paid_at timestamptz, shipped_at timestamptz, delivered_at timestamptz, cancelled_at timestamptz, created_at timestamptz, updated_at timestamptz
+-- uuid, bool, uuid -> id uuid, number text, status text, payment_status text, refund_pending bool, on_hold bool, payment_method text, subtotal_cents int8, discount_cents int8, method_discount_cents int8, shipping_cents int8, total_cents int8, coupon_code text, customer_name text, customer_email text, state_registration text, shipping_address jsonb, carrier text, service text, delivery_days int4, freight_estimate bool, tracking_number text, notes text, expires_at timestamptz, paid_at timestamptz, shipped_at timestamptz, delivered_at timestamptz, cancelled_at timestamptz, created_at timestamptz, updated_at timestamptz
 SELECT o.id, o.number, o.status, o.payment_status,
     EXISTS (SELECT FROM refunds r WHERE r.order_id = o.id AND r.status NOT IN ('done', 'failed')) AS refund_pending,
  (o.on_hold AND o.status IN ('processing', 'shipped')) AS on_hold, o.payment_method, o.subtotal_cents, o.discount_cents, o.method_discount_cents, o.shipping_cents,
-    o.total_cents, o.coupon_code, o.customer_name, o.customer_email, o.shipping_address, o.carrier, o.service, o.delivery_days,
+    o.total_cents, o.coupon_code, o.customer_name, o.customer_email, o.state_registration, o.shipping_address, o.carrier, o.service, o.delivery_days,
     o.freight_estimate, o.tracking_number, o.notes, o.expires_at, o.paid_at, o.shipped_at, o.delivered_at, o.cancelled_at, o.created_at, o.updated_at FROM orders o WHERE o.id = $1 AND ($2 OR o.user_id IS NOT DISTINCT FROM $3)
 
 -- @ src/orders/store.rs LINES
@@ -3372,6 +3421,16 @@ SELECT coalesce(sum(p.height_cm::bigint * l.quantity), 0)::bigint AS height, max
                coalesce(sum(p.weight_grams::bigint * l.quantity), 0)::bigint AS grams
           FROM order_lines l JOIN products p ON p.id = l.product_id WHERE l.order_id = $1
 
+-- @ src/shipments/readdress.rs LOCK
+-- uuid -> status text, is_claimed bool
+SELECT status, coalesce(claimed_until > now(), false) AS is_claimed FROM shipments
+         WHERE order_id = $1 AND status NOT IN ('cancelled', 'expired') ORDER BY volume FOR NO KEY UPDATE
+
+-- @ src/shipments/readdress.rs RECALL
+-- uuid -> stale bool
+UPDATE shipments SET claim = NULL, claimed_until = NULL, stale = stale OR asked_at IS NOT NULL OR provider_ref IS NOT NULL
+         WHERE order_id = $1 AND status IN ('pending', 'carted') RETURNING stale
+
 -- @ src/shipments/store.rs ASK
 -- uuid -> is_wanted bool
 SELECT (o.payment_status IN ('paid', 'partially_refunded') AND NOT (o.on_hold OR (NOT o.stock_held OR (o.on_hold AND o.status = 'processing') OR 
@@ -3383,9 +3442,9 @@ SELECT (o.payment_status IN ('paid', 'partially_refunded') AND NOT (o.on_hold OR
 UPDATE shipments SET asked_at = coalesce(asked_at, now()) WHERE id = $1 AND claim = $2 AND status = 'pending'
 
 -- @ src/shipments/store.rs CLAIM_IT
--- uuid, uuid, text -> id uuid, order_id uuid, status text, service_code text, boxes jsonb, volume int2, provider_ref text, label_url text, asked bool, rested_s int8, order_status text, is_wanted bool, is_off bool, has_begun_to_leave bool
+-- uuid, uuid, text -> id uuid, order_id uuid, status text, service_code text, boxes jsonb, volume int2, provider_ref text, label_url text, stale bool, asked bool, rested_s int8, order_status text, is_wanted bool, is_off bool, has_begun_to_leave bool
 UPDATE shipments s SET claim = $2, claimed_until = now() + $3::text::interval FROM orders o
-          WHERE s.id = $1 AND o.id = s.order_id AND (s.claim IS NULL OR s.claim = $2 OR s.claimed_until < now()) RETURNING s.id, s.order_id, s.status, s.service_code, s.boxes, s.volume, s.provider_ref, s.label_url, s.asked_at IS NOT NULL AS asked,
+          WHERE s.id = $1 AND o.id = s.order_id AND (s.claim IS NULL OR s.claim = $2 OR s.claimed_until < now()) RETURNING s.id, s.order_id, s.status, s.service_code, s.boxes, s.volume, s.provider_ref, s.label_url, s.stale, s.asked_at IS NOT NULL AS asked,
      extract(epoch FROM now() - s.updated_at)::bigint AS rested_s, o.status AS order_status, (o.payment_status IN ('paid', 'partially_refunded') AND NOT (o.on_hold OR (NOT o.stock_held OR (o.on_hold AND o.status = 'processing') OR 
     (o.payment_status = 'refunded' OR EXISTS (SELECT FROM payments p WHERE p.order_id = o.id AND NOT p.is_surplus AND p.captured_cents > 0
                                                  AND p.captured_cents <= p.refunded_cents + p.lost_cents)))) AND (o.status = 'processing' OR (o.status = 'shipped' AND EXISTS (SELECT FROM shipments l WHERE l.order_id = o.id AND l.status IN ('posted', 'undelivered', 'delivered'))))) AS is_wanted, (o.on_hold OR (NOT o.stock_held OR (o.on_hold AND o.status = 'processing') OR 
@@ -3404,8 +3463,8 @@ UPDATE shipments SET status = $2::text, provider_ref = coalesce(provider_ref, $3
          WHERE id = $1
 
 -- @ src/shipments/store.rs LIST
--- uuid -> id uuid, order_id uuid, status text, service_code text, boxes jsonb, volume int2, provider_ref text, label_url text, asked bool, rested_s int8, order_status text, is_wanted bool, is_off bool, has_begun_to_leave bool
-SELECT s.id, s.order_id, s.status, s.service_code, s.boxes, s.volume, s.provider_ref, s.label_url, s.asked_at IS NOT NULL AS asked,
+-- uuid -> id uuid, order_id uuid, status text, service_code text, boxes jsonb, volume int2, provider_ref text, label_url text, stale bool, asked bool, rested_s int8, order_status text, is_wanted bool, is_off bool, has_begun_to_leave bool
+SELECT s.id, s.order_id, s.status, s.service_code, s.boxes, s.volume, s.provider_ref, s.label_url, s.stale, s.asked_at IS NOT NULL AS asked,
      extract(epoch FROM now() - s.updated_at)::bigint AS rested_s, o.status AS order_status, (o.payment_status IN ('paid', 'partially_refunded') AND NOT (o.on_hold OR (NOT o.stock_held OR (o.on_hold AND o.status = 'processing') OR 
     (o.payment_status = 'refunded' OR EXISTS (SELECT FROM payments p WHERE p.order_id = o.id AND NOT p.is_surplus AND p.captured_cents > 0
                                                  AND p.captured_cents <= p.refunded_cents + p.lost_cents)))) AND (o.status = 'processing' OR (o.status = 'shipped' AND EXISTS (SELECT FROM shipments l WHERE l.order_id = o.id AND l.status IN ('posted', 'undelivered', 'delivered'))))) AS is_wanted, (o.on_hold OR (NOT o.stock_held OR (o.on_hold AND o.status = 'processing') OR 
@@ -3618,7 +3677,7 @@ UPDATE messages SET recipient = NULL, subject = '(removido)', html = NULL, body 
 -- @ src/users/erase.rs ORDERS
 -- _uuid -> 
 UPDATE orders SET customer_name = '(removido)', customer_email = NULL, customer_phone = NULL, locale = 'pt-BR', sms_opt_in = false, notes = NULL, cancel_reason = NULL,
-               tax_id_sealed = NULL, tax_id_key = NULL, tax_id_hash = NULL, updated_at = now(),
+               tax_id_sealed = NULL, tax_id_key = NULL, tax_id_hash = NULL, state_registration = NULL, updated_at = now(),
                shipping_address = jsonb_build_object('city', shipping_address -> 'city', 'state', shipping_address -> 'state',
                                                      'cep', shipping_address -> 'cep')
          WHERE id = ANY($1)
@@ -3703,7 +3762,7 @@ SELECT coalesce(jsonb_agg(jsonb_build_object('kind', m.kind, 'channel', m.channe
 -- @ src/users/export.rs ORDERS
 -- uuid -> tax_id_sealed bytea, tax_id_key int2, data jsonb
 SELECT o.tax_id_sealed, o.tax_id_key,
-           to_jsonb(o) - '{user_id,tax_id_sealed,tax_id_key,tax_id_hash,coupon_id,coupon_held,reservation,stock_held,on_hold,freight_quote}'::text[]
+           to_jsonb(o) - '{user_id,tax_id_sealed,tax_id_key,tax_id_hash,coupon_id,coupon_held,reservation,stock_held,on_hold,freight_quote,mended}'::text[]
            || jsonb_build_object(
                'items', (SELECT coalesce(jsonb_agg(to_jsonb(l) - 'order_id' ORDER BY l.position), '[]') FROM order_lines l WHERE l.order_id = o.id),
                'payments', (SELECT coalesce(jsonb_agg(to_jsonb(p) - '{order_id,error}'::text[] ORDER BY p.id), '[]') FROM payments p WHERE p.order_id = o.id),

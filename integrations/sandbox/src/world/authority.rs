@@ -14,6 +14,8 @@ pub(crate) struct Authority {
     orders: Mutex<Vec<Order>>,
     /// By CNPJ, what the Receita's register holds of a taxpayer. Who is not here is in order, and of the regime that the invoice says.
     register: Mutex<HashMap<String, Taxpayer>>,
+    /// By CNPJ, the active state registration of a company. Who is not here is not looked up.
+    contributors: Mutex<HashMap<String, String>>,
 }
 
 /// What the register holds of a taxpayer that is not in order.
@@ -68,6 +70,14 @@ impl Authority {
 
     pub(crate) fn taxpayer(&self, cnpj: &str) -> Option<Taxpayer> {
         self.registered().get(cnpj).copied()
+    }
+
+    pub(crate) fn contributes(&self, cnpj: &str, registration: &str) {
+        self.contributors.lock().unwrap_or_else(PoisonError::into_inner).insert(cnpj.to_owned(), registration.to_owned());
+    }
+
+    pub(crate) fn registration(&self, cnpj: &str) -> Option<String> {
+        self.contributors.lock().unwrap_or_else(PoisonError::into_inner).get(cnpj).cloned()
     }
 
     fn registered(&self) -> MutexGuard<'_, HashMap<String, Taxpayer>> {

@@ -98,6 +98,8 @@ fn decide(world: &World, books: &mut Books, mut nfe: Nfe, now: Timestamp) {
         None => {
             let judged = rules::judge(&nfe.draft);
             let judged = judged.and_then(|()| rules::register(&nfe.draft, |cnpj| world.authority.taxpayer(cnpj)));
+            let judged =
+                judged.and_then(|()| rules::registration(&nfe.draft, world.authority.registration(&nfe.draft.buyer.tax_id)));
             judged.err().map(|(code, why)| (false, code.to_string(), why))
         }
     };

@@ -40,6 +40,9 @@ pub(crate) const STATES: [(&str, &str); 27] = [
     ("DF", "53"),
 ];
 
+/// States in which nobody contributes without a state registration.
+const WITHOUT_EXEMPT: [&str; 12] = ["AM", "BA", "CE", "GO", "MG", "MS", "MT", "PA", "PE", "RN", "SE", "SP"];
+
 /// A code and the words that go with it.
 pub(crate) type Rejection = (u16, String);
 
@@ -60,6 +63,15 @@ pub(crate) fn register(draft: &Draft, taxpayer: impl Fn(&str) -> Option<Taxpayer
         Some(Taxpayer::Unknown) => no(181, "CNPJ do destinatário não cadastrado na Receita Federal"),
         Some(Taxpayer::Irregular) => no(182, "CNPJ do destinatário em situação irregular na Receita Federal"),
         Some(Taxpayer::OtherRegime) | None => Ok(()),
+    }
+}
+
+/// What the state's register says of the buyer's registration. `active`: the one that the buyer has.
+pub(crate) fn registration(draft: &Draft, active: Option<String>) -> Result<(), Rejection> {
+    match (draft.buyer_indicator, &draft.buyer.state_registration, active) {
+        (2 | 9, None, Some(_)) => no(232, "IE do destinatário não informada"),
+        (_, Some(said), Some(active)) if *said != active => no(234, "IE do destinatário não vinculada ao CNPJ"),
+        _ => Ok(()),
     }
 }
 
@@ -103,6 +115,11 @@ fn parties(draft: &Draft) -> Result<(), Rejection> {
     }
     match (draft.buyer_indicator, &buyer.state_registration) {
         (1, None) => no(232, "IE do destinatário não informada"),
+        (1, Some(registration)) if !registration.bytes().all(|b| b.is_ascii_digit()) => no(210, "IE do destinatário inválida"),
+        (2, Some(_)) => no(225, "Falha no Schema XML: IE de destinatário isento"),
+        (2, None) if WITHOUT_EXEMPT.contains(&buyer.state.as_str()) => {
+            no(805, "A SEFAZ do destinatário não permite Contribuinte Isento de Inscrição Estadual")
+        }
         (9, _) if !draft.is_final_consumer => no(696, "Operação com não contribuinte deve indicar operação com consumidor final"),
         _ => Ok(()),
     }
@@ -257,7 +274,7 @@ fn regime(draft: &Draft, item: &DraftItem) -> Result<(), Rejection> {
     let Some(difal) = &item.difal else {
         return if owes { no(694, "Não informado o grupo de ICMS para a UF de destino") } else { Ok(()) };
     };
-    if draft.destination != 2 {
+    if draft.destination != 2 || draft.buyer_indicator != 9 {
         return no(695, "Informado indevidamente o grupo de ICMS para a UF de destino");
     }
     let rate = if matches!(item.origin, 1 | 2 | 3 | 8) { 40_000 } else { interstate(&draft.issuer.state, &draft.buyer.state) };

@@ -47,6 +47,11 @@ impl Control {
         self.world.authority.register(cnpj, holds);
     }
 
+    /// A company has this state registration: invoices to it must say so.
+    pub fn register_contributor(&self, cnpj: &str, registration: &str) {
+        self.world.authority.contributes(cnpj, registration);
+    }
+
     /// So many of the next invoices to be decided are denied: for good.
     pub fn deny_next_nfes(&self, count: u32) {
         self.world.authority.refuse_next(count, true, DENIAL.0, DENIAL.1);
