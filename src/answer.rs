@@ -58,7 +58,7 @@ pub struct Answer {
 
 impl Answer {
     pub fn new(body: Bytes, generation: u64, stale_at: Instant, cache_control: &'static str) -> Self {
-        let hash = hex::encode(&Sha256::digest(&body)[..12]);
+        let hash = hash_of(&body);
         let plain = Face { body, etag: tag(&hash, None) };
         Self { generation, stale_at, hash, cache_control, plain, compressed: Default::default() }
     }
@@ -120,6 +120,11 @@ impl Answer {
             tag == "*" || name.split('-').next() == Some(&self.hash)
         })
     }
+}
+
+/// What the tags of a body are made of, in every encoding.
+pub fn hash_of(body: &[u8]) -> String {
+    hex::encode(&Sha256::digest(body)[..12])
 }
 
 fn tag(hash: &str, coding: Option<Coding>) -> HeaderValue {

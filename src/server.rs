@@ -129,7 +129,7 @@ async fn nothing_here() -> Result<HttpResponse> {
 fn cors(origins: &[String]) -> Cors {
     let cors = Cors::default()
         .allowed_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
-        .allowed_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT, header::IF_NONE_MATCH])
+        .allowed_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT, header::IF_MATCH, header::IF_NONE_MATCH])
         .allowed_headers(["x-request-id", "x-cart-token", "x-order-token", "x-device-token", "idempotency-key", "last-event-id"])
         .expose_headers(["x-request-id", "x-cart-token", "x-device-token", "idempotency-replayed", "etag", "retry-after"])
         .max_age(3600);

@@ -13,6 +13,7 @@ use super::export::Form;
 use super::import::{self, Imported, Stock};
 use super::product_admin::{self, Changes, ProductInput};
 use super::stock::{self, StockChange};
+use super::version::{IfMatch, tagged};
 use super::{Category, Product, changed, export, store};
 use crate::app::App;
 use crate::error::{Error, Problem, Result};
@@ -20,7 +21,7 @@ use crate::http::json::{Json, Path, Query};
 use crate::http::who::{Admin, AdminSent};
 
 pub fn routes(cfg: &mut ServiceConfig<'_>) {
-    cfg.service(create_product).service(set_stock).service(replace_product).service(delete_product);
+    cfg.service(create_product).service(set_stock).service(replace_product).service(change_product).service(delete_product);
     cfg.service(create_category).service(replace_category).service(delete_category);
     cfg.service(import_products).service(export_products);
 }
@@ -37,26 +38,54 @@ async fn create_product(app: Data<App>, sent: AdminSent<Json<ProductInput>>) -> 
     tx.commit().await?;
     drop(db);
     changed(&app).await;
-    let location = format!("/api/products/{}", product.id);
-    Ok(HttpResponse::Created().insert_header(("location", location)).json(product))
+    let mut created = HttpResponse::Created();
+    created.insert_header(("location", format!("/api/products/{}", product.id)));
+    tagged(created, &product)
 }
 
 /// Changes a product
 ///
-/// Fields that are left out keep their values. Where `variants` is given, those it does not name are retired.
-#[utoipa::path(tag = "catalog", security(("bearer" = [])), params(("id" = String, Path, description = "Id or slug")),
+/// Fields that are left out keep their values. Where `variants` is given, those it does not name are retired. With `If-Match`, the
+/// `ETag` of the product as it was read, only that version is changed (412 if it is another by now), and `stock` counts. Without it
+/// `stock` is not looked at, but for new variants.
+#[utoipa::path(tag = "catalog", security(("bearer" = [])),
+    params(("id" = String, Path, description = "Id or slug"), ("If-Match" = Option<String>, Header)),
     request_body = ProductInput, responses((status = 200, body = Product), (status = 401, body = Problem), (status = 403, body = Problem),
-    (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
+    (status = 404, body = Problem), (status = 409, body = Problem), (status = 412, body = Problem), (status = 422, body = Problem)))]
 #[put("/api/products/{id}")]
-async fn replace_product(app: Data<App>, id: Path<String>, sent: AdminSent<Json<Changes>>) -> Result<HttpResponse> {
+async fn replace_product(
+    app: Data<App>,
+    id: Path<String>,
+    if_match: IfMatch,
+    sent: AdminSent<Json<Changes>>,
+) -> Result<HttpResponse> {
+    change(&app, &id.0, &if_match, sent).await
+}
+
+/// Changes a product, as PUT does
+#[utoipa::path(tag = "catalog", security(("bearer" = [])),
+    params(("id" = String, Path, description = "Id or slug"), ("If-Match" = Option<String>, Header)),
+    request_body = Object, responses((status = 200, body = Product), (status = 401, body = Problem), (status = 403, body = Problem),
+    (status = 404, body = Problem), (status = 409, body = Problem), (status = 412, body = Problem), (status = 422, body = Problem)))]
+#[patch("/api/products/{id}")]
+async fn change_product(
+    app: Data<App>,
+    id: Path<String>,
+    if_match: IfMatch,
+    sent: AdminSent<Json<Changes>>,
+) -> Result<HttpResponse> {
+    change(&app, &id.0, &if_match, sent).await
+}
+
+async fn change(app: &App, name: &str, if_match: &IfMatch, sent: AdminSent<Json<Changes>>) -> Result<HttpResponse> {
     let AdminSent(admin, body) = sent;
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
-    let product = product_admin::replace(&tx, &id.0, body.into_inner().0, admin.0.actor()).await?;
+    let product = product_admin::replace(&tx, name, body.into_inner().0, if_match, admin.0.actor()).await?;
     tx.commit().await?;
     drop(db);
-    changed(&app).await;
-    Ok(HttpResponse::Ok().json(product))
+    changed(app).await;
+    tagged(HttpResponse::Ok(), &product)
 }
 
 /// Takes a product off the shelves
@@ -91,7 +120,7 @@ async fn set_stock(app: Data<App>, id: Path<String>, sent: AdminSent<Json<StockC
     let product = store::get(&db, &id.to_string(), true).await?;
     drop(db);
     changed(&app).await;
-    Ok(HttpResponse::Ok().json(product))
+    tagged(HttpResponse::Ok(), &product)
 }
 
 /// Creates a category

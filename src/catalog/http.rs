@@ -8,6 +8,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::cached;
 use super::search::{Ask, ListQuery};
+use super::version::tagged;
 use super::{Category, Product, categories, store};
 use crate::app::App;
 use crate::cache::{Key, Kind};
@@ -90,7 +91,9 @@ async fn show(app: Data<App>, req: HttpRequest) -> Result<HttpResponse> {
     let (query, foreign) = ListQuery::read(req.query_string())?;
     if query.include_inactive == Some(true) {
         Admin::extract(&req).await?;
-        return Ok(private(&store::get(&app.db().await?, name, true).await?));
+        let mut answer = HttpResponse::Ok();
+        answer.insert_header((header::CACHE_CONTROL, PRIVATE));
+        return tagged(answer, &store::get(&app.db().await?, name, true).await?);
     }
     let key = Key { canonical: format!("/api/products/{name}"), may_alias: !foreign && req.query_string().is_empty() };
     cached::answer(&app, &req, Kind::Products, &key, async || store::get(&app.db().await?, name, false).await).await
@@ -147,7 +150,10 @@ fn named<'a>(req: &'a HttpRequest, what: &'static str) -> Result<&'a str> {
     if sane { Ok(name) } else { Err(Error::NotFound(what)) }
 }
 
-/// An answer for an administrator: never cached.
+/// Of what only administrators see: never cached.
+const PRIVATE: &str = "private, no-store";
+
+/// An answer for an administrator.
 fn private(value: &impl Serialize) -> HttpResponse {
-    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "private, no-store")).json(value)
+    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, PRIVATE)).json(value)
 }

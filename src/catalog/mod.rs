@@ -21,6 +21,7 @@ mod slug;
 mod stock;
 mod store;
 pub mod synonyms;
+mod version;
 #[cfg(test)]
 mod table_tests;
 

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::save::{Draft, DraftVariant, Others, lock_writers, save};
 use super::slug::{RESERVED, free_slug, slugify};
+use super::version::IfMatch;
 use super::{Image, Product, rules, store};
 use crate::audit_log;
 use crate::cause::Actor;
@@ -88,7 +89,7 @@ pub struct ProductInput {
     #[serde(default)]
     #[garde(range(min = 1, max = MAX_PRICE))]
     pub compare_at_cents: Option<i64>,
-    /// Leave it out of a change unless you mean to set it: sales go on meanwhile.
+    /// In a change of what exists it counts only with `If-Match`: sales go on meanwhile. `PATCH …/stock` sets it alone.
     #[serde(default)]
     #[garde(range(min = 0, max = MAX_STOCK))]
     pub stock: Option<i32>,
@@ -221,11 +222,28 @@ pub async fn create(tx: &Transaction<'_>, input: ProductInput, actor: Actor) -> 
     Ok(product)
 }
 
-/// Fields left out keep their values. Variants that a given list does not name are retired. The caller commits, and evicts.
-pub async fn replace(tx: &Transaction<'_>, name: &str, changes: Map<String, Value>, actor: Actor) -> Result<Product> {
+/// Fields left out keep their values. Variants that a given list does not name are retired. Without `if_match` nobody has said which stock
+/// they know, so that of existing variants stays as it is. The caller commits, and evicts.
+///
+/// Errors: [`Error::Stale`], the product is not the version of `if_match`.
+pub async fn replace(
+    tx: &Transaction<'_>,
+    name: &str,
+    changes: Map<String, Value>,
+    if_match: &IfMatch,
+    actor: Actor,
+) -> Result<Product> {
     lock_writers(tx).await?;
-    let before = store::get(tx, name, true).await?;
-    let input = merged(&before, changes)?;
+    let mut before = store::get(tx, name, true).await?;
+    let known = lock_variants(tx, before.id).await?;
+    if if_match.is_sent() {
+        before = store::get(tx, &before.id.to_string(), true).await?; // with all that was sold before the lock
+        if_match.check(&before)?;
+    }
+    let mut input = merged(&before, changes)?;
+    if !if_match.is_sent() {
+        leave_stocks(&mut input, &known);
+    }
     check(&input)?;
     let slug = match input.slug.clone() {
         Some(slug) if slug != before.slug => chosen_slug(slug)?,
@@ -236,6 +254,27 @@ pub async fn replace(tx: &Transaction<'_>, name: &str, changes: Map<String, Valu
     let product = store::get(tx, &id.to_string(), true).await?;
     audit_log::record(tx, actor, "product.update", &id.to_string(), Some(json!(before)), Some(json!(product))).await?;
     Ok(product)
+}
+
+/// The ids and SKUs of all of a product's variants, retired ones too, locked in the order of a checkout: nothing is sold until the commit.
+async fn lock_variants(tx: &Transaction<'_>, product: ProductId) -> Result<Vec<(VariantId, String)>> {
+    const LOCK: &str = "SELECT id, sku FROM variants WHERE product_id = $1 ORDER BY id FOR NO KEY UPDATE";
+    Ok(db::query(tx, LOCK, &[&product]).await?.iter().map(|row| (row.get("id"), row.get("sku"))).collect())
+}
+
+/// Only a new variant begins with the stock that was sent.
+fn leave_stocks(input: &mut ProductInput, known: &[(VariantId, String)]) {
+    let is_known = |id: Option<VariantId>, sku: Option<&str>| {
+        known.iter().any(|(known_id, known_sku)| id.map_or(sku == Some(known_sku), |id| id == *known_id))
+    };
+    for variant in &mut input.variants {
+        if is_known(variant.id, variant.sku.as_deref()) {
+            variant.stock = None;
+        }
+    }
+    if is_known(None, input.sku.as_deref()) {
+        input.stock = None;
+    }
 }
 
 /// Soft: orders keep naming it. Its slug and SKUs are free for another product. The caller commits, and evicts.

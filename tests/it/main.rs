@@ -94,4 +94,5 @@ mod tidy;
 mod undone_elsewhere;
 mod typed;
 mod users;
+mod versions;
 mod webhooks;
