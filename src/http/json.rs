@@ -156,6 +156,10 @@ fn parse<T: DeserializeOwned>(raw: &[u8]) -> Result<T> {
         }
     })?;
     json.end().map_err(|_| Error::Malformed("The body has something after the JSON".into()))?;
+    // serde reads an array as the fields of a struct in their order: an empty one would be a body in which nothing was said.
+    if raw.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Error::field("", "must be an object"));
+    }
     Ok(value)
 }
 
@@ -228,6 +232,23 @@ mod tests {
 
     fn pieces(of: &'static [&'static str]) -> LocalBoxStream<'static, Result<Bytes, PayloadError>> {
         stream::iter(of).map(|text| Ok(Bytes::from_static(text.as_bytes()))).boxed_local()
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    struct Wish {
+        #[allow(dead_code)] // only read by serde
+        reason: Option<String>,
+    }
+
+    #[test]
+    fn only_an_object_is_a_body() {
+        assert!(parse::<Wish>(b" \n{}").is_ok() && parse::<Wish>(b"{\"reason\": null}").is_ok());
+        for other in ["[]", "[null]", " [\"x\"]", "null", "1", "\"reason\""] {
+            assert!(matches!(parse::<Wish>(other.as_bytes()), Err(Error::Invalid(_))), "{other}");
+        }
+        for broken in ["", "{", "[", "{} {}", "nonsense"] {
+            assert!(matches!(parse::<Wish>(broken.as_bytes()), Err(Error::Malformed(_))), "{broken}");
+        }
     }
 
     #[tokio::test]

@@ -19,7 +19,7 @@ use crate::client_ip::counted;
 use crate::coupons;
 use crate::error::{Error, Result};
 use crate::http::idempotency::{IdempotencyKey, Kept};
-use crate::http::json::{Json, Query};
+use crate::http::json::{Json, OptionalJson, Query};
 use crate::http::page::{self, List};
 use crate::http::rate_limit;
 use crate::http::request_id;
@@ -224,10 +224,10 @@ async fn cancel_order(
     app: web::Data<App>,
     visitor: Visitor,
     OrderPath(order): OrderPath,
-    body: Option<Json<CancelOrder>>,
+    body: OptionalJson<CancelOrder>,
 ) -> Result<HttpResponse> {
     let viewer = Viewer::of(&app, &visitor, order).await?;
-    let reason = body.and_then(|b| b.into_inner().reason).unwrap_or_default();
+    let reason = body.0.and_then(|body| body.into_inner().reason).unwrap_or_default();
     cancel::cancel(&app, viewer, order, &reason).await?;
     let url = &app.config.http.public_url;
     let found = store::find_order(&app.db().await?, order, viewer, url).await?.ok_or(Error::NotFound("The order"))?;

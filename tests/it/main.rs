@@ -63,6 +63,7 @@ mod logs;
 mod mail;
 mod mend;
 mod messages;
+mod nonsense;
 mod passwords;
 mod payments;
 mod plans;

@@ -155,6 +155,25 @@ fn what_people_type_is_counted_in_characters() {
     assert_eq!(wrong, Vec::<PathBuf>::new(), "write length(chars, …) or length(bytes, …)");
 }
 
+/// An extractor that may fail, taken as one that may be absent: its error would count as "nothing was sent".
+fn hides_an_error(source: &str) -> bool {
+    ["Option<Json<", "Option<Query<", "Option<Path<", "Option<AdminSent<", "Result<Json<"].iter().any(|part| {
+        code_of(source).split(part).count() > 1
+            && code_of(source).lines().any(|line| line.contains(part) && !line.contains("struct "))
+    })
+}
+
+#[test]
+fn a_body_that_cannot_be_read_is_never_taken_for_none() {
+    assert!(
+        hides_an_error("async fn f(body: Option<Json<A>>) {}")
+            && !hides_an_error("pub struct OptionalJson<T>(pub Option<Json<T>>);")
+    );
+    let wrong: Vec<_> =
+        files("src", "rs").into_iter().filter(|file| hides_an_error(&fs::read_to_string(file).unwrap())).collect();
+    assert_eq!(wrong, Vec::<PathBuf>::new(), "take OptionalJson");
+}
+
 #[test]
 fn every_migration_is_run() {
     let list = fs::read_to_string(root().join("src/db.rs")).unwrap();
