@@ -1564,6 +1564,24 @@ SELECT coalesce(max(sequence) FILTER (WHERE status <> 'refused'), 0)::int2 AS la
 -- uuid, text, text -> 
 UPDATE invoice_corrections SET status = $2, message = $3, updated_at = now() WHERE id = $1 AND status = 'pending'
 
+-- @ src/invoices/documents.rs FIND
+-- text, uuid, uuid, bool, uuid -> chave text, file bytea
+SELECT i.chave, CASE $1::text WHEN 'danfe' THEN i.danfe WHEN 'xml' THEN i.xml ELSE i.cancellation_xml END AS file FROM invoices i JOIN orders o ON o.id = i.order_id WHERE i.id = $2 AND i.order_id = $3 AND ($4 OR o.user_id IS NOT DISTINCT FROM $5)
+
+-- @ src/invoices/documents.rs FIND
+-- text, uuid -> chave text, file bytea
+SELECT i.chave, CASE $1::text WHEN 'danfe' THEN i.danfe WHEN 'xml' THEN i.xml ELSE i.cancellation_xml END AS file FROM invoices i WHERE i.id = $2
+
+-- @ src/invoices/documents.rs IS_SEEN
+-- uuid, bool, uuid -> 
+SELECT FROM orders o WHERE o.id = $1 AND ($2 OR o.user_id IS NOT DISTINCT FROM $3)
+
+-- @ src/invoices/documents.rs LIST
+-- uuid -> id uuid, purpose text, status text, chave text, number text, series text, total_cents int8, authorized_at timestamptz, cancelled_at timestamptz, danfe bool, xml bool, cancellation_xml bool
+SELECT i.id, i.purpose, i.status, i.chave, i.number, i.series, i.total_cents, i.authorized_at, i.cancelled_at,
+               i.danfe IS NOT NULL AS danfe, i.xml IS NOT NULL AS xml, i.cancellation_xml IS NOT NULL AS cancellation_xml
+          FROM invoices i WHERE i.order_id = $1 AND i.chave IS NOT NULL AND i.status IN ('authorized', 'cancelled') ORDER BY i.id
+
 -- @ src/invoices/facts.rs ASK
 -- uuid, int4 -> was_mended bool
 SELECT mended <> $2 AS was_mended FROM orders WHERE id = $1
@@ -1629,6 +1647,43 @@ SELECT i.xml AS file FROM orders o JOIN invoices i ON i.order_id = o.id AND i.pu
 UPDATE invoices SET buyer_ibge_city = NULL, updated_at = now()
          WHERE order_id = $1 AND status IN ('pending', 'rejected') AND buyer_ibge_city IS NOT NULL
 
+-- @ src/invoices/pack/check.rs COMPARE
+-- text, timestamptz, timestamptz, int8 -> number text, invoiced int8, paid int8, orders int8, differences int8
+WITH concerned AS (
+                SELECT order_id FROM invoices
+                 WHERE environment = $1 AND chave IS NOT NULL AND issued_at >= $2 AND issued_at < $3
+                UNION SELECT order_id FROM payments WHERE paid_at >= $2 AND paid_at < $3
+                UNION SELECT order_id FROM money_movements WHERE kind <> 'capture' AND at >= $2 AND at < $3),
+            compared AS (
+                SELECT c.order_id,
+                       coalesce((SELECT sum(CASE WHEN i.purpose = 'sale' THEN i.total_cents ELSE -i.total_cents END)
+                                   FROM invoices i
+                                  WHERE i.order_id = c.order_id AND i.environment = $1 AND i.status = 'authorized'), 0)::bigint AS invoiced,
+                       coalesce((SELECT sum(CASE WHEN m.kind IN ('capture', 'refund_back', 'dispute_back') THEN m.amount_cents
+                                                 ELSE -m.amount_cents END)
+                                   FROM money_movements m WHERE m.order_id = c.order_id), 0)::bigint AS paid
+                  FROM concerned c)
+            SELECT o.number, c.invoiced, c.paid, (SELECT count(*) FROM compared) AS orders, count(*) OVER () AS differences
+              FROM compared c JOIN orders o ON o.id = c.order_id
+             WHERE c.invoiced <> c.paid ORDER BY o.number LIMIT $4
+
+-- @ src/invoices/pack/check.rs COUNT
+-- text, timestamptz, timestamptz -> count int8
+SELECT count(*) FROM (
+                SELECT order_id FROM invoices
+                 WHERE environment = $1 AND chave IS NOT NULL AND issued_at >= $2 AND issued_at < $3
+                UNION SELECT order_id FROM payments WHERE paid_at >= $2 AND paid_at < $3
+                UNION SELECT order_id FROM money_movements WHERE kind <> 'capture' AND at >= $2 AND at < $3) concerned
+
+-- @ src/invoices/pack/entry.rs LIST
+-- text, timestamptz, timestamptz, uuid, int8 -> id uuid, chave text, is_return bool, status text, total_cents int8, xml bytea, cancellation_xml bytea, is_issued bool, number text
+SELECT i.id, i.chave, i.purpose = 'return' AS is_return, i.status, i.total_cents, i.xml, i.cancellation_xml,
+               i.issued_at >= $2 AND i.issued_at < $3 AS is_issued, o.number
+          FROM invoices i JOIN orders o ON o.id = i.order_id
+         WHERE i.environment = $1 AND i.chave IS NOT NULL AND i.status IN ('authorized', 'cancelled')
+           AND ((i.issued_at >= $2 AND i.issued_at < $3) OR (i.cancelled_at >= $2 AND i.cancelled_at < $3))
+           AND ($4::uuid IS NULL OR i.id > $4) ORDER BY i.id LIMIT $5
+
 -- @ src/invoices/provider_state.rs NUMBER
 -- uuid -> number text
 SELECT number FROM orders WHERE id = $1
@@ -1649,6 +1704,10 @@ SELECT p.id, p.name, coalesce(p.ncm, c.ncm) AS ncm, coalesce(p.cfop, c.cfop) AS 
 -- @ src/invoices/readiness.rs RULES
 --  -> value jsonb
 SELECT value FROM settings WHERE name = 'taxes'
+
+-- @ src/invoices/rules_watch.rs IS_TOLD
+-- text -> ?column? bool
+SELECT EXISTS (SELECT FROM alerts WHERE key = $1) OR EXISTS (SELECT FROM alert_occurrences WHERE key = $1)
 
 -- @ src/invoices/store.rs ADVANCE
 -- uuid, text, text -> 
