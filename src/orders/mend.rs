@@ -17,13 +17,14 @@ use crate::audit_log;
 use crate::cause::Actor;
 use crate::db;
 use crate::error::{Error, Problem, Result};
-use crate::http::json::{Json, Path, check};
+use crate::http::json::{Json, check};
 use crate::http::who::AdminSent;
 use crate::ids::OrderId;
 use crate::invoices;
 use crate::sale::address::ShippingAddress;
 use crate::sale::history::{Change, record_change};
 use crate::sale::locks::{self, LockedOrder};
+use crate::sale::named::OrderPath;
 use crate::sale::states::OrderStatus;
 use crate::sale::viewer::Viewer;
 use crate::shipments;
@@ -118,14 +119,15 @@ impl Typed {
 ///
 /// A rejected invoice stays rejected: try it again afterwards. The freight stays as it was paid, so a new CEP must be in the same
 /// region. A label that waits in the broker's cart is replaced.
-#[utoipa::path(tag = "orders", security(("bearer" = [])), params(("id" = OrderId, Path)), request_body = MendOrder,
+#[utoipa::path(tag = "orders", security(("bearer" = [])), params(("id" = String, Path, description = "Its id, or its number")),
+    request_body = MendOrder,
     responses((status = 200, body = OrderView), (status = 403, body = Problem), (status = 404, body = Problem),
         (status = 409, body = Problem, description = "`invoice-or-label-stands`; or the order is over, or its buyer was erased"),
         (status = 422, body = Problem)))]
 #[patch("/api/orders/{id}")]
 pub async fn mend_order(
     app: web::Data<App>,
-    Path(id): Path<OrderId>,
+    OrderPath(id): OrderPath,
     AdminSent(admin, body): AdminSent<Json<MendOrder>>,
 ) -> Result<HttpResponse> {
     let viewer = Viewer::Admin(admin.0.id);
