@@ -20,7 +20,9 @@ impl Shop {
             "normal" => json!({"products": {
                 "icms_cst": "00", "pis_cst": "01", "pis_rate": 165, "cofins_cst": "01", "cofins_rate": 760,
                 "ibs_cbs_cst": "000", "cclasstrib": "000001"}, "fcp_rates": {"RJ": 200}}),
-            _ => json!({"products": {"csosn": "102"}}),
+            // Complete also for the days from 2027-01-04 on, whenever the tests are run.
+            _ => json!({"products": {"csosn": "102", "ibs_cbs_cst": "000", "cclasstrib": "000001"},
+                        "reform_rates": [{"from": "2027-01-01", "cbs": 870}]}),
         };
         self.set("company", &company).await;
         self.set("taxes", &taxes).await;
