@@ -21,7 +21,7 @@ fn labels() -> impl Strategy<Value = BTreeMap<String, String>> {
 }
 
 prop_compose! {
-    fn a_variant()(sku in "[A-Z0-9'=+.-]{1,10}", name in words("[A-Za-z0-9 /'=,-]{0,12}"), options in labels(),
+    fn a_variant()(sku in "[A-Z0-9'=+.-]{0,9}[A-Z0-9]", name in words("[A-Za-z0-9 /'=,-]{0,12}"), options in labels(),
                    price_cents in 1_i64..10_000_000, more in proptest::option::of(0_i64..1_000_000), stock in 0_i32..100_000) -> Variant {
         let compare_at_cents = more.map(|more| price_cents + more);
         Variant { id: VariantId::new(), sku, name, options, price_cents, compare_at_cents, stock, in_stock: stock > 0 }
@@ -31,7 +31,7 @@ prop_compose! {
 prop_compose! {
     fn a_product()(slug in "[a-z0-9]{1,6}(-[a-z0-9]{1,4})?", name in words("[A-Za-zÀ-ú0-9'=+@.,/ -]{1,20}"),
                    description in "[A-Za-z0-9'=+\n\",;é -]{0,40}", attributes in labels(), flags in any::<[bool; 2]>(),
-                   ncm in proptest::option::of("(0[1-9]|[1-9][0-9])[0-9]{6}"), cfop in proptest::option::of("[1-7][0-9]{3}"),
+                   ncm in proptest::option::of("(0[1-9]|[1-9][0-9])[0-9]{6}"), cfop in proptest::option::of(proptest::sample::select(vec!["5101", "5102", "5405", "6102", "6108"])),
                    origin in proptest::option::of(0_i16..=8), sizes in [1..=1_000_000_i32, 1..=1000_i32, 1..=1000_i32, 1..=1000_i32],
                    pictures in proptest::collection::vec(("/media/[a-z0-9;|=]{1,6}[.]svg", words("[A-Za-z ;|=-]{0,6}")), 0..3),
                    has_tax in any::<bool>(), variants in proptest::collection::vec(a_variant(), 1..4)) -> Product {
@@ -44,7 +44,7 @@ prop_compose! {
             id: ProductId::new(),
             sku: first.sku.clone(),
             slug,
-            name: if name.is_empty() { "Nome".to_owned() } else { name },
+            name: if name.contains(|c: char| c.is_ascii_alphanumeric()) { name } else { "Nome".to_owned() },
             description,
             price_cents: first.price_cents,
             compare_at_cents: first.compare_at_cents,
@@ -60,7 +60,7 @@ prop_compose! {
             width_cm: sizes[2],
             length_cm: sizes[3],
             ncm,
-            cfop,
+            cfop: cfop.map(str::to_owned),
             origin,
             tax: if has_tax { TaxData::of_words(tax.into()).expect("tax data") } else { TaxData::default() },
             attributes: attributes.into_iter().filter(|(name, _)| !name.is_empty()).collect(),

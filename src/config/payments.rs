@@ -68,8 +68,8 @@ pub struct BankSettings {
 pub struct StripeSettings {
     pub url: String,
     pub secret_key: SecretString,
-    /// For the browser.
-    pub publishable_key: String,
+    /// For the browser. Unset: the storefront has its own, as those of go-cart-api do.
+    pub publishable_key: Option<String>,
     pub webhook_secret: SecretString,
     pub timeout: Duration,
     /// `CARD_PROVIDER=none`: no new card payments; old ones are still looked after.
@@ -164,7 +164,7 @@ fn bank(env: &mut Env<'_>) -> BankSettings {
     }
 }
 
-/// Stripe can be asked once there is a secret key; then the two other keys are required. It takes new cards unless
+/// Stripe can be asked once there is a secret key; then the webhooks' secret is required. It takes new cards unless
 /// `CARD_PROVIDER=none`.
 pub(super) fn stripe(env: &mut Env<'_>) -> Option<StripeSettings> {
     let cards = env.optional("CARD_PROVIDER");
@@ -176,7 +176,7 @@ pub(super) fn stripe(env: &mut Env<'_>) -> Option<StripeSettings> {
         is_retired: cards.as_deref() == Some("none"),
         url: env.url("STRIPE_URL", "https://api.stripe.com"),
         secret_key: env.secret("STRIPE_SECRET_KEY", 1),
-        publishable_key: env.required("STRIPE_PUBLISHABLE_KEY"),
+        publishable_key: env.optional("STRIPE_PUBLISHABLE_KEY"),
         webhook_secret: env.secret("STRIPE_WEBHOOK_SECRET", 1),
         timeout: env.duration("STRIPE_TIMEOUT", "10s"),
     })

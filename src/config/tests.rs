@@ -111,9 +111,20 @@ fn a_slash_at_the_end_of_a_banks_address_is_kept() {
 }
 
 #[test]
+fn cards_need_no_key_for_the_browser_because_a_storefront_may_have_its_own() {
+    let keys = [("STRIPE_SECRET_KEY", "sk_test_loja"), ("STRIPE_WEBHOOK_SECRET", "whsec_loja")];
+    let stripe = read(Mode::Serve, &keys).expect("good").stripe.expect("cards");
+    assert_eq!(stripe.publishable_key, None);
+}
+
+#[test]
 fn a_zero_switches_a_rate_limit_off() {
     let config = read(Mode::Serve, &[("RATE_LIMIT_GLOBAL", "0")]).expect("good");
-    assert_eq!(config.limits.global, None);
+    assert_eq!((config.limits.global, config.limits.freight, config.limits.cep), (None, None, None));
+    assert!(config.limits.login.is_some() && config.limits.account.is_some());
+    let own =
+        read(Mode::Serve, &[("RATE_LIMIT_GLOBAL", "0"), ("RATE_LIMIT_CEP", "5/1m"), ("RATE_LIMIT_LOGIN", "0")]).expect("good");
+    assert!(own.limits.cep.is_some() && own.limits.account.is_none(), "one that is set counts");
 }
 
 #[test]

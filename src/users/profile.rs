@@ -91,6 +91,7 @@ pub struct Profile {
     #[serde(flatten)]
     pub user: User,
     /// The new e-mail, until the link that was mailed to it is opened, for an hour at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub pending_email: Option<String>,
 }
 

@@ -49,7 +49,8 @@ pub struct StartedPix {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct StartedCard {
     pub client_secret: String,
-    pub publishable_key: String,
+    /// `null`: the storefront has its own.
+    pub publishable_key: Option<String>,
 }
 
 impl Started {
