@@ -1849,6 +1849,26 @@ SELECT purpose, id, sealed, data_key FROM secret_keys ORDER BY position
 UPDATE secret_keys k SET sealed = s.sealed, data_key = $3 FROM unnest($1::int[], $2::bytea[]) AS s (position, sealed)
          WHERE k.position = s.position
 
+-- @ src/mail/account.rs FIND
+-- uuid -> user_id uuid, new_email text, expires_at timestamptz, name text, locale text
+SELECT c.user_id, c.new_email, c.expires_at, u.name, u.locale FROM email_changes c JOIN users u ON u.id = c.user_id
+         WHERE c.id = $1 AND c.ended_at IS NULL AND c.expires_at > now() AND u.erased_at IS NULL
+           AND NOT EXISTS (SELECT FROM users o WHERE o.email = c.new_email)
+
+-- @ src/mail/account.rs FIND
+-- uuid -> user_id uuid, old_email text, new_email text, confirmed_at timestamptz, name text, locale text
+SELECT c.user_id, c.old_email, c.new_email, c.confirmed_at, u.name, u.locale FROM email_changes c JOIN users u ON u.id = c.user_id
+         WHERE c.id = $1 AND c.confirmed_at IS NOT NULL AND u.erased_at IS NULL
+
+-- @ src/mail/account.rs FIND
+-- uuid -> email text, locale text, expires_at timestamptz
+SELECT email, locale, expires_at FROM privacy_requests WHERE id = $1 AND used_at IS NULL AND expires_at > now()
+
+-- @ src/mail/account.rs FIND
+-- uuid -> name text, email text, locale text, password_changed_at timestamptz
+SELECT name, email, locale, password_changed_at FROM users
+         WHERE id = $1 AND erased_at IS NULL AND password_changed_at IS NOT NULL
+
 -- @ src/mail/desk.rs COUNT
 -- uuid, text, text, text -> count int8
 SELECT count(*) FROM messages
@@ -2021,8 +2041,8 @@ SELECT id FROM messages WHERE order_id = $1 AND event = $2 AND status = 'queued'
 -- @ src/mail/store.rs SENT
 -- uuid, text -> 
 UPDATE messages SET status = 'sent', provider_ref = $2, sent_at = now(), error = NULL, claimed_at = NULL,
-               html = CASE WHEN kind = 'password_reset' THEN NULL ELSE html END,
-               body = CASE WHEN kind = 'password_reset' THEN NULL ELSE body END
+               html = CASE WHEN kind IN ('password_reset', 'email_confirm', 'privacy_request') THEN NULL ELSE html END,
+               body = CASE WHEN kind IN ('password_reset', 'email_confirm', 'privacy_request') THEN NULL ELSE body END
          WHERE id = $1 AND status IN ('queued', 'failed') AND provider_ref IS NULL
 
 -- @ src/mail/store.rs STATUS
@@ -2060,8 +2080,8 @@ SELECT id FROM payments WHERE order_id = $1 AND status IN ('creating', 'unknown'
 INSERT INTO order_lines (id, order_id, position, product_id, variant_id, sku, name, variant_name, image_url, quantity, unit_price_cents, line_total_cents, discount_cents) SELECT ($1::uuid[])[n], ($2::uuid[])[n], ($3::smallint[])[n], ($4::uuid[])[n], ($5::uuid[])[n], ($6::text[])[n], ($7::text[])[n], ($8::text[])[n], ($9::text[])[n], ($10::int[])[n], ($11::bigint[])[n], ($12::bigint[])[n], ($13::bigint[])[n] FROM unnest($1::uuid[]) WITH ORDINALITY AS l (first, n)
 
 -- @ src/orders/checkout.rs
--- uuid, text, uuid, text, text, text, text, bool, bytea, int2, bytea, text, text, text, text, int8, int8, int8, int8, int8, int8, int8, uuid, text, bool, jsonb, text, text, text, text, int4, bool, jsonb, text, timestamptz, timestamptz, int4, bytea -> 
-INSERT INTO orders (id, number, user_id, customer_name, customer_email, customer_phone, locale, sms_opt_in, tax_id_sealed, tax_id_key, tax_id_hash, state_registration, status, payment_status, payment_method, subtotal_cents, coupon_discount_cents, method_discount_cents, discount_cents, shipping_cents, shipping_quoted_cents, total_cents, coupon_id, coupon_code, coupon_held, shipping_address, shipping_provider, carrier, service, service_code, delivery_days, freight_estimate, freight_quote, notes, expires_at, paid_at, units, placed_from) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38)
+-- uuid, text, uuid, text, text, text, text, bool, text, bytea, int2, bytea, text, text, text, text, int8, int8, int8, int8, int8, int8, int8, uuid, text, bool, jsonb, text, text, text, text, int4, bool, jsonb, text, timestamptz, timestamptz, int4, bytea -> 
+INSERT INTO orders (id, number, user_id, customer_name, customer_email, customer_phone, locale, sms_opt_in, privacy_version, tax_id_sealed, tax_id_key, tax_id_hash, state_registration, status, payment_status, payment_method, subtotal_cents, coupon_discount_cents, method_discount_cents, discount_cents, shipping_cents, shipping_quoted_cents, total_cents, coupon_id, coupon_code, coupon_held, shipping_address, shipping_provider, carrier, service, service_code, delivery_days, freight_estimate, freight_quote, notes, expires_at, paid_at, units, placed_from) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39)
 
 -- @ src/orders/checkout.rs CHECK_UNPAID
 -- bytea, _bytea, text, bytea, _int4, _int4 -> check_unpaid void
@@ -2120,10 +2140,14 @@ SELECT o.number, o.status, o.shipping_provider = 'pickup' AS is_pickup, o.carrie
           FROM orders o WHERE o.id = $1
 
 -- @ src/orders/handover.rs SHIP
--- uuid, text, text -> 
-UPDATE orders SET status = 'shipped', tracking_number = $2, carrier = $3, shipped_at = coalesce(shipped_at, now()), updated_at = now()
-         WHERE id = $1 AND status IN ('processing', 'shipped') AND payment_status IN ('paid', 'partially_refunded')
+-- uuid, text, text, text, _text, _text -> 
+UPDATE orders SET status = $4, tracking_number = $2, carrier = $3, shipped_at = coalesce(shipped_at, now()), updated_at = now()
+         WHERE id = $1 AND (status = ANY($5) OR status = $4) AND payment_status = ANY($6)
            AND (tracking_number IS DISTINCT FROM $2 OR carrier <> $3)
+
+-- @ src/orders/link.rs FIND
+-- text, text -> id uuid
+SELECT id FROM orders WHERE number = $1 AND customer_email = $2 AND user_id IS NULL
 
 -- @ src/orders/mend.rs FIND
 -- uuid -> customer_name text, tax_id_sealed bytea, tax_id_key int2, state_registration text, shipping_address jsonb, quoted_cep text
@@ -2923,6 +2947,188 @@ SELECT p.status, p.captured_cents, p.lost_cents, p.is_surplus,
                           AND d.state IN ('open', 'under_review', 'unclear')) AS is_contested
           FROM payments p WHERE p.id = $1
 
+-- @ src/privacy/erase.rs
+-- uuid -> 
+DELETE FROM addresses WHERE user_id = $1
+
+-- @ src/privacy/erase.rs
+-- uuid -> 
+DELETE FROM carts WHERE user_id = $1
+
+-- @ src/privacy/erase.rs
+-- uuid -> 
+DELETE FROM email_changes WHERE user_id = $1
+
+-- @ src/privacy/erase.rs
+-- uuid -> 
+DELETE FROM password_resets WHERE user_id = $1
+
+-- @ src/privacy/erase.rs
+-- uuid -> 
+DELETE FROM sessions WHERE user_id = $1
+
+-- @ src/privacy/erase.rs CART
+-- uuid -> 
+SELECT FROM carts WHERE user_id = $1 FOR UPDATE
+
+-- @ src/privacy/erase.rs DISPUTES
+-- _uuid -> 
+UPDATE disputes SET note = '(removido)' WHERE note IS NOT NULL AND order_id = ANY($1)
+
+-- @ src/privacy/erase.rs EVENTS
+-- _uuid -> 
+UPDATE webhook_events SET body = '' WHERE order_id = ANY($1)
+
+-- @ src/privacy/erase.rs FIRST_ANSWERS
+-- text -> 
+DELETE FROM idempotency_keys WHERE starts_with(scope, 'user:' || $1::text) OR starts_with(scope, 'admin:' || $1::text)
+
+-- @ src/privacy/erase.rs LABELS
+-- _uuid -> 
+UPDATE shipments SET label_url = NULL, error = NULL WHERE order_id = ANY($1)
+
+-- @ src/privacy/erase.rs MESSAGES
+-- _uuid -> 
+UPDATE messages SET recipient = NULL, subject = '(removido)', html = NULL, body = NULL WHERE order_id = ANY($1)
+
+-- @ src/privacy/erase.rs MESSAGES
+-- uuid -> 
+UPDATE messages SET recipient = NULL, subject = '(removido)', html = NULL, body = NULL WHERE user_id = $1
+
+-- @ src/privacy/erase.rs ORDERS
+-- _uuid -> 
+UPDATE orders SET customer_name = '(removido)', customer_email = NULL, customer_phone = NULL, locale = 'pt-BR', sms_opt_in = false, notes = NULL, cancel_reason = NULL,
+               tax_id_sealed = NULL, tax_id_key = NULL, tax_id_hash = NULL, state_registration = NULL, updated_at = now(),
+               shipping_address = jsonb_build_object('city', shipping_address -> 'city', 'state', shipping_address -> 'state',
+                                                     'cep', shipping_address -> 'cep')
+         WHERE id = ANY($1)
+
+-- @ src/privacy/erase.rs PERSON
+-- uuid -> 
+UPDATE users SET name = '(removido)', email = 'removido-' || id || '@invalid', password_hash = NULL, role = 'user', phone = NULL,
+               tax_id_sealed = NULL, tax_id_key = NULL, tax_id_hash = NULL, totp_sealed = NULL, totp_key = NULL, totp_last_step = NULL,
+               sms_opt_in = false, locale = 'pt-BR', mail_blocked_at = NULL, erased_at = now(), updated_at = now()
+         WHERE id = $1
+
+-- @ src/privacy/erase.rs PERSON
+-- uuid, text -> role text
+SELECT role FROM users WHERE id = $1 AND password_hash = $2 AND erased_at IS NULL FOR UPDATE
+
+-- @ src/privacy/erase.rs REASONS
+-- _uuid -> 
+UPDATE order_history SET reason = ''
+         WHERE order_id = ANY($1) AND actor ~ '^(user|admin|guest)' AND reason <> ''
+
+-- @ src/privacy/erase.rs REFUNDS
+-- _uuid -> 
+UPDATE refunds SET reason = '(removido)', note = CASE WHEN note IS NOT NULL THEN '(removido)' END WHERE order_id = ANY($1)
+
+-- @ src/privacy/erase_guest.rs ACCOUNTS
+-- _bytea, text -> accounts int8
+SELECT count(*) AS accounts FROM users WHERE tax_id_hash = ANY($1) OR email = $2
+
+-- @ src/privacy/erase_guest.rs FIRST_ANSWERS
+-- _text -> 
+DELETE FROM idempotency_keys
+         WHERE (scope LIKE 'guest:%' AND status = 201 AND convert_from(body, 'UTF8')::jsonb ->> 'id' = ANY($1))
+            OR scope IN (SELECT 'guest pay:' || id FROM unnest($1::text[]) AS id)
+
+-- @ src/privacy/erase_guest.rs MESSAGES
+-- text -> 
+UPDATE messages SET recipient = NULL, subject = '(removido)', html = NULL, body = NULL
+         WHERE user_id IS NULL AND recipient = $1
+
+-- @ src/privacy/export.rs ADDRESSES
+-- uuid -> data jsonb
+SELECT coalesce(jsonb_agg(to_jsonb(a) - 'user_id' ORDER BY a.created_at), '[]') AS data FROM addresses a WHERE a.user_id = $1
+
+-- @ src/privacy/export.rs CARTS
+-- uuid -> data jsonb
+SELECT coalesce(jsonb_agg(jsonb_build_object('id', c.id, 'created_at', c.created_at, 'updated_at', c.updated_at,
+               'coupon_code', (SELECT k.code FROM coupons k WHERE k.id = c.coupon_id),
+               'items', (SELECT coalesce(jsonb_agg(jsonb_build_object('variant_id', v.id, 'sku', v.sku, 'name', p.name,
+                             'quantity', i.quantity, 'added_at', i.added_at) ORDER BY i.added_at), '[]')
+                           FROM cart_items i JOIN variants v ON v.id = i.variant_id JOIN products p ON p.id = v.product_id
+                          WHERE i.cart_id = c.id)) ORDER BY c.created_at), '[]') AS data
+      FROM carts c WHERE c.user_id = $1
+
+-- @ src/privacy/export.rs CONSENTS
+-- uuid -> data jsonb
+SELECT coalesce(jsonb_agg(to_jsonb(c) - '{id,user_id}'::text[] ORDER BY c.id), '[]') AS data FROM consents c WHERE c.user_id = $1
+
+-- @ src/privacy/export.rs COUPONS
+-- uuid -> data jsonb
+SELECT coalesce(jsonb_agg(jsonb_build_object('code', c.code, 'uses', p.uses) ORDER BY c.code), '[]') AS data
+      FROM coupon_persons p JOIN coupons c ON c.id = p.coupon_id
+     WHERE p.person IN (SELECT u.tax_id_hash FROM users u WHERE u.id = $1
+                        UNION SELECT o.tax_id_hash FROM orders o WHERE o.user_id = $1)
+
+-- @ src/privacy/export.rs FIND
+-- uuid -> name text, email text, tax_id_sealed bytea, tax_id_key int2, phone text, role text, locale text, sms_opt_in bool, mail_blocked_at timestamptz, created_at timestamptz, updated_at timestamptz
+SELECT name, email, tax_id_sealed, tax_id_key, phone, role, locale, sms_opt_in, mail_blocked_at, created_at, updated_at
+          FROM users WHERE id = $1 AND erased_at IS NULL
+
+-- @ src/privacy/export.rs FIND
+-- uuid -> id uuid
+SELECT id FROM orders WHERE user_id = $1 ORDER BY id
+
+-- @ src/privacy/export.rs MESSAGES
+-- uuid -> data jsonb
+SELECT coalesce(jsonb_agg(jsonb_build_object('kind', m.kind, 'channel', m.channel, 'order_id', m.order_id, 'recipient', m.recipient,
+               'subject', m.subject, 'status', m.status, 'created_at', m.created_at, 'sent_at', m.sent_at) ORDER BY m.created_at), '[]') AS data
+      FROM messages m
+     WHERE m.user_id = $1 OR m.order_id IN (SELECT o.id FROM orders o WHERE o.user_id = $1)
+
+-- @ src/privacy/export.rs ORDERS
+-- _uuid -> tax_id_sealed bytea, tax_id_key int2, data jsonb
+SELECT o.tax_id_sealed, o.tax_id_key,
+           to_jsonb(o) - '{user_id,tax_id_sealed,tax_id_key,tax_id_hash,coupon_id,coupon_held,reservation,stock_held,on_hold,freight_quote,mended}'::text[]
+           || jsonb_build_object(
+               'items', (SELECT coalesce(jsonb_agg(to_jsonb(l) - 'order_id' ORDER BY l.position), '[]') FROM order_lines l WHERE l.order_id = o.id),
+               'payments', (SELECT coalesce(jsonb_agg(to_jsonb(p) - '{order_id,error}'::text[] ORDER BY p.id), '[]') FROM payments p WHERE p.order_id = o.id),
+               'refunds', (SELECT coalesce(jsonb_agg(to_jsonb(r) - '{order_id,error,key,waits_since,in_hand_since,late_told_at,paid_otherwise_by,note}'::text[] ORDER BY r.id), '[]') FROM refunds r WHERE r.order_id = o.id),
+               'disputes', (SELECT coalesce(jsonb_agg(to_jsonb(d) - '{order_id,evidence_ref,return_ref,note,moved_at,closed_by}'::text[] ORDER BY d.id), '[]')
+                              FROM disputes d WHERE d.order_id = o.id),
+               'shipments', (SELECT coalesce(jsonb_agg(jsonb_build_object('status', s.status, 'tracking_number', s.tracking_number,
+                                 'created_at', s.created_at) ORDER BY s.id), '[]') FROM shipments s WHERE s.order_id = o.id),
+               'invoices', (SELECT coalesce(jsonb_agg(jsonb_build_object('status', n.status, 'chave', n.chave, 'number', n.number,
+                                'series', n.series, 'total_cents', n.total_cents, 'authorized_at', n.authorized_at) ORDER BY n.id), '[]')
+                              FROM invoices n WHERE n.order_id = o.id),
+               'history', (SELECT coalesce(jsonb_agg(jsonb_build_object('subject', h.subject, 'from', h.from_state, 'to', h.to_state,
+                               'reason', h.reason, 'at', h.at) ORDER BY h.id), '[]') FROM order_history h WHERE h.order_id = o.id)) AS data
+      FROM orders o WHERE o.id = ANY($1) ORDER BY o.id
+
+-- @ src/privacy/export.rs SESSIONS
+-- uuid -> data jsonb
+SELECT coalesce(jsonb_agg(to_jsonb(s) - 'user_id' || jsonb_build_object('refreshed_at',
+               (SELECT max(t.issued_at) FROM refresh_tokens t WHERE t.session_id = s.id)) ORDER BY s.created_at), '[]') AS data
+      FROM sessions s WHERE s.user_id = $1
+
+-- @ src/privacy/export_guest.rs FIND
+-- text -> id uuid
+SELECT id FROM orders WHERE customer_email = $1 AND user_id IS NULL ORDER BY id
+
+-- @ src/privacy/export_guest.rs MESSAGES
+-- _uuid -> data jsonb
+SELECT coalesce(jsonb_agg(jsonb_build_object('kind', m.kind, 'channel', m.channel, 'order_id', m.order_id, 'recipient', m.recipient,
+                   'subject', m.subject, 'status', m.status, 'created_at', m.created_at, 'sent_at', m.sent_at) ORDER BY m.created_at), '[]') AS data
+          FROM messages m WHERE m.order_id = ANY($1)
+
+-- @ src/privacy/guests.rs END
+-- text -> 
+DELETE FROM privacy_requests WHERE email = $1
+
+-- @ src/privacy/guests.rs FIND
+-- uuid, bytea -> email text
+SELECT email FROM privacy_requests WHERE id = $1 AND token_hash = $2 AND expires_at > now()
+
+-- @ src/privacy/guests.rs INSERT
+-- uuid, text, text, bytea -> 
+INSERT INTO privacy_requests (id, email, locale, token_hash, expires_at)
+        SELECT $1, $2::text, $3::text, $4, now() + interval '1 hour'
+         WHERE EXISTS (SELECT FROM orders WHERE customer_email = $2::text AND user_id IS NULL)
+           AND (SELECT count(*) FROM privacy_requests WHERE email = $2::text AND created_at > now() - interval '1 hour') < 5
+
 -- @ src/purge.rs
 --  -> 
 DELETE FROM alerts WHERE id IN (SELECT id FROM alerts WHERE day < current_date - 365 LIMIT 1000)
@@ -2938,6 +3144,10 @@ DELETE FROM cep_cache WHERE cep IN (SELECT cep FROM cep_cache WHERE address IS N
 -- @ src/purge.rs
 --  -> 
 DELETE FROM cep_cache WHERE cep IN (SELECT cep FROM cep_cache WHERE fetched_at < now() - interval '90 days' LIMIT 1000)
+
+-- @ src/purge.rs
+--  -> 
+DELETE FROM email_changes WHERE id IN (SELECT id FROM email_changes WHERE expires_at < now() - interval '90 days' LIMIT 1000)
 
 -- @ src/purge.rs
 --  -> 
@@ -2958,6 +3168,10 @@ DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE state = 'done' AND finis
 -- @ src/purge.rs
 --  -> 
 DELETE FROM password_resets WHERE id IN (SELECT id FROM password_resets WHERE expires_at < now() - interval '1 day' LIMIT 1000)
+
+-- @ src/purge.rs
+--  -> 
+DELETE FROM privacy_requests WHERE id IN (SELECT id FROM privacy_requests WHERE expires_at < now() - interval '1 day' LIMIT 1000)
 
 -- @ src/purge.rs
 --  -> 
@@ -3194,6 +3408,24 @@ SELECT o.id, o.number, o.status, o.payment_status, o.total_cents, o.subtotal_cen
            extract(epoch FROM now() - o.created_at)::bigint AS age_s
       FROM orders o WHERE o.id = (SELECT order_id FROM shipments WHERE id = $1) FOR NO KEY UPDATE
 
+-- @ src/sale/locks.rs LOCK
+-- uuid -> id uuid, number text, status text, payment_status text, total_cents int8, goods_cents int8, method_discount_cents int8, is_pickup bool, expires_at timestamptz, is_over bool, age_s int8
+SELECT o.id, o.number, o.status, o.payment_status, o.total_cents, o.subtotal_cents - o.coupon_discount_cents AS goods_cents,
+           o.method_discount_cents, o.shipping_provider = 'pickup' AS is_pickup, o.expires_at, o.expires_at <= now() AS is_over,
+           extract(epoch FROM now() - o.created_at)::bigint AS age_s
+      FROM orders o WHERE o.user_id = $1 ORDER BY o.id FOR NO KEY UPDATE
+
+-- @ src/sale/locks.rs LOCK
+-- _bytea, text -> id uuid, number text, status text, payment_status text, total_cents int8, goods_cents int8, method_discount_cents int8, is_pickup bool, expires_at timestamptz, is_over bool, age_s int8
+SELECT o.id, o.number, o.status, o.payment_status, o.total_cents, o.subtotal_cents - o.coupon_discount_cents AS goods_cents,
+           o.method_discount_cents, o.shipping_provider = 'pickup' AS is_pickup, o.expires_at, o.expires_at <= now() AS is_over,
+           extract(epoch FROM now() - o.created_at)::bigint AS age_s
+      FROM orders o WHERE o.user_id IS NULL AND (o.tax_id_hash = ANY($1) OR o.customer_email = $2) ORDER BY o.id FOR NO KEY UPDATE
+
+-- @ src/sale/named.rs FIND
+-- text -> id uuid
+SELECT id FROM orders WHERE number = $1
+
 -- @ src/sale/off.rs ASK
 -- uuid -> is_off bool
 SELECT (NOT o.stock_held OR (o.on_hold AND o.status = 'processing') OR 
@@ -3298,6 +3530,10 @@ SELECT take_stock(array_agg(l.variant_id ORDER BY l.variant_id), array_agg(l.qua
 -- _uuid, _int4, text, text -> 
 INSERT INTO write_offs (order_line_id, quantity, cause, actor)
         SELECT w.line, w.quantity, $3, $4 FROM unnest($1::uuid[], $2::int[]) AS w (line, quantity)
+
+-- @ src/sale/viewer.rs FIND
+-- uuid -> 
+SELECT FROM orders WHERE id = $1 AND customer_email IS NOT NULL
 
 -- @ src/seed.rs
 --  -> 
@@ -3689,163 +3925,41 @@ SELECT address, fetched_at > now() - CASE WHEN address IS NULL THEN interval '1 
 INSERT INTO cep_cache (cep, address) VALUES ($1, $2)
         ON CONFLICT (cep) DO UPDATE SET address = EXCLUDED.address, fetched_at = now()
 
--- @ src/users/erase.rs
--- uuid -> 
-DELETE FROM addresses WHERE user_id = $1
+-- @ src/users/consents.rs INSERT
+-- uuid, uuid, text, text, bool -> 
+INSERT INTO consents (id, user_id, subject, version, granted) VALUES ($1, $2, $3, $4, $5)
 
--- @ src/users/erase.rs
--- uuid -> 
-DELETE FROM carts WHERE user_id = $1
+-- @ src/users/email_change.rs END_EARLIER
+-- uuid, uuid -> 
+UPDATE email_changes SET ended_at = now() WHERE user_id = $1 AND ended_at IS NULL AND id <> $2
 
--- @ src/users/erase.rs
--- uuid -> 
-DELETE FROM password_resets WHERE user_id = $1
+-- @ src/users/email_change.rs FIND
+-- uuid -> new_email text
+SELECT new_email FROM email_changes WHERE user_id = $1 AND ended_at IS NULL AND expires_at > now() ORDER BY id DESC LIMIT 1
 
--- @ src/users/erase.rs
--- uuid -> 
-DELETE FROM sessions WHERE user_id = $1
+-- @ src/users/email_change.rs INSERT
+-- uuid, uuid, text, text, bytea -> 
+INSERT INTO email_changes (id, user_id, old_email, new_email, token_hash, expires_at)
+        SELECT $1, $2, $3, $4, $5, now() + interval '1 hour'
+         WHERE (SELECT count(*) FROM email_changes WHERE user_id = $2 AND created_at > now() - interval '1 hour') < 5
 
--- @ src/users/erase.rs CART
--- uuid -> 
-SELECT FROM carts WHERE user_id = $1 FOR UPDATE
+-- @ src/users/email_change.rs LOCK
+-- uuid -> id uuid
+SELECT u.id FROM users u JOIN email_changes c ON c.user_id = u.id
+         WHERE c.id = $1 AND u.blocked_at IS NULL AND u.erased_at IS NULL FOR NO KEY UPDATE OF u
 
--- @ src/users/erase.rs DISPUTES
--- _uuid -> 
-UPDATE disputes SET note = '(removido)' WHERE note IS NOT NULL AND order_id = ANY($1)
+-- @ src/users/email_change.rs SET
+-- uuid, text -> 
+UPDATE users SET email = $2, mail_blocked_at = NULL, updated_at = now() WHERE id = $1
 
--- @ src/users/erase.rs EVENTS
--- _uuid -> 
-UPDATE webhook_events SET body = '' WHERE order_id = ANY($1)
-
--- @ src/users/erase.rs FIRST_ANSWERS
--- text -> 
-DELETE FROM idempotency_keys WHERE starts_with(scope, 'user:' || $1::text) OR starts_with(scope, 'admin:' || $1::text)
-
--- @ src/users/erase.rs LABELS
--- _uuid -> 
-UPDATE shipments SET label_url = NULL, error = NULL WHERE order_id = ANY($1)
-
--- @ src/users/erase.rs MESSAGES
--- _uuid -> 
-UPDATE messages SET recipient = NULL, subject = '(removido)', html = NULL, body = NULL WHERE order_id = ANY($1)
-
--- @ src/users/erase.rs MESSAGES
--- uuid -> 
-UPDATE messages SET recipient = NULL, subject = '(removido)', html = NULL, body = NULL WHERE user_id = $1
-
--- @ src/users/erase.rs ORDERS
--- _uuid -> 
-UPDATE orders SET customer_name = '(removido)', customer_email = NULL, customer_phone = NULL, locale = 'pt-BR', sms_opt_in = false, notes = NULL, cancel_reason = NULL,
-               tax_id_sealed = NULL, tax_id_key = NULL, tax_id_hash = NULL, state_registration = NULL, updated_at = now(),
-               shipping_address = jsonb_build_object('city', shipping_address -> 'city', 'state', shipping_address -> 'state',
-                                                     'cep', shipping_address -> 'cep')
-         WHERE id = ANY($1)
-
--- @ src/users/erase.rs ORDERS
--- uuid -> id uuid, number text, status text
-SELECT id, number, status FROM orders WHERE user_id = $1 ORDER BY id FOR UPDATE
-
--- @ src/users/erase.rs PERSON
--- uuid -> 
-UPDATE users SET name = '(removido)', email = 'removido-' || id || '@invalid', password_hash = NULL, role = 'user', phone = NULL,
-               tax_id_sealed = NULL, tax_id_key = NULL, tax_id_hash = NULL, totp_sealed = NULL, totp_key = NULL, totp_last_step = NULL,
-               sms_opt_in = false, locale = 'pt-BR', mail_blocked_at = NULL, erased_at = now(), updated_at = now()
-         WHERE id = $1
-
--- @ src/users/erase.rs PERSON
--- uuid, text -> role text
-SELECT role FROM users WHERE id = $1 AND password_hash = $2 AND erased_at IS NULL FOR UPDATE
-
--- @ src/users/erase.rs REASONS
--- _uuid -> 
-UPDATE order_history SET reason = ''
-         WHERE order_id = ANY($1) AND actor ~ '^(user|admin|guest)' AND reason <> ''
-
--- @ src/users/erase.rs REFUNDS
--- _uuid -> 
-UPDATE refunds SET reason = '(removido)', note = CASE WHEN note IS NOT NULL THEN '(removido)' END WHERE order_id = ANY($1)
-
--- @ src/users/erase_guest.rs ACCOUNTS
--- _bytea, text -> accounts int8
-SELECT count(*) AS accounts FROM users WHERE tax_id_hash = ANY($1) OR email = $2
-
--- @ src/users/erase_guest.rs FIRST_ANSWERS
--- _text -> 
-DELETE FROM idempotency_keys
-         WHERE (scope LIKE 'guest:%' AND status = 201 AND convert_from(body, 'UTF8')::jsonb ->> 'id' = ANY($1))
-            OR scope IN (SELECT 'guest pay:' || id FROM unnest($1::text[]) AS id)
-
--- @ src/users/erase_guest.rs MESSAGES
--- text -> 
-UPDATE messages SET recipient = NULL, subject = '(removido)', html = NULL, body = NULL
-         WHERE user_id IS NULL AND recipient = $1
-
--- @ src/users/erase_guest.rs ORDERS
--- _bytea, text -> id uuid, number text, status text
-SELECT id, number, status FROM orders WHERE user_id IS NULL AND (tax_id_hash = ANY($1) OR customer_email = $2)
-         ORDER BY id FOR UPDATE
-
--- @ src/users/export.rs ADDRESSES
--- uuid -> data jsonb
-SELECT coalesce(jsonb_agg(to_jsonb(a) - 'user_id' ORDER BY a.created_at), '[]') AS data FROM addresses a WHERE a.user_id = $1
-
--- @ src/users/export.rs CARTS
--- uuid -> data jsonb
-SELECT coalesce(jsonb_agg(jsonb_build_object('id', c.id, 'created_at', c.created_at, 'updated_at', c.updated_at,
-               'coupon_code', (SELECT k.code FROM coupons k WHERE k.id = c.coupon_id),
-               'items', (SELECT coalesce(jsonb_agg(jsonb_build_object('variant_id', v.id, 'sku', v.sku, 'name', p.name,
-                             'quantity', i.quantity, 'added_at', i.added_at) ORDER BY i.added_at), '[]')
-                           FROM cart_items i JOIN variants v ON v.id = i.variant_id JOIN products p ON p.id = v.product_id
-                          WHERE i.cart_id = c.id)) ORDER BY c.created_at), '[]') AS data
-      FROM carts c WHERE c.user_id = $1
-
--- @ src/users/export.rs COUPONS
--- uuid -> data jsonb
-SELECT coalesce(jsonb_agg(jsonb_build_object('code', c.code, 'uses', p.uses) ORDER BY c.code), '[]') AS data
-      FROM coupon_persons p JOIN coupons c ON c.id = p.coupon_id
-     WHERE p.person IN (SELECT u.tax_id_hash FROM users u WHERE u.id = $1
-                        UNION SELECT o.tax_id_hash FROM orders o WHERE o.user_id = $1)
-
--- @ src/users/export.rs FIND
--- uuid -> name text, email text, tax_id_sealed bytea, tax_id_key int2, phone text, role text, locale text, sms_opt_in bool, mail_blocked_at timestamptz, created_at timestamptz, updated_at timestamptz
-SELECT name, email, tax_id_sealed, tax_id_key, phone, role, locale, sms_opt_in, mail_blocked_at, created_at, updated_at
-          FROM users WHERE id = $1 AND erased_at IS NULL
-
--- @ src/users/export.rs MESSAGES
--- uuid -> data jsonb
-SELECT coalesce(jsonb_agg(jsonb_build_object('kind', m.kind, 'channel', m.channel, 'order_id', m.order_id, 'recipient', m.recipient,
-               'subject', m.subject, 'status', m.status, 'created_at', m.created_at, 'sent_at', m.sent_at) ORDER BY m.created_at), '[]') AS data
-      FROM messages m
-     WHERE m.user_id = $1 OR m.order_id IN (SELECT o.id FROM orders o WHERE o.user_id = $1)
-
--- @ src/users/export.rs ORDERS
--- uuid -> tax_id_sealed bytea, tax_id_key int2, data jsonb
-SELECT o.tax_id_sealed, o.tax_id_key,
-           to_jsonb(o) - '{user_id,tax_id_sealed,tax_id_key,tax_id_hash,coupon_id,coupon_held,reservation,stock_held,on_hold,freight_quote,mended}'::text[]
-           || jsonb_build_object(
-               'items', (SELECT coalesce(jsonb_agg(to_jsonb(l) - 'order_id' ORDER BY l.position), '[]') FROM order_lines l WHERE l.order_id = o.id),
-               'payments', (SELECT coalesce(jsonb_agg(to_jsonb(p) - '{order_id,error}'::text[] ORDER BY p.id), '[]') FROM payments p WHERE p.order_id = o.id),
-               'refunds', (SELECT coalesce(jsonb_agg(to_jsonb(r) - '{order_id,error,key,waits_since,in_hand_since,late_told_at,paid_otherwise_by,note}'::text[] ORDER BY r.id), '[]') FROM refunds r WHERE r.order_id = o.id),
-               'disputes', (SELECT coalesce(jsonb_agg(to_jsonb(d) - '{order_id,evidence_ref,return_ref,note,moved_at,closed_by}'::text[] ORDER BY d.id), '[]')
-                              FROM disputes d WHERE d.order_id = o.id),
-               'shipments', (SELECT coalesce(jsonb_agg(jsonb_build_object('status', s.status, 'tracking_number', s.tracking_number,
-                                 'created_at', s.created_at) ORDER BY s.id), '[]') FROM shipments s WHERE s.order_id = o.id),
-               'invoices', (SELECT coalesce(jsonb_agg(jsonb_build_object('status', n.status, 'chave', n.chave, 'number', n.number,
-                                'series', n.series, 'total_cents', n.total_cents, 'authorized_at', n.authorized_at) ORDER BY n.id), '[]')
-                              FROM invoices n WHERE n.order_id = o.id),
-               'history', (SELECT coalesce(jsonb_agg(jsonb_build_object('subject', h.subject, 'from', h.from_state, 'to', h.to_state,
-                               'reason', h.reason, 'at', h.at) ORDER BY h.id), '[]') FROM order_history h WHERE h.order_id = o.id)) AS data
-      FROM orders o WHERE o.user_id = $1 ORDER BY o.id
-
--- @ src/users/export.rs SESSIONS
--- uuid -> data jsonb
-SELECT coalesce(jsonb_agg(to_jsonb(s) - 'user_id' || jsonb_build_object('refreshed_at',
-               (SELECT max(t.issued_at) FROM refresh_tokens t WHERE t.session_id = s.id)) ORDER BY s.created_at), '[]') AS data
-      FROM sessions s WHERE s.user_id = $1
+-- @ src/users/email_change.rs USE
+-- uuid, bytea -> new_email text
+UPDATE email_changes SET ended_at = now(), confirmed_at = now()
+         WHERE id = $1 AND token_hash = $2 AND ended_at IS NULL AND expires_at > now() RETURNING new_email
 
 -- @ src/users/profile.rs LOCK
--- uuid -> email text, tax_id_sealed bytea, tax_id_key int2
-SELECT email, tax_id_sealed, tax_id_key FROM users WHERE id = $1 AND erased_at IS NULL FOR NO KEY UPDATE
+-- uuid -> email text, sms_opt_in bool, tax_id_sealed bytea, tax_id_key int2
+SELECT email, sms_opt_in, tax_id_sealed, tax_id_key FROM users WHERE id = $1 AND erased_at IS NULL FOR NO KEY UPDATE
 
 -- @ src/users/sessions.rs END_FAMILY
 -- bytea -> user_id uuid
@@ -3904,18 +4018,16 @@ INSERT INTO users (id, name, email, password_hash, phone, tax_id_sealed, tax_id_
 
 -- @ src/users/store.rs UPDATE
 -- uuid, text, text -> 
-UPDATE users SET password_hash = $3, updated_at = now()
+UPDATE users SET password_hash = $3, password_changed_at = now(), updated_at = now()
          WHERE id = $1 AND erased_at IS NULL AND ($2::text IS NULL OR password_hash = $2)
 
 -- @ src/users/store.rs UPDATE
--- uuid, text, text, bool, text, bool, bytea, int2, bytea, text, bool -> id uuid, name text, email text, role text, phone text, tax_id_sealed bytea, tax_id_key int2, locale text, sms_opt_in bool, created_at timestamptz, updated_at timestamptz
-UPDATE users SET name = coalesce($2, name), email = coalesce($3, email),
-               mail_blocked_at = CASE WHEN $3 <> email THEN NULL ELSE mail_blocked_at END,
-               phone = CASE WHEN $4 THEN $5 ELSE phone END,
-               tax_id_sealed = CASE WHEN $6 THEN $7 ELSE tax_id_sealed END,
-               tax_id_key = CASE WHEN $6 THEN $8 ELSE tax_id_key END,
-               tax_id_hash = CASE WHEN $6 THEN $9 ELSE tax_id_hash END,
-               locale = coalesce($10, locale), sms_opt_in = coalesce($11, sms_opt_in),
+-- uuid, text, bool, text, bool, bytea, int2, bytea, text, bool -> id uuid, name text, email text, role text, phone text, tax_id_sealed bytea, tax_id_key int2, locale text, sms_opt_in bool, created_at timestamptz, updated_at timestamptz
+UPDATE users SET name = coalesce($2, name), phone = CASE WHEN $3 THEN $4 ELSE phone END,
+               tax_id_sealed = CASE WHEN $5 THEN $6 ELSE tax_id_sealed END,
+               tax_id_key = CASE WHEN $5 THEN $7 ELSE tax_id_key END,
+               tax_id_hash = CASE WHEN $5 THEN $8 ELSE tax_id_hash END,
+               locale = coalesce($9, locale), sms_opt_in = coalesce($10, sms_opt_in),
                updated_at = now()
          WHERE id = $1 AND erased_at IS NULL RETURNING id, name, email, role, phone, tax_id_sealed, tax_id_key, locale, sms_opt_in, created_at, updated_at
 
