@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use vitrine_kit::Money;
 
-use super::http::Link;
+use super::link::Link;
 use super::pack::{self, Month};
 use crate::app::App;
 use crate::audit_log;

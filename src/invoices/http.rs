@@ -2,23 +2,22 @@
 
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, get, web};
-use garde::Validate;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Serialize;
+use utoipa::ToSchema;
 use vitrine_kit::Money;
 
 use super::documents::{self, Document};
+use super::link::Link;
 use crate::app::App;
 use crate::db;
 use crate::error::{Error, Problem, Result};
 use crate::http::json::Query;
 use crate::http::who::Visitor;
-use crate::ids::{OrderId, UserId};
+use crate::ids::OrderId;
 use crate::sale::named::OrderPath;
 use crate::sale::states::InvoiceStatus;
-use crate::sale::viewer::{LINK_IS_OVER, Viewer, has_buyer};
-use crate::seal::Opens;
+use crate::sale::viewer::Viewer;
 
 /// The NF-e of an order.
 #[derive(Debug, Serialize, ToSchema)]
@@ -93,26 +92,6 @@ fn for_the_buyer(status: InvoiceStatus) -> Option<&'static str> {
         InvoiceStatus::Rejected | InvoiceStatus::Denied => Some("A loja está corrigindo a nota fiscal"),
         InvoiceStatus::Cancelled => Some("A nota fiscal foi cancelada"),
         InvoiceStatus::Authorized => None,
-    }
-}
-
-#[derive(Debug, Deserialize, Validate, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct Link {
-    /// From a document's link; without it, sign in or send the order's token.
-    #[garde(inner(length(chars, max = 200)))]
-    token: Option<String>,
-}
-
-impl Link {
-    /// As [`Viewer::scope`]: the link carries its own right to the order's documents.
-    pub async fn scope(&self, app: &App, visitor: &Visitor, order: OrderId) -> Result<(bool, Option<UserId>)> {
-        match self.token.as_deref().map(|token| app.keys.read_invoice_token(order, token)) {
-            Some(Opens::Yes) if has_buyer(app, order).await? => Ok((true, None)),
-            Some(Opens::NotAnyMore) if visitor.user.is_none() && visitor.order_token.is_none() => Err(LINK_IS_OVER),
-            _ => Ok(Viewer::of(app, visitor, order).await?.scope()),
-        }
     }
 }
 

@@ -14,6 +14,7 @@ mod cfop;
 pub mod company;
 mod correct;
 mod documents;
+mod link;
 pub mod facts;
 mod files;
 mod http;

@@ -163,7 +163,7 @@ async fn cancel(req: HttpRequest, world: Data<World>, path: Path<(String, String
 async fn file(req: HttpRequest, world: Data<World>, path: Path<(String, String, String)>) -> HttpResponse {
     guarded(&req, &world, || {
         let nfe = world.write(|books| of(books, &path.1))?;
-        if nfe.key.is_none() || nfe.status == NfeStatus::Denied || !wire::has_files(&world, &nfe) {
+        if nfe.key.is_none() || nfe.status == NfeStatus::Denied || !wire::has_files(&world, &nfe, Timestamp::now()) {
             return Err(Failure(404, Vec::new()));
         }
         match path.2.as_str() {
@@ -235,7 +235,7 @@ fn envelopes(world: &World, _: &Books, news: &News<'_>) -> Vec<Envelope> {
     let secret: String = form_urlencoded::byte_serialize(world.cfg.nfe_webhook_secret.as_bytes()).collect();
     vec![Envelope {
         event_id: Uuid::now_v7().to_string(),
-        event: wire::status(world, nfe).to_owned(),
+        event: wire::status(world, nfe, Timestamp::now()).to_owned(),
         path: format!("/api/webhooks/enotas?token={secret}"),
         headers: [("content-type".to_owned(), "application/json".to_owned())].into(),
         body: wire::told(world, nfe).to_string(),

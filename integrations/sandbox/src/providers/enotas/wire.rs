@@ -297,17 +297,17 @@ fn transport(f: &Fields<'_>, problems: &mut Problems) -> (u8, u32, i64) {
     (mode, count, volume.optional_decimal("pesoBruto", 3).unwrap_or(0))
 }
 
-/// Its files are written some time after the authorisation.
-pub(crate) fn has_files(world: &World, nfe: &Nfe) -> bool {
+/// Its files are written some time after the authorisation. One answer asks with one `now`, so that its status and its links agree.
+pub(crate) fn has_files(world: &World, nfe: &Nfe, now: Timestamp) -> bool {
     let wait = SignedDuration::try_from(world.cfg.enotas_files_after).unwrap_or(SignedDuration::ZERO);
-    nfe.authorized_at.is_some_and(|at| Timestamp::now().duration_since(at) >= wait)
+    nfe.authorized_at.is_some_and(|at| now.duration_since(at) >= wait)
 }
 
-pub(crate) fn status(world: &World, nfe: &Nfe) -> &'static str {
+pub(crate) fn status(world: &World, nfe: &Nfe, now: Timestamp) -> &'static str {
     match nfe.status {
         NfeStatus::Processing => "EmProcessoDeAutorizacao",
         NfeStatus::Authorized if nfe.is_cancel_refused => "CancelamentoNegado",
-        NfeStatus::Authorized if !has_files(world, nfe) => "AutorizadaAguardandoGeracaoPDF",
+        NfeStatus::Authorized if !has_files(world, nfe, now) => "AutorizadaAguardandoGeracaoPDF",
         NfeStatus::Authorized => "Autorizada",
         NfeStatus::Rejected => "Negada",
         NfeStatus::Denied => "Denegada",
@@ -322,20 +322,21 @@ fn reason(nfe: &Nfe) -> Option<String> {
     is_refused.then(|| format!("{} - {}", nfe.code.as_deref().unwrap_or(""), nfe.message.as_deref().unwrap_or("")))
 }
 
-fn link(world: &World, nfe: &Nfe, file: &str) -> Option<String> {
+fn link(world: &World, nfe: &Nfe, file: &str, now: Timestamp) -> Option<String> {
     nfe.key
         .as_ref()
-        .filter(|_| nfe.status != NfeStatus::Denied && has_files(world, nfe))
+        .filter(|_| nfe.status != NfeStatus::Denied && has_files(world, nfe, now))
         .map(|key| format!("{}/nfe/{key}/{file}", world.url))
 }
 
 /// As GET shows it.
 pub(crate) fn view(world: &World, nfe: &Nfe) -> Value {
+    let now = Timestamp::now();
     json!({
         "id": nfe.reference,
         "tipo": "NF-e",
         "ambienteEmissao": if nfe.draft.production { "Producao" } else { "Homologacao" },
-        "status": status(world, nfe),
+        "status": status(world, nfe, now),
         "motivoStatus": reason(nfe),
         "enviadaPorEmail": false,
         "dataCriacao": wire_time(nfe.created_at),
@@ -345,8 +346,8 @@ pub(crate) fn view(world: &World, nfe: &Nfe) -> Value {
         "chaveAcesso": nfe.key,
         "dataEmissao": wire_time(nfe.draft.issued_at),
         "dataAutorizacao": nfe.authorized_at.map(wire_time),
-        "linkDanfe": link(world, nfe, "danfe"),
-        "linkDownloadXml": link(world, nfe, "xml"),
+        "linkDanfe": link(world, nfe, "danfe", now),
+        "linkDownloadXml": link(world, nfe, "xml", now),
         "protocolo": nfe.protocol.as_ref().map(|number| json!({"numero": number, "digestValue": nfe.request_hash})),
         "emitidaEmContingencia": false,
         "valorTotal": serde_json::from_str::<Value>(&format!("{}.{:02}", nfe.total_cents / 100, nfe.total_cents % 100)).ok(),
@@ -356,14 +357,15 @@ pub(crate) fn view(world: &World, nfe: &Nfe) -> Value {
 
 /// As the webhook tells it: flat.
 pub(crate) fn told(world: &World, nfe: &Nfe) -> Value {
+    let now = Timestamp::now();
     json!({
         "tipo": "NF-e",
         "empresaId": world.cfg.enotas_company_id,
         "nfeId": nfe.reference,
-        "nfeStatus": status(world, nfe),
+        "nfeStatus": status(world, nfe, now),
         "nfeMotivoStatus": reason(nfe),
-        "nfeLinkDanfe": link(world, nfe, "danfe"),
-        "nfeLinkXml": link(world, nfe, "xml"),
+        "nfeLinkDanfe": link(world, nfe, "danfe", now),
+        "nfeLinkXml": link(world, nfe, "xml", now),
         "conteudoQRCode": null,
         "nfeNumero": nfe.number.map(|number| number.to_string()),
         "nfeSerie": nfe.series.to_string(),

@@ -17,6 +17,7 @@ pub(crate) mod danfe_pdf;
 pub(crate) mod fields;
 pub(crate) mod rules;
 pub(crate) mod xml;
+mod xml_parts;
 mod xml_reform;
 
 /// Later than this an invoice cannot be cancelled.

@@ -1,5 +1,6 @@
 //! The documents as the tax authority gives them out: well-formed, in its layout, and signed by nobody.
 
+use super::xml_parts::{el, group, money, rate};
 use super::xml_reform as reform;
 use crate::books::nfe::{Letter, Nfe};
 use crate::books::nfe_draft::{Difal, DraftItem, Party, Tax};
@@ -8,31 +9,8 @@ use crate::providers::nfe::rules::STATES;
 
 const NAMESPACE: &str = "http://www.portalfiscal.inf.br/nfe";
 
-/// `<name>text</name>`.
-pub(super) fn el(name: &str, text: impl std::fmt::Display) -> String {
-    format!("<{name}>{}</{name}>", escape(&text.to_string()))
-}
-
-/// `<name>…</name>` around elements.
-pub(super) fn group(name: &str, inside: &[String]) -> String {
-    format!("<{name}>{}</{name}>", inside.concat())
-}
-
 fn optional(name: &str, text: Option<&str>) -> String {
     text.map(|text| el(name, text)).unwrap_or_default()
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
-pub(crate) fn money(cents: i64) -> String {
-    format!("{}.{:02}", cents / 100, cents % 100)
-}
-
-/// Ten-thousandths with four places.
-pub(crate) fn rate(e4: i64) -> String {
-    format!("{}.{:04}", e4 / 10_000, e4 % 10_000)
 }
 
 fn time(at: jiff::Timestamp) -> String {

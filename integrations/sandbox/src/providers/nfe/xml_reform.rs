@@ -1,6 +1,6 @@
 //! IBS and CBS in the document, and the totals that came with them.
 
-use super::xml::{el, group, money, rate};
+use super::xml_parts::{el, group, money, rate};
 use crate::books::nfe_draft::{Draft, DraftItem, IbsCbs, IbsCbsAmounts, ReformTax};
 
 pub(crate) fn item(tax: &IbsCbs) -> String {
