@@ -30,6 +30,7 @@ pub mod rules_watch;
 pub mod settings;
 pub mod store;
 mod tax;
+mod tax_setting;
 mod ware;
 
 pub use cancel::{cancel, give_up};

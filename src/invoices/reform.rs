@@ -4,7 +4,7 @@ use vitrine_kit::Money;
 use vitrine_kit::fiscal::{IbsCbs, IbsCbsAmounts, ReformTax, Regime};
 
 use super::problem::Problem;
-use super::tax::{Setting, minus};
+use super::tax_setting::{Setting, minus};
 use crate::tax::TaxData;
 use crate::tax::classifications::{self, Classification, Unfit};
 use crate::tax::law::{self, Law};

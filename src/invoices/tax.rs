@@ -1,13 +1,15 @@
 //! What one item of a sale bears, worked out to the centavo. Every rule says where it comes from; none of them is advice.
 
-use jiff::civil::Date;
 use vitrine_kit::Money;
 use vitrine_kit::fiscal::{ApproximateTaxes, Contribution, Difal, Icms, IcmsOwn, Regime, TaxAmount, Taxes};
 
 use super::problem::Problem;
 use super::reform::{self, Worth};
+use super::tax_setting::minus;
 use crate::tax::states::{self, State};
 use crate::tax::{TaxData, TaxRules, law};
+
+pub use super::tax_setting::Setting;
 
 /// CSOSN that bear no amount here. MEI has others (NT 2024.001: any other of its is rejection 782).
 const OF_SIMPLES: &[&str] = &["102", "103", "300", "400", "500"];
@@ -20,19 +22,6 @@ const UNTAXED: [&str; 8] = ["04", "05", "06", "07", "08", "09", "49", "99"];
 const SIMPLES: &str = "49";
 /// Operação sem incidência da contribuição.
 const NO_INCIDENCE: &str = "08";
-
-/// Who sells to whom, when, and by which rules.
-#[derive(Debug, Clone, Copy)]
-pub struct Setting<'a> {
-    pub regime: Regime,
-    pub from: &'a State,
-    pub to: &'a State,
-    /// The buyer is registered for ICMS.
-    pub to_contributor: bool,
-    pub rules: &'a TaxRules,
-    /// In the seller's time zone.
-    pub day: Date,
-}
 
 impl Setting<'_> {
     /// Simples Nacional and MEI pay their taxes in one sum, outside of the invoice.
@@ -194,11 +183,6 @@ fn part(base: Money, rate: u32) -> Money {
     let exact = i128::from(base.cents()) * i128::from(rate);
     let rounded = (exact + 5_000).div_euclid(10_000);
     Money::from_cents(i64::try_from(rounded).expect("no more than the base, which fits"))
-}
-
-/// What is left of it; a tax is never more than its base.
-pub(super) fn minus<const N: usize>(value: Money, less: [Money; N]) -> Money {
-    less.into_iter().fold(value, |left, one| left.checked_sub(one).filter(|m| !m.is_negative()).unwrap_or(Money::ZERO))
 }
 
 #[cfg(test)]
