@@ -2,12 +2,12 @@
 
 use deadpool_postgres::GenericClient;
 use jiff::Timestamp;
-use serde::Serialize;
 use vitrine_kit::Email;
 
 use super::facts;
 use super::kind::Kind;
 use super::link::Link;
+use super::notice::Notice;
 use super::templates::Story;
 use super::{TOKEN, Whom, send, story, write};
 use crate::app::App;
@@ -16,24 +16,6 @@ use crate::error::Result;
 use crate::ids::{EmailChangeId, OrderId, PrivacyRequestId, ResetId, UserId};
 use crate::jobs::Outcome;
 use crate::lang::Lang;
-
-/// What a mail about an account says.
-#[derive(Debug, Default, Serialize)]
-pub struct Notice {
-    #[serde(skip)]
-    pub user: Option<UserId>,
-    #[serde(skip)]
-    pub recipient: String,
-    #[serde(skip)]
-    pub lang: Lang,
-    /// Empty where there is none.
-    pub first_name: String,
-    pub url: String,
-    pub at: Option<Timestamp>,
-    pub expires_at: Option<Timestamp>,
-    /// Masked.
-    pub new_email: Option<String>,
-}
 
 /// Mails a new customer that the account was made.
 pub async fn welcome(app: &App, user: UserId) -> Result<Outcome> {

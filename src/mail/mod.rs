@@ -13,6 +13,7 @@ mod http;
 mod kind;
 mod link;
 pub mod news;
+mod notice;
 pub mod preview;
 mod samples;
 mod send;

@@ -4,10 +4,11 @@ use jiff::Timestamp;
 use uuid::Uuid;
 use vitrine_kit::Money;
 
-use super::account::{Notice, email_url, privacy_url};
+use super::account::{email_url, privacy_url};
 use super::digest_text::{Digest, Entry};
 use super::facts::{Account, Address, Invoice, Item, Order, Pix, Refund, Reset, Shop, invoice_urls, order_url, reset_url};
 use super::kind::Kind;
+use super::notice::Notice;
 use super::templates::{Story, Templates, Words};
 use crate::error::Result;
 use crate::ids::{OrderId, RefundId, UserId};

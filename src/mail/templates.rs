@@ -10,10 +10,10 @@ use minijinja::{AutoEscape, Environment, ErrorKind, Output, State, UndefinedBeha
 use serde::Serialize;
 use vitrine_kit::Money;
 
-use super::account::Notice;
 use super::digest_text::Digest;
 use super::facts::{self, Account, Invoice, Order, Refund, Reset, Shop};
 use super::kind::Kind;
+use super::notice::Notice;
 use crate::calendar;
 use crate::error::{Error, Result};
 use crate::lang::Lang;
