@@ -10,7 +10,6 @@ use vitrine_kit::{Money, ProviderError};
 use crate::app::App;
 use crate::db;
 use crate::error::{Error, Result};
-use crate::payments::charge::bounds::{Bounds, MAX_CENTS, is_above};
 
 /// A method of payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -69,11 +68,11 @@ pub struct Offer {
     #[serde(default)]
     pub price_rule: Option<PriceRule>,
     /// The method is not offered for orders below this. Its provider has a limit of its own, which counts as well.
-    #[garde(inner(range(min = 1, max = MAX_CENTS)))]
+    #[garde(inner(range(min = 1, max = super::bounds::MAX_CENTS)))]
     #[serde(default)]
     pub min_amount_cents: Option<i64>,
     /// The method is not offered for orders above this.
-    #[garde(inner(range(min = 1, max = MAX_CENTS)), custom(is_above(self.min_amount_cents)))]
+    #[garde(inner(range(min = 1, max = super::bounds::MAX_CENTS)), custom(super::bounds::is_above(self.min_amount_cents)))]
     #[serde(default)]
     pub max_amount_cents: Option<i64>,
 }
@@ -152,7 +151,7 @@ impl Methods {
 
     /// Errors: 409, this much cannot be paid by this method.
     pub fn check_amount(&self, method: Method, amount: Money) -> Result<()> {
-        Bounds::of(method, self.offer(method)).check(method, amount)
+        super::bounds::Bounds::of(method, self.offer(method)).check(method, amount)
     }
 }
 
@@ -204,7 +203,7 @@ pub async fn list(app: &App, price: Option<Price>) -> Result<Vec<MethodView>> {
     let view = |method: Method| {
         let offer = offers.offer(method);
         let by_method = |p: Price| p.goods.checked_sub(offers.discount(method, p.goods))?.checked_add(p.freight);
-        let (bounds, amount) = (Bounds::of(method, offer), price.and_then(by_method));
+        let (bounds, amount) = (super::bounds::Bounds::of(method, offer), price.and_then(by_method));
         let reason = match amount {
             Some(amount) if amount < bounds.least => Some(Unavailable::AmountTooSmall),
             Some(amount) if amount > bounds.most => Some(Unavailable::AmountTooLarge),
