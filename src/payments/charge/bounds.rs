@@ -3,7 +3,7 @@
 use vitrine_kit::Money;
 
 use crate::error::{AmountBounds, Error, Result};
-use crate::payments::charge::methods::{Method, Offer};
+use crate::payments::charge::method::Method;
 
 /// The largest limit that a shop can set, in centavos: that of a price.
 pub(super) const MAX_CENTS: i64 = 100_000_000_000;
@@ -26,16 +26,13 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    pub fn of(method: Method, offer: &Offer) -> Self {
+    pub fn of(method: Method, [least, most]: [Option<i64>; 2]) -> Self {
         let provider = match method {
             Method::Pix => Self { least: Money::from_cents(1), most: MOST_BY_PIX },
             Method::CreditCard => Self { least: vitrine_stripe::LEAST_CHARGE, most: vitrine_stripe::MOST_CHARGE },
         };
         let own = |cents: Option<i64>, provider: Money| cents.map_or(provider, Money::from_cents);
-        Self {
-            least: own(offer.min_amount_cents, provider.least).max(provider.least),
-            most: own(offer.max_amount_cents, provider.most).min(provider.most),
-        }
+        Self { least: own(least, provider.least).max(provider.least), most: own(most, provider.most).min(provider.most) }
     }
 
     /// Errors: 409 `amount-not-accepted` with both limits. `amount` is what is to be paid, after the method's discount.
@@ -61,7 +58,7 @@ mod tests {
         let cents = |least, most| (Money::from_cents(least), Money::from_cents(most));
         let of = |method, min_amount_cents, max_amount_cents| {
             let offer = Offer { min_amount_cents, max_amount_cents, ..Offer::default() };
-            let Bounds { least, most } = Bounds::of(method, &offer);
+            let Bounds { least, most } = Bounds::of(method, [offer.min_amount_cents, offer.max_amount_cents]);
             (least, most)
         };
         assert_eq!(of(Method::CreditCard, None, None), cents(50, 99_999_999));

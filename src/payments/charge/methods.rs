@@ -10,37 +10,7 @@ use vitrine_kit::{Money, ProviderError};
 use crate::app::App;
 use crate::db;
 use crate::error::{Error, Result};
-
-/// A method of payment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Method {
-    Pix,
-    CreditCard,
-}
-
-impl Method {
-    pub const ALL: [Self; 2] = [Self::Pix, Self::CreditCard];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pix => "pix",
-            Self::CreditCard => "credit_card",
-        }
-    }
-
-    /// Reads a row. Unknown values map to `CreditCard`.
-    pub fn of(text: &str) -> Self {
-        if text == "pix" { Self::Pix } else { Self::CreditCard }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Pix => "PIX",
-            Self::CreditCard => "Cartão de crédito",
-        }
-    }
-}
+pub use crate::payments::charge::method::Method;
 
 /// What the shop offers, by method: the setting `payment_methods`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, Validate, ToSchema)]
@@ -151,7 +121,7 @@ impl Methods {
 
     /// Errors: 409, this much cannot be paid by this method.
     pub fn check_amount(&self, method: Method, amount: Money) -> Result<()> {
-        super::bounds::Bounds::of(method, self.offer(method)).check(method, amount)
+        super::bounds::Bounds::of(method, self.offer(method).limits()).check(method, amount)
     }
 }
 
@@ -203,7 +173,7 @@ pub async fn list(app: &App, price: Option<Price>) -> Result<Vec<MethodView>> {
     let view = |method: Method| {
         let offer = offers.offer(method);
         let by_method = |p: Price| p.goods.checked_sub(offers.discount(method, p.goods))?.checked_add(p.freight);
-        let (bounds, amount) = (super::bounds::Bounds::of(method, offer), price.and_then(by_method));
+        let (bounds, amount) = (super::bounds::Bounds::of(method, offer.limits()), price.and_then(by_method));
         let reason = match amount {
             Some(amount) if amount < bounds.least => Some(Unavailable::AmountTooSmall),
             Some(amount) if amount > bounds.most => Some(Unavailable::AmountTooLarge),
@@ -259,6 +229,13 @@ pub fn closed_for(app: &App, provider: &str) -> Option<u64> {
     let (_, breaker) = app.providers.breakers.iter().find(|(name, _)| *name == provider)?;
     let seen = breaker.snapshot();
     (seen.state == State::Open).then_some(seen.retry_after_s.unwrap_or(1))
+}
+
+impl Offer {
+    /// The shop's own least and most, in centavos.
+    fn limits(&self) -> [Option<i64>; 2] {
+        [self.min_amount_cents, self.max_amount_cents]
+    }
 }
 
 #[cfg(test)]
