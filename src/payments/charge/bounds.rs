@@ -57,8 +57,7 @@ mod tests {
     fn the_shop_can_narrow_what_a_provider_takes_and_never_widen_it() {
         let cents = |least, most| (Money::from_cents(least), Money::from_cents(most));
         let of = |method, min_amount_cents, max_amount_cents| {
-            let offer = Offer { min_amount_cents, max_amount_cents, ..Offer::default() };
-            let Bounds { least, most } = Bounds::of(method, [offer.min_amount_cents, offer.max_amount_cents]);
+            let Bounds { least, most } = Bounds::of(method, [min_amount_cents, max_amount_cents]);
             (least, most)
         };
         assert_eq!(of(Method::CreditCard, None, None), cents(50, 99_999_999));
