@@ -10,6 +10,8 @@ use vitrine_kit::{Money, ProviderError};
 use crate::app::App;
 use crate::db;
 use crate::error::{Error, Result};
+use crate::payments::charge::bounds::{Bounds, MAX_CENTS, is_above};
+
 pub use crate::payments::charge::method::Method;
 
 /// What the shop offers, by method: the setting `payment_methods`.
@@ -38,13 +40,20 @@ pub struct Offer {
     #[serde(default)]
     pub price_rule: Option<PriceRule>,
     /// The method is not offered for orders below this. Its provider has a limit of its own, which counts as well.
-    #[garde(inner(range(min = 1, max = super::bounds::MAX_CENTS)))]
+    #[garde(inner(range(min = 1, max = MAX_CENTS)))]
     #[serde(default)]
     pub min_amount_cents: Option<i64>,
     /// The method is not offered for orders above this.
-    #[garde(inner(range(min = 1, max = super::bounds::MAX_CENTS)), custom(super::bounds::is_above(self.min_amount_cents)))]
+    #[garde(inner(range(min = 1, max = MAX_CENTS)), custom(is_above(self.min_amount_cents)))]
     #[serde(default)]
     pub max_amount_cents: Option<i64>,
+}
+
+impl Offer {
+    /// The shop's own least and most, in centavos.
+    fn limits(&self) -> [Option<i64>; 2] {
+        [self.min_amount_cents, self.max_amount_cents]
+    }
 }
 
 impl Default for Offer {
@@ -121,7 +130,7 @@ impl Methods {
 
     /// Errors: 409, this much cannot be paid by this method.
     pub fn check_amount(&self, method: Method, amount: Money) -> Result<()> {
-        super::bounds::Bounds::of(method, self.offer(method).limits()).check(method, amount)
+        Bounds::of(method, self.offer(method).limits()).check(method, amount)
     }
 }
 
@@ -173,7 +182,7 @@ pub async fn list(app: &App, price: Option<Price>) -> Result<Vec<MethodView>> {
     let view = |method: Method| {
         let offer = offers.offer(method);
         let by_method = |p: Price| p.goods.checked_sub(offers.discount(method, p.goods))?.checked_add(p.freight);
-        let (bounds, amount) = (super::bounds::Bounds::of(method, offer.limits()), price.and_then(by_method));
+        let (bounds, amount) = (Bounds::of(method, offer.limits()), price.and_then(by_method));
         let reason = match amount {
             Some(amount) if amount < bounds.least => Some(Unavailable::AmountTooSmall),
             Some(amount) if amount > bounds.most => Some(Unavailable::AmountTooLarge),
@@ -229,13 +238,6 @@ pub fn closed_for(app: &App, provider: &str) -> Option<u64> {
     let (_, breaker) = app.providers.breakers.iter().find(|(name, _)| *name == provider)?;
     let seen = breaker.snapshot();
     (seen.state == State::Open).then_some(seen.retry_after_s.unwrap_or(1))
-}
-
-impl Offer {
-    /// The shop's own least and most, in centavos.
-    fn limits(&self) -> [Option<i64>; 2] {
-        [self.min_amount_cents, self.max_amount_cents]
-    }
 }
 
 #[cfg(test)]
