@@ -1,5 +1,6 @@
 //! The languages of messages.
 
+use actix_web::http::header::{AcceptLanguage, Quality};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -28,21 +29,18 @@ impl Lang {
         if text == "en" { Self::En } else { Self::Pt }
     }
 
-    /// The language of ours with the highest weight in an `Accept-Language`; if equal, the first.
-    pub fn accepted(header: &str) -> Self {
-        let mut best = (Self::Pt, 0);
-        for part in header.split(',').take(20) {
-            let mut words = part.split(';').map(str::trim);
-            let tag = words.next().unwrap_or_default().to_ascii_lowercase();
-            let weight = words.find_map(|word| word.strip_prefix("q=")).map_or(Some(1.0), |q| q.parse::<f32>().ok());
-            let weight = (weight.unwrap_or(0.0).clamp(0.0, 1.0) * 1000.0) as u32; // weights have at most three decimals
-            let lang = match tag.split('-').next().unwrap_or_default() {
-                "pt" => Self::Pt,
-                "en" => Self::En,
+    /// The language of ours with the highest weight; if equal, the first.
+    pub fn accepted(header: &AcceptLanguage) -> Self {
+        let mut best = (Self::Pt, Quality::ZERO);
+        for wish in header.iter() {
+            let tag = wish.item.item().map(|tag| tag.primary_language().to_ascii_lowercase());
+            let lang = match tag.as_deref() {
+                Some("pt") => Self::Pt,
+                Some("en") => Self::En,
                 _ => continue,
             };
-            if weight > best.1 {
-                best = (lang, weight);
+            if wish.quality > best.1 {
+                best = (lang, wish.quality);
             }
         }
         best.0
@@ -51,6 +49,9 @@ impl Lang {
 
 #[cfg(test)]
 mod tests {
+    use actix_web::http::header::Header;
+    use actix_web::test::TestRequest;
+
     use super::*;
 
     #[test]
@@ -64,8 +65,12 @@ mod tests {
             ("ja", Lang::Pt),
             ("en;q=0", Lang::Pt),
             ("en;q=soon,*", Lang::Pt),
+            ("EN", Lang::En),
+            ("en_US,pt;q=0.1", Lang::Pt),
         ] {
-            assert_eq!(Lang::accepted(header), lang, "{header}");
+            let req = TestRequest::default().insert_header(("accept-language", header)).to_http_request();
+            let header_read = AcceptLanguage::parse(&req).expect("what cannot be read is left out");
+            assert_eq!(Lang::accepted(&header_read), lang, "{header}");
         }
     }
 }

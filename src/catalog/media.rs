@@ -1,6 +1,6 @@
 //! The demo shop's pictures, inside the binary.
 
-use actix_web::http::header;
+use actix_web::http::header::{self, ETag, EntityTag, Header, IfNoneMatch};
 use actix_web::web::{self, Bytes};
 use actix_web::{HttpRequest, HttpResponse};
 use rust_embed::RustEmbed;
@@ -19,11 +19,15 @@ pub fn routes(cfg: &mut web::ServiceConfig) {
 async fn picture(req: HttpRequest, file: web::Path<String>) -> Result<HttpResponse> {
     let sane = file.len() <= 120 && file.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.');
     let found = Pictures::get(&file).filter(|_| sane).ok_or(Error::NotFound("The picture"))?;
-    let etag = format!("\"{}\"", hex::encode(&found.metadata.sha256_hash()[..12]));
-    let known = req.headers().get(header::IF_NONE_MATCH).is_some_and(|tags| tags.to_str().is_ok_and(|tags| tags.contains(&etag)));
+    let tag = EntityTag::new_strong(hex::encode(&found.metadata.sha256_hash()[..12]));
+    let known = match IfNoneMatch::parse(&req) {
+        Ok(IfNoneMatch::Any) => true,
+        Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|known| known.weak_eq(&tag)),
+        Err(_) => false,
+    };
     let mut answer = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     answer
-        .insert_header((header::ETAG, etag))
+        .insert_header(ETag(tag))
         .insert_header((header::CACHE_CONTROL, "public, max-age=604800"))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header((header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'"));

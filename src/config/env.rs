@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use jiff::{Span, SpanRelativeTo};
 use secrecy::SecretString;
 
 use super::{Limit, Mode};
@@ -189,18 +190,9 @@ impl<'a> Env<'a> {
     }
 }
 
-/// `500ms`, `20s`, `15m`, `24h`, `7d`.
+/// `500ms`, `20s`, `1h30m`, `24h`, `7d`; a day has 24 hours. Not zero, and nothing whose length depends on the calendar.
 pub(super) fn parse_duration(text: &str) -> Option<Duration> {
-    let digits = text.find(|c: char| !c.is_ascii_digit())?;
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().ok().filter(|n| *n > 0)?;
-    let millis = match unit {
-        "ms" => 1,
-        "s" => 1000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => return None,
-    };
-    number.checked_mul(millis).map(Duration::from_millis)
+    let span: Span = text.parse().ok()?;
+    let time = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
+    Duration::try_from(time).ok().filter(|time| !time.is_zero())
 }

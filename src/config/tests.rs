@@ -167,3 +167,22 @@ fn each_carrier_needs_its_own_variables_only_where_it_is_named() {
         assert_eq!(names(&changes), ["CORREIOS_MIN_BOX"], "{wrong}");
     }
 }
+
+#[test]
+fn a_time_is_a_number_of_hours_or_less_or_of_days_with_24_of_them() {
+    for (text, seconds) in [
+        ("30s", 30.0),
+        ("500ms", 0.5),
+        ("15m", 900.0),
+        ("24h", 86_400.0),
+        ("7d", 604_800.0),
+        ("1h30m", 5_400.0),
+        ("2w", 1_209_600.0),
+    ] {
+        assert_eq!(env::parse_duration(text).map(|time| time.as_secs_f64()), Some(seconds), "{text}");
+    }
+    // A month and a year are not always the same; the others are no time at all.
+    for text in ["", "0", "0s", "5", "-5s", "5 parsecs", "1mo", "1y", "18446744073709551615d"] {
+        assert_eq!(env::parse_duration(text), None, "{text}");
+    }
+}

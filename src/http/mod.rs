@@ -11,10 +11,11 @@ pub mod request_id;
 pub mod who;
 
 use actix_web::HttpRequest;
+use actix_web::http::header::{AcceptLanguage, Header};
 
 use crate::lang::Lang;
 
 /// The language that the browser prefers.
 pub fn spoken(req: &HttpRequest) -> Lang {
-    req.headers().get("accept-language").and_then(|value| value.to_str().ok()).map(Lang::accepted).unwrap_or_default()
+    AcceptLanguage::parse(req).map(|header| Lang::accepted(&header)).unwrap_or_default()
 }
