@@ -1,9 +1,9 @@
-# The server's image: one binary on Debian, as a user without rights. Configured by the environment (.env.example).
+# The server's image: one binary on Debian, as a user without rights, without the sandbox. Configured by the environment (.env.example).
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
-    cargo build --profile dist --locked --bin vitrine && cp target/dist/vitrine /vitrine
+    cargo build --profile dist --locked --no-default-features --bin vitrine && cp target/dist/vitrine /vitrine
 
 FROM debian:bookworm-slim
 # TLS to the providers needs the certificates; local times (America/Sao_Paulo) need the zones.

@@ -15,7 +15,7 @@ pub async fn scope<F: Future>(kind: &str, id: &str, work: F) -> F::Output {
     vitrine_kit::trace::with_request_id(id.to_owned(), CAUSE.scope(cause, work)).await
 }
 
-/// `request:…`, `job:…` or `webhook:…`; `system` outside of them.
+/// `request:…`, `job:…`, `webhook:…` or `command:…`; `system` outside of them.
 pub fn current() -> String {
     CAUSE.try_with(Clone::clone).unwrap_or_else(|_| "system".to_owned())
 }
@@ -29,6 +29,8 @@ pub enum Actor {
     Guest,
     System,
     Provider(&'static str),
+    /// The operator, by this command of `vitrine`.
+    Command(&'static str),
 }
 
 impl fmt::Display for Actor {
@@ -40,6 +42,7 @@ impl fmt::Display for Actor {
             Self::Guest => f.write_str("guest"),
             Self::System => f.write_str("system"),
             Self::Provider(name) => write!(f, "provider:{name}"),
+            Self::Command(name) => write!(f, "command:{name}"),
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod config;
 pub mod request;
 pub mod error;
 pub mod signal;
+pub mod progress;
 pub mod cause;
 pub mod db;
 pub mod jobs;
@@ -61,4 +62,5 @@ pub mod server;
 pub mod telemetry;
 pub mod seed;
 pub mod run;
+#[cfg(feature = "dev")]
 pub mod dev;

@@ -1,21 +1,39 @@
 //! The binary: one line per subcommand; the library does the work.
 
 use std::collections::HashMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use actix_web::ResponseError;
+use clap::builder::PossibleValuesParser;
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+use vitrine::catalog::command as products;
+use vitrine::catalog::export::Form;
+use vitrine::catalog::import::Stock;
 use vitrine::config::{Config, Mode};
 use vitrine::error::{Chain, Error, Result};
 use vitrine::mail::preview;
+use vitrine::progress::Progress;
 use vitrine::rekey::{self, Wanted};
-use vitrine::{db, dev, run, seed, server, telemetry};
+use vitrine::token::Role;
+use vitrine::{audit, db, run, seed, server, telemetry, users};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done, or the answer is yes
+  1  it was refused, or the answer is no: a broken invariant, rows left, not ready, no such order
+  2  the arguments are wrong
+  3  it could not be tried: a bad environment, no database, a file that cannot be read or written";
+
 /// Backend-for-frontend of a Brazilian online shop. Configured by the environment and `.env` alone.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, after_help = EXIT_CODES)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -24,6 +42,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// A whole shop on this machine: PostgreSQL, demo catalog, sandbox providers, server
+    #[cfg(feature = "dev")]
     Dev,
     /// The server, with workers inside
     Serve,
@@ -38,8 +57,11 @@ enum Command {
     /// Prints every broken invariant of a live database; exit 1 if there is one
     Audit {
         /// Also how long each rule took
-        #[arg(long)]
+        #[arg(long, conflicts_with = "json")]
         times: bool,
+        /// For machines: one object with every rule, what breaks it, and how long it took
+        #[arg(long)]
+        json: bool,
     },
     /// Prints an order's whole story with its causes; exit 1 if there is no such order
     Explain {
@@ -65,7 +87,28 @@ enum Command {
         month: String,
         /// The ZIP file to write
         #[arg(long)]
-        out: std::path::PathBuf,
+        out: PathBuf,
+    },
+    /// Imports a product table (CSV), as the administration's route does: docs/product-table.md
+    Import {
+        /// The file; `-` is standard input
+        file: PathBuf,
+        /// The table is a count of the shelves: it sets the stock of variants that are there, too
+        #[arg(long)]
+        set_stock: bool,
+    },
+    /// Writes all products as such a table
+    Export {
+        /// The file; without one to standard output
+        file: Option<PathBuf>,
+        /// As Excel opens it by itself in Brazil
+        #[arg(long)]
+        excel: bool,
+    },
+    /// People's accounts
+    User {
+        #[command(subcommand)]
+        command: UserCommand,
     },
     /// The shop's messages
     Mail {
@@ -73,9 +116,28 @@ enum Command {
         command: MailCommand,
     },
     /// Only the sandbox providers
+    #[cfg(feature = "dev")]
     Sandbox,
-    /// Asks the server on PORT whether it is ready; exit 1 if not
+    /// Asks the server on HOST and PORT whether it is ready; exit 1 if not
     Health,
+    /// Prints the completions for a shell
+    Completions { shell: Shell },
+    /// Prints the manual page
+    Man {
+        /// Writes it and one page for each subcommand into this folder instead
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum UserCommand {
+    /// Gives the account with this e-mail a role, and ends its sessions; written to the audit log
+    Promote {
+        email: String,
+        #[arg(long, default_value = "admin", value_parser = PossibleValuesParser::new(["admin", "shipper", "user"]))]
+        role: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -89,7 +151,7 @@ enum MailCommand {
         lang: Option<String>,
         /// Writes HTML and text files there
         #[arg(long, conflicts_with = "port")]
-        out: Option<std::path::PathBuf>,
+        out: Option<PathBuf>,
         /// Where to look at them
         #[arg(long, default_value_t = 4466)]
         port: u16,
@@ -103,7 +165,10 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("vitrine: {}", Chain(&error));
-            ExitCode::FAILURE
+            if let Error::Invalid(fields) = &error {
+                fields.iter().for_each(|field| eprintln!("  {}: {}", field.field, field.message));
+            }
+            if error.status_code().is_server_error() { ExitCode::from(3) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -115,11 +180,67 @@ fn environment() -> HashMap<String, String> {
     env
 }
 
+/// What a command that works on the shop's database and ends is given.
+struct Workplace {
+    config: Config,
+    progress: Progress,
+    _logs: telemetry::Guard,
+}
+
+impl Workplace {
+    fn of(env: &HashMap<String, String>) -> Result<Self> {
+        let mut config = configured(env)?;
+        config.log.access_dir = None; // it takes no requests, and may run as another user than the server
+        let progress = Progress::on_terminal();
+        let _logs = telemetry::start_beside(&config.log, &progress);
+        Ok(Self { config, progress, _logs })
+    }
+}
+
+fn configured(env: &HashMap<String, String>) -> Result<Config> {
+    Config::from_env(Mode::Serve, |name| env.get(name).cloned()).map_err(|e| Error::Internal(e.to_string()))
+}
+
 async fn execute(command: Command, env: &HashMap<String, String>) -> Result<ExitCode> {
     match command {
-        Command::Dev => dev::dev(env).await?,
-        Command::Sandbox => dev::sandbox(env).await?,
+        #[cfg(feature = "dev")]
+        Command::Dev => vitrine::dev::dev(env).await?,
+        #[cfg(feature = "dev")]
+        Command::Sandbox => vitrine::dev::sandbox(env).await?,
+        Command::Serve => serve(configured(env)?, false).await?,
+        Command::Worker => serve(configured(env)?, true).await?,
+        Command::Migrate => migrate(&Workplace::of(env)?).await?,
+        Command::Seed => {
+            let at = Workplace::of(env)?;
+            let _spinner = at.progress.spinner("loading the demo shop");
+            seed::demo(&at.config).await?;
+        }
         Command::Openapi => println!("{}", server::openapi().to_pretty_json().map_err(|e| Error::Internal(e.to_string()))?),
+        Command::Audit { times, json } => {
+            let at = Workplace::of(env)?;
+            let lines = if times { audit::Form::LinesAndTimes } else { audit::Form::Lines };
+            return audit::run(&at.config, if json { audit::Form::Json } else { lines }, &at.progress).await;
+        }
+        Command::Explain { order, json } => return vitrine::explain::run(&Workplace::of(env)?.config, &order, json).await,
+        Command::Rekey { batches, tokens } => {
+            let (at, wanted) = (Workplace::of(env)?, Wanted { batches, new_tokens: tokens, ..Wanted::default() });
+            return rekey::run(&at.config, wanted, &at.progress).await;
+        }
+        Command::Accountant { month, out } => {
+            let at = Workplace::of(env)?;
+            return vitrine::invoices::pack::run(at.config, &month, &out).await;
+        }
+        Command::Import { file, set_stock } => {
+            let at = Workplace::of(env)?;
+            products::import(at.config, &file, if set_stock { Stock::Set } else { Stock::Keep }, &at.progress).await?;
+        }
+        Command::Export { file, excel } => {
+            let at = Workplace::of(env)?;
+            products::export(at.config, file.as_deref(), if excel { Form::Excel } else { Form::Plain }).await?;
+        }
+        Command::User { command: UserCommand::Promote { email, role } } => {
+            users::admin::promote(&Workplace::of(env)?.config, &email, Role::of(&role)).await?;
+        }
         Command::Mail { command: MailCommand::Preview { kind, lang, out, port } } => {
             let choice = preview::Choice { kind, lang };
             match out {
@@ -128,53 +249,64 @@ async fn execute(command: Command, env: &HashMap<String, String>) -> Result<Exit
             }
         }
         Command::Health => return Ok(health(env).await),
-        Command::Serve
-        | Command::Worker
-        | Command::Migrate
-        | Command::Seed
-        | Command::Audit { .. }
-        | Command::Explain { .. }
-        | Command::Accountant { .. }
-        | Command::Rekey { .. } => {
-            let config =
-                Config::from_env(Mode::Serve, |name| env.get(name).cloned()).map_err(|e| Error::Internal(e.to_string()))?;
-            let _logs = telemetry::start(&config.log);
-            match command {
-                Command::Worker => {
-                    db::migrate(&config.database).await?;
-                    run::work(config).await?;
-                }
-                Command::Migrate => println!("{} migration(s) applied", db::migrate(&config.database).await?),
-                Command::Seed => seed::demo(&config).await?,
-                Command::Audit { times } => return vitrine::audit::run(&config, times).await,
-                Command::Rekey { batches, tokens } => {
-                    return rekey::run(&config, Wanted { batches, new_tokens: tokens, ..Wanted::default() }).await;
-                }
-                Command::Accountant { month, out } => return vitrine::invoices::pack::run(config, &month, &out).await,
-                Command::Explain { order, json } => return vitrine::explain::run(&config, &order, json).await,
-                _ => {
-                    db::migrate(&config.database).await?;
-                    run::serve(config).await?;
-                }
-            }
-        }
+        Command::Completions { shell } => completions(shell).map_err(unprinted)?,
+        Command::Man { out } => manual(out.as_deref()).map_err(unprinted)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
+async fn serve(config: Config, only_work: bool) -> Result<()> {
+    let _logs = telemetry::start(&config.log);
+    db::migrate(&config.database).await?;
+    if only_work { run::work(config).await } else { run::serve(config).await }
+}
+
+async fn migrate(at: &Workplace) -> Result<()> {
+    let spinner = at.progress.spinner("migrating the schema");
+    let applied = db::migrate(&at.config.database).await?;
+    drop(spinner);
+    println!("{applied} migration(s) applied");
+    Ok(())
+}
+
+fn unprinted(error: std::io::Error) -> Error {
+    Error::Internal(format!("it was not written: {error}"))
+}
+
+fn completions(shell: Shell) -> std::io::Result<()> {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "vitrine", &mut text);
+    std::io::stdout().write_all(&text)
+}
+
+/// The manual: the main page on standard output, or all pages in a folder, which is made if it is not there.
+fn manual(folder: Option<&Path>) -> std::io::Result<()> {
+    match folder {
+        Some(folder) => {
+            std::fs::create_dir_all(folder)?;
+            clap_mangen::generate_to(Arguments::command(), folder)
+        }
+        None => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(Arguments::command()).render(&mut page)?;
+            std::io::stdout().write_all(&page)
+        }
+    }
+}
+
 /// For a container's health check: the image has no curl.
 async fn health(env: &HashMap<String, String>) -> ExitCode {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let port = env.get("PORT").and_then(|p| p.parse::<u16>().ok()).unwrap_or(4444);
-    let ask = async {
-        let mut socket = tokio::net::TcpStream::connect(("127.0.0.1", port)).await?;
-        socket.write_all(b"GET /ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
-        let mut answer = [0_u8; 12];
-        socket.read_exact(&mut answer).await?;
-        Ok::<_, std::io::Error>(answer.ends_with(b" 200"))
+    let port = env.get("PORT").and_then(|p| p.trim().parse::<u16>().ok()).unwrap_or(4444);
+    let host = match env.get("HOST").map_or("", |host| host.trim()) {
+        "" | "0.0.0.0" => "127.0.0.1".to_owned(), // it listens on every address
+        "::" => "[::1]".to_owned(),
+        host if host.contains(':') => format!("[{host}]"),
+        host => host.to_owned(),
     };
-    match tokio::time::timeout(std::time::Duration::from_secs(3), ask).await {
-        Ok(Ok(true)) => ExitCode::SUCCESS,
+    let asked = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(3)).build();
+    let Ok(client) = asked else { return ExitCode::FAILURE };
+    match client.get(format!("http://{host}:{port}/ready")).send().await {
+        Ok(answer) if answer.status() == reqwest::StatusCode::OK => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
     }
 }

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use deadpool_postgres::Pool;
+use indicatif::ProgressBar;
 use uuid::Uuid;
 
 use crate::config::Config;
@@ -14,6 +15,7 @@ use crate::db::{self, Connection, Patience, Transaction};
 use crate::error::{Error, Result};
 use crate::ids::CouponId;
 use crate::key_store;
+use crate::progress::Progress;
 use crate::seal::{Keys, Kind};
 
 /// Rows per transaction.
@@ -56,10 +58,10 @@ pub struct Report {
 }
 
 /// The command. Exit 1: rows are left.
-pub async fn run(config: &Config, wanted: Wanted) -> Result<ExitCode> {
+pub async fn run(config: &Config, wanted: Wanted, progress: &Progress) -> Result<ExitCode> {
     let pool = db::pool(&config.database, Patience::Command)?;
     let keys = key_store::load(&mut pool.get().await?, &config.auth).await?;
-    let report = rekey(&pool, &keys, wanted).await?;
+    let report = rekey_showing(&pool, &keys, wanted, &progress.bar("sealing anew", 0)).await?;
     let Report { users, second_factors, orders, coupon_persons, .. } = report;
     println!(
         "turned to key {}: {users} user(s), {second_factors} second factor(s), {orders} order(s), {coupon_persons} count(s) of coupons",
@@ -80,6 +82,11 @@ pub async fn run(config: &Config, wanted: Wanted) -> Result<ExitCode> {
 ///
 /// Errors: another run is at work; the current key is not the newest one.
 pub async fn rekey(pool: &Pool, keys: &Keys, wanted: Wanted) -> Result<Report> {
+    rekey_showing(pool, keys, wanted, &ProgressBar::hidden()).await
+}
+
+/// The same with a bar that counts rows.
+async fn rekey_showing(pool: &Pool, keys: &Keys, wanted: Wanted, bar: &ProgressBar) -> Result<Report> {
     let mut db = pool.get().await?;
     if keys.look_up_ids().last() != Some(keys.vault().current()) {
         return Err(Error::Conflict(
@@ -90,14 +97,16 @@ pub async fn rekey(pool: &Pool, keys: &Keys, wanted: Wanted) -> Result<Report> {
     if !db::query_one(&db, "SELECT pg_try_advisory_lock($1) AS mine", &[&LOCK]).await?.get::<_, bool>("mine") {
         return Err(Error::Conflict("Another `vitrine rekey` is at work".into()));
     }
-    let outcome = turn_all(&mut db, keys, wanted).await;
+    let outcome = turn_all(&mut db, keys, wanted, bar).await;
     drop(Connection::take(db)); // the lock and the settings end with the session
     outcome
 }
 
-async fn turn_all(db: &mut Connection, keys: &Keys, wanted: Wanted) -> Result<Report> {
+async fn turn_all(db: &mut Connection, keys: &Keys, wanted: Wanted, bar: &ProgressBar) -> Result<Report> {
     db.batch_execute("SET statement_timeout = 0").await?;
-    let mut run = Run { keys, batch: wanted.batch, left: wanted.batches.unwrap_or(u64::MAX), report: Report::default() };
+    let left = wanted.batches.unwrap_or(u64::MAX);
+    let mut run = Run { keys, batch: wanted.batch, left, bar, report: Report::default() };
+    bar.set_length(count_old(db, keys).await?.unsigned_abs());
     if wanted.new_tokens {
         let tx = db.transaction().await?;
         key_store::replace_tokens(&tx, keys.vault()).await?;
@@ -158,6 +167,7 @@ struct Run<'a> {
     batch: i64,
     /// Batches that may still be done.
     left: u64,
+    bar: &'a ProgressBar,
     report: Report,
 }
 
@@ -180,6 +190,7 @@ impl Run<'_> {
             let Some(next) = next else { return Ok(true) }; // ends with the table
             place = next;
             self.left -= 1;
+            self.bar.inc(turned);
             match table {
                 Table::Users => self.report.users += turned,
                 Table::SecondFactors => self.report.second_factors += turned,

@@ -16,7 +16,8 @@ use crate::token::Role;
 pub struct Standings(Cache<(UserId, Option<SessionId>), Option<Role>>);
 
 impl Standings {
-    const TTL: Duration = Duration::from_secs(10);
+    /// How long another server may go by what it knew.
+    pub const TTL: Duration = Duration::from_secs(10);
 
     #[allow(clippy::new_without_default)]
     pub fn new() -> Self {

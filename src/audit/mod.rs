@@ -20,10 +20,14 @@ use std::time::{Duration, Instant};
 
 use deadpool_postgres::GenericClient;
 use futures_util::TryStreamExt;
+use indicatif::ProgressBar;
+use serde::Serialize;
+use serde_json::json;
 
 use crate::config::Config;
 use crate::db::{self, Patience};
 use crate::error::Result;
+use crate::progress::Progress;
 use crate::sale::transitions;
 
 /// (name, query of one text column). `{steps}` in a query stands for the rows of the transition table.
@@ -46,13 +50,31 @@ pub struct Violation {
     pub what: String,
 }
 
+/// How a run tells what it found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// A line per violation, and one with the sum.
+    Lines,
+    /// The same, and a line per rule with the time that it took.
+    LinesAndTimes,
+    /// One JSON object with every rule, for machines.
+    Json,
+}
+
 /// The violations of one rule, and how long it took.
-#[derive(Clone)]
+#[derive(Clone, Serialize)]
 struct Finding {
     rule: &'static str,
-    lines: Vec<String>,
     count: usize,
+    /// The first [`MAX_LINES`].
+    #[serde(rename = "violations")]
+    lines: Vec<String>,
+    #[serde(rename = "took_ms", serialize_with = "millis")]
     took: Duration,
+}
+
+fn millis<S: serde::Serializer>(took: &Duration, to: S) -> std::result::Result<S::Ok, S::Error> {
+    to.serialize_u64(took.as_millis() as u64)
 }
 
 fn all() -> impl Iterator<Item = &'static Rule> {
@@ -101,24 +123,35 @@ async fn find(db: &impl GenericClient, &(rule, sql): &Rule) -> Result<Finding> {
     Ok(Finding { rule, lines, count, took: started.elapsed() })
 }
 
-/// `vitrine audit`: a line per violation, exit 1 if there is one. All rules read the same snapshot, so that sales during the
-/// audit cause no false violation. `times`: also how long each rule took.
-pub async fn run(config: &Config, times: bool) -> Result<ExitCode> {
+/// `vitrine audit`: tells every violation, exit 1 if there is one. All rules read the same snapshot, so that sales during the
+/// audit cause no false violation.
+pub async fn run(config: &Config, form: Form, progress: &Progress) -> Result<ExitCode> {
     let pool = db::pool(&config.database, Patience::Command)?;
     let mut db = pool.get().await?;
     let tx = begin(&mut db, None).await?;
     let snapshot: String = db::query_one(&tx, "SELECT pg_export_snapshot()", &[]).await?.get(0);
     let rules: Vec<&Rule> = all().collect();
     let next = AtomicUsize::new(0);
+    let bar = progress.bar("auditing", rules.len());
     let other = async {
         let mut db = pool.get().await?;
         let tx = begin(&mut db, Some(&snapshot)).await?;
-        work(&tx, &rules, &next).await
+        work(&tx, &rules, &next, &bar).await
     };
-    let (ours, theirs) = futures_util::future::try_join(work(&tx, &rules, &next), other).await?;
+    let (ours, theirs) = futures_util::future::try_join(work(&tx, &rules, &next, &bar), other).await?;
     let mut findings = [ours, theirs].concat();
     findings.sort_by_key(|found| rules.iter().position(|(rule, _)| *rule == found.rule));
-    for found in &findings {
+    drop(bar);
+    let count: usize = findings.iter().map(|found| found.count).sum();
+    match form {
+        Form::Json => println!("{}", json!({ "violation_count": count, "rules": findings })),
+        Form::Lines | Form::LinesAndTimes => print(&findings, form == Form::LinesAndTimes),
+    }
+    Ok(if count == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn print(findings: &[Finding], times: bool) {
+    for found in findings {
         for line in &found.lines {
             println!("{}: {line}", found.rule);
         }
@@ -131,7 +164,6 @@ pub async fn run(config: &Config, times: bool) -> Result<ExitCode> {
     }
     let count: usize = findings.iter().map(|found| found.count).sum();
     println!("{} rules, {count} violation(s)", findings.len());
-    Ok(if count == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// A read-only transaction, on that snapshot or on a new one.
@@ -146,10 +178,11 @@ async fn begin<'a>(db: &'a mut db::Connection, snapshot: Option<&str>) -> Result
 }
 
 /// Runs the next rule until none is left.
-async fn work(tx: &db::Transaction<'_>, rules: &[&Rule], next: &AtomicUsize) -> Result<Vec<Finding>> {
+async fn work(tx: &db::Transaction<'_>, rules: &[&Rule], next: &AtomicUsize, bar: &ProgressBar) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     while let Some(rule) = rules.get(next.fetch_add(1, Ordering::Relaxed)) {
         findings.push(find(tx, rule).await?);
+        bar.inc(1);
     }
     Ok(findings)
 }

@@ -4,6 +4,7 @@ use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, HttpResponse, delete, get, patch, post, put};
 use futures_util::TryStreamExt;
 use garde::Validate;
+use indicatif::ProgressBar;
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -217,7 +218,7 @@ async fn import_products(
     let body = body.map_err(|_| Error::BodyTooSlow)?.map_err(|_| Error::TooLarge)?;
     let body = body.map_err(|_| Error::Malformed("The body could not be read to its end".into()))?;
     let sheet = web::block(move || super::sheet::read(&body)).await.map_err(|e| Error::Internal(e.to_string()))??;
-    let imported = import::run(&app, sheet, how.0.stock, admin.0.actor()).await?;
+    let imported = import::run(&app, sheet, how.0.stock, admin.0.actor(), &ProgressBar::hidden()).await?;
     Ok(HttpResponse::Ok().json(imported))
 }
 

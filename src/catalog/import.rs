@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use deadpool_postgres::{GenericClient, Transaction};
+use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
@@ -23,7 +24,7 @@ use crate::ids::{CategoryId, ProductId};
 
 pub use super::sheet::read;
 
-/// The largest CSV that is accepted.
+/// The largest CSV that is accepted, in bytes.
 pub const MAX_BODY: usize = 10 * 1024 * 1024;
 /// How long it may take to come.
 pub const BODY_WAIT: Duration = Duration::from_secs(5 * 60);
@@ -60,8 +61,8 @@ pub struct Imported {
 }
 
 /// Imports a table, so many products at a time. What is found wrong before the first batch changes nothing. Should a later batch fail, the
-/// earlier ones stand, and the error says how many products those are; sent again, the table changes only the rest.
-pub async fn run(app: &App, sheet: Sheet, stock: Stock, actor: Actor) -> Result<Imported> {
+/// earlier ones stand, and the error says how many products those are; sent again, the table changes only the rest. The bar counts products.
+pub async fn run(app: &App, sheet: Sheet, stock: Stock, actor: Actor, bar: &ProgressBar) -> Result<Imported> {
     let mut db = app.db_for_long().await?;
     refuse_foreign(&db, &sheet.products).await?;
     let total = sheet.products.len();
@@ -79,6 +80,7 @@ pub async fn run(app: &App, sheet: Sheet, stock: Stock, actor: Actor) -> Result<
         };
         let part = outcome.await.map_err(|error| stopped(error, whole.products, total))?;
         whole.add(&part);
+        bar.inc(part.products as u64);
         if part.created + part.updated > 0 {
             changed(app).await;
         }

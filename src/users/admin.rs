@@ -8,12 +8,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
+use vitrine_kit::Email;
 
 use super::User;
 use super::sessions::{self, Reason};
 use crate::app::App;
 use crate::audit_log;
-use crate::db::{self, sql};
+use crate::cause::{self, Actor};
+use crate::config::Config;
+use crate::db::{self, Patience, sql};
 use crate::error::{Error, Problem, Result};
 use crate::http::json::{Json, Path, Query};
 use crate::http::page::{List, bounds, cursor_of, read_cursor};
@@ -21,6 +24,8 @@ use crate::http::who::{Admin, AdminSent, SignedIn};
 use crate::ids::UserId;
 use crate::seal::Keys;
 use crate::token::Role;
+
+const PROMOTE: &str = "promote";
 
 pub fn routes(cfg: &mut ServiceConfig<'_>) {
     cfg.service(list).service(show).service(patch_role).service(put_role);
@@ -142,20 +147,46 @@ async fn patch_unblock(app: web::Data<App>, admin: Admin, id: Path<UserId>) -> R
 }
 
 async fn set_role(app: &App, admin: &SignedIn, id: UserId, role: Role) -> Result<HttpResponse> {
-    const UPDATE: &str = "UPDATE users SET role = $2, updated_at = now() WHERE id = $1";
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let before = lock_other(&tx, &app.keys, admin.id, id).await?;
-    if before.user.role != role {
-        db::execute(&tx, UPDATE, &[&id, &role.as_str()]).await?;
-        sessions::revoke_all(&tx, id, None, Reason::Role).await?;
-        let (old, new) = (json!({ "role": before.user.role }), json!({ "role": role }));
-        audit_log::record(&tx, admin.actor(), "user.role", &id.to_string(), Some(old), Some(new)).await?;
-    }
+    change_role(&tx, id, (before.user.role, role), admin.actor()).await?;
     let account = find_account(&tx, &app.keys, id).await?;
     tx.commit().await?;
     app.standings.forget(id);
     Ok(HttpResponse::Ok().json(account))
+}
+
+/// Ends the person's sessions: their tokens name the old role. `false`: they have the role already. The row is locked.
+async fn change_role(tx: &Transaction<'_>, id: UserId, (before, role): (Role, Role), actor: Actor) -> Result<bool> {
+    const UPDATE: &str = "UPDATE users SET role = $2, updated_at = now() WHERE id = $1";
+    if before == role {
+        return Ok(false);
+    }
+    db::execute(tx, UPDATE, &[&id, &role.as_str()]).await?;
+    sessions::revoke_all(tx, id, None, Reason::Role).await?;
+    let (old, new) = (json!({ "role": before }), json!({ "role": role }));
+    audit_log::record(tx, actor, "user.role", &id.to_string(), Some(old), Some(new)).await?;
+    Ok(true)
+}
+
+/// `vitrine user promote`: gives the account with that e-mail a role. For the operator, who has no account; also the way back where no
+/// administrator is left. Servers that run know it after [`Standings::TTL`](crate::standing::Standings::TTL) at the latest.
+///
+/// Errors: no e-mail; nobody has an account with it.
+pub async fn promote(config: &Config, email: &str, role: Role) -> Result<()> {
+    const LOCK: &str = "SELECT id, role FROM users WHERE email = $1 AND erased_at IS NULL FOR UPDATE";
+    let email = Email::parse(email).map_err(|e| Error::field("email", e.to_string()))?;
+    let pool = db::pool(&config.database, Patience::Command)?;
+    let mut db = pool.get().await?;
+    let tx = db.transaction().await?;
+    let row = db::query_opt(&tx, LOCK, &[&email.as_str()]).await?.ok_or(Error::NotFound("An account with this e-mail"))?;
+    let change = change_role(&tx, row.get("id"), (Role::of(row.get("role")), role), Actor::Command(PROMOTE));
+    let is_new = cause::scope("command", PROMOTE, change).await?;
+    tx.commit().await?;
+    let what = if is_new { "now; the account's sessions have ended" } else { "already" };
+    println!("{} has the role {} {what}", email.as_str(), role.as_str());
+    Ok(())
 }
 
 async fn set_blocked(app: &App, admin: &SignedIn, id: UserId, blocked: bool) -> Result<HttpResponse> {

@@ -41,6 +41,33 @@ fn every_page_belongs_to_one_type_of_problem() {
     assert_eq!(pages.difference(&slugs).collect::<Vec<_>>(), Vec::<&String>::new(), "pages of no type in src/error/types.rs");
 }
 
+/// All sources of that folder as one text.
+fn sources(folder: &std::path::Path) -> String {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let text = |path: std::path::PathBuf| match path.is_dir() {
+        true => sources(&path),
+        false if path.extension().is_some_and(|e| e == "rs") => std::fs::read_to_string(path).unwrap(),
+        false => String::new(),
+    };
+    entries.map(text).collect()
+}
+
+#[test]
+fn the_operators_guide_knows_every_type_and_only_lines_that_are_logged() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let guide = std::fs::read_to_string(root.join("docs/troubleshooting.md")).unwrap();
+    for ProblemType { slug, .. } in ProblemType::ALL {
+        assert!(guide.contains(&format!("\n### {slug}\n")), "docs/troubleshooting.md: {slug}");
+    }
+    let logged = sources(&root.join("src")) + &sources(&root.join("integrations"));
+    let (_, table) = guide.split_once("\n## By line of the log\n").unwrap();
+    let (table, _) = table.split_once("\nAt a start,").unwrap();
+    let lines: Vec<&str> = table.lines().filter_map(|row| row.strip_prefix("| `")?.split('`').next()).collect();
+    let unknown: Vec<_> = lines.iter().filter(|line| !logged.contains(&format!("\"{line}\""))).collect();
+    assert!(lines.len() > 20, "the table itself is read: {lines:?}");
+    assert_eq!(unknown, Vec::<&&str>::new());
+}
+
 #[actix_web::test]
 async fn the_type_of_a_problem_opens() {
     let shop = Shop::open().await;

@@ -27,6 +27,7 @@ mod catalog_cache;
 mod catalog_rules;
 mod certificate;
 mod checkout;
+mod commands;
 mod cost;
 mod coupon_customers;
 mod contributors;

@@ -105,7 +105,7 @@ pub async fn pieces(app: Data<App>, month: Month) -> Result<impl Stream<Item = R
 ///
 /// Errors: not a month, a file that cannot be written, or the database.
 pub async fn run(config: Config, month: &str, out: &Path) -> Result<ExitCode> {
-    let month = Month::parse(month).ok_or_else(|| Error::Internal(format!("{month} is no month: write it as 2026-11")))?;
+    let month = Month::parse(month).ok_or_else(|| Error::field("month", "is no month: write it as 2026-11"))?;
     let unwritten = |e: std::io::Error| Error::Internal(format!("{} was not written: {e}", out.display()));
     let app = Data::new(App::open(config).await?);
     let mut file = std::fs::File::create(out).map_err(unwritten)?;
