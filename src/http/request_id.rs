@@ -32,7 +32,6 @@ pub async fn track(mut req: ServiceRequest, next: Next<impl MessageBody + 'stati
     answer_v1(&mut req);
     let method = req.method().clone();
     let is_head = head::as_get(&mut req);
-    let path = req.path().to_owned();
     let span = span_of(&id, req.match_info().as_str()); // decoded, as routes are matched
     let base = req.app_data::<Data<App>>().map(|app| app.config.http.public_url.clone()).unwrap_or_default();
     let work = request::at_public_url(base, next.call(req));
@@ -45,29 +44,40 @@ pub async fn track(mut req: ServiceRequest, next: Next<impl MessageBody + 'stati
         res = head::without_body(res);
     }
     let status = res.status().as_u16();
-    record_access(&res, &method, &id, status);
+    // Never the path as it was sent: whoever calls writes it, and a person's number may stand in it.
+    let route = res.request().match_pattern().unwrap_or_default();
+    record_access(&res, &Seen { method: method.as_str(), route: &route, status, id: &id });
     let elapsed = started.elapsed();
     let duration_ms = elapsed.as_secs_f64() * 1000.0;
     // Successful reads are many: they are counted, and logged at debug.
     span.in_scope(|| match () {
-        () if status >= 500 => tracing::warn!(%method, path, status, duration_ms, "request"),
-        () if method.is_safe() && status < 400 => tracing::debug!(%method, path, status, duration_ms, "request"),
-        () => tracing::info!(%method, path, status, duration_ms, "request"),
+        () if status >= 500 => tracing::warn!(%method, route, status, duration_ms, "request"),
+        () if method.is_safe() && status < 400 => tracing::debug!(%method, route, status, duration_ms, "request"),
+        () => tracing::info!(%method, route, status, duration_ms, "request"),
     });
     count_request(&method, status, elapsed);
     Ok(res)
 }
 
+/// A finished request, as logs name it.
+struct Seen<'a> {
+    method: &'a str,
+    /// The route's pattern; empty: there is no such route.
+    route: &'a str,
+    status: u16,
+    id: &'a str,
+}
+
 /// Adds the request to the record of accesses, where one is kept.
-fn record_access(res: &ServiceResponse<BoxBody>, method: &Method, id: &str, status: u16) {
+fn record_access(res: &ServiceResponse<BoxBody>, seen: &Seen<'_>) {
     let req = res.request();
     let Some((app, log)) = req.app_data::<Data<App>>().and_then(|app| Some((app, app.access_log.as_ref()?))) else { return };
     let peer = req.peer_addr();
     let address = client_ip(peer.map(|peer| peer.ip()), req.headers(), &app.config.http.trusted_proxies);
     let user = req.extensions().get::<UserId>().copied();
-    let (port, route) = (Access::port_of(peer, address), req.match_pattern());
-    let route = route.as_deref().unwrap_or_default();
-    log.write(&Access { at: Timestamp::now(), address, port, method: method.as_str(), route, status, user, request_id: id });
+    let Seen { method, route, status, id } = *seen;
+    let port = Access::port_of(peer, address);
+    log.write(&Access { at: Timestamp::now(), address, port, method, route, status, user, request_id: id });
 }
 
 /// The fields of every log line of a request. The user and the order are added when they are known ([`log_user`], [`log_order`]).

@@ -89,9 +89,30 @@ async fn refused(shop: &Process, cart: &str) {
         shop.http.post(shop.url(path)).header("content-type", "application/json").body(body).send()
     };
     assert_eq!(raw("/api/orders", r#"{"name": "Canario quebrado", "#).await.unwrap().status(), 400);
-    for query in ["/api/products/search?q=canario", "/api/products?canario=canario", "/api/orders?q=canario"] {
+    for query in [
+        "/api/products/search?q=canario",
+        "/api/products?canario=canario",
+        "/api/orders?q=canario",
+        "/api/orders/tracking/39053344705",
+        "/api/v1/orders/tracking/39053344705",
+        "/api/orders/39053344705",
+        "/api/orders/canario%20de%20caminho/invoice",
+        "/api/cep/39053344705",
+        "/api/products/canario-de-endereco",
+        "/api/categories/canario",
+        "/api/invoices/canario",
+        "/media/canario.png",
+        "/canario/39053344705",
+        "/api/canario/39053344705",
+    ] {
         let answer = shop.http.get(shop.url(query)).header("X-Order-Token", "canario-pedido").send().await.unwrap();
         assert!(answer.status().as_u16() < 500, "{query}");
+    }
+    for path in ["/api/cart/items/canario", "/api/users/me/addresses/39053344705", "/api/orders/39053344705/cancel"] {
+        for method in [reqwest::Method::DELETE, reqwest::Method::PATCH, reqwest::Method::OPTIONS] {
+            let answer = shop.http.request(method, shop.url(path)).header("X-Cart-Token", cart).send().await.unwrap();
+            assert!(answer.status().as_u16() < 500, "{path}");
+        }
     }
 }
 

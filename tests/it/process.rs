@@ -206,12 +206,12 @@ async fn log_lines_are_json_that_names_request_and_order_and_no_person() {
     let both = async || {
         let log = read();
         let mailed = log.lines().any(|line| line.contains("mail_order_placed") && line.contains("Done"));
-        (mailed && log.contains(r#""path":"/api/orders""#)).then_some(log)
+        (mailed && log.contains(r#""route":"/api/orders""#)).then_some(log)
     };
     let log = shop.wait_for("the request's and the mail's lines", both).await;
     let lines: Vec<Value> =
         log.lines().filter(|line| line.starts_with('{')).map(|line| serde_json::from_str(line).unwrap()).collect();
-    let request = lines.iter().find(|line| line["path"] == "/api/orders").expect("the request's own line");
+    let request = lines.iter().find(|line| line["route"] == "/api/orders").expect("the request's own line");
     assert_eq!(request["span"]["request_id"], "pedido-para-o-registro");
     assert_eq!(request["span"]["order.id"], placed["id"]);
     assert_eq!((&request["status"], &request["method"]), (&json!(201), &json!("POST")));
