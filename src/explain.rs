@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::config::Config;
 use crate::db::{self, Patience};
 use crate::error::{Error, Result};
+use crate::sale::named;
 
 /// One step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -44,9 +45,9 @@ pub struct Story {
 /// The history of an order, by its id or its number. `None`: there is no such order.
 pub async fn story(db: &impl GenericClient, order: &str) -> Result<Option<Story>> {
     const FIND: &str = "
-        SELECT id, number, status, payment_status, total_cents FROM orders WHERE number = $1 OR id = $2 ORDER BY (id = $2) DESC LIMIT 1";
+        SELECT id, number, status, payment_status, total_cents FROM orders WHERE number = ANY ($1) OR id = $2 ORDER BY (id = $2) DESC LIMIT 1";
     let order = order.trim();
-    let (number, id) = (order.to_uppercase(), Uuid::parse_str(order).unwrap_or_default());
+    let (number, id) = (named::readings(order), Uuid::parse_str(order).unwrap_or_default());
     let Some(row) = db::query_opt(db, FIND, &[&number, &id]).await? else { return Ok(None) };
     let id: Uuid = row.get("id");
     let steps = db::query(db, STORY, &[&id]).await?;

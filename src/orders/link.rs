@@ -13,6 +13,7 @@ use crate::http::json::Json;
 use crate::http::rate_limit;
 use crate::ids::OrderId;
 use crate::jobs::{self, Job};
+use crate::sale::named;
 use crate::users::rules;
 
 #[derive(Debug, Deserialize, Validate, ToSchema)]
@@ -32,12 +33,11 @@ pub struct AskForLink {
 #[utoipa::path(tag = "orders", request_body = AskForLink, responses((status = 202), (status = 422, body = Problem), (status = 429, body = Problem)))]
 #[post("/api/orders/link")]
 pub async fn mail_link(app: web::Data<App>, req: HttpRequest, body: Json<AskForLink>) -> Result<HttpResponse> {
-    const FIND: &str = "SELECT id FROM orders WHERE number = $1 AND customer_email = $2 AND user_id IS NULL";
+    const FIND: &str = "SELECT id FROM orders WHERE number = ANY ($1) AND customer_email = $2 AND user_id IS NULL";
     app.limiters.forgot_password.check(rate_limit::address(&app, &req))?;
     let email = rules::parsed("email", Email::parse(&body.email))?;
-    let number = body.number.trim().to_uppercase();
     let db = app.db().await?;
-    if let Some(row) = db::query_opt(&db, FIND, &[&number, &email.as_str()]).await? {
+    if let Some(row) = db::query_opt(&db, FIND, &[&named::readings(&body.number), &email.as_str()]).await? {
         jobs::push(&db, Job::MailOrderLink { order: row.get::<_, OrderId>("id") }).await?;
         app.jobs_were_pushed();
     }

@@ -11,6 +11,7 @@ use crate::db::{self, sql};
 use crate::error::Result;
 use crate::ids::OrderId;
 use crate::payments::store::id_floor;
+use crate::sale::named;
 use crate::sale::states::{OrderPaymentStatus, OrderStatus};
 use crate::sale::viewer::Viewer;
 
@@ -44,15 +45,15 @@ const FITS: &str = sql!(
     IS_ON_HOLD,
     " = $7)"
 );
-/// `$8` to `$11` of statements that search by `q`: a number, an e-mail, the beginning of a
+/// `$8` to `$11` of statements that search by `q`: numbers, an e-mail, the beginning of a
 /// name (without accents and case), and the last letter of all.
 const SAYS: &str = "
-    (o.number = $8 OR upper(o.tracking_number) = $8 OR o.customer_email = $9
+    (o.number = ANY ($8) OR upper(o.tracking_number) = ANY ($8) OR o.customer_email = $9
      OR (plain(o.customer_name) ~>=~ plain($10) AND plain(o.customer_name) ~<~ (plain($10) || $11)))";
 /// The orders that `q` names, each kind looked up in its index; at most `$12` of each.
 const FOUND: &str = "
-    SELECT id FROM orders WHERE number = $8
-    UNION SELECT id FROM orders WHERE upper(tracking_number) = $8
+    SELECT id FROM orders WHERE number = ANY ($8)
+    UNION SELECT id FROM orders WHERE upper(tracking_number) = ANY ($8)
     UNION (SELECT id FROM orders WHERE customer_email = $9 LIMIT $12)
     UNION (SELECT id FROM orders WHERE plain(customer_name) ~>=~ plain($10) AND plain(customer_name) ~<~ (plain($10) || $11) LIMIT $12)";
 /// The newest `$12` orders that fit, with the columns that `q` is compared with.
@@ -76,14 +77,14 @@ const OWN: &str = sql!(
     COLUMNS,
     " FROM orders o WHERE o.user_id = $12 AND ",
     FITS,
-    " AND ($8::text IS NULL OR ",
+    " AND ($8::text[] IS NULL OR ",
     SAYS,
     ") ORDER BY o.id DESC LIMIT $13 OFFSET $14"
 );
 const COUNT_OWN: &str = sql!(
     "SELECT count(*) FROM (SELECT FROM orders o WHERE o.user_id = $12 AND ",
     FITS,
-    " AND ($8::text IS NULL OR ",
+    " AND ($8::text[] IS NULL OR ",
     SAYS,
     ") LIMIT $13) counted"
 );
@@ -180,8 +181,8 @@ impl Filter {
 /// What `q` may be.
 #[derive(Debug, Default)]
 struct Words {
-    /// An order's number or a parcel's.
-    number: Option<String>,
+    /// An order's number or a parcel's, as it may have been typed.
+    numbers: Option<Vec<String>>,
     email: String,
     name: String,
     /// No letter is behind this one: names between `name` and `name` with it begin with `name`.
@@ -191,11 +192,11 @@ struct Words {
 impl Words {
     fn of(q: &str) -> Self {
         let name = q.to_lowercase();
-        Self { number: Some(q.to_uppercase()), email: name.clone(), name, last_letter: char::MAX.to_string() }
+        Self { numbers: Some(named::readings(q)), email: name.clone(), name, last_letter: char::MAX.to_string() }
     }
 
     fn params(&self) -> [Param<'_>; 4] {
-        [&self.number, &self.email, &self.name, &self.last_letter]
+        [&self.numbers, &self.email, &self.name, &self.last_letter]
     }
 
     async fn is_common(&self, db: &impl GenericClient) -> Result<bool> {

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::http::json::Path;
 use crate::ids::OrderId;
 use crate::sale::address::tracking_url;
+use crate::sale::named;
 use crate::sale::states::{OrderPaymentStatus, OrderStatus};
 
 /// What anybody with the number may know: no name, no address, no document, no price.
@@ -72,7 +73,7 @@ pub async fn find(app: &App, number: &str) -> Result<Tracking> {
         return Err(Error::NotFound("The order"));
     }
     let db = app.db().await?;
-    let row = db::query_opt(&db, FIND, &[&readings(number)]).await?.ok_or(Error::NotFound("The order"))?;
+    let row = db::query_opt(&db, FIND, &[&named::readings(number)]).await?.ok_or(Error::NotFound("The order"))?;
     let id: OrderId = row.get("id");
     let of_order: [&(dyn tokio_postgres::types::ToSql + Sync); 1] = [&id];
     let (items, history) = futures_util::try_join!(db::query(&db, ITEMS, &of_order), db::query(&db, HISTORY, &of_order))?;
@@ -99,28 +100,6 @@ pub async fn find(app: &App, number: &str) -> Result<Tracking> {
     })
 }
 
-/// What somebody who typed this may have read: as it is, without spaces and hyphens, and as an order's number, which has a hyphen in its
-/// middle and no letters that look like digits (`O`, `I`, `L`).
-fn readings(typed: &str) -> Vec<String> {
-    let upper = typed.trim().to_uppercase();
-    let bare: String = upper.chars().filter(|c| c.is_alphanumeric()).collect();
-    let number: String = bare
-        .chars()
-        .map(|c| match c {
-            'O' => '0',
-            'I' | 'L' => '1',
-            c => c,
-        })
-        .collect();
-    let number = match number.split_at_checked(5) {
-        Some((left, right)) if right.len() == 5 => format!("{left}-{right}"),
-        _ => number,
-    };
-    let mut readings = vec![upper, bare, number];
-    readings.dedup();
-    readings
-}
-
 /// The Portuguese text for a state.
 pub fn in_portuguese(state: &str) -> &'static str {
     match state {
@@ -136,19 +115,5 @@ pub fn in_portuguese(state: &str) -> &'static str {
         "partially_refunded" => "Parte do valor devolvida",
         "refunded" => "Valor devolvido",
         _ => "Pedido atualizado",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_order_number_is_read_as_people_type_it() {
-        for typed in ["0A1B2-C3D4E", "0a1b2-c3d4e", "0A1B2C3D4E", " oa1b2 c3d4e ", "OAiB2-C3D4E", "0alb2c3d4e"] {
-            assert!(readings(typed).contains(&"0A1B2-C3D4E".to_owned()), "{typed}");
-        }
-        assert!(readings("aa 123456785 br").contains(&"AA123456785BR".to_owned()));
-        assert_eq!(readings("ÀÀÀÀÀ12345"), ["ÀÀÀÀÀ12345"]);
     }
 }

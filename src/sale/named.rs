@@ -14,7 +14,7 @@ use crate::ids::OrderId;
 /// The longest text that is looked for. Numbers are shorter.
 const MAX_NUMBER: usize = 40;
 
-/// The `{id}` of an order's address: the order's id, or its number in any case. Whether the visitor may see it is asked later.
+/// The `{id}` of an order's address: the order's id, or its number as people type it ([`readings`]). Whether the visitor may see it is asked later.
 ///
 /// Errors: 404 there is no order of that number, or the text is neither.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,14 +36,49 @@ impl FromRequest for OrderPath {
 
 /// The order that a text names, by its id or its number. An id is not looked up.
 pub async fn find_order(app: &App, text: &str) -> Result<OrderId> {
-    const FIND: &str = "SELECT id FROM orders WHERE number = $1";
+    const FIND: &str = "SELECT id FROM orders WHERE number = ANY ($1) ORDER BY array_position($1, number) LIMIT 1";
     if let Ok(id) = text.parse() {
         return Ok(id);
     }
-    let number = text.trim().to_uppercase();
-    if number.is_empty() || number.len() > MAX_NUMBER {
+    if text.trim().is_empty() || text.len() > MAX_NUMBER {
         return Err(Error::NotFound("The order"));
     }
-    let row = db::query_opt(&app.db().await?, FIND, &[&number]).await?;
+    let row = db::query_opt(&app.db().await?, FIND, &[&readings(text)]).await?;
     Ok(row.ok_or(Error::NotFound("The order"))?.get("id"))
+}
+
+/// What somebody who typed this may have read, on a page, a parcel or over the phone: as it is, without spaces and hyphens, and as an
+/// order's number, which has a hyphen in its middle and no letters that look like digits (`O`, `I`, `L`). In capitals, at most three.
+pub fn readings(typed: &str) -> Vec<String> {
+    let upper = typed.trim().to_uppercase();
+    let bare: String = upper.chars().filter(|c| c.is_alphanumeric()).collect();
+    let number: String = bare
+        .chars()
+        .map(|c| match c {
+            'O' => '0',
+            'I' | 'L' => '1',
+            c => c,
+        })
+        .collect();
+    let number = match number.split_at_checked(5) {
+        Some((left, right)) if right.len() == 5 => format!("{left}-{right}"),
+        _ => number,
+    };
+    let mut readings = vec![upper, bare, number];
+    readings.dedup();
+    readings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_number_is_read_as_people_type_it() {
+        for typed in ["0A1B2-C3D4E", "0a1b2-c3d4e", "0A1B2C3D4E", " oa1b2 c3d4e ", "OAiB2-C3D4E", "0alb2c3d4e"] {
+            assert!(readings(typed).contains(&"0A1B2-C3D4E".to_owned()), "{typed}");
+        }
+        assert!(readings("aa 123456785 br").contains(&"AA123456785BR".to_owned()));
+        assert_eq!(readings("ÀÀÀÀÀ12345"), ["ÀÀÀÀÀ12345"]);
+    }
 }

@@ -49,6 +49,37 @@ async fn a_guests_mail_link_opens_pays_and_cancels_the_order_that_it_names() {
 }
 
 #[actix_web::test]
+async fn a_number_is_read_as_people_type_it_wherever_one_is_asked_for() {
+    let shop = Shop::open().await;
+    let shirt = shop.product("Camiseta").create().await;
+    let (ana, admin) = (shop.customer().await, shop.admin().await);
+    let (hers, guests) = (ana.buy(&[(&shirt, 1)]).await.body, shop.buy_as_guest(&[(&shirt, 1)]).await.body);
+    for (placed, number) in [(&hers, "0A1B2-C3D4E"), (&guests, "1F0G2-H3J4K")] {
+        shop.execute(&format!("UPDATE orders SET number = '{number}' WHERE id = '{}'", placed["id"].as_str().unwrap())).await;
+    }
+    for typed in ["0A1B2-C3D4E", "0a1b2c3d4e", "OA1B2-C3D4E", "oaib2%20c3d4e", "0AlB2C3D4E"] {
+        let shown = ana.get(&format!("/api/orders/{typed}")).await;
+        assert_eq!((shown.status, &shown.body["id"]), (200, &hers["id"]), "{typed}: {}", shown.body);
+        assert_eq!(ana.get(&format!("/api/orders/{typed}/payments")).await.status, 200, "{typed}");
+        assert_eq!(shop.get(&format!("/api/orders/tracking/{typed}")).await.body["number"], "0A1B2-C3D4E", "{typed}");
+        for who in [&admin, &ana] {
+            let found = who.get(&format!("/api/orders?q={typed}")).await;
+            let ids: Vec<&Value> = found.body["data"].as_array().unwrap().iter().map(|order| &order["id"]).collect();
+            assert_eq!(ids, [&hers["id"]], "{typed}: {}", found.body);
+        }
+    }
+    shop.drain().await;
+    let link = json!({"number": " ifog2h3j4k", "email": "ana@example.com"});
+    let before = shop.control().mails_to("ana@example.com").len();
+    assert_eq!(shop.request("POST", "/api/orders/link").json(&link).send().await.status, 202);
+    shop.drain().await;
+    assert_eq!(shop.control().mails_to("ana@example.com").len(), before + 1, "a new link");
+    let story = vitrine::explain::story(&shop.app.db().await.unwrap(), "oa1b2c3d4e").await.unwrap().expect("the order");
+    assert_eq!(story.number, "0A1B2-C3D4E");
+    shop.close().await;
+}
+
+#[actix_web::test]
 async fn every_route_of_an_order_takes_its_number_from_those_who_may_see_it_and_from_nobody_else() {
     let shop = Shop::open().await;
     let shirt = shop.product("Camiseta").create().await;
