@@ -2,7 +2,7 @@
 //! and day.
 
 use deadpool_postgres::GenericClient;
-use vitrine_kit::ProviderError;
+use vitrine_kit::{ProviderError, said};
 
 use super::{Alert, Key, List, raise};
 use crate::config::credentials_of;
@@ -19,7 +19,7 @@ pub async fn raise_if_refused(tx: &impl GenericClient, error: &ProviderError, or
 
 fn refused(error: &ProviderError) -> Option<Alert<'static>> {
     let ProviderError::NotAccepted { provider, code, message } = error else { return None };
-    let said = if message.is_empty() { code.clone() } else { format!("{code}: {message}") };
+    let said = said(code, message);
     let look_at = credentials_of(provider).map(|variables| format!(" ({variables})")).unwrap_or_default();
     let text = format!(
         "{provider} não aceita as credenciais da loja, ou falta a elas uma permissão: {said}. Confira-as no painel do provedor e na \
@@ -35,7 +35,7 @@ pub async fn raise_list_refused(tx: &impl GenericClient, error: &ProviderError, 
     let (ProviderError::Rejected { code, message, .. } | ProviderError::RefundRefused { code, message, .. }) = error else {
         return Ok(());
     };
-    let said = if message.is_empty() { code.clone() } else { format!("{code}: {message}") };
+    let said = said(code, message);
     let text = format!(
         "{provider} se recusa a mostrar {what} ({said}). O que nenhum aviso contou não é encontrado ali: confira no painel do provedor."
     );

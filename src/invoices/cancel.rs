@@ -3,8 +3,8 @@
 use deadpool_postgres::GenericClient;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use vitrine_kit::ProviderError;
 use vitrine_kit::fiscal::{ACCOUNT_REFUSED, Cancellation, FiscalProvider, NfeState};
+use vitrine_kit::{ProviderError, said};
 
 use super::cancel_request::request_cancel;
 use super::provider_state::{SHORTEST_WAIT, alert, record_provider_state};
@@ -69,10 +69,10 @@ async fn send_cancellation(app: &App, fiscal: &dyn FiscalProvider, invoice: &Inv
     match fiscal.cancel(&invoice.reference(), reason).await {
         Ok(Cancellation::Cancelled(seen)) => record_provider_state(app, invoice, &seen).await,
         Ok(Cancellation::Processing) => Ok(ask_again()),
-        Ok(Cancellation::Refused { code, message }) => cannot_cancel(app, invoice, &format!("{code}: {message}")).await,
+        Ok(Cancellation::Refused { code, message }) => cannot_cancel(app, invoice, &said(&code, &message)).await,
         // The provider's own no is one too: whoever asked must read it.
         Err(ProviderError::Rejected { code, message, .. }) if code != ACCOUNT_REFUSED => {
-            cannot_cancel(app, invoice, &format!("{code}: {message}")).await
+            cannot_cancel(app, invoice, &said(&code, &message)).await
         }
         Err(error) => Err(error.into()),
     }

@@ -2,8 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
-use vitrine_kit::ProviderError;
 use vitrine_kit::fiscal::{ACCOUNT_REFUSED, Corrected, Correction};
+use vitrine_kit::{ProviderError, said};
 
 use super::provider_state::alert;
 use super::{account, store};
@@ -89,11 +89,9 @@ pub async fn correct(app: &App, id: CorrectionId) -> Result<Outcome> {
     let (status, message) = match fiscal.correct(&letter).await {
         Ok(Corrected::Processing) => return Ok(Outcome::Again(Timestamp::now() + ASK_AGAIN)),
         Ok(Corrected::Accepted { .. }) => ("accepted", None),
-        Ok(Corrected::Refused { code, message }) => ("refused", Some(format!("{code}: {message}"))),
+        Ok(Corrected::Refused { code, message }) => ("refused", Some(said(&code, &message))),
         // The provider's own no ends it as well: else no other letter could follow.
-        Err(ProviderError::Rejected { code, message, .. }) if code != ACCOUNT_REFUSED => {
-            ("refused", Some(format!("{code}: {message}")))
-        }
+        Err(ProviderError::Rejected { code, message, .. }) if code != ACCOUNT_REFUSED => ("refused", Some(said(&code, &message))),
         Err(error) => return account::or_wait(app, invoice.id, Err(error.into())).await,
     };
     let mut db = app.db().await?;

@@ -169,8 +169,7 @@ pub async fn issue_after(tx: &impl GenericClient, gone: &Invoice) -> Result<()> 
 
 /// "539: Rejeição: …", in the authority's words.
 fn said(seen: &SeenNfe) -> String {
-    let message = seen.message.as_deref().unwrap_or("sem motivo informado");
-    seen.code.as_ref().map_or_else(|| message.to_owned(), |code| format!("{code}: {message}"))
+    vitrine_kit::said(seen.code.as_deref().unwrap_or_default(), seen.message.as_deref().unwrap_or_default())
 }
 
 /// Tells the shop, with the order's number and nobody's name.

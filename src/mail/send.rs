@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use vitrine_kit::mail::OutgoingMail;
-use vitrine_kit::{Email, ProviderError};
+use vitrine_kit::{Email, ProviderError, said};
 
 use super::TOKEN;
 use super::kind::Kind;
@@ -50,7 +50,7 @@ pub async fn hand_over(app: &App, claim: Claim, link: Link) -> Result<Outcome> {
             Ok(Outcome::Done)
         }
         Err(ProviderError::Rejected { code, message: words, .. }) => {
-            let why = without_people(&format!("{code}: {words}"), &[mail.to]);
+            let why = without_people(&said(&code, &words), &[mail.to]);
             give_up(app, &message, &why, true).await
         }
         Err(error) => {

@@ -6,7 +6,7 @@
 use deadpool_postgres::{GenericClient, Transaction};
 use jiff::{SignedDuration, Timestamp};
 use vitrine_africastalking::{NAME, OutgoingSms, PART, Report, SmsNews, clip, plain};
-use vitrine_kit::{Phone, ProviderError};
+use vitrine_kit::{Phone, ProviderError, said};
 
 use super::facts::{self, Order, Shop};
 use super::kind::Kind;
@@ -146,7 +146,7 @@ pub(super) async fn hand_over(app: &App, claim: Claim) -> Result<Outcome> {
             Ok(Outcome::Done)
         }
         Err(ProviderError::Rejected { code, message: words, .. }) => {
-            let why = format!("{code}: {words}");
+            let why = said(&code, &words);
             if code == OPTED_OUT {
                 opt_out(&app.db().await?, message.user, message.order).await?;
             }

@@ -3,7 +3,7 @@
 
 use jiff::SignedDuration;
 use uuid::Uuid;
-use vitrine_kit::ProviderError;
+use vitrine_kit::{ProviderError, said};
 use vitrine_melhorenvio::{Label, MelhorEnvio, NAME};
 
 use super::facts::{self, Missing};
@@ -78,21 +78,13 @@ async fn advance(app: &App, broker: &MelhorEnvio, id: ShipmentId) -> Result<Outc
     let claim = Uuid::new_v4();
     let outcome = steps(app, broker, id, claim).await;
     if let Err(Error::Provider(error)) = &outcome {
-        store::note_error(&app.db().await?, id, &told(error)).await?;
+        store::note_error(&app.db().await?, id, &error.told()).await?;
     }
     store::release(&app.db().await?, id, claim).await?;
     match outcome {
         // The row and the alert hold the provider's words. Repeating the call cannot help.
-        Err(Error::Provider(error @ ProviderError::Rejected { .. })) => Ok(Outcome::Dead(told(&error))),
+        Err(Error::Provider(error @ ProviderError::Rejected { .. })) => Ok(Outcome::Dead(error.told())),
         outcome => outcome,
-    }
-}
-
-/// The text for the shop: a refusal with the provider's own words.
-fn told(error: &ProviderError) -> String {
-    match error {
-        ProviderError::Rejected { message, .. } if !message.is_empty() => format!("{error}: {message}"),
-        _ => error.to_string(),
     }
 }
 
@@ -161,7 +153,7 @@ async fn note_missing(app: &App, shipment: &Shipment, missing: Missing) -> Resul
     let tx = db.transaction().await?;
     let stays_so = !store::note_error(&tx, shipment.id, why).await?;
     if stays_so {
-        let text = format!("Nenhuma etiqueta pode ser comprada. {why}.");
+        let text = format!("Nenhuma etiqueta pode ser comprada. {}.", said("", why));
         alerts::raise(&tx, Alert::new(Key::LabelsHalted { why }, text).about(shipment.order)).await?;
     }
     tx.commit().await?;

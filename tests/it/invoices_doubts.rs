@@ -362,3 +362,17 @@ async fn an_authorisation_with_a_remark_is_one_and_a_code_of_four_digits_is_a_re
         shop.close().await;
     }
 }
+
+#[actix_web::test]
+async fn a_refusal_without_a_reason_is_told_without_an_empty_one() {
+    for provider in ["focusnfe", "enotas"] {
+        let (shop, ware) = open(provider).await;
+        shop.control().reject_next_nfes(1, "999", "");
+        paid(&shop, &ware).await;
+        goes_on(&shop).await;
+        let number: String = shop.sql("SELECT number FROM orders").await;
+        let text: String = shop.sql("SELECT text FROM alerts").await;
+        assert_eq!(text, format!("Nota do pedido {number}: 999"), "{provider}");
+        shop.close().await;
+    }
+}

@@ -191,6 +191,10 @@ async fn cancelling_is_under_way_until_it_is_done_or_denied() {
         let (_server, enotas) = answering(answer(200, &note(told)), "DELETE", delete).await;
         assert_eq!(enotas.cancel(REFERENCE, reason).await, Ok(outcome), "{status}");
     }
+    let silent = answer(200, &note(json!({"status": "CancelamentoNegado"})));
+    let (_server, enotas) = answering(silent, "DELETE", answer(200, "")).await;
+    let outcome = enotas.cancel(REFERENCE, reason).await;
+    assert_eq!(outcome, Ok(Cancellation::Refused { code: "CancelamentoNegado".into(), message: String::new() }));
     let (_server, enotas) = answering(answer(200, &note(json!({"status": "Cancelada"}))), "DELETE", no.clone()).await;
     match enotas.cancel(REFERENCE, reason).await {
         Ok(Cancellation::Cancelled(seen)) => assert!(seen.cancellation_xml.is_some() && seen.state == NfeState::Cancelled),

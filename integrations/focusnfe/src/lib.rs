@@ -129,7 +129,7 @@ impl FocusNfe {
         match wire::refusal(&answer.body) {
             refusal if matches!(answer.status, 401 | 403) => Err(answer.refused(refusal)),
             Some(refusal) if !answer.is_success() && is_about_the_account(&refusal.code) => {
-                Err(rejected(ACCOUNT_REFUSED, &format!("{}: {}", refusal.code, refusal.message)))
+                Err(rejected(ACCOUNT_REFUSED, &refusal.said()))
             }
             _ => Ok(answer),
         }

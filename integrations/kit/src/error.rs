@@ -1,6 +1,7 @@
 //! The errors of calls to providers.
 
 use crate::refund::{Obstacle, Retry};
+use crate::refusal::said;
 
 /// After how long a call is tried again that failed because of our credentials.
 const MENDED_AFTER_S: u64 = 60;
@@ -57,6 +58,14 @@ impl ProviderError {
             | Self::NotAccepted { provider, .. }
             | Self::Unavailable { provider, .. }
             | Self::Unknown { provider, .. } => provider,
+        }
+    }
+
+    /// The text for the operator: the error, and a refusal's own words.
+    pub fn told(&self) -> String {
+        match self {
+            Self::Rejected { message, .. } | Self::RefundRefused { message, .. } => said(&self.to_string(), message),
+            _ => self.to_string(),
         }
     }
 

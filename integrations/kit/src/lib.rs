@@ -34,5 +34,6 @@ pub use email::Email;
 pub use error::ProviderError;
 pub use money::Money;
 pub use phone::Phone;
+pub use refusal::said;
 pub use tax_id::{Cnpj, Cpf, TaxId};
 pub use webhook::{Delivery, Forged};

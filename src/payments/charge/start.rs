@@ -277,11 +277,10 @@ async fn note_failure(tx: &impl GenericClient, order: &LockedOrder, payment: &Pa
         return Ok(());
     }
     record_payment(tx, payment, Some(payment.status), to, &why, Actor::System).await?;
-    if let ProviderError::Rejected { provider, code, message } = error {
-        let text = format!(
-            "O provedor {} recusou a cobrança {} do pedido {}: {why}. {message}",
-            payment.provider, payment.id, order.number
-        );
+    if let ProviderError::Rejected { provider, code, .. } = error {
+        let told = error.told();
+        let text =
+            format!("O provedor {} recusou a cobrança {} do pedido {}: {told}.", payment.provider, payment.id, order.number);
         alerts::raise(tx, Alert::new(Key::ChargeRefused { provider, code }, text).about(order.id)).await?;
     }
     Ok(())

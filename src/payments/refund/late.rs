@@ -1,7 +1,7 @@
 //! Refunds that take longer than a day: the operator is told once of each.
 
 use deadpool_postgres::GenericClient;
-use vitrine_kit::Money;
+use vitrine_kit::{Money, said};
 
 use crate::alerts::{self, Alert, Key};
 use crate::db::{self, sql};
@@ -31,7 +31,9 @@ pub async fn tell_of_late_refunds(tx: &impl GenericClient) -> Result<()> {
         let (id, order): (RefundId, OrderId) = (row.get("id"), row.get("order_id"));
         let (number, provider): (String, String) = (row.get("number"), row.get("provider"));
         let cents = row.get::<_, Money>("amount_cents").cents();
-        let said = row.get::<_, Option<String>>("error").map_or(String::new(), |error| format!(" Última resposta: {error}."));
+        let said = row
+            .get::<_, Option<String>>("error")
+            .map_or(String::new(), |error| format!(" Última resposta: {}.", said("", &error)));
         let alert = match row.try_get::<_, RefundStatus>("status")? {
             RefundStatus::Waiting => Alert::new(
                 Key::RefundStillWaits(id),

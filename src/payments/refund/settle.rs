@@ -3,8 +3,8 @@
 use deadpool_postgres::{GenericClient, Transaction};
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
-use vitrine_kit::Money;
 use vitrine_kit::refund::Retry;
+use vitrine_kit::{Money, said};
 
 use crate::alerts::{self, Alert, Key};
 use crate::cause::{self, Actor};
@@ -129,13 +129,14 @@ impl Ending<'_> {
             End::Bounced(why) => (
                 Key::RefundCameBack(id),
                 format!(
-                    "A devolução {id} de {cents} centavos do pedido {number} tinha sido feita e voltou: {why}. O dinheiro está outra \
-                     vez conosco.{what_now}"
+                    "A devolução {id} de {cents} centavos do pedido {number} tinha sido feita e voltou: {}. O dinheiro está outra \
+                     vez conosco.{what_now}",
+                    said("", why)
                 ),
             ),
             End::Failed(why) => (
                 Key::RefundFailed(id),
-                format!("A devolução {id} de {cents} centavos do pedido {number} falhou: {why}.{what_now}"),
+                format!("A devolução {id} de {cents} centavos do pedido {number} falhou: {}.{what_now}", said("", why)),
             ),
             End::Done => return Ok(()),
         };
@@ -241,7 +242,7 @@ pub async fn record_failed(
     provider: &'static str,
     key: Uuid,
     retry: Retry,
-    said: Option<&str>,
+    words: Option<&str>,
 ) -> Result<Effect> {
     let Some((order, _, known)) = lock_by_key(tx, provider, key).await? else {
         return Ok(Effect::of(Applied::UnknownPayment));
@@ -253,7 +254,7 @@ pub async fn record_failed(
             Ok(Effect::on(order.id, Applied::Hint))
         }
         _ => {
-            let why = said.map_or_else(|| FAILED.to_owned(), |said| format!("{FAILED}: {said}"));
+            let why = said(FAILED, words.unwrap_or_default());
             settle_refund(tx, provider, known.id, End::Failed(&why)).await
         }
     }
