@@ -12,6 +12,7 @@ use super::facts::{self, Facts};
 use super::problem::{self, Problem};
 use super::provider_state::{alert, issue_after, record_provider_state};
 use super::returns;
+use super::sold_to;
 use super::store::{self, Invoice, NewInvoice};
 use crate::alerts::{self, Alert, Key};
 use crate::app::App;
@@ -142,7 +143,10 @@ async fn emit(app: &App, fiscal: &dyn FiscalProvider, invoice: Invoice) -> Resul
             return give_way(app, &invoice, "the invoice of its sale is cancelled").await;
         }
     };
-    let facts = facts::read(&db, app, invoice.order).await?;
+    let mut facts = facts::read(&db, app, invoice.order).await?;
+    if let Kind::Return(back) = &kind {
+        sold_to::fill(&db, &mut facts, &back.of).await?;
+    }
     let company = company::find(&db).await?;
     drop(db);
     // What may be there stands there as it was sent: other pieces are only sent once it certainly is not.

@@ -13,7 +13,7 @@ use crate::ids::{OrderId, UserId};
 use crate::sale::locks::{self, LockedOrder};
 use crate::users::store;
 
-/// Erases the person who knows the password. 409 while an order is open, and for administrators.
+/// Erases the person who knows the password. 409 while an order is open or its invoice is being issued, and for administrators.
 pub async fn erase(app: &App, id: UserId, password: SecretString) -> Result<()> {
     const MESSAGES: &str = "
         UPDATE messages SET recipient = NULL, subject = '(removido)', html = NULL, body = NULL WHERE user_id = $1";
@@ -25,6 +25,7 @@ pub async fn erase(app: &App, id: UserId, password: SecretString) -> Result<()> 
     let tx = db.transaction().await?;
     lock(&tx, id, stored.as_deref()).await?;
     let orders = not_open(&locks::lock_orders_of_user(&tx, id).await?)?;
+    invoices_are_kept(&tx, &orders).await?;
     forget_person(&tx, id).await?;
     db::execute(&tx, MESSAGES, &[&id]).await?;
     forget_in_orders(&tx, &orders).await?;
@@ -53,6 +54,27 @@ pub(super) fn not_open(orders: &[LockedOrder]) -> Result<Vec<OrderId>> {
         None => Ok(orders.iter().map(|order| order.id).collect()),
         Some(order) => {
             Err(Error::Conflict(format!("Order {} is still open: cancel it or wait until it has arrived", order.number)))
+        }
+    }
+}
+
+/// The invoice of a sale names its buyer, and a return names the same one: it has to stand, and its XML to be here, before the buyer is
+/// erased. An XML that the provider has not given in three days is waited for no longer.
+///
+/// Errors: 409 it is still on its way, or the shop has to mend it first.
+pub(super) async fn invoices_are_kept(tx: &Transaction<'_>, orders: &[OrderId]) -> Result<()> {
+    const MISSING: &str = "
+        SELECT o.number FROM invoices i JOIN orders o ON o.id = i.order_id
+         WHERE i.order_id = ANY ($1) AND i.purpose = 'sale' AND i.cancel_reason IS NULL
+           AND (i.status IN ('pending', 'processing', 'rejected')
+                OR (i.status = 'authorized' AND i.xml IS NULL AND i.authorized_at > now() - interval '3 days'))
+         ORDER BY o.id LIMIT 1";
+    match db::query_opt(tx, MISSING, &[&orders]).await? {
+        None => Ok(()),
+        Some(row) => {
+            let number: String = row.get("number");
+            let why = "is still being issued, which tax law asks of the shop: try again later, or ask the shop";
+            Err(Error::Conflict(format!("The invoice of order {number} {why}")))
         }
     }
 }

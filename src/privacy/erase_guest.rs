@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 use vitrine_kit::{Email, TaxId};
 
-use super::erase::{forget_in_orders, not_open};
+use super::erase::{forget_in_orders, invoices_are_kept, not_open};
 use super::export_guest::{self, GuestExport};
 use super::http::as_file;
 use crate::app::App;
@@ -109,6 +109,7 @@ pub(super) async fn erase(tx: &Transaction<'_>, persons: &[Vec<u8>], email: Opti
          WHERE (scope LIKE 'guest:%' AND status = 201 AND convert_from(body, 'UTF8')::jsonb ->> 'id' = ANY($1))
             OR scope IN (SELECT 'guest pay:' || id FROM unnest($1::text[]) AS id)";
     let orders = not_open(&locks::lock_orders_of_guest(tx, persons, email).await?)?;
+    invoices_are_kept(tx, &orders).await?;
     let ids: Vec<String> = orders.iter().map(OrderId::to_string).collect();
     db::execute(tx, FIRST_ANSWERS, &[&ids]).await?;
     if email.is_some() {

@@ -19,7 +19,7 @@ use crate::users::tax_id_of;
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Export {
     pub exported_at: Timestamp,
-    /// Name, e-mail, phone, and the CPF or CNPJ in full.
+    /// Name, e-mail, phone, and the CPF or CNPJ: in full where the password was sent, else masked.
     #[schema(value_type = Object)]
     pub profile: Value,
     #[schema(value_type = Vec<Object>)]
@@ -94,17 +94,17 @@ const CONSENTS: &str = "
     SELECT coalesce(jsonb_agg(to_jsonb(c) - '{id,user_id}'::text[] ORDER BY c.id), '[]') AS data FROM consents c WHERE c.user_id = $1";
 
 /// Reads everything in one snapshot.
-pub async fn export(app: &App, id: UserId) -> Result<Export> {
+pub async fn export(app: &App, id: UserId, document: Document) -> Result<Export> {
     let mut db = app.db().await?;
     let tx = snapshot(&mut db).await?;
     let ids = list_orders(&tx, id).await?;
     let export = Export {
         exported_at: Timestamp::now(),
-        profile: profile(&tx, &app.keys, id).await?,
+        profile: profile(&tx, &app.keys, id, document).await?,
         addresses: section(&tx, ADDRESSES, &id).await?,
         sessions: section(&tx, SESSIONS, &id).await?,
         carts: section(&tx, CARTS, &id).await?,
-        orders: orders(&tx, &app.keys, &ids, Document::Whole).await?,
+        orders: orders(&tx, &app.keys, &ids, document).await?,
         messages: section(&tx, MESSAGES, &id).await?,
         coupons: section(&tx, COUPONS, &id).await?,
         consents: section(&tx, CONSENTS, &id).await?,
@@ -113,7 +113,7 @@ pub async fn export(app: &App, id: UserId) -> Result<Export> {
     Ok(export)
 }
 
-async fn profile(db: &impl GenericClient, keys: &Keys, id: UserId) -> Result<Value> {
+async fn profile(db: &impl GenericClient, keys: &Keys, id: UserId, document: Document) -> Result<Value> {
     const FIND: &str = "
         SELECT name, email, tax_id_sealed, tax_id_key, phone, role, locale, sms_opt_in, mail_blocked_at, created_at, updated_at
           FROM users WHERE id = $1 AND erased_at IS NULL";
@@ -122,7 +122,7 @@ async fn profile(db: &impl GenericClient, keys: &Keys, id: UserId) -> Result<Val
         "id": id,
         "name": row.get::<_, String>("name"),
         "email": row.get::<_, String>("email"),
-        "cpf": tax_id_of(&row, keys)?.map(|tax_id| tax_id.formatted()),
+        "cpf": tax_id_of(&row, keys)?.map(|tax_id| document.shows(&tax_id)),
         "phone": row.get::<_, Option<String>>("phone"),
         "role": row.get::<_, String>("role"),
         "locale": row.get::<_, String>("locale"),
@@ -142,9 +142,18 @@ pub(super) async fn section(db: &impl GenericClient, sql: &str, of: &(dyn ToSql 
 
 /// How an export shows a CPF or CNPJ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Document {
+pub enum Document {
     Whole,
     Masked,
+}
+
+impl Document {
+    fn shows(self, tax_id: &TaxId) -> String {
+        match self {
+            Self::Whole => tax_id.formatted(),
+            Self::Masked => tax_id.masked(),
+        }
+    }
 }
 
 /// What is read later in this transaction is all of one moment.
@@ -167,11 +176,7 @@ pub(super) async fn orders(db: &impl GenericClient, keys: &Keys, ids: &[OrderId]
     let mut orders = Vec::new();
     for row in db::query(db, ORDERS, &[&ids]).await? {
         let mut order: Value = row.get("data");
-        let shown = |tax_id: TaxId| match document {
-            Document::Whole => tax_id.formatted(),
-            Document::Masked => tax_id.masked(),
-        };
-        order["cpf"] = json!(tax_id_of(&row, keys)?.map(shown));
+        order["cpf"] = json!(tax_id_of(&row, keys)?.map(|tax_id| document.shows(&tax_id)));
         in_utc(&mut order);
         orders.push(order);
     }

@@ -1,7 +1,7 @@
 //! `/api/users/me`: the export and the erasure of an account.
 
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION};
-use actix_web::{HttpRequest, HttpResponse, delete, get, web};
+use actix_web::{HttpRequest, HttpResponse, delete, get, post, web};
 use garde::Validate;
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -9,16 +9,16 @@ use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::erase;
-use super::export::{self, Export};
+use super::export::{self, Document, Export};
 use crate::app::App;
-use crate::error::{Problem, Result};
+use crate::error::{Error, Problem, Result};
 use crate::http::json::Json;
 use crate::http::rate_limit;
 use crate::http::who::SignedIn;
-use crate::users::rules;
+use crate::users::{rules, store};
 
 pub fn routes(cfg: &mut ServiceConfig<'_>) {
-    cfg.service(export_me).service(erase_me);
+    cfg.service(export_me).service(export_me_whole).service(erase_me);
 }
 
 /// The password again, as proof that the account's owner asks.
@@ -30,11 +30,34 @@ pub struct ConfirmErasure {
     pub password: SecretString,
 }
 
-/// Exports all that the shop knows of the person (LGPD, article 18), with the CPF or CNPJ in full.
+/// The password again: a stolen access token alone must not read a whole CPF.
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConfirmExport {
+    #[garde(custom(rules::secret))]
+    #[schema(value_type = String, format = Password)]
+    pub current_password: SecretString,
+}
+
+/// Exports all that the shop knows of the person (LGPD, article 18), the CPF or CNPJ masked. `POST` with the password gives it in full.
 #[utoipa::path(tag = "users", security(("bearer" = [])), responses((status = 200, body = Export), (status = 401, body = Problem)))]
 #[get("/api/users/me/export")]
 async fn export_me(app: web::Data<App>, me: SignedIn) -> Result<HttpResponse> {
-    let export = export::export(&app, me.id).await?;
+    let export = export::export(&app, me.id, Document::Masked).await?;
+    Ok(as_file(&export))
+}
+
+/// Exports all that the shop knows of the person, with the CPF or CNPJ in full
+#[utoipa::path(tag = "users", security(("bearer" = [])), request_body = ConfirmExport,
+    responses((status = 200, body = Export), (status = 401, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem)))]
+#[post("/api/users/me/export")]
+async fn export_me_whole(app: web::Data<App>, req: HttpRequest, me: SignedIn, body: Json<ConfirmExport>) -> Result<HttpResponse> {
+    app.limiters.login.check(rate_limit::address(&app, &req))?;
+    let stored = store::find_password(&app.db().await?, me.id).await?;
+    if !app.hasher.verify(body.into_inner().current_password, stored).await? {
+        return Err(Error::field("current_password", "is not the password of this account"));
+    }
+    let export = export::export(&app, me.id, Document::Whole).await?;
     Ok(as_file(&export))
 }
 

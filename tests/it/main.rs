@@ -70,6 +70,7 @@ mod payments;
 mod plans;
 mod price;
 mod privacy;
+mod privacy_returns;
 mod process;
 mod product_table;
 mod ready;

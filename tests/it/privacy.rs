@@ -188,8 +188,20 @@ async fn a_person_can_take_everything_along() {
     cancel(&shop, &session).await;
     let stranger = shop.customer().await;
     assert_eq!(stranger.buy(&[(&product, 1)]).await.status, 201);
-    let answer = signed(&shop, &session, "GET", "/api/users/me/export").send().await;
+    let masked = signed(&shop, &session, "GET", "/api/users/me/export").send().await;
+    assert_eq!((masked.status, &masked.body["profile"]["cpf"]), (200, &json!("***.533.447-**")), "{}", masked.body);
+    assert!(!masked.body.to_string().contains("390.533"), "a token alone reads no whole document: {}", masked.body);
+    let whole = |password: &str| {
+        signed(&shop, &session, "POST", "/api/users/me/export").json(&json!({"current_password": password})).send()
+    };
+    assert_eq!(whole("outra senha qualquer").await.status, 422);
+    let answer = whole(PASSWORD).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
+    let mut same = masked.body.clone();
+    for (place, of) in [("/profile/cpf", "/profile/cpf"), ("/orders/0/cpf", "/orders/0/cpf"), ("/exported_at", "/exported_at")] {
+        *same.pointer_mut(place).unwrap() = answer.body.pointer(of).unwrap().clone();
+    }
+    assert_eq!(same, answer.body, "nothing but the document differs");
     assert_eq!(answer.header("content-disposition"), Some("attachment; filename=\"meus-dados.json\""));
     let export = &answer.body;
     let profile = json!({"name": "Canario Nome", "email": EMAIL, "cpf": CPF, "phone": "+5511987651234", "role": "user"});

@@ -236,7 +236,7 @@ async fn without_its_sources_a_cep_is_answered_from_memory_or_not_at_all() {
 }
 
 #[actix_web::test]
-async fn no_answer_about_a_person_shows_the_whole_document_but_the_export() {
+async fn no_answer_about_a_person_shows_the_whole_document_but_the_export_that_the_password_was_sent_for() {
     let shop = Shop::open().await;
     let session = sign_up(&shop, "ana@example.com").await;
     let admin = shop.admin().await;
@@ -249,6 +249,7 @@ async fn no_answer_about_a_person_shows_the_whole_document_but_the_export() {
         signed(&shop, &session, "GET", "/api/auth/me").send().await,
         shop.post("/api/auth/login", &json!({"email": "ana@example.com", "password": PASSWORD})).await,
         shop.post("/api/auth/refresh", &json!({"refresh_token": session.body["refresh_token"]})).await,
+        signed(&shop, &session, "GET", "/api/users/me/export").send().await,
         admin.get("/api/admin/users?q=ana@example.com").await,
         admin.get(&format!("/api/admin/users/{}", patch.body["id"].as_str().unwrap())).await,
         patch,
@@ -258,7 +259,7 @@ async fn no_answer_about_a_person_shows_the_whole_document_but_the_export() {
         assert_eq!(answer.status, 200, "{text}");
         assert!(text.contains("***.982.247-**") && !text.contains("529.982") && !text.contains("52998224725"), "{text}");
     }
-    let export = signed(&shop, &session, "GET", "/api/users/me/export").send().await;
-    assert_eq!(export.body["profile"]["cpf"], CPF);
+    let asked = signed(&shop, &session, "POST", "/api/users/me/export").json(&json!({"current_password": PASSWORD}));
+    assert_eq!(asked.send().await.body["profile"]["cpf"], CPF);
     shop.close().await;
 }

@@ -1,0 +1,61 @@
+//! Texts of which an invoice cannot show every letter.
+
+use deadpool_postgres::GenericClient;
+use serde::Serialize;
+use utoipa::ToSchema;
+use vitrine_kit::sefaz;
+
+use super::company::Company;
+use crate::db;
+use crate::error::Result;
+use crate::ids::ProductId;
+
+/// A text of a product, or (without a product) of the company.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct LeftOut {
+    #[schema(value_type = Option<uuid::Uuid>)]
+    pub product_id: Option<ProductId>,
+    /// Where it stands: `name`, `sku`, `variant`; `company.legal_name`, `company.trade_name`, `company.address.street` …
+    pub field: &'static str,
+    /// The text.
+    pub name: String,
+    /// The letters and signs for which an invoice has no spelling, each once.
+    pub letters: String,
+}
+
+impl LeftOut {
+    fn find(product_id: Option<ProductId>, field: &'static str, text: &str) -> Option<Self> {
+        let letters = sefaz::left_out(text);
+        (!letters.is_empty()).then(|| Self { product_id, field, name: text.to_owned(), letters })
+    }
+
+    pub fn of_company(company: Option<&Company>) -> Vec<Self> {
+        let Some(Company { legal_name, trade_name, address, .. }) = company else { return Vec::new() };
+        let texts = [
+            ("company.legal_name", Some(legal_name)),
+            ("company.trade_name", trade_name.as_ref()),
+            ("company.address.street", Some(&address.street)),
+            ("company.address.number", Some(&address.number)),
+            ("company.address.complement", address.complement.as_ref()),
+            ("company.address.district", Some(&address.district)),
+            ("company.address.city", Some(&address.city)),
+        ];
+        texts.into_iter().filter_map(|(field, text)| Self::find(None, field, text?)).collect()
+    }
+
+    /// Of these products' names, and of the SKUs and names of what is sold of them.
+    pub async fn of_products(db: &impl GenericClient, names: &[(ProductId, &str)]) -> Result<Vec<Self>> {
+        const VARIANTS: &str = "
+            SELECT product_id, sku, name FROM variants
+             WHERE product_id = ANY ($1) AND deleted_at IS NULL AND (sku ~ '[^\\u0020-\\u00ff]' OR name ~ '[^\\u0020-\\u00ff]')
+             ORDER BY product_id, position";
+        let ids: Vec<ProductId> = names.iter().map(|(id, _)| *id).collect();
+        let mut found: Vec<Self> = names.iter().filter_map(|(id, name)| Self::find(Some(*id), "name", name)).collect();
+        for row in &db::query(db, VARIANTS, &[&ids]).await? {
+            let id = Some(row.get("product_id"));
+            found.extend(Self::find(id, "sku", row.get("sku")));
+            found.extend(Self::find(id, "variant", row.get("name")));
+        }
+        Ok(found)
+    }
+}
