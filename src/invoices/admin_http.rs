@@ -44,7 +44,8 @@ pub(super) struct ReadyOn {
 #[get("/api/admin/invoices/readiness")]
 pub(super) async fn readiness(app: web::Data<App>, _admin: Admin, Query(ask): Query<ReadyOn>) -> Result<HttpResponse> {
     let day = ask.on.unwrap_or_else(|| calendar::day_of(Timestamp::now()));
-    Ok(HttpResponse::Ok().json(Known::read(&app).await?.judge(&app, day)))
+    let judged = Known::read(&app).await?.judge(&app, &[day]).await?;
+    Ok(HttpResponse::Ok().json(judged.first()))
 }
 
 #[derive(Debug, Deserialize, Validate, IntoParams)]

@@ -337,6 +337,7 @@ fn totals(items: &[Item]) -> Option<Totals> {
         icms: Money::sum(items.iter().map(|i| own(i).1))?,
         icms_destination: sum(|i| i.taxes.icms.difal.map_or(Money::ZERO, |d| d.value))?,
         fcp_destination: sum(|i| i.taxes.icms.difal.map_or(Money::ZERO, |d| d.fcp_value))?,
+        fcp: sum(|i| i.taxes.icms.own.and_then(|own| own.fcp).map_or(Money::ZERO, |fcp| fcp.value))?,
         pis: sum(|i| i.taxes.pis.own.map_or(Money::ZERO, |own| own.value))?,
         cofins: sum(|i| i.taxes.cofins.own.map_or(Money::ZERO, |own| own.value))?,
         ibs_cbs_base: sum(|i| reform(i).map_or(Money::ZERO, |new| new.base))?,

@@ -6,13 +6,15 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio_postgres::Row;
 use utoipa::ToSchema;
+use uuid::Uuid;
+use vitrine_kit::Money;
 use vitrine_kit::fiscal::Regime;
-use vitrine_kit::{Money, sefaz};
 
 use super::build;
 use super::company::{self, Company};
 use super::facts::{self, CATEGORY_WORDS, WARE_COLUMNS};
 use super::issue;
+use super::left_out::LeftOut;
 use super::problem::{self, Problem};
 use super::reform;
 use super::settings::{InvoiceSettings, UnreadyProducts};
@@ -26,7 +28,9 @@ use crate::ids::ProductId;
 use crate::tax::{TaxData, TaxRules, law, states};
 
 /// Products that are named at once; the count goes on.
-const NAMED: usize = 100;
+pub(super) const NAMED: usize = 100;
+/// Products that are read at once.
+const PAGE: i64 = 500;
 
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Readiness {
@@ -52,18 +56,8 @@ pub struct Readiness {
     /// The next days on which other rules hold for this shop: ask for these.
     #[schema(value_type = Vec<String>)]
     pub rules_change_on: Vec<Date>,
-    /// Names of which an invoice cannot show every letter: they are sold and invoiced without. At most 100.
+    /// Texts of which an invoice cannot show every letter: they are sold and invoiced without. At most 100.
     pub left_out: Vec<LeftOut>,
-}
-
-/// A product's name, or (without a product) the company's.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct LeftOut {
-    #[schema(value_type = Option<uuid::Uuid>)]
-    pub product_id: Option<ProductId>,
-    pub name: String,
-    /// The letters and signs for which an invoice has no spelling, each once.
-    pub letters: String,
 }
 
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -80,19 +74,20 @@ pub struct ProductProblems {
 pub struct Known {
     company: Option<Company>,
     rules: TaxRules,
-    products: Vec<Product>,
     /// As an invoice would find the company.
     company_problems: Vec<Problem>,
 }
 
 impl Known {
     pub async fn read(app: &App) -> Result<Self> {
+        const RULES: &str = "SELECT value FROM settings WHERE name = 'taxes'";
         let db = app.db().await?;
         let company = company::find(&db).await?;
-        let (rules, products) = products(&db).await?;
+        let rules: Option<Value> = db::query_opt(&db, RULES, &[]).await?.map(|row| row.get("value"));
         drop(db);
+        let rules = rules.and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default();
         let company_problems = company_problems(app, company.as_ref()).await;
-        Ok(Self { company, rules, products, company_problems })
+        Ok(Self { company, rules, company_problems })
     }
 
     fn regime(&self) -> Option<Regime> {
@@ -108,50 +103,32 @@ impl Known {
         days
     }
 
-    /// Looks at the settings and at every product that is for sale, for a sale inside the state on that day.
-    pub fn judge(&self, app: &App, day: Date) -> Readiness {
-        let (mut problems, mut warnings) = (self.company_problems.clone(), self.setting_warnings(day));
-        let (mut stopped, mut warned) = (Vec::new(), Vec::new());
-        let (mut products_total, mut products_warned) = (0, 0);
-        for product in &self.products {
-            let mut seen = self.product_problems(product, day);
-            // What is the settings' is said once.
-            hoist(&mut seen.problems, &mut problems);
-            hoist(&mut seen.warnings, &mut warnings);
-            let (count, named) = match (seen.problems.is_empty(), seen.warnings.is_empty()) {
-                (false, _) => (&mut products_total, &mut stopped),
-                (true, false) => (&mut products_warned, &mut warned),
-                (true, true) => continue,
-            };
-            *count += 1;
-            if named.len() < NAMED {
-                named.push(seen);
+    /// Looks at the settings and at every product that is for sale, for sales inside the state on each of these days. Products are
+    /// read once and by pages, so a large catalog needs no more memory than a small one.
+    pub async fn judge(&self, app: &App, days: &[Date]) -> Result<Vec<Readiness>> {
+        let mut judged: Vec<Judged> = days.iter().map(|day| Judged::start(self, *day)).collect();
+        if app.providers.fiscal.as_ref().is_some_and(|fiscal| fiscal.name() == vitrine_enotas::NAME) {
+            judged
+                .iter_mut()
+                .for_each(|one| one.warnings.extend(self.setting(one.day).and_then(|setting| tax::fund_at_enotas(&setting))));
+        }
+        let mut left_out = LeftOut::of_company(self.company.as_ref());
+        let db = app.db().await?;
+        let mut after = Uuid::nil();
+        loop {
+            let page = products(&db, &self.rules, after).await?;
+            let Some(last) = page.last() else { break };
+            after = last.id.0;
+            for one in &mut judged {
+                page.iter().for_each(|product| one.add(self, product));
+            }
+            if left_out.len() < NAMED {
+                let names: Vec<(ProductId, &str)> = page.iter().map(|product| (product.id, product.name.as_str())).collect();
+                left_out.extend(LeftOut::of_products(&db, &names).await?);
             }
         }
-        stopped.append(&mut warned);
-        Readiness {
-            on: day,
-            ready: app.providers.fiscal.is_some() && problems.is_empty() && products_total == 0,
-            provider: app.providers.fiscal.as_ref().map(|fiscal| fiscal.name()),
-            environment: super::store::environment_word(app.config.nfe.environment),
-            problems,
-            warnings,
-            products: stopped,
-            products_total,
-            products_warned,
-            rules_change_on: self.rule_days(day),
-            left_out: self.left_out(),
-        }
-    }
-
-    fn left_out(&self) -> Vec<LeftOut> {
-        let companys = self.company.iter().map(|company| (None, &company.legal_name));
-        let names = companys.chain(self.products.iter().map(|product| (Some(product.id), &product.name)));
-        let short = names.filter_map(|(product_id, name)| {
-            let letters = sefaz::left_out(name);
-            (!letters.is_empty()).then(|| LeftOut { product_id, name: name.clone(), letters })
-        });
-        short.take(NAMED).collect()
+        left_out.truncate(NAMED);
+        Ok(judged.into_iter().map(|one| one.finish(self, app, left_out.clone())).collect())
     }
 
     fn setting(&self, day: Date) -> Option<Setting<'_>> {
@@ -178,6 +155,65 @@ impl Known {
             problem.field = problem.field.trim_start_matches('.').to_owned();
         }
         ProductProblems { product_id: product.id, name: product.name.clone(), problems: wrong, warnings }
+    }
+}
+
+/// A day's judgement while products are read.
+struct Judged {
+    day: Date,
+    problems: Vec<Problem>,
+    warnings: Vec<Problem>,
+    /// At most [`NAMED`] of each.
+    stopped: Vec<ProductProblems>,
+    warned: Vec<ProductProblems>,
+    products_total: usize,
+    products_warned: usize,
+}
+
+impl Judged {
+    fn start(known: &Known, day: Date) -> Self {
+        Self {
+            day,
+            problems: known.company_problems.clone(),
+            warnings: known.setting_warnings(day),
+            stopped: Vec::new(),
+            warned: Vec::new(),
+            products_total: 0,
+            products_warned: 0,
+        }
+    }
+
+    fn add(&mut self, known: &Known, product: &Product) {
+        let mut seen = known.product_problems(product, self.day);
+        // What is the settings' is said once.
+        hoist(&mut seen.problems, &mut self.problems);
+        hoist(&mut seen.warnings, &mut self.warnings);
+        let (count, named) = match (seen.problems.is_empty(), seen.warnings.is_empty()) {
+            (false, _) => (&mut self.products_total, &mut self.stopped),
+            (true, false) => (&mut self.products_warned, &mut self.warned),
+            (true, true) => return,
+        };
+        *count += 1;
+        if named.len() < NAMED {
+            named.push(seen);
+        }
+    }
+
+    fn finish(mut self, known: &Known, app: &App, left_out: Vec<LeftOut>) -> Readiness {
+        self.stopped.append(&mut self.warned);
+        Readiness {
+            on: self.day,
+            ready: app.providers.fiscal.is_some() && self.problems.is_empty() && self.products_total == 0,
+            provider: app.providers.fiscal.as_ref().map(|fiscal| fiscal.name()),
+            environment: super::store::environment_word(app.config.nfe.environment),
+            problems: self.problems,
+            warnings: self.warnings,
+            products: self.stopped,
+            products_total: self.products_total,
+            products_warned: self.products_warned,
+            rules_change_on: known.rule_days(self.day),
+            left_out,
+        }
     }
 }
 
@@ -215,20 +251,17 @@ impl Product {
     }
 }
 
-async fn products(db: &impl GenericClient) -> Result<(TaxRules, Vec<Product>)> {
-    const RULES: &str = "SELECT value FROM settings WHERE name = 'taxes'";
+/// The next page of products that are for sale, by their ids.
+async fn products(db: &impl GenericClient, rules: &TaxRules, after: Uuid) -> Result<Vec<Product>> {
     const PRODUCTS: &str = sql!(
         "SELECT p.id, p.name, ",
         WARE_COLUMNS,
         " FROM products p ",
         CATEGORY_WORDS,
-        " WHERE p.active AND p.deleted_at IS NULL ORDER BY p.id"
+        " WHERE p.id > $1 AND p.active AND p.deleted_at IS NULL ORDER BY p.id LIMIT $2"
     );
-    let rules: Option<Value> = db::query_opt(db, RULES, &[]).await?.map(|row| row.get("value"));
-    let rules: TaxRules = rules.and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default();
-    let rows = db::query(db, PRODUCTS, &[]).await?;
-    let products = rows.iter().map(|row| Product::of(row, "id", &rules)).collect();
-    Ok((rules, products))
+    let rows = db::query(db, PRODUCTS, &[&after, &PAGE]).await?;
+    Ok(rows.iter().map(|row| Product::of(row, "id", rules)).collect())
 }
 
 /// What a checkout knows of the shop's invoices, from its settings.
@@ -256,7 +289,6 @@ impl Door {
             known: Known {
                 company: serde_json::from_value(of("company")).ok(),
                 rules: serde_json::from_value(of("taxes")).unwrap_or_default(),
-                products: Vec::new(),
                 company_problems: Vec::new(), // asked for by readiness alone: cities are looked up for them
             },
         }

@@ -29,14 +29,14 @@ pub async fn watch(app: &App) -> Result<Outcome> {
 /// As on that day.
 pub async fn tell_of_days_after(app: &App, today: Date) -> Result<()> {
     let known = Known::read(app).await?;
-    let now = known.judge(app, today);
-    for day in known.rule_days(today) {
-        let left = (day - today).get_days();
-        if left > AHEAD_DAYS {
-            continue;
-        }
-        let Some(text) = in_words(&known.judge(app, day), &now) else { continue };
-        raise_once(app, Key::TaxRulesAhead { day, is_near: left <= NEAR_DAYS }, text).await?;
+    let left = |day: Date| (day - today).get_days();
+    let ahead = known.rule_days(today).into_iter().filter(|day| left(*day) <= AHEAD_DAYS);
+    let days: Vec<Date> = std::iter::once(today).chain(ahead).collect();
+    let judged = known.judge(app, &days).await?;
+    let Some((now, ahead)) = judged.split_first() else { return Ok(()) };
+    for then in ahead {
+        let Some(text) = in_words(then, now) else { continue };
+        raise_once(app, Key::TaxRulesAhead { day: then.on, is_near: left(then.on) <= NEAR_DAYS }, text).await?;
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! What one item of a sale bears, worked out to the centavo. Every rule says where it comes from; none of them is advice.
 
+use std::collections::BTreeMap;
+
 use vitrine_kit::Money;
 use vitrine_kit::fiscal::{ApproximateTaxes, Contribution, Difal, Icms, IcmsOwn, Regime, TaxAmount, Taxes};
 
@@ -41,8 +43,15 @@ impl Setting<'_> {
         own.or(self.rules.cst_after_pis_cofins.as_deref()).or(simples).unwrap_or(NO_INCIDENCE)
     }
 
-    fn internal_rate(&self, state: &State) -> u32 {
-        self.rules.icms_rates.get(state.abbreviation).copied().unwrap_or(state.icms_rate)
+    fn internal_rate(&self, state: &State, data: &TaxData) -> u32 {
+        let said = |rates: &BTreeMap<String, u32>| rates.get(state.abbreviation).copied();
+        said(&data.icms_rates).or_else(|| said(&self.rules.icms_rates)).unwrap_or(state.icms_rate)
+    }
+
+    /// Of the buyer's state, which is the seller's own for a sale inside it.
+    fn fcp_rate(&self, data: &TaxData) -> u32 {
+        let said = |rates: &BTreeMap<String, u32>| rates.get(self.to.abbreviation).copied();
+        said(&data.fcp_rates).or_else(|| said(&self.rules.fcp_rates)).unwrap_or(0)
     }
 }
 
@@ -63,10 +72,16 @@ pub fn taxes_of(setting: &Setting<'_>, data: &TaxData, origin: u8, value: Money,
         return Err(wrong);
     };
     let amount = |one: &Contribution| one.own.map_or(Money::ZERO, |own| own.value);
-    let elsewhere = icms.difal.map_or([Money::ZERO; 2], |difal| [difal.value, difal.fcp_value]);
-    let worth = Worth { value, other_taxes: [own, elsewhere[0], elsewhere[1], amount(&pis), amount(&cofins)] };
+    let elsewhere = icms.difal.map_or(Money::ZERO, |difal| difal.value);
+    let worth = Worth { value, other_taxes: [own, elsewhere, fund(&icms), amount(&pis), amount(&cofins)] };
     let ibs_cbs = reform::ibs_cbs(setting, data, worth, at)?;
     Ok(Taxes { origin, icms, pis, cofins, ibs_cbs })
+}
+
+/// The poverty fund, which goes to the seller's state or to the buyer's.
+fn fund(icms: &Icms) -> Money {
+    let inside = icms.own.and_then(|own| own.fcp).map(|fcp| fcp.value);
+    inside.or(icms.difal.map(|difal| difal.fcp_value)).unwrap_or(Money::ZERO)
 }
 
 /// States that owe the poverty fund on all or many goods; whether on the shop's is for the accountant to say.
@@ -94,6 +109,14 @@ pub fn setting_warnings(setting: &Setting<'_>) -> Vec<Problem> {
         open.push(Problem::new("taxes.cst_after_pis_cofins", text));
     }
     open
+}
+
+/// eNotas publishes no field for the fund of sales inside the state, so what it makes of it must be looked at.
+pub fn fund_at_enotas(setting: &Setting<'_>) -> Option<Problem> {
+    let state = setting.from.abbreviation;
+    let is_due = !setting.is_simples() && setting.rules.fcp_rates.get(state).is_some_and(|rate| *rate > 0);
+    let text = "A eNotas não publica campo para o FCP das vendas dentro do estado e o calcula por conta própria: confira na primeira nota";
+    is_due.then(|| Problem::new(format!("taxes.fcp_rates.{state}"), text))
 }
 
 /// What of this price is taxes, about: for the consumer, so of sales only.
@@ -136,18 +159,21 @@ fn icms(setting: &Setting<'_>, data: &TaxData, origin: u8, value: Money, at: &st
     let rate = if setting.is_interstate() {
         states::interstate_rate(setting.from, setting.to, origin)
     } else {
-        data.icms_rate.unwrap_or_else(|| setting.internal_rate(setting.from))
+        data.icms_rate.unwrap_or_else(|| setting.internal_rate(setting.from, data))
     };
     let base = reduction.map_or(value, |reduction| minus(value, [part(value, reduction)]));
-    let own = IcmsOwn { reduction, base, rate, value: part(base, rate) };
-    let difal = (setting.is_interstate() && !setting.to_contributor).then(|| difal(setting, value, rate));
+    // Inside the state the fund is an addition to its own ICMS, on the same base (NF-e 4.00, groups N17a to N17c).
+    let fcp_rate = if setting.is_interstate() { 0 } else { setting.fcp_rate(data) };
+    let fcp = (fcp_rate > 0).then(|| TaxAmount { base, rate: fcp_rate, value: part(base, fcp_rate) });
+    let own = IcmsOwn { reduction, base, rate, value: part(base, rate), fcp };
+    let difal = (setting.is_interstate() && !setting.to_contributor).then(|| difal(setting, data, value, rate));
     Ok(Icms { situation: if reduction.is_some() { "20" } else { "00" }.into(), own: Some(own), difal })
 }
 
-/// The buyer's state takes the difference to its own rate (EC 87/2015, LC 190/2022: one base, the price).
-fn difal(setting: &Setting<'_>, base: Money, interstate_rate: u32) -> Difal {
-    let internal_rate = setting.internal_rate(setting.to);
-    let fcp_rate = setting.rules.fcp_rates.get(setting.to.abbreviation).copied().unwrap_or(0);
+/// The buyer's state takes the difference to its own rate (EC 87/2015, LC 190/2022: one base, the price). A reduction (CST 20) that the
+/// seller's state grants does not bind the buyer's.
+fn difal(setting: &Setting<'_>, data: &TaxData, base: Money, interstate_rate: u32) -> Difal {
+    let (internal_rate, fcp_rate) = (setting.internal_rate(setting.to, data), setting.fcp_rate(data));
     let value = part(base, internal_rate.saturating_sub(interstate_rate));
     Difal { base, internal_rate, interstate_rate, value, fcp_rate, fcp_value: part(base, fcp_rate) }
 }

@@ -68,6 +68,48 @@ fn inside_the_state_the_state_s_rate_or_the_product_s_counts_and_nothing_goes_el
 }
 
 #[test]
+fn inside_the_state_the_poverty_fund_stands_beside_its_icms() {
+    let rules = TaxRules { fcp_rates: [("RJ".to_owned(), 200)].into(), ..TaxRules::default() };
+    let at_home = setting(Regime::Normal, "RJ", "RJ", &rules);
+    let fund = |data: &TaxData| {
+        let taxes = taxes_of(&at_home, data, 0, reais(10_000), "").expect("complete");
+        (taxes.icms.own.and_then(|own| own.fcp), taxes)
+    };
+    let (fcp, taxes) = fund(&normal());
+    assert_eq!(fcp, Some(TaxAmount { base: reais(10_000), rate: 200, value: reais(200) }));
+    assert_eq!((taxes.icms.own.map(|own| own.value), taxes.icms.difal), (Some(reais(2_000)), None));
+    // 100 − 20 = 80 × 1.65 %; the fund is not taken out of their base.
+    assert_eq!(taxes.pis.own.map(|own| own.base), Some(reais(8_000)));
+    // 100 − 20 − 2 − 1.32 − 6.08
+    assert_eq!(taxes.ibs_cbs.expect("due").amounts.expect("CST 000").base, reais(7_060));
+    let reduced = TaxData { icms_cst: Some("20".into()), icms_reduction: Some(3_000), ..normal() };
+    assert_eq!(fund(&reduced).0, Some(TaxAmount { base: reais(7_000), rate: 200, value: reais(140) }), "on the reduced base");
+    let exempt = TaxData { fcp_rates: [("RJ".to_owned(), 0)].into(), ..normal() };
+    assert_eq!(fund(&exempt).0, None, "the product's own word");
+    for cst in ["40", "41", "50", "60"] {
+        assert_eq!(fund(&TaxData { icms_cst: Some(cst.into()), ..normal() }).0, None, "{cst}");
+    }
+    let away = setting(Regime::Normal, "RJ", "SP", &rules);
+    let icms = taxes_of(&away, &normal(), 0, reais(10_000), "").expect("complete").icms;
+    assert_eq!((icms.own.and_then(|own| own.fcp), icms.difal.map(|difal| difal.fcp_rate)), (None, Some(0)));
+}
+
+#[test]
+fn a_product_has_its_own_rates_of_other_states_and_a_reduction_at_home_counts_for_no_other_state() {
+    let rules = TaxRules { fcp_rates: [("RJ".to_owned(), 200)].into(), ..TaxRules::default() };
+    let to_rio = setting(Regime::Normal, "SP", "RJ", &rules);
+    let difal = |data: &TaxData| taxes_of(&to_rio, data, 0, reais(10_000), "").expect("complete").icms.difal.expect("owed");
+    let perfume =
+        TaxData { icms_rates: [("RJ".to_owned(), 2_700)].into(), fcp_rates: [("RJ".to_owned(), 400)].into(), ..normal() };
+    let owed = difal(&perfume);
+    assert_eq!((owed.internal_rate, owed.value, owed.fcp_value), (2_700, reais(1_500), reais(400)));
+    let reduced = TaxData { icms_cst: Some("20".into()), icms_reduction: Some(5_000), ..normal() };
+    assert_eq!((difal(&reduced).base, difal(&reduced).value), (reais(10_000), reais(800)));
+    let granted_there = TaxData { icms_rates: [("RJ".to_owned(), 1_400)].into(), ..reduced };
+    assert_eq!(difal(&granted_there).value, reais(200), "by the rate that is left there");
+}
+
+#[test]
 fn a_contributor_elsewhere_pays_no_difference() {
     let rules = TaxRules::default();
     let to_contributor = Setting { to_contributor: true, ..setting(Regime::Normal, "SP", "BA", &rules) };

@@ -34,6 +34,15 @@ pub struct TaxData {
     #[garde(inner(range(max = 10_000)))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub icms_reduction: Option<u32>,
+    /// This product's internal rates in states that the shop's rates (`icms_rates` of the settings) or the law's general ones do not
+    /// fit: `{"RJ": 2700}`. For sales to those states; inside the seller's own, `icms_rate` counts first.
+    #[garde(custom(rates_by_state))]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub icms_rates: BTreeMap<String, u32>,
+    /// The poverty fund of this product, by the buyer's state, where it is another than the shop's `fcp_rates`: `{"RJ": 0}`.
+    #[garde(custom(rates_by_state))]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub fcp_rates: BTreeMap<String, u32>,
     #[garde(inner(custom(digits(2))))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pis_cst: Option<String>,
@@ -70,25 +79,36 @@ impl TaxData {
         serde_json::from_value(value).unwrap_or_default()
     }
 
-    /// As it stands in a table's cell: what is said, by its name.
+    /// As it stands in a table's cell: what is said, by its name; rates by state as `fcp_rates.RJ`.
     pub fn words(&self) -> BTreeMap<String, String> {
         let Ok(serde_json::Value::Object(said)) = serde_json::to_value(self) else { return BTreeMap::new() };
-        let word =
-            |(name, value): (String, serde_json::Value)| (name, value.as_str().map_or_else(|| value.to_string(), str::to_owned));
-        said.into_iter().map(word).collect()
+        let mut words = BTreeMap::new();
+        for (name, value) in said {
+            match value {
+                serde_json::Value::Object(by_state) => {
+                    words.extend(by_state.into_iter().map(|(state, rate)| (format!("{name}.{state}"), rate.to_string())));
+                }
+                serde_json::Value::String(word) => drop(words.insert(name, word)),
+                other => drop(words.insert(name, other.to_string())),
+            }
+        }
+        words
     }
 
     /// What [`TaxData::words`] wrote. `Err` names what is unknown or no number; the rest is for [`Validate`].
     pub fn of_words(words: BTreeMap<String, String>) -> Result<Self, String> {
         let mut said = serde_json::Map::new();
         for (name, word) in words {
-            let is_number = name.ends_with("_rate") || name.ends_with("_reduction");
+            let is_number = name.contains("_rate") || name.ends_with("_reduction");
             let value = match word.parse::<u32>() {
                 Ok(number) if is_number => number.into(),
                 _ if is_number => return Err(format!("{name} must be a whole number of hundredths of a per cent")),
                 _ => word.into(),
             };
-            said.insert(name, value);
+            match name.split_once('.') {
+                Some((name, state)) => said.entry(name).or_insert_with(|| serde_json::json!({}))[state] = value,
+                None => drop(said.insert(name, value)),
+            }
         }
         serde_json::from_value(said.into()).map_err(|e| e.to_string())
     }
@@ -100,11 +120,18 @@ impl TaxData {
     /// Its own word, or else the other's.
     pub fn or(self, other: &Self) -> Self {
         let text = |own: Option<String>, other: &Option<String>| own.or_else(|| other.clone());
+        let by_state = |own: BTreeMap<String, u32>, other: &BTreeMap<String, u32>| {
+            let mut all = other.clone();
+            all.extend(own);
+            all
+        };
         Self {
             csosn: text(self.csosn, &other.csosn),
             icms_cst: text(self.icms_cst, &other.icms_cst),
             icms_rate: self.icms_rate.or(other.icms_rate),
             icms_reduction: self.icms_reduction.or(other.icms_reduction),
+            icms_rates: by_state(self.icms_rates, &other.icms_rates),
+            fcp_rates: by_state(self.fcp_rates, &other.fcp_rates),
             pis_cst: text(self.pis_cst, &other.pis_cst),
             pis_rate: self.pis_rate.or(other.pis_rate),
             cofins_cst: text(self.cofins_cst, &other.cofins_cst),
@@ -291,10 +318,14 @@ mod tests {
     fn the_nearest_word_counts_field_by_field() {
         let shop = TaxData { csosn: Some("102".into()), pis_cst: Some("49".into()), ..TaxData::default() };
         let category = TaxData { csosn: Some("500".into()), cest: Some("2104000".into()), ..TaxData::default() };
-        let product = TaxData { cest: Some("2104100".into()), icms_rate: Some(0), ..TaxData::default() };
+        let rates = |rates: &[(&str, u32)]| rates.iter().map(|(state, rate)| ((*state).to_owned(), *rate)).collect();
+        let category = TaxData { fcp_rates: rates(&[("RJ", 200), ("AL", 100)]), ..category };
+        let product =
+            TaxData { cest: Some("2104100".into()), icms_rate: Some(0), fcp_rates: rates(&[("RJ", 0)]), ..TaxData::default() };
         let all = product.or(&category).or(&shop);
         assert_eq!((all.csosn.as_deref(), all.cest.as_deref()), (Some("500"), Some("2104100")));
         assert_eq!((all.pis_cst.as_deref(), all.icms_rate), (Some("49"), Some(0)));
+        assert_eq!(all.fcp_rates, rates(&[("RJ", 0), ("AL", 100)]), "state by state");
     }
 
     #[test]
@@ -304,6 +335,8 @@ mod tests {
             icms_cst: Some("60".into()),
             icms_rate: Some(0),
             icms_reduction: Some(3333),
+            icms_rates: [("RJ".into(), 2700)].into(),
+            fcp_rates: [("RJ".into(), 0), ("AL".into(), 100)].into(),
             pis_cst: Some("01".into()),
             pis_rate: Some(165),
             cofins_cst: Some("01".into()),
@@ -313,12 +346,17 @@ mod tests {
             cest: Some("2104000".into()),
             unit: Some("KG".into()),
         };
-        assert_eq!(every.words().len(), 12);
+        assert_eq!(every.words().len(), 15);
         for tax in [every, TaxData::default()] {
             assert_eq!(TaxData::of_words(tax.words()), Ok(tax));
         }
-        for (name, word, said) in [("pis", "01", "unknown field `pis`"), ("pis_rate", "1,65", "pis_rate must be a whole number")]
-        {
+        for (name, word, said) in [
+            ("pis", "01", "unknown field `pis`"),
+            ("pis_rate", "1,65", "pis_rate must be a whole number"),
+            ("fcp_rates.RJ", "2 %", "fcp_rates.RJ must be a whole number"),
+            ("pis.RJ", "2", "unknown field `pis`"),
+            ("pis_cst.RJ", "2", "invalid type"),
+        ] {
             let why = TaxData::of_words([(name.to_owned(), word.to_owned())].into()).expect_err("refused");
             assert!(why.contains(said), "{why}");
         }

@@ -225,3 +225,22 @@ async fn from_2027_on_pis_and_cofins_are_gone_and_the_price_holds_ibs_and_cbs() 
     let wares = classified(&sale).await;
     sale.invoices("reduced_2027", &[(&wares[0], 1), (&wares[1], 3), (&wares[2], 1)], in_rio()).await;
 }
+
+/// A shop in Rio de Janeiro, of the normal regime, and a buyer there.
+#[actix_web::test]
+async fn the_poverty_fund_inside_the_state() {
+    let sale = Sale::by("normal").await;
+    sale.shop
+        .execute(
+            r#"UPDATE settings SET value = jsonb_set(value, '{address}', value -> 'address' ||
+                   '{"cep": "20040002", "street": "Avenida Rio Branco", "district": "Centro", "city": "Rio de Janeiro", "state": "RJ",
+                     "ibge_city": "3304557"}') WHERE name = 'company'"#,
+        )
+        .await;
+    let wares = sale.wares(&[8_250, 1_999, 3_333]).await;
+    for (ware, tax) in [(&wares[1], r#"{"icms_cst": "20", "icms_reduction": 3000}"#), (&wares[2], r#"{"fcp_rates": {"RJ": 0}}"#)]
+    {
+        sale.shop.execute(&format!("UPDATE products SET tax = '{tax}' WHERE id = '{}'", ware.id)).await;
+    }
+    sale.invoices("the_poverty_fund_inside_the_state", &[(&wares[0], 2), (&wares[1], 1), (&wares[2], 1)], in_rio()).await;
+}

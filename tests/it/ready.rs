@@ -84,8 +84,30 @@ async fn a_shop_that_issues_no_invoices_asks_for_no_tax_data() {
 async fn readiness_lists_the_letters_that_an_invoice_leaves_out() {
     let (shop, ware) = open("focusnfe").await;
     shop.execute(&format!("UPDATE products SET name = 'Caneca 🎁 Škoda 茶🎁' WHERE id = '{}'", ware.id)).await;
+    shop.execute(&format!("UPDATE variants SET sku = 'SKU-Š-чай', name = 'Azul ♻' WHERE product_id = '{}'", ware.id)).await;
+    let address =
+        r#"{"street": "Rua 茶", "number": "1 Ж", "complement": "Ŝala 👕", "district": "Centro 水", "city": "São Paulo"}"#;
+    shop.execute(&format!(
+        r#"UPDATE settings SET value = value || '{{"trade_name": "Loja 🎁"}}' || jsonb_build_object('address', value -> 'address' || '{address}')
+            WHERE name = 'company'"#
+    ))
+    .await;
     let readiness = shop.admin().await.get("/api/admin/invoices/readiness").await.body;
-    let expected = json!([{"product_id": ware.id, "name": "Caneca 🎁 Škoda 茶🎁", "letters": "🎁茶"}]);
+    let of = |id: Value, field: &str, name: &str, letters: &str| json!({"product_id": id, "field": field, "name": name, "letters": letters});
+    let (company, product) = (
+        |field, name, letters| of(Value::Null, field, name, letters),
+        |field, name, letters| of(json!(ware.id), field, name, letters),
+    );
+    let expected = json!([
+        company("company.trade_name", "Loja 🎁", "🎁"),
+        company("company.address.street", "Rua 茶", "茶"),
+        company("company.address.number", "1 Ж", "Ж"),
+        company("company.address.complement", "Ŝala 👕", "👕"),
+        company("company.address.district", "Centro 水", "水"),
+        product("name", "Caneca 🎁 Škoda 茶🎁", "🎁茶"),
+        product("sku", "SKU-Š-чай", "чай"),
+        product("variant", "Azul ♻", "♻"),
+    ]);
     assert_eq!((&readiness["left_out"], &readiness["ready"]), (&expected, &json!(true)), "{readiness}");
     shop.close().await;
 }

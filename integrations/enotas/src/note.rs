@@ -125,7 +125,7 @@ struct ItemIcms<'a> {
     own: Option<OwnIcms>,
     /// The gateway would compute DIFAL with its own rates.
     nao_calcular_difal: bool,
-    /// The same for FCP.
+    /// The same for FCP. Inside the state no field for it is known: where it is due, the gateway is left to compute it.
     #[serde(rename = "naoCalcularFCP")]
     nao_calcular_fcp: bool,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
@@ -378,7 +378,7 @@ impl<'a> ItemIcms<'a> {
                 valor: decimal(own.value),
             }),
             nao_calcular_difal: icms.difal.is_none(),
-            nao_calcular_fcp: icms.difal.is_none_or(|difal| difal.fcp_rate == 0),
+            nao_calcular_fcp: icms.difal.is_none_or(|difal| difal.fcp_rate == 0) && icms.own.is_none_or(|own| own.fcp.is_none()),
             difal: icms.difal.as_ref().map(ItemDifal::from),
         }
     }

@@ -116,6 +116,8 @@ struct Totais {
 struct TotalIcms {
     icms_base_calculo: Decimal,
     icms_valor_total: Decimal,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fcp_valor_total: Option<Decimal>,
 }
 
 #[derive(Serialize)]
@@ -183,6 +185,17 @@ struct ItemIcms {
     icms_base_calculo: Decimal,
     icms_aliquota: Decimal,
     icms_valor: Decimal,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    fcp: Option<OwnFcp>,
+}
+
+/// The poverty fund inside the state. With CST 00 the schema knows no base of its own: it is that of the ICMS.
+#[derive(Serialize)]
+struct OwnFcp {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fcp_base_calculo: Option<Decimal>,
+    fcp_percentual: Decimal,
+    fcp_valor: Decimal,
 }
 
 #[derive(Serialize)]
@@ -369,8 +382,11 @@ impl Totais {
             valor_frete: decimal(totals.freight),
             valor_total: decimal(totals.invoice),
             valor_total_tributos: some(|item| item.approximate_taxes.is_some()).then(|| decimal(totals.approximate_taxes)),
-            icms: some(|item| item.taxes.icms.own.is_some())
-                .then(|| TotalIcms { icms_base_calculo: decimal(totals.icms_base), icms_valor_total: decimal(totals.icms) }),
+            icms: some(|item| item.taxes.icms.own.is_some()).then(|| TotalIcms {
+                icms_base_calculo: decimal(totals.icms_base),
+                icms_valor_total: decimal(totals.icms),
+                fcp_valor_total: (!totals.fcp.is_zero()).then(|| decimal(totals.fcp)),
+            }),
             difal: some(|item| item.taxes.icms.difal.is_some()).then(|| TotalDifal {
                 icms_valor_total_uf_destino: decimal(totals.icms_destination),
                 icms_valor_total_uf_remetente: decimal(Money::ZERO),
@@ -444,6 +460,11 @@ impl From<&IcmsOwn> for ItemIcms {
             icms_base_calculo: decimal(own.base),
             icms_aliquota: rate(own.rate),
             icms_valor: decimal(own.value),
+            fcp: own.fcp.map(|fcp| OwnFcp {
+                fcp_base_calculo: own.reduction.map(|_| decimal(fcp.base)),
+                fcp_percentual: rate(fcp.rate),
+                fcp_valor: decimal(fcp.value),
+            }),
         }
     }
 }

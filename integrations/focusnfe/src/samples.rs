@@ -105,7 +105,7 @@ pub(crate) fn normal() -> Nfe {
         origin: 0,
         icms: Icms {
             situation: "20".to_owned(),
-            own: Some(IcmsOwn { reduction: Some(1_000), base: cents(9_900), rate: 700, value: cents(693) }),
+            own: Some(IcmsOwn { reduction: Some(1_000), base: cents(9_900), rate: 700, value: cents(693), fcp: None }),
             difal: Some(Difal {
                 base: cents(11_000),
                 internal_rate: 2_050,
@@ -137,6 +137,7 @@ pub(crate) fn normal() -> Nfe {
         icms: cents(693),
         icms_destination: cents(1_485),
         fcp_destination: cents(220),
+        fcp: Money::ZERO,
         pis: cents(170),
         cofins: cents(783),
         ibs_cbs_base: cents(9_354),
@@ -157,7 +158,7 @@ pub(crate) fn reduced() -> Nfe {
     let soap = &mut nfe.items[0];
     (soap.ncm, soap.cest, soap.name, soap.cfop) = ("34011190".to_owned(), None, "Sabonete".to_owned(), "5102".to_owned());
     soap.freight = Money::ZERO;
-    let own = Some(IcmsOwn { reduction: None, base: cents(10_000), rate: 1_800, value: cents(1_800) });
+    let own = Some(IcmsOwn { reduction: None, base: cents(10_000), rate: 1_800, value: cents(1_800), fcp: None });
     soap.taxes.icms = Icms { situation: "00".to_owned(), own, difal: None };
     soap.taxes.pis.own = amount(8_200, 165, 135);
     soap.taxes.cofins.own = amount(8_200, 760, 623);
@@ -230,6 +231,7 @@ fn no_totals() -> Totals {
         icms: none,
         icms_destination: none,
         fcp_destination: none,
+        fcp: none,
         pis: none,
         cofins: none,
         ibs_cbs_base: none,

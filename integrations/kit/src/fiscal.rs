@@ -195,6 +195,8 @@ pub struct IcmsOwn {
     pub base: Money,
     pub rate: u32,
     pub value: Money,
+    /// Fundo de combate à pobreza of a sale inside the state (pFCP, vFCP): it is not part of `value`.
+    pub fcp: Option<TaxAmount>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -273,6 +275,8 @@ pub struct Totals {
     pub icms: Money,
     pub icms_destination: Money,
     pub fcp_destination: Money,
+    /// Of sales inside the state.
+    pub fcp: Money,
     pub pis: Money,
     pub cofins: Money,
     pub ibs_cbs_base: Money,

@@ -10,12 +10,13 @@ use crate::error::{Error, Result};
 use crate::sale::states::InvoiceStatus;
 
 /// The columns, and where they stand in an item's XML: a group that the element is in, and the element.
-const COLUMNS: [(&str, &str, &str); 15] = [
+const COLUMNS: [(&str, &str, &str); 16] = [
     ("produtos", "prod", "vProd"),
     ("desconto", "prod", "vDesc"),
     ("frete", "prod", "vFrete"),
     ("icms_base", "ICMS", "vBC"),
     ("icms", "ICMS", "vICMS"),
+    ("fcp", "ICMS", "vFCP"),
     ("icms_uf_destino", "ICMSUFDest", "vICMSUFDest"),
     ("fcp_uf_destino", "ICMSUFDest", "vFCPUFDest"),
     ("pis", "PIS", "vPIS"),
@@ -28,7 +29,8 @@ const COLUMNS: [(&str, &str, &str); 15] = [
     ("ipi", "IPI", "vIPI"),
 ];
 /// The columns that are taxes.
-const TAXES: [&str; 9] = ["icms", "icms_uf_destino", "fcp_uf_destino", "pis", "cofins", "ibs_uf", "ibs_municipio", "cbs", "ipi"];
+const TAXES: [&str; 10] =
+    ["icms", "fcp", "icms_uf_destino", "fcp_uf_destino", "pis", "cofins", "ibs_uf", "ibs_municipio", "cbs", "ipi"];
 
 /// Amounts in the order of [`COLUMNS`].
 type Amounts = [Money; COLUMNS.len()];

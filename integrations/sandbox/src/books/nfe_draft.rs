@@ -90,6 +90,8 @@ pub struct DraftItem {
     pub icms: Option<Tax>,
     /// By how much the base of ICMS is reduced (CST 20).
     pub icms_reduction_e4: Option<i64>,
+    /// The poverty fund of a sale inside the state.
+    pub fcp: Option<Tax>,
     pub difal: Option<Difal>,
     pub pis_situation: String,
     pub pis: Option<Tax>,
@@ -166,6 +168,7 @@ pub struct Sums {
     pub icms: i64,
     pub icms_destination: i64,
     pub fcp_destination: i64,
+    pub fcp: i64,
     pub pis: i64,
     pub cofins: i64,
     pub ibs_cbs_base: i64,
@@ -204,6 +207,7 @@ impl Draft {
             icms: sum(|item| item.icms.map_or(0, |tax| tax.value_cents)),
             icms_destination: sum(|item| item.difal.map_or(0, |difal| difal.value_cents)),
             fcp_destination: sum(|item| item.difal.map_or(0, |difal| difal.fcp_cents)),
+            fcp: sum(|item| item.fcp.map_or(0, |tax| tax.value_cents)),
             pis: sum(|item| item.pis.map_or(0, |tax| tax.value_cents)),
             cofins: sum(|item| item.cofins.map_or(0, |tax| tax.value_cents)),
             ibs_cbs_base: sum(|item| item.reform().base_cents),

@@ -344,3 +344,38 @@ async fn only_the_token_and_the_enrolled_company_issue() {
     assert_eq!((status, &answer["codigo"]), (404, &json!("nao_encontrado")));
     assert_eq!(emit(&client, "h-1", &body(SIMPLES)).await.0, 400, "letters and digits");
 }
+
+#[actix_web::test]
+async fn the_poverty_fund_inside_the_state_stands_beside_the_items_own_icms_and_in_the_total() {
+    let client = sandbox().await;
+    let mut sent = body(REDUCED);
+    let taxed = sent["items"].as_array().expect("items").iter().position(|item| item.get("icms_base_calculo").is_some());
+    let at = taxed.expect("a taxed item");
+    let with = |at: usize, mut sent: Value, fields: Value| {
+        let item = sent["items"][at].as_object_mut().expect("an item");
+        item.extend(fields.as_object().expect("fields").clone());
+        sent
+    };
+    let fund = json!({"fcp_percentual": 2.0, "fcp_valor": 2.0});
+    let mut other_total = with(at, sent.clone(), fund.clone());
+    other_total["fcp_valor_total"] = json!(2.01);
+    for (reference, wrong, code) in [
+        ("f1", with(at, sent.clone(), json!({"fcp_percentual": 0.0, "fcp_valor": 0.0})), "880"),
+        ("f2", other_total, "861"),
+        ("f3", with(0, body(NORMAL), fund.clone()), "876"),
+    ] {
+        assert_eq!(emit(&client, reference, &wrong).await.0, 202);
+        assert_eq!(decided(&client, reference).await["status_sefaz"], code, "{reference}");
+    }
+    let alone = with(at, sent.clone(), json!({"fcp_valor": 2.0}));
+    assert_eq!(emit(&client, "f4", &alone).await.0, 422);
+    sent = with(at, sent, fund);
+    sent["fcp_valor_total"] = json!(2.0);
+    emit(&client, "f5", &sent).await;
+    let seen = decided(&client, "f5").await;
+    assert_eq!(seen["status"], "autorizado", "{seen}");
+    let path = text(&seen["caminho_xml_nota_fiscal"]);
+    let xml = call(&client, Method::GET, &path).send().await.expect("an answer").text().await.expect("text");
+    assert!(xml.contains("<vICMS>18.00</vICMS><pFCP>2.0000</pFCP><vFCP>2.00</vFCP></ICMS00>"), "{xml}");
+    assert!(xml.contains("<vFCP>2.00</vFCP><vBCST>"), "{xml}");
+}

@@ -181,6 +181,7 @@ fn item(f: &mut Fields<'_>, at: usize, issued_at: Timestamp) -> DraftItem {
         freight_cents,
         origin: i.code("origem", &[0, 1, 2, 3, 4, 5, 6, 7, 8]),
         situation: i.text("situacaoTributaria", 2, 3),
+        fcp: None,
         difal: difal(&mut i),
         icms: own,
         icms_reduction_e4: i.optional_decimal("percentualReducaoBaseCalculo", 4),

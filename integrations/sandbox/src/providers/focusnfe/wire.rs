@@ -144,6 +144,7 @@ fn item(f: &mut Fields<'_>) -> DraftItem {
         situation: f.text("icms_situacao_tributaria", 2, 3),
         icms,
         icms_reduction_e4: f.optional_decimal("icms_reducao_base_calculo", 4),
+        fcp: fund(f, icms),
         difal: difal(f),
         pis_situation: f.digits("pis_situacao_tributaria", 2),
         pis: tax(f, "pis_base_calculo", "pis_aliquota_porcentual", "pis_valor"),
@@ -195,6 +196,17 @@ fn referenced(f: &mut Fields<'_>) -> Option<Referenced> {
     key.map(|key| Referenced { key, item })
 }
 
+/// Without a base of its own it is on the base of the ICMS.
+fn fund(f: &mut Fields<'_>, icms: Option<Tax>) -> Option<Tax> {
+    let base = f.optional_decimal("fcp_base_calculo", 2);
+    let (rate, value) = (f.optional_decimal("fcp_percentual", 4), f.optional_decimal("fcp_valor", 2));
+    if rate.is_some() != value.is_some() || (base.is_some() && rate.is_none()) {
+        f.wrong("fcp_valor", "o percentual e o valor do FCP vêm juntos");
+    }
+    let base_cents = base.or(icms.map(|own| own.base_cents)).unwrap_or(0);
+    rate.zip(value).map(|(rate_e4, value_cents)| Tax { base_cents, rate_e4, value_cents })
+}
+
 fn difal(f: &mut Fields<'_>) -> Option<Difal> {
     let base_cents = f.optional_decimal("icms_base_calculo_uf_destino", 2)?;
     if f.optional_decimal("icms_percentual_partilha", 4) != Some(1_000_000) {
@@ -222,6 +234,7 @@ fn totals(f: &mut Fields<'_>, sums: Sums) -> Sums {
         icms: or("icms_valor_total", sums.icms),
         icms_destination: or("icms_valor_total_uf_destino", sums.icms_destination),
         fcp_destination: or("fcp_valor_total_uf_destino", sums.fcp_destination),
+        fcp: or("fcp_valor_total", sums.fcp),
         pis: or("valor_pis", sums.pis),
         cofins: or("valor_cofins", sums.cofins),
         ibs_cbs_base: or("ibs_cbs_base_calculo", sums.ibs_cbs_base),

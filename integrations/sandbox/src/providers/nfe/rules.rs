@@ -270,6 +270,7 @@ fn regime(draft: &Draft, item: &DraftItem) -> Result<(), Rejection> {
     if matches!(item.situation.as_str(), "00" | "20") && item.icms.is_none() {
         return no(225, "Falha no Schema XML: grupo de ICMS sem vBC, pICMS e vICMS");
     }
+    fund(draft, item)?;
     let owes = !is_simples && is_taxed && !draft.is_entry && draft.destination == 2 && draft.buyer_indicator == 9;
     let Some(difal) = &item.difal else {
         return if owes { no(694, "Não informado o grupo de ICMS para a UF de destino") } else { Ok(()) };
@@ -289,6 +290,21 @@ fn regime(draft: &Draft, item: &DraftItem) -> Result<(), Rejection> {
     adds_up(&owed, 815, "Valor do ICMS Interestadual para a UF de destino difere do calculado")?;
     let fund = Tax { base_cents: difal.base_cents, rate_e4: difal.fcp_rate_e4, value_cents: difal.fcp_cents };
     adds_up(&fund, 793, "Valor do ICMS relativo ao FCP na UF de destino difere do calculado")
+}
+
+/// The poverty fund beside the item's own ICMS: of sales inside the state only.
+fn fund(draft: &Draft, item: &DraftItem) -> Result<(), Rejection> {
+    let Some(fund) = &item.fcp else { return Ok(()) };
+    if item.icms.is_none() {
+        return no(225, "Falha no Schema XML: FCP sem o grupo de ICMS");
+    }
+    if fund.rate_e4 == 0 {
+        return no(880, "Percentual de FCP igual a zero");
+    }
+    if draft.destination == 2 && draft.buyer_indicator == 9 {
+        return no(876, "Operação interestadual para Consumidor Final e valor do FCP informado em campo diferente de vFCPUFDest");
+    }
+    Ok(())
 }
 
 /// What MEI may use (NT 2024.001).
@@ -320,6 +336,7 @@ fn totals(draft: &Draft) -> Result<(), Rejection> {
         (said.icms, sum.icms, 532, "Total do ICMS"),
         (said.icms_destination, sum.icms_destination, 799, "Total do ICMS Interestadual da UF de destino"),
         (said.fcp_destination, sum.fcp_destination, 798, "Total do FCP da UF de destino"),
+        (said.fcp, sum.fcp, 861, "Total do FCP"),
         (said.pis, sum.pis, 602, "Total do PIS"),
         (said.cofins, sum.cofins, 603, "Total do COFINS"),
         (said.ibs_cbs_base, sum.ibs_cbs_base, 1076, "Total da BC do IBS e da CBS"),

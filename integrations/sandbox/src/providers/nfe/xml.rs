@@ -182,6 +182,7 @@ fn taxes(item: &DraftItem) -> String {
             item.icms
                 .map(|tax| format!("{}{reduction}{}", el("modBC", 3), amounts(&tax, ["vBC", "pICMS", "vICMS"])))
                 .unwrap_or_default(),
+            item.fcp.map(|fund| own_fund(&item.situation, &fund)).unwrap_or_default(),
         ],
     );
     group(
@@ -195,6 +196,12 @@ fn taxes(item: &DraftItem) -> String {
             item.ibs_cbs.as_ref().map(reform::item).unwrap_or_default(),
         ],
     )
+}
+
+/// ICMS00 has no vBCFCP: there the base is vBC.
+fn own_fund(situation: &str, fund: &Tax) -> String {
+    let base = if situation == "00" { String::new() } else { el("vBCFCP", money(fund.base_cents)) };
+    [base, el("pFCP", rate(fund.rate_e4)), el("vFCP", money(fund.value_cents))].concat()
 }
 
 /// By the situation: taxed by its rate, not taxed at all, or another with its amounts.
@@ -251,7 +258,7 @@ fn totals(nfe: &Nfe) -> String {
         ("vFCPUFDest", sums.fcp_destination),
         ("vICMSUFDest", sums.icms_destination),
         ("vICMSUFRemet", 0),
-        ("vFCP", 0),
+        ("vFCP", sums.fcp),
         ("vBCST", 0),
         ("vST", 0),
         ("vFCPST", 0),
