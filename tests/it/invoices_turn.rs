@@ -194,5 +194,23 @@ async fn forty_mixed_sales_around_the_turn_of_the_year_are_authorised() {
         let is_over = nfe.draft.issued_at >= "2027-01-01T03:00:00Z".parse().unwrap();
         assert_eq!(nfe.draft.totals.pis == 0 && nfe.draft.totals.cofins == 0, is_over);
     }
+    assert_eq!(hand_over(&shop).await, 40);
     shop.close().await;
+}
+
+/// How many invoices have their XML. `scripts/nfe-schema` names a folder for them and holds them against the official schema.
+async fn hand_over(shop: &Shop) -> usize {
+    let admin = shop.admin().await;
+    let list = admin.get("/api/admin/invoices?limit=100").await;
+    let ids = list.body["items"].as_array().unwrap().iter().map(|invoice| invoice["id"].as_str().unwrap().to_owned());
+    let mut count = 0;
+    for id in ids.collect::<Vec<_>>() {
+        let xml = admin.get(&format!("/api/admin/invoices/{id}/xml")).await;
+        assert_eq!((xml.status, xml.header("content-type")), (200, Some("application/xml")), "{id}");
+        if let Ok(folder) = std::env::var("NFE_XML_DIR") {
+            std::fs::write(format!("{folder}/{id}.xml"), &xml.bytes).unwrap();
+        }
+        count += 1;
+    }
+    count
 }

@@ -17,6 +17,7 @@ mod answer;
 mod exchange;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 pub use crate::refusal::Refusal;
 pub use answer::{Answer, Forbidding, ReadRefusal};
@@ -113,7 +114,8 @@ impl Http {
         let accept = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(ACCEPT))]);
         let builder = match identity {
             Some(identity) => reqwest::Client::builder().identity(identity),
-            None => reqwest::Client::builder(),
+            None => reqwest::Client::builder()
+                .tls_backend_preconfigured(tls::shared().map_err(|e| bad(format!("TLS cannot be set up: {e}")))?),
         };
         let client = builder
             .user_agent(&config.user_agent)
