@@ -43,7 +43,8 @@ fn parcel(row: &Row) -> Parcel {
 /// The recurring job. A failed call is logged and does not delay the next run, which asks about the same parcels again.
 pub async fn track(app: &App) -> Result<Outcome> {
     if let Some(broker) = app.providers.melhorenvio.as_deref()
-        && let Err(error) = ask_broker(app, broker).await.and(ask_prices(app, broker).await)
+        // Prices first: whoever was asked about counts as heard, and its price would wait for a later run.
+        && let Err(error) = ask_prices(app, broker).await.and(ask_broker(app, broker).await)
     {
         tell_if_refused(app, &error).await?;
         tracing::warn!(error = %Chain(&error), "parcels could not be asked about; the next run tries again");

@@ -9,13 +9,13 @@ fn fields_of(provider: &str) -> &'static [&'static str] {
     match provider {
         "propay" => &[
             "id", "event", "payment_id", "order_id", "refund_id", "txid", "amount_cents", "currency", "end_to_end_id", "status",
-            "paid_at", "created_at",
+            "paid_at", "created_at", "failure_code",
         ],
         "openpix" => &[
             "event", "evento", "charge.correlationID", "charge.status", "charge.value", "pix.correlationID", "pix.endToEndId",
             "pix.value", "pix.charge.correlationID", "originalTransaction.charge.correlationID", "refund.correlationID",
             "refund.status", "refundTransaction.correlationID", "refundTransaction.endToEndId", "pixTransactionRefund.correlationID",
-            "dispute.id", "dispute.endToEndId", "dispute.status", "dispute.value", "dispute.disputeReason",
+            "dispute.id", "dispute.endToEndId", "dispute.status", "dispute.value", "dispute.disputeReason", "dispute.createdAt",
         ],
         "bacen" => &[
             "pix.endToEndId", "pix.txid", "pix.chave", "pix.valor", "pix.horario", "pix.devolucoes.id", "pix.devolucoes.rtrId",
@@ -75,6 +75,8 @@ fn pick_fields(value: &Value, path: &str, fields: &[&str]) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use vitrine_kit::breaker::BreakerConfig;
+    use vitrine_kit::pix::{PixNews, PixProvider};
 
     use super::*;
 
@@ -109,6 +111,62 @@ mod tests {
             kept("melhorenvio", label),
             json!({"event": "order.posted", "data": {"id": 1, "tags": ["t"], "options": {"tags": [{"tag": "t"}]}}})
         );
+    }
+
+    fn clients() -> Vec<Box<dyn PixProvider>> {
+        let (timeout, breaker) = (std::time::Duration::from_secs(5), BreakerConfig::default());
+        let url = || "http://127.0.0.1:9".to_owned();
+        let propay = vitrine_propay::ProPayConfig {
+            base_url: url(),
+            outgoing_secret: "out".into(),
+            incoming_secret: "in".into(),
+            timeout,
+            breaker,
+        };
+        let openpix = vitrine_openpix::OpenPixConfig {
+            base_url: url(),
+            app_id: "app".into(),
+            webhook_secret: None,
+            public_key_pem: None,
+            timeout,
+            calls_per_second: vitrine_openpix::CALLS_PER_SECOND,
+            breaker,
+        };
+        vec![
+            Box::new(vitrine_propay::ProPay::new(propay).expect("ProPay")),
+            Box::new(vitrine_openpix::OpenPix::new(openpix).expect("OpenPix")),
+        ]
+    }
+
+    #[test]
+    fn every_event_of_a_pix_reads_the_same_from_what_is_kept() {
+        let id = "01a23135-45fa-7781-8af7-fbe4ac4d1dcc";
+        let pix = json!({"id": "evt", "payment_id": id, "order_id": id, "refund_id": id, "txid": "t", "amount_cents": 1791, "currency": "BRL",
+            "end_to_end_id": "E1", "paid_at": "2026-12-01T10:45:04Z", "created_at": "2026-12-01T10:45:04Z", "failure_code": "insufficient_balance",
+            "payer_name": "Ana"});
+        let event = |name: &str| {
+            let mut body = pix.clone();
+            body["event"] = json!(name);
+            body
+        };
+        let propay = ["payment.paid", "payment.expired", "payment.cancelled", "refund.done", "refund.failed"].map(event);
+        let dispute = json!({"event": "OPENPIX:DISPUTE_CREATED", "dispute": {"id": "d", "endToEndId": "E1", "status": "IN_REVIEW", "value": "6451",
+            "disputeReason": "Golpe", "createdAt": "2026-12-01T10:45:04Z", "name": "Ana", "email": "ana@example.com"}});
+        let charge = json!({"event": "OPENPIX:CHARGE_COMPLETED", "charge": {"correlationID": id, "customer": {"name": "Ana"}}});
+        let refund = json!({"event": "OPENPIX:TRANSACTION_REFUND_RECEIVED", "refund": {"correlationID": id}, "originalTransaction": {"charge": {"correlationID": id}},
+            "payer": {"name": "Ana"}});
+        for client in clients() {
+            let bodies = if client.name() == "propay" { propay.to_vec() } else { vec![dispute.clone(), charge.clone(), refund.clone()] };
+            for body in bodies {
+                let (name, body) = (body["event"].clone(), body.to_string().into_bytes());
+                let kept = kept_fields(client.name(), &body);
+                assert!(!String::from_utf8_lossy(&kept).contains("Ana"), "{name}");
+                let read = |body: Vec<u8>| client.reread(&body.into()).into_iter().map(|notice| notice.news).collect::<Vec<_>>();
+                let whole = read(body);
+                assert!(!whole.contains(&PixNews::Other), "{name} says nothing");
+                assert_eq!(read(kept), whole, "{name}");
+            }
+        }
     }
 
     #[test]

@@ -31,6 +31,18 @@ async fn a_batch_that_they_do_not_answer_keeps_the_parcels_behind_it_from_nothin
 }
 
 #[actix_web::test]
+async fn a_price_that_is_missing_is_asked_for_though_its_parcel_was_silent_for_hours() {
+    let shop = shop().await;
+    labelled(&shop).await;
+    let price: i64 = shop.sql("SELECT price_cents::bigint FROM shipments").await;
+    shop.execute("UPDATE shipments SET price_cents = NULL, heard_at = now() - interval '4 hours'").await;
+    shipments::track(&shop.app).await.unwrap();
+    assert_eq!(shop.sql::<Option<i64>>("SELECT price_cents::bigint FROM shipments").await, Some(price));
+    rest(&shop).await;
+    shop.close().await;
+}
+
+#[actix_web::test]
 async fn a_batch_of_correios_that_fails_keeps_the_parcels_behind_it_from_nothing() {
     let shop = shop_with(&[("SHIPPING_PROVIDER", "melhorenvio,correios")]).await;
     shop.execute("INSERT INTO settings (name, value) VALUES ('shipping', '{\"handling_days\": 0, \"labels\": \"by_hand\"}')")

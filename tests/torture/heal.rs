@@ -131,6 +131,7 @@ impl World {
         for provider in PAYMENT_PROVIDERS {
             self.sandbox_post("/control/refunds/funded", &json!({"provider": provider})).await;
         }
+        self.decide_cards().await;
         for (provider, count) in counts["by_provider"].as_object().into_iter().flatten() {
             self.add(&format!("provider faults at {provider}"), count.as_u64().unwrap_or(0));
         }
@@ -144,6 +145,24 @@ impl World {
             self.until_ready(port).await;
         }
         self.sandbox_post("/control/shop", &json!({"url": format!("http://127.0.0.1:{}", self.machine.ports[0])})).await;
+    }
+
+    /// No bank keeps a card undecided for ever: those whose buyer left are paid and refused in turn.
+    async fn decide_cards(&self) {
+        let state = self.sandbox("/control/state").await;
+        let is_undecided = |charge: &&Value| charge["status"] == "pending" && charge["card"]["stage"] == "processing";
+        let charges = state["charges"].as_array().expect("the sandbox lists its charges");
+        for (n, charge) in charges.iter().filter(is_undecided).enumerate() {
+            let (step, code) = if n % 2 == 0 { ("/control/pay", "") } else { ("/control/decline", "insufficient_funds") };
+            let body = json!({"payment_id": charge["payment_id"], "code": code, "force": true});
+            let (status, answer) = self.sandbox_post(step, &body).await;
+            if status != 200 {
+                self.violation(format!("the sandbox cannot decide a card: {status} {answer}"));
+            } else if n % 2 == 0 {
+                lock(&self.paid).extend(charge["payment_id"].as_str().map(str::to_owned));
+            }
+            self.count("cards decided at the end");
+        }
     }
 
     /// No refund is being processed, and no webhook is under way but those whose next try is much later: without them, too, the
