@@ -156,7 +156,8 @@ mod tests {
         let refund = json!({"event": "OPENPIX:TRANSACTION_REFUND_RECEIVED", "refund": {"correlationID": id}, "originalTransaction": {"charge": {"correlationID": id}},
             "payer": {"name": "Ana"}});
         for client in clients() {
-            let bodies = if client.name() == "propay" { propay.to_vec() } else { vec![dispute.clone(), charge.clone(), refund.clone()] };
+            let bodies =
+                if client.name() == "propay" { propay.to_vec() } else { vec![dispute.clone(), charge.clone(), refund.clone()] };
             for body in bodies {
                 let (name, body) = (body["event"].clone(), body.to_string().into_bytes());
                 let kept = kept_fields(client.name(), &body);
