@@ -111,15 +111,20 @@ impl Answer {
         small.then(|| Face { body: packed.into(), etag: tag(&self.hash, Some(coding)) })
     }
 
-    /// Compares without the encoding's suffix: under every encoding the content is the same.
     fn is_among(&self, tags: &HeaderValue) -> bool {
-        let Ok(tags) = tags.to_str() else { return false };
-        tags.split(',').any(|tag| {
-            let tag = tag.trim();
-            let name = tag.strip_prefix("W/").unwrap_or(tag).trim_matches('"');
-            tag == "*" || name.split('-').next() == Some(&self.hash)
-        })
+        is_among(tags, &self.hash)
     }
+}
+
+/// Whether `If-None-Match` names what has this hash; `*` is anything. Compares without the encoding's suffix: under every encoding the
+/// content is the same.
+pub fn is_among(tags: &HeaderValue, hash: &str) -> bool {
+    let Ok(tags) = tags.to_str() else { return false };
+    tags.split(',').any(|tag| {
+        let tag = tag.trim();
+        let name = tag.strip_prefix("W/").unwrap_or(tag).trim_matches('"');
+        tag == "*" || name.split('-').next() == Some(hash)
+    })
 }
 
 /// What the tags of a body are made of, in every encoding.

@@ -13,7 +13,7 @@ use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 pub use deadpool_postgres::{GenericClient, Object as Connection, Transaction};
-use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Manager, ManagerConfig, Pool, QueueMode, RecyclingMethod, Runtime};
 use jiff::Timestamp;
 use refinery::{Migration, Runner};
 use tokio_postgres::error::SqlState;
@@ -99,7 +99,9 @@ pub fn pools(config: &DatabaseConfig) -> Result<(Pool, Pool)> {
     let door = Door::on(Arc::clone(&line), config, Patience::Statement)?;
     let pool = open(config, door.clone(), config.max_conns)?;
     watch::keep_asking(&pool, door);
+    watch::give_back(&pool, config.min_conns, config.idle_timeout);
     let long = open(config, Door::on(Arc::clone(&line), config, Patience::Long)?, LONG_CONNECTIONS)?;
+    watch::give_back(&long, 0, config.idle_timeout);
     watch::watch(&[&pool, &long], &line);
     Ok((pool, long))
 }
@@ -113,11 +115,13 @@ pub fn pool(config: &DatabaseConfig, patience: Patience) -> Result<Pool> {
     Ok(pool)
 }
 
-/// Connections are opened as they are needed, and get our time limits when they are.
+/// Connections are opened as they are needed, and get our time limits when they are. The one that was used last is used next, so that
+/// those that a burst needed fall idle after it.
 fn open(config: &DatabaseConfig, door: Door, most: usize) -> Result<Pool> {
     let recycle = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     Pool::builder(Manager::from_connect(door.pg().clone(), door, recycle))
         .max_size(most)
+        .queue_mode(QueueMode::Lifo)
         .runtime(Runtime::Tokio1)
         .wait_timeout(Some(config.pool_wait))
         .create_timeout(Some(config.pool_wait))

@@ -45,6 +45,11 @@ pub enum Error {
     /// Absent, or not yours: the answer must not tell which.
     #[error("{0} was not found")]
     NotFound(&'static str),
+    /// The address is known, and takes these methods: `GET, HEAD, OPTIONS`.
+    #[error("This address takes {0}")]
+    MethodNotAllowed(String),
+    #[error("The address is longer than 8 KiB")]
+    UriTooLong,
     #[error("The body did not come in time: send it again")]
     BodyTooSlow,
     #[error("The body is larger than 1 MB")]
@@ -130,6 +135,8 @@ impl Error {
             Self::Forged(_) => &ProblemType::BAD_SIGNATURE,
             Self::Forbidden(_) => &ProblemType::FORBIDDEN,
             Self::NotFound(_) => &ProblemType::NOT_FOUND,
+            Self::MethodNotAllowed(_) => &ProblemType::METHOD_NOT_ALLOWED,
+            Self::UriTooLong => &ProblemType::URI_TOO_LONG,
             Self::BodyTooSlow => &ProblemType::REQUEST_TIMEOUT,
             Self::TooLarge => &ProblemType::TOO_LARGE,
             Self::UnsupportedMedia => &ProblemType::UNSUPPORTED_MEDIA_TYPE,
@@ -153,7 +160,13 @@ impl Error {
             Self::TooMany { .. } => &ProblemType::TOO_MANY_REQUESTS,
             Self::Provider(_) | Self::Pool(_) | Self::Busy { .. } => &ProblemType::UNAVAILABLE,
             Self::Database(error) if is_away(error) => &ProblemType::UNAVAILABLE,
-            Self::Database(_) | Self::Internal(_) => &ProblemType::INTERNAL,
+            Self::Database(error) if cannot_be_kept(error) => &ProblemType::INVALID,
+            Self::Database(error) => match gone(error) {
+                Some("orders_coupon_id_fkey" | "carts_coupon_id_fkey") => &ProblemType::COUPON_REFUSED,
+                Some(_) => &ProblemType::CONFLICT,
+                None => &ProblemType::INTERNAL,
+            },
+            Self::Internal(_) => &ProblemType::INTERNAL,
         }
     }
 
@@ -178,6 +191,10 @@ impl Error {
         match self {
             Self::Provider(error) if error.is_refusal() => "The provider refused the request; nothing was charged".to_owned(),
             Self::Busy { what, .. } => (*what).to_owned(),
+            Self::Database(error) if cannot_be_kept(error) => {
+                "A text has a character, or a time a year, that cannot be kept".to_owned()
+            }
+            Self::Database(error) if gone(error).is_some() => "What it names was deleted meanwhile: read it again".to_owned(),
             _ if self.problem().status >= 500 => self.problem().title.to_owned(),
             _ => self.to_string(),
         }
@@ -212,6 +229,21 @@ fn is_away(error: &tokio_postgres::Error) -> bool {
                 [&S::T_R_SERIALIZATION_FAILURE, &S::T_R_DEADLOCK_DETECTED, &S::LOCK_NOT_AVAILABLE, &S::FEATURE_NOT_SUPPORTED];
             away.contains(&code) || retry.contains(&code) || code.code().starts_with("08") || code.code().starts_with("53")
         })
+}
+
+/// A text or a time that is none to PostgreSQL. The extractors refuse them with the field's name; this is for what they do not see, such
+/// as a provider's signed event.
+fn cannot_be_kept(error: &tokio_postgres::Error) -> bool {
+    use tokio_postgres::error::SqlState as S;
+    let kinds =
+        [&S::CHARACTER_NOT_IN_REPERTOIRE, &S::UNTRANSLATABLE_CHARACTER, &S::INVALID_DATETIME_FORMAT, &S::DATETIME_FIELD_OVERFLOW];
+    error.code().is_some_and(|code| kinds.contains(&code))
+}
+
+/// The reference that a row would have to what is not there: it was deleted between the statement that looked and the one that wrote.
+fn gone(error: &tokio_postgres::Error) -> Option<&str> {
+    use tokio_postgres::error::SqlState as S;
+    if error.code() == Some(&S::FOREIGN_KEY_VIOLATION) { Some(broken_constraint(error).unwrap_or_default()) } else { None }
 }
 
 /// The constraint that a failed statement broke, if that is why it failed.
@@ -258,15 +290,20 @@ impl ResponseError for Error {
     }
 
     fn error_response(&self) -> HttpResponse {
-        if self.problem().status >= 500 {
-            tracing::error!(error = %Chain(self), slug = self.slug(), "request failed");
+        match self {
+            Self::Busy { .. } => tracing::warn!(error = %self, slug = self.slug(), "request refused: too much to do"),
+            _ if self.problem().status >= 500 => tracing::error!(error = %Chain(self), slug = self.slug(), "request failed"),
+            Self::Database(_) => tracing::warn!(error = %Chain(self), slug = self.slug(), "the database refused what was sent"),
+            _ => {}
         }
         let mut answer = HttpResponse::build(self.status_code());
         if let Some(seconds) = self.retry_after() {
             answer.insert_header((header::RETRY_AFTER, seconds));
         }
-        if matches!(self, Self::Unauthorized(_)) {
-            answer.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
+        match self {
+            Self::Unauthorized(_) => _ = answer.insert_header((header::WWW_AUTHENTICATE, "Bearer")),
+            Self::MethodNotAllowed(methods) => _ = answer.insert_header((header::ALLOW, methods.as_str())),
+            _ => {}
         }
         answer.content_type("application/problem+json").body(serde_json::to_string(&self.body()).unwrap_or_default())
     }
@@ -305,4 +342,42 @@ fn without_values(f: &mut std::fmt::Formatter<'_>, said: &DbError) -> std::fmt::
     let names = [("table", said.table()), ("column", said.column()), ("constraint", said.constraint())];
     let names: Vec<String> = names.iter().filter_map(|(what, name)| name.map(|name| format!("{what} {name}"))).collect();
     if names.is_empty() { Ok(()) } else { write!(f, " ({})", names.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().expect("alone").write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The log lines of an answer.
+    fn logged(error: &Error) -> String {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let log = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
+        tracing::subscriber::with_default(log, || drop(error.error_response()));
+        String::from_utf8(lines.0.lock().expect("alone").clone()).expect("text")
+    }
+
+    #[test]
+    fn a_full_queue_is_a_warning_and_a_broken_shop_an_error() {
+        let full = logged(&Error::Busy { what: "Too many people are signing in at this moment", retry_after_s: 2 });
+        assert!(full.contains(" WARN ") && !full.contains("ERROR"), "{full}");
+        assert!(logged(&Error::Internal("broken".into())).contains("ERROR"));
+        assert_eq!(logged(&Error::NotFound("The order")), "");
+    }
 }

@@ -6,6 +6,7 @@
 pub mod ids;
 pub mod lang;
 pub mod calendar;
+pub mod text;
 pub mod config;
 pub mod request;
 pub mod error;

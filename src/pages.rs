@@ -1,5 +1,6 @@
 //! The few HTML pages of this server. They contain nothing private and run no script.
 
+pub mod document;
 mod errors;
 
 use actix_web::{HttpResponse, web};
@@ -13,6 +14,10 @@ use crate::orders::tracking;
 
 const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// The addresses of all pages. They take GET alone.
+pub const ADDRESSES: [&str; 8] =
+    ["/", "/docs", "/docs/{file:.*}", "/openapi.json", "/errors", "/errors/{slug}", "/tracking/{number}", "/media/demo/{file}"];
 
 pub fn routes(cfg: &mut web::ServiceConfig) {
     crate::catalog::media::routes(cfg);

@@ -3,13 +3,15 @@
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
+use actix_web::App as ActixApp;
+use actix_web::middleware::from_fn;
 use actix_web::web::Data;
-use actix_web::{App as ActixApp, HttpServer};
 use tokio::sync::watch;
 
 use crate::app::App;
 use crate::config::{Config, Mode};
 use crate::error::{Error, Result};
+use crate::http::connection;
 use crate::{db, ops, seed, server, signal, worker};
 
 /// After SIGTERM the server still answers for this long while `/ready` is 503, so that load balancers stop sending requests.
@@ -107,12 +109,13 @@ fn ops_port(app: &Data<App>) -> Result<Option<actix_web::dev::ServerHandle>> {
     let Some(port) = app.config.http.ops_port else { return Ok(None) };
     let app = app.clone();
     let host = app.config.http.host.clone();
-    let server = HttpServer::new(move || ActixApp::new().app_data(app.clone()).configure(ops::ops_routes))
-        .workers(1)
-        .disable_signals()
-        .bind((host, port))
-        .map_err(|e| Error::Internal(format!("OPS_PORT {port} cannot be opened: {e}")))?
-        .run();
+    let shop = app.clone();
+    let server = TcpListener::bind((host, port)).and_then(|listener| {
+        connection::serve(listener, &app.config, 1, move || {
+            ActixApp::new().wrap(from_fn(connection::one_at_a_time)).app_data(shop.clone()).configure(ops::ops_routes)
+        })
+    });
+    let server = server.map_err(|e| Error::Internal(format!("OPS_PORT {port} cannot be opened: {e}")))?;
     let handle = server.handle();
     tokio::spawn(server);
     Ok(Some(handle))

@@ -1,33 +1,27 @@
 //! The HTTP server: middleware in order, one `routes` line per feature, graceful drain.
 
 use std::net::TcpListener;
-use std::time::Duration;
 
 use actix_cors::Cors;
+use actix_web::App as ActixApp;
 use actix_web::dev::Server;
 use actix_web::http::{Method, header};
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data};
-use actix_web::{App as ActixApp, HttpResponse, HttpServer};
+use bytes::Bytes;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_actix_web::AppExt;
 use utoipa_actix_web::service_config::ServiceConfig;
-use utoipa_swagger_ui::SwaggerUi;
 
 use crate::app::App;
 use crate::error::{Error, Problem, Result};
 use crate::http::json::MAX_BODY;
-use crate::http::{rate_limit, request_id};
+use crate::http::methods::{Methods, no_route};
+use crate::http::{connection, rate_limit, request_id};
 use crate::{
     admin, auth, cart, catalog, coupons, invoices, mail, ops, orders, payments, privacy, shipments, shipping, users, webhooks,
 };
-
-/// How long running requests may take after SIGTERM.
-pub const DRAIN: Duration = Duration::from_secs(25);
-/// Time for a client to send its headers.
-const HEADERS_WAIT: Duration = Duration::from_secs(10);
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 #[derive(OpenApi)]
 #[openapi(
@@ -91,39 +85,52 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 
 /// Serves on an open listener until the returned server's handle stops it.
 pub fn serve(app: Data<App>, listener: TcpListener) -> Result<Server> {
-    let workers = app.config.http.workers;
-    let document = openapi();
-    let server = HttpServer::new(move || {
+    let api = openapi();
+    let methods = Data::new(Methods::of(addresses(&api)));
+    let document = Bytes::from(api.to_json().map_err(|e| Error::Internal(format!("the document: {e}")))?);
+    let shop = app.clone();
+    let server = connection::serve(listener, &app.config, app.config.http.workers, move || {
         let document = document.clone();
         ActixApp::new()
             .into_utoipa_app()
             .map(|actix| {
                 actix
                     .wrap(from_fn(rate_limit::global))
-                    .wrap(cors(&app.config.http.allowed_origins))
+                    .wrap(cors(&shop.config.http.allowed_origins))
                     .wrap(from_fn(request_id::track))
+                    .wrap(from_fn(connection::one_at_a_time))
             })
-            .app_data(app.clone())
+            .app_data(shop.clone())
+            .app_data(methods.clone())
             .app_data(web::PayloadConfig::new(MAX_BODY))
             .configure(routes)
             .map(|actix| {
                 actix
-                    .service(SwaggerUi::new("/docs/{_:.*}").url("/openapi.json", document))
+                    .configure(crate::pages::document::routes(document))
                     .configure(crate::pages::routes)
-                    .default_service(web::to(nothing_here))
+                    .default_service(web::to(no_route))
             })
             .into_app()
-    })
-    .client_request_timeout(HEADERS_WAIT)
-    .keep_alive(KEEP_ALIVE)
-    .shutdown_timeout(DRAIN.as_secs())
-    .disable_signals();
-    let server = if workers > 0 { server.workers(workers) } else { server };
-    Ok(server.listen(listener).map_err(|e| Error::Internal(format!("listen: {e}")))?.run())
+    });
+    server.map_err(|e| Error::Internal(format!("listen: {e}")))
 }
 
-async fn nothing_here() -> Result<HttpResponse> {
-    Err(Error::NotFound("This address"))
+/// Every address with its methods: those of the document, and the pages.
+fn addresses(api: &utoipa::openapi::OpenApi) -> Vec<(String, Method)> {
+    let mut found: Vec<(String, Method)> = crate::pages::ADDRESSES.iter().map(|path| ((*path).to_owned(), Method::GET)).collect();
+    for (path, item) in &api.paths.paths {
+        let operations = [
+            (Method::GET, &item.get),
+            (Method::POST, &item.post),
+            (Method::PUT, &item.put),
+            (Method::PATCH, &item.patch),
+            (Method::DELETE, &item.delete),
+        ];
+        found.extend(
+            operations.into_iter().filter(|(_, operation)| operation.is_some()).map(|(method, _)| (path.clone(), method)),
+        );
+    }
+    found
 }
 
 fn cors(origins: &[String]) -> Cors {

@@ -82,6 +82,7 @@ async fn fill(cluster: &Cluster, name: &str, orders: u64, anew: bool) {
         statement_timeout: timeout,
         pool_wait: timeout,
         answer_wait: timeout,
+        idle_timeout: Duration::from_secs(300),
     })
     .await
     .unwrap();

@@ -1,5 +1,7 @@
 //! The demo shop's pictures, inside the binary.
 
+use std::borrow::Cow;
+
 use actix_web::http::header::{self, ETag, EntityTag, Header, IfNoneMatch};
 use actix_web::web::{self, Bytes};
 use actix_web::{HttpRequest, HttpResponse};
@@ -34,5 +36,9 @@ async fn picture(req: HttpRequest, file: web::Path<String>) -> Result<HttpRespon
     if known {
         return Ok(answer.finish());
     }
-    Ok(answer.content_type(found.metadata.mimetype()).body(Bytes::from(found.data.into_owned())))
+    let picture = match found.data {
+        Cow::Borrowed(picture) => Bytes::from_static(picture), // the binary's own: however many readers, it is there once
+        Cow::Owned(picture) => picture.into(),
+    };
+    Ok(answer.content_type(found.metadata.mimetype()).body(picture))
 }

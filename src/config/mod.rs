@@ -67,6 +67,17 @@ pub struct HttpConfig {
     pub trusted_proxies: Vec<IpNet>,
     /// Actix workers; 0: one per core.
     pub workers: usize,
+    pub connections: ConnectionLimits,
+}
+
+/// What clients' connections may use up. `None`: no such limit.
+#[derive(Debug, Clone)]
+pub struct ConnectionLimits {
+    pub most: Option<usize>,
+    /// Of one address (of IPv6 per /64). Those of `trusted_proxies` are not counted so.
+    pub most_per_address: Option<usize>,
+    /// How long a client may take nothing of its answer before the connection is closed.
+    pub send_wait: Duration,
 }
 
 #[derive(Debug, Clone)]
@@ -79,6 +90,8 @@ pub struct DatabaseConfig {
     pub pool_wait: Duration,
     /// How long the database may take to answer that it is there. A connection on which it does not is closed.
     pub answer_wait: Duration,
+    /// A connection above `min_conns` that was not used for so long is closed.
+    pub idle_timeout: Duration,
 }
 
 #[derive(Debug, Clone)]
@@ -147,11 +160,25 @@ pub struct ConfigErrors(pub Vec<String>);
 impl Config {
     /// Reads the configuration through `var` (the process environment, or a test's table).
     pub fn from_env(mode: Mode, var: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
+        let (config, mistakes) = Self::read(mode, var);
+        if mistakes.is_empty() { Ok(config) } else { Err(ConfigErrors(mistakes)) }
+    }
+
+    /// For a command that uses variables with these beginnings alone: the others may be missing or wrong.
+    pub fn for_command(uses: &[&str], var: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
+        let (config, mut mistakes) = Self::read(Mode::Serve, var);
+        mistakes.retain(|mistake| uses.iter().any(|start| mistake.starts_with(start)));
+        if mistakes.is_empty() { Ok(config) } else { Err(ConfigErrors(mistakes)) }
+    }
+
+    /// The configuration, with defaults in the places of mistakes.
+    fn read(mode: Mode, var: impl Fn(&str) -> Option<String>) -> (Self, Vec<String>) {
         let mut env = Env::new(mode, &var);
         let port = env.number("PORT", 4444, 1, 65_535) as u16;
+        let limits = rate_limits(&mut env);
         let config = Self {
             mode,
-            http: http(&mut env, port),
+            http: http(&mut env, port, limits.global.is_some()),
             database: DatabaseConfig {
                 url: env.database_url(),
                 min_conns: env.number("DB_MIN_CONNS", 10, 0, 10_000) as usize,
@@ -159,6 +186,7 @@ impl Config {
                 statement_timeout: env.duration("DB_STATEMENT_TIMEOUT", "10s"),
                 pool_wait: env.duration("DB_POOL_WAIT", "3s"),
                 answer_wait: env.duration("DB_ANSWER_WAIT", "3s"),
+                idle_timeout: env.duration("DB_IDLE_TIMEOUT", "5m"),
             },
             auth: auth(&mut env),
             cache: CacheConfig {
@@ -178,7 +206,7 @@ impl Config {
                 window: env.duration("CIRCUIT_BREAKER_TIMEOUT", "60s"),
                 cooldown: env.duration("CIRCUIT_BREAKER_COOLDOWN", "30s"),
             },
-            limits: rate_limits(&mut env),
+            limits,
             worker_concurrency: env.number("WORKER_CONCURRENCY", 8, 1, 256) as usize,
             log: LogConfig {
                 level: env.text("LOG_LEVEL", "info"),
@@ -191,7 +219,7 @@ impl Config {
         if config.database.min_conns > config.database.max_conns {
             env.mistake("DB_MIN_CONNS", "must not be above DB_MAX_CONNS");
         }
-        if env.mistakes.is_empty() { Ok(config) } else { Err(ConfigErrors(env.mistakes)) }
+        (config, env.mistakes)
     }
 }
 
@@ -213,7 +241,7 @@ fn rate_limits(env: &mut Env<'_>) -> RateLimits {
     }
 }
 
-fn http(env: &mut Env<'_>, port: u16) -> HttpConfig {
+fn http(env: &mut Env<'_>, port: u16, counts_requests: bool) -> HttpConfig {
     let local = format!("http://localhost:{port}");
     let origins = env.list("ALLOWED_ORIGINS", if env.mode == Mode::Dev { "*" } else { "" });
     if env.mode == Mode::Serve && origins.iter().any(|o| o.contains('*')) {
@@ -246,7 +274,18 @@ fn http(env: &mut Env<'_>, port: u16) -> HttpConfig {
         frontend_url: env.url("FRONTEND_URL", &local),
         public_url: env.url("PUBLIC_URL", &local),
         trusted_proxies,
-        workers: env.number("HTTP_WORKERS", 0, 0, 1024) as usize,
+        workers: env.number("HTTP_WORKERS", 0, 0, 512) as usize,
+        connections: connection_limits(env, counts_requests),
+    }
+}
+
+/// Where requests are not counted, as for a load test from one address, connections of an address are not by default.
+fn connection_limits(env: &mut Env<'_>, counts_requests: bool) -> ConnectionLimits {
+    let mut most = |name, default| Some(env.number(name, default, 0, 1_000_000) as usize).filter(|most| *most > 0);
+    ConnectionLimits {
+        most: most("HTTP_MAX_CONNECTIONS", 4096),
+        most_per_address: most("HTTP_MAX_CONNECTIONS_PER_ADDRESS", if counts_requests { 256 } else { 0 }),
+        send_wait: env.duration("HTTP_SEND_WAIT", "30s"),
     }
 }
 

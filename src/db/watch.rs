@@ -13,6 +13,8 @@ use super::line::Line;
 
 /// How often the connections are looked at. It costs a lock and a comparison each.
 const LOOK: Duration = Duration::from_millis(100);
+/// The longest pause between two looks for idle ones.
+const LONGEST_LOOK: Duration = Duration::from_secs(30);
 
 /// Watches the connections of these pools for as long as there is one.
 pub(super) fn watch(pools: &[&Pool], line: &Arc<Line>) {
@@ -62,6 +64,26 @@ pub(super) fn keep_asking(pool: &Pool, door: Door) {
             }
             is_start = false;
             tokio::time::sleep(wait).await;
+        }
+    });
+}
+
+/// Closes what was not used for so long, down to so many connections, for as long as there is the pool. Each is a process of the database.
+pub(super) fn give_back(pool: &Pool, least: usize, idle: Duration) {
+    let pool = pool.weak();
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep((idle / 4).clamp(LOOK, LONGEST_LOOK)).await;
+            let Some(pool) = pool.upgrade() else { return };
+            let mut spare = pool.status().size.saturating_sub(least);
+            let closed = pool.retain(|_, used| {
+                let is_closed = spare > 0 && used.last_used() >= idle;
+                spare -= usize::from(is_closed);
+                !is_closed
+            });
+            if !closed.removed.is_empty() {
+                tracing::debug!(connections = closed.removed.len(), "idle connections to the database were closed");
+            }
         }
     });
 }

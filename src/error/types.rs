@@ -32,6 +32,7 @@ problem_types! {
     BAD_SIGNATURE: 401 "bad-signature" "The signature is missing or wrong";
     FORBIDDEN: 403 "forbidden" "You may not do this";
     NOT_FOUND: 404 "not-found" "There is no such thing, or it is not yours";
+    METHOD_NOT_ALLOWED: 405 "method-not-allowed" "This address does not take that method";
     OUT_OF_STOCK: 409 "out-of-stock" "There is not enough stock";
     TOO_MANY_UNPAID_ORDERS: 409 "too-many-unpaid-orders" "Too many orders wait for their money";
     TOO_MANY_UNITS: 409 "too-many-units" "That is more than can be ordered at once";
@@ -48,6 +49,7 @@ problem_types! {
     REQUEST_TIMEOUT: 408 "request-timeout" "The body did not come in time";
     PRECONDITION_FAILED: 412 "precondition-failed" "It was changed since you read it";
     TOO_LARGE: 413 "too-large" "The request is too large";
+    URI_TOO_LONG: 414 "uri-too-long" "The address is too long";
     UNSUPPORTED_MEDIA_TYPE: 415 "unsupported-media-type" "This content type is not understood";
     UNSUPPORTED_CONTENT_ENCODING: 415 "unsupported-content-encoding" "Compressed bodies are not read";
     INVALID: 422 "invalid" "Some fields are invalid";

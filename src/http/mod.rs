@@ -1,13 +1,16 @@
 //! Request tools that know no feature.
 
+pub mod connection;
 pub mod head;
 pub mod idempotency;
 pub mod json;
 pub mod list;
+pub mod methods;
 pub mod page;
 pub mod rate_limit;
 pub mod raw;
 pub mod request_id;
+pub mod storable;
 pub mod who;
 
 use actix_web::HttpRequest;

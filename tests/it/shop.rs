@@ -72,6 +72,11 @@ impl Beside {
         Request(shop.http.request(method.parse().unwrap(), format!("{}{path}", self.url)))
     }
 
+    /// Stops the server in good order: answers in hand are finished.
+    pub async fn drain(&self) {
+        self.server.stop(true).await;
+    }
+
     pub async fn stop(self) {
         self.server.stop(false).await;
         self.app.pool.close();
@@ -606,6 +611,7 @@ async fn template() -> &'static str {
                 statement_timeout: Duration::from_secs(60),
                 pool_wait: Duration::from_secs(60),
                 answer_wait: Duration::from_secs(60),
+                idle_timeout: Duration::from_secs(300),
             };
             db::migrate(&config).await.unwrap();
             // A template must have no session, and the migration's connection closes a moment after its client.

@@ -390,6 +390,7 @@ async fn a_start_on_which_the_database_falls_silent_goes_on_soon_after_its_retur
         let config = DatabaseConfig {
             url: SecretString::from(url),
             answer_wait: Duration::from_millis(300),
+            idle_timeout: Duration::from_secs(300),
             ..shop.app.config.database.clone()
         };
         let mut holder = shop.app.db().await.unwrap();

@@ -382,6 +382,7 @@ async fn stories(world: &World) {
         statement_timeout: SETUP_TIMEOUT,
         pool_wait: SETUP_TIMEOUT,
         answer_wait: SETUP_TIMEOUT,
+        idle_timeout: SETUP_TIMEOUT,
     };
     let pool = db::pool(&config, db::Patience::Command).unwrap();
     let db = pool.get().await.unwrap();
