@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use moka::Expiry;
 use moka::future::Cache;
 use serde::Serialize;
@@ -119,15 +120,19 @@ impl AnswerCache {
         self.make(kind, read).await
     }
 
+    /// The same answer as it is now, for one reader: neither kept nor to be kept.
+    pub async fn make_private<T: Serialize>(&self, read: &impl AsyncFn() -> Result<T>) -> Result<Answer> {
+        Ok(Answer::new(body_of(&read().await?)?, self.generation(), Instant::now(), "private, no-store"))
+    }
+
     async fn make<T: Serialize>(&self, kind: Kind, read: &impl AsyncFn() -> Result<T>) -> Result<Arc<Answer>> {
         let generation = self.generation(); // before the read: a change during the read makes this answer stale
-        let value = read().await?;
-        let body = serde_json::to_vec(&value).map_err(|e| Error::Internal(format!("catalog answer: {e}")))?;
+        let body = body_of(&read().await?)?;
         let ttl = match kind {
             Kind::Products => self.products_ttl,
             Kind::Categories => self.categories_ttl,
         };
-        Ok(Arc::new(Answer::new(body.into(), generation, Instant::now() + ttl, kind.cache_control())))
+        Ok(Arc::new(Answer::new(body, generation, Instant::now() + ttl, kind.cache_control())))
     }
 
     /// Keeps an answer under another spelling of its request.
@@ -136,6 +141,10 @@ impl AnswerCache {
             answers.insert(spelling.to_owned(), answer).await;
         }
     }
+}
+
+fn body_of(value: &impl Serialize) -> Result<Bytes> {
+    serde_json::to_vec(value).map(Bytes::from).map_err(|e| Error::Internal(format!("catalog answer: {e}")))
 }
 
 /// An answer expires at its own time, also when it is stored later under a second spelling.

@@ -11,6 +11,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::http::who::bearer;
 
 /// How long `/ready` waits for the database before it says no.
 const READY_WAIT: Duration = Duration::from_secs(2);
@@ -51,7 +52,7 @@ async fn health_ready(app: web::Data<App>) -> HttpResponse {
 #[utoipa::path(tag = "operations", responses((status = 200), (status = 404)))]
 #[get("/metrics")]
 async fn metrics_with_token(app: web::Data<App>, req: HttpRequest) -> Result<HttpResponse> {
-    let given = req.headers().get("authorization").and_then(|v| v.to_str().ok()).and_then(|v| v.strip_prefix("Bearer "));
+    let given = req.headers().get("authorization").and_then(|v| v.to_str().ok()).and_then(bearer);
     let allowed = match (&app.config.http.ops_token, given) {
         (Some(token), Some(given)) => bool::from(token.expose_secret().as_bytes().ct_eq(given.as_bytes())),
         _ => false,

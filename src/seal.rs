@@ -139,6 +139,7 @@ struct TokenKeys {
     privacy: [u8; 32],
     addresses: [u8; 32],
     devices: [u8; 32],
+    refreshes: [u8; 32],
 }
 
 impl std::fmt::Debug for TokenKeys {
@@ -169,6 +170,7 @@ impl Keys {
             orders: derive("order"),
             resets: derive("reset"),
             devices: derive("device"),
+            refreshes: derive("refresh"),
             invoices: derive("invoice"),
             email_changes: derive("email-change"),
             privacy: derive("privacy"),
@@ -302,6 +304,12 @@ impl Keys {
     pub fn is_device_token(&self, email: &Email, token: &str) -> bool {
         let Some((nonce, _)) = token.split_once('.') else { return false };
         self.device_token_of(email, nonce).as_bytes().ct_eq(token.as_bytes()).into()
+    }
+
+    /// The refresh token that follows on this one. Always the same, so that it need not be kept for a repeat, and nobody who has the one can
+    /// make the other.
+    pub fn refresh_after(&self, token: &str) -> String {
+        URL_SAFE_NO_PAD.encode(hmac_sha256(&self.tokens.refreshes, token.as_bytes()))
     }
 
     /// `payload.signature`, for what a client carries for us (freight quotes).

@@ -72,6 +72,7 @@ impl Tokens {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.set_audience(&[AUDIENCE]);
         validation.set_required_spec_claims(&["exp", "aud", "sub"]);
+        validation.validate_nbf = true;
         validation.leeway = 5;
         Self {
             encoding: EncodingKey::from_secret(secret),
@@ -100,9 +101,57 @@ impl Tokens {
         encode(&Header::new(Algorithm::HS256), &claims, &self.encoding).map_err(|e| Error::Internal(format!("jwt: {e}")))
     }
 
+    /// The claims of a token of ours that is good now. One of no session could not be revoked, and an extension that must be understood
+    /// (`crit`) is not: neither is taken.
     pub fn read(&self, token: &str) -> Result<Claims> {
         decode::<Claims>(token, &self.decoding, &self.validation)
+            .ok()
+            .filter(|data| data.header.crit.is_none() && data.claims.sid.is_some())
             .map(|data| data.claims)
-            .map_err(|_| Error::Unauthorized("The access token is not valid or has expired: refresh it or sign in"))
+            .ok_or(Error::Unauthorized("The access token is not valid or has expired: refresh it or sign in"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+    fn tokens() -> Tokens {
+        let ttl = std::time::Duration::from_secs(60);
+        Tokens::new(&AuthConfig {
+            jwt_secret: SECRET.into(),
+            jwt_ttl: ttl,
+            refresh_ttl: ttl,
+            data_keys: Vec::new(),
+            first_admin: None,
+        })
+    }
+
+    fn signed(header: &Header, changes: &[(&str, Value)]) -> String {
+        let now = jiff::Timestamp::now().as_second();
+        let mut claims = json!({"sub": UserId::new(), "role": "user", "sid": SessionId::new(), "aud": [AUDIENCE], "iat": now,
+                                "exp": now + 60, "jti": uuid::Uuid::new_v4()});
+        for (name, value) in changes {
+            claims[name] = value.clone();
+        }
+        encode(header, &claims, &EncodingKey::from_secret(SECRET.as_bytes())).expect("a token")
+    }
+
+    #[test]
+    fn a_token_of_ours_is_read_and_one_that_says_more_or_less_is_not() {
+        let plain = Header::new(Algorithm::HS256);
+        let read = |token: &str| tokens().read(token).is_ok();
+        assert!(read(&tokens().issue(UserId::new(), Role::User, SessionId::new()).expect("a token")));
+        let now = jiff::Timestamp::now().as_second();
+        assert!(read(&signed(&plain, &[])) && read(&signed(&plain, &[("nbf", json!(now - 10))])));
+        assert!(!read(&signed(&plain, &[("nbf", json!(now + 1000))])), "it is not good yet");
+        assert!(!read(&signed(&plain, &[("sid", Value::Null)])), "it could not be revoked");
+        assert!(!read(&signed(&plain, &[("exp", json!(now - 1000))])));
+        let critical = Header { crit: Some(vec!["b64".to_owned()]), ..Header::new(Algorithm::HS256) };
+        assert!(!read(&signed(&critical, &[])), "an extension that must be understood");
     }
 }

@@ -154,7 +154,10 @@ async fn login(app: web::Data<App>, req: HttpRequest, body: Json<Login>) -> Resu
     session.answer(&app, StatusCode::OK)
 }
 
-/// Exchanges the refresh token (in the body or the cookie) for a new session. Each works once; a second use ends the session.
+/// Exchanges the refresh token (in the body or the cookie) for a new session
+///
+/// Each works once. The same one again within ten seconds (two tabs, or an answer that was lost) gets the same next one, unless that was
+/// used already; any other second use ends the session.
 #[utoipa::path(tag = "auth", request_body(content = Option<Refresh>, description = "Not needed where the cookie is sent"),
     responses((status = 200, body = Session), (status = 401, body = Problem)))]
 #[post("/api/auth/refresh")]

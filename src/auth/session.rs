@@ -29,7 +29,7 @@ pub struct Session {
     pub token_type: &'static str,
     /// Lifetime of the access token in seconds.
     pub expires_in: i64,
-    /// Works once, for `POST /api/auth/refresh`. Browsers also get it as an HttpOnly cookie and need not keep it.
+    /// Works once, for `POST /api/auth/refresh`; within ten seconds again, with the same answer. Browsers also get it as an HttpOnly cookie and need not keep it.
     pub refresh_token: String,
     /// Says that this device was signed in before; after a sign-in or a registration. A client without cookies sends it as
     /// `X-Device-Token` with the next one, so that strangers' wrong passwords do not count for it.

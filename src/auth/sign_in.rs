@@ -64,12 +64,12 @@ pub async fn login(app: &App, email: &Email, password: SecretString) -> Result<S
     Session::new(app, credentials.user, opened)
 }
 
-/// Exchanges a refresh token for a new session answer. The second use of one ends its family, whoever used it.
+/// Exchanges a refresh token for a new session answer. A second use of one, but for a twin's, ends its family, whoever used it.
 pub async fn refresh(app: &App, presented: &str) -> Result<Session> {
     const REFUSED: Error = Error::Unauthorized("The refresh token is not valid any more: sign in");
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
-    let rotation = sessions::rotate(&tx, presented, app.config.auth.refresh_ttl).await?;
+    let rotation = sessions::rotate(&tx, presented, app.keys.refresh_after(presented), app.config.auth.refresh_ttl).await?;
     let user = match &rotation {
         Rotation::Fresh(opened) => store::find_user(&tx, &app.keys, opened.user).await?,
         Rotation::Reused(_) | Rotation::Refused => None,

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use crate::tax;
+use crate::text::is_hidden;
 use vitrine_kit::sefaz;
 
 type Checked = garde::Result;
 
-/// No control characters: they break CSV, mails and terminals, and PostgreSQL refuses some.
+/// No control characters and none that turn the writing: they break CSV, mails and terminals, and show a name as another one.
 pub fn one_line(text: &str, _: &()) -> Checked {
-    refuse_if(text.chars().any(char::is_control), "must not contain control characters")
+    refuse_if(text.chars().any(is_hidden), "must not contain control characters")
 }
 
 /// The same, but with line breaks.
@@ -46,7 +47,7 @@ pub fn slug(text: &str, _: &()) -> Checked {
 }
 
 pub fn sku(text: &str, _: &()) -> Checked {
-    let plain = |c: char| !c.is_control() && !c.is_whitespace();
+    let plain = |c: char| !is_hidden(c) && !c.is_whitespace();
     refuse_if(!text.chars().all(plain), "must not contain spaces or control characters")?;
     shown(text)
 }

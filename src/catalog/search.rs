@@ -10,6 +10,7 @@ use super::rules;
 use crate::error::{Error, Result};
 use crate::http::json;
 use crate::http::page::{self, cursor_of, read_cursor};
+use crate::http::storable;
 use crate::ids::CategoryId;
 
 /// How many matches of a search are ranked. Any other order reaches the rest.
@@ -205,7 +206,7 @@ impl Place {
         let place: Self = read_cursor(cursor)?;
         let fits = match (&place.key, place.sort) {
             (Key::Text(text), Sort::Name) => !text.contains('\0'),
-            (Key::Number(micros), Sort::Newest) => Timestamp::from_microsecond(*micros).is_ok(),
+            (Key::Number(micros), Sort::Newest) => Timestamp::from_microsecond(*micros).is_ok_and(storable::is_time),
             (Key::Number(_), Sort::Price | Sort::PriceDown | Sort::Relevance) => true,
             _ => false,
         };

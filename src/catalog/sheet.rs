@@ -13,6 +13,7 @@ use super::slug::RESERVED;
 use crate::error::{Error, FieldError, Result};
 use crate::ids::CategoryId;
 use crate::tax::TaxData;
+use crate::text::is_hidden;
 
 pub const COLUMNS: [&str; 22] = [
     "product_slug",
@@ -213,7 +214,7 @@ impl Reading<'_> {
         let optional = |text: &str| Some(text.trim()).filter(|t| !t.is_empty()).map(str::to_owned);
         let category: Vec<String> =
             split(cells.get("category_path"), '>').iter().map(|name| unescape(name).trim().to_owned()).collect();
-        if category.iter().any(|name| name.is_empty() || name.chars().count() > 120 || name.chars().any(char::is_control)) {
+        if category.iter().any(|name| name.is_empty() || name.chars().count() > 120 || name.chars().any(is_hidden)) {
             self.mistake(cells.line, "category_path", "must be names of 1 to 120 characters, with > between them");
         } else if category.len() > super::categories::MAX_DEPTH {
             self.mistake(cells.line, "category_path", format!("must not be deeper than {} levels", super::categories::MAX_DEPTH));

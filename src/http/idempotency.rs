@@ -19,27 +19,35 @@ const MAX_KEY: usize = 255;
 /// differ.
 const LEASE: Duration = Duration::from_secs(15);
 
-/// The header, if it was sent.
+/// The header, if it was sent. One that is no key is refused by [`IdempotencyKey::bind`]: who may not do it at all is told that first.
 #[derive(Debug, Clone)]
-pub struct IdempotencyKey(pub Option<String>);
+pub struct IdempotencyKey(Option<Result<String, NoKey>>);
+
+#[derive(Debug, Clone, Copy)]
+struct NoKey;
 
 impl FromRequest for IdempotencyKey {
     type Error = Error;
     type Future = Ready<Result<Self>>;
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(match req.headers().get("idempotency-key").map(|v| v.to_str()) {
-            None => Ok(Self(None)),
-            Some(Ok(key)) if (1..=MAX_KEY).contains(&key.len()) => Ok(Self(Some(key.to_owned()))),
-            Some(_) => Err(Error::Malformed(format!("Idempotency-Key must be 1 to {MAX_KEY} visible ASCII characters"))),
-        })
+        ready(Ok(Self(req.headers().get("idempotency-key").map(|value| match value.to_str() {
+            Ok(key) if (1..=MAX_KEY).contains(&key.len()) => Ok(key.to_owned()),
+            _ => Err(NoKey),
+        }))))
     }
 }
 
 impl IdempotencyKey {
     /// Binds the key to its sender, the route and the body. `None`: no key was sent.
-    pub fn bind(self, scope: String, fingerprint: Vec<u8>) -> Option<Claim> {
-        self.0.map(|key| Claim { scope, key, fingerprint })
+    ///
+    /// Errors: 400 it is empty, too long or not ASCII.
+    pub fn bind(self, scope: String, fingerprint: Vec<u8>) -> Result<Option<Claim>> {
+        match self.0 {
+            None => Ok(None),
+            Some(Ok(key)) => Ok(Some(Claim { scope, key, fingerprint })),
+            Some(Err(NoKey)) => Err(Error::Malformed(format!("Idempotency-Key must be 1 to {MAX_KEY} visible ASCII characters"))),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Bodies, queries and path parts, parsed and checked: after these extractors a request is valid.
 
+use std::borrow::Cow;
 use std::ops::Deref;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, FieldError, Result};
+use crate::http::storable;
 
 /// The largest body we read.
 pub const MAX_BODY: usize = 1024 * 1024;
@@ -70,6 +72,7 @@ where
         if !is_json {
             return Err(Error::UnsupportedMedia);
         }
+        storable::check_json(&raw)?;
         let value = parse(&raw)?;
         check(&value)?;
         Ok(Self { value, raw })
@@ -201,11 +204,29 @@ pub fn parse_query<T: DeserializeOwned + Validate>(query: &str) -> Result<T>
 where
     T::Context: Default,
 {
-    let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
-    let value: T = serde_path_to_error::deserialize(pairs)
-        .map_err(|error| Error::field(error.path().to_string(), error.inner().to_string()))?;
+    let pairs: Vec<_> = form_urlencoded::parse(query.as_bytes()).collect();
+    storable::check_query(&pairs)?;
+    let value: T = serde_path_to_error::deserialize(serde_urlencoded::Deserializer::new(form_urlencoded::parse(
+        query.as_bytes(),
+    )))
+    .map_err(|error| {
+        let place = error.path().to_string();
+        match repeated(&pairs) {
+            Some(name) if place == "." => Error::field(name, "was sent more than once"),
+            _ => Error::field(if place == "." { String::new() } else { place }, error.inner().to_string()),
+        }
+    })?;
     check(&value)?;
     Ok(value)
+}
+
+/// The first parameter that was sent twice.
+fn repeated<'a>(pairs: &'a [(Cow<'_, str>, Cow<'_, str>)]) -> Option<&'a str> {
+    pairs
+        .iter()
+        .enumerate()
+        .find(|(i, (name, _))| pairs[..*i].iter().any(|(other, _)| other == name))
+        .map(|(_, (name, _))| &**name)
 }
 
 /// A part of the path. If it cannot be an id, the answer is 404.
@@ -217,8 +238,8 @@ impl<T: DeserializeOwned> FromRequest for Path<T> {
     type Future = Ready<Result<Self>>;
 
     fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let parsed = web::Path::<T>::from_request(req, payload).into_inner();
-        ready(parsed.map(|path| Self(path.into_inner())).map_err(|_| Error::NotFound("This address")))
+        let parsed = web::Path::<T>::from_request(req, payload).into_inner().ok().filter(|_| storable::is_path(req.path()));
+        ready(parsed.map(|path| Self(path.into_inner())).ok_or(Error::NotFound("This address")))
     }
 }
 

@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use actix_web::Error;
-use actix_web::HttpMessage;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use actix_web::http::{Method, Uri};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
+use actix_web::{HttpMessage, ResponseError};
 use jiff::Timestamp;
 
 use tracing::field::Empty;
@@ -19,12 +19,15 @@ use crate::access_log::Access;
 use crate::app::App;
 use crate::cause;
 use crate::client_ip::client_ip;
+use crate::error;
 use crate::http::head;
 use crate::ids::{OrderId, UserId};
 use crate::request;
 
 const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_LEN: usize = 128;
+/// The longest address with its query.
+const MAX_ADDRESS: usize = 8 * 1024;
 
 pub async fn track(mut req: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
@@ -34,8 +37,13 @@ pub async fn track(mut req: ServiceRequest, next: Next<impl MessageBody + 'stati
     let is_head = head::as_get(&mut req);
     let span = span_of(&id, req.match_info().as_str()); // decoded, as routes are matched
     let base = req.app_data::<Data<App>>().map(|app| app.config.http.public_url.clone()).unwrap_or_default();
-    let work = request::at_public_url(base, next.call(req));
-    let mut res = cause::scope("request", &id, work).instrument(span.clone()).await?.map_into_boxed_body();
+    let work = request::at_public_url(base, async move {
+        if req.uri().path_and_query().is_some_and(|address| address.as_str().len() > MAX_ADDRESS) {
+            return Ok(req.into_response(error::Error::UriTooLong.error_response()).map_into_boxed_body());
+        }
+        Ok::<_, Error>(next.call(req).await?.map_into_boxed_body())
+    });
+    let mut res = cause::scope("request", &id, work).instrument(span.clone()).await?;
     if let Ok(value) = HeaderValue::from_str(&id) {
         res.headers_mut().insert(HEADER, value);
     }

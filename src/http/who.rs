@@ -16,9 +16,9 @@ use crate::token::Role;
 
 /// The cookie that carries a guest's cart.
 pub const CART_COOKIE: &str = "vitrine_cart";
-/// The cookie that may carry the refresh token.
-/// Says that the browser was signed in to an account before.
+/// The cookie that says that the browser was signed in to an account before.
 pub const DEVICE_COOKIE: &str = "vitrine_device";
+/// The cookie that may carry the refresh token.
 pub const REFRESH_COOKIE: &str = "vitrine_refresh";
 
 /// A signed-in person who is not blocked and whose session has not ended.
@@ -115,6 +115,21 @@ fn header(req: &HttpRequest, name: &str) -> Option<String> {
     req.headers().get(name)?.to_str().ok().map(str::trim).filter(|v| !v.is_empty()).map(str::to_owned)
 }
 
+/// The token in the header `Authorization`. The scheme's name has no case (RFC 9110, 11.1).
+pub fn bearer(header: &str) -> Option<&str> {
+    let (scheme, token) = header.trim().split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+}
+
+/// Whether an administrator asks, at an address where anybody may. A token that is not valid is nobody's.
+///
+/// Only what says that it is an administrator's is looked up: everybody else's reads cost a signature at most.
+pub async fn is_admins(app: &App, req: &HttpRequest) -> bool {
+    let Some(token) = req.headers().get(AUTHORIZATION).and_then(|value| bearer(value.to_str().ok()?)) else { return false };
+    let Ok(claims) = app.tokens.read(token) else { return false };
+    claims.role == Role::Admin && matches!(app.standings.of(&app.pool, claims.sub, claims.sid).await, Ok(Some(Role::Admin)))
+}
+
 /// Without a token: `None`. With an invalid token: an error, because the client believes that it is signed in.
 fn signed_in(req: &HttpRequest) -> impl Future<Output = Result<Option<SignedIn>>> + 'static {
     let token = req.headers().get(AUTHORIZATION).map(|value| value.to_str().unwrap_or_default().to_owned());
@@ -122,8 +137,7 @@ fn signed_in(req: &HttpRequest) -> impl Future<Output = Result<Option<SignedIn>>
     let req = req.clone();
     async move {
         let (Some(token), Some(app)) = (token, app) else { return Ok(None) };
-        let token = token.strip_prefix("Bearer ").or_else(|| token.strip_prefix("bearer ")).unwrap_or_default();
-        let claims = app.tokens.read(token.trim())?;
+        let claims = app.tokens.read(bearer(&token).unwrap_or_default())?;
         match app.standings.of(&app.pool, claims.sub, claims.sid).await? {
             Some(role) => {
                 request_id::log_user(claims.sub);

@@ -28,6 +28,7 @@ use crate::jobs::{self, Job};
 use crate::sale::locks;
 use crate::sale::named::OrderPath;
 use crate::sale::states::InvoiceStatus;
+use crate::text::is_hidden;
 
 #[derive(Debug, Deserialize, Validate, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -202,7 +203,7 @@ pub(super) struct CancelInvoice {
 }
 
 fn one_line(text: &str, (): &()) -> garde::Result {
-    if text.chars().any(char::is_control) { Err(garde::Error::new("must be text on one line")) } else { Ok(()) }
+    if text.chars().any(is_hidden) { Err(garde::Error::new("must be text on one line")) } else { Ok(()) }
 }
 
 /// What the tax authority's schema does not take (emoji, double spaces) is left out on the way: enough must remain.

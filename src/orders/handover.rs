@@ -29,6 +29,7 @@ use crate::sale::states::{OrderPaymentStatus, OrderStatus};
 use crate::sale::stock;
 use crate::sale::transitions;
 use crate::sale::viewer::Viewer;
+use crate::text::is_hidden;
 use crate::token::Role;
 
 #[derive(Debug, Deserialize, Validate, ToSchema)]
@@ -62,7 +63,7 @@ fn is_code(text: &str, _: &()) -> garde::Result {
 }
 
 fn is_name(text: &str, _: &()) -> garde::Result {
-    if text.chars().any(char::is_control) { Err(garde::Error::new("must be text on one line")) } else { Ok(()) }
+    if text.chars().any(is_hidden) { Err(garde::Error::new("must be text on one line")) } else { Ok(()) }
 }
 
 /// The order as whoever handed it over may see it.

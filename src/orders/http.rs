@@ -63,7 +63,7 @@ async fn place(
         Owner::User(id) => format!("user:{id}"),
         Owner::Guest(hash) => format!("guest:{}", hex::encode(hash)),
     };
-    let claim = key.bind(format!("{who} POST /api/orders"), body.fingerprint());
+    let claim = key.bind(format!("{who} POST /api/orders"), body.fingerprint())?;
     let address = rate_limit::address(&app, &req);
     // Coupon codes can be guessed here and in the cart: both are counted.
     let guess = match &body.coupon {

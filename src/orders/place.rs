@@ -16,6 +16,7 @@ use crate::lang::Lang;
 use crate::payments::charge::methods::Method;
 use crate::sale::address::ShippingAddress;
 use crate::tax::registration::StateRegistration;
+use crate::text::is_hidden;
 use crate::users::rules;
 
 /// Who asks for an order, and how.
@@ -165,7 +166,7 @@ impl PlaceOrder {
     pub fn guest(&self) -> Result<Contact> {
         let mut wrong = Vec::new();
         let mut miss = |field: &str, message: String| wrong.push(FieldError { field: field.into(), message });
-        let name = self.name.as_deref().map(str::trim).filter(|n| !n.is_empty() && !n.chars().any(char::is_control));
+        let name = self.name.as_deref().map(str::trim).filter(|n| !n.is_empty() && !n.chars().any(is_hidden));
         if name.is_none() {
             miss("name", "is required of a guest".into());
         }

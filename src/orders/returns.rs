@@ -23,6 +23,7 @@ use crate::sale::off::{queue_jobs_after_change, sale_is_off};
 use crate::sale::states::{OrderPaymentStatus, OrderStatus};
 use crate::sale::viewer::Viewer;
 use crate::sale::{life, stock};
+use crate::text::is_hidden;
 
 /// Goods that came back.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
@@ -45,7 +46,7 @@ pub struct ReturnGoods {
 }
 
 fn no_control(text: &str, (): &()) -> garde::Result {
-    if text.chars().any(char::is_control) { Err(garde::Error::new("must not have control characters")) } else { Ok(()) }
+    if text.chars().any(is_hidden) { Err(garde::Error::new("must not have control characters")) } else { Ok(()) }
 }
 
 /// What came back of an order, by the sums of all calls.
@@ -89,7 +90,7 @@ pub async fn return_goods(
     if goods.is_nothing() {
         return Err(Error::field("restock_items", "name what came back, here or in write_off_items, or set restock"));
     }
-    let claim = key.bind(format!("{} return:{order}", viewer.actor()), body.fingerprint());
+    let claim = key.bind(format!("{} return:{order}", viewer.actor()), body.fingerprint())?;
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     if let Some(claim) = &claim

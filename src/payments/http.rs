@@ -30,6 +30,7 @@ use crate::sale::locks;
 use crate::sale::named::OrderPath;
 use crate::sale::states::PaymentStatus;
 use crate::sale::viewer::Viewer;
+use crate::text::is_hidden;
 
 pub fn routes(cfg: &mut ServiceConfig<'_>) {
     cfg.service(payment_methods).service(pay_order).service(list_payments).service(refund_order);
@@ -62,7 +63,7 @@ async fn pay_order(
     body: Json<PayOrder>,
 ) -> Result<HttpResponse> {
     let viewer = Viewer::of(&app, &visitor, id).await?;
-    let claim = key.bind(format!("{} pay:{}", viewer.actor(), id), body.fingerprint());
+    let claim = key.bind(format!("{} pay:{}", viewer.actor(), id), body.fingerprint())?;
     if let Some(claim) = &claim
         && let Some(first) = claim.lease(&app.db().await?).await?
     {
@@ -178,7 +179,7 @@ struct RefundOrder {
 }
 
 fn no_control(text: &str, (): &()) -> garde::Result {
-    if text.chars().any(char::is_control) { Err(garde::Error::new("must not have control characters")) } else { Ok(()) }
+    if text.chars().any(is_hidden) { Err(garde::Error::new("must not have control characters")) } else { Ok(()) }
 }
 
 /// Gives a paid order's money back, whole or in part.
@@ -194,7 +195,7 @@ async fn refund_order(
     AdminSent(admin, body): AdminSent<Json<RefundOrder>>,
 ) -> Result<HttpResponse> {
     let viewer = Viewer::Admin(admin.0.id);
-    let claim = key.bind(format!("{} refund:{}", viewer.actor(), id), body.fingerprint());
+    let claim = key.bind(format!("{} refund:{}", viewer.actor(), id), body.fingerprint())?;
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     if let Some(claim) = &claim

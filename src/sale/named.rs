@@ -40,7 +40,7 @@ pub async fn find_order(app: &App, text: &str) -> Result<OrderId> {
     if let Ok(id) = text.parse() {
         return Ok(id);
     }
-    if text.trim().is_empty() || text.len() > MAX_NUMBER {
+    if text.trim().is_empty() || text.len() > MAX_NUMBER || text.contains('\0') {
         return Err(Error::NotFound("The order"));
     }
     let row = db::query_opt(&app.db().await?, FIND, &[&readings(text)]).await?;

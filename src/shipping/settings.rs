@@ -30,7 +30,7 @@ pub struct ShippingSettings {
     pub pickup: Option<Pickup>,
     /// The Melhor Envio agency where parcels are handed in, for carriers that require one (Jadlog, with a token from the panel).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[garde(skip)]
+    #[garde(inner(range(max = i64::MAX as u64)))]
     pub label_agency: Option<u64>,
     /// Mini Envios are offered for goods worth more than they insure (R$ 100 per box): the shop bears the loss.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

@@ -12,6 +12,7 @@ use vitrine_kit::fiscal::Regime;
 use super::classifications::{self, PUBLISHED, SITUATIONS, Unfit};
 use super::law::{self, Law};
 use super::states;
+use crate::text::is_hidden;
 
 /// Tax data of a product, of a category, or of the whole shop. What is left out is taken from the next one.
 /// Rates are whole numbers of hundredths of a per cent: 18 % is `1800`.
@@ -297,7 +298,7 @@ fn capitals(text: &str, (): &()) -> garde::Result {
 }
 
 fn one_line(text: &str, (): &()) -> garde::Result {
-    if text.chars().any(char::is_control) { Err(garde::Error::new("must be text on one line")) } else { Ok(()) }
+    if text.chars().any(is_hidden) { Err(garde::Error::new("must be text on one line")) } else { Ok(()) }
 }
 
 fn rates_by_state(rates: &BTreeMap<String, u32>, (): &()) -> garde::Result {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer};
 use vitrine_kit::{Cep, Email, Phone, TaxId, sefaz};
 
 use crate::error::{Error, FieldError};
+use crate::text::is_hidden;
 
 /// The version of a text that was shown, such as `2026-11`: letters, digits, `.`, `-` and `_`.
 pub fn version(text: &str, (): &()) -> garde::Result {
@@ -30,7 +31,7 @@ pub fn line(max: usize) -> impl Fn(&str, &()) -> Result {
     move |text, ()| match text.trim().chars().count() {
         0 => refuse("must not be empty"),
         count if count > max => refuse(format!("must have at most {max} characters")),
-        _ if text.chars().any(char::is_control) => refuse("must not contain control characters"),
+        _ if text.chars().any(is_hidden) => refuse("must not contain control characters"),
         _ => Ok(()),
     }
 }

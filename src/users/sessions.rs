@@ -9,6 +9,9 @@ use crate::error::Result;
 use crate::ids::{SessionId, UserId};
 use crate::seal::{random_token, token_hash};
 
+/// How long after its first use a refresh token gets the same answer again.
+const TWINS: Duration = Duration::from_secs(10);
+
 /// Why a session was ended before it expired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
@@ -65,8 +68,11 @@ pub async fn open(db: &impl GenericClient, user: UserId, password_hash: &str, tt
     Ok((opened == 1).then_some(Opened { user, session, refresh_token }))
 }
 
-/// Exchanges a refresh token for the next one of its family. The caller commits, whatever the result.
-pub async fn rotate(tx: &Transaction<'_>, presented: &str, ttl: Duration) -> Result<Rotation> {
+/// Exchanges a refresh token for `next`, the one of its family that always follows on it. The caller commits, whatever the result.
+///
+/// Two tabs of a browser, or a client whose answer was lost, send the same token twice within [`TWINS`] and get the same next one, as
+/// long as nobody has used that.
+pub async fn rotate(tx: &Transaction<'_>, presented: &str, next: String, ttl: Duration) -> Result<Rotation> {
     // Of several requests with the same token, one finds `used_at` empty; the others wait for its commit and then find it set.
     const USE: &str = "
         UPDATE refresh_tokens t SET used_at = now()
@@ -76,16 +82,24 @@ pub async fn rotate(tx: &Transaction<'_>, presented: &str, ttl: Duration) -> Res
         RETURNING s.id, s.user_id";
     const ISSUE: &str = "
         INSERT INTO refresh_tokens (token_hash, session_id, expires_at) VALUES ($1, $2, now() + make_interval(secs => $3))";
+    const AGAIN: &str = "
+        SELECT s.id, s.user_id FROM refresh_tokens t JOIN sessions s ON s.id = t.session_id JOIN users u ON u.id = s.user_id
+          JOIN refresh_tokens n ON n.token_hash = $2 AND n.session_id = s.id AND n.used_at IS NULL AND n.expires_at > now()
+         WHERE t.token_hash = $1 AND t.used_at > now() - make_interval(secs => $3)
+           AND s.revoked_at IS NULL AND u.blocked_at IS NULL AND u.erased_at IS NULL";
     const END_FAMILY: &str = "
         UPDATE sessions s SET revoked_at = now(), revoked_reason = 'reuse'
           FROM refresh_tokens t
          WHERE t.token_hash = $1 AND t.used_at IS NOT NULL AND s.id = t.session_id AND s.revoked_at IS NULL
         RETURNING s.user_id";
-    let hash = token_hash(presented);
+    let (hash, next_hash) = (token_hash(presented), token_hash(&next));
     if let Some(row) = db::query_opt(tx, USE, &[&hash]).await? {
-        let (session, refresh_token) = (row.get("id"), random_token());
-        db::execute(tx, ISSUE, &[&token_hash(&refresh_token), &session, &ttl.as_secs_f64()]).await?;
-        return Ok(Rotation::Fresh(Opened { user: row.get("user_id"), session, refresh_token }));
+        let session = row.get("id");
+        db::execute(tx, ISSUE, &[&next_hash, &session, &ttl.as_secs_f64()]).await?;
+        return Ok(Rotation::Fresh(Opened { user: row.get("user_id"), session, refresh_token: next }));
+    }
+    if let Some(row) = db::query_opt(tx, AGAIN, &[&hash, &next_hash, &TWINS.as_secs_f64()]).await? {
+        return Ok(Rotation::Fresh(Opened { user: row.get("user_id"), session: row.get("id"), refresh_token: next }));
     }
     let ended = db::query_opt(tx, END_FAMILY, &[&hash]).await?;
     Ok(ended.map_or(Rotation::Refused, |row| Rotation::Reused(row.get("user_id"))))

@@ -11,6 +11,7 @@ use crate::app::App;
 use crate::db;
 use crate::error::{Error, Result};
 use crate::payments::charge::bounds::{Bounds, MAX_CENTS, is_above};
+use crate::text::is_hidden;
 
 pub use crate::payments::charge::method::Method;
 
@@ -99,7 +100,7 @@ fn is_sane(rule: &PriceRule, (): &()) -> garde::Result {
 }
 
 fn no_control(text: &str, (): &()) -> garde::Result {
-    if text.chars().any(char::is_control) { Err(garde::Error::new("must not have control characters")) } else { Ok(()) }
+    if text.chars().any(is_hidden) { Err(garde::Error::new("must not have control characters")) } else { Ok(()) }
 }
 
 /// One row, `value`: what [`Methods::read`] takes.

@@ -29,7 +29,7 @@ pub(in crate::payments) async fn retry_refund(
     id: Path<RefundId>,
     key: IdempotencyKey,
 ) -> Result<HttpResponse> {
-    let claim = key.bind(format!("{} retry-refund:{}", admin.0.actor(), id.0), Vec::new());
+    let claim = key.bind(format!("{} retry-refund:{}", admin.0.actor(), id.0), Vec::new())?;
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     if let Some(claim) = &claim
@@ -75,7 +75,7 @@ pub(in crate::payments) async fn settle_refund(
     AdminSent(admin, body): AdminSent<Json<SettleRefund>>,
 ) -> Result<HttpResponse> {
     let actor = admin.0.actor();
-    let claim = key.bind(format!("{actor} settle-refund:{}", id.0), body.fingerprint());
+    let claim = key.bind(format!("{actor} settle-refund:{}", id.0), body.fingerprint())?;
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     if let Some(claim) = &claim
