@@ -185,15 +185,38 @@ struct Workplace {
     config: Config,
     progress: Progress,
     _logs: telemetry::Guard,
+    #[cfg(feature = "dev")]
+    _shop: Option<vitrine::dev::Found>,
 }
 
+/// The beginnings of the variables that commands use. A mistake in another one is none of theirs.
+const DATABASE: &[&str] = &["DATABASE_URL", "DB_", "LOG_"];
+const DATABASE_AND_KEYS: &[&str] = &["DATABASE_URL", "DB_", "LOG_", "DATA_KEYS"];
+const DATABASE_AND_INVOICES: &[&str] = &["DATABASE_URL", "DB_", "LOG_", "NFE_AMBIENTE"];
+const ALL: &[&str] = &[""];
+
 impl Workplace {
-    fn of(env: &HashMap<String, String>) -> Result<Self> {
-        let mut config = configured(env)?;
+    /// Where no database is named, and `vitrine dev` keeps a shop in this folder, that one.
+    async fn of(env: &HashMap<String, String>, uses: &[&str]) -> Result<Self> {
+        #[cfg(feature = "dev")]
+        let (env, _shop) = vitrine::dev::shop_of_this_folder(env).await?;
+        #[cfg(feature = "dev")]
+        let is_devs = _shop.is_some();
+        #[cfg(not(feature = "dev"))]
+        let is_devs = false;
+        let var = |name: &str| env.get(name).cloned();
+        let config = if is_devs { Config::from_env(Mode::Dev, var) } else { Config::for_command(uses, var) };
+        let mut config = config.map_err(|e| Error::Internal(e.to_string()))?;
         config.log.access_dir = None; // it takes no requests, and may run as another user than the server
         let progress = Progress::on_terminal();
         let _logs = telemetry::start_beside(&config.log, &progress);
-        Ok(Self { config, progress, _logs })
+        Ok(Self {
+            config,
+            progress,
+            _logs,
+            #[cfg(feature = "dev")]
+            _shop,
+        })
     }
 }
 
@@ -209,37 +232,40 @@ async fn execute(command: Command, env: &HashMap<String, String>) -> Result<Exit
         Command::Sandbox => vitrine::dev::sandbox(env).await?,
         Command::Serve => serve(configured(env)?, false).await?,
         Command::Worker => serve(configured(env)?, true).await?,
-        Command::Migrate => migrate(&Workplace::of(env)?).await?,
+        Command::Migrate => migrate(&Workplace::of(env, DATABASE).await?).await?,
         Command::Seed => {
-            let at = Workplace::of(env)?;
+            let at = Workplace::of(env, DATABASE).await?;
             let _spinner = at.progress.spinner("loading the demo shop");
             seed::demo(&at.config).await?;
         }
         Command::Openapi => println!("{}", server::openapi().to_pretty_json().map_err(|e| Error::Internal(e.to_string()))?),
         Command::Audit { times, json } => {
-            let at = Workplace::of(env)?;
+            let at = Workplace::of(env, DATABASE).await?;
             let lines = if times { audit::Form::LinesAndTimes } else { audit::Form::Lines };
             return audit::run(&at.config, if json { audit::Form::Json } else { lines }, &at.progress).await;
         }
-        Command::Explain { order, json } => return vitrine::explain::run(&Workplace::of(env)?.config, &order, json).await,
+        Command::Explain { order, json } => {
+            return vitrine::explain::run(&Workplace::of(env, DATABASE).await?.config, &order, json).await;
+        }
         Command::Rekey { batches, tokens } => {
-            let (at, wanted) = (Workplace::of(env)?, Wanted { batches, new_tokens: tokens, ..Wanted::default() });
+            let (at, wanted) =
+                (Workplace::of(env, DATABASE_AND_KEYS).await?, Wanted { batches, new_tokens: tokens, ..Wanted::default() });
             return rekey::run(&at.config, wanted, &at.progress).await;
         }
         Command::Accountant { month, out } => {
-            let at = Workplace::of(env)?;
-            return vitrine::invoices::pack::run(at.config, &month, &out).await;
+            let at = Workplace::of(env, DATABASE_AND_INVOICES).await?;
+            return vitrine::invoices::pack::run(&at.config, &month, &out).await;
         }
         Command::Import { file, set_stock } => {
-            let at = Workplace::of(env)?;
+            let at = Workplace::of(env, ALL).await?;
             products::import(at.config, &file, if set_stock { Stock::Set } else { Stock::Keep }, &at.progress).await?;
         }
         Command::Export { file, excel } => {
-            let at = Workplace::of(env)?;
+            let at = Workplace::of(env, ALL).await?;
             products::export(at.config, file.as_deref(), if excel { Form::Excel } else { Form::Plain }).await?;
         }
         Command::User { command: UserCommand::Promote { email, role } } => {
-            users::admin::promote(&Workplace::of(env)?.config, &email, Role::of(&role)).await?;
+            users::admin::promote(&Workplace::of(env, DATABASE).await?.config, &email, Role::of(&role)).await?;
         }
         Command::Mail { command: MailCommand::Preview { kind, lang, out, port } } => {
             let choice = preview::Choice { kind, lang };

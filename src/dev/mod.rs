@@ -11,7 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use vitrine_sandbox::{Sandbox, SandboxConfig};
 
-use self::postgres::{Cluster, ClusterOptions};
+use self::postgres::{Cluster, ClusterError, ClusterOptions};
 use crate::config::{Config, Mode};
 use crate::error::{Error, Result};
 use crate::{db, run, seed, telemetry};
@@ -19,6 +19,8 @@ use crate::{db, run, seed, telemetry};
 /// The folder that holds everything of `dev`, in the current folder.
 const HOME: &str = ".vitrine";
 const SANDBOX_PORT: u16 = 4455;
+/// In that folder: the key that seals documents.
+const DATA_KEY: &str = "data-key";
 
 /// Time from a label to its posting, and from there to the delivery.
 const PARCEL_PACE: Duration = Duration::from_secs(10);
@@ -59,12 +61,10 @@ pub async fn dev(env: &HashMap<String, String>) -> Result<()> {
     let mut env = env.clone();
     let cluster = start_database(&home, &mut env).await?;
     let sandbox = start_sandbox(&home, &mut env).await?;
-    set(&mut env, "JWT_SECRET", &kept_secret::<48>(&home.join("jwt-secret"))?);
-    set(&mut env, "DATA_KEYS", &format!("1:{}", kept_secret::<32>(&home.join("data-key"))?));
+    set_keys(&mut env, &home)?;
     set(&mut env, "HOST", "127.0.0.1"); // the admin's password is known to everybody
     set(&mut env, "ADMIN_EMAIL", "admin@vitrine.local");
     set(&mut env, "ADMIN_PASSWORD", "vitrine-admin");
-    set(&mut env, "SHIPPING_SENDER_CEP", "01310-100");
     set(&mut env, "ADMIN_ALERT_EMAIL", "operador@vitrine.local");
     set(&mut env, "MAILER_FROM_EMAIL", "Vitrine <loja@vitrine.local>");
     let config = Config::from_env(Mode::Dev, |name| env.get(name).cloned()).map_err(|e| Error::Internal(e.to_string()))?;
@@ -87,15 +87,65 @@ async fn start_database(home: &Path, env: &mut HashMap<String, String>) -> Resul
     if env.get("DATABASE_URL").is_some_and(|url| !url.trim().is_empty()) {
         return Ok(None);
     }
-    let options = ClusterOptions { dir: home.join("pg"), durable: true, max_connections: 120 };
-    let cluster = Cluster::start(options).await.map_err(|e| Error::Internal(e.to_string()))?;
-    env.insert("DATABASE_URL".into(), cluster.url("vitrine"));
+    let cluster = Cluster::start(cluster_of(home)).await.map_err(|e| Error::Internal(e.to_string()))?;
+    env.insert("DATABASE_URL".into(), cluster.url(postgres::NAME));
     Ok(Some(cluster))
+}
+
+fn cluster_of(home: &Path) -> ClusterOptions {
+    ClusterOptions { dir: home.join("pg"), durable: true, max_connections: 120 }
+}
+
+/// A shop of `dev` that a command found. While this is there, so is its database.
+#[derive(Debug)]
+pub struct Found {
+    /// `None`: `dev` runs, and with it its PostgreSQL.
+    _cluster: Option<Cluster>,
+}
+
+/// For a command that names no database, in a folder where `dev` keeps a shop: the environment with what that shop has, whether it
+/// sells at the moment or not.
+pub async fn shop_of_this_folder(env: &HashMap<String, String>) -> Result<(HashMap<String, String>, Option<Found>)> {
+    let (home, mut env) = (Path::new(HOME), env.clone());
+    if env.get("DATABASE_URL").is_some_and(|url| !url.trim().is_empty()) || !home.join(DATA_KEY).exists() {
+        return Ok((env, None));
+    }
+    let failed = |error: ClusterError| Error::Internal(error.to_string());
+    let (url, _cluster) = match Cluster::start(cluster_of(home)).await {
+        Ok(cluster) => (cluster.url(postgres::NAME), Some(cluster)),
+        Err(ClusterError::AlreadyRunning(_)) => {
+            (postgres::url_of_running(&home.join("pg"), postgres::NAME).map_err(failed)?, None)
+        }
+        Err(error) => return Err(failed(error)),
+    };
+    env.insert("DATABASE_URL".into(), url);
+    let sandbox = format!("http://127.0.0.1:{}", sandbox_port(&env));
+    set_secrets(&mut env);
+    set_addresses(&mut env, &sandbox);
+    set_keys(&mut env, home)?;
+    Ok((env, Some(Found { _cluster })))
 }
 
 /// All providers on one port. Their books are kept in a file, so that a charge survives a kill.
 async fn start_sandbox(home: &Path, env: &mut HashMap<String, String>) -> Result<Sandbox> {
-    let port = env.get("SANDBOX_PORT").and_then(|p| p.parse().ok()).unwrap_or(SANDBOX_PORT);
+    let port = sandbox_port(env);
+    set_secrets(env);
+    let described = sandbox_config(env, port, Some(home.join("sandbox.jsonl")));
+    let paced = SandboxConfig { parcel_pace: Some(PARCEL_PACE), ..described };
+    let sandbox = vitrine_sandbox::start(paced).await.map_err(|e| {
+        Error::Internal(format!("the sandbox's port {port} cannot be opened: {e}; set SANDBOX_PORT to a free one"))
+    })?;
+    set_addresses(env, &sandbox.url());
+    set(env, "SMTP_URL", &sandbox.smtp_url());
+    Ok(sandbox)
+}
+
+fn sandbox_port(env: &HashMap<String, String>) -> u16 {
+    env.get("SANDBOX_PORT").and_then(|p| p.parse().ok()).unwrap_or(SANDBOX_PORT)
+}
+
+/// What the shop shows to each provider.
+fn set_secrets(env: &mut HashMap<String, String>) {
     for (name, value) in [
         ("GO_TO_PROPAY_SECRET", GO_TO_PROPAY),
         ("PROPAY_TO_GO_SECRET", PROPAY_TO_GO),
@@ -126,11 +176,18 @@ async fn start_sandbox(home: &Path, env: &mut HashMap<String, String>) -> Result
     ] {
         set(env, name, value);
     }
-    let described = sandbox_config(env, port, Some(home.join("sandbox.jsonl")));
-    let paced = SandboxConfig { parcel_pace: Some(PARCEL_PACE), ..described };
-    let sandbox = vitrine_sandbox::start(paced).await.map_err(|e| {
-        Error::Internal(format!("the sandbox's port {port} cannot be opened: {e}; set SANDBOX_PORT to a free one"))
-    })?;
+}
+
+/// The shop's own keys, made once, and where its parcels leave from.
+fn set_keys(env: &mut HashMap<String, String>, home: &Path) -> Result<()> {
+    set(env, "JWT_SECRET", &kept_secret::<48>(&home.join("jwt-secret"))?);
+    set(env, "DATA_KEYS", &format!("1:{}", kept_secret::<32>(&home.join(DATA_KEY))?));
+    set(env, "SHIPPING_SENDER_CEP", "01310-100");
+    Ok(())
+}
+
+/// Where each provider is.
+fn set_addresses(env: &mut HashMap<String, String>, url: &str) {
     for (name, path) in [
         ("PROPAY_URL", "propay"),
         ("OPENPIX_URL", "openpix"),
@@ -143,14 +200,12 @@ async fn start_sandbox(home: &Path, env: &mut HashMap<String, String>) -> Result
         ("CEP_URL", "viacep"),
         ("BRASILAPI_URL", "brasilapi"),
     ] {
-        set(env, name, &format!("{}/{path}", sandbox.url()));
+        set(env, name, &format!("{url}/{path}"));
     }
-    set(env, "SMTP_URL", &sandbox.smtp_url());
     let is_enotas = env.get("NFE_PROVIDER").is_some_and(|name| name == "enotas");
     let (path, key) = if is_enotas { ("enotas/v2", ENOTAS_KEY) } else { ("focusnfe", FOCUSNFE_TOKEN) };
-    set(env, "NFE_URL", &format!("{}/{path}", sandbox.url()));
+    set(env, "NFE_URL", &format!("{url}/{path}"));
     set(env, "NFE_API_KEY", key);
-    Ok(sandbox)
 }
 
 /// The sandbox as the environment describes it, with the defaults of `dev`.

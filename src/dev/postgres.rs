@@ -27,7 +27,7 @@ use place::Place;
 use tools::Tools;
 
 /// The superuser's name, and the name of the default database.
-const NAME: &str = "vitrine";
+pub const NAME: &str = "vitrine";
 /// A longer log is emptied at the next start.
 const LOG_MAX_BYTES: u64 = 10 * 1024 * 1024;
 /// Tries of one start: another program can take the port between our check and PostgreSQL's.
@@ -178,14 +178,31 @@ impl Cluster {
     }
 }
 
-/// The folder's canonical path, and its lock.
-fn lock(dir: &Path) -> Result<(PathBuf, File), ClusterError> {
+/// The address of a database in a cluster that another process started. It contains the password: never log it.
+///
+/// # Errors
+/// [`ClusterError::Io`]: there is none, or its files belong to somebody else.
+pub fn url_of_running(dir: &Path, database: &str) -> Result<String, ClusterError> {
+    let place = Place::of(&canonical(dir)?)?;
+    let read = |name: &str| {
+        let path = place.base.join(name);
+        fs::read_to_string(&path).map(|text| text.trim().to_owned()).map_err(at("read", &path))
+    };
+    Ok(format!("postgres://{NAME}:{}@127.0.0.1:{}/{database}", read("password")?, read("port")?))
+}
+
+fn canonical(dir: &Path) -> Result<PathBuf, ClusterError> {
     let dir = std::path::absolute(dir).map_err(at("find", dir))?;
     let (Some(parent), Some(name)) = (dir.parent(), dir.file_name()) else {
         return Err(ClusterError::Path(dir));
     };
     fs::create_dir_all(parent).map_err(at("create", parent))?;
-    let dir = parent.canonicalize().map_err(at("find", parent))?.join(name);
+    Ok(parent.canonicalize().map_err(at("find", parent))?.join(name))
+}
+
+/// The folder's canonical path, and its lock.
+fn lock(dir: &Path) -> Result<(PathBuf, File), ClusterError> {
+    let dir = canonical(dir)?;
     let path = beside(&dir, ".lock");
     let mut open = OpenOptions::new();
     let file = open.write(true).create(true).truncate(false).open(&path).map_err(at("open", &path))?;

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use vitrine_kit::Money;
 
 use super::link::Link;
-use super::pack::{self, Month};
+use super::pack::{self, Books, Month};
 use crate::app::App;
 use crate::audit_log;
 use crate::db::{self, sql};
@@ -193,7 +193,8 @@ pub(super) async fn accountant(app: Data<App>, admin: Admin, month: web::Path<St
     let Some(month) = Month::parse(&month) else {
         return Err(Error::field("month", "must be a month, as 2026-11"));
     };
-    let pieces = pack::pieces(app.clone(), month).await?;
+    let books = Books { pool: app.pool.clone(), environment: app.config.nfe.environment };
+    let pieces = pack::pieces(books, month).await?;
     log(&app.db().await?, &admin, month).await?;
     let disposition = format!("attachment; filename=\"notas-{month}.zip\"");
     Ok(HttpResponse::Ok()

@@ -10,19 +10,20 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use actix_web::web::Data;
 use bytes::Bytes;
+use deadpool_postgres::Pool;
 use futures_util::{Stream, TryStreamExt, stream};
 use jiff::Timestamp;
 use jiff::civil::Date;
+use vitrine_kit::fiscal::Environment;
 use zip::write::{SimpleFileOptions, StreamWriter};
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
 use self::check::Check;
 use self::sums::Sums;
-use crate::app::App;
 use crate::calendar;
 use crate::config::Config;
+use crate::db::{self, Patience};
 use crate::error::{Error, Result};
 use crate::ids::InvoiceId;
 
@@ -75,8 +76,16 @@ impl Write for Outbox {
     }
 }
 
+/// Where a month is read.
+#[derive(Debug, Clone)]
+pub struct Books {
+    pub pool: Pool,
+    /// Whether its invoices have fiscal value.
+    pub environment: Environment,
+}
+
 struct Pack {
-    app: Data<App>,
+    books: Books,
     month: Month,
     within: (Timestamp, Timestamp),
     outbox: Outbox,
@@ -86,10 +95,10 @@ struct Pack {
 }
 
 /// The ZIP, piece by piece. No connection is held while the receiver reads.
-pub async fn pieces(app: Data<App>, month: Month) -> Result<impl Stream<Item = Result<Bytes>> + use<>> {
+pub async fn pieces(books: Books, month: Month) -> Result<impl Stream<Item = Result<Bytes>> + use<>> {
     let outbox = Outbox::default();
     let zip = ZipWriter::new_stream(outbox.clone());
-    let pack = Pack { within: month.bounds()?, app, month, outbox, zip, sums: Sums::default(), after: None };
+    let pack = Pack { within: month.bounds()?, books, month, outbox, zip, sums: Sums::default(), after: None };
     let first = pack.step().await?; // before the answer starts, so that a database error is an error, not a cut file
     Ok(stream::try_unfold(Some(first), |at| async move {
         let Some((piece, pack)) = at else { return Ok(None) };
@@ -104,17 +113,17 @@ pub async fn pieces(app: Data<App>, month: Month) -> Result<impl Stream<Item = R
 /// The command: writes the month's ZIP into a file. Says what it holds and whether it agrees with the ledger; exit 1 if it does not.
 ///
 /// Errors: not a month, a file that cannot be written, or the database.
-pub async fn run(config: Config, month: &str, out: &Path) -> Result<ExitCode> {
+pub async fn run(config: &Config, month: &str, out: &Path) -> Result<ExitCode> {
     let month = Month::parse(month).ok_or_else(|| Error::field("month", "is no month: write it as 2026-11"))?;
     let unwritten = |e: std::io::Error| Error::Internal(format!("{} was not written: {e}", out.display()));
-    let app = Data::new(App::open(config).await?);
+    let books = Books { pool: db::pool(&config.database, Patience::Command)?, environment: config.nfe.environment };
     let mut file = std::fs::File::create(out).map_err(unwritten)?;
-    let mut pieces = std::pin::pin!(pieces(app.clone(), month).await?);
+    let mut pieces = std::pin::pin!(pieces(books.clone(), month).await?);
     while let Some(piece) = pieces.try_next().await? {
         file.write_all(&piece).map_err(unwritten)?;
     }
     let within = month.bounds()?;
-    let check = Check::of(&app.db().await?, app.config.nfe.environment, within).await?;
+    let check = Check::of(&books.pool.get().await?, books.environment, within).await?;
     println!("{}: {}", out.display(), check.verdict());
     Ok(if check.agrees() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -122,8 +131,8 @@ pub async fn run(config: Config, month: &str, out: &Path) -> Result<ExitCode> {
 impl Pack {
     /// The next piece, and what goes on after it.
     async fn step(mut self) -> Result<(Bytes, Option<Self>)> {
-        let db = self.app.db().await?;
-        let entries = entry::list(&db, self.app.config.nfe.environment, self.within, self.after).await?;
+        let db = self.books.pool.get().await?;
+        let entries = entry::list(&db, self.books.environment, self.within, self.after).await?;
         drop(db);
         for entry in &entries {
             for (name, bytes) in entry.files() {
@@ -140,7 +149,7 @@ impl Pack {
 
     /// The sums, the comparison with the ledger, and the ZIP's own end.
     async fn end(mut self) -> Result<Bytes> {
-        let check = Check::of(&self.app.db().await?, self.app.config.nfe.environment, self.within).await?;
+        let check = Check::of(&self.books.pool.get().await?, self.books.environment, self.within).await?;
         let texts = [
             ("somas-por-cfop.csv", self.sums.by_cfop()?),
             ("somas-por-imposto.csv", self.sums.by_tax()?),
