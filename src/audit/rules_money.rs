@@ -12,7 +12,8 @@ pub(super) const RULES: &[Rule] = &[
         HAVING count(p.id) <> CASE WHEN o.total_cents > 0 THEN 1 ELSE 0 END"),
     ("a-refunded-order-was-captured", "
         SELECT 'order ' || o.number FROM orders o
-         WHERE o.payment_status = 'refunded' AND NOT EXISTS (SELECT FROM payments p WHERE p.order_id = o.id AND p.status IN ('refunded', 'charged_back', 'disputed'))"),
+         WHERE o.payment_status = 'refunded' AND o.total_cents > 0
+           AND NOT EXISTS (SELECT FROM payments p WHERE p.order_id = o.id AND p.status IN ('refunded', 'charged_back', 'disputed'))"),
     ("an-order-has-one-live-and-one-accepted-payment", sql!("
         SELECT 'order ' || order_id || ' has ' || count(*) || ' live payments' FROM payments
          WHERE status IN ", PaymentStatus::LIVE_SQL, " GROUP BY order_id HAVING count(*) > 1

@@ -37,6 +37,7 @@ pub(super) const RULES: &[Rule] = &[
          WHERE (status IN ('processing', 'shipped', 'delivered', 'returned') AND payment_status NOT IN ('paid', 'partially_refunded', 'refunded'))
             OR (status = 'pending' AND payment_status NOT IN ('pending_payment', 'failed'))
             OR (status = 'cancelled' AND payment_status IN ('pending_payment', 'failed'))
+            OR (total_cents = 0 AND payment_status <> CASE WHEN status IN ('cancelled', 'returned') THEN 'refunded' ELSE 'paid' END)
             OR (status = 'cancelled') <> (cancelled_at IS NOT NULL)"),
     ("a-paid-order-says-when", "
         SELECT 'order ' || number || ' (' || payment_status || ')' FROM orders

@@ -30,14 +30,15 @@ async fn take_step(
     const STEP: &str = "
         WITH before AS (
             SELECT id, status, payment_status FROM orders
-             WHERE id = $1 AND status = ANY($2) AND payment_status = ANY($3) FOR NO KEY UPDATE)
+             WHERE id = $1 AND status = ANY($2) AND payment_status = ANY($3) AND ($6::boolean IS NULL OR (total_cents = 0) = $6)
+               FOR NO KEY UPDATE)
         UPDATE orders o SET status = $4::text, payment_status = coalesce($5::text, before.payment_status), updated_at = now(),
                paid_at = CASE WHEN $5::text = 'paid' THEN now() ELSE o.paid_at END,
                cancelled_at = CASE WHEN $4::text = 'cancelled' THEN now() END,
                placed_from = CASE WHEN $4::text = 'pending' THEN o.placed_from END
           FROM before WHERE o.id = before.id
         RETURNING before.status AS status_before, before.payment_status AS payment_before, o.payment_status AS payment_after";
-    let row = db::query_opt(tx, STEP, &[&order, &step.from, &step.money_from, &step.to, &step.money_to]).await?;
+    let row = db::query_opt(tx, STEP, &[&order, &step.from, &step.money_from, &step.to, &step.money_to, &step.is_free]).await?;
     let Some(row) = row else { return Ok(None) };
     let change = StatusChange {
         status: (row.try_get("status_before")?, step.to),
@@ -45,6 +46,22 @@ async fn take_step(
     };
     record_status_change(tx, order, change, reason, actor).await?;
     Ok(Some(change))
+}
+
+/// Takes the first of these steps that begins where the order is. `None`: none of them does.
+async fn take_one_of(
+    tx: &impl GenericClient,
+    order: OrderId,
+    steps: &[OrderStep],
+    reason: &str,
+    actor: Actor,
+) -> Result<Option<StatusChange>> {
+    for step in steps {
+        if let Some(change) = take_step(tx, order, step, reason, actor).await? {
+            return Ok(Some(change));
+        }
+    }
+    Ok(None)
 }
 
 /// Its money came: `pending` → `processing`, with the mail, the invoice and the label that follow. `false`: it was not waiting
@@ -108,16 +125,10 @@ pub async fn end(tx: &impl GenericClient, order: OrderId, ending: Ending, actor:
     const LET_GO: &str = "UPDATE orders SET stock_held = false, coupon_held = false WHERE id = $1";
     let steps: &[OrderStep] = match ending {
         Ending::Expired => &[transitions::EXPIRE],
-        Ending::Cancelled => &[transitions::CANCEL_UNPAID, transitions::CANCEL_PAID],
+        Ending::Cancelled => &[transitions::CANCEL_UNPAID, transitions::CANCEL_PAID, transitions::CANCEL_FREE],
     };
     let Some(held) = db::query_opt(tx, HELD, &[&order]).await? else { return Ok(Ended::No) };
-    let mut taken = None;
-    for step in steps {
-        if taken.is_none() {
-            taken = take_step(tx, order, step, reason, actor).await?; // one or two steps, and at most one of them fits
-        }
-    }
-    let Some(change) = taken else { return Ok(Ended::No) };
+    let Some(change) = take_one_of(tx, order, steps, reason, actor).await? else { return Ok(Ended::No) };
     db::execute(tx, LET_GO, &[&order]).await?;
     if !change.payment.0.is_unpaid() {
         jobs::push_all(tx, &[(Job::DropLabel { order }, None), (Job::DropInvoice { order }, None)]).await?;
@@ -168,7 +179,7 @@ pub async fn mark_delivered(tx: &impl GenericClient, order: OrderId, at: Timesta
 pub async fn follow_sums(tx: &impl GenericClient, order: OrderId, actor: Actor) -> Result<()> {
     let Some(sums) = stock::find_sums(tx, order).await? else { return Ok(()) };
     if sums.next_status() != sums.status {
-        take_step(tx, order, &transitions::RETURN, "", actor).await?;
+        take_one_of(tx, order, &[transitions::RETURN, transitions::RETURN_FREE], "", actor).await?;
     }
     Ok(())
 }

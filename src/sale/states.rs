@@ -99,7 +99,7 @@ states! {
         /// It was cancelled before it was paid.
         Cancelled = "cancelled",
         PartiallyRefunded = "partially_refunded",
-        /// All of the money went back to the buyer, or was taken back by the payer's bank.
+        /// All of the money went back to the buyer, or was taken back by the payer's bank; or the order ended, and had cost nothing.
         Refunded = "refunded",
     }
 

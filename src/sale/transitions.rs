@@ -16,6 +16,8 @@ pub struct OrderStep {
     pub money_from: &'static [Money],
     /// `None`: the state of its money stays.
     pub money_to: Option<Money>,
+    /// `Some`: only an order that costs nothing takes it, or only one that costs something.
+    pub is_free: Option<bool>,
 }
 
 /// Its money came in time.
@@ -25,6 +27,7 @@ pub const PAY: OrderStep = OrderStep {
     to: Order::Processing,
     money_from: &[Money::PendingPayment],
     money_to: Some(Money::Paid),
+    is_free: None,
 };
 /// Its money came after it had ended unpaid, and its stock could be had again.
 pub const REVIVE: OrderStep = OrderStep {
@@ -33,6 +36,7 @@ pub const REVIVE: OrderStep = OrderStep {
     to: Order::Processing,
     money_from: &[Money::Expired, Money::Cancelled],
     money_to: Some(Money::Paid),
+    is_free: None,
 };
 /// It was not paid in time.
 pub const EXPIRE: OrderStep = OrderStep {
@@ -41,6 +45,7 @@ pub const EXPIRE: OrderStep = OrderStep {
     to: Order::Cancelled,
     money_from: &[Money::PendingPayment, Money::Failed],
     money_to: Some(Money::Expired),
+    is_free: None,
 };
 /// It was cancelled before it was paid.
 pub const CANCEL_UNPAID: OrderStep = OrderStep {
@@ -49,6 +54,7 @@ pub const CANCEL_UNPAID: OrderStep = OrderStep {
     to: Order::Cancelled,
     money_from: &[Money::PendingPayment, Money::Failed],
     money_to: Some(Money::Cancelled),
+    is_free: None,
 };
 /// It was cancelled after it was paid: its money is refunded, and what that does to `payment_status` follows.
 pub const CANCEL_PAID: OrderStep = OrderStep {
@@ -57,6 +63,16 @@ pub const CANCEL_PAID: OrderStep = OrderStep {
     to: Order::Cancelled,
     money_from: &[Money::Paid, Money::PartiallyRefunded, Money::Refunded],
     money_to: None,
+    is_free: Some(false),
+};
+/// It was cancelled, and had cost nothing. No refund follows that could change its `payment_status`, so this does: nothing is left of it.
+pub const CANCEL_FREE: OrderStep = OrderStep {
+    name: "cancelled, and cost nothing",
+    from: &[Order::Processing],
+    to: Order::Cancelled,
+    money_from: &[Money::Paid],
+    money_to: Some(Money::Refunded),
+    is_free: Some(true),
 };
 /// Its parcel left the shop.
 pub const SHIP: OrderStep = OrderStep {
@@ -65,6 +81,7 @@ pub const SHIP: OrderStep = OrderStep {
     to: Order::Shipped,
     money_from: &[Money::Paid, Money::PartiallyRefunded],
     money_to: None,
+    is_free: None,
 };
 /// Its parcel is with the buyer.
 pub const DELIVER: OrderStep = OrderStep {
@@ -73,6 +90,7 @@ pub const DELIVER: OrderStep = OrderStep {
     to: Order::Delivered,
     money_from: &[Money::Paid, Money::PartiallyRefunded, Money::Refunded],
     money_to: None,
+    is_free: None,
 };
 /// All of its goods came back after they had left, and all of its money is back or on its way.
 pub const RETURN: OrderStep = OrderStep {
@@ -81,10 +99,21 @@ pub const RETURN: OrderStep = OrderStep {
     to: Order::Returned,
     money_from: &[Money::Paid, Money::PartiallyRefunded, Money::Refunded],
     money_to: None,
+    is_free: Some(false),
+};
+/// All of its goods came back after they had left, and it had cost nothing.
+pub const RETURN_FREE: OrderStep = OrderStep {
+    name: "returned, and cost nothing",
+    from: &[Order::Shipped, Order::Delivered],
+    to: Order::Returned,
+    money_from: &[Money::Paid],
+    money_to: Some(Money::Refunded),
+    is_free: Some(true),
 };
 
 /// Every step of an order.
-pub const ORDER_STEPS: [OrderStep; 8] = [PAY, REVIVE, EXPIRE, CANCEL_UNPAID, CANCEL_PAID, SHIP, DELIVER, RETURN];
+pub const ORDER_STEPS: [OrderStep; 10] =
+    [PAY, REVIVE, EXPIRE, CANCEL_UNPAID, CANCEL_PAID, CANCEL_FREE, SHIP, DELIVER, RETURN, RETURN_FREE];
 
 /// What refunds and lost disputes do to the money of an order, by the sums alone and in either direction: a refund that comes back
 /// and a dispute that is won after all undo what was done.
@@ -294,9 +323,14 @@ mod tests {
 
     use super::*;
 
-    /// What an order is: how far, and what its money is.
-    fn step(at: (Order, Money), step: &OrderStep) -> Option<(Order, Money)> {
-        let fits = step.from.contains(&at.0) && step.money_from.contains(&at.1);
+    /// Where an order begins: how far it is, and what its money is. One that costs nothing is paid as it is placed.
+    fn beginning(is_free: bool) -> (Order, Money) {
+        if is_free { (Order::Processing, Money::Paid) } else { (Order::Pending, Money::PendingPayment) }
+    }
+
+    fn step(at: (Order, Money), is_free: bool, step: &OrderStep) -> Option<(Order, Money)> {
+        let fits =
+            step.from.contains(&at.0) && step.money_from.contains(&at.1) && step.is_free.is_none_or(|free| free == is_free);
         fits.then(|| (step.to, step.money_to.unwrap_or(at.1)))
     }
 
@@ -305,15 +339,20 @@ mod tests {
         /// money that came late.
         #[test]
         fn an_order_never_leaves_unpaid_however_it_got_there(
+            is_free: bool,
             choices in prop::collection::vec((0_usize..ORDER_STEPS.len(), 0_usize..MONEY_BY_SUMS.len()), 0..40)
         ) {
-            let mut at = (Order::Pending, Money::PendingPayment);
+            let mut at = beginning(is_free);
             for (choice, sum) in choices {
                 let before = at;
-                if let Some(after) = step(at, &ORDER_STEPS[choice]) {
+                if let Some(after) = step(at, is_free, &ORDER_STEPS[choice]) {
                     at = after;
-                } else if MONEY_BY_SUMS.contains(&at.1) {
+                } else if !is_free && MONEY_BY_SUMS.contains(&at.1) {
                     at.1 = MONEY_BY_SUMS[sum];
+                }
+                if is_free {
+                    let nothing_is_left = matches!(at.0, Order::Cancelled | Order::Returned);
+                    prop_assert_eq!(at.1, if nothing_is_left { Money::Refunded } else { Money::Paid });
                 }
                 let has_money = MONEY_BY_SUMS.contains(&at.1);
                 prop_assert_eq!(has_money, !matches!(at.1, Money::PendingPayment | Money::Failed | Money::Expired | Money::Cancelled));
@@ -367,21 +406,23 @@ mod tests {
 
     #[test]
     fn every_state_of_an_order_can_be_reached() {
-        let mut seen = vec![(Order::Pending, Money::PendingPayment)];
-        let mut next = 0;
-        while let Some(at) = seen.get(next).copied() {
-            let by_steps = ORDER_STEPS.iter().filter_map(|one| step(at, one));
-            let by_sums = MONEY_BY_SUMS.iter().filter(|_| MONEY_BY_SUMS.contains(&at.1)).map(|money| (at.0, *money));
-            let reached: Vec<_> = by_steps.chain(by_sums).filter(|new| !seen.contains(new)).collect();
-            for new in reached {
-                if !seen.contains(&new) {
-                    seen.push(new);
+        for is_free in [false, true] {
+            let mut seen = vec![beginning(is_free)];
+            let mut next = 0;
+            while let Some(at) = seen.get(next).copied() {
+                let by_steps = ORDER_STEPS.iter().filter_map(|one| step(at, is_free, one));
+                let sums = if is_free || !MONEY_BY_SUMS.contains(&at.1) { &[][..] } else { &MONEY_BY_SUMS };
+                let reached: Vec<_> = by_steps.chain(sums.iter().map(|money| (at.0, *money))).collect();
+                for new in reached {
+                    if !seen.contains(&new) {
+                        seen.push(new);
+                    }
                 }
+                next += 1;
             }
-            next += 1;
+            let unreached: Vec<_> = Order::ALL.iter().filter(|state| !seen.iter().any(|(order, _)| order == *state)).collect();
+            assert_eq!(unreached, if is_free { vec![&Order::Pending] } else { Vec::new() });
         }
-        let unreached: Vec<_> = Order::ALL.iter().filter(|state| !seen.iter().any(|(order, _)| order == *state)).collect();
-        assert_eq!(unreached, Vec::<&Order>::new());
     }
 
     #[test]

@@ -44,6 +44,7 @@ mod expiry;
 mod explain;
 mod failover;
 mod forged;
+mod free;
 mod freight;
 mod freight_carriers;
 mod freight_rules;
