@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::categories::{self, MAX, MAX_DEPTH};
-use super::product_admin::{object, parse};
+use super::product_admin::object;
 use super::save::lock_writers;
 use super::slug::{free_slug, slugify};
 use super::{Category, rules};
@@ -17,7 +17,7 @@ use crate::audit_log;
 use crate::cause::Actor;
 use crate::db;
 use crate::error::{Error, Result, broken_constraint};
-use crate::http::json::check;
+use crate::http::json::{check, parse_value};
 use crate::ids::CategoryId;
 use crate::tax::TaxData;
 
@@ -90,7 +90,7 @@ pub async fn replace(tx: &Transaction<'_>, name: &str, mut changes: Map<String, 
         whole.remove(name);
     }
     whole.extend(changes);
-    let input: CategoryInput = parse(Value::Object(whole))?;
+    let input: CategoryInput = parse_value(Value::Object(whole))?;
     check(&input)?;
     let slug = input.slug.clone().unwrap_or_else(|| before.slug.clone());
     write(tx, UPDATE, before.id, &slug, &input).await?;

@@ -17,7 +17,7 @@ use crate::audit_log;
 use crate::cause::Actor;
 use crate::db;
 use crate::error::{Error, Result};
-use crate::http::json::check;
+use crate::http::json::{check, parse_value};
 use crate::ids::{CategoryId, ProductId, VariantId};
 use crate::tax::TaxData;
 
@@ -361,15 +361,7 @@ fn merged(product: &Product, mut changes: Map<String, Value>) -> Result<ProductI
     }
     whole.extend(changes);
     whole.insert("variants".into(), variants);
-    parse(Value::Object(whole))
-}
-
-/// A merged value as input, or an error that names the field.
-pub fn parse<T: serde::de::DeserializeOwned>(value: Value) -> Result<T> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let path = error.path().to_string();
-        Error::field(if path == "." { String::new() } else { path }, error.inner().to_string())
-    })
+    parse_value(Value::Object(whole))
 }
 
 pub fn object(value: Value) -> Map<String, Value> {

@@ -14,6 +14,7 @@ use garde::Validate;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
+use super::objects::Objects;
 use crate::error::{Error, FieldError, Result};
 use crate::http::storable;
 
@@ -150,7 +151,7 @@ fn is_json(content_type: &str) -> bool {
 /// Broken JSON is malformed (400); JSON of the wrong shape is invalid and names the field (422).
 fn parse<T: DeserializeOwned>(raw: &[u8]) -> Result<T> {
     let mut json = serde_json::Deserializer::from_slice(raw);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+    let value = serde_path_to_error::deserialize(Objects(&mut json)).map_err(|error| {
         let path = error.path().to_string();
         let cause = error.into_inner();
         match cause.classify() {
@@ -159,11 +160,15 @@ fn parse<T: DeserializeOwned>(raw: &[u8]) -> Result<T> {
         }
     })?;
     json.end().map_err(|_| Error::Malformed("The body has something after the JSON".into()))?;
-    // serde reads an array as the fields of a struct in their order: an empty one would be a body in which nothing was said.
-    if raw.trim_ascii_start().first() != Some(&b'{') {
-        return Err(Error::field("", "must be an object"));
-    }
     Ok(value)
+}
+
+/// The same of a value that was made of a body, by laying it over what is there.
+pub fn parse_value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T> {
+    serde_path_to_error::deserialize(Objects(value)).map_err(|error| {
+        let path = error.path().to_string();
+        Error::field(if path == "." { String::new() } else { path }, error.inner().to_string())
+    })
 }
 
 /// serde's message without the position in the text, which does not help a client.

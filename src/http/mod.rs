@@ -6,6 +6,7 @@ pub mod idempotency;
 pub mod json;
 pub mod list;
 pub mod methods;
+mod objects;
 pub mod page;
 pub mod rate_limit;
 pub mod raw;

@@ -61,16 +61,38 @@ fn operations(document: &Value) -> Vec<(String, String, Vec<String>)> {
     for (path, methods) in document["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
             let Some(body) = operation.get("requestBody") else { continue };
-            let mut schema = &body["content"]["application/json"]["schema"];
-            if let Some(one) = schema["oneOf"].as_array().and_then(|all| all.iter().find(|one| one["$ref"].is_string())) {
-                schema = one; // a body that may be left out
-            }
-            if let Some(name) = schema["$ref"].as_str() {
-                schema = &document["components"]["schemas"][name.rsplit('/').next().unwrap()];
-            }
+            let schema = meant(document, &body["content"]["application/json"]["schema"]);
             let fields = schema["properties"].as_object().map(|fields| fields.keys().cloned().collect()).unwrap_or_default();
             found.push((method.to_uppercase(), path.clone(), fields));
         }
+    }
+    found
+}
+
+/// The schema that is meant by a reference, alone or as one of two: the other is null.
+fn meant<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
+    let one = schema["oneOf"].as_array().and_then(|all| all.iter().find(|one| one["$ref"].is_string())).unwrap_or(schema);
+    match one["$ref"].as_str() {
+        Some(name) => &document["components"]["schemas"][name.rsplit('/').next().unwrap()],
+        None => one,
+    }
+}
+
+/// Bodies with an array in the place of one object, each with the path of that place.
+fn arrays_for_objects(document: &Value, schema: &Value, depth: usize) -> Vec<(String, Value)> {
+    let mut found = Vec::new();
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        let field = meant(document, field);
+        let is_list = !field["items"].is_null();
+        let object = if is_list { meant(document, &field["items"]) } else { field };
+        if object["properties"].is_null() || depth == 0 {
+            continue;
+        }
+        let (place, wrap) = if is_list { (format!("{name}[0]"), true) } else { (name.clone(), false) };
+        let body = |value: Value| json!({name: if wrap { json!([value]) } else { value }});
+        found.push((place.clone(), body(json!([]))));
+        let below = arrays_for_objects(document, object, depth - 1).into_iter();
+        found.extend(below.map(|(path, value)| (format!("{place}.{path}"), body(value))));
     }
     found
 }
@@ -136,5 +158,34 @@ async fn nonsense_is_refused_by_every_operation_and_moves_nothing() {
     }
     assert_eq!(wrong, Vec::<String>::new());
     assert!(asked > 500 && with_fields > 30, "{asked} {with_fields}");
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn an_array_is_no_object_at_any_depth_of_any_body() {
+    let (shop, _) = open("focusnfe").await;
+    let admin = shop.admin().await;
+    let things = Things::of(&shop, &admin).await;
+    let document = serde_json::to_value(vitrine::server::openapi()).unwrap();
+    let before = contents(&shop).await;
+    let mut asks = vec![("PATCH".to_owned(), "/api/products/{id}".to_owned(), "tax".to_owned(), json!({"tax": []}))];
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let schema = meant(&document, &operation["requestBody"]["content"]["application/json"]["schema"]);
+            let bodies = arrays_for_objects(&document, schema, 4).into_iter();
+            asks.extend(bodies.map(|(place, body)| (method.to_uppercase(), path.clone(), place, body)));
+        }
+    }
+    let mut wrong = Vec::new();
+    for (n, (method, path, place, body)) in asks.iter().enumerate() {
+        let request = admin.request(method, &things.in_path(path)).header("Idempotency-Key", &format!("{n}"));
+        let answer = request.json(body).send().await;
+        if answer.status != 422 || answer.invalid_fields() != [place.as_str()] {
+            wrong.push(format!("{method} {path} {body} is {} {}", answer.status, answer.body));
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+    assert!(asks.len() > 25, "{asks:#?}");
+    assert!(before == contents(&shop).await);
     shop.close().await;
 }
