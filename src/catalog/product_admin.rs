@@ -111,7 +111,7 @@ pub struct VariantInput {
     #[garde(inner(length(chars, min = 1, max = 64), custom(rules::sku)))]
     pub sku: Option<String>,
     #[serde(default)]
-    #[garde(length(chars, max = 200), custom(rules::one_line))]
+    #[garde(length(chars, max = 200), custom(rules::variant))]
     pub name: String,
     #[serde(default)]
     #[garde(custom(rules::labels))]

@@ -31,6 +31,12 @@ pub fn title(text: &str, _: &()) -> Checked {
     shown(text)
 }
 
+/// A variant's name, such as `P` or `Azul`: it stands behind the product's on invoices and labels. It may be blank.
+pub fn variant(text: &str, _: &()) -> Checked {
+    one_line(text, &())?;
+    if text.trim().is_empty() { Ok(()) } else { shown(text) }
+}
+
 /// Invoices and labels are written in Latin letters: of other scripts and pictures nothing is left.
 fn shown(text: &str) -> Checked {
     let is_shown = sefaz::text(text, usize::MAX).chars().any(char::is_alphanumeric);

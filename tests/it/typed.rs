@@ -95,16 +95,34 @@ async fn what_no_invoice_can_show_of_goods_is_refused_where_it_is_typed() {
             assert_eq!((answer.status, answer.invalid_fields()), (422, fields), "{method} {text}: {}", answer.body);
         }
     }
+    for text in ["🎁", "茶", "-", "★ ★"] {
+        let variant = json!({"variants": [{"sku": "SKU-1", "name": "P", "price_cents": 5_000}, {"sku": "SKU-9", "name": text, "price_cents": 5_000}]});
+        let mut bad = new.clone();
+        bad["variants"] = variant["variants"].clone();
+        let answer = admin.post("/api/products", &bad).await;
+        assert_eq!((answer.status, answer.invalid_fields()), (422, vec!["variants[1].name"]), "{text}: {}", answer.body);
+        let answer = admin.put(&format!("/api/products/{}", mug.id), &variant).await;
+        assert_eq!((answer.status, answer.invalid_fields()), (422, vec!["variants[1].name"]), "{text}: {}", answer.body);
+    }
     let export = String::from_utf8(admin.get("/api/admin/products/export").await.bytes).unwrap();
-    for (was, is, column) in [("Produto SKU-1", "茶", "line 2: product_name"), ("SKU-1", "🎁", "line 2: sku")] {
+    let variant = |name: &str| format!("SKU-1,{name},");
+    assert!(export.contains(&variant("Único")), "{export}");
+    for (was, is, column) in [
+        ("Produto SKU-1", "茶".to_owned(), "line 2: product_name"),
+        ("SKU-1", "🎁".to_owned(), "line 2: sku"),
+        (&variant("Único"), variant("🎁"), "line 2: variant_name"),
+    ] {
         let request = admin.request("POST", "/api/admin/products/import");
-        let answer = request.body("text/csv", export.replace(was, is)).send().await;
+        let answer = request.body("text/csv", export.replace(was, &is)).send().await;
         assert_eq!((answer.status, answer.invalid_fields()), (422, vec![column]), "{}", answer.body);
     }
     assert_eq!(shop.row_counts().await, before);
     let mut good = new.clone();
     good["name"] = "Chá 茶 de Pequim".into();
     assert_eq!(admin.post("/api/products", &good).await.status, 201, "what is left of it is a name");
+    let good = json!({"variants": [{"sku": "SKU-1", "name": "", "price_cents": 5_000}, {"sku": "SKU-9", "name": "🎁 P", "price_cents": 5_000}]});
+    let answer = admin.put(&format!("/api/products/{}", mug.id), &good).await;
+    assert_eq!(answer.status, 200, "a blank one, and one of which something is left: {}", answer.body);
     shop.close().await;
 }
 
