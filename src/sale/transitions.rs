@@ -411,7 +411,7 @@ mod tests {
             let mut next = 0;
             while let Some(at) = seen.get(next).copied() {
                 let by_steps = ORDER_STEPS.iter().filter_map(|one| step(at, is_free, one));
-                let sums = if is_free || !MONEY_BY_SUMS.contains(&at.1) { &[][..] } else { &MONEY_BY_SUMS };
+                let sums = if is_free || !MONEY_BY_SUMS.contains(&at.1) { &[][..] } else { &MONEY_BY_SUMS[..] };
                 let reached: Vec<_> = by_steps.chain(sums.iter().map(|money| (at.0, *money))).collect();
                 for new in reached {
                     if !seen.contains(&new) {

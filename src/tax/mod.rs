@@ -2,6 +2,7 @@
 //! a day. The catalog keeps it, the invoices are built of it.
 
 pub mod cfop;
+mod check_digits;
 pub mod classifications;
 pub mod data;
 pub mod law;

@@ -2,8 +2,10 @@
 
 use vitrine_kit::TaxId;
 
-/// How many digits a registration has in each state, as their tax offices publish it (SINTEGRA). Check digits are not looked at: each
-/// state has its own rule, some have several, and no well-kept library has them all. The tax authority looks.
+use super::check_digits;
+
+/// How many digits a registration has in each state, as their tax offices publish it (SINTEGRA). That there is such a registration, the
+/// tax authority looks.
 const DIGITS: [(&str, &[usize]); 27] = [
     ("AC", &[13]),
     ("AL", &[9]),
@@ -65,6 +67,9 @@ impl StateRegistration {
             let lengths = lengths.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
             return Err(format!("must have {lengths} digits in {state}"));
         }
+        if !check_digits::fit(state, &digits.bytes().map(|digit| u32::from(digit - b'0')).collect::<Vec<_>>()) {
+            return Err(format!("is no registration of {state}: a digit is wrong"));
+        }
         Ok(Self::Number(digits))
     }
 
@@ -99,11 +104,19 @@ mod tests {
         let number = |digits: &str| Ok(StateRegistration::Number(digits.into()));
         assert_eq!(parse("110.042.490.114", "SP"), number("110042490114"));
         assert_eq!(parse("062.307.904/0081", "MG"), number("0623079040081"));
-        assert_eq!((parse("12345678", "BA"), parse("123456789", "BA")), (number("12345678"), number("123456789")));
+        assert_eq!((parse("123456-63", "BA"), parse("1234567-48", "BA")), (number("12345663"), number("123456748")));
         for word in ["ISENTO", " isento ", "Isento"] {
             assert_eq!(parse(word, "RJ"), Ok(StateRegistration::Exempt));
         }
-        for (bad, state) in [("110042490114", "RJ"), ("", "SP"), ("P011004243002", "SP"), ("isenta", "SP"), ("1", "XX")] {
+        for (bad, state) in [
+            ("110042490114", "RJ"),
+            ("110042490115", "SP"),
+            ("123456-64", "BA"),
+            ("", "SP"),
+            ("P011004243002", "SP"),
+            ("isenta", "SP"),
+            ("1", "XX"),
+        ] {
             assert!(parse(bad, state).is_err(), "{bad} {state}");
         }
     }

@@ -106,7 +106,7 @@ async fn a_company_that_did_not_say_its_registration_is_mended_and_its_invoice_a
 }
 
 #[actix_web::test]
-async fn a_registration_is_of_a_company_and_as_long_as_its_state_says() {
+async fn a_registration_is_of_a_company_and_follows_the_rule_of_its_state() {
     let shop = Shop::open().await;
     let ware = shop.product("Caneca").create().await;
     let before = shop.sql::<i64>("SELECT count(*) FROM orders").await;
@@ -114,6 +114,7 @@ async fn a_registration_is_of_a_company_and_as_long_as_its_state_says() {
         json!({"state_registration": "110042490114", "cpf": CPF}),
         json!({"state_registration": "ISENTO", "cpf": CPF}),
         json!({"state_registration": "11004249011"}),
+        json!({"state_registration": "110042490115"}),
         json!({"state_registration": "isenta"}),
         json!({"state_registration": "110042490114", "address": in_rio()}),
     ] {

@@ -110,7 +110,7 @@ async fn what_no_invoice_can_show_of_goods_is_refused_where_it_is_typed() {
     for (was, is, column) in [
         ("Produto SKU-1", "茶".to_owned(), "line 2: product_name"),
         ("SKU-1", "🎁".to_owned(), "line 2: sku"),
-        (&variant("Único"), variant("🎁"), "line 2: variant_name"),
+        (variant("Único").as_str(), variant("🎁"), "line 2: variant_name"),
     ] {
         let request = admin.request("POST", "/api/admin/products/import");
         let answer = request.body("text/csv", export.replace(was, &is)).send().await;
