@@ -84,6 +84,14 @@ impl Cart {
         Self::of(lines, coupon, Timestamp::now())
     }
 
+    /// What the goods of the owner's cart cost now, after its coupon. `None`: nothing in it can be bought. The cart is not shown by
+    /// this: the prices that checkout may take stay those that were.
+    pub async fn goods(db: &impl GenericClient, owner: &Owner) -> Result<Option<Money>> {
+        let (lines, coupon) = store::read_cart(db, owner).await?;
+        let cart = Self::of(lines, coupon, Timestamp::now())?;
+        Ok((cart.item_count > 0).then_some(cart.total_cents))
+    }
+
     /// The answer where there is no cart.
     pub fn empty() -> Self {
         Self {

@@ -1,6 +1,7 @@
 //! The routes of payments.
 
 use actix_web::http::StatusCode;
+use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, get, post, web};
 use garde::Validate;
 use jiff::Timestamp;
@@ -10,6 +11,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use vitrine_kit::Money;
 
 use crate::app::App;
+use crate::cart::{Cart, Owner};
 use crate::catalog;
 use crate::error::{Chain, Result};
 use crate::http::idempotency::{Claim, IdempotencyKey};
@@ -219,15 +221,15 @@ async fn refund_order(
     Ok(HttpResponse::Created().json(made))
 }
 
-/// What is to be paid, before the discount of a method.
+/// What is to be paid, before the discount of a method. What is left out is that of the caller's cart.
 #[derive(Debug, Deserialize, Validate, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct PayWhat {
-    /// The goods after the coupon: the cart's `total_cents`.
+    /// The goods after the coupon. Left out: the cart's `total_cents`, signed in or by `X-Cart-Token`.
     #[garde(inner(range(min = 0, max = MAX_ASKED)))]
     goods_cents: Option<i64>,
-    /// The freight.
+    /// The freight. A cart has none yet: send it once the buyer has chosen one.
     #[garde(inner(range(min = 0, max = MAX_ASKED)))]
     shipping_cents: Option<i64>,
 }
@@ -235,14 +237,21 @@ struct PayWhat {
 /// Above any order: the table's limit of an amount.
 const MAX_ASKED: i64 = 100_000_000_000_000;
 
-/// How an order can be paid, and which ways work now. With `goods_cents`, `shipping_cents` or both, it says which methods take that much.
-#[utoipa::path(tag = "payments", params(PayWhat),
+/// How an order can be paid, and which ways work now. Of what is in the caller's cart, or of `goods_cents` and `shipping_cents`, it says
+/// which methods take that much, and why another does not.
+#[utoipa::path(tag = "payments", security((), ("bearer" = [])), params(PayWhat, ("X-Cart-Token" = Option<String>, Header)),
     responses((status = 200, body = List<MethodView>), (status = 422, body = crate::error::Problem)))]
 #[get("/api/payment-methods")]
-async fn payment_methods(app: web::Data<App>, what: Query<PayWhat>) -> Result<HttpResponse> {
+async fn payment_methods(app: web::Data<App>, visitor: Visitor, what: Query<PayWhat>) -> Result<HttpResponse> {
     let PayWhat { goods_cents, shipping_cents } = what.0;
-    let cents = |cents: Option<i64>| Money::from_cents(cents.unwrap_or_default());
-    let price = goods_cents.or(shipping_cents).map(|_| Price { goods: cents(goods_cents), freight: cents(shipping_cents) });
+    let in_cart = match (goods_cents, Owner::of(&visitor)) {
+        (None, Some(owner)) => Cart::goods(&app.db().await?, &owner).await?,
+        _ => None,
+    };
+    let (goods, freight) = (goods_cents.map(Money::from_cents).or(in_cart), shipping_cents.map(Money::from_cents));
+    let is_asked = goods.is_some() || freight.is_some();
+    let price = is_asked.then(|| Price { goods: goods.unwrap_or_default(), freight: freight.unwrap_or_default() });
     let items = methods::list(&app, price).await?;
-    Ok(HttpResponse::Ok().json(List { total: items.len() as i64, items, limit: MAX_LIMIT, offset: 0, next_cursor: None }))
+    let page = List { total: items.len() as i64, items, limit: MAX_LIMIT, offset: 0, next_cursor: None };
+    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(page))
 }

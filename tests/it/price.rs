@@ -82,6 +82,48 @@ async fn an_order_placed_without_a_method_gets_its_price_when_the_payment_starts
     shop.close().await;
 }
 
+#[actix_web::test]
+async fn without_amounts_the_methods_are_judged_by_what_is_in_the_callers_cart() {
+    let shop = Shop::open().await;
+    let terms = json!({
+        "pix": {"enabled": true, "price_rule": {"kind": "percent", "value": 50}, "min_amount_cents": 1_000},
+        "credit_card": {"enabled": true, "max_amount_cents": 5_000},
+    });
+    assert_eq!(shop.admin().await.put("/api/admin/settings/payment_methods", &terms).await.status, 200);
+    shop.execute("INSERT INTO coupons (id, code, kind, value) VALUES (gen_random_uuid(), 'MENOS', 'fixed', 1000)").await;
+    let sticker = shop.product("Adesivo").price(1_998).stock(9).create().await;
+    // Amount and reason by PIX, then by card.
+    let seen = |answer: &crate::shop::Answer| {
+        assert_eq!((answer.status, answer.header("cache-control")), (200, Some("no-store")), "{}", answer.body);
+        let of = |n: usize, field: &str| answer.body["items"][n].get(field).cloned().unwrap_or_default();
+        json!([of(0, "amount_cents"), of(0, "reason"), of(1, "amount_cents"), of(1, "reason")])
+    };
+    let nothing = json!([null, null, null, null]);
+    let cart = shop.guest_cart(&[(&sticker, 1)]).await;
+    let guest = async |query: &str| {
+        seen(&shop.request("GET", &format!("/api/payment-methods{query}")).header("X-Cart-Token", &cart).send().await)
+    };
+    assert_eq!(seen(&shop.get("/api/payment-methods").await), nothing, "nobody's cart");
+    assert_eq!(guest("").await, json!([999, "amount_too_small", 1_998, null]));
+    assert_eq!(guest("?shipping_cents=1").await, json!([1_000, null, 1_999, null]), "the freight comes on top of the cart");
+    assert_eq!(guest("?goods_cents=10000").await, json!([5_000, null, 10_000, "amount_too_large"]), "what is asked about");
+    let ana = shop.customer().await;
+    assert_eq!(seen(&ana.get("/api/payment-methods").await), nothing, "an empty cart");
+    let order = ana.order_for(&[(&sticker, 3)]).await;
+    assert_eq!(seen(&ana.get("/api/payment-methods").await), json!([2_997, null, 5_994, "amount_too_large"]));
+    assert_eq!(ana.post("/api/cart/coupon", &json!({"code": "MENOS"})).await.status, 200);
+    assert_eq!(seen(&ana.get("/api/payment-methods").await), json!([2_497, null, 4_994, null]), "the coupon counts");
+    // The cart is not shown by this: a price that rose since it was is still refused at the checkout.
+    shop.execute("UPDATE variants SET price_cents = 2998").await;
+    assert_eq!(seen(&ana.get("/api/payment-methods").await), json!([3_997, null, 7_994, "amount_too_large"]));
+    let refused = ana.post("/api/orders", &order).await;
+    assert_eq!((refused.status, refused.slug()), (409, "price-changed"), "{}", refused.body);
+    shop.execute("UPDATE variants SET deleted_at = now(), is_default = false").await;
+    assert_eq!(seen(&ana.get("/api/payment-methods").await), nothing, "nothing of it can be bought");
+    shop.execute("UPDATE variants SET deleted_at = NULL, is_default = true").await;
+    shop.close().await;
+}
+
 /// `method: reason` of the methods that do not take this much.
 async fn not_for(shop: &Shop, goods: i64, freight: i64) -> Vec<String> {
     let shown = shop.get(&format!("/api/payment-methods?goods_cents={goods}&shipping_cents={freight}")).await;
