@@ -160,7 +160,10 @@ impl Door {
         if wanted != TargetSessionAttrs::Any {
             let answer = tokio::select! {
                 answer = client.simple_query("SHOW transaction_read_only") => answer?,
-                ended = &mut connection => return Err(ended.err().unwrap_or_else(PgError::__private_api_timeout)),
+                ended = &mut connection => return match ended {
+                    Err(why) => Err(why),
+                    Ok(()) => Box::pin(self.session(host, Err(io::ErrorKind::ConnectionAborted.into()))).await,
+                },
             };
             let is_read_only = answer.iter().any(|m| matches!(m, SimpleQueryMessage::Row(row) if row.get(0) == Some("on")));
             if is_read_only != (wanted == TargetSessionAttrs::ReadOnly) {
