@@ -6,7 +6,7 @@ use vitrine_kit::refund::{Obstacle, Retry};
 
 use super::keys;
 use super::open::Open;
-use super::schedule::next_try;
+use super::schedule::{jitter, next_try};
 use crate::alerts::{self, Alert, Key};
 use crate::app::App;
 use crate::cause::Actor;
@@ -36,7 +36,7 @@ pub(super) async fn wait(app: &App, refund: &Open, why: &Refusal<'_>) -> Result<
           FROM before b WHERE r.id = $1
         RETURNING b.status, b.waits_since IS NULL AS is_first, r.waits_since");
     let now = Timestamp::now();
-    let Some(next) = next_try(refund.waits_since.unwrap_or(now), now) else { return Ok(None) };
+    let Some(next) = next_try(refund.waits_since.unwrap_or(now), now, jitter()) else { return Ok(None) };
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let Some((order, _)) = store::lock(&tx, refund.payment_id).await? else { return Ok(Some(Outcome::Done)) };
