@@ -29,6 +29,9 @@ CREATE INDEX jobs_due ON jobs (run_at) WHERE state = 'waiting' AND left(kind, 4)
 CREATE INDEX jobs_messages_due ON jobs (run_at) WHERE state = 'waiting' AND left(kind, 4) IN ('mail', 'sms_');
 CREATE INDEX jobs_leased ON jobs (lease_until) WHERE state = 'running';
 CREATE INDEX jobs_finished ON jobs (finished_at) WHERE state IN ('done', 'dead');
+-- The administrators' search: by the beginning of a kind, and by what dead jobs failed with.
+CREATE INDEX jobs_kind ON jobs (kind text_pattern_ops, id);
+CREATE INDEX jobs_errors ON jobs USING gin (plain(last_error) gin_trgm_ops) WHERE state = 'dead';
 CREATE UNIQUE INDEX jobs_dedupe ON jobs (dedupe) WHERE dedupe IS NOT NULL AND state IN ('waiting', 'running');
 
 -- The inbox: events of providers, one row per event. A forged delivery is not written down.
@@ -92,6 +95,7 @@ CREATE INDEX messages_order ON messages (order_id) WHERE order_id IS NOT NULL;
 CREATE INDEX messages_user ON messages (user_id) WHERE user_id IS NOT NULL;
 CREATE INDEX messages_ref ON messages (provider_ref) WHERE provider_ref IS NOT NULL;
 CREATE INDEX messages_words ON messages (created_at) WHERE body IS NOT NULL;
+CREATE INDEX messages_search ON messages USING gin (plain(coalesce(recipient, '') || ' ' || subject) gin_trgm_ops);
 CREATE INDEX messages_queued ON messages (recipient) WHERE status = 'queued';
 
 CREATE TABLE audit_log (

@@ -96,12 +96,14 @@ BEGIN
 END $$;
 
 -- Words with plurals as their singulars, before the stemmer. Endings that have the same plural are written as one: `anel` and `anéis`
--- as `anewl`, `funil` and `funis` as `funwl`, like `biquíni` and `biquínis`.
+-- as `anewl`, `funil` and `funis` as `funwl`, like `biquíni` and `biquínis`. -eses and -ises are the plurals of -ês and -ís as of -ese and
+-- -ise, so these six lose what they do not share: `chinês` and `chineses`, `crise` and `crises`.
 CREATE FUNCTION search_singular(words text) RETURNS text
     LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
 DECLARE
-    t text COLLATE "C" := regexp_replace(words, '([aeiou][rz]|\m(?:m|ingl|franc|portugu|japon|chin|holand)es|\mgas)es\M', '\1', 'g');
+    t text COLLATE "C" := regexp_replace(words, '([aeiou][rz]|\m(?:mes|gas|lilas|ananas|deus|adeus|retros|obus))es\M', '\1', 'g');
 BEGIN
+    t := regexp_replace(t, '([a-z]{2}[ei])ses?\M', '\1', 'g');
     -- Words that no rule below may change get a q at their end.
     t := regexp_replace(t, '\m(mais|demais|tenis|lapis|gratis|oasis|iris|pires|onibus|gas|mes|tres|bus|plus|atlas|virus|bonus|jeans)\M',
                         '\1q', 'g');

@@ -6,14 +6,15 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::audit_log;
-use crate::db;
+use crate::db::{self, sql};
 use crate::error::{Error, Result, broken_constraint};
 use crate::http::json::{Json, Path, Query};
-use crate::http::list::{Place, list_page};
+use crate::http::list::{self, Place, list_page};
 use crate::http::page::List;
 use crate::http::who::{Admin, AdminSent};
 use crate::ids::JobId;
@@ -28,6 +29,10 @@ struct ListJobs {
     /// `mail_order_paid`, `send_refund`, …
     #[garde(inner(length(chars, max = 60)))]
     kind: Option<String>,
+    /// The beginning of a kind (a space stands for `_`), or a part of what a dead job failed with; at least three characters. Case and
+    /// accents do not matter.
+    #[garde(inner(length(chars, max = 120)))]
+    q: Option<String>,
     #[garde(skip)]
     limit: Option<i64>,
     #[garde(skip)]
@@ -87,9 +92,29 @@ pub(super) async fn list_jobs(app: web::Data<App>, _admin: Admin, Query(ask): Qu
          WHERE ($1::text IS NULL OR state = $1) AND ($2::text IS NULL OR kind = $2) AND ($3::uuid IS NULL OR id < $3)
          ORDER BY id DESC LIMIT $4 OFFSET $5";
     const COUNT: &str = "SELECT count(*) FROM jobs WHERE ($1::text IS NULL OR state = $1) AND ($2::text IS NULL OR kind = $2)";
+    const FOUND: &str = "
+        WITH found AS MATERIALIZED (
+            SELECT id FROM jobs WHERE kind ~>=~ replace(plain($3), ' ', '_') AND kind ~<~ (replace(plain($3), ' ', '_') || $4)
+            UNION SELECT id FROM jobs WHERE state = 'dead' AND plain(last_error) LIKE plain($5))";
+    const FITS: &str = "
+        id = ANY(ARRAY(SELECT found.id FROM found)) AND ($1::text IS NULL OR state = $1) AND ($2::text IS NULL OR kind = $2)";
+    const LIST_FOUND: &str = sql!(
+        FOUND,
+        " SELECT id, kind, payload, state, run_at, attempts, max_attempts, last_error, cause, created_at, finished_at FROM jobs WHERE ",
+        FITS,
+        " AND ($6::uuid IS NULL OR id < $6) ORDER BY id DESC LIMIT $7 OFFSET $8"
+    );
+    const COUNT_FOUND: &str = sql!(FOUND, " SELECT count(*) FROM jobs WHERE ", FITS);
     let place: Place<JobId> = Place::of(ask.limit, ask.offset, ask.cursor.as_deref())?;
-    let page =
-        list_page(&app.db().await?, (LIST, COUNT), &[&ask.state, &ask.kind], &place, |row| (row.get("id"), view(row))).await?;
+    let (db, read) = (app.db().await?, |row: &Row| (row.get("id"), view(row)));
+    let (state, kind) = (&ask.state, &ask.kind);
+    let page = match list::part(ask.q.as_deref())? {
+        Some(q) => {
+            let filters: [&(dyn ToSql + Sync); 5] = [state, kind, &q, &list::last_letter(), &list::holding(q)];
+            list_page(&db, (LIST_FOUND, COUNT_FOUND), &filters, &place, read).await?
+        }
+        None => list_page(&db, (LIST, COUNT), &[state, kind], &place, read).await?,
+    };
     Ok(HttpResponse::Ok().json(page))
 }
 

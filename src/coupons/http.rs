@@ -16,7 +16,8 @@ use crate::audit_log;
 use crate::db::Transaction;
 use crate::error::{Error, FieldError, Problem, Result};
 use crate::http::json::{Json, Path, Query};
-use crate::http::page::{self, List};
+use crate::http::list::Place;
+use crate::http::page::List;
 use crate::http::who::{Admin, AdminSent};
 use crate::ids::CouponId;
 
@@ -108,7 +109,7 @@ struct Listing {
     offset: Option<i64>,
     #[garde(length(chars, max = 200))]
     cursor: Option<String>,
-    /// The beginning of a code.
+    /// The beginning of a code; case and accents do not matter.
     #[garde(length(chars, max = 40))]
     q: Option<String>,
 }
@@ -239,10 +240,9 @@ fn checked(coupon: Coupon) -> Result<Coupon> {
 #[get("/api/admin/coupons")]
 async fn list_coupons(app: web::Data<App>, _admin: Admin, query: Query<Listing>) -> Result<HttpResponse> {
     let Listing { limit, offset, cursor, q } = query.0;
-    let bounds = page::bounds(limit, offset)?;
-    let after = cursor.as_deref().map(page::read_cursor).transpose()?;
-    let start = q.map(|q| q.trim().to_ascii_uppercase());
-    let list = store::list_coupons(&app.db().await?, bounds, after, start.as_deref()).await?;
+    let place = Place::of(limit, offset, cursor.as_deref())?;
+    let beginning = q.as_deref().map(str::trim).filter(|q| !q.is_empty());
+    let list = store::list_coupons(&app.db().await?, &place, beginning).await?;
     let items: Vec<CouponView> = list.items.into_iter().map(CouponView::from).collect();
     let List { total, limit, offset, next_cursor, .. } = list;
     Ok(HttpResponse::Ok().json(List { items, total, limit, offset, next_cursor }))

@@ -6,7 +6,7 @@ use tokio_postgres::types::ToSql;
 
 use super::page::{self, List};
 use crate::db;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Where a page of a list begins: at an offset, or after a cursor.
 #[derive(Debug)]
@@ -23,6 +23,30 @@ impl<Key: DeserializeOwned> Place<Key> {
         let after: Option<Key> = cursor.map(page::read_cursor).transpose()?;
         Ok(Self { limit, offset: if after.is_some() { 0 } else { offset }, after })
     }
+}
+
+/// The fewest letters that a part of a text is looked up by: the index of parts knows three letters at a time.
+const PART_MIN: usize = 3;
+
+/// What a search for a part of a text asks for: `None` where nothing was typed.
+///
+/// Errors: 422 fewer than three characters.
+pub fn part(q: Option<&str>) -> Result<Option<&str>> {
+    let q = q.map(str::trim).filter(|q| !q.is_empty());
+    match q {
+        Some(q) if q.chars().count() < PART_MIN => Err(Error::field("q", format!("must have at least {PART_MIN} characters"))),
+        q => Ok(q),
+    }
+}
+
+/// The pattern of `LIKE` for texts that hold these words.
+pub fn holding(words: &str) -> String {
+    format!("%{}%", words.trim().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"))
+}
+
+/// No letter is behind this one: what begins with a text lies between it and it with this letter.
+pub fn last_letter() -> String {
+    char::MAX.to_string()
 }
 
 /// A page of rows, newest first. `sql` takes `filters`, then the cursor's key, the limit and the offset; `count` takes `filters`.
@@ -46,4 +70,20 @@ where
     let next_cursor = read.last().filter(|_| has_more).map(|(key, _)| page::cursor_of(key));
     let items = read.drain(..).map(|(_, item)| item).collect();
     Ok(List { items, total, limit: place.limit, offset: place.offset, next_cursor })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_typed_holds_no_sign_of_a_pattern() {
+        assert_eq!(holding(" 50%_\\ "), "%50\\%\\_\\\\%");
+    }
+
+    #[test]
+    fn a_blank_part_is_none_and_a_short_one_is_refused() {
+        assert!(matches!((part(None), part(Some("  ")), part(Some(" ana "))), (Ok(None), Ok(None), Ok(Some("ana")))));
+        assert!(matches!(part(Some("an ")), Err(Error::Invalid(_))));
+    }
 }

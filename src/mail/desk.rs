@@ -2,13 +2,16 @@
 
 use deadpool_postgres::{GenericClient, Transaction};
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
 use super::send;
 use super::store::{self, BLOCKED_WHY, Channel, WITHDRAWN};
 use crate::app::App;
 use crate::cause::Actor;
-use crate::db;
+use crate::db::{self, sql};
 use crate::error::{Error, Result};
+use crate::http::list::{self, Place, list_page};
+use crate::http::page::List;
 use crate::ids::{MessageId, OrderId};
 use crate::jobs::{self, Job};
 use crate::sale::states::MessageStatus;
@@ -20,28 +23,53 @@ pub struct Filter<'a> {
     pub status: Option<MessageStatus>,
     pub kind: Option<&'a str>,
     pub channel: Option<&'a str>,
+    /// A part of the address, or of the subject.
+    pub q: Option<&'a str>,
 }
 
-/// Newest first, and how many there are in all; `after` is the last id of the page before.
-pub async fn list_messages(
+/// `$1` to `$4` of every statement of the list.
+const FITS: &str = "
+    ($1::uuid IS NULL OR order_id = $1) AND ($2::text IS NULL OR status = $2) AND ($3::text IS NULL OR kind = $3)
+    AND ($4::text IS NULL OR channel = $4)";
+const COLUMNS: &str = "id, kind, channel, order_id, recipient, subject, status, claimed_at, provider, error, created_at, sent_at";
+
+/// Newest first; `read` makes an item of a row with [`COLUMNS`].
+pub async fn list_messages<Item>(
     db: &impl GenericClient,
     filter: &Filter<'_>,
-    (limit, offset): (i64, i64),
-    after: Option<MessageId>,
-) -> Result<(Vec<Row>, i64)> {
-    const COUNT: &str = "
-        SELECT count(*) FROM messages
-         WHERE ($1::uuid IS NULL OR order_id = $1) AND ($2::text IS NULL OR status = $2) AND ($3::text IS NULL OR kind = $3)
-           AND ($4::text IS NULL OR channel = $4)";
-    const PAGE: &str = "
-        SELECT id, kind, channel, order_id, recipient, subject, status, claimed_at, provider, error, created_at, sent_at FROM messages
-         WHERE ($1::uuid IS NULL OR order_id = $1) AND ($2::text IS NULL OR status = $2) AND ($3::text IS NULL OR kind = $3)
-           AND ($4::text IS NULL OR channel = $4) AND ($5::uuid IS NULL OR id < $5)
-         ORDER BY id DESC LIMIT $6 OFFSET $7";
-    let Filter { order, status, kind, channel } = filter;
-    let total = db::query_one(db, COUNT, &[order, status, kind, channel]).await?.get(0);
-    let rows = db::query(db, PAGE, &[order, status, kind, channel, &after, &limit, &offset]).await?;
-    Ok((rows, total))
+    place: &Place<MessageId>,
+    read: impl Fn(&Row) -> Item,
+) -> Result<List<Item>> {
+    const LIST: &str = sql!(
+        "SELECT ",
+        COLUMNS,
+        " FROM messages WHERE ",
+        FITS,
+        " AND ($5::uuid IS NULL OR id < $5) ORDER BY id DESC LIMIT $6 OFFSET $7"
+    );
+    const COUNT: &str = sql!("SELECT count(*) FROM messages WHERE ", FITS);
+    const FOUND: &str = "
+        WITH found AS MATERIALIZED (
+            SELECT id FROM messages WHERE plain(coalesce(recipient, '') || ' ' || subject) LIKE plain($5))";
+    const LIST_FOUND: &str = sql!(
+        FOUND,
+        " SELECT ",
+        COLUMNS,
+        " FROM messages WHERE id = ANY(ARRAY(SELECT found.id FROM found)) AND ",
+        FITS,
+        " AND ($6::uuid IS NULL OR id < $6) ORDER BY id DESC LIMIT $7 OFFSET $8"
+    );
+    const COUNT_FOUND: &str =
+        sql!(FOUND, " SELECT count(*) FROM messages WHERE id = ANY(ARRAY(SELECT found.id FROM found)) AND ", FITS);
+    let Filter { order, status, kind, channel, q } = filter;
+    let item = |row: &Row| (row.get("id"), read(row));
+    match q {
+        Some(q) => {
+            let filters: [&(dyn ToSql + Sync); 5] = [order, status, kind, channel, &list::holding(q)];
+            list_page(db, (LIST_FOUND, COUNT_FOUND), &filters, place, item).await
+        }
+        None => list_page(db, (LIST, COUNT), &[order, status, kind, channel], place, item).await,
+    }
 }
 
 /// One message with its text.

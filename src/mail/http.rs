@@ -14,13 +14,14 @@ use crate::app::App;
 use crate::audit_log;
 use crate::error::{Error, Result};
 use crate::http::json::{Path, Query};
-use crate::http::page::{List, bounds, cursor_of, read_cursor};
+use crate::http::list::{self, Place};
+use crate::http::page::List;
 use crate::http::who::Admin;
 use crate::ids::{MessageId, OrderId};
 use crate::sale::states::MessageStatus;
 
 pub fn routes(cfg: &mut ServiceConfig<'_>) {
-    cfg.service(list).service(show).service(retry);
+    cfg.service(list_messages).service(show).service(retry);
 }
 
 /// A mail or an SMS to a customer, or a mail to the operator.
@@ -103,6 +104,9 @@ struct ListQuery {
     /// `email` or `sms`.
     #[garde(inner(custom(is_channel)))]
     channel: Option<String>,
+    /// A part of the address, or of the subject; at least three characters. Case and accents do not matter.
+    #[garde(inner(length(chars, max = 254)))]
+    q: Option<String>,
     #[garde(skip)]
     limit: Option<i64>,
     #[garde(skip)]
@@ -118,17 +122,13 @@ fn is_channel(channel: &str, _: &()) -> garde::Result {
 /// Messages that were sent, wait to be sent, or could not be, newest first.
 #[utoipa::path(tag = "admin", security(("bearer" = [])), params(ListQuery), responses((status = 200, body = List<MessageView>)))]
 #[get("/api/admin/messages")]
-async fn list(app: web::Data<App>, _admin: Admin, Query(query): Query<ListQuery>) -> Result<HttpResponse> {
-    let (limit, offset) = bounds(query.limit, query.offset)?;
-    let after: Option<MessageId> = query.cursor.as_deref().map(read_cursor).transpose()?;
-    let (kind, channel) = (query.kind.as_deref(), query.channel.as_deref());
-    let filter = Filter { order: query.order_id, status: query.status, kind, channel };
-    // One more than asked, to know whether there is another page.
-    let (rows, total) = desk::list_messages(&app.db().await?, &filter, (limit + 1, offset), after).await?;
-    let mut items: Vec<_> = rows.iter().map(MessageView::from_row).collect::<Result<_>>()?;
-    let has_more = items.len() as i64 > limit;
-    items.truncate(limit as usize);
-    let next_cursor = items.last().filter(|_| has_more).map(|last| cursor_of(&last.id));
+async fn list_messages(app: web::Data<App>, _admin: Admin, Query(query): Query<ListQuery>) -> Result<HttpResponse> {
+    let place = Place::of(query.limit, query.offset, query.cursor.as_deref())?;
+    let (kind, channel, q) = (query.kind.as_deref(), query.channel.as_deref(), list::part(query.q.as_deref())?);
+    let filter = Filter { order: query.order_id, status: query.status, kind, channel, q };
+    let page = desk::list_messages(&app.db().await?, &filter, &place, MessageView::from_row).await?;
+    let List { items, total, limit, offset, next_cursor } = page;
+    let items = items.into_iter().collect::<Result<Vec<_>>>()?;
     Ok(HttpResponse::Ok().json(List { items, total, limit, offset, next_cursor }))
 }
 

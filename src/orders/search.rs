@@ -9,6 +9,7 @@ use super::store::list_lines;
 use super::view::{COLUMNS, IS_ON_HOLD, OrderLine, OrderView};
 use crate::db::{self, sql};
 use crate::error::Result;
+use crate::http::list::last_letter;
 use crate::ids::OrderId;
 use crate::payments::store::id_floor;
 use crate::sale::named;
@@ -192,7 +193,7 @@ struct Words {
 impl Words {
     fn of(q: &str) -> Self {
         let name = q.to_lowercase();
-        Self { numbers: Some(named::readings(q)), email: name.clone(), name, last_letter: char::MAX.to_string() }
+        Self { numbers: Some(named::readings(q)), email: name.clone(), name, last_letter: last_letter() }
     }
 
     fn params(&self) -> [Param<'_>; 4] {

@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::db::{self, Patience, sql};
 use crate::error::{Error, Problem, Result};
 use crate::http::json::{Json, Path, Query};
+use crate::http::list::holding;
 use crate::http::page::{List, bounds, cursor_of, read_cursor};
 use crate::http::who::{Admin, AdminSent, SignedIn};
 use crate::ids::UserId;
@@ -237,11 +238,6 @@ async fn find_account(db: &impl GenericClient, keys: &Keys, id: UserId) -> Resul
     account_of(&row, keys)
 }
 
-/// Escapes `%` and `_` for `LIKE`.
-fn pattern(q: &str) -> String {
-    format!("%{}%", q.trim().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"))
-}
-
 /// The persons whose name or e-mail holds `q`, looked up in their index. It knows three letters at a time.
 const FOUND: &str = "
     WITH found AS MATERIALIZED (
@@ -255,7 +251,7 @@ async fn count_users(db: &impl GenericClient, search: &Search) -> Result<i64> {
          WHERE erased_at IS NULL AND ($1::text IS NULL OR plain(name || ' ' || email) LIKE plain($1))
            AND ($2::text IS NULL OR role = $2)";
     const COUNT_FOUND: &str = sql!(FOUND, " SELECT count(*) AS total FROM found");
-    let (q, role) = (search.q.as_deref().map(pattern), search.role.map(Role::as_str));
+    let (q, role) = (search.q.as_deref().map(holding), search.role.map(Role::as_str));
     let count = if search.is_looked_up() { COUNT_FOUND } else { COUNT };
     Ok(db::query_one(db, count, &[&q, &role]).await?.get("total"))
 }
@@ -286,7 +282,7 @@ async fn list_users(
         ", blocked_at FROM users WHERE id = ANY(ARRAY(SELECT found.id FROM found))",
         BEHIND
     );
-    let (q, role) = (search.q.as_deref().map(pattern), search.role.map(Role::as_str));
+    let (q, role) = (search.q.as_deref().map(holding), search.role.map(Role::as_str));
     let (at, id) = after.unzip();
     let page = if search.is_looked_up() { LIST_FOUND } else { LIST };
     let rows = db::query(db, page, &[&q, &role, &at, &id, &limit, &offset]).await?;

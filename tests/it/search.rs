@@ -47,7 +47,7 @@ async fn empty(shop: Shop) {
 
 #[actix_web::test]
 async fn singular_and_plural_find_each_other_with_and_without_accents() {
-    const PAIRS: [(&str, &str); 52] = [
+    const PAIRS: [(&str, &str); 80] = [
         ("Botão", "botões"),
         ("Balão", "balões"),
         ("Fogão", "fogões"),
@@ -100,6 +100,34 @@ async fn singular_and_plural_find_each_other_with_and_without_accents() {
         ("Tênis", "tenis"),
         ("Lápis", "lapis"),
         ("Ônibus", "onibus"),
+        ("País", "países"),
+        ("Anis", "anises"),
+        ("Chinês", "chineses"),
+        ("Inglês", "ingleses"),
+        ("Francês", "franceses"),
+        ("Português", "portugueses"),
+        ("Japonês", "japoneses"),
+        ("Holandês", "holandeses"),
+        ("Escocês", "escoceses"),
+        ("Irlandês", "irlandeses"),
+        ("Norueguês", "noruegueses"),
+        ("Camponês", "camponeses"),
+        ("Freguês", "fregueses"),
+        ("Viés", "vieses"),
+        ("Convés", "conveses"),
+        ("Revés", "reveses"),
+        ("Lilás", "lilases"),
+        ("Retrós", "retroses"),
+        ("Tese", "teses"),
+        ("Síntese", "sínteses"),
+        ("Prótese", "próteses"),
+        ("Maionese", "maioneses"),
+        ("Marquise", "marquises"),
+        ("Crise", "crises"),
+        ("Análise", "análises"),
+        ("Chemise", "chemises"),
+        ("Base", "bases"),
+        ("Dose", "doses"),
     ];
     let shop = Shop::open().await;
     let all: Vec<&str> = PAIRS.iter().flat_map(|(one, many)| [*one, *many]).collect();
@@ -315,4 +343,119 @@ async fn the_search_for_people_reads_no_whole_table() {
         }
     }
     shop.close().await;
+}
+
+/// What is typed, as a query string has it.
+fn typed(q: &str) -> String {
+    form_urlencoded::byte_serialize(q.as_bytes()).collect()
+}
+
+#[actix_web::test]
+async fn coupons_jobs_and_messages_are_found_without_accents_and_in_any_case() {
+    let shop = Shop::open().await;
+    let admin = shop.admin().await;
+    for code in ["VERAO-10", "VERAO-20", "INVERNO"] {
+        let made = admin.post("/api/admin/coupons", &json!({"code": code, "kind": "percent", "value": 10})).await;
+        assert_eq!(made.status, 201, "{}", made.body);
+    }
+    shop.execute(
+        "INSERT INTO jobs (id, kind, payload, state, max_attempts, last_error, cause, finished_at) VALUES
+            (gen_random_uuid(), 'send_refund', '{}', 'dead', 5, 'Transação RECUSADA: saldo de 100% (à vista)', 't', now()),
+            (gen_random_uuid(), 'mail_order_paid', '{}', 'done', 5, NULL, 't', now())",
+    )
+    .await;
+    shop.execute(
+        "INSERT INTO messages (id, event, kind, channel, recipient, subject, status, provider, provider_ref) VALUES
+            (gen_random_uuid(), 'a', 'invoice', 'email', 'angela@example.com', 'Sua nota fiscal eletrônica – Café', 'sent', 'resend', 'r')",
+    )
+    .await;
+    let total = async |list: &str, q: &str| {
+        let found = admin.get(&format!("/api/admin/{list}q={}", typed(q))).await;
+        assert_eq!(found.status, 200, "{list} {q}: {}", found.body);
+        assert_eq!(found.body["items"].as_array().unwrap().len() as i64, found.body["total"].as_i64().unwrap(), "{list} {q}");
+        found.body["total"].as_i64().unwrap()
+    };
+    for (q, count) in [("verão", 2), (" Verao-1 ", 1), ("VERÃO-", 2), ("erao", 0), ("i", 1), ("v_", 0), ("", 3)] {
+        assert_eq!(total("coupons?", q).await, count, "{q}");
+    }
+    for (q, count) in [
+        ("transacao recusada", 1),
+        ("À VISTA", 1),
+        ("100%", 1),
+        ("10_%", 0),
+        ("Send Refund", 1),
+        ("SEND_REF", 1),
+        ("mail order", 1),
+        ("refund", 0),
+    ] {
+        assert_eq!(total("jobs?", q).await, count, "{q}");
+    }
+    assert_eq!(total("jobs?state=done&", "mail_order_paid").await, 1);
+    assert_eq!((total("jobs?state=dead&", "mail_order_paid").await, total("jobs?kind=send_refund&", "transação").await), (0, 1));
+    for (q, count) in
+        [("ANGELA@", 1), ("Ângela", 1), ("eletronica", 1), ("ELETRÔNICA – CAFÉ", 1), ("ele_r", 0), ("example.com", 1)]
+    {
+        assert_eq!(total("messages?kind=invoice&", q).await, count, "{q}");
+    }
+    assert_eq!((total("messages?channel=sms&", "angela").await, total("messages?kind=invoice&", " ").await), (0, 1));
+    for list in ["jobs", "messages"] {
+        assert_eq!(admin.get(&format!("/api/admin/{list}?q=ab")).await.invalid_fields(), ["q"], "{list}");
+    }
+    shop.execute("DELETE FROM messages WHERE event = 'a'").await;
+    shop.execute("DELETE FROM jobs WHERE cause = 't'").await;
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn the_search_for_coupons_jobs_messages_and_products_reads_no_whole_table() {
+    const MANY: &str = "
+        INSERT INTO coupons (id, code, kind, value) SELECT gen_random_uuid(), 'CUPOM' || n, 'fixed', 1 FROM generate_series(1, 20000) n;
+        INSERT INTO jobs (id, kind, payload, state, max_attempts, last_error, cause, finished_at)
+        SELECT gen_random_uuid(), 'kind_' || n % 40, '{}', CASE WHEN n % 10 = 0 THEN 'dead' ELSE 'done' END, 1, 'Recusado ' || n, 't', now()
+          FROM generate_series(1, 20000) n;
+        INSERT INTO messages (id, event, kind, channel, recipient, subject, status, provider, provider_ref)
+        SELECT gen_random_uuid(), 'e' || n, 'invoice', 'email', 'p' || n || '@example.com', 'Nota fiscal ' || n, 'sent', 'resend', 'r' || n
+          FROM generate_series(1, 20000) n;
+        ANALYZE";
+    let shop = Shop::open().await;
+    let titles: Vec<String> = generate(&mut Random(3), 5_000).into_iter().map(|product| product.title).collect();
+    fill(&shop, &titles.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    shop.app.db().await.unwrap().batch_execute(MANY).await.unwrap();
+    let (coupons, jobs, messages) = ("src/coupons/store.rs", "src/admin/jobs.rs", "src/mail/desk.rs");
+    let words = "'recusado 123', '\u{10ffff}', '%recusado 123%'";
+    for (place, values, index) in [
+        (format!("{coupons} LIST"), "'cupom123', '\u{10ffff}', NULL, 20, 0".to_owned(), "coupons_beginning"),
+        (format!("{coupons} COUNT"), "'cupom123', '\u{10ffff}'".to_owned(), "coupons_beginning"),
+        (format!("{jobs} LIST_FOUND"), format!("NULL, NULL, {words}, NULL, 20, 0"), "jobs_kind"),
+        (format!("{jobs} COUNT_FOUND"), format!("NULL, NULL, {words}"), "jobs_errors"),
+        (
+            format!("{messages} LIST_FOUND"),
+            "NULL, NULL, NULL, NULL, '%nota fiscal 123%', NULL, 20, 0".to_owned(),
+            "messages_search",
+        ),
+        (format!("{messages} COUNT_FOUND"), "NULL, NULL, NULL, NULL, '%nota fiscal 123%'".to_owned(), "messages_search"),
+    ] {
+        for plan in plans(&shop, &statement(&place), &values).await {
+            assert!(plan.contains(index) && !plan.contains("Seq Scan"), "{place}:\n{plan}");
+        }
+    }
+    let db = shop.app.db().await.unwrap();
+    let (wanted, title): (String, String) =
+        (shop.sql("SELECT search_query('anel de prata')::text").await, shop.sql("SELECT search_title('anel de prata')").await);
+    let mut looked_at = 0;
+    for (sql, types) in vitrine::catalog::list_statements().unwrap() {
+        if sql.contains("ts_rank") && types.len() == 4 {
+            let asked: [&(dyn tokio_postgres::types::ToSql + Sync); 4] = [&wanted, &title, &"anel de prata", &"'zsanewl'"];
+            let explain = db.prepare_typed(&format!("EXPLAIN {sql}"), &types).await.unwrap();
+            let rows = db.query(&explain, &asked).await.unwrap();
+            let plan: String = rows.iter().map(|row| row.get::<_, String>(0) + "\n").collect();
+            assert!(plan.contains("products_search") && !plan.contains("Seq Scan on products"), "{sql}:\n{plan}");
+            looked_at += 1;
+        }
+    }
+    assert!(looked_at > 0);
+    drop(db);
+    shop.execute("TRUNCATE coupons CASCADE").await;
+    shop.execute("TRUNCATE jobs, messages").await;
+    empty(shop).await;
 }
