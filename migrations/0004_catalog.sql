@@ -314,6 +314,22 @@ CREATE UNIQUE INDEX stock_movements_once ON stock_movements (order_line_id, reas
 CREATE INDEX stock_movements_returned ON stock_movements (order_line_id) WHERE reason = 'return';
 CREATE TRIGGER stock_movements_grow BEFORE UPDATE OR DELETE ON stock_movements FOR EACH ROW EXECUTE FUNCTION only_grows();
 
+-- Imports of product tables. `imported` counts what stands, in the transaction that wrote it; purged after a year.
+CREATE DOMAIN import_state AS text CHECK (VALUE IN ('running', 'done', 'stopped'));
+CREATE TABLE product_imports (
+    id          uuid PRIMARY KEY,
+    state       import_state NOT NULL DEFAULT 'running',
+    actor       text NOT NULL,
+    total       counter NOT NULL,               -- products of the table
+    imported    json_object NOT NULL,
+    error       text,                           -- why it stopped
+    started_at  timestamptz NOT NULL DEFAULT now(),
+    updated_at  timestamptz NOT NULL DEFAULT now(),
+    finished_at timestamptz,
+    CONSTRAINT product_imports_ends CHECK ((finished_at IS NULL) = (state = 'running') AND (error IS NOT NULL) = (state = 'stopped'))
+);
+CREATE INDEX product_imports_started ON product_imports (started_at);
+
 -- Variants that are nearly sold out and were reported. The row is deleted once there is more stock.
 CREATE TABLE stock_alerts (
     variant_id uuid PRIMARY KEY,

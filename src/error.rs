@@ -187,7 +187,7 @@ impl Error {
     }
 
     /// The text for the client. From 500 on it is the title alone: the cause goes to the log.
-    fn detail(&self) -> String {
+    pub fn detail(&self) -> String {
         match self {
             Self::Provider(error) if error.is_refusal() => "The provider refused the request; nothing was charged".to_owned(),
             Self::Busy { what, .. } => (*what).to_owned(),

@@ -46,6 +46,7 @@ id!(
     CategoryId,
     ProductId,
     VariantId,
+    ImportId,
     CartId,
     CouponId,
     OrderId,

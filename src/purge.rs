@@ -15,7 +15,7 @@ const BATCH: u64 = 1000;
 /// Batches per table and run: a busy shop adds more rows in ten minutes than one batch.
 const MAX_BATCHES: usize = 200;
 
-const PURGES: [(&str, &str); 15] = [
+const PURGES: [(&str, &str); 16] = [
     (
         "jobs",
         "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE state = 'done' AND finished_at < now() - interval '7 days' LIMIT 1000)",
@@ -26,6 +26,10 @@ const PURGES: [(&str, &str); 15] = [
         "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE state = 'dead' AND finished_at < now() - interval '90 days' LIMIT 1000)",
     ),
     ("alerts", "DELETE FROM alerts WHERE id IN (SELECT id FROM alerts WHERE day < current_date - 365 LIMIT 1000)"),
+    (
+        "product_imports",
+        "DELETE FROM product_imports WHERE id IN (SELECT id FROM product_imports WHERE started_at < now() - interval '365 days' LIMIT 1000)",
+    ),
     (
         "idempotency_keys",
         "DELETE FROM idempotency_keys WHERE (scope, key) IN (SELECT scope, key FROM idempotency_keys WHERE created_at < now() - interval '24 hours' LIMIT 1000)",

@@ -11,7 +11,8 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::category_admin::{self, CategoryInput};
 use super::export::Form;
-use super::import::{self, Imported, Stock};
+use super::import::{self, Stock};
+use super::imports::{self, Import};
 use super::product_admin::{self, Changes, ProductInput};
 use super::stock::{self, StockChange};
 use super::version::{IfMatch, tagged};
@@ -19,12 +20,15 @@ use super::{Category, Product, changed, export, store};
 use crate::app::App;
 use crate::error::{Error, Problem, Result};
 use crate::http::json::{Json, Path, Query};
+use crate::http::list::Place;
+use crate::http::page::List;
 use crate::http::who::{Admin, AdminSent};
+use crate::ids::ImportId;
 
 pub fn routes(cfg: &mut ServiceConfig<'_>) {
     cfg.service(create_product).service(set_stock).service(replace_product).service(change_product).service(delete_product);
     cfg.service(create_category).service(replace_category).service(delete_category);
-    cfg.service(import_products).service(export_products);
+    cfg.service(import_products).service(list_imports).service(show_import).service(export_products);
 }
 
 /// Creates a product
@@ -198,10 +202,11 @@ struct ExportHow {
 ///
 /// One line per variant, up to 10 MB. Products are known by `product_slug`, variants by `sku`; what the file does not name
 /// stays as it is. An invalid file answers with every bad line, and changes nothing. A good one is written in batches of 200 products; should
-/// one of them fail, the error says how many products stand. `docs/product-table.md` has the rules.
+/// one of them fail, the error says how many products stand. `GET /api/admin/products/import` shows meanwhile how far it is.
+/// `docs/product-table.md` has the rules.
 #[utoipa::path(tag = "admin", security(("bearer" = [])), params(ImportHow), request_body(content = String, content_type = "text/csv"),
-    responses((status = 200, body = Imported), (status = 401, body = Problem), (status = 403, body = Problem),
-    (status = 409, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem)))]
+    responses((status = 200, body = Import), (status = 401, body = Problem), (status = 403, body = Problem),
+    (status = 409, body = Problem, description = "It stopped half-way; `detail` says where and why"), (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem)))]
 #[post("/api/admin/products/import")]
 async fn import_products(
     app: Data<App>,
@@ -220,6 +225,37 @@ async fn import_products(
     let sheet = web::block(move || super::sheet::read(&body)).await.map_err(|e| Error::Internal(e.to_string()))??;
     let imported = import::run(&app, sheet, how.0.stock, admin.0.actor(), &ProgressBar::hidden()).await?;
     Ok(HttpResponse::Ok().json(imported))
+}
+
+#[derive(Debug, Deserialize, Validate, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct ListImports {
+    #[garde(skip)]
+    limit: Option<i64>,
+    #[garde(skip)]
+    offset: Option<i64>,
+    #[garde(inner(length(chars, max = 200)))]
+    cursor: Option<String>,
+}
+
+/// Lists imports, newest first
+///
+/// Those that run show how many products stand by now.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), params(ListImports),
+    responses((status = 200, body = List<Import>), (status = 401, body = Problem), (status = 403, body = Problem)))]
+#[get("/api/admin/products/import")]
+async fn list_imports(app: Data<App>, _admin: Admin, Query(ask): Query<ListImports>) -> Result<HttpResponse> {
+    let place = Place::of(ask.limit, ask.offset, ask.cursor.as_deref())?;
+    Ok(HttpResponse::Ok().json(imports::list_imports(&app.db().await?, &place).await?))
+}
+
+/// Shows how far an import is, or how it ended
+#[utoipa::path(tag = "admin", security(("bearer" = [])), params(("id" = ImportId, Path)),
+    responses((status = 200, body = Import), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem)))]
+#[get("/api/admin/products/import/{id}")]
+async fn show_import(app: Data<App>, _admin: Admin, id: Path<ImportId>) -> Result<HttpResponse> {
+    Ok(HttpResponse::Ok().json(imports::find_import(&app.db().await?, id.0).await?))
 }
 
 /// Exports all products as CSV

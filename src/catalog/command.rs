@@ -10,7 +10,8 @@ use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt};
 
 use super::export::{self, Form};
-use super::import::{self, Imported, MAX_BODY, Stock};
+use super::import::{self, MAX_BODY, Stock};
+use super::imports::Imported;
 use crate::app::App;
 use crate::cause::{self, Actor};
 use crate::config::Config;
@@ -30,7 +31,7 @@ pub async fn import(config: Config, file: &Path, stock: Stock, progress: &Progre
     let bar = progress.bar("importing products", sheet.products.len());
     let work = import::run(&app, sheet, stock, Actor::Command(IMPORT), &bar);
     let Imported { products, variants, categories, created, updated, stock_kept, .. } =
-        cause::scope("command", IMPORT, work).await?;
+        cause::scope("command", IMPORT, work).await?.imported;
     drop(bar);
     println!("{products} product(s) with {variants} variant(s) in {categories} categories: {created} new, {updated} changed");
     if stock_kept > 0 {

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use deadpool_postgres::{GenericClient, Transaction};
 use indicatif::ProgressBar;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
 use super::categories::{self, MAX};
+use super::imports::{self, Import, Imported};
 use super::save::{Draft, Others, lock_writers, save};
 use super::sheet::{Entry, Sheet};
 use super::slug::{free_slug, slugify};
@@ -18,9 +19,9 @@ use super::{Product, changed, diff, store};
 use crate::app::App;
 use crate::audit_log;
 use crate::cause::Actor;
-use crate::db;
+use crate::db::{self, Connection};
 use crate::error::{Chain, Error, FieldError, Result};
-use crate::ids::{CategoryId, ProductId};
+use crate::ids::{CategoryId, ImportId, ProductId};
 
 pub use super::sheet::read;
 
@@ -43,69 +44,65 @@ pub enum Stock {
     Set,
 }
 
-/// What an import did.
-#[derive(Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Imported {
-    /// Products, variants and categories that the table names.
-    pub products: usize,
-    pub variants: usize,
-    pub categories: usize,
-    /// Products that are new.
-    pub created: usize,
-    /// Products that were there and are different now.
-    pub updated: usize,
-    /// Variants that kept their stock though the table has another.
-    pub stock_kept: usize,
-    /// Transactions that it took.
-    pub batches: usize,
-}
-
 /// Imports a table, so many products at a time. What is found wrong before the first batch changes nothing. Should a later batch fail, the
-/// earlier ones stand, and the error says how many products those are; sent again, the table changes only the rest. The bar counts products.
-pub async fn run(app: &App, sheet: Sheet, stock: Stock, actor: Actor, bar: &ProgressBar) -> Result<Imported> {
+/// earlier ones stand, and the error says how many products those are; sent again, the table changes only the rest. How far it is, is
+/// read meanwhile by `GET /api/admin/products/import`; the bar counts products.
+pub async fn run(app: &App, sheet: Sheet, stock: Stock, actor: Actor, bar: &ProgressBar) -> Result<Import> {
     let mut db = app.db_for_long().await?;
     refuse_foreign(&db, &sheet.products).await?;
-    let total = sheet.products.len();
+    let (id, total) = (ImportId::new(), sheet.products.len());
     let paths: HashSet<&Vec<String>> = sheet.products.iter().map(|entry| &entry.category).collect();
     let mut whole = Imported { categories: paths.len(), ..Imported::default() };
+    imports::insert_import(&db, id, &whole, i32::try_from(total).unwrap_or(i32::MAX), actor).await?;
     let mut rest = sheet.products;
     while !rest.is_empty() {
         let next = rest.split_off(rest.len().min(BATCH));
         let batch = std::mem::replace(&mut rest, next);
-        let tx = db.transaction().await?;
-        let outcome = async {
-            let part = apply(&tx, batch, stock, actor).await?;
-            tx.commit().await?;
-            Ok(part)
-        };
-        let part = outcome.await.map_err(|error| stopped(error, whole.products, total))?;
-        whole.add(&part);
-        bar.inc(part.products as u64);
-        if part.created + part.updated > 0 {
-            changed(app).await;
+        match write_batch(&mut db, id, &whole, batch, stock, actor).await {
+            Ok(now) => {
+                if (now.created, now.updated) != (whole.created, whole.updated) {
+                    changed(app).await;
+                }
+                bar.inc((now.products - whole.products) as u64);
+                whole = now;
+            }
+            Err(error) => {
+                let error = stopped(error, whole.products, total);
+                // Where the database is away this fails too. The import then reads as stopped after a while.
+                if let Err(lost) = imports::end_import(&db, id, Some(&told(&error))).await {
+                    tracing::warn!(error = %Chain(&lost), import = %id, "the end of an import could not be written down");
+                }
+                return Err(error);
+            }
         }
         tracing::info!(products = whole.products, of = total, "a part of a product table was imported");
     }
-    Ok(whole)
+    imports::end_import(&db, id, None).await?;
+    imports::find_import(&db, id).await
 }
 
-impl Imported {
-    fn add(&mut self, part: &Self) {
-        self.products += part.products;
-        self.variants += part.variants;
-        self.created += part.created;
-        self.updated += part.updated;
-        self.stock_kept += part.stock_kept;
-        self.batches += 1;
-    }
+/// Writes one batch, and counts it with those before it. Returns what stands.
+async fn write_batch(
+    db: &mut Connection,
+    id: ImportId,
+    before: &Imported,
+    batch: Vec<Entry>,
+    stock: Stock,
+    actor: Actor,
+) -> Result<Imported> {
+    let tx = db.transaction().await?;
+    let mut whole = before.clone();
+    whole.add(&apply(&tx, batch, stock, actor).await?);
+    imports::count_batch(&tx, id, &whole).await?;
+    tx.commit().await?;
+    Ok(whole)
 }
 
 /// Why an import ended behind the first `done` products.
 fn stopped(error: Error, done: usize, total: usize) -> Error {
     let why = match &error {
         _ if done == 0 => return error,
-        Error::Invalid(fields) => fields.iter().map(|f| format!("{} {}", f.field, f.message)).collect::<Vec<_>>().join("; "),
-        Error::Conflict(why) => why.clone(),
+        Error::Invalid(_) | Error::Conflict(_) => told(&error),
         other => {
             tracing::error!(error = %Chain(other), done, total, "an import stopped between two batches");
             return Error::Busy {
@@ -117,6 +114,14 @@ fn stopped(error: Error, done: usize, total: usize) -> Error {
     Error::Conflict(format!(
         "{done} of {total} products were imported, then it stopped: {why}. Mend it and send the whole table again"
     ))
+}
+
+/// What an administrator reads of an error.
+fn told(error: &Error) -> String {
+    match error {
+        Error::Invalid(fields) => fields.iter().map(|f| format!("{} {}", f.field, f.message)).collect::<Vec<_>>().join("; "),
+        error => error.detail(),
+    }
 }
 
 /// One batch. Products are known by slug, variants by SKU; what the table does not name stays as it is, and so does a stock where its cell

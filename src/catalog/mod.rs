@@ -11,6 +11,7 @@ mod diff;
 pub mod export;
 mod http;
 pub mod import;
+mod imports;
 pub mod low_stock;
 pub mod media;
 mod product_admin;

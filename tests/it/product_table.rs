@@ -75,9 +75,11 @@ async fn a_table_is_written_in_batches_each_with_its_prices_in_the_audit_log() {
     let admin = shop.admin().await;
     let mut lines: Vec<String> = (0..450).map(|n| line(&format!("p-{n}"), "Casa", "10,00", "1")).collect();
     let first = import(&admin, "", table(&lines)).await;
-    let wanted =
-        json!({"products": 450, "variants": 450, "categories": 1, "created": 450, "updated": 0, "stock_kept": 0, "batches": 3});
-    assert_eq!(first.body, wanted);
+    let wanted = json!({"state": "done", "total": 450, "products": 450, "variants": 450, "categories": 1, "created": 450, "updated": 0,
+        "stock_kept": 0, "batches": 3, "error": null});
+    for (field, value) in wanted.as_object().unwrap() {
+        assert_eq!(first.body[field], *value, "{field}: {}", first.body);
+    }
     let rows: Vec<i64> = shop
         .sql("SELECT array_agg((SELECT count(*) FROM jsonb_object_keys(after -> 'prices')) ORDER BY id) FROM audit_log")
         .await;
@@ -98,10 +100,96 @@ async fn a_table_is_written_in_batches_each_with_its_prices_in_the_audit_log() {
     shop.execute("ALTER TABLE variants ADD CONSTRAINT broken CHECK (sku <> 'SKU-p-449' OR price_cents <> 1100)").await;
     let stopped = import(&admin, "", table(&lines)).await;
     assert_eq!((stopped.status, stopped.slug()), (503, "unavailable"), "{}", stopped.body);
+    assert_eq!(newest(&admin).await, json!(["stopped", 400, 450, stopped.body["detail"]]));
     assert_eq!(count(&shop, "variants WHERE price_cents = 1100").await, 400);
     shop.execute("ALTER TABLE variants DROP CONSTRAINT broken").await;
     let resumed = import(&admin, "", table(&lines)).await;
     assert_eq!(json!([resumed.body["products"], resumed.body["updated"]]), json!([450, 50]));
+    shop.close().await;
+}
+
+/// Of the newest import: its state, how many products of how many stand, and why it stopped.
+async fn newest(admin: &Customer<'_>) -> Value {
+    let list = admin.get("/api/admin/products/import?limit=1").await;
+    assert_eq!(list.status, 200, "{}", list.body);
+    let one = &list.body["items"][0];
+    let shown = admin.get(&format!("/api/admin/products/import/{}", one["id"].as_str().unwrap_or_default())).await;
+    assert_eq!((shown.status, &shown.body), (200, one));
+    json!([one["state"], one["products"], one["total"], one["error"]])
+}
+
+#[actix_web::test]
+async fn an_import_that_stops_half_way_says_where_and_why_and_is_finished_by_the_same_table() {
+    let shop = Shop::open().await;
+    let admin = shop.admin().await;
+    let other = shop.product("Outro").create().await;
+    // While the first batch is written somebody gives another product a SKU of the last one.
+    shop.app
+        .db()
+        .await
+        .unwrap()
+        .batch_execute(
+            "CREATE FUNCTION meanwhile() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                UPDATE variants SET sku = 'SKU-p-449' WHERE name = 'Único'; RETURN NULL; END $$;
+             CREATE TRIGGER meanwhile AFTER INSERT ON audit_log FOR EACH ROW EXECUTE FUNCTION meanwhile()",
+        )
+        .await
+        .unwrap();
+    let lines: Vec<String> = (0..450).map(|n| line(&format!("p-{n}"), "Casa", "10,00", "1")).collect();
+    let stopped = import(&admin, "", table(&lines)).await;
+    let why = format!(
+        "400 of 450 products were imported, then it stopped: line 451: sku belongs to the product {}: give it another SKU. Mend it and send the whole table again",
+        other.slug
+    );
+    assert_eq!((stopped.status, stopped.slug(), &stopped.body["detail"]), (409, "conflict", &json!(why)));
+    assert_eq!(count(&shop, "products").await, 401);
+    assert_eq!(newest(&admin).await, json!(["stopped", 400, 450, why]));
+    shop.execute("DROP TRIGGER meanwhile ON audit_log").await;
+    shop.execute("UPDATE variants SET sku = 'OUTRO' WHERE name = 'Único'").await;
+    let finished = import(&admin, "", table(&lines)).await;
+    assert_eq!((finished.status, &finished.body["created"], &finished.body["batches"]), (200, &json!(50), &json!(3)));
+    assert_eq!(newest(&admin).await, json!(["done", 450, 450, null]));
+    assert_eq!(admin.get("/api/admin/products/import").await.body["total"], 2);
+    shop.close().await;
+}
+
+#[actix_web::test]
+async fn how_far_an_import_is_can_be_read_while_it_runs() {
+    let shop = Shop::open().await;
+    let admin = shop.admin().await;
+    let lines: Vec<String> = (0..450).map(|n| line(&format!("p-{n}"), "Casa", "10,00", "1")).collect();
+    assert_eq!(import(&admin, "", table(&lines)).await.status, 200);
+    // A checkout holds a product of the second batch.
+    let mut db = shop.app.db().await.unwrap();
+    let checkout = db.transaction().await.unwrap();
+    checkout.execute("SELECT FROM variants WHERE sku = 'SKU-p-250' FOR NO KEY UPDATE", &[]).await.unwrap();
+    let dearer: Vec<String> = (0..450).map(|n| line(&format!("p-{n}"), "Casa", "12,00", "1")).collect();
+    let waits = import(&admin, "", table(&dearer));
+    let seen = async {
+        loop {
+            let now = newest(&admin).await;
+            if now[1] == 200 {
+                break now; // it cannot go on
+            }
+        }
+    };
+    let reads = async {
+        let seen = tokio::time::timeout(Duration::from_secs(20), seen).await.expect("the first batch stands");
+        checkout.rollback().await.unwrap();
+        seen
+    };
+    let (imported, seen) = tokio::join!(waits, reads);
+    assert_eq!(seen, json!(["running", 200, 450, null]));
+    assert_eq!((imported.status, newest(&admin).await), (200, json!(["done", 450, 450, null])), "{}", imported.body);
+    drop(db);
+    // One whose server went away.
+    shop.execute("UPDATE product_imports SET state = 'running', finished_at = NULL, updated_at = now() - interval '31 minutes'")
+        .await;
+    let broken = newest(&admin).await;
+    assert_eq!((&broken[0], &broken[1]), (&json!("stopped"), &json!(450)));
+    assert!(broken[3].as_str().is_some_and(|why| why.contains("send the whole table again")), "{broken}");
+    let (ana, none) = (shop.customer().await, "/api/admin/products/import/01a1fe4e-0785-7243-a93f-cc241c46a4e2");
+    assert_eq!((admin.get(none).await.status, ana.get(none).await.status, shop.get(none).await.status), (404, 403, 401));
     shop.close().await;
 }
 
