@@ -74,7 +74,7 @@ BEGIN
         RETURN false;
     END IF;
     -- What costs nothing is paid as it is placed; once it has ended, nothing is left of it.
-    IF o.total_cents = 0 AND o.payment_status <> CASE WHEN o.status IN ('cancelled', 'returned') THEN 'refunded' ELSE 'paid' END THEN
+    IF o.total_cents = 0 AND o.payment_status <> (CASE WHEN o.status IN ('cancelled', 'returned') THEN 'refunded' ELSE 'paid' END) THEN
         RETURN false;
     END IF;
     IF o.status = 'pending' THEN
