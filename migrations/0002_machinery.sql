@@ -30,7 +30,7 @@ CREATE INDEX jobs_messages_due ON jobs (run_at) WHERE state = 'waiting' AND left
 CREATE INDEX jobs_leased ON jobs (lease_until) WHERE state = 'running';
 CREATE INDEX jobs_finished ON jobs (finished_at) WHERE state IN ('done', 'dead');
 -- The administrators' search: by the beginning of a kind, and by what dead jobs failed with.
-CREATE INDEX jobs_kind ON jobs (kind text_pattern_ops, id);
+CREATE INDEX jobs_kind ON jobs (kind text_pattern_ops);
 CREATE INDEX jobs_errors ON jobs USING gin (plain(last_error) gin_trgm_ops) WHERE state = 'dead';
 CREATE UNIQUE INDEX jobs_dedupe ON jobs (dedupe) WHERE dedupe IS NOT NULL AND state IN ('waiting', 'running');
 
