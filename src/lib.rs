@@ -59,6 +59,7 @@ pub mod audit;
 pub mod explain;
 pub mod worker;
 pub mod ops;
+pub mod openapi;
 pub mod server;
 pub mod telemetry;
 pub mod seed;

@@ -53,7 +53,11 @@ enum Command {
     /// Fills an empty database with the demo shop
     Seed,
     /// Prints the OpenAPI document
-    Openapi,
+    Openapi {
+        /// Writes it to this file instead
+        #[arg(long)]
+        out: Option<std::path::PathBuf>,
+    },
     /// Prints every broken invariant of a live database; exit 1 if there is one
     Audit {
         /// Also how long each rule took
@@ -238,7 +242,9 @@ async fn execute(command: Command, env: &HashMap<String, String>) -> Result<Exit
             let _spinner = at.progress.spinner("loading the demo shop");
             seed::demo(&at.config).await?;
         }
-        Command::Openapi => println!("{}", server::openapi().to_pretty_json().map_err(|e| Error::Internal(e.to_string()))?),
+        Command::Openapi { out: None } => println!("{:#}", server::openapi()),
+        Command::Openapi { out: Some(file) } => std::fs::write(&file, format!("{:#}\n", server::openapi()))
+            .map_err(|e| Error::Internal(format!("{}: {e}", file.display())))?,
         Command::Audit { times, json } => {
             let at = Workplace::of(env, DATABASE).await?;
             let lines = if times { audit::Form::LinesAndTimes } else { audit::Form::Lines };

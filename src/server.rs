@@ -10,7 +10,6 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data};
 use bytes::Bytes;
 use utoipa::OpenApi;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_actix_web::AppExt;
 use utoipa_actix_web::service_config::ServiceConfig;
 
@@ -20,25 +19,13 @@ use crate::http::json::MAX_BODY;
 use crate::http::methods::{Methods, no_route};
 use crate::http::{connection, rate_limit, request_id};
 use crate::{
-    admin, auth, cart, catalog, coupons, invoices, mail, ops, orders, payments, privacy, shipments, shipping, users, webhooks,
+    admin, auth, cart, catalog, coupons, invoices, mail, openapi, ops, orders, payments, privacy, shipments, shipping, users,
+    webhooks,
 };
 
 #[derive(OpenApi)]
-#[openapi(
-    info(title = "Vitrine", description = "Backend-for-frontend of a Brazilian online shop. Money is an integer of centavos, times are UTC, errors are problem+json: `type` ends in a stable slug and is the address of a page about it; `/errors` lists them all."),
-    components(schemas(Problem)),
-    modifiers(&Security)
-)]
+#[openapi(info(title = "Vitrine"), components(schemas(Problem)))]
 struct ApiDoc;
-
-struct Security;
-
-impl utoipa::Modify for Security {
-    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
-        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
-        api.components.get_or_insert_default().add_security_scheme("bearer", SecurityScheme::Http(bearer));
-    }
-}
 
 /// Every route, by feature. The OpenAPI document is made from the same list, so they cannot differ.
 ///
@@ -62,32 +49,18 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
     mail::routes(cfg);
 }
 
-/// The OpenAPI document.
-pub fn openapi() -> utoipa::openapi::OpenApi {
-    let (_, mut api) = ActixApp::new().into_utoipa_app().openapi(ApiDoc::openapi()).configure(routes).split_for_parts();
-    for (path, item) in &mut api.paths.paths {
-        let name = path.trim_start_matches("/api").replace(['/', '-'], "_").replace(['{', '}'], "");
-        let operations = [
-            ("get", &mut item.get),
-            ("post", &mut item.post),
-            ("put", &mut item.put),
-            ("patch", &mut item.patch),
-            ("delete", &mut item.delete),
-        ];
-        for (method, operation) in operations {
-            if let Some(operation) = operation {
-                operation.operation_id = Some(format!("{method}{name}")); // unique, as generators of clients need it
-            }
-        }
-    }
-    api
+/// The OpenAPI document, as `/openapi.json` and `vitrine openapi` give it.
+pub fn openapi() -> serde_json::Value {
+    let (_, declared) = ActixApp::new().into_utoipa_app().openapi(ApiDoc::openapi()).configure(routes).split_for_parts();
+    let declared = serde_json::to_value(declared).expect("texts and lists are JSON");
+    openapi::complete(declared)
 }
 
 /// Serves on an open listener until the returned server's handle stops it.
 pub fn serve(app: Data<App>, listener: TcpListener) -> Result<Server> {
     let api = openapi();
     let methods = Data::new(Methods::of(addresses(&api)));
-    let document = Bytes::from(api.to_json().map_err(|e| Error::Internal(format!("the document: {e}")))?);
+    let document = Bytes::from(api.to_string());
     let shop = app.clone();
     let server = connection::serve(listener, &app.config, app.config.http.workers, move || {
         let document = document.clone();
@@ -116,19 +89,11 @@ pub fn serve(app: Data<App>, listener: TcpListener) -> Result<Server> {
 }
 
 /// Every address with its methods: those of the document, and the pages.
-fn addresses(api: &utoipa::openapi::OpenApi) -> Vec<(String, Method)> {
+fn addresses(api: &serde_json::Value) -> Vec<(String, Method)> {
     let mut found: Vec<(String, Method)> = crate::pages::ADDRESSES.iter().map(|path| ((*path).to_owned(), Method::GET)).collect();
-    for (path, item) in &api.paths.paths {
-        let operations = [
-            (Method::GET, &item.get),
-            (Method::POST, &item.post),
-            (Method::PUT, &item.put),
-            (Method::PATCH, &item.patch),
-            (Method::DELETE, &item.delete),
-        ];
-        found.extend(
-            operations.into_iter().filter(|(_, operation)| operation.is_some()).map(|(method, _)| (path.clone(), method)),
-        );
+    for (path, methods) in api["paths"].as_object().into_iter().flatten() {
+        let methods = methods.as_object().into_iter().flat_map(|methods| methods.keys());
+        found.extend(methods.filter_map(|method| Some((path.clone(), method.to_uppercase().parse().ok()?))));
     }
     found
 }

@@ -4,6 +4,7 @@
 #[allow(dead_code)]
 #[path = "../torture/relay.rs"]
 mod relay;
+mod contract;
 mod seller;
 mod shop;
 
@@ -38,6 +39,7 @@ mod disputes;
 mod disputes_med;
 mod disputes_pix;
 mod disputes_stuck;
+mod document;
 mod errors;
 mod email_change;
 mod expiry;

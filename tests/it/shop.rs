@@ -27,6 +27,8 @@ use vitrine::token::Role;
 use vitrine::{alerts, audit, db, dev, mail, ops, server, worker};
 use vitrine_sandbox::{Control, Sandbox, SandboxConfig};
 
+use crate::contract::{self, Asked};
+
 /// A valid CPF of nobody.
 pub const CPF: &str = "529.982.247-25";
 /// `DATA_KEYS` of every shop here.
@@ -537,13 +539,24 @@ impl Request {
         Self(self.0.header("content-type", content_type).body(body))
     }
 
+    /// The whole answer, held to the OpenAPI document.
     pub async fn send(self) -> Answer {
-        Answer::of(self.0.send().await.unwrap()).await
+        let (client, request) = self.0.build_split();
+        let request = request.unwrap();
+        let asked = Asked::of(&request);
+        let answer = Answer::of(client.execute(request).await.unwrap()).await;
+        contract::hold(&asked, answer.status, &answer.headers, Some(&answer.bytes));
+        answer
     }
 
-    /// For tests that expect the connection to break.
+    /// For tests that expect the connection to break, and for streams. The head of the answer is held to the document.
     pub async fn try_send(self) -> reqwest::Result<reqwest::Response> {
-        self.0.send().await
+        let (client, request) = self.0.build_split();
+        let request = request.unwrap();
+        let asked = Asked::of(&request);
+        let response = client.execute(request).await?;
+        contract::hold(&asked, response.status().as_u16(), response.headers(), None);
+        Ok(response)
     }
 }
 

@@ -7,17 +7,23 @@ use crate::shop::Shop;
 
 /// (method, path with made-up ids, whether a token is required)
 fn operations() -> Vec<(String, String, bool)> {
-    let document = serde_json::to_value(vitrine::server::openapi()).unwrap();
+    let document = vitrine::server::openapi();
     let mut found = Vec::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
         let concrete = path
             .split('/')
-            .map(|part| if part.starts_with('{') { "01a1fe4e-0785-7243-a93f-cc241c46a4e2" } else { part })
+            .map(|part| match part {
+                "{document}" => "xml",
+                part if part.starts_with('{') => "01a1fe4e-0785-7243-a93f-cc241c46a4e2",
+                part => part,
+            })
             .collect::<Vec<_>>()
             .join("/");
         for (method, operation) in methods.as_object().unwrap() {
             let security = operation["security"].as_array().cloned().unwrap_or_default();
-            let required = !security.is_empty() && !security.contains(&json!({}));
+            // A provider's signature and the operator's token are another matter.
+            let is_ours = path.starts_with("/api/") && !path.starts_with("/api/webhooks/");
+            let required = is_ours && !security.is_empty() && !security.contains(&json!({}));
             found.push((method.to_uppercase(), concrete.clone(), required));
         }
     }
@@ -34,7 +40,8 @@ async fn no_operation_that_wants_somebody_answers_nobody() {
             continue;
         }
         asked += 1;
-        let answer = shop.request(&method, &path).json(&json!({})).send().await;
+        let body = if path.ends_with("/pay") { json!({"method": "pix"}) } else { json!({}) };
+        let answer = shop.request(&method, &path).json(&body).send().await;
         assert_eq!((answer.status, answer.slug()), (401, "unauthorized"), "{method} {path}: {}", answer.body);
     }
     assert!(asked > 50, "{asked}");
