@@ -110,6 +110,21 @@ need_postgres() {
     find_postgres || die "the PostgreSQL of this system's packages is older than $PG_MIN: install a newer one, or set DEV_PG_BIN or DATABASE_URL"
 }
 
+# For the typed client and what checks the document. `cargo test` alone needs neither.
+need_node() {
+    if have node && have npm; then
+        found=$(node --version)
+        version_below "${found#v}" 18 || return 0
+        die "Node.js 18 or newer is needed for the typed client; this is ${found#v}"
+    fi
+    install_debian "Node.js (the typed client is compiled with it)" nodejs npm
+}
+
+need_python() {
+    have python3 && python3 -c 'import ensurepip, venv' 2>/dev/null && return 0
+    install_debian "Python 3 with venv (generated requests are made with it)" python3 python3-venv
+}
+
 # as_root COMMAND…: without a terminal sudo must not wait for a password.
 as_root() {
     if [ "$(id -u)" = 0 ]; then

@@ -14,17 +14,21 @@ use utoipa_actix_web::AppExt;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::app::App;
+use crate::catalog::import::Stock;
 use crate::error::{Error, Problem, Result};
 use crate::http::json::MAX_BODY;
 use crate::http::methods::{Methods, no_route};
 use crate::http::{connection, rate_limit, request_id};
+use crate::invoices::InvoiceDocument;
+use crate::sale::states::MessageStatus;
 use crate::{
     admin, auth, cart, catalog, coupons, invoices, mail, openapi, ops, orders, payments, privacy, shipments, shipping, users,
     webhooks,
 };
 
 #[derive(OpenApi)]
-#[openapi(info(title = "Vitrine"), components(schemas(Problem)))]
+// Beside the problem of every error, the words that only parameters name: utoipa collects what bodies name.
+#[openapi(info(title = "Vitrine"), components(schemas(Problem, MessageStatus, Stock, InvoiceDocument)))]
 struct ApiDoc;
 
 /// Every route, by feature. The OpenAPI document is made from the same list, so they cannot differ.

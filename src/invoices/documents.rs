@@ -27,7 +27,7 @@ use crate::sale::viewer::Viewer;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schema(as = InvoiceDocument)]
-pub(super) enum Document {
+pub enum Document {
     /// Printed form.
     Danfe,
     Xml,

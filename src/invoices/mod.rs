@@ -37,6 +37,7 @@ mod ware;
 
 pub use cancel::{cancel, give_up};
 pub use correct::correct;
+pub use documents::Document as InvoiceDocument;
 pub use files::fetch_files;
 pub use issue::{issue, send};
 

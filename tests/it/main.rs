@@ -20,6 +20,7 @@ mod auth;
 mod bodies;
 mod books;
 mod books_reports;
+mod breaking;
 mod canaries;
 mod cards;
 mod cart;
