@@ -37,7 +37,8 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Register {
-    #[garde(custom(rules::words(120)))]
+    #[garde(custom(rules::persons_words))]
+    #[schema(min_length = 2, max_length = 60)]
     name: String,
     #[garde(custom(rules::email))]
     email: String,

@@ -81,7 +81,8 @@ pub struct ProductInput {
     #[garde(length(max = 50), dive)]
     pub images: Vec<Image>,
     #[serde(default)]
-    #[garde(inner(length(chars, min = 1, max = 64), custom(rules::sku)))]
+    #[garde(inner(length(chars, min = 1, max = 60), custom(rules::sku)))]
+    #[schema(min_length = 1, max_length = 60)]
     pub sku: Option<String>,
     #[serde(default)]
     #[garde(range(min = 1, max = MAX_PRICE))]
@@ -108,7 +109,8 @@ pub struct VariantInput {
     pub id: Option<VariantId>,
     /// Derived from the slug where absent.
     #[serde(default)]
-    #[garde(inner(length(chars, min = 1, max = 64), custom(rules::sku)))]
+    #[garde(inner(length(chars, min = 1, max = 60), custom(rules::sku)))]
+    #[schema(min_length = 1, max_length = 60)]
     pub sku: Option<String>,
     #[serde(default)]
     #[garde(length(chars, max = 200), custom(rules::variant))]

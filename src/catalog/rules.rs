@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::tax;
 use crate::text::is_hidden;
+use vitrine_kit::fiscal::LINE_MAX;
 use vitrine_kit::sefaz;
 
 type Checked = garde::Result;
@@ -55,6 +56,9 @@ pub fn slug(text: &str, _: &()) -> Checked {
 pub fn sku(text: &str, _: &()) -> Checked {
     let plain = |c: char| !is_hidden(c) && !c.is_whitespace();
     refuse_if(!text.chars().all(plain), "must not contain spaces or control characters")?;
+    // Cut on the invoice, two of them could read alike.
+    let is_cut = sefaz::text(text, usize::MAX).chars().count() > LINE_MAX;
+    refuse_if(is_cut, "has more than 60 characters as an invoice spells it")?;
     shown(text)
 }
 

@@ -3,7 +3,8 @@
 
 use jiff::Timestamp;
 use vitrine_kit::fiscal::{
-    Address, Buyer, Environment, FreightBy, IbsCbsAmounts, Issuer, Item, Nfe, PaidBy, Payment, Purpose, Registration, Totals,
+    Address, Buyer, Environment, FreightBy, IbsCbsAmounts, Issuer, Item, LINE_MAX, Nfe, PaidBy, Payment, Purpose, Registration,
+    Totals,
 };
 use vitrine_kit::{AccessKey, Cep, Cnpj, Email, Money, Phone, sefaz};
 
@@ -21,9 +22,6 @@ use crate::tax::states::{self, State};
 
 /// More items than this are more than one invoice.
 const MAX_ITEMS: usize = 990;
-
-/// The longest name, street or city that the schema takes.
-const LINE_MAX: usize = 60;
 
 /// Which invoice is wanted.
 #[derive(Debug, Clone)]

@@ -15,9 +15,11 @@ use crate::users::rules;
 #[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Company {
-    #[garde(custom(rules::words(60)))]
+    #[garde(custom(rules::words))]
+    #[schema(min_length = 2, max_length = 60)]
     pub legal_name: String,
-    #[garde(inner(custom(rules::words(60))))]
+    #[garde(inner(custom(rules::words)))]
+    #[schema(min_length = 2, max_length = 60)]
     pub trade_name: Option<String>,
     /// With or without punctuation; letters are fine.
     #[garde(custom(is_cnpj))]
@@ -63,15 +65,20 @@ impl From<TaxRegime> for Regime {
 pub struct CompanyAddress {
     #[garde(custom(rules::cep))]
     pub cep: String,
-    #[garde(custom(rules::words(60)))]
+    #[garde(custom(rules::words))]
+    #[schema(min_length = 2, max_length = 60)]
     pub street: String,
-    #[garde(custom(rules::line(60)))]
+    #[garde(custom(rules::shown))]
+    #[schema(min_length = 1, max_length = 60)]
     pub number: String,
-    #[garde(inner(custom(rules::line(60))))]
+    #[garde(inner(custom(rules::shown)))]
+    #[schema(max_length = 60)]
     pub complement: Option<String>,
-    #[garde(custom(rules::words(60)))]
+    #[garde(custom(rules::words))]
+    #[schema(min_length = 2, max_length = 60)]
     pub district: String,
-    #[garde(custom(rules::words(60)))]
+    #[garde(custom(rules::words))]
+    #[schema(min_length = 2, max_length = 60)]
     pub city: String,
     #[garde(custom(is_state))]
     pub state: String,

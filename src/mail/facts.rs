@@ -194,9 +194,15 @@ fn address(value: serde_json::Value) -> Result<Address> {
     Ok(Address { cep, ..address })
 }
 
-/// The first name; empty if there is none.
+/// The longest first name of a greeting.
+const FIRST_NAME_MAX: usize = 30;
+
+/// The first name for a greeting; empty if there is none. Anybody can have a mail sent to anybody, so what a mailbox would make a link of
+/// is no name: doors refuse most of it, and names of older releases are here.
 pub fn first_name(name: &str) -> String {
-    name.split_whitespace().next().unwrap_or_default().to_owned()
+    let first = name.split_whitespace().next().unwrap_or_default();
+    let has_dot_inside = first.trim_end_matches('.').contains('.');
+    if has_dot_inside || first.contains(['/', ':', '@']) { String::new() } else { first.chars().take(FIRST_NAME_MAX).collect() }
 }
 
 #[derive(Debug, Serialize)]

@@ -2,7 +2,7 @@ use vitrine_africastalking::PART;
 use vitrine_kit::Money;
 
 use super::digest_text::{Digest, Entry};
-use super::facts::{Address, Order, Refund, money, name_in, order_url};
+use super::facts::{Address, Order, Refund, first_name, money, name_in, order_url};
 use super::kind::Kind;
 use super::samples::{self, at, item, order, paid, refund, shop};
 use super::sms;
@@ -110,6 +110,23 @@ fn names_are_text_and_never_markup() {
     assert_eq!(words.html.matches(escaped).count(), 8, "name, carrier, item, variant, coupon, and three of the address");
     assert!(words.text.contains(&format!("Olá, {evil}!")), "plain text shows it as it is");
     assert!(!alert(evil, evil).html.contains("<script>"));
+}
+
+#[test]
+fn a_greeting_holds_a_short_first_name_and_never_a_link() {
+    for (name, greeting) in [
+        ("Ana Lima", "Ana"),
+        (" D'Ávila ", "D'Ávila"),
+        ("Sr. João", "Sr."),
+        ("https://premio.example/ana Lima", ""),
+        ("www.premio.example", ""),
+        ("premio.example", ""),
+        ("ana@premio.example", ""),
+        ("", ""),
+    ] {
+        assert_eq!(first_name(name), greeting, "{name:?}");
+    }
+    assert_eq!(first_name(&"é".repeat(60)), "é".repeat(30));
 }
 
 #[test]

@@ -20,7 +20,8 @@ use crate::users::rules;
 #[serde(deny_unknown_fields)]
 pub struct AskForLink {
     /// The order's number.
-    #[garde(custom(rules::words(40)))]
+    #[garde(custom(rules::line(40)))]
+    #[schema(min_length = 1, max_length = 40)]
     pub number: String,
     /// The e-mail that the order was placed with.
     #[garde(custom(rules::email))]

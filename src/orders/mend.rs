@@ -78,7 +78,7 @@ struct Buyer {
 /// As they are typed, for the rules of the checkout.
 #[derive(Debug, Validate)]
 struct Typed {
-    #[garde(custom(rules::words(120)))]
+    #[garde(custom(rules::persons_words))]
     name: String,
     #[garde(skip)]
     registration: Option<String>,

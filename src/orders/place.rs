@@ -73,7 +73,8 @@ pub struct PlaceOrder {
     #[serde(default, deserialize_with = "rules::typed")]
     pub email: Option<String>,
     /// Guests only.
-    #[garde(inner(custom(rules::words(120))))]
+    #[garde(inner(custom(rules::persons_words)))]
+    #[schema(max_length = 60)]
     #[serde(default, deserialize_with = "rules::typed")]
     pub name: Option<String>,
     /// Guests only.
@@ -102,29 +103,36 @@ pub struct Pay {
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewAddress {
-    #[garde(inner(custom(rules::words(120))))]
+    #[garde(inner(custom(rules::persons_words)))]
+    #[schema(max_length = 60)]
     #[serde(default, deserialize_with = "rules::typed")]
     pub recipient: Option<String>,
     #[garde(custom(rules::cep))]
     pub cep: String,
-    #[garde(custom(rules::words(200)))]
+    #[garde(custom(rules::persons_words))]
+    #[schema(min_length = 2, max_length = 60)]
     pub street: String,
-    #[garde(custom(rules::line(20)))]
+    #[garde(custom(rules::persons_detail))]
+    #[schema(min_length = 1, max_length = 60)]
     pub number: String,
-    #[garde(inner(custom(rules::line(120))))]
+    #[garde(inner(custom(rules::persons_detail)))]
+    #[schema(max_length = 60)]
     #[serde(default, deserialize_with = "rules::typed")]
     pub complement: Option<String>,
     /// Blank where the town has none.
     #[garde(custom(rules::district))]
+    #[schema(max_length = 60)]
     pub district: String,
-    #[garde(custom(rules::words(120)))]
+    #[garde(custom(rules::persons_words))]
+    #[schema(min_length = 2, max_length = 60)]
     pub city: String,
     #[garde(custom(rules::state))]
     pub state: String,
     #[garde(inner(custom(rules::phone)))]
     #[serde(default, deserialize_with = "rules::typed")]
     pub phone: Option<String>,
-    #[garde(inner(custom(rules::line(60))))]
+    #[garde(inner(custom(rules::persons_line(60))))]
+    #[schema(max_length = 60)]
     #[serde(default, deserialize_with = "rules::typed")]
     pub label: Option<String>,
     #[garde(skip)]

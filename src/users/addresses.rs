@@ -21,27 +21,34 @@ pub const MAX_ADDRESSES: i64 = 50;
 #[schema(as = NewSavedAddress)]
 pub struct NewAddress {
     /// The person's own name for it: `Casa`, `Trabalho`.
-    #[garde(inner(custom(rules::line(60))))]
+    #[garde(inner(custom(rules::persons_line(60))))]
+    #[schema(max_length = 60)]
     #[serde(default, deserialize_with = "rules::typed")]
     pub label: Option<String>,
     /// The recipient of the parcel.
-    #[garde(custom(rules::words(120)))]
+    #[garde(custom(rules::persons_words))]
+    #[schema(min_length = 2, max_length = 60)]
     pub recipient: String,
     #[garde(custom(rules::cep))]
     #[schema(example = "01310-100")]
     pub cep: String,
-    #[garde(custom(rules::words(200)))]
+    #[garde(custom(rules::persons_words))]
+    #[schema(min_length = 2, max_length = 60)]
     pub street: String,
     /// The number, as text: `1000`, `12-A`, `s/n`.
-    #[garde(custom(rules::line(20)))]
+    #[garde(custom(rules::persons_detail))]
+    #[schema(min_length = 1, max_length = 60)]
     pub number: String,
-    #[garde(inner(custom(rules::line(120))))]
+    #[garde(inner(custom(rules::persons_detail)))]
+    #[schema(max_length = 60)]
     #[serde(default, deserialize_with = "rules::typed")]
     pub complement: Option<String>,
     /// Blank where the town has none.
     #[garde(custom(rules::district))]
+    #[schema(max_length = 60)]
     pub district: String,
-    #[garde(custom(rules::words(120)))]
+    #[garde(custom(rules::persons_words))]
+    #[schema(min_length = 2, max_length = 60)]
     pub city: String,
     #[garde(custom(rules::state))]
     #[schema(example = "SP")]

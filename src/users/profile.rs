@@ -21,7 +21,8 @@ use crate::lang::Lang;
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReplaceProfile {
-    #[garde(custom(rules::words(120)))]
+    #[garde(custom(rules::persons_words))]
+    #[schema(min_length = 2, max_length = 60)]
     pub name: String,
     /// Another one than now needs `current_password`.
     #[garde(custom(rules::email))]
@@ -42,7 +43,8 @@ pub struct ReplaceProfile {
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangeProfile {
-    #[garde(inner(custom(rules::words(120))))]
+    #[garde(inner(custom(rules::persons_words)))]
+    #[schema(min_length = 2, max_length = 60)]
     pub name: Option<String>,
     /// Another one than now needs `current_password`.
     #[garde(inner(custom(rules::email)))]

@@ -3,6 +3,7 @@
 use garde::Result;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
+use vitrine_kit::fiscal::LINE_MAX;
 use vitrine_kit::{Cep, Email, Phone, TaxId, sefaz};
 
 use crate::error::{Error, FieldError};
@@ -36,21 +37,69 @@ pub fn line(max: usize) -> impl Fn(&str, &()) -> Result {
     }
 }
 
-/// The same, with at least two characters that a fiscal document can carry: the layout of the NF-e takes no shorter name, street or city.
-pub fn words(max: usize) -> impl Fn(&str, &()) -> Result {
-    move |text, ()| {
-        line(max)(text, &())?;
-        if is_on_paper(text) { Ok(()) } else { refuse("must have at least two letters or digits that an invoice can show") }
+/// A company's number or complement: one line of which an invoice shows all, and something. A sign may become several letters there (`№`
+/// is `No.`), so its own spelling is counted.
+pub fn shown(text: &str, _: &()) -> Result {
+    line(LINE_MAX)(text, &())?;
+    match sefaz::text(text, usize::MAX).chars().count() {
+        0 => refuse("must have a letter or digit that an invoice can show"),
+        count if count > LINE_MAX => refuse(format!("has {count} characters as an invoice spells it, which may have {LINE_MAX}")),
+        _ => Ok(()),
     }
+}
+
+/// A company's name, street or city: the layout of the NF-e takes none of less than two characters.
+pub fn words(text: &str, _: &()) -> Result {
+    shown(text, &())?;
+    if is_on_paper(text) { Ok(()) } else { refuse("must have at least two letters or digits that an invoice can show") }
 }
 
 fn is_on_paper(text: &str) -> bool {
     sefaz::text(text, usize::MAX).chars().filter(|c| c.is_alphanumeric()).count() >= 2
 }
 
-/// A district may be blank: towns with one CEP have none.
+/// One line that a person types: any, but no web address, which a mail to somebody else would carry as a link.
+pub fn persons_line(max: usize) -> impl Fn(&str, &()) -> Result {
+    move |text, ()| {
+        line(max)(text, &())?;
+        no_web_address(text)
+    }
+}
+
+/// [`shown`], of a person's address.
+pub fn persons_detail(text: &str, _: &()) -> Result {
+    shown(text, &())?;
+    no_web_address(text)
+}
+
+/// [`words`], of a person or their address.
+pub fn persons_words(text: &str, _: &()) -> Result {
+    words(text, &())?;
+    no_web_address(text)
+}
+
+/// A district may be blank, or of signs alone: towns with one CEP have none.
 pub fn district(text: &str, _: &()) -> Result {
-    if text.trim().is_empty() { Ok(()) } else { line(120)(text, &()) }
+    if is_on_paper(text) {
+        return persons_words(text, &());
+    }
+    if text.trim().is_empty() { Ok(()) } else { persons_line(LINE_MAX)(text, &()) }
+}
+
+fn no_web_address(text: &str) -> Result {
+    if has_web_address(text) { refuse("must not contain a web address") } else { Ok(()) }
+}
+
+/// Whether mail programs would make a link of a part of it: `https://…`, `www.…`, `loja.example/…`. Full-width letters and invisible
+/// signs in it do not hide it.
+fn has_web_address(text: &str) -> bool {
+    let plain = sefaz::text(text, usize::MAX).to_lowercase();
+    let is_domain = |text: &str| {
+        let last = text.rsplit(|c: char| !(c.is_alphanumeric() || c == '.' || c == '-')).next().unwrap_or_default();
+        let top = last.rsplit_once('.').filter(|(name, _)| !name.is_empty()).map_or("", |(_, top)| top);
+        top.len() >= 2 && top.bytes().all(|b| b.is_ascii_lowercase())
+    };
+    plain.contains("://") || plain.contains("www.") || plain.match_indices('/').any(|(at, _)| is_domain(&plain[..at]))
 }
 
 /// As it is kept: where there is none, the words that the NF-e, which requires two characters, says instead.
@@ -145,12 +194,67 @@ mod tests {
 
     #[test]
     fn a_name_a_street_and_a_city_have_two_characters_that_an_invoice_can_show() {
-        let name = words(120);
         for good in ["Zé", "Li", "Rua 1", "12", "Ø2", "a-b"] {
-            assert!(name(good, &()).is_ok(), "{good:?}");
+            assert!(words(good, &()).is_ok() && persons_words(good, &()).is_ok(), "{good:?}");
         }
         for bad in ["X", "-", ".", "R.", "🎁🎁", "茶 茶", ""] {
-            assert!(name(bad, &()).is_err(), "{bad:?}");
+            assert!(words(bad, &()).is_err() && persons_words(bad, &()).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_number_and_a_complement_have_one_character_that_an_invoice_can_show() {
+        for good in ["1", "S/N", "-", "Ω"] {
+            assert!(shown(good, &()).is_ok() && persons_detail(good, &()).is_ok(), "{good:?}");
+        }
+        for bad in ["", " ", "🎁", "茶", "\u{200b}", "1\n2"] {
+            assert!(shown(bad, &()).is_err() && persons_detail(bad, &()).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_as_long_as_an_invoice_spells_it() {
+        for (text, fits) in [
+            ("a".repeat(60), true),
+            ("é".repeat(60), true),
+            ("a".repeat(61), false),
+            ("№".repeat(20), true),
+            ("№".repeat(21), false),
+            ("œ".repeat(31), false),
+        ] {
+            let all = [words(&text, &()), shown(&text, &()), persons_words(&text, &()), persons_detail(&text, &())];
+            assert!(all.iter().all(|one| one.is_ok() == fits) && district(&text, &()).is_ok() == fits, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_mailbox_would_make_a_link_of_is_no_persons_text() {
+        for bad in [
+            "https://loja.example",
+            "Ana http://x.example/a",
+            "WWW.loja.example",
+            "ｗｗｗ．loja",
+            "w\u{200b}ww.loja",
+            "ganhe em loja.example/premio",
+            "(loja.example/)",
+            "a-b.example/1",
+        ] {
+            let all = [persons_words(bad, &()), persons_detail(bad, &()), persons_line(60)(bad, &()), district(bad, &())];
+            assert!(all.iter().all(Result::is_err) && words(bad, &()).is_ok(), "{bad}");
+        }
+        for good in [
+            "S/N",
+            "Av. Brasil, 10/12",
+            "km 5.5/6",
+            "R. São João/Centro",
+            "Bl.A/101",
+            "Sr. João",
+            "D'Ávila",
+            "Swww",
+            "s/n.",
+            "Q. 2/L. 3",
+        ] {
+            assert!(!has_web_address(good), "{good}");
         }
     }
 
@@ -160,7 +264,7 @@ mod tests {
             assert_eq!(kept_district(none), "Não informado", "{none:?}");
         }
         assert_eq!(kept_district(" Bela Vista "), "Bela Vista");
-        assert!(district("", &()).is_ok() && district("a\nb", &()).is_err() && district(&"a".repeat(121), &()).is_err());
+        assert!(district("", &()).is_ok() && district("a\nb", &()).is_err() && district(&"-".repeat(61), &()).is_err());
     }
 
     #[test]

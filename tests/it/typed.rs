@@ -30,7 +30,19 @@ async fn what_no_invoice_can_carry_is_refused_at_the_door_with_its_field() {
         ("city", json!("-")),
         ("recipient", json!("X")),
         ("state", json!("RJ")),
-        ("district", json!("a".repeat(121))),
+        ("number", json!("🎁")),
+        ("number", json!("茶")),
+        ("complement", json!("🎁")),
+        ("recipient", json!("a".repeat(61))),
+        ("street", json!("№".repeat(21))),
+        ("number", json!("1".repeat(61))),
+        ("complement", json!("œ".repeat(31))),
+        ("district", json!("a".repeat(61))),
+        ("city", json!("é".repeat(61))),
+        ("recipient", json!("Ana https://premio.example")),
+        ("street", json!("www.premio.example")),
+        ("complement", json!("veja premio.example/ja")),
+        ("district", json!("ｗｗｗ．premio.example")),
     ] {
         let answer = ana.post("/api/orders", &with_address(&order, &json!({field: value}))).await;
         assert_eq!((answer.status, answer.invalid_fields()), (422, vec![&*format!("address.{field}")]), "{}", answer.body);
@@ -41,9 +53,24 @@ async fn what_no_invoice_can_carry_is_refused_at_the_door_with_its_field() {
             assert_eq!((answer.status, answer.invalid_fields()), (422, vec![field]), "{}", answer.body);
         }
     }
-    let named = ana.request("PATCH", "/api/users/me").json(&json!({"name": "🎁"})).send().await;
-    assert_eq!((named.status, named.invalid_fields()), (422, vec!["name"]), "{}", named.body);
+    for name in ["🎁", "Ganhe R$ 500 em www.premio.example", "http://premio.example/ana", &"a".repeat(61), &"№".repeat(21)] {
+        let named = ana.request("PATCH", "/api/users/me").json(&json!({"name": name})).send().await;
+        assert_eq!((named.status, named.invalid_fields()), (422, vec!["name"]), "{}", named.body);
+        let person = json!({"name": name, "email": "bia@loja.example", "password": "uma frase bem longa"});
+        let registered = shop.post("/api/auth/register", &person).await;
+        assert_eq!((registered.status, registered.invalid_fields()), (422, vec!["name"]), "{}", registered.body);
+        let mut guests = with_address(&order, &json!({}));
+        (guests["name"], guests["email"]) = (name.into(), "bia@loja.example".into());
+        let placed = shop.post("/api/orders", &guests).await;
+        assert_eq!((placed.status, placed.invalid_fields()), (422, vec!["name"]), "{}", placed.body);
+    }
     assert_eq!(shop.row_counts().await, before);
+
+    let placed = ana.post("/api/orders", &with_address(&order, &json!({"street": "é".repeat(60), "number": "№ 7"}))).await;
+    assert_eq!(placed.status, 201, "{}", placed.body);
+    let (admin, path) = (shop.admin().await, format!("/api/orders/{}", placed.body["id"].as_str().unwrap()));
+    let mended = admin.request("PATCH", &path).json(&json!({"address": {"number": "茶"}})).send().await;
+    assert_eq!((mended.status, mended.invalid_fields()), (422, vec!["address.number"]), "{}", mended.body);
     shop.close().await;
 }
 
@@ -84,7 +111,11 @@ async fn what_no_invoice_can_show_of_goods_is_refused_where_it_is_typed() {
     let new = json!({"name": "Prato", "sku": "PRATO", "category_id": category, "weight_grams": 300, "height_cm": 5, "width_cm": 15,
         "length_cm": 20, "price_cents": 5000});
     let before = shop.row_counts().await;
-    for (field, text) in [("name", "🎁🎁"), ("name", "茶"), ("name", "..."), ("sku", "茶-🎁"), ("sku", "-")] {
+    let long = "A".repeat(61); // the invoice would cut it, and two of them could read alike
+    let signs = "№".repeat(21);
+    for (field, text) in
+        [("name", "🎁🎁"), ("name", "茶"), ("name", "..."), ("sku", "茶-🎁"), ("sku", "-"), ("sku", &long), ("sku", &signs)]
+    {
         let mut bad = new.clone();
         bad[field] = text.into();
         let answer = admin.post("/api/products", &bad).await;
@@ -110,6 +141,7 @@ async fn what_no_invoice_can_show_of_goods_is_refused_where_it_is_typed() {
     for (was, is, column) in [
         ("Produto SKU-1", "茶".to_owned(), "line 2: product_name"),
         ("SKU-1", "🎁".to_owned(), "line 2: sku"),
+        ("SKU-1", signs.clone(), "line 2: sku"),
         (variant("Único").as_str(), variant("🎁"), "line 2: variant_name"),
     ] {
         let request = admin.request("POST", "/api/admin/products/import");
@@ -137,13 +169,25 @@ async fn what_no_invoice_can_show_of_the_company_is_refused_where_it_is_typed() 
                     "city": "São Paulo", "state": "SP"}
     });
     let send = async |value: &Value| admin.put("/api/admin/settings/company", value).await;
-    for (field, text) in [("legal_name", "X"), ("legal_name", "茶茶"), ("trade_name", "🎁")] {
+    let signs = "№".repeat(21);
+    for (field, text) in
+        [("legal_name", "X"), ("legal_name", "茶茶"), ("trade_name", "🎁"), ("legal_name", &signs), ("trade_name", &signs)]
+    {
         let mut bad = good.clone();
         bad[field] = text.into();
         let answer = send(&bad).await;
         assert_eq!((answer.status, answer.invalid_fields()), (422, vec![field]), "{text}: {}", answer.body);
     }
-    for (field, text) in [("street", "R"), ("district", "-"), ("city", "🎁🎁"), ("number", " "), ("street", "Rua\nA")] {
+    for (field, text) in [
+        ("street", "R"),
+        ("district", "-"),
+        ("city", "🎁🎁"),
+        ("number", " "),
+        ("street", "Rua\nA"),
+        ("number", "🎁"),
+        ("street", &signs),
+        ("complement", &signs),
+    ] {
         let mut bad = good.clone();
         bad["address"][field] = text.into();
         let answer = send(&bad).await;

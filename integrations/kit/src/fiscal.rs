@@ -10,6 +10,10 @@ use jiff::Timestamp;
 use crate::breaker::Breaker;
 use crate::{AccessKey, Cep, Cnpj, Delivery, Email, Forged, Money, Phone, ProviderError, TaxId};
 
+/// The longest name, street, number, complement, district, city and SKU that the schema takes (xNome, xLgr, nro, xCpl, xBairro, xMun,
+/// cProd).
+pub const LINE_MAX: usize = 60;
+
 /// The longest name of an item that the schema takes.
 pub const ITEM_NAME_MAX: usize = 120;
 

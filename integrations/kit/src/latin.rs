@@ -45,6 +45,22 @@ pub fn with_variant(name: &str, variant: &str, limit: usize) -> String {
     text(&format!("{cut} {variant}"), limit)
 }
 
+/// The name of a person or a company, at most `limit` characters: of a longer one the words between the first and the last become their
+/// initials, one after the other until it fits, but those of up to three letters (`dos`). What is still too long is cut.
+pub fn short_name(name: &str, limit: usize) -> String {
+    let whole = text(name, usize::MAX);
+    let mut words: Vec<String> = whole.split(' ').map(str::to_owned).collect();
+    for at in 1..words.len().saturating_sub(1) {
+        if words.iter().map(|word| word.chars().count() + 1).sum::<usize>() <= limit + 1 {
+            break;
+        }
+        if words[at].chars().count() > 3 {
+            words[at] = words[at].chars().take(1).chain(['.']).collect();
+        }
+    }
+    text(&words.join(" "), limit)
+}
+
 fn has_words(name: &str, wanted: &str) -> bool {
     let words = |text: &str| -> Vec<String> {
         let words = text.split(' ').map(|word| word.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase());
@@ -235,6 +251,22 @@ mod tests {
         assert_eq!(with_variant(&format!("{long} GG"), "GG", 20), "Vestido Vestido V GG", "its words were cut away");
         assert_eq!(with_variant(&long, &"x".repeat(30), 20), format!("Vestido V {}", "x".repeat(10)));
         assert_eq!(with_variant("Anel", &"x".repeat(30), 20), format!("Anel {}", "x".repeat(15)));
+    }
+
+    #[test]
+    fn a_long_name_keeps_its_first_and_its_last_word() {
+        let name = "Maria Aparecida dos Santos Oliveira Cavalcanti";
+        for (limit, short) in [
+            (46, name),
+            (45, "Maria A. dos Santos Oliveira Cavalcanti"),
+            (38, "Maria A. dos S. Oliveira Cavalcanti"),
+            (30, "Maria A. dos S. O. Cavalcanti"),
+            (20, "Maria A. dos S. O. C"),
+        ] {
+            assert_eq!(short_name(name, limit), short, "{limit}");
+        }
+        assert_eq!(short_name(&"x".repeat(60), 50), "x".repeat(50));
+        assert_eq!((short_name("", 50), short_name("Ana", 50)), (String::new(), "Ana".to_owned()));
     }
 
     #[test]

@@ -125,7 +125,15 @@ fn product(content: &Content) -> Product {
 
 /// Carriers print Latin-1. A text of which nothing would be left goes as it is: a person then sees what they refuse.
 fn printed(given: &str, limit: usize) -> String {
-    let text = latin::text(given, limit);
+    or_given(latin::text(given, limit), given, limit)
+}
+
+/// With initials where it is longer than they pass on.
+fn printed_name(given: &str) -> String {
+    or_given(latin::short_name(given, NAME_MAX), given, NAME_MAX)
+}
+
+fn or_given(text: String, given: &str, limit: usize) -> String {
     if text.is_empty() { given.chars().take(limit).collect() } else { text }
 }
 
@@ -135,7 +143,7 @@ fn place(who: &Contact) -> Place<'_> {
         TaxId::Cnpj(_) => (None, Some(who.document.as_str())),
     };
     Place {
-        name: printed(&who.name, NAME_MAX),
+        name: printed_name(&who.name),
         phone: who.phone.as_deref().map(|phone| phone.strip_prefix("+55").unwrap_or(phone)),
         email: who.email.as_deref(),
         document,
