@@ -62,6 +62,7 @@ CREATE TABLE carts (
     owner      bytea NOT NULL UNIQUE,           -- the owner: the bytes of user_id, or the SHA-256 of a guest's token
     user_id    uuid REFERENCES users,
     coupon_id  uuid REFERENCES coupons ON DELETE SET NULL,
+    shown_discount_cents cents NOT NULL DEFAULT 0, -- what the coupon took off when the cart was last shown: checkout takes no more for the goods
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT carts_owner CHECK (CASE WHEN user_id IS NULL THEN length(owner) = 32 ELSE owner = uuid_send(user_id) END)

@@ -56,10 +56,21 @@ impl Line {
 /// A product, its variant, and the quantity.
 pub type Sold = (ProductId, VariantId, i32);
 
-/// The cart's lines, oldest first, and its coupon with its uses by this person. One round trip: the two queries are pipelined.
-pub async fn read_cart(db: &impl GenericClient, owner: &Owner) -> Result<(Vec<Line>, Option<(Coupon, i64)>)> {
+/// A cart with the present state of all that is in it.
+#[derive(Debug, Default)]
+pub struct Read {
+    /// Oldest first.
+    pub lines: Vec<Line>,
+    /// With its uses by this person.
+    pub coupon: Option<(Coupon, i64)>,
+    /// What the coupon took off when the cart was last shown.
+    pub shown_discount: Money,
+}
+
+/// One round trip: the two queries are pipelined.
+pub async fn read_cart(db: &impl GenericClient, owner: &Owner) -> Result<Read> {
     const LINES: &str = "
-        SELECT i.variant_id, i.quantity, i.seen_price_cents, i.shown_price_cents, v.product_id, v.sku, v.name AS variant_name, v.price_cents, v.stock,
+        SELECT c.shown_discount_cents, i.variant_id, i.quantity, i.seen_price_cents, i.shown_price_cents, v.product_id, v.sku, v.name AS variant_name, v.price_cents, v.stock,
                p.name, p.slug, p.active AND p.deleted_at IS NULL AND v.deleted_at IS NULL AS sold,
                (SELECT g.url FROM product_images g WHERE g.product_id = p.id ORDER BY g.position LIMIT 1) AS image_url
           FROM carts c JOIN cart_items i ON i.cart_id = c.id JOIN variants v ON v.id = i.variant_id JOIN products p ON p.id = v.product_id
@@ -74,28 +85,36 @@ pub async fn read_cart(db: &impl GenericClient, owner: &Owner) -> Result<(Vec<Li
     let params: [&(dyn tokio_postgres::types::ToSql + Sync); 1] = [&owner];
     let (lines, coupon) = tokio::try_join!(db::query(db, LINES, &params), db::query_opt(db, COUPON, &params))?;
     let coupon = coupon.map(|row| (Coupon::from_row(&row), row.get("person_uses")));
-    Ok((lines.iter().map(Line::from_row).collect(), coupon))
+    let shown_discount = lines.first().map(|row| row.get("shown_discount_cents")).unwrap_or_default();
+    Ok(Read { lines: lines.iter().map(Line::from_row).collect(), coupon, shown_discount })
 }
 
-/// Remembers the prices that the buyer is shown now. Those of a cart rarely change, and then nothing is written.
-pub async fn remember_shown(db: &impl GenericClient, owner: &Owner, lines: &[Line]) -> Result<()> {
+/// Prices of lines that differ from those that were last shown.
+pub fn changed_prices(lines: &[Line]) -> Vec<(VariantId, Money)> {
+    lines.iter().filter(|line| line.shown_price != line.price).map(|line| (line.variant, line.price)).collect()
+}
+
+/// Remembers the prices and the discount that the buyer is shown now.
+pub async fn remember_shown(
+    db: &impl GenericClient,
+    owner: &Owner,
+    prices: Vec<(VariantId, Money)>,
+    discount: Money,
+) -> Result<()> {
     // The cart's row first, as every change.
     const SHOWN: &str = "
-        WITH cart AS (SELECT id FROM carts WHERE owner = $1 FOR NO KEY UPDATE)
+        WITH cart AS (UPDATE carts SET shown_discount_cents = $4 WHERE owner = $1 RETURNING id)
         UPDATE cart_items i SET shown_price_cents = l.price
           FROM cart, unnest($2::uuid[], $3::bigint[]) AS l (variant, price)
          WHERE i.cart_id = cart.id AND i.variant_id = l.variant";
-    let changed = lines.iter().filter(|line| line.shown_price != line.price);
-    let (variants, prices): (Vec<VariantId>, Vec<Money>) = changed.map(|line| (line.variant, line.price)).unzip();
-    if !variants.is_empty() {
-        db::execute(db, SHOWN, &[&owner.key(), &variants, &prices]).await?;
-    }
+    let (variants, prices): (Vec<VariantId>, Vec<Money>) = prices.into_iter().unzip();
+    db::execute(db, SHOWN, &[&owner.key(), &variants, &prices, &discount]).await?;
     Ok(())
 }
 
 /// The lines that are still sold, and the coupon if it can be used on them.
 pub async fn list_sold(db: &impl GenericClient, owner: &Owner) -> Result<(Vec<Sold>, Option<Coupon>)> {
-    let (lines, coupon) = read_cart(db, owner).await?;
+    let Read { lines, coupon, .. } = read_cart(db, owner).await?;
     let sold: Vec<&Line> = lines.iter().filter(|line| line.sold).collect();
     let prices = sold.iter().map(|line| line.price.times(line.quantity.unsigned_abs()));
     let subtotal = prices.collect::<Option<Vec<_>>>().and_then(Money::sum).unwrap_or_default();
@@ -240,7 +259,7 @@ fn several_lines() -> Error {
 pub async fn empty_cart(db: &impl GenericClient, owner: &Owner) -> Result<()> {
     const EMPTY: &str = "
         WITH cart AS (
-            UPDATE carts SET coupon_id = NULL, updated_at = now() WHERE owner = $1 RETURNING id)
+            UPDATE carts SET coupon_id = NULL, shown_discount_cents = 0, updated_at = now() WHERE owner = $1 RETURNING id)
         DELETE FROM cart_items i USING cart WHERE i.cart_id = cart.id";
     db::execute(db, EMPTY, &[&owner.key()]).await?;
     Ok(())

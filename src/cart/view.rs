@@ -77,11 +77,16 @@ pub struct Warning {
 }
 
 impl Cart {
-    /// Reads the owner's cart to show it. Its prices are those that checkout may take from then on.
+    /// Reads the owner's cart to show it. Its prices and its discount are those that checkout may take from then on; they rarely change,
+    /// and then nothing is written.
     pub async fn read(db: &impl GenericClient, owner: &Owner) -> Result<Self> {
-        let (lines, coupon) = store::read_cart(db, owner).await?;
-        store::remember_shown(db, owner, &lines).await?;
-        Self::of(lines, coupon, Timestamp::now())
+        let store::Read { lines, coupon, shown_discount } = store::read_cart(db, owner).await?;
+        let prices = store::changed_prices(&lines);
+        let cart = Self::of(lines, coupon, Timestamp::now())?;
+        if !prices.is_empty() || cart.discount_cents != shown_discount {
+            store::remember_shown(db, owner, prices, cart.discount_cents).await?;
+        }
+        Ok(cart)
     }
 
     /// What the goods of the owner's cart cost now, after its coupon. `None`: nothing in it can be bought. The cart is not shown by

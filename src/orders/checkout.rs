@@ -66,7 +66,7 @@ const WRITE_REST: &str = "
            SET fingerprint = EXCLUDED.fingerprint, status = EXCLUDED.status, body = EXCLUDED.body, lease_until = NULL, created_at = now()
          WHERE idempotency_keys.created_at <= now() - interval '24 hours' OR idempotency_keys.status IS NULL)
     DELETE FROM cart_items WHERE cart_id = $16";
-const DROP_CARTS_COUPON: &str = "UPDATE carts SET coupon_id = NULL WHERE id = $1";
+const DROP_CARTS_COUPON: &str = "UPDATE carts SET coupon_id = NULL, shown_discount_cents = 0 WHERE id = $1";
 const CHECK_UNPAID: &str = "SELECT check_unpaid($1, $2, $3, $4, $5, $6)";
 const SPEND_COUPON: &str = "SELECT spend_coupon($1, $2, $3, $4, $5, $6)";
 /// Takes the stock. The lines are sorted by variant id, as [`LINES`] reads them.

@@ -7,6 +7,7 @@ use vitrine_kit::{Cep, Money};
 use super::limits::{self, OrderLimits, Unpaid};
 use super::place::{Asked, Contact, PlaceOrder};
 use super::read::Read;
+use super::shown;
 use super::view::{OrderLine, OrderView};
 use crate::app::App;
 use crate::coupons::Coupon;
@@ -85,7 +86,7 @@ impl Draft {
         };
         check_state(&address)?;
         check_for_sale(&read.lines)?;
-        check_shown(&read.lines)?;
+        shown::check_lines(&read.lines)?;
         let unready = check_ready(app, cart, &read.lines)?;
         let quote = Quote::open(&app.keys, &new.quote_token, now)?;
         let wanted: Vec<(VariantId, i32)> = read.lines.iter().map(|row| (row.get("variant_id"), row.get("quantity"))).collect();
@@ -94,6 +95,9 @@ impl Draft {
         let units = units(&wanted, &read.lines, &limits)?;
         let subtotal = subtotal(&read.lines)?;
         let Applied { coupon, discount: coupon_discount, frees_shipping } = apply_coupon(new, read.coupon(new), subtotal, now)?;
+        if read.is_as_shown(new) {
+            shown::check_goods(cart, &read.lines, subtotal, coupon_discount)?;
+        }
         let goods = subtotal.checked_sub(coupon_discount).unwrap_or_default();
         let by_method = new.method().map(|method| (method, Methods::read(cart.get("payment_methods"))));
         let method_discount = by_method.as_ref().map_or(Money::ZERO, |(method, offers)| offers.discount(*method, goods));
@@ -101,7 +105,7 @@ impl Draft {
         let (shipping, free) = quote.charge(goods, frees_shipping)?;
         let coupon = coupon.filter(|_| !frees_shipping || free == Some(Free::Coupon)); // it is not spent for nothing
         let total = subtotal.checked_sub(discount).and_then(|m| m.checked_add(shipping)).ok_or_else(too_much)?;
-        check_expected(new.expected_total_cents, total)?;
+        shown::check_expected(new.expected_total_cents, total)?;
         check_amount(by_method, total)?;
         let time_to_pay = SignedDuration::try_from(app.config.pix.expiry).unwrap_or(SignedDuration::from_mins(30));
         Ok(Self {
@@ -286,41 +290,21 @@ fn check_ready(app: &App, cart: &Row, rows: &[Row]) -> Result<Option<Unready>> {
     Door::read(cart.get("invoices")).check(rows)
 }
 
-/// Nobody pays more for a line than they were shown; less they may.
-fn check_shown(rows: &[Row]) -> Result<()> {
-    let price = |row: &Row, column| row.get::<_, Money>(column);
-    match rows.iter().find(|row| price(row, "price_cents") > price(row, "shown_price_cents")) {
-        Some(row) => {
-            let (name, now, before) = (row.get::<_, &str>("name"), price(row, "price_cents"), price(row, "shown_price_cents"));
-            Err(Error::PriceChanged { why: format!("{name} now costs {now} instead of {before}"), cart: None })
-        }
-        None => Ok(()),
-    }
-}
-
-fn check_expected(expected: Option<i64>, total: Money) -> Result<()> {
-    match expected.map(Money::from_cents) {
-        Some(expected) if total > expected => {
-            Err(Error::PriceChanged { why: format!("The order costs {total} instead of {expected}"), cart: None })
-        }
-        _ => Ok(()),
-    }
-}
-
 fn subtotal(rows: &[Row]) -> Result<Money> {
-    let lines = rows.iter().map(|row| row.get::<_, Money>("price_cents").times(row.get::<_, i32>("quantity") as u32));
-    lines.collect::<Option<Vec<_>>>().and_then(Money::sum).ok_or_else(too_much)
+    shown::goods(rows, "price_cents").ok_or_else(too_much)
 }
 
 /// The coupon's discount, and whether it makes the freight free. A coupon that was sent and is not valid is an error, so that
-/// nobody pays more than they were shown.
+/// nobody pays more than they were shown. One of the cart's that no longer counts is none, as the cart shows it.
 fn apply_coupon(new: &PlaceOrder, coupon: Option<&Row>, subtotal: Money, now: Timestamp) -> Result<Applied> {
     let Some(row) = coupon else {
         return if new.coupon.is_some() { Err(Error::NoSuchCoupon) } else { Ok(Applied::default()) };
     };
     let coupon = Coupon::from_row(row);
-    if let Some(why) = coupon.refusal(subtotal, now) {
-        return Err(Error::Coupon(why));
+    match coupon.refusal(subtotal, now) {
+        Some(why) if new.coupon.is_some() => return Err(Error::Coupon(why)),
+        Some(_) => return Ok(Applied::default()),
+        None => {}
     }
     let (discount, frees_shipping) = (coupon.discount(subtotal), coupon.frees_shipping());
     Ok(Applied { coupon: Some((coupon.id, coupon.code)), discount, frees_shipping })

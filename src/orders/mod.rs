@@ -16,6 +16,7 @@ mod read;
 mod resume;
 pub mod returns;
 pub mod search;
+mod shown;
 pub mod store;
 pub mod tracking;
 pub mod view;

@@ -38,6 +38,12 @@ impl Read {
         }
     }
 
+    /// Whether the goods are priced as the cart shows them: by its own coupon, or by none. Another coupon that was sent replaces that.
+    pub(super) fn is_as_shown(&self, new: &PlaceOrder) -> bool {
+        let id = |row: &Row| row.get::<_, Option<CouponId>>("id");
+        new.coupon.is_none() || self.coupon(new).and_then(id) == self.carts_coupon().and_then(id)
+    }
+
     pub(super) fn carts_coupon(&self) -> Option<&Row> {
         self.lines.first().filter(|row| row.get::<_, Option<CouponId>>("id").is_some())
     }
@@ -54,7 +60,7 @@ const LOCK_CART_WITH_TAX: &str = sql!(
     CART_LOCK
 );
 const CART_COLUMNS: &str = "
-    SELECT id, now() AS now, (SELECT value FROM settings WHERE name = 'payment_methods') AS payment_methods,
+    SELECT id, shown_discount_cents, now() AS now, (SELECT value FROM settings WHERE name = 'payment_methods') AS payment_methods,
            (SELECT value FROM settings WHERE name = 'order_limits') AS order_limits";
 const CART_LOCK: &str = "
       FROM carts WHERE owner = $1 AND current_setting('vitrine.key_is_free', true) IS DISTINCT FROM 'false' FOR UPDATE";
