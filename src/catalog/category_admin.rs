@@ -12,12 +12,12 @@ use super::categories::{self, MAX, MAX_DEPTH};
 use super::product_admin::object;
 use super::save::lock_writers;
 use super::slug::{free_slug, slugify};
-use super::{Category, rules};
+use super::{Category, ncm, rules};
 use crate::audit_log;
 use crate::cause::Actor;
 use crate::db;
 use crate::error::{Error, Result, broken_constraint};
-use crate::http::json::{check, parse_value};
+use crate::http::json::{check, parse_value, typed};
 use crate::ids::CategoryId;
 use crate::tax::TaxData;
 
@@ -28,7 +28,7 @@ pub struct CategoryInput {
     #[garde(length(chars, max = 120), custom(rules::name))]
     pub name: String,
     /// Derived from the name where absent.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "typed")]
     #[garde(inner(length(bytes, max = 160), custom(rules::slug)))]
     pub slug: Option<String>,
     /// Absent or null: a root.
@@ -43,10 +43,10 @@ pub struct CategoryInput {
     #[serde(default)]
     #[garde(range(min = 0, max = 1_000_000))]
     pub position: i32,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "typed")]
     #[garde(inner(custom(rules::ncm)))]
     pub ncm: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "typed")]
     #[garde(inner(custom(rules::cfop)))]
     pub cfop: Option<String>,
     #[serde(default)]
@@ -63,6 +63,7 @@ pub async fn create(tx: &Transaction<'_>, input: CategoryInput, actor: Actor) ->
         INSERT INTO categories (id, slug, parent_id, name, description, position, ncm, cfop, origin, tax)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
     lock_writers(tx).await?;
+    ncm::check(tx, input.ncm.as_deref(), None).await?;
     let id = CategoryId::new();
     let slug = match &input.slug {
         Some(slug) => slug.clone(),
@@ -92,6 +93,7 @@ pub async fn replace(tx: &Transaction<'_>, name: &str, mut changes: Map<String, 
     whole.extend(changes);
     let input: CategoryInput = parse_value(Value::Object(whole))?;
     check(&input)?;
+    ncm::check(tx, input.ncm.as_deref(), before.ncm.as_deref()).await?;
     let slug = input.slug.clone().unwrap_or_else(|| before.slug.clone());
     write(tx, UPDATE, before.id, &slug, &input).await?;
     let category = standing(tx, &before.id.to_string()).await?;

@@ -15,7 +15,7 @@ use super::imports::{self, Import, Imported};
 use super::save::{Draft, Others, lock_writers, save};
 use super::sheet::{Entry, Sheet};
 use super::slug::{free_slug, slugify};
-use super::{Product, changed, diff, store};
+use super::{Product, changed, diff, ncm, store};
 use crate::app::App;
 use crate::audit_log;
 use crate::cause::Actor;
@@ -50,6 +50,7 @@ pub enum Stock {
 pub async fn run(app: &App, sheet: Sheet, stock: Stock, actor: Actor, bar: &ProgressBar) -> Result<Import> {
     let mut db = app.db_for_long().await?;
     refuse_foreign(&db, &sheet.products).await?;
+    refuse_unknown_ncm(&db, &sheet.products).await?;
     let (id, total) = (ImportId::new(), sheet.products.len());
     let paths: HashSet<&Vec<String>> = sheet.products.iter().map(|entry| &entry.category).collect();
     let mut whole = Imported { categories: paths.len(), ..Imported::default() };
@@ -185,6 +186,25 @@ async fn stocks(tx: &Transaction<'_>, entries: &[Entry]) -> Result<HashMap<(Stri
 
 fn skus(entries: &[Entry]) -> Vec<&str> {
     entries.iter().flat_map(|entry| entry.input.variants.iter().filter_map(|variant| variant.sku.as_deref())).collect()
+}
+
+/// Errors: 422 with the line of each product whose NCM is unknown, unless it has it already.
+async fn refuse_unknown_ncm(db: &impl GenericClient, entries: &[Entry]) -> Result<()> {
+    const KEPT: &str = "SELECT slug, ncm FROM products WHERE slug = ANY($1) AND ncm = ANY($2)";
+    let unknown: Vec<&str> =
+        ncm::unknown(db, entries.iter().filter_map(|entry| entry.input.ncm.as_deref())).await?.into_iter().collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let with_one = || entries.iter().filter(|entry| entry.input.ncm.as_deref().is_some_and(|ncm| unknown.contains(&ncm)));
+    let slugs: Vec<&str> = with_one().map(|entry| entry.slug.as_str()).collect();
+    let rows = db::query(db, KEPT, &[&slugs, &unknown]).await?;
+    let kept: HashSet<(&str, &str)> = rows.iter().map(|row| (row.get("slug"), row.get("ncm"))).collect();
+    let is_new = |entry: &&Entry| !kept.contains(&(entry.slug.as_str(), entry.input.ncm.as_deref().unwrap_or_default()));
+    let line = |entry: &Entry| entry.lines.first().copied().unwrap_or_default();
+    let mistake = |entry: &Entry| FieldError { field: format!("line {}: ncm", line(entry)), message: ncm::why() };
+    let mistakes: Vec<FieldError> = with_one().filter(is_new).map(mistake).collect();
+    if mistakes.is_empty() { Ok(()) } else { Err(Error::Invalid(mistakes)) }
 }
 
 /// Errors: 422 with the line of each SKU that another product has.

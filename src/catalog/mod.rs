@@ -14,6 +14,7 @@ pub mod import;
 mod imports;
 pub mod low_stock;
 pub mod media;
+mod ncm;
 mod product_admin;
 mod rules;
 mod save;

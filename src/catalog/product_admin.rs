@@ -12,12 +12,12 @@ use uuid::Uuid;
 use super::save::{Draft, DraftVariant, Others, lock_writers, save};
 use super::slug::{RESERVED, free_slug, slugify};
 use super::version::IfMatch;
-use super::{Image, Product, rules, store};
+use super::{Image, Product, ncm, rules, store};
 use crate::audit_log;
 use crate::cause::Actor;
 use crate::db;
 use crate::error::{Error, Result};
-use crate::http::json::{check, parse_value};
+use crate::http::json::{check, parse_value, typed};
 use crate::ids::{CategoryId, ProductId, VariantId};
 use crate::tax::TaxData;
 
@@ -38,7 +38,7 @@ pub struct ProductInput {
     #[garde(length(chars, max = 200), custom(rules::title))]
     pub name: String,
     /// Derived from the name where absent.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "typed")]
     #[garde(inner(length(bytes, max = 160), custom(rules::slug)))]
     pub slug: Option<String>,
     #[serde(default)]
@@ -61,10 +61,10 @@ pub struct ProductInput {
     pub width_cm: i32,
     #[garde(range(min = 1, max = 1000))]
     pub length_cm: i32,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "typed")]
     #[garde(inner(custom(rules::ncm)))]
     pub ncm: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "typed")]
     #[garde(inner(custom(rules::cfop)))]
     pub cfop: Option<String>,
     #[serde(default)]
@@ -80,9 +80,9 @@ pub struct ProductInput {
     #[serde(default)]
     #[garde(length(max = 50), dive)]
     pub images: Vec<Image>,
-    #[serde(default)]
-    #[garde(inner(length(chars, min = 1, max = 60), custom(rules::sku)))]
-    #[schema(min_length = 1, max_length = 60)]
+    #[serde(default, deserialize_with = "typed")]
+    #[garde(inner(custom(rules::sku)))]
+    #[schema(max_length = 60)]
     pub sku: Option<String>,
     #[serde(default)]
     #[garde(range(min = 1, max = MAX_PRICE))]
@@ -90,7 +90,7 @@ pub struct ProductInput {
     #[serde(default)]
     #[garde(range(min = 1, max = MAX_PRICE))]
     pub compare_at_cents: Option<i64>,
-    /// In a change of what exists it counts only with `If-Match`: sales go on meanwhile. `PATCH …/stock` sets it alone.
+    /// In a change of what exists it counts only with an `If-Match` that names the version: sales go on meanwhile. `PATCH …/stock` sets it alone.
     #[serde(default)]
     #[garde(range(min = 0, max = MAX_STOCK))]
     pub stock: Option<i32>,
@@ -108,9 +108,9 @@ pub struct VariantInput {
     #[garde(skip)]
     pub id: Option<VariantId>,
     /// Derived from the slug where absent.
-    #[serde(default)]
-    #[garde(inner(length(chars, min = 1, max = 60), custom(rules::sku)))]
-    #[schema(min_length = 1, max_length = 60)]
+    #[serde(default, deserialize_with = "typed")]
+    #[garde(inner(custom(rules::sku)))]
+    #[schema(max_length = 60)]
     pub sku: Option<String>,
     #[serde(default)]
     #[garde(length(chars, max = 200), custom(rules::variant))]
@@ -213,6 +213,7 @@ fn made_sku(slug: &str, id: ProductId, n: usize) -> String {
 /// The caller commits, and evicts the cache.
 pub async fn create(tx: &Transaction<'_>, input: ProductInput, actor: Actor) -> Result<Product> {
     lock_writers(tx).await?;
+    ncm::check(tx, input.ncm.as_deref(), None).await?;
     let id = ProductId::new();
     let slug = match input.slug.clone() {
         Some(slug) => chosen_slug(slug)?,
@@ -224,7 +225,7 @@ pub async fn create(tx: &Transaction<'_>, input: ProductInput, actor: Actor) -> 
     Ok(product)
 }
 
-/// Fields left out keep their values. Variants that a given list does not name are retired. Without `if_match` nobody has said which stock
+/// Fields left out keep their values. Variants that a given list does not name are retired. Without `if_match`, or with `*`, nobody has said which stock
 /// they know, so that of existing variants stays as it is. The caller commits, and evicts.
 ///
 /// Errors: [`Error::Stale`], the product is not the version of `if_match`.
@@ -243,10 +244,11 @@ pub async fn replace(
         if_match.check(&before)?;
     }
     let mut input = merged(&before, changes)?;
-    if !if_match.is_sent() {
+    if !if_match.names_one() {
         leave_stocks(&mut input, &known);
     }
     check(&input)?;
+    ncm::check(tx, input.ncm.as_deref(), before.ncm.as_deref()).await?;
     let slug = match input.slug.clone() {
         Some(slug) if slug != before.slug => chosen_slug(slug)?,
         _ => before.slug.clone(),
@@ -336,6 +338,7 @@ fn merged(product: &Product, mut changes: Map<String, Value>) -> Result<ProductI
         let now = whole.remove(name).unwrap_or(Value::Null);
         if let Some(value) = changes.remove(name)
             && value != now
+            && !is_blank(&value)
         {
             default.insert(name.to_owned(), value);
         }
@@ -350,6 +353,10 @@ fn merged(product: &Product, mut changes: Map<String, Value>) -> Result<ProductI
     }
     for variant in variants.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
         variant.remove("in_stock");
+        let known = product.variants.iter().find(|known| variant.get("id") == Some(&json!(known.id)));
+        if let Some(known) = known.filter(|_| variant.get("sku").is_none_or(is_blank)) {
+            variant.insert("sku".to_owned(), known.sku.clone().into());
+        }
     }
     if !default.is_empty()
         && let Some(list) = variants.as_array_mut()
@@ -364,6 +371,11 @@ fn merged(product: &Product, mut changes: Map<String, Value>) -> Result<ProductI
     whole.extend(changes);
     whole.insert("variants".into(), variants);
     parse_value(Value::Object(whole))
+}
+
+/// A text that a form leaves blank: it was not filled in.
+fn is_blank(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| text.trim().is_empty())
 }
 
 pub fn object(value: Value) -> Map<String, Value> {

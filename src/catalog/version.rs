@@ -25,9 +25,13 @@ fn bytes(product: &Product) -> Result<Vec<u8>> {
 pub struct IfMatch(Option<String>);
 
 impl IfMatch {
-    /// The client says which version it knows, its stock among it.
     pub fn is_sent(&self) -> bool {
         self.0.is_some()
+    }
+
+    /// The client says which version it knows, its stock among it. `*` names none: it only asks that there is one.
+    pub fn names_one(&self) -> bool {
+        self.0.as_ref().is_some_and(|tags| tags.split(',').all(|tag| tag.trim() != "*"))
     }
 
     /// Errors: [`Error::Stale`], it is not the version that the client knows.
@@ -62,6 +66,13 @@ impl FromRequest for IfMatch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn any_version_is_not_one_that_is_known() {
+        let names_one = |tags: &str| IfMatch(Some(tags.to_owned())).names_one();
+        assert!(names_one("\"abc\"") && names_one("W/\"x\", \"abc\""));
+        assert!(!names_one("*") && !names_one(" * ") && !names_one("\"abc\", *") && !IfMatch(None).names_one());
+    }
 
     #[test]
     fn a_tag_is_compared_strongly_and_in_any_encoding() {

@@ -12,6 +12,7 @@ use futures_util::StreamExt;
 use futures_util::future::{LocalBoxFuture, Ready, ready};
 use garde::Validate;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use sha2::{Digest, Sha256};
 
 use super::objects::Objects;
@@ -23,6 +24,11 @@ pub const MAX_BODY: usize = 1024 * 1024;
 
 /// How long a body may take. Its headers have had a bound of their own.
 const BODY_WAIT: Duration = Duration::from_secs(30);
+
+/// An optional text that may be left blank, as a form sends it: then it is absent. Use with `#[serde(default)]`.
+pub fn typed<'de, D: Deserializer<'de>>(value: D) -> std::result::Result<Option<String>, D::Error> {
+    Ok(Option::<String>::deserialize(value)?.filter(|text| !text.trim().is_empty()))
+}
 
 /// A JSON body that is well formed, has no unknown fields and passes its own rules.
 #[derive(Debug)]

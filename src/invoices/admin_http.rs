@@ -19,7 +19,7 @@ use crate::audit_log;
 use crate::calendar;
 use crate::db::{self, sql};
 use crate::error::{Error, Problem, Result};
-use crate::http::json::{Json, Path, Query};
+use crate::http::json::{Json, Path, Query, typed};
 use crate::http::list::{Place, list_page};
 use crate::http::page::List;
 use crate::http::who::{Admin, AdminSent};
@@ -165,6 +165,7 @@ async fn show(db: &impl GenericClient, id: InvoiceId) -> Result<HttpResponse> {
 pub(super) struct RetryInvoice {
     /// The IBGE's code of the buyer's city, 7 digits, where the CEP does not tell it.
     #[garde(inner(custom(is_ibge_city)))]
+    #[serde(deserialize_with = "typed")]
     ibge_city: Option<String>,
 }
 

@@ -19,7 +19,8 @@ pub struct Company {
     #[schema(min_length = 2, max_length = 60)]
     pub legal_name: String,
     #[garde(inner(custom(rules::words)))]
-    #[schema(min_length = 2, max_length = 60)]
+    #[schema(max_length = 60)]
+    #[serde(default, deserialize_with = "rules::typed")]
     pub trade_name: Option<String>,
     /// With or without punctuation; letters are fine.
     #[garde(custom(is_cnpj))]
@@ -35,7 +36,7 @@ pub struct Company {
     pub address: CompanyAddress,
     /// For carriers: whom to ask about a parcel. Numbers for the whole country (0800, 4004) are fine.
     #[garde(inner(custom(is_phone)))]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "rules::typed", skip_serializing_if = "Option::is_none")]
     pub phone: Option<String>,
 }
 
@@ -73,6 +74,7 @@ pub struct CompanyAddress {
     pub number: String,
     #[garde(inner(custom(rules::shown)))]
     #[schema(max_length = 60)]
+    #[serde(default, deserialize_with = "rules::typed")]
     pub complement: Option<String>,
     #[garde(custom(rules::words))]
     #[schema(min_length = 2, max_length = 60)]
@@ -80,11 +82,12 @@ pub struct CompanyAddress {
     #[garde(custom(rules::words))]
     #[schema(min_length = 2, max_length = 60)]
     pub city: String,
-    #[garde(custom(is_state))]
+    /// Of the CEP.
+    #[garde(custom(is_in_capitals), custom(rules::state_of(&self.cep)))]
     pub state: String,
     /// The IBGE's code of the city, 7 digits. Left out: looked up by the CEP.
     #[garde(inner(custom(is_ibge_city)))]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "rules::typed", skip_serializing_if = "Option::is_none")]
     pub ibge_city: Option<String>,
 }
 
@@ -110,13 +113,9 @@ fn is_cnpj(text: &str, (): &()) -> garde::Result {
     Cnpj::parse(text).map(|_| ()).map_err(|_| garde::Error::new("is not a valid CNPJ"))
 }
 
-/// In capitals: it goes onto invoices as it is kept.
-fn is_state(text: &str, (): &()) -> garde::Result {
-    if text.bytes().all(|b| b.is_ascii_uppercase()) {
-        rules::state(text, &())
-    } else {
-        Err(garde::Error::new("must be in capitals"))
-    }
+/// It goes onto invoices as it is kept.
+fn is_in_capitals(text: &str, (): &()) -> garde::Result {
+    if text.bytes().all(|b| b.is_ascii_uppercase()) { Ok(()) } else { Err(garde::Error::new("must be in capitals")) }
 }
 
 pub(super) fn is_ibge_city(text: &str, (): &()) -> garde::Result {

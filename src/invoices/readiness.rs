@@ -7,8 +7,8 @@ use serde_json::Value;
 use tokio_postgres::Row;
 use utoipa::ToSchema;
 use uuid::Uuid;
-use vitrine_kit::Money;
 use vitrine_kit::fiscal::Regime;
+use vitrine_kit::{Cnpj, Money};
 
 use super::build;
 use super::company::{self, Company};
@@ -86,7 +86,11 @@ impl Known {
         let rules: Option<Value> = db::query_opt(&db, RULES, &[]).await?.map(|row| row.get("value"));
         drop(db);
         let rules = rules.and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default();
-        let company_problems = company_problems(app, company.as_ref()).await;
+        let city = match &company {
+            Some(company) => issue::seller_city(app, company).await.ok(),
+            None => None,
+        };
+        let company_problems = company_problems(app.config.nfe.cnpj.as_ref(), company.as_ref(), city);
         Ok(Self { company, rules, company_problems })
     }
 
@@ -281,27 +285,32 @@ pub struct Unready {
 }
 
 impl Door {
-    /// Of the settings `invoices`, `company` and `taxes`, by their names; `None` where none of them is set.
-    pub fn read(settings: Option<Value>) -> Self {
+    /// Of the settings `invoices`, `company` and `taxes`, by their names; `None` where none of them is set. `cnpj`: NFE_CNPJ. Nobody is
+    /// asked for the company's city.
+    pub fn read(settings: Option<Value>, cnpj: Option<&Cnpj>) -> Self {
         let of = |name: &str| settings.as_ref().and_then(|all| all.get(name)).cloned().unwrap_or_default();
+        let company: Option<Company> = serde_json::from_value(of("company")).ok();
+        let city = company.as_ref().and_then(|company| company.address.ibge_city.clone());
         Self {
             settings: InvoiceSettings::read(of("invoices")),
             known: Known {
-                company: serde_json::from_value(of("company")).ok(),
+                company_problems: company_problems(cnpj, company.as_ref(), city.map(Some)),
+                company,
                 rules: serde_json::from_value(of("taxes")).unwrap_or_default(),
-                company_problems: Vec::new(), // asked for by readiness alone: cities are looked up for them
             },
         }
     }
 
-    /// The first of the lines whose product lacks what an invoice needs. Each row has [`WARE_COLUMNS`], `product_id`, `sku` and `name`.
+    /// The first of the lines that an invoice could not tell of: the first of all where the company's own data are not complete, else the
+    /// first whose product lacks what an invoice needs. Each row has [`WARE_COLUMNS`], `product_id`, `sku` and `name`.
     ///
     /// Errors: [`Error::NotReady`], the shop sells no such product.
     pub fn check(&self, lines: &[Row]) -> Result<Option<Unready>> {
         let day = calendar::day_of(jiff::Timestamp::now());
         let unready = lines.iter().find_map(|row| {
             let product = Product::of(row, "product_id", &self.known.rules);
-            let problems = self.known.product_problems(&product, day).problems;
+            let mut problems = self.known.company_problems.clone();
+            problems.extend(self.known.product_problems(&product, day).problems);
             (!problems.is_empty()).then(|| Unready { sku: row.get("sku"), name: product.name, why: problem::in_words(&problems) })
         });
         match (unready, self.settings.unready_products) {
@@ -311,15 +320,15 @@ impl Door {
     }
 }
 
-/// As an invoice would find them. Where those who know cities by their CEP are away, that is no problem of the company's.
-async fn company_problems(app: &App, company: Option<&Company>) -> Vec<Problem> {
+/// As an invoice would find them. `city`: by the IBGE's code; `None` where nobody was asked or could say, which is no problem of the
+/// company's.
+fn company_problems(cnpj: Option<&Cnpj>, company: Option<&Company>, city: Option<Option<String>>) -> Vec<Problem> {
     let Some(company) = company else {
         return vec![Problem::new("company", "Informe os dados da empresa em /api/admin/settings/company")];
     };
     let mut problems = Vec::new();
-    let city = issue::seller_city(app, company).await;
-    let is_known = city.is_ok();
-    build::issuer(app.config.nfe.cnpj.as_ref(), company, city.ok().flatten(), &mut problems);
+    let is_known = city.is_some();
+    build::issuer(cnpj, company, city.flatten(), &mut problems);
     problems.retain(|problem| is_known || problem.field != "company.address.ibge_city");
     problems
 }

@@ -8,18 +8,12 @@ use vitrine_kit::fiscal::{ApproximateTaxes, Contribution, Difal, Icms, IcmsOwn, 
 use super::problem::Problem;
 use super::reform::{self, Worth};
 use super::tax_setting::minus;
+use crate::tax::codes::{OF_MEI, OF_SIMPLES, TAXED, UNTAXED};
 use crate::tax::states::{self, State};
 use crate::tax::{TaxData, TaxRules, law};
 
 pub use super::tax_setting::Setting;
 
-/// CSOSN that bear no amount here. MEI has others (NT 2024.001: any other of its is rejection 782).
-const OF_SIMPLES: &[&str] = &["102", "103", "300", "400", "500"];
-const OF_MEI: &[&str] = &["102", "300", "400", "900"];
-
-/// CST of PIS and COFINS that bear an amount here, and those that bear none.
-const TAXED: [&str; 2] = ["01", "02"];
-const UNTAXED: [&str; 8] = ["04", "05", "06", "07", "08", "09", "49", "99"];
 /// What sellers under Simples write: their PIS and COFINS are in the one sum.
 const SIMPLES: &str = "49";
 /// Operação sem incidência da contribuição.

@@ -19,7 +19,7 @@ use crate::payments::charge::methods::{Method, Methods};
 use crate::sale::address::{ShippingAddress, tracking_url};
 use crate::sale::states::{OrderPaymentStatus, OrderStatus};
 use crate::seal::Sealed;
-use crate::shipping::{Free, Quote, state_of};
+use crate::shipping::{Free, Quote};
 use crate::tax::registration::StateRegistration;
 
 /// How long an unpaid order keeps its stock after its charge has expired, for a PIX that was paid in the last second.
@@ -266,8 +266,8 @@ fn units(lines: &[(VariantId, i32)], rows: &[Row], limits: &OrderLimits) -> Resu
 
 /// The tax of the sale goes by the state, and the parcel by the CEP.
 pub(super) fn check_state(address: &ShippingAddress) -> Result<()> {
-    match Cep::parse(&address.cep).ok().as_ref().and_then(state_of) {
-        Some(state) if state != address.state => {
+    match Cep::parse(&address.cep).map(|cep| cep.state()) {
+        Ok(state) if state != address.state => {
             Err(Error::field("address.state", format!("is not the state of the CEP, which is of {state}")))
         }
         _ => Ok(()),
@@ -287,7 +287,7 @@ fn check_ready(app: &App, cart: &Row, rows: &[Row]) -> Result<Option<Unready>> {
     if app.providers.fiscal.is_none() {
         return Ok(None);
     }
-    Door::read(cart.get("invoices")).check(rows)
+    Door::read(cart.get("invoices"), app.config.nfe.cnpj.as_ref()).check(rows)
 }
 
 fn subtotal(rows: &[Row]) -> Result<Money> {

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
+use vitrine_kit::s10;
 
 use super::store;
 use super::view::OrderView;
@@ -35,7 +36,8 @@ use crate::token::Role;
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SetTracking {
-    #[garde(length(chars, min = 4, max = 60), custom(is_code))]
+    /// 4 to 60 letters and digits. Spaces and dashes between them are left out.
+    #[garde(length(chars, max = 100), custom(is_code))]
     pub tracking_number: String,
     #[garde(length(chars, min = 1, max = 60), custom(is_name))]
     pub carrier: String,
@@ -55,11 +57,11 @@ pub struct SetDelivered {
 }
 
 fn is_code(text: &str, _: &()) -> garde::Result {
-    let sane = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    if !sane {
-        return Err(garde::Error::new("must be letters, digits and dashes"));
+    let code = s10::bare(text);
+    if !code.bytes().all(|b| b.is_ascii_alphanumeric()) || !(4..=60).contains(&code.len()) {
+        return Err(garde::Error::new("must be 4 to 60 letters and digits, with spaces or dashes between them at most"));
     }
-    vitrine_kit::s10::check(text).map_err(|wrong| garde::Error::new(wrong.to_string()))
+    s10::check(&code).map_err(|wrong| garde::Error::new(wrong.to_string()))
 }
 
 fn is_name(text: &str, _: &()) -> garde::Result {
@@ -144,7 +146,7 @@ async fn ship(tx: &db::Transaction<'_>, order: &LockedOrder, new: &SetTracking, 
         UPDATE orders SET status = $4, tracking_number = $2, carrier = $3, shipped_at = coalesce(shipped_at, now()), updated_at = now()
          WHERE id = $1 AND (status = ANY($5) OR status = $4) AND payment_status = ANY($6)
            AND (tracking_number IS DISTINCT FROM $2 OR carrier <> $3)";
-    let code = new.tracking_number.to_uppercase();
+    let code = s10::bare(&new.tracking_number).to_uppercase();
     match (order.status, order.payment_status) {
         (OrderStatus::Processing, _) => may_leave(tx, order, new.force, actor).await?,
         (OrderStatus::Shipped, OrderPaymentStatus::Paid | OrderPaymentStatus::PartiallyRefunded) => {}

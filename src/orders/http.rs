@@ -19,7 +19,7 @@ use crate::client_ip::counted;
 use crate::coupons;
 use crate::error::{Error, Result};
 use crate::http::idempotency::{IdempotencyKey, Kept};
-use crate::http::json::{Json, OptionalJson, Query};
+use crate::http::json::{Json, OptionalJson, Query, typed};
 use crate::http::page::{self, List};
 use crate::http::rate_limit;
 use crate::http::request_id;
@@ -213,6 +213,7 @@ async fn show(app: web::Data<App>, visitor: Visitor, OrderPath(order): OrderPath
 #[serde(deny_unknown_fields)]
 struct CancelOrder {
     #[garde(inner(length(chars, max = 200)))]
+    #[serde(default, deserialize_with = "typed")]
     reason: Option<String>,
 }
 

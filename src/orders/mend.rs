@@ -28,7 +28,6 @@ use crate::sale::named::OrderPath;
 use crate::sale::states::OrderStatus;
 use crate::sale::viewer::Viewer;
 use crate::shipments;
-use crate::shipping::region_of;
 use crate::users::{rules, tax_id_of};
 
 /// What is to be changed; a field that is left out stays as it is. The result is held to the rules of the checkout.
@@ -197,7 +196,7 @@ async fn find_buyer(tx: &impl GenericClient, app: &App, order: OrderId) -> Resul
 
 /// The price of the freight is the one that was paid: within a region it is about the same, and the difference is the shop's.
 fn check_region(order: &LockedOrder, quoted_cep: &str, address: &ShippingAddress) -> Result<()> {
-    let region = |cep: &str| Cep::parse(cep).map(|cep| region_of(&cep).to_owned()).ok();
+    let region = |cep: &str| Cep::parse(cep).map(|cep| cep.region().to_owned()).ok();
     if order.is_pickup || region(quoted_cep) == region(&address.cep) {
         return Ok(());
     }

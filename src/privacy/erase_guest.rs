@@ -32,8 +32,10 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
 struct EraseGuest {
     /// CPF or CNPJ.
     #[garde(inner(length(chars, max = 20)))]
+    #[serde(default, deserialize_with = "rules::typed")]
     cpf: Option<String>,
     #[garde(inner(length(chars, max = 254)))]
+    #[serde(default, deserialize_with = "rules::typed")]
     email: Option<String>,
 }
 

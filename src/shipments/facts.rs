@@ -17,7 +17,6 @@ use crate::invoices::facts;
 use crate::sale::address::{ShippingAddress, tracking_url};
 use crate::sale::returned::Note;
 use crate::sale::stock;
-use crate::shipping::state_of;
 
 /// Why no label can be asked for yet.
 #[derive(Debug, PartialEq, Eq)]
@@ -129,7 +128,7 @@ fn sender(app: &App, company: Company, paper: &Paper) -> std::result::Result<Con
     let cnpj = Cnpj::parse(&company.cnpj).map_err(|_| "O CNPJ da empresa não é válido")?;
     let address = company.address;
     let cep = app.config.shipping.sender_cep.clone();
-    if state_of(&cep).is_some_and(|state| state != address.state) {
+    if cep.state() != address.state {
         return Err("O endereço da empresa não é do estado de SHIPPING_SENDER_CEP");
     }
     let from = app.config.mail.from.as_str();

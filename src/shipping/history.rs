@@ -6,7 +6,7 @@ use deadpool_postgres::GenericClient;
 use uuid::Uuid;
 use vitrine_kit::{Cep, Money};
 
-use super::{Offer, region_of};
+use super::Offer;
 use crate::app::App;
 use crate::db;
 use crate::error::{Chain, Error, Result};
@@ -33,7 +33,7 @@ pub async fn note(app: &App, to: &Cep, grams: i64, offers: &[Offer]) {
     if offers.is_empty() {
         return;
     }
-    let noted = async { insert_quotes(&app.db().await?, region_of(to), band(grams), offers).await };
+    let noted = async { insert_quotes(&app.db().await?, to.region(), band(grams), offers).await };
     match tokio::time::timeout(NOTE_WAIT, noted).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(error = %Chain(&error), "a freight quote could not be kept for estimates"),
@@ -61,7 +61,7 @@ async fn insert_quotes(db: &impl GenericClient, region: &str, band: i32, offers:
 /// (3 digits of the CEP), or else to the same part of the country (1 digit). 503 if there is none.
 pub async fn estimate(app: &App, to: &Cep, grams: i64, carriers: &[&'static str]) -> Result<Vec<Offer>> {
     let db = app.db().await?;
-    let place = vec![region_of(to).to_owned()];
+    let place = vec![to.region().to_owned()];
     let near = find_past(&db, &place, band(grams), carriers).await?;
     if !near.is_empty() {
         return Ok(near);

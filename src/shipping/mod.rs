@@ -19,7 +19,6 @@ use vitrine_kit::shipping::Volume;
 pub use free::Free;
 pub use http::routes;
 pub use quote::{Quote, QuotedItem};
-pub use region::{region_of, state_of};
 pub use settings::ShippingSettings;
 
 /// The provider of pickup orders: nothing is sent, no label is bought.

@@ -10,8 +10,10 @@ use utoipa::ToSchema;
 use vitrine_kit::fiscal::Regime;
 
 use super::classifications::{self, PUBLISHED, SITUATIONS, Unfit};
+use super::codes;
 use super::law::{self, Law};
 use super::states;
+use crate::http::json::typed;
 use crate::text::is_hidden;
 
 /// Tax data of a product, of a category, or of the whole shop. What is left out is taken from the next one.
@@ -20,12 +22,12 @@ use crate::text::is_hidden;
 #[serde(deny_unknown_fields, default)]
 pub struct TaxData {
     /// CSOSN, for sellers under Simples Nacional: 102, 103, 300, 400 or 500; for MEI: 102, 300, 400 or 900.
-    #[garde(inner(custom(digits(3))))]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(inner(custom(codes::csosn)))]
+    #[serde(deserialize_with = "typed", skip_serializing_if = "Option::is_none")]
     pub csosn: Option<String>,
     /// CST of ICMS, for all other sellers: 00, 20, 40, 41, 50 or 60.
-    #[garde(inner(custom(digits(2))))]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(inner(custom(codes::icms)))]
+    #[serde(deserialize_with = "typed", skip_serializing_if = "Option::is_none")]
     pub icms_cst: Option<String>,
     /// The rate inside the seller's state, where the product's differs from the state's.
     #[garde(inner(range(max = 10_000)))]
@@ -44,33 +46,35 @@ pub struct TaxData {
     #[garde(custom(rates_by_state))]
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub fcp_rates: BTreeMap<String, u32>,
-    #[garde(inner(custom(digits(2))))]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// CST of PIS: 01 or 02 (with an amount), 04 to 09, 49 or 99 (without).
+    #[garde(inner(custom(codes::contribution)))]
+    #[serde(deserialize_with = "typed", skip_serializing_if = "Option::is_none")]
     pub pis_cst: Option<String>,
     #[garde(inner(range(max = 10_000)))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pis_rate: Option<u32>,
-    #[garde(inner(custom(digits(2))))]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// CST of COFINS, as that of PIS.
+    #[garde(inner(custom(codes::contribution)))]
+    #[serde(deserialize_with = "typed", skip_serializing_if = "Option::is_none")]
     pub cofins_cst: Option<String>,
     #[garde(inner(range(max = 10_000)))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cofins_rate: Option<u32>,
     /// CST of IBS and CBS: 000, 200 (reduced rate) or 410 (no amounts).
     #[garde(inner(custom(reform_situation)))]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "typed", skip_serializing_if = "Option::is_none")]
     pub ibs_cbs_cst: Option<String>,
     /// cClassTrib: 6 digits that begin with the CST of IBS and CBS, one of the official table for NF-e.
     #[garde(inner(custom(classification)))]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "typed", skip_serializing_if = "Option::is_none")]
     pub cclasstrib: Option<String>,
     /// CEST: 7 digits, for goods whose ICMS was paid in advance (CSOSN 500, CST 60).
     #[garde(inner(custom(digits(7))))]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "typed", skip_serializing_if = "Option::is_none")]
     pub cest: Option<String>,
     /// Unit of sale; UN where it is left out.
     #[garde(inner(length(chars, min = 1, max = 6), custom(capitals)))]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "typed", skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
 }
 
@@ -172,7 +176,7 @@ pub struct TaxRules {
     /// The CST of PIS and COFINS on sales since both ended (2027-01-01), where a product's would bear an amount: 04 to 09, 49 or 99.
     /// Ask your accountant; left out: 08, or 49 under Simples and MEI.
     #[garde(inner(custom(untaxed)))]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "typed", skip_serializing_if = "Option::is_none")]
     pub cst_after_pis_cofins: Option<String>,
     /// What of a price is taxes, about, as the consumer is told (Lei 12.741/2012). Left out: nothing is said, as MEI may.
     #[garde(dive)]
@@ -184,6 +188,7 @@ pub struct TaxRules {
     pub newer_ncm: Vec<String>,
     /// Stands on every invoice, before the order's number.
     #[garde(inner(length(chars, max = 1000), custom(one_line)))]
+    #[serde(deserialize_with = "typed")]
     pub notes: Option<String>,
     /// How many hours after its authorisation an invoice may be cancelled, where the state does not allow 24.
     #[garde(inner(range(min = 1, max = 720)))]
@@ -260,8 +265,7 @@ impl TaxRules {
 }
 
 fn untaxed(cst: &str, (): &()) -> garde::Result {
-    let is_right = matches!(cst, "04" | "05" | "06" | "07" | "08" | "09" | "49" | "99");
-    if is_right { Ok(()) } else { Err(garde::Error::new("must bear no amount: 04 to 09, 49 or 99")) }
+    if codes::UNTAXED.contains(&cst) { Ok(()) } else { Err(garde::Error::new("must bear no amount: 04 to 09, 49 or 99")) }
 }
 
 /// A CST of IBS and CBS that invoices are written with.

@@ -4,6 +4,7 @@
 pub mod cfop;
 mod check_digits;
 pub mod classifications;
+pub mod codes;
 pub mod data;
 pub mod law;
 pub mod ncm;

@@ -50,7 +50,7 @@ pub struct NewAddress {
     #[garde(custom(rules::persons_words))]
     #[schema(min_length = 2, max_length = 60)]
     pub city: String,
-    #[garde(custom(rules::state))]
+    #[garde(custom(rules::state_of(&self.cep)))]
     #[schema(example = "SP")]
     pub state: String,
     #[garde(inner(custom(rules::phone)))]

@@ -39,7 +39,7 @@ pub struct ReplaceProfile {
     pub phone: Option<String>,
 }
 
-/// Part of the profile: a field that is left out stays, `null` empties it.
+/// Part of the profile: a field that is left out stays, `null` or a blank text empties it.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangeProfile {
@@ -53,10 +53,10 @@ pub struct ChangeProfile {
     #[schema(value_type = Option<String>, format = Password)]
     pub current_password: Option<SecretString>,
     /// CPF or CNPJ. Sent back masked, as answers show it, it stays as it is.
-    #[serde(default, deserialize_with = "rules::sent")]
+    #[serde(default, deserialize_with = "rules::sent_typed")]
     #[garde(inner(inner(custom(rules::tax_id_or_masked))))]
     pub cpf: Option<Option<String>>,
-    #[serde(default, deserialize_with = "rules::sent")]
+    #[serde(default, deserialize_with = "rules::sent_typed")]
     #[garde(inner(inner(custom(rules::phone))))]
     pub phone: Option<Option<String>>,
     /// The language of messages to the person.

@@ -9,6 +9,8 @@ use vitrine_kit::{Cep, Email, Phone, TaxId, sefaz};
 use crate::error::{Error, FieldError};
 use crate::text::is_hidden;
 
+pub use crate::http::json::typed;
+
 /// The version of a text that was shown, such as `2026-11`: letters, digits, `.`, `-` and `_`.
 pub fn version(text: &str, (): &()) -> garde::Result {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
@@ -107,11 +109,6 @@ pub fn kept_district(text: &str) -> String {
     if is_on_paper(text) { text.trim().to_owned() } else { "Não informado".to_owned() }
 }
 
-/// An optional text that may be left blank, as a form sends it: use with `#[serde(default)]`.
-pub fn typed<'de, D: Deserializer<'de>>(value: D) -> std::result::Result<Option<String>, D::Error> {
-    Ok(Option::<String>::deserialize(value)?.filter(|text| !text.trim().is_empty()))
-}
-
 /// Checks a new password's length. Whether it is a common one is checked later, where e-mail and name are known.
 pub fn new_password(password: &SecretString, _: &()) -> Result {
     let chars = password.expose_secret().chars().count();
@@ -154,6 +151,17 @@ pub fn state(text: &str, _: &()) -> Result {
     if STATES.contains(&text.to_ascii_uppercase().as_str()) { Ok(()) } else { refuse("must be the two letters of a state") }
 }
 
+/// [`state`], the one of this CEP: the tax of a sale goes by the state, and the parcel by the CEP.
+pub fn state_of(cep: &str) -> impl FnOnce(&str, &()) -> Result + '_ {
+    move |text, ()| {
+        state(text, &())?;
+        match Cep::parse(cep).map(|cep| cep.state()) {
+            Ok(state) if !state.eq_ignore_ascii_case(text) => refuse(format!("is not the state of the CEP, which is of {state}")),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Whether it is a masked document, as answers show it.
 pub fn is_masked(text: &str) -> bool {
     text.starts_with("**")
@@ -162,6 +170,11 @@ pub fn is_masked(text: &str) -> bool {
 /// Tells a field that was left out (`None`) from one sent as `null` (`Some(None)`): use with `#[serde(default)]`.
 pub fn sent<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> std::result::Result<Option<T>, D::Error> {
     T::deserialize(value).map(Some)
+}
+
+/// [`sent`] of a text: a blank one empties the field, as `null` does.
+pub fn sent_typed<'de, D: Deserializer<'de>>(value: D) -> std::result::Result<Option<Option<String>>, D::Error> {
+    typed(value).map(Some)
 }
 
 /// A parsed field, or the 422 that names it.
@@ -277,5 +290,7 @@ mod tests {
     #[test]
     fn there_are_twenty_seven_states() {
         assert!(STATES.is_sorted() && state("sp", &()).is_ok() && state("XX", &()).is_err());
+        assert!(state_of("01310-100")("sp", &()).is_ok() && state_of("0")("RJ", &()).is_ok());
+        assert!(state_of("01310-100")("RJ", &()).is_err() && state_of("01310-100")("XX", &()).is_err());
     }
 }

@@ -534,13 +534,16 @@ async fn what_is_paid_is_shipped_told_and_shown() {
     let id = placed.body["id"].as_str().unwrap();
     shop.control().pay(vitrine_sandbox::Pay::of(id)).unwrap();
     assert!(shop.control().settled(std::time::Duration::from_secs(20)).await);
-    let mistyped = json!({"tracking_number": "AA123456789BR", "carrier": "Correios"});
-    let refused = admin.patch(&format!("/api/orders/{id}/tracking"), &mistyped).await;
-    assert_eq!((refused.status, refused.invalid_fields()), (422, vec!["tracking_number"]), "the check digit: {}", refused.body);
+    for mistyped in ["AA123456789BR", "AA-123456789-BR", "AA 123 456 789 BR", "A-B C", "AA123456785BR!"] {
+        let mistyped = json!({"tracking_number": mistyped, "carrier": "Correios"});
+        let refused = admin.patch(&format!("/api/orders/{id}/tracking"), &mistyped).await;
+        assert_eq!((refused.status, refused.invalid_fields()), (422, vec!["tracking_number"]), "{mistyped}: {}", refused.body);
+    }
     assert_eq!(shop.sql::<String>("SELECT status FROM orders").await, "processing");
     let shipped = admin
-        .patch(&format!("/api/orders/{id}/tracking"), &json!({"tracking_number": "aa123456785br", "carrier": "Correios"}))
+        .patch(&format!("/api/orders/{id}/tracking"), &json!({"tracking_number": "aa 123456785-br", "carrier": "Correios"}))
         .await;
+    assert_eq!(shipped.body["tracking_number"], "AA123456785BR", "{}", shipped.body);
     assert_eq!((shipped.status, &shipped.body["status"]), (200, &json!("shipped")), "{}", shipped.body);
     let public = shop.get("/api/orders/tracking/AA123456785BR").await;
     assert_eq!((&public.body["status"], &public.body["carrier"]), (&json!("shipped"), &json!("Correios")));

@@ -125,3 +125,22 @@ async fn an_address_of_before_that_an_invoice_cannot_show_is_named_before_it_is_
     assert_eq!(shop.control().calls_to("focusnfe", "/v2/nfe"), 0, "no number was spent");
     shop.close().await;
 }
+
+#[actix_web::test]
+async fn a_shop_without_a_company_sells_as_it_chose_for_products_without_tax_data() {
+    let (shop, ware) = open("focusnfe").await;
+    shop.execute("DELETE FROM settings WHERE name = 'company'").await;
+    assert_eq!(set(&shop, &json!({"unready_products": "refuse"})).await.status, 200);
+    let before = (shop.sql::<i64>("SELECT count(*) FROM orders").await, shop.stock(&ware).await);
+    let (_, placed) = places(&shop, &[(&ware, 1)]).await;
+    assert_eq!((placed.status, placed.slug()), (409, "product-not-ready"), "{}", placed.body);
+    assert_eq!((shop.sql::<i64>("SELECT count(*) FROM orders").await, shop.stock(&ware).await), before, "nothing moved");
+    assert_eq!(set(&shop, &json!({"unready_products": "sell"})).await.status, 200);
+    for _ in 0..2 {
+        assert_eq!(places(&shop, &[(&ware, 1)]).await.1.status, 201);
+    }
+    assert_eq!(shop.alerted().await, ["sold-unready 2"]);
+    let text: String = shop.sql("SELECT text FROM alerts").await;
+    assert!(text.contains("/api/admin/settings/company"), "{text}");
+    shop.close().await;
+}

@@ -4,8 +4,14 @@
 #[error("has a wrong check digit (the ninth): compare it with the label")]
 pub struct WrongDigit;
 
-/// Refuses a number of this form whose check digit is wrong. Numbers of another form belong to other carriers and pass.
+/// A carrier's number without the spaces and dashes by which it is read more easily.
+pub fn bare(typed: &str) -> String {
+    typed.chars().filter(|c| !c.is_whitespace() && *c != '-').collect()
+}
+
+/// Refuses a number of this form whose check digit is wrong, in [`bare`] or any other spelling. Numbers of another form belong to other carriers and pass.
 pub fn check(number: &str) -> Result<(), WrongDigit> {
+    let number = bare(number);
     let [a, b, serial @ .., digit, c, d] = number.as_bytes() else { return Ok(()) };
     let has_the_form = [a, b, c, d].iter().all(|letter| letter.is_ascii_alphabetic())
         && serial.len() == 8
@@ -44,7 +50,8 @@ mod tests {
     #[test]
     fn two_digits_that_changed_places_are_found() {
         assert_eq!(check("AA123456785BR"), Ok(()));
-        for typo in ["AA213456785BR", "AA123465785BR", "AA123456758BR"] {
+        assert_eq!(check("AA 123456785 BR").map(|()| bare("AA 123.456-785 BR")), Ok("AA123.456785BR".to_owned()));
+        for typo in ["AA213456785BR", "AA123465785BR", "AA123456758BR", "AA-123456789-BR", "AA 123 456 789 BR"] {
             assert_eq!(check(typo), Err(WrongDigit), "{typo}");
         }
     }

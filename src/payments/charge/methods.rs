@@ -10,6 +10,7 @@ use vitrine_kit::{Money, ProviderError};
 use crate::app::App;
 use crate::db;
 use crate::error::{Error, Result};
+use crate::http::json::typed;
 use crate::payments::charge::bounds::{Bounds, MAX_CENTS, is_above};
 use crate::text::is_hidden;
 
@@ -34,7 +35,7 @@ pub struct Offer {
     pub enabled: bool,
     /// The name that the buyer reads. Unset: the method's usual name.
     #[garde(inner(length(chars, min = 1, max = 40), custom(no_control)))]
-    #[serde(default)]
+    #[serde(default, deserialize_with = "typed")]
     pub label: Option<String>,
     /// The discount on the goods for this method, after the coupon. The freight does not change.
     #[garde(inner(custom(is_sane)))]
