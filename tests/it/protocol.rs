@@ -15,7 +15,7 @@ async fn a_known_address_says_which_methods_it_takes() {
         ("POST", "/health", "GET, HEAD, OPTIONS"),
         ("POST", "/docs/", "GET, HEAD, OPTIONS"),
         ("TRACE", "/", "GET, HEAD, OPTIONS"),
-        ("PROPFIND", "/api/products/x", "GET, HEAD, PUT, DELETE, OPTIONS"),
+        ("PROPFIND", "/api/cart", "GET, HEAD, DELETE, OPTIONS"),
     ] {
         let answer = shop.request(method, path).send().await;
         assert_eq!((answer.status, answer.header("allow")), (405, Some(allow)), "{method} {path}: {}", answer.body);
@@ -81,7 +81,7 @@ async fn who_may_not_do_it_is_told_that_before_the_key_is_looked_at() {
     assert_eq!(shop.request("POST", &path).header("Idempotency-Key", "").json(&all).send().await.status, 401);
     assert_eq!(ana.request("POST", &path).header("Idempotency-Key", "").json(&all).send().await.status, 403);
     for key in ["".to_owned(), "x".repeat(256)] {
-        let refused = admin.request("POST", &path).header("Idempotency-Key", &key).json(&json!({})).send().await;
+        let refused = admin.request("POST", &path).header("Idempotency-Key", &key).json(&all).send().await;
         assert_eq!((refused.status, refused.slug()), (400, "malformed"), "{}", refused.body);
     }
     shop.close().await;
@@ -123,8 +123,8 @@ async fn a_name_that_turns_the_writing_around_is_refused_at_the_door() {
     let person = json!({"name": name, "email": "ana@example.com", "password": "cavalo bateria 7"});
     let refused = shop.post("/api/auth/register", &person).await;
     assert_eq!((refused.status, refused.invalid_fields()), (422, vec!["name"]), "{}", refused.body);
-    let product = json!({"name": "Caneca \u{2066}x", "price_cents": 1000});
-    let refused = admin.post("/api/products", &product).await;
+    let mug = shop.product("Caneca").create().await;
+    let refused = admin.put(&format!("/api/products/{}", mug.id), &json!({"name": "Caneca \u{2066}x"})).await;
     assert!(refused.status == 422 && refused.invalid_fields().contains(&"name"), "{}", refused.body);
     let ana = shop.customer().await;
     let changed = ana.request("PATCH", "/api/users/me").json(&json!({"name": name})).send().await;
