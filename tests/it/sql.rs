@@ -60,7 +60,7 @@ async fn every_statement_of_the_code_prepares_and_names_its_columns() {
     for (place, part) in [
         ("src/orders/checkout.rs", "INSERT INTO orders (id, number, user_id"),
         ("src/orders/checkout.rs", "($13::bigint[])[n] FROM unnest($1"),
-        ("src/orders/search.rs LOOK_UP", "UNION SELECT id FROM orders WHERE upper(tracking_number) = $8"),
+        ("src/orders/search.rs LOOK_UP", "UNION SELECT id FROM orders WHERE upper(tracking_number) = ANY ($8)"),
         ("src/users/store.rs FIND", "SELECT id, name, email, role"),
         ("src/users/addresses.rs", "RETURNING id, label"),
     ] {
