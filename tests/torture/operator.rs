@@ -25,7 +25,11 @@ pub async fn operate(world: &World) {
         SELECT o.id::text FROM orders o
          WHERE {sold}
            AND (SELECT i.status = 'denied' FROM invoices i WHERE i.order_id = o.id AND i.purpose = 'sale'
-                 ORDER BY i.status IN ('denied', 'cancelled'), i.id DESC LIMIT 1)";
+                 ORDER BY i.status IN ('denied', 'cancelled'), i.id DESC LIMIT 1)
+        UNION
+        SELECT i.order_id::text FROM invoices i
+         WHERE i.purpose = 'return' AND i.status = 'denied'
+           AND NOT EXISTS (SELECT FROM invoices later WHERE later.sale_id = i.sale_id AND later.purpose = 'return' AND later.id > i.id)";
     const ON_HOLD: &str = "
         SELECT o.id::text FROM orders o WHERE o.on_hold AND o.status IN ('processing', 'shipped') AND o.payment_status <> 'refunded'";
     let Some(db) = world.db().await else { return };
