@@ -28,7 +28,7 @@ use crate::config::Config;
 use crate::db::{self, Patience};
 use crate::error::Result;
 use crate::progress::Progress;
-use crate::sale::transitions;
+use crate::sale::table;
 
 /// (name, query of one text column). `{steps}` in a query stands for the rows of the transition table.
 type Rule = (&'static str, &'static str);
@@ -110,7 +110,7 @@ pub async fn violations(db: &impl GenericClient) -> Result<Vec<Violation>> {
 
 async fn find(db: &impl GenericClient, &(rule, sql): &Rule) -> Result<Finding> {
     let started = Instant::now();
-    let sql = sql.replace("{steps}", &transitions::as_sql_values());
+    let sql = sql.replace("{steps}", &table::as_sql_values());
     let sql = sql.as_str();
     let (mut lines, mut count) = (Vec::new(), 0);
     let mut rows = pin!(db.query_raw(sql, std::iter::empty::<&str>()).await?);

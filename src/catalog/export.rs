@@ -8,7 +8,7 @@ use futures_util::{Stream, stream};
 use uuid::Uuid;
 
 use super::cell::{escape, guarded, of_labels};
-use super::sheet::COLUMNS;
+use super::columns::COLUMNS;
 use super::{Category, Product, categories, store};
 use crate::app::App;
 use crate::error::{Error, Result};

@@ -6,6 +6,7 @@ pub mod cached;
 mod categories;
 mod category_admin;
 mod cell;
+mod columns;
 pub mod command;
 mod diff;
 pub mod export;

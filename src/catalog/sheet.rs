@@ -7,6 +7,7 @@ use csv::StringRecord;
 use garde::Validate;
 
 use super::cell::{self, pictures, reais, split, unescape, unguarded};
+use super::columns::{COLUMNS, OF_THE_PRODUCT, TAX, place_of, places_in};
 use super::product_admin::{self, ProductInput, VariantInput};
 use super::rules;
 use super::slug::RESERVED;
@@ -15,34 +16,6 @@ use crate::ids::CategoryId;
 use crate::tax::TaxData;
 use crate::text::is_hidden;
 
-pub const COLUMNS: [&str; 22] = [
-    "product_slug",
-    "category_path",
-    "product_name",
-    "description",
-    "attributes",
-    "featured",
-    "active",
-    "ncm",
-    "cfop",
-    "origin",
-    TAX,
-    "weight_grams",
-    "height_cm",
-    "width_cm",
-    "length_cm",
-    "images",
-    "sku",
-    "variant_name",
-    "options",
-    "price",
-    "compare_at",
-    "stock",
-];
-/// The one column that may be missing. Without it the products' own tax data stay.
-const TAX: &str = "tax";
-/// The columns that describe the product; they may be blank on its second and further lines.
-const OF_THE_PRODUCT: std::ops::Range<usize> = 1..16;
 /// Most mistakes that one answer lists.
 const MISTAKES_MAX: usize = 500;
 
@@ -73,7 +46,7 @@ pub fn read(body: &[u8]) -> Result<Sheet> {
     let delimiter = [b',', b';', b'\t'].into_iter().max_by_key(|d| first_line.bytes().filter(|b| b == d).count()).unwrap_or(b',');
     let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(text.as_bytes());
     let mut reading = Reading {
-        places: columns(&mut reader)?,
+        places: places_in(&mut reader)?,
         width: reader.headers().map_or(0, StringRecord::len),
         lines: Lines { bytes: text.as_bytes(), at: 0, line: 1 },
         products: Vec::new(),
@@ -88,25 +61,6 @@ pub fn read(body: &[u8]) -> Result<Sheet> {
         }
     }
     reading.finish()
-}
-
-/// The position of each of our columns.
-fn columns(reader: &mut csv::Reader<&[u8]>) -> Result<Vec<Option<usize>>> {
-    let header = reader.headers().map_err(|e| Error::field("file", format!("cannot be read: {e}")))?;
-    let names: Vec<&str> = header.iter().map(str::trim).collect();
-    let places: Vec<Option<usize>> = COLUMNS.iter().map(|column| names.iter().position(|name| name == column)).collect();
-    let is_missing = |(column, place): &(&&str, &Option<usize>)| place.is_none() && **column != TAX;
-    let missing = COLUMNS.iter().zip(&places).filter(is_missing).map(|(column, _)| (*column, "is missing"));
-    // A spreadsheet may write empty columns behind the last one.
-    let unknown = names
-        .iter()
-        .filter(|name| !name.is_empty() && !COLUMNS.contains(name))
-        .map(|name| (*name, "is not a column of this table"));
-    let mistakes: Vec<FieldError> = missing
-        .chain(unknown)
-        .map(|(column, what)| FieldError { field: format!("line 1: {column}"), message: what.to_owned() })
-        .collect();
-    if mistakes.is_empty() { Ok(places) } else { Err(Error::Invalid(mistakes)) }
 }
 
 /// Counts the file's own lines: `\n`, `\r\n` and a lone `\r` end one each, in a quoted cell too.
@@ -348,29 +302,6 @@ impl Reading<'_> {
         self.mistakes.truncate(MISTAKES_MAX);
         Err(Error::Invalid(self.mistakes))
     }
-}
-
-/// `variants[2].price_cents` of a product → the third variant's line, column `price`.
-fn place_of(path: &str, lines: &[u64]) -> (u64, String) {
-    let first = lines.first().copied().unwrap_or(0);
-    let (line, field) = match path.strip_prefix("variants[").and_then(|rest| rest.split_once(']')) {
-        Some((n, rest)) => {
-            (n.parse::<usize>().ok().and_then(|n| lines.get(n).copied()).unwrap_or(first), rest.trim_start_matches('.'))
-        }
-        None => (first, path),
-    };
-    let column = match field.split(['[', '.']).next().unwrap_or_default() {
-        "name" if line_is_variant(path) => "variant_name",
-        "name" => "product_name",
-        "price_cents" => "price",
-        "compare_at_cents" => "compare_at",
-        other => other,
-    };
-    (line, column.to_owned())
-}
-
-fn line_is_variant(path: &str) -> bool {
-    path.starts_with("variants[")
 }
 
 #[cfg(test)]

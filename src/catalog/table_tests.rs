@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 
 use super::cell::escape;
+use super::columns::COLUMNS;
 use super::export::{Form, written};
 use super::sheet::{self, Sheet};
 use super::{Image, Product, Variant, diff};
@@ -107,7 +108,7 @@ fn saved_by_excel(table: &[u8]) -> Vec<u8> {
         let cells: Vec<String> = record.iter().map(as_excel_writes_it).chain([String::new(), String::new()]).collect();
         writer.write_record(&cells).expect("a line");
     }
-    writer.write_record(vec![""; sheet::COLUMNS.len() + 2]).expect("a line");
+    writer.write_record(vec![""; COLUMNS.len() + 2]).expect("a line");
     writer.into_inner().expect("a table")
 }
 

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `states` | the states of an order, its money, a payment and a refund, as enums |
 //! | `transitions` | the one table of steps between them |
+//! | `table` | that table as SQL and as Markdown |
 //! | `locks` | the one order of locks, and each lock spelled once |
 //! | `history` | the rows that tell every change of an order |
 //! | `life` | the steps: paid, revived, ended, shipped, delivered, returned |
@@ -25,5 +26,6 @@ pub mod off;
 pub mod returned;
 pub mod states;
 pub mod stock;
+pub mod table;
 pub mod transitions;
 pub mod viewer;
