@@ -92,7 +92,7 @@ impl Cart {
     /// What the goods of the owner's cart cost now, after its coupon. `None`: nothing in it can be bought. The cart is not shown by
     /// this: the prices that checkout may take stay those that were.
     pub async fn goods(db: &impl GenericClient, owner: &Owner) -> Result<Option<Money>> {
-        let (lines, coupon) = store::read_cart(db, owner).await?;
+        let store::Read { lines, coupon, .. } = store::read_cart(db, owner).await?;
         let cart = Self::of(lines, coupon, Timestamp::now())?;
         Ok((cart.item_count > 0).then_some(cart.total_cents))
     }
