@@ -3,8 +3,10 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use deadpool_postgres::Pool;
+use moka::future::Cache;
 use tokio::sync::Notify;
 
 use crate::access_log::AccessLog;
@@ -21,6 +23,9 @@ use crate::providers::Providers;
 use crate::seal::Keys;
 use crate::standing::Standings;
 use crate::token::Tokens;
+
+/// How long an answer to "is the database there?" holds.
+const READY_FOR: Duration = Duration::from_millis(250);
 
 #[derive(Debug)]
 pub struct App {
@@ -41,6 +46,8 @@ pub struct App {
     pub mail_pace: Arc<Pace>,
     pub strangers: Strangers,
     pub access_log: Option<AccessLog>,
+    /// Whether the database answered, for a moment: however many ask whether this server is ready, one statement does.
+    pub ready: Cache<(), bool>,
     wake: Notify,
     draining: AtomicBool,
 }
@@ -68,6 +75,7 @@ impl App {
             mail_pace,
             strangers: Strangers::new(),
             access_log,
+            ready: Cache::builder().max_capacity(1).time_to_live(READY_FOR).build(),
             wake: Notify::new(),
             draining: AtomicBool::new(false),
             config,

@@ -104,13 +104,21 @@ pub fn build(wanted: &Wanted, facts: &Facts, company: Option<&Company>, cities: 
         payment: payment(wanted, facts, totals.invoice),
         freight: if facts.is_fetched() { FreightBy::None } else { FreightBy::Seller },
         in_person: facts.is_fetched(),
-        volumes: 1,
+        volumes: volumes(wanted, facts, &parts),
         weight_grams: u32::try_from(parts.iter().map(weight).sum::<i64>()).unwrap_or(u32::MAX),
         issuer,
         buyer,
         items,
         totals,
     })
+}
+
+/// The boxes that the goods leave in, as their freight was quoted, but no more than there are pieces. In how many goods come back nobody
+/// knows.
+fn volumes(wanted: &Wanted, facts: &Facts, parts: &[Part<'_>]) -> u32 {
+    let pieces = parts.iter().map(|part| part.quantity).fold(0, u32::saturating_add);
+    let boxes = u32::try_from(facts.boxes).unwrap_or(0);
+    if matches!(wanted.kind, Kind::Sale) { boxes.clamp(1, pieces.max(1)) } else { 1 }
 }
 
 fn setting<'a>(wanted: &Wanted, facts: &'a Facts, company: &Company, (from, to): (&'a State, &'a State)) -> Setting<'a> {

@@ -78,6 +78,7 @@ fn order(lines: Vec<Line>, shipping: i64) -> Facts {
             phone: None,
         },
         payment_method: Some("pix".into()),
+        boxes: 1,
         shipping_provider: "melhorenvio".into(),
         subtotal,
         discount,
@@ -382,4 +383,13 @@ proptest! {
             prop_assert_eq!(item.unit_price.times(item.quantity), Some(item.gross));
         }
     }
+}
+
+#[test]
+fn a_sale_names_the_boxes_that_its_freight_was_quoted_for() {
+    let facts = order(vec![line(1, 3, 1_000, 0)], 0);
+    let volumes = |boxes| sale(&Facts { boxes, ..facts.clone() }).expect("complete").volumes;
+    assert_eq!([0, 1, 3, 4].map(volumes), [1, 1, 3, 3], "no more boxes than pieces");
+    let boxed = Facts { boxes: 3, ..facts.clone() };
+    assert_eq!(returned(&boxed, &[(boxed.lines[0].id, 3)]).volumes, 1);
 }

@@ -31,6 +31,8 @@ pub struct Facts {
     pub address: ShippingAddress,
     pub payment_method: Option<String>,
     pub shipping_provider: String,
+    /// The boxes that its freight was quoted for; 0: nobody knows.
+    pub boxes: i32,
     pub subtotal: Money,
     pub discount: Money,
     pub shipping: Money,
@@ -68,7 +70,9 @@ pub struct Line {
 pub async fn read(db: &impl GenericClient, app: &App, order: OrderId) -> Result<Facts> {
     const FIND: &str = "
         SELECT o.id, o.number, o.mended, o.customer_name, o.customer_email, o.customer_phone, o.tax_id_sealed, o.tax_id_key, o.state_registration, o.shipping_address,
-               o.payment_method, o.shipping_provider, o.subtotal_cents, o.discount_cents, o.shipping_cents, o.total_cents,
+               o.payment_method, o.shipping_provider,
+               CASE jsonb_typeof(o.freight_quote -> 'volumes') WHEN 'array' THEN jsonb_array_length(o.freight_quote -> 'volumes') ELSE 0 END AS boxes,
+               o.subtotal_cents, o.discount_cents, o.shipping_cents, o.total_cents,
                (SELECT value FROM settings WHERE name = 'taxes') AS rules
           FROM orders o WHERE o.id = $1";
     let row = db::query_opt(db, FIND, &[&order]).await?.ok_or(Error::NotFound("The order"))?;
@@ -88,6 +92,7 @@ pub async fn read(db: &impl GenericClient, app: &App, order: OrderId) -> Result<
         address: address(&row.get("shipping_address")),
         payment_method: row.get("payment_method"),
         shipping_provider: row.get("shipping_provider"),
+        boxes: row.get("boxes"),
         subtotal: row.get("subtotal_cents"),
         discount: row.get("discount_cents"),
         shipping: row.get("shipping_cents"),

@@ -48,7 +48,7 @@ pub async fn ask_all(app: &App, question: &QuoteRequest) -> CarrierAnswers {
         let answer = tokio::time::timeout(DEADLINE, ask(&app.providers.quotes, carrier.as_ref(), question, key)).await;
         (carrier.name(), answer)
     });
-    let mut answers = CarrierAnswers { offers: Vec::new(), fresh: Vec::new(), away: Vec::new() };
+    let mut answers = CarrierAnswers::none();
     for (carrier, answer) in join_all(asked).await {
         match answer {
             Ok(Ok((options, is_new))) => answers.take(carrier, &options, is_new),
@@ -80,6 +80,11 @@ async fn tell_if_refused(app: &App, carrier: &'static str, error: &ProviderError
 }
 
 impl CarrierAnswers {
+    /// Nobody was asked.
+    pub fn none() -> Self {
+        Self { offers: Vec::new(), fresh: Vec::new(), away: Vec::new() }
+    }
+
     fn take(&mut self, carrier: &'static str, options: &[FreightOption], is_new: bool) {
         if options.iter().any(|option| option.price <= Money::ZERO) {
             self.away.push(carrier);

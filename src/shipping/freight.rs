@@ -66,8 +66,10 @@ pub async fn calculate(app: &App, to: &Cep, wanted: &[Wanted], coupon: Option<&C
     let parcel = parcel::find_parcel(&app.db().await?, wanted).await?;
     let (from, items) = (&app.config.shipping.sender_cep, parcel.items());
     let volumes = packing::pack(&items);
+    let is_too_much = volumes.is_empty() && !items.is_empty();
     let question = QuoteRequest { from: from.clone(), to: to.clone(), items, volumes };
-    let answers = carriers::ask_all(app, &question).await;
+    // An answer about hundreds of boxes is longer than any that is read, so it would look as if the carrier were away.
+    let answers = if is_too_much { CarrierAnswers::none() } else { carriers::ask_all(app, &question).await };
     let (is_away, pickup) = (!answers.away.is_empty(), parcel.settings.pickup_for(to));
     let (mut offers, estimate) = offers(app, to, parcel.chargeable_grams(), answers, pickup.is_some()).await?;
     let subtotal = parcel.subtotal();
@@ -76,6 +78,12 @@ pub async fn calculate(app: &App, to: &Cep, wanted: &[Wanted], coupon: Option<&C
     }
     let message = match (offers.is_empty(), pickup) {
         (false, _) => None,
+        (true, Some(_)) if is_too_much => {
+            Some("This is more than 50 boxes, which no carrier is asked for: it can only be fetched")
+        }
+        (true, None) if is_too_much => {
+            Some("This is more than 50 boxes, which no carrier is asked for: order fewer pieces at a time")
+        }
         (true, Some(_)) if is_away => Some("Carriers cannot be asked right now: this can only be fetched"),
         (true, Some(_)) => Some("No carrier delivers this parcel to this CEP: it can only be fetched"),
         (true, None) => Some("No carrier delivers this parcel to this CEP"),

@@ -16,7 +16,7 @@ use vitrine_kit::shipping::{ParcelItem, Volume};
 const MAX_GRAMS: u64 = 30_000;
 const MAX_SIDE_CM: u32 = 100;
 const MAX_SUM_CM: u32 = 200;
-/// Most boxes of one parcel. With more, carriers that want boxes are not asked.
+/// Most boxes of one parcel. With more, no carrier is asked.
 pub const MAX_VOLUMES: usize = 50;
 
 /// One piece, its longest side first. Ordered by size.

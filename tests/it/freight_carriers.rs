@@ -168,3 +168,24 @@ async fn a_brokers_own_boxes_and_words_stay_with_the_order_and_ours_where_it_has
     assert_eq!((volumes.len(), &volumes[0]["g"]), (1, &json!(600)));
     shop.close().await;
 }
+
+#[actix_web::test]
+async fn more_than_fifty_boxes_are_refused_in_words_and_no_carrier_is_asked() {
+    let shop = Shop::open_with(&[BOTH]).await;
+    let plate = shop.product("Anilha").weight(30_000).create().await;
+    let sticker = shop.product("Adesivo").weight(1).create().await;
+    shop.execute(&format!("UPDATE products SET height_cm = 1, width_cm = 5, length_cm = 5 WHERE id = '{}'", sticker.id)).await;
+    for quantity in [51, 9_999] {
+        let answer = ask(&shop, CEP, &plate, quantity).await;
+        assert_eq!(offered(&answer), [], "{quantity}");
+        assert!(answer.body["message"].as_str().unwrap().contains("more than 50 boxes"), "{}", answer.body);
+    }
+    assert_eq!((shop.control().calls("melhorenvio"), shop.control().calls("correios")), (0, 0));
+    assert!(!offered(&ask(&shop, CEP, &sticker, 9_999).await).is_empty(), "many small pieces are few boxes");
+    let settings =
+        json!({"pickup": {"enabled": true, "label": "Retirar na loja", "address": "Rua Augusta, 1 - São Paulo", "days": 1}});
+    shop.set("shipping", &settings).await;
+    let answer = ask(&shop, CEP, &plate, 51).await;
+    assert_eq!(offered(&answer), [("pickup", "Retirar na loja")], "it can still be fetched: {}", answer.body);
+    shop.close().await;
+}

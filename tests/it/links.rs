@@ -64,7 +64,7 @@ async fn a_number_is_read_as_people_type_it_wherever_one_is_asked_for() {
         assert_eq!(shop.get(&format!("/api/orders/tracking/{typed}")).await.body["number"], "0A1B2-C3D4E", "{typed}");
         for who in [&admin, &ana] {
             let found = who.get(&format!("/api/orders?q={typed}")).await;
-            let ids: Vec<&Value> = found.body["data"].as_array().unwrap().iter().map(|order| &order["id"]).collect();
+            let ids: Vec<&Value> = found.body["items"].as_array().unwrap().iter().map(|order| &order["id"]).collect();
             assert_eq!(ids, [&hers["id"]], "{typed}: {}", found.body);
         }
     }
