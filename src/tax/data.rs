@@ -111,7 +111,10 @@ impl TaxData {
                 _ => word.into(),
             };
             match name.split_once('.') {
-                Some((name, state)) => said.entry(name).or_insert_with(|| serde_json::json!({}))[state] = value,
+                Some((of, state)) => match said.entry(of).or_insert_with(|| serde_json::json!({})) {
+                    serde_json::Value::Object(by_state) => drop(by_state.insert(state.to_owned(), value)),
+                    _ => return Err(format!("{of} is said twice")),
+                },
                 None => drop(said.insert(name, value)),
             }
         }
@@ -365,6 +368,8 @@ mod tests {
             let why = TaxData::of_words([(name.to_owned(), word.to_owned())].into()).expect_err("refused");
             assert!(why.contains(said), "{why}");
         }
+        let twice = [("pis_cst", "01"), ("pis_cst.RJ", "2")].map(|(name, word)| (name.to_owned(), word.to_owned())).into();
+        assert_eq!(TaxData::of_words(twice), Err("pis_cst is said twice".to_owned()));
     }
 
     #[test]

@@ -38,7 +38,7 @@ async fn goods_come_back_after_the_erasure_and_the_return_names_the_buyer_of_the
         let erased = erase(&shop).await;
         assert_eq!((erased.status, &erased.body["orders"]), (200, &json!(1)), "{provider}: {}", erased.body);
         let back = come_back(&shop, &order, &json!({"reason": "arrependimento", "restock": true})).await;
-        assert_eq!(back.status, 200, "{provider}: {}", back.body);
+        assert_eq!(back.status, 201, "{provider}: {}", back.body);
         goes_on(&shop).await;
         let (sales, returns) = (standing(&shop, 1), standing(&shop, 4));
         assert_eq!((sales.len(), returns.len()), (1, 1), "{provider}: {:?}", shop.alerted().await);
