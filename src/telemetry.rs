@@ -20,10 +20,10 @@ pub fn start_beside(config: &LogConfig, progress: &Progress) -> Guard {
 
 fn write_to(target: impl Write + Send + 'static, terminal: bool, config: &LogConfig) -> Guard {
     let (writer, guard) = tracing_appender::non_blocking(target);
-    // At `debug` the database's client writes the parameters of every statement: names, addresses, hashes of passwords.
-    let filter =
-        EnvFilter::try_new(format!("{},refinery_core=warn,actix_server=warn,actix_http=off,tokio_postgres=info", config.level))
-            .unwrap_or_else(|_| EnvFilter::new("info"));
+    // At `debug` the database's client writes the parameters of every statement (names, addresses, hashes of passwords), and the server's
+    // library the paths that it cannot read.
+    const OTHERS: &str = "refinery_core=warn,actix_server=warn,actix_http=off,actix_web=info,tokio_postgres=info";
+    let filter = EnvFilter::try_new(format!("{},{OTHERS}", config.level)).unwrap_or_else(|_| EnvFilter::new("info"));
     let json = config.format == LogFormat::Json || (config.format == LogFormat::Auto && !terminal);
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     // A second call (tests start many servers in one process) keeps the first subscriber.

@@ -66,7 +66,7 @@ pub(super) async fn invoices_are_kept(tx: &Transaction<'_>, orders: &[OrderId]) 
     const MISSING: &str = "
         SELECT o.number FROM invoices i JOIN orders o ON o.id = i.order_id
          WHERE i.order_id = ANY ($1) AND i.purpose = 'sale' AND i.cancel_reason IS NULL
-           AND (i.status IN ('pending', 'processing', 'rejected')
+           AND ((i.status IN ('pending', 'processing', 'rejected') AND o.status = 'delivered')
                 OR (i.status = 'authorized' AND i.xml IS NULL AND i.authorized_at > now() - interval '3 days'))
          ORDER BY o.id LIMIT 1";
     match db::query_opt(tx, MISSING, &[&orders]).await? {

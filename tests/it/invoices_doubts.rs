@@ -371,6 +371,7 @@ async fn a_refusal_without_a_reason_is_told_without_an_empty_one() {
         paid(&shop, &ware).await;
         goes_on(&shop).await;
         let number: String = shop.sql("SELECT number FROM orders").await;
+        assert_eq!(shop.alerted().await, ["invoice-rejected 1"], "{provider}");
         let text: String = shop.sql("SELECT text FROM alerts").await;
         assert_eq!(text, format!("Nota do pedido {number}: 999"), "{provider}");
         shop.close().await;
