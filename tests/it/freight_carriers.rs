@@ -177,7 +177,7 @@ async fn more_than_fifty_boxes_are_refused_in_words_and_no_carrier_is_asked() {
     shop.execute(&format!("UPDATE products SET height_cm = 1, width_cm = 5, length_cm = 5 WHERE id = '{}'", sticker.id)).await;
     for quantity in [51, 9_999] {
         let answer = ask(&shop, CEP, &plate, quantity).await;
-        assert_eq!(offered(&answer), [], "{quantity}");
+        assert!(offered(&answer).is_empty(), "{quantity}: {}", answer.body);
         assert!(answer.body["message"].as_str().unwrap().contains("more than 50 boxes"), "{}", answer.body);
     }
     assert_eq!((shop.control().calls("melhorenvio"), shop.control().calls("correios")), (0, 0));
