@@ -107,7 +107,7 @@ BEGIN
     -- Words that no rule below may change get a q at their end.
     t := regexp_replace(t, '\m(mais|demais|tenis|lapis|gratis|oasis|iris|pires|onibus|gas|mes|tres|bus|plus|atlas|virus|bonus|jeans)\M',
                         '\1q', 'g');
-    t := regexp_replace(t, '\m(inut|ut|fac|dific|frag|ag|portat|versat|text|fert|infert|foss|rept|doc|tat|projet|miss|volat|hab|deb|retrat|contrat)eis\M',
+    t := regexp_replace(t, '\m(inut|ut|fac|dific|frag|ag|portat|versat|text|fert|infert|foss|rept|doc|tat|projet|miss|volat|hab|deb|retrat|contrat|ester|estenc|pens|duct|tact)eis\M',
                         '\1il', 'g');
     t := regexp_replace(t, '([aeiou])ns?\M', '\1m', 'g');
     t := regexp_replace(t, '([aeou])(?:l|is?)\M|([b-df-hj-np-tv-z])i[ls]?\M', '\1\2wl', 'g');
