@@ -1,7 +1,7 @@
 //! The errors of calls to providers.
 
 use crate::refund::{Obstacle, Retry};
-use crate::refusal::said;
+use crate::refusal::{Refusal, said};
 
 /// After how long a call is tried again that failed because of our credentials.
 const MENDED_AFTER_S: u64 = 60;
@@ -116,6 +116,13 @@ impl ProviderError {
             Self::Rejected { .. } => Retry::Unsaid,
             Self::NotAccepted { .. } | Self::Unavailable { .. } | Self::Unknown { .. } => Retry::Later(Obstacle::TheirSide),
         }
+    }
+}
+
+impl Refusal {
+    /// As the error that says: they do not let us in.
+    pub fn not_accepted(self, provider: &'static str) -> ProviderError {
+        ProviderError::NotAccepted { provider, code: self.code, message: self.message }
     }
 }
 

@@ -1,7 +1,5 @@
 //! What a provider says when it refuses, in its own code and words.
 
-use crate::ProviderError;
-
 /// Their own code and words for a refusal.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Refusal {
@@ -14,11 +12,6 @@ impl Refusal {
     /// Code and words in one text, for the operator.
     pub fn said(&self) -> String {
         said(&self.code, &self.message)
-    }
-
-    /// As the error that says: they do not let us in.
-    pub fn not_accepted(self, provider: &'static str) -> ProviderError {
-        ProviderError::NotAccepted { provider, code: self.code, message: self.message }
     }
 }
 
