@@ -25,7 +25,7 @@ const HEADERS: [(&str, &str, &str, &str); 11] = [
 ];
 
 /// What only some operations send: method, path, status, component.
-const OWN: [(&str, &str, &str, &str); 18] = [
+const OWN: [(&str, &str, &str, &str); 20] = [
     ("post", "/api/products", "201", "Location"),
     ("post", "/api/products", "201", "ETag"),
     ("put", "/api/products/{id}", "200", "ETag"),
@@ -44,6 +44,8 @@ const OWN: [(&str, &str, &str, &str); 18] = [
     ("delete", "/api/users/me", "204", "Cookie"),
     ("get", "/api/users/me/export", "200", "Attachment"),
     ("post", "/api/users/me/export", "200", "Attachment"),
+    ("post", "/api/privacy/export", "200", "Attachment"),
+    ("post", "/api/admin/guests/export", "200", "Attachment"),
 ];
 
 pub(super) fn shared() -> Value {
