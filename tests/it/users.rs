@@ -85,7 +85,7 @@ async fn an_address_book_has_exactly_one_default_whatever_happens_to_it() {
     assert_eq!(book(&ana).await.1, vec![second.clone()]);
 
     let mut body = address("20040-002");
-    body["street"] = json!("Rua da Quitanda");
+    (body["street"], body["state"]) = (json!("Rua da Quitanda"), json!("RJ"));
     let replaced = ana.put(&path(&second), &body).await;
     assert_eq!((&replaced.body["street"], &replaced.body["is_default"]), (&json!("Rua da Quitanda"), &json!(true)));
     assert_eq!(ana.get(&path(&second)).await.body, replaced.body);
