@@ -437,6 +437,15 @@ async fn import(admin: &Customer<'_>, table: &str) -> Answer {
     admin.request("POST", "/api/admin/products/import").body("text/csv", table.to_owned()).send().await
 }
 
+/// What an import did, without its id, its times and how it ended.
+fn counts(imported: &Answer) -> Value {
+    let mut counts = imported.body.clone();
+    let own = ["id", "state", "total", "error", "started_at", "updated_at", "finished_at"];
+    assert_eq!(counts["state"], "done", "{counts}");
+    counts.as_object_mut().unwrap().retain(|field, _| !own.contains(&field.as_str()));
+    counts
+}
+
 #[actix_web::test]
 async fn the_demo_shop_is_made_once_and_what_is_exported_imports_without_a_change() {
     let shop = Shop::open().await;
@@ -460,7 +469,7 @@ async fn the_demo_shop_is_made_once_and_what_is_exported_imports_without_a_chang
     assert_eq!(again.status, 200, "{}", again.body);
     let unchanged = json!({"products": products, "variants": variants, "created": 0, "updated": 0, "stock_kept": 0, "batches": 1,
                "categories": again.body["categories"]});
-    assert_eq!(again.body, unchanged);
+    assert_eq!(counts(&again), unchanged);
     assert_eq!(shop.get("/api/products?limit=100&sort=name").await.body, before);
     assert_eq!(String::from_utf8(admin.get("/api/admin/products/export").await.bytes).unwrap(), text);
     shop.close().await;
@@ -477,7 +486,7 @@ async fn an_import_updates_what_it_names_and_keeps_the_rest() {
     );
     let imported = import(&admin, &first).await;
     assert_eq!(
-        imported.body,
+        counts(&imported),
         json!({"products": 1, "variants": 2, "categories": 1, "created": 1, "updated": 0, "stock_kept": 0, "batches": 1}),
         "{}",
         imported.body
@@ -489,7 +498,7 @@ async fn an_import_updates_what_it_names_and_keeps_the_rest() {
         "{HEADER}\ncafe,Alimentos > Cafés,Café,Bom,Torra=Média,sim,sim,09012100,5102,0,250,30,14,9,/a.svg;Pacote,CAF-MO,Moído,Moagem=Moído,\"35,00\",\"49,90\",\n"
     );
     assert_eq!(
-        import(&admin, &second).await.body,
+        counts(&import(&admin, &second).await),
         json!({"products": 1, "variants": 1, "categories": 1, "created": 0, "updated": 1, "stock_kept": 0, "batches": 1})
     );
     let after = shop.get("/api/products/cafe").await.body;
