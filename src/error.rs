@@ -7,6 +7,8 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use tokio_postgres::error::DbError;
 use utoipa::ToSchema;
+use utoipa::openapi::Ref;
+use utoipa::openapi::schema::RefBuilder;
 use vitrine_kit::{Forged, Money, ProviderError};
 
 pub use self::types::ProblemType;
@@ -17,20 +19,28 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// One invalid field of a request: where (`items[0].quantity`) and what is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
+    /// Where it stands in the request; empty: the whole body.
+    #[schema(example = "items[0].quantity")]
     pub field: String,
+    /// What is wrong, in English.
+    #[schema(example = "lower than 1")]
     pub message: String,
 }
 
 /// How much can be paid by a method, and how much is to be paid.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct AmountBounds {
+    /// The method of payment: `pix` or `credit_card`.
+    #[schema(example = "pix")]
     pub method: &'static str,
-    /// What is to be paid, after the method's discount.
-    #[schema(value_type = i64)]
+    /// What is to be paid, in centavos, after the method's discount.
+    #[schema(value_type = i64, minimum = 0, example = 10782)]
     pub amount_cents: Money,
-    #[schema(value_type = i64)]
+    /// The least that can be paid so, in centavos.
+    #[schema(value_type = i64, minimum = 0, example = 50)]
     pub min_amount_cents: Money,
-    #[schema(value_type = i64)]
+    /// The most that can be paid so, in centavos.
+    #[schema(value_type = i64, minimum = 0, example = 100000000000i64)]
     pub max_amount_cents: Money,
 }
 
@@ -267,6 +277,8 @@ pub struct Problem {
     pub kind: String,
     /// The same text for every problem of this type.
     pub title: &'static str,
+    /// The status of the answer.
+    #[schema(minimum = 400, maximum = 599)]
     pub status: u16,
     /// What happened this time, in English.
     pub detail: String,
@@ -277,11 +289,20 @@ pub struct Problem {
     pub errors: Vec<FieldError>,
     /// The cart with its present prices; only for `price-changed` (409).
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(schema_with = cart_of_a_problem)]
     pub cart: Option<serde_json::Value>,
     /// The method, what is to be paid, and its limits; only for `amount-not-accepted` (409).
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub amount: Option<AmountBounds>,
+}
+
+/// By name: the cart stands above this module.
+fn cart_of_a_problem() -> Ref {
+    RefBuilder::new()
+        .ref_location_from_schema_name("Cart")
+        .description(Some("The cart with its present prices; only for `price-changed` (409)."))
+        .build()
 }
 
 impl ResponseError for Error {

@@ -40,29 +40,54 @@ macro_rules! id {
 }
 
 id!(
+    /// The id of a person: a UUID, version 7.
     UserId,
+    /// The id of a session: a UUID, version 7.
     SessionId,
+    /// The id of a saved address: a UUID, version 7.
     AddressId,
+    /// The id of a category: a UUID, version 7.
     CategoryId,
+    /// The id of a product: a UUID, version 7.
     ProductId,
+    /// The id of a variant: a UUID, version 7.
     VariantId,
+    /// The id of an import of products: a UUID, version 7.
     ImportId,
+    /// The id of a cart: a UUID, version 7.
     CartId,
+    /// The id of a coupon: a UUID, version 7.
     CouponId,
+    /// The id of an order: a UUID, version 7.
     OrderId,
+    /// The id of an order's line: a UUID, version 7.
     LineId,
+    /// The id of a payment: a UUID, version 7.
     PaymentId,
+    /// The id of a refund: a UUID, version 7.
     RefundId,
+    /// The id of a dispute: a UUID, version 7.
     DisputeId,
+    /// The id of a job: a UUID, version 7.
     JobId,
+    /// The id of a message: a UUID, version 7.
     MessageId,
+    /// The id of a link for a new password: a UUID, version 7.
     ResetId,
+    /// The id of a change of e-mail: a UUID, version 7.
     EmailChangeId,
+    /// The id of a guest's request for their data: a UUID, version 7.
     PrivacyRequestId,
+    /// The id of a consent: a UUID, version 7.
     ConsentId,
+    /// The id of a provider's event: a UUID, version 7.
     EventId,
+    /// The id of an invoice: a UUID, version 7.
     InvoiceId,
+    /// The id of a carta de correção: a UUID, version 7.
     CorrectionId,
+    /// The id of a label: a UUID, version 7.
     ShipmentId,
+    /// The id of an alert: a UUID, version 7.
     AlertId,
 );

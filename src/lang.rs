@@ -4,7 +4,7 @@ use actix_web::http::header::{AcceptLanguage, Quality};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Portuguese is the default.
+/// The language of messages: `pt-BR`, which is the default, or `en`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub enum Lang {
     #[default]

@@ -6,11 +6,13 @@ use std::time::Duration;
 use actix_web::{HttpRequest, HttpResponse, get, web};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use secrecy::ExposeSecret;
+use serde::Serialize;
 use subtle::ConstantTimeEq;
+use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::app::App;
-use crate::error::{Error, Result};
+use crate::error::{Error, Problem, Result};
 use crate::http::who::bearer;
 
 /// How long `/ready` waits for the database before it says no.
@@ -20,36 +22,100 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
     cfg.service(health).service(health_live).service(ready).service(health_ready).service(metrics_with_token);
 }
 
-/// Always 200 while the process runs.
-#[utoipa::path(tag = "operations", responses((status = 200)))]
+/// The process runs.
+#[derive(Debug, Serialize, ToSchema)]
+struct Health {
+    /// Always `ok`.
+    status: HealthWord,
+    /// The version of the server.
+    #[schema(example = "0.1.0")]
+    version: &'static str,
+}
+
+/// The word of a process that runs.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum HealthWord {
+    Ok,
+}
+
+/// Whether requests can be served.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ServerReadiness)]
+struct Readiness {
+    /// What stands in their way, or nothing.
+    status: ReadyWord,
+}
+
+/// Whether requests can be served: `ready`, `draining` (the server is being stopped), or `database away`.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+enum ReadyWord {
+    #[serde(rename = "ready")]
+    Ready,
+    #[serde(rename = "draining")]
+    Draining,
+    #[serde(rename = "database away")]
+    DatabaseAway,
+}
+
+/// Says that the process runs
+///
+/// Always 200 while it does. Asks nobody else.
+#[utoipa::path(
+    tag = "operations",
+    responses(
+        (status = 200, body = Health, description = "It runs")))]
 #[get("/health")]
 async fn health() -> HttpResponse {
     alive()
 }
 
-/// The same as /health.
-#[utoipa::path(tag = "operations", responses((status = 200)))]
+/// Says that the process runs, as /health does
+///
+/// The same as `GET /health`.
+#[utoipa::path(
+    tag = "operations",
+    responses(
+        (status = 200, body = Health, description = "It runs")))]
 #[get("/health/live")]
 async fn health_live() -> HttpResponse {
     alive()
 }
 
-/// 200 when requests can be served; 503 without the database or while draining. The database is asked four times a second at most.
-#[utoipa::path(tag = "operations", responses((status = 200), (status = 503)))]
+/// Says whether requests can be served
+///
+/// The database is asked four times a second at most.
+#[utoipa::path(
+    tag = "operations",
+    responses(
+        (status = 200, body = Readiness, description = "They can"),
+        (status = 503, body = Readiness, description = "They cannot: the database is away, or the server is draining")))]
 #[get("/ready")]
 async fn ready(app: web::Data<App>) -> HttpResponse {
     readiness(&app).await
 }
 
-/// The same as /ready.
-#[utoipa::path(tag = "operations", responses((status = 200), (status = 503)))]
+/// Says whether requests can be served, as /ready does
+///
+/// The same as `GET /ready`.
+#[utoipa::path(
+    tag = "operations",
+    responses(
+        (status = 200, body = Readiness, description = "They can"),
+        (status = 503, body = Readiness, description = "They cannot: the database is away, or the server is draining")))]
 #[get("/health/ready")]
 async fn health_ready(app: web::Data<App>) -> HttpResponse {
     readiness(&app).await
 }
 
-/// Prometheus metrics, with `Authorization: Bearer OPS_TOKEN`. On the operations port no token is needed.
-#[utoipa::path(tag = "operations", responses((status = 200), (status = 404)))]
+/// Shows metrics
+///
+/// For Prometheus, with `Authorization: Bearer OPS_TOKEN`. On the operations port no token is needed.
+#[utoipa::path(
+    tag = "operations",
+    responses(
+        (status = 200, content_type = "text/plain", body = String, description = "The metrics"),
+        (status = 404, body = Problem, description = "`not-found`: without the token, or with another")))]
 #[get("/metrics")]
 async fn metrics_with_token(app: web::Data<App>, req: HttpRequest) -> Result<HttpResponse> {
     let given = req.headers().get("authorization").and_then(|v| v.to_str().ok()).and_then(bearer);
@@ -68,19 +134,18 @@ pub fn ops_routes(cfg: &mut web::ServiceConfig) {
 }
 
 fn alive() -> HttpResponse {
-    HttpResponse::Ok().json(serde_json::json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")}))
+    HttpResponse::Ok().json(Health { status: HealthWord::Ok, version: env!("CARGO_PKG_VERSION") })
 }
 
 async fn readiness(app: &App) -> HttpResponse {
-    let not = |why: &str| {
-        HttpResponse::ServiceUnavailable().insert_header(("retry-after", "2")).json(serde_json::json!({"status": why}))
-    };
+    let not =
+        |status: ReadyWord| HttpResponse::ServiceUnavailable().insert_header(("retry-after", "2")).json(Readiness { status });
     if app.is_draining() {
-        return not("draining");
+        return not(ReadyWord::Draining);
     }
     let ask = async { app.db().await?.batch_execute("").await.map_err(Error::from) };
     let is_there = app.ready.get_with((), async { matches!(tokio::time::timeout(READY_WAIT, ask).await, Ok(Ok(()))) }).await;
-    if is_there { HttpResponse::Ok().json(serde_json::json!({"status": "ready"})) } else { not("database away") }
+    if is_there { HttpResponse::Ok().json(Readiness { status: ReadyWord::Ready }) } else { not(ReadyWord::DatabaseAway) }
 }
 
 fn recorder() -> &'static PrometheusHandle {

@@ -10,7 +10,8 @@ use crate::ids::{SessionId, UserId};
 
 const AUDIENCE: &str = "vitrine";
 
-/// A person's role. Roles are not ordered: check for the role that is needed.
+/// A person's role: `user`, `shipper` (may set tracking numbers), or `admin`. Roles are not ordered: check for the role that is
+/// needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {

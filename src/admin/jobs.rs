@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::app::App;
 use crate::audit_log;
 use crate::db::{self, sql};
-use crate::error::{Error, Result, broken_constraint};
+use crate::error::{Error, Problem, Result, broken_constraint};
 use crate::http::json::{Json, Path, Query};
 use crate::http::list::{self, Place, list_page};
 use crate::http::page::List;
@@ -23,47 +23,86 @@ use crate::ids::JobId;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct ListJobs {
-    /// `waiting`, `running`, `done` or `dead`.
-    #[garde(inner(custom(is_state)))]
-    state: Option<String>,
-    /// `mail_order_paid`, `send_refund`, …
+    /// Only jobs in this state.
+    #[garde(skip)]
+    state: Option<JobState>,
+    /// Only jobs of this kind: `mail_order_paid`, `send_refund`, …
     #[garde(inner(length(chars, max = 60)))]
+    #[param(max_length = 60)]
     kind: Option<String>,
     /// The beginning of a kind (a space stands for `_`), or a part of what a dead job failed with; at least three characters. Case and
     /// accents do not matter.
     #[garde(inner(length(chars, max = 120)))]
+    #[param(max_length = 120)]
     q: Option<String>,
+    /// How many to show: 1 to 100; left out, 20.
     #[garde(skip)]
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<i64>,
+    /// How many to skip, at most 100,000: use the cursor beyond.
     #[garde(skip)]
+    #[param(minimum = 0, maximum = 100000)]
     offset: Option<i64>,
+    /// `next_cursor` of the page before.
     #[garde(inner(length(chars, max = 200)))]
+    #[param(max_length = 200)]
     cursor: Option<String>,
 }
 
-fn is_state(text: &str, (): &()) -> garde::Result {
-    match text {
-        "waiting" | "running" | "done" | "dead" => Ok(()),
-        _ => Err(garde::Error::new("must be waiting, running, done or dead")),
+/// How far a job is: `waiting`, `running`, `done`, or `dead` (it failed as often as it may, and waits for an administrator).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum JobState {
+    Waiting,
+    Running,
+    Done,
+    Dead,
+}
+
+impl JobState {
+    /// The word of the table.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Dead => "dead",
+        }
     }
 }
 
 /// Work that follows a commit.
 #[derive(Debug, Serialize, ToSchema)]
 struct JobView {
+    /// The job.
     id: JobId,
+    /// What it does.
+    #[schema(example = "mail_order_paid")]
     kind: String,
     /// The ids that it is about.
-    #[schema(value_type = Object)]
+    #[schema(value_type = BTreeMap<String, serde_json::Value>)]
     payload: serde_json::Value,
+    /// How far it is.
+    #[schema(value_type = JobState)]
     state: String,
+    /// When it is run next, or was run last.
     run_at: Timestamp,
+    /// How often it was tried.
+    #[schema(example = 1, minimum = 0)]
     attempts: i32,
+    /// How often it is tried before it is dead.
+    #[schema(example = 12, minimum = 0)]
     max_attempts: i32,
+    /// Why the last try failed; null: none did.
+    #[schema(example = "The provider is away", required = true)]
     last_error: Option<String>,
     /// What queued it: `request:…`, `job:…`, `webhook:…`.
+    #[schema(example = "request:0c8d1f5e-7d0b-4f0e-9a58-0b6a3a0f6f3d")]
     cause: String,
+    /// When it was queued.
     created_at: Timestamp,
+    /// When it was done or dead; null: not yet.
+    #[schema(required = true)]
     finished_at: Option<Timestamp>,
 }
 
@@ -83,8 +122,15 @@ fn view(row: &Row) -> JobView {
     }
 }
 
-/// Jobs, newest first.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), params(ListJobs), responses((status = 200, body = List<JobView>)))]
+/// Lists jobs
+///
+/// Work that follows a commit, the newest first.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])),
+    params(ListJobs),
+    responses(
+        (status = 200, body = List<JobView>, description = "The jobs of this page"),
+        (status = 422, body = Problem, description = "`invalid`: a filter or the page is not possible")))]
 #[get("/api/admin/jobs")]
 pub(super) async fn list_jobs(app: web::Data<App>, _admin: Admin, Query(ask): Query<ListJobs>) -> Result<HttpResponse> {
     const LIST: &str = "
@@ -107,7 +153,7 @@ pub(super) async fn list_jobs(app: web::Data<App>, _admin: Admin, Query(ask): Qu
     const COUNT_FOUND: &str = sql!(FOUND, " SELECT count(*) FROM jobs WHERE ", FITS);
     let place: Place<JobId> = Place::of(ask.limit, ask.offset, ask.cursor.as_deref())?;
     let (db, read) = (app.db().await?, |row: &Row| (row.get("id"), view(row)));
-    let (state, kind) = (&ask.state, &ask.kind);
+    let (state, kind) = (&ask.state.map(JobState::as_str), &ask.kind);
     let page = match list::part(ask.q.as_deref())? {
         Some(q) => {
             let filters: [&(dyn ToSql + Sync); 5] = [state, kind, &q, &list::last_letter(), &list::holding(q)];
@@ -118,9 +164,16 @@ pub(super) async fn list_jobs(app: web::Data<App>, _admin: Admin, Query(ask): Qu
     Ok(HttpResponse::Ok().json(page))
 }
 
-/// Starts a dead job again, with all its attempts.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), params(("id" = JobId, Path)),
-    responses((status = 200, body = JobView), (status = 404), (status = 409, description = "It is not dead")))]
+/// Starts a dead job again
+///
+/// With all its attempts.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])),
+    params(("id" = JobId, Path, description = "The job")),
+    responses(
+        (status = 200, body = JobView, description = "The job as it is now"),
+        (status = 404, body = Problem, description = "`not-found`: there is no such job"),
+        (status = 409, body = Problem, description = "`conflict`: it is not dead, or the same job is queued already")))]
 #[post("/api/admin/jobs/{id}/retry")]
 pub(super) async fn retry_job(app: web::Data<App>, admin: Admin, id: Path<JobId>) -> Result<HttpResponse> {
     const RETRY: &str = "
@@ -152,22 +205,31 @@ pub(super) async fn retry_job(app: web::Data<App>, admin: Admin, id: Path<JobId>
 /// Which dead jobs.
 #[derive(Debug, Default, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schema(example = json!({"kind": "send_refund"}))]
 pub(super) struct RetryJobs {
     /// Only these; left out: all.
     #[garde(inner(length(chars, max = 50)))]
+    #[schema(max_length = 50)]
     kind: Option<String>,
 }
 
 /// How many were started again.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct RetriedJobs {
+    /// How many.
+    #[schema(example = 3, minimum = 0)]
     retried: i64,
 }
 
-/// Starts dead jobs again, the oldest first, a thousand at a time: for when their cause (a wrong key, a blocked account) has been
-/// mended. A job that is queued again already stays dead.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = RetryJobs, responses((status = 200, body = RetriedJobs),
-    (status = 409, description = "One of them was queued at this moment: ask again")))]
+/// Starts dead jobs again
+///
+/// The oldest first, a thousand at a time: for when their cause (a wrong key, a blocked account) has been mended. A job that is
+/// queued again already stays dead.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])), request_body = RetryJobs,
+    responses(
+        (status = 200, body = RetriedJobs, description = "How many were started again"),
+        (status = 409, body = Problem, description = "`conflict`: one of them was queued at this moment: ask again")))]
 #[post("/api/admin/jobs/retry")]
 pub(super) async fn retry_jobs(app: web::Data<App>, AdminSent(admin, body): AdminSent<Json<RetryJobs>>) -> Result<HttpResponse> {
     const RETRY: &str = "

@@ -6,11 +6,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
+use vitrine_kit::breaker::State;
 
 use crate::app::App;
 use crate::audit_log;
 use crate::db;
-use crate::error::Result;
+use crate::error::{Problem, Result};
 use crate::http::json::{Path, Query};
 use crate::http::list::{Place, list_page};
 use crate::http::page::List;
@@ -22,36 +23,59 @@ use crate::webhooks;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct ListWebhooks {
+    /// Only events of this provider.
     #[garde(inner(length(chars, max = 60)))]
+    #[param(max_length = 60)]
     provider: Option<String>,
-    /// `applied`, `already done`, `surplus`, `mismatch`, `unknown`, `ignored`, `hint`.
+    /// Only events with this outcome: `applied`, `already done`, `surplus`, `mismatch`, `unknown`, `ignored`, `hint`, …
     #[garde(inner(length(chars, max = 60)))]
+    #[param(max_length = 60)]
     outcome: Option<String>,
+    /// Only those about this order.
     #[garde(skip)]
     order_id: Option<OrderId>,
+    /// How many to show: 1 to 100; left out, 20.
     #[garde(skip)]
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<i64>,
+    /// How many to skip, at most 100,000: use the cursor beyond.
     #[garde(skip)]
+    #[param(minimum = 0, maximum = 100000)]
     offset: Option<i64>,
+    /// `next_cursor` of the page before.
     #[garde(inner(length(chars, max = 200)))]
+    #[param(max_length = 200)]
     cursor: Option<String>,
 }
 
 /// An event of a provider.
 #[derive(Debug, Serialize, ToSchema)]
 struct WebhookView {
+    /// The event.
     id: EventId,
+    /// Who sent it.
+    #[schema(example = "openpix")]
     provider: String,
+    /// Their name for it.
+    #[schema(example = "evt_1Nf8")]
     event_id: String,
+    /// Their word for what happened.
+    #[schema(example = "charge.completed")]
     event: String,
-    /// Its outcome.
+    /// What it did: `applied`, `already done`, `surplus`, `mismatch`, `unknown`, `ignored`, `hint`, …
+    #[schema(example = "applied")]
     outcome: String,
+    /// The order that it was about; null: none of ours.
+    #[schema(required = true)]
     order_id: Option<OrderId>,
+    /// The request that brought it.
+    #[schema(example = "0c8d1f5e-7d0b-4f0e-9a58-0b6a3a0f6f3d")]
     request_id: String,
+    /// When it came.
     received_at: Timestamp,
     /// The kept fields of the event: ids, states and amounts, and no names. A string if it is not JSON. Null if nothing is kept:
     /// the event was about something that is not the shop's, is older than 90 days, or its person was erased.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<serde_json::Value>, required = true)]
     body: Option<serde_json::Value>,
 }
 
@@ -73,8 +97,15 @@ fn webhook(row: &tokio_postgres::Row) -> WebhookView {
     }
 }
 
-/// Events of providers, newest first.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), params(ListWebhooks), responses((status = 200, body = List<WebhookView>)))]
+/// Lists events of providers
+///
+/// The newest first.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])),
+    params(ListWebhooks),
+    responses(
+        (status = 200, body = List<WebhookView>, description = "The events of this page"),
+        (status = 422, body = Problem, description = "`invalid`: a filter or the page is not possible")))]
 #[get("/api/admin/webhooks")]
 pub(super) async fn list_webhooks(app: web::Data<App>, _admin: Admin, Query(ask): Query<ListWebhooks>) -> Result<HttpResponse> {
     const LIST: &str = "
@@ -91,9 +122,18 @@ pub(super) async fn list_webhooks(app: web::Data<App>, _admin: Admin, Query(ask)
     Ok(HttpResponse::Ok().json(page))
 }
 
-/// Applies a kept event again. Effects that it already had are not repeated.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), params(("id" = EventId, Path)),
-    responses((status = 200, body = WebhookView), (status = 404), (status = 409, description = "Its provider is not configured, or its body is not kept any more")))]
+/// Applies a kept event again
+///
+/// Effects that it already had are not repeated.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])),
+    params(("id" = EventId, Path, description = "The event")),
+    responses(
+        (status = 200, body = WebhookView, description = "The event as it is now"),
+        (status = 404, body = Problem, description = "`not-found`: there is no such event"),
+        (status = 409, body = Problem,
+            description = "`conflict`: its provider is not configured, or its body is not kept any more"),
+        (status = 503, body = Problem, description = "`unavailable`: a provider that has to be asked is away")))]
 #[post("/api/admin/webhooks/{id}/replay")]
 pub(super) async fn replay_webhook(app: web::Data<App>, admin: Admin, id: Path<EventId>) -> Result<HttpResponse> {
     let mut db = app.db().await?;
@@ -107,27 +147,56 @@ pub(super) async fn replay_webhook(app: web::Data<App>, admin: Admin, id: Path<E
     Ok(HttpResponse::Ok().json(event))
 }
 
+/// What a circuit breaker does: `closed`, calls are made; `open`, none is made; `half_open`, one call is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum BreakerState {
+    Closed,
+    Open,
+    HalfOpen,
+}
+
+impl From<State> for BreakerState {
+    fn from(state: State) -> Self {
+        match state {
+            State::Closed => Self::Closed,
+            State::Open => Self::Open,
+            State::HalfOpen => Self::HalfOpen,
+        }
+    }
+}
+
 /// A provider's circuit breaker in this process. `propay` is for calls that a buyer waits for; `propay background` is for checks,
 /// voids, refunds and comparisons.
 #[derive(Debug, Serialize, ToSchema)]
 struct BreakerView {
+    /// The provider, and what for.
+    #[schema(example = "propay background")]
     provider: &'static str,
-    /// `closed`: calls are made; `open`: none is made; `half_open`: one call is tried.
-    #[schema(value_type = String)]
-    state: vitrine_kit::breaker::State,
+    /// What it does.
+    state: BreakerState,
+    /// How many calls failed lately; 0 unless it is closed.
+    #[schema(example = 0, minimum = 0)]
     recent_failures: usize,
+    /// In how many seconds a call is tried again; null: calls are made.
+    #[schema(example = 30, minimum = 0, required = true)]
     retry_after_s: Option<u64>,
 }
 
-/// The state of every provider.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), responses((status = 200, body = List<BreakerView>)))]
+/// Lists circuit breakers
+///
+/// The state of every provider in this process, all on one page.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])),
+    responses(
+        (status = 200, body = List<BreakerView>, description = "The breakers")))]
 #[get("/api/admin/breakers")]
 pub(super) async fn breakers(app: web::Data<App>, _admin: Admin) -> Result<HttpResponse> {
     let view = |(name, breaker): &(&'static str, std::sync::Arc<vitrine_kit::breaker::Breaker>)| {
         let seen = breaker.snapshot();
         BreakerView {
             provider: name,
-            state: seen.state,
+            state: seen.state.into(),
             recent_failures: seen.recent_failures,
             retry_after_s: seen.retry_after_s,
         }
@@ -146,39 +215,69 @@ pub(super) async fn breakers(app: web::Data<App>, _admin: Admin) -> Result<HttpR
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct ListAudit {
-    /// `user:…`, `admin:…`, `system`.
+    /// Only what this actor did: `user:…`, `admin:…`, `system`.
     #[garde(inner(length(chars, max = 100)))]
+    #[param(max_length = 100)]
     actor: Option<String>,
-    /// `product.update`, `settings.company`, …
+    /// Only this action: `product.update`, `settings.company`, …
     #[garde(inner(length(chars, max = 100)))]
+    #[param(max_length = 100)]
     action: Option<String>,
+    /// Only what was done to this.
     #[garde(inner(length(chars, max = 100)))]
+    #[param(max_length = 100)]
     entity_id: Option<String>,
+    /// How many to show: 1 to 100; left out, 20.
     #[garde(skip)]
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<i64>,
+    /// How many to skip, at most 100,000: use the cursor beyond.
     #[garde(skip)]
+    #[param(minimum = 0, maximum = 100000)]
     offset: Option<i64>,
+    /// `next_cursor` of the page before.
     #[garde(inner(length(chars, max = 200)))]
+    #[param(max_length = 200)]
     cursor: Option<String>,
 }
 
 /// A change that somebody made.
 #[derive(Debug, Serialize, ToSchema)]
 struct AuditView {
+    /// The row; later ones have higher numbers.
+    #[schema(example = 4711, minimum = 0)]
     id: i64,
+    /// Who did it: `user:…`, `admin:…`, `system`.
+    #[schema(example = "admin:01a1fe4e-0785-7243-a93f-cc241c46a4e2")]
     actor: String,
+    /// What was done.
+    #[schema(example = "product.update")]
     action: String,
+    /// To what.
+    #[schema(example = "01a1fe4e-0785-7243-a93f-cc241c46a4e2")]
     entity_id: String,
-    #[schema(value_type = Option<Object>)]
+    /// The values before; null: there was nothing.
+    #[schema(value_type = Option<BTreeMap<String, serde_json::Value>>, required = true)]
     before: Option<serde_json::Value>,
-    #[schema(value_type = Option<Object>)]
+    /// The values after; null: there is nothing.
+    #[schema(value_type = Option<BTreeMap<String, serde_json::Value>>, required = true)]
     after: Option<serde_json::Value>,
+    /// What led to it: `request:…`, `job:…`, `webhook:…`.
+    #[schema(example = "request:0c8d1f5e-7d0b-4f0e-9a58-0b6a3a0f6f3d")]
     cause: String,
+    /// When.
     at: Timestamp,
 }
 
-/// The audit log, newest first: who changed what, with the values before and after.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), params(ListAudit), responses((status = 200, body = List<AuditView>)))]
+/// Lists the audit log
+///
+/// Who changed what, with the values before and after, the newest first.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])),
+    params(ListAudit),
+    responses(
+        (status = 200, body = List<AuditView>, description = "The changes of this page"),
+        (status = 422, body = Problem, description = "`invalid`: a filter or the page is not possible")))]
 #[get("/api/admin/audit")]
 pub(super) async fn list_audit(app: web::Data<App>, _admin: Admin, Query(ask): Query<ListAudit>) -> Result<HttpResponse> {
     const LIST: &str = "

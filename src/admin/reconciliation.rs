@@ -12,12 +12,12 @@ use utoipa::{IntoParams, ToSchema};
 use crate::app::App;
 use crate::audit_log;
 use crate::db::sql;
-use crate::error::{Error, Result};
+use crate::error::{Error, Problem, Result};
 use crate::http::json::{Json, Path, Query};
 use crate::http::list::{Place, list_page};
 use crate::http::page::List;
 use crate::http::who::{Admin, AdminSent};
-use crate::payments::books::{self, Report, Summary};
+use crate::payments::books::{self, Report, Status, Summary};
 
 #[derive(Debug, Deserialize, Validate, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -32,29 +32,36 @@ struct ListReconciliations {
     /// This day or earlier.
     #[garde(skip)]
     to: Option<Date>,
-    /// `propay`, `openpix`, `bacen`, `stripe`.
+    /// Only days of this provider: `propay`, `openpix`, `bacen`, `stripe`.
     #[garde(inner(length(chars, max = 60)))]
+    #[param(max_length = 60)]
     provider: Option<String>,
-    /// `agrees`, `differs` or `cannot_be_asked`.
-    #[garde(inner(custom(is_status)))]
-    status: Option<String>,
+    /// Only days that compare so.
     #[garde(skip)]
+    status: Option<Status>,
+    /// How many to show: 1 to 100; left out, 20.
+    #[garde(skip)]
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<i64>,
+    /// How many to skip, at most 100,000: use the cursor beyond.
     #[garde(skip)]
+    #[param(minimum = 0, maximum = 100000)]
     offset: Option<i64>,
+    /// `next_cursor` of the page before.
     #[garde(inner(length(chars, max = 200)))]
+    #[param(max_length = 200)]
     cursor: Option<String>,
 }
 
-fn is_status(text: &str, (): &()) -> garde::Result {
-    match text {
-        "agrees" | "differs" | "cannot_be_asked" => Ok(()),
-        _ => Err(garde::Error::new("must be agrees, differs or cannot_be_asked")),
-    }
-}
-
-/// Days compared with the providers' books, newest first.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), params(ListReconciliations), responses((status = 200, body = List<Summary>)))]
+/// Lists compared days
+///
+/// Days compared with the providers' books, the newest first.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])),
+    params(ListReconciliations),
+    responses(
+        (status = 200, body = List<Summary>, description = "The days of this page"),
+        (status = 422, body = Problem, description = "`invalid`: a filter or the page is not possible")))]
 #[get("/api/admin/reports/reconciliation")]
 pub(super) async fn list_reconciliations(
     app: web::Data<App>,
@@ -87,7 +94,8 @@ pub(super) async fn list_reconciliations(
     );
     const COUNT: &str = sql!("SELECT count(*) ", WANTED);
     let place: Place<String> = Place::of(ask.limit, ask.offset, ask.cursor.as_deref())?;
-    let filters: [&(dyn tokio_postgres::types::ToSql + Sync); 5] = [&ask.day, &ask.from, &ask.to, &ask.provider, &ask.status];
+    let status = ask.status.map(Status::as_str);
+    let filters: [&(dyn tokio_postgres::types::ToSql + Sync); 5] = [&ask.day, &ask.from, &ask.to, &ask.provider, &status];
     let read = |row: &tokio_postgres::Row| (row.get("key"), books::store::summary_of(row));
     let page = list_page(&app.db().await?, (PAGE, COUNT), &filters, &place, read).await?;
     Ok(HttpResponse::Ok().json(page))
@@ -97,33 +105,45 @@ pub(super) async fn list_reconciliations(
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct Shape {
-    /// `json` or `csv`; without it, what `Accept` asks for.
-    #[garde(inner(custom(is_format)))]
-    format: Option<String>,
+    /// How it is written; without it, as `Accept` asks for.
+    #[garde(skip)]
+    format: Option<ReportFormat>,
 }
 
-fn is_format(text: &str, (): &()) -> garde::Result {
-    if matches!(text, "json" | "csv") { Ok(()) } else { Err(garde::Error::new("must be json or csv")) }
+/// How a report is written: `json` or `csv`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum ReportFormat {
+    Json,
+    Csv,
 }
 
 impl Shape {
     fn is_csv(&self, request: &HttpRequest) -> bool {
         let accepted = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        self.format.as_deref().map_or_else(|| accepted.trim_start().starts_with("text/csv"), |format| format == "csv")
+        self.format.map_or_else(|| accepted.trim_start().starts_with("text/csv"), |format| format == ReportFormat::Csv)
     }
 }
 
 /// A day by the books of every provider and by ours.
 #[derive(Debug, Serialize, ToSchema)]
 struct Reconciliation {
+    /// The shop's day: America/Sao_Paulo.
     day: Date,
+    /// One report for each provider.
     providers: Vec<Report>,
 }
 
+/// Shows a compared day
+///
 /// A day's comparison with the providers' books, difference by difference.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), params(("day" = Date, Path), Shape), responses(
-    (status = 200, content((Reconciliation = "application/json"), (String = "text/csv"))),
-    (status = 404, description = "The day has no report (yet)")))]
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])),
+    params(("day" = Date, Path, description = "The shop's day, as `2026-11-30`"), Shape),
+    responses(
+        (status = 200, content((Reconciliation = "application/json"), (String = "text/csv")), description = "The day"),
+        (status = 404, body = Problem, description = "`not-found`: the day has no report (yet)"),
+        (status = 422, body = Problem, description = "`invalid`: there is no such format")))]
 #[get("/api/admin/reports/reconciliation/{day}")]
 pub(super) async fn show_reconciliation(
     app: web::Data<App>,
@@ -149,9 +169,11 @@ pub(super) async fn show_reconciliation(
     Ok(answer.content_type("text/csv; charset=utf-8").insert_header(("content-disposition", name)).body(table))
 }
 
+/// Which day is compared.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = CompareDay)]
+#[schema(example = json!({"day": "2026-11-30"}))]
 struct Compare {
     /// `YYYY-MM-DD`, in the shop's time. For today, what has come in so far.
     #[garde(skip)]
@@ -162,14 +184,21 @@ struct Compare {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ComparingDay)]
 struct Comparing {
+    /// The day.
     day: Date,
     /// Each provider gets a report of its own.
+    #[schema(example = json!(["openpix", "stripe"]))]
     providers: Vec<String>,
 }
 
-/// Compares a day with the providers' books now. The new report replaces the earlier one.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = Compare,
-    responses((status = 202, body = Comparing), (status = 422, description = "The day is in the future, or too far back")))]
+/// Compares a day now
+///
+/// With the providers' books. The new report replaces the earlier one.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])), request_body = Compare,
+    responses(
+        (status = 202, body = Comparing, description = "The comparisons that were queued"),
+        (status = 422, body = Problem, description = "`invalid`: the day is in the future, or too far back")))]
 #[post("/api/admin/reports/reconciliation")]
 pub(super) async fn compare_day(app: web::Data<App>, sent: AdminSent<Json<Compare>>) -> Result<HttpResponse> {
     let AdminSent(admin, body) = sent;

@@ -10,7 +10,7 @@ use vitrine_kit::Money;
 
 use crate::app::App;
 use crate::db::sql;
-use crate::error::Result;
+use crate::error::{Problem, Result};
 use crate::http::json::Query;
 use crate::http::list::{Place, list_page};
 use crate::http::page::List;
@@ -22,38 +22,62 @@ use crate::sale::states::RefundStatus;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct ListRefunds {
-    /// `waiting`: refused for now, and tried again by itself. `failed`: it waits for an administrator.
+    /// Only refunds in this state. `waiting`: refused for now, and tried again by itself. `failed`: it waits for an
+    /// administrator.
     #[garde(skip)]
     status: Option<RefundStatus>,
+    /// How many to show: 1 to 100; left out, 20.
     #[garde(skip)]
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<i64>,
+    /// How many to skip, at most 100,000: use the cursor beyond.
     #[garde(skip)]
+    #[param(minimum = 0, maximum = 100000)]
     offset: Option<i64>,
+    /// `next_cursor` of the page before.
     #[garde(inner(length(chars, max = 200)))]
+    #[param(max_length = 200)]
     cursor: Option<String>,
 }
 
 /// A refund with its order and its next try.
 #[derive(Debug, Serialize, ToSchema)]
 struct ListedRefund {
+    /// The refund.
     refund_id: RefundId,
+    /// The order.
     order_id: OrderId,
+    /// The order's number.
+    #[schema(example = "0A1B2-C3D4E")]
     order_number: String,
+    /// The payment.
     payment_id: PaymentId,
+    /// Whose payment it is.
+    #[schema(example = "openpix")]
     provider: String,
-    #[schema(value_type = i64)]
+    /// The amount in centavos.
+    #[schema(value_type = i64, minimum = 0, example = 5990)]
     amount_cents: Money,
+    /// The currency of all amounts, by ISO 4217: `BRL`.
+    #[schema(example = "BRL")]
     currency: String,
+    /// How far it is.
     status: RefundStatus,
     /// Why the money is given back.
+    #[schema(example = "Defeito na costura")]
     reason: String,
     /// Why it waits or failed, in the provider's words.
+    #[schema(required = true, example = "The provider is away")]
     error: Option<String>,
     /// When the provider first refused it for now; null: it did not.
+    #[schema(required = true)]
     waits_since: Option<Timestamp>,
     /// When the provider is asked next; null: it is being asked, or nobody asks any more.
+    #[schema(required = true)]
     next_try_at: Option<Timestamp>,
+    /// When it was made.
     created_at: Timestamp,
+    /// When it was last changed.
     updated_at: Timestamp,
 }
 
@@ -83,8 +107,15 @@ const VIEW: &str = "
            r.created_at, r.updated_at
       FROM refunds r JOIN orders o ON o.id = r.order_id JOIN payments p ON p.id = r.payment_id ";
 
-/// Refunds, newest first.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), params(ListRefunds), responses((status = 200, body = List<ListedRefund>)))]
+/// Lists refunds
+///
+/// Of all orders, the newest first.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])),
+    params(ListRefunds),
+    responses(
+        (status = 200, body = List<ListedRefund>, description = "The refunds of this page"),
+        (status = 422, body = Problem, description = "`invalid`: a filter or the page is not possible")))]
 #[get("/api/admin/refunds")]
 pub(super) async fn list_refunds(app: web::Data<App>, _admin: Admin, Query(ask): Query<ListRefunds>) -> Result<HttpResponse> {
     const ALL: &str = sql!(VIEW, "WHERE $1::uuid IS NULL OR r.id < $1 ORDER BY r.id DESC LIMIT $2 OFFSET $3");

@@ -16,7 +16,7 @@ use crate::catalog;
 use crate::catalog::low_stock::StockSettings;
 use crate::catalog::synonyms::SearchSettings;
 use crate::db;
-use crate::error::{Error, Result};
+use crate::error::{Error, Problem, Result};
 use crate::http::json::Json;
 use crate::http::who::{Admin, AdminSent};
 use crate::orders::limits::OrderLimits;
@@ -26,28 +26,39 @@ use crate::shipping::ShippingSettings;
 /// All settings; null: not set.
 #[derive(Debug, Serialize, ToSchema)]
 struct Settings {
-    #[schema(value_type = Option<Company>)]
+    /// The company that sells.
+    #[schema(value_type = Option<Company>, required = true)]
     company: Option<Value>,
-    #[schema(value_type = Option<ShippingSettings>)]
+    /// Handling days, free freight, pickup and labels.
+    #[schema(value_type = Option<ShippingSettings>, required = true)]
     shipping: Option<Value>,
-    #[schema(value_type = Option<Methods>)]
+    /// The methods of payment.
+    #[schema(value_type = Option<Methods>, required = true)]
     payment_methods: Option<Value>,
-    #[schema(value_type = Option<StockSettings>)]
+    /// When the shop is alerted that a variant is nearly sold out.
+    #[schema(value_type = Option<StockSettings>, required = true)]
     stock: Option<Value>,
-    #[schema(value_type = Option<TaxRules>)]
+    /// Tax rules of invoices.
+    #[schema(value_type = Option<TaxRules>, required = true)]
     taxes: Option<Value>,
-    /// Null: the defaults apply.
-    #[schema(value_type = Option<OrderLimits>)]
+    /// How much may be ordered without being paid; null: the defaults apply.
+    #[schema(value_type = Option<OrderLimits>, required = true)]
     order_limits: Option<Value>,
-    #[schema(value_type = Option<SearchSettings>)]
+    /// The synonyms of the product search.
+    #[schema(value_type = Option<SearchSettings>, required = true)]
     search: Option<Value>,
-    /// Null: the defaults apply.
-    #[schema(value_type = Option<InvoiceSettings>)]
+    /// What the checkout does with products that could not be invoiced; null: the defaults apply.
+    #[schema(value_type = Option<InvoiceSettings>, required = true)]
     invoices: Option<Value>,
 }
 
-/// The shop's settings.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), responses((status = 200, body = Settings)))]
+/// Shows the shop's settings
+///
+/// Each one is null until it was set.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])),
+    responses(
+        (status = 200, body = Settings, description = "The settings")))]
 #[get("/api/admin/settings")]
 pub(super) async fn list_settings(app: web::Data<App>, _admin: Admin) -> Result<HttpResponse> {
     const ALL: &str = "SELECT name, value FROM settings WHERE name IN ('company', 'shipping', 'payment_methods', 'stock', 'taxes', 'order_limits', 'search', 'invoices')";
@@ -65,8 +76,14 @@ pub(super) async fn list_settings(app: web::Data<App>, _admin: Admin) -> Result<
     }))
 }
 
-/// Sets the company that sells.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = Company, responses((status = 200, body = Company), (status = 422)))]
+/// Sets the company that sells
+///
+/// As invoices and labels name it.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])), request_body = Company,
+    responses(
+        (status = 200, body = Company, description = "The setting as it is now"),
+        (status = 422, body = Problem, description = "`invalid`: a field is wrong")))]
 #[put("/api/admin/settings/company")]
 pub(super) async fn set_company(app: web::Data<App>, AdminSent(admin, body): AdminSent<Json<Company>>) -> Result<HttpResponse> {
     let mut company = body.into_inner();
@@ -75,9 +92,14 @@ pub(super) async fn set_company(app: web::Data<App>, AdminSent(admin, body): Adm
     set(&app, &admin, "company", &company).await
 }
 
-/// Sets handling days, free freight and pickup.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = ShippingSettings,
-    responses((status = 200, body = ShippingSettings), (status = 422)))]
+/// Sets handling days, free freight and pickup
+///
+/// And who buys labels. It counts for freight that is quoted from now on.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])), request_body = ShippingSettings,
+    responses(
+        (status = 200, body = ShippingSettings, description = "The setting as it is now"),
+        (status = 422, body = Problem, description = "`invalid`: a field is wrong")))]
 #[put("/api/admin/settings/shipping")]
 pub(super) async fn set_shipping(
     app: web::Data<App>,
@@ -86,8 +108,14 @@ pub(super) async fn set_shipping(
     set(&app, &admin, "shipping", &body.into_inner().tidy()).await
 }
 
-/// Sets the methods of payment.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = Methods, responses((status = 200, body = Methods), (status = 422)))]
+/// Sets the methods of payment
+///
+/// Which are offered, with what discount and within which amounts.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])), request_body = Methods,
+    responses(
+        (status = 200, body = Methods, description = "The setting as it is now"),
+        (status = 422, body = Problem, description = "`invalid`: a field is wrong")))]
 #[put("/api/admin/settings/payment_methods")]
 pub(super) async fn set_payment_methods(
     app: web::Data<App>,
@@ -96,16 +124,27 @@ pub(super) async fn set_payment_methods(
     set(&app, &admin, "payment_methods", &*body).await
 }
 
-/// Sets the tax rules of invoices for products without rules of their own.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = TaxRules, responses((status = 200, body = TaxRules), (status = 422)))]
+/// Sets the tax rules of invoices
+///
+/// For products without rules of their own.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])), request_body = TaxRules,
+    responses(
+        (status = 200, body = TaxRules, description = "The setting as it is now"),
+        (status = 422, body = Problem, description = "`invalid`: a field is wrong")))]
 #[put("/api/admin/settings/taxes")]
 pub(super) async fn set_taxes(app: web::Data<App>, AdminSent(admin, body): AdminSent<Json<TaxRules>>) -> Result<HttpResponse> {
     set(&app, &admin, "taxes", &*body).await
 }
 
-/// Sets when the operator is alerted that a variant is nearly sold out.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = StockSettings,
-    responses((status = 200, body = StockSettings), (status = 422)))]
+/// Sets the alert of low stock
+///
+/// When the operator is alerted that a variant is nearly sold out.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])), request_body = StockSettings,
+    responses(
+        (status = 200, body = StockSettings, description = "The setting as it is now"),
+        (status = 422, body = Problem, description = "`invalid`: a field is wrong")))]
 #[put("/api/admin/settings/stock")]
 pub(super) async fn set_stock(
     app: web::Data<App>,
@@ -114,9 +153,14 @@ pub(super) async fn set_stock(
     set(&app, &admin, "stock", &*body).await
 }
 
-/// Sets how much may be ordered without being paid; 0 switches a limit off.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = OrderLimits,
-    responses((status = 200, body = OrderLimits), (status = 422)))]
+/// Sets the limits of unpaid orders
+///
+/// How much may be ordered without being paid; 0 switches a limit off.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])), request_body = OrderLimits,
+    responses(
+        (status = 200, body = OrderLimits, description = "The setting as it is now"),
+        (status = 422, body = Problem, description = "`invalid`: a field is wrong")))]
 #[put("/api/admin/settings/order_limits")]
 pub(super) async fn set_order_limits(
     app: web::Data<App>,
@@ -125,9 +169,14 @@ pub(super) async fn set_order_limits(
     set(&app, &admin, "order_limits", &*body).await
 }
 
-/// Sets the synonyms of the product search.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = SearchSettings,
-    responses((status = 200, body = SearchSettings), (status = 422)))]
+/// Sets the synonyms of the product search
+///
+/// It counts at once.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])), request_body = SearchSettings,
+    responses(
+        (status = 200, body = SearchSettings, description = "The setting as it is now"),
+        (status = 422, body = Problem, description = "`invalid`: a field is wrong")))]
 #[put("/api/admin/settings/search")]
 pub(super) async fn set_search(
     app: web::Data<App>,
@@ -138,9 +187,14 @@ pub(super) async fn set_search(
     Ok(answer)
 }
 
-/// Sets what the checkout does with products that could not be invoiced.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = InvoiceSettings,
-    responses((status = 200, body = InvoiceSettings), (status = 422)))]
+/// Sets what the checkout does with products that could not be invoiced
+///
+/// It sells them, or refuses the order.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])), request_body = InvoiceSettings,
+    responses(
+        (status = 200, body = InvoiceSettings, description = "The setting as it is now"),
+        (status = 422, body = Problem, description = "`invalid`: a field is wrong")))]
 #[put("/api/admin/settings/invoices")]
 pub(super) async fn set_invoices(
     app: web::Data<App>,

@@ -5,7 +5,9 @@ use std::fmt;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
 
 use crate::ids::{CorrectionId, InvoiceId, PaymentId, RefundId, ShipmentId, VariantId};
 use crate::jobs::is_message;
@@ -13,8 +15,10 @@ use crate::jobs::is_message;
 /// Room for the part behind the word.
 const MAX_DETAIL: usize = 120;
 
-/// How soon somebody should look. A mail tells of the most severe first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// How soon somebody should look: `critical`, `warning` or `info`. A mail tells of the most severe first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = AlertSeverity)]
 pub enum Severity {
     /// Money or the shop's ability to sell is at stake.
     Critical,

@@ -25,33 +25,48 @@ use crate::http::spoken;
 use crate::http::who::{CART_COOKIE, REFRESH_COOKIE, SignedIn};
 use crate::ids::UserId;
 use crate::lang::Lang;
+use crate::users::profile::{self, Profile};
 use crate::users::rules::{self, parsed};
 use crate::users::sessions::{self, Reason};
-use crate::users::{User, profile};
 
 pub fn routes(cfg: &mut ServiceConfig<'_>) {
     cfg.service(register).service(login).service(refresh).service(logout);
     cfg.service(forgot_password).service(reset_password).service(change_password).service(show_me);
 }
 
+/// A new account.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "name": "Ana Souza",
+    "email": "ana@example.com",
+    "password": "correto-cavalo-bateria",
+    "cpf": "529.982.247-25",
+    "phone": "(11) 99999-0000",
+    "privacy_version": "2026-11"
+}))]
 struct Register {
+    /// The person's name.
     #[garde(custom(rules::persons_words))]
     #[schema(min_length = 2, max_length = 60)]
     name: String,
+    /// The e-mail address with which the account signs in.
     #[garde(custom(rules::email))]
+    #[schema(format = "email", max_length = 254)]
     email: String,
     /// 8 to 1000 characters, not a well-known password.
     #[garde(custom(rules::new_password))]
     #[schema(value_type = String, format = Password, min_length = 8, max_length = 1000)]
     password: SecretString,
-    /// CPF or CNPJ.
+    /// CPF or CNPJ, with or without punctuation. Left out, null or blank: none.
     #[garde(inner(custom(rules::tax_id)))]
     #[serde(default, deserialize_with = "rules::typed")]
+    #[schema(max_length = 30)]
     cpf: Option<String>,
+    /// A Brazilian phone number with area code. Left out, null or blank: none.
     #[garde(inner(custom(rules::phone)))]
     #[serde(default, deserialize_with = "rules::typed")]
+    #[schema(max_length = 30)]
     phone: Option<String>,
     /// The language of messages to the person. Unset: from `Accept-Language`.
     #[garde(skip)]
@@ -59,65 +74,93 @@ struct Register {
     /// The version of the privacy notice that the person accepts with this. It is recorded.
     #[garde(inner(custom(rules::version)))]
     #[serde(default, deserialize_with = "rules::typed")]
+    #[schema(max_length = 40)]
     privacy_version: Option<String>,
 }
 
+/// Who signs in.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"email": "ana@example.com", "password": "correto-cavalo-bateria"}))]
 struct Login {
+    /// The account's e-mail address.
     #[garde(custom(rules::email))]
+    #[schema(format = "email", max_length = 254)]
     email: String,
+    /// The password.
     #[garde(custom(rules::secret))]
-    #[schema(value_type = String, format = Password)]
+    #[schema(value_type = String, format = Password, min_length = 1, max_length = 1000)]
     password: SecretString,
     /// Reserved: no account can have a second factor in this release.
     #[garde(inner(length(chars, max = 16)))]
     #[allow(dead_code)]
+    #[schema(max_length = 16)]
     totp: Option<String>,
 }
 
+/// The refresh token, where there is no cookie.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"refresh_token": "b6Q2…"}))]
 struct Refresh {
+    /// From the last session that was answered. Left out or null: the cookie's.
     #[garde(inner(custom(rules::secret)))]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 1000)]
     refresh_token: Option<SecretString>,
 }
 
+/// Whose password was forgotten.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"email": "ana@example.com"}))]
 struct ForgotPassword {
+    /// The account's e-mail address.
     #[garde(custom(rules::email))]
+    #[schema(format = "email", max_length = 254)]
     email: String,
 }
 
+/// A new password, and the right to set it.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"token": "b6Q2…", "password": "correto-cavalo-bateria"}))]
 struct ResetPassword {
     /// The token as it was mailed.
     #[garde(custom(rules::secret))]
-    #[schema(value_type = String)]
+    #[schema(value_type = String, min_length = 1, max_length = 1000)]
     token: SecretString,
+    /// The new password: 8 to 1000 characters, not a well-known one.
     #[garde(custom(rules::new_password))]
     #[schema(value_type = String, format = Password, min_length = 8, max_length = 1000)]
     password: SecretString,
 }
 
+/// A new password, and the present one.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"current_password": "correto-cavalo", "password": "correto-cavalo-bateria"}))]
 struct ChangePassword {
+    /// The present password.
     #[garde(custom(rules::secret))]
-    #[schema(value_type = String, format = Password)]
+    #[schema(value_type = String, format = Password, min_length = 1, max_length = 1000)]
     current_password: SecretString,
+    /// The new password: 8 to 1000 characters, not a well-known one.
     #[garde(custom(rules::new_password))]
     #[schema(value_type = String, format = Password, min_length = 8, max_length = 1000)]
     password: SecretString,
 }
 
-/// Registers an account and signs in. A guest's cart is merged into the person's.
-#[utoipa::path(tag = "auth", request_body = Register,
-    responses((status = 201, body = Session), (status = 409, body = Problem, description = "The e-mail has an account"),
-              (status = 422, body = Problem), (status = 429, body = Problem)))]
+/// Registers an account
+///
+/// And signs in. A guest's cart is merged into the person's.
+#[utoipa::path(
+    tag = "auth", request_body = Register,
+    responses(
+        (status = 201, body = Session, description = "The session"),
+        (status = 409, body = Problem, description = "`conflict`: the e-mail has an account"),
+        (status = 422, body = Problem, description = "`invalid`: a field is wrong, or the password is a well-known one"),
+        (status = 429, body = Problem, description = "`too-many-requests`: too many registrations came from this address"),
+        (status = 503, body = Problem, description = "`unavailable`: too many people are signing in at this moment")))]
 #[post("/api/auth/register")]
 async fn register(app: web::Data<App>, req: HttpRequest, body: Json<Register>) -> Result<HttpResponse> {
     app.limiters.register.check(rate_limit::address(&app, &req))?;
@@ -138,10 +181,19 @@ async fn register(app: web::Data<App>, req: HttpRequest, body: Json<Register>) -
     session.answer(&app, StatusCode::CREATED)
 }
 
-/// Signs in. A guest's cart is merged into the person's. A wrong e-mail and a wrong password get the same answer. Wrong passwords are limited
-/// per account; a device on which it was signed in before (a cookie, or `device_token`) counts apart
-#[utoipa::path(tag = "auth", request_body = Login, params(("X-Device-Token" = Option<String>, Header)),
-    responses((status = 200, body = Session), (status = 401, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem)))]
+/// Signs in
+///
+/// A guest's cart is merged into the person's. A wrong e-mail and a wrong password get the same answer. Wrong passwords are
+/// limited per account; a device on which it was signed in before (a cookie, or `device_token`) counts apart.
+#[utoipa::path(
+    tag = "auth", request_body = Login,
+    params(("X-Device-Token" = Option<String>, Header, description = "The `device_token` of an earlier session on this device")),
+    responses(
+        (status = 200, body = Session, description = "The session"),
+        (status = 401, body = Problem,
+            description = "`unauthorized`: the e-mail or the password is wrong, or the account is blocked"),
+        (status = 429, body = Problem, description = "`too-many-requests`: too many wrong passwords were sent"),
+        (status = 503, body = Problem, description = "`unavailable`: too many people are signing in at this moment")))]
 #[post("/api/auth/login")]
 async fn login(app: web::Data<App>, req: HttpRequest, body: Json<Login>) -> Result<HttpResponse> {
     app.limiters.login.check(rate_limit::address(&app, &req))?;
@@ -155,19 +207,28 @@ async fn login(app: web::Data<App>, req: HttpRequest, body: Json<Login>) -> Resu
     session.answer(&app, StatusCode::OK)
 }
 
-/// Exchanges the refresh token (in the body or the cookie) for a new session
+/// Exchanges the refresh token
 ///
-/// Each works once. The same one again within ten seconds (two tabs, or an answer that was lost) gets the same next one, unless that was
-/// used already; any other second use ends the session.
-#[utoipa::path(tag = "auth", request_body(content = Option<Refresh>, description = "Not needed where the cookie is sent"),
-    responses((status = 200, body = Session), (status = 401, body = Problem)))]
+/// In the body or in the cookie, for a new session. Each works once. The same one again within ten seconds (two tabs, or an answer that
+/// was lost) gets the same next one, unless that was used already; any other second use ends the session.
+#[utoipa::path(
+    tag = "auth",
+    request_body(content = Option<Refresh>, description = "Not needed where the cookie is sent"),
+    responses(
+        (status = 200, body = Session, description = "The session"),
+        (status = 401, body = Problem, description = "`unauthorized`: the refresh token is missing, or not valid any more")))]
 #[post("/api/auth/refresh")]
 async fn refresh(app: web::Data<App>, presented: Presented) -> Result<HttpResponse> {
     sign_in::refresh(&app, presented.0.expose_secret()).await?.answer(&app, StatusCode::OK)
 }
 
+/// Signs out
+///
 /// Ends this session: its access and refresh tokens stop working.
-#[utoipa::path(tag = "auth", security(("bearer" = [])), responses((status = 204), (status = 401, body = Problem)))]
+#[utoipa::path(
+    tag = "auth", security(("bearer" = [])),
+    responses(
+        (status = 204, description = "It is ended")))]
 #[post("/api/auth/logout")]
 async fn logout(app: web::Data<App>, me: SignedIn) -> Result<HttpResponse> {
     if let Some(session) = me.session {
@@ -177,9 +238,14 @@ async fn logout(app: web::Data<App>, me: SignedIn) -> Result<HttpResponse> {
     signed_out(&app)
 }
 
-/// Mails a link for a new password, if the e-mail has an account. The answer does not say whether it has.
-#[utoipa::path(tag = "auth", request_body = ForgotPassword,
-    responses((status = 202), (status = 422, body = Problem), (status = 429, body = Problem)))]
+/// Mails a link for a new password
+///
+/// If the e-mail has an account. The answer does not say whether it has.
+#[utoipa::path(
+    tag = "auth", request_body = ForgotPassword,
+    responses(
+        (status = 202, description = "Taken; nothing is said of whether a mail is sent"),
+        (status = 429, body = Problem, description = "`too-many-requests`: too many links were asked for from this address")))]
 #[post("/api/auth/forgot-password")]
 async fn forgot_password(app: web::Data<App>, req: HttpRequest, body: Json<ForgotPassword>) -> Result<HttpResponse> {
     app.limiters.forgot_password.check(rate_limit::address(&app, &req))?;
@@ -187,9 +253,17 @@ async fn forgot_password(app: web::Data<App>, req: HttpRequest, body: Json<Forgo
     Ok(HttpResponse::Accepted().finish())
 }
 
-/// Sets a new password with the mailed token, which works once. Every session ends. From then on this device is a known one: its
-/// `X-Device-Token` is also set as a cookie.
-#[utoipa::path(tag = "auth", request_body = ResetPassword, responses((status = 204), (status = 422, body = Problem)))]
+/// Sets a new password with a mailed token
+///
+/// The token works once. Every session ends. From then on this device is a known one: its `X-Device-Token` is also set as a
+/// cookie.
+#[utoipa::path(
+    tag = "auth", request_body = ResetPassword,
+    responses(
+        (status = 204, description = "It is set"),
+        (status = 422, body = Problem,
+            description = "`invalid`: the token is not valid any more, or the password is a well-known one"),
+        (status = 503, body = Problem, description = "`unavailable`: too many people are signing in at this moment")))]
 #[post("/api/auth/reset-password")]
 async fn reset_password(app: web::Data<App>, body: Json<ResetPassword>) -> Result<HttpResponse> {
     let body = body.into_inner();
@@ -202,9 +276,18 @@ async fn reset_password(app: web::Data<App>, body: Json<ResetPassword>) -> Resul
     Ok(answer)
 }
 
-/// Sets a new password. Every other session of the person ends.
-#[utoipa::path(tag = "auth", security(("bearer" = [])), request_body = ChangePassword,
-    responses((status = 204), (status = 401, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem)))]
+/// Sets a new password
+///
+/// Every other session of the person ends.
+#[utoipa::path(
+    tag = "auth", security(("bearer" = [])), request_body = ChangePassword,
+    responses(
+        (status = 204, description = "It is set"),
+        (status = 409, body = Problem, description = "`conflict`: the password was changed at this moment"),
+        (status = 422, body = Problem,
+            description = "`invalid`: the present password is wrong, or the new one is a well-known one"),
+        (status = 429, body = Problem, description = "`too-many-requests`: too many passwords were tried"),
+        (status = 503, body = Problem, description = "`unavailable`: too many people are signing in at this moment")))]
 #[post("/api/auth/change-password")]
 async fn change_password(
     app: web::Data<App>,
@@ -218,8 +301,13 @@ async fn change_password(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// The person who is signed in.
-#[utoipa::path(tag = "auth", security(("bearer" = [])), responses((status = 200, body = User), (status = 401, body = Problem)))]
+/// Shows the person who is signed in, as /users/me does
+///
+/// The same as `GET /api/users/me`.
+#[utoipa::path(
+    tag = "auth", security(("bearer" = [])),
+    responses(
+        (status = 200, body = Profile, description = "The person")))]
 #[get("/api/auth/me")]
 async fn show_me(app: web::Data<App>, me: SignedIn) -> Result<HttpResponse> {
     Ok(HttpResponse::Ok().json(profile::show(&app, me.id).await?))

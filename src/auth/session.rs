@@ -24,17 +24,23 @@ const DEVICE_DAYS: i64 = 365;
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Session {
     /// The access token: `Authorization: Bearer …`.
+    #[schema(example = "eyJhbGciOiJIUzI1NiJ9…")]
     pub token: String,
+    /// Always `Bearer`.
     #[schema(example = "Bearer")]
     pub token_type: &'static str,
     /// Lifetime of the access token in seconds.
+    #[schema(example = 900, minimum = 0)]
     pub expires_in: i64,
     /// Works once, for `POST /api/auth/refresh`; within ten seconds again, with the same answer. Browsers also get it as an HttpOnly cookie and need not keep it.
+    #[schema(example = "b6Q2…")]
     pub refresh_token: String,
     /// Says that this device was signed in before; after a sign-in or a registration. A client without cookies sends it as
     /// `X-Device-Token` with the next one, so that strangers' wrong passwords do not count for it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "b6Q2…", nullable = false)]
     pub device_token: Option<String>,
+    /// Who is signed in.
     pub user: User,
 }
 

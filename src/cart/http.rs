@@ -35,23 +35,31 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
         .service(drop_coupon);
 }
 
+/// What is put into the cart.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"product_id": "01a1fe4e-0785-7243-a93f-cc241c46a4e2", "quantity": 2}))]
 struct AddItem {
+    /// The product.
     #[garde(skip)]
     product_id: ProductId,
     /// Left out: the product's default variant.
     #[garde(skip)]
     variant_id: Option<VariantId>,
+    /// How many pieces more.
     #[garde(range(min = 1, max = 9999))]
+    #[schema(minimum = 1, maximum = 9999)]
     quantity: i32,
 }
 
+/// How many pieces of an item there shall be.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"quantity": 3}))]
 struct SetQuantity {
     /// At least 1; to remove the item, use DELETE.
     #[garde(range(min = 1, max = 9999))]
+    #[schema(minimum = 1, maximum = 9999)]
     quantity: i32,
 }
 
@@ -63,23 +71,39 @@ struct WhichVariant {
     variant_id: Option<VariantId>,
 }
 
+/// The coupon that the cart shall have.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"code": "BEMVINDO10"}))]
 struct ApplyCoupon {
+    /// The coupon's code; case and spaces around it do not matter.
     #[garde(length(chars, min = 1, max = 60))]
+    #[schema(min_length = 1, max_length = 60)]
     code: String,
 }
 
-/// Shows the cart at present prices. Without a cart it is empty.
-#[utoipa::path(tag = "cart", security((), ("bearer" = [])), responses((status = 200, body = Cart)))]
+/// Shows the cart
+///
+/// At present prices. Who has none is answered an empty one.
+#[utoipa::path(
+    tag = "cart", security((), ("bearer" = [])),
+    responses(
+        (status = 200, body = Cart, description = "The cart")))]
 #[get("/api/cart")]
 async fn get_cart(app: web::Data<App>, visitor: Visitor) -> Result<HttpResponse> {
     answer(&app, Owner::of(&visitor).as_ref()).await
 }
 
-/// Adds to the cart. A guest's first item creates the cart; its token is in a header, a cookie and a field.
-#[utoipa::path(tag = "cart", security((), ("bearer" = [])), request_body = AddItem, responses(
-    (status = 200, body = Cart), (status = 404, body = Problem), (status = 409, body = Problem)))]
+/// Adds to the cart
+///
+/// A guest's first item creates the cart; its token is in a header, a cookie and a field.
+#[utoipa::path(
+    tag = "cart", security((), ("bearer" = [])), request_body = AddItem,
+    responses(
+        (status = 200, body = Cart, description = "The cart as it is now"),
+        (status = 404, body = Problem, description = "`not-found`: there is no such product or variant, or it is not sold"),
+        (status = 409, body = Problem,
+            description = "`out-of-stock`: there are not so many pieces; `conflict`: the cart holds too many items or pieces")))]
 #[post("/api/cart/items")]
 async fn add_item(app: web::Data<App>, visitor: Visitor, body: Json<AddItem>) -> Result<HttpResponse> {
     let owner = Owner::of(&visitor);
@@ -95,9 +119,17 @@ async fn add_item(app: web::Data<App>, visitor: Visitor, body: Json<AddItem>) ->
     }
 }
 
-/// Sets an item's quantity. `pid`: a variant, or a product of which the cart holds one variant.
-#[utoipa::path(tag = "cart", security((), ("bearer" = [])), params(("pid" = Uuid, Path), WhichVariant), request_body = SetQuantity, responses(
-    (status = 200, body = Cart), (status = 404, body = Problem), (status = 409, body = Problem)))]
+/// Sets an item's quantity
+///
+/// At most as many pieces as there are.
+#[utoipa::path(
+    tag = "cart", security((), ("bearer" = [])), request_body = SetQuantity,
+    params(("pid" = Uuid, Path, description = "A variant, or a product of which the cart holds one variant"), WhichVariant),
+    responses(
+        (status = 200, body = Cart, description = "The cart as it is now"),
+        (status = 404, body = Problem, description = "`not-found`: it is not in the cart"),
+        (status = 409, body = Problem,
+            description = "`out-of-stock`: there are not so many pieces; `conflict`: it is no longer sold, or the cart holds several variants of the product")))]
 #[put("/api/cart/items/{pid}")]
 async fn set_item(
     app: web::Data<App>,
@@ -112,9 +144,16 @@ async fn set_item(
     answer(&app, Some(&owner)).await
 }
 
-/// Removes an item from the cart.
-#[utoipa::path(tag = "cart", security((), ("bearer" = [])), params(("pid" = Uuid, Path), WhichVariant), responses(
-    (status = 200, body = Cart), (status = 404, body = Problem), (status = 409, body = Problem)))]
+/// Removes an item from the cart
+///
+/// All its pieces.
+#[utoipa::path(
+    tag = "cart", security((), ("bearer" = [])),
+    params(("pid" = Uuid, Path, description = "A variant, or a product of which the cart holds one variant"), WhichVariant),
+    responses(
+        (status = 200, body = Cart, description = "The cart as it is now"),
+        (status = 404, body = Problem, description = "`not-found`: it is not in the cart"),
+        (status = 409, body = Problem, description = "`conflict`: the cart holds several variants of the product")))]
 #[delete("/api/cart/items/{pid}")]
 async fn remove_item(app: web::Data<App>, visitor: Visitor, id: Path<Uuid>, which: Query<WhichVariant>) -> Result<HttpResponse> {
     let owner = Owner::of(&visitor).ok_or(Error::NotFound("The item"))?;
@@ -123,8 +162,13 @@ async fn remove_item(app: web::Data<App>, visitor: Visitor, id: Path<Uuid>, whic
     answer(&app, Some(&owner)).await
 }
 
-/// Empties the cart and removes its coupon.
-#[utoipa::path(tag = "cart", security((), ("bearer" = [])), responses((status = 200, body = Cart)))]
+/// Empties the cart
+///
+/// Its coupon is removed as well.
+#[utoipa::path(
+    tag = "cart", security((), ("bearer" = [])),
+    responses(
+        (status = 200, body = Cart, description = "The empty cart")))]
 #[delete("/api/cart")]
 async fn empty_cart(app: web::Data<App>, visitor: Visitor) -> Result<HttpResponse> {
     let owner = Owner::of(&visitor);
@@ -134,9 +178,17 @@ async fn empty_cart(app: web::Data<App>, visitor: Visitor) -> Result<HttpRespons
     answer(&app, owner.as_ref()).await
 }
 
-/// Applies a coupon to the cart. After five wrong codes in a minute, an address is refused for the rest of it.
-#[utoipa::path(tag = "cart", security((), ("bearer" = [])), request_body = ApplyCoupon, responses(
-    (status = 200, body = Cart), (status = 404, body = Problem), (status = 409, body = Problem), (status = 429, body = Problem)))]
+/// Applies a coupon to the cart
+///
+/// In place of the one that it has. After five wrong codes in a minute, an address is refused for the rest of it.
+#[utoipa::path(
+    tag = "cart", security((), ("bearer" = [])), request_body = ApplyCoupon,
+    responses(
+        (status = 200, body = Cart, description = "The cart with the coupon"),
+        (status = 404, body = Problem, description = "`not-found`: there is no such coupon"),
+        (status = 409, body = Problem,
+            description = "`coupon-refused`: it cannot be used, the text says why; `cart-empty`: there is nothing in the cart"),
+        (status = 429, body = Problem, description = "`too-many-requests`: too many wrong codes came from this address")))]
 #[post("/api/cart/coupon")]
 async fn apply_coupon(app: web::Data<App>, req: HttpRequest, visitor: Visitor, body: Json<ApplyCoupon>) -> Result<HttpResponse> {
     let code = coupons::normalise(&body.code)?;
@@ -159,8 +211,13 @@ async fn apply_coupon(app: web::Data<App>, req: HttpRequest, visitor: Visitor, b
     Ok(show_cart(&Cart::read(&db, &owner).await?))
 }
 
-/// Removes the coupon from the cart.
-#[utoipa::path(tag = "cart", security((), ("bearer" = [])), responses((status = 200, body = Cart)))]
+/// Removes the coupon from the cart
+///
+/// Nothing happens where there is none.
+#[utoipa::path(
+    tag = "cart", security((), ("bearer" = [])),
+    responses(
+        (status = 200, body = Cart, description = "The cart as it is now")))]
 #[delete("/api/cart/coupon")]
 async fn drop_coupon(app: web::Data<App>, visitor: Visitor) -> Result<HttpResponse> {
     let owner = Owner::of(&visitor);

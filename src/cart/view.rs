@@ -12,67 +12,119 @@ use crate::db::GenericClient;
 use crate::error::{Error, Result};
 use crate::ids::{ProductId, VariantId};
 
+/// A cart at present prices.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Cart {
+    /// The lines, in the order in which they were added.
     pub items: Vec<Item>,
     /// Number of pieces that are available.
+    #[schema(example = 3, minimum = 0)]
     pub item_count: i64,
     /// Σ `line_total_cents` of the items that are available.
-    #[schema(value_type = i64)]
+    #[schema(value_type = i64, example = 11980, minimum = 0)]
     pub subtotal_cents: Money,
-    #[schema(value_type = i64)]
+    /// What the coupon takes off the subtotal, in centavos.
+    #[schema(value_type = i64, example = 1198, minimum = 0)]
     pub discount_cents: Money,
+    /// The coupon; null: none.
+    #[schema(required = true)]
     pub coupon: Option<CartCoupon>,
     /// Subtotal less discount; freight is not known yet.
-    #[schema(value_type = i64)]
+    #[schema(value_type = i64, example = 10782, minimum = 0)]
     pub total_cents: Money,
+    /// The currency of all amounts, by ISO 4217: `BRL`.
+    #[schema(example = "BRL")]
     pub currency: &'static str,
+    /// What the buyer should know before paying.
     pub warnings: Vec<Warning>,
     /// Only in the answer that makes a guest's cart: send it back as `X-Cart-Token`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "b6Q2…", nullable = false)]
     pub cart_token: Option<String>,
 }
 
+/// A line of a cart.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CartItem)]
 pub struct Item {
+    /// The product.
     pub product_id: ProductId,
+    /// The variant.
     pub variant_id: VariantId,
+    /// The SKU of the variant.
+    #[schema(example = "CAM-AZUL-M")]
     pub sku: String,
+    /// The name in the product's address.
+    #[schema(example = "camiseta-azul")]
     pub slug: String,
+    /// The product's name.
+    #[schema(example = "Camiseta azul")]
     pub name: String,
+    /// The variant's name; empty for a product with one variant.
+    #[schema(example = "M")]
     pub variant_name: String,
+    /// Its picture; null: it has none.
+    #[schema(required = true, example = "https://cdn.loja.example/camiseta-azul.jpg")]
     pub image_url: Option<String>,
+    /// How many pieces.
+    #[schema(minimum = 0, example = 2)]
     pub quantity: i32,
     /// The largest quantity that this line can have now.
+    #[schema(example = 12, minimum = 0)]
     pub max_quantity: i32,
-    #[schema(value_type = i64)]
+    /// The price of one piece, in centavos.
+    #[schema(value_type = i64, minimum = 0, example = 5990)]
     pub unit_price_cents: Money,
-    #[schema(value_type = i64)]
+    /// The price of all pieces, in centavos.
+    #[schema(value_type = i64, example = 11980, minimum = 0)]
     pub line_total_cents: Money,
     /// Still sold, and in stock. Lines that are not available are not in the totals.
     pub available: bool,
 }
 
+/// The coupon of a cart.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CartCoupon {
+    /// Its code.
+    #[schema(example = "BEMVINDO10")]
     pub code: String,
+    /// What it takes off.
     pub kind: Kind,
     /// Per cent, centavos, or 0 for free freight.
+    #[schema(example = 10, minimum = 0)]
     pub value: i64,
     /// Whether it counts for the cart as it is; if not, a warning says why.
     pub applied: bool,
-    #[schema(value_type = i64)]
+    /// What it takes off the subtotal, in centavos.
+    #[schema(value_type = i64, example = 1198, minimum = 0)]
     pub discount_cents: Money,
+    /// Whether it frees the freight.
     pub free_shipping: bool,
+}
+
+/// What a warning of a cart is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WarningCode {
+    PriceChanged,
+    NotEnoughStock,
+    /// It is no longer sold, or sold out.
+    Unavailable,
+    CouponNotApplicable,
 }
 
 /// Something the buyer should know before paying.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CartWarning)]
 pub struct Warning {
-    /// `price_changed`, `not_enough_stock`, `unavailable` or `coupon_not_applicable`.
-    pub code: &'static str,
+    /// What it is about.
+    pub code: WarningCode,
+    /// The same in English, with names and amounts.
+    #[schema(example = "Only 1 of Camiseta azul left")]
     pub message: String,
+    /// The variant that it is about; absent: the whole cart.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub variant_id: Option<VariantId>,
 }
 
@@ -121,7 +173,7 @@ impl Cart {
         let coupon = coupon.map(|(coupon, person_uses)| {
             let refusal = coupon.refusal_to(person_uses, subtotal, now);
             if let Some(why) = refusal {
-                warnings.push(Warning { code: "coupon_not_applicable", message: why.to_owned(), variant_id: None });
+                warnings.push(Warning { code: WarningCode::CouponNotApplicable, message: why.to_owned(), variant_id: None });
             }
             CartCoupon::of(&coupon, refusal.is_none(), subtotal)
         });
@@ -176,13 +228,13 @@ impl CartCoupon {
 /// The most serious warning about a line: unavailable, too little stock, or another price.
 fn warning(line: &Line) -> Option<Warning> {
     let (code, message) = if !line.sold {
-        ("unavailable", format!("{} is no longer sold", line.name))
+        (WarningCode::Unavailable, format!("{} is no longer sold", line.name))
     } else if line.stock == 0 {
-        ("unavailable", format!("{} is sold out", line.name))
+        (WarningCode::Unavailable, format!("{} is sold out", line.name))
     } else if line.stock < line.quantity {
-        ("not_enough_stock", format!("Only {} of {} left", line.stock, line.name))
+        (WarningCode::NotEnoughStock, format!("Only {} of {} left", line.stock, line.name))
     } else if line.price != line.seen_price {
-        ("price_changed", format!("{} now costs {} instead of {}", line.name, line.price, line.seen_price))
+        (WarningCode::PriceChanged, format!("{} now costs {} instead of {}", line.name, line.price, line.seen_price))
     } else {
         return None;
     };

@@ -21,37 +21,54 @@ use crate::http::json::{check, parse_value, typed};
 use crate::ids::CategoryId;
 use crate::tax::TaxData;
 
+/// Fields of a category that clients may send back but not set.
+pub(super) const READ_ONLY: [&str; 5] = ["id", "path", "children", "created_at", "updated_at"];
+
 /// A category as an administrator writes it.
 #[derive(Debug, Clone, Deserialize, Serialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"name": "Camisetas", "parent_id": null, "description": "De algodão e de malha fria", "position": 1, "ncm": "61091000"}))]
 pub struct CategoryInput {
+    /// The name that buyers read.
     #[garde(length(chars, max = 120), custom(rules::name))]
+    #[schema(max_length = 120, min_length = 1)]
     pub name: String,
     /// Derived from the name where absent.
     #[serde(default, deserialize_with = "typed")]
     #[garde(inner(length(bytes, max = 160), custom(rules::slug)))]
+    #[schema(max_length = 160)]
     pub slug: Option<String>,
     /// Absent or null: a root.
     #[serde(default)]
-    #[schema(value_type = Option<Uuid>)]
     #[garde(skip)]
+    #[schema(value_type = Option<Uuid>)]
     pub parent_id: Option<CategoryId>,
+    /// Plain text; may have line breaks.
     #[serde(default)]
     #[garde(length(chars, max = 2000), custom(rules::free_text))]
+    #[schema(max_length = 2000)]
     pub description: String,
     /// Order among its siblings.
     #[serde(default)]
     #[garde(range(min = 0, max = 1_000_000))]
+    #[schema(minimum = 0, maximum = 1000000)]
     pub position: i32,
+    /// The NCM that products without their own inherit, 8 digits. Absent or null: none.
     #[serde(default, deserialize_with = "typed")]
     #[garde(inner(custom(rules::ncm)))]
+    #[schema(max_length = 20)]
     pub ncm: Option<String>,
+    /// The CFOP that products without their own inherit, 4 digits. Absent or null: none.
     #[serde(default, deserialize_with = "typed")]
     #[garde(inner(custom(rules::cfop)))]
+    #[schema(max_length = 20)]
     pub cfop: Option<String>,
+    /// The origin that products without their own inherit, 0 to 8. Absent or null: none.
     #[serde(default)]
     #[garde(range(min = 0, max = 8))]
+    #[schema(minimum = 0, maximum = 8)]
     pub origin: Option<i16>,
+    /// More tax data that products without their own inherit.
     #[serde(default)]
     #[garde(dive)]
     pub tax: TaxData,
@@ -86,7 +103,7 @@ pub async fn replace(tx: &Transaction<'_>, name: &str, mut changes: Map<String, 
     lock_writers(tx).await?;
     let before = standing(tx, name).await?;
     let mut whole = object(row_of(&before));
-    for name in ["id", "path", "children", "created_at", "updated_at"] {
+    for name in READ_ONLY {
         changes.remove(name);
         whole.remove(name);
     }

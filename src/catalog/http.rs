@@ -22,9 +22,15 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
 
 /// Lists products
 ///
-/// `total` is exact up to 10,000 (up to 1,000 where `q` is given) and an estimate above. `sort=relevance` ranks the first
-/// 1,000 matches; any other order reaches them all.
-#[utoipa::path(tag = "catalog", params(ListQuery), responses((status = 200, body = List<Product>), (status = 304), (status = 422, body = Problem)))]
+/// `total` is exact up to 10,000 (up to 1,000 where `q` is given) and an estimate above. `sort=relevance` ranks the first 1,000
+/// matches; any other order reaches them all.
+#[utoipa::path(
+    tag = "catalog",
+    params(ListQuery),
+    responses(
+        (status = 200, body = List<Product>, description = "The products of this page"),
+        (status = 304, description = "The page that `If-None-Match` names is the present one"),
+        (status = 422, body = Problem, description = "`invalid`: a filter, the order or the page is not possible")))]
 #[get("/api/products")]
 async fn list(app: Data<App>, req: HttpRequest) -> Result<HttpResponse> {
     if let Some(answer) = cached::hit(&app, &req).await {
@@ -35,9 +41,16 @@ async fn list(app: Data<App>, req: HttpRequest) -> Result<HttpResponse> {
 
 /// Searches products
 ///
-/// Portuguese full text: accents, plurals, upper case, a space before a unit and small typing errors do not matter. A product's own
-/// title finds it first. Takes the list's filters too; `total` is exact up to 1,000 and an estimate above.
-#[utoipa::path(tag = "catalog", params(ListQuery), responses((status = 200, body = List<Product>), (status = 304), (status = 422, body = Problem)))]
+/// Portuguese full text: accents, plurals, upper case, a space before a unit and small typing errors do not matter. A product's
+/// own title finds it first. Takes the list's filters too; `total` is exact up to 1,000 and an estimate above.
+#[utoipa::path(
+    tag = "catalog",
+    params(ListQuery),
+    responses(
+        (status = 200, body = List<Product>, description = "The products of this page, the best match first"),
+        (status = 304, description = "The page that `If-None-Match` names is the present one"),
+        (status = 422, body = Problem,
+            description = "`invalid`: `q` is missing, or a filter, the order or the page is not possible")))]
 #[get("/api/products/search")]
 async fn search(app: Data<App>, req: HttpRequest) -> Result<HttpResponse> {
     if let Some(answer) = cached::hit(&app, &req).await {
@@ -53,7 +66,15 @@ async fn search(app: Data<App>, req: HttpRequest) -> Result<HttpResponse> {
 }
 
 /// Lists featured products
-#[utoipa::path(tag = "catalog", params(ListQuery), responses((status = 200, body = List<Product>), (status = 304), (status = 422, body = Problem)))]
+///
+/// Those that the shop shows first. Takes the list's filters too.
+#[utoipa::path(
+    tag = "catalog",
+    params(ListQuery),
+    responses(
+        (status = 200, body = List<Product>, description = "The products of this page"),
+        (status = 304, description = "The page that `If-None-Match` names is the present one"),
+        (status = 422, body = Problem, description = "`invalid`: a filter, the order or the page is not possible")))]
 #[get("/api/products/featured")]
 async fn featured(app: Data<App>, req: HttpRequest) -> Result<HttpResponse> {
     if let Some(answer) = cached::hit(&app, &req).await {
@@ -62,9 +83,17 @@ async fn featured(app: Data<App>, req: HttpRequest) -> Result<HttpResponse> {
     listed(&app, &req, "/api/products/featured", |query| Ask::of(ListQuery { featured: Some(true), ..query })).await
 }
 
-/// Lists the products of a category and its descendants
-#[utoipa::path(tag = "catalog", params(("id" = String, Path, description = "Id or slug"), ListQuery),
-    responses((status = 200, body = List<Product>), (status = 304), (status = 404, body = Problem), (status = 422, body = Problem)))]
+/// Lists the products of a category
+///
+/// Those of the category and of its descendants. Takes the list's filters too.
+#[utoipa::path(
+    tag = "catalog",
+    params(("id" = String, Path, description = "The category's id or slug", max_length = 200, example = "camisetas"), ListQuery),
+    responses(
+        (status = 200, body = List<Product>, description = "The products of this page"),
+        (status = 304, description = "The page that `If-None-Match` names is the present one"),
+        (status = 404, body = Problem, description = "`not-found`: there is no such category"),
+        (status = 422, body = Problem, description = "`invalid`: a filter, the order or the page is not possible")))]
 #[get("/api/products/category/{id}")]
 async fn in_category(app: Data<App>, req: HttpRequest) -> Result<HttpResponse> {
     if let Some(answer) = cached::hit(&app, &req).await {
@@ -78,10 +107,19 @@ async fn in_category(app: Data<App>, req: HttpRequest) -> Result<HttpResponse> {
     .await
 }
 
-/// Shows a product, by id or slug
-#[utoipa::path(tag = "catalog", params(("id" = String, Path, description = "Id or slug"),
-        ("include_inactive" = Option<bool>, Query, description = "Administrators only")),
-    responses((status = 200, body = Product), (status = 304), (status = 404, body = Problem)))]
+/// Shows a product
+///
+/// By its id or its slug. Its `ETag` is what a change takes as `If-Match`.
+#[utoipa::path(
+    tag = "catalog",
+    params(
+        ("id" = String, Path, description = "The product's id or slug", max_length = 200, example = "camiseta-azul"),
+        ("include_inactive" = Option<bool>, Query, description = "Administrators only: also a product that is not sold")),
+    responses(
+        (status = 200, body = Product, description = "The product"),
+        (status = 304, description = "The version that `If-None-Match` names is the present one"),
+        (status = 404, body = Problem, description = "`not-found`: there is no such product, or it is not sold"),
+        (status = 422, body = Problem, description = "`invalid`: `include_inactive` is not a truth value")))]
 #[get("/api/products/{id}")]
 async fn show(app: Data<App>, req: HttpRequest) -> Result<HttpResponse> {
     if let Some(answer) = cached::hit(&app, &req).await {
@@ -100,7 +138,13 @@ async fn show(app: Data<App>, req: HttpRequest) -> Result<HttpResponse> {
 }
 
 /// Shows the tree of categories
-#[utoipa::path(tag = "catalog", responses((status = 200, body = List<Category>), (status = 304)))]
+///
+/// All categories on one page: the roots, each with all that is below it.
+#[utoipa::path(
+    tag = "catalog",
+    responses(
+        (status = 200, body = List<Category>, description = "The roots"),
+        (status = 304, description = "The version that `If-None-Match` names is the present one")))]
 #[get("/api/categories")]
 async fn tree(app: Data<App>, req: HttpRequest) -> Result<HttpResponse> {
     if let Some(answer) = cached::hit(&app, &req).await {
@@ -115,9 +159,16 @@ async fn tree(app: Data<App>, req: HttpRequest) -> Result<HttpResponse> {
     .await
 }
 
-/// Shows a category with its path and its descendants, by id or slug
-#[utoipa::path(tag = "catalog", params(("id" = String, Path, description = "Id or slug")),
-    responses((status = 200, body = Category), (status = 304), (status = 404, body = Problem)))]
+/// Shows a category
+///
+/// By its id or its slug, with its path and its descendants.
+#[utoipa::path(
+    tag = "catalog",
+    params(("id" = String, Path, description = "The category's id or slug", max_length = 200, example = "camisetas")),
+    responses(
+        (status = 200, body = Category, description = "The category"),
+        (status = 304, description = "The version that `If-None-Match` names is the present one"),
+        (status = 404, body = Problem, description = "`not-found`: there is no such category")))]
 #[get("/api/categories/{id}")]
 async fn branch(app: Data<App>, req: HttpRequest) -> Result<HttpResponse> {
     if let Some(answer) = cached::hit(&app, &req).await {

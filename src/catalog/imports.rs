@@ -20,17 +20,26 @@ const BROKEN_OFF: &str = "It was broken off between two batches: send the whole 
 /// What an import did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Imported {
-    /// Products, variants and categories that the table names.
+    /// Products that the table names.
+    #[schema(example = 120, minimum = 0)]
     pub products: usize,
+    /// Variants that the table names.
+    #[schema(example = 310, minimum = 0)]
     pub variants: usize,
+    /// Categories that the table names.
+    #[schema(example = 9, minimum = 0)]
     pub categories: usize,
     /// Products that are new.
+    #[schema(example = 4, minimum = 0)]
     pub created: usize,
     /// Products that were there and are different now.
+    #[schema(example = 17, minimum = 0)]
     pub updated: usize,
     /// Variants that kept their stock though the table has another.
+    #[schema(example = 2, minimum = 0)]
     pub stock_kept: usize,
     /// Transactions that it took.
+    #[schema(example = 1, minimum = 0)]
     pub batches: usize,
 }
 
@@ -45,24 +54,40 @@ impl Imported {
     }
 }
 
+/// How far an import is: `running`; `done`; `stopped`: what it counts stands, the rest of the table does not.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ImportState {
+    Running,
+    Done,
+    Stopped,
+}
+
 /// An import of a product table.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Import {
+    /// The import.
     pub id: ImportId,
-    /// `running`; `done`; `stopped`: what it counts stands, the rest of the table does not.
+    /// How far it is.
+    #[schema(value_type = ImportState)]
     pub state: String,
     /// Products of the table.
+    #[schema(example = 120, minimum = 0)]
     pub total: i32,
     /// What stands by now.
     #[serde(flatten)]
     pub imported: Imported,
     /// Why it stopped.
+    #[schema(example = "It was broken off between two batches: send the whole table again", required = true)]
     pub error: Option<String>,
+    /// When it began.
     #[schema(value_type = String, format = DateTime)]
     pub started_at: Timestamp,
+    /// When its last batch was written.
     #[schema(value_type = String, format = DateTime)]
     pub updated_at: Timestamp,
-    #[schema(value_type = Option<String>, format = DateTime)]
+    /// When it ended; null: not yet.
+    #[schema(value_type = Option<String>, format = DateTime, required = true)]
     pub finished_at: Option<Timestamp>,
 }
 

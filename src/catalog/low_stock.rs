@@ -19,9 +19,11 @@ const NAMED_MAX: usize = 50;
 /// When the shop wants the alert.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"alert_below": 5}))]
 pub struct StockSettings {
     /// An alert is sent once a sale leaves this many of a variant, or fewer; 0: never.
     #[garde(range(min = 0, max = 9999))]
+    #[schema(minimum = 0, maximum = 9999)]
     pub alert_below: i32,
 }
 

@@ -26,7 +26,7 @@ pub const MAX_STOCK: i32 = 10_000_000;
 /// Why a price before is refused: it is shown crossed out, so it must not be the lower one.
 pub const BELOW_THE_PRICE: &str = "must not be below the price";
 /// Fields of a product that clients may send back but not set.
-const READ_ONLY: [&str; 5] = ["id", "currency", "in_stock", "created_at", "updated_at"];
+pub(super) const READ_ONLY: [&str; 5] = ["id", "currency", "in_stock", "created_at", "updated_at"];
 /// Fields at the top of a product that belong to its default variant.
 const OF_THE_DEFAULT: [&str; 4] = ["sku", "price_cents", "compare_at_cents", "stock"];
 
@@ -34,97 +34,156 @@ const OF_THE_DEFAULT: [&str; 4] = ["sku", "price_cents", "compare_at_cents", "st
 /// `stock` of the only one.
 #[derive(Debug, Clone, Deserialize, Serialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "name": "Camiseta azul",
+    "category_id": "01a1fe4e-0785-7243-a93f-cc241c46a4e2",
+    "weight_grams": 250,
+    "height_cm": 4,
+    "width_cm": 25,
+    "length_cm": 30,
+    "description": "Malha de algodão, corte reto.",
+    "ncm": "61091000",
+    "attributes": {"Tecido": "Algodão"},
+    "images": [{"url": "/media/camiseta-azul.jpg", "alt": "Camiseta azul, de frente"}],
+    "variants": [{"sku": "CAM-AZUL-M", "name": "M", "options": {"Tamanho": "M"}, "price_cents": 5990, "stock": 12}]
+}))]
 pub struct ProductInput {
+    /// The name that buyers, invoices and labels show.
     #[garde(length(chars, max = 200), custom(rules::title))]
+    #[schema(max_length = 200, min_length = 1)]
     pub name: String,
     /// Derived from the name where absent.
     #[serde(default, deserialize_with = "typed")]
     #[garde(inner(length(bytes, max = 160), custom(rules::slug)))]
+    #[schema(max_length = 160)]
     pub slug: Option<String>,
+    /// Plain text; may have line breaks.
     #[serde(default)]
     #[garde(length(chars, max = 20_000), custom(rules::free_text))]
+    #[schema(max_length = 20000)]
     pub description: String,
-    #[schema(value_type = Uuid)]
+    /// The category; it must exist.
     #[garde(skip)]
+    #[schema(value_type = Uuid)]
     pub category_id: CategoryId,
+    /// Whether the shop shows it first.
     #[serde(default)]
     #[garde(skip)]
     pub featured: bool,
+    /// Whether it is sold.
     #[serde(default = "yes")]
     #[garde(skip)]
     pub active: bool,
+    /// Weight with its packing, in grams.
     #[garde(range(min = 1, max = 1_000_000))]
+    #[schema(minimum = 1, maximum = 1000000)]
     pub weight_grams: i32,
+    /// Height with its packing, in centimetres.
     #[garde(range(min = 1, max = 1000))]
+    #[schema(minimum = 1, maximum = 1000)]
     pub height_cm: i32,
+    /// Width with its packing, in centimetres.
     #[garde(range(min = 1, max = 1000))]
+    #[schema(minimum = 1, maximum = 1000)]
     pub width_cm: i32,
+    /// Length with its packing, in centimetres.
     #[garde(range(min = 1, max = 1000))]
+    #[schema(minimum = 1, maximum = 1000)]
     pub length_cm: i32,
+    /// Its class of goods by the tax tables (NCM), 8 digits. Absent or null: its category's.
     #[serde(default, deserialize_with = "typed")]
     #[garde(inner(custom(rules::ncm)))]
+    #[schema(max_length = 20)]
     pub ncm: Option<String>,
+    /// The code of its sale on invoices (CFOP), 4 digits. Absent or null: its category's, or the shop's.
     #[serde(default, deserialize_with = "typed")]
     #[garde(inner(custom(rules::cfop)))]
+    #[schema(max_length = 20)]
     pub cfop: Option<String>,
+    /// Where the goods come from, by the invoice's table of origins, 0 (national) to 8. Absent or null: its category's.
     #[serde(default)]
     #[garde(range(min = 0, max = 8))]
+    #[schema(minimum = 0, maximum = 8)]
     pub origin: Option<i16>,
     /// More tax data for the invoice, where the category's or the shop's do not fit.
     #[serde(default)]
     #[garde(dive)]
     pub tax: Option<TaxData>,
+    /// Labels and values, at most 50: `{"Tecido": "Algodão"}`.
     #[serde(default)]
     #[garde(custom(rules::labels))]
+    #[schema(max_length = 300)]
     pub attributes: BTreeMap<String, String>,
+    /// Pictures, the main one first.
     #[serde(default)]
     #[garde(length(max = 50), dive)]
+    #[schema(max_items = 50)]
     pub images: Vec<Image>,
+    /// The only variant's SKU. Derived from the slug where absent.
     #[serde(default, deserialize_with = "typed")]
     #[garde(inner(custom(rules::sku)))]
     #[schema(max_length = 60)]
     pub sku: Option<String>,
+    /// The only variant's price in centavos. Required where `variants` is empty.
     #[serde(default)]
     #[garde(range(min = 1, max = MAX_PRICE))]
+    #[schema(minimum = 1, maximum = 100000000000i64)]
     pub price_cents: Option<i64>,
+    /// The only variant's price before, for a crossed-out "de R$ …"; not below the price.
     #[serde(default)]
     #[garde(range(min = 1, max = MAX_PRICE))]
+    #[schema(minimum = 1, maximum = 100000000000i64)]
     pub compare_at_cents: Option<i64>,
     /// In a change of what exists it counts only with an `If-Match` that names the version: sales go on meanwhile. `PATCH …/stock` sets it alone.
     #[serde(default)]
     #[garde(range(min = 0, max = MAX_STOCK))]
+    #[schema(minimum = 0, maximum = 10000000)]
     pub stock: Option<i32>,
+    /// What can be bought, the default first. Left out or empty: one variant, of the fields above.
     #[serde(default)]
     #[garde(length(max = 200), dive)]
+    #[schema(max_items = 200)]
     pub variants: Vec<VariantInput>,
 }
 
 /// A variant as an administrator writes it; an existing one is known by its id or its SKU.
 #[derive(Debug, Clone, Deserialize, Serialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"sku": "CAM-AZUL-M", "name": "M", "options": {"Tamanho": "M"}, "price_cents": 5990, "stock": 12}))]
 pub struct VariantInput {
+    /// The id of an existing variant. Absent or null: the variant with this SKU, or a new one.
     #[serde(default)]
-    #[schema(value_type = Option<Uuid>)]
     #[garde(skip)]
+    #[schema(value_type = Option<Uuid>)]
     pub id: Option<VariantId>,
     /// Derived from the slug where absent.
     #[serde(default, deserialize_with = "typed")]
     #[garde(inner(custom(rules::sku)))]
     #[schema(max_length = 60)]
     pub sku: Option<String>,
+    /// What tells it from the others.
     #[serde(default)]
     #[garde(length(chars, max = 200), custom(rules::variant))]
+    #[schema(max_length = 200)]
     pub name: String,
+    /// What it is made of, at most 50: `{"Tamanho": "M"}`.
     #[serde(default)]
     #[garde(custom(rules::labels))]
+    #[schema(max_length = 300)]
     pub options: BTreeMap<String, String>,
+    /// The price in centavos.
     #[garde(range(min = 1, max = MAX_PRICE))]
+    #[schema(minimum = 1, maximum = 100000000000i64)]
     pub price_cents: i64,
+    /// The price before, for a crossed-out "de R$ …"; not below the price.
     #[serde(default)]
     #[garde(range(min = 1, max = MAX_PRICE))]
+    #[schema(minimum = 1, maximum = 100000000000i64)]
     pub compare_at_cents: Option<i64>,
+    /// How many pieces there are. Absent or null: an existing variant keeps its stock, a new one begins with 0.
     #[serde(default)]
     #[garde(range(min = 0, max = MAX_STOCK))]
+    #[schema(minimum = 0, maximum = 10000000)]
     pub stock: Option<i32>,
 }
 
@@ -244,10 +303,10 @@ pub async fn replace(
         if_match.check(&before)?;
     }
     let mut input = merged(&before, changes)?;
+    check(&input)?;
     if !if_match.names_one() {
         leave_stocks(&mut input, &known);
     }
-    check(&input)?;
     ncm::check(tx, input.ncm.as_deref(), before.ncm.as_deref()).await?;
     let slug = match input.slug.clone() {
         Some(slug) if slug != before.slug => chosen_slug(slug)?,

@@ -35,32 +35,41 @@ const PARAMETERS: [&str; 11] = [
 pub struct ListQuery {
     /// Id or slug of a category: it and its descendants.
     #[garde(inner(length(chars, max = 200), custom(rules::one_line)))]
+    #[param(max_length = 200)]
     pub category: Option<String>,
     /// Words to search for; accents, plurals, spaces before units and small typing errors do not matter. Every sign that is not a
     /// letter or digit parts words; none is an operator.
     #[garde(inner(length(chars, max = 200), custom(rules::one_line)))]
+    #[param(max_length = 200)]
     pub q: Option<String>,
-    #[garde(range(min = 0))]
+    /// Only products of which a variant costs this much or more, in centavos.
+    #[garde(range(min = 0, max = 100_000_000_000))]
+    #[param(minimum = 0, maximum = 100000000000i64)]
     pub min_price_cents: Option<i64>,
-    #[garde(range(min = 0))]
+    /// Only products of which a variant costs this much or less, in centavos.
+    #[garde(range(min = 0, max = 100_000_000_000))]
+    #[param(minimum = 0, maximum = 100000000000i64)]
     pub max_price_cents: Option<i64>,
     /// Only products of which any variant is (or none is) in stock.
     #[garde(skip)]
     pub in_stock: Option<bool>,
+    /// `true`: only products that the shop shows first; `false`: only all others.
     #[garde(skip)]
     pub featured: Option<bool>,
-    /// `newest` (default), `price`, `-price`, `name`, `relevance` (default where `q` is given).
-    #[param(inline)]
+    /// The order. Left out: `newest`, or `relevance` where `q` is given.
     #[garde(skip)]
     pub sort: Option<Sort>,
-    /// 1 to 100, default 20.
+    /// How many to show: 1 to 100; left out, 20.
     #[garde(skip)]
+    #[param(minimum = 1, maximum = 100)]
     pub limit: Option<i64>,
-    /// At most 100,000: use the cursor beyond.
+    /// How many to skip, at most 100,000: use the cursor beyond.
     #[garde(skip)]
+    #[param(minimum = 0, maximum = 100000)]
     pub offset: Option<i64>,
     /// `next_cursor` of the page before.
     #[garde(inner(length(bytes, max = 2000)))]
+    #[param(max_length = 2000)]
     pub cursor: Option<String>,
     /// Administrators only: inactive products too.
     #[garde(skip)]
@@ -85,7 +94,10 @@ impl ListQuery {
     }
 }
 
+/// The order of a list of products: `newest`, `price` (the cheapest first), `-price` (the dearest first), `name`, or
+/// `relevance` (the best match of `q` first).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ProductSort)]
 pub enum Sort {
     #[serde(rename = "newest")]
     Newest,

@@ -17,16 +17,22 @@ use crate::ids::{ProductId, VariantId};
 /// Either `stock` (what it shall be) or `delta` (by how much it moves), of the default variant or of `variant_id`.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"delta": -2}))]
 pub struct StockChange {
-    #[schema(value_type = Option<Uuid>)]
+    /// The variant. Absent or null: the default one.
     #[serde(default)]
     #[garde(skip)]
+    #[schema(value_type = Option<Uuid>)]
     pub variant_id: Option<VariantId>,
+    /// How many pieces there shall be. Not together with `delta`.
     #[serde(default)]
     #[garde(range(min = 0, max = MAX_STOCK))]
+    #[schema(minimum = 0, maximum = 10000000)]
     pub stock: Option<i32>,
+    /// By how many pieces the stock moves; negative: down. Not together with `stock`.
     #[serde(default)]
     #[garde(range(min = -MAX_STOCK, max = MAX_STOCK))]
+    #[schema(minimum = -10000000, maximum = 10000000)]
     pub delta: Option<i32>,
 }
 

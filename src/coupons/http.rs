@@ -32,31 +32,53 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
 /// A coupon as an admin writes it.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "code": "BEMVINDO10",
+    "kind": "percent",
+    "value": 10,
+    "min_subtotal_cents": 10000,
+    "max_discount_cents": 5000,
+    "ends_at": "2026-12-31T03:00:00Z",
+    "max_uses_per_customer": 1
+}))]
 struct NewCoupon {
     /// 1 to 40 of `A-Z 0-9 _ -`; kept in upper case.
     #[garde(custom(is_code))]
+    #[schema(min_length = 1, max_length = 60)]
     code: String,
+    /// What it takes off.
     #[garde(skip)]
     kind: Kind,
     /// Per cent (1 to 100), centavos, or 0 for free freight.
     #[serde(default)]
     #[garde(skip)]
+    #[schema(minimum = 0, maximum = 100000000000i64)]
     value: i64,
+    /// The least subtotal that it is for, in centavos. Absent or null: any.
     #[garde(range(min = 0, max = MAX_CENTS))]
+    #[schema(minimum = 0, maximum = 100000000000i64)]
     min_subtotal_cents: Option<i64>,
+    /// The most that it takes off, in centavos. Absent or null: no limit.
     #[garde(range(min = 1, max = MAX_CENTS))]
+    #[schema(minimum = 1, maximum = 100000000000i64)]
     max_discount_cents: Option<i64>,
+    /// From when it can be used. Absent or null: at once.
     #[garde(skip)]
     #[schema(value_type = Option<String>, format = DateTime)]
     starts_at: Option<Timestamp>,
-    /// The end; at this moment the coupon is over.
+    /// The end; at this moment the coupon is over. Absent or null: none.
     #[garde(skip)]
     #[schema(value_type = Option<String>, format = DateTime)]
     ends_at: Option<Timestamp>,
+    /// How many orders may use it. Absent or null: any number.
     #[garde(range(min = 1))]
+    #[schema(maximum = 2147483647, minimum = 1)]
     max_uses: Option<i32>,
+    /// How many orders of one person may use it. Absent or null: any number.
     #[garde(range(min = 1))]
+    #[schema(maximum = 2147483647, minimum = 1)]
     max_uses_per_customer: Option<i32>,
+    /// Whether it can be used.
     #[serde(default = "yes")]
     #[garde(skip)]
     active: bool,
@@ -65,37 +87,50 @@ struct NewCoupon {
 /// Changes to a coupon: a field that is left out stays, `null` removes a limit.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"active": false, "max_uses": null}))]
 struct CouponChange {
+    /// 1 to 40 of `A-Z 0-9 _ -`; kept in upper case. Null: as it is.
     #[garde(inner(custom(is_code)))]
+    #[schema(min_length = 1, max_length = 60)]
     code: Option<String>,
+    /// What it takes off. Null: as it is.
     #[garde(skip)]
     kind: Option<Kind>,
+    /// Per cent (1 to 100), centavos, or 0 for free freight. Null: as it is.
     #[garde(skip)]
+    #[schema(minimum = 0, maximum = 100000000000i64)]
     value: Option<i64>,
+    /// The least subtotal that it is for, in centavos.
     #[serde(default, deserialize_with = "given")]
     #[garde(inner(inner(range(min = 0, max = MAX_CENTS))))]
-    #[schema(value_type = Option<i64>)]
+    #[schema(value_type = Option<i64>, minimum = 0, maximum = 100000000000i64)]
     min_subtotal_cents: Option<Option<i64>>,
+    /// The most that it takes off, in centavos.
     #[serde(default, deserialize_with = "given")]
     #[garde(inner(inner(range(min = 1, max = MAX_CENTS))))]
-    #[schema(value_type = Option<i64>)]
+    #[schema(value_type = Option<i64>, minimum = 1, maximum = 100000000000i64)]
     max_discount_cents: Option<Option<i64>>,
+    /// From when it can be used.
     #[serde(default, deserialize_with = "given")]
     #[garde(skip)]
     #[schema(value_type = Option<String>, format = DateTime)]
     starts_at: Option<Option<Timestamp>>,
+    /// The end; at this moment the coupon is over.
     #[serde(default, deserialize_with = "given")]
     #[garde(skip)]
     #[schema(value_type = Option<String>, format = DateTime)]
     ends_at: Option<Option<Timestamp>>,
+    /// How many orders may use it.
     #[serde(default, deserialize_with = "given")]
     #[garde(inner(inner(range(min = 1))))]
-    #[schema(value_type = Option<i32>)]
+    #[schema(value_type = Option<i32>, maximum = 2147483647, minimum = 1)]
     max_uses: Option<Option<i32>>,
+    /// How many orders of one person may use it.
     #[serde(default, deserialize_with = "given")]
     #[garde(inner(inner(range(min = 1))))]
-    #[schema(value_type = Option<i32>)]
+    #[schema(value_type = Option<i32>, maximum = 2147483647, minimum = 1)]
     max_uses_per_customer: Option<Option<i32>>,
+    /// Whether it can be used. Null: as it is.
     #[garde(skip)]
     active: Option<bool>,
 }
@@ -103,40 +138,67 @@ struct CouponChange {
 #[derive(Debug, Deserialize, Validate, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct Listing {
+    /// How many to show: 1 to 100; left out, 20.
     #[garde(skip)]
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<i64>,
+    /// How many to skip, at most 100,000: use the cursor beyond.
     #[garde(skip)]
+    #[param(minimum = 0, maximum = 100000)]
     offset: Option<i64>,
+    /// `next_cursor` of the page before.
     #[garde(length(chars, max = 200))]
+    #[param(max_length = 200)]
     cursor: Option<String>,
     /// The beginning of a code; case and accents do not matter.
     #[garde(length(chars, max = 40))]
+    #[param(max_length = 40)]
     q: Option<String>,
 }
 
 /// A coupon as admins see it.
 #[derive(Debug, Serialize, ToSchema)]
 struct CouponView {
+    /// The coupon.
     id: CouponId,
+    /// Its code.
+    #[schema(example = "BEMVINDO10")]
     code: String,
+    /// What it takes off.
     kind: Kind,
+    /// Per cent, centavos, or 0 for free freight.
+    #[schema(example = 10, minimum = 0)]
     value: i64,
-    #[schema(value_type = Option<i64>)]
+    /// The least subtotal that it is for, in centavos; null: any.
+    #[schema(value_type = Option<i64>, example = 10000, minimum = 0, required = true)]
     min_subtotal_cents: Option<Money>,
-    #[schema(value_type = Option<i64>)]
+    /// The most that it takes off, in centavos; null: no limit.
+    #[schema(value_type = Option<i64>, example = 5000, minimum = 0, required = true)]
     max_discount_cents: Option<Money>,
-    #[schema(value_type = Option<String>, format = DateTime)]
+    /// From when it can be used; null: at once.
+    #[schema(value_type = Option<String>, format = DateTime, required = true)]
     starts_at: Option<Timestamp>,
-    #[schema(value_type = Option<String>, format = DateTime)]
+    /// The end; at this moment the coupon is over; null: none.
+    #[schema(value_type = Option<String>, format = DateTime, required = true)]
     ends_at: Option<Timestamp>,
+    /// How many orders may use it; null: any number.
+    #[schema(example = 100, minimum = 0, required = true)]
     max_uses: Option<i32>,
+    /// How many orders of one person may use it; null: any number.
+    #[schema(example = 1, minimum = 0, required = true)]
     max_uses_per_customer: Option<i32>,
     /// Orders that use it now: placed, and neither cancelled nor expired.
+    #[schema(example = 12, minimum = 0)]
     uses: i32,
+    /// Whether it can be used.
     active: bool,
+    /// The currency of all amounts, by ISO 4217: `BRL`.
+    #[schema(example = "BRL")]
     currency: &'static str,
+    /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
+    /// When it was last changed.
     #[schema(value_type = String, format = DateTime)]
     updated_at: Timestamp,
 }
@@ -235,8 +297,15 @@ fn checked(coupon: Coupon) -> Result<Coupon> {
     if wrong.is_empty() { Ok(coupon) } else { Err(Error::Invalid(wrong)) }
 }
 
-/// Lists coupons, newest first.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), params(Listing), responses((status = 200, body = List<CouponView>)))]
+/// Lists coupons
+///
+/// The newest first.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])),
+    params(Listing),
+    responses(
+        (status = 200, body = List<CouponView>, description = "The coupons of this page"),
+        (status = 422, body = Problem, description = "`invalid`: a filter or the page is not possible")))]
 #[get("/api/admin/coupons")]
 async fn list_coupons(app: web::Data<App>, _admin: Admin, query: Query<Listing>) -> Result<HttpResponse> {
     let Listing { limit, offset, cursor, q } = query.0;
@@ -248,9 +317,15 @@ async fn list_coupons(app: web::Data<App>, _admin: Admin, query: Query<Listing>)
     Ok(HttpResponse::Ok().json(List { items, total, limit, offset, next_cursor }))
 }
 
-/// Creates a coupon.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = NewCoupon, responses(
-    (status = 201, body = CouponView), (status = 409, body = Problem), (status = 422, body = Problem)))]
+/// Creates a coupon
+///
+/// Of a share of the subtotal, of an amount, or of the freight.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])), request_body = NewCoupon,
+    responses(
+        (status = 201, body = CouponView, description = "The coupon"),
+        (status = 409, body = Problem, description = "`conflict`: there is already a coupon with this code"),
+        (status = 422, body = Problem, description = "`invalid`: a field is wrong, or fields do not go together")))]
 #[post("/api/admin/coupons")]
 async fn create_coupon(app: web::Data<App>, AdminSent(admin, body): AdminSent<Json<NewCoupon>>) -> Result<HttpResponse> {
     let new = body.into_inner().into_coupon(CouponId::new(), 0)?;
@@ -262,17 +337,31 @@ async fn create_coupon(app: web::Data<App>, AdminSent(admin, body): AdminSent<Js
     Ok(HttpResponse::Created().insert_header(("location", format!("/api/admin/coupons/{}", new.id))).json(view))
 }
 
-/// Shows a coupon.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), params(("id" = CouponId, Path)), responses(
-    (status = 200, body = CouponView), (status = 404, body = Problem)))]
+/// Shows a coupon
+///
+/// With how many orders use it now.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])),
+    params(("id" = CouponId, Path, description = "The coupon")),
+    responses(
+        (status = 200, body = CouponView, description = "The coupon"),
+        (status = 404, body = Problem, description = "`not-found`: there is no such coupon")))]
 #[get("/api/admin/coupons/{id}")]
 async fn show_coupon(app: web::Data<App>, _admin: Admin, id: Path<CouponId>) -> Result<HttpResponse> {
     Ok(HttpResponse::Ok().json(CouponView::from(store::find_coupon(&app.db().await?, id.0).await?)))
 }
 
-/// Replaces a coupon: a limit that is left out is removed. Orders keep the discount that they were placed with.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), params(("id" = CouponId, Path)), request_body = NewCoupon, responses(
-    (status = 200, body = CouponView), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
+/// Replaces a coupon
+///
+/// A limit that is left out is removed. Orders keep the discount that they were placed with.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])), request_body = NewCoupon,
+    params(("id" = CouponId, Path, description = "The coupon")),
+    responses(
+        (status = 200, body = CouponView, description = "The coupon as it is now"),
+        (status = 404, body = Problem, description = "`not-found`: there is no such coupon"),
+        (status = 409, body = Problem, description = "`conflict`: there is already a coupon with this code"),
+        (status = 422, body = Problem, description = "`invalid`: a field is wrong, or fields do not go together")))]
 #[put("/api/admin/coupons/{id}")]
 async fn replace_coupon(
     app: web::Data<App>,
@@ -283,9 +372,17 @@ async fn replace_coupon(
     change(&app, admin, id.0, |old| new.into_coupon(old.id, old.uses)).await
 }
 
-/// Changes fields of a coupon; `null` removes a limit.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), params(("id" = CouponId, Path)), request_body = CouponChange, responses(
-    (status = 200, body = CouponView), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
+/// Changes a coupon
+///
+/// A field that is left out stays, `null` removes a limit. Orders keep the discount that they were placed with.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])), request_body = CouponChange,
+    params(("id" = CouponId, Path, description = "The coupon")),
+    responses(
+        (status = 200, body = CouponView, description = "The coupon as it is now"),
+        (status = 404, body = Problem, description = "`not-found`: there is no such coupon"),
+        (status = 409, body = Problem, description = "`conflict`: there is already a coupon with this code"),
+        (status = 422, body = Problem, description = "`invalid`: a field is wrong, or fields do not go together")))]
 #[patch("/api/admin/coupons/{id}")]
 async fn change_coupon(
     app: web::Data<App>,
@@ -296,10 +393,16 @@ async fn change_coupon(
     change(&app, admin, id.0, |old| wanted.applied_to(old)).await
 }
 
-/// Deletes a coupon that no order ever used (204). One that was used is only deactivated (200, with the coupon), because
-/// orders refer to it.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), params(("id" = CouponId, Path)), responses(
-    (status = 204), (status = 200, body = CouponView), (status = 404, body = Problem)))]
+/// Deletes a coupon
+///
+/// One that no order ever used is deleted. One that was used is only deactivated, because orders refer to it.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])),
+    params(("id" = CouponId, Path, description = "The coupon")),
+    responses(
+        (status = 200, body = CouponView, description = "It was used: it is deactivated"),
+        (status = 204, description = "It is deleted"),
+        (status = 404, body = Problem, description = "`not-found`: there is no such coupon")))]
 #[delete("/api/admin/coupons/{id}")]
 async fn delete_coupon(app: web::Data<App>, admin: Admin, id: Path<CouponId>) -> Result<HttpResponse> {
     let mut db = app.db().await?;

@@ -21,9 +21,10 @@ mod tests;
 /// The longest code, in characters.
 pub const MAX_CODE: usize = 40;
 
-/// The kind of discount.
+/// What a coupon takes off: `percent` of the subtotal, a `fixed` amount, or the freight (`free_shipping`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = CouponKind)]
 pub enum Kind {
     /// `value` per cent of the subtotal.
     Percent,

@@ -17,12 +17,19 @@ pub const MAX_OFFSET: i64 = 100_000;
 /// A page of a list.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct List<T> {
+    /// What is on this page.
     pub items: Vec<T>,
     /// How many there are in all.
+    #[schema(minimum = 0, example = 1)]
     pub total: i64,
+    /// How many a page shows at most.
+    #[schema(minimum = 0, example = 20)]
     pub limit: i64,
+    /// How many were skipped.
+    #[schema(minimum = 0, example = 0)]
     pub offset: i64,
     /// Send it as `cursor` for the next page; null on the last page.
+    #[schema(required = true, example = "IjAxYTFmZTRlIg")]
     pub next_cursor: Option<String>,
 }
 

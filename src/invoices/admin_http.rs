@@ -13,6 +13,7 @@ use vitrine_kit::{Money, sefaz};
 
 use super::company::is_ibge_city;
 use super::readiness::{Known, Readiness};
+use super::words::{CorrectionStatus, Environment, Purpose};
 use super::{cancel as withdrawal, correct as letters, issue, problem, returns, store};
 use crate::app::App;
 use crate::audit_log;
@@ -40,8 +41,15 @@ pub(super) struct ReadyOn {
     on: Option<Date>,
 }
 
-/// What stands in the way of invoices, before a sale meets it: today, or on a day on which other tax rules hold.
-#[utoipa::path(tag = "admin", params(ReadyOn), security(("bearer" = [])), responses((status = 200, body = Readiness)))]
+/// Checks what stands in the way of invoices
+///
+/// Before a sale meets it: today, or on a day on which other tax rules hold.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])),
+    params(ReadyOn),
+    responses(
+        (status = 200, body = Readiness, description = "What stands in the way"),
+        (status = 422, body = Problem, description = "`invalid`: it is not a day")))]
 #[get("/api/admin/invoices/readiness")]
 pub(super) async fn readiness(app: web::Data<App>, _admin: Admin, Query(ask): Query<ReadyOn>) -> Result<HttpResponse> {
     let day = ask.on.unwrap_or_else(|| calendar::day_of(Timestamp::now()));
@@ -53,51 +61,104 @@ pub(super) async fn readiness(app: web::Data<App>, _admin: Admin, Query(ask): Qu
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ListInvoices {
-    /// `pending`, `processing`, `authorized`, `rejected`, `denied` or `cancelled`.
+    /// Only invoices in this state.
     #[garde(skip)]
     status: Option<InvoiceStatus>,
+    /// Only those of this order.
     #[garde(skip)]
     order_id: Option<OrderId>,
+    /// How many to show: 1 to 100; left out, 20.
     #[garde(skip)]
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<i64>,
+    /// How many to skip, at most 100,000: use the cursor beyond.
     #[garde(skip)]
+    #[param(minimum = 0, maximum = 100000)]
     offset: Option<i64>,
+    /// `next_cursor` of the page before.
     #[garde(inner(length(chars, max = 200)))]
+    #[param(max_length = 200)]
     cursor: Option<String>,
+}
+
+/// A carta de correção.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = InvoiceCorrection)]
+struct Correction {
+    /// Its number among the invoice's, from 1. The last one replaces all before it.
+    #[schema(minimum = 1, maximum = 20, example = 1)]
+    sequence: i32,
+    /// What it says.
+    #[schema(example = "O endereço do destinatário é Avenida Paulista, 1001")]
+    text: String,
+    /// How far it is.
+    status: CorrectionStatus,
+    /// What the tax authority said; null: nothing yet.
+    #[schema(required = true, example = "Evento registrado e vinculado a NF-e")]
+    message: Option<String>,
 }
 
 /// An invoice as the shop sees it.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct AdminInvoice {
+    /// The invoice.
     id: InvoiceId,
+    /// The order.
     order_id: OrderId,
+    /// The order's number.
+    #[schema(example = "0A1B2-C3D4E")]
     order_number: String,
-    /// `sale` or `return`.
+    /// What it is for.
+    #[schema(value_type = Purpose)]
     purpose: String,
+    /// Who sends it to the tax authority.
+    #[schema(example = "focusnfe")]
     provider: String,
+    /// Where it was sent.
+    #[schema(value_type = Environment)]
     environment: String,
+    /// How far it is.
     status: InvoiceStatus,
+    /// The access key, 44 characters; null: not yet known.
+    #[schema(required = true, example = "35261111222333000181550010000000421000000429")]
     chave: Option<String>,
+    /// Its number; null: not yet known.
+    #[schema(required = true, example = "42")]
     number: Option<String>,
+    /// Its series; null: not yet known.
+    #[schema(required = true, example = "1")]
     series: Option<String>,
-    #[schema(value_type = i64)]
+    /// Its total in centavos.
+    #[schema(value_type = i64, minimum = 0, example = 12632)]
     total_cents: Money,
-    /// The tax authority's code and reason, in Portuguese.
+    /// The tax authority's code; null: none.
+    #[schema(required = true, example = "778")]
     code: Option<String>,
+    /// The tax authority's reason, in Portuguese; null: none.
+    #[schema(required = true, example = "Rejeicao: NCM inexistente")]
     message: Option<String>,
-    /// What we refused ourselves, field by field.
-    #[schema(value_type = Option<Vec<problem::Problem>>)]
+    /// What we refused ourselves, field by field; null: nothing.
+    #[schema(value_type = Option<Vec<problem::Problem>>, required = true)]
     problems: Option<Value>,
-    /// Why it could not be cancelled.
+    /// Why it could not be cancelled; null: it was not tried, or could.
+    #[schema(required = true, example = "Rejeicao: prazo de cancelamento superior ao previsto")]
     cancel_refused: Option<String>,
+    /// Whether its XML is here.
     has_xml: bool,
+    /// Whether its printed form is here.
     has_danfe: bool,
-    /// Its cartas de correção: `sequence`, `text`, `status`, `message`.
-    #[schema(value_type = Vec<Object>)]
+    /// Its cartas de correção, the oldest first.
+    #[schema(value_type = Vec<Correction>)]
     corrections: Value,
+    /// The time of issue that it names.
     issued_at: Timestamp,
+    /// When the tax authority authorised it; null: it did not.
+    #[schema(required = true)]
     authorized_at: Option<Timestamp>,
+    /// When it was cancelled; null: it was not.
+    #[schema(required = true)]
     cancelled_at: Option<Timestamp>,
+    /// When it was made.
     created_at: Timestamp,
 }
 
@@ -136,8 +197,15 @@ fn view(row: &Row) -> AdminInvoice {
     }
 }
 
-/// Invoices, newest first.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), params(ListInvoices), responses((status = 200, body = List<AdminInvoice>)))]
+/// Lists invoices
+///
+/// Of all orders, the newest first.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])),
+    params(ListInvoices),
+    responses(
+        (status = 200, body = List<AdminInvoice>, description = "The invoices of this page"),
+        (status = 422, body = Problem, description = "`invalid`: a filter or the page is not possible")))]
 #[get("/api/admin/invoices")]
 pub(super) async fn list(app: web::Data<App>, _admin: Admin, Query(ask): Query<ListInvoices>) -> Result<HttpResponse> {
     const COUNT: &str =
@@ -162,16 +230,25 @@ async fn show(db: &impl GenericClient, id: InvoiceId) -> Result<HttpResponse> {
 /// What was corrected before an invoice is tried again.
 #[derive(Debug, Default, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schema(example = json!({"ibge_city": "3550308"}))]
 pub(super) struct RetryInvoice {
     /// The IBGE's code of the buyer's city, 7 digits, where the CEP does not tell it.
     #[garde(inner(custom(is_ibge_city)))]
     #[serde(deserialize_with = "typed")]
+    #[schema(max_length = 20)]
     ibge_city: Option<String>,
 }
 
-/// Tries a rejected invoice again, after its cause was mended.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = RetryInvoice, responses((status = 200, body = AdminInvoice),
-    (status = 404, body = Problem), (status = 409, body = Problem, description = "It is not rejected")))]
+/// Tries a rejected invoice again
+///
+/// After its cause was mended.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])), request_body = RetryInvoice,
+    params(("id" = InvoiceId, Path, description = "The invoice")),
+    responses(
+        (status = 200, body = AdminInvoice, description = "The invoice as it is now"),
+        (status = 404, body = Problem, description = "`not-found`: there is no such invoice"),
+        (status = 409, body = Problem, description = "`conflict`: it is not rejected, or it is to be cancelled")))]
 #[post("/api/admin/invoices/{id}/retry")]
 pub(super) async fn retry(
     app: web::Data<App>,
@@ -195,11 +272,14 @@ pub(super) async fn retry(
     show(&db, id).await
 }
 
+/// Why an invoice is cancelled.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"reason": "Pedido cancelado pelo comprador"}))]
 pub(super) struct CancelInvoice {
     /// What the tax authority is told: 15 to 255 characters.
     #[garde(length(chars, min = 15, max = 255), custom(one_line), custom(plain))]
+    #[schema(min_length = 15, max_length = 255)]
     reason: String,
 }
 
@@ -213,9 +293,17 @@ fn plain(text: &str, (): &()) -> garde::Result {
     if left < 15 { Err(garde::Error::new("must have 15 characters that an invoice can hold")) } else { Ok(()) }
 }
 
-/// Has an invoice cancelled while its goods are still here. The order stays as it is.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = CancelInvoice, responses((status = 200, body = AdminInvoice),
-    (status = 404, body = Problem), (status = 409, body = Problem, description = "It is over already, or the goods have left")))]
+/// Cancels an invoice
+///
+/// While its goods are still here. The order stays as it is.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])), request_body = CancelInvoice,
+    params(("id" = InvoiceId, Path, description = "The invoice")),
+    responses(
+        (status = 200, body = AdminInvoice, description = "The invoice as it is now"),
+        (status = 404, body = Problem, description = "`not-found`: there is no such invoice"),
+        (status = 409, body = Problem,
+            description = "`conflict`: it is over already, its goods have left, or another invoice gives the sale back")))]
 #[post("/api/admin/invoices/{id}/cancel")]
 pub(super) async fn cancel(
     app: web::Data<App>,
@@ -226,17 +314,28 @@ pub(super) async fn cancel(
     show(&app.db().await?, id).await
 }
 
+/// What a carta de correção says.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"text": "O endereço do destinatário é Avenida Paulista, 1001"}))]
 pub(super) struct CorrectInvoice {
     /// The whole correction, 15 to 1000 characters: the last one replaces all before it.
     #[garde(length(chars, min = 15, max = 1000), custom(one_line), custom(plain))]
+    #[schema(min_length = 15, max_length = 1000)]
     text: String,
 }
 
-/// Sends a carta de correção. It cannot touch value, tax, or who buys.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = CorrectInvoice, responses((status = 202, body = AdminInvoice),
-    (status = 404, body = Problem), (status = 409, body = Problem, description = "Not authorised, too old, or another one is on its way")))]
+/// Sends a carta de correção
+///
+/// It cannot touch value, tax, or who buys.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])), request_body = CorrectInvoice,
+    params(("id" = InvoiceId, Path, description = "The invoice")),
+    responses(
+        (status = 202, body = AdminInvoice, description = "The invoice with its corrections"),
+        (status = 404, body = Problem, description = "`not-found`: there is no such invoice"),
+        (status = 409, body = Problem,
+            description = "`conflict`: it is not authorised, it is too late, another correction is on its way, or there are twenty")))]
 #[post("/api/admin/invoices/{id}/corrections")]
 pub(super) async fn correct(
     app: web::Data<App>,
@@ -249,10 +348,18 @@ pub(super) async fn correct(
     Ok(answer)
 }
 
-/// Emits an order's invoice where it has no live one: after one was cancelled or denied, or where none was emitted yet. Where the sale
-/// stands, emits the return invoice that is missing.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), responses((status = 202, body = AdminInvoice), (status = 404, body = Problem),
-    (status = 409, body = Problem, description = "Nothing is missing, it is not paid, or nobody emits invoices here")))]
+/// Emits an order's invoice
+///
+/// Where it has no live one: after one was cancelled or denied, or where none was emitted yet. Where the sale stands, emits the
+/// return invoice that is missing.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])),
+    params(("id" = String, Path, description = "The order's id, or its number", max_length = 40, example = "0A1B2-C3D4E")),
+    responses(
+        (status = 202, body = AdminInvoice, description = "The invoice"),
+        (status = 404, body = Problem, description = "`not-found`: there is no such order"),
+        (status = 409, body = Problem,
+            description = "`conflict`: nothing is missing, the order is not paid, or nobody emits invoices here")))]
 #[post("/api/admin/orders/{id}/invoice")]
 pub(super) async fn issue_again(app: web::Data<App>, admin: Admin, OrderPath(order): OrderPath) -> Result<HttpResponse> {
     let mut db = app.db().await?;

@@ -12,34 +12,64 @@ use crate::db;
 use crate::error::Result;
 use crate::users::rules;
 
+/// The company that sells.
 #[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "legal_name": "Loja Exemplo Ltda",
+    "trade_name": "Loja Exemplo",
+    "cnpj": "11.222.333/0001-81",
+    "state_registration": "110042490114",
+    "tax_regime": "simples",
+    "invoice_series": 1,
+    "address": {
+        "cep": "01310-100",
+        "street": "Avenida Paulista",
+        "number": "1000",
+        "complement": null,
+        "district": "Bela Vista",
+        "city": "São Paulo",
+        "state": "SP"
+    },
+    "phone": "(11) 3333-0000"
+}))]
 pub struct Company {
+    /// Its name by law (razão social).
     #[garde(custom(rules::words))]
     #[schema(min_length = 2, max_length = 60)]
     pub legal_name: String,
+    /// The name that buyers know (nome fantasia). Null or left out: none.
     #[garde(inner(custom(rules::words)))]
-    #[schema(max_length = 60)]
     #[serde(default, deserialize_with = "rules::typed")]
+    #[schema(max_length = 60)]
     pub trade_name: Option<String>,
     /// With or without punctuation; letters are fine.
     #[garde(custom(is_cnpj))]
+    #[schema(min_length = 14, max_length = 30)]
     pub cnpj: String,
-    /// Digits, or `ISENTO`.
+    /// Its inscrição estadual: 2 to 14 digits, or `ISENTO`.
     #[garde(custom(is_state_registration))]
+    #[schema(pattern = "^([0-9]{2,14}|ISENTO)$")]
     pub state_registration: String,
+    /// How it is taxed.
     #[garde(skip)]
     pub tax_regime: TaxRegime,
+    /// The series of its invoices.
     #[garde(range(max = 969))]
+    #[schema(maximum = 969, minimum = 0)]
     pub invoice_series: u16,
+    /// Where it is.
     #[garde(dive)]
     pub address: CompanyAddress,
     /// For carriers: whom to ask about a parcel. Numbers for the whole country (0800, 4004) are fine.
     #[garde(inner(custom(is_phone)))]
     #[serde(default, deserialize_with = "rules::typed", skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 30)]
     pub phone: Option<String>,
 }
 
+/// How a company is taxed: `simples` (Simples Nacional), `simples_excess` (the same, above the state's sublimit), `normal` or
+/// `mei`.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TaxRegime {
@@ -61,33 +91,52 @@ impl From<TaxRegime> for Regime {
     }
 }
 
+/// Where the company is.
 #[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "cep": "01310-100",
+    "street": "Avenida Paulista",
+    "number": "1000",
+    "complement": null,
+    "district": "Bela Vista",
+    "city": "São Paulo",
+    "state": "SP"
+}))]
 pub struct CompanyAddress {
+    /// The CEP, with or without its hyphen.
     #[garde(custom(rules::cep))]
+    #[schema(pattern = r"^\s*[0-9]{5}-?[0-9]{3}\s*$")]
     pub cep: String,
+    /// The street.
     #[garde(custom(rules::words))]
     #[schema(min_length = 2, max_length = 60)]
     pub street: String,
+    /// The number in the street, as text.
     #[garde(custom(rules::shown))]
     #[schema(min_length = 1, max_length = 60)]
     pub number: String,
+    /// Flat, block or floor. Null or left out: none.
     #[garde(inner(custom(rules::shown)))]
-    #[schema(max_length = 60)]
     #[serde(default, deserialize_with = "rules::typed")]
+    #[schema(max_length = 60)]
     pub complement: Option<String>,
+    /// The district.
     #[garde(custom(rules::words))]
     #[schema(min_length = 2, max_length = 60)]
     pub district: String,
+    /// The city.
     #[garde(custom(rules::words))]
     #[schema(min_length = 2, max_length = 60)]
     pub city: String,
     /// Of the CEP.
     #[garde(custom(is_in_capitals), custom(rules::state_of(&self.cep)))]
+    #[schema(pattern = "^[A-Z]{2}$")]
     pub state: String,
     /// The IBGE's code of the city, 7 digits. Left out: looked up by the CEP.
     #[garde(inner(custom(is_ibge_city)))]
     #[serde(default, deserialize_with = "rules::typed", skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 20)]
     pub ibge_city: Option<String>,
 }
 

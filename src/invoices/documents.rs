@@ -12,6 +12,7 @@ use vitrine_kit::Money;
 
 use super::link::Link;
 use super::pack::{self, Books, Month};
+use super::words::Purpose;
 use crate::app::App;
 use crate::audit_log;
 use crate::db::{self, sql};
@@ -23,7 +24,7 @@ use crate::sale::named::{self, OrderPath};
 use crate::sale::states::InvoiceStatus;
 use crate::sale::viewer::Viewer;
 
-/// One of an invoice's files.
+/// One of an invoice's files: `danfe` (the printed form), `xml`, or `cancellation-xml`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schema(as = InvoiceDocument)]
@@ -72,35 +73,61 @@ pub(super) fn answer(document: Document, bytes: Vec<u8>, name: &str) -> HttpResp
 /// An invoice that the tax authority has authorised, also if it was cancelled later.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct OrderInvoice {
+    /// The invoice.
     id: InvoiceId,
-    /// `sale` or `return`.
+    /// What it is for.
+    #[schema(value_type = Purpose)]
     purpose: String,
     /// `authorized` or `cancelled`.
     status: InvoiceStatus,
-    /// The access key, 44 characters.
+    /// The access key, 44 characters; null: not known.
+    #[schema(required = true, example = "35261111222333000181550010000000421000000429")]
     chave: Option<String>,
+    /// Its number; null: not known.
+    #[schema(example = "42", required = true)]
     number: Option<String>,
+    /// Its series; null: not known.
+    #[schema(required = true, example = "1")]
     series: Option<String>,
-    #[schema(value_type = i64)]
+    /// Its total in centavos.
+    #[schema(value_type = i64, example = 12632, minimum = 0)]
     total_cents: Money,
+    /// The currency of all amounts, by ISO 4217: `BRL`.
+    #[schema(example = "BRL")]
     currency: &'static str,
-    /// Opens without signing in, as the links of the order's invoice do.
+    /// Its printed form. Opens without signing in, as the links of the order's invoice do. Null: not here yet.
+    #[schema(format = "uri", required = true)]
     danfe_url: Option<String>,
+    /// Its XML, opened in the same way; null: not here yet.
+    #[schema(format = "uri", required = true)]
     xml_url: Option<String>,
-    /// Of its cancellation.
+    /// The XML of its cancellation, opened in the same way; null: there is none.
+    #[schema(format = "uri", required = true)]
     cancellation_xml_url: Option<String>,
+    /// When the tax authority authorised it; null: not known.
+    #[schema(required = true)]
     authorized_at: Option<Timestamp>,
+    /// When it was cancelled; null: it was not.
+    #[schema(required = true)]
     cancelled_at: Option<Timestamp>,
 }
 
+/// All invoices of an order.
 #[derive(Debug, Serialize, ToSchema)]
 struct OrderInvoices {
+    /// The oldest first.
     items: Vec<OrderInvoice>,
 }
 
-/// All invoices of an order: its sale, what came back, and what was cancelled
-#[utoipa::path(tag = "orders", security((), ("bearer" = [])), responses((status = 200, body = OrderInvoices),
-    (status = 404, body = Problem, description = "No such order, or not yours")))]
+/// Lists all invoices of an order
+///
+/// Its sale, what came back, and what was cancelled.
+#[utoipa::path(
+    tag = "orders", security((), ("bearer" = [])),
+    params(("id" = String, Path, description = "The order's id, or its number", max_length = 40, example = "0A1B2-C3D4E")),
+    responses(
+        (status = 200, body = OrderInvoices, description = "The invoices that the tax authority has authorised"),
+        (status = 404, body = Problem, description = "`not-found`: there is no such order, or it is not yours")))]
 #[get("/api/orders/{id}/invoices")]
 pub(super) async fn list(app: Data<App>, visitor: Visitor, OrderPath(order): OrderPath) -> Result<HttpResponse> {
     const IS_SEEN: &str = "SELECT FROM orders o WHERE o.id = $1 AND ($2 OR o.user_id IS NOT DISTINCT FROM $3)";
@@ -138,9 +165,20 @@ pub(super) async fn list(app: Data<App>, visitor: Visitor, OrderPath(order): Ord
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(OrderInvoices { items }))
 }
 
-/// A file of one of an order's invoices: `danfe`, `xml` or `cancellation-xml`
-#[utoipa::path(tag = "orders", params(Link), security((), ("bearer" = [])), responses((status = 200, content_type = "application/xml"),
-    (status = 404, body = Problem, description = "No such order, not yours, or no such document")))]
+/// Downloads a file of one of an order's invoices
+///
+/// `danfe` (the printed form), `xml`, or `cancellation-xml`. A document's link opens it without signing in.
+#[utoipa::path(
+    tag = "orders", security((), ("bearer" = [])),
+    params(
+        ("id" = String, Path, description = "The order's id, or its number", max_length = 40, example = "0A1B2-C3D4E"),
+        ("invoice" = InvoiceId, Path, description = "The invoice"),
+        ("document" = Document, Path, description = "Which file"),
+        Link),
+    responses(
+        (status = 200, content((String = "application/xml"), (String = "application/pdf"), (String = "text/html")), description = "The file"),
+        (status = 404, body = Problem, description = "`not-found`: there is no such order or document, or it is not yours"),
+        (status = 422, body = Problem, description = "`invalid`: a query parameter is wrong")))]
 #[get("/api/orders/{id}/invoices/{invoice}/{document}")]
 pub(super) async fn of_order(
     app: Data<App>,
@@ -171,9 +209,15 @@ fn found(document: Document, row: Option<tokio_postgres::Row>) -> Result<HttpRes
     Ok(answer(document, bytes, &name))
 }
 
-/// A file of any invoice: `danfe`, `xml` or `cancellation-xml`.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), responses((status = 200, content_type = "application/xml"),
-    (status = 404, body = Problem)))]
+/// Downloads a file of any invoice
+///
+/// `danfe` (the printed form), `xml`, or `cancellation-xml`.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])),
+    params(("id" = InvoiceId, Path, description = "The invoice"), ("document" = Document, Path, description = "Which file")),
+    responses(
+        (status = 200, content((String = "application/xml"), (String = "application/pdf"), (String = "text/html")), description = "The file"),
+        (status = 404, body = Problem, description = "`not-found`: there is no such invoice or document")))]
 #[get("/api/admin/invoices/{id}/{document}")]
 pub(super) async fn of_admin(
     app: Data<App>,
@@ -184,10 +228,17 @@ pub(super) async fn of_admin(
     found(document, db::query_opt(&app.db().await?, FIND, &[&document.word(), &invoice]).await?)
 }
 
-/// A month for the accountant, as a ZIP: every XML, sums by CFOP and by tax, and whether they agree with the ledger. `month` is
-/// written `2026-11`.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), responses((status = 200, content_type = "application/zip"),
-    (status = 422, body = Problem, description = "Not a month")))]
+/// Downloads a month for the accountant
+///
+/// A ZIP: every XML, sums by CFOP and by tax, and whether they agree with the ledger.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])),
+    params(
+        ("month" = String, Path,
+            description = "The month, as `2026-11`", pattern = "^[0-9]{4}-[0-9]{2}$", example = "2026-11")),
+    responses(
+        (status = 200, content_type = "application/zip", body = String, description = "The ZIP"),
+        (status = 422, body = Problem, description = "`invalid`: it is not a month")))]
 #[get("/api/admin/accountant/{month}")]
 pub(super) async fn accountant(app: Data<App>, admin: Admin, month: web::Path<String>) -> Result<HttpResponse> {
     let Some(month) = Month::parse(&month) else {

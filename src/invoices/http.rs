@@ -9,6 +9,7 @@ use vitrine_kit::Money;
 
 use super::documents::{self, Document};
 use super::link::Link;
+use super::words::Environment;
 use crate::app::App;
 use crate::db;
 use crate::error::{Error, Problem, Result};
@@ -22,31 +23,53 @@ use crate::sale::viewer::Viewer;
 /// The NF-e of an order.
 #[derive(Debug, Serialize, ToSchema)]
 struct Invoice {
+    /// The invoice.
     #[schema(value_type = uuid::Uuid)]
     id: crate::ids::InvoiceId,
-    /// `pending`, `processing`, `authorized`, `rejected`, `denied` or `cancelled`.
+    /// How far it is.
     status: InvoiceStatus,
-    /// `homologacao` has no fiscal value.
+    /// Where it was sent. `homologacao` has no fiscal value.
+    #[schema(value_type = Environment)]
     environment: String,
-    /// The access key, 44 characters.
+    /// The access key, 44 characters; null: not yet known.
+    #[schema(required = true, example = "35261111222333000181550010000000421000000429")]
     chave: Option<String>,
+    /// Its number; null: not yet known.
+    #[schema(example = "42", required = true)]
     number: Option<String>,
+    /// Its series; null: not yet known.
+    #[schema(required = true, example = "1")]
     series: Option<String>,
-    #[schema(value_type = i64)]
+    /// Its total in centavos.
+    #[schema(value_type = i64, example = 12632, minimum = 0)]
     total_cents: Money,
+    /// The currency of all amounts, by ISO 4217: `BRL`.
+    #[schema(example = "BRL")]
     currency: &'static str,
-    /// Opens without signing in: the link carries its own right to this one document.
+    /// Its printed form. Opens without signing in: the link carries its own right to this one document. Null: not here yet.
+    #[schema(format = "uri", required = true)]
     danfe_url: Option<String>,
+    /// Its XML, opened in the same way; null: not here yet.
+    #[schema(format = "uri", required = true)]
     xml_url: Option<String>,
-    /// Why it is not authorised. To the buyer only that it is being looked after.
+    /// Why it is not authorised, to the shop; to the buyer only that it is being looked after. Null: there is nothing to say.
+    #[schema(required = true, example = "Rejeicao: NCM inexistente")]
     message: Option<String>,
-    #[schema(value_type = Option<String>, format = DateTime)]
+    /// When the tax authority authorised it; null: not yet.
+    #[schema(value_type = Option<String>, format = DateTime, required = true)]
     authorized_at: Option<Timestamp>,
 }
 
-/// The order's fiscal invoice (NF-e)
-#[utoipa::path(tag = "orders", security((), ("bearer" = [])), responses((status = 200, body = Invoice),
-    (status = 404, body = Problem, description = "No such order, not yours, or no invoice yet")))]
+/// Shows an order's invoice
+///
+/// The NF-e of its sale.
+#[utoipa::path(
+    tag = "orders", security((), ("bearer" = [])),
+    params(("id" = String, Path, description = "The order's id, or its number", max_length = 40, example = "0A1B2-C3D4E")),
+    responses(
+        (status = 200, body = Invoice, description = "The invoice"),
+        (status = 404, body = Problem,
+            description = "`not-found`: there is no such order, it is not yours, or it has no invoice yet")))]
 #[get("/api/orders/{id}/invoice")]
 pub(super) async fn show(app: web::Data<App>, visitor: Visitor, OrderPath(order): OrderPath) -> Result<HttpResponse> {
     const FIND: &str = "
@@ -95,9 +118,17 @@ fn for_the_buyer(status: InvoiceStatus) -> Option<&'static str> {
     }
 }
 
-/// The printed form of the invoice (DANFE)
-#[utoipa::path(tag = "orders", params(Link), security((), ("bearer" = [])), responses((status = 200, content_type = "application/pdf"),
-    (status = 404, body = Problem, description = "No such order, not yours, or no document yet")))]
+/// Downloads the printed form of an order's invoice
+///
+/// The DANFE. Its link opens it without signing in.
+#[utoipa::path(
+    tag = "orders", security((), ("bearer" = [])),
+    params(("id" = String, Path, description = "The order's id, or its number", max_length = 40, example = "0A1B2-C3D4E"), Link),
+    responses(
+        (status = 200, content((String = "application/pdf"), (String = "text/html")), description = "The printed form"),
+        (status = 404, body = Problem,
+            description = "`not-found`: there is no such order, it is not yours, or the document is not here yet"),
+        (status = 422, body = Problem, description = "`invalid`: a query parameter is wrong")))]
 #[get("/api/orders/{id}/invoice/danfe")]
 pub(super) async fn danfe(
     app: web::Data<App>,
@@ -109,9 +140,17 @@ pub(super) async fn danfe(
     Ok(documents::answer(Document::Danfe, bytes, "danfe"))
 }
 
-/// The invoice itself (XML)
-#[utoipa::path(tag = "orders", params(Link), security((), ("bearer" = [])), responses((status = 200, content_type = "application/xml"),
-    (status = 404, body = Problem, description = "No such order, not yours, or no document yet")))]
+/// Downloads the XML of an order's invoice
+///
+/// As the tax authority authorised it. Its link opens it without signing in.
+#[utoipa::path(
+    tag = "orders", security((), ("bearer" = [])),
+    params(("id" = String, Path, description = "The order's id, or its number", max_length = 40, example = "0A1B2-C3D4E"), Link),
+    responses(
+        (status = 200, content_type = "application/xml", body = String, description = "The XML"),
+        (status = 404, body = Problem,
+            description = "`not-found`: there is no such order, it is not yours, or the document is not here yet"),
+        (status = 422, body = Problem, description = "`invalid`: a query parameter is wrong")))]
 #[get("/api/orders/{id}/invoice/xml")]
 pub(super) async fn xml(
     app: web::Data<App>,

@@ -13,13 +13,17 @@ use crate::ids::ProductId;
 /// A text of a product, or (without a product) of the company.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct LeftOut {
-    #[schema(value_type = Option<uuid::Uuid>)]
+    /// The product; null: it is the company's.
+    #[schema(value_type = Option<uuid::Uuid>, required = true)]
     pub product_id: Option<ProductId>,
     /// Where it stands: `name`, `sku`, `variant`; `company.legal_name`, `company.trade_name`, `company.address.street` …
+    #[schema(example = "name")]
     pub field: &'static str,
     /// The text.
+    #[schema(example = "Café ☕ especial")]
     pub name: String,
     /// The letters and signs for which an invoice has no spelling, each once.
+    #[schema(example = "☕")]
     pub letters: String,
 }
 

@@ -34,6 +34,7 @@ pub mod store;
 mod tax;
 mod tax_setting;
 mod ware;
+mod words;
 
 pub use cancel::{cancel, give_up};
 pub use correct::correct;

@@ -3,12 +3,15 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// Said in Portuguese: it is for whoever runs the shop.
+/// Something that an invoice lacks, said in Portuguese: it is for whoever runs the shop.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = InvoiceProblem)]
 pub struct Problem {
-    /// `company.cnpj`, `items[0].ncm`, `buyer.address.city`.
+    /// What lacks it: `company.cnpj`, `items[0].ncm`, `buyer.address.city`.
+    #[schema(example = "items[0].ncm")]
     pub field: String,
+    /// What is wrong.
+    #[schema(example = "O NCM deve ter 8 dígitos")]
     pub message: String,
 }
 

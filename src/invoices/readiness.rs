@@ -20,6 +20,7 @@ use super::reform;
 use super::settings::{InvoiceSettings, UnreadyProducts};
 use super::tax::{self, Setting};
 use super::ware::{self, Ware};
+use super::words::Environment;
 use crate::app::App;
 use crate::calendar;
 use crate::db::{self, sql};
@@ -32,6 +33,7 @@ pub(super) const NAMED: usize = 100;
 /// Products that are read at once.
 const PAGE: i64 = 500;
 
+/// What stands in the way of invoices.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Readiness {
     /// The day whose rules were applied.
@@ -40,8 +42,10 @@ pub struct Readiness {
     /// Nothing stands in the way of any product's invoice.
     pub ready: bool,
     /// `focusnfe`, `enotas`; null: the shop emits no invoices.
+    #[schema(example = "focusnfe", required = true)]
     pub provider: Option<&'static str>,
     /// `homologacao` has no fiscal value.
+    #[schema(value_type = Environment)]
     pub environment: &'static str,
     /// The company's and the settings' own.
     pub problems: Vec<Problem>,
@@ -50,22 +54,29 @@ pub struct Readiness {
     /// First those that could not be invoiced, then those with warnings only.
     pub products: Vec<ProductProblems>,
     /// How many products could not be invoiced, the unnamed ones too.
+    #[schema(example = 0, minimum = 0)]
     pub products_total: usize,
     /// How many more have warnings.
+    #[schema(example = 0, minimum = 0)]
     pub products_warned: usize,
     /// The next days on which other rules hold for this shop: ask for these.
-    #[schema(value_type = Vec<String>)]
     pub rules_change_on: Vec<Date>,
     /// Texts of which an invoice cannot show every letter: they are sold and invoiced without. At most 100.
     pub left_out: Vec<LeftOut>,
 }
 
+/// A product with what its invoice lacks.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ProductProblems {
+    /// The product.
     #[schema(value_type = uuid::Uuid)]
     pub product_id: ProductId,
+    /// Its name.
+    #[schema(example = "Camiseta azul")]
     pub name: String,
+    /// What stops its invoice.
     pub problems: Vec<Problem>,
+    /// What stops no invoice, but is to be looked at.
     pub warnings: Vec<Problem>,
 }
 

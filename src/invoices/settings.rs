@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-/// Only where a provider of invoices is configured.
+/// How invoices and sales go together. Only where a provider of invoices is configured.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"unready_products": "refuse"}))]
 pub struct InvoiceSettings {
     /// What the checkout does with a product that could not be invoiced, as `GET /api/admin/invoices/readiness` names them.
     #[garde(skip)]
@@ -15,6 +16,8 @@ pub struct InvoiceSettings {
     pub unready_products: UnreadyProducts,
 }
 
+/// What the checkout does with a product that could not be invoiced: `sell`, the invoice waits for the missing data and the
+/// parcel for the invoice, and the operator is alerted; `refuse`, the order is refused with 409 `product-not-ready`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum UnreadyProducts {

@@ -10,9 +10,11 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use vitrine_kit::{Email, Phone};
 
 use super::desk::{self, Filter};
+use super::kind::Kind;
+use super::store::Channel;
 use crate::app::App;
 use crate::audit_log;
-use crate::error::{Error, Result};
+use crate::error::{Error, Problem, Result};
 use crate::http::json::{Path, Query};
 use crate::http::list::{self, Place};
 use crate::http::page::List;
@@ -27,23 +29,35 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
 /// A mail or an SMS to a customer, or a mail to the operator.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct MessageView {
+    /// The message.
     pub id: MessageId,
-    /// `welcome`, `password_reset`, `order_placed`, `expiry_reminder`, `order_paid`, `order_shipped`, `order_delivered`,
-    /// `order_cancelled`, `refunded`, `invoice` or `alert`.
+    /// What it is about.
+    #[schema(value_type = Kind)]
     pub kind: String,
-    /// `email` or `sms`.
+    /// How it is sent.
+    #[schema(value_type = Channel)]
     pub channel: String,
+    /// The order that it is about; null: none.
+    #[schema(required = true)]
     pub order_id: Option<OrderId>,
     /// Masked; null once the person was erased.
+    #[schema(example = "a***@example.com", required = true)]
     pub recipient: Option<String>,
     /// Empty for an SMS.
+    #[schema(example = "Pedido 0A1B2-C3D4E recebido")]
     pub subject: String,
-    /// `queued`, `sending`, `sent`, `delivered`, `bounced` or `failed`.
-    pub status: String,
+    /// How far it is.
+    pub status: MessageState,
+    /// Who sends it.
+    #[schema(example = "resend")]
     pub provider: String,
-    /// Why it failed, or why the last try did.
+    /// Why it failed, or why the last try did; null: nothing is wrong.
+    #[schema(required = true, example = "The provider is away")]
     pub error: Option<String>,
+    /// When it was written.
     pub created_at: Timestamp,
+    /// When the provider took it; null: not yet.
+    #[schema(required = true)]
     pub sent_at: Option<Timestamp>,
 }
 
@@ -57,7 +71,7 @@ impl MessageView {
             order_id: row.get("order_id"),
             recipient: recipient.map(masked),
             subject: row.get("subject"),
-            status: status_of(row)?.to_owned(),
+            status: status_of(row)?,
             provider: row.get("provider"),
             error: row.get("error"),
             created_at: row.get("created_at"),
@@ -71,8 +85,11 @@ impl MessageView {
 pub struct OpenMessage {
     #[serde(flatten)]
     pub message: MessageView,
-    /// Null for an SMS, and once the text is no longer kept.
+    /// The text with its layout. Null for an SMS, and once the text is no longer kept.
+    #[schema(example = "<p>Olá, Ana</p>", required = true)]
     pub html: Option<String>,
+    /// The plain text; null once it is no longer kept.
+    #[schema(example = "Olá, Ana", required = true)]
     pub text: Option<String>,
 }
 
@@ -84,57 +101,93 @@ fn masked(to: &str) -> String {
     }
 }
 
-/// The table has no state for a message that is being sent: it is queued and claimed.
-fn status_of(row: &Row) -> Result<&'static str> {
-    let status: MessageStatus = row.try_get("status")?;
+/// How far a message is. The table has no word for `sending`: it is queued and claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MessageState {
+    Queued,
+    Sending,
+    Sent,
+    Delivered,
+    Bounced,
+    Failed,
+}
+
+fn status_of(row: &Row) -> Result<MessageState> {
     let is_claimed = row.get::<_, Option<Timestamp>>("claimed_at").is_some();
-    Ok(if status == MessageStatus::Queued && is_claimed { "sending" } else { status.as_str() })
+    Ok(match row.try_get("status")? {
+        MessageStatus::Queued if is_claimed => MessageState::Sending,
+        MessageStatus::Queued => MessageState::Queued,
+        MessageStatus::Sent => MessageState::Sent,
+        MessageStatus::Delivered => MessageState::Delivered,
+        MessageStatus::Bounced => MessageState::Bounced,
+        MessageStatus::Failed => MessageState::Failed,
+    })
 }
 
 #[derive(Debug, Deserialize, Validate, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct ListQuery {
+    /// Only those about this order.
     #[garde(skip)]
     order_id: Option<OrderId>,
+    /// Only those in this state; a message that is being sent is `queued`.
     #[garde(skip)]
     status: Option<MessageStatus>,
-    #[garde(length(chars, max = 40))]
-    kind: Option<String>,
-    /// `email` or `sms`.
-    #[garde(inner(custom(is_channel)))]
-    channel: Option<String>,
+    /// Only those about this.
+    #[garde(skip)]
+    kind: Option<Kind>,
+    /// Only those that are sent so.
+    #[garde(skip)]
+    channel: Option<Channel>,
     /// A part of the address, or of the subject; at least three characters. Case and accents do not matter.
     #[garde(inner(length(chars, max = 254)))]
+    #[param(max_length = 254)]
     q: Option<String>,
+    /// How many to show: 1 to 100; left out, 20.
     #[garde(skip)]
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<i64>,
+    /// How many to skip, at most 100,000: use the cursor beyond.
     #[garde(skip)]
+    #[param(minimum = 0, maximum = 100000)]
     offset: Option<i64>,
+    /// `next_cursor` of the page before.
     #[garde(length(chars, max = 200))]
+    #[param(max_length = 200)]
     cursor: Option<String>,
 }
 
-fn is_channel(channel: &str, _: &()) -> garde::Result {
-    if matches!(channel, "email" | "sms") { Ok(()) } else { Err(garde::Error::new("must be email or sms")) }
-}
-
-/// Messages that were sent, wait to be sent, or could not be, newest first.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), params(ListQuery), responses((status = 200, body = List<MessageView>)))]
+/// Lists messages
+///
+/// Mails and SMS that were sent, wait to be sent, or could not be, the newest first.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])),
+    params(ListQuery),
+    responses(
+        (status = 200, body = List<MessageView>, description = "The messages of this page"),
+        (status = 422, body = Problem, description = "`invalid`: a filter or the page is not possible")))]
 #[get("/api/admin/messages")]
 async fn list_messages(app: web::Data<App>, _admin: Admin, Query(query): Query<ListQuery>) -> Result<HttpResponse> {
     let place = Place::of(query.limit, query.offset, query.cursor.as_deref())?;
-    let (kind, channel, q) = (query.kind.as_deref(), query.channel.as_deref(), list::part(query.q.as_deref())?);
-    let filter = Filter { order: query.order_id, status: query.status, kind, channel, q };
+    let (kind, channel) = (query.kind.map(Kind::word), query.channel.map(Channel::word));
+    let filter = Filter { order: query.order_id, status: query.status, kind, channel, q: list::part(query.q.as_deref())? };
     let page = desk::list_messages(&app.db().await?, &filter, &place, MessageView::from_row).await?;
     let List { items, total, limit, offset, next_cursor } = page;
     let items = items.into_iter().collect::<Result<Vec<_>>>()?;
     Ok(HttpResponse::Ok().json(List { items, total, limit, offset, next_cursor }))
 }
 
-/// One message with its text.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), params(("id" = MessageId, Path)),
-    responses((status = 200, body = OpenMessage), (status = 404)))]
+/// Shows a message
+///
+/// With its stored text.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])),
+    params(("id" = MessageId, Path, description = "The message")),
+    responses(
+        (status = 200, body = OpenMessage, description = "The message"),
+        (status = 404, body = Problem, description = "`not-found`: there is no such message")))]
 #[get("/api/admin/messages/{id}")]
 async fn show(app: web::Data<App>, _admin: Admin, Path(id): Path<MessageId>) -> Result<HttpResponse> {
     let row = desk::find_message(&app.db().await?, id).await?.ok_or(Error::NotFound("The message"))?;
@@ -142,10 +195,17 @@ async fn show(app: web::Data<App>, _admin: Admin, Path(id): Path<MessageId>) -> 
     Ok(HttpResponse::Ok().insert_header(("cache-control", "no-store")).json(message))
 }
 
-/// Sends a failed message again, as it was written.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), params(("id" = MessageId, Path)),
-    responses((status = 200, body = MessageView), (status = 404),
-        (status = 409, description = "It has not failed, says what is no longer so, or might arrive twice")))]
+/// Sends a failed message again
+///
+/// As it was written.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])),
+    params(("id" = MessageId, Path, description = "The message")),
+    responses(
+        (status = 200, body = MessageView, description = "The message as it is now"),
+        (status = 404, body = Problem, description = "`not-found`: there is no such message"),
+        (status = 409, body = Problem,
+            description = "`conflict`: it has not failed, its text is not kept any more, it says what is no longer so, or it might arrive twice")))]
 #[post("/api/admin/messages/{id}/retry")]
 async fn retry(app: web::Data<App>, admin: Admin, Path(id): Path<MessageId>) -> Result<HttpResponse> {
     let mut db = app.db().await?;

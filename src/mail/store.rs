@@ -1,6 +1,8 @@
 //! The SQL of messages. History rows are written under the order's row lock.
 
 use deadpool_postgres::GenericClient;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::kind::Kind;
 use crate::app::App;
@@ -12,7 +14,10 @@ use crate::sale::history::{Change, record_change};
 use crate::sale::locks;
 use crate::sale::states::MessageStatus;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How a message is sent: `email` or `sms`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = MessageChannel)]
 pub enum Channel {
     Email,
     Sms,

@@ -41,8 +41,8 @@ pub enum Placed {
 #[derive(Debug)]
 pub struct NewOrder {
     pub order: OrderView,
-    /// The answer.
-    pub body: serde_json::Value,
+    /// With which a guest opens the order.
+    pub access_token: Option<String>,
     /// A variant is sold out now, so cached answers are out of date.
     pub sold_out: bool,
 }
@@ -99,17 +99,14 @@ async fn place_in(tx: &mut Pipeline, app: &App, asked: &Asked<'_>, new: &PlaceOr
     }
     let draft = Draft::price(app, asked, new, &read)?;
     let order = draft.view(app);
-    let mut body = serde_json::to_value(&order).map_err(|e| Error::Internal(e.to_string()))?;
+    let body = serde_json::to_value(&order).map_err(|e| Error::Internal(e.to_string()))?;
     let sold_out = write(tx, app, &draft, &order, &kept_of(&body), key, actor).await?;
-    add_token(app, owner, order.id, &mut body);
-    Ok(Placed::New(Box::new(NewOrder { order, body, sold_out })))
+    Ok(Placed::New(Box::new(NewOrder { access_token: access_token(app, owner, order.id), order, sold_out })))
 }
 
-/// Adds the token with which a guest opens the order. A repeat of the call is answered the same one.
-fn add_token(app: &App, owner: &Owner, order: OrderId, answer: &mut serde_json::Value) {
-    if matches!(owner, Owner::Guest(_)) {
-        answer["access_token"] = app.keys.order_token(order, order.made_at()).into();
-    }
+/// The token with which a guest opens the order. A repeat of the call is answered the same one.
+fn access_token(app: &App, owner: &Owner, order: OrderId) -> Option<String> {
+    matches!(owner, Owner::Guest(_)).then(|| app.keys.order_token(order, order.made_at()))
 }
 
 /// The part of an answer that is kept under its key: everything that could read differently later. Of lines that is only the
@@ -135,7 +132,9 @@ pub async fn first_answer(app: &App, owner: &Owner, kept: &Kept) -> Result<serde
     let line = |(row, discount_cents)| OrderLine { discount_cents, ..OrderLine::from_row(row) };
     let items: Vec<OrderLine> = rows.iter().zip(discounts).map(line).collect();
     answer["items"] = serde_json::to_value(items).map_err(|e| Error::Internal(e.to_string()))?;
-    add_token(app, owner, order, &mut answer);
+    if let Some(token) = access_token(app, owner, order) {
+        answer["access_token"] = token.into();
+    }
     Ok(answer)
 }
 

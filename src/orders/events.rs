@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::store;
 use crate::app::App;
 use crate::db;
-use crate::error::{Error, Result};
+use crate::error::{Error, Problem, Result};
 use crate::http::who::Visitor;
 use crate::ids::OrderId;
 use crate::sale::named::OrderPath;
@@ -71,9 +71,18 @@ struct Follower {
     _seat: Seat,
 }
 
-/// The order's changes as they happen; resumes with Last-Event-ID. One person may have ten streams open
-#[utoipa::path(tag = "orders", security(("bearer" = [])),
-    responses((status = 200, content_type = "text/event-stream"), (status = 404), (status = 429)))]
+/// Follows an order
+///
+/// A stream of the order's changes as they happen (`text/event-stream`); it resumes with `Last-Event-ID`. One person may have
+/// ten streams open.
+#[utoipa::path(
+    tag = "orders", security(("bearer" = [])),
+    params(("id" = String, Path, description = "The order's id, or its number", max_length = 40, example = "0A1B2-C3D4E")),
+    responses(
+        (status = 200, content_type = "text/event-stream", body = String, description = "The stream"),
+        (status = 404, body = Problem, description = "`not-found`: there is no such order, or it is not yours"),
+        (status = 429, body = Problem, description = "`too-many-requests`: you have ten streams open"),
+        (status = 503, body = Problem, description = "`unavailable`: too many streams are open in all")))]
 #[get("/api/orders/{id}/events")]
 pub async fn events(
     app: web::Data<App>,

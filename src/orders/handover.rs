@@ -33,13 +33,18 @@ use crate::sale::viewer::Viewer;
 use crate::text::is_hidden;
 use crate::token::Role;
 
+/// What the carrier was given.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"tracking_number": "AA123456785BR", "carrier": "PAC"}))]
 pub struct SetTracking {
     /// 4 to 60 letters and digits. Spaces and dashes between them are left out.
     #[garde(length(chars, max = 100), custom(is_code))]
+    #[schema(pattern = "^[0-9A-Za-z -]+$", max_length = 100)]
     pub tracking_number: String,
+    /// The carrier's service, as the buyer reads it: `PAC`.
     #[garde(length(chars, min = 1, max = 60), custom(is_name))]
+    #[schema(min_length = 1, max_length = 60)]
     pub carrier: String,
     /// Ships an order whose money is on its way back, or that is on hold. Only for administrators; written to the audit log.
     #[serde(default)]
@@ -47,8 +52,10 @@ pub struct SetTracking {
     pub force: bool,
 }
 
+/// That the order arrived.
 #[derive(Debug, Default, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"force": false}))]
 pub struct SetDelivered {
     /// Hands over an order whose money is on its way back, or that is on hold. Only for administrators; written to the audit log.
     #[serde(default)]
@@ -81,8 +88,12 @@ pub enum HandedOver {
 /// What a shipper needs to know of an order: no name, no e-mail, no address, no document, no price.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ParcelView {
+    /// The order.
     pub id: OrderId,
+    /// The order's number.
+    #[schema(example = "0A1B2-C3D4E")]
     pub number: String,
+    /// How far the order is.
     pub status: OrderStatus,
     /// Money is on its way back to the buyer.
     pub refund_pending: bool,
@@ -90,21 +101,42 @@ pub struct ParcelView {
     pub on_hold: bool,
     /// The buyer fetches it.
     pub is_pickup: bool,
+    /// The carrier's service, as the buyer reads it: `PAC`.
+    #[schema(example = "PAC")]
     pub carrier: String,
+    /// Who carries it: `Correios`; for pickup the shop's address.
+    #[schema(example = "Correios")]
     pub service: String,
+    /// The carrier's number of the parcel; null: not yet known.
+    #[schema(required = true, example = "AA123456785BR")]
     pub tracking_number: Option<String>,
+    /// Public: opens without signing in, and shows no person and no price.
+    #[schema(format = "uri")]
     pub tracking_url: String,
+    /// What is in the parcel.
     pub items: Vec<ParcelItem>,
+    /// When it left the shop; null: not yet.
+    #[schema(required = true)]
     pub shipped_at: Option<Timestamp>,
+    /// When it arrived; null: not yet.
+    #[schema(required = true)]
     pub delivered_at: Option<Timestamp>,
 }
 
 /// A line of the parcel, without pieces that came back.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ParcelItem {
+    /// The SKU of the variant.
+    #[schema(example = "CAM-AZUL-M")]
     pub sku: String,
+    /// The product's name.
+    #[schema(example = "Camiseta azul")]
     pub name: String,
+    /// The variant's name; empty for a product with one variant.
+    #[schema(example = "M")]
     pub variant_name: String,
+    /// How many pieces.
+    #[schema(minimum = 0, example = 2)]
     pub quantity: i32,
 }
 
@@ -118,10 +150,19 @@ fn viewer_of(user: &SignedIn, force: bool) -> Result<Viewer> {
     }
 }
 
-/// Hands the order to a carrier: it is shipped, and the buyer is told
-#[utoipa::path(tag = "orders", security(("bearer" = [])), request_body = SetTracking,
-    responses((status = 200, body = HandedOver), (status = 403, body = Problem), (status = 404, body = Problem),
-        (status = 409, body = Problem, description = "It cannot be shipped; `sale-is-off`: its money is on its way back"), (status = 422, body = Problem)))]
+/// Hands an order to a carrier
+///
+/// It is shipped, and the buyer is told. For administrators and shippers; a shipper is shown no person and no price.
+#[utoipa::path(
+    tag = "orders", security(("bearer" = [])), request_body = SetTracking,
+    params(("id" = String, Path, description = "The order's id, or its number", max_length = 40, example = "0A1B2-C3D4E")),
+    responses(
+        (status = 200, body = HandedOver, description = "The order as it is now"),
+        (status = 403, body = Problem,
+            description = "`forbidden`: you are neither administrator nor shipper, or `force` is for administrators"),
+        (status = 404, body = Problem, description = "`not-found`: there is no such order"),
+        (status = 409, body = Problem,
+            description = "`conflict`: it is not paid, or it is over; `sale-is-off`: its money is on its way back")))]
 #[patch("/api/orders/{id}/tracking")]
 pub async fn set_tracking(
     app: web::Data<App>,
@@ -202,10 +243,19 @@ async fn may_leave(tx: &impl GenericClient, order: &LockedOrder, force: bool, ac
     audit_log::record(tx, actor, "order.ship_while_refunded", &order.id.to_string(), None, after).await
 }
 
-/// Marks the order as delivered: for orders fetched at the shop, and for carriers that do not report it
-#[utoipa::path(tag = "orders", security(("bearer" = [])), request_body = Option<SetDelivered>,
-    responses((status = 200, body = HandedOver), (status = 403, body = Problem), (status = 404, body = Problem),
-        (status = 409, body = Problem, description = "It has not left yet; `sale-is-off`: its money is on its way back")))]
+/// Marks an order as delivered
+///
+/// For orders fetched at the shop, and for carriers that do not report it. For administrators and shippers.
+#[utoipa::path(
+    tag = "orders", security(("bearer" = [])), request_body = Option<SetDelivered>,
+    params(("id" = String, Path, description = "The order's id, or its number", max_length = 40, example = "0A1B2-C3D4E")),
+    responses(
+        (status = 200, body = HandedOver, description = "The order as it is now"),
+        (status = 403, body = Problem,
+            description = "`forbidden`: you are neither administrator nor shipper, or `force` is for administrators"),
+        (status = 404, body = Problem, description = "`not-found`: there is no such order"),
+        (status = 409, body = Problem,
+            description = "`conflict`: it has not left yet, or it is over; `sale-is-off`: its money is on its way back")))]
 #[patch("/api/orders/{id}/delivered")]
 pub async fn set_delivered(
     app: web::Data<App>,

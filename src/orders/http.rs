@@ -3,12 +3,13 @@
 use actix_web::{HttpRequest, HttpResponse, ResponseError, get, patch, post, web};
 use garde::Validate;
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::checkout::{self, Placed};
 use super::place::{Asked, PlaceOrder};
+use super::placed::{PlacedOrder, PlacedPayment};
 use super::search::{self, Filter};
 use super::view::OrderView;
 use super::{cancel, events, handover, link, mend, resume, returns, store, tracking};
@@ -17,7 +18,7 @@ use crate::cart::Owner;
 use crate::catalog;
 use crate::client_ip::counted;
 use crate::coupons;
-use crate::error::{Error, Result};
+use crate::error::{Error, Problem, Result};
 use crate::http::idempotency::{IdempotencyKey, Kept};
 use crate::http::json::{Json, OptionalJson, Query, typed};
 use crate::http::page::{self, List};
@@ -44,12 +45,26 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
     cfg.service(returns::return_goods).service(returns::show_returns);
 }
 
-/// Places an order from the cart, completely or not at all. After five wrong coupons in a minute an address is refused for a
-/// while
-#[utoipa::path(tag = "orders", security((), ("bearer" = [])), request_body = PlaceOrder,
-    params(("Idempotency-Key" = Option<String>, Header), ("X-Cart-Token" = Option<String>, Header)),
-    responses((status = 201, body = OrderView), (status = 409, body = crate::error::Problem), (status = 422, body = crate::error::Problem),
-        (status = 429, body = crate::error::Problem)))]
+/// Places an order
+///
+/// From the cart, completely or not at all: stock, coupon, order and the emptied cart are one transaction. A guest sends
+/// `email`, `name`, `cpf` and `address`, and is answered an `access_token` that opens this order alone. With `pay`, the payment
+/// is started as well; if that fails, the order stands and `payment` says why.
+///
+/// After five wrong coupons in a minute an address is refused for a while.
+#[utoipa::path(
+    tag = "orders", security((), ("bearer" = [])), request_body = PlaceOrder,
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key and body answer the first answer again"),
+        ("X-Cart-Token" = Option<String>, Header)),
+    responses(
+        (status = 201, body = PlacedOrder, description = "The order"),
+        (status = 404, body = Problem, description = "`not-found`: the saved address is not there"),
+        (status = 409, body = Problem,
+            description = "`cart-empty`, `out-of-stock`, `price-changed` (with the new cart), `coupon-refused`, `amount-not-accepted`, `product-not-ready`, `too-many-unpaid-orders`, `too-many-units`, `idempotency-key-in-flight`, `conflict`"),
+        (status = 422, body = Problem,
+            description = "`invalid`: a field is wrong, or the freight has to be asked for again (`quote_token`); `idempotency-key-reused`"),
+        (status = 429, body = Problem, description = "`too-many-requests`: too many wrong coupons came from this address")))]
 #[post("/api/orders")]
 async fn place(
     app: web::Data<App>,
@@ -85,14 +100,13 @@ async fn place(
             if new.sold_out {
                 catalog::changed(&app).await;
             }
-            let mut answer = new.body;
-            if let Some(wish) = body.pay {
-                answer["payment"] = match new.order.total_cents.is_zero() {
-                    true => nothing_to_pay(),
-                    false => start_payment(&app, &visitor, new.order.id, wish.method).await,
-                };
-            }
-            Ok(HttpResponse::Created().json(answer))
+            let payment = match body.pay {
+                Some(_) if new.order.total_cents.is_zero() => Some(PlacedPayment::not_needed()),
+                Some(wish) => Some(start_payment(&app, &visitor, new.order.id, wish.method).await),
+                None => None,
+            };
+            let placed = PlacedOrder { order: new.order, access_token: new.access_token, payment };
+            Ok(HttpResponse::Created().json(value_of(&placed)?))
         }
     }
 }
@@ -103,32 +117,31 @@ async fn replay(app: &App, visitor: &Visitor, owner: &Owner, body: &PlaceOrder, 
     if let Some(wish) = body.pay
         && let Some(order) = answer["id"].as_str().and_then(|id| id.parse().ok())
     {
-        answer["payment"] = match answer["total_cents"] == 0 {
-            true => nothing_to_pay(),
+        let payment = match answer["total_cents"] == 0 {
+            true => PlacedPayment::not_needed(),
             false => start_payment(app, visitor, order, wish.method).await,
         };
+        answer["payment"] = value_of(&payment)?;
     }
     Ok(first.answer_with(&answer))
 }
 
-/// An order that costs nothing is paid as it is placed.
-fn nothing_to_pay() -> serde_json::Value {
-    serde_json::json!({"status": "not_needed", "amount_cents": 0, "currency": "BRL"})
+/// With its fields in the order of a replay's, which is made of what was kept.
+fn value_of(answer: &impl Serialize) -> Result<serde_json::Value> {
+    serde_json::to_value(answer).map_err(|e| Error::Internal(e.to_string()))
 }
 
 /// Starts the payment of a placed order. If that fails, the answer says why, and the payment can be asked for again.
-async fn start_payment(app: &App, visitor: &Visitor, order: OrderId, method: Method) -> serde_json::Value {
+async fn start_payment(app: &App, visitor: &Visitor, order: OrderId, method: Method) -> PlacedPayment {
     let viewer = match &visitor.user {
         Some(user) => Viewer::Customer(user.id),
         None => Viewer::Guest,
     };
     match start::start_payment(app, viewer, order, method).await {
-        Ok(started) => serde_json::to_value(started).unwrap_or_default(),
+        Ok(started) => PlacedPayment::Started(started),
         Err(error) => {
             error.error_response(); // logged where it is our fault
-            let mut problem = serde_json::to_value(error.body()).unwrap_or_default();
-            problem["retry_after_s"] = error.retry_after().into();
-            serde_json::json!({"status": "not_started", "error": problem})
+            PlacedPayment::not_started(&error)
         }
     }
 }
@@ -136,60 +149,57 @@ async fn start_payment(app: &App, visitor: &Visitor, order: OrderId, method: Met
 #[derive(Debug, Deserialize, Validate, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ListOrders {
-    #[garde(custom(is_status))]
-    status: Option<String>,
-    #[garde(custom(is_payment_status))]
-    payment_status: Option<String>,
+    /// Only orders that are this far.
+    #[garde(skip)]
+    status: Option<OrderStatus>,
+    /// Only orders whose money stands so.
+    #[garde(skip)]
+    payment_status: Option<OrderPaymentStatus>,
     /// `true`: those that wait for an administrator, because a refund of all their money failed; `false`: all others.
     #[garde(skip)]
     on_hold: Option<bool>,
     /// Order number, tracking number, e-mail, or the start of a name.
     #[garde(inner(length(chars, max = 120)))]
+    #[param(max_length = 120)]
     q: Option<String>,
+    /// Placed at this time or later.
     #[garde(skip)]
     from: Option<Timestamp>,
+    /// Placed before this time.
     #[garde(skip)]
     to: Option<Timestamp>,
+    /// How many to show: 1 to 100; left out, 20.
     #[garde(skip)]
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<i64>,
+    /// How many to skip, at most 100,000: use the cursor beyond.
     #[garde(skip)]
+    #[param(minimum = 0, maximum = 100000)]
     offset: Option<i64>,
+    /// `next_cursor` of the page before.
     #[garde(inner(length(chars, max = 200)))]
+    #[param(max_length = 200)]
     cursor: Option<String>,
 }
 
-fn is_status(text: &Option<String>, _: &()) -> garde::Result {
-    one_of(text, OrderStatus::ALL.iter().map(|status| status.as_str()))
-}
-
-fn is_payment_status(text: &Option<String>, _: &()) -> garde::Result {
-    one_of(text, OrderPaymentStatus::ALL.iter().map(|status| status.as_str()))
-}
-
-fn one_of<'a>(text: &Option<String>, words: impl Iterator<Item = &'a str>) -> garde::Result {
-    let words: Vec<&str> = words.collect();
-    match text {
-        Some(text) if !words.contains(&text.as_str()) => Err(garde::Error::new(format!("must be one of {}", words.join(", ")))),
-        _ => Ok(()),
-    }
-}
-
-/// The orders that you may see: yours, or all of them for an admin
+/// Lists orders
 ///
-/// `total` counts up to 10,000: that number means so many, or more. An administrator's `q` that is the beginning of the names on
-/// more than 10,000 orders is looked for among the newest 100,000.
-#[utoipa::path(tag = "orders", security(("bearer" = [])), params(ListOrders), responses((status = 200, body = List<OrderView>)))]
+/// Yours, or all of them for an administrator, the newest first. `total` counts up to 10,000: that number means so many, or
+/// more. An administrator's `q` that is the beginning of the names on more than 10,000 orders is looked for among the newest
+/// 100,000.
+#[utoipa::path(
+    tag = "orders", security(("bearer" = [])),
+    params(ListOrders),
+    responses(
+        (status = 200, body = List<OrderView>, description = "The orders of this page"),
+        (status = 422, body = Problem, description = "`invalid`: a filter or the page is not possible")))]
 #[get("/api/orders")]
 async fn list(app: web::Data<App>, user: SignedIn, Query(ask): Query<ListOrders>) -> Result<HttpResponse> {
     let (limit, offset) = page::bounds(ask.limit, ask.offset)?;
     let viewer = if user.is_admin() { Viewer::Admin(user.id) } else { Viewer::Customer(user.id) };
     let after: Option<OrderId> = ask.cursor.as_deref().map(page::read_cursor).transpose()?;
-    // Validation has checked both words.
-    let (status, payment_status) = (
-        ask.status.and_then(|word| OrderStatus::parse(&word).ok()),
-        ask.payment_status.and_then(|word| OrderPaymentStatus::parse(&word).ok()),
-    );
-    let filter = Filter { status, payment_status, on_hold: ask.on_hold, q: ask.q, from: ask.from, to: ask.to };
+    let ListOrders { status, payment_status, on_hold, q, from, to, .. } = ask;
+    let filter = Filter { status, payment_status, on_hold, q, from, to };
     let url = &app.config.http.public_url;
     let (mut items, total) = search::list_orders(&app.db().await?, viewer, &filter, limit + 1, offset, after, url).await?;
     let more = items.len() as i64 > limit;
@@ -198,9 +208,17 @@ async fn list(app: web::Data<App>, user: SignedIn, Query(ask): Query<ListOrders>
     Ok(HttpResponse::Ok().json(List { items, total, limit, offset, next_cursor }))
 }
 
-/// One order
-#[utoipa::path(tag = "orders", security((), ("bearer" = [])), params(("X-Order-Token" = Option<String>, Header)),
-    responses((status = 200, body = OrderView), (status = 404)))]
+/// Shows an order
+///
+/// To its buyer, to who has its token, and to administrators.
+#[utoipa::path(
+    tag = "orders", security((), ("bearer" = [])),
+    params(
+        ("id" = String, Path, description = "The order's id, or its number", max_length = 40, example = "0A1B2-C3D4E"),
+        ("X-Order-Token" = Option<String>, Header)),
+    responses(
+        (status = 200, body = OrderView, description = "The order"),
+        (status = 404, body = Problem, description = "`not-found`: there is no such order, or it is not yours")))]
 #[get("/api/orders/{id}")]
 async fn show(app: web::Data<App>, visitor: Visitor, OrderPath(order): OrderPath) -> Result<HttpResponse> {
     let viewer = Viewer::of(&app, &visitor, order).await?;
@@ -209,17 +227,28 @@ async fn show(app: web::Data<App>, visitor: Visitor, OrderPath(order): OrderPath
     Ok(HttpResponse::Ok().insert_header(("cache-control", "no-store")).json(found))
 }
 
+/// Why the order is cancelled.
 #[derive(Debug, Default, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"reason": "Comprei o tamanho errado"}))]
 struct CancelOrder {
+    /// For the order's history.
     #[garde(inner(length(chars, max = 200)))]
     #[serde(default, deserialize_with = "typed")]
     reason: Option<String>,
 }
 
-/// Cancels before shipment: stock and coupon are given back, the charge is voided or the money refunded
-#[utoipa::path(tag = "orders", security((), ("bearer" = [])), request_body = Option<CancelOrder>,
-    responses((status = 200, body = OrderView), (status = 404), (status = 409)))]
+/// Cancels an order
+///
+/// Before it is shipped: stock and coupon are given back, the charge is voided or the money refunded, and the invoice
+/// cancelled. Cancelling it again changes nothing.
+#[utoipa::path(
+    tag = "orders", security((), ("bearer" = [])), request_body = Option<CancelOrder>,
+    params(("id" = String, Path, description = "The order's id, or its number", max_length = 40, example = "0A1B2-C3D4E")),
+    responses(
+        (status = 200, body = OrderView, description = "The order as it is now"),
+        (status = 404, body = Problem, description = "`not-found`: there is no such order, or it is not yours"),
+        (status = 409, body = Problem, description = "`conflict`: it has left, and can only be returned")))]
 #[patch("/api/orders/{id}/cancel")]
 async fn cancel_order(
     app: web::Data<App>,

@@ -15,6 +15,11 @@ pub(super) const NAME: &str = "order_limits";
 /// What may be ordered without being paid. A limit of 0 is switched off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schema(example = json!({
+    "unpaid_orders": {"per_document": 20, "per_email": 20, "per_address": 200},
+    "unpaid_units": {"per_document": 500, "per_email": 500, "per_address": 5000},
+    "units_per_line": 1000
+}))]
 pub struct OrderLimits {
     /// Most unpaid orders at once.
     #[garde(dive)]
@@ -24,19 +29,27 @@ pub struct OrderLimits {
     pub unpaid_units: Limits,
     /// Most units of one variant in one order.
     #[garde(range(min = 0, max = 9999))]
+    #[schema(minimum = 0, maximum = 9999)]
     pub units_per_line: i32,
 }
 
+/// Limits by person and by place; 0 switches one off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"per_document": 20, "per_email": 20, "per_address": 200}))]
+#[schema(as = UnpaidLimits)]
 pub struct Limits {
     /// Per CPF or CNPJ.
     #[garde(range(min = 0, max = 1_000_000))]
+    #[schema(minimum = 0, maximum = 1000000)]
     pub per_document: i32,
+    /// Per e-mail address.
     #[garde(range(min = 0, max = 1_000_000))]
+    #[schema(minimum = 0, maximum = 1000000)]
     pub per_email: i32,
     /// Per client address; of IPv6 per /64. Many people may share one: an office, a mobile network.
     #[garde(range(min = 0, max = 1_000_000))]
+    #[schema(minimum = 0, maximum = 1000000)]
     pub per_address: i32,
 }
 

@@ -16,8 +16,10 @@ use crate::jobs::{self, Job};
 use crate::sale::named;
 use crate::users::rules;
 
+/// Which order the link shall open.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"number": "0A1B2-C3D4E", "email": "ana@example.com"}))]
 pub struct AskForLink {
     /// The order's number.
     #[garde(custom(rules::line(40)))]
@@ -25,13 +27,19 @@ pub struct AskForLink {
     pub number: String,
     /// The e-mail that the order was placed with.
     #[garde(custom(rules::email))]
+    #[schema(format = "email", max_length = 254)]
     pub email: String,
 }
 
-/// Mails a new link to an order that was placed without an account, to the e-mail that it was placed with, once an hour at most.
+/// Mails a new link to an order
 ///
-/// The answer is the same where number and e-mail do not belong together.
-#[utoipa::path(tag = "orders", request_body = AskForLink, responses((status = 202), (status = 422, body = Problem), (status = 429, body = Problem)))]
+/// To an order that was placed without an account, to the e-mail that it was placed with, once an hour at most. The answer is
+/// the same where number and e-mail do not belong together.
+#[utoipa::path(
+    tag = "orders", request_body = AskForLink,
+    responses(
+        (status = 202, description = "Taken; nothing is said of whether a mail is sent"),
+        (status = 429, body = Problem, description = "`too-many-requests`: too many links were asked for from this address")))]
 #[post("/api/orders/link")]
 pub async fn mail_link(app: web::Data<App>, req: HttpRequest, body: Json<AskForLink>) -> Result<HttpResponse> {
     const FIND: &str = "SELECT id FROM orders WHERE number = ANY ($1) AND customer_email = $2 AND user_id IS NULL";

@@ -33,14 +33,18 @@ use crate::users::{rules, tax_id_of};
 /// What is to be changed; a field that is left out stays as it is. The result is held to the rules of the checkout.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"name": "Ana Maria Souza", "address": {"number": "1001", "complement": null}}))]
 pub struct MendOrder {
     /// The buyer, as the invoice names them. The recipient of the parcel follows, where it was the same.
     #[garde(skip)]
+    #[schema(min_length = 2, max_length = 120)]
     pub name: Option<String>,
     /// As at the checkout; `null` or blank: none.
     #[garde(skip)]
     #[serde(default, deserialize_with = "rules::sent")]
+    #[schema(max_length = 30)]
     pub state_registration: Option<Option<String>>,
+    /// What is to be changed in the address.
     #[garde(skip)]
     pub address: Option<MendAddress>,
 }
@@ -48,21 +52,37 @@ pub struct MendOrder {
 /// Fields of the address. A blank one of those that may be `null` is `null`.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"number": "1001", "complement": null}))]
 pub struct MendAddress {
     /// `null`: the buyer.
     #[serde(default, deserialize_with = "rules::sent")]
+    #[schema(max_length = 120)]
     pub recipient: Option<Option<String>>,
     /// In the region that the freight was quoted for: the same first three digits.
+    #[schema(pattern = r"^\s*[0-9]{5}-?[0-9]{3}\s*$")]
     pub cep: Option<String>,
+    /// The street.
+    #[schema(min_length = 2, max_length = 200)]
     pub street: Option<String>,
+    /// The number in the street, as text.
+    #[schema(min_length = 1, max_length = 20)]
     pub number: Option<String>,
+    /// Flat, block or floor; `null`: none.
     #[serde(default, deserialize_with = "rules::sent")]
+    #[schema(max_length = 120)]
     pub complement: Option<Option<String>>,
     /// Blank where the town has none.
+    #[schema(max_length = 120)]
     pub district: Option<String>,
+    /// The city.
+    #[schema(min_length = 2, max_length = 120)]
     pub city: Option<String>,
+    /// The two letters of the state.
+    #[schema(pattern = "^[A-Za-z]{2}$")]
     pub state: Option<String>,
+    /// Whom the carrier can ask; `null`: nobody.
     #[serde(default, deserialize_with = "rules::sent")]
+    #[schema(max_length = 30)]
     pub phone: Option<Option<String>>,
 }
 
@@ -114,15 +134,21 @@ impl Typed {
     }
 }
 
-/// Changes the buyer's name, state registration and address in an order, while no invoice and no bought label has them.
+/// Mends an order's buyer and address
 ///
-/// A rejected invoice stays rejected: try it again afterwards. The freight stays as it was paid, so a new CEP must be in the same
+/// Changes the buyer's name, state registration and address in an order, while no invoice and no bought label has them. A
+/// rejected invoice stays rejected: try it again afterwards. The freight stays as it was paid, so a new CEP must be in the same
 /// region. A label that waits in the broker's cart is replaced.
-#[utoipa::path(tag = "orders", security(("bearer" = [])), params(("id" = String, Path, description = "Its id, or its number")),
-    request_body = MendOrder,
-    responses((status = 200, body = OrderView), (status = 403, body = Problem), (status = 404, body = Problem),
-        (status = 409, body = Problem, description = "`invoice-or-label-stands`; or the order is over, or its buyer was erased"),
-        (status = 422, body = Problem)))]
+#[utoipa::path(
+    tag = "orders", security(("bearer" = [])), request_body = MendOrder,
+    params(("id" = String, Path, description = "The order's id, or its number", max_length = 40, example = "0A1B2-C3D4E")),
+    responses(
+        (status = 200, body = OrderView, description = "The order as it is now"),
+        (status = 403, body = Problem, description = "`forbidden`: this is for administrators"),
+        (status = 404, body = Problem, description = "`not-found`: there is no such order"),
+        (status = 409, body = Problem,
+            description = "`invoice-or-label-stands`: wait, or cancel it first; `conflict`: the order is over, or its buyer was erased"),
+        (status = 422, body = Problem, description = "`invalid`: a field is wrong, or the CEP is of another region")))]
 #[patch("/api/orders/{id}")]
 pub async fn mend_order(
     app: web::Data<App>,

@@ -12,6 +12,7 @@ pub mod link;
 pub mod mend;
 mod pipeline;
 pub mod place;
+pub mod placed;
 mod read;
 mod resume;
 pub mod returns;

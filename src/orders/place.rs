@@ -33,6 +33,13 @@ pub struct Asked<'a> {
 /// A new order, from the cart.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "address_id": "01a1fe4e-0785-7243-a93f-cc241c46a4e2",
+    "quote_token": "eyJxIjoi…",
+    "expected_total_cents": 12632,
+    "cpf": "529.982.247-25",
+    "pay": {"method": "pix"}
+}))]
 pub struct PlaceOrder {
     /// One of the customer's saved addresses.
     #[garde(skip)]
@@ -42,44 +49,54 @@ pub struct PlaceOrder {
     pub address: Option<NewAddress>,
     /// From POST /api/shipping/calculate, for exactly the cart's items and this address's CEP.
     #[garde(length(bytes, min = 1, max = 20_000))]
+    #[schema(min_length = 1, max_length = 20000)]
     pub quote_token: String,
     /// What the buyer was told that the order costs, freight and discounts included. Where it costs more, it is not placed: 409
     /// `price-changed`.
-    #[garde(inner(range(min = 0)))]
+    #[garde(inner(range(min = 0, max = 100_000_000_000_000)))]
+    #[schema(minimum = 0, maximum = 100000000000000i64)]
     pub expected_total_cents: Option<i64>,
     /// Replaces the cart's coupon. One that frees the freight is not spent where the freight is free without it, as with pickup.
     #[garde(inner(length(chars, min = 1, max = 40)))]
     #[serde(default, deserialize_with = "rules::typed")]
+    #[schema(max_length = 40)]
     pub coupon: Option<String>,
     /// CPF or CNPJ of the buyer, for the invoice. Optional where the account has one.
     #[garde(inner(length(chars, max = 20)))]
     #[serde(default, deserialize_with = "rules::typed")]
+    #[schema(max_length = 20)]
     pub cpf: Option<String>,
     /// Inscrição estadual of a company that buys (its CNPJ in `cpf`, or in the account): digits as its state gives them, or `ISENTO`.
     /// Without it the invoice says that the buyer does not contribute to ICMS, which is refused if it does.
     #[garde(inner(length(chars, max = 30)))]
     #[serde(default, deserialize_with = "rules::typed")]
+    #[schema(max_length = 30)]
     pub state_registration: Option<String>,
+    /// How it will be paid, where its price depends on that. Left out: as `pay` says, or not chosen yet.
     #[garde(skip)]
     pub payment_method: Option<Method>,
     /// Starts the payment once the order is placed, and adds it to the answer.
     #[garde(skip)]
     pub pay: Option<Pay>,
+    /// What the buyer wants the shop to know.
     #[garde(inner(length(chars, max = 500)))]
     #[serde(default, deserialize_with = "rules::typed")]
+    #[schema(max_length = 500)]
     pub notes: Option<String>,
-    /// Guests only.
+    /// Guests only: the e-mail that order and payment are written to.
     #[garde(inner(length(chars, max = 254)))]
     #[serde(default, deserialize_with = "rules::typed")]
+    #[schema(max_length = 254, format = Email)]
     pub email: Option<String>,
-    /// Guests only.
+    /// Guests only: the buyer's name.
     #[garde(inner(custom(rules::persons_words)))]
-    #[schema(max_length = 60)]
     #[serde(default, deserialize_with = "rules::typed")]
+    #[schema(max_length = 60)]
     pub name: Option<String>,
-    /// Guests only.
+    /// Guests only: the buyer's phone.
     #[garde(inner(length(chars, max = 30)))]
     #[serde(default, deserialize_with = "rules::typed")]
+    #[schema(max_length = 30)]
     pub phone: Option<String>,
     /// Guests only: the language of what is written to them. Unset: the one that `Accept-Language` prefers.
     #[garde(skip)]
@@ -90,51 +107,76 @@ pub struct PlaceOrder {
     /// Guests only: the version of the privacy notice that was accepted. It is kept with the order.
     #[garde(inner(custom(rules::version)))]
     #[serde(default, deserialize_with = "rules::typed")]
+    #[schema(max_length = 40)]
     pub privacy_version: Option<String>,
 }
 
+/// How the order is paid.
 #[derive(Debug, Clone, Copy, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"method": "pix"}))]
 pub struct Pay {
+    /// The method.
     pub method: Method,
 }
 
 /// An address as it is typed. The buyer is the recipient unless another is named.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "cep": "01310-100",
+    "street": "Avenida Paulista",
+    "number": "1000",
+    "complement": "Apto 12",
+    "district": "Bela Vista",
+    "city": "São Paulo",
+    "state": "SP"
+}))]
 pub struct NewAddress {
+    /// Who receives it. Left out or null: the buyer.
     #[garde(inner(custom(rules::persons_words)))]
-    #[schema(max_length = 60)]
     #[serde(default, deserialize_with = "rules::typed")]
+    #[schema(max_length = 60)]
     pub recipient: Option<String>,
+    /// The CEP, with or without its hyphen.
     #[garde(custom(rules::cep))]
+    #[schema(pattern = r"^\s*[0-9]{5}-?[0-9]{3}\s*$")]
     pub cep: String,
+    /// The street.
     #[garde(custom(rules::persons_words))]
     #[schema(min_length = 2, max_length = 60)]
     pub street: String,
+    /// The number in the street, as text: `1000`, `12-A`, `s/n`.
     #[garde(custom(rules::persons_detail))]
     #[schema(min_length = 1, max_length = 60)]
     pub number: String,
+    /// Flat, block or floor.
     #[garde(inner(custom(rules::persons_detail)))]
-    #[schema(max_length = 60)]
     #[serde(default, deserialize_with = "rules::typed")]
+    #[schema(max_length = 60)]
     pub complement: Option<String>,
     /// Blank where the town has none.
     #[garde(custom(rules::district))]
     #[schema(max_length = 60)]
     pub district: String,
+    /// The city.
     #[garde(custom(rules::persons_words))]
     #[schema(min_length = 2, max_length = 60)]
     pub city: String,
+    /// The two letters of the state.
     #[garde(custom(rules::state_of(&self.cep)))]
     pub state: String,
+    /// Whom the carrier can ask.
     #[garde(inner(custom(rules::phone)))]
     #[serde(default, deserialize_with = "rules::typed")]
+    #[schema(max_length = 30)]
     pub phone: Option<String>,
+    /// A name for the address, where it is saved: `Casa`.
     #[garde(inner(custom(rules::persons_line(60))))]
-    #[schema(max_length = 60)]
     #[serde(default, deserialize_with = "rules::typed")]
+    #[schema(max_length = 60)]
     pub label: Option<String>,
+    /// Whether it becomes the default of the saved addresses.
     #[garde(skip)]
     pub is_default: Option<bool>,
 }

@@ -14,11 +14,18 @@ use crate::sale::named::OrderPath;
 use crate::sale::off::{end_hold, is_on_hold, queue_jobs_after_change, sale_is_off};
 use crate::sale::viewer::Viewer;
 
+/// Lets a sale go on
+///
 /// Ends the hold of a sale, which began when a refund of all its money failed. Its invoice and its label are made again if
 /// needed.
-#[utoipa::path(tag = "orders", security(("bearer" = [])), params(("id" = String, Path, description = "Its id, or its number")),
-    responses((status = 200, body = OrderView), (status = 403, body = Problem), (status = 404, body = Problem),
-        (status = 409, body = Problem, description = "It is not on hold; `sale-is-off`: its money is on its way back once more, or its goods are")))]
+#[utoipa::path(
+    tag = "orders", security(("bearer" = [])),
+    params(("id" = String, Path, description = "The order's id, or its number", max_length = 40, example = "0A1B2-C3D4E")),
+    responses(
+        (status = 200, body = OrderView, description = "The order as it is now"),
+        (status = 404, body = Problem, description = "`not-found`: there is no such order"),
+        (status = 409, body = Problem,
+            description = "`conflict`: it is not on hold; `sale-is-off`: its money is on its way back once more, or its goods are")))]
 #[post("/api/admin/orders/{id}/resume")]
 pub async fn resume_order(app: web::Data<App>, admin: Admin, OrderPath(id): OrderPath) -> Result<HttpResponse> {
     let viewer = Viewer::Admin(admin.0.id);

@@ -28,8 +28,11 @@ use crate::text::is_hidden;
 /// Goods that came back.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"reason": "Tamanho errado", "restock_items": [{"line_id": "01a1fe4e-0785-7243-a93f-cc241c46a4e2", "quantity": 1}]}))]
 pub struct ReturnGoods {
+    /// Why they came back.
     #[garde(length(chars, min = 1, max = 140), custom(no_control))]
+    #[schema(min_length = 1, max_length = 140)]
     reason: String,
     /// Puts all remaining goods back on the shelf, except those in `write_off_items`.
     #[serde(default)]
@@ -38,10 +41,12 @@ pub struct ReturnGoods {
     /// Puts these pieces back on the shelf.
     #[serde(default)]
     #[garde(length(max = 100), dive)]
+    #[schema(max_items = 100)]
     restock_items: Vec<RestockItem>,
     /// These pieces are lost or spoilt: they are out of the sale, and go back on no shelf.
     #[serde(default)]
     #[garde(length(max = 100), dive)]
+    #[schema(max_items = 100)]
     write_off_items: Vec<RestockItem>,
 }
 
@@ -52,32 +57,58 @@ fn no_control(text: &str, (): &()) -> garde::Result {
 /// What came back of an order, by the sums of all calls.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Returned {
+    /// The order.
     pub order_id: OrderId,
+    /// How far it is.
     pub status: OrderStatus,
+    /// What became of its money.
     pub payment_status: OrderPaymentStatus,
     /// All of the money is back with the buyer, or on its way.
     pub money_is_back: bool,
+    /// Its lines.
     pub items: Vec<ReturnedLine>,
 }
 
 /// What came back of a line.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ReturnedLine {
+    /// The line.
     pub line_id: LineId,
+    /// The SKU of the variant.
+    #[schema(example = "CAM-AZUL-M")]
     pub sku: String,
+    /// The product's name.
+    #[schema(example = "Camiseta azul")]
     pub name: String,
+    /// How many pieces were sold.
+    #[schema(minimum = 0, example = 2)]
     pub quantity: i32,
+    /// How many went back on the shelf.
+    #[schema(example = 1, minimum = 0)]
     pub restocked: i32,
+    /// How many are lost or spoilt.
+    #[schema(example = 0, minimum = 0)]
     pub written_off: i32,
     /// How many can still come back.
+    #[schema(example = 1, minimum = 0)]
     pub left: i32,
 }
 
-/// Records that goods of a paid order came back, without a refund. The order's state follows from the sums of goods and money
-#[utoipa::path(tag = "orders", security(("bearer" = [])), request_body = ReturnGoods,
-    params(("id" = String, Path, description = "Its id, or its number"), ("Idempotency-Key" = Option<String>, Header)),
-    responses((status = 201, body = Returned), (status = 404, body = Problem),
-        (status = 409, body = Problem, description = "Not so much is left, or the order is not paid"), (status = 422, body = Problem)))]
+/// Records that goods came back
+///
+/// Of a paid order, without a refund. The order's state follows from the sums of goods and money.
+#[utoipa::path(
+    tag = "orders", security(("bearer" = [])), request_body = ReturnGoods,
+    params(
+        ("id" = String, Path, description = "The order's id, or its number", max_length = 40, example = "0A1B2-C3D4E"),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key and body answer the first answer again")),
+    responses(
+        (status = 201, body = Returned, description = "What came back by now"),
+        (status = 404, body = Problem, description = "`not-found`: there is no such order"),
+        (status = 409, body = Problem,
+            description = "`conflict`: not so much is left, or the order is not paid; `idempotency-key-in-flight`"),
+        (status = 422, body = Problem,
+            description = "`invalid`: nothing is named, a line twice, or one of another order; `idempotency-key-reused`")))]
 #[post("/api/orders/{id}/returns")]
 pub async fn return_goods(
     app: web::Data<App>,
@@ -126,9 +157,15 @@ async fn take_back(tx: &impl GenericClient, order: &LockedOrder, goods: &Goods, 
     Ok(back_for_sale)
 }
 
-/// What came back of an order, and what still can
-#[utoipa::path(tag = "orders", security(("bearer" = [])), params(("id" = String, Path, description = "Its id, or its number")),
-    responses((status = 200, body = Returned), (status = 404, body = Problem)))]
+/// Shows what came back of an order
+///
+/// And what still can.
+#[utoipa::path(
+    tag = "orders", security(("bearer" = [])),
+    params(("id" = String, Path, description = "The order's id, or its number", max_length = 40, example = "0A1B2-C3D4E")),
+    responses(
+        (status = 200, body = Returned, description = "What came back by now"),
+        (status = 404, body = Problem, description = "`not-found`: there is no such order")))]
 #[get("/api/orders/{id}/returns")]
 pub async fn show_returns(app: web::Data<App>, admin: Admin, OrderPath(order): OrderPath) -> Result<HttpResponse> {
     let answer = read(&app.db().await?, order, Viewer::Admin(admin.0.id)).await?;

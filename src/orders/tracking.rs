@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::db;
-use crate::error::{Error, Result};
+use crate::error::{Error, Problem, Result};
 use crate::http::json::Path;
 use crate::ids::OrderId;
 use crate::sale::address::tracking_url;
@@ -17,37 +17,72 @@ use crate::sale::states::{OrderPaymentStatus, OrderStatus};
 /// What anybody with the number may know: no name, no address, no document, no price.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Tracking {
+    /// The order's number.
+    #[schema(example = "0A1B2-C3D4E")]
     pub number: String,
+    /// How far it is.
     pub status: OrderStatus,
+    /// What became of its money.
     pub payment_status: OrderPaymentStatus,
+    /// The carrier's service, as the buyer reads it: `PAC`.
+    #[schema(example = "PAC")]
     pub carrier: String,
+    /// The carrier's number of the parcel; null: not yet known.
+    #[schema(required = true, example = "AA123456785BR")]
     pub tracking_number: Option<String>,
     /// Working days from posting.
+    #[schema(example = 7, minimum = 0)]
     pub delivery_days: i32,
+    /// What was sold.
     pub items: Vec<TrackedItem>,
+    /// What happened to it, the oldest first.
     pub history: Vec<TrackedStep>,
+    /// When it was placed.
     pub created_at: Timestamp,
+    /// The public page that shows the same.
+    #[schema(format = "uri")]
     pub tracking_url: String,
 }
 
+/// A line of an order that anybody may see.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TrackedItem {
+    /// The product's name.
+    #[schema(example = "Camiseta azul")]
     pub name: String,
+    /// How many pieces were sold.
+    #[schema(minimum = 0, example = 2)]
     pub quantity: i32,
 }
 
+/// Something that happened to an order or its parcel.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TrackedStep {
-    /// `pending`, `paid`, `processing`, `shipped`, `delivered`, `cancelled`, … or the carrier's own code.
+    /// A state of the order or of its money (`pending`, `paid`, `processing`, `shipped`, `delivered`, `cancelled`, …), or the
+    /// carrier's own code.
+    #[schema(example = "shipped")]
     pub status: String,
     /// In Portuguese, for people.
+    #[schema(example = "Pedido enviado")]
     pub description: String,
+    /// Where the parcel was; null: nobody says.
+    #[schema(example = "São Paulo/SP", required = true)]
     pub place: Option<String>,
+    /// When.
     pub at: Timestamp,
 }
 
-/// The public state of an order, by its own number or the carrier's
-#[utoipa::path(tag = "orders", responses((status = 200, body = Tracking), (status = 404)))]
+/// Follows a parcel
+///
+/// The public state of an order, by its own number or the carrier's. No name, no address, no document, no price.
+#[utoipa::path(
+    tag = "orders",
+    params(
+        ("number" = String, Path,
+            description = "The order's number, or the carrier's", max_length = 60, example = "0A1B2-C3D4E")),
+    responses(
+        (status = 200, body = Tracking, description = "The order as anybody may see it"),
+        (status = 404, body = Problem, description = "`not-found`: no order has this number")))]
 #[get("/api/orders/tracking/{number}")]
 pub async fn show_tracking(app: web::Data<App>, Path(number): Path<String>) -> Result<HttpResponse> {
     let tracking = find(&app, &number).await?;

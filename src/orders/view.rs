@@ -9,77 +9,136 @@ use vitrine_kit::Money;
 use crate::db::sql;
 use crate::error::Result;
 use crate::ids::{LineId, OrderId, ProductId, VariantId};
-use crate::sale::address::tracking_url;
+use crate::payments::charge::methods::Method;
+use crate::sale::address::{ShippingAddress, tracking_url};
 use crate::sale::states::{OrderPaymentStatus, OrderStatus};
 
+/// A line of an order, as it was sold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OrderLine {
+    /// The line.
     pub id: LineId,
+    /// The product.
     pub product_id: ProductId,
+    /// The variant.
     pub variant_id: VariantId,
+    /// The SKU of the variant.
+    #[schema(example = "CAM-AZUL-M")]
     pub sku: String,
+    /// The product's name.
+    #[schema(example = "Camiseta azul")]
     pub name: String,
+    /// The variant's name; empty for a product with one variant.
+    #[schema(example = "M")]
     pub variant_name: String,
+    /// Its picture; null: it has none.
+    #[schema(required = true, example = "https://cdn.loja.example/camiseta-azul.jpg")]
     pub image_url: Option<String>,
+    /// How many pieces.
+    #[schema(minimum = 0, example = 2)]
     pub quantity: i32,
-    #[schema(value_type = i64)]
+    /// The price of one piece, in centavos.
+    #[schema(value_type = i64, minimum = 0, example = 5990)]
     pub unit_price_cents: Money,
-    #[schema(value_type = i64)]
+    /// The price of all pieces, in centavos, before the discount.
+    #[schema(value_type = i64, example = 11980, minimum = 0)]
     pub line_total_cents: Money,
     /// This line's share of the order's discount.
-    #[schema(value_type = i64)]
+    #[schema(value_type = i64, example = 1198, minimum = 0)]
     pub discount_cents: Money,
 }
 
-/// Money in centavos, times in UTC.
+/// An order. Money in centavos, times in UTC.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct OrderView {
+    /// The order's id.
     pub id: OrderId,
     /// The number for people; it also opens the public tracking page.
+    #[schema(example = "0A1B2-C3D4E")]
     pub number: String,
+    /// How far it is.
     pub status: OrderStatus,
+    /// What became of its money.
     pub payment_status: OrderPaymentStatus,
     /// Money is on its way back to the buyer; the amounts stand in the order's payments.
     pub refund_pending: bool,
     /// A refund of all its money failed: nothing is sent until the shop says that the sale goes on.
     pub on_hold: bool,
+    /// How it is paid; null: not chosen yet.
+    #[schema(value_type = Option<Method>, required = true)]
     pub payment_method: Option<String>,
+    /// The lines.
     pub items: Vec<OrderLine>,
-    #[schema(value_type = i64)]
+    /// The sum of the lines, in centavos.
+    #[schema(value_type = i64, example = 11980, minimum = 0)]
     pub subtotal_cents: Money,
-    #[schema(value_type = i64)]
+    /// What coupon and method of payment take off, in centavos.
+    #[schema(value_type = i64, example = 1198, minimum = 0)]
     pub discount_cents: Money,
     /// The part of the discount that is for the method of payment.
-    #[schema(value_type = i64)]
+    #[schema(value_type = i64, example = 0, minimum = 0)]
     pub method_discount_cents: Money,
-    #[schema(value_type = i64)]
+    /// The freight, in centavos.
+    #[schema(value_type = i64, example = 1850, minimum = 0)]
     pub shipping_cents: Money,
-    #[schema(value_type = i64)]
+    /// What is to be paid: subtotal less discount, and freight.
+    #[schema(value_type = i64, example = 12632, minimum = 0)]
     pub total_cents: Money,
+    /// The currency of all amounts, by ISO 4217: `BRL`.
+    #[schema(example = "BRL")]
     pub currency: &'static str,
+    /// The coupon that it was placed with; null: none.
+    #[schema(example = "BEMVINDO10", required = true)]
     pub coupon_code: Option<String>,
+    /// The buyer's name.
+    #[schema(example = "Ana Souza")]
     pub customer_name: String,
+    /// The buyer's e-mail; null once the buyer was erased.
+    #[schema(example = "ana@example.com", required = true)]
     pub customer_email: Option<String>,
-    /// Of a company: digits, or `ISENTO`.
+    /// The inscrição estadual of a company: digits, or `ISENTO`; null: none.
+    #[schema(example = "ISENTO", required = true)]
     pub state_registration: Option<String>,
+    /// Where it goes.
+    #[schema(value_type = ShippingAddress)]
     pub shipping_address: serde_json::Value,
+    /// The carrier's service, as the buyer reads it: `PAC`.
+    #[schema(example = "PAC")]
     pub carrier: String,
+    /// Who carries it: `Correios`; for pickup the shop's address.
+    #[schema(example = "Correios")]
     pub service: String,
     /// Working days from posting.
+    #[schema(example = 7, minimum = 0)]
     pub delivery_days: i32,
     /// The freight was an estimate from past quotes.
     pub freight_estimate: bool,
+    /// The carrier's number of the parcel; null: not yet known.
+    #[schema(required = true, example = "AA123456785BR")]
     pub tracking_number: Option<String>,
     /// Public: opens without signing in, and shows no person and no price.
+    #[schema(format = "uri")]
     pub tracking_url: String,
+    /// What the buyer wrote; null: nothing.
+    #[schema(example = "Deixar na portaria", required = true)]
     pub notes: Option<String>,
     /// When an unpaid order expires and its stock is free again.
     pub expires_at: Timestamp,
+    /// When it was paid; null: not yet.
+    #[schema(required = true)]
     pub paid_at: Option<Timestamp>,
+    /// When it left the shop; null: not yet.
+    #[schema(required = true)]
     pub shipped_at: Option<Timestamp>,
+    /// When it arrived; null: not yet.
+    #[schema(required = true)]
     pub delivered_at: Option<Timestamp>,
+    /// When it was cancelled; null: it was not.
+    #[schema(required = true)]
     pub cancelled_at: Option<Timestamp>,
+    /// When it was made.
     pub created_at: Timestamp,
+    /// When it was last changed.
     pub updated_at: Timestamp,
 }
 

@@ -13,7 +13,7 @@ use vitrine_kit::Money;
 use crate::app::App;
 use crate::cart::{Cart, Owner};
 use crate::catalog;
-use crate::error::{Chain, Result};
+use crate::error::{Chain, Problem, Result};
 use crate::http::idempotency::{Claim, IdempotencyKey};
 use crate::http::json::{Json, Query};
 use crate::http::page::{List, MAX_LIMIT};
@@ -43,19 +43,29 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
 /// How the buyer wants to pay.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"method": "pix"}))]
 struct PayOrder {
+    /// The method.
     #[garde(skip)]
     method: Method,
 }
 
-/// Starts the payment of an order, or gives the one that can still be paid.
+/// Starts the payment of an order
+///
+/// Or gives the one that can still be paid: asking again makes no second charge.
 #[utoipa::path(
     tag = "payments", security(("bearer" = []), ()), request_body = PayOrder,
-    params(("id" = String, Path, description = "Its id, or its number"), ("Idempotency-Key" = Option<String>, Header), ("X-Order-Token" = Option<String>, Header)),
+    params(
+        ("id" = String, Path, description = "The order's id, or its number", max_length = 40, example = "0A1B2-C3D4E"),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key and body answer the first answer again"),
+        ("X-Order-Token" = Option<String>, Header)),
     responses(
-        (status = 200, body = Started), (status = 404, description = "Not your order"),
-        (status = 409, description = "It does not wait for money, or the method is not offered for it: `amount-not-accepted` has the limits"),
-        (status = 503, description = "The provider is away; the order stands. Ask again: it is the same charge")))]
+        (status = 200, body = Started, description = "What the buyer needs to pay"),
+        (status = 404, body = Problem, description = "`not-found`: there is no such order, or it is not yours"),
+        (status = 409, body = Problem,
+            description = "`conflict`: it does not wait for money, or the method is not offered; `amount-not-accepted`: the method does not take so much, or so little; `provider-refused`; `idempotency-key-in-flight`"),
+        (status = 503, body = Problem,
+            description = "`unavailable`: the provider is away. The order stands: ask again, it is the same charge")))]
 #[post("/api/orders/{id}/pay")]
 async fn pay_order(
     app: web::Data<App>,
@@ -95,27 +105,43 @@ async fn remember(app: &App, claim: &Claim, result: &Result<Started>) {
 /// An attempt to be paid.
 #[derive(Debug, Serialize, ToSchema)]
 struct PaymentView {
+    /// The payment.
     payment_id: PaymentId,
+    /// The method.
     #[schema(value_type = Method)]
     method: String,
+    /// Its state.
     status: PaymentStatus,
-    #[schema(value_type = i64)]
+    /// What was to be paid, in centavos.
+    #[schema(value_type = i64, example = 10782, minimum = 0)]
     amount_cents: Money,
-    #[schema(value_type = i64)]
+    /// What came in, in centavos.
+    #[schema(value_type = i64, example = 10782, minimum = 0)]
     captured_cents: Money,
     /// Refunded, or being refunded.
-    #[schema(value_type = i64)]
+    #[schema(value_type = i64, example = 0, minimum = 0)]
     refunded_cents: Money,
+    /// The currency of all amounts, by ISO 4217: `BRL`.
+    #[schema(example = "BRL")]
     currency: String,
     /// Their name for it: the PIX txid, or Stripe's PaymentIntent.
+    #[schema(required = true, example = "9d36b84fc70b478fb95c12729b90ca25")]
     txid: Option<String>,
+    /// The bank's name for the PIX that came in; null: none came.
+    #[schema(example = "E00038166202611011234abcdef12345", required = true)]
     end_to_end_id: Option<String>,
+    /// Until when it can be paid.
     expires_at: Timestamp,
+    /// When it was paid; null: not yet.
+    #[schema(required = true)]
     paid_at: Option<Timestamp>,
+    /// When it was started.
     created_at: Timestamp,
     /// Why it failed. Only for administrators.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "The provider is away")]
     error: Option<String>,
+    /// What went back of it, the oldest first.
     refunds: Vec<RefundView>,
 }
 
@@ -140,11 +166,17 @@ impl PaymentView {
     }
 }
 
-/// An order's payments, the oldest first, each with its refunds.
+/// Lists an order's payments
+///
+/// The oldest first, each with its refunds; all on one page.
 #[utoipa::path(
     tag = "payments", security(("bearer" = []), ()),
-    params(("id" = String, Path, description = "Its id, or its number"), ("X-Order-Token" = Option<String>, Header)),
-    responses((status = 200, body = List<PaymentView>), (status = 404)))]
+    params(
+        ("id" = String, Path, description = "The order's id, or its number", max_length = 40, example = "0A1B2-C3D4E"),
+        ("X-Order-Token" = Option<String>, Header)),
+    responses(
+        (status = 200, body = List<PaymentView>, description = "The payments"),
+        (status = 404, body = Problem, description = "`not-found`: there is no such order, or it is not yours")))]
 #[get("/api/orders/{id}/payments")]
 async fn list_payments(app: web::Data<App>, visitor: Visitor, OrderPath(id): OrderPath) -> Result<HttpResponse> {
     let viewer = Viewer::of(&app, &visitor, id).await?;
@@ -160,11 +192,19 @@ async fn list_payments(app: web::Data<App>, visitor: Visitor, OrderPath(id): Ord
 /// Money to give back.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "amount_cents": 5990,
+    "reason": "Defeito na costura",
+    "restock_items": [{"line_id": "01a1fe4e-0785-7243-a93f-cc241c46a4e2", "quantity": 1}]
+}))]
 struct RefundOrder {
-    /// Left out: all that is left.
-    #[garde(inner(range(min = 1)))]
+    /// How much, in centavos. Left out or null: all that is left.
+    #[garde(inner(range(min = 1, max = MAX_ASKED)))]
+    #[schema(minimum = 1, maximum = 100000000000000i64)]
     amount_cents: Option<i64>,
+    /// Why, for the provider and the order's history.
     #[garde(length(chars, min = 1, max = 140), custom(no_control))]
+    #[schema(min_length = 1, max_length = 140)]
     reason: String,
     /// Puts all goods that are left back on the shelf; only once all of the money is back, with this refund or before.
     #[serde(default)]
@@ -173,10 +213,12 @@ struct RefundOrder {
     /// Puts these pieces back on the shelf, with a refund of any amount.
     #[serde(default)]
     #[garde(length(max = 100), dive)]
+    #[schema(max_items = 100)]
     restock_items: Vec<RestockItem>,
     /// These pieces are lost or spoilt: they are out of the sale, and go back on no shelf.
     #[serde(default)]
     #[garde(length(max = 100), dive)]
+    #[schema(max_items = 100)]
     write_off_items: Vec<RestockItem>,
 }
 
@@ -184,11 +226,21 @@ fn no_control(text: &str, (): &()) -> garde::Result {
     if text.chars().any(is_hidden) { Err(garde::Error::new("must not have control characters")) } else { Ok(()) }
 }
 
-/// Gives a paid order's money back, whole or in part.
+/// Gives money back
+///
+/// A paid order's, whole or in part, and says which goods came back with it. The sum of all refunds never exceeds what came in.
 #[utoipa::path(
     tag = "payments", security(("bearer" = [])), request_body = RefundOrder,
-    params(("id" = String, Path, description = "Its id, or its number"), ("Idempotency-Key" = Option<String>, Header)),
-    responses((status = 201, body = RefundView), (status = 404), (status = 409, description = "Not so much is left"), (status = 422)))]
+    params(
+        ("id" = String, Path, description = "The order's id, or its number", max_length = 40, example = "0A1B2-C3D4E"),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key and body answer the first answer again")),
+    responses(
+        (status = 201, body = RefundView, description = "The refund"),
+        (status = 404, body = Problem, description = "`not-found`: there is no such order"),
+        (status = 409, body = Problem,
+            description = "`conflict`: not so much is left, or the payment is disputed; `idempotency-key-in-flight`"),
+        (status = 422, body = Problem,
+            description = "`invalid`: a field is wrong, or a line is not one of this order; `idempotency-key-reused`")))]
 #[post("/api/orders/{id}/refund")]
 async fn refund_order(
     app: web::Data<App>,
@@ -226,21 +278,29 @@ async fn refund_order(
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct PayWhat {
-    /// The goods after the coupon. Left out: the cart's `total_cents`, signed in or by `X-Cart-Token`.
+    /// The goods after the coupon, in centavos. Left out: the cart's `total_cents`, signed in or by `X-Cart-Token`.
     #[garde(inner(range(min = 0, max = MAX_ASKED)))]
+    #[param(minimum = 0, maximum = 100000000000000i64)]
     goods_cents: Option<i64>,
-    /// The freight. A cart has none yet: send it once the buyer has chosen one.
+    /// The freight, in centavos. A cart has none yet: send it once the buyer has chosen one.
     #[garde(inner(range(min = 0, max = MAX_ASKED)))]
+    #[param(minimum = 0, maximum = 100000000000000i64)]
     shipping_cents: Option<i64>,
 }
 
 /// Above any order: the table's limit of an amount.
 const MAX_ASKED: i64 = 100_000_000_000_000;
 
-/// How an order can be paid, and which ways work now. Of what is in the caller's cart, or of `goods_cents` and `shipping_cents`, it says
-/// which methods take that much, and why another does not.
-#[utoipa::path(tag = "payments", security((), ("bearer" = [])), params(PayWhat, ("X-Cart-Token" = Option<String>, Header)),
-    responses((status = 200, body = List<MethodView>), (status = 422, body = crate::error::Problem)))]
+/// Lists the methods of payment
+///
+/// How an order can be paid, and which ways work now. Of what is in the caller's cart, or of `goods_cents` and `shipping_cents`, it
+/// says which methods take that much, and why another does not.
+#[utoipa::path(
+    tag = "payments", security((), ("bearer" = [])),
+    params(PayWhat, ("X-Cart-Token" = Option<String>, Header)),
+    responses(
+        (status = 200, body = List<MethodView>, description = "The methods, all on one page"),
+        (status = 422, body = Problem, description = "`invalid`: an amount is out of bounds")))]
 #[get("/api/payment-methods")]
 async fn payment_methods(app: web::Data<App>, visitor: Visitor, what: Query<PayWhat>) -> Result<HttpResponse> {
     let PayWhat { goods_cents, shipping_cents } = what.0;

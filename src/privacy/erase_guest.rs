@@ -29,13 +29,17 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
 /// Who is to be forgotten. One of the two at least.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"cpf": "529.982.247-25", "email": "ana@example.com"}))]
 struct EraseGuest {
     /// CPF or CNPJ.
     #[garde(inner(length(chars, max = 20)))]
     #[serde(default, deserialize_with = "rules::typed")]
+    #[schema(max_length = 20)]
     cpf: Option<String>,
+    /// The e-mail address that the orders were placed with.
     #[garde(inner(length(chars, max = 254)))]
     #[serde(default, deserialize_with = "rules::typed")]
+    #[schema(format = Email, max_length = 254)]
     email: Option<String>,
 }
 
@@ -43,17 +47,23 @@ struct EraseGuest {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ErasedGuest {
     /// Guests' orders that no longer say whose they were.
+    #[schema(minimum = 0, example = 2)]
     pub orders: usize,
     /// Accounts with this CPF, CNPJ or e-mail. They are not touched: their people erase them, signed in.
+    #[schema(minimum = 0, example = 0)]
     pub accounts: i64,
 }
 
-/// Erases a guest: every order without an account that has this CPF or CNPJ, or this e-mail, with its messages and events.
+/// Erases a guest
 ///
-/// Make sure first that it is this person who asks. The orders themselves, payments and fiscal documents stay.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = EraseGuest,
-    responses((status = 200, body = ErasedGuest), (status = 409, body = Problem, description = "An order is still open"),
-        (status = 422, body = Problem)))]
+/// Every order without an account that has this CPF or CNPJ, or this e-mail, with its messages and events. Make sure first that
+/// it is this person who asks. The orders themselves, payments and fiscal documents stay.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])), request_body = EraseGuest,
+    responses(
+        (status = 200, body = ErasedGuest, description = "What was found"),
+        (status = 409, body = Problem, description = "`conflict`: an order is still open"),
+        (status = 422, body = Problem, description = "`invalid`: a field is wrong, or none is sent")))]
 #[post("/api/admin/guests/erase")]
 async fn erase_guest(app: web::Data<App>, AdminSent(admin, body): AdminSent<Json<EraseGuest>>) -> Result<HttpResponse> {
     let document = body.cpf.as_deref().map(TaxId::parse).transpose().map_err(|e| Error::field("cpf", e.to_string()))?;
@@ -77,16 +87,22 @@ async fn erase_guest(app: web::Data<App>, AdminSent(admin, body): AdminSent<Json
 /// Whose purchases are asked for.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"email": "ana@example.com"}))]
 struct ExportGuest {
+    /// The e-mail address that the orders were placed with.
     #[garde(custom(rules::email))]
+    #[schema(format = "email", max_length = 254)]
     email: String,
 }
 
-/// Exports a guest's purchases for the person who asked the shop for them (LGPD, article 18).
+/// Exports a guest's purchases
 ///
-/// Make sure first that it is this person who asks, or let them use the link that `POST /api/privacy/requests` mails.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = ExportGuest,
-    responses((status = 200, body = GuestExport), (status = 422, body = Problem)))]
+/// For the person who asked the shop for them (LGPD, article 18). Make sure first that it is this person who asks, or let them
+/// use the link that `POST /api/privacy/requests` mails.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])), request_body = ExportGuest,
+    responses(
+        (status = 200, body = GuestExport, description = "The purchases")))]
 #[post("/api/admin/guests/export")]
 async fn export_guest_for_admin(
     app: web::Data<App>,

@@ -15,30 +15,35 @@ use crate::ids::{OrderId, UserId};
 use crate::seal::Keys;
 use crate::users::tax_id_of;
 
-/// Fields are named as in the rest of the API; amounts are centavos, times are UTC.
+/// All that the shop knows of a person. Fields are named as in the rest of the API; amounts are centavos, times are UTC. More
+/// fields may be added.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Export {
+    /// When it was made.
     pub exported_at: Timestamp,
     /// Name, e-mail, phone, and the CPF or CNPJ: in full where the password was sent, else masked.
-    #[schema(value_type = Object)]
+    #[schema(value_type = BTreeMap<String, Value>)]
     pub profile: Value,
-    #[schema(value_type = Vec<Object>)]
+    /// Saved addresses.
+    #[schema(value_type = Vec<BTreeMap<String, Value>>)]
     pub addresses: Value,
     /// When the person signed in, and how each session ended.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<BTreeMap<String, Value>>)]
     pub sessions: Value,
-    #[schema(value_type = Vec<Object>)]
+    /// Carts with their lines.
+    #[schema(value_type = Vec<BTreeMap<String, Value>>)]
     pub carts: Value,
-    /// With lines, payments, refunds, disputes, parcels, fiscal documents and the whole history.
-    #[schema(value_type = Vec<Object>)]
+    /// Orders with lines, payments, refunds, disputes, parcels, fiscal documents and the whole history.
+    #[schema(value_type = Vec<BTreeMap<String, Value>>)]
     pub orders: Value,
     /// Messages that were sent to the person.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<BTreeMap<String, Value>>)]
     pub messages: Value,
-    #[schema(value_type = Vec<Object>)]
+    /// How often the person used which coupon.
+    #[schema(value_type = Vec<BTreeMap<String, Value>>)]
     pub coupons: Value,
     /// What the person agreed to and took back, with the version of the text and the time.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<BTreeMap<String, Value>>)]
     pub consents: Value,
 }
 

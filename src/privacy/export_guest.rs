@@ -13,17 +13,21 @@ use crate::db;
 use crate::error::Result;
 use crate::ids::OrderId;
 
-/// Fields are named as in the rest of the API; amounts are centavos, times are UTC.
+/// What the shop knows of an e-mail's purchases without an account. Fields are named as in the rest of the API; amounts are
+/// centavos, times are UTC. More fields may be added.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct GuestExport {
+    /// When it was made.
     pub exported_at: Timestamp,
+    /// The e-mail address.
+    #[schema(format = Email)]
     pub email: String,
     /// Orders that were placed without an account, with lines, payments, refunds, disputes, parcels, fiscal documents and the whole
     /// history. The CPF or CNPJ is masked: the mailbox proves the e-mail, not the document.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<BTreeMap<String, Value>>)]
     pub orders: Value,
     /// Messages that were sent to this e-mail.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<BTreeMap<String, Value>>)]
     pub messages: Value,
 }
 

@@ -28,26 +28,37 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
     cfg.service(ask).service(export).service(erase);
 }
 
+/// Whose purchases are asked for.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"email": "ana@example.com"}))]
 struct AskForData {
+    /// The e-mail address that the orders were placed with.
     #[garde(custom(rules::email))]
+    #[schema(format = "email", max_length = 254)]
     email: String,
 }
 
 /// The token of the link that was mailed.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"token": "b6Q2…"}))]
 struct WithToken {
+    /// The token.
     #[garde(custom(rules::secret))]
-    #[schema(value_type = String)]
+    #[schema(value_type = String, min_length = 1, max_length = 1000)]
     token: SecretString,
 }
 
-/// Mails a link to this e-mail, with which its purchases without an account can be exported and erased (LGPD, article 18).
+/// Mails a link to a guest's data
 ///
-/// The answer is the same where there are none.
-#[utoipa::path(tag = "privacy", request_body = AskForData, responses((status = 202), (status = 422, body = Problem), (status = 429, body = Problem)))]
+/// To this e-mail: with it, its purchases without an account can be exported and erased (LGPD, article 18). The answer is the
+/// same where there are none.
+#[utoipa::path(
+    tag = "privacy", request_body = AskForData,
+    responses(
+        (status = 202, description = "Taken; nothing is said of whether a mail is sent"),
+        (status = 429, body = Problem, description = "`too-many-requests`: too many links were asked for from this address")))]
 #[post("/api/privacy/requests")]
 async fn ask(app: web::Data<App>, req: HttpRequest, body: Json<AskForData>) -> Result<HttpResponse> {
     app.limiters.forgot_password.check(rate_limit::address(&app, &req))?;
@@ -73,9 +84,15 @@ async fn begin(app: &App, email: &Email, lang: Lang) -> Result<()> {
     Ok(tx.commit().await?)
 }
 
-/// Exports the purchases of the link's e-mail. The link can be used again until it expires.
-#[utoipa::path(tag = "privacy", request_body = WithToken, responses((status = 200, body = GuestExport), (status = 422, body = Problem),
-    (status = 429, body = Problem)))]
+/// Exports the purchases of a link's e-mail
+///
+/// The link can be used again until it expires.
+#[utoipa::path(
+    tag = "privacy", request_body = WithToken,
+    responses(
+        (status = 200, body = GuestExport, description = "The purchases"),
+        (status = 422, body = Problem, description = "`invalid`: the token is not valid any more"),
+        (status = 429, body = Problem, description = "`too-many-requests`: too many tokens came from this address")))]
 #[post("/api/privacy/export")]
 async fn export(app: web::Data<App>, req: HttpRequest, body: Json<WithToken>) -> Result<HttpResponse> {
     app.limiters.login.check(rate_limit::address(&app, &req))?;
@@ -83,10 +100,16 @@ async fn export(app: web::Data<App>, req: HttpRequest, body: Json<WithToken>) ->
     Ok(as_file(&export_guest::export(&app, &email).await?))
 }
 
-/// Erases the person of the link's e-mail from their purchases without an account. The orders themselves, payments and fiscal documents
-/// stay. Cannot be undone.
-#[utoipa::path(tag = "privacy", request_body = WithToken, responses((status = 200, body = ErasedGuest),
-    (status = 409, body = Problem, description = "An order is still open"), (status = 422, body = Problem), (status = 429, body = Problem)))]
+/// Erases the person of a link's e-mail
+///
+/// From their purchases without an account. The orders themselves, payments and fiscal documents stay. Cannot be undone.
+#[utoipa::path(
+    tag = "privacy", request_body = WithToken,
+    responses(
+        (status = 200, body = ErasedGuest, description = "What was found"),
+        (status = 409, body = Problem, description = "`conflict`: an order is still open"),
+        (status = 422, body = Problem, description = "`invalid`: the token is not valid any more"),
+        (status = 429, body = Problem, description = "`too-many-requests`: too many tokens came from this address")))]
 #[post("/api/privacy/erase")]
 async fn erase(app: web::Data<App>, req: HttpRequest, body: Json<WithToken>) -> Result<HttpResponse> {
     const END: &str = "DELETE FROM privacy_requests WHERE email = $1";

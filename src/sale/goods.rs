@@ -10,11 +10,14 @@ use crate::ids::LineId;
 /// So many pieces of one line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"line_id": "01a1fe4e-0785-7243-a93f-cc241c46a4e2", "quantity": 1}))]
 pub struct RestockItem {
     /// A line of the order: `items[].id`.
     #[garde(skip)]
     pub line_id: LineId,
+    /// How many pieces of it.
     #[garde(range(min = 1, max = 9999))]
+    #[schema(minimum = 1, maximum = 9999)]
     pub quantity: i32,
 }
 

@@ -75,7 +75,8 @@ macro_rules! states {
 }
 
 states! {
-    /// How far an order is: `orders.status`.
+    /// How far an order is. `pending`: placed, and not paid yet. `processing`: paid, and it is invoiced, packed and sent. `shipped`,
+    /// `delivered`. `cancelled`: it ended before it left the shop. `returned`: all goods and all money are back after it had left.
     OrderStatus {
         /// Placed, and not paid yet.
         Pending = "pending",
@@ -89,7 +90,8 @@ states! {
         Returned = "returned",
     }
 
-    /// What an order says of its money: `orders.payment_status`.
+    /// What an order says of its money. `expired`: it was not paid in time. `cancelled`: it was cancelled before it was paid.
+    /// `refunded`: all money went back to the buyer, or was taken back by the payer's bank.
     OrderPaymentStatus {
         PendingPayment = "pending_payment",
         Paid = "paid",
@@ -103,7 +105,9 @@ states! {
         Refunded = "refunded",
     }
 
-    /// The state of one payment, that is, of one charge: `payments.status`.
+    /// The state of one payment. `creating`, `unknown` and `pending` wait for money. `failed`: it was never payable. `surplus`: money that
+    /// came for an order that cannot take it, and goes back. `disputed`: the payer's bank contests it. `partially_charged_back`,
+    /// `charged_back`: lost disputes took some of it, or nothing is left.
     PaymentStatus {
         /// The row is there; the provider may not know of it yet.
         Creating = "creating",
@@ -135,7 +139,8 @@ states! {
         OnHold = "on_hold",
     }
 
-    /// The state of one refund: `refunds.status`.
+    /// The state of one refund. `pending`: the provider was not asked yet. `processing`: it has it in hand. `unknown`: it gave no clear
+    /// answer. `waiting`: refused for now, and tried again for days. `done`, `failed`.
     RefundStatus {
         /// The row and its reserve are there; the provider was not asked yet.
         Pending = "pending",
@@ -151,7 +156,8 @@ states! {
         Failed = "failed",
     }
 
-    /// How far an NF-e is, of a sale or of a return: `invoices.status`.
+    /// How far an NF-e is. `pending`: wanted. `processing`: the provider has it in hand. `authorized`. `rejected`: refused, and it can be
+    /// mended and tried again. `denied`: refused, and its number is lost. `cancelled`.
     InvoiceStatus {
         /// Wanted; the provider may not know of it yet.
         Pending = "pending",
@@ -165,7 +171,8 @@ states! {
         Cancelled = "cancelled",
     }
 
-    /// How far a mail or an SMS is: `messages.status`.
+    /// How far a mail or an SMS is. `queued`: written, and not sent yet. `sent`: the provider took it. `delivered`. `bounced`: the address
+    /// does not exist, or its reader wants no more mail. `failed`.
     MessageStatus {
         /// Written, and not sent yet.
         Queued = "queued",
@@ -179,7 +186,7 @@ states! {
         Failed = "failed",
     }
 
-    /// What a dispute is about: `disputes.stage`.
+    /// What a dispute is about. `inquiry`: the bank asks, and has taken nothing. `contested`: the money is taken or held.
     DisputeStage {
         /// The bank asks, and has taken nothing. It may be answered by a refund.
         Inquiry = "inquiry",
@@ -187,7 +194,8 @@ states! {
         Contested = "contested",
     }
 
-    /// How a dispute stands: `disputes.state`.
+    /// How a dispute stands. `open`: it waits for the shop's answer. `under_review`: for the bank's. `unclear`: the provider does not say
+    /// where the money is. `won`: the money is the shop's. `lost`: it is the buyer's. `closed`: over, and nothing was taken.
     DisputeState {
         /// It waits for the shop's answer.
         Open = "open",

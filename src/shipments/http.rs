@@ -34,9 +34,10 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct ListShipments {
-    /// `pending`, `carted`, `released`, `generated`, `posted`, `undelivered`, `delivered`, `cancelled` or `expired`.
-    #[garde(inner(custom(is_state)))]
-    status: Option<String>,
+    /// Only labels in this state.
+    #[garde(skip)]
+    status: Option<State>,
+    /// Only those of this order.
     #[garde(skip)]
     order_id: Option<OrderId>,
     /// `true`: only those with an error.
@@ -49,53 +50,71 @@ struct ListShipments {
     /// Made before this time.
     #[garde(skip)]
     to: Option<Timestamp>,
+    /// How many to show: 1 to 100; left out, 20.
     #[garde(skip)]
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<i64>,
+    /// How many to skip, at most 100,000: use the cursor beyond.
     #[garde(skip)]
+    #[param(minimum = 0, maximum = 100000)]
     offset: Option<i64>,
+    /// `next_cursor` of the page before.
     #[garde(inner(length(chars, max = 200)))]
+    #[param(max_length = 200)]
     cursor: Option<String>,
-}
-
-fn is_state(text: &str, (): &()) -> garde::Result {
-    if State::ALL.iter().any(|state| state.as_str() == text) {
-        Ok(())
-    } else {
-        Err(garde::Error::new("is not a state of a label"))
-    }
 }
 
 /// A label and its state.
 #[derive(Debug, Serialize, ToSchema)]
 struct ShipmentView {
+    /// The label.
     id: ShipmentId,
+    /// The order.
     order_id: OrderId,
+    /// The order's number.
+    #[schema(example = "0A1B2-C3D4E")]
     order_number: String,
     /// Which parcel of the order, from 1.
+    #[schema(minimum = 1, example = 1)]
     volume: i16,
+    /// Who sells it.
+    #[schema(example = "melhorenvio")]
     provider: String,
-    /// The provider's own number of it.
+    /// The provider's own number of it; null: not yet known.
+    #[schema(example = "ORD-202611123456", required = true)]
     protocol: Option<String>,
+    /// How far it is.
+    #[schema(value_type = State)]
     status: String,
+    /// The carrier's service, as the buyer reads it: `PAC`.
+    #[schema(example = "PAC")]
     carrier: String,
+    /// The carrier's service, by the provider's code.
+    #[schema(example = "1")]
     service_code: String,
-    /// Its share of what the carrier asked at checkout.
-    #[schema(value_type = i64)]
+    /// Its share of what the carrier asked at checkout, in centavos.
+    #[schema(value_type = i64, example = 1850, minimum = 0)]
     quoted_cents: Money,
-    /// What the label costs; null while it is not known.
-    #[schema(value_type = Option<i64>)]
+    /// What the label costs, in centavos; null while it is not known.
+    #[schema(value_type = Option<i64>, example = 1790, minimum = 0, required = true)]
     price_cents: Option<Money>,
-    /// What it costs more than was quoted; negative: less.
-    #[schema(value_type = Option<i64>)]
+    /// What it costs more than was quoted, in centavos; negative: less. Null while it is not known.
+    #[schema(value_type = Option<i64>, minimum = -100000000000000i64, maximum = 100000000000000i64, example = -60, required = true)]
     difference_cents: Option<Money>,
     /// The freight was an estimate from past quotes.
     is_estimate: bool,
+    /// The carrier's number of the parcel; null: not yet known.
+    #[schema(required = true, example = "AA123456785BR")]
     tracking_number: Option<String>,
-    /// Opens without signing in to the provider: it shows who receives the parcel.
+    /// Where it can be printed; null: not yet. Opens without signing in to the provider: it shows who receives the parcel.
+    #[schema(format = "uri", required = true)]
     label_url: Option<String>,
-    /// Why it cannot be bought or given back.
+    /// Why it cannot be bought or given back; null: nothing is wrong.
+    #[schema(required = true, example = "The provider is away")]
     error: Option<String>,
+    /// When it was made.
     created_at: Timestamp,
+    /// When it was last changed.
     updated_at: Timestamp,
 }
 
@@ -129,25 +148,40 @@ fn view(row: &Row) -> ShipmentView {
 
 /// The sums of the labels that were bought and not given back.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ShipmentTotals)]
 struct Totals {
+    /// How many labels.
+    #[schema(example = 1, minimum = 0)]
     labels: i64,
-    #[schema(value_type = i64)]
+    /// What they cost, in centavos.
+    #[schema(value_type = i64, example = 1790, minimum = 0)]
     price_cents: Money,
-    #[schema(value_type = i64)]
+    /// What was quoted for them, in centavos.
+    #[schema(value_type = i64, example = 1850, minimum = 0)]
     quoted_cents: Money,
-    /// What labels cost more than was quoted; negative: less.
-    #[schema(value_type = i64)]
+    /// What labels cost more than was quoted, in centavos; negative: less.
+    #[schema(value_type = i64, minimum = -100000000000000i64, maximum = 100000000000000i64, example = -60)]
     difference_cents: Money,
 }
 
 /// A page, and the sums of all labels that match.
 #[derive(Debug, Serialize, ToSchema)]
 struct Shipments {
+    /// The labels of this page.
     items: Vec<ShipmentView>,
+    /// How many there are in all.
+    #[schema(example = 1, minimum = 0)]
     total: i64,
+    /// How many a page shows at most.
+    #[schema(example = 20, minimum = 0)]
     limit: i64,
+    /// How many were skipped.
+    #[schema(example = 0, minimum = 0)]
     offset: i64,
+    /// Send it as `cursor` for the next page; null on the last page.
+    #[schema(required = true, example = "IjAxYTFmZTRlIg")]
     next_cursor: Option<String>,
+    /// The sums of all labels that match.
     totals: Totals,
 }
 
@@ -156,8 +190,15 @@ const FITS: &str = "
     ($1::text IS NULL OR s.status = $1) AND ($2::uuid IS NULL OR s.order_id = $2) AND (NOT $3::bool OR s.error IS NOT NULL)
     AND ($4::timestamptz IS NULL OR s.created_at >= $4) AND ($5::timestamptz IS NULL OR s.created_at < $5)";
 
-/// Labels, newest first, and their cost compared with the quote.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), params(ListShipments), responses((status = 200, body = Shipments)))]
+/// Lists labels
+///
+/// The newest first, and their cost compared with the quote.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])),
+    params(ListShipments),
+    responses(
+        (status = 200, body = Shipments, description = "The labels of this page, and the sums of all that match"),
+        (status = 422, body = Problem, description = "`invalid`: a filter or the page is not possible")))]
 #[get("/api/admin/shipments")]
 async fn list(app: web::Data<App>, _admin: Admin, Query(ask): Query<ListShipments>) -> Result<HttpResponse> {
     const PAGE: &str =
@@ -172,7 +213,8 @@ async fn list(app: web::Data<App>, _admin: Admin, Query(ask): Query<ListShipment
             AND s.status IN ('released', 'generated', 'posted', 'undelivered', 'delivered')"
     );
     let place: Place<ShipmentId> = Place::of(ask.limit, ask.offset, ask.cursor.as_deref())?;
-    let filters: [&(dyn ToSql + Sync); 5] = [&ask.status, &ask.order_id, &ask.stuck, &ask.from, &ask.to];
+    let status = ask.status.map(State::as_str);
+    let filters: [&(dyn ToSql + Sync); 5] = [&status, &ask.order_id, &ask.stuck, &ask.from, &ask.to];
     let db = app.db().await?;
     let List { items, total, limit, offset, next_cursor } =
         list_page(&db, (PAGE, COUNT), &filters, &place, |row| (row.get("id"), view(row))).await?;
@@ -186,11 +228,18 @@ async fn list(app: web::Data<App>, _admin: Admin, Query(ask): Query<ListShipment
     Ok(HttpResponse::Ok().json(Shipments { items, total, limit, offset, next_cursor, totals }))
 }
 
-/// Buys an order's label: where the shop buys by hand, where one failed, or again for one that was given back or ran out.
+/// Buys an order's label
 ///
-/// A label that is bought already is not bought again.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), responses((status = 202, body = List<ShipmentView>),
-    (status = 404, body = Problem), (status = 409, body = Problem, description = "Not paid, gone, or not quoted by Melhor Envio")))]
+/// Where the shop buys by hand, where one failed, or again for one that was given back or ran out. A label that is bought
+/// already is not bought again.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])),
+    params(("id" = String, Path, description = "The order's id, or its number", max_length = 40, example = "0A1B2-C3D4E")),
+    responses(
+        (status = 202, body = List<ShipmentView>, description = "Its labels, all on one page"),
+        (status = 404, body = Problem, description = "`not-found`: there is no such order"),
+        (status = 409, body = Problem,
+            description = "`conflict`: it is not paid, it is gone, or its freight is not Melhor Envio's")))]
 #[post("/api/admin/orders/{id}/label")]
 async fn buy(app: web::Data<App>, admin: Admin, OrderPath(order): OrderPath) -> Result<HttpResponse> {
     const FREIGHT: &str = "SELECT shipping_provider FROM orders WHERE id = $1";

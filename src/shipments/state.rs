@@ -1,9 +1,14 @@
 //! The states of a label and the steps between them. Reports may come late, early or twice: a label only moves forward.
 
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use vitrine_melhorenvio::LabelStatus;
 
-/// The state of a label: `shipments.status`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The state of a label: `shipments.status`. `pending` (not yet asked for), `carted` (in the provider's cart, not paid), `released`
+/// (paid), `generated` (it can be printed), `posted`, `undelivered`, `delivered`, `cancelled` or `expired`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = ShipmentStatus)]
 pub enum State {
     /// The row is there; the provider may not know of it yet.
     Pending,

@@ -1,6 +1,7 @@
 //! Free freight: by a rule of the shop, by a coupon, or by pickup. The reason is always recorded.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use vitrine_kit::{Cep, Money};
 
 use super::settings::{FreeFor, FreeRule};
@@ -18,12 +19,21 @@ pub enum Free {
     Rule { min_subtotal_cents: Money },
 }
 
+/// Why an option is free: `rule` of the shop, `coupon`, or `pickup`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FreeReason {
+    Pickup,
+    Coupon,
+    Rule,
+}
+
 impl Free {
-    pub fn reason(&self) -> &'static str {
+    pub fn reason(&self) -> FreeReason {
         match self {
-            Self::Pickup => "pickup",
-            Self::Coupon => "coupon",
-            Self::Rule { .. } => "rule",
+            Self::Pickup => FreeReason::Pickup,
+            Self::Coupon => FreeReason::Coupon,
+            Self::Rule { .. } => FreeReason::Rule,
         }
     }
 }
@@ -45,7 +55,7 @@ pub(super) fn free_from(rules: &[FreeRule], to: &Cep, goods: Money, offers: &[Of
 fn frees(rule: &FreeRule, to: &Cep, offer: &Offer, is_cheapest: bool) -> bool {
     let is_meant = match &rule.carriers {
         FreeFor::Word(_) => is_cheapest,
-        FreeFor::Services(codes) => codes.iter().any(|code| match code.split_once(':') {
+        FreeFor::Services(codes) => codes.0.iter().any(|code| match code.split_once(':') {
             Some((provider, code)) => offer.provider == provider && offer.service_code == code,
             None => offer.service_code == *code,
         }),

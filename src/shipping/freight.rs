@@ -8,6 +8,7 @@ use vitrine_kit::shipping::{QuoteRequest, Volume};
 use vitrine_kit::{Cep, Money};
 
 use super::carriers::CarrierAnswers;
+use super::free::FreeReason;
 use super::parcel::{self, Parcel, Wanted};
 use super::quote::VALIDITY_S;
 use super::settings::Pickup;
@@ -22,42 +23,55 @@ pub struct Freight {
     /// Cheapest first.
     pub options: Vec<FreightChoice>,
     /// How long the checkout accepts these prices.
-    #[schema(value_type = String, format = DateTime)]
+    #[schema(format = DateTime, value_type = String, required = true)]
     pub expires_at: Option<Timestamp>,
     /// The subtotal from which an option is free by a rule of the shop; null where one is free already, or none can be.
-    #[schema(value_type = Option<i64>)]
+    #[schema(value_type = Option<i64>, example = 19900, minimum = 0, required = true)]
     pub free_from_cents: Option<Money>,
     /// Why there is no option, or only pickup.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "No carrier delivers this parcel to this CEP", nullable = false)]
     pub message: Option<&'static str>,
 }
 
+/// One way to send it.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct FreightChoice {
     /// "PAC", "SEDEX", ".Package"; for pickup the shop's name for it.
+    #[schema(example = "PAC")]
     pub carrier: String,
     /// The company: "Correios", "Jadlog"; for pickup the address.
+    #[schema(example = "Correios")]
     pub service: String,
-    /// `pickup`: the buyer collects it at the shop.
+    /// Who was asked: `correios`, `melhorenvio`; `pickup`: the buyer collects it at the shop.
+    #[schema(example = "correios")]
     pub provider: String,
-    /// What the buyer pays.
-    #[schema(value_type = i64)]
+    /// What the buyer pays, in centavos.
+    #[schema(value_type = i64, example = 1850, minimum = 0)]
     pub price_cents: Money,
-    /// What the carrier asks.
-    #[schema(value_type = i64)]
+    /// What the carrier asks, in centavos.
+    #[schema(value_type = i64, example = 1850, minimum = 0)]
     pub original_price_cents: Money,
+    /// Whether the buyer pays nothing.
     pub free: bool,
-    /// Why it is free: `rule`, `coupon` or `pickup`.
+    /// Why it is free.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub free_reason: Option<&'static str>,
+    #[schema(nullable = false)]
+    pub free_reason: Option<FreeReason>,
+    /// The currency of all amounts, by ISO 4217: `BRL`.
+    #[schema(example = "BRL")]
     pub currency: &'static str,
     /// Working days until delivery (or until pickup), handling included.
+    #[schema(example = 7, minimum = 0)]
     pub days: u32,
     /// From past quotes, because no carrier answered. The price is binding all the same.
     pub estimate: bool,
+    /// The first of the cheapest.
     pub cheapest: bool,
+    /// The first of the fastest.
     pub fastest: bool,
     /// Signed: the checkout accepts this token and no price of the client's own.
+    #[schema(example = "eyJxIjoi…")]
     pub quote_token: String,
 }
 

@@ -22,26 +22,35 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
     cfg.service(calculate_freight);
 }
 
+/// What is sent, and where to.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"cep_destino": "01310-100", "items": [{"product_id": "01a1fe4e-0785-7243-a93f-cc241c46a4e2", "quantity": 2}]}))]
 struct Calculate {
     /// Destination, `01310-100` or `01310100`.
     #[garde(custom(is_cep))]
+    #[schema(pattern = r"^\s*[0-9]{5}-?[0-9]{3}\s*$")]
     cep_destino: String,
     /// The items; left out: the caller's cart, with its coupon.
     #[garde(length(min = 1, max = 100), dive)]
+    #[schema(min_items = 1, max_items = 100)]
     items: Option<Vec<FreightItem>>,
 }
 
+/// So many pieces of a variant.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"product_id": "01a1fe4e-0785-7243-a93f-cc241c46a4e2", "quantity": 2}))]
 struct FreightItem {
+    /// The product.
     #[garde(skip)]
     product_id: ProductId,
     /// Left out: the product's default variant.
     #[garde(skip)]
     variant_id: Option<VariantId>,
+    /// How many pieces.
     #[garde(range(min = 1, max = 9999))]
+    #[schema(minimum = 1, maximum = 9999)]
     quantity: i32,
 }
 
@@ -49,9 +58,19 @@ fn is_cep(text: &str, (): &()) -> garde::Result {
     Cep::parse(text).map(drop).map_err(garde::Error::new)
 }
 
-/// Quotes freight. The checkout takes an option's `quote_token`. Limited per address.
-#[utoipa::path(tag = "shipping", security((), ("bearer" = [])), request_body = Calculate, responses(
-    (status = 200, body = Freight), (status = 422, body = Problem), (status = 429, body = Problem), (status = 503, body = Problem)))]
+/// Quotes freight
+///
+/// For these items, or for the cart. The checkout takes an option's `quote_token`. Carriers that are away cost their own
+/// options; where all are, the prices come from past quotes and are marked `estimate`. Limited per address.
+#[utoipa::path(
+    tag = "shipping", security((), ("bearer" = [])), request_body = Calculate,
+    responses(
+        (status = 200, body = Freight, description = "The options, the cheapest first"),
+        (status = 409, body = Problem, description = "`cart-empty`: no items were sent, and the cart has none"),
+        (status = 422, body = Problem, description = "`invalid`: the CEP or an item is wrong"),
+        (status = 429, body = Problem, description = "`too-many-requests`: too many quotes were asked for from this address"),
+        (status = 503, body = Problem,
+            description = "`unavailable`: no carrier answers, and there is no past quote to estimate by")))]
 #[post("/api/shipping/calculate")]
 async fn calculate_freight(
     app: web::Data<App>,

@@ -10,10 +10,15 @@ use crate::users::rules;
 /// CEPs from one to another, both included.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"from": "01000-000", "to": "19999-999"}))]
 pub struct CepRange {
+    /// The first CEP.
     #[garde(custom(rules::cep))]
+    #[schema(pattern = r"^\s*[0-9]{5}-?[0-9]{3}\s*$")]
     pub from: String,
+    /// The last CEP; not below the first.
     #[garde(custom(rules::cep), custom(not_before(&self.from)))]
+    #[schema(pattern = r"^\s*[0-9]{5}-?[0-9]{3}\s*$")]
     pub to: String,
 }
 

@@ -12,9 +12,16 @@ use crate::users::rules;
 /// How parcels are sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "handling_days": 1,
+    "labels": "automatic",
+    "free_freight": [{"min_subtotal_cents": 19900, "states": ["SP", "RJ"], "carriers": "cheapest"}],
+    "pickup": {"enabled": true, "label": "Retirar na loja", "address": "Avenida Paulista, 1000, São Paulo", "days": 1}
+}))]
 pub struct ShippingSettings {
     /// Working days between payment and posting, added to every carrier's delivery time.
     #[garde(range(max = 60))]
+    #[schema(minimum = 0, maximum = 60)]
     pub handling_days: u32,
     /// Who buys the label of a paid order.
     #[serde(default)]
@@ -23,6 +30,7 @@ pub struct ShippingSettings {
     /// When the shop pays the freight. The first rule that applies to an option makes it free.
     #[serde(default)]
     #[garde(length(max = 20), dive)]
+    #[schema(max_items = 20)]
     pub free_freight: Vec<FreeRule>,
     /// Left out: no pickup.
     #[serde(default)]
@@ -30,7 +38,8 @@ pub struct ShippingSettings {
     pub pickup: Option<Pickup>,
     /// The Melhor Envio agency where parcels are handed in, for carriers that require one (Jadlog, with a token from the panel).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[garde(inner(range(max = i64::MAX as u64)))]
+    #[garde(range(min = 1, max = 9_007_199_254_740_991))]
+    #[schema(minimum = 1, maximum = 9007199254740991i64)]
     pub label_agency: Option<u64>,
     /// Mini Envios are offered for goods worth more than they insure (R$ 100 per box): the shop bears the loss.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -38,8 +47,10 @@ pub struct ShippingSettings {
     pub mini_envios_above_insurance: bool,
 }
 
+/// Who buys labels: `automatic`, as soon as the order is paid (and invoiced), or `by_hand`, an administrator.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = LabelBuying)]
 pub enum Labels {
     /// Bought as soon as the order is paid (and invoiced).
     #[default]
@@ -51,15 +62,21 @@ pub enum Labels {
 /// Free freight from a subtotal on. Without states and ranges: everywhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"min_subtotal_cents": 19900, "states": ["SP", "RJ"], "carriers": "cheapest"}))]
 pub struct FreeRule {
     /// The least subtotal, after a coupon. The discount of a method of payment does not count.
     #[garde(range(min = 0, max = 100_000_000_000))]
+    #[schema(minimum = 0, maximum = 100000000000i64)]
     pub min_subtotal_cents: i64,
+    /// The states to which it applies, in capitals.
     #[serde(default)]
     #[garde(length(max = 27), custom(region::states))]
+    #[schema(pattern = "^[A-Z]{2}$", max_items = 27)]
     pub states: Vec<String>,
+    /// The CEPs to which it applies, beside the states.
     #[serde(default)]
     #[garde(length(max = 100), dive)]
+    #[schema(max_items = 100)]
     pub cep_ranges: Vec<CepRange>,
     /// Which options are free: `"cheapest"`, or a list of services' codes (`"03298"`, or `"melhorenvio:1"` for one provider's).
     #[serde(default)]
@@ -67,17 +84,25 @@ pub struct FreeRule {
     pub carriers: FreeFor,
     /// Freight above this is not free.
     #[serde(default)]
-    #[garde(inner(range(min = 1)))]
+    #[garde(inner(range(min = 1, max = 100_000_000_000)))]
+    #[schema(minimum = 1, maximum = 100000000000i64)]
     pub max_freight_cents: Option<i64>,
 }
 
+/// Which options are free: `"cheapest"`, or a list of services' codes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(untagged)]
 pub enum FreeFor {
     Word(#[garde(skip)] Cheapest),
-    Services(#[garde(length(min = 1, max = 50), inner(length(chars, min = 1, max = 60)))] Vec<String>),
+    Services(#[garde(dive)] ServiceCodes),
 }
 
+/// Codes of carriers' services: `"03298"`, or `"melhorenvio:1"` for one provider's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Validate, ToSchema)]
+#[schema(min_items = 1, max_items = 50, min_length = 1, max_length = 60, example = json!(["03298", "melhorenvio:1"]))]
+pub struct ServiceCodes(#[garde(length(min = 1, max = 50), inner(length(chars, min = 1, max = 60)))] pub Vec<String>);
+
+/// The cheapest option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Cheapest {
@@ -93,24 +118,32 @@ impl Default for FreeFor {
 /// The buyer collects the order at the shop and pays no freight.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"enabled": true, "label": "Retirar na loja", "address": "Avenida Paulista, 1000, São Paulo", "days": 1}))]
 pub struct Pickup {
+    /// Whether it is offered.
     #[garde(skip)]
     pub enabled: bool,
     /// The option's name.
     #[garde(custom(rules::line(60)))]
+    #[schema(min_length = 1, max_length = 60)]
     pub label: String,
     /// The address, for the buyer.
     #[garde(custom(rules::line(200)))]
+    #[schema(min_length = 1, max_length = 200)]
     pub address: String,
     /// Working days until it is ready, all included: handling days are not added.
     #[garde(range(max = 60))]
+    #[schema(minimum = 0, maximum = 60)]
     pub days: u32,
-    /// Who is offered it, by their CEP. Without states and ranges: everybody.
+    /// The states whose buyers are offered it, in capitals. Without states and ranges: everybody.
     #[serde(default)]
     #[garde(length(max = 27), custom(region::states))]
+    #[schema(pattern = "^[A-Z]{2}$", max_items = 27)]
     pub states: Vec<String>,
+    /// The CEPs whose buyers are offered it, beside the states.
     #[serde(default)]
     #[garde(length(max = 100), dive)]
+    #[schema(max_items = 100)]
     pub cep_ranges: Vec<CepRange>,
 }
 

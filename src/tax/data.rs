@@ -20,61 +20,78 @@ use crate::text::is_hidden;
 /// Rates are whole numbers of hundredths of a per cent: 18 % is `1800`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schema(example = json!({"csosn": "102", "unit": "UN"}))]
 pub struct TaxData {
     /// CSOSN, for sellers under Simples Nacional: 102, 103, 300, 400 or 500; for MEI: 102, 300, 400 or 900.
     #[garde(inner(custom(codes::csosn)))]
     #[serde(deserialize_with = "typed", skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 20)]
     pub csosn: Option<String>,
     /// CST of ICMS, for all other sellers: 00, 20, 40, 41, 50 or 60.
     #[garde(inner(custom(codes::icms)))]
     #[serde(deserialize_with = "typed", skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 20)]
     pub icms_cst: Option<String>,
     /// The rate inside the seller's state, where the product's differs from the state's.
     #[garde(inner(range(max = 10_000)))]
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 10000, minimum = 0)]
     pub icms_rate: Option<u32>,
     /// By how much the base is reduced (CST 20).
     #[garde(inner(range(max = 10_000)))]
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 10000, minimum = 0)]
     pub icms_reduction: Option<u32>,
     /// This product's internal rates in states that the shop's rates (`icms_rates` of the settings) or the law's general ones do not
     /// fit: `{"RJ": 2700}`. For sales to those states; inside the seller's own, `icms_rate` counts first.
     #[garde(custom(rates_by_state))]
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = BTreeMap<String, Rate>)]
     pub icms_rates: BTreeMap<String, u32>,
     /// The poverty fund of this product, by the buyer's state, where it is another than the shop's `fcp_rates`: `{"RJ": 0}`.
     #[garde(custom(rates_by_state))]
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = BTreeMap<String, Rate>)]
     pub fcp_rates: BTreeMap<String, u32>,
     /// CST of PIS: 01 or 02 (with an amount), 04 to 09, 49 or 99 (without).
     #[garde(inner(custom(codes::contribution)))]
     #[serde(deserialize_with = "typed", skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 20)]
     pub pis_cst: Option<String>,
+    /// The rate of PIS.
     #[garde(inner(range(max = 10_000)))]
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 10000)]
     pub pis_rate: Option<u32>,
     /// CST of COFINS, as that of PIS.
     #[garde(inner(custom(codes::contribution)))]
     #[serde(deserialize_with = "typed", skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 20)]
     pub cofins_cst: Option<String>,
+    /// The rate of COFINS.
     #[garde(inner(range(max = 10_000)))]
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 10000)]
     pub cofins_rate: Option<u32>,
     /// CST of IBS and CBS: 000, 200 (reduced rate) or 410 (no amounts).
     #[garde(inner(custom(reform_situation)))]
     #[serde(deserialize_with = "typed", skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 20)]
     pub ibs_cbs_cst: Option<String>,
     /// cClassTrib: 6 digits that begin with the CST of IBS and CBS, one of the official table for NF-e.
     #[garde(inner(custom(classification)))]
     #[serde(deserialize_with = "typed", skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 20)]
     pub cclasstrib: Option<String>,
     /// CEST: 7 digits, for goods whose ICMS was paid in advance (CSOSN 500, CST 60).
     #[garde(inner(custom(digits(7))))]
     #[serde(deserialize_with = "typed", skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 20)]
     pub cest: Option<String>,
     /// Unit of sale; UN where it is left out.
     #[garde(inner(length(chars, min = 1, max = 6), custom(capitals)))]
     #[serde(deserialize_with = "typed", skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 6)]
     pub unit: Option<String>,
 }
 
@@ -152,22 +169,37 @@ impl TaxData {
     }
 }
 
+/// A rate in hundredths of a per cent: 18 % is `1800`.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[expect(dead_code, reason = "it stands in the document; the maps hold the numbers themselves")]
+#[schema(as = TaxRate, minimum = 0, maximum = 10000, example = 1800)]
+struct Rate(u32);
+
 /// The shop's own tax rules: `/api/admin/settings/taxes`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schema(example = json!({
+    "products": {"csosn": "102"},
+    "icms_rates": {"SP": 1800},
+    "approximate_taxes": {"rate": 1345, "source": "IBPT 26.2.A"},
+    "notes": "Documento emitido por ME ou EPP optante pelo Simples Nacional"
+}))]
 pub struct TaxRules {
     /// For whatever neither a product nor its category says.
     #[garde(dive)]
     pub products: TaxData,
     /// Internal ICMS rates by state, where the law has changed since this release: `{"SP": 1800}`.
     #[garde(custom(rates_by_state))]
+    #[schema(value_type = BTreeMap<String, Rate>)]
     pub icms_rates: BTreeMap<String, u32>,
     /// Fundo de combate à pobreza by the buyer's state, where it is owed on everything.
     #[garde(custom(rates_by_state))]
+    #[schema(value_type = BTreeMap<String, Rate>)]
     pub fcp_rates: BTreeMap<String, u32>,
     /// Rates of IBS and CBS from a day on, where they differ from the law's or the law has fixed none. An entry holds until the
     /// next, or until the law's next change (2027-01-01, 2029-01-01).
     #[garde(length(max = 50), dive)]
+    #[schema(max_items = 50)]
     pub reform_rates: Vec<ReformRates>,
     /// From which day on invoices of Simples Nacional and MEI name IBS and CBS; left out: 2027-01-04.
     #[garde(skip)]
@@ -180,6 +212,7 @@ pub struct TaxRules {
     /// Ask your accountant; left out: 08, or 49 under Simples and MEI.
     #[garde(inner(custom(untaxed)))]
     #[serde(deserialize_with = "typed", skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 20)]
     pub cst_after_pis_cofins: Option<String>,
     /// What of a price is taxes, about, as the consumer is told (Lei 12.741/2012). Left out: nothing is said, as MEI may.
     #[garde(dive)]
@@ -188,49 +221,62 @@ pub struct TaxRules {
     /// NCM codes that came into force after the list of this release (2026-08-13).
     #[garde(length(max = 500), inner(custom(digits(8))))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 500, pattern = "^[0-9]{8}$")]
     pub newer_ncm: Vec<String>,
     /// Stands on every invoice, before the order's number.
     #[garde(inner(length(chars, max = 1000), custom(one_line)))]
     #[serde(deserialize_with = "typed")]
+    #[schema(max_length = 1000)]
     pub notes: Option<String>,
     /// How many hours after its authorisation an invoice may be cancelled, where the state does not allow 24.
     #[garde(inner(range(min = 1, max = 720)))]
+    #[schema(minimum = 1, maximum = 720)]
     pub cancel_hours: Option<u32>,
 }
 
 /// Rates of IBS and CBS from a day on, in hundredths of a per cent; what is left out is the law's.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"from": "2027-01-01", "ibs_state": 5, "ibs_city": 5, "cbs": 880}))]
 pub struct ReformRates {
+    /// The first day of these rates.
     #[garde(skip)]
     #[schema(value_type = String, format = Date)]
     pub from: Date,
     /// IBS of the buyer's state.
     #[garde(inner(range(max = 10_000)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 10000, minimum = 0)]
     pub ibs_state: Option<u32>,
     /// IBS of the buyer's city.
     #[garde(inner(range(max = 10_000)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 10000, minimum = 0)]
     pub ibs_city: Option<u32>,
+    /// CBS.
     #[garde(inner(range(max = 10_000)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 10000, minimum = 0)]
     pub cbs: Option<u32>,
 }
 
 /// Estimates of the taxes in a price, in hundredths of a per cent, and who made them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"rate": 1345, "by_ncm": {"4901": 1345}, "source": "IBPT 26.2.A"}))]
 pub struct ApproximateRates {
     /// Of all goods but those of `by_ncm`.
     #[garde(range(max = 10_000))]
+    #[schema(maximum = 10000, minimum = 0)]
     pub rate: u32,
     /// By the first digits of the NCM, 2 to 8: `{"4901": 1345}`. The longest that fits counts.
     #[garde(custom(rates_by_ncm))]
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = BTreeMap<String, Rate>)]
     pub by_ncm: BTreeMap<String, u32>,
     /// Stands on the invoice: "IBPT 26.2.A".
     #[garde(length(chars, min = 1, max = 60), custom(one_line))]
+    #[schema(min_length = 1, max_length = 60)]
     pub source: String,
 }
 

@@ -19,19 +19,33 @@ pub const MAX_ADDRESSES: i64 = 50;
 #[derive(Debug, Clone, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewSavedAddress)]
+#[schema(example = json!({
+    "label": "Casa",
+    "recipient": "Ana Souza",
+    "cep": "01310-100",
+    "street": "Avenida Paulista",
+    "number": "1000",
+    "complement": "Apto 12",
+    "district": "Bela Vista",
+    "city": "São Paulo",
+    "state": "SP",
+    "is_default": true
+}))]
 pub struct NewAddress {
     /// The person's own name for it: `Casa`, `Trabalho`.
     #[garde(inner(custom(rules::persons_line(60))))]
-    #[schema(max_length = 60)]
     #[serde(default, deserialize_with = "rules::typed")]
+    #[schema(max_length = 60)]
     pub label: Option<String>,
     /// The recipient of the parcel.
     #[garde(custom(rules::persons_words))]
     #[schema(min_length = 2, max_length = 60)]
     pub recipient: String,
+    /// The CEP, with or without its hyphen.
     #[garde(custom(rules::cep))]
-    #[schema(example = "01310-100")]
+    #[schema(example = "01310-100", pattern = r"^\s*[0-9]{5}-?[0-9]{3}\s*$")]
     pub cep: String,
+    /// The street.
     #[garde(custom(rules::persons_words))]
     #[schema(min_length = 2, max_length = 60)]
     pub street: String,
@@ -39,22 +53,27 @@ pub struct NewAddress {
     #[garde(custom(rules::persons_detail))]
     #[schema(min_length = 1, max_length = 60)]
     pub number: String,
+    /// Flat, block or floor.
     #[garde(inner(custom(rules::persons_detail)))]
-    #[schema(max_length = 60)]
     #[serde(default, deserialize_with = "rules::typed")]
+    #[schema(max_length = 60)]
     pub complement: Option<String>,
     /// Blank where the town has none.
     #[garde(custom(rules::district))]
     #[schema(max_length = 60)]
     pub district: String,
+    /// The city.
     #[garde(custom(rules::persons_words))]
     #[schema(min_length = 2, max_length = 60)]
     pub city: String,
+    /// The two letters of the state.
     #[garde(custom(rules::state_of(&self.cep)))]
     #[schema(example = "SP")]
     pub state: String,
+    /// Whom the carrier can ask.
     #[garde(inner(custom(rules::phone)))]
     #[serde(default, deserialize_with = "rules::typed")]
+    #[schema(max_length = 30)]
     pub phone: Option<String>,
     /// `true` makes it the default. `false` changes nothing: to have another default, send `true` for that one.
     #[serde(default)]
@@ -66,20 +85,43 @@ pub struct NewAddress {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = SavedAddress)]
 pub struct Address {
+    /// The address.
     pub id: AddressId,
+    /// The person's own name for it; null: none.
+    #[schema(required = true, example = "Casa")]
     pub label: Option<String>,
+    /// Who receives the parcel.
+    #[schema(example = "Ana Souza")]
     pub recipient: String,
     /// `01310-100`
+    #[schema(example = "01310-100")]
     pub cep: String,
+    /// The street.
+    #[schema(example = "Avenida Paulista")]
     pub street: String,
+    /// The number in the street, as text.
+    #[schema(example = "1000")]
     pub number: String,
+    /// Flat, block or floor; null: none.
+    #[schema(required = true, example = "Apto 12")]
     pub complement: Option<String>,
+    /// The district.
+    #[schema(example = "Bela Vista")]
     pub district: String,
+    /// The city.
+    #[schema(example = "São Paulo")]
     pub city: String,
+    /// The two letters of the state.
+    #[schema(example = "SP")]
     pub state: String,
+    /// A phone number; null: none.
+    #[schema(required = true, example = "+5511999990000")]
     pub phone: Option<String>,
+    /// Whether it is the person's default.
     pub is_default: bool,
+    /// When it was saved.
     pub created_at: Timestamp,
+    /// When it was last changed.
     pub updated_at: Timestamp,
 }
 

@@ -23,9 +23,13 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct Paging {
+    /// How many to show: 1 to 100. Left out: all.
     #[garde(skip)]
+    #[schema(minimum = 1, maximum = 100)]
     limit: Option<i64>,
+    /// How many to skip, at most 100,000: use the cursor beyond.
     #[garde(skip)]
+    #[schema(minimum = 0, maximum = 100000)]
     offset: Option<i64>,
 }
 
@@ -43,9 +47,16 @@ fn readable(me: &SignedIn, id: &str) -> Result<UserId> {
     }
 }
 
-/// Lists the saved addresses, the default first.
-#[utoipa::path(tag = "addresses", security(("bearer" = [])), params(("id" = String, Path, description = "`me` or the own id"), Paging),
-    responses((status = 200, body = List<Address>), (status = 404, body = Problem)))]
+/// Lists saved addresses
+///
+/// The default first. Without `limit` all of them.
+#[utoipa::path(
+    tag = "addresses", security(("bearer" = [])),
+    params(("id" = String, Path, description = "`me`, or the own id", max_length = 36, example = "me"), Paging),
+    responses(
+        (status = 200, body = List<Address>, description = "The addresses"),
+        (status = 404, body = Problem, description = "`not-found`: it is not you"),
+        (status = 422, body = Problem, description = "`invalid`: the page is not possible")))]
 #[get("/api/users/{id}/addresses")]
 async fn list(app: web::Data<App>, me: SignedIn, path: Path<String>, paging: Query<Paging>) -> Result<HttpResponse> {
     let owner = readable(&me, &path.0)?;
@@ -54,10 +65,16 @@ async fn list(app: web::Data<App>, me: SignedIn, path: Path<String>, paging: Que
     Ok(HttpResponse::Ok().json(List { items, total, limit, offset, next_cursor: None }))
 }
 
-/// Saves an address. The first one becomes the default.
-#[utoipa::path(tag = "addresses", security(("bearer" = [])), params(("id" = String, Path, description = "`me` or the own id")),
-    request_body = NewAddress,
-    responses((status = 201, body = Address), (status = 409, body = Problem), (status = 422, body = Problem)))]
+/// Saves an address
+///
+/// The first one becomes the default.
+#[utoipa::path(
+    tag = "addresses", security(("bearer" = [])), request_body = NewAddress,
+    params(("id" = String, Path, description = "`me`, or the own id", max_length = 36, example = "me")),
+    responses(
+        (status = 201, body = Address, description = "The address"),
+        (status = 404, body = Problem, description = "`not-found`: it is not you"),
+        (status = 409, body = Problem, description = "`conflict`: there are as many addresses as there may be")))]
 #[post("/api/users/{id}/addresses")]
 async fn add(app: web::Data<App>, me: SignedIn, path: Path<String>, body: Json<NewAddress>) -> Result<HttpResponse> {
     let owner = own(&me, &path.0)?;
@@ -68,10 +85,17 @@ async fn add(app: web::Data<App>, me: SignedIn, path: Path<String>, body: Json<N
     Ok(HttpResponse::Created().json(address))
 }
 
-/// Shows one saved address.
-#[utoipa::path(tag = "addresses", security(("bearer" = [])),
-    params(("id" = String, Path, description = "`me` or the own id"), ("aid" = AddressId, Path)),
-    responses((status = 200, body = Address), (status = 404, body = Problem)))]
+/// Shows a saved address
+///
+/// One of your own.
+#[utoipa::path(
+    tag = "addresses", security(("bearer" = [])),
+    params(
+        ("id" = String, Path, description = "`me`, or the own id", max_length = 36, example = "me"),
+        ("aid" = AddressId, Path, description = "The address")),
+    responses(
+        (status = 200, body = Address, description = "The address"),
+        (status = 404, body = Problem, description = "`not-found`: it is not you, or there is no such address")))]
 #[get("/api/users/{id}/addresses/{aid}")]
 async fn show(app: web::Data<App>, me: SignedIn, path: Path<(String, AddressId)>) -> Result<HttpResponse> {
     let owner = readable(&me, &path.0.0)?;
@@ -79,10 +103,17 @@ async fn show(app: web::Data<App>, me: SignedIn, path: Path<(String, AddressId)>
     Ok(HttpResponse::Ok().json(found.ok_or(Error::NotFound("The address"))?))
 }
 
-/// Replaces a saved address. Orders keep the address they were placed with.
-#[utoipa::path(tag = "addresses", security(("bearer" = [])),
-    params(("id" = String, Path, description = "`me` or the own id"), ("aid" = AddressId, Path)), request_body = NewAddress,
-    responses((status = 200, body = Address), (status = 404, body = Problem), (status = 422, body = Problem)))]
+/// Replaces a saved address
+///
+/// Orders keep the address they were placed with.
+#[utoipa::path(
+    tag = "addresses", security(("bearer" = [])), request_body = NewAddress,
+    params(
+        ("id" = String, Path, description = "`me`, or the own id", max_length = 36, example = "me"),
+        ("aid" = AddressId, Path, description = "The address")),
+    responses(
+        (status = 200, body = Address, description = "The address as it is now"),
+        (status = 404, body = Problem, description = "`not-found`: it is not you, or there is no such address")))]
 #[put("/api/users/{id}/addresses/{aid}")]
 async fn replace(
     app: web::Data<App>,
@@ -98,10 +129,17 @@ async fn replace(
     Ok(HttpResponse::Ok().json(address))
 }
 
-/// Removes a saved address; where it was the default, the newest takes its place.
-#[utoipa::path(tag = "addresses", security(("bearer" = [])),
-    params(("id" = String, Path, description = "`me` or the own id"), ("aid" = AddressId, Path)),
-    responses((status = 204), (status = 404, body = Problem)))]
+/// Removes a saved address
+///
+/// Where it was the default, the newest takes its place.
+#[utoipa::path(
+    tag = "addresses", security(("bearer" = [])),
+    params(
+        ("id" = String, Path, description = "`me`, or the own id", max_length = 36, example = "me"),
+        ("aid" = AddressId, Path, description = "The address")),
+    responses(
+        (status = 204, description = "It is gone"),
+        (status = 404, body = Problem, description = "`not-found`: it is not you, or there is no such address")))]
 #[delete("/api/users/{id}/addresses/{aid}")]
 async fn remove(app: web::Data<App>, me: SignedIn, path: Path<(String, AddressId)>) -> Result<HttpResponse> {
     let owner = own(&me, &path.0.0)?;
@@ -112,19 +150,33 @@ async fn remove(app: web::Data<App>, me: SignedIn, path: Path<(String, AddressId
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Makes it the default.
-#[utoipa::path(tag = "addresses", security(("bearer" = [])),
-    params(("id" = String, Path, description = "`me` or the own id"), ("aid" = AddressId, Path)),
-    responses((status = 200, body = Address), (status = 404, body = Problem)))]
+/// Makes an address the default, as PUT does
+///
+/// The same as `PUT /api/users/{id}/addresses/{aid}/default`.
+#[utoipa::path(
+    tag = "addresses", security(("bearer" = [])),
+    params(
+        ("id" = String, Path, description = "`me`, or the own id", max_length = 36, example = "me"),
+        ("aid" = AddressId, Path, description = "The address")),
+    responses(
+        (status = 200, body = Address, description = "The address as it is now"),
+        (status = 404, body = Problem, description = "`not-found`: it is not you, or there is no such address")))]
 #[patch("/api/users/{id}/addresses/{aid}/default")]
 async fn patch_default(app: web::Data<App>, me: SignedIn, path: Path<(String, AddressId)>) -> Result<HttpResponse> {
     make_default(&app, &me, path.0).await
 }
 
-/// Makes it the default.
-#[utoipa::path(tag = "addresses", security(("bearer" = [])),
-    params(("id" = String, Path, description = "`me` or the own id"), ("aid" = AddressId, Path)),
-    responses((status = 200, body = Address), (status = 404, body = Problem)))]
+/// Makes an address the default
+///
+/// The one that was it is not any more.
+#[utoipa::path(
+    tag = "addresses", security(("bearer" = [])),
+    params(
+        ("id" = String, Path, description = "`me`, or the own id", max_length = 36, example = "me"),
+        ("aid" = AddressId, Path, description = "The address")),
+    responses(
+        (status = 200, body = Address, description = "The address as it is now"),
+        (status = 404, body = Problem, description = "`not-found`: it is not you, or there is no such address")))]
 #[put("/api/users/{id}/addresses/{aid}/default")]
 async fn put_default(app: web::Data<App>, me: SignedIn, path: Path<(String, AddressId)>) -> Result<HttpResponse> {
     make_default(&app, &me, path.0).await

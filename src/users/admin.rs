@@ -38,6 +38,8 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
 pub struct Account {
     #[serde(flatten)]
     pub user: User,
+    /// When the person was blocked; null: they are not.
+    #[schema(required = true)]
     pub blocked_at: Option<Timestamp>,
 }
 
@@ -47,27 +49,44 @@ pub struct Account {
 struct Search {
     /// Part of a name or of an e-mail; accents and case do not matter.
     #[garde(length(chars, max = 120))]
+    #[schema(max_length = 120)]
     q: Option<String>,
+    /// Only people with this role.
     #[garde(skip)]
     role: Option<Role>,
+    /// How many to show: 1 to 100; left out, 20.
     #[garde(skip)]
+    #[schema(minimum = 1, maximum = 100)]
     limit: Option<i64>,
+    /// How many to skip, at most 100,000: use the cursor beyond.
     #[garde(skip)]
+    #[schema(minimum = 0, maximum = 100000)]
     offset: Option<i64>,
+    /// `next_cursor` of the page before.
     #[garde(length(chars, max = 400))]
+    #[schema(max_length = 400)]
     cursor: Option<String>,
 }
 
+/// The role that somebody shall have.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"role": "shipper"}))]
 struct SetRole {
+    /// The new role.
     #[garde(skip)]
     role: Role,
 }
 
-/// Lists all accounts, the newest first.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), params(Search),
-    responses((status = 200, body = List<Account>), (status = 403, body = Problem)))]
+/// Lists accounts
+///
+/// The newest first.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])),
+    params(Search),
+    responses(
+        (status = 200, body = List<Account>, description = "The accounts of this page"),
+        (status = 422, body = Problem, description = "`invalid`: a filter or the page is not possible")))]
 #[get("/api/admin/users")]
 async fn list(app: web::Data<App>, _admin: Admin, search: Query<Search>) -> Result<HttpResponse> {
     let (limit, offset) = bounds(search.0.limit, search.0.offset)?;
@@ -83,17 +102,30 @@ async fn list(app: web::Data<App>, _admin: Admin, search: Query<Search>) -> Resu
     Ok(HttpResponse::Ok().json(List { items, total, limit, offset, next_cursor }))
 }
 
-/// Shows one person.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), params(("id" = UserId, Path)),
-    responses((status = 200, body = Account), (status = 403, body = Problem), (status = 404, body = Problem)))]
+/// Shows an account
+///
+/// As administrators see it: the document masked.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])),
+    params(("id" = UserId, Path, description = "The person")),
+    responses(
+        (status = 200, body = Account, description = "The account"),
+        (status = 404, body = Problem, description = "`not-found`: there is no such person")))]
 #[get("/api/admin/users/{id}")]
 async fn show(app: web::Data<App>, _admin: Admin, id: Path<UserId>) -> Result<HttpResponse> {
     Ok(HttpResponse::Ok().json(find_account(&app.db().await?, &app.keys, id.0).await?))
 }
 
-/// Gives somebody another role, and ends their sessions. Nobody can change their own.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), params(("id" = UserId, Path)), request_body = SetRole,
-    responses((status = 200, body = Account), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
+/// Gives somebody another role, as PUT does
+///
+/// The same as `PUT /api/admin/users/{id}/role`.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])), request_body = SetRole,
+    params(("id" = UserId, Path, description = "The person")),
+    responses(
+        (status = 200, body = Account, description = "The account as it is now"),
+        (status = 404, body = Problem, description = "`not-found`: there is no such person"),
+        (status = 409, body = Problem, description = "`conflict`: nobody changes their own role")))]
 #[patch("/api/admin/users/{id}/role")]
 async fn patch_role(
     app: web::Data<App>,
@@ -103,9 +135,16 @@ async fn patch_role(
     set_role(&app, &admin.0, id.0, body.role).await
 }
 
-/// Gives somebody another role, and ends their sessions. Nobody can change their own.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), params(("id" = UserId, Path)), request_body = SetRole,
-    responses((status = 200, body = Account), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
+/// Gives somebody another role
+///
+/// And ends their sessions. Nobody can change their own.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])), request_body = SetRole,
+    params(("id" = UserId, Path, description = "The person")),
+    responses(
+        (status = 200, body = Account, description = "The account as it is now"),
+        (status = 404, body = Problem, description = "`not-found`: there is no such person"),
+        (status = 409, body = Problem, description = "`conflict`: nobody changes their own role")))]
 #[put("/api/admin/users/{id}/role")]
 async fn put_role(
     app: web::Data<App>,
@@ -115,33 +154,61 @@ async fn put_role(
     set_role(&app, &admin.0, id.0, body.role).await
 }
 
-/// Blocks somebody: their sessions end and they cannot sign in.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), params(("id" = UserId, Path)),
-    responses((status = 200, body = Account), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
+/// Blocks somebody
+///
+/// Their sessions end and they cannot sign in.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])),
+    params(("id" = UserId, Path, description = "The person")),
+    responses(
+        (status = 200, body = Account, description = "The account as it is now"),
+        (status = 404, body = Problem, description = "`not-found`: there is no such person"),
+        (status = 409, body = Problem, description = "`conflict`: nobody blocks themselves")))]
 #[post("/api/admin/users/{id}/block")]
 async fn post_block(app: web::Data<App>, admin: Admin, id: Path<UserId>) -> Result<HttpResponse> {
     set_blocked(&app, &admin.0, id.0, true).await
 }
 
-/// Blocks somebody: their sessions end and they cannot sign in.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), params(("id" = UserId, Path)),
-    responses((status = 200, body = Account), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
+/// Blocks somebody, as POST does
+///
+/// The same as `POST /api/admin/users/{id}/block`.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])),
+    params(("id" = UserId, Path, description = "The person")),
+    responses(
+        (status = 200, body = Account, description = "The account as it is now"),
+        (status = 404, body = Problem, description = "`not-found`: there is no such person"),
+        (status = 409, body = Problem, description = "`conflict`: nobody blocks themselves")))]
 #[patch("/api/admin/users/{id}/block")]
 async fn patch_block(app: web::Data<App>, admin: Admin, id: Path<UserId>) -> Result<HttpResponse> {
     set_blocked(&app, &admin.0, id.0, true).await
 }
 
-/// Lets somebody sign in again.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), params(("id" = UserId, Path)),
-    responses((status = 200, body = Account), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
+/// Lets somebody sign in again
+///
+/// Somebody who was blocked.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])),
+    params(("id" = UserId, Path, description = "The person")),
+    responses(
+        (status = 200, body = Account, description = "The account as it is now"),
+        (status = 404, body = Problem, description = "`not-found`: there is no such person"),
+        (status = 409, body = Problem, description = "`conflict`: nobody unblocks themselves")))]
 #[post("/api/admin/users/{id}/unblock")]
 async fn post_unblock(app: web::Data<App>, admin: Admin, id: Path<UserId>) -> Result<HttpResponse> {
     set_blocked(&app, &admin.0, id.0, false).await
 }
 
-/// Lets somebody sign in again.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), params(("id" = UserId, Path)),
-    responses((status = 200, body = Account), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
+/// Lets somebody sign in again, as POST does
+///
+/// The same as `POST /api/admin/users/{id}/unblock`.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])),
+    params(("id" = UserId, Path, description = "The person")),
+    responses(
+        (status = 200, body = Account, description = "The account as it is now"),
+        (status = 404, body = Problem, description = "`not-found`: there is no such person"),
+        (status = 409, body = Problem, description = "`conflict`: nobody unblocks themselves")))]
 #[patch("/api/admin/users/{id}/unblock")]
 async fn patch_unblock(app: web::Data<App>, admin: Admin, id: Path<UserId>) -> Result<HttpResponse> {
     set_blocked(&app, &admin.0, id.0, false).await

@@ -21,15 +21,25 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
 
 /// What is known of a CEP.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = CepPlace)]
 pub struct Place {
     /// `01310-100`
+    #[schema(example = "01310-100")]
     pub cep: String,
-    /// `null` in small towns, which have one CEP for all streets.
+    /// The street; null in small towns, which have one CEP for all streets.
+    #[schema(required = true, example = "Avenida Paulista")]
     pub street: Option<String>,
+    /// The district; null in small towns.
+    #[schema(required = true, example = "Bela Vista")]
     pub district: Option<String>,
+    /// The city.
+    #[schema(example = "São Paulo")]
     pub city: String,
+    /// The two letters of the state.
+    #[schema(example = "SP")]
     pub state: String,
-    /// The IBGE's number of the city, 7 digits.
+    /// The IBGE's code of the city, 7 digits; null: not known.
+    #[schema(required = true, example = "3550308")]
     pub ibge_city: Option<String>,
 }
 
@@ -52,10 +62,18 @@ struct Cached {
     fresh: bool,
 }
 
-/// Street, district, city and state of a CEP. Limited per address.
-#[utoipa::path(tag = "addresses", params(("cep" = String, Path, example = "01310-100")),
-    responses((status = 200, body = Place), (status = 404, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem),
-              (status = 503, body = Problem, description = "Nobody who could answer is there: let the buyer type it")))]
+/// Finds the address of a CEP
+///
+/// Street, district, city and state. Limited per address.
+#[utoipa::path(
+    tag = "addresses",
+    params(("cep" = String, Path, description = "The CEP, with or without its hyphen", max_length = 10, example = "01310-100")),
+    responses(
+        (status = 200, body = Place, description = "What is known of it"),
+        (status = 404, body = Problem, description = "`not-found`: there is no such CEP"),
+        (status = 422, body = Problem, description = "`invalid`: it is not a CEP"),
+        (status = 429, body = Problem, description = "`too-many-requests`: too many CEPs were asked for from this address"),
+        (status = 503, body = Problem, description = "`unavailable`: nobody who could answer is there: let the buyer type it")))]
 #[get("/api/cep/{cep}")]
 async fn show(app: web::Data<App>, req: HttpRequest, path: Path<String>) -> Result<HttpResponse> {
     app.limiters.cep.check(rate_limit::address(&app, &req))?;

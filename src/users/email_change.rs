@@ -27,16 +27,24 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
 /// The token of the link that was mailed to the new address.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"token": "b6Q2…"}))]
 struct VerifyEmail {
+    /// The token.
     #[garde(custom(rules::secret))]
-    #[schema(value_type = String)]
+    #[schema(value_type = String, min_length = 1, max_length = 1000)]
     token: SecretString,
 }
 
-/// Confirms a new e-mail: from now on the account signs in with it, and the old address is told.
-#[utoipa::path(tag = "auth", request_body = VerifyEmail,
-    responses((status = 204), (status = 409, body = Problem, description = "The e-mail has an account by now"), (status = 422, body = Problem),
-        (status = 429, body = Problem)))]
+/// Confirms a new e-mail
+///
+/// From now on the account signs in with it, and the old address is told.
+#[utoipa::path(
+    tag = "auth", request_body = VerifyEmail,
+    responses(
+        (status = 204, description = "It is confirmed"),
+        (status = 409, body = Problem, description = "`conflict`: the e-mail has an account by now"),
+        (status = 422, body = Problem, description = "`invalid`: the token is not valid any more"),
+        (status = 429, body = Problem, description = "`too-many-requests`: too many tokens came from this address")))]
 #[post("/api/auth/verify-email")]
 async fn verify_email(app: web::Data<App>, req: HttpRequest, body: Json<VerifyEmail>) -> Result<HttpResponse> {
     app.limiters.login.check(rate_limit::address(&app, &req))?;

@@ -14,18 +14,30 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
     cfg.service(show_me).service(replace_me).service(change_me);
 }
 
-/// Shows the person who is signed in.
-#[utoipa::path(tag = "users", security(("bearer" = [])), responses((status = 200, body = Profile), (status = 401, body = Problem)))]
+/// Shows the person who is signed in
+///
+/// The document is masked; `GET /api/users/me/export` has it in full.
+#[utoipa::path(
+    tag = "users", security(("bearer" = [])),
+    responses(
+        (status = 200, body = Profile, description = "The person")))]
 #[get("/api/users/me")]
 async fn show_me(app: web::Data<App>, me: SignedIn) -> Result<HttpResponse> {
     Ok(HttpResponse::Ok().json(profile::show(&app, me.id).await?))
 }
 
-/// Replaces name, e-mail, CPF or CNPJ, and phone; a field that is left out is emptied. Another e-mail needs `current_password`, and
+/// Replaces the profile
+///
+/// Name, e-mail, CPF or CNPJ, and phone; a field that is left out is emptied. Another e-mail needs `current_password`, and
 /// counts once the link that is mailed to it was opened.
-#[utoipa::path(tag = "users", security(("bearer" = [])), request_body = ReplaceProfile,
-    responses((status = 200, body = Profile), (status = 409, body = Problem), (status = 422, body = Problem),
-        (status = 429, body = Problem)))]
+#[utoipa::path(
+    tag = "users", security(("bearer" = [])), request_body = ReplaceProfile,
+    responses(
+        (status = 200, body = Profile, description = "The person as they are now"),
+        (status = 409, body = Problem, description = "`conflict`: the e-mail has an account"),
+        (status = 422, body = Problem, description = "`invalid`: a field is wrong, or `current_password` is"),
+        (status = 429, body = Problem,
+            description = "`too-many-requests`: too many passwords were tried, or too many changes of e-mail asked for")))]
 #[put("/api/users/me")]
 async fn replace_me(app: web::Data<App>, req: HttpRequest, me: SignedIn, body: Json<ReplaceProfile>) -> Result<HttpResponse> {
     let profile = profile::change(&app, me.id, body.into_inner().into(), || guard(&app, &req)).await?;
@@ -33,10 +45,17 @@ async fn replace_me(app: web::Data<App>, req: HttpRequest, me: SignedIn, body: J
     Ok(HttpResponse::Ok().json(profile))
 }
 
-/// Changes the fields that are sent. Another e-mail needs `current_password`, and counts once the link that is mailed to it was opened.
-#[utoipa::path(tag = "users", security(("bearer" = [])), request_body = ChangeProfile,
-    responses((status = 200, body = Profile), (status = 409, body = Problem), (status = 422, body = Problem),
-        (status = 429, body = Problem)))]
+/// Changes the profile
+///
+/// The fields that are sent. Another e-mail needs `current_password`, and counts once the link that is mailed to it was opened.
+#[utoipa::path(
+    tag = "users", security(("bearer" = [])), request_body = ChangeProfile,
+    responses(
+        (status = 200, body = Profile, description = "The person as they are now"),
+        (status = 409, body = Problem, description = "`conflict`: the e-mail has an account"),
+        (status = 422, body = Problem, description = "`invalid`: a field is wrong, or `current_password` is"),
+        (status = 429, body = Problem,
+            description = "`too-many-requests`: too many passwords were tried, or too many changes of e-mail asked for")))]
 #[patch("/api/users/me")]
 async fn change_me(app: web::Data<App>, req: HttpRequest, me: SignedIn, body: Json<ChangeProfile>) -> Result<HttpResponse> {
     let profile = profile::change(&app, me.id, body.into_inner(), || guard(&app, &req)).await?;

@@ -36,19 +36,29 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
 /// A person as answers show them: the document masked, no secrets.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct User {
+    /// The person's id.
     pub id: UserId,
+    /// The name.
+    #[schema(example = "Ana Souza")]
     pub name: String,
+    /// The e-mail address.
+    #[schema(format = Email, example = "ana@example.com")]
     pub email: String,
+    /// The role.
     pub role: Role,
     /// CPF or CNPJ with its ends masked; whole only in `GET /api/users/me/export`.
+    #[schema(required = true, example = "***.982.247-**")]
     pub cpf: Option<String>,
-    /// E.164.
+    /// The phone by E.164; null: none.
+    #[schema(required = true, example = "+5511999990000")]
     pub phone: Option<String>,
     /// The language of messages to the person.
     pub locale: Lang,
     /// Whether the person wants texts (SMS) about orders at this phone.
     pub sms_opt_in: bool,
+    /// When the account was made.
     pub created_at: Timestamp,
+    /// When it was last changed.
     pub updated_at: Timestamp,
 }
 

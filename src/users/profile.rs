@@ -20,54 +20,69 @@ use crate::lang::Lang;
 /// The whole profile: a field that is left out is emptied. Language and SMS consent stay; `PATCH` changes them.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"name": "Ana Souza", "email": "ana@example.com", "cpf": "529.982.247-25", "phone": "(11) 99999-0000"}))]
 pub struct ReplaceProfile {
+    /// The name.
     #[garde(custom(rules::persons_words))]
     #[schema(min_length = 2, max_length = 60)]
     pub name: String,
     /// Another one than now needs `current_password`.
     #[garde(custom(rules::email))]
+    #[schema(format = "email", max_length = 254)]
     pub email: String,
+    /// The present password, where the e-mail changes.
     #[garde(inner(custom(rules::secret)))]
-    #[schema(value_type = Option<String>, format = Password)]
+    #[schema(value_type = Option<String>, format = Password, min_length = 1, max_length = 1000)]
     pub current_password: Option<SecretString>,
     /// CPF or CNPJ. Sent back masked, as answers show it, it stays as it is.
     #[garde(inner(custom(rules::tax_id_or_masked)))]
     #[serde(default, deserialize_with = "rules::typed")]
+    #[schema(max_length = 30)]
     pub cpf: Option<String>,
+    /// A Brazilian phone number with area code.
     #[garde(inner(custom(rules::phone)))]
     #[serde(default, deserialize_with = "rules::typed")]
+    #[schema(max_length = 30)]
     pub phone: Option<String>,
 }
 
 /// Part of the profile: a field that is left out stays, `null` or a blank text empties it.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"phone": "(11) 99999-0000", "locale": "pt-BR", "sms_opt_in": true}))]
 pub struct ChangeProfile {
+    /// The name. Null: as it is.
     #[garde(inner(custom(rules::persons_words)))]
     #[schema(min_length = 2, max_length = 60)]
     pub name: Option<String>,
-    /// Another one than now needs `current_password`.
+    /// Another one than now needs `current_password`. Null: as it is.
     #[garde(inner(custom(rules::email)))]
+    #[schema(format = "email", max_length = 254)]
     pub email: Option<String>,
+    /// The present password, where the e-mail changes.
     #[garde(inner(custom(rules::secret)))]
-    #[schema(value_type = Option<String>, format = Password)]
+    #[schema(value_type = Option<String>, format = Password, min_length = 1, max_length = 1000)]
     pub current_password: Option<SecretString>,
     /// CPF or CNPJ. Sent back masked, as answers show it, it stays as it is.
     #[serde(default, deserialize_with = "rules::sent_typed")]
     #[garde(inner(inner(custom(rules::tax_id_or_masked))))]
+    #[schema(max_length = 30)]
     pub cpf: Option<Option<String>>,
+    /// A Brazilian phone number with area code; `null` empties it.
     #[serde(default, deserialize_with = "rules::sent_typed")]
     #[garde(inner(inner(custom(rules::phone))))]
+    #[schema(max_length = 30)]
     pub phone: Option<Option<String>>,
-    /// The language of messages to the person.
+    /// The language of messages to the person. Null: as it is.
     #[garde(skip)]
     pub locale: Option<Lang>,
-    /// Whether the person wants texts (SMS) about orders at this phone.
+    /// Whether the person wants texts (SMS) about orders at this phone. Null: as it is.
     #[garde(skip)]
     pub sms_opt_in: Option<bool>,
     /// The version of the privacy notice that the person accepts with this. It is recorded.
     #[garde(inner(custom(rules::version)))]
     #[serde(default, deserialize_with = "rules::typed")]
+    #[schema(max_length = 40)]
     pub privacy_version: Option<String>,
 }
 
@@ -94,6 +109,7 @@ pub struct Profile {
     pub user: User,
     /// The new e-mail, until the link that was mailed to it is opened, for an hour at most.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, format = Email, example = "ana.souza@example.com")]
     pub pending_email: Option<String>,
 }
 

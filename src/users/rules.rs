@@ -31,8 +31,8 @@ pub const PASSWORD_CHARS: std::ops::RangeInclusive<usize> = 8..=1000;
 
 /// One line of text: something visible, at most `max` characters, none of them a control character.
 pub fn line(max: usize) -> impl Fn(&str, &()) -> Result {
-    move |text, ()| match text.trim().chars().count() {
-        0 => refuse("must not be empty"),
+    move |text, ()| match text.chars().count() {
+        _ if text.trim().is_empty() => refuse("must not be empty"),
         count if count > max => refuse(format!("must have at most {max} characters")),
         _ if text.chars().any(is_hidden) => refuse("must not contain control characters"),
         _ => Ok(()),
@@ -125,21 +125,24 @@ pub fn secret(secret: &SecretString, _: &()) -> Result {
 }
 
 pub fn email(text: &str, _: &()) -> Result {
+    is_at_most(text, 254)?;
     parses(Email::parse(text))
 }
 
 pub fn phone(text: &str, _: &()) -> Result {
+    is_at_most(text, 30)?;
     parses(Phone::parse(text))
 }
 
 /// A CPF or a CNPJ.
 pub fn tax_id(text: &str, _: &()) -> Result {
+    is_at_most(text, 30)?;
     parses(TaxId::parse(text))
 }
 
 /// The same, or a masked one as our answers show it, which means "unchanged".
 pub fn tax_id_or_masked(text: &str, _: &()) -> Result {
-    if is_masked(text) { Ok(()) } else { parses(TaxId::parse(text)) }
+    if is_masked(text) { is_at_most(text, 30) } else { tax_id(text, &()) }
 }
 
 pub fn cep(text: &str, _: &()) -> Result {
@@ -184,6 +187,11 @@ pub fn parsed<T, E: std::fmt::Display>(field: &str, result: std::result::Result<
 
 fn parses<T, E: std::fmt::Display>(result: std::result::Result<T, E>) -> Result {
     result.map(drop).map_err(|e| garde::Error::new(e.to_string()))
+}
+
+/// Spaces and punctuation do not count where a text is read, but somebody has to read them.
+fn is_at_most(text: &str, most: usize) -> Result {
+    if text.chars().count() > most { refuse(format!("must have at most {most} characters")) } else { Ok(()) }
 }
 
 fn refuse(why: impl Into<std::borrow::Cow<'static, str>>) -> Result {

@@ -13,14 +13,17 @@ use crate::mail::sms;
 use crate::request;
 use crate::webhooks::inbox;
 
-/// Whether an SMS was delivered, from Africa's Talking. They do not sign: the token in the address proves who sends.
+/// Takes reports about SMS, from Africa's Talking
 ///
-/// A repeated report gets the same answer and has no further effect. A report about an unknown SMS has none at all.
+/// Whether one was delivered. They do not sign: the token in the address proves who sends. A repeated report gets the same
+/// answer and has no further effect. A report about an unknown SMS has none at all.
 #[utoipa::path(
-    tag = "webhooks", params(("token" = String, Query)),
-    request_body(content = String, content_type = "application/x-www-form-urlencoded"),
-    responses((status = 200), (status = 401, body = Problem, description = "Without the token, or with another"),
-        (status = 404, body = Problem, description = "SMS_PROVIDER is not africastalking")))]
+    tag = "webhooks", request_body(content = String, content_type = "application/x-www-form-urlencoded", example = "id=ATXid_1&status=Success"),
+    params(("token" = String, Query, description = "The secret of the address")),
+    responses(
+        (status = 200, description = "It was taken"),
+        (status = 401, body = Problem, description = "`bad-signature`: without the token, or with another"),
+        (status = 404, body = Problem, description = "`not-found`: SMS_PROVIDER is not africastalking")))]
 #[post("/api/webhooks/africastalking")]
 pub(super) async fn africastalking(app: web::Data<App>, Raw(delivery): Raw) -> Result<HttpResponse> {
     let Some(provider) = &app.providers.sms else { return Err(Error::NotFound("This address")) };

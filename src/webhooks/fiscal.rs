@@ -16,26 +16,36 @@ use crate::jobs::{self, Job};
 use crate::request;
 use crate::webhooks::{inbox, slim};
 
-/// An invoice has changed, from Focus NFe. The secret stands in the header `X-Focus-Token`.
+/// Takes news about invoices, from Focus NFe
 ///
-/// It is only a hint: Focus NFe is asked before anything changes here.
+/// The secret stands in the header `X-Focus-Token`. It is only a hint: Focus NFe is asked before anything changes here.
 #[utoipa::path(
-    tag = "webhooks", params(("X-Focus-Token" = String, Header)), request_body(content = String, content_type = "application/json"),
-    responses((status = 200), (status = 401, body = Problem, description = "Without the secret, or with another"),
-        (status = 404, body = Problem, description = "Focus NFe is not configured")))]
+    tag = "webhooks",
+    request_body(content = serde_json::Value, content_type = "application/json", example = json!({"ref": "01a1fe4e07857243a93fcc241c46a4e2", "status": "autorizado"})),
+    params(("X-Focus-Token" = String, Header, description = "The secret")),
+    responses(
+        (status = 200, description = "It was taken"),
+        (status = 401, body = Problem, description = "`bad-signature`: without the secret, or with another"),
+        (status = 404, body = Problem, description = "`not-found`: Focus NFe is not configured")))]
 #[post("/api/webhooks/focusnfe")]
 pub(super) async fn focusnfe(app: web::Data<App>, Raw(delivery): Raw) -> Result<HttpResponse> {
     receive_invoice_hints(&app, "focusnfe", &delivery).await
 }
 
-/// An invoice has changed, from eNotas. The secret stands in the address (`?token=…`) or in the header `X-Token`.
+/// Takes news about invoices, from eNotas
 ///
-/// It is only a hint: eNotas is asked before anything changes here.
+/// The secret stands in the address (`?token=…`) or in the header `X-Token`. It is only a hint: eNotas is asked before anything
+/// changes here.
 #[utoipa::path(
-    tag = "webhooks", params(("token" = Option<String>, Query), ("X-Token" = Option<String>, Header)),
-    request_body(content = String, content_type = "application/json"),
-    responses((status = 200), (status = 401, body = Problem, description = "Without the secret, or with another"),
-        (status = 404, body = Problem, description = "eNotas is not configured")))]
+    tag = "webhooks",
+    request_body(content = serde_json::Value, content_type = "application/json", example = json!({"tipo": "NF-e", "nfeId": "01a1fe4e07857243a93fcc241c46a4e2", "nfeStatus": "Autorizada"})),
+    params(
+        ("token" = Option<String>, Query, description = "The secret, where the header has none"),
+        ("X-Token" = Option<String>, Header, description = "The secret, where the address has none")),
+    responses(
+        (status = 200, description = "It was taken"),
+        (status = 401, body = Problem, description = "`bad-signature`: without the secret, or with another"),
+        (status = 404, body = Problem, description = "`not-found`: eNotas is not configured")))]
 #[post("/api/webhooks/enotas")]
 pub(super) async fn enotas(app: web::Data<App>, Raw(delivery): Raw) -> Result<HttpResponse> {
     receive_invoice_hints(&app, "enotas", &delivery).await

@@ -15,14 +15,18 @@ use crate::request;
 use crate::shipments::news;
 use crate::webhooks::{inbox, slim};
 
-/// A label has changed, from Melhor Envio: `X-ME-Signature` is the base64 HMAC-SHA256 of the raw body.
+/// Takes news about labels, from Melhor Envio
 ///
-/// Their panel tests an address without a signature: the answer is 200, and nothing happens. A repeated event gets the same
-/// answer and has no further effect.
+/// `X-ME-Signature` is the base64 HMAC-SHA256 of the raw body. Their panel tests an address without a signature: the answer is
+/// 200, and nothing happens. A repeated event gets the same answer and has no further effect.
 #[utoipa::path(
-    tag = "webhooks", params(("X-ME-Signature" = Option<String>, Header)), request_body(content = String, content_type = "application/json"),
-    responses((status = 200), (status = 401, body = Problem, description = "Wrongly signed"),
-        (status = 404, body = Problem, description = "MELHORENVIO_WEBHOOK_SECRET is not set")))]
+    tag = "webhooks",
+    request_body(content = serde_json::Value, content_type = "application/json", example = json!({"event": "order.posted", "data": {"id": "9a1b7d5e-1f77-4a0c-9f13-5cf6a1a6f001", "status": "posted", "tracking": "AA123456785BR"}})),
+    params(("X-ME-Signature" = Option<String>, Header, description = "The signature of the raw body")),
+    responses(
+        (status = 200, description = "It was taken"),
+        (status = 401, body = Problem, description = "`bad-signature`: it is wrongly signed"),
+        (status = 404, body = Problem, description = "`not-found`: MELHORENVIO_WEBHOOK_SECRET is not set")))]
 #[post("/api/webhooks/melhorenvio")]
 pub(super) async fn melhorenvio(app: web::Data<App>, Raw(delivery): Raw) -> Result<HttpResponse> {
     let Some(secret) = app.config.shipping.melhorenvio_webhook_secret() else { return Err(Error::NotFound("This address")) };
@@ -37,10 +41,14 @@ pub(super) async fn melhorenvio(app: web::Data<App>, Raw(delivery): Raw) -> Resu
     Ok(HttpResponse::Ok().finish())
 }
 
-/// Their panel may test an address by GET before it saves it: the answer is 200, and nothing happens.
+/// Answers Melhor Envio's panel
+///
+/// It may test an address by GET before it saves it: nothing happens.
 #[utoipa::path(
     get, tag = "webhooks",
-    responses((status = 200), (status = 404, body = Problem, description = "MELHORENVIO_WEBHOOK_SECRET is not set")))]
+    responses(
+        (status = 200, description = "The address is right"),
+        (status = 404, body = Problem, description = "`not-found`: MELHORENVIO_WEBHOOK_SECRET is not set")))]
 #[get("/api/webhooks/melhorenvio")]
 pub(super) async fn melhorenvio_probe(app: web::Data<App>) -> Result<HttpResponse> {
     match app.config.shipping.melhorenvio_webhook_secret() {

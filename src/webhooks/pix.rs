@@ -30,55 +30,77 @@ const MAX_AGE: SignedDuration = SignedDuration::from_hours(24 * 7);
 /// How long after the check of a payment its refunds are read.
 const AFTER_CHECK: SignedDuration = SignedDuration::from_mins(10);
 
+/// The event was taken.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Received {
+    /// Always `true`.
     received: bool,
 }
 
-/// A PIX charge or refund has changed, from ProPay. Signed: `X-Propay-Signature` is the hex HMAC-SHA256 of the raw body.
+/// Takes news about PIX, from ProPay
 ///
-/// A repeated event gets the same answer and has no further effect.
+/// A charge or a refund has changed. `X-Propay-Signature` is the hex HMAC-SHA256 of the raw body. A repeated event gets the
+/// same answer and has no further effect.
 #[utoipa::path(
-    tag = "webhooks", params(("X-Propay-Signature" = String, Header)), request_body(content = String, content_type = "application/json"),
-    responses((status = 200, body = Received), (status = 401, body = Problem, description = "Not signed, or wrongly"),
-        (status = 404, body = Problem, description = "ProPay is not configured")))]
+    tag = "webhooks",
+    request_body(content = serde_json::Value, content_type = "application/json", example = json!({"id": "evt_1", "event": "payment.completed", "payment_id": "pay_1", "amount_cents": 10782, "currency": "BRL", "status": "completed"})),
+    params(("X-Propay-Signature" = String, Header, description = "The signature of the raw body")),
+    responses(
+        (status = 200, body = Received, description = "It was taken"),
+        (status = 401, body = Problem, description = "`bad-signature`: it is not signed, or wrongly"),
+        (status = 404, body = Problem, description = "`not-found`: ProPay is not configured")))]
 #[post("/api/webhooks/payment")]
 pub(super) async fn propay(app: web::Data<App>, Raw(delivery): Raw) -> Result<HttpResponse> {
     receive_pix_notices(&app, "propay", &delivery).await
 }
 
-/// A PIX charge, refund or dispute has changed, from OpenPix. Signed: `x-webhook-signature` (RSA) or `X-OpenPix-Signature`
-/// (HMAC).
+/// Takes news about PIX, from OpenPix
 ///
-/// It is only a hint: OpenPix is asked before anything changes here. The ping of a registration is answered 200, and nothing
-/// happens.
+/// A charge, a refund or a dispute has changed. Signed: `x-webhook-signature` (RSA) or `X-OpenPix-Signature` (HMAC). It is only
+/// a hint: OpenPix is asked before anything changes here. The ping of a registration is answered 200, and nothing happens.
 #[utoipa::path(
-    tag = "webhooks", params(("x-webhook-signature" = Option<String>, Header), ("X-OpenPix-Signature" = Option<String>, Header)),
-    request_body(content = String, content_type = "application/json"),
-    responses((status = 200, body = Received), (status = 401, body = Problem, description = "Not signed, or wrongly"),
-        (status = 404, body = Problem, description = "OpenPix is not configured")))]
+    tag = "webhooks",
+    request_body(content = serde_json::Value, content_type = "application/json", example = json!({"event": "OPENPIX:CHARGE_COMPLETED", "charge": {"correlationID": "01a1fe4e-0785-7243-a93f-cc241c46a4e2", "status": "COMPLETED", "value": 10782}})),
+    params(
+        ("x-webhook-signature" = Option<String>, Header, description = "The RSA signature of the raw body"),
+        ("X-OpenPix-Signature" = Option<String>, Header, description = "The HMAC of the raw body")),
+    responses(
+        (status = 200, body = Received, description = "It was taken"),
+        (status = 401, body = Problem, description = "`bad-signature`: it is not signed, or wrongly"),
+        (status = 404, body = Problem, description = "`not-found`: OpenPix is not configured")))]
 #[post("/api/webhooks/openpix")]
 pub(super) async fn openpix(app: web::Data<App>, Raw(delivery): Raw) -> Result<HttpResponse> {
     receive_pix_notices(&app, "openpix", &delivery).await
 }
 
-/// Received PIX and returns, from a bank (Pix API of the Central Bank). The address holds the secret: `?hmac=…`.
+/// Takes received PIX, from a bank
 ///
-/// It is only a hint: the bank is asked before anything changes here. Several PIX may come in one call.
+/// PIX and returns, by the Pix API of the Central Bank. The address holds the secret: `?hmac=…`. It is only a hint: the bank is
+/// asked before anything changes here. Several PIX may come in one call.
 #[utoipa::path(
-    tag = "webhooks", params(("hmac" = String, Query)), request_body(content = String, content_type = "application/json"),
-    responses((status = 200, body = Received), (status = 401, body = Problem, description = "Without the secret, or with another"),
-        (status = 404, body = Problem, description = "No bank is configured")))]
+    tag = "webhooks",
+    request_body(content = serde_json::Value, content_type = "application/json", example = json!({"pix": [{"endToEndId": "E00038166202611011234abcdef12345", "txid": "9d36b84fc70b478fb95c12729b90ca25", "valor": "107.82", "horario": "2026-11-01T12:34:56Z"}]})),
+    params(("hmac" = String, Query, description = "The secret of the address")),
+    responses(
+        (status = 200, body = Received, description = "It was taken"),
+        (status = 401, body = Problem, description = "`bad-signature`: without the secret, or with another"),
+        (status = 404, body = Problem, description = "`not-found`: no bank is configured")))]
 #[post("/api/webhooks/pix")]
 pub(super) async fn bank(app: web::Data<App>, Raw(delivery): Raw) -> Result<HttpResponse> {
     receive_pix_notices(&app, "bacen", &delivery).await
 }
 
-/// The same: banks append `/pix` to the address that they were given.
+/// Takes received PIX, from a bank that appends /pix
+///
+/// The same as `POST /api/webhooks/pix`: banks append `/pix` to the address that they were given.
 #[utoipa::path(
-    tag = "webhooks", params(("hmac" = String, Query)), request_body(content = String, content_type = "application/json"),
-    responses((status = 200, body = Received), (status = 401, body = Problem, description = "Without the secret, or with another"),
-        (status = 404, body = Problem, description = "No bank is configured")))]
+    tag = "webhooks",
+    request_body(content = serde_json::Value, content_type = "application/json", example = json!({"pix": [{"endToEndId": "E00038166202611011234abcdef12345", "txid": "9d36b84fc70b478fb95c12729b90ca25", "valor": "107.82", "horario": "2026-11-01T12:34:56Z"}]})),
+    params(("hmac" = String, Query, description = "The secret of the address")),
+    responses(
+        (status = 200, body = Received, description = "It was taken"),
+        (status = 401, body = Problem, description = "`bad-signature`: without the secret, or with another"),
+        (status = 404, body = Problem, description = "`not-found`: no bank is configured")))]
 #[post("/api/webhooks/pix/pix")]
 pub(super) async fn bank_appended(app: web::Data<App>, Raw(delivery): Raw) -> Result<HttpResponse> {
     receive_pix_notices(&app, "bacen", &delivery).await

@@ -15,16 +15,22 @@ use crate::mail::news;
 use crate::request;
 use crate::webhooks::inbox;
 
-/// A mail was delivered, bounced or complained about, from Resend. Signed by the scheme of Svix.
+/// Takes news about mails, from Resend
 ///
-/// A repeated event gets the same answer and has no further effect.
+/// One was delivered, bounced or complained about. Signed by the scheme of Svix. A repeated event gets the same answer and has
+/// no further effect.
 #[utoipa::path(
     tag = "webhooks",
-    params(("Svix-Id" = String, Header), ("Svix-Timestamp" = String, Header), ("Svix-Signature" = String, Header)),
-    request_body(content = String, content_type = "application/json"),
-    responses((status = 200), (status = 401, body = Problem, description = "Not signed, or wrongly"),
-        (status = 404, body = Problem, description = "RESEND_WEBHOOK_SECRET is not set"),
-        (status = 503, body = Problem, description = "The mail is still being sent: send the event again")))]
+    request_body(content = serde_json::Value, content_type = "application/json", example = json!({"type": "email.delivered", "data": {"email_id": "49a3999c-0ce1-4ea6-ab68-afcd6dc2e794"}})),
+    params(
+        ("Svix-Id" = String, Header, description = "The event's id"),
+        ("Svix-Timestamp" = String, Header, description = "When it was signed, in seconds since 1970"),
+        ("Svix-Signature" = String, Header, description = "The signatures of id, time and raw body")),
+    responses(
+        (status = 200, description = "It was taken"),
+        (status = 401, body = Problem, description = "`bad-signature`: it is not signed, or wrongly"),
+        (status = 404, body = Problem, description = "`not-found`: RESEND_WEBHOOK_SECRET is not set"),
+        (status = 503, body = Problem, description = "`unavailable`: the mail is still being sent: send the event again")))]
 #[post("/api/webhooks/resend")]
 pub(super) async fn resend(app: web::Data<App>, Raw(delivery): Raw) -> Result<HttpResponse> {
     let Some(secret) = &app.config.mail.resend_webhook_secret else { return Err(Error::NotFound("This address")) };

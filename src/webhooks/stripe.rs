@@ -23,13 +23,18 @@ use crate::request;
 use crate::sale::states::PaymentStatus;
 use crate::webhooks::{inbox, slim};
 
-/// A card payment, refund or dispute has changed, from Stripe: `Stripe-Signature` over the raw body, at most five minutes old.
+/// Takes news about card payments, from Stripe
 ///
-/// A repeated event gets the same answer and has no further effect.
+/// A payment, a refund or a dispute has changed. `Stripe-Signature` is over the raw body, at most five minutes old. A repeated
+/// event gets the same answer and has no further effect.
 #[utoipa::path(
-    tag = "webhooks", params(("Stripe-Signature" = String, Header)), request_body(content = String, content_type = "application/json"),
-    responses((status = 200), (status = 401, body = Problem, description = "Not signed, wrongly, or too long ago"),
-        (status = 404, body = Problem, description = "Stripe is not configured")))]
+    tag = "webhooks",
+    request_body(content = serde_json::Value, content_type = "application/json", example = json!({"id": "evt_1Nf8", "type": "payment_intent.succeeded", "data": {"object": {"id": "pi_3Nf8", "object": "payment_intent", "amount": 10782, "currency": "brl"}}})),
+    params(("Stripe-Signature" = String, Header, description = "When it was signed, and the signatures of time and raw body")),
+    responses(
+        (status = 200, description = "It was taken"),
+        (status = 401, body = Problem, description = "`bad-signature`: it is not signed, wrongly, or too long ago"),
+        (status = 404, body = Problem, description = "`not-found`: Stripe is not configured")))]
 #[post("/api/webhooks/stripe")]
 pub(super) async fn card(app: web::Data<App>, Raw(delivery): Raw) -> Result<HttpResponse> {
     let Some(stripe) = &app.providers.stripe else { return Err(Error::NotFound("This address")) };

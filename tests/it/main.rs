@@ -89,6 +89,7 @@ mod refused;
 mod reread;
 mod repeats;
 mod retired;
+mod schemas;
 mod search;
 mod search_titles;
 mod shipments;

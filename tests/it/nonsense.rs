@@ -7,7 +7,7 @@ use crate::seller::buys;
 use crate::shop::{Customer, Shop};
 
 /// What the ids in a path stand for: things that there are, so that nothing but the body can be refused.
-struct Things {
+pub struct Things {
     product: String,
     category: String,
     coupon: String,
@@ -18,7 +18,7 @@ struct Things {
 }
 
 impl Things {
-    async fn of(shop: &Shop, admin: &Customer<'_>) -> Self {
+    pub async fn of(shop: &Shop, admin: &Customer<'_>) -> Self {
         let mug = shop.ware("CANECA", 4_000).await;
         let order = buys(shop, &[(&mug, 2)]).await;
         shop.pays(&order).await;
@@ -39,7 +39,7 @@ impl Things {
         }
     }
 
-    fn in_path(&self, path: &str) -> String {
+    pub fn in_path(&self, path: &str) -> String {
         let id = [
             ("/api/products", &self.product),
             ("/api/categories", &self.category),

@@ -8,7 +8,9 @@ use vitrine_kit::Money;
 
 use crate::ids::PaymentId;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+/// How a day compares: `agrees`, `differs`, or `cannot_be_asked` (the provider is not configured any more, so that our side
+/// stands alone).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = ReconciliationStatus)]
 pub enum Status {
@@ -43,22 +45,42 @@ impl Status {
 pub struct Summary {
     /// The shop's day: America/Sao_Paulo.
     pub day: Date,
+    /// Whose books they are.
+    #[schema(example = "openpix")]
     pub provider: String,
+    /// How the day compares.
     pub status: Status,
+    /// When the comparison was made.
     pub made_at: Timestamp,
-    /// Payments that came in on that day.
+    /// How many payments came in on that day, by our books.
+    #[schema(example = 12, minimum = 0)]
     pub ours_captured_count: i32,
+    /// Their sum in centavos, by our books.
+    #[schema(example = 129384, minimum = 0)]
     pub ours_captured_cents: i64,
-    /// Null where they cannot be asked, as all of `theirs`.
+    /// The same by theirs; null where they cannot be asked, as all of `theirs`.
+    #[schema(example = 12, minimum = 0, required = true)]
     pub theirs_captured_count: Option<i32>,
+    /// Their sum in centavos, by theirs; null: not known.
+    #[schema(example = 129384, minimum = 0, required = true)]
     pub theirs_captured_cents: Option<i64>,
     /// Of the payments that were compared, those of which money has gone back by now: these came in, or were refunded, on that day.
+    #[schema(example = 1, minimum = 0)]
     pub ours_refunded_count: i32,
+    /// Their sum in centavos, by our books.
+    #[schema(example = 5990, minimum = 0)]
     pub ours_refunded_cents: i64,
+    /// The same by theirs; null: not known.
+    #[schema(example = 1, minimum = 0, required = true)]
     pub theirs_refunded_count: Option<i32>,
+    /// Their sum in centavos, by theirs; null: not known.
+    #[schema(example = 5990, minimum = 0, required = true)]
     pub theirs_refunded_cents: Option<i64>,
-    /// What they hold less what we think they hold.
+    /// What they hold less what we think they hold, in centavos; negative: less. Null: not known.
+    #[schema(example = 0, minimum = -100000000000000i64, maximum = 100000000000000i64, required = true)]
     pub difference_cents: Option<i64>,
+    /// How many differences there are.
+    #[schema(example = 0, minimum = 0)]
     pub differences: i32,
 }
 
@@ -72,6 +94,9 @@ pub struct Report {
     pub lines: Vec<Line>,
 }
 
+/// What a difference is: `unknown_here` (they have money that belongs to no payment of ours), `missing_here` (they have it as
+/// paid, we do not), `missing_there` (we have it as paid, they do not), `amount_differs`, or `refund_differs` (another sum went
+/// back by their books than by ours).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = DifferenceKind)]
@@ -135,18 +160,31 @@ impl Motion {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[schema(as = Difference)]
 pub struct Line {
+    /// What it is.
     pub kind: Kind,
+    /// Our payment; null: none belongs to it.
+    #[schema(required = true)]
     pub payment_id: Option<PaymentId>,
+    /// The number of its order; null: none.
+    #[schema(required = true, example = "0A1B2-C3D4E")]
     pub order_number: Option<String>,
     /// Their name for it: txid or PaymentIntent.
+    #[schema(required = true, example = "9d36b84fc70b478fb95c12729b90ca25")]
     pub reference: Option<String>,
-    /// Null: not there. Of `refund_differs`, what has gone back.
+    /// By our books, in centavos; null: it is not there. Of `refund_differs`, what has gone back.
+    #[schema(required = true, minimum = 0, example = 5990)]
     pub ours_cents: Option<i64>,
+    /// By theirs, in centavos; null: it is not there.
+    #[schema(required = true, minimum = 0, example = 5990)]
     pub theirs_cents: Option<i64>,
+    /// The currency of all amounts, by ISO 4217: `BRL`.
+    #[schema(example = "BRL")]
     pub currency: String,
     /// In Portuguese, for the operator.
+    #[schema(example = "O PIX não está nos nossos livros")]
     pub note: String,
     /// The job that heals it; null where a person must look.
+    #[schema(required = true)]
     pub set_in_motion: Option<Motion>,
 }
 

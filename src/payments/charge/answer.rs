@@ -16,40 +16,62 @@ use crate::payments::gateway::Gateway;
 use crate::payments::store::{self, Payment};
 use crate::sale::states::PaymentStatus;
 
-/// What the buyer needs to pay.
+/// What the buyer needs to pay, by method.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Started {
-    pub payment_id: PaymentId,
-    pub method: Method,
-    /// `pending`; `paid` if the money came before this answer.
-    pub status: PaymentStatus,
-    #[schema(value_type = i64)]
-    pub amount_cents: Money,
-    pub currency: String,
-    pub expires_at: Timestamp,
+#[serde(tag = "method", rename_all = "snake_case")]
+pub enum Started {
     /// By PIX.
-    #[serde(flatten)]
-    pub pix: Option<StartedPix>,
+    Pix(StartedPix),
     /// By credit card.
-    #[serde(flatten)]
-    pub card: Option<StartedCard>,
+    CreditCard(StartedCard),
 }
 
+/// What every payment has that was started.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct StartedPayment {
+    /// The payment; asked for again, an order answers the same one while it can be paid.
+    pub payment_id: PaymentId,
+    /// `pending`; `paid` if the money came before this answer.
+    pub status: PaymentStatus,
+    /// What is to be paid, in centavos, after the method's discount.
+    #[schema(value_type = i64, minimum = 1, example = 10782)]
+    pub amount_cents: Money,
+    /// The currency, by ISO 4217: `BRL`.
+    #[schema(example = "BRL")]
+    pub currency: String,
+    /// Until when it can be paid.
+    pub expires_at: Timestamp,
+}
+
+/// A PIX that can be paid.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct StartedPix {
+    #[serde(flatten)]
+    pub payment: StartedPayment,
     /// The picture of the code: `data:image/png;base64,…`
+    #[schema(example = "data:image/png;base64,iVBORw0KGgo=")]
     pub qr_code: String,
+    /// The provider's page with the code; null: it has none.
+    #[schema(required = true, format = "uri", example = "https://pix.example/9d36b84f")]
     pub qr_code_url: Option<String>,
-    /// PIX "copia e cola".
+    /// PIX "copia e cola"; null: the provider gave only the picture.
+    #[schema(required = true, example = "00020126580014br.gov.bcb.pix…6304A1B2")]
     pub copy_paste: Option<String>,
+    /// The provider's name for the charge; null: it gave none.
+    #[schema(required = true, example = "9d36b84fc70b478fb95c12729b90ca25")]
     pub txid: Option<String>,
 }
 
-/// What Stripe Elements needs in the browser.
+/// A card payment: what Stripe Elements needs in the browser.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct StartedCard {
+    #[serde(flatten)]
+    pub payment: StartedPayment,
+    /// With which the browser confirms the payment. Keep it out of logs.
+    #[schema(example = "pi_3Nf8_secret_x1")]
     pub client_secret: String,
-    /// `null`: the storefront has its own.
+    /// Stripe's public key; null: the storefront has its own.
+    #[schema(required = true, example = "pk_test_51")]
     pub publishable_key: Option<String>,
 }
 
@@ -65,7 +87,7 @@ impl Started {
         let mut kept = self.answer()?;
         if let Some(fields) = kept.as_object_mut() {
             fields.remove("client_secret");
-            if self.pix.as_ref().is_some_and(|pix| pix.copy_paste.is_some()) {
+            if matches!(self, Self::Pix(pix) if pix.copy_paste.is_some()) {
                 fields.remove("qr_code");
             }
         }
@@ -103,9 +125,14 @@ pub(super) struct Extras {
 pub(super) fn started(app: &App, payment: &Payment, extras: Option<Extras>) -> Result<Started> {
     let paid = || Error::Conflict("The order is already paid".into());
     let Extras { picture, client_secret } = extras.unwrap_or(Extras { picture: None, client_secret: None });
-    let method = Method::of(&payment.method);
-    let (mut pix, mut card) = (None, None);
-    match method {
+    let common = StartedPayment {
+        payment_id: payment.id,
+        status: payment.status,
+        amount_cents: payment.amount,
+        currency: payment.currency.clone(),
+        expires_at: payment.expires_at,
+    };
+    match Method::of(&payment.method) {
         Method::Pix => {
             let qr_code = match (&payment.copy_paste, picture) {
                 (Some(code), _) => qr::data_uri(code)?,
@@ -113,25 +140,17 @@ pub(super) fn started(app: &App, payment: &Payment, extras: Option<Extras>) -> R
                 _ => return Err(paid()),
             };
             let (qr_code_url, copy_paste) = (payment.qr_code_url.clone(), payment.copy_paste.clone());
-            pix = Some(StartedPix { qr_code, qr_code_url, copy_paste, txid: payment.provider_ref.clone() });
+            let txid = payment.provider_ref.clone();
+            Ok(Started::Pix(StartedPix { payment: common, qr_code, qr_code_url, copy_paste, txid }))
         }
         Method::CreditCard => {
             let settings = app.config.stripe.as_ref().ok_or_else(paid)?;
             let secret = client_secret.ok_or_else(paid)?;
-            card = Some(StartedCard {
+            Ok(Started::CreditCard(StartedCard {
+                payment: common,
                 client_secret: secret.expose_secret().to_owned(),
                 publishable_key: settings.publishable_key.clone(),
-            });
+            }))
         }
     }
-    Ok(Started {
-        payment_id: payment.id,
-        method,
-        status: payment.status,
-        amount_cents: payment.amount,
-        currency: payment.currency.clone(),
-        expires_at: payment.expires_at,
-        pix,
-        card,
-    })
 }

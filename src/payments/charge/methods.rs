@@ -19,9 +19,16 @@ pub use crate::payments::charge::method::Method;
 /// What the shop offers, by method: the setting `payment_methods`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "pix": {"enabled": true, "price_rule": {"kind": "percent", "value": 5}},
+    "credit_card": {"enabled": true, "min_amount_cents": 500}
+}))]
+#[schema(as = PaymentMethodSettings)]
 pub struct Methods {
+    /// PIX.
     #[garde(dive)]
     pub pix: Offer,
+    /// Credit card.
     #[garde(dive)]
     #[serde(default)]
     pub credit_card: Offer,
@@ -30,12 +37,16 @@ pub struct Methods {
 /// One method's terms.
 #[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"enabled": true, "label": "PIX à vista", "price_rule": {"kind": "percent", "value": 5}}))]
+#[schema(as = PaymentMethodOffer)]
 pub struct Offer {
+    /// Whether the shop offers it.
     #[garde(skip)]
     pub enabled: bool,
     /// The name that the buyer reads. Unset: the method's usual name.
     #[garde(inner(length(chars, min = 1, max = 40), custom(no_control)))]
     #[serde(default, deserialize_with = "typed")]
+    #[schema(max_length = 40)]
     pub label: Option<String>,
     /// The discount on the goods for this method, after the coupon. The freight does not change.
     #[garde(inner(custom(is_sane)))]
@@ -44,10 +55,12 @@ pub struct Offer {
     /// The method is not offered for orders below this. Its provider has a limit of its own, which counts as well.
     #[garde(inner(range(min = 1, max = MAX_CENTS)))]
     #[serde(default)]
+    #[schema(minimum = 1, maximum = 100000000000i64)]
     pub min_amount_cents: Option<i64>,
     /// The method is not offered for orders above this.
     #[garde(inner(range(min = 1, max = MAX_CENTS)), custom(is_above(self.min_amount_cents)))]
     #[serde(default)]
+    #[schema(minimum = 1, maximum = 100000000000i64)]
     pub max_amount_cents: Option<i64>,
 }
 
@@ -67,14 +80,19 @@ impl Default for Offer {
 /// A discount for a method: `{"kind": "percent", "value": 5}` or `{"kind": "fixed", "value": 1000}` (centavos).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"kind": "percent", "value": 5}))]
 pub struct PriceRule {
+    /// What `value` is.
     pub kind: RuleKind,
     /// Per cent (1 to 90), or centavos.
+    #[schema(minimum = 1, maximum = 100000000)]
     pub value: i64,
 }
 
+/// What a method takes off: `percent` of the goods, or a `fixed` amount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = PriceRuleKind)]
 pub enum RuleKind {
     Percent,
     Fixed,
@@ -139,31 +157,39 @@ impl Methods {
 /// A method of payment as the storefront sees it.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct MethodView {
+    /// The method.
     method: Method,
+    /// The name that the buyer reads.
+    #[schema(example = "PIX")]
     label: String,
     /// `false` while the breaker of every provider of this method is open, or where it does not take the amount that was asked about.
     available: bool,
-    /// Why it is not available.
+    /// Why it is not available; absent: it is.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     reason: Option<Unavailable>,
     /// An order must come to this much at least to be paid so, after the method's discount.
-    #[schema(value_type = i64)]
+    #[schema(value_type = i64, minimum = 0, example = 50)]
     min_amount_cents: Money,
     /// The most that can be paid so.
-    #[schema(value_type = i64)]
+    #[schema(value_type = i64, minimum = 0, example = 100000000000i64)]
     max_amount_cents: Money,
     /// What is to be paid by this method; only where an amount was asked about.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<i64>)]
+    #[schema(value_type = Option<i64>, minimum = 0, nullable = false, example = 10782)]
     amount_cents: Option<Money>,
-    /// What it changes in the price; fixed in the order once it is chosen.
+    /// What it changes in the price; fixed in the order once it is chosen. Null: nothing.
+    #[schema(required = true)]
     price_rule: Option<PriceRule>,
+    /// The currency of all amounts, by ISO 4217: `BRL`.
+    #[schema(example = "BRL")]
     currency: &'static str,
 }
 
 /// Why a method cannot be used now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = MethodUnavailable)]
 pub enum Unavailable {
     AmountTooSmall,
     AmountTooLarge,

@@ -30,35 +30,55 @@ use crate::sale::states::{DisputeStage, DisputeState};
 /// A contested payment.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DisputeView {
+    /// The dispute.
     id: DisputeId,
+    /// The order.
     order_id: OrderId,
+    /// The order's number.
+    #[schema(example = "0A1B2-C3D4E")]
     order_number: String,
+    /// The payment.
     payment_id: PaymentId,
+    /// Whose payment it is.
+    #[schema(example = "stripe")]
     provider: String,
     /// Their name for it.
+    #[schema(example = "dp_1Nf8")]
     reference: String,
+    /// What it is about.
     stage: DisputeStage,
+    /// How it stands.
     state: DisputeState,
     /// Their word for the state.
+    #[schema(example = "needs_response")]
     word: String,
     /// Theirs: `fraudulent`, `Golpe`, `MED_FRAUDE` …
+    #[schema(example = "fraudulent")]
     reason: String,
     /// What it is about; null: they do not say.
-    #[schema(value_type = Option<i64>)]
+    #[schema(value_type = Option<i64>, example = 10782, minimum = 0, required = true)]
     amount_cents: Option<Money>,
     /// What it has taken, by the ledger.
-    #[schema(value_type = i64)]
+    #[schema(value_type = i64, example = 10782, minimum = 0)]
     taken_cents: Money,
+    /// The currency of all amounts, by ISO 4217: `BRL`.
+    #[schema(example = "BRL")]
     currency: String,
+    /// When the payer's bank began it.
     opened_at: Timestamp,
     /// Until when evidence is taken; null: they do not say, or take none.
+    #[schema(required = true)]
     due_by: Option<Timestamp>,
     /// `POST …/evidence` can send some.
     takes_evidence: bool,
+    /// When it ended; null: not yet.
+    #[schema(required = true)]
     closed_at: Option<Timestamp>,
-    /// `provider:…`, or `admin:…` who settled it by hand.
+    /// Who ended it: `provider:…`, or `admin:…` by hand; null: nobody yet.
+    #[schema(example = "provider:stripe", required = true)]
     closed_by: Option<String>,
-    /// An administrator's, from settling it.
+    /// What an administrator wrote when settling it; null: nothing.
+    #[schema(required = true, example = "Conferido no extrato")]
     note: Option<String>,
 }
 
@@ -107,25 +127,42 @@ struct ListDisputes {
     /// `true`: those that have not ended; `false`: those that have.
     #[garde(skip)]
     open: Option<bool>,
+    /// Only those that stand so.
     #[garde(skip)]
     state: Option<DisputeState>,
+    /// Only those that are about this.
     #[garde(skip)]
     stage: Option<DisputeStage>,
     /// `openpix`, `bacen`, `stripe`.
     #[garde(inner(length(chars, max = 60)))]
+    #[param(max_length = 60)]
     provider: Option<String>,
+    /// Only those of this order.
     #[garde(skip)]
     order_id: Option<OrderId>,
+    /// How many to show: 1 to 100; left out, 20.
     #[garde(skip)]
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<i64>,
+    /// How many to skip, at most 100,000: use the cursor beyond.
     #[garde(skip)]
+    #[param(minimum = 0, maximum = 100000)]
     offset: Option<i64>,
+    /// `next_cursor` of the page before.
     #[garde(inner(length(chars, max = 200)))]
+    #[param(max_length = 200)]
     cursor: Option<String>,
 }
 
-/// Contested payments, newest first.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), params(ListDisputes), responses((status = 200, body = List<DisputeView>)))]
+/// Lists disputes
+///
+/// Contested payments, the newest first.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])),
+    params(ListDisputes),
+    responses(
+        (status = 200, body = List<DisputeView>, description = "The disputes of this page"),
+        (status = 422, body = Problem, description = "`invalid`: a filter or the page is not possible")))]
 #[get("/api/admin/disputes")]
 pub(in crate::payments) async fn list_disputes(
     app: web::Data<App>,
@@ -146,9 +183,10 @@ pub(in crate::payments) async fn list_disputes(
     Ok(HttpResponse::Ok().json(List { items, total, limit, offset, next_cursor }))
 }
 
-/// How it ended.
+/// How a dispute ended: `won`, the money is the shop's; `lost`, the payer's bank took it.
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = DisputeOutcome)]
 enum Ended {
     /// The money is the shop's.
     Won,
@@ -156,25 +194,37 @@ enum Ended {
     Lost,
 }
 
+/// How a dispute ended.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"outcome": "lost", "amount_cents": 10782, "note": "Extrato do dia 3: valor retirado"}))]
 struct SettleDispute {
+    /// How it ended.
     #[garde(skip)]
     outcome: Ended,
     /// What was taken, of a lost one; left out: what the dispute is about.
-    #[garde(inner(range(min = 1)))]
+    #[garde(inner(range(min = 1, max = 100_000_000_000_000)))]
+    #[schema(minimum = 1, maximum = 100000000000000i64)]
     amount_cents: Option<i64>,
     /// Where it was looked up, or why it is believed.
     #[garde(length(chars, min = 1, max = 500))]
+    #[schema(min_length = 1, max_length = 500)]
     note: String,
 }
 
-/// Ends a dispute of which the provider does not say where the money is, that it does not know any more, or that has not moved for
-/// thirty days. The provider of an open one is asked first, and what it says is recorded.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = SettleDispute, params(("id" = DisputeId, Path)),
-    responses((status = 200, body = DisputeView), (status = 404, body = Problem), (status = 422, body = Problem),
-        (status = 409, body = Problem, description = "The provider decides it, or has decided"),
-        (status = 503, body = Problem, description = "The provider is away: ask again")))]
+/// Ends a dispute by hand
+///
+/// One of which the provider does not say where the money is, that it does not know any more, or that has not moved for thirty
+/// days. The provider of an open one is asked first, and what it says is recorded.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])), request_body = SettleDispute,
+    params(("id" = DisputeId, Path, description = "The dispute")),
+    responses(
+        (status = 200, body = DisputeView, description = "The dispute as it is now"),
+        (status = 404, body = Problem, description = "`not-found`: there is no such dispute"),
+        (status = 409, body = Problem, description = "`conflict`: the provider decides it, or has decided"),
+        (status = 422, body = Problem, description = "`invalid`: a field is wrong, or the amount is more than came in"),
+        (status = 503, body = Problem, description = "`unavailable`: the provider is away: ask again")))]
 #[post("/api/admin/disputes/{id}/settle")]
 pub(in crate::payments) async fn settle_dispute(
     app: web::Data<App>,
@@ -200,11 +250,15 @@ pub(in crate::payments) async fn settle_dispute(
 /// A file that the provider fetches.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"url": "https://loja.example/provas/entrega.pdf", "description": "Comprovante de entrega assinado"}))]
 struct EvidenceDocument {
     /// Where it can be fetched, by https.
     #[garde(length(chars, max = 2000), custom(is_https))]
+    #[schema(format = "uri", pattern = "^https://", min_length = 13, max_length = 2000)]
     url: String,
+    /// What it shows.
     #[garde(length(chars, min = 1, max = 500))]
+    #[schema(min_length = 1, max_length = 500)]
     description: String,
 }
 
@@ -217,19 +271,30 @@ fn is_https(url: &str, (): &()) -> garde::Result {
     }
 }
 
+/// What speaks for the shop.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"documents": [{"url": "https://loja.example/provas/entrega.pdf", "description": "Comprovante de entrega assinado"}]}))]
 struct SendEvidence {
+    /// Files that the provider fetches.
     #[garde(length(min = 1, max = 10), dive)]
+    #[schema(min_items = 1, max_items = 10)]
     documents: Vec<EvidenceDocument>,
 }
 
-/// Sends the provider what speaks for the shop, where it takes evidence by its API. The same address is the same document, so a repeat
-/// is known as one.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), request_body = SendEvidence, params(("id" = DisputeId, Path)),
-    responses((status = 200, body = DisputeView), (status = 404, body = Problem), (status = 422, body = Problem),
-        (status = 409, body = Problem, description = "It has ended, or the provider takes evidence only in its own panel"),
-        (status = 503, body = Problem, description = "The provider is away: ask again")))]
+/// Sends evidence
+///
+/// What speaks for the shop, to a provider that takes it by its API. The same address is the same document, so a repeat is
+/// known as one.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])), request_body = SendEvidence,
+    params(("id" = DisputeId, Path, description = "The dispute")),
+    responses(
+        (status = 200, body = DisputeView, description = "The dispute as it is now"),
+        (status = 404, body = Problem, description = "`not-found`: there is no such dispute"),
+        (status = 409, body = Problem,
+            description = "`conflict`: it has ended, or the provider takes evidence only in its own panel; `provider-refused`"),
+        (status = 503, body = Problem, description = "`unavailable`: the provider is away: ask again")))]
 #[post("/api/admin/disputes/{id}/evidence")]
 pub(in crate::payments) async fn send_evidence(
     app: web::Data<App>,

@@ -15,13 +15,20 @@ use crate::http::json::{Json, Path};
 use crate::http::who::{Admin, AdminSent};
 use crate::ids::RefundId;
 
-/// Tries a refund at once that waits for its next try, or that failed.
+/// Tries a refund again
 ///
-/// One that failed reserves its money again. The answer says where it stands; whether the provider takes it is known a moment later.
+/// One that waits for its next try, or that failed. One that failed reserves its money again. The answer says where it stands;
+/// whether the provider takes it is known a moment later.
 #[utoipa::path(
-    tag = "payments", security(("bearer" = [])), params(("id" = RefundId, Path), ("Idempotency-Key" = Option<String>, Header)),
-    responses((status = 202, body = RefundView), (status = 403, body = Problem), (status = 404, body = Problem),
-        (status = 409, body = Problem, description = "It is under way, done, or came back; or its money is not there any more")))]
+    tag = "payments", security(("bearer" = [])),
+    params(
+        ("id" = RefundId, Path, description = "The refund"),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key answers the first answer again")),
+    responses(
+        (status = 202, body = RefundView, description = "The refund as it is now"),
+        (status = 404, body = Problem, description = "`not-found`: there is no such refund"),
+        (status = 409, body = Problem,
+            description = "`conflict`: it is under way, done, or came back, or its money is not there any more; `idempotency-key-in-flight`")))]
 #[post("/api/admin/refunds/{id}/retry")]
 pub(in crate::payments) async fn retry_refund(
     app: web::Data<App>,
@@ -49,9 +56,11 @@ pub(in crate::payments) async fn retry_refund(
 /// How the shop paid it.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"note": "TED de 3 de dezembro, comprovante 4711"}))]
 struct SettleRefund {
     /// How, when and where it can be looked up: "TED de 3 de dezembro, comprovante 4711".
     #[garde(length(chars, max = 500), custom(is_said))]
+    #[schema(min_length = 1, max_length = 500)]
     note: String,
 }
 
@@ -59,14 +68,20 @@ fn is_said(note: &str, (): &()) -> garde::Result {
     if note.trim().is_empty() { Err(garde::Error::new("must say how it was paid")) } else { Ok(()) }
 }
 
-/// Records that the shop paid a failed refund's amount to the buyer another way, because the provider will not make it.
+/// Records that a refund was paid another way
 ///
-/// It is done from then on, beside the provider's books. The buyer gets the mail of a refund.
+/// The shop paid a failed refund's amount to the buyer another way, because the provider will not make it. It is done from then
+/// on, beside the provider's books. The buyer gets the mail of a refund.
 #[utoipa::path(
     tag = "payments", security(("bearer" = [])), request_body = SettleRefund,
-    params(("id" = RefundId, Path), ("Idempotency-Key" = Option<String>, Header)),
-    responses((status = 200, body = RefundView), (status = 403, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem),
-        (status = 409, body = Problem, description = "It has not failed, or its money is not there any more")))]
+    params(
+        ("id" = RefundId, Path, description = "The refund"),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key and body answer the first answer again")),
+    responses(
+        (status = 200, body = RefundView, description = "The refund as it is now"),
+        (status = 404, body = Problem, description = "`not-found`: there is no such refund"),
+        (status = 409, body = Problem,
+            description = "`conflict`: it has not failed, or its money is not there any more; `idempotency-key-in-flight`")))]
 #[post("/api/admin/refunds/{id}/settle")]
 pub(in crate::payments) async fn settle_refund(
     app: web::Data<App>,

@@ -14,19 +14,32 @@ use crate::sale::states::RefundStatus;
 /// A refund as clients see it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct RefundView {
+    /// The refund.
     pub refund_id: RefundId,
+    /// The payment that it is of.
     pub payment_id: PaymentId,
-    #[schema(value_type = i64)]
+    /// The amount in centavos.
+    #[schema(value_type = i64, minimum = 0, example = 5990)]
     pub amount_cents: Money,
+    /// The currency of all amounts, by ISO 4217: `BRL`.
+    #[schema(example = "BRL")]
     pub currency: String,
+    /// How far it is.
     pub status: RefundStatus,
+    /// Why the money went back.
+    #[schema(example = "Defeito na costura")]
     pub reason: String,
+    /// Whether all goods that were left went back on the shelf with it.
     pub restock: bool,
+    /// When it was asked for.
     pub created_at: Timestamp,
-    /// The provider did not make it, and the shop paid it another way (a bank transfer): when an administrator recorded that.
+    /// When an administrator recorded that the shop paid it another way (a bank transfer), because the provider did not make
+    /// it; null: it was not.
+    #[schema(required = true)]
     pub paid_otherwise_at: Option<Timestamp>,
     /// An administrator's, from recording it. Only for administrators.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "Conferido no extrato")]
     pub note: Option<String>,
 }
 
