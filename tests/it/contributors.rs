@@ -51,7 +51,7 @@ async fn a_contributor_is_named_as_one_and_owes_no_difference_of_rates() {
         let regime = if provider == "focusnfe" { "normal" } else { "simples" }; // the sandbox's account at eNotas
         shop.sells_as(regime).await;
         for (sent, indicator, said, cfop) in [
-            (json!("78.045.239"), 1, Some("78045239"), "6102"),
+            (json!("78.045.230"), 1, Some("78045230"), "6102"),
             (json!("isento"), 2, None, "6102"),
             (json!(null), 9, None, "6108"),
         ] {
