@@ -29,6 +29,7 @@ struct ListAlerts {
     severity: Option<Severity>,
     /// Only alerts that stand so.
     #[garde(skip)]
+    #[param(inline)]
     status: Option<AlertStatus>,
     /// The beginning of the key: `refund-failed`, `job-dead:check_payment`.
     #[garde(inner(length(chars, max = 200)))]

@@ -107,6 +107,7 @@ pub(super) async fn list_reconciliations(
 struct Shape {
     /// How it is written; without it, as `Accept` asks for.
     #[garde(skip)]
+    #[param(inline)]
     format: Option<ReportFormat>,
 }
 

@@ -58,6 +58,7 @@ pub struct ListQuery {
     pub featured: Option<bool>,
     /// The order. Left out: `newest`, or `relevance` where `q` is given.
     #[garde(skip)]
+    #[param(inline)]
     pub sort: Option<Sort>,
     /// How many to show: 1 to 100; left out, 20.
     #[garde(skip)]

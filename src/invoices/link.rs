@@ -17,6 +17,7 @@ use crate::seal::Opens;
 pub(super) struct Link {
     /// From a document's link; without it, sign in or send the order's token.
     #[garde(inner(length(chars, max = 200)))]
+    #[param(max_length = 200)]
     token: Option<String>,
 }
 

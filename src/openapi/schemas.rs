@@ -7,13 +7,17 @@ use serde_json::{Value, json};
 /// Replaces each object schema that is a copy of a component by a reference to it: the items of lists, and what else is generic.
 pub(super) fn share(document: &mut Value) {
     let Some(components) = document["components"]["schemas"].as_object() else { return };
-    let has_fields = |schema: &Value| schema.get("properties").is_some();
-    let named = components.iter().filter(|(_, schema)| has_fields(schema));
+    let named = components.iter().filter(|(_, schema)| is_an_object(schema));
     let named: BTreeMap<String, String> = named.map(|(name, schema)| (schema.to_string(), name.clone())).collect();
     for schema in document["components"]["schemas"].as_object_mut().into_iter().flat_map(|all| all.values_mut()) {
         replace_within(schema, &named);
     }
     replace_within(&mut document["paths"], &named);
+}
+
+/// With fields of its own, or made of others.
+fn is_an_object(schema: &Value) -> bool {
+    schema.get("properties").is_some() || schema.get("allOf").is_some()
 }
 
 fn replace_within(value: &mut Value, named: &BTreeMap<String, String>) {
@@ -23,7 +27,7 @@ fn replace_within(value: &mut Value, named: &BTreeMap<String, String>) {
         _ => return,
     };
     for child in children {
-        let copied = child.get("properties").and_then(|_| named.get(&child.to_string()));
+        let copied = Some(&*child).filter(|child| is_an_object(child)).and_then(|child| named.get(&child.to_string()));
         match copied {
             Some(name) => *child = json!({"$ref": format!("#/components/schemas/{name}")}),
             None => replace_within(child, named),

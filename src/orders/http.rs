@@ -235,6 +235,7 @@ struct CancelOrder {
     /// For the order's history.
     #[garde(inner(length(chars, max = 200)))]
     #[serde(default, deserialize_with = "typed")]
+    #[schema(max_length = 200)]
     reason: Option<String>,
 }
 

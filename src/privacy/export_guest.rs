@@ -20,7 +20,7 @@ pub struct GuestExport {
     /// When it was made.
     pub exported_at: Timestamp,
     /// The e-mail address.
-    #[schema(format = Email)]
+    #[schema(format = Email, example = "ana@example.com")]
     pub email: String,
     /// Orders that were placed without an account, with lines, payments, refunds, disputes, parcels, fiscal documents and the whole
     /// history. The CPF or CNPJ is masked: the mailbox proves the e-mail, not the document.
