@@ -68,7 +68,7 @@ pub struct NewAddress {
     pub city: String,
     /// The two letters of the state.
     #[garde(custom(rules::state_of(&self.cep)))]
-    #[schema(example = "SP")]
+    #[schema(min_length = 2, max_length = 2, example = "SP")]
     pub state: String,
     /// Whom the carrier can ask.
     #[garde(inner(custom(rules::phone)))]

@@ -43,28 +43,28 @@ pub struct Account {
     pub blocked_at: Option<Timestamp>,
 }
 
-#[derive(Debug, Deserialize, Validate, IntoParams, ToSchema)]
+#[derive(Debug, Deserialize, Validate, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct Search {
     /// Part of a name or of an e-mail; accents and case do not matter.
     #[garde(length(chars, max = 120))]
-    #[schema(max_length = 120)]
+    #[param(max_length = 120)]
     q: Option<String>,
     /// Only people with this role.
     #[garde(skip)]
     role: Option<Role>,
     /// How many to show: 1 to 100; left out, 20.
     #[garde(skip)]
-    #[schema(minimum = 1, maximum = 100)]
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<i64>,
     /// How many to skip, at most 100,000: use the cursor beyond.
     #[garde(skip)]
-    #[schema(minimum = 0, maximum = 100000)]
+    #[param(minimum = 0, maximum = 100000)]
     offset: Option<i64>,
     /// `next_cursor` of the page before.
     #[garde(length(chars, max = 400))]
-    #[schema(max_length = 400)]
+    #[param(max_length = 400)]
     cursor: Option<String>,
 }
 

@@ -42,7 +42,7 @@ export async function guestBuysByPix(): Promise<string> {
   const order = answer.data;
   if (order.access_token) tokens.order = order.access_token;
   const payment = done(await shop.POST("/api/orders/{id}/pay", { params: { path: { id: order.id } }, body: { method: "pix" } }));
-  const copied: string = payment.method === "pix" ? payment.copy_paste : payment.client_secret;
+  const copied: string = (payment.method === "pix" ? payment.copy_paste : payment.client_secret) ?? "";
   const seen = done(await shop.GET("/api/orders/tracking/{number}", { params: { path: { number: order.number } } }));
   const steps: string[] = seen.history.map((step) => `${step.at} ${step.description}`);
   const cancelled = done(await shop.PATCH("/api/orders/{id}/cancel", { params: { path: { id: order.id } }, body: { reason: "Changed my mind" } }));
@@ -63,7 +63,7 @@ export async function customerBuysByCard(email: string, password: string): Promi
   );
   const started = order.payment;
   if (started && "client_secret" in started) return `${started.publishable_key} ${started.client_secret}`;
-  const where: string = order.shipping_address.street;
+  const where: string = order.shipping_address?.street ?? "";
   const payments = done(await shop.GET("/api/orders/{id}/payments", { params: { path: { id: order.id } } }));
   return `${where}: ${payments.items.map((payment) => `${payment.status} ${payment.amount_cents}`).join(", ")}`;
 }
