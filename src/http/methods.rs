@@ -8,6 +8,9 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use crate::error::{Error, Result};
 
+/// In which they are named.
+const ORDER: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
+
 /// Every address that there is, with its methods.
 #[derive(Debug)]
 pub struct Methods(Vec<(ResourceDef, Vec<Method>)>);
@@ -38,6 +41,7 @@ impl Methods {
         if found.is_empty() {
             return None;
         }
+        found.sort_by_key(|method| ORDER.iter().position(|other| other == method));
         found.push("OPTIONS");
         Some(found.join(", "))
     }
@@ -61,7 +65,7 @@ mod tests {
 
     #[test]
     fn an_address_takes_the_methods_of_all_its_routes() {
-        let routes = [("/a/{id}", Method::GET), ("/b", Method::POST), ("/a/{id}", Method::PUT), ("/a/me", Method::DELETE)];
+        let routes = [("/a/{id}", Method::PUT), ("/b", Method::POST), ("/a/me", Method::DELETE), ("/a/{id}", Method::GET)];
         let methods = Methods::of(routes.map(|(path, method)| (path.to_owned(), method)));
         assert_eq!(methods.allow("/a/1").as_deref(), Some("GET, HEAD, PUT, OPTIONS"));
         assert_eq!(methods.allow("/a/me").as_deref(), Some("GET, HEAD, PUT, DELETE, OPTIONS"));

@@ -115,7 +115,7 @@ async fn the_search_for_orders_looks_words_up_and_reads_no_whole_table() {
     fill(&shop).await;
     let file = Path::new("src/orders/search.rs").display();
     let fits = "NULL, NULL, NULL, NULL, '00000000-0000-0000-0000-000000000000', 'ffffffff-ffff-ffff-ffff-ffffffffffff', NULL";
-    let words = "'PESSOA 15000', 'pessoa 15000', 'pessoa 15000', '\u{10ffff}'";
+    let words = "ARRAY['PESSOA 15000'], 'pessoa 15000', 'pessoa 15000', '\u{10ffff}'";
     for (name, values) in [
         ("COUNT_NAMES", "'pessoa 15000', '\u{10ffff}', 10001".to_owned()),
         ("LOOK_UP", format!("{fits}, {words}, 10000, 20, 0")),

@@ -175,10 +175,12 @@ async fn the_gaps_between_tries_grow_and_a_refund_that_is_under_way_is_refused_n
     settle(&shop).await;
     const MINUTES: &str =
         "SELECT (extract(epoch FROM run_at - now()) / 60)::bigint FROM jobs WHERE kind = 'send_refund' AND state = 'waiting'";
-    assert_eq!(shop.sql::<i64>(MINUTES).await, 10);
+    let gap: i64 = shop.sql(MINUTES).await;
+    assert!((10..=12).contains(&gap), "{gap}: up to a fifth more, by chance");
     shop.execute("UPDATE refunds SET waits_since = now() - interval '8 hours'").await;
     try_again(&shop).await;
-    assert_eq!(shop.sql::<i64>(MINUTES).await, 240);
+    let gap: i64 = shop.sql(MINUTES).await;
+    assert!((239..=288).contains(&gap), "{gap}");
     let again = shop.admin().await.post(&format!("/api/orders/{order}/refund"), &json!({"reason": "x"})).await;
     assert_eq!((again.status, again.slug()), (409, "conflict"), "its money is reserved");
     // A second worker, or a lost job: the reconciliation sees that it has one.

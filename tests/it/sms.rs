@@ -231,7 +231,7 @@ async fn a_status_of_http_says_nothing_of_the_buyer_and_is_told_to_the_operator(
         paid(&ana).await;
         shop.control().next("africastalking", Fault::Status(code));
         settle(&shop).await;
-        assert_eq!(status(&shop).await, format!("failed: http {code}: "));
+        assert_eq!(status(&shop).await, format!("failed: http {code}"));
         assert_eq!(shop.sql::<i64>("SELECT count(*) FROM jobs WHERE state = 'dead'").await, 1);
         assert_eq!(ana.get("/api/users/me").await.body["sms_opt_in"], json!(true), "{code}");
         shop.close().await;
