@@ -235,7 +235,7 @@ async fn tax_codes_that_no_invoice_is_written_with_are_refused_where_they_are_ty
         for (method, path, body, named) in [
             ("PUT", "/api/admin/settings/taxes", json!({"products": tax}), format!("products.{field}")),
             ("PATCH", product, json!({"tax": tax}), format!("tax.{field}")),
-            ("PATCH", category, json!({"tax": tax}), format!("tax.{field}")),
+            ("PUT", category, json!({"tax": tax}), format!("tax.{field}")),
         ] {
             let answer = admin.request(method, path).json(&body).send().await;
             assert_eq!((answer.status, answer.invalid_fields()), (422, vec![&*named]), "{path} {code}: {}", answer.body);
@@ -275,7 +275,7 @@ async fn an_ncm_is_one_of_the_list_or_one_that_the_settings_name_as_newer() {
             import.send().await,
             admin.post("/api/products", &new).await,
             admin.request("PATCH", &product).json(&ncm).send().await,
-            admin.request("PATCH", &of_category).json(&ncm).send().await,
+            admin.request("PUT", &of_category).json(&ncm).send().await,
             admin.post("/api/categories", &json!({"name": "Pratos", "ncm": "77010000"})).await,
         ];
         for (answer, status) in answers.iter().zip(status) {
