@@ -182,7 +182,7 @@ async fn more_than_fifty_boxes_are_refused_in_words_and_no_carrier_is_asked() {
     }
     assert_eq!((shop.control().calls("melhorenvio"), shop.control().calls("correios")), (0, 0));
     assert!(!offered(&ask(&shop, CEP, &sticker, 9_999).await).is_empty(), "many small pieces are few boxes");
-    let settings = json!({"pickup": {"enabled": true, "label": "Retirar na loja", "address": "Rua Augusta, 1 - São Paulo", "days": 1, "states": ["SP"]}});
+    let settings = json!({"handling_days": 0, "pickup": {"enabled": true, "label": "Retirar na loja", "address": "Rua Augusta, 1 - São Paulo", "days": 1, "states": ["SP"]}});
     shop.set("shipping", &settings).await;
     let answer = ask(&shop, CEP, &plate, 51).await;
     assert_eq!(offered(&answer), [("pickup", "Retirar na loja")], "it can still be fetched: {}", answer.body);
