@@ -25,7 +25,7 @@ const SHARED: [(&str, &str); 12] = [
     ("503", "Unavailable"),
 ];
 
-/// Operations of administrators outside `/api/admin`.
+/// Operations of administrators outside `/api/admin`, beside the changes of the catalog.
 const FOR_ADMINS: [(&str, &str); 3] =
     [("post", "/api/orders/{id}/refund"), ("get", "/api/orders/{id}/returns"), ("post", "/api/orders/{id}/returns")];
 
@@ -120,7 +120,10 @@ fn following(operation: &Operation<'_>) -> Vec<&'static str> {
         found.push("401");
     }
     let shows_all = operation.takes("query", "include_inactive"); // which only administrators may ask for
-    if operation.path.starts_with("/api/admin/") || shows_all || FOR_ADMINS.iter().any(|(m, p)| operation.is(m, p)) {
+    let changes_catalog =
+        operation.method != "get" && ["/api/products", "/api/categories"].iter().any(|start| operation.path.starts_with(start));
+    let is_for_admins = operation.path.starts_with("/api/admin/") || FOR_ADMINS.iter().any(|(m, p)| operation.is(m, p));
+    if is_for_admins || changes_catalog || shows_all {
         found.push("403");
     }
     if operation.has_body() {

@@ -54,7 +54,7 @@ def wait_until_ready(shop, url, log):
 
 
 def token_of_customer(url):
-    person = {"name": "Ana Silva", "email": "ana@example.com", "password": "uma senha bem comprida"}
+    person = {"name": "Ana Silva", "email": "comprador@loja.test", "password": "uma senha bem comprida"}
     return post(f"{url}/api/auth/register", person)["token"]
 
 
@@ -67,7 +67,7 @@ def generate(schemathesis, document, folder, url, token, seconds, seed):
     command = [schemathesis, "--config-file", settings, "run", document, "--url", url]
     command += ["--checks", ",".join(CHECKS), "--max-time", str(seconds)]
     command += ["--seed", str(seed), "--phases", "examples,coverage,fuzzing", "--suppress-health-check", "all"]
-    command += ["--warnings", "off", "--request-timeout", "20", "--workers", "2", "--continue-on-failure"]
+    command += ["--warnings", "off", "--request-timeout", "20", "--workers", "1", "--continue-on-failure"]
     for operation in LEFT_OUT:
         command += ["--exclude-operation-id", operation]
     if token:
