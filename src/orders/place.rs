@@ -86,7 +86,7 @@ pub struct PlaceOrder {
     /// Guests only: the e-mail that order and payment are written to.
     #[garde(inner(length(chars, max = 254)))]
     #[serde(default, deserialize_with = "rules::typed")]
-    #[schema(max_length = 254, format = Email)]
+    #[schema(max_length = 254)]
     pub email: Option<String>,
     /// Guests only: the buyer's name.
     #[garde(inner(custom(rules::persons_words)))]

@@ -36,10 +36,10 @@ struct EraseGuest {
     #[serde(default, deserialize_with = "rules::typed")]
     #[schema(max_length = 20)]
     cpf: Option<String>,
-    /// The e-mail address that the orders were placed with.
+    /// The e-mail address that the orders were placed with. Blank: none.
     #[garde(inner(length(chars, max = 254)))]
     #[serde(default, deserialize_with = "rules::typed")]
-    #[schema(format = Email, max_length = 254)]
+    #[schema(max_length = 254)]
     email: Option<String>,
 }
 
