@@ -25,6 +25,7 @@ prop_compose! {
     fn a_variant()(sku in "[A-Z0-9'=+.-]{0,9}[A-Z0-9]", name in words("[A-Za-z0-9 /'=,-]{0,12}"), options in labels(),
                    price_cents in 1_i64..10_000_000, more in proptest::option::of(0_i64..1_000_000), stock in 0_i32..100_000) -> Variant {
         let compare_at_cents = more.map(|more| price_cents + more);
+        let name = if name.is_empty() || name.contains(|c: char| c.is_ascii_alphanumeric()) { name } else { "Tamanho".to_owned() };
         Variant { id: VariantId::new(), sku, name, options, price_cents, compare_at_cents, stock, in_stock: stock > 0 }
     }
 }

@@ -431,7 +431,10 @@ mod tests {
     fn what_cannot_be_is_refused_with_its_name() {
         let bad = TaxData { csosn: Some("12".into()), unit: Some("un".into()), ..TaxData::default() };
         let said = bad.validate().expect_err("both are wrong").to_string();
-        assert!(said.contains("csosn: must have 3 digits") && said.contains("unit: must be capitals"), "{said}");
+        assert!(
+            said.contains("csosn: must be one that this shop writes on invoices") && said.contains("unit: must be capitals"),
+            "{said}"
+        );
         for (code, why) in [
             ("000002", "is not for NF-e (model 55)"),
             ("000999", "is not in the official table that was published on 2026-06-22"),
