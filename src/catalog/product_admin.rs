@@ -27,6 +27,8 @@ pub const MAX_STOCK: i32 = 10_000_000;
 pub const BELOW_THE_PRICE: &str = "must not be below the price";
 /// Fields of a product that clients may send back but not set.
 pub(super) const READ_ONLY: [&str; 5] = ["id", "currency", "in_stock", "created_at", "updated_at"];
+/// The same of a variant.
+pub(super) const VARIANT_READ_ONLY: [&str; 1] = ["in_stock"];
 /// Fields at the top of a product that belong to its default variant.
 const OF_THE_DEFAULT: [&str; 4] = ["sku", "price_cents", "compare_at_cents", "stock"];
 
@@ -411,7 +413,9 @@ fn merged(product: &Product, mut changes: Map<String, Value>) -> Result<ProductI
         variants = given;
     }
     for variant in variants.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
-        variant.remove("in_stock");
+        for name in VARIANT_READ_ONLY {
+            variant.remove(name);
+        }
         let known = product.variants.iter().find(|known| variant.get("id") == Some(&json!(known.id)));
         if let Some(known) = known.filter(|_| variant.get("sku").is_none_or(is_blank)) {
             variant.insert("sku".to_owned(), known.sku.clone().into());

@@ -53,16 +53,11 @@ pub fn faults(asked: &Asked, status: u16, headers: &HeaderMap, body: Option<&[u8
     DOCUMENT.faults(asked, status, headers, body)
 }
 
-/// Writes down what of the answer is not as the document says.
+/// Fails where an answer is not as the document says.
+#[track_caller]
 pub fn hold(asked: &Asked, status: u16, headers: &HeaderMap, body: Option<&[u8]>) {
-    use std::io::Write;
     let wrong = faults(asked, status, headers, body);
-    if !wrong.is_empty() {
-        let file = concat!(env!("CARGO_TARGET_TMPDIR"), "/contract.log");
-        let mut log = std::fs::OpenOptions::new().create(true).append(true).open(file).unwrap();
-        let line = format!("{} {} answered {status}: {}\n", asked.method, asked.path, wrong.join(" | "));
-        log.write_all(line.as_bytes()).unwrap();
-    }
+    assert!(wrong.is_empty(), "{} {} answered {status}: {}", asked.method, asked.path, wrong.join(" | "));
 }
 
 struct Document {
@@ -171,7 +166,8 @@ impl Document {
             .filter_map(|parameter| parameter["name"].as_str())
             .collect();
         // The catalog leaves out what it does not know: links into a shop carry marks of their own. The others do not look at it.
-        let has_query = !known.is_empty() && !known.contains("include_inactive");
+        // Banks write after the end of the webhook's address, and the shop's own address ends so that this does no harm.
+        let has_query = !known.is_empty() && !known.contains("include_inactive") && !name.contains("/webhooks/");
         let sent = asked.query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split('=').next().unwrap());
         let foreign = sent.filter(|name| has_query && !known.contains(name));
         let mut wrong: Vec<String> =

@@ -106,9 +106,6 @@ fn sent(document: &Value) -> Vec<(String, &Value)> {
     found
 }
 
-/// What an answer has and a change takes back without reading it.
-const IGNORED: [(&str, &str); 3] = [("CategoryChange", "children"), ("CategoryChange", "path"), ("ProductChange", "currency")];
-
 /// Visits a schema and all that it refers to, each component once.
 fn visit<'a>(
     document: &'a Value,
@@ -127,9 +124,6 @@ fn visit<'a>(
     }
     found(&place, schema);
     for (field, inner) in schema["properties"].as_object().into_iter().flatten() {
-        if IGNORED.contains(&(place.as_str(), field)) {
-            continue;
-        }
         visit(document, (format!("{place}.{field}"), inner), seen, found);
     }
     for key in ["oneOf", "allOf", "anyOf"] {
