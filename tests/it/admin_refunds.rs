@@ -140,7 +140,7 @@ const MANY: &str = "
     INSERT INTO orders (id, number, customer_name, status, payment_status, subtotal_cents, shipping_cents, shipping_quoted_cents, total_cents,
            shipping_address, shipping_provider, carrier, service, service_code, delivery_days, freight_quote, tracking_number, expires_at, paid_at)
     SELECT ('019' || lpad(n::text, 5, '0') || '-0000-7000-8000-000000000000')::uuid, 'N' || n, 'n', 'delivered', 'refunded', 100, 0, 0, 100,
-           '{"cep": "01310100", "city": "São Paulo", "state": "SP"}', 'melhorenvio', 'c', 's', '1', 1, '{}', 'BR' || n || 'BR', now(), now() FROM generate_series(1, 20000) n;
+           '{\"cep\": \"01310100\", \"city\": \"São Paulo\", \"state\": \"SP\"}', 'melhorenvio', 'c', 's', '1', 1, '{}', 'BR' || n || 'BR', now(), now() FROM generate_series(1, 20000) n;
     INSERT INTO payments (id, order_id, method, provider, status, amount_cents, captured_cents, refunded_cents, provider_ref, paid_at, expires_at)
     SELECT o.id, o.id, 'pix', 'openpix', 'refunded', 100, 100, 100, 'tx' || o.number, now(), now() FROM orders o;
     INSERT INTO refunds (id, key, payment_id, order_id, amount_cents, status, reason, requested_by, waits_since)
