@@ -22,7 +22,7 @@ const HOUSEKEEPING: Duration = Duration::from_secs(5);
 
 /// Logs where invoices are issued, so that a test environment is not mistaken for production.
 fn log_fiscal_environment(app: &App) {
-    use vitrine_kit::fiscal::Environment;
+    use vitrine_kit::nfe::Environment;
     let Some(fiscal) = &app.providers.fiscal else { return };
     match app.config.nfe.environment {
         Environment::Homologation => {

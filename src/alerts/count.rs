@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use tokio_postgres::Row;
 
-use super::key::word_of;
+use super::key_words::word_of;
 use crate::calendar;
 use crate::db;
 use crate::error::Result;

@@ -6,11 +6,13 @@
 mod count;
 mod due;
 mod key;
+mod key_words;
 mod refused;
 
 pub use self::count::count;
 pub use self::due::{Told, find_due, is_due, mark_told, mark_untold};
-pub use self::key::{Key, List, Severity, WORDS};
+pub use self::key::{Key, List, Severity};
+pub use self::key_words::WORDS;
 pub use self::refused::{raise_if_refused, raise_list_refused};
 
 use deadpool_postgres::GenericClient;

@@ -6,7 +6,8 @@ use utoipa::openapi::{Object, ObjectBuilder, Ref, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::category_admin::{self, CategoryInput};
-use super::product_admin::{self, ProductInput, VariantInput};
+use super::product_admin;
+use super::product_input::{ProductInput, VariantInput};
 
 /// The body of a change to a product.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::tax;
 use crate::text::is_hidden;
-use vitrine_kit::fiscal::LINE_MAX;
+use vitrine_kit::nfe::LINE_MAX;
 use vitrine_kit::sefaz;
 
 type Checked = garde::Result;

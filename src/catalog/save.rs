@@ -342,7 +342,7 @@ async fn insert_movements(tx: &Transaction<'_>, moves: &[Move], reason: &str, ac
 /// A broken constraint as an error that names the field.
 fn explain(error: Error) -> Error {
     let Error::Database(cause) = &error else { return error };
-    match crate::error::broken_constraint(cause) {
+    match crate::error::database::broken_constraint(cause) {
         Some("products_slug_key") => Error::Conflict("Another product has this slug".into()),
         Some("products_category_id_fkey") => Error::field("category_id", "there is no such category"),
         Some("variants_sku_key") => Error::Conflict("Another variant has this SKU".into()),

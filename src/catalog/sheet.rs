@@ -8,7 +8,7 @@ use garde::Validate;
 
 use super::cell::{self, pictures, reais, split, unescape, unguarded};
 use super::columns::{COLUMNS, OF_THE_PRODUCT, TAX, place_of, places_in};
-use super::product_admin::{self, ProductInput, VariantInput};
+use super::product_input::{self, ProductInput, VariantInput};
 use super::rules;
 use super::slug::RESERVED;
 use crate::error::{Error, FieldError, Result};
@@ -214,7 +214,7 @@ impl Reading<'_> {
         if let (Some(price), Some(before)) = (price, compare_at_cents)
             && before < price
         {
-            self.mistake(cells.line, "compare_at", product_admin::BELOW_THE_PRICE);
+            self.mistake(cells.line, "compare_at", product_input::BELOW_THE_PRICE);
         }
         VariantInput {
             id: None,

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
-use super::product_admin::MAX_STOCK;
+use super::product_input::MAX_STOCK;
 use super::store;
 use crate::audit_log;
 use crate::cause::{self, Actor};

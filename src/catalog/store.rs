@@ -8,7 +8,8 @@ use tokio_postgres::Row;
 use tokio_postgres::types::{Json, Type};
 use uuid::Uuid;
 
-use super::search::{Args, Ask, Asked, Key, ListQuery, Place, READ, Sort, Words, matches, page_sql};
+use super::search::{Ask, Asked, Key, ListQuery, Place, READ, Sort, Words};
+use super::search_sql::{Args, matches, page_sql};
 use super::{Image, Product, Variant, categories, rules};
 use crate::db::{self, Connection, sql};
 use crate::error::{Error, Result};

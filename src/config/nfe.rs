@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use vitrine_kit::Cnpj;
-use vitrine_kit::fiscal::Environment;
+use vitrine_kit::nfe::Environment;
 
 use super::env::Env;
 

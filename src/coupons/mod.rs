@@ -2,6 +2,7 @@
 //! (`UPDATE … WHERE uses < max_uses` in the checkout's transaction).
 
 mod http;
+mod input;
 mod store;
 
 use jiff::Timestamp;

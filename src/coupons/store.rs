@@ -5,7 +5,8 @@ use tokio_postgres::Row;
 
 use super::Coupon;
 use crate::db::{self, insert, sql};
-use crate::error::{Error, Result, broken_constraint};
+use crate::error::database::broken_constraint;
+use crate::error::{Error, Result};
 use crate::http::list::{Place, last_letter, list_page};
 use crate::http::page::List;
 use crate::ids::CouponId;

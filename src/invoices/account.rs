@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use vitrine_kit::ProviderError;
 use vitrine_kit::fiscal::{ACCOUNT_REFUSED, FiscalProvider};
 
-use super::store::Invoice;
+use super::invoice::Invoice;
 use crate::alerts::{self, Alert, Key};
 use crate::app::App;
 use crate::db;

@@ -4,7 +4,8 @@ use vitrine_kit::TaxId;
 
 use super::*;
 use crate::ids::{LineId, OrderId};
-use crate::invoices::company::TaxRegime;
+use crate::invoices::company::{CompanyAddress, TaxRegime};
+use crate::sale::address::ShippingAddress;
 use crate::sale::returned::{SoldLine, Sums};
 use crate::sale::states::OrderStatus;
 use crate::tax::{TaxData, TaxRules};

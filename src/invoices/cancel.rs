@@ -7,8 +7,9 @@ use vitrine_kit::fiscal::{ACCOUNT_REFUSED, Cancellation, FiscalProvider, NfeStat
 use vitrine_kit::{ProviderError, said};
 
 use super::cancel_request::request_cancel;
+use super::invoice::Invoice;
 use super::provider_state::{SHORTEST_WAIT, alert, record_provider_state};
-use super::store::{self, Invoice};
+use super::store;
 use super::{account, returns};
 use crate::alerts::Key;
 use crate::app::App;

@@ -2,7 +2,8 @@
 
 use deadpool_postgres::GenericClient;
 
-use super::store::{self, Invoice};
+use super::invoice::Invoice;
+use super::store;
 use crate::error::Result;
 use crate::jobs::{self, Job};
 use crate::sale::states::InvoiceStatus;

@@ -4,7 +4,7 @@ use deadpool_postgres::GenericClient;
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use vitrine_kit::fiscal::Regime;
+use vitrine_kit::nfe::Regime;
 use vitrine_kit::phone::service_number;
 use vitrine_kit::{Cnpj, Phone};
 

@@ -3,7 +3,7 @@
 use deadpool_postgres::GenericClient;
 use serde_json::Value;
 use tokio_postgres::Row;
-use vitrine_kit::fiscal::ITEM_NAME_MAX;
+use vitrine_kit::nfe::ITEM_NAME_MAX;
 use vitrine_kit::{Money, TaxId, latin};
 
 use crate::app::App;

@@ -6,8 +6,9 @@ use tokio_postgres::Row;
 use vitrine_kit::fiscal::{Document, FiscalProvider, NfeState, SeenNfe};
 
 use super::account;
+use super::invoice::Invoice;
 use super::provider_state::record_provider_state;
-use super::store::{self, Invoice};
+use super::store;
 use crate::app::App;
 use crate::db;
 use crate::error::{Error, Result};

@@ -2,18 +2,21 @@
 
 use deadpool_postgres::GenericClient;
 use jiff::{SignedDuration, Timestamp};
-use vitrine_kit::fiscal::{FiscalProvider, Nfe, NfeState};
+use vitrine_kit::fiscal::{FiscalProvider, NfeState};
+use vitrine_kit::nfe::Nfe;
 use vitrine_kit::{Cep, Money};
 
 use super::account;
-use super::build::{self, Back, Cities, Kind, Wanted};
+use super::build::{self, Back, Kind, Wanted};
 use super::company;
 use super::facts::{self, Facts};
+use super::invoice::Invoice;
+use super::parties::Cities;
 use super::problem::{self, Problem};
 use super::provider_state::{alert, issue_after, record_provider_state};
 use super::returns;
 use super::sold_to;
-use super::store::{self, Invoice, NewInvoice};
+use super::store::{self, NewInvoice};
 use crate::alerts::{self, Alert, Key};
 use crate::app::App;
 use crate::calendar;

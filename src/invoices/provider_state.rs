@@ -5,7 +5,8 @@ use jiff::{SignedDuration, Timestamp};
 use vitrine_kit::Cnpj;
 use vitrine_kit::fiscal::{NfeState, SeenNfe};
 
-use super::store::{self, Invoice};
+use super::invoice::Invoice;
+use super::store;
 use super::{account, company, returns};
 use crate::alerts::{self, Alert, Key};
 use crate::app::App;

@@ -7,14 +7,14 @@ use serde_json::Value;
 use tokio_postgres::Row;
 use utoipa::ToSchema;
 use uuid::Uuid;
-use vitrine_kit::fiscal::Regime;
+use vitrine_kit::nfe::Regime;
 use vitrine_kit::{Cnpj, Money};
 
-use super::build;
 use super::company::{self, Company};
 use super::facts::{self, CATEGORY_WORDS, WARE_COLUMNS};
 use super::issue;
 use super::left_out::LeftOut;
+use super::parties;
 use super::problem::{self, Problem};
 use super::reform;
 use super::settings::{InvoiceSettings, UnreadyProducts};
@@ -220,7 +220,7 @@ impl Judged {
             on: self.day,
             ready: app.providers.fiscal.is_some() && self.problems.is_empty() && self.products_total == 0,
             provider: app.providers.fiscal.as_ref().map(|fiscal| fiscal.name()),
-            environment: super::store::environment_word(app.config.nfe.environment),
+            environment: super::invoice::environment_word(app.config.nfe.environment),
             problems: self.problems,
             warnings: self.warnings,
             products: self.stopped,
@@ -339,7 +339,7 @@ fn company_problems(cnpj: Option<&Cnpj>, company: Option<&Company>, city: Option
     };
     let mut problems = Vec::new();
     let is_known = city.is_some();
-    build::issuer(cnpj, company, city.flatten(), &mut problems);
+    parties::issuer(cnpj, company, city.flatten(), &mut problems);
     problems.retain(|problem| is_known || problem.field != "company.address.ibge_city");
     problems
 }

@@ -1,7 +1,7 @@
 //! IBS and CBS of one item, by the rules of the sale's day (`tax::law`) and the item's classification.
 
 use vitrine_kit::Money;
-use vitrine_kit::fiscal::{IbsCbs, IbsCbsAmounts, ReformTax, Regime};
+use vitrine_kit::nfe::{IbsCbs, IbsCbsAmounts, ReformTax, Regime};
 
 use super::problem::Problem;
 use super::tax_setting::{Setting, minus};

@@ -3,10 +3,11 @@
 //! (`sale::returned`).
 
 use deadpool_postgres::GenericClient;
-use vitrine_kit::fiscal::{Regime, Taxes};
+use vitrine_kit::nfe::{Regime, Taxes};
 
 use super::cancel_request::request_cancel;
-use super::store::{self, Invoice, NewInvoice, Returned};
+use super::invoice::Invoice;
+use super::store::{self, NewInvoice, Returned};
 use crate::cause::Actor;
 use crate::error::{Error, Result};
 use crate::ids::{InvoiceId, OrderId, RefundId};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use vitrine_kit::Money;
-use vitrine_kit::fiscal::{ApproximateTaxes, Contribution, Difal, Icms, IcmsOwn, Regime, TaxAmount, Taxes};
+use vitrine_kit::nfe::{ApproximateTaxes, Contribution, Difal, Icms, IcmsOwn, Regime, TaxAmount, Taxes};
 
 use super::problem::Problem;
 use super::reform::{self, Worth};

@@ -2,7 +2,7 @@
 
 use jiff::civil::Date;
 use vitrine_kit::Money;
-use vitrine_kit::fiscal::Regime;
+use vitrine_kit::nfe::Regime;
 
 use crate::tax::TaxRules;
 use crate::tax::states::State;

@@ -2,7 +2,7 @@ use jiff::civil::{Date, date};
 use proptest::prelude::*;
 
 use super::*;
-use crate::tax::data::ReformRates;
+use crate::tax::rules::ReformRates;
 
 fn state(name: &str) -> &'static State {
     states::find(name).expect("a state")

@@ -1,7 +1,7 @@
 //! What the tax authority wants to know of goods, looked at in one way when they are sold and before: the NCM, the origin,
 //! the CEST, the CFOP.
 
-use vitrine_kit::fiscal::{ITEM_NAME_MAX, Regime};
+use vitrine_kit::nfe::{ITEM_NAME_MAX, Regime};
 use vitrine_kit::sefaz;
 
 use super::cfop;

@@ -10,8 +10,9 @@ use tokio_postgres::Statement;
 use tokio_postgres::types::ToSql;
 use vitrine_kit::Money;
 
-use super::draft::{Draft, LineColumns};
+use super::draft::Draft;
 use super::limits;
+use super::lines::LineColumns;
 use super::pipeline::Pipeline;
 use super::place::{Asked, PlaceOrder};
 use super::read::read;
@@ -159,7 +160,7 @@ async fn write(
     }
     let batch = jobs::Batch::of(&next);
     let answer = serde_json::to_vec(body).map_err(|e| Error::Internal(e.to_string()))?;
-    let lines = LineColumns::of(draft);
+    let lines = LineColumns::of(draft.id, &draft.lines);
     let client = tx.client()?;
     let (coupon_id, coupon_code) = draft.coupon.as_ref().map(|(id, code)| (*id, code.as_str())).unzip();
     let order_row = insert!("orders" {

@@ -1,10 +1,12 @@
-//! The order that a checkout will write: buyer, address, prices, discount and freight.
+//! The order that a checkout will write: buyer, address, lines, prices, discount and freight.
 
 use jiff::{SignedDuration, Timestamp};
 use tokio_postgres::Row;
-use vitrine_kit::{Cep, Money};
+use vitrine_kit::Money;
 
+use super::buyer::{check_state, customer, customer_address};
 use super::limits::{self, OrderLimits, Unpaid};
+use super::lines::{check_for_sale, order_lines, subtotal, too_much, units};
 use super::place::{Asked, Contact, PlaceOrder};
 use super::read::Read;
 use super::shown;
@@ -12,7 +14,7 @@ use super::view::{OrderLine, OrderView};
 use crate::app::App;
 use crate::coupons::Coupon;
 use crate::error::{Error, Result};
-use crate::ids::{CartId, CouponId, LineId, OrderId, ProductId, UserId, VariantId};
+use crate::ids::{CartId, CouponId, OrderId, UserId, VariantId};
 use crate::invoices::readiness::{Door, Unready};
 use crate::lang::Lang;
 use crate::payments::charge::methods::{Method, Methods};
@@ -216,82 +218,12 @@ fn check_amount(by_method: Option<(Method, Methods)>, total: Money) -> Result<()
     }
 }
 
-fn too_much() -> Error {
-    Error::Conflict("The order is worth more than this shop can sell at once".into())
-}
-
-/// The account's data, with the document that was sent or the account's own.
-fn customer(app: &App, new: &PlaceOrder, row: &Row) -> Result<Contact> {
-    let document = match (new.document()?, row.get::<_, Option<Vec<u8>>>("tax_id_sealed")) {
-        (Some(document), _) => document,
-        (None, Some(sealed)) => app.keys.open(&sealed, row.get("tax_id_key"))?,
-        (None, None) => return Err(Error::field("cpf", "is required: a CPF or CNPJ for the invoice")),
-    };
-    Ok(Contact {
-        name: row.get("name"),
-        email: vitrine_kit::Email::parse(row.get("email")).ok(),
-        phone: row.get::<_, Option<&str>>("phone").and_then(|p| vitrine_kit::Phone::parse(p).ok()),
-        document,
-    })
-}
-
-fn customer_address(new: &PlaceOrder, row: &Row) -> Result<ShippingAddress> {
-    if new.address_id.is_none() {
-        let typed = new.address.as_ref().ok_or_else(|| Error::field("address_id", "is required: where should it go?"))?;
-        return typed.to_shipping(row.get("name"));
-    }
-    let cep: Option<String> = row.get("cep");
-    let cep = cep.ok_or(Error::NotFound("The address"))?;
-    Ok(ShippingAddress {
-        recipient: row.get("recipient"),
-        cep,
-        street: row.get("street"),
-        number: row.get("number"),
-        complement: row.get("complement"),
-        district: row.get("district"),
-        city: row.get("city"),
-        state: row.get("state"),
-        ibge_city: row.get("ibge_city"),
-        phone: row.get("address_phone"),
-    })
-}
-
-/// How many units the order takes. Errors: a line has more units than one order may.
-fn units(lines: &[(VariantId, i32)], rows: &[Row], limits: &OrderLimits) -> Result<i32> {
-    if let Some(row) = rows.iter().find(|row| !limits.allows_line(row.get("quantity"))) {
-        return Err(Error::TooManyOfOne { sku: row.get("sku"), most: limits.units_per_line });
-    }
-    lines.iter().try_fold(0_i32, |sum, (_, quantity)| sum.checked_add(*quantity)).ok_or_else(too_much)
-}
-
-/// The tax of the sale goes by the state, and the parcel by the CEP.
-pub(super) fn check_state(address: &ShippingAddress) -> Result<()> {
-    match Cep::parse(&address.cep).map(|cep| cep.state()) {
-        Ok(state) if state != address.state => {
-            Err(Error::field("address.state", format!("is not the state of the CEP, which is of {state}")))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Before the freight is compared with the lines: a line that is not sold any more has none, and is named.
-fn check_for_sale(rows: &[Row]) -> Result<()> {
-    match rows.iter().find(|row| !row.get::<_, bool>("for_sale")) {
-        Some(row) => Err(Error::OutOfStock { sku: row.get("sku"), available: 0 }),
-        None => Ok(()),
-    }
-}
-
 /// Only where the shop issues invoices: the lines were read with what these need.
 fn check_ready(app: &App, cart: &Row, rows: &[Row]) -> Result<Option<Unready>> {
     if app.providers.fiscal.is_none() {
         return Ok(None);
     }
     Door::read(cart.get("invoices"), app.config.nfe.cnpj.as_ref()).check(rows)
-}
-
-fn subtotal(rows: &[Row]) -> Result<Money> {
-    shown::goods(rows, "price_cents").ok_or_else(too_much)
 }
 
 /// The coupon's discount, and whether it makes the freight free. A coupon that was sent and is not valid is an error, so that
@@ -318,28 +250,6 @@ struct Applied {
     frees_shipping: bool,
 }
 
-/// The lines as sold, with the discount divided among them to the last centavo.
-fn order_lines(rows: &[Row], discount: Money) -> Result<Vec<OrderLine>> {
-    let totals: Option<Vec<Money>> =
-        rows.iter().map(|row| row.get::<_, Money>("price_cents").times(row.get::<_, i32>("quantity") as u32)).collect();
-    let totals = totals.ok_or_else(too_much)?;
-    let shares = Money::apportion(discount, &totals);
-    let lines = rows.iter().zip(totals).zip(shares).map(|((row, total), share)| OrderLine {
-        id: LineId::new(),
-        product_id: row.get("product_id"),
-        variant_id: row.get("variant_id"),
-        sku: row.get("sku"),
-        name: row.get("name"),
-        variant_name: row.get("variant_name"),
-        image_url: row.get("image_url"),
-        quantity: row.get("quantity"),
-        unit_price_cents: row.get("price_cents"),
-        line_total_cents: total,
-        discount_cents: share,
-    });
-    Ok(lines.collect())
-}
-
 /// Ten characters that are hard to confuse: 50 random bits. A number cannot be guessed, and does not show how many orders there
 /// are.
 fn order_number() -> String {
@@ -348,42 +258,4 @@ fn order_number() -> String {
     let letter = |i: u32| ALPHABET[(bits >> (5 * i)) as usize & 31] as char;
     let (left, right): (String, String) = ((0..5).map(letter).collect(), (5..10).map(letter).collect());
     format!("{left}-{right}")
-}
-
-/// The lines, column by column.
-pub(super) struct LineColumns<'a> {
-    pub(super) ids: Vec<LineId>,
-    pub(super) orders: Vec<OrderId>,
-    pub(super) positions: Vec<i16>,
-    pub(super) products: Vec<ProductId>,
-    pub(super) variants: Vec<VariantId>,
-    pub(super) skus: Vec<&'a str>,
-    pub(super) names: Vec<&'a str>,
-    pub(super) variant_names: Vec<&'a str>,
-    pub(super) images: Vec<Option<&'a str>>,
-    pub(super) quantities: Vec<i32>,
-    pub(super) prices: Vec<Money>,
-    pub(super) totals: Vec<Money>,
-    pub(super) discounts: Vec<Money>,
-}
-
-impl<'a> LineColumns<'a> {
-    pub(super) fn of(draft: &'a Draft) -> Self {
-        let lines = &draft.lines;
-        Self {
-            ids: lines.iter().map(|l| l.id).collect(),
-            orders: vec![draft.id; lines.len()],
-            positions: (1..).take(lines.len()).collect(),
-            products: lines.iter().map(|l| l.product_id).collect(),
-            variants: lines.iter().map(|l| l.variant_id).collect(),
-            skus: lines.iter().map(|l| l.sku.as_str()).collect(),
-            names: lines.iter().map(|l| l.name.as_str()).collect(),
-            variant_names: lines.iter().map(|l| l.variant_name.as_str()).collect(),
-            images: lines.iter().map(|l| l.image_url.as_deref()).collect(),
-            quantities: lines.iter().map(|l| l.quantity).collect(),
-            prices: lines.iter().map(|l| l.unit_price_cents).collect(),
-            totals: lines.iter().map(|l| l.line_total_cents).collect(),
-            discounts: lines.iter().map(|l| l.discount_cents).collect(),
-        }
-    }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 use vitrine_kit::{Cep, TaxId};
 
-use super::draft::check_state;
+use super::buyer::check_state;
 use super::place::{NewAddress, registration};
 use super::store;
 use super::view::OrderView;

@@ -1,5 +1,6 @@
 //! Orders: placed completely or not at all, with every change written to their history.
 
+mod buyer;
 pub mod cancel;
 pub mod checkout;
 mod draft;
@@ -8,6 +9,7 @@ pub mod expire;
 pub mod handover;
 mod http;
 pub mod limits;
+mod lines;
 pub mod link;
 pub mod mend;
 mod pipeline;

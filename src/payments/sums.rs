@@ -10,7 +10,8 @@ use crate::error::Result;
 use crate::payments::history::record_payment;
 use crate::payments::store::Payment;
 use crate::sale::life;
-use crate::sale::states::{OrderPaymentStatus, PaymentStatus, Sums};
+use crate::sale::states::{OrderPaymentStatus, PaymentStatus};
+use crate::sale::sums::Sums;
 
 /// What became of a payment's money, by the ledger.
 pub async fn sums_of(db: &impl GenericClient, payment: &Payment) -> Result<(PaymentStatus, Sums)> {

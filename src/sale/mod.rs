@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `states` | the states of an order, its money, a payment and a refund, as enums |
+//! | `sums` | what the ledger says of one payment, and the states that follow from it |
 //! | `transitions` | the one table of steps between them |
 //! | `table` | that table as SQL and as Markdown |
 //! | `locks` | the one order of locks, and each lock spelled once |
@@ -26,6 +27,7 @@ pub mod off;
 pub mod returned;
 pub mod states;
 pub mod stock;
+pub mod sums;
 pub mod table;
 pub mod transitions;
 pub mod viewer;

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use jiff::civil::Date;
 use serde::Deserialize;
-use vitrine_kit::fiscal::Regime;
+use vitrine_kit::nfe::Regime;
 
 use super::table;
 

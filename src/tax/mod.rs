@@ -9,7 +9,9 @@ pub mod data;
 pub mod law;
 pub mod ncm;
 pub mod registration;
+pub mod rules;
 pub mod states;
 mod table;
 
-pub use data::{TaxData, TaxRules};
+pub use data::TaxData;
+pub use rules::TaxRules;

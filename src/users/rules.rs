@@ -3,7 +3,7 @@
 use garde::Result;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
-use vitrine_kit::fiscal::LINE_MAX;
+use vitrine_kit::nfe::LINE_MAX;
 use vitrine_kit::{Cep, Email, Phone, TaxId, sefaz};
 
 use crate::error::{Error, FieldError};

@@ -8,12 +8,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 use vitrine_kit::breaker::{Breaker, BreakerConfig, Lane};
-use vitrine_kit::fiscal::{
-    Cancellation, Corrected, Correction, Document, Environment, FiscalNotice, FiscalProvider, Nfe, NfeState, SeenNfe,
-};
+use vitrine_kit::fiscal::{Cancellation, Corrected, Correction, Document, FiscalNotice, FiscalProvider, NfeState, SeenNfe};
 use vitrine_kit::http::{Answer, BadConfig, Call, Http, HttpConfig, Refusal};
+use vitrine_kit::nfe::{Environment, Nfe};
 use vitrine_kit::{Cnpj, Delivery, Forged, ProviderError, sefaz};
 
+mod item;
 mod note;
 #[cfg(test)]
 mod note_tests;

@@ -1,5 +1,5 @@
 use serde_json::Value;
-use vitrine_kit::fiscal::{Nfe, PaidBy};
+use vitrine_kit::nfe::{Nfe, PaidBy};
 
 use crate::note::Note;
 use crate::samples::{normal, reduced, returned, simples};

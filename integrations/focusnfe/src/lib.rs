@@ -12,16 +12,18 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use vitrine_kit::breaker::{Breaker, BreakerConfig, Lane};
 use vitrine_kit::fiscal::{
-    ACCOUNT_REFUSED, Cancellation, Corrected, Correction, Document, Environment, FiscalNotice, FiscalProvider, Nfe, NfeState,
-    SeenNfe,
+    ACCOUNT_REFUSED, Cancellation, Corrected, Correction, Document, FiscalNotice, FiscalProvider, NfeState, SeenNfe,
 };
 use vitrine_kit::http::{Answer, BadConfig, Call, Http, HttpConfig};
+use vitrine_kit::nfe::{Environment, Nfe};
 use vitrine_kit::pace::Pace;
 use vitrine_kit::{Cnpj, Delivery, Forged, ProviderError, sefaz};
 
+mod item;
 mod note;
 #[cfg(test)]
 mod note_tests;
+mod parties;
 mod reform;
 #[cfg(test)]
 mod samples;

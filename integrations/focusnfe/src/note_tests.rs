@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use serde_json::Value;
 use vitrine_kit::Money;
-use vitrine_kit::fiscal::{Environment, Nfe, PaidBy, Registration};
+use vitrine_kit::nfe::{Environment, Nfe, PaidBy, Registration};
 
 use crate::note::Note;
 use crate::samples::{cents, normal, reduced, returned, simples};
@@ -121,7 +121,7 @@ proptest! {
         let products = Money::sum(gross.iter().copied()).expect("fits");
         let discount = cents(products.cents() / 100 * discount_share);
         let (discounts, freights) = (Money::apportion(discount, &gross), Money::apportion(cents(freight), &gross));
-        nfe.items = (0..lines.len()).map(|i| vitrine_kit::fiscal::Item {
+        nfe.items = (0..lines.len()).map(|i| vitrine_kit::nfe::Item {
             number: i as u32 + 1,
             quantity: lines[i].0,
             unit_price: cents(lines[i].1),

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 use vitrine_kit::Money;
-use vitrine_kit::fiscal::{IbsCbs, IbsCbsAmounts, Item, ReformTax, Totals};
+use vitrine_kit::nfe::{IbsCbs, IbsCbsAmounts, Item, ReformTax, Totals};
 use vitrine_kit::sefaz::{decimal, fine_rate, rate};
 
 type Decimal = Box<RawValue>;

@@ -1,6 +1,6 @@
 //! Invoices for tests, also for eNotas. Every amount is written out, so that a reader can add them up.
 
-use vitrine_kit::fiscal::{
+use vitrine_kit::nfe::{
     Address, ApproximateTaxes, Buyer, Contribution, Difal, Environment, FreightBy, IbsCbs, IbsCbsAmounts, Icms, IcmsOwn, Issuer,
     Item, Nfe, PaidBy, Payment, Purpose, ReformTax, Regime, Registration, TaxAmount, Taxes, Totals,
 };

@@ -14,6 +14,7 @@ pub mod http;
 pub mod latin;
 pub mod mail;
 pub mod money;
+pub mod nfe;
 pub mod pace;
 pub mod phone;
 pub mod pix;

@@ -13,6 +13,8 @@ use vitrine_kit::pace::{Pace, Turns};
 use vitrine_kit::shipping::{FreightOption, QuoteRequest, ShippingProvider};
 
 mod label;
+#[cfg(test)]
+mod label_search_tests;
 mod label_wire;
 mod labels;
 #[cfg(test)]

@@ -15,17 +15,20 @@ use uuid::Uuid;
 use vitrine_kit::breaker::{Breaker, BreakerConfig, Lane};
 use vitrine_kit::dispute::Dispute;
 use vitrine_kit::http::{BadConfig, Http, HttpConfig, MAX_RESPONSE_BYTES};
-use vitrine_kit::pix::{NewRefund, Received, Refund, Returns, TheirRefund, Voided};
-use vitrine_kit::{Email, Money, ProviderError};
+use vitrine_kit::pix::{Received, Voided};
+use vitrine_kit::{Money, ProviderError};
 
 mod dispute;
 mod exchange;
+mod intent;
+mod refunds;
 mod requests;
 #[cfg(test)]
 mod tests;
 mod webhook;
 mod wire;
 
+pub use intent::{Intent, IntentStatus, NewIntent};
 pub use webhook::{CardNews, Event, Paid};
 
 use exchange::{unsure, unsure_before};
@@ -42,14 +45,8 @@ pub const LEAST_CHARGE: Money = Money::from_cents(50);
 pub const MOST_CHARGE: Money = Money::from_cents(99_999_999);
 /// Most keys for one payment. Stripe repeats the answer to a key for a day, also a 500; after that only another key helps.
 const KEYS: u32 = 5;
-/// Most keys for one refund: Stripe also repeats a refusal because of the balance for a day.
-const REFUND_KEYS: u32 = 24;
 /// Most pages of 100 intents, not older than the payment, that are searched for an intent that may exist.
 const FIND_PAGES: usize = 100;
-/// Most pages of 100 refunds of one payment.
-const REFUND_PAGES: usize = 5;
-/// Most pages of 100 refunds of one day.
-const RETURN_PAGES: usize = 100;
 /// Most pages of disputes.
 const DISPUTE_PAGES: usize = 100;
 /// Most pages of 50 intents for the comparison of the books (each with its charge).
@@ -77,70 +74,6 @@ pub struct Stripe {
     http: Http,
     secret_key: SecretString,
     webhook_secret: SecretString,
-}
-
-/// An intent to create: our payment's row, and how often it was tried.
-#[derive(Debug, Clone)]
-pub struct NewIntent {
-    pub payment_id: Uuid,
-    pub order_id: Uuid,
-    pub amount: Money,
-    /// Shown in the Dashboard and on receipts. `None` sends none. Like all here it must not change between attempts.
-    pub description: Option<String>,
-    /// Stripe mails its receipt there.
-    pub receipt_email: Option<Email>,
-    /// When the row was made: no intent of it can be older.
-    pub asked_at: Timestamp,
-    /// 1 for the first call, and one more for each later one. From 2 on, Stripe is first asked whether it has the intent.
-    pub attempt: u32,
-}
-
-/// An intent as Stripe has it.
-#[derive(Debug, Clone)]
-pub struct Intent {
-    /// `pi_…`.
-    pub id: String,
-    /// Ours, as told to them when it was created.
-    pub payment_id: Option<Uuid>,
-    pub order_id: Option<Uuid>,
-    pub status: IntentStatus,
-    pub amount: Money,
-    pub amount_received: Money,
-    /// Lower-case: `brl`.
-    pub currency: String,
-    /// Only for the buyer's browser: with it and our publishable key the intent can be paid.
-    pub client_secret: Option<SecretString>,
-    /// `false`: the test mode. `None`: Stripe does not say.
-    pub livemode: Option<bool>,
-    pub created: Option<Timestamp>,
-    /// Why the last card was refused. Not final: another may be tried.
-    pub last_error: Option<String>,
-    /// `ch_…`, of the last try.
-    pub latest_charge: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IntentStatus {
-    /// New, or the last card was refused.
-    RequiresPaymentMethod,
-    RequiresConfirmation,
-    /// The buyer's bank asks for authentication (3-D Secure).
-    RequiresAction,
-    /// The bank is processing it: it can neither be paid again nor cancelled.
-    Processing,
-    /// Held, not taken: only where capture was asked to be manual.
-    RequiresCapture,
-    Succeeded,
-    Canceled,
-    /// A word that we do not know yet.
-    Other,
-}
-
-impl IntentStatus {
-    /// The buyer can (still) pay it.
-    pub fn is_payable(self) -> bool {
-        matches!(self, Self::RequiresPaymentMethod | Self::RequiresConfirmation | Self::RequiresAction)
-    }
 }
 
 impl Stripe {
@@ -244,69 +177,6 @@ impl Stripe {
         Err(unclear("cancelling was refused, and the intent is still payable"))
     }
 
-    /// Makes a refund, once per `refund_id`. `attempt` is as in [`NewIntent`]. Another key is used only once the answer of the
-    /// earlier key is final (a 500, or a stored failure) and Stripe's books hold no refund of ours. A stored refusal for now made
-    /// no refund: the next key asks again.
-    pub async fn refund(&self, new: &NewRefund, attempt: u32) -> Result<Refund, ProviderError> {
-        let request = requests::new_refund(new)?;
-        if attempt > 1
-            && let Some(made) = self.read_refund(new).await.map_err(unsure_before)?
-        {
-            return Ok(made);
-        }
-        let mut last_failure = None;
-        let keys = attempt.clamp(1, REFUND_KEYS);
-        for n in 1..=keys {
-            let sent = self.post(Lane::Background, &request, &format!("refund-{}-{n}", new.refund_id)).await;
-            let answer = if last_failure.is_some() { sent.map_err(unsure)? } else { sent? };
-            match answer.status {
-                500.. => {
-                    last_failure = Some(answer.status);
-                    if answer.status != 500 && answer.header("idempotent-replayed") != Some("true") {
-                        break; // the answer is a gateway's: Stripe may still be processing the call
-                    }
-                    if let Some(made) = self.read_refund(new).await.map_err(unsure)? {
-                        return Ok(made);
-                    }
-                }
-                400 => {
-                    let refused = self.refused(&answer).of_refund(wire::retry);
-                    if n < keys && refused.is_transient() && answer.header("idempotent-replayed") == Some("true") {
-                        continue;
-                    }
-                    // Often because it is done already.
-                    return match self.read_refund(new).await {
-                        Ok(Some(made)) => Ok(made),
-                        _ => Err(refused),
-                    };
-                }
-                _ => {
-                    let made = self.made(&answer).map_err(|error| error.of_refund(wire::retry))?;
-                    return same_refund(new, &made);
-                }
-            }
-        }
-        Err(failed(last_failure))
-    }
-
-    /// `None`: they do not know it.
-    pub async fn read_refund(&self, refund: &NewRefund) -> Result<Option<Refund>, ProviderError> {
-        if let Some(id) = &refund.refund_ref {
-            let request = requests::refund(id)?;
-            return known(self.get::<wire::Refund>(Lane::Background, request).await)?
-                .map(|found| same_refund(refund, &found))
-                .transpose();
-        }
-        let refunds = self.list_refunds(requests::paid_by(refund)?).await?;
-        let ours = refunds.iter().find(|theirs| theirs.refund_id() == Some(refund.refund_id));
-        ours.map(|found| same_refund(refund, found)).transpose()
-    }
-
-    /// All refunds of an intent, also those made in the Dashboard.
-    pub async fn refunds_of(&self, intent_id: &str) -> Result<Vec<TheirRefund>, ProviderError> {
-        Ok(self.list_refunds(intent_id).await?.iter().map(TheirRefund::from).collect())
-    }
-
     /// All money received in `[from, to)`, by intent, as long as it came within 48 hours of the intent's creation.
     pub async fn received(&self, from: Timestamp, to: Timestamp) -> Result<Vec<Received>, ProviderError> {
         let first = from.saturating_sub(LONGEST_OPEN).unwrap_or(from);
@@ -315,18 +185,6 @@ impl Stripe {
         let received: Vec<_> =
             intents.iter().filter_map(|intent| wire::received(intent).transpose()).collect::<Result<_, _>>()?;
         Ok(received.into_iter().filter(|money| money.paid_at.is_none_or(|at| from <= at && at < to)).collect())
-    }
-
-    /// All refunds that were made in `[from, to)`, also in the Dashboard, as they stand now.
-    pub async fn returns(&self, from: Timestamp, to: Timestamp) -> Result<Vec<Returns>, ProviderError> {
-        let created = Created { from, to: Some(to) };
-        let page = |after: Option<&str>| requests::refunds_made(created, after);
-        let refunds = self.list_up_to(Lane::Background, RETURN_PAGES, page, |_| false).await?;
-        let too_many = || {
-            let message = format!("there are more than {RETURN_PAGES} pages of refunds");
-            ProviderError::Rejected { provider: NAME, code: "too_many_pages".to_owned(), message }
-        };
-        Ok(wire::returns(&refunds.ok_or_else(too_many)?))
     }
 
     /// The present state of a dispute. `None`: Stripe does not have it.
@@ -341,11 +199,6 @@ impl Stripe {
         let page = |after: Option<&str>| requests::disputes(created, after);
         let theirs: Vec<dispute::Theirs> = self.list(Lane::Background, DISPUTE_PAGES, page, |_| false).await?;
         Ok(theirs.into_iter().rev().map(Dispute::from).collect())
-    }
-
-    async fn list_refunds(&self, intent_id: &str) -> Result<Vec<wire::Refund>, ProviderError> {
-        requests::check_id(intent_id)?;
-        self.list(Lane::Background, REFUND_PAGES, |after: Option<&str>| requests::refunds_of(intent_id, after), |_| false).await
     }
 
     /// Reads pages until the last one, or until `is_enough`. More than `pages` is an error, not a partial list.
@@ -409,14 +262,6 @@ fn as_asked(new: &NewIntent, intent: Intent) -> Result<Intent, ProviderError> {
     } else {
         Err(unclear("answered about another intent"))
     }
-}
-
-fn same_refund(new: &NewRefund, theirs: &wire::Refund) -> Result<Refund, ProviderError> {
-    if theirs.refund_id().is_some_and(|id| id != new.refund_id) || theirs.amount != new.amount.cents() {
-        return Err(unclear("answered about another refund"));
-    }
-    let (their_name, said) = (Some(theirs.id.clone()), theirs.said());
-    Ok(Refund { refund_id: new.refund_id, status: theirs.status(), amount: new.amount, end_to_end_id: their_name, said })
 }
 
 fn failed(status: Option<u16>) -> ProviderError {

@@ -1,8 +1,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
+use vitrine_kit::Email;
 use vitrine_kit::breaker::State;
-use vitrine_kit::pix::RefundStatus;
+use vitrine_kit::pix::{NewRefund, Refund, RefundStatus, TheirRefund};
 use wiremock::matchers::{any, body_string, header, method, path};
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
@@ -10,8 +11,11 @@ use super::*;
 
 mod amounts;
 mod away;
+mod cancel;
+mod keys;
 mod lists;
 mod refunds;
+mod refusals;
 
 pub(crate) const PAYMENT: &str = "0192f0c1-aa5b-7c3e-8d1f-2a3b4c5d6e7f";
 pub(crate) const ORDER: &str = "0192f0bb-0000-7000-8000-000000000001";
@@ -201,57 +205,6 @@ async fn an_intent_without_frills_sends_amount_currency_and_ids_alone() {
 }
 
 #[tokio::test]
-async fn a_repeat_asks_first_and_takes_what_is_there() {
-    let (server, stripe) = answering_both(ResponseTemplate::new(500), list(&[INTENT])).await;
-    let intent = stripe.create(&new_intent(2)).await.expect("found");
-    assert_eq!(intent.id, "pi_3Q");
-    assert_eq!(calls(&server).await, [FIND]);
-}
-
-#[tokio::test]
-async fn a_repeat_of_what_is_not_there_takes_the_first_key_again() {
-    let (server, stripe) = answering_both(ok(INTENT), list(&[])).await;
-    stripe.create(&new_intent(3)).await.expect("created");
-    let first_key = format!("POST /v1/payment_intents pay-{PAYMENT}-1");
-    assert_eq!(calls(&server).await, [FIND, &first_key]);
-}
-
-#[tokio::test]
-async fn a_key_with_a_stored_failure_is_left_for_the_next_but_not_in_the_first_call() {
-    for status in [500, 503] {
-        let server = MockServer::start().await;
-        let first_key = header("idempotency-key", format!("pay-{PAYMENT}-1").as_str());
-        Mock::given(method("POST")).and(first_key).respond_with(ResponseTemplate::new(status)).mount(&server).await;
-        Mock::given(method("POST")).respond_with(ok(INTENT)).mount(&server).await;
-        Mock::given(method("GET")).respond_with(list(&[])).mount(&server).await;
-        let stripe = stripe(&server.uri());
-        let error = stripe.create(&new_intent(1)).await.expect_err("stored");
-        assert_eq!(error, unclear(&format!("answered {status}")));
-        assert_eq!(stripe.create(&new_intent(2)).await.expect("created").id, "pi_3Q");
-        let key = |n| format!("POST /v1/payment_intents pay-{PAYMENT}-{n}");
-        assert_eq!(calls(&server).await, [&key(1), FIND, &key(1), &key(2)]);
-    }
-}
-
-#[tokio::test]
-async fn keys_come_to_an_end() {
-    let (server, stripe) =
-        answering_both(ResponseTemplate::new(500).insert_header("stripe-should-retry", "false"), list(&[])).await;
-    assert_eq!(stripe.create(&new_intent(1000)).await.expect_err("stored"), unclear("answered 500"));
-    assert_eq!(requests(&server).await.len(), 1 + 5);
-}
-
-#[tokio::test]
-async fn a_repeat_that_cannot_look_stays_unknown_and_sends_nothing() {
-    for (status, reason) in [(503, "stripe is unavailable: answered 503"), (404, "stripe refused the request (404)")] {
-        let (server, stripe) = answering(status, "").await;
-        assert_eq!(stripe.create(&new_intent(2)).await.expect_err("no look"), unclear(reason));
-        assert_eq!(stripe.refund(&new_refund(), 2).await.expect_err("no look"), unclear(reason));
-        assert!(requests(&server).await.iter().all(|r| r.method.as_str() == "GET"));
-    }
-}
-
-#[tokio::test]
 async fn an_answer_about_anything_else_is_unknown() {
     for (from, to) in [("18500", "1850"), ("brl", "usd"), (PAYMENT, REFUND), ("18500", "185.00"), ("18500", "\"18500\"")] {
         let (_server, stripe) = answering(200, &INTENT.replace(from, to)).await;
@@ -319,105 +272,8 @@ async fn what_is_no_id_of_theirs_is_never_sent() {
     assert_eq!(requests(&server).await.len(), 0);
 }
 
-#[tokio::test]
-async fn cancelling_ends_in_done_or_already_paid() {
-    let with = |status: &str| INTENT.replace("requires_payment_method", status);
-    let refused = error("invalid_request_error", "payment_intent_unexpected_state", "It has a status of succeeded.");
-    for (status, body, state, outcome) in [
-        (200, with("canceled"), "", Ok(Voided::Done)),
-        (400, refused.clone(), "canceled", Ok(Voided::Done)),
-        (400, refused.clone(), "succeeded", Ok(Voided::AlreadyPaid)),
-        (400, refused.clone(), "requires_capture", Ok(Voided::AlreadyPaid)),
-        (400, refused.clone(), "processing", Err(unclear("it is being processed: neither paid nor void yet"))),
-        (200, with("requires_action"), "", Err(unclear("cancelling left the intent payable"))),
-        (404, missing(), "", Err(rejected("resource_missing", "No such payment_intent: 'pi_3Q'"))),
-        (409, String::new(), "", Err(unclear("answered 409"))),
-        (503, String::new(), "", Err(unclear("answered 503"))),
-    ] {
-        let (server, stripe) = answering_both(ResponseTemplate::new(status).set_body_string(&body), ok(&with(state))).await;
-        assert_eq!(stripe.cancel("pi_3Q", id(PAYMENT)).await, outcome, "{status} {state}");
-        assert_eq!(calls(&server).await[0], format!("POST /v1/payment_intents/pi_3Q/cancel cancel-{PAYMENT}"));
-        assert_eq!(requests(&server).await[0].body, b"");
-        assert_eq!(requests(&server).await.iter().any(|r| r.method.as_str() == "GET"), status == 400);
-    }
-}
-
-#[tokio::test]
-async fn a_remembered_refusal_to_cancel_does_not_outlive_its_state() {
-    let server = MockServer::start().await;
-    let first_key = header("idempotency-key", format!("cancel-{PAYMENT}").as_str());
-    let refused = error("invalid_request_error", "payment_intent_unexpected_state", "");
-    Mock::given(method("POST")).and(first_key).respond_with(replayed(400).set_body_string(refused)).mount(&server).await;
-    let canceled = INTENT.replace("requires_payment_method", "canceled");
-    Mock::given(method("POST")).respond_with(ok(&canceled)).mount(&server).await;
-    Mock::given(method("GET")).respond_with(ok(INTENT)).mount(&server).await;
-    assert_eq!(stripe(&server.uri()).cancel("pi_3Q", id(PAYMENT)).await, Ok(Voided::Done));
-    assert_eq!(requests(&server).await.len(), 3);
-}
-
 fn not_accepted(code: &str, message: &str) -> ProviderError {
     ProviderError::NotAccepted { provider: NAME, code: code.to_owned(), message: message.to_owned() }
-}
-
-#[tokio::test]
-async fn refusals_keep_their_code_and_words_and_no_secret() {
-    let answer = ResponseTemplate::new(402).insert_header("request-id", "req_1").set_body_string(ERROR);
-    let (server, stripe) = answering_with(answer).await;
-    let declined = rejected("card_declined", "insufficient_funds: Your card has insufficient funds. (req_1)");
-    assert_eq!(stripe.create(&new_intent(1)).await.expect_err("declined"), declined);
-    assert_eq!(requests(&server).await.len(), 1);
-
-    for (status, body, refused) in [
-        (400, error("invalid_request_error", "amount_too_small", "Too small."), rejected("amount_too_small", "Too small.")),
-        (
-            400,
-            json!({"error": {"type": "idempotency_error", "message": "Same key."}}).to_string(),
-            rejected("idempotency_error", "Same key."),
-        ),
-        (
-            401,
-            error("invalid_request_error", "", "Invalid API Key provided: sk_test_4eC39Hq"),
-            not_accepted("401", "Invalid API Key provided: ***"),
-        ),
-        (403, String::new(), not_accepted("403", "")),
-        (302, String::new(), rejected("302", "")),
-    ] {
-        let (_server, stripe) = answering(status, &body).await;
-        assert_eq!(stripe.create(&new_intent(1)).await.expect_err("refused"), refused);
-        assert_eq!(stripe.read("pi_3Q", Lane::Buyer).await.expect_err("refused"), refused);
-    }
-}
-
-#[tokio::test]
-async fn every_answer_has_its_class() {
-    let busy = |status| ResponseTemplate::new(status).set_body_string(error("invalid_request_error", "lock_timeout", ""));
-    for (answer, tries, write, read) in [
-        // Somebody else may be at it under the same key.
-        (busy(409), 3, unclear("answered 409"), unavailable("lock_timeout", None)),
-        (busy(424), 3, unclear("answered 424"), unavailable("lock_timeout", None)),
-        (busy(429), 3, unavailable("lock_timeout", None), unavailable("lock_timeout", None)),
-        (
-            busy(429).insert_header("retry-after", "9"),
-            1,
-            unavailable("lock_timeout", Some(9)),
-            unavailable("lock_timeout", Some(9)),
-        ),
-        (
-            busy(429).insert_header("stripe-should-retry", "false"),
-            1,
-            unavailable("lock_timeout", None),
-            unavailable("lock_timeout", None),
-        ),
-        (busy(500), 3, unclear("answered 500"), unavailable("answered 500", None)),
-        (busy(503), 3, unclear("answered 503"), unavailable("answered 503", None)),
-        (busy(503).insert_header("stripe-should-retry", "false"), 1, unclear("answered 503"), unavailable("answered 503", None)),
-        (busy(400).insert_header("stripe-should-retry", "true"), 3, rejected("lock_timeout", ""), rejected("lock_timeout", "")),
-    ] {
-        let (server, stripe) = answering_with(answer).await;
-        assert_eq!(stripe.create(&new_intent(1)).await.expect_err("no"), write);
-        assert_eq!(stripe.read("pi_3Q", Lane::Buyer).await.expect_err("no"), read);
-        assert_eq!(requests(&server).await.len(), 2 * tries, "{write:?}");
-    }
 }
 
 #[tokio::test]
@@ -435,28 +291,6 @@ async fn all_tries_of_a_call_have_the_same_key_and_body() {
     assert_eq!(sent.len(), 3);
     sent.dedup();
     assert_eq!(sent.len(), 1);
-}
-
-#[tokio::test]
-async fn silence_and_garbage_are_unknown() {
-    let (server, _) = answering_with(ok(INTENT).set_delay(Duration::from_secs(60))).await;
-    let config = StripeConfig {
-        base_url: server.uri(),
-        secret_key: "sk_test_1".into(),
-        webhook_secret: "whsec_1".into(),
-        timeout: Duration::from_millis(500),
-        breaker: BreakerConfig::default(),
-    };
-    let slow = Stripe::new(config).expect("a good address");
-    assert_eq!(slow.create(&new_intent(1)).await.expect_err("silence"), unclear("no answer in time"));
-    assert_eq!(slow.refund(&new_refund(), 1).await, Err(unclear("no answer in time")));
-    for body in ["<html>", "{}", "[]", "null", ""] {
-        let (_server, stripe) = answering(200, body).await;
-        let outcome = stripe.create(&new_intent(1)).await;
-        assert!(matches!(outcome, Err(ProviderError::Unknown { .. })), "{body}: {outcome:?}");
-        let outcome = stripe.cancel("pi_3Q", id(PAYMENT)).await;
-        assert!(matches!(outcome, Err(ProviderError::Unknown { .. })), "{body}: {outcome:?}");
-    }
 }
 
 #[test]

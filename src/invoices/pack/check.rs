@@ -3,13 +3,13 @@
 use deadpool_postgres::GenericClient;
 use jiff::Timestamp;
 use vitrine_kit::Money;
-use vitrine_kit::fiscal::Environment;
+use vitrine_kit::nfe::Environment;
 
 use super::Month;
 use super::sums::{Sums, failed, finish};
 use crate::db;
 use crate::error::Result;
-use crate::invoices::store::environment_word;
+use crate::invoices::invoice::environment_word;
 
 /// Differences that are listed; the others are counted.
 const LISTED: i64 = 10_000;

@@ -3,12 +3,12 @@
 use deadpool_postgres::GenericClient;
 use jiff::Timestamp;
 use vitrine_kit::Money;
-use vitrine_kit::fiscal::Environment;
+use vitrine_kit::nfe::Environment;
 
 use crate::db;
 use crate::error::Result;
 use crate::ids::InvoiceId;
-use crate::invoices::store::environment_word;
+use crate::invoices::invoice::environment_word;
 use crate::sale::states::InvoiceStatus;
 
 /// Invoices read at once.

@@ -15,7 +15,7 @@ use deadpool_postgres::Pool;
 use futures_util::{Stream, TryStreamExt, stream};
 use jiff::Timestamp;
 use jiff::civil::Date;
-use vitrine_kit::fiscal::Environment;
+use vitrine_kit::nfe::Environment;
 use zip::write::{SimpleFileOptions, StreamWriter};
 use zip::{CompressionMethod, DateTime, ZipWriter};
 

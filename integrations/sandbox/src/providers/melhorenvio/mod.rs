@@ -10,6 +10,7 @@ pub(crate) mod news;
 pub(crate) mod parcels;
 mod print;
 mod quotes;
+mod wanted;
 mod wire;
 
 pub(crate) const PROVIDER: Provider = Provider { name: NAME, routes, error: error_body, has_key: true, ..Provider::SILENT };

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use actix_web::{HttpRequest, HttpResponse};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::world::World;
@@ -53,4 +54,20 @@ pub(crate) fn cents(reais: f64) -> i64 {
 
 pub(crate) fn decimal(cents: i64) -> String {
     format!("{}.{:02}", cents / 100, cents % 100)
+}
+
+pub(crate) fn invalid(problems: &Problems) -> HttpResponse {
+    HttpResponse::UnprocessableEntity().json(json!({"message": "The given data was invalid.", "errors": problems}))
+}
+
+pub(crate) fn problem(field: &str, what: &str) -> Problems {
+    Problems::from([(field.to_owned(), vec![what.to_owned()])])
+}
+
+pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problems> {
+    serde_json::from_slice(body).map_err(|error| problem("body", &error.to_string()))
+}
+
+pub(crate) fn text<'a>(value: &'a Value, field: &str) -> &'a str {
+    value[field].as_str().unwrap_or("").trim()
 }
