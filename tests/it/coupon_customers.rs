@@ -75,6 +75,26 @@ async fn an_account_and_a_guest_with_its_email_are_one_customer_in_the_cart_too(
 }
 
 #[actix_web::test]
+async fn an_account_that_changed_its_email_and_types_another_document_is_the_same_customer() {
+    let shop = Shop::open().await;
+    coupon(&shop, 1).await;
+    let shirt = shop.product("Camiseta").create().await;
+    let ana = shop.customer().await;
+    let order = async |document: u32| {
+        let mut order = ana.order_for(&[(&shirt, 1)]).await;
+        order["cpf"] = json!(cpf(document));
+        order["coupon"] = json!("MIMO");
+        ana.post("/api/orders", &order).await
+    };
+    assert_eq!(order(1).await.status, 201);
+    shop.execute(&format!("UPDATE users SET email = 'ana.nova@example.com' WHERE id = '{}'", ana.id)).await;
+    assert_eq!(order(2).await.slug(), "coupon-refused");
+    let in_cart = ana.post("/api/cart/coupon", &json!({"code": "MIMO"})).await;
+    assert_eq!(in_cart.body["detail"], "You have already used this coupon");
+    shop.close().await;
+}
+
+#[actix_web::test]
 async fn orders_at_once_that_share_an_email_or_an_account_use_a_coupon_no_more_often_than_it_says() {
     let shop = Shop::open().await;
     coupon(&shop, 2).await;

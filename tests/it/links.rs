@@ -145,12 +145,12 @@ async fn a_new_link_goes_to_the_orders_own_email_and_once_an_hour() {
     shop.drain().await;
     assert_eq!(shop.control().mails_to("ana@example.com").len(), before);
     assert!(shop.control().mails_to("outra@example.com").is_empty());
-    for _ in 0..2 {
+    for _ in 0..3 {
         assert_eq!(ask(placed["number"].clone(), "ANA@example.com").await, 202);
         shop.drain().await;
     }
     let mails = shop.control().mails_to("ana@example.com");
-    // A run over the full hour may send the second one.
+    // A run over the full hour may send a second one.
     assert!((1..=2).contains(&(mails.len() - before)), "{}", mails.len() - before);
     assert_eq!(mails[before].subject, format!("Novo link do pedido {}", placed["number"].as_str().unwrap()));
     let (number, token) = mailed_link(&shop, "ana@example.com");

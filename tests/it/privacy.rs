@@ -1,13 +1,12 @@
 //! LGPD: export and erasure.
 
-use serde_json::{Value, json};
-use vitrine::ids::UserId;
+use serde_json::json;
 
 use crate::auth::{PASSWORD, log_in, signed};
 use crate::shop::{Answer, Product, Shop};
 
 const EMAIL: &str = "canario-mail@example.com";
-const CPF: &str = "390.533.447-05";
+pub const CPF: &str = "390.533.447-05";
 /// Texts that belong to the person alone. Before the erasure each is somewhere in the database, after it nowhere.
 const CANARIES: [&str; 12] = [
     "canario-mail",
@@ -44,7 +43,7 @@ async fn canary(shop: &Shop, product: &Product) -> Answer {
     session
 }
 
-async fn put_in_cart(shop: &Shop, session: &Answer, product: &Product) {
+pub async fn put_in_cart(shop: &Shop, session: &Answer, product: &Product) {
     let line = json!({"product_id": product.id, "variant_id": product.variant_id, "quantity": 1});
     let answer = signed(shop, session, "POST", "/api/cart/items").json(&line).send().await;
     assert_eq!(answer.status, 200, "{}", answer.body);
@@ -59,7 +58,7 @@ async fn cancel(shop: &Shop, session: &Answer) {
     assert_eq!(answer.status, 200, "{}", answer.body);
 }
 
-async fn erase(shop: &Shop, session: &Answer, password: &str) -> Answer {
+pub async fn erase(shop: &Shop, session: &Answer, password: &str) -> Answer {
     signed(shop, session, "DELETE", "/api/users/me").json(&json!({"password": password})).send().await
 }
 
@@ -219,30 +218,6 @@ async fn a_person_can_take_everything_along() {
     let text = export.to_string();
     for secret in ["password", "sealed", "_hash", "token", &stranger.email, "+00:00"] {
         assert!(!text.contains(secret), "{secret}: {text}");
-    }
-    shop.close().await;
-}
-
-#[actix_web::test]
-async fn a_checkout_that_races_with_the_erasure_leaves_no_order_of_an_erased_person() {
-    let shop = Shop::open().await;
-    let product = shop.product("Camiseta").stock(100).create().await;
-    for round in 0..5 {
-        let new = json!({"name": "Ana", "email": format!("ana{round}@example.com"), "password": PASSWORD, "cpf": CPF});
-        let session = shop.post("/api/auth/register", &new).await;
-        let ana: UserId = serde_json::from_value(session.body["user"]["id"].clone()).unwrap();
-        put_in_cart(&shop, &session, &product).await;
-        let mut order: Value = shop.guest_order(&[(&product, 1)], CPF).await;
-        for only_guests in ["email", "name", "phone"] {
-            order.as_object_mut().unwrap().remove(only_guests);
-        }
-        let place = signed(&shop, &session, "POST", "/api/orders").json(&order).send();
-        let (placed, erased) = futures_util::join!(place, erase(&shop, &session, PASSWORD));
-        let open = format!(
-            "SELECT count(*) FROM orders o JOIN users u ON u.id = o.user_id WHERE u.id = '{ana}' AND u.erased_at IS NOT NULL"
-        );
-        assert_eq!(shop.sql::<i64>(&open).await, 0, "{} {}", placed.body, erased.body);
-        assert!((placed.status == 201) != (erased.status == 204), "one of them: {} {}", placed.body, erased.body);
     }
     shop.close().await;
 }
