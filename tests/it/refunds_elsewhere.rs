@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 use vitrine::jobs::{self, Job};
 use vitrine::payments::books;
-use vitrine_sandbox::{Nature, Pay, RefundStatus, SendWebhook, TakeBack};
+use vitrine_sandbox::{Nature, Pay, RefundStatus, SendWebhook, Shortage, TakeBack};
 
 use crate::shop::{Answer, Shop};
 
@@ -121,6 +121,26 @@ async fn what_is_still_in_process_there_is_waited_for_before_the_shops_own_refun
     assert!(!shop.alerted().await.iter().any(|alert| alert.starts_with("refund-failed")), "{:?}", shop.alerted().await);
     books_agree(&shop, "stripe").await;
     shop.close().await;
+}
+
+#[actix_web::test]
+async fn a_refund_that_waits_for_balance_gives_way_when_all_of_it_went_back_there() {
+    for provider in PROVIDERS {
+        let shop = open(provider).await;
+        let (order, total) = paid(&shop, provider).await;
+        shop.control().lack_balance(provider, Shortage::Fails, None).unwrap();
+        assert_eq!(refund(&shop, &order, 900).await.status, 201);
+        assert_eq!(refunds(&shop, &order).await, ["waiting:900"], "{provider}");
+        shop.control().fund(provider).unwrap();
+        give_back_there(&shop, &order, total).await;
+        look(&shop, &order).await;
+        shop.execute("UPDATE jobs SET run_at = now() WHERE kind = 'send_refund' AND state = 'waiting'").await;
+        settle(&shop).await;
+        assert_eq!(refunds(&shop, &order).await, ["failed:900".to_owned(), format!("done:{total}")], "{provider}");
+        assert_eq!((state(&shop, &order).await.as_str(), went_back(&shop)), ("processing/refunded", total));
+        books_agree(&shop, provider).await;
+        shop.close().await;
+    }
 }
 
 #[actix_web::test]

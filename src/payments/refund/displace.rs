@@ -2,6 +2,7 @@
 //! there. They end, so that what went back takes their place in the reserve.
 
 use deadpool_postgres::GenericClient;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 use vitrine_kit::Money;
 use vitrine_kit::pix::{RefundStatus, TheirRefund};
@@ -59,8 +60,8 @@ pub(super) async fn make_way(
     Ok(displaced)
 }
 
-/// Those that are not done, and that the provider neither has in hand nor names in its list. One that failed there is named too: its job
-/// decides.
+/// Those that are not done, and that the provider neither has in hand nor names in its list. One that failed there under its present key is
+/// named too: its job decides. What failed under an earlier key was decided, and names nothing.
 async fn list_unmade<'a>(
     tx: &impl GenericClient,
     payment: &Payment,
@@ -70,17 +71,34 @@ async fn list_unmade<'a>(
         SELECT r.id, r.amount_cents, r.status FROM refunds r
          WHERE r.payment_id = $1 AND r.status IN ('pending', 'unknown', 'waiting')
            AND r.key <> ALL ($2) AND coalesce(r.provider_ref <> ALL ($3), true)
-           AND NOT EXISTS (SELECT FROM refund_keys k WHERE k.refund_id = r.id AND (k.key = ANY ($2) OR k.provider_ref = ANY ($3)))
+           AND NOT EXISTS (SELECT FROM refund_keys k WHERE k.refund_id = r.id AND (k.key = ANY ($4) OR k.provider_ref = ANY ($5)))
          ORDER BY r.id FOR NO KEY UPDATE";
-    let (mut keys, mut references) = (Vec::<Uuid>::new(), Vec::<&str>::new());
+    let (mut all, mut lasting) = (Names::default(), Names::default());
     for one in theirs {
-        keys.extend(one.refund_id);
-        references.push(&one.reference);
+        all.add(one);
+        if !matches!(one.status, RefundStatus::Failed(_)) {
+            lasting.add(one);
+        }
     }
     let unmade = |row: &tokio_postgres::Row| -> Result<Unmade> {
         Ok(Unmade { id: row.get("id"), amount: row.get("amount_cents"), status: row.try_get("status")? })
     };
-    db::query(tx, LIST, &[&payment.id, &keys, &references]).await?.iter().map(unmade).collect()
+    let named: [&(dyn ToSql + Sync); 5] = [&payment.id, &all.keys, &all.references, &lasting.keys, &lasting.references];
+    db::query(tx, LIST, &named).await?.iter().map(unmade).collect()
+}
+
+/// Names of refunds in a provider's list: our keys, and its own references.
+#[derive(Default)]
+struct Names<'a> {
+    keys: Vec<Uuid>,
+    references: Vec<&'a str>,
+}
+
+impl<'a> Names<'a> {
+    fn add(&mut self, one: &'a TheirRefund) {
+        self.keys.extend(one.refund_id);
+        self.references.push(&one.reference);
+    }
 }
 
 /// Whether the payment has a refund that may have to make way.
