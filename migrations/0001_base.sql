@@ -20,7 +20,8 @@ CREATE DOMAIN positive_cents AS bigint CHECK (VALUE > 0);
 CREATE DOMAIN quantity AS integer CHECK (VALUE BETWEEN 1 AND 9999);     -- of one variant, in a cart or an order
 CREATE DOMAIN counter AS integer CHECK (VALUE >= 0);
 CREATE DOMAIN short_name AS text CHECK (length(VALUE) BETWEEN 1 AND 120);
-CREATE DOMAIN slug AS text CHECK (VALUE ~ '^[a-z0-9]+(-[a-z0-9]+)*$');
+-- Of no locale, so that the beginning of a slug finds it.
+CREATE DOMAIN slug AS text COLLATE "C" CHECK (VALUE ~ '^[a-z0-9]+(-[a-z0-9]+)*$');
 CREATE DOMAIN json_object AS jsonb CHECK (jsonb_typeof(VALUE) = 'object');
 CREATE DOMAIN locale AS text CHECK (VALUE IN ('pt-BR', 'en'));          -- the language of messages
 CREATE DOMAIN cep AS text CHECK (VALUE ~ '^[0-9]{8}$');

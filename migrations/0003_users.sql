@@ -40,7 +40,7 @@ CREATE TABLE sessions (
     CONSTRAINT sessions_revoked CHECK ((revoked_at IS NULL) = (revoked_reason IS NULL))
 );
 CREATE INDEX sessions_age ON sessions (created_at);
-CREATE INDEX sessions_user ON sessions (user_id) WHERE revoked_at IS NULL;
+CREATE INDEX sessions_user ON sessions (user_id);
 
 CREATE TABLE refresh_tokens (
     token_hash bytea PRIMARY KEY,               -- SHA-256; the token itself is not stored

@@ -236,7 +236,8 @@ CREATE TABLE products (
 CREATE INDEX products_newest ON products (created_at DESC, id DESC) WHERE active AND deleted_at IS NULL;
 CREATE INDEX products_price ON products (price_cents, id) WHERE active AND deleted_at IS NULL;
 CREATE INDEX products_name ON products (plain(name), id) WHERE active AND deleted_at IS NULL;
-CREATE INDEX products_category ON products (category_id, created_at DESC, id DESC) WHERE deleted_at IS NULL;
+-- Deleted products too: a category that is deleted looks for all of its products.
+CREATE INDEX products_category ON products (category_id, created_at DESC, id DESC);
 CREATE INDEX products_featured ON products (created_at DESC, id DESC) WHERE featured AND active AND deleted_at IS NULL;
 CREATE INDEX products_search ON products USING gin (search);
 CREATE INDEX products_similar ON products USING gin (plain(name) gin_trgm_ops);

@@ -65,10 +65,11 @@ CREATE TABLE carts (
     shown_discount_cents cents NOT NULL DEFAULT 0, -- what the coupon took off when the cart was last shown: checkout takes no more for the goods
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
+    touched_on date GENERATED ALWAYS AS ((updated_at AT TIME ZONE 'UTC')::date) STORED, -- its day: nearly all changes of a day leave it as it is
     CONSTRAINT carts_owner CHECK (CASE WHEN user_id IS NULL THEN length(owner) = 32 ELSE owner = uuid_send(user_id) END)
-);
+) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05); -- docs/decisions/0032
 CREATE INDEX carts_user ON carts (user_id) WHERE user_id IS NOT NULL;
-CREATE INDEX carts_stale ON carts (updated_at) WHERE user_id IS NULL;
+CREATE INDEX carts_stale ON carts (touched_on) WHERE user_id IS NULL;
 CREATE INDEX carts_coupon ON carts (coupon_id) WHERE coupon_id IS NOT NULL;
 
 CREATE TABLE cart_items (
@@ -79,4 +80,4 @@ CREATE TABLE cart_items (
     shown_price_cents bigint NOT NULL,          -- the price that the buyer was last shown: checkout takes no more
     added_at         timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (cart_id, variant_id)
-);
+) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.02);

@@ -57,7 +57,7 @@ CREATE TABLE orders (
     cancelled_at          timestamptz,
     created_at            timestamptz NOT NULL DEFAULT now(),
     updated_at            timestamptz NOT NULL DEFAULT now()
-) WITH (fillfactor = 85);
+) WITH (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.02); -- docs/decisions/0032
 
 -- The rule over columns of an order: its sums, its document, its coupon, its states. Why it is a function: docs/decisions/0021.
 CREATE FUNCTION order_is_sound(o orders) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$

@@ -29,7 +29,7 @@ CREATE TABLE payments (
     CONSTRAINT payments_captured CHECK (refunded_cents <= captured_cents AND (paid_at IS NOT NULL) = (captured_cents > 0)
         AND (captured_cents = 0 OR status IN ('paid', 'surplus', 'partially_refunded', 'refunded', 'disputed', 'partially_charged_back',
                                               'charged_back')))
-);
+) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.02); -- docs/decisions/0032
 CREATE INDEX payments_order ON payments (order_id, id);
 -- At most one live payment per order, and one that the order took. Any other money is a surplus and is refunded.
 CREATE UNIQUE INDEX payments_one_live ON payments (order_id) WHERE status IN ('creating', 'unknown', 'pending');
@@ -112,6 +112,7 @@ CREATE TABLE disputes (
 );
 CREATE INDEX disputes_payment ON disputes (payment_id);
 CREATE INDEX disputes_order ON disputes (order_id);
+CREATE INDEX disputes_open ON disputes (moved_at) WHERE closed_at IS NULL; -- for the recurring looks at them
 CREATE UNIQUE INDEX disputes_return ON disputes (payment_id, return_ref) WHERE return_ref IS NOT NULL; -- one entry takes money once
 
 -- The ledger: money that really moved, as a provider confirmed it; of `refund_otherwise`, as an administrator says, beside the

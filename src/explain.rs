@@ -93,7 +93,10 @@ const STORY: &str = "
         UNION ALL
         SELECT s.at, 2, s.id, 'stock of ' || l.sku, NULL, CASE WHEN s.delta > 0 THEN '+' ELSE '' END || s.delta, s.actor, s.cause,
                s.reason || ', reservation ' || s.reservation, false
-          FROM line l JOIN stock_movements s ON s.order_line_id = l.id
+          FROM line l JOIN stock_movements s ON s.order_line_id = l.id AND s.reason IN ('sale', 'release')
+        UNION ALL
+        SELECT s.at, 2, s.id, 'stock of ' || l.sku, NULL, '+' || s.delta, s.actor, s.cause, s.reason || ', reservation ' || s.reservation, false
+          FROM line l JOIN stock_movements s ON s.order_line_id = l.id AND s.reason = 'return'
         UNION ALL
         SELECT w.at, 2, w.id, 'written off of ' || l.sku, NULL, w.quantity::text, w.actor, w.cause, '', false
           FROM line l JOIN write_offs w ON w.order_line_id = l.id
@@ -118,7 +121,7 @@ const STORY: &str = "
           FROM invoices WHERE order_id = $1 AND authorized_at IS NOT NULL
         UNION ALL
         SELECT at, 2, id, action, NULL, NULL, actor, cause, '', false FROM audit_log
-         WHERE entity_id = $1::text OR entity_id IN (SELECT id::text FROM dispute UNION ALL SELECT id::text FROM refund)) story
+         WHERE entity_id = ANY (ARRAY(SELECT $1::text UNION ALL SELECT id::text FROM dispute UNION ALL SELECT id::text FROM refund))) story
      ORDER BY at, rank, seq, what";
 
 fn step_of(row: &Row) -> Step {

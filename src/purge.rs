@@ -61,18 +61,18 @@ const PURGES: [(&str, &str); 16] = [
     // The text is deleted; that, when and to whom it was sent stays with the order. A message that waits keeps its text.
     (
         "messages",
-        "UPDATE messages SET html = NULL, body = NULL WHERE id IN (SELECT id FROM messages
-            WHERE created_at < now() - interval '90 days' AND body IS NOT NULL AND status <> 'queued' LIMIT 1000)",
+        "UPDATE messages SET html = NULL, body = NULL WHERE id = ANY (ARRAY(SELECT id FROM messages
+            WHERE created_at < now() - interval '90 days' AND body IS NOT NULL AND status <> 'queued' LIMIT 1000))",
     ),
     // By its id a repeat is known for ever; nobody replays an event that is so old.
     (
         "webhook_events",
-        "UPDATE webhook_events SET body = '' WHERE id IN (SELECT id FROM webhook_events
-            WHERE received_at < now() - interval '90 days' AND body <> '' LIMIT 1000)",
+        "UPDATE webhook_events SET body = '' WHERE id = ANY (ARRAY(SELECT id FROM webhook_events
+            WHERE received_at < now() - interval '90 days' AND body <> '' LIMIT 1000))",
     ),
     (
         "carts",
-        "DELETE FROM carts WHERE id IN (SELECT id FROM carts WHERE user_id IS NULL AND updated_at < now() - interval '60 days' LIMIT 1000)",
+        "DELETE FROM carts WHERE id IN (SELECT id FROM carts WHERE user_id IS NULL AND touched_on < current_date - 60 LIMIT 1000)",
     ),
     (
         "cep_cache",

@@ -149,9 +149,10 @@ pub(super) async fn list_alerts(app: web::Data<App>, _admin: Admin, Query(ask): 
            AND ($6::uuid IS NULL OR id < $6)
          ORDER BY id DESC LIMIT $7 OFFSET $8";
     const COUNT: &str = "
-        SELECT count(*) FROM alerts
+        SELECT count(*) FROM (SELECT FROM alerts
          WHERE ($1::text IS NULL OR severity = $1) AND ($2::boolean IS NULL OR (acknowledged_at IS NOT NULL) = $2)
-           AND ($3::text IS NULL OR starts_with(key, $3)) AND ($4::date IS NULL OR day >= $4) AND ($5::date IS NULL OR day <= $5)";
+           AND ($3::text IS NULL OR starts_with(key, $3)) AND ($4::date IS NULL OR day >= $4) AND ($5::date IS NULL OR day <= $5)
+         LIMIT $6) counted";
     let place: Place<AlertId> = Place::of(ask.limit, ask.offset, ask.cursor.as_deref())?;
     let severity = ask.severity.map(Severity::as_str);
     let is_acknowledged = ask.status.map(|status| status == AlertStatus::Acknowledged);

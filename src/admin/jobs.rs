@@ -138,7 +138,9 @@ pub(super) async fn list_jobs(app: web::Data<App>, _admin: Admin, Query(ask): Qu
         SELECT id, kind, payload, state, run_at, attempts, max_attempts, last_error, cause, created_at, finished_at FROM jobs
          WHERE ($1::text IS NULL OR state = $1) AND ($2::text IS NULL OR kind = $2) AND ($3::uuid IS NULL OR id < $3)
          ORDER BY id DESC LIMIT $4 OFFSET $5";
-    const COUNT: &str = "SELECT count(*) FROM jobs WHERE ($1::text IS NULL OR state = $1) AND ($2::text IS NULL OR kind = $2)";
+    const COUNT: &str = "
+        SELECT count(*) FROM (
+            SELECT FROM jobs WHERE ($1::text IS NULL OR state = $1) AND ($2::text IS NULL OR kind = $2) LIMIT $3) counted";
     const FOUND: &str = "
         WITH found AS MATERIALIZED (
             SELECT id FROM jobs WHERE kind ~>=~ replace(plain($3), ' ', '_') AND kind ~<~ (replace(plain($3), ' ', '_') || $4)
@@ -151,7 +153,7 @@ pub(super) async fn list_jobs(app: web::Data<App>, _admin: Admin, Query(ask): Qu
         FITS,
         " AND ($6::uuid IS NULL OR id < $6) ORDER BY id DESC LIMIT $7 OFFSET $8"
     );
-    const COUNT_FOUND: &str = sql!(FOUND, " SELECT count(*) FROM jobs WHERE ", FITS);
+    const COUNT_FOUND: &str = sql!(FOUND, " SELECT count(*) FROM (SELECT FROM jobs WHERE ", FITS, " LIMIT $6) counted");
     let place: Place<JobId> = Place::of(ask.limit, ask.offset, ask.cursor.as_deref())?;
     let (db, read) = (app.db().await?, |row: &Row| (row.get("id"), view(row)));
     let (state, kind) = (&ask.state.map(JobState::as_str), &ask.kind);

@@ -114,8 +114,9 @@ pub(super) async fn list_webhooks(app: web::Data<App>, _admin: Admin, Query(ask)
            AND ($4::uuid IS NULL OR id < $4)
          ORDER BY id DESC LIMIT $5 OFFSET $6";
     const COUNT: &str = "
-        SELECT count(*) FROM webhook_events
-         WHERE ($1::text IS NULL OR provider = $1) AND ($2::text IS NULL OR outcome = $2) AND ($3::uuid IS NULL OR order_id = $3)";
+        SELECT count(*) FROM (SELECT FROM webhook_events
+         WHERE ($1::text IS NULL OR provider = $1) AND ($2::text IS NULL OR outcome = $2) AND ($3::uuid IS NULL OR order_id = $3)
+         LIMIT $4) counted";
     let place: Place<EventId> = Place::of(ask.limit, ask.offset, ask.cursor.as_deref())?;
     let filters: [&(dyn tokio_postgres::types::ToSql + Sync); 3] = [&ask.provider, &ask.outcome, &ask.order_id];
     let page = list_page(&app.db().await?, (LIST, COUNT), &filters, &place, |row| (row.get("id"), webhook(row))).await?;
@@ -286,8 +287,9 @@ pub(super) async fn list_audit(app: web::Data<App>, _admin: Admin, Query(ask): Q
            AND ($4::bigint IS NULL OR id < $4)
          ORDER BY id DESC LIMIT $5 OFFSET $6";
     const COUNT: &str = "
-        SELECT count(*) FROM audit_log
-         WHERE ($1::text IS NULL OR actor = $1) AND ($2::text IS NULL OR action = $2) AND ($3::text IS NULL OR entity_id = $3)";
+        SELECT count(*) FROM (SELECT FROM audit_log
+         WHERE ($1::text IS NULL OR actor = $1) AND ($2::text IS NULL OR action = $2) AND ($3::text IS NULL OR entity_id = $3)
+         LIMIT $4) counted";
     let place: Place<i64> = Place::of(ask.limit, ask.offset, ask.cursor.as_deref())?;
     let read = |row: &tokio_postgres::Row| {
         let id: i64 = row.get("id");

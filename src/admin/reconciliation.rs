@@ -92,7 +92,7 @@ pub(super) async fn list_reconciliations(
         KEY,
         " DESC LIMIT $7 OFFSET $8"
     );
-    const COUNT: &str = sql!("SELECT count(*) ", WANTED);
+    const COUNT: &str = sql!("SELECT count(*) FROM (SELECT ", WANTED, " LIMIT $6) counted");
     let place: Place<String> = Place::of(ask.limit, ask.offset, ask.cursor.as_deref())?;
     let status = ask.status.map(Status::as_str);
     let filters: [&(dyn tokio_postgres::types::ToSql + Sync); 5] = [&ask.day, &ask.from, &ask.to, &ask.provider, &status];

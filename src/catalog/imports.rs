@@ -116,7 +116,7 @@ impl Import {
 pub async fn list_imports(db: &impl GenericClient, place: &Place<ImportId>) -> Result<List<Import>> {
     const LIST: &str =
         sql!("SELECT ", COLUMNS, " FROM product_imports WHERE $1::uuid IS NULL OR id < $1 ORDER BY id DESC LIMIT $2 OFFSET $3");
-    const COUNT: &str = "SELECT count(*) FROM product_imports";
+    const COUNT: &str = "SELECT count(*) FROM (SELECT FROM product_imports LIMIT $1) counted";
     list_page(db, (LIST, COUNT), &[], place, |row| (row.get("id"), Import::of(row))).await
 }
 

@@ -31,7 +31,7 @@ pub struct Times {
 pub async fn list_coupons(db: &impl GenericClient, place: &Place<CouponId>, q: Option<&str>) -> Result<List<(Coupon, Times)>> {
     const ALL: &str =
         sql!("SELECT ", COLUMNS, " FROM coupons WHERE $1::uuid IS NULL OR id < $1 ORDER BY id DESC LIMIT $2 OFFSET $3");
-    const COUNT_ALL: &str = "SELECT count(*) FROM coupons";
+    const COUNT_ALL: &str = "SELECT count(*) FROM (SELECT FROM coupons LIMIT $1) counted";
     // Statements of their own: with an OR for "all" a kept plan could not use the index of the codes.
     const BEGINNING: &str = "
         WITH found AS MATERIALIZED (
@@ -43,7 +43,7 @@ pub async fn list_coupons(db: &impl GenericClient, place: &Place<CouponId>, q: O
         " FROM coupons WHERE id = ANY(ARRAY(SELECT found.id FROM found)) AND ($3::uuid IS NULL OR id < $3)
            ORDER BY id DESC LIMIT $4 OFFSET $5"
     );
-    const COUNT: &str = sql!(BEGINNING, " SELECT count(*) FROM found");
+    const COUNT: &str = sql!(BEGINNING, " SELECT count(*) FROM (SELECT FROM found LIMIT $3) counted");
     let read = |row: &Row| {
         let (coupon, times) = known(row);
         (coupon.id, (coupon, times))

@@ -8,6 +8,9 @@ use super::page::{self, List};
 use crate::db;
 use crate::error::{Error, Result};
 
+/// Totals are counted up to here, so that no page of a list reads a whole table. This number means: so many, or more.
+pub const COUNTED_MAX: i64 = 10_000;
+
 /// Where a page of a list begins: at an offset, or after a cursor.
 #[derive(Debug)]
 pub struct Place<Key> {
@@ -49,7 +52,8 @@ pub fn last_letter() -> String {
     char::MAX.to_string()
 }
 
-/// A page of rows, newest first. `sql` takes `filters`, then the cursor's key, the limit and the offset; `count` takes `filters`.
+/// A page of rows, newest first. `sql` takes `filters`, then the cursor's key, the limit and the offset; `count` takes `filters`, then
+/// up to how many it counts.
 pub async fn list_page<Key, Item>(
     db: &impl GenericClient,
     (sql, count): (&str, &str),
@@ -64,7 +68,7 @@ where
     let one_more = place.limit + 1;
     let own: [&(dyn ToSql + Sync); 3] = [&place.after, &one_more, &place.offset];
     let rows = db::query(db, sql, &[filters, &own].concat()).await?;
-    let total: i64 = db::query_one(db, count, filters).await?.get(0);
+    let total: i64 = db::query_one(db, count, &[filters, &[&COUNTED_MAX]].concat()).await?.get(0);
     let has_more = rows.len() as i64 > place.limit;
     let mut read: Vec<(Key, Item)> = rows.iter().take(place.limit as usize).map(read).collect();
     let next_cursor = read.last().filter(|_| has_more).map(|(key, _)| page::cursor_of(key));

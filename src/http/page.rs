@@ -19,7 +19,7 @@ pub const MAX_OFFSET: i64 = 100_000;
 pub struct List<T> {
     /// What is on this page.
     pub items: Vec<T>,
-    /// How many there are in all.
+    /// How many there are in all. A list may count no further than 10,000: that number means so many, or more.
     #[schema(minimum = 0, example = 1)]
     pub total: i64,
     /// How many a page shows at most.

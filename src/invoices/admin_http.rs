@@ -208,8 +208,9 @@ fn view(row: &Row) -> AdminInvoice {
         (status = 422, body = Problem, description = "`invalid`: a filter or the page is not possible")))]
 #[get("/api/admin/invoices")]
 pub(super) async fn list(app: web::Data<App>, _admin: Admin, Query(ask): Query<ListInvoices>) -> Result<HttpResponse> {
-    const COUNT: &str =
-        "SELECT count(*) FROM invoices i WHERE ($1::text IS NULL OR i.status = $1) AND ($2::uuid IS NULL OR i.order_id = $2)";
+    const COUNT: &str = "
+        SELECT count(*) FROM (
+            SELECT FROM invoices i WHERE ($1::text IS NULL OR i.status = $1) AND ($2::uuid IS NULL OR i.order_id = $2) LIMIT $3) counted";
     const PAGE: &str = sql!(
         SELECT,
         " WHERE ($1::text IS NULL OR i.status = $1) AND ($2::uuid IS NULL OR i.order_id = $2) AND ($3::uuid IS NULL OR i.id < $3)

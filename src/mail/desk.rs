@@ -47,7 +47,7 @@ pub async fn list_messages<Item>(
         FITS,
         " AND ($5::uuid IS NULL OR id < $5) ORDER BY id DESC LIMIT $6 OFFSET $7"
     );
-    const COUNT: &str = sql!("SELECT count(*) FROM messages WHERE ", FITS);
+    const COUNT: &str = sql!("SELECT count(*) FROM (SELECT FROM messages WHERE ", FITS, " LIMIT $5) counted");
     const FOUND: &str = "
         WITH found AS MATERIALIZED (
             SELECT id FROM messages WHERE plain(coalesce(recipient, '') || ' ' || subject) LIKE plain($5))";
@@ -59,8 +59,12 @@ pub async fn list_messages<Item>(
         FITS,
         " AND ($6::uuid IS NULL OR id < $6) ORDER BY id DESC LIMIT $7 OFFSET $8"
     );
-    const COUNT_FOUND: &str =
-        sql!(FOUND, " SELECT count(*) FROM messages WHERE id = ANY(ARRAY(SELECT found.id FROM found)) AND ", FITS);
+    const COUNT_FOUND: &str = sql!(
+        FOUND,
+        " SELECT count(*) FROM (SELECT FROM messages WHERE id = ANY(ARRAY(SELECT found.id FROM found)) AND ",
+        FITS,
+        " LIMIT $6) counted"
+    );
     let Filter { order, status, kind, channel, q } = filter;
     let item = |row: &Row| (row.get("id"), read(row));
     match q {

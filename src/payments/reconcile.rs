@@ -54,7 +54,7 @@ async fn live(tx: &db::Transaction<'_>) -> Result<Vec<PaymentId>> {
                AND (p.checked_at IS NULL OR p.checked_at < now() - interval '10 minutes')
                AND NOT EXISTS (SELECT FROM jobs j WHERE j.dedupe = 'check_payment:' || p.id AND j.state IN ('waiting', 'running'))
                AND NOT EXISTS (SELECT FROM jobs j WHERE j.dedupe = 'check_payment:' || p.id AND j.state = 'dead'
-                                AND j.finished_at > now() - interval '1 hour' AND j.state IN ('done', 'dead'))
+                                AND j.finished_at > now() - interval '1 hour')
              ORDER BY p.checked_at NULLS FIRST LIMIT $1 FOR UPDATE OF p SKIP LOCKED)
         UPDATE payments p SET checked_at = now() FROM due WHERE p.id = due.id RETURNING p.id"
     );
@@ -82,7 +82,7 @@ async fn unasked(app: &App, tx: &db::Transaction<'_>) -> Result<Vec<PaymentId>> 
          WHERE p.ended_unasked AND p.provider = ANY($1)
            AND NOT EXISTS (SELECT FROM jobs j WHERE j.dedupe = 'check_payment:' || p.id AND j.state IN ('waiting', 'running'))
            AND NOT EXISTS (SELECT FROM jobs j WHERE j.dedupe = 'check_payment:' || p.id AND j.state = 'dead'
-                            AND j.finished_at > now() - interval '1 hour' AND j.state IN ('done', 'dead'))
+                            AND j.finished_at > now() - interval '1 hour')
          ORDER BY p.id LIMIT $2";
     Ok(db::query(tx, UNASKED, &[&app.providers.of_payments(), &BATCH]).await?.iter().map(|row| row.get("id")).collect())
 }
@@ -98,7 +98,7 @@ async fn open_refunds(tx: &db::Transaction<'_>) -> Result<Vec<RefundId>> {
         " AND r.updated_at < now() - interval '2 minutes'
                AND NOT EXISTS (SELECT FROM jobs j WHERE j.dedupe = 'send_refund:' || r.id AND j.state IN ('waiting', 'running'))
                AND NOT EXISTS (SELECT FROM jobs j WHERE j.dedupe = 'send_refund:' || r.id AND j.state = 'dead'
-                                AND j.finished_at > now() - interval '1 hour' AND j.state IN ('done', 'dead'))
+                                AND j.finished_at > now() - interval '1 hour')
              ORDER BY r.updated_at LIMIT $1 FOR UPDATE OF r SKIP LOCKED)
         UPDATE refunds r SET updated_at = now() FROM due WHERE r.id = due.id RETURNING r.id"
     );
@@ -112,7 +112,7 @@ async fn overdue(tx: &db::Transaction<'_>) -> Result<Vec<OrderId>> {
          WHERE o.status = 'pending' AND o.expires_at < now() - interval '10 minutes'
            AND NOT EXISTS (SELECT FROM jobs j WHERE j.dedupe = 'expire_order:' || o.id AND j.state IN ('waiting', 'running'))
            AND NOT EXISTS (SELECT FROM jobs j WHERE j.dedupe = 'expire_order:' || o.id AND j.state = 'dead'
-                            AND j.finished_at > now() - interval '6 hours' AND j.state IN ('done', 'dead'))
+                            AND j.finished_at > now() - interval '6 hours')
          ORDER BY o.expires_at LIMIT $1";
     Ok(db::query(tx, OVERDUE, &[&BATCH]).await?.iter().map(|row| row.get("id")).collect())
 }

@@ -87,13 +87,14 @@ const MESSAGES: &str = "
     SELECT coalesce(jsonb_agg(jsonb_build_object('kind', m.kind, 'channel', m.channel, 'order_id', m.order_id, 'recipient', m.recipient,
                'subject', m.subject, 'status', m.status, 'created_at', m.created_at, 'sent_at', m.sent_at) ORDER BY m.created_at), '[]') AS data
       FROM messages m
-     WHERE m.user_id = $1 OR m.order_id IN (SELECT o.id FROM orders o WHERE o.user_id = $1)";
+     WHERE m.user_id = $1 OR m.order_id = ANY (ARRAY(SELECT o.id FROM orders o WHERE o.user_id = $1))";
 
 const COUPONS: &str = "
     SELECT coalesce(jsonb_agg(jsonb_build_object('code', c.code, 'uses', p.uses) ORDER BY c.code), '[]') AS data
       FROM coupon_persons p JOIN coupons c ON c.id = p.coupon_id
-     WHERE p.person IN (SELECT u.tax_id_hash FROM users u WHERE u.id = $1
-                        UNION SELECT o.tax_id_hash FROM orders o WHERE o.user_id = $1)";
+     WHERE p.coupon_id = ANY (ARRAY(SELECT k.id FROM coupons k))
+       AND p.person = ANY (ARRAY(SELECT u.tax_id_hash FROM users u WHERE u.id = $1
+                                 UNION SELECT o.tax_id_hash FROM orders o WHERE o.user_id = $1))";
 
 const CONSENTS: &str = "
     SELECT coalesce(jsonb_agg(to_jsonb(c) - '{id,user_id}'::text[] ORDER BY c.id), '[]') AS data FROM consents c WHERE c.user_id = $1";

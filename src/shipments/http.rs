@@ -169,7 +169,7 @@ struct Totals {
 struct Shipments {
     /// The labels of this page.
     items: Vec<ShipmentView>,
-    /// How many there are in all.
+    /// How many there are in all. A list may count no further than 10,000: that number means so many, or more.
     #[schema(example = 1, minimum = 0)]
     total: i64,
     /// How many a page shows at most.
@@ -203,7 +203,7 @@ const FITS: &str = "
 async fn list(app: web::Data<App>, _admin: Admin, Query(ask): Query<ListShipments>) -> Result<HttpResponse> {
     const PAGE: &str =
         sql!(SELECT, " WHERE ", FITS, " AND ($6::uuid IS NULL OR s.id < $6) ORDER BY s.id DESC LIMIT $7 OFFSET $8");
-    const COUNT: &str = sql!("SELECT count(*) FROM shipments s WHERE ", FITS);
+    const COUNT: &str = sql!("SELECT count(*) FROM (SELECT FROM shipments s WHERE ", FITS, " LIMIT $6) counted");
     const SUMS: &str = sql!(
         "SELECT count(*) AS labels, coalesce(sum(price_cents), 0)::bigint AS price, coalesce(sum(quoted_cents), 0)::bigint AS quoted,
                 coalesce(sum(difference_cents), 0)::bigint AS difference

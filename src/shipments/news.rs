@@ -206,7 +206,7 @@ pub(super) async fn arrive_with_the_last(tx: &impl GenericClient, order: OrderId
 pub(super) async fn catch_up(tx: &impl GenericClient, order: OrderId) -> Result<()> {
     const LEFT: &str = "
         SELECT coalesce(s.tracking_number, s.protocol, s.provider_ref) AS number,
-               (SELECT min(e.happened_at) FROM shipment_events e WHERE e.shipment_id = s.id AND e.code = 'posted') AS at
+               (SELECT min(e.happened_at) FROM shipment_events e WHERE e.order_id = s.order_id AND e.shipment_id = s.id AND e.code = 'posted') AS at
           FROM shipments s JOIN orders o ON o.id = s.order_id
          WHERE s.order_id = $1 AND o.status = 'processing' AND s.status IN ('posted', 'undelivered', 'delivered') ORDER BY s.volume LIMIT 1";
     let Some(row) = db::query_opt(tx, LEFT, &[&order]).await? else { return Ok(()) };

@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::db::{self, Patience, sql};
 use crate::error::{Error, Problem, Result};
 use crate::http::json::{Json, Path, Query};
-use crate::http::list::holding;
+use crate::http::list::{COUNTED_MAX, holding};
 use crate::http::page::{List, bounds, cursor_of, read_cursor};
 use crate::http::who::{Admin, AdminSent, SignedIn};
 use crate::ids::UserId;
@@ -314,13 +314,13 @@ const LOOKED_UP_MIN: usize = 3;
 
 async fn count_users(db: &impl GenericClient, search: &Search) -> Result<i64> {
     const COUNT: &str = "
-        SELECT count(*) AS total FROM users
+        SELECT count(*) AS total FROM (SELECT FROM users
          WHERE erased_at IS NULL AND ($1::text IS NULL OR plain(name || ' ' || email) LIKE plain($1))
-           AND ($2::text IS NULL OR role = $2)";
-    const COUNT_FOUND: &str = sql!(FOUND, " SELECT count(*) AS total FROM found");
+           AND ($2::text IS NULL OR role = $2) LIMIT $3) counted";
+    const COUNT_FOUND: &str = sql!(FOUND, " SELECT count(*) AS total FROM (SELECT FROM found LIMIT $3) counted");
     let (q, role) = (search.q.as_deref().map(holding), search.role.map(Role::as_str));
     let count = if search.is_looked_up() { COUNT_FOUND } else { COUNT };
-    Ok(db::query_one(db, count, &[&q, &role]).await?.get("total"))
+    Ok(db::query_one(db, count, &[&q, &role, &COUNTED_MAX]).await?.get("total"))
 }
 
 async fn list_users(

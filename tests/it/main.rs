@@ -64,6 +64,7 @@ mod invoices_turn;
 mod invoices_undone;
 mod jobs;
 mod keys;
+mod large;
 mod limits;
 mod links;
 mod logs;

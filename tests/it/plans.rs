@@ -176,3 +176,16 @@ async fn a_cart_is_looked_up_by_its_owner_among_many() {
     shop.execute("TRUNCATE carts CASCADE").await;
     shop.close().await;
 }
+
+#[actix_web::test]
+async fn a_list_counts_up_to_ten_thousand_and_reads_no_further() {
+    let shop = Shop::open().await;
+    let admin = shop.admin().await;
+    let total = async || admin.get("/api/admin/audit?limit=1&action=counted").await.body["total"].as_i64();
+    let many = "INSERT INTO audit_log (actor, action, entity_id, cause) SELECT 'admin:x', 'counted', 'x', 'test' FROM generate_series(1, ";
+    assert_eq!(shop.execute(&format!("{many}9999)")).await, 9_999);
+    assert_eq!(total().await, Some(9_999));
+    shop.execute(&format!("{many}2)")).await;
+    assert_eq!(total().await, Some(10_000));
+    shop.close().await;
+}

@@ -605,7 +605,7 @@ pub async fn cluster() -> &'static Cluster {
 }
 
 /// The migrated database that all others are copied from. Databases of killed runs are removed first.
-async fn template() -> &'static str {
+pub async fn template() -> &'static str {
     const NAME: &str = "vitrine_template";
     static TEMPLATE: OnceCell<()> = OnceCell::const_new();
     TEMPLATE
@@ -659,11 +659,11 @@ pub async fn empty_database() -> String {
     name
 }
 
-async fn drop_database(name: &str) {
+pub async fn drop_database(name: &str) {
     admin_connection().await.batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)")).await.unwrap();
 }
 
-async fn admin_connection() -> tokio_postgres::Client {
+pub async fn admin_connection() -> tokio_postgres::Client {
     let (client, connection) = tokio_postgres::connect(&cluster().await.url("postgres"), NoTls).await.unwrap();
     actix_web::rt::spawn(connection);
     client

@@ -97,7 +97,7 @@ async fn shape(db: &impl GenericClient, sql: &str) -> Result<String, String> {
     Ok(format!("{} -> {}", takes.join(", "), gives.join(", ")))
 }
 
-fn name(of: &Type) -> &str {
+pub fn name(of: &Type) -> &str {
     match of.kind() {
         Kind::Domain(of) => name(of),
         _ => of.name(),

@@ -173,7 +173,7 @@ pub(in crate::payments) async fn list_disputes(
         WHERE ($1::boolean IS NULL OR (d.closed_at IS NULL) = $1) AND ($2::text IS NULL OR d.state = $2) AND ($3::text IS NULL OR d.stage = $3)
           AND ($4::text IS NULL OR d.provider = $4) AND ($5::uuid IS NULL OR d.order_id = $5)";
     const LIST: &str = sql!(VIEW, WANTED, " AND ($6::uuid IS NULL OR d.id < $6) ORDER BY d.id DESC LIMIT $7 OFFSET $8");
-    const COUNT: &str = sql!("SELECT count(*) FROM disputes d ", WANTED);
+    const COUNT: &str = sql!("SELECT count(*) FROM (SELECT FROM disputes d ", WANTED, " LIMIT $6) counted");
     let place: Place<DisputeId> = Place::of(ask.limit, ask.offset, ask.cursor.as_deref())?;
     let filters: [&(dyn tokio_postgres::types::ToSql + Sync); 5] =
         [&ask.open, &ask.state, &ask.stage, &ask.provider, &ask.order_id];
