@@ -92,6 +92,7 @@ mod refused;
 mod reread;
 mod repeats;
 mod retired;
+mod round_trips;
 mod schemas;
 mod search;
 mod search_titles;
