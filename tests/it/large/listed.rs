@@ -57,5 +57,10 @@ pub const LISTED: &[(&str, &str, &str)] = &[
         "an administrator erases few guests by their document; its index would be written by every checkout",
     ),
     ("src/shipments/http.rs SUMS", "shipments", "the sums of all labels that fit are this list's purpose"),
+    (
+        "src/users/admin.rs COUNT",
+        "users",
+        "a part of one or two letters fits so many people that reading on finds ten thousand soon",
+    ),
     ("src/worker.rs PULL", "jobs", "of a drain, which tests do and servers do not"),
 ];
