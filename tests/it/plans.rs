@@ -11,7 +11,7 @@ const MANY: &str = "
            shipping_cents, shipping_quoted_cents, total_cents, shipping_address, shipping_provider, carrier, service, service_code,
            delivery_days, freight_quote, tracking_number, expires_at, paid_at, shipped_at, created_at)
     SELECT ('019' || lpad(n::text, 5, '0') || '-0000-7000-8000-000000000000')::uuid, 'N' || n, CASE WHEN n <= 12000 THEN 'Maria ' ELSE 'Pessoa ' END || n,
-           'pessoa' || n || '@example.com', '\\x00', 1, '\\x00', 'delivered', 'paid', 100, 0, 0, 100, '{}', 'melhorenvio', 'c', 's', '1', 1, '{}',
+           'pessoa' || n || '@example.com', '\\x00', 1, '\\x00', 'delivered', 'paid', 100, 0, 0, 100, '{\"cep\": \"01310100\", \"city\": \"São Paulo\", \"state\": \"SP\"}', 'melhorenvio', 'c', 's', '1', 1, '{}',
            'BR' || n || 'BR', now(), now(), now(), now() - interval '1 day' FROM generate_series(1, 24000) n;
     INSERT INTO order_lines (id, order_id, position, product_id, variant_id, sku, name, variant_name, quantity, unit_price_cents, line_total_cents)
     SELECT gen_random_uuid(), o.id, 1, v.product_id, v.id, v.sku, 'n', 'n', 1, 100, 100 FROM orders o, (SELECT id, product_id, sku FROM variants LIMIT 1) v;
