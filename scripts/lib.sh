@@ -89,7 +89,7 @@ find_postgres() {
 usable_postgres() {
     [ -x "$1/postgres" ] && [ -x "$1/initdb" ] && [ -x "$1/pg_ctl" ] || return 1
     major=$("$1/postgres" --version 2>/dev/null | sed -n 's/.*(PostgreSQL) \([0-9]*\).*/\1/p')
-    [ "${major:-0}" -ge "$PG_MIN" ]
+    [ "${major:-0}" -ge "$PG_MIN" ] && FOUND_PG_BIN=$1
 }
 
 need_postgres() {
@@ -108,6 +108,24 @@ need_postgres() {
     fi
     install_debian "PostgreSQL $PG_MIN or newer (the shop's data; it runs in this folder, as a private server)" postgresql
     find_postgres || die "the PostgreSQL of this system's packages is older than $PG_MIN: install a newer one, or set DEV_PG_BIN or DATABASE_URL"
+}
+
+# Only for scripts/bench. It belongs to PostgreSQL's server package; some systems have it apart.
+need_pgbench() {
+    PGBENCH=${FOUND_PG_BIN:-}/pgbench
+    if [ -x "$PGBENCH" ]; then return 0; fi
+    PGBENCH=$(command -v pgbench) || die "pgbench is needed for scripts/bench: install the package of this system's PostgreSQL that has it"
+}
+
+# Only for scripts/bench.
+need_wrk() {
+    if ! have wrk; then
+        case $(uname -s) in
+        Darwin) die "wrk makes the load: run 'brew install wrk'" ;;
+        *) install_debian "wrk (the load generator of scripts/bench)" wrk ;;
+        esac
+    fi
+    WRK=$(command -v wrk)
 }
 
 # For the typed client and what checks the document. `cargo test` alone needs neither.
