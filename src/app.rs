@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use deadpool_postgres::Pool;
 use moka::future::Cache;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::access_log::AccessLog;
 use crate::cache::AnswerCache;
@@ -46,6 +46,8 @@ pub struct App {
     pub mail_pace: Arc<Pace>,
     pub strangers: Strangers,
     pub access_log: Option<AccessLog>,
+    /// A permit for each byte of large bodies that are being read. `None`: they are not bounded.
+    pub bodies: Option<Arc<Semaphore>>,
     /// Whether the database answered, for a moment: however many ask whether this server is ready, one statement does.
     pub ready: Cache<(), bool>,
     wake: Notify,
@@ -75,6 +77,7 @@ impl App {
             mail_pace,
             strangers: Strangers::new(),
             access_log,
+            bodies: config.http.connections.body_bytes.map(|bytes| Arc::new(Semaphore::new(bytes))),
             ready: Cache::builder().max_capacity(1).time_to_live(READY_FOR).build(),
             wake: Notify::new(),
             draining: AtomicBool::new(false),

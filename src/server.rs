@@ -16,7 +16,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use crate::app::App;
 use crate::catalog::import::Stock;
 use crate::error::{Error, Problem, Result};
-use crate::http::json::MAX_BODY;
+use crate::http::body::MAX_BODY;
 use crate::http::methods::{Methods, no_route};
 use crate::http::{connection, rate_limit, request_id};
 use crate::invoices::InvoiceDocument;

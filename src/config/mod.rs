@@ -76,6 +76,8 @@ pub struct ConnectionLimits {
     pub most: Option<usize>,
     /// Of one address (of IPv6 per /64). Those of `trusted_proxies` are not counted so.
     pub most_per_address: Option<usize>,
+    /// Bytes of large bodies that are read at once.
+    pub body_bytes: Option<usize>,
     /// How long a client may take nothing of its answer before the connection is closed.
     pub send_wait: Duration,
 }
@@ -285,6 +287,7 @@ fn connection_limits(env: &mut Env<'_>, counts_requests: bool) -> ConnectionLimi
     ConnectionLimits {
         most: most("HTTP_MAX_CONNECTIONS", 4096),
         most_per_address: most("HTTP_MAX_CONNECTIONS_PER_ADDRESS", if counts_requests { 256 } else { 0 }),
+        body_bytes: Some(env.number("HTTP_MAX_BODIES_MB", 64, 0, 1_000_000) as usize * 1024 * 1024).filter(|most| *most > 0),
         send_wait: env.duration("HTTP_SEND_WAIT", "30s"),
     }
 }

@@ -2,28 +2,21 @@
 
 use std::borrow::Cow;
 use std::ops::Deref;
-use std::time::Duration;
 
 use actix_web::dev::Payload;
-use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{FromRequest, HttpRequest, web};
-use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt;
+use bytes::Bytes;
 use futures_util::future::{LocalBoxFuture, Ready, ready};
 use garde::Validate;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use sha2::{Digest, Sha256};
 
+use super::body::{self, Bounds};
 use super::objects::Objects;
 use crate::error::{Error, FieldError, Result};
 use crate::http::storable;
-
-/// The largest body we read.
-pub const MAX_BODY: usize = 1024 * 1024;
-
-/// How long a body may take. Its headers have had a bound of their own.
-const BODY_WAIT: Duration = Duration::from_secs(30);
 
 /// An optional text that may be left blank, as a form sends it: then it is absent. Use with `#[serde(default)]`.
 pub fn typed<'de, D: Deserializer<'de>>(value: D) -> std::result::Result<Option<String>, D::Error> {
@@ -65,7 +58,7 @@ where
 
     fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let is_json = is_sent_as_json(req);
-        let body = body_bytes(req, payload);
+        let body = body::read(req, payload, Bounds::default());
         Box::pin(async move { Self::of(body.await?, is_json) })
     }
 }
@@ -101,48 +94,13 @@ where
 
     fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let is_json = is_sent_as_json(req);
-        let body = body_bytes(req, payload);
+        let body = body::read(req, payload, Bounds::default());
         Box::pin(async move {
             let raw = body.await?;
             let value = if raw.is_empty() { None } else { Some(Json::of(raw, is_json)?) };
             Ok(Self(value))
         })
     }
-}
-
-/// The whole body as it was sent, or 413 if it is larger than [`MAX_BODY`], or 408 if it takes longer than 30 seconds.
-///
-/// A compressed body is refused (415): it could expand to gigabytes, and a signature is made over the bytes as sent.
-pub fn body_bytes(req: &HttpRequest, payload: &mut Payload) -> LocalBoxFuture<'static, Result<Bytes>> {
-    body_within(req, payload, BODY_WAIT)
-}
-
-fn body_within(req: &HttpRequest, payload: &mut Payload, wait: Duration) -> LocalBoxFuture<'static, Result<Bytes>> {
-    let header = |name| req.headers().get(name).and_then(|value| value.to_str().ok());
-    let is_plain = header(CONTENT_ENCODING).is_none_or(|encoding| encoding.eq_ignore_ascii_case("identity"));
-    let is_large = header(CONTENT_LENGTH).and_then(|length| length.parse().ok()).is_some_and(|length: usize| length > MAX_BODY);
-    let mut payload = payload.take();
-    Box::pin(async move {
-        if !is_plain {
-            return Err(Error::UnsupportedEncoding);
-        }
-        if is_large {
-            return Err(Error::TooLarge);
-        }
-        let mut body = BytesMut::new();
-        let read = async {
-            while let Some(chunk) = payload.next().await {
-                let chunk = chunk.map_err(|_| Error::Malformed("The body could not be read to its end".into()))?;
-                if body.len() + chunk.len() > MAX_BODY {
-                    return Err(Error::TooLarge);
-                }
-                body.extend_from_slice(&chunk);
-            }
-            Ok(())
-        };
-        tokio::time::timeout(wait, read).await.map_err(|_| Error::BodyTooSlow)??;
-        Ok(body.freeze())
-    })
 }
 
 fn is_sent_as_json(req: &HttpRequest) -> bool {
@@ -256,15 +214,7 @@ impl<T: DeserializeOwned> FromRequest for Path<T> {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::error::PayloadError;
-    use actix_web::test::TestRequest;
-    use futures_util::stream::{self, LocalBoxStream};
-
     use super::*;
-
-    fn pieces(of: &'static [&'static str]) -> LocalBoxStream<'static, Result<Bytes, PayloadError>> {
-        stream::iter(of).map(|text| Ok(Bytes::from_static(text.as_bytes()))).boxed_local()
-    }
 
     #[derive(Debug, serde::Deserialize)]
     struct Wish {
@@ -281,20 +231,5 @@ mod tests {
         for broken in ["", "{", "{} {}", "nonsense"] {
             assert!(matches!(parse::<Wish>(broken.as_bytes()), Err(Error::Malformed(_))), "{broken}");
         }
-    }
-
-    #[tokio::test]
-    async fn a_body_that_stops_on_its_way_is_not_waited_for_beyond_its_time() {
-        let request = TestRequest::default().to_http_request();
-        let mut stops = Payload::Stream { payload: pieces(&["{\"a\":"]).chain(stream::pending()).boxed_local() };
-        let read = body_within(&request, &mut stops, Duration::from_millis(20)).await;
-        assert!(matches!(read, Err(Error::BodyTooSlow)), "{read:?}");
-    }
-
-    #[tokio::test]
-    async fn a_body_that_comes_in_pieces_is_read_to_its_end() {
-        let request = TestRequest::default().to_http_request();
-        let mut comes = Payload::Stream { payload: pieces(&["{", "\"a\"", ":1}"]) };
-        assert_eq!(body_bytes(&request, &mut comes).await.ok().as_deref(), Some(&b"{\"a\":1}"[..]));
     }
 }

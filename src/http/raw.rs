@@ -6,7 +6,7 @@ use futures_util::future::LocalBoxFuture;
 use vitrine_kit::Delivery;
 
 use crate::error::{Error, Result};
-use crate::http::json::body_bytes;
+use crate::http::body::{self, Bounds};
 
 /// The raw body with its headers: nothing is parsed before the signature is checked.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ impl FromRequest for Raw {
             .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
             .collect();
         let query = req.query_string().to_owned();
-        let body = body_bytes(req, payload);
+        let body = body::read(req, payload, Bounds::default());
         Box::pin(async move { Ok(Self(Delivery::new(body.await?, headers, query))) })
     }
 }

@@ -179,3 +179,32 @@ async fn an_answer_that_is_being_read_is_finished_while_the_server_stops() {
     beside.stop().await;
     shop.close().await;
 }
+
+#[actix_web::test]
+async fn large_bodies_that_are_read_at_once_are_bounded_together_and_small_ones_go_on() {
+    let shop = Shop::open_with(&[("HTTP_MAX_BODIES_MB", "1")]).await;
+    let large = vec![b' '; 800_000];
+    let send = async || shop.request("POST", "/api/auth/login").body("application/json", large.clone()).send().await;
+    assert_eq!(send().await.status, 400, "alone it is read, and it is no JSON");
+    // The first client sends most of its body and stops.
+    let mut slow = connect(&shop.url).await;
+    let head =
+        "POST /api/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 900000\r\n\r\n";
+    slow.write_all(head.as_bytes()).await.unwrap();
+    slow.write_all(&large).await.unwrap();
+    let refused = timeout(LONG, async {
+        loop {
+            let answer = send().await;
+            if answer.status != 400 {
+                break answer;
+            }
+        }
+    });
+    let refused = refused.await.unwrap();
+    assert_eq!((refused.status, refused.slug(), refused.header("retry-after")), (503, "unavailable", Some("2")));
+    let wrong = json!({"email": "ana@example.com", "password": "nenhuma-senha"});
+    assert_eq!(shop.post("/api/auth/login", &wrong).await.status, 401, "a small one is read");
+    drop(slow);
+    timeout(LONG, async { while send().await.status != 400 {} }).await.expect("what it held is given back");
+    shop.close().await;
+}
