@@ -32,8 +32,8 @@ pub struct FieldError {
 /// How much can be paid by a method, and how much is to be paid.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct AmountBounds {
-    /// The method of payment: `pix` or `credit_card`.
-    #[schema(example = "pix")]
+    /// The method of payment.
+    #[schema(schema_with = method_of_bounds)]
     pub method: &'static str,
     /// What is to be paid, in centavos, after the method's discount.
     #[schema(value_type = i64, minimum = 0, example = 10782)]
@@ -262,6 +262,11 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub amount: Option<AmountBounds>,
+}
+
+/// By name: the methods stand above this module.
+fn method_of_bounds() -> Ref {
+    RefBuilder::new().ref_location_from_schema_name("PaymentMethod").description(Some("The method of payment.")).build()
 }
 
 /// By name: the cart stands above this module.

@@ -6,6 +6,8 @@ use deadpool_postgres::GenericClient;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
+use strum::{EnumDiscriminants, IntoStaticStr};
+use utoipa::ToSchema;
 
 use crate::cause;
 use crate::db;
@@ -15,8 +17,11 @@ use crate::ids::{
 };
 
 /// Everything that workers do. A job holds ids only: the state is read when it runs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, EnumDiscriminants)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[strum_discriminants(name(JobKind), derive(Serialize, Deserialize, ToSchema, IntoStaticStr))]
+#[strum_discriminants(serde(rename_all = "snake_case"), strum(serialize_all = "snake_case"))]
+#[strum_discriminants(doc = "What a job does.")]
 pub enum Job {
     MailWelcome {
         user: UserId,
@@ -189,52 +194,7 @@ pub const RECURRING: [Job; 10] = [
 impl Job {
     /// The word in the `kind` column, in logs and in metrics.
     pub fn kind(&self) -> &'static str {
-        match self {
-            Self::MailWelcome { .. } => "mail_welcome",
-            Self::MailOrderPlaced { .. } => "mail_order_placed",
-            Self::MailExpiryReminder { .. } => "mail_expiry_reminder",
-            Self::MailOrderPaid { .. } => "mail_order_paid",
-            Self::MailOrderShipped { .. } => "mail_order_shipped",
-            Self::MailOrderDelivered { .. } => "mail_order_delivered",
-            Self::MailOrderCancelled { .. } => "mail_order_cancelled",
-            Self::MailRefunded { .. } => "mail_refunded",
-            Self::MailInvoice { .. } => "mail_invoice",
-            Self::MailPasswordReset { .. } => "mail_password_reset",
-            Self::MailEmailConfirm { .. } => "mail_email_confirm",
-            Self::MailEmailChanged { .. } => "mail_email_changed",
-            Self::MailPasswordChanged { .. } => "mail_password_changed",
-            Self::MailOrderLink { .. } => "mail_order_link",
-            Self::MailPrivacyRequest { .. } => "mail_privacy_request",
-            Self::MailMessage { .. } => "mail_message",
-            Self::SmsOrderPaid { .. } => "sms_order_paid",
-            Self::SmsOrderShipped { .. } => "sms_order_shipped",
-            Self::ExpireOrder { .. } => "expire_order",
-            Self::CheckPayment { .. } => "check_payment",
-            Self::VoidPayment { .. } => "void_payment",
-            Self::SendRefund { .. } => "send_refund",
-            Self::LookAtRefunds { .. } => "look_at_refunds",
-            Self::LookAtDispute { .. } => "look_at_dispute",
-            Self::InvoiceOrder { .. } => "invoice_order",
-            Self::DropInvoice { .. } => "drop_invoice",
-            Self::SendInvoice { .. } => "send_invoice",
-            Self::CancelInvoice { .. } => "cancel_invoice",
-            Self::KeepInvoice { .. } => "keep_invoice",
-            Self::CorrectInvoice { .. } => "correct_invoice",
-            Self::BuyLabel { .. } => "buy_label",
-            Self::DropLabel { .. } => "drop_label",
-            Self::TrackParcels => "track_parcels",
-            Self::CompareBooks { .. } => "compare_books",
-            Self::KeepBooks => "keep_books",
-            Self::Reconcile => "reconcile",
-            Self::WatchStock => "watch_stock",
-            Self::WatchCertificate => "watch_certificate",
-            Self::WatchTaxRules => "watch_tax_rules",
-            Self::WatchDisputes => "watch_disputes",
-            Self::WatchReturns => "watch_returns",
-            Self::ReadReturns { .. } => "read_returns",
-            Self::SendAlerts => "send_alerts",
-            Self::Purge => "purge",
-        }
+        JobKind::from(self).into()
     }
 
     fn is_recurring(&self) -> bool {
@@ -388,4 +348,19 @@ pub enum Outcome {
     Again(Timestamp),
     /// Repeating does not help: an administrator must look.
     Dead(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_is_the_same_word_in_its_column_its_payload_and_the_document() {
+        let refund = Job::SendRefund { refund: RefundId::new() };
+        for job in RECURRING.iter().chain([&refund]) {
+            assert_eq!(serde_json::to_value(job).unwrap()["kind"], job.kind());
+            assert_eq!(serde_json::to_value(JobKind::from(job)).unwrap(), job.kind());
+        }
+        assert_eq!((refund.kind(), Job::LookAtRefunds { payment: PaymentId::new() }.kind()), ("send_refund", "look_at_refunds"));
+    }
 }

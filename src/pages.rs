@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::calendar;
 use crate::error::{Error, Result};
 use crate::http::json::Path;
-use crate::orders::tracking;
+use crate::orders::tracking::{self, TrackedStatus};
 
 const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -69,7 +69,7 @@ async fn track(app: web::Data<App>, Path(number): Path<String>) -> Result<HttpRe
         .and_then(|()| templates.get_template("tracking.html"))
         .and_then(|template| {
             template.render(context! {
-                number => found.number, state => tracking::in_portuguese(found.status.as_str()), carrier => found.carrier,
+                number => found.number, state => TrackedStatus::from(found.status).in_portuguese(), carrier => found.carrier,
                 tracking_number => found.tracking_number, items => minijinja::value::Serde(&found.items), steps,
             })
         })

@@ -1,5 +1,7 @@
 //! Which provider serves what. The only file that names them all.
 
+pub mod names;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -17,8 +17,9 @@ use crate::error::{Error, Problem, Result};
 use crate::http::json::{Json, Path, Query};
 use crate::http::list::{self, Place, list_page};
 use crate::http::page::List;
-use crate::http::who::{Admin, AdminSent};
+use crate::http::who::{Admin, Sent};
 use crate::ids::JobId;
+use crate::jobs::JobKind;
 
 #[derive(Debug, Deserialize, Validate, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -27,10 +28,9 @@ struct ListJobs {
     /// Only jobs in this state.
     #[garde(skip)]
     state: Option<JobState>,
-    /// Only jobs of this kind: `mail_order_paid`, `send_refund`, …
-    #[garde(inner(length(chars, max = 60)))]
-    #[param(max_length = 60)]
-    kind: Option<String>,
+    /// Only jobs of this kind.
+    #[garde(skip)]
+    kind: Option<JobKind>,
     /// The beginning of a kind (a space stands for `_`), or a part of what a dead job failed with; at least three characters. Case and
     /// accents do not matter.
     #[garde(inner(length(chars, max = 120)))]
@@ -78,7 +78,7 @@ struct JobView {
     /// The job.
     id: JobId,
     /// What it does.
-    #[schema(example = "mail_order_paid")]
+    #[schema(value_type = JobKind)]
     kind: String,
     /// The ids that it is about.
     #[schema(value_type = BTreeMap<String, serde_json::Value>)]
@@ -156,7 +156,7 @@ pub(super) async fn list_jobs(app: web::Data<App>, _admin: Admin, Query(ask): Qu
     const COUNT_FOUND: &str = sql!(FOUND, " SELECT count(*) FROM (SELECT FROM jobs WHERE ", FITS, " LIMIT $6) counted");
     let place: Place<JobId> = Place::of(ask.limit, ask.offset, ask.cursor.as_deref())?;
     let (db, read) = (app.db().await?, |row: &Row| (row.get("id"), view(row)));
-    let (state, kind) = (&ask.state.map(JobState::as_str), &ask.kind);
+    let (state, kind) = (&ask.state.map(JobState::as_str), &ask.kind.map(<&str>::from));
     let page = match list::part(ask.q.as_deref())? {
         Some(q) => {
             let filters: [&(dyn ToSql + Sync); 5] = [state, kind, &q, &list::last_letter(), &list::holding(q)];
@@ -211,9 +211,8 @@ pub(super) async fn retry_job(app: web::Data<App>, admin: Admin, id: Path<JobId>
 #[schema(example = json!({"kind": "send_refund"}))]
 pub(super) struct RetryJobs {
     /// Only these; left out: all.
-    #[garde(inner(length(chars, max = 50)))]
-    #[schema(max_length = 50)]
-    kind: Option<String>,
+    #[garde(skip)]
+    kind: Option<JobKind>,
 }
 
 /// How many were started again.
@@ -234,7 +233,7 @@ pub(super) struct RetriedJobs {
         (status = 200, body = RetriedJobs, description = "How many were started again"),
         (status = 409, body = Problem, description = "`conflict`: one of them was queued at this moment: ask again")))]
 #[post("/api/admin/jobs/retry")]
-pub(super) async fn retry_jobs(app: web::Data<App>, AdminSent(admin, body): AdminSent<Json<RetryJobs>>) -> Result<HttpResponse> {
+pub(super) async fn retry_jobs(app: web::Data<App>, Sent(admin, body): Sent<Admin, Json<RetryJobs>>) -> Result<HttpResponse> {
     const RETRY: &str = "
         WITH dead AS (
             SELECT DISTINCT ON (coalesce(d.dedupe, d.id::text)) d.id
@@ -245,7 +244,7 @@ pub(super) async fn retry_jobs(app: web::Data<App>, AdminSent(admin, body): Admi
         UPDATE jobs j SET state = 'waiting', run_at = now(), attempts = 0, finished_at = NULL FROM dead WHERE j.id = dead.id";
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
-    let retried = match db::execute(&tx, RETRY, &[&body.kind]).await {
+    let retried = match db::execute(&tx, RETRY, &[&body.kind.map(<&str>::from)]).await {
         Err(Error::Database(error)) if broken_constraint(&error) == Some("jobs_dedupe") => {
             return Err(Error::Conflict("One of these jobs was queued at this moment: ask again".into()));
         }

@@ -17,6 +17,8 @@ use crate::http::list::{Place, list_page};
 use crate::http::page::List;
 use crate::http::who::Admin;
 use crate::ids::{EventId, OrderId};
+use crate::providers::names::WebhookProvider;
+use crate::sale::outcome::EventOutcome;
 use crate::webhooks;
 
 #[derive(Debug, Deserialize, Validate, IntoParams)]
@@ -24,13 +26,11 @@ use crate::webhooks;
 #[into_params(parameter_in = Query)]
 struct ListWebhooks {
     /// Only events of this provider.
-    #[garde(inner(length(chars, max = 60)))]
-    #[param(max_length = 60)]
-    provider: Option<String>,
-    /// Only events with this outcome: `applied`, `already done`, `surplus`, `mismatch`, `unknown`, `ignored`, `hint`, …
-    #[garde(inner(length(chars, max = 60)))]
-    #[param(max_length = 60)]
-    outcome: Option<String>,
+    #[garde(skip)]
+    provider: Option<WebhookProvider>,
+    /// Only events with this outcome.
+    #[garde(skip)]
+    outcome: Option<EventOutcome>,
     /// Only those about this order.
     #[garde(skip)]
     order_id: Option<OrderId>,
@@ -54,7 +54,7 @@ struct WebhookView {
     /// The event.
     id: EventId,
     /// Who sent it.
-    #[schema(example = "openpix")]
+    #[schema(value_type = WebhookProvider)]
     provider: String,
     /// Their name for it.
     #[schema(example = "evt_1Nf8")]
@@ -62,8 +62,8 @@ struct WebhookView {
     /// Their word for what happened.
     #[schema(example = "charge.completed")]
     event: String,
-    /// What it did: `applied`, `already done`, `surplus`, `mismatch`, `unknown`, `ignored`, `hint`, …
-    #[schema(example = "applied")]
+    /// What it did.
+    #[schema(value_type = EventOutcome)]
     outcome: String,
     /// The order that it was about; null: none of ours.
     #[schema(required = true)]
@@ -118,7 +118,8 @@ pub(super) async fn list_webhooks(app: web::Data<App>, _admin: Admin, Query(ask)
          WHERE ($1::text IS NULL OR provider = $1) AND ($2::text IS NULL OR outcome = $2) AND ($3::uuid IS NULL OR order_id = $3)
          LIMIT $4) counted";
     let place: Place<EventId> = Place::of(ask.limit, ask.offset, ask.cursor.as_deref())?;
-    let filters: [&(dyn tokio_postgres::types::ToSql + Sync); 3] = [&ask.provider, &ask.outcome, &ask.order_id];
+    let provider = ask.provider.map(<&str>::from);
+    let filters: [&(dyn tokio_postgres::types::ToSql + Sync); 3] = [&provider, &ask.outcome, &ask.order_id];
     let page = list_page(&app.db().await?, (LIST, COUNT), &filters, &place, |row| (row.get("id"), webhook(row))).await?;
     Ok(HttpResponse::Ok().json(page))
 }

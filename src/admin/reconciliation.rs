@@ -16,8 +16,9 @@ use crate::error::{Error, Problem, Result};
 use crate::http::json::{Json, Path, Query};
 use crate::http::list::{Place, list_page};
 use crate::http::page::List;
-use crate::http::who::{Admin, AdminSent};
+use crate::http::who::{Admin, Sent};
 use crate::payments::books::{self, Report, Status, Summary};
+use crate::providers::names::PaymentProvider;
 
 #[derive(Debug, Deserialize, Validate, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -32,10 +33,9 @@ struct ListReconciliations {
     /// This day or earlier.
     #[garde(skip)]
     to: Option<Date>,
-    /// Only days of this provider: `propay`, `openpix`, `bacen`, `stripe`.
-    #[garde(inner(length(chars, max = 60)))]
-    #[param(max_length = 60)]
-    provider: Option<String>,
+    /// Only days of this provider.
+    #[garde(skip)]
+    provider: Option<PaymentProvider>,
     /// Only days that compare so.
     #[garde(skip)]
     status: Option<Status>,
@@ -94,8 +94,8 @@ pub(super) async fn list_reconciliations(
     );
     const COUNT: &str = sql!("SELECT count(*) FROM (SELECT ", WANTED, " LIMIT $6) counted");
     let place: Place<String> = Place::of(ask.limit, ask.offset, ask.cursor.as_deref())?;
-    let status = ask.status.map(Status::as_str);
-    let filters: [&(dyn tokio_postgres::types::ToSql + Sync); 5] = [&ask.day, &ask.from, &ask.to, &ask.provider, &status];
+    let (provider, status) = (ask.provider.map(<&str>::from), ask.status.map(Status::as_str));
+    let filters: [&(dyn tokio_postgres::types::ToSql + Sync); 5] = [&ask.day, &ask.from, &ask.to, &provider, &status];
     let read = |row: &tokio_postgres::Row| (row.get("key"), books::store::summary_of(row));
     let page = list_page(&app.db().await?, (PAGE, COUNT), &filters, &place, read).await?;
     Ok(HttpResponse::Ok().json(page))
@@ -188,7 +188,7 @@ struct Comparing {
     /// The day.
     day: Date,
     /// Each provider gets a report of its own.
-    #[schema(example = json!(["openpix", "stripe"]))]
+    #[schema(value_type = Vec<PaymentProvider>, example = json!(["openpix", "stripe"]))]
     providers: Vec<String>,
 }
 
@@ -201,8 +201,8 @@ struct Comparing {
         (status = 202, body = Comparing, description = "The comparisons that were queued"),
         (status = 422, body = Problem, description = "`invalid`: the day is in the future, or too far back")))]
 #[post("/api/admin/reports/reconciliation")]
-pub(super) async fn compare_day(app: web::Data<App>, sent: AdminSent<Json<Compare>>) -> Result<HttpResponse> {
-    let AdminSent(admin, body) = sent;
+pub(super) async fn compare_day(app: web::Data<App>, sent: Sent<Admin, Json<Compare>>) -> Result<HttpResponse> {
+    let Sent(admin, body) = sent;
     let day = body.day;
     let mut db = app.db().await?;
     let tx = db.transaction().await?;

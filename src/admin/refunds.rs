@@ -9,6 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 use vitrine_kit::Money;
 
 use crate::app::App;
+use crate::currency::Currency;
 use crate::db::sql;
 use crate::error::{Problem, Result};
 use crate::http::json::Query;
@@ -16,6 +17,7 @@ use crate::http::list::{Place, list_page};
 use crate::http::page::List;
 use crate::http::who::Admin;
 use crate::ids::{OrderId, PaymentId, RefundId};
+use crate::providers::names::PaymentProvider;
 use crate::sale::states::RefundStatus;
 
 #[derive(Debug, Deserialize, Validate, IntoParams)]
@@ -53,13 +55,13 @@ struct ListedRefund {
     /// The payment.
     payment_id: PaymentId,
     /// Whose payment it is.
-    #[schema(example = "openpix")]
+    #[schema(value_type = PaymentProvider)]
     provider: String,
     /// The amount in centavos.
     #[schema(value_type = i64, minimum = 0, example = 5990)]
     amount_cents: Money,
     /// The currency of all amounts, by ISO 4217: `BRL`.
-    #[schema(example = "BRL")]
+    #[schema(value_type = Currency)]
     currency: String,
     /// How far it is.
     status: RefundStatus,

@@ -18,7 +18,7 @@ use crate::catalog::synonyms::SearchSettings;
 use crate::db;
 use crate::error::{Error, Problem, Result};
 use crate::http::json::Json;
-use crate::http::who::{Admin, AdminSent};
+use crate::http::who::{Admin, Sent};
 use crate::orders::limits::OrderLimits;
 use crate::payments::charge::methods::Methods;
 use crate::shipping::ShippingSettings;
@@ -85,7 +85,7 @@ pub(super) async fn list_settings(app: web::Data<App>, _admin: Admin) -> Result<
         (status = 200, body = Company, description = "The setting as it is now"),
         (status = 422, body = Problem, description = "`invalid`: a field is wrong")))]
 #[put("/api/admin/settings/company")]
-pub(super) async fn set_company(app: web::Data<App>, AdminSent(admin, body): AdminSent<Json<Company>>) -> Result<HttpResponse> {
+pub(super) async fn set_company(app: web::Data<App>, Sent(admin, body): Sent<Admin, Json<Company>>) -> Result<HttpResponse> {
     let mut company = body.into_inner();
     company.cnpj = Cnpj::parse(&company.cnpj).map(|c| c.as_str().to_owned()).unwrap_or(company.cnpj);
     company.address.cep = Cep::parse(&company.address.cep).map(|c| c.as_str().to_owned()).unwrap_or(company.address.cep);
@@ -103,7 +103,7 @@ pub(super) async fn set_company(app: web::Data<App>, AdminSent(admin, body): Adm
 #[put("/api/admin/settings/shipping")]
 pub(super) async fn set_shipping(
     app: web::Data<App>,
-    AdminSent(admin, body): AdminSent<Json<ShippingSettings>>,
+    Sent(admin, body): Sent<Admin, Json<ShippingSettings>>,
 ) -> Result<HttpResponse> {
     set(&app, &admin, "shipping", &body.into_inner().tidy()).await
 }
@@ -119,7 +119,7 @@ pub(super) async fn set_shipping(
 #[put("/api/admin/settings/payment_methods")]
 pub(super) async fn set_payment_methods(
     app: web::Data<App>,
-    AdminSent(admin, body): AdminSent<Json<Methods>>,
+    Sent(admin, body): Sent<Admin, Json<Methods>>,
 ) -> Result<HttpResponse> {
     set(&app, &admin, "payment_methods", &*body).await
 }
@@ -133,7 +133,7 @@ pub(super) async fn set_payment_methods(
         (status = 200, body = TaxRules, description = "The setting as it is now"),
         (status = 422, body = Problem, description = "`invalid`: a field is wrong")))]
 #[put("/api/admin/settings/taxes")]
-pub(super) async fn set_taxes(app: web::Data<App>, AdminSent(admin, body): AdminSent<Json<TaxRules>>) -> Result<HttpResponse> {
+pub(super) async fn set_taxes(app: web::Data<App>, Sent(admin, body): Sent<Admin, Json<TaxRules>>) -> Result<HttpResponse> {
     set(&app, &admin, "taxes", &*body).await
 }
 
@@ -146,10 +146,7 @@ pub(super) async fn set_taxes(app: web::Data<App>, AdminSent(admin, body): Admin
         (status = 200, body = StockSettings, description = "The setting as it is now"),
         (status = 422, body = Problem, description = "`invalid`: a field is wrong")))]
 #[put("/api/admin/settings/stock")]
-pub(super) async fn set_stock(
-    app: web::Data<App>,
-    AdminSent(admin, body): AdminSent<Json<StockSettings>>,
-) -> Result<HttpResponse> {
+pub(super) async fn set_stock(app: web::Data<App>, Sent(admin, body): Sent<Admin, Json<StockSettings>>) -> Result<HttpResponse> {
     set(&app, &admin, "stock", &*body).await
 }
 
@@ -164,7 +161,7 @@ pub(super) async fn set_stock(
 #[put("/api/admin/settings/order_limits")]
 pub(super) async fn set_order_limits(
     app: web::Data<App>,
-    AdminSent(admin, body): AdminSent<Json<OrderLimits>>,
+    Sent(admin, body): Sent<Admin, Json<OrderLimits>>,
 ) -> Result<HttpResponse> {
     set(&app, &admin, "order_limits", &*body).await
 }
@@ -180,7 +177,7 @@ pub(super) async fn set_order_limits(
 #[put("/api/admin/settings/search")]
 pub(super) async fn set_search(
     app: web::Data<App>,
-    AdminSent(admin, body): AdminSent<Json<SearchSettings>>,
+    Sent(admin, body): Sent<Admin, Json<SearchSettings>>,
 ) -> Result<HttpResponse> {
     let answer = set(&app, &admin, "search", &*body).await?;
     catalog::changed(&app).await;
@@ -198,7 +195,7 @@ pub(super) async fn set_search(
 #[put("/api/admin/settings/invoices")]
 pub(super) async fn set_invoices(
     app: web::Data<App>,
-    AdminSent(admin, body): AdminSent<Json<InvoiceSettings>>,
+    Sent(admin, body): Sent<Admin, Json<InvoiceSettings>>,
 ) -> Result<HttpResponse> {
     set(&app, &admin, "invoices", &*body).await
 }

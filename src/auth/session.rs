@@ -20,15 +20,20 @@ const COOKIE_PATHS: [&str; 2] = ["/api/auth", "/api/v1/auth"];
 /// How long a browser stays a known device after its last sign-in.
 const DEVICE_DAYS: i64 = 365;
 
+/// How a token is sent: in the header `Authorization`, after this word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+pub enum TokenType {
+    Bearer,
+}
+
 /// A session of a person who is signed in.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Session {
     /// The access token: `Authorization: Bearer …`.
     #[schema(example = "eyJhbGciOiJIUzI1NiJ9…")]
     pub token: String,
-    /// Always `Bearer`.
-    #[schema(example = "Bearer")]
-    pub token_type: &'static str,
+    /// How the access token is sent.
+    pub token_type: TokenType,
     /// Lifetime of the access token in seconds.
     #[schema(example = 900, minimum = 0)]
     pub expires_in: i64,
@@ -48,7 +53,7 @@ impl Session {
     pub fn new(app: &App, user: User, opened: Opened) -> Result<Self> {
         Ok(Self {
             token: app.tokens.issue(user.id, user.role, opened.session)?,
-            token_type: "Bearer",
+            token_type: TokenType::Bearer,
             expires_in: app.tokens.ttl_s(),
             refresh_token: opened.refresh_token,
             device_token: None,

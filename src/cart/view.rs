@@ -8,6 +8,7 @@ use vitrine_kit::Money;
 use super::store::Line;
 use super::{MAX_QUANTITY, Owner, store};
 use crate::coupons::{Coupon, Kind};
+use crate::currency::Currency;
 use crate::db::GenericClient;
 use crate::error::{Error, Result};
 use crate::ids::{ProductId, VariantId};
@@ -33,8 +34,7 @@ pub struct Cart {
     #[schema(value_type = i64, example = 10782, minimum = 0)]
     pub total_cents: Money,
     /// The currency of all amounts, by ISO 4217: `BRL`.
-    #[schema(example = "BRL")]
-    pub currency: &'static str,
+    pub currency: Currency,
     /// What the buyer should know before paying.
     pub warnings: Vec<Warning>,
     /// Only in the answer that makes a guest's cart: send it back as `X-Cart-Token`.
@@ -158,7 +158,7 @@ impl Cart {
             discount_cents: Money::ZERO,
             coupon: None,
             total_cents: Money::ZERO,
-            currency: "BRL",
+            currency: Currency::Brl,
             warnings: Vec::new(),
             cart_token: None,
         }

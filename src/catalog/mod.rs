@@ -43,6 +43,7 @@ use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::app::App;
+use crate::currency::Currency;
 use crate::ids::{CategoryId, ProductId, VariantId};
 use crate::tax::TaxData;
 
@@ -86,8 +87,7 @@ pub struct Product {
     #[schema(minimum = 0, nullable = false, example = 5990)]
     pub compare_at_cents: Option<i64>,
     /// The currency of all amounts, by ISO 4217: `BRL`.
-    #[schema(example = "BRL")]
-    pub currency: &'static str,
+    pub currency: Currency,
     /// May be some seconds old. Cart and checkout read the present value.
     #[schema(example = 12, minimum = 0)]
     pub stock: i32,

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::search::{Ask, Asked, Key, ListQuery, Place, READ, Sort, Words};
 use super::search_sql::{Args, matches, page_sql};
 use super::{Image, Product, Variant, categories, rules};
+use crate::currency::Currency;
 use crate::db::{self, Connection, sql};
 use crate::error::{Error, Result};
 use crate::http::page::List;
@@ -50,7 +51,7 @@ fn product(row: &Row) -> Product {
         description: row.get("description"),
         price_cents: first.map_or(0, |v| v.price_cents),
         compare_at_cents: first.and_then(|v| v.compare_at_cents),
-        currency: "BRL",
+        currency: Currency::Brl,
         stock: first.map_or(0, |v| v.stock),
         in_stock: variants.iter().any(|v| v.in_stock),
         featured: row.get("featured"),

@@ -10,6 +10,7 @@ use super::columns::COLUMNS;
 use super::export::{Form, written};
 use super::sheet::{self, Sheet};
 use super::{Image, Product, Variant, diff};
+use crate::currency::Currency;
 use crate::ids::{CategoryId, ProductId, VariantId};
 use crate::tax::TaxData;
 
@@ -50,7 +51,7 @@ prop_compose! {
             description,
             price_cents: first.price_cents,
             compare_at_cents: first.compare_at_cents,
-            currency: "BRL",
+            currency: Currency::Brl,
             stock: first.stock,
             in_stock: first.in_stock,
             featured: flags[0],

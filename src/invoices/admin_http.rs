@@ -23,9 +23,10 @@ use crate::error::{Error, Problem, Result};
 use crate::http::json::{Json, Path, Query, typed};
 use crate::http::list::{Place, list_page};
 use crate::http::page::List;
-use crate::http::who::{Admin, AdminSent};
+use crate::http::who::{Admin, Sent};
 use crate::ids::{InvoiceId, OrderId};
 use crate::jobs::{self, Job};
+use crate::providers::names::InvoiceProvider;
 use crate::sale::locks;
 use crate::sale::named::OrderPath;
 use crate::sale::states::InvoiceStatus;
@@ -112,7 +113,7 @@ pub(super) struct AdminInvoice {
     #[schema(value_type = Purpose)]
     purpose: String,
     /// Who sends it to the tax authority.
-    #[schema(example = "focusnfe")]
+    #[schema(value_type = InvoiceProvider)]
     provider: String,
     /// Where it was sent.
     #[schema(value_type = Environment)]
@@ -253,8 +254,8 @@ pub(super) struct RetryInvoice {
 #[post("/api/admin/invoices/{id}/retry")]
 pub(super) async fn retry(
     app: web::Data<App>,
+    Sent(admin, body): Sent<Admin, Json<RetryInvoice>>,
     Path(id): Path<InvoiceId>,
-    AdminSent(admin, body): AdminSent<Json<RetryInvoice>>,
 ) -> Result<HttpResponse> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
@@ -308,8 +309,8 @@ fn plain(text: &str, (): &()) -> garde::Result {
 #[post("/api/admin/invoices/{id}/cancel")]
 pub(super) async fn cancel(
     app: web::Data<App>,
+    Sent(admin, body): Sent<Admin, Json<CancelInvoice>>,
     Path(id): Path<InvoiceId>,
-    AdminSent(admin, body): AdminSent<Json<CancelInvoice>>,
 ) -> Result<HttpResponse> {
     withdrawal::cancel_by_hand(&app, id, &body.reason, admin.0.actor()).await?;
     show(&app.db().await?, id).await
@@ -340,8 +341,8 @@ pub(super) struct CorrectInvoice {
 #[post("/api/admin/invoices/{id}/corrections")]
 pub(super) async fn correct(
     app: web::Data<App>,
+    Sent(admin, body): Sent<Admin, Json<CorrectInvoice>>,
     Path(id): Path<InvoiceId>,
-    AdminSent(admin, body): AdminSent<Json<CorrectInvoice>>,
 ) -> Result<HttpResponse> {
     letters::request(&app, id, &body.text, admin.0.actor()).await?;
     let mut answer = show(&app.db().await?, id).await?;

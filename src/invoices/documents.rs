@@ -15,6 +15,7 @@ use super::pack::{self, Books, Month};
 use super::words::Purpose;
 use crate::app::App;
 use crate::audit_log;
+use crate::currency::Currency;
 use crate::db::{self, sql};
 use crate::error::{Error, Problem, Result};
 use crate::http::json::{Path, Query};
@@ -93,8 +94,7 @@ pub(super) struct OrderInvoice {
     #[schema(value_type = i64, example = 12632, minimum = 0)]
     total_cents: Money,
     /// The currency of all amounts, by ISO 4217: `BRL`.
-    #[schema(example = "BRL")]
-    currency: &'static str,
+    currency: Currency,
     /// Its printed form. Opens without signing in, as the links of the order's invoice do. Null: not here yet.
     #[schema(format = "uri", required = true)]
     danfe_url: Option<String>,
@@ -157,7 +157,7 @@ pub(super) async fn list(app: Data<App>, visitor: Visitor, OrderPath(order): Ord
             number: row.get("number"),
             series: row.get("series"),
             total_cents: row.get("total_cents"),
-            currency: "BRL",
+            currency: Currency::Brl,
             authorized_at: row.get("authorized_at"),
             cancelled_at: row.get("cancelled_at"),
         });

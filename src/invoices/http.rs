@@ -11,6 +11,7 @@ use super::documents::{self, Document};
 use super::link::Link;
 use super::words::Environment;
 use crate::app::App;
+use crate::currency::Currency;
 use crate::db;
 use crate::error::{Error, Problem, Result};
 use crate::http::json::Query;
@@ -44,8 +45,7 @@ struct Invoice {
     #[schema(value_type = i64, example = 12632, minimum = 0)]
     total_cents: Money,
     /// The currency of all amounts, by ISO 4217: `BRL`.
-    #[schema(example = "BRL")]
-    currency: &'static str,
+    currency: Currency,
     /// Its printed form. Opens without signing in: the link carries its own right to this one document. Null: not here yet.
     #[schema(format = "uri", required = true)]
     danfe_url: Option<String>,
@@ -99,7 +99,7 @@ pub(super) async fn show(app: web::Data<App>, visitor: Visitor, OrderPath(order)
         number: row.get("number"),
         series: row.get("series"),
         total_cents: row.get("total_cents"),
-        currency: "BRL",
+        currency: Currency::Brl,
         danfe_url: link("has_danfe", "danfe"),
         xml_url: link("has_xml", "xml"),
         message: shown,

@@ -26,6 +26,7 @@ use crate::calendar;
 use crate::db::{self, sql};
 use crate::error::{Error, Result};
 use crate::ids::ProductId;
+use crate::providers::names::InvoiceProvider;
 use crate::tax::{TaxData, TaxRules, law, states};
 
 /// Products that are named at once; the count goes on.
@@ -41,8 +42,8 @@ pub struct Readiness {
     pub on: Date,
     /// Nothing stands in the way of any product's invoice.
     pub ready: bool,
-    /// `focusnfe`, `enotas`; null: the shop emits no invoices.
-    #[schema(example = "focusnfe", required = true)]
+    /// Who would send them; null: the shop emits no invoices.
+    #[schema(value_type = Option<InvoiceProvider>, required = true)]
     pub provider: Option<&'static str>,
     /// `homologacao` has no fiscal value.
     #[schema(value_type = Environment)]

@@ -20,6 +20,7 @@ use crate::http::list::{self, Place};
 use crate::http::page::List;
 use crate::http::who::Admin;
 use crate::ids::{MessageId, OrderId};
+use crate::providers::names::MessageProvider;
 use crate::sale::states::MessageStatus;
 
 pub fn routes(cfg: &mut ServiceConfig<'_>) {
@@ -49,7 +50,7 @@ pub struct MessageView {
     /// How far it is.
     pub status: MessageState,
     /// Who sends it.
-    #[schema(example = "resend")]
+    #[schema(value_type = MessageProvider)]
     pub provider: String,
     /// Why it failed, or why the last try did; null: nothing is wrong.
     #[schema(required = true, example = "The provider is away")]

@@ -11,6 +11,7 @@ use crate::cause::Actor;
 use crate::db;
 use crate::error::{Error, Result};
 use crate::ids::{MessageId, OrderId};
+use crate::sale::outcome::EventOutcome;
 use crate::sale::states::MessageStatus;
 use crate::sale::transitions::message_may;
 
@@ -25,10 +26,10 @@ struct About {
 /// commits.
 ///
 /// Errors: [`Error::Busy`] the mail may not have the provider's id yet. The event is not written down, and must be sent again.
-pub async fn apply_mail_event(tx: &Transaction<'_>, event: &ResendEvent) -> Result<(&'static str, Option<OrderId>)> {
+pub async fn apply_mail_event(tx: &Transaction<'_>, event: &ResendEvent) -> Result<(EventOutcome, Option<OrderId>)> {
     match find_mail(tx, event).await? {
         Some(about) => Ok((record_mail_event(tx, event, &about).await?, about.order)),
-        None => Ok(("unknown", None)),
+        None => Ok((EventOutcome::Unknown, None)),
     }
 }
 
@@ -48,7 +49,7 @@ async fn find_mail(tx: &Transaction<'_>, event: &ResendEvent) -> Result<Option<A
     Ok(None)
 }
 
-async fn record_mail_event(tx: &Transaction<'_>, event: &ResendEvent, about: &About) -> Result<&'static str> {
+async fn record_mail_event(tx: &Transaction<'_>, event: &ResendEvent, about: &About) -> Result<EventOutcome> {
     let (to, why) = match &event.news {
         MailNews::Delivered => (MessageStatus::Delivered, String::new()),
         MailNews::Bounced { is_permanent: true, reason } => (MessageStatus::Bounced, without_people(reason, &event.to)),
@@ -58,17 +59,17 @@ async fn record_mail_event(tx: &Transaction<'_>, event: &ResendEvent, about: &Ab
         MailNews::Bounced { is_permanent: false, reason } => {
             return note_soft_bounce(tx, about, &without_people(reason, &event.to)).await;
         }
-        MailNews::Other => return Ok("ignored"),
+        MailNews::Other => return Ok(EventOutcome::Ignored),
     };
     store::lock_order(tx, about.order).await?;
     if to == MessageStatus::Bounced {
         block_address(tx, about).await?;
     }
     if !mark_message(tx, about, to, &why).await? {
-        return Ok("already done");
+        return Ok(EventOutcome::AlreadyDone);
     }
     store::record_message_history(tx, about.order, about.id, (Some(about.status), to), &why, Actor::Provider(NAME)).await?;
-    Ok("applied")
+    Ok(EventOutcome::Applied)
 }
 
 /// Moves the message on. `false`: it may not go there, or it has moved meanwhile. A mail that failed stays so.
@@ -90,10 +91,10 @@ async fn block_address(tx: &impl GenericClient, about: &About) -> Result<()> {
 }
 
 /// The mailbox is full or away. Another mail may arrive, so only the reason is kept.
-async fn note_soft_bounce(tx: &impl GenericClient, about: &About, why: &str) -> Result<&'static str> {
+async fn note_soft_bounce(tx: &impl GenericClient, about: &About, why: &str) -> Result<EventOutcome> {
     const NOTE: &str = "UPDATE messages SET error = $2 WHERE id = $1 AND status = 'sent'";
     db::execute(tx, NOTE, &[&about.id, &why]).await?;
-    Ok("applied")
+    Ok(EventOutcome::Applied)
 }
 
 /// The event as the inbox keeps it: the provider's format without addresses, so that an erasure has nothing to do here.

@@ -18,6 +18,7 @@ use crate::error::Result;
 use crate::ids::{MessageId, OrderId, UserId};
 use crate::jobs::{Job, Outcome};
 use crate::lang::Lang;
+use crate::sale::outcome::EventOutcome;
 use crate::sale::states::{MessageStatus, OrderStatus};
 use crate::sale::transitions::message_may;
 
@@ -212,10 +213,10 @@ async fn apply_early_report(tx: &Transaction<'_>, message: &Claimed, provider_re
 ///
 /// A report about an unknown SMS has no effect: it is not ours, or it is just being sent, and then [`apply_early_report`] finds
 /// the report.
-pub async fn apply_sms_report(tx: &Transaction<'_>, report: &Report) -> Result<(&'static str, Option<OrderId>)> {
+pub async fn apply_sms_report(tx: &Transaction<'_>, report: &Report) -> Result<(EventOutcome, Option<OrderId>)> {
     const FIND: &str = "SELECT id, order_id FROM messages WHERE provider_ref = $1 AND provider = $2";
     lock_ref(tx, &report.id).await?;
-    let Some(row) = db::query_opt(tx, FIND, &[&report.id, &NAME]).await? else { return Ok(("unknown", None)) };
+    let Some(row) = db::query_opt(tx, FIND, &[&report.id, &NAME]).await? else { return Ok((EventOutcome::Unknown, None)) };
     let order = row.get("order_id");
     Ok((record_sms_report(tx, row.get("id"), order, report).await?, order))
 }
@@ -226,30 +227,30 @@ async fn record_sms_report(
     id: MessageId,
     order: Option<OrderId>,
     report: &Report,
-) -> Result<&'static str> {
+) -> Result<EventOutcome> {
     const FIND: &str = "SELECT status, error, user_id FROM messages WHERE id = $1";
     const MARK: &str = "UPDATE messages SET status = $2, error = nullif($3, '') WHERE id = $1 AND status = $4";
     let (to, why) = match &report.news {
         SmsNews::Delivered => (MessageStatus::Delivered, ""),
         SmsNews::Failed { reason } => (MessageStatus::Failed, reason.as_str()),
         SmsNews::Absent => (MessageStatus::Failed, ABSENT),
-        SmsNews::Underway => return Ok("ignored"),
+        SmsNews::Underway => return Ok(EventOutcome::Ignored),
     };
     let row = db::query_one(tx, FIND, &[&id]).await?;
     let from: MessageStatus = row.try_get("status")?;
     let was_absent = from == MessageStatus::Failed && row.get::<_, Option<&str>>("error") == Some(ABSENT);
     if !message_may(from, to) || (from == MessageStatus::Failed && !was_absent) {
-        return Ok("already done");
+        return Ok(EventOutcome::AlreadyDone);
     }
     if report.news.says_no_more() {
         opt_out(tx, row.get("user_id"), order).await?; // locks the person before the order, as an erasure does
     }
     store::lock_order(tx, order).await?;
     if db::execute(tx, MARK, &[&id, &to, &why, &from]).await? == 0 {
-        return Ok("already done");
+        return Ok(EventOutcome::AlreadyDone);
     }
     store::record_message_history(tx, order, id, (Some(from), to), why, Actor::Provider(NAME)).await?;
-    Ok("applied")
+    Ok(EventOutcome::Applied)
 }
 
 /// The report as the inbox keeps it: without the number, so that an erasure has nothing to do here.

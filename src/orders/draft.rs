@@ -13,6 +13,7 @@ use super::shown;
 use super::view::{OrderLine, OrderView};
 use crate::app::App;
 use crate::coupons::Coupon;
+use crate::currency::Currency;
 use crate::error::{Error, Result};
 use crate::ids::{CartId, CouponId, OrderId, UserId, VariantId};
 use crate::invoices::readiness::{Door, Unready};
@@ -186,7 +187,7 @@ impl Draft {
             method_discount_cents: self.method_discount,
             shipping_cents: self.shipping,
             total_cents: self.total,
-            currency: "BRL",
+            currency: Currency::Brl,
             coupon_code: self.coupon.as_ref().map(|(_, code)| code.clone()),
             customer_name: self.contact.name.clone(),
             state_registration: self.registration.as_ref().map(|r| r.as_str().to_owned()),

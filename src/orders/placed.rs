@@ -4,6 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::view::OrderView;
+use crate::currency::Currency;
 use crate::error::{Error, Problem};
 use crate::payments::charge::answer::Started;
 
@@ -43,8 +44,7 @@ pub struct NothingToPay {
     #[schema(minimum = 0, maximum = 0, example = 0)]
     pub amount_cents: i64,
     /// The currency, by ISO 4217: `BRL`.
-    #[schema(example = "BRL")]
-    pub currency: &'static str,
+    pub currency: Currency,
 }
 
 /// The word of an order that costs nothing.
@@ -83,7 +83,7 @@ pub struct StartProblem {
 impl PlacedPayment {
     /// Nothing is to be paid.
     pub fn not_needed() -> Self {
-        Self::NotNeeded(NothingToPay { status: NotNeeded::NotNeeded, amount_cents: 0, currency: "BRL" })
+        Self::NotNeeded(NothingToPay { status: NotNeeded::NotNeeded, amount_cents: 0, currency: Currency::Brl })
     }
 
     /// It could not be started.

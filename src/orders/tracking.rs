@@ -1,8 +1,12 @@
 //! The public state of an order, for anybody who has its number.
 
+use std::fmt;
+
 use actix_web::{HttpResponse, get, web};
+use bytes::BytesMut;
 use jiff::Timestamp;
-use serde::Serialize;
+use postgres_types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::App;
@@ -12,7 +16,7 @@ use crate::http::json::Path;
 use crate::ids::OrderId;
 use crate::sale::address::tracking_url;
 use crate::sale::named;
-use crate::sale::states::{OrderPaymentStatus, OrderStatus};
+use crate::sale::states::{OrderPaymentStatus, OrderStatus, UnknownWord, states};
 
 /// What anybody with the number may know: no name, no address, no document, no price.
 #[derive(Debug, Serialize, ToSchema)]
@@ -55,13 +59,32 @@ pub struct TrackedItem {
     pub quantity: i32,
 }
 
+states! {
+    /// What a step tells: a state of the order or of its money; `parcel`: the carrier's news of the parcel.
+    TrackedStatus {
+        Pending = "pending",
+        Paid = "paid",
+        Processing = "processing",
+        Shipped = "shipped",
+        Delivered = "delivered",
+        Cancelled = "cancelled",
+        Returned = "returned",
+        Expired = "expired",
+        Failed = "failed",
+        PartiallyRefunded = "partially_refunded",
+        Refunded = "refunded",
+        Parcel = "parcel",
+    }
+}
+
 /// Something that happened to an order or its parcel.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TrackedStep {
-    /// A state of the order or of its money (`pending`, `paid`, `processing`, `shipped`, `delivered`, `cancelled`, …), or the
-    /// carrier's own code.
-    #[schema(example = "shipped")]
-    pub status: String,
+    /// What it tells.
+    pub status: TrackedStatus,
+    /// The carrier's own code of its news; null: it is no news of a carrier.
+    #[schema(example = "BDE/01", required = true)]
+    pub code: Option<String>,
     /// In Portuguese, for people.
     #[schema(example = "Pedido enviado")]
     pub description: String,
@@ -97,13 +120,13 @@ pub async fn find(app: &App, number: &str) -> Result<Tracking> {
     // Carriers give whole seconds. Events of one second are sorted: the order is prepared, the parcel moves, the order is
     // shipped.
     const HISTORY: &str = "
-        SELECT status, description, place, at FROM (
-            SELECT to_state AS status, NULL AS description, NULL AS place, at,
+        SELECT status, code, description, place, at FROM (
+            SELECT to_state AS status, NULL AS code, NULL AS description, NULL AS place, at,
                    CASE WHEN to_state IN ('pending', 'paid', 'processing') THEN 0 ELSE 2 END AS place_in_second
               FROM order_history WHERE order_id = $1 AND subject IN ('order', 'payment_status') AND to_state <> 'pending_payment'
             UNION ALL
-            SELECT code, description, place, happened_at, 1 FROM shipment_events WHERE order_id = $1) AS steps
-         ORDER BY date_trunc('second', at), place_in_second, at, status";
+            SELECT 'parcel', code, description, place, happened_at, 1 FROM shipment_events WHERE order_id = $1) AS steps
+         ORDER BY date_trunc('second', at), place_in_second, at, status, code";
     if number.len() > 60 {
         return Err(Error::NotFound("The order"));
     }
@@ -122,33 +145,45 @@ pub async fn find(app: &App, number: &str) -> Result<Tracking> {
         tracking_number: row.get("tracking_number"),
         delivery_days: row.get("delivery_days"),
         items: items.iter().map(|row| TrackedItem { name: row.get("name"), quantity: row.get("quantity") }).collect(),
-        history: history
-            .iter()
-            .map(|row| {
-                let status: String = row.get("status");
-                let description =
-                    row.get::<_, Option<String>>("description").unwrap_or_else(|| in_portuguese(&status).to_owned());
-                TrackedStep { status, description, place: row.get("place"), at: row.get("at") }
-            })
-            .collect(),
+        history: history.iter().map(step).collect::<Result<_>>()?,
         created_at: row.get("created_at"),
     })
 }
 
-/// The Portuguese text for a state.
-pub fn in_portuguese(state: &str) -> &'static str {
-    match state {
-        "pending" => "Pedido recebido, aguardando pagamento",
-        "paid" => "Pagamento confirmado",
-        "processing" => "Pedido em preparação",
-        "shipped" => "Pedido enviado",
-        "delivered" => "Pedido entregue",
-        "cancelled" => "Pedido cancelado",
-        "returned" => "Pedido devolvido",
-        "expired" => "Prazo de pagamento encerrado",
-        "failed" => "Pagamento não aprovado",
-        "partially_refunded" => "Parte do valor devolvida",
-        "refunded" => "Valor devolvido",
-        _ => "Pedido atualizado",
+fn step(row: &tokio_postgres::Row) -> Result<TrackedStep> {
+    let status: TrackedStatus = row.try_get("status")?;
+    let description = row.get::<_, Option<String>>("description").unwrap_or_else(|| status.in_portuguese().to_owned());
+    Ok(TrackedStep { status, code: row.get("code"), description, place: row.get("place"), at: row.get("at") })
+}
+
+impl TrackedStatus {
+    pub fn in_portuguese(self) -> &'static str {
+        match self {
+            Self::Pending => "Pedido recebido, aguardando pagamento",
+            Self::Paid => "Pagamento confirmado",
+            Self::Processing => "Pedido em preparação",
+            Self::Shipped => "Pedido enviado",
+            Self::Delivered => "Pedido entregue",
+            Self::Cancelled => "Pedido cancelado",
+            Self::Returned => "Pedido devolvido",
+            Self::Expired => "Prazo de pagamento encerrado",
+            Self::Failed => "Pagamento não aprovado",
+            Self::PartiallyRefunded => "Parte do valor devolvida",
+            Self::Refunded => "Valor devolvido",
+            Self::Parcel => "Pedido atualizado",
+        }
+    }
+}
+
+impl From<OrderStatus> for TrackedStatus {
+    fn from(status: OrderStatus) -> Self {
+        match status {
+            OrderStatus::Pending => Self::Pending,
+            OrderStatus::Processing => Self::Processing,
+            OrderStatus::Shipped => Self::Shipped,
+            OrderStatus::Delivered => Self::Delivered,
+            OrderStatus::Cancelled => Self::Cancelled,
+            OrderStatus::Returned => Self::Returned,
+        }
     }
 }

@@ -6,6 +6,7 @@ use tokio_postgres::Row;
 use utoipa::ToSchema;
 use vitrine_kit::Money;
 
+use crate::currency::Currency;
 use crate::db::sql;
 use crate::error::Result;
 use crate::ids::{LineId, OrderId, ProductId, VariantId};
@@ -85,8 +86,7 @@ pub struct OrderView {
     #[schema(value_type = i64, example = 12632, minimum = 0)]
     pub total_cents: Money,
     /// The currency of all amounts, by ISO 4217: `BRL`.
-    #[schema(example = "BRL")]
-    pub currency: &'static str,
+    pub currency: Currency,
     /// The coupon that it was placed with; null: none.
     #[schema(example = "BEMVINDO10", required = true)]
     pub coupon_code: Option<String>,
@@ -174,7 +174,7 @@ impl OrderView {
             method_discount_cents: row.get("method_discount_cents"),
             shipping_cents: row.get("shipping_cents"),
             total_cents: row.get("total_cents"),
-            currency: "BRL",
+            currency: Currency::Brl,
             coupon_code: row.get("coupon_code"),
             customer_name: row.get("customer_name"),
             customer_email: row.get("customer_email"),

@@ -11,8 +11,8 @@ use utoipa::ToSchema;
 #[derive(Debug, thiserror::Error)]
 #[error("{word:?} is no {what} that this release knows")]
 pub struct UnknownWord {
-    what: &'static str,
-    word: String,
+    pub(crate) what: &'static str,
+    pub(crate) word: String,
 }
 
 /// Declares a state enum: the same word in SQL, JSON, logs and the OpenAPI document.
@@ -72,6 +72,7 @@ macro_rules! states {
         }
     )*};
 }
+pub(crate) use states;
 
 states! {
     /// How far an order is. `pending`: placed, and not paid yet. `processing`: paid, and it is invoiced, packed and sent. `shipped`,

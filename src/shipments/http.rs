@@ -23,6 +23,7 @@ use crate::http::page::List;
 use crate::http::who::Admin;
 use crate::ids::{OrderId, ShipmentId};
 use crate::jobs::{self, Job};
+use crate::providers::names::FreightProvider;
 use crate::sale::locks;
 use crate::sale::named::OrderPath;
 
@@ -78,7 +79,7 @@ struct ShipmentView {
     #[schema(minimum = 1, example = 1)]
     volume: i16,
     /// Who sells it.
-    #[schema(example = "melhorenvio")]
+    #[schema(value_type = FreightProvider)]
     provider: String,
     /// The provider's own number of it; null: not yet known.
     #[schema(example = "ORD-202611123456", required = true)]

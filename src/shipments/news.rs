@@ -16,15 +16,16 @@ use crate::db;
 use crate::error::Result;
 use crate::ids::{OrderId, ShipmentId};
 use crate::jobs::{self, Job};
+use crate::sale::outcome::EventOutcome;
 use crate::sale::{life, locks, off};
 
 /// How many times a label that expired is bought again without a person.
 const BOUGHT_AGAIN: i64 = 1;
 
 /// Applies an event of Melhor Envio. Returns its outcome for the inbox, and the order that it is about.
-pub async fn apply_label_news(tx: &impl GenericClient, news: &News) -> Result<(&'static str, Option<OrderId>)> {
-    let Some(label) = &news.label else { return Ok(("unknown", None)) };
-    let Some((shipment, order, reference)) = find_shipment(tx, label).await? else { return Ok(("unknown", None)) };
+pub async fn apply_label_news(tx: &impl GenericClient, news: &News) -> Result<(EventOutcome, Option<OrderId>)> {
+    let Some(label) = &news.label else { return Ok((EventOutcome::Unknown, None)) };
+    let Some((shipment, order, reference)) = find_shipment(tx, label).await? else { return Ok((EventOutcome::Unknown, None)) };
     if reference.is_some_and(|ours| ours != label.id) {
         return record_second_label(tx, order, shipment, label).await;
     }
@@ -33,7 +34,7 @@ pub async fn apply_label_news(tx: &impl GenericClient, news: &News) -> Result<(&
     if moved && matches!(state, Some(State::Released | State::Generated)) {
         jobs::push_now(tx, Job::BuyLabel { order }).await?; // the job continues from the new state
     }
-    Ok((if moved { "applied" } else { "nothing new" }, Some(order)))
+    Ok((if moved { EventOutcome::Applied } else { EventOutcome::NothingNew }, Some(order)))
 }
 
 /// Finds a label's shipment by the provider's id, else by our tag, and locks its order first.
@@ -56,12 +57,12 @@ async fn record_second_label(
     order: OrderId,
     shipment: ShipmentId,
     label: &Label,
-) -> Result<(&'static str, Option<OrderId>)> {
+) -> Result<(EventOutcome, Option<OrderId>)> {
     if State::of(label.status) == Some(State::Released) {
         let text = format!("O envio {shipment} tem outra etiqueta paga no Melhor Envio: {} ({}).", label.protocol, label.id);
         alerts::raise(tx, Alert::new(Key::LabelPaidTwice(shipment), text).about(order)).await?;
     }
-    Ok(("stray", Some(order)))
+    Ok((EventOutcome::Stray, Some(order)))
 }
 
 /// Records a label's present state: in its row, in the public history and on the order.

@@ -15,7 +15,9 @@ use super::settings::Pickup;
 use super::{Free, Offer, PICKUP, Quote, carriers, free, history, packing};
 use crate::app::App;
 use crate::coupons::Coupon;
+use crate::currency::Currency;
 use crate::error::{Error, Result};
+use crate::providers::names::FreightProvider;
 
 /// The answer of `POST /api/shipping/calculate`.
 #[derive(Debug, Serialize, ToSchema)]
@@ -43,8 +45,8 @@ pub struct FreightChoice {
     /// The company: "Correios", "Jadlog"; for pickup the address.
     #[schema(example = "Correios")]
     pub service: String,
-    /// Who was asked: `correios`, `melhorenvio`; `pickup`: the buyer collects it at the shop.
-    #[schema(example = "correios")]
+    /// Who was asked.
+    #[schema(value_type = FreightProvider)]
     pub provider: String,
     /// What the buyer pays, in centavos.
     #[schema(value_type = i64, example = 1850, minimum = 0)]
@@ -59,8 +61,7 @@ pub struct FreightChoice {
     #[schema(nullable = false)]
     pub free_reason: Option<FreeReason>,
     /// The currency of all amounts, by ISO 4217: `BRL`.
-    #[schema(example = "BRL")]
-    pub currency: &'static str,
+    pub currency: Currency,
     /// Working days until delivery (or until pickup), handling included.
     #[schema(example = 7, minimum = 0)]
     pub days: u32,
@@ -223,7 +224,7 @@ fn choices(app: &App, quotes: Vec<Quote>) -> Vec<FreightChoice> {
         carrier: quote.carrier,
         service: quote.service,
         provider: quote.provider,
-        currency: "BRL",
+        currency: Currency::Brl,
         days: quote.days,
         estimate: quote.estimate,
         cheapest: i == 0,

@@ -11,6 +11,7 @@ use crate::http::raw::Raw;
 use crate::ids::EventId;
 use crate::mail::sms;
 use crate::request;
+use crate::sale::outcome::EventOutcome;
 use crate::webhooks::inbox;
 
 /// Takes reports about SMS, from Africa's Talking
@@ -52,7 +53,7 @@ async fn record_sms_delivery(app: &App, id: EventId, report: &Report, request_id
 }
 
 /// Applies a kept report again. The caller commits.
-pub(super) async fn replay_sms_report(tx: &Transaction<'_>, id: EventId, body: &[u8]) -> Result<&'static str> {
+pub(super) async fn replay_sms_report(tx: &Transaction<'_>, id: EventId, body: &[u8]) -> Result<EventOutcome> {
     let (outcome, order) = sms::apply_sms_report(tx, &read_report(body)).await?;
     inbox::note_outcome(tx, id, outcome, order).await?;
     Ok(outcome)

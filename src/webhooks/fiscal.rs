@@ -14,6 +14,7 @@ use crate::http::raw::Raw;
 use crate::ids::{EventId, InvoiceId, OrderId};
 use crate::jobs::{self, Job};
 use crate::request;
+use crate::sale::outcome::EventOutcome;
 use crate::webhooks::{inbox, slim};
 
 /// Takes news about invoices, from Focus NFe
@@ -91,27 +92,27 @@ async fn queue_invoice_check(
     tx: &Transaction<'_>,
     provider: &str,
     reference: Option<&str>,
-) -> Result<(&'static str, Option<OrderId>)> {
+) -> Result<(EventOutcome, Option<OrderId>)> {
     const FIND: &str =
         "SELECT order_id, cancel_reason IS NOT NULL AS is_being_cancelled FROM invoices WHERE id = $1 AND provider = $2";
     let id = reference.and_then(|text| Uuid::try_parse(text).ok()).map(InvoiceId);
-    let Some(id) = id else { return Ok(("unknown", None)) };
-    let Some(row) = db::query_opt(tx, FIND, &[&id, &provider]).await? else { return Ok(("unknown", None)) };
+    let Some(id) = id else { return Ok((EventOutcome::Unknown, None)) };
+    let Some(row) = db::query_opt(tx, FIND, &[&id, &provider]).await? else { return Ok((EventOutcome::Unknown, None)) };
     jobs::push_now(tx, Job::SendInvoice { invoice: id }).await?;
     if row.get("is_being_cancelled") {
         jobs::push_now(tx, Job::CancelInvoice { invoice: id }).await?;
     }
-    Ok(("hint", Some(row.get("order_id"))))
+    Ok((EventOutcome::Hint, Some(row.get("order_id"))))
 }
 
 /// Applies a kept event again: the provider is asked about all invoices of its order. The caller commits.
-pub(super) async fn replay_invoice_hint(tx: &Transaction<'_>, provider: &str, id: EventId) -> Result<&'static str> {
+pub(super) async fn replay_invoice_hint(tx: &Transaction<'_>, provider: &str, id: EventId) -> Result<EventOutcome> {
     const FIND: &str = "
         SELECT i.id, i.order_id FROM webhook_events e JOIN invoices i ON i.order_id = e.order_id AND i.provider = e.provider
          WHERE e.id = $1 AND e.provider = $2";
     let rows = db::query(tx, FIND, &[&id, &provider]).await?;
     let hints: Vec<_> = rows.iter().map(|row| (Job::SendInvoice { invoice: row.get("id") }, None)).collect();
-    let outcome = if hints.is_empty() { "unknown" } else { "hint" };
+    let outcome = if hints.is_empty() { EventOutcome::Unknown } else { EventOutcome::Hint };
     cause::scope("webhook", &id.to_string(), jobs::push_all_now(tx, &hints)).await?;
     inbox::note_outcome(tx, id, outcome, rows.first().map(|row| row.get("order_id"))).await?;
     Ok(outcome)

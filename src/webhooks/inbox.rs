@@ -8,9 +8,7 @@ use crate::app::App;
 use crate::db;
 use crate::error::Result;
 use crate::ids::{EventId, OrderId};
-
-/// The outcome of an event about something that is not ours.
-pub(super) const UNKNOWN: &str = "unknown";
+use crate::sale::outcome::EventOutcome;
 
 /// A longer id is kept as its hash, because an index entry has a maximum size.
 const MAX_ID: usize = 200;
@@ -40,11 +38,11 @@ pub(super) async fn finish_event(
     tx: Transaction<'_>,
     id: EventId,
     provider: &'static str,
-    (outcome, order): (&'static str, Option<OrderId>),
+    (outcome, order): (EventOutcome, Option<OrderId>),
 ) -> Result<()> {
     const EMPTY: &str = "UPDATE webhook_events SET body = '' WHERE id = $1";
     note_outcome(&tx, id, outcome, order).await?;
-    if outcome == UNKNOWN {
+    if outcome == EventOutcome::Unknown {
         let is_kept = app.strangers.may_keep(provider);
         metrics::counter!("vitrine_webhooks_unknown_total", "provider" => provider, "kept" => if is_kept { "yes" } else { "no" })
             .increment(1);
@@ -59,7 +57,7 @@ pub(super) async fn finish_event(
 }
 
 /// Notes what the event did, and to which order.
-pub async fn note_outcome(tx: &impl GenericClient, id: EventId, outcome: &str, order: Option<OrderId>) -> Result<()> {
+pub async fn note_outcome(tx: &impl GenericClient, id: EventId, outcome: EventOutcome, order: Option<OrderId>) -> Result<()> {
     const NOTE: &str = "UPDATE webhook_events SET outcome = $2, order_id = coalesce($3, order_id) WHERE id = $1";
     db::execute(tx, NOTE, &[&id, &outcome, &order]).await?;
     Ok(())

@@ -12,6 +12,7 @@ use crate::error::{Error, Problem, Result};
 use crate::http::raw::Raw;
 use crate::ids::EventId;
 use crate::request;
+use crate::sale::outcome::EventOutcome;
 use crate::shipments::news;
 use crate::webhooks::{inbox, slim};
 
@@ -70,7 +71,7 @@ async fn record_label_event(app: &App, id: EventId, told: &News, request_id: &st
 }
 
 /// Applies a kept event again. Effects that it already had are not repeated. The caller commits.
-pub(super) async fn replay_label_event(tx: &Transaction<'_>, id: EventId, body: Vec<u8>) -> Result<&'static str> {
+pub(super) async fn replay_label_event(tx: &Transaction<'_>, id: EventId, body: Vec<u8>) -> Result<EventOutcome> {
     const RECEIVED: &str = "SELECT received_at FROM webhook_events WHERE id = $1";
     let received: Timestamp = db::query_one(tx, RECEIVED, &[&id]).await?.get("received_at");
     let told = reread(&body.into(), received);

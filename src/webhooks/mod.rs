@@ -17,6 +17,7 @@ use crate::app::App;
 use crate::db;
 use crate::error::{Error, Result};
 use crate::ids::EventId;
+use crate::sale::outcome::EventOutcome;
 
 pub fn routes(cfg: &mut ServiceConfig<'_>) {
     cfg.service(pix::propay)
@@ -35,7 +36,7 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
 /// Applies a kept event again, for an operator. Effects that it already had are not repeated.
 ///
 /// The caller commits. Errors: 404 no such event; 409 its provider is not configured, or its body is not kept any more.
-pub async fn replay_event(app: &App, tx: &Transaction<'_>, id: EventId) -> Result<&'static str> {
+pub async fn replay_event(app: &App, tx: &Transaction<'_>, id: EventId) -> Result<EventOutcome> {
     const FIND: &str = "SELECT provider, event_id, body FROM webhook_events WHERE id = $1 FOR UPDATE";
     let row = db::query_opt(tx, FIND, &[&id]).await?.ok_or(Error::NotFound("The event"))?;
     let (provider, event_id, body): (String, String, Vec<u8>) = (row.get("provider"), row.get("event_id"), row.get("body"));

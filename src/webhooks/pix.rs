@@ -20,6 +20,7 @@ use crate::payments::effect::Effect;
 use crate::payments::store;
 use crate::payments::{capture, dispute, refund};
 use crate::request;
+use crate::sale::outcome::EventOutcome;
 use crate::sale::states::PaymentStatus;
 use crate::webhooks::{inbox, slim};
 
@@ -143,7 +144,7 @@ async fn record_pix_notice(app: &App, pix: &dyn PixProvider, id: EventId, notice
 }
 
 /// Applies a notice. Returns its outcome for the inbox, and the order that it is about.
-async fn apply_pix_news(tx: &Transaction<'_>, provider: &'static str, news: &PixNews) -> Result<(&'static str, Option<OrderId>)> {
+async fn apply_pix_news(tx: &Transaction<'_>, provider: &'static str, news: &PixNews) -> Result<(EventOutcome, Option<OrderId>)> {
     let Effect { applied, order } = match news {
         PixNews::Paid(paid) if paid.created_at.is_some_and(|at| Timestamp::now().duration_since(at) > MAX_AGE) => {
             return queue_payment_check(tx, provider, PaymentId(paid.payment_id)).await;
@@ -164,9 +165,9 @@ async fn apply_pix_news(tx: &Transaction<'_>, provider: &'static str, news: &Pix
             return queue_refund_check(tx, provider, *refund_id, payment_id.map(PaymentId)).await;
         }
         PixNews::Disputed(theirs) => dispute::watch::record_hint(tx, provider, theirs).await?,
-        PixNews::Other => return Ok(("unknown", None)),
+        PixNews::Other => return Ok((EventOutcome::Unknown, None)),
     };
-    Ok((applied.word(), order))
+    Ok((applied, order))
 }
 
 /// Queues the job that asks the provider about a payment of ours.
@@ -174,10 +175,10 @@ async fn queue_payment_check(
     tx: &Transaction<'_>,
     provider: &'static str,
     payment: PaymentId,
-) -> Result<(&'static str, Option<OrderId>)> {
-    let Some(order) = store::order_of(tx, provider, payment).await? else { return Ok(("unknown", None)) };
+) -> Result<(EventOutcome, Option<OrderId>)> {
+    let Some(order) = store::order_of(tx, provider, payment).await? else { return Ok((EventOutcome::Unknown, None)) };
     jobs::push_now(tx, Job::CheckPayment { payment }).await?;
-    Ok(("hint", Some(order)))
+    Ok((EventOutcome::Hint, Some(order)))
 }
 
 /// Queues the job that asks the provider about a refund of ours. For a refund that we do not know, all refunds of its payment are
@@ -187,18 +188,18 @@ async fn queue_refund_check(
     provider: &'static str,
     key: Option<Uuid>,
     payment: Option<PaymentId>,
-) -> Result<(&'static str, Option<OrderId>)> {
+) -> Result<(EventOutcome, Option<OrderId>)> {
     let known = match key {
         Some(key) => refund::settle::find_by_key(tx, provider, key).await?,
         None => None,
     };
     if let Some((payment, refund, true)) = known {
         jobs::push_now(tx, Job::SendRefund { refund }).await?;
-        return Ok(("hint", store::order_of(tx, provider, payment).await?));
+        return Ok((EventOutcome::Hint, store::order_of(tx, provider, payment).await?));
     }
-    let Some(payment) = payment.or(known.map(|(payment, ..)| payment)) else { return Ok(("unknown", None)) };
+    let Some(payment) = payment.or(known.map(|(payment, ..)| payment)) else { return Ok((EventOutcome::Unknown, None)) };
     let Some(payment) = store::find(tx, payment).await?.filter(|payment| payment.provider == provider) else {
-        return Ok(("unknown", None));
+        return Ok((EventOutcome::Unknown, None));
     };
     let look = Job::LookAtRefunds { payment: payment.id };
     if payment.captured.is_zero() {
@@ -208,7 +209,7 @@ async fn queue_refund_check(
     } else {
         jobs::push_now(tx, look).await?;
     }
-    Ok(("hint", Some(payment.order_id)))
+    Ok((EventOutcome::Hint, Some(payment.order_id)))
 }
 
 /// Applies a kept event again. Effects that it already had are not repeated. The caller commits.
@@ -217,8 +218,8 @@ pub(super) async fn replay_pix_notice(
     pix: &dyn PixProvider,
     id: EventId,
     body: Vec<u8>,
-) -> Result<&'static str> {
-    let Some(notice) = pix.reread(&body.into()).into_iter().next() else { return Ok("unknown") };
+) -> Result<EventOutcome> {
+    let Some(notice) = pix.reread(&body.into()).into_iter().next() else { return Ok(EventOutcome::Unknown) };
     let (outcome, order) = cause::scope("webhook", &id.to_string(), apply_pix_news(tx, pix.name(), &notice.news)).await?;
     inbox::note_outcome(tx, id, outcome, order).await?;
     Ok(outcome)

@@ -13,6 +13,7 @@ use crate::http::raw::Raw;
 use crate::ids::EventId;
 use crate::mail::news;
 use crate::request;
+use crate::sale::outcome::EventOutcome;
 use crate::webhooks::inbox;
 
 /// Takes news about mails, from Resend
@@ -56,7 +57,7 @@ async fn record_mail_delivery(app: &App, id: EventId, event: &ResendEvent, deliv
 }
 
 /// Applies a kept event again. Its addresses were not kept. The caller commits.
-pub(super) async fn replay_mail_event(tx: &Transaction<'_>, id: EventId, event_id: &str, body: &[u8]) -> Result<&'static str> {
+pub(super) async fn replay_mail_event(tx: &Transaction<'_>, id: EventId, event_id: &str, body: &[u8]) -> Result<EventOutcome> {
     let (outcome, order) = news::apply_mail_event(tx, &vitrine_resend::read_event(event_id, body)).await?;
     inbox::note_outcome(tx, id, outcome, order).await?;
     Ok(outcome)

@@ -17,9 +17,10 @@ use crate::jobs::{self, Job};
 use crate::payments::capture;
 use crate::payments::charge::record;
 use crate::payments::dispute::record::{Source, record_dispute};
-use crate::payments::effect::{Applied, Effect};
+use crate::payments::effect::Effect;
 use crate::payments::{refund, store};
 use crate::request;
+use crate::sale::outcome::EventOutcome;
 use crate::sale::states::PaymentStatus;
 use crate::webhooks::{inbox, slim};
 
@@ -65,7 +66,7 @@ async fn record_card_event(app: &App, stripe: &Stripe, id: EventId, event: &Even
 }
 
 /// Applies a kept event again. Effects that it already had are not repeated. The caller commits.
-pub(super) async fn replay_card_event(tx: &Transaction<'_>, stripe: &Stripe, id: EventId, body: Vec<u8>) -> Result<&'static str> {
+pub(super) async fn replay_card_event(tx: &Transaction<'_>, stripe: &Stripe, id: EventId, body: Vec<u8>) -> Result<EventOutcome> {
     let event = stripe.reread(&body.into());
     let (outcome, order) = cause::scope("webhook", &id.to_string(), apply_card_event(tx, stripe, &event)).await?;
     inbox::note_outcome(tx, id, outcome, order).await?;
@@ -73,15 +74,15 @@ pub(super) async fn replay_card_event(tx: &Transaction<'_>, stripe: &Stripe, id:
 }
 
 /// Applies an event. Returns its outcome for the inbox, and the order that it is about.
-async fn apply_card_event(tx: &Transaction<'_>, stripe: &Stripe, event: &Event) -> Result<(&'static str, Option<OrderId>)> {
+async fn apply_card_event(tx: &Transaction<'_>, stripe: &Stripe, event: &Event) -> Result<(EventOutcome, Option<OrderId>)> {
     // A shop in live mode ignores events of the test mode, and the other way round.
     if let (Some(ours), Some(theirs)) = (stripe.is_live(), event.livemode)
         && ours != theirs
     {
-        return Ok(("wrong mode", None));
+        return Ok((EventOutcome::WrongMode, None));
     }
     let Effect { applied, order } = apply_card_news(tx, &event.news).await?;
-    Ok((applied.word(), order))
+    Ok((applied, order))
 }
 
 async fn apply_card_news(tx: &Transaction<'_>, news: &CardNews) -> Result<Effect> {
@@ -116,7 +117,7 @@ async fn apply_card_news(tx: &Transaction<'_>, news: &CardNews) -> Result<Effect
             // The event has the total that went back, not the refunds: those are read from Stripe.
             let Some(payment) = payment_of(tx, None, intent_id.as_deref(), Some(charge)).await? else { return unknown() };
             jobs::push_now(tx, Job::LookAtRefunds { payment }).await?;
-            Ok(Effect { applied: Applied::Done, order: store::order_of(tx, NAME, payment).await? })
+            Ok(Effect { applied: EventOutcome::Applied, order: store::order_of(tx, NAME, payment).await? })
         }
         CardNews::Refund { intent_id, charge, refund } => {
             let Some(payment) = payment_of(tx, None, intent_id.as_deref(), charge.as_deref()).await? else { return unknown() };
@@ -134,7 +135,7 @@ async fn record_card_dispute(tx: &Transaction<'_>, theirs: &Dispute) -> Result<E
 }
 
 fn unknown() -> Result<Effect> {
-    Ok(Effect::of(Applied::UnknownPayment))
+    Ok(Effect::of(EventOutcome::Unknown))
 }
 
 /// Finds our payment by the id that we wrote into the intent, else by the intent's id, else by the charge's id. Events about a

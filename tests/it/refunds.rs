@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 use vitrine::ids::{PaymentId, RefundId};
 use vitrine::jobs::{self, Job};
-use vitrine::payments::effect::Applied;
 use vitrine::payments::refund::adopt::record_provider_refund;
 use vitrine::payments::refund::send::send_refund;
+use vitrine::sale::outcome::EventOutcome;
 use vitrine::token::Role;
 use vitrine_kit::Money;
 use vitrine_kit::pix::{RefundStatus, TheirRefund};
@@ -451,17 +451,17 @@ async fn news_of_an_earlier_key_change_nothing_but_that_it_went_through_after_al
         effect.applied
     };
     let failed = RefundStatus::Failed(vitrine_kit::refund::Retry::Unsaid);
-    assert_eq!(tell(earlier, "D1", failed).await, Applied::AlreadyDone, "it is news of the past");
+    assert_eq!(tell(earlier, "D1", failed).await, EventOutcome::AlreadyDone, "it is news of the past");
     assert_eq!(refund_is(&shop).await, "waiting");
-    assert_eq!(tell(earlier, "D1", RefundStatus::Done).await, Applied::Done);
+    assert_eq!(tell(earlier, "D1", RefundStatus::Done).await, EventOutcome::Applied);
     assert_eq!(refund_is(&shop).await, "done");
-    assert_eq!(tell(earlier, "D1", RefundStatus::Done).await, Applied::AlreadyDone);
+    assert_eq!(tell(earlier, "D1", RefundStatus::Done).await, EventOutcome::AlreadyDone);
     try_again(&shop).await;
     assert_eq!(shop.control().refunds().len(), 1, "nothing more was asked for");
     // Should the other key have gone through as well, that is more than came: the operator is told.
     let other: Uuid = shop.sql("SELECT key FROM refund_keys").await;
     assert_ne!(other, earlier);
-    assert_eq!(tell(other, "D2", RefundStatus::Done).await, Applied::Mismatch);
+    assert_eq!(tell(other, "D2", RefundStatus::Done).await, EventOutcome::Mismatch);
     assert_eq!(shop.alerted().await, ["refund-waits 1", "refund-too-much 1"]);
     goes_on(&shop).await;
     shop.close().await;

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use vitrine_kit::Money;
 
 use crate::ids::PaymentId;
+use crate::providers::names::PaymentProvider;
 
 /// How a day compares: `agrees`, `differs`, or `cannot_be_asked` (the provider is not configured any more, so that our side
 /// stands alone).
@@ -46,7 +47,7 @@ pub struct Summary {
     /// The shop's day: America/Sao_Paulo.
     pub day: Date,
     /// Whose books they are.
-    #[schema(example = "openpix")]
+    #[schema(value_type = PaymentProvider)]
     pub provider: String,
     /// How the day compares.
     pub status: Status,

@@ -14,21 +14,22 @@ use crate::jobs::{self, Job};
 use crate::payments::charge::methods::Method;
 use crate::payments::charge::price;
 use crate::payments::dispute;
-use crate::payments::effect::{Applied, Effect};
+use crate::payments::effect::Effect;
 use crate::payments::history::record_payment;
 use crate::payments::refund;
 use crate::payments::store::{self, Payment};
 use crate::sale::life;
 use crate::sale::locks::LockedOrder;
+use crate::sale::outcome::EventOutcome;
 use crate::sale::states::PaymentStatus;
 
 /// Records a webhook that says "paid". The payment is captured once; the order takes the money, or it is refunded.
 pub async fn record_paid(tx: &Transaction<'_>, provider: &'static str, news: &PaidNews) -> Result<Effect> {
     let Some((order, payment)) = store::lock(tx, PaymentId(news.payment_id)).await? else {
-        return Ok(Effect::of(Applied::UnknownPayment));
+        return Ok(Effect::of(EventOutcome::Unknown));
     };
     if payment.provider != provider {
-        return Ok(Effect::on(order.id, Applied::UnknownPayment));
+        return Ok(Effect::on(order.id, EventOutcome::Unknown));
     }
     Ok(Effect::on(order.id, capture_payment(tx, provider, &order, &payment, news).await?))
 }
@@ -40,15 +41,15 @@ pub async fn capture_payment(
     order: &LockedOrder,
     payment: &Payment,
     news: &PaidNews,
-) -> Result<Applied> {
+) -> Result<EventOutcome> {
     if is_captured_surplus(payment, news) {
-        return Ok(Applied::AlreadyDone);
+        return Ok(EventOutcome::AlreadyDone);
     }
     if let Some(difference) = difference(payment, news) {
         return mismatch(tx, provider, order, payment, &difference).await;
     }
     if !payment.captured.is_zero() {
-        return Ok(Applied::AlreadyDone);
+        return Ok(EventOutcome::AlreadyDone);
     }
     let actor = Actor::Provider(provider);
     let accepted = life::mark_paid(tx, order.id, actor, "payment received").await?
@@ -68,7 +69,7 @@ pub async fn capture_payment(
     if let Some(other) = store::find_live(tx, order.id).await? {
         jobs::push(tx, Job::VoidPayment { payment: other.id }).await?; // nobody must pay twice
     }
-    Ok(Applied::Done)
+    Ok(EventOutcome::Applied)
 }
 
 /// Records money that the provider's books have with another amount than was asked: it is refunded, and the order still waits.
@@ -79,7 +80,7 @@ pub async fn capture_as_surplus(
     order: &LockedOrder,
     payment: &Payment,
     news: &PaidNews,
-) -> Result<Applied> {
+) -> Result<EventOutcome> {
     if !payment.captured.is_zero() || news.currency != payment.currency || news.amount <= Money::ZERO {
         return capture_payment(tx, provider, order, payment, news).await;
     }
@@ -93,7 +94,7 @@ async fn send_back(
     payment: &Payment,
     news: &PaidNews,
     reason: &str,
-) -> Result<Applied> {
+) -> Result<EventOutcome> {
     let is_disputed = mark_captured(tx, payment, PaymentStatus::Surplus, news).await?;
     record_payment(tx, payment, Some(payment.status), PaymentStatus::Surplus, reason, Actor::Provider(provider)).await?;
     if is_disputed {
@@ -113,7 +114,7 @@ async fn send_back(
         payment.amount.cents()
     );
     alerts::raise(tx, Alert::new(Key::Surplus(payment.id), text).about(order.id)).await?;
-    Ok(Applied::Surplus)
+    Ok(EventOutcome::Surplus)
 }
 
 /// The order gets the price that the payment was asked for, also if the buyer has chosen another method since.
@@ -168,7 +169,7 @@ async fn mismatch(
     order: &LockedOrder,
     payment: &Payment,
     difference: &str,
-) -> Result<Applied> {
+) -> Result<EventOutcome> {
     const NOTE: &str = "
         UPDATE payments SET error = $2, checked_at = now(), updated_at = now() WHERE id = $1 AND error IS DISTINCT FROM $2";
     let why = format!("paid, but not as asked: {difference}");
@@ -182,7 +183,7 @@ async fn mismatch(
     } else {
         store::mark_checked(tx, payment.id).await?;
     }
-    Ok(Applied::Mismatch)
+    Ok(EventOutcome::Mismatch)
 }
 
 /// `true`: disputes of it were told of before its money.

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use vitrine_kit::Money;
 
 use crate::app::App;
+use crate::currency::Currency;
 use crate::error::{Error, Result};
 use crate::ids::{OrderId, PaymentId};
 use crate::payments::charge::methods::Method;
@@ -37,7 +38,7 @@ pub struct StartedPayment {
     #[schema(value_type = i64, minimum = 1, example = 10782)]
     pub amount_cents: Money,
     /// The currency, by ISO 4217: `BRL`.
-    #[schema(example = "BRL")]
+    #[schema(value_type = Currency)]
     pub currency: String,
     /// Until when it can be paid.
     pub expires_at: Timestamp,

@@ -8,6 +8,7 @@ use vitrine_kit::breaker::State;
 use vitrine_kit::{Money, ProviderError};
 
 use crate::app::App;
+use crate::currency::Currency;
 use crate::db;
 use crate::error::{Error, Result};
 use crate::http::json::typed;
@@ -182,8 +183,7 @@ pub struct MethodView {
     #[schema(required = true)]
     price_rule: Option<PriceRule>,
     /// The currency of all amounts, by ISO 4217: `BRL`.
-    #[schema(example = "BRL")]
-    currency: &'static str,
+    currency: Currency,
 }
 
 /// Why a method cannot be used now.
@@ -226,7 +226,7 @@ pub async fn list(app: &App, price: Option<Price>) -> Result<Vec<MethodView>> {
             max_amount_cents: bounds.most,
             amount_cents: amount,
             price_rule: offer.price_rule,
-            currency: "BRL",
+            currency: Currency::Brl,
         }
     };
     let is_offered = |method: &Method| offers.offer(*method).enabled && is_configured(app, *method);

@@ -10,11 +10,12 @@ use crate::error::Result;
 use crate::ids::PaymentId;
 use crate::jobs::{self, Job};
 use crate::payments::capture;
-use crate::payments::effect::{Applied, Effect};
+use crate::payments::effect::Effect;
 use crate::payments::gateway::ProviderCharge;
 use crate::payments::history::record_payment;
 use crate::payments::store::{self, Payment};
 use crate::sale::locks::LockedOrder;
+use crate::sale::outcome::EventOutcome;
 use crate::sale::states::PaymentStatus;
 
 /// What can still be done with a charge.
@@ -22,8 +23,8 @@ use crate::sale::states::PaymentStatus;
 pub enum ChargeState {
     /// The buyer can pay it.
     Payable,
-    /// It was paid; `Applied` says what that did.
-    Paid(Applied),
+    /// It was paid; the outcome says what that did.
+    Paid(EventOutcome),
     /// It can no longer be paid, or is being voided.
     Over,
     /// Its code asks for another amount or cannot be paid: it is voided, and an alert is raised.
@@ -75,10 +76,10 @@ async fn take(
         true => capture::capture_payment(tx, provider, order, payment, &news).await?,
         false => capture::capture_as_surplus(tx, provider, order, payment, &news).await?,
     };
-    if matches!(applied, Applied::Done | Applied::Surplus) && !seen.charge.refunded.is_zero() {
+    if matches!(applied, EventOutcome::Applied | EventOutcome::Surplus) && !seen.charge.refunded.is_zero() {
         jobs::push_now(tx, Job::LookAtRefunds { payment: payment.id }).await?; // it was not ours: we did not know that it was paid
     }
-    if applied == Applied::Mismatch && store::mark_ended(tx, payment.id, PaymentStatus::Failed, None).await? {
+    if applied == EventOutcome::Mismatch && store::mark_ended(tx, payment.id, PaymentStatus::Failed, None).await? {
         let why = "the provider has it as paid, but not as asked";
         record_payment(tx, payment, Some(payment.status), PaymentStatus::Failed, why, Actor::System).await?;
     }
@@ -97,7 +98,7 @@ async fn end(tx: &impl GenericClient, payment: &Payment, to: PaymentStatus) -> R
 /// The webhook came before the answer to the call: only the code is still missing.
 async fn keep_code(tx: &impl GenericClient, payment: &Payment, charge: &Charge) -> Result<ChargeState> {
     store::keep_code(tx, payment, charge).await?;
-    Ok(ChargeState::Paid(Applied::AlreadyDone))
+    Ok(ChargeState::Paid(EventOutcome::AlreadyDone))
 }
 
 async fn payable(tx: &impl GenericClient, order: &LockedOrder, payment: &Payment, charge: &Charge) -> Result<ChargeState> {
@@ -160,14 +161,14 @@ async fn refuse(tx: &impl GenericClient, order: &LockedOrder, payment: &Payment,
 /// The provider ended the charge. A captured payment stays captured.
 pub async fn record_ended(tx: &Transaction<'_>, provider: &'static str, id: PaymentId, to: PaymentStatus) -> Result<Effect> {
     let Some((order, payment)) = store::lock(tx, id).await?.filter(|(_, payment)| payment.provider == provider) else {
-        return Ok(Effect::of(Applied::UnknownPayment));
+        return Ok(Effect::of(EventOutcome::Unknown));
     };
     let to = if to == PaymentStatus::Cancelled { payment.voided() } else { to };
     if !store::mark_ended(tx, id, to, None).await? {
-        return Ok(Effect::on(order.id, Applied::Ignored));
+        return Ok(Effect::on(order.id, EventOutcome::Ignored));
     }
     record_payment(tx, &payment, Some(payment.status), to, "the provider says so", Actor::Provider(provider)).await?;
-    Ok(Effect::on(order.id, Applied::Done))
+    Ok(Effect::on(order.id, EventOutcome::Applied))
 }
 
 /// A card was refused, or its bank is still deciding: recorded in the order's history. Nothing else changes.
@@ -179,14 +180,14 @@ pub async fn record_note(
     is_refusal: bool,
 ) -> Result<Effect> {
     let Some((order, payment)) = store::lock(tx, id).await?.filter(|(_, payment)| payment.provider == provider) else {
-        return Ok(Effect::of(Applied::UnknownPayment));
+        return Ok(Effect::of(EventOutcome::Unknown));
     };
     if !payment.status.is_live() {
-        return Ok(Effect::on(order.id, Applied::Ignored));
+        return Ok(Effect::on(order.id, EventOutcome::Ignored));
     }
     if is_refusal {
         store::note_decline(tx, id, what).await?;
     }
     record_payment(tx, &payment, Some(payment.status), payment.status, what, Actor::Provider(provider)).await?;
-    Ok(Effect::on(order.id, Applied::Done))
+    Ok(Effect::on(order.id, EventOutcome::Applied))
 }

@@ -17,14 +17,16 @@ use super::settle::{Settlement, is_known_there, settle};
 use super::store as rows;
 use crate::app::App;
 use crate::audit_log;
+use crate::currency::Currency;
 use crate::db::{self, sql};
 use crate::error::{Error, Problem, Result};
 use crate::http::json::{Json, Path, Query};
 use crate::http::list::{Place, list_page};
 use crate::http::page::List;
-use crate::http::who::{Admin, AdminSent};
+use crate::http::who::{Admin, Sent};
 use crate::ids::{DisputeId, OrderId, PaymentId};
 use crate::payments::gateway::Gateway;
+use crate::providers::names::PaymentProvider;
 use crate::sale::states::{DisputeStage, DisputeState};
 
 /// A contested payment.
@@ -40,7 +42,7 @@ pub struct DisputeView {
     /// The payment.
     payment_id: PaymentId,
     /// Whose payment it is.
-    #[schema(example = "stripe")]
+    #[schema(value_type = PaymentProvider)]
     provider: String,
     /// Their name for it.
     #[schema(example = "dp_1Nf8")]
@@ -62,7 +64,7 @@ pub struct DisputeView {
     #[schema(value_type = i64, example = 10782, minimum = 0)]
     taken_cents: Money,
     /// The currency of all amounts, by ISO 4217: `BRL`.
-    #[schema(example = "BRL")]
+    #[schema(value_type = Currency)]
     currency: String,
     /// When the payer's bank began it.
     opened_at: Timestamp,
@@ -133,10 +135,9 @@ struct ListDisputes {
     /// Only those that are about this.
     #[garde(skip)]
     stage: Option<DisputeStage>,
-    /// `openpix`, `bacen`, `stripe`.
-    #[garde(inner(length(chars, max = 60)))]
-    #[param(max_length = 60)]
-    provider: Option<String>,
+    /// Only those of this provider's payments.
+    #[garde(skip)]
+    provider: Option<PaymentProvider>,
     /// Only those of this order.
     #[garde(skip)]
     order_id: Option<OrderId>,
@@ -175,8 +176,8 @@ pub(in crate::payments) async fn list_disputes(
     const LIST: &str = sql!(VIEW, WANTED, " AND ($6::uuid IS NULL OR d.id < $6) ORDER BY d.id DESC LIMIT $7 OFFSET $8");
     const COUNT: &str = sql!("SELECT count(*) FROM (SELECT FROM disputes d ", WANTED, " LIMIT $6) counted");
     let place: Place<DisputeId> = Place::of(ask.limit, ask.offset, ask.cursor.as_deref())?;
-    let filters: [&(dyn tokio_postgres::types::ToSql + Sync); 5] =
-        [&ask.open, &ask.state, &ask.stage, &ask.provider, &ask.order_id];
+    let provider = ask.provider.map(<&str>::from);
+    let filters: [&(dyn tokio_postgres::types::ToSql + Sync); 5] = [&ask.open, &ask.state, &ask.stage, &provider, &ask.order_id];
     let page = list_page(&app.db().await?, (LIST, COUNT), &filters, &place, |row| (row.get("id"), view_of(row))).await?;
     let List { items, total, limit, offset, next_cursor } = page;
     let items = items.into_iter().collect::<Result<Vec<_>>>()?;
@@ -228,8 +229,8 @@ struct SettleDispute {
 #[post("/api/admin/disputes/{id}/settle")]
 pub(in crate::payments) async fn settle_dispute(
     app: web::Data<App>,
+    Sent(admin, body): Sent<Admin, Json<SettleDispute>>,
     id: Path<DisputeId>,
-    AdminSent(admin, body): AdminSent<Json<SettleDispute>>,
 ) -> Result<HttpResponse> {
     let found = rows::find(&app.db().await?, id.0).await?.ok_or(Error::NotFound("The dispute"))?;
     let is_known_there = is_known_there(&app, &found).await?;
@@ -298,8 +299,8 @@ struct SendEvidence {
 #[post("/api/admin/disputes/{id}/evidence")]
 pub(in crate::payments) async fn send_evidence(
     app: web::Data<App>,
+    Sent(admin, body): Sent<Admin, Json<SendEvidence>>,
     id: Path<DisputeId>,
-    AdminSent(admin, body): AdminSent<Json<SendEvidence>>,
 ) -> Result<HttpResponse> {
     let found = rows::find(&app.db().await?, id.0).await?.ok_or(Error::NotFound("The dispute"))?;
     if !found.state.is_open() {

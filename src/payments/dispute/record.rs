@@ -12,12 +12,13 @@ use crate::db::{self, sql};
 use crate::error::Result;
 use crate::ids::{DisputeId, PaymentId, RefundId};
 use crate::jobs::{self, Job};
-use crate::payments::effect::{Applied, Effect};
+use crate::payments::effect::Effect;
 use crate::payments::refund::reserve::refund_what_nobody_keeps;
 use crate::payments::store::{self, Payment};
 use crate::sale::history::{Change, record_change};
 use crate::sale::locks::LockedOrder;
 use crate::sale::off::{queue_jobs_after_change, sale_is_off};
+use crate::sale::outcome::EventOutcome;
 use crate::sale::states::{DisputeStage, DisputeState, RefundStatus};
 
 pub use super::rank::Source;
@@ -31,11 +32,11 @@ pub async fn record_dispute(
     source: Source,
 ) -> Result<Effect> {
     let Some((order, payment)) = store::lock(tx, payment).await?.filter(|(_, payment)| payment.provider == provider) else {
-        return Ok(Effect::of(Applied::UnknownPayment));
+        return Ok(Effect::of(EventOutcome::Unknown));
     };
     let known = rows::lock_by_ref(tx, provider, &theirs.reference).await?;
     if known.as_ref().is_some_and(|known| known.payment_id != payment.id) {
-        return Ok(Effect::on(order.id, Applied::Mismatch)); // a dispute does not change its payment
+        return Ok(Effect::on(order.id, EventOutcome::Mismatch)); // a dispute does not change its payment
     }
     let (stage, state) = words_of(theirs, &payment);
     match rank::step(known.as_ref(), stage, state, source) {
@@ -43,20 +44,20 @@ pub async fn record_dispute(
             let actor = Actor::Provider(provider);
             let to = To { stage, state, actor, theirs };
             move_to(tx, &order, &payment, known.as_ref(), &to).await?;
-            Ok(Effect::on(order.id, Applied::Done))
+            Ok(Effect::on(order.id, EventOutcome::Applied))
         }
         Step::Same => {
             if let Some(known) = &known {
                 rows::keep_facts(tx, known.id, theirs).await?;
             }
-            Ok(Effect::on(order.id, Applied::AlreadyDone))
+            Ok(Effect::on(order.id, EventOutcome::AlreadyDone))
         }
-        Step::Stay => Ok(Effect::on(order.id, Applied::Ignored)),
+        Step::Stay => Ok(Effect::on(order.id, EventOutcome::Ignored)),
         Step::Ask => {
             let look =
                 Job::LookAtDispute { provider: provider.to_owned(), reference: theirs.reference.clone(), evidence_ref: None };
             jobs::push_now(tx, look).await?;
-            Ok(Effect::on(order.id, Applied::Ignored))
+            Ok(Effect::on(order.id, EventOutcome::Ignored))
         }
     }
 }

@@ -8,9 +8,10 @@ use vitrine_kit::refund::Nature;
 use super::record::{Source, record_dispute};
 use super::store as rows;
 use crate::error::Result;
-use crate::payments::effect::{Applied, Effect};
+use crate::payments::effect::Effect;
 use crate::payments::store::Payment;
 use crate::sale::locks::LockedOrder;
+use crate::sale::outcome::EventOutcome;
 
 /// What became of an entry of their list that is no refund of ours. `None`: it is none of a bank's, as far as anybody can tell. The
 /// order and the payment are locked by the caller, who commits.
@@ -32,12 +33,12 @@ pub(in crate::payments) async fn take_return(
 
 /// Of a provider that has disputes, and a list of refunds without a word on who made one: it may be the way in which a lost dispute
 /// took its money, which must not be booked twice. While a dispute is open it waits: that one's end has the list read again.
-async fn of_a_dispute(tx: &impl GenericClient, payment: &Payment, theirs: &TheirRefund) -> Result<Option<Applied>> {
+async fn of_a_dispute(tx: &impl GenericClient, payment: &Payment, theirs: &TheirRefund) -> Result<Option<EventOutcome>> {
     if rows::knows_return(tx, payment.id, &theirs.reference).await? {
-        return Ok(Some(Applied::AlreadyDone));
+        return Ok(Some(EventOutcome::AlreadyDone));
     }
     if rows::match_return(tx, payment.id, theirs.amount, &theirs.reference).await? {
-        return Ok(Some(Applied::Done));
+        return Ok(Some(EventOutcome::Applied));
     }
-    Ok(rows::holds_money(tx, payment.id).await?.then_some(Applied::Ignored))
+    Ok(rows::holds_money(tx, payment.id).await?.then_some(EventOutcome::Ignored))
 }

@@ -15,9 +15,10 @@ use crate::db;
 use crate::error::{Chain, Error, Result};
 use crate::ids::PaymentId;
 use crate::jobs::{self, Job, Outcome};
-use crate::payments::effect::{Applied, Effect};
+use crate::payments::effect::Effect;
 use crate::payments::gateway::Gateway;
 use crate::payments::store;
+use crate::sale::outcome::EventOutcome;
 
 /// Hints that name no payment of ours make us ask while so few wait: the payment's end-to-end id may not be known here.
 const MAX_STRANGERS: i64 = 20;
@@ -137,7 +138,7 @@ async fn apply(app: &App, provider: &'static str, payment: PaymentId, theirs: &T
 pub async fn record_hint(tx: &impl GenericClient, provider: &'static str, theirs: &Theirs) -> Result<Effect> {
     let payment = find_payment(tx, provider, theirs).await?;
     if payment.is_none() && strangers(tx).await? >= MAX_STRANGERS {
-        return Ok(Effect::of(Applied::UnknownPayment)); // anybody may send such hints; the list holds all that are real
+        return Ok(Effect::of(EventOutcome::Unknown)); // anybody may send such hints; the list holds all that are real
     }
     let (reference, evidence_ref) = (theirs.reference.clone(), theirs.evidence_ref.clone());
     jobs::push_now(tx, Job::LookAtDispute { provider: provider.to_owned(), reference, evidence_ref }).await?;
@@ -145,7 +146,7 @@ pub async fn record_hint(tx: &impl GenericClient, provider: &'static str, theirs
         Some(payment) => store::order_of(tx, provider, payment).await?,
         None => None,
     };
-    Ok(Effect { applied: Applied::Hint, order })
+    Ok(Effect { applied: EventOutcome::Hint, order })
 }
 
 /// Disputes that wait to be read, up to the limit.

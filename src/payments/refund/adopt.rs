@@ -14,7 +14,7 @@ use crate::ids::{PaymentId, RefundId};
 use crate::jobs::{self, Job, Outcome};
 use crate::payments::dispute::record::Source;
 use crate::payments::dispute::take_return;
-use crate::payments::effect::{Applied, Effect};
+use crate::payments::effect::Effect;
 use crate::payments::gateway::Gateway;
 use crate::payments::history::record_refund;
 use crate::payments::refund::displace;
@@ -24,6 +24,7 @@ use crate::payments::refund::settle::{End, FAILED, settle_refund, tell_of_second
 use crate::payments::store;
 use crate::sale::locks::LockedOrder;
 use crate::sale::off::{queue_jobs_after_change, sale_is_off};
+use crate::sale::outcome::EventOutcome;
 use crate::sale::states;
 
 /// The job: brings every refund that the provider knows of a payment into our rows.
@@ -87,18 +88,18 @@ async fn bring_in(
     const NAME: &str = "UPDATE refunds SET provider_ref = $2 WHERE id = $1 AND provider_ref IS NULL";
     // Locked first: the same refund may be told of twice at once.
     let Some((order, row)) = store::lock(tx, payment).await?.filter(|(_, p)| p.provider == provider) else {
-        return Ok(Effect::of(Applied::UnknownPayment));
+        return Ok(Effect::of(EventOutcome::Unknown));
     };
     let mut is_second = false;
     let known = match keys::find_of_payment(tx, payment, theirs.refund_id, &theirs.reference).await? {
         Some(Known { earlier: Some(_), .. }) if theirs.status != RefundStatus::Done => {
-            return Ok(Effect::on(order.id, Applied::AlreadyDone)); // news of the past
+            return Ok(Effect::on(order.id, EventOutcome::AlreadyDone)); // news of the past
         }
         // It went back under two keys, or was paid another way as well: this is one that nobody asked for.
         Some(Known { earlier: Some(_), status: states::RefundStatus::Done, id }) => {
             if source == Source::News && keys::came_back(tx, id).await? {
                 jobs::push_now(tx, Job::LookAtRefunds { payment }).await?;
-                return Ok(Effect::on(order.id, Applied::Hint));
+                return Ok(Effect::on(order.id, EventOutcome::Hint));
             }
             tell_of_second(tx, provider, &order, id, &theirs.reference).await?;
             is_second = true;
@@ -120,17 +121,17 @@ async fn bring_in(
     let is_from_books = source != Source::News;
     let (id, status) = match known {
         Some(found) => found,
-        None if theirs.status != RefundStatus::Done => return Ok(Effect::on(order.id, Applied::Ignored)),
+        None if theirs.status != RefundStatus::Done => return Ok(Effect::on(order.id, EventOutcome::Ignored)),
         None => match adopt_refund(tx, provider, &row, theirs).await? {
             Some(id) => {
                 tell_if_goods_left(tx, provider, &order, id, theirs).await?;
                 (id, states::RefundStatus::Processing)
             }
-            None if is_second => return Ok(Effect::on(order.id, Applied::Mismatch)),
+            None if is_second => return Ok(Effect::on(order.id, EventOutcome::Mismatch)),
             // A refund of ours that can no longer be made may have reserved it: their whole list decides.
             None if !is_from_books && displace::has_unmade(tx, payment).await? => {
                 jobs::push_now(tx, Job::LookAtRefunds { payment }).await?;
-                return Ok(Effect::on(order.id, Applied::Hint));
+                return Ok(Effect::on(order.id, EventOutcome::Hint));
             }
             None => {
                 let text = format!(
@@ -141,24 +142,24 @@ async fn bring_in(
                 );
                 let key = Key::RefundUnknown { provider, reference: &theirs.reference };
                 alerts::raise(tx, Alert::new(key, text).about(order.id)).await?;
-                return Ok(Effect::on(order.id, Applied::Mismatch));
+                return Ok(Effect::on(order.id, EventOutcome::Mismatch));
             }
         },
     };
     db::execute(tx, NAME, &[&id, &theirs.reference]).await?;
     match (theirs.status, status) {
-        (RefundStatus::Processing | RefundStatus::Unclear, _) => Ok(Effect::on(order.id, Applied::Ignored)),
+        (RefundStatus::Processing | RefundStatus::Unclear, _) => Ok(Effect::on(order.id, EventOutcome::Ignored)),
         (RefundStatus::Failed(_), states::RefundStatus::Done) | (RefundStatus::Done, states::RefundStatus::Failed)
             if !is_from_books =>
         {
             jobs::push_now(tx, Job::LookAtRefunds { payment }).await?;
-            Ok(Effect::on(order.id, Applied::Ignored))
+            Ok(Effect::on(order.id, EventOutcome::Ignored))
         }
         (RefundStatus::Done, _) => settle_refund(tx, provider, id, End::Done).await,
         // It may be tried again: the job reads it in their books, and decides.
         (RefundStatus::Failed(Retry::Later(_)), status) if status.is_open() => {
             jobs::push_now(tx, Job::SendRefund { refund: id }).await?;
-            Ok(Effect::on(order.id, Applied::Hint))
+            Ok(Effect::on(order.id, EventOutcome::Hint))
         }
         (RefundStatus::Failed(_), _) if is_from_books => settle_refund(tx, provider, id, End::Bounced(FAILED)).await,
         (RefundStatus::Failed(_), _) => settle_refund(tx, provider, id, End::Failed(FAILED)).await,

@@ -12,7 +12,7 @@ use crate::db;
 use crate::error::Result;
 use crate::ids::{PaymentId, RefundId};
 use crate::jobs::{self, Job};
-use crate::payments::effect::{Applied, Effect};
+use crate::payments::effect::Effect;
 use crate::payments::history::record_refund;
 use crate::payments::refund::keys::{self, Known};
 use crate::payments::refund::locked::{Locked, lock_refund};
@@ -21,6 +21,7 @@ use crate::payments::store::{self, Payment};
 use crate::payments::sums;
 use crate::sale::locks::LockedOrder;
 use crate::sale::off::{self, hold_after_failed_refund, queue_jobs_after_change, sale_is_off};
+use crate::sale::outcome::EventOutcome;
 use crate::sale::states::{OrderStatus, RefundStatus};
 
 /// After this a refund to a card is looked at once more.
@@ -51,14 +52,14 @@ pub(super) struct Ending<'a> {
 /// Brings a refund to its end, once. The caller commits.
 pub async fn settle_refund(tx: &impl GenericClient, provider: &'static str, id: RefundId, end: End<'_>) -> Result<Effect> {
     let Some(locked) = lock_refund(tx, id).await?.filter(|locked| locked.payment.provider == provider) else {
-        return Ok(Effect::of(Applied::UnknownPayment));
+        return Ok(Effect::of(EventOutcome::Unknown));
     };
     let Locked { order, payment, status, amount, was_done } = locked;
     let ending = Ending { provider, order: &order, payment: &payment, id, amount, from: status };
     let was_off = sale_is_off(tx, order.id).await?;
     let applied = match (status, end) {
-        (RefundStatus::Done, End::Done) | (RefundStatus::Failed, End::Failed(_) | End::Bounced(_)) => Applied::AlreadyDone,
-        (RefundStatus::Done, End::Failed(_)) => Applied::Ignored, // done is the later truth, whatever the order of news
+        (RefundStatus::Done, End::Done) | (RefundStatus::Failed, End::Failed(_) | End::Bounced(_)) => EventOutcome::AlreadyDone,
+        (RefundStatus::Done, End::Failed(_)) => EventOutcome::Ignored, // done is the later truth, whatever the order of news
         (RefundStatus::Failed, End::Done) if was_done || !reserve_what_went(tx, payment.id, ending.amount).await? => {
             ending.too_much(tx).await?
         }
@@ -66,7 +67,7 @@ pub async fn settle_refund(tx: &impl GenericClient, provider: &'static str, id: 
         (RefundStatus::Done, End::Bounced(why)) => ending.bounced(tx, why).await?,
         (_, End::Failed(why) | End::Bounced(why)) => ending.failed(tx, why).await?,
     };
-    let has_failed = applied == Applied::Done && matches!(end, End::Failed(_) | End::Bounced(_));
+    let has_failed = applied == EventOutcome::Applied && matches!(end, End::Failed(_) | End::Bounced(_));
     if has_failed {
         let is_held = hold_after_failed_refund(tx, order.id, was_off, "a refund of all its money failed").await?;
         ending.tell_of_failure(tx, end, is_held).await?;
@@ -77,7 +78,7 @@ pub async fn settle_refund(tx: &impl GenericClient, provider: &'static str, id: 
 }
 
 impl Ending<'_> {
-    async fn done(&self, tx: &impl GenericClient) -> Result<Applied> {
+    async fn done(&self, tx: &impl GenericClient) -> Result<EventOutcome> {
         const DONE: &str = "UPDATE refunds SET status = 'done', error = NULL, updated_at = now() WHERE id = $1";
         db::execute(tx, DONE, &[&self.id]).await?;
         enter(tx, self.id, "refund", self.amount, self.provider).await?;
@@ -88,20 +89,20 @@ impl Ending<'_> {
             // A card's bank may send it back days later, and news of that get lost like all others.
             jobs::push_at(tx, Job::LookAtRefunds { payment: self.payment.id }, Timestamp::now() + BOUNCES_WITHIN).await?;
         }
-        Ok(Applied::Done)
+        Ok(EventOutcome::Applied)
     }
 
-    pub(super) async fn failed(&self, tx: &impl GenericClient, why: &str) -> Result<Applied> {
+    pub(super) async fn failed(&self, tx: &impl GenericClient, why: &str) -> Result<EventOutcome> {
         self.fail(tx, why).await?;
-        Ok(Applied::Done)
+        Ok(EventOutcome::Applied)
     }
 
     /// The money is with us again, and the payment's and the order's states say so.
-    async fn bounced(&self, tx: &impl GenericClient, why: &str) -> Result<Applied> {
+    async fn bounced(&self, tx: &impl GenericClient, why: &str) -> Result<EventOutcome> {
         self.fail(tx, why).await?;
         enter(tx, self.id, "refund_back", self.amount, self.provider).await?;
         self.follow_the_sums(tx, "a refund came back").await?;
-        Ok(Applied::Done)
+        Ok(EventOutcome::Applied)
     }
 
     pub(super) async fn tell_of_failure(&self, tx: &impl GenericClient, end: End<'_>, is_held: bool) -> Result<()> {
@@ -153,13 +154,13 @@ impl Ending<'_> {
         refund_what_nobody_keeps(tx, self.order, &payment, by, "this is left of the money after a dispute").await
     }
 
-    async fn too_much(&self, tx: &impl GenericClient) -> Result<Applied> {
+    async fn too_much(&self, tx: &impl GenericClient) -> Result<EventOutcome> {
         let text = format!(
             "A devolução {} do pedido {} foi dada como falha e agora como feita, e já não cabe no valor pago.",
             self.id, self.order.number
         );
         alerts::raise(tx, Alert::new(Key::RefundTooMuch(self.id), text).about(self.order.id)).await?;
-        Ok(Applied::Mismatch)
+        Ok(EventOutcome::Mismatch)
     }
 
     /// Not with the buyer: its amount can be refunded again.
@@ -193,18 +194,18 @@ pub(super) async fn enter(tx: &impl GenericClient, id: RefundId, kind: &str, amo
 /// A provider tells that the money went back, by the key that it knows the refund by.
 pub async fn record_done(tx: &Transaction<'_>, provider: &'static str, key: Uuid) -> Result<Effect> {
     let Some((order, payment, known)) = lock_by_key(tx, provider, key).await? else {
-        return Ok(Effect::of(Applied::UnknownPayment));
+        return Ok(Effect::of(EventOutcome::Unknown));
     };
     match known.earlier {
         None => settle_refund(tx, provider, known.id, End::Done).await,
         Some(_) if known.status == RefundStatus::Done && keys::came_back(tx, known.id).await? => {
             jobs::push_now(tx, Job::LookAtRefunds { payment }).await?;
-            Ok(Effect::on(order.id, Applied::Hint))
+            Ok(Effect::on(order.id, EventOutcome::Hint))
         }
         Some(_) if known.status == RefundStatus::Done => {
             tell_of_second(tx, provider, &order, known.id, &key.to_string()).await?;
             jobs::push_now(tx, Job::LookAtRefunds { payment }).await?; // their books name it, where they list refunds
-            Ok(Effect::on(order.id, Applied::Mismatch))
+            Ok(Effect::on(order.id, EventOutcome::Mismatch))
         }
         Some(earlier) => {
             keys::go_back_to(tx, known.id, earlier).await?;
@@ -245,13 +246,13 @@ pub async fn record_failed(
     words: Option<&str>,
 ) -> Result<Effect> {
     let Some((order, _, known)) = lock_by_key(tx, provider, key).await? else {
-        return Ok(Effect::of(Applied::UnknownPayment));
+        return Ok(Effect::of(EventOutcome::Unknown));
     };
     match retry {
-        _ if known.earlier.is_some() => Ok(Effect::on(order.id, Applied::AlreadyDone)),
+        _ if known.earlier.is_some() => Ok(Effect::on(order.id, EventOutcome::AlreadyDone)),
         Retry::Later(_) if known.status.is_open() => {
             jobs::push_now(tx, Job::SendRefund { refund: known.id }).await?;
-            Ok(Effect::on(order.id, Applied::Hint))
+            Ok(Effect::on(order.id, EventOutcome::Hint))
         }
         _ => {
             let why = said(FAILED, words.unwrap_or_default());

@@ -6,6 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use vitrine_kit::Money;
 
+use crate::currency::Currency;
 use crate::db::{self, sql};
 use crate::error::Result;
 use crate::ids::{OrderId, PaymentId, RefundId};
@@ -22,7 +23,7 @@ pub struct RefundView {
     #[schema(value_type = i64, minimum = 0, example = 5990)]
     pub amount_cents: Money,
     /// The currency of all amounts, by ISO 4217: `BRL`.
-    #[schema(example = "BRL")]
+    #[schema(value_type = Currency)]
     pub currency: String,
     /// How far it is.
     pub status: RefundStatus,
