@@ -21,10 +21,11 @@ use super::version::{IfMatch, tagged};
 use super::{Category, Product, changed, export, store};
 use crate::app::App;
 use crate::error::{Error, Problem, Result};
+use crate::http::body::{self, Bounds};
 use crate::http::json::{Json, Path, Query};
 use crate::http::list::Place;
 use crate::http::page::List;
-use crate::http::who::{Admin, AdminSent};
+use crate::http::who::{Admin, Sent};
 use crate::ids::ImportId;
 
 pub fn routes(cfg: &mut ServiceConfig<'_>) {
@@ -43,8 +44,8 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
         (status = 409, body = Problem, description = "`conflict`: another product has the slug, or another variant the SKU"),
         (status = 422, body = Problem, description = "`invalid`: a field is wrong, or there is no such category")))]
 #[post("/api/products")]
-async fn create_product(app: Data<App>, sent: AdminSent<Json<ProductInput>>) -> Result<HttpResponse> {
-    let AdminSent(admin, body) = sent;
+async fn create_product(app: Data<App>, sent: Sent<Admin, Json<ProductInput>>) -> Result<HttpResponse> {
+    let Sent(admin, body) = sent;
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let product = product_admin::create(&tx, body.into_inner(), admin.0.actor()).await?;
@@ -75,9 +76,9 @@ async fn create_product(app: Data<App>, sent: AdminSent<Json<ProductInput>>) -> 
 #[put("/api/products/{id}")]
 async fn replace_product(
     app: Data<App>,
+    sent: Sent<Admin, Json<Changes>>,
     id: Path<String>,
     if_match: IfMatch,
-    sent: AdminSent<Json<Changes>>,
 ) -> Result<HttpResponse> {
     change(&app, &id.0, &if_match, sent).await
 }
@@ -103,15 +104,15 @@ async fn replace_product(
 #[patch("/api/products/{id}")]
 async fn change_product(
     app: Data<App>,
+    sent: Sent<Admin, Json<Changes>>,
     id: Path<String>,
     if_match: IfMatch,
-    sent: AdminSent<Json<Changes>>,
 ) -> Result<HttpResponse> {
     change(&app, &id.0, &if_match, sent).await
 }
 
-async fn change(app: &App, name: &str, if_match: &IfMatch, sent: AdminSent<Json<Changes>>) -> Result<HttpResponse> {
-    let AdminSent(admin, body) = sent;
+async fn change(app: &App, name: &str, if_match: &IfMatch, sent: Sent<Admin, Json<Changes>>) -> Result<HttpResponse> {
+    let Sent(admin, body) = sent;
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let product = product_admin::replace(&tx, name, body.into_inner().0, if_match, admin.0.actor()).await?;
@@ -154,8 +155,8 @@ async fn delete_product(app: Data<App>, admin: Admin, id: Path<String>) -> Resul
         (status = 422, body = Problem,
             description = "`invalid`: both or none of `stock` and `delta` are sent, or the stock would be too large")))]
 #[patch("/api/products/{id}/stock")]
-async fn set_stock(app: Data<App>, id: Path<String>, sent: AdminSent<Json<StockChange>>) -> Result<HttpResponse> {
-    let AdminSent(admin, body) = sent;
+async fn set_stock(app: Data<App>, sent: Sent<Admin, Json<StockChange>>, id: Path<String>) -> Result<HttpResponse> {
+    let Sent(admin, body) = sent;
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let id = stock::change(&tx, &id.0, &body, admin.0.actor()).await?;
@@ -177,8 +178,8 @@ async fn set_stock(app: Data<App>, id: Path<String>, sent: AdminSent<Json<StockC
         (status = 422, body = Problem,
             description = "`invalid`: a field is wrong, there is no such parent, or it would hang too deep")))]
 #[post("/api/categories")]
-async fn create_category(app: Data<App>, sent: AdminSent<Json<CategoryInput>>) -> Result<HttpResponse> {
-    let AdminSent(admin, body) = sent;
+async fn create_category(app: Data<App>, sent: Sent<Admin, Json<CategoryInput>>) -> Result<HttpResponse> {
+    let Sent(admin, body) = sent;
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let category = category_admin::create(&tx, body.into_inner(), admin.0.actor()).await?;
@@ -203,8 +204,8 @@ async fn create_category(app: Data<App>, sent: AdminSent<Json<CategoryInput>>) -
         (status = 422, body = Problem,
             description = "`invalid`: a field is wrong, there is no such parent, or it would hang too deep or below itself")))]
 #[put("/api/categories/{id}")]
-async fn replace_category(app: Data<App>, id: Path<String>, sent: AdminSent<Json<Changes>>) -> Result<HttpResponse> {
-    let AdminSent(admin, body) = sent;
+async fn replace_category(app: Data<App>, sent: Sent<Admin, Json<Changes>>, id: Path<String>) -> Result<HttpResponse> {
+    let Sent(admin, body) = sent;
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let category = category_admin::replace(&tx, &id.0, body.into_inner().0, admin.0.actor()).await?;
@@ -280,15 +281,14 @@ async fn import_products(
     admin: Admin,
     req: HttpRequest,
     how: Query<ImportHow>,
-    body: web::Payload,
+    payload: web::Payload,
 ) -> Result<HttpResponse> {
     let content_type = req.headers().get("content-type").and_then(|v| v.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
     if !["text/csv", "application/csv", "text/plain"].iter().any(|t| content_type.starts_with(t)) {
         return Err(Error::UnsupportedMedia);
     }
-    let body = tokio::time::timeout(import::BODY_WAIT, body.to_bytes_limited(import::MAX_BODY)).await;
-    let body = body.map_err(|_| Error::BodyTooSlow)?.map_err(|_| Error::TooLarge)?;
-    let body = body.map_err(|_| Error::Malformed("The body could not be read to its end".into()))?;
+    let bounds = Bounds { most: import::MAX_BODY, wait: import::BODY_WAIT };
+    let body = body::read(&req, &mut payload.into_inner(), bounds).await?;
     let sheet = web::block(move || super::sheet::read(&body)).await.map_err(|e| Error::Internal(e.to_string()))??;
     let imported = import::run(&app, sheet, how.0.stock, admin.0.actor(), &ProgressBar::hidden()).await?;
     Ok(HttpResponse::Ok().json(imported))

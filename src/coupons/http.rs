@@ -14,12 +14,13 @@ use super::store::{self, Times};
 use super::{Coupon, Kind};
 use crate::app::App;
 use crate::audit_log;
+use crate::currency::Currency;
 use crate::db::Transaction;
 use crate::error::{Problem, Result};
 use crate::http::json::{Json, Path, Query};
 use crate::http::list::Place;
 use crate::http::page::List;
-use crate::http::who::{Admin, AdminSent};
+use crate::http::who::{Admin, Sent};
 use crate::ids::CouponId;
 
 pub fn routes(cfg: &mut ServiceConfig<'_>) {
@@ -85,8 +86,7 @@ struct CouponView {
     /// Whether it can be used.
     active: bool,
     /// The currency of all amounts, by ISO 4217: `BRL`.
-    #[schema(example = "BRL")]
-    currency: &'static str,
+    currency: Currency,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -110,7 +110,7 @@ impl From<(Coupon, Times)> for CouponView {
             max_uses_per_customer: c.max_uses_per_customer,
             uses: c.uses,
             active: c.active,
-            currency: "BRL",
+            currency: Currency::Brl,
             created_at: times.created_at,
             updated_at: times.updated_at,
         }
@@ -147,7 +147,7 @@ async fn list_coupons(app: web::Data<App>, _admin: Admin, query: Query<Listing>)
         (status = 409, body = Problem, description = "`conflict`: there is already a coupon with this code"),
         (status = 422, body = Problem, description = "`invalid`: a field is wrong, or fields do not go together")))]
 #[post("/api/admin/coupons")]
-async fn create_coupon(app: web::Data<App>, AdminSent(admin, body): AdminSent<Json<NewCoupon>>) -> Result<HttpResponse> {
+async fn create_coupon(app: web::Data<App>, Sent(admin, body): Sent<Admin, Json<NewCoupon>>) -> Result<HttpResponse> {
     let new = body.into_inner().into_coupon(CouponId::new(), 0)?;
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
@@ -185,8 +185,8 @@ async fn show_coupon(app: web::Data<App>, _admin: Admin, id: Path<CouponId>) -> 
 #[put("/api/admin/coupons/{id}")]
 async fn replace_coupon(
     app: web::Data<App>,
+    Sent(admin, body): Sent<Admin, Json<NewCoupon>>,
     id: Path<CouponId>,
-    AdminSent(admin, body): AdminSent<Json<NewCoupon>>,
 ) -> Result<HttpResponse> {
     let new = body.into_inner();
     change(&app, admin, id.0, |old| new.into_coupon(old.id, old.uses)).await
@@ -206,8 +206,8 @@ async fn replace_coupon(
 #[patch("/api/admin/coupons/{id}")]
 async fn change_coupon(
     app: web::Data<App>,
+    Sent(admin, body): Sent<Admin, Json<CouponChange>>,
     id: Path<CouponId>,
-    AdminSent(admin, body): AdminSent<Json<CouponChange>>,
 ) -> Result<HttpResponse> {
     let wanted = body.into_inner();
     change(&app, admin, id.0, |old| wanted.applied_to(old)).await

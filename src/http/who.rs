@@ -82,19 +82,23 @@ impl FromRequest for Admin {
     }
 }
 
-/// An administrator and what they sent. The body of anybody else is not read, and its mistakes are not shown.
+/// Who asks, and what they sent. The body of somebody who may not ask is not read, and its mistakes are not shown.
 #[derive(Debug)]
-pub struct AdminSent<T>(pub Admin, pub T);
+pub struct Sent<Who, T>(pub Who, pub T);
 
-impl<T: FromRequest<Error = Error> + 'static> FromRequest for AdminSent<T> {
+impl<Who, T> FromRequest for Sent<Who, T>
+where
+    Who: FromRequest<Error = Error> + 'static,
+    T: FromRequest<Error = Error> + 'static,
+{
     type Error = Error;
     type Future = Asked<Self>;
 
     fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (req, mut payload) = (req.clone(), payload.take());
         Box::pin(async move {
-            let admin = Admin::from_request(&req, &mut Payload::None).await?;
-            Ok(Self(admin, T::from_request(&req, &mut payload).await?))
+            let who = Who::from_request(&req, &mut Payload::None).await?;
+            Ok(Self(who, T::from_request(&req, &mut payload).await?))
         })
     }
 }

@@ -1,7 +1,9 @@
 //! Orders that leave the shop by hand: with a carrier's number, or fetched by the buyer.
 
-use actix_web::{HttpResponse, patch, web};
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest, HttpResponse, patch, web};
 use deadpool_postgres::GenericClient;
+use futures_util::future::LocalBoxFuture;
 use garde::Validate;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -17,7 +19,7 @@ use crate::cause::Actor;
 use crate::db;
 use crate::error::{Error, Problem, Result};
 use crate::http::json::{Json, OptionalJson};
-use crate::http::who::SignedIn;
+use crate::http::who::{Sent, SignedIn};
 use crate::ids::{LineId, OrderId};
 use crate::jobs::{self, Job};
 use crate::sale::address::tracking_url;
@@ -141,13 +143,31 @@ pub struct ParcelItem {
 }
 
 /// Who may say that an order leaves or arrived: an administrator, or a shipper under their own name.
-fn viewer_of(user: &SignedIn, force: bool) -> Result<Viewer> {
-    match user.role {
-        Role::Admin => Ok(Viewer::Admin(user.id)),
-        Role::Shipper if force => Err(Error::Forbidden("Only an administrator may set force")),
-        Role::Shipper => Ok(Viewer::Shipper(user.id)),
-        Role::User => Err(Error::Forbidden("This is for administrators and shippers")),
+#[derive(Debug, Clone, Copy)]
+pub struct HandsOver(Viewer);
+
+impl FromRequest for HandsOver {
+    type Error = Error;
+    type Future = LocalBoxFuture<'static, Result<Self>>;
+
+    fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let asked = SignedIn::from_request(req, payload);
+        Box::pin(async move {
+            let user = asked.await?;
+            match user.role {
+                Role::Admin => Ok(Self(Viewer::Admin(user.id))),
+                Role::Shipper => Ok(Self(Viewer::Shipper(user.id))),
+                Role::User => Err(Error::Forbidden("This is for administrators and shippers")),
+            }
+        })
     }
+}
+
+fn check_force(viewer: Viewer, force: bool) -> Result<()> {
+    if force && !matches!(viewer, Viewer::Admin(_)) {
+        return Err(Error::Forbidden("Only an administrator may set force"));
+    }
+    Ok(())
 }
 
 /// Hands an order to a carrier
@@ -166,11 +186,10 @@ fn viewer_of(user: &SignedIn, force: bool) -> Result<Viewer> {
 #[patch("/api/orders/{id}/tracking")]
 pub async fn set_tracking(
     app: web::Data<App>,
-    user: SignedIn,
+    Sent(HandsOver(viewer), body): Sent<HandsOver, Json<SetTracking>>,
     OrderPath(order): OrderPath,
-    body: Json<SetTracking>,
 ) -> Result<HttpResponse> {
-    let viewer = viewer_of(&user, body.force)?;
+    check_force(viewer, body.force)?;
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let found = locks::lock_order(&tx, order, viewer).await?;
@@ -259,12 +278,11 @@ async fn may_leave(tx: &impl GenericClient, order: &LockedOrder, force: bool, ac
 #[patch("/api/orders/{id}/delivered")]
 pub async fn set_delivered(
     app: web::Data<App>,
-    user: SignedIn,
+    Sent(HandsOver(viewer), body): Sent<HandsOver, OptionalJson<SetDelivered>>,
     OrderPath(order): OrderPath,
-    body: OptionalJson<SetDelivered>,
 ) -> Result<HttpResponse> {
     let force = body.0.is_some_and(|body| body.force);
-    let viewer = viewer_of(&user, force)?;
+    check_force(viewer, force)?;
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let found = locks::lock_order(&tx, order, viewer).await?;

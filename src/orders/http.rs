@@ -25,11 +25,12 @@ use crate::http::page::{self, List};
 use crate::http::rate_limit;
 use crate::http::request_id;
 use crate::http::spoken;
-use crate::http::who::{SignedIn, Visitor};
+use crate::http::who::{Sent, SignedIn, Visitor};
 use crate::ids::OrderId;
 use crate::payments::charge::methods::Method;
 use crate::payments::charge::start;
 use crate::sale::named::OrderPath;
+use crate::sale::seen::SeenOrder;
 use crate::sale::states::{OrderPaymentStatus, OrderStatus};
 use crate::sale::viewer::Viewer;
 
@@ -69,9 +70,8 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
 async fn place(
     app: web::Data<App>,
     req: HttpRequest,
-    visitor: Visitor,
+    Sent(visitor, body): Sent<Visitor, Json<PlaceOrder>>,
     key: IdempotencyKey,
-    body: Json<PlaceOrder>,
 ) -> Result<HttpResponse> {
     let owner = Owner::of(&visitor).ok_or(Error::CartEmpty)?;
     let who = match &owner {
@@ -253,11 +253,8 @@ struct CancelOrder {
 #[patch("/api/orders/{id}/cancel")]
 async fn cancel_order(
     app: web::Data<App>,
-    visitor: Visitor,
-    OrderPath(order): OrderPath,
-    body: OptionalJson<CancelOrder>,
+    Sent(SeenOrder { id: order, viewer }, body): Sent<SeenOrder, OptionalJson<CancelOrder>>,
 ) -> Result<HttpResponse> {
-    let viewer = Viewer::of(&app, &visitor, order).await?;
     let reason = body.0.and_then(|body| body.into_inner().reason).unwrap_or_default();
     cancel::cancel(&app, viewer, order, &reason).await?;
     let url = &app.config.http.public_url;

@@ -18,7 +18,7 @@ use crate::cause::Actor;
 use crate::db;
 use crate::error::{Error, Problem, Result};
 use crate::http::json::{Json, check};
-use crate::http::who::AdminSent;
+use crate::http::who::{Admin, Sent};
 use crate::ids::OrderId;
 use crate::invoices;
 use crate::sale::address::ShippingAddress;
@@ -152,8 +152,8 @@ impl Typed {
 #[patch("/api/orders/{id}")]
 pub async fn mend_order(
     app: web::Data<App>,
+    Sent(admin, body): Sent<Admin, Json<MendOrder>>,
     OrderPath(id): OrderPath,
-    AdminSent(admin, body): AdminSent<Json<MendOrder>>,
 ) -> Result<HttpResponse> {
     let viewer = Viewer::Admin(admin.0.id);
     let mut db = app.db().await?;

@@ -13,7 +13,7 @@ use crate::catalog;
 use crate::error::{Error, Problem, Result};
 use crate::http::idempotency::IdempotencyKey;
 use crate::http::json::Json;
-use crate::http::who::{Admin, AdminSent};
+use crate::http::who::{Admin, Sent};
 use crate::ids::{LineId, OrderId};
 use crate::invoices;
 use crate::sale::goods::{Goods, RestockItem};
@@ -112,9 +112,9 @@ pub struct ReturnedLine {
 #[post("/api/orders/{id}/returns")]
 pub async fn return_goods(
     app: web::Data<App>,
+    Sent(admin, body): Sent<Admin, Json<ReturnGoods>>,
     OrderPath(order): OrderPath,
     key: IdempotencyKey,
-    AdminSent(admin, body): AdminSent<Json<ReturnGoods>>,
 ) -> Result<HttpResponse> {
     let viewer = Viewer::Admin(admin.0.id);
     let goods = Goods::asked(body.restock, &body.restock_items, &body.write_off_items)?;

@@ -13,11 +13,12 @@ use vitrine_kit::Money;
 use crate::app::App;
 use crate::cart::{Cart, Owner};
 use crate::catalog;
+use crate::currency::Currency;
 use crate::error::{Chain, Problem, Result};
 use crate::http::idempotency::{Claim, IdempotencyKey};
 use crate::http::json::{Json, Query};
 use crate::http::page::{List, MAX_LIMIT};
-use crate::http::who::{AdminSent, Visitor};
+use crate::http::who::{Admin, Sent, Visitor};
 use crate::ids::PaymentId;
 use crate::payments::charge::answer::{self, Started};
 use crate::payments::charge::methods::{self, Method, MethodView, Price};
@@ -30,6 +31,7 @@ use crate::payments::store::{self, Payment};
 use crate::sale::goods::{Goods, RestockItem};
 use crate::sale::locks;
 use crate::sale::named::OrderPath;
+use crate::sale::seen::SeenOrder;
 use crate::sale::states::PaymentStatus;
 use crate::sale::viewer::Viewer;
 use crate::text::is_hidden;
@@ -69,12 +71,9 @@ struct PayOrder {
 #[post("/api/orders/{id}/pay")]
 async fn pay_order(
     app: web::Data<App>,
-    visitor: Visitor,
-    OrderPath(id): OrderPath,
+    Sent(SeenOrder { id, viewer }, body): Sent<SeenOrder, Json<PayOrder>>,
     key: IdempotencyKey,
-    body: Json<PayOrder>,
 ) -> Result<HttpResponse> {
-    let viewer = Viewer::of(&app, &visitor, id).await?;
     let claim = key.bind(format!("{} pay:{}", viewer.actor(), id), body.fingerprint())?;
     if let Some(claim) = &claim
         && let Some(first) = claim.lease(&app.db().await?).await?
@@ -122,7 +121,7 @@ struct PaymentView {
     #[schema(value_type = i64, example = 0, minimum = 0)]
     refunded_cents: Money,
     /// The currency of all amounts, by ISO 4217: `BRL`.
-    #[schema(example = "BRL")]
+    #[schema(value_type = Currency)]
     currency: String,
     /// Their name for it: the PIX txid, or Stripe's PaymentIntent.
     #[schema(required = true, example = "9d36b84fc70b478fb95c12729b90ca25")]
@@ -244,9 +243,9 @@ fn no_control(text: &str, (): &()) -> garde::Result {
 #[post("/api/orders/{id}/refund")]
 async fn refund_order(
     app: web::Data<App>,
+    Sent(admin, body): Sent<Admin, Json<RefundOrder>>,
     OrderPath(id): OrderPath,
     key: IdempotencyKey,
-    AdminSent(admin, body): AdminSent<Json<RefundOrder>>,
 ) -> Result<HttpResponse> {
     let viewer = Viewer::Admin(admin.0.id);
     let claim = key.bind(format!("{} refund:{}", viewer.actor(), id), body.fingerprint())?;

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `states` | the states of an order, its money, a payment and a refund, as enums |
 //! | `sums` | what the ledger says of one payment, and the states that follow from it |
+//! | `outcome` | what an event of a provider did, as an enum |
 //! | `transitions` | the one table of steps between them |
 //! | `table` | that table as SQL and as Markdown |
 //! | `locks` | the one order of locks, and each lock spelled once |
@@ -14,6 +15,7 @@
 //! | `off` | whether the sale is off, and the jobs that follow a change of that |
 //! | `named` | which order an address names: by id or by number |
 //! | `viewer` | as whom somebody looks at an order |
+//! | `seen` | the order of an address with its viewer, known before a body is read |
 //! | `address` | where it goes |
 
 pub mod address;
@@ -24,7 +26,9 @@ pub mod life;
 pub mod locks;
 pub mod named;
 pub mod off;
+pub mod outcome;
 pub mod returned;
+pub mod seen;
 pub mod states;
 pub mod stock;
 pub mod sums;

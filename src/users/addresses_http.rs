@@ -1,6 +1,8 @@
 //! `/api/users/{id}/addresses`: `{id}` is `me` or the own id. An administrator may read other people's, but not change them.
 
-use actix_web::{HttpResponse, delete, get, patch, post, put, web};
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest, HttpResponse, delete, get, patch, post, put, web};
+use futures_util::future::LocalBoxFuture;
 use garde::Validate;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
@@ -11,7 +13,7 @@ use crate::app::App;
 use crate::error::{Error, Problem, Result};
 use crate::http::json::{Json, Path, Query};
 use crate::http::page::{List, bounds};
-use crate::http::who::SignedIn;
+use crate::http::who::{Sent, SignedIn};
 use crate::ids::{AddressId, UserId};
 
 pub fn routes(cfg: &mut ServiceConfig<'_>) {
@@ -37,6 +39,19 @@ struct Paging {
 fn own(me: &SignedIn, id: &str) -> Result<UserId> {
     let is_mine = id == "me" || id.parse::<UserId>().is_ok_and(|id| id == me.id);
     if is_mine { Ok(me.id) } else { Err(Error::NotFound("The person")) }
+}
+
+/// The person of the address, who must be the one who asks.
+struct Own(UserId);
+
+impl FromRequest for Own {
+    type Error = Error;
+    type Future = LocalBoxFuture<'static, Result<Self>>;
+
+    fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (me, id) = (SignedIn::from_request(req, payload), req.match_info().get("id").unwrap_or_default().to_owned());
+        Box::pin(async move { own(&me.await?, &id).map(Self) })
+    }
 }
 
 /// The same for reading, where an administrator may name anybody.
@@ -76,8 +91,7 @@ async fn list(app: web::Data<App>, me: SignedIn, path: Path<String>, paging: Que
         (status = 404, body = Problem, description = "`not-found`: it is not you"),
         (status = 409, body = Problem, description = "`conflict`: there are as many addresses as there may be")))]
 #[post("/api/users/{id}/addresses")]
-async fn add(app: web::Data<App>, me: SignedIn, path: Path<String>, body: Json<NewAddress>) -> Result<HttpResponse> {
-    let owner = own(&me, &path.0)?;
+async fn add(app: web::Data<App>, Sent(Own(owner), body): Sent<Own, Json<NewAddress>>) -> Result<HttpResponse> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let address = addresses::add(&tx, owner, body.into_inner()).await?;
@@ -117,11 +131,9 @@ async fn show(app: web::Data<App>, me: SignedIn, path: Path<(String, AddressId)>
 #[put("/api/users/{id}/addresses/{aid}")]
 async fn replace(
     app: web::Data<App>,
-    me: SignedIn,
+    Sent(Own(owner), body): Sent<Own, Json<NewAddress>>,
     path: Path<(String, AddressId)>,
-    body: Json<NewAddress>,
 ) -> Result<HttpResponse> {
-    let owner = own(&me, &path.0.0)?;
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let address = addresses::replace(&tx, owner, path.0.1, body.into_inner()).await?;

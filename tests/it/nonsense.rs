@@ -53,6 +53,11 @@ impl Things {
         let id = id.iter().find(|(start, _)| path.starts_with(start)).map_or(other, |(_, id)| id.as_str());
         path.replace("{id}", id).replace("{aid}", &self.address).replace("{pid}", &self.product)
     }
+
+    /// The same where a person's own address is another person's.
+    pub fn of_others(&self, path: &str) -> String {
+        self.in_path(&path.replace("/api/users/{id}", &format!("/api/users/{}", self.person)))
+    }
 }
 
 /// An operation that takes a body: method, path, and the names of the body's fields where the document knows them.
@@ -98,7 +103,7 @@ fn arrays_for_objects(document: &Value, schema: &Value, depth: usize) -> Vec<(St
 }
 
 /// All rows of every table, as one hash each.
-async fn contents(shop: &Shop) -> Vec<(String, String)> {
+pub async fn contents(shop: &Shop) -> Vec<(String, String)> {
     let db = shop.app.db().await.unwrap();
     let tables = "SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'public' AND table_type = 'BASE TABLE' ORDER BY 1";
     let names: Vec<String> = db.query(tables, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();

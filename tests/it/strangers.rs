@@ -1,76 +1,182 @@
-//! Made from the OpenAPI document: every operation that needs a sign-in refuses anonymous requests, every admin operation
-//! refuses a customer.
+//! The rights of everybody at every operation, as the OpenAPI document declares them: each is asked by each kind of person, with a body
+//! that cannot be read where it takes one. Who may not ask is told so, and never what is wrong with the body.
 
+use reqwest::Response;
 use serde_json::{Value, json};
+use vitrine::token::Role;
 
-use crate::shop::Shop;
+use crate::invoices::open;
+use crate::nonsense::{Things, contents};
+use crate::shop::{Customer, Request, Shop};
 
-/// (method, path with made-up ids, whether a token is required)
-fn operations() -> Vec<(String, String, bool)> {
+const ID: &str = "01a1fe4e-0785-7243-a93f-cc241c46a4e2";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Who {
+    Nobody,
+    /// With the token of a session that has ended.
+    SignedOut,
+    Customer,
+    Shipper,
+    Admin,
+}
+
+const EVERYBODY: [Who; 5] = [Who::Nobody, Who::SignedOut, Who::Customer, Who::Shipper, Who::Admin];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Right {
+    Unauthorized,
+    Forbidden,
+    /// It is somebody else's order or account.
+    NotTheirs,
+    Allowed,
+}
+
+struct Operation {
+    method: String,
+    path: String,
+    declared: Value,
+}
+
+fn operations() -> Vec<Operation> {
     let document = vitrine::server::openapi();
-    let mut found = Vec::new();
-    for (path, methods) in document["paths"].as_object().unwrap() {
-        let concrete = path
-            .split('/')
-            .map(|part| match part {
-                "{document}" => "xml",
-                part if part.starts_with('{') => "01a1fe4e-0785-7243-a93f-cc241c46a4e2",
-                part => part,
-            })
-            .collect::<Vec<_>>()
-            .join("/");
-        for (method, operation) in methods.as_object().unwrap() {
-            let security = operation["security"].as_array().cloned().unwrap_or_default();
-            // A provider's signature and the operator's token are another matter.
-            let is_ours = path.starts_with("/api/") && !path.starts_with("/api/webhooks/");
-            let required = is_ours && !security.is_empty() && !security.contains(&json!({}));
-            found.push((method.to_uppercase(), concrete.clone(), required));
+    let paths = document["paths"].as_object().unwrap().iter();
+    let all = paths.flat_map(|(path, methods)| {
+        methods.as_object().unwrap().iter().map(|(method, declared)| Operation {
+            method: method.to_uppercase(),
+            path: path.clone(),
+            declared: declared.clone(),
+        })
+    });
+    all.collect()
+}
+
+/// A path with something in each of its places. Nothing has this id.
+fn filled(path: &str) -> String {
+    let part = |part: &str| match part {
+        "{document}" => "xml".to_owned(),
+        "{month}" => "2026-11".to_owned(),
+        "{day}" => "2026-11-30".to_owned(),
+        part if part.starts_with('{') => ID.to_owned(),
+        part => part.to_owned(),
+    };
+    path.split('/').map(part).collect::<Vec<_>>().join("/")
+}
+
+impl Operation {
+    /// Whether only administrators may ask so: what the catalog does not sell.
+    fn shows_all(&self) -> bool {
+        let mut parameters = self.declared["parameters"].as_array().into_iter().flatten();
+        parameters.any(|parameter| parameter["name"] == "include_inactive")
+    }
+
+    fn is_webhook(&self) -> bool {
+        self.path.starts_with("/api/webhooks/")
+    }
+
+    /// What the document says of somebody's right to ask it about somebody else's things.
+    fn right_of(&self, who: Who) -> Right {
+        let ways = self.declared["security"].as_array().unwrap();
+        let is_public = (ways.is_empty() || ways.contains(&json!({}))) && !self.shows_all();
+        let takes_tokens = ways.iter().any(|way| way["bearer"].is_array());
+        let refusal = &self.declared["responses"]["403"];
+        let is_for_shippers = refusal["description"].as_str().is_some_and(|text| text.contains("shipper"));
+        let is_about_one = ["/api/orders/{id}", "/api/users/{id}"].iter().any(|start| self.path.starts_with(start));
+        match who {
+            Who::SignedOut if takes_tokens => Right::Unauthorized,
+            Who::Nobody | Who::SignedOut if !is_public => Right::Unauthorized,
+            _ if self.is_webhook() && !is_public => Right::Unauthorized,
+            Who::Shipper if is_for_shippers => Right::Allowed,
+            Who::Customer | Who::Shipper if !refusal.is_null() => Right::Forbidden,
+            Who::Customer | Who::Shipper if is_about_one => Right::NotTheirs,
+            _ => Right::Allowed,
         }
     }
-    found
+
+    async fn ask(&self, shop: &Shop, who: Option<&Customer<'_>>, path: &str) -> Response {
+        let path = filled(path) + if self.shows_all() { "?include_inactive=true" } else { "" };
+        let request: Request = match who {
+            Some(who) => who.request(&self.method, &path),
+            None => shop.request(&self.method, &path),
+        };
+        let has_body = self.declared["requestBody"].is_object();
+        let request = if has_body { request.body("application/json", "{") } else { request };
+        request.try_send().await.unwrap()
+    }
+}
+
+fn is_as_said(right: Right, operation: &Operation, status: u16) -> bool {
+    match right {
+        Right::Unauthorized => status == 401 || (operation.is_webhook() && status == 404), // of a provider that is not configured
+        Right::Forbidden => status == 403,
+        Right::NotTheirs => status == 404,
+        Right::Allowed => status != 401 && status != 403,
+    }
 }
 
 #[actix_web::test]
-async fn no_operation_that_wants_somebody_answers_nobody() {
-    let shop = Shop::open().await;
-    let before = shop.row_counts().await;
-    let mut asked = 0;
-    for (method, path, required) in operations() {
-        if !required {
-            continue;
+async fn every_operation_refuses_whom_the_document_says_before_it_reads_a_body() {
+    let (shop, _) = open("focusnfe").await;
+    let admin = shop.admin().await;
+    let things = Things::of(&shop, &admin).await;
+    let [gone, ana, carrier] = [shop.customer().await, shop.customer().await, shop.person(Role::Shipper).await];
+    shop.execute(&format!("DELETE FROM sessions WHERE user_id = '{}'", gone.id)).await;
+    let before = contents(&shop).await;
+    let (mut asked, mut wrong) = (0, Vec::new());
+    for operation in operations().into_iter().filter(|operation| operation.path.starts_with("/api/")) {
+        let path = things.of_others(&operation.path);
+        for who in EVERYBODY {
+            let right = operation.right_of(who);
+            if right == Right::Allowed {
+                continue;
+            }
+            asked += 1;
+            let person = match who {
+                Who::Nobody => None,
+                Who::SignedOut => Some(&gone),
+                Who::Customer => Some(&ana),
+                Who::Shipper => Some(&carrier),
+                Who::Admin => Some(&admin),
+            };
+            let status = operation.ask(&shop, person, &path).await.status().as_u16();
+            if !is_as_said(right, &operation, status) {
+                wrong.push(format!("{} {path}: {who:?} is {right:?} and was answered {status}", operation.method));
+            }
         }
-        asked += 1;
-        let body = if path.ends_with("/pay") { json!({"method": "pix"}) } else { json!({}) };
-        let answer = shop.request(&method, &path).json(&body).send().await;
-        assert_eq!((answer.status, answer.slug()), (401, "unauthorized"), "{method} {path}: {}", answer.body);
     }
-    assert!(asked > 50, "{asked}");
-    assert_eq!(shop.row_counts().await, before);
+    assert_eq!(wrong, Vec::<String>::new());
+    assert!(asked > 350, "{asked}");
+    assert!(before == contents(&shop).await, "a refusal changed something");
     shop.close().await;
 }
 
 #[actix_web::test]
-async fn no_admins_operation_answers_a_customer() {
+async fn every_operation_takes_whom_the_document_lets() {
     let shop = Shop::open().await;
-    let ana = shop.customer().await;
-    let before = shop.row_counts().await;
-    let mut asked = 0;
-    for (method, path, _) in operations() {
-        let writes_catalog = method != "GET" && ["/api/products", "/api/categories"].iter().any(|start| path.starts_with(start));
-        let is_admins = path.starts_with("/api/admin/")
-            || writes_catalog
-            || path.ends_with("/returns")
-            || (method == "POST" && path.ends_with("/refund"))
-            || (method == "PATCH" && path.starts_with("/api/orders/") && path.split('/').count() == 4);
-        if !is_admins {
-            continue;
+    let (mut asked, mut wrong) = (0, Vec::new());
+    for operation in operations().into_iter().filter(|operation| operation.path.starts_with("/api/")) {
+        let path = operation.path.replace("/api/users/{id}", "/api/users/me");
+        for who in EVERYBODY {
+            let right = operation.right_of(who);
+            let is_own = right == Right::NotTheirs && path.starts_with("/api/users/me");
+            if right != Right::Allowed && !is_own {
+                continue;
+            }
+            asked += 1;
+            let person = match who {
+                Who::Nobody | Who::SignedOut => None,
+                Who::Customer => Some(shop.customer().await),
+                Who::Shipper => Some(shop.person(Role::Shipper).await),
+                Who::Admin => Some(shop.admin().await),
+            };
+            let status = operation.ask(&shop, person.as_ref(), &path).await.status().as_u16();
+            if !is_as_said(Right::Allowed, &operation, status) {
+                wrong.push(format!("{} {path}: {who:?} may, and was answered {status}", operation.method));
+            }
         }
-        asked += 1;
-        let answer = ana.request(&method, &path).json(&json!({})).send().await;
-        assert_eq!((answer.status, answer.slug()), (403, "forbidden"), "{method} {path}: {}", answer.body);
     }
-    assert!(asked > 30, "{asked}");
-    assert_eq!(shop.row_counts().await, before);
+    assert_eq!(wrong, Vec::<String>::new());
+    assert!(asked > 250, "{asked}");
     shop.close().await;
 }
 
@@ -78,10 +184,8 @@ async fn no_admins_operation_answers_a_customer() {
 async fn whatever_is_sent_to_any_operation_is_answered_in_order() {
     let shop = Shop::open().await;
     let (ana, admin) = (shop.customer().await, shop.admin().await);
-    for (method, path, _) in operations() {
-        if path.ends_with("/events") {
-            continue;
-        }
+    for Operation { method, path, .. } in operations().into_iter().filter(|operation| !operation.path.ends_with("/events")) {
+        let path = filled(&path);
         for body in [json!({}), json!([]), json!("text"), json!({"unknown": [1, {"deep": null}]}), Value::Null] {
             for request in [shop.request(&method, &path), ana.request(&method, &path), admin.request(&method, &path)] {
                 let answer = request.json(&body).send().await;
