@@ -40,6 +40,7 @@ pub fn complete(mut document: Value) -> Value {
             }
         }
     }
+    answers::drop_unused(&mut document);
     document
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tokio_postgres::{Client, NoTls};
 
 use crate::process::Process;
-use crate::shop::{CEP, address, cluster};
+use crate::shop::{CEP, Request, address, cluster};
 
 /// CPFs that are nobody's in the other tests.
 const CUSTOMERS_CPF: &str = "390.533.447-05";
@@ -85,10 +85,8 @@ async fn refused(shop: &Process, cart: &str) {
         let (status, answer, _) = shop.post(path, &headers, &body).await.unwrap_or((200, Value::Null, String::new()));
         assert!(status < 500, "{path}: {answer}");
     }
-    let raw = |path: &str, body: &'static str| {
-        shop.http.post(shop.url(path)).header("content-type", "application/json").body(body).send()
-    };
-    assert_eq!(raw("/api/orders", r#"{"name": "Canario quebrado", "#).await.unwrap().status(), 400);
+    let raw = |path: &str, body: &'static str| Request::of(shop.http.post(shop.url(path))).body("application/json", body).send();
+    assert_eq!(raw("/api/orders", r#"{"name": "Canario quebrado", "#).await.status, 400);
     for query in [
         "/api/products/search?q=canario",
         "/api/products?canario=canario",
@@ -105,13 +103,13 @@ async fn refused(shop: &Process, cart: &str) {
         "/canario/39053344705",
         "/api/canario/39053344705",
     ] {
-        let answer = shop.http.get(shop.url(query)).header("X-Order-Token", "canario-pedido").send().await.unwrap();
-        assert!(answer.status().as_u16() < 500, "{query}");
+        let answer = Request::of(shop.http.get(shop.url(query))).header("X-Order-Token", "canario-pedido").send().await;
+        assert!(answer.status < 500, "{query}");
     }
     for path in ["/api/cart/items/canario", "/api/users/me/addresses/39053344705", "/api/orders/39053344705/cancel"] {
         for method in [reqwest::Method::DELETE, reqwest::Method::PATCH, reqwest::Method::OPTIONS] {
-            let answer = shop.http.request(method, shop.url(path)).header("X-Cart-Token", cart).send().await.unwrap();
-            assert!(answer.status().as_u16() < 500, "{path}");
+            let answer = Request::of(shop.http.request(method, shop.url(path))).header("X-Cart-Token", cart).send().await;
+            assert!(answer.status < 500, "{path}");
         }
     }
 }
@@ -134,8 +132,8 @@ async fn a_person_who_was_erased_is_in_no_table_no_job_and_never_was_in_a_log() 
     assert_eq!(status, 201, "{saved}");
     shop.post("/api/auth/forgot-password", &[], &json!({"email": "canario-cliente@example.com"})).await;
     let change = json!({"email": "canario-novo@example.com", "current_password": PASSWORD});
-    let changed = shop.http.patch(shop.url("/api/users/me")).header("Authorization", &token).json(&change).send().await.unwrap();
-    assert_eq!(changed.status(), 200);
+    let changed = Request::of(shop.http.patch(shop.url("/api/users/me"))).header("Authorization", &token).json(&change);
+    assert_eq!(changed.send().await.status, 200);
 
     let (cart, mut order) = shop.ready_to_buy().await;
     for (field, text) in [
@@ -154,9 +152,8 @@ async fn a_person_who_was_erased_is_in_no_table_no_job_and_never_was_in_a_log() 
     assert_eq!(status, 201, "{placed}");
     every_mail_went(&shop, &db).await;
     let path = shop.url(&format!("/api/orders/{}/cancel", placed["id"].as_str().unwrap()));
-    let cancel = shop.http.patch(path).header("X-Order-Token", placed["access_token"].as_str().unwrap());
-    let cancelled = cancel.json(&json!({"reason": "Canario Motivo"})).send().await.unwrap();
-    assert_eq!(cancelled.status(), 200);
+    let cancel = Request::of(shop.http.patch(path)).header("X-Order-Token", placed["access_token"].as_str().unwrap());
+    assert_eq!(cancel.json(&json!({"reason": "Canario Motivo"})).send().await.status, 200);
     every_mail_went(&shop, &db).await;
 
     let before = found(&db).await;
@@ -167,8 +164,8 @@ async fn a_person_who_was_erased_is_in_no_table_no_job_and_never_was_in_a_log() 
         );
     }
 
-    let erase = shop.http.delete(shop.url("/api/users/me")).header("Authorization", &token);
-    assert_eq!(erase.json(&json!({"password": PASSWORD})).send().await.unwrap().status(), 204);
+    let erase = Request::of(shop.http.delete(shop.url("/api/users/me"))).header("Authorization", &token);
+    assert_eq!(erase.json(&json!({"password": PASSWORD})).send().await.status, 204);
     let admin = json!({"name": "Gerente", "email": "gerente@example.com", "password": "uma senha de gerente"});
     shop.post("/api/auth/register", &[], &admin).await.unwrap();
     db.execute("UPDATE users SET role = 'admin' WHERE email = 'gerente@example.com'", &[]).await.unwrap();

@@ -9,7 +9,7 @@ use vitrine::catalog::{self, cached};
 use vitrine::{seed, server};
 
 use crate::catalog::{category, product};
-use crate::shop::Shop;
+use crate::shop::{Request, Shop};
 
 #[actix_web::test]
 async fn a_hit_is_the_same_bytes_under_the_same_tag_and_does_not_ask_the_database() {
@@ -116,10 +116,7 @@ async fn another_server_hears_of_a_change() {
     let handle = serving.handle();
     actix_web::rt::spawn(serving);
     let listening = actix_web::rt::spawn(cached::listen(other.clone()));
-    let name = async || {
-        let answer = shop.http.get(&url).send().await.unwrap().bytes().await.unwrap();
-        serde_json::from_slice::<serde_json::Value>(&answer).unwrap()["name"].as_str().unwrap().to_owned()
-    };
+    let name = async || Request::of(shop.http.get(&url)).send().await.body["name"].as_str().unwrap().to_owned();
     let listens = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query = 'LISTEN vitrine_catalog' AND state = 'idle'";
     tokio::time::timeout(Duration::from_secs(10), async { while shop.sql::<i64>(listens).await != 1 {} }).await.unwrap();
     assert_eq!(name().await, "Caneca");
@@ -147,8 +144,8 @@ async fn an_answer_read_before_a_change_is_not_kept_after_it() {
     let mut db = shop.app.db().await.unwrap();
     let tx = db.transaction().await.unwrap();
     tx.batch_execute("LOCK TABLE product_images IN ACCESS EXCLUSIVE MODE").await.unwrap();
-    let (url, http) = (format!("{}{path}", shop.url), shop.http.clone());
-    let reader = actix_web::rt::spawn(async move { http.get(url).send().await.unwrap().status().as_u16() });
+    let request = shop.request("GET", &path);
+    let reader = actix_web::rt::spawn(async move { request.send().await.status });
     let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
     tokio::time::timeout(Duration::from_secs(10), async { while shop.sql::<i64>(waits).await != 1 {} }).await.unwrap();
     catalog::changed(&shop.app).await;

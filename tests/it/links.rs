@@ -173,15 +173,10 @@ async fn an_erasure_ends_every_link_to_the_order() {
     ))
     .await;
     let invoice = format!("/api/orders/{name}/invoice/xml?token={}", shop.app.keys.invoice_token(order, Timestamp::now()));
-    let file = |path: String| {
-        let url = format!("{}{path}", shop.url);
-        let http = &shop.http;
-        async move { http.get(url).send().await.unwrap().status() }
-    };
-    assert_eq!(file(invoice.clone()).await, 200);
+    assert_eq!(shop.get(&invoice).await.status, 200);
     assert_eq!(admin.post("/api/admin/guests/erase", &json!({"email": "ana@example.com"})).await.body["orders"], 1);
     assert_eq!(open(&shop, name, token).await.status, 404);
-    assert_eq!(file(invoice).await, 401, "the document shows the person");
+    assert_eq!(shop.get(&invoice).await.status, 401, "the document shows the person");
     shop.post("/api/orders/link", &json!({"number": placed["number"], "email": "ana@example.com"})).await;
     shop.drain().await;
     let told =

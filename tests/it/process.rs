@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::shop::{CEP, CPF, DATA_KEYS, address, cluster, database_for_process, empty_database};
+use crate::shop::{CEP, CPF, DATA_KEYS, Request, address, cluster, database_for_process, empty_database};
 
 /// Longer than anything here takes.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
@@ -95,15 +95,16 @@ impl Process {
 
     /// `None`: no answer.
     pub async fn get(&self, path: &str) -> Option<(u16, Value)> {
-        let answer = self.http.get(self.url(path)).send().await.ok()?;
-        Some((answer.status().as_u16(), answer.json().await.unwrap_or(Value::Null)))
+        let answer = Request::of(self.http.get(self.url(path))).try_whole().await.ok()?;
+        Some((answer.status, answer.body))
     }
 
     pub async fn post(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Option<(u16, Value, String)> {
-        let request = headers.iter().fold(self.http.post(self.url(path)), |r, (name, value)| r.header(*name, *value));
-        let answer = request.json(body).send().await.ok()?;
-        let token = answer.headers().get("x-cart-token").map(|v| v.to_str().unwrap().to_owned()).unwrap_or_default();
-        Some((answer.status().as_u16(), answer.json().await.ok()?, token))
+        let request = Request::of(self.http.post(self.url(path)));
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(name, value));
+        let answer = request.json(body).try_whole().await.ok()?;
+        let token = answer.header("x-cart-token").unwrap_or_default().to_owned();
+        Some((answer.status, serde_json::from_slice(&answer.bytes).ok()?, token))
     }
 
     async fn status_of(&self, order: &Value) -> Option<String> {
@@ -299,8 +300,8 @@ async fn many_servers_start_at_once_on_an_empty_database_and_each_drains_in_good
         .collect();
     let http = reqwest::Client::new();
     let ready = async |port: u16| {
-        let answer = http.get(format!("http://127.0.0.1:{port}/ready")).send().await.ok()?;
-        Some((answer.status().as_u16(), answer.text().await.ok()?))
+        let answer = Request::of(http.get(format!("http://127.0.0.1:{port}/ready"))).try_whole().await.ok()?;
+        Some((answer.status, String::from_utf8(answer.bytes).ok()?))
     };
     let started = Instant::now();
     for port in ports {

@@ -526,6 +526,11 @@ pub struct Product {
 pub struct Request(reqwest::RequestBuilder);
 
 impl Request {
+    /// To a server that is no [`Shop`]'s.
+    pub fn of(request: reqwest::RequestBuilder) -> Self {
+        Self(request)
+    }
+
     pub fn header(self, name: &str, value: &str) -> Self {
         Self(self.0.header(name, value))
     }
@@ -541,12 +546,17 @@ impl Request {
 
     /// The whole answer, held to the OpenAPI document.
     pub async fn send(self) -> Answer {
+        self.try_whole().await.unwrap()
+    }
+
+    /// The same, for servers that may be killed meanwhile.
+    pub async fn try_whole(self) -> reqwest::Result<Answer> {
         let (client, request) = self.0.build_split();
         let request = request.unwrap();
         let asked = Asked::of(&request);
-        let answer = Answer::of(client.execute(request).await.unwrap()).await;
+        let answer = Answer::of(client.execute(request).await?).await?;
         contract::hold(&asked, answer.status, &answer.headers, Some(&answer.bytes));
-        answer
+        Ok(answer)
     }
 
     /// For tests that expect the connection to break, and for streams. The head of the answer is held to the document.
@@ -570,11 +580,11 @@ pub struct Answer {
 }
 
 impl Answer {
-    async fn of(response: reqwest::Response) -> Self {
+    async fn of(response: reqwest::Response) -> reqwest::Result<Self> {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let bytes = response.bytes().await.unwrap().to_vec();
+        let bytes = response.bytes().await?.to_vec();
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        Self { status, headers, bytes, body }
+        Ok(Self { status, headers, bytes, body })
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {
