@@ -26,8 +26,13 @@ async fn what_was_written_about_a_refund_a_dispute_and_a_label_goes_with_the_per
     let ware = shop.ware("SKU-1", 5_000).await;
     let order = buys(&shop, &[(&ware, 1)]).await;
     shop.pays(&order).await;
+    let admin = shop.admin().await;
+    let tracking = json!({"tracking_number": "AA123456785BR", "carrier": "Correios"});
+    for (step, body) in [("tracking", tracking), ("delivered", json!({}))] {
+        assert_eq!(admin.patch(&format!("/api/orders/{order}/{step}"), &body).await.status, 200, "{step}");
+    }
     let refund = json!({"reason": "canario se arrependeu"});
-    assert_eq!(shop.admin().await.post(&format!("/api/orders/{order}/refund"), &refund).await.status, 201);
+    assert_eq!(admin.post(&format!("/api/orders/{order}/refund"), &refund).await.status, 201);
     shop.drain().await;
     assert!(shop.control().settled(Duration::from_secs(20)).await);
     shop.drain().await;
@@ -48,7 +53,7 @@ async fn what_was_written_about_a_refund_a_dispute_and_a_label_goes_with_the_per
     .await;
     let all = ["disputes.note", "refunds.note", "refunds.reason", "shipments.error", "shipments.label_url"];
     assert_eq!(places(&shop).await, all, "else its absence proves nothing");
-    let erased = shop.admin().await.post("/api/admin/guests/erase", &json!({"cpf": CPF})).await;
+    let erased = admin.post("/api/admin/guests/erase", &json!({"cpf": CPF})).await;
     assert_eq!((erased.status, &erased.body["orders"]), (200, &json!(1)), "{}", erased.body);
     assert_eq!(places(&shop).await, Vec::<String>::new());
     // What was planted is nothing that happened.
