@@ -1,5 +1,6 @@
 //! The outermost middleware: gives every request its id, answers `/api/v1` as `/api` and HEAD as GET, and writes the access log.
 
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use actix_web::Error;
@@ -11,11 +12,11 @@ use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{HttpMessage, ResponseError};
 use jiff::Timestamp;
-
+use metrics::{Counter, Histogram};
 use tracing::field::Empty;
-use tracing::{Instrument, Span};
+use tracing::{Instrument, Level, Span};
 
-use crate::access_log::Access;
+use crate::access_log::{Access, AccessLog};
 use crate::app::App;
 use crate::cause;
 use crate::client_ip::client_ip;
@@ -31,7 +32,7 @@ const MAX_ADDRESS: usize = 8 * 1024;
 
 pub async fn track(mut req: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
-    let id = id_of_client(&req).unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+    let id = id_of_client(&req).unwrap_or_else(new_id);
     answer_v1(&mut req);
     let method = req.method().clone();
     let is_head = head::as_get(&mut req);
@@ -52,40 +53,60 @@ pub async fn track(mut req: ServiceRequest, next: Next<impl MessageBody + 'stati
         res = head::without_body(res);
     }
     let status = res.status().as_u16();
-    // Never the path as it was sent: whoever calls writes it, and a person's number may stand in it.
-    let route = res.request().match_pattern().unwrap_or_default();
-    record_access(&res, &Seen { method: method.as_str(), route: &route, status, id: &id });
     let elapsed = started.elapsed();
-    let duration_ms = elapsed.as_secs_f64() * 1000.0;
     // Successful reads are many: they are counted, and logged at debug.
-    span.in_scope(|| match () {
-        () if status >= 500 => tracing::warn!(%method, route, status, duration_ms, "request"),
-        () if method.is_safe() && status < 400 => tracing::debug!(%method, route, status, duration_ms, "request"),
-        () => tracing::info!(%method, route, status, duration_ms, "request"),
-    });
+    let level = match () {
+        () if status >= 500 => Level::WARN,
+        () if method.is_safe() && status < 400 => Level::DEBUG,
+        () => Level::INFO,
+    };
+    write_down(&res, &Seen { method: &method, status, id: &id, level, elapsed }, &span);
     count_request(&method, status, elapsed);
     Ok(res)
 }
 
-/// A finished request, as logs name it.
+/// A finished request.
 struct Seen<'a> {
-    method: &'a str,
-    /// The route's pattern; empty: there is no such route.
-    route: &'a str,
+    method: &'a Method,
     status: u16,
     id: &'a str,
+    /// Of its line in the log.
+    level: Level,
+    elapsed: Duration,
 }
 
-/// Adds the request to the record of accesses, where one is kept.
-fn record_access(res: &ServiceResponse<BoxBody>, seen: &Seen<'_>) {
+/// Writes the request into the log and the record of accesses, where they take it. Naming the route compares the path with every route
+/// once more, so it is only done for them.
+fn write_down(res: &ServiceResponse<BoxBody>, seen: &Seen<'_>, span: &Span) {
+    let app = res.request().app_data::<Data<App>>();
+    let accesses = app.and_then(|app| Some((app, app.access_log.as_ref()?)));
+    let is_logged = tracing::level_filters::LevelFilter::current() >= seen.level;
+    if accesses.is_none() && !is_logged {
+        return;
+    }
+    // Never the path as it was sent: whoever calls writes it, and a person's number may stand in it.
+    let route = res.request().match_pattern().unwrap_or_default();
+    if let Some((app, log)) = accesses {
+        record_access(app, log, res, seen, &route);
+    }
+    let Seen { method, status, .. } = *seen;
+    let duration_ms = seen.elapsed.as_secs_f64() * 1000.0;
+    span.in_scope(|| match seen.level {
+        Level::WARN => tracing::warn!(%method, route, status, duration_ms, "request"),
+        Level::DEBUG => tracing::debug!(%method, route, status, duration_ms, "request"),
+        _ => tracing::info!(%method, route, status, duration_ms, "request"),
+    });
+}
+
+/// Adds the request to the record of accesses. Without a route there is no such address.
+fn record_access(app: &App, log: &AccessLog, res: &ServiceResponse<BoxBody>, seen: &Seen<'_>, route: &str) {
     let req = res.request();
-    let Some((app, log)) = req.app_data::<Data<App>>().and_then(|app| Some((app, app.access_log.as_ref()?))) else { return };
     let peer = req.peer_addr();
     let address = client_ip(peer.map(|peer| peer.ip()), req.headers(), &app.config.http.trusted_proxies);
     let user = req.extensions().get::<UserId>().copied();
-    let Seen { method, route, status, id } = *seen;
     let port = Access::port_of(peer, address);
-    log.write(&Access { at: Timestamp::now(), address, port, method, route, status, user, request_id: id });
+    let (method, status, request_id) = (seen.method.as_str(), seen.status, seen.id);
+    log.write(&Access { at: Timestamp::now(), address, port, method, route, status, user, request_id });
 }
 
 /// The fields of every log line of a request. The user and the order are added when they are known ([`log_user`], [`log_order`]).
@@ -109,6 +130,11 @@ pub fn log_order(order: OrderId) {
     Span::current().record("order.id", tracing::field::display(order));
 }
 
+/// A UUID v4. Of this thread's generator: asking the system for each costs more than a cached answer's other work.
+fn new_id() -> String {
+    uuid::Builder::from_random_bytes(rand::random()).into_uuid().to_string()
+}
+
 /// The request's own id, if it is a plain token of at most 128 characters: a header must not write any text into our logs.
 fn id_of_client(req: &ServiceRequest) -> Option<String> {
     let text = req.headers().get(HEADER)?.to_str().ok()?;
@@ -127,23 +153,35 @@ fn answer_v1(req: &mut ServiceRequest) {
     }
 }
 
+const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "other"];
+const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// What counts requests of one method: by class of status, and how long they take.
+struct Counters {
+    classes: [Counter; CLASSES.len()],
+    seconds: Histogram,
+}
+
 /// Counts a finished request.
 fn count_request(method: &Method, status: u16, elapsed: Duration) {
-    let class = match status {
-        100..=199 => "1xx",
-        200..=299 => "2xx",
-        300..=399 => "3xx",
-        400..=499 => "4xx",
-        _ => "5xx",
-    };
+    // Kept once found: to find a counter by its labels costs as much as all else that is counted here. The recorder is there before
+    // the first request (`ops`).
+    static COUNTERS: OnceLock<[Counters; METHODS.len()]> = OnceLock::new();
+    let counters = COUNTERS.get_or_init(|| {
+        METHODS.map(|method| Counters {
+            classes: CLASSES.map(|class| metrics::counter!("vitrine_http_requests_total", "method" => method, "class" => class)),
+            seconds: metrics::histogram!("vitrine_http_request_seconds", "method" => method),
+        })
+    });
     let method = match *method {
-        Method::GET => "GET",
-        Method::POST => "POST",
-        Method::PUT => "PUT",
-        Method::PATCH => "PATCH",
-        Method::DELETE => "DELETE",
-        _ => "other",
+        Method::GET => 0,
+        Method::POST => 1,
+        Method::PUT => 2,
+        Method::PATCH => 3,
+        Method::DELETE => 4,
+        _ => 5,
     };
-    metrics::counter!("vitrine_http_requests_total", "method" => method, "class" => class).increment(1);
-    metrics::histogram!("vitrine_http_request_seconds", "method" => method).record(elapsed.as_secs_f64());
+    let class = usize::from(status / 100).clamp(1, CLASSES.len()) - 1;
+    counters[method].classes[class].increment(1);
+    counters[method].seconds.record(elapsed.as_secs_f64());
 }
