@@ -39,7 +39,6 @@ pub const LISTED: &[(&str, &str, &str)] = &[
         "jobs",
         "for support; an index on what jobs are about would be written by every order. Jobs that are done stay a week",
     ),
-    ("src/invoices/readiness.rs PRODUCTS", "products", "an administrator's report on all products"),
     ("src/payments/dispute/http.rs LIST", "disputes", "contested payments are few beside payments"),
     (
         "src/privacy/erase_guest.rs FIRST_ANSWERS",
