@@ -40,7 +40,6 @@ pub fn complete(mut document: Value) -> Value {
             }
         }
     }
-    answers::drop_unused(&mut document);
     document
 }
 

@@ -77,7 +77,7 @@ impl JobState {
 struct JobView {
     /// The job.
     id: JobId,
-    /// What it does.
+    /// What it does. While another release runs beside this one, its own kinds may stand here too.
     #[schema(value_type = JobKind)]
     kind: String,
     /// The ids that it is about.

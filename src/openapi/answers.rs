@@ -34,14 +34,6 @@ pub(super) fn shared() -> Value {
     SHARED.iter().map(|(status, component)| ((*component).to_owned(), problem(status, None))).collect()
 }
 
-/// Drops the shared errors that no operation gives as they are.
-pub(super) fn drop_unused(document: &mut Value) {
-    let operations = document["paths"].to_string();
-    if let Some(shared) = document["components"]["responses"].as_object_mut() {
-        shared.retain(|component, _| operations.contains(&format!("\"#/components/responses/{component}\"")));
-    }
-}
-
 /// An answer with a problem of that status.
 fn problem(status: &str, description: Option<&str>) -> Value {
     let kinds = ProblemType::ALL.iter().filter(|kind| kind.status.to_string() == status);

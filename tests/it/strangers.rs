@@ -94,7 +94,12 @@ impl Operation {
     }
 
     async fn ask(&self, shop: &Shop, who: Option<&Customer<'_>>, path: &str) -> Response {
-        let path = filled(path) + if self.shows_all() { "?include_inactive=true" } else { "" };
+        let query = match self.shows_all() {
+            true if path.ends_with("/search") => "?include_inactive=true&q=caneca",
+            true => "?include_inactive=true",
+            false => "",
+        };
+        let path = filled(path) + query;
         let request: Request = match who {
             Some(who) => who.request(&self.method, &path),
             None => shop.request(&self.method, &path),
