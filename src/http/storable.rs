@@ -1,9 +1,10 @@
-//! What JSON can say and PostgreSQL cannot keep: the character NUL, and times before its calendar. Refused at the door, with the name of
+//! What JSON can say and PostgreSQL cannot keep: the character NUL, and times before its calendar, days before ours. Refused at the door, with the name of
 //! the field. `error.rs` answers in the same way what comes past here.
 
 use std::borrow::Cow;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
@@ -50,8 +51,13 @@ fn fault(text: &str) -> Option<&'static str> {
     if text.contains('\0') {
         return Some("must not contain the character NUL");
     }
-    let is_early = text.starts_with('-') && text.parse().is_ok_and(|time| !is_time(time));
+    let is_early = text.starts_with('-') && (text.parse().is_ok_and(|time| !is_time(time)) || is_day(text));
     is_early.then_some("must not be so long ago")
+}
+
+/// A day before the year 0, as the sign before it says: RFC 3339 has none.
+fn is_day(text: &str) -> bool {
+    !text.contains(['T', 't', ' ']) && text.parse::<Date>().is_ok()
 }
 
 /// The first text of a JSON value that cannot be kept, its place and why.
@@ -96,6 +102,7 @@ mod tests {
         assert_eq!(named(r#"{"items": [{"a": 1}, {"labels": {"x": "\u0000"}}]}"#).as_deref(), Some("items[1].labels.x"));
         assert_eq!(named(r#"{"labels": {"\u0000": "x"}}"#).as_deref(), Some("labels"));
         assert_eq!(named(r#"{"starts_at": "-009000-01-01T00:00:00Z"}"#).as_deref(), Some("starts_at"));
+        assert_eq!(named(r#"{"day": "-004000-01-01"}"#).as_deref(), Some("day"));
         for fine in [
             r#"{"notes": "a\\u0000b"}"#, // a backslash and letters
             r#"{"starts_at": "-004000-01-01T00:00:00Z", "x": "-1"}"#,

@@ -142,6 +142,7 @@ async fn the_place_of_what_cannot_be_kept_is_named() {
         (format!("/api/orders?from={EARLY}"), "from"),
         ("/api/admin/users?q=%00".to_owned(), "q"),
         ("/api/admin/audit?actor=a%00".to_owned(), "actor"),
+        ("/api/admin/invoices/readiness?on=-009000-01-01".to_owned(), "on"),
         ("/api/orders?limit=1&limit=2".to_owned(), "limit"),
     ] {
         let answer = admin.get(&path).await;
