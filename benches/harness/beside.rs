@@ -18,6 +18,8 @@ pub struct Work<'a> {
     pub each: usize,
     /// Stands in a statement of these requests and of no others.
     pub marker: &'a str,
+    /// Counts in the database what these requests did: each of them adds one. A replay that did nothing would be fast.
+    pub effect: &'a str,
     /// Beside the statements, and beside the function.
     pub wanted: [Option<Bound>; 2],
 }
@@ -48,7 +50,7 @@ pub async fn beside_pgbench(
     work: &Work<'_>,
     requests: impl AsyncFn(&Shop, usize, usize) -> Requests,
 ) -> Row {
-    let Work { clients, each, .. } = *work;
+    let each = work.each;
     let skip = each / 4;
     let blocks = each * (bench.options.rounds + 1);
     let all = requests(&shops[0], 0, (blocks as f64 * SPARE) as usize + 4).await;
@@ -61,7 +63,7 @@ pub async fn beside_pgbench(
             let side = (turn + round) % names.len();
             let (rate, p95_ms) = match side.checked_sub(2) {
                 None => {
-                    let block = replays[side].block(bench, clients, each, skip).await;
+                    let block = replays[side].block(bench, work, skip).await;
                     if side == 0 && round == 1 {
                         block.statements.iter().for_each(|(sql, ms)| println!("    {ms:7.3} ms  {sql:.90}"));
                     }

@@ -74,7 +74,7 @@ pub async fn take_turns(bench: &Bench, shops: &[Shop], all: &[Work], beside: &st
             for turn in 0..names.len() {
                 let side = (turn + round) % names.len();
                 let port = if side == 0 { work.bare.port } else { shops[side - 1].port };
-                let seconds = if round == 0 { 1 } else { bench.options.seconds };
+                let seconds = if work.connections > 64 { bench.options.seconds * 2 } else { bench.options.seconds };
                 let Work { path, headers, connections, .. } = work;
                 let outcome =
                     wrk::run(bench, &Load { port, path, headers, connections: *connections, seconds, script: "" }).await;

@@ -43,6 +43,7 @@ pub async fn measure(bench: &Bench) -> Vec<Row> {
             clients: kind.guests,
             each: ((bench.options.orders as f64 * kind.share) as usize / kind.guests).max(4),
             marker: "INSERT INTO orders",
+            effect: "SELECT count(*) FROM carts c WHERE NOT EXISTS (SELECT FROM cart_items i WHERE i.cart_id = c.id)",
             wanted: kind.wanted.map(|ratio| Some(Bound::AtLeast(ratio))),
         };
         let carts = async |shop: &Shop, n: usize, each| shop.fill_all(&offers[n], kind.guests, each).await;

@@ -24,7 +24,8 @@ pub async fn measure(bench: &Bench) -> Vec<Row> {
         let of = if n == 0 { String::new() } else { format!(", {}", bench.builds[n].name) };
         let (quiet, flooded) = ("quiet", "while 64 clients sign in");
         let mut slower = Row::new(format!("catalog list, p99{of}"), "ms", &[quiet, flooded]);
-        let mut tries = Row::new(format!("sign-ins meanwhile{of}"), "/s", &["Vitrine"]);
+        let mut tries =
+            Row::new(format!("attempts answered meanwhile, most of them refused as too many at once{of}"), "/s", &["Vitrine"]);
         for round in 0..=bench.options.rounds {
             let calm = list(bench, &shop).await.p99_ms;
             let (busy, flood) = tokio::join!(list(bench, &shop), flood(bench, &shop));

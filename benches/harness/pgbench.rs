@@ -9,6 +9,7 @@ use tokio_postgres::Client;
 use vitrine::dev::postgres::Cluster;
 
 use crate::Bench;
+use crate::beside::Work;
 use crate::recording::{Recording, Value};
 use crate::shared::buyers::{Call, p95_ms, rate};
 use crate::shared::connect;
@@ -99,7 +100,10 @@ impl Replay {
     }
 
     /// So many transactions by so many clients. The time that reads the values, which the shop has from elsewhere, is not counted.
-    pub async fn block(&mut self, bench: &Bench, clients: usize, each: usize, skip: usize) -> Replayed {
+    pub async fn block(&mut self, bench: &Bench, work: &Work<'_>, skip: usize) -> Replayed {
+        let Work { clients, each, effect, .. } = *work;
+        let db = connect(&bench.cluster.url(&self.database)).await;
+        let before: i64 = db.query_one(effect, &[]).await.unwrap().get(0);
         assert!(self.sent + clients * each <= self.available, "{} of {} transactions are used up", self.sent, self.available);
         let files = bench.dir.join("pgbench");
         let _ = fs::remove_dir_all(&files);
@@ -114,6 +118,8 @@ impl Replay {
         let text = String::from_utf8_lossy(&said.stdout);
         let whole = text.contains(&format!("actually processed: {0}/{0}", clients * each));
         assert!(said.status.success() && whole, "pgbench: {text}{}", String::from_utf8_lossy(&said.stderr));
+        let after: i64 = db.query_one(effect, &[]).await.unwrap().get(0);
+        assert_eq!(usize::try_from(after - before).unwrap(), clients * each, "each transaction did what the shop's did");
         self.sent += clients * each;
         let calls = calls(&files, clients);
         let statements = latencies(&text);

@@ -30,6 +30,7 @@ pub async fn measure(bench: &Bench) -> Vec<Row> {
         clients: CLIENTS,
         each: (bench.options.orders / 4 / CLIENTS).max(4),
         marker: "INSERT INTO webhook_events",
+        effect: "SELECT count(*) FROM payments WHERE status = 'paid'",
         wanted: [None, None],
     };
     let told = Cell::new(0);
