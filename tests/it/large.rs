@@ -20,8 +20,8 @@ use self::reads::{Read, reads};
 use crate::shop::{admin_connection, cluster, template};
 use crate::sql::{name, statements};
 
-/// So many rows a statement may read of one table: a fortieth of the orders that are filled in.
-const MOST: f64 = 1_000.0;
+/// So many rows a statement may read of one table: two batches of the clean-up, a twentieth of the orders that are filled in.
+const MOST: f64 = 2_000.0;
 /// A server plans a prepared statement so often for its values before it may keep one plan for all.
 const PLANNED_FOR_VALUES: usize = 5;
 /// Not C: what finds the beginning of a text by an index there does not do so in most shops' databases.

@@ -8,7 +8,7 @@ use std::fmt::Write;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use self::counting::Counter;
+use self::counting::{Asked, Counter, MARK};
 use crate::auth::{PASSWORD, sign_up};
 use crate::shop::{Beside, CPF, Customer, Product, Request, Shop, cluster};
 use crate::webhooks::signature;
@@ -41,15 +41,22 @@ impl Counted<'_> {
         self.request(method, path).header("Authorization", &format!("Bearer {}", who.token))
     }
 
+    /// What was asked until now. The `ROLLBACK` of a transaction that was dropped is sent behind the answer: it is waited for, on the
+    /// connection that was used last.
+    async fn asked(&self) -> Asked {
+        self.server.app.db().await.unwrap().simple_query(MARK).await.unwrap();
+        self.counter.asked()
+    }
+
     /// Makes the call some times, each as `call` has prepared it, and writes down what it asked. Returns the statements.
     async fn count(&mut self, name: &str, status: u16, mut call: impl AsyncFnMut(&Self) -> Request) -> usize {
         let mut least = (usize::MAX, usize::MAX);
         for _ in 0..CALLS {
             let request = call(self).await;
-            let before = self.counter.asked();
+            let before = self.asked().await;
             let answer = request.send().await;
             assert_eq!(answer.status, status, "{name}: {}", answer.body);
-            let after = self.counter.asked();
+            let after = self.asked().await;
             least.0 = least.0.min(after.statements.len() - before.statements.len());
             least.1 = least.1.min(after.round_trips - before.round_trips);
         }
