@@ -372,12 +372,12 @@ async fn a_provider_that_is_gone_is_said_to_be() {
     let shop = Shop::open().await;
     let ana = shop.customer().await;
     let (_, _, total) = paid(&ana, "pix").await;
-    shop.execute("UPDATE payments SET provider = 'antigo'").await;
+    shop.execute("UPDATE payments SET provider = 'openpix'").await;
     let day = today(&shop).await;
-    assert_eq!(order_report(&shop, &day).await.body["providers"], json!(["propay", "stripe", "antigo"]));
+    assert_eq!(order_report(&shop, &day).await.body["providers"], json!(["propay", "stripe", "openpix"]));
     shop.drain().await;
     let reports = read_report(&shop, &day).await;
-    let report = of(&reports, "antigo");
+    let report = of(&reports, "openpix");
     assert_eq!((report["status"].as_str(), lines(report)), (Some("cannot_be_asked"), vec![]));
     assert_eq!(sums(report), json!([[[1, total], [null, null]], [[0, 0], [null, null]], null]));
     assert_eq!(shop.alerted().await, ["books-differ 1"]);
