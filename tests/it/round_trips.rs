@@ -41,8 +41,8 @@ impl Counted<'_> {
         self.request(method, path).header("Authorization", &format!("Bearer {}", who.token))
     }
 
-    /// What was asked until now. The `ROLLBACK` of a transaction that was dropped is sent behind the answer: it is waited for, on the
-    /// connection that was used last.
+    /// What was asked until now. The end of a transaction that was dropped is sent behind the answer: it is waited for, on the
+    /// connection that was used last, so that the next call finds an idle one.
     async fn asked(&self) -> Asked {
         self.server.app.db().await.unwrap().simple_query(MARK).await.unwrap();
         self.counter.asked()
