@@ -29,6 +29,8 @@ use vitrine::dev::postgres::{Cluster, ClusterOptions};
 
 use options::{Options, Part};
 use rows::{Machine, Run, Section};
+use shared::connect;
+use shared::shop::drop_database;
 
 /// Where a run's clusters, logs and figures are.
 fn home() -> PathBuf {
@@ -61,13 +63,28 @@ fn main() {
     if options.parts == [Part::Page] {
         return page::write(&options.from, &options.out);
     }
-    actix_web::rt::System::new().block_on(measure(options));
+    actix_web::rt::System::new().block_on(async {
+        // Dropping the measurement ends the processes that it started.
+        tokio::select! {
+            () = measure(options) => {}
+            _ = vitrine::signal::stop() => println!("Ended early: what was measured before is kept."),
+        }
+    });
+}
+
+/// Databases of a run that was ended early.
+async fn drop_old(cluster: &Cluster) {
+    let all = "SELECT datname FROM pg_database WHERE NOT datistemplate AND datname NOT IN ('postgres', 'vitrine')";
+    for row in connect(&cluster.url("postgres")).await.query(all, &[]).await.unwrap() {
+        drop_database(cluster, row.get(0)).await;
+    }
 }
 
 async fn measure(options: Options) {
     let dir = home();
     fs::create_dir_all(&dir).unwrap();
     let cluster = Cluster::start(ClusterOptions { dir: dir.join("pg"), durable: true, max_connections: 300 }).await.unwrap();
+    drop_old(&cluster).await;
     let machine = Machine::of(&options, &cluster.version());
     println!("{}", machine.line());
     let bench = Bench { builds: options.builds(), options, cluster, dir };
