@@ -369,7 +369,7 @@ async fn money_under_another_providers_name_misses_here_and_there() {
 
 #[actix_web::test]
 async fn a_provider_that_is_gone_is_said_to_be() {
-    let shop = Shop::open().await;
+    let shop = Shop::open_with(&[("OPENPIX_APP_ID", "")]).await;
     let ana = shop.customer().await;
     let (_, _, total) = paid(&ana, "pix").await;
     shop.execute("UPDATE payments SET provider = 'openpix'").await;
