@@ -358,8 +358,8 @@ mod tests {
     fn a_kind_is_the_same_word_in_its_column_its_payload_and_the_document() {
         let refund = Job::SendRefund { refund: RefundId::new() };
         for job in RECURRING.iter().chain([&refund]) {
-            assert_eq!(serde_json::to_value(job).unwrap()["kind"], job.kind());
-            assert_eq!(serde_json::to_value(JobKind::from(job)).unwrap(), job.kind());
+            assert_eq!(serde_json::to_value(job).expect("JSON")["kind"], job.kind());
+            assert_eq!(serde_json::to_value(JobKind::from(job)).expect("JSON"), job.kind());
         }
         assert_eq!((refund.kind(), Job::LookAtRefunds { payment: PaymentId::new() }.kind()), ("send_refund", "look_at_refunds"));
     }

@@ -67,7 +67,7 @@ mod tests {
     fn words<T: VariantArray + Copy + Serialize + Into<&'static str>>() -> Vec<&'static str> {
         let words = T::VARIANTS.iter().map(|one| {
             let word: &'static str = (*one).into();
-            assert_eq!(serde_json::to_value(one).unwrap(), word);
+            assert_eq!(serde_json::to_value(one).expect("JSON"), word);
             word
         });
         words.collect()

@@ -50,8 +50,8 @@ mod tests {
     #[test]
     fn an_outcome_is_the_same_word_in_the_table_and_in_an_answer() {
         for outcome in EventOutcome::ALL {
-            assert_eq!(serde_json::to_value(outcome).unwrap(), outcome.as_str());
-            assert_eq!(EventOutcome::parse(outcome.as_str()).unwrap(), *outcome);
+            assert_eq!(serde_json::to_value(outcome).expect("JSON"), outcome.as_str());
+            assert_eq!(EventOutcome::parse(outcome.as_str()).expect("a word"), *outcome);
         }
     }
 }
