@@ -70,7 +70,7 @@ async fn erase_guest(app: web::Data<App>, Sent(admin, body): Sent<Admin, Json<Er
     let document = body.cpf.as_deref().map(TaxId::parse).transpose().map_err(|e| Error::field("cpf", e.to_string()))?;
     let email = body.email.as_deref().map(Email::parse).transpose().map_err(|e| Error::field("email", e.to_string()))?;
     if document.is_none() && email.is_none() {
-        return Err(Error::field("cpf", "or email is required"));
+        return Err(Error::field("cpf", "send this, or an email"));
     }
     let persons = document.map(|document| app.keys.persons(&document)).unwrap_or_default();
     let email = email.as_ref().map(Email::as_str);
