@@ -1,5 +1,6 @@
-//! What a call asks of the database, once its server is warm: how many statements run, and how often it waits for them. The table is
-//! snapshots/it__round_trips__statements_per_call.snap.
+//! What a call asks of the database, once its server is warm: how many statements run. The table is
+//! snapshots/it__round_trips__statements_per_call.snap. How often it waits for them depends on how fast both sides are, so that has only
+//! a bound.
 
 mod counting;
 
@@ -14,7 +15,7 @@ use crate::shop::{Beside, CPF, Customer, Product, Request, Shop, cluster};
 use crate::webhooks::signature;
 
 /// A call is made so often. The fewest statements count: the first calls prepare theirs and fill caches.
-const CALLS: usize = 5;
+const CALLS: usize = 8;
 
 /// A shop, and a server of it whose statements are counted.
 struct Counted<'a> {
@@ -60,7 +61,8 @@ impl Counted<'_> {
             least.0 = least.0.min(after.statements.len() - before.statements.len());
             least.1 = least.1.min(after.round_trips - before.round_trips);
         }
-        writeln!(self.table, "{name:<52}{:>4}{:>4}", least.0, least.1).unwrap();
+        assert!(least.1 <= least.0, "{name}: {} waits for {} statements", least.1, least.0);
+        writeln!(self.table, "{name:<52}{:>4}", least.0).unwrap();
         least.0
     }
 
@@ -241,7 +243,7 @@ async fn a_call_asks_no_more_of_the_database_than_is_written_down() {
     let items: Vec<(&Product, i32)> = products.iter().map(|product| (product, 1)).collect();
     let (ana, admin) = (shop.customer().await, shop.admin().await);
     let mut counted = Counted::of(&shop).await;
-    counted.table = format!("{:<52}{:>4}{:>4}\n", "a call on a warm server: statements, waits", "st", "wa");
+    counted.table = "a call on a warm server: statements\n".to_owned();
     catalog(&mut counted, &admin, &products[0]).await;
     carts_and_freight(&mut counted, &items).await;
     checkouts(&mut counted, &ana, &items).await;
