@@ -130,7 +130,7 @@ pub fn log_order(order: OrderId) {
     Span::current().record("order.id", tracing::field::display(order));
 }
 
-/// A UUID v4. Of this thread's generator: asking the system for each costs more than a cached answer's other work.
+/// A UUID v4, of this thread's generator: no system call for each.
 fn new_id() -> String {
     uuid::Builder::from_random_bytes(rand::random()).into_uuid().to_string()
 }
@@ -164,8 +164,7 @@ struct Counters {
 
 /// Counts a finished request.
 fn count_request(method: &Method, status: u16, elapsed: Duration) {
-    // Kept once found: to find a counter by its labels costs as much as all else that is counted here. The recorder is there before
-    // the first request (`ops`).
+    // Found by their labels once. The recorder is there before the first request (`ops`).
     static COUNTERS: OnceLock<[Counters; METHODS.len()]> = OnceLock::new();
     let counters = COUNTERS.get_or_init(|| {
         METHODS.map(|method| Counters {
