@@ -27,6 +27,10 @@ CREATE TABLE jobs (
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02); -- docs/decisions/0032
 CREATE INDEX jobs_due ON jobs (run_at) WHERE state = 'waiting' AND left(kind, 4) NOT IN ('mail', 'sms_');
 CREATE INDEX jobs_messages_due ON jobs (run_at) WHERE state = 'waiting' AND left(kind, 4) IN ('mail', 'sms_');
+-- Mails that somebody waits for, or that are about money: the list is in src/jobs.rs.
+CREATE INDEX jobs_mails_first ON jobs (run_at) WHERE state = 'waiting' AND kind IN (
+    'mail_password_reset', 'mail_email_confirm', 'mail_email_changed', 'mail_password_changed', 'mail_privacy_request', 'mail_order_link',
+    'mail_order_paid', 'mail_expiry_reminder', 'mail_refunded');
 CREATE INDEX jobs_leased ON jobs (lease_until) WHERE state = 'running';
 CREATE INDEX jobs_finished ON jobs (finished_at) WHERE state IN ('done', 'dead');
 -- Whether a job died lately is asked of every payment and order that is looked at; the done ones of an hour are a hundred thousand.
@@ -90,15 +94,19 @@ CREATE TABLE messages (
     open_tries   smallint NOT NULL DEFAULT 0,   -- tries that may have reached the provider
     tried_at     timestamptz,                   -- the first of them
     sent_at      timestamptz,
+    batch_rank   smallint,                      -- it is sent by a call with others, the lowest first; NULL: by a call of its own. docs/decisions/0033
+    batch_id     uuid,                          -- the call whose outcome is not known yet: a repeat has the same mails
     CONSTRAINT messages_tries CHECK (open_tries >= 0 AND (open_tries = 0) = (tried_at IS NULL)),
     CONSTRAINT messages_html CHECK (channel = 'email' OR html IS NULL)
-    -- The text beside the row, and room for its next version: each is changed twice or more, and eight indexes point at it.
+    -- The text beside the row, and room for its next version: each is changed twice or more, and eight to ten indexes point at it.
 ) WITH (fillfactor = 50, toast_tuple_target = 256, autovacuum_vacuum_scale_factor = 0.05); -- docs/decisions/0032
 CREATE INDEX messages_order ON messages (order_id) WHERE order_id IS NOT NULL;
 CREATE INDEX messages_user ON messages (user_id) WHERE user_id IS NOT NULL;
 CREATE INDEX messages_ref ON messages (provider_ref) WHERE provider_ref IS NOT NULL;
 CREATE INDEX messages_words ON messages (created_at) WHERE body IS NOT NULL;
 CREATE INDEX messages_search ON messages USING gin (plain(coalesce(recipient, '') || ' ' || subject) gin_trgm_ops);
+CREATE INDEX messages_for_batch ON messages (batch_rank, id) WHERE batch_rank IS NOT NULL AND batch_id IS NULL AND status = 'queued';
+CREATE INDEX messages_batch ON messages (batch_id) WHERE batch_id IS NOT NULL;
 CREATE INDEX messages_queued ON messages (recipient) WHERE status = 'queued';
 
 CREATE TABLE audit_log (

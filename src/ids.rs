@@ -72,6 +72,8 @@ id!(
     JobId,
     /// The id of a message: a UUID, version 7.
     MessageId,
+    /// The id of mails that are sent by one call: a UUID, version 7.
+    MailBatchId,
     /// The id of a link for a new password: a UUID, version 7.
     ResetId,
     /// The id of a change of e-mail: a UUID, version 7.

@@ -16,6 +16,8 @@ use crate::ids::{
     CorrectionId, EmailChangeId, InvoiceId, JobId, MessageId, OrderId, PaymentId, PrivacyRequestId, RefundId, ResetId, UserId,
 };
 
+pub const MAX_BACKOFF_S: i64 = 3600;
+
 /// Everything that workers do. A job holds ids only: the state is read when it runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, EnumDiscriminants)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -74,10 +76,12 @@ pub enum Job {
     MailPrivacyRequest {
         request: PrivacyRequestId,
     },
-    /// Sends a failed message again, because an administrator asked for it.
+    /// Sends a message by a call of its own: it failed and an administrator asked for it, or its batch was refused.
     MailMessage {
         message: MessageId,
     },
+    /// Sends the mails that wait for a call together. Queued with the first of them, and until none is left.
+    SendMails,
     SmsOrderPaid {
         order: OrderId,
     },
@@ -220,6 +224,7 @@ impl Job {
             Self::CompareBooks { day, provider } => Some(format!("compare_books:{day}:{provider}")),
             Self::ReadReturns { provider, day, page } => Some(format!("read_returns:{provider}:{day}:{page}")),
             Self::MailMessage { message } => Some(format!("mail_message:{message}")),
+            Self::SendMails => Some(self.kind().to_owned()),
             _ if self.is_recurring() => Some(self.kind().to_owned()),
             _ => None,
         }
@@ -245,6 +250,8 @@ impl Job {
             | Self::ReadReturns { .. } => 60,
             // An order holds its stock until somebody can say that it was not paid, however long that takes.
             Self::ExpireOrder { .. } => i32::MAX,
+            // Each mail has its own end: a day after the first try that may have arrived.
+            Self::SendMails => i32::MAX,
             _ if self.is_recurring() => i32::MAX,
             Self::MailPasswordReset { .. } | Self::MailEmailConfirm { .. } | Self::MailPrivacyRequest { .. } => 8,
             _ => 25,
@@ -260,6 +267,32 @@ impl Job {
 /// Whether it is a mail or a text. Those come after the jobs that move money.
 pub fn is_message(kind: &str) -> bool {
     kind.starts_with("mail_") || kind.starts_with("sms_")
+}
+
+/// Kinds whose mail somebody waits for, or is about money, as a list in SQL. An index has the same list.
+pub const MAILS_FIRST: &str = "
+    'mail_password_reset', 'mail_email_confirm', 'mail_email_changed', 'mail_password_changed', 'mail_privacy_request', 'mail_order_link',
+    'mail_order_paid', 'mail_expiry_reminder', 'mail_refunded'";
+
+/// Whether it is one of [`MAILS_FIRST`].
+pub fn mail_goes_first(kind: &str) -> bool {
+    MAILS_FIRST.contains(&format!("'{kind}'"))
+}
+
+/// The order of jobs that were leased together: what moves money, the mails that go first, and what sends the others before what
+/// writes them.
+pub fn place(kind: &str) -> u8 {
+    match kind {
+        "send_mails" => 2,
+        kind if mail_goes_first(kind) => 1,
+        kind => u8::from(is_message(kind)) * 3,
+    }
+}
+
+/// The longest wait between two tries, in seconds, unless the provider asks for a longer one. All mails that wait together wait for
+/// one job: they leave soon after the provider is back.
+pub fn longest_wait_s(kind: &str) -> i64 {
+    if kind == "send_mails" { 60 } else { MAX_BACKOFF_S }
 }
 
 /// Whether it only reads what recurring jobs read as well, so that it need not wait for a provider that is not configured any more:

@@ -1,4 +1,4 @@
-//! The provider takes five mails a second from all of us; one process sends at most four.
+//! The provider takes five calls a second from all of us; one process makes at most four.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex as StdMutex, PoisonError};
@@ -12,7 +12,7 @@ use vitrine_kit::pace::Turns;
 const PER_SECOND: usize = 4;
 const SECOND: Duration = Duration::from_secs(1);
 
-/// When the last mails went out. Four may go at once; the fifth waits until the first is a second old.
+/// When the last calls went out. Four may go at once; the fifth waits until the first is a second old.
 #[derive(Debug)]
 pub struct Pace {
     sent: Mutex<VecDeque<Instant>>,
@@ -36,6 +36,19 @@ impl Pace {
             sent.pop_front();
         }
         sent.push_back(Instant::now());
+    }
+
+    /// Takes a turn if one is free and nobody waits for it.
+    pub fn try_turn(&self) -> bool {
+        let Ok(mut sent) = self.sent.try_lock() else { return false };
+        if sent.len() == PER_SECOND {
+            if sent.front().is_none_or(|oldest| oldest.elapsed() < SECOND) {
+                return false;
+            }
+            sent.pop_front();
+        }
+        sent.push_back(Instant::now());
+        true
     }
 
     /// The provider says that the quota is spent for so long.
@@ -63,6 +76,14 @@ impl Turns for Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_turn_is_free_only_where_none_is_waited_for() {
+        let pace = Pace::new();
+        assert_eq!([(); 5].map(|()| pace.try_turn()), [true, true, true, true, false]);
+        tokio::join!(pace.turn(), async { assert!(!pace.try_turn(), "somebody waits for the next one") });
+        assert_eq!([(); 4].map(|()| pace.try_turn()), [true, true, true, false], "one went to whoever waited");
+    }
 
     #[tokio::test]
     async fn no_second_has_more_than_four_turns() {

@@ -150,6 +150,7 @@ fn perform<'a>(app: &'a App, job: &'a Job) -> Pin<Box<dyn Future<Output = Result
         Job::MailOrderLink { order } => Box::pin(mail::order_link(app, *order)),
         Job::MailPrivacyRequest { request } => Box::pin(mail::privacy_request(app, *request)),
         Job::MailMessage { message } => Box::pin(mail::send_again(app, *message)),
+        Job::SendMails => Box::pin(mail::batch::send_mails(app)),
         Job::SmsOrderPaid { order } => Box::pin(mail::sms::order_paid(app, *order)),
         Job::SmsOrderShipped { order } => Box::pin(mail::sms::order_shipped(app, *order)),
         Job::ExpireOrder { order } => Box::pin(orders::expire::expire(app, *order)),

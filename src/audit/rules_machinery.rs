@@ -20,7 +20,8 @@ pub(super) const RULES: &[Rule] = &[
                       WHERE left(kind, 4) IN ('mail', 'sms_') AND state IN ('waiting', 'running', 'dead')) j
             ON (j.kind = CASE m.channel WHEN 'sms' THEN 'sms_' ELSE 'mail_' END || m.kind AND j.about = split_part(m.event, ':', 2))
             OR (j.kind = 'mail_message' AND j.about = m.id::text)
-         WHERE m.status = 'queued' AND m.recipient IS NOT NULL AND m.kind <> 'alert' AND j.kind IS NULL"),
+         WHERE m.status = 'queued' AND m.recipient IS NOT NULL AND m.kind <> 'alert' AND j.kind IS NULL
+           AND (m.batch_rank IS NULL OR NOT EXISTS (SELECT FROM jobs WHERE kind = 'send_mails' AND state IN ('waiting', 'running', 'dead')))"),
     ("a-message-that-was-sent-is-known-to-its-provider", "
         SELECT 'message ' || id || ' (' || kind || ') is ' || status || ' without the provider''s id' FROM messages
          WHERE status IN ('sent', 'delivered', 'bounced') AND provider_ref IS NULL"),

@@ -90,7 +90,7 @@ pub async fn find_message(db: &impl GenericClient, id: MessageId) -> Result<Opti
 pub async fn retry(tx: &Transaction<'_>, app: &App, id: MessageId, actor: Actor) -> Result<()> {
     const FIND: &str = "
         SELECT order_id, channel, status, error, body IS NOT NULL AS has_words, provider_ref IS NOT NULL AS was_taken, open_tries,
-               coalesce(extract(epoch FROM now() - tried_at)::bigint, 0) AS open_for_s
+               coalesce(extract(epoch FROM now() - tried_at)::bigint, 0) AS open_for_s, batch_id IS NOT NULL AS was_in_batch
           FROM messages WHERE id = $1 FOR NO KEY UPDATE";
     const ORDER: &str = "SELECT order_id FROM messages WHERE id = $1";
     const QUEUE: &str = "UPDATE messages SET status = 'queued', error = NULL WHERE id = $1";
@@ -101,7 +101,7 @@ pub async fn retry(tx: &Transaction<'_>, app: &App, id: MessageId, actor: Actor)
     let might_double = if row.get::<_, &str>("channel") == Channel::Sms.word() {
         open_tries > 0
     } else {
-        send::may_be_doubled(app, open_tries, row.get("open_for_s"))
+        send::may_be_doubled(app, open_tries, row.get("open_for_s"), row.get("was_in_batch"))
     };
     let error: Option<&str> = row.get("error");
     let refusal = match row.try_get::<_, MessageStatus>("status")? {

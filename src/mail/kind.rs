@@ -76,4 +76,39 @@ impl Kind {
     pub fn heeds_blocks(self) -> bool {
         !matches!(self, Self::PasswordReset | Self::EmailConfirm | Self::PrivacyRequest | Self::Alert)
     }
+
+    /// Its place among the mails that wait for a call together: the lowest goes first. `None`: it always has a call of its own, because
+    /// somebody waits for its link, or because it warns of a stranger.
+    pub fn batch_rank(self) -> Option<i16> {
+        match self {
+            Self::PasswordReset
+            | Self::EmailConfirm
+            | Self::EmailChanged
+            | Self::PasswordChanged
+            | Self::PrivacyRequest
+            | Self::OrderLink
+            | Self::Alert => None,
+            Self::OrderPaid | Self::ExpiryReminder | Self::Refunded => Some(0),
+            Self::Welcome
+            | Self::OrderPlaced
+            | Self::OrderShipped
+            | Self::OrderDelivered
+            | Self::OrderCancelled
+            | Self::Invoice => Some(1),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jobs::mail_goes_first;
+
+    #[test]
+    fn a_mail_that_goes_alone_or_before_the_others_is_also_written_before_them() {
+        for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Alert) {
+            let goes_first = kind.batch_rank().is_none_or(|rank| rank == 0);
+            assert_eq!(mail_goes_first(&format!("mail_{}", kind.word())), goes_first, "{kind:?}");
+        }
+    }
 }

@@ -2,9 +2,11 @@
 //! message.
 //!
 //! A job reads the present state and writes the message in a short transaction, sends it with no connection held, and records the
-//! result. Providers report deliveries and bounces by webhook.
+//! result. Where more are written than the provider takes calls, one job sends many by a call. Providers report deliveries and
+//! bounces by webhook.
 
 mod account;
+pub mod batch;
 mod desk;
 pub mod digest;
 mod digest_text;
@@ -169,7 +171,7 @@ pub async fn invoice(app: &App, invoice: InvoiceId) -> Result<Outcome> {
     send::hand_over(app, claim, Link::Invoice(id)).await
 }
 
-/// Sends a failed message again as it was written, because an administrator asked for it.
+/// Sends a message as it was written by a call of its own: it failed and an administrator asked for it, or its batch was refused.
 pub async fn send_again(app: &App, message: MessageId) -> Result<Outcome> {
     const FIND: &str = "SELECT event, kind, channel, order_id FROM messages WHERE id = $1";
     let mut db = app.db().await?;
@@ -187,7 +189,7 @@ pub async fn send_again(app: &App, message: MessageId) -> Result<Outcome> {
     let claim = store::claim(&tx, app, Channel::Email, &event).await?;
     tx.commit().await?;
     drop(db);
-    send::hand_over(app, claim, link).await
+    send::hand_over_alone(app, claim, link).await
 }
 
 /// The part of a template's data that is the same for every message.

@@ -2,12 +2,13 @@
 
 use deadpool_postgres::GenericClient;
 use serde::{Deserialize, Serialize};
+use tokio_postgres::Row;
 use utoipa::ToSchema;
 
 use super::kind::Kind;
 use crate::app::App;
 use crate::cause::Actor;
-use crate::db::{self, insert};
+use crate::db::{self, insert, sql};
 use crate::error::Result;
 use crate::ids::{MessageId, OrderId, UserId};
 use crate::sale::history::{Change, record_change};
@@ -116,7 +117,33 @@ pub struct Claimed {
     /// Earlier tries that may have reached the provider, and how long ago the first of them was.
     pub open_tries: i16,
     pub open_for_s: i64,
+    /// Those tries were by a call with other mails, of which a call of its own is no repeat.
+    pub was_in_batch: bool,
 }
+
+impl Claimed {
+    /// Of a row with [`CLAIMED`].
+    pub fn of(row: &Row) -> Self {
+        Self {
+            id: row.get("id"),
+            kind: row.get("kind"),
+            order: row.get("order_id"),
+            user: row.get("user_id"),
+            recipient: row.get("recipient"),
+            subject: row.get("subject"),
+            html: row.get("html"),
+            text: row.get("body"),
+            open_tries: row.get("open_tries"),
+            open_for_s: row.get("open_for_s"),
+            was_in_batch: row.get("was_in_batch"),
+        }
+    }
+}
+
+/// The columns of [`Claimed`], after this run's try was counted.
+pub const CLAIMED: &str = "
+    id, kind, order_id, user_id, recipient, subject, html, body, open_tries - 1::smallint AS open_tries,
+    coalesce(extract(epoch FROM now() - tried_at)::bigint, 0) AS open_for_s, batch_id IS NOT NULL AS was_in_batch";
 
 /// The result of a claim.
 #[derive(Debug)]
@@ -124,41 +151,40 @@ pub enum Claim {
     Ours(Box<Claimed>),
     /// Another run is sending it.
     Elsewhere,
-    /// It was sent, or there is nobody to send it to.
+    /// It was sent, there is nobody to send it to, or it goes with others.
     Nothing,
 }
 
 /// How long a claim lasts: longer than sending takes with its wait for the rate limit. A run that died loses the claim after
 /// this.
-const CLAIM: &str = "2 minutes";
+pub const CLAIM: &str = "2 minutes";
 
-/// Claims the event's message for this run, if it waits to be sent, and counts a try.
+/// Claims the event's message for this run, if it waits to be sent by a call of its own, and counts a try.
 pub async fn claim(tx: &impl GenericClient, app: &App, channel: Channel, event: &str) -> Result<Claim> {
-    const TAKE: &str = "
-        UPDATE messages m SET claimed_at = now(), open_tries = m.open_tries + 1, tried_at = coalesce(m.tried_at, now()), provider = $3
-         WHERE event = $1 AND status IN ('queued', 'failed') AND provider_ref IS NULL AND recipient IS NOT NULL AND body IS NOT NULL
-           AND (claimed_at IS NULL OR claimed_at < now() - $2::text::interval)
-        RETURNING id, kind, order_id, user_id, recipient, subject, html, body, open_tries - 1::smallint AS open_tries,
-                  extract(epoch FROM now() - tried_at)::bigint AS open_for_s";
+    const TAKE: &str = sql!(
+        "UPDATE messages m SET claimed_at = now(), open_tries = m.open_tries + 1, tried_at = coalesce(m.tried_at, now()), provider = $3
+          WHERE event = $1 AND status IN ('queued', 'failed') AND provider_ref IS NULL AND recipient IS NOT NULL AND body IS NOT NULL
+            AND batch_rank IS NULL AND (claimed_at IS NULL OR claimed_at < now() - $2::text::interval)
+         RETURNING ",
+        CLAIMED
+    );
     const HELD: &str = "
         SELECT EXISTS (SELECT FROM messages WHERE event = $1 AND status IN ('queued', 'failed') AND provider_ref IS NULL
-                          AND recipient IS NOT NULL AND body IS NOT NULL)";
+                          AND recipient IS NOT NULL AND body IS NOT NULL AND batch_rank IS NULL)";
     let Some(row) = db::query_opt(tx, TAKE, &[&event, &CLAIM, &provider(app, channel)]).await? else {
         let held = db::query_one(tx, HELD, &[&event]).await?.get(0);
         return Ok(if held { Claim::Elsewhere } else { Claim::Nothing });
     };
-    Ok(Claim::Ours(Box::new(Claimed {
-        id: row.get("id"),
-        kind: row.get("kind"),
-        order: row.get("order_id"),
-        user: row.get("user_id"),
-        recipient: row.get("recipient"),
-        subject: row.get("subject"),
-        html: row.get("html"),
-        text: row.get("body"),
-        open_tries: row.get("open_tries"),
-        open_for_s: row.get("open_for_s"),
-    })))
+    Ok(Claim::Ours(Box::new(Claimed::of(&row))))
+}
+
+/// Leaves a claimed message to the job that sends many by one call. `false`: it has to go alone, because it failed before, or a
+/// try may have arrived.
+pub async fn leave_to_batch(tx: &impl GenericClient, message: &Claimed, rank: i16) -> Result<bool> {
+    const LEAVE: &str = "
+        UPDATE messages SET batch_rank = $2, claimed_at = NULL, open_tries = 0, tried_at = NULL
+         WHERE id = $1 AND status = 'queued' AND open_tries = 1 AND batch_id IS NULL";
+    Ok(db::execute(tx, LEAVE, &[&message.id, &rank]).await? == 1)
 }
 
 /// Marks a message as sent, under the provider's id. The text of a mail whose link acts for a person is deleted. `false`: another run of the job did
@@ -223,7 +249,10 @@ pub async fn withdraw_event(tx: &impl GenericClient, order: OrderId, event: &str
 }
 
 async fn mark_withdrawn(tx: &impl GenericClient, order: OrderId, messages: Vec<MessageId>) -> Result<()> {
-    const WITHDRAW: &str = "UPDATE messages SET status = 'failed', error = $2 WHERE id = ANY($1) AND status = 'queued'";
+    // One that is part of a call stays so: a repeat has the same mails.
+    const WITHDRAW: &str = "
+        UPDATE messages SET status = 'failed', error = $2, batch_rank = CASE WHEN batch_id IS NULL THEN NULL ELSE batch_rank END
+         WHERE id = ANY($1) AND status = 'queued'";
     db::execute(tx, WITHDRAW, &[&messages, &WITHDRAWN]).await?;
     for message in messages {
         // Rarely more than one.

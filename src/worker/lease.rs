@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::db;
+use crate::db::{self, sql};
 use crate::error::{Chain, Error, Result};
 use crate::ids::JobId;
 use crate::jobs;
@@ -71,21 +71,27 @@ impl Lost {
 }
 
 /// Leases due jobs, and those whose lease has expired: taking over counts as an attempt. Mails and texts come after the jobs that
-/// move money. The caller chooses the lease's id: it still knows the id when the answer is lost.
+/// move money, and of the mails those first that somebody waits for. The caller chooses the lease's id: it still knows the id when
+/// the answer is lost.
 pub(super) async fn lease(app: &App, name: Uuid, count: i64) -> Result<Vec<Leased>> {
-    const LEASE_JOBS: &str = "
-        WITH urgent AS (SELECT id FROM jobs WHERE state = 'waiting' AND left(kind, 4) NOT IN ('mail', 'sms_') AND run_at <= now()
+    const LEASE_JOBS: &str = sql!(
+        "WITH urgent AS (SELECT id FROM jobs WHERE state = 'waiting' AND left(kind, 4) NOT IN ('mail', 'sms_') AND run_at <= now()
                          ORDER BY run_at LIMIT $1 FOR UPDATE SKIP LOCKED),
+             mails_first AS (SELECT id FROM jobs WHERE state = 'waiting' AND kind IN (", jobs::MAILS_FIRST, ") AND run_at <= now()
+                        ORDER BY run_at LIMIT $1 FOR UPDATE SKIP LOCKED),
              messages AS (SELECT id FROM jobs WHERE state = 'waiting' AND left(kind, 4) IN ('mail', 'sms_') AND run_at <= now()
+                         AND kind NOT IN (", jobs::MAILS_FIRST, ")
                         ORDER BY run_at LIMIT $1 FOR UPDATE SKIP LOCKED),
              abandoned AS (SELECT id FROM jobs WHERE state = 'running' AND lease_until < now() ORDER BY lease_until LIMIT $1 FOR UPDATE SKIP LOCKED),
-             due AS (SELECT id FROM abandoned UNION ALL SELECT id FROM urgent UNION ALL SELECT id FROM messages LIMIT $1)
+             due AS (SELECT id FROM abandoned UNION ALL SELECT id FROM urgent UNION ALL SELECT id FROM mails_first
+                     UNION ALL SELECT id FROM messages LIMIT $1)
         UPDATE jobs j SET state = 'running', lease = $3, lease_until = now() + $2::text::interval, attempts = attempts + 1,
                again = false
           FROM due WHERE j.id = due.id
-        RETURNING j.id, j.lease, j.kind, j.payload, j.attempts, j.max_attempts";
+        RETURNING j.id, j.lease, j.kind, j.payload, j.attempts, j.max_attempts"
+    );
     let mut rows = db::query(&app.db().await?, LEASE_JOBS, &[&count, &LEASE, &name]).await?;
-    rows.sort_by_key(|row| jobs::is_message(row.get("kind")));
+    rows.sort_by_key(|row| jobs::place(row.get("kind")));
     Ok(rows
         .iter()
         .map(|row| Leased {

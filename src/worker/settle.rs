@@ -22,7 +22,6 @@ const SETTLE_PAUSE: Duration = Duration::from_millis(500);
 const UNCONFIGURED_WAIT: SignedDuration = SignedDuration::from_hours(1);
 /// How long a job waits for a provider that does not accept our credentials, in seconds: not all jobs come back at once.
 const UNACCEPTED_WAIT_S: (i64, i64) = (120, 300);
-const MAX_BACKOFF_S: i64 = 3600;
 
 /// Writes the result of a run, and tries again while the database does not answer: otherwise the job would run a second time,
 /// after its lease. Writing the result twice changes nothing, because the first time ends the lease.
@@ -48,7 +47,7 @@ async fn settle(app: &App, job: &Leased, result: &Result<Outcome>) -> Result<()>
         Err(Error::Unconfigured(provider)) => wait_for_provider(&mut db, job, provider).await,
         Err(Error::Provider(error @ ProviderError::NotAccepted { .. })) => wait_until_accepted(&mut db, job, error).await,
         Err(error) if job.attempts < job.max_attempts && error_may_pass(error) => {
-            let (at, why) = (Timestamp::now() + backoff(job.attempts, error), Chain(error).to_string());
+            let (at, why) = (Timestamp::now() + backoff(job, error), Chain(error).to_string());
             later(&db, job, at, Try::Failed(&why)).await
         }
         Ok(Outcome::Dead(why)) => bury(&mut db, job, why).await,
@@ -170,9 +169,9 @@ fn error_may_pass(error: &Error) -> bool {
 }
 
 /// 2, 4, 8 … seconds up to an hour, half of it random, so that a provider that recovers is not flooded.
-fn backoff(attempts: i32, error: &Error) -> SignedDuration {
-    let exponential = 1_i64 << attempts.clamp(1, 12);
+fn backoff(job: &Leased, error: &Error) -> SignedDuration {
+    let exponential = (1_i64 << job.attempts.clamp(1, 12)).min(jobs::longest_wait_s(&job.kind));
     let asked = error.retry_after().unwrap_or(0) as i64;
-    let ceiling = exponential.max(asked).min(MAX_BACKOFF_S) * 1000;
+    let ceiling = exponential.max(asked).min(jobs::MAX_BACKOFF_S) * 1000;
     SignedDuration::from_millis(ceiling / 2 + rand::random_range(0..=ceiling / 2))
 }

@@ -69,6 +69,7 @@ mod limits;
 mod links;
 mod logs;
 mod mail;
+mod mail_batches;
 mod mend;
 mod messages;
 mod nonsense;

@@ -1,4 +1,4 @@
-//! Resend: mail by one POST, safe to repeat for 24 h with its idempotency key, and delivery webhooks.
+//! Resend: a mail or up to a hundred by one POST, safe to repeat for 24 h with its idempotency key, and delivery webhooks.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
 use vitrine_kit::ProviderError;
 use vitrine_kit::breaker::{Breaker, BreakerConfig};
-use vitrine_kit::http::{Answer, BadConfig, Http, HttpConfig, MAX_RESPONSE_BYTES, Refusal};
-use vitrine_kit::mail::{Mailer, OutgoingMail};
+use vitrine_kit::http::{Answer, BadConfig, Call, Http, HttpConfig, MAX_RESPONSE_BYTES, Refusal};
+use vitrine_kit::mail::{BatchAnswer, BatchMailer, Mailer, OutgoingMail};
 use vitrine_kit::pace::Turns;
 
 #[cfg(test)]
@@ -25,6 +25,10 @@ pub const NAME: &str = "resend";
 const KEY_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 /// A first request with the same key is still running, or something is locked: tried again after this.
 const SOON_S: u64 = 5;
+/// The most mails of a batch.
+const BATCH_MOST: usize = 100;
+/// The key was used with another payload.
+const CHANGED: &str = "invalid_idempotent_request";
 /// Wait after the daily quota was used up.
 const DAILY_QUOTA_S: u64 = 6 * 60 * 60;
 /// Wait after the monthly quota was used up: somebody has to look at it.
@@ -64,6 +68,12 @@ impl Resend {
     pub fn breaker(&self) -> Arc<Breaker> {
         self.http.breaker()
     }
+
+    /// The same key and payload are sent once within 24 h.
+    fn post(&self, path: &str, key: &str) -> Call {
+        let call = self.http.post(path).bearer(self.api_key.expose_secret()).header("Idempotency-Key", key);
+        call.repeatable().gives_up_on(is_quota_spent)
+    }
 }
 
 #[async_trait]
@@ -77,10 +87,37 @@ impl Mailer for Resend {
     }
 
     async fn send(&self, mail: &OutgoingMail) -> Result<String, ProviderError> {
-        let call = self.http.post("/emails").bearer(self.api_key.expose_secret());
-        let call = call.header("Idempotency-Key", &mail.idempotency_key).json(&wire::Mail::from(mail));
-        let answer = call.repeatable().gives_up_on(is_quota_spent).send_raw().await?; // the same key and payload are sent once within 24 h
+        let call = self.post("/emails", &mail.idempotency_key).json(&wire::Mail::from(mail));
+        let answer = call.send_raw().await?;
         if answer.is_success() { answer.read::<wire::Sent>().map(|sent| sent.id) } else { Err(refused(&answer)) }
+    }
+
+    fn batches(&self) -> Option<&dyn BatchMailer> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl BatchMailer for Resend {
+    fn most(&self) -> i64 {
+        BATCH_MOST as i64
+    }
+
+    /// Mails with a mistake are left out by them and named (`permissive`); the default would refuse all for one.
+    async fn send_batch(&self, key: &str, mails: &[OutgoingMail]) -> Result<BatchAnswer, ProviderError> {
+        let batch: Vec<wire::Mail<'_>> = mails.iter().map(wire::Mail::from).collect();
+        let call = self.post("/emails/batch", key).header("x-batch-validation", "permissive").json(&batch);
+        let answer = call.send_raw().await?;
+        if answer.is_success() {
+            let sent: wire::SentBatch = answer.read()?;
+            let unclear =
+                || ProviderError::Unknown { provider: NAME, reason: "the answer names other mails than were sent".to_owned() };
+            return sent.ids(mails.len()).map(BatchAnswer::Taken).ok_or_else(unclear);
+        }
+        match wire::refusal(&answer.body) {
+            Some(refusal) if answer.status == 409 && refusal.code == CHANGED => Ok(BatchAnswer::Changed),
+            _ => Err(refused(&answer)),
+        }
     }
 }
 
@@ -94,7 +131,7 @@ fn is_quota_spent(answer: &Answer) -> bool {
 fn refused(answer: &Answer) -> ProviderError {
     let refusal = wire::refusal(&answer.body).unwrap_or_default();
     let wait_s = match (answer.status, refusal.code.as_str()) {
-        (409, "invalid_idempotent_request") => None, // the key was used with another payload: our bug
+        (409, CHANGED) => None, // our bug
         (409, _) => Some(SOON_S),
         (429, "daily_quota_exceeded") => Some(DAILY_QUOTA_S),
         (429, "monthly_quota_exceeded") => Some(MONTHLY_QUOTA_S),

@@ -22,6 +22,7 @@ fn config(base_url: &str) -> ResendConfig {
 fn mail() -> OutgoingMail {
     OutgoingMail {
         idempotency_key: "order_paid/0192".to_owned(),
+        id: "0192".to_owned(),
         from: "Vitrine <no-reply@shop.com.br>".to_owned(),
         to: Email::parse("ana@example.com").expect("valid"),
         subject: "Pedido 1001 confirmado".to_owned(),
@@ -117,6 +118,48 @@ async fn a_spent_quota_waits_long_and_a_rate_limit_as_long_as_they_say() {
 async fn broken_servers_are_asked_again_under_the_same_key() {
     assert_eq!(sent(named(500, "application_error")).await, (Err(unknown("answered 500")), 3));
     assert_eq!(sent(ResponseTemplate::new(503)).await, (Err(unavailable("answered 503", None)), 3));
+}
+
+fn batch() -> Vec<OutgoingMail> {
+    ["ana@example.com", "bia@example.com", "eva@example.com"]
+        .map(|to| OutgoingMail { to: Email::parse(to).expect("valid"), ..mail() })
+        .into()
+}
+
+/// The result of a batch of three mails.
+async fn sent_batch(answer: ResponseTemplate) -> Result<BatchAnswer, ProviderError> {
+    let server = MockServer::start().await;
+    let path = path("/emails/batch");
+    let permissive = header("x-batch-validation", "permissive");
+    let keyed = header("idempotency-key", "batch/7");
+    Mock::given(method("POST")).and(path).and(permissive).and(keyed).respond_with(answer).mount(&server).await;
+    let resend = Resend::new(config(&server.uri())).expect("a good address");
+    let outcome = resend.send_batch("batch/7", &batch()).await;
+    let asked = &server.received_requests().await.expect("recording is on")[0];
+    let mails: serde_json::Value = asked.body_json().expect("JSON");
+    let to: Vec<&str> = mails.as_array().expect("a list").iter().filter_map(|mail| mail["to"][0].as_str()).collect();
+    assert_eq!(to, ["ana@example.com", "bia@example.com", "eva@example.com"]);
+    outcome
+}
+
+#[tokio::test]
+async fn a_batch_gives_each_mail_its_id_though_one_of_them_is_refused() {
+    let ok = |body: serde_json::Value| ResponseTemplate::new(200).set_body_json(body);
+    let id = |id: &str| Some(id.to_owned());
+    let all = ok(json!({"data": [{"id": "a"}, {"id": "b"}, {"id": "c"}]}));
+    assert_eq!(sent_batch(all).await, Ok(BatchAnswer::Taken(vec![id("a"), id("b"), id("c")])));
+    let one_bad = json!({"data": [{"id": "a"}, {"id": "c"}], "errors": [{"index": 1, "message": "Invalid `to` field."}]});
+    assert_eq!(sent_batch(ok(one_bad)).await, Ok(BatchAnswer::Taken(vec![id("a"), None, id("c")])));
+    let too_few = ok(json!({"data": [{"id": "a"}, {"id": "c"}]}));
+    assert_eq!(sent_batch(too_few).await, Err(unknown("the answer names other mails than were sent")));
+}
+
+#[tokio::test]
+async fn a_batch_under_a_key_of_other_mails_was_sent_before_or_was_not() {
+    assert_eq!(sent_batch(named(409, "invalid_idempotent_request")).await, Ok(BatchAnswer::Changed));
+    let running = "concurrent_idempotent_requests";
+    assert_eq!(sent_batch(named(409, running)).await, Err(unavailable(running, Some(5))));
+    assert_eq!(sent_batch(named(422, "invalid_parameter")).await, Err(rejected("invalid_parameter", "m")));
 }
 
 /// Gives out so many turns.

@@ -1,5 +1,7 @@
 //! The wire format of Resend.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use vitrine_kit::http::Refusal;
 use vitrine_kit::mail::OutgoingMail;
@@ -12,7 +14,7 @@ pub(crate) struct Mail<'a> {
     html: &'a str,
     text: &'a str,
     /// An array in requests; an object in events.
-    tags: [Tag<'a>; 1],
+    tags: [Tag<'a>; 2],
 }
 
 #[derive(Serialize)]
@@ -29,7 +31,7 @@ impl<'a> From<&'a OutgoingMail> for Mail<'a> {
             subject: &mail.subject,
             html: &mail.html,
             text: &mail.text,
-            tags: [Tag { name: "kind", value: &mail.kind }],
+            tags: [Tag { name: "kind", value: &mail.kind }, Tag { name: "message", value: &mail.id }],
         }
     }
 }
@@ -37,6 +39,33 @@ impl<'a> From<&'a OutgoingMail> for Mail<'a> {
 #[derive(Deserialize)]
 pub(crate) struct Sent {
     pub(crate) id: String,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct SentBatch {
+    /// Of the accepted mails, in the order in which they were sent.
+    data: Vec<Sent>,
+    /// Of the others.
+    #[serde(default)]
+    errors: Vec<Refused>,
+}
+
+#[derive(Deserialize)]
+struct Refused {
+    /// The mail's place in the request, from 0.
+    index: usize,
+}
+
+impl SentBatch {
+    /// For each of `count` mails its id, or `None` if it was refused. `None`: the answer is about another number of mails.
+    pub(crate) fn ids(self, count: usize) -> Option<Vec<Option<String>>> {
+        let refused: BTreeSet<usize> = self.errors.iter().map(|error| error.index).filter(|index| *index < count).collect();
+        if self.data.len() + refused.len() != count {
+            return None;
+        }
+        let mut sent = self.data.into_iter();
+        Some((0..count).map(|index| if refused.contains(&index) { None } else { sent.next().map(|mail| mail.id) }).collect())
+    }
 }
 
 pub(crate) fn refusal(body: &[u8]) -> Option<Refusal> {

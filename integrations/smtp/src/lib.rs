@@ -16,7 +16,7 @@ use secrecy::SecretString;
 use vitrine_kit::ProviderError;
 use vitrine_kit::breaker::{Breaker, BreakerConfig, Open};
 use vitrine_kit::http::{BadConfig, Refusal};
-use vitrine_kit::mail::{Mailer, OutgoingMail};
+use vitrine_kit::mail::{BatchMailer, Mailer, OutgoingMail};
 
 mod address;
 mod letter;
@@ -136,6 +136,10 @@ impl Mailer for Smtp {
     }
 
     fn notices_repeats_for(&self) -> Option<Duration> {
+        None
+    }
+
+    fn batches(&self) -> Option<&dyn BatchMailer> {
         None
     }
 

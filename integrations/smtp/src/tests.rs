@@ -83,6 +83,7 @@ fn smtp(url: &str) -> Smtp {
 fn mail() -> OutgoingMail {
     OutgoingMail {
         idempotency_key: "order_paid/0192-ab".to_owned(),
+        id: "0192-ab".to_owned(),
         from: "Loja da Ana & Cia. <no-reply@loja.com.br>".to_owned(),
         to: Email::parse("bia@example.com").expect("valid"),
         subject: "Confirmação do pedido".to_owned(),

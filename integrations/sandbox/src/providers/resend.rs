@@ -22,6 +22,8 @@ const KEY_LIFE: SignedDuration = SignedDuration::from_hours(24);
 const TO_MAX: usize = 50;
 const BATCH_MAX: usize = 100;
 const TAG_MAX: usize = 256;
+/// Addresses of this domain are refused, so that a test can have one bad mail among good ones.
+const REFUSED: &str = "refused.test";
 /// Nobody can verify these as his own.
 const UNVERIFIED: [&str; 3] = ["gmail.com", "outlook.com", "unverified.test"];
 
@@ -161,6 +163,14 @@ fn check_address(text: &str, field: &str) -> Result<(), Failure> {
 }
 
 impl NewMail {
+    /// Two fields are not taken in batches.
+    fn accept_in_batch(self, idempotency_key: Option<&str>) -> Result<Mail, Failure> {
+        if !self.attachments.is_empty() || self.scheduled_at.is_some() {
+            return fail(422, "invalid_parameter", "A batch takes no `attachments` and no `scheduled_at`.");
+        }
+        self.accept(idempotency_key)
+    }
+
     /// The mail as it goes into the books.
     fn accept(self, idempotency_key: Option<&str>) -> Result<Mail, Failure> {
         let from = required(self.from, "from")?;
@@ -175,6 +185,9 @@ impl NewMail {
         let (cc, bcc) = (OneOrMany::list(self.cc), OneOrMany::list(self.bcc));
         for address in to.iter().chain(&cc).chain(&bcc) {
             check_address(address, "to")?;
+            if bare_address(address).rsplit('@').next() == Some(REFUSED) {
+                return fail(422, "invalid_parameter", format!("Invalid `to` field: {REFUSED} takes no mail."));
+            }
         }
         let subject = required(self.subject, "subject")?;
         let (html, text) = (self.html.filter(|s| !s.is_empty()), self.text.filter(|s| !s.is_empty()));
@@ -278,15 +291,32 @@ async fn send(req: HttpRequest, world: Data<World>, body: Bytes) -> HttpResponse
     }))
 }
 
+/// All or nothing, unless the header asks for what is possible: then each mail that cannot be sent is named by its place.
 async fn send_batch(req: HttpRequest, world: Data<World>, body: Bytes) -> HttpResponse {
+    let mode = req.headers().get("x-batch-validation").and_then(|mode| mode.to_str().ok()).unwrap_or("strict").to_owned();
     answer(once(&req, &world, &body, |document, key| {
         let batch: Vec<NewMail> = read(document)?;
         if !(1..=BATCH_MAX).contains(&batch.len()) {
             return fail(422, "invalid_parameter", "A batch has 1 to 100 messages.");
         }
-        let mails: Vec<Mail> = batch.into_iter().map(|new| new.accept(key)).collect::<Result<_, _>>()?;
-        let ids: Vec<Value> = mails.iter().map(|mail| json!({"id": mail.id})).collect();
-        Ok((mails, json!({"data": ids})))
+        let is_permissive = match mode.as_str() {
+            "permissive" => true,
+            "strict" => false,
+            _ => return fail(422, "invalid_parameter", "`x-batch-validation` is `strict` or `permissive`."),
+        };
+        let (mut mails, mut errors) = (Vec::new(), Vec::new());
+        for (index, new) in batch.into_iter().enumerate() {
+            match new.accept_in_batch(key) {
+                Ok(mail) => mails.push(mail),
+                Err(Failure(_, _, message)) if is_permissive => errors.push(json!({"index": index, "message": message})),
+                Err(failure) => return Err(failure),
+            }
+        }
+        let mut answer = json!({"data": mails.iter().map(|mail| json!({"id": mail.id})).collect::<Vec<Value>>()});
+        if is_permissive {
+            answer["errors"] = errors.into();
+        }
+        Ok((mails, answer))
     }))
 }
 

@@ -113,6 +113,37 @@ async fn a_batch_is_sent_completely_or_not_at_all() {
 }
 
 #[actix_web::test]
+async fn a_permissive_batch_leaves_out_what_is_wrong_and_says_which() {
+    let client = sandbox().await;
+    let mut refused = mail();
+    refused["to"] = json!(["ana@refused.test"]);
+    let permissive = |body: &Value| post(&client, "/emails/batch", body).header("x-batch-validation", "permissive");
+    let (status, answer) = ask(permissive(&json!([mail(), refused, mail()]))).await;
+    assert_eq!((status, answer["data"].as_array().map(Vec::len)), (200, Some(2)));
+    assert_eq!((&answer["errors"][0]["index"], answer["errors"].as_array().map(Vec::len)), (&json!(1), Some(1)));
+    let (status, answer) = ask(permissive(&json!([mail()]))).await;
+    assert_eq!((status, &answer["errors"]), (200, &json!([])));
+    assert_eq!(client.sandbox.control().mails().len(), 3);
+    let odd = post(&client, "/emails/batch", &json!([mail()])).header("x-batch-validation", "loose");
+    assert_eq!(ask(odd).await.0, 422);
+}
+
+#[actix_web::test]
+async fn a_batch_has_one_key_and_takes_no_attachments() {
+    let client = sandbox().await;
+    let keyed = |body: &Value| post(&client, "/emails/batch", body).header("idempotency-key", "batch/1");
+    let mut attached = mail();
+    attached["attachments"] = json!([{"filename": "a.pdf", "content": "AA=="}]);
+    assert_eq!(ask(keyed(&json!([mail(), attached]))).await.0, 422);
+    let (status, first) = ask(keyed(&json!([mail(), mail()]))).await;
+    let (_, again) = ask(keyed(&json!([mail(), mail()]))).await;
+    assert_eq!((status, &again), (200, &first));
+    let (status, answer) = ask(keyed(&json!([mail()]))).await;
+    assert_eq!((status, &answer["name"]), (409, &json!("invalid_idempotent_request")));
+    assert_eq!(client.sandbox.control().mails().len(), 2);
+}
+
+#[actix_web::test]
 async fn the_test_addresses_bounce_and_complain() {
     let client = sandbox().await;
     for (to, event) in [("bounced@resend.dev", "bounced"), ("complained@resend.dev", "complained")] {
