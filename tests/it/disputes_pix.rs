@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use vitrine::config::PixSettings;
 use vitrine::ids::PaymentId;
 use vitrine::jobs::{self, Job};
-use vitrine_sandbox::{AmountForm, DisputeStatus, MoveDispute, NewDispute, SendWebhook, TakeBack};
+use vitrine_sandbox::{AmountForm, DisputeStatus, MoveDispute, NewDispute, Refund, RefundStatus, SendWebhook, TakeBack};
 
 use crate::cards::{count, payments, settle, state};
 use crate::seller;
@@ -261,4 +261,45 @@ async fn what_a_lost_dispute_took_is_booked_once_also_where_their_list_of_refund
     assert_eq!(moved(&shop, &order).await, Vec::<String>::new());
     assert!(!shop.alerted().await.iter().any(|alert| alert.starts_with("paid-back-twice")));
     shop.close().await;
+}
+
+/// OpenPix blocks what a dispute is about until it ends, so no more goes back than came. The shop, which was not told, waits.
+#[actix_web::test]
+async fn a_refund_that_meets_a_dispute_nobody_told_of_waits_for_its_end_and_nothing_goes_back_twice() {
+    let shop = openpix().await;
+    for (form, end, of_payment, of_refund) in [
+        (AmountForm::Absent, DisputeStatus::Lost, "charged_back", "failed"),
+        (AmountForm::Number, DisputeStatus::Lost, "charged_back", "failed"),
+        (AmountForm::Absent, DisputeStatus::Won, "partially_refunded", "done"),
+        (AmountForm::Text, DisputeStatus::Canceled, "partially_refunded", "done"),
+    ] {
+        let Paid { order, total, charge, .. } = paid(&shop).await;
+        shop.control().open_dispute(&NewDispute::of(&charge).form(form).webhook(SendWebhook::Lost)).unwrap();
+        assert_eq!(refund(&shop, &order, 500).await.status, 201, "nobody here knows of it");
+        rest(&shop).await;
+        let status = format!("SELECT status FROM refunds WHERE order_id = '{order}'");
+        assert_eq!(shop.sql::<String>(&status).await, "waiting");
+        watch(&shop).await;
+        assert_eq!(payments(&shop, &order).await, ["pix:disputed"]);
+        shop.control().close_dispute(&charge, end).unwrap();
+        rest(&shop).await;
+        settle(&shop).await;
+        assert_eq!(payments(&shop, &order).await, [format!("pix:{of_payment}")], "{form:?} {end:?}");
+        assert_eq!(shop.sql::<String>(&status).await, of_refund, "{form:?} {end:?}");
+        let (gone, taken) = went_back(&shop, &charge);
+        let expected = if end == DisputeStatus::Lost { (0, total) } else { (500, 0) };
+        assert_eq!((gone, taken), expected, "{form:?} {end:?}");
+        let sums = format!("SELECT array[refunded_cents, lost_cents] FROM payments WHERE order_id = '{order}'");
+        assert_eq!(shop.sql::<Vec<i64>>(&sums).await, [gone, taken], "{form:?} {end:?}");
+    }
+    assert!(!shop.alerted().await.iter().any(|alert| alert.starts_with("paid-back-twice")));
+    shop.close().await;
+}
+
+/// By their books: what was refunded of a charge, and what its disputes took.
+fn went_back(shop: &Shop, charge: &str) -> (i64, i64) {
+    let is_done = |refund: &&Refund| refund.payment_id == charge && refund.status == RefundStatus::Done;
+    let refunded = shop.control().refunds().iter().filter(is_done).map(|refund| refund.amount_cents).sum();
+    let disputes = shop.control().disputes();
+    (refunded, disputes.iter().filter(|dispute| dispute.payment_id == charge).map(|dispute| dispute.taken_cents()).sum())
 }

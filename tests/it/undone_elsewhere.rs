@@ -187,3 +187,51 @@ async fn a_parcel_that_left_while_its_sale_was_on_hold_is_invoiced_all_the_same(
     assert_eq!(standing(&shop).await.0, 1, "what has left has an invoice");
     shop.close().await;
 }
+
+/// A refund of all its money failed before its invoice was given up for it: the sale is on hold, and its invoice stands.
+async fn on_hold_with_its_invoice(shop: &Shop, ware: &Product) -> String {
+    let order = paid_by_card(shop, ware).await;
+    goes_on(shop).await;
+    shop.control().fail_refunds(1);
+    let asked = shop.admin().await.post(&format!("/api/orders/{order}/refund"), &json!({"reason": "desistiu"})).await;
+    assert_eq!(asked.status, 201, "{}", asked.body);
+    shop.execute("UPDATE jobs SET run_at = now() + interval '1 day' WHERE kind = 'drop_invoice' AND state = 'waiting'").await;
+    for _ in 0..4 {
+        shop.drain_ahead(jiff::SignedDuration::from_mins(30)).await;
+        assert!(shop.control().settled(LIMIT).await);
+    }
+    assert_eq!(shop.execute("UPDATE jobs SET run_at = now() WHERE kind = 'drop_invoice' AND state = 'waiting'").await, 1);
+    goes_on(shop).await;
+    let on_hold: bool = shop.sql(&format!("SELECT on_hold FROM orders WHERE id = '{order}'")).await;
+    assert_eq!((standing(shop).await.0, on_hold), (1, true), "what becomes of it a person decides");
+    order
+}
+
+#[actix_web::test]
+async fn a_sale_on_hold_loses_its_invoice_once_its_money_or_its_goods_are_back_after_all() {
+    let (shop, ware) = open("focusnfe").await;
+    let admin = shop.admin().await;
+    for end in ["tried again", "paid otherwise", "asked for again", "taken by the bank", "refunded there", "goods back"] {
+        let order = on_hold_with_its_invoice(&shop, &ware).await;
+        let refund: uuid::Uuid = shop.sql(&format!("SELECT id FROM refunds WHERE order_id = '{order}'")).await;
+        let post = async |path: String, body: serde_json::Value| {
+            let answer = admin.post(&path, &body).await;
+            assert!(matches!(answer.status, 200 | 201), "{end}: {}", answer.body);
+        };
+        match end {
+            "tried again" => post(format!("/api/admin/refunds/{refund}/retry"), json!(null)).await,
+            "paid otherwise" => post(format!("/api/admin/refunds/{refund}/settle"), json!({"note": "TED 4711"})).await,
+            "asked for again" => post(format!("/api/orders/{order}/refund"), json!({"reason": "outra vez"})).await,
+            "taken by the bank" => {
+                shop.control().dispute(&order).unwrap();
+                shop.control().close_dispute(&order, DisputeStatus::Lost).unwrap();
+                assert!(shop.control().settled(LIMIT).await);
+            }
+            "refunded there" => refund_there(&shop, &order).await,
+            _ => post(format!("/api/orders/{order}/returns"), json!({"reason": "Ficou na loja", "restock": true})).await,
+        }
+        goes_on(&shop).await;
+        assert_eq!(standing(&shop).await, (0, 0), "{end}");
+    }
+    shop.close().await;
+}

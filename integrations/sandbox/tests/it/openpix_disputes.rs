@@ -2,7 +2,7 @@
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
-use vitrine_sandbox::{AmountForm, DisputeStatus, MoveDispute, NewDispute, Pay, SandboxConfig, SendWebhook};
+use vitrine_sandbox::{AmountForm, DisputeStatus, MoveDispute, Nature, NewDispute, Pay, SandboxConfig, SendWebhook, TakeBack};
 
 use crate::harness::{Client, LIMIT, Shop, ask, sandbox, text};
 
@@ -120,6 +120,30 @@ async fn each_result_has_its_word_and_only_an_accepted_one_moves_money() {
         let (status, _) = ask(client.openpix(Method::POST, &format!("/{id}/refund")).json(&refund)).await;
         assert_eq!(status, if word == "ACCEPTED" { 400 } else { 200 }, "what the payer has cannot be given back");
     }
+}
+
+#[actix_web::test]
+async fn what_a_dispute_holds_goes_back_by_the_bank_alone_and_no_more_goes_back_than_came() {
+    let client = sandbox().await;
+    let control = client.sandbox.control();
+    let refund = async |id: &str, cents: i64| {
+        let body = json!({"correlationID": uuid::Uuid::now_v7(), "value": cents});
+        ask(client.openpix(Method::POST, &format!("/{id}/refund")).json(&body)).await.0
+    };
+    let (id, _) = paid(&client, 1_000).await;
+    control.open_dispute(&NewDispute::of(&id).amount_cents(600)).expect("paid");
+    assert_eq!((refund(&id, 401).await, refund(&id, 400).await), (400, 200), "the rest is the shop's");
+    assert!(control.take_back_as(&TakeBack::of(&id, "painel", 1).nature(Nature::Original)).is_err(), "on their pages neither");
+    control.take_back(&id, "MED1", 250).expect("the bank takes a part at once");
+    control.close_dispute(&id, DisputeStatus::Lost).expect("open");
+    assert_eq!(control.disputes()[0].moved_cents, [-350], "and the rest at the end");
+    assert_eq!(refund(&id, 1).await, 400);
+
+    let (id, _) = paid(&client, 1_000).await;
+    control.dispute(&id).expect("paid");
+    assert_eq!(refund(&id, 1_000).await, 400);
+    control.close_dispute(&id, DisputeStatus::Won).expect("open");
+    assert_eq!(refund(&id, 1_000).await, 200);
 }
 
 #[actix_web::test]
