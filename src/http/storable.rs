@@ -1,5 +1,5 @@
-//! What JSON can say and PostgreSQL cannot keep: the character NUL, and times before its calendar, days before ours. Refused at the door, with the name of
-//! the field. `error.rs` answers in the same way what comes past here.
+//! What JSON can say and we do not keep: the character NUL, which PostgreSQL cannot, and days and times before the year 0, which RFC 3339
+//! cannot write in an answer. Refused at the door, with the name of the field. `error.rs` answers in the same way what comes past here.
 
 use std::borrow::Cow;
 
@@ -9,13 +9,12 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 
-/// The beginning of PostgreSQL's calendar: 4714-11-24 BC, in the calendar of today. jiff's ends before PostgreSQL's does.
-const EARLIEST_YEAR: i16 = -4713;
-
 /// Errors: 422 naming the first field that cannot be kept. A body that is no JSON passes: its reader says so.
 pub fn check_json(raw: &[u8]) -> Result<()> {
-    // Nearly no body has either, and then nothing is parsed twice: `\u0000` stands for NUL, and such times begin with `"-`.
-    let is_suspect = raw.windows(6).any(|six| six == b"\\u0000" || six.starts_with(b"\"-"));
+    // Nearly no body has either, and then nothing is parsed twice: NUL is written as an escape, and early times begin with a sign or,
+    // where an offset moves them, with `0000-`.
+    const MARKS: [&[u8]; 4] = [b"\\u00", b"\"-", b"\"+", b"\"0000-"];
+    let is_suspect = raw.windows(6).any(|six| MARKS.iter().any(|mark| six.starts_with(mark)));
     if !is_suspect {
         return Ok(());
     }
@@ -41,9 +40,9 @@ pub fn is_path(path: &str) -> bool {
     !path.contains("%00")
 }
 
-/// Whether a time is in PostgreSQL's calendar.
+/// Whether RFC 3339 can write a time in UTC: from the year 0 on. PostgreSQL's calendar begins before, and ends after jiff's.
 pub fn is_time(time: Timestamp) -> bool {
-    time.to_zoned(jiff::tz::TimeZone::UTC).year() > EARLIEST_YEAR
+    time.to_zoned(jiff::tz::TimeZone::UTC).year() >= 0
 }
 
 /// Why a text cannot be kept.
@@ -51,13 +50,14 @@ fn fault(text: &str) -> Option<&'static str> {
     if text.contains('\0') {
         return Some("must not contain the character NUL");
     }
-    let is_early = text.starts_with('-') && (text.parse().is_ok_and(|time| !is_time(time)) || is_day(text));
-    is_early.then_some("must not be so long ago")
+    let is_suspect = text.starts_with(['-', '+']) || text.starts_with("0000-");
+    let is_early = is_suspect && (text.parse().is_ok_and(|time| !is_time(time)) || is_early_day(text));
+    is_early.then_some("must not be before the year 0")
 }
 
-/// A day before the year 0, as the sign before it says: RFC 3339 has none.
-fn is_day(text: &str) -> bool {
-    !text.contains(['T', 't', ' ']) && text.parse::<Date>().is_ok()
+/// A day without a time, before the year 0.
+fn is_early_day(text: &str) -> bool {
+    !text.contains(['T', 't', ' ']) && text.parse::<Date>().is_ok_and(|day| day.year() < 0)
 }
 
 /// The first text of a JSON value that cannot be kept, its place and why.
@@ -102,10 +102,15 @@ mod tests {
         assert_eq!(named(r#"{"items": [{"a": 1}, {"labels": {"x": "\u0000"}}]}"#).as_deref(), Some("items[1].labels.x"));
         assert_eq!(named(r#"{"labels": {"\u0000": "x"}}"#).as_deref(), Some("labels"));
         assert_eq!(named(r#"{"starts_at": "-009000-01-01T00:00:00Z"}"#).as_deref(), Some("starts_at"));
+        assert_eq!(named(r#"{"starts_at": "\u002d009000-01-01T00:00:00Z"}"#).as_deref(), Some("starts_at"));
+        assert_eq!(named(r#"{"starts_at": "-000001-12-31T23:59:59Z"}"#).as_deref(), Some("starts_at"));
+        assert_eq!(named(r#"{"starts_at": "0000-01-01T00:00:00+00:01"}"#).as_deref(), Some("starts_at"));
+        assert_eq!(named(r#"{"starts_at": "+000000-01-01T00:00:00+00:01"}"#).as_deref(), Some("starts_at"));
         assert_eq!(named(r#"{"day": "-004000-01-01"}"#).as_deref(), Some("day"));
         for fine in [
             r#"{"notes": "a\\u0000b"}"#, // a backslash and letters
-            r#"{"starts_at": "-004000-01-01T00:00:00Z", "x": "-1"}"#,
+            r#"{"starts_at": "0000-01-01T00:00:00Z", "day": "0000-01-01", "x": "-1"}"#,
+            r#"{"phone": "+5511999990000"}"#,
             r#"{"starts_at": "9999-12-31T00:00:00Z"}"#,
             r#"{"notes": "-"}"#,
             r#"{"broken": "\u0000"#,

@@ -10,12 +10,17 @@ use crate::shop::{CPF, Customer, Shop};
 const ID: &str = "01a1fe4e-0785-7243-a93f-cc241c46a4e2";
 /// Before PostgreSQL's calendar, within jiff's.
 const EARLY: &str = "-009000-01-01T00:00:00Z";
+/// What RFC 3339 cannot write: the year before 0, and a time that is in it once it is told in UTC.
+const BEFORE_ZERO: &str = "-000001-12-31T23:59:59Z";
+const MOVED_BEFORE_ZERO: &str = "0000-01-01T00:00:00+00:01";
 /// Texts for every place: of characters, of times, of numbers.
-const TEXTS: [&str; 11] = [
+const TEXTS: [&str; 13] = [
     "\0",
     "a\0b",
     "\u{202e}abc",
     EARLY,
+    BEFORE_ZERO,
+    MOVED_BEFORE_ZERO,
     "-009000-01-01",
     "9999-12-31T23:59:59Z",
     "9223372036854775807",
@@ -135,11 +140,15 @@ async fn the_place_of_what_cannot_be_kept_is_named() {
     let before = shop.row_counts().await;
     let placed = shop.request("POST", "/api/orders").header("X-Cart-Token", &cart).json(&order).send().await;
     assert_eq!((placed.status, placed.invalid_fields()), (422, vec!["notes"]));
-    let coupon = json!({"code": "X", "kind": "percent", "value": 10, "starts_at": EARLY});
-    let coupon = admin.post("/api/admin/coupons", &coupon).await;
-    assert_eq!((coupon.status, coupon.invalid_fields()), (422, vec!["starts_at"]));
+    for early in [EARLY, BEFORE_ZERO, MOVED_BEFORE_ZERO] {
+        let coupon = json!({"code": "X", "kind": "percent", "value": 10, "starts_at": early});
+        let coupon = admin.post("/api/admin/coupons", &coupon).await;
+        assert_eq!((coupon.status, coupon.invalid_fields()), (422, vec!["starts_at"]), "{early}");
+    }
     for (path, field) in [
         (format!("/api/orders?from={EARLY}"), "from"),
+        (format!("/api/orders?from={}", encoded(BEFORE_ZERO)), "from"),
+        (format!("/api/orders?to={}", encoded(MOVED_BEFORE_ZERO)), "to"),
         ("/api/admin/users?q=%00".to_owned(), "q"),
         ("/api/admin/audit?actor=a%00".to_owned(), "actor"),
         ("/api/admin/invoices/readiness?on=-009000-01-01".to_owned(), "on"),
