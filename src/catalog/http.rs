@@ -127,7 +127,7 @@ async fn show(app: Data<App>, req: HttpRequest) -> Result<HttpResponse> {
         return Ok(answer);
     }
     let name = named(&req, "The product")?;
-    let (query, foreign) = ListQuery::read(req.query_string())?;
+    let (query, foreign) = read(&req, Ok).await?;
     if query.include_inactive == Some(true) {
         Admin::extract(&req).await?;
         let mut answer = HttpResponse::Ok();
@@ -184,9 +184,18 @@ async fn branch(app: Data<App>, req: HttpRequest) -> Result<HttpResponse> {
     .await
 }
 
+/// Reads the query; also whether it held parameters that mean nothing here. A query that asks for what only administrators see is judged
+/// before an administrator alone.
+async fn read<T>(req: &HttpRequest, shape: impl FnOnce(ListQuery) -> Result<T>) -> Result<(T, bool)> {
+    let read = ListQuery::read(req.query_string()).and_then(|(query, foreign)| Ok((shape(query)?, foreign)));
+    if read.is_err() && ListQuery::asks_for_all(req.query_string()) {
+        Admin::extract(req).await?;
+    }
+    read
+}
+
 async fn listed(app: &App, req: &HttpRequest, path: &str, shape: impl FnOnce(ListQuery) -> Result<Ask>) -> Result<HttpResponse> {
-    let (query, foreign) = ListQuery::read(req.query_string())?;
-    let ask = shape(query)?;
+    let (ask, foreign) = read(req, shape).await?;
     if ask.query.include_inactive == Some(true) {
         Admin::extract(req).await?;
         return Ok(private(&store::list(&app.db().await?, &ask).await?));

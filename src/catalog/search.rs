@@ -74,6 +74,11 @@ pub struct ListQuery {
 }
 
 impl ListQuery {
+    /// Whether a query string, whatever else stands in it, asks for products that are not sold.
+    pub fn asks_for_all(query: &str) -> bool {
+        form_urlencoded::parse(query.as_bytes()).any(|(name, value)| name == "include_inactive" && value.trim() == "true")
+    }
+
     /// Reads a query string; also whether it held parameters that mean nothing here. A blank `q` or `category` is none.
     pub fn read(query: &str) -> Result<(Self, bool)> {
         let mut known = form_urlencoded::Serializer::new(String::new());

@@ -7,12 +7,13 @@ use actix_web::dev::Payload;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{FromRequest, HttpRequest, web};
 use bytes::Bytes;
-use futures_util::future::{LocalBoxFuture, Ready, ready};
+use futures_util::future::LocalBoxFuture;
 use garde::Validate;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use sha2::{Digest, Sha256};
 
+use super::asker::{self, Judged, judged};
 use super::body::{self, Bounds};
 use super::objects::Objects;
 use crate::error::{Error, FieldError, Result};
@@ -23,7 +24,7 @@ pub fn typed<'de, D: Deserializer<'de>>(value: D) -> std::result::Result<Option<
     Ok(Option::<String>::deserialize(value)?.filter(|text| !text.trim().is_empty()))
 }
 
-/// A JSON body that is well formed, has no unknown fields and passes its own rules.
+/// A JSON body that is well formed, has no unknown fields and passes its own rules. It is read when it is known who asks.
 #[derive(Debug)]
 pub struct Json<T> {
     value: T,
@@ -57,9 +58,12 @@ where
     type Future = LocalBoxFuture<'static, Result<Self>>;
 
     fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let is_json = is_sent_as_json(req);
+        let (is_json, known) = (is_sent_as_json(req), asker::is_known(req.clone()));
         let body = body::read(req, payload, Bounds::default());
-        Box::pin(async move { Self::of(body.await?, is_json) })
+        Box::pin(async move {
+            known.await;
+            Self::of(body.await?, is_json)
+        })
     }
 }
 
@@ -93,9 +97,10 @@ where
     type Future = LocalBoxFuture<'static, Result<Self>>;
 
     fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let is_json = is_sent_as_json(req);
+        let (is_json, known) = (is_sent_as_json(req), asker::is_known(req.clone()));
         let body = body::read(req, payload, Bounds::default());
         Box::pin(async move {
+            known.await;
             let raw = body.await?;
             let value = if raw.is_empty() { None } else { Some(Json::of(raw, is_json)?) };
             Ok(Self(value))
@@ -151,20 +156,20 @@ where
     })
 }
 
-/// A query string, parsed and checked like a body.
+/// A query string, parsed and checked like a body. It is refused when it is known who asks.
 #[derive(Debug)]
 pub struct Query<T>(pub T);
 
 impl<T> FromRequest for Query<T>
 where
-    T: DeserializeOwned + Validate,
+    T: DeserializeOwned + Validate + 'static,
     T::Context: Default,
 {
     type Error = Error;
-    type Future = Ready<Result<Self>>;
+    type Future = Judged<Self>;
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(parse_query(req.query_string()).map(Self))
+        judged(req, parse_query(req.query_string()).map(Self))
     }
 }
 
@@ -198,17 +203,17 @@ fn repeated<'a>(pairs: &'a [(Cow<'_, str>, Cow<'_, str>)]) -> Option<&'a str> {
         .map(|(_, (name, _))| &**name)
 }
 
-/// A part of the path. If it cannot be an id, the answer is 404.
+/// A part of the path. If it cannot be an id, the answer is 404, when it is known who asks.
 #[derive(Debug)]
 pub struct Path<T>(pub T);
 
-impl<T: DeserializeOwned> FromRequest for Path<T> {
+impl<T: DeserializeOwned + 'static> FromRequest for Path<T> {
     type Error = Error;
-    type Future = Ready<Result<Self>>;
+    type Future = Judged<Self>;
 
     fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let parsed = web::Path::<T>::from_request(req, payload).into_inner().ok().filter(|_| storable::is_path(req.path()));
-        ready(parsed.map(|path| Self(path.into_inner())).ok_or(Error::NotFound("This address")))
+        judged(req, parsed.map(|path| Self(path.into_inner())).ok_or(Error::NotFound("This address")))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Request tools that know no feature.
 
+pub mod asker;
 pub mod body;
 pub mod connection;
 pub mod head;

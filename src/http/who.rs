@@ -1,15 +1,16 @@
 //! Who sends a request: a signed-in person, an admin, or a visitor with a cart.
 
 use std::future::Future;
-use std::pin::Pin;
 
 use actix_web::dev::Payload;
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
+use futures_util::future::LocalBoxFuture;
 
 use crate::app::App;
 use crate::cause::Actor;
 use crate::error::{Error, Result};
+use crate::http::asker::finding;
 use crate::http::request_id;
 use crate::ids::{SessionId, UserId};
 use crate::token::Role;
@@ -57,7 +58,7 @@ impl Visitor {
     }
 }
 
-type Asked<T> = Pin<Box<dyn Future<Output = Result<T>>>>;
+type Asked<T> = LocalBoxFuture<'static, Result<T>>;
 
 impl FromRequest for SignedIn {
     type Error = Error;
@@ -65,7 +66,7 @@ impl FromRequest for SignedIn {
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
         let asked = signed_in(req);
-        Box::pin(async move { asked.await?.ok_or(Error::Unauthorized("Send an access token: Authorization: Bearer …")) })
+        finding(req, async move { asked.await?.ok_or(Error::Unauthorized("Send an access token: Authorization: Bearer …")) })
     }
 }
 
@@ -75,7 +76,7 @@ impl FromRequest for Admin {
 
     fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let asked = SignedIn::from_request(req, payload);
-        Box::pin(async move {
+        finding(req, async move {
             let user = asked.await?;
             if user.is_admin() { Ok(Self(user)) } else { Err(Error::Forbidden("This is for administrators of the shop")) }
         })
@@ -95,11 +96,8 @@ where
     type Future = Asked<Self>;
 
     fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let (req, mut payload) = (req.clone(), payload.take());
-        Box::pin(async move {
-            let who = Who::from_request(&req, &mut Payload::None).await?;
-            Ok(Self(who, T::from_request(&req, &mut payload).await?))
-        })
+        let (who, what) = (Who::from_request(req, &mut Payload::None), T::from_request(req, payload));
+        Box::pin(async move { Ok(Self(who.await?, what.await?)) })
     }
 }
 
@@ -111,7 +109,7 @@ impl FromRequest for Visitor {
         let cart_token = header(req, "x-cart-token").or_else(|| req.cookie(CART_COOKIE).map(|c| c.value().to_owned()));
         let order_token = header(req, "x-order-token");
         let asked = signed_in(req);
-        Box::pin(async move { Ok(Self { user: asked.await?, cart_token, order_token }) })
+        finding(req, async move { Ok(Self { user: asked.await?, cart_token, order_token }) })
     }
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use vitrine_kit::Money;
 
-use super::link::Link;
+use super::link::{Link, Opened};
 use super::pack::{self, Books, Month};
 use super::words::Purpose;
 use crate::app::App;
@@ -18,12 +18,11 @@ use crate::audit_log;
 use crate::currency::Currency;
 use crate::db::{self, sql};
 use crate::error::{Error, Problem, Result};
-use crate::http::json::{Path, Query};
-use crate::http::who::{Admin, Visitor};
+use crate::http::json::Path;
+use crate::http::who::Admin;
 use crate::ids::InvoiceId;
-use crate::sale::named::{self, OrderPath};
+use crate::sale::seen::ViewedOrder;
 use crate::sale::states::InvoiceStatus;
-use crate::sale::viewer::Viewer;
 
 /// One of an invoice's files: `danfe` (the printed form), `xml`, or `cancellation-xml`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
@@ -129,13 +128,13 @@ struct OrderInvoices {
         (status = 200, body = OrderInvoices, description = "The invoices that the tax authority has authorised"),
         (status = 404, body = Problem, description = "`not-found`: there is no such order, or it is not yours")))]
 #[get("/api/orders/{id}/invoices")]
-pub(super) async fn list(app: Data<App>, visitor: Visitor, OrderPath(order): OrderPath) -> Result<HttpResponse> {
+pub(super) async fn list(app: Data<App>, ViewedOrder { id: order, viewer }: ViewedOrder) -> Result<HttpResponse> {
     const IS_SEEN: &str = "SELECT FROM orders o WHERE o.id = $1 AND ($2 OR o.user_id IS NOT DISTINCT FROM $3)";
     const LIST: &str = "
         SELECT i.id, i.purpose, i.status, i.chave, i.number, i.series, i.total_cents, i.authorized_at, i.cancelled_at,
                i.danfe IS NOT NULL AS danfe, i.xml IS NOT NULL AS xml, i.cancellation_xml IS NOT NULL AS cancellation_xml
           FROM invoices i WHERE i.order_id = $1 AND i.chave IS NOT NULL AND i.status IN ('authorized', 'cancelled') ORDER BY i.id";
-    let (all, user) = Viewer::of(&app, &visitor, order).await?.scope();
+    let (all, user) = viewer.scope();
     let db = app.db().await?;
     db::query_opt(&db, IS_SEEN, &[&order, &all, &user]).await?.ok_or(Error::NotFound("The order"))?;
     let token = app.keys.invoice_token(order, Timestamp::now());
@@ -182,16 +181,13 @@ pub(super) async fn list(app: Data<App>, visitor: Visitor, OrderPath(order): Ord
 #[get("/api/orders/{id}/invoices/{invoice}/{document}")]
 pub(super) async fn of_order(
     app: Data<App>,
-    visitor: Visitor,
-    Path((id, invoice, document)): Path<(String, InvoiceId, Document)>,
-    Query(link): Query<Link>,
+    Opened { order, scope: (all, user) }: Opened,
+    Path((_, invoice, document)): Path<(String, InvoiceId, Document)>,
 ) -> Result<HttpResponse> {
     const FIND: &str = sql!(
         FILE,
         " JOIN orders o ON o.id = i.order_id WHERE i.id = $2 AND i.order_id = $3 AND ($4 OR o.user_id IS NOT DISTINCT FROM $5)"
     );
-    let order = named::find_order(&app, &id).await?;
-    let (all, user) = link.scope(&app, &visitor, order).await?;
     let row = db::query_opt(&app.db().await?, FIND, &[&document.word(), &invoice, &order, &all, &user]).await?;
     found(document, row)
 }

@@ -8,18 +8,14 @@ use utoipa::ToSchema;
 use vitrine_kit::Money;
 
 use super::documents::{self, Document};
-use super::link::Link;
+use super::link::{Link, Opened};
 use super::words::Environment;
 use crate::app::App;
 use crate::currency::Currency;
 use crate::db;
 use crate::error::{Error, Problem, Result};
-use crate::http::json::Query;
-use crate::http::who::Visitor;
-use crate::ids::OrderId;
-use crate::sale::named::OrderPath;
+use crate::sale::seen::ViewedOrder;
 use crate::sale::states::InvoiceStatus;
-use crate::sale::viewer::Viewer;
 
 /// The NF-e of an order.
 #[derive(Debug, Serialize, ToSchema)]
@@ -71,14 +67,13 @@ struct Invoice {
         (status = 404, body = Problem,
             description = "`not-found`: there is no such order, it is not yours, or it has no invoice yet")))]
 #[get("/api/orders/{id}/invoice")]
-pub(super) async fn show(app: web::Data<App>, visitor: Visitor, OrderPath(order): OrderPath) -> Result<HttpResponse> {
+pub(super) async fn show(app: web::Data<App>, ViewedOrder { id: order, viewer }: ViewedOrder) -> Result<HttpResponse> {
     const FIND: &str = "
         SELECT i.id, i.status, i.environment, i.chave, i.number, i.series, i.total_cents, i.message, i.authorized_at,
                i.danfe IS NOT NULL AS has_danfe, i.xml IS NOT NULL AS has_xml
           FROM orders o JOIN invoices i ON i.order_id = o.id AND i.purpose = 'sale'
          WHERE o.id = $1 AND ($2 OR o.user_id IS NOT DISTINCT FROM $3)
          ORDER BY i.status IN ('denied', 'cancelled'), i.id DESC LIMIT 1";
-    let viewer = Viewer::of(&app, &visitor, order).await?;
     let (all, user) = viewer.scope();
     let row = db::query_opt(&app.db().await?, FIND, &[&order, &all, &user]).await?.ok_or(Error::NotFound("The invoice"))?;
     let now = Timestamp::now();
@@ -130,13 +125,8 @@ fn for_the_buyer(status: InvoiceStatus) -> Option<&'static str> {
             description = "`not-found`: there is no such order, it is not yours, or the document is not here yet"),
         (status = 422, body = Problem, description = "`invalid`: a query parameter is wrong")))]
 #[get("/api/orders/{id}/invoice/danfe")]
-pub(super) async fn danfe(
-    app: web::Data<App>,
-    visitor: Visitor,
-    OrderPath(order): OrderPath,
-    Query(link): Query<Link>,
-) -> Result<HttpResponse> {
-    let bytes = file(&app, &visitor, order, &link, DANFE).await?;
+pub(super) async fn danfe(app: web::Data<App>, opened: Opened) -> Result<HttpResponse> {
+    let bytes = file(&app, &opened, DANFE).await?;
     Ok(documents::answer(Document::Danfe, bytes, "danfe"))
 }
 
@@ -152,13 +142,8 @@ pub(super) async fn danfe(
             description = "`not-found`: there is no such order, it is not yours, or the document is not here yet"),
         (status = 422, body = Problem, description = "`invalid`: a query parameter is wrong")))]
 #[get("/api/orders/{id}/invoice/xml")]
-pub(super) async fn xml(
-    app: web::Data<App>,
-    visitor: Visitor,
-    OrderPath(order): OrderPath,
-    Query(link): Query<Link>,
-) -> Result<HttpResponse> {
-    let bytes = file(&app, &visitor, order, &link, XML).await?;
+pub(super) async fn xml(app: web::Data<App>, opened: Opened) -> Result<HttpResponse> {
+    let bytes = file(&app, &opened, XML).await?;
     Ok(documents::answer(Document::Xml, bytes, "nfe"))
 }
 
@@ -172,8 +157,8 @@ const XML: &str = "
      ORDER BY i.status IN ('denied', 'cancelled'), i.id DESC LIMIT 1";
 
 /// `sql` is [`DANFE`] or [`XML`].
-async fn file(app: &App, visitor: &Visitor, order: OrderId, link: &Link, sql: &str) -> Result<Vec<u8>> {
-    let (all, user) = link.scope(app, visitor, order).await?;
-    let row = db::query_opt(&app.db().await?, sql, &[&order, &all, &user]).await?;
+async fn file(app: &App, opened: &Opened, sql: &str) -> Result<Vec<u8>> {
+    let Opened { order, scope: (all, user) } = opened;
+    let row = db::query_opt(&app.db().await?, sql, &[order, all, user]).await?;
     Ok(row.ok_or(Error::NotFound("The document"))?.get("file"))
 }

@@ -14,9 +14,8 @@ use super::store;
 use crate::app::App;
 use crate::db;
 use crate::error::{Error, Problem, Result};
-use crate::http::who::Visitor;
 use crate::ids::OrderId;
-use crate::sale::named::OrderPath;
+use crate::sale::seen::ViewedOrder;
 use crate::sale::viewer::Viewer;
 
 /// How often a stream reads new rows. It holds a database connection only for that.
@@ -86,11 +85,9 @@ struct Follower {
 #[get("/api/orders/{id}/events")]
 pub async fn events(
     app: web::Data<App>,
-    visitor: Visitor,
-    OrderPath(order): OrderPath,
+    ViewedOrder { id: order, viewer }: ViewedOrder,
     req: HttpRequest,
 ) -> Result<HttpResponse> {
-    let viewer = Viewer::of(&app, &visitor, order).await?;
     let url = &app.config.http.public_url;
     store::find_order(&app.db().await?, order, viewer, url).await?.ok_or(Error::NotFound("The order"))?;
     let seat = Seat::take(match viewer {

@@ -18,6 +18,7 @@ use crate::audit_log;
 use crate::cause::Actor;
 use crate::db;
 use crate::error::{Error, Problem, Result};
+use crate::http::asker::finding;
 use crate::http::json::{Json, OptionalJson};
 use crate::http::who::{Sent, SignedIn};
 use crate::ids::{LineId, OrderId};
@@ -152,7 +153,7 @@ impl FromRequest for HandsOver {
 
     fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let asked = SignedIn::from_request(req, payload);
-        Box::pin(async move {
+        finding(req, async move {
             let user = asked.await?;
             match user.role {
                 Role::Admin => Ok(Self(Viewer::Admin(user.id))),

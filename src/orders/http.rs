@@ -29,8 +29,7 @@ use crate::http::who::{Sent, SignedIn, Visitor};
 use crate::ids::OrderId;
 use crate::payments::charge::methods::Method;
 use crate::payments::charge::start;
-use crate::sale::named::OrderPath;
-use crate::sale::seen::SeenOrder;
+use crate::sale::seen::{SeenOrder, ViewedOrder};
 use crate::sale::states::{OrderPaymentStatus, OrderStatus};
 use crate::sale::viewer::Viewer;
 
@@ -220,8 +219,7 @@ async fn list(app: web::Data<App>, user: SignedIn, Query(ask): Query<ListOrders>
         (status = 200, body = OrderView, description = "The order"),
         (status = 404, body = Problem, description = "`not-found`: there is no such order, or it is not yours")))]
 #[get("/api/orders/{id}")]
-async fn show(app: web::Data<App>, visitor: Visitor, OrderPath(order): OrderPath) -> Result<HttpResponse> {
-    let viewer = Viewer::of(&app, &visitor, order).await?;
+async fn show(app: web::Data<App>, ViewedOrder { id: order, viewer }: ViewedOrder) -> Result<HttpResponse> {
     let url = &app.config.http.public_url;
     let found = store::find_order(&app.db().await?, order, viewer, url).await?.ok_or(Error::NotFound("The order"))?;
     Ok(HttpResponse::Ok().insert_header(("cache-control", "no-store")).json(found))

@@ -31,7 +31,7 @@ use crate::payments::store::{self, Payment};
 use crate::sale::goods::{Goods, RestockItem};
 use crate::sale::locks;
 use crate::sale::named::OrderPath;
-use crate::sale::seen::SeenOrder;
+use crate::sale::seen::{SeenOrder, ViewedOrder};
 use crate::sale::states::PaymentStatus;
 use crate::sale::viewer::Viewer;
 use crate::text::is_hidden;
@@ -177,8 +177,7 @@ impl PaymentView {
         (status = 200, body = List<PaymentView>, description = "The payments"),
         (status = 404, body = Problem, description = "`not-found`: there is no such order, or it is not yours")))]
 #[get("/api/orders/{id}/payments")]
-async fn list_payments(app: web::Data<App>, visitor: Visitor, OrderPath(id): OrderPath) -> Result<HttpResponse> {
-    let viewer = Viewer::of(&app, &visitor, id).await?;
+async fn list_payments(app: web::Data<App>, ViewedOrder { id, viewer }: ViewedOrder) -> Result<HttpResponse> {
     let db = app.db().await?;
     locks::find_order(&db, id, viewer).await?;
     let (payments, refunds) = (store::list_of_order(&db, id).await?, view::list_of_order(&db, id).await?);

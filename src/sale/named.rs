@@ -9,12 +9,14 @@ use actix_web::{FromRequest, HttpRequest, web};
 use crate::app::App;
 use crate::db;
 use crate::error::{Error, Result};
+use crate::http::asker;
 use crate::ids::OrderId;
 
 /// The longest text that is looked for. Numbers are shorter.
 const MAX_NUMBER: usize = 40;
 
-/// The `{id}` of an order's address: the order's id, or its number as people type it ([`readings`]). Whether the visitor may see it is asked later.
+/// The `{id}` of an order's address: the order's id, or its number as people type it ([`readings`]). It is looked for
+/// when it is known who asks; whether they may see it is asked later.
 ///
 /// Errors: 404 there is no order of that number, or the text is neither.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,8 +28,9 @@ impl FromRequest for OrderPath {
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
         let text = req.match_info().get("id").unwrap_or_default().to_owned();
-        let app = req.app_data::<web::Data<App>>().cloned();
+        let (app, known) = (req.app_data::<web::Data<App>>().cloned(), asker::is_known(req.clone()));
         Box::pin(async move {
+            known.await;
             let app = app.ok_or(Error::NotFound("The order"))?;
             Ok(Self(find_order(&app, &text).await?))
         })

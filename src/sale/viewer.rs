@@ -13,6 +13,8 @@ use crate::seal::Opens;
 pub const LINK_IS_OVER: Error =
     Error::Unauthorized("This link has expired: ask for a new one with POST /api/orders/link, the order's number and its e-mail");
 
+const NOBODY_ASKS: Error = Error::Unauthorized("Sign in, or send the order's access token as X-Order-Token");
+
 /// Whether the order still has its buyer. With an erasure all links to it end.
 pub async fn has_buyer(app: &App, order: OrderId) -> Result<bool> {
     const FIND: &str = "SELECT FROM orders WHERE id = $1 AND customer_email IS NOT NULL";
@@ -31,6 +33,11 @@ pub enum Viewer {
 }
 
 impl Viewer {
+    /// Errors: 401 nobody is signed in and no order token came. Asked before an order is looked for: nobody learns which numbers there are.
+    pub fn check_asks(visitor: &Visitor) -> Result<()> {
+        if visitor.user.is_none() && visitor.order_token.is_none() { Err(NOBODY_ASKS) } else { Ok(()) }
+    }
+
     /// Who this visitor is to that order.
     ///
     /// Errors: 401 nobody is signed in and no order token came, or it has expired; 404 the order token is not this order's, or its
@@ -47,7 +54,7 @@ impl Viewer {
             Some(user) if user.is_admin() => Ok(Self::Admin(user.id)),
             Some(user) => Ok(Self::Customer(user.id)),
             None if visitor.order_token.is_some() => Err(Error::NotFound("The order")),
-            None => Err(Error::Unauthorized("Sign in, or send the order's access token as X-Order-Token")),
+            None => Err(NOBODY_ASKS),
         }
     }
 

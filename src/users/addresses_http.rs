@@ -11,6 +11,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use super::addresses::{self, Address, MAX_ADDRESSES, NewAddress};
 use crate::app::App;
 use crate::error::{Error, Problem, Result};
+use crate::http::asker::finding;
 use crate::http::json::{Json, Path, Query};
 use crate::http::page::{List, bounds};
 use crate::http::who::{Sent, SignedIn};
@@ -50,15 +51,26 @@ impl FromRequest for Own {
 
     fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (me, id) = (SignedIn::from_request(req, payload), req.match_info().get("id").unwrap_or_default().to_owned());
-        Box::pin(async move { own(&me.await?, &id).map(Self) })
+        finding(req, async move { own(&me.await?, &id).map(Self) })
     }
 }
 
-/// The same for reading, where an administrator may name anybody.
-fn readable(me: &SignedIn, id: &str) -> Result<UserId> {
-    match id.parse::<UserId>() {
-        Ok(other) if me.is_admin() => Ok(other),
-        _ => own(me, id),
+/// The person of the address for reading, where an administrator may name anybody.
+struct Readable(UserId);
+
+impl FromRequest for Readable {
+    type Error = Error;
+    type Future = LocalBoxFuture<'static, Result<Self>>;
+
+    fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (me, id) = (SignedIn::from_request(req, payload), req.match_info().get("id").unwrap_or_default().to_owned());
+        finding(req, async move {
+            let me = me.await?;
+            match id.parse::<UserId>() {
+                Ok(other) if me.is_admin() => Ok(Self(other)),
+                _ => own(&me, &id).map(Self),
+            }
+        })
     }
 }
 
@@ -73,8 +85,7 @@ fn readable(me: &SignedIn, id: &str) -> Result<UserId> {
         (status = 404, body = Problem, description = "`not-found`: it is not you"),
         (status = 422, body = Problem, description = "`invalid`: the page is not possible")))]
 #[get("/api/users/{id}/addresses")]
-async fn list(app: web::Data<App>, me: SignedIn, path: Path<String>, paging: Query<Paging>) -> Result<HttpResponse> {
-    let owner = readable(&me, &path.0)?;
+async fn list(app: web::Data<App>, Readable(owner): Readable, paging: Query<Paging>) -> Result<HttpResponse> {
     let (limit, offset) = bounds(paging.0.limit.or(Some(MAX_ADDRESSES)), paging.0.offset)?;
     let (items, total) = addresses::list_addresses(&app.db().await?, owner, limit, offset).await?;
     Ok(HttpResponse::Ok().json(List { items, total, limit, offset, next_cursor: None }))
@@ -111,8 +122,7 @@ async fn add(app: web::Data<App>, Sent(Own(owner), body): Sent<Own, Json<NewAddr
         (status = 200, body = Address, description = "The address"),
         (status = 404, body = Problem, description = "`not-found`: it is not you, or there is no such address")))]
 #[get("/api/users/{id}/addresses/{aid}")]
-async fn show(app: web::Data<App>, me: SignedIn, path: Path<(String, AddressId)>) -> Result<HttpResponse> {
-    let owner = readable(&me, &path.0.0)?;
+async fn show(app: web::Data<App>, Readable(owner): Readable, path: Path<(String, AddressId)>) -> Result<HttpResponse> {
     let found = addresses::find_address(&app.db().await?, owner, path.0.1).await?;
     Ok(HttpResponse::Ok().json(found.ok_or(Error::NotFound("The address"))?))
 }
@@ -153,8 +163,7 @@ async fn replace(
         (status = 204, description = "It is gone"),
         (status = 404, body = Problem, description = "`not-found`: it is not you, or there is no such address")))]
 #[delete("/api/users/{id}/addresses/{aid}")]
-async fn remove(app: web::Data<App>, me: SignedIn, path: Path<(String, AddressId)>) -> Result<HttpResponse> {
-    let owner = own(&me, &path.0.0)?;
+async fn remove(app: web::Data<App>, Own(owner): Own, path: Path<(String, AddressId)>) -> Result<HttpResponse> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     addresses::remove(&tx, owner, path.0.1).await?;
@@ -174,8 +183,8 @@ async fn remove(app: web::Data<App>, me: SignedIn, path: Path<(String, AddressId
         (status = 200, body = Address, description = "The address as it is now"),
         (status = 404, body = Problem, description = "`not-found`: it is not you, or there is no such address")))]
 #[patch("/api/users/{id}/addresses/{aid}/default")]
-async fn patch_default(app: web::Data<App>, me: SignedIn, path: Path<(String, AddressId)>) -> Result<HttpResponse> {
-    make_default(&app, &me, path.0).await
+async fn patch_default(app: web::Data<App>, Own(owner): Own, path: Path<(String, AddressId)>) -> Result<HttpResponse> {
+    make_default(&app, owner, path.0.1).await
 }
 
 /// Makes an address the default
@@ -190,12 +199,11 @@ async fn patch_default(app: web::Data<App>, me: SignedIn, path: Path<(String, Ad
         (status = 200, body = Address, description = "The address as it is now"),
         (status = 404, body = Problem, description = "`not-found`: it is not you, or there is no such address")))]
 #[put("/api/users/{id}/addresses/{aid}/default")]
-async fn put_default(app: web::Data<App>, me: SignedIn, path: Path<(String, AddressId)>) -> Result<HttpResponse> {
-    make_default(&app, &me, path.0).await
+async fn put_default(app: web::Data<App>, Own(owner): Own, path: Path<(String, AddressId)>) -> Result<HttpResponse> {
+    make_default(&app, owner, path.0.1).await
 }
 
-async fn make_default(app: &App, me: &SignedIn, (id, address): (String, AddressId)) -> Result<HttpResponse> {
-    let owner = own(me, &id)?;
+async fn make_default(app: &App, owner: UserId, address: AddressId) -> Result<HttpResponse> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let address = addresses::make_default(&tx, owner, address).await?;
