@@ -7,6 +7,7 @@ pub mod ids;
 pub mod lang;
 pub mod calendar;
 pub mod text;
+pub mod words;
 pub mod currency;
 pub mod config;
 pub mod request;

@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::alerts::Severity;
 use crate::app::App;
-use crate::audit_log;
+use crate::audit_log::{self, Action};
 use crate::db;
 use crate::error::{Error, Problem, Result};
 use crate::http::json::{Path, Query};
@@ -185,7 +185,7 @@ pub(super) async fn acknowledge_alert(app: web::Data<App>, admin: Admin, id: Pat
     let alert = view(&db::query_opt(&tx, FIND, &[&id.0]).await?.ok_or(Error::NotFound("The alert"))?);
     if is_new {
         let after = Some(json!({"key": alert.key, "day": alert.day, "count": alert.count}));
-        audit_log::record(&tx, actor, "alert.acknowledge", &id.0.to_string(), None, after).await?;
+        audit_log::record(&tx, actor, Action::AlertAcknowledge, &id.0.to_string(), None, after).await?;
     }
     tx.commit().await?;
     Ok(HttpResponse::Ok().json(alert))

@@ -10,7 +10,7 @@ use tokio_postgres::types::ToSql;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
-use crate::audit_log;
+use crate::audit_log::{self, Action};
 use crate::db::{self, sql};
 use crate::error::database::broken_constraint;
 use crate::error::{Error, Problem, Result};
@@ -199,7 +199,7 @@ pub(super) async fn retry_job(app: web::Data<App>, admin: Admin, id: Path<JobId>
     let job = view(&row);
     let before = json!({"state": "dead", "last_error": job.last_error});
     let after = Some(json!({"state": "waiting"}));
-    audit_log::record(&tx, admin.0.actor(), "job.retry", &id.0.to_string(), Some(before), after).await?;
+    audit_log::record(&tx, admin.0.actor(), Action::JobRetry, &id.0.to_string(), Some(before), after).await?;
     tx.commit().await?;
     app.jobs_were_pushed();
     Ok(HttpResponse::Ok().json(job))
@@ -251,7 +251,7 @@ pub(super) async fn retry_jobs(app: web::Data<App>, Sent(admin, body): Sent<Admi
         other => other? as i64,
     };
     let after = Some(json!({"kind": body.kind, "retried": retried}));
-    audit_log::record(&tx, admin.0.actor(), "job.retry_all", "jobs", None, after).await?;
+    audit_log::record(&tx, admin.0.actor(), Action::JobRetryAll, "jobs", None, after).await?;
     tx.commit().await?;
     app.jobs_were_pushed();
     Ok(HttpResponse::Ok().json(RetriedJobs { retried }))

@@ -9,7 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 use vitrine_kit::breaker::State;
 
 use crate::app::App;
-use crate::audit_log;
+use crate::audit_log::{self, Action};
 use crate::db;
 use crate::error::{Problem, Result};
 use crate::http::json::{Path, Query};
@@ -17,7 +17,7 @@ use crate::http::list::{Place, list_page};
 use crate::http::page::List;
 use crate::http::who::Admin;
 use crate::ids::{EventId, OrderId};
-use crate::providers::names::WebhookProvider;
+use crate::providers::names::{BreakerName, WebhookProvider};
 use crate::sale::outcome::EventOutcome;
 use crate::webhooks;
 
@@ -142,7 +142,7 @@ pub(super) async fn replay_webhook(app: web::Data<App>, admin: Admin, id: Path<E
     let tx = db.transaction().await?;
     let outcome = webhooks::replay_event(&app, &tx, id.0).await?;
     let after = Some(json!({"outcome": outcome}));
-    audit_log::record(&tx, admin.0.actor(), "webhook.replay", &id.0.to_string(), None, after).await?;
+    audit_log::record(&tx, admin.0.actor(), Action::WebhookReplay, &id.0.to_string(), None, after).await?;
     let event = webhook(&db::query_one(&tx, WEBHOOK, &[&id.0]).await?);
     tx.commit().await?;
     app.jobs_were_pushed();
@@ -168,12 +168,11 @@ impl From<State> for BreakerState {
     }
 }
 
-/// A provider's circuit breaker in this process. `propay` is for calls that a buyer waits for; `propay background` is for checks,
-/// voids, refunds and comparisons.
+/// A provider's circuit breaker in this process.
 #[derive(Debug, Serialize, ToSchema)]
 struct BreakerView {
     /// The provider, and what for.
-    #[schema(example = "propay background")]
+    #[schema(value_type = BreakerName, example = "propay background")]
     provider: &'static str,
     /// What it does.
     state: BreakerState,
@@ -252,8 +251,8 @@ struct AuditView {
     /// Who did it: `user:…`, `admin:…`, `system`.
     #[schema(example = "admin:01a1fe4e-0785-7243-a93f-cc241c46a4e2")]
     actor: String,
-    /// What was done.
-    #[schema(example = "product.update")]
+    /// What was done. While another release runs beside this one, its own words may stand here too.
+    #[schema(value_type = Action, example = "product.update")]
     action: String,
     /// To what.
     #[schema(example = "01a1fe4e-0785-7243-a93f-cc241c46a4e2")]

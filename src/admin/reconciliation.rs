@@ -10,7 +10,7 @@ use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
-use crate::audit_log;
+use crate::audit_log::{self, Action};
 use crate::db::sql;
 use crate::error::{Error, Problem, Result};
 use crate::http::json::{Json, Path, Query};
@@ -214,7 +214,7 @@ pub(super) async fn compare_day(app: web::Data<App>, sent: Sent<Admin, Json<Comp
     }
     let providers = books::order(&app, &tx, day).await?;
     let after = Some(json!({"providers": providers}));
-    audit_log::record(&tx, admin.0.actor(), "reconciliation.compare", &day.to_string(), None, after).await?;
+    audit_log::record(&tx, admin.0.actor(), Action::ReconciliationCompare, &day.to_string(), None, after).await?;
     tx.commit().await?;
     app.jobs_were_pushed();
     Ok(HttpResponse::Accepted().json(Comparing { day, providers }))

@@ -89,7 +89,7 @@ pub(super) async fn set_company(app: web::Data<App>, Sent(admin, body): Sent<Adm
     let mut company = body.into_inner();
     company.cnpj = Cnpj::parse(&company.cnpj).map(|c| c.as_str().to_owned()).unwrap_or(company.cnpj);
     company.address.cep = Cep::parse(&company.address.cep).map(|c| c.as_str().to_owned()).unwrap_or(company.address.cep);
-    set(&app, &admin, "company", &company).await
+    set(&app, &admin, "company", Action::SettingsCompany, &company).await
 }
 
 /// Sets handling days, free freight and pickup
@@ -105,7 +105,7 @@ pub(super) async fn set_shipping(
     app: web::Data<App>,
     Sent(admin, body): Sent<Admin, Json<ShippingSettings>>,
 ) -> Result<HttpResponse> {
-    set(&app, &admin, "shipping", &body.into_inner().tidy()).await
+    set(&app, &admin, "shipping", Action::SettingsShipping, &body.into_inner().tidy()).await
 }
 
 /// Sets the methods of payment
@@ -121,7 +121,7 @@ pub(super) async fn set_payment_methods(
     app: web::Data<App>,
     Sent(admin, body): Sent<Admin, Json<Methods>>,
 ) -> Result<HttpResponse> {
-    set(&app, &admin, "payment_methods", &*body).await
+    set(&app, &admin, "payment_methods", Action::SettingsPaymentMethods, &*body).await
 }
 
 /// Sets the tax rules of invoices
@@ -134,7 +134,7 @@ pub(super) async fn set_payment_methods(
         (status = 422, body = Problem, description = "`invalid`: a field is wrong")))]
 #[put("/api/admin/settings/taxes")]
 pub(super) async fn set_taxes(app: web::Data<App>, Sent(admin, body): Sent<Admin, Json<TaxRules>>) -> Result<HttpResponse> {
-    set(&app, &admin, "taxes", &*body).await
+    set(&app, &admin, "taxes", Action::SettingsTaxes, &*body).await
 }
 
 /// Sets the alert of low stock
@@ -147,7 +147,7 @@ pub(super) async fn set_taxes(app: web::Data<App>, Sent(admin, body): Sent<Admin
         (status = 422, body = Problem, description = "`invalid`: a field is wrong")))]
 #[put("/api/admin/settings/stock")]
 pub(super) async fn set_stock(app: web::Data<App>, Sent(admin, body): Sent<Admin, Json<StockSettings>>) -> Result<HttpResponse> {
-    set(&app, &admin, "stock", &*body).await
+    set(&app, &admin, "stock", Action::SettingsStock, &*body).await
 }
 
 /// Sets the limits of unpaid orders
@@ -163,7 +163,7 @@ pub(super) async fn set_order_limits(
     app: web::Data<App>,
     Sent(admin, body): Sent<Admin, Json<OrderLimits>>,
 ) -> Result<HttpResponse> {
-    set(&app, &admin, "order_limits", &*body).await
+    set(&app, &admin, "order_limits", Action::SettingsOrderLimits, &*body).await
 }
 
 /// Sets the synonyms of the product search
@@ -179,7 +179,7 @@ pub(super) async fn set_search(
     app: web::Data<App>,
     Sent(admin, body): Sent<Admin, Json<SearchSettings>>,
 ) -> Result<HttpResponse> {
-    let answer = set(&app, &admin, "search", &*body).await?;
+    let answer = set(&app, &admin, "search", Action::SettingsSearch, &*body).await?;
     catalog::changed(&app).await;
     Ok(answer)
 }
@@ -197,11 +197,11 @@ pub(super) async fn set_invoices(
     app: web::Data<App>,
     Sent(admin, body): Sent<Admin, Json<InvoiceSettings>>,
 ) -> Result<HttpResponse> {
-    set(&app, &admin, "invoices", &*body).await
+    set(&app, &admin, "invoices", Action::SettingsInvoices, &*body).await
 }
 
 /// Replaces one subject. The audit log keeps the earlier value.
-async fn set(app: &App, admin: &Admin, name: &'static str, value: &impl Serialize) -> Result<HttpResponse> {
+async fn set(app: &App, admin: &Admin, name: &'static str, action: Action, value: &impl Serialize) -> Result<HttpResponse> {
     const OLD: &str = "SELECT value FROM settings WHERE name = $1 FOR UPDATE";
     const SET: &str = "
         INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = $2, updated_at = now()";
@@ -210,8 +210,8 @@ async fn set(app: &App, admin: &Admin, name: &'static str, value: &impl Serializ
     let tx = db.transaction().await?;
     let old: Option<Value> = db::query_opt(&tx, OLD, &[&name]).await?.map(|row| row.get("value"));
     db::execute(&tx, SET, &[&name, &value]).await?;
-    let (action, hidden) = (format!("settings.{name}"), |value: &Value| without_cnpj(value.clone()));
-    audit_log::record(&tx, admin.0.actor(), &action, name, old.as_ref().map(hidden), Some(hidden(&value))).await?;
+    let hidden = |value: &Value| without_cnpj(value.clone());
+    audit_log::record(&tx, admin.0.actor(), action, name, old.as_ref().map(hidden), Some(hidden(&value))).await?;
     tx.commit().await?;
     Ok(HttpResponse::Ok().json(value))
 }

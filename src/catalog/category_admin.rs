@@ -13,7 +13,7 @@ use super::product_admin::object;
 use super::save::lock_writers;
 use super::slug::{free_slug, slugify};
 use super::{Category, ncm, rules};
-use crate::audit_log;
+use crate::audit_log::{self, Action};
 use crate::cause::Actor;
 use crate::db;
 use crate::error::database::broken_constraint;
@@ -92,7 +92,7 @@ pub async fn create(tx: &Transaction<'_>, input: CategoryInput, actor: Actor) ->
     };
     write(tx, INSERT, id, &slug, &input).await?;
     let category = standing(tx, &id.to_string()).await?;
-    audit_log::record(tx, actor, "category.create", &id.to_string(), None, Some(row_of(&category))).await?;
+    audit_log::record(tx, actor, Action::CategoryCreate, &id.to_string(), None, Some(row_of(&category))).await?;
     Ok(category)
 }
 
@@ -115,7 +115,7 @@ pub async fn replace(tx: &Transaction<'_>, name: &str, mut changes: Map<String, 
     let slug = input.slug.clone().unwrap_or_else(|| before.slug.clone());
     write(tx, UPDATE, before.id, &slug, &input).await?;
     let category = standing(tx, &before.id.to_string()).await?;
-    audit_log::record(tx, actor, "category.update", &before.id.to_string(), Some(row_of(&before)), Some(row_of(&category)))
+    audit_log::record(tx, actor, Action::CategoryUpdate, &before.id.to_string(), Some(row_of(&before)), Some(row_of(&category)))
         .await?;
     Ok(category)
 }
@@ -138,7 +138,7 @@ pub async fn delete(tx: &Transaction<'_>, name: &str, actor: Actor) -> Result<()
     }
     db::execute(tx, CLEAR_CATEGORY, &[&before.id]).await?;
     db::execute(tx, "DELETE FROM categories WHERE id = $1", &[&before.id]).await?;
-    audit_log::record(tx, actor, "category.delete", &before.id.to_string(), Some(row_of(&before)), None).await
+    audit_log::record(tx, actor, Action::CategoryDelete, &before.id.to_string(), Some(row_of(&before)), None).await
 }
 
 async fn write(tx: &Transaction<'_>, sql: &str, id: CategoryId, slug: &str, input: &CategoryInput) -> Result<()> {

@@ -17,7 +17,7 @@ use super::sheet::{Entry, Sheet};
 use super::slug::{free_slug, slugify};
 use super::{Product, changed, diff, ncm, store};
 use crate::app::App;
-use crate::audit_log;
+use crate::audit_log::{self, Action};
 use crate::cause::Actor;
 use crate::db::{self, Connection};
 use crate::error::{Chain, Error, FieldError, Result};
@@ -161,7 +161,7 @@ pub async fn apply(tx: &Transaction<'_>, entries: Vec<Entry>, stock: Stock, acto
     imported.updated = changed.len().saturating_sub(imported.created);
     let (before, after) = diff::prices(&known, &drafts);
     let after = json!({"imported": imported, "prices": after});
-    audit_log::record(tx, actor, "product.import", "catalog", Some(json!({"prices": before})), Some(after)).await?;
+    audit_log::record(tx, actor, Action::ProductImport, "catalog", Some(json!({"prices": before})), Some(after)).await?;
     Ok(imported)
 }
 

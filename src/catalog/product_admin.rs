@@ -11,7 +11,7 @@ use super::save::{Draft, Others, lock_writers, save};
 use super::slug::{RESERVED, free_slug, slugify};
 use super::version::IfMatch;
 use super::{Product, ncm, store};
-use crate::audit_log;
+use crate::audit_log::{self, Action};
 use crate::cause::Actor;
 use crate::db;
 use crate::error::{Error, Result};
@@ -41,7 +41,7 @@ pub async fn create(tx: &Transaction<'_>, input: ProductInput, actor: Actor) -> 
     };
     write(tx, input.into_draft(id, slug)?, actor).await?;
     let product = store::get(tx, &id.to_string(), true).await?;
-    audit_log::record(tx, actor, "product.create", &id.to_string(), None, Some(json!(product))).await?;
+    audit_log::record(tx, actor, Action::ProductCreate, &id.to_string(), None, Some(json!(product))).await?;
     Ok(product)
 }
 
@@ -76,7 +76,7 @@ pub async fn replace(
     let id = before.id;
     write(tx, input.into_draft(id, slug)?, actor).await?;
     let product = store::get(tx, &id.to_string(), true).await?;
-    audit_log::record(tx, actor, "product.update", &id.to_string(), Some(json!(before)), Some(json!(product))).await?;
+    audit_log::record(tx, actor, Action::ProductUpdate, &id.to_string(), Some(json!(before)), Some(json!(product))).await?;
     Ok(product)
 }
 
@@ -114,7 +114,7 @@ pub async fn delete(tx: &Transaction<'_>, name: &str, actor: Actor) -> Result<()
     let before = store::get(tx, name, true).await?;
     db::execute(tx, VARIANTS, &[&before.id]).await?;
     db::execute(tx, PRODUCT, &[&before.id]).await?;
-    audit_log::record(tx, actor, "product.delete", &before.id.to_string(), Some(json!(before)), None).await
+    audit_log::record(tx, actor, Action::ProductDelete, &before.id.to_string(), Some(json!(before)), None).await
 }
 
 async fn write(tx: &Transaction<'_>, draft: Draft, actor: Actor) -> Result<()> {

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::product_input::MAX_STOCK;
 use super::store;
-use crate::audit_log;
+use crate::audit_log::{self, Action};
 use crate::cause::{self, Actor};
 use crate::db;
 use crate::error::{Error, Result};
@@ -64,7 +64,7 @@ pub async fn change(tx: &Transaction<'_>, product: &str, change: &StockChange, a
     if after != before {
         db::execute(tx, MOVE, &[&id, &(after - before), &cause::current(), &actor.to_string()]).await?;
         let state = |stock: i32| Some(json!({"variant_id": id, "sku": sku, "stock": stock}));
-        audit_log::record(tx, actor, "product.stock", &product.to_string(), state(before), state(after)).await?;
+        audit_log::record(tx, actor, Action::ProductStock, &product.to_string(), state(before), state(after)).await?;
     }
     Ok(product)
 }

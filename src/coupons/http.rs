@@ -13,7 +13,7 @@ use super::input::{CouponChange, NewCoupon};
 use super::store::{self, Times};
 use super::{Coupon, Kind};
 use crate::app::App;
-use crate::audit_log;
+use crate::audit_log::{self, Action};
 use crate::currency::Currency;
 use crate::db::Transaction;
 use crate::error::{Problem, Result};
@@ -152,7 +152,7 @@ async fn create_coupon(app: web::Data<App>, Sent(admin, body): Sent<Admin, Json<
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let view = CouponView::from(store::insert_coupon(&tx, &new).await?);
-    audit_log::record(&tx, admin.0.actor(), "coupon.create", &new.id.to_string(), None, Some(json!(view))).await?;
+    audit_log::record(&tx, admin.0.actor(), Action::CouponCreate, &new.id.to_string(), None, Some(json!(view))).await?;
     tx.commit().await?;
     Ok(HttpResponse::Created().insert_header(("location", format!("/api/admin/coupons/{}", new.id))).json(view))
 }
@@ -230,10 +230,10 @@ async fn delete_coupon(app: web::Data<App>, admin: Admin, id: Path<CouponId>) ->
     let (old, times) = store::lock_coupon(&tx, id.0).await?;
     if !store::delete_unused(&tx, id.0).await? {
         let off = Coupon { active: false, ..old.clone() };
-        return write(tx, admin, "coupon.deactivate", (old, times), &off).await;
+        return write(tx, admin, Action::CouponDeactivate, (old, times), &off).await;
     }
     let before = json!(CouponView::from((old, times)));
-    audit_log::record(&tx, admin.0.actor(), "coupon.delete", &id.0.to_string(), Some(before), None).await?;
+    audit_log::record(&tx, admin.0.actor(), Action::CouponDelete, &id.0.to_string(), Some(before), None).await?;
     tx.commit().await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -244,11 +244,11 @@ async fn change(app: &App, admin: Admin, id: CouponId, make: impl FnOnce(Coupon)
     let tx = db.transaction().await?;
     let (old, times) = store::lock_coupon(&tx, id).await?;
     let new = make(old.clone())?;
-    write(tx, admin, "coupon.update", (old, times), &new).await
+    write(tx, admin, Action::CouponUpdate, (old, times), &new).await
 }
 
 /// Writes a locked coupon with its row in the audit log, and commits.
-async fn write(tx: Transaction<'_>, admin: Admin, action: &str, old: (Coupon, Times), new: &Coupon) -> Result<HttpResponse> {
+async fn write(tx: Transaction<'_>, admin: Admin, action: Action, old: (Coupon, Times), new: &Coupon) -> Result<HttpResponse> {
     let before = json!(CouponView::from(old));
     let view = CouponView::from(store::update_coupon(&tx, new).await?);
     audit_log::record(&tx, admin.0.actor(), action, &new.id.to_string(), Some(before), Some(json!(view))).await?;

@@ -16,7 +16,7 @@ use super::readiness::{Known, Readiness};
 use super::words::{CorrectionStatus, Environment, Purpose};
 use super::{cancel as withdrawal, correct as letters, issue, problem, returns, store};
 use crate::app::App;
-use crate::audit_log;
+use crate::audit_log::{self, Action};
 use crate::calendar;
 use crate::db::{self, sql};
 use crate::error::{Error, Problem, Result};
@@ -267,8 +267,15 @@ pub(super) async fn retry(
         return Err(Error::Conflict(format!("The invoice is {}: only a rejected one is tried again", invoice.status)));
     }
     jobs::push_now(&tx, Job::SendInvoice { invoice: id }).await?;
-    audit_log::record(&tx, admin.0.actor(), "invoice.retry", &id.to_string(), None, Some(json!({"ibge_city": body.ibge_city})))
-        .await?;
+    audit_log::record(
+        &tx,
+        admin.0.actor(),
+        Action::InvoiceRetry,
+        &id.to_string(),
+        None,
+        Some(json!({"ibge_city": body.ibge_city})),
+    )
+    .await?;
     tx.commit().await?;
     app.jobs_were_pushed();
     show(&db, id).await
@@ -375,7 +382,7 @@ pub(super) async fn issue_again(app: web::Data<App>, admin: Admin, OrderPath(ord
         let why = "The order has a live invoice, is not paid, or no provider of invoices is configured";
         return Err(Error::Conflict(why.into()));
     };
-    audit_log::record(&tx, admin.0.actor(), "invoice.issue", &id.to_string(), None, None).await?;
+    audit_log::record(&tx, admin.0.actor(), Action::InvoiceIssue, &id.to_string(), None, None).await?;
     tx.commit().await?;
     app.jobs_were_pushed();
     let mut answer = show(&db, id).await?;

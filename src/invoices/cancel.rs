@@ -13,7 +13,7 @@ use super::store;
 use super::{account, returns};
 use crate::alerts::Key;
 use crate::app::App;
-use crate::audit_log;
+use crate::audit_log::{self, Action};
 use crate::cause::Actor;
 use crate::db;
 use crate::error::{Error, Result};
@@ -111,7 +111,7 @@ pub async fn cancel_by_hand(app: &App, id: InvoiceId, reason: &str, actor: Actor
         return Err(Error::Conflict("The sale is given back by another invoice: this one stays".into()));
     }
     request_cancel(&tx, &invoice, reason).await?;
-    audit_log::record(&tx, actor, "invoice.cancel", &id.to_string(), None, Some(json!({"reason": reason}))).await?;
+    audit_log::record(&tx, actor, Action::InvoiceCancel, &id.to_string(), None, Some(json!({"reason": reason}))).await?;
     tx.commit().await?;
     app.jobs_were_pushed();
     Ok(())

@@ -10,6 +10,7 @@ use vitrine_kit::{Cnpj, Phone};
 
 use crate::db;
 use crate::error::Result;
+use crate::tax::states::StateCode;
 use crate::users::rules;
 
 /// The company that sells.
@@ -131,7 +132,7 @@ pub struct CompanyAddress {
     pub city: String,
     /// Of the CEP.
     #[garde(custom(is_in_capitals), custom(rules::state_of(&self.cep)))]
-    #[schema(pattern = "^[A-Z]{2}$")]
+    #[schema(value_type = StateCode)]
     pub state: String,
     /// The IBGE's code of the city, 7 digits. Left out: looked up by the CEP.
     #[garde(inner(custom(is_ibge_city)))]

@@ -9,7 +9,7 @@ use super::provider_state::alert;
 use super::{account, store};
 use crate::alerts::Key;
 use crate::app::App;
-use crate::audit_log;
+use crate::audit_log::{self, Action};
 use crate::cause::Actor;
 use crate::db;
 use crate::error::{Error, Result};
@@ -59,7 +59,7 @@ pub async fn request(app: &App, id: InvoiceId, text: &str, actor: Actor) -> Resu
         actor,
     )
     .await?;
-    audit_log::record(&tx, actor, "invoice.correct", &id.to_string(), None, Some(json!({"text": text}))).await?;
+    audit_log::record(&tx, actor, Action::InvoiceCorrect, &id.to_string(), None, Some(json!({"text": text}))).await?;
     jobs::push(&tx, Job::CorrectInvoice { correction }).await?;
     tx.commit().await?;
     app.jobs_were_pushed();

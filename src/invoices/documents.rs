@@ -14,7 +14,7 @@ use super::link::{Link, Opened};
 use super::pack::{self, Books, Month};
 use super::words::Purpose;
 use crate::app::App;
-use crate::audit_log;
+use crate::audit_log::{self, Action};
 use crate::currency::Currency;
 use crate::db::{self, sql};
 use crate::error::{Error, Problem, Result};
@@ -253,5 +253,5 @@ pub(super) async fn accountant(app: Data<App>, admin: Admin, month: web::Path<St
 
 /// Buyers' names and documents leave with it.
 async fn log(db: &impl GenericClient, admin: &Admin, month: Month) -> Result<()> {
-    audit_log::record(db, admin.0.actor(), "invoice.accountant", &month.to_string(), None, None).await
+    audit_log::record(db, admin.0.actor(), Action::InvoiceAccountant, &month.to_string(), None, None).await
 }

@@ -10,15 +10,38 @@ use crate::db;
 use crate::error::Result;
 use crate::ids::ProductId;
 
+/// Where a text stands: in a product (`name`), in what is sold of it (`sku`, `variant`), or in the company (`company.legal_name` …).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LeftOutField {
+    Name,
+    Sku,
+    Variant,
+    #[serde(rename = "company.legal_name")]
+    CompanyLegalName,
+    #[serde(rename = "company.trade_name")]
+    CompanyTradeName,
+    #[serde(rename = "company.address.street")]
+    CompanyStreet,
+    #[serde(rename = "company.address.number")]
+    CompanyNumber,
+    #[serde(rename = "company.address.complement")]
+    CompanyComplement,
+    #[serde(rename = "company.address.district")]
+    CompanyDistrict,
+    #[serde(rename = "company.address.city")]
+    CompanyCity,
+}
+
 /// A text of a product, or (without a product) of the company.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct LeftOut {
     /// The product; null: it is the company's.
     #[schema(value_type = Option<uuid::Uuid>, required = true)]
     pub product_id: Option<ProductId>,
-    /// Where it stands: `name`, `sku`, `variant`; `company.legal_name`, `company.trade_name`, `company.address.street` …
+    /// Where it stands.
     #[schema(example = "name")]
-    pub field: &'static str,
+    pub field: LeftOutField,
     /// The text.
     #[schema(example = "Café ☕ especial")]
     pub name: String,
@@ -28,7 +51,7 @@ pub struct LeftOut {
 }
 
 impl LeftOut {
-    fn find(product_id: Option<ProductId>, field: &'static str, text: &str) -> Option<Self> {
+    fn find(product_id: Option<ProductId>, field: LeftOutField, text: &str) -> Option<Self> {
         let letters = sefaz::left_out(text);
         (!letters.is_empty()).then(|| Self { product_id, field, name: text.to_owned(), letters })
     }
@@ -36,13 +59,13 @@ impl LeftOut {
     pub fn of_company(company: Option<&Company>) -> Vec<Self> {
         let Some(Company { legal_name, trade_name, address, .. }) = company else { return Vec::new() };
         let texts = [
-            ("company.legal_name", Some(legal_name)),
-            ("company.trade_name", trade_name.as_ref()),
-            ("company.address.street", Some(&address.street)),
-            ("company.address.number", Some(&address.number)),
-            ("company.address.complement", address.complement.as_ref()),
-            ("company.address.district", Some(&address.district)),
-            ("company.address.city", Some(&address.city)),
+            (LeftOutField::CompanyLegalName, Some(legal_name)),
+            (LeftOutField::CompanyTradeName, trade_name.as_ref()),
+            (LeftOutField::CompanyStreet, Some(&address.street)),
+            (LeftOutField::CompanyNumber, Some(&address.number)),
+            (LeftOutField::CompanyComplement, address.complement.as_ref()),
+            (LeftOutField::CompanyDistrict, Some(&address.district)),
+            (LeftOutField::CompanyCity, Some(&address.city)),
         ];
         texts.into_iter().filter_map(|(field, text)| Self::find(None, field, text?)).collect()
     }
@@ -54,11 +77,12 @@ impl LeftOut {
              WHERE product_id = ANY ($1) AND deleted_at IS NULL AND (sku ~ '[^\\u0020-\\u00ff]' OR name ~ '[^\\u0020-\\u00ff]')
              ORDER BY product_id, position";
         let ids: Vec<ProductId> = names.iter().map(|(id, _)| *id).collect();
-        let mut found: Vec<Self> = names.iter().filter_map(|(id, name)| Self::find(Some(*id), "name", name)).collect();
+        let mut found: Vec<Self> =
+            names.iter().filter_map(|(id, name)| Self::find(Some(*id), LeftOutField::Name, name)).collect();
         for row in &db::query(db, VARIANTS, &[&ids]).await? {
             let id = Some(row.get("product_id"));
-            found.extend(Self::find(id, "sku", row.get("sku")));
-            found.extend(Self::find(id, "variant", row.get("name")));
+            found.extend(Self::find(id, LeftOutField::Sku, row.get("sku")));
+            found.extend(Self::find(id, LeftOutField::Variant, row.get("name")));
         }
         Ok(found)
     }

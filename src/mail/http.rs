@@ -13,7 +13,7 @@ use super::desk::{self, Filter};
 use super::kind::Kind;
 use super::store::Channel;
 use crate::app::App;
-use crate::audit_log;
+use crate::audit_log::{self, Action};
 use crate::error::{Error, Problem, Result};
 use crate::http::json::{Path, Query};
 use crate::http::list::{self, Place};
@@ -212,7 +212,7 @@ async fn retry(app: web::Data<App>, admin: Admin, Path(id): Path<MessageId>) -> 
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     desk::retry(&tx, &app, id, admin.0.actor()).await?;
-    audit_log::record(&tx, admin.0.actor(), "message.retry", &id.to_string(), None, None).await?;
+    audit_log::record(&tx, admin.0.actor(), Action::MessageRetry, &id.to_string(), None, None).await?;
     let row = desk::find_message(&tx, id).await?.ok_or(Error::NotFound("The message"))?;
     let message = MessageView::from_row(&row)?;
     tx.commit().await?;

@@ -14,7 +14,7 @@ use vitrine_kit::s10;
 use super::store;
 use super::view::OrderView;
 use crate::app::App;
-use crate::audit_log;
+use crate::audit_log::{self, Action};
 use crate::cause::Actor;
 use crate::db;
 use crate::error::{Error, Problem, Result};
@@ -260,7 +260,7 @@ async fn may_leave(tx: &impl GenericClient, order: &LockedOrder, force: bool, ac
         jobs::push_now(tx, Job::InvoiceOrder { order: order.id }).await?; // the invoice was given up because of the refund
     }
     let after = Some(json!({"refund_pending": !is_on_hold, "on_hold": is_on_hold}));
-    audit_log::record(tx, actor, "order.ship_while_refunded", &order.id.to_string(), None, after).await
+    audit_log::record(tx, actor, Action::OrderShipWhileRefunded, &order.id.to_string(), None, after).await
 }
 
 /// Marks an order as delivered

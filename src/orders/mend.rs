@@ -13,7 +13,7 @@ use super::place::{NewAddress, registration};
 use super::store;
 use super::view::OrderView;
 use crate::app::App;
-use crate::audit_log;
+use crate::audit_log::{self, Action};
 use crate::cause::Actor;
 use crate::db;
 use crate::error::{Error, Problem, Result};
@@ -77,7 +77,7 @@ pub struct MendAddress {
     /// The city.
     #[schema(min_length = 2, max_length = 120)]
     pub city: Option<String>,
-    /// The two letters of the state.
+    /// The two letters of the state, in capitals or not.
     #[schema(pattern = "^[A-Za-z]{2}$")]
     pub state: Option<String>,
     /// Whom the carrier can ask; `null`: nobody.
@@ -252,7 +252,7 @@ async fn record(tx: &impl GenericClient, order: OrderId, (before, after): (&Buye
     let reason = names.join(", ");
     let change = Change { subject: "buyer", subject_id: None, from: None, to: "mended", reason: &reason, actor };
     record_change(tx, order, &change).await?;
-    audit_log::record(tx, actor, "order.mend", &order.to_string(), Some(masked(&was)), Some(masked(&is))).await
+    audit_log::record(tx, actor, Action::OrderMend, &order.to_string(), Some(masked(&was)), Some(masked(&is))).await
 }
 
 /// The fields of a buyer, by the names that clients know.

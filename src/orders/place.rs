@@ -163,7 +163,7 @@ pub struct NewAddress {
     #[garde(custom(rules::persons_words))]
     #[schema(min_length = 2, max_length = 60)]
     pub city: String,
-    /// The two letters of the state.
+    /// The two letters of the state, in capitals or not.
     #[garde(custom(rules::state_of(&self.cep)))]
     #[schema(min_length = 2, max_length = 2)]
     pub state: String,

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::store;
 use super::view::OrderView;
 use crate::app::App;
-use crate::audit_log;
+use crate::audit_log::{self, Action};
 use crate::error::{Error, Problem, Result};
 use crate::http::who::Admin;
 use crate::sale::locks;
@@ -40,7 +40,8 @@ pub async fn resume_order(app: web::Data<App>, admin: Admin, OrderPath(id): Orde
         return Err(Error::SaleIsOff("Another refund of its money is on its way, or its goods are back: the sale cannot go on"));
     }
     queue_jobs_after_change(&tx, order.id, true).await?;
-    audit_log::record(&tx, viewer.actor(), "order.resume", &order.id.to_string(), Some(json!({"on_hold": true})), None).await?;
+    audit_log::record(&tx, viewer.actor(), Action::OrderResume, &order.id.to_string(), Some(json!({"on_hold": true})), None)
+        .await?;
     let answer = store::find_order(&tx, order.id, viewer, &app.config.http.public_url).await?;
     let answer = answer.ok_or(Error::NotFound("The order"))?;
     tx.commit().await?;

@@ -13,7 +13,7 @@ use super::erase::{forget_in_orders, invoices_are_kept, not_open};
 use super::export_guest::{self, GuestExport};
 use super::http::as_file;
 use crate::app::App;
-use crate::audit_log;
+use crate::audit_log::{self, Action};
 use crate::db;
 use crate::error::{Error, Problem, Result};
 use crate::http::json::Json;
@@ -79,7 +79,7 @@ async fn erase_guest(app: web::Data<App>, Sent(admin, body): Sent<Admin, Json<Er
     let found = erase(&tx, &persons, email).await?;
     // Who asked stands in no table that only grows: numbers of orders, and nobody's data.
     let after = json!({"orders": found.orders, "by": {"cpf": body.cpf.is_some(), "email": body.email.is_some()}});
-    audit_log::record(&tx, admin.0.actor(), "guest.erase", "guest", None, Some(after)).await?;
+    audit_log::record(&tx, admin.0.actor(), Action::GuestErase, "guest", None, Some(after)).await?;
     tx.commit().await?;
     tracing::info!(orders = found.orders, "a guest was erased");
     Ok(HttpResponse::Ok().json(found))
@@ -109,7 +109,7 @@ async fn export_guest_for_admin(app: web::Data<App>, Sent(admin, body): Sent<Adm
     let email = rules::parsed("email", Email::parse(&body.email))?;
     let export = export_guest::export(&app, &email).await?;
     let found = json!({"orders": export.orders.as_array().map_or(0, Vec::len)});
-    audit_log::record(&app.db().await?, admin.0.actor(), "guest.export", "guest", None, Some(found)).await?;
+    audit_log::record(&app.db().await?, admin.0.actor(), Action::GuestExport, "guest", None, Some(found)).await?;
     Ok(as_file(&export))
 }
 

@@ -60,6 +60,44 @@ pub enum WebhookProvider {
     MelhorEnvio,
 }
 
+/// A provider, and what for: `propay` is for calls that a buyer waits for; `propay background` is for checks, voids, refunds and comparisons.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema, IntoStaticStr, VariantArray)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+pub enum BreakerName {
+    ProPay,
+    #[serde(rename = "propay background")]
+    #[strum(serialize = "propay background")]
+    ProPayBackground,
+    OpenPix,
+    #[serde(rename = "openpix background")]
+    #[strum(serialize = "openpix background")]
+    OpenPixBackground,
+    Bacen,
+    #[serde(rename = "bacen background")]
+    #[strum(serialize = "bacen background")]
+    BacenBackground,
+    Stripe,
+    #[serde(rename = "stripe background")]
+    #[strum(serialize = "stripe background")]
+    StripeBackground,
+    MelhorEnvio,
+    #[serde(rename = "melhorenvio labels")]
+    #[strum(serialize = "melhorenvio labels")]
+    MelhorEnvioLabels,
+    Correios,
+    #[serde(rename = "correios background")]
+    #[strum(serialize = "correios background")]
+    CorreiosBackground,
+    Resend,
+    Smtp,
+    AfricasTalking,
+    FocusNfe,
+    Enotas,
+    ViaCep,
+    BrasilApi,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,5 +122,9 @@ mod tests {
         assert_eq!(words::<MessageProvider>(), messages);
         let others = [vitrine_resend::NAME, vitrine_africastalking::NAME, vitrine_melhorenvio::NAME];
         assert_eq!(words::<WebhookProvider>(), [&payments[..], &fiscal, &others].concat());
+        let (breakers, carriers) = (words::<BreakerName>(), [vitrine_correios::NAME, vitrine_melhorenvio::NAME]);
+        let ceps = [vitrine_cep::VIACEP, vitrine_cep::BRASILAPI];
+        let all = [&payments[..], &fiscal, &messages, &carriers, &ceps].concat();
+        assert!(all.iter().all(|name| breakers.contains(name)), "{breakers:?}");
     }
 }

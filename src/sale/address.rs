@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::tax::states::StateCode;
+
 /// Where the parcel goes: a copy, made when the order was placed. Once its buyer was erased, only `cep`, `city` and `state` are
 /// left.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -28,8 +30,8 @@ pub struct ShippingAddress {
     /// The city.
     #[schema(example = "São Paulo")]
     pub city: String,
-    /// The two letters of the state.
-    #[schema(example = "SP")]
+    /// The state.
+    #[schema(value_type = StateCode, example = "SP")]
     pub state: String,
     /// The IBGE's code of the city, 7 digits; null: not known.
     #[schema(required = false, example = "3550308")]

@@ -14,7 +14,7 @@ use vitrine_melhorenvio::NAME;
 use super::plan::{self, Plan};
 use super::state::State;
 use crate::app::App;
-use crate::audit_log;
+use crate::audit_log::{self, Action};
 use crate::db::{self, sql};
 use crate::error::{Error, Problem, Result};
 use crate::http::json::Query;
@@ -255,7 +255,7 @@ async fn buy(app: web::Data<App>, admin: Admin, OrderPath(order): OrderPath) -> 
     if plan::plan(&tx, &app, order, true, admin.0.actor()).await? == Plan::Nothing {
         return Err(Error::Conflict(format!("The order is {status}: there is nothing to be labelled")));
     }
-    audit_log::record(&tx, admin.0.actor(), "order.label", &order.to_string(), None, None).await?;
+    audit_log::record(&tx, admin.0.actor(), Action::OrderLabel, &order.to_string(), None, None).await?;
     jobs::push_now(&tx, Job::BuyLabel { order }).await?;
     const LIVE: &str = sql!(SELECT, " WHERE s.order_id = $1 AND s.status NOT IN ('cancelled', 'expired') ORDER BY s.volume");
     let items: Vec<ShipmentView> = db::query(&tx, LIVE, &[&order]).await?.iter().map(view).collect();

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use vitrine_kit::{Cep, Money};
 
 use super::region::{self, CepRange};
+use crate::tax::states::StateCode;
 use crate::users::rules;
 
 /// How parcels are sent.
@@ -71,7 +72,7 @@ pub struct FreeRule {
     /// The states to which it applies, in capitals.
     #[serde(default)]
     #[garde(length(max = 27), custom(region::states))]
-    #[schema(pattern = "^[A-Z]{2}$", max_items = 27)]
+    #[schema(value_type = Vec<StateCode>, max_items = 27)]
     pub states: Vec<String>,
     /// The CEPs to which it applies, beside the states.
     #[serde(default)]
@@ -138,7 +139,7 @@ pub struct Pickup {
     /// The states whose buyers are offered it, in capitals. Without states and ranges: everybody.
     #[serde(default)]
     #[garde(length(max = 27), custom(region::states))]
-    #[schema(pattern = "^[A-Z]{2}$", max_items = 27)]
+    #[schema(value_type = Vec<StateCode>, max_items = 27)]
     pub states: Vec<String>,
     /// The CEPs whose buyers are offered it, beside the states.
     #[serde(default)]

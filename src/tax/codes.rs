@@ -1,5 +1,11 @@
 //! The codes that invoices are written with here. What others would bear is not worked out, so the doors refuse them.
 
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::classifications::SITUATIONS;
+use crate::words::schema_of;
+
 /// CSOSN that bear no amount here. MEI has others (NT 2024.001: any other of its is rejection 782).
 pub const OF_SIMPLES: &[&str] = &["102", "103", "300", "400", "500"];
 pub const OF_MEI: &[&str] = &["102", "300", "400", "900"];
@@ -12,6 +18,61 @@ const ICMS: [&str; 6] = ["00", "20", "40", "41", "50", "60"];
 /// CST of PIS and COFINS that bear an amount here, and those that bear none.
 pub const TAXED: [&str; 2] = ["01", "02"];
 pub const UNTAXED: [&str; 8] = ["04", "05", "06", "07", "08", "09", "49", "99"];
+
+/// As the document shows them. A form sends an empty text for what was not chosen: it is an absent one.
+fn shown<'a>(what: &str, lists: &[&[&'a str]]) -> RefOr<Schema> {
+    schema_of(what, lists.concat().into_iter().chain([""]))
+}
+
+pub(super) enum Csosn {}
+
+impl PartialSchema for Csosn {
+    fn schema() -> RefOr<Schema> {
+        shown("A CSOSN that invoices are written with here. Empty is taken as null.", &[&CSOSN])
+    }
+}
+
+impl ToSchema for Csosn {}
+
+pub(super) enum IcmsCst {}
+
+impl PartialSchema for IcmsCst {
+    fn schema() -> RefOr<Schema> {
+        shown("A CST of ICMS that invoices are written with here. Empty is taken as null.", &[&ICMS])
+    }
+}
+
+impl ToSchema for IcmsCst {}
+
+pub(super) enum ContributionCst {}
+
+impl PartialSchema for ContributionCst {
+    fn schema() -> RefOr<Schema> {
+        shown("A CST of PIS and COFINS that invoices are written with here. Empty is taken as null.", &[&TAXED, &UNTAXED])
+    }
+}
+
+impl ToSchema for ContributionCst {}
+
+pub(super) enum UntaxedCst {}
+
+impl PartialSchema for UntaxedCst {
+    fn schema() -> RefOr<Schema> {
+        shown("A CST of PIS and COFINS that bears no amount. Empty is taken as null.", &[&UNTAXED])
+    }
+}
+
+impl ToSchema for UntaxedCst {}
+
+pub(super) enum IbsCbsCst {}
+
+impl PartialSchema for IbsCbsCst {
+    fn schema() -> RefOr<Schema> {
+        shown("A CST of IBS and CBS that invoices are written with here. Empty is taken as null.", &[&SITUATIONS])
+    }
+}
+
+impl ToSchema for IbsCbsCst {}
 
 pub(super) fn csosn(code: &str, (): &()) -> garde::Result {
     one_of(code, &[&CSOSN])

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::classifications::{self, PUBLISHED, SITUATIONS, Unfit};
 use super::codes;
-use super::states;
+use super::states::{self, StateCode};
 use crate::http::json::typed;
 use crate::text::is_hidden;
 
@@ -22,12 +22,12 @@ pub struct TaxData {
     /// CSOSN, for sellers under Simples Nacional: 102, 103, 300, 400 or 500; for MEI: 102, 300, 400 or 900.
     #[garde(inner(custom(codes::csosn)))]
     #[serde(deserialize_with = "typed", skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 20)]
+    #[schema(value_type = Option<codes::Csosn>)]
     pub csosn: Option<String>,
     /// CST of ICMS, for all other sellers: 00, 20, 40, 41, 50 or 60.
     #[garde(inner(custom(codes::icms)))]
     #[serde(deserialize_with = "typed", skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 20)]
+    #[schema(value_type = Option<codes::IcmsCst>)]
     pub icms_cst: Option<String>,
     /// The rate inside the seller's state, where the product's differs from the state's.
     #[garde(inner(range(max = 10_000)))]
@@ -43,17 +43,17 @@ pub struct TaxData {
     /// fit: `{"RJ": 2700}`. For sales to those states; inside the seller's own, `icms_rate` counts first.
     #[garde(custom(rates_by_state))]
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    #[schema(value_type = BTreeMap<String, Rate>)]
+    #[schema(value_type = BTreeMap<StateCode, Rate>)]
     pub icms_rates: BTreeMap<String, u32>,
     /// The poverty fund of this product, by the buyer's state, where it is another than the shop's `fcp_rates`: `{"RJ": 0}`.
     #[garde(custom(rates_by_state))]
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    #[schema(value_type = BTreeMap<String, Rate>)]
+    #[schema(value_type = BTreeMap<StateCode, Rate>)]
     pub fcp_rates: BTreeMap<String, u32>,
     /// CST of PIS: 01 or 02 (with an amount), 04 to 09, 49 or 99 (without).
     #[garde(inner(custom(codes::contribution)))]
     #[serde(deserialize_with = "typed", skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 20)]
+    #[schema(value_type = Option<codes::ContributionCst>)]
     pub pis_cst: Option<String>,
     /// The rate of PIS.
     #[garde(inner(range(max = 10_000)))]
@@ -63,7 +63,7 @@ pub struct TaxData {
     /// CST of COFINS, as that of PIS.
     #[garde(inner(custom(codes::contribution)))]
     #[serde(deserialize_with = "typed", skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 20)]
+    #[schema(value_type = Option<codes::ContributionCst>)]
     pub cofins_cst: Option<String>,
     /// The rate of COFINS.
     #[garde(inner(range(max = 10_000)))]
@@ -73,7 +73,7 @@ pub struct TaxData {
     /// CST of IBS and CBS: 000, 200 (reduced rate) or 410 (no amounts).
     #[garde(inner(custom(reform_situation)))]
     #[serde(deserialize_with = "typed", skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 20)]
+    #[schema(value_type = Option<codes::IbsCbsCst>)]
     pub ibs_cbs_cst: Option<String>,
     /// cClassTrib: 6 digits that begin with the CST of IBS and CBS, one of the official table for NF-e.
     #[garde(inner(custom(classification)))]

@@ -11,6 +11,7 @@ use vitrine_kit::nfe::Regime;
 use super::codes;
 use super::data::{Rate, TaxData, digits, one_line, rates_by_state};
 use super::law::{self, Law};
+use super::states::StateCode;
 use crate::http::json::typed;
 
 /// The shop's own tax rules: `/api/admin/settings/taxes`.
@@ -28,11 +29,11 @@ pub struct TaxRules {
     pub products: TaxData,
     /// Internal ICMS rates by state, where the law has changed since this release: `{"SP": 1800}`.
     #[garde(custom(rates_by_state))]
-    #[schema(value_type = BTreeMap<String, Rate>)]
+    #[schema(value_type = BTreeMap<StateCode, Rate>)]
     pub icms_rates: BTreeMap<String, u32>,
     /// Fundo de combate à pobreza by the buyer's state, where it is owed on everything.
     #[garde(custom(rates_by_state))]
-    #[schema(value_type = BTreeMap<String, Rate>)]
+    #[schema(value_type = BTreeMap<StateCode, Rate>)]
     pub fcp_rates: BTreeMap<String, u32>,
     /// Rates of IBS and CBS from a day on, where they differ from the law's or the law has fixed none. An entry holds until the
     /// next, or until the law's next change (2027-01-01, 2029-01-01).
@@ -50,7 +51,7 @@ pub struct TaxRules {
     /// Ask your accountant; left out: 08, or 49 under Simples and MEI.
     #[garde(inner(custom(untaxed)))]
     #[serde(deserialize_with = "typed", skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 20)]
+    #[schema(value_type = Option<codes::UntaxedCst>)]
     pub cst_after_pis_cofins: Option<String>,
     /// What of a price is taxes, about, as the consumer is told (Lei 12.741/2012). Left out: nothing is said, as MEI may.
     #[garde(dive)]

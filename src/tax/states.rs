@@ -1,5 +1,22 @@
 //! What differs from state to state: the code in keys, the ICMS rates, the time in which an invoice may be cancelled.
 
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::words::schema_of;
+
+/// Its two capitals, as the document shows them.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StateCode {}
+
+impl PartialSchema for StateCode {
+    fn schema() -> RefOr<Schema> {
+        schema_of("A state of Brazil, or the Distrito Federal.", STATES.iter().map(|state| state.abbreviation))
+    }
+}
+
+impl ToSchema for StateCode {}
+
 /// One of the 27.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct State {

@@ -12,6 +12,7 @@ use super::rules::{self, parsed};
 use crate::db::{self, insert, sql};
 use crate::error::{Error, Result};
 use crate::ids::{AddressId, UserId};
+use crate::tax::states::StateCode;
 
 pub const MAX_ADDRESSES: i64 = 50;
 
@@ -66,7 +67,7 @@ pub struct NewAddress {
     #[garde(custom(rules::persons_words))]
     #[schema(min_length = 2, max_length = 60)]
     pub city: String,
-    /// The two letters of the state.
+    /// The two letters of the state, in capitals or not.
     #[garde(custom(rules::state_of(&self.cep)))]
     #[schema(min_length = 2, max_length = 2, example = "SP")]
     pub state: String,
@@ -111,8 +112,8 @@ pub struct Address {
     /// The city.
     #[schema(example = "São Paulo")]
     pub city: String,
-    /// The two letters of the state.
-    #[schema(example = "SP")]
+    /// The state.
+    #[schema(value_type = StateCode, example = "SP")]
     pub state: String,
     /// A phone number; null: none.
     #[schema(required = true, example = "+5511999990000")]

@@ -13,7 +13,7 @@ use vitrine_kit::Email;
 use super::User;
 use super::sessions::{self, Reason};
 use crate::app::App;
-use crate::audit_log;
+use crate::audit_log::{self, Action};
 use crate::cause::{self, Actor};
 use crate::config::Config;
 use crate::db::{self, Patience, sql};
@@ -230,7 +230,7 @@ async fn change_role(tx: &Transaction<'_>, id: UserId, (before, role): (Role, Ro
     db::execute(tx, UPDATE, &[&id, &role.as_str()]).await?;
     sessions::revoke_all(tx, id, None, Reason::Role).await?;
     let (old, new) = (json!({ "role": before }), json!({ "role": role }));
-    audit_log::record(tx, actor, "user.role", &id.to_string(), Some(old), Some(new)).await?;
+    audit_log::record(tx, actor, Action::UserRole, &id.to_string(), Some(old), Some(new)).await?;
     Ok(true)
 }
 
@@ -264,7 +264,7 @@ async fn set_blocked(app: &App, admin: &SignedIn, id: UserId, blocked: bool) -> 
         if blocked {
             sessions::revoke_all(&tx, id, None, Reason::Blocked).await?;
         }
-        let action = if blocked { "user.block" } else { "user.unblock" };
+        let action = if blocked { Action::UserBlock } else { Action::UserUnblock };
         let (old, new) = (json!({ "blocked": !blocked }), json!({ "blocked": blocked }));
         audit_log::record(&tx, admin.actor(), action, &id.to_string(), Some(old), Some(new)).await?;
     }

@@ -14,6 +14,7 @@ use crate::db;
 use crate::error::{Error, Problem, Result};
 use crate::http::json::Path;
 use crate::http::rate_limit;
+use crate::tax::states::StateCode;
 
 pub fn routes(cfg: &mut ServiceConfig<'_>) {
     cfg.service(show);
@@ -35,8 +36,8 @@ pub struct Place {
     /// The city.
     #[schema(example = "São Paulo")]
     pub city: String,
-    /// The two letters of the state.
-    #[schema(example = "SP")]
+    /// The state.
+    #[schema(value_type = StateCode, example = "SP")]
     pub state: String,
     /// The IBGE's code of the city, 7 digits; null: not known.
     #[schema(required = true, example = "3550308")]

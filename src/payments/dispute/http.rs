@@ -16,7 +16,7 @@ use vitrine_kit::dispute::Document;
 use super::settle::{Settlement, is_known_there, settle};
 use super::store as rows;
 use crate::app::App;
-use crate::audit_log;
+use crate::audit_log::{self, Action};
 use crate::currency::Currency;
 use crate::db::{self, sql};
 use crate::error::{Error, Problem, Result};
@@ -319,7 +319,7 @@ pub(in crate::payments) async fn send_evidence(
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let after = json!({"documents": documents.iter().map(|document| document.id).collect::<Vec<_>>()});
-    audit_log::record(&tx, admin.0.actor(), "dispute.evidence", &id.0.to_string(), None, Some(after)).await?;
+    audit_log::record(&tx, admin.0.actor(), Action::DisputeEvidence, &id.0.to_string(), None, Some(after)).await?;
     let answer = find_view(&tx, id.0).await?;
     tx.commit().await?;
     Ok(HttpResponse::Ok().json(answer))

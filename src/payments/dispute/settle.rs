@@ -9,7 +9,7 @@ use super::record::{To, move_to};
 use super::store::{self as rows, Dispute};
 use super::watch;
 use crate::app::App;
-use crate::audit_log;
+use crate::audit_log::{self, Action};
 use crate::cause::Actor;
 use crate::error::{Chain, Error, Result};
 use crate::ids::DisputeId;
@@ -86,7 +86,7 @@ pub(super) async fn settle(tx: &impl GenericClient, id: DisputeId, by: &Settleme
     move_to(tx, &order, &payment, Some(&known), &to).await?;
     let before = json!({"state": known.state, "amount_cents": known.amount});
     let after = json!({"state": by.to, "amount_cents": by.amount.or(known.amount)});
-    audit_log::record(tx, by.actor, "dispute.settle", &id.to_string(), Some(before), Some(after)).await
+    audit_log::record(tx, by.actor, Action::DisputeSettle, &id.to_string(), Some(before), Some(after)).await
 }
 
 fn refuse_what_the_provider_decides(known: &Dispute, is_known_there: bool) -> Result<()> {

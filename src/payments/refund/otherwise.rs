@@ -8,7 +8,7 @@ use super::locked::lock_refund;
 use super::reserve::reserve_again;
 use super::settle::enter;
 use super::view::{RefundView, find_view};
-use crate::audit_log;
+use crate::audit_log::{self, Action};
 use crate::cause::Actor;
 use crate::db;
 use crate::error::{Error, Result};
@@ -47,6 +47,6 @@ pub async fn settle_otherwise(tx: &impl GenericClient, id: RefundId, note: &str,
     queue_jobs_after_change(tx, order, was_off).await?;
     jobs::push(tx, Job::MailRefunded { refund: id }).await?;
     let (before, after) = (json!({"status": refund.status}), json!({"status": "done", "paid": "another way"}));
-    audit_log::record(tx, actor, "refund.settle", &id.to_string(), Some(before), Some(after)).await?;
+    audit_log::record(tx, actor, Action::RefundSettle, &id.to_string(), Some(before), Some(after)).await?;
     find_view(tx, id).await
 }

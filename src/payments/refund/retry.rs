@@ -7,7 +7,7 @@ use super::keys;
 use super::locked::lock_refund;
 use super::reserve::reserve_again;
 use super::view::{RefundView, find_view};
-use crate::audit_log;
+use crate::audit_log::{self, Action};
 use crate::cause::Actor;
 use crate::db;
 use crate::error::{Error, Result};
@@ -53,6 +53,6 @@ pub async fn retry_refund(tx: &impl GenericClient, id: RefundId, actor: Actor) -
     }
     jobs::push_now(tx, Job::SendRefund { refund: id }).await?;
     let (before, after) = (json!({"status": status}), json!({"tried": "at once"}));
-    audit_log::record(tx, actor, "refund.retry", &id.to_string(), Some(before), Some(after)).await?;
+    audit_log::record(tx, actor, Action::RefundRetry, &id.to_string(), Some(before), Some(after)).await?;
     find_view(tx, id).await
 }
