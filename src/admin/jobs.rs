@@ -17,7 +17,7 @@ use crate::error::{Error, Problem, Result};
 use crate::http::json::{Json, Path, Query};
 use crate::http::list::{self, Place, list_page};
 use crate::http::page::List;
-use crate::http::who::{Admin, Sent};
+use crate::http::who::Admin;
 use crate::ids::JobId;
 use crate::jobs::JobKind;
 
@@ -233,7 +233,7 @@ pub(super) struct RetriedJobs {
         (status = 200, body = RetriedJobs, description = "How many were started again"),
         (status = 409, body = Problem, description = "`conflict`: one of them was queued at this moment: ask again")))]
 #[post("/api/admin/jobs/retry")]
-pub(super) async fn retry_jobs(app: web::Data<App>, Sent(admin, body): Sent<Admin, Json<RetryJobs>>) -> Result<HttpResponse> {
+pub(super) async fn retry_jobs(app: web::Data<App>, admin: Admin, body: Json<RetryJobs>) -> Result<HttpResponse> {
     const RETRY: &str = "
         WITH dead AS (
             SELECT DISTINCT ON (coalesce(d.dedupe, d.id::text)) d.id

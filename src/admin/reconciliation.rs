@@ -16,7 +16,7 @@ use crate::error::{Error, Problem, Result};
 use crate::http::json::{Json, Path, Query};
 use crate::http::list::{Place, list_page};
 use crate::http::page::List;
-use crate::http::who::{Admin, Sent};
+use crate::http::who::Admin;
 use crate::payments::books::{self, Report, Status, Summary};
 use crate::providers::names::PaymentProvider;
 
@@ -201,8 +201,7 @@ struct Comparing {
         (status = 202, body = Comparing, description = "The comparisons that were queued"),
         (status = 422, body = Problem, description = "`invalid`: the day is in the future, or too far back")))]
 #[post("/api/admin/reports/reconciliation")]
-pub(super) async fn compare_day(app: web::Data<App>, sent: Sent<Admin, Json<Compare>>) -> Result<HttpResponse> {
-    let Sent(admin, body) = sent;
+pub(super) async fn compare_day(app: web::Data<App>, admin: Admin, body: Json<Compare>) -> Result<HttpResponse> {
     let day = body.day;
     let mut db = app.db().await?;
     let tx = db.transaction().await?;

@@ -18,7 +18,7 @@ use crate::catalog::synonyms::SearchSettings;
 use crate::db;
 use crate::error::{Error, Problem, Result};
 use crate::http::json::Json;
-use crate::http::who::{Admin, Sent};
+use crate::http::who::Admin;
 use crate::orders::limits::OrderLimits;
 use crate::payments::charge::methods::Methods;
 use crate::shipping::ShippingSettings;
@@ -85,7 +85,7 @@ pub(super) async fn list_settings(app: web::Data<App>, _admin: Admin) -> Result<
         (status = 200, body = Company, description = "The setting as it is now"),
         (status = 422, body = Problem, description = "`invalid`: a field is wrong")))]
 #[put("/api/admin/settings/company")]
-pub(super) async fn set_company(app: web::Data<App>, Sent(admin, body): Sent<Admin, Json<Company>>) -> Result<HttpResponse> {
+pub(super) async fn set_company(app: web::Data<App>, admin: Admin, body: Json<Company>) -> Result<HttpResponse> {
     let mut company = body.into_inner();
     company.cnpj = Cnpj::parse(&company.cnpj).map(|c| c.as_str().to_owned()).unwrap_or(company.cnpj);
     company.address.cep = Cep::parse(&company.address.cep).map(|c| c.as_str().to_owned()).unwrap_or(company.address.cep);
@@ -101,10 +101,7 @@ pub(super) async fn set_company(app: web::Data<App>, Sent(admin, body): Sent<Adm
         (status = 200, body = ShippingSettings, description = "The setting as it is now"),
         (status = 422, body = Problem, description = "`invalid`: a field is wrong")))]
 #[put("/api/admin/settings/shipping")]
-pub(super) async fn set_shipping(
-    app: web::Data<App>,
-    Sent(admin, body): Sent<Admin, Json<ShippingSettings>>,
-) -> Result<HttpResponse> {
+pub(super) async fn set_shipping(app: web::Data<App>, admin: Admin, body: Json<ShippingSettings>) -> Result<HttpResponse> {
     set(&app, &admin, "shipping", Action::SettingsShipping, &body.into_inner().tidy()).await
 }
 
@@ -117,10 +114,7 @@ pub(super) async fn set_shipping(
         (status = 200, body = Methods, description = "The setting as it is now"),
         (status = 422, body = Problem, description = "`invalid`: a field is wrong")))]
 #[put("/api/admin/settings/payment_methods")]
-pub(super) async fn set_payment_methods(
-    app: web::Data<App>,
-    Sent(admin, body): Sent<Admin, Json<Methods>>,
-) -> Result<HttpResponse> {
+pub(super) async fn set_payment_methods(app: web::Data<App>, admin: Admin, body: Json<Methods>) -> Result<HttpResponse> {
     set(&app, &admin, "payment_methods", Action::SettingsPaymentMethods, &*body).await
 }
 
@@ -133,7 +127,7 @@ pub(super) async fn set_payment_methods(
         (status = 200, body = TaxRules, description = "The setting as it is now"),
         (status = 422, body = Problem, description = "`invalid`: a field is wrong")))]
 #[put("/api/admin/settings/taxes")]
-pub(super) async fn set_taxes(app: web::Data<App>, Sent(admin, body): Sent<Admin, Json<TaxRules>>) -> Result<HttpResponse> {
+pub(super) async fn set_taxes(app: web::Data<App>, admin: Admin, body: Json<TaxRules>) -> Result<HttpResponse> {
     set(&app, &admin, "taxes", Action::SettingsTaxes, &*body).await
 }
 
@@ -146,7 +140,7 @@ pub(super) async fn set_taxes(app: web::Data<App>, Sent(admin, body): Sent<Admin
         (status = 200, body = StockSettings, description = "The setting as it is now"),
         (status = 422, body = Problem, description = "`invalid`: a field is wrong")))]
 #[put("/api/admin/settings/stock")]
-pub(super) async fn set_stock(app: web::Data<App>, Sent(admin, body): Sent<Admin, Json<StockSettings>>) -> Result<HttpResponse> {
+pub(super) async fn set_stock(app: web::Data<App>, admin: Admin, body: Json<StockSettings>) -> Result<HttpResponse> {
     set(&app, &admin, "stock", Action::SettingsStock, &*body).await
 }
 
@@ -159,10 +153,7 @@ pub(super) async fn set_stock(app: web::Data<App>, Sent(admin, body): Sent<Admin
         (status = 200, body = OrderLimits, description = "The setting as it is now"),
         (status = 422, body = Problem, description = "`invalid`: a field is wrong")))]
 #[put("/api/admin/settings/order_limits")]
-pub(super) async fn set_order_limits(
-    app: web::Data<App>,
-    Sent(admin, body): Sent<Admin, Json<OrderLimits>>,
-) -> Result<HttpResponse> {
+pub(super) async fn set_order_limits(app: web::Data<App>, admin: Admin, body: Json<OrderLimits>) -> Result<HttpResponse> {
     set(&app, &admin, "order_limits", Action::SettingsOrderLimits, &*body).await
 }
 
@@ -175,10 +166,7 @@ pub(super) async fn set_order_limits(
         (status = 200, body = SearchSettings, description = "The setting as it is now"),
         (status = 422, body = Problem, description = "`invalid`: a field is wrong")))]
 #[put("/api/admin/settings/search")]
-pub(super) async fn set_search(
-    app: web::Data<App>,
-    Sent(admin, body): Sent<Admin, Json<SearchSettings>>,
-) -> Result<HttpResponse> {
+pub(super) async fn set_search(app: web::Data<App>, admin: Admin, body: Json<SearchSettings>) -> Result<HttpResponse> {
     let answer = set(&app, &admin, "search", Action::SettingsSearch, &*body).await?;
     catalog::changed(&app).await;
     Ok(answer)
@@ -193,10 +181,7 @@ pub(super) async fn set_search(
         (status = 200, body = InvoiceSettings, description = "The setting as it is now"),
         (status = 422, body = Problem, description = "`invalid`: a field is wrong")))]
 #[put("/api/admin/settings/invoices")]
-pub(super) async fn set_invoices(
-    app: web::Data<App>,
-    Sent(admin, body): Sent<Admin, Json<InvoiceSettings>>,
-) -> Result<HttpResponse> {
+pub(super) async fn set_invoices(app: web::Data<App>, admin: Admin, body: Json<InvoiceSettings>) -> Result<HttpResponse> {
     set(&app, &admin, "invoices", Action::SettingsInvoices, &*body).await
 }
 

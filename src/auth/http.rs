@@ -22,7 +22,7 @@ use crate::error::{Chain, Error, Problem, Result};
 use crate::http::json::Json;
 use crate::http::rate_limit;
 use crate::http::spoken;
-use crate::http::who::{CART_COOKIE, REFRESH_COOKIE, Sent, SignedIn};
+use crate::http::who::{CART_COOKIE, REFRESH_COOKIE, SignedIn};
 use crate::ids::UserId;
 use crate::lang::Lang;
 use crate::users::profile::{self, Profile};
@@ -292,7 +292,8 @@ async fn reset_password(app: web::Data<App>, body: Json<ResetPassword>) -> Resul
 async fn change_password(
     app: web::Data<App>,
     req: HttpRequest,
-    Sent(me, body): Sent<SignedIn, Json<ChangePassword>>,
+    me: SignedIn,
+    body: Json<ChangePassword>,
 ) -> Result<HttpResponse> {
     app.limiters.login.check(rate_limit::address(&app, &req))?; // so that a stolen access token cannot guess the password
     let body = body.into_inner();

@@ -18,7 +18,7 @@ use crate::coupons;
 use crate::error::{Error, Problem, Result};
 use crate::http::json::{Json, Path, Query};
 use crate::http::rate_limit;
-use crate::http::who::{CART_COOKIE, Sent, Visitor};
+use crate::http::who::{CART_COOKIE, Visitor};
 use crate::ids::{ProductId, VariantId};
 use crate::seal;
 
@@ -105,7 +105,7 @@ async fn get_cart(app: web::Data<App>, visitor: Visitor) -> Result<HttpResponse>
         (status = 409, body = Problem,
             description = "`out-of-stock`: there are not so many pieces; `conflict`: the cart holds too many items or pieces")))]
 #[post("/api/cart/items")]
-async fn add_item(app: web::Data<App>, Sent(visitor, body): Sent<Visitor, Json<AddItem>>) -> Result<HttpResponse> {
+async fn add_item(app: web::Data<App>, visitor: Visitor, body: Json<AddItem>) -> Result<HttpResponse> {
     let owner = Owner::of(&visitor);
     let fresh = visitor.user.is_none().then(seal::random_token);
     let fresh_hash = fresh.as_deref().map(seal::token_hash);
@@ -133,7 +133,8 @@ async fn add_item(app: web::Data<App>, Sent(visitor, body): Sent<Visitor, Json<A
 #[put("/api/cart/items/{pid}")]
 async fn set_item(
     app: web::Data<App>,
-    Sent(visitor, body): Sent<Visitor, Json<SetQuantity>>,
+    visitor: Visitor,
+    body: Json<SetQuantity>,
     id: Path<Uuid>,
     which: Query<WhichVariant>,
 ) -> Result<HttpResponse> {
@@ -189,11 +190,7 @@ async fn empty_cart(app: web::Data<App>, visitor: Visitor) -> Result<HttpRespons
             description = "`coupon-refused`: it cannot be used, the text says why; `cart-empty`: there is nothing in the cart"),
         (status = 429, body = Problem, description = "`too-many-requests`: too many wrong codes came from this address")))]
 #[post("/api/cart/coupon")]
-async fn apply_coupon(
-    app: web::Data<App>,
-    req: HttpRequest,
-    Sent(visitor, body): Sent<Visitor, Json<ApplyCoupon>>,
-) -> Result<HttpResponse> {
+async fn apply_coupon(app: web::Data<App>, req: HttpRequest, visitor: Visitor, body: Json<ApplyCoupon>) -> Result<HttpResponse> {
     let code = coupons::normalise(&body.code)?;
     let owner = Owner::of(&visitor).ok_or(Error::CartEmpty)?;
     let db = app.db().await?;

@@ -25,7 +25,7 @@ use crate::http::body::{self, Bounds};
 use crate::http::json::{Json, Path, Query};
 use crate::http::list::Place;
 use crate::http::page::List;
-use crate::http::who::{Admin, Sent};
+use crate::http::who::Admin;
 use crate::ids::ImportId;
 
 pub fn routes(cfg: &mut ServiceConfig<'_>) {
@@ -44,8 +44,7 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
         (status = 409, body = Problem, description = "`conflict`: another product has the slug, or another variant the SKU"),
         (status = 422, body = Problem, description = "`invalid`: a field is wrong, or there is no such category")))]
 #[post("/api/products")]
-async fn create_product(app: Data<App>, sent: Sent<Admin, Json<ProductInput>>) -> Result<HttpResponse> {
-    let Sent(admin, body) = sent;
+async fn create_product(app: Data<App>, admin: Admin, body: Json<ProductInput>) -> Result<HttpResponse> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let product = product_admin::create(&tx, body.into_inner(), admin.0.actor()).await?;
@@ -76,11 +75,12 @@ async fn create_product(app: Data<App>, sent: Sent<Admin, Json<ProductInput>>) -
 #[put("/api/products/{id}")]
 async fn replace_product(
     app: Data<App>,
-    sent: Sent<Admin, Json<Changes>>,
+    admin: Admin,
+    body: Json<Changes>,
     id: Path<String>,
     if_match: IfMatch,
 ) -> Result<HttpResponse> {
-    change(&app, &id.0, &if_match, sent).await
+    change(&app, &id.0, &if_match, admin, body).await
 }
 
 /// Changes a product
@@ -104,15 +104,15 @@ async fn replace_product(
 #[patch("/api/products/{id}")]
 async fn change_product(
     app: Data<App>,
-    sent: Sent<Admin, Json<Changes>>,
+    admin: Admin,
+    body: Json<Changes>,
     id: Path<String>,
     if_match: IfMatch,
 ) -> Result<HttpResponse> {
-    change(&app, &id.0, &if_match, sent).await
+    change(&app, &id.0, &if_match, admin, body).await
 }
 
-async fn change(app: &App, name: &str, if_match: &IfMatch, sent: Sent<Admin, Json<Changes>>) -> Result<HttpResponse> {
-    let Sent(admin, body) = sent;
+async fn change(app: &App, name: &str, if_match: &IfMatch, admin: Admin, body: Json<Changes>) -> Result<HttpResponse> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let product = product_admin::replace(&tx, name, body.into_inner().0, if_match, admin.0.actor()).await?;
@@ -155,8 +155,7 @@ async fn delete_product(app: Data<App>, admin: Admin, id: Path<String>) -> Resul
         (status = 422, body = Problem,
             description = "`invalid`: both or none of `stock` and `delta` are sent, or the stock would be too large")))]
 #[patch("/api/products/{id}/stock")]
-async fn set_stock(app: Data<App>, sent: Sent<Admin, Json<StockChange>>, id: Path<String>) -> Result<HttpResponse> {
-    let Sent(admin, body) = sent;
+async fn set_stock(app: Data<App>, admin: Admin, body: Json<StockChange>, id: Path<String>) -> Result<HttpResponse> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let id = stock::change(&tx, &id.0, &body, admin.0.actor()).await?;
@@ -178,8 +177,7 @@ async fn set_stock(app: Data<App>, sent: Sent<Admin, Json<StockChange>>, id: Pat
         (status = 422, body = Problem,
             description = "`invalid`: a field is wrong, there is no such parent, or it would hang too deep")))]
 #[post("/api/categories")]
-async fn create_category(app: Data<App>, sent: Sent<Admin, Json<CategoryInput>>) -> Result<HttpResponse> {
-    let Sent(admin, body) = sent;
+async fn create_category(app: Data<App>, admin: Admin, body: Json<CategoryInput>) -> Result<HttpResponse> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let category = category_admin::create(&tx, body.into_inner(), admin.0.actor()).await?;
@@ -204,8 +202,7 @@ async fn create_category(app: Data<App>, sent: Sent<Admin, Json<CategoryInput>>)
         (status = 422, body = Problem,
             description = "`invalid`: a field is wrong, there is no such parent, or it would hang too deep or below itself")))]
 #[put("/api/categories/{id}")]
-async fn replace_category(app: Data<App>, sent: Sent<Admin, Json<Changes>>, id: Path<String>) -> Result<HttpResponse> {
-    let Sent(admin, body) = sent;
+async fn replace_category(app: Data<App>, admin: Admin, body: Json<Changes>, id: Path<String>) -> Result<HttpResponse> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let category = category_admin::replace(&tx, &id.0, body.into_inner().0, admin.0.actor()).await?;

@@ -20,7 +20,7 @@ use crate::error::{Problem, Result};
 use crate::http::json::{Json, Path, Query};
 use crate::http::list::Place;
 use crate::http::page::List;
-use crate::http::who::{Admin, Sent};
+use crate::http::who::Admin;
 use crate::ids::CouponId;
 
 pub fn routes(cfg: &mut ServiceConfig<'_>) {
@@ -147,7 +147,7 @@ async fn list_coupons(app: web::Data<App>, _admin: Admin, query: Query<Listing>)
         (status = 409, body = Problem, description = "`conflict`: there is already a coupon with this code"),
         (status = 422, body = Problem, description = "`invalid`: a field is wrong, or fields do not go together")))]
 #[post("/api/admin/coupons")]
-async fn create_coupon(app: web::Data<App>, Sent(admin, body): Sent<Admin, Json<NewCoupon>>) -> Result<HttpResponse> {
+async fn create_coupon(app: web::Data<App>, admin: Admin, body: Json<NewCoupon>) -> Result<HttpResponse> {
     let new = body.into_inner().into_coupon(CouponId::new(), 0)?;
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
@@ -183,11 +183,7 @@ async fn show_coupon(app: web::Data<App>, _admin: Admin, id: Path<CouponId>) -> 
         (status = 409, body = Problem, description = "`conflict`: there is already a coupon with this code"),
         (status = 422, body = Problem, description = "`invalid`: a field is wrong, or fields do not go together")))]
 #[put("/api/admin/coupons/{id}")]
-async fn replace_coupon(
-    app: web::Data<App>,
-    Sent(admin, body): Sent<Admin, Json<NewCoupon>>,
-    id: Path<CouponId>,
-) -> Result<HttpResponse> {
+async fn replace_coupon(app: web::Data<App>, admin: Admin, body: Json<NewCoupon>, id: Path<CouponId>) -> Result<HttpResponse> {
     let new = body.into_inner();
     change(&app, admin, id.0, |old| new.into_coupon(old.id, old.uses)).await
 }
@@ -204,11 +200,7 @@ async fn replace_coupon(
         (status = 409, body = Problem, description = "`conflict`: there is already a coupon with this code"),
         (status = 422, body = Problem, description = "`invalid`: a field is wrong, or fields do not go together")))]
 #[patch("/api/admin/coupons/{id}")]
-async fn change_coupon(
-    app: web::Data<App>,
-    Sent(admin, body): Sent<Admin, Json<CouponChange>>,
-    id: Path<CouponId>,
-) -> Result<HttpResponse> {
+async fn change_coupon(app: web::Data<App>, admin: Admin, body: Json<CouponChange>, id: Path<CouponId>) -> Result<HttpResponse> {
     let wanted = body.into_inner();
     change(&app, admin, id.0, |old| wanted.applied_to(old)).await
 }

@@ -83,24 +83,6 @@ impl FromRequest for Admin {
     }
 }
 
-/// Who asks, and what they sent. The body of somebody who may not ask is not read, and its mistakes are not shown.
-#[derive(Debug)]
-pub struct Sent<Who, T>(pub Who, pub T);
-
-impl<Who, T> FromRequest for Sent<Who, T>
-where
-    Who: FromRequest<Error = Error> + 'static,
-    T: FromRequest<Error = Error> + 'static,
-{
-    type Error = Error;
-    type Future = Asked<Self>;
-
-    fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let (who, what) = (Who::from_request(req, &mut Payload::None), T::from_request(req, payload));
-        Box::pin(async move { Ok(Self(who.await?, what.await?)) })
-    }
-}
-
 impl FromRequest for Visitor {
     type Error = Error;
     type Future = Asked<Self>;

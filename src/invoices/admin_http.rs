@@ -23,7 +23,7 @@ use crate::error::{Error, Problem, Result};
 use crate::http::json::{Json, Path, Query, typed};
 use crate::http::list::{Place, list_page};
 use crate::http::page::List;
-use crate::http::who::{Admin, Sent};
+use crate::http::who::Admin;
 use crate::ids::{InvoiceId, OrderId};
 use crate::jobs::{self, Job};
 use crate::providers::names::InvoiceProvider;
@@ -254,7 +254,8 @@ pub(super) struct RetryInvoice {
 #[post("/api/admin/invoices/{id}/retry")]
 pub(super) async fn retry(
     app: web::Data<App>,
-    Sent(admin, body): Sent<Admin, Json<RetryInvoice>>,
+    admin: Admin,
+    body: Json<RetryInvoice>,
     Path(id): Path<InvoiceId>,
 ) -> Result<HttpResponse> {
     let mut db = app.db().await?;
@@ -316,7 +317,8 @@ fn plain(text: &str, (): &()) -> garde::Result {
 #[post("/api/admin/invoices/{id}/cancel")]
 pub(super) async fn cancel(
     app: web::Data<App>,
-    Sent(admin, body): Sent<Admin, Json<CancelInvoice>>,
+    admin: Admin,
+    body: Json<CancelInvoice>,
     Path(id): Path<InvoiceId>,
 ) -> Result<HttpResponse> {
     withdrawal::cancel_by_hand(&app, id, &body.reason, admin.0.actor()).await?;
@@ -348,7 +350,8 @@ pub(super) struct CorrectInvoice {
 #[post("/api/admin/invoices/{id}/corrections")]
 pub(super) async fn correct(
     app: web::Data<App>,
-    Sent(admin, body): Sent<Admin, Json<CorrectInvoice>>,
+    admin: Admin,
+    body: Json<CorrectInvoice>,
     Path(id): Path<InvoiceId>,
 ) -> Result<HttpResponse> {
     letters::request(&app, id, &body.text, admin.0.actor()).await?;

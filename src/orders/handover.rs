@@ -20,7 +20,7 @@ use crate::db;
 use crate::error::{Error, Problem, Result};
 use crate::http::asker::finding;
 use crate::http::json::{Json, OptionalJson};
-use crate::http::who::{Sent, SignedIn};
+use crate::http::who::SignedIn;
 use crate::ids::{LineId, OrderId};
 use crate::jobs::{self, Job};
 use crate::sale::address::tracking_url;
@@ -187,7 +187,8 @@ fn check_force(viewer: Viewer, force: bool) -> Result<()> {
 #[patch("/api/orders/{id}/tracking")]
 pub async fn set_tracking(
     app: web::Data<App>,
-    Sent(HandsOver(viewer), body): Sent<HandsOver, Json<SetTracking>>,
+    HandsOver(viewer): HandsOver,
+    body: Json<SetTracking>,
     OrderPath(order): OrderPath,
 ) -> Result<HttpResponse> {
     check_force(viewer, body.force)?;
@@ -279,7 +280,8 @@ async fn may_leave(tx: &impl GenericClient, order: &LockedOrder, force: bool, ac
 #[patch("/api/orders/{id}/delivered")]
 pub async fn set_delivered(
     app: web::Data<App>,
-    Sent(HandsOver(viewer), body): Sent<HandsOver, OptionalJson<SetDelivered>>,
+    HandsOver(viewer): HandsOver,
+    body: OptionalJson<SetDelivered>,
     OrderPath(order): OrderPath,
 ) -> Result<HttpResponse> {
     let force = body.0.is_some_and(|body| body.force);

@@ -25,7 +25,7 @@ use crate::http::page::{self, List};
 use crate::http::rate_limit;
 use crate::http::request_id;
 use crate::http::spoken;
-use crate::http::who::{Sent, SignedIn, Visitor};
+use crate::http::who::{SignedIn, Visitor};
 use crate::ids::OrderId;
 use crate::payments::charge::methods::Method;
 use crate::payments::charge::start;
@@ -69,7 +69,8 @@ pub fn routes(cfg: &mut ServiceConfig<'_>) {
 async fn place(
     app: web::Data<App>,
     req: HttpRequest,
-    Sent(visitor, body): Sent<Visitor, Json<PlaceOrder>>,
+    visitor: Visitor,
+    body: Json<PlaceOrder>,
     key: IdempotencyKey,
 ) -> Result<HttpResponse> {
     let owner = Owner::of(&visitor).ok_or(Error::CartEmpty)?;
@@ -251,7 +252,8 @@ struct CancelOrder {
 #[patch("/api/orders/{id}/cancel")]
 async fn cancel_order(
     app: web::Data<App>,
-    Sent(SeenOrder { id: order, viewer }, body): Sent<SeenOrder, OptionalJson<CancelOrder>>,
+    SeenOrder { id: order, viewer }: SeenOrder,
+    body: OptionalJson<CancelOrder>,
 ) -> Result<HttpResponse> {
     let reason = body.0.and_then(|body| body.into_inner().reason).unwrap_or_default();
     cancel::cancel(&app, viewer, order, &reason).await?;

@@ -18,7 +18,7 @@ use crate::cause::Actor;
 use crate::db;
 use crate::error::{Error, Problem, Result};
 use crate::http::json::{Json, check};
-use crate::http::who::{Admin, Sent};
+use crate::http::who::Admin;
 use crate::ids::OrderId;
 use crate::invoices;
 use crate::sale::address::ShippingAddress;
@@ -152,7 +152,8 @@ impl Typed {
 #[patch("/api/orders/{id}")]
 pub async fn mend_order(
     app: web::Data<App>,
-    Sent(admin, body): Sent<Admin, Json<MendOrder>>,
+    admin: Admin,
+    body: Json<MendOrder>,
     OrderPath(id): OrderPath,
 ) -> Result<HttpResponse> {
     let viewer = Viewer::Admin(admin.0.id);

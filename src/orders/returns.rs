@@ -13,7 +13,7 @@ use crate::catalog;
 use crate::error::{Error, Problem, Result};
 use crate::http::idempotency::IdempotencyKey;
 use crate::http::json::Json;
-use crate::http::who::{Admin, Sent};
+use crate::http::who::Admin;
 use crate::ids::{LineId, OrderId};
 use crate::invoices;
 use crate::sale::goods::{Goods, RestockItem};
@@ -112,7 +112,8 @@ pub struct ReturnedLine {
 #[post("/api/orders/{id}/returns")]
 pub async fn return_goods(
     app: web::Data<App>,
-    Sent(admin, body): Sent<Admin, Json<ReturnGoods>>,
+    admin: Admin,
+    body: Json<ReturnGoods>,
     OrderPath(order): OrderPath,
     key: IdempotencyKey,
 ) -> Result<HttpResponse> {

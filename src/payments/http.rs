@@ -18,7 +18,7 @@ use crate::error::{Chain, Problem, Result};
 use crate::http::idempotency::{Claim, IdempotencyKey};
 use crate::http::json::{Json, Query};
 use crate::http::page::{List, MAX_LIMIT};
-use crate::http::who::{Admin, Sent, Visitor};
+use crate::http::who::{Admin, Visitor};
 use crate::ids::PaymentId;
 use crate::payments::charge::answer::{self, Started};
 use crate::payments::charge::methods::{self, Method, MethodView, Price};
@@ -71,7 +71,8 @@ struct PayOrder {
 #[post("/api/orders/{id}/pay")]
 async fn pay_order(
     app: web::Data<App>,
-    Sent(SeenOrder { id, viewer }, body): Sent<SeenOrder, Json<PayOrder>>,
+    SeenOrder { id, viewer }: SeenOrder,
+    body: Json<PayOrder>,
     key: IdempotencyKey,
 ) -> Result<HttpResponse> {
     let claim = key.bind(format!("{} pay:{}", viewer.actor(), id), body.fingerprint())?;
@@ -242,7 +243,8 @@ fn no_control(text: &str, (): &()) -> garde::Result {
 #[post("/api/orders/{id}/refund")]
 async fn refund_order(
     app: web::Data<App>,
-    Sent(admin, body): Sent<Admin, Json<RefundOrder>>,
+    admin: Admin,
+    body: Json<RefundOrder>,
     OrderPath(id): OrderPath,
     key: IdempotencyKey,
 ) -> Result<HttpResponse> {

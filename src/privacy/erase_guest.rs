@@ -18,7 +18,7 @@ use crate::db;
 use crate::error::{Error, Problem, Result};
 use crate::http::json::Json;
 use crate::http::list;
-use crate::http::who::{Admin, Sent};
+use crate::http::who::Admin;
 use crate::ids::OrderId;
 use crate::sale::locks;
 use crate::users::rules;
@@ -66,7 +66,7 @@ pub struct ErasedGuest {
         (status = 409, body = Problem, description = "`conflict`: an order is still open"),
         (status = 422, body = Problem, description = "`invalid`: a field is wrong, or none is sent")))]
 #[post("/api/admin/guests/erase")]
-async fn erase_guest(app: web::Data<App>, Sent(admin, body): Sent<Admin, Json<EraseGuest>>) -> Result<HttpResponse> {
+async fn erase_guest(app: web::Data<App>, admin: Admin, body: Json<EraseGuest>) -> Result<HttpResponse> {
     let document = body.cpf.as_deref().map(TaxId::parse).transpose().map_err(|e| Error::field("cpf", e.to_string()))?;
     let email = body.email.as_deref().map(Email::parse).transpose().map_err(|e| Error::field("email", e.to_string()))?;
     if document.is_none() && email.is_none() {
@@ -105,7 +105,7 @@ struct ExportGuest {
     responses(
         (status = 200, body = GuestExport, description = "The purchases")))]
 #[post("/api/admin/guests/export")]
-async fn export_guest_for_admin(app: web::Data<App>, Sent(admin, body): Sent<Admin, Json<ExportGuest>>) -> Result<HttpResponse> {
+async fn export_guest_for_admin(app: web::Data<App>, admin: Admin, body: Json<ExportGuest>) -> Result<HttpResponse> {
     let email = rules::parsed("email", Email::parse(&body.email))?;
     let export = export_guest::export(&app, &email).await?;
     let found = json!({"orders": export.orders.as_array().map_or(0, Vec::len)});

@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::error::{Error, Problem, Result};
 use crate::http::json::Json;
 use crate::http::rate_limit;
-use crate::http::who::{Sent, SignedIn};
+use crate::http::who::SignedIn;
 use crate::users::{rules, store};
 
 pub fn routes(cfg: &mut ServiceConfig<'_>) {
@@ -66,11 +66,7 @@ async fn export_me(app: web::Data<App>, me: SignedIn) -> Result<HttpResponse> {
         (status = 422, body = Problem, description = "`invalid`: the password is wrong"),
         (status = 429, body = Problem, description = "`too-many-requests`: too many passwords were tried")))]
 #[post("/api/users/me/export")]
-async fn export_me_whole(
-    app: web::Data<App>,
-    req: HttpRequest,
-    Sent(me, body): Sent<SignedIn, Json<ConfirmExport>>,
-) -> Result<HttpResponse> {
+async fn export_me_whole(app: web::Data<App>, req: HttpRequest, me: SignedIn, body: Json<ConfirmExport>) -> Result<HttpResponse> {
     app.limiters.login.check(rate_limit::address(&app, &req))?;
     let stored = store::find_password(&app.db().await?, me.id).await?;
     if !app.hasher.verify(body.into_inner().current_password, stored).await? {
@@ -100,11 +96,7 @@ pub(super) fn as_file(export: &impl serde::Serialize) -> HttpResponse {
         (status = 422, body = Problem, description = "`invalid`: the password is wrong"),
         (status = 429, body = Problem, description = "`too-many-requests`: too many passwords were tried")))]
 #[delete("/api/users/me")]
-async fn erase_me(
-    app: web::Data<App>,
-    req: HttpRequest,
-    Sent(me, body): Sent<SignedIn, Json<ConfirmErasure>>,
-) -> Result<HttpResponse> {
+async fn erase_me(app: web::Data<App>, req: HttpRequest, me: SignedIn, body: Json<ConfirmErasure>) -> Result<HttpResponse> {
     app.limiters.login.check(rate_limit::address(&app, &req))?;
     erase::erase(&app, me.id, body.into_inner().password).await?;
     Ok(HttpResponse::NoContent().finish())

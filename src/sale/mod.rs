@@ -15,7 +15,7 @@
 //! | `off` | whether the sale is off, and the jobs that follow a change of that |
 //! | `named` | which order an address names: by id or by number |
 //! | `viewer` | as whom somebody looks at an order |
-//! | `seen` | the order of an address with its viewer, known before a body is read |
+//! | `seen` | the order of an address with its viewer, known before a body is judged |
 //! | `address` | where it goes |
 
 pub mod address;

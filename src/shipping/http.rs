@@ -15,7 +15,7 @@ use crate::coupons::Coupon;
 use crate::error::{Error, Problem, Result};
 use crate::http::json::Json;
 use crate::http::rate_limit;
-use crate::http::who::{Sent, Visitor};
+use crate::http::who::Visitor;
 use crate::ids::{ProductId, VariantId};
 
 pub fn routes(cfg: &mut ServiceConfig<'_>) {
@@ -75,7 +75,8 @@ fn is_cep(text: &str, (): &()) -> garde::Result {
 async fn calculate_freight(
     app: web::Data<App>,
     req: HttpRequest,
-    Sent(visitor, body): Sent<Visitor, Json<Calculate>>,
+    visitor: Visitor,
+    body: Json<Calculate>,
 ) -> Result<HttpResponse> {
     app.limiters.freight.check(rate_limit::address(&app, &req))?;
     let to = Cep::parse(&body.cep_destino).map_err(|e| Error::field("cep_destino", e.to_string()))?;

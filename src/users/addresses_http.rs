@@ -14,7 +14,7 @@ use crate::error::{Error, Problem, Result};
 use crate::http::asker::finding;
 use crate::http::json::{Json, Path, Query};
 use crate::http::page::{List, bounds};
-use crate::http::who::{Sent, SignedIn};
+use crate::http::who::SignedIn;
 use crate::ids::{AddressId, UserId};
 
 pub fn routes(cfg: &mut ServiceConfig<'_>) {
@@ -102,7 +102,7 @@ async fn list(app: web::Data<App>, Readable(owner): Readable, paging: Query<Pagi
         (status = 404, body = Problem, description = "`not-found`: it is not you"),
         (status = 409, body = Problem, description = "`conflict`: there are as many addresses as there may be")))]
 #[post("/api/users/{id}/addresses")]
-async fn add(app: web::Data<App>, Sent(Own(owner), body): Sent<Own, Json<NewAddress>>) -> Result<HttpResponse> {
+async fn add(app: web::Data<App>, Own(owner): Own, body: Json<NewAddress>) -> Result<HttpResponse> {
     let mut db = app.db().await?;
     let tx = db.transaction().await?;
     let address = addresses::add(&tx, owner, body.into_inner()).await?;
@@ -141,7 +141,8 @@ async fn show(app: web::Data<App>, Readable(owner): Readable, path: Path<(String
 #[put("/api/users/{id}/addresses/{aid}")]
 async fn replace(
     app: web::Data<App>,
-    Sent(Own(owner), body): Sent<Own, Json<NewAddress>>,
+    Own(owner): Own,
+    body: Json<NewAddress>,
     path: Path<(String, AddressId)>,
 ) -> Result<HttpResponse> {
     let mut db = app.db().await?;

@@ -21,7 +21,7 @@ use crate::error::{Error, Problem, Result};
 use crate::http::json::{Json, Path, Query};
 use crate::http::list::{COUNTED_MAX, holding};
 use crate::http::page::{List, bounds, cursor_of, read_cursor};
-use crate::http::who::{Admin, Sent, SignedIn};
+use crate::http::who::{Admin, SignedIn};
 use crate::ids::UserId;
 use crate::seal::Keys;
 use crate::token::Role;
@@ -127,11 +127,7 @@ async fn show(app: web::Data<App>, _admin: Admin, id: Path<UserId>) -> Result<Ht
         (status = 404, body = Problem, description = "`not-found`: there is no such person"),
         (status = 409, body = Problem, description = "`conflict`: nobody changes their own role")))]
 #[patch("/api/admin/users/{id}/role")]
-async fn patch_role(
-    app: web::Data<App>,
-    Sent(admin, body): Sent<Admin, Json<SetRole>>,
-    id: Path<UserId>,
-) -> Result<HttpResponse> {
+async fn patch_role(app: web::Data<App>, admin: Admin, body: Json<SetRole>, id: Path<UserId>) -> Result<HttpResponse> {
     set_role(&app, &admin.0, id.0, body.role).await
 }
 
@@ -146,7 +142,7 @@ async fn patch_role(
         (status = 404, body = Problem, description = "`not-found`: there is no such person"),
         (status = 409, body = Problem, description = "`conflict`: nobody changes their own role")))]
 #[put("/api/admin/users/{id}/role")]
-async fn put_role(app: web::Data<App>, Sent(admin, body): Sent<Admin, Json<SetRole>>, id: Path<UserId>) -> Result<HttpResponse> {
+async fn put_role(app: web::Data<App>, admin: Admin, body: Json<SetRole>, id: Path<UserId>) -> Result<HttpResponse> {
     set_role(&app, &admin.0, id.0, body.role).await
 }
 

@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::error::{Problem, Result};
 use crate::http::json::Json;
 use crate::http::rate_limit;
-use crate::http::who::{Sent, SignedIn};
+use crate::http::who::SignedIn;
 
 pub fn routes(cfg: &mut ServiceConfig<'_>) {
     cfg.service(show_me).service(replace_me).service(change_me);
@@ -39,11 +39,7 @@ async fn show_me(app: web::Data<App>, me: SignedIn) -> Result<HttpResponse> {
         (status = 429, body = Problem,
             description = "`too-many-requests`: too many passwords were tried, or too many changes of e-mail asked for")))]
 #[put("/api/users/me")]
-async fn replace_me(
-    app: web::Data<App>,
-    req: HttpRequest,
-    Sent(me, body): Sent<SignedIn, Json<ReplaceProfile>>,
-) -> Result<HttpResponse> {
+async fn replace_me(app: web::Data<App>, req: HttpRequest, me: SignedIn, body: Json<ReplaceProfile>) -> Result<HttpResponse> {
     let profile = profile::change(&app, me.id, body.into_inner().into(), || guard(&app, &req)).await?;
     app.jobs_were_pushed();
     Ok(HttpResponse::Ok().json(profile))
@@ -61,11 +57,7 @@ async fn replace_me(
         (status = 429, body = Problem,
             description = "`too-many-requests`: too many passwords were tried, or too many changes of e-mail asked for")))]
 #[patch("/api/users/me")]
-async fn change_me(
-    app: web::Data<App>,
-    req: HttpRequest,
-    Sent(me, body): Sent<SignedIn, Json<ChangeProfile>>,
-) -> Result<HttpResponse> {
+async fn change_me(app: web::Data<App>, req: HttpRequest, me: SignedIn, body: Json<ChangeProfile>) -> Result<HttpResponse> {
     let profile = profile::change(&app, me.id, body.into_inner(), || guard(&app, &req)).await?;
     app.jobs_were_pushed();
     Ok(HttpResponse::Ok().json(profile))

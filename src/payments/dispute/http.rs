@@ -23,7 +23,7 @@ use crate::error::{Error, Problem, Result};
 use crate::http::json::{Json, Path, Query};
 use crate::http::list::{Place, list_page};
 use crate::http::page::List;
-use crate::http::who::{Admin, Sent};
+use crate::http::who::Admin;
 use crate::ids::{DisputeId, OrderId, PaymentId};
 use crate::payments::gateway::Gateway;
 use crate::providers::names::PaymentProvider;
@@ -229,7 +229,8 @@ struct SettleDispute {
 #[post("/api/admin/disputes/{id}/settle")]
 pub(in crate::payments) async fn settle_dispute(
     app: web::Data<App>,
-    Sent(admin, body): Sent<Admin, Json<SettleDispute>>,
+    admin: Admin,
+    body: Json<SettleDispute>,
     id: Path<DisputeId>,
 ) -> Result<HttpResponse> {
     let found = rows::find(&app.db().await?, id.0).await?.ok_or(Error::NotFound("The dispute"))?;
@@ -299,7 +300,8 @@ struct SendEvidence {
 #[post("/api/admin/disputes/{id}/evidence")]
 pub(in crate::payments) async fn send_evidence(
     app: web::Data<App>,
-    Sent(admin, body): Sent<Admin, Json<SendEvidence>>,
+    admin: Admin,
+    body: Json<SendEvidence>,
     id: Path<DisputeId>,
 ) -> Result<HttpResponse> {
     let found = rows::find(&app.db().await?, id.0).await?.ok_or(Error::NotFound("The dispute"))?;

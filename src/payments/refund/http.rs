@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::error::{Problem, Result};
 use crate::http::idempotency::IdempotencyKey;
 use crate::http::json::{Json, Path};
-use crate::http::who::{Admin, Sent};
+use crate::http::who::Admin;
 use crate::ids::RefundId;
 
 /// Tries a refund again
@@ -85,7 +85,8 @@ fn is_said(note: &str, (): &()) -> garde::Result {
 #[post("/api/admin/refunds/{id}/settle")]
 pub(in crate::payments) async fn settle_refund(
     app: web::Data<App>,
-    Sent(admin, body): Sent<Admin, Json<SettleRefund>>,
+    admin: Admin,
+    body: Json<SettleRefund>,
     id: Path<RefundId>,
     key: IdempotencyKey,
 ) -> Result<HttpResponse> {
