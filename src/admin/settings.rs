@@ -11,7 +11,7 @@ use crate::invoices::settings::InvoiceSettings;
 use crate::tax::TaxRules;
 
 use crate::app::App;
-use crate::audit_log;
+use crate::audit_log::{self, Action};
 use crate::catalog;
 use crate::catalog::low_stock::StockSettings;
 use crate::catalog::synonyms::SearchSettings;

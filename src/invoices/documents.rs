@@ -182,7 +182,7 @@ pub(super) async fn list(app: Data<App>, ViewedOrder { id: order, viewer }: View
 pub(super) async fn of_order(
     app: Data<App>,
     Opened { order, scope: (all, user) }: Opened,
-    Path((_, invoice, document)): Path<(String, InvoiceId, Document)>,
+    Path((_id, invoice, document)): Path<(String, InvoiceId, Document)>,
 ) -> Result<HttpResponse> {
     const FIND: &str = sql!(
         FILE,
