@@ -39,7 +39,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long a connection that we close may take to hear of it.
 const CLOSE_WAIT: Duration = Duration::from_secs(1);
 /// An answer is copied into a connection's buffer while that holds less than this. Large ones come in pieces (`turn::PIECE`), so unsent
-/// bytes are 32 KiB at most, however large the answer is.
+/// bytes are 48 KiB at most, however large the answer is.
 const BUFFER: usize = 16 * 1024;
 
 /// Serves an application on an open listener until the returned server's handle stops it. Its outermost middleware must be

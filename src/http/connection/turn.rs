@@ -16,8 +16,8 @@ use actix_web::{Error, HttpMessage};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 
-/// What of an answer is handed over at once.
-const PIECE: usize = 16 * 1024;
+/// What of an answer is handed over at once: a page of twenty products goes out whole.
+const PIECE: usize = 32 * 1024;
 
 /// Of one connection.
 #[derive(Debug, Default)]
