@@ -49,6 +49,7 @@ pub async fn measure(bench: &Bench) -> Vec<Row> {
             }
         }
     }
+    all.retain(|work| bench.options.wants(&work.name));
     let mut rows = take_turns(bench, &shops, &all, "", Some(WANTED)).await;
     for shop in &shops {
         shop.db().await.execute(BACKLOG, &[&i64::try_from(bench.options.backlog).unwrap()]).await.unwrap();

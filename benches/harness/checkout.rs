@@ -29,10 +29,12 @@ const ALL: [Kind; 6] = [
     Kind { name: "everybody wants one product, 64 guests", wish: wish(1, true), guests: 64, share: 1.6, wanted: [1.0, 0.8] },
 ];
 
+const WITH_PIX: &str = "2 lines, 16 guests, PIX in the call";
+
 pub async fn measure(bench: &Bench) -> Vec<Row> {
     let mut shops = open_shops(bench, "checkout").await;
     let mut rows = Vec::new();
-    for kind in &ALL {
+    for kind in ALL.iter().filter(|kind| bench.options.wants(kind.name)) {
         let mut offers = Vec::new();
         for shop in &shops {
             offers.push(shop.offers(kind.wish).await);
@@ -49,7 +51,9 @@ pub async fn measure(bench: &Bench) -> Vec<Row> {
         let carts = async |shop: &Shop, n: usize, each| shop.fill_all(&offers[n], kind.guests, each).await;
         rows.push(beside_pgbench(bench, &mut shops, &work, carts).await);
     }
-    rows.push(with_pix(bench, &shops).await);
+    if bench.options.wants(WITH_PIX) {
+        rows.push(with_pix(bench, &shops).await);
+    }
     for shop in shops {
         shop.close(&bench.cluster).await;
     }
@@ -59,7 +63,7 @@ pub async fn measure(bench: &Bench) -> Vec<Row> {
 /// The order call with a PIX in it, beside the same without. The provider is the sandbox, on the same machine.
 async fn with_pix(bench: &Bench, shops: &[Shop]) -> Row {
     const GUESTS: usize = 16;
-    let mut row = Row::new("2 lines, 16 guests, PIX in the call", "orders/s", &["without PIX", "Vitrine"]);
+    let mut row = Row::new(WITH_PIX, "orders/s", &["without PIX", "Vitrine"]);
     let each = (bench.options.orders / 2 / GUESTS).max(4);
     let mut offers = Vec::new();
     for pix in [false, true] {

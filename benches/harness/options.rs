@@ -35,6 +35,9 @@ pub enum Part {
 pub struct Options {
     /// What to measure; without one, everything
     pub parts: Vec<Part>,
+    /// Only the rows of catalog and checkout whose name has this in it
+    #[arg(long)]
+    pub only: Option<String>,
     /// Rounds that count; one before them warms up
     #[arg(long, default_value_t = 5)]
     pub rounds: usize,
@@ -101,6 +104,11 @@ impl Options {
             (options.products, options.past_orders, options.growth_calls) = (vec![1_000, 2_000], vec![1_000, 2_000], 8);
         }
         options
+    }
+
+    /// Whether a row of that name is measured.
+    pub fn wants(&self, name: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| name.contains(only.as_str()))
     }
 
     pub fn chosen(&self) -> Vec<Part> {

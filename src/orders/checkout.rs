@@ -27,6 +27,7 @@ use crate::error::{Error, Result};
 use crate::http::idempotency::{Claim, Kept};
 use crate::ids::OrderId;
 use crate::jobs::{self, Job};
+use crate::payments::charge::first::FirstCharge;
 use crate::sale::life;
 
 type Param<'a> = &'a (dyn ToSql + Sync);
@@ -46,6 +47,8 @@ pub struct NewOrder {
     pub access_token: Option<String>,
     /// A variant is sold out now, so cached answers are out of date.
     pub sold_out: bool,
+    /// The charge that was written with it, to be asked for now.
+    pub first_charge: Option<FirstCharge>,
 }
 
 /// Written with the order and its lines: history, jobs, the kept answer, the emptied cart. No job of a new order can be queued
@@ -102,7 +105,8 @@ async fn place_in(tx: &mut Pipeline, app: &App, asked: &Asked<'_>, new: &PlaceOr
     let order = draft.view(app);
     let body = serde_json::to_value(&order).map_err(|e| Error::Internal(e.to_string()))?;
     let sold_out = write(tx, app, &draft, &order, &kept_of(&body), key, actor).await?;
-    Ok(Placed::New(Box::new(NewOrder { access_token: access_token(app, owner, order.id), order, sold_out })))
+    let access_token = access_token(app, owner, order.id);
+    Ok(Placed::New(Box::new(NewOrder { order, access_token, sold_out, first_charge: draft.first_charge })))
 }
 
 /// The token with which a guest opens the order. A repeat of the call is answered the same one.
@@ -158,6 +162,7 @@ async fn write(
             (Job::MailExpiryReminder { order: draft.id }, Some(draft.remind_at)),
         ]),
     }
+    next.extend(draft.first_charge.iter().map(FirstCharge::check));
     let batch = jobs::Batch::of(&next);
     let answer = serde_json::to_vec(body).map_err(|e| Error::Internal(e.to_string()))?;
     let lines = LineColumns::of(draft.id, &draft.lines);
@@ -220,7 +225,8 @@ async fn write(
         discount_cents bigint: lines.discounts,
     });
     let alert = unready_alert(app, draft);
-    let statements = Statements::prepare(client, order_row.sql, line_rows.sql, alert.is_some()).await?;
+    let statements =
+        Statements::prepare(client, order_row.sql, line_rows.sql, alert.is_some(), draft.first_charge.is_some()).await?;
     let unpaid = draft.unpaid();
     let check = async {
         let Some(u) = &unpaid else { return Ok(()) };
@@ -231,6 +237,12 @@ async fn write(
     let tell = async {
         match (&statements.alert, &alert) {
             (Some(statement), Some(alert)) => client.execute(statement, &alert.values()).await.map(|_| ()),
+            _ => Ok(()),
+        }
+    };
+    let charge = async {
+        match (&statements.charge, &draft.first_charge) {
+            (Some(statement), Some(first)) => first.write(client, statement, &actor, &cause).await,
             _ => Ok(()),
         }
     };
@@ -262,10 +274,11 @@ async fn write(
     ];
     let taken: [Param<'_>; 5] = [&lines.variants, &lines.quantities, &lines.ids, &actor, &cause];
     // As above: the cause is the error of the first statement that failed.
-    let (order, lines, rest, drop_coupon, tell, check, spend, sold_out, end) = join!(
+    let (order, lines, rest, charge, drop_coupon, tell, check, spend, sold_out, end) = join!(
         client.execute(&statements.order, &order_row.values),
         client.execute(&statements.lines, &line_rows.values),
         client.execute(&statements.rest, &rest),
+        charge,
         drop_coupon,
         tell,
         check,
@@ -276,7 +289,7 @@ async fn write(
     let written = [order, lines, rest]
         .into_iter()
         .map(|of| of.map(|_| ()))
-        .chain([drop_coupon, tell, check, spend])
+        .chain([charge, drop_coupon, tell, check, spend])
         .collect::<Result<(), _>>()
         .and(sold_out)
         .and_then(|sold_out| end.map(|()| sold_out));
@@ -332,11 +345,13 @@ struct Statements {
     coupon: Statement,
     take: Statement,
     alert: Option<Statement>,
+    charge: Option<Statement>,
 }
 
 impl Statements {
-    async fn prepare(client: &Object, order: &str, lines: &str, with_alert: bool) -> Result<Self> {
+    async fn prepare(client: &Object, order: &str, lines: &str, with_alert: bool, with_charge: bool) -> Result<Self> {
         let alert = if with_alert { Some(db::prepare(client, alerts::RAISE).await?) } else { None };
+        let charge = if with_charge { Some(FirstCharge::prepare(client).await?) } else { None };
         let (order, lines, rest, drop_coupon, unpaid, coupon, take) = try_join!(
             db::prepare(client, order),
             db::prepare(client, lines),
@@ -346,6 +361,6 @@ impl Statements {
             db::prepare(client, SPEND_COUPON),
             db::prepare(client, TAKE_STOCK),
         )?;
-        Ok(Self { order, lines, rest, drop_coupon, unpaid, coupon, take, alert })
+        Ok(Self { order, lines, rest, drop_coupon, unpaid, coupon, take, alert, charge })
     }
 }

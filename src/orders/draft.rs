@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use tokio_postgres::Row;
 use vitrine_kit::Money;
+use vitrine_kit::pix::Payer;
 
 use super::buyer::{check_state, customer, customer_address};
 use super::limits::{self, OrderLimits, Unpaid};
@@ -18,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::ids::{CartId, CouponId, OrderId, UserId, VariantId};
 use crate::invoices::readiness::{Door, Unready};
 use crate::lang::Lang;
+use crate::payments::charge::first::{self, FirstCharge};
 use crate::payments::charge::methods::{Method, Methods};
 use crate::sale::address::{ShippingAddress, tracking_url};
 use crate::sale::states::{OrderPaymentStatus, OrderStatus};
@@ -27,6 +29,8 @@ use crate::tax::registration::StateRegistration;
 
 /// How long an unpaid order keeps its stock after its charge has expired, for a PIX that was paid in the last second.
 pub const GRACE: SignedDuration = SignedDuration::from_mins(5);
+/// A charge that is asked for with the order begins somewhat later, when its provider has made it: the order need not be changed for that.
+const CHARGE_BEGINS: SignedDuration = SignedDuration::from_secs(15);
 
 /// The order with every price fixed, before it is written.
 pub(super) struct Draft {
@@ -71,6 +75,8 @@ pub(super) struct Draft {
     /// When the buyer of an unpaid PIX is reminded: after two thirds of its time.
     pub(super) remind_at: Timestamp,
     pub(super) expires_at: Timestamp,
+    /// The charge that is asked for as soon as the order stands.
+    pub(super) first_charge: Option<FirstCharge>,
 }
 
 impl Draft {
@@ -109,11 +115,15 @@ impl Draft {
         let coupon = coupon.filter(|_| !frees_shipping || free == Some(Free::Coupon)); // it is not spent for nothing
         let total = subtotal.checked_sub(discount).and_then(|m| m.checked_add(shipping)).ok_or_else(too_much)?;
         shown::check_expected(new.expected_total_cents, total)?;
-        check_amount(by_method, total)?;
+        check_amount(by_method.as_ref(), total)?;
         let time_to_pay = SignedDuration::try_from(app.config.pix.expiry).unwrap_or(SignedDuration::from_mins(30));
+        let (id, number) = (OrderId::new(), order_number());
+        let charge = first::Asked { order: id, number: &number, total, method_discount, placed_at: now, payer: payer(&contact) };
+        let first_charge = first_charge(app, new, by_method.as_ref(), charge);
+        let later = if first_charge.is_some() { CHARGE_BEGINS } else { SignedDuration::ZERO };
         Ok(Self {
-            id: OrderId::new(),
-            number: order_number(),
+            id,
+            number,
             user: owner.user(),
             cart: cart.get("id"),
             cart_has_coupon: read.carts_coupon().is_some(),
@@ -143,7 +153,8 @@ impl Draft {
             sms_opt_in: read.buyer.is_none() && new.sms_opt_in.unwrap_or(false),
             privacy_version: new.privacy_version.clone().filter(|_| read.buyer.is_none()),
             remind_at: now + time_to_pay * 2 / 3,
-            expires_at: now + time_to_pay + GRACE,
+            expires_at: now + time_to_pay + GRACE + later,
+            first_charge,
         })
     }
 
@@ -212,11 +223,27 @@ impl Draft {
 }
 
 /// An order that cannot be paid by the chosen method is not placed. What costs nothing is not paid at all.
-fn check_amount(by_method: Option<(Method, Methods)>, total: Money) -> Result<()> {
+fn check_amount(by_method: Option<&(Method, Methods)>, total: Money) -> Result<()> {
     match by_method {
-        Some((method, offers)) if !total.is_zero() => offers.check_amount(method, total),
+        Some((method, offers)) if !total.is_zero() => offers.check_amount(*method, total),
         _ => Ok(()),
     }
+}
+
+/// The charge of a buyer who pays in this call. `None`: there is nothing to pay, or the method cannot be used now. Then the order is
+/// placed without it, and what starts its payment says why.
+fn first_charge(
+    app: &App,
+    new: &PlaceOrder,
+    by_method: Option<&(Method, Methods)>,
+    asked: first::Asked<'_>,
+) -> Option<FirstCharge> {
+    let (method, offers) = by_method.filter(|_| new.pay.is_some() && !asked.total.is_zero())?;
+    if offers.offer(*method).enabled { FirstCharge::of(app, *method, asked) } else { None }
+}
+
+fn payer(contact: &Contact) -> Payer {
+    Payer { name: contact.name.clone(), tax_id: contact.document.clone(), email: contact.email.clone() }
 }
 
 /// Only where the shop issues invoices: the lines were read with what these need.

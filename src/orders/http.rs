@@ -27,6 +27,7 @@ use crate::http::request_id;
 use crate::http::spoken;
 use crate::http::who::{SignedIn, Visitor};
 use crate::ids::OrderId;
+use crate::payments::charge::first::FirstCharge;
 use crate::payments::charge::methods::Method;
 use crate::payments::charge::start;
 use crate::sale::seen::{SeenOrder, ViewedOrder};
@@ -102,7 +103,7 @@ async fn place(
             }
             let payment = match body.pay {
                 Some(_) if new.order.total_cents.is_zero() => Some(PlacedPayment::not_needed()),
-                Some(wish) => Some(start_payment(&app, &visitor, new.order.id, wish.method).await),
+                Some(wish) => Some(start_payment(&app, &visitor, new.order.id, wish.method, new.first_charge).await),
                 None => None,
             };
             let placed = PlacedOrder { order: new.order, access_token: new.access_token, payment };
@@ -119,7 +120,7 @@ async fn replay(app: &App, visitor: &Visitor, owner: &Owner, body: &PlaceOrder, 
     {
         let payment = match answer["total_cents"] == 0 {
             true => PlacedPayment::not_needed(),
-            false => start_payment(app, visitor, order, wish.method).await,
+            false => start_payment(app, visitor, order, wish.method, None).await,
         };
         answer["payment"] = value_of(&payment)?;
     }
@@ -132,12 +133,22 @@ fn value_of(answer: &impl Serialize) -> Result<serde_json::Value> {
 }
 
 /// Starts the payment of a placed order. If that fails, the answer says why, and the payment can be asked for again.
-async fn start_payment(app: &App, visitor: &Visitor, order: OrderId, method: Method) -> PlacedPayment {
+async fn start_payment(
+    app: &App,
+    visitor: &Visitor,
+    order: OrderId,
+    method: Method,
+    first: Option<FirstCharge>,
+) -> PlacedPayment {
     let viewer = match &visitor.user {
         Some(user) => Viewer::Customer(user.id),
         None => Viewer::Guest,
     };
-    match start::start_payment(app, viewer, order, method).await {
+    let started = match first {
+        Some(first) => start::start_first(app, viewer, order, method, first).await,
+        None => start::start_payment(app, viewer, order, method).await,
+    };
+    match started {
         Ok(started) => PlacedPayment::Started(started),
         Err(error) => {
             error.error_response(); // logged where it is our fault

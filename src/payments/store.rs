@@ -1,19 +1,25 @@
 //! The row of a payment, and its SQL. The order of locks stands in `sale/locks.rs`.
 
 use deadpool_postgres::GenericClient;
-use jiff::Timestamp;
+use futures_util::try_join;
+use jiff::{SignedDuration, Timestamp};
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 use vitrine_kit::dispute::Contested;
 use vitrine_kit::pix::Charge;
 use vitrine_kit::{Money, TaxId};
 
 use crate::app::App;
+use crate::cause::{self, Actor};
 use crate::db::{self, sql};
 use crate::error::{Error, Result};
 use crate::ids::{OrderId, PaymentId};
 use crate::sale::locks::{self, LockedOrder};
 use crate::sale::states::PaymentStatus;
+
+/// As the column's default.
+const CURRENCY: &str = "BRL";
 
 /// A row of `payments`.
 #[derive(Debug, Clone)]
@@ -57,6 +63,45 @@ pub struct Payment {
 }
 
 impl Payment {
+    /// A charge that nobody was asked for yet: as its row is written. `times`: when that is, and when the charge expires.
+    pub fn creating(
+        order: OrderId,
+        method: &str,
+        provider: &str,
+        amount: Money,
+        method_discount: Money,
+        times: (Timestamp, Timestamp),
+    ) -> Self {
+        let (created_at, expires_at) = times;
+        Self {
+            id: PaymentId::new(),
+            order_id: order,
+            method: method.to_owned(),
+            provider: provider.to_owned(),
+            status: PaymentStatus::Creating,
+            amount,
+            captured: Money::ZERO,
+            refunded: Money::ZERO,
+            lost: Money::ZERO,
+            is_surplus: false,
+            currency: CURRENCY.to_owned(),
+            method_discount,
+            tries: 1,
+            provider_ref: None,
+            end_to_end_id: None,
+            copy_paste: None,
+            qr_code_url: None,
+            error: None,
+            expires_at,
+            paid_at: None,
+            created_at,
+            is_over: false,
+            grace_ends_at: expires_at + SignedDuration::from_mins(5),
+            is_past_grace: false,
+            is_fresh: true,
+        }
+    }
+
     /// The state of a voided charge: `expired` after its end, else `cancelled`.
     pub fn voided(&self) -> PaymentStatus {
         if self.is_over { PaymentStatus::Expired } else { PaymentStatus::Cancelled }
@@ -104,9 +149,10 @@ fn payment_of(row: &Row) -> Result<Payment> {
 /// A payment and its order, both locked.
 pub async fn lock(tx: &impl GenericClient, id: PaymentId) -> Result<Option<(LockedOrder, Payment)>> {
     const LOCK_PAYMENT: &str = sql!(PAYMENT, "WHERE p.id = $1 FOR NO KEY UPDATE");
-    let Some(order) = locks::lock_order_of_payment(tx, id).await? else { return Ok(None) };
-    let payment = db::query_one(tx, LOCK_PAYMENT, &[&id]).await?;
-    Ok(Some((order, payment_of(&payment)?)))
+    // Sent together and run in this order: both are prepared first, so that neither waits for that alone.
+    try_join!(db::prepare(tx, locks::LOCK_ORDER_OF_PAYMENT), db::prepare(tx, LOCK_PAYMENT))?;
+    let (order, payment) = try_join!(locks::lock_order_of_payment(tx, id), db::query_opt(tx, LOCK_PAYMENT, &[&id]))?;
+    Ok(order.zip(payment.as_ref().map(payment_of).transpose()?))
 }
 
 /// For jobs. Requests find a payment through the order, which names the viewer.
@@ -214,7 +260,8 @@ pub async fn insert(
 pub async fn extend_order(tx: &impl GenericClient, order: OrderId, method: &str, charge_ends: Timestamp) -> Result<()> {
     const EXTEND: &str = "
         UPDATE orders SET expires_at = greatest(expires_at, $3::timestamptz + interval '5 minutes'), payment_method = $2, updated_at = now()
-         WHERE id = $1 AND status = 'pending'";
+         WHERE id = $1 AND status = 'pending'
+           AND (expires_at < $3::timestamptz + interval '5 minutes' OR payment_method IS DISTINCT FROM $2)";
     db::execute(tx, EXTEND, &[&order, &method, &charge_ends]).await?;
     Ok(())
 }
@@ -232,17 +279,29 @@ pub async fn mark_checked(db: &impl GenericClient, id: PaymentId) -> Result<()> 
     Ok(())
 }
 
-/// The provider made the charge: the buyer can pay it. `false`: the payment is in another state, or the order has another live one.
+/// The provider made the charge: the buyer can pay it, and the order lives as [`extend_order`] says. `false`: the payment is in another
+/// state, or the order has another live one.
 pub async fn mark_pending(tx: &impl GenericClient, payment: &Payment, charge: &Charge) -> Result<bool> {
     const MARK: &str = sql!("
-        UPDATE payments p
-           SET status = 'pending', provider_ref = nullif($2, ''), copy_paste = nullif($3, ''), qr_code_url = $4, expires_at = $5, error = NULL,
-               checked_at = now(), updated_at = now()
-         WHERE p.id = $1 AND p.status IN ('creating', 'unknown', 'failed')
-           AND NOT EXISTS (SELECT FROM payments q WHERE q.order_id = p.order_id AND q.id <> p.id
-                            AND q.status IN ", PaymentStatus::LIVE_SQL, ")");
+        WITH marked AS (
+            UPDATE payments p
+               SET status = 'pending', provider_ref = nullif($2, ''), copy_paste = nullif($3, ''), qr_code_url = $4, expires_at = $5,
+                   error = NULL, checked_at = now(), updated_at = now()
+             WHERE p.id = $1 AND p.status IN ('creating', 'unknown', 'failed')
+               AND NOT EXISTS (SELECT FROM payments q WHERE q.order_id = p.order_id AND q.id <> p.id
+                                AND q.status IN ", PaymentStatus::LIVE_SQL, ")
+            RETURNING p.id, p.order_id, p.method, p.expires_at + interval '5 minutes' AS until),
+        extended AS (
+            UPDATE orders o SET expires_at = greatest(o.expires_at, m.until), payment_method = m.method, updated_at = now()
+              FROM marked m
+             WHERE o.id = m.order_id AND o.status = 'pending' AND (o.expires_at < m.until OR o.payment_method IS DISTINCT FROM m.method))
+        INSERT INTO order_history (order_id, subject, subject_id, from_state, to_state, reason, actor, cause)
+        SELECT order_id, 'payment', id, $6::text, 'pending', 'the provider made the charge', $7::text, $8::text FROM marked");
     let c = charge;
-    Ok(db::execute(tx, MARK, &[&payment.id, &c.txid, &c.copy_paste, &c.qr_code_url, &c.expires_at]).await? == 1)
+    let (actor, cause) = (Actor::System.to_string(), cause::current());
+    let marked: [&(dyn ToSql + Sync); 8] =
+        [&payment.id, &c.txid, &c.copy_paste, &c.qr_code_url, &c.expires_at, &payment.status, &actor, &cause];
+    Ok(db::execute(tx, MARK, &marked).await? == 1)
 }
 
 /// Fills in fields that are empty.

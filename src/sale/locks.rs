@@ -120,10 +120,13 @@ pub async fn lock_order_for_shop(tx: &impl GenericClient, order: OrderId) -> Res
     db::query_opt(tx, LOCK, &[&order]).await?.as_ref().map(order_of).transpose()
 }
 
+/// The statement of [`lock_order_of_payment`].
+pub const LOCK_ORDER_OF_PAYMENT: &str =
+    sql!(ORDER, "WHERE o.id = (SELECT order_id FROM payments WHERE id = $1) FOR NO KEY UPDATE");
+
 /// Locks the order of a payment. Lock the payment next.
 pub async fn lock_order_of_payment(tx: &impl GenericClient, payment: PaymentId) -> Result<Option<LockedOrder>> {
-    const LOCK: &str = sql!(ORDER, "WHERE o.id = (SELECT order_id FROM payments WHERE id = $1) FOR NO KEY UPDATE");
-    db::query_opt(tx, LOCK, &[&payment]).await?.as_ref().map(order_of).transpose()
+    db::query_opt(tx, LOCK_ORDER_OF_PAYMENT, &[&payment]).await?.as_ref().map(order_of).transpose()
 }
 
 /// Locks the order of an invoice. Lock the invoice next.

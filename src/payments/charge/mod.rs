@@ -4,6 +4,7 @@ pub mod answer;
 pub mod bounds;
 pub mod certificate;
 pub mod check;
+pub mod first;
 pub mod method;
 pub mod methods;
 pub mod price;

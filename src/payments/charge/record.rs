@@ -114,9 +114,6 @@ async fn payable(tx: &impl GenericClient, order: &LockedOrder, payment: &Payment
         return Ok(ChargeState::Payable);
     }
     if order.is_open() && waits && store::mark_pending(tx, payment, charge).await? {
-        store::extend_order(tx, order.id, &payment.method, charge.expires_at).await?;
-        record_payment(tx, payment, Some(payment.status), PaymentStatus::Pending, "the provider made the charge", Actor::System)
-            .await?;
         return Ok(ChargeState::Payable);
     }
     // The order does not wait for this charge any more, so it is voided.

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::ids::{OrderId, PaymentId};
 use crate::jobs::{self, Job};
 use crate::payments::charge::answer::{Extras, Started, started};
+use crate::payments::charge::first::{FirstCharge, description};
 use crate::payments::charge::methods::{self, Method, Methods};
 use crate::payments::charge::record::{self, ChargeState};
 use crate::payments::charge::{price, void};
@@ -39,12 +40,13 @@ const SHORTEST_LIFE_S: i64 = 60;
 /// Each round but the last has voided an old charge or passed over a provider that is away.
 const ROUNDS: usize = 5;
 /// When a job checks a new charge for the first time.
-const FIRST_CHECK: SignedDuration = SignedDuration::from_secs(60);
+pub(super) const FIRST_CHECK: SignedDuration = SignedDuration::from_secs(60);
 
 /// A charge to be asked for, under a row that is committed.
-struct Attempt {
-    payment: Payment,
-    charge: NewCharge,
+#[derive(Debug)]
+pub(super) struct Attempt {
+    pub(super) payment: Payment,
+    pub(super) charge: NewCharge,
 }
 
 enum Begun {
@@ -69,20 +71,34 @@ enum Recorded {
 /// Errors: 404 not the viewer's order; 409 it does not wait for money, or the method is not offered; 503 the provider is
 /// away, gave no clear answer, or `PAY_WAIT` is over: the order stands, and asking again repeats the call under the same key.
 pub async fn start_payment(app: &App, viewer: Viewer, order: OrderId, method: Method) -> Result<Started> {
-    let started = tokio::time::timeout(DEADLINE, rounds(app, viewer, order, method)).await;
+    in_time(order, rounds(app, viewer, order, method, None)).await
+}
+
+/// The same for an order that was just placed with its first charge.
+pub async fn start_first(app: &App, viewer: Viewer, order: OrderId, method: Method, first: FirstCharge) -> Result<Started> {
+    in_time(order, rounds(app, viewer, order, method, Some(Box::new(first.0)))).await
+}
+
+async fn in_time(order: OrderId, rounds: impl Future<Output = Result<Started>>) -> Result<Started> {
+    let started = tokio::time::timeout(DEADLINE, rounds).await;
     started.unwrap_or_else(|_| {
         tracing::warn!(order.id = %order, "a payment took too long to start: what was asked for is looked up by its key");
         Err(Error::Busy { what: "The provider takes too long: ask again in a moment", retry_after_s: 2 })
     })
 }
 
-async fn rounds(app: &App, viewer: Viewer, order: OrderId, method: Method) -> Result<Started> {
+/// `first`: a charge that is written and that nobody was asked for yet.
+async fn rounds(app: &App, viewer: Viewer, order: OrderId, method: Method, mut first: Option<Box<Attempt>>) -> Result<Started> {
     let (began, mut away) = (Instant::now(), Vec::new());
     for round in 0..ROUNDS {
         if round > 0 && began.elapsed() > app.config.pix.pay_wait {
             return Err(Error::Busy { what: "The providers of this payment take too long: ask again", retry_after_s: 5 });
         }
-        match begin(app, viewer, order, method, &away).await? {
+        let begun = match first.take() {
+            Some(attempt) => Begun::Call(attempt),
+            None => begin(app, viewer, order, method, &away).await?,
+        };
+        match begun {
             Begun::Live(payment) => return started(app, &payment, None),
             Begun::InTheWay(old) => void::void_or_give_up(app, old).await?,
             Begun::Call(attempt) => {
@@ -207,7 +223,7 @@ async fn attempt(app: &App, tx: &impl GenericClient, order: &LockedOrder, paymen
         order_id: order.id.0,
         amount: payment.amount,
         expires_in_s: u32::try_from(life.max(1)).unwrap_or(u32::MAX),
-        description: format!("Pedido {}", order.number),
+        description: description(&order.number),
         payer: pix::Payer {
             name: payer.name,
             tax_id: payer.tax_id,
