@@ -7,6 +7,7 @@ pub mod head;
 pub mod idempotency;
 pub mod json;
 pub mod list;
+mod memory;
 pub mod methods;
 mod objects;
 pub mod page;

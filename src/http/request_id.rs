@@ -21,7 +21,7 @@ use crate::app::App;
 use crate::cause;
 use crate::client_ip::client_ip;
 use crate::error;
-use crate::http::head;
+use crate::http::{head, memory};
 use crate::ids::{OrderId, UserId};
 use crate::request;
 
@@ -36,6 +36,9 @@ pub async fn track(mut req: ServiceRequest, next: Next<impl MessageBody + 'stati
     answer_v1(&mut req);
     let method = req.method().clone();
     let is_head = head::as_get(&mut req);
+    if let Some(answer) = memory::answer(&req).await {
+        return Ok(finish(req.into_response(answer), &id, &method, is_head, started, &Span::none()));
+    }
     let span = span_of(&id, req.match_info().as_str()); // decoded, as routes are matched
     let base = req.app_data::<Data<App>>().map(|app| app.config.http.public_url.clone()).unwrap_or_default();
     let work = request::at_public_url(base, async move {
@@ -44,8 +47,20 @@ pub async fn track(mut req: ServiceRequest, next: Next<impl MessageBody + 'stati
         }
         Ok::<_, Error>(next.call(req).await?.map_into_boxed_body())
     });
-    let mut res = cause::scope("request", &id, work).instrument(span.clone()).await?;
-    if let Ok(value) = HeaderValue::from_str(&id) {
+    let res = cause::scope("request", &id, work).instrument(span.clone()).await?;
+    Ok(finish(res, &id, &method, is_head, started, &span))
+}
+
+/// What every answer has and is counted by.
+fn finish(
+    mut res: ServiceResponse<BoxBody>,
+    id: &str,
+    method: &Method,
+    is_head: bool,
+    started: Instant,
+    span: &Span,
+) -> ServiceResponse<BoxBody> {
+    if let Ok(value) = HeaderValue::from_str(id) {
         res.headers_mut().insert(HEADER, value);
     }
     res.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -60,9 +75,9 @@ pub async fn track(mut req: ServiceRequest, next: Next<impl MessageBody + 'stati
         () if method.is_safe() && status < 400 => Level::DEBUG,
         () => Level::INFO,
     };
-    write_down(&res, &Seen { method: &method, status, id: &id, level, elapsed }, &span);
-    count_request(&method, status, elapsed);
-    Ok(res)
+    write_down(&res, &Seen { method, status, id, level, elapsed }, span);
+    count_request(method, status, elapsed);
+    res
 }
 
 /// A finished request.

@@ -19,6 +19,17 @@ async fn a_path_with_encoded_letters_counts_like_the_path_that_it_is() {
     shop.close().await;
 }
 
+#[actix_web::test]
+async fn an_answer_from_memory_counts_like_one_that_is_read() {
+    let shop = Shop::open_with(&[("RATE_LIMIT_GLOBAL", "3/1h")]).await;
+    let mut statuses = Vec::new();
+    for _ in 0..4 {
+        statuses.push(shop.get("/api/products").await.status);
+    }
+    assert_eq!(statuses, [200, 200, 200, 429]);
+    shop.close().await;
+}
+
 /// A try to sign in from another address each time, with the token of a device where there is one.
 async fn try_from(shop: &Shop, n: u32, email: &str, password: &str, device: Option<&str>) -> Answer {
     let request = shop.request("POST", "/api/auth/login").header("X-Forwarded-For", &format!("198.51.100.{n}:4711"));

@@ -32,6 +32,7 @@ async fn every_access_is_recorded_with_time_and_address_and_nothing_of_the_perso
         .await;
     assert_eq!(seen.status, 404);
     shop.get("/api/products?q=canario").await;
+    shop.get("/api/products?q=canario").await; // from memory
     let user = session.body["user"]["id"].clone();
     shop.close().await; // what waits is written
     let lines = lines(&folder);
@@ -45,6 +46,7 @@ async fn every_access_is_recorded_with_time_and_address_and_nothing_of_the_perso
     assert_eq!(asked["port"], Value::Null, "the port is the proxy's");
     assert_eq!(of("/api/auth/register")["user"], Value::Null);
     assert!(of("/api/products")["port"].is_u64());
+    assert_eq!(lines.iter().filter(|line| line["route"] == "/api/products").count(), 2);
     let text = serde_json::to_string(&lines).unwrap();
     assert!(!text.to_lowercase().contains("canario") && !text.contains(&order.to_string()), "{text}");
     std::fs::remove_dir_all(folder).unwrap();

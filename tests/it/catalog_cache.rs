@@ -35,6 +35,33 @@ async fn a_hit_is_the_same_bytes_under_the_same_tag_and_does_not_ask_the_databas
 }
 
 #[actix_web::test]
+async fn an_answer_from_memory_is_the_one_that_another_origin_is_given_by_the_long_way() {
+    let shop = Shop::open_with(&[("ALLOWED_ORIGINS", "https://loja.example")]).await;
+    let mug = shop.product("Caneca").create().await;
+    let paths = [format!("/api/v1/products/{}", mug.id), "/api/products".into(), "/api/categories".into()];
+    let etag = shop.get("/api/products").await.header("etag").unwrap().to_owned();
+    for (method, path) in paths.iter().flat_map(|path| [("GET", path), ("HEAD", path)]) {
+        for tag in ["\"another\"", &etag] {
+            let ask = || shop.request(method, path).header("If-None-Match", tag).header("X-Request-ID", "pedido-1");
+            ask().send().await; // from now on it is in memory
+            let short = ask().send().await;
+            let long = ask().header("Origin", "https://loja.example").send().await;
+            assert_eq!((short.status, &short.bytes), (long.status, &long.bytes), "{method} {path}");
+            let told = ["access-control-allow-origin", "access-control-allow-credentials", "access-control-expose-headers"];
+            let mut theirs = long.headers.clone();
+            for name in told {
+                assert!(theirs.remove(name).is_some() && !short.headers.contains_key(name), "{method} {path}: {name}");
+            }
+            theirs.remove("date");
+            let mut ours = short.headers.clone();
+            ours.remove("date");
+            assert_eq!(ours, theirs, "{method} {path}");
+        }
+    }
+    shop.close().await;
+}
+
+#[actix_web::test]
 async fn what_the_client_has_already_is_not_sent_again() {
     let shop = Shop::open().await;
     shop.product("Caneca").create().await;
