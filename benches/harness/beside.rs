@@ -32,7 +32,8 @@ pub async fn open_shops(bench: &Bench, name: &str) -> Vec<Shop> {
     let mut shops = Vec::new();
     for (n, build) in bench.builds.iter().enumerate() {
         let dir = bench.dir.join(&build.name);
-        shops.push(Shop::open(&bench.cluster, &dir, &build.binary, &format!("{name}_{n}"), &[]).await);
+        let more = bench.options.variables(n);
+        shops.push(Shop::open(&bench.cluster, &dir, &build.binary, &format!("{name}_{n}"), &more).await);
     }
     shops
 }

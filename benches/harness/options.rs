@@ -68,6 +68,9 @@ pub struct Options {
     /// Vitrine's binary
     #[arg(long, default_value = env!("CARGO_BIN_EXE_vitrine"))]
     pub binary: PathBuf,
+    /// A variable for its servers, as NAME=VALUE: with the same binary as `--other`, what a setting changes
+    #[arg(long)]
+    pub set: Vec<String>,
     /// Another build's binary
     #[arg(long)]
     pub other: Option<PathBuf>,
@@ -109,6 +112,12 @@ impl Options {
     /// Whether a row of that name is measured.
     pub fn wants(&self, name: &str) -> bool {
         self.only.as_ref().is_none_or(|only| name.contains(only.as_str()))
+    }
+
+    /// The variables of the n-th build.
+    pub fn variables(&self, n: usize) -> Vec<(&str, &str)> {
+        let set = if n == 0 { self.set.as_slice() } else { &[] };
+        set.iter().filter_map(|variable| variable.split_once('=')).collect()
     }
 
     pub fn chosen(&self) -> Vec<Part> {
