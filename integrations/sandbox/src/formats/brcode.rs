@@ -1,6 +1,6 @@
 //! BR Code (EMV merchant-presented): the text behind a PIX QR, and its picture.
 
-use qrcode::{Color, QrCode};
+use fast_qr::QRBuilder;
 
 /// Pixels per module, and the quiet zone in modules.
 const SCALE: usize = 4;
@@ -43,15 +43,14 @@ fn crc16(bytes: &[u8]) -> u16 {
 
 /// A black and white PNG, one bit per pixel. `None` when the text is too long for a QR code.
 pub(crate) fn qr_png(text: &str) -> Option<Vec<u8>> {
-    let code = QrCode::new(text).ok()?;
-    let modules = code.width();
-    let colors = code.to_colors();
+    let code = QRBuilder::new(text).build().ok()?;
+    let modules = code.size;
     let side = (modules + 2 * QUIET) * SCALE;
     let dark = |x: usize, y: usize| {
         let (Some(x), Some(y)) = ((x / SCALE).checked_sub(QUIET), (y / SCALE).checked_sub(QUIET)) else {
             return false;
         };
-        x < modules && y < modules && colors[y * modules + x] == Color::Dark
+        x < modules && y < modules && code[y][x].value()
     };
     let row_bytes = side.div_ceil(8);
     let mut pixels = vec![0xFF_u8; row_bytes * side];
@@ -65,6 +64,7 @@ pub(crate) fn qr_png(text: &str) -> Option<Vec<u8>> {
     let mut encoder = png::Encoder::new(&mut out, side, side);
     encoder.set_color(png::ColorType::Grayscale);
     encoder.set_depth(png::BitDepth::One);
+    encoder.set_compression(png::Compression::Fast);
     encoder.write_header().ok()?.write_image_data(&pixels).ok()?;
     Some(out)
 }
