@@ -151,7 +151,8 @@ pub async fn lock(tx: &impl GenericClient, id: PaymentId) -> Result<Option<(Lock
     const LOCK_PAYMENT: &str = sql!(PAYMENT, "WHERE p.id = $1 FOR NO KEY UPDATE");
     // Sent together and run in this order: both are prepared first, so that neither waits for that alone.
     try_join!(db::prepare(tx, locks::LOCK_ORDER_OF_PAYMENT), db::prepare(tx, LOCK_PAYMENT))?;
-    let (order, payment) = try_join!(locks::lock_order_of_payment(tx, id), db::query_opt(tx, LOCK_PAYMENT, &[&id]))?;
+    let named: [&(dyn ToSql + Sync); 1] = [&id];
+    let (order, payment) = try_join!(locks::lock_order_of_payment(tx, id), db::query_opt(tx, LOCK_PAYMENT, &named))?;
     Ok(order.zip(payment.as_ref().map(payment_of).transpose()?))
 }
 
