@@ -93,4 +93,10 @@ impl Dispute {
     pub fn taken_cents(&self) -> i64 {
         -self.moved_cents.iter().sum::<i64>()
     }
+
+    /// What the shop cannot give back because of it: what it took, and until it ends what it is about. An inquiry holds nothing.
+    pub fn held_cents(&self) -> i64 {
+        let is_contested = self.status.is_open() && !self.status.is_inquiry();
+        if is_contested { self.amount_cents.max(self.taken_cents()) } else { self.taken_cents() }
+    }
 }

@@ -122,7 +122,9 @@ fn enter_refund(
     new: NewRefund,
     shortage: Option<Shortage>,
 ) -> Result<Refund, Refused> {
-    if new.amount_cents > refundable(books, charge) {
+    // What a dispute holds is the payer's bank's to take.
+    let most = if new.origin == RefundOrigin::Bank { left(books, charge) } else { refundable(books, charge) };
+    if new.amount_cents > most {
         return Err(Refused::RefundExceedsPayment);
     }
     let now = Timestamp::now();
@@ -162,12 +164,22 @@ pub(crate) fn fund(world: &World, books: &mut Books, provider: &str) {
     pass_time(world, books, now);
 }
 
-/// What was paid, is not on its way back, and was not taken by a dispute.
+/// What was paid, is not on its way back, and was neither taken by a dispute nor is held by one: OpenPix blocks it until the dispute
+/// ends, so that no more goes back than came.
 pub(crate) fn refundable(books: &Books, charge: &Charge) -> i64 {
-    let taken: i64 =
+    less(books, charge, Dispute::held_cents)
+}
+
+/// The same with what is held: the most that the payer's bank can take.
+pub(crate) fn left(books: &Books, charge: &Charge) -> i64 {
+    less(books, charge, Dispute::taken_cents)
+}
+
+fn less(books: &Books, charge: &Charge, disputed: fn(&Dispute) -> i64) -> i64 {
+    let back: i64 =
         books.refunds_of(&charge.payment_id).filter(|r| r.status != RefundStatus::Failed).map(|r| r.amount_cents).sum();
-    let disputed: i64 = books.disputes_of(&charge.payment_id).map(Dispute::taken_cents).sum();
-    charge.paid_cents.unwrap_or(0) - taken - disputed
+    let disputed: i64 = books.disputes_of(&charge.payment_id).map(disputed).sum();
+    charge.paid_cents.unwrap_or(0) - back - disputed
 }
 
 pub(crate) fn settle_refund(world: &World, books: &mut Books, mut refund: Refund, status: RefundStatus, how: SendWebhook) {

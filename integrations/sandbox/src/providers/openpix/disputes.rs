@@ -73,7 +73,9 @@ pub(crate) fn go(
         let (from, to) = (dispute.status.name(), step.status.name());
         return Err(Refused::Invalid(format!("a dispute at OpenPix that is {from} cannot become {to}")));
     }
-    let derived = if step.status == Lost { vec![-dispute.amount_cents] } else { Vec::new() };
+    // What the bank took of it already is a return of its own.
+    let taken = dispute.amount_cents.min(pix::left(books, charge));
+    let derived = if step.status == Lost && taken > 0 { vec![-taken] } else { Vec::new() };
     let moved_cents = step.moved_cents.clone().unwrap_or(derived);
     let dispute = Dispute { status: step.status, moved_cents, updated_at: Timestamp::now(), ..dispute };
     books.put(dispute.clone());
