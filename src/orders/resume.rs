@@ -11,7 +11,7 @@ use crate::error::{Error, Problem, Result};
 use crate::http::who::Admin;
 use crate::sale::locks;
 use crate::sale::named::OrderPath;
-use crate::sale::off::{end_hold, is_on_hold, queue_jobs_after_change, sale_is_off};
+use crate::sale::off::{Standing, end_hold, is_on_hold, queue_jobs_after_change, sale_is_off};
 use crate::sale::viewer::Viewer;
 
 /// Lets a sale go on
@@ -39,7 +39,7 @@ pub async fn resume_order(app: web::Data<App>, admin: Admin, OrderPath(id): Orde
     if sale_is_off(&tx, order.id).await? {
         return Err(Error::SaleIsOff("Another refund of its money is on its way, or its goods are back: the sale cannot go on"));
     }
-    queue_jobs_after_change(&tx, order.id, true).await?;
+    queue_jobs_after_change(&tx, order.id, Standing::OnHold).await?;
     audit_log::record(&tx, viewer.actor(), Action::OrderResume, &order.id.to_string(), Some(json!({"on_hold": true})), None)
         .await?;
     let answer = store::find_order(&tx, order.id, viewer, &app.config.http.public_url).await?;

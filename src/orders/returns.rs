@@ -19,7 +19,7 @@ use crate::invoices;
 use crate::sale::goods::{Goods, RestockItem};
 use crate::sale::locks::{self, LockedOrder};
 use crate::sale::named::OrderPath;
-use crate::sale::off::{queue_jobs_after_change, sale_is_off};
+use crate::sale::off::{queue_jobs_after_change, standing};
 use crate::sale::states::{OrderPaymentStatus, OrderStatus};
 use crate::sale::viewer::Viewer;
 use crate::sale::{life, stock};
@@ -150,11 +150,11 @@ async fn take_back(tx: &impl GenericClient, order: &LockedOrder, goods: &Goods, 
         return Err(Error::Conflict(format!("The order is {}: no goods of it can come back", order.status)));
     }
     let (id, actor) = (order.id, viewer.actor());
-    let was_off = sale_is_off(tx, id).await?;
+    let before = standing(tx, id).await?;
     let back_for_sale = stock::take_back(tx, id, goods, actor, reason).await?;
     life::follow_sums(tx, id, actor).await?;
     invoices::returns::follow_sums(tx, id, None, false, actor).await?;
-    queue_jobs_after_change(tx, id, was_off).await?;
+    queue_jobs_after_change(tx, id, before).await?;
     Ok(back_for_sale)
 }
 

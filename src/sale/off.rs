@@ -19,10 +19,36 @@ pub const SALE_IS_OFF: &str = sql!("(NOT o.stock_held OR (o.on_hold AND o.status
 /// SQL, of a paid order `o`: no box of it leaves. Its sale is off, or is on hold after the first of several boxes left.
 pub const NOTHING_LEAVES: &str = sql!("(o.on_hold OR ", SALE_IS_OFF, ")");
 
+/// How the sale of a paid order stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    On,
+    /// Only a hold keeps it off: what becomes of it is open, so its invoice stays if it has one.
+    OnHold,
+    /// Its money or its goods are back: nothing of it is to stand.
+    Off,
+}
+
+/// How the sale of one order stands. Call this while holding the order's lock.
+pub async fn standing(db: &impl GenericClient, order: OrderId) -> Result<Standing> {
+    const ASK: &str = sql!(
+        "SELECT ",
+        SALE_IS_OFF,
+        " AS is_off, (NOT o.stock_held OR ",
+        MONEY_IS_BACK,
+        ") AS is_undone FROM orders o WHERE o.id = $1"
+    );
+    let row = db::query_opt(db, ASK, &[&order]).await?;
+    Ok(match row.map(|row| (row.get("is_off"), row.get("is_undone"))) {
+        None | Some((false, _)) => Standing::On,
+        Some((true, false)) => Standing::OnHold,
+        Some((true, true)) => Standing::Off,
+    })
+}
+
 /// [`SALE_IS_OFF`] of one order. Call this while holding the order's lock.
 pub async fn sale_is_off(db: &impl GenericClient, order: OrderId) -> Result<bool> {
-    const ASK: &str = sql!("SELECT ", SALE_IS_OFF, " AS is_off FROM orders o WHERE o.id = $1");
-    Ok(db::query_opt(db, ASK, &[&order]).await?.is_some_and(|row| row.get("is_off")))
+    Ok(standing(db, order).await? != Standing::On)
 }
 
 /// [`NOTHING_LEAVES`] of one order. Call this while holding the order's lock.
@@ -32,20 +58,23 @@ pub async fn nothing_leaves(db: &impl GenericClient, order: OrderId) -> Result<b
 }
 
 /// Call this after a change of the money or the goods of a locked order: the order's state follows the sums, and the jobs that
-/// follow a change of `sale_is_off` are queued. Each job checks for itself whether there is anything to do. The caller commits.
-pub async fn queue_jobs_after_change(tx: &impl GenericClient, order: OrderId, was_off: bool) -> Result<()> {
+/// follow a change of its [`Standing`] are queued: `before` is that before the change. Each job checks for itself whether there is
+/// anything to do. The caller commits.
+pub async fn queue_jobs_after_change(tx: &impl GenericClient, order: OrderId, before: Standing) -> Result<()> {
+    use Standing::{Off, On, OnHold};
     life::follow_sums(tx, order, Actor::System).await?;
-    let follows = match (was_off, sale_is_off(tx, order).await?) {
-        (false, true) => [Job::DropLabel { order }, Job::DropInvoice { order }],
-        (true, false) => [Job::InvoiceOrder { order }, Job::BuyLabel { order }],
-        _ => return Ok(()),
+    let follows = match (before, standing(tx, order).await?) {
+        // Of a sale that was on hold the invoice may stand: it had not been given up yet when the refund failed.
+        (On, OnHold | Off) | (OnHold, Off) => [Job::DropLabel { order }, Job::DropInvoice { order }],
+        (OnHold | Off, On) => [Job::InvoiceOrder { order }, Job::BuyLabel { order }],
+        (On, On) | (OnHold, OnHold) | (Off, OnHold | Off) => return Ok(()),
     };
     jobs::push_all_now(tx, &follows.map(|job| (job, None))).await
 }
 
 /// Call this after a refund of a locked order failed, before [`queue_jobs_after_change`]. Somebody wanted this sale off: if nothing
 /// but that refund kept it off, and not all of its boxes have left, it is on hold from now on. `true`: it is since this call.
-pub async fn hold_after_failed_refund(tx: &impl GenericClient, order: OrderId, was_off: bool, reason: &str) -> Result<bool> {
+pub async fn hold_after_failed_refund(tx: &impl GenericClient, order: OrderId, before: Standing, reason: &str) -> Result<bool> {
     const HOLD: &str = "
         UPDATE orders o SET on_hold = true, updated_at = now()
          WHERE o.id = $1 AND NOT o.on_hold AND o.status IN ('processing', 'shipped')
@@ -53,7 +82,7 @@ pub async fn hold_after_failed_refund(tx: &impl GenericClient, order: OrderId, w
                     THEN EXISTS (SELECT FROM shipments s WHERE s.order_id = o.id AND NOT EXISTS (
                          SELECT FROM shipments l WHERE l.order_id = o.id AND l.volume = s.volume AND l.status IN ('posted', 'undelivered', 'delivered')))
                     ELSE o.status = 'processing' END";
-    if !was_off || sale_is_off(tx, order).await? || db::execute(tx, HOLD, &[&order]).await? == 0 {
+    if before == Standing::On || sale_is_off(tx, order).await? || db::execute(tx, HOLD, &[&order]).await? == 0 {
         return Ok(false);
     }
     record_sale(tx, order, (SaleState::On, SaleState::OnHold), reason, Actor::System).await?;

@@ -148,15 +148,15 @@ async fn apply_to_order(
 async fn record_posted(tx: &impl GenericClient, order: OrderId, shipment: ShipmentId, label: &Label) -> Result<bool> {
     const ENDED: &str = "SELECT FROM orders WHERE id = $1 AND status NOT IN ('shipped', 'delivered')";
     let at = label.posted_at.unwrap_or_else(Timestamp::now);
-    let was_off = off::sale_is_off(tx, order).await?;
+    let before = off::standing(tx, order).await?;
     let actor = Actor::Provider(NAME);
     if life::mark_shipped(tx, order, Some(tracking_number(label)), at, actor, "posted").await? {
-        if was_off {
+        if before != off::Standing::On {
             let text =
                 format!("O envio {shipment} foi postado enquanto o dinheiro do pedido volta para o comprador: tente retê-lo.");
             alerts::raise(tx, Alert::new(Key::ParcelOfEndedOrder(shipment), text).about(order)).await?;
             // A sale that was on hold stands from now on: what has left is invoiced.
-            off::queue_jobs_after_change(tx, order, was_off).await?;
+            off::queue_jobs_after_change(tx, order, before).await?;
         }
         return Ok(true);
     }

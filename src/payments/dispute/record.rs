@@ -17,7 +17,7 @@ use crate::payments::refund::reserve::refund_what_nobody_keeps;
 use crate::payments::store::{self, Payment};
 use crate::sale::history::{Change, record_change};
 use crate::sale::locks::LockedOrder;
-use crate::sale::off::{queue_jobs_after_change, sale_is_off};
+use crate::sale::off::{queue_jobs_after_change, standing};
 use crate::sale::outcome::EventOutcome;
 use crate::sale::states::{DisputeStage, DisputeState, RefundStatus};
 
@@ -111,12 +111,12 @@ pub(super) async fn move_to(
         }
     };
     record_move(tx, order, id, known, to).await?;
-    let was_off = sale_is_off(tx, order.id).await?;
+    let before = standing(tx, order.id).await?;
     money::follow(tx, payment.id, reason_of(to), to.actor).await?;
     if !to.state.is_open() {
         after_its_end(tx, order, payment, to).await?;
     }
-    queue_jobs_after_change(tx, order.id, was_off).await?;
+    queue_jobs_after_change(tx, order.id, before).await?;
     let now = rows::find(tx, id).await?;
     let now = now.as_ref();
     alert::tell(

@@ -23,7 +23,7 @@ use crate::payments::refund::reserve::reserve_what_went;
 use crate::payments::refund::settle::{End, FAILED, settle_refund, tell_of_second};
 use crate::payments::store;
 use crate::sale::locks::LockedOrder;
-use crate::sale::off::{queue_jobs_after_change, sale_is_off};
+use crate::sale::off::{queue_jobs_after_change, standing};
 use crate::sale::outcome::EventOutcome;
 use crate::sale::states;
 
@@ -56,7 +56,7 @@ pub async fn bring_in_all(
     asked_at: Timestamp,
 ) -> Result<()> {
     let Some((order, row)) = store::lock(tx, payment).await?.filter(|(_, p)| p.provider == provider) else { return Ok(()) };
-    let was_off = sale_is_off(tx, order.id).await?;
+    let before = standing(tx, order.id).await?;
     let displaced = displace::make_way(tx, provider, (&order, &row), theirs).await?;
     // A payment has a handful of refunds.
     for refund in theirs {
@@ -65,7 +65,7 @@ pub async fn bring_in_all(
     if displaced.is_empty() {
         return Ok(());
     }
-    displace::follow(tx, provider, (&order, &row), &displaced, was_off).await
+    displace::follow(tx, provider, (&order, &row), &displaced, before).await
 }
 
 /// News of one refund, in any order. Where it goes against what we know, the provider's books decide. The caller commits.
@@ -178,7 +178,7 @@ async fn adopt_refund(
         INSERT INTO refunds (id, key, payment_id, order_id, amount_cents, status, reason, requested_by, provider_ref)
         VALUES ($1, $1, $2, $3, $4, 'processing', $5, $6, $7)";
     const REASON: &str = "made at the provider";
-    let was_off = sale_is_off(tx, payment.order_id).await?;
+    let before = standing(tx, payment.order_id).await?;
     if !reserve_what_went(tx, payment.id, theirs.amount).await? {
         return Ok(None);
     }
@@ -187,7 +187,7 @@ async fn adopt_refund(
     let reference = &theirs.reference;
     db::execute(tx, INSERT, &[&id, &payment.id, &payment.order_id, &theirs.amount, &REASON, &by, reference]).await?;
     record_refund(tx, payment.order_id, id, None, states::RefundStatus::Processing, REASON, actor).await?;
-    queue_jobs_after_change(tx, payment.order_id, was_off).await?;
+    queue_jobs_after_change(tx, payment.order_id, before).await?;
     Ok(Some(id))
 }
 

@@ -16,7 +16,7 @@ use crate::error::Result;
 use crate::ids::{PaymentId, RefundId};
 use crate::payments::store::{self, Payment};
 use crate::sale::locks::LockedOrder;
-use crate::sale::off::{hold_after_failed_refund, queue_jobs_after_change};
+use crate::sale::off::{Standing, hold_after_failed_refund, queue_jobs_after_change};
 use crate::sale::states::{self, PaymentStatus};
 
 const WHY: &str = "the money went back at the provider, without the shop";
@@ -109,23 +109,23 @@ pub(super) async fn has_unmade(db: &impl GenericClient, payment: PaymentId) -> R
 }
 
 /// What is left of the money, and nobody is to keep, goes back. Where the shop may keep it a person decides: the sale is on hold if the
-/// refund kept it off, and the operator is told. `was_off`: the sale was, before they ended.
+/// refund kept it off, and the operator is told. `before`: how the sale stood, before they ended.
 pub(super) async fn follow(
     tx: &impl GenericClient,
     provider: &'static str,
     (order, payment): (&LockedOrder, &Payment),
     displaced: &[(RefundId, Money)],
-    was_off: bool,
+    before: Standing,
 ) -> Result<()> {
     let Some(now) = store::find(tx, payment.id).await? else { return Ok(()) };
     if is_nobodys(order, &now) {
         refund_rest(tx, now.id, Actor::Provider(provider), "the rest of what went back at the provider").await?;
     } else if refundable(&now) > Money::ZERO {
-        let is_held = hold_after_failed_refund(tx, order.id, was_off, WHY).await?;
+        let is_held = hold_after_failed_refund(tx, order.id, before, WHY).await?;
         for &(id, amount) in displaced {
             let ending = Ending { provider, order, payment, id, amount, from: states::RefundStatus::Failed };
             ending.tell_of_failure(tx, End::Failed(WHY), is_held).await?;
         }
     }
-    queue_jobs_after_change(tx, order.id, was_off).await
+    queue_jobs_after_change(tx, order.id, before).await
 }

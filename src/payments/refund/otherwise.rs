@@ -17,7 +17,7 @@ use crate::invoices;
 use crate::jobs::{self, Job};
 use crate::payments::history::record_refund;
 use crate::payments::sums;
-use crate::sale::off::{queue_jobs_after_change, sale_is_off};
+use crate::sale::off::{queue_jobs_after_change, standing};
 use crate::sale::states::RefundStatus;
 
 /// Records that the shop paid a failed refund's amount another way: it is done, beside the provider's books. It gets a new key, which
@@ -36,7 +36,7 @@ pub async fn settle_otherwise(tx: &impl GenericClient, id: RefundId, note: &str,
         RefundStatus::Done => return Err(Error::Conflict("The money is back with the buyer already".into())),
         open => return Err(Error::Conflict(format!("The refund is {open}: the provider may still make it"))),
     }
-    let was_off = sale_is_off(tx, order).await?;
+    let before = standing(tx, order).await?;
     reserve_again(tx, &refund.payment, refund.amount).await?;
     keys::take_another(tx, id).await?;
     db::execute(tx, PAID, &[&id, &actor.to_string(), &note]).await?;
@@ -44,7 +44,7 @@ pub async fn settle_otherwise(tx: &impl GenericClient, id: RefundId, note: &str,
     record_refund(tx, order, id, Some(refund.status), RefundStatus::Done, REASON, actor).await?;
     sums::follow_the_sums(tx, &refund.payment, REASON, actor).await?;
     invoices::returns::follow_sums(tx, order, Some(id), false, actor).await?;
-    queue_jobs_after_change(tx, order, was_off).await?;
+    queue_jobs_after_change(tx, order, before).await?;
     jobs::push(tx, Job::MailRefunded { refund: id }).await?;
     let (before, after) = (json!({"status": refund.status}), json!({"status": "done", "paid": "another way"}));
     audit_log::record(tx, actor, Action::RefundSettle, &id.to_string(), Some(before), Some(after)).await?;

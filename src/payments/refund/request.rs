@@ -12,7 +12,7 @@ use crate::payments::store::{self, Payment};
 use crate::sale::goods::Goods;
 use crate::sale::life;
 use crate::sale::locks::LockedOrder;
-use crate::sale::off::{queue_jobs_after_change, sale_is_off};
+use crate::sale::off::{queue_jobs_after_change, standing};
 use crate::sale::states::PaymentStatus;
 use crate::sale::stock;
 
@@ -53,7 +53,7 @@ pub async fn request_refund(
     if amount > left {
         return Err(too_much());
     }
-    let was_off = sale_is_off(tx, order.id).await?;
+    let before = standing(tx, order.id).await?;
     let id = open_refund(tx, payment, amount, reason, !goods.is_nothing(), actor).await?.ok_or_else(too_much)?;
     if goods.everything && !stock::find_sums(tx, order.id).await?.is_some_and(|sums| sums.money_is_back) {
         return Err(Error::field("restock", "goes only with a refund of all that is left: name lines in restock_items"));
@@ -61,6 +61,6 @@ pub async fn request_refund(
     let back_for_sale = !goods.is_nothing() && stock::take_back(tx, order.id, goods, actor, reason).await?;
     life::follow_sums(tx, order.id, actor).await?;
     invoices::returns::follow_sums(tx, order.id, Some(id), false, actor).await?;
-    queue_jobs_after_change(tx, order.id, was_off).await?;
+    queue_jobs_after_change(tx, order.id, before).await?;
     Ok(Requested { refund: find_view(tx, id).await?, back_for_sale })
 }

@@ -15,7 +15,7 @@ use crate::ids::RefundId;
 use crate::invoices;
 use crate::jobs::{self, Job};
 use crate::payments::history::record_refund;
-use crate::sale::off::{queue_jobs_after_change, sale_is_off};
+use crate::sale::off::{queue_jobs_after_change, standing};
 use crate::sale::states::RefundStatus;
 
 /// Tries a refund at once that waits, or one that failed: that one reserves its money again, and is asked for under a new key. The
@@ -38,13 +38,13 @@ pub async fn retry_refund(tx: &impl GenericClient, id: RefundId, actor: Actor) -
             return Err(Error::Conflict(why));
         }
         RefundStatus::Failed => {
-            let was_off = sale_is_off(tx, order).await?;
+            let before = standing(tx, order).await?;
             reserve_again(tx, &refund.payment, refund.amount).await?;
             keys::take_another(tx, id).await?;
             db::execute(tx, AGAIN, &[&id]).await?;
             record_refund(tx, order, id, Some(status), RefundStatus::Pending, "tried once more", actor).await?;
             invoices::returns::follow_sums(tx, order, Some(id), false, actor).await?;
-            queue_jobs_after_change(tx, order, was_off).await?;
+            queue_jobs_after_change(tx, order, before).await?;
         }
         RefundStatus::Pending | RefundStatus::Processing | RefundStatus::Unknown => {
             return Err(Error::Conflict(format!("The refund is {status}: it is under way already")));

@@ -20,7 +20,7 @@ use crate::payments::refund::reserve::{refund_what_nobody_keeps, refundable, res
 use crate::payments::store::{self, Payment};
 use crate::payments::sums;
 use crate::sale::locks::LockedOrder;
-use crate::sale::off::{self, hold_after_failed_refund, queue_jobs_after_change, sale_is_off};
+use crate::sale::off::{self, hold_after_failed_refund, queue_jobs_after_change, standing};
 use crate::sale::outcome::EventOutcome;
 use crate::sale::states::{OrderStatus, RefundStatus};
 
@@ -56,7 +56,7 @@ pub async fn settle_refund(tx: &impl GenericClient, provider: &'static str, id: 
     };
     let Locked { order, payment, status, amount, was_done } = locked;
     let ending = Ending { provider, order: &order, payment: &payment, id, amount, from: status };
-    let was_off = sale_is_off(tx, order.id).await?;
+    let before = standing(tx, order.id).await?;
     let applied = match (status, end) {
         (RefundStatus::Done, End::Done) | (RefundStatus::Failed, End::Failed(_) | End::Bounced(_)) => EventOutcome::AlreadyDone,
         (RefundStatus::Done, End::Failed(_)) => EventOutcome::Ignored, // done is the later truth, whatever the order of news
@@ -69,11 +69,11 @@ pub async fn settle_refund(tx: &impl GenericClient, provider: &'static str, id: 
     };
     let has_failed = applied == EventOutcome::Applied && matches!(end, End::Failed(_) | End::Bounced(_));
     if has_failed {
-        let is_held = hold_after_failed_refund(tx, order.id, was_off, "a refund of all its money failed").await?;
+        let is_held = hold_after_failed_refund(tx, order.id, before, "a refund of all its money failed").await?;
         ending.tell_of_failure(tx, end, is_held).await?;
         ending.refund_what_is_left(tx).await?;
     }
-    queue_jobs_after_change(tx, order.id, was_off).await?;
+    queue_jobs_after_change(tx, order.id, before).await?;
     Ok(Effect::on(order.id, applied))
 }
 
