@@ -27,10 +27,9 @@ CREATE TABLE jobs (
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02); -- docs/decisions/0032
 CREATE INDEX jobs_due ON jobs (run_at) WHERE state = 'waiting' AND left(kind, 4) NOT IN ('mail', 'sms_');
 CREATE INDEX jobs_messages_due ON jobs (run_at) WHERE state = 'waiting' AND left(kind, 4) IN ('mail', 'sms_');
--- Mails that somebody waits for, or that are about money: the list is in src/jobs.rs.
+-- Mails that somebody waits for: the list is in src/jobs.rs. None of them is written by a checkout.
 CREATE INDEX jobs_mails_first ON jobs (run_at) WHERE state = 'waiting' AND kind IN (
-    'mail_password_reset', 'mail_email_confirm', 'mail_email_changed', 'mail_password_changed', 'mail_privacy_request', 'mail_order_link',
-    'mail_order_paid', 'mail_expiry_reminder', 'mail_refunded');
+    'mail_password_reset', 'mail_email_confirm', 'mail_email_changed', 'mail_password_changed', 'mail_privacy_request', 'mail_order_link');
 CREATE INDEX jobs_leased ON jobs (lease_until) WHERE state = 'running';
 CREATE INDEX jobs_finished ON jobs (finished_at) WHERE state IN ('done', 'dead');
 -- Whether a job died lately is asked of every payment and order that is looked at; the done ones of an hour are a hundred thousand.

@@ -269,10 +269,9 @@ pub fn is_message(kind: &str) -> bool {
     kind.starts_with("mail_") || kind.starts_with("sms_")
 }
 
-/// Kinds whose mail somebody waits for, or is about money, as a list in SQL. An index has the same list.
+/// Kinds whose mail somebody waits for, as a list in SQL. An index has the same list.
 pub const MAILS_FIRST: &str = "
-    'mail_password_reset', 'mail_email_confirm', 'mail_email_changed', 'mail_password_changed', 'mail_privacy_request', 'mail_order_link',
-    'mail_order_paid', 'mail_expiry_reminder', 'mail_refunded'";
+    'mail_password_reset', 'mail_email_confirm', 'mail_email_changed', 'mail_password_changed', 'mail_privacy_request', 'mail_order_link'";
 
 /// Whether it is one of [`MAILS_FIRST`].
 pub fn mail_goes_first(kind: &str) -> bool {

@@ -277,7 +277,7 @@ async fn a_batch_that_may_have_been_sent_yesterday_is_not_sent_again() {
 async fn a_password_reset_goes_before_a_backlog_and_news_of_payments_before_other_mails() {
     let shop = Shop::open().await;
     let ana = shop.customer().await;
-    waiting(&shop, 1..=120, "order_placed", 1).await;
+    waiting(&shop, 1..=120, "order_shipped", 1).await;
     waiting(&shop, 121..=123, "order_paid", 0).await;
     assert_eq!(shop.post("/api/auth/forgot-password", &json!({"email": ana.email})).await.status, 202);
     shop.drain().await;
