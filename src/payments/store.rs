@@ -281,7 +281,8 @@ pub async fn mark_checked(db: &impl GenericClient, id: PaymentId) -> Result<()> 
 }
 
 /// The provider made the charge: the buyer can pay it, and the order lives as [`extend_order`] says. `false`: the payment is in another
-/// state, or the order has another live one.
+/// state, or the order has another live one. The commit does not wait for the disk: a charge that is lost here is found by its key
+/// (docs/decisions/0034).
 pub async fn mark_pending(tx: &impl GenericClient, payment: &Payment, charge: &Charge) -> Result<bool> {
     const MARK: &str = sql!("
         WITH marked AS (
@@ -291,7 +292,7 @@ pub async fn mark_pending(tx: &impl GenericClient, payment: &Payment, charge: &C
              WHERE p.id = $1 AND p.status IN ('creating', 'unknown', 'failed')
                AND NOT EXISTS (SELECT FROM payments q WHERE q.order_id = p.order_id AND q.id <> p.id
                                 AND q.status IN ", PaymentStatus::LIVE_SQL, ")
-            RETURNING p.id, p.order_id, p.method, p.expires_at + interval '5 minutes' AS until),
+            RETURNING p.id, p.order_id, p.method, p.expires_at + interval '5 minutes' AS until, set_config('synchronous_commit', 'off', true)),
         extended AS (
             UPDATE orders o SET expires_at = greatest(o.expires_at, m.until), payment_method = m.method, updated_at = now()
               FROM marked m

@@ -58,13 +58,14 @@ async fn settle(app: &App, job: &Leased, result: &Result<Outcome>) -> Result<()>
     }
 }
 
-/// Ends a job, or makes it wait again if it was pushed while it ran. Returns its new state; `None`: the lease was lost.
+/// Ends a job, or makes it wait again if it was pushed while it ran. Returns its new state; `None`: the lease was lost. The commit does not
+/// wait for the disk: a job whose end is lost runs again (docs/decisions/0034).
 async fn end(db: &impl GenericClient, job: &Leased, state: &str, error: Option<&str>) -> Result<Option<String>> {
     const END: &str = "
         UPDATE jobs SET state = CASE WHEN again THEN 'waiting' ELSE $3 END, finished_at = CASE WHEN again THEN NULL ELSE now() END,
                run_at = CASE WHEN again THEN now() ELSE run_at END, attempts = CASE WHEN again THEN 0 ELSE attempts END, again = false,
                last_error = $4, lease = NULL, lease_until = NULL
-         WHERE id = $1 AND lease = $2 RETURNING state";
+         WHERE id = $1 AND lease = $2 RETURNING state, set_config('synchronous_commit', 'off', true)";
     Ok(db::query_opt(db, END, &[&job.id, &job.lease, &state, &error]).await?.map(|row| row.get("state")))
 }
 
