@@ -289,7 +289,7 @@ async fn a_refund_that_meets_a_dispute_nobody_told_of_waits_for_its_end_and_noth
         let (gone, taken) = went_back(&shop, &charge);
         let expected = if end == DisputeStatus::Lost { (0, total) } else { (500, 0) };
         assert_eq!((gone, taken), expected, "{form:?} {end:?}");
-        let sums = format!("SELECT array[refunded_cents, lost_cents] FROM payments WHERE order_id = '{order}'");
+        let sums = format!("SELECT array[refunded_cents::bigint, lost_cents::bigint] FROM payments WHERE order_id = '{order}'");
         assert_eq!(shop.sql::<Vec<i64>>(&sums).await, [gone, taken], "{form:?} {end:?}");
     }
     assert!(!shop.alerted().await.iter().any(|alert| alert.starts_with("paid-back-twice")));
