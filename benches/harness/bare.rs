@@ -45,9 +45,9 @@ impl Drop for Bare {
 impl Bare {
     /// Asks the shop, and starts a handler that answers the same.
     pub async fn of(shop: &Shop, path: &str, headers: &[(String, String)], file: PathBuf) -> Self {
-        let request =
-            headers.iter().fold(shop.http.get(shop.address(path)), |request, (name, value)| request.header(name, value));
-        let given = request.send().await.unwrap();
+        let ask = || headers.iter().fold(shop.http.get(shop.address(path)), |request, (name, value)| request.header(name, value));
+        ask().send().await.unwrap(); // from now on it is in memory
+        let given = ask().send().await.unwrap();
         let text = |value: &reqwest::header::HeaderValue| value.to_str().unwrap().to_owned();
         let status = given.status().as_u16();
         assert!(status == 200 || status == 304, "{path}: {status}");
