@@ -11,8 +11,8 @@ use crate::app::App;
 use crate::db;
 use crate::ids::OrderId;
 use crate::jobs::Job;
+use crate::payments::charge::attempt::{Attempt, FIRST_CHECK, description};
 use crate::payments::charge::methods::{self, Method};
-use crate::payments::charge::start::{Attempt, FIRST_CHECK};
 use crate::payments::store::Payment;
 
 /// What an order says of its first charge.
@@ -77,9 +77,4 @@ impl FirstCharge {
     pub fn check(&self) -> (Job, Option<Timestamp>) {
         (Job::CheckPayment { payment: self.0.payment.id }, Some(self.0.payment.created_at + FIRST_CHECK))
     }
-}
-
-/// What the provider shows of an order.
-pub(super) fn description(number: &str) -> String {
-    format!("Pedido {number}")
 }

@@ -1,6 +1,7 @@
 //! A charge: what the buyer is asked to pay, at one provider.
 
 pub mod answer;
+mod attempt;
 pub mod bounds;
 pub mod certificate;
 pub mod check;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::GenericClient;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use vitrine_kit::pix::{self, NewCharge};
 use vitrine_kit::{Email, Money, ProviderError};
 
@@ -14,7 +14,8 @@ use crate::error::{Error, Result};
 use crate::ids::{OrderId, PaymentId};
 use crate::jobs::{self, Job};
 use crate::payments::charge::answer::{Extras, Started, started};
-use crate::payments::charge::first::{FirstCharge, description};
+use crate::payments::charge::attempt::{Attempt, FIRST_CHECK, description};
+use crate::payments::charge::first::FirstCharge;
 use crate::payments::charge::methods::{self, Method, Methods};
 use crate::payments::charge::record::{self, ChargeState};
 use crate::payments::charge::{price, void};
@@ -39,15 +40,6 @@ const MAX_LIVES: i64 = 3;
 const SHORTEST_LIFE_S: i64 = 60;
 /// Each round but the last has voided an old charge or passed over a provider that is away.
 const ROUNDS: usize = 5;
-/// When a job checks a new charge for the first time.
-pub(super) const FIRST_CHECK: SignedDuration = SignedDuration::from_secs(60);
-
-/// A charge to be asked for, under a row that is committed.
-#[derive(Debug)]
-pub(super) struct Attempt {
-    pub(super) payment: Payment,
-    pub(super) charge: NewCharge,
-}
 
 enum Begun {
     /// It can be paid as it is.
