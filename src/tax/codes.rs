@@ -20,7 +20,7 @@ pub const TAXED: [&str; 2] = ["01", "02"];
 pub const UNTAXED: [&str; 8] = ["04", "05", "06", "07", "08", "09", "49", "99"];
 
 /// As the document shows them. A form sends an empty text for what was not chosen: it is an absent one.
-fn shown<'a>(what: &str, lists: &[&[&'a str]]) -> RefOr<Schema> {
+fn shown(what: &str, lists: &[&[&str]]) -> RefOr<Schema> {
     schema_of(what, lists.concat().into_iter().chain([""]))
 }
 
