@@ -190,8 +190,17 @@ async fn large_bodies_that_are_read_at_once_are_bounded_together_and_small_ones_
     let mut slow = connect(&shop.url).await;
     let head =
         "POST /api/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 900000\r\n\r\n";
+    let (bodies, counted) = (shop.app.bodies.clone().unwrap(), large.len() - 16 * 1024);
+    let all = bodies.available_permits();
     slow.write_all(head.as_bytes()).await.unwrap();
     slow.write_all(&large).await.unwrap();
+    // All of it is read before others send theirs: who comes first is refused last.
+    let is_read = async {
+        while all - bodies.available_permits() < counted {
+            shop.get("/health").await;
+        }
+    };
+    timeout(LONG, is_read).await.expect("what was sent is read");
     let refused = timeout(LONG, async {
         loop {
             let answer = send().await;
