@@ -18,6 +18,8 @@ use crate::jobs::{self, Job, Outcome};
 const LONG_WAIT_S: u64 = 60 * 60;
 /// When to try again while another run sends the message.
 const ELSEWHERE: SignedDuration = SignedDuration::from_secs(30);
+/// When the job of a mail that is left to a batch looks whether it was sent, and whether what it says is still so.
+const LEFT: SignedDuration = SignedDuration::from_mins(5);
 /// Less than the provider's 24 hours: the key must not expire between our check and theirs.
 const KEY_MARGIN_S: i64 = 60 * 60;
 /// Providers that do not recognise a repeat: after an unclear answer the mail is sent once more, because a lost mail is worse
@@ -30,12 +32,13 @@ pub async fn hand_over(app: &App, claim: Claim, link: Link) -> Result<Outcome> {
     let message = match claim {
         Claim::Ours(message) => message,
         Claim::Elsewhere => return Ok(Outcome::Again(Timestamp::now() + ELSEWHERE)),
+        Claim::Left => return Ok(Outcome::Again(Timestamp::now() + LEFT)),
         Claim::Nothing => return Ok(Outcome::Done),
     };
     let Some(rank) = batch_rank(app, &message) else { return deliver(app, &message, link, false).await };
     let has_turn = app.mail_pace.try_turn();
     if !has_turn && leave_to_batch(app, &message, rank).await? {
-        return Ok(Outcome::Done);
+        return Ok(Outcome::Again(Timestamp::now() + LEFT));
     }
     deliver(app, &message, link, has_turn).await
 }
@@ -45,7 +48,7 @@ pub async fn hand_over_alone(app: &App, claim: Claim, link: Link) -> Result<Outc
     match claim {
         Claim::Ours(message) => deliver(app, &message, link, false).await,
         Claim::Elsewhere => Ok(Outcome::Again(Timestamp::now() + ELSEWHERE)),
-        Claim::Nothing => Ok(Outcome::Done),
+        Claim::Left | Claim::Nothing => Ok(Outcome::Done),
     }
 }
 

@@ -128,7 +128,7 @@ pub(super) async fn hand_over(app: &App, claim: Claim) -> Result<Outcome> {
     let message = match claim {
         Claim::Ours(message) => message,
         Claim::Elsewhere => return Ok(Outcome::Again(Timestamp::now() + ELSEWHERE)),
-        Claim::Nothing => return Ok(Outcome::Done),
+        Claim::Left | Claim::Nothing => return Ok(Outcome::Done),
     };
     let (Some(provider), Ok(to)) = (&app.providers.sms, Phone::parse(&message.recipient)) else {
         return fail(app, &message, "the number cannot be written to", true, Outcome::Done).await;

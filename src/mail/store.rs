@@ -151,7 +151,9 @@ pub enum Claim {
     Ours(Box<Claimed>),
     /// Another run is sending it.
     Elsewhere,
-    /// It was sent, there is nobody to send it to, or it goes with others.
+    /// It waits for a call with others.
+    Left,
+    /// It was sent, or there is nobody to send it to.
     Nothing,
 }
 
@@ -169,11 +171,15 @@ pub async fn claim(tx: &impl GenericClient, app: &App, channel: Channel, event: 
         CLAIMED
     );
     const HELD: &str = "
-        SELECT EXISTS (SELECT FROM messages WHERE event = $1 AND status IN ('queued', 'failed') AND provider_ref IS NULL
-                          AND recipient IS NOT NULL AND body IS NOT NULL AND batch_rank IS NULL)";
+        SELECT batch_rank IS NOT NULL AS is_left FROM messages
+         WHERE event = $1 AND status IN ('queued', 'failed') AND provider_ref IS NULL AND recipient IS NOT NULL AND body IS NOT NULL";
     let Some(row) = db::query_opt(tx, TAKE, &[&event, &CLAIM, &provider(app, channel)]).await? else {
-        let held = db::query_one(tx, HELD, &[&event]).await?.get(0);
-        return Ok(if held { Claim::Elsewhere } else { Claim::Nothing });
+        let held = db::query_opt(tx, HELD, &[&event]).await?.map(|row| row.get("is_left"));
+        return Ok(match held {
+            Some(true) => Claim::Left,
+            Some(false) => Claim::Elsewhere,
+            None => Claim::Nothing,
+        });
     };
     Ok(Claim::Ours(Box::new(Claimed::of(&row))))
 }
