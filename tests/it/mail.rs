@@ -99,9 +99,11 @@ async fn a_guest_is_told_of_the_order_with_a_link_that_opens_it_and_the_table_ho
     let number = placed.body["number"].as_str().unwrap();
     assert_eq!(subjects(&shop, "ana@example.com"), [format!("Recebemos seu pedido {number}")]);
     let (text, html) = (mails[0].text.as_deref().unwrap(), mails[0].html.as_deref().unwrap());
-    let token = placed.body["access_token"].as_str().unwrap();
-    let url = format!("{}/pedidos/{number}?token={token}", shop.url.replace("127.0.0.1", "localhost"));
-    assert_eq!(link(text, "http"), url);
+    let url = link(text, "http").to_owned();
+    let (page, token) = url.split_once("?token=").unwrap();
+    assert_eq!(page, format!("{}/pedidos/{number}", shop.url.replace("127.0.0.1", "localhost")));
+    let order = format!("/api/orders/{}", placed.body["id"].as_str().unwrap());
+    assert_eq!(shop.request("GET", &order).header("X-Order-Token", token).send().await.status, 200);
     assert!(html.contains(&format!("href=\"{url}\"")), "{html}");
     assert!(text.contains("2 × Camiseta <b>Tucano</b>: R$ 100,00"), "{text}");
     assert!(html.contains("Camiseta &lt;b&gt;Tucano&lt;/b&gt;") && !html.contains("<b>Tucano"), "{html}");
